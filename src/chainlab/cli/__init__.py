@@ -1,0 +1,66 @@
+"""The command line: parse, call, print.
+
+Exit status: 0 done, 1 the answer is no, 2 the call is wrong.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from chainlab import __version__
+from chainlab.errors import ChainlabError, MalformedInput
+
+__all__ = ["main"]
+
+# Command → the module that defines it: a module is imported only when its command is asked for.
+COMMANDS = {
+    "start": "start",
+    "doctor": "start",
+    "trust": "trust",
+    "enrol": "trust",
+    "build": "course",
+    "check": "course",
+    "hint": "course",
+    "progress": "course",
+    "solutions": "course",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"chainlab.cli.{COMMANDS[name]}")
+        return next((c for c in module.commands if c.name == name), None)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ChainlabError as error:
+            click.echo(str(error), err=True)
+            ctx.exit(2 if isinstance(error, MalformedInput) else 1)
+        except KeyboardInterrupt:
+            ctx.exit(130)
+
+
+@click.command(cls=_Commands, epilog="Example: chainlab start")
+@click.version_option(__version__, prog_name="chainlab")
+def _main() -> None:
+    """Secure an ML CI/CD pipeline: eight weeks, offline, on one laptop."""
+
+
+def main() -> None:
+    """Entry point of ``chainlab``."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(
+                errors="replace"
+            )  # a terminal without UTF-8 loses a sign, not the message
+    _main()

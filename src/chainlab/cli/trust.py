@@ -1,0 +1,126 @@
+"""``chainlab trust`` and ``chainlab enrol``."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from chainlab.errors import MalformedInput
+
+STATE = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group()
+def trust() -> None:
+    """The private Sigstore instance."""
+
+
+@trust.command(epilog="Example: chainlab trust serve --state ./sigstore --port 8520")
+@click.option(
+    "--state", type=STATE, required=True, help="Directory of its keys and logs; made when missing."
+)
+@click.option("--port", default=0, show_default="a free one", type=click.IntRange(0, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
+def serve(state: Path, port: int, host: str) -> None:
+    """Run an instance alone, until Ctrl-C.
+
+    Writes trust_config.json, trusted_root.json, signing_config.json and tuf/root.json into the
+    state directory, then says that it is ready.
+    """
+    from chainlab import services
+
+    server = services.serve(state, host=host, port=port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    click.echo(f"ready: {server.url}\ntrust config: {state / 'trust_config.json'}")
+    try:
+        server.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.close()
+
+
+@trust.command(
+    epilog="""\b
+Examples: chainlab trust token --state ./sigstore --identity alice@example.com
+          chainlab trust token --state ./sigstore --claims job.json --ambient"""
+)
+@click.option("--state", type=STATE, required=True, help="Directory of the instance.")
+@click.option("--identity", help="A person's email address.")
+@click.option(
+    "--claims",
+    type=click.File("rb"),
+    help="JSON object with GitHub's claim names: a CI job's token.",
+)
+@click.option(
+    "--ambient",
+    is_flag=True,
+    help="Print the two variables by which clients find a job's identity.",
+)
+@click.option("--audience", default="sigstore", show_default=True)
+def token(
+    state: Path, identity: str | None, claims: BinaryIO | None, ambient: bool, audience: str
+) -> None:
+    """Print an identity token of a person or of a CI job."""
+    from chainlab.trust import wire
+    from chainlab.trust.client import Trust
+
+    instance = Trust(state)
+    if (identity is None) == (claims is None) or (ambient and claims is None):
+        raise MalformedInput("give --identity, or --claims (with or without --ambient)")
+    if claims is None:
+        click.echo(instance.token(identity, audience=audience))
+        return
+    content = wire.json_object(claims.read())
+    if not ambient:
+        click.echo(instance.token(claims=content, audience=audience))
+        return
+    click.echo(f"ACTIONS_ID_TOKEN_REQUEST_URL={instance.url}/ci/token?api-version=2.0")
+    click.echo(f"ACTIONS_ID_TOKEN_REQUEST_TOKEN={instance.job_bearer(content)}")
+
+
+@trust.command(epilog="Example: chainlab trust rotate --state ./sigstore")
+@click.option(
+    "--state", type=STATE, required=True, help="Directory of an instance that is not running."
+)
+def rotate(state: Path) -> None:
+    """Retire the CA's signing key and begin with a new one; old signatures stay good."""
+    from chainlab.trust.instance import Instance
+
+    if not (state / "keys.json").exists():
+        raise MalformedInput(f"there is no instance in {state}")
+    instance = Instance(state)
+    try:
+        instance.rotate()
+        generation = len(instance.keys.authorities)
+    finally:
+        instance.close()
+    click.echo(f"generation {generation} signs from now on; serve the instance again to publish it")
+
+
+@click.command(epilog="Example: chainlab enrol")
+@click.option(
+    "--state", type=STATE, help="Directory of an instance; your workspace's unless given."
+)
+@click.option("--json", "as_json", is_flag=True, help="For a program.")
+def enrol(state: Path | None, as_json: bool) -> None:
+    """Print the fingerprint of your root, for your instructor to keep.
+
+    It is the SHA-256 of tuf/root.json. Work signed later shows the same instance, unchanged since;
+    it does not show who typed.
+    """
+    from chainlab.trust.client import Trust
+    from chainlab.trust.instance import prepare
+    from chainlab.workspace import learner_workspace
+
+    directory = state or learner_workspace().trust
+    prepare(directory)
+    fingerprint = Trust(directory).fingerprint
+    click.echo(json.dumps({"root": str(fingerprint)}) if as_json else f"your root: {fingerprint}")
+
+
+commands: list[click.Command] = [trust, enrol]

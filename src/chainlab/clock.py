@@ -1,0 +1,24 @@
+"""Real time, in UTC.
+
+Trust services use nothing else: clients refuse tokens that are a day off. Scenario time, which
+drills and detections read, is a field of events and never comes from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+__all__ = ["Clock", "rfc3339", "utc_now"]
+
+Clock = Callable[[], datetime]  # returns an aware datetime in UTC; tests pass their own
+
+
+def utc_now() -> datetime:
+    """The present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def rfc3339(moment: datetime) -> str:
+    """``moment`` as RFC 3339 in UTC, to the second: ``2026-05-11T19:20:39Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

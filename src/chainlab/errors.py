@@ -1,0 +1,89 @@
+"""Errors that teach: what failed, why, how to mend it, where to read more.
+
+    ChainlabError
+    ├── MalformedInput       the bytes or words given cannot be read
+    ├── Refused              a service says no (it carries the HTTP status it answers with)
+    ├── InUse                another process holds this state directory
+    ├── Unavailable          something this machine lacks, or a service that does not answer
+    ├── VerificationFailed   evidence does not hold
+    ├── NotAttempted         an exercise has not been answered yet
+    └── Incorrect            an exercise has been answered, and wrongly
+
+No traceback reaches a person: a notebook shows ``str(error)`` alone, the command line prints it.
+
+    >>> print(MalformedInput("not a digest: 'md5:1'", mend="write 'sha256:' and 64 hex digits"))
+    not a digest: 'md5:1'
+      To mend it: write 'sha256:' and 64 hex digits
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ChainlabError",
+    "InUse",
+    "Incorrect",
+    "MalformedInput",
+    "NotAttempted",
+    "Refused",
+    "Unavailable",
+    "VerificationFailed",
+]
+
+
+class ChainlabError(Exception):
+    """The root of the tree; its text is written for the person who reads it."""
+
+    def __init__(self, message: str, *, why: str = "", mend: str = "", see: str = "") -> None:
+        self.message = message
+        self.why = why
+        self.mend = mend
+        self.see = see
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        lines += [f"  Why: {self.why}"] if self.why else []
+        lines += [f"  To mend it: {self.mend}"] if self.mend else []
+        lines += [f"  See: {self.see}"] if self.see else []
+        return "\n".join(lines)
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython's hook: what a notebook shows in place of a traceback."""
+        return [
+            f"{type(self).__name__}: {line}" if i == 0 else line
+            for i, line in enumerate(str(self).splitlines())
+        ]
+
+
+class MalformedInput(ChainlabError, ValueError):
+    """The input cannot be read as what it should be."""
+
+
+class Refused(ChainlabError):
+    """A service refuses the request; ``status`` is the HTTP status that the real service gives."""
+
+    def __init__(
+        self, status: int, message: str, *, why: str = "", mend: str = "", see: str = ""
+    ) -> None:
+        super().__init__(message, why=why, mend=mend, see=see)
+        self.status = status
+
+
+class InUse(ChainlabError):
+    """Another process holds the state directory."""
+
+
+class Unavailable(ChainlabError):
+    """This machine lacks something, or a service does not answer."""
+
+
+class VerificationFailed(ChainlabError):
+    """Evidence does not hold; the message names the step that failed."""
+
+
+class NotAttempted(ChainlabError):
+    """An exercise's cell still holds its starter."""
+
+
+class Incorrect(ChainlabError):
+    """An exercise's answer is wrong; the message says for which case, and what to look at."""

@@ -1,0 +1,204 @@
+"""The one ASGI app and the server under it: one origin, one port, loopback only."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
+from chainlab.trust.app import refusal
+from chainlab.trust.app import routes as trust_routes
+from chainlab.trust.instance import Instance
+
+__all__ = ["Server", "app", "serve"]
+
+HOSTS = ["127.0.0.1", "localhost", "[::1]", "::1", "*.localhost"]
+STRICT = {
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
+}
+WELCOME = """\
+chainlab: a private Sigstore instance for teaching. Trust it nowhere else:
+whoever has its state directory can mint any identity.
+"""
+
+
+class _Guard:
+    """Refuses what a page of another origin sends, and marks every answer as inert."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin")
+        if origin is not None and origin != b"http://" + headers.get(b"host", b""):
+            error = Refused(403, "requests from another origin are refused")
+            await refusal(Request(scope), error)(scope, receive, send)
+            return
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *((n, v) for n, v in STRICT.items() if n not in present),
+                ]
+            await send(message)
+
+        await self._app(scope, receive, marked)
+
+
+def app(instance: Instance) -> ASGIApp:
+    """Everything that this process serves."""
+
+    async def welcome(_: Request) -> Response:
+        return PlainTextResponse(WELCOME)
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        if not isinstance(error, ChainlabError):
+            raise error
+        return refusal(request, error)
+
+    async def missing(request: Request, _: Exception) -> Response:
+        return refusal(request, Refused(404, f"nothing is served at {request.url.path}"))
+
+    async def wrong_method(request: Request, _: Exception) -> Response:
+        return refusal(request, Refused(405, f"{request.method} is not served here"))
+
+    return Starlette(
+        routes=[
+            Route("/", welcome),
+            Route("/healthz", lambda _: JSONResponse({"ok": True})),
+            *trust_routes(instance),
+        ],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False),
+            Middleware(_Guard),
+        ],
+        exception_handlers={ChainlabError: refuse, 404: missing, 405: wrong_method},
+    )
+
+
+class Server:
+    """Serves one state directory in a thread of this process until `close`."""
+
+    def __init__(self, directory: Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._socket = _listen(host, port)
+        bound = self._socket.getsockname()
+        self.url = (
+            f"http://[{bound[0]}]:{bound[1]}"
+            if ":" in bound[0]
+            else f"http://{bound[0]}:{bound[1]}"
+        )
+        try:
+            self.instance = Instance(directory)
+        except BaseException:
+            self._socket.close()
+            raise
+        self.instance.publish(self.url)
+        config = uvicorn.Config(
+            app(self.instance),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=2,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run,
+            kwargs={"sockets": [self._socket]},
+            name="chainlab-services",
+            daemon=True,
+        )
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                self.instance.close()
+                raise Unavailable(f"the services did not start at {self.url}")
+            time.sleep(0.001)
+
+    def wait(self) -> None:
+        """Until the server ends by itself or somebody interrupts."""
+        while self._thread.is_alive():
+            self._thread.join(0.5)
+
+    def close(self) -> None:
+        """End the server and let go of the state."""
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+        self.instance.close()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def serve(directory: Path, *, host: str = "127.0.0.1", port: int = 0) -> Server:
+    """Start the services over a state directory; port 0 takes a free one.
+
+    Raises `MalformedInput` for an address that is not loopback, `Unavailable` for a port in use,
+    `InUse` when another process serves the directory.
+    """
+    return Server(directory, host=host, port=port)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise MalformedInput(
+            f"{host!r} is not a loopback address",
+            why="a teaching CA that others can reach would let them be anyone",
+            mend="listen on 127.0.0.1 (or ::1), the default",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio sets TCP_NODELAY only where it sees it: 40 ms an answer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":  # on Windows the option would let two servers share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise Unavailable(
+            f"cannot listen on {host} port {port}",
+            why=str(error),
+            mend="choose another port, or 0 for a free one",
+        ) from error
+    return listener

@@ -1,0 +1,90 @@
+"""A running instance as those who use it see it: its address, its trust material, and tokens.
+
+Needs the state directory alone, so it serves the process that runs the instance and any other of
+the same user.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chainlab.digests import Digest
+from chainlab.errors import Unavailable
+from chainlab.trust import tuf
+from chainlab.trust.issuer import CI_ISSUER, ISSUER, TOKEN_LIFETIME, Issuer
+from chainlab.trust.keys import Keys
+
+if TYPE_CHECKING:
+    from sigstore.models import ClientTrustConfig
+
+__all__ = ["Trust"]
+
+
+class Trust:
+    """Access to the instance whose state is in ``directory``."""
+
+    issuer = ISSUER
+    ci_issuer = CI_ISSUER
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @property
+    def url(self) -> str:
+        """Where it listens now. Raises `Unavailable` when nothing serves it."""
+        try:
+            url = json.loads((self.directory / "serving.json").read_text())["url"]
+        except (OSError, ValueError, KeyError) as error:
+            raise Unavailable(
+                f"nothing serves {self.directory}",
+                mend="start it: `chainlab start`, or `chainlab trust serve`",
+            ) from error
+        return str(url)
+
+    @property
+    def config_path(self) -> Path:
+        """``trust_config.json``, the file for ``sigstore --trust-config``."""
+        return self.directory / "trust_config.json"
+
+    @property
+    def config(self) -> ClientTrustConfig:
+        """Where to sign, and what to verify against, as sigstore-python reads it."""
+        from sigstore.models import ClientTrustConfig
+
+        return ClientTrustConfig.from_json(self.config_path.read_text())
+
+    @property
+    def fingerprint(self) -> Digest:
+        """SHA-256 of the TUF root: what a learner enrols."""
+        return tuf.fingerprint(self.directory / "tuf")
+
+    def token(
+        self,
+        email: str | None = None,
+        *,
+        claims: Mapping[str, str] | None = None,
+        audience: str = "sigstore",
+        lifetime: int = TOKEN_LIFETIME,
+    ) -> str:
+        """An identity token (JWT): a person's for ``email``, a CI job's for GitHub's ``claims``.
+
+        ``lifetime`` is in seconds. Whoever has the state directory can mint anyone: that is what
+        makes this a teaching instance.
+        """
+        if (email is None) == (claims is None):
+            raise TypeError("token() takes an email address or claims")
+        if email is not None:
+            return self._issuer.token(email, audience=audience, lifetime=lifetime)
+        return self._issuer.ci_token(claims or {}, audience=audience, lifetime=lifetime)
+
+    def job_bearer(self, claims: Mapping[str, str]) -> str:
+        """The secret with which one CI job asks for its tokens at ``/ci/token``."""
+        return self._issuer.job_bearer(claims)
+
+    @cached_property
+    def _issuer(self) -> Issuer:
+        return Issuer(Keys.load(self.directory / "keys.json").issuer_key)

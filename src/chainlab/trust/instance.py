@@ -1,0 +1,257 @@
+"""One private Sigstore instance: its keys, its logs and its services over one state directory.
+
+Ask it directly or over HTTP (`chainlab.trust.app`); either way what it acknowledges is on the disk.
+
+    DIR/keys.json  state.db  trust_config.json  trusted_root.json  signing_config.json  tuf/
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import struct
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from filelock import FileLock, Timeout
+
+from chainlab import database
+from chainlab.clock import Clock, utc_now
+from chainlab.digests import Digest
+from chainlab.errors import InUse, Unavailable
+from chainlab.events import Events
+from chainlab.trust import authority, log_v1, log_v2, root, tuf
+from chainlab.trust.issuer import Identity, Issuer
+from chainlab.trust.keys import Keys
+from chainlab.trust.log import Log, Note
+from chainlab.trust.timestamp import Query, TimestampAuthority
+
+__all__ = ["SOURCE", "Instance", "prepare"]
+
+SOURCE = "/trust"  # CloudEvents source of what the instance reports
+
+
+class Instance:
+    """Holds its state directory alone until `close`; safe to call from several threads.
+
+    Creates the directory and everything in it when there is nothing yet. Raises `InUse` when
+    another process serves it, `Unavailable` when its files cannot be read.
+    """
+
+    def __init__(self, directory: Path, *, clock: Clock = utc_now) -> None:
+        self.directory = directory
+        self._clock = clock
+        self._guard = threading.Lock()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = _hold(directory)
+        try:
+            self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self) -> None:
+        connection = database.connect(self.directory / "state.db")
+        self._connection = connection
+        self.events = Events(connection, clock=self._clock)
+        self.ct_log = Log(connection, "ct")
+        self.log_v1 = Log(connection, "v1")
+        self.log_v2 = Log(connection, "v2")
+        path = self.directory / "keys.json"
+        if not path.exists():
+            if any(len(log.tree) for log in (self.ct_log, self.log_v1, self.log_v2)):
+                raise Unavailable(
+                    f"the logs in {self.directory} have entries, but keys.json is gone",
+                    why="new keys would contradict every checkpoint handed out so far",
+                    mend="restore keys.json from a copy, or begin in an empty directory",
+                )
+            authority.create_keys(self._clock()).dump(path)
+        self._use(Keys.load(path))
+
+    def _use(self, keys: Keys) -> None:
+        self.keys = keys
+        self.issuer = Issuer(keys.issuer_key)
+        self.timestamps = TimestampAuthority(keys.timestamp, keys.timestamp_key, clock=self._clock)
+        self.note_v2 = Note(
+            root.LOG_V2, root.LOG_V2, root.log_id(keys.log_v2_key), keys.log_v2_key.sign
+        )
+        self.note_v1 = Note(
+            f"{root.LOG_V1} - {log_v1.TREE_ID}",
+            root.LOG_V1,
+            root.log_id(keys.log_v1_key),
+            lambda data: keys.log_v1_key.sign(data, ec.ECDSA(hashes.SHA256())),
+        )
+
+    # -- the services
+
+    def certificate(self, identity: Identity, key: ec.EllipticCurvePublicKey) -> list[str]:
+        """A signing certificate for a checked identity: PEM chain, leaf first."""
+        now = self._clock()
+        precertificate = authority.precertify(self.keys.authority, identity, key, now)
+        certificate = authority.certify(precertificate, self.keys.ct_key)
+        with self._appending(self.ct_log, precertificate.leaf, now):
+            self._emit(
+                "certificate.issued",
+                identity.san,
+                {
+                    "issuer": identity.issuer,
+                    "identity": identity.san,
+                    "serial": f"{certificate.serial_number:x}",
+                },
+            )
+        return authority.chain(certificate, self.keys)
+
+    def log_entry_v2(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Log a request of version 2; answers with its entry and proof."""
+        body, digest = log_v2.canonical_body(request)
+        now = self._clock()
+        with self._appending(self.log_v2, body, now) as index:
+            self._emit(
+                "logentry.created", str(Digest("sha256", digest)), {"log": "v2", "logIndex": index}
+            )
+        return self.proof_v2(index, body)
+
+    def proof_v2(self, index: int, body: bytes) -> dict[str, Any]:
+        """The answer to a request, in the tree as it is now."""
+        with self._guard:
+            return log_v2.answer(self.log_v2, self.note_v2, index, body)
+
+    def log_entry_v1(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Log a request of version 1; answers with its entry, SET and proof."""
+        body, digest = log_v1.canonical_body(request)
+        now = self._clock()
+        with self._appending(self.log_v1, body, now) as index:
+            self._emit(
+                "logentry.created", str(Digest("sha256", digest)), {"log": "v1", "logIndex": index}
+            )
+        return self.entry_v1(index)
+
+    def entry_v1(self, index: int) -> dict[str, Any]:
+        """An entry of version 1, in the tree as it is now. Raises `Refused` (404)."""
+        with self._guard:
+            return log_v1.answer(self.log_v1, self.note_v1, self.log_v1.entry(index))
+
+    def checkpoint_v2(self) -> str:
+        """The signed checkpoint of log v2 as it is now."""
+        with self._guard:
+            size = len(self.log_v2.tree)
+            return self.note_v2.over(size, self.log_v2.tree.root(size))
+
+    def signed_tree_head(self) -> dict[str, Any]:
+        """The CT log's tree as it is now, signed (RFC 6962 §3.5)."""
+        with self._guard:
+            size, head = len(self.ct_log.tree), self.ct_log.tree.root()
+        milliseconds = int(self._clock().timestamp() * 1000)
+        signed = struct.pack("!BBQQ", 0, 1, milliseconds, size) + head
+        signature = self.keys.ct_key.sign(signed, ec.ECDSA(hashes.SHA256()))
+        encoded = struct.pack("!BBH", 4, 3, len(signature)) + signature  # SHA-256, ECDSA
+        return {
+            "tree_size": size,
+            "timestamp": milliseconds,
+            "sha256_root_hash": base64.b64encode(head).decode(),
+            "tree_head_signature": base64.b64encode(encoded).decode(),
+        }
+
+    def timestamp(self, query: Query) -> bytes:
+        """A TimeStampResp, DER."""
+        return self.timestamps.answer(query)
+
+    def rotate(self) -> None:
+        """Retire the CA's signing key and begin with a new one; old signatures stay good."""
+        now = self._clock()
+        with self._guard:
+            keys = authority.rotate(self.keys, now)
+            keys.dump(self.directory / "keys.json")
+            self._use(keys)
+            with database.transaction(self._connection):
+                self._emit(
+                    "authority.rotated", root.AUTHORITY, {"generation": len(keys.authorities)}
+                )
+
+    # -- what clients need
+
+    def publish(self, url: str) -> None:
+        """Write the trust material of an instance listening at ``url``, and its TUF repository."""
+        documents = {
+            "trusted_root.json": root.trusted_root(self.keys),
+            "signing_config.json": root.signing_config(self.keys, url),
+            "trust_config.json": root.trust_config(self.keys, url),
+        }
+        encoded = {
+            name: json.dumps(document, indent=1).encode() for name, document in documents.items()
+        }
+        tuf.publish(
+            self.directory / "tuf",
+            {
+                "trusted_root.json": encoded["trusted_root.json"],
+                "signing_config.v0.2.json": encoded["signing_config.json"],
+            },
+            self.keys.tuf_key,
+            self._clock(),
+        )
+        encoded["serving.json"] = json.dumps({"url": url, "pid": os.getpid()}).encode()
+        for name, data in encoded.items():
+            temporary = self.directory / f".{name}.new"
+            temporary.write_bytes(data)
+            temporary.replace(self.directory / name)
+
+    def close(self) -> None:
+        """Let go of the state directory."""
+        (self.directory / "serving.json").unlink(missing_ok=True)
+        self._connection.close()
+        self._lock.release()
+
+    # -- inside
+
+    @contextmanager
+    def _appending(self, log: Log, body: bytes, now: datetime) -> Iterator[int]:
+        """Commit an entry together with what the block reports of it, then show it in the tree."""
+        with self._guard:
+            try:
+                with database.transaction(self._connection):
+                    index, hash = log.insert(body, int(now.timestamp()))
+                    yield index
+            except Unavailable:  # a commit that failed may still have reached the disk: read it
+                log.reload()
+                raise
+            log.grow(hash)
+
+    def _emit(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
+        self.events.append(f"dev.chainlab.{kind}", source=SOURCE, subject=subject, data=data)
+
+
+def prepare(directory: Path) -> None:
+    """Make sure that an instance with its keys and its TUF root is there; it need not run."""
+    if not (directory / "tuf" / "root.json").exists():
+        instance = Instance(directory)
+        try:
+            instance.publish(
+                "http://127.0.0.1:1"
+            )  # no address yet; `publish` runs again when served
+        finally:
+            instance.close()
+
+
+def _hold(directory: Path) -> FileLock:
+    lock = FileLock(directory / "lock", timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        try:
+            holder = json.loads((directory / "serving.json").read_text())
+            where = f"process {holder['pid']} serves it at {holder['url']}"
+        except (OSError, ValueError, KeyError):
+            where = "another process holds it"
+        raise InUse(
+            f"{directory} is in use: {where}",
+            why="two writers would make two histories of one log",
+            mend="use the running instance, end it, or give another directory",
+        ) from error
+    return lock

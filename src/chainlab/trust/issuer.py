@@ -1,0 +1,217 @@
+"""The OpenID Connect issuer: identity tokens for people and for CI jobs.
+
+A token is a signed statement "the bearer is X, for audience Y, until Z". People get theirs through
+the authorization code flow with PKCE (RFC 6749, RFC 7636); a CI job gets one in exchange for a
+bearer that belongs to it alone. The two issuer names are logical and fixed, so that a policy
+written against them does not change with the port.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from chainlab.errors import MalformedInput, Refused
+from chainlab.trust.keys import der_public_key
+
+__all__ = ["CI_ISSUER", "GIT_SERVER", "ISSUER", "Identity", "Issuer"]
+
+ISSUER = "https://oidc.chainlab.localhost"  # people
+CI_ISSUER = "https://ci.chainlab.localhost"  # jobs; claim names as GitHub's
+GIT_SERVER = "https://git.chainlab.localhost"  # where the certificates say that repositories live
+AUDIENCE = "sigstore"
+TOKEN_LIFETIME = 600  # seconds
+CODE_LIFETIME = 120  # seconds
+MAX_PENDING = 1000  # authorization codes kept at once
+REQUEST_AUDIENCE = "chainlab:job"  # a job's bearer is good for nothing else
+FOREVER = 6 * 3600  # seconds a job may run, as on the platform
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a checked token says that its bearer is."""
+
+    issuer: str
+    subject: str  # the claim `sub`
+    san: str  # what the certificate will name: an email address or a URI
+    is_email: bool
+    claims: Mapping[str, str] = field(default_factory=dict)  # of a CI token, as text
+    server: str = GIT_SERVER
+
+
+@dataclass(frozen=True)
+class _Code:
+    email: str
+    client_id: str
+    redirect_uri: str
+    challenge: str
+    nonce: str | None
+    expires: float
+
+
+class Issuer:
+    """Mints and checks tokens with one key."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        self._key = key
+        self._key_id = hashlib.sha256(der_public_key(key)).hexdigest()[:16]
+        self._codes: dict[str, _Code] = {}
+
+    # -- minting
+
+    def token(
+        self,
+        email: str,
+        *,
+        audience: str = AUDIENCE,
+        lifetime: int = TOKEN_LIFETIME,
+        nonce: str | None = None,
+    ) -> str:
+        """A person's token, a compact JWT. Raises `MalformedInput` for what is no email address."""
+        if not _is_email(email):
+            raise MalformedInput(
+                f"not an email address: {email[:80]!r}", mend="write name@example.com"
+            )
+        claims = {"sub": email, "email": email, "email_verified": True}
+        return self._mint(ISSUER, audience, lifetime, claims | ({"nonce": nonce} if nonce else {}))
+
+    def ci_token(
+        self, claims: Mapping[str, str], *, audience: str = AUDIENCE, lifetime: int = TOKEN_LIFETIME
+    ) -> str:
+        """A job's token; ``claims`` have GitHub's names, `sub` and `job_workflow_ref` at least."""
+        for name in ("sub", "job_workflow_ref"):
+            if not isinstance(claims.get(name), str) or not claims[name]:
+                raise MalformedInput(f"a CI token needs the claim {name!r}")
+        return self._mint(CI_ISSUER, audience, lifetime, {k: str(v) for k, v in claims.items()})
+
+    def job_bearer(self, claims: Mapping[str, str], *, lifetime: int = FOREVER) -> str:
+        """The secret that one job exchanges for its tokens (``ACTIONS_ID_TOKEN_REQUEST_TOKEN``)."""
+        self.ci_token(claims)  # the same claims must make a token
+        return self._mint(
+            CI_ISSUER, REQUEST_AUDIENCE, lifetime, {"sub": claims["sub"], "claims": dict(claims)}
+        )
+
+    def exchange(self, bearer: str, audience: str) -> str:
+        """A job's token for ``audience``, in exchange for its bearer. Raises `Refused` (401)."""
+        try:
+            content = self._decode(bearer, CI_ISSUER, REQUEST_AUDIENCE)
+        except jwt.PyJWTError as error:
+            raise Refused(401, f"this bearer gives no token: {error}") from error
+        return self.ci_token(content["claims"], audience=audience or AUDIENCE)
+
+    # -- checking
+
+    def check(self, token: str) -> Identity:
+        """Who the token's bearer is. Raises `Refused` (400) saying what is wrong with it."""
+        try:
+            unverified = jwt.decode(token, options={"verify_signature": False})
+            issuer = unverified.get("iss")
+            if issuer not in (ISSUER, CI_ISSUER):
+                raise jwt.InvalidIssuerError(f"issuer {str(issuer)[:80]!r} is not one of ours")
+            claims = self._decode(token, issuer, AUDIENCE)
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+            raise Refused(
+                400, f"There was an error processing the identity token: {error}"
+            ) from error
+        if issuer == ISSUER:
+            email = claims.get("email")
+            if (
+                claims.get("email_verified") is not True
+                or not isinstance(email, str)
+                or not _is_email(email)
+            ):
+                raise Refused(
+                    400, "There was an error processing the identity token: no verified email"
+                )
+            return Identity(ISSUER, claims["sub"], email, is_email=True)
+        text = {name: value for name, value in claims.items() if isinstance(value, str)}
+        return Identity(
+            CI_ISSUER,
+            claims["sub"],
+            f"{GIT_SERVER}/{text['job_workflow_ref']}",
+            is_email=False,
+            claims=text,
+        )
+
+    # -- authorization code flow
+
+    def authorize(
+        self, email: str, *, client_id: str, redirect_uri: str, challenge: str, nonce: str | None
+    ) -> str:
+        """A one-time code that stands for a person's consent."""
+        now = time.time()
+        self._codes = {code: entry for code, entry in self._codes.items() if entry.expires > now}
+        if len(self._codes) >= MAX_PENDING:
+            raise Refused(503, "too many sign-ins are pending")
+        if not _is_email(email):
+            raise MalformedInput(
+                f"not an email address: {email[:80]!r}", mend="write name@example.com"
+            )
+        code = secrets.token_urlsafe(24)
+        self._codes[code] = _Code(
+            email, client_id, redirect_uri, challenge, nonce, now + CODE_LIFETIME
+        )
+        return code
+
+    def redeem(self, code: str, *, verifier: str, redirect_uri: str) -> str:
+        """The token that a code stands for; a code works once. Raises `Refused` (RFC 6749 §5.2)."""
+        entry = self._codes.pop(code, None)
+        challenge = (
+            base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
+            .rstrip(b"=")
+            .decode()
+        )
+        if (
+            entry is None
+            or entry.expires < time.time()
+            or entry.redirect_uri != redirect_uri
+            or not secrets.compare_digest(entry.challenge.encode(), challenge.encode())
+        ):
+            raise Refused(400, "invalid_grant")
+        return self.token(entry.email, audience=entry.client_id, nonce=entry.nonce)
+
+    def jwks(self) -> dict[str, Any]:
+        """The public key as a JWK Set (RFC 7517)."""
+        key = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self._key.public_key()))
+        return {"keys": [key | {"kid": self._key_id, "use": "sig", "alg": "ES256"}]}
+
+    def _mint(self, issuer: str, audience: str, lifetime: int, claims: Mapping[str, Any]) -> str:
+        now = int(time.time())
+        standard = {"iss": issuer, "aud": audience, "iat": now, "nbf": now, "exp": now + lifetime}
+        return jwt.encode(
+            {**claims, **standard}, self._key, algorithm="ES256", headers={"kid": self._key_id}
+        )
+
+    def _decode(self, token: str, issuer: str, audience: str) -> dict[str, Any]:
+        return jwt.decode(
+            token,
+            self._key.public_key(),
+            algorithms=["ES256"],
+            audience=audience,
+            issuer=issuer,
+            options={"require": ["iss", "aud", "exp", "iat", "sub"]},
+        )
+
+
+def _is_email(text: str) -> bool:
+    """Whether an X.509 rfc822Name can hold it: ASCII, one @, no space or control character."""
+    local, at, domain = text.partition("@")
+    return bool(
+        at
+        and local
+        and domain
+        and "@" not in domain
+        and len(text) <= 254
+        and text.isascii()
+        and text.isprintable()
+        and " " not in text
+    )

@@ -1,0 +1,176 @@
+"""A Merkle log on disk: the CT log and both transparency logs are one each.
+
+Entries are rows of SQLite, the tree over them is in memory and rebuilt from their hashes at start.
+An entry is in the tree only after its row is committed, and a checkpoint is signed only over the
+tree: so whatever was ever signed or acknowledged is on the disk.
+
+Checkpoints are C2SP signed notes: origin, size and root on a line each, an empty line, and
+``— name base64(hint || signature)``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chainlab.errors import MalformedInput, Refused
+from chainlab.trust.merkle import MerkleTree, leaf_hash
+
+__all__ = ["Entry", "Log", "Note", "key_id_c2sp"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS leaves (   -- small rows, so that a start reads little
+    log TEXT, entry INTEGER, hash BLOB NOT NULL, PRIMARY KEY (log, entry)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS leaves_by_hash ON leaves (log, hash);
+CREATE TABLE IF NOT EXISTS bodies (
+    log TEXT, entry INTEGER, body BLOB NOT NULL, time INTEGER NOT NULL, PRIMARY KEY (log, entry)
+) STRICT;
+"""
+TILE_WIDTH = 256  # hashes a tile, C2SP tlog-tiles
+TILE_HEIGHT = 8  # levels a tile
+
+
+@dataclass(frozen=True)
+class Note:
+    """Who signs a log's checkpoints, and how."""
+
+    origin: str  # the checkpoint's first line
+    name: str  # the key's name in the signature line
+    key_id: bytes  # its first 4 bytes are the hint
+    sign: Callable[[bytes], bytes]
+
+    def over(self, size: int, root: bytes) -> str:
+        """The signed checkpoint of a tree."""
+        body = f"{self.origin}\n{size}\n{base64.b64encode(root).decode()}\n"
+        signature = base64.b64encode(self.key_id[:4] + self.sign(body.encode())).decode()
+        return f"{body}\n\N{EM DASH} {self.name} {signature}\n"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry as it was logged."""
+
+    index: int
+    body: bytes
+    time: int  # seconds since 1970
+
+
+class Log:
+    """An append-only log. One process at a time writes to it."""
+
+    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+        self.name = name
+        self._connection = connection
+        connection.executescript(SCHEMA)
+        self.reload()
+
+    def reload(self) -> None:
+        """Build the tree again from what is on the disk."""
+        rows = self._connection.execute(
+            "SELECT hash FROM leaves WHERE log = ? ORDER BY entry", (self.name,)
+        )
+        self.tree = MerkleTree(b"".join(hash for (hash,) in rows))
+
+    def insert(self, body: bytes, time: int) -> tuple[int, bytes]:
+        """Write an entry inside the caller's transaction; returns its index and leaf hash.
+
+        Call `grow` with the hash once the transaction is committed, before anything else is
+        inserted. Raises `Refused` (409) when the log has this entry already.
+        """
+        index, hash = len(self.tree), leaf_hash(body)
+        if (known := self.find(hash)) is not None:
+            raise Refused(
+                409,
+                f"an equivalent entry already exists in the transparency log with index {known}",
+            )
+        self._connection.execute("INSERT INTO leaves VALUES (?, ?, ?)", (self.name, index, hash))
+        self._connection.execute(
+            "INSERT INTO bodies VALUES (?, ?, ?, ?)", (self.name, index, body, time)
+        )
+        return index, hash
+
+    def grow(self, hash: bytes) -> None:
+        """Take a committed entry into the tree."""
+        self.tree.append(hash)
+
+    def find(self, hash: bytes) -> int | None:
+        """Index of the entry with this leaf hash."""
+        row = self._connection.execute(
+            "SELECT entry FROM leaves WHERE log = ? AND hash = ?", (self.name, hash)
+        ).fetchone()
+        return row[0] if row else None
+
+    def entries(self, start: int, stop: int) -> list[Entry]:
+        """Entries ``start`` to ``stop`` (exclusive), as many as there are."""
+        rows = self._connection.execute(
+            "SELECT entry, body, time FROM bodies"
+            " WHERE log = ? AND entry >= ? AND entry < ? ORDER BY entry",
+            (self.name, start, min(stop, len(self.tree))),
+        )
+        return [Entry(*row) for row in rows]
+
+    def entry(self, index: int) -> Entry:
+        """One entry. Raises `Refused` (404)."""
+        found = self.entries(index, index + 1) if 0 <= index < len(self.tree) else []
+        if not found:
+            raise Refused(404, f"the log has no entry {index}")
+        return found[0]
+
+    def tile(self, path: str) -> bytes:
+        """A tile by its C2SP path: ``<level>/<number>``, ``entries/<number>``, or ``….p/<width>``.
+
+        Raises `Refused` (404) for a tile that the tree does not fill yet.
+        """
+        level, number, width = _tile_address(path)
+        start, stop = number * TILE_WIDTH, number * TILE_WIDTH + width
+        size = len(self.tree) >> (TILE_HEIGHT * level if level is not None else 0)
+        if stop > size:
+            raise Refused(404, "the log has no such tile yet")
+        if level is None:
+            return b"".join(
+                len(e.body).to_bytes(2, "big") + e.body for e in self.entries(start, stop)
+            )
+        return self.tree.hashes(TILE_HEIGHT * level, start, stop)
+
+
+def _tile_address(path: str) -> tuple[int | None, int, int]:
+    """Level (None for entries), number and width of a tile's path."""
+    kind, _, rest = path.partition("/")
+    rest, partial, width = rest.partition(".p/")
+    groups = rest.split("/")
+    digits = [group.removeprefix("x") for group in groups]
+    well_formed = (
+        all(len(group) == 3 and group.isascii() and group.isdigit() for group in digits)
+        and all(group.startswith("x") for group in groups[:-1])
+        and not groups[-1].startswith("x")
+        and len(groups) <= 6
+        and (
+            kind == "entries"
+            or (kind.isascii() and kind.isdigit() and len(kind) <= 2 and int(kind) < 64)
+        )
+        and (
+            not partial
+            or (
+                width.isascii()
+                and width.isdigit()
+                and len(width) <= 3
+                and 0 < int(width) < TILE_WIDTH
+            )
+        )
+    )
+    if not well_formed:
+        raise MalformedInput(f"not a tile's path: {path[:80]!r}", see="C2SP tlog-tiles")
+    return (
+        None if kind == "entries" else int(kind),
+        int("".join(digits)),
+        int(width) if partial else TILE_WIDTH,
+    )
+
+
+def key_id_c2sp(name: str, algorithm: int, public_key: bytes) -> bytes:
+    """Key id of a signed note: SHA-256(name, newline, algorithm byte, key), 32 bytes."""
+    return hashlib.sha256(name.encode() + b"\n" + bytes((algorithm,)) + public_key).digest()

@@ -1,0 +1,87 @@
+"""The transparency log, version 2 (rekor-tiles): one entry type, tiles, and no time of its own.
+
+A DSSE envelope is logged as any other artifact, by the SHA-256 of its pre-authentication encoding.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import rfc8785
+
+from chainlab.errors import MalformedInput
+from chainlab.trust import wire
+from chainlab.trust.log import Log, Note
+from chainlab.trust.merkle import leaf_hash
+
+__all__ = ["answer", "canonical_body"]
+
+KEY_DETAILS = "PKIX_ECDSA_P256_SHA_256"
+VERSION = "0.0.2"
+
+
+def canonical_body(request: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """The canonical entry of a request, and the artifact digest it logs (32 bytes).
+
+    The signature is verified first: the log never shows one that does not hold.
+    Raises `MalformedInput`.
+    """
+    if "dsseRequestV002" in request:
+        raise MalformedInput(
+            "this log takes hashedRekordRequestV002 only", mend="log the SHA-256 of the DSSE PAE"
+        )
+    record = wire.member(request, "hashedRekordRequestV002")
+    signature = wire.member(record, "signature")
+    verifier = wire.member(signature, "verifier")
+    details = verifier.get("keyDetails")
+    if details not in (KEY_DETAILS, 5):  # 5: the enumeration's number in protobuf-specs
+        raise MalformedInput(f"expected keyDetails {KEY_DETAILS!r}")
+    kind, read = (
+        ("x509Certificate", wire.certificate_key)
+        if "x509Certificate" in verifier
+        else ("publicKey", wire.public_key)
+    )
+    raw = wire.base64_bytes(wire.member(verifier, kind), "rawBytes")
+    digest, content = wire.base64_bytes(record, "digest"), wire.base64_bytes(signature, "content")
+    wire.verify_prehashed(read(raw), content, digest)
+    body: dict[str, Any] = {
+        "apiVersion": VERSION,
+        "kind": "hashedrekord",
+        "spec": {
+            "hashedRekordV002": {
+                "data": {"algorithm": "SHA2_256", "digest": _b64(digest)},
+                "signature": {
+                    "content": _b64(content),
+                    "verifier": {kind: {"rawBytes": _b64(raw)}, "keyDetails": KEY_DETAILS},
+                },
+            }
+        },
+    }
+    return rfc8785.dumps(body), digest
+
+
+def answer(log: Log, note: Note, index: int, body: bytes) -> dict[str, Any]:
+    """A TransparencyLogEntry (protobuf JSON) with a proof in the tree as it is now."""
+    size = len(log.tree)
+    root = log.tree.root(size)
+    if log.tree.hashes(0, index, index + 1) != leaf_hash(body):
+        raise MalformedInput(f"entry {index} is not this body")
+    return {
+        "logIndex": str(index),
+        "logId": {"keyId": _b64(note.key_id)},
+        "kindVersion": {"kind": "hashedrekord", "version": VERSION},
+        "inclusionProof": {
+            "logIndex": str(index),
+            "rootHash": _b64(root),
+            "treeSize": str(size),
+            "hashes": [_b64(hash) for hash in log.tree.inclusion(index, size)],
+            "checkpoint": {"envelope": note.over(size, root)},
+        },
+        "canonicalizedBody": _b64(body),
+    }
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

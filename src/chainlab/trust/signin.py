@@ -1,0 +1,146 @@
+"""The page where a person picks an identity, and the two requests around it (RFC 6749, RFC 7636).
+
+The page shows who asks and where the code will go; consent needs a token that only this page and
+this browser have. Codes go to loopback alone.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from chainlab.errors import MalformedInput, Refused
+from chainlab.trust.issuer import TOKEN_LIFETIME, Issuer
+
+__all__ = ["SignIn"]
+
+PEOPLE = ("alice@example.com", "bob@example.com", "release-manager@example.com")
+OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"  # the person copies the code by hand
+COOKIE = "chainlab-signin"
+MAX_FORM = 16384  # bytes
+PARAMETERS = ("client_id", "redirect_uri", "code_challenge", "state", "nonce")
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("chainlab.trust", "pages"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+)
+
+
+class SignIn:
+    """The endpoints of one issuer's authorization code flow."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self._issuer = issuer
+
+    async def page(self, request: Request) -> Response:
+        """GET: who asks, and whom to be."""
+        query = request.query_params
+        if query.get("response_type") != "code" or query.get("code_challenge_method") != "S256":
+            raise Refused(400, "expected response_type=code and code_challenge_method=S256")
+        parameters = _parameters(query)
+        csrf = request.cookies.get(COOKIE) or secrets.token_urlsafe(24)
+        response = _html(
+            "signin.html",
+            parameters["redirect_uri"],
+            parameters=parameters,
+            csrf=csrf,
+            people=PEOPLE,
+        )
+        response.set_cookie(
+            COOKIE, csrf, httponly=True, samesite="strict", path="/oidc/authorize", max_age=3600
+        )
+        return response
+
+    async def consent(self, request: Request) -> Response:
+        """POST: the person chose; send the code where the page said."""
+        form = await _form(request)
+        cookie = request.cookies.get(COOKIE, "")
+        if not cookie or not secrets.compare_digest(cookie.encode(), form.get("csrf", "").encode()):
+            raise Refused(
+                403, "this consent did not come from our page: open the sign-in page again"
+            )
+        parameters = _parameters(form)
+        code = self._issuer.authorize(
+            form.get("email", ""),
+            client_id=parameters["client_id"],
+            redirect_uri=parameters["redirect_uri"],
+            challenge=parameters["code_challenge"],
+            nonce=parameters.get("nonce"),
+        )
+        target = parameters["redirect_uri"]
+        if target == OUT_OF_BAND:
+            return _html("signin.html", target, code=code)
+        answer = {"code": code} | ({"state": parameters["state"]} if "state" in parameters else {})
+        return RedirectResponse(f"{target}{'&' if '?' in target else '?'}{urlencode(answer)}", 303)
+
+    async def token(self, request: Request) -> Response:
+        """POST: a code for a token."""
+        form = await _form(request)
+        if form.get("grant_type") != "authorization_code":
+            raise Refused(400, "expected grant_type=authorization_code")
+        token = self._issuer.redeem(
+            form.get("code", ""),
+            verifier=form.get("code_verifier", ""),
+            redirect_uri=form.get("redirect_uri", ""),
+        )
+        answer = {
+            "access_token": token,
+            "id_token": token,
+            "token_type": "Bearer",
+            "expires_in": TOKEN_LIFETIME,
+        }
+        return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+async def _form(request: Request) -> dict[str, str]:
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MAX_FORM:
+            raise Refused(413, f"the form is larger than {MAX_FORM} bytes")
+    try:
+        return dict(
+            parse_qsl(data.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=32)
+        )
+    except ValueError as error:
+        raise MalformedInput(f"the form cannot be read: {error}") from error
+
+
+def _parameters(given: Mapping[str, str]) -> dict[str, str]:
+    """What one sign-in is about. Raises `Refused` for a code that would leave this machine."""
+    parameters = {name: given[name] for name in PARAMETERS if given.get(name)}
+    for name in ("client_id", "redirect_uri", "code_challenge"):
+        if name not in parameters:
+            raise Refused(400, f"expected {name}")
+    target = parameters["redirect_uri"]
+    try:
+        parts = urlsplit(target)
+        loopback = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+        fine = (
+            loopback and parts.port is not None and not parts.fragment and "@" not in parts.netloc
+        )
+    except ValueError:
+        fine = False
+    if target != OUT_OF_BAND and not fine:
+        raise Refused(400, "redirect_uri must be http on this machine, with its port")
+    return parameters
+
+
+def _html(template: str, target: str, **values: object) -> HTMLResponse:
+    nonce = secrets.token_urlsafe(16)
+    page = TEMPLATES.get_template(template).render(nonce=nonce, **values)
+    # Browsers apply form-action to the redirect after a form as well, so the target is listed.
+    parts = urlsplit(target)
+    onward = "" if target == OUT_OF_BAND else f" http://{parts.netloc}"
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'{onward}; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    )
+    return HTMLResponse(
+        page, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"}
+    )

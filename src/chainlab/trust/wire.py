@@ -1,0 +1,122 @@
+"""Reading what strangers send: JSON objects, base64, certificates and keys.
+
+Every function raises `MalformedInput` naming the field; none lets another exception out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+from chainlab.digests import SHA256_SIZE
+from chainlab.errors import MalformedInput
+
+__all__ = [
+    "base64_bytes",
+    "certificate_key",
+    "json_object",
+    "member",
+    "p256",
+    "public_key",
+    "string",
+    "verify_prehashed",
+    "verify_signature",
+]
+
+
+def json_object(data: bytes) -> dict[str, Any]:
+    """A JSON object."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise MalformedInput(f"the body is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise MalformedInput("the body is not a JSON object")
+    return document
+
+
+def member(document: Mapping[str, Any], *path: str) -> dict[str, Any]:
+    """The object at ``path``."""
+    value: Any = document
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        raise MalformedInput(f"expected an object at {'.'.join(path)!r}")
+    return value
+
+
+def string(document: Mapping[str, Any], name: str) -> str:
+    """The text at ``name``."""
+    value = document.get(name)
+    if not isinstance(value, str):
+        raise MalformedInput(f"expected text at {name!r}")
+    return value
+
+
+def base64_bytes(document: Mapping[str, Any], name: str) -> bytes:
+    """The bytes whose standard base64 is at ``name``."""
+    try:
+        return base64.b64decode(string(document, name), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MalformedInput(f"expected base64 at {name!r}: {error}") from error
+
+
+def certificate_key(data: bytes) -> ec.EllipticCurvePublicKey:
+    """The P-256 key of a certificate, PEM or DER."""
+    try:
+        load = (
+            x509.load_pem_x509_certificate
+            if data.startswith(b"-----")
+            else x509.load_der_x509_certificate
+        )
+        key = load(data).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise MalformedInput(f"not an X.509 certificate: {error}") from error
+    return p256(key)
+
+
+def public_key(data: bytes) -> ec.EllipticCurvePublicKey:
+    """A P-256 key, SubjectPublicKeyInfo as PEM or DER."""
+    pem = data.startswith(b"-----")
+    load = serialization.load_pem_public_key if pem else serialization.load_der_public_key
+    try:
+        key = load(data)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise MalformedInput(f"not a public key: {error}") from error
+    return p256(key)
+
+
+def verify_prehashed(key: ec.EllipticCurvePublicKey, signature: bytes, digest: bytes) -> None:
+    """Check an ECDSA signature over a SHA-256 digest."""
+    if len(digest) != SHA256_SIZE:
+        raise MalformedInput(f"expected a SHA-256 digest of {SHA256_SIZE} bytes, got {len(digest)}")
+    try:
+        key.verify(signature, digest, ec.ECDSA(Prehashed(hashes.SHA256())))
+    except InvalidSignature as error:
+        raise MalformedInput(
+            "the signature does not verify with this key over this digest"
+        ) from error
+
+
+def verify_signature(key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes) -> None:
+    """Check an ECDSA signature with SHA-256 over ``data``."""
+    try:
+        key.verify(signature, data, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature as error:
+        raise MalformedInput("the signature does not verify with this key") from error
+
+
+def p256(key: object) -> ec.EllipticCurvePublicKey:
+    """``key``, if it is on the curve this instance serves."""
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise MalformedInput("expected an EC key on curve P-256, the one this instance serves")
+    return key
