@@ -1,0 +1,192 @@
+"""What a notebook opens: a workspace with its services, checks and the progress board.
+
+>>> lab = open("01_threats")                    # doctest: +SKIP
+>>> lab.trust.token("alice@example.com")        # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from chainlab import __version__, database
+from chainlab.course.checks import Result, check
+from chainlab.course.progress import ProgressFile
+from chainlab.errors import ChainlabError, Incorrect, MalformedInput, NotAttempted
+from chainlab.events import Event, Events
+from chainlab.services import Server
+from chainlab.trust.client import Trust
+from chainlab.trust.instance import prepare
+from chainlab.workspace import Workspace, course_root
+
+if TYPE_CHECKING:
+    from chainlab.course.board import Board
+    from chainlab.course.hints import Hint
+
+__all__ = ["Lab", "open"]
+
+LONGEST_RUN = 120  # seconds a program of a lesson may take
+
+
+class Lab:
+    """One unit's world, made by `open`; a private one goes with `close` or the process."""
+
+    def __init__(self, unit: str, seed: int) -> None:
+        self.unit = unit
+        self.seed = seed
+        self._root = course_root()
+        joined = Workspace.joined()
+        self._joined = joined is not None
+        self._server: Server | None = None
+        self.workspace = joined or Workspace.private(f"trust {__version__}", _checkpoint)
+        if not self._joined:
+            self._server = Server(self.workspace.trust)
+        self.trust = Trust(self.workspace.trust)
+        self._progress = ProgressFile(self.workspace.path / "progress.json")
+        self._environment = dict(os.environ)
+        os.environ.clear()
+        os.environ.update(self.workspace.environment(self._environment))
+        atexit.register(self.close)
+
+    @property
+    def path(self) -> Path:
+        """This unit's own working directory."""
+        return self.workspace.unit(self.unit)
+
+    @property
+    def data(self) -> Path:
+        """The course's ``data/``; read it, do not write to it."""
+        return self._root / "data"
+
+    def copy(self, name: str) -> Path:
+        """Copy a file or folder of ``data/`` into `path`; returns the copy, made anew each time."""
+        source = (self.data / name).resolve()
+        if self.data.resolve() not in source.parents or not source.exists():
+            raise MalformedInput(
+                f"data/ has no {name!r}", mend="list it: sorted(lab.data.iterdir())"
+            )
+        target = self.path / source.name
+        if source.is_dir():
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, target)
+        return target
+
+    def events(self, type: str | None = None) -> list[Event]:
+        """What the services reported so far, oldest first; of one type or all."""
+        connection = database.connect(self.workspace.trust / "state.db")
+        try:
+            return list(Events(connection).read(type))
+        finally:
+            connection.close()
+
+    def run(
+        self, command: Sequence[str | Path], *, check: bool = True, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program in the workspace's environment, in `path` unless told; returns its output.
+
+        Raises `ChainlabError` with what it printed when it fails, unless ``check`` is false.
+        """
+        words = [str(word) for word in command]
+        try:
+            done = subprocess.run(
+                words,
+                cwd=cwd or self.path,
+                env=self.workspace.environment(),
+                timeout=LONGEST_RUN,
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise ChainlabError(
+                f"there is no program {words[0]!r} here", mend="run `chainlab doctor`"
+            ) from error
+        except subprocess.TimeoutExpired as error:
+            raise ChainlabError(f"{words[0]} did not end within {LONGEST_RUN} s") from error
+        if check and done.returncode != 0:
+            raise ChainlabError(
+                f"{words[0]} ended with {done.returncode}", why=(done.stderr or done.stdout)[-2000:]
+            )
+        return done
+
+    # -- exercises
+
+    def check(self, exercise: str, answer: Any) -> Result:
+        """Check an answer on visible cases and on those generated from the seed.
+
+        Raises `NotAttempted` or `Incorrect`, which say what to do next; progress notes all three.
+        """
+        try:
+            result = check(exercise, answer, world=self, seed=self.seed)
+        except NotAttempted:
+            self._progress.record(exercise, "not attempted")
+            raise
+        except Incorrect as error:
+            self._progress.record(exercise, "wrong", error.message)
+            raise
+        self._progress.record(exercise, "done")
+        return result
+
+    def hint(self, exercise: str) -> Hint:
+        """The exercise's next hint; each asks before the one after it tells."""
+        from chainlab.course import syllabus  # the reading of notebooks costs seconds: only here
+        from chainlab.course.hints import next_hint
+
+        return next_hint(syllabus.load(self._root), exercise, self._progress)
+
+    def progress(self) -> Board:
+        """The board: what is not attempted, wrong and done."""
+        from chainlab.course import syllabus
+        from chainlab.course.board import Board
+
+        return Board(syllabus.load(self._root), self._progress.read())
+
+    def close(self) -> None:
+        """End what this lab started; a private workspace is removed."""
+        atexit.unregister(self.close)
+        if self._environment:
+            os.environ.clear()
+            os.environ.update(self._environment)
+            self._environment = {}
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            self.workspace.remove()
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        kind = "your running workspace" if self._joined else "a private workspace"
+        return f"{self.unit}: {kind}, services on loopback"
+
+
+def open(unit: str, *, seed: int = 1) -> Lab:
+    """The world of a unit: private unless ``CHAINLAB_WORKSPACE`` names a running workspace.
+
+    ``seed`` chooses the generated cases of the exercises. Raises `Unavailable` where there is no
+    course, and `MalformedInput` for a unit that the course does not have.
+    """
+    return Lab(unit, seed)
+
+
+def _checkpoint(workspace: Workspace) -> None:
+    """What weeks 0 and 1 begin with: an instance with its keys, and nothing in its logs."""
+    prepare(workspace.trust)
