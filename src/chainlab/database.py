@@ -59,7 +59,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             raise
     except ChainlabError:
         raise
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         raise Unavailable(
             "the state could not be written, and nothing of it was",
             why=str(error),

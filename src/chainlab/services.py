@@ -49,12 +49,6 @@ class _Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        origin = headers.get(b"origin")
-        if origin is not None and origin != b"http://" + headers.get(b"host", b""):
-            error = Refused(403, "requests from another origin are refused")
-            await refusal(Request(scope), error)(scope, receive, send)
-            return
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -65,7 +59,13 @@ class _Guard:
                 ]
             await send(message)
 
-        await self._app(scope, receive, marked)
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin")
+        if origin is not None and origin != b"http://" + headers.get(b"host", b""):
+            error = Refused(403, "requests from another origin are refused")
+            await refusal(Request(scope), error)(scope, receive, marked)
+        else:
+            await self._app(scope, receive, marked)
 
 
 def app(instance: Instance) -> ASGIApp:
@@ -92,8 +92,8 @@ def app(instance: Instance) -> ASGIApp:
             *trust_routes(instance),
         ],
         middleware=[
+            Middleware(_Guard),  # outermost, so that every answer is marked
             Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False),
-            Middleware(_Guard),
         ],
         exception_handlers={ChainlabError: refuse, 404: missing, 405: wrong_method},
     )

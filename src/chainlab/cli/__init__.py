@@ -46,6 +46,9 @@ class _Commands(click.Group):
         except ChainlabError as error:
             click.echo(str(error), err=True)
             ctx.exit(2 if isinstance(error, MalformedInput) else 1)
+        except OSError as error:  # a full disk, a missing permission: the system's own words say it
+            click.echo(f"the system refused: {error}", err=True)
+            ctx.exit(1)
         except KeyboardInterrupt:
             ctx.exit(130)
 

@@ -34,9 +34,9 @@ def serve(state: Path, port: int, host: str) -> None:
     from chainlab import services
 
     server = services.serve(state, host=host, port=port)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    click.echo(f"ready: {server.url}\ntrust config: {state / 'trust_config.json'}")
     try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        click.echo(f"ready: {server.url}\ntrust config: {state / 'trust_config.json'}")
         server.wait()
     except KeyboardInterrupt:
         pass

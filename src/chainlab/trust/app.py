@@ -6,11 +6,11 @@ Refusals carry the status and the JSON shape of the real service, and the reason
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
@@ -28,6 +28,7 @@ __all__ = ["MAX_BODY", "body", "refusal", "routes"]
 MAX_BODY = 2**20  # bytes; the largest request a client makes here is a DSSE envelope
 GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 413: 8, 503: 14}  # google.rpc.Code
 MAX_ENTRIES = 1000  # CT entries in one answer
+TUF_NAME = re.compile(r"(targets/)?[a-z0-9][a-z0-9._]{0,199}")  # no way out, no file half written
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -187,9 +188,9 @@ def _monitors(instance: Instance) -> list[BaseRoute]:
         return JSONResponse({"leaf_index": index, "audit_path": [_b64(hash) for hash in path]})
 
     async def tuf(request: Request) -> Response:
-        directory = (instance.directory / "tuf").resolve()
-        path = (directory / request.path_params["name"]).resolve()
-        if directory not in path.parents or not path.is_file() or path.name.startswith("."):
+        name = request.path_params["name"]
+        path = instance.directory / "tuf" / name
+        if not TUF_NAME.fullmatch(name) or not path.is_file():
             raise Refused(404, "the repository has no such file")
         return FileResponse(path, media_type="application/octet-stream")
 
@@ -246,7 +247,7 @@ def _key_of_request(csr: bytes) -> ec.EllipticCurvePublicKey:
     try:
         request = x509.load_pem_x509_csr(csr)
         valid, key = request.is_signature_valid, request.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except wire.UNREADABLE as error:
         raise MalformedInput(
             f"The certificate signing request could not be parsed: {error}"
         ) from error

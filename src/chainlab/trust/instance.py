@@ -25,12 +25,13 @@ from filelock import FileLock, Timeout
 from chainlab import database
 from chainlab.clock import Clock, utc_now
 from chainlab.digests import Digest
-from chainlab.errors import InUse, Unavailable
+from chainlab.errors import InUse, Refused, Unavailable
 from chainlab.events import Events
 from chainlab.trust import authority, log_v1, log_v2, root, tuf
 from chainlab.trust.issuer import Identity, Issuer
 from chainlab.trust.keys import Keys
 from chainlab.trust.log import Log, Note
+from chainlab.trust.merkle import leaf_hash
 from chainlab.trust.timestamp import Query, TimestampAuthority
 
 __all__ = ["SOURCE", "Instance", "prepare"]
@@ -49,8 +50,15 @@ class Instance:
         self.directory = directory
         self._clock = clock
         self._guard = threading.Lock()
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = _hold(directory)
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = _hold(directory)
+        except OSError as error:
+            raise Unavailable(
+                f"cannot use {directory} as a state directory",
+                why=str(error),
+                mend="give a directory that you can write to",
+            ) from error
         try:
             self._open()
         except BaseException:
@@ -127,10 +135,16 @@ class Instance:
         """Log a request of version 1; answers with its entry, SET and proof."""
         body, digest = log_v1.canonical_body(request)
         now = self._clock()
-        with self._appending(self.log_v1, body, now) as index:
-            self._emit(
-                "logentry.created", str(Digest("sha256", digest)), {"log": "v1", "logIndex": index}
-            )
+        try:
+            with self._appending(self.log_v1, body, now) as index:
+                self._emit(
+                    "logentry.created",
+                    str(Digest("sha256", digest)),
+                    {"log": "v1", "logIndex": index},
+                )
+        except Refused as error:  # a duplicate: clients fetch the entry that is there
+            error.see = f"/api/v1/log/entries/{log_v1.uuid(leaf_hash(body))}"
+            raise
         return self.entry_v1(index)
 
     def entry_v1(self, index: int) -> dict[str, Any]:

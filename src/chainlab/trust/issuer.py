@@ -15,6 +15,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from typing import Any
 
 import jwt
@@ -91,7 +92,14 @@ class Issuer:
         for name in ("sub", "job_workflow_ref"):
             if not isinstance(claims.get(name), str) or not claims[name]:
                 raise MalformedInput(f"a CI token needs the claim {name!r}")
-        return self._mint(CI_ISSUER, audience, lifetime, {k: str(v) for k, v in claims.items()})
+        if not _is_uri_text(claims["job_workflow_ref"]):
+            raise MalformedInput("a CI token needs a 'job_workflow_ref' that can stand in a URI")
+        text = {name: str(value) for name, value in claims.items()}
+        try:
+            "".join(text.values()).encode()
+        except UnicodeEncodeError as error:
+            raise MalformedInput("a claim is not Unicode text") from error
+        return self._mint(CI_ISSUER, audience, lifetime, text)
 
     def job_bearer(self, claims: Mapping[str, str], *, lifetime: int = FOREVER) -> str:
         """The secret that one job exchanges for its tokens (``ACTIONS_ID_TOKEN_REQUEST_TOKEN``)."""
@@ -211,7 +219,11 @@ def _is_email(text: str) -> bool:
         and domain
         and "@" not in domain
         and len(text) <= 254
-        and text.isascii()
-        and text.isprintable()
-        and " " not in text
+        and _is_uri_text(text)
+        and parseaddr(text) == ("", text)  # nor a comment, a list, or a name beside the address
     )
+
+
+def _is_uri_text(text: str) -> bool:
+    """Whether all is ASCII without space or control character, as an IA5String name needs."""
+    return text.isascii() and text.isprintable() and " " not in text

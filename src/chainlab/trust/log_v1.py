@@ -66,7 +66,7 @@ def _hashedrekord(spec: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 def _dsse(spec: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     proposed = wire.member(spec, "proposedContent")
-    text = wire.string(proposed, "envelope").encode("utf-8", "surrogatepass")
+    text = wire.string(proposed, "envelope").encode()
     envelope = wire.json_object(text)
     payload, payload_type = (
         wire.base64_bytes(envelope, "payload"),
@@ -78,11 +78,7 @@ def _dsse(spec: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         raise MalformedInput("expected one signature and one verifier")
     pem = wire.base64_bytes({"verifiers": verifiers[0]}, "verifiers")  # type: ignore[index]
     signature = wire.base64_bytes(signatures[0], "sig")  # type: ignore[index]
-    try:
-        signed = pae(payload_type, payload)
-    except UnicodeEncodeError as error:
-        raise MalformedInput("the payload type is not Unicode text") from error
-    wire.verify_signature(wire.certificate_key(pem), signature, signed)
+    wire.verify_signature(wire.certificate_key(pem), signature, pae(payload_type, payload))
     payload_digest = hashlib.sha256(payload).digest()
     return {
         "envelopeHash": {"algorithm": "sha256", "value": hashlib.sha256(text).hexdigest()},

@@ -6,6 +6,7 @@ A DSSE envelope is logged as any other artifact, by the SHA-256 of its pre-authe
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,12 +15,14 @@ import rfc8785
 from chainlab.errors import MalformedInput
 from chainlab.trust import wire
 from chainlab.trust.log import Log, Note
+from chainlab.trust.log_v1 import pae
 from chainlab.trust.merkle import leaf_hash
 
 __all__ = ["answer", "canonical_body"]
 
 KEY_DETAILS = "PKIX_ECDSA_P256_SHA_256"
 VERSION = "0.0.2"
+MAX_ENTRY = 2**16 - 1  # bytes; an entry tile has two for the length (C2SP tlog-tiles)
 
 
 def canonical_body(request: Mapping[str, Any]) -> tuple[bytes, bytes]:
@@ -29,12 +32,13 @@ def canonical_body(request: Mapping[str, Any]) -> tuple[bytes, bytes]:
     Raises `MalformedInput`.
     """
     if "dsseRequestV002" in request:
-        raise MalformedInput(
-            "this log takes hashedRekordRequestV002 only", mend="log the SHA-256 of the DSSE PAE"
-        )
-    record = wire.member(request, "hashedRekordRequestV002")
-    signature = wire.member(record, "signature")
-    verifier = wire.member(signature, "verifier")
+        digest, content, verifier = _dsse(wire.member(request, "dsseRequestV002"))
+    else:
+        record = wire.member(request, "hashedRekordRequestV002")
+        signature = wire.member(record, "signature")
+        verifier = wire.member(signature, "verifier")
+        digest = wire.base64_bytes(record, "digest")
+        content = wire.base64_bytes(signature, "content")
     details = verifier.get("keyDetails")
     if details not in (KEY_DETAILS, 5):  # 5: the enumeration's number in protobuf-specs
         raise MalformedInput(f"expected keyDetails {KEY_DETAILS!r}")
@@ -44,7 +48,6 @@ def canonical_body(request: Mapping[str, Any]) -> tuple[bytes, bytes]:
         else ("publicKey", wire.public_key)
     )
     raw = wire.base64_bytes(wire.member(verifier, kind), "rawBytes")
-    digest, content = wire.base64_bytes(record, "digest"), wire.base64_bytes(signature, "content")
     wire.verify_prehashed(read(raw), content, digest)
     body: dict[str, Any] = {
         "apiVersion": VERSION,
@@ -59,7 +62,24 @@ def canonical_body(request: Mapping[str, Any]) -> tuple[bytes, bytes]:
             }
         },
     }
-    return rfc8785.dumps(body), digest
+    canonical = rfc8785.dumps(body)
+    if len(canonical) > MAX_ENTRY:
+        raise MalformedInput(
+            f"the entry would have {len(canonical)} bytes; an entry tile takes {MAX_ENTRY}"
+        )
+    return canonical, digest
+
+
+def _dsse(request: Mapping[str, Any]) -> tuple[bytes, bytes, dict[str, Any]]:
+    """Digest, signature and verifier of an envelope that a client sent whole, as sigstore-js does."""
+    envelope = wire.member(request, "envelope")
+    signatures, verifiers = envelope.get("signatures"), request.get("verifiers")
+    for some in (signatures, verifiers):
+        if not (isinstance(some, list) and len(some) == 1 and isinstance(some[0], dict)):
+            raise MalformedInput("expected one signature and one verifier")
+    signed = pae(wire.string(envelope, "payloadType"), wire.base64_bytes(envelope, "payload"))
+    content = wire.base64_bytes(signatures[0], "sig")  # type: ignore[index]
+    return hashlib.sha256(signed).digest(), content, verifiers[0]  # type: ignore[index]
 
 
 def answer(log: Log, note: Note, index: int, body: bytes) -> dict[str, Any]:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from chainlab.errors import MalformedInput, Refused
 from chainlab.trust.issuer import TOKEN_LIFETIME, Issuer
+
+if TYPE_CHECKING:
+    import jinja2
 
 __all__ = ["SignIn"]
 
@@ -24,11 +28,6 @@ OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"  # the person copies the code by hand
 COOKIE = "chainlab-signin"
 MAX_FORM = 16384  # bytes
 PARAMETERS = ("client_id", "redirect_uri", "code_challenge", "state", "nonce")
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("chainlab.trust", "pages"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-)
 
 
 class SignIn:
@@ -131,9 +130,19 @@ def _parameters(given: Mapping[str, str]) -> dict[str, str]:
     return parameters
 
 
+@cache
+def _template(name: str) -> jinja2.Template:
+    import jinja2  # a third of the instance's start, and most instances show no page
+
+    loader = jinja2.PackageLoader("chainlab.trust", "pages")
+    return jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
+    ).get_template(name)
+
+
 def _html(template: str, target: str, **values: object) -> HTMLResponse:
     nonce = secrets.token_urlsafe(16)
-    page = TEMPLATES.get_template(template).render(nonce=nonce, **values)
+    page = _template(template).render(nonce=nonce, **values)
     # Browsers apply form-action to the redirect after a form as well, so the target is listed.
     parts = urlsplit(target)
     onward = "" if target == OUT_OF_BAND else f" http://{parts.netloc}"

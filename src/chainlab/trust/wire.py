@@ -21,6 +21,7 @@ from chainlab.digests import SHA256_SIZE
 from chainlab.errors import MalformedInput
 
 __all__ = [
+    "UNREADABLE",
     "base64_bytes",
     "certificate_key",
     "json_object",
@@ -31,6 +32,9 @@ __all__ = [
     "verify_prehashed",
     "verify_signature",
 ]
+
+# What `cryptography` raises for keys and certificates that cannot be read.
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
 def json_object(data: bytes) -> dict[str, Any]:
@@ -55,10 +59,14 @@ def member(document: Mapping[str, Any], *path: str) -> dict[str, Any]:
 
 
 def string(document: Mapping[str, Any], name: str) -> str:
-    """The text at ``name``."""
+    """The text at ``name``, which UTF-8 can encode."""
     value = document.get(name)
     if not isinstance(value, str):
         raise MalformedInput(f"expected text at {name!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # JSON can spell half a character: "\\ud800"
+        raise MalformedInput(f"expected Unicode text at {name!r}") from error
     return value
 
 
@@ -79,7 +87,7 @@ def certificate_key(data: bytes) -> ec.EllipticCurvePublicKey:
             else x509.load_der_x509_certificate
         )
         key = load(data).public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise MalformedInput(f"not an X.509 certificate: {error}") from error
     return p256(key)
 
@@ -90,7 +98,7 @@ def public_key(data: bytes) -> ec.EllipticCurvePublicKey:
     load = serialization.load_pem_public_key if pem else serialization.load_der_public_key
     try:
         key = load(data)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise MalformedInput(f"not a public key: {error}") from error
     return p256(key)
 

@@ -1,0 +1,198 @@
+# %% [markdown]
+# # Week 0 · Before the first signature
+#
+# > Everything here really runs. Nothing here leaves your machine.
+#
+# **You will** (40 min: 5 reading, 35 doing)
+# - start a certificate authority, two logs and a timestamp authority, with one line
+# - learn how notebooks, checks, hints and the progress board work
+# - find out which of the six primers you need, in twenty questions
+# - enrol the root of trust that the rest of the course depends on
+#
+# **Before:** `make start`, and some Python. **Lab:** `labs/00_onramp.ipynb`, after the primers
+
+# %% tags=["parameters"]
+seed = 1
+
+# %%
+import chainlab
+
+lab = chainlab.open("00_onramp", seed=seed)
+print("identity provider for people:", lab.trust.issuer)
+print("identity provider for jobs:  ", lab.trust.ci_issuer)
+
+# %% [markdown]
+# That line started a private *Sigstore* instance on your machine: a certificate authority, two kinds of public log, a
+# timestamp authority and two identity providers. The addresses are names, not places; they end in `.localhost`, and no
+# packet leaves this computer. It is the same kind of service that signs packages all over the world, small enough to take
+# apart. You need not know yet what any of these words mean. The primers explain each one, by breaking it.
+#
+# We can already ask it to do its work. Alice signs five bytes:
+
+# %%
+from sigstore.oidc import IdentityToken
+from sigstore.sign import SigningContext
+
+token = IdentityToken(lab.trust.token("alice@example.com"))
+with SigningContext.from_trust_config(lab.trust.config).signer(token) as signer:
+    signer.sign_artifact(b"hello")
+for event in lab.events()[-2:]:
+    print(event.type, "·", event.subject.split(":")[0])
+
+# %% [markdown]
+# The instance reports what it did: it issued a certificate for alice, and made an entry in a log. `sigstore` here is the
+# unmodified client from PyPI; it cannot tell our instance from the public one, except by the root of trust. Keep that
+# thought for the end of this page.
+#
+# ## The promise
+# You will learn attacks in this course, because nobody can defend what they have not seen break. In return:
+# - **Loopback only.** Attacks run against services that this kit started, on this machine. Nothing else is a target: not
+#   your employer's pipeline, not a public registry, not a friend's repository.
+# - **Secrets are fake**, and say so (`FAKE-…`). Never paste a real one into a notebook.
+# - **Payloads are harmless.** Where real malware would steal, ours writes a marker.
+# - **What is simplified is said**, where it is simplified.
+#
+# Practising on systems of others without their written permission is a crime in most places, whatever the intention.
+#
+# ## How a notebook works here
+# Read a cell, predict, run it (Shift+Enter), compare. Every notebook stands alone: it opens its own workspace, and
+# restarting the kernel gives you a clean one. After a failure, *Kernel → Restart and run all* is never wrong.
+#
+# A lab has exercises. Each begins like this:
+
+# %%
+def token_may(workflow: str, job: str, default: dict[str, str]) -> dict[str, str]:
+    """What the job's token may do: scope -> level."""
+    raise NotImplementedError("exercise 0.5")
+
+
+# %% tags=["raises-exception"]
+# Expected to fail: nothing has been answered yet, and the check says so instead of calling it wrong.
+lab.check("0.5", token_may)
+
+# %% [markdown]
+# *Not attempted* is not *wrong*. The `raise` line is a placeholder; replace it with your answer. Suppose that you answer
+# in haste, and say that no job may do anything:
+
+# %%
+def token_may(workflow: str, job: str, default: dict[str, str]) -> dict[str, str]:
+    """What the job's token may do: scope -> level."""
+    return {}
+
+
+# %% tags=["raises-exception"]
+# Expected to fail: a constant answer is right for some cases and wrong for others.
+lab.check("0.5", token_may)
+
+# %% [markdown]
+# Now it is *wrong*, and the message says for which case, what was expected, what came back, why, and where to read. A check
+# runs your function on cases that you see and on others that are generated from the seed, so an answer written for one
+# case does not pass. Stuck? Ask for a hint. The first one asks a question back; the next one points.
+
+# %%
+lab.hint("0.5")
+
+# %% [markdown]
+# The board keeps account: not attempted, wrong, done, and where you stand. Here is its part for this week; 0.5 shows our
+# hasty answer until you mend it in the lab. (Run this page again later, and the hasty answer is back: then run the lab's
+# check again, too.) The board survives restarts, and `chainlab progress` shows all of it in a terminal.
+
+# %%
+board = str(lab.progress())
+print(board.split("Week 1")[0])
+
+# %% [markdown]
+# (Handing in, with feedback, comes with the grading unit of the kit; until then the checks are your feedback.)
+#
+# ## Is the machine ready?
+# `doctor` looks for what the course needs. Commands with `--json` give an answer that a program can read.
+
+# %%
+import json
+
+doctor = lab.run(["chainlab", "doctor", "--json"], check=False)
+report = json.loads(doctor.stdout)
+print("looked at:", ", ".join(finding["check"] for finding in report))
+print("stops the course:", [finding["check"] for finding in report if finding["level"] == "fail"])
+
+# %% [markdown]
+# The second list is empty: nothing that the course needs is missing on the machine where this page was made. Is it empty
+# on yours? Run `chainlab doctor` in a terminal to see the warnings as well, each with what it costs and how to mend it.
+#
+# ## Twenty questions
+# They tell you which primers to read, and nobody else sees them. Write one letter per question, and a dot for "I don't
+# know". A dot is the honest answer that costs least: a lucky guess only takes a primer from you.
+
+# %%
+from chainlab.course import diagnostic
+
+questions = diagnostic.load(lab.data / "diagnostic.toml")
+print(diagnostic.sheet(questions, "00a_git"))
+git = "...."  # four letters or dots
+
+# %%
+print(diagnostic.sheet(questions, "00b_keys"))
+keys = "...."
+
+# %%
+print(diagnostic.sheet(questions, "00c_tokens"))
+tokens = "..."
+
+# %%
+print(diagnostic.sheet(questions, "00d_merkle"))
+merkle = "..."
+
+# %%
+print(diagnostic.sheet(questions, "00e_workflows"))
+workflows = "..."
+
+# %%
+print(diagnostic.sheet(questions, "00f_policies"))
+policies = "..."
+
+# %%
+diagnostic.mark(questions, git + keys + tokens + merkle + workflows + policies)
+
+# %% [markdown]
+# Here is the sheet of somebody else, who knows git well and has never met Rego:
+
+# %%
+diagnostic.mark(questions, "cbda cbda baa dbc b.c b.b")
+
+# %% [markdown]
+# One slip per subject is forgiven; two call for the primer. There are three outcomes:
+# - **ready**: go to week 1. The lab of this week is still worth an hour.
+# - **ready after primer X**: read those, do their exercise in the lab, and go on.
+# - **talk to your instructor**: five or six primers at once is a week and not an afternoon. That is no verdict on you. Plan
+#   the time, and begin with the first.
+#
+# What the questions cannot see is whether you guessed. The lab does: its checks are generated.
+#
+# ## Enrol your root
+# Whoever runs a certificate authority can issue a certificate in any name. You now run one. So a signature made with it
+# proves nothing to anybody else, unless they know, *from you and by another way*, which instance is yours. That is what a
+# fingerprint is for.
+
+# %%
+shown = lab.run(["chainlab", "enrol", "--state", lab.trust.directory]).stdout
+print("fingerprint:", lab.trust.fingerprint)
+print("the command says the same:", str(lab.trust.fingerprint) in shown)
+
+# %% tags=["check"]
+assert str(lab.trust.fingerprint) in shown  # the text says that they are the same
+
+# %% [markdown]
+# The fingerprint is the SHA-256 of the instance's root of trust. In a terminal, plain `chainlab enrol` prints the one of
+# your workspace. Give that to your instructor now, before anything depends on it. If you study alone, write it on paper.
+# (On a stored page it is blanked out, because it differs on every machine. And a notebook that runs outside your
+# workspace has an instance of its own, so take it from the terminal.)
+#
+# | the enrolled fingerprint shows later | it does not show |
+# |---|---|
+# | that the evidence comes from the *same instance*, unchanged since | *who typed* |
+# | that the root was not swapped in between | that the instance was honest to begin with |
+#
+# No root is ever trusted in this course only because it came along with the thing that it should vouch for.
+#
+# **You can now** start the instance and read what it reports; tell *not attempted* from *wrong*, ask for a hint and find
+# the board; say which primers you need; and say what an enrolled root proves, and what it does not.

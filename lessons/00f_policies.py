@@ -1,0 +1,208 @@
+# %% [markdown]
+# # Primer F · Three languages that decide
+#
+# > Most wrong verdicts come from a value that was not there.
+#
+# **You will** (30 min: 5 reading, 25 doing)
+# - ask questions of a table in SQL, and meet the answer that is neither yes nor no
+# - read a Sigma rule, and run its meaning by hand
+# - read a Rego policy, and say what it decides when a field is missing
+#
+# **Before:** `00_onramp`. **Lab:** `labs/00_onramp.ipynb`, exercise 0.6
+
+# %% tags=["parameters"]
+seed = 1
+
+# %%
+import chainlab
+
+lab = chainlab.open("00f_policies", seed=seed)
+
+# %% [markdown]
+# ## SQL: ask a table
+# A package index has kept its uploads, and the CI system its runs. Six uploads; three of them interest us.
+
+# %%
+import sqlite3
+
+db = sqlite3.connect(":memory:")
+_ = db.executescript("""
+    CREATE TABLE upload (file TEXT, hour INTEGER, workflow TEXT, run INTEGER);
+    INSERT INTO upload VALUES
+      ('triage-1.0.whl',  9, 'release.yml', 41), ('triage-1.1.whl', 10, 'release.yml', 42),
+      ('triage-1.2.whl', 14, 'test.yml',    43), ('triage-1.3.whl', 15, 'release.yml', 44),
+      ('triage-1.4.whl',  3, NULL,          NULL), ('triage-1.5.whl', 16, 'release.yml', 99);
+    CREATE TABLE run (id INTEGER, outcome TEXT);
+    INSERT INTO run VALUES (41, 'success'), (42, 'success'), (43, 'success'), (44, 'failure');
+""")
+
+# %%
+def ask(query):
+    for row in db.execute(query):
+        print(*row)
+
+
+ask("SELECT file, hour FROM upload WHERE workflow = 'release.yml' ORDER BY hour DESC")
+
+# %% [markdown]
+# Read it as a sentence: *these columns, from this table, of the rows where this holds, in this order.* Four rows come
+# from the release workflow. So the question "which do **not**?" should give the other two.
+
+# %%
+ask("SELECT file FROM upload WHERE workflow <> 'release.yml'")
+ask("SELECT count(*), 'in all' FROM upload")
+
+# %% tags=["check"]
+known = db.execute("SELECT count(*) FROM upload WHERE workflow <> 'release.yml'").fetchone()
+assert known == (1,)  # the text says that one of the two is missing
+
+# %% [markdown]
+# ## NULL: the third answer
+# Four and one make five, and there are six. Version 1.4, uploaded at three in the morning by nobody knows what, is in
+# *neither* list. Its workflow is NULL, "not known". Is an unknown thing equal to `'release.yml'`? Unknown. Different
+# from it? Unknown as well:
+
+# %%
+ask("SELECT NULL = 'release.yml' IS NULL, NULL <> 'release.yml' IS NULL, (NOT (NULL = 'release.yml')) IS NULL")
+
+# %% [markdown]
+# Three ones: all three comparisons give NULL. `WHERE` keeps a row only if its condition is *true*, so the unknown row
+# drops out of a question and of its opposite. The one upload that should have rung a bell is the one that both queries
+# lost. In May 2026 a file of the `mistralai` project appeared on PyPI with no tag, no commit and no workflow run behind
+# it [the project's own issue]: attacks look like missing values. You have to ask for them by name.
+
+# %%
+ask("SELECT file FROM upload WHERE workflow IS NULL")
+
+# %% [markdown]
+# `IS NULL` always answers yes or no. Keep the three apart in every report: *yes*, *no*, *nobody knows*.
+#
+# ## Two tables: who has no partner?
+# A `LEFT JOIN` keeps each row of the left table, and puts NULL where the right one has nothing to offer. Here that turns
+# into a detection: uploads without a successful run behind them.
+
+# %%
+ask("""
+    SELECT file, coalesce(outcome, 'no such run')
+    FROM upload LEFT JOIN run ON upload.run = run.id
+    WHERE outcome IS NULL OR outcome <> 'success'
+""")
+
+# %% tags=["check"]
+rows = db.execute("SELECT file FROM upload LEFT JOIN run ON run = id WHERE outcome IS NOT 'success'").fetchall()
+assert len(rows) == 3  # the text says three
+
+# %% [markdown]
+# Three. One came from a run that *failed*, one claims a run that does not exist, one claims nothing. What the table
+# cannot say is which of them is malicious. An upload by hand at night may be a tired colleague.
+#
+# ## Sigma: a question in writing
+# Detections are shared as Sigma rules: YAML that says what to look for, without saying in which product.
+
+# %%
+RULE = """\
+title: Package uploaded outside the release workflow
+logsource: {product: package-index, service: upload}
+detection:
+  night: {hour: [0, 1, 2, 3, 4, 5]}
+  release: {workflow: release.yml}
+  condition: night and not release
+falsepositives: [a maintainer who works at night and uploads by hand]
+level: high
+"""
+
+# %%
+import yaml
+
+rule = yaml.safe_load(RULE)
+for name, fields in rule["detection"].items():
+    print(f"{name:>9}: {fields}")
+
+# %% [markdown]
+# How to read it. `logsource` says which events. Under `detection`, each name is a group: its fields must **all** match,
+# and a list of values means **any** of them. `condition` combines the groups. `level` is what the author thinks of a
+# match, and `falsepositives` who will be woken for nothing; a rule without that line has not been thought through.
+#
+# A rule does nothing on its own. A tool turns it into a query. Let us be that tool, word by word:
+
+# %%
+night = "hour IN (0, 1, 2, 3, 4, 5)"
+release = "workflow = 'release.yml'"
+found = db.execute(f"SELECT file FROM upload WHERE {night} AND NOT ({release})").fetchall()
+print("found:", found)
+
+# %% tags=["check"]
+assert found == []  # the text says that the literal translation finds nothing
+
+# %% [markdown]
+# Nothing, although version 1.4 stands there, at three o'clock. You know why by now: its workflow is NULL, and `NOT NULL`
+# is NULL. The *author* meant "not known to be the release workflow". Say that:
+
+# %%
+ask(f"SELECT file FROM upload WHERE {night} AND ({release}) IS NOT TRUE")
+
+# %% [markdown]
+# There it is. In many log stores a missing field simply does not match, and `not release` would have held at once. The
+# same rule, two products, two answers: **test a rule on events where the field is absent**, not only on those where it
+# is wrong.
+#
+# ## Rego: what is not defined
+# Gates are often written in Rego, the language of Open Policy Agent. Its engine comes with week 4; reading comes first.
+# This gate lets a model through if the right party signed it and no vulnerability is known.
+
+# %%
+POLICY = """\
+package gate
+
+default allow := false
+
+allow if {
+    input.signer == "release@example.com"
+    not input.vulnerable
+}
+"""
+print(POLICY)
+
+# %% [markdown]
+# `input` is the document that the gate is asked about. A rule's body is a list of conditions, and **all** must hold.
+# `default` says what `allow` is when no rule makes it anything. Cover the right-hand column and decide each line:
+#
+# | input | `allow` | why |
+# |---|---|---|
+# | `{"signer": "release@example.com", "vulnerable": false}` | true | both conditions hold |
+# | `{"signer": "release@example.com", "vulnerable": true}` | false | the second does not; the default stands |
+# | `{"signer": "mallory@example.com", "vulnerable": false}` | false | the first does not |
+# | `{}` | false | `input.signer` is undefined, so the body does not hold |
+# | `{"signer": "release@example.com"}` | **true** | `input.vulnerable` is undefined, and `not` of undefined holds |
+#
+# The last line is a model that **nobody scanned**, and the gate lets it pass. In Rego, a field that is not there is
+# *undefined*. It is no error and no `false`. A condition that meets it fails, quietly, and a `not` in front turns that
+# failure into success. Python has something like it:
+
+# %%
+unscanned = {"signer": "release@example.com"}
+print("not vulnerable:   ", not unscanned.get("vulnerable"))
+print("vulnerable is False:", unscanned.get("vulnerable") is False)
+
+# %% [markdown]
+# `None` behaves like undefined under `not`, and the mending is the same in both: ask for the good, by name. In Rego the
+# line becomes `input.vulnerable == false`, which an absent field cannot satisfy. Now nobody gets in unscanned.
+#
+# The analogy breaks soon, and it matters where. `None` is a value: you can store it, return it, compare it, and
+# `None == None` is true. Undefined is the *absence* of a value: `input.a == input.b` with both missing is not true but
+# undefined, and so is everything built on it. Without its `default`, `allow` itself would be undefined, and the program
+# that asked would get no answer at all. Whether it then opens the door is up to whoever wrote that program.
+#
+# | | what is missing is | a condition on it is | its negation is |
+# |---|---|---|---|
+# | SQL | NULL | NULL: the row drops out | NULL: the row drops out |
+# | Rego | undefined | undefined: the rule does not hold | **true** |
+# | Python | `None`, or a `KeyError` | false, mostly | true, mostly |
+#
+# Learn the table by its last column. In SQL a forgotten value makes a detection *silent*; in Rego it makes a gate *open*.
+#
+# What is simplified: Sigma has modifiers (`contains`, `startswith`, …) and correlations, Rego has sets and functions,
+# and SQL has much more. You need no more than this to begin weeks 3, 4 and 5.
+#
+# **You can now** read a query, a rule and a policy aloud; say what each makes of a missing value; and write the
+# condition so that "nobody knows" is an answer of its own.

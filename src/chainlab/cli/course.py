@@ -1,0 +1,204 @@
+"""Commands of the course: build, check, hint, progress, solutions."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from chainlab.course.syllabus import Course
+
+__all__ = ["commands"]
+
+
+@click.command()
+@click.option("--check", "compare", is_flag=True, help="Compare only; change and execute nothing.")
+@click.option(
+    "--execute", is_flag=True, help="Lint labs, run notebooks and solutions, store their outputs."
+)
+@click.argument("names", nargs=-1, metavar="[UNIT|FILE]…")
+def build(compare: bool, execute: bool, names: tuple[str, ...]) -> None:
+    """Derive notebooks, labs and solutions from lessons/, and the README's week table.
+
+    Example: chainlab build --execute 01_assessment
+    """
+    from chainlab.course import build as building
+
+    if compare and execute:
+        raise click.UsageError("--check executes nothing: give --check or --execute")
+    course = _course()
+    if compare:
+        lines = building.drift(course, names)
+        for line in lines:
+            click.echo(line, err=True)
+        if lines:
+            click.echo(f"{len(lines)} problem{'s' * (len(lines) != 1)}", err=True)
+            sys.exit(1)
+        click.echo("sources, notebooks, labs and solutions agree")
+    elif execute:
+        building.build(course, names, click.echo)
+        building.lint(course, names, click.echo)
+        building.execute(course, names, click.echo)
+    else:
+        changed = building.build(course, names, click.echo)
+        click.echo(f"{len(changed)} file{'s' * (len(changed) != 1)} changed")
+
+
+@click.command()
+@click.argument("unit")
+@click.option(
+    "--seed", default=1, show_default=True, help="Another seed gives other generated cases."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(unit: str, seed: int, as_json: bool) -> None:
+    """Run your labs/UNIT.ipynb and say what is not attempted, wrong or done.
+
+    The exit status is 1 unless all is done.
+
+    Example: chainlab check 01_assessment
+    """
+    from chainlab.course.attempt import attempt
+    from chainlab.course.progress import ProgressFile
+
+    course = _course()
+    outcome = attempt(course, course.unit(unit), seed, lambda text: click.echo(text, err=True))
+    progress = ProgressFile.of_learner()
+    for finding in outcome.findings:
+        progress.record(finding.exercise, finding.status, finding.message)
+    _say(outcome.to_json() if as_json else str(outcome), as_json)
+    sys.exit(0 if outcome.done else 1)
+
+
+@click.command()
+@click.argument("exercise")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def hint(exercise: str, as_json: bool) -> None:
+    """Show the next hint for an exercise: the first asks, the second points.
+
+    Example: chainlab hint 1.2
+    """
+    from chainlab.course.hints import next_hint
+    from chainlab.course.progress import ProgressFile
+
+    shown = next_hint(_course(), exercise, ProgressFile.of_learner())
+    _say(
+        {"exercise": shown.exercise, "number": shown.number, "of": shown.of, "text": shown.text}
+        if as_json
+        else str(shown),
+        as_json,
+    )
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--export", "target", metavar="FILE", help="Write a back-up; - is standard output.")
+@click.option("--import", "source", metavar="FILE", help="Replace your progress by a back-up.")
+@click.option("--reset", "exercise", metavar="EXERCISE", help="Forget one exercise.")
+def progress(as_json: bool, target: str | None, source: str | None, exercise: str | None) -> None:
+    """Show your progress board; back it up, restore it, reset an exercise.
+
+    Example: chainlab progress --export progress.json
+    """
+    from chainlab.course.board import Board
+    from chainlab.course.progress import ProgressFile
+    from chainlab.course.storage import write_whole
+
+    if sum(x is not None for x in (target, source, exercise)) > 1:
+        raise click.UsageError("give one of --export, --import and --reset")
+    course, file = _course(), ProgressFile.of_learner()
+    if target is not None:
+        text = file.read().dump()
+        if target == "-":
+            click.echo(text, nl=False)
+        else:
+            write_whole(Path(target), text)
+            click.echo(f"wrote {target}")
+        return
+    if source is not None:
+        restored = file.restore(_text(source), course)
+        click.echo(f"restored {len(restored.entries)} exercises")
+    if exercise is not None:
+        file.reset(course.exercise(exercise).id)
+        click.echo(f"exercise {exercise} is not attempted now; your cells are as they were")
+    if source is None and exercise is None:
+        board = Board(course, file.read())
+        _say(board.to_json() if as_json else str(board), as_json)
+
+
+@click.command()
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Notebooks at once.  [default: processors]"
+)
+@click.option(
+    "-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="Sets a parameter."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("units", nargs=-1, metavar="[UNIT]…")
+def solutions(
+    jobs: int | None, pairs: tuple[str, ...], as_json: bool, units: tuple[str, ...]
+) -> None:
+    """Run every solution and walkthrough by papermill, each in its own workspace.
+
+    Example: chainlab solutions --jobs 2 01_assessment
+    """
+    from chainlab.course.solutions import replay, run_all, table
+
+    course = _course()
+    parameters = {"seed": 1} | dict(_pair(pair) for pair in pairs)
+    chosen = [course.unit(name) for name in units] or list(course.written)
+    work = replay(course, chosen)
+    if not work:
+        raise click.UsageError("nothing to run: these units are drafts")
+    runs = run_all(
+        work, parameters, jobs or os.cpu_count() or 1, lambda text: click.echo(text, err=True)
+    )
+    rows = [
+        {
+            "file": r.file,
+            "cells": r.cells,
+            "seconds": round(r.seconds, 2),
+            "passed": not r.failure,
+            "failure": r.failure,
+        }
+        for r in runs
+    ]
+    _say(rows if as_json else table(runs), as_json)
+    sys.exit(1 if any(r.failure for r in runs) else 0)
+
+
+def _course() -> Course:
+    from chainlab.course.syllabus import load
+    from chainlab.workspace import course_root
+
+    return load(course_root())
+
+
+def _say(value: Any, as_json: bool) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=1) if as_json else value)
+
+
+def _pair(pair: str) -> tuple[str, Any]:
+    name, equals, text = pair.partition("=")
+    if not equals:
+        raise click.UsageError(f"expected NAME=VALUE, got {pair!r}")
+    try:
+        return name, json.loads(text)
+    except ValueError:
+        return name, text
+
+
+def _text(source: str) -> str:
+    from chainlab.errors import ChainlabError
+
+    try:
+        return Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ChainlabError(f"{source} cannot be read: {error}") from error
+
+
+commands: list[click.Command] = [build, check, hint, progress, solutions]

@@ -1,0 +1,185 @@
+"""What a learner's lab is worth: its notebook is run cell by cell in a private workspace.
+
+One broken cell does not stop the others; a cell that kills the kernel is left out and the rest is run again.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from chainlab.course import execution
+from chainlab.course.notebook import grade_id, load
+from chainlab.course.syllabus import Course, Exercise, Unit
+from chainlab.errors import ChainlabError
+
+__all__ = ["Attempt", "Finding", "attempt"]
+
+CELL_SECONDS = 60  # an answer that takes longer does not end
+MARKS = {"done": "✔", "wrong": "✘", "not attempted": "·"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One exercise of the lab."""
+
+    exercise: str
+    title: str
+    points: int
+    status: str  # "not attempted", "wrong" or "done"
+    message: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"{MARKS[self.status]} {self.exercise} {self.title}: {self.status}"]
+        return "\n".join([*lines, *(f"    {line}" for line in self.message.splitlines())])
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """All exercises of one lab."""
+
+    unit: str
+    seed: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return all(f.status == "done" for f in self.findings)
+
+    def __str__(self) -> str:
+        right = [f for f in self.findings if f.status == "done"]
+        total = sum(f.points for f in self.findings)
+        lines = [str(f) for f in self.findings]
+        lines.append(
+            f"{len(right)} of {len(self.findings)} exercises done, {sum(f.points for f in right)} of {total} points"
+        )
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "unit": self.unit,
+            "seed": self.seed,
+            "done": self.done,
+            "exercises": [asdict(f) for f in self.findings],
+        }
+
+
+def attempt(
+    course: Course,
+    unit: Unit,
+    seed: int = 1,
+    say: Callable[[str], None] = lambda _: None,
+    seconds: int = CELL_SECONDS,
+) -> Attempt:
+    """Run ``labs/<unit>.ipynb`` with ``seed``. Raises `ChainlabError` where there is no such notebook."""
+    path = course.root / "labs" / f"{unit.id}.ipynb"
+    if unit.draft:
+        raise ChainlabError(f"unit {unit.id} is a draft: its lab is not written yet")
+    try:
+        lab = load(path)
+    except FileNotFoundError:
+        raise ChainlabError(
+            f"labs/{path.name} is missing", mend="restore it, or run: chainlab build"
+        ) from None
+    _set_seed(lab, seed)
+    skipped: dict[int, str] = {}
+    while True:
+        trial = copy.deepcopy(lab)
+        for index, reason in skipped.items():
+            trial.cells[index].source = f"raise SystemError({reason!r})\n{lab.cells[index].source}"
+        say(
+            f"running labs/{path.name}"
+            + (f" without {len(skipped)} cells that end it" if skipped else "")
+        )
+        try:
+            execution.run(trial, path.parent, keep_going=True, seconds=seconds)
+        except execution.Failure as error:
+            if error.cell in skipped or error.cell < 0:
+                raise ChainlabError(f"labs/{path.name} cannot be run: {error.message}") from error
+            skipped[error.cell] = "this cell ended the Python process, so it was left out"
+            continue
+        break
+    return Attempt(unit.id, seed, tuple(_judge(trial, e) for e in unit.exercises))
+
+
+def _set_seed(lab: Any, seed: int) -> None:
+    """Give the parameters cell's seed another value, as papermill does: by a cell below it."""
+    import nbformat
+
+    for position, cell in enumerate(lab.cells):
+        if "parameters" in cell.metadata.get("tags", []):
+            lab.cells.insert(position + 1, nbformat.v4.new_code_cell(f"seed = {seed:d}", id="seed"))  # type: ignore[no-untyped-call]
+            return
+
+
+def _judge(lab: Any, exercise: Exercise) -> Finding:
+    def finding(status: str, message: str = "") -> Finding:
+        return Finding(exercise.id, exercise.title, exercise.points, status, message)
+
+    answer = _find(lab, grade_id("exercise", exercise.id))
+    check = _find(lab, grade_id("check", exercise.id))
+    restore = (
+        f"restore it from the course's copy of labs/ (grade_id {grade_id('check', exercise.id)})"
+    )
+    if check is None:
+        return finding("wrong", f"the check cell is missing\nTo mend it: {restore}")
+    if f'lab.check("{exercise.id}"' not in check.source:
+        return finding(
+            "wrong",
+            f"the check cell was changed: it no longer checks {exercise.id}\nTo mend it: {restore}",
+        )
+    error = _error(check)
+    if error is None:
+        if any(str(exercise.id) in text for text in _results(check)):
+            return finding("done")
+        return finding("wrong", f"the check cell gave no result\nTo mend it: {restore}")
+    if error.ename == "NotAttempted":
+        return finding("not attempted")
+    if error.ename == "Incorrect":
+        return finding("wrong", error.evalue)
+    cause = _error(answer) if answer is not None else None
+    if (
+        cause is not None
+        and cause.ename == "NotImplementedError"
+        and cause.evalue == f"exercise {exercise.id}"
+    ):
+        return finding("not attempted")
+    if cause is not None:
+        return finding("wrong", f"the exercise's cell fails: {_told(cause)}")
+    if answer is None:
+        return finding("wrong", f"the exercise's cell is missing\nTo mend it: {restore}")
+    first = _first_error(lab)
+    if first is not None and first is not error and error.ename == "NameError":
+        return finding("wrong", f"{_told(error)}\nAn earlier cell failed: {_told(first)}")
+    return finding("wrong", f"the check could not run: {_told(error)}")
+
+
+def _find(lab: Any, name: str) -> Any:
+    return next(
+        (
+            c
+            for c in lab.cells
+            if c.cell_type == "code" and c.metadata.get("nbgrader", {}).get("grade_id") == name
+        ),
+        None,
+    )
+
+
+def _error(cell: Any) -> Any:
+    return next((o for o in cell.outputs if o.output_type == "error"), None)
+
+
+def _first_error(lab: Any) -> Any:
+    return next((e for c in lab.cells if c.cell_type == "code" for e in [_error(c)] if e), None)
+
+
+def _results(cell: Any) -> list[str]:
+    return [o.data.get("text/plain", "") for o in cell.outputs if o.output_type == "execute_result"]
+
+
+def _told(error: Any) -> str:
+    return f"{error.ename}: {error.evalue}".splitlines()[0][:300]

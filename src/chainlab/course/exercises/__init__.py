@@ -1,0 +1,59 @@
+"""Case generators of all exercises: one module a week (``week01``), found by the exercise's number.
+
+A module has ``CASES``: exercise id to generator, ``{"1.2": exposure}``. It is imported when one of its exercises is
+checked, not before.
+
+    >>> module_name("1.2")
+    'week01'
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import random
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from chainlab.errors import ChainlabError
+
+__all__ = ["all_cases", "cases", "module_name"]
+
+ID = re.compile(r"(\d{1,2})\.(\d{1,2})")
+
+
+def module_name(exercise: str) -> str:
+    """The week's module that an exercise belongs to."""
+    found = ID.fullmatch(exercise)
+    if found is None:
+        raise ChainlabError(f"{exercise!r} is not an exercise", mend="write its number as in '1.2'")
+    return f"week{int(found[1]):02d}"
+
+
+def cases(exercise: str) -> Callable[[Any, random.Random], Iterable[Any]]:
+    """The generator of one exercise's cases. Raises `ChainlabError` for an exercise that has none."""
+    generators = _load(module_name(exercise))
+    if exercise not in generators:
+        known = ", ".join(sorted(generators)) or "none in this week"
+        raise ChainlabError(f"there is no exercise {exercise}", mend=f"known are: {known}")
+    return generators[exercise]
+
+
+def all_cases() -> dict[str, Callable[[Any, random.Random], Iterable[Any]]]:
+    """Every exercise's generator; imports all weeks."""
+    found: dict[str, Callable[[Any, random.Random], Iterable[Any]]] = {}
+    for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
+        if re.fullmatch(r"week\d\d", module):
+            found.update(_load(module))
+    return found
+
+
+def _load(module: str) -> dict[str, Callable[[Any, random.Random], Iterable[Any]]]:
+    name = f"{__name__}.{module}"
+    try:
+        return dict(importlib.import_module(name).CASES)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        return {}

@@ -1,0 +1,334 @@
+"""Looks at this machine for what would trouble the course.
+
+Each `Finding` says what was seen, what it means and how to mend it:
+
+    >>> print(Finding("disk space", "warn", "0.4 GB free", "the caches may not fit", "free 2 GB"))
+    warn  disk space: 0.4 GB free
+          the caches may not fit
+          to mend it: free 2 GB
+
+``ok`` needs nothing, ``warn`` costs a part of the course, ``fail`` stops it. A check that cannot be
+made on this platform says so; it is never left out.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import locale
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = [
+    "Finding",
+    "browser",
+    "clock",
+    "encoding",
+    "examine",
+    "git",
+    "loopback",
+    "packages",
+    "path_length",
+    "proxies",
+    "python",
+    "sandbox",
+    "space",
+]
+
+DAY = 86_400  # seconds
+SPACE_NEEDED = 2.0  # GB: caches and workspaces of all weeks
+SOCKET_LIMIT = 104  # bytes of a Unix socket's path: sun_path on macOS; Linux has 108
+SOCKET_TAIL = "/units/01_assessment/kernel-00000000-ipc-1"  # the longest one below a workspace
+BROWSERS = ("firefox", "chromium", "chromium-browser", "google-chrome", "x-www-browser")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check saw."""
+
+    check: str
+    level: Literal["ok", "warn", "fail"]
+    seen: str
+    meaning: str = ""  # for the course; empty when ok
+    mend: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"{self.level:<4}  {self.check}: {self.seen}"]
+        lines += [f"      {self.meaning}"] if self.meaning else []
+        lines += [f"      to mend it: {self.mend}"] if self.mend else []
+        return "\n".join(lines)
+
+
+def examine(root: Path) -> list[Finding]:
+    """All checks, for the course in that folder."""
+    checks: list[tuple[str, Callable[[], Finding]]] = [
+        ("Python", python),
+        ("packages", lambda: packages(root / "requirements.lock")),
+        ("loopback", loopback),
+        ("proxies", proxies),
+        ("clock", lambda: clock(root)),
+        ("disk space", lambda: space(root)),
+        ("sandbox", sandbox),
+        ("browser", browser),
+        ("git", git),
+        ("path length", lambda: path_length(root)),
+        ("text encoding", encoding),
+    ]
+    findings = []
+    for name, check in checks:
+        try:
+            findings.append(check())
+        except Exception as err:  # one broken check must not hide the others
+            findings.append(
+                Finding(name, "warn", f"could not be checked: {err}", "nothing is known")
+            )
+    return findings
+
+
+def python(version: tuple[int, int] = sys.version_info[:2]) -> Finding:
+    """The interpreter's version."""
+    seen = f"{version[0]}.{version[1]}"
+    if (3, 11) <= version <= (3, 13):
+        return Finding("Python", "ok", seen)
+    return Finding(
+        "Python",
+        "fail",
+        seen,
+        "the locked packages have no wheels for it",
+        "install Python 3.11, 3.12 or 3.13, then: make clean, make setup PYTHON=python3.12",
+    )
+
+
+def packages(lock: Path) -> Finding:
+    """What is installed beside what the lock asks for."""
+    missing, other = [], []
+    total = 0
+    for name, version, marker in _locked(lock.read_text(encoding="utf-8")):
+        if not _applies(marker):
+            continue
+        total += 1
+        try:
+            installed = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+            continue
+        if installed != version:
+            other.append(f"{name} {installed} in place of {version}")
+    if not missing and not other:
+        return Finding("packages", "ok", f"all {total} as locked")
+    seen = "; ".join(
+        [f"{len(missing)} missing ({', '.join(missing[:3])})"] * bool(missing) + other[:3]
+    )
+    return Finding(
+        "packages",
+        "fail" if missing else "warn",
+        seen,
+        "notebooks may fail, or differ from what their text says",
+        "make setup",
+    )
+
+
+def loopback() -> Finding:
+    """Whether a server can listen on 127.0.0.1 and be reached."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.settimeout(5)
+            with socket.create_connection(server.getsockname(), timeout=5):
+                server.accept()[0].close()
+            port = server.getsockname()[1]
+    except OSError as err:
+        return Finding(
+            "loopback",
+            "fail",
+            f"127.0.0.1 does not answer: {err}",
+            "neither the services nor JupyterLab can run",
+            "look for a firewall or security tool that stops programs from listening on 127.0.0.1",
+        )
+    return Finding("loopback", "ok", f"a free port ({port}) answers")
+
+
+def proxies() -> Finding:
+    """Whether a proxy variable would catch traffic to this machine itself."""
+    found = urllib.request.getproxies()
+    caught = [name for name in found if name in ("http", "https", "all")]
+    bypassed = all(urllib.request.proxy_bypass(host) for host in ("127.0.0.1", "localhost"))
+    if not caught:
+        return Finding("proxies", "ok", "none set")
+    if bypassed:
+        return Finding("proxies", "ok", f"{', '.join(caught)}; loopback bypasses them")
+    return Finding(
+        "proxies",
+        "warn",
+        f"{', '.join(caught)} set, loopback not excepted",
+        "kernels of `chainlab start` are guarded; what you run yourself would ask the proxy",
+        "export NO_PROXY=127.0.0.1,localhost,::1,.localhost",
+    )
+
+
+def clock(root: Path, now: float | None = None) -> Finding:
+    """Whether the clock is believable: clients refuse tokens a day off."""
+    now = time.time() if now is None else now
+    newest = max(
+        path.stat().st_mtime for path in (root / "requirements.lock", root / "course.toml")
+    )
+    with tempfile.NamedTemporaryFile() as probe:
+        drift = Path(probe.name).stat().st_mtime - now
+    seen = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now))
+    if newest - now > DAY:
+        return Finding(
+            "clock",
+            "fail",
+            f"{seen}, before the course's own files were written",
+            "certificates and tokens will be refused as not yet valid",
+            "set the date, by network time if you can",
+        )
+    if abs(drift) > 60:
+        return Finding(
+            "clock",
+            "warn",
+            f"{seen}; the disk's clock is {drift:+.0f} s off",
+            "files look older or newer than they are",
+            "set the date of the machine that holds the disk",
+        )
+    return Finding("clock", "ok", seen)
+
+
+def space(root: Path) -> Finding:
+    """Free disk space where the course is."""
+    free = shutil.disk_usage(root).free / 1e9
+    seen = f"{free:.1f} GB free"
+    if free >= SPACE_NEEDED:
+        return Finding("disk space", "ok", seen)
+    return Finding(
+        "disk space",
+        "fail" if free < SPACE_NEEDED / 10 else "warn",
+        seen,
+        "the log and the caches of later weeks may not fit",
+        f"free {SPACE_NEEDED:.0f} GB on this disk",
+    )
+
+
+def sandbox() -> Finding:
+    """Whether bubblewrap can shut a program in (grading and the attacks of later weeks)."""
+    later = "weeks 0 and 1 do not need it; grading refuses without it and says so"
+    if not sys.platform.startswith("linux"):
+        return Finding("sandbox", "warn", f"bubblewrap is for Linux, this is {sys.platform}", later)
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        trial = ["unshare", "-rn", "true"]
+        name = "user namespaces (bubblewrap is not installed)"
+    else:
+        trial = [bwrap, "--ro-bind", "/", "/", "--unshare-all", "true"]
+        name = "bubblewrap"
+    try:
+        run = subprocess.run(trial, capture_output=True, text=True, timeout=20, check=False)
+        said = run.stderr.strip()[-100:] if run.returncode else ""
+    except OSError as err:
+        said = str(err)
+    if not said:
+        return Finding("sandbox", "ok", f"{name} work" if bwrap is None else f"{name} works")
+    return Finding(
+        "sandbox",
+        "warn",
+        f"{name}: {said}",
+        later,
+        "install your distribution's bubblewrap; Ubuntu 23.10 and later allow it and stop others",
+    )
+
+
+def browser() -> Finding:
+    """Whether a browser can be opened from here."""
+    if sys.platform in ("darwin", "win32"):
+        return Finding("browser", "ok", "the system's default")
+    names = [name for name in BROWSERS if shutil.which(name)]
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if names and display:
+        return Finding("browser", "ok", names[0])
+    return Finding(
+        "browser",
+        "warn",
+        "no display" if names or not display else "none found",
+        "chainlab start cannot open the page by itself",
+        "open the printed address in a browser on this machine (over ssh: forward both ports)",
+    )
+
+
+def git() -> Finding:
+    """The version of git."""
+    program = shutil.which("git")
+    if program is None:
+        return Finding(
+            "git",
+            "warn",
+            "not found",
+            "primer 00a and the labs from week 2 on use it",
+            "install git (macOS: xcode-select --install)",
+        )
+    run = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, timeout=20, check=False
+    )
+    if run.returncode:
+        return Finding(
+            "git",
+            "warn",
+            f"does not run: {run.stderr.strip()[-100:]}",
+            "primer 00a needs it",
+            "install git",
+        )
+    return Finding("git", "ok", run.stdout.strip().removeprefix("git version "))
+
+
+def path_length(root: Path) -> Finding:
+    """Whether Unix sockets below the workspace still have room in their address."""
+    longest = len(os.fsencode(root / ".chainlab" / "workspace")) + len(SOCKET_TAIL)
+    seen = f"a socket's path would have {longest} bytes, {SOCKET_LIMIT - 1} are allowed"
+    if sys.platform == "win32":
+        return Finding("path length", "ok", "no Unix sockets are used on Windows")
+    if longest < SOCKET_LIMIT:
+        return Finding("path length", "ok", seen)
+    return Finding(
+        "path length",
+        "warn",
+        seen,
+        "sandboxed kernels of later weeks cannot open their sockets",
+        "keep the workspace elsewhere: chainlab start --workspace ~/chainlab",
+    )
+
+
+def encoding() -> Finding:
+    """The encoding in which programs read and write text."""
+    preferred = locale.getpreferredencoding(do_setlocale=False)
+    if preferred.lower().replace("-", "") == "utf8":
+        return Finding("text encoding", "ok", preferred)
+    return Finding(
+        "text encoding",
+        "warn",
+        preferred,
+        "names outside ASCII may be garbled or refused",
+        "export LANG=C.UTF-8, or PYTHONUTF8=1 on Windows",
+    )
+
+
+def _locked(text: str) -> list[tuple[str, str, str]]:
+    """Name, version and marker of every package in a lock."""
+    line = r"^([a-z0-9._-]+)==([^\s;\\]+)(?: *; *([^\\\n]+?))? *\\?$"
+    return [found.groups("") for found in re.finditer(line, text, re.MULTILINE)]  # type: ignore[misc]
+
+
+def _applies(marker: str) -> bool:
+    """Whether an environment marker holds here (PEP 508)."""
+    if not marker:
+        return True
+    from packaging.markers import Marker
+
+    return Marker(marker).evaluate()

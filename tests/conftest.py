@@ -1,0 +1,99 @@
+"""What every test runs under: loopback alone, and no settings of the machine's package clients."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
+GUARD = Path(__file__).parent / "setup" / "guard"
+STRIPPED = ("PIP_", "UV_", "NPM_CONFIG_", "JUPYTER_", "CHAINLAB_WORKSPACE", "SIGSTORE_", "TUF_")
+
+settings.register_profile("suite", deadline=None)  # a shared CI core misses any deadline
+settings.register_profile("soak", deadline=None, max_examples=2_000)
+settings.load_profile("suite")
+
+
+def strip_environment() -> None:
+    """Drop proxies, indexes and client settings: a test that needs one sets its own."""
+    for name in list(os.environ):
+        if name.upper().endswith("_PROXY") or name.upper().startswith(STRIPPED):
+            del os.environ[name]
+    os.environ["PIP_CONFIG_FILE"] = os.devnull
+    os.environ["UV_NO_CONFIG"] = "1"
+
+
+def cut_network() -> str:
+    """Make sure that nothing leaves the machine; says by which proof."""
+    if [name for _, name in socket.if_nameindex() if name != "lo"]:
+        reason = os.environ.get("CHAINLAB_NO_NAMESPACE", "the suite was not started by `make test`")
+        sys.path.insert(0, str(GUARD))
+        inherited = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(GUARD), *inherited])
+        sys.modules.pop("sitecustomize", None)  # the interpreter's own, where it has one
+        __import__("sitecustomize")
+        return (
+            "an audit hook refuses every connection of a Python process that leaves loopback "
+            f"(other programs are not held; no namespace: {reason})"
+        )
+    return "cut by a network namespace: loopback is the only interface"
+
+
+strip_environment()
+NETWORK = cut_network()
+
+
+def pytest_report_header() -> str:
+    return f"network: {NETWORK}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("proof")
+    terminalreporter.line(f"network: {NETWORK}")
+    report = ROOT / ".cache" / "environments.json"
+    if report.exists():
+        entries = json.loads(report.read_text(encoding="utf-8"))
+        size = entries["environment.yml"]["bytes"] / 1e6
+        pythons = [entry["python"] for name, entry in entries.items() if name != "sources"]
+        terminalreporter.line(f"a learner's set: {size:.0f} MB")
+        terminalreporter.line(f"built with Python {', '.join(filter(None, pythons)) or 'none'}")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def tracked() -> list[Path]:
+    """Files that are or would be committed."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    paths = (ROOT / name for name in listing.stdout.split("\0") if name)
+    return [path for path in paths if path.is_file()]
+
+
+@pytest.fixture(scope="module")
+def clone(tracked: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository as a learner has it, with this environment as its .venv."""
+    folder = tmp_path_factory.mktemp("clone")
+    for path in tracked:
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    (folder / ".venv").symlink_to(sys.prefix)
+    return folder

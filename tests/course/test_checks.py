@@ -1,0 +1,290 @@
+"""Checks: what a learner is told, and what gains nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+import itertools
+import json
+import random
+from collections import Counter
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainlab.course import exercises
+from chainlab.course.checks import Case, check, examine
+from chainlab.course.plain import Unplain, difference, plain, same, short
+from chainlab.errors import ChainlabError, Incorrect, NotAttempted
+
+
+def doubled(world: Any, rng: random.Random) -> Any:
+    n = rng.randrange(10, 1000)
+    yield Case("a number", (n,), 2 * n, "add it to itself", "notebooks/09.ipynb, 'Doubling'")
+    yield Case("zero", (0,), 0)
+
+
+def ask(answer: Any, cases: Any = doubled, seed: int = 1) -> Any:
+    return check("9.1", answer, world=None, seed=seed, cases=cases)
+
+
+def one(expected: Any, *args: Any, **fields: Any) -> Any:
+    return lambda world, rng: [Case("the case", args, expected, **fields)]
+
+
+def test_a_right_answer_says_on_how_many_cases() -> None:
+    result = ask(lambda n: n + n)
+    assert str(result) == "exercise 9.1: right on 2 cases, and on 2 generated from seed 1"
+    assert repr(result) == str(result)
+    assert result.score == 1.0
+
+
+def test_a_starter_is_not_attempted_by_its_own_name() -> None:
+    def starter(n: int) -> int:
+        raise NotImplementedError("exercise 9.1")
+
+    with pytest.raises(NotAttempted, match=r"exercise 9\.1 is not attempted"):
+        ask(starter)
+
+
+@pytest.mark.parametrize("text", ["exercise 9.12", "exercise 9.1.1", "later", ""])
+def test_another_not_implemented_error_is_incorrect(text: str) -> None:
+    def answer(n: int) -> int:
+        raise NotImplementedError(text)
+
+    with pytest.raises(Incorrect, match="raised NotImplementedError"):
+        ask(answer)
+
+
+def test_an_exception_is_told_in_one_line_with_its_case() -> None:
+    with pytest.raises(Incorrect) as caught:
+        ask(lambda n: {}["a\nb"])
+    assert caught.value.message.startswith(
+        "exercise 9.1, case 'a number': raised KeyError: 'a\\nb'"
+    )
+    assert "\n" not in caught.value.message
+
+
+def test_leaving_the_process_is_an_exception_like_others() -> None:
+    with pytest.raises(Incorrect, match="raised SystemExit"):
+        ask(lambda n: exit())
+
+
+def test_a_wrong_answer_is_told_expected_got_why_and_where() -> None:
+    with pytest.raises(Incorrect) as caught:
+        ask(lambda n: n)
+    message, why, see = str(caught.value).splitlines()
+    assert message.startswith("exercise 9.1, case 'a number': expected ")
+    assert ", got " in message
+    assert "[2 of 4 cases right]" in message
+    assert why == "  Why: add it to itself"
+    assert see == "  See: notebooks/09.ipynb, 'Doubling'"
+
+
+def test_a_miss_on_a_generated_case_names_the_seed() -> None:
+    visible = next(iter(doubled(None, random.Random("9.1/visible")))).args[0]
+    with pytest.raises(Incorrect, match=r"case 'a number' \(generated from seed 7\)"):
+        ask(lambda n: {visible: 2 * visible}.get(n, 0), seed=7)
+
+
+def test_the_visible_cases_do_not_change_with_the_seed_and_the_generated_do() -> None:
+    seen: dict[int, list[int]] = {}
+    for seed in (1, 2):
+        seen[seed] = [o.case.args[0] for o in examine("9.1", lambda n: 0, world=None, seed=seed,
+                                                      cases=doubled).outcomes]
+    assert seen[1][:2] == seen[2][:2]
+    assert seen[1][2:] != seen[2][2:]
+
+
+def test_an_object_equal_to_everything_gains_nothing() -> None:
+    class Equal:
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = None  # type: ignore[assignment]
+
+    class EqualText(str):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = str.__hash__
+
+    class EqualNumber(int):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = int.__hash__
+
+    for answer in (Equal(), EqualText("x"), EqualNumber(5), [EqualNumber(5)]):
+        with pytest.raises(Incorrect):
+            ask(lambda *_, answer=answer: answer, one([7] if isinstance(answer, list) else 7))
+
+
+def test_an_answer_that_changes_its_arguments_changes_only_its_own() -> None:
+    given_list = [3, 1, 2]
+    cases = one(6, given_list)
+
+    def answer(numbers: list[int]) -> int:
+        value = sum(numbers)
+        numbers.clear()
+        return value
+
+    ask(answer, cases)
+    assert given_list == [3, 1, 2]
+
+
+def test_an_answer_that_is_no_function_is_told_so() -> None:
+    with pytest.raises(Incorrect, match="expected a function, got 4"):
+        ask(4)
+
+
+def test_generators_are_exhausted_and_endless_ones_end() -> None:
+    ask(lambda: (n for n in (1, 2)), one([1, 2]))
+    with pytest.raises(Incorrect, match="more than 100000 items"):
+        ask(lambda: itertools.count(), one([1, 2]))
+
+
+def test_a_failing_generator_is_an_exception_of_the_answer() -> None:
+    def answer() -> Any:
+        yield 1
+        raise ValueError("half-way")
+
+    with pytest.raises(Incorrect, match="raised ValueError: half-way"):
+        ask(answer, one([1, 2]))
+
+
+def test_cyclic_data_ends() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    with pytest.raises(Incorrect, match="nested more than 50 levels"):
+        ask(lambda: loop, one([]))
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(object(), "an object, which is not plain data"), (float("nan"), "None for unknown"),
+     (print, "not plain data")],
+    ids=["object", "nan", "function"],
+)
+def test_what_is_not_plain_data_is_told(value: Any, told: str) -> None:
+    with pytest.raises(Incorrect, match=told):
+        ask(lambda: value, one(5))
+
+
+def test_accept_judges_plain_data_where_several_answers_are_right() -> None:
+    cases = one(None, accept=lambda got: got["x"] > 3)
+    assert ask(lambda: {"x": 4}, cases).score == 1
+    for wrong in ({"x": 2}, {}, None, [1]):
+        with pytest.raises(Incorrect, match="not accepted"):
+            ask(lambda wrong=wrong: wrong, cases)
+
+
+def test_two_cases_of_one_name_are_the_authors_error() -> None:
+    with pytest.raises(ChainlabError, match="two cases named 'the case'"):
+        ask(lambda: 1, lambda world, rng: [Case("the case", (), 1), Case("the case", (), 1)])
+
+
+def test_an_exercise_without_cases_is_the_authors_error() -> None:
+    with pytest.raises(ChainlabError, match="has no cases"):
+        ask(lambda: 1, lambda world, rng: [])
+
+
+@pytest.mark.parametrize("exercise", ["99.9", "1", "one", "../week01"])
+def test_an_unknown_exercise_is_named(exercise: str) -> None:
+    with pytest.raises(ChainlabError, match=exercise.replace(".", r"\.")):
+        exercises.cases(exercise)
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    name: str
+    parts: tuple[int, ...]
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        ({3, 1, 2}, [1, 2, 3]),
+        ((1, (2,)), [1, [2]]),
+        (Pair("a", (1, 2)), {"name": "a", "parts": [1, 2]}),
+        (Colour.RED, "red"),
+        (datetime.date(2026, 5, 11), "2026-05-11"),
+        (PurePosixPath("a/b"), "a/b"),
+        (b"\x00\xff", "00ff"),
+        ({1: {"x"}}, {"1": ["x"]}),
+        (Counter("aab"), {"a": 2, "b": 1}),
+        ({"a": 1}.keys(), ["a"]),
+        (map(str, [1]), ["1"]),
+        (range(2), [0, 1]),
+    ],
+    ids=lambda v: type(v).__name__,
+)
+def test_values_have_one_plain_form(value: Any, form: Any) -> None:
+    assert plain(value) == form
+
+
+def test_numpy_values_are_plain_numbers_and_lists() -> None:
+    np = pytest.importorskip("numpy")
+    assert plain(np.float64(1.5)) == 1.5
+    assert plain(np.array([[1, 2]])) == [[1, 2]]
+    assert plain(np.bool_(True)) is True
+
+
+def test_order_counts_in_lists_and_not_in_sets() -> None:
+    ask(lambda: ["b", "a"], one({"a", "b"}))
+    with pytest.raises(Incorrect):
+        ask(lambda: ["b", "a"], one(["a", "b"]))
+    ask(lambda: {"k": ["b", "a"]}, one({"k": {"a", "b"}}))
+
+
+@pytest.mark.parametrize(
+    ("one_value", "other", "equal"),
+    [(1, True, False), (0, False, False), (0, None, False), ("", None, False), (744, 744.0, True),
+     (0.1 + 0.2, 0.3, True), (1.0, 1.001, False), ([], {}, False), ("1", 1, False)],
+)
+def test_sameness_keeps_kinds_apart(one_value: Any, other: Any, equal: bool) -> None:
+    assert same(one_value, other) is equal
+    assert same(other, one_value) is equal
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(json_values)
+def test_json_data_is_its_own_plain_form(value: Any) -> None:
+    assert plain(value) == value
+    assert same(value, json.loads(json.dumps(value)))
+
+
+@given(json_values, json_values)
+def test_a_difference_is_told_in_one_short_line(one_value: Any, other: Any) -> None:
+    if not same(one_value, other):
+        line = difference(one_value, other)
+        assert "\n" not in line
+        assert len(line) < 1000
+
+
+def test_a_long_difference_shows_only_the_place() -> None:
+    expected = {"rows": [{"id": n, "minutes": n} for n in range(50)]}
+    got = {"rows": [{"id": n, "minutes": n if n != 30 else 0} for n in range(50)]}
+    assert difference(expected, got) == "at ['rows'][30]['minutes']: expected 30, got 0"
+    assert "missing ['n49']" in difference([f"n{i}" for i in range(50)], [f"n{i}" for i in range(49)])
+
+
+def test_a_value_that_cannot_be_read_is_still_named() -> None:
+    assert short(object()) == "<object>"
+    with pytest.raises(Unplain):
+        plain({object()})

@@ -1,0 +1,203 @@
+"""Progress: kept through a kill, reset, exported, imported with care, shown escaped; and the hints beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainlab.course.board import Board
+from chainlab.course.hints import ladder, next_hint
+from chainlab.course.notebook import dump, load
+from chainlab.course.progress import STATUSES, Entry, Progress, ProgressFile
+from chainlab.course.syllabus import Course
+from chainlab.errors import ChainlabError, MalformedInput
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> ProgressFile:
+    return ProgressFile(tmp_path / "workspace" / "progress.json")
+
+
+def test_the_last_status_and_message_count_and_attempts_add_up(file: ProgressFile) -> None:
+    file.record("9.1", "not attempted")
+    file.record("9.1", "wrong", "expected 1, got 2")
+    assert file.read().of("9.1").message == "expected 1, got 2"
+    file.record("9.1", "done")
+    entry = file.read().of("9.1")
+    assert (entry.status, entry.message, entry.attempts) == ("done", "", 2)
+    assert file.read().of("9.2") == Entry()
+
+
+def test_active_minutes_leave_out_breaks(tmp_path: Path) -> None:
+    clock = [datetime(2026, 11, 23, 9, tzinfo=UTC)]
+    file = ProgressFile(tmp_path / "p.json", now=lambda: clock[0])
+    file.record("9.1", "not attempted")
+    clock[0] += timedelta(minutes=4)
+    file.hint_shown("9.1", 2)
+    clock[0] += timedelta(hours=3)
+    file.record("9.1", "wrong", "x")
+    clock[0] += timedelta(minutes=5)
+    file.record("9.2", "done")
+    assert (file.read().of("9.1").active, file.read().of("9.2").active) == (240, 300)
+
+
+def test_an_exercise_is_reset_alone(file: ProgressFile) -> None:
+    file.record("9.1", "done")
+    file.record("9.2", "done")
+    file.reset("9.1")
+    assert list(file.read().entries) == ["9.2"]
+
+
+def test_an_export_is_imported_whole(file: ProgressFile, tmp_path: Path, course: Course) -> None:
+    file.record("9.1", "wrong", "é < 3")
+    other = ProgressFile(tmp_path / "other.json")
+    other.restore(file.read().dump(), course)
+    assert other.read() == file.read()
+
+
+entries = st.builds(
+    Entry, status=st.sampled_from(STATUSES), message=st.text(), attempts=st.integers(0), hints=st.integers(0),
+    active=st.integers(0), changed=st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["9.1", "9.2", "1.1"]), entries))
+def test_reading_what_was_dumped_gives_the_same(data: dict[str, Entry]) -> None:
+    assert Progress.parse(Progress(data).dump()) == Progress(data)
+
+
+GOOD = {"status": "done", "message": "", "attempts": 1, "hints": 0, "active": 0, "changed": ""}
+
+
+def export(**entry: object) -> str:
+    return json.dumps({"format": "chainlab-progress/1", "exercises": {"9.1": GOOD | entry}})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "not JSON"), ("{", "not JSON"), ("[" * 100_000, "not JSON"), ("[]", "expected a JSON object"),
+        ('{"format": "other/1"}', "expected a JSON object"),
+        ('{"format": "chainlab-progress/1"}', "to be an object"),
+        (export(status="perfect"), "status 'perfect' is none of"),
+        (export(status=["done"]), "is none of"),
+        (export(attempts=-1), "attempts is to be a count"), (export(attempts=True), "to be a count"),
+        (export(hints="2"), "hints is to be a count"), (export(message=None), "message is to be text"),
+        (export(changed="yesterday"), "'yesterday' is no time"), (export(extra=1), "unknown or missing fields"),
+        (export().replace("9.1", "7.7"), "exercise '7.7' is not in this course"),
+        (export().replace("9.1", "9.1 <b>"), "is not in this course"),
+        (export(message="x" * 2**21), "at most"),
+    ],
+)
+def test_a_bad_import_is_told_and_loses_nothing(
+    file: ProgressFile, course: Course, text: str, told: str
+) -> None:
+    file.record("9.1", "wrong", "keep me")
+    before = file.path.read_bytes()
+    with pytest.raises(MalformedInput, match=told):
+        file.restore(text, course)
+    assert file.path.read_bytes() == before
+
+
+def test_a_damaged_file_is_named_and_not_overwritten(file: ProgressFile) -> None:
+    file.record("9.1", "done")
+    file.path.write_text("{")
+    for act in (lambda: file.record("9.2", "done"), file.read, lambda: file.reset("9.1")):
+        with pytest.raises(MalformedInput, match=r"progress\.json cannot be read"):
+            act()
+    assert file.path.read_text() == "{"
+
+
+def test_two_writers_lose_nothing(file: ProgressFile) -> None:
+    def write(exercise: str) -> None:
+        for _ in range(20):
+            file.record(exercise, "wrong", "x")
+
+    writers = [threading.Thread(target=write, args=(e,)) for e in ("9.1", "9.2")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert {e: file.read().of(e).attempts for e in ("9.1", "9.2")} == {"9.1": 20, "9.2": 20}
+
+
+def test_what_was_recorded_survives_kill_9(file: ProgressFile, course: Course) -> None:
+    program = (
+        "import sys; from pathlib import Path; from chainlab.course.progress import ProgressFile\n"
+        f"file = ProgressFile(Path({str(file.path)!r}))\n"
+        "while True:\n"
+        "    print(file.record('9.1', 'wrong', 'm' * 5000).attempts, flush=True)\n"
+    )
+    for _ in range(3):
+        writer = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        assert writer.stdout is not None
+        acknowledged = [int(writer.stdout.readline()) for _ in range(5)][-1]
+        time.sleep(0.02)
+        os.kill(writer.pid, signal.SIGKILL)
+        acknowledged = max([acknowledged, *(int(x) for x in writer.stdout.read().split())])
+        writer.wait()
+        writer.stdout.close()
+        assert file.read().of("9.1").attempts >= acknowledged
+    Board(course, file.read())
+
+
+def test_the_board_shows_every_exercise_with_a_mark_that_is_not_a_colour(
+    course: Course, file: ProgressFile
+) -> None:
+    file.record("9.1", "done")
+    file.record("9.2", "wrong", "expected None, got 0")
+    text = str(Board(course, file.read()))
+    assert "1 of 2 done, 2 of 5 points" in text
+    assert "✔ 9.1 add them: done" in text
+    assert "✘ 9.2 find the largest: wrong" in text
+    assert "expected None, got 0" in text
+    assert "Weeks 10: draft" in text
+    data = Board(course, file.read()).to_json()
+    assert data["counts"] == {"not attempted": 0, "wrong": 1, "done": 1}
+    assert json.loads(json.dumps(data)) == data
+
+
+def test_the_board_escapes_what_an_answer_wrote(course: Course, file: ProgressFile) -> None:
+    file.record("9.1", "wrong", "<script>alert(1)</script><img src=x onerror=y>")
+    html = Board(course, file.read())._repr_html_()
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_hints_climb_one_rung_at_a_time_and_are_remembered(built: Course, file: ProgressFile) -> None:
+    shown = [str(next_hint(built, "9.1", file)) for _ in range(3)]
+    assert shown[0] == "Hint 1 of 2 for exercise 9.1: What is the sum of nothing?"
+    assert shown[1] == "Hint 2 of 2 for exercise 9.1: `sum` & a list."
+    assert shown[2].startswith(shown[1] + "\nThat was the last hint.")
+    assert file.read().of("9.1").hints == 2
+    assert file.read().of("9.1").status == "not attempted"
+    assert next_hint(built, "9.2", file).number == 1
+
+
+def test_hints_that_are_gone_are_told(built: Course, file: ProgressFile) -> None:
+    path = built.root / "labs/09_numbers.ipynb"
+    notebook = load(path)
+    del notebook.cells[3]
+    path.write_text(dump(notebook))
+    with pytest.raises(ChainlabError, match=r"has no hints for exercise 9\.1"):
+        ladder(built, "9.1")
+    path.write_text("[]")
+    with pytest.raises(MalformedInput, match="is not a notebook"):
+        ladder(built, "9.1")
+    path.unlink()
+    with pytest.raises(ChainlabError, match="is missing"):
+        ladder(built, "9.1")
+    with pytest.raises(ChainlabError, match="there is no exercise '9.9'"):
+        ladder(built, "9.9")

@@ -1,0 +1,320 @@
+"""The repository keeps its own rules: locks, layers, names, licences, and what the README says."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from chainlab.course import outline
+from chainlab.course.syllabus import load
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "chainlab"
+BIN = Path(sys.executable).parent
+
+# From the top; a module imports only from its own row or from those below.
+LAYERS = (
+    ("cli",),
+    ("start", "doctor"),
+    ("__init__",),  # `chainlab.open` leads to lab
+    ("lab",),
+    ("services",),
+    ("course",),
+    ("dashboards",),
+    ("trust",),
+    ("events",),
+    ("digests", "workspace", "clock", "database"),
+    ("errors",),
+)
+# Written in two parts, so that this file does not name one itself.
+REGISTRIES = [
+    "".join(parts)
+    for parts in (
+        ("pypi.", "org"),
+        ("pythonhosted.", "org"),
+        ("registry.npmjs", ".org"),
+        ("deb.debian", ".org"),
+        ("conda.anaconda", ".org"),
+    )
+]
+MACHINE_PATH = re.compile(r"(?<![\w.$}{/~-])/(?:root|work|Users|home/(?!runner|me\b)\w+)/[\w.]")
+
+
+@pytest.fixture(scope="module")
+def texts(tracked: list[Path]) -> dict[str, str]:
+    """Text of every file that is or would be committed, by its path."""
+    found = {}
+    for path in tracked:
+        with contextlib.suppress(UnicodeDecodeError):
+            found[path.relative_to(ROOT).as_posix()] = path.read_text(encoding="utf-8")
+    return found
+
+
+def modules() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+# -- locks
+
+
+def locked(name: str) -> dict[str, str]:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return dict(re.findall(r"^([a-z0-9._-]+)==([^\s;]+)", text, re.MULTILINE))
+
+
+def requirements() -> dict[str, list[Requirement]]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    return {group: [Requirement(line) for line in lines] for group, lines in groups.items()}
+
+
+@pytest.mark.parametrize(
+    ("lock", "groups"),
+    [("requirements.lock", ["", "setup"]), ("requirements-test.lock", ["", "setup", "test"])],
+)
+def test_a_lock_satisfies_pyproject(lock: str, groups: list[str]) -> None:
+    versions = locked(lock)
+    for group in groups:
+        for requirement in requirements()[group]:
+            version = versions[requirement.name.lower().replace("_", "-")]
+            assert requirement.specifier.contains(Version(version)), f"{requirement}: make lock"
+
+
+def test_the_tests_run_on_what_learners_run() -> None:
+    learners, tests = locked("requirements.lock"), locked("requirements-test.lock")
+    assert learners.items() <= tests.items()
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock"])
+def test_every_locked_package_has_hashes_and_no_address(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert "://" not in text
+    for block in re.split(r"\n(?=[a-z0-9])", text)[1:]:
+        assert "--hash=sha256:" in block, block.splitlines()[0]
+
+
+@pytest.mark.parametrize("folder", ["tests/js", "tests/js/node22"])
+def test_the_javascript_lock_has_hashes_and_no_address(folder: str) -> None:
+    lock = json.loads((ROOT / folder / "package-lock.json").read_text(encoding="utf-8"))
+    packages = {name: entry for name, entry in lock["packages"].items() if name}
+    assert packages
+    assert [name for name, entry in packages.items() if "resolved" in entry] == []
+    assert [name for name, entry in packages.items() if not entry.get("integrity")] == []
+
+
+def test_every_dependency_says_why_it_is_there() -> None:
+    lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    dependencies = [line for line in lines if re.match(r'\s+"[a-z][\w-]*[><=]', line)]
+    assert len(dependencies) == sum(len(group) for group in requirements().values())
+    assert [line.strip() for line in dependencies if "#" not in line.partition('",')[2]] == []
+
+
+# -- the package
+
+
+def layer(module: str) -> int:
+    """The row of a module's dotted name below `chainlab`; the root package is `__init__`."""
+    first = module.split(".")[0] or "__init__"
+    return next(row for row, names in enumerate(LAYERS) if first in names)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names below `chainlab` that a module imports anywhere in its text."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (
+                alias.name.partition(".")[2]
+                for alias in node.names
+                if alias.name.split(".")[0] == "chainlab"
+            )
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "chainlab":
+            below = (node.module or "").partition(".")[2]
+            if below:
+                yield below
+                continue
+            for alias in node.names:  # from chainlab import trust
+                part = SOURCE / alias.name
+                is_module = part.is_dir() or part.with_suffix(".py").exists()
+                if is_module:
+                    yield alias.name
+                elif not alias.name.startswith("__"):
+                    yield ""
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_only_downwards(path: Path) -> None:
+    own = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+    upwards = [name for name in imports(path) if layer(name) < layer(own)]
+    assert upwards == []
+
+
+def test_no_module_imports_relatively() -> None:
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), path
+
+
+def defined(tree: ast.Module) -> tuple[set[str], set[str]]:
+    """Public functions and classes of a module, and every name that it binds."""
+    public: set[str] = set()
+    bound: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(node.name)
+            if not node.name.startswith("_"):
+                public.add(node.name)
+        elif isinstance(node, ast.Assign):
+            bound |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            bound.add(node.target.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.If):  # if TYPE_CHECKING
+            inner = defined(ast.Module(body=node.body, type_ignores=[]))
+            bound |= inner[1]
+    return public, bound
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in modules() if path.parent.name != "cli"],
+    ids=lambda path: str(path.relative_to(SOURCE)),
+)
+def test_all_lists_every_public_function_and_class(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    listed = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
+    ]
+    public, bound = defined(tree)
+    if not listed:
+        assert public == set(), "no __all__"
+        return
+    names = set(listed[0])
+    assert public - names == set(), "missing in __all__"
+    assert names - bound == set(), "in __all__, but not defined"
+
+
+# -- what is committed
+
+
+def test_no_file_names_a_package_registry(texts: dict[str, str]) -> None:
+    found = {name: host for name, text in texts.items() for host in REGISTRIES if host in text}
+    assert found == {}
+
+
+def test_no_file_holds_a_path_of_somebodys_machine(texts: dict[str, str]) -> None:
+    found = {name: match[0] for name, text in texts.items() if (match := MACHINE_PATH.search(text))}
+    assert found == {}
+
+
+def test_pictures_are_small() -> None:
+    sizes = {path.name: path.stat().st_size for path in (ROOT / "docs" / "images").glob("*.png")}
+    assert {name: size for name, size in sizes.items() if size > 300_000} == {}
+
+
+def test_the_licence_is_whole() -> None:
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "END OF TERMS AND CONDITIONS" in text
+    assert "CC-BY-4.0" in (ROOT / "LICENSE-TEXT").read_text(encoding="utf-8")
+
+
+def test_our_own_workflow_passes_the_strictest_audit() -> None:
+    program = [str(BIN / "zizmor"), "--offline", "--persona", "auditor", "--format", "json"]
+    run = subprocess.run(
+        [*program, str(ROOT / ".github")], capture_output=True, text=True, check=False
+    )
+    findings = json.loads(run.stdout)
+    assert [(f["ident"], f["locations"][0]["symbolic"]["key"]) for f in findings] == []
+    assert run.returncode == 0, run.stderr
+
+
+def test_ci_runs_what_a_person_runs() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert script.read_text(encoding="utf-8").endswith("exec make check\n")
+
+
+# -- the README
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^\$ (.+)$", README, re.MULTILINE)
+RUN = {  # command: exit code
+    ".venv/bin/chainlab doctor": 0,
+    ".venv/bin/chainlab check 01_assessment": 1,  # nothing is attempted in a fresh clone
+    ".venv/bin/chainlab hint 1.2": 0,
+    ".venv/bin/chainlab progress": 0,
+}
+ELSEWHERE = {"make start"}  # test_start.py, test_ui.py
+SERVE, TOKEN = (
+    ".venv/bin/chainlab trust serve --state .chainlab/instance --port 8123",
+    ".venv/bin/chainlab trust token --state .chainlab/instance --identity alice@example.com",
+)
+
+
+def test_every_command_of_the_readme_is_run() -> None:
+    assert set(COMMANDS) == {*RUN, *ELSEWHERE, SERVE, TOKEN}
+
+
+@pytest.mark.parametrize("command", RUN)
+def test_a_readme_command_does_what_it_should(clone: Path, command: str) -> None:
+    run = subprocess.run(
+        command.split(), cwd=clone, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode == RUN[command], run.stdout + run.stderr
+    assert run.stdout.strip()
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def test_the_instance_of_the_readme_runs_alone(clone: Path) -> None:
+    with subprocess.Popen(
+        SERVE.replace("8123", "0").split(), cwd=clone, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        try:
+            ready = server.stdout.readline()
+            token = subprocess.run(
+                TOKEN.split(), cwd=clone, capture_output=True, text=True, check=True
+            ).stdout
+        finally:
+            server.terminate()
+    assert ready.startswith("ready: http://127.0.0.1:")
+    assert token.count(".") == 2
+    assert (clone / ".chainlab/instance/trust_config.json").exists()
+
+
+@pytest.mark.parametrize(
+    "target", re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
+)
+def test_every_make_target_can_be_planned(target: str) -> None:
+    run = subprocess.run(
+        ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_every_link_of_the_guides_leads_somewhere() -> None:
+    for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\((?!https?://)([^)#]+)\)", text):
+            assert (ROOT / link).exists(), f"{name}: {link}"
+
+
+def test_the_week_table_is_the_one_of_course_toml() -> None:
+    assert outline.OPENING in README
+    assert outline.refresh(README, load(ROOT)) == README

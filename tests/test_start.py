@@ -1,0 +1,227 @@
+"""`chainlab start` and `chainlab doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chainlab import doctor
+from chainlab.errors import MalformedInput
+from chainlab.start import find_page
+
+CHAINLAB = str(Path(sys.executable).parent / "chainlab")
+NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+PATIENCE = 120  # seconds; two cores may be busy with other tests
+
+
+class Started:
+    """A `chainlab start` in the background."""
+
+    def __init__(self, course: Path, workspace: Path) -> None:
+        self.output = workspace.with_suffix(".out")
+        with self.output.open("w", encoding="utf-8") as output:
+            self.process = subprocess.Popen(
+                [CHAINLAB, "start", "--no-browser", "--workspace", str(workspace)],
+                cwd=course,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def said(self) -> str:
+        return self.output.read_text(encoding="utf-8")
+
+    def address(self) -> str:
+        return wait_for(lambda: re.search(r"http://\S+token=\S+", self.said()), self)[0]
+
+    def child(self) -> int:
+        """Process id of JupyterLab."""
+        workspace = Path(self.process.args[-1])  # type: ignore[index, arg-type]
+        info = next((workspace / "jupyter" / "runtime").glob("jpserver-*.json"))
+        return int(json.loads(info.read_text(encoding="utf-8"))["pid"])
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+def wait_for(condition: Callable[[], re.Match[str] | None], started: Started) -> re.Match[str]:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        assert started.process.poll() is None, started.said()
+        time.sleep(0.1)
+    raise AssertionError(f"nothing after {PATIENCE} s: {started.said()}")
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def course(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A course of one empty lesson and one empty lab."""
+    folder = tmp_path_factory.mktemp("course")
+    shutil.copy(root / "course.toml", folder)
+    shutil.copy(root / "requirements.lock", folder)
+    for page in ("notebooks/01_threats.ipynb", "labs/01_assessment.ipynb"):
+        (folder / page).parent.mkdir(exist_ok=True)
+        (folder / page).write_text(json.dumps(NOTEBOOK), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("start") / "workspace"
+
+
+@pytest.fixture(scope="module")
+def started(course: Path, workspace: Path) -> Iterator[Started]:
+    session = Started(course, workspace)
+    session.address()
+    yield session
+    if session.process.poll() is None:
+        session.end()
+
+
+def test_start_prints_an_address_that_opens_week_1(started: Started) -> None:
+    address = started.address()
+    assert "/lab/tree/notebooks/01_threats.ipynb?token=" in address
+    with urllib.request.urlopen(address) as answer:
+        page = answer.read().decode()
+    config = json.loads(
+        re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.S)[1]
+    )  # type: ignore[index]
+    assert config["news"] == {"disabled": True}
+
+
+def test_jupyterlab_keeps_its_token(started: Started) -> None:
+    place = started.address().partition("/lab")[0]
+    with pytest.raises(urllib.error.HTTPError, match="403") as refusal:
+        urllib.request.urlopen(f"{place}/api/contents")
+    refusal.value.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_token_is_in_no_command_line(started: Started) -> None:
+    token = started.address().partition("token=")[2].encode()
+    for pid in (started.process.pid, started.child()):
+        assert token not in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_a_second_start_on_the_same_workspace_is_refused(
+    started: Started, course: Path, workspace: Path
+) -> None:
+    run = subprocess.run(
+        [CHAINLAB, "start", "--no-browser", "--workspace", str(workspace)],
+        cwd=course,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "a session is open on this workspace already" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_terminate_ends_jupyterlab_too(started: Started) -> None:
+    child = started.child()
+    assert started.end() == 0
+    assert not alive(child)
+    assert started.said().endswith("ended; your work is kept\n")
+
+
+def test_when_jupyterlab_breaks_start_says_so_and_ends(course: Path, tmp_path: Path) -> None:
+    session = Started(course, tmp_path / "workspace")
+    session.address()
+    os.kill(session.child(), signal.SIGKILL)
+    assert session.process.wait(PATIENCE) == 1
+    assert "JupyterLab ended by itself" in session.said()
+    assert "Traceback" not in session.said()
+
+
+@pytest.mark.parametrize(
+    ("unit", "page"),
+    [
+        ("", "notebooks/01_threats.ipynb"),
+        ("01_assessment", "labs/01_assessment.ipynb"),
+        ("01_threats.ipynb", "notebooks/01_threats.ipynb"),
+        ("1", "notebooks/01_threats.ipynb"),
+    ],
+)
+def test_a_unit_opens_its_notebook(course: Path, unit: str, page: str) -> None:
+    assert find_page(course, unit) == page
+
+
+def test_an_unknown_unit_names_the_known_ones(course: Path) -> None:
+    with pytest.raises(MalformedInput, match="01_assessment, 01_threats"):
+        find_page(course, "99_nothing")
+
+
+def test_doctor_answers_programs_and_exits_0_where_nothing_fails(course: Path) -> None:
+    run = subprocess.run(
+        [CHAINLAB, "doctor", "--json"], cwd=course, capture_output=True, text=True, check=False
+    )
+    findings = json.loads(run.stdout)
+    assert [finding["check"] for finding in findings if finding["level"] == "fail"] == []
+    assert run.returncode == 0
+    assert {"Python", "packages", "loopback", "proxies", "clock", "disk space", "sandbox"} <= {
+        finding["check"] for finding in findings
+    }
+
+
+def test_doctor_finds_a_python_without_wheels() -> None:
+    assert doctor.python((3, 14)).level == "fail"
+    assert doctor.python((3, 13)).level == "ok"
+
+
+def test_doctor_finds_packages_that_differ_from_the_lock(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text(
+        "click==0.1 \\\n    --hash=sha256:00\nno-such-package==1.0 \\\n    --hash=sha256:00\n"
+        "nor-this==1 ; sys_platform == 'nowhere' \\\n    --hash=sha256:00\n",
+        encoding="utf-8",
+    )
+    finding = doctor.packages(lock)
+    assert finding.level == "fail"
+    assert "1 missing (no-such-package)" in finding.seen
+    assert "click" in finding.seen
+
+
+def test_doctor_finds_proxies_that_catch_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy.example.com:3128")
+    assert doctor.proxies().level == "warn"
+    monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
+    assert doctor.proxies().level == "ok"
+
+
+def test_doctor_finds_a_clock_in_the_past(course: Path) -> None:
+    assert doctor.clock(course, now=0).level == "fail"
+
+
+def test_doctor_finds_a_path_too_long_for_sockets() -> None:
+    assert doctor.path_length(Path("/srv")).level == "ok"
+    assert doctor.path_length(Path("/srv") / ("x" * 80)).level == "warn"
+
+
+def test_doctor_goes_on_when_a_check_breaks(tmp_path: Path) -> None:
+    findings = doctor.examine(tmp_path)  # no lock here
+    assert "could not be checked" in next(str(f) for f in findings if f.check == "packages")
+    assert len(findings) == 11

@@ -1,0 +1,159 @@
+"""What clients send, made by hand so that a test can spoil it anywhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from chainlab.trust.instance import Instance
+from chainlab.trust.log_v1 import pae
+
+ALICE = "alice@example.com"
+CLAIMS = {  # a job's, with GitHub's names
+    "sub": "repo:acme/triage-model:ref:refs/heads/main",
+    "repository": "acme/triage-model",
+    "repository_id": "904",
+    "repository_owner": "acme",
+    "repository_owner_id": "9",
+    "repository_visibility": "public",
+    "ref": "refs/heads/main",
+    "sha": "0123456789abcdef0123456789abcdef01234567",
+    "workflow": "release",
+    "workflow_ref": "acme/triage-model/.github/workflows/release.yml@refs/heads/main",
+    "workflow_sha": "0123456789abcdef0123456789abcdef01234567",
+    "job_workflow_ref": "acme/triage-model/.github/workflows/release.yml@refs/heads/main",
+    "job_workflow_sha": "0123456789abcdef0123456789abcdef01234567",
+    "event_name": "push",
+    "run_id": "12",
+    "run_attempt": "1",
+    "runner_environment": "self-hosted",
+}
+JOB = f"https://git.chainlab.localhost/{CLAIMS['job_workflow_ref']}"  # the SAN it is certified as
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def csr(key: Any, algorithm: hashes.HashAlgorithm | None = None) -> bytes:
+    """A certificate signing request, PEM."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    request = builder.sign(key, algorithm or hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.PEM)
+
+
+def with_csr(request: bytes) -> dict[str, Any]:
+    """How sigstore-python asks for a certificate."""
+    return {"certificateSigningRequest": b64(request)}
+
+
+def with_proof(token: str, key: Any, public: bytes, owner: bytes) -> dict[str, Any]:
+    """How sigstore-js asks for a certificate: `owner` is what the proof of possession signs."""
+    return {
+        "credentials": {"oidcIdentityToken": token},
+        "publicKeyRequest": {
+            "publicKey": {"algorithm": "ECDSA", "content": public.decode()},
+            "proofOfPossession": b64(key.sign(owner, ec.ECDSA(hashes.SHA256()))),
+        },
+    }
+
+
+def public_pem(key: Any) -> bytes:
+    data: bytes = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return data
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A key and the certificate for it."""
+
+    key: ec.EllipticCurvePrivateKey
+    chain: tuple[str, ...]  # PEM, leaf first
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        return x509.load_pem_x509_certificate(self.chain[0].encode())
+
+    @property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.DER)
+
+    def sign(self, data: bytes) -> bytes:
+        return self.key.sign(data, ec.ECDSA(hashes.SHA256()))
+
+    def entry_v2(self, artifact: bytes) -> dict[str, Any]:
+        return {
+            "hashedRekordRequestV002": {
+                "digest": b64(hashlib.sha256(artifact).digest()),
+                "signature": {
+                    "content": b64(self.sign(artifact)),
+                    "verifier": {
+                        "x509Certificate": {"rawBytes": b64(self.der)},
+                        "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+                    },
+                },
+            }
+        }
+
+    def hashedrekord_v1(self, artifact: bytes) -> dict[str, Any]:
+        return {
+            "apiVersion": "0.0.1",
+            "kind": "hashedrekord",
+            "spec": {
+                "data": {
+                    "hash": {"algorithm": "sha256", "value": hashlib.sha256(artifact).hexdigest()}
+                },
+                "signature": {
+                    "content": b64(self.sign(artifact)),
+                    "publicKey": {"content": b64(self.chain[0].encode())},
+                },
+            },
+        }
+
+    def dsse_v1(self, payload: bytes, payload_type: str = PAYLOAD_TYPE) -> dict[str, Any]:
+        signature = {"sig": b64(self.sign(pae(payload_type, payload)))}
+        envelope = {
+            "payload": b64(payload),
+            "payloadType": payload_type,
+            "signatures": [signature],
+        }
+        return {
+            "apiVersion": "0.0.1",
+            "kind": "dsse",
+            "spec": {
+                "proposedContent": {
+                    "envelope": json.dumps(envelope),
+                    "verifiers": [b64(self.chain[0].encode())],
+                }
+            },
+        }
+
+
+def enrol(http: httpx.Client, token: str) -> Signer:
+    """Get a certificate for a fresh key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    answer = http.post(
+        "/api/v2/signingCert",
+        json=with_csr(csr(key)),
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    assert answer.status_code == 200, answer.text
+    chain = answer.json()["signedCertificateEmbeddedSct"]["chain"]["certificates"]
+    return Signer(key, tuple(chain))
+
+
+def sizes(instance: Instance) -> dict[str, int]:
+    """How much every log of an instance holds, its events included."""
+    logs = {log.name: len(log.tree) for log in (instance.ct_log, instance.log_v1, instance.log_v2)}
+    return logs | {"events": instance.events.verify()[0]}
