@@ -53,8 +53,8 @@ $(TESTS): requirements-test.lock $(LEARNER)
 # sigstore-js, unmodified: as Node.js 20 runs it, and its newer releases with Node.js 22
 $(CLIENTS): tests/js/package-lock.json tests/js/node22/package-lock.json
 	@echo "installing the JavaScript clients"
-	@npm ci --prefix tests/js --ignore-scripts --no-audit --no-fund --loglevel error
-	@npm ci --prefix tests/js/node22 --ignore-scripts --no-audit --no-fund --loglevel error
+	@npm ci --prefix tests/js --ignore-scripts --no-audit --no-fund --loglevel error > /dev/null
+	@npm ci --prefix tests/js/node22 --ignore-scripts --no-audit --no-fund --loglevel error > /dev/null
 	@touch $(CLIENTS)
 
 test-setup: $(TESTS) $(CLIENTS)

@@ -22,10 +22,11 @@ print("identity provider for people:", lab.trust.issuer)
 print("identity provider for jobs:  ", lab.trust.ci_issuer)
 
 # %% [markdown]
-# That line started a private *Sigstore* instance on your machine: a certificate authority, two kinds of public log, a
-# timestamp authority and two identity providers. The addresses are names, not places; they end in `.localhost`, and no
+# Behind that line runs a private *Sigstore* instance on your machine: a certificate authority, two logs, a timestamp
+# authority and two identity providers. The addresses are names, not places; they end in `.localhost`, and no
 # packet leaves this computer. It is the same kind of service that signs packages all over the world, small enough to take
-# apart. You need not know yet what any of these words mean. The primers explain each one, by breaking it.
+# apart. You need not know yet what any of these words mean. The primers explain each one, by breaking it;
+# `docs/glossary.md` has a line for each.
 #
 # We can already ask it to do its work. Alice signs five bytes:
 
@@ -40,9 +41,9 @@ for event in lab.events()[-2:]:
     print(event.type, "·", event.subject.split(":")[0])
 
 # %% [markdown]
-# The instance reports what it did: it issued a certificate for alice, and made an entry in a log. `sigstore` here is the
-# unmodified client from PyPI; it cannot tell our instance from the public one, except by the root of trust. Keep that
-# thought for the end of this page.
+# The instance reports what it did: it issued a certificate for alice, and made a log entry about some bytes, which it
+# names by their SHA-256. `sigstore` here is the unmodified client from PyPI; it cannot tell our instance from the public
+# one, except by the *root of trust*: the keys that it was told to believe. Keep that thought for the end of this page.
 #
 # ## The promise
 # You will learn attacks in this course, because nobody can defend what they have not seen break. In return:
@@ -55,10 +56,10 @@ for event in lab.events()[-2:]:
 # Practising on systems of others without their written permission is a crime in most places, whatever the intention.
 #
 # ## How a notebook works here
-# Read a cell, predict, run it (Shift+Enter), compare. Every notebook stands alone: it opens its own workspace, and
-# restarting the kernel gives you a clean one. After a failure, *Kernel → Restart and run all* is never wrong.
+# Read a cell, predict, run it (Shift+Enter), compare. Every notebook stands alone: it needs
+# nothing that another one left behind. After a failure, *Kernel → Restart and run all* is never wrong.
 #
-# A lab has exercises. Each begins like this:
+# A lab has exercises. Each begins like this one, about the rights of a job (Primer E); watch only how it is marked:
 
 # %%
 def token_may(workflow: str, job: str, default: dict[str, str]) -> dict[str, str]:
@@ -154,13 +155,15 @@ policies = "..."
 diagnostic.mark(questions, git + keys + tokens + merkle + workflows + policies)
 
 # %% [markdown]
-# Here is the sheet of somebody else, who knows git well and has never met Rego:
+# *Not sat yet*: twenty dots. Yours is marked when you have put in your letters and run these cells again. Here is the
+# sheet of somebody else, who knows git well and has never met Rego:
 
 # %%
 diagnostic.mark(questions, "cbda cbda baa dbc b.c b.b")
 
 # %% [markdown]
-# One slip per subject is forgiven; two call for the primer. There are three outcomes:
+# Two wrong letters, each with its reason; the two dots need none. One slip per subject is forgiven; two call for the
+# primer. There are three outcomes:
 # - **ready**: go to week 1. The lab of this week is still worth an hour.
 # - **ready after primer X**: read those, do their exercise in the lab, and go on.
 # - **talk to your instructor**: five or six primers at once is a week and not an afternoon. That is no verdict on you. Plan

@@ -4,7 +4,7 @@
 # > If you can do these, week 1 will be about security and not about vocabulary.
 #
 # **You will** (54 min, 8 to 10 for each exercise)
-# - answer one exercise per primer, 8 to 10 minutes each
+# - answer one exercise per primer
 # - meet, in each, the mistake that most people make once
 #
 # **Before:** the primer of the same letter, or its subject known. **Next:** week 1, `01_threats`
@@ -28,7 +28,7 @@ lab = chainlab.open("00_onramp", seed=seed)
 #
 # `git(repository, …)` runs git and returns what it printed, or `None` if git refused.
 # <details><summary>Hint 1</summary>What does git show for an annotated tag: the commit, or the tag itself? How did the primer peel it?</details>
-# <details><summary>Hint 2</summary>Look at the last output of `00a_git`: one suffix answers the tag, the tag on a tag and the invented digits at once.</details>
+# <details><summary>Hint 2</summary>Look at the last output of `00a_git`: what made git open the object, instead of repeating the digits?</details>
 
 # %%
 from pathlib import Path
@@ -84,9 +84,10 @@ def commit_of(repository: Path, ref: str) -> str | None:
 # address of the signer if these four **establish** it, and `None` otherwise.
 #
 # The two checks of the primer are given: `holds` (did this certificate's key sign these bytes?) and `issued_by` (did this
-# authority sign that certificate?). So is `name_in`, which reads the address that a certificate *states*.
+# authority sign that certificate?). So is `name_in`, which reads the address that a certificate *states*. The third check, time, is left out: every certificate
+# here is in date.
 # <details><summary>Hint 1</summary>Which of the three helpers would also be content with something that a stranger made at home?</details>
-# <details><summary>Hint 2</summary>A stated name counts only when the statement is signed by the authority *and* the key in it signed the bytes. See "A forged look-alike".</details>
+# <details><summary>Hint 2</summary>Lay a look-alike beside the artifact, then somebody's genuine certificate. Which helper refuses which? See "A forged look-alike".</details>
 
 # %%
 from cryptography import x509
@@ -163,14 +164,14 @@ def signer(artifact: bytes, signature: bytes, certificate_pem: bytes, authority_
 
 # %% [markdown]
 # ## Exercise 0.3 — accept the token, or say why not (2 points)
-# You run a service. It is called `audience`, and it trusts one issuer, whose address and public key you have. Look at a token
+# You run a service. It is called `audience`, and it trusts one issuer, whose address and public key (PEM) you have. Look at a token
 # at the moment `now` (seconds since 1970) and return `"accept"` or the first reason to refuse, in this order:
 # `"signature"`, `"issuer"`, `"audience"`, `"expired"`. Tokens are signed with `ES256`.
 #
 # `jwt.decode` can check the seal and leave the rest to you: `options={"verify_aud": False, "verify_exp": False, "verify_iat": False}`.
 # It raises `jwt.InvalidTokenError` when the seal does not hold.
 # <details><summary>Hint 1</summary>Who chose the value in the header's `alg`? And what types may `aud` have, according to RFC 7519?</details>
-# <details><summary>Hint 2</summary>`"store" in "app-store"` is true in Python, and `"store" in ["app-store"]` is not. Bring `aud` into one shape before you compare.</details>
+# <details><summary>Hint 2</summary>Try `"store" in "app-store"` and `"store" in ["app-store"]`. Which of the two does your code ask, when `aud` is a text?</details>
 
 # %% tags=["exercise"]
 import jwt
@@ -250,7 +251,7 @@ def verdict(token: str, key: str, issuer: str, audience: str, now: int) -> str:
 # from left to right: 7 entries are kept as one subtree of 4, one of 2 and one of 1. Given that list of `(size, root in hex)`,
 # return the root of the whole log, in hex.
 #
-# `node` hashes two subtrees into one, as in the primer. There is always at least one subtree.
+# `node` hashes two roots (bytes, not hex) into one, as in the primer. There is always at least one subtree.
 # <details><summary>Hint 1</summary>Draw seven entries, and mark the three subtrees. Which two of them have a common parent?</details>
 # <details><summary>Hint 2</summary>In the drawing of "Odd sizes", `ef` and `g` meet before either of them meets `abcd`. So at which end do you begin?</details>
 
@@ -310,7 +311,7 @@ def root_of(subtrees: list[tuple[int, str]]) -> str:
 # Given the text of a workflow file, the name of a job, and the repository's default permissions, return what that job's
 # token may do, as `{scope: level}`. Leave out scopes whose level is `none`. (Blocks here are always mappings.)
 # <details><summary>Hint 1</summary>What is the difference between a block that is empty and a block that is not there? Does your `if` see it?</details>
-# <details><summary>Hint 2</summary>Three places, one winner: ask them from the inside out, and stop at the first that exists. See "one block wins".</details>
+# <details><summary>Hint 2</summary>Which three places may have a say, and in which order does the platform ask them? See "one block wins".</details>
 
 # %% tags=["exercise"]
 import yaml
@@ -372,7 +373,7 @@ def token_may(workflow: str, job: str, default: dict[str, str]) -> dict[str, str
 # `table(events)` puts them into SQLite as `event (type, subject, workflow)`; a missing field becomes NULL. SQL or Python,
 # as you like.
 # <details><summary>Hint 1</summary>Your three numbers should add up to the number of uploads. Do they, when a workflow is missing?</details>
-# <details><summary>Hint 2</summary>`count(*)` over no rows is 0, and `sum(…)` over no rows is NULL. `IS NULL` is the only comparison that NULL answers with yes.</details>
+# <details><summary>Hint 2</summary>Which comparison answers yes or no even for NULL? And try `count(*)` and `sum(…)` over no rows. See "NULL: the third answer".</details>
 
 # %%
 import sqlite3

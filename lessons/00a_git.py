@@ -136,7 +136,8 @@ print("v3 runs now:", git("show", "v3:action.sh"))
 assert before != git("show", "v3:action.sh")  # the text says the same name now means other code
 
 # %% [markdown]
-# One word, `--force`, and the same name means other code. In the user's repository nothing happened at all: no
+# One word, `--force`, and the same name means other code. (We changed the owner's repository itself. Over the
+# network, the thief adds `git push --force`.) In the user's repository nothing happened at all: no
 # commit, no changed file, no failed test. The line still says v3.
 #
 # This is not a thought experiment. On 14–15 March 2025 the tags v1 to v45.0.7 of `tj-actions/changed-files` were

@@ -82,10 +82,10 @@ stranger = alice_key.sign(evil, ALGORITHM)
 print("'alice' signed the evil model:", holds(alice_key.public_key(), stranger, evil))
 
 # %% tags=["check"]
-assert holds(alice_key.public_key(), stranger, evil)  # the text says the mathematics is content
+assert holds(alice_key.public_key(), stranger, evil)  # the text says the mathematics is satisfied
 
 # %% [markdown]
-# The mathematics is content. A public key that arrives *beside* a signature proves that the two belong together, and
+# The mathematics is satisfied. A public key that arrives *beside* a signature proves that the two belong together, and
 # a stranger can arrange that in a millisecond. **Key ≠ identity.** Something must say whose key this is, and you must
 # have a reason to believe it.
 #
@@ -95,12 +95,15 @@ assert holds(alice_key.public_key(), stranger, evil)  # the text says the mathem
 # that you will use all course long, by signing our model as alice.
 
 # %%
+import datetime as dt
+
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
 context = SigningContext.from_trust_config(lab.trust.config)
 with context.signer(IdentityToken(lab.trust.token("alice@example.com"))) as signer:
     bundle = signer.sign_artifact(model)
+signed_at = dt.datetime.now(dt.UTC)
 certificate = bundle.signing_certificate
 
 # %%
@@ -130,7 +133,8 @@ assert lifetime.total_seconds() == 600  # the text says ten minutes
 # 2. Did an authority that **I already trust** sign the certificate?
 # 3. Was the certificate valid **when** the signature was made?
 #
-# The trusted authority's certificates must not come from the sender. Ours come from the kit's trusted root.
+# The trusted authority's certificates must not come from the sender. Ours come from the kit's trusted root
+# (Sigstore's authority is called *Fulcio*).
 
 # %%
 import base64
@@ -210,11 +214,6 @@ assert issued_by(root, root) and issued_by(mallory_root, mallory_root)  # the te
 # *"The certificate has expired, so the signature is invalid."* Let us ask the third question at two moments.
 
 # %%
-import datetime as dt
-
-signed_at = dt.datetime.now(dt.UTC)
-
-
 def valid_at(moment):
     return certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc
 

@@ -53,7 +53,7 @@ assert claims["aud"] == "sigstore" and claims["exp"] - claims["iat"] == 600  # t
 
 # %% [markdown]
 # This is a JSON Web Token (JWT, RFC 7519). Its sentence reads: *the issuer (`iss`) says to sigstore (`aud`) that the
-# bearer is alice (`sub`), until ten minutes after it was issued (`iat`, `exp`).* OpenID Connect (OIDC) is the set of
+# bearer is alice (`sub`), until ten minutes after it was issued (`iat`, `exp`).* (`aud` may also be a list of names.) OpenID Connect (OIDC) is the set of
 # rules by which such tokens are asked for and handed out.
 #
 # You have just read it with no key at all. So two beliefs are gone at once: a token is **not encrypted**, and whoever
@@ -67,7 +67,8 @@ def spell(content):
     return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
 
 
-as_bob = {**claims, "sub": "bob@example.com", "email": "bob@example.com"}
+parts = lab.trust.token("alice@example.com").split(".")  # a fresh one: the first lives ten minutes
+as_bob = {**read(parts[1]), "sub": "bob@example.com", "email": "bob@example.com"}
 forged = ".".join([parts[0], spell(as_bob), parts[2]])
 print(read(forged.split(".")[1])["sub"])
 
@@ -104,7 +105,8 @@ assert refused  # the text says that the CA refuses it
 # in a design, ask at once: *who relies on it, and does that one check?*
 #
 # ## Check the seal yourself
-# The issuer publishes its public keys at an address that follows from its discovery document.
+# The issuer publishes its public keys. A *discovery document*, at a path that the standard fixes, says where
+# (`jwks_uri`). Our issuer's address is only a name, so we ask the instance behind it.
 
 # %%
 from urllib.request import urlopen
@@ -113,6 +115,7 @@ import jwt
 
 discovery = json.load(urlopen(f"{lab.trust.url}/oidc/.well-known/openid-configuration"))
 print("published:", sorted({"issuer", "jwks_uri", "token_endpoint"} & set(discovery)))
+token = lab.trust.token("alice@example.com")
 key = jwt.PyJWKClient(discovery["jwks_uri"]).get_signing_key_from_jwt(token).key
 
 # %%

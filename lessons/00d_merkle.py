@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Primer D · Thirty-two bytes that remember a million
 #
-# > You need not trust a log keeper who cannot change the past without changing its name.
+# > You need not trust a log keeper who cannot change the past without changing 32 bytes that you kept.
 #
 # **You will** (30 min: 5 reading, 25 doing)
 # - draw a Merkle tree on paper, for a number of entries that is not a power of two
-# - write one in fifteen lines, and see two tempting simplifications break
+# - write one in a dozen lines, and see two tempting simplifications break
 # - prove "my entry is in the log" and "the log has only grown", and say why the first does not give you the second
 # - compute the root of the kit's own transparency log
 #
@@ -32,7 +32,8 @@ lab = chainlab.open("00d_merkle", seed=seed)
 # Each line upwards is one SHA-256. Change one letter of c, and c's hash changes, so `cd` changes, so the root changes.
 # The root, 32 bytes, stands for the whole row *in this order*.
 #
-# Now add e. Where does it go? Keep that question; first, the two bricks (RFC 6962 §2.1).
+# Now add e. Where does it go? Keep that question; first, the two bricks. RFC 6962, the standard of public certificate
+# logs, lays them so (§2.1):
 
 # %%
 import hashlib
@@ -120,6 +121,9 @@ print("a b c differs from a b c c:", root([a, b, c]) != root([a, b, c, c]))
 assert root([a, b, c]) != root([a, b, c, c])  # the text says that this rule holds
 
 # %% [markdown]
+# That is where e goes: five split into four and one, so e stands alone and joins `abcd` at the top. And the list with
+# a copy now has a root of its own.
+#
 # ## "My entry is in there"
 # Your entry is c, among seven. The log sends the root, but you don't want all seven entries. What is the least that you
 # need? Follow c upwards in the drawing: you need d, then ab, then efg. Three hashes, and you can do the rest.
@@ -213,13 +217,13 @@ log = f"{lab.trust.url}/api/v2"
 name, size, published = urlopen(f"{log}/checkpoint").read().decode().splitlines()[:3]
 tile = urlopen(f"{log}/tile/0/000.p/{size}").read()  # 32 bytes a leaf, level 0, up to 255 leaves
 leaves = [tile[at : at + 32] for at in range(0, len(tile), 32)]
-print("our fifteen lines agree with the log:", root(leaves) == base64.b64decode(published))
+print("our dozen lines agree with the log:", root(leaves) == base64.b64decode(published))
 
 # %% tags=["check"]
 assert root(leaves) == base64.b64decode(published)  # the text says that they agree
 
 # %% [markdown]
-# Fifteen lines of Python and a service that speaks the same standard come to the same 32 bytes. And your own signature is
+# A dozen lines of Python and a service that speaks the same standard come to the same 32 bytes. And your own signature is
 # in there: the bundle carries the exact bytes that became the leaf.
 
 # %%
@@ -235,8 +239,8 @@ assert mine in leaves  # the text says that it is there
 
 # %% [markdown]
 # What is simplified: real proofs do not say "left" or "right", because the index and the size determine it, and a
-# verifier that takes the sender's word for it has given something away. And this log will answer only while it has
-# fewer than 256 entries in one tile; larger ones come in several.
+# verifier that takes the sender's word for it has given something away. And our request works only while the log has
+# fewer than 256 entries, which fit into one tile; larger logs come in several.
 #
 # One more name to keep apart. Sigstore has **two** Merkle logs: the certificate transparency log holds *certificates*,
 # and the transparency log holds *signatures*. The same tree, two purposes.

@@ -174,8 +174,8 @@ assert "***" not in leak  # the text says that the second line was not recognise
 
 # %% [markdown]
 # The first line is hidden. The second is the same secret in another spelling, and passes. Redaction is best effort, as
-# GitHub's documentation says; the attack on `tj-actions` printed secrets as base64 of base64 for this very reason
-# [reported by secondary sources]. The log of a public repository is public.
+# GitHub's documentation says; the attack on `tj-actions` printed secrets as base64 of base64
+# [reported by secondary sources], which passes in the same way. The log of a public repository is public.
 #
 # What is simplified: a workflow can call others, and forks, environments and required reviewers change who may do what.
 # `read-all` and `write-all` are blocks, too. Week 2 runs workflows for real, and there you attack this one in full.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Primer F · Three languages that decide
 #
-# > Most wrong verdicts come from a value that was not there.
+# > Ask three languages about a value that is not there, and you get three answers.
 #
 # **You will** (30 min: 5 reading, 25 doing)
 # - ask questions of a table in SQL, and meet the answer that is neither yes nor no
@@ -63,7 +63,7 @@ assert known == (1,)  # the text says that one of the two is missing
 # from it? Unknown as well:
 
 # %%
-ask("SELECT NULL = 'release.yml' IS NULL, NULL <> 'release.yml' IS NULL, (NOT (NULL = 'release.yml')) IS NULL")
+ask("SELECT (NULL = 'release.yml') IS NULL, (NULL <> 'release.yml') IS NULL, (NOT (NULL = 'release.yml')) IS NULL")
 
 # %% [markdown]
 # Three ones: all three comparisons give NULL. `WHERE` keeps a row only if its condition is *true*, so the unknown row
@@ -165,7 +165,7 @@ print(POLICY)
 
 # %% [markdown]
 # `input` is the document that the gate is asked about. A rule's body is a list of conditions, and **all** must hold.
-# `default` says what `allow` is when no rule makes it anything. Cover the right-hand column and decide each line:
+# `default` says what `allow` is when no rule makes it anything. Cover the last two columns and decide each line:
 #
 # | input | `allow` | why |
 # |---|---|---|

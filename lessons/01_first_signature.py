@@ -4,7 +4,7 @@
 # > On 1 April 2021 a customer compared the checksum of Codecov's upload script with the published one. They differed.
 # > The script had been altered since 31 January: sixty days. [V: Codecov post-mortem, April 2021]
 #
-# **You will** (55 min: 15 reading, 40 doing)
+# **You will** (48 min: 8 reading, 40 doing)
 # - sign a model without owning a key, and open everything that the signature consists of
 # - find in it the answers to five questions: which bytes, which identity, when, who else saw it, who accepts it
 # - break each answer on purpose, and read the refusal
@@ -23,7 +23,7 @@ lab
 
 # %% [markdown]
 # Behind `lab` runs a small Sigstore instance of your own, on this machine alone: an identity issuer, a certificate
-# authority, two logs and a time-stamp authority. The client in this lesson is the ordinary `sigstore` package from
+# authority, two logs and a timestamp authority. The client in this lesson is the ordinary `sigstore` package from
 # PyPI. It does not know that the instance is private.
 #
 # ## A model that works, and one bit
@@ -48,7 +48,8 @@ model = lab.copy("models/triage.onnx").read_bytes()
 print(f"{len(model)} bytes; {(predict(model)[malignant] == 1).sum()} of {malignant.sum()} malignant cases found")
 
 # %% [markdown]
-# 205 of 212. Now somebody changes a single bit on the way from the build to you. We pick the exponent of one number.
+# 205 of 212. (70 % of the cases trained it, so this is no measure of quality.) Now somebody changes a single bit on the way
+# from the build to you. We pick the exponent of one number.
 
 # %%
 altered = bytearray(model)
@@ -92,7 +93,8 @@ print("issuer:  ", token.issuer)
 
 # %% [markdown]
 # No password was asked. Whoever has the state of this instance can be anyone, which is why nothing outside this machine
-# should trust it. A real issuer would have sent you through its login page. Now the signature: three lines.
+# should trust it. A real issuer would have sent you through its login page. Now the signature:
+# three lines. `config` holds the addresses of your instance and the roots that you trust.
 
 # %%
 from sigstore.sign import SigningContext
@@ -103,7 +105,7 @@ print(bundle.to_json()[:61], "…")
 
 # %% [markdown]
 # In the few milliseconds of that cell the client made a key pair, sent the public half with the token to the
-# certificate authority, got a certificate, signed, had the signature time-stamped, wrote it into a public log and threw
+# certificate authority, got a certificate, signed, had the signature timestamped, wrote it into a log and threw
 # the private key away. What is left is the *bundle*: one JSON document with everything that a verifier needs.
 
 # %%
@@ -114,7 +116,7 @@ for name, part in (document["verificationMaterial"] | {"messageSignature": docum
     print(f"{name:28}", ", ".join(part) if isinstance(part, dict) else f"{len(part)} entry")
 
 # %% [markdown]
-# Four parts: a certificate, time-stamps, log entries, and the signature over the digest. We open them one by one.
+# Four parts: a certificate, timestamps, log entries, and the signature over the digest. We open them one by one.
 #
 # ### The certificate
 
@@ -181,7 +183,7 @@ print("what was stamped is the signature:", stamp.message_imprint.message == Dig
 print("inside the ten minutes:", certificate.not_valid_before_utc <= stamp.gen_time <= certificate.not_valid_after_utc)
 
 # %% [markdown]
-# The time-stamp authority never saw the model. It signed the digest of the signature, together with its own clock.
+# The timestamp authority never saw the model. It signed the digest of the signature, together with its own clock.
 #
 # ## 4. Who else saw it?
 # Suppose Alice's account is stolen for an hour. The thief gets a token, a certificate and a signature, all valid. Alice
@@ -210,8 +212,8 @@ included = verify_inclusion(
     [base64.b64decode(node) for node in proof["hashes"]], base64.b64decode(proof["rootHash"]),
 )
 origin, size, root = proof["checkpoint"]["envelope"].splitlines()[:3]
-print("the entry is under the root:", included)
-print("the log signed that root:  ", root == proof["rootHash"], f"({origin}, size {size})")
+print("the entry is under the root: ", included)
+print("the checkpoint has that root:", root == proof["rootHash"], f"({origin}, size {size})")
 
 # %% [markdown]
 # We compared the root with the one in the *checkpoint*, a short note that the log signs. (The client also verifies the
@@ -225,11 +227,11 @@ print("the log signed that root:  ", root == proof["rootHash"], f"({origin}, siz
 # | **CT log** | every *certificate*, before it is issued | whoever owns an identity and asks: who got a certificate in my name? |
 # | **transparency log** | every *signature* | whoever owns an identity, or an artifact: what was signed in my name? |
 #
-# The CT log's promise is inside the certificate (an SCT, extension `1.3.6.1.4.1.11129.2.4.2`). The instance reported
-# both as events, and we will build monitoring on them in week 5:
+# The CT log's promise is inside the certificate (a *signed certificate timestamp*, SCT: extension
+# `1.3.6.1.4.1.11129.2.4.2`). The instance reports both steps as events; week 5 builds monitoring on them:
 
 # %%
-for event in lab.events()[-4:-2]:
+for event in lab.events()[-4:-2]:  # Alice's; the last two are the job's
     print(event.type, "·", event.subject[:24])
 
 # %% [markdown]
@@ -257,8 +259,8 @@ def verdict(artifact=model, signed=bundle, root=lab.trust.config.trusted_root, w
 print(verdict())
 
 # %% [markdown]
-# Accepted: these bytes, signed by this identity, vouched for by this issuer, at a time inside the certificate, in a log
-# whose key we trust. Drop any of the five and the sentence is worth less. Now we take them away one at a time.
+# Accepted: these bytes, signed by this identity of this issuer, at a time inside the certificate, seen by a log, all
+# under roots that we trust. Drop any of the five and the sentence is worth less. We take them away one at a time.
 #
 # ## Break it, five ways
 # First the model that calls every tumour benign.
@@ -272,13 +274,14 @@ print(verdict(artifact=altered))
 
 # %%
 print(verdict(who=policy.Identity(identity="release-manager@example.com", issuer=lab.trust.issuer)))
-print(verdict(who=policy.Identity(identity="alice@example.com", issuer="https://login.example.com")))
+print(verdict(who=policy.Identity(identity="alice@example.com", issuer="https://example.com")))
 
 # %% [markdown]
-# **Which identity?** Two refusals, and the second is the one that people forget to ask for. The name is right, the
-# issuer is not. A policy that names an identity and no issuer accepts anybody's Alice.
+# **Which identity?** Two refusals, and the second is the one that people forget to ask for. The name is right,
+# the issuer is not. A policy that names an identity and no issuer accepts
+# the Alice of any issuer that the authority admits.
 #
-# For the third we edit the bundle: the time-stamps go.
+# For the third we edit the bundle: the timestamps go.
 
 # %%
 def edited(**parts) -> Bundle:
@@ -296,7 +299,7 @@ except Error as error:
 
 # %% [markdown]
 # **When?** The client does not even finish reading: a certificate of ten minutes without a trusted time proves nothing.
-# A time-stamp of *another* signature does not help either, because it covers other bytes:
+# A timestamp of *another* signature does not help either, because it covers other bytes:
 
 # %%
 other = json.loads(by_job.to_json())["verificationMaterial"]
@@ -314,7 +317,7 @@ print(verdict(signed=other_entry))
 # %% [markdown]
 # **Who else saw it?** That entry *is* in the log, with a perfect proof. It is the entry of another signature, and the
 # client compares. A verifier that only checks the proof would have been fooled; this was a real flaw once
-# (CVE-2022-36056, as the client's source notes).
+# (CVE-2022-36056, in cosign, another client).
 #
 # ### The last question is yours
 # For the fifth we need no editing. Mallory starts an instance of her own, exactly like yours, and names herself Alice.
@@ -336,9 +339,6 @@ print("by Mallory's: ", verdict(artifact=altered, signed=forged, root=mallory.tr
 # Alice, the log shows the entry, the time fits. *Nothing is verified against a root that came with the artifact.* This
 # is why you enrolled the fingerprint of your root in week 0, and why a colleague has to compare it by another way than
 # the download.
-#
-# Note also what the first line does not say. It speaks of time, although the true reason is a foreign root: time is
-# simply what the client establishes first. Error messages name the first wall, not the only one.
 
 # %%
 import pandas as pd
@@ -347,18 +347,22 @@ bob = policy.Identity(identity="bob@example.com", issuer=lab.trust.issuer)
 rows = [
     ("the model, one bit", "which bytes", verdict(artifact=altered)),
     ("the expected identity", "which identity", verdict(who=bob)),
-    ("another's time-stamp", "when", verdict(signed=other_time)),
+    ("another's timestamp", "when", verdict(signed=other_time)),
     ("another's log entry", "who else saw it", verdict(signed=other_entry)),
     ("the root", "who accepts it", verdict(artifact=altered, signed=forged)),
 ]
-table = pd.DataFrame(rows, columns=["changed", "question", "the client says"])
-with pd.option_context("display.max_colwidth", 60):
-    print(table.to_string(index=False))
+pd.set_option("display.max_colwidth", None)
+table = pd.DataFrame(rows, columns=["changed", "question", "the client says"]).set_index("changed")
+table
 
 # %% tags=["check"]
 assert table["the client says"].str.startswith("refused").all()  # the text says five refusals
+assert table.loc["the root", "the client says"] == table.loc["another's timestamp", "the client says"]
 
 # %% [markdown]
+# Five changes, five refusals, four messages. The last speaks of time, although its true reason is a foreign root: time
+# is simply what the client establishes first. Error messages name the first wall, not the only one.
+#
 # ## What it does not say
 # Alice signs the altered model. Perhaps she was tricked, perhaps her build was.
 
@@ -380,7 +384,7 @@ print(verdict(artifact=altered, signed=honest_signature))
 # **You can now**
 # - sign a file without owning a key, and name what happens in those milliseconds
 # - point to the field of a bundle that answers each of the five questions
-# - read a refusal and say which question it answers, and which it only hit first
+# - read a refusal as the first step that failed, which need not be the cause
 # - say what a valid signature leaves open: goodness, origin of the build, and the signer's judgement
 #
 # Next, the lab: `labs/01_assessment.ipynb`. Exercise 1.3 asks you to predict refusals *before* you run them.

@@ -5,7 +5,7 @@
 # > 32 minutes. The token that published them had leaked through the project's *security scanner*.
 # > [V: PyPI incident report, 2 April 2026; LiteLLM security update]
 #
-# **You will** (55 min: 20 reading, 35 doing)
+# **You will** (51 min: 16 reading, 35 doing)
 # - place SLSA's nine threats on one ML pipeline, and say what SLSA leaves out
 # - take three incidents apart by running what made them work
 # - browse 22 incidents, and read exposure windows in which the unknown stays unknown
@@ -47,7 +47,7 @@ fig, ax = figures.pipeline(stages, threats, title="One pipeline, and where SLSA'
 # %% [markdown]
 # Read an arrow as a promise: *what arrives here is what left there*. Nothing on the picture keeps that promise yet.
 # The letters come in a moment. First, the thing itself: these lines of its release workflow cause code to run, or
-# hand out a secret.
+# hand out a token or a secret.
 
 # %%
 workflow = lab.data / "projects/triage-model/.github/workflows/release.yml"
@@ -58,22 +58,24 @@ for number, line in enumerate(workflow.read_text().splitlines(), start=1):
 # %% [markdown]
 # Count the parties whose code runs before this project releases anything: the platform, the authors of each action, of
 # each action *inside* an action, of every package that `pip` picks, and whoever wrote into the cache. The picture shows
-# them as one box, "inputs". Two inputs have no line here at all: the training data and the base model. They decide what
-# the model does, and no package manager lists them. In `train.yml` the base model arrives by `curl`, from a branch named
-# `main`, and nothing compares a digest. The lab has you count all of them.
+# most of them as one box, "inputs". Two inputs have no line here at all: the training data and the base model. They
+# decide what the model does, and no package manager lists them. In `train.yml` the base model arrives by `curl`, from a
+# branch named `main`, and nothing compares a digest. The lab has you count all of them.
 #
 # ## Nine letters
 # SLSA ("salsa", Supply-chain Levels for Software Artifacts) version 1.2 names the threats by the place where they
 # touch the chain: source threats A to C, build threats D to G, usage threats H and I. [V: SLSA v1.2, "Threats &
 # mitigations"] The column `at` says where the letter stands on our picture: on a box, or on an arrow. Cover the column
 # `here`, and say for each letter what it would look like in `triage-model`; then compare.
+#
+# The column `answer` uses words of week 4. *Provenance*: a signed statement of which builder made which bytes from what.
+# *Expectations*: what you compare it with. *VSA*: a verifier's signed verdict. *L1* to *L4*: SLSA's levels.
 
 # %%
 threats[["threat", "at", "here", "answer"]]
 
 # %% [markdown]
-# The column `answer` is SLSA's, in our words. It says "none" four times, and saying so is to SLSA's credit. What the
-# specification leaves out:
+# The column `answer` is SLSA's, in our words. It says "none" four times. What the specification leaves out:
 #
 # - **A**: a producer who means harm "cannot be directly mitigated". Nor can two reviewers who collude, or one who
 #   approves without reading (B3).
@@ -124,9 +126,9 @@ for name, reference in {"by tag v3": "v3", "by commit": commit}.items():
 # %% [markdown]
 # Same line in the user's workflow, `uses: acme/changed-files@v3`, and other bytes. A tag is a name in somebody else's
 # repository: threat **B**, "replace tagged content". The commit is 40 hex digits computed from the content: short of a
-# hash collision it cannot come to mean anything else. The platform masks secrets in logs, but only as they are spelled; the real payload wrote
-# them in base64 of base64 [S], and the log of a public repository is public. (Simplified: our payload never runs. The
-# real one took the secrets from the memory of the runner process [S].)
+# hash collision it cannot come to mean anything else. The platform masks secrets in logs, but only as they are spelled;
+# the real payload wrote them in base64 of base64 [S], and the log of a public repository is public. (Simplified: our
+# payload never runs. The real one took the secrets from the memory of the runner process [S].)
 #
 # So pin the commit, and it is over? Three days earlier `reviewdog/action-setup@v1` had moved for 109 minutes. Other
 # actions called it inside, by tag, and *their* users were hit "regardless of version or pinning method".
@@ -153,8 +155,8 @@ for depth, uses in enumerate([ours, inside]):
 # LiteLLM's pipeline used the scanner Trivy. Trivy had been broken into in late February 2026. Its secrets were rotated
 # after 1 March, but not all at once: whoever held one valid secret could have read the new ones. On 19 March Trivy was
 # hit again. [V: CVE-2026-33634] Through that dependency an API token of LiteLLM was exposed [V: PyPI], and on 24 March
-# versions 1.82.7 and 1.82.8 went to the index past the project's own pipeline [V: LiteLLM]. Threat **F**: an upload that
-# no run of theirs made.
+# versions 1.82.7 and 1.82.8 went to the index, by first evidence past the project's own pipeline [V: LiteLLM]. Threat
+# **F**: an upload that no run of theirs made.
 #
 # Version 1.82.8 carried one extra file, `litellm_init.pth`. [V: BerriAI/litellm issue 24518] Python reads every `.pth`
 # file in its site directories when it starts. A line in it is a path to add, unless it begins with `import`: then
@@ -181,9 +183,10 @@ print("marker after Python started:", marker.read_text())
 # %% [markdown]
 # Nobody imported the package, and its line ran: in this process and in every later one, a test run, a notebook kernel,
 # `pip` itself. So for 1.82.8 *installed* is as good as *executed*. For 1.82.7 it is not: there the payload sat in
-# `litellm/proxy/proxy_server.py` and needed an import. PyPI's report says that both "ran on install" [V]; the
-# account of the files says otherwise, and the first public reporter took 1.82.7 for clean [V: issue 24521]. When you scope an incident you need
-# the trigger, per version. (Simplified: we name the directory ourselves, where Python would find `site-packages`.)
+# `litellm/proxy/proxy_server.py` and needed an import. PyPI's report says that both "ran on install" [V]; the account of
+# the files says otherwise, and the first public reporter took 1.82.7 for clean [V: issue 24521]. When you scope an
+# incident you need the trigger, per version. (Simplified: we name the directory ourselves, where Python would find
+# `site-packages`.)
 #
 # What would have helped? A pin: LiteLLM's own container image installs from pinned requirements and was not affected,
 # says LiteLLM. [V] How many did not pin? PyPI says 40 to 50 % of installs fetched the latest version. Its own figures
@@ -197,8 +200,7 @@ for weekly in (20_000_000, 15_000_000):  # usual installs a week, "about 15 to 2
 
 # %% [markdown]
 # The two ends are 39 and 53 %, so the claim fits its own data. That is a check of arithmetic, not of the download
-# counter. And a download is not a victim. Mirrors and caches download
-# too, and one cached file may serve a thousand runs.
+# counter. And a download is not a victim: mirrors and caches download too, and one cached file may serve a thousand runs.
 
 # %% [markdown]
 # ## Incident 3: valid provenance on a bad artifact
@@ -285,7 +287,7 @@ assert (runs["ended"] - runs["published"]).dt.seconds.tolist() == [8, 6] and run
 # ## Twenty-two, side by side
 # Three stories teach mechanisms. To choose controls you need to know what is common. `data/incidents.csv` holds 22
 # incidents with their sources. The column `label` is the V or S of above, or V/S where it is some of each; `secondary`
-# then names the moments that rest on secondary text. `vector` and `slsa` are our reading. Empty means unknown.
+# names the moments that rest on secondary text. `vector` and `slsa` are our reading. Empty means unknown.
 #
 # Browse: change the query and run the cell again. Try `ecosystem == 'PyPI'`, `slsa == 'E'`, `label != 'V'`.
 
@@ -327,8 +329,9 @@ windows = tables.elapsed(incidents, "t0", "t5")
 detection = tables.elapsed(incidents, "t0", "t2").query("low > 0")[["low", "high"]].mean(axis=1)
 fig, ax = figures.exposure(
     windows, detected=detection,
-    remarks={"tanstack": "to the first action", "qix": "at least", "durabletask": "to the yank"},
-    title="All 13 windows known to the minute closed within 13 hours",
+    remarks={"tanstack": "to the first action", "qix": "at least", "nx": "at most, by press",
+             "durabletask": "to the yank"},
+    title="None of the 13 known lengths is over 13 hours",
 )
 windows.sort_values(["high", "low"]).round(0)
 
@@ -340,8 +343,8 @@ windows.sort_values(["high", "low"]).round(0)
 #
 # Three remarks matter more than the dots. TanStack's 49 minutes end when push rights were cut. The versions were only
 # *deprecated* from about 21:00, which warns and still installs: for a victim the door stayed open [V]. `durabletask` was
-# *yanked*, and a yanked file still installs when it is pinned with `==`. And `sunburst` is quoted with 296 days: that is
-# T2 − T0, not exposure.
+# *yanked*, and a yanked file still installs when it is pinned with `==`; only PyPI's *quarantine* hides the
+# whole project. And `sunburst` is quoted with 296 days: that is T2 − T0, not exposure.
 #
 # ### One number for twenty-two
 # The mean is what MTTD and MTTC are named after. Compute it beside the median and the P90 (the value that nine in ten
@@ -350,7 +353,7 @@ windows.sort_values(["high", "low"]).round(0)
 # %%
 bounded = windows.dropna(subset=["low", "high"])
 samples = {
-    "known to the minute": windows["minutes"].dropna(),
+    "known length": windows["minutes"].dropna(),
     "all with bounds, shortest": bounded["low"],
     "all with bounds, longest": bounded["high"],
     "unknown as 0 (wrong)": windows["minutes"].fillna(0),
@@ -361,9 +364,9 @@ summary
 
 # %% [markdown]
 # Minutes, all but the first column. Two long incidents lift the mean from 279 to about 5,000: a mean of a heavy tail is
-# a statement about its worst case. The median lies between 136 and 380 whatever the truth inside the bounds is, so
-# "the middle incident was open for 2 to 6½ hours" is safe to say, and "200 minutes" is not. Writing 0 for the unknown
-# more than halves the median: ignorance turned into speed. And every line flatters: `sunburst`, probably the longest of
+# a statement about its worst case. The median lies between 136 and 380 whatever the truth inside the bounds is, so,
+# with each end as the table has it, "the middle of 20 was open for 2 to 6½ hours" is safe to say. "200 minutes" is not.
+# Writing 0 for the unknown more than halves the median: ignorance turned into speed. And every line flatters: `sunburst`, probably the longest of
 # all, has no dated end and is in none of them but the wrong one.
 #
 # Now keep the three questions apart, for those who have a number for each:
@@ -377,9 +380,10 @@ three = pd.DataFrame({
 three
 
 # %% [markdown]
-# Trivy's binary was noticed faster than LiteLLM and contained more slowly; a table with one column would show only half
-# of that. (TanStack's 20 minutes end with the first action, as above.) `reviewdog` is missing, and instructive: its window closed after 109 minutes, and it was discovered *later*,
-# by people who were tracing tj-actions. T5 − T2 would be negative. Detection and containment are not always in order.
+# Trivy's binary was noticed faster than LiteLLM (its T2 is [S]) and contained more slowly; one column would show half of
+# that. (TanStack's 20 minutes end with the first action, as above.) `reviewdog` is missing, and instructive: its window
+# closed after 109 minutes, and it was discovered *later*, by people who were tracing tj-actions. T5 − T2 would be
+# negative. Detection and containment are not always in order.
 #
 # ## When sources disagree
 # For LiteLLM you have read two numbers, 152 minutes and 2 h 32 min, which are the same. These are not:
@@ -390,7 +394,7 @@ fig, ax = figures.clocks(sources, title="Seven statements about one window, no t
 missed = sources["stop"][0] - sources["stop"][3]  # between the script's end and the quarantine
 ax.axvspan(12 + 44 / 60, 13 + 11 / 60, color="#c8651b", alpha=0.35)
 print(f"open by PyPI's account, unseen by the script: {missed / pd.Timedelta(minutes=1):.0f} min")
-print(f"downloads in that time, at an even rate: about {missed / pd.Timedelta(minutes=152) * 119_000:,.0f}")
+print(f"downloads in that time, at an even rate: about {round(missed / pd.Timedelta(minutes=152) * 119_000, -3):,.0f}")
 sources[["source", "label", "starts_at", "stops_at", "minutes", "says"]]
 
 # %% [markdown]
@@ -398,17 +402,17 @@ sources[["source", "label", "starts_at", "stops_at", "minutes", "says"]]
 #
 # - **PyPI** stops at the quarantine, an act of its own, and counts its own downloads. It states elapsed times, not clock
 #   times; we added them to LiteLLM's 10:39. It also disagrees with itself: 1 h 19 min and 1 h 12 min make 2 h 31 min, and
-#   the report says 2 h 32 min. Rounding, one minute, and a reason not to print seconds.
+#   the report says 2 h 32 min. Rounding: the table above has 73 minutes where PyPI has 72.
 # - **LiteLLM's page** has three windows. "About 40 minutes" runs from the same upload to the same quarantine as PyPI's
 #   figure, and is a quarter of it: a contradiction. "10:39 to 16:00" is not a measurement but advice, wide on purpose.
-#   And the script offered for finding affected jobs looks at 08:00 to 12:44. Whoever trusts the script alone does not
+#   And the script offered for finding affected jobs is preset to 08:00 to 12:44. Whoever trusts it alone does not
 #   see the last 27 minutes (the band). Some 21,000 of the downloads would fall there if they came evenly, which nobody
 #   has shown.
 # - **Press**: lengths, and no clocks in what we read. Nothing can be checked, so nothing is decided by them.
 #
 # The rule: for *when could it be installed*, the registry's telemetry wins, for the quarantine is its own act. So 152,
-# not 40. For *what must I search*, take the widest window that a primary source supports, here 08:00 to 16:00. Those are
-# two questions; two numbers for two questions do not contradict each other.
+# not 40. For *what must I search*, take the widest window that a primary source supports, here 08:00 to 16:00. Two
+# numbers for two questions do not contradict each other.
 
 # %% tags=["check"]
 assert len(incidents) == 22
@@ -426,7 +430,7 @@ assert missed == pd.Timedelta(minutes=27) and sources["minutes"].is_unique  # se
 # %% [markdown]
 # ## Claimed, and proven
 # Everything above is somebody's statement. Some statements carry evidence that a stranger can check, some could, some
-# never will. Sorting them is this week's skill:
+# never will:
 #
 # | statement | who says it | what would prove it | here |
 # |---|---|---|---|
@@ -434,7 +438,7 @@ assert missed == pd.Timedelta(minutes=27) and sources["minutes"].is_unique  # se
 # | 1.82.8 ran code at every start of Python | issue 24518, with the file's SHA-256 | the file, and that digest | not checked; the mechanism ran |
 # | 119,000 downloads | PyPI | the registry's download records | arithmetic only: it fits PyPI's 40 to 50 % |
 # | the container image was not affected | LiteLLM | its requirements at that commit, and a rebuild | not checked |
-# | "1.82.7 is clean" | the first reporter, in good faith | the file | not checked; withdrawn in later reports |
+# | "1.82.7 is clean" | the first reporter, in good faith | the file | not checked; contradicted by later reports |
 # | the bad packages carry valid provenance | slsa.dev | the attestations; anyone can verify them | not checked; the mechanism ran |
 # | "detected within 20 minutes" | TanStack's summary | its own timeline | refuted: the timeline has about 19:50, 29 minutes |
 # | "we have no evidence of impact" | a phrase of advisories | logs that were kept, and searched | without them it says nothing |

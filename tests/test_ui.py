@@ -72,11 +72,13 @@ def asked(page: Page) -> list[str]:
 
 
 def show(page: Page, address: str) -> None:
-    """Open a notebook and wait for its kernel: what is run before is lost."""
-    page.goto(address)
+    """Open a notebook, wait for its kernel (what is run before is lost), clear stored outputs."""
+    page.goto(f"{address}&reset")  # without the tabs of before
     expect(page.locator(f"{FRONT} h1").first).to_be_visible(timeout=PATIENCE * 1000)
     status = page.locator("#jp-main-statusbar")
     expect(status).to_contain_text("| Idle", timeout=PATIENCE * 1000)
+    page.locator(".lm-MenuBar-itemLabel", has_text="Edit").click()
+    page.locator(".lm-Menu-itemLabel", has_text="Clear Outputs of All Cells").click()
 
 
 def cell(page: Page, text: str) -> Locator:
@@ -115,7 +117,9 @@ def answers() -> tuple[str, str]:
     )
     strip = re.compile(r"^ *### (?:BEGIN|END) SOLUTION\n", re.MULTILINE)
     imports = "import hashlib\nfrom pathlib import Path\n\n"
-    return imports + wrong.partition("\n")[2], strip.sub("", right.partition("\n")[2])
+    return imports + wrong.partition("\n")[2].strip(), strip.sub(
+        "", right.partition("\n")[2].strip()
+    )
 
 
 def test_week_1_opens_and_its_first_cells_run(page: Page, address: str, asked: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import socket
@@ -14,7 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,7 +31,7 @@ HOSTS = ["127.0.0.1", "localhost", "[::1]", "::1", "*.localhost"]
 STRICT = {
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
     b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"no-referrer",
+    b"referrer-policy": b"same-origin",  # with no-referrer our own form would be of origin "null"
     b"cross-origin-resource-policy": b"same-origin",
 }
 WELCOME = """\
@@ -40,7 +41,10 @@ whoever has its state directory can mint any identity.
 
 
 class _Guard:
-    """Refuses what a page of another origin sends, and marks every answer as inert."""
+    """Refuses what a page of another origin sends, and marks every answer as inert.
+
+    A request that says twice where it comes from or goes to is refused: readers would differ.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -59,12 +63,13 @@ class _Guard:
                 ]
             await send(message)
 
-        headers = dict(scope["headers"])
-        origin = headers.get(b"origin")
-        if origin is not None and origin != b"http://" + headers.get(b"host", b""):
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        origins = [value for name, value in scope["headers"] if name == b"origin"]
+        if len(hosts) > 1 or origins not in ([], [b"http://" + host for host in hosts]):
             error = Refused(403, "requests from another origin are refused")
             await refusal(Request(scope), error)(scope, receive, marked)
-        else:
+            return
+        with contextlib.suppress(ClientDisconnect):  # nobody is left to answer
             await self._app(scope, receive, marked)
 
 
@@ -85,18 +90,18 @@ def app(instance: Instance) -> ASGIApp:
     async def wrong_method(request: Request, _: Exception) -> Response:
         return refusal(request, Refused(405, f"{request.method} is not served here"))
 
-    return Starlette(
+    served = Starlette(
         routes=[
             Route("/", welcome),
             Route("/healthz", lambda _: JSONResponse({"ok": True})),
             *trust_routes(instance),
         ],
         middleware=[
-            Middleware(_Guard),  # outermost, so that every answer is marked
             Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False),
         ],
         exception_handlers={ChainlabError: refuse, 404: missing, 405: wrong_method},
     )
+    return _Guard(served)  # outermost, so that every answer is marked
 
 
 class Server:
@@ -110,12 +115,12 @@ class Server:
             if ":" in bound[0]
             else f"http://{bound[0]}:{bound[1]}"
         )
-        try:
+        with contextlib.ExitStack() as undo:  # in reverse, as far as the start came
+            undo.callback(self._socket.close)
             self.instance = Instance(directory)
-        except BaseException:
-            self._socket.close()
-            raise
-        self.instance.publish(self.url)
+            undo.callback(self.instance.close)
+            self.instance.publish(self.url)
+            undo.pop_all()
         config = uvicorn.Config(
             app(self.instance),
             http="httptools",
@@ -123,7 +128,9 @@ class Server:
             lifespan="off",
             interface="asgi3",
             log_config=None,
+            log_level="error",  # a stranger's garbage is no news for whoever reads this terminal
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             timeout_keep_alive=60,
             timeout_graceful_shutdown=2,

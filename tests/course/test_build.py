@@ -15,9 +15,9 @@ from editing import edit
 from chainlab.course import build as building
 from chainlab.course import execution
 from chainlab.course.notebook import dump, load
-from chainlab.course.storage import write_whole
 from chainlab.course.syllabus import Course
 from chainlab.course.syllabus import load as load_course
+from chainlab.storage import write_whole
 
 LAB = "lessons/09_numbers_lab.py"
 WALK = "lessons/09_sums.py"

@@ -6,14 +6,19 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
+from chainlab.trust.authority import certify, precertify
 from chainlab.trust.instance import Instance
+from chainlab.trust.issuer import ISSUER, Identity
+from chainlab.trust.keys import CertificateAuthority, pem
 from chainlab.trust.log_v1 import pae
 
 ALICE = "alice@example.com"
@@ -157,3 +162,75 @@ def sizes(instance: Instance) -> dict[str, int]:
     """How much every log of an instance holds, its events included."""
     logs = {log.name: len(log.tree) for log in (instance.ct_log, instance.log_v1, instance.log_v2)}
     return logs | {"events": instance.events.verify()[0]}
+
+
+def timestamp_query(data: bytes) -> bytes:
+    """A TimeStampReq over ``data``, as sigstore-python sends it."""
+    builder = TimestampRequestBuilder(data=data, cert_req=True)
+    return bytes(builder.hash_algorithm(HashAlgorithm.SHA256).nonce(nonce=True).build().as_bytes())
+
+
+def bundle(http: httpx.Client, signer: Signer, artifact: bytes, version: int) -> str:
+    """Sign, timestamp and log by hand: a bundle, as JSON."""
+    signature = signer.sign(artifact)
+    if version == 2:
+        request = signer.entry_v2(artifact)
+        request["hashedRekordRequestV002"]["signature"]["content"] = b64(signature)
+    else:
+        request = signer.hashedrekord_v1(artifact)
+        request["spec"]["signature"]["content"] = b64(signature)
+    answer = http.post(f"/api/v{version}/log/entries", json=request)
+    assert answer.status_code == 201, answer.text
+    stamp = http.post("/api/v1/timestamp", content=timestamp_query(signature))
+    assert stamp.status_code == 201, stamp.text
+    document = {
+        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "verificationMaterial": {
+            "certificate": {"rawBytes": b64(signer.der)},
+            "tlogEntries": [answer.json() if version == 2 else _entry_v1(answer.json())],
+            "timestampVerificationData": {
+                "rfc3161Timestamps": [{"signedTimestamp": b64(stamp.content)}]
+            },
+        },
+        "messageSignature": {
+            "messageDigest": {
+                "algorithm": "SHA2_256",
+                "digest": b64(hashlib.sha256(artifact).digest()),
+            },
+            "signature": b64(signature),
+        },
+    }
+    return json.dumps(document)
+
+
+def _entry_v1(answer: dict[str, Any]) -> dict[str, Any]:
+    """Rekor v1's answer as a bundle holds it."""
+    (entry,) = answer.values()
+    proof = entry["verification"]["inclusionProof"]
+    return {
+        "logIndex": str(entry["logIndex"]),
+        "logId": {"keyId": b64(bytes.fromhex(entry["logID"]))},
+        "kindVersion": {"kind": "hashedrekord", "version": "0.0.1"},
+        "integratedTime": str(entry["integratedTime"]),
+        "inclusionPromise": {
+            "signedEntryTimestamp": entry["verification"]["signedEntryTimestamp"]
+        },
+        "inclusionProof": {
+            "logIndex": str(proof["logIndex"]),
+            "rootHash": b64(bytes.fromhex(proof["rootHash"])),
+            "treeSize": str(proof["treeSize"]),
+            "hashes": [b64(bytes.fromhex(hash)) for hash in proof["hashes"]],
+            "checkpoint": {"envelope": proof["checkpoint"]},
+        },
+        "canonicalizedBody": entry["body"],
+    }
+
+
+def forge(
+    authority: CertificateAuthority, ct_key: ec.EllipticCurvePrivateKey, start: datetime
+) -> Signer:
+    """A certificate for alice, made with a CA key that somebody kept; its SCT is genuine."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    identity = Identity(ISSUER, ALICE, ALICE, is_email=True)
+    precertificate = precertify(authority, identity, key.public_key(), start)
+    return Signer(key, (pem(certify(precertificate, ct_key)),))

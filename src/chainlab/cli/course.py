@@ -106,7 +106,7 @@ def progress(as_json: bool, target: str | None, source: str | None, exercise: st
     """
     from chainlab.course.board import Board
     from chainlab.course.progress import ProgressFile
-    from chainlab.course.storage import write_whole
+    from chainlab.storage import write_whole
 
     if sum(x is not None for x in (target, source, exercise)) > 1:
         raise click.UsageError("give one of --export, --import and --reset")

@@ -6,21 +6,19 @@ the wrong answer fail at its case) is `chainlab.course.lint`.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 
+from chainlab.course.content import code_problems, prose_problems
 from chainlab.course.source import (
     BEGIN,
     END,
     TAGS,
-    Cell,
     Exercise,
     Lesson,
     Problem,
     checked_answer,
     named_wrong,
-    parse_code,
 )
 from chainlab.course.syllabus import Course, Unit
 from chainlab.errors import ChainlabError, MalformedInput
@@ -28,39 +26,7 @@ from chainlab.errors import ChainlabError, MalformedInput
 __all__ = ["lesson_problems", "lessons", "problems"]
 
 WALKTHROUGH_CELLS = range(10, 51)
-CODE_LINES = 15  # of a cell; a reader takes in no more at once
-LONG_CODE_LINES = 45  # of exercise, check and wrong cells
 LEAST_HINTS = 2
-
-# Hosts that never leave the machine, and names reserved for examples (RFC 2606, RFC 6761).
-LOCAL = re.compile(
-    r"(?:[\w.-]+\.)?(?:localhost|example\.(?:com|org|net)|example|test|invalid)|127\.[\d.]+|\[::1\]|0\.0\.0\.0"
-)
-URL = re.compile(r"https?://(?P<host>\[[0-9a-f:]+\]|[\w.-]*)(?P<rest>[\w./-]*)")
-# Identifiers that have the form of an address and are never opened: predicate types, schemas, OIDC issuers.
-NAMES = (
-    "https://in-toto.io/",
-    "https://slsa.dev/",
-    "https://cyclonedx.org/",
-    "https://spdx.org/",
-    "https://openvex.dev/",
-    "https://token.actions.githubusercontent.com",
-    "https://actions.github.io/buildtypes/",
-    "https://model_signing/",
-    "https://github.com/acme",
-    "https://github.com/northwind-ml",
-)
-REGISTRIES = re.compile(
-    r"\b(?:pypi\.org|pythonhosted\.org|npmjs\.(?:com|org)|(?:hub|registry)\.docker\.\w+|docker\.io|ghcr\.io|quay\.io"
-    r"|crates\.io|rubygems\.org|huggingface\.co|repo\.maven\.\w+)\b"
-)
-ABSOLUTE = re.compile(
-    r"(?:/(?:home|root|tmp|var|usr|etc|opt|mnt|srv|Users|private|workspace|work|content)(?:/|$)|[A-Za-z]:[\\/]|~/)"
-)
-UNSEEDED = re.compile(
-    r"\b(?:random\.(?:random|randint|randrange|choice|choices|shuffle|sample|uniform)\("
-    r"|np\.random\.(?!default_rng|Generator)\w+\(|default_rng\(\s*\)|Random\(\s*\))"
-)
 
 
 def lessons(course: Course) -> tuple[list[Lesson], list[Problem]]:
@@ -118,7 +84,7 @@ def lesson_problems(lesson: Lesson, course: Course | None) -> list[Problem]:
     """What is wrong in one lesson; without a course, the manifest is not asked."""
     found = [*_shape(lesson), *_regions(lesson)]
     for cell in lesson.cells:
-        found += _code(lesson, cell) if cell.kind == "code" else _prose(lesson, cell)
+        found += code_problems(lesson, cell) if cell.kind == "code" else prose_problems(lesson, cell)
     unit = _unit(lesson, course) if course else None
     for exercise in lesson.exercises if lesson.is_lab else ():
         found += _exercise(lesson, exercise)
@@ -282,63 +248,3 @@ def _manifest(lesson: Lesson, exercise: Exercise, unit: Unit) -> Iterator[Proble
             line,
             f"exercise {exercise.id}: the title here is '{exercise.title}', in course.toml '{planned.title}'",
         )
-
-
-def _code(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
-    name = lesson.name
-    for line, text in cell.numbered:
-        if re.match(r"\s*(?:%%?\w|!\S)", text):
-            yield Problem(
-                name, line, "no '%' magic and no '!' command: plain Python runs everywhere"
-            )
-        if re.search(r"\bpip3?\s+install\b", text):
-            yield Problem(name, line, "no 'pip install': the environment is locked")
-        if "NBVAL_" in text:
-            yield Problem(name, line, "no NBVAL_ comment: every cell counts")
-        for url in URL.finditer(text):
-            if not _allowed(url):
-                yield Problem(
-                    name, line, f"live address {url[0]}: use loopback, '.localhost' or example.com"
-                )
-        if UNSEEDED.search(text):
-            yield Problem(name, line, "unseeded randomness: make a Random(seed)")
-        if REGISTRIES.search(text):
-            yield Problem(name, line, "the host name of a package registry: write its name (PyPI)")
-    limit = LONG_CODE_LINES if {"exercise", "check", "wrong"} & set(cell.tags) else CODE_LINES
-    length = len([text for _, text in cell.numbered if text.strip()])
-    if length > limit:
-        yield Problem(name, cell.line, f"{length} lines of code in one cell; at most {limit}")
-    try:
-        tree = parse_code(cell)
-    except SyntaxError as error:
-        if not re.search(r"(?m)^\s*[%!]", cell.source):
-            yield Problem(name, cell.line + (error.lineno or 1), f"not Python: {error.msg}")
-        return
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and ABSOLUTE.match(node.value)
-        ):
-            yield Problem(
-                name,
-                cell.line + node.lineno,
-                f"absolute path {node.value!r}: use lab.path or lab.data",
-            )
-
-
-def _prose(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
-    for line, text in cell.numbered:
-        if REGISTRIES.search(text):
-            yield Problem(
-                lesson.name, line, "the host name of a package registry: write its name (PyPI)"
-            )
-        if re.search(r"(?:src|href)=\"https?://|!\[[^\]]*\]\(https?://", text):
-            yield Problem(
-                lesson.name, line, "an image or page from the network: the course is offline"
-            )
-
-
-def _allowed(url: re.Match[str]) -> bool:
-    host = url["host"]
-    return not host or LOCAL.fullmatch(host) is not None or url[0].startswith(NAMES)

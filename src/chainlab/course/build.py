@@ -18,9 +18,9 @@ from chainlab.course import execution, outline
 from chainlab.course.authoring import lesson_problems, lessons, problems
 from chainlab.course.notebook import EDITIONS, Edition, derive, dump, editions, keep_outputs, load
 from chainlab.course.source import Lesson, Problem
-from chainlab.course.storage import write_whole
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
+from chainlab.storage import write_whole
 
 __all__ = ["Broken", "build", "drift", "execute", "lint", "select"]
 
@@ -128,7 +128,7 @@ def lint(course: Course, names: Iterable[str] = (), say: Say = print) -> None:
     if not labs:
         return
     began = time.perf_counter()
-    done = subprocess.run(  # noqa: S603 (our own module)
+    done = subprocess.run(
         [sys.executable, "-m", "chainlab.course.lint", str(course.root), *labs],
         env=execution.private_environment(),
         cwd=course.root,

@@ -31,7 +31,7 @@ from chainlab.course.source import (
     named_wrong,
     starter,
 )
-from chainlab.errors import ChainlabError, Incorrect, NotAttempted
+from chainlab.errors import ChainlabError, NotAttempted
 
 __all__ = ["lint_lab"]
 

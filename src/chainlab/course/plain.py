@@ -29,7 +29,7 @@ MAX_DEPTH = 50  # levels: cyclic data must end too
 SHOWN = 160  # characters of a value in a message
 
 
-class Unplain(Exception):  # noqa: N818 (a value, not a failure of ours)
+class Unplain(Exception):
     """A value that has no plain form; the text says which and what to return."""
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from chainlab.course.storage import write_whole
 from chainlab.course.syllabus import Course
 from chainlab.errors import InUse, MalformedInput
+from chainlab.storage import write_whole
 from chainlab.workspace import learner_workspace
 
 __all__ = ["STATUSES", "Entry", "Progress", "ProgressFile"]

@@ -159,8 +159,11 @@ def _execute(path: Path, output: Path, parameters: dict[str, Any], seconds: int)
             execution_timeout=seconds,
         )
     except PapermillExecutionError as error:
+        cell = _failed_cell(output)
+        if cell is None:
+            return ""  # papermill raises for cells tagged raises-exception too
         first = (str(error.evalue).splitlines() or [""])[0]
-        return f"code cell {error.exec_count}: {error.ename}: {first}"
+        return f"cell {cell}: {error.ename}: {first}".rstrip(": ")
     except DeadKernelError:
         return "the kernel died: a cell ended the Python process"
     except (
@@ -168,6 +171,15 @@ def _execute(path: Path, output: Path, parameters: dict[str, Any], seconds: int)
     ) as error:  # a timeout, a kernel that does not start: still one line in the table
         return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
     return ""
+
+
+def _failed_cell(output: Path) -> str | None:
+    """The id of the first cell with an error that it is not tagged for."""
+    for cell in load(output).cells:
+        expected = "raises-exception" in cell.metadata.get("tags", [])
+        if not expected and any(o.output_type == "error" for o in cell.get("outputs", [])):
+            return str(cell.id)
+    return None
 
 
 def _finished(cell: Any) -> bool:

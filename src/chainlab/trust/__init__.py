@@ -1,4 +1,4 @@
-"""A private Sigstore instance: OIDC issuer, CA, CT log, transparency logs, time-stamp authority.
+"""A private Sigstore instance: OIDC issuer, CA, CT log, transparency logs, timestamp authority.
 
 Unmodified clients sign and verify with it. It is a teaching instance: it listens on loopback only,
 and whoever has its state directory can mint any identity.

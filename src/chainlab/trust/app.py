@@ -27,6 +27,7 @@ __all__ = ["MAX_BODY", "body", "refusal", "routes"]
 
 MAX_BODY = 2**20  # bytes; the largest request a client makes here is a DSSE envelope
 GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 413: 8, 503: 14}  # google.rpc.Code
+OAUTH_ERRORS = ("invalid_grant", "unsupported_grant_type")  # RFC 6749 §5.2
 MAX_ENTRIES = 1000  # CT entries in one answer
 TUF_NAME = re.compile(r"(targets/)?[a-z0-9][a-z0-9._]{0,199}")  # no way out, no file half written
 
@@ -52,7 +53,7 @@ def refusal(request: Request, error: ChainlabError) -> JSONResponse:
     path = request.url.path
     content: dict[str, Any]
     if path.startswith("/oidc/"):  # RFC 6749 §5.2
-        name = error.message if error.message.startswith("invalid_") else "invalid_request"
+        name = error.message if error.message in OAUTH_ERRORS else "invalid_request"
         content = {"error": name, "error_description": error.message}
     elif path.startswith(("/api/v1/", "/ct/")):
         content = {"code": status, "message": error.message}

@@ -204,7 +204,7 @@ def _fulcio_extensions(identity: Identity) -> list[tuple[int, bytes]]:
     extensions = [(1, identity.issuer.encode()), (8, der.utf8(identity.issuer))]
     if identity.is_email:
         return extensions
-    claims: Mapping[str, str] = {"server": identity.server, **identity.claims}
+    claims: Mapping[str, str] = {**identity.claims, "server": identity.server}  # ours wins
     extensions += [
         (number, claims[name].encode())
         for number, name in CI_EXTENSIONS_RAW.items()

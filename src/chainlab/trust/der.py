@@ -1,7 +1,7 @@
-"""DER, as much of it as a time-stamp needs: an encoder, and a strict reader.
+"""DER, as much of it as a timestamp needs: an encoder, and a strict reader.
 
 Written by hand because the general-purpose CMS builder was the one bottleneck of the instance
-(4.8 ms a time-stamp against 0.05 ms). Source: ITU-T X.690.
+(4.8 ms a timestamp against 0.05 ms). Source: ITU-T X.690.
 
     >>> integer(5).hex()
     '020105'

@@ -27,6 +27,7 @@ from chainlab.clock import Clock, utc_now
 from chainlab.digests import Digest
 from chainlab.errors import InUse, Refused, Unavailable
 from chainlab.events import Events
+from chainlab.storage import write_whole
 from chainlab.trust import authority, log_v1, log_v2, root, tuf
 from chainlab.trust.issuer import Identity, Issuer
 from chainlab.trust.keys import Keys
@@ -212,9 +213,7 @@ class Instance:
         )
         encoded["serving.json"] = json.dumps({"url": url, "pid": os.getpid()}).encode()
         for name, data in encoded.items():
-            temporary = self.directory / f".{name}.new"
-            temporary.write_bytes(data)
-            temporary.replace(self.directory / name)
+            write_whole(self.directory / name, data)
 
     def close(self) -> None:
         """Let go of the state directory."""

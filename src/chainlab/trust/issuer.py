@@ -35,6 +35,7 @@ CODE_LIFETIME = 120  # seconds
 MAX_PENDING = 1000  # authorization codes kept at once
 REQUEST_AUDIENCE = "chainlab:job"  # a job's bearer is good for nothing else
 FOREVER = 6 * 3600  # seconds a job may run, as on the platform
+MAX_CLAIM = 2048  # characters; a certificate carries up to twenty of them
 
 
 @dataclass(frozen=True)
@@ -89,17 +90,7 @@ class Issuer:
         self, claims: Mapping[str, str], *, audience: str = AUDIENCE, lifetime: int = TOKEN_LIFETIME
     ) -> str:
         """A job's token; ``claims`` have GitHub's names, `sub` and `job_workflow_ref` at least."""
-        for name in ("sub", "job_workflow_ref"):
-            if not isinstance(claims.get(name), str) or not claims[name]:
-                raise MalformedInput(f"a CI token needs the claim {name!r}")
-        if not _is_uri_text(claims["job_workflow_ref"]):
-            raise MalformedInput("a CI token needs a 'job_workflow_ref' that can stand in a URI")
-        text = {name: str(value) for name, value in claims.items()}
-        try:
-            "".join(text.values()).encode()
-        except UnicodeEncodeError as error:
-            raise MalformedInput("a claim is not Unicode text") from error
-        return self._mint(CI_ISSUER, audience, lifetime, text)
+        return self._mint(CI_ISSUER, audience, lifetime, _job_claims(claims))
 
     def job_bearer(self, claims: Mapping[str, str], *, lifetime: int = FOREVER) -> str:
         """The secret that one job exchanges for its tokens (``ACTIONS_ID_TOKEN_REQUEST_TOKEN``)."""
@@ -114,7 +105,10 @@ class Issuer:
             content = self._decode(bearer, CI_ISSUER, REQUEST_AUDIENCE)
         except jwt.PyJWTError as error:
             raise Refused(401, f"this bearer gives no token: {error}") from error
-        return self.ci_token(content["claims"], audience=audience or AUDIENCE)
+        claims = content.get("claims")
+        if not isinstance(claims, dict):  # a token that was minted for the bearers' audience
+            raise Refused(401, "this bearer gives no token: it names no job")
+        return self.ci_token(claims, audience=audience or AUDIENCE)
 
     # -- checking
 
@@ -141,7 +135,12 @@ class Issuer:
                     400, "There was an error processing the identity token: no verified email"
                 )
             return Identity(ISSUER, claims["sub"], email, is_email=True)
-        text = {name: value for name, value in claims.items() if isinstance(value, str)}
+        try:
+            text = _job_claims({n: value for n, value in claims.items() if isinstance(value, str)})
+        except MalformedInput as error:
+            raise Refused(
+                400, f"There was an error processing the identity token: {error.message}"
+            ) from error
         return Identity(
             CI_ISSUER,
             claims["sub"],
@@ -208,6 +207,22 @@ class Issuer:
             issuer=issuer,
             options={"require": ["iss", "aud", "exp", "iat", "sub"]},
         )
+
+
+def _job_claims(claims: Mapping[str, Any]) -> dict[str, str]:
+    """A job's claims as text that a certificate can say on one line. Raises `MalformedInput`."""
+    for name in ("sub", "job_workflow_ref"):
+        if not isinstance(claims.get(name), str) or not claims[name]:
+            raise MalformedInput(f"a CI token needs the claim {name!r}")
+    if not _is_uri_text(claims["job_workflow_ref"]):
+        raise MalformedInput("a CI token needs a 'job_workflow_ref' that can stand in a URI")
+    text = {name: str(value) for name, value in claims.items() if type(value) in (str, int)}
+    for name in claims:  # JSON's true, null and lists would read as Python's
+        if name not in text or len(text[name]) > MAX_CLAIM or not text[name].isprintable():
+            raise MalformedInput(
+                f"the claim {name[:80]!r} is not printable text of at most {MAX_CLAIM} characters"
+            )
+    return text
 
 
 def _is_email(text: str) -> bool:

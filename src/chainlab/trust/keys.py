@@ -7,7 +7,6 @@ instance listens on. Written whole to a temporary file, then renamed over the ol
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +17,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from chainlab.errors import Unavailable
+from chainlab.storage import write_whole
 
-__all__ = ["CertificateAuthority", "Keys", "der_public_key", "pem", "write_private"]
+__all__ = ["CertificateAuthority", "Keys", "der_public_key", "pem"]
 
 
 @dataclass(frozen=True)
@@ -113,19 +113,7 @@ class Keys:
             }
             for authority in self.authorities
         ]
-        write_private(path, json.dumps(fields, indent=1).encode())
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Replace ``path`` by ``data``, whole or not at all, readable by its owner alone."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+        write_whole(path, json.dumps(fields, indent=1), durable=True, mode=0o600)
 
 
 def der_public_key(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:

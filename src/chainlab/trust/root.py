@@ -40,7 +40,7 @@ def log_id(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes
 
 
 def trusted_root(keys: Keys) -> dict[str, Any]:
-    """``trusted_root.json``: every generation of the CA, the logs, the time-stamp authority."""
+    """``trusted_root.json``: every generation of the CA, the logs, the timestamp authority."""
     start = keys.authorities[0].valid_from
     return {
         "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",

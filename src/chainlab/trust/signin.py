@@ -81,7 +81,7 @@ class SignIn:
         """POST: a code for a token."""
         form = await _form(request)
         if form.get("grant_type") != "authorization_code":
-            raise Refused(400, "expected grant_type=authorization_code")
+            raise Refused(400, "unsupported_grant_type")
         token = self._issuer.redeem(
             form.get("code", ""),
             verifier=form.get("code_verifier", ""),
@@ -121,7 +121,11 @@ def _parameters(given: Mapping[str, str]) -> dict[str, str]:
         parts = urlsplit(target)
         loopback = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
         fine = (
-            loopback and parts.port is not None and not parts.fragment and "@" not in parts.netloc
+            loopback
+            and parts.port is not None
+            and not parts.fragment
+            and "@" not in parts.netloc
+            and target.isprintable()  # `urlsplit` drops tabs and line breaks before it looks
         )
     except ValueError:
         fine = False

@@ -24,6 +24,7 @@ __all__ = ["Query", "TimestampAuthority"]
 
 POLICY = der.oid("1.3.6.1.4.1.57264.2")  # the one that sigstore/timestamp-authority uses
 ACCURACY = 1  # second
+MAX_NONCE = 32  # bytes of its INTEGER; clients send 8 to 20
 # hash algorithm OID → digest size in bytes
 HASHES = {
     der.oid("2.16.840.1.101.3.4.2.1"): 32,  # SHA-256
@@ -55,16 +56,16 @@ class Query:
         if len(fields) < 2 or fields[0].encoded != der.integer(1) or fields[1].tag != der.SEQUENCE:
             raise MalformedInput("not a TimeStampReq of version 1")
         _check_imprint(fields[1])
+        rest = fields[2:]  # policy, nonce, certReq, extensions: each optional, in this order
         nonce, certificate = b"", False
-        for entry in fields[2:]:
-            if entry.tag == der.INTEGER and entry.value:
-                nonce = entry.encoded
-            elif entry.tag == der.BOOLEAN and entry.value in (b"\x00", b"\xff"):
-                certificate = entry.value == b"\xff"
-            elif entry.encoded != POLICY:
-                raise MalformedInput(
-                    "not a TimeStampReq that we serve: another policy or an extension"
-                )
+        if rest and rest[0].encoded == POLICY:
+            del rest[0]
+        if rest and rest[0].tag == der.INTEGER and 0 < len(rest[0].value) <= MAX_NONCE:
+            nonce = rest.pop(0).encoded
+        if rest and rest[0].tag == der.BOOLEAN and rest[0].value in (b"\x00", b"\xff"):
+            certificate = rest.pop(0).value == b"\xff"
+        if rest:
+            raise MalformedInput("not a TimeStampReq that we serve: another policy or an extension")
         return cls(fields[1].encoded, nonce, certificate)
 
     @classmethod

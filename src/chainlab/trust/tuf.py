@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from chainlab.digests import Digest
 from chainlab.errors import Unavailable
+from chainlab.storage import write_whole
 
 __all__ = ["fingerprint", "publish"]
 
@@ -51,7 +52,7 @@ def publish(
         version = 1
     expires = (now + LIFETIME).replace(microsecond=0)
     _write(directory, targets, key, now, expires, version)
-    _replace(
+    write_whole(
         state,
         json.dumps(
             {"version": version, "expires": expires.isoformat(), "digests": digests}
@@ -94,23 +95,17 @@ def _write(
         for role in ("root", "targets", "snapshot", "timestamp"):
             root.add_key(signer.public_key, role)
         first = sign(root)
-        _replace(directory / "1.root.json", first)
-        _replace(directory / "root.json", first)
+        write_whole(directory / "1.root.json", first)
+        write_whole(directory / "root.json", first)
 
     listed = {name: TargetFile.from_data(name, data, ["sha256"]) for name, data in targets.items()}
     for name, data in targets.items():
-        _replace(directory / "targets" / f"{listed[name].hashes['sha256']}.{name}", data)
-    _replace(
+        write_whole(directory / "targets" / f"{listed[name].hashes['sha256']}.{name}", data)
+    write_whole(
         directory / f"{version}.targets.json",
         sign(Targets(version, expires=expires, targets=listed)),
     )
     snapshot = Snapshot(version, expires=expires, meta={"targets.json": MetaFile(version)})
-    _replace(directory / f"{version}.snapshot.json", sign(snapshot))
+    write_whole(directory / f"{version}.snapshot.json", sign(snapshot))
     timestamp = Timestamp(version, expires=expires, snapshot_meta=MetaFile(version))
-    _replace(directory / "timestamp.json", sign(timestamp))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    write_whole(directory / "timestamp.json", sign(timestamp))

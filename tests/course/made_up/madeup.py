@@ -1,6 +1,5 @@
 """What the made-up lessons open instead of ``chainlab``: a world with two exercises."""
 
-import random
 import tempfile
 from pathlib import Path
 

@@ -58,6 +58,7 @@ MESSAGES = [
     ("inconsistent with other materials", "entry"),
 ]
 
+CA_USAGE = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
 PEOPLE = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"]
 SEE = "notebooks/01_first_signature.ipynb, 'Break it, five ways'"
 
@@ -174,7 +175,8 @@ class _Stage:
 
     def _trusted_root(self, which: str) -> TrustedRoot:
         if which == "ours":
-            return self.config.trusted_root
+            ours: TrustedRoot = self.config.trusted_root
+            return ours
         root = copy.deepcopy(self.root)
         if which == "another CA":
             for authority in root["certificateAuthorities"]:
@@ -213,7 +215,7 @@ def _another_ca() -> list[str]:
             .not_valid_before(now - day).not_valid_after(now + 3650 * day)
             .add_extension(x509.BasicConstraints(True, path_length), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
-            .add_extension(x509.KeyUsage(*[False] * 5, True, True, False, False), critical=True)
+            .add_extension(CA_USAGE, critical=True)
         )
         if not path_length:
             usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])

@@ -54,23 +54,27 @@ def refs(lab: World, rng: random.Random) -> Iterator[Case]:
     git.run("branch", feature, second)
     unknown = f"{rng.getrandbits(160):040x}"
     see = "notebooks/00a_git.ipynb, 'A tag that is an object of its own'"
+    branch = "notebooks/00a_git.ipynb, 'A branch moves, and is meant to'"
+    last = "notebooks/00a_git.ipynb, 'A last look: digits that nobody made'"
     yield Case("a full commit id", (repository, first), first,
-               "40 hex digits name the commit itself.", see)
+               "40 hex digits name the commit itself.",
+               "notebooks/00a_git.ipynb, 'A commit is named by its content'")
     yield Case("a branch", (repository, "main"), third,
-               "A branch names the newest commit on it, today.", see)
+               "A branch names the newest commit on it, today.", branch)
     yield Case("another branch", (repository, feature), second,
-               "This branch stops at an older commit than main.", see)
+               "This branch stops at an older commit than main.", branch)
     yield Case("a lightweight tag", (repository, f"v{major}.0"), first,
-               "A lightweight tag is a name for a commit, nothing more.", see)
+               "A lightweight tag is a name for a commit, nothing more.",
+               "notebooks/00a_git.ipynb, 'A lightweight tag is 41 bytes in a file'")
     yield Case("an annotated tag", (repository, f"v{major}.1"), first,
                "An annotated tag is an object with an id of its own. That id is not a commit: a "
                "workflow pinned to it names no commit at all. Peel the tag.", see)
     yield Case("a tag on a tag", (repository, f"v{major}"), second,
                "A tag may point at a tag. Peel until a commit is left; `^{commit}` does that.", see)
     yield Case("a name nobody made", (repository, f"v{major}.9"), None,
-               "No such ref: the answer is None, not an empty text and not an exception.", see)
+               "No such ref: the answer is None, not an empty text and not an exception.", last)
     yield Case("40 digits nobody made", (repository, unknown), None,
-               "`git rev-parse` repeats any 40 hex digits without looking. Ask for a commit.", see)
+               "`git rev-parse` repeats any 40 hex digits without looking. Ask for a commit.", last)
 
 
 class _Repository:
@@ -132,7 +136,8 @@ def signers(lab: World, rng: random.Random) -> Iterator[Case]:
     yield Case("a look-alike certificate", (artifact, _sign(fake_key, artifact), fake, root), None,
                "The signature fits the certificate, and the certificate says the right name and "
                "the right issuer. The authority never signed it: names inside a certificate are "
-               "claims until its signature is checked.", see)
+               "claims until its signature is checked.",
+               "notebooks/00b_keys.ipynb, 'A forged look-alike'")
 
 
 class _Authority:
@@ -195,8 +200,8 @@ def tokens(lab: World, rng: random.Random) -> Iterator[Case]:
         token = jwt.encode({**good, **changed}, by, algorithm=algorithm)
         return Case(name, (token, public, issuer, audience, now), truth, teaches, see)
 
-    yield case("a good token", "accept", "Nothing is wrong with this one: a verdict that refuses "
-               "everything protects nobody.")
+    yield case("a good token", "accept", "Nothing is wrong with this one at `now`, which need not "
+               "be your machine's time. A verdict that refuses everything protects nobody.")
     yield case("audience in a list", "accept", "RFC 7519 allows `aud` to be a list; ours is in it.",
                aud=["storage", audience])
     yield case("for somebody else", "audience", "The token was made for another service. Whoever "
