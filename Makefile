@@ -7,6 +7,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 LEARNER := .venv/.learner
 TESTS := .venv/.tests
+WHEELS := .cache/wheelhouse/.complete
 CLIENTS := tests/js/node_modules/.installed
 
 # A stamp holds the path it was made for: a clone that was moved gets a new environment.
@@ -22,10 +23,10 @@ endif
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
-start: $(LEARNER) ## set up what is missing, then open JupyterLab at week 1
+start: $(LEARNER) $(WHEELS) ## set up what is missing, then open JupyterLab at week 1
 	@$(BIN)/chainlab start
 
-setup: $(LEARNER) ## make .venv from requirements.lock, then the package
+setup: $(LEARNER) $(WHEELS) ## make .venv from requirements.lock, then the package
 	@echo "set up; 'make start' opens the course, '$(BIN)/chainlab doctor' looks for trouble"
 
 # uv comes first, by pip and by hash; it installs the rest in seconds. Wheels only.
@@ -43,6 +44,14 @@ $(LEARNER): requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@pwd > $(LEARNER)
 
+# What the course's own projects are built from, kept so that week 2 needs no network either.
+$(WHEELS): wheelhouse.lock $(LEARNER)
+	@echo "keeping the projects' wheels in .cache/wheelhouse"
+	@rm -rf .cache/wheelhouse
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  --only-binary :all: -d .cache/wheelhouse -r wheelhouse.lock
+	@touch $(WHEELS)
+
 $(TESTS): requirements-test.lock $(LEARNER)
 	@echo "adding what the tests need from requirements-test.lock"
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --no-build \
@@ -57,7 +66,7 @@ $(CLIENTS): tests/js/package-lock.json tests/js/node22/package-lock.json
 	@npm ci --prefix tests/js/node22 --ignore-scripts --no-audit --no-fund --loglevel error > /dev/null
 	@touch $(CLIENTS)
 
-test-setup: $(TESTS) $(CLIENTS)
+test-setup: $(TESTS) $(CLIENTS) $(WHEELS)
 	@$(BIN)/python tests/setup/browser.py
 	@$(BIN)/python tests/setup/environments.py
 
@@ -87,8 +96,9 @@ soak: $(TESTS) ## by hand, bounded: random tests at length, then every notebook 
 	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile \
 	  --hypothesis-profile=soak
 	@for round in 1 2 3 4 5; do \
-	  $(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile -W default \
-	    --nbval --nbval-sanitize-with lessons/sanitise.cfg notebooks solutions || exit 1; \
+	  $(BIN)/python tests/setup/offline.py -m pytest -c /dev/null --rootdir . -p no:cacheprovider \
+	    -n $(WORKERS) --dist loadfile --nbval --nbval-sanitize-with lessons/sanitise.cfg \
+	    --nbval-kernel-name python3 notebooks solutions || exit 1; \
 	done
 
 lock: $(TESTS) ## resolve pyproject.toml again (UPGRADE=--upgrade takes newer releases)
@@ -99,6 +109,10 @@ lock: $(TESTS) ## resolve pyproject.toml again (UPGRADE=--upgrade takes newer re
 	  --no-emit-find-links --python-version 3.11 --no-build --custom-compile-command "make lock" \
 	  $(UPGRADE) pyproject.toml --extra setup --extra test -c requirements.lock \
 	  -o requirements-test.lock
+	@echo flit-core | $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --python-version 3.11 --no-build \
+	  --custom-compile-command "make lock" -c requirements-test.lock \
+	  data/projects/triage-model/requirements.txt - -o wheelhouse.lock
 
 clean: ## remove environments and caches; keeps .chainlab, which holds a learner's work
 	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -7,7 +7,7 @@
 # An assessment comes before any control. It says what a pipeline trusts, which of that is proven, how long a failure
 # would go unseen, and what to do first with the money there is. You assess `triage-model`, the project of this course.
 #
-# **You will** (3.5 h; the minutes of each exercise stand in its heading)
+# **You will** (3.5 h; each exercise says its minutes)
 # - verify the kit itself, and say what its manifest does not promise
 # - measure exposure, detection and containment without inventing numbers
 # - predict six verdicts of a verifier, then write down its rule
@@ -43,7 +43,7 @@ for line in [line for line in listed.splitlines() if "workflows/" in line][:3]:
 # `SHA256SUMS` at the top is the only one that goes unlisted.
 #
 # ## Exercise 1.1 — verify the kit you were given (4 points)
-# *30 min.* Everything you prove in eight weeks rests on these files. Compare a folder with its manifest, both ways.
+# *20 min.* Everything you prove in eight weeks rests on these files. Compare a folder with its manifest, both ways.
 # Return a dict with the sets `changed`, `missing` and `extra` of paths as the manifest writes them.
 # <details><summary>Hint 1</summary>If an attacker may add one file and change none, what does your function say?</details>
 # <details><summary>Hint 2</summary>`Path.rglob("*")` also enters folders whose name begins with a dot. Compare two dicts, path to digest, with set operations on their keys.</details>
@@ -133,7 +133,7 @@ print(real.to_string(index=False))
 # *30 min.* A board reads one number. If that number treats what nobody knows as zero, the worst-documented incident
 # looks best. Return per incident the minutes of `exposure`, `detect` and `contain`, or `None` where they cannot be
 # known to the minute: an anchor is empty, or is a day. Where T5 comes before T2 nobody contained anything, so `contain`
-# is `None`. Then `mttd` and `mttc` over what is known (`None` if nothing is), each beside its count of unknowns.
+# is `None`. Then `mttd` and `mttc` over what is known (`None` if nothing is), each beside its count of `None`.
 # <details><summary>Hint 1</summary>What does `datetime.fromisoformat("2026-03-24")` claim to know about the clock?</details>
 # <details><summary>Hint 2</summary>Turn each anchor into an aware `datetime` or `None` in one small function (a clock time has a "T" in it); the subtraction then needs one rule.</details>
 
@@ -259,7 +259,7 @@ pd.DataFrame(measure(real.to_dict("records"))["rows"]).T
 # |---|---|
 # | `file` | as signed · renamed · one bit flipped |
 # | `content` | harmless · harmful |
-# | `signer`, `wanted_identity` | addresses; `wanted_identity` may be `anybody` |
+# | `signer`, `wanted_identity` | addresses; `wanted_identity` may be `anybody` (of that issuer) |
 # | `wanted_issuer` | ours · another |
 # | `minutes_later` | minutes from signing to verifying; the certificate is valid for 10 |
 # | `timestamp` | in the bundle · removed |
@@ -350,8 +350,8 @@ def predict(scenario: dict[str, str | int]) -> tuple[str, str]:
 #
 # | fact | harmless | a finding |
 # |---|---|---|
-# | `trigger` | push, schedule, workflow_dispatch, pull_request | `pull_request_target` may be |
-# | `commands_chosen_by` | the project | anyone with an account |
+# | `trigger` | push, schedule, workflow_dispatch | pull_request and pull_request_target may be |
+# | `commands_chosen_by` | the project | anyone with an account may be |
 # | `review` | two people, one other person | nobody |
 # | `account` | personal, with a security key | left, still an owner · shared by a team |
 # | `resolves` | locked by hash, pinned by commit | a name that its owner can move · the newest of two indexes |
@@ -364,7 +364,7 @@ def predict(scenario: dict[str, str | int]) -> tuple[str, str]:
 #
 # Besides them `text` tells the story. Where two names are defensible, either is accepted.
 # <details><summary>Hint 1</summary>Bad code ran in the pipeline. Did somebody change the pipeline's commands, or something that the pipeline fetches?</details>
-# <details><summary>Hint 2</summary>Poisoned pipeline execution needs both halves of its question. A fork's tests choose their commands; what does such a run hold?</details>
+# <details><summary>Hint 2</summary>Poisoned pipeline execution needs both halves of its question. A fork chooses its tests' commands; which two facts say what the run holds?</details>
 
 # %% tags=["exercise"]
 def place(finding: dict[str, str | int]) -> set[int]:
@@ -405,13 +405,25 @@ def place(finding: dict[str, str | int]) -> set[int]:
               8: f["service"].startswith("installed"), 9: f["checked_before_use"] == "nothing", 10: f["log_days"] < 2}
     return {number for number, applies in spoilt.items() if applies}
 
+# %% tags=["wrong"]
+# wrong: only the infamous trigger can poison -> a fork's tests on our own runner
+def place(finding: dict[str, str | int]) -> set[int]:
+    f = finding
+    spoilt = {1: f["review"] == "nobody", 2: "personal" not in f["account"], 3: "ed by" not in f["resolves"],
+              4: f["trigger"] == "pull_request_target" and f["commands_chosen_by"] != "the project",
+              5: f["job_may"] != "what it needs", 6: f["secret"] not in ("none", "short-lived, masked"),
+              7: f["host"] != "patched, closed", 8: f["service"].startswith("installed"),
+              9: f["checked_before_use"] == "nothing", 10: f["log_days"] < 2}
+    return {number for number, applies in spoilt.items() if applies}
+
 # %% [markdown] tags=["solution"]
 # **Why.** The moved tag is the case people get wrong: more than 23,000 repositories used the action (press), bad code
-# ran inside pipelines that nobody had touched, and none was poisoned in the list's sense. A *dependency* was; the mend is a pin, not a changed trigger. The label bot is
-# its mirror: the infamous trigger, and no poisoning, because every command is the project's own. Naming by the trigger
-# alone would have you forbid a safe workflow and keep an unsafe one. Real findings carry several numbers. One reading of
-# TanStack: 4 (a stranger's pull request chose commands), 5 (that run could write main's cache), 9 (the release used
-# the cache unchecked). A finding that holds nothing worth having is no finding; write it down as "looked at, accepted".
+# ran inside pipelines that nobody had touched, and none was poisoned in the list's sense. A *dependency* was; the mend
+# is a pin, not a changed trigger. The label bot is its mirror: the infamous trigger, and no poisoning, because every
+# command is the project's own. The fork on your own runner is the reverse. Naming by the trigger alone would have you
+# forbid a safe workflow and keep an unsafe one. Real findings carry several numbers. One reading of TanStack: 4 (a
+# stranger's pull request chose commands), 5 (that run could write main's cache), 9 (the release used the cache
+# unchecked). A finding that holds nothing worth having is no finding; write it down as "looked at, accepted".
 
 # %% [markdown]
 # ## What a project trusts by name
@@ -434,14 +446,15 @@ for file in sorted(project.rglob("*")):
 #
 # - **actions**: every `uses:` of a step, and of a job that is a reusable workflow. An action of the course's mirror,
 #   `lab.data / "actions"`, can be opened: `OWNER/REPO/PATH@REF` lies in `OWNER/REPO/PATH/action.yml`, a reusable workflow in
-#   the file of that path; what it uses counts as well. One that is not in the mirror is listed and cannot be opened.
+#   the file of that path; what it uses counts as well; two may use each other. One that is not in the mirror is listed only.
 #   A local action, `./folder`, is the project's own: not listed, but opened. Written as `name@ref`.
-# - **packages**: `requirements.txt` with the files it includes (`-r`); in `pyproject.toml` the dependencies, the optional
-#   ones and what builds the project. Names in PEP 503's form: lower case, one hyphen for each run of `-`, `_`, `.`.
+# - **packages**: `requirements.txt` with the files it includes (`-r`; other options name nothing); in `pyproject.toml` the
+#   dependencies, the optional ones and what builds the project. Names in PEP 503's form: lower case, one hyphen for
+#   each run of `-`, `_`, `.`.
 # - **models** and **datasets**: the tables `[[model]]` and `[[dataset]]` of `artifacts.toml`, as `name@revision`.
 #
 # ## Exercise 1.5 — inventory everything the project trusts (6 points)
-# *45 min.* When the next advisory names an action, the question is "do we run it, at any depth?", and you want to
+# *55 min.* When the next advisory names an action, the question is "do we run it, at any depth?", and you want to
 # answer in minutes. Return four sets: `actions`, `packages`, `models`, `datasets`. The small cases want all of it; the
 # large one wants precision and recall of 95 % in every kind.
 # <details><summary>Hint 1</summary>Two lines contain `uses: a/b@v1`. One of them is inside `run: |`. Can a text search tell?</details>
@@ -582,7 +595,7 @@ print({kind: len(names) for kind, names in trusted.items() if kind != "actions"}
 # | `budget` | person-days |
 # | `response_minutes` | from an alert to the block; `None`: nobody reads the alerts |
 # | `site` | facts about this site, e.g. `oidc-at-the-index` |
-# | `controls` | each `id`, `cost` (person-days), `kind` (`prevent`, `detect`), `covers` (vectors), `unless` (facts of a threat), `needs`, `signal_minutes` |
+# | `controls` | each `id`, `cost` (person-days), `kind` (`prevent`, `detect`), `covers` (vectors), `unless` (facts of a threat), `needs`, `signal_minutes` (`None` for `prevent`) |
 # | `threats` | each `id`, `vector`, `facts`, `loss` (any unit), `minutes_to_harm` |
 #
 # 1. A chosen control **acts** if each of its `needs` is a fact of the site or the id of a chosen control that acts.
@@ -643,8 +656,11 @@ lab.check("1.6", choose)
 # %% tags=["wrong"]
 # wrong: takes an SBOM for prevention, as if knowing were stopping -> the SBOM arrives too late
 def choose(profile: dict) -> dict[str, set[str]]:
+    def worth(c):
+        return sum(t["loss"] for t in profile["threats"] if t["vector"] in c["covers"]) / c["cost"]
+
     chosen, money = set(), profile["budget"]
-    for control in sorted(profile["controls"], key=lambda c: c["cost"]):
+    for control in sorted(profile["controls"], key=worth, reverse=True):
         if control["cost"] <= money:
             chosen, money = chosen | {control["id"]}, money - control["cost"]
     covered = {v for c in profile["controls"] if c["id"] in chosen for v in c["covers"]}
@@ -708,8 +724,8 @@ def choose(profile: dict) -> dict[str, set[str]]:
 # %% [markdown]
 # ## Hand in: the assessment
 # The cell copies the template into your folder for this lab, once. Fill it for `triage-model`: your inventory, your
-# findings with their numbers, your five first controls. Two of the six sections are not in any exercise: the threat map,
-# letters A to I on this pipeline, and *claimed v. proven*.
+# findings with their numbers, your five first controls. Three of the six sections are in no exercise: the threat map,
+# letters A to I on this pipeline; *claimed v. proven*; and your open questions.
 
 # %%
 import shutil

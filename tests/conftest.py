@@ -11,14 +11,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 GUARD = Path(__file__).parent / "setup" / "guard"
 STRIPPED = ("PIP_", "UV_", "NPM_CONFIG_", "JUPYTER_", "CHAINLAB_WORKSPACE", "SIGSTORE_", "TUF_")
 
-settings.register_profile("suite", deadline=None)  # a shared CI core misses any deadline
-settings.register_profile("soak", deadline=None, max_examples=2_000)
+# A shared CI core misses any deadline, and draws slowly while others use it.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("soak", settings.get_profile("suite"), max_examples=2_000)
 settings.load_profile("suite")
 
 
@@ -64,6 +65,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         size = entries["environment.yml"]["bytes"] / 1e6
         pythons = [entry["python"] for name, entry in entries.items() if name != "sources"]
         terminalreporter.line(f"a learner's set: {size:.0f} MB")
+        wheels = sum(f.stat().st_size for f in (ROOT / ".cache/wheelhouse").glob("*.whl")) / 1e6
+        terminalreporter.line(f"the projects' wheelhouse: {wheels:.0f} MB")
         terminalreporter.line(f"built with Python {', '.join(filter(None, pythons)) or 'none'}")
 
 

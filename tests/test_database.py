@@ -28,25 +28,34 @@ def facts(connection: sqlite3.Connection) -> list[str]:
     return [fact for (fact,) in connection.execute("SELECT fact FROM facts")]
 
 
+def add(connection: sqlite3.Connection, *added: str) -> None:
+    with database.transaction(connection):
+        for fact in added:
+            connection.execute("INSERT INTO facts VALUES (?)", (fact,))
+
+
+def add_and_fail(connection: sqlite3.Connection, error: BaseException) -> None:
+    with database.transaction(connection):
+        connection.execute("INSERT INTO facts VALUES ('lost')")
+        raise error
+
+
 def test_a_commit_waits_for_the_disk(connection: sqlite3.Connection) -> None:
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
 
 def test_the_file_is_its_owner_s_alone(connection: sqlite3.Connection, tmp_path: Path) -> None:
-    with database.transaction(connection):
-        connection.execute("INSERT INTO facts VALUES ('a')")
+    add(connection, "a")
     for path in tmp_path.glob("state.db*"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
 def test_all_of_a_transaction_is_committed_or_none_of_it(connection: sqlite3.Connection) -> None:
-    with database.transaction(connection):
-        connection.execute("INSERT INTO facts VALUES ('kept')")
+    add(connection, "kept")
     for error in (RuntimeError, KeyboardInterrupt, MalformedInput):
-        with pytest.raises(error), database.transaction(connection):
-            connection.execute("INSERT INTO facts VALUES ('lost')")
-            raise error("x")
+        with pytest.raises(error):
+            add_and_fail(connection, error("x"))
     assert facts(connection) == ["kept"]
     assert not connection.in_transaction
 
@@ -54,14 +63,12 @@ def test_all_of_a_transaction_is_committed_or_none_of_it(connection: sqlite3.Con
 def test_a_full_disk_is_told_and_leaves_nothing(connection: sqlite3.Connection) -> None:
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(Unavailable, match="nothing of it was"), database.transaction(connection):
-        for _ in range(100):
-            connection.execute("INSERT INTO facts VALUES (?)", ("x" * 1000,))
+    with pytest.raises(Unavailable, match="nothing of it was"):
+        add(connection, *["x" * 1000] * 100)
     assert facts(connection) == []
     assert not connection.in_transaction
     connection.execute("PRAGMA max_page_count = 10000")
-    with database.transaction(connection):
-        connection.execute("INSERT INTO facts VALUES ('room again')")
+    add(connection, "room again")
     assert facts(connection) == ["room again"]
 
 
@@ -74,11 +81,9 @@ def test_a_database_that_stays_locked_is_told(
         with database.transaction(connection):
             connection.execute("INSERT INTO facts VALUES ('first')")
             with pytest.raises(Unavailable, match="could not be written") as told:
-                with database.transaction(other):
-                    pass
+                add(other, "too early")
             assert "locked" in told.value.why
-        with database.transaction(other):
-            other.execute("INSERT INTO facts VALUES ('second')")
+        add(other, "second")
     finally:
         other.close()
     assert facts(connection) == ["first", "second"]

@@ -31,10 +31,9 @@ def test_any_value_of_32_bytes_reads_back(value: bytes) -> None:
 def test_text_is_read_exactly_or_refused(text: str) -> None:
     try:
         digest = Digest.parse(text)
-    except MalformedInput as error:
-        assert "expected 'sha256:' and 64 lower-case hex digits" in str(error)
-    else:
-        assert str(digest) == text
+    except MalformedInput:
+        return
+    assert str(digest) == text
 
 
 @pytest.mark.parametrize(
@@ -56,7 +55,7 @@ def test_text_is_read_exactly_or_refused(text: str) -> None:
     ],
 )
 def test_another_form_is_refused(text: str) -> None:
-    with pytest.raises(MalformedInput):
+    with pytest.raises(MalformedInput, match="expected 'sha256:' and 64 lower-case hex digits"):
         Digest.parse(text)
 
 

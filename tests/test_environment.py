@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 LARGEST = 900_000_000  # bytes of a learner's environment
+LARGEST_WHEELHOUSE = 120_000_000  # bytes of the projects' wheels
 SMOKE = """
 import chainlab
 from sigstore.models import Bundle
@@ -70,3 +72,36 @@ def test_the_command_line_is_installed(environments: dict[str, Any]) -> None:
 
 def test_a_learners_set_is_small_enough(environments: dict[str, Any]) -> None:
     assert 0 < environments["environment.yml"]["bytes"] <= LARGEST
+
+
+def test_the_wheelhouse_is_small_and_makes_the_projects_environment_alone(
+    root: Path, tmp_path: Path
+) -> None:
+    house = root / ".cache" / "wheelhouse"
+    if not (house / ".complete").exists():
+        pytest.skip("not set up: run `make setup`")
+    assert 0 < sum(wheel.stat().st_size for wheel in house.glob("*.whl")) <= LARGEST_WHEELHOUSE
+    uv, python = root / ".venv" / "bin" / "uv", tmp_path / "env" / "bin" / "python"
+    alone = ("--no-index", "--find-links", str(house), "--require-hashes", "--no-build")
+    for command in (
+        ["venv", "--quiet", "--python", sys.executable, str(tmp_path / "env")],
+        ["pip", "install", "--quiet", "--python", str(python), *alone, "-r", "wheelhouse.lock"],
+    ):
+        subprocess.run([str(uv), *command], cwd=root, check=True, timeout=300)
+    trained = subprocess.run(
+        [
+            str(python),
+            "-m",
+            "triage_model.train",
+            "--check",
+            "--out",
+            str(root / "data/models/triage.onnx"),
+        ],
+        cwd=root / "data" / "projects" / "triage-model" / "src",
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert trained.returncode == 0, trained.stderr

@@ -26,7 +26,7 @@ BIN = Path(sys.executable).parent
 
 # From the top; a module imports only from its own row or from those below.
 LAYERS = (
-    ("cli",),
+    ("cli", "__main__"),
     ("start", "doctor"),
     ("__init__",),  # `chainlab.open` leads to lab
     ("lab",),
@@ -35,7 +35,7 @@ LAYERS = (
     ("dashboards",),
     ("trust",),
     ("events",),
-    ("digests", "workspace", "clock", "database"),
+    ("workspace", "database", "storage", "digests", "clock"),
     ("errors",),
 )
 # Written in two parts, so that this file does not name one itself.
@@ -97,7 +97,7 @@ def test_the_tests_run_on_what_learners_run() -> None:
     assert learners.items() <= tests.items()
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock", "wheelhouse.lock"])
 def test_every_locked_package_has_hashes_and_no_address(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "://" not in text
@@ -173,10 +173,11 @@ def defined(tree: ast.Module) -> tuple[set[str], set[str]]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             bound.add(node.name)
-            if not node.name.startswith("_"):
+            if not node.name.startswith("_") and node.name != "main":  # python -m runs it
                 public.add(node.name)
         elif isinstance(node, ast.Assign):
-            bound |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+            names = [name for target in node.targets for name in ast.walk(target)]
+            bound |= {name.id for name in names if isinstance(name, ast.Name)}
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             bound.add(node.target.id)
         elif isinstance(node, ast.Import | ast.ImportFrom):
@@ -201,6 +202,8 @@ def test_all_lists_every_public_function_and_class(path: Path) -> None:
         and any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
     ]
     public, bound = defined(tree)
+    if path.parent.name == "exercises" and "CASES" in bound:
+        public = set()  # one table is what a week offers; its functions are its rows
     if not listed:
         assert public == set(), "no __all__"
         return

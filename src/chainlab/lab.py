@@ -41,12 +41,18 @@ class Lab:
         self.unit = unit
         self.seed = seed
         self._root = course_root()
+        _check_unit(self._root, unit)
         joined = Workspace.joined()
         self._joined = joined is not None
         self._server: Server | None = None
         self.workspace = joined or Workspace.private(f"trust {__version__}", _checkpoint)
+        self._process = os.getpid()
         if not self._joined:
-            self._server = Server(self.workspace.trust)
+            try:
+                self._server = Server(self.workspace.trust)
+            except BaseException:
+                self.workspace.remove()
+                raise
         self.trust = Trust(self.workspace.trust)
         self._progress = ProgressFile(self.workspace.path / "progress.json")
         self._environment = dict(os.environ)
@@ -95,6 +101,10 @@ class Lab:
         Raises `ChainlabError` with what it printed when it fails, unless ``check`` is false.
         """
         words = [str(word) for word in command]
+        if isinstance(command, str) or not words:
+            raise MalformedInput(
+                "expected a list of words", mend='write lab.run(["sigstore", "--version"])'
+            )
         try:
             done = subprocess.run(
                 words,
@@ -102,7 +112,8 @@ class Lab:
                 env=self.workspace.environment(),
                 timeout=LONGEST_RUN,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 stdin=subprocess.DEVNULL,
                 check=False,
             )
@@ -110,6 +121,8 @@ class Lab:
             raise ChainlabError(
                 f"there is no program {words[0]!r} here", mend="run `chainlab doctor`"
             ) from error
+        except (OSError, ValueError) as error:  # not a program, or a name that none can have
+            raise ChainlabError(f"{words[0]!r} cannot be run", why=str(error)) from error
         except subprocess.TimeoutExpired as error:
             raise ChainlabError(f"{words[0]} did not end within {LONGEST_RUN} s") from error
         if check and done.returncode != 0:
@@ -152,6 +165,8 @@ class Lab:
 
     def close(self) -> None:
         """End what this lab started; a private workspace is removed."""
+        if os.getpid() != self._process:
+            return  # a fork that exits: all of this is its parent's
         atexit.unregister(self.close)
         if self._environment:
             os.environ.clear()
@@ -185,6 +200,17 @@ def open(unit: str, *, seed: int = 1) -> Lab:
     course, and `MalformedInput` for a unit that the course does not have.
     """
     return Lab(unit, seed)
+
+
+def _check_unit(root: Path, name: str) -> None:
+    """Units and their lessons alone have a world; anything else may be a path that leads out."""
+    from chainlab.course import syllabus
+
+    known: dict[str, None] = {}  # in the course's order
+    for unit in syllabus.load(root).units:
+        known |= dict.fromkeys((unit.id, *(lesson.file for lesson in unit.lessons)))
+    if name not in known:
+        raise MalformedInput(f"the course has no unit {name!r}", mend=f"known: {', '.join(known)}")
 
 
 def _checkpoint(workspace: Workspace) -> None:

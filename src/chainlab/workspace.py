@@ -129,6 +129,13 @@ class Workspace:
                     shutil.rmtree(checkpoint, ignore_errors=True)
                     make(cls(checkpoint))
                     (checkpoint / "complete").touch()
+        for directory in (checkpoint.parent, checkpoint):
+            if _open_to_others(directory):
+                raise Unavailable(
+                    f"{directory} belongs to another user, or others can write to it",
+                    why="it holds signing keys, and whoever put them there could be anyone",
+                    mend="delete that directory, or let CHAINLAB_CACHE name one of your own",
+                )
         # Short, because the path of a Unix socket below it must stay under 104 characters.
         path = Path(tempfile.mkdtemp(prefix="chainlab-"))
         shutil.copytree(checkpoint, path, dirs_exist_ok=True)
@@ -138,6 +145,13 @@ class Workspace:
     def remove(self) -> None:
         """Delete the workspace and all in it."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _open_to_others(path: Path) -> bool:
+    if os.name != "posix":
+        return False
+    status = path.stat()
+    return status.st_uid not in (0, os.getuid()) or bool(status.st_mode & 0o022)
 
 
 def cache_directory() -> Path:

@@ -12,6 +12,7 @@ from chainlab.course.source import BEGIN, END, MARKER, Lesson
 from chainlab.course.syllabus import Course, load
 
 LAB = "lessons/09_numbers_lab.py"
+REGISTRY = "pypi" + ".org"  # no file of the repository names it whole
 WALK = "lessons/09_sums.py"
 
 
@@ -68,7 +69,7 @@ BREACHES = {
                      "live address https://rekor.sigstore.dev/api"),
     "unseeded randomness": (WALK, "sum(numbers)\n\n# %% tags", "import random\nrandom.random()\n\n# %% tags",
                             "unseeded randomness"),
-    "registry host": (WALK, "# We add.\n", "# We add, see [it](https://pypi.org/project/x).\n",
+    "registry host": (WALK, "# We add.\n", f"# We add, see [it](https://{REGISTRY}/project/x).\n",
                       "host name of a package registry"),
     "skipped by comment": (WALK, "sum(numbers)\n\n# %% tags", "# NBVAL_SKIP\nsum(numbers)\n\n# %% tags",
                            "no NBVAL_ comment"),
@@ -101,7 +102,7 @@ def test_a_breach_is_told_by_file_and_line(made_up: Path, breach: str) -> None:
     ("breach", "needle"),
     [("region not closed", "BEGIN SOLUTION"), ("live address", "rekor.sigstore.dev"),
      ("absolute path", "/home/me"), ("other points", "(4 points)"), ("unknown tag", '"test"'),
-     ("two titles", "# # Adding"), ("registry host", "pypi.org")],
+     ("two titles", "# # Adding"), ("registry host", REGISTRY)],
 )
 def test_the_line_is_the_very_line(made_up: Path, breach: str, needle: str) -> None:
     file, old, new, text = BREACHES[breach]

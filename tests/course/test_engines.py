@@ -112,7 +112,7 @@ def gradebook(tmp_path_factory: pytest.TempPathFactory, executed_once: Path) -> 
         assert api.generate_assignment("numbers")["success"]
         from chainlab.course.syllabus import load as load_course
 
-        course = load_course(executed_once)
+        course = load_course(shutil.copytree(executed_once, folder / "course"))
         for name, answers in learners.items():
             answered = answer_lab(course, answers)
             target = folder / "submitted" / name / "numbers" / answered.name

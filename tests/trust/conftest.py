@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from forms import ALICE, Signer, enrol
+from forms import ALICE, Run, Signer, enrol
 
 from chainlab.services import Server
 from chainlab.trust.client import Trust
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")

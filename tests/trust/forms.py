@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,16 +45,17 @@ CLAIMS = {  # a job's, with GitHub's names
 }
 JOB = f"https://git.chainlab.localhost/{CLAIMS['job_workflow_ref']}"  # the SAN it is certified as
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+Run = Callable[..., subprocess.CompletedProcess[str]]  # the fixture `run`
 
 
 def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def csr(key: Any, algorithm: hashes.HashAlgorithm | None = None) -> bytes:
+def csr(key: Any) -> bytes:
     """A certificate signing request, PEM."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    request = builder.sign(key, algorithm or hashes.SHA256())
+    request = builder.sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.PEM)
 
 
@@ -212,9 +215,7 @@ def _entry_v1(answer: dict[str, Any]) -> dict[str, Any]:
         "logId": {"keyId": b64(bytes.fromhex(entry["logID"]))},
         "kindVersion": {"kind": "hashedrekord", "version": "0.0.1"},
         "integratedTime": str(entry["integratedTime"]),
-        "inclusionPromise": {
-            "signedEntryTimestamp": entry["verification"]["signedEntryTimestamp"]
-        },
+        "inclusionPromise": {"signedEntryTimestamp": entry["verification"]["signedEntryTimestamp"]},
         "inclusionProof": {
             "logIndex": str(proof["logIndex"]),
             "rootHash": b64(bytes.fromhex(proof["rootHash"])),

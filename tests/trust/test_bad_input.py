@@ -133,7 +133,7 @@ def spelled(claims: bytes) -> str:
 def test_a_bad_token_is_refused(server: Server, http: httpx.Client, name: str, form: str) -> None:
     token = TOKENS[name](server.instance.keys.issuer_key)
     if form == "header":
-        headers = {"Authorization": f"Bearer {token}".strip().encode()}
+        headers = {b"Authorization": f"Bearer {token}".strip().encode()}
         answer = http.post("/api/v2/signingCert", json=with_csr(csr(KEY)), headers=headers)
     else:
         proof = with_proof(token, KEY, public_pem(KEY), ALICE.encode())
@@ -160,9 +160,9 @@ BAD_CLAIMS = {
 @pytest.mark.parametrize("name", BAD_CLAIMS)
 def test_a_job_whose_claims_cannot_be_certified_gets_no_token(trust: Trust, name: str) -> None:
     claims: Any = BAD_CLAIMS[name]
-    with pytest.raises(ValueError, match="claim|CI token"):
+    with pytest.raises(ValueError, match=r"claim|CI token"):
         trust.token(claims=claims)
-    with pytest.raises(ValueError, match="claim|CI token"):
+    with pytest.raises(ValueError, match=r"claim|CI token"):
         trust.job_bearer(claims)
 
 
@@ -191,7 +191,9 @@ def spoilt_signature(pem: bytes) -> bytes:
     der = bytearray(base64.b64decode(b"".join(pem.splitlines()[1:-1])))
     der[-1] ^= 1
     text = base64.encodebytes(bytes(der)).decode()
-    return f"-----BEGIN CERTIFICATE REQUEST-----\n{text}-----END CERTIFICATE REQUEST-----\n".encode()
+    return (
+        f"-----BEGIN CERTIFICATE REQUEST-----\n{text}-----END CERTIFICATE REQUEST-----\n".encode()
+    )
 
 
 REQUEST = csr(KEY)
@@ -422,7 +424,9 @@ ENTRIES_V1: dict[str, Callable[[Signer], Any]] = {
     "a verifier that is no text": lambda s: changed(
         s.dsse_v1(b"{}"), [7], "spec", "proposedContent", "verifiers"
     ),
-    "no verifiers": lambda s: changed(s.dsse_v1(b"{}"), ..., "spec", "proposedContent", "verifiers"),
+    "no verifiers": lambda s: changed(
+        s.dsse_v1(b"{}"), ..., "spec", "proposedContent", "verifiers"
+    ),
     **{
         f"an envelope with {what}": lambda s, change=change: changed(  # type: ignore[misc]
             s.dsse_v1(b"{}"),
@@ -530,11 +534,16 @@ def test_a_name_of_this_machine_is_served(http: httpx.Client, host: str) -> None
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://example.com", "null", "https://127.0.0.1", "http://127.0.0.1", "http://localhost:1", ""],
+    [
+        "http://example.com",
+        "null",
+        "https://127.0.0.1",
+        "http://127.0.0.1",
+        "http://localhost:1",
+        "",
+    ],
 )
-def test_a_page_of_another_origin_is_refused(
-    http: httpx.Client, trust: Trust, origin: str
-) -> None:
+def test_a_page_of_another_origin_is_refused(http: httpx.Client, trust: Trust, origin: str) -> None:
     headers = {"Origin": origin, "Authorization": f"Bearer {trust.token(ALICE)}"}
     answer = http.post("/api/v2/signingCert", json=with_csr(csr(KEY)), headers=headers)
     check_error(answer, 403, "/api/v2/signingCert")

@@ -18,9 +18,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Run
 from cryptography import x509
-from forms import ALICE, Signer, csr, enrol, sizes, with_csr
+from forms import ALICE, Run, Signer, csr, enrol, sizes, with_csr
 from notes import Checkpoint, open_checkpoint
 
 from chainlab.errors import Unavailable
@@ -126,7 +125,7 @@ def load(url: str, token: str, seen: Acknowledged, stop: threading.Event) -> Non
 def test_every_acknowledged_entry_survives_kill_9_at_any_moment(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    state, moments = tmp_path / "state", random.Random(904)  # noqa: S311
+    state, moments = tmp_path / "state", random.Random(904)
     Instance(state).close()
     with Server(state):
         trusted_root = json.loads((state / "trusted_root.json").read_text())
@@ -158,7 +157,7 @@ def test_every_acknowledged_entry_survives_kill_9_at_any_moment(
 def test_being_killed_while_it_starts_spoils_nothing(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    moments = random.Random(905)  # noqa: S311
+    moments = random.Random(905)
     for number in range(4):
         state = tmp_path / f"state-{number}"
         program = start(state, environment)
@@ -321,6 +320,7 @@ def test_an_instance_reads_back_what_it_wrote(tmp_path: Path) -> None:
             if isinstance(value, x509.Certificate):
                 assert getattr(again, name) == value
         body = server.instance.log_v2.entry(0).body
-    assert hashlib.sha256(body).digest() == hashlib.sha256(
-        base64.b64decode(answer["canonicalizedBody"])
-    ).digest()
+    assert (
+        hashlib.sha256(body).digest()
+        == hashlib.sha256(base64.b64decode(answer["canonicalizedBody"])).digest()
+    )

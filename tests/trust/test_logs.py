@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ import pytest
 import rfc8785
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from forms import ALICE, CLAIMS, Signer, b64, enrol
 from notes import Checkpoint, key_of, log_named, open_checkpoint, verify_with
 
@@ -37,7 +40,9 @@ def checkpoint(http: httpx.Client, trusted_root: dict[str, Any]) -> Checkpoint:
 
 
 def tile_path(level: int | str, number: int, width: int) -> str:
-    groups = [f"{number:03d}"] if number < 1000 else [f"x{number // 1000:03d}", f"{number % 1000:03d}"]
+    groups = (
+        [f"{number:03d}"] if number < 1000 else [f"x{number // 1000:03d}", f"{number % 1000:03d}"]
+    )
     return f"/api/v2/tile/{level}/{'/'.join(groups)}{'' if width == 256 else f'.p/{width}'}"
 
 
@@ -137,7 +142,7 @@ def test_an_answer_of_log_v2_proves_its_entry(
         assert not entry.keys() & {"integratedTime", "inclusionPromise"}
         heads.append(head)
     tree = server.instance.log_v2.tree
-    for old, new in zip(heads, heads[1:], strict=False):
+    for old, new in itertools.pairwise(heads):
         proof_of_growth = tree.consistency(old.size, new.size)
         assert verify_consistency(old.size, new.size, old.root, new.root, proof_of_growth)
 
@@ -185,9 +190,7 @@ def test_log_v1_describes_itself_and_proves_its_growth(
     proof = http.get("/api/v1/log/proof", params=sizes).json()
     assert proof["rootHash"] == heads[-1].root.hex()
     hashes = [bytes.fromhex(hash) for hash in proof["hashes"]]
-    assert verify_consistency(
-        heads[0].size, heads[-1].size, heads[0].root, heads[-1].root, hashes
-    )
+    assert verify_consistency(heads[0].size, heads[-1].size, heads[0].root, heads[-1].root, hashes)
     key = serialization.load_pem_public_key(http.get("/api/v1/log/publicKey").content)
     assert key == key_of(log_named(trusted_root, "log1"))
 
@@ -260,7 +263,7 @@ def test_every_certificate_s_promise_is_kept_in_the_ct_log(
     verify_with(key_of(log), sct.signature, leaf)
 
     head = signed_tree_head(http, trusted_root)
-    asked = {"hash": b64(leaf_hash(leaf)), "tree_size": head.size}
+    asked: dict[str, str | int] = {"hash": b64(leaf_hash(leaf)), "tree_size": head.size}
     proof = http.get("/ct/v1/get-proof-by-hash", params=asked).json()
     hashes = [base64.b64decode(hash) for hash in proof["audit_path"]]
     assert verify_inclusion(leaf_hash(leaf), proof["leaf_index"], head.size, hashes, head.root)
@@ -303,9 +306,7 @@ def test_the_chain_is_what_clients_require(http: httpx.Client, trust: Trust) -> 
     assert san.critical
     assert list(san.value) == [x509.RFC822Name(ALICE)]
     assert by_oid[x509.OID_KEY_USAGE].critical
-    assert list(by_oid[x509.OID_EXTENDED_KEY_USAGE].value) == [
-        x509.ExtendedKeyUsageOID.CODE_SIGNING
-    ]
+    assert list(by_oid[x509.OID_EXTENDED_KEY_USAGE].value) == [ExtendedKeyUsageOID.CODE_SIGNING]
     assert leaf.extensions[-1].oid == x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
     paths = [
         entry.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
@@ -314,3 +315,23 @@ def test_the_chain_is_what_clients_require(http: httpx.Client, trust: Trust) -> 
     assert paths == [0, 1]
     for entry in (intermediate, root):
         assert "teaching only" in entry.subject.rfc4514_string()
+
+
+def test_entries_of_several_threads_get_places_of_their_own(
+    fresh: Server, fresh_http: httpx.Client
+) -> None:
+    instance = fresh.instance
+    signer = enrol(fresh_http, Trust(instance.directory).token(ALICE))
+    requests = [signer.entry_v2(bytes([number])) for number in range(64)]
+    with ThreadPoolExecutor(8) as pool:
+        entries = list(pool.map(instance.log_entry_v2, requests))
+    assert sorted(int(entry["logIndex"]) for entry in entries) == list(range(64))
+    for entry in entries:
+        proof, body = entry["inclusionProof"], base64.b64decode(entry["canonicalizedBody"])
+        assert verify_inclusion(
+            leaf_hash(body),
+            int(entry["logIndex"]),
+            int(proof["treeSize"]),
+            [base64.b64decode(hash) for hash in proof["hashes"]],
+            base64.b64decode(proof["rootHash"]),
+        )

@@ -87,12 +87,8 @@ def test_known_roots() -> None:
     inputs.append("606162636465666768696a6b6c6d6e6f")
     grown = tree([bytes.fromhex(text) for text in inputs])
     assert grown.root(0).hex() == hashlib.sha256(b"").hexdigest()
-    assert (
-        grown.root(1).hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
-    )
-    assert (
-        grown.root(8).hex() == "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
-    )
+    assert grown.root(1).hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+    assert grown.root(8).hex() == "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
 
 
 def test_inclusion_proofs_are_those_of_the_rfc_and_verify() -> None:
@@ -178,9 +174,7 @@ def test_an_inclusion_proof_wrong_in_any_part_is_refused(size: int, data: st.Dat
 
 
 @given(st.integers(1, LARGEST), st.data())
-def test_a_consistency_proof_wrong_in_any_part_is_refused(
-    second: int, data: st.DataObject
-) -> None:
+def test_a_consistency_proof_wrong_in_any_part_is_refused(second: int, data: st.DataObject) -> None:
     first = data.draw(st.integers(1, second))
     proof, old, new = TREE.consistency(first, second), ROOTS[first], ROOTS[second]
     at = data.draw(st.integers(0, 31))

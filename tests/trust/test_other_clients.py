@@ -8,8 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import Run
-from forms import ALICE, CLAIMS, JOB
+from forms import ALICE, CLAIMS, JOB, Run
 from pypi_attestations import Attestation, AttestationError, AttestationType, Distribution
 from sigstore.errors import VerificationError
 from sigstore.models import InvalidBundle
@@ -36,12 +35,12 @@ def test_model_signing_signs_and_verifies_a_model(
     from model_signing import signing, verifying
 
     signature = tmp_path / "model.sig"
-    signing.Config().use_sigstore_signer(
+    signing.Config().use_sigstore_signer(  # type: ignore[no-untyped-call]
         identity_token=trust.token(ALICE), trust_config=trust.config_path
     ).sign(model, signature)
 
     def verify(identity: str = ALICE) -> None:
-        verifying.Config().use_sigstore_verifier(
+        verifying.Config().use_sigstore_verifier(  # type: ignore[no-untyped-call]
             identity=identity, oidc_issuer=trust.issuer, trust_config=trust.config_path
         ).verify(model, signature)
 

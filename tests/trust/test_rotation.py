@@ -12,8 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import Run
-from forms import ALICE, Signer, bundle, enrol, forge, sizes
+from forms import ALICE, Run, Signer, bundle, enrol, forge, sizes
 from sigstore.errors import Error
 from sigstore.models import Bundle, ClientTrustConfig, TrustedRoot
 from sigstore.verify import Verifier, policy
@@ -115,7 +114,7 @@ def test_what_the_retired_key_certifies_afterwards_is_refused(
     # The log and the timestamp authority serve anybody, so all of the bundle but the CA is genuine:
     # a client that has not heard of the rotation is still fooled.
     check(world.old, text)
-    with pytest.raises(Error, match="[Cc]ertificate|chain"):
+    with pytest.raises(Error, match=r"[Cc]ertificate|chain"):
         check(world.new, text)
 
 

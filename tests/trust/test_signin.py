@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -25,7 +26,9 @@ from chainlab.services import Server
 from chainlab.trust.issuer import CODE_LIFETIME, Issuer
 
 VERIFIER = "v" * 64
-CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+CHALLENGE = (
+    base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+)
 BACK = "http://localhost:8501/auth/callback"
 ASKED = {
     "response_type": "code",
@@ -80,7 +83,9 @@ def redeem(http: httpx.Client, code: str, /, **changes: str) -> httpx.Response:
     return http.post("/oidc/token", data=form | changes)
 
 
-def check_refused(answer: httpx.Response, status: int = 400, error: str = "invalid_request") -> None:
+def check_refused(
+    answer: httpx.Response, status: int = 400, error: str = "invalid_request"
+) -> None:
     assert answer.status_code == status, answer.text
     assert answer.json().keys() == {"error", "error_description"}
     assert answer.json()["error"] == error
@@ -363,7 +368,7 @@ def test_a_person_signs_in_with_a_browser_and_the_code_arrives(
 
         arrived = ""
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             if "code=" in self.path:
                 Program.arrived = self.path
             self.send_response(200)
@@ -409,11 +414,9 @@ def test_a_page_of_another_origin_can_neither_frame_nor_post_the_consent(
         page.goto(attacker)
         frame = page.frames[-1]
         assert frame.locator("form").count() == 0  # frame-ancestors 'none'
-        with page.expect_response(target) as answer:
-            try:
-                page.evaluate("document.forms[0].submit()")
-            except Error:  # the page is gone before the call returns
-                pass
+        # suppressed: the page may be gone before the call returns
+        with page.expect_response(target) as answer, contextlib.suppress(Error):
+            page.evaluate("document.forms[0].submit()")
         assert answer.value.status == 403
     finally:
         context.close()

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from conftest import Run
-from forms import ALICE, CLAIMS, JOB
-from person import Page, consent
 import httpx
+import pytest
+from forms import ALICE, CLAIMS, JOB, Run
+from person import Page, consent
 
-from chainlab.services import Server
 from chainlab.trust.client import Trust
 
 PERSON = Path(__file__).with_name("person.py")

@@ -7,19 +7,22 @@ import platform
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from conftest import Run
-from forms import ALICE, b64
+from forms import ALICE, Run, b64, bundle, enrol, forge
 from sigstore.models import Bundle
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 from sigstore.verify import Verifier, policy
 
+from chainlab.services import Server
 from chainlab.trust.client import Trust
 
 JS = Path(__file__).parents[1] / "js"
@@ -159,6 +162,31 @@ def test_it_gets_its_trust_over_tuf_from_the_root_alone(
 def test_it_verifies_what_python_signed(ask: Ask, trust: Trust, version: int) -> None:
     bundle = signed_by_python(trust, version)
     ask(bundle=bundle, artifact=b64(ARTIFACT), **by(trust))
+
+
+def test_after_a_rotation_it_takes_what_is_old_and_good_and_not_what_the_retired_key_signs(
+    node: Node, run: Run, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    trust = Trust(state)
+    with Server(state) as server, httpx.Client(base_url=server.url, trust_env=False) as http:
+        for _ in range(2):  # not the first of its log, see `first_entries`
+            good = bundle(http, enrol(http, trust.token(ALICE)), ARTIFACT, 2)
+        kept = server.instance.keys
+        server.instance.rotate()
+    time.sleep(1.1)  # certificates and timestamps count whole seconds
+    with Server(state) as server, httpx.Client(base_url=server.url, trust_env=False) as http:
+        forger = forge(kept.authority, kept.ct_key, datetime.now(UTC))
+        forged = bundle(http, forger, ARTIFACT, 2)
+        new = bundle(http, enrol(http, trust.token(ALICE)), ARTIFACT, 2)
+    config = json.loads(trust.config_path.read_text())
+    for text, status in ((good, 0), (new, 0), (forged, 1)):
+        asked = {"trustConfig": config, "bundle": json.loads(text), "artifact": b64(ARTIFACT)}
+        run(
+            *(node.program, JS / "client.mjs", node.folder),
+            stdin=json.dumps(asked | by(trust)),
+            status=status,
+        )
 
 
 def test_its_command_line_verifies_over_tuf(

@@ -304,7 +304,8 @@ def test_on_log_v2_a_missing_timestamp_is_refused(
     verifier: Verifier, bundles: dict[str, str], kind: str
 ) -> None:
     document = json.loads(bundles[kind])
-    for nothing in ({}, {"rfc3161Timestamps": []}):
+    nothings: list[Document] = [{}, {"rfc3161Timestamps": []}]
+    for nothing in nothings:
         with pytest.raises(Error):
             check(verifier, json.dumps(with_value(document, STAMPS, nothing)))
 
@@ -334,13 +335,13 @@ def test_on_log_v1_the_signed_entry_timestamp_supplies_the_time(
 
 
 @pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Document]:
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Document:
     """The trusted root of another instance."""
     with Server(tmp_path_factory.mktemp("elsewhere")) as server:
         document: Document = json.loads(
             (server.instance.directory / "trusted_root.json").read_text()
         )
-    yield document
+    return document
 
 
 def root_with(trust: Trust, *replaced: tuple[tuple[str | int, ...], Any]) -> TrustedRoot:
@@ -350,7 +351,8 @@ def root_with(trust: Trust, *replaced: tuple[tuple[str | int, ...], Any]) -> Tru
     return ClientTrustConfig.from_json(json.dumps(document)).trusted_root
 
 
-WRONG_ROOTS = {  # name: (what is taken from another instance's root, the logs it matters for)
+# name: (what is taken from another instance's root, the logs it matters for)
+WRONG_ROOTS: dict[str, tuple[list[tuple[str | int, ...]], str]] = {
     "wrong key of log v2": ([("tlogs", 0, "publicKey")], "2"),
     "wrong log v2": ([("tlogs", 0)], "2"),
     "wrong key of log v1": ([("tlogs", 1, "publicKey")], "1"),

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import Run
-from forms import ALICE, CLAIMS
+from forms import ALICE, CLAIMS, Run
 
 from chainlab.trust.issuer import ISSUER
 

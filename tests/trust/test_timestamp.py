@@ -13,8 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Run
-from forms import b64, sizes
+from forms import Run, b64, sizes
 from rfc3161_client import (
     HashAlgorithm,
     TimestampRequestBuilder,
@@ -100,9 +99,9 @@ def test_openssl_finds_the_time_that_it_was(
     text = run(openssl, "ts", "-reply", "-in", reply, "-text").stdout
     assert "Status: Granted." in text
     line = next(line for line in text.splitlines() if line.startswith("Time stamp:"))
-    stamped = datetime.strptime(
-        line.removeprefix("Time stamp: "), "%b %d %H:%M:%S %Y GMT"
-    ).replace(tzinfo=UTC)
+    stamped = datetime.strptime(line.removeprefix("Time stamp: "), "%b %d %H:%M:%S %Y GMT").replace(
+        tzinfo=UTC
+    )
     assert before <= stamped <= datetime.now(UTC) + timedelta(seconds=1)
 
 

@@ -12,12 +12,22 @@ from typing import Any
 
 from chainlab.course import execution
 from chainlab.course.notebook import grade_id, load
+from chainlab.course.plain import visible
 from chainlab.course.syllabus import Course, Exercise, Unit
 from chainlab.errors import ChainlabError
 
 __all__ = ["Attempt", "Finding", "attempt"]
 
 CELL_SECONDS = 60  # an answer that takes longer does not end
+# `exit()` ends the kernel some cells later: nobody could say which cell it was.
+EXIT = """\
+def _stop():
+    raise SystemExit("exit() would end the notebook here")
+
+
+get_ipython().ask_exit = _stop
+del _stop
+"""
 MARKS = {"done": "✔", "wrong": "✘", "not attempted": "·"}
 
 
@@ -76,6 +86,8 @@ def attempt(
     seconds: int = CELL_SECONDS,
 ) -> Attempt:
     """Run ``labs/<unit>.ipynb`` with ``seed``. Raises `ChainlabError` where there is no such notebook."""
+    import nbformat
+
     path = course.root / "labs" / f"{unit.id}.ipynb"
     if unit.draft:
         raise ChainlabError(f"unit {unit.id} is a draft: its lab is not written yet")
@@ -86,6 +98,7 @@ def attempt(
             f"labs/{path.name} is missing", mend="restore it, or run: chainlab build"
         ) from None
     _set_seed(lab, seed)
+    lab.cells.insert(0, nbformat.v4.new_code_cell(EXIT, id="exit"))  # type: ignore[no-untyped-call]
     skipped: dict[int, str] = {}
     while True:
         trial = copy.deepcopy(lab)
@@ -118,7 +131,7 @@ def _set_seed(lab: Any, seed: int) -> None:
 
 def _judge(lab: Any, exercise: Exercise) -> Finding:
     def finding(status: str, message: str = "") -> Finding:
-        return Finding(exercise.id, exercise.title, exercise.points, status, message)
+        return Finding(exercise.id, exercise.title, exercise.points, status, visible(message))
 
     answer = _find(lab, grade_id("exercise", exercise.id))
     check = _find(lab, grade_id("check", exercise.id))
@@ -159,14 +172,11 @@ def _judge(lab: Any, exercise: Exercise) -> Finding:
 
 
 def _find(lab: Any, name: str) -> Any:
-    return next(
-        (
-            c
-            for c in lab.cells
-            if c.cell_type == "code" and c.metadata.get("nbgrader", {}).get("grade_id") == name
-        ),
-        None,
-    )
+    for cell in lab.cells:
+        grading = cell.metadata.get("nbgrader")
+        if cell.cell_type == "code" and isinstance(grading, dict) and grading.get("grade_id") == name:
+            return cell
+    return None
 
 
 def _error(cell: Any) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
+from chainlab.course.plain import visible
 from chainlab.course.progress import Progress
 from chainlab.course.syllabus import Course, Unit
 
@@ -31,14 +32,14 @@ class Board:
                 told += [f"{entry.attempts} tried"] if entry.attempts else []
                 told += [f"{entry.hints} hints"] if entry.hints else []
                 told += (
-                    [f"{round(entry.active / 60)} of {exercise.minutes} min"]
+                    [f"{(entry.active + 30) // 60} of {exercise.minutes} min"]
                     if entry.active >= 60
                     else []
                 )
                 lines.append(
                     f"  {MARKS[entry.status]} {exercise.id} {exercise.title}: {entry.status} ({', '.join(told)})"
                 )
-                lines += [f"      {line}" for line in entry.message.splitlines()]
+                lines += [f"      {line}" for line in visible(entry.message).splitlines()]
         drafts = [str(u.week) for u in self.course.units if u.draft]
         if drafts:
             lines.append(f"Weeks {', '.join(drafts)}: draft, not written yet")
@@ -80,7 +81,7 @@ class Board:
                     exercise.id,
                     exercise.title,
                     f"{MARKS[entry.status]} {entry.status}",
-                    entry.message.partition("\n")[0],
+                    visible(entry.message).partition("\n")[0],
                 )
                 rows.append(
                     "<tr>"

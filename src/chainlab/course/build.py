@@ -22,7 +22,7 @@ from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.storage import write_whole
 
-__all__ = ["Broken", "build", "drift", "execute", "lint", "select"]
+__all__ = ["Broken", "build", "drift", "execute", "lint", "select", "target"]
 
 Say = Callable[[str], None]
 

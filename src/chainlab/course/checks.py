@@ -23,11 +23,20 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from chainlab.course import exercises
-from chainlab.course.plain import Unplain, difference, plain, same, short
+from chainlab.course.plain import Unplain, difference, plain, same, short, visible
 from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 
 __all__ = [
-    "Case", "Cases", "Miss", "Outcome", "Report", "Result", "World", "check", "examine",
+    "Case",
+    "Cases",
+    "Miss",
+    "Outcome",
+    "Report",
+    "Result",
+    "World",
+    "check",
+    "examine",
+    "short_text",
 ]
 
 
@@ -231,7 +240,7 @@ def _is_starter(exercise: str, error: NotImplementedError) -> bool:
 def _raised(error: BaseException) -> str:
     text = " ".join(str(error).split())
     name = type(error).__name__
-    return short_text(f"raised {name}: {text}" if text else f"raised {name}")
+    return short_text(visible(f"raised {name}: {text}" if text else f"raised {name}"))
 
 
 def short_text(text: str, limit: int = 160) -> str:

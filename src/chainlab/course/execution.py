@@ -17,7 +17,7 @@ from chainlab.course.notebook import METADATA
 from chainlab.course.source import Lesson, Problem
 from chainlab.errors import ChainlabError
 
-__all__ = ["Failure", "private_environment", "run", "stabilise", "unstable"]
+__all__ = ["Failure", "line_of", "private_environment", "run", "sanitiser", "stabilise", "unstable"]
 
 CELL_SECONDS = 300  # a lesson runs in under a minute altogether; this only ends what hangs
 KERNEL = "python3"

@@ -211,7 +211,7 @@ def _said(error: BaseException) -> str:
 
 
 def main() -> int:
-    """Lint the labs named on the command line, in a process of their own: ``python -m chainlab.course.lint ROOT LAB…``."""
+    """Lint labs in a process of their own: ``python -m chainlab.course.lint ROOT LAB…``."""
     root = Path(sys.argv[1])
     found = [
         problem

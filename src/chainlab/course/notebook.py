@@ -14,7 +14,17 @@ from typing import Any, Literal, TypeAlias
 from chainlab.course.source import Cell, Lesson, starter
 from chainlab.errors import MalformedInput
 
-__all__ = ["EDITIONS", "METADATA", "Edition", "derive", "dump", "editions", "keep_outputs", "load"]
+__all__ = [
+    "EDITIONS",
+    "METADATA",
+    "Edition",
+    "derive",
+    "dump",
+    "editions",
+    "grade_id",
+    "keep_outputs",
+    "load",
+]
 
 Edition: TypeAlias = Literal["notebooks", "labs", "solutions"]
 EDITIONS: tuple[Edition, ...] = ("notebooks", "labs", "solutions")

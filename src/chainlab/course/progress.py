@@ -18,6 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from chainlab.course.plain import visible
 from chainlab.course.syllabus import Course
 from chainlab.errors import InUse, MalformedInput
 from chainlab.storage import write_whole
@@ -60,8 +61,9 @@ class Entry:
                     f"exercise {exercise}: {name} is to be a count, got {_cut(value)}"
                 )
         for name in ("message", "changed"):
-            if not isinstance(getattr(entry, name), str):
-                raise MalformedInput(f"exercise {exercise}: {name} is to be text")
+            value = getattr(entry, name)
+            if not isinstance(value, str) or value != value.encode(errors="ignore").decode():
+                raise MalformedInput(f"exercise {exercise}: {name} is to be text for UTF-8")
         if entry.changed:
             try:
                 datetime.fromisoformat(entry.changed)
@@ -142,7 +144,7 @@ class ProgressFile:
             lambda e: replace(
                 e,
                 status=status,
-                message=message if status == "wrong" else "",
+                message=visible(message) if status == "wrong" else "",
                 attempts=e.attempts + attempted,
             ),
         )

@@ -24,7 +24,7 @@ from chainlab.course.execution import private_environment
 from chainlab.course.notebook import grade_id, load
 from chainlab.course.syllabus import Course, Unit
 
-__all__ = ["Run", "replay", "run_all", "table"]
+__all__ = ["Run", "replay", "run_all", "run_one", "table"]
 
 START_SECONDS = 60
 CELL_SECONDS = 300

@@ -22,7 +22,19 @@ from pathlib import Path
 from chainlab.course.hints import HEADING, hints_in
 from chainlab.errors import ChainlabError, MalformedInput
 
-__all__ = ["BEGIN", "END", "TAGS", "Cell", "Exercise", "Lesson", "Problem"]
+__all__ = [
+    "BEGIN",
+    "END",
+    "TAGS",
+    "Cell",
+    "Exercise",
+    "Lesson",
+    "Problem",
+    "checked_answer",
+    "named_wrong",
+    "parse_code",
+    "starter",
+]
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TAGS = ("parameters", "exercise", "check", "wrong", "solution", "raises-exception")

@@ -46,10 +46,9 @@ async def body(request: Request) -> bytes:
 
 def refusal(request: Request, error: ChainlabError) -> JSONResponse:
     """The answer to a request that failed, in the shape of the service it was meant for."""
+    status = 503 if isinstance(error, Unavailable) else 400
     if isinstance(error, Refused):
         status = error.status
-    else:
-        status = 503 if isinstance(error, Unavailable) else 400
     path = request.url.path
     content: dict[str, Any]
     if path.startswith("/oidc/"):  # RFC 6749 §5.2

@@ -38,7 +38,7 @@ class Trust:
         """Where it listens now. Raises `Unavailable` when nothing serves it."""
         try:
             url = json.loads((self.directory / "serving.json").read_text())["url"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise Unavailable(
                 f"nothing serves {self.directory}",
                 mend="start it: `chainlab start`, or `chainlab trust serve`",

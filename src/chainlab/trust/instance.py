@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import sqlite3
 import struct
 import threading
 from collections.abc import Iterator, Mapping
@@ -62,6 +63,13 @@ class Instance:
             ) from error
         try:
             self._open()
+        except sqlite3.Error as error:  # the first write on a full disk, or a damaged page
+            self._lock.release()
+            raise Unavailable(
+                f"cannot read or write the state in {directory}",
+                why=str(error),
+                mend="free some disk space, or restore state.db from a copy",
+            ) from error
         except BaseException:
             self._lock.release()
             raise
@@ -75,10 +83,11 @@ class Instance:
         self.log_v2 = Log(connection, "v2")
         path = self.directory / "keys.json"
         if not path.exists():
-            if any(len(log.tree) for log in (self.ct_log, self.log_v1, self.log_v2)):
+            logs = (self.ct_log, self.log_v1, self.log_v2)
+            if any(len(log.tree) for log in logs) or (self.directory / "tuf/root.json").exists():
                 raise Unavailable(
-                    f"the logs in {self.directory} have entries, but keys.json is gone",
-                    why="new keys would contradict every checkpoint handed out so far",
+                    f"{self.directory} was in use, but keys.json is gone",
+                    why="new keys would contradict each checkpoint and root handed out so far",
                     mend="restore keys.json from a copy, or begin in an empty directory",
                 )
             authority.create_keys(self._clock()).dump(path)
@@ -260,7 +269,7 @@ def _hold(directory: Path) -> FileLock:
         try:
             holder = json.loads((directory / "serving.json").read_text())
             where = f"process {holder['pid']} serves it at {holder['url']}"
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             where = "another process holds it"
         raise InUse(
             f"{directory} is in use: {where}",

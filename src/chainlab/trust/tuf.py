@@ -42,14 +42,17 @@ def publish(
     """
     digests = {name: str(Digest.of(data)) for name, data in targets.items()}
     state = directory / "published.json"  # ours, not TUF's: what the metadata says at present
-    if state.exists():
+    # By the files: a version that was cut short, and may have been fetched, is never made again.
+    newest = max((int(p.name.split(".")[0]) for p in directory.glob("*.targets.json")), default=0)
+    _keep_root(directory, begun=newest > 0)
+    try:
         published = json.loads(state.read_text())
         renewal = datetime.fromisoformat(published["expires"]) - RENEW_BEFORE
         if published["digests"] == digests and now < renewal:
             return
-        version = published["version"] + 1
-    else:
-        version = 1
+    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged: publish anew
+        pass
+    version = newest + 1
     expires = (now + LIFETIME).replace(microsecond=0)
     _write(directory, targets, key, now, expires, version)
     write_whole(
@@ -58,6 +61,35 @@ def publish(
             {"version": version, "expires": expires.isoformat(), "digests": digests}
         ).encode(),
     )
+
+
+def _keep_root(directory: Path, *, begun: bool) -> None:
+    """Put the first root back from its other copy. Raises `Unavailable` when neither is good."""
+    copies = [directory / "root.json", directory / "1.root.json"]
+    found = [path.read_bytes() for path in copies if path.exists()]
+    if (len(found) == 2 and found[0] == found[1]) or not (found or begun):
+        return
+    good = [data for data in found if _is_root(data)]
+    if len(set(good)) != 1:
+        raise Unavailable(
+            f"the first root in {directory} is lost or damaged",
+            why="clients that enrolled its fingerprint would refuse another one",
+            mend="restore root.json from a copy",
+        )
+    for path in copies:
+        write_whole(path, good[0], durable=True)
+
+
+def _is_root(data: bytes) -> bool:
+    from tuf.api.exceptions import RepositoryError
+    from tuf.api.metadata import Metadata, Root
+
+    try:
+        root = Metadata[Root].from_bytes(data)
+        root.signed.verify_delegate("root", root.signed_bytes, root.signatures)
+    except (RepositoryError, ValueError, AttributeError):
+        return False
+    return True
 
 
 def _write(

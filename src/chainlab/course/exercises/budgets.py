@@ -63,6 +63,12 @@ def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
     """Profiles that each punish one short cut, then two mixed ones."""
     big, small = rng.randrange(10, 16), rng.randrange(7, 10)
 
+    yield _case("one purchase", rng, budget=3, response=30,
+                costs={"safe-model-format": 3, "separate-caches": 2},
+                threats=[("model-that-runs-code", big, 60, []), ("poisoned-cache", 2, 60, []),
+                         ("poisoned-cache", 3, 60, []), ("maintainer-means-harm", small, 60, [])],
+                teaches="A budget may be spent to the last day. Add up loss, do not count threats. "
+                        "And what no control on offer covers stays open: name it too.")
     yield _case("the SBOM arrives too late", rng, budget=2, response=30,
                 costs={"sbom-lookup": 1, "cooldown": 2, "separate-caches": 2},
                 threats=[("bad-dependency", big, rng.randrange(40, 200), []),
@@ -76,13 +82,13 @@ def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
                 teaches="A detection that reaches nobody detects nothing. Without a response "
                         "there is no "
                 "'in time', however fast the signal.")
-    yield _case("an alert in time", rng, budget=3, response=rng.randrange(10, 40),
+    response = rng.randrange(10, 40)
+    yield _case("an alert in time", rng, budget=3, response=response,  # to the minute: 3 for signal
                 costs={"egress-watch": 3, "pin-own-actions": 3},
-                threats=[("moved-tag", big, rng.randrange(60, 90), ["nested"]),
+                threats=[("moved-tag", big, response + 3, ["nested"]),
                          ("moved-tag", small, 5, [])],
                 teaches="Detection counts when signal and response together are not later than "
-                        "the harm. "
-                "Preventing the wrong half is worth less.")
+                        "the harm. Preventing the wrong half is worth less.")
     yield _case("two controls, one threat", rng, budget=8, response=30,
                 costs={"cooldown": 4, "hash-locked-install": 4, "safe-model-format": 4},
                 threats=[("bad-dependency", big, 60, []), ("name-confusion", small, 60, []),
@@ -137,17 +143,17 @@ def _case(name: str, rng: random.Random, *, budget: int, response: int | None,
 
 
 def _mixed(name: str, rng: random.Random) -> Case:
-    """All twelve controls against eight to eleven threats, with a third of the money for all."""
+    """All twelve controls against nine to twelve threats, with a third of the money for all."""
     costs = {c["id"]: rng.randrange(1, 7) for c in CONTROLS}
     vectors = VECTORS + rng.choices(VECTORS, k=rng.randrange(1, 5))
     threats = [(v, rng.randrange(2, 21), rng.choice([2, 15, 45, 120, 600, 3000]),
                 [f for f in THREAT_FACTS[v] if rng.random() < 0.35]) for v in vectors]
+    threats.append(("maintainer-means-harm", rng.randrange(2, 21), 600, []))  # no control covers it
     site = [s for s in ("oidc-at-the-index", "reproducible-build") if rng.random() < 0.6]
     return _case(name, rng, budget=sum(costs.values()) // 3,
                  response=rng.choice([10, 40, 100, None]), costs=costs, threats=threats, site=site,
                  teaches="Every rule at once. Print what your set leaves open, and ask of each "
-                         "threat "
-                 "which control you believed would stop it.")
+                         "threat which control you believed would stop it.")
 
 
 def open_threats(profile: dict[str, Any], chosen: set[str]) -> set[str]:

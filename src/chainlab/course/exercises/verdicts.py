@@ -88,6 +88,9 @@ def verdicts(lab: World, rng: random.Random) -> Iterator[Case]:
          "Whoever accepts any identity accepts the attacker's. The signature is valid."),
         ("the right person from another issuer", {"wanted_issuer": "another"}, "identity",
          "An address means something only together with the issuer that vouches for it."),
+        ("anybody, from another issuer",
+         {"wanted_identity": "anybody", "wanted_issuer": "another"}, "identity",
+         "Any address will do, but from the issuer that the policy names."),
         ("the timestamp was removed", {"timestamp": "removed"}, "time",
          "A log v2 entry carries no time. Without a timestamp nobody knows when the certificate "
          "had "

@@ -48,7 +48,7 @@ HARMLESS: dict[str, list[Any]] = {
 class _Kind:
     name: str  # of the case
     texts: tuple[str, ...]  # "{repo}" and "{n}" vary
-    facts: dict[str, list[Any]]
+    facts: dict[str, list[Any]]  # one value for all texts, or one for each
     needed: frozenset[int]
     teaches: str
     allowed: frozenset[int] = field(default_factory=frozenset)  # besides the needed ones
@@ -72,8 +72,7 @@ KINDS = [
            "{repo}: the action's branch is named, not its commit"],
           {"trigger": ["push"], "resolves": ["a name that its owner can move"]},
           {3}, "Bad code would run in the pipeline, but nobody changed the pipeline or its "
-               "commands: a "
-               "dependency changed. Ungoverned third parties (8) may be named beside it.", {8}),
+               "commands: a dependency changed. Ungoverned third parties (8) may be named beside it.", {8}),
     _kind("the newest of two indexes",
           ["{repo}: `--extra-index-url`, and the higher version wins",
            "{repo}: our internal name is free on the public index"],
@@ -86,7 +85,8 @@ KINDS = [
           {1}, "The person was allowed to write; what is missing is a second one before it "
                "counts."),
     _kind("an account that stayed",
-          ["{repo}: left {n} months ago, still an owner", "{repo}: five people share one login"],
+          ["{repo}: a colleague left {n} months ago and is still an owner",
+           "{repo}: five people share one login"],
           {"account": ["left, still an owner", "shared by a team"]},
           {2}, "Who may act, and is it still that person? Identities, not credentials."),
     _kind("a job that may everything",
@@ -95,9 +95,10 @@ KINDS = [
           {"job_may": ["write everything", "reach production"]},
           {5}, "The pipeline's own rights are too wide for its job. Nobody poisoned anything yet."),
     _kind("a key that lives too long",
-          ["{repo}: an upload token of {n} years, in use", "{repo}: a key in a layer of the image"],
-          {"secret": ["years old, never rotated", "readable in an image layer", "printed in the "
-                                                                                "log"]},
+          ["{repo}: an upload token of {n} years, in use", "{repo}: a key in a layer of the image",
+           "{repo}: the deploy key stands in the log of run {n}"],
+          {"secret": ["years old, never rotated", "readable in an image layer",
+                      "printed in the log"]},
           {6}, "How the credential is kept and how long it lives."),
     _kind("an open door",
           ["{repo}: the runner's admin page answers without a password",
@@ -114,24 +115,28 @@ KINDS = [
           {"checked_before_use": ["nothing"]},
           {9}, "Bytes are used because of where they lie. A model is an artifact like any other."),
     _kind("a run that left no trace",
-          ["{repo}: logs are gone after {n} hours", "{repo}: nobody is told when a release fails"],
+          ["{repo}: logs are gone after {n} hours", "{repo}: logs are kept for one day"],
           {"log_days": [0, 1]},
           {10}, "You could not say afterwards what happened: every other finding gets longer."),
     _kind("a bot that only labels",
           ["{repo}: labels pull requests under `pull_request_target`; runs only its own code"],
           {"trigger": ["pull_request_target"], "job_may": ["write everything"]},
           {5}, "The dangerous trigger alone poisons nothing: the commands are the project's own. "
-               "Its "
-               "rights are too wide all the same."),
+               "Its rights are too wide all the same."),
     _kind("a fork's tests that reach nothing",
           ["{repo}: pull requests of forks run their tests: no secret, read-only token"],
           {"trigger": ["pull_request"], "commands_chosen_by": ["anyone with an account"],
            "secret": ["none"], "job_may": ["what it needs"]},
           set(), "That is what testing a stranger's change means. Foreign commands are a finding "
-                 "only "
-                 "when the run holds something worth having."),
+                 "only when the run holds something worth having."),
+    _kind("a fork's tests on our own runner",
+          ["{repo}: pull requests of forks run their tests on a runner inside our network"],
+          {"trigger": ["pull_request"], "commands_chosen_by": ["anyone with an account"],
+           "secret": ["none"], "job_may": ["reach production"]},
+          {4, 5}, "The ordinary trigger, no secret, and a stranger's commands run where production "
+                  "is in reach. Ask what the run holds, not what its trigger is called."),
     _kind("everything in order",
-          ["{repo}: pinned, reviewed, least privilege, logs for a year"], {},
+          ["{repo}: pinned, reviewed, least privilege, logs kept"], {},
           set(), "A finding that finds nothing costs its reader's trust in the next one."),
 ]
 
@@ -149,11 +154,12 @@ def weaknesses(lab: World, rng: random.Random) -> Iterator[Case]:
 
 def _case(name: str, kinds: list[_Kind], rng: random.Random) -> Case:
     finding: dict[str, Any] = {fact: rng.choice(values) for fact, values in HARMLESS.items()}
-    for kind in kinds:
-        finding.update({fact: rng.choice(values) for fact, values in kind.facts.items()})
+    stories = [(kind, rng.randrange(len(kind.texts))) for kind in kinds]
+    for kind, story in stories:  # the facts are those of the text
+        finding.update({fact: v[story % len(v)] for fact, v in kind.facts.items()})
     owner, task = rng.choice(["acme", "northwind-ml"]), rng.choice(["triage", "grading", "intake"])
     repo = f"{owner}/{task}-model"
-    texts = [rng.choice(kind.texts).format(repo=repo, n=rng.randrange(2, 10)) for kind in kinds]
+    texts = [kind.texts[story].format(repo=repo, n=rng.randrange(2, 10)) for kind, story in stories]
     finding = {"text": "; ".join(texts), **finding}
     needed = frozenset().union(*(k.needed for k in kinds))
     allowed = needed.union(*(k.allowed for k in kinds))

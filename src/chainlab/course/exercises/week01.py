@@ -53,8 +53,8 @@ def manifest(lab: World, rng: random.Random) -> Iterator[Case]:
         return Case(name, (root, text), {**nothing, **wrong}, teaches, see)
 
     yield case("an untouched kit", kit, {},
-               "Nothing was touched, so nothing is to be reported. Mind names with spaces, empty "
-               "files and SHA256SUMS itself, which cannot list its own digest.")
+               "Nothing was touched, so nothing is to be reported. Mind hidden folders, names with "
+               "spaces, empty files, and SHA256SUMS itself, which cannot list its own digest.")
     yield case("one bit flipped", {**kit, one: _flip(kit[one], rng)}, {"changed": {one}},
                "The size is the same and the name is the same. Only the bytes tell.")
     yield case("a file is missing", {p: c for p, c in kit.items() if p != two}, {"missing": {two}},
@@ -62,14 +62,12 @@ def manifest(lab: World, rng: random.Random) -> Iterator[Case]:
     yield case("an extra file in a hidden folder", {**kit, hidden: b"on: push\n"},
                {"extra": {hidden}},
                "Every listed file is as listed, and there is one more. A workflow that nobody "
-               "listed "
-               "runs all the same: compare both ways, hidden folders too.")
+               "listed runs all the same: compare both ways, hidden folders too.")
     planted = f"{rng.choice(FOLDERS)}/SHA256SUMS"
     yield case("an extra file with a trusted name", {**kit, planted: listed.encode()},
                {"extra": {planted}},
                "Only the SHA256SUMS at the top is the manifest. The same name deeper down is a "
-               "file "
-               "like any other, and nobody listed it.")
+               "file like any other, and nobody listed it.")
     yield case("two files swapped", {**kit, three: kit[four], four: kit[three]},
                {"changed": {three, four}},
                "Both digests are in the list, each beside the other name. A manifest binds a name "
@@ -126,15 +124,15 @@ def exposure(lab: World, rng: random.Random) -> Iterator[Case]:
         return Case(name, ([given for given, _ in rows],), {"rows": truth, **means}, teaches, see)
 
     yield case("every anchor known", [_incident(rng, i) for i in range(rng.randrange(3, 6))],
-               "Containment counts from the alert: T5−T2. From the publication, T5−T0, it is the "
-               "exposure, and always longer. Name the two events before you subtract.")
+               "Containment counts from the alert: T5−T2; from the publication, T5−T0, it is the "
+               "exposure. Name the two events before you subtract. The rest is units: minutes, "
+               "over days too.")
     missing = [_incident(rng, 0), _incident(rng, 1, lost="T2"), _incident(rng, 2, lost="T0"),
                _incident(rng, 3, lost="T5")]
     rng.shuffle(missing)
     yield case("an anchor is missing", missing,
                "What nobody wrote down is unknown: None, and out of the mean. Zero would say "
-               "'found at "
-               "once' and make the worst record look like the best.")
+               "'found at once' and make the worst record look like the best.")
     yield case("a day without a clock time", [_incident(rng, 0), _incident(rng, 1, day="T0"),
                                               _incident(rng, 2, day="T2")],
                "A source that gives only the day leaves up to 1,440 minutes open. Reading it as "
@@ -144,11 +142,11 @@ def exposure(lab: World, rng: random.Random) -> Iterator[Case]:
                "Press texts quote local clocks, for example CEST. Subtract instants, not digits.")
     yield case("over before anyone noticed", [_incident(rng, 0), _incident(rng, 1, unnoticed=True)],
                "The bad version was gone before the first alert. Nobody contained it, so there "
-               "is no "
-               "time to contain; the exposure stands. A negative duration is a definition that "
-               "broke.")
+               "is no time to contain; the exposure stands. A negative duration is a definition "
+               "that broke.")
     yield case("nothing known", [_incident(rng, i, lost="T2") for i in range(2)],
-               "A mean of no values is not zero. It is None, beside a count of what is unknown.")
+               "An unknown anchor is \"\" or None. A mean of no values is not zero: it is None, "
+               "beside a count of what is unknown.")
     table = [_incident(rng, 0), _incident(rng, 1, lost="T0"), _incident(rng, 2, day="T5"),
              _incident(rng, 3, zone=120), _incident(rng, 4, unnoticed=True), _incident(rng, 5)]
     rng.shuffle(table)
@@ -157,14 +155,17 @@ def exposure(lab: World, rng: random.Random) -> Iterator[Case]:
 
 def _incident(rng: random.Random, number: int, *, lost: str = "", day: str = "", zone: int = 0,
               unnoticed: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One row and its minutes: ``lost`` anchors are empty, a ``day`` anchor has no clock time."""
+    """One row and its minutes: ``lost`` anchors are empty, a ``day`` anchor has no clock time.
+
+    Only the alert is told in the ``zone``: whoever drops offsets gets other minutes.
+    """
     detect, contain = rng.randrange(7, 5000), rng.randrange(11, 3000)
     ended = rng.randrange(1, detect) if unnoticed else detect + contain
     start = dt.datetime(2026, 1, 5, tzinfo=dt.UTC) + dt.timedelta(minutes=rng.randrange(400_000))
     row: dict[str, Any] = {"id": f"incident-{number}-{rng.randrange(1000)}"}
     for anchor, minutes in (("T0", 0), ("T2", detect), ("T5", ended)):
         moment = start + dt.timedelta(minutes=minutes)
-        local = dt.timezone(dt.timedelta(minutes=zone))
+        local = dt.timezone(dt.timedelta(minutes=zone if anchor == "T2" else 0))
         text = moment.astimezone(local).isoformat(timespec="minutes")
         row[anchor] = text.replace("+00:00", "Z")
         if anchor == day:
