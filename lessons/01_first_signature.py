@@ -217,8 +217,8 @@ print("the checkpoint has that root:", root == proof["rootHash"], f"({origin}, s
 
 # %% [markdown]
 # We compared the root with the one in the *checkpoint*, a short note that the log signs. (The client also verifies the
-# note's signature. We left that to it.) In a log with a single entry the proof is empty: leaf and root are one. Every
-# time the log doubles, the proof of an entry grows by one step.
+# note's signature. We left that to it.) The log began with an entry for
+# this instance's own root, so even the first signature's proof has a step; each time the log doubles, one more.
 #
 # There is a second log in the picture, and they are easily confused:
 #

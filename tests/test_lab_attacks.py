@@ -68,7 +68,7 @@ def test_a_cache_that_others_can_write_to_gives_no_keys(
     monkeypatch.setenv("CHAINLAB_CACHE", str(tmp_path))
     Workspace.private("key", lambda workspace: None).remove()
     checkpoint = next(path for path in (tmp_path / "checkpoints").iterdir() if path.is_dir())
-    (checkpoint if level == "checkpoint" else checkpoint.parent).chmod(0o777)  # noqa: S103
+    (checkpoint if level == "checkpoint" else checkpoint.parent).chmod(0o777)
     with pytest.raises(Unavailable, match="others can write to it"):
         Workspace.private("key", lambda workspace: None)
 

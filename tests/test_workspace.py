@@ -7,6 +7,8 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -216,3 +218,36 @@ def test_the_cache_is_where_the_variable_says(cache: Path, monkeypatch: pytest.M
     assert cache_directory() == cache
     monkeypatch.delenv("CHAINLAB_CACHE")
     assert cache_directory().name == "chainlab"
+
+
+def test_a_private_workspace_of_a_killed_process_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    script = (
+        "import os, signal; from chainlab.workspace import Workspace; "
+        "w = Workspace.private('swept', lambda _: None); print(w.path, flush=True); "
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    left = Path(killed.stdout.strip())
+    alive = Workspace.private("swept", lambda _: None)
+    mine = tmp_path / "chainlab-notes"  # somebody's folder that only looks like one
+    mine.mkdir()
+    try:
+        assert left.is_dir()  # too young to judge
+        hour_ago = time.time() - 3600
+        for workspace in (left, alive.path):
+            os.utime(workspace / "held", (hour_ago, hour_ago))
+        Workspace.private("swept", lambda _: None).remove()
+        assert not left.exists()
+        assert alive.path.is_dir()
+        assert mine.is_dir()
+    finally:
+        alive.remove()

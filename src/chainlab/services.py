@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 
 import uvicorn
 from starlette.applications import Starlette
@@ -120,7 +119,10 @@ class Server:
             self.instance = Instance(directory)
             undo.callback(self.instance.close)
             self.instance.publish(self.url)
+            self._start()
             undo.pop_all()
+
+    def _start(self) -> None:
         config = uvicorn.Config(
             app(self.instance),
             http="httptools",
@@ -145,7 +147,6 @@ class Server:
         self._thread.start()
         while not self._server.started:
             if not self._thread.is_alive():
-                self.instance.close()
                 raise Unavailable(f"the services did not start at {self.url}")
             time.sleep(0.001)
 
@@ -164,12 +165,7 @@ class Server:
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

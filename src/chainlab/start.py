@@ -23,7 +23,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 
 from filelock import FileLock, Timeout
 
@@ -37,6 +37,7 @@ __all__ = ["Session", "end_on_signals", "find_page", "has_display"]
 READY_TIMEOUT = 90.0  # seconds; a cold start on a slow disk took 20
 STOP_TIMEOUT = 10.0  # seconds for JupyterLab to end its kernels
 NOTIFICATIONS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
+FOLDERS = ("notebooks", "labs")  # where a page is looked for, in this order
 MAIN_PAGE = "01_threats"  # what opens when nothing else is asked for
 
 
@@ -50,14 +51,14 @@ def find_page(root: Path, unit: str = "") -> str:
     with contextlib.suppress(ChainlabError):  # not a unit; a lesson's own name will do
         candidates += [lesson.file for lesson in load(root).unit(name).lessons[:1]]
     for candidate in candidates:
-        for folder in ("notebooks", "labs"):
+        for folder in FOLDERS:
             page = f"{folder}/{Path(candidate).name}.ipynb"
             if (root / page).is_file():
                 return page
-    known = sorted(path.stem for path in root.glob("*/*.ipynb") if path.parent.name != "solutions")
+    known = sorted({path.stem for f in FOLDERS for path in (root / f).glob("*.ipynb")})
     raise MalformedInput(
         f"there is no notebook for {name!r}",
-        mend=f"known are: {', '.join(known) or 'none yet; make them with: chainlab build'}",
+        mend=f"name one of {', '.join(known)}" if known else "make them: chainlab build",
     )
 
 
@@ -90,9 +91,10 @@ class Session:
         """
         self.root = root
         self.page = page
-        self._folder = workspace / "jupyter"
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = FileLock(workspace / "start.lock")
+        self.workspace = Workspace(workspace)
+        self._folder = self.workspace.path / "jupyter"
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._lock = FileLock(self.workspace.path / "start.lock")
         self._token = secrets.token_urlsafe(24)
         try:
             self._lock.acquire(timeout=0)
@@ -105,7 +107,6 @@ class Session:
             ) from err
         with contextlib.ExitStack() as undo:  # in reverse, as far as the start came
             undo.callback(self._lock.release)
-            self.workspace = Workspace(workspace)
             self._services = serve(self.workspace.trust)
             undo.callback(self._services.close)
             self._child = self._launch(port)
@@ -144,12 +145,7 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _end_child(self) -> None:

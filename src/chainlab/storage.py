@@ -36,6 +36,12 @@ def write_whole(path: Path, data: str | bytes, *, durable: bool = False, mode: i
                 os.fsync(file.fileno())
         part.chmod(mode)
         part.replace(path)
+        if durable and os.name == "posix":  # the new name is the directory's data
+            directory = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
     except BaseException:
         part.unlink(missing_ok=True)
         raise

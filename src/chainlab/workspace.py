@@ -16,17 +16,20 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import platformdirs
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from chainlab.errors import Unavailable
 
 __all__ = ["Workspace", "cache_directory", "course_root", "learner_workspace"]
 
 JOIN = "CHAINLAB_WORKSPACE"  # the environment variable that names a running workspace
+PRIVATE = "chainlab-"  # begins the name of a private workspace
+FRESH = 60  # seconds: a younger one may be in the making
 LOOPBACK = "127.0.0.1,localhost,::1,.localhost"
 CLOSED = "http://127.0.0.1:9"  # the discard port: nothing listens, so no proxy leads out
 # Reach other indexes or another configuration: taken out of the environment.
@@ -38,6 +41,7 @@ class Workspace:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
+        self._held: FileLock | None = None  # of a private one, as long as its process lives
         for directory in (self.path, self.home, self.path / "units"):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -136,14 +140,21 @@ class Workspace:
                     why="it holds signing keys, and whoever put them there could be anyone",
                     mend="delete that directory, or let CHAINLAB_CACHE name one of your own",
                 )
+        _sweep()
         # Short, because the path of a Unix socket below it must stay under 104 characters.
-        path = Path(tempfile.mkdtemp(prefix="chainlab-"))
+        path = Path(tempfile.mkdtemp(prefix=PRIVATE))
+        held = FileLock(path / "held", mode=0o600)
+        held.acquire()
         shutil.copytree(checkpoint, path, dirs_exist_ok=True)
         path.chmod(0o700)
-        return cls(path)
+        workspace = cls(path)
+        workspace._held = held
+        return workspace
 
     def remove(self) -> None:
         """Delete the workspace and all in it."""
+        if self._held is not None:
+            self._held.release()
         shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -152,6 +163,22 @@ def _open_to_others(path: Path) -> bool:
         return False
     status = path.stat()
     return status.st_uid not in (0, os.getuid()) or bool(status.st_mode & 0o022)
+
+
+def _sweep() -> None:
+    """Delete private workspaces whose process was killed before it could: they hold keys."""
+    for held in Path(tempfile.gettempdir()).glob(f"{PRIVATE}*/held"):
+        try:
+            status = held.stat()
+            if (
+                time.time() - status.st_mtime < FRESH
+                or status.st_uid != getattr(os, "getuid", int)()
+            ):
+                continue
+            with FileLock(held, timeout=0, mode=0o600):
+                shutil.rmtree(held.parent)
+        except (OSError, Timeout):  # its process lives, or another sweep was quicker
+            continue
 
 
 def cache_directory() -> Path:

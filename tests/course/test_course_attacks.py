@@ -72,3 +72,10 @@ def test_grading_metadata_of_another_shape_is_no_answer(built: Course, grading: 
         cell.metadata["nbgrader"] = grading
     path.write_text(dump(lab), encoding="utf-8")
     assert [f.status for f in attempt(built, built.unit("9")).findings] == ["wrong", "wrong"]
+
+
+def test_a_flood_of_output_neither_stalls_nor_hides_the_verdict(built: Course) -> None:
+    right = "def largest(numbers):\n    return max(numbers, default=None)"
+    flood = "for _ in range(3000):\n    print('x' * 10_000)"
+    answer_lab(built, {"9.2": f"{right}\n\n{flood}"})  # 30 MB, which took minutes when it was kept
+    assert attempt(built, built.unit("9")).findings[1].status == "done"

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from forms import ALICE, CLAIMS, Signer, b64, csr, public_pem, sizes, with_csr, with_proof
 
 from chainlab.services import Server
-from chainlab.trust.app import MAX_BODY
 from chainlab.trust.client import Trust
 from chainlab.trust.issuer import ISSUER
+from chainlab.trust.wire import MAX_BODY
 
 P256 = ec.SECP256R1()
 KEY = ec.generate_private_key(P256)

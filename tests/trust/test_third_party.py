@@ -16,6 +16,7 @@ import httpx
 import pytest
 from forms import ALICE, CLAIMS, Run
 
+from chainlab.trust.instance import prepare
 from chainlab.trust.issuer import ISSUER
 
 
@@ -164,6 +165,8 @@ def test_what_is_secret_is_readable_by_its_owner_alone(
 
 
 def test_enrol_prints_the_digest_of_the_tuf_root(run: Run, state: Path) -> None:
+    assert "there is no instance" in run("chainlab", "enrol", "--state", state, status=2).stderr
+    prepare(state)
     printed = run("chainlab", "enrol", "--state", state).stdout
     again = json.loads(run("chainlab", "enrol", "--state", state, "--json").stdout)
     digest = run("sha256sum", state / "tuf" / "root.json").stdout.split()[0]
@@ -179,7 +182,7 @@ def test_enrol_prints_the_digest_of_the_tuf_root(run: Run, state: Path) -> None:
 def test_a_wrong_call_for_a_token_ends_with_2(
     run: Run, state: Path, words: tuple[str, ...]
 ) -> None:
-    run("chainlab", "enrol", "--state", state)
+    prepare(state)
     assert run("chainlab", "trust", "token", "--state", state, *words, status=2).stderr
 
 

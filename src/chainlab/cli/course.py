@@ -16,17 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["commands"]
 
 
-@click.command()
+@click.command(epilog="Example: chainlab build --execute 01_assessment")
 @click.option("--check", "compare", is_flag=True, help="Compare only; change and execute nothing.")
 @click.option(
     "--execute", is_flag=True, help="Lint labs, run notebooks and solutions, store their outputs."
 )
 @click.argument("names", nargs=-1, metavar="[UNIT|FILE]…")
 def build(compare: bool, execute: bool, names: tuple[str, ...]) -> None:
-    """Derive notebooks, labs and solutions from lessons/, and the README's week table.
-
-    Example: chainlab build --execute 01_assessment
-    """
+    """Derive notebooks, labs and solutions from lessons/, and the README's week table."""
     from chainlab.course import build as building
 
     if compare and execute:
@@ -49,7 +46,7 @@ def build(compare: bool, execute: bool, names: tuple[str, ...]) -> None:
         click.echo(f"{len(changed)} file{'s' * (len(changed) != 1)} changed")
 
 
-@click.command()
+@click.command(epilog="Example: chainlab check 01_assessment")
 @click.argument("unit")
 @click.option(
     "--seed", default=1, show_default=True, help="Another seed gives other generated cases."
@@ -59,8 +56,6 @@ def check(unit: str, seed: int, as_json: bool) -> None:
     """Run your labs/UNIT.ipynb and say what is not attempted, wrong or done.
 
     The exit status is 1 unless all is done.
-
-    Example: chainlab check 01_assessment
     """
     from chainlab.course.attempt import attempt
     from chainlab.course.progress import ProgressFile
@@ -74,14 +69,11 @@ def check(unit: str, seed: int, as_json: bool) -> None:
     sys.exit(0 if outcome.done else 1)
 
 
-@click.command()
+@click.command(epilog="Example: chainlab hint 1.2")
 @click.argument("exercise")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def hint(exercise: str, as_json: bool) -> None:
-    """Show the next hint for an exercise: the first asks, the second points.
-
-    Example: chainlab hint 1.2
-    """
+    """Show the next hint for an exercise: the first asks, the second points."""
     from chainlab.course.hints import next_hint
     from chainlab.course.progress import ProgressFile
 
@@ -94,16 +86,13 @@ def hint(exercise: str, as_json: bool) -> None:
     )
 
 
-@click.command()
+@click.command(epilog="Example: chainlab progress --export progress.json")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--export", "target", metavar="FILE", help="Write a back-up; - is standard output.")
 @click.option("--import", "source", metavar="FILE", help="Replace your progress by a back-up.")
 @click.option("--reset", "exercise", metavar="EXERCISE", help="Forget one exercise.")
 def progress(as_json: bool, target: str | None, source: str | None, exercise: str | None) -> None:
-    """Show your progress board; back it up, restore it, reset an exercise.
-
-    Example: chainlab progress --export progress.json
-    """
+    """Show your progress board; back it up, restore it, reset an exercise."""
     from chainlab.course.board import Board
     from chainlab.course.progress import ProgressFile
     from chainlab.storage import write_whole
@@ -130,7 +119,7 @@ def progress(as_json: bool, target: str | None, source: str | None, exercise: st
         _say(board.to_json() if as_json else str(board), as_json)
 
 
-@click.command()
+@click.command(epilog="Example: chainlab solutions --jobs 2 01_assessment")
 @click.option(
     "--jobs", type=click.IntRange(min=1), help="Notebooks at once.  [default: processors]"
 )
@@ -142,10 +131,7 @@ def progress(as_json: bool, target: str | None, source: str | None, exercise: st
 def solutions(
     jobs: int | None, pairs: tuple[str, ...], as_json: bool, units: tuple[str, ...]
 ) -> None:
-    """Run every solution and walkthrough by papermill, each in its own workspace.
-
-    Example: chainlab solutions --jobs 2 01_assessment
-    """
+    """Run every solution and walkthrough by papermill, each in its own workspace."""
     from chainlab.course.solutions import replay, run_all, table
 
     course = _course()
@@ -193,12 +179,14 @@ def _pair(pair: str) -> tuple[str, Any]:
 
 
 def _text(source: str) -> str:
-    from chainlab.errors import ChainlabError
+    from chainlab.errors import MalformedInput
 
     try:
         return Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ChainlabError(f"{source} cannot be read: {error}") from error
+    except OSError as error:
+        raise MalformedInput(f"{source} cannot be read", why=str(error.strerror)) from error
+    except UnicodeDecodeError as error:
+        raise MalformedInput(f"{source} is no text", why=str(error)) from error
 
 
 commands: list[click.Command] = [build, check, hint, progress, solutions]

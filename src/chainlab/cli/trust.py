@@ -11,10 +11,12 @@ import click
 
 from chainlab.errors import MalformedInput
 
+__all__ = ["commands"]
+
 STATE = click.Path(file_okay=False, path_type=Path)
 
 
-@click.group()
+@click.group(epilog="Example: chainlab trust serve --state ./sigstore")
 def trust() -> None:
     """The private Sigstore instance."""
 
@@ -23,7 +25,13 @@ def trust() -> None:
 @click.option(
     "--state", type=STATE, required=True, help="Directory of its keys and logs; made when missing."
 )
-@click.option("--port", default=0, show_default="a free one", type=click.IntRange(0, 65535))
+@click.option(
+    "--port",
+    default=0,
+    show_default="a free one",
+    type=click.IntRange(0, 65535),
+    help="Where it listens.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 def serve(state: Path, port: int, host: str) -> None:
     """Run an instance alone, until Ctrl-C.
@@ -61,7 +69,9 @@ Examples: chainlab trust token --state ./sigstore --identity alice@example.com
     is_flag=True,
     help="Print the two variables by which clients find a job's identity.",
 )
-@click.option("--audience", default="sigstore", show_default=True)
+@click.option(
+    "--audience", default="sigstore", show_default=True, help="Who is to accept the token."
+)
 def token(
     state: Path, identity: str | None, claims: BinaryIO | None, ambient: bool, audience: str
 ) -> None:
@@ -75,7 +85,13 @@ def token(
     if claims is None:
         click.echo(instance.token(identity, audience=audience))
         return
-    content = wire.json_object(claims.read())
+    try:
+        content = wire.json_object(claims.read())
+    except MalformedInput as error:
+        raise MalformedInput(
+            f"{claims.name} is not a JSON object",
+            mend='write {"sub": "…", "job_workflow_ref": "…"}',
+        ) from error
     if not ambient:
         click.echo(instance.token(claims=content, audience=audience))
         return
@@ -91,8 +107,7 @@ def rotate(state: Path) -> None:
     """Retire the CA's signing key and begin with a new one; old signatures stay good."""
     from chainlab.trust.instance import Instance
 
-    if not (state / "keys.json").exists():
-        raise MalformedInput(f"there is no instance in {state}")
+    _demand(state)
     instance = Instance(state)
     try:
         instance.rotate()
@@ -117,10 +132,20 @@ def enrol(state: Path | None, as_json: bool) -> None:
     from chainlab.trust.instance import prepare
     from chainlab.workspace import learner_workspace
 
+    if state is not None:
+        _demand(state)
     directory = state or learner_workspace().trust
     prepare(directory)
     fingerprint = Trust(directory).fingerprint
     click.echo(json.dumps({"root": str(fingerprint)}) if as_json else f"your root: {fingerprint}")
+
+
+def _demand(state: Path) -> None:
+    if not (state / "keys.json").exists():
+        raise MalformedInput(
+            f"there is no instance in {state}",
+            mend=f"begin one: chainlab trust serve --state {state}",
+        )
 
 
 commands: list[click.Command] = [trust, enrol]

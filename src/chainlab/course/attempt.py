@@ -13,8 +13,9 @@ from typing import Any
 from chainlab.course import execution
 from chainlab.course.notebook import grade_id, load
 from chainlab.course.plain import visible
+from chainlab.course.progress import MARKS
 from chainlab.course.syllabus import Course, Exercise, Unit
-from chainlab.errors import ChainlabError
+from chainlab.errors import ChainlabError, MalformedInput
 
 __all__ = ["Attempt", "Finding", "attempt"]
 
@@ -28,7 +29,6 @@ def _stop():
 get_ipython().ask_exit = _stop
 del _stop
 """
-MARKS = {"done": "✔", "wrong": "✘", "not attempted": "·"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def attempt(
 
     path = course.root / "labs" / f"{unit.id}.ipynb"
     if unit.draft:
-        raise ChainlabError(f"unit {unit.id} is a draft: its lab is not written yet")
+        raise MalformedInput(f"unit {unit.id} is a draft: its lab is not written yet")
     try:
         lab = load(path)
     except FileNotFoundError:
@@ -174,7 +174,11 @@ def _judge(lab: Any, exercise: Exercise) -> Finding:
 def _find(lab: Any, name: str) -> Any:
     for cell in lab.cells:
         grading = cell.metadata.get("nbgrader")
-        if cell.cell_type == "code" and isinstance(grading, dict) and grading.get("grade_id") == name:
+        if (
+            cell.cell_type == "code"
+            and isinstance(grading, dict)
+            and grading.get("grade_id") == name
+        ):
             return cell
     return None
 

@@ -7,12 +7,10 @@ from html import escape
 from typing import Any
 
 from chainlab.course.plain import visible
-from chainlab.course.progress import Progress
+from chainlab.course.progress import MARKS, Progress
 from chainlab.course.syllabus import Course, Unit
 
 __all__ = ["Board"]
-
-MARKS = {"done": "✔", "wrong": "✘", "not attempted": "·"}  # never colour alone
 
 
 @dataclass(frozen=True, repr=False)

@@ -173,7 +173,7 @@ def _stems(course: Course, name: str) -> set[str]:
         if path.stem in sources and (path.suffix or path.stem not in {u.id for u in course.units}):
             return {path.stem}
         if path.suffix:
-            raise ChainlabError(
+            raise MalformedInput(
                 f"there is no lesson {name}", mend="name a file of lessons/, or a unit"
             )
     unit = course.unit(name)

@@ -51,15 +51,20 @@ def run(
     *,
     keep_going: bool = False,
     seconds: int = CELL_SECONDS,
-    environment: dict[str, str] | None = None,
 ) -> Any:
     """Execute all cells of ``notebook`` in place, with ``folder`` as working directory.
 
-    A failing cell raises `Failure`, unless ``keep_going``: then its error is in its outputs and the next cell runs.
-    A dead kernel always raises `Failure`.
+    A failing cell raises `Failure`, unless ``keep_going``: then its error is in its outputs and the next cell runs,
+    and what cells print is dropped, for it can be without end. A dead kernel always raises `Failure`.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    class Client(NotebookClient):
+        def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+            if keep_going and msg["msg_type"] == "stream":
+                return None
+            return super().process_message(msg, cell, cell_index)
 
     running = -1
 
@@ -67,7 +72,7 @@ def run(
         nonlocal running
         running = cell_index
 
-    client = NotebookClient(
+    client = Client(
         notebook,
         kernel_name=KERNEL,
         timeout=seconds,
@@ -89,7 +94,7 @@ def run(
             warnings.simplefilter(
                 "ignore"
             )  # of zmq, asyncio and traitlets at shutdown; not ours to mend
-            client.execute(env=environment or private_environment())
+            client.execute(env=private_environment())
     except CellExecutionError as error:
         raise Failure(f"{error.ename}: {error.evalue}", cell=running) from error
     except CellTimeoutError as error:

@@ -133,7 +133,7 @@ class _Trial:
         try:
             _run(self.lesson, self.root, cell, apart)
             report = self.examine(apart, HIDDEN_SEEDS[0])
-        except (ChainlabError, Exception) as error:
+        except (Exception, SystemExit) as error:
             yield Problem(
                 self.lesson.name,
                 _line(error, self.lesson, cell),

@@ -24,10 +24,11 @@ from chainlab.errors import InUse, MalformedInput
 from chainlab.storage import write_whole
 from chainlab.workspace import learner_workspace
 
-__all__ = ["STATUSES", "Entry", "Progress", "ProgressFile"]
+__all__ = ["MARKS", "STATUSES", "Entry", "Progress", "ProgressFile"]
 
 FORMAT = "chainlab-progress/1"
-STATUSES = ("not attempted", "wrong", "done")
+MARKS = {"not attempted": "·", "wrong": "✘", "done": "✔"}  # never colour alone
+STATUSES = tuple(MARKS)
 PAUSE = 600  # seconds: a longer silence is a break, and counts as none
 LOCK_SECONDS = 10
 MAX_IMPORT = 2**20  # bytes

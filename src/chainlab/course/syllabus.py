@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chainlab.course.manifest import Table
-from chainlab.errors import ChainlabError
+from chainlab.errors import MalformedInput
 
 __all__ = ["Course", "Exercise", "Hours", "Lesson", "Reading", "Unit", "load"]
 
@@ -101,26 +101,29 @@ class Course:
     root: Path  # the folder that holds course.toml
 
     def unit(self, name: str) -> Unit:
-        """A unit by its id, its number or the name of its lab: ``01_assessment``, ``01``, ``1``."""
+        """A unit by its id, its number or the name of its lab: ``01_assessment``, ``01``, ``1``.
+
+        Raises `MalformedInput` for a name that no unit has.
+        """
         stem = Path(name).name.removesuffix(".ipynb").removesuffix(".py").removesuffix("_lab")
         for unit in self.units:
             if stem == unit.id or (stem.isdigit() and int(stem) == unit.week):
                 return unit
         known = ", ".join(u.id for u in self.units)
-        raise ChainlabError(f"there is no unit {name!r}", mend=f"known are: {known}")
+        raise MalformedInput(f"there is no unit {name!r}", mend=f"name one of {known}")
 
     def exercise(self, exercise_id: str) -> Exercise:
         """An exercise by its number."""
         return self.find(exercise_id)[1]
 
     def find(self, exercise_id: str) -> tuple[Unit, Exercise]:
-        """The unit that has an exercise, and the exercise."""
+        """The unit that has an exercise, and the exercise. Raises `MalformedInput` for another."""
         for unit in self.units:
             for exercise in unit.exercises:
                 if exercise.id == exercise_id:
                     return unit, exercise
         known = ", ".join(e.id for u in self.units for e in u.exercises)
-        raise ChainlabError(f"there is no exercise {exercise_id!r}", mend=f"known are: {known}")
+        raise MalformedInput(f"there is no exercise {exercise_id!r}", mend=f"name one of {known}")
 
     @property
     def written(self) -> tuple[Unit, ...]:

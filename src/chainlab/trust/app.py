@@ -5,9 +5,7 @@ Refusals carry the status and the JSON shape of the real service, and the reason
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from cryptography import x509
@@ -23,25 +21,12 @@ from chainlab.trust.issuer import ISSUER
 from chainlab.trust.signin import SignIn
 from chainlab.trust.timestamp import Query
 
-__all__ = ["MAX_BODY", "body", "refusal", "routes"]
+__all__ = ["refusal", "routes"]
 
-MAX_BODY = 2**20  # bytes; the largest request a client makes here is a DSSE envelope
 GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 413: 8, 503: 14}  # google.rpc.Code
 OAUTH_ERRORS = ("invalid_grant", "unsupported_grant_type")  # RFC 6749 §5.2
 MAX_ENTRIES = 1000  # CT entries in one answer
 TUF_NAME = re.compile(r"(targets/)?[a-z0-9][a-z0-9._]{0,199}")  # no way out, no file half written
-
-Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-async def body(request: Request) -> bytes:
-    """The request's body. Raises `Refused` (413) above `MAX_BODY`."""
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_BODY:
-            raise Refused(413, f"the body is larger than {MAX_BODY} bytes")
-    return bytes(data)
 
 
 def refusal(request: Request, error: ChainlabError) -> JSONResponse:
@@ -69,7 +54,7 @@ def routes(instance: Instance) -> list[BaseRoute]:
 
 def _authority(instance: Instance) -> list[BaseRoute]:
     async def signing_certificate(request: Request) -> Response:
-        document = wire.json_object(await body(request))
+        document = wire.json_object(await wire.body(request.stream()))
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             token = wire.string(wire.member(document, "credentials"), "oidcIdentityToken")
@@ -99,7 +84,7 @@ def _authority(instance: Instance) -> list[BaseRoute]:
         return JSONResponse({"chains": [{"certificates": pem}]})
 
     async def timestamp(request: Request) -> Response:
-        data = await body(request)
+        data = await wire.body(request.stream())
         as_json = "json" in request.headers.get("content-type", "")
         query = Query.from_json(wire.json_object(data)) if as_json else Query.from_der(data)
         return Response(instance.timestamp(query), 201, media_type="application/timestamp-reply")
@@ -113,7 +98,9 @@ def _authority(instance: Instance) -> list[BaseRoute]:
 
 def _logs(instance: Instance) -> list[BaseRoute]:
     async def add_v2(request: Request) -> Response:
-        return JSONResponse(instance.log_entry_v2(wire.json_object(await body(request))), 201)
+        return JSONResponse(
+            instance.log_entry_v2(wire.json_object(await wire.body(request.stream()))), 201
+        )
 
     async def checkpoint_v2(_: Request) -> Response:
         return PlainTextResponse(instance.checkpoint_v2())
@@ -123,7 +110,9 @@ def _logs(instance: Instance) -> list[BaseRoute]:
         return Response(tile, media_type="application/octet-stream")
 
     async def add_v1(request: Request) -> Response:
-        return JSONResponse(instance.log_entry_v1(wire.json_object(await body(request))), 201)
+        return JSONResponse(
+            instance.log_entry_v1(wire.json_object(await wire.body(request.stream()))), 201
+        )
 
     async def describe_v1(_: Request) -> Response:
         return JSONResponse(log_v1.description(instance.log_v1, instance.note_v1))
@@ -172,12 +161,12 @@ def _monitors(instance: Instance) -> list[BaseRoute]:
         found = log.entries(start, min(end + 1, start + MAX_ENTRIES))
         if not found:
             raise Refused(400, f"the log has {len(log.tree)} entries, none from {start} to {end}")
-        leaves = [{"leaf_input": _b64(entry.body), "extra_data": ""} for entry in found]
+        leaves = [{"leaf_input": wire.base64_text(entry.body), "extra_data": ""} for entry in found]
         return JSONResponse({"entries": leaves})
 
     async def consistency(request: Request) -> Response:
         proof = log.tree.consistency(_number(request, "first"), _number(request, "second"))
-        return JSONResponse({"consistency": [_b64(hash) for hash in proof]})
+        return JSONResponse({"consistency": [wire.base64_text(hash) for hash in proof]})
 
     async def proof_by_hash(request: Request) -> Response:
         hash = wire.base64_bytes(dict(request.query_params), "hash")
@@ -185,7 +174,9 @@ def _monitors(instance: Instance) -> list[BaseRoute]:
         if index is None:
             raise Refused(404, "the log has no such leaf")
         path = log.tree.inclusion(index, _number(request, "tree_size"))
-        return JSONResponse({"leaf_index": index, "audit_path": [_b64(hash) for hash in path]})
+        return JSONResponse(
+            {"leaf_index": index, "audit_path": [wire.base64_text(hash) for hash in path]}
+        )
 
     async def tuf(request: Request) -> Response:
         name = request.path_params["name"]
@@ -261,7 +252,3 @@ def _number(request: Request, name: str, default: int | None = None) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise MalformedInput(f"expected a whole number in {name!r}")
     return int(text)
-
-
-def _b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()

@@ -7,18 +7,19 @@ Ask it directly or over HTTP (`chainlab.trust.app`); either way what it acknowle
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import json
 import os
 import sqlite3
 import struct
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import rfc8785
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from filelock import FileLock, Timeout
@@ -29,9 +30,9 @@ from chainlab.digests import Digest
 from chainlab.errors import InUse, Refused, Unavailable
 from chainlab.events import Events
 from chainlab.storage import write_whole
-from chainlab.trust import authority, log_v1, log_v2, root, tuf
+from chainlab.trust import authority, log_v1, log_v2, root, tuf, wire
 from chainlab.trust.issuer import Identity, Issuer
-from chainlab.trust.keys import Keys
+from chainlab.trust.keys import Keys, der_public_key, pem
 from chainlab.trust.log import Log, Note
 from chainlab.trust.merkle import leaf_hash
 from chainlab.trust.timestamp import Query, TimestampAuthority
@@ -61,22 +62,23 @@ class Instance:
                 why=str(error),
                 mend="give a directory that you can write to",
             ) from error
-        try:
-            self._open()
-        except sqlite3.Error as error:  # the first write on a full disk, or a damaged page
-            self._lock.release()
-            raise Unavailable(
-                f"cannot read or write the state in {directory}",
-                why=str(error),
-                mend="free some disk space, or restore state.db from a copy",
-            ) from error
-        except BaseException:
-            self._lock.release()
-            raise
+        with ExitStack() as undo:  # in reverse, as far as the start came
+            undo.callback(self._lock.release)
+            self._connection = database.connect(directory / "state.db")
+            undo.callback(self._connection.close)
+            try:
+                self._open(self._connection)
+            except sqlite3.Error as error:  # the first write on a full disk, or a damaged page
+                raise Unavailable(
+                    f"cannot read or write the state in {directory}",
+                    why=str(error),
+                    mend="free some disk space, or restore state.db from a copy",
+                ) from error
+            undo.pop_all()
 
-    def _open(self) -> None:
-        connection = database.connect(self.directory / "state.db")
-        self._connection = connection
+    def _open(self, connection: sqlite3.Connection) -> None:
+        for left in self.directory.glob(".*.part"):  # by a process killed while it wrote keys
+            left.unlink()
         self.events = Events(connection, clock=self._clock)
         self.ct_log = Log(connection, "ct")
         self.log_v1 = Log(connection, "v1")
@@ -92,6 +94,37 @@ class Instance:
                 )
             authority.create_keys(self._clock()).dump(path)
         self._use(Keys.load(path))
+        self._begin_logs()
+
+    def _begin_logs(self) -> None:
+        """Make the instance's own root the first entry of each log, signed with its TUF key.
+
+        A real log has a past too, and clients count on it: sigstore-js leaves an index of 0 and an
+        empty proof out of its bundle, which other clients then refuse.
+        """
+        document = rfc8785.dumps(root.trusted_root(self.keys))
+        digest = hashlib.sha256(document).digest()
+        signature = wire.base64_text(self.keys.tuf_key.sign(document, ec.ECDSA(hashes.SHA256())))
+        if not len(self.log_v2.tree):
+            verifier = {"rawBytes": wire.base64_text(der_public_key(self.keys.tuf_key))}
+            details = {"publicKey": verifier, "keyDetails": log_v2.KEY_DETAILS}
+            record = {
+                "digest": wire.base64_text(digest),
+                "signature": {"content": signature, "verifier": details},
+            }
+            self.log_entry_v2({"hashedRekordRequestV002": record})
+        if not len(self.log_v1.tree):
+            key = {"content": wire.base64_text(pem(self.keys.tuf_key.public_key()).encode())}
+            self.log_entry_v1(
+                {
+                    "apiVersion": log_v1.VERSION,
+                    "kind": "hashedrekord",
+                    "spec": {
+                        "data": {"hash": {"algorithm": "sha256", "value": digest.hex()}},
+                        "signature": {"content": signature, "publicKey": key},
+                    },
+                }
+            )
 
     def _use(self, keys: Keys) -> None:
         self.keys = keys
@@ -179,8 +212,8 @@ class Instance:
         return {
             "tree_size": size,
             "timestamp": milliseconds,
-            "sha256_root_hash": base64.b64encode(head).decode(),
-            "tree_head_signature": base64.b64encode(encoded).decode(),
+            "sha256_root_hash": wire.base64_text(head),
+            "tree_head_signature": wire.base64_text(encoded),
         }
 
     def timestamp(self, query: Query) -> bytes:

@@ -66,7 +66,9 @@ class Keys:
             raise Unavailable(
                 f"cannot read the keys in {path}",
                 why=str(error),
-                mend="restore the file from a copy; without it this instance cannot sign again",
+                mend="restore the file from a copy; without it this instance cannot sign again"
+                if path.parent.exists()
+                else f"begin an instance there: chainlab trust serve --state {path.parent}",
             ) from error
 
     @classmethod

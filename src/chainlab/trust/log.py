@@ -10,7 +10,6 @@ Checkpoints are C2SP signed notes: origin, size and root on a line each, an empt
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import sqlite3
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 
 from chainlab.errors import MalformedInput, Refused
 from chainlab.trust.merkle import MerkleTree, leaf_hash
+from chainlab.trust.wire import base64_text
 
 __all__ = ["Entry", "Log", "Note", "key_id_c2sp"]
 
@@ -45,8 +45,8 @@ class Note:
 
     def over(self, size: int, root: bytes) -> str:
         """The signed checkpoint of a tree."""
-        body = f"{self.origin}\n{size}\n{base64.b64encode(root).decode()}\n"
-        signature = base64.b64encode(self.key_id[:4] + self.sign(body.encode())).decode()
+        body = f"{self.origin}\n{size}\n{base64_text(root)}\n"
+        signature = base64_text(self.key_id[:4] + self.sign(body.encode()))
         return f"{body}\n\N{EM DASH} {self.name} {signature}\n"
 
 

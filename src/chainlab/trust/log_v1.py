@@ -6,9 +6,8 @@ own `integratedTime`, vouched for by the signed entry timestamp (SET), is the on
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import rfc8785
@@ -22,7 +21,6 @@ __all__ = ["TREE_ID", "answer", "canonical_body", "description", "index_of", "pa
 
 TREE_ID = 3_904_904_904_904_904_904  # names this tree in UUIDs and checkpoints; any 63-bit number
 VERSION = "0.0.1"
-Signer = Callable[[bytes], bytes]
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
@@ -60,7 +58,10 @@ def _hashedrekord(spec: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     wire.verify_prehashed(key, content, digest)
     return {
         "data": {"hash": {"algorithm": algorithm, "value": value}},
-        "signature": {"content": _b64(content), "publicKey": {"content": _b64(pem)}},
+        "signature": {
+            "content": wire.base64_text(content),
+            "publicKey": {"content": wire.base64_text(pem)},
+        },
     }, digest
 
 
@@ -83,7 +84,9 @@ def _dsse(spec: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     return {
         "envelopeHash": {"algorithm": "sha256", "value": hashlib.sha256(text).hexdigest()},
         "payloadHash": {"algorithm": "sha256", "value": payload_digest.hex()},
-        "signatures": [{"signature": _b64(signature), "verifier": _b64(pem)}],
+        "signatures": [
+            {"signature": wire.base64_text(signature), "verifier": wire.base64_text(pem)}
+        ],
     }, payload_digest
 
 
@@ -106,7 +109,7 @@ def answer(log: Log, note: Note, entry: Entry) -> dict[str, Any]:
     size = len(log.tree)
     root = log.tree.root(size)
     promised: dict[str, Any] = {
-        "body": _b64(entry.body),
+        "body": wire.base64_text(entry.body),
         "integratedTime": entry.time,
         "logID": note.key_id.hex(),
         "logIndex": entry.index,
@@ -122,7 +125,7 @@ def answer(log: Log, note: Note, entry: Entry) -> dict[str, Any]:
                     "rootHash": root.hex(),
                     "treeSize": size,
                 },
-                "signedEntryTimestamp": _b64(note.sign(rfc8785.dumps(promised))),
+                "signedEntryTimestamp": wire.base64_text(note.sign(rfc8785.dumps(promised))),
             },
         }
     }
@@ -139,7 +142,3 @@ def description(log: Log, note: Note) -> dict[str, Any]:
         "signedTreeHead": note.over(size, root),
         "inactiveShards": [],
     }
-
-
-def _b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()

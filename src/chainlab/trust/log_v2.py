@@ -5,7 +5,6 @@ A DSSE envelope is logged as any other artifact, by the SHA-256 of its pre-authe
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -54,10 +53,13 @@ def canonical_body(request: Mapping[str, Any]) -> tuple[bytes, bytes]:
         "kind": "hashedrekord",
         "spec": {
             "hashedRekordV002": {
-                "data": {"algorithm": "SHA2_256", "digest": _b64(digest)},
+                "data": {"algorithm": "SHA2_256", "digest": wire.base64_text(digest)},
                 "signature": {
-                    "content": _b64(content),
-                    "verifier": {kind: {"rawBytes": _b64(raw)}, "keyDetails": KEY_DETAILS},
+                    "content": wire.base64_text(content),
+                    "verifier": {
+                        kind: {"rawBytes": wire.base64_text(raw)},
+                        "keyDetails": KEY_DETAILS,
+                    },
                 },
             }
         },
@@ -90,18 +92,14 @@ def answer(log: Log, note: Note, index: int, body: bytes) -> dict[str, Any]:
         raise MalformedInput(f"entry {index} is not this body")
     return {
         "logIndex": str(index),
-        "logId": {"keyId": _b64(note.key_id)},
+        "logId": {"keyId": wire.base64_text(note.key_id)},
         "kindVersion": {"kind": "hashedrekord", "version": VERSION},
         "inclusionProof": {
             "logIndex": str(index),
-            "rootHash": _b64(root),
+            "rootHash": wire.base64_text(root),
             "treeSize": str(size),
-            "hashes": [_b64(hash) for hash in log.tree.inclusion(index, size)],
+            "hashes": [wire.base64_text(hash) for hash in log.tree.inclusion(index, size)],
             "checkpoint": {"envelope": note.over(size, root)},
         },
-        "canonicalizedBody": _b64(body),
+        "canonicalizedBody": wire.base64_text(body),
     }
-
-
-def _b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()

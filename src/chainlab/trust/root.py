@@ -7,7 +7,6 @@ file that ``sigstore --trust-config`` takes. Source: sigstore/protobuf-specs.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from datetime import datetime
 from typing import Any
@@ -20,6 +19,7 @@ from chainlab.clock import rfc3339
 from chainlab.trust.authority import ORGANIZATION
 from chainlab.trust.keys import Keys, der_public_key
 from chainlab.trust.log import key_id_c2sp
+from chainlab.trust.wire import base64_text
 
 __all__ = ["LOG_V1", "LOG_V2", "log_id", "signing_config", "trust_config", "trusted_root"]
 
@@ -106,11 +106,11 @@ def _log(
         "baseUrl": f"https://{name}",
         "hashAlgorithm": "SHA2_256",
         "publicKey": {
-            "rawBytes": base64.b64encode(der_public_key(key)).decode(),
+            "rawBytes": base64_text(der_public_key(key)),
             "keyDetails": details,
             "validFor": _period(start),
         },
-        "logId": {"keyId": base64.b64encode(log_id(key)).decode()},
+        "logId": {"keyId": base64_text(log_id(key))},
     }
 
 
@@ -122,9 +122,7 @@ def _authority(
     return {
         "subject": {"organization": ORGANIZATION, "commonName": common_name},
         "uri": uri,
-        "certChain": {
-            "certificates": [{"rawBytes": base64.b64encode(raw).decode()} for raw in encoded]
-        },
+        "certChain": {"certificates": [{"rawBytes": base64_text(raw)} for raw in encoded]},
         "validFor": _period(start, end),
     }
 

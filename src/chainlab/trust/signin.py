@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from chainlab.errors import MalformedInput, Refused
+from chainlab.trust import wire
 from chainlab.trust.issuer import TOKEN_LIFETIME, Issuer
 
 if TYPE_CHECKING:
@@ -100,11 +101,7 @@ class SignIn:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_FORM:
-            raise Refused(413, f"the form is larger than {MAX_FORM} bytes")
+    data = await wire.body(request.stream(), MAX_FORM)
     try:
         return dict(
             parse_qsl(data.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=32)

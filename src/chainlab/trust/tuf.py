@@ -127,8 +127,8 @@ def _write(
         for role in ("root", "targets", "snapshot", "timestamp"):
             root.add_key(signer.public_key, role)
         first = sign(root)
-        write_whole(directory / "1.root.json", first)
-        write_whole(directory / "root.json", first)
+        write_whole(directory / "1.root.json", first, durable=True)
+        write_whole(directory / "root.json", first, durable=True)
 
     listed = {name: TargetFile.from_data(name, data, ["sha256"]) for name, data in targets.items()}
     for name, data in targets.items():

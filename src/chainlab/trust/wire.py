@@ -1,6 +1,7 @@
-"""Reading what strangers send: JSON objects, base64, certificates and keys.
+"""What strangers send and are sent: bodies, JSON objects, base64, certificates and keys.
 
-Every function raises `MalformedInput` naming the field; none lets another exception out.
+Reading raises `MalformedInput` naming the field (`Refused` for a body that is too large) and lets
+no other exception out.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from typing import Any
 
 from cryptography import x509
@@ -18,11 +19,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from chainlab.digests import SHA256_SIZE
-from chainlab.errors import MalformedInput
+from chainlab.errors import MalformedInput, Refused
 
 __all__ = [
+    "MAX_BODY",
     "UNREADABLE",
     "base64_bytes",
+    "base64_text",
+    "body",
     "certificate_key",
     "json_object",
     "member",
@@ -33,8 +37,19 @@ __all__ = [
     "verify_signature",
 ]
 
+MAX_BODY = 2**20  # bytes; the largest request a client makes here is a DSSE envelope
 # What `cryptography` raises for keys and certificates that cannot be read.
 UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+
+
+async def body(chunks: AsyncIterable[bytes], limit: int = MAX_BODY) -> bytes:
+    """A request's body from its chunks. Raises `Refused` (413) above ``limit`` bytes."""
+    data = bytearray()
+    async for chunk in chunks:
+        data += chunk
+        if len(data) > limit:
+            raise Refused(413, f"the body is larger than {limit} bytes")
+    return bytes(data)
 
 
 def json_object(data: bytes) -> dict[str, Any]:
@@ -76,6 +91,11 @@ def base64_bytes(document: Mapping[str, Any], name: str) -> bytes:
         return base64.b64decode(string(document, name), validate=True)
     except (binascii.Error, ValueError) as error:
         raise MalformedInput(f"expected base64 at {name!r}: {error}") from error
+
+
+def base64_text(data: bytes) -> str:
+    """Standard base64; `base64_bytes` reads it."""
+    return base64.b64encode(data).decode()
 
 
 def certificate_key(data: bytes) -> ec.EllipticCurvePublicKey:

@@ -10,15 +10,14 @@ checked, not before.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import random
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from chainlab.errors import ChainlabError
+from chainlab.errors import MalformedInput
 
-__all__ = ["all_cases", "cases", "module_name"]
+__all__ = ["cases", "module_name"]
 
 ID = re.compile(r"(\d{1,2})\.(\d{1,2})")
 
@@ -27,26 +26,19 @@ def module_name(exercise: str) -> str:
     """The week's module that an exercise belongs to."""
     found = ID.fullmatch(exercise)
     if found is None:
-        raise ChainlabError(f"{exercise!r} is not an exercise", mend="write its number as in '1.2'")
+        raise MalformedInput(
+            f"{exercise!r} is not an exercise", mend="write its number as in '1.2'"
+        )
     return f"week{int(found[1]):02d}"
 
 
 def cases(exercise: str) -> Callable[[Any, random.Random], Iterable[Any]]:
-    """The generator of one exercise's cases. Raises `ChainlabError` for an exercise that has none."""
+    """The generator of one exercise's cases. Raises `MalformedInput` for an exercise that has none."""
     generators = _load(module_name(exercise))
     if exercise not in generators:
-        known = ", ".join(sorted(generators)) or "none in this week"
-        raise ChainlabError(f"there is no exercise {exercise}", mend=f"known are: {known}")
+        known = ", ".join(sorted(generators)) or "another week's: this one has none"
+        raise MalformedInput(f"there is no exercise {exercise}", mend=f"name one of {known}")
     return generators[exercise]
-
-
-def all_cases() -> dict[str, Callable[[Any, random.Random], Iterable[Any]]]:
-    """Every exercise's generator; imports all weeks."""
-    found: dict[str, Callable[[Any, random.Random], Iterable[Any]]] = {}
-    for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
-        if re.fullmatch(r"week\d\d", module):
-            found.update(_load(module))
-    return found
 
 
 def _load(module: str) -> dict[str, Callable[[Any, random.Random], Iterable[Any]]]:
