@@ -138,27 +138,29 @@ class Server:
             timeout_graceful_shutdown=2,
         )
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run,
-            kwargs={"sockets": [self._socket]},
-            name="chainlab-services",
-            daemon=True,
-        )
-        self._thread.start()
+        # Not `Thread.join`: when Ctrl-C interrupts it, it takes a running thread for an ended one.
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, name="chainlab-services", daemon=True).start()
         while not self._server.started:
-            if not self._thread.is_alive():
+            if self._ended.is_set():
                 raise Unavailable(f"the services did not start at {self.url}")
             time.sleep(0.001)
 
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._ended.set()
+
     def wait(self) -> None:
         """Until the server ends by itself or somebody interrupts."""
-        while self._thread.is_alive():
-            self._thread.join(0.5)
+        while not self._ended.wait(0.5):
+            pass
 
     def close(self) -> None:
         """End the server and let go of the state."""
         self._server.should_exit = True
-        self._thread.join()
+        self._ended.wait()
         self._socket.close()
         self.instance.close()
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from forms import ALICE, CLAIMS, Run
+from forms import ALICE, CLAIMS, Run, enrol
 
+from chainlab.trust.client import Trust
 from chainlab.trust.instance import prepare
 from chainlab.trust.issuer import ISSUER
 
@@ -189,3 +193,39 @@ def test_a_wrong_call_for_a_token_ends_with_2(
 def test_a_token_from_a_state_without_keys_is_refused(run: Run, state: Path) -> None:
     refused = run("chainlab", "trust", "token", "--state", state, "--identity", ALICE, status=1)
     assert "cannot read the keys" in refused.stderr
+
+
+def test_an_end_under_load_prints_no_traceback(
+    state: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Ctrl-C and SIGTERM wait for the requests in hand before the state is let go."""
+    said = tmp_path / "said"
+    command = ["chainlab", "trust", "serve", "--state", str(state)]
+    with (
+        said.open("w") as errors,
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().split()[1]
+            token = Trust(state).token(ALICE)
+
+            def sign() -> None:
+                with (
+                    httpx.Client(base_url=url, trust_env=False) as http,
+                    contextlib.suppress(httpx.TransportError),
+                ):
+                    while process.poll() is None:
+                        enrol(http, token)
+
+            with ThreadPoolExecutor(4) as pool:
+                for _ in range(4):
+                    pool.submit(sign)
+                time.sleep(0.5)
+                process.terminate()
+                assert process.wait(30) == 0
+        finally:
+            process.kill()
+    assert said.read_text() == ""
