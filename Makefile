@@ -75,6 +75,7 @@ test: test-setup ## set up what the tests need (network), then run them with the
 
 check: test-setup ## lint, types, derived files, then the tests: what CI runs
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 	$(BIN)/mypy tests/setup/browser.py tests/setup/environments.py tests/setup/offline.py
 	$(BIN)/chainlab build --check

@@ -155,8 +155,10 @@ def test_the_durations_of_real_incidents_are_as_the_text_says(solutions) -> None
     """Of twelve, two unknown for lack of an anchor and four for lack of a clock time."""
     with (ROOT / "data" / "incidents.csv").open() as file:
         table = {row["id"]: row for row in csv.DictReader(file)}
-    rows = [{"id": i, **{a: table[i][a.lower()] for a in ("T0", "T2", "T5")}}
-            for i in ("ultra-1", "reviewdog", "num2words", "litellm")]
+    rows = [
+        {"id": i, **{a: table[i][a.lower()] for a in ("T0", "T2", "T5")}}
+        for i in ("ultra-1", "reviewdog", "num2words", "litellm")
+    ]
     found = solutions["1.2"](rows)["rows"]
     assert found["litellm"] == {"exposure": 152, "detect": 79, "contain": 73}
     assert list(found["reviewdog"].values()) == [109, None, None]
@@ -296,10 +298,15 @@ def test_a_poor_choice_is_told_which_of_the_four_it_is(lab, solutions) -> None:
     nothing = {"controls": set(), "residual": set()}
     honest = {"controls": set(), "residual": {t["id"] for t in profile["threats"]}}
     gloomy = {**solutions["1.6"](profile), "residual": honest["residual"]}
-    for answer, said in ((everything, "the budget is"), (nothing, "residual does not say so"),
-                         (gloomy, "calls it open"), (honest, "the best choice is worth")):
-        report = checks.examine("1.6", lambda p, a=answer: a, world=lab, seed=1,
-                                cases=lambda world, rng: [case])
+    for answer, said in (
+        (everything, "the budget is"),
+        (nothing, "residual does not say so"),
+        (gloomy, "calls it open"),
+        (honest, "the best choice is worth"),
+    ):
+        report = checks.examine(
+            "1.6", lambda p, a=answer: a, world=lab, seed=1, cases=lambda world, rng: [case]
+        )
         assert said in report.outcomes[0].message
 
 

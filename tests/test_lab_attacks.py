@@ -45,9 +45,7 @@ def test_a_forked_child_s_end_is_not_the_lab_s(lab: Lab) -> None:
     assert lab.trust.url.startswith("http://127.0.0.1:")
 
 
-def test_a_start_that_fails_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(directory: Path) -> None:
         raise Unavailable("no room")
 

@@ -87,8 +87,13 @@ def trained(request: pytest.FixtureRequest) -> Trained:
     assert done.returncode == 0, done.stderr
     raw, distance, model, baseline = done.stdout.split()
     RAW.add(raw)
-    return Trained(raw, float(distance), bytes.fromhex(model), bytes.fromhex(baseline),
-                   time.monotonic() - start)
+    return Trained(
+        raw,
+        float(distance),
+        bytes.fromhex(model),
+        bytes.fromhex(baseline),
+        time.monotonic() - start,
+    )
 
 
 RAW: set[str] = set()  # of the kernels seen so far

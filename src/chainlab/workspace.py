@@ -6,7 +6,7 @@
     DIR/progress.json
 
 A private workspace is a temporary copy of a checkpoint and goes with the process that opened it.
-The checkpoint is made once per clone and kept in the user's cache directory (mode 0700).
+The checkpoint is made once per user and version, and kept in the cache directory (mode 0700).
 """
 
 from __future__ import annotations

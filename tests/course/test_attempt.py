@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +15,10 @@ from chainlab.course.notebook import dump, load
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
 
-RIGHT = {"9.1": "def total(numbers):\n    return sum(numbers)",
-         "9.2": "def largest(numbers):\n    return max(numbers, default=None)"}
+RIGHT = {
+    "9.1": "def total(numbers):\n    return sum(numbers)",
+    "9.2": "def largest(numbers):\n    return max(numbers, default=None)",
+}
 
 
 def statuses(course: Course, **options: Any) -> list[tuple[str, str]]:
@@ -28,7 +33,11 @@ def test_a_blank_lab_is_not_attempted_and_a_right_one_done(built: Course) -> Non
     assert outcome.done
     assert str(outcome).endswith("2 of 2 exercises done, 5 of 5 points")
     assert outcome.to_json()["exercises"][0] == {
-        "exercise": "9.1", "title": "add them", "points": 2, "status": "done", "message": "",
+        "exercise": "9.1",
+        "title": "add them",
+        "points": 2,
+        "status": "done",
+        "message": "",
     }
 
 
@@ -46,15 +55,25 @@ def test_a_wrong_answer_says_what_was_expected_and_where_to_look(built: Course) 
         ("def total(numbers:\n    return 1", "the exercise's cell fails: SyntaxError"),
         ("1 / 0", "the exercise's cell fails: ZeroDivisionError"),
         ("def other(numbers):\n    return 1", "the check could not run: NameError"),
-        ("def total(numbers):\n    return undefined", "exercise 9.1, case 'several numbers': raised NameError"),
-        ("import os\nos._exit(0)", "the exercise's cell fails: SystemError: this cell ended the Python process"),
-        ("def total(numbers):\n    import os\n    os._exit(3)",
-         "the check could not run: SystemError: this cell ended"),
+        (
+            "def total(numbers):\n    return undefined",
+            "exercise 9.1, case 'several numbers': raised NameError",
+        ),
+        (
+            "import os\nos._exit(0)",
+            "the exercise's cell fails: SystemError: this cell ended the Python process",
+        ),
+        (
+            "def total(numbers):\n    import os\n    os._exit(3)",
+            "the check could not run: SystemError: this cell ended",
+        ),
         ("raise KeyboardInterrupt", "the exercise's cell fails: KeyboardInterrupt"),
     ],
     ids=["syntax", "exception", "other name", "inside", "exit", "exit in check", "interrupt"],
 )
-def test_a_broken_cell_is_told_and_does_not_stop_the_others(built: Course, answer: str, told: str) -> None:
+def test_a_broken_cell_is_told_and_does_not_stop_the_others(
+    built: Course, answer: str, told: str
+) -> None:
     answer_lab(built, RIGHT | {"9.1": answer})
     first, second = statuses(built)
     assert first[0] == "wrong"
@@ -74,12 +93,17 @@ def test_an_endless_answer_is_stopped_and_does_not_stop_the_others(built: Course
     [
         (lambda cells: cells.pop(5), "the check cell is missing"),
         (lambda cells: cells[5].update(source="pass"), "the check cell was changed"),
-        (lambda cells: cells[5].update(source='# lab.check("9.1", total)'), "the check cell gave no result"),
+        (
+            lambda cells: cells[5].update(source='# lab.check("9.1", total)'),
+            "the check cell gave no result",
+        ),
         (lambda cells: cells.pop(4), "the exercise's cell is missing"),
     ],
     ids=["deleted check", "emptied check", "commented check", "deleted exercise"],
 )
-def test_a_lab_whose_checks_were_taken_out_is_not_done(built: Course, change: Any, told: str) -> None:
+def test_a_lab_whose_checks_were_taken_out_is_not_done(
+    built: Course, change: Any, told: str
+) -> None:
     path = answer_lab(built, RIGHT)
     notebook = load(path)
     change(notebook.cells)
@@ -101,3 +125,17 @@ def test_a_draft_and_a_missing_lab_are_told(course: Course) -> None:
         attempt(course, course.unit("10"))
     with pytest.raises(ChainlabError, match=r"labs/09_numbers\.ipynb is missing"):
         attempt(course, course.unit("9"))
+
+
+def test_a_kernel_that_does_not_start_is_told_in_one_line(
+    built: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = tmp_path / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = [sys.executable, "-c", "", "{connection_file}"]
+    spec.write_text(json.dumps({"argv": argv, "display_name": "broken", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    with pytest.raises(
+        ChainlabError, match=r"labs/09_numbers\.ipynb cannot be run: no kernel came up"
+    ):
+        attempt(built, built.unit("9"))

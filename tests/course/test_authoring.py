@@ -30,59 +30,159 @@ def line_of(root: Path, file: str, needle: str) -> int:
 
 
 BREACHES = {
-    "region not closed": (LAB, "    return accumulated_answer\n    ### END SOLUTION\n",
-                          "    return accumulated_answer\n", "'### BEGIN SOLUTION' without"),
-    "region not opened": (LAB, "    ### BEGIN SOLUTION\n    accumulated",
-                          "    accumulated", "'### END SOLUTION' without"),
-    "nested region": (LAB, "    accumulated_answer = sum(numbers)\n",
-                      "    ### BEGIN SOLUTION\n    accumulated_answer = sum(numbers)\n",
-                      "a region inside the one opened on line"),
-    "region outside an exercise": (LAB, "import madeup\n\nlab",
-                                   "import madeup\n\n### BEGIN SOLUTION\nx = 1\n### END SOLUTION\nlab",
-                                   "outside an 'exercise' cell"),
+    "region not closed": (
+        LAB,
+        "    return accumulated_answer\n    ### END SOLUTION\n",
+        "    return accumulated_answer\n",
+        "'### BEGIN SOLUTION' without",
+    ),
+    "region not opened": (
+        LAB,
+        "    ### BEGIN SOLUTION\n    accumulated",
+        "    accumulated",
+        "'### END SOLUTION' without",
+    ),
+    "nested region": (
+        LAB,
+        "    accumulated_answer = sum(numbers)\n",
+        "    ### BEGIN SOLUTION\n    accumulated_answer = sum(numbers)\n",
+        "a region inside the one opened on line",
+    ),
+    "region outside an exercise": (
+        LAB,
+        "import madeup\n\nlab",
+        "import madeup\n\n### BEGIN SOLUTION\nx = 1\n### END SOLUTION\nlab",
+        "outside an 'exercise' cell",
+    ),
     "empty region": (LAB, "    return max(numbers, default=None)\n", "", "without a solution text"),
-    "mistyped region": (LAB, "    ### BEGIN SOLUTION\n    accumulated",
-                        "    ## BEGIN SOLUTION\n    accumulated", "write exactly"),
-    "no check": (LAB, '# %% tags=["check"]\nlab.check("9.1", total)\n', "", "9.1 without a cell with tags"),
-    "check of another exercise": (LAB, 'lab.check("9.1", total)', 'lab.check("9.2", total)',
-                                  'the check is to say lab.check("9.1", …)'),
-    "one hint": (LAB, "# <details><summary>Hint 2</summary>It takes `default=`.</details>\n", "",
-                 "9.2 has 1 of 2 hints"),
+    "mistyped region": (
+        LAB,
+        "    ### BEGIN SOLUTION\n    accumulated",
+        "    ## BEGIN SOLUTION\n    accumulated",
+        "write exactly",
+    ),
+    "no check": (
+        LAB,
+        '# %% tags=["check"]\nlab.check("9.1", total)\n',
+        "",
+        "9.1 without a cell with tags",
+    ),
+    "check of another exercise": (
+        LAB,
+        'lab.check("9.1", total)',
+        'lab.check("9.2", total)',
+        'the check is to say lab.check("9.1", …)',
+    ),
+    "one hint": (
+        LAB,
+        "# <details><summary>Hint 2</summary>It takes `default=`.</details>\n",
+        "",
+        "9.2 has 1 of 2 hints",
+    ),
     "no points": (LAB, "add them (2 points)", "add them", "9.1 without points"),
     "other points": (LAB, "(2 points)", "(4 points)", "4 points here, 2 in course.toml"),
     "other title": (LAB, "9.1 — add them", "9.1 — sum them", "the title here is 'sum them'"),
-    "no named wrong answer": (LAB, '# %% tags=["wrong"]\n# wrong: takes nothing for zero -> unknown\n'
-                              "def largest(numbers: list[int]) -> int | None:\n"
-                              "    return max(numbers, default=0)\n", "", "9.2 without a named wrong"),
-    "unnamed wrong answer": (LAB, "# wrong: drops the sign -> a negative number\n", "# drops the sign\n",
-                             "begin with '# wrong:"),
-    "no reason": (LAB, '# %% [markdown] tags=["solution"]\n# **Why.** Unknown is not zero.\n', "",
-                  "9.2 without a solution text"),
+    "no named wrong answer": (
+        LAB,
+        '# %% tags=["wrong"]\n# wrong: takes nothing for zero -> unknown\n'
+        "def largest(numbers: list[int]) -> int | None:\n"
+        "    return max(numbers, default=0)\n",
+        "",
+        "9.2 without a named wrong",
+    ),
+    "unnamed wrong answer": (
+        LAB,
+        "# wrong: drops the sign -> a negative number\n",
+        "# drops the sign\n",
+        "begin with '# wrong:",
+    ),
+    "no reason": (
+        LAB,
+        '# %% [markdown] tags=["solution"]\n# **Why.** Unknown is not zero.\n',
+        "",
+        "9.2 without a solution text",
+    ),
     "id not in course.toml": (LAB, "Exercise 9.2 —", "Exercise 9.3 —", "9.3 is not in course.toml"),
-    "id missing": (LAB, "Exercise 9.2 —", "Exercise 9.3 —", "exercise 9.2 of course.toml is missing"),
-    "unknown tag": (LAB, 'tags=["check"]\nlab.check("9.1"', 'tags=["test"]\nlab.check("9.1"', "unknown tag 'test'"),
+    "id missing": (
+        LAB,
+        "Exercise 9.2 —",
+        "Exercise 9.3 —",
+        "exercise 9.2 of course.toml is missing",
+    ),
+    "unknown tag": (
+        LAB,
+        'tags=["check"]\nlab.check("9.1"',
+        'tags=["test"]\nlab.check("9.1"',
+        "unknown tag 'test'",
+    ),
     "magic": (WALK, "sum(numbers)\n\n# %% tags", "%time sum(numbers)\n\n# %% tags", "no '%' magic"),
     "command": (WALK, "sum(numbers)\n\n# %% tags", "!ls\n\n# %% tags", "no '!' command"),
-    "pip": (WALK, "sum(numbers)\n\n# %% tags", "x = 'pip install numpy'\n\n# %% tags", "no 'pip install'"),
-    "absolute path": (WALK, "sum(numbers)\n\n# %% tags", "open('/home/me/x')\n\n# %% tags", "absolute path"),
-    "live address": (WALK, "sum(numbers)\n\n# %% tags", "x = 'https://rekor.sigstore.dev/api'\n\n# %% tags",
-                     "live address https://rekor.sigstore.dev/api"),
-    "unseeded randomness": (WALK, "sum(numbers)\n\n# %% tags", "import random\nrandom.random()\n\n# %% tags",
-                            "unseeded randomness"),
-    "registry host": (WALK, "# We add.\n", f"# We add, see [it](https://{REGISTRY}/project/x).\n",
-                      "host name of a package registry"),
-    "skipped by comment": (WALK, "sum(numbers)\n\n# %% tags", "# NBVAL_SKIP\nsum(numbers)\n\n# %% tags",
-                           "no NBVAL_ comment"),
+    "pip": (
+        WALK,
+        "sum(numbers)\n\n# %% tags",
+        "x = 'pip install numpy'\n\n# %% tags",
+        "no 'pip install'",
+    ),
+    "absolute path": (
+        WALK,
+        "sum(numbers)\n\n# %% tags",
+        "open('/home/me/x')\n\n# %% tags",
+        "absolute path",
+    ),
+    "live address": (
+        WALK,
+        "sum(numbers)\n\n# %% tags",
+        "x = 'https://rekor.sigstore.dev/api'\n\n# %% tags",
+        "live address https://rekor.sigstore.dev/api",
+    ),
+    "unseeded randomness": (
+        WALK,
+        "sum(numbers)\n\n# %% tags",
+        "import random\nrandom.random()\n\n# %% tags",
+        "unseeded randomness",
+    ),
+    "registry host": (
+        WALK,
+        "# We add.\n",
+        f"# We add, see [it](https://{REGISTRY}/project/x).\n",
+        "host name of a package registry",
+    ),
+    "skipped by comment": (
+        WALK,
+        "sum(numbers)\n\n# %% tags",
+        "# NBVAL_SKIP\nsum(numbers)\n\n# %% tags",
+        "no NBVAL_ comment",
+    ),
     "no parameters": (WALK, '# %% tags=["parameters"]\nseed = 1\n', "# %%\nseed = 1\n", "found 0"),
-    "two parameters": (LAB, "# %%\nimport madeup\n", '# %% tags=["parameters"]\nimport madeup\n', "found 2"),
+    "two parameters": (
+        LAB,
+        "# %%\nimport madeup\n",
+        '# %% tags=["parameters"]\nimport madeup\n',
+        "found 2",
+    ),
     "no seed": (WALK, "seed = 1\n", "seed = 2\n", "is to say 'seed = 1'"),
-    "long cell": (WALK, "sum(numbers)\n\n# %% tags", "x = 1\n" * 16 + "\n# %% tags", "16 lines of code"),
+    "long cell": (
+        WALK,
+        "sum(numbers)\n\n# %% tags",
+        "x = 1\n" * 16 + "\n# %% tags",
+        "16 lines of code",
+    ),
     "syntax": (WALK, "sum(numbers)\n\n# %% tags", "sum(numbers\n\n# %% tags", "not Python"),
     "two titles": (WALK, "# ## Adding\n", "# # Adding\n", "a second title"),
     "no title": (WALK, "# # Sums\n", "# ## Sums\n", "the first cell is to be markdown"),
     "silent failure": (WALK, "  # nine is not among them", "", "a comment that says why"),
-    "exercise in a walkthrough": (WALK, '# %% tags=["check"]', '# %% tags=["exercise"]', "belong in a lab"),
-    "words on the marker": (WALK, "# %%\nsum(", "# %% hidden=true\nsum(", "unknown words on the cell marker"),
+    "exercise in a walkthrough": (
+        WALK,
+        '# %% tags=["check"]',
+        '# %% tags=["exercise"]',
+        "belong in a lab",
+    ),
+    "words on the marker": (
+        WALK,
+        "# %%\nsum(",
+        "# %% hidden=true\nsum(",
+        "unknown words on the cell marker",
+    ),
     "empty cell": (WALK, "# %%\nsum(numbers)\n", "# %%\n\n# %%\nsum(numbers)\n", "empty cell"),
 }
 
@@ -100,9 +200,15 @@ def test_a_breach_is_told_by_file_and_line(made_up: Path, breach: str) -> None:
 
 @pytest.mark.parametrize(
     ("breach", "needle"),
-    [("region not closed", "BEGIN SOLUTION"), ("live address", "rekor.sigstore.dev"),
-     ("absolute path", "/home/me"), ("other points", "(4 points)"), ("unknown tag", '"test"'),
-     ("two titles", "# # Adding"), ("registry host", REGISTRY)],
+    [
+        ("region not closed", "BEGIN SOLUTION"),
+        ("live address", "rekor.sigstore.dev"),
+        ("absolute path", "/home/me"),
+        ("other points", "(4 points)"),
+        ("unknown tag", '"test"'),
+        ("two titles", "# # Adding"),
+        ("registry host", REGISTRY),
+    ],
 )
 def test_the_line_is_the_very_line(made_up: Path, breach: str, needle: str) -> None:
     file, old, new, text = BREACHES[breach]
@@ -113,8 +219,15 @@ def test_the_line_is_the_very_line(made_up: Path, breach: str, needle: str) -> N
 
 @pytest.mark.parametrize(
     "code",
-    ['x = "http://127.0.0.1:8080/v2/"', 'x = "https://ci.localhost/x"', 'x = "https://example.com/a"',
-     'x = "https://slsa.dev/provenance/v1"', 'x = f"{lab}/api"', 'x = "/api/v1/log"', 'x = 7 % 2'],
+    [
+        'x = "http://127.0.0.1:8080/v2/"',
+        'x = "https://ci.localhost/x"',
+        'x = "https://example.com/a"',
+        'x = "https://slsa.dev/provenance/v1"',
+        'x = f"{lab}/api"',
+        'x = "/api/v1/log"',
+        "x = 7 % 2",
+    ],
 )
 def test_what_stays_on_the_machine_or_is_only_a_name_is_allowed(made_up: Path, code: str) -> None:
     edit(made_up / WALK, "sum(numbers)\n\n# %% tags", f"{code}\n\n# %% tags")
@@ -128,7 +241,9 @@ def test_a_lesson_that_is_not_listed_is_told(made_up: Path) -> None:
 
 def test_a_listed_lesson_that_does_not_exist_is_told(made_up: Path) -> None:
     (made_up / WALK).unlink()
-    assert "unit 09_numbers lists lessons/09_sums.py, which does not exist" in "\n".join(told(made_up))
+    assert "unit 09_numbers lists lessons/09_sums.py, which does not exist" in "\n".join(
+        told(made_up)
+    )
 
 
 def test_an_exercise_number_used_twice_is_told(made_up: Path) -> None:
@@ -145,7 +260,9 @@ def test_a_walkthrough_has_ten_to_fifty_cells() -> None:
         assert (lesson_problems(lesson, None) == []) is good
 
 
-@pytest.mark.parametrize("text", ["", "x = 1\n", "x = 1\n# %%\ny = 1\n"], ids=["empty", "none", "late"])
+@pytest.mark.parametrize(
+    "text", ["", "x = 1\n", "x = 1\n# %%\ny = 1\n"], ids=["empty", "none", "late"]
+)
 def test_a_file_without_cells_is_told(made_up: Path, text: str) -> None:
     (made_up / WALK).write_text(text)
     assert f"{WALK}:1: expected '# %% [markdown]' on the first line" in told(made_up)

@@ -35,11 +35,12 @@ def files(root: Path) -> dict[str, bytes]:
     }
 
 
-
-
 def test_a_walkthrough_gives_a_notebook_and_a_lab_gives_lab_and_solution(built: Course) -> None:
     assert list(files(built.root)) == [
-        "README.md", "labs/09_numbers.ipynb", "notebooks/09_sums.ipynb", "solutions/09_numbers.ipynb",
+        "README.md",
+        "labs/09_numbers.ipynb",
+        "notebooks/09_sums.ipynb",
+        "solutions/09_numbers.ipynb",
     ]
     for name in list(files(built.root))[1:]:
         nbformat.validate(nbformat.read(built.root / name, as_version=4))
@@ -56,15 +57,28 @@ def test_cell_ids_are_stem_and_number_and_the_same_in_lab_and_solution(built: Co
     solution = {c.id: c for c in load(built.root / "solutions/09_numbers.ipynb").cells}
     assert all(re.fullmatch(r"09_numbers-\d\d", name) for name in solution)
     assert lab.keys() < solution.keys()
-    assert {i for i in lab if lab[i].source != solution[i].source} == {"09_numbers-04", "09_numbers-09"}
+    assert {i for i in lab if lab[i].source != solution[i].source} == {
+        "09_numbers-04",
+        "09_numbers-09",
+    }
 
 
 def test_a_lab_holds_nothing_of_a_solution(built: Course) -> None:
     text = (built.root / "labs/09_numbers.ipynb").read_text()
-    for part in ("SOLUTION", "accumulated_answer", "default=None", "**Why.**", "secretly", "wrong:", "abs("):
+    for part in (
+        "SOLUTION",
+        "accumulated_answer",
+        "default=None",
+        "**Why.**",
+        "secretly",
+        "wrong:",
+        "abs(",
+    ):
         assert part not in text
     lab = load(built.root / "labs/09_numbers.ipynb")
-    assert all(c.outputs == [] and c.execution_count is None for c in lab.cells if c.cell_type == "code")
+    assert all(
+        c.outputs == [] and c.execution_count is None for c in lab.cells if c.cell_type == "code"
+    )
 
 
 def test_a_starter_fails_loudly_at_the_regions_indentation(built: Course) -> None:
@@ -90,25 +104,44 @@ def test_exercise_and_check_cells_carry_nbgraders_fields(built: Course) -> None:
     lab = load(built.root / "labs/09_numbers.ipynb")
     grading = [dict(c.metadata.nbgrader) for c in lab.cells if "nbgrader" in c.metadata]
     assert grading[:2] == [
-        {"schema_version": 3, "grade_id": "exercise-9-1", "solution": True, "grade": False,
-         "locked": False, "task": False},
-        {"schema_version": 3, "grade_id": "check-9-1", "solution": False, "grade": True,
-         "locked": True, "task": False, "points": 2},
+        {
+            "schema_version": 3,
+            "grade_id": "exercise-9-1",
+            "solution": True,
+            "grade": False,
+            "locked": False,
+            "task": False,
+        },
+        {
+            "schema_version": 3,
+            "grade_id": "check-9-1",
+            "solution": False,
+            "grade": True,
+            "locked": True,
+            "task": False,
+            "points": 2,
+        },
     ]
 
 
 def test_a_broken_source_derives_nothing(course: Course) -> None:
     edit(course.root / LAB, "    ### BEGIN SOLUTION\n    accumulated", "    accumulated")
-    with pytest.raises(building.Broken, match=r"lessons/09_numbers_lab\.py:\d+: '### END SOLUTION'"):
+    with pytest.raises(
+        building.Broken, match=r"lessons/09_numbers_lab\.py:\d+: '### END SOLUTION'"
+    ):
         building.build(course, say=hush)
     assert list(files(course.root)) == ["README.md"]
 
 
 def test_a_unit_a_lesson_and_a_notebook_name_what_to_build(course: Course) -> None:
     for name, stems in {
-        "9": {"09_sums", "09_numbers_lab"}, "09_numbers": {"09_sums", "09_numbers_lab"},
-        "09_sums": {"09_sums"}, "lessons/09_sums.py": {"09_sums"}, "09_numbers_lab.py": {"09_numbers_lab"},
-        "labs/09_numbers.ipynb": {"09_numbers_lab"}, "notebooks/09_sums.ipynb": {"09_sums"},
+        "9": {"09_sums", "09_numbers_lab"},
+        "09_numbers": {"09_sums", "09_numbers_lab"},
+        "09_sums": {"09_sums"},
+        "lessons/09_sums.py": {"09_sums"},
+        "09_numbers_lab.py": {"09_numbers_lab"},
+        "labs/09_numbers.ipynb": {"09_numbers_lab"},
+        "notebooks/09_sums.ipynb": {"09_sums"},
     }.items():
         assert {Path(x.name).stem for x in building.select(course, [name])} == stems, name
 
@@ -161,7 +194,9 @@ def test_outputs_stay_where_source_is_unchanged_and_go_where_it_changed(executed
     edit(executed.root / WALK, "sum(numbers)\n\n# %% tags", "sum(numbers) + 0\n\n# %% tags")
     building.build(executed, say=hush)
     by_source = {
-        c.source: c for c in load(executed.root / "notebooks/09_sums.ipynb").cells if c.cell_type == "code"
+        c.source: c
+        for c in load(executed.root / "notebooks/09_sums.ipynb").cells
+        if c.cell_type == "code"
     }
     assert by_source["sum(numbers) + 0"].execution_count is None
     assert by_source["sum(numbers) + 0"].outputs == []
@@ -177,7 +212,9 @@ def test_executing_twice_leaves_no_diff(executed: Course) -> None:
     assert sum("outputs as before" in line for line in said) == 2
 
 
-def test_stored_outputs_are_sanitised_and_carry_no_timing_and_no_traceback(executed: Course) -> None:
+def test_stored_outputs_are_sanitised_and_carry_no_timing_and_no_traceback(
+    executed: Course,
+) -> None:
     text = (executed.root / "notebooks/09_sums.ipynb").read_text()
     assert "serial: SERIAL" in text
     for part in ("iopub", "shell.execute_reply", "Traceback", "ipykernel_", "\\u001b["):
@@ -191,20 +228,28 @@ def test_a_failing_cell_is_told_by_its_line_and_its_notebook_stays(executed: Cou
     before = files(executed.root)["notebooks/09_sums.ipynb"]
     edit(executed.root / WALK, "== 6  # the text says six", "== 7  # the text says six")
     line = next(
-        n for n, text in enumerate((executed.root / WALK).read_text().splitlines(), start=1)
+        n
+        for n, text in enumerate((executed.root / WALK).read_text().splitlines(), start=1)
         if 'tags=["check"]' in text
     )
-    with pytest.raises(building.Broken, match=rf"lessons/09_sums\.py:{line}: the cell fails: AssertionError"):
+    with pytest.raises(
+        building.Broken, match=rf"lessons/09_sums\.py:{line}: the cell fails: AssertionError"
+    ):
         building.execute(executed, ["09_sums"], say=hush)
     stored = json.loads(before)
     left = json.loads(files(executed.root)["notebooks/09_sums.ipynb"])
-    assert [c.get("outputs") for c in left["cells"][:3]] == [c.get("outputs") for c in stored["cells"][:3]]
+    assert [c.get("outputs") for c in left["cells"][:3]] == [
+        c.get("outputs") for c in stored["cells"][:3]
+    ]
 
 
 @pytest.mark.parametrize(
     ("code", "told"),
-    [("print(object())", "a memory address"), ('print("http://127.0.0.1:43211/")', "a port"),
-     ("import tempfile; print(tempfile.gettempdir() + '/x')", "a temporary path")],
+    [
+        ("print(object())", "a memory address"),
+        ('print("http://127.0.0.1:43211/")', "a port"),
+        ("import tempfile; print(tempfile.gettempdir() + '/x')", "a temporary path"),
+    ],
     ids=["address", "port", "path"],
 )
 def test_an_output_that_will_differ_next_time_is_told(course: Course, code: str, told: str) -> None:
@@ -217,12 +262,17 @@ def test_notebooks_run_apart_from_the_learners_workspace(
     course: Course, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CHAINLAB_WORKSPACE", str(tmp_path))
-    edit(course.root / WALK, "sum(numbers)\n\n# %% tags",
-         "import os\nassert 'CHAINLAB_WORKSPACE' not in os.environ\n\n# %% tags")
+    edit(
+        course.root / WALK,
+        "sum(numbers)\n\n# %% tags",
+        "import os\nassert 'CHAINLAB_WORKSPACE' not in os.environ\n\n# %% tags",
+    )
     building.execute(course, ["09_sums"], say=hush)
 
 
-def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "deep" / "file"
     assert write_whole(path, "old") is True
     assert write_whole(path, "old") is False
@@ -237,7 +287,9 @@ def test_the_real_sanitiser_is_anchored_by_labels_and_idempotent(root: Path) -> 
     patterns = execution.sanitiser(root)
     assert patterns
     sample = (
-        "serial: 7f00aa\nlogIndex: 41\nfingerprint: sha256:" + "ab" * 32 + "\nissued: 2026-11-23T10:00:00Z\n"
+        "serial: 7f00aa\nlogIndex: 41\nfingerprint: sha256:"
+        + "ab" * 32
+        + "\nissued: 2026-11-23T10:00:00Z\n"
         "verdict: refused\n41 entries, 3 findings, " + "ab" * 32 + " 2026-11-23T10:00:00Z\n"
     )
     once = execution._clean(sample, patterns)
@@ -266,7 +318,9 @@ def test_no_real_lab_holds_a_line_of_its_solution(root: Path) -> None:
         for cell in lesson.cells:
             inside = False
             for line in cell.source.splitlines():
-                inside = line.strip() == "### BEGIN SOLUTION" or (inside and line.strip() != "### END SOLUTION")
+                inside = line.strip() == "### BEGIN SOLUTION" or (
+                    inside and line.strip() != "### END SOLUTION"
+                )
                 hidden = inside or cell.has("wrong") or cell.has("solution")
                 (solution_lines if hidden else given).add(line.strip())
         secret = {line for line in solution_lines - given if len(line) >= 20}

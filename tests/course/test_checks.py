@@ -94,8 +94,10 @@ def test_a_miss_on_a_generated_case_names_the_seed() -> None:
 def test_the_visible_cases_do_not_change_with_the_seed_and_the_generated_do() -> None:
     seen: dict[int, list[int]] = {}
     for seed in (1, 2):
-        seen[seed] = [o.case.args[0] for o in examine("9.1", lambda n: 0, world=None, seed=seed,
-                                                      cases=doubled).outcomes]
+        seen[seed] = [
+            o.case.args[0]
+            for o in examine("9.1", lambda n: 0, world=None, seed=seed, cases=doubled).outcomes
+        ]
     assert seen[1][:2] == seen[2][:2]
     assert seen[1][2:] != seen[2][2:]
 
@@ -166,8 +168,11 @@ def test_cyclic_data_ends() -> None:
 
 @pytest.mark.parametrize(
     ("value", "told"),
-    [(object(), "an object, which is not plain data"), (float("nan"), "None for unknown"),
-     (print, "not plain data")],
+    [
+        (object(), "an object, which is not plain data"),
+        (float("nan"), "None for unknown"),
+        (print, "not plain data"),
+    ],
     ids=["object", "nan", "function"],
 )
 def test_what_is_not_plain_data_is_told(value: Any, told: str) -> None:
@@ -247,8 +252,17 @@ def test_order_counts_in_lists_and_not_in_sets() -> None:
 
 @pytest.mark.parametrize(
     ("one_value", "other", "equal"),
-    [(1, True, False), (0, False, False), (0, None, False), ("", None, False), (744, 744.0, True),
-     (0.1 + 0.2, 0.3, True), (1.0, 1.001, False), ([], {}, False), ("1", 1, False)],
+    [
+        (1, True, False),
+        (0, False, False),
+        (0, None, False),
+        ("", None, False),
+        (744, 744.0, True),
+        (0.1 + 0.2, 0.3, True),
+        (1.0, 1.001, False),
+        ([], {}, False),
+        ("1", 1, False),
+    ],
 )
 def test_sameness_keeps_kinds_apart(one_value: Any, other: Any, equal: bool) -> None:
     assert same(one_value, other) is equal
@@ -256,7 +270,10 @@ def test_sameness_keeps_kinds_apart(one_value: Any, other: Any, equal: bool) -> 
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
@@ -281,7 +298,9 @@ def test_a_long_difference_shows_only_the_place() -> None:
     expected = {"rows": [{"id": n, "minutes": n} for n in range(50)]}
     got = {"rows": [{"id": n, "minutes": n if n != 30 else 0} for n in range(50)]}
     assert difference(expected, got) == "at ['rows'][30]['minutes']: expected 30, got 0"
-    assert "missing ['n49']" in difference([f"n{i}" for i in range(50)], [f"n{i}" for i in range(49)])
+    assert "missing ['n49']" in difference(
+        [f"n{i}" for i in range(50)], [f"n{i}" for i in range(49)]
+    )
 
 
 def test_a_value_that_cannot_be_read_is_still_named() -> None:

@@ -14,8 +14,10 @@ from editing import answer_lab, edit
 from chainlab.cli.course import commands
 from chainlab.course.syllabus import Course
 
-RIGHT = {"9.1": "def total(numbers):\n    return sum(numbers)",
-         "9.2": "def largest(numbers):\n    return max(numbers, default=None)"}
+RIGHT = {
+    "9.1": "def total(numbers):\n    return sum(numbers)",
+    "9.2": "def largest(numbers):\n    return max(numbers, default=None)",
+}
 GROUP = click.Group(commands=commands)
 
 
@@ -35,7 +37,9 @@ def test_help_ends_with_an_example(command: click.Command) -> None:
     assert shown.strip().splitlines()[-1].strip().startswith(f"Example: chainlab {command.name}")
 
 
-def test_check_tells_each_exercise_records_it_and_exits_1_until_all_is_done(run: Any, built: Course) -> None:
+def test_check_tells_each_exercise_records_it_and_exits_1_until_all_is_done(
+    run: Any, built: Course
+) -> None:
     result: Result = run("check", "9")
     assert result.exit_code == 1
     assert "· 9.1 add them: not attempted" in result.stdout
@@ -44,7 +48,10 @@ def test_check_tells_each_exercise_records_it_and_exits_1_until_all_is_done(run:
     assert result.exit_code == 0
     assert json.loads(result.stdout)["done"] is True
     saved = json.loads((workspace(built) / "progress.json").read_text())["exercises"]
-    assert {k: (v["status"], v["attempts"]) for k, v in saved.items()} == {"9.1": ("done", 1), "9.2": ("done", 1)}
+    assert {k: (v["status"], v["attempts"]) for k, v in saved.items()} == {
+        "9.1": ("done", 1),
+        "9.2": ("done", 1),
+    }
 
 
 def test_hints_and_progress_go_with_the_running_workspace(
@@ -77,7 +84,10 @@ def test_build_check_exits_1_with_a_line_for_each_problem(run: Any, executed: Co
     edit(executed.root / "lessons/09_sums.py", "# We add.", "# We add numbers.")
     result = run("build", "--check")
     assert result.exit_code == 1
-    assert "notebooks/09_sums.ipynb: differs from lessons/09_sums.py at cell 09_sums-03, line 14" in result.stderr
+    assert (
+        "notebooks/09_sums.ipynb: differs from lessons/09_sums.py at cell 09_sums-03, line 14"
+        in result.stderr
+    )
     assert run("build").stdout == "wrote notebooks/09_sums.ipynb\n1 file changed\n"
     assert run("build", "--check").exit_code == 0
     assert run("build", "--check", "--execute").exit_code == 2
@@ -86,6 +96,8 @@ def test_build_check_exits_1_with_a_line_for_each_problem(run: Any, executed: Co
 def test_solutions_exit_1_on_any_failure_and_print_json(run: Any, built: Course) -> None:
     result = run("solutions", "--jobs", "1", "--json", "-p", "sead=2", "9")
     assert result.exit_code == 1
-    assert {r["failure"] for r in json.loads(result.stdout)} == {"unknown parameter sead (known are seed)"}
+    assert {r["failure"] for r in json.loads(result.stdout)} == {
+        "unknown parameter sead (known are seed)"
+    }
     assert run("solutions", "10").exit_code == 2
     assert run("solutions", "-p", "seed").exit_code == 2

@@ -32,16 +32,33 @@ ALL_RIGHT = {"9.1": RIGHT, "9.2": RIGHT_TOO}
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *map(str, command)], cwd=cwd, env=os.environ, check=False,
-        capture_output=True, text=True, timeout=180,
+        [sys.executable, "-m", *map(str, command)],
+        cwd=cwd,
+        env=os.environ,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=180,
     )
 
 
 def nbval(*paths: Path, options: Sequence[str] = ("--nbval-lax",)) -> tuple[int, int]:
     """Cells that passed and failed under plain pytest with nbval."""
     root = paths[0].parents[1]
-    done = run("pytest", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", root, "-q", *options,
-               "--nbval-kernel-name=python3", *paths, cwd=root)
+    done = run(
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        root,
+        "-q",
+        *options,
+        "--nbval-kernel-name=python3",
+        *paths,
+        cwd=root,
+    )
     counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed)", done.stdout)}
     assert counts, done.stdout + done.stderr
     return counts.get("passed", 0), counts.get("failed", 0)
@@ -53,7 +70,8 @@ def test_chainlab_fails_the_cell_and_goes_on(built: Course, kind: str) -> None:
     outcome = attempt(built, built.unit("9"))
     assert not outcome.done
     assert [f.status for f in outcome.findings] == {
-        "not attempted": ["not attempted", "done"], "incorrect": ["done", "wrong"],
+        "not attempted": ["not attempted", "done"],
+        "incorrect": ["done", "wrong"],
     }[kind]
 
 
@@ -67,15 +85,30 @@ def test_plain_nbval_passes_right_answers(built: Course) -> None:
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_papermill_fails_the_cell_without_a_traceback_of_ours(built: Course, kind: str, tmp_path: Path) -> None:
+def test_papermill_fails_the_cell_without_a_traceback_of_ours(
+    built: Course, kind: str, tmp_path: Path
+) -> None:
     path = answer_lab(built, ANSWERS[kind])
-    done = run("papermill", path, tmp_path / "out.ipynb", "--cwd", path.parent, "-k", "python3", cwd=tmp_path)
+    done = run(
+        "papermill",
+        path,
+        tmp_path / "out.ipynb",
+        "--cwd",
+        path.parent,
+        "-k",
+        "python3",
+        cwd=tmp_path,
+    )
     assert done.returncode != 0
-    name = {"not attempted": "NotAttempted: exercise 9.1 is not attempted yet",
-            "incorrect": "Incorrect: exercise 9.2, case 'unknown': expected None, got 0"}[kind]
+    name = {
+        "not attempted": "NotAttempted: exercise 9.1 is not attempted yet",
+        "incorrect": "Incorrect: exercise 9.2, case 'unknown': expected None, got 0",
+    }[kind]
     assert name in done.stderr
     (error,) = (
-        o for c in load(tmp_path / "out.ipynb").cells for o in c.get("outputs", [])
+        o
+        for c in load(tmp_path / "out.ipynb").cells
+        for o in c.get("outputs", [])
         if o.output_type == "error"
     )
     shown = "\n".join(error.traceback)
@@ -88,17 +121,25 @@ def test_papermill_fails_the_cell_without_a_traceback_of_ours(built: Course, kin
 def gradebook(tmp_path_factory: pytest.TempPathFactory, executed_once: Path) -> dict[str, Any]:
     """What nbgrader gives for the released lab, answered in three ways."""
     folder = tmp_path_factory.mktemp("nbgrader")
-    learners = {"blank": ANSWERS["not attempted"], "wrong": ANSWERS["incorrect"], "right": ALL_RIGHT}
+    learners = {
+        "blank": ANSWERS["not attempted"],
+        "wrong": ANSWERS["incorrect"],
+        "right": ALL_RIGHT,
+    }
     source = folder / "source" / "numbers"
     source.mkdir(parents=True)
     shutil.copy(executed_once / "solutions" / "09_numbers.ipynb", source)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         patch.syspath_prepend(str(executed_once))
-        patch.setenv("PYTHONPATH", os.pathsep.join((str(executed_once), os.environ.get("PYTHONPATH", ""))))
+        patch.setenv(
+            "PYTHONPATH", os.pathsep.join((str(executed_once), os.environ.get("PYTHONPATH", "")))
+        )
         patch.setenv("HOME", str(folder))
         # nbgrader calls `alembic` by name
-        patch.setenv("PATH", os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
+        patch.setenv(
+            "PATH", os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        )
         patch.chdir(folder)
         from nbgrader.api import Gradebook
         from nbgrader.apps import NbGraderAPI
@@ -123,7 +164,11 @@ def gradebook(tmp_path_factory: pytest.TempPathFactory, executed_once: Path) -> 
         with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as book:
             scores = {n: book.find_submission("numbers", n).score for n in learners}
             largest = book.find_assignment("numbers").max_score
-    return {"scores": scores, "max": largest, "released": folder / "release/numbers/09_numbers.ipynb"}
+    return {
+        "scores": scores,
+        "max": largest,
+        "released": folder / "release/numbers/09_numbers.ipynb",
+    }
 
 
 def test_nbgrader_gives_points_for_right_cells_only(gradebook: dict[str, Any]) -> None:
@@ -132,27 +177,38 @@ def test_nbgrader_gives_points_for_right_cells_only(gradebook: dict[str, Any]) -
 
 
 def test_nbgraders_release_asks_what_our_lab_asks(gradebook: dict[str, Any], built: Course) -> None:
-    ours = [c.source for c in load(built.root / "labs/09_numbers.ipynb").cells if "nbgrader" in c.metadata]
+    ours = [
+        c.source
+        for c in load(built.root / "labs/09_numbers.ipynb").cells
+        if "nbgrader" in c.metadata
+    ]
     theirs = [c.source for c in load(gradebook["released"]).cells if "nbgrader" in c.metadata]
     assert [c for c in ours if "lab.check" in c] == [c for c in theirs if "lab.check" in c]
     assert len(ours) == len(theirs)
 
 
-@pytest.mark.parametrize(("answers", "passes"), [({}, False), (ANSWERS["incorrect"], False), (ALL_RIGHT, True)],
-                         ids=["blank", "wrong", "right"])
+@pytest.mark.parametrize(
+    ("answers", "passes"),
+    [({}, False), (ANSWERS["incorrect"], False), (ALL_RIGHT, True)],
+    ids=["blank", "wrong", "right"],
+)
 def test_nbgrader_validate_accepts_the_lab_and_fails_the_cell(
     built: Course, answers: dict[str, str], passes: bool
 ) -> None:
     path = answer_lab(built, answers)
     done = run("nbgrader", "validate", path.name, cwd=path.parent)
-    assert ("Success! Your notebook passes all the tests." in done.stdout) is passes, done.stdout + done.stderr
+    assert ("Success! Your notebook passes all the tests." in done.stdout) is passes, (
+        done.stdout + done.stderr
+    )
     assert ("failed" in done.stdout) is not passes
 
 
 def strict(course: Course) -> tuple[int, int]:
     config = course.root / "lessons/sanitise.cfg"
     names = ("notebooks/09_sums.ipynb", "solutions/09_numbers.ipynb")
-    return nbval(*(course.root / n for n in names), options=("--nbval", f"--nbval-sanitize-with={config}"))
+    return nbval(
+        *(course.root / n for n in names), options=("--nbval", f"--nbval-sanitize-with={config}")
+    )
 
 
 def test_strict_nbval_passes_the_stored_outputs_twice(executed: Course) -> None:

@@ -20,12 +20,23 @@ from chainlab.course.syllabus import load as load_course
 
 ROOT = Path(__file__).parents[2]
 STORED = sorted(
-    str(p.relative_to(ROOT)) for folder in ("notebooks", "solutions") for p in (ROOT / folder).glob("*.ipynb")
+    str(p.relative_to(ROOT))
+    for folder in ("notebooks", "solutions")
+    for p in (ROOT / folder).glob("*.ipynb")
 )
 NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 WORDS = {
-    "accepted": "refused", "refused": "accepted", "verified": "refused", "valid": "invalid", "passed": "failed",
-    "failed": "passed", "True": "False", "False": "True", "right": "wrong", "unknown": "known", "yes": "no",
+    "accepted": "refused",
+    "refused": "accepted",
+    "verified": "refused",
+    "valid": "invalid",
+    "passed": "failed",
+    "failed": "passed",
+    "True": "False",
+    "False": "True",
+    "right": "wrong",
+    "unknown": "known",
+    "yes": "no",
 }
 WORD = re.compile(r"\b(?:" + "|".join(WORDS) + r")\b")
 
@@ -33,11 +44,28 @@ WORD = re.compile(r"\b(?:" + "|".join(WORDS) + r")\b")
 def strict(*paths: Path) -> tuple[int, int, str]:
     """Cells that passed and failed under strict nbval."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir",
-         paths[0].parents[1], "-q", "--nbval", f"--nbval-sanitize-with={ROOT / 'lessons/sanitise.cfg'}",
-         "--nbval-kernel-name=python3", *paths],
-        cwd=paths[0].parents[1], env=os.environ | {"CHAINLAB_COURSE": str(ROOT)}, check=False,
-        capture_output=True, text=True, timeout=600,
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-c",
+            os.devnull,
+            "--rootdir",
+            paths[0].parents[1],
+            "-q",
+            "--nbval",
+            f"--nbval-sanitize-with={ROOT / 'lessons/sanitise.cfg'}",
+            "--nbval-kernel-name=python3",
+            *paths,
+        ],
+        cwd=paths[0].parents[1],
+        env=os.environ | {"CHAINLAB_COURSE": str(ROOT)},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", done.stdout)}
     return counts.get("passed", 0), counts.get("failed", 0) + counts.get("error", 0), done.stdout
@@ -53,7 +81,9 @@ def shown(notebook: Any) -> Iterator[tuple[Any, dict[str, Any], str]]:
         for output in cell.outputs:
             yield from ((cell, output, key) for key in ("text", "evalue") if key in output)
             data = output.get("data", {})
-            yield from ((cell, data, key) for key in data if key.startswith("text/") and key != "text/latex")
+            yield from (
+                (cell, data, key) for key in data if key.startswith("text/") and key != "text/latex"
+            )
 
 
 def changed(text: str) -> Iterator[str]:
@@ -82,7 +112,9 @@ def test_no_printed_number_or_verdict_is_hidden_by_the_sanitiser(name: str) -> N
     patterns = execution.sanitiser(ROOT)
     for _, place, key in shown(load(ROOT / name)):
         for other in changed(place[key]):
-            assert execution._clean(other, patterns) != execution._clean(place[key], patterns), other
+            assert execution._clean(other, patterns) != execution._clean(place[key], patterns), (
+                other
+            )
 
 
 def test_strict_nbval_fails_every_cell_whose_number_or_verdict_was_changed(tmp_path: Path) -> None:

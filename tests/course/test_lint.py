@@ -29,23 +29,53 @@ def test_the_made_up_lab_holds(course: Course, stub: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("    accumulated_answer = sum(numbers)\n", "    accumulated_answer = len(numbers)\n",
-         "exercise 9.1: the solution fails its check: Incorrect: exercise 9.1, case 'several numbers'"),
-        ('lab.check("9.1", total)', 'lab.check("9.1", sum)', "exercise 9.1: the starter passes its check"),
-        ('lab.check("9.1", total)', 'lab.check("9.1", totl)',
-         "the starter is to give NotAttempted, and gives NameError"),
-        ("return sum(abs(n) for n in numbers)", "return sum(numbers)",
-         "the wrong answer passes: drops the sign"),
-        ("return sum(abs(n) for n in numbers)", "return 5",
-         "is to fail first at 'a negative number', and fails at 'several numbers'"),
-        ("-> a negative number", "-> a minus", "there is no case 'a minus' (known are a negative number"),
-        ("def total(numbers: list[int]) -> int:\n    return sum(abs",
-         "total = 1 / 0\ndef f(numbers):\n    return sum(abs",
-         "the wrong answer does not run: ZeroDivisionError"),
+        (
+            "    accumulated_answer = sum(numbers)\n",
+            "    accumulated_answer = len(numbers)\n",
+            "exercise 9.1: the solution fails its check: Incorrect: exercise 9.1, case 'several numbers'",
+        ),
+        (
+            'lab.check("9.1", total)',
+            'lab.check("9.1", sum)',
+            "exercise 9.1: the starter passes its check",
+        ),
+        (
+            'lab.check("9.1", total)',
+            'lab.check("9.1", totl)',
+            "the starter is to give NotAttempted, and gives NameError",
+        ),
+        (
+            "return sum(abs(n) for n in numbers)",
+            "return sum(numbers)",
+            "the wrong answer passes: drops the sign",
+        ),
+        (
+            "return sum(abs(n) for n in numbers)",
+            "return 5",
+            "is to fail first at 'a negative number', and fails at 'several numbers'",
+        ),
+        (
+            "-> a negative number",
+            "-> a minus",
+            "there is no case 'a minus' (known are a negative number",
+        ),
+        (
+            "def total(numbers: list[int]) -> int:\n    return sum(abs",
+            "total = 1 / 0\ndef f(numbers):\n    return sum(abs",
+            "the wrong answer does not run: ZeroDivisionError",
+        ),
         ("import madeup\n", "import madeup\n1 / 0\n", "ZeroDivisionError: division by zero"),
     ],
-    ids=["solution wrong", "starter passes", "starter by another name", "wrong passes",
-         "wrong elsewhere", "unknown case", "wrong does not run", "set-up fails"],
+    ids=[
+        "solution wrong",
+        "starter passes",
+        "starter by another name",
+        "wrong passes",
+        "wrong elsewhere",
+        "unknown case",
+        "wrong does not run",
+        "set-up fails",
+    ],
 )
 def test_what_does_not_hold_is_told_by_line(
     course: Course, stub: ModuleType, old: str, new: str, told: str
@@ -62,17 +92,23 @@ def test_an_error_points_to_the_very_line(course: Course, stub: ModuleType) -> N
 
 
 @pytest.mark.parametrize("constant", [0, None, True, [], "", {}, "same"])
-def test_a_constant_answer_that_passes_is_told(course: Course, stub: ModuleType, constant: object) -> None:
+def test_a_constant_answer_that_passes_is_told(
+    course: Course, stub: ModuleType, constant: object
+) -> None:
     generators = stub.CASES | {
         "9.2": lambda lab, rng: [Case("unknown", ([rng.random()],), constant, "teaches")]
     }
     edit(course.root / LAB, "return max(numbers, default=None)", f"return {constant!r}")
     lesson = Lesson.read(course.root / LAB)
     found = [str(p) for p in lint_lab(lesson, course.root, generators)]
-    assert any(f"exercise 9.2: the constant answer {constant!r} passes" in line for line in found), found
+    assert any(
+        f"exercise 9.2: the constant answer {constant!r} passes" in line for line in found
+    ), found
 
 
-def test_a_solution_for_the_visible_cases_alone_fails_on_hidden_seeds(course: Course, stub: ModuleType) -> None:
+def test_a_solution_for_the_visible_cases_alone_fails_on_hidden_seeds(
+    course: Course, stub: ModuleType
+) -> None:
     calls = {"n": 0}
 
     def total(lab: object, rng: object) -> object:
@@ -87,7 +123,10 @@ def test_a_solution_for_the_visible_cases_alone_fails_on_hidden_seeds(course: Co
 
 def test_a_case_that_teaches_nothing_is_told(course: Course, stub: ModuleType) -> None:
     generators = stub.CASES | {
-        "9.2": lambda lab, rng: [Case("unknown", ([],), None), Case("some", ([rng.randrange(9)],), 0)]
+        "9.2": lambda lab, rng: [
+            Case("unknown", ([],), None),
+            Case("some", ([rng.randrange(9)],), 0),
+        ]
     }
     lesson = Lesson.read(course.root / LAB)
     found = [str(p) for p in lint_lab(lesson, course.root, generators)]

@@ -67,8 +67,13 @@ def test_an_export_is_imported_whole(file: ProgressFile, tmp_path: Path, course:
 
 
 entries = st.builds(
-    Entry, status=st.sampled_from(STATUSES), message=st.text(), attempts=st.integers(0), hints=st.integers(0),
-    active=st.integers(0), changed=st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
+    Entry,
+    status=st.sampled_from(STATUSES),
+    message=st.text(),
+    attempts=st.integers(0),
+    hints=st.integers(0),
+    active=st.integers(0),
+    changed=st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
 )
 
 
@@ -87,14 +92,20 @@ def export(**entry: object) -> str:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "not JSON"), ("{", "not JSON"), ("[" * 100_000, "not JSON"), ("[]", "expected a JSON object"),
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "expected a JSON object"),
         ('{"format": "other/1"}', "expected a JSON object"),
         ('{"format": "chainlab-progress/1"}', "to be an object"),
         (export(status="perfect"), "status 'perfect' is none of"),
         (export(status=["done"]), "is none of"),
-        (export(attempts=-1), "attempts is to be a count"), (export(attempts=True), "to be a count"),
-        (export(hints="2"), "hints is to be a count"), (export(message=None), "message is to be text"),
-        (export(changed="yesterday"), "'yesterday' is no time"), (export(extra=1), "unknown or missing fields"),
+        (export(attempts=-1), "attempts is to be a count"),
+        (export(attempts=True), "to be a count"),
+        (export(hints="2"), "hints is to be a count"),
+        (export(message=None), "message is to be text"),
+        (export(changed="yesterday"), "'yesterday' is no time"),
+        (export(extra=1), "unknown or missing fields"),
         (export().replace("9.1", "7.7"), "exercise '7.7' is not in this course"),
         (export().replace("9.1", "9.1 <b>"), "is not in this course"),
         (export(message="x" * 2**21), "at most"),
@@ -140,7 +151,9 @@ def test_what_was_recorded_survives_kill_9(file: ProgressFile, course: Course) -
         "    print(file.record('9.1', 'wrong', 'm' * 5000).attempts, flush=True)\n"
     )
     for _ in range(3):
-        writer = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        writer = subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+        )
         assert writer.stdout is not None
         acknowledged = [int(writer.stdout.readline()) for _ in range(5)][-1]
         time.sleep(0.02)
@@ -176,7 +189,9 @@ def test_the_board_escapes_what_an_answer_wrote(course: Course, file: ProgressFi
     assert "&lt;script&gt;" in html
 
 
-def test_hints_climb_one_rung_at_a_time_and_are_remembered(built: Course, file: ProgressFile) -> None:
+def test_hints_climb_one_rung_at_a_time_and_are_remembered(
+    built: Course, file: ProgressFile
+) -> None:
     shown = [str(next_hint(built, "9.1", file)) for _ in range(3)]
     assert shown[0] == "Hint 1 of 2 for exercise 9.1: What is the sum of nothing?"
     assert shown[1] == "Hint 2 of 2 for exercise 9.1: `sum` & a list."

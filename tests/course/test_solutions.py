@@ -28,7 +28,11 @@ def test_all_run_in_parallel_and_the_table_says_what_happened(built: Course) -> 
     assert [(p.name, e) for p, e in work] == [("09_sums.ipynb", ()), ("09_numbers.ipynb", IDS)]
     work.append((built.root / "solutions" / "gone.ipynb", ()))
     runs = run_all(work, {"seed": 1}, jobs=2, say=said.append)
-    assert [r.verdict for r in runs] == ["passed", "passed", "FAILED: missing: run chainlab build --execute"]
+    assert [r.verdict for r in runs] == [
+        "passed",
+        "passed",
+        "FAILED: missing: run chainlab build --execute",
+    ]
     assert [r.cells for r in runs] == [7, 7, 0]  # the injected parameters are a cell too
     assert len(said) == 3
     lines = table(runs).splitlines()
@@ -40,22 +44,50 @@ def test_all_run_in_parallel_and_the_table_says_what_happened(built: Course) -> 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda c: c[2].update(source="1 / 0"), "cell 09_numbers-02: ZeroDivisionError: division by zero"),
-        (lambda c: c[4].update(source="def total(numbers):\n    return 0"),
-         "cell 09_numbers-05: Incorrect: exercise 9.1, case 'several numbers'"),
-        (lambda c: c[4].update(source='def total(n):\n    raise NotImplementedError("exercise 9.1")'),
-         "cell 09_numbers-05: NotAttempted"),
-        (lambda c: c[2].update(source="import sys\nsys.exit(0)"), "early exit: 2 of 7 code cells ran"),
-        (lambda c: c[-1].update(cell_type="code", source="raise SystemExit", outputs=[], execution_count=None),
-         "early exit: 7 of 8 code cells ran"),
+        (
+            lambda c: c[2].update(source="1 / 0"),
+            "cell 09_numbers-02: ZeroDivisionError: division by zero",
+        ),
+        (
+            lambda c: c[4].update(source="def total(numbers):\n    return 0"),
+            "cell 09_numbers-05: Incorrect: exercise 9.1, case 'several numbers'",
+        ),
+        (
+            lambda c: c[4].update(
+                source='def total(n):\n    raise NotImplementedError("exercise 9.1")'
+            ),
+            "cell 09_numbers-05: NotAttempted",
+        ),
+        (
+            lambda c: c[2].update(source="import sys\nsys.exit(0)"),
+            "early exit: 2 of 7 code cells ran",
+        ),
+        (
+            lambda c: c[-1].update(
+                cell_type="code", source="raise SystemExit", outputs=[], execution_count=None
+            ),
+            "early exit: 7 of 8 code cells ran",
+        ),
         (lambda c: c[2].update(source="exit()"), "the kernel died"),
         (lambda c: c[2].update(source="import os\nos._exit(0)"), "the kernel died"),
         (lambda c: c.pop(5), "missing check: exercise 9.1"),
         (lambda c: c[5].update(source="total"), "missing check: exercise 9.1 was not found right"),
     ],
-    ids=["exception", "incorrect", "not attempted", "sys.exit", "at the end", "exit", "os._exit", "deleted", "emptied"],
+    ids=[
+        "exception",
+        "incorrect",
+        "not attempted",
+        "sys.exit",
+        "at the end",
+        "exit",
+        "os._exit",
+        "deleted",
+        "emptied",
+    ],
 )
-def test_what_is_not_finished_and_found_right_is_a_failure(built: Course, change: Any, told: str) -> None:
+def test_what_is_not_finished_and_found_right_is_a_failure(
+    built: Course, change: Any, told: str
+) -> None:
     assert rerun(built, change).failure.startswith(told)
 
 
@@ -68,12 +100,16 @@ def test_an_unknown_parameter_is_a_failure(built: Course) -> None:
 def test_another_seed_reaches_the_checks(built: Course) -> None:
     path = built.root / "solutions" / "09_numbers.ipynb"
     notebook = load(path)
-    notebook.cells[5].source = 'assert "seed 77" in str(lab.check("9.1", total))\nlab.check("9.1", total)'
+    notebook.cells[
+        5
+    ].source = 'assert "seed 77" in str(lab.check("9.1", total))\nlab.check("9.1", total)'
     path.write_text(dump(notebook))
     assert run_one(path, {"seed": 77}, IDS).failure == ""
 
 
-def test_runs_join_no_workspace(built: Course, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_runs_join_no_workspace(
+    built: Course, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("CHAINLAB_WORKSPACE", str(tmp_path))
     path = built.root / "solutions" / "09_numbers.ipynb"
     notebook = load(path)

@@ -33,9 +33,15 @@ def real(root: Path) -> Course:
 
 def test_the_weeks_have_the_designs_hours_and_sum_to_100(real: Course) -> None:
     planned = {
-        u.week: (u.hours.reading, u.hours.walkthrough, u.hours.lab, u.hours.deliverable,
-                 u.hours.review)
-        for u in real.units if u.counted
+        u.week: (
+            u.hours.reading,
+            u.hours.walkthrough,
+            u.hours.lab,
+            u.hours.deliverable,
+            u.hours.review,
+        )
+        for u in real.units
+        if u.counted
     }
     assert planned == DESIGN
     assert math.isclose(sum(map(sum, planned.values())), 100)
@@ -88,20 +94,47 @@ def test_a_unit_is_found_by_id_number_and_file(real: Course) -> None:
     [
         ('title = "Numbers"\ncode', 'title = "Numbers\ncode', r"course\.toml:1: not TOML"),
         ("hours = 3\n", "hours = 4\n", r"course\.toml:3: hours: expected 3, the sum"),
-        ("points = 2,", 'points = "2",', r"course\.toml:22: units\[0\]\.exercises\[0\]\.points: expected a whole"),
-        ("points = 3,", "points = 0,", r"course\.toml:23: units\[0\]\.exercises\[1\]\.points: .* at least 1"),
-        ('kind = "build", competency = "adding" },\n]', 'kind = "dream", competency = "adding" },\n]',
-         r"course\.toml:23: units\[0\]\.exercises\[1\]\.kind: expected one of build, got 'dream'"),
+        (
+            "points = 2,",
+            'points = "2",',
+            r"course\.toml:22: units\[0\]\.exercises\[0\]\.points: expected a whole",
+        ),
+        (
+            "points = 3,",
+            "points = 0,",
+            r"course\.toml:23: units\[0\]\.exercises\[1\]\.points: .* at least 1",
+        ),
+        (
+            'kind = "build", competency = "adding" },\n]',
+            'kind = "dream", competency = "adding" },\n]',
+            r"course\.toml:23: units\[0\]\.exercises\[1\]\.kind: expected one of build, got 'dream'",
+        ),
         ("week = 9\n", "", r"units\[0\]\.week: missing"),
         ("week = 10\n", "week = 10\nweak = 1\n", r"course\.toml:29: units\[1\]\.weak: unknown key"),
         ("lab = 1,", "", r"units\[0\]\.hours\.lab: missing"),
-        ("lab = 1,", "lab = 2,", r"units\[0\]\.hours: lab is 120 minutes, but its exercises sum to 60"),
+        (
+            "lab = 1,",
+            "lab = 2,",
+            r"units\[0\]\.hours: lab is 120 minutes, but its exercises sum to 60",
+        ),
         ("minutes = 29", "minutes = 10", r"reading is 30 minutes, but .* sum to 11"),
         ('id = "9.2"', 'id = "9.1"', "exercise 9.1 stands in it twice"),
         ('["adding"]\nkinds', "[]\nkinds", r"course\.toml:5: competencies: expected at least 1"),
     ],
-    ids=["syntax", "total", "text for number", "no points", "kind", "missing", "unknown key",
-         "hours missing", "lab sum", "reading sum", "twice", "no competency"],
+    ids=[
+        "syntax",
+        "total",
+        "text for number",
+        "no points",
+        "kind",
+        "missing",
+        "unknown key",
+        "hours missing",
+        "lab sum",
+        "reading sum",
+        "twice",
+        "no competency",
+    ],
 )
 def test_a_wrong_manifest_is_refused_by_line_and_key(
     made_up: Path, old: str, new: str, told: str
@@ -113,7 +146,10 @@ def test_a_wrong_manifest_is_refused_by_line_and_key(
 
 def test_the_week_table_shows_every_unit_its_hours_and_drafts(course: Course) -> None:
     table = outline.week_table(course)
-    assert "| 9 | [Numbers](notebooks/09_sums.ipynb) | Adding. | A sum | 2 (0.5 · 0.5 · 1 · 0 · 0) |" in table
+    assert (
+        "| 9 | [Numbers](notebooks/09_sums.ipynb) | Adding. | A sum | 2 (0.5 · 0.5 · 1 · 0 · 0) |"
+        in table
+    )
     assert "More numbers *(draft)*" in table
     assert "weeks 10" in table
 

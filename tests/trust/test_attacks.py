@@ -56,7 +56,9 @@ def test_a_stranger_s_garbage_prints_nothing(
 ) -> None:
     address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
     post = b"POST /api/v2/log/entries HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"
-    upgrade = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    upgrade = (
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    )
     for request in (post, upgrade, b"\x16\x03\x01\x02\x00", b"GET / HTTP/9.9\r\n\r\n"):
         with socket.create_connection(address, timeout=5) as connection:
             connection.sendall(request)

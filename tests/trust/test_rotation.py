@@ -174,7 +174,9 @@ def test_the_command_line_rotates_an_instance_at_rest(run: Run, tmp_path: Path) 
     run("chainlab", "trust", "rotate", "--state", state)
     with Server(state) as server:
         assert len(server.instance.keys.authorities) == 3
-        assert sizes(server.instance)["events"] == 2 + 3  # own entries, a certificate and two rotations
+        assert (
+            sizes(server.instance)["events"] == 2 + 3
+        )  # own entries, a certificate and two rotations
         config = ClientTrustConfig.from_json((state / "trust_config.json").read_text())
         assert len(config.trusted_root.get_fulcio_certs()) == 6  # three generations, each with root
 

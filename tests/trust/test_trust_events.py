@@ -24,7 +24,9 @@ def test_each_certificate_log_entry_and_rotation_is_one_event(
     fresh.instance.rotate()
 
     assert events.verify()[0] == 2 + 6  # the first two: the logs' own entries
-    told = [(event.type.removeprefix("dev.chainlab."), event.subject) for event in events.read(after=2)]
+    told = [
+        (event.type.removeprefix("dev.chainlab."), event.subject) for event in events.read(after=2)
+    ]
     digest = f"sha256:{hashlib.sha256(b'w').hexdigest()}"
     assert told == [
         ("certificate.issued", ALICE),

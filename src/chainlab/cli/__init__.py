@@ -53,7 +53,9 @@ class _Commands(click.Group):
             ctx.exit(130)
 
 
-@click.command(cls=_Commands, epilog="Example: chainlab start")
+@click.command(
+    cls=_Commands, epilog="Example: chainlab start", context_settings={"max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="chainlab")
 def _main() -> None:
     """Secure an ML CI/CD pipeline: eight weeks, offline, on one laptop."""

@@ -1,1 +1,1 @@
-"""The course: its manifest, its lessons and what is derived from them, its checks, hints and progress."""
+"""The course: its syllabus, its lessons and what is derived from them, its checks, hints and progress."""

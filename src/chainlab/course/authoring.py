@@ -81,15 +81,17 @@ def _listing(course: Course, read: list[Lesson]) -> Iterator[Problem]:
 
 
 def lesson_problems(lesson: Lesson, course: Course | None) -> list[Problem]:
-    """What is wrong in one lesson; without a course, the manifest is not asked."""
+    """What is wrong in one lesson; without a course, the syllabus is not asked."""
     found = [*_shape(lesson), *_regions(lesson)]
     for cell in lesson.cells:
-        found += code_problems(lesson, cell) if cell.kind == "code" else prose_problems(lesson, cell)
+        found += (
+            code_problems(lesson, cell) if cell.kind == "code" else prose_problems(lesson, cell)
+        )
     unit = _unit(lesson, course) if course else None
     for exercise in lesson.exercises if lesson.is_lab else ():
         found += _exercise(lesson, exercise)
         if unit:
-            found += _manifest(lesson, exercise, unit)
+            found += _planned(lesson, exercise, unit)
     if lesson.is_lab and unit and not unit.draft:
         missing = {e.id for e in unit.exercises} - {e.id for e in lesson.exercises}
         for exercise_id in sorted(missing):
@@ -228,7 +230,8 @@ def _exercise(lesson: Lesson, exercise: Exercise) -> Iterator[Problem]:
             )
 
 
-def _manifest(lesson: Lesson, exercise: Exercise, unit: Unit) -> Iterator[Problem]:
+def _planned(lesson: Lesson, exercise: Exercise, unit: Unit) -> Iterator[Problem]:
+    """Title and points as course.toml has them."""
     line = exercise.line
     planned = {e.id: e for e in unit.exercises}.get(exercise.id)
     if planned is None:

@@ -105,7 +105,8 @@ def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list
             try:
                 execution.run(notebook, path.parent)
             except execution.Failure as error:
-                line = execution.line_of(lesson, notebook.cells[error.cell].id)
+                at = notebook.cells[max(error.cell, 0)].id
+                line = execution.line_of(lesson, at)
                 failed.append(Problem(lesson.name, line, f"the cell fails: {error.message}"))
                 say(f"FAILED {edition}/{path.name}")
                 continue

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
+from chainlab.storage import write_whole
 
 __all__ = ["NAME", "Differences", "build", "compare", "parse"]
 
@@ -91,7 +92,7 @@ def main(argv: list[str]) -> int:
     root = Path(__file__).parents[3] / "data"
     target = root / NAME
     if "--check" not in argv:
-        target.write_text(build(root), encoding="utf-8", newline="\n")
+        write_whole(target, build(root))
         return 0
     differences = compare(root, target.read_text("utf-8") if target.is_file() else "")
     sys.stdout.write(f"data/{NAME}: {differences}\n")

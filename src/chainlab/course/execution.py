@@ -7,6 +7,7 @@ joined, tracebacks are reduced to the message.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import warnings
@@ -31,7 +32,7 @@ UNSTABLE = {
 
 
 class Failure(ChainlabError):
-    """A cell failed, the kernel died or the time ran out; ``cell`` is its position in the notebook."""
+    """A cell failed, the kernel died or time ran out; ``cell`` is its position, -1 before the first."""
 
     def __init__(self, message: str, *, cell: int) -> None:
         super().__init__(message)
@@ -101,6 +102,9 @@ def run(
         raise Failure(f"not done after {seconds} s", cell=running) from error
     except DeadKernelError as error:
         raise Failure("the kernel died in this cell", cell=running) from error
+    except RuntimeError as error:  # none answered within the client's own time
+        atexit.unregister(client._cleanup_kernel)  # there is none, and nbclient would trip over it
+        raise Failure(f"no kernel came up: {error}", cell=running) from error
     return notebook
 
 

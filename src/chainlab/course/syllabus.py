@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from chainlab.course.manifest import Table
+from chainlab.course.toml import Table
 from chainlab.errors import MalformedInput
 
 __all__ = ["Course", "Exercise", "Hours", "Lesson", "Reading", "Unit", "load"]

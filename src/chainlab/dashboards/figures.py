@@ -30,13 +30,30 @@ GREY: Final = "#777777"
 
 # Where each stage stands: two rows, read like a snake. Units: box widths across, rows down.
 _PLACES: Final = {
-    "producer": (0.0, 0.0), "source": (1.35, 0.0), "run": (2.7, 0.0), "artifact": (4.05, 0.0),
-    "sbom": (5.4, 0.0), "attest": (6.75, 0.0),
-    "registry": (6.75, -1.5), "gate": (5.4, -1.5), "deploy": (4.05, -1.5), "watch": (2.7, -1.5),
+    "producer": (0.0, 0.0),
+    "source": (1.35, 0.0),
+    "run": (2.7, 0.0),
+    "artifact": (4.05, 0.0),
+    "sbom": (5.4, 0.0),
+    "attest": (6.75, 0.0),
+    "registry": (6.75, -1.5),
+    "gate": (5.4, -1.5),
+    "deploy": (4.05, -1.5),
+    "watch": (2.7, -1.5),
     "inputs": (0.7, -1.5),
 }
-_WAY: Final = ("producer", "source", "run", "artifact", "sbom", "attest",
-               "registry", "gate", "deploy", "watch")
+_WAY: Final = (
+    "producer",
+    "source",
+    "run",
+    "artifact",
+    "sbom",
+    "attest",
+    "registry",
+    "gate",
+    "deploy",
+    "watch",
+)
 _HALF_WIDTH, _HALF_HEIGHT = 0.47, 0.36
 _DAY: Final = 24 * 60  # minutes
 
@@ -50,29 +67,66 @@ def pipeline(stages: pd.DataFrame, threats: pd.DataFrame, *, title: str) -> tupl
     fig, ax = plt.subplots(figsize=(10, 4.4))
     for stage in _WAY:
         kind = stages.loc[stage, "kind"]
-        _box(ax, stage, stages.loc[stage, "title"], stages.loc[stage, "holds"],
-             dashed=kind in ("control", "evidence"))
+        _box(
+            ax,
+            stage,
+            stages.loc[stage, "title"],
+            stages.loc[stage, "holds"],
+            dashed=kind in ("control", "evidence"),
+        )
     inputs = stages[stages["kind"] == "input"]
     _box(ax, "inputs", "inputs", "\n".join(inputs["title"]), dashed=False)
     for start, stop in [*pairwise(_WAY), ("inputs", "run")]:
-        ax.annotate("", _edge(stop, start), _edge(start, stop),
-                    arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.4,
-                                "shrinkA": 0, "shrinkB": 0})
+        ax.annotate(
+            "",
+            _edge(stop, start),
+            _edge(start, stop),
+            arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.4, "shrinkA": 0, "shrinkB": 0},
+        )
     for letter, at in threats["at"].items():
         x, y = _spot(at)
-        ax.text(x, y, letter, ha="center", va="center", weight="bold", color="white", fontsize=9.5,
-                bbox={"boxstyle": "circle,pad=0.22", "facecolor": ACCENT, "edgecolor": "white"})
-    ax.text(1.98, -0.98, "each has its\nown A to I", ha="left", va="center", fontsize=8,
-            color=ACCENT, weight="bold")
-    ax.text(0.7, -2.0, "Solid: what is made and run. Dashed: evidence and controls.",
-            ha="center", va="center", fontsize=7.5, color="#333333")
+        ax.text(
+            x,
+            y,
+            letter,
+            ha="center",
+            va="center",
+            weight="bold",
+            color="white",
+            fontsize=9.5,
+            bbox={"boxstyle": "circle,pad=0.22", "facecolor": ACCENT, "edgecolor": "white"},
+        )
+    ax.text(
+        1.98,
+        -0.98,
+        "each has its\nown A to I",
+        ha="left",
+        va="center",
+        fontsize=8,
+        color=ACCENT,
+        weight="bold",
+    )
+    ax.text(
+        0.7,
+        -2.0,
+        "Solid: what is made and run. Dashed: evidence and controls.",
+        ha="center",
+        va="center",
+        fontsize=7.5,
+        color="#333333",
+    )
     ax.set(xlim=(-0.55, 7.35), ylim=(-2.1, 0.5), title=title)
     ax.axis("off")
     return fig, ax
 
 
-def exposure(windows: pd.DataFrame, *, title: str, detected: pd.Series,
-             remarks: Mapping[str, str] | None = None) -> tuple[Figure, Axes]:
+def exposure(
+    windows: pd.DataFrame,
+    *,
+    title: str,
+    detected: pd.Series,
+    remarks: Mapping[str, str] | None = None,
+) -> tuple[Figure, Axes]:
     """Exposure windows on a log scale, shortest at the bottom, each with its length beside it.
 
     ``windows`` as `chainlab.dashboards.tables.elapsed` gives it: a dot where the length is known,
@@ -102,17 +156,37 @@ def exposure(windows: pd.DataFrame, *, title: str, detected: pd.Series,
         words = f"{words} {(remarks or {}).get(str(name), '')}".strip()
         side = -1 if end > 30 * _DAY else 1
         near = min(row["low"], end) if side < 0 and pd.notna(row["low"]) else end
-        ax.annotate(words, (near, y), (9 * side, 0), textcoords="offset points", fontsize=8.5,
-                    va="center", ha="left" if side > 0 else "right", color="#333333")
+        ax.annotate(
+            words,
+            (near, y),
+            (9 * side, 0),
+            textcoords="offset points",
+            fontsize=8.5,
+            va="center",
+            ha="left" if side > 0 else "right",
+            color="#333333",
+        )
     key = "dot: length known\nbar: bounded by what the source states\nring: end not dated"
     ax.text(0.99, 0.04, key, transform=ax.transAxes, ha="right", fontsize=8.5, color="#333333")
     ax.set_xscale("log")
-    ticks = {30: "30 min", 60: "1 h", 180: "3 h", 720: "12 h", _DAY: "1 d", 7 * _DAY: "1 wk",
-             30 * _DAY: "30 d", 300 * _DAY: "300 d"}
+    ticks = {
+        30: "30 min",
+        60: "1 h",
+        180: "3 h",
+        720: "12 h",
+        _DAY: "1 d",
+        7 * _DAY: "1 wk",
+        30 * _DAY: "30 d",
+        300 * _DAY: "300 d",
+    }
     ax.set_xticks(list(ticks), labels=list(ticks.values()))
     ax.minorticks_off()
-    ax.set(xlim=(floor, 500 * _DAY), ylim=(-0.7, len(rows) - 0.3), title=title,
-           xlabel="from available (T0) to contained (T5), log scale")
+    ax.set(
+        xlim=(floor, 500 * _DAY),
+        ylim=(-0.7, len(rows) - 0.3),
+        title=title,
+        xlabel="from available (T0) to contained (T5), log scale",
+    )
     ax.set_yticks(range(len(rows)), labels=list(rows.index))
     ax.grid(axis="x")
     ax.tick_params(axis="y", length=0)
@@ -131,15 +205,26 @@ def clocks(sources: pd.DataFrame, *, title: str) -> tuple[Figure, Axes]:
     last = hours["stop"].max()
     for y, row in rows.iterrows():
         if pd.notna(hours.loc[y, "start"]):
-            ax.barh(y, row["minutes"] / 60, left=hours.loc[y, "start"], height=0.5,
-                    color=INK if row["label"] == "V" else GREY)
+            ax.barh(
+                y,
+                row["minutes"] / 60,
+                left=hours.loc[y, "start"],
+                height=0.5,
+                color=INK if row["label"] == "V" else GREY,
+            )
         text = spoken(row["minutes"]) + ("" if pd.notna(row["start"]) else ", no clock times given")
         at = hours.loc[y, "stop"] if pd.notna(row["stop"]) else hours["start"].min()
         ax.annotate(text, (at, y), (5, 0), textcoords="offset points", va="center", fontsize=9)
-    ax.set_yticks(range(len(rows)), labels=[f"{s} [{v}]" for s, v in
-                                            zip(rows["source"], rows["label"], strict=True)])
-    ax.set(title=title, xlabel=f"hour of {day.day} {day:%B %Y}, UTC", xlim=(None, last + 1.2),
-           ylim=(-0.6, len(rows) - 0.4))
+    ax.set_yticks(
+        range(len(rows)),
+        labels=[f"{s} [{v}]" for s, v in zip(rows["source"], rows["label"], strict=True)],
+    )
+    ax.set(
+        title=title,
+        xlabel=f"hour of {day.day} {day:%B %Y}, UTC",
+        xlim=(None, last + 1.2),
+        ylim=(-0.6, len(rows) - 0.4),
+    )
     ax.grid(axis="x")
     ax.tick_params(axis="y", length=0)
     return fig, ax
@@ -147,9 +232,16 @@ def clocks(sources: pd.DataFrame, *, title: str) -> tuple[Figure, Axes]:
 
 def _box(ax: Axes, stage: str, title: str, holds: str, *, dashed: bool) -> None:
     x, y = _PLACES[stage]
-    ax.add_patch(Rectangle(
-        (x - _HALF_WIDTH, y - _HALF_HEIGHT), 2 * _HALF_WIDTH, 2 * _HALF_HEIGHT,
-        facecolor="white" if dashed else PALE, edgecolor=INK, linestyle="--" if dashed else "-"))
+    ax.add_patch(
+        Rectangle(
+            (x - _HALF_WIDTH, y - _HALF_HEIGHT),
+            2 * _HALF_WIDTH,
+            2 * _HALF_HEIGHT,
+            facecolor="white" if dashed else PALE,
+            edgecolor=INK,
+            linestyle="--" if dashed else "-",
+        )
+    )
     ax.text(x, y + 0.2, title, ha="center", va="center", weight="bold", fontsize=9, color=INK)
     lines = holds if "\n" in holds else _wrapped(holds)
     ax.text(x, y - 0.1, lines, ha="center", va="center", fontsize=7.5, color="#333333")

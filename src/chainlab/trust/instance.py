@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import sqlite3
-import struct
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -33,7 +32,7 @@ from chainlab.storage import write_whole
 from chainlab.trust import authority, log_v1, log_v2, root, tuf, wire
 from chainlab.trust.issuer import Identity, Issuer
 from chainlab.trust.keys import Keys, der_public_key, pem
-from chainlab.trust.log import Log, Note
+from chainlab.trust.log import Log, Note, signed_tree_head
 from chainlab.trust.merkle import leaf_hash
 from chainlab.trust.timestamp import Query, TimestampAuthority
 
@@ -204,17 +203,7 @@ class Instance:
     def signed_tree_head(self) -> dict[str, Any]:
         """The CT log's tree as it is now, signed (RFC 6962 §3.5)."""
         with self._guard:
-            size, head = len(self.ct_log.tree), self.ct_log.tree.root()
-        milliseconds = int(self._clock().timestamp() * 1000)
-        signed = struct.pack("!BBQQ", 0, 1, milliseconds, size) + head
-        signature = self.keys.ct_key.sign(signed, ec.ECDSA(hashes.SHA256()))
-        encoded = struct.pack("!BBH", 4, 3, len(signature)) + signature  # SHA-256, ECDSA
-        return {
-            "tree_size": size,
-            "timestamp": milliseconds,
-            "sha256_root_hash": wire.base64_text(head),
-            "tree_head_signature": wire.base64_text(encoded),
-        }
+            return signed_tree_head(self.ct_log.tree, self.keys.ct_key, self._clock())
 
     def timestamp(self, query: Query) -> bytes:
         """A TimeStampResp, DER."""

@@ -12,14 +12,20 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from chainlab.errors import MalformedInput, Refused
 from chainlab.trust.merkle import MerkleTree, leaf_hash
 from chainlab.trust.wire import base64_text
 
-__all__ = ["Entry", "Log", "Note", "key_id_c2sp"]
+__all__ = ["Entry", "Log", "Note", "key_id_c2sp", "signed_tree_head"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS leaves (   -- small rows, so that a start reads little
@@ -174,3 +180,20 @@ def _tile_address(path: str) -> tuple[int | None, int, int]:
 def key_id_c2sp(name: str, algorithm: int, public_key: bytes) -> bytes:
     """Key id of a signed note: SHA-256(name, newline, algorithm byte, key), 32 bytes."""
     return hashlib.sha256(name.encode() + b"\n" + bytes((algorithm,)) + public_key).digest()
+
+
+def signed_tree_head(
+    tree: MerkleTree, key: ec.EllipticCurvePrivateKey, now: datetime
+) -> dict[str, Any]:
+    """A CT log's statement of its tree at ``now`` (RFC 6962 §3.5 and §4.3)."""
+    size, root, milliseconds = len(tree), tree.root(), int(now.timestamp() * 1000)
+    signature = key.sign(
+        struct.pack("!BBQQ", 0, 1, milliseconds, size) + root, ec.ECDSA(hashes.SHA256())
+    )
+    encoded = struct.pack("!BBH", 4, 3, len(signature)) + signature  # SHA-256, ECDSA
+    return {
+        "tree_size": size,
+        "timestamp": milliseconds,
+        "sha256_root_hash": base64_text(root),
+        "tree_head_signature": base64_text(encoded),
+    }

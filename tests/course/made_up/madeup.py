@@ -8,7 +8,13 @@ from chainlab.course.checks import Case, check
 
 def total(lab, rng):
     numbers = [rng.randrange(100) for _ in range(rng.randrange(3, 6))]
-    yield Case("several numbers", (numbers,), sum(numbers), "add all of them", "notebooks/09_sums.ipynb, 'Adding'")
+    yield Case(
+        "several numbers",
+        (numbers,),
+        sum(numbers),
+        "add all of them",
+        "notebooks/09_sums.ipynb, 'Adding'",
+    )
     yield Case("no number", ([],), 0, "the sum of nothing is zero")
     yield Case("a negative number", ([-7, *numbers],), sum(numbers) - 7, "a sign counts")
 

@@ -21,15 +21,25 @@ SEE = "labs/01_assessment.ipynb, 'What a project trusts by name'"
 
 TRIAGE_MODEL: dict[str, set[str]] = {  # of data/projects/triage-model, counted by hand
     "actions": {
-        "actions/checkout@v4", "actions/cache@v4", "acme/setup-ml-python@v2",
-        "acme/changed-files@v3", "northwind-ml/post-metrics@main",
+        "actions/checkout@v4",
+        "actions/cache@v4",
+        "acme/setup-ml-python@v2",
+        "acme/changed-files@v3",
+        "northwind-ml/post-metrics@main",
         "northwind-ml/push-model@7f3c1de0a94b52c86e1f0d3b7a9c24e85d60f1b3",
-        "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683", "actions/upload-artifact@v4",
-        "acme/workflows/.github/workflows/notes.yml@main", "actions/download-artifact@v4",
-        "pypa/gh-action-pypi-publish@release/v1", "northwind-ml/labeler@v5",
+        "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683",
+        "actions/upload-artifact@v4",
+        "acme/workflows/.github/workflows/notes.yml@main",
+        "actions/download-artifact@v4",
+        "pypa/gh-action-pypi-publish@release/v1",
+        "northwind-ml/labeler@v5",
         # inside those
-        "actions/setup-python@v5", "acme/pip-cache@v1", "actions/cache@v3", "acme/hub-login@v1",
-        "acme/changed-files@v2", "acme/release-notes@v1",
+        "actions/setup-python@v5",
+        "acme/pip-cache@v1",
+        "actions/cache@v3",
+        "acme/hub-login@v1",
+        "acme/changed-files@v2",
+        "acme/release-notes@v1",
     },
     "packages": {"numpy", "scikit-learn", "skl2onnx", "onnxruntime", "pytest", "flit-core"},
     "models": {"northwind-ml/wdbc-baseline@main"},
@@ -37,15 +47,42 @@ TRIAGE_MODEL: dict[str, set[str]] = {  # of data/projects/triage-model, counted 
 }
 
 OWNERS = ["acme", "northwind-ml", "actions", "contoso-labs"]
-TASKS = ["checkout", "setup", "cache", "lint", "train", "upload", "notify", "scan", "label",
-         "report", "login", "fetch", "pack", "score", "plot", "sync", "build", "clean", "tag"]
+TASKS = [
+    "checkout",
+    "setup",
+    "cache",
+    "lint",
+    "train",
+    "upload",
+    "notify",
+    "scan",
+    "label",
+    "report",
+    "login",
+    "fetch",
+    "pack",
+    "score",
+    "plot",
+    "sync",
+    "build",
+    "clean",
+    "tag",
+]
 # as a file spells it, and as PEP 503 does
-PACKAGES = [("NumPy>=1.26", "numpy"), ("scikit_learn", "scikit-learn"), ("rich>=13,<16", "rich"),
-            ("uvicorn[standard]>=0.30", "uvicorn"), ("onnxruntime~=1.23", "onnxruntime"),
-            ("zope.interface", "zope-interface"), ("PyYAML==6.*", "pyyaml"),
-            ("tomli>=2; python_version < '3.11'", "tomli"),
-            ("ruamel.yaml", "ruamel-yaml"), ("torch!=2.5.1", "torch"), ("Jinja2", "jinja2"),
-            ("typing_extensions>=4 ; extra == 'x'", "typing-extensions")]
+PACKAGES = [
+    ("NumPy>=1.26", "numpy"),
+    ("scikit_learn", "scikit-learn"),
+    ("rich>=13,<16", "rich"),
+    ("uvicorn[standard]>=0.30", "uvicorn"),
+    ("onnxruntime~=1.23", "onnxruntime"),
+    ("zope.interface", "zope-interface"),
+    ("PyYAML==6.*", "pyyaml"),
+    ("tomli>=2; python_version < '3.11'", "tomli"),
+    ("ruamel.yaml", "ruamel-yaml"),
+    ("torch!=2.5.1", "torch"),
+    ("Jinja2", "jinja2"),
+    ("typing_extensions>=4 ; extra == 'x'", "typing-extensions"),
+]
 MODELS = ["cell-encoder", "stain-normaliser", "tabular-base", "tokeniser"]
 DATASETS = ["wdbc", "biopsies-2019", "controls", "synthetic-cases"]
 
@@ -56,56 +93,79 @@ def inventories(lab: World, rng: random.Random) -> Iterator[Case]:
 
     project = _Project(folder, rng)
     project.workflow("ci.yml", [project.uses() for _ in range(4)], decoys=True)
-    yield project.case("one workflow", "Read the YAML, not the text: a comment and an `echo` "
-                                       "only look like "
-                       "a dependency, and quotes or an action's sub-folder do not hide one.")
+    yield project.case(
+        "one workflow",
+        "Read the YAML, not the text: a comment and an `echo` "
+        "only look like "
+        "a dependency, and quotes or an action's sub-folder do not hide one.",
+    )
 
     project = _Project(folder, rng)
     name = project.name()
     project.workflow("ci.yml", [project.uses(name, "v2"), project.uses()])
     project.workflow("release.yaml", [project.uses(name, project.sha()), project.uses()])
-    yield project.case("one action at two refs", "`v2` and a commit are two promises. Keep both; "
-                                                 "and "
-                       "workflow files end in .yml or .yaml.")
+    yield project.case(
+        "one action at two refs",
+        "`v2` and a commit are two promises. Keep both; and workflow files end in .yml or .yaml.",
+    )
 
     project = _Project(folder, rng)
     project.workflow("ci.yml", [project.uses()])
     project.packages(9)
-    yield project.case("packages", "Included files, extras, markers, hashes on their own lines; "
-                       "pyproject's dependencies, its optional ones, and what builds the project. "
-                       "Names count in their normal form (PEP 503).")
+    yield project.case(
+        "packages",
+        "Included files, extras, markers, hashes on their own lines; "
+        "pyproject's dependencies, its optional ones, and what builds the project. "
+        "Names count in their normal form (PEP 503).",
+    )
 
     project = _Project(folder, rng)
     outer = project.composite(depth=3)
     local = project.local_action([project.uses()])
     project.workflow("ci.yml", [outer, local, project.uses()])
-    yield project.case("nested actions", "An action that you name may name others. They run in "
-                                         "your "
-                       "job with your token, whoever chose their tags. Follow them, through local "
-                       "actions too, and stop where you have been.")
+    yield project.case(
+        "nested actions",
+        "An action that you name may name others. They run in "
+        "your "
+        "job with your token, whoever chose their tags. Follow them, through local "
+        "actions too, and stop where you have been.",
+    )
 
     project = _Project(folder, rng)
     project.reusable("release.yml", [project.uses(), project.composite(depth=2)])
-    yield project.case("a reusable workflow", "A job can consist of `uses:` alone. It names a "
-                                              "whole "
-                       "workflow, and that one's steps are inside.")
+    yield project.case(
+        "a reusable workflow",
+        "A job can consist of `uses:` alone. It names a "
+        "whole "
+        "workflow, and that one's steps are inside.",
+    )
 
     project = _Project(folder, rng)
     project.workflow("train.yml", [project.uses()])
     project.artifacts(models=2, datasets=2)
-    yield project.case("the data set and the base model", "What the training reads decides what "
-                                                          "the model "
-                       "does. Data and base models are dependencies with owners and revisions.")
+    yield project.case(
+        "the data set and the base model",
+        "What the training reads decides what "
+        "the model "
+        "does. Data and base models are dependencies with owners and revisions.",
+    )
 
     project = _Project(folder, rng)
     project.whole()
-    yield project.case("a whole project", "Precision and recall of at least 95 % in every kind: "
-                       "nothing left out, nothing invented.", least=0.95)
+    yield project.case(
+        "a whole project",
+        "Precision and recall of at least 95 % in every kind: nothing left out, nothing invented.",
+        least=0.95,
+    )
 
     real = (lab.data / "projects" / "triage-model", lab.data / "actions")
-    yield Case("triage-model", real, TRIAGE_MODEL,
-               "Compare with the smaller projects: which way of trusting is missing, or invented?",
-               SEE)
+    yield Case(
+        "triage-model",
+        real,
+        TRIAGE_MODEL,
+        "Compare with the smaller projects: which way of trusting is missing, or invented?",
+        SEE,
+    )
 
 
 class _Project:
@@ -162,19 +222,24 @@ class _Project:
         steps = "".join(f"    - uses: {r}\n" for r in references)
         (folder / "action.yml").write_text(
             "name: an action\ndescription: Calls others.\nruns:\n  using: composite\n  steps:\n"
-            f"    - shell: bash\n      run: echo begin\n{steps}")
+            f"    - shell: bash\n      run: echo begin\n{steps}"
+        )
 
-    def workflow(self, file: str, references: list[str], decoys: bool = False,
-                 folder: Path | None = None) -> None:
+    def workflow(
+        self, file: str, references: list[str], decoys: bool = False, folder: Path | None = None
+    ) -> None:
         """A workflow with one job; ``decoys`` adds lines that only look like references."""
         lines = ["on: push", "jobs:", "  work:", "    runs-on: ubuntu-latest", "    steps:"]
         for number, reference in enumerate(references):
             quoted = f'"{reference}"' if number % 2 else reference
             lines += [f"      - name: step {number}", f"        uses: {quoted}  # as agreed"]
         if decoys:
-            lines += [f"      # - uses: {self.name()}@v1", "      - run: |",
-                      f"          echo 'uses: {self.name()}@v3'",
-                      f"          # uses: {self.name()}@v2"]
+            lines += [
+                f"      # - uses: {self.name()}@v1",
+                "      - run: |",
+                f"          echo 'uses: {self.name()}@v3'",
+                f"          # uses: {self.name()}@v2",
+            ]
         path = (folder or self.root / ".github" / "workflows") / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(lines) + "\n")
@@ -198,19 +263,23 @@ class _Project:
         hashed = f"{written[2].split(';')[0].strip()} \\\n    {digest}\n"
         (self.root / "requirements.txt").write_text(
             "# what CI installs\n--extra-index-url https://packages.acme.example/simple\n"
-            f"-r base.txt\n-e .\n\n{written[0]}  # pinned later\n{written[1]}\n")
+            f"-r base.txt\n-e .\n\n{written[0]}  # pinned later\n{written[1]}\n"
+        )
         (self.root / "base.txt").write_text(hashed + written[3] + "\n")
         optional, required = written[4], written[5:]
         (self.root / "pyproject.toml").write_text(
             '[build-system]\nrequires = ["flit_core>=3"]\nbuild-backend = "flit_core.buildapi"\n\n'
             f'[project]\nname = "the-project"\nversion = "1"\ndependencies = {_toml(required)}\n\n'
-            f"[project.optional-dependencies]\ntrain = {_toml([optional])}\n")
+            f"[project.optional-dependencies]\ntrain = {_toml([optional])}\n"
+        )
 
     def artifacts(self, models: int, datasets: int) -> None:
         """artifacts.toml."""
         text = ""
-        for kind, table, names in (("models", "model", self.rng.sample(MODELS, models)),
-                                   ("datasets", "dataset", self.rng.sample(DATASETS, datasets))):
+        for kind, table, names in (
+            ("models", "model", self.rng.sample(MODELS, models)),
+            ("datasets", "dataset", self.rng.sample(DATASETS, datasets)),
+        ):
             for name in names:
                 owned = f"{self.rng.choice(OWNERS)}/{name}" if table == "model" else name
                 revision = self.rng.choice(["main", "v1.1", str(self.rng.randrange(1990, 2026))])
@@ -234,6 +303,7 @@ def _toml(texts: list[str]) -> str:
 
 def _found(truth: dict[str, set[str]], least: float) -> Callable[[Any], bool | Miss]:
     """Accepts an answer whose precision and recall are at least ``least`` in every kind."""
+
     def accept(answer: Any) -> bool | Miss:
         if not isinstance(answer, dict) or set(answer) != set(truth):
             return Miss(f"expected a dict with {', '.join(truth)}")
@@ -242,7 +312,10 @@ def _found(truth: dict[str, set[str]], least: float) -> Callable[[Any], bool | M
             right = len(got & wanted)
             if right < least * len(wanted) or right < least * len(got):
                 missing, surplus = sorted(wanted - got)[:2], sorted(got - wanted)[:2]
-                return Miss(f"{kind}: {right} of {len(wanted)} found, {len(got) - right} invented; "
-                            f"missing {missing}, too many {surplus}")
+                return Miss(
+                    f"{kind}: {right} of {len(wanted)} found, {len(got) - right} invented; "
+                    f"missing {missing}, too many {surplus}"
+                )
         return True
+
     return accept

@@ -29,9 +29,7 @@ from sigstore.verify import Verifier, policy
 from chainlab.course.checks import Case, World
 from chainlab.errors import ChainlabError
 
-__all__ = ["NOTHING_WRONG", "STEPS", "play", "verdicts"]
-
-STEPS = ["time", "chain", "sct", "identity", "log", "signature", "entry"]  # the client's order
+__all__ = ["NOTHING_WRONG", "play", "verdicts"]
 
 NOTHING_WRONG: dict[str, Any] = {
     "file": "as signed",  # or: renamed · one bit flipped
@@ -45,7 +43,7 @@ NOTHING_WRONG: dict[str, Any] = {
     "trusted_root": "ours",  # or: another CA · another CT log · another log
 }
 
-# What the client says (a piece of its message) and the step it is about.
+# What the client says (a piece of its message) and the step it is about, in the client's order.
 MESSAGES = [
     ("must contain an inclusion promise or signed timestamp", "time"),  # on reading the bundle
     ("not enough sources of verified time", "time"),
@@ -70,52 +68,121 @@ def verdicts(lab: World, rng: random.Random) -> Iterator[Case]:
     late = rng.randrange(3, 400) * 24 * 60 + rng.randrange(1440)
     usual = {"signer": signer, "wanted_identity": signer, "minutes_later": rng.randrange(1, 10)}
     cases: list[tuple[str, dict[str, Any], str, str]] = [
-        ("nothing wrong", {}, "",
-         "Every step holds. A rule that refuses everything verifies nothing."),
-        ("verified long after the certificate expired", {"minutes_later": late}, "",
-         "The certificate was valid when the signature was made, and a signed timestamp proves "
-         "when "
-         "that was. The client asks the timestamp, never the clock on the wall."),
-        ("a renamed file", {"file": "renamed"}, "",
-         "An artifact signature covers bytes. The name is in no signed field."),
-        ("harmful, and properly signed", {"content": "harmful"}, "",
-         "A signature answers 'who' and 'which bytes'. It never answers 'is it good'."),
-        ("one bit flipped", {"file": "one bit flipped"}, "signature",
-         "Certificate and log entry are fine. The bytes are not those that were signed."),
-        ("signed by somebody else", {"wanted_identity": other}, "identity",
-         "The signature is valid, and somebody else's. Only the policy can notice."),
-        ("signed by somebody else, anybody will do", {"wanted_identity": "anybody"}, "",
-         "Whoever accepts any identity accepts the attacker's. The signature is valid."),
-        ("the right person from another issuer", {"wanted_issuer": "another"}, "identity",
-         "An address means something only together with the issuer that vouches for it."),
-        ("anybody, from another issuer",
-         {"wanted_identity": "anybody", "wanted_issuer": "another"}, "identity",
-         "Any address will do, but from the issuer that the policy names."),
-        ("the timestamp was removed", {"timestamp": "removed"}, "time",
-         "A log v2 entry carries no time. Without a timestamp nobody knows when the certificate "
-         "had "
-         "to be valid, and that is asked first."),
-        ("a root that names another CA", {"trusted_root": "another CA"}, "chain",
-         "The certificate does not lead to the CA that this root names."),
-        ("a root that names another CT log", {"trusted_root": "another CT log"}, "sct",
-         "The chain holds. The receipt that the certificate was published (SCT) is signed by a log "
-         "that this root does not know."),
-        ("a root that names another log", {"trusted_root": "another log"}, "log",
-         "The checkpoint over the entry is signed by a key that this root does not know."),
-        ("an altered proof", {"log_entry": "proof altered"}, "log",
-         "The hashes no longer lead to the root that the log signed."),
-        ("the log entry of another signature", {"log_entry": "of another signature"}, "entry",
-         "The entry really is in the log. It speaks of another signature, and the client compares "
-         "that last."),
-        ("the wrong person and a flipped bit",
-         {"wanted_identity": other, "file": "one bit flipped"}, "identity",
-         "Two things are wrong. The client names the first in its order; a person who mends only "
-         "that one will meet the second."),
-        ("a flipped bit and a foreign log entry",
-         {"file": "one bit flipped", "log_entry": "of another signature"}, "signature",
-         "The file is compared before the entry's contents."),
-        ("long after, and no timestamp", {"minutes_later": late, "timestamp": "removed"}, "time",
-         "Late is harmless while a timestamp says when. Now none does."),
+        (
+            "nothing wrong",
+            {},
+            "",
+            "Every step holds. A rule that refuses everything verifies nothing.",
+        ),
+        (
+            "verified long after the certificate expired",
+            {"minutes_later": late},
+            "",
+            "The certificate was valid when the signature was made, and a signed timestamp proves "
+            "when "
+            "that was. The client asks the timestamp, never the clock on the wall.",
+        ),
+        (
+            "a renamed file",
+            {"file": "renamed"},
+            "",
+            "An artifact signature covers bytes. The name is in no signed field.",
+        ),
+        (
+            "harmful, and properly signed",
+            {"content": "harmful"},
+            "",
+            "A signature answers 'who' and 'which bytes'. It never answers 'is it good'.",
+        ),
+        (
+            "one bit flipped",
+            {"file": "one bit flipped"},
+            "signature",
+            "Certificate and log entry are fine. The bytes are not those that were signed.",
+        ),
+        (
+            "signed by somebody else",
+            {"wanted_identity": other},
+            "identity",
+            "The signature is valid, and somebody else's. Only the policy can notice.",
+        ),
+        (
+            "signed by somebody else, anybody will do",
+            {"wanted_identity": "anybody"},
+            "",
+            "Whoever accepts any identity accepts the attacker's. The signature is valid.",
+        ),
+        (
+            "the right person from another issuer",
+            {"wanted_issuer": "another"},
+            "identity",
+            "An address means something only together with the issuer that vouches for it.",
+        ),
+        (
+            "anybody, from another issuer",
+            {"wanted_identity": "anybody", "wanted_issuer": "another"},
+            "identity",
+            "Any address will do, but from the issuer that the policy names.",
+        ),
+        (
+            "the timestamp was removed",
+            {"timestamp": "removed"},
+            "time",
+            "A log v2 entry carries no time. Without a timestamp nobody knows when the certificate "
+            "had "
+            "to be valid, and that is asked first.",
+        ),
+        (
+            "a root that names another CA",
+            {"trusted_root": "another CA"},
+            "chain",
+            "The certificate does not lead to the CA that this root names.",
+        ),
+        (
+            "a root that names another CT log",
+            {"trusted_root": "another CT log"},
+            "sct",
+            "The chain holds. The receipt that the certificate was published (SCT) is signed by a log "
+            "that this root does not know.",
+        ),
+        (
+            "a root that names another log",
+            {"trusted_root": "another log"},
+            "log",
+            "The checkpoint over the entry is signed by a key that this root does not know.",
+        ),
+        (
+            "an altered proof",
+            {"log_entry": "proof altered"},
+            "log",
+            "The hashes no longer lead to the root that the log signed.",
+        ),
+        (
+            "the log entry of another signature",
+            {"log_entry": "of another signature"},
+            "entry",
+            "The entry really is in the log. It speaks of another signature, and the client compares "
+            "that last.",
+        ),
+        (
+            "the wrong person and a flipped bit",
+            {"wanted_identity": other, "file": "one bit flipped"},
+            "identity",
+            "Two things are wrong. The client names the first in its order; a person who mends only "
+            "that one will meet the second.",
+        ),
+        (
+            "a flipped bit and a foreign log entry",
+            {"file": "one bit flipped", "log_entry": "of another signature"},
+            "signature",
+            "The file is compared before the entry's contents.",
+        ),
+        (
+            "long after, and no timestamp",
+            {"minutes_later": late, "timestamp": "removed"},
+            "time",
+            "Late is harmless while a timestamp says when. Now none does.",
+        ),
     ]
     stage = _Stage(lab, rng, signer)
     for name, change, step, teaches in cases:
@@ -123,8 +190,9 @@ def verdicts(lab: World, rng: random.Random) -> Iterator[Case]:
         truth = stage.play(scenario)
         planned = ("refused" if step else "accepted", step)
         if truth != planned:
-            raise ChainlabError(f"exercise 1.3, '{name}': built as {planned}, the client says "
-                                f"{truth}")
+            raise ChainlabError(
+                f"exercise 1.3, '{name}': built as {planned}, the client says {truth}"
+            )
         yield Case(name, (scenario,), truth, teaches, SEE)
 
 
@@ -139,12 +207,14 @@ class _Stage:
     def __init__(self, lab: World, rng: random.Random, signer: str) -> None:
         self.config, self.issuer = lab.trust.config, lab.trust.issuer
         self.root = json.loads(self.config.trusted_root._inner.to_json())
-        self.files = {c: f"{c} {rng.getrandbits(64):x}".encode()
-                      for c in ("harmless", "harmful", "another")}
+        self.files = {
+            c: f"{c} {rng.getrandbits(64):x}".encode() for c in ("harmless", "harmful", "another")
+        }
         context = SigningContext.from_trust_config(self.config)
         with context.signer(IdentityToken(lab.trust.token(signer))) as by:
-            self.bundles = {c: json.loads(by.sign_artifact(b).to_json())
-                            for c, b in self.files.items()}
+            self.bundles = {
+                c: json.loads(by.sign_artifact(b).to_json()) for c, b in self.files.items()
+            }
 
     def play(self, scenario: dict[str, Any]) -> tuple[str, str]:
         """Verdict and failing step."""
@@ -162,7 +232,8 @@ class _Stage:
             proof["rootHash"] = base64.b64encode(b"\0" * 32).decode()
         try:
             Verifier(trusted_root=self._trusted_root(scenario["trusted_root"])).verify_artifact(
-                data, Bundle.from_json(json.dumps(bundle)), self._policy(scenario))
+                data, Bundle.from_json(json.dumps(bundle)), self._policy(scenario)
+            )
         except (InvalidBundle, VerificationError) as error:
             step = next((step for piece, step in MESSAGES if piece in str(error)), "")
             if not step:
@@ -199,7 +270,8 @@ def _another_key(public: str) -> str:
     else:
         key = ed25519.Ed25519PrivateKey.generate()
     spki = key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     return base64.b64encode(spki).decode()
 
 
@@ -213,9 +285,13 @@ def _another_ca() -> list[str]:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
         builder = (
-            x509.CertificateBuilder().subject_name(name).issuer_name(issuer_name or name)
-            .public_key(key.public_key()).serial_number(x509.random_serial_number())
-            .not_valid_before(now - day).not_valid_after(now + 3650 * day)
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(issuer_name or name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - day)
+            .not_valid_after(now + 3650 * day)
             .add_extension(x509.BasicConstraints(True, path_length), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
             .add_extension(CA_USAGE, critical=True)
