@@ -78,10 +78,7 @@ def _authority(instance: Instance) -> list[BaseRoute]:
         )
 
     async def trust_bundle(_: Request) -> Response:
-        pem = [
-            keys.pem(entry) for entry in (instance.keys.authority.certificate, instance.keys.root)
-        ]
-        return JSONResponse({"chains": [{"certificates": pem}]})
+        return JSONResponse({"chains": [{"certificates": instance.ca_chain}]})
 
     async def timestamp(request: Request) -> Response:
         data = await wire.body(request.stream())

@@ -21,9 +21,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from chainlab.trust import der
 from chainlab.trust.issuer import Identity
-from chainlab.trust.keys import CertificateAuthority, Keys, der_public_key, pem
+from chainlab.trust.keys import CertificateAuthority, Keys, der_public_key
 
-__all__ = ["Precertificate", "certify", "chain", "create_keys", "precertify", "rotate"]
+__all__ = ["Precertificate", "certify", "create_keys", "precertify", "rotate"]
 
 ORGANIZATION = "chainlab (teaching only)"
 LEAF_LIFETIME = timedelta(minutes=10)
@@ -193,11 +193,6 @@ def certify(precertificate: Precertificate, ct_key: ec.EllipticCurvePrivateKey) 
     return precertificate.builder.add_extension(extension, critical=False).sign(
         precertificate.authority.key, hashes.SHA256()
     )
-
-
-def chain(certificate: x509.Certificate, keys: Keys) -> list[str]:
-    """``[leaf, intermediate, root]`` as PEM."""
-    return [pem(entry) for entry in (certificate, keys.authority.certificate, keys.root)]
 
 
 def _fulcio_extensions(identity: Identity) -> list[tuple[int, bytes]]:

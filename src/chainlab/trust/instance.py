@@ -127,6 +127,7 @@ class Instance:
 
     def _use(self, keys: Keys) -> None:
         self.keys = keys
+        self.ca_chain = [pem(entry) for entry in (keys.authority.certificate, keys.root)]
         self.issuer = Issuer(keys.issuer_key)
         self.timestamps = TimestampAuthority(keys.timestamp, keys.timestamp_key, clock=self._clock)
         self.note_v2 = Note(
@@ -156,7 +157,7 @@ class Instance:
                     "serial": f"{certificate.serial_number:x}",
                 },
             )
-        return authority.chain(certificate, self.keys)
+        return [pem(certificate), *self.ca_chain]
 
     def log_entry_v2(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Log a request of version 2; answers with its entry and proof."""
