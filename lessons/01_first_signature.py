@@ -367,7 +367,8 @@ assert table.loc["the root", "the client says"] == table.loc["another's timestam
 # Alice signs the altered model. Perhaps she was tricked, perhaps her build was.
 
 # %%
-with SigningContext.from_trust_config(lab.trust.config).signer(token) as signer:
+fresh = IdentityToken(lab.trust.token("alice@example.com"))  # a token lives ten minutes
+with SigningContext.from_trust_config(lab.trust.config).signer(fresh) as signer:
     honest_signature = signer.sign_artifact(altered)
 print(verdict(artifact=altered, signed=honest_signature))
 
