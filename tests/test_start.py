@@ -157,6 +157,27 @@ def test_when_jupyterlab_breaks_start_says_so_and_ends(course: Path, tmp_path: P
     assert "Traceback" not in session.said()
 
 
+def test_a_start_after_a_kill_ends_the_jupyterlab_that_was_left(
+    course: Path, tmp_path: Path
+) -> None:
+    killed = Started(course, tmp_path / "workspace")
+    killed.address()
+    orphan = killed.child()
+    killed.process.kill()
+    killed.process.wait(PATIENCE)
+    assert alive(orphan)
+    session = Started(course, tmp_path / "workspace")
+    try:
+        session.address()
+        assert session.child() != orphan
+        deadline = time.monotonic() + PATIENCE
+        while alive(orphan) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not alive(orphan)
+    finally:
+        session.end()
+
+
 @pytest.mark.parametrize(
     ("unit", "page"),
     [

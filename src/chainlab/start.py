@@ -38,6 +38,7 @@ READY_TIMEOUT = 90.0  # seconds; a cold start on a slow disk took 20
 STOP_TIMEOUT = 10.0  # seconds for JupyterLab to end its kernels
 NOTIFICATIONS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
 FOLDERS = ("notebooks", "labs")  # where a page is looked for, in this order
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback, past any proxy
 MAIN_PAGE = "01_threats"  # what opens when nothing else is asked for
 
 
@@ -107,6 +108,7 @@ class Session:
             ) from err
         with contextlib.ExitStack() as undo:  # in reverse, as far as the start came
             undo.callback(self._lock.release)
+            self._end_orphan()
             self._services = serve(self.workspace.trust)
             undo.callback(self._services.close)
             self._child = self._launch(port)
@@ -156,6 +158,21 @@ class Session:
             self._child.kill()
             self._child.wait()
 
+    def _end_orphan(self) -> None:
+        """Ask the JupyterLab of a session that was killed to end, with the token it left behind."""
+        for info in (self._folder / "runtime").glob("jpserver-*.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError):  # it ended long ago
+                left = json.loads(info.read_text(encoding="utf-8"))
+                DIRECT.open(
+                    urllib.request.Request(
+                        f"http://127.0.0.1:{int(left['port'])}/api/shutdown",
+                        method="POST",
+                        headers={"Authorization": f"token {left['token']}"},
+                    ),
+                    timeout=5,
+                ).close()
+            info.unlink(missing_ok=True)
+
     def _launch(self, port: int) -> subprocess.Popen[bytes]:
         settings = self._folder / "settings"
         settings.mkdir(exist_ok=True)
@@ -201,14 +218,13 @@ class Session:
     def _await_ready(self) -> int:
         """The port, once JupyterLab answers on it."""
         info = self._folder / "runtime" / f"jpserver-{self._child.pid}.json"
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         deadline = time.monotonic() + READY_TIMEOUT
         while time.monotonic() < deadline:
             if (code := self._child.poll()) is not None:
                 raise self._broken(f"JupyterLab did not start (exit code {code})")
             try:
                 port = int(json.loads(info.read_text(encoding="utf-8"))["port"])
-                direct.open(f"http://127.0.0.1:{port}/api", timeout=5).close()
+                DIRECT.open(f"http://127.0.0.1:{port}/api", timeout=5).close()
             except (OSError, ValueError):  # not written yet, half written, or not listening yet
                 time.sleep(0.1)
                 continue
