@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["commands"]
 
 
-@click.command(epilog="Example: chainlab build --execute 01_assessment")
+@click.command(
+    short_help="Derive notebooks, labs and solutions.",
+    epilog="Example: chainlab build --execute 01_assessment",
+)
 @click.option("--check", "compare", is_flag=True, help="Compare only; change and execute nothing.")
 @click.option(
     "--execute", is_flag=True, help="Lint labs, run notebooks and solutions, store their outputs."
@@ -46,7 +49,9 @@ def build(compare: bool, execute: bool, names: tuple[str, ...]) -> None:
         click.echo(f"{len(changed)} file{'s' * (len(changed) != 1)} changed")
 
 
-@click.command(epilog="Example: chainlab check 01_assessment")
+@click.command(
+    short_help="Check your answers in a lab.", epilog="Example: chainlab check 01_assessment"
+)
 @click.argument("unit")
 @click.option(
     "--seed", default=1, show_default=True, help="Another seed gives other generated cases."
@@ -69,7 +74,7 @@ def check(unit: str, seed: int, as_json: bool) -> None:
     sys.exit(0 if outcome.done else 1)
 
 
-@click.command(epilog="Example: chainlab hint 1.2")
+@click.command(short_help="Show an exercise's next hint.", epilog="Example: chainlab hint 1.2")
 @click.argument("exercise")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def hint(exercise: str, as_json: bool) -> None:
@@ -86,7 +91,10 @@ def hint(exercise: str, as_json: bool) -> None:
     )
 
 
-@click.command(epilog="Example: chainlab progress --export progress.json")
+@click.command(
+    short_help="Show, back up or reset your progress.",
+    epilog="Example: chainlab progress --export progress.json",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--export", "target", metavar="FILE", help="Write a back-up; - is standard output.")
 @click.option("--import", "source", metavar="FILE", help="Replace your progress by a back-up.")
@@ -119,7 +127,10 @@ def progress(as_json: bool, target: str | None, source: str | None, exercise: st
         _say(board.to_json() if as_json else str(board), as_json)
 
 
-@click.command(epilog="Example: chainlab solutions --jobs 2 01_assessment")
+@click.command(
+    short_help="Run every solution and walkthrough.",
+    epilog="Example: chainlab solutions --jobs 2 01_assessment",
+)
 @click.option(
     "--jobs", type=click.IntRange(min=1), help="Notebooks at once.  [default: processors]"
 )

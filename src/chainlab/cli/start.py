@@ -10,6 +10,7 @@ __all__ = ["commands"]
 
 
 @click.command(
+    short_help="Open the course in JupyterLab.",
     epilog="Example: chainlab start --unit 01_assessment",
 )
 @click.option("--unit", default="", help="The lesson, lab or unit to open; week 1 when not given.")
@@ -48,7 +49,9 @@ def start(unit: str, port: int, no_browser: bool, workspace: Path | None) -> Non
     click.echo("ended; your work is kept")
 
 
-@click.command(epilog="Example: chainlab doctor --json")
+@click.command(
+    short_help="Look for what would trouble the course.", epilog="Example: chainlab doctor --json"
+)
 @click.option("--json", "as_json", is_flag=True, help="For a program: one object per finding.")
 def doctor(as_json: bool) -> None:
     """Look at this machine for what would trouble the course.

@@ -117,7 +117,7 @@ def rotate(state: Path) -> None:
     click.echo(f"generation {generation} signs from now on; serve the instance again to publish it")
 
 
-@click.command(epilog="Example: chainlab enrol")
+@click.command(short_help="Print the fingerprint of your root.", epilog="Example: chainlab enrol")
 @click.option(
     "--state", type=STATE, help="Directory of an instance; your workspace's unless given."
 )
