@@ -215,5 +215,5 @@ def _checkpoint_key() -> str:
 
 
 def _checkpoint(workspace: Workspace) -> None:
-    """What weeks 0 and 1 begin with: an instance with its keys, and nothing in its logs."""
+    """What weeks 0 and 1 begin with: an instance with its keys; its own root opens each log."""
     prepare(workspace.trust)
