@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,13 @@ def clone(tracked: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path
         shutil.copy2(path, target)
     (folder / ".venv").symlink_to(sys.prefix)
     return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of a module's own, and no running workspace: nothing of the learner's is touched."""
+    directory = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHAINLAB_CACHE", str(directory))
+        patch.delenv("CHAINLAB_WORKSPACE", raising=False)
+        yield directory

@@ -22,15 +22,7 @@ from chainlab.lab import Lab
 from chainlab.services import Server
 from chainlab.workspace import Workspace
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of this module's own: the learner's is not touched."""
-    directory = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAINLAB_CACHE", str(directory))
-        patch.delenv("CHAINLAB_WORKSPACE", raising=False)
-        yield directory
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture

@@ -16,16 +16,8 @@ from chainlab.errors import ChainlabError, MalformedInput, Unavailable
 from chainlab.lab import Lab
 from chainlab.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("cache")
 posix = pytest.mark.skipif(os.name != "posix", reason="needs fork and file modes")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    directory = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAINLAB_CACHE", str(directory))
-        patch.delenv("CHAINLAB_WORKSPACE", raising=False)
-        yield directory
 
 
 @pytest.fixture
