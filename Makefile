@@ -110,7 +110,7 @@ lock: $(TESTS) ## resolve pyproject.toml again (UPGRADE=--upgrade takes newer re
 	  --no-emit-find-links --python-version 3.11 --no-build --custom-compile-command "make lock" \
 	  $(UPGRADE) pyproject.toml --extra setup --extra test -c requirements.lock \
 	  -o requirements-test.lock
-	@echo flit-core | $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+	@printf "flit-core\nbuild\npip\n" | $(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --python-version 3.11 --no-build \
 	  --custom-compile-command "make lock" -c requirements-test.lock \
 	  data/projects/triage-model/requirements.txt - -o wheelhouse.lock

@@ -32,9 +32,12 @@ LAYERS = (
     ("lab",),
     ("services",),
     ("course",),
+    ("ci",),
+    ("registry",),
     ("dashboards",),
     ("trust",),
     ("events",),
+    ("credentials",),
     ("workspace", "database", "storage", "digests", "clock"),
     ("errors",),
 )

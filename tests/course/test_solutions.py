@@ -68,7 +68,10 @@ def test_all_run_in_parallel_and_the_table_says_what_happened(built: Course) -> 
             ),
             "early exit: 7 of 8 code cells ran",
         ),
-        (lambda c: c[2].update(source="exit()"), "the kernel died"),
+        (  # the kernel goes a tenth of a second later: the next cells may still run into its absence
+            lambda c: c[2].update(source="exit()"),
+            ("the kernel died", "cell 09_numbers-05: NameError"),
+        ),
         (lambda c: c[2].update(source="import os\nos._exit(0)"), "the kernel died"),
         (lambda c: c.pop(5), "missing check: exercise 9.1"),
         (lambda c: c[5].update(source="total"), "missing check: exercise 9.1 was not found right"),
@@ -86,7 +89,7 @@ def test_all_run_in_parallel_and_the_table_says_what_happened(built: Course) -> 
     ],
 )
 def test_what_is_not_finished_and_found_right_is_a_failure(
-    built: Course, change: Any, told: str
+    built: Course, change: Any, told: str | tuple[str, ...]
 ) -> None:
     assert rerun(built, change).failure.startswith(told)
 

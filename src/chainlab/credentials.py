@@ -1,0 +1,99 @@
+"""Credentials: secrets that a service gave out, what each one may do, and since when it no longer may.
+
+A secret is shown once, when it is issued; only its SHA-256 is kept. What it may do is a set of grants, plain words
+that the service which checks them defines:
+
+    packages:upload:triage-model      the package index
+    oci:push:acme/triage-model        the OCI registry
+    contents:write:acme/triage-model  the git server
+
+A grant that ends in ``:*`` covers all that begin alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from chainlab.database import transaction
+
+__all__ = ["Credential", "Credentials"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS credentials (
+    digest  BLOB PRIMARY KEY,  -- SHA-256 of the secret
+    subject TEXT NOT NULL,     -- whose it is: 'alice', 'run 3 job build'
+    grants  TEXT NOT NULL,     -- one per line
+    expires REAL,              -- seconds since 1970; NULL = never
+    revoked REAL               -- seconds since 1970; NULL = good
+) STRICT;
+CREATE INDEX IF NOT EXISTS credentials_by_subject ON credentials (subject);
+"""
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What a good secret stands for."""
+
+    subject: str
+    grants: frozenset[str]
+
+    def may(self, grant: str) -> bool:
+        """Whether one of the grants is this one, or a ``:*`` that covers it."""
+        parts = grant.split(":")
+        wide = {":".join([*parts[:n], "*"]) for n in range(1, len(parts))}
+        return bool(self.grants & {grant, *wide})
+
+
+class Credentials:
+    """The credentials of one state directory; safe beside other processes that use it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        connection.executescript(SCHEMA)
+
+    def issue(
+        self,
+        subject: str,
+        grants: Iterable[str],
+        *,
+        lifetime: float | None = None,
+        prefix: str = "cl",
+    ) -> str:
+        """A new secret ``prefix_…``; ``lifetime`` in seconds. Only its digest is kept."""
+        secret = f"{prefix}_{secrets.token_urlsafe(30)}"
+        expires = None if lifetime is None else time.time() + lifetime
+        with transaction(self._connection):
+            self._connection.execute(
+                "INSERT INTO credentials VALUES (?, ?, ?, ?, NULL)",
+                (_digest(secret), subject, "\n".join(sorted(set(grants))), expires),
+            )
+        return secret
+
+    def check(self, secret: str) -> Credential | None:
+        """What the secret stands for, or None when it is unknown, expired or revoked."""
+        row = self._connection.execute(
+            "SELECT subject, grants FROM credentials"
+            " WHERE digest = ? AND revoked IS NULL AND (expires IS NULL OR expires > ?)",
+            (_digest(secret), time.time()),
+        ).fetchone()
+        return Credential(row[0], frozenset(row[1].split("\n")) - {""}) if row else None
+
+    def revoke(self, *, secret: str | None = None, subject: str | None = None) -> int:
+        """End one secret, or all of a subject; returns how many were good until now."""
+        if (secret is None) == (subject is None):
+            raise TypeError("revoke() takes a secret or a subject")
+        column, value = ("subject", subject) if secret is None else ("digest", _digest(secret))
+        with transaction(self._connection):
+            return self._connection.execute(
+                f"UPDATE credentials SET revoked = ? WHERE {column} = ? AND revoked IS NULL",  # noqa: S608
+                (time.time(), value),
+            ).rowcount
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
