@@ -570,7 +570,8 @@ def inventory(project: Path, actions: Path) -> dict[str, set[str]]:
 # comes at two refs, because an action inside another chose its own. That is how users of reviewdog's actions were hit
 # "regardless of version or pinning method" [CVE-2025-30154]. And this inventory is still short. Four things that the
 # workflows trust have no kind in it: the container image, the runner's own software, the file that `curl` fetches, and
-# what `pip install build` finds that day. A list that says where it ends is worth more than one that looks complete:
+# what `pip install build` finds that day. Nor does a name say where it comes from: `acme-cells` and `acme-quantise` are
+# acme's own, and the workflows ask two indexes for them. A list that says where it ends is worth more than one that looks complete:
 # the NTIA's minimum elements for an SBOM ask for exactly that, under *known unknowns*.
 
 # %% [markdown]

@@ -98,7 +98,14 @@ def test_the_wheelhouse_is_small_and_makes_the_projects_environment_alone(
             str(root / "data/models/triage.onnx"),
         ],
         cwd=root / "data" / "projects" / "triage-model" / "src",
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **os.environ,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": os.pathsep.join(
+                str(root / "data" / "packages" / name / "src")
+                for name in ("acme-cells", "acme-quantise")
+            ),
+        },
         capture_output=True,
         text=True,
         timeout=300,

@@ -30,6 +30,7 @@ LAYERS = (
     ("start", "doctor"),
     ("__init__",),  # `chainlab.open` leads to lab
     ("lab",),
+    ("world",),
     ("services",),
     ("course",),
     ("ci",),

@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / "data" / "projects" / "triage-model"
 MODEL = ROOT / "data" / "models" / "triage.onnx"
+LIBRARIES = [f"../../packages/{name}/src" for name in ("acme-cells", "acme-quantise")]
 KERNELS = ["Prescott", "Haswell", "SkylakeX"]  # OpenBLAS kernels with different last bits
 
 # Findings that a later unit teaches; zizmor must keep making them.
@@ -39,14 +40,15 @@ WANTED = {
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`python` inside the project, its sources importable, nothing written beside them."""
+    """`python` inside the project, its sources and acme's importable, nothing written beside."""
+    path = os.pathsep.join(["src", *LIBRARIES])
     return subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=PROJECT,
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": "src", "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **environment},
     )
 
 

@@ -125,6 +125,12 @@ class Events:
         for (envelope,) in rows:
             yield Event.from_envelope(json.loads(envelope))
 
+    @property
+    def last(self) -> int:
+        """Sequence of the newest event; 0 before the first."""
+        row = self._connection.execute("SELECT max(sequence) FROM events").fetchone()
+        return row[0] or 0
+
     def verify(self) -> tuple[int, bytes]:
         """Check the whole chain; returns its length and last hash (32 bytes).
 

@@ -15,19 +15,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainlab import database, trust
+from chainlab.ci.sink import Sink
 from chainlab.course.checks import Result, check
 from chainlab.course.progress import ProgressFile
 from chainlab.digests import Digest
-from chainlab.errors import ChainlabError, Incorrect, MalformedInput, NotAttempted
+from chainlab.errors import ChainlabError, Incorrect, MalformedInput, NotAttempted, Unavailable
 from chainlab.events import Event, Events
-from chainlab.services import Server
 from chainlab.trust.client import Trust
 from chainlab.trust.instance import prepare
 from chainlab.workspace import Workspace, course_root
+from chainlab.world import World
 
 if TYPE_CHECKING:
+    from chainlab.ci.host import Host
     from chainlab.course.board import Board
     from chainlab.course.hints import Hint
+    from chainlab.registry.registry import Registry
 
 __all__ = ["Lab", "open"]
 
@@ -44,15 +47,16 @@ class Lab:
         _check_unit(self._root, unit)
         joined = Workspace.joined()
         self._joined = joined is not None
-        self._server: Server | None = None
+        self._world: World | None = None
         self.workspace = joined or Workspace.private(_checkpoint_key(), _checkpoint)
         self._process = os.getpid()
-        if not self._joined:
-            try:
-                self._server = Server(self.workspace.trust)
-            except BaseException:
+        self._sinks: list[Sink] = []
+        try:
+            self._world = World(self.workspace)
+        except BaseException:
+            if not self._joined:
                 self.workspace.remove()
-                raise
+            raise
         self.trust = Trust(self.workspace.trust)
         self._progress = ProgressFile(self.workspace.path / "progress.json")
         self._environment = dict(os.environ)
@@ -84,6 +88,27 @@ class Lab:
         else:
             shutil.copyfile(source, target)
         return target
+
+    @property
+    def ci(self) -> Host:
+        """The CI host: projects, pull requests, runs."""
+        return self._open().ci
+
+    @property
+    def registry(self) -> Registry:
+        """The package index and the OCI registry."""
+        return self._open().registry
+
+    def sink(self) -> Sink:
+        """A loopback sink for payloads, open until this lab closes; give runs its port."""
+        sink = Sink()
+        self._sinks.append(sink)
+        return sink
+
+    def _open(self) -> World:
+        if self._world is None:
+            raise Unavailable("this lab is closed", mend="open it again: run the first cells")
+        return self._world
 
     def events(self, type: str | None = None) -> list[Event]:
         """What the services reported so far, oldest first; of one type or all."""
@@ -172,10 +197,14 @@ class Lab:
             os.environ.clear()
             os.environ.update(self._environment)
             self._environment = {}
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            self.workspace.remove()
+        for sink in self._sinks:
+            sink.close()
+        self._sinks.clear()
+        if self._world is not None:
+            self._world.close()
+            self._world = None
+            if not self._joined:
+                self.workspace.remove()
 
     def __enter__(self) -> Lab:
         return self

@@ -19,12 +19,18 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chainlab.ci.app import platform_routes
+from chainlab.ci.platform import Platform
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
+from chainlab.registry.app import routes as registry_routes
+from chainlab.registry.registry import Registry
 from chainlab.trust.app import refusal
 from chainlab.trust.app import routes as trust_routes
+from chainlab.trust.client import Trust
 from chainlab.trust.instance import Instance
+from chainlab.workspace import Workspace, wheelhouse
 
-__all__ = ["Server", "app", "serve"]
+__all__ = ["Server", "app", "open_registry", "serve"]
 
 HOSTS = ["127.0.0.1", "localhost", "[::1]", "::1", "*.localhost"]
 STRICT = {
@@ -72,8 +78,10 @@ class _Guard:
             await self._app(scope, receive, marked)
 
 
-def app(instance: Instance) -> ASGIApp:
-    """Everything that this process serves."""
+def app(
+    instance: Instance, registry: Registry | None = None, platform: Platform | None = None
+) -> ASGIApp:
+    """Everything that this process serves: the instance, and over a workspace the registry and the CI platform."""
 
     async def welcome(_: Request) -> Response:
         return PlainTextResponse(WELCOME)
@@ -91,9 +99,10 @@ def app(instance: Instance) -> ASGIApp:
 
     served = Starlette(
         routes=[
-            Route("/", welcome),
             Route("/healthz", lambda _: JSONResponse({"ok": True})),
             *trust_routes(instance),
+            *(registry_routes(registry) if registry else [Route("/", welcome)]),
+            *(platform_routes(platform) if platform else []),
         ],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False),
@@ -104,9 +113,19 @@ def app(instance: Instance) -> ASGIApp:
 
 
 class Server:
-    """Serves one state directory in a thread of this process until `close`."""
+    """Serves one state directory in a thread of this process until `close`.
 
-    def __init__(self, directory: Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    With a workspace, its registry and CI platform are served beside the instance.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        workspace: Workspace | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self._socket = _listen(host, port)
         bound = self._socket.getsockname()
         self.url = (
@@ -119,12 +138,17 @@ class Server:
             self.instance = Instance(directory)
             undo.callback(self.instance.close)
             self.instance.publish(self.url)
+            self.registry: Registry | None = None
+            self.platform: Platform | None = None
+            if workspace is not None:
+                self.registry = undo.enter_context(open_registry(workspace))
+                self.platform = undo.enter_context(Platform(workspace))
             self._start()
-            undo.pop_all()
+            self._undo = undo.pop_all()
 
     def _start(self) -> None:
         config = uvicorn.Config(
-            app(self.instance),
+            app(self.instance, self.registry, self.platform),
             http="httptools",
             ws="none",
             lifespan="off",
@@ -161,8 +185,7 @@ class Server:
         """End the server and let go of the state."""
         self._server.should_exit = True
         self._ended.wait()
-        self._socket.close()
-        self.instance.close()
+        self._undo.close()
 
     def __enter__(self) -> Server:
         return self
@@ -171,13 +194,25 @@ class Server:
         self.close()
 
 
-def serve(directory: Path, *, host: str = "127.0.0.1", port: int = 0) -> Server:
+def serve(
+    directory: Path, *, workspace: Workspace | None = None, host: str = "127.0.0.1", port: int = 0
+) -> Server:
     """Start the services over a state directory; port 0 takes a free one.
 
     Raises `MalformedInput` for an address that is not loopback, `Unavailable` for a port in use,
     `InUse` when another process serves the directory.
     """
-    return Server(directory, host=host, port=port)
+    return Server(directory, workspace=workspace, host=host, port=port)
+
+
+def open_registry(workspace: Workspace) -> Registry:
+    """The registry of a workspace, with the projects' wheels as upstream."""
+    return Registry(
+        workspace.path / "registry",
+        workspace.trust / "state.db",
+        upstream=wheelhouse(),
+        trust=Trust(workspace.trust),
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

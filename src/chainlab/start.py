@@ -109,7 +109,7 @@ class Session:
         with contextlib.ExitStack() as undo:  # in reverse, as far as the start came
             undo.callback(self._lock.release)
             self._end_orphan()
-            self._services = serve(self.workspace.trust)
+            self._services = serve(self.workspace.trust, workspace=self.workspace)
             undo.callback(self._services.close)
             self._child = self._launch(port)
             undo.callback(self._end_child)

@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from chainlab.errors import Unavailable
 
-__all__ = ["Workspace", "cache_directory", "course_root", "learner_workspace"]
+__all__ = ["Workspace", "cache_directory", "course_root", "learner_workspace", "wheelhouse"]
 
 JOIN = "CHAINLAB_WORKSPACE"  # the environment variable that names a running workspace
 PRIVATE = "chainlab-"  # begins the name of a private workspace
@@ -200,6 +200,12 @@ def course_root() -> Path:
         "there is no course here: course.toml is missing",
         mend="run this inside a clone of the course, or let CHAINLAB_COURSE name one",
     )
+
+
+def wheelhouse() -> Path | None:
+    """Where `make setup` keeps the projects' wheels; None before it has."""
+    folder = course_root() / ".cache" / "wheelhouse"
+    return folder if (folder / ".complete").exists() else None
 
 
 def learner_workspace() -> Workspace:

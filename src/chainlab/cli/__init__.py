@@ -22,6 +22,7 @@ COMMANDS = {
     "doctor": "start",
     "trust": "trust",
     "enrol": "trust",
+    "ci": "ci",
     "build": "course",
     "check": "course",
     "hint": "course",

@@ -216,7 +216,7 @@ def _issuer(instance: Instance) -> list[BaseRoute]:
         if scheme.lower() != "bearer" or not bearer:
             raise Refused(401, "a job's bearer is expected in the Authorization header")
         return JSONResponse(
-            {"value": instance.issuer.exchange(bearer, request.query_params.get("audience", ""))}
+            {"value": instance.job_token(bearer, request.query_params.get("audience", ""))}
         )
 
     sign_in = SignIn(instance.issuer)

@@ -12,10 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chainlab import database
 from chainlab.digests import Digest
 from chainlab.errors import Unavailable
 from chainlab.trust import tuf
-from chainlab.trust.issuer import CI_ISSUER, ISSUER, TOKEN_LIFETIME, Issuer
+from chainlab.trust.issuer import CI_ISSUER, ISSUER, TOKEN_LIFETIME, EndedJobs, Issuer
 from chainlab.trust.keys import Keys
 
 if TYPE_CHECKING:
@@ -84,6 +85,18 @@ class Trust:
     def job_bearer(self, claims: Mapping[str, str]) -> str:
         """The secret with which one CI job asks for its tokens at ``/ci/token``."""
         return self._issuer.job_bearer(claims)
+
+    def end_job(self, bearer: str) -> None:
+        """From now on the bearer gives no token."""
+        connection = database.connect(self.directory / "state.db")
+        try:
+            EndedJobs(connection).add(self._issuer.bearer_id(bearer))
+        finally:
+            connection.close()
+
+    def claims(self, token: str, audience: str) -> Mapping[str, str]:
+        """What a CI job's token for ``audience`` says. Raises `Refused` (401) for any other."""
+        return self._issuer.claims(token, audience)
 
     @cached_property
     def _issuer(self) -> Issuer:

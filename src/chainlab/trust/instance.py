@@ -30,7 +30,7 @@ from chainlab.errors import InUse, Refused, Unavailable
 from chainlab.events import Events
 from chainlab.storage import write_whole
 from chainlab.trust import authority, log_v1, log_v2, root, tuf, wire
-from chainlab.trust.issuer import Identity, Issuer
+from chainlab.trust.issuer import EndedJobs, Identity, Issuer
 from chainlab.trust.keys import Keys, der_public_key, pem
 from chainlab.trust.log import Log, Note, signed_tree_head
 from chainlab.trust.merkle import leaf_hash
@@ -79,6 +79,7 @@ class Instance:
         for left in self.directory.glob(".*.part"):  # by a process killed while it wrote keys
             left.unlink()
         self.events = Events(connection, clock=self._clock)
+        self._ended_jobs = EndedJobs(connection)
         self.ct_log = Log(connection, "ct")
         self.log_v1 = Log(connection, "v1")
         self.log_v2 = Log(connection, "v2")
@@ -141,6 +142,12 @@ class Instance:
         )
 
     # -- the services
+
+    def job_token(self, bearer: str, audience: str) -> str:
+        """A CI job's token, as long as the job runs. Raises `Refused` (401)."""
+        if self.issuer.bearer_id(bearer) in self._ended_jobs:
+            raise Refused(401, "this bearer gives no token: its job has ended")
+        return self.issuer.exchange(bearer, audience)
 
     def certificate(self, identity: Identity, key: ec.EllipticCurvePublicKey) -> list[str]:
         """A signing certificate for a checked identity: PEM chain, leaf first."""

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import secrets
+import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,10 +22,11 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from chainlab.database import transaction
 from chainlab.errors import MalformedInput, Refused
 from chainlab.trust.keys import der_public_key
 
-__all__ = ["CI_ISSUER", "GIT_SERVER", "ISSUER", "Identity", "Issuer"]
+__all__ = ["CI_ISSUER", "GIT_SERVER", "ISSUER", "EndedJobs", "Identity", "Issuer"]
 
 ISSUER = "https://oidc.chainlab.localhost"  # people
 CI_ISSUER = "https://ci.chainlab.localhost"  # jobs; claim names as GitHub's
@@ -58,6 +60,23 @@ class _Code:
     challenge: str
     nonce: str | None
     expires: float
+
+
+class EndedJobs:
+    """The bearers that no longer give a token, because their jobs have ended."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        connection.execute("CREATE TABLE IF NOT EXISTS ended_jobs (id TEXT PRIMARY KEY) STRICT")
+
+    def add(self, bearer_id: str) -> None:
+        """End one; ending it twice does nothing."""
+        with transaction(self._connection):
+            self._connection.execute("INSERT OR IGNORE INTO ended_jobs VALUES (?)", (bearer_id,))
+
+    def __contains__(self, bearer_id: str) -> bool:
+        query = "SELECT 1 FROM ended_jobs WHERE id = ?"
+        return self._connection.execute(query, (bearer_id,)).fetchone() is not None
 
 
 class Issuer:
@@ -95,20 +114,25 @@ class Issuer:
     def job_bearer(self, claims: Mapping[str, str], *, lifetime: int = FOREVER) -> str:
         """The secret that one job exchanges for its tokens (``ACTIONS_ID_TOKEN_REQUEST_TOKEN``)."""
         self.ci_token(claims)  # the same claims must make a token
-        return self._mint(
-            CI_ISSUER, REQUEST_AUDIENCE, lifetime, {"sub": claims["sub"], "claims": dict(claims)}
-        )
+        content = {"sub": claims["sub"], "claims": dict(claims), "jti": secrets.token_hex(16)}
+        return self._mint(CI_ISSUER, REQUEST_AUDIENCE, lifetime, content)
 
     def exchange(self, bearer: str, audience: str) -> str:
         """A job's token for ``audience``, in exchange for its bearer. Raises `Refused` (401)."""
+        return self.ci_token(self._job(bearer)["claims"], audience=audience or AUDIENCE)
+
+    def bearer_id(self, bearer: str) -> str:
+        """What tells a bearer from all others (``jti``). Raises `Refused` (401)."""
+        return str(self._job(bearer)["jti"])
+
+    def _job(self, bearer: str) -> dict[str, Any]:
         try:
             content = self._decode(bearer, CI_ISSUER, REQUEST_AUDIENCE)
         except jwt.PyJWTError as error:
             raise Refused(401, f"this bearer gives no token: {error}") from error
-        claims = content.get("claims")
-        if not isinstance(claims, dict):  # a token that was minted for the bearers' audience
+        if not isinstance(content.get("claims"), dict) or "jti" not in content:
             raise Refused(401, "this bearer gives no token: it names no job")
-        return self.ci_token(claims, audience=audience or AUDIENCE)
+        return content
 
     # -- checking
 
@@ -148,6 +172,14 @@ class Issuer:
             is_email=False,
             claims=text,
         )
+
+    def claims(self, token: str, audience: str) -> Mapping[str, str]:
+        """What a CI job's token for ``audience`` says. Raises `Refused` (401) for any other."""
+        try:
+            content = self._decode(token, CI_ISSUER, audience)
+            return _job_claims({n: value for n, value in content.items() if isinstance(value, str)})
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+            raise Refused(401, f"this is no CI job's token for {audience!r}: {error}") from error
 
     # -- authorization code flow
 

@@ -4,6 +4,7 @@ import threading
 import urllib.error
 import urllib.request
 
+import acme_cells
 import pytest
 from triage_model import data, serve, train
 
@@ -41,7 +42,19 @@ def test_it_predicts_one_probability_a_case(address):
     assert all(0 <= p <= 1 for p in answer["malignant"])
 
 
-@pytest.mark.parametrize("body", [b"not json", {"cases": [[1, 2]]}, {"cases": "x"}, {}, []])
+def test_a_case_by_name_gets_the_same_answer(address):
+    (case,) = data.load().x_test[:1].tolist()
+    named = dict(zip(acme_cells.FEATURES, case, strict=True))
+    answers = [ask(address + "/predict", {"cases": [c]}) for c in (case, named)]
+    assert answers[0] == answers[1]
+
+
+NEGATIVE = {"cases": [[-1.0] * 30]}
+
+
+@pytest.mark.parametrize(
+    "body", [b"not json", {"cases": [[1, 2]]}, {"cases": "x"}, {"cases": []}, NEGATIVE, {}, []]
+)
 def test_a_body_it_cannot_read_is_refused(address, body):
     with pytest.raises(urllib.error.HTTPError) as refused:
         ask(address + "/predict", body)

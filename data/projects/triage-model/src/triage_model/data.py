@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from acme_cells import FEATURES
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
@@ -31,8 +32,13 @@ def digest() -> str:
 
 
 def load(test_size: float = 0.3, seed: int = 904) -> Split:
-    """Read the data and split it, the same way every time."""
+    """Read the data and split it, the same way every time.
+
+    Raises `ValueError` if its columns are not the measurements that we serve, in that order.
+    """
     bunch = datasets.load_breast_cancer()
+    if tuple(bunch.feature_names) != FEATURES:
+        raise ValueError("the data set's columns have other names or another order")
     malignant = 1 - bunch.target  # scikit-learn's 1 is benign
     x_train, x_test, y_train, y_test = train_test_split(
         bunch.data, malignant, test_size=test_size, random_state=seed, stratify=malignant

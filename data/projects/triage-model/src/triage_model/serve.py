@@ -2,8 +2,9 @@
 
     python -m triage_model.serve models/triage.onnx --port 8904
 
-``GET /model`` answers the model's SHA-256; ``POST /predict`` takes ``{"cases": [[30 numbers], …]}``
-and answers ``{"malignant": [probability, …]}``. A body it cannot read gets 400 and changes nothing.
+``GET /model`` answers the model's SHA-256; ``POST /predict`` takes ``{"cases": [[30 numbers], …]}``,
+or each case as names to numbers, and answers ``{"malignant": [probability, …]}``. A body it cannot
+read gets 400 and changes nothing.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from acme_cells import FEATURES, validate
 
 MAX_BYTES = 2**20  # of a request's body
 
@@ -25,16 +27,13 @@ class Model:
     def __init__(self, content: bytes) -> None:
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        self.width = self.session.get_inputs()[0].shape[1]
+        self.features = FEATURES[: self.session.get_inputs()[0].shape[1]]
 
     def malignant(self, cases: object) -> list[float]:
         """Probabilities, rounded to 6 decimals. Raises `ValueError` for anything else."""
-        try:
-            x = np.asarray(cases, dtype=np.float32)
-        except (TypeError, ValueError) as err:
-            raise ValueError("cases must be numbers") from err
-        if x.ndim != 2 or x.shape[1] != self.width or not np.isfinite(x).all():
-            raise ValueError(f"expected cases of {self.width} finite numbers each")
+        if not isinstance(cases, list) or not cases:
+            raise ValueError("cases must be a list of at least one case")
+        x = np.array([validate(case, self.features) for case in cases], dtype=np.float32)
         return [round(float(p), 6) for p in self.session.run(["probabilities"], {"X": x})[0][:, 1]]
 
 

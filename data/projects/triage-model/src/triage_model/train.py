@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from acme_quantise import quantise as rounded
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LogisticRegression
@@ -28,10 +29,10 @@ OPSET = 18  # ONNX operator set, fixed so that a newer skl2onnx writes the same 
 def quantise(pipeline: Pipeline, decimals: int = DECIMALS) -> Pipeline:
     """Round every learned number in place, and return the pipeline."""
     scaler, model = pipeline[0], pipeline[-1]
-    scaler.mean_ = scaler.mean_.round(decimals)
-    scaler.scale_ = scaler.scale_.round(decimals + 2)  # some measurements vary by thousandths only
-    model.coef_ = model.coef_.round(decimals)
-    model.intercept_ = model.intercept_.round(decimals)
+    scaler.mean_ = rounded(scaler.mean_, decimals)
+    scaler.scale_ = rounded(scaler.scale_, decimals + 2)  # some vary by thousandths only
+    model.coef_ = rounded(model.coef_, decimals)
+    model.intercept_ = rounded(model.intercept_, decimals)
     return pipeline
 
 

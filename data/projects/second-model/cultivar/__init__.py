@@ -1,0 +1,3 @@
+"""Which of three cultivars is a wine from? For teaching only."""
+
+__version__ = "0.3.0"

@@ -1,0 +1,271 @@
+"""Artifacts: files that a job of a run leaves for later jobs, and for people.
+
+An artifact belongs to a run, has a name and never changes. It travels as a tar of plain files; one with
+links, devices or paths that lead out of it is refused, so whoever unpacks it need not look.
+
+    GET  /ci/artifacts/RUN              the names, one a line
+    GET  /ci/artifacts/RUN/NAME         the tar
+    PUT  /ci/artifacts/RUN/NAME         201; 409 if there is one, unless ?overwrite=true
+
+Reading needs ``artifacts:read:RUN``, writing ``artifacts:write:RUN``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import tarfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from chainlab.ci.access import answering, receive, require
+from chainlab.credentials import Credentials
+from chainlab.database import connect, transaction
+from chainlab.digests import Digest
+from chainlab.errors import MalformedInput, Refused
+from chainlab.events import Events
+from chainlab.registry.blobs import Blobs, Staged
+
+__all__ = ["Artifact", "Artifacts", "artifact_routes"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS artifacts (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    run    TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    digest TEXT NOT NULL,     -- of the tar
+    size   INTEGER NOT NULL,  -- bytes of the tar
+    files  TEXT NOT NULL,     -- JSON: path to digest
+    saved  REAL NOT NULL,     -- seconds since 1970
+    who    TEXT NOT NULL,
+    UNIQUE (run, name)
+) STRICT;
+"""
+COLUMNS = "id, run, name, digest, size, files, saved, who"
+RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME = re.compile(r"[^\x00-\x1f\x7f\"<>|*?:\\/]{1,200}")  # the platform's rule
+MAX_ARTIFACT = 2**30  # bytes
+MAX_FILES = 10_000
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What is known of one artifact."""
+
+    id: int
+    run: str
+    name: str
+    digest: Digest  # of the tar
+    size: int  # bytes of the tar
+    files: Mapping[str, str]  # path to digest
+    saved: float  # seconds since 1970
+    who: str  # the subject of the credential that saved it
+
+
+class Artifacts:
+    """The artifacts of one state directory."""
+
+    def __init__(self, directory: Path, database: Path) -> None:
+        self._blobs = Blobs(directory)
+        self._blobs.sweep()
+        self._lock = threading.Lock()
+        self._connection = connect(database)
+        self._events = Events(self._connection)
+        self._connection.executescript(SCHEMA)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        with self._lock:
+            self._connection.close()
+
+    def stage(self, *, limit: int = MAX_ARTIFACT) -> Staged:
+        """A place to write a tar to, for `save`."""
+        return self._blobs.stage(limit=limit)
+
+    def save(
+        self, run: int | str, name: str, staged: Staged, *, who: str, overwrite: bool = False
+    ) -> Artifact:
+        """Keep a staged tar. Raises `Refused` (409) for a name that is taken, (422) for a bad tar."""
+        run = str(run)
+        check(run, name)
+        size = staged.size
+        digest = staged.commit()
+        files = _members(self._blobs.path(digest))
+        with self._lock, transaction(self._connection):
+            taken = self._row(run, name)
+            if taken and not overwrite:
+                raise Refused(409, f"run {run} has an artifact {name!r}, and it never changes")
+            if taken:
+                self._connection.execute("DELETE FROM artifacts WHERE id = ?", (taken.id,))
+            self._connection.execute(
+                f"INSERT INTO artifacts ({COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                (run, name, str(digest), size, json.dumps(files), time.time(), who),
+            )
+            self._events.append(
+                "dev.chainlab.artifact.packaged",
+                source="/ci/artifacts",
+                subject=f"{run}/{name}",
+                data={
+                    "run": run,
+                    "name": name,
+                    "digest": str(digest),
+                    "size": size,
+                    "files": len(files),
+                    "who": who,
+                    "replaced": str(taken.digest) if taken else None,
+                },
+            )
+            saved = self._row(run, name)
+        if saved is None:
+            raise Refused(409, f"artifact {name!r} of run {run} is gone again")
+        return saved
+
+    def add(self, run: int | str, name: str, files: Mapping[str, bytes], *, who: str) -> Artifact:
+        """Keep files that are in memory."""
+        with self.stage() as staged:
+            packed = io.BytesIO()
+            with tarfile.open(fileobj=packed, mode="w") as tar:
+                for path, data in sorted(files.items()):
+                    member = tarfile.TarInfo(path)
+                    member.size = len(data)
+                    tar.addfile(member, io.BytesIO(data))
+            staged.write(packed.getvalue())
+            return self.save(run, name, staged, who=who)
+
+    def list(self, run: int | str) -> Sequence[Artifact]:
+        """A run's artifacts, oldest first."""
+        with self._lock:
+            rows = self._connection.execute(
+                f"SELECT {COLUMNS} FROM artifacts WHERE run = ? ORDER BY id",  # noqa: S608
+                (str(run),),
+            ).fetchall()
+        return [_artifact(row) for row in rows]
+
+    def get(self, run: int | str, name: str) -> Artifact:
+        """One artifact. Raises `Refused` (404)."""
+        run = str(run)
+        check(run, name)
+        with self._lock:
+            found = self._row(run, name)
+        if found is None:
+            raise Refused(404, f"run {run} has no artifact {name!r}")
+        return found
+
+    def path(self, artifact: Artifact) -> Path:
+        """The tar."""
+        return self._blobs.path(artifact.digest)
+
+    def files(self, run: int | str) -> dict[str, dict[str, str]]:
+        """Each artifact of a run, with the digest of each of its files by path."""
+        return {found.name: dict(found.files) for found in self.list(run)}
+
+    def read(self, run: int | str, name: str) -> dict[str, bytes]:
+        """An artifact's files by path. Raises `Refused` (404)."""
+        with tarfile.open(self.path(self.get(run, name)), mode="r:") as tar:
+            found = {}
+            for member in tar.getmembers():
+                if member.isfile() and (file := tar.extractfile(member)) is not None:
+                    found[PurePosixPath(member.name).as_posix()] = file.read()
+        return found
+
+    def _row(self, run: str, name: str) -> Artifact | None:
+        row = self._connection.execute(
+            f"SELECT {COLUMNS} FROM artifacts WHERE run = ? AND name = ?",  # noqa: S608
+            (run, name),
+        ).fetchone()
+        return _artifact(row) if row else None
+
+
+def artifact_routes(artifacts: Artifacts, credentials: Credentials) -> list[BaseRoute]:
+    """The routes of the artifacts."""
+
+    async def names(request: Request) -> Response:
+        run = request.path_params["run"]
+        check(run)
+        require(request, credentials, f"artifacts:read:{run}")
+        return PlainTextResponse("".join(f"{found.name}\n" for found in artifacts.list(run)))
+
+    async def get(request: Request) -> Response:
+        run, name = request.path_params["run"], request.path_params["name"]
+        check(run, name)
+        require(request, credentials, f"artifacts:read:{run}")
+        found = await run_sync(artifacts.get, run, name)
+        return FileResponse(artifacts.path(found), media_type="application/x-tar")
+
+    async def put(request: Request) -> Response:
+        run, name = request.path_params["run"], request.path_params["name"]
+        check(run, name)
+        credential = require(request, credentials, f"artifacts:write:{run}")
+        overwrite = request.query_params.get("overwrite") == "true"
+        with artifacts.stage() as staged:
+            await receive(request, staged, limit=MAX_ARTIFACT)
+
+            def save() -> Artifact:
+                return artifacts.save(
+                    run, name, staged, who=credential.subject, overwrite=overwrite
+                )
+
+            saved = await run_sync(save)
+        digest = saved.digest.value.hex()
+        return PlainTextResponse(f"artifact-id={saved.id}\nartifact-digest={digest}\n", 201)
+
+    return [
+        Route("/ci/artifacts/{run}", answering(names), methods=["GET"]),
+        Route("/ci/artifacts/{run}/{name}", answering(get), methods=["GET"]),
+        Route("/ci/artifacts/{run}/{name}", answering(put), methods=["PUT"]),
+    ]
+
+
+def check(run: str, name: str = "artifact") -> None:
+    """Raises `MalformedInput` for what can be no run's id or no artifact's name."""
+    if not RUN.fullmatch(run):
+        raise MalformedInput("that is no run's id")
+    if not NAME.fullmatch(name) or name.strip(". ") == "":
+        raise MalformedInput(
+            f"{name[:80]!r} cannot be an artifact's name",
+            mend='leave out line breaks and the characters " < > | * ? : \\ /',
+        )
+
+
+def _members(path: Path) -> dict[str, str]:
+    """Path and digest of each file of a tar. Raises `Refused` (422) for anything but plain files below it."""
+    found: dict[str, str] = {}
+    try:
+        with tarfile.open(path, mode="r:") as tar:
+            for member in tar:
+                name = PurePosixPath(member.name)
+                inside = not name.is_absolute() and ".." not in name.parts
+                if not inside or not (member.isfile() or member.isdir()) or "\\" in member.name:
+                    raise Refused(422, f"an artifact holds plain files, not {member.name[:80]!r}")
+                if member.isfile() and (file := tar.extractfile(member)) is not None:
+                    found[name.as_posix()] = f"sha256:{_sha256(file)}"
+                if len(found) > MAX_FILES:
+                    raise Refused(413, f"an artifact has at most {MAX_FILES} files")
+            if tar.offset > path.stat().st_size:
+                raise Refused(422, "the tar ends early")
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise Refused(422, "the body is not a tar", why=str(error)) from error
+    return found
+
+
+def _sha256(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while chunk := file.read(2**20):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _artifact(row: tuple[int, str, str, str, int, str, float, str]) -> Artifact:
+    id, run, name, digest, size, files, saved, who = row
+    return Artifact(id, run, name, Digest.parse(digest), size, json.loads(files), saved, who)

@@ -1,0 +1,229 @@
+"""The mirror of actions: from what a ``uses:`` names to the exact commit, also inside what it names.
+
+Tags and branches are promises of whoever owns a repository, and here they can be broken: `move_tag`.
+A commit id is resolved although no branch or tag of the repository reaches it; `Resolved.only_in_fork`
+says so, and whoever runs or pins it should look.
+
+    >>> mirror.resolve("acme/changed-files@v3").commit            # doctest: +SKIP
+    '5a0c…'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from chainlab.ci import history
+from chainlab.ci.git import COMMIT, File
+from chainlab.ci.remote import Remote
+from chainlab.ci.uses import Reference, Uses, find
+from chainlab.errors import ChainlabError, MalformedInput, Refused
+from chainlab.workspace import course_root
+
+__all__ = ["Mirror", "Resolved"]
+
+ACTION_FILES = ("action.yml", "action.yaml")
+MAX_REACHED = 500  # references of one closure
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A ``uses:``, and the commit it stands for now; ``file`` and ``line`` say where it was named."""
+
+    owner: str
+    repo: str
+    path: str  # below the repository's top: a folder, or a reusable workflow's file; "" = the top
+    ref: str  # as written
+    commit: str
+    only_in_fork: bool = False  # no branch or tag of this repository reaches the commit
+    file: str = field(default="", compare=False)
+    line: int = field(default=0, compare=False)
+    depth: int = field(default=0, compare=False)  # 0: named by the project itself
+
+    @property
+    def name(self) -> str:
+        """``owner/repo``."""
+        return f"{self.owner}/{self.repo}"
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the reference is a full commit id."""
+        return COMMIT.fullmatch(self.ref) is not None
+
+    @property
+    def is_workflow(self) -> bool:
+        """Whether it is a reusable workflow."""
+        return self.path.startswith(".github/workflows/")
+
+    def __str__(self) -> str:
+        return str(Reference(self.owner, self.repo, self.path, self.ref))
+
+
+class Mirror:
+    """The actions of one state directory."""
+
+    def __init__(self, remote: Remote, *, data: Path | None = None) -> None:
+        self.remote = remote
+        self._data = data or course_root() / "data"
+        if not remote.adopted(history.key(self._data)):
+            self.reset()
+
+    def reset(self) -> None:
+        """Put every repository of the mirror back to how it began."""
+        self.remote.adopt(history.key(self._data), history.prepare(self._data).values())
+
+    def resolve(self, uses: str | Reference) -> Resolved:
+        """The commit that a reference stands for now.
+
+        Raises `MalformedInput`, or `Refused` (404) when the mirror lacks repository, ref or path.
+        """
+        reference = uses if isinstance(uses, Reference) else Reference.parse(uses)
+        commit = self.remote.resolve(reference.name, reference.ref)
+        only_in_fork = reference.ref == commit and self.remote.only_in_fork(reference.name, commit)
+        resolved = Resolved(
+            reference.owner, reference.repo, reference.path, reference.ref, commit, only_in_fork
+        )
+        self.definition(resolved)
+        return resolved
+
+    def definition(self, resolved: Resolved) -> tuple[str, str]:
+        """Path and text of the action's or the reusable workflow's own file.
+
+        Raises `Refused` (404) when the commit has none there.
+        """
+        folder = self.export(resolved)
+        top = PurePosixPath(resolved.path)
+        names = [top] if resolved.is_workflow else [top / name for name in ACTION_FILES]
+        for name in names:
+            if (folder / name).is_file():
+                return name.as_posix(), (folder / name).read_text("utf-8", errors="replace")
+        raise Refused(404, f"{resolved.name} has no {names[0]} at {resolved.commit[:12]}")
+
+    def export(self, resolved: Resolved) -> Path:
+        """A folder with the whole repository at that commit; do not write to it."""
+        return self.remote.archive(resolved.name, resolved.commit)
+
+    def move_tag(
+        self,
+        repo: str,
+        tag: str,
+        to: str | Mapping[str, bytes | File],
+        *,
+        message: str = "chore: small fix",
+        who: str = "",
+    ) -> str:
+        """Point a tag elsewhere, as who stole the owner's token does; returns the commit's id.
+
+        ``to`` is a commit, or files that replace those of the commit the tag names now: they make a
+        new commit that is in no branch. The tag becomes a lightweight one.
+        """
+        owner = who or repo.partition("/")[0]
+        if isinstance(to, str):
+            commit = self.remote.resolve(repo, to)
+        else:
+            before = self.remote.resolve(repo, tag)
+            changed = {n: f if isinstance(f, File) else File(f) for n, f in to.items()}
+            commit = self.remote.import_tree(
+                repo,
+                self.remote.files(repo, before) | changed,
+                message,
+                branch="refs/staging/move",
+                parent=before,
+                who=owner,
+                quiet=True,
+            )
+            self.remote.set_ref(repo, "refs/staging/move", None, who=owner, quiet=True)
+        self.remote.set_ref(repo, f"refs/tags/{tag}", commit, who=owner)
+        return commit
+
+    def closure(
+        self,
+        texts: Mapping[str, str],
+        *,
+        read: Callable[[str], str | None] = lambda path: None,
+    ) -> list[Resolved]:
+        """Everything that workflows name, and what that names, each once, outermost first.
+
+        ``texts`` are files by path; ``read`` gives the project's other files, for ``./`` references.
+        Images (``docker://``) are no part of it. Raises `ChainlabError` naming file and line of what
+        cannot be resolved.
+        """
+        walk = _Walk(self, read)
+        walk.project(texts)
+        return walk.found
+
+
+@dataclass
+class _Walk:
+    mirror: Mirror
+    read: Callable[[str], str | None]
+    found: list[Resolved] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+    def project(self, texts: Mapping[str, str]) -> None:
+        self.seen |= set(texts)
+        waiting: list[tuple[str, str, Resolved | None]] = [(p, t, None) for p, t in texts.items()]
+        for path, text, inside in waiting:  # grows as it is walked: breadth first
+            where = f"{inside.name}@{inside.ref}: {path}" if inside else path
+            for uses in _uses(where, text):
+                waiting += self.follow(uses, where, inside)
+            if len(self.found) > MAX_REACHED:
+                raise ChainlabError(f"more than {MAX_REACHED} references", why=f"reached {where}")
+
+    def follow(
+        self, uses: Uses, where: str, inside: Resolved | None
+    ) -> Iterable[tuple[str, str, Resolved | None]]:
+        """What to read next because of one reference."""
+        try:
+            if uses.kind == "docker":
+                return []
+            if uses.kind == "local":
+                return self.local(uses, inside)
+            resolved = replace(
+                self.mirror.resolve(uses.value),
+                file=where,
+                line=uses.line,
+                depth=inside.depth + 1 if inside else 0,
+            )
+            if str(resolved) in self.seen:
+                return []
+            self.seen.add(str(resolved))
+            self.found.append(resolved)
+            return [(*self.mirror.definition(resolved), resolved)]
+        except (Refused, MalformedInput) as error:
+            raise ChainlabError(
+                f"{where}, line {uses.line}: {uses.value!r} cannot be resolved",
+                why=error.message + (f"; {error.why}" if error.why else ""),
+                mend=error.mend or "the mirror has what data/mirror.toml lists",
+            ) from error
+
+    def local(
+        self, uses: Uses, inside: Resolved | None
+    ) -> Iterable[tuple[str, str, Resolved | None]]:
+        """A job's ``./`` means the repository of its workflow; a step's means the checked-out one."""
+        path = PurePosixPath(uses.value.replace("\\", "/")).as_posix()
+        if ".." in path.split("/"):
+            raise MalformedInput(f"{uses.value!r} leads out of the project")
+        if uses.of_job and inside is not None:
+            called = replace(inside, path=path, file=inside.file, line=uses.line)
+            if f"{called}" in self.seen:
+                return []
+            self.seen.add(f"{called}")
+            return [(*self.mirror.definition(called), called)]
+        names = [path] if uses.of_job else [f"{path}/{name}" for name in ACTION_FILES]
+        names = [name.removeprefix("./") for name in names]
+        for name in names:
+            if name in self.seen:
+                return []
+            if (text := self.read(name)) is not None:
+                self.seen.add(name)
+                return [(name, text, None)]
+        raise Refused(404, f"the project has no {names[0]}")
+
+
+def _uses(where: str, text: str) -> list[Uses]:
+    try:
+        return find(text)
+    except MalformedInput as error:
+        raise MalformedInput(f"{where}: {error.message}", why=error.why) from error

@@ -1,0 +1,109 @@
+"""Provenance of a run, made by the host: SLSA provenance v1 in an in-toto statement, in a Sigstore bundle.
+
+No step of the job writes any of it. The host lists what it saw itself: the workflow file and commit, the commit of
+each action, the packages that the index served to the job's address, and the digests of what the run stored. It signs
+with an identity of its own, which no job can ask for.
+
+It claims Build L1 and nothing above: on a laptop whoever runs the host holds its keys (SLSA v1.2, "Build track").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from chainlab.ci.payload import Change
+from chainlab.trust.issuer import CI_ISSUER, GIT_SERVER
+
+if TYPE_CHECKING:
+    from chainlab.trust.client import Trust
+
+__all__ = ["BUILDER", "BUILD_TYPE", "PREDICATE_TYPE", "SIGNER", "sign", "statement"]
+
+PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+BUILD_TYPE = f"{CI_ISSUER}/workflow/v1"
+BUILDER = f"{CI_ISSUER}/host/build-l1"  # a consumer maps a builder's id to a level: this one is L1
+HOST_WORKFLOW = "chainlab/ci-host/.github/workflows/provenance.yml@refs/heads/main"
+SIGNER = f"{GIT_SERVER}/{HOST_WORKFLOW}"  # what the certificate names
+
+
+def statement(
+    change: Change,
+    workflow: str,
+    *,
+    subjects: Mapping[str, str],
+    actions: Mapping[str, str],
+    packages: Iterable[tuple[str, str, str]],
+    started: str,
+    finished: str,
+) -> dict[str, Any]:
+    """The in-toto statement about ``subjects``, name to ``sha256:…``.
+
+    ``actions`` map ``owner/repo@ref`` to a commit; ``packages`` are (project, file, ``sha256:…``); times are RFC 3339.
+    """
+    source = f"git+{GIT_SERVER}/{change.repository}@{change.origin.ref}"
+    used: list[dict[str, Any]] = [{"uri": source, "digest": {"gitCommit": change.commit}}]
+    for reference, commit in sorted(actions.items()):
+        used.append({"uri": f"git+{GIT_SERVER}/{reference}", "digest": {"gitCommit": commit}})
+    for project, file, digest in sorted(set(packages)):
+        used.append({"uri": f"pkg:pypi/{project}", "name": file, "digest": _digest_set(digest)})
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": n, "digest": _digest_set(d)} for n, d in sorted(subjects.items())],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD_TYPE,
+                "externalParameters": {
+                    "workflow": {
+                        "repository": f"{GIT_SERVER}/{change.repository}",
+                        "ref": change.origin.ref,
+                        "path": workflow,
+                    },
+                    "inputs": dict(change.inputs or {}),
+                },
+                "internalParameters": {
+                    "event_name": change.origin.event,
+                    "actor": change.actor,
+                    "fork": change.origin.fork,
+                },
+                "resolvedDependencies": used,
+            },
+            "runDetails": {
+                "builder": {"id": BUILDER},
+                "metadata": {
+                    "invocationId": f"{GIT_SERVER}/{change.repository}/actions/runs/{change.run}/attempts/1",
+                    "startedOn": started,
+                    "finishedOn": finished,
+                },
+            },
+        },
+    }
+
+
+def sign(document: Mapping[str, Any], trust: Trust) -> str:
+    """The statement in a signed Sigstore bundle, as JSON; the signer is the host."""
+    import json
+
+    from sigstore.dsse import Statement
+    from sigstore.oidc import IdentityToken
+    from sigstore.sign import SigningContext
+
+    token = trust.token(
+        claims={
+            "sub": "chainlab:ci-host",
+            "job_workflow_ref": HOST_WORKFLOW,
+            "repository": "chainlab/ci-host",
+            "event_name": "workflow_run",
+            "runner_environment": "self-hosted",
+        }
+    )
+    context = SigningContext.from_trust_config(trust.config)
+    with context.signer(IdentityToken(token)) as signer:
+        return signer.sign_dsse(Statement(json.dumps(document).encode())).to_json()
+
+
+def _digest_set(digest: str) -> dict[str, str]:
+    algorithm, _, value = digest.partition(":")
+    return {algorithm: value}

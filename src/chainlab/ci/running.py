@@ -1,0 +1,367 @@
+"""A run from its beginning to its end: which jobs, with which rights, in which order, and what they left.
+
+What is kept: ``runs/N/run.json`` and logs; an event for the run, each job and each step; the platform's provenance
+(`outcome`) for what the run stored.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from chainlab.ci.grants import runtime_grants, token_grants
+from chainlab.ci.mirror import Resolved
+from chainlab.ci.outcome import attest
+from chainlab.ci.payload import Change, claims, payload, variables
+from chainlab.ci.platform import Platform
+from chainlab.ci.rights import Rights, permissions, rights
+from chainlab.ci.runner import LONGEST, Job, execute
+from chainlab.ci.runs import JobRun, Run, Step
+from chainlab.ci.sandbox import Sandbox
+from chainlab.ci.settings import Secret, Settings
+from chainlab.ci.uses import Reference
+from chainlab.ci.workflow import Workflow
+from chainlab.clock import rfc3339, utc_now
+from chainlab.errors import MalformedInput
+from chainlab.registry.publishers import Publisher
+from chainlab.registry.registry import Registry
+from chainlab.storage import write_whole
+from chainlab.trust.client import Trust
+
+__all__ = ["Order", "Services", "perform"]
+
+TOKEN_LIFETIME = (
+    2 * LONGEST
+)  # seconds; a job's tokens end with it, and by themselves if the host is killed
+NETWORK = 64  # job addresses are 127.64.0.0/10
+
+
+@dataclass(frozen=True)
+class Order:
+    """How to run it, besides what happened."""
+
+    job: str
+    inputs: Mapping[str, str]
+    approved: tuple[str, ...]
+    cache_rule: str
+    ports: tuple[int, ...]
+    tell: Callable[[str, Step], None]
+
+
+@dataclass(frozen=True)
+class Services:
+    """What runs use."""
+
+    directory: Path
+    platform: Platform
+    registry: Registry
+    trust: Trust
+    wheelhouse: Path | None
+    sandbox: Sandbox
+
+    def register_publishers(self, repository: str, settings: Settings) -> None:
+        """Let the settings' workflows publish without a stored token."""
+        for publisher in settings.publishers:
+            trusted = Publisher(repository, publisher.workflow, publisher.environment)
+            self.registry.index.add_publisher(
+                publisher.project, trusted, owner=repository.partition("/")[0]
+            )
+
+    def secret(self, repository: str, name: str, secret: Secret) -> str:
+        """A secret's value; a credential is issued once and kept, as people keep such tokens."""
+        if not secret.grants:
+            return secret.value
+        path = self.directory / "secrets.json"
+        known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        key = f"{repository} {name}"
+        if key not in known:
+            known[key] = self.platform.credentials.issue(
+                f"{repository} secret {name}", secret.grants, prefix="pypi"
+            )
+            write_whole(path, json.dumps(known), durable=True, mode=0o600)
+        return known[key]
+
+
+def perform(
+    services: Services,
+    settings: Settings,
+    change: Change,
+    workflows: list[Workflow],
+    files: Mapping[str, str],
+    workflow: Workflow,
+    order: Order,
+) -> Run:
+    """Run one workflow; returns what it left. Raises `MalformedInput` for a job that it does not have."""
+    if order.job and order.job not in workflow.jobs:
+        raise MalformedInput(
+            f"{workflow.path} has no job {order.job!r}",
+            mend=f"its jobs: {', '.join(workflow.jobs)}",
+        )
+    tree = services.platform.remote.files(change.repository, change.commit)
+
+    def read(path: str) -> str | None:
+        return tree[path].data.decode("utf-8", "replace") if path in tree else None
+
+    mirror = services.platform.mirror
+    used = mirror.closure(
+        {workflow.path: workflow.text}, read=read
+    )  # before a number is taken: it may refuse
+    number, folder = _next(services.directory / "runs")
+    change = replace(change, run=number, inputs=order.inputs)
+    return _Running(services, settings, change, workflow, files, order, folder, used).perform()
+
+
+class _Running:
+    """One run in the making."""
+
+    def __init__(
+        self,
+        services: Services,
+        settings: Settings,
+        change: Change,
+        workflow: Workflow,
+        files: Mapping[str, str],
+        order: Order,
+        folder: Path,
+        used: list[Resolved],
+    ) -> None:
+        self.services, self.settings, self.change = services, settings, change
+        self.workflow, self.files, self.order, self.folder = workflow, files, order, folder
+        mirror = services.platform.mirror
+        self.actions = {f"{action.name}@{action.ref}": action.commit for action in used}
+        self.trees = {f"{action.name}@{action.ref}": mirror.export(action) for action in used}
+        self.rights: Rights = rights(change.origin, order.cache_rule)
+        self.jobs: dict[str, JobRun] = {}
+        self.copies: dict[str, str] = {}
+        self.subject = f"{change.repository}/runs/{change.run}"
+        self._before = services.registry.events.last  # sequence of the newest event before the run
+
+    def perform(self) -> Run:
+        """All jobs, then what they left."""
+        began, started = time.monotonic(), rfc3339(utc_now())
+        facts = {
+            "workflow": self.workflow.path,
+            "event": self.change.origin.event,
+            "ref": self.change.origin.ref,
+            "commit": self.change.commit,
+            "actor": self.change.actor,
+            "control": self.services.sandbox.control,
+        }
+        self.services.platform.report("pipelinerun.started", self.subject, facts)
+        for position, name in enumerate(self._wanted()):
+            self.jobs[name] = self._job(name, position + 1)
+        run = Run(
+            self.change.run,
+            self.change.repository,
+            self.workflow.path,
+            self.change.origin.event,
+            self.change.origin.ref,
+            self.change.commit,
+            self.change.actor,
+            self.jobs,
+            actions=self.actions,
+            artifacts={
+                a.name: a.files for a in self.services.platform.artifacts.list(str(self.change.run))
+            },
+            copies=self.copies,
+        )
+        run = attest(
+            run,
+            self.change,
+            self.services.registry,
+            self.services.trust,
+            after=self._before,
+            started=started,
+        )
+        run = replace(run, seconds=time.monotonic() - began)
+        run.dump(self.folder)
+        self.services.platform.report(
+            "pipelinerun.finished",
+            self.subject,
+            {**facts, "result": run.result, "provenance": run.provenance},
+        )
+        return run
+
+    def _wanted(self) -> list[str]:
+        """The jobs to run, in order: all, or one with those it needs."""
+        if not self.order.job:
+            return self.workflow.order()
+        wanted = {self.order.job}
+        for name in reversed(self.workflow.order()):
+            if name in wanted:
+                wanted.update(self.workflow.needs(name))
+        return [name for name in self.workflow.order() if name in wanted]
+
+    def _job(self, name: str, position: int) -> JobRun:
+        if refused := self._refusal(name):
+            self._report(refused)
+            return refused
+        subject = f"{self.subject}/jobs/{name}"
+        document = self.workflow.jobs[name]
+        granted = permissions(
+            self.workflow.document.get("permissions"),
+            document.get("permissions"),
+            self.rights,
+            default=self.settings.default_permissions,
+        )
+        bearer = self._bearer(name) if granted["id-token"] == "write" else ""
+        identity = {
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.services.trust.url}/ci/token?api-version=2.0",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": bearer,
+        }
+        environment = variables(self.change, self.workflow.path, self.workflow.name)
+        calls = "uses" in document  # a reusable workflow: its jobs take no `env` from the caller
+        ended = {n: (self.jobs[n].result, self.jobs[n].outputs) for n in self.workflow.needs(name)}
+        copy = self.workflow.copy(name, env=identity if bearer and not calls else {}, ended=ended)
+        self.copies[name] = self.workflow.explain(name, copy).replace(
+            bearer or "\0", "(the job's own bearer)"
+        )
+        credentials = self.services.platform.credentials
+        token = credentials.issue(
+            subject,
+            token_grants(granted, self.change.repository),
+            lifetime=TOKEN_LIFETIME,
+            prefix="ghs",
+        )
+        runtime = credentials.issue(
+            subject,
+            runtime_grants(self.rights, self.change.repository, self.change.run),
+            lifetime=TOKEN_LIFETIME,
+            prefix="run",
+        )
+        address = f"127.{NETWORK + (self.change.run >> 8) % 64}.{self.change.run & 255}.{position}"
+        job = Job(
+            name,
+            copy,
+            self.change.origin.event,
+            payload(self.change),
+            self.change.commit,
+            self.change.actor,
+            self.services.trust.url,
+            self.services.trust.config_path,
+            environment
+            | {"ACTIONS_RUNTIME_TOKEN": runtime}
+            | (identity if bearer and calls else {}),
+            self._secrets(name) | {"GITHUB_TOKEN": token},
+            self.settings.with_url(self.services.trust.url).variables
+            if self.rights.secrets
+            else {},
+            self.trees,
+            self.files,
+            self.services.wheelhouse,
+            self.order.ports,
+            address if self.services.sandbox.is_namespace else "",
+            _seconds(document),
+        )
+        self.services.platform.report(
+            "taskrun.started", subject, {"job": name, "permissions": _above_none(granted)}
+        )
+        try:
+            log = self.folder / f"{name}.jsonl"
+            ended_job = execute(
+                job, self.services.sandbox, log, lambda step: self._step(name, step)
+            )
+        finally:
+            credentials.revoke(subject=subject)
+            if bearer:
+                self.services.trust.end_job(bearer)
+        left_out = ", ".join(self.workflow.left_out(name))
+        why = ended_job.why or (
+            f"`{left_out}` is ignored: there is no docker here" if left_out else ""
+        )
+        ended_job = replace(ended_job, permissions=_above_none(granted), why=why)
+        (self.folder / f"{name}.log").write_text(ended_job.log, encoding="utf-8")
+        self._report(ended_job)
+        return ended_job
+
+    def _refusal(self, name: str) -> JobRun | None:
+        """Why a job does not start at all, if it does not."""
+        document = self.workflow.jobs[name]
+        needed = [self.jobs[n] for n in self.workflow.needs(name)]
+        if any(job.result == "waiting" for job in needed):
+            return JobRun(name, "waiting", why="it needs a job that waits")
+        if any(job.result != "success" for job in needed) and "if" not in document:
+            return JobRun(name, "skipped", why="a job that it needs did not succeed")
+        place = self.workflow.environment(name)
+        rules = self.settings.environments.get(place)
+        if rules is None:
+            return None
+        if not rules.admits(self.rights.environment_ref):
+            return JobRun(
+                name,
+                "failure",
+                why=f"environment {place} does not admit {self.rights.environment_ref} (only {', '.join(rules.refs)})",
+            )
+        if rules.reviewers and place not in self.order.approved:
+            return JobRun(name, "waiting", why=f"environment {place} waits for a reviewer")
+        return None
+
+    def _bearer(self, name: str) -> str:
+        called, commit = str(self.workflow.jobs[name].get("uses", "")), ""
+        if called.startswith("./"):
+            called = f"{self.change.repository}/{called[2:]}@{self.change.origin.ref}"
+        elif called:
+            reference = Reference.parse(called)
+            commit = self.actions[f"{reference.name}@{reference.ref}"]
+        said = claims(
+            self.change,
+            self.workflow.path,
+            self.workflow.name,
+            environment=self.workflow.environment(name),
+            called=called,
+            called_commit=commit,
+        )
+        return self.services.trust.job_bearer(said)
+
+    def _secrets(self, name: str) -> dict[str, str]:
+        if not self.rights.secrets:
+            return {}
+        found = dict(self.settings.secrets)
+        rules = self.settings.environments.get(self.workflow.environment(name))
+        found |= rules.secrets if rules else {}
+        return {n: self.services.secret(self.change.repository, n, s) for n, s in found.items()}
+
+    def _step(self, job: str, step: Step) -> None:
+        subject = f"{self.subject}/jobs/{job}"
+        facts = {
+            "step": step.name[:200],
+            "result": step.result,
+            "milliseconds": round(step.seconds * 1000),
+        }
+        self.services.platform.report("step.finished", subject, facts)
+        self.order.tell(job, step)
+
+    def _report(self, job: JobRun) -> None:
+        facts = {
+            "job": job.name,
+            "result": job.result,
+            "why": job.why[:500],
+            "milliseconds": round(job.seconds * 1000),
+        }
+        self.services.platform.report("taskrun.finished", f"{self.subject}/jobs/{job.name}", facts)
+
+
+def _next(folder: Path) -> tuple[int, Path]:
+    """The next run's number and its directory."""
+    number = 1 + max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0)
+    while True:
+        try:
+            (folder / str(number)).mkdir()
+            return number, folder / str(number)
+        except FileExistsError:  # another process was quicker
+            number += 1
+
+
+def _above_none(granted: Mapping[str, str]) -> dict[str, str]:
+    return {scope: level for scope, level in granted.items() if level != "none"}
+
+
+def _seconds(document: Mapping[str, Any]) -> float:
+    minutes = document.get("timeout-minutes", LONGEST / 60)
+    return (
+        min(LONGEST, 60 * minutes) if isinstance(minutes, int | float) and minutes > 0 else LONGEST
+    )

@@ -1,0 +1,123 @@
+"""What a run left: its jobs, steps, outputs, logs; kept as ``run.json`` beside the jobs' logs.
+
+DIR/runs/7/run.json  DIR/runs/7/build.log  DIR/runs/7/build.jsonl (act's own words)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chainlab.errors import MalformedInput
+from chainlab.storage import write_whole
+
+__all__ = ["JobRun", "Run", "Step"]
+
+RESULTS = ("success", "failure", "skipped", "cancelled", "waiting")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a job; a composite action's inner steps are in its log."""
+
+    name: str
+    result: str
+    seconds: float
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """One job's end."""
+
+    name: str
+    result: str  # one of RESULTS
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+    seconds: float = 0.0
+    summary: str = ""  # Markdown that steps wrote
+    why: str = ""  # why it did not run, or what the host left out
+    address: str = ""  # loopback address that its requests came from
+    permissions: Mapping[str, str] = field(default_factory=dict)  # scopes above "none"
+
+    @property
+    def log(self) -> str:
+        """All that its steps printed."""
+        return "".join(step.log for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A workflow run."""
+
+    id: int
+    repository: str
+    workflow: str  # ".github/workflows/release.yml"
+    event: str
+    ref: str
+    commit: str
+    actor: str
+    jobs: Mapping[str, JobRun]
+    seconds: float = 0.0
+    actions: Mapping[str, str] = field(default_factory=dict)  # "owner/repo@ref" -> commit
+    artifacts: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # name -> file -> digest
+    produced: Mapping[str, str] = field(default_factory=dict)  # file or package -> digest
+    provenance: str = ""  # digest of the platform's provenance bundle; empty = none
+    copies: Mapping[str, str] = field(default_factory=dict)  # job -> what differs from the file
+
+    @property
+    def result(self) -> str:
+        """The worst of its jobs; skipped jobs do not count unless all are."""
+        results = [job.result for job in self.jobs.values()]
+        for worst in ("failure", "cancelled", "waiting", "success"):
+            if worst in results:
+                return worst
+        return "skipped"
+
+    @property
+    def log(self) -> str:
+        """All jobs' logs, in order."""
+        return "".join(job.log for job in self.jobs.values())
+
+    @property
+    def summary(self) -> str:
+        """All jobs' summaries, Markdown."""
+        return "".join(job.summary for job in self.jobs.values())
+
+    def explain(self) -> str:
+        """What the host changed in the workflow file for each job, as unified diffs."""
+        return "\n".join(self.copies.values())
+
+    def table(self) -> str:
+        """Jobs and steps with results and seconds, for a terminal."""
+        lines = [
+            f"run {self.id}: {self.workflow} on {self.event} at {self.ref}: {self.result}, {self.seconds:.1f} s"
+        ]
+        for job in self.jobs.values():
+            lines.append(f"  {job.result:<8} {job.name}" + (f": {job.why}" if job.why else ""))
+            lines += [f"    {s.result:<8} {s.seconds:5.1f} s  {s.name[:80]}" for s in job.steps]
+        return "\n".join(lines)
+
+    def dump(self, folder: Path) -> None:
+        """Write ``run.json``."""
+        write_whole(folder / "run.json", json.dumps(asdict(self), indent=1) + "\n", durable=True)
+
+    @classmethod
+    def load(cls, folder: Path) -> Run:
+        """Read ``run.json``; the inverse of `dump`. Raises `MalformedInput`."""
+        try:
+            document: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            document["jobs"] = {
+                name: JobRun(**{**job, "steps": tuple(Step(**s) for s in job["steps"])})
+                for name, job in document["jobs"].items()
+            }
+            return cls(**document)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise MalformedInput(
+                f"{folder.name}: the run cannot be read", why=str(error)
+            ) from error

@@ -1,0 +1,149 @@
+"""A repository's settings, which lie beside its workflow files: secrets, variables, environments, publishers.
+
+visibility = "internal"            # reading needs a token; "public" does not
+default_permissions = "write"      # for workflows that say nothing: "read" or "write"
+
+[secrets]
+HUB_TOKEN = "FAKE-hub-token"
+PYPI_TOKEN = { grants = ["packages:upload:triage-model"] }   # a real credential of this workspace's registry
+
+[variables]
+MODEL_HUB = "{url}/raw"            # {url}: where the services listen
+
+[environments.release]
+refs = ["refs/tags/v*"]            # which refs may use it; empty = all; * does not match /
+reviewers = true                   # a run waits until somebody approves
+secrets = { SIGNING_HINT = "FAKE-hint" }
+
+[[publishers]]                     # trusted publishing on the package index
+project = "triage-model"
+workflow = "release.yml"
+environment = "release"
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from chainlab.errors import MalformedInput
+
+__all__ = ["Environment", "Publisher", "Secret", "Settings"]
+
+VISIBILITIES = ("public", "internal")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a secret
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A fake value, or the grants of a credential that the registry issues."""
+
+    value: str = ""
+    grants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A named place that a job may deploy to, and its protection."""
+
+    refs: tuple[str, ...] = ()  # patterns; empty = every ref
+    reviewers: bool = False
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+
+    def admits(self, ref: str) -> bool:
+        """Whether a run at ``ref`` may use it."""
+        return not self.refs or any(_fits(ref, pattern) for pattern in self.refs)
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """A workflow that may publish a project without a stored token."""
+
+    project: str
+    workflow: str
+    environment: str = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of one repository's settings."""
+
+    visibility: str = "internal"
+    default_branch: str = "main"
+    default_permissions: str = "read"
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    environments: Mapping[str, Environment] = field(default_factory=dict)
+    publishers: tuple[Publisher, ...] = ()
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """Read a settings file. Raises `MalformedInput` naming what is wrong in it."""
+        try:
+            return cls.from_document(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, MalformedInput) as error:
+            raise MalformedInput(f"{path.name} cannot be read", why=str(error)) from error
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Settings:
+        """The settings that a parsed TOML document holds."""
+        known = set(cls.__dataclass_fields__)
+        if unknown := sorted(set(document) - known):
+            raise MalformedInput(
+                f"unknown setting {', '.join(unknown)}", mend=f"known: {', '.join(sorted(known))}"
+            )
+        fields = dict(document)
+        try:
+            fields["secrets"] = _secrets(document.get("secrets", {}))
+            fields["variables"] = {k: str(v) for k, v in document.get("variables", {}).items()}
+            fields["environments"] = {
+                name: Environment(
+                    _words(entry.get("refs", [])),
+                    bool(entry.get("reviewers", False)),
+                    _secrets(entry.get("secrets", {})),
+                )
+                for name, entry in document.get("environments", {}).items()
+            }
+            fields["publishers"] = tuple(Publisher(**p) for p in document.get("publishers", ()))
+        except (AttributeError, TypeError, KeyError) as error:
+            raise MalformedInput("a setting has another form", why=str(error)) from error
+        settings = cls(**fields)
+        if settings.visibility not in VISIBILITIES:
+            raise MalformedInput(f"visibility is one of {', '.join(VISIBILITIES)}")
+        if settings.default_permissions not in ("read", "write"):
+            raise MalformedInput("default_permissions is 'read' or 'write'")
+        return settings
+
+    def with_url(self, url: str) -> Settings:
+        """The same, with ``{url}`` in variables replaced by where the services listen."""
+        filled = {name: value.replace("{url}", url) for name, value in self.variables.items()}
+        return replace(self, variables=filled)
+
+
+def _secrets(table: Mapping[str, Any]) -> dict[str, Secret]:
+    found = {}
+    for name, entry in table.items():
+        if not NAME.fullmatch(name) or name.upper().startswith("GITHUB_"):
+            raise TypeError(f"{name[:80]!r} is no name of a secret")
+        if not isinstance(entry, str | Mapping):
+            raise TypeError(f"the secret {name} is neither text nor grants")
+        is_text = isinstance(entry, str)
+        found[name] = Secret(entry) if is_text else Secret(grants=_words(entry["grants"]))
+    return found
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise TypeError(f"expected a list of texts, got {value!r:.80}")
+    return tuple(value)
+
+
+def _fits(ref: str, pattern: str) -> bool:
+    """Wildcards as the platform has them for environments: ``*`` and ``?`` do not match ``/``."""
+    parts = re.split(r"([*?])", pattern)
+    signs = {"*": "[^/]*", "?": "[^/]"}
+    return bool(re.fullmatch("".join(signs.get(part) or re.escape(part) for part in parts), ref))

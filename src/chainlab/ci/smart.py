@@ -1,0 +1,161 @@
+"""Git over HTTP: the smart protocol, answered by git's own programs (gitprotocol-http, protocol 0 to 2).
+
+    GET  /git/OWNER/REPO[.git]/info/refs?service=git-upload-pack
+    POST /git/OWNER/REPO[.git]/git-upload-pack          fetch, clone
+    POST /git/OWNER/REPO[.git]/git-receive-pack         push
+    GET  /raw/OWNER/REPO/REF/PATH                       one file of a public repository
+
+Reading needs ``contents:read:OWNER/REPO`` unless the repository is public, pushing
+``contents:write:OWNER/REPO``. Who may not know of a repository is told that there is none (404); who sends
+no credential is asked for one (401).
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from functools import partial
+from typing import IO
+
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from chainlab.ci.access import answering, identify, receive
+from chainlab.ci.remote import Remote, Repository
+from chainlab.credentials import Credential, Credentials
+from chainlab.errors import Refused
+
+__all__ = ["git_routes"]
+
+MAX_REQUEST = 256 * 2**20  # bytes of a push, or of what a fetch has and wants
+IN_MEMORY = 2**20  # bytes; larger bodies and answers go through a file
+PROTOCOL = re.compile(r"[a-z0-9=:]{1,100}")
+HIDDEN = ("refs/forks", "refs/staging", "refs/checkout")
+SERVICES = {"git-upload-pack": "contents:read", "git-receive-pack": "contents:write"}
+
+
+def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
+    """The routes of a remote."""
+
+    def admit(request: Request, service: str) -> tuple[Repository, Credential | None]:
+        owner, repo = request.path_params["owner"], request.path_params["repo"]
+        name = f"{owner}/{repo.removesuffix('.git')}".lower()
+        credential = identify(request, credentials)
+        grant = f"{SERVICES[service]}:{name}"
+        writing = service == "git-receive-pack"
+        try:
+            repository = remote.repository(name)
+        except Refused as error:
+            raise (error if credential else Refused(401, "a credential is needed")) from error
+        allowed = credential is not None and (
+            credential.may(grant) or (not writing and credential.may(f"contents:write:{name}"))
+        )
+        if allowed or (repository.public and not writing):
+            return repository, credential
+        if credential is None:
+            raise Refused(401, f"a credential is needed for {name}")
+        if repository.public or credential.may(f"contents:read:{name}"):
+            raise Refused(403, f"{credential.subject} may not push to {name}")
+        raise Refused(404, f"there is no repository {name!r}")
+
+    def command(service: str, repository: Repository, *options: str) -> list[str]:
+        hidden = [*HIDDEN, *(["refs/pull"] if service == "git-receive-pack" else [])]
+        section = "receive" if service == "git-receive-pack" else "uploadpack"
+        settings = [word for ref in hidden for word in ("-c", f"{section}.hideRefs={ref}")]
+        verb = service.removeprefix("git-")
+        return [*settings, verb, "--stateless-rpc", *options, str(remote.path(repository.name))]
+
+    def protocol(request: Request) -> dict[str, str]:
+        asked = request.headers.get("git-protocol", "")
+        return {"GIT_PROTOCOL": asked} if PROTOCOL.fullmatch(asked) else {}
+
+    async def advertise(request: Request) -> Response:
+        service = request.query_params.get("service", "")
+        if service not in SERVICES:
+            raise Refused(403, "only the smart protocol is served here")
+        repository, _ = admit(request, service)
+        path = remote.path(repository.name)
+        words = command(service, repository, "--advertise-refs")
+        done = await run_sync(partial(remote.git.run, path, *words, extra=protocol(request)))
+        if done.returncode != 0:
+            raise Refused(422, "git could not list the refs", why=_said(done.stderr))
+        announced = f"# service={service}\n".encode()
+        head = b"%04x%b0000" % (len(announced) + 4, announced)
+        media = f"application/x-{service}-advertisement"
+        return Response(head + done.stdout, 200, {"Cache-Control": "no-cache"}, media)
+
+    async def serve(request: Request) -> Response:
+        service = request.path_params["service"]
+        if service not in SERVICES:
+            raise Refused(404, f"no service {service[:40]!r}")
+        repository, credential = admit(request, service)
+        if request.headers.get("content-type") != f"application/x-{service}-request":
+            raise Refused(415, f"expected content of type application/x-{service}-request")
+        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as body:
+            await receive(request, body, limit=MAX_REQUEST)
+            body.rollover()
+            body.seek(0)
+            words = command(service, repository)
+            who = credential.subject if credential else "anyone"
+            given = protocol(request)
+            return await run_sync(_answer, remote, repository, service, words, body, who, given)
+
+    async def raw(request: Request) -> Response:
+        name = "{owner}/{repo}".format(**request.path_params).lower()
+        credential = identify(request, credentials)
+        repository = remote.repository(name)
+        if not repository.public and not (
+            credential and credential.may(f"contents:read:{repository.name}")
+        ):
+            raise Refused(404, f"there is no repository {name!r}")
+        data = await run_sync(_raw, remote, name, request.path_params["rest"])
+        return Response(data, media_type="application/octet-stream")
+
+    return [
+        Route("/git/{owner}/{repo}/info/refs", answering(advertise)),
+        Route("/git/{owner}/{repo}/{service}", answering(serve), methods=["POST"]),
+        Route("/raw/{owner}/{repo}/{rest:path}", answering(raw)),
+    ]
+
+
+def _answer(
+    remote: Remote,
+    repository: Repository,
+    service: str,
+    words: list[str],
+    body: IO[bytes],
+    who: str,
+    given: dict[str, str],
+) -> Response:
+    with tempfile.TemporaryFile() as out:
+        if service == "git-receive-pack":
+            with remote.changing(repository.name, who) as path:
+                done = remote.git.run(path, *words, stdin=body, stdout=out, extra=given)
+        else:
+            path = remote.path(repository.name)
+            done = remote.git.run(path, *words, stdin=body, stdout=out, extra=given)
+        out.seek(0)
+        answer = out.read()
+    if done.returncode != 0 and not answer:
+        raise Refused(400, "git could not make sense of the request", why=_said(done.stderr))
+    return Response(answer, 200, {"Cache-Control": "no-cache"}, f"application/x-{service}-result")
+
+
+def _raw(remote: Remote, name: str, rest: str) -> bytes:
+    """``REF/PATH``: the longest ref that is one, because a branch may have slashes in its name."""
+    parts = rest.split("/")
+    for length in range(min(len(parts) - 1, 5), 0, -1):
+        try:
+            commit = remote.resolve(name, "/".join(parts[:length]))
+        except Refused:
+            continue
+        return remote.show(name, commit, "/".join(parts[length:]))
+    raise Refused(404, f"{name} has no such ref")
+
+
+def _said(stderr: bytes) -> str:
+    """What git said, without the place where the repository lies."""
+    text = stderr.decode(errors="replace").strip()
+    return re.sub(r"'?/\S+'?", "…", text)[-300:]

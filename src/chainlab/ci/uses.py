@@ -1,0 +1,123 @@
+"""``uses:`` lines: what a workflow or a composite action names, and where in the text it does.
+
+uses: acme/changed-files@v3                              an action, by tag, branch or commit
+uses: acme/tools/sub/folder@v1                           one in a folder of a repository
+uses: acme/workflows/.github/workflows/notes.yml@main    a reusable workflow
+uses: ./.github/actions/summary                          from the project's own files
+uses: docker://alpine:3.20                               an image
+
+>>> Reference.parse("acme/tools/sub@v1").path
+'sub'
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import yaml
+
+from chainlab.errors import MalformedInput
+
+__all__ = ["Reference", "Uses", "find"]
+
+REFERENCE = re.compile(
+    r"(?P<owner>[A-Za-z0-9][A-Za-z0-9-]*)/(?P<repo>[A-Za-z0-9._-]+)(?:/(?P<path>[^@\s]+))?@(?P<ref>\S+)"
+)
+MAX_CHARACTERS = 2**20
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a remote ``uses:`` names."""
+
+    owner: str
+    repo: str
+    path: str  # below the repository's top; "" = the top
+    ref: str
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read the text form; ``str`` gives it back. Names are case-insensitive, refs are not.
+
+        Raises `MalformedInput`.
+        """
+        match = REFERENCE.fullmatch(text)
+        path = (match["path"] or "") if match else ""
+        if match is None or {"", ".", ".."} & set(path.split("/")[:-1]) or path.endswith("/.."):
+            raise MalformedInput(
+                f"{text[:120]!r} names no action",
+                mend="write owner/repo@ref or owner/repo/path@ref",
+            )
+        return cls(match["owner"].lower(), match["repo"].lower(), path.rstrip("/"), match["ref"])
+
+    def __str__(self) -> str:
+        path = f"/{self.path}" if self.path else ""
+        return f"{self.name}{path}@{self.ref}"
+
+    @property
+    def name(self) -> str:
+        """``owner/repo``."""
+        return f"{self.owner}/{self.repo}"
+
+
+@dataclass(frozen=True)
+class Uses:
+    """One ``uses:`` and its place."""
+
+    value: str
+    line: int  # from 1
+    start: int  # characters from the text's begin to the value, quotes included
+    end: int
+    of_job: bool  # a job's: it names a reusable workflow
+
+    @property
+    def kind(self) -> str:
+        """``local``, ``docker`` or ``remote``."""
+        if self.value.startswith(("./", ".\\")) or self.value == ".":
+            return "local"
+        return "docker" if self.value.startswith("docker://") else "remote"
+
+
+def find(text: str) -> list[Uses]:
+    """Every ``uses:`` of a workflow's jobs and steps, or of a composite action's, in text order.
+
+    Comments and scripts that only look like one are no part of it. Raises `MalformedInput`.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise MalformedInput(f"expected at most {MAX_CHARACTERS} characters")
+    try:
+        root = yaml.compose(text, yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise MalformedInput("this is not YAML", why=" ".join(str(error).split())[:300]) from error
+    found = {}
+    for node, of_job in _nodes(root):
+        start, end = node.start_mark.index, node.end_mark.index
+        found[start] = Uses(node.value, node.start_mark.line + 1, start, end, of_job)
+    return [found[start] for start in sorted(found)]
+
+
+def _nodes(root: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, bool]]:
+    for _, job in _pairs(_member(root, "jobs")):
+        if isinstance(uses := _member(job, "uses"), yaml.ScalarNode):
+            yield uses, True
+        yield from _steps(job)
+    yield from _steps(_member(root, "runs"))
+
+
+def _steps(holder: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, bool]]:
+    steps = _member(holder, "steps")
+    for step in steps.value if isinstance(steps, yaml.SequenceNode) else []:
+        if isinstance(uses := _member(step, "uses"), yaml.ScalarNode):
+            yield uses, False
+
+
+def _pairs(node: yaml.Node | None) -> list[tuple[str, yaml.Node]]:
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    return [(key.value, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
+
+
+def _member(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    return next((value for key, value in _pairs(node) if key == name), None)

@@ -1,0 +1,265 @@
+"""A workflow file, and the copy of it that runs one job.
+
+A job runs alone: in a process, a sandbox and a directory of its own, as on the platform. Its copy of the workflow is
+the file as it is, but for
+
+- a job-level ``env`` that gives its identity (address and bearer), when it may have one;
+- stubs in place of the jobs it needs, which end as those did and give what those gave;
+- a last job that prints what came of it;
+- ``container`` and ``services``, which need docker: they are left out, and the run says so.
+
+YAML is read by version 1.2's rules: ``on`` is a word, not a boolean, and ``010`` is ten.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from chainlab.ci.filters import matches
+from chainlab.errors import MalformedInput
+
+__all__ = ["REPORT", "Workflow", "dump", "load"]
+
+REPORT = "chainlab-report"  # the job that prints what came of the other
+RUNNER = "ubuntu-latest"
+NO_DOCKER = ("container", "services")
+MAX_BYTES = 2**20
+MAX_NODES = 50_000  # of a document with every alias written out
+MAX_DEPTH = 50  # levels of a document
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+ACTIVITY = "opened"  # the one activity type that the host's pull requests have
+SIGNS = {
+    "**": ".*",
+    "*": "[^/]*",
+    "?": "?",
+    "+": "+",
+}  # of a filter pattern, as a regular expression
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with YAML 1.2's words for booleans and integers."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """A number, without YAML 1.1's octals and sexagesimals."""
+        text = str(self.construct_scalar(node))
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True  # an anchor would be a difference from the file
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] not in ("bool", "int", "timestamp")
+    ]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}  # fmt: skip
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"^(?:[-+]?[0-9]{1,300}|0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300})$"),
+    list("-+0123456789"),
+)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
+    ),
+)
+
+
+def load(text: str) -> Any:
+    """The YAML document in ``text``. Raises `MalformedInput` with the line that cannot be read.
+
+    Aliases count as what they stand for, so that a document cannot grow when it is written out.
+    """
+    if len(text) > MAX_BYTES:
+        raise MalformedInput(f"a workflow has at most {MAX_BYTES} characters")
+    try:
+        document = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        raise MalformedInput("this is not YAML", why=" ".join(str(error).split())[:300]) from error
+    nodes, levels = _measure(document, {})
+    if nodes > MAX_NODES or levels > MAX_DEPTH:
+        raise MalformedInput(
+            f"a workflow has at most {MAX_NODES} values in {MAX_DEPTH} levels, aliases written out"
+        )
+    return document
+
+
+def dump(document: Any) -> str:
+    """YAML that reads back as ``document``."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True)
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """One file of ``.github/workflows``."""
+
+    path: str  # ".github/workflows/release.yml"
+    text: str
+    document: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, path: str, text: str) -> Workflow:
+        """Read a file. Raises `MalformedInput` for what the platform would not take either."""
+        document = load(text)
+        jobs = document.get("jobs") if isinstance(document, dict) else None
+        if not isinstance(document, dict) or "on" not in document or not isinstance(jobs, dict):
+            raise MalformedInput(f"{path} is no workflow", mend="it needs `on:` and `jobs:`")
+        for name, job in jobs.items():
+            if not isinstance(name, str) or not NAME.fullmatch(name) or not isinstance(job, dict):
+                raise MalformedInput(f"{path}: job {str(name)[:80]!r} is not a job")
+            if name == REPORT:
+                raise MalformedInput(f"{path}: the host uses the name {REPORT} itself")
+            if not isinstance(job.get("env") or {}, dict):
+                raise MalformedInput(f"{path}: job {name}: `env` is no mapping")
+            missing = [n for n in _needs(job) if n not in jobs]
+            if missing:
+                raise MalformedInput(f"{path}: job {name} needs {missing[0]!r}, which is no job")
+        return cls(path, text, document)
+
+    @property
+    def name(self) -> str:
+        """Its ``name``, or the path where it has none."""
+        return str(self.document.get("name", self.path))
+
+    @property
+    def jobs(self) -> Mapping[str, Mapping[str, Any]]:
+        """Its jobs by id."""
+        found: Mapping[str, Mapping[str, Any]] = self.document["jobs"]
+        return found
+
+    def order(self) -> list[str]:
+        """Job ids, each after those it needs. Raises `MalformedInput` for a circle."""
+        done: list[str] = []
+        while len(done) < len(self.jobs):
+            ready = [
+                n for n, job in self.jobs.items() if n not in done and set(_needs(job)) <= set(done)
+            ]
+            if not ready:
+                raise MalformedInput(f"{self.path}: its jobs need one another in a circle")
+            done += ready
+        return done
+
+    def needs(self, job: str) -> list[str]:
+        """The jobs that ``job`` names in its ``needs``."""
+        return _needs(self.jobs[job])
+
+    def environment(self, job: str) -> str:
+        """The name of the environment that a job uses; empty for none."""
+        value = self.jobs[job].get("environment", "")
+        return str(value.get("name", "") if isinstance(value, dict) else value)
+
+    def triggered(self, event: str, ref: str, base: str = "") -> bool:
+        """Whether ``event`` at ``ref`` starts it; ``base`` is the branch that a pull request wants to change.
+
+        A pull request has just been opened (``types``); ``paths`` filters are not applied.
+        """
+        on = self.document["on"]
+        if isinstance(on, str):
+            return on == event
+        if isinstance(on, list):
+            return event in on
+        if not isinstance(on, dict) or event not in on:
+            return False
+        if event == "schedule":
+            return bool(on[event])
+        filters = on[event] if isinstance(on[event], dict) else {}
+        if event == "push":
+            kind, name = ("tags", ref.removeprefix("refs/tags/"))
+            other = "branches"
+            if ref.startswith("refs/heads/"):
+                kind, name, other = "branches", ref.removeprefix("refs/heads/"), "tags"
+            if kind not in filters and f"{kind}-ignore" not in filters:
+                return not (other in filters or f"{other}-ignore" in filters)
+        elif event in ("pull_request", "pull_request_target"):
+            kind, name = "branches", base.removeprefix("refs/heads/")
+            if "types" in filters and ACTIVITY not in _words(filters["types"]):
+                return False
+        else:
+            return True
+        if kind in filters:
+            return matches(name, _words(filters[kind]))
+        return not matches(name, _words(filters.get(f"{kind}-ignore")))
+
+    def copy(
+        self,
+        job: str,
+        *,
+        env: Mapping[str, str],
+        ended: Mapping[str, tuple[str, Mapping[str, str]]],
+    ) -> dict[str, Any]:
+        """The document that runs ``job`` alone.
+
+        ``env`` is added to its environment; ``ended`` gives result and outputs of each job that it needs.
+        """
+        target = {k: v for k, v in self.jobs[job].items() if k not in NO_DOCKER}
+        if env and "uses" not in target:  # a call of a reusable workflow takes no env
+            target["env"] = {**(target.get("env") or {}), **env}
+        jobs: dict[str, Any] = {n: _stub(*ended[n]) for n in _needs(target)}
+        jobs[job] = target
+        jobs[REPORT] = {
+            "needs": [job],
+            "if": "always()",
+            "runs-on": RUNNER,
+            "env": {"NEEDS": "${{ toJSON(needs) }}"},
+            "steps": [{"run": "printf '%s' \"$NEEDS\"", "shell": "sh"}],
+        }
+        return {**self.document, "jobs": jobs}
+
+    def left_out(self, job: str) -> list[str]:
+        """Keys of a job that this host cannot follow."""
+        return [key for key in NO_DOCKER if key in self.jobs[job]]
+
+    def explain(self, job: str, copy: Mapping[str, Any]) -> str:
+        """The difference between this file and a copy, as a unified diff of their YAML."""
+        before = dump(dict(self.document)).splitlines()
+        after = dump(dict(copy)).splitlines()
+        names = (self.path, f"{self.path} as job {job} ran it")
+        return "\n".join(difflib.unified_diff(before, after, *names, lineterm="", n=1))
+
+
+def _needs(job: Mapping[str, Any]) -> list[str]:
+    return _words(job.get("needs"))
+
+
+def _words(value: Any) -> list[str]:
+    """One word or a list of them."""
+    return [str(n) for n in value] if isinstance(value, list) else [str(value)] if value else []
+
+
+def _measure(value: Any, known: dict[int, tuple[int, int]], depth: int = 0) -> tuple[int, int]:
+    """How many values and levels a document has when each alias is written out."""
+    if not isinstance(value, dict | list):
+        return 1, 1
+    if id(value) not in known and depth <= MAX_DEPTH:
+        inside = [*value, *value.values()] if isinstance(value, dict) else value
+        found = [_measure(v, known, depth + 1) for v in inside] or [(0, 0)]
+        known[id(value)] = 1 + sum(n for n, _ in found), 1 + max(levels for _, levels in found)
+    return known.get(id(value), (1, MAX_DEPTH + 1))
+
+
+def _stub(result: str, outputs: Mapping[str, str]) -> dict[str, Any]:
+    stub: dict[str, Any] = {
+        "runs-on": RUNNER,
+        "outputs": {name: _literal(value) for name, value in outputs.items()},
+        "steps": [{"run": "true" if result == "success" else "false", "shell": "sh"}],
+    }
+    return {"if": "${{ false }}", **stub} if result == "skipped" else stub
+
+
+def _literal(value: str) -> str:
+    """Text that an expression evaluator leaves as it is."""
+    return "${{ '" + value.replace("'", "''") + "' }}" if "${{" in value else value

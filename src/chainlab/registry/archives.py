@@ -1,0 +1,283 @@
+"""Zip archives that every reader unpacks alike, or that are refused.
+
+A zip says everything twice: in a local header before each member, and in the central directory at the end. Readers
+believe one or the other, so an archive whose two halves disagree installs other files than a scanner saw ("zip
+confusion"). `members` accepts only archives with one reading: the local members follow one another from the first
+byte to the central directory, which the end record closes as the last bytes of the file, and both halves agree.
+
+    >>> {member.name for member in members(data)}
+    {'pkg/__init__.py', 'pkg-1.0.dist-info/METADATA', …}
+
+Source: PKWARE APPNOTE 6.3.10, sections 4.3 and 4.4. ZIP64, encryption, links and comments are not for wheels.
+"""
+
+from __future__ import annotations
+
+import stat
+import struct
+import unicodedata
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from chainlab.errors import Refused
+
+__all__ = ["MAX_MEMBERS", "MAX_RATIO", "MAX_UNPACKED", "Member", "check_names", "members"]
+
+MAX_UNPACKED = 2**30  # bytes of all members together
+MAX_RATIO = 100  # unpacked to packed, above FREE_SIZE; ordinary code and weights stay below 20
+FREE_SIZE = 16 * 2**20  # bytes unpacked for which the ratio does not matter
+MAX_MEMBERS = 20_000
+END = struct.Struct("<4s4H2LH")
+CENTRAL = struct.Struct("<4s6H3L5H2L")
+LOCAL = struct.Struct("<4s5H3L2H")
+ENCRYPTED, DESCRIPTOR, UTF8 = 1 << 0, 1 << 3, 1 << 11  # bits of the flags
+KNOWN_FLAGS = DESCRIPTOR | UTF8 | 0b110  # and the two that say how hard it was compressed
+STORED, DEFLATED = 0, 8
+EXTRA_ZIP64, EXTRA_NAME = 0x0001, 0x7075
+BLOCK = 2**16  # bytes
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member as both halves of the archive describe it."""
+
+    name: str
+    size: int  # bytes unpacked
+    packed: int  # bytes
+    crc: int
+    method: int
+    start: int  # offset of its data
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is only a name that ends in ``/``."""
+        return self.name.endswith("/")
+
+    def blocks(self, data: memoryview) -> Iterator[bytes]:
+        """Its bytes, unpacked. Raises `Refused` (400) unless they are as long as the headers say, with that CRC."""
+        packed = data[self.start : self.start + self.packed]
+        crc = length = 0
+        for block in _inflate(packed, self.name) if self.method == DEFLATED else _slices(packed):
+            length += len(block)
+            if length > self.size:
+                break
+            crc = zlib.crc32(block, crc)
+            yield block
+        if length != self.size or crc != self.crc:
+            raise _refused(f"the member {self.name!r} does not unpack to what its header says")
+
+    def read(self, data: memoryview, *, limit: int) -> bytes:
+        """All of its bytes. Raises `Refused` (400) above ``limit`` bytes."""
+        if self.size > limit:
+            raise _refused(f"the member {self.name!r} has more than {limit} bytes")
+        return b"".join(self.blocks(data))
+
+
+def members(data: memoryview) -> list[Member]:
+    """The members of a zip archive, in the order of their bytes. Raises `Refused` (400) for one with two readings."""
+    try:
+        return _members(data)
+    except (struct.error, UnicodeDecodeError, IndexError) as error:
+        raise _refused(f"the zip archive cannot be read: {error}") from error
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse (400) names that lead out, or that some file system takes for one another."""
+    seen: dict[str, bool] = {}  # folded name → whether it is a folder
+    for name in names:
+        parts = name.removesuffix("/").split("/")
+        if "\\" in name or ":" in parts[0] or any(unicodedata.category(c) == "Cc" for c in name):
+            raise _refused(
+                f"the member name {name[:120]!r} has a character that names must not have"
+            )
+        if any(part in ("", ".", "..") for part in parts):
+            raise _refused(
+                f"the member name {name[:120]!r} leads out of its folder, or around in it"
+            )
+        folded = unicodedata.normalize("NFKC", "/".join(parts)).casefold()
+        if folded in seen:
+            raise _refused(
+                f"two members have the name {name[:120]!r} where case or accents do not count"
+            )
+        seen[folded] = name.endswith("/")
+    for folded in seen:
+        above = folded.rpartition("/")[0]
+        while above:
+            if seen.get(above) is False:
+                raise _refused(f"the member {above[:120]!r} is a file and a folder at once")
+            above = above.rpartition("/")[0]
+
+
+def _members(data: memoryview) -> list[Member]:
+    at = len(data) - END.size
+    if at < 0 or bytes(data[at : at + 4]) != b"PK\5\6":
+        raise _refused("this is no zip archive, or bytes follow its end")
+    _, disk, first_disk, here, count, size, start, comment = END.unpack(data[at:])
+    if (
+        comment
+        or disk
+        or first_disk
+        or here != count
+        or count == 0xFFFF
+        or 0xFFFFFFFF in (size, start)
+    ):
+        raise _refused("the zip archive has a comment, several parts, or is ZIP64")
+    if start + size != at:
+        raise _refused("bytes stand before the zip archive, or between its directory and its end")
+    if count > MAX_MEMBERS:
+        raise _refused(f"the zip archive has more than {MAX_MEMBERS} members")
+    found: list[tuple[int, _Entry]] = []
+    for _ in range(count):
+        entry, offset, start = _central(data, start, at)
+        found.append((offset, entry))
+    if start != at:
+        raise _refused("the zip archive's directory has more in it than it says")
+    found.sort(key=lambda pair: pair[0])
+    ordered: list[Member] = []
+    place = 0
+    for offset, entry in found:
+        if offset != place:
+            raise _refused("bytes in the zip archive belong to no member, or to two")
+        member, place = _local(data, offset, entry)
+        ordered.append(member)
+    if place != at - size:
+        raise _refused("bytes in the zip archive belong to no member")
+    unpacked = sum(member.size for member in ordered)
+    if unpacked > MAX_UNPACKED or unpacked > max(FREE_SIZE, MAX_RATIO * len(data)):
+        raise _refused(f"the archive would unpack to {unpacked} bytes", why="it may be a zip bomb")
+    check_names(member.name for member in ordered)
+    return ordered
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What the central directory says, to be compared with the local header."""
+
+    name: bytes
+    flags: int
+    method: int
+    crc: int
+    packed: int
+    size: int
+
+
+def _central(data: memoryview, at: int, end: int) -> tuple[_Entry, int, int]:
+    """An entry of the central directory: itself, the offset of its local header, where the next one is."""
+    fields = CENTRAL.unpack(data[at : at + CENTRAL.size])
+    (
+        mark,
+        _,
+        _,
+        flags,
+        method,
+        _,
+        _,
+        crc,
+        packed,
+        size,
+        name,
+        extra,
+        comment,
+        disk,
+        _,
+        mode,
+        offset,
+    ) = fields
+    after = at + CENTRAL.size + name + extra + comment
+    if mark != b"PK\1\2" or after > end:
+        raise _refused("the zip archive's directory is damaged")
+    text = bytes(data[at + CENTRAL.size : at + CENTRAL.size + name])
+    shown = text.decode("utf-8", "replace")[:120]
+    if flags & ~KNOWN_FLAGS or method not in (STORED, DEFLATED) or disk or comment:
+        raise _refused(
+            f"the member {shown!r} is encrypted, compressed in an unusual way, or has a comment"
+        )
+    if 0xFFFFFFFF in (packed, size, offset):
+        raise _refused(f"the member {shown!r} is ZIP64")
+    if _check_extra(data[at + CENTRAL.size + name : after], shown) is not None:
+        raise _refused(f"the member {shown!r} is ZIP64")
+    kind = stat.S_IFMT(mode >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise _refused(f"the member {shown!r} is a link or a device")
+    return _Entry(text, flags, method, crc, packed, size), offset, after
+
+
+def _local(data: memoryview, at: int, entry: _Entry) -> tuple[Member, int]:
+    """The member whose local header is at ``at``, and where its bytes end."""
+    mark, _, flags, method, _, _, crc, packed, size, length, extra = LOCAL.unpack(
+        data[at : at + LOCAL.size]
+    )
+    start = at + LOCAL.size + length + extra
+    name = bytes(data[at + LOCAL.size : at + LOCAL.size + length])
+    shown = entry.name.decode("utf-8", "replace")[:120]
+    if mark != b"PK\3\4" or (name, flags, method) != (entry.name, entry.flags, entry.method):
+        raise _refused(f"the two headers of the member {shown!r} disagree")
+    sizes = (entry.crc, entry.packed, entry.size)
+    wide = _check_extra(data[at + LOCAL.size + length : start], shown)
+    if wide is not None:  # as `force_zip64` writes it: true, but needless
+        if wide != struct.pack("<2Q", entry.size, entry.packed) or flags & DESCRIPTOR:
+            raise _refused(f"the two headers of the member {shown!r} disagree")
+        packed, size = entry.packed, entry.size
+    after = start + entry.packed
+    if flags & DESCRIPTOR:
+        signed = bytes(data[after : after + 4]) == b"PK\7\x08"
+        after += 4 if signed else 0
+        described = struct.unpack("<3L", data[after : after + 12])
+        after += 12
+        if described != sizes or (crc, packed, size) not in ((0, 0, 0), sizes):
+            raise _refused(f"the two descriptions of the member {shown!r} disagree")
+    elif (crc, packed, size) != sizes:
+        raise _refused(f"the two headers of the member {shown!r} disagree")
+    if start + entry.packed > len(data) or (entry.method == STORED and entry.packed != entry.size):
+        raise _refused(f"the member {shown!r} is not as long as its header says")
+    if not (entry.flags & UTF8 or name.isascii()):
+        raise _refused(f"the member name {shown!r} is in no known encoding")
+    if name.endswith(b"/") and entry.size:
+        raise _refused(f"the folder {shown!r} has bytes of its own")
+    return Member(
+        name.decode("utf-8"), entry.size, entry.packed, entry.crc, entry.method, start
+    ), after
+
+
+def _check_extra(extra: memoryview, shown: str) -> bytes | None:
+    """The ZIP64 field, if there is one. Refuses fields that give a member another name."""
+    at, wide = 0, None
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack("<2H", extra[at : at + 4])
+        if kind == EXTRA_NAME or (kind == EXTRA_ZIP64 and wide is not None):
+            raise _refused(f"an extra field of the member {shown!r} gives it another size or name")
+        if kind == EXTRA_ZIP64:
+            wide = bytes(extra[at + 4 : at + 4 + length])
+        at += 4 + length
+    if at != len(extra):
+        raise _refused(f"the extra fields of the member {shown!r} are damaged")
+    return wide
+
+
+def _inflate(packed: memoryview, name: str) -> Iterator[bytes]:
+    machine = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        for piece in _slices(packed):
+            waiting: bytes | memoryview = piece
+            while waiting and not machine.eof:
+                yield machine.decompress(waiting, BLOCK)
+                waiting = machine.unconsumed_tail
+        while not machine.eof:
+            block = machine.decompress(machine.unconsumed_tail, BLOCK)
+            if not block:
+                break
+            yield block
+    except zlib.error as error:
+        raise _refused(f"the member {name!r} cannot be unpacked: {error}") from error
+    if not machine.eof or machine.unused_data:
+        raise _refused(f"the member {name!r} does not end where its header says")
+
+
+def _slices(data: memoryview) -> Iterator[bytes]:
+    for at in range(0, len(data), BLOCK):
+        yield bytes(data[at : at + BLOCK])
+
+
+def _refused(message: str, *, why: str = "") -> Refused:
+    return Refused(400, message, why=why)

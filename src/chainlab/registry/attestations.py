@@ -1,0 +1,181 @@
+"""PEP 740: attestations that come with an upload, checked before anybody can download it.
+
+pypi-attestations reads and verifies them, unmodified; what it must be told is whom to trust. Its `Attestation.verify`
+asks Sigstore's public instance by name, so the same function runs here over a namespace in which that name is a
+verifier for this instance's trusted root (`_verify`). Identity is the project's trusted publisher: the certificate
+must say that this CI host ran that repository's workflow, and in that environment if one is named.
+
+    >>> provenance = verify(attestations, distribution, publisher, config)   # or Refused (400), with the reason
+    >>> provenance["attestation_bundles"][0]["publisher"]["repository"]
+    'acme/triage-model'
+
+The provenance object calls its publisher's kind "GitHub", the shape of its claims: a client would not know another
+kind. The issuer in the certificate is this instance's, so nobody takes it for one of GitHub's.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chainlab.digests import Digest
+from chainlab.errors import Refused
+from chainlab.registry.publishers import Publisher
+from chainlab.trust.issuer import CI_ISSUER, GIT_SERVER
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+    from pypi_attestations import Attestation
+
+__all__ = ["MAX_ATTESTATIONS", "PublisherPolicy", "read", "verify"]
+
+MAX_ATTESTATIONS = 2  # of one file: one of each kind that PEP 740's index knows
+EXTENSION = "1.3.6.1.4.1.57264.1."  # Fulcio, docs/oid-info.md
+ISSUER, REPOSITORY, COMMIT, REF, WORKFLOW, ENVIRONMENT = "8", "12", "13", "14", "18", "23"
+
+
+class PublisherPolicy:
+    """A policy for sigstore-python: the certificate is of a job of this publisher."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    def verify(self, cert: Certificate) -> None:
+        """Check the certificate's claims. Raises sigstore's `VerificationError` naming the one that is wrong."""
+        from sigstore.errors import VerificationError
+
+        says = _claims(cert)
+        server = f"{GIT_SERVER}/"
+        workflow = says.get(WORKFLOW, "").removeprefix(server)
+        claims = {
+            "repository": says.get(REPOSITORY, "").removeprefix(server),
+            "job_workflow_ref": workflow,
+            "ref": says.get(REF, ""),
+            "sha": says.get(COMMIT, ""),
+            "environment": says.get(ENVIRONMENT, ""),
+        }
+        if says.get(ISSUER) != CI_ISSUER:
+            raise VerificationError(
+                f"the certificate's issuer is {says.get(ISSUER)!r}, not {CI_ISSUER!r}"
+            )
+        if objection := self._publisher.objection(claims):
+            raise VerificationError(objection)
+
+
+def read(text: str) -> list[Attestation]:
+    """The attestations in an upload's form field, a JSON array. Raises `Refused` (400)."""
+    from pydantic import ValidationError
+    from pypi_attestations import Attestation
+
+    try:
+        documents = json.loads(text)
+        if not isinstance(documents, list) or not 0 < len(documents) <= MAX_ATTESTATIONS:
+            raise Refused(
+                400, f"'attestations' is a JSON array of one to {MAX_ATTESTATIONS} attestations"
+            )
+        return [Attestation.model_validate(document) for document in documents]
+    except (ValidationError, ValueError, RecursionError) as error:
+        raise Refused(400, f"the attestations cannot be read: {_short(error)}") from error
+
+
+def verify(
+    attestations: Sequence[Attestation],
+    file: tuple[str, Digest],
+    publishers: Sequence[Publisher],
+    config: Path,
+) -> dict[str, Any]:
+    """The provenance object of a file (name, digest), if each attestation is by one of the publishers.
+
+    Raises `Refused` (400) with the step that failed; also when two are of one kind or by two publishers.
+    """
+    from pypi_attestations import (
+        AttestationBundle,
+        AttestationError,
+        Distribution,
+        GitHubPublisher,
+        Provenance,
+    )
+    from sigstore.errors import Error as SigstoreError
+    from sigstore.models import ClientTrustConfig
+    from sigstore.verify import Verifier
+
+    if not publishers:
+        raise Refused(
+            400,
+            "attestations are accepted for projects that have a trusted publisher, and this one has none",
+            mend="add a publisher to the project: Index.add_publisher",
+        )
+    try:
+        root = ClientTrustConfig.from_json(config.read_text()).trusted_root
+        check = _verify(Verifier(trusted_root=root))
+        distribution = Distribution(name=file[0], digest=file[1].value.hex())
+    except (OSError, ValueError, SigstoreError) as error:
+        raise Refused(503, f"attestations cannot be checked here: {_short(error)}") from error
+    reasons: list[str] = []
+    for publisher in publishers:
+        kinds: set[str] = set()
+        try:
+            for attestation in attestations:
+                kind, _ = check(attestation, PublisherPolicy(publisher), distribution)
+                if kind in kinds:
+                    raise Refused(400, f"two attestations are of one kind, {kind}")
+                kinds.add(kind)
+        except (AttestationError, SigstoreError, ValueError, TypeError, KeyError) as error:
+            reasons.append(_short(error))
+            continue
+        bundle = AttestationBundle(
+            publisher=GitHubPublisher(
+                repository=publisher.repository,
+                workflow=publisher.workflow,
+                environment=publisher.environment or None,
+            ),
+            attestations=list(attestations),
+        )
+        document = Provenance(attestation_bundles=[bundle]).model_dump(mode="json")
+        return dict(document)
+    raise Refused(400, "an attestation does not hold: " + "; ".join(dict.fromkeys(reasons)))
+
+
+def _verify(verifier: object) -> Callable[..., tuple[str, dict[str, Any] | None]]:
+    """pypi-attestations' own `Attestation.verify`, with this verifier where it asks for Sigstore's public one."""
+    from pypi_attestations import Attestation
+
+    original = Attestation.verify
+    names = original.__globals__ | {
+        "Verifier": types.SimpleNamespace(production=lambda **_: verifier)
+    }
+    function = types.FunctionType(
+        original.__code__, names, original.__name__, original.__defaults__
+    )
+    function.__kwdefaults__ = original.__kwdefaults__
+    return function
+
+
+def _claims(certificate: Certificate) -> dict[str, str]:
+    """Fulcio's extensions with a DER UTF8String, by their last number."""
+    from cryptography.x509 import UnrecognizedExtension
+    from pyasn1.codec.der.decoder import decode  # type: ignore[import-untyped]
+    from pyasn1.error import PyAsn1Error  # type: ignore[import-untyped]
+    from pyasn1.type.char import UTF8String  # type: ignore[import-untyped]
+
+    found = {}
+    for extension in certificate.extensions:
+        number = extension.oid.dotted_string.removeprefix(EXTENSION)
+        if (
+            not number.isdigit()
+            or int(number) < 8
+            or not isinstance(extension.value, UnrecognizedExtension)
+        ):
+            continue
+        try:
+            found[number] = bytes(decode(extension.value.value, UTF8String)[0]).decode()
+        except (PyAsn1Error, UnicodeDecodeError):  # then it says nothing, and what needs it is refused
+            continue
+    return found
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:500]

@@ -1,0 +1,190 @@
+"""What a signed bundle says about itself: identity, time, log entry, predicate. Read, not verified.
+
+Sigstore bundles (v0.1 to v0.3) and PEP 740 attestations are read alike. The registry keeps evidence and shows what
+is in it; whether it holds is for a verifier with a trusted root to say.
+
+    >>> facts = read(bundle)
+    >>> facts.identity, facts.log_index
+    ('https://git.chainlab.localhost/acme/triage-model/…@refs/heads/main', 17)
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+
+from chainlab.clock import rfc3339
+
+__all__ = ["BUNDLE_TYPE", "MAX_BUNDLE", "Facts", "entry_path", "read"]
+
+BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle"  # begins the media type of every version
+MAX_BUNDLE = 2**20  # bytes; a larger one is shown without being read
+ISSUER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")  # fulcio, docs/oid-info.md
+# What reading a stranger's JSON, base64, certificate or timestamp raises.
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one bundle says; empty where it says nothing."""
+
+    predicate_type: str = ""
+    subjects: tuple[str, ...] = ()  # 'NAME sha256:HEX'
+    identity: str = ""  # the certificate's SAN
+    issuer: str = ""  # who vouched for it
+    time: str = ""  # RFC 3339: when it was logged, or else timestamped
+    log_id: str = ""  # hex
+    log_index: int | None = None
+    log_version: int | None = None  # 1 or 2, Rekor's
+
+    @property
+    def entry_path(self) -> str:
+        """Where a log of this instance serves the entry; empty when the bundle names none."""
+        if self.log_index is None or self.log_version is None:
+            return ""
+        return entry_path(self.log_version, self.log_index)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON says it; what is not known is left out."""
+        entry = {
+            "log": self.log_id,
+            "index": self.log_index,
+            "version": self.log_version,
+            "time": self.time,
+        }
+        document = {
+            "predicateType": self.predicate_type,
+            "subjects": list(self.subjects),
+            "identity": self.identity,
+            "issuer": self.issuer,
+            "logEntry": {name: value for name, value in entry.items() if value not in ("", None)},
+        }
+        return {name: value for name, value in document.items() if value}
+
+
+def entry_path(version: int, index: int) -> str:
+    """Where this instance's log serves an entry: itself, or the tile that ends with it."""
+    if version == 1:
+        return f"/api/v1/log/entries?logIndex={index}"
+    tile, width = index // 256, index % 256 + 1  # C2SP tlog-tiles
+    name = f"{tile % 1000:03}"
+    while tile := tile // 1000:
+        name = f"x{tile % 1000:03}/{name}"
+    return f"/api/v2/tile/entries/{name}" + (f".p/{width}" if width < 256 else "")
+
+
+def read(data: bytes) -> Facts | None:
+    """What the bundle says, as far as it can be read; None when it is not one."""
+    if len(data) > MAX_BUNDLE:
+        return None
+    try:
+        document = json.loads(data)
+    except UNREADABLE:
+        return None
+    if not isinstance(document, dict):
+        return None
+    if isinstance(document.get("verification_material"), dict):  # PEP 740
+        return _attestation(document)
+    if isinstance(document.get("verificationMaterial"), dict):
+        return _bundle(document)
+    return None
+
+
+def _bundle(document: Mapping[str, Any]) -> Facts:
+    material = document["verificationMaterial"]
+    certificate = _at(material, "certificate", "rawBytes") or _at(
+        material, "x509CertificateChain", "certificates", 0, "rawBytes"
+    )
+    stamp = _at(material, "timestampVerificationData", "rfc3161Timestamps", 0, "signedTimestamp")
+    entry = _at(material, "tlogEntries", 0)
+    return Facts(
+        **_statement(_at(document, "dsseEnvelope", "payload")),
+        **_identity(certificate),
+        **_entry(entry, _stamped(stamp)),
+    )
+
+
+def _attestation(document: Mapping[str, Any]) -> Facts:
+    material = document["verification_material"]
+    return Facts(
+        **_statement(_at(document, "envelope", "statement")),
+        **_identity(_at(material, "certificate")),
+        **_entry(_at(material, "transparency_entries", 0), ""),
+    )
+
+
+def _statement(payload: Any) -> dict[str, Any]:
+    try:
+        statement = json.loads(base64.b64decode(payload))
+        kind = statement["predicateType"]
+        subjects = tuple(
+            f"{subject.get('name', '')} sha256:{subject['digest'].get('sha256', '')}"
+            for subject in statement["subject"][:100]
+        )
+    except UNREADABLE:
+        return {}
+    return {"predicate_type": kind, "subjects": subjects} if isinstance(kind, str) else {}
+
+
+def _identity(encoded: Any) -> dict[str, Any]:
+    try:
+        certificate = x509.load_der_x509_certificate(base64.b64decode(encoded))
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        found: dict[str, Any] = {"identity": str(next(iter(names)).value)}
+    except (*UNREADABLE, x509.ExtensionNotFound, x509.DuplicateExtension, StopIteration):
+        return {}
+    except x509.UnsupportedGeneralNameType:
+        return {}
+    try:
+        raw = certificate.extensions.get_extension_for_oid(ISSUER).value.public_bytes()
+        found["issuer"] = raw[2:].decode()  # UTF8String shorter than 128 bytes
+    except (*UNREADABLE, x509.ExtensionNotFound):
+        pass
+    return found
+
+
+def _entry(entry: Any, stamped: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"time": stamped}
+    try:
+        version = str(_at(entry, "kindVersion", "version"))
+        found["log_index"] = _whole(entry["logIndex"])
+        found["log_version"] = 2 if version == "0.0.2" else 1
+        found["log_id"] = base64.b64decode(_at(entry, "logId", "keyId")).hex()
+        logged = _whole(entry.get("integratedTime") or 0)
+        if logged:
+            found["time"] = rfc3339(datetime.fromtimestamp(logged, UTC))
+    except (*UNREADABLE, OverflowError, OSError):
+        pass
+    return found
+
+
+def _stamped(encoded: Any) -> str:
+    from rfc3161_client import decode_timestamp_response
+
+    try:
+        return rfc3339(decode_timestamp_response(base64.b64decode(encoded)).tst_info.gen_time)
+    except (*UNREADABLE, OverflowError):
+        return ""
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if not 0 <= number < 2**63:
+        raise ValueError("not an index")
+    return number
+
+
+def _at(value: Any, *path: str | int) -> Any:
+    """What is at ``path``; None where there is nothing."""
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value

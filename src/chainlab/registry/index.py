@@ -1,0 +1,429 @@
+"""The package index: projects, their files, who may add to them, and what became of them.
+
+A file never changes: the same bytes may be sent again, other bytes never, not even after it was deleted. A name of
+ours is served from here alone, so that no upstream file can take the place of one (dependency confusion).
+
+    >>> index.publish(Path("triage_model-1.0-py3-none-any.whl"), by=credential).digest
+    >>> index.quarantine("triage-model", "token leaked", by="security")  # PEP 792: installers see no file
+
+Every change is committed together with its event.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+from chainlab.clock import Clock, utc_now
+from chainlab.credentials import Credential, Credentials
+from chainlab.database import transaction
+from chainlab.digests import Digest
+from chainlab.errors import MalformedInput, Refused
+from chainlab.events import Events
+from chainlab.registry import attestations as pep740
+from chainlab.registry.blobs import Blobs, Staged
+from chainlab.registry.distributions import FileName, inspect
+from chainlab.registry.downloads import Downloads
+from chainlab.registry.index_files import IndexFile, Project, Status
+from chainlab.registry.projects import Projects, normalise, stated
+from chainlab.registry.publishers import AUDIENCE, Minted, Publisher, Publishers, TrustSource
+from chainlab.registry.upstream import Upstream
+
+__all__ = ["MAX_FILE", "Index"]
+
+MAX_FILE = 100 * 2**20  # bytes of one distribution, as on PyPI
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS files (
+    filename        TEXT PRIMARY KEY,
+    project         TEXT NOT NULL,
+    version         TEXT NOT NULL,
+    kind            TEXT NOT NULL,  -- 'bdist_wheel' or 'sdist'
+    digest          TEXT NOT NULL,  -- 'sha256:…'
+    size            INTEGER NOT NULL,
+    uploaded        TEXT NOT NULL,  -- RFC 3339
+    requires_python TEXT,
+    metadata        TEXT,           -- digest
+    yanked          TEXT,           -- reason, '' = none given; NULL = not yanked
+    uploader        TEXT NOT NULL,  -- subject of the credential
+    provenance      TEXT,           -- digest
+    publisher       TEXT,           -- JSON: publisher and claims; NULL = a person's credential
+    scenario_time   TEXT,
+    deleted         TEXT            -- RFC 3339; NULL = it is there. The row stays: a tombstone
+) STRICT;
+CREATE INDEX IF NOT EXISTS files_by_project ON files (project);
+CREATE INDEX IF NOT EXISTS files_by_digest ON files (digest);
+"""
+COLUMNS = (
+    "filename, project, version, kind, digest, size, uploaded, requires_python, metadata, yanked,"
+    " uploader, provenance, publisher, scenario_time"
+)
+
+
+class Index:
+    """The package index of one registry; safe to call from several threads.
+
+    ``connection`` serves nobody else, apart from ``events`` and ``credentials``. ``held`` says why a digest is held
+    back, if it is.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        blobs: Blobs,
+        credentials: Credentials,
+        events: Events,
+        *,
+        upstream: Upstream | None = None,
+        trust: TrustSource | None = None,
+        held: Callable[[Digest], str | None] = lambda _: None,
+        clock: Clock = utc_now,
+    ) -> None:
+        connection.executescript(SCHEMA)
+        self._guard = threading.RLock()
+        self._connection = connection
+        self._upstream = upstream
+        self._trust = trust
+        self._held = held
+        self.blobs = blobs
+        self.credentials = credentials
+        self.names = Projects(connection, events, self._guard, clock=clock)
+        self.served = Downloads(connection, self._guard, clock=clock)
+        self._publishers = Publishers(connection, credentials)
+
+    # -- reading
+
+    def projects(self) -> list[Project]:
+        """Every project, upstream's too, sorted; no tombstones and no reserved names."""
+        ours = {project.name: project for project in self.names.all()}
+        names = self._upstream.projects() if self._upstream else {}
+        theirs = [Project(name, name, None, upstream=True) for name in names if name not in ours]
+        shown = [entry for entry in ours.values() if entry.owner is not None and not entry.deleted]
+        return sorted([*shown, *theirs], key=lambda project: project.name)
+
+    def project(self, name: str) -> Project:
+        """A project, by any spelling of its name. Raises `Refused` (404)."""
+        name = normalise(name)
+        found = self.names.find(name)
+        if found is None and self._upstream and self._upstream.files(name):
+            return Project(name, name, None, upstream=True)
+        if found is None or found.owner is None or found.deleted:
+            raise Refused(404, f"there is no project {name!r}")
+        return found
+
+    def files(self, name: str) -> list[IndexFile]:
+        """All files of a project, whatever its status, by version and name. Raises `Refused` (404)."""
+        project = self.project(name)
+        if project.upstream and self._upstream:
+            found = self._upstream.files(project.name)
+        else:
+            found = self._select("project = ? AND deleted IS NULL", project.name)
+        return sorted(found, key=lambda file: (Version(file.version), file.filename))
+
+    def offered(self, name: str) -> list[IndexFile]:
+        """The files installers may see: none of a quarantined project, none whose digest is held back."""
+        if not self.project(name).offers:
+            return []
+        return [file for file in self.files(name) if self._held(file.digest) is None]
+
+    def file(self, project: str, filename: str) -> IndexFile:
+        """A file that is offered. Raises `Refused`: 404 when there is none, 403 when it is held back."""
+        found = next((file for file in self.files(project) if file.filename == filename), None)
+        if found is None:
+            raise Refused(404, f"{normalise(project)} has no file {filename[:120]!r}")
+        owner = self.project(project)
+        if not owner.offers:
+            raise Refused(403, f"{owner.name} is in quarantine: {owner.reason}")
+        if reason := self._held(found.digest):
+            raise Refused(403, f"{filename} is in quarantine: {reason}")
+        return found
+
+    def holding(self, digest: Digest) -> list[IndexFile]:
+        """The files with these bytes, whether they are offered or not."""
+        found = self._select("digest = ? AND deleted IS NULL", str(digest))
+        for name, files in self._upstream.projects().items() if self._upstream else ():
+            same = [file for file in files if file.digest == digest]
+            if same and self.names.find(name) is None:
+                found += same
+        return found
+
+    def digests(self) -> Iterator[Digest]:
+        """Every blob that the index refers to."""
+        for file in self._select("deleted IS NULL"):
+            yield from (d for d in (file.digest, file.metadata, file.provenance) if d)
+
+    def path(self, file: IndexFile) -> Path:
+        """Where a file's bytes are."""
+        if file.upstream and self._upstream:
+            return self._upstream.path(file)
+        return self.blobs.path(file.digest)
+
+    def provenance(self, file: IndexFile) -> dict[str, Any] | None:
+        """The provenance object of a file (PEP 740), or None."""
+        if file.provenance is None:
+            return None
+        return dict(json.loads(self.blobs.read(file.provenance)))
+
+    def downloads(self, address: str) -> list[tuple[str, str, Digest]]:
+        """What was served to a job's address: project, file name, digest; in order."""
+        return self.served.of(address)
+
+    # -- uploading
+
+    def publish(
+        self,
+        path: Path,
+        *,
+        by: Credential,
+        attestations: str | None = None,
+        scenario_time: str | None = None,
+    ) -> IndexFile:
+        """Upload a file from the disk; ``attestations`` is the form's JSON array. Raises `Refused`."""
+        name = FileName.parse(path.name)
+        self.authorise(name.project, by)
+        with self.blobs.stage(limit=MAX_FILE) as staged, path.open("rb") as file:
+            while block := file.read(2**20):
+                staged.write(block)
+            return self.accept(
+                name, staged, by=by, attestations=attestations, scenario_time=scenario_time
+            )
+
+    def authorise(self, project: str, by: Credential) -> None:
+        """Whether ``by`` may upload to a project, or take its name. Raises `Refused` (403)."""
+        project = normalise(project)
+        found = self.names.authorise(project, by)
+        if found is None and self._upstream and self._upstream.files(project):
+            raise Refused(403, f"{project} is an upstream project and nobody's to upload to")
+
+    def accept(
+        self,
+        name: FileName,
+        staged: Staged,
+        *,
+        by: Credential,
+        attestations: str | None = None,
+        scenario_time: str | None = None,
+    ) -> IndexFile:
+        """Check what was staged and add it. The same bytes again change nothing. Raises `Refused`."""
+        self.authorise(name.project, by)
+        digest = staged.digest
+        if reason := self._held(digest):
+            raise Refused(403, f"these bytes are in quarantine: {reason}")
+        if same := self._same(name, digest):
+            return same
+        staged.flush()
+        distribution = inspect(staged.path, name)
+        with self._guard:
+            behind = self._publishers.behind(by.subject)
+        proof = None if attestations is None else self._prove(name, digest, behind, attestations)
+        wheel = name.kind == "bdist_wheel"
+        file = IndexFile(
+            filename=name.text,
+            project=name.project,
+            version=name.version,
+            kind=name.kind,
+            digest=staged.commit(digest),
+            size=staged.size,
+            uploaded=None,
+            requires_python=distribution.requires_python,
+            metadata=self.blobs.put(distribution.metadata) if wheel else None,
+            uploader=by.subject,
+            provenance=self.blobs.put(json.dumps(proof, indent=1).encode()) if proof else None,
+            publisher={"publisher": asdict(behind[0]), "claims": behind[1]} if behind else None,
+            scenario_time=scenario_time,
+        )
+        with self._guard, transaction(self._connection):
+            if self._same(name, digest) is None:  # nobody was quicker
+                self.authorise(name.project, by)
+                self.names.take(name.project, distribution.display_name, by.subject)
+                self._insert(file)
+        return self._select("filename = ?", name.text)[0]
+
+    def _insert(self, file: IndexFile) -> None:
+        def text(digest: Digest | None) -> str | None:
+            return str(digest) if digest else None
+
+        origin = json.dumps(file.publisher) if file.publisher else None
+        self._connection.execute(
+            f"INSERT INTO files ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?)",  # noqa: S608
+            (
+                *(file.filename, file.project, file.version, file.kind, str(file.digest)),
+                *(file.size, self.names.now(), file.requires_python, text(file.metadata)),
+                *(file.uploader, text(file.provenance), origin, file.scenario_time),
+            ),
+        )
+        facts = {
+            "project": file.project,
+            "version": file.version,
+            "file": file.filename,
+            "size": file.size,
+            "by": file.uploader,
+            "attested": file.provenance is not None,
+            **(file.publisher or {}),
+        }
+        self.names.report("published", str(file.digest), facts, file.scenario_time)
+
+    def _same(self, name: FileName, digest: Digest) -> IndexFile | None:
+        """The file of that name if it has these bytes. Raises `Refused` (400) if it has, or had, others."""
+        with self._guard:
+            row = self._connection.execute(
+                "SELECT digest, deleted FROM files WHERE filename = ?", (name.text,)
+            ).fetchone()
+        if row is None:
+            return None
+        again = "upload under a new version; a file of the index never changes"
+        if row[1] is not None:
+            raise Refused(400, f"the file name {name.text} was used and deleted", mend=again)
+        if row[0] != str(digest):
+            raise Refused(400, f"File already exists: {name.text} has digest {row[0]}", mend=again)
+        return self._select("filename = ?", name.text)[0]
+
+    def _prove(
+        self,
+        name: FileName,
+        digest: Digest,
+        behind: tuple[Publisher, Mapping[str, str]] | None,
+        text: str,
+    ) -> dict[str, Any]:
+        """The provenance object, if the attestations hold. Raises `Refused` (400)."""
+        if self._trust is None:
+            raise Refused(503, "attestations cannot be checked: the index knows no trusted root")
+        with self._guard:
+            publishers = [behind[0]] if behind else self._publishers.of(name.project)
+        return pep740.verify(
+            pep740.read(text), (name.text, digest), publishers, self._trust.config_path
+        )
+
+    # -- trusted publishers
+
+    def publishers(self, project: str) -> list[Publisher]:
+        """The workflows that a project trusts."""
+        with self._guard:
+            return self._publishers.of(normalise(project))
+
+    def add_publisher(self, project: str, publisher: Publisher, *, owner: str) -> None:
+        """Let a workflow upload to a project; registers the name when it is free. Raises `Refused` (409)."""
+        name = self.names.register(project, owner).name
+        with self.names.changing(name, "publisher-added", {"by": owner, **asdict(publisher)}):
+            self._publishers.add(name, publisher)
+
+    def remove_publisher(self, project: str, publisher: Publisher, *, by: str) -> None:
+        """Trust a workflow no longer; credentials it has already end within minutes."""
+        name = normalise(project)
+        with self.names.changing(name, "publisher-removed", {"by": by, **asdict(publisher)}):
+            self._publishers.remove(name, publisher)
+
+    def mint(self, token: str) -> Minted:
+        """A short-lived credential for a CI job's token. Raises `Refused` (401 or 422) with the reason."""
+        if self._trust is None:
+            raise Refused(503, "tokens cannot be checked: the index knows no issuer")
+        claims = self._trust.claims(token, AUDIENCE)
+        with self._guard:
+            return self._publishers.mint(claims)
+
+    # -- what becomes of files and projects
+
+    def yank(self, project: str, version: str, reason: str = "", *, by: str) -> None:
+        """Let installers take a version only when it is asked for by number (PEP 592)."""
+        stated(reason or "-")
+        self._yank(project, version, reason, by)
+
+    def unyank(self, project: str, version: str, *, by: str) -> None:
+        """Take a yank back."""
+        self._yank(project, version, None, by)
+
+    def _yank(self, project: str, version: str, reason: str | None, by: str) -> None:
+        files = self._of_version(project, version)
+        kind = "unyanked" if reason is None else "yanked"
+        facts = {"version": files[0].version, "reason": reason or "", "by": by}
+        with self.names.changing(project, kind, facts):
+            self._connection.executemany(
+                "UPDATE files SET yanked = ? WHERE filename = ?",
+                [(reason, file.filename) for file in files],
+            )
+
+    def quarantine(self, project: str, reason: str, *, by: str) -> None:
+        """Offer none of a project's files and take none, until `release`."""
+        self.names.mark(project, "quarantined", Status.QUARANTINED, reason, by=by)
+
+    def release(self, project: str, reason: str = "looked into", *, by: str) -> None:
+        """End a project's quarantine."""
+        if self.project(project).status is not Status.QUARANTINED:
+            raise Refused(409, f"{normalise(project)} is not in quarantine")
+        self.names.mark(project, "released", Status.ACTIVE, reason, by=by)
+
+    def archive(self, project: str, reason: str, *, by: str) -> None:
+        """Take no more uploads; what is there stays."""
+        self.names.mark(project, "archived", Status.ARCHIVED, reason, by=by)
+
+    def deprecate(self, project: str, reason: str, *, by: str) -> None:
+        """Tell installers that the project is obsolete; nothing else changes."""
+        self.names.mark(project, "deprecated", Status.DEPRECATED, reason, by=by)
+
+    def activate(self, project: str, reason: str = "in use again", *, by: str) -> None:
+        """End an archive or a deprecation; for a quarantine there is `release`."""
+        if self.project(project).status is Status.QUARANTINED:
+            raise Refused(409, f"{normalise(project)} is in quarantine: release it")
+        self.names.mark(project, "activated", Status.ACTIVE, reason, by=by)
+
+    def delete(self, project: str, version: str | None = None, *, by: str) -> None:
+        """Delete a version, or the whole project; the names of files and project stay taken."""
+        files = self.files(project) if version is None else self._of_version(project, version)
+        names = [file.filename for file in files]
+        digests = [str(file.digest) for file in files]
+        facts = {"version": version, "files": names, "digests": digests, "by": by}
+        with self.names.changing(project, "deleted", facts) as found:
+            now = self.names.now()
+            self._connection.executemany(
+                "UPDATE files SET deleted = ? WHERE filename = ?", [(now, text) for text in names]
+            )
+            if version is None:
+                self._connection.execute(
+                    "UPDATE projects SET deleted = ? WHERE name = ?", (now, found.name)
+                )
+
+    def _of_version(self, project: str, version: str) -> list[IndexFile]:
+        try:
+            wanted = Version(version)
+        except InvalidVersion as error:
+            raise MalformedInput(f"{version[:80]!r} is no version (PEP 440)") from error
+        found = [file for file in self.files(project) if Version(file.version) == wanted]
+        if not found:
+            raise Refused(404, f"{normalise(project)} has no version {version}")
+        return found
+
+    def _select(self, where: str, *values: str) -> list[IndexFile]:
+        with self._guard:
+            rows = self._connection.execute(
+                f"SELECT {COLUMNS} FROM files WHERE {where} ORDER BY filename",  # noqa: S608
+                values,
+            ).fetchall()
+        return [_file(row) for row in rows]
+
+
+def _file(row: tuple[Any, ...]) -> IndexFile:
+    filename, project, version, kind, digest, size, uploaded, python, metadata, yanked, *more = row
+    uploader, provenance, publisher, scenario_time = more
+    return IndexFile(
+        filename=filename,
+        project=project,
+        version=version,
+        kind=kind,
+        digest=Digest.parse(digest),
+        size=size,
+        uploaded=datetime.fromisoformat(uploaded),
+        requires_python=python,
+        metadata=Digest.parse(metadata) if metadata else None,
+        yanked=yanked,
+        uploader=uploader,
+        provenance=Digest.parse(provenance) if provenance else None,
+        publisher=json.loads(publisher) if publisher else None,
+        scenario_time=scenario_time,
+    )

@@ -1,0 +1,59 @@
+"""Refusals in the shape of the OCI distribution specification.
+
+    {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "…", "detail": {…}}]}
+
+Specification: distribution-spec 1.1, "Error Codes".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from chainlab.errors import ChainlabError, Refused, Unavailable
+
+__all__ = ["OciError", "answer"]
+
+CODES = {  # for refusals of the layers below, which know nothing of OCI
+    400: "UNSUPPORTED",
+    401: "UNAUTHORIZED",
+    403: "DENIED",
+    404: "NAME_UNKNOWN",
+    405: "UNSUPPORTED",
+    413: "SIZE_INVALID",
+    429: "TOOMANYREQUESTS",
+    503: "UNAVAILABLE",
+}
+
+
+class OciError(Refused):
+    """A refusal with the specification's code."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        detail: Mapping[str, Any] | None = None,
+        why: str = "",
+        mend: str = "",
+    ) -> None:
+        super().__init__(status, message, why=why, mend=mend)
+        self.code = code
+        self.detail = detail
+
+
+def answer(error: ChainlabError, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The response to a request that failed."""
+    status = 503 if isinstance(error, Unavailable) else 400
+    if isinstance(error, Refused):
+        status = error.status
+    code, detail = CODES.get(status, "UNSUPPORTED"), None
+    if isinstance(error, OciError):
+        code, detail = error.code, error.detail
+    message = error.message + (f" ({error.mend})" if error.mend else "")
+    entry = {"code": code, "message": message, "detail": detail}
+    return JSONResponse({"errors": [entry]}, status, dict(headers or {}))

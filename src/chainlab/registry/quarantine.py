@@ -1,0 +1,107 @@
+"""Quarantine: digests that are held back, why, and since when.
+
+What is in quarantine is kept, and not handed out by any protocol. It says nothing about names: a project of the
+package index as a whole is quarantined by its status (PEP 792).
+
+Each change is committed together with its event; the history is kept.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass
+
+from chainlab.database import transaction
+from chainlab.digests import Digest
+from chainlab.errors import MalformedInput, Refused
+from chainlab.events import Events
+
+__all__ = ["Held", "Quarantine"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS quarantine (
+    id       INTEGER PRIMARY KEY,
+    digest   TEXT NOT NULL,
+    reason   TEXT NOT NULL,
+    since    REAL NOT NULL,   -- seconds since 1970
+    held_by  TEXT NOT NULL,
+    released REAL,            -- seconds since 1970; NULL = still held back
+    released_by TEXT
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS quarantine_now ON quarantine (digest) WHERE released IS NULL;
+CREATE INDEX IF NOT EXISTS quarantine_by_digest ON quarantine (digest);
+"""
+MAX_REASON = 1000  # characters
+
+
+@dataclass(frozen=True)
+class Held:
+    """One stay in quarantine."""
+
+    digest: Digest
+    reason: str
+    since: float  # seconds since 1970
+    by: str
+    released: float | None  # seconds since 1970
+    released_by: str | None
+
+
+class Quarantine:
+    """The quarantine of one registry; safe to call from several threads."""
+
+    def __init__(self, connection: sqlite3.Connection, events: Events) -> None:
+        self._connection = connection
+        self._events = events
+        self._guard = threading.RLock()
+        connection.executescript(SCHEMA)
+
+    def reason(self, digest: Digest) -> str | None:
+        """Why a digest is held back, or None."""
+        with self._guard:
+            row = self._connection.execute(
+                "SELECT reason FROM quarantine WHERE digest = ? AND released IS NULL",
+                (str(digest),),
+            ).fetchone()
+        return row[0] if row else None
+
+    def hold(self, digest: Digest, reason: str, *, by: str) -> None:
+        """Hold a digest back. Raises `Refused` (409) when it is already."""
+        if not reason.strip() or len(reason) > MAX_REASON:
+            raise MalformedInput(f"a quarantine needs a reason of at most {MAX_REASON} characters")
+        with self._guard, transaction(self._connection):
+            if self.reason(digest) is not None:
+                raise Refused(409, f"{digest} is in quarantine already")
+            self._connection.execute(
+                "INSERT INTO quarantine (digest, reason, since, held_by) VALUES (?, ?, ?, ?)",
+                (str(digest), reason, time.time(), by),
+            )
+            self._report("quarantined", digest, {"reason": reason, "by": by})
+
+    def release(self, digest: Digest, *, by: str) -> None:
+        """Hand a digest out again. Raises `Refused` (404) when it is not held back."""
+        with self._guard, transaction(self._connection):
+            released = self._connection.execute(
+                "UPDATE quarantine SET released = ?, released_by = ?"
+                " WHERE digest = ? AND released IS NULL",
+                (time.time(), by, str(digest)),
+            ).rowcount
+            if not released:
+                raise Refused(404, f"{digest} is not in quarantine")
+            self._report("released", digest, {"by": by})
+
+    def history(self, digest: Digest | None = None) -> list[Held]:
+        """Every stay, of one digest or of all, oldest first."""
+        with self._guard:
+            rows = self._connection.execute(
+                "SELECT digest, reason, since, held_by, released, released_by FROM quarantine"
+                " WHERE ? IS NULL OR digest = ? ORDER BY id",
+                (None if digest is None else str(digest),) * 2,
+            ).fetchall()
+        return [Held(Digest.parse(row[0]), *row[1:]) for row in rows]
+
+    def _report(self, kind: str, digest: Digest, data: dict[str, str]) -> None:
+        self._events.append(
+            f"dev.chainlab.artifact.{kind}", source="/registry", subject=str(digest), data=data
+        )

@@ -1,0 +1,140 @@
+"""The registry of one state directory: its parts, put together.
+
+    DIRECTORY/blobs/      bytes by digest            DATABASE    names, tags, promotions, events …
+    DIRECTORY/uploads/    what is half received
+
+Every part has a connection of its own, with the events on it: so a change and the event that reports it are one
+transaction, and two parts never share one by accident. Several processes may have the same registry open.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from chainlab import database
+from chainlab.clock import Clock, utc_now
+from chainlab.credentials import Credentials
+from chainlab.digests import Digest
+from chainlab.events import Events
+from chainlab.registry import oci_garbage
+from chainlab.registry.blobs import GRACE, Blobs
+from chainlab.registry.channels import Artifact, Channels
+from chainlab.registry.evidence import Evidence
+from chainlab.registry.index import Index
+from chainlab.registry.oci import Images
+from chainlab.registry.oci_access import Access
+from chainlab.registry.oci_uploads import LIFETIME, Uploads
+from chainlab.registry.publishers import TrustSource
+from chainlab.registry.quarantine import Quarantine
+from chainlab.registry.upstream import Upstream
+
+__all__ = ["Registry"]
+
+
+class Registry:
+    """An open registry; close it. Safe to call from several threads.
+
+    ``upstream`` is a directory of wheels that the index serves beside its own; ``trust`` checks the
+    tokens of CI jobs, and its trust configuration names our own logs.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        database: Path,
+        *,
+        upstream: Upstream | Path | None = None,
+        trust: TrustSource | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._database = database
+        self._clock = clock
+        self._undo = ExitStack()
+        with ExitStack() as undo:  # in reverse, as far as the start came
+            undo.callback(self._undo.close)
+            self.blobs = Blobs(directory / "blobs")
+            self.credentials = Credentials(self._connect())
+            self.events = Events(self._connect(), clock=clock)
+            self.quarantine = Quarantine(*self._reporting())
+            connection, events = self._reporting()
+            self.index = Index(
+                connection,
+                self.blobs,
+                Credentials(connection),
+                events,
+                upstream=Upstream(upstream) if isinstance(upstream, Path) else upstream,
+                trust=trust,
+                held=self.quarantine.reason,
+                clock=clock,
+            )
+            connection, events = self._reporting()
+            self.images = Images(connection, self.blobs, events, quarantine=self.quarantine)
+            self.uploads = Uploads(self._connect(), self.blobs, directory / "uploads")
+            self.access = Access(self.credentials)
+            self.channels = Channels(*self._reporting(), has=self._has, held_back=self.held_back)
+            connection, events = self._reporting()
+            self.evidence = Evidence(
+                connection,
+                self.blobs,
+                events,
+                images=self.images,
+                index=self.index,
+                channels=self.channels,
+                quarantine=self.quarantine,
+                trust_config=trust.config_path if trust else None,
+            )
+            undo.pop_all()
+
+    def sweep(self, *, grace: float = GRACE, lifetime: float = LIFETIME) -> oci_garbage.Swept:
+        """Remove blobs that nothing refers to, and uploads that were abandoned."""
+        connection = database.connect(self._database)
+        try:
+            return oci_garbage.sweep(
+                connection, self.blobs, self.uploads, self._kept, grace=grace, lifetime=lifetime
+            )
+        finally:
+            connection.close()
+
+    def held_back(self, artifact: Artifact, digest: Digest) -> str | None:
+        """Why an artifact's digest is not handed out, or None."""
+        if artifact.kind == "oci":
+            return self.images.held_back(artifact.name, digest)
+        project = self.index.project(artifact.name)
+        if not project.offers:
+            return project.reason or "its project is in quarantine"
+        return self.quarantine.reason(digest)
+
+    def close(self) -> None:
+        """Let go of the state."""
+        self._undo.close()
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- inside
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = database.connect(self._database)
+        self._undo.callback(connection.close)
+        return connection
+
+    def _reporting(self) -> tuple[sqlite3.Connection, Events]:
+        """A connection of one part's own, and the events on it."""
+        connection = self._connect()
+        return connection, Events(connection, clock=self._clock)
+
+    def _kept(self) -> Iterator[Digest]:
+        yield from self.index.digests()
+        yield from self.evidence.digests()
+
+    def _has(self, artifact: Artifact, digest: Digest) -> bool:
+        if artifact.kind == "oci":
+            return any(stored.repository == artifact.name for stored in self.images.found(digest))
+        return any(file.project == artifact.name for file in self.index.holding(digest))

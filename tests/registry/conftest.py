@@ -1,0 +1,32 @@
+"""A running registry beside its instance, as a workspace has it, and who may do what to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from oci_world import GRANTS, World
+
+from chainlab.registry.registry import Registry
+from chainlab.services import Server
+from chainlab.workspace import Workspace
+
+pytest_plugins = ["index_fixtures"]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A registry that the tests of one module share; each uses names of its own."""
+    workspace = Workspace(tmp_path_factory.mktemp("registry") / "workspace")
+    with Server(workspace.trust, workspace=workspace) as server:
+        yield World.of(server)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    """An empty registry of the test's own, not served."""
+    with Registry(tmp_path / "registry", tmp_path / "state.db") as registry:
+        for subject, grants in GRANTS.items():
+            registry.credentials.issue(subject, grants)
+        yield registry
