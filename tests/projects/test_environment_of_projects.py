@@ -33,10 +33,10 @@ class Environment:
         self.folder = folder
         self.python = folder / "env" / "bin" / "python"
         uv = Path(sys.executable).parent / "uv"
+        locked = ["--require-hashes", "--no-build", HARDENED / "requirements.lock"]
         for words in (
             ["venv", "--quiet", "--python", sys.executable, folder / "env"],
-            ["pip", "sync", "--quiet", "--require-hashes", "--no-build", *self.house()]
-            + ["--python", self.python, HARDENED / "requirements.lock"],
+            ["pip", "sync", "--quiet", "--python", self.python, *self.house(), *locked],
         ):
             subprocess.run([uv, *words], check=True, timeout=SECONDS, env=self.variables())
 
@@ -146,9 +146,9 @@ def test_its_wheel_builds_offline_to_the_same_bytes_and_holds_only_its_module(
     folder = environment.copy(f"projects/{name}")
     uv, digests = Path(sys.executable).parent / "uv", set()
     for out in ("one", "two"):
+        words = ["build", "--quiet", "--wheel", "--python", environment.python, "--out-dir", out]
         subprocess.run(
-            [uv, "build", "--quiet", "--wheel", "--python", environment.python]
-            + ["--out-dir", out, *environment.house()],
+            [uv, *words, *environment.house()],
             cwd=folder,
             env=environment.variables(SOURCE_DATE_EPOCH="1767225600"),
             check=True,

@@ -12,15 +12,15 @@ from chainlab.registry.registry import Registry
 from chainlab.services import Server
 from chainlab.workspace import Workspace
 
-pytest_plugins = ["index_fixtures"]
-
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A registry that the tests of one module share; each uses names of its own."""
     workspace = Workspace(tmp_path_factory.mktemp("registry") / "workspace")
     with Server(workspace.trust, workspace=workspace) as server:
-        yield World.of(server)
+        world = World.of(server)
+        yield world
+        world.close()
 
 
 @pytest.fixture

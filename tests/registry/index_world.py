@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import ipaddress
 import socket
 import subprocess
 import sys
@@ -14,11 +15,15 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
@@ -31,6 +36,7 @@ from chainlab.registry.index import Index
 from chainlab.registry.index_app import index_routes
 from chainlab.registry.publishers import TrustSource
 from chainlab.registry.upstream import Upstream
+from chainlab.trust.keys import pem
 
 ROOT = Path(__file__).parents[2]
 WHEELHOUSE = ROOT / ".cache" / "wheelhouse"
@@ -209,8 +215,10 @@ def open_index(
     return Index(connection, blobs, credentials, events, upstream=upstream, trust=trust), events
 
 
-def serve(routes: list[BaseRoute], bound: socket.socket) -> Callable[[], None]:
-    """Serve in a thread as `services` does; returns what ends it."""
+def serve(
+    routes: list[BaseRoute], bound: socket.socket, *, certificate: Path | None = None
+) -> Callable[[], None]:
+    """Serve in a thread as `services` does, by TLS with a certificate; returns what ends it."""
     config = uvicorn.Config(
         Starlette(routes=routes),
         http="httptools",
@@ -219,6 +227,7 @@ def serve(routes: list[BaseRoute], bound: socket.socket) -> Callable[[], None]:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=2,
+        ssl_certfile=certificate,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
@@ -245,6 +254,25 @@ def make_world(folder: Path, **parts: Any) -> Iterator[World]:
         yield World(index, events, url, http, folder)
     end()
     index._connection.close()
+
+
+def self_signed(path: Path) -> Path:
+    """A key and a certificate for 127.0.0.1, PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path.write_text(pem(key) + pem(certificate))
+    return path
 
 
 def digest_of(path: Path) -> Digest:

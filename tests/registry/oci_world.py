@@ -87,6 +87,10 @@ class World:
             )
         return self.clients[who]
 
+    def close(self) -> None:
+        for client in self.clients.values():
+            client.close()
+
     @property
     def alice(self) -> httpx.Client:
         return self.as_("alice")

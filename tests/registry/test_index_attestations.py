@@ -93,7 +93,8 @@ def test_uv_uploads_an_attestation(
     path = wheel(tmp_path)
     Path(f"{path}.publish.attestation").write_text(json.dumps(attest(trust, path)))
     run(
-        *("uv", "publish", "--publish-url", f"{world.url}/legacy/", path),
+        *("uv", "publish", "--publish-url", f"{world.url}/legacy/"),
+        *(path, f"{path}.publish.attestation"),
         UV_PUBLISH_TOKEN=minted,
     )
     assert "provenance" in world.page("triage-model")["files"][0]

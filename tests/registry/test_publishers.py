@@ -6,9 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from index_world import CLAIMS, REPOSITORY, Run, World, wheel
+from index_world import (
+    CLAIMS,
+    REPOSITORY,
+    Run,
+    World,
+    listener,
+    self_signed,
+    serve,
+    wheel,
+)
 
 from chainlab.errors import MalformedInput, Refused
+from chainlab.registry.index_app import index_routes
 from chainlab.registry.publishers import AUDIENCE, Publisher
 from chainlab.trust.client import Trust
 
@@ -32,14 +42,23 @@ def mint(world: World, token: str) -> tuple[int, dict[str, Any]]:
 def test_uv_publishes_without_a_password(
     world: World, trust: Trust, run: Run, tmp_path: Path
 ) -> None:
-    assert world.http.get("/_/oidc/audience").json() == {"audience": AUDIENCE}
-    run(
-        *("uv", "publish", "--trusted-publishing", "always"),
-        *("--publish-url", f"{world.url}/legacy/", wheel(tmp_path)),
-        GITHUB_ACTIONS="true",
-        ACTIONS_ID_TOKEN_REQUEST_URL=f"{trust.url}/ci/token?job=1",
-        ACTIONS_ID_TOKEN_REQUEST_TOKEN=trust.job_bearer(CLAIMS),
+    certificate = self_signed(tmp_path / "tls.pem")
+    bound = listener()
+    end = serve(index_routes(world.index), bound, certificate=certificate)
+    url = (
+        f"https://127.0.0.1:{bound.getsockname()[1]}/legacy/"  # uv asks for a token over TLS alone
     )
+    try:
+        run(
+            *("uv", "publish", "--trusted-publishing", "always", "--publish-url", url),
+            wheel(tmp_path),
+            SSL_CERT_FILE=str(certificate),
+            GITHUB_ACTIONS="true",
+            ACTIONS_ID_TOKEN_REQUEST_URL=f"{trust.url}/ci/token?job=1",
+            ACTIONS_ID_TOKEN_REQUEST_TOKEN=trust.job_bearer(CLAIMS),
+        )
+    finally:
+        end()
     (file,) = world.index.files("triage-model")
     assert file.publisher is not None
     assert file.publisher["publisher"]["workflow"] == "release.yml"
@@ -52,6 +71,7 @@ def test_uv_publishes_without_a_password(
 def test_a_minted_credential_is_for_that_project_alone(
     world: World, trust: Trust, tmp_path: Path
 ) -> None:
+    assert world.http.get("/_/oidc/audience").json() == {"audience": AUDIENCE}
     status, body = mint(world, trust.token(claims=CLAIMS, audience=AUDIENCE))
     assert (status, body["success"]) == (200, True)
     credential = world.index.credentials.check(body["token"])

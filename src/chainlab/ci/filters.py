@@ -21,7 +21,7 @@ from chainlab.errors import MalformedInput
 
 __all__ = ["matches"]
 
-TOKEN = re.compile(r"\\.|\*\*|\[[^\]]+\]|.", re.DOTALL)
+SIGN = re.compile(r"\\.|\*\*|\[[^\]]+\]|.", re.DOTALL)
 SET = re.compile(r"(?:[A-Za-z0-9]-[A-Za-z0-9]|.)", re.DOTALL)
 
 
@@ -52,24 +52,22 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
 
 def _parts(pattern: str) -> list[_Part]:
     parts: list[_Part] = []
-    for token in TOKEN.findall(pattern):
-        if token in ("?", "+"):
+    for sign in SIGN.findall(pattern):
+        if sign in ("?", "+"):
             if not parts:
-                raise MalformedInput(
-                    f"{pattern[:80]!r} is no filter: {token} has nothing before it"
-                )
-            if token == "?":
+                raise MalformedInput(f"{pattern[:80]!r} is no filter: {sign} has nothing before it")
+            if sign == "?":
                 parts[-1] = replace(parts[-1], optional=True)
             else:  # once more, as often as it likes
                 parts.append(replace(parts[-1], optional=True, repeats=True))
-        elif token in ("*", "**"):
-            parts.append(_Part(slash=token == "**", optional=True, repeats=True))
-        elif len(token) > 2:
-            inside = SET.findall(token[1:-1])
+        elif sign in ("*", "**"):
+            parts.append(_Part(slash=sign == "**", optional=True, repeats=True))
+        elif len(sign) > 2:
+            inside = SET.findall(sign[1:-1])
             letters = "".join(part for part in inside if len(part) == 1)
             parts.append(_Part(letters, tuple((p[0], p[2]) for p in inside if len(p) == 3)))
         else:
-            parts.append(_Part(token[-1]))
+            parts.append(_Part(sign[-1]))
     return parts
 
 

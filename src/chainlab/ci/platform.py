@@ -43,7 +43,9 @@ class Platform:
             self._connection = database.connect(state)
             undo.callback(self._connection.close)
             self._events = Events(self._connection)
-            self.credentials = Credentials(self._connection)
+            connection = database.connect(state)  # an issue and a report at once would share a transaction
+            undo.callback(connection.close)
+            self.credentials = Credentials(connection)
             self.remote = undo.enter_context(closing(Remote(directory, state)))
             self.mirror = Mirror(self.remote, data=data)
             self.cache = undo.enter_context(closing(Cache(directory / "cache", state)))

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -114,11 +116,26 @@ def _serve(ports: dict[int, str], ready: threading.Event) -> None:
 
 
 def _finish(folder: str) -> int:
-    """Run what actions left for the end of the job, last one first."""
+    """Run what actions left for the end of the job, last one first; tell of each as a line of JSON."""
     worst = 0
     for script in sorted(Path(folder).glob("*"), reverse=True) if folder else ():
         if script.is_file() and os.access(script, os.X_OK):
-            worst = max(worst, subprocess.call([str(script)], stdin=subprocess.DEVNULL))
+            began = time.monotonic()
+            done = subprocess.run(
+                [str(script)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            worst = max(worst, abs(done.returncode))
+            said = {
+                "post": script.name,
+                "code": done.returncode,
+                "seconds": time.monotonic() - began,
+                "output": done.stdout.decode("utf-8", "replace"),
+            }
+            sys.stdout.write(json.dumps(said) + "\n")
     return FAILED_POST if worst else 0
 
 

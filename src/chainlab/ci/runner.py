@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,7 @@ from chainlab.workspace import CLOSED, LOOPBACK
 __all__ = ["Job", "execute"]
 
 LONGEST = 600  # seconds a job may take, whatever its `timeout-minutes` says
+ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 MAX_LOG = 8 * 2**20  # bytes of log kept for a job
 TOOLS = (
     "uv",
@@ -190,6 +192,7 @@ def _variables(job: Job, folder: Path) -> dict[str, str]:
         "TWINE_REPOSITORY_URL": f"{job.url}/legacy/",
         "SOURCE_DATE_EPOCH": "1735689600",  # 2025-01-01: builds that heed it give the same bytes
         "PYTHONDONTWRITEBYTECODE": "1",
+        "NO_COLOR": "1",
         **dict.fromkeys(
             ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
             CLOSED,
@@ -210,6 +213,7 @@ def _command(job: Job, folder: Path, sandbox: Sandbox, wall: Relay | None) -> li
     files = folder / "files"
     words = [str(act), job.event, "--job", REPORT, "--json", "--actor", job.actor]
     words += ["--no-cache-server", "--no-skip-checkout", "--action-offline-mode"]
+    words += ["--reuse"]  # leaves the job's directory for the work after it
     words += [part for name in RUNNERS for part in ("--platform", f"{name}=-self-hosted")]
     words += ["--workflows", str(files / "workflow.yml"), "--eventpath", str(files / "event.json")]
     words += ["--env-file", str(files / "env"), "--secret-file", str(files / "secrets")]
@@ -283,6 +287,13 @@ class _Reader:
             return
         if not isinstance(said, dict):
             return
+        if "post" in said:
+            name = re.sub(r"^[0-9]+-", "", str(said["post"]))
+            result = "failure" if said["code"] else "success"
+            self._end_step(
+                Step(f"after the job: {name}", result, said["seconds"], _plain(said["output"]))
+            )
+            return
         job, message = said.get("jobID"), str(said.get("msg", ""))
         if job == REPORT:
             if said.get("raw_output"):
@@ -307,9 +318,12 @@ class _Reader:
         if "stepResult" in said and len(ids) == 1 and said.get("stage") == "Main":
             name = str(said.get("step", "")).strip().split("\n")[0]
             seconds = float(said.get("executionTime", 0)) / 1e9
-            step = Step(name, str(said["stepResult"]), seconds, "".join(self._said.pop(key, [])))
-            self._steps.append(step)
-            self._tell(step)
+            log = _plain("".join(self._said.pop(key, [])))
+            self._end_step(Step(name, str(said["stepResult"]), seconds, log))
+
+    def _end_step(self, step: Step) -> None:
+        self._steps.append(step)
+        self._tell(step)
 
     def finish(self, code: int | None, seconds: float, address: str) -> JobRun:
         """The job's end, with the logs written."""
@@ -326,7 +340,7 @@ class _Reader:
             result, why = "failure", "an action's work after the last step failed"
         elif code != 0 and result == "success":
             result, why = "failure", f"act ended with {code}"
-        rest = "".join("".join(said) for said in self._said.values())
+        rest = _plain("".join("".join(said) for said in self._said.values()))
         if rest:
             self._steps.append(Step("around the steps", result, 0.0, rest))
         return JobRun(
@@ -339,6 +353,11 @@ class _Reader:
             why,
             address,
         )
+
+
+def _plain(text: str) -> str:
+    """Without the escape sequences that colour a terminal."""
+    return ESCAPE.sub("", text)
 
 
 def _lines(values: Mapping[str, str]) -> str:

@@ -164,9 +164,7 @@ class _Running:
             self.change.actor,
             self.jobs,
             actions=self.actions,
-            artifacts={
-                a.name: a.files for a in self.services.platform.artifacts.list(str(self.change.run))
-            },
+            artifacts=self.services.platform.artifacts.files(self.change.run),
             copies=self.copies,
         )
         run = attest(

@@ -129,10 +129,12 @@ def _secrets(table: Mapping[str, Any]) -> dict[str, Secret]:
     for name, entry in table.items():
         if not NAME.fullmatch(name) or name.upper().startswith("GITHUB_"):
             raise TypeError(f"{name[:80]!r} is no name of a secret")
-        if not isinstance(entry, str | Mapping):
+        if isinstance(entry, str):
+            found[name] = Secret(entry)
+        elif isinstance(entry, Mapping):
+            found[name] = Secret(grants=_words(entry["grants"]))
+        else:
             raise TypeError(f"the secret {name} is neither text nor grants")
-        is_text = isinstance(entry, str)
-        found[name] = Secret(entry) if is_text else Secret(grants=_words(entry["grants"]))
     return found
 
 

@@ -29,21 +29,28 @@ __all__ = ["REPORT", "Workflow", "dump", "load"]
 REPORT = "chainlab-report"  # the job that prints what came of the other
 RUNNER = "ubuntu-latest"
 NO_DOCKER = ("container", "services")
-MAX_BYTES = 2**20
+MAX_BYTES = 2**18
 MAX_NODES = 50_000  # of a document with every alias written out
 MAX_DEPTH = 50  # levels of a document
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 ACTIVITY = "opened"  # the one activity type that the host's pull requests have
-SIGNS = {
-    "**": ".*",
-    "*": "[^/]*",
-    "?": "?",
-    "+": "+",
-}  # of a filter pattern, as a regular expression
+# Tags of plain words that YAML 1.1 gives other values, or that the platform does not have.
+DROPPED = ("bool", "float", "int", "merge", "timestamp")
+PLAIN = {
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?[0-9]{1,300}|0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300}",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}  # YAML 1.2.2, section 10.3.2
+_PRINT = {
+    "run": "printf '%s' \"$NEEDS\"",
+    "shell": "sh",
+    "env": {"NEEDS": "${{ toJSON(needs) }}"},
+}
+ODD = re.compile(r"[\x85\u2028\u2029\r]")  # line breaks to one version of YAML, not to the other
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's words for booleans and integers."""
+    """SafeLoader with YAML 1.2's booleans and numbers, and without merge keys."""
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         """A number, without YAML 1.1's octals and sexagesimals."""
@@ -58,25 +65,27 @@ class _Dumper(yaml.SafeDumper):
 
 _Loader.yaml_implicit_resolvers = {
     first: [
-        (tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] not in ("bool", "int", "timestamp")
+        (tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] not in DROPPED
     ]
     for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }  # fmt: skip
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int",
-    re.compile(r"^(?:[-+]?[0-9]{1,300}|0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300})$"),
-    list("-+0123456789"),
-)
+for _tag, _words_of_it in PLAIN.items():
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_tag}",
+            re.compile(f"^(?:{_words_of_it})$"),
+            list("tTfF" if _tag == "bool" else "-+.0123456789"),
+        )
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
-_Dumper.add_representer(
-    str,
-    lambda dumper, text: dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
-    ),
-)
+
+
+def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Text in a form that reads back the same, in lines where it has lines."""
+    style = '"' if ODD.search(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent)
 
 
 def load(text: str) -> Any:
@@ -214,8 +223,9 @@ class Workflow:
             "needs": [job],
             "if": "always()",
             "runs-on": RUNNER,
-            "env": {"NEEDS": "${{ toJSON(needs) }}"},
-            "steps": [{"run": "printf '%s' \"$NEEDS\"", "shell": "sh"}],
+            "steps": [
+                _PRINT
+            ],  # with its own `env`: act evaluates a job's twice, and would run what an output says
         }
         return {**self.document, "jobs": jobs}
 

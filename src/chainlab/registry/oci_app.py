@@ -69,11 +69,13 @@ _Handler = Callable[[_Asked], Awaitable[Response]]
 def oci_routes(images: Images, uploads: Uploads, access: Access) -> list[BaseRoute]:
     """The endpoints of the specification, and of token authentication."""
     distribution = _Distribution(images, uploads, access)
+    below = Route("/v2/{path:path}", distribution.serve, methods=METHODS)
+    below.path_regex = re.compile("^/v2/(?P<path>.*)$", re.DOTALL)  # line feeds too are refused here
     return [
         Route("/v2/", distribution.base, methods=METHODS),
         Route("/v2", distribution.base, methods=METHODS),
         Route("/v2/token", distribution.token, methods=METHODS),
-        Route("/v2/{path:path}", distribution.serve, methods=METHODS),
+        below,
     ]
 
 

@@ -50,14 +50,17 @@ while IFS= read -r line; do
     narrow "$top"
   fi
   while IFS= read -r found; do
-    if [[ $HIDDEN == true ]]; then
-      find "$found" -type f
-    else
-      find "$found" -mindepth 1 -name '.*' -prune -o -type f -print
-    fi
+    find "$found" -type f
   done < <(expand "$line") >>"$list"
 done < <(printf '%s\n' "$PATHS")
 
+if [[ $HIDDEN != true ]]; then # nothing whose name, or whose folder's name, begins with a dot
+  base=$(dirname "$ancestor")/
+  while IFS= read -r file; do
+    case /${file#"$base"} in */.*) ;; *) printf '%s\n' "$file" ;; esac
+  done <"$work/in" >"$work/shown"
+  mv "$work/shown" "$work/in"
+fi
 sort -u "$work/in" | grep -vxF -f <(sort -u "$work/out"; echo /) >"$work/files" || true
 count=$(wc -l <"$work/files" | tr -d ' ')
 if [[ $count == 0 ]]; then

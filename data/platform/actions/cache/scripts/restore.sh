@@ -46,6 +46,7 @@ if [[ -n ${post:-} && $hit != true ]]; then
   {
     printf '#!/usr/bin/env bash\n'
     printf 'CACHE_KEY=%q\nCACHE_PATHS=%q\n' "$CACHE_KEY" "$CACHE_PATHS"
+    printf 'GITHUB_WORKSPACE=%q\n' "$GITHUB_WORKSPACE" # after the steps nobody says it
     cat "$(dirname "${BASH_SOURCE[0]}")/common.sh"
     sed '/^source /d' "$(dirname "${BASH_SOURCE[0]}")/save.sh"
   } >"$post"

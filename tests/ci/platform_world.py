@@ -1,4 +1,4 @@
-"""The platform's services on a port of their own, and `act` beside them: no runner, no sandbox."""
+"""The services of a workspace on a port of their own, and `act` beside them: no runner, no sandbox."""
 
 from __future__ import annotations
 
@@ -7,63 +7,55 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-from starlette.applications import Starlette
+import httpx
 
-from chainlab.ci.app import platform_routes
 from chainlab.ci.platform import Platform
+from chainlab.services import Server
 from chainlab.workspace import Workspace
 
 ACT = Path(sys.executable).parent / "act"
 REPOSITORY = "acme/triage-model"
+MAIN = "refs/heads/main"
 
 
 class Host:
     """Services over a fresh workspace, at ``url``."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.workspace = Workspace(folder)
-        self.workspace.trust.mkdir(exist_ok=True)
-        self.platform = Platform(self.workspace)
-        app = Starlette(routes=platform_routes(self.platform))
-        config = uvicorn.Config(app, port=0, log_config=None, log_level="critical", lifespan="off")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.002)
-        self.url = "http://127.0.0.1:{1}".format(
-            *self._server.servers[0].sockets[0].getsockname()
-        )
+        self.server = Server(self.workspace.trust, workspace=self.workspace)
+        self.url = self.server.url
+        self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
+        assert self.server.platform is not None
+        self.platform: Platform = self.server.platform
 
     def secret(self, *grants: str, subject: str = "run 1 job build") -> str:
         """A credential with these grants."""
         return self.platform.credentials.issue(subject, grants)
 
+    def bearer(self, *grants: str, subject: str = "run 1 job build") -> dict[str, str]:
+        """Headers with one."""
+        return {"Authorization": f"Bearer {self.secret(*grants, subject=subject)}"}
+
+    def events(self, type: str) -> list[dict[str, Any]]:
+        """Data of the events of a type."""
+        assert self.server.registry is not None
+        return [dict(event.data) for event in self.server.registry.events.read(type)]
+
     def close(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self.platform.close()
-
-    def __enter__(self) -> Host:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self.http.close()
+        self.server.close()
 
 
 class Job:
     """What one run of `act` left."""
 
     def __init__(self, done: subprocess.CompletedProcess[str], workspace: Path) -> None:
-        self.output = done.stdout + done.stderr
+        self.output = done.stdout + done.stderr  # act's log
         self.passed = done.returncode == 0
         self.workspace = workspace  # copy of the job's workspace after its steps
 
@@ -95,7 +87,7 @@ def act(
         f"on: {event}\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n{body}"
         "      - name: work after the last step\n"
         "        run: |\n"
-        "          for script in $(ls -r \"$CHAINLAB_POST\"); do bash \"$CHAINLAB_POST/$script\"; done\n"
+        '          for script in $(ls -r "$CHAINLAB_POST"); do bash "$CHAINLAB_POST/$script"; done\n'
         "      - if: always()\n"
         f"        run: cp -R . '{left}'\n"
     )
@@ -119,6 +111,9 @@ def act(
         "GITHUB_SHA": commit,
         "GITHUB_REF": ref,
         "GITHUB_RUN_ID": str(run),
+        "GITHUB_EVENT_NAME": event,
+        "TWINE_REPOSITORY_URL": f"{host.url}/legacy/",
+        "CHAINLAB_TRUST_CONFIG": str(host.workspace.trust / "trust_config.json"),
         **environment,
     }
     words = [str(ACT), event, "-P", "ubuntu-latest=-self-hosted", "--no-cache-server"]
@@ -127,7 +122,11 @@ def act(
     words += ["--var-file", str(folder / "vars"), "--input-file", str(folder / "input")]
     words += [word for key, value in given.items() for word in ("--env", f"{key}={value}")]
     words += ["-s", f"GITHUB_TOKEN={token}", *mapped]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    tools = folder / "tools"
+    tools.mkdir(exist_ok=True)
+    (tools / "chainlab-python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (tools / "chainlab-python").chmod(0o755)
+    path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         words,
         cwd=empty,

@@ -1,0 +1,178 @@
+"""The pinner: ``uses:`` lines that name a full commit, with the version beside it for people.
+
+    uses: acme/changed-files@v3        ->    uses: acme/changed-files@02e17b2e…  # v3.0.0
+
+Only the reference changes: comments, quotes, indentation and everything else stay. Annotated tags are
+peeled to their commit. A commit that no branch or tag of the repository reaches is refused: whoever has a
+fork can make one. A pin fixes the bytes of what it names, not of what that names in turn: `findings` says
+what is still movable, also inside.
+
+    >>> pin("on: push", mirror)      # doctest: +SKIP
+    'on: push'
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chainlab.ci.mirror import Mirror, Resolved
+from chainlab.ci.uses import Reference, Uses, find
+from chainlab.errors import ChainlabError, MalformedInput, Refused
+from chainlab.storage import write_whole
+
+__all__ = ["Finding", "findings", "pin", "pin_folder"]
+
+FILES = (".github/workflows/*.yml", ".github/workflows/*.yaml", "**/action.yml", "**/action.yaml")
+VERSION = re.compile(r"v?\d+(\.\d+)*")
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """Something that a ``uses:`` leaves open."""
+
+    file: str
+    line: int
+    kind: str  # unpinned, fork, nested, image, unresolved
+    uses: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.kind}: {self.uses}: {self.message}"
+
+
+def pin(text: str, mirror: Mirror) -> str:
+    """The text with every remote reference pinned; pinning it again changes nothing.
+
+    Local references and pinned ones stay. Raises `ChainlabError` naming the line of a reference that
+    cannot be resolved, or that names a fork's commit; images (``docker://``) stay as they are.
+    """
+    for uses in reversed(find(text)):  # from the end, so that places stay true
+        if uses.kind != "remote":
+            continue
+        resolved = _resolve(uses, mirror)
+        if not resolved.pinned:
+            text = _rewrite(text, uses, resolved, _version(resolved, mirror))
+    return text
+
+
+def findings(
+    text: str,
+    mirror: Mirror,
+    *,
+    file: str = "workflow.yml",
+    read: Callable[[str], str | None] = lambda path: None,
+) -> list[Finding]:
+    """What is not pinned, in order of file and line; inside pinned actions too.
+
+    ``read`` gives the project's other files, for ``./`` references.
+    """
+    found = []
+    for uses in find(text):
+        if uses.kind == "docker" and "@sha256:" not in uses.value:
+            found.append(Finding(file, uses.line, "image", uses.value, "pin it by digest"))
+        if uses.kind != "remote":
+            continue
+        try:
+            resolved = _resolve(uses, mirror)
+        except ChainlabError as error:
+            kind = "fork" if "fork" in error.message else "unresolved"
+            found.append(Finding(file, uses.line, kind, uses.value, error.why or error.message))
+            continue
+        if not resolved.pinned:
+            message = f"movable: {resolved.commit[:12]} today, whatever its owner says tomorrow"
+            found.append(Finding(file, uses.line, "unpinned", uses.value, message))
+    if any(finding.kind in ("fork", "unresolved") for finding in found):
+        return found
+    for inner in mirror.closure({file: text}, read=read):
+        if inner.depth > 0 and (not inner.pinned or inner.only_in_fork):
+            message = f"movable, {inner.depth} below: a pin outside does not hold it"
+            found.append(Finding(inner.file, inner.line, "nested", str(inner), message))
+    return found
+
+
+def pin_folder(root: Path, mirror: Mirror, *, check: bool = False) -> list[Finding]:
+    """Pin every workflow and composite action of a project; with ``check`` only look.
+
+    Returns what is open afterwards (with ``check``: now). Raises `ChainlabError` naming file and line,
+    and then has written nothing.
+    """
+    paths = sorted({path for pattern in FILES for path in root.glob(pattern) if path.is_file()})
+    texts = {path.relative_to(root).as_posix(): _read(path) for path in paths}
+    if not check:
+        for name, text in texts.items():
+            try:
+                texts[name] = pin(text, mirror)
+            except ChainlabError as error:
+                message = f"{name}: {error.message}"
+                raise ChainlabError(message, why=error.why, mend=error.mend) from error
+        for name, text in texts.items():
+            write_whole(root / name, text.encode())
+    found = {
+        finding
+        for name, text in texts.items()
+        for finding in findings(text, mirror, file=name, read=texts.get)
+    }
+    return sorted(found)
+
+
+def _resolve(uses: Uses, mirror: Mirror) -> Resolved:
+    try:
+        resolved = mirror.resolve(Reference.parse(uses.value))
+    except (Refused, MalformedInput) as error:
+        raise ChainlabError(
+            f"line {uses.line}: {uses.value!r} cannot be resolved",
+            why=error.message,
+            mend=error.mend,
+        ) from error
+    if resolved.only_in_fork:
+        raise ChainlabError(
+            f"line {uses.line}: {uses.value!r} names a commit of a fork",
+            why=f"no branch or tag of {resolved.name} reaches it; the platform finds it there "
+            "because a repository and its forks share their objects",
+            mend="pin a commit that a tag of the repository itself names",
+        )
+    return resolved
+
+
+def _version(resolved: Resolved, mirror: Mirror) -> str:
+    """The most exact tag of the commit that fits the reference: ``v4.2.2`` for ``v4``."""
+    fitting = [resolved.ref.removeprefix("refs/tags/").removeprefix("refs/heads/")]
+    if VERSION.fullmatch(fitting[0]):
+        tags = (ref.removeprefix("refs/tags/") for ref in mirror.remote.refs(resolved.name))
+        fitting += [
+            tag
+            for tag in tags
+            if tag.startswith(f"{fitting[0]}.")
+            and VERSION.fullmatch(tag)
+            and mirror.remote.resolve(resolved.name, f"refs/tags/{tag}") == resolved.commit
+        ]
+    return max(fitting, key=lambda tag: (tag.count("."), tag))
+
+
+def _rewrite(text: str, uses: Uses, resolved: Resolved, version: str) -> str:
+    written = text[uses.start : uses.end]
+    if written.count(uses.value) != 1:
+        raise MalformedInput(
+            f"line {uses.line}: {uses.value!r} is written in a way that cannot be rewritten",
+            mend="write the reference plainly, on the line of its `uses:`",
+        )
+    name, _, _ = uses.value.partition("@")
+    pinned = written.replace(uses.value, f"{name}@{resolved.commit}")
+    before, after = text[: uses.start], text[uses.end :]
+    rest, newline, below = after.partition("\n")
+    ending = "\r" if rest.endswith("\r") else ""
+    remark = rest.removesuffix("\r").strip()
+    if "\n" not in written and (not remark or remark.startswith("#")):
+        kept = f"  {remark}" if remark else ""
+        return f"{before}{pinned}  # {version}{kept}{ending}{newline}{below}"
+    return before + pinned + after
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedInput(f"{path.name} is not UTF-8") from error
