@@ -32,6 +32,7 @@ LAYERS = (
     ("lab",),
     ("world",),
     ("services",),
+    ("stores",),
     ("course",),
     ("ci",),
     ("registry",),

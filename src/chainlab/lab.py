@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainlab import database, trust
-from chainlab.ci.sink import Sink
 from chainlab.course.checks import Result, check
 from chainlab.course.progress import ProgressFile
 from chainlab.digests import Digest
@@ -28,6 +27,7 @@ from chainlab.world import World
 
 if TYPE_CHECKING:
     from chainlab.ci.host import Host
+    from chainlab.ci.sink import Sink
     from chainlab.course.board import Board
     from chainlab.course.hints import Hint
     from chainlab.registry.registry import Registry
@@ -101,6 +101,8 @@ class Lab:
 
     def sink(self) -> Sink:
         """A loopback sink for payloads, open until this lab closes; give runs its port."""
+        from chainlab.ci.sink import Sink
+
         sink = Sink()
         self._sinks.append(sink)
         return sink

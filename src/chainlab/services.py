@@ -8,7 +8,9 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,18 +21,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chainlab.ci.app import platform_routes
-from chainlab.ci.platform import Platform
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
-from chainlab.registry.app import routes as registry_routes
-from chainlab.registry.registry import Registry
+from chainlab.stores import Stores
 from chainlab.trust.app import refusal
 from chainlab.trust.app import routes as trust_routes
-from chainlab.trust.client import Trust
 from chainlab.trust.instance import Instance
-from chainlab.workspace import Workspace, wheelhouse
 
-__all__ = ["Server", "app", "open_registry", "serve"]
+__all__ = ["Server", "app", "serve"]
 
 HOSTS = ["127.0.0.1", "localhost", "[::1]", "::1", "*.localhost"]
 STRICT = {
@@ -78,10 +75,8 @@ class _Guard:
             await self._app(scope, receive, marked)
 
 
-def app(
-    instance: Instance, registry: Registry | None = None, platform: Platform | None = None
-) -> ASGIApp:
-    """Everything that this process serves: the instance, and over a workspace the registry and the CI platform."""
+def app(instance: Instance, stores: Stores | None = None) -> ASGIApp:
+    """Everything that this process serves: the instance and, when there are some, a workspace's stores."""
 
     async def welcome(_: Request) -> Response:
         return PlainTextResponse(WELCOME)
@@ -97,32 +92,48 @@ def app(
     async def wrong_method(request: Request, _: Exception) -> Response:
         return refusal(request, Refused(405, f"{request.method} is not served here"))
 
+    handlers: Mapping[Any, Any] = {ChainlabError: refuse, 404: missing, 405: wrong_method}
     served = Starlette(
         routes=[
             Route("/healthz", lambda _: JSONResponse({"ok": True})),
+            *([] if stores else [Route("/", welcome)]),
             *trust_routes(instance),
-            *(registry_routes(registry) if registry else [Route("/", welcome)]),
-            *(platform_routes(platform) if platform else []),
         ],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False),
         ],
-        exception_handlers={ChainlabError: refuse, 404: missing, 405: wrong_method},
+        exception_handlers=handlers,
     )
+    if stores is not None:
+        served.router.default = _Stores(stores, handlers)
     return _Guard(served)  # outermost, so that every answer is marked
+
+
+class _Stores:
+    """Serves what the instance does not, from the first such request on."""
+
+    def __init__(self, stores: Stores, handlers: Mapping[Any, Any]) -> None:
+        self._stores = stores
+        self._handlers = handlers
+        self._app: Starlette | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            self._app = Starlette(routes=self._stores.routes(), exception_handlers=self._handlers)
+        await self._app(scope, receive, send)
 
 
 class Server:
     """Serves one state directory in a thread of this process until `close`.
 
-    With a workspace, its registry and CI platform are served beside the instance.
+    ``stores`` are served beside the instance; they are the caller's to close.
     """
 
     def __init__(
         self,
         directory: Path,
         *,
-        workspace: Workspace | None = None,
+        stores: Stores | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -138,17 +149,12 @@ class Server:
             self.instance = Instance(directory)
             undo.callback(self.instance.close)
             self.instance.publish(self.url)
-            self.registry: Registry | None = None
-            self.platform: Platform | None = None
-            if workspace is not None:
-                self.registry = undo.enter_context(open_registry(workspace))
-                self.platform = undo.enter_context(Platform(workspace))
-            self._start()
+            self._start(stores)
             self._undo = undo.pop_all()
 
-    def _start(self) -> None:
+    def _start(self, stores: Stores | None) -> None:
         config = uvicorn.Config(
-            app(self.instance, self.registry, self.platform),
+            app(self.instance, stores),
             http="httptools",
             ws="none",
             lifespan="off",
@@ -195,24 +201,14 @@ class Server:
 
 
 def serve(
-    directory: Path, *, workspace: Workspace | None = None, host: str = "127.0.0.1", port: int = 0
+    directory: Path, *, stores: Stores | None = None, host: str = "127.0.0.1", port: int = 0
 ) -> Server:
     """Start the services over a state directory; port 0 takes a free one.
 
     Raises `MalformedInput` for an address that is not loopback, `Unavailable` for a port in use,
     `InUse` when another process serves the directory.
     """
-    return Server(directory, workspace=workspace, host=host, port=port)
-
-
-def open_registry(workspace: Workspace) -> Registry:
-    """The registry of a workspace, with the projects' wheels as upstream."""
-    return Registry(
-        workspace.path / "registry",
-        workspace.trust / "state.db",
-        upstream=wheelhouse(),
-        trust=Trust(workspace.trust),
-    )
+    return Server(directory, stores=stores, host=host, port=port)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -30,6 +30,7 @@ from filelock import FileLock, Timeout
 from chainlab.course.syllabus import load
 from chainlab.errors import ChainlabError, InUse, MalformedInput, Unavailable
 from chainlab.services import serve
+from chainlab.stores import Stores
 from chainlab.workspace import Workspace
 
 __all__ = ["Session", "end_on_signals", "find_page", "has_display"]
@@ -109,7 +110,9 @@ class Session:
         with contextlib.ExitStack() as undo:  # in reverse, as far as the start came
             undo.callback(self._lock.release)
             self._end_orphan()
-            self._services = serve(self.workspace.trust, workspace=self.workspace)
+            stores = Stores(self.workspace)
+            undo.callback(stores.close)
+            self._services = serve(self.workspace.trust, stores=stores)
             undo.callback(self._services.close)
             self._child = self._launch(port)
             undo.callback(self._end_child)

@@ -80,6 +80,10 @@ def act(
     empty, post, left = folder / "empty", folder / "post", folder / "left"
     for directory in (empty, post, left):
         directory.mkdir(exist_ok=True)
+    for directory in ("objects", "refs"):  # act asks git for the commit
+        (empty / ".git" / directory).mkdir(parents=True, exist_ok=True)
+    (empty / ".git" / "HEAD").write_text(f"{commit or '0' * 40}\n")
+    (empty / ".git" / "config").write_text("[core]\n\trepositoryformatversion = 0\n")
     home = home or folder / "home"
     home.mkdir(exist_ok=True)
     body = "".join(f"      {line}\n" for line in steps.strip().splitlines())

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import platform
 import re
 import subprocess
 import tarfile
+import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from platform_world import MAIN, REPOSITORY, Host, Job, act
 
 from chainlab.ci.git import File
+from chainlab.registry.publishers import Publisher
+from chainlab.trust.client import Trust
 
 pytest_plugins = ["platform_fixtures"]
 
@@ -128,13 +133,16 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("value", HOSTILE)
 @pytest.mark.parametrize("input", ["ref", "path", "repository", "fetch-depth"])
 def test_no_input_of_checkout_runs_as_a_command(
-    host: Host, commits: list[str], tmp_path: Path, input: str, value: str
+    host: Host, commits: list[str], tmp_path: Path, input: str
 ) -> None:
-    steps = f"- uses: actions/checkout@v7\n  with:\n    {input}: '{value}'"
-    act(host, tmp_path, steps, token=host.secret(READ), commit=commits[1])
+    steps = "\n".join(
+        f"- uses: actions/checkout@v7\n  continue-on-error: true\n  with:\n    {input}: '{value}'"
+        for value in HOSTILE
+    )
+    job = act(host, tmp_path, steps, token=host.secret(READ), commit=commits[1])
+    assert job.output.count("Run Main actions/checkout@v7") == len(HOSTILE)
     assert list(tmp_path.rglob("pwned")) == []
 
 
@@ -152,48 +160,48 @@ def pull(host: Host, commits: list[str]) -> dict[str, str]:
 
 
 WAYS = {
-    "the head's commit": "{ref: '${{ github.event.pull_request.head.sha }}'}",
-    "the pull request's head": "{ref: refs/pull/7/head}",
-    "the merge commit": "{ref: refs/pull/7/merge}",
-    "the fork": "{repository: mallory/triage-model, ref: patch}",
+    "commit": "ref: '${{ github.event.pull_request.head.sha }}'",
+    "head": "ref: refs/pull/7/head",
+    "merge": "ref: refs/pull/7/merge",
+    "fork": "repository: mallory/triage-model, ref: patch",
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     ("version", "extra", "taken"),
-    [
-        ("v4", "", True),
-        ("v7", "", False),
-        ("v7", ", allow-unsafe-pr-checkout: true", True),
-    ],
+    [("v4", "", True), ("v7", "", False), ("v7", ", allow-unsafe-pr-checkout: true", True)],
 )
 def test_since_v7_a_forks_code_is_refused_where_the_secrets_are(
     host: Host,
     commits: list[str],
     pull: dict[str, str],
     tmp_path: Path,
-    way: str,
     version: str,
     extra: str,
     taken: bool,
 ) -> None:
     head = {"sha": pull["head"], "ref": "patch", "repo": {"full_name": "mallory/triage-model"}}
-    payload = {"number": 7, "pull_request": {"number": 7, "head": head, "base": {"ref": "main"}}}
-    options = WAYS[way].removesuffix("}") + extra + "}"
+    base = {"ref": "main", "sha": commits[1]}
+    steps = "\n".join(
+        f"- uses: actions/checkout@{version}\n  continue-on-error: true\n"
+        f"  with: {{path: {way}, {options}{extra}}}"
+        for way, options in WAYS.items()
+    )
     job = act(
         host,
         tmp_path,
-        f"- uses: actions/checkout@{version}\n  with: {options}",
+        steps,
         token=host.secret(READ),
         event="pull_request_target",
-        payload=payload,
+        payload={"number": 7, "pull_request": {"number": 7, "head": head, "base": base}},
         commit=commits[1],
     )
-    assert job.passed == taken, job.output
-    assert ("evil.py" in files(job)) == taken
-    assert ("refused: this is the code of a fork's pull request" in job.output) == (not taken)
-    assert taken or not (job.workspace / ".git" / "config").read_text().count("basic")
+    got = {way for way in WAYS if f"{way}/evil.py" in files(job)}
+    assert got == (set(WAYS) if taken else set()), job.output
+    refusals = job.output.count("refused: this is the code of a fork's pull request")
+    assert refusals == (0 if taken else len(WAYS))
+    for way in [] if taken else WAYS:
+        assert "basic" not in (job.workspace / way / ".git" / "config").read_text()
 
 
 @pytest.mark.parametrize(
@@ -214,7 +222,10 @@ def test_v7_checks_out_what_is_safe(
     ref: str,
 ) -> None:
     head = {"sha": pull["head"], "ref": "patch", "repo": {"full_name": repo}}
-    payload = {"number": 7, "pull_request": {"number": 7, "head": head, "base": {"ref": "main"}}}
+    payload = {
+        "number": 7,
+        "pull_request": {"number": 7, "head": head, "base": {"ref": "main", "sha": commits[1]}},
+    }
     steps = f"- uses: actions/checkout@v7\n  with: {{ref: '{ref}'}}"
     token = host.secret(READ)
     job = act(host, tmp_path, steps, token=token, event=event, payload=payload, commit=commits[1])
@@ -429,13 +440,16 @@ def test_setup_python_says_when_the_job_has_another(
     steps = f'- uses: actions/setup-python@v5\n  with: {{python-version: "{wish}"}}'
     job = act(host, tmp_path, steps)
     assert job.passed, job.output
-    assert ("was asked for" in job.output) == warned
+    assert (f"has Python {platform.python_version()}; {wish}" in job.output) == warned
 
 
 def test_the_labeler_labels_with_a_token_that_may(
     host: Host, commits: list[str], pull: dict[str, str], tmp_path: Path
 ) -> None:
-    payload = {"number": 7, "pull_request": {"number": 7, "base": {"ref": "main"}}}
+    payload = {
+        "number": 7,
+        "pull_request": {"number": 7, "base": {"ref": "main", "sha": commits[1]}},
+    }
     steps = """
 - uses: actions/checkout@v4
 - uses: northwind-ml/labeler@v5
@@ -448,3 +462,86 @@ def test_the_labeler_labels_with_a_token_that_may(
         )
         assert job.passed == passed, job.output
     assert host.platform.pulls.labels(REPOSITORY, 7) == ["code"]
+
+
+# -- publishing
+
+
+WHEEL = "demo_model-1.0-py3-none-any.whl"
+CLAIMS = {
+    "repository": REPOSITORY,
+    "repository_owner": "acme",
+    "repository_id": "1",
+    "repository_owner_id": "2",
+    "ref": MAIN,
+    "sha": "1" * 40,
+    "workflow_ref": f"{REPOSITORY}/.github/workflows/release.yml@{MAIN}",
+    "job_workflow_ref": f"{REPOSITORY}/.github/workflows/release.yml@{MAIN}",
+    "environment": "release",
+    "run_id": "12",
+    "event_name": "push",
+    "sub": f"repo:{REPOSITORY}:environment:release",
+}
+
+
+def built(folder: Path, version: str = "1.0") -> str:
+    """A step that puts a wheel into dist/."""
+    info = f"demo_model-{version}.dist-info"
+    parts = {
+        "demo_model.py": "A = 1\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: demo-model\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = f"{info}/RECORD,,\n"
+    for name, text in parts.items():
+        digest = base64.urlsafe_b64encode(sha256(text.encode()).digest()).decode().rstrip("=")
+        record += f"{name},sha256={digest},{len(text)}\n"
+    path = folder / f"demo_model-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name, text in {**parts, f"{info}/RECORD": record}.items():
+            wheel.writestr(name, text)
+    return f"- run: mkdir dist; cp '{path}' dist/\n"
+
+
+def test_publish_uploads_with_a_password(fresh: Host, tmp_path: Path) -> None:
+    secret = fresh.secret("packages:upload:demo-model", subject="alice")
+    steps = (
+        built(tmp_path)
+        + f"- uses: pypa/gh-action-pypi-publish@release/v1\n  with: {{password: {secret}}}"
+    )
+    job = act(fresh, tmp_path, steps)
+    assert job.passed, job.output
+    assert fresh.server.registry is not None
+    (file,) = fresh.server.registry.index.files("demo-model")
+    assert (file.filename, file.publisher) == (WHEEL, None)
+    bad = steps.replace(secret, "cl_wrong")
+    assert not act(fresh, tmp_path / "bad", bad).passed
+
+
+def test_publish_uses_the_jobs_identity_and_signs(fresh: Host, tmp_path: Path) -> None:
+    registry, trust = fresh.server.registry, Trust(fresh.workspace.trust)
+    assert registry is not None
+    publisher = Publisher(REPOSITORY, "release.yml", "release")
+    registry.index.add_publisher("demo-model", publisher, owner="acme")
+    steps = built(tmp_path) + "- uses: pypa/gh-action-pypi-publish@release/v1"
+    identity = {
+        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{fresh.url}/ci/token?job=1",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": trust.job_bearer(CLAIMS),
+    }
+    job = act(fresh, tmp_path / "1", steps, **identity)
+    assert job.passed, job.output
+    provenance = fresh.http.get(f"/integrity/demo-model/1.0/{WHEEL}/provenance").json()
+    (bundle,) = provenance["attestation_bundles"]
+    assert bundle["publisher"]["workflow"] == "release.yml"
+    assert len(bundle["attestations"]) == 1
+    other = CLAIMS | {"repository": "mallory/triage-model"}
+    for name, given in (
+        ("nobody", {}),
+        ("another", identity | {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": trust.job_bearer(other)}),
+    ):
+        refused = act(
+            fresh, tmp_path / name, built(tmp_path, "1.1") + steps.partition("\n")[2], **given
+        )
+        assert not refused.passed
+        assert "::error::" in refused.output or "❗" in refused.output, refused.output
+    assert len(registry.index.files("demo-model")) == 1

@@ -102,9 +102,10 @@ def pack(files: Mapping[str, bytes], *, record: bytes | None = None) -> bytes:
         own = f"{info}/RECORD,,\n"
         record = ("".join(record_line(n, d) for n, d in files.items()) + own).encode()
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in [*files.items(), (f"{info}/RECORD", record)]:
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+            info_of = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            archive.writestr(info_of, data, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
@@ -125,10 +126,12 @@ def sdist_bytes(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def sdist(folder: Path, name: str = "triage-model", version: str = "1.0.0") -> Path:
+def sdist(
+    folder: Path, name: str = "triage-model", version: str = "1.0.0", **more: str | list[str]
+) -> Path:
     top = f"{name.replace('-', '_')}-{version}"
     path = folder / f"{top}.tar.gz"
-    files = {f"{top}/PKG-INFO": metadata(name, version), f"{top}/pyproject.toml": b""}
+    files = {f"{top}/PKG-INFO": metadata(name, version, **more), f"{top}/pyproject.toml": b""}
     path.write_bytes(sdist_bytes(files))
     return path
 

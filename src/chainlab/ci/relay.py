@@ -5,9 +5,9 @@ A job has a network namespace of its own, in which nothing listens. This file ru
 - outside, `Relay` listens on a Unix socket and connects to ``127.0.0.1:PORT`` from a loopback address that belongs to
   the job, so that a service knows who asks, whatever the job says about itself;
 - inside, run as a program, it listens on ``127.0.0.1:PORT`` and connects to that socket; then it runs the job's
-  command, and after it the scripts that actions left for the end of the job.
+  command. When that is done, or its time is over, nothing of it goes on running.
 
-    python -I relay.py 8080=/path/8080.sock -- act push …
+    python -I relay.py 600 8080=/path/8080.sock -- act push …       at most 600 seconds
 
 It uses the standard library alone, because inside there may be nothing else.
 """
@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -30,7 +31,9 @@ from typing import Any
 __all__ = ["Relay"]
 
 BLOCK = 2**18  # bytes carried at once
-FAILED_POST = 70  # exit code when the job went well and its last work did not
+FAILED = 70  # exit code when the relay itself did not start
+LATE = 71  # exit code when time ran out
+SUBREAPER = 36  # prctl(2): this process becomes the parent of orphans below it
 Connect = Callable[[], Coroutine[Any, Any, tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
@@ -49,18 +52,23 @@ class Relay:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._listen())
+        servers = self._loop.run_until_complete(self._listen())
         self._ready.set()
         self._loop.run_forever()
-        for task in asyncio.all_tasks(self._loop):
+        for server in servers:
+            server.close()
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
             task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         self._loop.close()
 
-    async def _listen(self) -> None:
+    async def _listen(self) -> list[asyncio.Server]:
+        servers = []
         for port, path in self.sockets.items():
-            await asyncio.start_unix_server(_carrier(self._connect(port)), path)
+            servers.append(await asyncio.start_unix_server(_carrier(self._connect(port)), path))
             path.chmod(0o600)
+        return servers
 
     def _connect(self, port: int) -> Connect:
         return lambda: asyncio.open_connection("127.0.0.1", port, local_addr=self._source)
@@ -115,42 +123,58 @@ def _serve(ports: dict[int, str], ready: threading.Event) -> None:
     loop.run_forever()
 
 
-def _finish(folder: str) -> int:
-    """Run what actions left for the end of the job, last one first; tell of each as a line of JSON."""
-    worst = 0
-    for script in sorted(Path(folder).glob("*"), reverse=True) if folder else ():
-        if script.is_file() and os.access(script, os.X_OK):
-            began = time.monotonic()
-            done = subprocess.run(
-                [str(script)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-            worst = max(worst, abs(done.returncode))
-            said = {
-                "post": script.name,
-                "code": done.returncode,
-                "seconds": time.monotonic() - began,
-                "output": done.stdout.decode("utf-8", "replace"),
-            }
-            sys.stdout.write(json.dumps(said) + "\n")
-    return FAILED_POST if worst else 0
+def _descendants() -> list[int]:
+    """Every process below this one."""
+    if sys.platform == "linux":
+        rows = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                rows.append((path.name, (path / "stat").read_text().rpartition(")")[2].split()[1]))
+    else:
+        said = subprocess.run(["ps", "-Ao", "pid=,ppid="], stdout=subprocess.PIPE, check=False)
+        rows = [(pid, parent) for pid, parent in map(str.split, said.stdout.decode().splitlines())]
+    found, before = {os.getpid()}, 0
+    while before < len(found):
+        before = len(found)
+        found |= {int(pid) for pid, parent in rows if int(parent) in found}
+    return sorted(found - {os.getpid()})
+
+
+def _end_all() -> None:
+    """Kill what the job left running. Elsewhere than on Linux, what has lost its parent is not found."""
+    for _ in range(100):
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not (left := _descendants()):
+            return
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
 
 
 def main(arguments: list[str]) -> int:
-    """The inside: ``PORT=SOCKET … -- COMMAND …``; returns the command's exit code."""
+    """The inside: ``SECONDS PORT=SOCKET … -- COMMAND …``; returns the command's exit code."""
     split = arguments.index("--")
-    ports = {int(port): path for port, _, path in (a.partition("=") for a in arguments[:split])}
+    end = time.monotonic() + float(arguments[0])
+    ways = (argument.partition("=") for argument in arguments[1:split])
+    ports = {int(port): path for port, _, path in ways}
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     if ports:
         ready = threading.Event()
         threading.Thread(target=_serve, args=(ports, ready), daemon=True).start()
         if not ready.wait(10):
             sys.stderr.write("the relay did not start\n")
-            return FAILED_POST
-    code = subprocess.call(arguments[split + 1 :], stdin=subprocess.DEVNULL)
-    return code or _finish(os.environ.get("CHAINLAB_POST", ""))
+            return FAILED
+    try:
+        left = end - time.monotonic()
+        return subprocess.call(arguments[split + 1 :], stdin=subprocess.DEVNULL, timeout=left)
+    except subprocess.TimeoutExpired:
+        return LATE
+    finally:
+        _end_all()
 
 
 if __name__ == "__main__":

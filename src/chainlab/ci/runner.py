@@ -10,23 +10,23 @@ from __future__ import annotations
 import json
 import os
 import re
+import selectors
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from chainlab.ci import relay
 from chainlab.ci.relay import Relay
 from chainlab.ci.runs import JobRun, Step
 from chainlab.ci.sandbox import Sandbox
-from chainlab.ci.workflow import REPORT, RUNNER, dump
+from chainlab.ci.workflow import AFTER, REPORT, RUNNER, dump
 from chainlab.errors import Unavailable
 from chainlab.workspace import CLOSED, LOOPBACK
 
@@ -34,6 +34,8 @@ __all__ = ["Job", "execute"]
 
 LONGEST = 600  # seconds a job may take, whatever its `timeout-minutes` says
 ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+POST = 'for script in $(ls -r "$CHAINLAB_POST"); do "$CHAINLAB_POST/$script" || exit 1; done'  # last one first
+GRACE = 10  # seconds that the relay has to end a job whose time is over
 MAX_LOG = 8 * 2**20  # bytes of log kept for a job
 TOOLS = (
     "uv",
@@ -118,9 +120,10 @@ def _prepare(job: Job, folder: Path) -> dict[str, str]:
         program = Path(sys.prefix) / "bin" / tool
         if program.exists():
             (folder / "tools" / tool).symlink_to(program)
-    python = folder / "tools" / "chainlab-python"
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    python.chmod(0o755)
+    scripts = {"chainlab-python": f'exec "{sys.executable}" "$@"', "chainlab-post": POST}
+    for name, text in scripts.items():
+        (folder / "tools" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / "tools" / name).chmod(0o755)
     shutil.copyfile(job.trust_config, folder / "files/trust_config.json")
     files = {
         "workflow.yml": dump(dict(job.copy)),
@@ -213,7 +216,6 @@ def _command(job: Job, folder: Path, sandbox: Sandbox, wall: Relay | None) -> li
     files = folder / "files"
     words = [str(act), job.event, "--job", REPORT, "--json", "--actor", job.actor]
     words += ["--no-cache-server", "--no-skip-checkout", "--action-offline-mode"]
-    words += ["--reuse"]  # leaves the job's directory for the work after it
     words += [part for name in RUNNERS for part in ("--platform", f"{name}=-self-hosted")]
     words += ["--workflows", str(files / "workflow.yml"), "--eventpath", str(files / "event.json")]
     words += ["--env-file", str(files / "env"), "--secret-file", str(files / "secrets")]
@@ -221,7 +223,8 @@ def _command(job: Job, folder: Path, sandbox: Sandbox, wall: Relay | None) -> li
     for reference, path in job.actions.items():
         words += ["--local-repository", f"{reference}={path}"]
     ways = [f"{port}={path}" for port, path in wall.sockets.items()] if wall else []
-    words = [sys.executable, "-I", str(Path(relay.__file__)), *ways, "--", *words]
+    seconds = str(min(job.seconds, LONGEST))
+    words = [sys.executable, "-I", str(Path(relay.__file__)), seconds, *ways, "--", *words]
     return sandbox.command(words, folder, readable=list(job.actions.values()), cwd=folder / "start")
 
 
@@ -238,26 +241,35 @@ def _run(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    late = threading.Event()
-
-    def stop() -> None:
-        late.set()
-        os.killpg(process.pid, signal.SIGKILL)
-
-    timer = threading.Timer(seconds, stop)
-    timer.start()
     try:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
-        for line in process.stdout:
+        for line in _written(process.stdout, time.monotonic() + seconds + GRACE):
             reader.read(line)
-        code = process.wait()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
+        code = process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        code = relay.LATE
     finally:
-        timer.cancel()
-    return None if late.is_set() else code
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
+    return None if code == relay.LATE else code
+
+
+def _written(pipe: IO[bytes], end: float) -> Iterator[bytes]:
+    """What is written to a pipe, line by line, until its end or ``end``, a time of the monotonic clock."""
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while selector.select(max(0.0, end - time.monotonic())):
+            data = os.read(pipe.fileno(), 2**16)
+            *lines, rest = (rest + data).split(b"\n")
+            yield from lines
+            if not data:
+                break
+    if rest:
+        yield rest
 
 
 class _Reader:
@@ -287,13 +299,6 @@ class _Reader:
             return
         if not isinstance(said, dict):
             return
-        if "post" in said:
-            name = re.sub(r"^[0-9]+-", "", str(said["post"]))
-            result = "failure" if said["code"] else "success"
-            self._end_step(
-                Step(f"after the job: {name}", result, said["seconds"], _plain(said["output"]))
-            )
-            return
         job, message = said.get("jobID"), str(said.get("msg", ""))
         if job == REPORT:
             if said.get("raw_output"):
@@ -319,11 +324,11 @@ class _Reader:
             name = str(said.get("step", "")).strip().split("\n")[0]
             seconds = float(said.get("executionTime", 0)) / 1e9
             log = _plain("".join(self._said.pop(key, [])))
-            self._end_step(Step(name, str(said["stepResult"]), seconds, log))
-
-    def _end_step(self, step: Step) -> None:
-        self._steps.append(step)
-        self._tell(step)
+            if name == AFTER and not log:
+                return  # no action had left any work
+            step = Step(name, str(said["stepResult"]), seconds, log)
+            self._steps.append(step)
+            self._tell(step)
 
     def finish(self, code: int | None, seconds: float, address: str) -> JobRun:
         """The job's end, with the logs written."""
@@ -336,9 +341,7 @@ class _Reader:
             why = " / ".join(self._words[-3:])
         if code is None:
             result, why = "failure", f"ended after {seconds:.0f} s: it took too long"
-        elif code == relay.FAILED_POST and result == "success":
-            result, why = "failure", "an action's work after the last step failed"
-        elif code != 0 and result == "success":
+        elif code not in (0, 1) and result == "success":  # 1: a job failed, also one that it needs
             result, why = "failure", f"act ended with {code}"
         rest = _plain("".join("".join(said) for said in self._said.values()))
         if rest:

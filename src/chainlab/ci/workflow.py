@@ -5,6 +5,7 @@ the file as it is, but for
 
 - a job-level ``env`` that gives its identity (address and bearer), when it may have one;
 - stubs in place of the jobs it needs, which end as those did and give what those gave;
+- a last step that does what actions left for the end (a real runner's "post" steps), if all went well;
 - a last job that prints what came of it;
 - ``container`` and ``services``, which need docker: they are left out, and the run says so.
 
@@ -24,8 +25,9 @@ import yaml
 from chainlab.ci.filters import matches
 from chainlab.errors import MalformedInput
 
-__all__ = ["REPORT", "Workflow", "dump", "load"]
+__all__ = ["AFTER", "REPORT", "Workflow", "dump", "load"]
 
+AFTER = "after the job"  # the step that does what actions left for the end
 REPORT = "chainlab-report"  # the job that prints what came of the other
 RUNNER = "ubuntu-latest"
 NO_DOCKER = ("container", "services")
@@ -41,6 +43,7 @@ PLAIN = {
     "int": r"[-+]?[0-9]{1,300}|0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300}",
     "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
 }  # YAML 1.2.2, section 10.3.2
+# Its `env` is the step's: act evaluates that of a job twice, and would run what an output says.
 _PRINT = {
     "run": "printf '%s' \"$NEEDS\"",
     "shell": "sh",
@@ -217,15 +220,18 @@ class Workflow:
         target = {k: v for k, v in self.jobs[job].items() if k not in NO_DOCKER}
         if env and "uses" not in target:  # a call of a reusable workflow takes no env
             target["env"] = {**(target.get("env") or {}), **env}
+        if isinstance(target.get("steps"), list):
+            target["steps"] = [
+                *target["steps"],
+                {"name": AFTER, "run": "chainlab-post", "shell": "sh"},
+            ]
         jobs: dict[str, Any] = {n: _stub(*ended[n]) for n in _needs(target)}
         jobs[job] = target
         jobs[REPORT] = {
             "needs": [job],
             "if": "always()",
             "runs-on": RUNNER,
-            "steps": [
-                _PRINT
-            ],  # with its own `env`: act evaluates a job's twice, and would run what an output says
+            "steps": [_PRINT],
         }
         return {**self.document, "jobs": jobs}
 

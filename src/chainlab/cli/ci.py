@@ -144,4 +144,32 @@ def _tell(job: str, step: Step) -> None:
     click.echo(f"[{job}] {step.result:<8} {step.seconds:5.1f} s  {step.name[:80]}", err=True)
 
 
+@ci.command(
+    epilog="""\b
+Examples: chainlab ci pin my-project
+          chainlab ci pin --check my-project"""
+)
+@click.argument("folder", type=FOLDER)
+@click.option(
+    "--check", is_flag=True, help="Change nothing; end with 1 when something is not pinned."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def pin(folder: Path, check: bool, as_json: bool) -> None:
+    """Pin the actions of a project's workflows to commits.
+
+    What a pinned action names inside is not pinned by that; such references are listed.
+    """
+    from chainlab.ci.pins import pin_folder
+    from chainlab.workspace import learner_workspace
+    from chainlab.world import World
+
+    with World(learner_workspace()) as world:
+        found = pin_folder(folder, world.ci.platform.mirror, check=check)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in found], indent=1))
+    else:
+        click.echo("\n".join(map(str, found)) or "everything is pinned")
+    sys.exit(1 if found else 0)
+
+
 commands = [ci]

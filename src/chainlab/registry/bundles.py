@@ -124,12 +124,12 @@ def _statement(payload: Any) -> dict[str, Any]:
         statement = json.loads(base64.b64decode(payload))
         kind = statement["predicateType"]
         subjects = tuple(
-            f"{subject.get('name', '')} sha256:{subject['digest'].get('sha256', '')}"
+            _text(f"{subject.get('name', '')} sha256:{subject['digest'].get('sha256', '')}")
             for subject in statement["subject"][:100]
         )
     except UNREADABLE:
         return {}
-    return {"predicate_type": kind, "subjects": subjects} if isinstance(kind, str) else {}
+    return {"predicate_type": _text(kind), "subjects": subjects} if isinstance(kind, str) else {}
 
 
 def _identity(encoded: Any) -> dict[str, Any]:
@@ -171,6 +171,11 @@ def _stamped(encoded: Any) -> str:
         return rfc3339(decode_timestamp_response(base64.b64decode(encoded)).tst_info.gen_time)
     except (*UNREADABLE, OverflowError):
         return ""
+
+
+def _text(text: str) -> str:
+    """Text that UTF-8 can encode: JSON can spell half a character."""
+    return text.encode(errors="replace").decode()
 
 
 def _whole(value: Any) -> int:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from packaging.metadata import ExceptionGroup, InvalidMetadata, Metadata
+from packaging.metadata import ExceptionGroup, InvalidMetadata, Metadata, parse_email
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -160,7 +160,7 @@ def _describe(name: FileName, metadata: bytes) -> Distribution:
         raise Refused(
             400, f"the file name says version {name.version}, its metadata {parsed.version}"
         )
-    requires = str(parsed.requires_python) if parsed.requires_python is not None else None
+    requires = parse_email(metadata)[0].get("requires_python")  # in its author's own words
     return Distribution(name, parsed.name, metadata, requires or None, parsed.summary or "")
 
 

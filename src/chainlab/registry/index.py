@@ -16,7 +16,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from chainlab.registry import attestations as pep740
 from chainlab.registry.blobs import Blobs, Staged
 from chainlab.registry.distributions import FileName, inspect
 from chainlab.registry.downloads import Downloads
+from chainlab.registry.files import Files
 from chainlab.registry.index_files import IndexFile, Project, Status
 from chainlab.registry.projects import Projects, normalise, stated
 from chainlab.registry.publishers import AUDIENCE, Minted, Publisher, Publishers, TrustSource
@@ -40,31 +40,6 @@ from chainlab.registry.upstream import Upstream
 __all__ = ["MAX_FILE", "Index"]
 
 MAX_FILE = 100 * 2**20  # bytes of one distribution, as on PyPI
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS files (
-    filename        TEXT PRIMARY KEY,
-    project         TEXT NOT NULL,
-    version         TEXT NOT NULL,
-    kind            TEXT NOT NULL,  -- 'bdist_wheel' or 'sdist'
-    digest          TEXT NOT NULL,  -- 'sha256:…'
-    size            INTEGER NOT NULL,
-    uploaded        TEXT NOT NULL,  -- RFC 3339
-    requires_python TEXT,
-    metadata        TEXT,           -- digest
-    yanked          TEXT,           -- reason, '' = none given; NULL = not yanked
-    uploader        TEXT NOT NULL,  -- subject of the credential
-    provenance      TEXT,           -- digest
-    publisher       TEXT,           -- JSON: publisher and claims; NULL = a person's credential
-    scenario_time   TEXT,
-    deleted         TEXT            -- RFC 3339; NULL = it is there. The row stays: a tombstone
-) STRICT;
-CREATE INDEX IF NOT EXISTS files_by_project ON files (project);
-CREATE INDEX IF NOT EXISTS files_by_digest ON files (digest);
-"""
-COLUMNS = (
-    "filename, project, version, kind, digest, size, uploaded, requires_python, metadata, yanked,"
-    " uploader, provenance, publisher, scenario_time"
-)
 
 
 class Index:
@@ -86,7 +61,6 @@ class Index:
         held: Callable[[Digest], str | None] = lambda _: None,
         clock: Clock = utc_now,
     ) -> None:
-        connection.executescript(SCHEMA)
         self._guard = threading.RLock()
         self._connection = connection
         self._upstream = upstream
@@ -96,6 +70,7 @@ class Index:
         self.credentials = credentials
         self.names = Projects(connection, events, self._guard, clock=clock)
         self.served = Downloads(connection, self._guard, clock=clock)
+        self._files = Files(connection, self._guard)
         self._publishers = Publishers(connection, credentials)
 
     # -- reading
@@ -124,7 +99,7 @@ class Index:
         if project.upstream and self._upstream:
             found = self._upstream.files(project.name)
         else:
-            found = self._select("project = ? AND deleted IS NULL", project.name)
+            found = self._files.of(project.name)
         return sorted(found, key=lambda file: (Version(file.version), file.filename))
 
     def offered(self, name: str) -> list[IndexFile]:
@@ -147,7 +122,7 @@ class Index:
 
     def holding(self, digest: Digest) -> list[IndexFile]:
         """The files with these bytes, whether they are offered or not."""
-        found = self._select("digest = ? AND deleted IS NULL", str(digest))
+        found = self._files.with_digest(digest)
         for name, files in self._upstream.projects().items() if self._upstream else ():
             same = [file for file in files if file.digest == digest]
             if same and self.names.find(name) is None:
@@ -156,7 +131,7 @@ class Index:
 
     def digests(self) -> Iterator[Digest]:
         """Every blob that the index refers to."""
-        for file in self._select("deleted IS NULL"):
+        for file in self._files.all():
             yield from (d for d in (file.digest, file.metadata, file.provenance) if d)
 
     def path(self, file: IndexFile) -> Path:
@@ -216,7 +191,7 @@ class Index:
         digest = staged.digest
         if reason := self._held(digest):
             raise Refused(403, f"these bytes are in quarantine: {reason}")
-        if same := self._same(name, digest):
+        if same := self._files.same(name.text, digest):
             return same
         staged.flush()
         distribution = inspect(staged.path, name)
@@ -240,25 +215,14 @@ class Index:
             scenario_time=scenario_time,
         )
         with self._guard, transaction(self._connection):
-            if self._same(name, digest) is None:  # nobody was quicker
+            if self._files.same(name.text, digest) is None:  # nobody was quicker
                 self.authorise(name.project, by)
                 self.names.take(name.project, distribution.display_name, by.subject)
-                self._insert(file)
-        return self._select("filename = ?", name.text)[0]
+                self._files.add(file, self.names.now())
+                self._report(file)
+        return self._files.of(name.project)[0]
 
-    def _insert(self, file: IndexFile) -> None:
-        def text(digest: Digest | None) -> str | None:
-            return str(digest) if digest else None
-
-        origin = json.dumps(file.publisher) if file.publisher else None
-        self._connection.execute(
-            f"INSERT INTO files ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?)",  # noqa: S608
-            (
-                *(file.filename, file.project, file.version, file.kind, str(file.digest)),
-                *(file.size, self.names.now(), file.requires_python, text(file.metadata)),
-                *(file.uploader, text(file.provenance), origin, file.scenario_time),
-            ),
-        )
+    def _report(self, file: IndexFile) -> None:
         facts = {
             "project": file.project,
             "version": file.version,
@@ -269,21 +233,6 @@ class Index:
             **(file.publisher or {}),
         }
         self.names.report("published", str(file.digest), facts, file.scenario_time)
-
-    def _same(self, name: FileName, digest: Digest) -> IndexFile | None:
-        """The file of that name if it has these bytes. Raises `Refused` (400) if it has, or had, others."""
-        with self._guard:
-            row = self._connection.execute(
-                "SELECT digest, deleted FROM files WHERE filename = ?", (name.text,)
-            ).fetchone()
-        if row is None:
-            return None
-        again = "upload under a new version; a file of the index never changes"
-        if row[1] is not None:
-            raise Refused(400, f"the file name {name.text} was used and deleted", mend=again)
-        if row[0] != str(digest):
-            raise Refused(400, f"File already exists: {name.text} has digest {row[0]}", mend=again)
-        return self._select("filename = ?", name.text)[0]
 
     def _prove(
         self,
@@ -344,10 +293,7 @@ class Index:
         kind = "unyanked" if reason is None else "yanked"
         facts = {"version": files[0].version, "reason": reason or "", "by": by}
         with self.names.changing(project, kind, facts):
-            self._connection.executemany(
-                "UPDATE files SET yanked = ? WHERE filename = ?",
-                [(reason, file.filename) for file in files],
-            )
+            self._files.yank(files, reason)
 
     def quarantine(self, project: str, reason: str, *, by: str) -> None:
         """Offer none of a project's files and take none, until `release`."""
@@ -381,9 +327,7 @@ class Index:
         facts = {"version": version, "files": names, "digests": digests, "by": by}
         with self.names.changing(project, "deleted", facts) as found:
             now = self.names.now()
-            self._connection.executemany(
-                "UPDATE files SET deleted = ? WHERE filename = ?", [(now, text) for text in names]
-            )
+            self._files.bury(files, now)
             if version is None:
                 self._connection.execute(
                     "UPDATE projects SET deleted = ? WHERE name = ?", (now, found.name)
@@ -398,32 +342,3 @@ class Index:
         if not found:
             raise Refused(404, f"{normalise(project)} has no version {version}")
         return found
-
-    def _select(self, where: str, *values: str) -> list[IndexFile]:
-        with self._guard:
-            rows = self._connection.execute(
-                f"SELECT {COLUMNS} FROM files WHERE {where} ORDER BY filename",  # noqa: S608
-                values,
-            ).fetchall()
-        return [_file(row) for row in rows]
-
-
-def _file(row: tuple[Any, ...]) -> IndexFile:
-    filename, project, version, kind, digest, size, uploaded, python, metadata, yanked, *more = row
-    uploader, provenance, publisher, scenario_time = more
-    return IndexFile(
-        filename=filename,
-        project=project,
-        version=version,
-        kind=kind,
-        digest=Digest.parse(digest),
-        size=size,
-        uploaded=datetime.fromisoformat(uploaded),
-        requires_python=python,
-        metadata=Digest.parse(metadata) if metadata else None,
-        yanked=yanked,
-        uploader=uploader,
-        provenance=Digest.parse(provenance) if provenance else None,
-        publisher=json.loads(publisher) if publisher else None,
-        scenario_time=scenario_time,
-    )

@@ -42,7 +42,7 @@ while IFS= read -r line; do
     list=$work/out
     line=${line#!}
   fi
-  case $line in "~/"*) line=$HOME/${line#"~/"} ;; /*) ;; *) line=$GITHUB_WORKSPACE/${line#./} ;; esac
+  case $line in . | ./) line=$GITHUB_WORKSPACE ;; "~/"*) line=$HOME/${line#"~/"} ;; /*) ;; *) line=$GITHUB_WORKSPACE/${line#./} ;; esac
   line=${line%/}
   if [[ $list == "$work/in" ]]; then
     top=${line%%[*?[]*}
@@ -55,7 +55,8 @@ while IFS= read -r line; do
 done < <(printf '%s\n' "$PATHS")
 
 if [[ $HIDDEN != true ]]; then # nothing whose name, or whose folder's name, begins with a dot
-  base=$(dirname "$ancestor")/
+  base=$GITHUB_WORKSPACE/
+  case $ancestor/ in "$base"*) ;; *) base=$(dirname "$ancestor")/ ;; esac
   while IFS= read -r file; do
     case /${file#"$base"} in */.*) ;; *) printf '%s\n' "$file" ;; esac
   done <"$work/in" >"$work/shown"

@@ -23,7 +23,8 @@ files=("$PACKAGES"/*.whl "$PACKAGES"/*.tar.gz)
 [[ $PRINT_HASH != true ]] || python -I -c 'import hashlib, sys
 for name in sys.argv[1:]: print(hashlib.sha256(open(name, "rb").read()).hexdigest(), name)' "${files[@]}"
 
-options=(--non-interactive --disable-progress-bar --repository-url "$url")
+# verbose, because only then twine shows why an index refuses
+options=(--non-interactive --disable-progress-bar --verbose --repository-url "$url")
 [[ $SKIP_EXISTING != true ]] || options+=(--skip-existing)
 
 if [[ -z $PUBLISH_PASSWORD ]]; then

@@ -30,6 +30,7 @@ ACTIONS = {  # name → version in the comment of its pin
     "pypa/gh-action-pypi-publish": "v1.13.0",
     "northwind-ml/push-model": "v1.2.0",
     "acme/workflows": "v3.0.0",
+    "acme/publish-model": "v1.0.0",
 }
 
 
@@ -228,6 +229,19 @@ def _documents(rng: random.Random, mirror: Mirror) -> dict[str, dict[str, Any]]:
                         "with": {"name": "dist", "path": "dist"},
                     },
                     {"uses": mirror.pin("pypa/gh-action-pypi-publish")},
+                ],
+            },
+            "model": {
+                "needs": build,
+                "runs-on": runner,
+                "environment": "release",
+                "permissions": {"id-token": "write", "packages": "write"},
+                "steps": [
+                    {"uses": mirror.pin("actions/download-artifact"), "with": {"name": "model"}},
+                    {
+                        "uses": mirror.pin("acme/publish-model"),
+                        "with": {"tag": "${{ github.ref_name }}", "token": "${{ github.token }}"},
+                    },
                 ],
             },
         },

@@ -27,7 +27,7 @@ TRIAGE_MODEL: dict[str, set[str]] = {  # of data/projects/triage-model, counted 
         "acme/changed-files@v3",
         "northwind-ml/post-metrics@main",
         "northwind-ml/push-model@a29c9de565be462c33919db3dba364c24604817a",
-        "actions/checkout@b0fa61fb5f100529faa878e730c725985b43cf49",
+        "actions/checkout@a93c1b4225c6c5d74b408b3936120dd21a8a9512",
         "actions/upload-artifact@v4",
         "acme/workflows/.github/workflows/notes.yml@main",
         "actions/download-artifact@v4",

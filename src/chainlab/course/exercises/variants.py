@@ -5,7 +5,7 @@ in force. Changes are made to documents, or to their text where only the text is
 
     >>> made, refs = variants(random.Random(1))
     >>> sum(bool(v.control) for v in made), sum(not v.control for v in made)
-    (50, 16)
+    (51, 16)
 """
 
 from __future__ import annotations
@@ -137,6 +137,12 @@ def _mutations(
     one = "environment"
     yield "the publish job has none", one, none, without("release.yml", "environment", 2)
     token = {"HUB_TOKEN": "${{ secrets.HUB_TOKEN }}"}
+    yield (
+        "the model's job has none",
+        one,
+        ("permissions",),
+        without("release.yml", "environment", 3),
+    )
     yield "a secret in the tests", one, none, to("ci.yml", "pytest", env=token)
     yield "a secret for a whole job", one, none, of("report.yml", env=token)
     one = "secrets"
@@ -230,7 +236,8 @@ def _benign(base: Workflows, rng: random.Random) -> Iterator[tuple[str, dict[str
     renamed = {
         f"{name}-{rng.randrange(90)}" if name == first else name: job for name, job in jobs.items()
     }
-    list(renamed.values())[2]["needs"] = next(iter(renamed))
+    for job in list(renamed.values())[2:]:
+        job["needs"] = next(iter(renamed))
     changed.documents["release.yml"]["jobs"] = renamed
     yield "a renamed job", changed.texts()
 

@@ -22,7 +22,7 @@ hit=
 matched=
 case $status in
   200)
-    matched=$(tr -d '\r' <"$roots/answer.head" | sed -n 's/^x-cache-key: //Ip')
+    matched=$(tr -d '\r' <"$roots/answer.head" | sed -n 's/^[Xx]-[Cc]ache-[Kk]ey: //p')
     hit=false
     if [[ $matched == "$CACHE_KEY" ]]; then hit=true; fi
     if [[ $method == GET ]]; then

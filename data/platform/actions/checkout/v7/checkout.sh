@@ -1,5 +1,6 @@
 # What the action does. Every value comes through the environment: none is part of this text.
 set -euo pipefail
+export GIT_TERMINAL_PROMPT=0 # nobody is there to answer
 
 fail() {
   echo "::error::checkout: $1"

@@ -1,0 +1,83 @@
+"""What a workspace keeps beside its Sigstore instance: the registry and the CI platform, opened when first asked for.
+
+A lesson about signatures needs neither, and should not wait for them.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from chainlab.credentials import Credential
+from chainlab.digests import Digest
+from chainlab.trust.client import Trust
+from chainlab.workspace import Workspace, course_root, wheelhouse
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from chainlab.ci.platform import Platform
+    from chainlab.registry.registry import Registry
+
+__all__ = ["Stores"]
+
+COMPANY = "acme"  # whose projects the course works on
+
+
+class Stores:
+    """The stores of one workspace; close them. Safe to call from several threads."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._guard = threading.RLock()
+        self._undo = ExitStack()
+
+    @property
+    def registry(self) -> Registry:
+        """The package index and the OCI registry; the company's own libraries are published in it."""
+        with self._guard:
+            return self._registry
+
+    @property
+    def platform(self) -> Platform:
+        """The git server, the mirror of actions, caches and artifacts."""
+        with self._guard:
+            return self._platform
+
+    def routes(self) -> list[BaseRoute]:
+        """Every endpoint of both."""
+        from chainlab.ci.app import platform_routes
+        from chainlab.registry.app import routes
+
+        return [*routes(self.registry), *platform_routes(self.platform)]
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+        with self._guard:
+            self._undo.close()
+
+    @cached_property
+    def _registry(self) -> Registry:
+        from chainlab.registry.registry import Registry
+
+        registry = self._undo.enter_context(
+            Registry(
+                self._workspace.path / "registry",
+                self._workspace.trust / "state.db",
+                upstream=wheelhouse(),
+                trust=Trust(self._workspace.trust),
+            )
+        )
+        company = Credential(COMPANY, frozenset({"packages:upload:*"}))
+        for wheel in sorted((course_root() / "data" / "packages" / "wheels").glob("*.whl")):
+            if not registry.index.holding(Digest.of_file(wheel)):
+                registry.index.publish(wheel, by=company)
+        return registry
+
+    @cached_property
+    def _platform(self) -> Platform:
+        from chainlab.ci.platform import Platform
+
+        return self._undo.enter_context(Platform(self._workspace))

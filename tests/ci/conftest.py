@@ -1,0 +1,79 @@
+"""A workspace with its CI host, one for each test module, and small projects for it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from chainlab.ci.host import Project
+from chainlab.ci.settings import Settings
+from chainlab.ci.sink import Sink
+from chainlab.workspace import Workspace
+from chainlab.world import World
+
+ROOT = Path(__file__).parents[2]
+PROJECTS = ROOT / "data" / "projects"
+
+Make = Callable[..., Project]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A fresh workspace, its services running in this process."""
+    with World(Workspace(tmp_path_factory.mktemp("workspace"))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    with Sink() as listening:
+        yield listening
+
+
+@pytest.fixture
+def make(world: World, tmp_path: Path) -> Make:
+    """Makes a project of files: ``make("acme/demo", {".github/workflows/x.yml": text})``."""
+
+    def made(
+        repository: str, files: dict[str, str], settings: dict[str, object] | None = None
+    ) -> Project:
+        folder = tmp_path / repository.replace("/", "-")
+        write(folder, files)
+        return world.ci.project(repository, folder, Settings.from_document(settings or {}))
+
+    return made
+
+
+@pytest.fixture
+def triage(world: World, tmp_path: Path) -> Callable[[str], Project]:
+    """The course's project with its ``weak`` or its ``hardened`` workflows, as a repository of its own."""
+
+    def made(kind: str) -> Project:
+        folder = tmp_path / "triage-model"
+        copy_triage(folder, kind)
+        return world.ci.project(
+            "acme/triage-model", folder, PROJECTS / "settings" / "triage-model.toml"
+        )
+
+    return made
+
+
+def copy_triage(folder: Path, kind: str) -> None:
+    """A working copy of the project."""
+    ignored = shutil.ignore_patterns("__pycache__", ".pytest_cache")
+    shutil.copytree(PROJECTS / "triage-model", folder, ignore=ignored)
+    if kind == "hardened":
+        shutil.rmtree(folder / ".github")
+        shutil.copytree(PROJECTS / "hardened" / "triage-model", folder, dirs_exist_ok=True)
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    """Write files, their texts dedented."""
+    for path, text in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(dedent(text))

@@ -1,0 +1,475 @@
+"""Workflow files: how they are read, what starts them, and the copy that runs one job alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainlab.ci.filters import matches
+from chainlab.ci.runner import Job, execute
+from chainlab.ci.runs import JobRun
+from chainlab.ci.sandbox import Sandbox
+from chainlab.ci.workflow import AFTER, MAX_BYTES, REPORT, Workflow, dump, load
+from chainlab.errors import ChainlabError, MalformedInput
+
+DATA = Path(__file__).parents[2] / "data"
+PATH = ".github/workflows/ci.yml"
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+MERGES = "a: &a {k: 1, l: 2}\n" + "".join(
+    f"{b}: &{b} {{<<: [{', '.join([f'*{a}'] * 9)}]}}\n"
+    for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+CHAIN = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 300))
+JOBS = "on: push\njobs:\n  build: {runs-on: ubuntu-latest, steps: []}\n"
+
+
+def workflow(jobs: Mapping[str, Any], on: Any = "push", **more: Any) -> Workflow:
+    return Workflow.parse(PATH, dump({"on": on, **more, "jobs": jobs}))
+
+
+def job(**fields: Any) -> dict[str, Any]:
+    return {"runs-on": "ubuntu-latest", "steps": [{"run": "true"}], **fields}
+
+
+# -- YAML 1.2.2, section 10.3 (core schema)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("on", "on"),
+        ("yes", "yes"),
+        ("No", "No"),
+        ("off", "off"),
+        ("y", "y"),
+        ("true", True),
+        ("False", False),
+        ("010", 10),
+        ("0o10", 8),
+        ("0x1F", 31),
+        ("-3", -3),
+        ("1_000", "1_000"),
+        ("1:30", "1:30"),
+        ("8080:80", "8080:80"),
+        ("3.10", 3.1),
+        ("1e3", 1000.0),
+        ("12e5", 1200000.0),
+        ("'12e5'", "12e5"),
+        (".inf", float("inf")),
+        ("1.2.3", "1.2.3"),
+        ("2025-01-01", "2025-01-01"),
+        ("~", None),
+        ("null", None),
+        ("", None),
+        ("<<", "<<"),
+    ],
+)
+def test_a_plain_word_means_what_version_1_2_says(text: str, value: Any) -> None:
+    assert load(f"key: {text}") == {"key": value}
+    assert load(dump({"key": value})) == {"key": value}
+
+
+def test_a_key_called_on_is_a_word() -> None:
+    assert load("on: push") == {"on": "push"}
+    assert load("<<: {a: 1}\nb: 2") == {"<<": {"a": 1}, "b": 2}
+
+
+LOOKALIKES = (
+    "on yes 1e3 12e5 0o7 010 1:30 1_0 << ~ null 2020-01-01 true - = .5 0x1f +1 .inf #x !x *a &a { [ ${{ ?"
+)
+LAYOUTS = ["a\nb", " a\n", "\n", "a: b", "a\n ", "\ta\nb", "a\r\nb", "x\u2028y\n", "\x85"]
+words = st.text(max_size=12) | st.sampled_from([*LOOKALIKES.split(), *LAYOUTS])
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers() | words | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(documents)
+def test_what_is_written_reads_back_the_same(document: Any) -> None:
+    assert load(dump(document)) == document
+
+
+@given(st.text(alphabet="abc-:[]{}&*<>|!'\"#%@ \n\t", max_size=60))
+def test_any_text_is_a_document_or_refused(text: str) -> None:
+    with contextlib.suppress(MalformedInput):
+        dump(load(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOMB,
+        CHAIN,
+        "a: &a [*a]",
+        "a: &a {b: *a}",
+        "[" * 100_000,
+        "a: " + "[" * 60 + "]" * 60,
+        "- " * 10_000,
+        "x" * (MAX_BYTES + 1),
+        "- a\n" * (MAX_BYTES // 4),
+        "{[a]: b}",
+        "? {a: b}\n: c",
+        "a: !!python/object/apply:os.system ['true']",
+        "a: !!binary x",
+        "a: b: c",
+        "a: *b",
+        "%YAML 3.0\n---\na: b",
+        "a: 1\n---\nb: 2",
+        "\x00",
+        "\ud800",
+    ],
+    ids=lambda text: repr(text[:20]),
+)
+def test_a_hostile_document_is_refused_soon(text: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(MalformedInput):
+        load(text)
+    assert time.monotonic() - began < 20
+
+
+def test_merge_keys_multiply_nothing() -> None:
+    assert len(dump(load(MERGES.split("e:")[0]))) < 50_000
+    with pytest.raises(MalformedInput, match="aliases written out"):
+        load(MERGES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "text",
+        "jobs: {}",
+        "on: push",
+        "on: push\njobs: []",
+        "on: push\njobs: {a: [x]}",
+        "on: push\njobs: {a: null}",
+        "on: push\njobs: {1: {}}",
+        "on: push\njobs: {'a b': {}}",
+        "on: push\njobs: {'../a': {}}",
+        "on: push\njobs: {'': {}}",
+        f"on: push\njobs: {{{'a' * 101}: {{}}}}",
+        f"on: push\njobs: {{{REPORT}: {{}}}}",
+        "on: push\njobs: {a: {needs: b}}",
+        "on: push\njobs: {a: {needs: {b: c}}}",
+        "on: push\njobs: {a: {needs: [[a]]}}",
+        "on: push\njobs: {a: {env: text}}",
+        "on: push\njobs: {a: {env: [A]}}",
+    ],
+)
+def test_what_is_no_workflow_is_refused(text: str) -> None:
+    with pytest.raises(MalformedInput):
+        Workflow.parse(PATH, text)
+
+
+odd = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+KEYS = ["needs", "env", "environment", "container", "uses", "if", "outputs", "steps", "permissions"]
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), odd), odd)
+def test_odd_values_never_end_in_anything_but_an_error_that_teaches(
+    fields: dict[str, Any], on: Any
+) -> None:
+    with contextlib.suppress(ChainlabError):
+        found = workflow({"a": fields, "b": job()}, on=on)
+        found.triggered("push", "refs/heads/main")
+        found.triggered("pull_request", "refs/pull/1/merge", "refs/heads/main")
+        for name in found.order():
+            needed = {n: ("success", {"o": "v"}) for n in found.needs(name)}
+            copy = found.copy(name, env={"A": "b"}, ended=needed)
+            assert found.explain(name, copy)
+            assert isinstance(found.environment(name), str)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(DATA.rglob(".github/workflows/*.yml")), ids=lambda p: p.stem
+)
+def test_the_course_s_workflows_are_read(path: Path) -> None:
+    found = Workflow.parse(PATH, path.read_text(encoding="utf-8"))
+    assert set(found.order()) == set(found.jobs)
+    assert load(dump(found.document)) == found.document
+
+
+# -- what starts it: GitHub Docs, "Workflow syntax for GitHub Actions"
+
+PULL_REF = "refs/pull/7/merge"
+
+
+@pytest.mark.parametrize(
+    ("on", "event", "ref", "starts"),
+    [
+        ("push", "push", "refs/heads/a", True),
+        ("push", "pull_request", PULL_REF, False),
+        (["push", "schedule"], "push", "refs/tags/v1", True),
+        ({"push": None}, "push", "refs/heads/a/b", True),
+        ({"push": {"branches": ["main"]}}, "push", "refs/heads/main", True),
+        ({"push": {"branches": "main"}}, "push", "refs/heads/main", True),
+        ({"push": {"branches": ["main"]}}, "push", "refs/heads/maine", False),
+        ({"push": {"branches": ["main"]}}, "push", "refs/tags/main", False),
+        ({"push": {"tags": ["v*"]}}, "push", "refs/tags/v1.0.0", True),
+        ({"push": {"tags": ["v*"]}}, "push", "refs/heads/v1", False),
+        ({"push": {"branches": ["main"], "tags": ["v*"]}}, "push", "refs/tags/v1", True),
+        ({"push": {"branches-ignore": ["wip/**"]}}, "push", "refs/heads/wip/a/b", False),
+        ({"push": {"branches-ignore": ["wip/**"]}}, "push", "refs/heads/main", True),
+        ({"push": {"branches-ignore": ["wip/**"]}}, "push", "refs/tags/v1", False),
+        ({"push": {"tags-ignore": ["v*"]}}, "push", "refs/tags/x", True),
+        ({"push": {"branches": ["r/*"]}}, "push", "refs/heads/r/a/b", False),
+        ({"push": {"branches": ["r/**", "!r/**-alpha"]}}, "push", "refs/heads/r/1-alpha", False),
+        ({"push": {"branches": ["r/**", "!r/**-a", "r/x-a"]}}, "push", "refs/heads/r/x-a", True),
+        ({"push": {"branches": ["!main"]}}, "push", "refs/heads/other", False),
+        ({"push": {"paths": ["src/**"]}}, "push", "refs/heads/main", True),
+        ({"push": {"branches": None}}, "push", "refs/heads/main", False),
+        ({"push": {"branches": 3}}, "push", "refs/heads/3", True),
+        ({"pull_request": {"branches": ["main"]}}, "pull_request", PULL_REF, True),
+        ({"pull_request": {"branches": ["next"]}}, "pull_request", PULL_REF, False),
+        ({"pull_request": {"branches-ignore": ["m*"]}}, "pull_request", PULL_REF, False),
+        ({"pull_request": {"types": ["opened", "closed"]}}, "pull_request", PULL_REF, True),
+        ({"pull_request": {"types": ["closed"]}}, "pull_request", PULL_REF, False),
+        ({"pull_request_target": {"types": "labeled"}}, "pull_request_target", PULL_REF, False),
+        ({"schedule": [{"cron": "1 2 * * *"}]}, "schedule", "refs/heads/main", True),
+        ({"schedule": []}, "schedule", "refs/heads/main", False),
+        ({"workflow_dispatch": {"inputs": {}}}, "workflow_dispatch", "refs/heads/f", True),
+        (3, "push", "refs/heads/main", False),
+    ],
+)
+def test_an_event_starts_what_its_filters_allow(
+    on: Any, event: str, ref: str, starts: bool
+) -> None:
+    assert workflow({"a": job()}, on=on).triggered(event, ref, "refs/heads/main") is starts
+
+
+# "Filter pattern cheat sheet" of the same page.
+@pytest.mark.parametrize(
+    ("pattern", "fits", "fails"),
+    [
+        ("feature/*", ["feature/a"], ["feature/a/b", "feature"]),
+        ("feature/**", ["feature/a", "feature/a/b"], ["feature"]),
+        ("*", ["main", "x"], ["a/b"]),
+        ("**", ["a/b/c", ""], []),
+        ("*feature", ["my-feature", "feature"], ["features"]),
+        ("v2*", ["v2", "v2.0"], ["v1"]),
+        ("v[12].[0-9]+.[0-9]+", ["v1.10.1", "v2.0.0"], ["v3.1.1", "v1..1", "v1.10."]),
+        ("**.jsx?", ["a/page.js", "page.jsx"], ["page.jsxx"]),
+        ("[CB]at", ["Cat", "Bat"], ["at", "cat"]),
+        (r"v1\*", ["v1*"], ["v12"]),
+        ("a.b", ["a.b"], ["axb"]),
+        ("a+", ["a", "aaa"], ["", "b"]),
+    ],
+)
+def test_a_filter_pattern_is_read_as_documented(
+    pattern: str, fits: list[str], fails: list[str]
+) -> None:
+    assert [name for name in [*fits, *fails] if matches(name, [pattern])] == fits
+
+
+@pytest.mark.parametrize("pattern", ["?", "+a", "!?"])
+def test_a_sign_with_nothing_before_it_is_refused(pattern: str) -> None:
+    with pytest.raises(MalformedInput, match="nothing before it"):
+        matches("a", [pattern])
+
+
+def test_no_pattern_makes_a_name_slow() -> None:
+    began = time.monotonic()
+    assert not matches("a" * 250 + "b", ["*a" * 50 + "**c", "a?" * 60 + "a+" * 60 + "c"])
+    assert time.monotonic() - began < 5
+
+
+@given(st.text(alphabet="ab/*?+[]!\\-", max_size=12), st.text(alphabet="ab/", max_size=8))
+def test_any_pattern_answers_or_is_refused(pattern: str, name: str) -> None:
+    with contextlib.suppress(MalformedInput):
+        assert matches(name, [pattern]) in (True, False)
+
+
+# -- order
+
+
+def test_jobs_come_after_those_they_need() -> None:
+    found = workflow({"c": job(needs=["a", "b"]), "b": job(needs="a"), "a": job()})
+    assert found.order() == ["a", "b", "c"]
+    assert found.needs("c") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "jobs", [{"a": job(needs="a")}, {"a": job(needs="b"), "b": job(needs="a"), "c": job()}]
+)
+def test_a_circle_is_refused(jobs: dict[str, Any]) -> None:
+    with pytest.raises(MalformedInput, match="circle"):
+        workflow(jobs).order()
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [("release", "release"), ({"name": "r", "url": "x"}, "r"), (None, "")]
+)
+def test_the_environment_has_a_name(value: Any, name: str) -> None:
+    fields = {} if value is None else {"environment": value}
+    assert workflow({"a": job(**fields)}).environment("a") == name
+
+
+# -- the copy
+
+
+def test_the_copy_differs_by_env_stubs_and_what_needs_docker_only() -> None:
+    jobs = {
+        "before": job(outputs={"x": "1"}),
+        "other": job(),
+        "after": job(needs="before", env={"OWN": "kept"}, container="alpine", services={"db": {}}),
+    }
+    found = workflow(jobs, name="n", permissions={"contents": "read"}, env={"ALL": "1"})
+    copy = found.copy("after", env={"TOKEN": "bearer"}, ended={"before": ("success", {"x": "1"})})
+    assert {k: v for k, v in copy.items() if k != "jobs"} == {
+        k: v for k, v in found.document.items() if k != "jobs"
+    }
+    assert list(copy["jobs"]) == ["before", "after", REPORT]
+    after = {"name": AFTER, "run": "chainlab-post", "shell": "sh"}
+    assert copy["jobs"]["after"] == job(
+        needs="before", env={"OWN": "kept", "TOKEN": "bearer"}, steps=[{"run": "true"}, after]
+    )
+    assert found.left_out("after") == ["container", "services"]
+    assert found.left_out("before") == []
+    assert found.document["jobs"]["after"]["container"] == "alpine"  # the file's own is untouched
+
+
+def test_the_explanation_shows_the_difference_and_nothing_else() -> None:
+    found = workflow({"a": job(env={"OWN": "kept"})}, name="n")
+    copy = found.copy("a", env={"TOKEN": "bearer"}, ended={})
+    lines = found.explain("a", copy).splitlines()
+    added = [line[1:].strip() for line in lines if line.startswith("+") and line[1] != "+"]
+    assert [line for line in added[: added.index(f"{REPORT}:")] if AFTER not in line] == [
+        "run: chainlab-post",
+        "shell: sh",
+        "TOKEN: bearer",
+    ]
+    assert not [line for line in lines if line.startswith("-") and line[1] != "-"]
+
+
+def test_a_job_that_calls_a_workflow_gets_no_env() -> None:
+    found = workflow({"a": {"uses": "acme/workflows/.github/workflows/notes.yml@main"}})
+    assert "env" not in found.copy("a", env={"TOKEN": "t"}, ended={})["jobs"]["a"]
+
+
+# -- the copy as act really runs it
+
+
+def run(
+    found: Workflow,
+    name: str,
+    tmp_path: Path,
+    *,
+    secrets: Mapping[str, str] | None = None,
+    **needs: Any,
+) -> JobRun:
+    (tmp_path / "trust.json").write_text("{}")
+    order = Job(
+        name,
+        found.copy(name, env={"BEARER": "b"}, ended=needs),
+        "push",
+        {"ref": "refs/heads/main", "repository": {"full_name": "acme/x"}},
+        "1" * 40,
+        "acme",
+        "http://127.0.0.1:9",
+        tmp_path / "trust.json",
+        {"GITHUB_REPOSITORY": "acme/x", "GITHUB_REF": "refs/heads/main"},
+        secrets or {},
+        {},
+        {},
+    )
+    return execute(order, Sandbox.find(), tmp_path / "log", lambda step: None)
+
+
+TRICKY = {
+    "plain": "text",
+    "expression": "${{ github.actor }}",
+    "secret": "a ${{ secrets.T }} }} b",
+    "quotes": "it's ${{ 'x' }}",
+    "turned": "}} ${{",
+    "half": "${{",
+    "triple": "${{{ '",
+    "lines": "a\nb",
+    "all": 'a\'b\n${{ 1 }}\nc "q"',
+    "shell": '"q" \\ $HOME `id` $(id)',
+    "inner": "${{ '}}' }}",
+    "empty": "",
+    "spaces": "  lead, trail  ",
+    "command": "%0A ::set-output name=x::y",
+    "yaml": "*bold* &x !y # z",
+    "number": "123e4",
+    "octal": "010",
+    "boolean": "true",
+    "null": "~",
+    "date": "2025-01-01",
+    "umlaut": "ä ☃ \u2028",
+    "newline": "x\n",
+    "dollar": "$${{ 1 }}",
+}
+ECHO = {"run": 'printf "%s" "$GOT"', "env": {"GOT": "${{ toJSON(needs) }}"}}
+
+
+def test_outputs_of_needed_jobs_arrive_word_for_word(tmp_path: Path) -> None:
+    passed = {name: f"${{{{ needs.before.outputs.{name} }}}}" for name in TRICKY}
+    found = workflow(
+        {
+            "before": job(),
+            "after": job(needs="before", steps=[ECHO], outputs=passed),
+        }
+    )
+    ended = run(found, "after", tmp_path, secrets={"T": "FAKE-secret"}, before=("success", TRICKY))
+    assert (ended.result, ended.why) == ("success", "")
+    assert json.loads(ended.log) == {"before": {"outputs": TRICKY, "result": "success"}}
+    assert ended.outputs == TRICKY  # and so does what the report says of it
+
+
+@pytest.mark.parametrize(
+    ("result", "condition", "expected"),
+    [
+        ("failure", None, "skipped"),
+        ("failure", "always()", "success"),
+        ("failure", "failure()", "success"),
+        ("failure", "success()", "skipped"),
+        ("skipped", None, "skipped"),
+        ("skipped", "always()", "success"),
+        ("success", "failure()", "skipped"),
+        ("success", "needs.before.result == 'success'", "success"),
+    ],
+)
+def test_a_job_sees_how_those_ended_that_it_needs(
+    tmp_path: Path, result: str, condition: str | None, expected: str
+) -> None:
+    fields = {"if": condition} if condition else {}
+    found = workflow({"before": job(), "after": job(needs="before", steps=[ECHO], **fields)})
+    ended = run(found, "after", tmp_path, before=(result, {"x": "1"}))
+    assert ended.result == expected
+    if expected == "success":
+        assert json.loads(ended.log)["before"]["result"] == result
+
+
+def test_words_that_yaml_1_1_takes_for_others_reach_the_job(tmp_path: Path) -> None:
+    text = """
+on: push
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    container: alpine
+    env: {A: on, B: '12e5', C: 010, D: 1:30, E: "yes", F: 2025-01-01}
+    steps:
+      - run: echo "$A $B $C $D $E $F $BEARER"
+"""
+    ended = run(Workflow.parse(PATH, text), "a", tmp_path)
+    assert ended.log.strip() == "on 12e5 10 1:30 yes 2025-01-01 b"

@@ -1,0 +1,19 @@
+"""Serves an index over the folder it is given until it is killed; prints its address and a secret."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from index_world import listener, open_index, serve
+
+from chainlab.registry.index_app import index_routes
+
+if __name__ == "__main__":
+    index, _ = open_index(Path(sys.argv[1]))
+    bound = listener()
+    serve(index_routes(index), bound)
+    secret = index.credentials.issue("acme", ["packages:upload:*"])
+    print(f"http://127.0.0.1:{bound.getsockname()[1]} {secret}", flush=True)
+    time.sleep(600)

@@ -1,0 +1,214 @@
+"""Channels keep digests and evidence, go up one step at a time, and prod is for a credential of its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from index_world import wheel
+from oci_world import ZERO, World, sha256
+
+from chainlab.credentials import Credential
+from chainlab.digests import Digest
+from chainlab.errors import MalformedInput, Refused
+from chainlab.registry.channels import CHANNELS, Artifact
+from chainlab.registry.registry import Registry
+
+MODEL = b"weights"
+
+
+def promote(
+    world: World, name: str, digest: str, source: str, target: str, who: str = "alice"
+) -> httpx.Response:
+    document = {"digest": digest, "from": source, "to": target}
+    return world.as_(who).post(f"/channels/oci/{name}", json=document)
+
+
+def test_an_image_goes_up_with_all_that_is_known_about_it(shared: World) -> None:
+    name = shared.name()
+    digest = shared.push(name, "v1", MODEL)
+    signature = shared.refer(name, digest)
+    before = shared.nobody.get(f"/evidence/{digest}").json()
+    steps = [("", "dev", "alice"), ("dev", "staging", "alice"), ("staging", "prod", "deploy")]
+    for source, target, who in steps:
+        answer = promote(shared, name, digest, source, target, who)
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["digest"] == digest
+    after = shared.nobody.get(f"/evidence/{digest}").json()
+    assert before["referrers"] == after["referrers"]
+    assert [entry["digest"] for entry in after["referrers"]] == [signature]
+    assert [(step["from"], step["to"]) for step in after["channels"]] == [
+        (None, "dev"), ("dev", "staging"), ("staging", "prod"),
+    ]  # fmt: skip
+    document = shared.nobody.get(f"/channels/oci/{name}").json()
+    assert {
+        channel: step["digest"] for channel, step in document["channels"].items()
+    } == dict.fromkeys(CHANNELS, digest)
+    assert [step["by"] for step in document["history"]] == ["alice", "alice", "deploy"]
+    told = [event for event in after["events"] if event["type"] == "dev.chainlab.artifact.promoted"]
+    assert [(event["subject"], event["data"]["to"]) for event in told] == [
+        (digest, channel) for channel in CHANNELS
+    ]
+    listed = shared.nobody.get("/channels/").json()["artifacts"]
+    assert f"oci/{name}" in [entry["artifact"] for entry in listed]
+
+
+REFUSALS: list[tuple[str, dict[str, Any], str, int]] = [
+    ("into prod by who pushes", {"from": "staging", "to": "prod"}, "alice", 403),
+    ("into dev by who deploys", {"from": "", "to": "dev"}, "deploy", 403),
+    ("by nobody", {"from": "", "to": "dev"}, "nobody", 401),
+    ("from dev to prod", {"from": "dev", "to": "prod"}, "deploy", 409),
+    ("from outside to prod", {"from": "", "to": "prod"}, "deploy", 409),
+    ("down", {"from": "staging", "to": "dev"}, "alice", 409),
+    ("nowhere", {"from": "dev", "to": "dev"}, "alice", 409),
+    ("what was never in dev", {"from": "dev", "to": "staging"}, "alice", 409),
+    ("another digest", {"digest": ZERO, "to": "dev"}, "alice", 404),
+    ("no digest", {"digest": "v1", "to": "dev"}, "alice", 400),
+    ("an unknown channel", {"to": "production"}, "alice", 400),
+    ("from an unknown channel", {"from": "test", "to": "dev"}, "alice", 400),
+    ("without a channel", {}, "alice", 400),
+    ("with a number", {"to": 1}, "alice", 400),
+    ("with half a character", {"to": "\ud800"}, "alice", 400),
+]
+
+
+@pytest.mark.parametrize(
+    ("document", "who", "status"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS]
+)
+def test_a_promotion_is_refused(
+    shared: World, document: dict[str, Any], who: str, status: int
+) -> None:
+    name = shared.name()
+    digest = shared.push(name, "v1", MODEL)
+    body = json.dumps({"digest": digest} | document)
+    answer = shared.as_(who).post(f"/channels/oci/{name}", content=body)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["error"]
+    assert shared.nobody.get(f"/channels/oci/{name}").status_code == 404
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'"x"', b"[" * 50_000])
+def test_a_body_that_is_no_document_is_400(shared: World, body: bytes) -> None:
+    assert shared.alice.post("/channels/oci/acme/x", content=body).status_code == 400
+
+
+def test_a_body_that_is_too_large_is_413(shared: World) -> None:
+    assert shared.alice.post("/channels/oci/acme/x", content=b" " * 70_000).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "artifact", ["oci", "oci/", "npm/x", "%2e%2e", "oci/%2e%2e/x", "package/" + "x" * 300]
+)
+def test_what_is_no_artifact_has_no_channels(shared: World, artifact: str) -> None:
+    assert shared.nobody.get(f"/channels/{artifact}").status_code in (400, 404)
+
+
+def test_promoting_again_changes_nothing(shared: World) -> None:
+    name = shared.name()
+    digest = shared.push(name, "v1", MODEL)
+    first, second = (promote(shared, name, digest, "", "dev").json() for _ in range(2))
+    assert first == second
+    assert len(shared.nobody.get(f"/channels/oci/{name}").json()["history"]) == 1
+
+
+def test_what_was_there_before_may_come_back(shared: World) -> None:
+    name = shared.name()
+    old, new = shared.push(name, "v1", MODEL), shared.push(name, "v2", b"other weights")
+    for digest in (old, new):
+        for source, target in (("", "dev"), ("dev", "staging")):
+            assert promote(shared, name, digest, source, target).status_code == 201
+        assert promote(shared, name, digest, "staging", "prod", "deploy").status_code == 201
+    assert promote(shared, name, old, "staging", "prod", "deploy").status_code == 201  # roll back
+    channels = shared.nobody.get(f"/channels/oci/{name}").json()["channels"]
+    assert (channels["prod"]["digest"], channels["staging"]["digest"]) == (old, new)
+
+
+def test_what_is_in_quarantine_goes_nowhere_until_it_is_released(shared: World) -> None:
+    name = shared.name()
+    digest = shared.push(name, "v1", MODEL + name.encode())
+    assert promote(shared, name, digest, "", "dev").status_code == 201
+    hold = {"digest": digest, "reason": "signed by a stolen token"}
+    security = shared.as_("security")
+    assert shared.nobody.post("/channels/quarantine", json=hold).status_code == 401
+    assert shared.as_("deploy").post("/channels/quarantine", json=hold).status_code == 403
+    assert security.post("/channels/quarantine", json=hold | {"reason": " "}).status_code == 400
+    assert security.post("/channels/quarantine", json=hold).status_code == 201
+    assert security.post("/channels/quarantine", json=hold).status_code == 409
+    refused = promote(shared, name, digest, "dev", "staging")
+    assert (refused.status_code, "stolen token" in refused.json()["error"]) == (403, True)
+    channels = shared.nobody.get(f"/channels/oci/{name}").json()["channels"]
+    assert channels["dev"]["quarantined"] == hold["reason"]
+    assert shared.nobody.delete(f"/channels/quarantine/{digest}").status_code == 401
+    assert security.delete(f"/channels/quarantine/{digest}").status_code == 200
+    assert security.delete(f"/channels/quarantine/{digest}").status_code == 404
+    assert security.delete("/channels/quarantine/x").status_code == 400
+    assert promote(shared, name, digest, "dev", "staging").status_code == 201
+    document = shared.nobody.get(f"/evidence/{digest}").json()
+    (stay,) = document["quarantine"]
+    assert stay["released"] is not None
+    types = [event["type"].rpartition(".")[2] for event in document["events"]]
+    assert types == ["published", "promoted", "quarantined", "released", "promoted"]
+
+
+def test_a_package_has_channels_too_and_its_quarantine_holds(
+    registry: Registry, tmp_path: Path
+) -> None:
+    owner = Credential(
+        "alice", frozenset({"packages:upload:triage-model", "channel:dev", "channel:staging"})
+    )
+    file = registry.index.publish(wheel(tmp_path), by=owner)
+    artifact = Artifact.parse("package/triage-model")
+    registry.channels.promote(artifact, file.digest, "", "dev", owner)
+    registry.quarantine.hold(file.digest, "harmful", by="security")
+    with pytest.raises(Refused, match="harmful") as refused:
+        registry.channels.promote(artifact, file.digest, "dev", "staging", owner)
+    assert refused.value.status == 403
+    assert registry.index.offered("triage-model") == []
+    registry.quarantine.release(file.digest, by="security")
+    registry.channels.promote(artifact, file.digest, "dev", "staging", owner)
+    assert registry.channels.current(artifact)["staging"].digest == file.digest
+
+
+def test_threads_promote_without_losing_a_step(registry: Registry) -> None:
+    registry.images.link("acme/m", registry.blobs.put(b"{}"))
+    owner = Credential("alice", frozenset({"channel:dev"}))
+    digests = []
+    for n in range(12):
+        data = f'{{"schemaVersion": 2, "layers": [], "annotations": {{"n": "{n}"}}}}'.encode()
+        pushed = registry.images.push(
+            "acme/m", f"v{n}", data, "application/vnd.oci.image.manifest.v1+json", by="alice"
+        )
+        digests.append(pushed.digest)
+    artifact = Artifact("oci", "acme/m")
+    threads = [
+        threading.Thread(
+            target=registry.channels.promote, args=(artifact, digest, "", "dev", owner)
+        )
+        for digest in digests
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {step.digest for step in registry.channels.history(artifact)} == set(digests)
+    registry.events.verify()
+
+
+def test_an_artifact_reads_back_as_it_is_written() -> None:
+    for text in ("oci/acme/triage-model", "package/triage-model"):
+        assert str(Artifact.parse(text)) == text
+    with pytest.raises(MalformedInput):
+        Artifact.parse("conda/x")
+
+
+def test_a_digest_in_nobodys_hands_is_not_promoted(registry: Registry) -> None:
+    owner = Credential("alice", frozenset({"channel:dev"}))
+    with pytest.raises(Refused) as refused:
+        registry.channels.promote(
+            Artifact("oci", "acme/m"), Digest.parse(sha256(b"x")), "", "dev", owner
+        )
+    assert refused.value.status == 404

@@ -1,0 +1,300 @@
+"""The pages in a real browser: what strangers named does nothing and breaks nothing; keyboard and no script suffice."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from index_world import wheel
+from oci_world import BUNDLE, MANIFEST, TITLE, World, descriptor, image, sha256
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from chainlab.credentials import Credential
+from chainlab.digests import Digest
+from chainlab.registry.channels import Artifact
+from chainlab.registry.pages import MAX_TEXT, visible
+
+ROOT = Path(__file__).parents[2]
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+SHOTS = os.environ.get("CHAINLAB_SHOTS")  # a directory, to look at what was seen
+HOSTILE = {
+    "script": "<script>window.pwned = 1</script>",
+    "image": "<img src=x onerror='window.pwned = 2'>",
+    "closing": "</bdi></td></table></main><style>*{display:none}</style><base href='//evil.example'>",
+    "quotes": '"\' onmouseover=window.pwned=3 autofocus onfocus=window.pwned=4 x="',
+    "address": "javascript:window.pwned=5",
+    "template": "{{ 7 * 7 }}{% raw %}",
+    "entity": "&lt;b&gt;&#x202e;",
+    "direction": "\u202egnp.exe\u2066\u200f\u061c",
+    "hebrew": "שלום עולם (1) — مرحبا",
+    "null": "a\x00b\x07\x1b[31m",
+    "long": "W" * 10_000,
+    "words": "word " * 2_000,
+    "marks": "Z" + "\u0301\u0489" * 2_000,
+    "wide": "﷽" * 100 + "𒐫" * 50,
+    "lines": "\n\r\t\u2028" * 50,
+    "comment": "<!--",
+    "cdata": "]]><![CDATA[",
+    "textarea": "<textarea><title><plaintext>",
+}
+ALL = " ".join(text for name, text in HOSTILE.items() if name not in ("long", "words", "marks"))
+
+
+@pytest.fixture(scope="module")
+def pages(shared: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A registry with hostile text in every field that takes any; gives the paths of its pages."""
+    registry, name = shared.registry, "acme/hostile"
+    who = Credential(ALL, frozenset({"packages:upload:*", "channel:dev", "channel:staging"}))
+    for blob in (b"{}", b"model"):
+        registry.images.link(name, registry.blobs.put(blob))
+    document = json.loads(image(b"model", annotations=HOSTILE | {ALL: ALL}))
+    document["layers"][0]["annotations"] = {TITLE: HOSTILE["script"] + HOSTILE["long"]}
+    data = json.dumps(document).encode()
+    pushed = registry.images.push(name, "v1", data, MANIFEST, by=ALL).digest
+    for tag in ("a" * 128, "_-_", "latest"):
+        registry.images.push(name, tag, data, MANIFEST, by=ALL)
+    statement = {
+        "predicateType": HOSTILE["script"],
+        "subject": [{"name": text, "digest": {"sha256": text}} for text in HOSTILE.values()],
+    }
+    payload = base64.b64encode(json.dumps(statement).encode()).decode()
+    entry = {"logIndex": "7", "logId": {"keyId": "AAAA"}, "kindVersion": {"version": "0.0.2"}}
+    bundle = {
+        "verificationMaterial": {"tlogEntries": [entry], "certificate": {"rawBytes": ALL}},
+        "dsseEnvelope": {"payload": payload},
+    }
+    evidence = json.dumps(bundle).encode()
+    registry.images.link(name, registry.blobs.put(evidence))
+    about = {"mediaType": MANIFEST, "digest": str(pushed), "size": 2}
+    document = json.loads(
+        image(subject=about, artifactType=BUNDLE, annotations=HOSTILE | {ALL: ALL})
+    )
+    document["layers"] = [descriptor(evidence, BUNDLE)]
+    registry.images.push(name, "sig", json.dumps(document).encode(), MANIFEST, by=ALL)
+    for kind, text in HOSTILE.items():
+        registry.evidence.add(pushed, f"{kind} {text}", evidence, text, text)
+    oci = Artifact("oci", name)
+    registry.channels.promote(oci, pushed, "", "dev", who)
+    registry.channels.promote(oci, pushed, "dev", "staging", who)
+    registry.quarantine.hold(pushed, ALL[:900], by=ALL)
+    registry.quarantine.release(pushed, by=ALL)
+    held = Digest.parse(shared.push("acme/held", "v1", b"held"))
+    registry.channels.promote(Artifact("oci", "acme/held"), held, "", "dev", who)
+    registry.quarantine.hold(held, HOSTILE["script"] + HOSTILE["direction"] + "W" * 500, by=ALL)
+    shared.push(f"acme/{'long-name-' * 20}x", "v1", b"{}")
+    folder = tmp_path_factory.mktemp("wheels")
+    long = "triage_" + "x" * 80
+    files = [
+        registry.index.publish(wheel(folder, project, summary=HOSTILE["script"]), by=who)
+        for project in ("triage-model", long)
+    ]
+    index = registry.index
+    printable = "".join(character for character in ALL if character.isprintable())
+    index.yank("triage-model", "1.0.0", printable[:900], by=ALL)
+    registry.channels.promote(Artifact("package", "triage-model"), files[0].digest, "", "dev", who)
+    return {
+        "overview": "/",
+        "search": "/?q=" + "".join(f"%{byte:02X}" for byte in ALL[:900].encode()),
+        "nothing": "/?q=no-such-thing",
+        "repository": f"/artifacts/oci/{name}",
+        "held": "/artifacts/oci/acme/held",
+        "package": "/artifacts/package/triage-model",
+        "longest": f"/artifacts/package/{long.replace('_', '-')}",
+        "manifest": f"/artifacts/{pushed}",
+        "layer": f"/artifacts/{sha256(b'model')}",
+        "file": f"/artifacts/{files[0].digest}",
+        "quarantined": f"/artifacts/{held}",
+        "log": "/artifacts/log",
+        "missing": "/artifacts/oci/no/such<script>",
+    }
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    report = ROOT / ".cache" / "browser.json"
+    found = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
+    if not found.get("path"):
+        pytest.skip(found.get("reason") or "not set up: run `make test`, or tests/setup/browser.py")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found["path"], args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def seen() -> list[str]:
+    """Whatever went wrong on a page."""
+    return []
+
+
+@pytest.fixture(params=["with scripts", "without scripts"])
+def page(
+    request: pytest.FixtureRequest, browser: Browser, shared: World, seen: list[str]
+) -> Iterator[Page]:
+    context = browser.new_context(
+        base_url=shared.server.url,
+        java_script_enabled=request.param == "with scripts",
+        viewport={"width": 1280, "height": 900},
+    )
+    page = context.new_page()
+    page.on("dialog", lambda dialog: seen.append(f"dialog: {dialog.message}"))
+    page.on("pageerror", lambda error: seen.append(f"error: {error}"))
+    page.on("console", lambda message: seen.append(f"console: {message.text}"))
+    page.on(
+        "request",
+        lambda asked: (
+            None if asked.url.startswith(shared.server.url) else seen.append(f"asked {asked.url}")
+        ),
+    )
+    yield page
+    context.close()
+
+
+PAGES = [
+    *("overview", "search", "nothing", "repository", "held", "package", "longest", "manifest"),
+    *("layer", "file", "quarantined", "log", "missing"),
+]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_hostile_text_is_only_text(
+    page: Page, shared: World, pages: dict[str, str], seen: list[str], name: str
+) -> None:
+    answer = page.goto(pages[name])
+    assert answer is not None
+    assert answer.status == (400 if name == "missing" else 200)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    assert "script-src" not in policy
+    assert policy.startswith("default-src 'none'; style-src 'self'; form-action 'self'")
+    expected = f"{pages[name]}: "
+    allowed = [message for message in seen if "400 (Bad Request)" in message]
+    assert [expected + message for message in seen if message not in allowed] == []
+    assert page.locator("script, img, iframe, base, object, embed, textarea, style").count() == 0
+    assert page.locator("h1").count() == 1
+    assert page.locator("main footer").count() == 0
+    assert page.locator("body > footer").count() == 1  # nothing closed the page's own elements
+    for element in page.locator("a[href], form[action], link[href]").all():
+        target = element.get_attribute("href") or element.get_attribute("action") or ""
+        assert re.match(r"/(?!/)|#content$", target), target
+    assert "\u202e" not in page.content()
+    assert "\x00" not in page.content()
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", [1280, 320])
+def test_the_layout_holds(
+    browser: Browser, shared: World, pages: dict[str, str], name: str, width: int
+) -> None:
+    """WCAG 2.2, 1.4.10: at 320 pixels nothing but tables scrolls sideways."""
+    context = browser.new_context(
+        base_url=shared.server.url, viewport={"width": width, "height": 900}
+    )
+    page = context.new_page()
+    page.goto(pages[name])
+    if SHOTS:
+        page.screenshot(path=f"{SHOTS}/{name}-{width}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("window.pwned") is None
+    tall = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('td, th, dd, li')].map(e => e.offsetHeight), 0)"
+    )
+    assert tall < (1200 if width == 1280 else 3000)
+    for header in page.locator("table th").all():
+        assert header.get_attribute("scope") in ("col", "row")
+    assert page.locator("table").count() == page.locator("table > caption").count()
+    assert page.locator("html").get_attribute("lang") == "en"
+    context.close()
+
+
+def test_the_keyboard_is_enough(page: Page, shared: World, pages: dict[str, str]) -> None:
+    page.goto("/")
+    page.keyboard.press("Tab")
+    skip = page.locator(".skip")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#content")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.locator("input[type=search]:focus").count():
+            break
+        if page.locator("main a:focus").count():  # past the header: begin again
+            page.goto("/")
+    page.locator("input[type=search]").focus()
+    page.keyboard.type("hostile")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/?q=hostile")
+    expect(page.locator("h1")).to_have_text("Found for “hostile”")
+    expect(page.locator("input[type=search]")).to_have_value("hostile")
+    link = page.locator("main a", has_text="acme/hostile")
+    link.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/artifacts/oci/acme/hostile")
+    expect(page.locator("h1")).to_have_text("acme/hostile")
+
+
+def test_every_link_leads_somewhere(page: Page, shared: World, pages: dict[str, str]) -> None:
+    for name in ("overview", "repository", "package", "manifest", "file", "log"):
+        page.goto(pages[name])
+        targets = {a.get_attribute("href") for a in page.locator("main a").all()}
+        for target in targets:
+            assert target
+            answer = shared.nobody.get(target, follow_redirects=True)
+            assert answer.status_code == 200, f"{name}: {target}"
+
+
+def test_a_digest_is_found_by_search(shared: World, pages: dict[str, str]) -> None:
+    digest = pages["manifest"].rpartition("/")[2]
+    answer = shared.nobody.get("/", params={"q": digest})
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/artifacts/{digest}")
+    assert shared.nobody.get("/", params={"q": "sha256:abc"}).status_code == 200
+
+
+def test_the_overview_says_what_is_where(page: Page, pages: dict[str, str]) -> None:
+    page.goto("/")
+    expect(page.locator(".warning")).to_contain_text("Trust it nowhere else")
+    row = page.locator("tr", has_text="acme/hostile")
+    expect(row).to_contain_text("v1")
+    expect(row).to_contain_text("staging")
+    held = page.locator("tr", has_text="acme/held")
+    expect(held).to_contain_text("quarantined")
+    package = page.locator("tr", has_text="triage-model")
+    expect(package.first).to_contain_text("1.0.0")
+
+
+def test_a_page_of_evidence_shows_what_the_json_says(
+    page: Page, shared: World, pages: dict[str, str]
+) -> None:
+    page.goto(pages["manifest"])
+    document = shared.nobody.get(pages["manifest"].replace("/artifacts/", "/evidence/")).json()
+    for heading in ("Places", "Referrers", "Attached evidence", "Channels", "Quarantine", "Events"):
+        expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+    expect(page.locator("main")).to_contain_text("entry 7 of a log that is not ours")
+    assert page.locator("tbody tr").count() == len(document["events"])
+    assert "<script>window.pwned = 1</script>" in page.locator("main").inner_text()
+
+
+@pytest.mark.parametrize(
+    "path", ["/artifacts/x", "/artifacts/sha256:0", "/artifacts/oci/A", "/artifacts/oci/a/../../x"]
+)
+def test_what_is_no_page_is_refused_as_a_page(shared: World, path: str) -> None:
+    answer = shared.nobody.get(path)
+    assert answer.status_code in (400, 404)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=list(HOSTILE))
+def test_visible_text_is_short_and_has_nothing_invisible(text: str) -> None:
+    shown = visible(text)
+    assert shown.isprintable()
+    assert len(shown) <= MAX_TEXT * 12
+    assert visible("v1.0 – naïve 模型") == "v1.0 – naïve 模型"
