@@ -69,6 +69,8 @@ $(CLIENTS): tests/js/package-lock.json tests/js/node22/package-lock.json
 test-setup: $(TESTS) $(CLIENTS) $(WHEELS)
 	@$(BIN)/python tests/setup/browser.py
 	@$(BIN)/python tests/setup/environments.py
+	@$(BIN)/python tests/setup/devpi.py
+	@$(BIN)/python tests/setup/registry.py
 
 test: test-setup ## set up what the tests need (network), then run them with the network cut
 	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile
@@ -77,7 +79,8 @@ check: test-setup ## lint, types, derived files, then the tests: what CI runs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
-	$(BIN)/mypy tests/setup/browser.py tests/setup/environments.py tests/setup/offline.py
+	$(BIN)/mypy tests/setup/browser.py tests/setup/environments.py tests/setup/offline.py \
+	  tests/setup/devpi.py tests/setup/registry.py
 	$(BIN)/chainlab build --check
 	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile
 
@@ -114,6 +117,11 @@ lock: $(TESTS) ## resolve pyproject.toml again (UPGRADE=--upgrade takes newer re
 	  --no-emit-index-url --no-emit-find-links --python-version 3.11 --no-build \
 	  --custom-compile-command "make lock" -c requirements-test.lock \
 	  data/projects/triage-model/requirements.txt - -o wheelhouse.lock
+	@printf "devpi-server>=6.20\n" | $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --python-version 3.11 --no-build \
+	  --custom-compile-command "make lock" - -o tests/setup/devpi.lock
+	@$(BIN)/python data/packages/lock.py
+	@$(BIN)/python data/upstream.py
 
 clean: ## remove environments and caches; keeps .chainlab, which holds a learner's work
 	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -92,7 +92,7 @@ def with_guest(folder):
 
 def look(run):
     """What the guest in a run found."""
-    return set(run.log.partition("guest:")[2].partition("\n\n")[0].split("\n  ")[1:])
+    return set(re.findall(r"\n  (.+)", re.search(r"guest:((?:\n  .+)*)", run.log)[1]))
 
 
 project = lab.ci.project("acme/triage-model", with_guest(weak), settings)
@@ -103,7 +103,7 @@ push.result, push.event, push.ref, push.commit == project.head("refs/heads/main"
 # The run succeeded, at the commit that `main` names. Now the room:
 
 # %%
-look(push)
+sorted(look(push))
 
 # %% [markdown]
 # Four keys for somebody who was given none.
@@ -278,7 +278,7 @@ def known(name):
 for name in release.produced:
     what = known(name)
     places = {p.get("file") or p.get("repository") for p in what["places"]}
-    print(f"{name:37} in {', '.join(places) or 'the run only'}")
+    print(f"{name}: in {', '.join(places) or 'the run only'}")
     print("    ", {part: len(what[part]) for part in ("provenance", "referrers", "attached")})
 
 # %% [markdown]
@@ -404,7 +404,7 @@ findings = pd.DataFrame([
     {"kind": f["ident"], "severity": f["determinations"]["severity"], "confidence": f["determinations"]["confidence"],
      "file": at["symbolic"]["key"]["Local"]["verbatim_path"].rpartition("/")[2],
      "line": at["concrete"]["location"]["start_point"]["row"] + 1}
-    for f in json.loads(done.stdout) for at in f["locations"] if at["symbolic"]["kind"] == "Primary"])
+    for f in json.loads(done.stdout) for at in [a for a in f["locations"] if a["symbolic"]["kind"] == "Primary"][:1]])
 print(len(findings), "findings of", findings["kind"].nunique(), "kinds")
 findings.groupby("kind").agg(findings=("line", "size"), severity=("severity", "first"), files=("file", "nunique")) \
     .sort_values("findings", ascending=False)
@@ -449,7 +449,7 @@ for kind, folder in {"weak": weak, "hardened": hardened}.items():
     print(f"{kind:9} named by the project: {sum(a.depth == 0 for a in all_of_it)}, inside those: {sum(a.depth > 0 for a in all_of_it)}")
 nested = [a for a in reached(weak) if a.depth > 0]
 for action in nested:
-    print(f"  depth {action.depth}: {action!s:40} named in {action.file.partition(':')[0]}")
+    print(f"  depth {action.depth}: {action!s:24} named in {action.file.partition('@')[0]}")
 
 # %% [markdown]
 # What the scanner cannot see, then:

@@ -430,8 +430,8 @@ def least(jobs: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
 #
 # - A run **writes** its own scope: `push` the pushed branch or tag, `pull_request` its own `refs/pull/N/merge`; `schedule`,
 #   `workflow_dispatch`, and also `pull_request_target`, `issue_comment` and `workflow_run` the default branch's.
-# - A run **reads** its own scope, then the default branch's: first the exact key, then for each restore key the newest
-#   entry that begins with it. An entry never changes.
+# - A run **reads** its own scope, then the default branch's: first the exact key, then the newest entry that begins with
+#   the key, then with a restore key. An entry never changes.
 # - Since 26 June 2026 the events that somebody without write access can cause have a token that only *reads* in the default
 #   branch's scope. [GitHub changelog, read through a copy] Before that day they wrote, and other hosts still let them.
 # - The right to write lies in the job's cache token. `key` and `save` are lines of a file that the attacker can read, and

@@ -29,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from chainlab.ci.sandbox import Sandbox
+
 __all__ = [
     "Finding",
     "browser",
@@ -219,30 +221,17 @@ def space(root: Path) -> Finding:
 
 
 def sandbox() -> Finding:
-    """Whether bubblewrap can shut a program in (grading and the attacks of later weeks)."""
-    later = "weeks 0 and 1 do not need it; grading refuses without it and says so"
-    if not sys.platform.startswith("linux"):
-        return Finding("sandbox", "warn", f"bubblewrap is for Linux, this is {sys.platform}", later)
-    bwrap = shutil.which("bwrap")
-    if bwrap is None:
-        trial = ["unshare", "-rn", "true"]
-        name = "user namespaces (bubblewrap is not installed)"
-    else:
-        trial = [bwrap, "--ro-bind", "/", "/", "--unshare-all", "true"]
-        name = "bubblewrap"
-    try:
-        run = subprocess.run(trial, capture_output=True, text=True, timeout=20, check=False)
-        said = run.stderr.strip()[-100:] if run.returncode else ""
-    except OSError as err:
-        said = str(err)
-    if not said:
-        return Finding("sandbox", "ok", f"{name} work" if bwrap is None else f"{name} works")
+    """What keeps the payloads of the attacks in; from week 2 on."""
+    found = Sandbox.find()
+    if found.control != "none":
+        weaker = f"; {found.why}" if found.why else ""
+        return Finding("sandbox", "ok", f"{found.control}{weaker}")
     return Finding(
         "sandbox",
         "warn",
-        f"{name}: {said}",
-        later,
-        "install your distribution's bubblewrap; Ubuntu 23.10 and later allow it and stop others",
+        found.why,
+        "weeks 0 and 1 do not need it; the attacks of week 2 and grading refuse without it and say so",
+        "allow user namespaces to unprivileged programs; Ubuntu 23.10 and later do so per program (AppArmor)",
     )
 
 

@@ -25,7 +25,15 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Host]:
+def fresh(host: Host) -> Host:
+    """The module's host with empty caches, no artifacts or labels, and the mirror as it began."""
+    host.clear()
+    return host
+
+
+@pytest.fixture
+def separate(tmp_path: Path) -> Iterator[Host]:
+    """A host of the test's own."""
     host = Host(tmp_path / "workspace")
     yield host
     host.close()

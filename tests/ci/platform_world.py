@@ -14,7 +14,10 @@ from typing import Any
 import httpx
 
 from chainlab.ci.platform import Platform
+from chainlab.database import connect
+from chainlab.registry.registry import Registry
 from chainlab.services import Server
+from chainlab.stores import Stores
 from chainlab.workspace import Workspace
 
 ACT = Path(sys.executable).parent / "act"
@@ -27,11 +30,13 @@ class Host:
 
     def __init__(self, folder: Path) -> None:
         self.workspace = Workspace(folder)
-        self.server = Server(self.workspace.trust, workspace=self.workspace)
+        self.stores = Stores(self.workspace)
+        self.server = Server(self.workspace.trust, stores=self.stores)
         self.url = self.server.url
+        self._cleared = 0
         self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
-        assert self.server.platform is not None
-        self.platform: Platform = self.server.platform
+        self.platform: Platform = self.stores.platform
+        self.registry: Registry = self.stores.registry
 
     def secret(self, *grants: str, subject: str = "run 1 job build") -> str:
         """A credential with these grants."""
@@ -43,12 +48,26 @@ class Host:
 
     def events(self, type: str) -> list[dict[str, Any]]:
         """Data of the events of a type."""
-        assert self.server.registry is not None
-        return [dict(event.data) for event in self.server.registry.events.read(type)]
+        found = self.registry.events.read(type, after=self._cleared)
+        return [dict(event.data) for event in found]
+
+    def clear(self) -> None:
+        """Forget what earlier tests did."""
+        self.platform.mirror.reset()
+        connection = connect(self.workspace.trust / "state.db")
+        for table in ("cache_entries", "artifacts", "pull_notes"):
+            connection.execute(f"DELETE FROM {table}")
+        connection.close()
+        for kept in ("cache", "artifacts"):
+            for path in (self.workspace.path / "ci" / kept / "sha256").rglob("*"):
+                if path.is_file():
+                    path.unlink()
+        self._cleared = self.registry.events.last
 
     def close(self) -> None:
         self.http.close()
         self.server.close()
+        self.stores.close()
 
 
 class Job:

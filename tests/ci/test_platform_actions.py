@@ -503,34 +503,32 @@ def built(folder: Path, version: str = "1.0") -> str:
     return f"- run: mkdir dist; cp '{path}' dist/\n"
 
 
-def test_publish_uploads_with_a_password(fresh: Host, tmp_path: Path) -> None:
-    secret = fresh.secret("packages:upload:demo-model", subject="alice")
+def test_publish_uploads_with_a_password(separate: Host, tmp_path: Path) -> None:
+    secret = separate.secret("packages:upload:demo-model", subject="alice")
     steps = (
         built(tmp_path)
         + f"- uses: pypa/gh-action-pypi-publish@release/v1\n  with: {{password: {secret}}}"
     )
-    job = act(fresh, tmp_path, steps)
+    job = act(separate, tmp_path, steps)
     assert job.passed, job.output
-    assert fresh.server.registry is not None
-    (file,) = fresh.server.registry.index.files("demo-model")
+    (file,) = separate.registry.index.files("demo-model")
     assert (file.filename, file.publisher) == (WHEEL, None)
     bad = steps.replace(secret, "cl_wrong")
-    assert not act(fresh, tmp_path / "bad", bad).passed
+    assert not act(separate, tmp_path / "bad", bad).passed
 
 
-def test_publish_uses_the_jobs_identity_and_signs(fresh: Host, tmp_path: Path) -> None:
-    registry, trust = fresh.server.registry, Trust(fresh.workspace.trust)
-    assert registry is not None
+def test_publish_uses_the_jobs_identity_and_signs(separate: Host, tmp_path: Path) -> None:
+    registry, trust = separate.registry, Trust(separate.workspace.trust)
     publisher = Publisher(REPOSITORY, "release.yml", "release")
     registry.index.add_publisher("demo-model", publisher, owner="acme")
     steps = built(tmp_path) + "- uses: pypa/gh-action-pypi-publish@release/v1"
     identity = {
-        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{fresh.url}/ci/token?job=1",
+        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{separate.url}/ci/token?job=1",
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN": trust.job_bearer(CLAIMS),
     }
-    job = act(fresh, tmp_path / "1", steps, **identity)
+    job = act(separate, tmp_path / "1", steps, **identity)
     assert job.passed, job.output
-    provenance = fresh.http.get(f"/integrity/demo-model/1.0/{WHEEL}/provenance").json()
+    provenance = separate.http.get(f"/integrity/demo-model/1.0/{WHEEL}/provenance").json()
     (bundle,) = provenance["attestation_bundles"]
     assert bundle["publisher"]["workflow"] == "release.yml"
     assert len(bundle["attestations"]) == 1
@@ -540,7 +538,7 @@ def test_publish_uses_the_jobs_identity_and_signs(fresh: Host, tmp_path: Path) -
         ("another", identity | {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": trust.job_bearer(other)}),
     ):
         refused = act(
-            fresh, tmp_path / name, built(tmp_path, "1.1") + steps.partition("\n")[2], **given
+            separate, tmp_path / name, built(tmp_path, "1.1") + steps.partition("\n")[2], **given
         )
         assert not refused.passed
         assert "::error::" in refused.output or "❗" in refused.output, refused.output

@@ -30,8 +30,7 @@ SOURCES = {
     3: "GitHub Docs, GITHUB_TOKEN reference: Permissions for the GITHUB_TOKEN",
     4: "GitHub Docs, Dependency caching reference: Restrictions for accessing a cache",
     5: "GitHub changelog, 26 June 2026: Read-only Actions cache for untrusted triggers",
-    6: "GitHub changelog, 7 November 2025, in force 8 December 2025: "
-    "pull_request_target and environment branch protection rules",
+    6: "GitHub changelog, 7 November 2025: pull_request_target and environment rules, from 8 December 2025",
     7: "GitHub Docs, Deployments and environments: Deployment branches and tags",
     8: "GitHub Docs, Secure use reference: Use secrets for sensitive information",
 }

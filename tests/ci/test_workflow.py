@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alone import run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.ci.filters import matches
-from chainlab.ci.runner import Job, execute
-from chainlab.ci.runs import JobRun
-from chainlab.ci.sandbox import Sandbox
 from chainlab.ci.workflow import AFTER, MAX_BYTES, REPORT, Workflow, dump, load
 from chainlab.errors import ChainlabError, MalformedInput
 
@@ -84,9 +82,7 @@ def test_a_key_called_on_is_a_word() -> None:
     assert load("<<: {a: 1}\nb: 2") == {"<<": {"a": 1}, "b": 2}
 
 
-LOOKALIKES = (
-    "on yes 1e3 12e5 0o7 010 1:30 1_0 << ~ null 2020-01-01 true - = .5 0x1f +1 .inf #x !x *a &a { [ ${{ ?"
-)
+LOOKALIKES = "on yes 1e3 12e5 0o7 010 1:30 1_0 << ~ null 2020-01-01 true - = .5 0x1f +1 .inf #x !x *a &a { [ ${{ ?"
 LAYOUTS = ["a\nb", " a\n", "\n", "a: b", "a\n ", "\ta\nb", "a\r\nb", "x\u2028y\n", "\x85"]
 words = st.text(max_size=12) | st.sampled_from([*LOOKALIKES.split(), *LAYOUTS])
 documents = st.recursive(
@@ -366,32 +362,6 @@ def test_a_job_that_calls_a_workflow_gets_no_env() -> None:
 
 
 # -- the copy as act really runs it
-
-
-def run(
-    found: Workflow,
-    name: str,
-    tmp_path: Path,
-    *,
-    secrets: Mapping[str, str] | None = None,
-    **needs: Any,
-) -> JobRun:
-    (tmp_path / "trust.json").write_text("{}")
-    order = Job(
-        name,
-        found.copy(name, env={"BEARER": "b"}, ended=needs),
-        "push",
-        {"ref": "refs/heads/main", "repository": {"full_name": "acme/x"}},
-        "1" * 40,
-        "acme",
-        "http://127.0.0.1:9",
-        tmp_path / "trust.json",
-        {"GITHUB_REPOSITORY": "acme/x", "GITHUB_REF": "refs/heads/main"},
-        secrets or {},
-        {},
-        {},
-    )
-    return execute(order, Sandbox.find(), tmp_path / "log", lambda step: None)
 
 
 TRICKY = {

@@ -6,19 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from oci_world import GRANTS, World
+from oci_world import GRANTS, World, served
 
 from chainlab.registry.registry import Registry
-from chainlab.services import Server
-from chainlab.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A registry that the tests of one module share; each uses names of its own."""
-    workspace = Workspace(tmp_path_factory.mktemp("registry") / "workspace")
-    with Server(workspace.trust, workspace=workspace) as server:
-        world = World.of(server)
+    with served(tmp_path_factory.mktemp("registry")) as (server, registry):
+        world = World.of(server, registry)
         yield world
         world.close()
 

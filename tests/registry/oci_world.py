@@ -5,15 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 
+from chainlab.registry.app import routes
 from chainlab.registry.registry import Registry
 from chainlab.services import Server
+from chainlab.trust.client import Trust
 
+WHEELHOUSE = Path(__file__).parents[2] / ".cache" / "wheelhouse"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 BYTES = "application/octet-stream"
@@ -56,6 +62,19 @@ def codes(answer: httpx.Response) -> list[str]:
     return [error["code"] for error in errors]
 
 
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[Server, Registry]]:
+    """An instance and a registry over the directory ``folder``, on one port."""
+    trust = folder / "trust"
+    trust.mkdir(mode=0o700, exist_ok=True)
+    with Registry(
+        folder / "registry", trust / "state.db", upstream=WHEELHOUSE, trust=Trust(trust)
+    ) as registry:
+        stores: Any = SimpleNamespace(routes=lambda: routes(registry))
+        with Server(trust, stores=stores) as server:
+            yield server, registry
+
+
 @dataclass
 class World:
     """A served registry, and a client for each of those who use it."""
@@ -66,13 +85,12 @@ class World:
     clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, server: Server) -> World:
-        assert server.registry is not None
+    def of(cls, server: Server, registry: Registry) -> World:
         given = {
-            subject: server.registry.credentials.issue(subject, grants)
+            subject: registry.credentials.issue(subject, grants)
             for subject, grants in GRANTS.items()
         }
-        return cls(server, server.registry, given)
+        return cls(server, registry, given)
 
     @property
     def host(self) -> str:

@@ -108,6 +108,7 @@ def test_a_file_in_an_image_leads_to_what_was_signed_about_the_image(
     assert manifest["places"][0]["role"] == "manifest"
     assert [entry["digest"] for entry in manifest["referrers"]] == [referrer]
     assert manifest["events"][0]["data"]["tag"] == "v1"
+    assert found["events"][: len(manifest["events"])] == manifest["events"]
 
 
 def test_an_index_file_with_its_attestation(shared: World, trust: Trust, tmp_path: Path) -> None:

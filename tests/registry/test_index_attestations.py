@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from index_world import CLAIMS, HTML, REPOSITORY, Run, World, wheel
 from pypi_attestations import Attestation, Distribution, Provenance
 from sigstore.oidc import IdentityToken
@@ -199,6 +202,25 @@ def test_what_is_no_attestation_is_refused(
     answer = world.post(path.name, path.read_bytes(), secret=minted, form={"attestations": text})
     assert answer.status_code == 400, answer.text
     assert "attestation" in answer.text
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(st.data())
+def test_no_flipped_byte_of_an_attestation_is_taken_or_breaks_the_index(
+    world: World, minted: str, trust: Trust, tmp_path: Path, data: st.DataObject
+) -> None:
+    path = wheel(tmp_path)
+    if not (kept := tmp_path / "attestation").exists():
+        kept.write_text(json.dumps(attest(trust, path)))
+    document = json.loads(kept.read_text())
+    where = data.draw(st.sampled_from(["certificate", "statement", "signature"]))
+    place = document["verification_material" if where == "certificate" else "envelope"]
+    raw = bytearray(base64.b64decode(place[where]))
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+    place[where] = base64.b64encode(bytes(raw)).decode()
+    form = {"attestations": json.dumps([document])}
+    answer = world.post(path.name, path.read_bytes(), secret=minted, form=form)
+    assert (answer.status_code, world.index.files("triage-model")) == (400, []), answer.text
 
 
 def test_two_attestations_of_one_kind_are_refused(

@@ -403,3 +403,52 @@ def test_flipping_any_byte_of_a_source_archive_breaks_nothing(
     path.write_bytes(data)
     with suppress(Refused):  # and nothing else
         inspect(path, FileName.parse(f"{TOP}.tar.gz"))
+
+
+@given(st.integers(0, len(gzip.decompress(SDIST)) - 1), st.integers(1, 255))
+def test_flipping_any_byte_inside_a_source_archive_breaks_nothing(
+    tmp_path_factory: pytest.TempPathFactory, at: int, mask: int
+) -> None:
+    data = bytearray(gzip.decompress(SDIST))
+    data[at % 1600] ^= mask  # the headers and what they speak of; the rest is zeros
+    path = tmp_path_factory.getbasetemp() / "flipped-tar"
+    path.write_bytes(gzip.compress(bytes(data), 1))
+    with suppress(Refused):  # and nothing else
+        inspect(path, FileName.parse(f"{TOP}.tar.gz"))
+
+
+@given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode())))
+def test_no_metadata_breaks_the_reader(
+    tmp_path_factory: pytest.TempPathFactory, junk: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "metadata"
+    for text in (junk, metadata("triage-model", "1.0.0") + junk, b"Content-Type: " + junk):
+        files = wheel_files() | {f"{INFO}/METADATA": text}
+        path.write_bytes(pack(files))
+        with suppress(Refused):  # and nothing else
+            inspect(path, FileName.parse(NAME))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("Content-Type: text/plain; charset=nothing-known", "Content-Transfer-Encoding: base64"),
+        *("Content-Type: multipart/mixed; boundary=x", "Content-Transfer-Encoding: uuencode"),
+        *(
+            "Name: other",
+            "Version: 9",
+            "Requires-Dist: x @ file:///etc",
+            "Description-Content-Type: x/y",
+        ),
+    ],
+)
+def test_metadata_with_a_second_meaning_does_not_break_the_reader(
+    tmp_path: Path, line: str
+) -> None:
+    text = metadata("triage-model", "1.0.0") + line.encode() + b"\n\n--x\n\n=\xff\n--x--\n"
+    path = tmp_path / "staged"
+    path.write_bytes(pack(wheel_files() | {f"{INFO}/METADATA": text}))
+    with suppress(Refused):
+        found = inspect(path, FileName.parse(NAME))
+        assert found.display_name == "triage-model"
+        assert not line.startswith(("Name", "Version"))

@@ -218,6 +218,8 @@ def test_what_a_job_was_served_is_noted_and_nothing_else(
     ]
     rows = world.index._connection.execute("SELECT count(*) FROM downloads").fetchone()
     assert rows == (2,)
+    world.index.served.forget(job)
+    assert world.index.downloads(job) == []
 
 
 def test_a_file_is_found_by_its_digest(upstream_world: World, tmp_path: Path) -> None:

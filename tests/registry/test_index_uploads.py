@@ -348,6 +348,8 @@ def test_what_is_too_large_is_refused(world: World, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(index_app, "MAX_FIELDS", 1000)
     long = (b'form-data; name="description"', b"x" * 1001)
     assert send(world, body(ACTION, long)).status_code == 413
+    endless = GOOD_FORM + b"x" * (len(WHEEL) + 1000)  # after the last boundary
+    assert send(world, endless).status_code == 413
     monkeypatch.setattr(uploads, "MAX_PARTS", 3)
     assert send(world, body(*[(b'form-data; name="x"', b"")] * 4)).status_code == 413
     assert nothing_was_added(world)

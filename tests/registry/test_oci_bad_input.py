@@ -409,19 +409,20 @@ def test_a_truncated_body_leaves_nothing(shared: World) -> None:
 SERVE = """
 import sys
 from pathlib import Path
-from chainlab.services import Server
-from chainlab.workspace import Workspace
-workspace = Workspace(Path(sys.argv[1]))
-with Server(workspace.trust, workspace=workspace) as server:
-    secret = server.registry.credentials.issue("alice", ["oci:push:acme"])
-    print(server.url, secret, flush=True)
+from oci_world import served
+with served(Path(sys.argv[1])) as (server, registry):
+    print(server.url, registry.credentials.issue("alice", ["oci:push:acme"]), flush=True)
     server.wait()
 """
 
 
 def start(workspace: Path) -> tuple[subprocess.Popen[str], httpx.Client]:
+    workspace.mkdir(exist_ok=True)
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(workspace)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SERVE, str(workspace)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent,
     )
     assert process.stdout is not None
     url, secret = process.stdout.readline().split()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from index_world import wheel
 from oci_world import BUNDLE, MANIFEST, TITLE, World, descriptor, image, sha256
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
@@ -135,16 +135,30 @@ def seen() -> list[str]:
     return []
 
 
-@pytest.fixture(params=["with scripts", "without scripts"])
+@pytest.fixture(scope="module")
+def contexts(browser: Browser, shared: World) -> Iterator[dict[bool, BrowserContext]]:
+    """A visitor whose browser runs scripts, and one whose does not."""
+    made = {
+        scripts: browser.new_context(
+            base_url=shared.server.url,
+            java_script_enabled=scripts,
+            viewport={"width": 1280, "height": 900},
+        )
+        for scripts in (True, False)
+    }
+    yield made
+    for context in made.values():
+        context.close()
+
+
+@pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
 def page(
-    request: pytest.FixtureRequest, browser: Browser, shared: World, seen: list[str]
+    request: pytest.FixtureRequest,
+    contexts: dict[bool, BrowserContext],
+    shared: World,
+    seen: list[str],
 ) -> Iterator[Page]:
-    context = browser.new_context(
-        base_url=shared.server.url,
-        java_script_enabled=request.param == "with scripts",
-        viewport={"width": 1280, "height": 900},
-    )
-    page = context.new_page()
+    page = contexts[request.param].new_page()
     page.on("dialog", lambda dialog: seen.append(f"dialog: {dialog.message}"))
     page.on("pageerror", lambda error: seen.append(f"error: {error}"))
     page.on("console", lambda message: seen.append(f"console: {message.text}"))
@@ -155,7 +169,7 @@ def page(
         ),
     )
     yield page
-    context.close()
+    page.close()
 
 
 PAGES = [
@@ -192,13 +206,11 @@ def test_hostile_text_is_only_text(
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", [1280, 320])
 def test_the_layout_holds(
-    browser: Browser, shared: World, pages: dict[str, str], name: str, width: int
+    contexts: dict[bool, BrowserContext], pages: dict[str, str], name: str, width: int
 ) -> None:
     """WCAG 2.2, 1.4.10: at 320 pixels nothing but tables scrolls sideways."""
-    context = browser.new_context(
-        base_url=shared.server.url, viewport={"width": width, "height": 900}
-    )
-    page = context.new_page()
+    page = contexts[True].new_page()
+    page.set_viewport_size({"width": width, "height": 900})
     page.goto(pages[name])
     if SHOTS:
         page.screenshot(path=f"{SHOTS}/{name}-{width}.png", full_page=True)
@@ -212,7 +224,7 @@ def test_the_layout_holds(
         assert header.get_attribute("scope") in ("col", "row")
     assert page.locator("table").count() == page.locator("table > caption").count()
     assert page.locator("html").get_attribute("lang") == "en"
-    context.close()
+    page.close()
 
 
 def test_the_keyboard_is_enough(page: Page, shared: World, pages: dict[str, str]) -> None:

@@ -12,7 +12,7 @@ Which scopes these are, the host decides; here nothing but the grants is looked 
     GET  /ci/cache/entry?version=V&key=K&key=PREFIX…        200 with the bytes and X-Cache-Key, or 404
     PUT  /ci/cache/entry?version=V&key=K                    201, 409 if there is one, 403 without the right
 
-The platform evicts above 10 GB a repository and after seven days without use; nothing is evicted here.
+The platform evicts above 10 GB a repository; nothing is evicted here.
 """
 
 from __future__ import annotations

@@ -41,19 +41,31 @@ class Relay:
     """Carries connections on Unix sockets in ``directory`` to loopback ports until `close`."""
 
     def __init__(self, directory: Path, ports: list[int], source: str = "") -> None:
-        """``source`` is the loopback address to connect from; empty leaves it to the system."""
+        """``source`` is the loopback address to connect from; empty leaves it to the system.
+
+        Raises `OSError` when it cannot listen there.
+        """
         self.sockets = {port: directory / f"{port}.sock" for port in ports}
         self._source = (source, 0) if source else None
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="chainlab-relay", daemon=True)
+        self._failed: OSError | None = None
         self._thread.start()
         self._ready.wait()
+        if self._failed:
+            raise self._failed
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        servers = self._loop.run_until_complete(self._listen())
-        self._ready.set()
+        try:
+            servers = self._loop.run_until_complete(self._listen())
+        except OSError as error:  # the path is too long, or the directory is gone
+            self._failed = error
+            self._loop.close()
+            return
+        finally:
+            self._ready.set()
         self._loop.run_forever()
         for server in servers:
             server.close()
@@ -85,8 +97,19 @@ def _carrier(
     connect: Connect,
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     """What answers a connection: a second one, and bytes both ways until both ends are done."""
+    carried = (
+        set()
+    )  # the loop's own references are weak: a task that waits for both ends would be collected
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        carried.add(task)
+        try:
+            await carry_both(reader, writer)
+        finally:
+            carried.discard(task)
+
+    async def carry_both(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there, back = await connect()
         except OSError:

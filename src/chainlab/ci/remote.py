@@ -272,7 +272,7 @@ class Remote:
         )
         done = self.git.run(path, *words)
         tree, *conflicts = done.stdout.split(b"\0")
-        if done.returncode == 1:
+        if done.returncode == 1 and b"" in conflicts:
             files = [file.decode(errors="replace") for file in conflicts[: conflicts.index(b"")]]
             raise Refused(409, f"the pull request conflicts in {', '.join(files)}")
         if done.returncode != 0:

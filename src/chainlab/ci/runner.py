@@ -86,7 +86,7 @@ def execute(job: Job, sandbox: Sandbox, log: Path, tell: Callable[[Step], None])
         )
         try:
             command = _command(job, folder, sandbox, wall)
-            reader = _Reader(job.name, log, tell)
+            reader = _Reader(job, log, tell)
             ended = _run(command, folder, environment, reader, min(job.seconds, LONGEST))
         finally:
             if wall is not None:
@@ -181,6 +181,7 @@ def _variables(job: Job, folder: Path) -> dict[str, str]:
         "PATH": _path(folder),
         "VIRTUAL_ENV": str(folder / "venv"),
         "CHAINLAB_URL": job.url,
+        "GITHUB_API_URL": f"{job.url}/ci/api",
         "CHAINLAB_POST": str(folder / "post"),
         "CHAINLAB_TRUST_CONFIG": str(folder / "files/trust_config.json"),
         "ACTIONS_CACHE_URL": f"{job.url}/ci/cache/",
@@ -275,8 +276,11 @@ def _written(pipe: IO[bytes], end: float) -> Iterator[bytes]:
 class _Reader:
     """Makes steps of act's JSON lines."""
 
-    def __init__(self, job: str, log: Path, tell: Callable[[Step], None]) -> None:
-        self._job = job
+    def __init__(self, job: Job, log: Path, tell: Callable[[Step], None]) -> None:
+        self._job = job.name
+        self._others = set(job.copy["jobs"]) - {
+            job.name
+        }  # stubs; a called workflow's jobs have other names
         self._log = log
         self._tell = tell
         self._kept = bytearray()
@@ -304,7 +308,7 @@ class _Reader:
             if said.get("raw_output"):
                 self._report.append(message)
             return
-        if job != self._job:
+        if job is None or job in self._others:
             if said.get("level") == "error" and "git repository" not in message:
                 self._words.append(message[:500])
             return
@@ -312,7 +316,8 @@ class _Reader:
 
     def _read_step(self, said: dict[str, Any], message: str) -> None:
         ids = said.get("stepID") or []
-        key = (json.dumps(said.get("matrix") or {}), str(ids[0]) if ids else "")
+        job = str(said["jobID"])
+        key = (job + json.dumps(said.get("matrix") or {}), str(ids[0]) if ids else "")
         if said.get("command") == "summary":
             self._summary.append(str(said.get("content", "")))
         elif said.get("raw_output"):
@@ -326,6 +331,8 @@ class _Reader:
             log = _plain("".join(self._said.pop(key, [])))
             if name == AFTER and not log:
                 return  # no action had left any work
+            if job != self._job:
+                name = f"{job} / {name}"
             step = Step(name, str(said["stepResult"]), seconds, log)
             self._steps.append(step)
             self._tell(step)

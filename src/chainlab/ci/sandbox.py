@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import chainlab
 from chainlab.errors import Unavailable
 
 __all__ = ["Sandbox"]
@@ -133,7 +132,7 @@ def _id() -> int:
 
 def _interpreter() -> tuple[Path, ...]:
     """What a job may read besides the system: this Python, its environment, and this package's code."""
-    found = [Path(sys.base_prefix), Path(sys.prefix), Path(chainlab.__file__).parent]
+    found = [Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[1]]
     found += [Path(os.path.realpath(sys.executable)).parents[1]]
     return tuple(p for p in dict.fromkeys(found) if p.exists() and not _is_system(p))
 

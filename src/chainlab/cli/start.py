@@ -38,7 +38,7 @@ def start(unit: str, port: int, no_browser: bool, workspace: Path | None) -> Non
     click.echo("starting the services and JupyterLab ...")
     try:
         with Session(root, place, page=page, port=port) as session:
-            click.echo(f"private Sigstore instance: {session.services}")
+            click.echo(f"private Sigstore instance, registry and CI host: {session.services}")
             click.echo(f"open this page, token included: {session.address}")
             if not no_browser and has_display():
                 click.launch(session.address)

@@ -53,6 +53,7 @@ MAX_METADATA = 2**20  # bytes of METADATA or PKG-INFO
 MAX_RECORD = 8 * 2**20  # bytes
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 SIGNATURES = ("RECORD.jws", "RECORD.p7s")  # may stand beside RECORD without being listed
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 STRONG = {"sha256", "sha384", "sha512"}
 
 
@@ -115,10 +116,13 @@ def inspect(path: Path, name: FileName) -> Distribution:
     """Check a file's inside against its name. Raises `Refused` (400) with the first thing that does not hold."""
     if not path.stat().st_size:
         raise Refused(400, "the file is empty")
-    if name.kind == "sdist":
-        return _describe(name, _read_source(path, name))
-    with _mapped(path) as data:
-        return _describe(name, _read_wheel(data, name))
+    try:
+        if name.kind == "sdist":
+            return _describe(name, _read_source(path, name))
+        with _mapped(path) as data:
+            return _describe(name, _read_wheel(data, name))
+    except UNREADABLE as error:  # of the standard library's readers, on bytes that nobody foresaw
+        raise Refused(400, f"{name} cannot be read: {error}") from error
 
 
 def wheel_metadata(path: Path) -> bytes:

@@ -41,7 +41,6 @@ class Downloads:
         self._connection = connection
         self._guard = guard
         self._clock = clock
-        self._noted: set[tuple[str, str, Digest]] = set()
 
     def note(self, address: str, file: IndexFile) -> bool:
         """Note a file for a job's address, once; false for any other address, which costs nothing."""
@@ -50,22 +49,24 @@ class Downloads:
                 return False
         except ValueError:
             return False
-        key = (address, file.filename, file.digest)
-        if key not in self._noted:
-            with self._guard, transaction(self._connection):
-                self._connection.execute(
-                    "INSERT OR IGNORE INTO downloads (address, project, file, digest, time)"
-                    " VALUES (?, ?, ?, ?, ?)",
-                    (
-                        address,
-                        file.project,
-                        file.filename,
-                        str(file.digest),
-                        rfc3339(self._clock()),
-                    ),
-                )
-            self._noted.add(key)
+        key = (address, file.filename, str(file.digest))
+        with self._guard:
+            noted = self._connection.execute(
+                "SELECT 1 FROM downloads WHERE address = ? AND file = ? AND digest = ?", key
+            ).fetchone()
+            if noted is None:
+                with transaction(self._connection):
+                    self._connection.execute(
+                        "INSERT OR IGNORE INTO downloads (address, project, file, digest, time)"
+                        " VALUES (?, ?, ?, ?, ?)",
+                        (address, file.project, *key[1:], rfc3339(self._clock())),
+                    )
         return True
+
+    def forget(self, address: str) -> None:
+        """Begin anew with an address: another job has it now."""
+        with self._guard, transaction(self._connection):
+            self._connection.execute("DELETE FROM downloads WHERE address = ?", (address,))
 
     def of(self, address: str) -> list[tuple[str, str, Digest]]:
         """What an address was served: project, file name, digest; in order."""

@@ -20,7 +20,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +54,7 @@ CREATE TABLE IF NOT EXISTS evidence (
 """
 PARTS = ("places", "provenance", "referrers", "attached", "channels", "quarantine", "events")
 MAX_ITEMS = 500  # of one part
+MAX_SUBJECTS = 20  # a file and manifests that hold it, whose events are looked for
 MAX_READ = 100  # bundles read for one answer; the others are only listed
 
 
@@ -167,7 +168,7 @@ class Evidence:
                 for subject in subjects
                 for stay in self._quarantine.history(subject)
             ),
-            "events": self._told(digest, visible),
+            "events": self._told(subjects, visible),
         }
         return [
             Item(part, facts)
@@ -290,12 +291,16 @@ class Evidence:
                 "path": f"/evidence/{digest}/{text}",
             }
 
-    def _told(self, digest: Digest, visible: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
-        """Events that name the digest."""
+    def _told(
+        self, subjects: Sequence[Digest], visible: Callable[[str], bool]
+    ) -> Iterator[dict[str, Any]]:
+        """Events that name one of the digests."""
+        names = [subject.value.hex() for subject in subjects[:MAX_SUBJECTS]]
+        condition = " OR ".join(["instr(CAST(envelope AS TEXT), ?)"] * len(names))
         with self._guard:
             rows = self._connection.execute(
-                "SELECT envelope FROM events WHERE instr(CAST(envelope AS TEXT), ?) ORDER BY sequence",
-                (digest.value.hex(),),
+                f"SELECT envelope FROM events WHERE {condition} ORDER BY sequence",  # noqa: S608
+                names,
             ).fetchall()
         for (envelope,) in rows:
             event = json.loads(envelope)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from chainlab.clock import rfc3339
 from chainlab.digests import Digest
 from chainlab.errors import Refused
 from chainlab.registry.index_files import IndexFile
@@ -83,18 +84,20 @@ class Files:
             raise Refused(400, f"File already exists: {filename} has digest {row[0]}", mend=again)
         return self._select("filename = ?", filename)[0]
 
-    def add(self, file: IndexFile, now: str) -> None:
-        """Add a file, uploaded ``now`` (RFC 3339)."""
+    def add(self, file: IndexFile) -> None:
+        """Add a file whose time of upload is known."""
 
         def text(digest: Digest | None) -> str | None:
             return str(digest) if digest else None
 
+        if file.uploaded is None:
+            raise TypeError("a file of ours has a time of upload")
         origin = json.dumps(file.publisher) if file.publisher else None
         self._connection.execute(
             f"INSERT INTO files ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?)",  # noqa: S608
             (
                 *(file.filename, file.project, file.version, file.kind, str(file.digest)),
-                *(file.size, now, file.requires_python, text(file.metadata)),
+                *(file.size, rfc3339(file.uploaded), file.requires_python, text(file.metadata)),
                 *(file.uploader, text(file.provenance), origin, file.scenario_time),
             ),
         )

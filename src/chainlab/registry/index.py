@@ -66,6 +66,7 @@ class Index:
         self._upstream = upstream
         self._trust = trust
         self._held = held
+        self._clock = clock
         self.blobs = blobs
         self.credentials = credentials
         self.names = Projects(connection, events, self._guard, clock=clock)
@@ -206,7 +207,7 @@ class Index:
             kind=name.kind,
             digest=staged.commit(digest),
             size=staged.size,
-            uploaded=None,
+            uploaded=self._clock().replace(microsecond=0),
             requires_python=distribution.requires_python,
             metadata=self.blobs.put(distribution.metadata) if wheel else None,
             uploader=by.subject,
@@ -215,12 +216,13 @@ class Index:
             scenario_time=scenario_time,
         )
         with self._guard, transaction(self._connection):
-            if self._files.same(name.text, digest) is None:  # nobody was quicker
-                self.authorise(name.project, by)
-                self.names.take(name.project, distribution.display_name, by.subject)
-                self._files.add(file, self.names.now())
-                self._report(file)
-        return self._files.of(name.project)[0]
+            if same := self._files.same(name.text, digest):  # somebody was quicker
+                return same
+            self.authorise(name.project, by)
+            self.names.take(name.project, distribution.display_name, by.subject)
+            self._files.add(file)
+            self._report(file)
+        return file
 
     def _report(self, file: IndexFile) -> None:
         facts = {
@@ -326,12 +328,9 @@ class Index:
         digests = [str(file.digest) for file in files]
         facts = {"version": version, "files": names, "digests": digests, "by": by}
         with self.names.changing(project, "deleted", facts) as found:
-            now = self.names.now()
-            self._files.bury(files, now)
+            self._files.bury(files, self.names.now())
             if version is None:
-                self._connection.execute(
-                    "UPDATE projects SET deleted = ? WHERE name = ?", (now, found.name)
-                )
+                self.names.bury(found.name)
 
     def _of_version(self, project: str, version: str) -> list[IndexFile]:
         try:

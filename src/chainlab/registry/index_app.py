@@ -127,11 +127,12 @@ def _uploads(index: Index) -> list[BaseRoute]:
     async def upload(request: Request) -> Response:
         credential = _credential(request, index)
         length = request.headers.get("content-length", "0")
-        if not length.isdigit() or len(length) > 18 or int(length) > MAX_FILE + MAX_FIELDS:
+        limit = MAX_FILE + MAX_FIELDS
+        if not (length.isascii() and length.isdigit()) or int(length[:18]) > limit:
             raise Refused(413, f"a distribution has at most {MAX_FILE} bytes")
         with index.blobs.stage(limit=MAX_FILE) as staged:
             form = await read_form(
-                request.headers.get("content-type", ""), request.stream(), staged
+                request.headers.get("content-type", ""), request.stream(), staged, limit=limit
             )
             name = form.name()
             index.authorise(name.project, credential)

@@ -119,7 +119,7 @@ def page_of_project(project: Project, files: Sequence[IndexFile], format: Format
     return json.dumps(document)
 
 
-def address(file: IndexFile) -> str:
+def _address(file: IndexFile) -> str:
     """Path of a file's bytes on this server."""
     return f"/files/{file.project}/{quote(file.filename)}"
 
@@ -130,7 +130,7 @@ def _model(file: IndexFile) -> File:
         private["_scenario-time"] = file.scenario_time
     return File(
         file.filename,
-        address(file),
+        _address(file),
         {"sha256": file.digest.value.hex()},
         requires_python=file.requires_python,
         dist_info_metadata={"sha256": file.metadata.value.hex()} if file.metadata else None,
@@ -142,7 +142,7 @@ def _model(file: IndexFile) -> File:
 
 
 def _link(file: IndexFile, base: str) -> str:
-    attributes = {"href": f"{address(file)}#sha256={file.digest.value.hex()}"}
+    attributes = {"href": f"{_address(file)}#sha256={file.digest.value.hex()}"}
     if file.requires_python:
         attributes["data-requires-python"] = file.requires_python
     if file.metadata:  # PEP 714: the old name stays out

@@ -454,6 +454,8 @@ class Images:
 
         Itself is quarantined, or something that it holds is, or each manifest here that holds it.
         """
+        if not self._query("SELECT 1 FROM quarantine WHERE released IS NULL LIMIT 1"):
+            return None
         text = str(digest)
         if rows := self._query(BELOW, text, repository):
             found, reason = rows[0]

@@ -107,6 +107,12 @@ class Projects:
             (name, display, owner, Status.ACTIVE, self.now()),
         )
 
+    def bury(self, name: str) -> None:
+        """Make a project a tombstone; call it inside a transaction."""
+        self._connection.execute(
+            "UPDATE projects SET deleted = ? WHERE name = ?", (self.now(), name)
+        )
+
     def register(self, name: str, owner: str) -> Project:
         """Give a free name to an owner, before any upload. Raises `Refused` (409) when it is another's."""
         key = normalise(name)

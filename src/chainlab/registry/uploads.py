@@ -97,8 +97,13 @@ class UploadForm:
                 )
 
 
-async def read_form(content_type: str, chunks: AsyncIterable[bytes], staged: Staged) -> UploadForm:
-    """The form of a request; the file is written to ``staged``. Raises `Refused`: 400, 413 or 415."""
+async def read_form(
+    content_type: str, chunks: AsyncIterable[bytes], staged: Staged, *, limit: int
+) -> UploadForm:
+    """The form of a request of at most ``limit`` bytes; the file is written to ``staged``.
+
+    Raises `Refused`: 400, 413 or 415.
+    """
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:
@@ -107,6 +112,9 @@ async def read_form(content_type: str, chunks: AsyncIterable[bytes], staged: Sta
     try:
         parser = MultipartParser(boundary, reader.callbacks())
         async for chunk in chunks:
+            limit -= len(chunk)
+            if limit < 0:
+                raise Refused(413, "the request is larger than a distribution may be")
             parser.write(chunk)
         parser.finalize()
     except FormParserError as error:

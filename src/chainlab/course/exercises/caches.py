@@ -2,7 +2,7 @@
 
 `Store` keeps entries as the platform does: an entry belongs to a scope (a ref) and never changes; a
 run restores from its own scope, then from the default branch's: the exact key first, then the newest
-that begins with a restore key. A replay lets every run that executes a stranger's words write what
+that begins with it, then with a restore key. A replay lets every run that executes a stranger's words write what
 it may, wherever it may, and asks which trusted job then restores it.
 
     >>> store = Store()
@@ -55,11 +55,11 @@ class Store:
         return True
 
     def restore(self, scopes: Sequence[str], key: str, restore_keys: Sequence[str]) -> Entry | None:
-        """Scope by scope: the exact key, then per restore key the newest that begins with it."""
+        """Scope by scope: the exact key, then the newest that begins with it, or with a restore key."""
         for scope in scopes:
             if (scope, key) in self._entries:
                 return self._entries[scope, key]
-            for prefix in restore_keys:
+            for prefix in [key, *restore_keys]:
                 for (place, name), entry in reversed(self._entries.items()):
                     if place == scope and name.startswith(prefix):
                         return entry

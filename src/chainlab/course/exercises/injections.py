@@ -97,7 +97,11 @@ def injections(lab: World, rng: random.Random) -> Iterator[Case]:
     """Steps in which the stranger's words stand in each way of quoting; benign first."""
     scratch = lab.path / "exercise-2.2"
     title, branch = "github.event.pull_request.title", "github.head_ref"
-    intro = rng.choice(["Title", "Change", "Request"])
+
+    def word() -> str:
+        return f"{rng.choice(WORDS)}-{rng.randrange(1000)}"
+
+    intro, last, asked, last_line, mark = word(), word(), word(), word(), word()
 
     def case(
         name: str,
@@ -139,17 +143,17 @@ def injections(lab: World, rng: random.Random) -> Iterator[Case]:
     )
     yield case(
         "no quotes at all",
-        {"name": "branch", "run": f"printf '%s\\n' ${{{{ {branch} }}}} end"},
+        {"name": "branch", "run": f"printf '%s\\n' ${{{{ {branch} }}}} {last}"},
         each(branch, [f"fix/{rng.choice(WORDS)}", *hostile, "two  words *"]),
-        lambda v: f"{v[branch]}\nend\n",
+        lambda v: f"{v[branch]}\n{last}\n",
         "An unquoted variable is split at spaces and its stars become file names. Where the "
         "expression had no quotes, yours need some.",
     )
     yield case(
         "single quotes",
-        {"name": "note", "run": f"echo 'by ${{{{ {branch} }}}} as asked'"},
+        {"name": "note", "run": f"echo 'by ${{{{ {branch} }}}} as {asked}'"},
         each(branch, [f"fix/{rng.choice(WORDS)}", *hostile]),
-        lambda v: f"by {v[branch]} as asked\n",
+        lambda v: f"by {v[branch]} as {asked}\n",
         "Within single quotes a variable is not expanded: it prints its own name. Close them, put "
         "the variable in double quotes, and open them again.",
     )
@@ -180,30 +184,30 @@ def injections(lab: World, rng: random.Random) -> Iterator[Case]:
             "name": "three",
             "shell": "bash",
             "run": f"echo '${{{{{two}}}}}' wrote \"${{{{ {title} }}}}\"\n"
-            f'echo "again: ${{{{   {title}   }}}}, ${{{{ {two} }}}}"',
+            f'echo "{last_line}: ${{{{   {title}   }}}}, ${{{{ {two} }}}}"',
         },
         both,
-        lambda v: f"{v[two]} wrote {v[title]}\nagain: {v[title]}, {v[two]}\n",
+        lambda v: f"{v[two]} wrote {v[title]}\n{last_line}: {v[title]}, {v[two]}\n",
         "Two different values, one of them twice, with other spaces inside the braces.",
     )
     choice = "github.head_ref || github.ref_name"
     yield case(
         "an expression that chooses",
-        {"name": "ref", "run": f'REF="${{{{ {choice} }}}}"\necho "on $REF, \\"$REF\\""'},
+        {"name": "ref", "run": f'REF="${{{{ {choice} }}}}"\necho "{mark} $REF, \\"$REF\\""'},
         each(choice, [f"topic/{rng.choice(WORDS)}", *hostile[:4]]),
-        lambda v: f'on {v[choice]}, "{v[choice]}"\n',
+        lambda v: f'{mark} {v[choice]}, "{v[choice]}"\n',
         "Move the whole expression. And an escaped quote is no quote.",
     )
     body = "github.event.issue.body"
     yield case(
         "a body of several lines",
-        {"name": "body", "run": f'printf "%s\\n" "${{{{ {body} }}}}"'},
+        {"name": "body", "run": f'printf "{mark}: %s\\n" "${{{{ {body} }}}}"'},
         each(body, [f"one\n{rng.choice(WORDS)}\n", f"x\ntouch {MARKER}\n{hostile[2]}", hostile[5]]),
-        lambda v: f"{v[body]}\n",
+        lambda v: f"{mark}: {v[body]}\n",
         "A title has one line, a body has many, and each of them is a line of your script once it "
         "is pasted.",
     )
-    idle = {"name": "quiet", "env": {"A": "1"}, "run": f'echo "{rng.choice(WORDS)} $A"'}
+    idle = {"name": "quiet", "env": {"A": "1"}, "run": f'echo "{word()} $A"'}
     yield Case(
         "nothing to mend", (idle,), idle, "A step without expressions is as it should be.", SEE
     )

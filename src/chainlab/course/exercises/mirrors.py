@@ -56,10 +56,9 @@ class History:
         else:
             self._say(f"reset {ref}\nfrom :{mark}\n\n")
 
-    def write(self, folder: Path) -> dict[int, str]:
-        """Make the bare repository at ``folder``; gives the commit id of each mark."""
-        folder.mkdir(parents=True)
-        _git(folder, "init", "--quiet", "--bare", "--initial-branch=main")
+    def write(self, folder: Path, empty: Path) -> dict[int, str]:
+        """Make the bare repository at ``folder``, a copy of an empty one; gives the commit id of each mark."""
+        shutil.copytree(empty, folder)
         marks = folder / "marks"
         _git(
             folder,
@@ -105,7 +104,9 @@ class Actions:
     def __init__(self, folder: Path, rng: random.Random) -> None:
         self.folder, self.rng = folder / f"{rng.getrandbits(32):08x}", rng
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        self.empty = self.folder / "empty.git"
+        self.empty.mkdir(parents=True)
+        _git(self.empty, "init", "--quiet", "--bare", "--initial-branch=main", "--template=")
         self.names = [f"{o}/{t}-{s}" for o in OWNERS for t in TASKS for s in ("model", "files")]
         rng.shuffle(self.names)
 
@@ -142,7 +143,7 @@ class Actions:
         history.name_commit("refs/tags/v1", old)
         history.name_commit("refs/tags/v2", released)
         history.name_commit("refs/tags/v2.1.0", released, annotated=True)
-        ids = history.write(self.folder / f"{name}.git")
+        ids = history.write(self.folder / f"{name}.git", self.empty)
         refs = {"v1": old, "v2": released, "v2.1.0": released, "main": head, "fork": fork}
         return "/".join(filter(None, [name, path])), {ref: ids[mark] for ref, mark in refs.items()}
 

@@ -1,0 +1,392 @@
+"""Git repositories of the host: what is written in process, what a person's git sees over HTTP."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from platform_world import Host
+
+from chainlab.ci.git import File, check_ref, read_folder
+from chainlab.ci.remote import NOBODY, Remote
+from chainlab.errors import ChainlabError, MalformedInput, Refused
+
+pytest_plugins = ["platform_fixtures"]
+
+Git = Callable[..., subprocess.CompletedProcess[str]]
+FILES = {"a.txt": b"a\n", "folder/b": bytes(range(256)), "ü ö": b"", 'q"\\': b"q", "-x": b"x"}
+NAMES = iter(f"repo-{number}" for number in range(1000))
+
+
+@pytest.fixture
+def remote(host: Host) -> Remote:
+    return host.platform.remote
+
+
+@pytest.fixture
+def name(remote: Remote) -> str:
+    return remote.create("acme", next(NAMES), public=False)
+
+
+@pytest.fixture
+def git(git_environment: dict[str, str], tmp_path: Path) -> Git:
+    def git(
+        *words: str, cwd: Path = tmp_path, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            ["git", *words],
+            cwd=cwd,
+            env=git_environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    return git
+
+
+def address(host: Host, name: str, *grants: str, subject: str = "alice") -> str:
+    """The repository's address with a credential in it."""
+    secret = host.secret(*grants, subject=subject)
+    return host.url.replace("://", f"://x-access-token:{secret}@") + f"/git/{name}"
+
+
+# -- in process
+
+
+def test_a_tree_comes_back_as_it_was(remote: Remote, name: str) -> None:
+    commit = remote.import_tree(name, FILES, "one")
+    assert remote.files(name, commit) == {path: File(data) for path, data in FILES.items()}
+    assert remote.show(name, commit, "folder/b") == FILES["folder/b"]
+    folder = remote.archive(name, commit)
+    assert {p: f.data for p, f in read_folder(folder).items()} == FILES
+    assert remote.archive(name, commit) == folder
+
+
+@settings(max_examples=25)
+@given(st.dictionaries(st.from_regex(r"[a-zA-Z0-9 _.ü-]{1,8}\.x", fullmatch=True), st.binary()))
+def test_any_tree_comes_back_as_it_was(host: Host, files: dict[str, bytes]) -> None:
+    remote = host.platform.remote
+    remote.create("acme", "any-tree")
+    commit = remote.import_tree("acme/any-tree", files, "any")
+    assert {p: f.data for p, f in remote.files("acme/any-tree", commit).items()} == files
+
+
+def test_a_folder_is_committed_without_what_tools_leave(
+    remote: Remote, name: str, tmp_path: Path
+) -> None:
+    for path in (".git/config", "__pycache__/x.pyc", "src/a.py", ".github/x.yml", "b.pyc"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("x")
+    (tmp_path / "run.sh").write_text("x")
+    (tmp_path / "run.sh").chmod(0o755)
+    (tmp_path / "link").symlink_to("src/a.py")
+    (tmp_path / ".gitignore").write_text("src\n")
+    files = remote.files(name, remote.import_tree(name, tmp_path, "folder"))
+    assert sorted(files) == [".github/x.yml", ".gitignore", "link", "run.sh", "src/a.py"]
+    assert files["run.sh"].mode == "100755"
+    assert files["link"] == File(b"src/a.py", "120000")
+
+
+def test_the_same_commit_has_the_same_id(remote: Remote) -> None:
+    ids = set()
+    for _ in range(2):
+        name = remote.create("acme", next(NAMES))
+        ids.add(remote.import_tree(name, FILES, "one", time=1_700_000_000))
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["../x", "/etc/x", ".git/config", "a/../../x", "", "a/.GIT/hooks/x"]
+)
+def test_no_path_leads_out_of_a_commit(remote: Remote, name: str, path: str) -> None:
+    with pytest.raises(ChainlabError):
+        remote.import_tree(name, {path: b"x"}, "bad")
+    assert remote.refs(name) == {}
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "a/../../../x"])
+def test_no_link_leads_out_of_an_exported_tree(remote: Remote, name: str, target: str) -> None:
+    commit = remote.import_tree(name, {"l": File(target.encode(), "120000")}, "link")
+    with pytest.raises(Refused, match="leads out"):
+        remote.archive(name, commit)
+
+
+def test_refs_resolve_by_the_platforms_rules(remote: Remote, name: str) -> None:
+    first = remote.import_tree(name, FILES, "one")
+    second = remote.import_tree(name, {}, "two")
+    remote.tag(name, "annotated", first, message="a release")
+    remote.tag(name, "light", first)
+    remote.set_ref(name, "refs/heads/light", second)
+    assert remote.resolve(name, "main") == second
+    assert remote.resolve(name, "annotated") == first
+    assert remote.refs(name)["refs/tags/annotated"] not in (first, second)
+    assert remote.resolve(name, "light") == first  # the tag wins
+    assert remote.resolve(name, "refs/heads/light") == second
+    assert remote.resolve(name, second) == second
+    for missing in (first[:7], "x", "HEAD", "main~1", "main^{tree}", "..", "-x", "a" * 40, "ma*"):
+        with pytest.raises(Refused) as caught:
+            remote.resolve(name, missing)
+        assert caught.value.status == 404
+    with pytest.raises(Refused, match="id of a tag, not of a commit"):
+        remote.resolve(name, remote.refs(name)["refs/tags/annotated"])
+
+
+def test_a_merge_is_made_as_the_platform_makes_it(remote: Remote, name: str) -> None:
+    base = remote.import_tree(name, FILES, "base")
+    fork = remote.fork(name, "mallory")
+    head = remote.import_tree(fork, FILES | {"new": b"n"}, "head", branch="x;$(id)", parent=base)
+    moved = remote.import_tree(name, FILES | {"own": b"o"}, "moved")
+    assert remote.fetch_fork(name, fork, "x;$(id)", into="refs/pull/7/head") == head
+    merge = remote.merge(name, moved, head)
+    assert set(remote.files(name, merge)) == {*FILES, "new", "own"}
+    remote.set_ref(name, "refs/pull/7/merge", merge)
+    assert remote.log(name, "refs/pull/7/merge", count=1) == [merge]
+    assert remote.only_in_fork(name, head)
+    assert not remote.only_in_fork(name, base)
+    other = remote.import_tree(name, FILES | {"a.txt": b"other"}, "other", branch="o", parent=base)
+    third = remote.import_tree(name, FILES | {"a.txt": b"third"}, "third", branch="t", parent=base)
+    with pytest.raises(Refused, match=r"conflicts in a\.txt"):
+        remote.merge(name, other, third)
+    with pytest.raises(Refused, match="could not merge"):
+        remote.merge(name, other, "1" * 40)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x/y", "a/b/c", "A/b", ".a/b", "a/-b", "a/b.git", "a", "a/b.lock", "a/\n", "", "a/.."],
+)
+def test_a_repository_has_a_plain_name(remote: Remote, name: str) -> None:
+    owner, _, repo = name.partition("/")
+    with pytest.raises(MalformedInput):
+        remote.create(owner, repo)
+    with pytest.raises(Refused):
+        remote.path(name)
+
+
+@given(st.text(max_size=30))
+def test_a_ref_name_that_is_accepted_is_one_for_git(tail: str) -> None:
+    ref = f"refs/heads/{tail}"
+    words = ["git", "check-ref-format", ref]
+    if "\0" in ref or any(0xD800 <= ord(c) < 0xE000 for c in ref):
+        with pytest.raises(MalformedInput):
+            check_ref(ref)
+        return
+    try:
+        accepted = check_ref(ref) == ref
+    except MalformedInput:
+        accepted = False
+    assert not accepted or subprocess.run(words, check=False).returncode == 0
+
+
+def test_each_change_of_a_ref_is_one_event(fresh: Host) -> None:
+    remote = fresh.platform.remote
+    name = remote.create("acme", "told")
+    first = remote.import_tree(name, FILES, "one")
+    remote.set_ref(name, "refs/heads/main", None, who="mallory")
+    told = fresh.events("dev.chainlab.change.pushed")
+    assert told == [
+        {"ref": "refs/heads/main", "old": NOBODY, "new": first, "who": "chainlab"},
+        {"ref": "refs/heads/main", "old": first, "new": NOBODY, "who": "mallory"},
+    ]
+
+
+# -- over HTTP
+
+
+def test_git_clones_and_pushes(
+    host: Host, remote: Remote, name: str, git: Git, tmp_path: Path
+) -> None:
+    first = remote.import_tree(name, FILES, "one")
+    url = address(host, name, f"contents:write:{name}", f"contents:read:{name}")
+    git("clone", "--quiet", url, "clone")
+    clone = tmp_path / "clone"
+    (clone / "new").write_bytes(b"x" * 2_000_000)  # large enough for a chunked request
+    git("add", ".", cwd=clone)
+    git("commit", "--quiet", "-m", "two", cwd=clone)
+    git("push", "--quiet", "origin", "HEAD:main", "HEAD:refs/tags/v1", cwd=clone)
+    second = git("rev-parse", "HEAD", cwd=clone).stdout.strip()
+    assert remote.resolve(name, "main") == second
+    told = [e for e in host.events("dev.chainlab.change.pushed") if e["new"] == second]
+    assert [(e["ref"], e["old"], e["who"]) for e in told] == [
+        ("refs/heads/main", first, "alice"),
+        ("refs/tags/v1", NOBODY, "alice"),
+    ]
+    git("fetch", "--quiet", "--depth=1", "origin", first, cwd=clone)  # a commit by its id
+    git("push", "--quiet", "--force", "origin", f"{first}:refs/heads/main", cwd=clone)
+    assert remote.resolve(name, "main") == first
+
+
+@pytest.mark.parametrize("ref", ["refs/pull/1/head", "refs/forks/x/main", "refs/staging/x"])
+def test_a_push_does_not_reach_the_hosts_own_refs(
+    host: Host, remote: Remote, name: str, git: Git, tmp_path: Path, ref: str
+) -> None:
+    commit = remote.import_tree(name, FILES, "one")
+    remote.set_ref(name, ref, commit)
+    url = address(host, name, f"contents:write:{name}")
+    git("clone", "--quiet", url, "clone")
+    done = git("push", "origin", f":{ref}", cwd=tmp_path / "clone", check=False)
+    assert done.returncode != 0
+    assert ref in remote.refs(name)
+    assert ("refs/pull" in git("ls-remote", url).stdout) == ref.startswith("refs/pull")
+
+
+def test_nothing_in_a_repository_runs(
+    host: Host, remote: Remote, name: str, git: Git, tmp_path: Path
+) -> None:
+    hooks = remote.path(name) / "hooks"
+    hooks.mkdir()
+    for hook in ("pre-receive", "update", "post-receive", "post-update", "reference-transaction"):
+        (hooks / hook).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+        (hooks / hook).chmod(0o755)
+    remote.import_tree(name, FILES, "one")
+    url = address(host, name, f"contents:write:{name}")
+    git("clone", "--quiet", url, "clone")
+    git("push", "--quiet", "origin", "HEAD:refs/heads/other", cwd=tmp_path / "clone")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("public", "grants", "read", "push"),
+    [
+        (True, None, 200, 401),
+        (False, None, 401, 401),
+        (True, (), 200, 403),
+        (False, (), 404, 404),
+        (False, ("contents:read:NAME",), 200, 403),
+        (False, ("contents:write:NAME",), 200, 200),
+        (False, ("contents:*",), 200, 200),
+        (False, ("contents:read:acme/other", "packages:upload:*"), 404, 404),
+    ],
+)
+def test_who_may_read_and_push(
+    host: Host, remote: Remote, public: bool, grants: tuple[str, ...] | None, read: int, push: int
+) -> None:
+    name = remote.create("acme", next(NAMES), public=public)
+    auth = None
+    if grants is not None:
+        auth = ("any", host.secret(*(grant.replace("NAME", name) for grant in grants)))
+    for service, status in (("git-upload-pack", read), ("git-receive-pack", push)):
+        path = f"/git/{name}/info/refs?service={service}"
+        answer = host.http.get(path, auth=auth)
+        assert answer.status_code == status, answer.text
+        assert ("www-authenticate" in answer.headers) == (status == 401)
+        media = f"application/x-{service}-request"
+        posted = host.http.post(
+            f"/git/{name}/{service}", auth=auth, headers={"Content-Type": media}, content=b"0000"
+        )
+        assert posted.status_code == status, posted.text
+
+
+def test_a_bad_secret_is_a_401_even_where_everyone_may_read(host: Host) -> None:
+    path = "/git/actions/checkout/info/refs?service=git-upload-pack"
+    assert host.http.get(path).status_code == 200
+    for header in ("Basic x", "Basic eA==", "Bearer wrong", "Digest x"):
+        answer = host.http.get(path, headers={"Authorization": header})
+        assert answer.status_code == 401
+
+
+BAD = [
+    ("GET", "/git/acme/x/info/refs", 403),
+    ("GET", "/git/acme/x/info/refs?service=git-evil", 403),
+    ("GET", "/git/acme/x/HEAD", 405),
+    ("POST", "/git/acme/x/git-evil", 404),
+    ("GET", "/git/../../etc/info/refs?service=git-upload-pack", 404),
+    ("GET", "/git/..%2f..%2f/x/info/refs?service=git-upload-pack", 404),
+    ("GET", "/git/acme/%2e%2e/info/refs?service=git-upload-pack", 401),
+    ("GET", "/git/acme/a%00b/info/refs?service=git-upload-pack", 401),
+    ("GET", "/git/acme/missing/info/refs?service=git-upload-pack", 401),
+    ("GET", "/raw/acme/missing/main/x", 404),
+    ("GET", "/raw/actions/checkout/v4/%2e%2e/x", 404),
+    ("GET", "/raw/actions/checkout/nothing/x", 404),
+    ("GET", "/raw/actions/checkout/v4", 404),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), BAD)
+def test_odd_addresses_get_the_right_status(
+    host: Host, method: str, path: str, status: int
+) -> None:
+    assert host.http.request(method, path).status_code == status
+
+
+GARBAGE = {
+    "nothing": b"",
+    "no pkt-line": b"hello",
+    "a length beyond the end": b"ffff0123",
+    "a length below four": b"0003",
+    "a want of garbage": b"0032want zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz\n00000009done\n",
+    "a want of what is not there": b"0032want " + b"1" * 40 + b"\n00000009done\n",
+    "many flushes": b"0000" * 1000,
+}
+
+
+@pytest.mark.parametrize("service", ["git-upload-pack", "git-receive-pack"])
+@pytest.mark.parametrize("kind", GARBAGE)
+@pytest.mark.parametrize("version", ["", "version=2", "version=9", "$(id)"])
+def test_garbage_is_refused_and_breaks_nothing(
+    host: Host, remote: Remote, service: str, kind: str, version: str
+) -> None:
+    name = remote.create("acme", "garbage", public=False)
+    auth = ("x", host.secret(f"contents:write:{name}"))
+    headers = {"Content-Type": f"application/x-{service}-request", "Git-Protocol": version}
+    path = f"/git/{name}/{service}"
+    answer = host.http.post(path, auth=auth, headers=headers, content=GARBAGE[kind])
+    assert answer.status_code in (200, 400)  # git says some of its errors inside a 200
+    assert str(remote.directory) not in answer.text
+    assert remote.refs(name) == {}
+
+
+def test_bodies_that_are_not_what_they_say_are_refused(host: Host, remote: Remote) -> None:
+    name = remote.create("acme", "bodies")
+    path, kind = f"/git/{name}/git-upload-pack", "application/x-git-upload-pack-request"
+    post = host.http.post
+
+    def status(content: bytes, **headers: str) -> int:
+        given = {"content-type": kind} | {k.replace("_", "-"): v for k, v in headers.items()}
+        return post(path, content=content, headers=given).status_code
+
+    assert status(b"0000", content_type="text/plain") == 415
+    assert status(b"x", content_encoding="br") == 415
+    assert status(b"not gzip", content_encoding="gzip") == 400
+    assert status(gzip.compress(b"0000")[:-4], content_encoding="gzip") == 400
+    assert status(gzip.compress(b"0000") + b"more", content_encoding="gzip") == 400
+    assert status(gzip.compress(b"0000"), content_encoding="gzip") == 200
+    bomb = gzip.compress(bytes(300 * 2**20), compresslevel=1)
+    assert status(bomb, content_encoding="gzip") == 413
+
+
+def test_two_pushes_to_one_branch_never_both_win(
+    host: Host, remote: Remote, name: str, git: Git, tmp_path: Path
+) -> None:
+    remote.import_tree(name, FILES, "one")
+    url = address(host, name, f"contents:write:{name}")
+    clones = [f"c{number}" for number in range(4)]
+    for clone in clones:
+        git("clone", "--quiet", url, clone)
+        git("commit", "--quiet", "--allow-empty", "-m", clone, cwd=tmp_path / clone)
+    with ThreadPoolExecutor() as pool:
+        done = list(
+            pool.map(
+                lambda c: git("push", "origin", "HEAD:main", cwd=tmp_path / c, check=False), clones
+            )
+        )
+    assert sum(d.returncode == 0 for d in done) == 1
+
+
+def test_a_raw_file_of_a_public_repository_is_served_inert(host: Host, remote: Remote) -> None:
+    name = remote.create("northwind-ml", next(NAMES))
+    remote.import_tree(name, {"m/x.html": b"<script>"}, "one", branch="release/v1")
+    answer = host.http.get(f"/raw/{name}/release/v1/m/x.html")
+    assert answer.content == b"<script>"
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["x-content-type-options"] == "nosniff"

@@ -1,0 +1,411 @@
+"""Week 2's exercises vary, are solvable, no constant answers them, and their models are the platform's."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import random
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+import chainlab
+from chainlab.ci.rights import EVENTS, Origin, rights
+from chainlab.course import checks
+from chainlab.course.exercises import (
+    attacks,
+    caches,
+    injections,
+    mirrors,
+    mutants,
+    privileges,
+    runs,
+    variants,
+    week02,
+)
+from chainlab.course.plain import plain, same
+from chainlab.course.source import Lesson, checked_answer, named_wrong
+
+ROOT = Path(__file__).parents[1]
+PROJECTS = ROOT / "data" / "projects"
+LESSON = Lesson.read(ROOT / "lessons" / "02_hardening_lab.py")
+EXERCISES = [e.id for e in LESSON.exercises]
+SEEDS = {"2.2": 6, "2.3": 3, "2.6": 3, "2.8": 4}  # of the dear ones; 40 of the others
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with chainlab.open("02_hardening", seed=1) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def solved(lab) -> dict[str, Any]:
+    """The lab's given cells and solutions, run up to the last exercise; no check among them."""
+    space: dict[str, Any] = {"lab": lab, "seed": 1}
+    of_last = LESSON.exercises[-1].tagged("exercise")[0].index
+    for cell in LESSON.code:
+        skipped = {"check", "wrong", "parameters"} & set(
+            cell.tags
+        ) or "chainlab.open" in cell.source
+        if cell.index <= of_last and not skipped:
+            exec(cell.source, space)
+    return space
+
+
+@pytest.fixture(scope="module")
+def solutions(solved: dict[str, Any]) -> dict[str, Callable[..., Any]]:
+    return {e.id: eval(_answer(e), solved) for e in LESSON.exercises}
+
+
+def _answer(exercise: Any) -> str:
+    checked = checked_answer(exercise.tagged("check")[0])
+    assert checked
+    return checked[1]
+
+
+def _cases(exercise: str, lab: Any, seed: object) -> list[checks.Case]:
+    return list(week02.CASES[exercise](lab, random.Random(f"{exercise}/{seed}")))
+
+
+# The exercises ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_many_seeds_are_solvable_and_keep_their_names(exercise: str, lab, solutions) -> None:
+    names = []
+    for seed in range(SEEDS.get(exercise, 40)):
+        report = checks.examine(exercise, solutions[exercise], world=lab, seed=seed)
+        miss = report.first_miss
+        assert miss is None, (seed, miss.case.name, miss.message)
+        names.append([o.case.name for o in report.outcomes])
+    assert all(n == names[0] for n in names)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_cases_vary_with_the_seed_and_repeat_with_it(exercise: str, lab) -> None:
+    def contents(seed: int) -> list[str]:
+        return [repr((c.args, c.expected)) for c in _cases(exercise, lab, seed)]
+
+    one = contents(1)
+    if exercise != "2.6":  # signatures and certificates are fresh each time
+        assert one == contents(1)
+    assert not set(one) & set(contents(2))
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_no_constant_answer_is_right(exercise: str, lab, solutions) -> None:
+    cases = [*_cases(exercise, lab, "visible"), *_cases(exercise, lab, 1)]
+    first = plain(solutions[exercise](*copy.deepcopy(cases[0].args)), like=cases[0].expected)
+    for constant in (None, {}, [], True, False, "", "read-all", first):
+        right = 0
+        for case in cases:
+            try:
+                got = case.accept(constant) if case.accept else same(plain(case.expected), constant)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+                got = False
+            right += bool(got)
+        assert right <= (0.7 if exercise == "2.6" else 0.2) * len(cases), constant
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_every_case_teaches_and_says_where_to_look(exercise: str, lab) -> None:
+    text = (ROOT / LESSON.name).read_text()
+    for case in _cases(exercise, lab, "x"):
+        assert len(case.teaches) > 20
+        notebook, _, section = case.see.partition(", ")
+        assert notebook == "labs/02_hardening.ipynb"
+        assert f"# ## {section[1:-1]}\n" in text, case.see
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_wrong_answers_fail_where_they_say(exercise: str, lab, solved) -> None:
+    (part,) = [e for e in LESSON.exercises if e.id == exercise]
+    for cell in part.tagged("wrong"):
+        named = named_wrong(cell)
+        assert named
+        space = dict(solved)
+        exec(cell.source, space)
+        report = checks.examine(exercise, eval(_answer(part), space), world=lab, seed=2)
+        miss = report.first_miss
+        assert miss is not None, named
+        assert miss.case.name == named[1], (named, miss.message)
+
+
+def test_starters_are_complete_without_their_solution() -> None:
+    for exercise in LESSON.exercises:
+        source = exercise.tagged("exercise")[0].source
+        begin, end = source.index("### BEGIN"), source.index("### END SOLUTION")
+        starter = source[:begin] + 'raise NotImplementedError("exercise")' + source[end + 16 :]
+        (function,) = [n for n in ast.parse(starter).body if isinstance(n, ast.FunctionDef)]
+        assert function.returns is not None
+        assert ast.get_docstring(function)
+
+
+# 2.1 and 2.5 agree with the CI host's table -------------------------------------------------------
+
+
+def test_the_run_that_the_lab_prints_is_answered_as_printed(solved, solutions) -> None:
+    assert solutions["2.1"](solved["run"]) == {
+        "label/size": {"HUB_TOKEN": runs.REACH},
+        "label/label": {"HUB_TOKEN": runs.GIVEN},
+    }
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("head", ["fork", "same repository"])
+def test_secrets_token_and_identity_exist_where_the_hosts_table_says(
+    event: str, head: str, solutions
+) -> None:
+    fork = head == "fork"
+    if fork and not event.startswith("pull_request"):
+        pytest.skip("only a pull request comes from a fork")
+    given = rights(Origin(event, fork))
+    step = {"id": "s", "uses": "acme/x@v1", "with": {"a": "${{ secrets.A }}"}}
+    job = {"permissions": {"contents": "write", "id-token": "write"}, "steps": [step]}
+    run = {"event": event, "head": head, "default_token": "read", "secrets": ["A"]}
+    run |= {"environments": {}, "workflow": {"jobs": {"j": job}}}
+    expected = ["A"] * given.secrets + ["GITHUB_TOKEN"] * (given.cap == "write")
+    expected += ["OIDC"] * given.identity
+    assert sorted(solutions["2.1"](run)["j/s"]) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("rule", "model"), [("before-2026-06-26", caches.BEFORE), ("current", caches.CURRENT)]
+)
+@pytest.mark.parametrize("event", EVENTS)
+def test_cache_scopes_are_those_of_the_hosts_table(event: str, rule: str, model: str) -> None:
+    ref = "refs/pull/7/merge" if event == "pull_request" else "refs/heads/main"
+    for place in {ref, ref if event != "push" else "refs/tags/v1"}:
+        given = rights(Origin(event, ref=place), rule)
+        job = {"event": event, "ref": place}
+        scope = caches._write_scope(job, pull=7)
+        assert given.cache_write == (scope if caches._may_write(job, scope, model) else None)
+        assert given.cache_read == tuple(dict.fromkeys([scope, caches.DEFAULT]))
+
+
+def test_an_entry_never_changes_and_a_scope_is_searched_before_the_next() -> None:
+    store, main, pull = caches.Store(), "refs/heads/main", "refs/pull/1/merge"
+    assert store.save(main, "pip-1", caches.Entry(1))
+    assert not store.save(main, "pip-1", caches.Entry(2, poison=True))
+    assert store.save(pull, "pip-0", caches.Entry(0))
+    assert store.restore([pull, main], "pip-1", []) == caches.Entry(1)
+    assert store.restore([pull, main], "pip-1", ["pip-"]) == caches.Entry(0)  # own scope first
+    assert store.restore([main], "pip-2", ["pip-"]) == caches.Entry(1)
+    assert store.restore([main], "pip", []) == caches.Entry(1)  # a key is a prefix too
+    assert store.restore([pull], "other", []) is None
+
+
+# 2.2 the cases bite -------------------------------------------------------------------------------
+
+
+def test_every_hostile_case_runs_its_payload_in_the_unrepaired_step(lab, monkeypatch) -> None:
+    tried: list[tuple[dict[str, Any], list[Any]]] = []
+    monkeypatch.setattr(
+        injections, "_inert", lambda given, cases, scratch: tried.append((given, cases))
+    )
+    for seed in range(5):
+        list(injections.injections(lab, random.Random(seed)))
+    hostile = 0
+    for step, cases in tried:
+        payloads = [values for values, _ in cases if injections.MARKER in str(values)]
+        ran = [injections.play(step, values, lab.path).ran for values in payloads]
+        hostile += bool(payloads)
+        assert any(ran) or not payloads, step
+        benign = [(v, wanted) for v, wanted in cases if injections.MARKER not in str(v)]
+        if benign and "'" not in str(
+            benign[0][0]
+        ):  # honest words were printed before the repair, too
+            assert injections.play(step, benign[0][0], lab.path).output == benign[0][1], step
+    assert hostile == 5 * 7
+
+
+def test_a_script_that_hangs_is_ended(lab, monkeypatch) -> None:
+    monkeypatch.setattr(injections, "LONGEST", 0.2)
+    assert injections.play({"run": "sleep 5"}, {}, lab.path).status == 124
+
+
+# 2.3 the mirror is real git -----------------------------------------------------------------------
+
+
+def test_an_annotated_tag_is_an_object_and_a_forks_commit_is_in_no_branch(tmp_path: Path) -> None:
+    actions = mirrors.Actions(tmp_path, random.Random(3))
+    name, refs = actions.add()
+
+    def git(*words: str) -> str:
+        words = ("git", "--git-dir", str(actions.folder / f"{name}.git"), *words)
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+    remote = {n: i for i, n in (line.split("\t") for line in git("ls-remote", ".").splitlines())}
+    assert remote["refs/tags/v2.1.0^{}"] == refs["v2.1.0"] == refs["v2"]
+    assert remote["refs/tags/v2.1.0"] != refs["v2.1.0"]
+    assert remote["refs/tags/v1"] == refs["v1"]
+    assert remote["refs/heads/main"] == refs["main"]
+    assert git("cat-file", "-t", refs["fork"]) == "commit"
+    assert not git("for-each-ref", "--contains", refs["fork"], "refs/heads", "refs/tags")
+    git("fsck", "--strict")
+
+
+# 2.4 --------------------------------------------------------------------------------------------
+
+
+def test_a_poor_grant_is_told_what_it_lacks_or_has_too_much(lab, solutions) -> None:
+    case = _cases("2.4", lab, 1)[1]  # a job that pushes a tag
+    accept = case.accept
+    assert accept
+    least = solutions["2.4"](*case.args)
+    assert least == {"tag": {"contents": "write"}}
+    for answer, said in (
+        ({"tag": {}}, "was refused, it needs contents: read"),
+        ({"tag": {"contents": "read"}}, "was refused, it needs contents: write"),
+        ({"tag": {"contents": "write", "packages": "read"}}, "passes with packages: none"),
+        ({"tag": "write-all"}, "and has write"),
+        ({"tag": {"content": "write"}}, "no such scope"),
+    ):
+        verdict = accept(answer)
+        assert isinstance(verdict, checks.Miss)
+        assert said in verdict.reason
+
+
+def test_every_kind_of_step_occurs_somewhere(lab) -> None:
+    seen = {
+        str(step.get("run") or step["uses"]).split("@")[0].split(" ")[0]
+        for seed in range(20)
+        for case in privileges.privileges(lab, random.Random(seed))
+        for steps in case.args[0].values()
+        for step in steps
+    }
+    assert {"actions/checkout", "pypa/gh-action-pypi-publish", "docker", "gh", "git"} <= seen
+
+
+# 2.8 --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made() -> list[variants.Variant]:
+    return variants.variants(random.Random(5))[0]
+
+
+def test_every_control_has_mutants_and_every_variant_is_another_set(made) -> None:
+    counted = {c: sum(v.control == c for v in made) for c in mutants.CONTROLS}
+    assert min(counted.values()) >= 2
+    assert sum(counted.values()) + sum(not v.control for v in made) == len(made)
+    assert len({tuple(v.texts.items()) for v in made}) == len(made)
+    assert len({v.name for v in made}) == len(made)
+
+
+def test_every_variant_is_a_workflow_that_the_host_reads(made) -> None:
+    from chainlab.ci.workflow import Workflow
+
+    for variant in made:
+        for path, text in variant.texts.items():
+            assert isinstance(yaml.safe_load(text), dict)
+            assert Workflow.parse(path, text), variant.name
+
+
+def test_benign_changes_are_the_same_program_or_a_harmless_one(made) -> None:
+    """Those that only change how the file is written parse to the same documents."""
+    base = {path: yaml.safe_load(text) for path, text in made[0].texts.items()}
+    for name in ("quoted strings", "keys in another order", "long lines folded", "comments"):
+        (variant,) = [v for v in made if v.name == name]
+        assert {p: _plain(yaml.safe_load(t)) for p, t in variant.texts.items()} == {
+            p: _plain(d) for p, d in base.items()
+        }, name
+
+
+def _plain(document: dict[Any, Any]) -> dict[Any, Any]:
+    """With `on` under its own name, and quoted scalars as text."""
+    return {("on" if k is True else k): yaml.safe_dump(v) for k, v in document.items()}
+
+
+def test_deny_all_accept_all_and_a_crash_score_nothing(solutions) -> None:
+    def crashes(workflows: dict[str, str], resolve: Any) -> list[str]:
+        raise KeyError("jobs")
+
+    for review in (lambda w, r: [], lambda w, r: list(mutants.CONTROLS), crashes):
+        assert mutants.score(review).value == 0
+
+
+def test_naming_a_control_that_holds_is_not_the_right_reason(made) -> None:
+    (mutant,) = [v for v in made if v.name == "unpinned: a branch of the publisher"]
+    assert mutant.right(["unpinned"])
+    assert not mutant.right(["unpinned", "secrets"])
+    assert not mutant.right([])
+    assert not made[0].right(["unpinned"])
+    assert made[0].right([])
+
+
+def test_a_partial_review_reaches_some_heights_and_not_others(lab, solved) -> None:
+    """Thresholds give partial credit: 60 and 80 per cent reached, 95 missed."""
+
+    def partial(workflows: dict[str, str], resolve: Any) -> list[str]:
+        named = solved["review"](workflows, resolve)
+        return [c for c in named if c not in ("runner", "commands")]
+
+    report = checks.examine("2.8", mutants.bench(partial), world=lab, seed=1)
+    reached = {o.case.name: o.verdict for o in report.outcomes if "score" in o.case.name}
+    assert list(reached.values()) == ["right", "right", "wrong"]
+    assert 0.7 < report.score < 1
+
+
+def test_the_solution_names_the_weak_projects_faults_and_none_of_the_hardened(lab, solved) -> None:
+    resolve = attacks.resolver(lab)
+    found = {}
+    for kind in ("triage-model", "hardened/triage-model"):
+        folder = PROJECTS / kind / ".github" / "workflows"
+        texts = {p.name: p.read_text() for p in folder.glob("*.yml")}
+        found[kind] = set(solved["review"](texts, resolve))
+    assert found["hardened/triage-model"] == set()
+    assert {"unpinned", "permissions", "injection", "pull-checkout"} <= found["triage-model"]
+    assert len(found["triage-model"]) >= 10
+
+
+# Attack again -------------------------------------------------------------------------------------
+
+
+def test_the_replay_tells_weak_workflows_from_hardened_ones(lab, monkeypatch) -> None:
+    """On the weak ones every attack wins, and the tags are back afterwards; else nothing would be shown."""
+    lab.ci.sandbox.require()
+    folder = lab.copy("projects/triage-model")
+    before = lab.ci.platform.mirror.resolve("acme/changed-files@v3").commit
+    hardened = attacks.replay(lab, folder)
+    assert "kit's hardened" in hardened.title
+    assert hardened.good, hardened
+    monkeypatch.setattr(attacks, "_same", lambda one, other: False)
+    weak = attacks.replay(lab, folder)
+    stolen = [row for row in weak.rows if not row.name.startswith(" ")]
+    assert [row.result for row in stolen] == ["succeeded"] * 3, weak
+    assert lab.ci.platform.mirror.resolve("acme/changed-files@v3").commit == before
+
+
+def test_without_a_sandbox_no_payload_runs(tmp_path: Path) -> None:
+    class Closed(Exception):
+        pass
+
+    def require() -> None:
+        raise Closed
+
+    world = SimpleNamespace(ci=SimpleNamespace(sandbox=SimpleNamespace(require=require)))
+    with pytest.raises(Closed):
+        attacks.replay(world, tmp_path)
+
+
+# The template ------------------------------------------------------------------------------------
+
+
+def test_the_guide_asks_for_what_the_rubric_marks() -> None:
+    text = (ROOT / "templates" / "design_guide.md").read_text()
+    sections = re.findall(r"(?m)^## \d+\. (.+)$", text)
+    assert len(sections) == 12
+    assert {"Threat → control → test → evidence", "Rejected options", "Failure modes"} <= set(
+        sections
+    )
+    assert {"Rotation", "Cost", "Residual risk and open questions"} <= set(sections)
+    for table in re.findall(r"(?m)^((?:\|.*\|\n)+)", text):
+        assert len({line.count("|") for line in table.splitlines()}) == 1, table
