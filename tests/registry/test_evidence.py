@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from index_world import CLAIMS, wheel
 from oci_world import BUNDLE, MANIFEST, TITLE, ZERO, World, descriptor, image, sha256
-from pypi_attestations import Attestation, Distribution
+from pypi_attestations import Attestation, AttestationType, Distribution
 from sigstore.dsse import Statement
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
@@ -137,7 +137,7 @@ def test_an_index_file_with_its_attestation(shared: World, trust: Trust, tmp_pat
     (entry,) = found["provenance"]
     assert entry["publisher"]["repository"] == "acme/triage-model"
     (facts,) = entry["attestations"]
-    assert facts["predicateType"] == "https://docs.pypi.org/attestations/publish/v1"
+    assert facts["predicateType"] == AttestationType.PYPI_PUBLISH_V1.value
     assert facts["issuer"] == trust.ci_issuer
     assert facts["identity"].endswith("/release.yml@refs/tags/v1.0.0")
     assert shared.nobody.get(facts["logEntry"]["path"]).status_code == 200

@@ -98,7 +98,7 @@ class Artifacts:
     ) -> Artifact:
         """Keep a staged tar. Raises `Refused` (409) for a name that is taken, (422) for a bad tar."""
         run = str(run)
-        check(run, name)
+        _check(run, name)
         size = staged.size
         digest = staged.commit()
         files = _members(self._blobs.path(digest))
@@ -155,7 +155,7 @@ class Artifacts:
     def get(self, run: int | str, name: str) -> Artifact:
         """One artifact. Raises `Refused` (404)."""
         run = str(run)
-        check(run, name)
+        _check(run, name)
         with self._lock:
             found = self._row(run, name)
         if found is None:
@@ -192,20 +192,20 @@ def artifact_routes(artifacts: Artifacts, credentials: Credentials) -> list[Base
 
     async def names(request: Request) -> Response:
         run = request.path_params["run"]
-        check(run)
+        _check(run)
         require(request, credentials, f"artifacts:read:{run}")
         return PlainTextResponse("".join(f"{found.name}\n" for found in artifacts.list(run)))
 
     async def get(request: Request) -> Response:
         run, name = request.path_params["run"], request.path_params["name"]
-        check(run, name)
+        _check(run, name)
         require(request, credentials, f"artifacts:read:{run}")
         found = await run_sync(artifacts.get, run, name)
         return FileResponse(artifacts.path(found), media_type="application/x-tar")
 
     async def put(request: Request) -> Response:
         run, name = request.path_params["run"], request.path_params["name"]
-        check(run, name)
+        _check(run, name)
         credential = require(request, credentials, f"artifacts:write:{run}")
         overwrite = request.query_params.get("overwrite") == "true"
         with artifacts.stage() as staged:
@@ -227,7 +227,7 @@ def artifact_routes(artifacts: Artifacts, credentials: Credentials) -> list[Base
     ]
 
 
-def check(run: str, name: str = "artifact") -> None:
+def _check(run: str, name: str = "artifact") -> None:
     """Raises `MalformedInput` for what can be no run's id or no artifact's name."""
     if not RUN.fullmatch(run):
         raise MalformedInput("that is no run's id")

@@ -18,15 +18,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from chainlab.ci.git import COMMIT
 from chainlab.ci.mirror import Mirror, Resolved
 from chainlab.ci.uses import Reference, Uses, find
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 from chainlab.storage import write_whole
 
-__all__ = ["Finding", "findings", "pin", "pin_folder"]
+__all__ = ["Finding", "findings", "pin", "pin_folder", "update"]
 
 FILES = (".github/workflows/*.yml", ".github/workflows/*.yaml", "**/action.yml", "**/action.yaml")
 VERSION = re.compile(r"v?\d+(\.\d+)*")
+REMARK = re.compile(r"[ \t]+#[ \t]*(?P<version>\S+)[ \t]*(?=\r?\n|\r?\Z)")
 
 
 @dataclass(frozen=True, order=True)
@@ -56,6 +58,25 @@ def pin(text: str, mirror: Mirror) -> str:
         if not resolved.pinned:
             text = _rewrite(text, uses, resolved, _version(resolved, mirror))
     return text
+
+
+def update(text: str, mirror: Mirror) -> str:
+    """The text with every pin moved to the newest version of the major that its remark names.
+
+    A pin without a remark (``# v4.2.2``, ``# main``) stays, and so does one whose remark is no tag or branch.
+    Read the difference before you use it: a new version is new code.
+    """
+    for uses in reversed(find(text)):
+        reference = Reference.parse(uses.value) if uses.kind == "remote" else None
+        remark = REMARK.match(text, uses.end)
+        if reference is None or remark is None or not COMMIT.fullmatch(reference.ref):
+            continue
+        newest = _newest(remark["version"], reference.name, mirror)
+        if newest:
+            name, _, _ = text[uses.start : uses.end].rpartition("@")
+            quote = text[uses.end - 1] if text[uses.end - 1] in "'\"" else ""
+            text = f"{text[: uses.start]}{name}@{newest}{quote}{text[remark.end() :]}"
+    return pin(text, mirror)
 
 
 def findings(
@@ -93,8 +114,10 @@ def findings(
     return found
 
 
-def pin_folder(root: Path, mirror: Mirror, *, check: bool = False) -> list[Finding]:
-    """Pin every workflow and composite action of a project; with ``check`` only look.
+def pin_folder(
+    root: Path, mirror: Mirror, *, check: bool = False, newest: bool = False
+) -> list[Finding]:
+    """Pin every workflow and composite action of a project; with ``check`` only look, with ``newest`` `update`.
 
     Returns what is open afterwards (with ``check``: now). Raises `ChainlabError` naming file and line,
     and then has written nothing.
@@ -104,7 +127,7 @@ def pin_folder(root: Path, mirror: Mirror, *, check: bool = False) -> list[Findi
     if not check:
         for name, text in texts.items():
             try:
-                texts[name] = pin(text, mirror)
+                texts[name] = update(text, mirror) if newest else pin(text, mirror)
             except ChainlabError as error:
                 message = f"{name}: {error.message}"
                 raise ChainlabError(message, why=error.why, mend=error.mend) from error
@@ -150,6 +173,17 @@ def _version(resolved: Resolved, mirror: Mirror) -> str:
             and mirror.remote.resolve(resolved.name, f"refs/tags/{tag}") == resolved.commit
         ]
     return max(fitting, key=lambda tag: (tag.count("."), tag))
+
+
+def _newest(version: str, repository: str, mirror: Mirror) -> str:
+    """The highest tag of the same major version; a branch stands for itself; empty when there is neither."""
+    refs = mirror.remote.refs(repository)
+    if f"refs/heads/{version}" in refs:
+        return version
+    major = version.partition(".")[0]
+    tags = [ref.removeprefix("refs/tags/") for ref in refs if ref.startswith("refs/tags/")]
+    fitting = [t for t in tags if VERSION.fullmatch(t) and t.partition(".")[0] == major]
+    return max(fitting, key=lambda t: [int(n) for n in t.removeprefix("v").split(".")], default="")
 
 
 def _rewrite(text: str, uses: Uses, resolved: Resolved, version: str) -> str:

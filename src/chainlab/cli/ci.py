@@ -153,8 +153,13 @@ Examples: chainlab ci pin my-project
 @click.option(
     "--check", is_flag=True, help="Change nothing; end with 1 when something is not pinned."
 )
+@click.option(
+    "--update",
+    is_flag=True,
+    help="Also move pins to the newest version of the major in their remark.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def pin(folder: Path, check: bool, as_json: bool) -> None:
+def pin(folder: Path, check: bool, update: bool, as_json: bool) -> None:
     """Pin the actions of a project's workflows to commits.
 
     What a pinned action names inside is not pinned by that; such references are listed.
@@ -163,8 +168,10 @@ def pin(folder: Path, check: bool, as_json: bool) -> None:
     from chainlab.workspace import learner_workspace
     from chainlab.world import World
 
+    if check and update:
+        raise MalformedInput("--check changes nothing, --update does", mend="give one of them")
     with World(learner_workspace()) as world:
-        found = pin_folder(folder, world.ci.platform.mirror, check=check)
+        found = pin_folder(folder, world.ci.platform.mirror, check=check, newest=update)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in found], indent=1))
     else:

@@ -35,7 +35,8 @@ from chainlab.registry import bundles
 from chainlab.registry.blobs import Blobs
 from chainlab.registry.channels import Channels
 from chainlab.registry.index import Index
-from chainlab.registry.oci import Images, Stored
+from chainlab.registry.oci import Images
+from chainlab.registry.oci_tables import Stored
 from chainlab.registry.quarantine import Quarantine
 
 __all__ = ["PARTS", "Evidence", "Item"]

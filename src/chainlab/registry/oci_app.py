@@ -22,10 +22,12 @@ from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Refused
 from chainlab.registry import oci_names
-from chainlab.registry.oci import PAGE, Images, Stored
+from chainlab.registry.oci import Images
 from chainlab.registry.oci_access import LIFETIME, Access, challenge
+from chainlab.registry.oci_catalog import PAGE
 from chainlab.registry.oci_errors import OciError, answer
 from chainlab.registry.oci_manifest import INDEX_TYPE, MAX_MANIFEST, MEDIA_TYPE
+from chainlab.registry.oci_tables import Stored
 from chainlab.registry.oci_uploads import Chunk, Uploads
 
 __all__ = ["oci_routes"]
@@ -70,7 +72,8 @@ def oci_routes(images: Images, uploads: Uploads, access: Access) -> list[BaseRou
     """The endpoints of the specification, and of token authentication."""
     distribution = _Distribution(images, uploads, access)
     below = Route("/v2/{path:path}", distribution.serve, methods=METHODS)
-    below.path_regex = re.compile("^/v2/(?P<path>.*)$", re.DOTALL)  # line feeds too are refused here
+    # A path with a line feed in it, too, is refused here.
+    below.path_regex = re.compile("^/v2/(?P<path>.*)$", re.DOTALL)
     return [
         Route("/v2/", distribution.base, methods=METHODS),
         Route("/v2", distribution.base, methods=METHODS),

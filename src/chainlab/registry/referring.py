@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 
 from chainlab.digests import Digest
-from chainlab.registry.oci import Images, Stored
+from chainlab.registry.oci import Images
+from chainlab.registry.oci_tables import Stored
 
 __all__ = ["refer"]
 

@@ -80,7 +80,7 @@ def play(step: Mapping[str, Any], values: Mapping[str, str], scratch: Path) -> P
         return Played(done.stdout.decode("utf-8", "replace"), done.returncode, any(work.iterdir()))
 
 
-def payloads(rng: random.Random) -> list[str]:
+def _payloads(rng: random.Random) -> list[str]:
     """Words that each run something in one way of quoting or another; all make the marker."""
     word = rng.choice(WORDS)
     return [
@@ -116,7 +116,7 @@ def injections(lab: World, rng: random.Random) -> Iterator[Case]:
     def each(expression: str, values: list[str]) -> list[dict[str, str]]:
         return [{expression: value} for value in values]
 
-    hostile = payloads(rng)
+    hostile = _payloads(rng)
     quoted = {"name": "say it", "run": f'echo "{intro}: ${{{{ {title} }}}}"'}
     yield case(
         "a benign title",

@@ -59,12 +59,15 @@ class _Steps:
         return self._uses("actions/checkout", inputs), {"contents": "read"}
 
     def other_checkout(self) -> tuple[dict[str, Any], dict[str, str]]:
-        inputs = {"repository": "acme/features", "ssh-key": "${{ secrets.FEATURES_KEY }}"}
+        inputs = {
+            "repository": f"acme/features-{self.rng.randrange(1000)}",
+            "ssh-key": "${{ secrets.FEATURES_KEY }}",
+        }
         return self._uses("actions/checkout", inputs), {}
 
     def test(self) -> tuple[dict[str, Any], dict[str, str]]:
-        scripts = ["python -m pytest -q", "make test", "python -m build", "ruff check ."]
-        return {"run": self.rng.choice(scripts)}, {}
+        scripts = ["python -m pytest -q tests", "make test", "ruff check src", "python tools/size"]
+        return {"run": f"{self.rng.choice(scripts)}-{self.rng.randrange(1000)}"}, {}
 
     def cache(self) -> tuple[dict[str, Any], dict[str, str]]:
         inputs = {"path": "~/.cache/pip", "key": "pip-${{ hashFiles('requirements.txt') }}"}
@@ -109,13 +112,15 @@ class _Steps:
 
     def label(self) -> tuple[dict[str, Any], dict[str, str]]:
         name = self.rng.choice(["small", "large", "docs"])
-        return {"run": f'gh pr edit "$NUMBER" --add-label {name}'}, {"pull-requests": "write"}
+        return {"run": f'gh pr edit "$NUMBER" --add-label {name}-{self.rng.randrange(100)}'}, {
+            "pull-requests": "write"
+        }
 
     def list_pulls(self) -> tuple[dict[str, Any], dict[str, str]]:
-        return {"run": "gh pr list --state open --json number"}, {"pull-requests": "read"}
+        return {"run": f"gh pr list --limit {self.rng.randrange(1000)}"}, {"pull-requests": "read"}
 
     def comment(self) -> tuple[dict[str, Any], dict[str, str]]:
-        run = 'gh issue comment "$NUMBER" --body-file report.md'
+        run = f'gh issue comment "$NUMBER" --body-file report-{self.rng.randrange(1000)}.md'
         return {"run": run}, {"issues": "write"}
 
     def findings(self) -> tuple[dict[str, Any], dict[str, str]]:

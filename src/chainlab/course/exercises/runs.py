@@ -121,7 +121,7 @@ class _Run:
         return f"{self.rng.choice(['get', 'make', 'test', 'send', 'note'])}-{self.number}"
 
 
-def secret(name: str) -> str:
+def _secret(name: str) -> str:
     """The expression that hands a secret over."""
     return f"${{{{ secrets.{name} }}}}"
 
@@ -130,9 +130,9 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
     """Runs that each add one way of handing a secret over, then a whole one."""
     run = _Run(rng)
     top, own, one, idle = run.secret(), run.secret(), run.secret(), run.secret()
-    run.described["workflow"]["env"] = {"A": secret(top), "COLOUR": "yes"}
-    run.job("build", run.script(), run.script(), all_given={top, own}, env={"B": secret(own)})
-    run.job("test", run.script({"C": secret(one)}, {one}), run.script(), all_given={top})
+    run.described["workflow"]["env"] = {"A": _secret(top), "COLOUR": "yes"}
+    run.job("build", run.script(), run.script(), all_given={top, own}, env={"B": _secret(own)})
+    run.job("test", run.script({"C": _secret(one)}, {one}), run.script(), all_given={top})
     yield run.case(
         "secrets at three levels",
         "The workflow's env reaches every step, a job's its own steps, a step's itself. Steps of "
@@ -146,8 +146,8 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
     run.job(
         "test",
         run.action("actions/checkout"),
-        run.action(inputs={"token": secret(one)}),
-        run.script({"T": secret(two)}),
+        run.action(inputs={"token": _secret(one)}),
+        run.script({"T": _secret(two)}),
         permissions={"contents": "write", "id-token": "write"},
     )
     yield run.case(
@@ -161,7 +161,7 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
     run.job(
         "label",
         run.script({"TITLE": "${{ github.event.pull_request.title }}"}),
-        run.action("northwind-ml/labeler", {"token": secret(one)}, {one, JOB_TOKEN}),
+        run.action("northwind-ml/labeler", {"token": _secret(one)}, {one, JOB_TOKEN}),
         permissions={"pull-requests": "write"},
     )
     yield run.case(
@@ -173,7 +173,7 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
 
     run = _Run(rng, "pull_request")
     one = run.secret()
-    run.job("test", run.script({"T": secret(one)}, {one}), run.script(), permissions={})
+    run.job("test", run.script({"T": _secret(one)}, {one}), run.script(), permissions={})
     yield run.case(
         "a pull request of the same repository",
         "Who can push a branch here already has write access; the run gets the secrets.",
@@ -196,11 +196,13 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
         run = _Run(rng)
         one = run.secret()
         environment, guarded = run.environment(opened=opened)
-        run.job("build", run.script({"T": secret(guarded)}), run.script({"U": secret(one)}, {one}))
+        run.job(
+            "build", run.script({"T": _secret(guarded)}), run.script({"U": _secret(one)}, {one})
+        )
         run.job(
             "publish",
-            run.action("pypa/gh-action-pypi-publish", {"password": secret(guarded)}, {guarded}),
-            run.script({"U": secret(one)}, {one}),
+            run.action("pypa/gh-action-pypi-publish", {"password": _secret(guarded)}, {guarded}),
+            run.script({"U": _secret(one)}, {one}),
             environment=environment,
             waits=not opened,
         )
@@ -215,7 +217,7 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
         "writes",
         run.script({"GH": "${{ github.token }}"}, {JOB_TOKEN}),
         run.action(),
-        run.script({"GH": secret(JOB_TOKEN)}, {JOB_TOKEN}),
+        run.script({"GH": _secret(JOB_TOKEN)}, {JOB_TOKEN}),
         run.script(),
         actions_given={JOB_TOKEN},
         permissions={"contents": "read", "issues": "write"},
@@ -252,23 +254,23 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
 
     run = _Run(rng)
     one, two, top = run.secret(), run.secret(), run.secret()
-    run.described["workflow"]["env"] = {"A": secret(top)}
+    run.described["workflow"]["env"] = {"A": _secret(top)}
     called = f"acme/workflows/.github/workflows/notes.yml@{run.rng.getrandbits(160):040x}"
     run.job(
         "inherits",
-        run.script({"X": secret(one)}, {one}),
-        run.script({"Y": secret(two)}, {two}),
+        run.script({"X": _secret(one)}, {one}),
+        run.script({"Y": _secret(two)}, {two}),
         uses=called,
         secrets="inherit",
     )
     run.job(
         "named",
-        run.script({"X": secret(one)}, {one}),
-        run.script({"Y": secret(two)}),
+        run.script({"X": _secret(one)}, {one}),
+        run.script({"Y": _secret(two)}),
         uses=called,
-        secrets={one: secret(one)},
+        secrets={one: _secret(one)},
     )
-    run.job("none", run.script({"X": secret(one)}), run.script({"Y": secret(two)}), uses=called)
+    run.job("none", run.script({"X": _secret(one)}), run.script({"Y": _secret(two)}), uses=called)
     yield run.case(
         "a reusable workflow",
         "The called file sees the secrets that the caller passes: all with `inherit`, or those "
@@ -297,7 +299,7 @@ def _whole(rng: random.Random) -> Case:
     one, two = run.secret(), run.secret()
     environment, guarded = run.environment(opened=True)
     run.described["workflow"]["permissions"] = {"contents": "read"}
-    run.described["workflow"]["env"] = {"A": secret(one)}
+    run.described["workflow"]["env"] = {"A": _secret(one)}
     cache = {"path": "~/.cache/pip", "key": "pip-${{ hashFiles('requirements.txt') }}"}
     run.job(
         "test",
@@ -309,14 +311,14 @@ def _whole(rng: random.Random) -> Case:
     run.job(
         "publish",
         run.action("actions/cache", dict(cache)),
-        run.script({"T": secret(guarded)}, {guarded}),
-        run.action(inputs={"token": secret(two)}, given={two}),
+        run.script({"T": _secret(guarded)}, {guarded}),
+        run.action(inputs={"token": _secret(two)}, given={two}),
         all_given={one, IDENTITY},
         actions_given={JOB_TOKEN},
         environment=environment,
         permissions={"id-token": "write", "packages": "write"},
     )
-    run.job("notes", run.script({"T": secret(guarded)}), run.script(), all_given={one})
+    run.job("notes", run.script({"T": _secret(guarded)}), run.script(), all_given={one})
     return run.case(
         "a whole run",
         "Take one job after the other: which secrets exist for it, what each step is handed, and "
