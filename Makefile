@@ -113,9 +113,10 @@ lock: $(TESTS) ## resolve pyproject.toml again (UPGRADE=--upgrade takes newer re
 	  --no-emit-find-links --python-version 3.11 --no-build --custom-compile-command "make lock" \
 	  $(UPGRADE) pyproject.toml --extra setup --extra test -c requirements.lock \
 	  -o requirements-test.lock
-	@printf "flit-core\nbuild\npip\n" | $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+	@(ls data/packages/wheels/*.whl; printf "flit-core\nbuild\npip\n") | $(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --python-version 3.11 --no-build \
 	  --custom-compile-command "make lock" -c requirements-test.lock \
+	  --no-emit-package acme-cells --no-emit-package acme-quantise \
 	  data/projects/triage-model/requirements.txt - -o wheelhouse.lock
 	@printf "devpi-server>=6.20\n" | $(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --python-version 3.11 --no-build \

@@ -703,8 +703,8 @@ def reached(state: dict, users: list[dict]) -> set[str]:
 # | who opens it? | `environment:` with reviewers | protected environment |
 # | who may write the cache? | scope by ref | separate caches for protected and other branches, by default since 14.10.1 |
 #
-# The last row had the same hole: until April 2022 any branch could write what a protected one read
-# [GitLab issue 330047; a setting turns the separation off again]. Whatever the CI, ask 2.1, 2.5 and 2.6 of it.
+# The last row had the same hole: before 14.10.1 any branch could write what a protected one read [GitLab issue 330047],
+# and a setting turns the separation off again. Whatever the CI, ask 2.1, 2.5 and 2.6 of it.
 #
 # ## Sixteen controls, and a way to count them
 # Here is a hardened set: five files, in which all of these hold. It differs with the seed. A *review* reads such a set and
@@ -739,7 +739,7 @@ print(", ".join(hardened))
 print(hardened[".github/workflows/label.yml"])
 
 # %% [markdown]
-# Given to you: `opened` reads one file. Mind what `02_anatomy` said about `on`: PyYAML makes it True.
+# Given to you: `opened` reads one file. Mind what `00e_workflows` said about `on`: PyYAML makes it True.
 
 # %%
 from chainlab.course.exercises.mutants import CONTROLS, bench, score

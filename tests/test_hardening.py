@@ -31,6 +31,7 @@ from chainlab.course.exercises import (
 )
 from chainlab.course.plain import plain, same
 from chainlab.course.source import Lesson, checked_answer, named_wrong
+from chainlab.errors import Unavailable
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = ROOT / "data" / "projects"
@@ -383,16 +384,14 @@ def test_every_attack_of_the_replay_wins_on_weak_workflows(lab, monkeypatch) -> 
     assert lab.ci.platform.mirror.resolve("acme/changed-files@v3").commit == before
 
 
-def test_without_a_sandbox_no_payload_runs(tmp_path: Path) -> None:
-    class Closed(Exception):
-        pass
-
+def test_without_a_sandbox_no_payload_runs_and_the_report_says_so(tmp_path: Path) -> None:
     def require() -> None:
-        raise Closed
+        raise Unavailable("attack payloads do not run on this machine", why="no namespaces")
 
     world = SimpleNamespace(ci=SimpleNamespace(sandbox=SimpleNamespace(require=require)))
-    with pytest.raises(Closed):
-        attacks.replay(world, tmp_path)
+    report = attacks.replay(world, tmp_path)  # this world has nothing else to touch
+    assert not report.good
+    assert "do not run on this machine (no namespaces)" in repr(report)
 
 
 # The template ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import sqlite3
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Credentials:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._guard = threading.Lock()  # of the transactions; reading needs none
         connection.executescript(SCHEMA)
 
     def issue(
@@ -67,7 +69,7 @@ class Credentials:
         """A new secret ``prefix_…``; ``lifetime`` in seconds. Only its digest is kept."""
         secret = f"{prefix}_{secrets.token_urlsafe(30)}"
         expires = None if lifetime is None else time.time() + lifetime
-        with transaction(self._connection):
+        with self._guard, transaction(self._connection):
             self._connection.execute(
                 "INSERT INTO credentials VALUES (?, ?, ?, ?, NULL)",
                 (_digest(secret), subject, "\n".join(sorted(set(grants))), expires),
@@ -88,7 +90,7 @@ class Credentials:
         if (secret is None) == (subject is None):
             raise TypeError("revoke() takes a secret or a subject")
         column, value = ("subject", subject) if secret is None else ("digest", _digest(secret))
-        with transaction(self._connection):
+        with self._guard, transaction(self._connection):
             return self._connection.execute(
                 f"UPDATE credentials SET revoked = ? WHERE {column} = ? AND revoked IS NULL",  # noqa: S608
                 (time.time(), value),

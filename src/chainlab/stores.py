@@ -70,6 +70,7 @@ class Stores:
                 trust=Trust(self._workspace.trust),
             )
         )
+        registry.sweep()  # what was abandoned half-way
         company = Credential(COMPANY, frozenset({"packages:upload:*"}))
         for wheel in sorted((course_root() / "data" / "packages" / "wheels").glob("*.whl")):
             if not registry.index.holding(Digest.of_file(wheel)):

@@ -184,6 +184,7 @@ def _variables(job: Job, folder: Path) -> dict[str, str]:
         "GITHUB_API_URL": f"{job.url}/ci/api",
         "CHAINLAB_POST": str(folder / "post"),
         "CHAINLAB_TRUST_CONFIG": str(folder / "files/trust_config.json"),
+        "GITHUB_API_URL": f"{job.url}/ci/api",
         "ACTIONS_CACHE_URL": f"{job.url}/ci/cache/",
         "ACTIONS_RESULTS_URL": f"{job.url}/ci/artifacts/",
         "PIP_INDEX_URL": f"{job.url}/simple/",
@@ -195,7 +196,6 @@ def _variables(job: Job, folder: Path) -> dict[str, str]:
         "UV_PUBLISH_URL": f"{job.url}/legacy/",
         "TWINE_REPOSITORY_URL": f"{job.url}/legacy/",
         "SOURCE_DATE_EPOCH": "1735689600",  # 2025-01-01: builds that heed it give the same bytes
-        "PYTHONDONTWRITEBYTECODE": "1",
         "NO_COLOR": "1",
         **dict.fromkeys(
             ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),

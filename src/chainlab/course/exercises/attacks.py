@@ -22,7 +22,7 @@ from typing import Any
 
 from chainlab.ci.host import Project, Pull
 from chainlab.ci.runs import Run
-from chainlab.errors import ChainlabError, MalformedInput
+from chainlab.errors import ChainlabError, MalformedInput, Unavailable
 
 __all__ = ["Replay", "Report", "replay", "resolver"]
 
@@ -95,8 +95,9 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Whether every attack was stopped and every honest run works."""
-        return all(row.result in ("stopped", "works") for row in self.rows)
+        """Whether attacks were run, every one was stopped and every honest run works."""
+        results = {row.result for row in self.rows}
+        return bool(results) and results <= {"stopped", "works"}
 
     def __repr__(self) -> str:
         return "\n".join([self.title, *(f"  {row}" for row in self.rows)])
@@ -118,10 +119,13 @@ def resolver(lab: Any) -> Callable[[str], str | None]:
 def replay(lab: Any, folder: Path) -> Report:
     """Play the attacks against a copy of ``folder``, a working copy of triage-model.
 
-    Where its workflows are still the weak ones, the kit's hardened ones take their place. Raises
-    `Unavailable` where no sandbox keeps the payloads in.
+    Where its workflows are still the weak ones, the kit's hardened ones take their place. Where no
+    sandbox keeps the payloads in, none runs, and the report says so.
     """
-    lab.ci.sandbox.require()
+    try:
+        lab.ci.sandbox.require()
+    except Unavailable as error:
+        return Report(f"not run: {error.message} ({error.why})", ())
     projects = lab.data / "projects"
     scratch = lab.path / "replay"
     shutil.rmtree(scratch, ignore_errors=True)

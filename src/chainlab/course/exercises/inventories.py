@@ -26,7 +26,7 @@ TRIAGE_MODEL: dict[str, set[str]] = {  # of data/projects/triage-model, counted 
         "acme/setup-ml-python@v2",
         "acme/changed-files@v3",
         "northwind-ml/post-metrics@main",
-        "northwind-ml/push-model@a29c9de565be462c33919db3dba364c24604817a",
+        "northwind-ml/push-model@559189d74e97ea3a356df3ccf430a3df93602847",
         "actions/checkout@a93c1b4225c6c5d74b408b3936120dd21a8a9512",
         "actions/upload-artifact@v4",
         "acme/workflows/.github/workflows/notes.yml@main",
