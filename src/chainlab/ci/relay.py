@@ -97,9 +97,8 @@ def _carrier(
     connect: Connect,
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     """What answers a connection: a second one, and bytes both ways until both ends are done."""
-    carried = (
-        set()
-    )  # the loop's own references are weak: a task that waits for both ends would be collected
+    # The loop's own references are weak: a task that waits for both ends would be collected.
+    carried: set[asyncio.Task[Any] | None] = set()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
