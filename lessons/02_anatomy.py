@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Week 2 · One push, followed to the end
 #
-# > On 12 May 2026 a stolen personal token started an action in 30 repositories of `guardrails-ai`. It dumped what those
-# > runs could read, a deploy token among it, and version 0.10.1 of the package was bad.
+# > In May 2026 somebody with a stolen personal token ran an action in 30 repositories of `guardrails-ai`. It dumped the
+# > secrets that those runs held, a deploy token among them. Version 0.10.1 of the package was bad.
 # > [V: guardrails security advisory; CVE-2026-45758]
 #
 # **You will** (102 min: 12 reading, 90 doing)
@@ -25,11 +25,11 @@ import shutil
 import chainlab
 import pandas as pd
 
-pd.set_option("display.max_colwidth", None)
+pd.set_option("display.width", 140, "display.max_columns", None, "display.max_colwidth", None)
 lab = chainlab.open("02_anatomy", seed=seed)
 settings = lab.data / "projects/settings/triage-model.toml"
-weak = lab.copy("projects/triage-model").rename(lab.path / "weak")
-hardened = lab.copy("projects/triage-model").rename(lab.path / "hardened")
+weak = shutil.copytree(lab.copy("projects/triage-model"), lab.path / "weak", dirs_exist_ok=True)
+hardened = shutil.copytree(weak, lab.path / "hardened", dirs_exist_ok=True)
 shutil.rmtree(hardened / ".github")
 shutil.copytree(lab.data / "projects/hardened/triage-model", hardened, dirs_exist_ok=True)
 print("weak:    ", *sorted(p.name for p in (weak / ".github/workflows").iterdir()))
@@ -65,9 +65,9 @@ for what, (event, ref) in happenings.items():
 #
 # ## 2. A guest in the job
 # A job's steps share one machine, one user, one disk. So the question is never "which step *uses* the secret?" but
-# "who else was in the room?". We place a guest there: seven lines in the file `tests/size.py`, which look around and
-# print the *names* of what they find. In the wild the guest is a dependency's test plugin, a compiler, a linter. Three
-# commands that only cost time become `true`, and the tests become our guest.
+# "who else was in the room?". We place a guest there: six lines in the file `tests/size.py`, which look around and
+# print the *names* of what they find. In the wild the guest is a dependency's test plugin, a compiler, a linter. The
+# commands of `ci.yml` that install packages only cost time and become `true`; our guest runs in place of the tests.
 
 # %%
 GUEST = """
@@ -82,7 +82,7 @@ print("guest:", *found, sep="\\n  ")
 # %%
 def with_guest(folder):
     """A copy of the folder in which ci.yml runs the guest in place of the tests."""
-    copy = shutil.copytree(folder, lab.path / f"{folder.name}-guest")
+    copy = shutil.copytree(folder, lab.path / f"{folder.name}-guest", dirs_exist_ok=True)
     (copy / "tests/size.py").write_text(GUEST)
     file = copy / ".github/workflows/ci.yml"
     text = re.sub(r"(?m)(python -m|uv) pip .*$", "true", file.read_text())
@@ -129,7 +129,7 @@ print(push.jobs["test"].permissions)
 # each. The usual sentence is "fork pull requests never see secrets".
 
 # %%
-fork = shutil.copytree(project.folder, lab.path / "fork")
+fork = shutil.copytree(project.folder, lab.path / "fork", dirs_exist_ok=True)
 (fork / "README.md").write_text("A typo, corrected.\n")
 change = project.pull_request(owner="mallory", branch="typo", folder=fork, title="A typo")
 proposed = project.run("pull_request", pull=change, workflow="ci.yml")
@@ -189,7 +189,7 @@ main = "refs/heads/main"
 answers = [[r.secrets, r.cap == "write", r.identity, old.cache_write == main, r.cache_write == main]
            for o in origins.values() for r, old in [(rights(o), rights(o, "before-2026-06-26"))]]
 fig, ax = plt.subplots(figsize=(9, 3))
-ax.imshow(answers, cmap="Greys", vmin=0, vmax=2.2, aspect="auto")
+ax.imshow(answers, cmap="Greys", vmin=0, vmax=4, aspect="auto")
 for row, line in enumerate(answers):
     for column, yes in enumerate(line):
         ax.text(column, row, "yes" if yes else "no", ha="center", va="center")
@@ -242,14 +242,14 @@ for job in release.jobs.values():
 # own. This is what it changed in the file for the job `publish`, apart from the jobs it left out:
 
 # %%
-added = [line for line in release.copies["publish"].splitlines() if line.startswith("+ ")]
-text = "\n".join(added[: next(n for n, line in enumerate(added) if "chainlab-report" in line)])
-print(re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text))
+for line in release.copies["publish"].splitlines():
+    if line.startswith("+") and ("env:" in line or "ACTIONS_ID" in line):
+        print(re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", line))
 
 # %% [markdown]
-# `outputs: {}` to `shell: sh` stand in for the job `build`, which ran before. The two lines of `env` are the identity.
-# The bearer is unique to this run and job and dies with it. Everything else is the file as committed;
-# `chainlab ci run --explain` shows this for any run.
+# An address to ask, and a bearer that is unique to this run and job and dies with it. The rest of the difference is
+# scaffolding: a stand-in for `build`, which had run, and a last step that lets actions finish their work.
+# `chainlab ci run --explain` shows it whole, for any run.
 #
 # ## 6. What was noted
 # A run leaves a log, which its own steps write, and events, which the host writes. Only the second kind is evidence
@@ -277,9 +277,9 @@ def known(name):
 
 for name in release.produced:
     what = known(name)
-    places = {p.get("file") or p.get("repository") for p in what["places"]}
-    print(f"{name}: in {', '.join(places) or 'the run only'}")
-    print("    ", {part: len(what[part]) for part in ("provenance", "referrers", "attached")})
+    places = {f"{p['protocol']}: {p.get('project') or p['repository']}" for p in what["places"]}
+    print(f"{name:36} {', '.join(places) or 'in the run only'}")
+    print("   ", {part: len(what[part]) for part in ("provenance", "referrers", "attached")})
 
 # %% [markdown]
 # Four products, and each has its evidence in another shape:
@@ -350,9 +350,9 @@ print("all with a digest:", all(d["digest"] for d in used))
 
 # %% [markdown]
 # This is SLSA provenance, version 1. Every action is there by commit, also those that actions call, and every
-# package that the index served to the job, as the host saw it. Now look for what is *not* there: the training data
-# and the base model, which lie in the repository and are covered by its commit alone; anything a step brought
-# in by another way; and a cache. Completeness of this list is best effort even at the highest build level. [V: SLSA
+# package that the index served to the job, as the host saw it. Now look for what is *not* there: the training data,
+# which came inside the package `scikit-learn`, and the base model, covered by the commit alone; whatever a step brought
+# in by another way; a cache. Completeness of this list is best effort even at the highest build level. [V: SLSA
 # v1.2] The builder's name ends in `build-l1`: whoever sits at this laptop holds the host's keys, so we claim no more.
 
 # %% tags=["check"]
@@ -365,21 +365,23 @@ assert not any("cache" in d["uri"] for d in used)
 
 # %% [markdown]
 # ## 9. Names that are easily confused
-# This one release wrote into three things called *registry*, two logs, and under two names. Where each entry went:
+# This one release wrote into three things that are called a *registry*, into two kinds of Merkle log, and under two
+# names. Each entry, in order:
 
 # %%
-rows = []
-for event in lab.events():
+rows, events = [], lab.events()
+for event in events[[e.id for e in events].index(story[0].id):]:
     kind, data = event.type.removeprefix("dev.chainlab."), event.data
     if kind == "certificate.issued":
-        who = data["identity"].removeprefix(f"{GIT}/").partition("/.github")[0]
+        who = data["identity"].removeprefix(f"{GIT}/").partition("/.github")[0]  # and of the signature that follows
         rows.append(("CT log", "a certificate", who))
-    elif kind == "logentry.created" and data["logIndex"] > 0:
-        rows.append((f"transparency log, {data['log']}", "a signature", "of the one certified just before"))
-    elif kind == "artifact.published" and release.repository in str(data.get("by")):
+    elif kind == "logentry.created" and data["logIndex"] > 0:  # entry 0 is the instance's own
+        rows.append((f"transparency log {data['log']}", "a signature", who))
+    elif kind == "artifact.published" and "/" in data["by"]:
         where = "package index" if "file" in data else "OCI registry"
-        rows.append((where, "evidence about a manifest" if "about" in data else "an artifact", data["by"].split(" #")[0]))
-pd.DataFrame(rows, columns=["in", "what", "whose"])
+        said_by = "chainlab/ci-host" if "ci-host" in data["by"] else release.repository
+        rows.append((where, "a statement about a manifest" if "about" in data else "an artifact", said_by))
+pd.DataFrame(rows, columns=["written into", "what", "by"])
 
 # %% [markdown]
 # | if you ask … | look into | because it holds |
@@ -387,12 +389,14 @@ pd.DataFrame(rows, columns=["in", "what", "whose"])
 # | who got a certificate in our name? | the CT log | certificates, before any signature exists |
 # | what was signed in our name? | the transparency log | signatures, never artifacts |
 # | where is the wheel, and who may upload it? | the package index | files under project and version |
-# | where is the model, and what refers to it? | the OCI registry | manifests under digests and movable tags |
+# | where is the model, and what was said about it? | the OCI registry | manifests under digests and movable tags |
 # | did the workflow say so? | the attestation of the *workflow* | what its authors, and its steps, wished to say |
 # | did the run go like this? | the provenance of the *platform* | what the host saw |
 #
-# (Two versions of the transparency log: PEP 740 keeps no separate timestamp, so its entry goes to the older kind, which
-# adds a time of its own. Both of ours have the same owner.) The glossary has these three confusions side by side.
+# Three signatures, and each is a certificate in one log and an entry in the other. The wheel brings its attestation along
+# in one upload; the model's manifest is pushed first, and what is said about it follows. (Why a transparency log `v1` and
+# one `v2`: PEP 740 keeps no timestamp of a third party, so its entry goes to the older kind, which adds a time.) The
+# glossary has these confusions side by side.
 #
 # ## 10. Read with a scanner
 # Back to the weak files. `zizmor` knows most of what this week is about. It reads files, runs nothing, and answers in
@@ -405,9 +409,11 @@ findings = pd.DataFrame([
      "file": at["symbolic"]["key"]["Local"]["verbatim_path"].rpartition("/")[2],
      "line": at["concrete"]["location"]["start_point"]["row"] + 1}
     for f in json.loads(done.stdout) for at in [a for a in f["locations"] if a["symbolic"]["kind"] == "Primary"][:1]])
+findings = findings.sort_values(["file", "line", "kind"], ignore_index=True)
 print(len(findings), "findings of", findings["kind"].nunique(), "kinds")
-findings.groupby("kind").agg(findings=("line", "size"), severity=("severity", "first"), files=("file", "nunique")) \
-    .sort_values("findings", ascending=False)
+worst = lambda levels: min(levels, key=["High", "Medium", "Low", "Informational"].index)
+findings.groupby("kind").agg(findings=("line", "size"), worst=("severity", worst), files=("file", "nunique")) \
+    .sort_values("findings", ascending=False, kind="stable")
 
 # %% [markdown]
 # Forty-five lines of complaint are not a plan. Two of five are `unpinned-uses`, one decision that a tool carries out.
@@ -428,10 +434,10 @@ for kind, name in {"dangerous-triggers": "bench.yml", "template-injection": "lab
 # - **template-injection**, `label.yml`. `${{ github.head_ref }}` is pasted into a script before the shell reads it. *Fix*:
 #   pass it as an environment variable. High, and sure of it: anybody can choose the name of a branch.
 # - **artipacked**, `ci.yml`. The credential that our guest found in `.git/config`. *Fix*:
-#   `persist-credentials: false`. Rated medium with low confidence, because a scanner cannot know who else is in the
-#   room. You do.
-# - **cache-poisoning**, `release.yml`. The release restores what other runs saved. Low confidence again, and it is the
-#   finding that cost TanStack the most. *Confidence says how sure the tool is, not how bad it gets.*
+#   `persist-credentials: false`. Medium, with low confidence: a file does not tell who else is in the room. You know.
+# - **cache-poisoning**, `release.yml`. The release restores what other runs saved. *Fix*: no cache in a release. Low
+#   confidence again, and it is the hole by which TanStack's releases were poisoned. *Confidence says how sure the tool
+#   is, not how bad it gets.*
 #
 # ## 11. What a file cannot show
 # The scanner reads what the project wrote. The run executes more than that. The mirror can list all of it:
@@ -507,5 +513,6 @@ assert nested and not any(a.depth for a in reached(hardened))
 # - tell the workflow's statement from the platform's, and find both for a digest
 # - read a finding as threat and fix, and name five things that no scanner of files sees
 #
-# **Exit question.** `publish` may sign and reads no code; `build` reads code and may not sign. Which single line in
-# `release.yml`, if you moved it to the top of the file, would undo that? In `02_attacks` somebody tries.
+# **Exit question.** A colleague moves `id-token: write` out of the jobs of the hardened `release.yml` to the top of the
+# file, "so that it is said once". Which job may now do more, which less, and what happens at the next tag? Primer E has
+# the rule.

@@ -23,7 +23,7 @@ import shutil
 import chainlab
 import pandas as pd
 
-pd.set_option("display.max_colwidth", None)
+pd.set_option("display.width", 140, "display.max_columns", None, "display.max_colwidth", None)
 lab = chainlab.open("02_attacks", seed=seed)
 lab.ci.sandbox.require()  # no wall around the jobs, no payloads
 mirror, cache = lab.ci.platform.mirror, lab.ci.platform.cache
@@ -31,9 +31,8 @@ mirror.reset()
 _ = cache.delete("acme/triage-model")
 
 # %% [markdown]
-# The second line from the end of the setup matters: it stops here on a machine where nothing would keep a payload in.
-# The payloads read *fake* secrets, and send them to a *sink*: a small server on this machine, opened by this notebook.
-# Jobs can reach it only because we name its port. Attackers and victims are fictional. You keep the promise of week 0:
+# `sandbox.require()` stops here on a machine where nothing would keep a payload in. The payloads read *fake* secrets, and
+# send them to a *sink*: a small server on this machine, opened by this notebook. Jobs reach it only when we name its port. Attackers and victims are fictional. You keep the promise of week 0:
 # none of this leaves this machine, and none of it is tried on anybody else's.
 #
 # Each attack goes the same way: what happened, the entry, the payload, the run, **the sink or the registry**, one
@@ -119,7 +118,7 @@ print(base64.b64decode(base64.b64decode(log["checksum"])).decode())
 
 # %% [markdown]
 # The platform hides a secret as it is spelled, and no other way. The sink was not even needed: in March 2025 the log
-# *was* the way out.
+# *was* the way out. [S]
 #
 # **One defence: name the commit.** We pin that one line to what `v3` meant before it moved. (Not to what it means now!
 # Whoever pins on the day of the attack pins the attack.) The tag `v3.0.0` was not moved; in real life you would read
@@ -207,7 +206,7 @@ assert "acme/pip-cache" not in run.log and "setup-ml-python" not in file.read_te
 #
 # **The entry.** `bench.yml` runs on `pull_request_target`, checks out the change, executes its `tests/size.py` and keeps
 # `.wheels`. `release.yml` restores `.wheels`. They share the beginning of a key: `wheels-`. Before the attack acme has
-# followed one advice: no stored token, but trusted publishing from the environment `release`. So the wheel will carry
+# followed one piece of advice: no stored token, but trusted publishing from the environment `release`. So the wheel will carry
 # an attestation.
 
 # %%

@@ -7,22 +7,30 @@ that the service which checks them defines:
     oci:push:acme/triage-model        the OCI registry
     contents:write:acme/triage-model  the git server
 
-A grant that ends in ``:*`` covers all that begin alike.
+A grant that ends in ``:*`` covers all that begin alike. Over HTTP a secret comes as ``Authorization: Bearer SECRET``
+(``token SECRET`` means the same), or as the password of Basic with any user name (`presented`).
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chainlab.database import transaction
+from chainlab.errors import Refused
 
-__all__ = ["Credential", "Credentials"]
+__all__ = ["CHALLENGE", "Credential", "Credentials", "presented"]
+
+CHALLENGE = {
+    "WWW-Authenticate": 'Basic realm="chainlab"'
+}  # asks for a secret; goes with status 401
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS credentials (
@@ -95,6 +103,27 @@ class Credentials:
                 f"UPDATE credentials SET revoked = ? WHERE {column} = ? AND revoked IS NULL",  # noqa: S608
                 (time.time(), value),
             ).rowcount
+
+
+def presented(headers: Sequence[str]) -> str | None:
+    """The secret in a request's ``Authorization`` headers; None when there is none.
+
+    Raises `Refused` (401) for one that cannot be read, and for two: readers would differ.
+    """
+    if not headers:
+        return None
+    scheme, _, value = headers[0].strip().partition(" ")
+    value = value.strip()
+    if len(headers) == 1 and scheme.lower() in ("bearer", "token") and value:
+        return value
+    if len(headers) == 1 and scheme.lower() == "basic":
+        try:
+            _, colon, secret = base64.b64decode(value, validate=True).decode().partition(":")
+        except (binascii.Error, ValueError):
+            colon = ""
+        if colon:
+            return secret
+    raise Refused(401, "the Authorization header cannot be read", mend="use Basic or Bearer")
 
 
 def _digest(secret: str) -> bytes:

@@ -2,7 +2,7 @@
 
     ChainlabError
     ├── MalformedInput       the bytes or words given cannot be read
-    ├── Refused              a service says no (it carries the HTTP status it answers with)
+    ├── Refused              a service says no, with an HTTP status
     ├── InUse                another process holds this state directory
     ├── Unavailable          something this machine lacks, or a service that does not answer
     ├── VerificationFailed   evidence does not hold
@@ -31,7 +31,12 @@ __all__ = [
 
 
 class ChainlabError(Exception):
-    """The root of the tree; its text is written for the person who reads it."""
+    """The root of the tree; its text is written for the person who reads it.
+
+    ``status`` is the HTTP status of a service that answers with it.
+    """
+
+    status: int = 400
 
     def __init__(self, message: str, *, why: str = "", mend: str = "", see: str = "") -> None:
         self.message = message
@@ -60,7 +65,7 @@ class MalformedInput(ChainlabError, ValueError):
 
 
 class Refused(ChainlabError):
-    """A service refuses the request; ``status`` is the HTTP status that the real service gives."""
+    """A service refuses the request, with the HTTP ``status`` that the real one gives."""
 
     def __init__(
         self, status: int, message: str, *, why: str = "", mend: str = "", see: str = ""
@@ -75,6 +80,8 @@ class InUse(ChainlabError):
 
 class Unavailable(ChainlabError):
     """This machine lacks something, or a service does not answer."""
+
+    status = 503
 
 
 class VerificationFailed(ChainlabError):

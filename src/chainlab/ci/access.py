@@ -1,13 +1,10 @@
 """Who asks, and with what right: credentials, bodies and refusals of the CI host's own services.
 
-A secret comes as ``Authorization: Bearer SECRET``, or as the password of Basic with any user name, as git
-sends it. Refusals are plain text, which git and curl show to whoever called them.
+Refusals are plain text, which git and curl show to whoever called them.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import zlib
 from collections.abc import Awaitable, Callable
 from typing import IO, Protocol
@@ -15,13 +12,12 @@ from typing import IO, Protocol
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
-from chainlab.credentials import Credential, Credentials
-from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
+from chainlab.credentials import CHALLENGE, Credential, Credentials, presented
+from chainlab.errors import ChainlabError, MalformedInput, Refused
 
 __all__ = ["Sink", "answering", "identify", "receive", "require"]
 
 Handler = Callable[[Request], Awaitable[Response]]
-CHALLENGE = 'Basic realm="chainlab"'
 
 
 class Sink(Protocol):
@@ -33,19 +29,9 @@ class Sink(Protocol):
 
 def identify(request: Request, credentials: Credentials) -> Credential | None:
     """What the request's secret stands for; None without one. Raises `Refused` (401) for a bad one."""
-    header = request.headers.get("authorization", "")
-    scheme, _, rest = header.partition(" ")
-    if not header:
+    secret = presented(request.headers.getlist("authorization"))
+    if secret is None:
         return None
-    secret = rest.strip()
-    if scheme.lower() == "basic":
-        try:
-            decoded = base64.b64decode(secret, validate=True).decode("utf-8")
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise Refused(401, "the Authorization header cannot be read") from error
-        secret = decoded.partition(":")[2]
-    elif scheme.lower() not in ("bearer", "token"):
-        raise Refused(401, "expected Basic or Bearer in the Authorization header")
     found = credentials.check(secret)
     if found is None:
         raise Refused(401, "the credential is unknown, expired or revoked")
@@ -103,17 +89,7 @@ def answering(handler: Handler) -> Handler:
         except ClientDisconnect:
             raise
         except ChainlabError as error:
-            return _refusal(error)
+            headers = CHALLENGE if error.status == 401 else {}
+            return PlainTextResponse(f"{error}\n", error.status, headers)
 
     return answer
-
-
-def _refusal(error: ChainlabError) -> Response:
-    if isinstance(error, Refused):
-        status = error.status
-    elif isinstance(error, MalformedInput):
-        status = 400
-    else:
-        status = 503 if isinstance(error, Unavailable) else 422
-    headers = {"WWW-Authenticate": CHALLENGE} if status == 401 else {}
-    return PlainTextResponse(f"{error}\n", status, headers)

@@ -184,7 +184,6 @@ def _variables(job: Job, folder: Path) -> dict[str, str]:
         "GITHUB_API_URL": f"{job.url}/ci/api",
         "CHAINLAB_POST": str(folder / "post"),
         "CHAINLAB_TRUST_CONFIG": str(folder / "files/trust_config.json"),
-        "GITHUB_API_URL": f"{job.url}/ci/api",
         "ACTIONS_CACHE_URL": f"{job.url}/ci/cache/",
         "ACTIONS_RESULTS_URL": f"{job.url}/ci/artifacts/",
         "PIP_INDEX_URL": f"{job.url}/simple/",

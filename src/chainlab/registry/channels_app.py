@@ -13,7 +13,6 @@ A refusal is ``{"error": "…", "mend": "…"}`` with its status.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,12 +21,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chainlab.credentials import Credential
+from chainlab.credentials import CHALLENGE, Credential
 from chainlab.digests import Digest
-from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
+from chainlab.errors import ChainlabError, Refused
 from chainlab.registry.channels import CHANNELS, Artifact
-from chainlab.registry.oci_access import Access, may
+from chainlab.registry.oci_access import may
 from chainlab.registry.registry import Registry
+from chainlab.trust import wire
 
 __all__ = ["channel_routes"]
 
@@ -37,7 +37,7 @@ _Endpoint = Callable[[Request], Awaitable[Response]]
 
 def channel_routes(registry: Registry) -> list[BaseRoute]:
     """The endpoints of channels, quarantine and evidence."""
-    access = Access(registry.credentials)
+    access = registry.access
 
     def sees(caller: Credential | None) -> Callable[[str], bool]:
         def visible(name: str) -> bool:
@@ -145,30 +145,14 @@ def _told(endpoint: _Endpoint) -> _Endpoint:
         try:
             return await endpoint(request)
         except ChainlabError as error:
-            status = 503 if isinstance(error, Unavailable) else 400
-            if isinstance(error, Refused):
-                status = error.status
-            headers = {"WWW-Authenticate": 'Basic realm="chainlab"'} if status == 401 else None
             content = {"error": error.message} | ({"mend": error.mend} if error.mend else {})
-            return JSONResponse(content, status, headers)
+            headers = CHALLENGE if error.status == 401 else None
+            return JSONResponse(content, error.status, headers)
 
     return guarded
 
 
 async def _document(request: Request, *required: str) -> dict[str, str]:
     """The body, a JSON object of texts. Raises `MalformedInput`, `Refused` (413)."""
-    data = bytearray()
-    async for part in request.stream():
-        data += part
-        if len(data) > MAX_BODY:
-            raise Refused(413, f"the body is larger than {MAX_BODY} bytes")
-    try:
-        document = json.loads(data)
-        json.dumps(document, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:  # also half a character: "\\ud800"
-        raise MalformedInput(f"the body is not JSON: {error}") from error
-    if not isinstance(document, dict) or not all(isinstance(v, str) for v in document.values()):
-        raise MalformedInput("the body is not a JSON object of texts")
-    if missing := [name for name in required if name not in document]:
-        raise MalformedInput(f"expected {', '.join(missing)}")
-    return document
+    document = wire.json_object(await wire.body(request.stream(), MAX_BODY))
+    return {name: wire.string(document, name) for name in {*required, *document}}

@@ -27,14 +27,13 @@ from starlette.responses import (
 )
 from starlette.routing import BaseRoute, Route
 
-from chainlab.credentials import Credential
+from chainlab.credentials import CHALLENGE, Credential, presented
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
 from chainlab.registry.distributions import wheel_metadata
 from chainlab.registry.index import MAX_FILE, Index
 from chainlab.registry.index_files import IndexFile
 from chainlab.registry.index_simple import Format, negotiate, page_of_project, page_of_projects
-from chainlab.registry.oci_access import presented
 from chainlab.registry.projects import normalise
 from chainlab.registry.publishers import AUDIENCE
 from chainlab.registry.uploads import MAX_FIELDS, read_form
@@ -44,7 +43,6 @@ __all__ = ["index_routes"]
 
 MAX_TOKEN = 2**16  # bytes of the body that carries an identity token
 INTEGRITY = "application/vnd.pypi.integrity.v1+json"
-ASK = {"WWW-Authenticate": 'Basic realm="chainlab"'}
 MINTING = {401: "invalid-token", 422: "invalid-publisher"}  # PyPI's codes
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -163,7 +161,7 @@ def _uploads(index: Index) -> list[BaseRoute]:
 
 
 def _answering(
-    handler: Handler, refuse: Callable[[int, ChainlabError], Response] | None = None
+    handler: Handler, refuse: Callable[[ChainlabError], Response] | None = None
 ) -> Handler:
     """The handler, with refusals in the shape that its clients understand."""
 
@@ -176,29 +174,26 @@ def _answering(
             problem = Unavailable("the index's files cannot be read or written", why=str(error))
         except ChainlabError as error:
             problem = error
-        status = 503 if isinstance(problem, Unavailable) else 400
-        if isinstance(problem, Refused):
-            status = problem.status
-        response = (refuse or _sentence)(status, problem)
-        if status == 401:
-            response.headers.update(ASK)
+        response = (refuse or _sentence)(problem)
+        if problem.status == 401:
+            response.headers.update(CHALLENGE)
         return response
 
     return answer
 
 
-def _sentence(status: int, error: ChainlabError) -> Response:
-    return PlainTextResponse(f"{error}\n", status)
+def _sentence(error: ChainlabError) -> Response:
+    return PlainTextResponse(f"{error}\n", error.status)
 
 
-def _message(status: int, error: ChainlabError) -> Response:
-    return JSONResponse({"message": error.message}, status)
+def _message(error: ChainlabError) -> Response:
+    return JSONResponse({"message": error.message}, error.status)
 
 
-def _minting(status: int, error: ChainlabError) -> Response:
-    code = MINTING.get(status, "invalid-payload")
+def _minting(error: ChainlabError) -> Response:
+    code = MINTING.get(error.status, "invalid-payload")
     problem = {"code": code, "description": error.message}
-    status = 503 if status == 503 else 422  # PyPI's for whatever is wrong with the request
+    status = 503 if error.status == 503 else 422  # PyPI's for whatever is wrong with the request
     return JSONResponse({"message": "Token request failed", "errors": [problem]}, status)
 
 
@@ -237,7 +232,7 @@ def _name(request: Request) -> str:
 
 def _credential(request: Request, index: Index) -> Credential:
     """Who uploads. Raises `Refused`: 401 without a secret, 403 with one that is not good."""
-    secret = presented(request)
+    secret = presented(request.headers.getlist("authorization"))
     if not secret:
         raise Refused(401, "an upload needs credentials: user name __token__, and the secret")
     credential = index.credentials.check(secret)

@@ -11,45 +11,19 @@ password gets a short-lived credential. A request may carry the secret itself, t
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 
 from starlette.requests import Request
 
-from chainlab.credentials import Credential, Credentials
-from chainlab.errors import Refused
+from chainlab.credentials import Credential, Credentials, presented
 from chainlab.registry.oci_errors import OciError
 from chainlab.registry.oci_names import parents
 
-__all__ = ["ANONYMOUS", "LIFETIME", "Access", "challenge", "may", "presented"]
+__all__ = ["ANONYMOUS", "LIFETIME", "Access", "challenge", "may"]
 
 ANONYMOUS = "anonymous"  # the token of whoever presents no secret; it is worth nothing
 SERVICE = "chainlab"
 LIFETIME = 900  # seconds a token lives
-
-
-def presented(request: Request) -> str | None:
-    """The secret that a request carries, by Basic (any user name) or Bearer; None for none.
-
-    Raises `Refused` (401) for a header that cannot be read.
-    """
-    headers = request.headers.getlist("authorization")
-    if not headers:
-        return None
-    scheme, _, value = headers[0].strip().partition(" ")
-    if len(headers) == 1 and scheme.lower() == "bearer" and value.strip():
-        return value.strip()
-    if len(headers) == 1 and scheme.lower() == "basic":
-        try:
-            _, colon, secret = (
-                base64.b64decode(value.strip(), validate=True).decode().partition(":")
-            )
-        except (binascii.Error, ValueError):
-            colon, secret = "", ""
-        if colon:
-            return secret
-    raise Refused(401, "the Authorization header cannot be read", mend="use Basic or Bearer")
 
 
 def challenge(request: Request, name: str = "", actions: str = "pull") -> Mapping[str, str]:
@@ -70,7 +44,7 @@ class Access:
 
         Raises `Refused` (401) for a secret that is unknown, expired or revoked.
         """
-        secret = presented(request)
+        secret = presented(request.headers.getlist("authorization"))
         if secret is None or secret == ANONYMOUS:
             return None
         if (credential := self._credentials.check(secret)) is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from chainlab.errors import ChainlabError, Refused, Unavailable
+from chainlab.errors import ChainlabError, Refused
 
 __all__ = ["OciError", "answer"]
 
@@ -48,12 +48,9 @@ class OciError(Refused):
 
 def answer(error: ChainlabError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The response to a request that failed."""
-    status = 503 if isinstance(error, Unavailable) else 400
-    if isinstance(error, Refused):
-        status = error.status
-    code, detail = CODES.get(status, "UNSUPPORTED"), None
+    code, detail = CODES.get(error.status, "UNSUPPORTED"), None
     if isinstance(error, OciError):
         code, detail = error.code, error.detail
     message = error.message + (f" ({error.mend})" if error.mend else "")
     entry = {"code": code, "message": message, "detail": detail}
-    return JSONResponse({"errors": [entry]}, status, dict(headers or {}))
+    return JSONResponse({"errors": [entry]}, error.status, dict(headers or {}))

@@ -26,7 +26,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from chainlab.digests import Digest
-from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
+from chainlab.errors import ChainlabError, MalformedInput, Refused
 from chainlab.registry import bundles
 from chainlab.registry.channels import CHANNELS, Artifact
 from chainlab.registry.oci_names import check_name
@@ -327,11 +327,8 @@ def _shown(endpoint: _Endpoint) -> _Endpoint:
         try:
             return await endpoint(request)
         except ChainlabError as error:
-            status = 503 if isinstance(error, Unavailable) else 400
-            if isinstance(error, Refused):
-                status = error.status
             template = _environment().get_template("refused.html")
-            return _html(template.render(message=error.message, mend=error.mend), status)
+            return _html(template.render(message=error.message, mend=error.mend), error.status)
 
     return guarded
 

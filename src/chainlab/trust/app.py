@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
+from chainlab.errors import ChainlabError, MalformedInput, Refused
 from chainlab.trust import keys, log_v1, wire
 from chainlab.trust.instance import Instance
 from chainlab.trust.issuer import ISSUER
@@ -31,10 +31,7 @@ TUF_NAME = re.compile(r"(targets/)?[a-z0-9][a-z0-9._]{0,199}")  # no way out, no
 
 def refusal(request: Request, error: ChainlabError) -> JSONResponse:
     """The answer to a request that failed, in the shape of the service it was meant for."""
-    status = 503 if isinstance(error, Unavailable) else 400
-    if isinstance(error, Refused):
-        status = error.status
-    path = request.url.path
+    status, path = error.status, request.url.path
     content: dict[str, Any]
     if path.startswith("/oidc/"):  # RFC 6749 §5.2
         name = error.message if error.message in OAUTH_ERRORS else "invalid_request"
