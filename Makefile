@@ -93,8 +93,9 @@ solutions: $(LEARNER) ## run every solution from top to bottom
 replay: ## replay the drill (it comes with week 6)
 	@echo "the drill arrives with week 6; there is nothing to replay yet" >&2; exit 2
 
-bench: $(TESTS) ## measure the private Sigstore instance
+bench: $(TESTS) $(WHEELS) ## measure the private Sigstore instance and a hardened release
 	@$(BIN)/python benchmarks/trust.py
+	@$(BIN)/python benchmarks/pipeline.py
 
 soak: $(TESTS) ## by hand, bounded: random tests at length, then every notebook five times
 	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile \

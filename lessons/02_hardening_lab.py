@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Week 2 lab · Harden it, and count what your hardening stops
 #
-# > On 19 March 2026 a thief moved 76 of the 77 tags of `trivy-action`, a security scanner's action. Whoever named a tag
-# > ran the thief's code, beside their own secrets, for about 12 hours. [CVE-2026-33634]
+# > On 19 March 2026 a thief moved 76 of the 77 tags of `trivy-action`, a security scanner's action. Whoever named one of
+# > them ran the thief's code, beside their own secrets, for about 12 hours. [CVE-2026-33634]
 #
-# A workflow file is the access list of your release. In week 1 you named its weaknesses. Now you mend them, one control at
-# a time, and each time you ask the same two things: *what does this stop*, and *what honest work does it break*?
+# A workflow file is the access list of your release. In week 1 you named its weaknesses. Now you mend them, one control
+# at a time, and each time you ask the same two things: *what does this stop*, and *what honest work does it break*?
 #
 # **You will** (4.5 h; each exercise says its minutes)
 # - say who could read which secret in a run, step by step
@@ -16,7 +16,12 @@
 #
 # **Before:** `02_anatomy`, `02_attacks`. **Deliverable:** `design_guide.md`, from the template at the end.
 #
-# Payloads here make a marker file or speak to a sink on loopback; secrets are fake.
+# Each check calls your function on visible cases and on cases made from `seed`, so only a rule passes. When a case
+# fails, put `print(run)` (or whatever the argument is called) into your function, and run the check again: you see what
+# it was given. `lab.hint("2.1")` gives one hint at a time.
+#
+# Payloads here make a marker file, or speak to a *sink*: a small server on this machine that collects what it is sent.
+# Secrets are fake.
 
 # %% tags=["parameters"]
 seed = 1
@@ -28,23 +33,38 @@ lab = chainlab.open("02_hardening", seed=seed)
 
 # %% [markdown]
 # ## Who is in the room with the secret?
-# A run is described by its event, by what the repository holds, and by its workflow. These rules are the platform's, and
-# shortened; `02_anatomy` has them in full.
+# A run comes to you as a dict:
 #
-# 1. **Which secrets exist.** The repository's, in every run but one kind: `pull_request` from a fork has none. An
-#    environment's exist only in jobs that name it, and no step of such a job runs before it is `open`.
-# 2. **Who is handed one.** An expression in a step's own `env`, `with` or `run` hands it to that step; in the job's or the
-#    workflow's `env`, to every step below. `${{ toJSON(secrets) }}` hands over all that exist there.
-# 3. **A job with `uses:`** runs a reusable workflow's steps (listed in the job). The caller's workflow-level `env` does not
-#    reach them, and secrets exist there only as passed: `secrets: inherit`, or the names of a mapping.
-# 4. **The job's own token** counts, as `GITHUB_TOKEN`, if it may write anything but `id-token`. The job's `permissions` say;
-#    without them the workflow's; without those, `default_token` for contents. It is handed to every step with `uses:`, to
-#    a step that names `github.token` or `secrets.GITHUB_TOKEN`, and to all steps after a checkout that did not say
-#    `persist-credentials: false`. A fork's `pull_request` has none.
-# 5. **The job's identity** counts, as `OIDC`, in a job with `id-token: write`: handed to each of its steps. A fork's
-#    `pull_request` has none.
-# 6. **Within reach** is whatever another step of the same job is handed. Steps share a machine and a user; an earlier
-#    step can leave a process waiting, a later one can look at what is left. Jobs share nothing.
+# | key | value |
+# |---|---|
+# | `event` | `push`, `pull_request` or `pull_request_target` |
+# | `head` | where the change comes from: `same repository` or `fork` |
+# | `default_token` | the repository's setting for a workflow without `permissions`: `read` or `write` |
+# | `secrets` | the names of the repository's secrets |
+# | `environments` | name to `{"secrets": [names], "open": True or False}`; open: its rules are met, its reviewer said yes |
+# | `workflow` | the parsed file: `jobs`, perhaps `env` and `permissions` (always a dict here). Every step has an `id` |
+#
+# The rules are the platform's, shortened; `02_anatomy` has them in full.
+#
+# 1. **Which secrets exist.** The repository's exist in every run but one kind: a fork's `pull_request` has none. An
+#    environment's exist only in jobs that name it (`environment: release`). A job whose environment is not open has not
+#    begun: its steps can read nothing at all.
+# 2. **Who is handed one.** An expression `${{ secrets.NAME }}` in a step's own `env`, `with` or `run` hands it to that
+#    step. In the `env` of a job or of the workflow it hands it to every step below. `${{ toJSON(secrets) }}` hands over
+#    all that exist there.
+# 3. **A job with `uses:`** runs the steps of a reusable workflow; here they are listed in the job. The caller's
+#    workflow-level `env` does not reach them. Secrets exist there only as the job passes them: all with
+#    `secrets: inherit`, or the names in a mapping. Without either, none.
+# 4. **The job's own token** counts, as `GITHUB_TOKEN`, if it may write anything besides `id-token`. The job's
+#    `permissions` decide; without them the workflow's; without those, `default_token`, for `contents`. A fork's
+#    `pull_request` has no token that counts. It is handed to
+#    - every step with `uses:`, unasked;
+#    - a step that names `github.token` or `secrets.GITHUB_TOKEN`, as by rule 2;
+#    - all steps after an `actions/checkout` without `persist-credentials: false`, which leaves it in `.git/config`.
+# 5. **The job's identity** counts, as `OIDC`, in a job with `id-token: write`. It is handed to each of its steps. A
+#    fork's `pull_request` has none.
+# 6. **Within reach** is whatever another step of the same job is handed. Steps share a machine and a user: an earlier
+#    step can leave a process waiting, a later one can look at what is left. Jobs share no machine.
 
 # %%
 from pprint import pprint
@@ -60,12 +80,13 @@ run = {
 pprint({"label/size": {"HUB_TOKEN": "within reach"}, "label/label": {"HUB_TOKEN": "given"}})
 
 # %% [markdown]
-# That is the answer for this run: two steps, one secret. The first step was handed nothing and may take it all the same.
+# That is the answer for this run. The action was handed the secret. The script was handed nothing, and can take it all
+# the same. Neither has `GITHUB_TOKEN`, because the token here only reads.
 #
 # ## Exercise 2.1 — who could read which secret? (4 points)
 # *20 min.* After an incident the first question is which secrets to revoke, and the answer is this matrix. Return, for
-# every step of a run (`"job/step"`), what it could read: token name to `"given"` or `"within reach"`. A step that could
-# read nothing has an empty dict.
+# every step of a run (`"job/step"`, by the step's `id`), what it could read: a dict from token name to `"given"` or
+# `"within reach"`. It is empty for a step that could read nothing.
 # <details><summary>Hint 1</summary>Which one combination of event and origin has no secrets? Which combinations that look like it have?</details>
 # <details><summary>Hint 2</summary>Per job: the set of secrets that exist there; then a set of "given" per step; their union is the room. `re.findall(r"secrets\.(\w+)", text)` finds the names in an expression.</details>
 
@@ -133,15 +154,17 @@ def readable(run: dict) -> dict[str, dict[str, str]]:
 
 # %% [markdown] tags=["solution"]
 # **Why.** "Given" is what you wrote; "within reach" is what you meant when you put steps into one job. The payload of
-# March 2025 in `tj-actions/changed-files` was handed nothing: it read the runner's memory and found what the *other* steps
-# had been given [reported by secondary sources]. So after an incident the whole column of the room is revoked, and in
-# a design the question is not "which step gets the token?" but "who else is in this job?". The matrix is a lower bound.
-# On our host, and on any runner whose machine lives on, the next job is in the room too.
+# March 2025 in `tj-actions/changed-files` was handed nothing: it read the runner's memory and found what the *other*
+# steps had been given [reported by secondary sources]. So after an incident the whole column of the room is revoked,
+# and in a design the question is not "which step gets the token?" but "who else is in this job?". The matrix is a lower
+# bound. It leaves out the runtime token, for caches and artifacts, which you saw in `02_anatomy`. And where a runner's
+# machine lives on after a job, the next job is in the room too.
 
 # %% [markdown]
 # ## Pasted, not passed
-# `${{ … }}` is replaced before a shell starts (you saw it in `00e_workflows`). `play` runs a step as the platform does,
-# in an empty directory: here a branch name that anyone may choose.
+# `${{ … }}` is replaced before a shell starts (you saw it in `00e_workflows`). `play(step, values, folder)` runs a step
+# as the platform does, in an empty directory. A payload that runs leaves a file there. Here the value is a branch name,
+# which anyone may choose. A branch name can hold no space; `${IFS}` is one to a shell.
 
 # %%
 from chainlab.course.exercises.injections import play
@@ -152,14 +175,21 @@ for branch in ("fix/typo", 'x";touch${IFS}marker;echo"'):
     print(repr(played.output), "| a payload ran:", played.ran)
 
 # %% [markdown]
-# In August 2025 it was a pull request's *title*, in a `pull_request_target` workflow of Nx [CVE-2025-10894; the way in:
-# secondary sources]; in December 2024 a branch name, at Ultralytics. Both lines looked like this one.
+# The second name printed `x` and an empty line: its quote ended our `echo`, `touch` ran, and a second `echo` took what
+# was left. In August 2025 it was a pull request's *title*, in a `pull_request_target` workflow of Nx [CVE-2025-10894;
+# the way in: secondary sources]. In December 2024 it was a branch name, at Ultralytics [PyPI; details: secondary
+# sources].
 #
 # ## Exercise 2.2 — make a stranger's words inert (4 points)
-# *30 min.* Write the repair once, as a function from step to step: after it, every value that was pasted is printed as
-# it is, whatever it contains, and nothing of it runs. Only `run` and `env` may change. The scripts are a few lines of
-# bash without comments and here-documents; the expression can stand in double quotes, in single quotes, or in none. The
-# check runs your step with honest and with hostile values.
+# *30 min.* Write the repair once, as a function from step to step. After it, every value is printed as it is, whatever
+# it contains, and nothing of it runs.
+#
+# - Only the step's `run` and `env` may change; what `env` has already stays.
+# - The scripts are a few lines of bash, without comments and without here-documents (`<<END`).
+# - An expression can stand in double quotes, in single quotes, or in none.
+#
+# The check runs your step with honest and with hostile values. `EXPRESSION` finds an expression; its group 1 is what
+# stands between the braces.
 # <details><summary>Hint 1</summary>Which characters would you have to forbid? Are there titles that need them?</details>
 # <details><summary>Hint 2</summary>`env: {NAME: "${{ … }}"}` and `"${NAME}"`. Inside single quotes nothing is expanded: `'by '"${NAME}"' as asked'`. Walk through the script and keep track of the quote you are in; a backslash hides one character.</details>
 
@@ -215,17 +245,26 @@ def harden(step: dict) -> dict:
 
 # %% [markdown] tags=["solution"]
 # **Why.** Quoting cannot help, because the quotes are part of the text that the value is pasted into. Filtering cannot
-# either: `Don't`, `$HOME` and `*` are honest titles. Passing needs no list of bad characters. Three things it does *not*
-# repair. A script that hands the variable to another reader (`python -c "print('$TITLE')"`, `eval`, an SQL string) opens
-# the same hole one level on. A line like `echo "TITLE=$TITLE" >> "$GITHUB_ENV"` lets a body of several lines set variables
-# for the steps that follow. And what the words *say* is still a stranger's: a bot that obeys a comment obeys anybody.
+# either: `Don't`, `$HOME` and `*` are honest titles. Passing needs no list of bad characters.
+#
+# Pass it in the *step's* `env`, not in the job's. Fewer programs see it, and on our host it is a matter of safety:
+# `act` evaluates the `env` of a job or workflow twice, so a title with `${{ }}` in it would be evaluated as yours
+# (`docs/ci-platform.md`).
+#
+# Three things this does *not* repair. A script that hands the variable to another reader (`python -c
+# "print('$TITLE')"`, `eval`, an SQL string) opens the same hole one level on. A line like `echo "TITLE=$TITLE" >>
+# "$GITHUB_ENV"` lets a text of several lines set variables for the steps that follow. And what the words *say* is still
+# a stranger's: a bot that obeys a comment obeys anybody.
 
 # %% [markdown]
 # ## A tag is a promise, a commit is bytes
-# The mirror of this exercise is a folder of bare git repositories, `OWNER/REPO.git`. Two helpers are given: `git` asks one
-# a question, and `references` gives the places in a workflow or action file where another is named.
+# A *mirror* is a copy of other people's repositories. Here it is a folder of bare git repositories (history without a
+# working copy), `OWNER/REPO.git`. Two helpers are given. `git` asks one repository a question. `references` finds the
+# places in a workflow or action file where another is named.
 
 # %%
+import random
+
 import yaml
 
 
@@ -243,17 +282,26 @@ def references(source):
     return [value for part in jobs + steps for key, value in part.value if key.value == "uses"]
 
 # %% [markdown]
-# Three facts about names, which the check makes use of. An *annotated* tag is an object of its own and points to a commit.
-# A fork's commits can be fetched under the original's name, so that a commit id alone does not say whose it is. And
-# an action may name others, which run in your job.
+# Four facts about names:
+#
+# - `acme/tools/lint@v2` is the folder `lint` of the repository `acme/tools`; the action's file is `lint/action.yml`. A
+#   reusable workflow's path is the file itself, `acme/workflows/.github/workflows/notes.yml@v2`.
+# - An *annotated* tag is an object of its own, with an id of its own, that points to a commit.
+# - A fork's commits can be fetched under the original's name. So a commit id alone does not say whose it is.
+# - An action may name other actions. They run in your job, with what your job holds.
 #
 # ## Exercise 2.3 — write the pinner (6 points)
-# *45 min.* Return `text`, the file with every tag or branch of an action or reusable workflow replaced by its full commit
-# id and a comment that says what it was (`@<40 hex>  # v3`), all else byte for byte; and `open`, the set of references that
-# are still not bound, as `name@ref`: in this file, those that name no commit of that repository's own branches or tags
-# (leave the line); at any depth below, in the commits you pinned, every reference by tag or branch and those that
-# name no commit. Local actions (`./…`) and images (`docker://…`) are left alone.
-# <details><summary>Hint 1</summary>`git cat-file -t v2.1.0` says "tag". What would a runner check out that is told to take a tag object?</details>
+# *45 min.* A reference is *bound* when it is a full commit id that a branch or tag of that very repository contains.
+# Return a dict with two keys.
+#
+# - `text`: the file, pinned. Every tag or branch of an action or reusable workflow becomes its full commit id, with a
+#   comment that says what it was (`@<40 hex>  # v3`). All else stays byte for byte.
+# - `open`: the set of references that are still not bound, as written (`name@ref`). From this file, those for which the
+#   mirror has no commit, and commit ids that only a fork has; leave their lines alone. From inside the actions that you
+#   pinned, at any depth, every reference that is not bound. Follow a tag there too, to the commit that it names today.
+#
+# Local actions (`./…`) and images (`docker://…`) are left alone.
+# <details><summary>Hint 1</summary>`git cat-file -t v2.1.0` says "tag". What is the id of a tag object good for, where a workflow wants a commit?</details>
 # <details><summary>Hint 2</summary>`rev-parse --verify --quiet refs/tags/v2^{commit}` peels; `for-each-ref --contains ID refs/heads refs/tags` says whether a commit is theirs; `show COMMIT:sub/action.yml` reads a file there. Replace from the end of the text, so that earlier places stay right.</details>
 
 # %% tags=["exercise"]
@@ -332,17 +380,18 @@ def pin(text: str, mirror: Path) -> dict[str, object]:
     return {**found, "open": {reference for reference in found["open"] if reference in text}}
 
 # %% [markdown] tags=["solution"]
-# **Why.** A pin changes who decides. With `@v3` the owner of the tag decides on the day of the run, with a commit you
-# decided, once. That holds if the commit is theirs, which is why a fork's commit is worse than a tag: it looks pinned. And it holds
-# for the outer file only. Users of reviewdog's actions were hit "regardless of version or pinning method"
-# [CVE-2025-30154], because the pin was kept by the outer action and broken inside. You cannot pin another owner's line. You can
-# know it (`open`), ask for it, choose another action, or keep that job away from secrets. What no pin covers: files that a
-# script fetches, packages, images by tag, a poisoned cache. `chainlab ci pin` does for a folder what your function does.
+# **Why.** A pin changes who decides. With `@v3` the owner of the tag decides, on the day of the run. With a commit you
+# decided, once. That holds only if the commit is theirs: a fork's commit is worse than a tag, because it looks pinned.
+# And it holds for the outer file only. Users of reviewdog's actions were hit "regardless of version or pinning method"
+# [CVE-2025-30154]: the outer pin held, and inside it stood a tag. You cannot pin another owner's line. You can know it
+# (`open`), ask for it, choose another action, or keep that job away from secrets. What no pin covers: files that a
+# script fetches, packages, images by tag, a poisoned cache. `chainlab ci pin` does for a folder what your function
+# does.
 
 # %% [markdown]
 # ## What may this job do, and what must it?
-# All repositories of `acme` are internal: who reads one needs a right. `permissions:` of a job says what its token may do;
-# a scope that is not named is none, `write` includes `read`. The scopes of this exercise:
+# All repositories of `acme` are internal: to read one takes a right. A job's `permissions:` say what its token may do.
+# A scope that is not named is none; `write` includes `read`. The scopes of this exercise:
 #
 # | scope | read | write |
 # |---|---|---|
@@ -352,15 +401,27 @@ def pin(text: str, mirror: Path) -> dict[str, object]:
 # | `issues` | read | comment, label, close |
 # | `actions` | see other runs and their artifacts | cancel and repeat runs |
 # | `security-events` | read findings | upload findings |
-# | `attestations` | – | store attestations with the platform |
+# | `attestations` | list attestations | store them with the platform |
 # | `id-token` | – | ask for the job's identity, for trusted publishing or keyless signing |
 #
-# Caches and artifacts of the *same* run go through the run's own storage and need no scope.
+# Caches and artifacts of the *same* run go through the run's own storage and need no scope. `docker` is logged in with
+# the job's token. These are all the kinds of steps that occur:
+
+# %%
+from chainlab.course.exercises.privileges import samples
+
+print(*samples(random.Random(seed)), sep="\n")
+
+# %% [markdown]
+# Some of them ask the platform for nothing: a test, a cache. Some ask with a key of their own, and not with the job's
+# token. And the same action can need a right or not, depending on its inputs.
 #
 # ## Exercise 2.4 — give each job the least it works with (3 points)
-# *20 min.* A thief in a job has the job's rights. Given the steps of each job, return its `permissions`, scope to level.
-# The check plays each job with what you grant; then it lowers every grant by one level, and some step must fail.
-# <details><summary>Hint 1</summary>For each step: whom does it ask, as whom? Is there a step that asks with a key of its own?</details>
+# *20 min.* A thief in a job has the job's rights. Given jobs, name to list of steps, return for each its `permissions`:
+# scope to `"read"` or `"write"`.
+# The check plays each job with what you grant: every step must pass. Then it lowers each grant by one level: some step
+# must fail.
+# <details><summary>Hint 1</summary>For each step: whom does it ask, as whom? Which two of the steps above bring a key of their own?</details>
 # <details><summary>Hint 2</summary>A list of (word in the step, scope, level), plus three that depend on `with`: a checkout with `repository`, a publish with `password`, a download with `run-id`.</details>
 
 # %% tags=["exercise"]
@@ -418,36 +479,61 @@ def least(jobs: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
 
 # %% [markdown] tags=["solution"]
 # **Why.** `read-all` reads the findings of your scanners, the private images and other runs' artifacts: reading is what
-# a spy wants. The other lesson is the last case. Its answer is right and the job is wrong: tests, which run whatever the
-# dependencies bring, stand beside an identity that may sign and a token that may push. Least privilege per job cannot
-# be better than the cut into jobs. Build in one job, hand the wheel over as an artifact, publish in another that runs no
-# script at all. On our own host `permissions:` binds the kit's services and nothing else; see the table in
-# `docs/architecture.md`.
+# a spy wants. The other lesson is the case "a release in one job". Its answer is right and the job is wrong: tests,
+# which run whatever the dependencies bring, stand beside an identity that may sign and a token that may push. Least
+# privilege per job cannot be better than the cut into jobs. Build in one job, hand the wheel over as an artifact,
+# publish in another that runs no script at all. On our own host `permissions:` binds the kit's services only, and some
+# scopes open nothing; see the last table of `docs/ci-platform.md`.
 
 # %% [markdown]
 # ## Who may write what the release will read?
 # A cache entry belongs to a *scope*, which is a ref. The platform's rules, shortened:
 #
-# - A run **writes** its own scope: `push` the pushed branch or tag, `pull_request` its own `refs/pull/N/merge`; `schedule`,
-#   `workflow_dispatch`, and also `pull_request_target`, `issue_comment` and `workflow_run` the default branch's.
-# - A run **reads** its own scope, then the default branch's: first the exact key, then the newest entry that begins with
-#   the key, then with a restore key. An entry never changes.
-# - Since 26 June 2026 the events that somebody without write access can cause have a token that only *reads* in the default
-#   branch's scope. [GitHub changelog, read through a copy] Before that day they wrote, and other hosts still let them.
-# - The right to write lies in the job's cache token. `key` and `save` are lines of a file that the attacker can read, and
+# - A run **writes** its own scope. That is the ref it runs on: for `push` the branch or tag, for `workflow_dispatch` the
+#   chosen branch, for `pull_request` its own `refs/pull/N/merge`. `schedule`, `pull_request_target`, `issue_comment` and
+#   `workflow_run` run on the default branch, so they write the default branch's scope.
+# - A run **reads** its own scope, then the default branch's: in each first the exact key, then the newest entry that
+#   begins with the key, then the newest that begins with a restore key. An entry never changes.
+# - Since 26 June 2026 the events that somebody without write access can cause have a token that only *reads* in the
+#   default branch's scope. [GitHub changelog, read through a copy] Before that day they wrote, and other hosts still let
+#   them.
+# - The right to write lies in the job's cache token. `key` and `save` are lines of a file that the attacker can read and
 #   need not follow.
 #
 # A job is a dict: `name`, `event`, `ref`, `runs_a_strangers_words` (it executes text or code that an outsider chose),
 # `trusted` (it holds a secret or makes what you release), `runs_per_week`. The default branch is `refs/heads/main`.
+# Three jobs, and one plan for all of them, as many projects have it:
+
+# %%
+from chainlab.course.exercises.caches import BEFORE, CURRENT, hit_rate, poisoned
+
+jobs = [
+    {"name": name, "event": event, "ref": ref, "runs_a_strangers_words": strange, "trusted": trusted, "runs_per_week": runs}
+    for name, event, ref, strange, trusted, runs in [
+        ("test", "push", "refs/heads/main", False, False, 14),
+        ("greet", "pull_request_target", "refs/heads/main", True, False, 6),
+        ("release", "push", "refs/tags/v1.2.0", False, True, 1),
+    ]
+]
+same_for_all = {job["name"]: {"key": "{os}-{lock}", "restore_keys": [], "save": True} for job in jobs}
+for rule in (BEFORE, CURRENT):
+    print(f"{rule}: {poisoned(jobs, same_for_all, rule) or 'nothing poisoned'}")
+print(f"runs that find a cache: {hit_rate(jobs, same_for_all):.0%}")
+
+# %% [markdown]
+# It is fast. Under the older rule the release restores what `greet` wrote; under the present one it does not. Nobody at
+# acme changed a line in between.
 #
 # ## Exercise 2.5 — split the cache (5 points)
 # *40 min.* In May 2026 one poisoned cache entry turned a project's own release into malware with valid provenance
-# [TanStack's postmortem]. Return for each job `None` (no cache), or a dict with `key`, `restore_keys` (a list) and `save`. Templates
-# may use `{os}`, `{lock}` (the lock file's digest), `{job}`, `{ref}`, `{sha}`, `{run}`. The check replays a poisoning under both
-# rules, and then four weeks of honest work: no trusted job may restore the poison, and at least half of all runs must
-# find a cache made for the present lock file.
+# [TanStack's postmortem]. Return for each job's name `None` (no cache), or a dict with `key`, `restore_keys` (a list)
+# and `save` (True or False). Keys are templates and may use `{os}`, `{lock}` (the lock file's digest), `{job}`,
+# `{ref}`, `{sha}` (the commit) and `{run}` (the run's number). The check asks two things:
+#
+# - a replayed poisoning, under *both* rules: no trusted job may restore the poison;
+# - four weeks of honest work: at least half of all runs must find a cache made for the present lock file.
 # <details><summary>Hint 1</summary>The attacker is in a job and has its token. Which of your lines can the attacker ignore?</details>
-# <details><summary>Hint 2</summary>For each trusted job: is there a job that runs a stranger's words and writes one of the (two) scopes it reads? A key answers another question: what is inside?</details>
+# <details><summary>Hint 2</summary>For each trusted job: which two scopes does it read, and does a job that runs a stranger's words write one of them? A key answers another question: what is inside?</details>
 
 # %% tags=["exercise"]
 def design(jobs: list[dict]) -> dict[str, dict | None]:
@@ -490,19 +576,20 @@ def design(jobs: list[dict]) -> dict[str, dict | None]:
     return {job["name"]: None if job["trusted"] else plan for job in jobs}
 
 # %% [markdown] tags=["solution"]
-# **Why.** A key says *what* is inside, a scope says *who* may have put it there. People separate by key because keys are
-# what the file shows. In this exercise the release goes without a cache wherever a stranger can write what it reads,
-# and that costs little: a release is rare. Many teams go further and never cache in a release, which is a good rule, because
-# it needs no analysis and survives the next workflow that somebody adds; our training runs sixty times a week, and
-# there you weigh it. What remains open: a trusted run that is itself injected, a pinned action that turns bad,
-# and the runner's own disk, if it lives longer than a job. SLSA's Build L3 forbids that one build can poison another's
+# **Why.** A key says *what* is inside, a scope says *who* may have put it there. People separate by key because keys
+# are what the file shows. In this exercise the release goes without a cache wherever a stranger can write what it
+# reads, and that costs little: a release is rare. Many teams go further and never cache in a release. That is a good
+# rule: it needs no analysis and survives the next workflow that somebody adds. Our training runs sixty times a week,
+# and there you weigh it. What remains open: a trusted run that is itself injected, a pinned action that turns bad, and
+# the runner's own disk, if it lives longer than a job. SLSA's Build L3 forbids that one build can poison another's
 # cache; with a shared cache you are below it, whatever signs the provenance.
 
 # %% [markdown]
 # ## The workflow is the publisher
-# With trusted publishing no password is left to steal. What is left is a question: which workflow do you believe? A CI
-# certificate answers in Fulcio's extensions, `1.3.6.1.4.1.57264.1.N`. Here is a release signed as in week 1, and the
-# fields that matter.
+# With *trusted publishing* the index accepts an upload by the job's identity, so no password is left to steal. What is
+# left is a question: which workflow do you believe? The certificate of a CI job answers. Fulcio, the certificate
+# authority, copies the claims of the job's token into numbered fields, `1.3.6.1.4.1.57264.1.N`. `field` reads one; the
+# cell after it signs a release as in week 1 and prints those that matter.
 
 # %%
 from cryptography import x509
@@ -534,15 +621,25 @@ for number, name in ((8, "issuer"), (9, "build signer"), (12, "source repository
     print(f".{number:<3} {name:18} {field(signed.signing_certificate, number)}")
 
 # %% [markdown]
-# *Build signer* is the file whose steps ran: for a reusable workflow, the shared file. *Build config* is the file that was
-# started. The first two bytes of each extension are DER's tag and length; `field` cuts them off (as long as the text
-# is shorter than 128 bytes, which is so here).
+# *Build config* is the workflow file that was started. *Build signer* is the file whose steps ran, and the
+# certificate's own name (SAN) says the same. Here they are one file; where a job calls a reusable workflow, the signer
+# is the shared file. (The first two bytes of each field are DER's tag and length, which `field` cuts off. That is right
+# for texts shorter than 128 bytes, as all are here.)
 #
 # ## Exercise 2.6 — accept one publisher and nobody else (5 points)
-# *30 min.* Return whether `file` was signed, as `bundle` says, by this publisher: a dict with `issuer`, `repository`
-# (`acme/…`), `owner_id`, `workflow` (the started file's name), `ref_prefix` (the source ref begins with it) and `environment`
-# ("" accepts any and none). The check signs every case for real. Repositories live at `SERVER`.
-# <details><summary>Hint 1</summary>The issuer signs for everybody on the platform. What must differ between your release and a stranger's fork of it, in a certificate that the stranger cannot choose?</details>
+# *30 min.* Return whether this publisher signed `file`, as `bundle` claims. A publisher is a dict:
+#
+# | key | what the certificate has to say |
+# |---|---|
+# | `issuer` | the issuer, exactly |
+# | `repository` | `acme/…`: the source repository is `SERVER/acme/…` |
+# | `owner_id` | the owner's number |
+# | `workflow` | the name of the started file, in `.github/workflows/` of that repository, at the source ref |
+# | `ref_prefix` | the source ref begins with it |
+# | `environment` | the environment; `""` accepts any, and none |
+#
+# The check signs every case for real.
+# <details><summary>Hint 1</summary>The issuer signs for everybody on the platform. What must differ between the certificate of your release and that of a stranger's fork, and which of it can the stranger not choose?</details>
 # <details><summary>Hint 2</summary>`policy.AllOf([...])` with `OIDCIssuerV2`, `OIDCSourceRepositoryURI`, `OIDCSourceRepositoryOwnerIdentifier`, `OIDCBuildConfigURI`; give it to `verifier.verify_artifact`. There is no class for the environment: use `field`.</details>
 
 # %% tags=["exercise"]
@@ -615,30 +712,53 @@ def accept(file: bytes, bundle: str, publisher: dict[str, str]) -> bool:
             and ref.startswith(publisher["ref_prefix"]) and named in ("", field(certificate, 23)))
 
 # %% [markdown] tags=["solution"]
-# **Why.** "Signed by our CI" is what the issuer alone says, and it is true of every project on the platform. The owner's
-# number is there because names are reused: an account is deleted, another takes the name, and every policy by name
-# still matches; PyPI binds `repository_owner_id` for that reason. Two limits. The environment proves that a gate was passed
-# only if you know its rules, and they are settings, not evidence. And this policy would have accepted TanStack's and
-# Ultralytics' bad releases: the right workflow, at the right ref, built from a poisoned cache. Identity is one of
-# five questions.
+# **Why.** "Signed by our CI" is what the issuer alone says, and it is true of every project on the platform. The
+# owner's number is there because names are reused: an account is deleted, another takes the name, and every policy by
+# name still matches. PyPI binds `repository_owner_id` for that reason. Two limits. The environment proves that a gate
+# was passed only if you know its rules, and they are settings, not evidence. And a policy like this one, with their
+# names in it, would have accepted TanStack's bad releases and the first two of Ultralytics: the right workflow of the
+# right repository, with a poisoned cache. Identity is one of the five questions.
 
 # %% [markdown]
 # ## A pin is a promise to come back
 # On 18 June 2026 `actions/checkout` v7 began to refuse a fork's pull-request code under `pull_request_target` and
-# `workflow_run`, unless `allow-unsafe-pr-checkout: true`; a `git fetch` of your own never asks the action. [release notes]
-# A backport to older majors was announced for July 2026; whether it came is not confirmed here [secondary sources], so
-# each case of the exercise *says* which world it is in: look at `refs`, do not assume.
+# `workflow_run`, unless `allow-unsafe-pr-checkout: true`. A `git fetch` of your own never asks the action. [release
+# notes] A backport to older majors was announced for July 2026; whether it came is not confirmed here [secondary
+# sources]. So each case *says* which world it is in: look at `refs`, do not assume.
 #
-# A `state` is what a mirror knows at one moment: `parents` (commit to its parents), `refs` (tag or branch of
-# `actions/checkout` to commit), `protection_added_by` (commits that brought it in; whatever descends from one has it) and
-# `inside` (an action to the one reference that it calls). A user is a dict with `name`, `uses`, `with`, `run`; all of them run
-# on `pull_request_target` and want the pull request's head.
+# A `state` is what a mirror knows at one moment:
+#
+# | key | value |
+# |---|---|
+# | `parents` | commit to the list of its parents, of `actions/checkout` |
+# | `refs` | tag or branch of `actions/checkout` to commit |
+# | `protection_added_by` | the commits that brought the protection in; a commit has it if one of them is among its ancestors, or is itself |
+# | `inside` | another action to the one reference that it calls |
+#
+# A user is a workflow: a dict with `name`, `uses`, `with` and `run`. All of them run on `pull_request_target` and want
+# the pull request's head. A small state, with ids of two letters:
+
+# %%
+state = {
+    "parents": {"a1": [], "b2": ["a1"], "c3": ["b2"]},
+    "refs": {"v6": "a1", "v7": "c3"},
+    "protection_added_by": ["b2"],
+    "inside": {"acme/prepare@v1": "actions/checkout@v6"},
+}
+users = [
+    {"name": "size", "uses": "actions/checkout@v7", "with": {}, "run": "make size"},
+    {"name": "docs", "uses": "acme/prepare@v1", "with": {}, "run": "make docs"},
+]
+pprint({"size"})
+
+# %% [markdown]
+# `size` gets commit `c3`, whose parent brought the protection in. `docs` gets `a1`, through an action that calls v6.
 #
 # ## Exercise 2.7 — whom did the protection reach? (3 points)
-# *15 min.* "We pinned everything, so we are safe." From what? Return the names of the users whose *next* run refuses a fork's
-# head.
+# *15 min.* "We pinned everything, so we are safe." From what? Return the set of names of the users whose *next* run
+# refuses a fork's head.
 # <details><summary>Hint 1</summary>Write down who got the protection without doing anything, and who would have had to act. Is the first group the careless one?</details>
-# <details><summary>Hint 2</summary>Follow `inside` until `actions/checkout`; a ref that is not in `refs` is a commit; walk `parents`. Then: switched off, or gone round?</details>
+# <details><summary>Hint 2</summary>Follow `inside` until `actions/checkout`; a ref that is not in `refs` is a commit; walk `parents`. Then read `with` and `run`: is the protection in force?</details>
 
 # %% tags=["exercise"]
 def reached(state: dict, users: list[dict]) -> set[str]:
@@ -680,25 +800,31 @@ def reached(state: dict, users: list[dict]) -> set[str]:
 
 # %% [markdown] tags=["solution"]
 # **Why.** A tag delivers what its owner sends, the theft of March 2026 and the protection of June alike; a pin delivers
-# neither. So pinning is half a control, and the other half is a routine: a bot proposes the newer commit, a person reads
-# the *difference between two commits* (that is what the comment with the version is for), the change waits some days unless
-# it is a security fix, then it is merged. Measure it: how old is your oldest pin, and how long from a release to your merge?
-# A pin that nobody renews protects you from everything that was found before you pinned.
+# neither. So pinning is half a control. The other half is a routine: a bot proposes the newer commit; a person reads
+# the *difference between two commits* (the comment says which versions they are); the change waits some days, unless it
+# is a security fix; then it is merged. Measure it: how old is your oldest pin, and how long from a release to your
+# merge? A pin that nobody renews protects you from everything that was found before you pinned.
 
 # %% [markdown]
 # ## A runner of your own, and another CI
-# **Self-hosted runners.** A hosted runner is thrown away after the job. A machine of your own stays: a process, a cache, a
-# changed tool or a credential on its disk is there for the next job, of whatever repository. So: no pull request of a
-# stranger on it; one job per machine and then rebuilt; groups by trust, so that tests and releases never share one; no cloud
-# role attached to the machine that every job inherits; its way out closed but for what jobs need. Our own host is such
-# a runner. It makes a sandbox per job, and says in a table what that does not give.
+# **Self-hosted runners.** A hosted runner is thrown away after the job. A machine of your own stays: a process, a
+# cache, a changed tool or a credential on its disk is there for the next job, of whatever repository. Five rules:
+#
+# - no stranger's pull request on it;
+# - one job per machine, which is then rebuilt;
+# - groups by trust, so that tests and releases never share one;
+# - no cloud role attached to the machine, for every job would inherit it;
+# - its way out closed, but for what jobs need.
+#
+# Our own host is such a runner. It makes a sandbox per job; the last table of `docs/ci-platform.md` says what that does
+# not give.
 #
 # **The same controls elsewhere.** The questions stay, the words change:
 #
 # | question | GitHub Actions | GitLab CI |
 # |---|---|---|
 # | whose code, when? | `uses: …@commit` | `include:` of a project or component at a commit |
-# | does a stranger's change meet secrets? | event: `pull_request` or `…_target` | protected variables: a merge request's pipeline has none |
+# | does a stranger's change meet secrets? | event: `pull_request` or `…_target` | protected variables: only pipelines of protected branches and tags have them |
 # | who is this job? | `permissions: id-token: write` | `id_tokens:` with an `aud` each |
 # | who opens it? | `environment:` with reviewers | protected environment |
 # | who may write the cache? | scope by ref | separate caches for protected and other branches, by default since 14.10.1 |
@@ -707,31 +833,31 @@ def reached(state: dict, users: list[dict]) -> set[str]:
 # and a setting turns the separation off again. Whatever the CI, ask 2.1, 2.5 and 2.6 of it.
 #
 # ## Sixteen controls, and a way to count them
-# Here is a hardened set: five files, in which all of these hold. It differs with the seed. A *review* reads such a set and
-# names every control that does not hold.
+# You are given a hardened set: five files, in which all of the following hold. It differs with the seed. A *review*
+# reads such a set and names every control that does not hold. A *script* is the text of a step's `run`; a step's name
+# or a comment is none. *Outside events* are `pull_request_target`, `workflow_run` and `issue_comment`, which a stranger
+# can cause and which run with what the repository holds.
 #
 # | control | holds when |
 # |---|---|
 # | `unpinned` | every `uses:` of a step or job names a full commit id; local actions (`./`) excepted |
 # | `foreign-commit` | `resolve(reference)` finds that commit in that repository (it gives None otherwise) |
-# | `permissions` | the file says `permissions: {}`, every job has a block of named scopes, and none writes but `pull-requests`, `id-token` and, in a job with an environment, `packages` |
+# | `permissions` | the file says `permissions: {}`, every job has a block of named scopes (no `read-all`), and none writes but `pull-requests`, `id-token` and, in a job with an environment, `packages` |
 # | `identity` | a job with `id-token: write` has no `run:` |
 # | `environment` | a job that has `id-token: write`, or names a secret other than `GITHUB_TOKEN`, names an environment |
 # | `secrets` | no `secrets: inherit`, no `toJSON(secrets)` |
-# | `injection` | a script has no `${{ }}` but `runner.…`, `matrix.…` and `github.sha` |
-# | `pull-checkout` | a file that `pull_request_target`, `workflow_run` or `issue_comment` starts has no checkout, no `git fetch`, `clone` or `pull`, no `gh pr checkout` |
+# | `injection` | a script has no `${{ }}`, save `runner.…`, `matrix.…` and `github.sha` |
+# | `pull-checkout` | a file that an outside event starts has no checkout action, and no script with `git fetch`, `git clone`, `git pull` or `gh pr checkout` |
 # | `artifact` | a file that `workflow_run` starts downloads no artifact (`actions/download-artifact`, `gh run download`) |
-# | `credentials` | every checkout says `persist-credentials: false` |
-# | `release-cache` | a file with an environment in it has no `actions/cache…` and no `cache:` input |
-# | `cache-key` | in the others, a cache's key has `hashFiles(` in it, and there are no `restore-keys` |
-# | `index` | no `--extra-index-url`, no variable with `EXTRA_INDEX` in its name |
-# | `hashes` | every install by pip says `--require-hashes`, or is `--no-deps … .` |
-# | `runner` | in a file that a pull request (or one of the three events above) starts, `runs-on` is an `ubuntu-…` label |
-# | `commands` | `ACTIONS_ALLOW_UNSECURE_COMMANDS` is set nowhere |
+# | `credentials` | every checkout action says `persist-credentials: false`, as a word or as a text |
+# | `release-cache` | a file in which a job names an environment has no `actions/cache…` and no `cache:` input |
+# | `cache-key` | in other files, a cache's key has `hashFiles(` in it, and there are no `restore-keys` |
+# | `index` | no script with `--extra-index-url`; in no `env` a variable with `EXTRA_INDEX` in its name |
+# | `hashes` | every `pip install` in a script says `--require-hashes`, or is `--no-deps … .`: the project alone |
+# | `runner` | in a file that `pull_request` or an outside event starts, `runs-on` is one `ubuntu-…` label; a job with `uses:` has none |
+# | `commands` | `ACTIONS_ALLOW_UNSECURE_COMMANDS` is in no `env`: it lets printed text set variables of later steps |
 
 # %%
-import random
-
 from chainlab.course.exercises.hardened import Workflows
 
 hardened = Workflows.build(random.Random(seed)).texts()
@@ -739,7 +865,10 @@ print(", ".join(hardened))
 print(hardened[".github/workflows/label.yml"])
 
 # %% [markdown]
-# Given to you: `opened` reads one file. Mind what `00e_workflows` said about `on`: PyYAML makes it True.
+# The label bot checks nothing out, pastes nothing, and may do one thing. Print the other four before you begin.
+#
+# Given to you: `opened` reads one file. (`00e_workflows` showed that PyYAML makes True of `on`.) `CONTROLS` is the
+# tuple of the sixteen names.
 
 # %%
 from chainlab.course.exercises.mutants import CONTROLS, bench, score
@@ -753,12 +882,17 @@ def opened(text):
 
 # %% [markdown]
 # ## Exercise 2.8 — write the review, and have its controls broken (10 points)
-# *70 min, and the hard one.* A control that nobody checks is gone after the third hurried commit. Write the check:
-# `workflows` maps paths to texts, `resolve` asks the mirror; return the controls that do not hold. You are scored by
-# *mutants refused for the right reason × benign changes accepted*. A mutant breaks one control somewhere (naming one that
-# holds is not the right reason); a benign change breaks none: a newer pin, a comment, a matrix, another form of `on`, quotes,
-# anchors, an extra job. `bench(review)` lets the check try all of them; it passes at a score of 95 %, with every control caught
-# at least once. Plan before you write: which of the sixteen need the text, which the parsed file, which the mirror?
+# *70 min, and the hard one.* A control that nobody checks is gone after the third hurried commit. Write the check.
+# `workflows` maps paths to texts. `resolve(reference)` asks the mirror about a `uses:` as it is written: the commit, or
+# None. Return the names of the controls that do not hold.
+#
+# You are scored by *mutants refused for the right reason × benign changes accepted*. A *mutant* is the set with one
+# control broken; naming a control that holds is not the right reason. A *benign change* breaks none: a newer pin, a
+# comment, a matrix, another form of `on`, quotes, anchors, an extra job. `bench(review)` lets the check try all of
+# them. It passes at a score of 95 %, with every control caught at least once. One benign change refused is already too
+# much.
+#
+# Plan before you write: which of the sixteen need the text, which the parsed file, which the mirror?
 # <details><summary>Hint 1</summary>How would your rule for `--extra-index-url` treat a comment that forbids it? And `persist-credentials: "false"`?</details>
 # <details><summary>Hint 2</summary>Work on parsed YAML, job by job: all `run` texts of the job, all `env` names of file, job and steps, all `uses`. A dict from control to a condition keeps sixteen rules readable. `score(review)` (next cell) lists what you miss.</details>
 
@@ -840,25 +974,39 @@ def review(workflows: dict[str, str], resolve) -> list[str]:
     return right(workflows, lambda reference: reference)
 
 # %% [markdown] tags=["solution"]
-# **Why.** A mutation score measures the guard, not the guarded. A review that refuses everything scores nothing because no
-# one would keep it switched on, and one that greps for words fails on the first comment that quotes them. Note what
-# the sixteen cannot see. They read files: what is a *setting* (who may push, who reviews the environment, which default the token
-# has, whether actions are restricted) is invisible to them, and so is what the pinned code does. Nor do they know
-# your next workflow's new danger: `zizmor`, which you ran in `02_anatomy`, has more rules than this and its authors add some.
-# Keep yours for what is particular to your house, run both on every pull request, and protect the file that runs them.
+# **Why.** A mutation score measures the guard, not the guarded. A review that refuses everything scores nothing,
+# because no one would keep it switched on. One that searches for words fails on the first comment that quotes them.
+# Note what the sixteen cannot see. They read files. What is a *setting* is invisible to them: who may push, who reviews
+# the environment, which default the token has, whether actions are restricted. So is what the pinned code does. And a
+# rule stops where its words stop: a stranger's title in a job's `env` passes all sixteen, and is unsafe on our host
+# (2.2). Nor do they know your next workflow's new danger: `zizmor`, which you ran in `02_anatomy`, has more rules than
+# this, and its authors add some. Keep yours for what is particular to your house, run both on every pull request, and
+# protect the file that runs them.
 
 # %% [markdown]
-# The score by class, on variants that the check did not use. Points follow the same number: each group of controls and each
-# of 60 %, 80 % and 95 % counts by itself where partial credit is given.
+# The score on variants that the check did not use; below it, by name, what your review missed. Where the lab is graded
+# and your score is short of 95 %, part of the points is yours: the benign changes, each of six groups of controls, and
+# each of the heights 60, 80 and 95 % count one tenth.
 
 # %%
 print(score(review, seed=seed))
 
 # %% [markdown]
 # ## Attack again
-# Now the real project. The cell copies `triage-model` into your folder for this lab, once. Open its
-# `.github/workflows` beside this notebook and harden them: your pinner, your rights, your cuts into jobs. Your review says
-# what is left, with the CI host's own mirror behind `resolve`.
+# Now the real project. The cell copies `triage-model` into your folder for this lab, once (`lab.path` says where). Open
+# its `.github/workflows` beside this notebook and harden them. An order that works, with the cell run again after each
+# round:
+#
+# 1. **Cut.** One job builds, and may only read. Another publishes: it takes the wheel over as an artifact, holds the
+#    identity, names the environment `release`, and runs no script.
+# 2. **Take away** secrets, rights, caches, the second index, workflows that nobody needs.
+# 3. **Pass** what is pasted, and keep a stranger's files out of runs that hold something.
+# 4. **Pin** last: your function, or `chainlab ci pin FOLDER` in a terminal. It also lists what stays open inside.
+#
+# What you find ready: the environment `release`, for tags `v*`, with a reviewer; a trusted publisher for `release.yml`
+# in that environment, so that `pypa/gh-action-pypi-publish` needs no password; `acme/publish-model`, which pushes and
+# signs a model; and a lock file with hashes, `data/projects/hardened/triage-model/requirements.lock`, to copy (week 3
+# makes such files). Your review says what is left. Behind its `resolve` now stands the CI host's own mirror.
 
 # %%
 from chainlab.course.exercises.attacks import replay, resolver
@@ -877,21 +1025,29 @@ print("mine:", ", ".join(controls_broken(mine)) or "none")
 print("the kit's:", ", ".join(controls_broken(lab.data / "projects" / "hardened" / "triage-model")) or "none")
 
 # %% [markdown]
-# `data/projects/hardened` is one way, not the only one: it gave up the cache and the label bot's right to label. Where it
-# differs from yours, one of you has a reason to write into the guide.
+# The first line gets shorter as you work; before you begin it names most of the sixteen. One name is missing from it
+# then, although `release.yml` does restore a cache: `release-cache`. Why? Read its rule again.
+# <details><summary>Answer</summary>To this review a file without an environment is no release. Mend one control and the next appears: run the review until it is silent.</details>
 #
-# Then the three attacks of `02_attacks`, against your copy, on the host: every tag that your workflows still name is moved
-# by a thief; a stranger's pull request comes with commands for a title and a branch name; a stranger's run poisons what it
-# may write, under the rule before 26 June 2026, and you release. What an attack won is read from the sink and from the
-# wheel in the registry. Beside each stands the honest run it rides on. (1 to 2 minutes. While your workflows are still
-# the weak ones, the kit's take their place.)
+# The second line is silent. `data/projects/hardened` is one way, not the only one: it gave up the cache and the label
+# bot's right to label. Where it differs from yours, one of you has a reason to write into the guide.
+#
+# Then the three attacks of `02_attacks`, against your copy, on the host (1 to 2 minutes):
+#
+# - a thief moves every tag that your workflows still name, at any depth;
+# - a stranger's pull request has commands for a title and a branch name;
+# - a stranger's run poisons what it may write, under the rule before 26 June 2026, and you release.
+#
+# What an attack won is read from the sink, and from the wheel in the registry. Beside each stands the honest run that
+# it rides on. While your workflows are still the weak ones, the kit's take their place.
 
 # %%
 replay(lab, mine)
 
 # %% [markdown]
-# Six lines, and the indented ones matter as much as the others: hardening that stops the release is deny all. What the
-# replay does *not* show: attacks that nobody wrote down yet, settings, and a maintainer who means harm.
+# Each attack has two lines: did it win, and does the honest run beside it still work? The second matters as much:
+# hardening that stops the release is deny all. What the replay does *not* show: attacks that nobody wrote down yet,
+# settings, and a maintainer who means harm.
 #
 # ## Hand in: the design guide, first version
 # The cell copies the template, once. Fill it for *your* hardened `triage-model`.
@@ -906,12 +1062,16 @@ if not guide.exists():
 print([line for line in guide.read_text().splitlines() if line.startswith("## ")])
 
 # %% [markdown]
-# **A reviewer will** take three of your controls and break each in a copy: does the test you name go red? · follow one
-# threat through control, test and evidence · ask what each control does when it fails, open or closed, and who hears of it ·
-# look for the option you rejected, and why · ask when a secret was last rotated, and try to find one that is not in your
-# table. By the rubric, level 3 links threat → control → test → evidence, can be repeated, and names residual risk. Level 4
+# **A reviewer will**
+# - take three of your controls and break each in a copy: does the test you name go red?
+# - follow one threat through control, test and evidence
+# - ask what each control does when it fails, open or closed, and who hears of it
+# - look for the option you rejected, and why
+# - ask when a secret was last rotated, and try to find one that is not in your table
+#
+# By the rubric, level 3 links threat → control → test → evidence, can be repeated, and names residual risk. Level 4
 # adds rejected options, failure modes, rotation and cost, and works on the second project in week 8.
 #
-# **You can now** say who could read which secret in a run; make a stranger's words inert; pin to the bottom and say what stays
-# open; give each job the least; split a cache by who may write it; accept one publisher; tell whom an update reached; and guard
-# all of it by a check whose score you know. Next: `03_sbom`, what is inside the artifact.
+# **You can now** say who could read which secret in a run; make a stranger's words inert; pin to the bottom and say
+# what stays open; give each job the least; split a cache by who may write it; accept one publisher; tell whom an update
+# reached; and guard all of it by a check whose score you know. Next: `03_sbom`, what is inside the artifact.

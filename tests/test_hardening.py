@@ -373,10 +373,11 @@ def test_the_solution_names_the_weak_projects_faults_and_none_of_the_hardened(la
 # Attack again -------------------------------------------------------------------------------------
 
 
-def test_every_attack_of_the_replay_wins_on_weak_workflows(lab, monkeypatch) -> None:
+def test_every_attack_of_the_replay_wins_on_weak_workflows(lab, shorten, monkeypatch) -> None:
     """Else it would show nothing; on the hardened ones it runs in the solution. The tags are back afterwards."""
     lab.ci.sandbox.require()
     folder = lab.copy("projects/triage-model")
+    shorten(folder)
     before = lab.ci.platform.mirror.resolve("acme/changed-files@v3").commit
     monkeypatch.setattr(attacks, "_same", lambda one, other: False)
     weak = attacks.replay(lab, folder)

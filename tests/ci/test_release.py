@@ -6,12 +6,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote
 
 import httpx
 import pytest
-from conftest import PROJECTS, copy_triage  # type: ignore[import-not-found]
+from project_folders import PROJECTS, copy_triage
 from pypi_attestations import AttestationType, Distribution, Provenance
+from pypi_attestations import VerificationError as NotAttested
 from sigstore.errors import VerificationError
 from sigstore.models import Bundle, ClientTrustConfig
 from sigstore.verify import Verifier, policy
@@ -87,7 +89,7 @@ def test_the_wheels_attestation_is_the_release_workflows(
     kind, _ = _verified(attestation, identity, Distribution.from_file(wheel), config)
     assert kind == AttestationType.PYPI_PUBLISH_V1.value
     other = policy.Identity(identity=RELEASE.replace("release.yml", "ci.yml"), issuer=CI_ISSUER)
-    with pytest.raises(Exception, match="SAN"):
+    with pytest.raises(NotAttested, match="SAN"):
         _verified(attestation, other, Distribution.from_file(wheel), config)
 
 
@@ -95,8 +97,6 @@ def _verified(
     attestation: Any, identity: Any, wheel: Distribution, config: ClientTrustConfig
 ) -> Any:
     """The library's own verification, with its verifier's trusted root replaced by ours."""
-    from unittest.mock import patch
-
     with patch(
         "pypi_attestations._impl.Verifier.production",
         lambda **_: Verifier(trusted_root=config.trusted_root),
@@ -172,7 +172,7 @@ def test_provenance_claims_build_l1_and_no_more(released: Released) -> None:
     assert "SLSA_BUILD_LEVEL_3" not in json.dumps(said)
 
 
-def test_no_job_can_sign_as_the_host(released: Released) -> None:
+def test_a_jobs_signature_is_not_taken_for_the_hosts(released: Released) -> None:
     signed = [bundle for _, bundle in released.referrers() if not _is_statement(bundle)]
     manifest = released.get(f"/v2/{MODEL}/manifests/v1.4.0").content
     with pytest.raises(VerificationError):

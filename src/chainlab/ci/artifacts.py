@@ -56,7 +56,10 @@ COLUMNS = "id, run, name, digest, size, files, saved, who"
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 NAME = re.compile(r"[^\x00-\x1f\x7f\"<>|*?:\\/]{1,200}")  # the platform's rule
 MAX_ARTIFACT = 2**30  # bytes
-MAX_FILES = 10_000
+MAX_FILES = 10_000  # and folders
+MAX_PATH = 1000  # characters
+MAX_PIECE = 2**20  # bytes read at once
+PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)  # no sparse file, link or device
 
 
 @dataclass(frozen=True)
@@ -242,21 +245,32 @@ def _members(path: Path) -> dict[str, str]:
     """Path and digest of each file of a tar. Raises `Refused` (422) for anything but plain files below it."""
     found: dict[str, str] = {}
     try:
-        with tarfile.open(path, mode="r:") as tar:
-            for member in tar:
+        with _Bytes(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            for count, member in enumerate(tar, start=1):
                 name = PurePosixPath(member.name)
                 inside = not name.is_absolute() and ".." not in name.parts
-                if not inside or not (member.isfile() or member.isdir()) or "\\" in member.name:
+                named = inside and "\\" not in member.name and member.name.isprintable()
+                named = named and len(member.name) <= MAX_PATH and bool(name.name or member.isdir())
+                if not named or member.type not in PLAIN or member.issparse():
                     raise Refused(422, f"an artifact holds plain files, not {member.name[:80]!r}")
-                if member.isfile() and (file := tar.extractfile(member)) is not None:
-                    found[name.as_posix()] = f"sha256:{_sha256(file)}"
-                if len(found) > MAX_FILES:
+                if member.isfile() and (data := tar.extractfile(member)) is not None:
+                    found[name.as_posix()] = f"sha256:{_sha256(data)}"
+                if count > MAX_FILES:
                     raise Refused(413, f"an artifact has at most {MAX_FILES} files")
             if tar.offset > path.stat().st_size:
                 raise Refused(422, "the tar ends early")
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError) as error:
         raise Refused(422, "the body is not a tar", why=str(error)) from error
     return found
+
+
+class _Bytes(io.FileIO):
+    """A file that refuses to be read in large pieces, as the header of a hostile tar asks for."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= MAX_PIECE:
+            raise tarfile.ReadError("a header is too large")
+        return super().read(size)
 
 
 def _sha256(file: IO[bytes]) -> str:

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 LONGEST = 60.0  # seconds for one program
+MAX_TREE = 512 * 2**20  # bytes of all files of a commit, which are read at once
 MAX_FILE = 100 * 2**20  # bytes of one file, the platform's limit
 IGNORED = {  # never part of a project, whatever made them
     ".git",
@@ -197,11 +198,14 @@ class Git:
 
     def files(self, repository: Path, commit: str) -> dict[str, File]:
         """Every file of a commit, byte for byte; no attribute of the repository is obeyed."""
-        listing = self(repository, "ls-tree", "-r", "-z", "--full-tree", commit_id(commit))
-        entries = []
+        listing = self(repository, "ls-tree", "-r", "-l", "-z", "--full-tree", commit_id(commit))
+        entries, total = [], 0
         for line in listing.split(b"\0")[:-1]:
             facts, _, name = line.partition(b"\t")
-            mode, kind, id = facts.decode().split()
+            mode, kind, id, size_text = facts.decode().split()
+            total += int(size_text) if kind == "blob" else 0
+            if total > MAX_TREE:  # compressed it may be small
+                raise Refused(413, f"the files of {commit[:12]} are larger than {MAX_TREE} bytes")
             entries.append((os.fsdecode(name), mode, kind, id))
         wanted = [id for _, _, kind, id in entries if kind == "blob"]
         out = self(repository, "cat-file", "--batch", stdin="\n".join([*wanted, ""]).encode())
@@ -318,5 +322,8 @@ def write_folder(files: Mapping[str, File], target: Path) -> None:
             if to.startswith("/") or inside.startswith(".."):
                 raise Refused(422, f"the link {path.name!r} leads out of its tree")
             path.symlink_to(to)
+        for path, _ in links:  # links through links
+            if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+                raise Refused(422, f"the link {path.name!r} leads out of its tree")
         if not target.exists():
             root.rename(target)

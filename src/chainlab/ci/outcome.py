@@ -15,13 +15,12 @@ from chainlab.ci.runs import Run
 from chainlab.clock import rfc3339, utc_now
 from chainlab.digests import Digest
 from chainlab.events import Event
+from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.referring import refer
 from chainlab.registry.registry import Registry
 from chainlab.trust.client import Trust
 
 __all__ = ["attest"]
-
-BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 
 def attest(
@@ -39,9 +38,7 @@ def attest(
         digest = Digest.parse(event.subject)
         if "repository" not in event.data:
             produced[str(event.data["file"])] = str(digest)
-        elif (
-            "about" not in event.data
-        ):  # what refers to another manifest is evidence, not a product
+        elif "about" not in event.data:  # else it is evidence about a product, and none itself
             repository = str(event.data["repository"])
             manifests.append((repository, digest))
             produced[repository] = str(digest)

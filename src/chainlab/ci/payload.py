@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainlab.ci.rights import Origin
+from chainlab.digests import Digest
 from chainlab.trust.issuer import GIT_SERVER
 
 __all__ = ["Change", "Head", "claims", "payload", "variables"]
@@ -209,6 +210,4 @@ def _side(full_name: str, branch: str, commit: str, change: Change) -> dict[str,
 
 def _number(name: str) -> str:
     """A stable number for a name, as the platform has ids that survive a renaming."""
-    from chainlab.digests import Digest
-
     return str(int.from_bytes(Digest.of(name.encode()).value[:4], "big"))

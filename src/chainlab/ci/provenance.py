@@ -9,6 +9,7 @@ It claims Build L1 and nothing above: on a laptop whoever runs the host holds it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +85,6 @@ def statement(
 
 def sign(document: Mapping[str, Any], trust: Trust) -> str:
     """The statement in a signed Sigstore bundle, as JSON; the signer is the host."""
-    import json
-
     from sigstore.dsse import Statement
     from sigstore.oidc import IdentityToken
     from sigstore.sign import SigningContext

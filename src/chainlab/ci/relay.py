@@ -31,6 +31,7 @@ from typing import Any
 __all__ = ["Relay"]
 
 BLOCK = 2**18  # bytes carried at once
+MOST = 128  # connections carried at once; each takes two or three of the host's open files
 FAILED = 70  # exit code when the relay itself did not start
 LATE = 71  # exit code when time ran out
 SUBREAPER = 36  # prctl(2): this process becomes the parent of orphans below it
@@ -101,6 +102,9 @@ def _carrier(
     carried: set[asyncio.Task[Any] | None] = set()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(carried) >= MOST:
+            writer.close()
+            return
         task = asyncio.current_task()
         carried.add(task)
         try:

@@ -29,7 +29,6 @@ from chainlab.ci.git import (
     Commit,
     File,
     Git,
-    Who,
     check_ref,
     commit_id,
     read_folder,
@@ -177,15 +176,14 @@ class Remote:
         *,
         branch: str = "main",
         parent: str | None = None,
-        author: Who = ROLE,
-        committer: Who = ROLE,
         time: int | None = None,
         who: str = "chainlab",
         quiet: bool = False,
     ) -> str:
         """Commit a folder, or files by path, as they are, and set the branch; returns the commit's id.
 
-        ``parent`` is the branch's tip unless told; ``branch`` may be a full ref. Caches and other
+        ``parent`` is the branch's tip unless told; ``branch`` may be a full ref; ``time`` is in seconds
+        since 1970, now unless told. ``who`` is named in the event; with ``quiet`` the next one tells. Caches and other
         repositories in the folder are left out; its ``.gitignore`` is not obeyed.
         """
         files = _files(source)
@@ -193,7 +191,7 @@ class Remote:
         with self.changing(name, who, quiet=quiet) as path:
             parent = commit_id(parent) if parent else self._lookup(path, check_ref(ref))
             parents = (parent,) if parent else ()
-            commit = Commit(ref, files, message, parents, author, committer, time)
+            commit = Commit(ref, files, message, parents, time=time)
             return self.git.commit(path, [commit])[0]
 
     def set_ref(
@@ -235,16 +233,8 @@ class Remote:
             spec = f"+{check_ref(full)}:{check_ref(into)}"
             if self._lookup(source, full) is None:
                 raise Refused(404, f"{fork} has no {full}")
-            self.git(
-                path,
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--end-of-options",
-                str(source),
-                spec,
-            )
+            words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options")
+            self.git(path, *words, str(source), spec)
         return self.resolve(name, into)
 
     def fork(self, name: str, owner: str) -> str:
@@ -256,21 +246,14 @@ class Remote:
             self.git(path, "fetch", "--quiet", "--no-write-fetch-head", str(source), *refs)
         return fork
 
-    def merge(self, name: str, base: str, head: str, *, time: int | None = None) -> str:
+    def merge(self, name: str, base: str, head: str) -> str:
         """A merge commit of two commits, as the platform makes for ``refs/pull/N/merge``.
 
         It is in no ref yet. Raises `Refused` (409) naming the files when they conflict.
         """
         path = self.path(name)
-        words = (
-            "merge-tree",
-            "--write-tree",
-            "--name-only",
-            "-z",
-            commit_id(base),
-            commit_id(head),
-        )
-        done = self.git.run(path, *words)
+        words = ("merge-tree", "--write-tree", "--name-only", "-z")
+        done = self.git.run(path, *words, commit_id(base), commit_id(head))
         tree, *conflicts = done.stdout.split(b"\0")
         if done.returncode == 1 and b"" in conflicts:
             files = [file.decode(errors="replace") for file in conflicts[: conflicts.index(b"")]]
@@ -282,11 +265,8 @@ class Remote:
                 why=done.stderr.decode(errors="replace").strip()[-300:],
                 mend="both must be commits of this repository; git must be 2.38 or newer",
             )
-        role = {"AUTHOR": ROLE, "COMMITTER": ROLE}
-        extra = {f"GIT_{key}_NAME": who.name for key, who in role.items()}
-        extra |= {f"GIT_{key}_EMAIL": who.email for key, who in role.items()}
-        if time is not None:
-            extra |= {f"GIT_{key}_DATE": f"{time} +0000" for key in role}
+        extra = {f"GIT_{role}_NAME": ROLE.name for role in ("AUTHOR", "COMMITTER")}
+        extra |= {f"GIT_{role}_EMAIL": ROLE.email for role in ("AUTHOR", "COMMITTER")}
         message = f"Merge {head} into {base}"
         parents = ("-p", base, "-p", head)
         commit = ("commit-tree", *parents, "-m", message, tree.decode().strip())
@@ -331,6 +311,7 @@ class Remote:
                     why="an annotated tag is an object of its own, with an id of its own",
                     mend="peel it: git rev-parse TAG^{commit}",
                 )
+            raise Refused(404, f"{name} has no commit {ref}")  # nor counts a branch of that name
         candidates = [ref] if ref.startswith("refs/") else [f"refs/tags/{ref}", f"refs/heads/{ref}"]
         for candidate in candidates:
             try:
@@ -367,12 +348,6 @@ class Remote:
         if not target.exists():
             write_folder(self.files(name, commit), target)
         return target
-
-    def log(self, name: str, ref: str, *, count: int = 20) -> list[str]:
-        """The ids of the newest commits behind ``ref``, newest first."""
-        commit = self.resolve(name, ref)
-        out = self.git(self.path(name), "rev-list", f"--max-count={count}", commit)
-        return out.decode().split()
 
     # -- inside
 

@@ -7,6 +7,7 @@ for the commit: the directory has a ``.git`` with nothing but the HEAD that the 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,9 +36,15 @@ __all__ = ["Job", "execute"]
 
 LONGEST = 600  # seconds a job may take, whatever its `timeout-minutes` says
 ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 POST = 'for script in $(ls -r "$CHAINLAB_POST"); do "$CHAINLAB_POST/$script" || exit 1; done'  # last one first
 GRACE = 10  # seconds that the relay has to end a job whose time is over
 MAX_LOG = 8 * 2**20  # bytes of log kept for a job
+MAX_LINE = 8 * 2**20  # bytes of one line of act's; what is longer is cut
+SHORTEST = 4  # characters of a secret that the host masks; act masks shorter ones where steps print
+WORKFLOW = "workflow.yml"  # the copy's file, which is its name when it has none
+MAX_STEPS = 1000  # steps and matrix entries kept for a job; what it says of more is dropped
+RESULTS = ("success", "failure", "skipped", "cancelled")  # what act says of a job or a step
 TOOLS = (
     "uv",
     "sigstore",
@@ -93,7 +101,16 @@ def execute(job: Job, sandbox: Sandbox, log: Path, tell: Callable[[Step], None])
                 wall.close()
         return reader.finish(ended, time.monotonic() - began, job.address)
     finally:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a job's directory, whatever depths and modes the job gave to what is in it."""
+    with contextlib.suppress(RecursionError):
         shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        for words in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+            subprocess.run([*words, "--", str(folder)], capture_output=True, check=False)
 
 
 def _prepare(job: Job, folder: Path) -> dict[str, str]:
@@ -126,12 +143,12 @@ def _prepare(job: Job, folder: Path) -> dict[str, str]:
         (folder / "tools" / name).chmod(0o755)
     shutil.copyfile(job.trust_config, folder / "files/trust_config.json")
     files = {
-        "workflow.yml": dump(dict(job.copy)),
+        WORKFLOW: dump(dict(job.copy)),
         "event.json": json.dumps(dict(job.payload)),
-        "env": _lines(_variables(job, folder)),
-        "secrets": _lines(job.secrets),
-        "vars": _lines(job.variables),
-        "input": "",
+        "env.yml": _values(_variables(job, folder)),
+        "secrets.yml": _values(job.secrets),
+        "vars.yml": _values(job.variables),
+        "input.yml": "{}",
     }
     for name, text in files.items():
         (folder / "files" / name).write_text(text, encoding="utf-8")
@@ -217,9 +234,9 @@ def _command(job: Job, folder: Path, sandbox: Sandbox, wall: Relay | None) -> li
     words = [str(act), job.event, "--job", REPORT, "--json", "--actor", job.actor]
     words += ["--no-cache-server", "--no-skip-checkout", "--action-offline-mode"]
     words += [part for name in RUNNERS for part in ("--platform", f"{name}=-self-hosted")]
-    words += ["--workflows", str(files / "workflow.yml"), "--eventpath", str(files / "event.json")]
-    words += ["--env-file", str(files / "env"), "--secret-file", str(files / "secrets")]
-    words += ["--var-file", str(files / "vars"), "--input-file", str(files / "input")]
+    words += ["--workflows", str(files / WORKFLOW), "--eventpath", str(files / "event.json")]
+    words += ["--env-file", str(files / "env.yml"), "--secret-file", str(files / "secrets.yml")]
+    words += ["--var-file", str(files / "vars.yml"), "--input-file", str(files / "input.yml")]
     for reference, path in job.actions.items():
         words += ["--local-repository", f"{reference}={path}"]
     ways = [f"{port}={path}" for port, path in wall.sockets.items()] if wall else []
@@ -259,80 +276,112 @@ def _run(
 
 def _written(pipe: IO[bytes], end: float) -> Iterator[bytes]:
     """What is written to a pipe, line by line, until its end or ``end``, a time of the monotonic clock."""
-    rest = b""
+    rest = bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
-        while selector.select(max(0.0, end - time.monotonic())):
+        while (left := end - time.monotonic()) > 0 and selector.select(left):
             data = os.read(pipe.fileno(), 2**16)
-            *lines, rest = (rest + data).split(b"\n")
-            yield from lines
+            *lines, last = data.split(b"\n")
+            for line in lines:
+                yield bytes(rest + line)[:MAX_LINE]
+                rest.clear()
+            if len(rest) < MAX_LINE:
+                rest += last
             if not data:
                 break
     if rest:
-        yield rest
+        yield bytes(rest)
 
 
 class _Reader:
-    """Makes steps of act's JSON lines."""
+    """Makes steps of act's JSON lines.
+
+    A job can write to act's output like act itself, so nothing is taken on trust but that it speaks of this job.
+    """
 
     def __init__(self, job: Job, log: Path, tell: Callable[[Step], None]) -> None:
         self._job = job.name
-        self._others = set(job.copy["jobs"]) - {
-            job.name
-        }  # stubs; a called workflow's jobs have other names
+        name = job.copy.get("name", "")
+        name = name if isinstance(name, str) else dump(name).split("\n")[0]  # as YAML writes it
+        name = WORKFLOW if name in ("", "null") else name
+        # Stubs and report by their full names: a called workflow's jobs may have the same ids.
+        self._others = {f"{name}/{id}" for id in job.copy["jobs"] if id != job.name}
+        self._name = f"{name}/{REPORT}"
+        self._secrets = _lines_of_secrets(job)
         self._log = log
         self._tell = tell
         self._kept = bytearray()
         self._said: dict[tuple[str, str], list[str]] = {}  # (matrix, step) -> what it printed
         self._size = 0
-        self._report: list[str] = []
+        self._report = ""
         self._steps: list[Step] = []
-        self._summary: list[str] = []
-        self._words: list[str] = []  # of act itself, when it says no JSON or an error
+        self._summary = ""
+        self._words: deque[str] = deque(maxlen=3)  # of act itself, when it says no JSON or an error
 
     def read(self, line: bytes) -> None:
         """Take one line."""
-        self._size += len(line)
-        if self._size <= MAX_LOG:
-            self._kept += line
+        self._size += len(line) + 1
         try:
-            said = json.loads(line)
-        except ValueError:
-            self._words.append(line.decode(errors="replace").strip()[:500])
-            return
+            said = self._masked(json.loads(line))
+            matrix = json.dumps(said.get("matrix") or {}) if isinstance(said, dict) else ""
+        except (ValueError, RecursionError):
+            said, matrix = self._masked(line.decode(errors="replace")), ""
+            self._words.append(said[:500].strip())
+        if self._size <= MAX_LOG:
+            kept = said if isinstance(said, str) else json.dumps(said)
+            self._kept += kept.encode(errors="replace") + b"\n"
         if not isinstance(said, dict):
             return
-        job, message = said.get("jobID"), str(said.get("msg", ""))
-        if job == REPORT:
+        job, message = said.get("jobID"), _text(said.get("msg", ""))
+        full = _text(said.get("job", "")).rstrip()  # act pads names to one width
+        if full == self._name:
             if said.get("raw_output"):
-                self._report.append(message)
+                self._report += message[: MAX_LOG - len(self._report)]
             return
-        if job is None or job in self._others:
+        if not isinstance(job, str) or full in self._others:
             if said.get("level") == "error" and "git repository" not in message:
                 self._words.append(message[:500])
             return
-        self._read_step(said, message)
+        self._read_step(job + matrix, job, said, message)
 
-    def _read_step(self, said: dict[str, Any], message: str) -> None:
-        ids = said.get("stepID") or []
-        job = str(said["jobID"])
-        key = (job + json.dumps(said.get("matrix") or {}), str(ids[0]) if ids else "")
+    def _masked(self, value: Any) -> Any:
+        """The same without secrets: act masks what steps print, not their names and summaries."""
+        if isinstance(value, dict):
+            return {self._masked(key): self._masked(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._masked(inner) for inner in value]
+        if isinstance(value, str):
+            for secret in self._secrets:
+                value = value.replace(secret, "***")
+        return value
+
+    def _read_step(self, where: str, job: str, said: dict[str, Any], message: str) -> None:
+        ids = said.get("stepID")
+        ids = [_text(id) for id in ids] if isinstance(ids, list) else []
+        key = (where, ids[0] if ids else "")
+        printed = ""
         if said.get("command") == "summary":
-            self._summary.append(str(said.get("content", "")))
+            content = _text(said.get("content", ""))
+            self._summary += content[: MAX_LOG - len(self._summary)]
         elif said.get("raw_output"):
-            if self._size <= MAX_LOG:
-                self._said.setdefault(key, []).append(message)
+            printed = message
         elif said.get("level") == "error" and "git repository" not in message:
-            self._said.setdefault(key, []).append(f"error: {message}\n")
-        if "stepResult" in said and len(ids) == 1 and said.get("stage") == "Main":
-            name = str(said.get("step", "")).strip().split("\n")[0]
-            seconds = float(said.get("executionTime", 0)) / 1e9
-            log = _plain("".join(self._said.pop(key, [])))
-            if name == AFTER and not log:
-                return  # no action had left any work
-            if job != self._job:
-                name = f"{job} / {name}"
-            step = Step(name, str(said["stepResult"]), seconds, log)
+            printed = f"error: {message}\n"
+        if printed and self._size <= MAX_LOG:
+            self._said.setdefault(key, []).append(printed)
+        result = said.get("stepResult")
+        if result not in RESULTS or len(ids) != 1 or said.get("stage") != "Main":
+            return
+        name = _text(said.get("step", "")).strip().split("\n")[0]
+        taken = said.get("executionTime", 0)
+        seconds = taken / 1e9 if type(taken) is int and 0 <= taken < 1e15 else 0.0
+        log = _plain("".join(self._said.pop(key, [])))
+        if name == AFTER and not log:
+            return  # no action had left any work
+        if job != self._job:
+            name = f"{_text(job)} / {name}"
+        if len(self._steps) < MAX_STEPS:
+            step = Step(_line(name), str(result), seconds, log)
             self._steps.append(step)
             self._tell(step)
 
@@ -341,13 +390,14 @@ class _Reader:
         self._log.write_bytes(bytes(self._kept))
         result, outputs, why = "failure", {}, ""
         try:
-            report = json.loads("".join(self._report))[self._job]
-            result, outputs = str(report["result"]), dict(report.get("outputs") or {})
-        except (ValueError, KeyError, TypeError):
-            why = " / ".join(self._words[-3:])
+            report = json.loads(self._report)[self._job]
+            if report["result"] in RESULTS:
+                result, outputs = report["result"], dict(report.get("outputs") or {})
+        except (ValueError, KeyError, TypeError, RecursionError):
+            why = _line(" / ".join(self._words))
         if code is None:
             result, why = "failure", f"ended after {seconds:.0f} s: it took too long"
-        elif code not in (0, 1) and result == "success":  # 1: a job failed, also one that it needs
+        elif code not in (0, 1):  # 1: a job failed, also one that it needs
             result, why = "failure", f"act ended with {code}"
         rest = _plain("".join("".join(said) for said in self._said.values()))
         if rest:
@@ -355,28 +405,43 @@ class _Reader:
         return JobRun(
             self._job,
             result,
-            {name: str(value) for name, value in outputs.items()},
+            {_text(name): _text(value) for name, value in outputs.items()},
             tuple(self._steps),
             seconds,
-            "".join(self._summary),
+            self._summary,
             why,
             address,
         )
 
 
+def _lines_of_secrets(job: Job) -> list[str]:
+    """What no log may say, longest first: each line of a secret, and the job's own tokens."""
+    own = job.copy["jobs"].get(job.name, {}).get("env") or {}
+    names = ("ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+    values = [
+        *job.secrets.values(),
+        *(str(given.get(n, "")) for given in (own, job.environment) for n in names),
+    ]
+    lines = {line.strip() for value in values for line in value.splitlines()}
+    return sorted((line for line in lines if len(line) >= SHORTEST), key=len, reverse=True)
+
+
+def _text(value: Any) -> str:
+    """As text that UTF-8 can hold."""
+    known = isinstance(value, str | int | float)
+    return str(value).encode(errors="replace").decode() if known else ""
+
+
 def _plain(text: str) -> str:
-    """Without the escape sequences that colour a terminal."""
-    return ESCAPE.sub("", text)
+    """Without what steers a terminal, colours above all; line ends and tabs stay."""
+    return CONTROL.sub("", ESCAPE.sub("", text))
 
 
-def _lines(values: Mapping[str, str]) -> str:
-    """A file of ``NAME="value"`` lines as act's reader (godotenv) takes them."""
-    return "".join(f"{name}={_quoted(value)}\n" for name, value in values.items())
+def _line(text: str) -> str:
+    """The same in one line."""
+    return re.sub(r"[\r\n\t]", " ", _plain(text))
 
 
-def _quoted(value: str) -> str:
-    if "\n" not in value and "'" not in value:
-        return f"'{value}'"
-    for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("$", "\\$"), ("!", "\\!")):
-        value = value.replace(plain, escaped)
-    return f'"{value}"'
+def _values(values: Mapping[str, str]) -> str:
+    """A file of names and values as act reads one that ends in ``.yml``; its plain form cannot hold every text."""
+    return json.dumps(dict(values), ensure_ascii=False)

@@ -27,6 +27,7 @@ from chainlab.ci.uses import Reference
 from chainlab.ci.workflow import Workflow
 from chainlab.clock import rfc3339, utc_now
 from chainlab.errors import MalformedInput
+from chainlab.registry.downloads import JOBS
 from chainlab.registry.publishers import Publisher
 from chainlab.registry.registry import Registry
 from chainlab.storage import write_whole
@@ -34,10 +35,8 @@ from chainlab.trust.client import Trust
 
 __all__ = ["Order", "Services", "perform"]
 
-TOKEN_LIFETIME = (
-    2 * LONGEST
-)  # seconds; a job's tokens end with it, and by themselves if the host is killed
-NETWORK = 64  # job addresses are 127.64.0.0/10
+# A job's tokens end with it, and by themselves if the host is killed.
+TOKEN_LIFETIME = 2 * LONGEST  # seconds
 
 
 @dataclass(frozen=True)
@@ -101,15 +100,17 @@ def perform(
             f"{workflow.path} has no job {order.job!r}",
             mend=f"its jobs: {', '.join(workflow.jobs)}",
         )
+    given, common = rights(change.origin, order.cache_rule), workflow.document.get("permissions")
+    for job in workflow.jobs.values():  # before any of them runs: it may refuse
+        permissions(common, job.get("permissions"), given)
     tree = services.platform.remote.files(change.repository, change.commit)
 
     def read(path: str) -> str | None:
         return tree[path].data.decode("utf-8", "replace") if path in tree else None
 
     mirror = services.platform.mirror
-    used = mirror.closure(
-        {workflow.path: workflow.text}, read=read
-    )  # before a number is taken: it may refuse
+    # Before a number is taken, since it may refuse.
+    used = mirror.closure({workflow.path: workflow.text}, read=read)
     number, folder = _next(services.directory / "runs")
     change = replace(change, run=number, inputs=order.inputs)
     return _Running(services, settings, change, workflow, files, order, folder, used).perform()
@@ -231,7 +232,7 @@ class _Running:
             lifetime=TOKEN_LIFETIME,
             prefix="run",
         )
-        address = f"127.{NETWORK + (self.change.run >> 8) % 64}.{self.change.run & 255}.{position}"
+        address = self._address(position)
         job = Job(
             name,
             copy,
@@ -315,13 +316,22 @@ class _Running:
         )
         return self.services.trust.job_bearer(said)
 
+    def _address(self, position: int) -> str:
+        """The loopback address of a job, with nothing noted for it yet; numbers come round after 2**14 runs."""
+        address = str(JOBS[(self.change.run % 2**14 << 8) + position])
+        downloads = self.services.registry.index.served
+        if downloads.of(address):
+            downloads.forget(address)
+        return address
+
     def _secrets(self, name: str) -> dict[str, str]:
         if not self.rights.secrets:
             return {}
         found = dict(self.settings.secrets)
         rules = self.settings.environments.get(self.workflow.environment(name))
         found |= rules.secrets if rules else {}
-        return {n: self.services.secret(self.change.repository, n, s) for n, s in found.items()}
+        named = self.workflow.secrets(name, found)
+        return {n: self.services.secret(self.change.repository, n, found[n]) for n in sorted(named)}
 
     def _step(self, job: str, step: Step) -> None:
         subject = f"{self.subject}/jobs/{job}"

@@ -63,9 +63,8 @@ class Run:
     jobs: Mapping[str, JobRun]
     seconds: float = 0.0
     actions: Mapping[str, str] = field(default_factory=dict)  # "owner/repo@ref" -> commit
-    artifacts: Mapping[str, Mapping[str, str]] = field(
-        default_factory=dict
-    )  # name -> file -> digest
+    # name -> file -> digest
+    artifacts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     produced: Mapping[str, str] = field(default_factory=dict)  # file or package -> digest
     provenance: str = ""  # digest of the platform's provenance bundle; empty = none
     copies: Mapping[str, str] = field(default_factory=dict)  # job -> what differs from the file

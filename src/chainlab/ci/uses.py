@@ -45,7 +45,11 @@ class Reference:
         """
         match = REFERENCE.fullmatch(text)
         path = (match["path"] or "") if match else ""
-        if match is None or {"", ".", ".."} & set(path.split("/")[:-1]) or path.endswith("/.."):
+        if (
+            match is None
+            or {"", ".", ".."} & set(path.split("/")[:-1])
+            or f"/{path}".endswith(("/..", "/."))
+        ):
             raise MalformedInput(
                 f"{text[:120]!r} names no action",
                 mend="write owner/repo@ref or owner/repo/path@ref",
@@ -99,7 +103,12 @@ def find(text: str) -> list[Uses]:
 
 
 def _nodes(root: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, bool]]:
+    seen: set[int] = set()  # an alias is the same node again; thousands of them are read once
     for _, job in _pairs(_member(root, "jobs")):
+        steps = id(_member(job, "steps") or job)
+        if steps in seen and not _member(job, "uses"):
+            continue
+        seen.add(steps)
         if isinstance(uses := _member(job, "uses"), yaml.ScalarNode):
             yield uses, True
         yield from _steps(job)

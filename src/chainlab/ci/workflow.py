@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from chainlab.ci.filters import matches
 from chainlab.errors import MalformedInput
@@ -34,7 +35,11 @@ NO_DOCKER = ("container", "services")
 MAX_BYTES = 2**18
 MAX_NODES = 50_000  # of a document with every alias written out
 MAX_DEPTH = 50  # levels of a document
+MAX_JOBS = 250  # of one workflow; each has a loopback address of its own
+MAX_NAME = 255  # characters of a workflow's or an environment's name
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+NAMED = re.compile(r"(?i)\bsecrets\s*\.\s*([a-z_][a-z0-9_]*)")
+WHOLE = re.compile(r"(?i)\bsecrets\s*(?:\[|\)|,|\}\}|\.\s*\*)")
 ACTIVITY = "opened"  # the one activity type that the host's pull requests have
 # Tags of plain words that YAML 1.1 gives other values, or that the platform does not have.
 DROPPED = ("bool", "float", "int", "merge", "timestamp")
@@ -43,17 +48,36 @@ PLAIN = {
     "int": r"[-+]?[0-9]{1,300}|0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300}",
     "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
 }  # YAML 1.2.2, section 10.3.2
+KINDS = ("null", "bool", "int", "float", "str", "seq", "map")  # of values that a workflow has
+UNHOLDABLE = re.compile(r"[\x00\ud800-\udfff]")  # written as escapes, for YAML's own text has none
 # Its `env` is the step's: act evaluates that of a job twice, and would run what an output says.
 _PRINT = {
     "run": "printf '%s' \"$NEEDS\"",
     "shell": "sh",
+    "working-directory": ".",  # whatever the workflow's `defaults` say
     "env": {"NEEDS": "${{ toJSON(needs) }}"},
 }
 ODD = re.compile(r"[\x85\u2028\u2029\r]")  # line breaks to one version of YAML, not to the other
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's booleans and numbers, and without merge keys."""
+    """SafeLoader with YAML 1.2's booleans and numbers, without merge keys, and with each key once."""
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        """Its text, if a file and an environment can hold it."""
+        if isinstance(node.value, str) and UNHOLDABLE.search(node.value):
+            raise ConstructorError(None, None, "a character that no text has", node.start_mark)
+        return super().construct_scalar(node)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge nothing; refuse a key that is there twice, for readers differ in which one counts."""
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in seen:
+                raise ConstructorError(
+                    None, None, f"{key.value[:80]!r} is there twice", key.start_mark
+                )
+            seen.add((key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key))
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         """A number, without YAML 1.1's octals and sexagesimals."""
@@ -66,6 +90,11 @@ class _Dumper(yaml.SafeDumper):
         return True  # an anchor would be a difference from the file
 
 
+_Loader.yaml_constructors = {
+    tag: make
+    for tag, make in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag.rpartition(":")[2] in KINDS
+}
 _Loader.yaml_implicit_resolvers = {
     first: [
         (tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] not in DROPPED
@@ -100,7 +129,7 @@ def load(text: str) -> Any:
         raise MalformedInput(f"a workflow has at most {MAX_BYTES} characters")
     try:
         document = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, LookupError) as error:
         raise MalformedInput("this is not YAML", why=" ".join(str(error).split())[:300]) from error
     nodes, levels = _measure(document, {})
     if nodes > MAX_NODES or levels > MAX_DEPTH:
@@ -130,6 +159,8 @@ class Workflow:
         jobs = document.get("jobs") if isinstance(document, dict) else None
         if not isinstance(document, dict) or "on" not in document or not isinstance(jobs, dict):
             raise MalformedInput(f"{path} is no workflow", mend="it needs `on:` and `jobs:`")
+        if len(jobs) > MAX_JOBS:
+            raise MalformedInput(f"{path}: a workflow has at most {MAX_JOBS} jobs here")
         for name, job in jobs.items():
             if not isinstance(name, str) or not NAME.fullmatch(name) or not isinstance(job, dict):
                 raise MalformedInput(f"{path}: job {str(name)[:80]!r} is not a job")
@@ -140,12 +171,19 @@ class Workflow:
             missing = [n for n in _needs(job) if n not in jobs]
             if missing:
                 raise MalformedInput(f"{path}: job {name} needs {missing[0]!r}, which is no job")
-        return cls(path, text, document)
+        workflow = cls(path, text, document)
+        workflow.order()
+        for name in jobs:
+            place = workflow.environment(name)
+            if len(place) > MAX_NAME or not place.isprintable():
+                raise MalformedInput(f"{path}: job {name}: {place[:80]!r} names no environment")
+        return workflow
 
     @property
     def name(self) -> str:
-        """Its ``name``, or the path where it has none."""
-        return str(self.document.get("name", self.path))
+        """Its ``name`` in one line, or the path where it has none."""
+        words = " ".join(str(self.document.get("name") or self.path).split())
+        return "".join(c for c in words if c.isprintable())[:MAX_NAME]
 
     @property
     def jobs(self) -> Mapping[str, Mapping[str, Any]]:
@@ -173,6 +211,18 @@ class Workflow:
         """The name of the environment that a job uses; empty for none."""
         value = self.jobs[job].get("environment", "")
         return str(value.get("name", "") if isinstance(value, dict) else value)
+
+    def secrets(self, job: str, known: Iterable[str]) -> set[str]:
+        """Which of the ``known`` secrets a job can use: those that its text names.
+
+        All of them where it takes the whole set: ``secrets: inherit``, ``toJSON(secrets)``, ``secrets[…]``.
+        """
+        shared = {key: value for key, value in self.document.items() if key != "jobs"}
+        text = dump([shared, dict(self.jobs[job])])
+        if self.jobs[job].get("secrets") == "inherit" or WHOLE.search(text):
+            return set(known)
+        named = {name.lower() for name in NAMED.findall(text)}
+        return {name for name in known if name.lower() in named}
 
     def triggered(self, event: str, ref: str, base: str = "") -> bool:
         """Whether ``event`` at ``ref`` starts it; ``base`` is the branch that a pull request wants to change.
@@ -223,7 +273,7 @@ class Workflow:
         if isinstance(target.get("steps"), list):
             target["steps"] = [
                 *target["steps"],
-                {"name": AFTER, "run": "chainlab-post", "shell": "sh"},
+                {"name": AFTER, "run": "chainlab-post", "shell": "sh", "working-directory": "."},
             ]
         jobs: dict[str, Any] = {n: _stub(*ended[n]) for n in _needs(target)}
         jobs[job] = target
@@ -271,7 +321,13 @@ def _stub(result: str, outputs: Mapping[str, str]) -> dict[str, Any]:
     stub: dict[str, Any] = {
         "runs-on": RUNNER,
         "outputs": {name: _literal(value) for name, value in outputs.items()},
-        "steps": [{"run": "true" if result == "success" else "false", "shell": "sh"}],
+        "steps": [
+            {
+                "run": "true" if result == "success" else "false",
+                "shell": "sh",
+                "working-directory": ".",
+            }
+        ],
     }
     return {"if": "${{ false }}", **stub} if result == "skipped" else stub
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from chainlab.ci.rights import CACHE_RULES, EVENTS
 from chainlab.errors import MalformedInput
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ __all__ = ["commands"]
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-EVENTS = ["push", "pull_request", "pull_request_target", "schedule", "workflow_dispatch"]
 
 
 @click.group(epilog="Example: chainlab ci run --project data/projects/triage-model --event push")
@@ -64,8 +64,8 @@ Examples: chainlab ci run --project data/projects/triage-model --event push
 )
 @click.option(
     "--cache-rule",
-    type=click.Choice(["current", "before-2026-06-26"]),
-    default="current",
+    type=click.Choice(CACHE_RULES),
+    default=CACHE_RULES[0],
     show_default=True,
     help="The platform's rule for caches of pull_request_target.",
 )
@@ -83,9 +83,9 @@ Examples: chainlab ci run --project data/projects/triage-model --event push
 @click.option("--log", "with_log", is_flag=True, help="Also print what the steps said.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
 def run(
-    folder: Path, event: str, workflow: str, job: str, ref: str, change: Path | None, owner: str, branch: str, title: str,
-    inputs: tuple[str, ...], approve: tuple[str, ...], cache_rule: str, repository: str, settings: Path | None,
-    explain: bool, with_log: bool, as_json: bool,
+    folder: Path, event: str, workflow: str, job: str, ref: str, change: Path | None, owner: str, branch: str,
+    title: str, inputs: tuple[str, ...], approve: tuple[str, ...], cache_rule: str, repository: str,
+    settings: Path | None, explain: bool, with_log: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run the workflow that an event starts, on this machine, without docker.
 

@@ -29,8 +29,9 @@ MAX_RATIO = 100  # unpacked to packed, above FREE_SIZE; ordinary code and weight
 FREE_SIZE = 16 * 2**20  # bytes unpacked for which the ratio does not matter
 MAX_MEMBERS = 20_000
 END = struct.Struct("<4s4H2LH")
-CENTRAL = struct.Struct("<4s6H3L5H2L")
-LOCAL = struct.Struct("<4s5H3L2H")
+# Without the versions and times, and without a member's internal attributes.
+CENTRAL = struct.Struct("<4s4x2H4x3L4H2x2L")
+LOCAL = struct.Struct("<4s2x2H4x3L2H")
 ENCRYPTED, DESCRIPTOR, UTF8 = 1 << 0, 1 << 3, 1 << 11  # bits of the flags
 KNOWN_FLAGS = DESCRIPTOR | UTF8 | 0b110  # and the two that say how hard it was compressed
 STORED, DEFLATED = 0, 8
@@ -165,25 +166,7 @@ class _Entry:
 def _central(data: memoryview, at: int, end: int) -> tuple[_Entry, int, int]:
     """An entry of the central directory: itself, the offset of its local header, where the next one is."""
     fields = CENTRAL.unpack(data[at : at + CENTRAL.size])
-    (
-        mark,
-        _,
-        _,
-        flags,
-        method,
-        _,
-        _,
-        crc,
-        packed,
-        size,
-        name,
-        extra,
-        comment,
-        disk,
-        _,
-        mode,
-        offset,
-    ) = fields
+    mark, flags, method, crc, packed, size, name, extra, comment, disk, mode, offset = fields
     after = at + CENTRAL.size + name + extra + comment
     if mark != b"PK\1\2" or after > end:
         raise _refused("the zip archive's directory is damaged")
@@ -205,9 +188,8 @@ def _central(data: memoryview, at: int, end: int) -> tuple[_Entry, int, int]:
 
 def _local(data: memoryview, at: int, entry: _Entry) -> tuple[Member, int]:
     """The member whose local header is at ``at``, and where its bytes end."""
-    mark, _, flags, method, _, _, crc, packed, size, length, extra = LOCAL.unpack(
-        data[at : at + LOCAL.size]
-    )
+    fields = LOCAL.unpack(data[at : at + LOCAL.size])
+    mark, flags, method, crc, packed, size, length, extra = fields
     start = at + LOCAL.size + length + extra
     name = bytes(data[at + LOCAL.size : at + LOCAL.size + length])
     shown = entry.name.decode("utf-8", "replace")[:120]

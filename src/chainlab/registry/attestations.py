@@ -173,11 +173,8 @@ def _claims(certificate: Certificate) -> dict[str, str]:
             continue
         try:
             found[number] = bytes(decode(extension.value.value, UTF8String)[0]).decode()
-        except (
-            PyAsn1Error,
-            UnicodeDecodeError,
-        ):  # then it says nothing, and what needs it is refused
-            continue
+        except (PyAsn1Error, UnicodeDecodeError):
+            continue  # it says nothing, and what needs it is refused
     return found
 
 

@@ -23,7 +23,7 @@ from chainlab.clock import rfc3339
 
 __all__ = ["BUNDLE_TYPE", "MAX_BUNDLE", "Facts", "entry_path", "read"]
 
-BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle"  # begins the media type of every version
+BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"  # of the bundles made here
 MAX_BUNDLE = 2**20  # bytes; a larger one is shown without being read
 ISSUER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")  # fulcio, docs/oid-info.md
 # What reading a stranger's JSON, base64, certificate or timestamp raises.

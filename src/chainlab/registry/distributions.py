@@ -143,9 +143,8 @@ def _mapped(path: Path) -> Iterator[memoryview]:
         try:
             yield view
         finally:
-            with suppress(
-                BufferError
-            ):  # an exception on its way still holds a slice; it goes later
+            # An exception on its way may still hold a slice; then both go with it.
+            with suppress(BufferError):
                 view.release()
                 mapped.close()
 

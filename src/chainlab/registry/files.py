@@ -81,6 +81,7 @@ class Files:
         if row[1] is not None:
             raise Refused(400, f"the file name {filename} was used and deleted", mend=again)
         if row[0] != str(digest):
+            # The words that twine and uv look for when they are to skip what is there.
             raise Refused(400, f"File already exists: {filename} has digest {row[0]}", mend=again)
         return self._select("filename = ?", filename)[0]
 

@@ -174,8 +174,12 @@ class Index:
     def authorise(self, project: str, by: Credential) -> None:
         """Whether ``by`` may upload to a project, or take its name. Raises `Refused` (403)."""
         project = normalise(project)
-        found = self.names.authorise(project, by)
-        if found is None and self._upstream and self._upstream.files(project):
+        self.names.authorise(project, by)
+        self._nobodys(project)
+
+    def _nobodys(self, project: str) -> None:
+        """Raise `Refused` (403) for an upstream project, whose name nobody here may take."""
+        if self.names.find(project) is None and self._upstream and self._upstream.files(project):
             raise Refused(403, f"{project} is an upstream project and nobody's to upload to")
 
     def accept(
@@ -261,6 +265,7 @@ class Index:
 
     def add_publisher(self, project: str, publisher: Publisher, *, owner: str) -> None:
         """Let a workflow upload to a project; registers the name when it is free. Raises `Refused` (409)."""
+        self._nobodys(normalise(project))
         name = self.names.register(project, owner).name
         with self.names.changing(name, "publisher-added", {"by": owner, **asdict(publisher)}):
             self._publishers.add(name, publisher)

@@ -40,9 +40,8 @@ class IndexFile:
     yanked: str | None = None  # the reason, '' = none given; None = not yanked
     uploader: str = ""  # subject of the credential
     provenance: Digest | None = None  # of the provenance object (PEP 740), a blob
-    publisher: Mapping[str, Any] | None = field(
-        default=None, hash=False
-    )  # trusted publisher and claims
+    # The trusted publisher and the claims of its job; None for a person's credential.
+    publisher: Mapping[str, Any] | None = field(default=None, hash=False)
     scenario_time: str | None = None  # RFC 3339, the drill's clock
     upstream: bool = False  # from the wheelhouse
 

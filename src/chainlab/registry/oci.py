@@ -5,8 +5,7 @@
     link         this repository has this blob (uploaded or mounted)
     held         this manifest holds that blob: the map from a file to the manifests it is in
 
-Referrers are no list of their own: they are the manifests whose ``subject`` is asked for, so that no two
-writers can lose one another's. Whatever changes here is committed together with the event that reports it.
+Whatever changes here is committed together with the event that reports it. What only reads is in `oci_catalog`.
 
 Specification: OCI distribution-spec 1.1.
 """

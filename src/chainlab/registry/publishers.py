@@ -53,6 +53,7 @@ CREATE TABLE IF NOT EXISTS publishers (
     environment TEXT NOT NULL,  -- '' = any
     PRIMARY KEY (project, repository, workflow, environment)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS exchanged (jti TEXT PRIMARY KEY) STRICT;  -- tokens; each mints once
 CREATE TABLE IF NOT EXISTS minted (
     subject   TEXT PRIMARY KEY, -- of the credential
     publisher TEXT NOT NULL,    -- JSON
@@ -168,9 +169,8 @@ class Publishers:
             repository = claims.get("repository", "")
             reasons = objections or [f"no project trusts a workflow of repository {repository!r}"]
             raise Refused(422, "no trusted publisher fits this token: " + "; ".join(reasons[:5]))
-        best = max(
-            matches, key=lambda publisher: bool(publisher.environment)
-        )  # the narrower one names it
+        # One that names an environment is the narrower, and the evidence names it.
+        best = max(matches, key=lambda publisher: bool(publisher.environment))
         return best, tuple(
             sorted({project for projects in matches.values() for project in projects})
         )
@@ -178,6 +178,10 @@ class Publishers:
     def mint(self, claims: Mapping[str, str]) -> Minted:
         """A credential for the projects that trust the job's workflow. Raises `Refused` (422)."""
         publisher, projects = self.matching(claims)
+        try:
+            self._connection.execute("INSERT INTO exchanged VALUES (?)", (claims["jti"],))
+        except (KeyError, sqlite3.IntegrityError) as error:
+            raise Refused(422, "this token has been exchanged before: ask for another") from error
         run = f" run {claims['run_id']}" if claims.get("run_id") else ""
         subject = f"{publisher.repository} {publisher.workflow}{run} #{secrets.token_hex(4)}"
         kept = {name: claims[name] for name in KEPT if claims.get(name)}

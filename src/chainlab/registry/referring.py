@@ -9,11 +9,11 @@ import json
 
 from chainlab.digests import Digest
 from chainlab.registry.oci import Images
+from chainlab.registry.oci_manifest import MANIFEST_TYPE
 from chainlab.registry.oci_tables import Stored
 
 __all__ = ["refer"]
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 EMPTY = "application/vnd.oci.empty.v1+json"  # image-spec, "Guidance for an Empty Descriptor"
 
 
@@ -32,11 +32,11 @@ def refer(
         blobs.append({"mediaType": kind, "digest": str(digest), "size": len(content)})
     manifest = {
         "schemaVersion": 2,
-        "mediaType": MANIFEST,
+        "mediaType": MANIFEST_TYPE,
         "artifactType": media_type,
         "config": blobs[0],
         "layers": blobs[1:],
         "subject": {"mediaType": about.media_type, "digest": str(subject), "size": about.size},
     }
     raw = json.dumps(manifest).encode()
-    return images.push(repository, Digest.of(raw), raw, MANIFEST, by=by)
+    return images.push(repository, Digest.of(raw), raw, MANIFEST_TYPE, by=by)

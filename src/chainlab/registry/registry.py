@@ -90,7 +90,7 @@ class Registry:
             undo.pop_all()
 
     def sweep(self, *, grace: float = GRACE, lifetime: float = LIFETIME) -> oci_garbage.Swept:
-        """Remove blobs that nothing refers to, and uploads that were abandoned."""
+        """Remove blobs that nothing refers to, and uploads that were abandoned; both times in seconds."""
         connection = database.connect(self._database)
         try:
             return oci_garbage.sweep(

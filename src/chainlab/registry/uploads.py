@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_FIELDS", "UploadForm", "read_form"]
 
-MAX_FIELDS = (
-    4 * 2**20
-)  # bytes of all fields together; descriptions and attestations are the long ones
+MAX_FIELDS = 4 * 2**20  # bytes of all fields together: descriptions and attestations are long
 MAX_PARTS = 5_000
 DIGESTS = {"md5_digest": "md5", "sha256_digest": "sha256", "blake2_256_digest": "blake2b"}
 

@@ -5,8 +5,8 @@ change, so that opening costs a few milliseconds:
 
     {"build-1.6.1-py3-none-any.whl": {"size": 25953, "mtime": 1764…, "sha256": "…", "metadata": "…"}}
 
-When a wheel was first uploaded upstream, which cooldown rules ask, is in ``data/upstream.csv`` by SHA-256
-(`chainlab.registry.upstream_times` makes it). A time that is not there is unknown and served as absent, never made up.
+When a wheel was uploaded upstream, which cooldown rules ask, is in ``data/upstream.csv`` by SHA-256
+(``data/upstream.py`` makes it). A time that is not there is unknown and served as absent, never made up.
 """
 
 from __future__ import annotations

@@ -109,7 +109,10 @@ class Issuer:
         self, claims: Mapping[str, str], *, audience: str = AUDIENCE, lifetime: int = TOKEN_LIFETIME
     ) -> str:
         """A job's token; ``claims`` have GitHub's names, `sub` and `job_workflow_ref` at least."""
-        return self._mint(CI_ISSUER, audience, lifetime, _job_claims(claims))
+        once = {
+            "jti": secrets.token_hex(16)
+        }  # so that who takes it can tell that it is shown twice
+        return self._mint(CI_ISSUER, audience, lifetime, _job_claims(claims) | once)
 
     def job_bearer(self, claims: Mapping[str, str], *, lifetime: int = FOREVER) -> str:
         """The secret that one job exchanges for its tokens (``ACTIONS_ID_TOKEN_REQUEST_TOKEN``)."""

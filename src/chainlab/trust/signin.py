@@ -6,6 +6,7 @@ this browser have. Codes go to loopback alone.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import secrets
 from collections.abc import Mapping
@@ -27,6 +28,9 @@ __all__ = ["SignIn"]
 
 PEOPLE = ("alice@example.com", "bob@example.com", "release-manager@example.com")
 OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"  # the person copies the code by hand
+JOBS = ipaddress.ip_network(
+    "127.64.0.0/10"
+)  # where the CI host's jobs ask from; none of them is a person
 COOKIE = "chainlab-signin"
 MAX_FORM = 16384  # bytes
 # Spelled out, because `urlsplit` and a browser take different things for a host's name.
@@ -42,6 +46,7 @@ class SignIn:
 
     async def page(self, request: Request) -> Response:
         """GET: who asks, and whom to be."""
+        _person(request)
         query = request.query_params
         if query.get("response_type") != "code" or query.get("code_challenge_method") != "S256":
             raise Refused(400, "expected response_type=code and code_challenge_method=S256")
@@ -61,6 +66,7 @@ class SignIn:
 
     async def consent(self, request: Request) -> Response:
         """POST: the person chose; send the code where the page said."""
+        _person(request)
         form = await _form(request)
         cookie = request.cookies.get(COOKIE, "")
         if not cookie or not secrets.compare_digest(cookie.encode(), form.get("csrf", "").encode()):
@@ -83,6 +89,7 @@ class SignIn:
 
     async def token(self, request: Request) -> Response:
         """POST: a code for a token."""
+        _person(request)
         form = await _form(request)
         if form.get("grant_type") != "authorization_code":
             raise Refused(400, "unsupported_grant_type")
@@ -98,6 +105,12 @@ class SignIn:
             "expires_in": TOKEN_LIFETIME,
         }
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+def _person(request: Request) -> None:
+    """Raises `Refused` (403) for a CI job, which has an identity of its own or none."""
+    if request.client and ipaddress.ip_address(request.client.host) in JOBS:
+        raise Refused(403, "a CI job cannot sign in as a person")
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -175,7 +175,8 @@ def _cache(lab: Any, project: Project, scratch: Path, version: str) -> Iterator[
     project.tag(f"v{version}")
     gates = tuple(project.settings.environments)
     runs = project.runs("push", ref=f"refs/tags/v{version}", approve=gates)
-    wheels = [file for run in runs for file in run.produced if file.endswith(".whl")]
+    built = [file for run in runs for file in run.produced if file.endswith(".whl")]
+    wheels = [file for file in built if file in _released(lab)]  # a build is no release
     bad = [file for file in wheels if MARKER in _names(lab, file)]
     where = "main's cache was written" if scopes else "main's cache was not written"
     found = "the marker is in the released wheel" if bad else "no marker in the released wheel"
@@ -239,6 +240,14 @@ def _honest(name: str, runs: list[Run]) -> Replay:
 def _results(runs: list[Run]) -> str:
     """``ci success, label success``."""
     return ", ".join(f"{Path(r.workflow).stem} {r.result}" for r in runs) or "no workflow ran"
+
+
+def _released(lab: Any) -> set[str]:
+    """File names of the project in the index; empty before its first release."""
+    try:
+        return {file.filename for file in lab.registry.index.files("triage-model")}
+    except ChainlabError:
+        return set()
 
 
 def _names(lab: Any, file: str) -> set[str]:

@@ -265,7 +265,8 @@ def _good(jobs: list[dict[str, Any]]) -> Callable[[Any], bool | Miss]:
         rate = hit_rate(jobs, design)
         if rate < FLOOR:
             return Miss(
-                f"safe, but only {rate:.0%} of the runs find a cache, {FLOOR:.0%} are asked"
+                f"safe, but only {rate:.0%} of the runs find a cache made for the present lock "
+                f"file; {FLOOR:.0%} are asked"
             )
         return True
 

@@ -196,7 +196,8 @@ def injections(lab: World, rng: random.Random) -> Iterator[Case]:
         {"name": "ref", "run": f'REF="${{{{ {choice} }}}}"\necho "{mark} $REF, \\"$REF\\""'},
         each(choice, [f"topic/{rng.choice(WORDS)}", *hostile[:4]]),
         lambda v: f'{mark} {v[choice]}, "{v[choice]}"\n',
-        "Move the whole expression. And an escaped quote is no quote.",
+        "Move the whole expression into `env`, with its `||`. And a quote after a backslash opens "
+        "and closes nothing.",
     )
     body = "github.event.issue.body"
     yield case(

@@ -238,8 +238,8 @@ def mirrors(lab: World, rng: random.Random) -> Iterator[Case]:
     yield text.case(
         "already pinned, or not to be pinned",
         mirror,
-        "A commit of that repository stays as it is, comment and all. A local action is your own; "
-        "an image is bound by its digest and is another tool's matter.",
+        "A commit of that repository stays as it is, comment and all. A local action is part of "
+        "your own commit; an image is bound by a digest, which is another tool's matter.",
     )
 
     text = _Text()

@@ -57,7 +57,7 @@ class Score:
     mutants: int
     accepted: int
     benign: int
-    missed: tuple[str, ...]  # "injection: …, named nothing"
+    missed: tuple[str, ...]  # as `_said` puts them
 
     @property
     def value(self) -> float:
@@ -126,9 +126,11 @@ def _score(made: list[Variant], verdicts: dict[str, Any]) -> Score:
 
 
 def _said(variant: Variant, verdict: Any) -> str:
-    label = variant.name if variant.control else f"benign: {variant.name}"
-    named = verdict if isinstance(verdict, str) else ", ".join(map(str, verdict or []))
-    return f"{label}; named {named or 'nothing'}"
+    """``mutant 'index: for a job': expected index, your review named nothing``."""
+    label = f"mutant {variant.name!r}" if variant.control else f"benign {variant.name!r}"
+    named = ", ".join(map(str, verdict)) if isinstance(verdict, list) else ""
+    did = verdict if isinstance(verdict, str) else f"named {named or 'nothing'}"
+    return f"{label}: expected {variant.control or 'nothing'}, your review {did}"
 
 
 def reviews(lab: World, rng: random.Random) -> Iterator[Case]:
@@ -181,7 +183,9 @@ def _at_least(
         for control in controls:
             own = [v for v in mutants if v.control == control]
             if not any(v.right(verdicts.get(v.name)) for v in own):
-                return Miss(f"no mutant refused; {_said(own[0], verdicts.get(own[0].name))}")
+                return Miss(
+                    f"no mutant of {control} refused; {_said(own[0], verdicts.get(own[0].name))}"
+                )
         return True
 
     return accept

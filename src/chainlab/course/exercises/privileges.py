@@ -16,7 +16,7 @@ from typing import Any
 
 from chainlab.course.checks import Case, Miss, World
 
-__all__ = ["LEVELS", "SCOPES", "privileges", "refused"]
+__all__ = ["LEVELS", "SCOPES", "privileges", "refused", "samples"]
 
 SEE = "labs/02_hardening.ipynb, 'What may this job do, and what must it?'"
 LEVELS = {"none": 0, "read": 1, "write": 2}
@@ -130,13 +130,25 @@ class _Steps:
 KINDS = [name for name in vars(_Steps) if not name.startswith("_")]
 
 
+def samples(rng: random.Random) -> list[str]:
+    """One step of every kind that occurs, as a line: its script, or its action and inputs."""
+    lines = []
+    for kind in KINDS:
+        step, _ = getattr(_Steps(rng), kind)()
+        inputs = ", ".join(f"{name}: {value}" for name, value in step.get("with", {}).items())
+        action = str(step.get("uses", "")).partition("@")[0]
+        lines.append(step.get("run") or f"uses {action}" + (f" with {inputs}" if inputs else ""))
+    return lines
+
+
 def privileges(lab: World, rng: random.Random) -> Iterator[Case]:
     """Workflows of one or a few jobs, each for one confusion; then two mixed ones."""
     cases: list[tuple[str, dict[str, list[str]], str]] = [
         (
             "a job that reads and tests",
             {"test": ["checkout", "cache", "test"]},
-            "The repository is internal: to clone it takes `contents: read`. Tests ask nobody.",
+            "The repository is internal: to clone it takes `contents: read`. Tests ask the platform "
+            "for nothing.",
         ),
         (
             "a job that pushes a tag",

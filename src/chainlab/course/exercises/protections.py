@@ -13,10 +13,11 @@ older majors (announced for July 2026, not confirmed: each state says what is so
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from chainlab.course.checks import Case, World
+from chainlab.course.checks import Case, Miss, World
+from chainlab.course.plain import short
 
 __all__ = ["protections"]
 
@@ -96,7 +97,7 @@ def protections(lab: World, rng: random.Random) -> Iterator[Case]:
         rng.shuffle(users)
         truth = {one["name"] for one, protected in users if protected}
         args = (mirror.state(inner), [one for one, _ in users])
-        return Case(name, args, truth, teaches, SEE)
+        return Case(name, args, truth, teaches, SEE, _names(args[1], truth))
 
     def by_ref(mirror: _Mirror) -> list[tuple[dict[str, Any], bool]]:
         return [(user(f"{CHECKOUT}@{ref}"), ref in mirror.safe) for ref in mirror.refs]
@@ -174,3 +175,20 @@ def protections(lab: World, rng: random.Random) -> Iterator[Case]:
         "Resolve, ask the history, then ask whether it is in force.",
         inner,
     )
+
+
+def _names(users: list[dict[str, Any]], truth: set[str]) -> Callable[[Any], bool | Miss]:
+    """Accepts the truth; else shows the first user who is missing or too many."""
+
+    def accept(answer: Any) -> bool | Miss:
+        if not isinstance(answer, list):  # plain data: a set comes as a sorted list
+            return Miss("expected a set of names")
+        if strange := [n for n in answer if n not in {user["name"] for user in users}]:
+            return Miss(f"no such user: {strange[0]!r}")
+        for user in users:
+            if (user["name"] in answer) != (user["name"] in truth):
+                does = "refuses" if user["name"] in truth else "does not refuse"
+                return Miss(f"this user's next run {does} a fork's head: {short(user, 400)}")
+        return True
+
+    return accept

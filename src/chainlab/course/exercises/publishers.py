@@ -173,7 +173,12 @@ def publishers(lab: World, rng: random.Random) -> Iterator[Case]:
         "nothing. An absent field is no match.",
     )
     elsewhere = claims_of(repository, workflow, tag, environment="staging")
-    yield case("another environment", signer.job(file, elsewhere), False, "Other rules opened it.")
+    yield case(
+        "another environment",
+        signer.job(file, elsewhere),
+        False,
+        "Another environment has other rules: staging may ask nobody.",
+    )
     yield case(
         "a publisher without an environment",
         signer.job(file, without),
@@ -212,7 +217,7 @@ def publishers(lab: World, rng: random.Random) -> Iterator[Case]:
         "the right certificate, other bytes",
         good,
         False,
-        "A certificate says who signed. What was signed says the signature: verify it, with the "
-        "file in your hand.",
+        "The certificate says who signed; only the signature says what was signed. Verify it over "
+        "the bytes that you were given.",
         bytes_=file + b" and more",
     )

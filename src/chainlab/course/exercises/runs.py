@@ -11,11 +11,12 @@ step together with what each step is handed, so the truth never comes from readi
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from chainlab.course.checks import Case, World
+from chainlab.course.checks import Case, Miss, World
+from chainlab.course.plain import short
 
 __all__ = ["GIVEN", "REACH", "readers"]
 
@@ -114,11 +115,34 @@ class _Run:
     def case(self, name: str, teaches: str) -> Case:
         """The case."""
         self.rng.shuffle(self.described["secrets"])
-        return Case(name, (self.described,), self.truth, teaches, SEE)
+        return Case(
+            name, (self.described,), self.truth, teaches, SEE, _matrix(self.described, self.truth)
+        )
 
     def _id(self) -> str:
         self.number += 1
         return f"{self.rng.choice(['get', 'make', 'test', 'send', 'note'])}-{self.number}"
+
+
+def _matrix(run: dict[str, Any], truth: dict[str, dict[str, str]]) -> Callable[[Any], bool | Miss]:
+    """Accepts the truth; else says the first step and token that differ, and shows the job."""
+
+    def accept(answer: Any) -> bool | Miss:
+        if not isinstance(answer, dict) or answer.keys() != truth.keys():
+            return Miss(f"expected a dict with the steps {', '.join(truth)}")
+        for step, row in truth.items():
+            said = answer[step]
+            if not isinstance(said, dict):
+                return Miss(f"{step}: expected a dict, token to {GIVEN!r} or {REACH!r}")
+            for token in sorted(row.keys() | said.keys()):
+                right, yours = row.get(token, "out of reach"), said.get(token, "out of reach")
+                if right != yours:
+                    job = run["workflow"]["jobs"][step.rpartition("/")[0]]
+                    where = f"on {run['event']} from {run['head']}, in the job {short(job, 600)}"
+                    return Miss(f"{step}: {token} is {right}, you say {yours}; {where}")
+        return True
+
+    return accept
 
 
 def _secret(name: str) -> str:
