@@ -235,7 +235,7 @@ for job in release.jobs.values():
         print("   ", step.name)
 
 # %% [markdown]
-# Three rooms. `build` runs the project's code, its dependencies and its tests, and may do nothing but read. `publish`
+# Three rooms. `build` runs the project's code, its dependencies and the model's evaluation, and may only read. `publish`
 # and `push-model` hold the right to sign, and run nothing of the project's: two actions, pinned by commit. The only
 # thing that goes from room to room is a file. A thief among the dependencies of `build` finds no key to sign with.
 # (She can still spoil the file. Remember that for the next notebook.)
@@ -278,7 +278,7 @@ def known(name):
     return lab.registry.evidence.document(Digest.parse(release.produced[name]))
 
 
-for name in release.produced:
+for name in sorted(release.produced):
     what = known(name)
     places = {f"{p['protocol']}: {p.get('project') or p['repository']}" for p in what["places"]}
     print(f"{name:36} {', '.join(places) or 'in the run only'}")
@@ -496,8 +496,8 @@ assert nested and not any(a.depth for a in reached(hardened))
 # caches and its processes, unless you make it start anew for every job. Then the guest of section 2 need not find
 # anything today: it leaves something for the job of tomorrow, and the walls between jobs, on which section 5 rests, are
 # gone. So: one job per machine, none of a stranger's jobs, no cloud role on the machine, and the way out to the network
-# closed. The rule of 26 June 2026 does not reach a cache that you run yourself. [V: changelog, which speaks of the
-# platform's] Our own host starts a fresh directory and a fresh sandbox for each job, and still runs as your user.
+# closed. The rule of 26 June 2026 is about the platform's own cache; one that you run yourself has whatever rules you
+# gave it. Our own host starts a fresh directory and a fresh sandbox for each job, and still runs as your user.
 #
 # **Another CI.** The words change, the questions stay:
 #

@@ -178,7 +178,8 @@ before
 #    the one step that needs it, and the job's token been `contents: read`, the thief would have found no more than
 #    the guest of `02_anatomy` in its last column.
 #
-# We take the first, and the same attack again:
+# (A policy of the platform can *require* commit pins, and block actions by name. [V: changelog, 15 August 2025] Try what
+# it says of nested ones before you count on it.) We take the first, and the same attack again:
 
 # %%
 text = re.sub(r" +- uses: acme/setup-ml-python.*\n +with:\n.*\n", "", file.read_text())
@@ -532,11 +533,12 @@ assert rows["and checkout v7"] == {"run": "failure", "sink": "nothing", "branch 
 #
 # **What is simplified here.** The payloads are short and their tokens fake. The real thieves read secrets and the identity
 # token from the runner's memory [S; for TanStack V], so that masking and `env:` made no difference. The actions are our
-# own. Two of the runs were shortened, as said.
+# own. The runs of attack 1 were shortened, as said, and the release of attack 2 ran without its job `notes`.
 #
 # **You can now**
 # - say who could read which secret, from `env:`, `permissions:` and who else runs in the job
 # - pin through every nested level, and name what a pin costs
+# - give a job so little that a thief in it finds nothing
 # - split a cache by who writes and who reads, and say what changed on 26 June 2026 and what did not
 # - make a stranger's words inert, and find the file that still runs
 # - read "valid" as the answer to a question, and name the question that nobody answered

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Week 2 lab · Harden it, and count what your hardening stops
 #
-# > On 19 March 2026 a thief moved 76 of the 77 tags of `trivy-action`, a security scanner's action. Whoever named one of
-# > them ran the thief's code, beside their own secrets, for about 12 hours. [CVE-2026-33634]
+# > On 19 March 2026 a thief moved 76 of the 77 tags of `trivy-action`, a security scanner's action. Whoever named one
+# > of them ran the thief's code, beside their own secrets, for about 12 hours. [CVE-2026-33634]
 #
 # A workflow file is the access list of your release. In week 1 you named its weaknesses. Now you mend them, one control
 # at a time, and each time you ask the same two things: *what does this stop*, and *what honest work does it break*?
@@ -489,16 +489,16 @@ def least(jobs: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
 # ## Who may write what the release will read?
 # A cache entry belongs to a *scope*, which is a ref. The platform's rules, shortened:
 #
-# - A run **writes** its own scope. That is the ref it runs on: for `push` the branch or tag, for `workflow_dispatch` the
-#   chosen branch, for `pull_request` its own `refs/pull/N/merge`. `schedule`, `pull_request_target`, `issue_comment` and
-#   `workflow_run` run on the default branch, so they write the default branch's scope.
+# - A run **writes** its own scope: the ref it runs on. For `push` that is the branch or tag, for `workflow_dispatch` the
+#   chosen branch, for `pull_request` its own `refs/pull/N/merge`. `schedule`, `pull_request_target`, `issue_comment`
+#   and `workflow_run` run on the default branch, so they write the default branch's scope.
 # - A run **reads** its own scope, then the default branch's: in each first the exact key, then the newest entry that
 #   begins with the key, then the newest that begins with a restore key. An entry never changes.
 # - Since 26 June 2026 the events that somebody without write access can cause have a token that only *reads* in the
-#   default branch's scope. [GitHub changelog, read through a copy] Before that day they wrote, and other hosts still let
-#   them.
-# - The right to write lies in the job's cache token. `key` and `save` are lines of a file that the attacker can read and
-#   need not follow.
+#   default branch's scope. [GitHub changelog, read through a copy] Before that day they wrote, and other hosts still
+#   let them.
+# - The right to write lies in the job's cache token. `key` and `save` are lines of a file that the attacker can read
+#   and need not follow.
 #
 # A job is a dict: `name`, `event`, `ref`, `runs_a_strangers_words` (it executes text or code that an outsider chose),
 # `trusted` (it holds a secret or makes what you release), `runs_per_week`. The default branch is `refs/heads/main`.
@@ -508,7 +508,8 @@ def least(jobs: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
 from chainlab.course.exercises.caches import BEFORE, CURRENT, hit_rate, poisoned
 
 jobs = [
-    {"name": name, "event": event, "ref": ref, "runs_a_strangers_words": strange, "trusted": trusted, "runs_per_week": runs}
+    {"name": name, "event": event, "ref": ref, "runs_a_strangers_words": strange, "trusted": trusted,
+     "runs_per_week": runs}
     for name, event, ref, strange, trusted, runs in [
         ("test", "push", "refs/heads/main", False, False, 14),
         ("greet", "pull_request_target", "refs/heads/main", True, False, 6),

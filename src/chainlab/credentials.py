@@ -24,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chainlab.database import transaction
-from chainlab.errors import Refused
+from chainlab.errors import MalformedInput, Refused
 
 __all__ = ["CHALLENGE", "Credential", "Credentials", "presented"]
 
@@ -75,12 +75,15 @@ class Credentials:
         prefix: str = "cl",
     ) -> str:
         """A new secret ``prefix_…``; ``lifetime`` in seconds. Only its digest is kept."""
+        words = sorted(set(grants))
+        if any("\n" in word for word in words):
+            raise MalformedInput("a grant is one line", why="a second one would be another grant")
         secret = f"{prefix}_{secrets.token_urlsafe(30)}"
         expires = None if lifetime is None else time.time() + lifetime
         with self._guard, transaction(self._connection):
             self._connection.execute(
                 "INSERT INTO credentials VALUES (?, ?, ?, ?, NULL)",
-                (_digest(secret), subject, "\n".join(sorted(set(grants))), expires),
+                (_digest(secret), subject, "\n".join(words), expires),
             )
         return secret
 

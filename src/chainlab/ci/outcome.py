@@ -30,21 +30,28 @@ def attest(
 
     ``after`` is the sequence of the last event before the run, ``started`` is RFC 3339.
     """
-    produced = {file: digest for files in run.artifacts.values() for file, digest in files.items()}
+    produced: dict[str, str] = {}
     manifests: list[tuple[str, Digest]] = []
-    for event in registry.events.read("dev.chainlab.artifact.published", after=after):
+    layers: list[tuple[str, Digest]] = []
+    published = list(registry.events.read("dev.chainlab.artifact.published", after=after))
+    for event in reversed(published):
         if not _is_of(event, run):
             continue
         digest = Digest.parse(event.subject)
         if "repository" not in event.data:
-            produced[str(event.data["file"])] = str(digest)
+            _add(produced, str(event.data["file"]), str(digest))
         elif "about" not in event.data:  # else it is evidence about a product, and none itself
             repository = str(event.data["repository"])
             manifests.append((repository, digest))
-            produced[repository] = str(digest)
+            _add(produced, repository, str(digest))
             for held in registry.images.holdings(repository, digest):
                 if held.role == "layer":
-                    produced[held.title or f"{repository}@{held.digest}"] = str(held.digest)
+                    layers.append((held.title or f"{repository}@{held.digest}", held.digest))
+    for name, held_digest in layers:  # their names, and those of artifacts, are what the job likes
+        _add(produced, name, str(held_digest))
+    for files in run.artifacts.values():
+        for name, text in files.items():
+            _add(produced, name, text)
     if not produced:
         return run
     packages = [
@@ -69,6 +76,13 @@ def attest(
     for repository, digest in dict.fromkeys(manifests):
         refer(registry.images, repository, digest, bundle, BUNDLE_TYPE, by=provenance.SIGNER)
     return replace(run, produced=produced, provenance=str(Digest.of(bundle)))
+
+
+def _add(produced: dict[str, str], name: str, digest: str) -> None:
+    """Name a product; where another one has the name, the digest tells them apart, so that none is left out."""
+    name = name.encode(errors="replace").decode()
+    if produced.setdefault(name, digest) != digest:
+        produced[f"{name}@{digest}"] = digest
 
 
 def _is_of(event: Event, run: Run) -> bool:

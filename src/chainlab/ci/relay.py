@@ -74,6 +74,7 @@ class Relay:
         for task in tasks:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.sleep(0))  # what was closed is let go
         self._loop.close()
 
     async def _listen(self) -> list[asyncio.Server]:
@@ -111,6 +112,7 @@ def _carrier(
             await carry_both(reader, writer)
         finally:
             carried.discard(task)
+            writer.close()
 
     async def carry_both(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import selectors
 import shutil
 import signal
@@ -18,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,31 +26,21 @@ from chainlab.ci import relay
 from chainlab.ci.relay import Relay
 from chainlab.ci.runs import JobRun, Step
 from chainlab.ci.sandbox import Sandbox
-from chainlab.ci.workflow import AFTER, REPORT, RUNNER, dump
+from chainlab.ci.transcript import WORKFLOW, Transcript
+from chainlab.ci.workflow import REPORT, RUNNER, dump
 from chainlab.errors import Unavailable
 from chainlab.workspace import CLOSED, LOOPBACK
 
 __all__ = ["Job", "execute"]
 
 LONGEST = 600  # seconds a job may take, whatever its `timeout-minutes` says
-ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-POST = 'for script in $(ls -r "$CHAINLAB_POST"); do "$CHAINLAB_POST/$script" || exit 1; done'  # last one first
+# What actions left for the end, the last one first.
+POST = 'for script in $(ls -r "$CHAINLAB_POST"); do "$CHAINLAB_POST/$script" || exit 1; done'
 GRACE = 10  # seconds that the relay has to end a job whose time is over
-MAX_LOG = 8 * 2**20  # bytes of log kept for a job
 MAX_LINE = 8 * 2**20  # bytes of one line of act's; what is longer is cut
 SHORTEST = 4  # characters of a secret that the host masks; act masks shorter ones where steps print
-WORKFLOW = "workflow.yml"  # the copy's file, which is its name when it has none
-MAX_STEPS = 1000  # steps and matrix entries kept for a job; what it says of more is dropped
-RESULTS = ("success", "failure", "skipped", "cancelled")  # what act says of a job or a step
-TOOLS = (
-    "uv",
-    "sigstore",
-    "twine",
-    "pypi-attestations",
-    "oras-py",
-    "zizmor",
-)  # as a hosted runner has some
+# Programs besides those of the system, as a hosted runner has some.
+TOOLS = ("uv", "sigstore", "twine", "pypi-attestations", "oras-py", "zizmor")
 RUNNERS = (RUNNER, "ubuntu-24.04", "ubuntu-22.04", "self-hosted", "linux", "macos-latest")
 
 
@@ -94,12 +82,12 @@ def execute(job: Job, sandbox: Sandbox, log: Path, tell: Callable[[Step], None])
         )
         try:
             command = _command(job, folder, sandbox, wall)
-            reader = _Reader(job, log, tell)
-            ended = _run(command, folder, environment, reader, min(job.seconds, LONGEST))
+            transcript = Transcript(job.name, job.copy, _lines_of_secrets(job), log, tell)
+            ended = _run(command, folder, environment, transcript, min(job.seconds, LONGEST))
         finally:
             if wall is not None:
                 wall.close()
-        return reader.finish(ended, time.monotonic() - began, job.address)
+        return transcript.finish(ended, time.monotonic() - began, job.address)
     finally:
         _remove(folder)
 
@@ -246,7 +234,11 @@ def _command(job: Job, folder: Path, sandbox: Sandbox, wall: Relay | None) -> li
 
 
 def _run(
-    command: list[str], folder: Path, environment: dict[str, str], reader: _Reader, seconds: float
+    command: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    transcript: Transcript,
+    seconds: float,
 ) -> int | None:
     """Run to the end; the exit code, or None when time ran out."""
     process = subprocess.Popen(
@@ -261,7 +253,7 @@ def _run(
     try:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         for line in _written(process.stdout, time.monotonic() + seconds + GRACE):
-            reader.read(line)
+            transcript.read(line)
         code = process.wait(GRACE)
     except subprocess.TimeoutExpired:
         code = relay.LATE
@@ -293,127 +285,6 @@ def _written(pipe: IO[bytes], end: float) -> Iterator[bytes]:
         yield bytes(rest)
 
 
-class _Reader:
-    """Makes steps of act's JSON lines.
-
-    A job can write to act's output like act itself, so nothing is taken on trust but that it speaks of this job.
-    """
-
-    def __init__(self, job: Job, log: Path, tell: Callable[[Step], None]) -> None:
-        self._job = job.name
-        name = job.copy.get("name", "")
-        name = name if isinstance(name, str) else dump(name).split("\n")[0]  # as YAML writes it
-        name = WORKFLOW if name in ("", "null") else name
-        # Stubs and report by their full names: a called workflow's jobs may have the same ids.
-        self._others = {f"{name}/{id}" for id in job.copy["jobs"] if id != job.name}
-        self._name = f"{name}/{REPORT}"
-        self._secrets = _lines_of_secrets(job)
-        self._log = log
-        self._tell = tell
-        self._kept = bytearray()
-        self._said: dict[tuple[str, str], list[str]] = {}  # (matrix, step) -> what it printed
-        self._size = 0
-        self._report = ""
-        self._steps: list[Step] = []
-        self._summary = ""
-        self._words: deque[str] = deque(maxlen=3)  # of act itself, when it says no JSON or an error
-
-    def read(self, line: bytes) -> None:
-        """Take one line."""
-        self._size += len(line) + 1
-        try:
-            said = self._masked(json.loads(line))
-            matrix = json.dumps(said.get("matrix") or {}) if isinstance(said, dict) else ""
-        except (ValueError, RecursionError):
-            said, matrix = self._masked(line.decode(errors="replace")), ""
-            self._words.append(said[:500].strip())
-        if self._size <= MAX_LOG:
-            kept = said if isinstance(said, str) else json.dumps(said)
-            self._kept += kept.encode(errors="replace") + b"\n"
-        if not isinstance(said, dict):
-            return
-        job, message = said.get("jobID"), _text(said.get("msg", ""))
-        full = _text(said.get("job", "")).rstrip()  # act pads names to one width
-        if full == self._name:
-            if said.get("raw_output"):
-                self._report += message[: MAX_LOG - len(self._report)]
-            return
-        if not isinstance(job, str) or full in self._others:
-            if said.get("level") == "error" and "git repository" not in message:
-                self._words.append(message[:500])
-            return
-        self._read_step(job + matrix, job, said, message)
-
-    def _masked(self, value: Any) -> Any:
-        """The same without secrets: act masks what steps print, not their names and summaries."""
-        if isinstance(value, dict):
-            return {self._masked(key): self._masked(inner) for key, inner in value.items()}
-        if isinstance(value, list):
-            return [self._masked(inner) for inner in value]
-        if isinstance(value, str):
-            for secret in self._secrets:
-                value = value.replace(secret, "***")
-        return value
-
-    def _read_step(self, where: str, job: str, said: dict[str, Any], message: str) -> None:
-        ids = said.get("stepID")
-        ids = [_text(id) for id in ids] if isinstance(ids, list) else []
-        key = (where, ids[0] if ids else "")
-        printed = ""
-        if said.get("command") == "summary":
-            content = _text(said.get("content", ""))
-            self._summary += content[: MAX_LOG - len(self._summary)]
-        elif said.get("raw_output"):
-            printed = message
-        elif said.get("level") == "error" and "git repository" not in message:
-            printed = f"error: {message}\n"
-        if printed and self._size <= MAX_LOG:
-            self._said.setdefault(key, []).append(printed)
-        result = said.get("stepResult")
-        if result not in RESULTS or len(ids) != 1 or said.get("stage") != "Main":
-            return
-        name = _text(said.get("step", "")).strip().split("\n")[0]
-        taken = said.get("executionTime", 0)
-        seconds = taken / 1e9 if type(taken) is int and 0 <= taken < 1e15 else 0.0
-        log = _plain("".join(self._said.pop(key, [])))
-        if name == AFTER and not log:
-            return  # no action had left any work
-        if job != self._job:
-            name = f"{_text(job)} / {name}"
-        if len(self._steps) < MAX_STEPS:
-            step = Step(_line(name), str(result), seconds, log)
-            self._steps.append(step)
-            self._tell(step)
-
-    def finish(self, code: int | None, seconds: float, address: str) -> JobRun:
-        """The job's end, with the logs written."""
-        self._log.write_bytes(bytes(self._kept))
-        result, outputs, why = "failure", {}, ""
-        try:
-            report = json.loads(self._report)[self._job]
-            if report["result"] in RESULTS:
-                result, outputs = report["result"], dict(report.get("outputs") or {})
-        except (ValueError, KeyError, TypeError, RecursionError):
-            why = _line(" / ".join(self._words))
-        if code is None:
-            result, why = "failure", f"ended after {seconds:.0f} s: it took too long"
-        elif code not in (0, 1):  # 1: a job failed, also one that it needs
-            result, why = "failure", f"act ended with {code}"
-        rest = _plain("".join("".join(said) for said in self._said.values()))
-        if rest:
-            self._steps.append(Step("around the steps", result, 0.0, rest))
-        return JobRun(
-            self._job,
-            result,
-            {_text(name): _text(value) for name, value in outputs.items()},
-            tuple(self._steps),
-            seconds,
-            self._summary,
-            why,
-            address,
-        )
-
-
 def _lines_of_secrets(job: Job) -> list[str]:
     """What no log may say, longest first: each line of a secret, and the job's own tokens."""
     own = job.copy["jobs"].get(job.name, {}).get("env") or {}
@@ -424,22 +295,6 @@ def _lines_of_secrets(job: Job) -> list[str]:
     ]
     lines = {line.strip() for value in values for line in value.splitlines()}
     return sorted((line for line in lines if len(line) >= SHORTEST), key=len, reverse=True)
-
-
-def _text(value: Any) -> str:
-    """As text that UTF-8 can hold."""
-    known = isinstance(value, str | int | float)
-    return str(value).encode(errors="replace").decode() if known else ""
-
-
-def _plain(text: str) -> str:
-    """Without what steers a terminal, colours above all; line ends and tabs stay."""
-    return CONTROL.sub("", ESCAPE.sub("", text))
-
-
-def _line(text: str) -> str:
-    """The same in one line."""
-    return re.sub(r"[\r\n\t]", " ", _plain(text))
 
 
 def _values(values: Mapping[str, str]) -> str:

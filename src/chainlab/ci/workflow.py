@@ -54,7 +54,6 @@ UNHOLDABLE = re.compile(r"[\x00\ud800-\udfff]")  # written as escapes, for YAML'
 _PRINT = {
     "run": "printf '%s' \"$NEEDS\"",
     "shell": "sh",
-    "working-directory": ".",  # whatever the workflow's `defaults` say
     "env": {"NEEDS": "${{ toJSON(needs) }}"},
 }
 ODD = re.compile(r"[\x85\u2028\u2029\r]")  # line breaks to one version of YAML, not to the other
@@ -273,15 +272,17 @@ class Workflow:
         if isinstance(target.get("steps"), list):
             target["steps"] = [
                 *target["steps"],
-                {"name": AFTER, "run": "chainlab-post", "shell": "sh", "working-directory": "."},
+                {"name": AFTER, "run": "chainlab-post", "shell": "sh"},
             ]
-        jobs: dict[str, Any] = {n: _stub(*ended[n]) for n in _needs(target)}
+        # `defaults` name a folder that is not there where nothing was checked out.
+        where = {"working-directory": "."} if "defaults" in self.document else {}
+        jobs: dict[str, Any] = {n: _stub(*ended[n], where) for n in _needs(target)}
         jobs[job] = target
         jobs[REPORT] = {
             "needs": [job],
             "if": "always()",
             "runs-on": RUNNER,
-            "steps": [_PRINT],
+            "steps": [_PRINT | where],
         }
         return {**self.document, "jobs": jobs}
 
@@ -317,17 +318,11 @@ def _measure(value: Any, known: dict[int, tuple[int, int]], depth: int = 0) -> t
     return known.get(id(value), (1, MAX_DEPTH + 1))
 
 
-def _stub(result: str, outputs: Mapping[str, str]) -> dict[str, Any]:
+def _stub(result: str, outputs: Mapping[str, str], where: Mapping[str, str]) -> dict[str, Any]:
     stub: dict[str, Any] = {
         "runs-on": RUNNER,
         "outputs": {name: _literal(value) for name, value in outputs.items()},
-        "steps": [
-            {
-                "run": "true" if result == "success" else "false",
-                "shell": "sh",
-                "working-directory": ".",
-            }
-        ],
+        "steps": [{"run": "true" if result == "success" else "false", "shell": "sh", **where}],
     }
     return {"if": "${{ false }}", **stub} if result == "skipped" else stub
 
