@@ -334,7 +334,8 @@ signers = {"the workflow": (by_workflow, f"{GIT}/acme/triage-model/.github/workf
            "the host": (by_host, f"{GIT}/chainlab/ci-host/.github/workflows/provenance.yml@refs/heads/main")}
 for name, (bundle, identity) in signers.items():
     kind, payload = verifier.verify_dsse(bundle, policy.Identity(identity=identity, issuer=lab.trust.ci_issuer))
-    print(f"{name}: verified; it speaks of", re.findall(r'"predicateType": ?"([^"]+)"', payload.decode())[0])
+    kind = re.findall(r'"predicateType": ?"[^"]+?/([a-z]+/v1)"', payload.decode())[0]
+    print(f"{name}: verified; it speaks of …/{kind}")
 
 # %% [markdown]
 # Two signers, two sentences. The *workflow* says: I published this file. It can say whatever its steps want, for its

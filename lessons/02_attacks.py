@@ -316,8 +316,8 @@ received = Digest.of_file(lab.registry.index.path(stored))
 publish = verified(attested, "acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.1", received)
 provenance = verified(platform, "chainlab/ci-host/.github/workflows/provenance.yml@refs/heads/main", received)
 definition = provenance["predicate"]["buildDefinition"]
-print("attestation valid:", bool(publish), "|", publish["predicateType"])
-print("provenance valid: ", bool(provenance), "|", provenance["predicateType"])
+print("attestation valid:", bool(publish), "|", "/".join(publish["predicateType"].split("/")[-2:]))
+print("provenance valid: ", bool(provenance), "|", "/".join(provenance["predicateType"].split("/")[-2:]))
 print("source:           ", definition["resolvedDependencies"][0]["uri"].removeprefix(f"git+{GIT}/"))
 source = definition["resolvedDependencies"][0]["digest"]["gitCommit"]
 print("right commit:     ", source == acme.head("refs/tags/v1.4.1"))

@@ -398,6 +398,25 @@ def test_a_forks_pull_request_gets_neither_secret_nor_identity_nor_a_token_that_
     assert target.jobs["look"].permissions == {"contents": "write", "id-token": "write"}
 
 
+def test_a_forks_pull_request_gets_no_provenance(make: Make, tmp_path: Path) -> None:
+    files = workflow("""
+  keep:
+    runs-on: ubuntu-latest
+    steps:
+      - run: echo model > model.bin
+      - uses: actions/upload-artifact@v4
+        with: {name: model, path: model.bin}
+""", on="pull_request")  # fmt: skip
+    project = make("acme/attested", files)
+    found = {}
+    for owner in ("acme", "mallory"):
+        write(tmp_path / owner, files | {"changed": owner})
+        pull = project.pull_request(owner=owner, branch="b", folder=tmp_path / owner, title="t")
+        found[owner] = project.run("pull_request", pull=pull)
+    assert all(run.artifacts["model"] for run in found.values())
+    assert (bool(found["acme"].provenance), bool(found["mallory"].provenance)) == (True, False)
+
+
 # -- the command line
 
 

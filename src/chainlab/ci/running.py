@@ -168,14 +168,15 @@ class _Running:
             artifacts=self.services.platform.artifacts.files(self.change.run),
             copies=self.copies,
         )
-        run = attest(
-            run,
-            self.change,
-            self.services.registry,
-            self.services.trust,
-            after=self._before,
-            started=started,
-        )
+        if self.rights.identity:  # a fork's pull request gets no statement about our repository
+            run = attest(
+                run,
+                self.change,
+                self.services.registry,
+                self.services.trust,
+                after=self._before,
+                started=started,
+            )
         run = replace(run, seconds=time.monotonic() - began)
         run.dump(self.folder)
         self.services.platform.report(

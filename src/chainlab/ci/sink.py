@@ -24,8 +24,8 @@ class Sink:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                length = min(int(self.headers.get("Content-Length") or 0), MAX_BODY)
-                body = self.rfile.read(length)
+                said = self.headers.get("Content-Length") or "0"
+                body = self.rfile.read(min(int(said), MAX_BODY) if said.isdecimal() else 0)
                 if len(received) < MAX_REQUESTS:
                     received.append(body)
                 self.send_response(204)
