@@ -221,8 +221,7 @@ def test_all_lists_every_public_function_and_class(path: Path) -> None:
 
 
 def test_no_file_names_a_package_registry(texts: dict[str, str]) -> None:
-    named = {name: text for name, text in texts.items()}
-    found = {name: host for name, text in named.items() for host in REGISTRIES if host in text}
+    found = {name: host for name, text in texts.items() for host in REGISTRIES if host in text}
     assert found == {}
 
 
