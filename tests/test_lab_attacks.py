@@ -38,11 +38,11 @@ def test_a_forked_child_s_end_is_not_the_lab_s(lab: Lab) -> None:
 
 
 def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(directory: Path) -> None:
+    def fail(workspace: Workspace) -> None:
         raise Unavailable("no room")
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(chainlab.lab, "Server", fail)
+    monkeypatch.setattr(chainlab.lab, "World", fail)
     before = dict(os.environ)
     with pytest.raises(Unavailable, match="no room"):
         chainlab.open("01_assessment")
