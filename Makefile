@@ -73,7 +73,7 @@ test-setup: $(TESTS) $(CLIENTS) $(WHEELS)
 	@$(BIN)/python tests/setup/registry.py
 
 test: test-setup ## set up what the tests need (network), then run them with the network cut
-	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: test-setup ## lint, types, derived files, then the tests: what CI runs
 	$(BIN)/ruff check
@@ -82,7 +82,7 @@ check: test-setup ## lint, types, derived files, then the tests: what CI runs
 	$(BIN)/mypy tests/setup/browser.py tests/setup/environments.py tests/setup/offline.py \
 	  tests/setup/devpi.py tests/setup/registry.py
 	$(BIN)/chainlab build --check
-	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 build: $(LEARNER) ## make notebooks, labs and solutions from lessons/
 	@$(BIN)/chainlab build
