@@ -59,6 +59,15 @@ def test_jobs_pass_outputs_and_each_has_its_own_world(make: Make) -> None:
     assert [step.name for step in run.jobs["second"].steps] == ["look"]
 
 
+def test_a_jobs_environment_shares_no_file_with_the_hosts_cache(make: Make) -> None:
+    run = make("acme/links", workflow("""
+  look:
+    runs-on: ubuntu-latest
+    steps: [{run: "python -c 'import os, pip; print(os.stat(pip.__file__).st_nlink)'"}]
+""")).run("push")  # fmt: skip
+    assert run.log == "1\n"
+
+
 def test_a_failure_skips_what_needs_it_unless_it_says_always(make: Make) -> None:
     run = make("acme/failing", workflow("""
   bad:

@@ -29,7 +29,7 @@ from chainlab.ci.sandbox import Sandbox
 from chainlab.ci.transcript import WORKFLOW, Transcript
 from chainlab.ci.workflow import REPORT, RUNNER, dump
 from chainlab.errors import Unavailable
-from chainlab.workspace import CLOSED, LOOPBACK
+from chainlab.workspace import CLOSED, LOOPBACK, cache_directory
 
 __all__ = ["Job", "execute"]
 
@@ -156,7 +156,8 @@ def _make_environment(job: Job, folder: Path) -> None:
     uv = str(Path(sys.prefix) / "bin" / "uv")
     offline = {
         "PATH": os.environ.get("PATH", os.defpath),
-        "UV_CACHE_DIR": str(folder / "uv"),
+        "UV_CACHE_DIR": str(cache_directory() / "uv"),  # the host's; no job sees it
+        "UV_LINK_MODE": "copy",  # a link would let the job write into it
         "UV_OFFLINE": "1",
     }
     base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
