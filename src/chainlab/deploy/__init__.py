@@ -1,0 +1,1 @@
+"""Deployment: the only way to prod, and the service that runs there."""

@@ -1,0 +1,67 @@
+"""Signing: a statement in a DSSE envelope in a Sigstore bundle v0.3, keylessly.
+
+    >>> bundle = sign(statement, config, trust.token("alice@example.com"))     # doctest: +SKIP
+    >>> bundle = sign(statement, config, ambient_token())                      # doctest: +SKIP
+
+The token names who signs: a person's, or a CI job's own. The bundle has everything that verifying needs besides a
+trusted root.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chainlab.errors import ChainlabError, Unavailable
+from chainlab.evidence.statements import Statement
+
+if TYPE_CHECKING:
+    from sigstore.models import ClientTrustConfig
+
+__all__ = ["ambient_token", "sign"]
+
+BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+
+
+def sign(statement: Statement, config: ClientTrustConfig, token: str) -> bytes:
+    """The signed bundle, as JSON. Raises `ChainlabError` with the service's reason when it refuses."""
+    from sigstore.dsse import Statement as Signable
+    from sigstore.errors import Error
+    from sigstore.oidc import IdentityToken
+    from sigstore.sign import SigningContext
+
+    try:
+        context = SigningContext.from_trust_config(config)
+        with context.signer(IdentityToken(token)) as signer:
+            return signer.sign_dsse(Signable(statement.dump())).to_json().encode()
+    except Error as error:
+        raise ChainlabError(
+            "the statement could not be signed",
+            why=_reason(error),
+            mend="a token is good for ten minutes, and for the instance that issued it",
+        ) from error
+
+
+def ambient_token(audience: str = "sigstore") -> str:
+    """The identity token of the CI job that this runs in. Raises `Unavailable` outside one."""
+    from id import AmbientCredentialError, detect_credential
+
+    try:
+        token = detect_credential(audience)
+    except AmbientCredentialError as error:
+        raise Unavailable(
+            "this job gets no identity", why=str(error), mend="give it `id-token: write`"
+        ) from error
+    if token is None:
+        raise Unavailable("this is no CI job with an identity", mend="say who signs: --identity")
+    return str(token)
+
+
+def _reason(error: BaseException) -> str:
+    """What the service said, where the client's message is empty."""
+    response = getattr(error.__cause__, "response", None)
+    if response is None:
+        return str(error)
+    try:
+        return str(response.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(error) or f"status {response.status_code}"

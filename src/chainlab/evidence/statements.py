@@ -1,0 +1,113 @@
+"""Statements: what is said about which bytes, as in-toto Statement v1, and the DSSE bytes that are signed.
+
+A statement names its subjects by digest, a predicate type, and a predicate. Matching is by digest; a subject's name
+is only a label.
+
+    >>> said = Statement.about({"model.onnx": Digest.of(b"model")}, SBOM, {"bomFormat": "CycloneDX"})
+    >>> Statement.load(said.dump()) == said
+    True
+
+in-toto attestation framework, "Statement layer specification"; DSSE 1.0.2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chainlab.digests import Digest
+from chainlab.errors import MalformedInput
+
+__all__ = ["PAYLOAD_TYPE", "Statement", "pae", "parse_json"]
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+# Predicate types
+PROVENANCE = "https://slsa.dev/provenance/v1"
+SUMMARY = "https://slsa.dev/verification_summary/v1"
+SBOM = "https://cyclonedx.org/bom"  # an ML-BOM too
+OPENVEX = "https://openvex.dev/ns/v0.2.0"
+VULNERABILITIES = "https://in-toto.io/attestation/vulns/v0.2"
+MODEL_SIGNATURE = "https://model_signing/signature/v1.0"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One in-toto statement."""
+
+    subjects: tuple[tuple[str, Mapping[str, str]], ...]  # name, and algorithm to hex digits
+    predicate_type: str
+    predicate: Any  # JSON
+
+    @classmethod
+    def about(
+        cls, subjects: Mapping[str, Digest], predicate_type: str, predicate: Any
+    ) -> Statement:
+        """A statement about files, name to digest; subjects in the order of their names."""
+        named = tuple((name, {"sha256": d.value.hex()}) for name, d in sorted(subjects.items()))
+        return cls(named, predicate_type, predicate)
+
+    @classmethod
+    def load(cls, data: bytes) -> Statement:
+        """Read the JSON form; unknown fields are ignored, as the specification asks.
+
+        Raises `MalformedInput` for another type, no subject, or a subject without a digest.
+        """
+        document = parse_json(data, "the statement")
+        if not isinstance(document, dict) or document.get("_type") != STATEMENT_TYPE:
+            raise MalformedInput("this is no in-toto statement v1")
+        subjects, predicate_type = document.get("subject"), document.get("predicateType")
+        if not isinstance(subjects, list) or not subjects or not isinstance(predicate_type, str):
+            raise MalformedInput("a statement needs a subject and a predicateType")
+        found = []
+        for subject in subjects:
+            digests = subject.get("digest") if isinstance(subject, dict) else None
+            if not isinstance(digests, dict) or not digests:
+                raise MalformedInput("a subject without a digest is about nothing")
+            if not all(isinstance(v, str) for v in digests.values()):
+                raise MalformedInput("a digest is hex digits")
+            found.append((str(subject.get("name", "")), digests))
+        return cls(tuple(found), predicate_type, document.get("predicate"))
+
+    def dump(self) -> bytes:
+        """The JSON form; the same statement gives the same bytes."""
+        return json.dumps(self.document(), ensure_ascii=False, separators=(",", ":")).encode()
+
+    def document(self) -> dict[str, Any]:
+        """The JSON form, as plain data."""
+        return {
+            "_type": STATEMENT_TYPE,
+            "subject": [{"name": name, "digest": dict(d)} for name, d in self.subjects],
+            "predicateType": self.predicate_type,
+            "predicate": self.predicate,
+        }
+
+    def is_about(self, digest: Digest) -> bool:
+        """Whether a subject has this digest."""
+        return any(d.get("sha256") == digest.value.hex() for _, d in self.subjects)
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """DSSE's pre-authentication encoding: the bytes that are signed. Lengths count bytes, not characters."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def parse_json(data: bytes, what: str) -> Any:
+    """JSON, without two values under one name and without NaN; raises `MalformedInput`."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise MalformedInput(f"{what} has a name twice in one object")
+        return found
+
+    def no_constant(text: str) -> float:
+        raise MalformedInput(f"{what} has {text}, which is not JSON")
+
+    try:
+        return json.loads(data, object_pairs_hook=once, parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedInput(f"{what} is not JSON", why=str(error)[:200]) from error

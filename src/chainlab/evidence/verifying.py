@@ -1,0 +1,310 @@
+"""Verifying a signed statement, step by step as a consumer of SLSA does, with a verdict that says what failed and why.
+
+    signature       the bundle holds against a root that the verifier trusts, and the signer is the expected one
+    subject         the statement is about these bytes
+    predicate type  it says what we asked for
+    builder         a builder that we accept, for this signer
+    source          the repository, ref and commit that we expect
+    parameters      nothing was asked of the build that we do not know
+
+A step after the first failure is not looked at: what an unverified statement says is nobody's word. Nothing is parsed
+but the bytes that the signature covers. SLSA v1.2, "Verifying artifacts".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from chainlab.digests import Digest
+from chainlab.errors import ChainlabError, VerificationFailed
+from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, Statement
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+    from sigstore.models import TrustedRoot
+
+__all__ = ["STEPS", "Expected", "Signer", "Step", "Verdict", "signer_of", "verify"]
+
+STEPS = ("signature", "subject", "predicate type", "builder", "source", "parameters")
+ISSUER_OID = "1.3.6.1.4.1.57264.1.8"  # Fulcio: issuer, DER UTF8String
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Who is expected to have signed: the certificate's name and the issuer of the identity.
+
+    With ``refs``, patterns such as ``refs/tags/v*``, the name is a workflow's without its ref.
+    """
+
+    identity: str
+    issuer: str
+    refs: tuple[str, ...] = ()
+
+    def admits(self, identity: str, issuer: str) -> bool:
+        """Whether a certificate's name and issuer are these."""
+        if issuer != self.issuer:
+            return False
+        if not self.refs:
+            return identity == self.identity
+        workflow, _, ref = identity.rpartition("@")
+        return workflow == self.identity and any(fnmatchcase(ref, p) for p in self.refs)
+
+    def __str__(self) -> str:
+        return f"{self.identity}{'@' + '|'.join(self.refs) if self.refs else ''} by {self.issuer}"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a consumer expects; empty means that the consumer does not ask.
+
+    ``parameters`` lists every external parameter that may be there, with the values accepted (None: any value);
+    another one is refused. ``internal`` are internal parameters that must have a value.
+    """
+
+    signer: Signer
+    predicate_type: str
+    builder: str = ""
+    build_type: str = ""
+    source: str = ""  # as `git+https://…/owner/repo`, without a ref
+    refs: tuple[str, ...] = ()  # patterns
+    commit: str = ""
+    invocation: str = ""
+    parameters: Mapping[str, Any] | None = None
+    internal: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: ``passed``, ``failed``, ``not asked`` or ``not reached``."""
+
+    name: str  # one of STEPS
+    result: str
+    said: str = ""
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What verifying came to. ``statement`` and ``signer`` are there only once the signature held."""
+
+    steps: tuple[Step, ...]
+    statement: Statement | None = None
+    signer: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every step that was asked for passed."""
+        return all(step.result in ("passed", "not asked") for step in self.steps)
+
+    @property
+    def failure(self) -> Step | None:
+        """The step that failed."""
+        return next((step for step in self.steps if step.result == "failed"), None)
+
+    def require(self) -> Statement:
+        """The statement. Raises `VerificationFailed` with step, reason and remedy."""
+        failed = self.failure
+        if failed is not None or self.statement is None or not self.passed:
+            name = failed.name if failed else "verification"
+            raise VerificationFailed(
+                f"refused at step '{name}'",
+                why=failed.said if failed else "nothing was verified",
+                mend=failed.mend if failed else "",
+            )
+        return self.statement
+
+    def __str__(self) -> str:
+        signs = {"passed": "✓", "failed": "✗", "not asked": "–", "not reached": "·"}
+        return "\n".join(
+            f"{signs[step.result]} {step.name:<15} {step.said}".rstrip() for step in self.steps
+        )
+
+
+class _Failed(Exception):
+    """A step that failed."""
+
+    def __init__(self, said: str, mend: str = "") -> None:
+        super().__init__(said)
+        self.said, self.mend = said, mend
+
+
+def verify(bundle: bytes, digest: Digest, expected: Expected, root: TrustedRoot) -> Verdict:
+    """Verify a bundle about the bytes of ``digest``; never raises for what is wrong with the bundle."""
+    steps: list[Step] = []
+    statement: Statement | None = None
+    identity = ""
+    try:
+        statement, identity = _signature(bundle, expected.signer, root)
+        steps.append(Step("signature", "passed", f"by {identity}"))
+        steps.append(Step("subject", "passed", _subject(statement, digest)))
+        for name, check in zip(
+            STEPS[2:], (_predicate_type, _builder, _source, _parameters), strict=True
+        ):
+            said = check(statement, expected)
+            steps.append(Step(name, "not asked" if said is None else "passed", said or ""))
+    except _Failed as failed:
+        steps.append(Step(STEPS[len(steps)], "failed", failed.said, failed.mend))
+    steps += [Step(name, "not reached") for name in STEPS[len(steps) :]]
+    return Verdict(tuple(steps), statement, identity)
+
+
+def signer_of(certificate: Certificate) -> tuple[str, str]:
+    """The one name in a certificate, and the issuer of the identity; empty where there is none."""
+    from cryptography.x509 import (
+        ExtensionNotFound,
+        ObjectIdentifier,
+        RFC822Name,
+        SubjectAlternativeName,
+        UniformResourceIdentifier,
+        UnrecognizedExtension,
+    )
+
+    try:
+        names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
+        found = [
+            *names.get_values_for_type(RFC822Name),
+            *names.get_values_for_type(UniformResourceIdentifier),
+        ]
+        issued_by = certificate.extensions.get_extension_for_oid(ObjectIdentifier(ISSUER_OID)).value
+    except (ExtensionNotFound, ValueError):
+        return "", ""
+    raw = issued_by.value if isinstance(issued_by, UnrecognizedExtension) else b""
+    short = len(raw) >= 2 and raw[0] == 0x0C and raw[1] < 0x80  # DER: UTF8String, short length
+    issuer = raw[2 : 2 + raw[1]] if short else raw[3:] if raw[:2] == b"\x0c\x81" else b""
+    return (found[0], issuer.decode(errors="replace")) if len(found) == 1 else ("", "")
+
+
+def _signature(bundle: bytes, signer: Signer, root: TrustedRoot) -> tuple[Statement, str]:
+    from sigstore.errors import Error
+    from sigstore.models import Bundle, InvalidBundle
+    from sigstore.verify import Verifier
+    from sigstore.verify.policy import UnsafeNoOp
+
+    try:
+        read = Bundle.from_json(bundle)
+    except (InvalidBundle, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise _Failed(
+            f"this is no Sigstore bundle: {str(error)[:200]}", "fetch the evidence again"
+        ) from error
+    try:
+        kind, payload = Verifier(trusted_root=root).verify_dsse(read, UnsafeNoOp())
+    except Error as error:
+        raise _Failed(
+            f"the bundle does not hold: {str(error)[:300]}",
+            "compare root and bundle: who made it, and was it changed since?",
+        ) from error
+    except Exception as error:  # a parser that a hostile bundle upset: refused all the same
+        raise _Failed(f"the bundle cannot be verified: {type(error).__name__}") from error
+    found, issuer = signer_of(read.signing_certificate)
+    if not signer.admits(found, issuer):
+        raise _Failed(
+            f"signed by {found or 'nobody'} (issuer {issuer or 'none'}), expected {signer}",
+            "a valid signature of somebody else is not the one that was asked for",
+        )
+    if kind != PAYLOAD_TYPE:
+        raise _Failed(f"the payload is {kind[:80]!r}, expected {PAYLOAD_TYPE!r}")
+    try:
+        return Statement.load(payload), found
+    except ChainlabError as error:
+        raise _Failed(f"what was signed cannot be read: {error.message}") from error
+
+
+def _subject(statement: Statement, digest: Digest) -> str:
+    if not statement.is_about(digest):
+        named = ", ".join(f"{n} {d.get('sha256', '?')[:12]}…" for n, d in statement.subjects[:3])
+        raise _Failed(
+            f"the statement is about {named}, and these bytes are {digest.value.hex()[:12]}…",
+            "the bytes changed after they were attested, or the evidence is another artifact's",
+        )
+    return f"about {digest.value.hex()[:12]}…"
+
+
+def _predicate_type(statement: Statement, expected: Expected) -> str | None:
+    if statement.predicate_type != expected.predicate_type:
+        raise _Failed(
+            f"it says {statement.predicate_type}, expected {expected.predicate_type}",
+            "ask for the attestation of that type",
+        )
+    return statement.predicate_type
+
+
+def _builder(statement: Statement, expected: Expected) -> str | None:
+    if not expected.builder and not expected.build_type:
+        return None
+    found = _at(statement.predicate, "runDetails", "builder", "id")
+    if expected.builder and found != expected.builder:
+        raise _Failed(
+            f"built by {_short(found)}, expected {expected.builder}",
+            "a builder's id decides what its word is worth: accept only those you know",
+        )
+    kind = _at(statement.predicate, "buildDefinition", "buildType")
+    if expected.build_type and kind != expected.build_type:
+        raise _Failed(f"the build type is {_short(kind)}, expected {expected.build_type}")
+    return str(found)
+
+
+def _source(statement: Statement, expected: Expected) -> str | None:
+    if not (expected.source or expected.commit or expected.invocation):
+        return None
+    if statement.predicate_type != PROVENANCE:
+        raise _Failed(f"{statement.predicate_type} names no source")
+    used = _at(statement.predicate, "buildDefinition", "resolvedDependencies")
+    first = used[0] if isinstance(used, list) and used else None
+    uri, commit = _at(first, "uri"), _at(first, "digest", "gitCommit")
+    where, _, ref = str(uri).rpartition("@")
+    if expected.source and where != expected.source:
+        raise _Failed(
+            f"built from {_short(uri)}, expected {expected.source}",
+            "a fork has the same files and another owner",
+        )
+    if expected.refs and not any(fnmatchcase(ref, pattern) for pattern in expected.refs):
+        raise _Failed(f"built from {_short(ref)}, expected {' or '.join(expected.refs)}")
+    if expected.commit and commit != expected.commit:
+        raise _Failed(f"built from commit {_short(commit)}, expected {expected.commit}")
+    run = _at(statement.predicate, "runDetails", "metadata", "invocationId")
+    if expected.invocation and run != expected.invocation:
+        raise _Failed(f"built by {_short(run)}, expected {expected.invocation}")
+    return str(uri)
+
+
+def _parameters(statement: Statement, expected: Expected) -> str | None:
+    if expected.parameters is None and not expected.internal:
+        return None
+    definition = _at(statement.predicate, "buildDefinition")
+    if expected.parameters is not None:
+        given = _at(definition, "externalParameters")
+        if not isinstance(given, dict):
+            raise _Failed("there are no external parameters")
+        for name, value in sorted(given.items()):
+            if name not in expected.parameters:
+                raise _Failed(
+                    f"the build was given {name!r}, which we do not know",
+                    "a parameter that nobody expects may change what is built",
+                )
+            accepted = expected.parameters[name]
+            if accepted is not None and value != accepted:
+                raise _Failed(f"{name} is {_short(value)}, expected {_short(accepted)}")
+        for name in sorted(set(expected.parameters) - set(given)):
+            if expected.parameters[name] is not None:
+                raise _Failed(f"the parameter {name!r} is missing")
+    for name, value in sorted(expected.internal.items()):
+        found = _at(definition, "internalParameters", name)
+        if found != value:
+            raise _Failed(f"{name} is {_short(found)}, expected {_short(value)}")
+    return "as expected"
+
+
+def _at(value: Any, *path: str) -> Any:
+    """What is at a path of names; None where there is nothing."""
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _short(value: Any) -> str:
+    return str(value)[:200]

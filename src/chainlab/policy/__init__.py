@@ -1,0 +1,1 @@
+"""The gate: what Python verified, Rego decides, and a signed summary says."""
