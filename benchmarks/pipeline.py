@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from chainlab.ci.copies import working_copy
 from chainlab.ci.runs import Run
 from chainlab.workspace import Workspace, wheelhouse
 from chainlab.world import World
@@ -113,12 +114,7 @@ def main() -> None:
     floor: list[float] = []
     with tempfile.TemporaryDirectory(prefix="chainlab-bench-") as name:
         folder = Path(name)
-        ignored = shutil.ignore_patterns("__pycache__", ".pytest_cache")
-        shutil.copytree(PROJECTS / "triage-model", folder / "project", ignore=ignored)
-        shutil.rmtree(folder / "project" / ".github")
-        shutil.copytree(
-            PROJECTS / "hardened" / "triage-model", folder / "project", dirs_exist_ok=True
-        )
+        working_copy(PROJECTS, folder / "project", "hardened")
         for number in range(rounds):
             hosted.append(release(folder, number))
             floor.append(by_hand(folder, number))

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from project_folders import PROJECTS, Make, copy_triage, write
+from project_folders import PROJECTS, Make, write
 
+from chainlab.ci.copies import settings_of, working_copy
 from chainlab.ci.host import Project
 from chainlab.ci.settings import Settings
 from chainlab.ci.sink import Sink
@@ -44,13 +45,10 @@ def make(world: World, tmp_path: Path) -> Make:
 
 @pytest.fixture
 def triage(world: World, tmp_path: Path) -> Callable[[str], Project]:
-    """The course's project with its ``weak`` or its ``hardened`` workflows, as a repository of its own."""
+    """The course's project in one of its states (`chainlab.ci.copies`), as a repository of its own."""
 
     def made(kind: str) -> Project:
-        folder = tmp_path / "triage-model"
-        copy_triage(folder, kind)
-        return world.ci.project(
-            "acme/triage-model", folder, PROJECTS / "settings" / "triage-model.toml"
-        )
+        folder = working_copy(PROJECTS, tmp_path / "triage-model", kind)
+        return world.ci.project("acme/triage-model", folder, settings_of(PROJECTS, kind))
 
     return made

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from project_folders import PROJECTS, copy_triage
+from project_folders import PROJECTS
 from pypi_attestations import AttestationType, Distribution, Provenance
 from pypi_attestations import VerificationError as NotAttested
 from sigstore.errors import VerificationError
@@ -19,6 +19,7 @@ from sigstore.models import Bundle, ClientTrustConfig
 from sigstore.verify import Verifier, policy
 
 from chainlab.ci import provenance
+from chainlab.ci.copies import working_copy
 from chainlab.ci.runs import Run
 from chainlab.digests import Digest
 from chainlab.trust.issuer import CI_ISSUER
@@ -62,7 +63,7 @@ class Released:
 @pytest.fixture(scope="module")
 def released(world: World, tmp_path_factory: pytest.TempPathFactory) -> Released:
     folder = tmp_path_factory.mktemp("project") / "triage-model"
-    copy_triage(folder, "hardened")
+    working_copy(PROJECTS, folder, "hardened")
     project = world.ci.project(
         "acme/triage-model", folder, PROJECTS / "settings" / "triage-model.toml"
     )

@@ -1,7 +1,8 @@
-"""What a run stored, as the host saw it, and the platform's provenance for it.
+"""What a job stored, as the host saw it, and the platform's provenance for it.
 
-Artifacts of the run, files that its jobs published in the index, manifests that they pushed and what these hold. The
-provenance goes to the evidence of each digest, and beside each manifest as a referrer.
+Artifacts that the job left, files that it published in the index, manifests that it pushed and what these hold. The
+provenance is made as soon as the job has ended, so the next one can verify what it takes over. It goes to the evidence
+of each digest, and beside each manifest as a referrer.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from chainlab.ci import provenance
+from chainlab.ci.artifacts import Artifacts
 from chainlab.ci.payload import Change
-from chainlab.ci.runs import Run
+from chainlab.ci.runs import JobRun
 from chainlab.clock import rfc3339, utc_now
 from chainlab.digests import Digest
 from chainlab.events import Event
@@ -24,18 +26,29 @@ __all__ = ["attest"]
 
 
 def attest(
-    run: Run, change: Change, registry: Registry, trust: Trust, *, after: int, started: str
-) -> Run:
-    """The run with its products and the digest of their provenance; unchanged when it stored nothing.
+    job: JobRun,
+    change: Change,
+    workflow: str,
+    actions: Mapping[str, str],
+    *,
+    artifacts: Artifacts,
+    registry: Registry,
+    trust: Trust,
+    after: int,
+    started: str,
+) -> JobRun:
+    """The job with its products and the digest of their provenance; unchanged when it stored nothing.
 
-    ``after`` is the sequence of the last event before the run, ``started`` is RFC 3339.
+    ``actions`` map ``owner/repo@ref`` to commits. ``after`` is the sequence of the last event before the job,
+    ``started`` is RFC 3339.
     """
+    subject = f"{change.repository}/runs/{change.run}/jobs/{job.name}"
     produced: dict[str, str] = {}
     manifests: list[tuple[str, Digest]] = []
     layers: list[tuple[str, Digest]] = []
     published = list(registry.events.read("dev.chainlab.artifact.published", after=after))
     for event in reversed(published):
-        if not _is_of(event, run):
+        if not _is_of(event, change, subject):
             continue
         digest = Digest.parse(event.subject)
         if "repository" not in event.data:
@@ -49,33 +62,33 @@ def attest(
                     layers.append((held.title or f"{repository}@{held.digest}", held.digest))
     for name, held_digest in layers:  # their names, and those of artifacts, are what the job likes
         _add(produced, name, str(held_digest))
-    for files in run.artifacts.values():
-        for name, text in files.items():
-            _add(produced, name, text)
+    for artifact in artifacts.list(change.run):
+        if artifact.who == subject:
+            for name, text in artifact.files.items():
+                _add(produced, name, text)
     if not produced:
-        return run
-    packages = [
-        (project, file, str(digest))
-        for job in run.jobs.values()
-        if job.address
-        for project, file, digest in registry.index.downloads(job.address)
-    ]
-    document = provenance.statement(
+        return job
+    said = provenance.statement(
         change,
-        run.workflow,
-        subjects=produced,
-        actions=run.actions,
-        packages=packages,
+        workflow,
+        job.name,
+        subjects={name: Digest.parse(text) for name, text in produced.items()},
+        actions=actions,
+        packages=[
+            (project, file, str(digest))
+            for project, file, digest in (
+                registry.index.downloads(job.address) if job.address else ()
+            )
+        ],
         started=started,
         finished=rfc3339(utc_now()),
     )
-    bundle = provenance.sign(document, trust).encode()
-    source = f"{run.repository}/runs/{run.id}"
+    bundle = provenance.sign(said, trust)
     for text in sorted(set(produced.values())):
-        registry.evidence.add(Digest.parse(text), "provenance", bundle, BUNDLE_TYPE, source)
+        registry.evidence.add(Digest.parse(text), "provenance", bundle, BUNDLE_TYPE, subject)
     for repository, digest in dict.fromkeys(manifests):
         refer(registry.images, repository, digest, bundle, BUNDLE_TYPE, by=provenance.SIGNER)
-    return replace(run, produced=produced, provenance=str(Digest.of(bundle)))
+    return replace(job, produced=produced, provenance=str(Digest.of(bundle)))
 
 
 def _add(produced: dict[str, str], name: str, digest: str) -> None:
@@ -85,9 +98,12 @@ def _add(produced: dict[str, str], name: str, digest: str) -> None:
         produced[f"{name}@{digest}"] = digest
 
 
-def _is_of(event: Event, run: Run) -> bool:
-    """Whether one of the run's jobs published it, with its own token or with one that it exchanged."""
+def _is_of(event: Event, change: Change, subject: str) -> bool:
+    """Whether the job published it, with its own token or with one that it exchanged; jobs of a run do not overlap."""
     said = event.data.get("claims")
     if isinstance(said, Mapping):
-        return (said.get("repository"), said.get("run_id")) == (run.repository, str(run.id))
-    return str(event.data.get("by", "")).startswith(f"{run.repository}/runs/{run.id}/jobs/")
+        return (said.get("repository"), said.get("run_id")) == (
+            change.repository,
+            str(change.run),
+        )
+    return event.data.get("by") == subject

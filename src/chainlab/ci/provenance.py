@@ -1,7 +1,7 @@
-"""Provenance of a run, made by the host: SLSA provenance v1 in an in-toto statement, in a Sigstore bundle.
+"""Provenance of a job, made by the host: SLSA provenance v1 in an in-toto statement, in a Sigstore bundle.
 
 No step of the job writes any of it. The host lists what it saw itself: the workflow file and commit, the commit of
-each action, the packages that the index served to the job's address, and the digests of what the run stored. It signs
+each action, the packages that the index served to the job's address, and the digests of what the job stored. It signs
 with an identity of its own, which no job can ask for.
 
 It claims Build L1 and nothing above: on a laptop whoever runs the host holds its keys (SLSA v1.2, "Build track").
@@ -9,20 +9,20 @@ It claims Build L1 and nothing above: on a laptop whoever runs the host holds it
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from chainlab.ci.payload import Change
+from chainlab.digests import Digest
+from chainlab.evidence import signing
+from chainlab.evidence.statements import PROVENANCE, Statement
 from chainlab.trust.issuer import CI_ISSUER, GIT_SERVER
 
 if TYPE_CHECKING:
     from chainlab.trust.client import Trust
 
-__all__ = ["BUILDER", "BUILD_TYPE", "PREDICATE_TYPE", "SIGNER", "sign", "statement"]
+__all__ = ["BUILDER", "BUILD_TYPE", "SIGNER", "invocation", "sign", "statement"]
 
-PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 BUILD_TYPE = f"{CI_ISSUER}/workflow/v1"
 BUILDER = f"{CI_ISSUER}/host/build-l1"  # a consumer maps a builder's id to a level: this one is L1
 HOST_WORKFLOW = "chainlab/ci-host/.github/workflows/provenance.yml@refs/heads/main"
@@ -32,14 +32,15 @@ SIGNER = f"{GIT_SERVER}/{HOST_WORKFLOW}"  # what the certificate names
 def statement(
     change: Change,
     workflow: str,
+    job: str,
     *,
-    subjects: Mapping[str, str],
+    subjects: Mapping[str, Digest],
     actions: Mapping[str, str],
     packages: Iterable[tuple[str, str, str]],
     started: str,
     finished: str,
-) -> dict[str, Any]:
-    """The in-toto statement about ``subjects``, name to ``sha256:…``.
+) -> Statement:
+    """The statement about ``subjects``, which the job stored.
 
     ``actions`` map ``owner/repo@ref`` to a commit; ``packages`` are (project, file, ``sha256:…``); times are RFC 3339.
     """
@@ -49,46 +50,44 @@ def statement(
         used.append({"uri": f"git+{GIT_SERVER}/{reference}", "digest": {"gitCommit": commit}})
     for project, file, digest in sorted(set(packages)):
         used.append({"uri": f"pkg:pypi/{project}", "name": file, "digest": _digest_set(digest)})
-    return {
-        "_type": STATEMENT_TYPE,
-        "subject": [{"name": n, "digest": _digest_set(d)} for n, d in sorted(subjects.items())],
-        "predicateType": PREDICATE_TYPE,
-        "predicate": {
-            "buildDefinition": {
-                "buildType": BUILD_TYPE,
-                "externalParameters": {
-                    "workflow": {
-                        "repository": f"{GIT_SERVER}/{change.repository}",
-                        "ref": change.origin.ref,
-                        "path": workflow,
-                    },
-                    "inputs": dict(change.inputs or {}),
+    predicate = {
+        "buildDefinition": {
+            "buildType": BUILD_TYPE,
+            "externalParameters": {
+                "workflow": {
+                    "repository": f"{GIT_SERVER}/{change.repository}",
+                    "ref": change.origin.ref,
+                    "path": workflow,
                 },
-                "internalParameters": {
-                    "event_name": change.origin.event,
-                    "actor": change.actor,
-                    "fork": change.origin.fork,
-                },
-                "resolvedDependencies": used,
+                "inputs": dict(change.inputs or {}),
             },
-            "runDetails": {
-                "builder": {"id": BUILDER},
-                "metadata": {
-                    "invocationId": f"{GIT_SERVER}/{change.repository}/actions/runs/{change.run}/attempts/1",
-                    "startedOn": started,
-                    "finishedOn": finished,
-                },
+            "internalParameters": {
+                "event_name": change.origin.event,
+                "actor": change.actor,
+                "fork": change.origin.fork,
+                "job": job,
+            },
+            "resolvedDependencies": used,
+        },
+        "runDetails": {
+            "builder": {"id": BUILDER},
+            "metadata": {
+                "invocationId": invocation(change.repository, change.run),
+                "startedOn": started,
+                "finishedOn": finished,
             },
         },
     }
+    return Statement.about(subjects, PROVENANCE, predicate)
 
 
-def sign(document: Mapping[str, Any], trust: Trust) -> str:
-    """The statement in a signed Sigstore bundle, as JSON; the signer is the host."""
-    from sigstore.dsse import Statement
-    from sigstore.oidc import IdentityToken
-    from sigstore.sign import SigningContext
+def invocation(repository: str, run: int | str) -> str:
+    """The name of a run in provenance."""
+    return f"{GIT_SERVER}/{repository}/actions/runs/{run}/attempts/1"
 
+
+def sign(said: Statement, trust: Trust) -> bytes:
+    """The statement in a signed Sigstore bundle; the signer is the host."""
     token = trust.token(
         claims={
             "sub": "chainlab:ci-host",
@@ -98,9 +97,7 @@ def sign(document: Mapping[str, Any], trust: Trust) -> str:
             "runner_environment": "self-hosted",
         }
     )
-    context = SigningContext.from_trust_config(trust.config)
-    with context.signer(IdentityToken(token)) as signer:
-        return signer.sign_dsse(Statement(json.dumps(document).encode())).to_json()
+    return signing.sign(said, trust.config, token)
 
 
 def _digest_set(digest: str) -> dict[str, str]:

@@ -40,7 +40,7 @@ GRACE = 10  # seconds that the relay has to end a job whose time is over
 MAX_LINE = 8 * 2**20  # bytes of one line of act's; what is longer is cut
 SHORTEST = 4  # characters of a secret that the host masks; act masks shorter ones where steps print
 # Programs besides those of the system, as a hosted runner has some.
-TOOLS = ("uv", "sigstore", "twine", "pypi-attestations", "oras-py", "zizmor")
+TOOLS = ("uv", "sigstore", "twine", "pypi-attestations", "oras-py", "zizmor", "chainlab")
 RUNNERS = (RUNNER, "ubuntu-24.04", "ubuntu-22.04", "self-hosted", "linux", "macos-latest")
 
 

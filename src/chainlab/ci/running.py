@@ -139,11 +139,10 @@ class _Running:
         self.jobs: dict[str, JobRun] = {}
         self.copies: dict[str, str] = {}
         self.subject = f"{change.repository}/runs/{change.run}"
-        self._before = services.registry.events.last  # sequence of the newest event before the run
 
     def perform(self) -> Run:
         """All jobs, then what they left."""
-        began, started = time.monotonic(), rfc3339(utc_now())
+        began = time.monotonic()
         facts = {
             "workflow": self.workflow.path,
             "event": self.change.origin.event,
@@ -168,21 +167,12 @@ class _Running:
             artifacts=self.services.platform.artifacts.files(self.change.run),
             copies=self.copies,
         )
-        if self.rights.identity:  # a fork's pull request gets no statement about our repository
-            run = attest(
-                run,
-                self.change,
-                self.services.registry,
-                self.services.trust,
-                after=self._before,
-                started=started,
-            )
         run = replace(run, seconds=time.monotonic() - began)
         run.dump(self.folder)
         self.services.platform.report(
             "pipelinerun.finished",
             self.subject,
-            {**facts, "result": run.result, "provenance": run.provenance},
+            {**facts, "result": run.result},
         )
         return run
 
@@ -260,6 +250,7 @@ class _Running:
         self.services.platform.report(
             "taskrun.started", subject, {"job": name, "permissions": _above_none(granted)}
         )
+        before, started = self.services.registry.events.last, rfc3339(utc_now())
         try:
             log = self.folder / f"{name}.jsonl"
             ended_job = execute(
@@ -274,6 +265,18 @@ class _Running:
             f"`{left_out}` is ignored: there is no docker here" if left_out else ""
         )
         ended_job = replace(ended_job, permissions=_above_none(granted), why=why)
+        if self.rights.identity:  # a fork's pull request gets no statement about our repository
+            ended_job = attest(
+                ended_job,
+                self.change,
+                self.workflow.path,
+                self.actions,
+                artifacts=self.services.platform.artifacts,
+                registry=self.services.registry,
+                trust=self.services.trust,
+                after=before,
+                started=started,
+            )
         (self.folder / f"{name}.log").write_text(ended_job.log, encoding="utf-8")
         self._report(ended_job)
         return ended_job
@@ -349,6 +352,7 @@ class _Running:
             "job": job.name,
             "result": job.result,
             "why": job.why[:500],
+            "provenance": job.provenance,
             "milliseconds": round(job.seconds * 1000),
         }
         self.services.platform.report("taskrun.finished", f"{self.subject}/jobs/{job.name}", facts)

@@ -42,6 +42,8 @@ class JobRun:
     why: str = ""  # why it did not run, or what the host left out
     address: str = ""  # loopback address that its requests came from
     permissions: Mapping[str, str] = field(default_factory=dict)  # scopes above "none"
+    produced: Mapping[str, str] = field(default_factory=dict)  # file or package -> digest
+    provenance: str = ""  # digest of the platform's provenance bundle; empty = none
 
     @property
     def log(self) -> str:
@@ -65,8 +67,6 @@ class Run:
     actions: Mapping[str, str] = field(default_factory=dict)  # "owner/repo@ref" -> commit
     # name -> file -> digest
     artifacts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    produced: Mapping[str, str] = field(default_factory=dict)  # file or package -> digest
-    provenance: str = ""  # digest of the platform's provenance bundle; empty = none
     copies: Mapping[str, str] = field(default_factory=dict)  # job -> what differs from the file
 
     @property
@@ -77,6 +77,11 @@ class Run:
             if worst in results:
                 return worst
         return "skipped"
+
+    @property
+    def produced(self) -> dict[str, str]:
+        """What its jobs stored: file or package to digest; the last job that stored a name counts."""
+        return {name: text for job in self.jobs.values() for name, text in job.produced.items()}
 
     @property
     def log(self) -> str:

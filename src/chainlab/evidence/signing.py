@@ -43,17 +43,17 @@ def sign(statement: Statement, config: ClientTrustConfig, token: str) -> bytes:
 
 def ambient_token(audience: str = "sigstore") -> str:
     """The identity token of the CI job that this runs in. Raises `Unavailable` outside one."""
-    from id import AmbientCredentialError, detect_credential
+    from sigstore.oidc import IdentityError, detect_credential
 
     try:
         token = detect_credential(audience)
-    except AmbientCredentialError as error:
+    except IdentityError as error:
         raise Unavailable(
             "this job gets no identity", why=str(error), mend="give it `id-token: write`"
         ) from error
     if token is None:
         raise Unavailable("this is no CI job with an identity", mend="say who signs: --identity")
-    return str(token)
+    return token
 
 
 def _reason(error: BaseException) -> str:

@@ -29,12 +29,13 @@ def predict(model: bytes, x: np.ndarray) -> np.ndarray:
 
 
 def evaluate(model: bytes) -> dict[str, float]:
-    """Accuracy and recall on the test part, rounded to 4 decimals, and its number of cases."""
+    """Accuracy and recall on the test part, rounded to 4 decimals, and the numbers of cases behind them."""
     split = data.load()
     labels = predict(model, split.x_test)
     malignant = split.y_test == 1
     return {
         "cases": len(labels),
+        "malignant": int(malignant.sum()),
         "accuracy": round(float((labels == split.y_test).mean()), 4),
         "recall": round(float((labels[malignant] == 1).mean()), 4),
     }

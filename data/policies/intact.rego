@@ -1,0 +1,59 @@
+# intact — the bytes are those that the digests name, and nobody holds them back.
+#
+# Facts: release.{artifact_type, intact, quarantined, problems}, release.layers[].{name, digest, intact}.
+# Expected: release.artifact_type.
+# Undefined never passes: `intact` has to be true, and `quarantined` has to be null; a missing field is neither.
+
+package chainlab.rules.intact
+
+import rego.v1
+
+import data.chainlab.evidence
+
+default passed := false
+
+passed if {
+	evidence.release.intact == true
+	evidence.release.quarantined == null
+	evidence.release.problems == []
+	evidence.release.artifact_type == data.expected.release.artifact_type
+	count(evidence.layers) > 0
+	every layer in evidence.layers {
+		layer.intact == true
+		layer.name != ""
+	}
+	count({layer.name | some layer in evidence.layers}) == count(evidence.layers)
+}
+
+refused contains {"about": evidence.digest, "said": said, "mend": "give the digest back only after somebody looked into it"} if {
+	is_string(evidence.release.quarantined)
+	said := concat("", ["in quarantine: ", evidence.text(evidence.release, "quarantined")])
+}
+
+refused contains {"about": evidence.digest, "said": said, "mend": "restore the bytes from where they were built, and look for who changed them"} if {
+	some said in evidence.entries(evidence.release, "problems")
+}
+
+refused contains {"about": evidence.digest, "said": said, "mend": "judge the manifest of a release"} if {
+	found := evidence.text(evidence.release, "artifact_type")
+	found != data.expected.release.artifact_type
+	said := sprintf("the artifact type is %s, expected %s", [found, data.expected.release.artifact_type])
+}
+
+refused contains {"about": evidence.text(layer, "digest"), "said": said, "mend": "push the file again"} if {
+	some layer in evidence.layers
+	not layer.intact == true
+	said := sprintf("%s: its bytes are not those that the digest names", [evidence.text(layer, "name")])
+}
+
+refused contains {"about": evidence.digest, "said": "two layers have one name, or a layer has none", "mend": "give each layer its title"} if {
+	count({evidence.text(layer, "name") | some layer in evidence.layers}) != count(evidence.layers)
+}
+
+refused contains {"about": evidence.digest, "said": "the release has no layer", "mend": "judge the manifest of a release"} if {
+	count(evidence.layers) == 0
+}
+
+note := sprintf("%d layers, all as their digests say", [count(evidence.layers)])
+
+verdict := {"passed": passed, "refused": refused, "note": note}

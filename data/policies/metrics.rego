@@ -1,0 +1,67 @@
+# metrics — the model is good enough, by the numbers that its training run put into the ML-BOM.
+#
+# Facts: evidence[] of kind ML-BOM: metrics[].{type, slice, value, lower, upper}, numbers or null.
+# Expected: metrics[].{type, slice, field, at_least}; `field` is value, or lower: the interval's lower bound.
+# Who signs the numbers vouches for them; no signature makes them true, and they say nothing about clinical use.
+# Undefined never passes: a threshold is met by a number that is there, or not at all.
+
+package chainlab.rules.metrics
+
+import rego.v1
+
+import data.chainlab.evidence
+
+default passed := false
+
+ml_boms contains bom if {
+	some bom in evidence.boms
+	bom.kind == "ML-BOM"
+}
+
+values(bom, wanted) := [evidence.number(metric, wanted.field) |
+	some metric in evidence.entries(bom, "metrics")
+	evidence.text(metric, "type") == wanted.type
+	evidence.text(metric, "slice") == evidence.text(wanted, "slice")
+]
+
+meets(bom, wanted) if {
+	found := values(bom, wanted)
+	count(found) > 0
+	every value in found {
+		value >= wanted.at_least
+	}
+}
+
+passed if {
+	count(ml_boms) > 0
+	count(data.expected.metrics) > 0
+	every bom in ml_boms {
+		every wanted in data.expected.metrics {
+			meets(bom, wanted)
+		}
+	}
+}
+
+refused contains {"about": wanted.type, "said": said, "mend": "train again, or look at the data; the threshold is the policy's"} if {
+	some bom in ml_boms
+	some wanted in data.expected.metrics
+	not meets(bom, wanted)
+	found := values(bom, wanted)
+	count(found) > 0
+	said := sprintf("%s of %s is %v, expected at least %v", [wanted.field, wanted.type, min(found), wanted.at_least])
+}
+
+refused contains {"about": wanted.type, "said": said, "mend": "let the training job put it into the ML-BOM"} if {
+	some bom in ml_boms
+	some wanted in data.expected.metrics
+	count(values(bom, wanted)) == 0
+	said := sprintf("the ML-BOM states no %s", [wanted.type])
+}
+
+refused contains {"about": evidence.digest, "said": "there is no verified ML-BOM to look at", "mend": "see the rule identity"} if {
+	count(ml_boms) == 0
+}
+
+note := sprintf("%d thresholds met", [count(data.expected.metrics)])
+
+verdict := {"passed": passed, "refused": refused, "note": note}

@@ -1,0 +1,64 @@
+# model — each model is signed as a model, and its format runs no code when it is loaded.
+#
+# Facts: models[].{name, digest, format, code_on_load, why}, by content; evidence[] of kind model signature.
+# Expected: model.{formats, ends}.
+# Undefined never passes: `code_on_load` has to be false; "partly", "unknown" or nothing at all are not false.
+
+package chainlab.rules.model
+
+import rego.v1
+
+import data.chainlab.evidence
+
+default passed := false
+
+models := evidence.entries(input, "models")
+
+is_safe(model) if {
+	model.format in data.expected.model.formats
+	model.code_on_load == false
+}
+
+is_signed(model) if count(evidence.of("model signature", evidence.text(model, "digest"))) > 0
+
+needed contains evidence.text(layer, "digest") if {
+	some layer in evidence.layers
+	evidence.ends_with(evidence.text(layer, "name"), data.expected.model.ends)
+}
+
+passed if {
+	count(needed) > 0
+	count(needed - {evidence.text(model, "digest") | some model in models}) == 0
+	every model in models {
+		is_safe(model)
+		is_signed(model)
+	}
+}
+
+refused contains {"about": evidence.text(model, "digest"), "said": said, "mend": "export the model to a format without code, such as ONNX or safetensors"} if {
+	some model in models
+	not is_safe(model)
+	said := sprintf("%s is %s (%s)", [
+		evidence.text(model, "name"), evidence.text(model, "format"), evidence.text(model, "why"),
+	])
+}
+
+refused contains {"about": evidence.text(model, "digest"), "said": said, "mend": "sign the model in the job that trained it"} if {
+	some model in models
+	not is_signed(model)
+	said := sprintf("%s has no model signature by %s", [evidence.text(model, "name"), evidence.workflow])
+}
+
+refused contains {"about": digest, "said": "a model was not looked at", "mend": "mend the scan: what was not scanned is not known to be safe"} if {
+	some digest in needed - {evidence.text(model, "digest") | some model in models}
+}
+
+refused contains {"about": evidence.digest, "said": "the release holds no model", "mend": "judge the manifest of a release"} if {
+	count(needed) == 0
+}
+
+note := sprintf("%s, signed", [concat(", ", sort([sprintf("%s is %s", [
+	evidence.text(model, "name"), evidence.text(model, "format"),
+]) | some model in models]))])
+
+verdict := {"passed": passed, "refused": refused, "note": note}

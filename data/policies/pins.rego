@@ -1,0 +1,50 @@
+# pins — every action that the run used was named by the commit itself, not by a tag that its owner can move.
+#
+# Facts: evidence[] of kind provenance: actions[].{name, ref, commit}, as the platform resolved them.
+# Expected: nothing.
+# Undefined never passes: without provenance of this run there are no actions to look at, so its presence is asked for.
+
+package chainlab.rules.pins
+
+import rego.v1
+
+import data.chainlab.evidence
+
+default passed := false
+
+is_pinned(action) if {
+	ref := evidence.text(action, "ref")
+	regex.match(`^[0-9a-f]{40}$`, ref)
+	ref == evidence.text(action, "commit")
+}
+
+actions contains action if {
+	some entry in evidence.builds
+	some action in evidence.entries(entry, "actions")
+}
+
+passed if {
+	count(evidence.builds) > 0
+	every entry in evidence.builds {
+		is_array(entry.actions)
+	}
+	every action in actions {
+		is_pinned(action)
+	}
+}
+
+refused contains {"about": evidence.text(action, "name"), "said": said, "mend": "chainlab ci pin FOLDER"} if {
+	some action in actions
+	not is_pinned(action)
+	said := sprintf("%s@%s is not the commit %s", [
+		evidence.text(action, "name"), evidence.text(action, "ref"), evidence.text(action, "commit"),
+	])
+}
+
+refused contains {"about": evidence.digest, "said": "no provenance of this release says which actions were used", "mend": "see the rules identity and provenance"} if {
+	count(evidence.builds) == 0
+}
+
+note := sprintf("%d actions, each named by its commit", [count(actions)])
+
+verdict := {"passed": passed, "refused": refused, "note": note}

@@ -1,0 +1,74 @@
+# provenance — the expected platform saw every stage of one run, and each layer came from the job that makes it.
+#
+# Facts: evidence[] of kind provenance: job, about, run, builder, build_type, repository, ref, commit, fork,
+#   workflow_*, unknown_parameters; release.layers.
+# Expected: builder.{id, build_type, workflow, jobs, publishes}, layers[].{ends, job}.
+# A builder's id counts only together with who signed: anybody may write an id into a statement. Python pairs them.
+# Undefined never passes: a statement without `fork` is not one with `fork == false`.
+
+package chainlab.rules.provenance
+
+import rego.v1
+
+import data.chainlab.evidence
+
+default passed := false
+
+jobs_of(run) := {evidence.text(entry, "job") | some entry in evidence.builds; evidence.text(entry, "run") == run}
+
+makes(run, job, about) if {
+	some entry in evidence.builds
+	evidence.text(entry, "run") == run
+	entry.job == job
+	about in evidence.entries(entry, "about")
+}
+
+job_of(name) := job if {
+	found := [kind.job | some kind in data.expected.layers; evidence.ends_with(name, kind.ends)]
+	job := found[0]
+} else := "nobody"
+
+# One run, with all its jobs, that made every layer.
+complete contains run if {
+	some run in evidence.runs
+	count({job | some job in data.expected.builder.jobs} - jobs_of(run)) == 0
+	count(evidence.layers) > 0
+	every layer in evidence.layers {
+		makes(run, job_of(layer.name), layer.digest)
+		makes(run, data.expected.builder.publishes, layer.digest)
+	}
+}
+
+passed if count(complete) > 0
+
+refused contains {"about": evidence.digest, "said": said, "mend": "push the release from the workflow's own job, so that the platform sees it"} if {
+	count(evidence.runs) == 0
+	said := sprintf("no provenance of job %s by %s about the manifest", [data.expected.builder.publishes, data.expected.builder.id])
+}
+
+refused contains {"about": evidence.digest, "said": said, "mend": "let the whole workflow run"} if {
+	count(complete) == 0
+	some run in evidence.runs
+	some job in {job | some job in data.expected.builder.jobs} - jobs_of(run)
+	said := sprintf("no provenance of job %s of %s", [job, run])
+}
+
+refused contains {"about": evidence.text(layer, "digest"), "said": said, "mend": "find out where the file was changed: these bytes are not what the job stored"} if {
+	count(complete) == 0
+	some run in evidence.runs
+	some layer in evidence.layers
+	name := evidence.text(layer, "name")
+	some job in {job_of(name), data.expected.builder.publishes}
+	not makes(run, job, evidence.text(layer, "digest"))
+	said := sprintf("job %s of %s did not store %s", [job, run, name])
+}
+
+refused contains {"about": evidence.digest, "said": said, "mend": "ask what the parameter does before the policy accepts it"} if {
+	some entry in evidence.provenance
+	some name in evidence.entries(entry, "unknown_parameters")
+	said := sprintf("job %s was given %s, which the policy does not know", [evidence.text(entry, "job"), name])
+}
+
+note := sprintf("jobs %s, by %s", [concat(", ", data.expected.builder.jobs), data.expected.builder.id])
+
+verdict := {"passed": passed, "refused": refused, "note": note}

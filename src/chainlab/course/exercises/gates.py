@@ -1,0 +1,216 @@
+"""Cases for exercise 4.6: a gate, tried on releases of which each has one link broken, or none.
+
+The score is mutants refused for the right reason × benign releases accepted, both as shares, so who refuses all and who
+accepts all score nothing.
+
+    >>> score(lambda release, house: [], trust).value         # doctest: +SKIP
+    0.0
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from chainlab.course.checks import Case, Miss, World
+from chainlab.course.exercises.doctored import LINKS, Doctored, variants
+from chainlab.course.exercises.mutants import Score
+from chainlab.course.exercises.releases import Attester, Release, house_of
+from chainlab.digests import Digest
+from chainlab.evidence.statements import Statement
+from chainlab.evidence.verifying import Expected, Verdict, verify
+
+if TYPE_CHECKING:
+    from sigstore.models import TrustedRoot
+
+__all__ = ["GROUPS", "attested", "bench", "gates", "sample", "score"]
+
+SEE = "labs/04_attestation.ipynb, 'Ten links'"
+GROUPS: dict[str, tuple[str, ...]] = {
+    "which bytes": ("contents", "format"),
+    "who built them": ("wheel", "model", "package"),
+    "all in one run": ("one run",),
+    "what is inside": ("sbom", "vulnerabilities"),
+    "what the model is": ("model signature", "metric"),
+}
+TEACHES = {
+    "which bytes": "The manifest's layers and the files: the same names, the same digests, no file more and none less. "
+    "What a file is, its first bytes say, and not its name.",
+    "who built them": "Signature, subject, type, builder, source, parameters, and the job: `Expected` has a field for "
+    "each. What you do not ask for is not checked.",
+    "all in one run": "Three statements that hold, each for itself, may come from three runs. Compare invocationId.",
+    "what is inside": "An SBOM counts when the workflow signed it about this wheel and it lists the lock's packages. A VEX "
+    "counts when security signed it about this wheel, for this package and this advisory, and gives a reason.",
+    "what the model is": "OMS's subject is the digest of the digests. A metric is text; what cannot be read as a "
+    "number, and what is missing, is not above a threshold.",
+}
+THRESHOLDS = (0.6, 0.8, 0.95)  # of the score; each reached is a case, and a share of the points
+
+Gate = Callable[[dict[str, Any], dict[str, Any]], Any]
+_verdicts: dict[tuple[bytes, str, str], Verdict] = {}
+_roots: dict[int, Any] = {}  # kept alive, so that an id stays one root's
+_made: dict[tuple[str, int], list[Doctored]] = {}
+
+
+def attested(
+    release: dict[str, Any], digest: Digest, expected: Expected, root: TrustedRoot
+) -> list[Statement]:
+    """The statements among a release's evidence that are about ``digest`` and hold as expected.
+
+    Evidence that does not hold is passed over: anybody may put more beside it. A verdict is kept, so that asking the
+    same twice costs nothing.
+    """
+    _roots[id(root)], found = root, []
+    for bundle in release["evidence"]:
+        key = (bundle, str(digest), repr((expected, id(root))))
+        if key not in _verdicts:
+            _verdicts[key] = verify(bundle, digest, expected, root)
+        verdict = _verdicts[key]
+        if verdict.passed and verdict.statement is not None:
+            found.append(verdict.statement)
+    return found
+
+
+def sample(trust: Any, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A release in which all links hold, and what the house expects."""
+    release = Release.build(random.Random(f"sample/{seed}"))  # noqa: S311 (variation, not secrecy)
+    return release.document(list(release.evidence(Attester(trust)).values())), house_of(release)
+
+
+def bench(gate: Gate) -> Callable[..., dict[str, Any]]:
+    """The gate as a function of many releases at once: their names to the links it names in each.
+
+    A release is judged once. An exception is its answer in words, which is never right: a crashed gate has refused
+    nothing for a reason.
+    """
+    known: dict[str, Any] = {}
+
+    def run(releases: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
+        verdicts = {}
+        for name, (release, house) in releases.items():
+            key = repr((release, house))
+            if key not in known:
+                known[key] = _judged(gate, release, house)
+            verdicts[name] = known[key]
+        return verdicts
+
+    return run
+
+
+def _judged(gate: Gate, release: dict[str, Any], house: dict[str, Any]) -> Any:
+    try:
+        named = gate(copy.deepcopy(release), copy.deepcopy(house))
+        return sorted({str(name) for name in named})
+    except NotImplementedError:
+        raise  # a starter
+    except Exception as error:
+        return f"raised {type(error).__name__}: {error}"
+
+
+def score(gate: Gate, trust: Any, seed: int = 1) -> Score:
+    """The score of a gate on the releases of one seed; other ones than the check's."""
+    made = variants(Attester(trust), random.Random(f"score/{seed}"))  # noqa: S311
+    return _score(made, bench(gate)({v.name: (v.release, v.house) for v in made}))
+
+
+def _score(made: list[Doctored], verdicts: dict[str, Any]) -> Score:
+    right = {v.name for v in made if v.right(verdicts.get(v.name))}
+    benign = [v for v in made if not v.link]
+    broken = [v for v in made if v.link]
+    return Score(
+        sum(v.name in right for v in broken),
+        len(broken),
+        sum(v.name in right for v in benign),
+        len(benign),
+        tuple(_said(v, verdicts.get(v.name)) for v in made if v.name not in right),
+    )
+
+
+def _said(variant: Doctored, verdict: Any) -> str:
+    """``mutant 'sbom: there is none': expected sbom, your gate named nothing``."""
+    label = f"mutant {variant.name!r}" if variant.link else f"benign {variant.name!r}"
+    named = ", ".join(verdict) if isinstance(verdict, (list, tuple)) else str(verdict)
+    return f"{label}: expected {variant.link or 'nothing'}, your gate named {named or 'nothing'}"
+
+
+def gates(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Benign releases first, then the links by group, then the score."""
+    made = _variants(lab, rng.getrandbits(64))
+
+    def case(
+        name: str, chosen: list[Doctored], accept: Callable[[Any], bool | Miss], teaches: str
+    ) -> Case:
+        args = ({v.name: (v.release, v.house) for v in chosen},)
+        return Case(name, args, teaches=teaches, see=SEE, accept=accept)
+
+    benign = [v for v in made if not v.link]
+    yield case(
+        "benign releases",
+        benign,
+        _at_least(benign, [], ()),
+        "Nobody keeps a gate that refuses good releases. Evidence that does not hold is no evidence; it is not a crime: "
+        "anybody may put a bundle beside yours.",
+    )
+    for group, links in GROUPS.items():
+        chosen = [v for v in made if v.link in links]
+        yield case(group, [made[0], *chosen], _at_least([made[0]], chosen, links), TEACHES[group])
+    for height in THRESHOLDS:
+        yield case(
+            f"a score of {height:.0%}",
+            made,
+            _reaches(made, height),
+            "Mutants refused for the right reason × benign releases accepted. `score(gate, lab.trust)` lists what is "
+            "missed, on other releases than these.",
+        )
+
+
+def _variants(lab: World, seed: int) -> list[Doctored]:
+    """Kept for the process: the visible ones come again with every check."""
+    key = (str(lab.trust.fingerprint), seed)
+    if key not in _made:
+        _made[key] = variants(Attester(lab.trust), random.Random(seed))  # noqa: S311
+    return _made[key]
+
+
+def _at_least(
+    benign: list[Doctored], broken: list[Doctored], links: tuple[str, ...]
+) -> Callable[[Any], bool | Miss]:
+    """Accepts when all benign are accepted and, for every link, one of its mutants is refused."""
+
+    def accept(verdicts: Any) -> bool | Miss:
+        if not isinstance(verdicts, dict):
+            return Miss("expected bench(gate)")
+        wrong = [v for v in benign if not v.right(verdicts.get(v.name))]
+        if wrong:
+            first = _said(wrong[0], verdicts.get(wrong[0].name))
+            return Miss(f"{len(benign) - len(wrong)} of {len(benign)} accepted; {first}")
+        for link in links:
+            own = [v for v in broken if v.link == link]
+            if not any(v.right(verdicts.get(v.name)) for v in own):
+                return Miss(
+                    f"no mutant of {link!r} refused; {_said(own[0], verdicts.get(own[0].name))}"
+                )
+        return True
+
+    return accept
+
+
+def _reaches(made: list[Doctored], height: float) -> Callable[[Any], bool | Miss]:
+    def accept(verdicts: Any) -> bool | Miss:
+        if not isinstance(verdicts, dict):
+            return Miss("expected bench(gate)")
+        got = _score(made, verdicts)
+        if got.value >= height:
+            return True
+        missed = f"; {got.missed[0]}" if got.missed else ""
+        return Miss(
+            f"{got.refused} of {got.mutants} mutants × {got.accepted} of {got.benign} benign "
+            f"= {got.value:.0%}{missed}"
+        )
+
+    return accept
+
+
+assert {link for group in GROUPS.values() for link in group} == set(LINKS)

@@ -1,0 +1,88 @@
+"""``/deploy/`` over HTTP, for the jobs of a workflow.
+
+    POST /deploy/verdicts     {"reference": "oci/acme/triage-model/release@sha256:…"}    what the gate says
+    POST /deploy/promotions   the same                                                   and lets it go to prod
+
+Asking needs a job's identity token (audience ``chainlab-deploy``) of the repository whose artifact it is; promotion also
+the environment ``production``. The answer is 200 with ``{"allowed": …, "table": …, "checks": […]}`` for yes and for no:
+a no is an answer. A refusal of the question is ``{"message": "…"}`` with its status.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from chainlab.deploy.promotion import NotPromoted, promote
+from chainlab.errors import ChainlabError, Refused
+from chainlab.registry.channels import Artifact
+from chainlab.registry.registry import Registry
+from chainlab.trust import wire
+from chainlab.trust.client import Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chainlab.policy.gate import Decision, Gate
+
+__all__ = ["deploy_routes"]
+
+AUDIENCE = "chainlab-deploy"
+ENVIRONMENT = "production"
+MAX_BODY = 2**12  # bytes
+
+
+def deploy_routes(registry: Registry, trust: Trust, gate: Callable[[], Gate]) -> list[BaseRoute]:
+    """The endpoints; the gate is made when first asked."""
+
+    async def asked(request: Request, environment: str = "") -> str:
+        """The reference, if the caller may ask about it."""
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            raise Refused(401, "a job says who it is with its identity token")
+        claims = trust.claims(token, AUDIENCE)
+        document = wire.json_object(await wire.body(request.stream(), MAX_BODY))
+        reference = wire.string(document, "reference")
+        artifact = Artifact.parse(reference.partition("@")[0].partition(":")[0])
+        owner = claims.get("repository", "").lower()
+        if artifact.kind != "oci" or not f"{artifact.name}/".startswith(f"{owner}/"):
+            raise Refused(403, f"{owner} may not ask about {artifact}")
+        if environment and claims.get("environment") != environment:
+            raise Refused(403, f"only a job in the environment {environment} may ask for that")
+        return reference
+
+    async def verdict(request: Request) -> Response:
+        reference = await asked(request)
+        decision = await anyio.to_thread.run_sync(lambda: gate().judge(reference))
+        return JSONResponse(_told(decision))
+
+    async def promotion(request: Request) -> Response:
+        reference = await asked(request, ENVIRONMENT)
+        try:
+            decision = await anyio.to_thread.run_sync(lambda: promote(reference, gate(), registry))
+        except NotPromoted as error:
+            return JSONResponse(_told(error.decision))
+        return JSONResponse(_told(decision))
+
+    def guarded(endpoint: Any) -> Any:
+        async def answer(request: Request) -> Response:
+            try:
+                response: Response = await endpoint(request)
+            except ChainlabError as error:
+                return JSONResponse({"message": str(error)}, error.status)
+            return response
+
+        return answer
+
+    return [
+        Route("/deploy/verdicts", guarded(verdict), methods=["POST"]),
+        Route("/deploy/promotions", guarded(promotion), methods=["POST"]),
+    ]
+
+
+def _told(decision: Decision) -> dict[str, Any]:
+    return {**decision.document(), "allowed": decision.allowed, "table": decision.table()}

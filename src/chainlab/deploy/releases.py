@@ -1,0 +1,123 @@
+"""A release, fetched by digest and verified: what a deployment may run.
+
+    release = fetch("oci/acme/triage-model/release@sha256:…", registry, root)
+    release.files["triage.onnx"]
+
+Refused: a tag, because it can name something else tomorrow; a digest that never was in prod, or is in quarantine; one
+without a signed summary (VSA) of the gate that says PASSED; bytes that are not the digest's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chainlab.digests import Digest
+from chainlab.errors import ChainlabError, MalformedInput, Refused, VerificationFailed
+from chainlab.evidence.statements import parse_json
+from chainlab.policy.summary import LEVEL, verify_summary
+from chainlab.registry.channels import Artifact
+from chainlab.registry.registry import Registry
+
+if TYPE_CHECKING:
+    from sigstore.models import TrustedRoot
+
+__all__ = ["Release", "fetch", "pinned"]
+
+TITLE = "org.opencontainers.image.title"
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+
+
+@dataclass(frozen=True)
+class Release:
+    """Verified bytes, and what vouches for them."""
+
+    artifact: Artifact
+    digest: Digest  # of the manifest
+    files: Mapping[str, bytes]  # by the name that the manifest gives
+    summary: Digest  # of the bundle with the gate's VSA
+
+    @property
+    def reference(self) -> str:
+        """Its text form."""
+        return f"{self.artifact}@{self.digest}"
+
+    def one(self, suffix: str) -> tuple[str, bytes]:
+        """The one file whose name ends so. Raises `MalformedInput` for none or several."""
+        found = [(name, data) for name, data in self.files.items() if name.endswith(suffix)]
+        if len(found) != 1:
+            raise MalformedInput(f"a release has one file {suffix!r}, this one has {len(found)}")
+        return found[0]
+
+
+def pinned(reference: str) -> tuple[Artifact, Digest]:
+    """Artifact and digest. Raises `Refused` (403) for a tag, `MalformedInput` for what is no reference."""
+    name, at, digest = reference.partition("@")
+    if not at:
+        raise Refused(
+            403,
+            f"{reference} is deployed by digest only",
+            why="a tag is a name that its owner can move",
+            mend="ask what the tag names now, look whether that is what you mean, and name the digest",
+        )
+    return Artifact.parse(name), Digest.parse(digest)
+
+
+def fetch(reference: str, registry: Registry, root: TrustedRoot) -> Release:
+    """The release, every byte of it verified. Raises `Refused`, `VerificationFailed`, `MalformedInput`."""
+    artifact, digest = pinned(reference)
+    steps = registry.channels.of(digest)
+    if not any(step.target == "prod" and step.artifact == artifact for step in steps):
+        raise Refused(
+            403, f"{digest} was never promoted to prod", mend="promote it: the gate decides"
+        )
+    if reason := registry.held_back(artifact, digest):
+        raise Refused(403, f"{digest} is quarantined: {reason}", mend="roll back, or release it")
+    summary = _summary(artifact, digest, registry, root)
+    manifest = parse_json(_bytes(registry, digest), "the manifest")
+    try:
+        layers = {
+            str(layer["annotations"][TITLE]): Digest.parse(layer["digest"])
+            for layer in manifest["layers"]
+        }
+    except (KeyError, TypeError) as error:
+        raise MalformedInput("the manifest names its files in another way") from error
+    files = {name: _bytes(registry, layer) for name, layer in layers.items()}
+    return Release(artifact, digest, files, summary)
+
+
+def _summary(artifact: Artifact, digest: Digest, registry: Registry, root: TrustedRoot) -> Digest:
+    """The newest summary that holds. Raises `VerificationFailed` with what was wrong with the last one."""
+    last = "there is none"
+    for stored in reversed(registry.images.referrers(None, digest)):
+        if stored.artifact_type != BUNDLE:
+            continue
+        for held in registry.images.holdings(stored.repository, stored.digest):
+            if held.role != "layer":
+                continue
+            try:
+                bundle = _bytes(registry, held.digest)
+            except ChainlabError as error:
+                last = error.message
+                continue
+            verdict = verify_summary(bundle, digest, str(artifact), root, LEVEL)
+            if verdict.passed:
+                return held.digest
+            if verdict.failure and verdict.failure.name != "predicate type":
+                last = verdict.failure.said
+    raise VerificationFailed(
+        f"no summary of the gate lets {digest} run", why=last, mend="let the gate judge it again"
+    )
+
+
+def _bytes(registry: Registry, digest: Digest) -> bytes:
+    """What the digest names, and nothing else."""
+    data = registry.blobs.read(digest)
+    if Digest.of(data) != digest:
+        raise VerificationFailed(
+            f"the bytes of {digest} are others",
+            why=f"they have the digest {Digest.of(data)}",
+            mend="somebody wrote into the store: keep it, and look who could",
+        )
+    return data

@@ -1,0 +1,212 @@
+"""What the archive reads out of a document: components, who depends on whom, and what it does not say.
+
+A document is CycloneDX JSON, alone, as an in-toto statement's predicate, or inside a signed bundle (a DSSE envelope
+in a Sigstore bundle). Nested components count, and hang on the component that holds them.
+
+    >>> read(b'{"bomFormat": "CycloneDX", "components": [{"name": "NumPy", "purl": "pkg:pypi/numpy@2.1"}]}').components
+    [Row(node=1, name='numpy', title='NumPy', version='', purl='pkg:pypi/numpy@2.1', ...)]
+
+CycloneDX 1.4 to 1.7, JSON; DSSE 1.0.2. Signatures are not verified here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from packaging.utils import canonicalize_name
+
+from chainlab.errors import MalformedInput
+from chainlab.evidence.statements import SBOM, Statement, parse_json
+
+__all__ = ["Reading", "Row", "key", "read", "unwrap"]
+
+# What a composition may say of itself that proves nothing absent (CycloneDX, aggregate).
+COMPLETE: Final = "complete"
+SILENT: Final = ("not_specified",)
+
+
+class Row(NamedTuple):
+    """One component; what the document does not state is empty."""
+
+    node: int  # its place in the document: 0 is the subject, metadata.component
+    name: str  # the name to search by, see `key`
+    title: str  # the name as written, with its group
+    version: str
+    purl: str
+    kind: str  # library, machine-learning-model, …
+    sha256: str  # hex digits
+    hashes: str  # the other ones, as "sha-512:…", a space between
+    licence: str  # SPDX expression, identifier or name
+    supplier: str
+    scope: str  # required, optional, excluded
+
+
+@dataclass
+class Reading:
+    """What one document says."""
+
+    signed: bool = False  # it is a bundle; whether the signature holds is not asked here
+    form: str = ""  # "CycloneDX 1.6", or the predicate type
+    subjects: tuple[str, ...] = ()  # digests that the statement is about
+    composition: str = ""  # complete | incomplete | unsaid; empty when it lists no components
+    stated_at: str = ""  # metadata.timestamp
+    root: int = -1  # node of the subject, -1 when the document names none
+    components: list[Row] = field(default_factory=list)
+    edges: list[tuple[int, int]] = field(default_factory=list)  # who needs, who is needed
+    dangling: int = 0  # references to nothing in the document
+
+
+def key(name: str, purl: str = "") -> str:
+    """The name that the archive searches by: PEP 503's for Python packages and where no purl tells the ecosystem."""
+    if purl and not purl.startswith("pkg:pypi/"):
+        return name
+    return canonicalize_name(name)
+
+
+def unwrap(data: bytes) -> tuple[Any, Reading]:
+    """The JSON that a document is about, out of its bundle or statement; and what the wrapping said."""
+    document, reading = parse_json(data, "the document"), Reading()
+    if not isinstance(document, dict):
+        raise MalformedInput("the document is JSON, but no object")
+    envelope = document.get("dsseEnvelope", document if "payload" in document else None)
+    if isinstance(envelope, dict):
+        reading.signed = True
+        try:
+            payload = base64.b64decode(envelope.get("payload", ""), validate=True)
+        except (binascii.Error, TypeError, ValueError) as error:
+            raise MalformedInput("the bundle's payload is not base64") from error
+        document = parse_json(payload, "the bundle's payload")
+    elif "messageSignature" in document:
+        reading.signed = True
+    if isinstance(document, dict) and "predicateType" in document:
+        statement = Statement.load(payload if reading.signed else data)
+        reading.form = statement.predicate_type
+        reading.subjects = tuple(
+            f"{name}:{value}" for _, digests in statement.subjects for name, value in digests.items()
+        )
+        document = statement.predicate
+    return document, reading
+
+
+def read(data: bytes) -> Reading:
+    """Components and edges of a CycloneDX document.
+
+    Raises `MalformedInput` for anything else; the message says what it is instead.
+    """
+    document, reading = unwrap(data)
+    if reading.form and reading.form != SBOM:
+        raise MalformedInput(f"the statement's predicate is {reading.form}, not an SBOM")
+    if not isinstance(document, dict) or document.get("bomFormat") != "CycloneDX":
+        other = "SPDX" if isinstance(document, dict) and "spdxVersion" in document else "this"
+        raise MalformedInput(f"{other} is not CycloneDX JSON", mend="convert it, or build it anew")
+    reading.form = f"CycloneDX {_text(document, 'specVersion')}".strip()
+    metadata = _object(document, "metadata")
+    reading.stated_at = _text(metadata, "timestamp")
+    nodes: dict[str, int] = {}  # bom-ref to node
+    subject = _object(metadata, "component")
+    if subject:
+        reading.root = 0
+        _take(reading, nodes, 0, subject)
+    waiting = [(-1, component) for component in reversed(_objects(document, "components"))]
+    waiting += [(0, component) for component in reversed(_objects(subject, "components"))]
+    node = 0
+    while waiting:
+        holder, component = waiting.pop()
+        node += 1
+        _take(reading, nodes, node, component)
+        if holder >= 0:
+            reading.edges.append((holder, node))
+        if "components" in component:
+            inner = _objects(component, "components")
+            waiting += [(node, part) for part in reversed(inner)]
+    edges = set(reading.edges)
+    for dependency in _objects(document, "dependencies"):
+        parent = nodes.get(_text(dependency, "ref"))
+        needed = dependency.get("dependsOn") or ()
+        if not isinstance(needed, list | tuple):
+            raise MalformedInput("dependsOn is no list")
+        for reference in needed:
+            child = nodes.get(reference) if isinstance(reference, str) else None
+            if parent is None or child is None:
+                reading.dangling += 1
+            else:
+                edges.add((parent, child))
+    reading.edges = sorted(edges)
+    reading.composition = _composition(document)
+    return reading
+
+
+def _take(reading: Reading, nodes: dict[str, int], node: int, component: dict[str, Any]) -> None:
+    get = component.get
+    name, group = get("name"), get("group") or ""
+    if not isinstance(name, str) or not name or not isinstance(group, str):
+        raise MalformedInput("a component has no name")
+    title = f"{group}/{name}" if group else name
+    purl = _text(component, "purl")
+    reference = get("bom-ref")
+    if isinstance(reference, str):
+        nodes.setdefault(reference, node)
+    sha256, others = "", []
+    for entry in _objects(component, "hashes"):
+        algorithm, value = _text(entry, "alg").lower(), _text(entry, "content").lower()
+        if algorithm == "sha-256" and not sha256:
+            sha256 = value
+        else:
+            others.append(f"{algorithm}:{value}")
+    supplier = get("supplier") or get("manufacturer") or {}
+    reading.components.append(
+        Row(
+            node,
+            key(title, purl),
+            title,
+            _text(component, "version"),
+            purl,
+            _text(component, "type"),
+            sha256,
+            " ".join(others),
+            _licence(component),
+            _text(supplier, "name") if isinstance(supplier, dict) else "",
+            _text(component, "scope"),
+        )
+    )
+
+
+def _licence(component: dict[str, Any]) -> str:
+    said = []
+    for choice in _objects(component, "licenses"):
+        licence = _object(choice, "license")
+        said.append(_text(choice, "expression") or _text(licence, "id") or _text(licence, "name"))
+    return " AND ".join(f"({s})" if " OR " in s and len(said) > 1 else s for s in said if s)
+
+
+def _composition(document: dict[str, Any]) -> str:
+    said = {_text(part, "aggregate") for part in _objects(document, "compositions")} - set(SILENT)
+    if not said:
+        return "unsaid"
+    return "complete" if said == {COMPLETE} else "incomplete"
+
+
+def _text(place: dict[str, Any], name: str) -> str:
+    value = place.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise MalformedInput(f"{name} is no text")
+    return value
+
+
+def _object(place: dict[str, Any], name: str) -> dict[str, Any]:
+    value = place.get(name) or {}
+    if not isinstance(value, dict):
+        raise MalformedInput(f"{name} is no object")
+    return value
+
+
+def _objects(place: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    value = place.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise MalformedInput(f"{name} is no list of objects")
+    return value

@@ -1,0 +1,198 @@
+"""Components: what a bill of materials lists, and what its maker could not see.
+
+A `Component` has a name, a version, a package URL and hashes that say where they come from; an `Inventory` is what one
+source (an environment, a wheel, a lock, a project) yields, blind spots included.
+
+    >>> purl_of("Acme_Cells", "1.2.0")
+    'pkg:pypi/acme-cells@1.2.0'
+
+Package URL specification (ECMA-427); names as PyPI compares them (PEP 503).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from packaging.utils import canonicalize_name
+
+__all__ = ["BlindSpot", "Component", "Inventory", "components_of", "purl_of"]
+
+ALGORITHMS = {  # as hashlib, locks and indexes write them → as CycloneDX does
+    "md5": "MD5",
+    "sha1": "SHA-1",
+    "sha256": "SHA-256",
+    "sha384": "SHA-384",
+    "sha512": "SHA-512",
+    "sha3_256": "SHA3-256",
+    "sha3_384": "SHA3-384",
+    "sha3_512": "SHA3-512",
+    "blake2b": "BLAKE2b-512",
+}
+ORIGINS = {  # of a hash
+    "lock": "the lock names it",
+    "index": "the index named it when the file was installed",
+    "file": "computed from the file itself",
+    "record": "of the installed RECORD, which is no file that was ever published",
+}
+PREFIX = "chainlab:"  # of the names of our properties
+HASH_ORIGIN = f"{PREFIX}hash-origin"
+RECORD_DIGEST = f"{PREFIX}record:sha-256"
+UNSEEN = f"{PREFIX}unseen:"
+
+
+@dataclass(frozen=True)
+class Component:
+    """One component. Empty text means: unknown."""
+
+    name: str
+    version: str = ""
+    purl: str = ""
+    hashes: Mapping[str, str] = field(default_factory=dict)  # {"SHA-256": hex}, of the one file it is
+    hash_origin: str = ""  # one of ORIGINS
+    licence: str | None = None  # an SPDX expression
+    supplier: str = ""
+    scope: str = ""  # "", required, optional, excluded
+    requires: tuple[str, ...] = ()  # refs of components: their purl, or name@version
+    properties: tuple[tuple[str, str], ...] = ()
+    licence_name: str = ""  # what its metadata say where that is no SPDX expression
+    accepted: tuple[str, ...] = ()  # SHA-256, hex: a lock's list of which the file is one
+    type: str = "library"  # as CycloneDX: application, library, file, data, machine-learning-model…
+    complete: bool | None = None  # whether `requires` is all of it; None: unknown
+    found_in: str = ""  # the file that says so, relative to what was looked at
+    description: str = ""
+
+    @property
+    def ref(self) -> str:
+        """What other components call it by: the purl, or ``name@version`` where there is none."""
+        return self.purl or (f"{self.name}@{self.version}" if self.version else self.name)
+
+    @property
+    def key(self) -> str:
+        """The name that PyPI knows it by."""
+        return canonicalize_name(self.name)
+
+    def property(self, name: str) -> str:
+        """The value of a property; empty where there is none."""
+        return next((value for key, value in self.properties if key == name), "")
+
+
+@dataclass(frozen=True, order=True)
+class BlindSpot:
+    """Something that is there, or may be there, and that the list of components does not show."""
+
+    kind: str  # vendored, native, dynamic import, extra, unowned, missing, undeclared import, not looked for
+    what: str
+    where: str = ""  # the component's ref; empty: the whole
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What one source yields."""
+
+    components: tuple[Component, ...]
+    subject: Component
+    lifecycle: str = ""  # phase, as CycloneDX: design, pre-build, build, post-build, operations, discovery
+    blind_spots: tuple[BlindSpot, ...] = ()
+    properties: tuple[tuple[str, str], ...] = ()  # how it was looked at: the markers' values, for example
+
+
+def purl_of(name: str, version: str = "", **qualifiers: str) -> str:
+    """The package URL of a Python package: name as PyPI compares it, version as written."""
+    # Equal to PackageURL("pypi", …).to_string() for names in canonical form; a test compares them.
+    text = f"pkg:pypi/{canonicalize_name(name)}"
+    if version:
+        text += f"@{quote(version, safe='.-_~:')}"
+    if qualifiers:
+        pairs = sorted((k, v) for k, v in qualifiers.items() if v)
+        text += "?" + "&".join(f"{k}={quote(v, safe='.-_~:/')}" for k, v in pairs)
+    return text
+
+
+def components_of(document: Any) -> list[Component]:
+    """The components of a CycloneDX document, nested ones too, in its order; what is no component is left out.
+
+    The subject (``metadata.component``) is not among them.
+    """
+    if not isinstance(document, dict):
+        return []
+    depends = {}
+    for entry in _dicts(document.get("dependencies")):
+        refs = entry.get("dependsOn")
+        known = isinstance(refs, list)
+        depends[_text(entry.get("ref"))] = tuple(map(_text, refs)) if known else ()
+    return [
+        _component(entry, depends)
+        for entry in _nested(document.get("components"))
+        if _text(entry.get("name"))
+    ]
+
+
+def _component(entry: dict[str, Any], depends: Mapping[str, tuple[str, ...]]) -> Component:
+    hashes = {_text(h.get("alg")): _text(h.get("content")) for h in _dicts(entry.get("hashes"))}
+    properties = tuple(
+        (_text(p.get("name")), _text(p.get("value"))) for p in _dicts(entry.get("properties"))
+    )
+    licence, licence_name = _licence(entry.get("licenses"))
+    supplier = entry.get("supplier")
+    accepted = tuple(
+        _text(h.get("content"))
+        for reference in _dicts(entry.get("externalReferences"))
+        if reference.get("type") == "distribution"
+        for h in _dicts(reference.get("hashes"))
+        if h.get("alg") == "SHA-256"
+    )
+    return Component(
+        name=_text(entry.get("name")),
+        version=_text(entry.get("version")),
+        purl=_text(entry.get("purl")),
+        hashes=hashes,
+        hash_origin=next((value for key, value in properties if key == HASH_ORIGIN), ""),
+        licence=licence,
+        supplier=_text(supplier.get("name")) if isinstance(supplier, dict) else "",
+        scope=_text(entry.get("scope")),
+        requires=depends.get(_text(entry.get("bom-ref")), ()),
+        properties=properties,
+        licence_name=licence_name,
+        accepted=accepted,
+        type=_text(entry.get("type")) or "library",
+        description=_text(entry.get("description")),
+    )
+
+
+def _licence(choices: Any) -> tuple[str | None, str]:
+    expressions, names = [], []
+    for choice in _dicts(choices):
+        licence = choice.get("license")
+        licence = licence if isinstance(licence, dict) else {}
+        if expression := _text(choice.get("expression")) or _text(licence.get("id")):
+            expressions.append(expression)
+        elif name := _text(licence.get("name")):
+            names.append(name)
+    if len(expressions) > 1:  # several licences in a list: all of them hold
+        expressions = [
+            " AND ".join(f"({e})" if " OR " in e.upper() else e for e in expressions)
+        ]
+    return (expressions[0] if expressions else None), ", ".join(names)
+
+
+def _nested(entries: Any) -> Iterator[dict[str, Any]]:
+    """Components and those inside them; without recursion, so that depth is no attack."""
+    waiting = list(reversed(list(_dicts(entries))))
+    while waiting:
+        entry = waiting.pop()
+        yield entry
+        waiting += reversed(list(_dicts(entry.get("components"))))
+
+
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
+    return (v for v in value if isinstance(v, dict)) if isinstance(value, list) else iter(())
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,85 @@
+"""Imports: what Python source asks for, and where it does so by a name that is computed.
+
+    >>> seen(b"import numpy\\nimportlib.import_module(name)").names
+    frozenset({'numpy'})
+
+Read with `ast`, never run.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chainlab.evidence.components import BlindSpot
+
+__all__ = ["Seen", "dynamic_in", "seen", "spots"]
+
+CALLS = {"import_module", "__import__"}
+LOOKS_DYNAMIC = re.compile(rb"import_module\s*\(|__import__\s*\(")
+MAX_SIZE = 2 * 2**20  # bytes of a source file
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one file asks for."""
+
+    names: frozenset[str]  # top-level names, also those given to import_module as a text
+    dynamic: tuple[int, ...]  # lines that compute the name
+    readable: bool = True
+
+
+def seen(source: bytes) -> Seen:
+    """The imports in a file of Python source."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the code that is read, not ours
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return Seen(frozenset(), (), readable=False)
+    names, dynamic = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.Call) and _called(node.func) in CALLS:
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                names |= {first.value.partition(".")[0]} - {""}
+            else:
+                dynamic.add(node.lineno)
+    return Seen(frozenset(names), tuple(sorted(dynamic)))
+
+
+def dynamic_in(folder: Path, paths: Iterable[str], ref: str) -> list[BlindSpot]:
+    """Places below ``folder`` where the files of one package compute the name of what they import."""
+    places = []
+    for path in paths:
+        if path.endswith(".py") and not path.startswith(".."):
+            try:
+                source = (folder / path).read_bytes()
+            except OSError:
+                continue
+            if len(source) <= MAX_SIZE and LOOKS_DYNAMIC.search(source):
+                places += [f"{path}:{line}" for line in seen(source).dynamic]
+    return spots(places, ref)
+
+
+def spots(places: list[str], ref: str) -> list[BlindSpot]:
+    """One blind spot for all places of a package."""
+    if not places:
+        return []
+    more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+    said = f"a computed name is imported at {', '.join(places[:3])}{more}"
+    return [BlindSpot("dynamic import", said, ref)]
+
+
+def _called(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""

@@ -1,0 +1,398 @@
+"""Lock files: the versions and hashes that an installer will accept, and no others.
+
+    >>> read(Path("requirements.lock")).components[0].hash_origin
+    'lock'
+
+A ``requirements.lock`` (pip's hash mode) lists the hashes of every file of a version, for all platforms, without their
+names: a component's hash stands alone only where one file is listed, where ``pylock.toml`` names the file for this
+platform, or where a folder of wheels has the one file that matches. Otherwise they are *accepted* hashes, and the
+component says so.
+
+pip's requirements file format; PEP 751 (pylock.toml); edges come from the ``# via`` remarks that uv and pip-compile
+write, or from the metadata of the wheels at hand.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.markers import Marker, default_environment
+from packaging.tags import sys_tags
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from chainlab.digests import Digest
+from chainlab.errors import MalformedInput
+from chainlab.evidence import metadata
+from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of
+from chainlab.evidence.graph import Graph, Node, roots
+
+if TYPE_CHECKING:
+    from chainlab.evidence.wheels import Wheel
+
+__all__ = ["Lock", "Locked", "load", "read", "with_hashes"]
+
+PIN = re.compile(
+    r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[(?P<extras>[^\]]*)\])?\s*===?\s*(?P<version>[^\s;,\\]+)"
+    r"\s*(?:;(?P<marker>[^#]*))?\Z"
+)
+HASH = re.compile(r"--hash[= ](\w+):([0-9a-fA-F]+)")
+MAX_SIZE = 32 * 2**20  # bytes
+
+
+@dataclass(frozen=True)
+class Locked:
+    """One version that the lock names."""
+
+    name: str
+    version: str
+    marker: str = ""
+    hashes: tuple[str, ...] = ()  # SHA-256, hex, of every file listed
+    files: Mapping[str, str] = field(default_factory=dict)  # file name → SHA-256, where names are given
+    via: tuple[str, ...] | None = None  # who asks for it; None: not said
+    direct: bool = False  # a person asks for it
+    source: str = ""  # a URL, when it comes from no index
+
+    @property
+    def key(self) -> str:
+        """The name by which requirements find it."""
+        return canonicalize_name(self.name)
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock file as read."""
+
+    name: str
+    pins: tuple[Locked, ...]
+    unread: tuple[str, ...]  # lines that are no pin
+    edges: bool  # whether it says who asks for what
+
+
+def load(path: Path) -> Lock:
+    """Read a requirements file with pins, or a pylock.toml. Raises `MalformedInput` for another file."""
+    try:
+        if path.stat().st_size > MAX_SIZE:
+            raise MalformedInput(f"{path.name} is longer than {MAX_SIZE} bytes")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MalformedInput(f"{path.name} cannot be read: {error}", mend="name a lock file") from error
+    found = _pylock(path.name, text) if path.suffix == ".toml" else _requirements(path.name, text)
+    if not found.pins:
+        raise MalformedInput(
+            f"{path.name} pins nothing",
+            why="no line has the form name==version",
+            mend="make one: uv pip compile --generate-hashes requirements.txt -o requirements.lock",
+        )
+    return found
+
+
+def read(
+    path: Path,
+    *,
+    subject: Component | None = None,
+    wheels: Path | Sequence[Path] | None = None,
+    markers: Mapping[str, str] | None = None,
+    requires: Sequence[str] | None = None,
+) -> Inventory:
+    """What a lock asks an installer to install, where ``markers`` (default: of this interpreter) say so.
+
+    ``wheels`` are folders with the wheels: their licences, suppliers and needs are read there. ``requires`` is what the
+    subject itself asks for, as ``Requires-Dist`` writes it.
+    """
+    lock = load(path)
+    values = {**{k: str(v) for k, v in default_environment().items()}, **(markers or {})}
+    chosen = [pin for pin in lock.pins if _applies(pin, values)]
+    others = sorted({pin.name for pin in lock.pins} - {pin.name for pin in chosen})
+    spots = [BlindSpot("unreadable", f"{lock.name}: {line[:80]!r} is no pin") for line in lock.unread]
+    if others:
+        spots.append(BlindSpot("other platform", f"locked, and not for this one: {', '.join(others)}"))
+    at_hand = _wheels(wheels, {h for pin in chosen for h in pin.hashes})
+    components, seen = _components(lock, chosen, at_hand, values)
+    spots += seen
+    subject = subject or Component(path.parent.resolve().name, type="application")
+    subject, more = _asked(subject, requires, lock, chosen, components, values)
+    looked = (
+        (f"{PREFIX}environment:python", values["python_full_version"]),
+        (f"{PREFIX}environment:platform", f"{values['sys_platform']} {values['platform_machine']}"),
+    )
+    return Inventory(tuple(components), subject, "pre-build", tuple(sorted({*spots, *more})), looked)
+
+
+def with_hashes(
+    components: Sequence[Component],
+    *,
+    lock: Path | None,
+    wheels: Path | Sequence[Path] | None = None,
+    tags: Mapping[str, tuple[str, ...]] | None = None,
+) -> list[Component]:
+    """The components with the hashes of the wheels they were installed from, as far as lock and wheels tell.
+
+    ``tags`` are each component's platform tags, by its ref: they choose among the files that a pylock names.
+    """
+    pins = load(lock).pins if lock is not None else ()
+    by_key: dict[tuple[str, str], Locked] = {(p.key, p.version): p for p in pins}
+    named = {p.key for p in pins}
+    at_hand = {
+        (canonicalize_name(w.package.name), w.package.version): w
+        for w in _wheels(wheels, None).values()
+    }
+    found = []
+    for component in components:
+        place = (component.key, component.version)
+        pin = by_key.get(place) or _same(by_key, place) if component.key in named else None
+        if pin is not None and pin.hashes:
+            found.append(_hashed(component, pin, (tags or {}).get(component.ref, ()), at_hand.get(place)))
+        elif pin is None and component.key in named:
+            versions = ", ".join(sorted(p.version for p in pins if p.key == component.key))
+            note = (f"{PREFIX}differs-from-lock", f"the lock says {versions}")
+            found.append(replace(component, properties=(*component.properties, note)))
+        elif place in at_hand and lock is None:
+            digest = at_hand[place].digest.value.hex()
+            found.append(replace(component, hashes={"SHA-256": digest}, hash_origin="file"))
+        else:
+            found.append(component)
+    return found
+
+
+def _components(
+    lock: Lock, chosen: Sequence[Locked], at_hand: Mapping[str, Wheel], values: Mapping[str, str]
+) -> tuple[list[Component], list[BlindSpot]]:
+    packages = {pin.key: w for pin in chosen for w in _of(pin, at_hand)}
+    nodes = {
+        pin.key: Node(_purl(pin), packages[pin.key].package.requires if pin.key in packages else ())
+        for pin in chosen
+    }
+    graph = Graph(nodes, values)
+    via: dict[str, set[str]] = {}
+    for pin in chosen:
+        for name in pin.via or ():
+            via.setdefault(name, set()).add(_purl(pin))
+    supported = [str(tag) for tag in sys_tags()] if any(p.files for p in chosen) else []
+    components, spots = [], []
+    for pin in chosen:
+        wheel = packages.get(pin.key)
+        component = Component(
+            pin.name,
+            pin.version,
+            _purl(pin),
+            scope="required",
+            requires=tuple(sorted(via.get(pin.key, ()))),
+            complete=True if lock.edges else None,
+            found_in=lock.name,
+        )
+        if wheel is not None:
+            about, needs = wheel.package, graph.needs(pin.key)
+            component = replace(
+                component,
+                name=about.name,
+                licence=about.licence,
+                licence_name=about.licence_name,
+                supplier=about.supplier,
+                description=about.summary,
+                requires=needs.refs,
+                complete=not needs.missing and not needs.unreadable,
+            )
+            ref = component.ref
+            spots += [BlindSpot(k, said, ref) for k, said in metadata.inside(wheel.names).items()]
+            spots += [
+                BlindSpot("missing", f"{name} is required and not locked", ref) for name in needs.missing
+            ]
+        if not pin.hashes:
+            spots.append(BlindSpot("no hash", "the lock accepts any file of this version", component.ref))
+        components.append(_hashed(component, pin, supported, wheel))
+    return sorted(components, key=lambda c: (c.key, c.version, c.ref)), spots
+
+
+def _asked(
+    subject: Component,
+    requires: Sequence[str] | None,
+    lock: Lock,
+    chosen: Sequence[Locked],
+    components: Sequence[Component],
+    values: Mapping[str, str],
+) -> tuple[Component, list[BlindSpot]]:
+    """The subject with what it needs, and what of that is not locked."""
+    if requires is not None:
+        nodes = {pin.key: Node(_purl(pin), ()) for pin in chosen} | {subject.key: Node(subject.ref, tuple(requires))}
+        needs = Graph(nodes, values).needs(subject.key)
+        spots = [BlindSpot("missing", f"{name} is required and not locked", subject.ref) for name in needs.missing]
+        reached = replace(subject, requires=needs.refs, complete=not spots)
+        return reached, spots
+    direct = {_purl(pin) for pin in chosen if pin.direct}
+    if direct:
+        return replace(subject, requires=tuple(sorted(direct)), complete=True), []
+    return replace(subject, requires=roots(components), complete=None), []
+
+
+def _hashed(component: Component, pin: Locked, tags: Iterable[str], wheel: Wheel | None) -> Component:
+    exact = ""
+    if len(pin.hashes) == 1:
+        exact = pin.hashes[0]
+    elif wheel is not None and wheel.digest.value.hex() in pin.hashes:
+        exact = wheel.digest.value.hex()
+    elif pin.files:
+        exact = _fitting(pin.files, list(tags))
+    if exact:
+        return replace(component, hashes={"SHA-256": exact}, hash_origin="lock")
+    return replace(component, accepted=tuple(sorted(pin.hashes)), hash_origin="lock" if pin.hashes else "")
+
+
+def _fitting(files: Mapping[str, str], tags: list[str]) -> str:
+    """The hash of the file with the best of these tags; empty unless there is one such file."""
+    by_tag: dict[str, set[str]] = {}
+    for name, digest in files.items():
+        try:
+            for tag in parse_wheel_filename(name)[3]:
+                by_tag.setdefault(str(tag), set()).add(digest)
+        except InvalidWheelFilename:
+            continue  # a source distribution
+    for tag in tags:
+        if tag in by_tag:
+            found = by_tag[tag]
+            return next(iter(found)) if len(found) == 1 else ""
+    return ""
+
+
+def _requirements(name: str, text: str) -> Lock:
+    pins: list[Locked] = []
+    unread: list[str] = []
+    vias: list[list[str] | None] = []
+    remark = False
+    for line in text.replace("\\\r\n", " ").replace("\\\n", " ").splitlines():
+        line = line.strip()
+        if line.startswith("#"):
+            said = line.lstrip("#").strip()
+            if said == "via" or said.startswith("via "):
+                remark, said = True, said[3:].strip()
+                if vias and vias[-1] is None:
+                    vias[-1] = []
+            if remark and said and vias and vias[-1] is not None:
+                vias[-1].append(said)
+            continue
+        remark = False
+        if not line or line.startswith(("--index-url", "--extra-index-url", "-i ", "--find-links", "--no-index")):
+            continue
+        words, *rest = re.split(r"\s--hash[= ]", line, maxsplit=1)
+        match = PIN.match(words.split(" #")[0].strip())
+        if match is None:
+            unread.append(_bare(line))
+            continue
+        digests = [h.lower() for a, h in HASH.findall("--hash=" + rest[0]) if a == "sha256"] if rest else []
+        pins.append(
+            Locked(match["name"], match["version"], (match["marker"] or "").strip(), tuple(sorted(set(digests))))
+        )
+        vias.append(None)
+    done = []
+    for pin, said_by in zip(pins, vias, strict=True):
+        people = [v for v in said_by or () if v.startswith(("-r ", "-c ")) or "(" in v]
+        packages = [canonicalize_name(v.partition("[")[0]) for v in said_by or () if v not in people]
+        done.append(
+            replace(
+                pin,
+                via=tuple(packages) if said_by is not None else None,
+                direct=any(not v.startswith("-c ") for v in people),
+            )
+        )
+    return Lock(name, tuple(done), tuple(unread), any(v is not None for v in vias))
+
+
+def _pylock(name: str, text: str) -> Lock:
+    from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
+
+    try:
+        lock = Pylock.from_dict(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, PylockValidationError, PylockUnsupportedVersionError) as error:
+        raise MalformedInput(
+            f"{name} is no lock: {error}", mend="make it again: uv export --format pylock.toml"
+        ) from error
+    asked: dict[str, set[str]] = {}
+    for package in lock.packages:
+        for needed in package.dependencies or ():
+            asked.setdefault(str(needed.get("name", "")), set()).add(package.name)
+    edges = any(package.dependencies is not None for package in lock.packages)
+    pins, unread = [], []
+    for package in lock.packages:
+        files = {w.filename: w.hashes["sha256"].lower() for w in package.wheels or () if "sha256" in w.hashes}
+        hashes = set(files.values())
+        if package.sdist is not None and "sha256" in package.sdist.hashes:
+            hashes.add(package.sdist.hashes["sha256"].lower())
+        source = ""
+        if package.archive is not None:
+            source = package.archive.url or "a local archive"
+            hashes |= {h.lower() for a, h in package.archive.hashes.items() if a == "sha256"}
+        elif package.vcs is not None:
+            source = f"{package.vcs.type}+{package.vcs.url or 'a local repository'}@{package.vcs.commit_id}"
+        elif package.directory is not None:
+            unread.append(f"{package.name}: a local folder")
+            continue
+        pins.append(
+            Locked(
+                package.name,
+                str(package.version or ""),
+                str(package.marker or ""),
+                tuple(sorted(hashes)),
+                files,
+                tuple(sorted(asked.get(package.name, ()))) if edges else None,
+                source=_bare(source),
+            )
+        )
+    return Lock(name, tuple(pins), tuple(unread), edges)
+
+
+def _purl(pin: Locked) -> str:
+    if not pin.source:
+        return purl_of(pin.name, pin.version)
+    if re.match(r"[a-z]+\+", pin.source):
+        return purl_of(pin.name, pin.version, vcs_url=pin.source)
+    return purl_of(pin.name, pin.version, download_url=pin.source)
+
+
+def _applies(pin: Locked, values: Mapping[str, str]) -> bool:
+    if not pin.marker:
+        return True
+    try:
+        marker = Marker(pin.marker)
+        if "extras" in pin.marker or "dependency_groups" in pin.marker:  # PEP 751: none is asked for
+            sets: dict[str, str | frozenset[str]] = {"extras": frozenset(), "dependency_groups": frozenset()}
+            return marker.evaluate({**values, **sets}, context="lock_file")
+    except ValueError as error:
+        raise MalformedInput(f"{pin.name}: the marker {pin.marker!r} cannot be read") from error
+    return metadata.applies(marker, values)
+
+
+def _same(by_key: Mapping[tuple[str, str], Locked], place: tuple[str, str]) -> Locked | None:
+    """The pin whose version is the same one, differently written."""
+    try:
+        wanted = Version(place[1])
+        return next((p for (k, v), p in by_key.items() if k == place[0] and Version(v) == wanted), None)
+    except InvalidVersion:
+        return None
+
+
+def _wheels(folders: Path | Sequence[Path] | None, accepted: set[str] | None) -> dict[str, Wheel]:
+    """Wheels in these folders by digest; with ``accepted``, those alone."""
+    from chainlab.evidence.wheels import open_wheel
+
+    found: dict[str, Wheel] = {}
+    for folder in [folders] if isinstance(folders, Path) else folders or ():
+        for path in sorted(folder.glob("*.whl")):
+            digest = Digest.of_file(path).value.hex() if accepted is not None else ""
+            if accepted is None or digest in accepted:
+                wheel = open_wheel(path)
+                found[wheel.digest.value.hex()] = wheel
+    return found
+
+
+def _of(pin: Locked, at_hand: Mapping[str, Wheel]) -> list[Wheel]:
+    return [at_hand[h] for h in pin.hashes if h in at_hand][:1]
+
+
+def _bare(text: str) -> str:
+    """Text without a name and password in a URL."""
+    return re.sub(r"(?<=://)[^/@\s]*@", "", text)

@@ -1,0 +1,211 @@
+"""Projects: what a folder of source declares, locks and imports.
+
+    >>> found = read(Path("triage-model"))
+    >>> [c.name for c in found.components if c.scope == "optional"]
+    ['acme-quantise', 'scikit-learn', 'skl2onnx']
+
+Needs of the package are ``required``, its extras ``optional``, its dependency groups ``excluded``: they never run in
+production. A lock beside pyproject.toml gives versions and hashes.
+
+PEP 621, PEP 735 (dependency groups).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+from chainlab.errors import MalformedInput
+from chainlab.evidence import imports, locks, metadata
+from chainlab.evidence.components import BlindSpot, Component, Inventory
+from chainlab.evidence.licences import licence
+from chainlab.evidence.wheels import declared
+
+__all__ = ["read"]
+
+LOCKS = ("pylock.toml", "requirements.lock", "requirements.txt")
+SKIPPED = {
+    "__pycache__", "node_modules", "build", "dist", "site-packages", ".venv", "venv", "env"
+}  # fmt: skip
+MAX_FILES = 20_000
+# Distributions whose modules have another name; what is not here is looked for by its own name.
+PROVIDERS = {
+    "sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow", "cv2": "opencv-python",
+    "bs4": "beautifulsoup4", "dateutil": "python-dateutil", "attr": "attrs", "jwt": "pyjwt",
+    "OpenSSL": "pyopenssl", "google": "protobuf", "skimage": "scikit-image", "git": "gitpython",
+    "dotenv": "python-dotenv", "serial": "pyserial", "magic": "python-magic",
+}  # fmt: skip
+
+
+def read(
+    path: Path,
+    *,
+    wheels: Path | Sequence[Path] | None = None,
+    markers: Mapping[str, str] | None = None,
+) -> Inventory:
+    """What a project needs. Raises `MalformedInput` for a folder without pyproject.toml and without a lock."""
+    about = _pyproject(path)
+    lock = next((path / name for name in LOCKS if _pins(path / name)), None)
+    if not about and lock is None:
+        raise MalformedInput(
+            f"{path.name or path} is no Python project",
+            why=f"it has no pyproject.toml, and none of {', '.join(LOCKS)} with pins",
+            mend="name the folder with one of them",
+        )
+    asked = _asked(about)
+    subject = _subject(path, about)
+    spots: list[BlindSpot] = []
+    if lock is not None:
+        direct = [text for text, scope in asked if scope == "required"] or None
+        found = locks.read(lock, subject=subject, wheels=wheels, markers=markers, requires=direct)
+        subject, components = found.subject, list(found.components)
+        spots += found.blind_spots
+        looked = found.properties
+    else:
+        components, looked = [], ()
+        spots.append(BlindSpot("missing", "nothing is locked: versions and transitive needs are open"))
+    components, more = _declared(asked, components, subject, lock is not None)
+    spots += more
+    if lock is None:
+        wanted = tuple(sorted(c.ref for c in components if c.scope == "required"))
+        subject = replace(subject, requires=wanted, complete=True)
+    spots += _source(path, components, subject)
+    return Inventory(tuple(components), subject, "pre-build", tuple(sorted(set(spots))), looked)
+
+
+def _pyproject(path: Path) -> dict[str, Any]:
+    file = path / "pyproject.toml"
+    if not file.is_file():
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise MalformedInput(f"pyproject.toml cannot be read: {error}") from error
+
+
+def _pins(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    if path.name != "requirements.txt":
+        return True  # a lock that is broken is an error, not a reason to take another file
+    try:
+        return bool(locks.load(path).pins)
+    except MalformedInput:
+        return False
+
+
+def _subject(path: Path, about: Mapping[str, Any]) -> Component:
+    project = _table(about, "project")
+    found = project.get("license")
+    text = found if isinstance(found, str) else str(found.get("text", "")) if isinstance(found, dict) else ""
+    expression, name = licence(text if isinstance(found, str) else "", text, [])
+    people = [p.get("name") for p in project.get("authors", []) if isinstance(p, dict)]
+    return Component(
+        name=str(project.get("name") or path.resolve().name),
+        version=str(project.get("version") or ""),
+        licence=expression,
+        licence_name=name,
+        supplier=str(next((p for p in people if p), "")),
+        type="application",
+        description=str(project.get("description") or ""),
+        found_in="pyproject.toml" if about else "",
+    )
+
+
+def _asked(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Requirements as written, each with its scope."""
+    project = _table(about, "project")
+    found = [(text, "required") for text in _texts(project.get("dependencies"))]
+    for extra in _table(project, "optional-dependencies").values():
+        found += [(text, "optional") for text in _texts(extra)]
+    for group in _table(about, "dependency-groups").values():
+        found += [(text, "excluded") for text in _texts(group)]
+    return found
+
+
+def _declared(
+    asked: Sequence[tuple[str, str]], components: list[Component], subject: Component, locked: bool
+) -> tuple[list[Component], list[BlindSpot]]:
+    """The components with their scopes, and what is declared and not locked."""
+    by_key = {c.key: c for c in components}
+    spots = []
+    strongest = {"required": 0, "optional": 1, "excluded": 2}
+    scopes: dict[str, str] = {}
+    for text, scope in asked:
+        parsed = metadata.requirement(text)
+        if parsed is None:
+            spots.append(BlindSpot("unreadable", f"the requirement {text[:80]!r}", subject.ref))
+            continue
+        key = canonicalize_name(parsed.name)
+        if key == subject.key:
+            continue  # an extra of its own
+        known = scopes.get(key)
+        scopes[key] = scope if known is None else min(known, scope, key=strongest.__getitem__)
+        if key not in by_key:
+            by_key[key] = declared(parsed.name, str(parsed.specifier), "pyproject.toml", scope)
+            if locked:
+                said = f"{parsed.name} is declared ({scope}) and not locked for this platform"
+                spots.append(BlindSpot("missing", said, by_key[key].ref))
+    found = [replace(c, scope=scopes.get(c.key, c.scope)) for c in by_key.values()]
+    return sorted(found, key=lambda c: (c.key, c.ref)), spots
+
+
+def _source(path: Path, components: Sequence[Component], subject: Component) -> list[BlindSpot]:
+    """What the source itself says: vendored code, compiled files, computed imports, and names that nothing provides."""
+    files = list(_files(path))
+    spots = [BlindSpot(k, said, subject.ref) for k, said in metadata.inside(files).items()]
+    if len(files) >= MAX_FILES:
+        spots.append(BlindSpot("not looked for", f"files after the first {MAX_FILES}", subject.ref))
+    places, names, unread = [], set(), []
+    for file in files:
+        if not file.endswith(".py") or "vendor" in file:
+            continue
+        source = (path / file).read_bytes()
+        found = imports.seen(source) if len(source) <= imports.MAX_SIZE else None
+        if found is None or not found.readable:
+            unread.append(file)
+            continue
+        places += [f"{file}:{line}" for line in found.dynamic]
+        names |= found.names
+    spots += imports.spots(places, subject.ref)
+    spots += [BlindSpot("unreadable", f"the source file {file}", subject.ref) for file in unread]
+    own = {Path(part).stem for file in files if file.endswith(".py") for part in file.split("/")}
+    known = {c.key for c in components} | {subject.key}
+    for name in sorted(names - own - sys.stdlib_module_names):
+        provider = canonicalize_name(PROVIDERS.get(name, name))
+        if provider not in known:
+            said = f"{name} is imported, and no component is known to provide it"
+            spots.append(BlindSpot("undeclared import", said, subject.ref))
+    return spots
+
+
+def _files(path: Path) -> Iterator[str]:
+    """Files below the project, relative and sorted; no environments, caches or hidden folders."""
+    count = 0
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(
+            f for f in folders if f not in SKIPPED and not f.startswith(".") and not f.endswith(".egg-info")
+        )
+        for name in sorted(names):
+            file = Path(folder, name)
+            if not file.is_symlink() and file.is_file():
+                yield file.relative_to(path).as_posix()
+                count += 1
+                if count >= MAX_FILES:
+                    return
+
+
+def _table(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = value.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _texts(value: Any) -> list[str]:
+    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []

@@ -1,0 +1,119 @@
+"""Ranges: which versions of a package an OSV record means, in the order of PEP 440.
+
+A range is a list of events: from ``introduced`` on a release is affected, until ``fixed`` (which is not) or
+``last_affected`` (which is). Compared as text, "1.10" comes before "1.9", and a release candidate after its release.
+
+    >>> read = Range.of([{"introduced": "0"}, {"fixed": "1.10"}])
+    >>> [version for version in ("1.9", "1.10rc1", "1.10") if read.has(Version(version))]
+    ['1.9', '1.10rc1']
+
+A local build (``1.9+cpu``) counts as the release that it was built from, unless the record names a local version.
+OSV schema 1.7.5, "affected[].ranges[].events fields"; PEP 440.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from packaging.version import InvalidVersion, Version
+
+from chainlab.errors import MalformedInput
+
+__all__ = ["Range", "Version", "normal", "parse_version"]
+
+KINDS = ("introduced", "fixed", "last_affected", "limit")
+RANK = {"introduced": 0, "fixed": 1, "last_affected": 2}  # at one version: what ends is said last
+
+
+@lru_cache(maxsize=65_536)
+def parse_version(text: str) -> Version | None:
+    """A PEP 440 version; None for anything else."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+@lru_cache(maxsize=65_536)
+def normal(name: str) -> str:
+    """A package's name as PyPI compares it: ``Acme_Cells`` and ``acme-cells`` are one."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@dataclass(frozen=True)
+class Range:
+    """Events in the order of their versions; None is "0", which comes before every version."""
+
+    events: tuple[tuple[Version | None, str], ...]  # version and kind
+    limits: tuple[Version | None, ...] = ()  # None: "*", no limit
+
+    @classmethod
+    def of(cls, events: Sequence[Mapping[str, str]]) -> Range:
+        """Read OSV's events. Raises `MalformedInput`, naming the event, for one that cannot be read."""
+        found: list[tuple[Version | None, str]] = []
+        limits: list[Version | None] = []
+        for number, event in enumerate(events):
+            if not isinstance(event, Mapping) or len(event) != 1:
+                raise MalformedInput(f"events[{number}]: an event has one name and one version")
+            ((kind, text),) = event.items()
+            if kind not in KINDS:
+                raise MalformedInput(
+                    f"events[{number}]: {kind!r} is no event", mend=f"one of {', '.join(KINDS)}"
+                )
+            if kind == "limit":
+                limits.append(None if text == "*" else _read(text, number))
+            elif text == "0" and kind == "introduced":
+                found.append((None, kind))
+            else:
+                found.append((_read(text, number), kind))
+        if not any(kind == "introduced" for _, kind in found):
+            raise MalformedInput(
+                "events: no release is affected before one is introduced",
+                mend='say where it starts; `{"introduced": "0"}` is the very beginning',
+            )
+        return cls(tuple(sorted(found, key=_order)), tuple(limits))
+
+    def has(self, version: Version) -> bool:
+        """Whether a release is in the range."""
+        release = None if version.local is None else Version(version.public)
+        inside = False
+        for at, kind in self.events:
+            if at is None:
+                inside = True
+                continue
+            seen = version if release is None or at.local is not None else release
+            if kind == "introduced":
+                inside = inside or seen >= at
+            elif kind == "fixed":
+                inside = inside and seen < at
+            else:
+                inside = inside and seen <= at
+        return inside and (
+            not self.limits or any(limit is None or version < limit for limit in self.limits)
+        )
+
+    def fixed_after(self, version: Version | None) -> list[Version]:
+        """Releases with a fix that are newer than ``version``; all of them for None."""
+        return [
+            at
+            for at, kind in self.events
+            if kind == "fixed" and at is not None and (version is None or at > version)
+        ]
+
+
+def _read(text: object, number: int) -> Version:
+    version = parse_version(text) if isinstance(text, str) else None
+    if version is None:
+        raise MalformedInput(
+            f"events[{number}]: {str(text)[:60]!r} is no PEP 440 version",
+            why="without an order nobody can say which releases are meant",
+        )
+    return version
+
+
+def _order(event: tuple[Version | None, str]) -> tuple[bool, Version, int]:
+    at, kind = event
+    return (at is not None, at or Version("0"), RANK[kind])

@@ -1,0 +1,213 @@
+"""Vulnerabilities: components matched with advisories.
+
+    >>> for found in match(components, advisories.load(folder)):               # doctest: +SKIP
+    ...     print(found)
+    northwind-tensors 2.3.0: ACME-2026-0003, high (8.7), fixed in 2.3.1
+
+Records that are aliases of one another are one vulnerability. A component whose version nobody can compare is not
+safe by silence: what is known about its name is reported with ``certain=False``. A score is CVSS v4's where the record
+has one, else v3's; a record without either is "unknown", not "none".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from chainlab.evidence.advisories import PYPI, Advisories, Advisory, Affected
+from chainlab.evidence.ranges import Version, normal, parse_version
+
+__all__ = ["Vulnerability", "match", "score"]
+
+ECOSYSTEMS = {"pypi": PYPI, "npm": "npm", "cargo": "crates.io", "golang": "Go", "gem": "RubyGems"}
+ORDER = ("CVSS_V4", "CVSS_V3")
+RATINGS = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"), (0.1, "low"))  # CVSS v4.0, table 23
+
+
+@dataclass(frozen=True)
+class Vulnerability:
+    """One vulnerability of one component."""
+
+    component: str
+    version: str
+    purl: str
+    id: str
+    aliases: tuple[str, ...] = ()  # every other id, sorted
+    summary: str = ""
+    severity: str = "unknown"  # critical, high, medium, low, none, unknown
+    score: float | None = None
+    vector: str = ""
+    fixed: tuple[str, ...] = ()  # releases newer than this one that have a fix, oldest first
+    exploited: bool = False
+    certain: bool = True
+    said: str = ""  # why it is not certain
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Every name that it has."""
+        return frozenset((self.id, *self.aliases))
+
+    def __str__(self) -> str:
+        words = [self.severity + (f" ({self.score})" if self.score is not None else "")]
+        words += ["exploited"] if self.exploited else []
+        words += [f"fixed in {self.fixed[0]}" if self.fixed else "no fix known"]
+        words += [] if self.certain else [f"uncertain: {self.said}"]
+        return f"{self.component} {self.version or '(no version)'}: {self.id}, {', '.join(words)}"
+
+
+def match(components: Iterable[Any], known: Advisories) -> list[Vulnerability]:
+    """What is known about each component, in the order of components, then of ids.
+
+    A component has ``name``, ``version`` and ``purl``, as attributes or as keys. Withdrawn records do not count.
+    """
+    found: list[Vulnerability] = []
+    for component in components:
+        name, version, purl = _identity(component)
+        records: list[tuple[Advisory, Affected]] = []
+        for ecosystem, called in _names(name, purl):
+            records += known.about(ecosystem, called)
+        if records:
+            found += _of(name, version, purl, records, known.exploited)
+    return found
+
+
+@lru_cache(maxsize=4_096)
+def score(severity: tuple[tuple[str, str], ...]) -> tuple[float | None, str, str]:
+    """Score, rating and vector, of CVSS v4 or else v3; (None, "unknown", "") where neither can be read."""
+    from cvss import CVSS3, CVSS4, CVSSError
+
+    read: dict[str, Any] = {"CVSS_V4": CVSS4, "CVSS_V3": CVSS3}
+    for kind in ORDER:
+        for found, vector in severity:
+            if found == kind:
+                try:
+                    value = float(read[kind](vector).base_score)
+                except CVSSError:
+                    continue
+                return value, next((r for at, r in RATINGS if value >= at), "none"), vector
+    return None, "unknown", ""
+
+
+def _identity(component: Any) -> tuple[str, str, str]:
+    if isinstance(component, Mapping):
+        name, version, purl = (component.get(key) for key in ("name", "version", "purl"))
+    else:
+        name, version, purl = component.name, component.version, component.purl
+    return str(name or ""), str(version or ""), str(purl or "")
+
+
+def _names(name: str, purl: str) -> list[tuple[str, str]]:
+    """The packages that a component may be: by its purl, and by its name where the two differ.
+
+    Without a purl the name is taken for PyPI's.
+    """
+    if not purl.startswith("pkg:"):
+        return [(PYPI, normal(name))]
+    kind, _, path = purl[4:].partition("/")
+    ecosystem = ECOSYSTEMS.get(kind.lower())
+    if ecosystem is None:
+        return []
+    called = path.split("?", 1)[0].split("#", 1)[0]
+    called = called[: called.rindex("@")] if "@" in called[1:] else called
+    called = normal(called.replace("%40", "@"))
+    names = [(ecosystem, called)]
+    if ecosystem == PYPI and normal(name) != called:
+        names.append((ecosystem, normal(name)))
+    return names
+
+
+def _of(
+    name: str,
+    text: str,
+    purl: str,
+    records: list[tuple[Advisory, Affected]],
+    exploited: Mapping[str, str],
+) -> list[Vulnerability]:
+    version = parse_version(text)
+    affected: dict[str, tuple[Advisory, list[Affected], str]] = {}
+    for record, entry in records:
+        doubt = _doubt(text, version, entry)
+        if doubt or entry.lists(text, version) or (version is not None and entry.has(version)):
+            _, entries, before = affected.setdefault(record.id, (record, [], doubt))
+            entries.append(entry)
+            if not doubt and before:  # one entry is certain: so is the record
+                affected[record.id] = (record, entries, "")
+    return [
+        _merged(name, text, purl, group, version, exploited)
+        for group in _groups(sorted(affected.values(), key=lambda item: item[0].id))
+    ]
+
+
+def _doubt(text: str, version: Version | None, entry: Affected) -> str:
+    """Why nobody can say whether this release is affected; empty when one can."""
+    if entry.lists(text, version):
+        return ""
+    if not text:
+        return "the component has no version"
+    if entry.ecosystem != PYPI:
+        return f"{entry.ecosystem} orders versions in another way" if entry.skipped else ""
+    if version is None:
+        return f"{text!r} is no PEP 440 version"
+    if not entry.ranges and not entry.versions:
+        return "the record names no release, only commits" if entry.skipped else ""
+    return ""
+
+
+def _groups(
+    found: list[tuple[Advisory, list[Affected], str]],
+) -> list[list[tuple[Advisory, list[Affected], str]]]:
+    """Records that share an id or an alias are one vulnerability, also by way of a third."""
+    groups: list[tuple[set[str], list[tuple[Advisory, list[Affected], str]]]] = []
+    for item in found:
+        ids, members = {item[0].id, *item[0].aliases}, [item]
+        apart = []
+        for other in groups:
+            if ids & other[0]:
+                ids, members = ids | other[0], other[1] + members
+            else:
+                apart.append(other)
+        groups = [*apart, (ids, members)]
+    ordered = [sorted(members, key=lambda item: item[0].id) for _, members in groups]
+    return sorted(ordered, key=lambda members: members[0][0].id)
+
+
+def _merged(
+    name: str,
+    text: str,
+    purl: str,
+    group: list[tuple[Advisory, list[Affected], str]],
+    version: Version | None,
+    exploited: Mapping[str, str],
+) -> Vulnerability:
+    ids = {id for record, _, _ in group for id in (record.id, *record.aliases)}
+    scores = [
+        score(entry.severity or record.severity)
+        for record, entries, _ in group
+        for entry in entries
+    ]
+    value, rating, vector = max(scores, key=lambda found: -1.0 if found[0] is None else found[0])
+    fixed = {
+        at
+        for _, entries, _ in group
+        for entry in entries
+        for each in entry.ranges
+        for at in each.fixed_after(version)
+    }
+    doubts = [doubt for _, _, doubt in group]
+    return Vulnerability(
+        name,
+        text,
+        purl,
+        id=group[0][0].id,
+        aliases=tuple(sorted(ids - {group[0][0].id})),
+        summary=next((record.summary for record, _, _ in group if record.summary), ""),
+        severity=rating,
+        score=value,
+        vector=vector,
+        fixed=tuple(str(at) for at in sorted(fixed)),
+        exploited=any(id in exploited for id in ids),
+        certain=not all(doubts),
+        said=doubts[0] if all(doubts) else "",
+    )

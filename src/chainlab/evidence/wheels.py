@@ -1,0 +1,163 @@
+"""Wheels: one wheel as a component, and what it declares to need.
+
+    >>> read(Path("acme_cells-1.2.0-py3-none-any.whl")).subject.hash_origin
+    'file'
+
+Binary distribution format; the archive is read, never unpacked or run.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from packaging.markers import default_environment
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+from chainlab.digests import Digest
+from chainlab.errors import MalformedInput
+from chainlab.evidence import imports, metadata
+from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of
+
+__all__ = ["Wheel", "declared", "open_wheel", "read"]
+
+MAX_METADATA = 2**20  # bytes
+MAX_SOURCE = 64 * 2**20  # bytes of all source files that are looked into
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """What a wheel says of itself."""
+
+    path: Path
+    package: metadata.Package
+    tags: tuple[str, ...]
+    names: tuple[str, ...]  # its files
+    digest: Digest
+
+    @property
+    def component(self) -> Component:
+        """The wheel as a component, with the hash of the file."""
+        return Component(
+            name=self.package.name,
+            version=self.package.version,
+            purl=purl_of(self.package.name, self.package.version),
+            hashes={"SHA-256": self.digest.value.hex()},
+            hash_origin="file",
+            licence=self.package.licence,
+            licence_name=self.package.licence_name,
+            supplier=self.package.supplier,
+            description=self.package.summary,
+            found_in=self.path.name,
+        )
+
+
+def read(
+    path: Path,
+    *,
+    lock: Path | None = None,
+    wheels: Path | None = None,
+    markers: Mapping[str, str] | None = None,
+) -> Inventory:
+    """A wheel and what it needs: with ``lock``, the versions and hashes of everything; else only what it declares.
+
+    ``wheels`` is a folder of the wheels that the lock names: their licences and requirements are read there.
+    """
+    wheel = open_wheel(path)
+    subject = replace(wheel.component, type="application" if lock else "library")
+    spots = [BlindSpot(k, said, subject.ref) for k, said in metadata.inside(wheel.names).items()]
+    spots += _dynamic(wheel, subject.ref)
+    values = {**{k: str(v) for k, v in default_environment().items()}, **(markers or {})}
+    if lock is not None:
+        from chainlab.evidence import locks
+
+        found = locks.read(
+            lock, subject=subject, wheels=wheels, markers=values, requires=wheel.package.requires
+        )
+        known = tuple(sorted({*found.blind_spots, *spots, *_extras(wheel, subject.ref)}))
+        return replace(found, lifecycle="build", blind_spots=known)
+    components = []
+    for text in wheel.package.requires:
+        asked = metadata.requirement(text)
+        if asked is None:
+            spots.append(BlindSpot("unreadable", f"the requirement {text[:80]!r}", subject.ref))
+        elif metadata.applies(asked.marker, values):
+            components.append(declared(asked.name, str(asked.specifier), wheel.path.name))
+    if components:
+        spots.append(BlindSpot("missing", "a wheel names ranges: versions and transitive needs are not in it"))
+    spots += _extras(wheel, subject.ref)
+    unique = {c.ref: c for c in components}
+    subject = replace(subject, requires=tuple(sorted(unique)), complete=True)
+    ordered = tuple(unique[ref] for ref in sorted(unique))
+    return Inventory(ordered, subject, "build", tuple(sorted(spots)), ())
+
+
+def declared(name: str, specifier: str, where: str, scope: str = "required") -> Component:
+    """A component that is asked for by a range: its version is not known."""
+    ranged = ((f"{PREFIX}version-range", specifier or "any version"),)
+    return Component(name, "", purl_of(name), scope=scope, properties=ranged, found_in=where)
+
+
+def open_wheel(path: Path) -> Wheel:
+    """Read a wheel's own metadata. Raises `MalformedInput` for a file that is no wheel, or not the one it is named."""
+    try:
+        name, version, _, tags = parse_wheel_filename(path.name)
+    except InvalidWheelFilename as error:
+        raise MalformedInput(
+            f"{path.name} is no wheel's name", why=str(error), mend="name a file NAME-VERSION-TAGS.whl"
+        ) from error
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = tuple(archive.namelist())
+            members = [n for n in names if n.count("/") == 1 and n.endswith(".dist-info/METADATA")]
+            if len(members) != 1:
+                raise MalformedInput(f"{path.name} has {len(members)} METADATA, and a wheel has one")
+            if archive.getinfo(members[0]).file_size > MAX_METADATA:
+                raise MalformedInput(f"the METADATA of {path.name} are longer than {MAX_METADATA} bytes")
+            text = archive.read(members[0]).decode("utf-8", errors="replace")
+        digest = Digest.of_file(path)
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+        if isinstance(error, MalformedInput):
+            raise
+        raise MalformedInput(f"{path.name} cannot be read: {error}", mend="fetch it again") from error
+    package = metadata.package(text)
+    if (canonicalize_name(package.name), package.version) != (name, str(version)):
+        from packaging.version import InvalidVersion, Version
+
+        try:
+            same = canonicalize_name(package.name) == name and Version(package.version) == version
+        except InvalidVersion:
+            same = False
+        if not same:
+            raise MalformedInput(
+                f"{path.name} says inside that it is {package.name or '?'} {package.version or '?'}",
+                why="installers believe the name outside or the one inside, and not the same one",
+                mend="do not use it; ask who built it",
+            )
+    return Wheel(path, package, tuple(sorted(map(str, tags))), names, digest)
+
+
+def _extras(wheel: Wheel, ref: str) -> list[BlindSpot]:
+    extras = wheel.package.extras
+    return [BlindSpot("extra", f"not asked for: {', '.join(extras)}", ref)] if extras else []
+
+
+def _dynamic(wheel: Wheel, ref: str) -> list[BlindSpot]:
+    places: list[str] = []
+    read_so_far = 0
+    with zipfile.ZipFile(wheel.path) as archive:
+        for info in archive.infolist():
+            if not info.filename.endswith(".py") or info.file_size > imports.MAX_SIZE:
+                continue
+            read_so_far += info.file_size
+            if read_so_far > MAX_SOURCE:
+                return [*imports.spots(places, ref), BlindSpot("not looked for", "imports in all of its source", ref)]
+            try:
+                source = archive.read(info)
+            except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+                raise MalformedInput(f"{wheel.path.name} cannot be read: {error}") from error
+            if imports.LOOKS_DYNAMIC.search(source):
+                places += [f"{info.filename}:{line}" for line in imports.seen(source).dynamic]
+    return imports.spots(places, ref)

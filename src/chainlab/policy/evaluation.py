@@ -1,0 +1,73 @@
+"""The worker's program: evaluates Rego, and nothing else. Run as a file of its own, by ``python -I``.
+
+    stdin    {"modules": {name: Rego}, "expected": …, "input": …, "seconds": 10, "bytes": 536870912}
+    stdout   the engine's own answer, JSON
+
+It imports none of chainlab, opens no file, and has an empty environment. The engine is native code that has crashed on
+some policies: here that ends a process which nobody trusts before it has answered.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+__all__ = ["main"]
+
+QUERY = "data.chainlab.gate.report"
+
+
+def limit(seconds: int, size: int) -> None:
+    """Limit this process, where the system can: processor time, memory (bytes), no file, no core."""
+    try:
+        import resource
+    except ImportError:  # Windows: the parent's clock is the only limit
+        return
+    limits = {
+        "RLIMIT_CPU": seconds,
+        "RLIMIT_AS": size,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_FSIZE": 0,
+    }
+    for name, value in limits.items():
+        try:
+            kind = getattr(resource, name)
+            hard = resource.getrlimit(kind)[1]
+            bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(kind, (bound, bound))
+        except (AttributeError, ValueError, OSError):  # macOS refuses RLIMIT_AS
+            continue
+
+
+def evaluate(modules: dict[str, str], expected: Any, facts: Any) -> str:
+    """The engine's answer as it writes it; raises for an error of policy or engine."""
+    from regopy import Interpreter
+
+    engine = Interpreter()
+    engine.strict_built_in_errors = True  # else an error in a function is undefined, and `not` of that is true
+    engine.add_data({"expected": expected})
+    for name, text in sorted(modules.items()):
+        engine.add_module(name, text)
+    engine.set_input(facts)
+    answer = engine.query(QUERY)
+    if not answer.ok():
+        raise ValueError(str(answer))
+    return str(answer)
+
+
+def main() -> int:
+    """Read a question, answer it; the exit status is 0 only with an answer."""
+    question = json.loads(sys.stdin.buffer.read())
+    limit(int(question["seconds"]), int(question["bytes"]))
+    try:
+        answer = evaluate(question["modules"], question["expected"], question["input"])
+    except Exception as error:  # of whatever kind: the parent reads the reason
+        sys.stderr.write(f"{type(error).__name__}: {str(error)[:2000]}")
+        return 3
+    sys.stdout.write(answer)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

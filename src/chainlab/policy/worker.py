@@ -1,0 +1,116 @@
+"""The worker: asks a process of its own what the rules say, and takes no answer but a whole one.
+
+    >>> answer = ask(policy, facts)                                            # doctest: +SKIP
+    >>> answer["pins"]["result"]                                               # doctest: +SKIP
+    'passed'
+
+The engine writes text into its answer without escaping it (regopy 1.5.2): a file's name with a quotation mark in it
+could end the text and add an answer. So no text with such a character is given to it; each becomes U+FFFD, which no
+policy may contain.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chainlab.errors import ChainlabError, Unavailable
+from chainlab.evidence.statements import parse_json
+from chainlab.policy.expectations import Policy
+
+__all__ = ["ask", "harmless"]
+
+PROGRAM = Path(__file__).with_name("evaluation.py")
+SECONDS = 10.0  # a release takes 0.1
+MEMORY = 2**30  # bytes of address space
+MAX_FACTS = 32 * 2**20  # bytes
+MAX_DEPTH = 40
+UNSAFE = re.compile(r'["\\\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]')
+SUBSTITUTE = "\ufffd"
+
+
+def ask(
+    policy: Policy, facts: Mapping[str, Any], *, seconds: float = SECONDS, memory: int = MEMORY
+) -> Mapping[str, Any]:
+    """What the rules report: rule to its verdict. Raises `ChainlabError` when there is no answer to rely on."""
+    question = {
+        "modules": dict(policy.modules),
+        "expected": harmless(policy.expected),
+        "input": harmless(facts),
+        "seconds": max(1, round(seconds + 0.5)),
+        "bytes": memory,
+    }
+    text = json.dumps(question, allow_nan=False).encode()
+    if len(text) > MAX_FACTS:
+        raise ChainlabError(
+            f"there are {len(text)} bytes of facts, at most {MAX_FACTS} are looked at",
+            mend="find out who attached so much evidence",
+        )
+    answer = _run(text, seconds)
+    try:
+        document = parse_json(answer, "the answer")
+        [report] = document["expressions"]
+    except (ChainlabError, KeyError, TypeError, ValueError) as error:
+        raise ChainlabError(
+            "the rules gave no answer that can be read",
+            why="the report is undefined" if answer.strip() in (b"{}", b"undefined") else str(error),
+            mend="evaluate the policy alone, and look for a rule without a default",
+        ) from error
+    if not isinstance(report, dict):
+        raise ChainlabError("the rules gave no report", why=f"it is {str(report)[:80]}")
+    return report
+
+
+def harmless(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """The value with every character replaced that the engine would not escape. Raises `ChainlabError` for great depth."""
+    if isinstance(value, str):
+        return UNSAFE.sub(SUBSTITUTE, value)
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**53 else float(value) if abs(value) < 1e300 else None
+    if not depth:
+        raise ChainlabError("the facts are nested too deeply")
+    if isinstance(value, Mapping):
+        return {harmless(str(n)): harmless(v, depth - 1) for n, v in value.items()}
+    return [harmless(entry, depth - 1) for entry in value]
+
+
+def _run(question: bytes, seconds: float) -> bytes:
+    environment = {n: os.environ[n] for n in ("SYSTEMROOT",) if n in os.environ}  # Windows needs it
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", str(PROGRAM)],
+            input=question,
+            capture_output=True,
+            timeout=seconds,
+            env=environment,
+            cwd=PROGRAM.parent,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ChainlabError(
+            f"the rules did not answer within {seconds:g} s",
+            mend="look for a rule that compares everything with everything",
+        ) from error
+    except OSError as error:
+        raise Unavailable("the worker cannot be started", why=str(error)) from error
+    if done.returncode < 0:
+        raise ChainlabError(
+            f"the worker was ended by signal {-done.returncode}",
+            why="it crashed, or used more time or memory than it may",
+            mend="take the last change of the policy back; look at the size of the evidence",
+        )
+    if done.returncode != 0:
+        raise ChainlabError(
+            "the rules cannot be evaluated",
+            why=done.stderr.decode(errors="replace")[:1000].strip(),
+            mend="mend the policy: each rule has to read whatever the facts are",
+        )
+    return done.stdout
