@@ -7,7 +7,9 @@
 # into true, and a rule that only lists what is wrong finds nothing wrong in empty facts. So:
 #   - each rule says `default passed := false` and proves what it wants to see, with a count above zero where it says
 #     `every`, which holds for an empty list;
-#   - `text`, `number` and `entries` give a value of one type whatever was there.
+#   - what is missing is asked for by a rule of its own, because a call inside `not` is read differently by engines;
+#   - `text`, `number`, `entries` and `at` give a value of one type whatever was there.
+# Texts are joined by `concat`: the `sprintf` of regopy 1.5.2 shows some of them with their quotation marks.
 
 package chainlab.evidence
 
@@ -50,6 +52,8 @@ digest := text(release, "digest")
 layers := entries(release, "layers")
 
 annotation(name) := text(at(release, "annotations"), concat("", ["org.opencontainers.image.", name]))
+
+source := trim_prefix(annotation("source"), "git+")
 
 # The ref that this version is built from, and the name that its workflow signs with.
 ref := concat("", [data.expected.source.ref, annotation("version")])

@@ -21,53 +21,68 @@ digests := {evidence.digest} | {evidence.text(layer, "digest") | some layer in e
 
 is_digest(text) if regex.match(`^sha256:[0-9a-f]{64}$`, text)
 
-faults(exception) := {fault |
-	some fault, holds in {
-		"it has no owner": contains(evidence.text(exception, "owner"), "@"),
-		"it has no reason": evidence.text(exception, "reason") != "nothing",
-		"it is for a name, not for a digest": is_for_digest(exception),
-		"it is for other bytes": is_for_these(exception),
-		"it has no end": evidence.number(exception, "expires") > 0,
-		"it has expired": is_running(exception),
-		"it is for too long": is_short(exception),
-		"its rule can have none": can_be(exception),
-	}
-	not holds
-}
-
-default is_for_digest(_) := false
-
 is_for_digest(exception) if is_digest(evidence.text(exception, "digest"))
 
-default is_for_these(_) := false
-
 is_for_these(exception) if evidence.text(exception, "digest") in digests
-
-default is_running(_) := false
 
 is_running(exception) if {
 	now > 0
 	evidence.number(exception, "expires") > now
 }
 
-default is_short(_) := false
-
 is_short(exception) if evidence.number(exception, "expires") - now <= data.expected.excepting.days * 86400
-
-default can_be(_) := false
 
 can_be(exception) if evidence.text(exception, "rule") in data.expected.excepting.rules
 
+is_owned(exception) if contains(evidence.text(exception, "owner"), "@")
+
+is_reasoned(exception) if evidence.text(exception, "reason") != "nothing"
+
 valid contains exception if {
 	some exception in all
-	is_object(exception)
+	is_owned(exception)
+	is_reasoned(exception)
 	is_for_digest(exception)
 	is_for_these(exception)
 	is_running(exception)
 	is_short(exception)
 	can_be(exception)
-	contains(evidence.text(exception, "owner"), "@")
-	evidence.text(exception, "reason") != "nothing"
+}
+
+faults contains [exception, "it has no owner"] if {
+	some exception in all
+	not is_owned(exception)
+}
+
+faults contains [exception, "it has no reason"] if {
+	some exception in all
+	not is_reasoned(exception)
+}
+
+faults contains [exception, "it is for a name, not for a digest"] if {
+	some exception in all
+	not is_for_digest(exception)
+}
+
+faults contains [exception, "it is for other bytes"] if {
+	some exception in all
+	is_for_digest(exception)
+	not is_for_these(exception)
+}
+
+faults contains [exception, "it has expired, or has no end"] if {
+	some exception in all
+	not is_running(exception)
+}
+
+faults contains [exception, "it is for too long"] if {
+	some exception in all
+	not is_short(exception)
+}
+
+faults contains [exception, "its rule can have none"] if {
+	some exception in all
+	not can_be(exception)
 }
 
 # Whether one finding of a rule is excused, and by whom.
@@ -80,9 +95,7 @@ excuses(rule, about) := {evidence.text(exception, "owner") |
 void contains said if {
 	some exception in all
 	not exception in valid
-	said := sprintf("an exception for %s counts for nothing: %s", [
-		evidence.text(exception, "rule"), concat(", ", sort([fault | some fault in faults(exception)])),
-	])
+	said := concat("", ["an exception for ", evidence.text(exception, "rule"), " counts for nothing: ", concat(", ", sort([fault[1] | some fault in faults; fault[0] == exception]))])
 }
 
 passed if {

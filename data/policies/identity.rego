@@ -20,7 +20,7 @@ needed contains [statement.name, layer.name, layer.digest] if {
 }
 
 passed if {
-	evidence.annotation("source") == data.expected.source.repository
+	evidence.source == data.expected.source.repository
 	count(evidence.runs) > 0
 	count(needed) > 0
 	every want in needed {
@@ -34,27 +34,25 @@ passed if {
 refused contains {"about": want[2], "said": said, "mend": "let the release workflow of this version sign it again"} if {
 	some want in needed
 	count(evidence.of(want[0], want[2])) == 0
-	said := sprintf("no %s of %s signed by %s%s", [want[0], want[1], evidence.workflow, reasons(want[0])])
+	said := concat("", ["no ", want[0], " of ", want[1], " signed by ", evidence.workflow, reasons(want[0])])
 }
 
 refused contains {"about": evidence.digest, "said": said, "mend": "build from the repository that the policy names, and annotate it"} if {
-	found := evidence.annotation("source")
+	found := evidence.source
 	found != data.expected.source.repository
-	said := sprintf("the manifest states source %s, expected %s", [found, data.expected.source.repository])
+	said := concat("", ["the manifest states source ", found, ", expected ", data.expected.source.repository])
 }
 
 refused contains {"about": evidence.digest, "said": said, "mend": "release from the tag of the version; compare version and revision of the manifest with the provenance"} if {
 	count(evidence.runs) == 0
-	said := sprintf("no provenance says that %s at %s, commit %s, made this manifest%s", [
-		data.expected.source.repository, evidence.ref, evidence.annotation("revision"), reasons("provenance"),
-	])
+	said := concat("", ["no provenance says that ", data.expected.source.repository, " at ", evidence.ref, ", commit ", evidence.annotation("revision"), ", made this manifest", reasons("provenance")])
 }
 
 refused contains {"about": evidence.digest, "said": said, "mend": "a release holds one file of each kind that needs a statement"} if {
 	some statement in data.expected.statements
 	count(object.get(statement, "about", [])) > 0
 	not statement.name in {want[0] | some want in needed}
-	said := sprintf("no layer is one that needs a statement: %s", [statement.name])
+	said := concat("", ["no layer is one that needs a statement: ", statement.name])
 }
 
 # Why statements of a kind did not count. An unverified one does not even say reliably what kind it is.
@@ -67,6 +65,6 @@ reasons(kind) := said if {
 	said := concat("", ["; what is there does not count: ", concat("; ", array.slice(found, 0, 3))])
 } else := "; there is none"
 
-note := sprintf("%s at %s, commit %s", [evidence.annotation("source"), evidence.ref, evidence.annotation("revision")])
+note := concat("", [evidence.source, " at ", evidence.ref, ", commit ", evidence.annotation("revision")])
 
 verdict := {"passed": passed, "refused": refused, "note": note}

@@ -37,13 +37,13 @@ refused contains {"about": evidence.digest, "said": said, "mend": "restore the b
 refused contains {"about": evidence.digest, "said": said, "mend": "judge the manifest of a release"} if {
 	found := evidence.text(evidence.release, "artifact_type")
 	found != data.expected.release.artifact_type
-	said := sprintf("the artifact type is %s, expected %s", [found, data.expected.release.artifact_type])
+	said := concat("", ["the artifact type is ", found, ", expected ", data.expected.release.artifact_type])
 }
 
 refused contains {"about": evidence.text(layer, "digest"), "said": said, "mend": "push the file again"} if {
 	some layer in evidence.layers
 	not layer.intact == true
-	said := sprintf("%s: its bytes are not those that the digest names", [evidence.text(layer, "name")])
+	said := concat("", [evidence.text(layer, "name"), ": its bytes are not those that the digest names"])
 }
 
 refused contains {"about": evidence.digest, "said": "two layers have one name, or a layer has none", "mend": "give each layer its title"} if {

@@ -48,14 +48,14 @@ refused contains {"about": wanted.type, "said": said, "mend": "train again, or l
 	not meets(bom, wanted)
 	found := values(bom, wanted)
 	count(found) > 0
-	said := sprintf("%s of %s is %v, expected at least %v", [wanted.field, wanted.type, min(found), wanted.at_least])
+	said := concat("", [wanted.field, " of ", wanted.type, " is ", sprintf("%v", [min(found)]), ", expected at least ", sprintf("%v", [wanted.at_least])])
 }
 
 refused contains {"about": wanted.type, "said": said, "mend": "let the training job put it into the ML-BOM"} if {
 	some bom in ml_boms
 	some wanted in data.expected.metrics
 	count(values(bom, wanted)) == 0
-	said := sprintf("the ML-BOM states no %s", [wanted.type])
+	said := concat("", ["the ML-BOM states no ", wanted.type])
 }
 
 refused contains {"about": evidence.digest, "said": "there is no verified ML-BOM to look at", "mend": "see the rule identity"} if {

@@ -2,7 +2,7 @@
 #
 # Facts: models[].{name, digest, format, code_on_load, why}, by content; evidence[] of kind model signature.
 # Expected: model.{formats, ends}.
-# Undefined never passes: `code_on_load` has to be false; "partly", "unknown" or nothing at all are not false.
+# Undefined never passes: `code_on_load` has to be "no"; "partly", "yes" or nothing at all are not.
 
 package chainlab.rules.model
 
@@ -16,7 +16,7 @@ models := evidence.entries(input, "models")
 
 is_safe(model) if {
 	model.format in data.expected.model.formats
-	model.code_on_load == false
+	model.code_on_load == "no"
 }
 
 is_signed(model) if count(evidence.of("model signature", evidence.text(model, "digest"))) > 0
@@ -38,15 +38,13 @@ passed if {
 refused contains {"about": evidence.text(model, "digest"), "said": said, "mend": "export the model to a format without code, such as ONNX or safetensors"} if {
 	some model in models
 	not is_safe(model)
-	said := sprintf("%s is %s (%s)", [
-		evidence.text(model, "name"), evidence.text(model, "format"), evidence.text(model, "why"),
-	])
+	said := concat("", [evidence.text(model, "name"), " is ", evidence.text(model, "format"), " (", evidence.text(model, "why"), ")"])
 }
 
 refused contains {"about": evidence.text(model, "digest"), "said": said, "mend": "sign the model in the job that trained it"} if {
 	some model in models
 	not is_signed(model)
-	said := sprintf("%s has no model signature by %s", [evidence.text(model, "name"), evidence.workflow])
+	said := concat("", [evidence.text(model, "name"), " has no model signature by ", evidence.workflow])
 }
 
 refused contains {"about": digest, "said": "a model was not looked at", "mend": "mend the scan: what was not scanned is not known to be safe"} if {
@@ -57,8 +55,6 @@ refused contains {"about": evidence.digest, "said": "the release holds no model"
 	count(needed) == 0
 }
 
-note := sprintf("%s, signed", [concat(", ", sort([sprintf("%s is %s", [
-	evidence.text(model, "name"), evidence.text(model, "format"),
-]) | some model in models]))])
+note := concat("", [concat(", ", sort([concat("", [evidence.text(model, "name"), " is ", evidence.text(model, "format")]) | some model in models])), ", signed"])
 
 verdict := {"passed": passed, "refused": refused, "note": note}

@@ -36,9 +36,7 @@ passed if {
 refused contains {"about": evidence.text(action, "name"), "said": said, "mend": "chainlab ci pin FOLDER"} if {
 	some action in actions
 	not is_pinned(action)
-	said := sprintf("%s@%s is not the commit %s", [
-		evidence.text(action, "name"), evidence.text(action, "ref"), evidence.text(action, "commit"),
-	])
+	said := concat("", [evidence.text(action, "name"), "@", evidence.text(action, "ref"), " is not the commit ", evidence.text(action, "commit")])
 }
 
 refused contains {"about": evidence.digest, "said": "no provenance of this release says which actions were used", "mend": "see the rules identity and provenance"} if {

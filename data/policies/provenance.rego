@@ -43,14 +43,14 @@ passed if count(complete) > 0
 
 refused contains {"about": evidence.digest, "said": said, "mend": "push the release from the workflow's own job, so that the platform sees it"} if {
 	count(evidence.runs) == 0
-	said := sprintf("no provenance of job %s by %s about the manifest", [data.expected.builder.publishes, data.expected.builder.id])
+	said := concat("", ["no provenance of job ", data.expected.builder.publishes, " by ", data.expected.builder.id, " about the manifest"])
 }
 
 refused contains {"about": evidence.digest, "said": said, "mend": "let the whole workflow run"} if {
 	count(complete) == 0
 	some run in evidence.runs
 	some job in {job | some job in data.expected.builder.jobs} - jobs_of(run)
-	said := sprintf("no provenance of job %s of %s", [job, run])
+	said := concat("", ["no provenance of job ", job, " of ", run])
 }
 
 refused contains {"about": evidence.text(layer, "digest"), "said": said, "mend": "find out where the file was changed: these bytes are not what the job stored"} if {
@@ -60,15 +60,15 @@ refused contains {"about": evidence.text(layer, "digest"), "said": said, "mend":
 	name := evidence.text(layer, "name")
 	some job in {job_of(name), data.expected.builder.publishes}
 	not makes(run, job, evidence.text(layer, "digest"))
-	said := sprintf("job %s of %s did not store %s", [job, run, name])
+	said := concat("", ["job ", job, " of ", run, " did not store ", name])
 }
 
 refused contains {"about": evidence.digest, "said": said, "mend": "ask what the parameter does before the policy accepts it"} if {
 	some entry in evidence.provenance
 	some name in evidence.entries(entry, "unknown_parameters")
-	said := sprintf("job %s was given %s, which the policy does not know", [evidence.text(entry, "job"), name])
+	said := concat("", ["job ", evidence.text(entry, "job"), " was given ", name, ", which the policy does not know"])
 }
 
-note := sprintf("jobs %s, by %s", [concat(", ", data.expected.builder.jobs), data.expected.builder.id])
+note := concat("", ["jobs ", concat(", ", data.expected.builder.jobs), ", by ", data.expected.builder.id])
 
 verdict := {"passed": passed, "refused": refused, "note": note}

@@ -14,11 +14,11 @@ import data.chainlab.evidence
 
 default passed := false
 
-served contains package if {
-	some package in evidence.entries(input, "packages")
-	some job in evidence.entries(package, "jobs")
+served contains item if {
+	some item in evidence.entries(input, "packages")
+	some job in evidence.entries(item, "jobs")
 	job in data.expected.sbom.jobs
-	not evidence.text(package, "name") in data.expected.sbom.tools
+	not evidence.text(item, "name") in data.expected.sbom.tools
 }
 
 listed contains [evidence.text(component, "name"), evidence.text(component, "version")] if {
@@ -26,21 +26,21 @@ listed contains [evidence.text(component, "name"), evidence.text(component, "ver
 	some component in evidence.entries(bom, "components")
 }
 
-missing contains package if {
-	some package in served
-	not [evidence.text(package, "name"), evidence.text(package, "version")] in listed
+missing contains item if {
+	some item in served
+	not [evidence.text(item, "name"), evidence.text(item, "version")] in listed
 }
 
 # The same name and version, and other bytes. A component without hashes does not say which bytes it means.
-other contains package if {
-	some package in served
+other contains item if {
+	some item in served
 	some bom in evidence.boms
 	some component in evidence.entries(bom, "components")
-	evidence.text(component, "name") == evidence.text(package, "name")
-	evidence.text(component, "version") == evidence.text(package, "version")
+	evidence.text(component, "name") == evidence.text(item, "name")
+	evidence.text(component, "version") == evidence.text(item, "version")
 	hashes := evidence.entries(component, "hashes")
 	count(hashes) > 0
-	not evidence.text(package, "sha256") in hashes
+	not evidence.text(item, "sha256") in hashes
 }
 
 share := (count(served) - count(missing)) / count(served) if count(served) > 0
@@ -54,9 +54,7 @@ passed if {
 	count(other) == 0
 }
 
-names(packages) := concat(", ", array.slice(sort([sprintf("%s %s", [
-	evidence.text(package, "name"), evidence.text(package, "version"),
-]) | some package in packages]), 0, 5))
+names(packages) := concat(", ", array.slice(sort([concat("", [evidence.text(item, "name"), " ", evidence.text(item, "version")]) | some item in packages]), 0, 5))
 
 refused contains {"about": evidence.digest, "said": "there is no verified SBOM to look at", "mend": "see the rule identity"} if {
 	count(evidence.boms) == 0
@@ -65,9 +63,7 @@ refused contains {"about": evidence.digest, "said": "there is no verified SBOM t
 refused contains {"about": evidence.text(bom, "digest"), "said": said, "mend": "chainlab sbom check FILE"} if {
 	some bom in evidence.boms
 	not bom.problems == []
-	said := sprintf("the %s is not valid CycloneDX: %s", [
-		evidence.text(bom, "kind"), concat("; ", array.slice(evidence.entries(bom, "problems"), 0, 3)),
-	])
+	said := concat("", ["the ", evidence.text(bom, "kind"), " is not valid CycloneDX: ", concat("; ", array.slice(evidence.entries(bom, "problems"), 0, 3))])
 }
 
 refused contains {"about": evidence.digest, "said": "nothing says what was installed: how complete the SBOM is, is unknown", "mend": "let the jobs install from the index"} if {
@@ -76,14 +72,12 @@ refused contains {"about": evidence.digest, "said": "nothing says what was insta
 
 refused contains {"about": evidence.digest, "said": said, "mend": "list what was installed: chainlab sbom build"} if {
 	share < data.expected.sbom.complete
-	said := sprintf("%d of %d packages that were installed are not listed: %s", [count(missing), count(served), names(missing)])
+	said := concat("", [sprintf("%d", [count(missing)]), " of ", sprintf("%d", [count(served)]), " packages that were installed are not listed: ", names(missing)])
 }
 
-refused contains {"about": evidence.text(package, "sha256"), "said": said, "mend": "find out which of the two was installed"} if {
-	some package in other
-	said := sprintf("%s %s is listed with other bytes than were installed", [
-		evidence.text(package, "name"), evidence.text(package, "version"),
-	])
+refused contains {"about": evidence.text(item, "sha256"), "said": said, "mend": "find out which of the two was installed"} if {
+	some item in other
+	said := concat("", [evidence.text(item, "name"), " ", evidence.text(item, "version"), " is listed with other bytes than were installed"])
 }
 
 default note := "nothing was served"

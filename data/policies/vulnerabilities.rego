@@ -34,10 +34,7 @@ passed if {
 refused contains {"about": evidence.text(finding, "id"), "said": said, "mend": "update the component; or, if it is not reachable, say so in a signed VEX"} if {
 	some finding in found
 	not is_settled(finding)
-	said := sprintf("%s in %s is exploited, and %s: %s", [
-		evidence.text(finding, "id"), evidence.text(finding, "component"),
-		evidence.text(finding, "status"), evidence.text(finding, "why"),
-	])
+	said := concat("", [evidence.text(finding, "id"), " in ", evidence.text(finding, "component"), " is exploited, and ", evidence.text(finding, "status"), ": ", evidence.text(finding, "why")])
 }
 
 refused contains {"about": evidence.digest, "said": said, "mend": "mend the scan: what was not scanned is not known to be safe"} if {

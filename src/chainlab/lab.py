@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from chainlab.ci.sink import Sink
     from chainlab.course.board import Board
     from chainlab.course.hints import Hint
+    from chainlab.deploy.deployment import Deployment
+    from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
 
 __all__ = ["Lab", "open"]
@@ -98,6 +100,16 @@ class Lab:
     def registry(self) -> Registry:
         """The package index and the OCI registry."""
         return self._open().registry
+
+    @property
+    def gate(self) -> Gate:
+        """What decides whether a release is fit for prod."""
+        return self._open().gate
+
+    @property
+    def deployment(self) -> Deployment:
+        """What runs in prod; a private workspace's service ends with it."""
+        return self._open().deployment
 
     def sink(self) -> Sink:
         """A loopback sink for payloads, open until this lab closes; give runs its port."""
@@ -203,6 +215,8 @@ class Lab:
             sink.close()
         self._sinks.clear()
         if self._world is not None:
+            if not self._joined and (self.workspace.path / "deploy").exists():
+                self._world.deployment.stop()
             self._world.close()
             self._world = None
             if not self._joined:

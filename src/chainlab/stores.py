@@ -1,4 +1,4 @@
-"""What a workspace keeps beside its Sigstore instance: the registry and the CI platform, opened when first asked for.
+"""What a workspace keeps beside its Sigstore instance: registry, CI platform and gate, opened when first asked for.
 
 A lesson about signatures needs neither, and should not wait for them.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from chainlab.ci.platform import Platform
+    from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
 
 __all__ = ["Stores"]
@@ -46,12 +47,23 @@ class Stores:
         with self._guard:
             return self._platform
 
+    @property
+    def gate(self) -> Gate:
+        """The gate, with the course's policies and advisories."""
+        with self._guard:
+            return self._gate
+
     def routes(self) -> list[BaseRoute]:
-        """Every endpoint of both."""
+        """Every endpoint of all three."""
         from chainlab.ci.app import platform_routes
+        from chainlab.deploy.app import deploy_routes
         from chainlab.registry.app import routes
 
-        return [*routes(self.registry), *platform_routes(self.platform)]
+        return [
+            *routes(self.registry),
+            *platform_routes(self.platform),
+            *deploy_routes(self.registry, Trust(self._workspace.trust), lambda: self.gate),
+        ]
 
     def close(self) -> None:
         """Let go of what was opened."""
@@ -82,3 +94,15 @@ class Stores:
         from chainlab.ci.platform import Platform
 
         return self._undo.enter_context(Platform(self._workspace))
+
+    @cached_property
+    def _gate(self) -> Gate:
+        from chainlab.policy.gate import Gate
+
+        data = course_root() / "data"
+        return Gate(
+            self.registry,
+            Trust(self._workspace.trust),
+            policies=data / "policies",
+            advisories=data / "advisories",
+        )

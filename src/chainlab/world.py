@@ -1,4 +1,4 @@
-"""A workspace with everything that works on it: services, registry, CI host.
+"""A workspace with everything that works on it: services, registry, CI host, gate, deployment.
 
 Joins the services where another process runs them, else runs them in this process until `close`.
 """
@@ -17,6 +17,8 @@ from chainlab.workspace import Workspace, wheelhouse
 
 if TYPE_CHECKING:
     from chainlab.ci.host import Host
+    from chainlab.deploy.deployment import Deployment
+    from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
 
 __all__ = ["World"]
@@ -57,6 +59,18 @@ class World:
             trust=self.trust,
             wheelhouse=wheelhouse(),
         )
+
+    @property
+    def gate(self) -> Gate:
+        """What decides whether a release is fit for prod."""
+        return self._stores.gate
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """What runs in prod."""
+        from chainlab.deploy.deployment import Deployment
+
+        return Deployment(self.workspace.path / "deploy", registry=self.registry, trust=self.trust)
 
     def close(self) -> None:
         """End what this opened."""

@@ -1,12 +1,12 @@
 """Handing over between jobs: before a job uses the files of another, it verifies where they are from.
 
-An artifact's storage is nobody's witness: whatever can write to it can swap the bytes. So for each file the job asks the
+The storage of artifacts is nobody's witness: what can write to it can swap the bytes. So for each file the job asks the
 registry for the platform's provenance of that digest, and accepts it only from this run's job of that name, made from
 this commit. Then it verifies what the other job itself signed, a bundle beside the file:
 
     triage.onnx   triage.onnx.sbom.sigstore.json   triage.onnx.model.sigstore.json
 
-Everything is asked for by the digest of the bytes at hand, so swapped bytes have no evidence, and evidence of other bytes
+Everything is asked for by the digest of the bytes at hand: swapped bytes have no evidence, and evidence of other bytes
 is not about them.
 """
 
@@ -73,7 +73,7 @@ class Handover:
     def accept(self, folder: Path, job: str, attested: Sequence[str] = ()) -> list[str]:
         """Verify every file below ``folder`` as ``job``'s of this run; a line for each.
 
-        ``attested`` names ``file:kind`` pairs that the job must have signed besides. Raises `VerificationFailed` for the
+        ``attested`` names ``file:kind`` pairs that the job must have signed too. Raises `VerificationFailed` for the
         first that does not hold, and for an empty folder.
         """
         files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -1,7 +1,82 @@
-"""."""
+"""``chainlab deploy`` and ``chainlab rollback``."""
 
 from __future__ import annotations
 
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
 import click
 
-commands: list[click.Command] = []
+from chainlab.errors import MalformedInput
+
+if TYPE_CHECKING:
+    from chainlab.deploy.deployment import Deployed
+
+
+@click.command(
+    epilog="""\b
+Examples: chainlab deploy oci/acme/triage-model/release@sha256:…
+          chainlab deploy --promote oci/acme/triage-model/release@sha256:…
+          chainlab deploy --stop"""
+)
+@click.argument("reference", required=False)
+@click.option(
+    "--promote", is_flag=True, help="First let the gate judge it, and promote it to prod."
+)
+@click.option("--stop", is_flag=True, help="End the service that runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print what runs as JSON.")
+def deploy(reference: str | None, promote: bool, stop: bool, as_json: bool) -> None:
+    """Run a release of prod, by digest: its summary verified, its service on loopback.
+
+    Without a reference, say what runs.
+    """
+    from chainlab.deploy import promotion
+    from chainlab.workspace import learner_workspace
+    from chainlab.world import World
+
+    if stop and reference:
+        raise MalformedInput("--stop takes no reference")
+    if promote and not reference:
+        raise MalformedInput("--promote needs a reference")
+    with World(learner_workspace()) as world:
+        if stop:
+            world.deployment.stop()
+        if reference and promote:
+            try:
+                decision = promotion.promote(reference, world.gate, world.registry)
+            except promotion.NotPromoted as error:
+                click.echo(error.decision.table(), err=True)
+                raise
+            click.echo(decision.table(), err=True)
+        if reference:
+            _show(world.deployment.deploy(reference), as_json)
+        else:
+            _show(world.deployment.current, as_json)
+
+
+@click.command(epilog="Example: chainlab rollback")
+@click.option("--json", "as_json", is_flag=True, help="Print what runs as JSON.")
+def rollback(as_json: bool) -> None:
+    """Return to the release that ran before, verified like any other."""
+    from chainlab.workspace import learner_workspace
+    from chainlab.world import World
+
+    with World(learner_workspace()) as world:
+        _show(world.deployment.rollback(), as_json)
+
+
+def _show(deployed: Deployed | None, as_json: bool) -> None:
+    """Print what runs; ends with 1 when nothing does."""
+    if as_json:
+        click.echo(json.dumps(asdict(deployed) if deployed else None, indent=1))
+    elif deployed is None:
+        click.echo("nothing is deployed")
+    else:
+        click.echo(deployed.reference)
+        click.echo(f"{deployed.service.url}/predict serves model {deployed.service.model}")
+    sys.exit(0 if deployed else 1)
+
+
+commands = [deploy, rollback]

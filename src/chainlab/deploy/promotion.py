@@ -37,9 +37,7 @@ class NotPromoted(Refused):
         self.decision = decision
 
 
-def promote(
-    reference: str, gate: Gate, registry: Registry, *, policy: str = "release"
-) -> Decision:
+def promote(reference: str, gate: Gate, registry: Registry, *, policy: str = "release") -> Decision:
     """Judge a release, then let it go to prod; returns the decision.
 
     A release that is in prod already stays there. Raises `NotPromoted`, and `Refused` or `MalformedInput` for a

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from chainlab.deploy.releases import Release
 from chainlab.digests import Digest
-from chainlab.errors import ChainlabError, Unavailable, VerificationFailed
+from chainlab.errors import Unavailable, VerificationFailed
 from chainlab.workspace import CLOSED, LOOPBACK, cache_directory
 
 __all__ = ["Service", "model_served", "start", "stop"]

@@ -102,7 +102,8 @@ class Advisories:
     @property
     def newest(self) -> str:
         """When the latest change was made: a list that nobody renews misses what is new."""
-        return max((record.modified for record in (*self.records, *self.withdrawn)), default="")
+        latest = max((*self.records, *self.withdrawn), key=_moment, default=None)
+        return latest.modified if latest else ""
 
 
 def load(path: Path, *, strict: bool = True, exploited: Path | None = None) -> Advisories:
@@ -126,7 +127,8 @@ def load(path: Path, *, strict: bool = True, exploited: Path | None = None) -> A
                     raise
                 rejected.append(error.message)
                 continue
-            if record.id not in found or found[record.id].modified < record.modified:
+            before = found.get(record.id)
+            if before is None or _moment(before) < _moment(record):
                 found[record.id] = record
         if exploited is not None:
             listed |= read_exploited(exploited.read_bytes(), exploited.name)
@@ -164,6 +166,10 @@ def read_exploited(data: bytes, name: str = EXPLOITED) -> dict[str, str]:
             raise MalformedInput(f"{name}: vulnerabilities[{number}].cveID is missing")
         found[id] = str(entry.get("dateAdded", ""))
     return found
+
+
+def _moment(record: Advisory) -> datetime:
+    return datetime.fromisoformat(record.modified)
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:

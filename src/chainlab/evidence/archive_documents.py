@@ -14,14 +14,16 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence.statements import SBOM, Statement, parse_json
 
-__all__ = ["Reading", "Row", "key", "read", "unwrap"]
+__all__ = ["Reading", "Row", "address", "key", "read", "unwrap"]
 
 # What a composition may say of itself that proves nothing absent (CycloneDX, aggregate).
 COMPLETE: Final = "complete"
@@ -66,6 +68,17 @@ def key(name: str, purl: str = "") -> str:
     return canonicalize_name(name)
 
 
+@lru_cache(maxsize=2**16)
+def address(purl: str) -> str:
+    """A package URL in its one canonical form; as it is when it cannot be read."""
+    if not purl:
+        return ""
+    try:
+        return PackageURL.from_string(purl).to_string()
+    except ValueError:
+        return purl
+
+
 def unwrap(data: bytes) -> tuple[Any, Reading]:
     """The JSON that a document is about, out of its bundle or statement; and what the wrapping said."""
     document, reading = parse_json(data, "the document"), Reading()
@@ -85,7 +98,9 @@ def unwrap(data: bytes) -> tuple[Any, Reading]:
         statement = Statement.load(payload if reading.signed else data)
         reading.form = statement.predicate_type
         reading.subjects = tuple(
-            f"{name}:{value}" for _, digests in statement.subjects for name, value in digests.items()
+            f"{name}:{value}"
+            for _, digests in statement.subjects
+            for name, value in digests.items()
         )
         document = statement.predicate
     return document, reading
@@ -145,7 +160,7 @@ def _take(reading: Reading, nodes: dict[str, int], node: int, component: dict[st
     if not isinstance(name, str) or not name or not isinstance(group, str):
         raise MalformedInput("a component has no name")
     title = f"{group}/{name}" if group else name
-    purl = _text(component, "purl")
+    purl = address(_text(component, "purl"))
     reference = get("bom-ref")
     if isinstance(reference, str):
         nodes.setdefault(reference, node)

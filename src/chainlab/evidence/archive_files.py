@@ -36,7 +36,14 @@ KIND: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 HEX: Final = re.compile(r"[0-9a-f]{64}")
 # Characters that a table or a terminal would not show as what they are.
 UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f]")
-EARLIEST: Final = (1980, 1, 1, 0, 0, 0)  # the time of every file in a zip: the same archive, the same bytes
+EARLIEST: Final = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # the time of every file in a zip: the same archive, the same bytes
 
 
 @dataclass(frozen=True)
@@ -178,13 +185,17 @@ class Files:
     def get(self, digest: str) -> bytes:
         """An object's bytes. Raises `VerificationFailed` when they are missing or have another digest."""
         if not HEX.fullmatch(digest.removeprefix("sha256:")):
-            raise MalformedInput(f"not a digest: {digest!r}", mend="write 'sha256:' and 64 hex digits")
+            raise MalformedInput(
+                f"not a digest: {digest!r}", mend="write 'sha256:' and 64 hex digits"
+            )
         try:
             data = self.path(digest).read_bytes()
         except OSError as error:
             raise VerificationFailed(f"the object {digest} is missing") from error
         if Digest.of(data).value.hex() != digest.removeprefix("sha256:"):
-            raise VerificationFailed(f"the object {digest} was changed: its bytes have another digest")
+            raise VerificationFailed(
+                f"the object {digest} was changed: its bytes have another digest"
+            )
         return data
 
     def add(
@@ -202,7 +213,8 @@ class Files:
         for kind, given in documents.items():
             if not KIND.fullmatch(kind):
                 raise MalformedInput(
-                    f"{kind!r} is no kind of document", mend="lower-case letters: sbom, vex, provenance"
+                    f"{kind!r} is no kind of document",
+                    mend="lower-case letters: sbom, vex, provenance",
                 )
             for data in [given] if isinstance(given, bytes) else given:
                 digest = self.put(data, durable=durable)
@@ -217,7 +229,9 @@ class Files:
         """Names of all entries."""
         try:
             with os.scandir(self.entries) as found:
-                return {e.name[:-5] for e in found if len(e.name) == 69 and e.name.endswith(".json")}
+                return {
+                    e.name[:-5] for e in found if len(e.name) == 69 and e.name.endswith(".json")
+                }
         except FileNotFoundError:
             return set()
 
@@ -267,7 +281,9 @@ class Files:
         Raises `VerificationFailed` when a file is not what its name says; then nothing is written.
         """
         if target.exists():
-            raise MalformedInput(f"{target} exists", mend="name a file or folder that does not exist")
+            raise MalformedInput(
+                f"{target} exists", mend="name a file or folder that does not exist"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         wanted = {}  # name in the export to digest
         count = 0
@@ -281,7 +297,9 @@ class Files:
                     wanted[path] = document.digest.removeprefix("sha256:")
         sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(wanted.items())).encode()
         zipped = target.suffix == ".zip"
-        staged = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
+        staged = Path(
+            tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        )
         try:
             if zipped:
                 with zipfile.ZipFile(staged / "zip", "w", zipfile.ZIP_DEFLATED) as file:

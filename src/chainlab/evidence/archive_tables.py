@@ -1,6 +1,6 @@
 """The archive's tables: four Parquet files per segment, derived from entries and objects, and never more than that.
 
-    tables/ID/builds.parquet       n, entry, build, artifact, version, digest, repository, commit, run, builder, built_at
+    tables/ID/builds.parquet       n, entry, build, artifact, version, digest, repository, commit, run, builder, …
     tables/ID/documents.parquet    d, n, kind, object, size, signed, verdict, form, status, why, composition, …
     tables/ID/components.parquet   d, node, name, title, version, purl, …; sorted by name and version
     tables/ID/edges.parquet        d, child, parent; sorted
@@ -16,7 +16,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -34,7 +34,7 @@ FORMAT: Final = 1  # of the tables; another number in a segment means: derive it
 COLUMNS: Final[dict[str, dict[str, str]]] = {
     "builds": {"n": "INTEGER", **dict.fromkeys(
         ("entry", "build", "artifact", "version", "digest", "repository", "commit", "run", "builder",
-         "built_at"), "VARCHAR")},
+         "built_at", "broken"), "VARCHAR")},
     "documents": {"d": "INTEGER", "n": "INTEGER", "kind": "VARCHAR", "object": "VARCHAR",
         "size": "BIGINT", "signed": "BOOLEAN", "verdict": "VARCHAR", "form": "VARCHAR",
         "subjects": "VARCHAR", "status": "VARCHAR", "why": "VARCHAR", "composition": "VARCHAR",
@@ -92,9 +92,9 @@ class Batch:
     builds: int = 0
     documents: int = 0
 
-    def build(self, entry: str, values: Sequence[str]) -> int:
+    def build(self, entry: str, values: Sequence[str], broken: str = "") -> int:
         """Add a build, its values in the order of the columns after ``entry``; its number."""
-        self._row("builds", (self.builds, entry, *values))
+        self._row("builds", (self.builds, entry, *values, broken))
         self.builds += 1
         return self.builds - 1
 
@@ -154,12 +154,15 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def segments(folder: Path) -> list[Segment]:
-    """Those of a folder, largest first; one whose bytes were changed is not among them."""
+def segments(folder: Path, trusted: Callable[[Segment], bool]) -> list[Segment]:
+    """Those of a folder, largest first; one whose bytes were changed is not among them.
+
+    ``trusted`` says of which the bytes need not be read again.
+    """
     found = []
-    for described in folder.glob("*/segment.json"):
+    for described in folder.glob("[!.]*/segment.json"):
         segment = Segment(described.parent, 0)
-        if not described.parent.name.startswith(".") and not segment.problem():
+        if trusted(segment) or not segment.problem():
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 content = json.loads(described.read_bytes())
                 if content["format"] == FORMAT:
@@ -211,9 +214,7 @@ def crowd(found: Sequence[Segment]) -> list[Segment]:
     return small
 
 
-def merge(
-    connection: duckdb.DuckDBPyConnection, folder: Path, parts: Iterable[Segment]
-) -> Segment:
+def merge(connection: duckdb.DuckDBPyConnection, folder: Path, parts: Iterable[Segment]) -> Segment:
     """One segment in place of several, which are then removed."""
     parts = list(parts)
     selects: dict[str, list[str]] = {table: [] for table in COLUMNS}
@@ -229,9 +230,7 @@ def merge(
         row = connection.execute(f"SELECT count(*) FROM {part.source('documents')}").fetchone()
         d += int(row[0]) if row else 0
         n += part.builds
-    merged = write(
-        connection, folder, {t: " UNION ALL ".join(s) for t, s in selects.items()}, n
-    )
+    merged = write(connection, folder, {t: " UNION ALL ".join(s) for t, s in selects.items()}, n)
     for part in parts:
         if part.folder != merged.folder:
             shutil.rmtree(part.folder, ignore_errors=True)

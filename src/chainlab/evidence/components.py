@@ -50,7 +50,9 @@ class Component:
     name: str
     version: str = ""
     purl: str = ""
-    hashes: Mapping[str, str] = field(default_factory=dict)  # {"SHA-256": hex}, of the one file it is
+    hashes: Mapping[str, str] = field(
+        default_factory=dict
+    )  # {"SHA-256": hex}, of the one file it is
     hash_origin: str = ""  # one of ORIGINS
     licence: str | None = None  # an SPDX expression
     supplier: str = ""
@@ -97,9 +99,13 @@ class Inventory:
 
     components: tuple[Component, ...]
     subject: Component
-    lifecycle: str = ""  # phase, as CycloneDX: design, pre-build, build, post-build, operations, discovery
+    lifecycle: str = (
+        ""  # phase, as CycloneDX: design, pre-build, build, post-build, operations, discovery
+    )
     blind_spots: tuple[BlindSpot, ...] = ()
-    properties: tuple[tuple[str, str], ...] = ()  # how it was looked at: the markers' values, for example
+    properties: tuple[
+        tuple[str, str], ...
+    ] = ()  # how it was looked at: the markers' values, for example
 
 
 def purl_of(name: str, version: str = "", **qualifiers: str) -> str:
@@ -108,8 +114,7 @@ def purl_of(name: str, version: str = "", **qualifiers: str) -> str:
     text = f"pkg:pypi/{canonicalize_name(name)}"
     if version:
         text += f"@{quote(version, safe='.-_~:')}"
-    if qualifiers:
-        pairs = sorted((k, v) for k, v in qualifiers.items() if v)
+    if pairs := sorted((k, v) for k, v in qualifiers.items() if v):
         text += "?" + "&".join(f"{k}={quote(v, safe='.-_~:/')}" for k, v in pairs)
     return text
 
@@ -124,8 +129,7 @@ def components_of(document: Any) -> list[Component]:
     depends = {}
     for entry in _dicts(document.get("dependencies")):
         refs = entry.get("dependsOn")
-        known = isinstance(refs, list)
-        depends[_text(entry.get("ref"))] = tuple(map(_text, refs)) if known else ()
+        depends[_text(entry.get("ref"))] = tuple(map(_text, refs)) if isinstance(refs, list) else ()
     return [
         _component(entry, depends)
         for entry in _nested(document.get("components"))
@@ -175,9 +179,7 @@ def _licence(choices: Any) -> tuple[str | None, str]:
         elif name := _text(licence.get("name")):
             names.append(name)
     if len(expressions) > 1:  # several licences in a list: all of them hold
-        expressions = [
-            " AND ".join(f"({e})" if " OR " in e.upper() else e for e in expressions)
-        ]
+        expressions = [" AND ".join(f"({e})" if " OR " in e.upper() else e for e in expressions)]
     return (expressions[0] if expressions else None), ", ".join(names)
 
 

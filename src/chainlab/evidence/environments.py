@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,13 @@ from chainlab.evidence.graph import Graph, Node, roots, unreached
 
 __all__ = ["markers_of", "read", "site_packages"]
 
-UNOWNED = {"__pycache__", "_virtualenv.py", "_virtualenv.pth", "distutils-precedence.pth", "README.txt"}
+UNOWNED = {
+    "__pycache__",
+    "_virtualenv.py",
+    "_virtualenv.pth",
+    "distutils-precedence.pth",
+    "README.txt",
+}
 
 
 @dataclass
@@ -80,7 +86,7 @@ def read(
     path: Path,
     *,
     lock: Path | None = None,
-    wheels: Path | None = None,
+    wheels: Path | Sequence[Path] | None = None,
     subject: Component | str | None = None,
     markers: Mapping[str, str] | None = None,
     look_inside: bool = False,
@@ -127,7 +133,9 @@ def read(
         top = replace(top, requires=roots(rest))
     elif strangers := unreached(top.requires, rest):
         said = ", ".join(c.name for c in rest if c.ref in strangers)
-        spots.append(BlindSpot("unexplained", f"installed, and {top.name} does not ask for: {said}"))
+        spots.append(
+            BlindSpot("unexplained", f"installed, and {top.name} does not ask for: {said}")
+        )
     looked = (
         (f"{PREFIX}environment:python", values["python_full_version"]),
         (f"{PREFIX}environment:platform", f"{values['sys_platform']} {values['platform_machine']}"),
@@ -162,7 +170,13 @@ def markers_of(folder: Path, tags: Iterable[str] = ()) -> dict[str, str]:
     version = _version(folder)
     if version:
         own = values["python_full_version"].startswith(f"{version}.")
-        full = version if version.count(".") == 2 else values["python_full_version"] if own else f"{version}.0"
+        full = (
+            version
+            if version.count(".") == 2
+            else values["python_full_version"]
+            if own
+            else f"{version}.0"
+        )
         values["python_version"] = ".".join(full.split(".")[:2])
         values["python_full_version"] = values["implementation_version"] = full
     for tag in tags:
@@ -210,7 +224,7 @@ def _installed(folder: str) -> _Installed:
         origin = {}
     return _Installed(
         metadata.package(about),
-        os.path.basename(folder),  # noqa: PTH119: a text, since hundreds of Path objects cost milliseconds
+        os.path.basename(folder),  # noqa: PTH119 - hundreds of Path objects cost milliseconds
         metadata.record_paths(record.decode(errors="replace")),
         hashlib.sha256(record).hexdigest() if record else "",
         origin if isinstance(origin, dict) else {},
@@ -220,7 +234,7 @@ def _installed(folder: str) -> _Installed:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123: as above
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
             return file.read()
     except OSError:
         return b""
@@ -248,17 +262,25 @@ def _component(one: _Installed, graph: Graph) -> tuple[Component, list[BlindSpot
         origin = "record"
         properties.append((RECORD_DIGEST, one.record))
     if one.direct.get("url", "").startswith("file:"):
-        editable = isinstance(one.direct.get("dir_info"), dict) and one.direct["dir_info"].get("editable")
-        properties.append((f"{PREFIX}installed-from", "a local folder, editable" if editable else "a local file"))
+        editable = isinstance(one.direct.get("dir_info"), dict) and one.direct["dir_info"].get(
+            "editable"
+        )
+        properties.append(
+            (f"{PREFIX}installed-from", "a local folder, editable" if editable else "a local file")
+        )
     names = _imports(one)
-    if names and canonicalize_name(package.name).replace("-", "_") not in {n.lower() for n in names}:
+    if names and canonicalize_name(package.name).replace("-", "_") not in {
+        n.lower() for n in names
+    }:
         properties.append((f"{PREFIX}imported-as", ", ".join(sorted(names)[:8])))
     spots = [BlindSpot(kind, said, ref) for kind, said in metadata.inside(one.paths).items()]
     active = graph.extras.get(one.key, set())
     if left := [e for e in package.extras if e not in active]:
         spots.append(BlindSpot("extra", f"not asked for: {', '.join(left)}", ref))
     needs = graph.needs(one.key)
-    spots += [BlindSpot("missing", f"{n} is required and not installed", ref) for n in needs.missing]
+    spots += [
+        BlindSpot("missing", f"{n} is required and not installed", ref) for n in needs.missing
+    ]
     spots += [BlindSpot("unreadable", f"the requirement {t[:80]!r}", ref) for t in needs.unreadable]
     component = Component(
         name=package.name,
@@ -285,7 +307,10 @@ def _imports(one: _Installed) -> set[str]:
     for path in one.paths:
         head, slash, _ = path.partition("/")
         if slash:
-            if not head.endswith((".dist-info", ".libs", ".data")) and head not in ("..", "__pycache__"):
+            if not head.endswith((".dist-info", ".libs", ".data")) and head not in (
+                "..",
+                "__pycache__",
+            ):
                 names.add(head)
         elif head.endswith((".py", ".so", ".pyd")):
             names.add(head.partition(".")[0])
@@ -319,5 +344,7 @@ def _subject(
     key = canonicalize_name(subject)
     found = next((c for c in components if c.key == key), None)
     if found is None:
-        raise MalformedInput(f"{subject!r} is not installed there", mend="name an installed package")
+        raise MalformedInput(
+            f"{subject!r} is not installed there", mend="name an installed package"
+        )
     return replace(found, type="application"), [c for c in components if c is not found]

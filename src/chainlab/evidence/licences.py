@@ -102,7 +102,7 @@ def expression(text: str) -> str | None:
         return text  # nothing to mend: the parser below takes 0.3 s to start
     if not re.search(r"[A-Za-z0-9]-|\b(AND|OR|WITH)\b|^[\w.+-]+$", text):
         return None  # prose
-    from license_expression import ExpressionError
+    from license_expression import ExpressionError  # type: ignore[import-untyped]
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
     try:

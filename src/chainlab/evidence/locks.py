@@ -30,7 +30,7 @@ from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.evidence import metadata
 from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of
-from chainlab.evidence.graph import Graph, Node, roots
+from chainlab.evidence.graph import Graph, Node, roots, unreached
 
 if TYPE_CHECKING:
     from chainlab.evidence.wheels import Wheel
@@ -43,6 +43,7 @@ PIN = re.compile(
 )
 HASH = re.compile(r"--hash[= ](\w+):([0-9a-fA-F]+)")
 MAX_SIZE = 32 * 2**20  # bytes
+SCOPES = ("required", "optional", "excluded")  # the strongest first
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class Locked:
     version: str
     marker: str = ""
     hashes: tuple[str, ...] = ()  # SHA-256, hex, of every file listed
-    files: Mapping[str, str] = field(default_factory=dict)  # file name → SHA-256, where names are given
+    files: Mapping[str, str] = field(
+        default_factory=dict
+    )  # file name → SHA-256, where names are given
     via: tuple[str, ...] | None = None  # who asks for it; None: not said
     direct: bool = False  # a person asks for it
     source: str = ""  # a URL, when it comes from no index
@@ -81,7 +84,9 @@ def load(path: Path) -> Lock:
             raise MalformedInput(f"{path.name} is longer than {MAX_SIZE} bytes")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise MalformedInput(f"{path.name} cannot be read: {error}", mend="name a lock file") from error
+        raise MalformedInput(
+            f"{path.name} cannot be read: {error}", mend="name a lock file"
+        ) from error
     found = _pylock(path.name, text) if path.suffix == ".toml" else _requirements(path.name, text)
     if not found.pins:
         raise MalformedInput(
@@ -98,30 +103,49 @@ def read(
     subject: Component | None = None,
     wheels: Path | Sequence[Path] | None = None,
     markers: Mapping[str, str] | None = None,
-    requires: Sequence[str] | None = None,
+    requires: Sequence[tuple[str, str]] | None = None,
 ) -> Inventory:
     """What a lock asks an installer to install, where ``markers`` (default: of this interpreter) say so.
 
     ``wheels`` are folders with the wheels: their licences, suppliers and needs are read there. ``requires`` is what the
-    subject itself asks for, as ``Requires-Dist`` writes it.
+    subject itself asks for, each as ``Requires-Dist`` writes it, with its scope; what is locked and nobody asks for
+    gets the scope ``excluded``, where the graph is known.
     """
     lock = load(path)
     values = {**{k: str(v) for k, v in default_environment().items()}, **(markers or {})}
     chosen = [pin for pin in lock.pins if _applies(pin, values)]
     others = sorted({pin.name for pin in lock.pins} - {pin.name for pin in chosen})
-    spots = [BlindSpot("unreadable", f"{lock.name}: {line[:80]!r} is no pin") for line in lock.unread]
+    spots = [BlindSpot("not pinned", f"{lock.name}: {line[:80]}") for line in lock.unread]
     if others:
-        spots.append(BlindSpot("other platform", f"locked, and not for this one: {', '.join(others)}"))
+        said = f"locked, and not for this one: {', '.join(others)}"
+        spots.append(BlindSpot("other platform", said))
     at_hand = _wheels(wheels, {h for pin in chosen for h in pin.hashes})
-    components, seen = _components(lock, chosen, at_hand, values)
-    spots += seen
     subject = subject or Component(path.parent.resolve().name, type="application")
-    subject, more = _asked(subject, requires, lock, chosen, components, values)
+    packages = {pin.key: w.package for pin in chosen for w in _of(pin, at_hand)}
+    nodes = {
+        pin.key: Node(_purl(pin), packages[pin.key].requires if pin.key in packages else ())
+        for pin in chosen
+    }
+    asked = Node(subject.ref, tuple(text for text, _ in requires or ()))
+    graph = Graph({**nodes, subject.key: asked} if requires is not None else nodes, values)
+    components, seen = _components(lock, chosen, at_hand, graph)
+    spots += seen
+    if requires is not None:
+        needs = graph.needs(subject.key)
+        subject = replace(subject, requires=needs.refs, complete=not needs.missing)
+        spots += [BlindSpot("missing", f"{n} is asked for and not locked", subject.ref) for n in needs.missing]
+        if lock.edges or len(packages) == len(chosen):
+            components, more = _scoped(components, nodes, requires, values)
+            spots += more
+    elif direct := {_purl(pin) for pin in chosen if pin.direct}:
+        subject = replace(subject, requires=tuple(sorted(direct)), complete=True)
+    else:
+        subject = replace(subject, requires=roots(components), complete=None)
     looked = (
         (f"{PREFIX}environment:python", values["python_full_version"]),
         (f"{PREFIX}environment:platform", f"{values['sys_platform']} {values['platform_machine']}"),
     )
-    return Inventory(tuple(components), subject, "pre-build", tuple(sorted({*spots, *more})), looked)
+    return Inventory(tuple(components), subject, "pre-build", tuple(sorted(set(spots))), looked)
 
 
 def with_hashes(
@@ -136,7 +160,7 @@ def with_hashes(
     ``tags`` are each component's platform tags, by its ref: they choose among the files that a pylock names.
     """
     pins = load(lock).pins if lock is not None else ()
-    by_key: dict[tuple[str, str], Locked] = {(p.key, p.version): p for p in pins}
+    by_key: dict[tuple[str, str], Locked] = {(str(p.key), p.version): p for p in pins}
     named = {p.key for p in pins}
     at_hand = {
         (canonicalize_name(w.package.name), w.package.version): w
@@ -144,10 +168,13 @@ def with_hashes(
     }
     found = []
     for component in components:
-        place = (component.key, component.version)
-        pin = by_key.get(place) or _same(by_key, place) if component.key in named else None
+        place: tuple[str, str] = (component.key, component.version)
+        known = component.key in named
+        pin = by_key.get(place) or _same(by_key, place) if known else None
         if pin is not None and pin.hashes:
-            found.append(_hashed(component, pin, (tags or {}).get(component.ref, ()), at_hand.get(place)))
+            found.append(
+                _hashed(component, pin, (tags or {}).get(component.ref, ()), at_hand.get(place))
+            )
         elif pin is None and component.key in named:
             versions = ", ".join(sorted(p.version for p in pins if p.key == component.key))
             note = (f"{PREFIX}differs-from-lock", f"the lock says {versions}")
@@ -161,14 +188,9 @@ def with_hashes(
 
 
 def _components(
-    lock: Lock, chosen: Sequence[Locked], at_hand: Mapping[str, Wheel], values: Mapping[str, str]
+    lock: Lock, chosen: Sequence[Locked], at_hand: Mapping[str, Wheel], graph: Graph
 ) -> tuple[list[Component], list[BlindSpot]]:
     packages = {pin.key: w for pin in chosen for w in _of(pin, at_hand)}
-    nodes = {
-        pin.key: Node(_purl(pin), packages[pin.key].package.requires if pin.key in packages else ())
-        for pin in chosen
-    }
-    graph = Graph(nodes, values)
     via: dict[str, set[str]] = {}
     for pin in chosen:
         for name in pin.via or ():
@@ -201,36 +223,41 @@ def _components(
             ref = component.ref
             spots += [BlindSpot(k, said, ref) for k, said in metadata.inside(wheel.names).items()]
             spots += [
-                BlindSpot("missing", f"{name} is required and not locked", ref) for name in needs.missing
+                BlindSpot("missing", f"{name} is required and not locked", ref)
+                for name in needs.missing
             ]
         if not pin.hashes:
-            spots.append(BlindSpot("no hash", "the lock accepts any file of this version", component.ref))
+            spots.append(
+                BlindSpot("no hash", "the lock accepts any file of this version", component.ref)
+            )
         components.append(_hashed(component, pin, supported, wheel))
     return sorted(components, key=lambda c: (c.key, c.version, c.ref)), spots
 
 
-def _asked(
-    subject: Component,
-    requires: Sequence[str] | None,
-    lock: Lock,
-    chosen: Sequence[Locked],
+def _scoped(
     components: Sequence[Component],
+    nodes: Mapping[str, Node],
+    requires: Sequence[tuple[str, str]],
     values: Mapping[str, str],
-) -> tuple[Component, list[BlindSpot]]:
-    """The subject with what it needs, and what of that is not locked."""
-    if requires is not None:
-        nodes = {pin.key: Node(_purl(pin), ()) for pin in chosen} | {subject.key: Node(subject.ref, tuple(requires))}
-        needs = Graph(nodes, values).needs(subject.key)
-        spots = [BlindSpot("missing", f"{name} is required and not locked", subject.ref) for name in needs.missing]
-        reached = replace(subject, requires=needs.refs, complete=not spots)
-        return reached, spots
-    direct = {_purl(pin) for pin in chosen if pin.direct}
-    if direct:
-        return replace(subject, requires=tuple(sorted(direct)), complete=True), []
-    return replace(subject, requires=roots(components), complete=None), []
+) -> tuple[list[Component], list[BlindSpot]]:
+    """Each component with the strongest scope that leads to it."""
+    scopes: dict[str, str] = {}
+    for scope in SCOPES:
+        texts = tuple(text for text, asked in requires if asked == scope)
+        start = Graph({**nodes, "": Node("", texts)}, values).needs("").refs
+        left = set(unreached(start, components))
+        for component in components:
+            if component.ref not in left:
+                scopes.setdefault(component.ref, scope)
+    strangers = [c.name for c in components if c.ref not in scopes]
+    said = f"locked, and nobody asks for it: {', '.join(strangers)}"
+    spots = [BlindSpot("unexplained", said)] if strangers else []
+    return [replace(c, scope=scopes.get(c.ref, SCOPES[-1])) for c in components], spots
 
 
-def _hashed(component: Component, pin: Locked, tags: Iterable[str], wheel: Wheel | None) -> Component:
+def _hashed(
+    component: Component, pin: Locked, tags: Iterable[str], wheel: Wheel | None
+) -> Component:
     exact = ""
     if len(pin.hashes) == 1:
         exact = pin.hashes[0]
@@ -240,7 +267,9 @@ def _hashed(component: Component, pin: Locked, tags: Iterable[str], wheel: Wheel
         exact = _fitting(pin.files, list(tags))
     if exact:
         return replace(component, hashes={"SHA-256": exact}, hash_origin="lock")
-    return replace(component, accepted=tuple(sorted(pin.hashes)), hash_origin="lock" if pin.hashes else "")
+    return replace(
+        component, accepted=tuple(sorted(pin.hashes)), hash_origin="lock" if pin.hashes else ""
+    )
 
 
 def _fitting(files: Mapping[str, str], tags: list[str]) -> str:
@@ -252,9 +281,9 @@ def _fitting(files: Mapping[str, str], tags: list[str]) -> str:
                 by_tag.setdefault(str(tag), set()).add(digest)
         except InvalidWheelFilename:
             continue  # a source distribution
-    for tag in tags:
-        if tag in by_tag:
-            found = by_tag[tag]
+    for wanted in tags:
+        if wanted in by_tag:
+            found = by_tag[wanted]
             return next(iter(found)) if len(found) == 1 else ""
     return ""
 
@@ -276,22 +305,35 @@ def _requirements(name: str, text: str) -> Lock:
                 vias[-1].append(said)
             continue
         remark = False
-        if not line or line.startswith(("--index-url", "--extra-index-url", "-i ", "--find-links", "--no-index")):
+        if not line or line.startswith(
+            ("--index-url", "--extra-index-url", "-i ", "--find-links", "--no-index")
+        ):
             continue
         words, *rest = re.split(r"\s--hash[= ]", line, maxsplit=1)
         match = PIN.match(words.split(" #")[0].strip())
         if match is None:
             unread.append(_bare(line))
             continue
-        digests = [h.lower() for a, h in HASH.findall("--hash=" + rest[0]) if a == "sha256"] if rest else []
+        digests = (
+            [h.lower() for a, h in HASH.findall("--hash=" + rest[0]) if a == "sha256"]
+            if rest
+            else []
+        )
         pins.append(
-            Locked(match["name"], match["version"], (match["marker"] or "").strip(), tuple(sorted(set(digests))))
+            Locked(
+                match["name"],
+                match["version"],
+                (match["marker"] or "").strip(),
+                tuple(sorted(set(digests))),
+            )
         )
         vias.append(None)
     done = []
     for pin, said_by in zip(pins, vias, strict=True):
         people = [v for v in said_by or () if v.startswith(("-r ", "-c ")) or "(" in v]
-        packages = [canonicalize_name(v.partition("[")[0]) for v in said_by or () if v not in people]
+        packages = [
+            canonicalize_name(v.partition("[")[0]) for v in said_by or () if v not in people
+        ]
         done.append(
             replace(
                 pin,
@@ -318,7 +360,11 @@ def _pylock(name: str, text: str) -> Lock:
     edges = any(package.dependencies is not None for package in lock.packages)
     pins, unread = [], []
     for package in lock.packages:
-        files = {w.filename: w.hashes["sha256"].lower() for w in package.wheels or () if "sha256" in w.hashes}
+        files = {
+            w.filename: w.hashes["sha256"].lower()
+            for w in package.wheels or ()
+            if "sha256" in w.hashes
+        }
         hashes = set(files.values())
         if package.sdist is not None and "sha256" in package.sdist.hashes:
             hashes.add(package.sdist.hashes["sha256"].lower())
@@ -358,8 +404,13 @@ def _applies(pin: Locked, values: Mapping[str, str]) -> bool:
         return True
     try:
         marker = Marker(pin.marker)
-        if "extras" in pin.marker or "dependency_groups" in pin.marker:  # PEP 751: none is asked for
-            sets: dict[str, str | frozenset[str]] = {"extras": frozenset(), "dependency_groups": frozenset()}
+        if (
+            "extras" in pin.marker or "dependency_groups" in pin.marker
+        ):  # PEP 751: none is asked for
+            sets: dict[str, str | frozenset[str]] = {
+                "extras": frozenset(),
+                "dependency_groups": frozenset(),
+            }
             return marker.evaluate({**values, **sets}, context="lock_file")
     except ValueError as error:
         raise MalformedInput(f"{pin.name}: the marker {pin.marker!r} cannot be read") from error
@@ -370,7 +421,9 @@ def _same(by_key: Mapping[tuple[str, str], Locked], place: tuple[str, str]) -> L
     """The pin whose version is the same one, differently written."""
     try:
         wanted = Version(place[1])
-        return next((p for (k, v), p in by_key.items() if k == place[0] and Version(v) == wanted), None)
+        return next(
+            (p for (k, v), p in by_key.items() if k == place[0] and Version(v) == wanted), None
+        )
     except InvalidVersion:
         return None
 

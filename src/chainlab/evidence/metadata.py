@@ -26,9 +26,13 @@ from chainlab.evidence.licences import licence
 
 __all__ = ["Package", "applies", "headers", "inside", "package", "record_paths", "requirement"]
 
-VENDOR = re.compile(r"(?:^|/)(_?vendor(?:ed)?(?:_packages)?|_?third_party|externals?|extern)/([^/]+)")
+VENDOR = re.compile(
+    r"(?:^|/)(_?vendor(?:ed)?(?:_packages)?|_?third_party|externals?|extern)/([^/]+)"
+)
 NATIVE = re.compile(r"\.(so(\.[0-9.]+)?|pyd|dylib|dll)$")
-BUNDLED = re.compile(r"(?:^|/)([\w.-]+\.libs|\.dylibs)/")  # where auditwheel, delvewheel, delocate put them
+BUNDLED = re.compile(
+    r"(?:^|/)([\w.-]+\.libs|\.dylibs)/"
+)  # where auditwheel, delvewheel, delocate put them
 SAMPLES = 6  # names that a blind spot gives before it only counts
 
 
@@ -80,7 +84,9 @@ def package(text: str) -> Package:
         version=one("version"),
         licence=expression,
         licence_name=named,
-        supplier=_supplier(one("maintainer"), one("author"), one("maintainer-email"), one("author-email")),
+        supplier=_supplier(
+            one("maintainer"), one("author"), one("maintainer-email"), one("author-email")
+        ),
         summary=one("summary").partition("\n")[0],
         requires=tuple(fields.get("requires-dist", [])),
         extras=tuple(sorted({canonicalize_name(e) for e in fields.get("provides-extra", [])})),
@@ -131,7 +137,9 @@ def inside(paths: Iterable[str]) -> dict[str, str]:
             match := VENDOR.search(path)
         ):
             name = match[2]
-            if not name.startswith("__") and not name.endswith((".txt", ".md", ".rst", ".pyi", ".pyc")):
+            if not name.startswith("__") and not name.endswith(
+                (".txt", ".md", ".rst", ".pyi", ".pyc")
+            ):
                 vendored.setdefault(path[: match.end(1)], set()).add(name)
         if NATIVE.search(path):
             if BUNDLED.search(path):

@@ -49,7 +49,8 @@ class Metric:
         """A proportion with its Wilson interval."""
         lower, upper = interval(hits, cases)
         value = hits / cases
-        return cls(type, *(f"{v:.{digits}f}" for v in (value, lower, upper)), slice)
+        shown = [f"{v:.{digits}f}" for v in (value, lower, upper)]
+        return cls(type, shown[0], shown[1], shown[2], slice)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ def interval(hits: int, cases: int) -> tuple[float, float]:
     p, z2 = hits / cases, Z * Z
     centre = (p + z2 / (2 * cases)) / (1 + z2 / cases)
     half = Z * math.sqrt(p * (1 - p) / cases + z2 / (4 * cases * cases)) / (1 + z2 / cases)
-    lower = 0.0 if hits == 0 else max(0.0, centre - half)  # exact at the ends, where rounding would show
+    lower = (
+        0.0 if hits == 0 else max(0.0, centre - half)
+    )  # exact at the ends, where rounding would show
     upper = 1.0 if hits == cases else min(1.0, centre + half)
     return lower, upper
 
@@ -123,7 +126,9 @@ def document(
     except OSError as error:
         raise MalformedInput(f"the model {model.name} cannot be read: {error.strerror}") from error
     if training.approach not in APPROACHES:
-        raise MalformedInput(f"{training.approach!r} is no approach", mend=f"one of {', '.join(APPROACHES)}")
+        raise MalformedInput(
+            f"{training.approach!r} is no approach", mend=f"one of {', '.join(APPROACHES)}"
+        )
     datasets = sorted(training.datasets, key=lambda d: d.ref)
     data = [_data_component(d) for d in datasets]
     subject = Component(
@@ -223,7 +228,9 @@ def _card(training: Training, datasets: Sequence[Dataset]) -> dict[str, Any]:
         parameters["outputs"] = [{"format": f} for f in training.outputs]
     card: dict[str, Any] = {"modelParameters": parameters}
     if training.metrics:
-        card["quantitativeAnalysis"] = {"performanceMetrics": [_metric(m) for m in training.metrics]}
+        card["quantitativeAnalysis"] = {
+            "performanceMetrics": [_metric(m) for m in training.metrics]
+        }
     if training.considerations:
         card["considerations"] = dict(training.considerations)
     if training.parameters:
@@ -264,7 +271,9 @@ def _data(dataset: Dataset) -> dict[str, Any]:
     if re.match(r"[a-z][a-z0-9+.-]*:\S+$", dataset.contents):
         found["contents"] = {"url": dataset.contents}
     elif dataset.contents:
-        found["contents"] = {"properties": [{"name": f"{PREFIX}contents", "value": dataset.contents}]}
+        found["contents"] = {
+            "properties": [{"name": f"{PREFIX}contents", "value": dataset.contents}]
+        }
     if dataset.classification:
         found["classification"] = dataset.classification
     if dataset.sensitive:
@@ -285,9 +294,7 @@ def _ancestor(model: Component) -> dict[str, Any]:
     return found
 
 
-def _formula(
-    training: Training, datasets: Sequence[Dataset], subject: Component
-) -> dict[str, Any]:
+def _formula(training: Training, datasets: Sequence[Dataset], subject: Component) -> dict[str, Any]:
     """How it was trained: what took part, the workflow with its inputs and outputs."""
     used = sorted({c.ref: c for c in training.dependencies}.values(), key=lambda c: c.ref)
     parts = []
@@ -315,12 +322,13 @@ def _formula(
             {"name": key, "value": _plain(value)}
             for key, value in sorted(training.parameters.items())
         ]
-        resource = references[0] if references else {"ref": subject.ref}
-        inputs.append({"resource": resource, "parameters": named})
+        inputs.append({"parameters": named})
     if inputs:
         workflow["inputs"] = inputs
     workflow["outputs"] = [{"type": "artifact", "resource": {"ref": subject.ref}}]
-    if properties := [{"name": f"{PREFIX}run:{k}", "value": v} for k, v in sorted(said.items()) if v]:
+    if properties := [
+        {"name": f"{PREFIX}run:{k}", "value": v} for k, v in sorted(said.items()) if v
+    ]:
         workflow["properties"] = properties
     formula: dict[str, Any] = {"bom-ref": "formula:training"}
     if parts:

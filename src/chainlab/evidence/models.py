@@ -91,7 +91,9 @@ def verify(model: Path, bundle: bytes, signer: Signer, config: ClientTrustConfig
         return _with(verdict, Step("subject", "failed", said, "ask for the model's signature"))
     try:
         with _folder(model) as folder:
-            said = _compare(folder, bundle, verdict, signer, config)
+            said = _compare(
+                folder, bundle, verdict.statement, verdict.signer, signer.issuer, config
+            )
     except (ChainlabError, OSError) as error:
         said = error.message if isinstance(error, ChainlabError) else str(error)
     if said:
@@ -102,10 +104,14 @@ def verify(model: Path, bundle: bytes, signer: Signer, config: ClientTrustConfig
 
 
 def _compare(
-    folder: Path, bundle: bytes, verdict: Verdict, signer: Signer, config: ClientTrustConfig
+    folder: Path,
+    bundle: bytes,
+    statement: Statement,
+    identity: str,
+    issuer: str,
+    config: ClientTrustConfig,
 ) -> str:
     """What is wrong with the files; empty when they are as signed."""
-    assert verdict.statement is not None  # noqa: S101  the caller looked
     with _trust_file(config) as trust, _quiet():
         from model_signing import verifying as library
 
@@ -113,11 +119,11 @@ def _compare(
         signature.write_bytes(bundle)
         try:
             library.Config().use_sigstore_verifier(  # type: ignore[no-untyped-call]
-                identity=verdict.signer, oidc_issuer=signer.issuer, trust_config=trust
+                identity=identity, oidc_issuer=issuer, trust_config=trust
             ).verify(folder, signature)
         except Exception as error:  # whatever a hostile bundle or folder does to the library
-            return _difference(folder, verdict.statement) or f"model-signing refuses it: {error}"
-    return _difference(folder, verdict.statement, changed=False)
+            return _difference(folder, statement) or f"model-signing refuses it: {error}"
+    return _difference(folder, statement, changed=False)
 
 
 def _difference(folder: Path, statement: Statement, *, changed: bool = True) -> str:
@@ -177,7 +183,7 @@ def _hashing() -> Any:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Every file, in order. Raises `MalformedInput` for a link, whose target a signature does not hold, and for none."""
+    """Every file, in order. Raises `MalformedInput` for a link, whose target no signature holds, and for no file."""
     found = []
     for parent, folders, names in os.walk(folder):
         for name in sorted((*folders, *names)):

@@ -60,17 +60,21 @@ def read(
             mend="name the folder with one of them",
         )
     asked = _asked(about)
+    asked += [(text, "required") for text in _ranges(lock)] if lock else []
     subject = _subject(path, about)
     spots: list[BlindSpot] = []
     if lock is not None:
-        direct = [text for text, scope in asked if scope == "required"] or None
-        found = locks.read(lock, subject=subject, wheels=wheels, markers=markers, requires=direct)
+        found = locks.read(
+            lock, subject=subject, wheels=wheels, markers=markers, requires=asked or None
+        )
         subject, components = found.subject, list(found.components)
         spots += found.blind_spots
         looked = found.properties
     else:
         components, looked = [], ()
-        spots.append(BlindSpot("missing", "nothing is locked: versions and transitive needs are open"))
+        spots.append(
+            BlindSpot("missing", "nothing is locked: versions and transitive needs are open")
+        )
     components, more = _declared(asked, components, subject, lock is not None)
     spots += more
     if lock is None:
@@ -104,7 +108,13 @@ def _pins(path: Path) -> bool:
 def _subject(path: Path, about: Mapping[str, Any]) -> Component:
     project = _table(about, "project")
     found = project.get("license")
-    text = found if isinstance(found, str) else str(found.get("text", "")) if isinstance(found, dict) else ""
+    text = (
+        found
+        if isinstance(found, str)
+        else str(found.get("text", ""))
+        if isinstance(found, dict)
+        else ""
+    )
     expression, name = licence(text if isinstance(found, str) else "", text, [])
     people = [p.get("name") for p in project.get("authors", []) if isinstance(p, dict)]
     return Component(
@@ -130,6 +140,12 @@ def _asked(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
+def _ranges(lock: Path) -> list[str]:
+    """Requirements that stand in the lock without being pinned."""
+    lines = [line.split(" #")[0].strip() for line in locks.load(lock).unread]
+    return [line for line in lines if metadata.requirement(line) is not None]
+
+
 def _declared(
     asked: Sequence[tuple[str, str]], components: list[Component], subject: Component, locked: bool
 ) -> tuple[list[Component], list[BlindSpot]]:
@@ -153,7 +169,7 @@ def _declared(
             if locked:
                 said = f"{parsed.name} is declared ({scope}) and not locked for this platform"
                 spots.append(BlindSpot("missing", said, by_key[key].ref))
-    found = [replace(c, scope=scopes.get(c.key, c.scope)) for c in by_key.values()]
+    found = [replace(c, scope=min(scopes.get(c.key, c.scope), c.scope, key=strongest.__getitem__) if locked and c.requires else scopes.get(c.key, c.scope)) for c in by_key.values()]
     return sorted(found, key=lambda c: (c.key, c.ref)), spots
 
 
@@ -163,7 +179,9 @@ def _source(path: Path, components: Sequence[Component], subject: Component) -> 
     spots = [BlindSpot(k, said, subject.ref) for k, said in metadata.inside(files).items()]
     if len(files) >= MAX_FILES:
         spots.append(BlindSpot("not looked for", f"files after the first {MAX_FILES}", subject.ref))
-    places, names, unread = [], set(), []
+    places: list[str] = []
+    names: set[str] = set()
+    unread: list[str] = []
     for file in files:
         if not file.endswith(".py") or "vendor" in file:
             continue
@@ -191,7 +209,9 @@ def _files(path: Path) -> Iterator[str]:
     count = 0
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(
-            f for f in folders if f not in SKIPPED and not f.startswith(".") and not f.endswith(".egg-info")
+            f
+            for f in folders
+            if f not in SKIPPED and not f.startswith(".") and not f.endswith(".egg-info")
         )
         for name in sorted(names):
             file = Path(folder, name)

@@ -25,7 +25,7 @@ from chainlab.errors import MalformedInput
 __all__ = ["Range", "Version", "normal", "parse_version"]
 
 KINDS = ("introduced", "fixed", "last_affected", "limit")
-RANK = {"introduced": 0, "fixed": 1, "last_affected": 2}  # at one version: what ends is said last
+RANK = {"fixed": 0, "introduced": 1, "last_affected": 2}  # at one version, so that ranges may touch
 
 
 @lru_cache(maxsize=65_536)

@@ -26,7 +26,6 @@ from chainlab.errors import MalformedInput
 from chainlab.evidence.components import (
     HASH_ORIGIN,
     ORIGINS,
-    PREFIX,
     UNSEEN,
     BlindSpot,
     Component,
@@ -76,16 +75,22 @@ def document(
     another specification version or lifecycle phase.
     """
     if spec not in SPECS:
-        raise MalformedInput(f"CycloneDX {spec} is not written here", mend=f"ask for {' or '.join(SPECS)}")
+        raise MalformedInput(
+            f"CycloneDX {spec} is not written here", mend=f"ask for {' or '.join(SPECS)}"
+        )
     if lifecycle and lifecycle not in PHASES:
-        raise MalformedInput(f"{lifecycle!r} is no lifecycle phase", mend=f"one of {', '.join(PHASES)}")
+        raise MalformedInput(
+            f"{lifecycle!r} is no lifecycle phase", mend=f"one of {', '.join(PHASES)}"
+        )
     listed = _unique(components, subject)
     spots = sorted(set(blind_spots))
     metadata: dict[str, Any] = {"timestamp": rfc3339(at or utc_now())}
     if lifecycle:
         metadata["lifecycles"] = [{"phase": lifecycle}]
     metadata["tools"] = {"components": [_tool(tool)]}
-    metadata["authors"] = [{"name": name} for name in authors] or [{"name": f"{tool.name} {tool.version}"}]
+    metadata["authors"] = [{"name": name} for name in authors] or [
+        {"name": f"{tool.name} {tool.version}"}
+    ]
     metadata["component"] = entry(subject, [s for s in spots if s.where == subject.ref])
     if supplier or subject.supplier:
         metadata["supplier"] = {"name": supplier or subject.supplier}
@@ -155,7 +160,9 @@ def of_wheel(
     """A wheel and, with ``lock``, everything that it runs with. See `wheels.read`."""
     from chainlab.evidence import wheels as reader
 
-    return of_inventory(reader.read(path, lock=lock, wheels=wheels, markers=markers), at=at, **about)
+    return of_inventory(
+        reader.read(path, lock=lock, wheels=wheels, markers=markers), at=at, **about
+    )
 
 
 def of_lock(
@@ -170,7 +177,9 @@ def of_lock(
     """What a lock file asks for. See `locks.read`."""
     from chainlab.evidence import locks
 
-    return of_inventory(locks.read(path, subject=subject, wheels=wheels, markers=markers), at=at, **about)
+    return of_inventory(
+        locks.read(path, subject=subject, wheels=wheels, markers=markers), at=at, **about
+    )
 
 
 def of_project(
@@ -197,7 +206,9 @@ def seal(document: dict[str, Any]) -> dict[str, Any]:
     content = {key: value for key, value in document.items() if key != "serialNumber"}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     serial = f"urn:uuid:{uuid.uuid5(NAMESPACE, text)}"
-    head = {k: content[k] for k in ("$schema", "bomFormat", "specVersion") if k in content}
+    head: dict[str, Any] = {
+        k: content[k] for k in ("$schema", "bomFormat", "specVersion") if k in content
+    }
     return {**head, "serialNumber": serial, **{k: v for k, v in content.items() if k not in head}}
 
 
@@ -220,7 +231,9 @@ def entry(component: Component, spots: Iterable[BlindSpot] = ()) -> dict[str, An
     elif component.licence:
         found["licenses"] = [{"expression": component.licence, "acknowledgement": "declared"}]
     elif component.licence_name:
-        found["licenses"] = [{"license": {"name": component.licence_name, "acknowledgement": "declared"}}]
+        found["licenses"] = [
+            {"license": {"name": component.licence_name, "acknowledgement": "declared"}}
+        ]
     if component.purl:
         found["purl"] = component.purl
     if component.accepted:
@@ -262,7 +275,10 @@ def _unique(components: Iterable[Component], subject: Component) -> list[Compone
 def _dependencies(subject: Component, components: Sequence[Component]) -> list[dict[str, Any]]:
     known = {subject.ref, *(c.ref for c in components)}
     return [
-        {"ref": c.ref, "dependsOn": sorted({ref for ref in c.requires if ref in known and ref != c.ref})}
+        {
+            "ref": c.ref,
+            "dependsOn": sorted({ref for ref in c.requires if ref in known and ref != c.ref}),
+        }
         if c.requires
         else {"ref": c.ref}
         for c in sorted([subject, *components], key=lambda c: c.ref)
@@ -280,7 +296,9 @@ def _compositions(
         if refs:
             found.append({"aggregate": aggregate, "dependencies": refs})
     hidden = {s.where for s in spots if s.kind in ("vendored", "native", "dynamic import")}
-    incomplete = sorted({c.ref for c in whole if c.ref in hidden} | ({subject.ref} if spots else set()))
+    incomplete = sorted(
+        {c.ref for c in whole if c.ref in hidden} | ({subject.ref} if spots else set())
+    )
     if incomplete:
         found.append({"aggregate": "incomplete", "assemblies": incomplete})
     unknown = sorted({c.ref for c in whole} - set(incomplete))

@@ -9,7 +9,7 @@ Binary distribution format; the archive is read, never unpacked or run.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from chainlab.errors import MalformedInput
 from chainlab.evidence import imports, metadata
 from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of
 
-__all__ = ["Wheel", "declared", "open_wheel", "read"]
+__all__ = ["Wheel", "asked", "declared", "open_wheel", "read"]
 
 MAX_METADATA = 2**20  # bytes
 MAX_SOURCE = 64 * 2**20  # bytes of all source files that are looked into
@@ -58,7 +58,7 @@ def read(
     path: Path,
     *,
     lock: Path | None = None,
-    wheels: Path | None = None,
+    wheels: Path | Sequence[Path] | None = None,
     markers: Mapping[str, str] | None = None,
 ) -> Inventory:
     """A wheel and what it needs: with ``lock``, the versions and hashes of everything; else only what it declares.
@@ -74,24 +74,42 @@ def read(
         from chainlab.evidence import locks
 
         found = locks.read(
-            lock, subject=subject, wheels=wheels, markers=values, requires=wheel.package.requires
+            lock, subject=subject, wheels=wheels, markers=values, requires=asked(wheel.package, values)
         )
         known = tuple(sorted({*found.blind_spots, *spots, *_extras(wheel, subject.ref)}))
         return replace(found, lifecycle="build", blind_spots=known)
     components = []
-    for text in wheel.package.requires:
-        asked = metadata.requirement(text)
-        if asked is None:
+    for text, scope in asked(wheel.package, values):
+        needed = metadata.requirement(text)
+        if needed is None:
             spots.append(BlindSpot("unreadable", f"the requirement {text[:80]!r}", subject.ref))
-        elif metadata.applies(asked.marker, values):
-            components.append(declared(asked.name, str(asked.specifier), wheel.path.name))
+        elif scope == "required":
+            components.append(declared(needed.name, str(needed.specifier), wheel.path.name))
     if components:
-        spots.append(BlindSpot("missing", "a wheel names ranges: versions and transitive needs are not in it"))
+        spots.append(
+            BlindSpot(
+                "missing", "a wheel names ranges: versions and transitive needs are not in it"
+            )
+        )
     spots += _extras(wheel, subject.ref)
     unique = {c.ref: c for c in components}
     subject = replace(subject, requires=tuple(sorted(unique)), complete=True)
     ordered = tuple(unique[ref] for ref in sorted(unique))
     return Inventory(ordered, subject, "build", tuple(sorted(spots)), ())
+
+
+def asked(package: metadata.Package, markers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What a package asks for, without markers, with the scope: ``optional`` is what only an extra asks for."""
+    found = []
+    for text in package.requires:
+        needed = metadata.requirement(text)
+        if needed is None:
+            found.append((text, "required"))
+        elif metadata.applies(needed.marker, markers, package.extras):
+            scope = "required" if metadata.applies(needed.marker, markers) else "optional"
+            extras = f"[{','.join(sorted(needed.extras))}]" if needed.extras else ""
+            found.append((f"{needed.name}{extras}{needed.specifier}", scope))
+    return found
 
 
 def declared(name: str, specifier: str, where: str, scope: str = "required") -> Component:
@@ -106,22 +124,30 @@ def open_wheel(path: Path) -> Wheel:
         name, version, _, tags = parse_wheel_filename(path.name)
     except InvalidWheelFilename as error:
         raise MalformedInput(
-            f"{path.name} is no wheel's name", why=str(error), mend="name a file NAME-VERSION-TAGS.whl"
+            f"{path.name} is no wheel's name",
+            why=str(error),
+            mend="name a file NAME-VERSION-TAGS.whl",
         ) from error
     try:
         with zipfile.ZipFile(path) as archive:
             names = tuple(archive.namelist())
             members = [n for n in names if n.count("/") == 1 and n.endswith(".dist-info/METADATA")]
             if len(members) != 1:
-                raise MalformedInput(f"{path.name} has {len(members)} METADATA, and a wheel has one")
+                raise MalformedInput(
+                    f"{path.name} has {len(members)} METADATA, and a wheel has one"
+                )
             if archive.getinfo(members[0]).file_size > MAX_METADATA:
-                raise MalformedInput(f"the METADATA of {path.name} are longer than {MAX_METADATA} bytes")
+                raise MalformedInput(
+                    f"the METADATA of {path.name} are longer than {MAX_METADATA} bytes"
+                )
             text = archive.read(members[0]).decode("utf-8", errors="replace")
         digest = Digest.of_file(path)
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, MalformedInput):
             raise
-        raise MalformedInput(f"{path.name} cannot be read: {error}", mend="fetch it again") from error
+        raise MalformedInput(
+            f"{path.name} cannot be read: {error}", mend="fetch it again"
+        ) from error
     package = metadata.package(text)
     if (canonicalize_name(package.name), package.version) != (name, str(version)):
         from packaging.version import InvalidVersion, Version
@@ -153,10 +179,19 @@ def _dynamic(wheel: Wheel, ref: str) -> list[BlindSpot]:
                 continue
             read_so_far += info.file_size
             if read_so_far > MAX_SOURCE:
-                return [*imports.spots(places, ref), BlindSpot("not looked for", "imports in all of its source", ref)]
+                return [
+                    *imports.spots(places, ref),
+                    BlindSpot("not looked for", "imports in all of its source", ref),
+                ]
             try:
                 source = archive.read(info)
-            except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+            except (
+                zipfile.BadZipFile,
+                OSError,
+                NotImplementedError,
+                RuntimeError,
+                ValueError,
+            ) as error:
                 raise MalformedInput(f"{wheel.path.name} cannot be read: {error}") from error
             if imports.LOOKS_DYNAMIC.search(source):
                 places += [f"{info.filename}:{line}" for line in imports.seen(source).dynamic]

@@ -19,32 +19,32 @@ QUERY = "data.chainlab.gate.report"
 
 
 def limit(seconds: int, size: int) -> None:
-    """Limit this process, where the system can: processor time, memory (bytes), no file, no core."""
+    """Limit this process, where the system can: processor time, further memory (bytes), no file, no core.
+
+    Call it with the engine loaded: its allocator reserves hundreds of gigabytes of addresses at the start.
+    """
     try:
         import resource
     except ImportError:  # Windows: the parent's clock is the only limit
         return
-    limits = {
-        "RLIMIT_CPU": seconds,
-        "RLIMIT_AS": size,
-        "RLIMIT_CORE": 0,
-        "RLIMIT_FSIZE": 0,
-    }
+    limits = {"RLIMIT_CPU": seconds, "RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0}
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # proc(5): pages
+            limits["RLIMIT_AS"] = int(file.read().split()[0]) * resource.getpagesize() + size
+    except (OSError, ValueError):  # macOS has neither this file nor the limit
+        pass
     for name, value in limits.items():
         try:
             kind = getattr(resource, name)
             hard = resource.getrlimit(kind)[1]
             bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
             resource.setrlimit(kind, (bound, bound))
-        except (AttributeError, ValueError, OSError):  # macOS refuses RLIMIT_AS
+        except (AttributeError, ValueError, OSError):
             continue
 
 
-def evaluate(modules: dict[str, str], expected: Any, facts: Any) -> str:
+def evaluate(engine: Any, modules: dict[str, str], expected: Any, facts: Any) -> str:
     """The engine's answer as it writes it; raises for an error of policy or engine."""
-    from regopy import Interpreter
-
-    engine = Interpreter()
     engine.strict_built_in_errors = True  # else an error in a function is undefined, and `not` of that is true
     engine.add_data({"expected": expected})
     for name, text in sorted(modules.items()):
@@ -58,10 +58,13 @@ def evaluate(modules: dict[str, str], expected: Any, facts: Any) -> str:
 
 def main() -> int:
     """Read a question, answer it; the exit status is 0 only with an answer."""
+    from regopy import Interpreter
+
     question = json.loads(sys.stdin.buffer.read())
+    engine = Interpreter()
     limit(int(question["seconds"]), int(question["bytes"]))
     try:
-        answer = evaluate(question["modules"], question["expected"], question["input"])
+        answer = evaluate(engine, question["modules"], question["expected"], question["input"])
     except Exception as error:  # of whatever kind: the parent reads the reason
         sys.stderr.write(f"{type(error).__name__}: {str(error)[:2000]}")
         return 3

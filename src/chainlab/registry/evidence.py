@@ -122,6 +122,14 @@ class Evidence:
             raise Refused(404, f"no evidence {evidence} is attached to {subject}")
         return self._blobs.read(evidence)
 
+    def attached(self, subject: Digest) -> list[tuple[str, Digest]]:
+        """What was attached to a digest: kind, and the evidence's own digest; oldest first."""
+        with self._guard:
+            rows = self._connection.execute(
+                "SELECT kind, digest FROM evidence WHERE subject = ? ORDER BY id", (str(subject),)
+            ).fetchall()
+        return [(kind, Digest.parse(text)) for kind, text in rows]
+
     def digests(self) -> Iterator[Digest]:
         """Every blob that is attached to something."""
         with self._guard:

@@ -9,9 +9,12 @@ accepts all score nothing.
 
 from __future__ import annotations
 
+import base64
 import copy
+import json
 import random
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from chainlab.course.checks import Case, Miss, World
@@ -59,11 +62,13 @@ def attested(
 ) -> list[Statement]:
     """The statements among a release's evidence that are about ``digest`` and hold as expected.
 
-    Evidence that does not hold is passed over: anybody may put more beside it. A verdict is kept, so that asking the
-    same twice costs nothing.
+    Evidence that does not hold is passed over: anybody may put more beside it. A bundle that does not even mention
+    digest and type is not tried, which can only refuse. A verdict is kept: asking the same twice costs nothing.
     """
     _roots[id(root)], found = root, []
     for bundle in release["evidence"]:
+        if not _mentions(bundle, digest.value.hex(), expected.predicate_type):
+            continue
         key = (bundle, str(digest), repr((expected, id(root))))
         if key not in _verdicts:
             _verdicts[key] = verify(bundle, digest, expected, root)
@@ -71,6 +76,19 @@ def attested(
         if verdict.passed and verdict.statement is not None:
             found.append(verdict.statement)
     return found
+
+
+@cache
+def _payload(bundle: bytes) -> bytes:
+    try:
+        return base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"])
+    except (ValueError, KeyError, TypeError):
+        return b""
+
+
+def _mentions(bundle: bytes, *words: str) -> bool:
+    """Whether what is signed has these words; unverified, and good for leaving out alone."""
+    return all(word.encode() in _payload(bundle) for word in words)
 
 
 def sample(trust: Any, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:

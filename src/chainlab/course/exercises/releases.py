@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chainlab.ci.provenance import BUILD_TYPE, BUILDER, SIGNER
 from chainlab.course.exercises.publishers import claims_of
 from chainlab.digests import Digest
-from chainlab.evidence.signing import sign
 from chainlab.evidence.statements import MODEL_SIGNATURE, OPENVEX, PROVENANCE, SBOM, Statement
 from chainlab.trust.issuer import CI_ISSUER, GIT_SERVER, ISSUER
 
@@ -37,6 +37,8 @@ class Attester:
 
     def __init__(self, trust: Any) -> None:
         self._trust = trust
+        self._open = ExitStack()  # one certificate for each identity: half the time
+        self._signers: dict[str, Any] = {}
         self._signed: dict[tuple[str, bytes], bytes] = {}
 
     def host(self, statement: Statement) -> bytes:
@@ -65,10 +67,23 @@ class Attester:
         return self._sign(statement, {"email": address})
 
     def _sign(self, statement: Statement, who: dict[str, Any]) -> bytes:
-        key = (json.dumps(who, sort_keys=True), statement.dump())
-        if key not in self._signed:
-            self._signed[key] = sign(statement, self._trust.config, self._trust.token(**who))
-        return self._signed[key]
+        from sigstore.dsse import Statement as Signable
+
+        name, said = json.dumps(who, sort_keys=True), statement.dump()
+        if (name, said) not in self._signed:
+            bundle = self._signer(name, who).sign_dsse(Signable(said))
+            self._signed[name, said] = bundle.to_json().encode()
+        return self._signed[name, said]
+
+    def _signer(self, name: str, who: dict[str, Any]) -> Any:
+        from sigstore.oidc import IdentityToken
+        from sigstore.sign import SigningContext
+
+        if name not in self._signers:
+            context = SigningContext.from_trust_config(self._trust.config)
+            token = IdentityToken(self._trust.token(**who))
+            self._signers[name] = self._open.enter_context(context.signer(token))
+        return self._signers[name]
 
 
 def provenance(

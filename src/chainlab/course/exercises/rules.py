@@ -1,0 +1,162 @@
+"""Cases for exercise 4.5: three rules in Rego, put to facts of which some are missing or of another type.
+
+A row of facts is made with the verdicts that it is to get. The rules run in the gate's own worker, a process apart, so
+that a mistake in them comes back as a message. Rego has no loop over inputs that both engines run alike, so each row
+gets a copy of the rules in which `input` is that row.
+
+    >>> sorted(_copies("package lesson\\nsafe if input.x", ["a"])["row0.rego"].split())
+    ['if', 'input.row0.x', 'lesson.row0', 'package', 'safe']
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from chainlab.course.checks import Case, Miss, World
+from chainlab.digests import Digest
+from chainlab.errors import ChainlabError
+
+__all__ = ["RULES", "rules", "table"]
+
+SEE = "notebooks/04b_gate.ipynb, 'Undefined'"
+RULES = ("signed", "safe", "good")
+LEAST = 0.9
+Row = tuple[dict[str, Any], dict[str, bool]]
+_known: dict[tuple[str, str], Any] = {}
+
+
+def table(text: str | Callable[[], str]) -> Callable[..., Any]:
+    """Rego as a function of many facts at once: a row's name to what each of the three rules says of it.
+
+    Raises `ChainlabError` with the engine's reason where the rules cannot be evaluated.
+    """
+
+    def run(rows: Mapping[str, Mapping[str, Any]], signer: str) -> dict[str, Any]:
+        from chainlab.policy.expectations import Policy
+        from chainlab.policy.worker import ask
+
+        rego = text() if callable(text) else text
+        if not re.search(r"(?m)^package\s+lesson\s*$", rego):
+            raise ChainlabError("expected the line `package lesson`")
+        key = (rego, repr((rows, signer)))
+        if key not in _known:
+            modules = _copies(rego, list(rows))
+            expected = {"signer": signer, "least": LEAST}
+            policy = Policy("lesson", RULES, modules, expected, Digest.of(rego.encode()))
+            report = ask(policy, {f"row{i}": facts for i, facts in enumerate(rows.values())})
+            _known[key] = {
+                name: {rule: _said(report, i, rule) for rule in RULES} for i, name in enumerate(rows)
+            }
+        return dict(_known[key])
+
+    return run
+
+
+def _said(report: Mapping[str, Any], row: int, rule: str) -> Any:
+    return report.get(f"row{row} {rule}", "undefined")
+
+
+def _copies(rego: str, names: Sequence[str]) -> dict[str, str]:
+    """The rules once for each row, and the module that collects their verdicts."""
+    modules, lines = {}, ["package chainlab.gate", "", "import rego.v1", ""]
+    for i, _ in enumerate(names):
+        copy = re.sub(r"(?m)^package\s+lesson\s*$", f"package lesson.row{i}", rego)
+        modules[f"row{i}.rego"] = re.sub(r'(?<![\w."])input(?![\w"])', f"input.row{i}", copy)
+        lines += [f'report["row{i} {rule}"] := data.lesson.row{i}.{rule}' for rule in RULES]
+    return {**modules, "gate.rego": "\n".join(lines) + "\n"}
+
+
+def rules(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Rows in which everything is stated, then less and less of it."""
+    signer = f"https://git.chainlab.localhost/acme/triage-model/release.yml@refs/tags/v1.{rng.randrange(60)}.0"
+    advisory = f"ACME-2026-{rng.randrange(10, 99)}"
+    bound = rng.randrange(910, 990) / 1000
+    signature = {"verified": True, "signer": signer}
+    harmless = {"id": advisory, "exploited": False}
+    answered = {"id": advisory, "exploited": True, "vex": "not_affected"}
+    open_ = {"id": advisory, "exploited": True, "vex": "under_investigation"}
+    good = {"signature": signature, "findings": [harmless, answered], "recall": {"lower": bound}}
+    yes = dict.fromkeys(RULES, True)
+
+    def but(no: str = "", **changes: Any) -> Row:
+        """The good facts with changes (None: taken away), and which rule then says no."""
+        facts = {key: value for key, value in {**good, **changes}.items() if value is not None}
+        return facts, {**yes, **({no: False} if no else {})}
+
+    def case(name: str, rows: dict[str, Row], teaches: str) -> Case:
+        given = {row: facts for row, (facts, _) in rows.items()}
+        wanted = {row: verdicts for row, (_, verdicts) in rows.items()}
+        return Case(name, (given, signer), teaches=teaches, see=SEE, accept=_agrees(wanted))
+
+    yield case(
+        "everything is stated",
+        {
+            "all is well": but(),
+            "not verified": but("signed", signature={**signature, "verified": False}),
+            "by somebody else": but("signed", signature={**signature, "signer": "mallory@example.com"}),
+            "exploited and open": but("safe", findings=[harmless, open_]),
+            "one answered, one open": but("safe", findings=[open_, answered]),
+            "below the threshold": but("good", recall={"lower": bound - 0.2}),
+            "exactly the threshold": but("", recall={"lower": LEAST}),
+        },
+        "Each rule is true for what it wants to see, and for nothing else.",
+    )
+    yield case(
+        "an empty list",
+        {"nothing found": but("", findings=[]), "one harmless finding": but("", findings=[harmless])},
+        "A scan that ran and found nothing is good news. `every` holds for an empty list.",
+    )
+    yield case(
+        "something is missing",
+        {
+            "no signature": but("signed", signature=None),
+            "nobody says whether it was verified": but("signed", signature={"signer": signer}),
+            "nobody says who signed": but("signed", signature={"verified": True}),
+            "not scanned": but("safe", findings=None),
+            "nobody says whether it is exploited": but("safe", findings=[{"id": advisory}]),
+            "exploited, and no VEX": but("safe", findings=[{"id": advisory, "exploited": True}]),
+            "no recall": but("good", recall=None),
+            "no bound": but("good", recall={"value": bound}),
+        },
+        "What is missing is undefined, and `not` of undefined is true. A rule that looks for what is bad finds nothing "
+        "bad in nothing: write what you want to see, with `default NAME := false`.",
+    )
+    yield case(
+        "another type than expected",
+        {
+            "true, as text": but("signed", signature={**signature, "verified": "true"}),
+            "findings, as text": but("safe", findings="none"),
+            "not scanned, as null": but("safe", findings={"error": "not scanned"}),
+            "exploited, as text": but("safe", findings=[{"id": advisory, "exploited": "no"}]),
+            "a bound that is a word": but("good", recall={"lower": "low"}),
+            "a bound as text, far below": but("good", recall={"lower": "0.10"}),
+            "a bound that is a list": but("good", recall={"lower": [0.1]}),
+            "a bound that is true": but("good", recall={"lower": True}),
+        },
+        'Rego orders values of all types: null, then booleans, numbers, text, lists. So "0.10" >= 0.9 is true. Ask for '
+        "the type first: is_number, is_array.",
+    )
+    yield case(
+        "no facts at all",
+        {"empty": ({}, dict.fromkeys(RULES, False))},
+        "The evidence could not be fetched, and the facts are empty. All three rules say no.",
+    )
+
+
+def _agrees(wanted: dict[str, dict[str, bool]]) -> Callable[[Any], bool | Miss]:
+    def accept(answer: Any) -> bool | Miss:
+        if not isinstance(answer, dict):
+            return Miss("expected table(rules)")
+        for row, verdicts in wanted.items():
+            for rule, verdict in verdicts.items():
+                said = answer.get(row, {}).get(rule)
+                if said is not verdict:
+                    return Miss(
+                        f"row '{row}': {rule} is to be {str(verdict).lower()}, and is {str(said).lower()}"
+                    )
+        return True
+
+    return accept

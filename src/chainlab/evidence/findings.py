@@ -1,0 +1,63 @@
+"""Findings: what an inspection saw, and what it could not see.
+
+    >>> report = Report(scanned=("model.onnx",), not_scanned=(("model.pkl.gz", "compressed"),))
+    >>> report.passed
+    False
+
+"Not scanned" is not "clean": a report passes when nothing was left out and nothing speaks against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["Finding", "Report"]
+
+SEVERITIES = ("high", "medium", "info")  # info: worth knowing, and no reason to refuse
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One thing that speaks against a file."""
+
+    kind: str  # a word to count by, such as `unsafe-pickle`
+    severity: str  # one of SEVERITIES
+    where: str  # file, and member or line
+    said: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        mend = f"\n  To mend it: {self.mend}" if self.mend else ""
+        return f"{self.severity}: {self.where}: {self.said}{mend}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was inspected; ``not_scanned`` are names with the reason."""
+
+    scanned: tuple[str, ...] = ()
+    not_scanned: tuple[tuple[str, str], ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @classmethod
+    def of(cls, reports: Iterable[Report]) -> Report:
+        """Several reports as one."""
+        parts = list(reports)
+        return cls(
+            tuple(name for part in parts for name in part.scanned),
+            tuple(left for part in parts for left in part.not_scanned),
+            tuple(finding for part in parts for finding in part.findings),
+        )
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was scanned, nothing was left out, and nothing is worse than info."""
+        bad = any(finding.severity != "info" for finding in self.findings)
+        return bool(self.scanned) and not self.not_scanned and not bad
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.scanned)} scanned, {len(self.not_scanned)} not scanned"]
+        lines += [f"not scanned: {name}: {why}" for name, why in self.not_scanned]
+        lines += [str(finding) for finding in self.findings]
+        return "\n".join(lines)

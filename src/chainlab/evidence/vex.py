@@ -1,0 +1,128 @@
+"""VEX: what somebody says about a vulnerability in a product, and whether it counts.
+
+OpenVEX and CycloneDX say the same in other words; a `Claim` is what both mean, and either is written from it.
+
+    >>> claims = load(document)                                                # doctest: +SKIP
+    >>> for outcome in apply(found, claims, at=now, products=("sha256:…",)):   # doctest: +SKIP
+    ...     print(outcome)
+    ACME-2026-0003 in northwind-tensors 2.3.0: not_affected (vulnerable_code_not_in_execute_path)
+
+A claim is somebody's opinion: it counts when it is signed by whoever may say it (`verifying`), names this very version
+or digest, gives a justification, and is not old. Everything else leaves the vulnerability open.
+OpenVEX 0.2.0; CycloneDX 1.6 and 1.7, ``vulnerabilities[].analysis``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from chainlab.evidence.vex_documents import (
+    JUSTIFICATIONS,
+    STATUSES,
+    Claim,
+    cyclonedx,
+    load,
+    openvex,
+)
+from chainlab.evidence.vulnerabilities import Vulnerability
+
+__all__ = [
+    "JUSTIFICATIONS",
+    "STATUSES",
+    "Claim",
+    "Outcome",
+    "apply",
+    "cyclonedx",
+    "load",
+    "openvex",
+]
+
+MAX_AGE = timedelta(days=90)
+ANSWERS = ("open", "not_affected", "fixed", "stale")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One vulnerability after VEX: ``open``, ``not_affected``, ``fixed`` or ``stale``."""
+
+    vulnerability: Vulnerability
+    answer: str  # one of ANSWERS
+    said: str
+    claim: Claim | None = None  # the one that decided, or the one that did not count
+
+    @property
+    def blocks(self) -> bool:
+        """Whether somebody still has to do something: an old claim is no claim."""
+        return self.answer in ("open", "stale")
+
+    def __str__(self) -> str:
+        found = self.vulnerability
+        said = f" ({self.said})" if self.said else ""
+        return f"{found.id} in {found.component} {found.version}: {self.answer}{said}"
+
+
+def apply(
+    vulnerabilities: Iterable[Vulnerability],
+    claims: Iterable[Claim],
+    at: datetime,
+    *,
+    products: Iterable[str] = (),
+    max_age: timedelta = MAX_AGE,
+) -> list[Outcome]:
+    """What remains of each vulnerability at a moment, in the given order.
+
+    ``products`` are the package URLs and digests (``sha256:…``) of what is shipped. A claim about a product as a whole
+    counts for what it contains; a claim about a component of a product counts inside that product only. Of several
+    claims the newest counts, and of two that are equally new the worse one.
+    """
+    shipped, known = frozenset(products), list(claims)
+    return [_outcome(found, known, shipped, at, max_age) for found in vulnerabilities]
+
+
+def _outcome(
+    found: Vulnerability,
+    claims: list[Claim],
+    shipped: frozenset[str],
+    at: datetime,
+    max_age: timedelta,
+) -> Outcome:
+    named = [claim for claim in claims if found.ids & {claim.vulnerability, *claim.aliases}]
+    about = [claim for claim in named if _is_about(claim, found, shipped)]
+    current = [claim for claim in about if claim.at <= at]
+    if not current:
+        if about:
+            return Outcome(found, "open", "the claim is dated after now", about[0])
+        if named:
+            other = ", ".join(sorted({p for claim in named for p in claim.about})[:3])
+            return Outcome(found, "open", f"a claim is about {other}, not about this", named[0])
+        return Outcome(found, "open", "nobody says anything about it")
+    claim = max(current, key=lambda c: (c.at, -STATUSES.index(c.status)))
+    age = at - claim.at
+    if claim.status in ("affected", "under_investigation"):
+        return Outcome(found, "open", claim.action or claim.status.replace("_", " "), claim)
+    if age > max_age:
+        said = f"said {age.days} days ago, and {max_age.days} are the limit"
+        return Outcome(found, "stale", said, claim)
+    if claim.status == "not_affected" and not claim.justification:
+        return Outcome(found, "open", "no justification that a machine can read", claim)
+    return Outcome(found, claim.status, claim.justification, claim)
+
+
+def _is_about(claim: Claim, found: Vulnerability, shipped: frozenset[str]) -> bool:
+    """Whether a claim names this component, or the product that it is shipped in, at this version."""
+    products = {_exact(product) for product in claim.products} - {""}
+    in_product = bool(products & {_exact(product) for product in shipped})
+    if claim.components:
+        component = _exact(found.purl)
+        return in_product and component in {_exact(purl) for purl in claim.components} - {""}
+    return in_product or _exact(found.purl) in products
+
+
+def _exact(product: str) -> str:
+    """What names one release: a digest, or a package URL with a version, without qualifiers. Empty for the rest."""
+    if product.startswith("sha256:"):
+        return product
+    plain = product.split("?", 1)[0].split("#", 1)[0]
+    return plain if plain.startswith("pkg:") and "@" in plain.rsplit("/", 1)[-1][1:] else ""
