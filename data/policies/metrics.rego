@@ -32,14 +32,16 @@ meets(bom, wanted) if {
 	}
 }
 
+unmet contains wanted if {
+	some bom in ml_boms
+	some wanted in data.expected.metrics
+	not meets(bom, wanted)
+}
+
 passed if {
 	count(ml_boms) > 0
 	count(data.expected.metrics) > 0
-	every bom in ml_boms {
-		every wanted in data.expected.metrics {
-			meets(bom, wanted)
-		}
-	}
+	count(unmet) == 0
 }
 
 refused contains {"about": wanted.type, "said": said, "mend": "train again, or look at the data; the threshold is the policy's"} if {

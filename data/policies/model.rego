@@ -1,6 +1,6 @@
 # model — each model is signed as a model, and its format runs no code when it is loaded.
 #
-# Facts: models[].{name, digest, format, code_on_load, why}, by content; evidence[] of kind model signature.
+# Facts: models[].{name, digest, format, code_on_load, passed, why}, by content; `passed` is the scan; evidence[] of kind model signature.
 # Expected: model.{formats, ends}.
 # Undefined never passes: `code_on_load` has to be "no"; "partly", "yes" or nothing at all are not.
 
@@ -17,6 +17,7 @@ models := evidence.entries(input, "models")
 is_safe(model) if {
 	model.format in data.expected.model.formats
 	model.code_on_load == "no"
+	model.passed == true
 }
 
 is_signed(model) if count(evidence.of("model signature", evidence.text(model, "digest"))) > 0

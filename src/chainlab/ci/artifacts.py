@@ -134,8 +134,16 @@ class Artifacts:
             raise Refused(409, f"artifact {name!r} of run {run} is gone again")
         return saved
 
-    def add(self, run: int | str, name: str, files: Mapping[str, bytes], *, who: str) -> Artifact:
-        """Keep files that are in memory."""
+    def add(
+        self,
+        run: int | str,
+        name: str,
+        files: Mapping[str, bytes],
+        *,
+        who: str,
+        overwrite: bool = False,
+    ) -> Artifact:
+        """Keep files that are in memory, as `save` does."""
         with self.stage() as staged:
             packed = io.BytesIO()
             with tarfile.open(fileobj=packed, mode="w") as tar:
@@ -144,7 +152,7 @@ class Artifacts:
                     member.size = len(data)
                     tar.addfile(member, io.BytesIO(data))
             staged.write(packed.getvalue())
-            return self.save(run, name, staged, who=who)
+            return self.save(run, name, staged, who=who, overwrite=overwrite)
 
     def list(self, run: int | str) -> Sequence[Artifact]:
         """A run's artifacts, oldest first."""

@@ -1,7 +1,55 @@
-"""."""
+"""``chainlab gate``: judge a release by a policy."""
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+
 import click
 
-commands: list[click.Command] = []
+__all__ = ["commands"]
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command(
+    epilog="""\b
+Examples: chainlab gate oci/acme/triage-model/release:v1.4.0
+          chainlab gate oci/acme/triage-model/release:v1.4.0 --policies my-policies --policy strict --json"""
+)
+@click.argument("reference")
+@click.option("--policy", default="release", show_default=True, help="Name of the policy.")
+@click.option("--policies", type=FOLDER, help="Folder of policies. Default: the course's.")
+@click.option("--advisories", type=FOLDER, help="Folder of OSV records. Default: the course's.")
+@click.option("--facts", is_flag=True, help="Only print what the rules are told, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the decision as JSON.")
+def gate(
+    reference: str, policy: str, policies: Path | None, advisories: Path | None, facts: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Say what was checked about a release, and whether it may go to production.
+
+    REFERENCE is oci/OWNER/REPOSITORY@sha256:… or oci/OWNER/REPOSITORY:TAG in your workspace. The verdict is signed, and
+    kept beside the release. Ends with 0 when it is allowed, with 1 when it is refused.
+    """
+    from chainlab.policy.gate import Gate
+    from chainlab.workspace import course_root, learner_workspace
+    from chainlab.world import World
+
+    with World(learner_workspace()) as world:
+        judge = Gate(
+            world.registry,
+            world.trust,
+            policies=policies or course_root() / "data" / "policies",
+            advisories=advisories or course_root() / "data" / "advisories",
+        )
+        if facts:
+            click.echo(json.dumps(judge.facts(reference, policy), indent=1))
+            return
+        decision = judge.judge(reference, policy)
+    click.echo(json.dumps(decision.document(), indent=1) if as_json else decision.table())
+    sys.exit(0 if decision.allowed else 1)
+
+
+commands = [gate]

@@ -1,7 +1,192 @@
-"""."""
+"""``chainlab sbom``: make a bill of materials, and check one."""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
 import click
 
-commands: list[click.Command] = []
+from chainlab.errors import MalformedInput
+
+__all__ = ["commands"]
+
+KINDS = ("environment", "wheel", "lock", "project")
+ANY = click.Path(exists=True, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.group(
+    epilog="Example: chainlab sbom build .venv --lock requirements.lock --out env.cdx.json"
+)
+def sbom() -> None:
+    """Bills of materials: make one, check one."""
+
+
+@sbom.command(
+    epilog="""\b
+Examples: chainlab sbom build .venv --lock requirements.lock --out env.cdx.json
+          chainlab sbom build dist/triage_model-1.4.0-py3-none-any.whl --lock requirements.lock
+          chainlab sbom build requirements.lock --wheels wheelhouse --spec 1.7"""
+)
+@click.argument("path", type=ANY)
+@click.option("--kind", type=click.Choice(KINDS), help="What PATH is (default: seen from it).")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write (default: print it).",
+)
+@click.option(
+    "--spec",
+    type=click.Choice(["1.6", "1.7"]),
+    default="1.6",
+    show_default=True,
+    help="CycloneDX version.",
+)
+@click.option("--lock", type=FILE, help="Lock file with the hashes (environment, wheel).")
+@click.option(
+    "--wheels", type=FOLDER, multiple=True, help="Folder of wheels that the lock names; repeatable."
+)
+@click.option("--subject", default="", help="Installed package that the environment exists for.")
+@click.option(
+    "--author", "authors", multiple=True, help="Who answers for the document; repeatable."
+)
+@click.option(
+    "--look-inside", is_flag=True, help="Environment: also search all source for computed imports."
+)
+@click.option(
+    "--at",
+    default="",
+    metavar="TIME",
+    help="RFC 3339 time to write (default: SOURCE_DATE_EPOCH, else now).",
+)
+@click.option("--json", "as_json", is_flag=True, help="With --out: print what was made as JSON.")
+def build(
+    path: Path, kind: str | None, out: Path | None, spec: str, lock: Path | None, wheels: tuple[Path, ...],
+    subject: str, authors: tuple[str, ...], look_inside: bool, at: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Make the CycloneDX document of an environment, a wheel, a lock file or a project.
+
+    Nothing of PATH is run. The same input and time give the same bytes.
+    """
+    from chainlab.evidence import sbom as bills
+
+    kind = kind or _kind(path)
+    for option, given, kinds in (
+        ("--lock", lock, ("environment", "wheel")),
+        ("--subject", subject, ("environment",)),
+        ("--look-inside", look_inside, ("environment",)),
+    ):
+        if given and kind not in kinds:
+            raise MalformedInput(
+                f"{option} says nothing about a {kind}", mend=f"leave {option} out"
+            )
+    about: dict[str, Any] = {"at": _moment(at), "spec": spec, "authors": authors, "wheels": wheels}
+    if kind == "environment":
+        made = bills.of_environment(
+            path, lock=lock, subject=subject or None, look_inside=look_inside, **about
+        )
+    elif kind == "wheel":
+        made = bills.of_wheel(path, lock=lock, **about)
+    elif kind == "lock":
+        made = bills.of_lock(path, **about)
+    else:
+        made = bills.of_project(path, **about)
+    data = bills.dump(made)
+    if out is None:
+        sys.stdout.buffer.write(data)
+        return
+    out.write_bytes(data)
+    count = len(made["components"])
+    if as_json:
+        told = {
+            "file": str(out),
+            "kind": kind,
+            "components": count,
+            "serialNumber": made["serialNumber"],
+        }
+        click.echo(json.dumps(told, indent=1))
+    else:
+        click.echo(f"{out.name}: {count} components of the {kind}, CycloneDX {spec}")
+
+
+@sbom.command(epilog="Example: chainlab sbom check env.cdx.json --least 0.8")
+@click.argument("file", type=FILE)
+@click.option(
+    "--least", type=click.FloatRange(0, 1), default=0.0, help="Refuse a score below this."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print problems and quality as JSON.")
+def check(file: Path, least: float, as_json: bool) -> None:
+    """Validate a CycloneDX document, and say how much of the minimum elements it has.
+
+    Ends with 1 when the document is not valid, or scores below --least.
+    """
+    from chainlab.evidence.quality import STANDARDS, assess
+    from chainlab.evidence.schema import problems
+
+    data = file.read_bytes()
+    found = problems(data)
+    quality = assess(None if found else json.loads(data))
+    scores = {standard: quality.of(standard).score if not found else 0.0 for standard in STANDARDS}
+    passed = not found and quality.score >= least
+    if as_json:
+        told = {
+            "passed": passed,
+            "problems": [asdict(p) for p in found],
+            "score": quality.score if not found else 0.0,
+            "standards": scores,
+            "elements": [{**asdict(e), "coverage": round(e.coverage, 4)} for e in quality.elements],
+        }
+        click.echo(json.dumps(told, indent=1))
+    elif found:
+        click.echo(f"{file.name} is not valid: {len(found)} problem(s)")
+        click.echo("\n".join(f"  {problem}" for problem in found[:20]))
+    else:
+        click.echo(f"{file.name} is valid; score {quality.score:.2f}")
+        click.echo("\n".join(f"  {standard}: {score:.2f}" for standard, score in scores.items()))
+        click.echo("\n".join(f"  lacks {reason}" for reason in quality.reasons))
+        if not passed:
+            click.echo(f"refused: the score is below {least}")
+    sys.exit(0 if passed else 1)
+
+
+def _kind(path: Path) -> str:
+    if path.suffix == ".whl":
+        return "wheel"
+    if path.is_dir():
+        installed = (path / "pyvenv.cfg").is_file() or any(path.glob("*.dist-info"))
+        return "environment" if installed else "project"
+    if path.suffix in (".lock", ".toml", ".txt"):
+        return "lock"
+    if path.name.startswith("python"):
+        return "environment"
+    raise MalformedInput(
+        f"what {path.name} is cannot be seen", mend=f"say it: --kind {'|'.join(KINDS)}"
+    )
+
+
+def _moment(text: str) -> datetime:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    try:
+        if text:
+            moment = datetime.fromisoformat(text)
+        elif epoch:
+            moment = datetime.fromtimestamp(int(epoch), UTC)
+        else:
+            moment = datetime.now(UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise MalformedInput(
+            f"{text or epoch!r} is no time", mend="write it as 2026-05-11T19:20:39Z"
+        ) from error
+    if moment.tzinfo is None:
+        raise MalformedInput(f"{text!r} has no zone", mend="end it with Z")
+    return moment
+
+
+commands = [sbom]

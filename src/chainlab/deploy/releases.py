@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chainlab.digests import Digest
-from chainlab.errors import ChainlabError, MalformedInput, Refused, VerificationFailed
+from chainlab.errors import MalformedInput, Refused, VerificationFailed
 from chainlab.evidence.statements import parse_json
-from chainlab.policy.summary import LEVEL, verify_summary
+from chainlab.evidence.verifying import Verdict
+from chainlab.policy.summary import CHECKS, POLICIES, verify_summary
+from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.channels import Artifact
 from chainlab.registry.registry import Registry
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Release", "fetch", "pinned"]
 
 TITLE = "org.opencontainers.image.title"
-BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+POLICY = "release"  # by which a release is judged
 
 
 @dataclass(frozen=True)
@@ -88,27 +90,35 @@ def fetch(reference: str, registry: Registry, root: TrustedRoot) -> Release:
 
 
 def _summary(artifact: Artifact, digest: Digest, registry: Registry, root: TrustedRoot) -> Digest:
-    """The newest summary that holds. Raises `VerificationFailed` with what was wrong with the last one."""
-    last = "there is none"
+    """The gate's newest verdict by the policy of releases, which must be a yes. Raises `VerificationFailed`."""
+    why = "there is none"
     for stored in reversed(registry.images.referrers(None, digest)):
-        if stored.artifact_type != BUNDLE:
-            continue
         for held in registry.images.holdings(stored.repository, stored.digest):
-            if held.role != "layer":
+            if held.role != "layer" or held.media_type != BUNDLE_TYPE:
                 continue
-            try:
-                bundle = _bytes(registry, held.digest)
-            except ChainlabError as error:
-                last = error.message
-                continue
-            verdict = verify_summary(bundle, digest, str(artifact), root, LEVEL)
-            if verdict.passed:
+            verdict = verify_summary(_bytes(registry, held.digest), digest, str(artifact), root)
+            if verdict.passed and _policy(verdict) == POLICY:
                 return held.digest
-            if verdict.failure and verdict.failure.name != "predicate type":
-                last = verdict.failure.said
+            failed = verdict.failure
+            if failed and failed.name in CHECKS[5:] and _policy(verdict) == POLICY:
+                raise VerificationFailed(
+                    f"the gate's last word on {digest} is no",
+                    why=failed.said,
+                    mend="chainlab gate says what was refused",
+                )
+            if failed and failed.name not in CHECKS[:3]:
+                why = failed.said
     raise VerificationFailed(
-        f"no summary of the gate lets {digest} run", why=last, mend="let the gate judge it again"
+        f"no summary of the gate lets {digest} run", why=why, mend="let the gate judge it again"
     )
+
+
+def _policy(verdict: Verdict) -> str:
+    """The name of the policy that a verified summary is about."""
+    said = verdict.statement.predicate if verdict.statement else None
+    policy = said.get("policy") if isinstance(said, dict) else None
+    uri = policy.get("uri") if isinstance(policy, dict) else None
+    return str(uri).removeprefix(f"{POLICIES}/")
 
 
 def _bytes(registry: Registry, digest: Digest) -> bytes:

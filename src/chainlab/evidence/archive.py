@@ -11,10 +11,15 @@
 
 **Three answers.** A build is *affected* when one of its documents lists what was asked for; the scope is shown and left
 to the reader. It is *not affected* only when that can be known: it has a readable SBOM (or, where it has none, an
-ML-BOM), one that says of itself that it is complete (every ``aggregate`` of its ``compositions`` is ``complete``), and
-in which every component states what was asked for: a purl, a SHA-256. In all other cases the answer is *unknown*, and
-``why`` says which: no SBOM, one that cannot be read, one that is incomplete or does not say, a version that is missing
-or not PEP 440's, an object or entry that was lost or changed.
+ML-BOM) that says of itself that it is complete, and in which every component states what was asked for (a purl, a
+SHA-256). In all other cases the answer is *unknown*, and ``why`` says which: no SBOM, one that cannot be read, one that
+is incomplete or does not say, a version that is missing or not PEP 440's, an object or entry that was lost or changed.
+
+**Complete** is what the compositions of the SBOM say: ``complete`` for the assembly of every component (or, without
+references, for the whole document), and nothing else for dependencies. An SBOM that vouches for the dependencies but
+not for what each is put together from may miss a vendored copy; so it proves absence only to those who ask with
+``absence="dependencies"``. ``absence="silence"`` also takes SBOMs that say nothing about it. Both are your decisions,
+not the document's.
 
 Signatures are not verified here: ``signed`` says that a document came in a bundle, and ``verdict`` what the caller of
 `add` was told by whoever verified it.
@@ -103,13 +108,13 @@ class Archive:
         digest: str = "",
         purl: str = "",
         every: bool = False,
-        assume_complete: bool = False,
+        absence: str = "complete",
     ) -> pd.DataFrame:
         """Builds that hold a component: by name, by purl or by a file's digest; affected ones first.
 
         ``version`` is one version, ``range`` a set of them (PEP 440: ``>=1.2,<1.4``). ``digest`` also finds the build
-        that made the file. ``every`` adds the builds that are not affected. ``assume_complete`` takes an SBOM that
-        does not say whether it is complete as if it did; your decision, not the document's.
+        that made the file. ``every`` adds the builds that are not affected. ``absence``: what an SBOM must say
+        of itself to prove that something is not there: complete, dependencies, silence (see above).
 
         DataFrame: one row per build and component found; columns answer, artifact, version, built_at, component,
         found (its version), purl, scope, document, signed, why, then the build's digest, repository, commit, run,
@@ -117,12 +122,16 @@ class Archive:
         """
         with self._index.open() as connection:
             asked = archive_queries.question(name, version, range, digest, purl)
-            return archive_queries.where(
-                connection, self._index.builds, asked, every, assume_complete
-            )
+            return archive_queries.where(connection, self._index.builds, asked, every, absence)
 
     def paths(
-        self, name: str = "", *, version: str = "", range: str = "", purl: str = ""
+        self,
+        name: str = "",
+        *,
+        version: str = "",
+        range: str = "",
+        purl: str = "",
+        absence: str = "complete",
     ) -> pd.DataFrame:
         """How each build comes to hold a component: a shortest way from its subject, however deep.
 
@@ -131,10 +140,16 @@ class Archive:
         """
         with self._index.open() as connection:
             asked = archive_queries.question(name, version, range, "", purl)
-            return archive_queries.paths(connection, self._index.builds, asked, roots=True)
+            return archive_queries.paths(connection, self._index.builds, asked, absence, roots=True)
 
     def dependents(
-        self, name: str = "", *, version: str = "", range: str = "", purl: str = ""
+        self,
+        name: str = "",
+        *,
+        version: str = "",
+        range: str = "",
+        purl: str = "",
+        absence: str = "complete",
     ) -> pd.DataFrame:
         """Every component that needs another one, directly or through others, in every build.
 
@@ -142,10 +157,18 @@ class Archive:
         """
         with self._index.open() as connection:
             asked = archive_queries.question(name, version, range, "", purl)
-            return archive_queries.paths(connection, self._index.builds, asked, roots=False)
+            return archive_queries.paths(
+                connection, self._index.builds, asked, absence, roots=False
+            )
 
     def seen(
-        self, name: str = "", *, version: str = "", range: str = "", purl: str = ""
+        self,
+        name: str = "",
+        *,
+        version: str = "",
+        range: str = "",
+        purl: str = "",
+        absence: str = "complete",
     ) -> pd.DataFrame:
         """When a component was first and last in a build, by version in PEP 440's order.
 
@@ -154,7 +177,7 @@ class Archive:
         """
         with self._index.open() as connection:
             asked = archive_queries.question(name, version, range, "", purl)
-            return archive_queries.seen(connection, self._index.builds, asked)
+            return archive_queries.seen(connection, self._index.builds, asked, absence)
 
     def builds(
         self, *, artifact: str = "", version: str = "", digest: str = "", repository: str = "",

@@ -15,7 +15,7 @@ import base64
 import binascii
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
@@ -24,10 +24,6 @@ from chainlab.errors import MalformedInput
 from chainlab.evidence.statements import SBOM, Statement, parse_json
 
 __all__ = ["Reading", "Row", "address", "key", "read", "unwrap"]
-
-# What a composition may say of itself that proves nothing absent (CycloneDX, aggregate).
-COMPLETE: Final = "complete"
-SILENT: Final = ("not_specified",)
 
 
 class Row(NamedTuple):
@@ -53,7 +49,7 @@ class Reading:
     signed: bool = False  # it is a bundle; whether the signature holds is not asked here
     form: str = ""  # "CycloneDX 1.6", or the predicate type
     subjects: tuple[str, ...] = ()  # digests that the statement is about
-    composition: str = ""  # complete | incomplete | unsaid; empty when it lists no components
+    composition: str = ""  # complete | dependencies | incomplete | unsaid
     stated_at: str = ""  # metadata.timestamp
     root: int = -1  # node of the subject, -1 when the document names none
     components: list[Row] = field(default_factory=list)
@@ -150,7 +146,7 @@ def read(data: bytes) -> Reading:
             else:
                 edges.add((parent, child))
     reading.edges = sorted(edges)
-    reading.composition = _composition(document)
+    reading.composition = _composition(document, set(nodes), len(nodes) == len(reading.components))
     return reading
 
 
@@ -197,11 +193,37 @@ def _licence(component: dict[str, Any]) -> str:
     return " AND ".join(f"({s})" if " OR " in s and len(said) > 1 else s for s in said if s)
 
 
-def _composition(document: dict[str, Any]) -> str:
-    said = {_text(part, "aggregate") for part in _objects(document, "compositions")} - set(SILENT)
-    if not said:
-        return "unsaid"
-    return "complete" if said == {COMPLETE} else "incomplete"
+def _composition(document: dict[str, Any], refs: set[str], named: bool) -> str:
+    """What may be concluded from a component's absence, by the document's own word.
+
+    A composition without references speaks of the whole document. One with references speaks of these alone: they "do
+    not cascade" (CycloneDX, compositions). ``named``: every component has a reference.
+    """
+    said: dict[str, set[str]] = {"assemblies": set(), "dependencies": set()}
+    whole: set[str] = set()
+    covered: dict[str, set[str]] = {"assemblies": set(), "dependencies": set()}
+    for part in _objects(document, "compositions"):
+        aggregate = _text(part, "aggregate") or "not_specified"
+        lists = [name for name in said if name in part]
+        if not lists:
+            whole.add(aggregate)
+        for name in lists:
+            said[name].add(aggregate)
+            covered[name].update(r for r in part[name] or () if isinstance(r, str))
+
+    def vouched(name: str) -> bool:
+        told = said[name] | whole
+        return told == {"complete"} and ("complete" in whole or (named and refs <= covered[name]))
+
+    if vouched("assemblies") and said["dependencies"] <= {"complete"}:
+        return "complete"
+    if vouched("dependencies"):
+        return "dependencies"
+    return (
+        "incomplete"
+        if set().union(whole, *said.values()) - {"complete", "not_specified"}
+        else "unsaid"
+    )
 
 
 def _text(place: dict[str, Any], name: str) -> str:

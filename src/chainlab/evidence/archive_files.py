@@ -33,6 +33,7 @@ __all__ = ["Build", "Document", "Entry", "Files", "Problem"]
 
 FORMAT: Final = "chainlab-archive-entry-1"
 KIND: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+TEXTS: Final = ("artifact", "version", "repository", "commit", "run", "builder")  # of a build
 HEX: Final = re.compile(r"[0-9a-f]{64}")
 # Characters that a table or a terminal would not show as what they are.
 UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -94,13 +95,9 @@ class Build:
         """``Build.load(build.document()) == build``, up to the name of the time zone."""
         try:
             at = document["built_at"]
-            return cls(
-                **{
-                    **document,
-                    "digest": Digest.parse(document["digest"]),
-                    "built_at": datetime.fromisoformat(at) if at else None,
-                }
-            )  # type: ignore[arg-type]
+            texts = {name: str(document[name]) for name in TEXTS}
+            digest = Digest.parse(document["digest"])
+            return cls(**texts, digest=digest, built_at=datetime.fromisoformat(at) if at else None)
         except (KeyError, TypeError, ValueError) as error:
             raise MalformedInput("this describes no build", why=str(error)) from error
 
@@ -309,9 +306,8 @@ class Files:
             else:
                 folder = staged / "archive"
                 for name, data in self._contents(wanted, sums):
-                    path = folder / name
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(data)
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    (folder / name).write_bytes(data)
                 folder.rename(target)
         finally:
             shutil.rmtree(staged, ignore_errors=True)

@@ -6,6 +6,7 @@ that writes them now), the rows stay in memory; the answers are the same. A segm
 out and derived anew.
 """
 
+# ruff: noqa: S608 — names of tables and quoted paths, never a person's words
 from __future__ import annotations
 
 import shutil
@@ -15,7 +16,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
 
@@ -57,19 +58,22 @@ WITH sorted AS (
   SELECT * FROM claims QUALIFY own = max(own) OVER (PARTITION BY build)
 ), said AS (
   SELECT build, bool_or(composition = 'complete') AS complete,
+    bool_or(composition = 'dependencies') AS dependencies,
     bool_or(composition = 'unsaid') AS unsaid, bool_or(composition = 'incomplete') AS incomplete,
-    bool_or(composition IN ('complete', 'unsaid') AND hashed) AS hashed,
-    bool_or(composition IN ('complete', 'unsaid') AND addressed) AS addressed,
+    bool_and(hashed) FILTER (status = 'read') AS hashed,
+    bool_and(addressed) FILTER (status = 'read') AS addressed,
     min(why) FILTER (status <> 'read') AS unread
   FROM best GROUP BY build
 )
 SELECT (row_number() OVER (ORDER BY sorted.built_at, artifact, version, build) - 1)::INTEGER AS b,
   sorted.*, coalesce(hashed, false) AS hashed, coalesce(addressed, false) AS addressed,
-  coalesce(NOT complete AND unsaid, false) AS unsaid,
+  CASE WHEN broken <> '' OR lost OR said.build IS NULL THEN '' WHEN complete THEN 'complete'
+    WHEN dependencies THEN 'dependencies' WHEN unsaid THEN 'unsaid' ELSE '' END AS level,
   CASE WHEN broken <> '' THEN broken
     WHEN lost THEN 'an entry of this build is gone from the archive'
     WHEN said.build IS NULL THEN 'no SBOM'
     WHEN complete THEN ''
+    WHEN dependencies THEN 'its SBOM is complete in dependencies, not in what they contain'
     WHEN unsaid THEN 'its SBOM does not say that it is complete'
     WHEN incomplete THEN 'its SBOM says that it is incomplete'
     ELSE 'its SBOM is not readable: ' || coalesce(unread, '') END AS state
@@ -161,8 +165,9 @@ class Index:
         if self._connection is None:
             import duckdb
 
-            offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-            self._connection = duckdb.connect(config=offline)
+            self._connection = duckdb.connect(
+                config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+            )
             self._connection.execute("SET parquet_metadata_cache = true")
             self._connection.execute("SET TimeZone = 'UTC'")
             weakref.finalize(self, self._connection.close)
@@ -187,7 +192,8 @@ class Index:
             self._stamp = stamp if settled else ()
             return
         found = archive_tables.segments(self._folder, self._trusted)
-        kept, covered = [], set()
+        kept: list[Segment] = []
+        covered: set[str] = set()
         for segment in found:
             held = {row[0] for row in connection.execute(
                 f"SELECT entry FROM {segment.source('builds')}").fetchall()}  # fmt: skip

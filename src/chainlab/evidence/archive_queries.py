@@ -4,19 +4,21 @@ Versions are compared by ``packaging``, on the few distinct ones that the tables
 before 1.9. Everything else is DuckDB's.
 """
 
+# ruff: noqa: S608 — conditions of this module; a person's words are parameters
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from packageurl import PackageURL
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
-from packageurl import PackageURL
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.archive_documents import address, key
+from chainlab.evidence.archive_documents import key
 from chainlab.evidence.archive_graph import climb, path
 
 if TYPE_CHECKING:
@@ -27,7 +29,15 @@ __all__ = ["Question", "builds", "paths", "question", "seen", "sql", "where"]
 
 BUILD: Final = ("digest", "repository", "commit", "run", "builder", "build")
 FOUND: Final = ("component", "found", "purl", "scope", "document", "signed")
-DIGEST: Final = re.compile(r"(?:(sha-?256):)?([0-9a-f]{64})|(sha-?[0-9]+(?:-[0-9]+)?|md5|blake[0-9a-z-]+):([0-9a-f]{8,128})")  # fmt: skip
+DIGEST: Final = re.compile(
+    r"(?:sha-?256:)?([0-9a-f]{64})|(sha-?[0-9]+(?:-[0-9]+)?|md5|blake[0-9a-z-]+):([0-9a-f]{8,128})"
+)
+# What must be said of an SBOM for "not affected": the argument, and the levels that are enough.
+ABSENCE: Final = {
+    "complete": ["complete"],
+    "dependencies": ["complete", "dependencies"],
+    "silence": ["complete", "dependencies", "unsaid"],
+}
 NO_VERSION: Final = "it lists {title} without a version"
 ODD_VERSION: Final = "its version of {title} is {version!r}, which PEP 440 does not order"
 
@@ -63,7 +73,8 @@ class Question:
 
     def holds_purl(self, text: str) -> bool | None:
         """Whether a purl is meant, its version and range included."""
-        assert self.purl is not None
+        if self.purl is None:
+            return False
         try:
             here = PackageURL.from_string(text)
         except ValueError:
@@ -72,8 +83,8 @@ class Question:
             self.purl.type, self.purl.namespace, self.purl.name,
         ):  # fmt: skip
             return False
-        given = dict(here.qualifiers or {})  # type: ignore[arg-type]
-        if any(given.get(k) != v for k, v in dict(self.purl.qualifiers or {}).items()):  # type: ignore[arg-type]
+        given = dict(here.qualifiers or {})
+        if any(given.get(k) != v for k, v in dict(self.purl.qualifiers or {}).items()):
             return False
         if self.purl.subpath and self.purl.subpath != here.subpath:
             return False
@@ -104,9 +115,9 @@ def question(name: str, version: str, range: str, digest: str, purl: str) -> Que
             raise MalformedInput(
                 f"not a digest: {digest!r}", mend="write 'sha256:' and 64 hex digits"
             )
-        algorithm = match[3] or "sha-256"
+        algorithm = match[2] or "sha-256"
         algorithm = re.sub(r"^sha(?=\d)", "sha-", algorithm)
-        return Question(digest=(algorithm, match[2] or match[4]))
+        return Question(digest=(algorithm, match[1] or match[3]))
     if purl:
         try:
             package = PackageURL.from_string(purl)
@@ -126,20 +137,20 @@ def question(name: str, version: str, range: str, digest: str, purl: str) -> Que
 
 def where(
     connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question, every: bool,
-    assume_complete: bool,
+    absence: str,
 ) -> pd.DataFrame:  # fmt: skip
     """One row per build and component found, then those of which it is unknown."""
     hits = _hits(connection, asked)
-    return _answered(builds, asked, hits, every, assume_complete)
+    return _answered(builds, asked, hits, every, absence)
 
 
 def seen(
-    connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question
+    connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question, absence: str
 ) -> pd.DataFrame:
     """First and last, by version."""
     import pandas as pd
 
-    found = where(connection, builds, asked, False, False)
+    found = where(connection, builds, asked, False, absence)
     found["label"] = found["artifact"] + " " + found["version"]
     rows = []
     affected = found[found["answer"] == "affected"]
@@ -166,7 +177,12 @@ def seen(
 
 
 def paths(
-    connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question, *, roots: bool
+    connection: duckdb.DuckDBPyConnection,
+    builds: pd.DataFrame,
+    asked: Question,
+    absence: str,
+    *,
+    roots: bool,
 ) -> pd.DataFrame:
     """As `where`, with the way to each component; from the subject, or from all that need it."""
     import numpy as np
@@ -216,7 +232,7 @@ def paths(
     order = rows.assign(_case=at).sort_values(["b", "_case", "depth"], kind="stable").index
     rows = rows.take(order)
     # The doubtful ones, and where nothing was found, as in `where`; not once more those that were found.
-    rest = _answered(builds, asked, hits, False, False)
+    rest = _answered(builds, asked, hits, False, absence)
     rest = rest[rest["answer"] == "unknown"]
     rest = rest.assign(depth=pd.array([pd.NA] * len(rest), dtype="Int64"), path=None)
     if not roots:
@@ -262,7 +278,9 @@ def sql(
             raise MalformedInput(
                 "the archive answers one SELECT", mend="change nothing here: add()"
             )
-        return connection.execute(query, list(values)).df()
+        with warnings.catch_warnings():  # DuckDB 2.0 builds a frame with a time zone the old way
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return connection.execute(query, list(values)).df()
     except duckdb.Error as error:
         raise MalformedInput("DuckDB cannot answer this", why=str(error)) from error
 
@@ -273,6 +291,7 @@ def _hits(
     """Components that are meant, or may be (column doubt)."""
     import pandas as pd
 
+    judge: Callable[[str], bool | None]
     if asked.digest[1]:
         algorithm, digits = asked.digest
         given: list[Any] = [digits] if algorithm == "sha-256" else [f"{algorithm}:{digits}"]
@@ -330,7 +349,7 @@ def _hits(
 
 
 def _answered(
-    builds: pd.DataFrame, asked: Question, hits: pd.DataFrame, every: bool, assume_complete: bool
+    builds: pd.DataFrame, asked: Question, hits: pd.DataFrame, every: bool, absence: str
 ) -> pd.DataFrame:
     """Rows of `where`: affected, unknown, and with ``every`` not affected."""
     import numpy as np
@@ -353,8 +372,9 @@ def _answered(
         for hit in unsure.itertuples()
     ]  # fmt: skip
     state = builds["state"].to_numpy(dtype=object).copy()
-    if assume_complete:
-        state[builds["unsaid"].to_numpy(dtype=bool)] = ""
+    if absence not in ABSENCE:
+        raise MalformedInput(f"absence={absence!r}", mend=f"one of {', '.join(ABSENCE)}")
+    state[np.isin(builds["level"].to_numpy(dtype=object), ABSENCE[absence])] = ""
     missing = {"hashed": "a SHA-256", "addressed": "a purl"}
     column = "hashed" if asked.digest[1] else "addressed" if asked.purl is not None else ""
     if column:

@@ -10,6 +10,7 @@ A segment appears whole, by renaming its folder, and never changes. New entries 
 now and then small segments become one. ``n`` and ``d`` number builds and documents inside a segment.
 """
 
+# ruff: noqa: S608 — names of tables and quoted paths, never a person's words
 from __future__ import annotations
 
 import contextlib

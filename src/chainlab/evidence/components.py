@@ -109,8 +109,12 @@ class Inventory:
 
 
 def purl_of(name: str, version: str = "", **qualifiers: str) -> str:
-    """The package URL of a Python package: name as PyPI compares it, version as written."""
-    # Equal to PackageURL("pypi", …).to_string() for names in canonical form; a test compares them.
+    """The package URL of a Python package: name as PyPI compares it, version as written.
+
+    Some tools leave dots in the name (``jaraco.text``), locks write dashes: only one form finds both.
+    """
+    # Equal to PackageURL("pypi", …).to_string() for names in canonical form, which a test compares;
+    # written here because an environment needs hundreds.
     text = f"pkg:pypi/{canonicalize_name(name)}"
     if version:
         text += f"@{quote(version, safe='.-_~:')}"

@@ -213,6 +213,8 @@ def _grouped(document: Any) -> dict[str, dict[str, Component]]:
 def _key(component: Component) -> str:
     bare = component.purl.partition("?")[0].partition("#")[0]
     name = bare.rpartition("@")[0] if "@" in bare.rpartition("/")[2] else bare
+    if name.startswith("pkg:pypi/"):  # some tools write its name as the package does, dots and all
+        name = f"pkg:pypi/{component.key}"
     return f"{component.type} {name or component.name}"
 
 

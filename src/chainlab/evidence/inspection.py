@@ -99,7 +99,11 @@ def _pickle(data: bytes, name: str, kind: Format) -> Seen:
 
 def _numpy(data: bytes, name: str, kind: Format) -> Seen:
     wide = data[6:7] != b"\x01"  # version 1 has two bytes for the header's length, later ones four
-    start = 12 + int.from_bytes(data[8:12], "little") if wide else 10 + int.from_bytes(data[8:10], "little")
+    start = (
+        12 + int.from_bytes(data[8:12], "little")
+        if wide
+        else 10 + int.from_bytes(data[8:10], "little")
+    )
     if b"|O" in data[:start]:  # objects: a pickle follows
         return "", pickles.findings(data[start:], name)
     return "", []

@@ -77,8 +77,11 @@ class Lock:
     edges: bool  # whether it says who asks for what
 
 
-def load(path: Path) -> Lock:
-    """Read a requirements file with pins, or a pylock.toml. Raises `MalformedInput` for another file."""
+def load(path: Path, *, empty: bool = False) -> Lock:
+    """Read a requirements file with pins, or a pylock.toml.
+
+    Raises `MalformedInput` for another file, and unless ``empty`` for one that pins nothing.
+    """
     try:
         if path.stat().st_size > MAX_SIZE:
             raise MalformedInput(f"{path.name} is longer than {MAX_SIZE} bytes")
@@ -88,7 +91,7 @@ def load(path: Path) -> Lock:
             f"{path.name} cannot be read: {error}", mend="name a lock file"
         ) from error
     found = _pylock(path.name, text) if path.suffix == ".toml" else _requirements(path.name, text)
-    if not found.pins:
+    if not found.pins and not empty:
         raise MalformedInput(
             f"{path.name} pins nothing",
             why="no line has the form name==version",
@@ -133,7 +136,10 @@ def read(
     if requires is not None:
         needs = graph.needs(subject.key)
         subject = replace(subject, requires=needs.refs, complete=not needs.missing)
-        spots += [BlindSpot("missing", f"{n} is asked for and not locked", subject.ref) for n in needs.missing]
+        spots += [
+            BlindSpot("missing", f"{n} is asked for and not locked", subject.ref)
+            for n in needs.missing
+        ]
         if lock.edges or len(packages) == len(chosen):
             components, more = _scoped(components, nodes, requires, values)
             spots += more
@@ -163,14 +169,14 @@ def with_hashes(
     by_key: dict[tuple[str, str], Locked] = {(str(p.key), p.version): p for p in pins}
     named = {p.key for p in pins}
     at_hand = {
-        (canonicalize_name(w.package.name), w.package.version): w
+        (str(canonicalize_name(w.package.name)), w.package.version): w
         for w in _wheels(wheels, None).values()
     }
     found = []
     for component in components:
         place: tuple[str, str] = (component.key, component.version)
         known = component.key in named
-        pin = by_key.get(place) or _same(by_key, place) if known else None
+        pin = _pinned(by_key, place) if known else None
         if pin is not None and pin.hashes:
             found.append(
                 _hashed(component, pin, (tags or {}).get(component.ref, ()), at_hand.get(place))
@@ -311,7 +317,7 @@ def _requirements(name: str, text: str) -> Lock:
             continue
         words, *rest = re.split(r"\s--hash[= ]", line, maxsplit=1)
         match = PIN.match(words.split(" #")[0].strip())
-        if match is None:
+        if match is None or match["version"].endswith(".*"):
             unread.append(_bare(line))
             continue
         digests = (
@@ -417,13 +423,14 @@ def _applies(pin: Locked, values: Mapping[str, str]) -> bool:
     return metadata.applies(marker, values)
 
 
-def _same(by_key: Mapping[tuple[str, str], Locked], place: tuple[str, str]) -> Locked | None:
-    """The pin whose version is the same one, differently written."""
+def _pinned(by_key: Mapping[tuple[str, str], Locked], place: tuple[str, str]) -> Locked | None:
+    """The pin of this version, also where it is written differently."""
+    if place in by_key:
+        return by_key[place]
     try:
         wanted = Version(place[1])
-        return next(
-            (p for (k, v), p in by_key.items() if k == place[0] and Version(v) == wanted), None
-        )
+        same = (p for (k, v), p in by_key.items() if k == place[0] and Version(v) == wanted)
+        return next(same, None)
     except InvalidVersion:
         return None
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import logging
 import pickletools
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from chainlab.evidence.findings import Finding
 __all__ = ["Opinion", "findings", "is_pickle", "opinions"]
 
 VERDICTS = ("no issue", "unsafe", "unparseable")
-CALLS = frozenset({"REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"})
+CALLS = frozenset({"REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"})
+NAMES = re.compile(r"[\w.]+ [\w.]+")  # a module and a name in it
 MAX_SAID = 5  # lines of a scanner that are passed on
 
 
@@ -69,8 +71,10 @@ def is_pickle(data: bytes) -> bool:
         return True
     imported = called = False
     try:
-        for opcode, _, _ in pickletools.genops(data):
-            imported = imported or opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST")
+        for opcode, argument, _ in pickletools.genops(data):
+            if opcode.name in ("GLOBAL", "INST"):  # prose has their letters too
+                imported = imported or bool(NAMES.fullmatch(str(argument)))
+            imported = imported or opcode.name == "STACK_GLOBAL"
             called = called or (imported and opcode.name in CALLS)
     except Exception:  # pickletools raises what the bytes make it raise
         return called

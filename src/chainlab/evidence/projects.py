@@ -13,6 +13,7 @@ PEP 621, PEP 735 (dependency groups).
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from packaging.markers import default_environment
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
@@ -59,27 +61,29 @@ def read(
             why=f"it has no pyproject.toml, and none of {', '.join(LOCKS)} with pins",
             mend="name the folder with one of them",
         )
+    values = {**{k: str(v) for k, v in default_environment().items()}, **(markers or {})}
     asked = _asked(about)
-    asked += [(text, "required") for text in _ranges(lock)] if lock else []
+    listed = lock or path / "requirements.txt"
+    asked += [(text, "required") for text in _ranges(listed)]
     subject = _subject(path, about)
     spots: list[BlindSpot] = []
+    components: list[Component] = []
+    looked: tuple[tuple[str, str], ...] = ()
     if lock is not None:
         found = locks.read(
-            lock, subject=subject, wheels=wheels, markers=markers, requires=asked or None
+            lock, subject=subject, wheels=wheels, markers=values, requires=asked or None
         )
-        subject, components = found.subject, list(found.components)
-        spots += found.blind_spots
-        looked = found.properties
+        subject, components, looked = found.subject, list(found.components), found.properties
+        # What is declared and not locked becomes a component below, and is named there.
+        spots += [s for s in found.blind_spots if (s.kind, s.where) != ("missing", subject.ref)]
     else:
-        components, looked = [], ()
         spots.append(
             BlindSpot("missing", "nothing is locked: versions and transitive needs are open")
         )
-    components, more = _declared(asked, components, subject, lock is not None)
+    components, more = _declared(asked, components, subject, values, lock is not None)
     spots += more
-    if lock is None:
-        wanted = tuple(sorted(c.ref for c in components if c.scope == "required"))
-        subject = replace(subject, requires=wanted, complete=True)
+    wanted = {c.ref for c in components if not c.version} | set(subject.requires)
+    subject = replace(subject, requires=tuple(sorted(wanted)), complete=bool(asked) or None)
     spots += _source(path, components, subject)
     return Inventory(tuple(components), subject, "pre-build", tuple(sorted(set(spots))), looked)
 
@@ -119,7 +123,7 @@ def _subject(path: Path, about: Mapping[str, Any]) -> Component:
     people = [p.get("name") for p in project.get("authors", []) if isinstance(p, dict)]
     return Component(
         name=str(project.get("name") or path.resolve().name),
-        version=str(project.get("version") or ""),
+        version=str(project.get("version") or _version(path, str(project.get("name", "")))),
         licence=expression,
         licence_name=name,
         supplier=str(next((p for p in people if p), "")),
@@ -127,6 +131,18 @@ def _subject(path: Path, about: Mapping[str, Any]) -> Component:
         description=str(project.get("description") or ""),
         found_in="pyproject.toml" if about else "",
     )
+
+
+def _version(path: Path, name: str) -> str:
+    """The version that a backend would take from the package's ``__version__``; empty where it is not plain there."""
+    module = canonicalize_name(name).replace("-", "_")
+    for folder in (path / "src" / module, path / module):
+        file = folder / "__init__.py"
+        if module and file.is_file():
+            text = file.read_text(encoding="utf-8", errors="replace")
+            match = re.search(r"""^__version__\s*=\s*["']([^"'\n]+)["']""", text, re.MULTILINE)
+            return match[1] if match else ""
+    return ""
 
 
 def _asked(about: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -141,13 +157,19 @@ def _asked(about: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _ranges(lock: Path) -> list[str]:
-    """Requirements that stand in the lock without being pinned."""
-    lines = [line.split(" #")[0].strip() for line in locks.load(lock).unread]
+    """Requirements that stand in a lock without being pinned."""
+    if not lock.is_file():
+        return []
+    lines = [line.split(" #")[0].strip() for line in locks.load(lock, empty=True).unread]
     return [line for line in lines if metadata.requirement(line) is not None]
 
 
 def _declared(
-    asked: Sequence[tuple[str, str]], components: list[Component], subject: Component, locked: bool
+    asked: Sequence[tuple[str, str]],
+    components: list[Component],
+    subject: Component,
+    values: Mapping[str, str],
+    locked: bool,
 ) -> tuple[list[Component], list[BlindSpot]]:
     """The components with their scopes, and what is declared and not locked."""
     by_key = {c.key: c for c in components}
@@ -160,8 +182,8 @@ def _declared(
             spots.append(BlindSpot("unreadable", f"the requirement {text[:80]!r}", subject.ref))
             continue
         key = canonicalize_name(parsed.name)
-        if key == subject.key:
-            continue  # an extra of its own
+        if key == subject.key or not metadata.applies(parsed.marker, values):
+            continue  # an extra of its own; or not for this platform
         known = scopes.get(key)
         scopes[key] = scope if known is None else min(known, scope, key=strongest.__getitem__)
         if key not in by_key:
@@ -169,7 +191,10 @@ def _declared(
             if locked:
                 said = f"{parsed.name} is declared ({scope}) and not locked for this platform"
                 spots.append(BlindSpot("missing", said, by_key[key].ref))
-    found = [replace(c, scope=min(scopes.get(c.key, c.scope), c.scope, key=strongest.__getitem__) if locked and c.requires else scopes.get(c.key, c.scope)) for c in by_key.values()]
+    found = [  # where the graph is known, the lock's reader has followed the scopes
+        c if c.complete is not None else replace(c, scope=scopes.get(c.key, c.scope))
+        for c in by_key.values()
+    ]
     return sorted(found, key=lambda c: (c.key, c.ref)), spots
 
 

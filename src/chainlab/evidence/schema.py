@@ -296,7 +296,13 @@ def _path(parts: Iterable[Any]) -> str:
 
 
 def _mixed(value: Any) -> bool:
-    kinds = {key for one in _list(value) if isinstance(one, dict) for key in ("license", "expression") if key in one}
+    kinds = {
+        key
+        for one in _list(value)
+        if isinstance(one, dict)
+        for key in ("license", "expression")
+        if key in one
+    }
     return len(kinds) == 2
 
 

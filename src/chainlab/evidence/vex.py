@@ -14,18 +14,16 @@ OpenVEX 0.2.0; CycloneDX 1.6 and 1.7, ``vulnerabilities[].analysis``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from chainlab.evidence.vex_documents import (
-    JUSTIFICATIONS,
-    STATUSES,
-    Claim,
-    cyclonedx,
-    load,
-    openvex,
-)
+from chainlab.errors import MalformedInput
+from chainlab.evidence import cyclonedx_vex
+from chainlab.evidence import openvex as open_vex
+from chainlab.evidence.claims import JUSTIFICATIONS, STATUSES, Claim
+from chainlab.evidence.statements import OPENVEX, parse_json
 from chainlab.evidence.vulnerabilities import Vulnerability
 
 __all__ = [
@@ -40,6 +38,8 @@ __all__ = [
 ]
 
 MAX_AGE = timedelta(days=90)
+cyclonedx = cyclonedx_vex.write
+openvex = open_vex.write
 ANSWERS = ("open", "not_affected", "fixed", "stale")
 
 
@@ -61,6 +61,23 @@ class Outcome:
         found = self.vulnerability
         said = f" ({self.said})" if self.said else ""
         return f"{found.id} in {found.component} {found.version}: {self.answer}{said}"
+
+
+def load(data: bytes | Mapping[str, Any]) -> list[Claim]:
+    """The claims of an OpenVEX or CycloneDX document, in its order: its bytes, or a signed statement's predicate.
+
+    Raises `MalformedInput`, naming the statement, for what cannot be read; not_affected without a reason is refused.
+    """
+    document = parse_json(data, "the VEX document") if isinstance(data, bytes) else data
+    if isinstance(document, Mapping) and document.get("bomFormat") == "CycloneDX":
+        return cyclonedx_vex.read(document)
+    context = document.get("@context") if isinstance(document, Mapping) else None
+    if isinstance(context, str) and context.startswith("https://openvex.dev/ns"):
+        return open_vex.read(document)
+    raise MalformedInput(
+        "this is neither OpenVEX nor CycloneDX",
+        mend=f"OpenVEX has the @context {OPENVEX!r}, CycloneDX the bomFormat 'CycloneDX'",
+    )
 
 
 def apply(

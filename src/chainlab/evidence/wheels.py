@@ -74,7 +74,11 @@ def read(
         from chainlab.evidence import locks
 
         found = locks.read(
-            lock, subject=subject, wheels=wheels, markers=values, requires=asked(wheel.package, values)
+            lock,
+            subject=subject,
+            wheels=wheels,
+            markers=values,
+            requires=asked(wheel.package, values),
         )
         known = tuple(sorted({*found.blind_spots, *spots, *_extras(wheel, subject.ref)}))
         return replace(found, lifecycle="build", blind_spots=known)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 __all__ = ["main"]
@@ -29,8 +30,8 @@ def limit(seconds: int, size: int) -> None:
         return
     limits = {"RLIMIT_CPU": seconds, "RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0}
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # proc(5): pages
-            limits["RLIMIT_AS"] = int(file.read().split()[0]) * resource.getpagesize() + size
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])  # proc(5)
+        limits["RLIMIT_AS"] = pages * resource.getpagesize() + size
     except (OSError, ValueError):  # macOS has neither this file nor the limit
         pass
     for name, value in limits.items():
@@ -45,7 +46,9 @@ def limit(seconds: int, size: int) -> None:
 
 def evaluate(engine: Any, modules: dict[str, str], expected: Any, facts: Any) -> str:
     """The engine's answer as it writes it; raises for an error of policy or engine."""
-    engine.strict_built_in_errors = True  # else an error in a function is undefined, and `not` of that is true
+    engine.strict_built_in_errors = (
+        True  # else an error in a function is undefined, and `not` of that is true
+    )
     engine.add_data({"expected": expected})
     for name, text in sorted(modules.items()):
         engine.add_module(name, text)
@@ -58,7 +61,7 @@ def evaluate(engine: Any, modules: dict[str, str], expected: Any, facts: Any) ->
 
 def main() -> int:
     """Read a question, answer it; the exit status is 0 only with an answer."""
-    from regopy import Interpreter
+    from regopy import Interpreter  # type: ignore[import-untyped]
 
     question = json.loads(sys.stdin.buffer.read())
     engine = Interpreter()

@@ -65,12 +65,17 @@ class Policy:
         rules = expected.get("rules")
         if not isinstance(rules, list) or not rules or not all(isinstance(r, str) for r in rules):
             raise MalformedInput(
-                f"the policy {name!r} has no rules", mend="a policy that asks for nothing allows all"
+                f"the policy {name!r} has no rules",
+                mend="a policy that asks for nothing allows all",
             )
         expected.setdefault("exceptions", [])
         listing = "".join(f"{n}\0{Digest.of(text)}\n" for n, text in sorted(texts.items()))
         return cls(
-            name, tuple(dict.fromkeys(rules)), modules, _plain(expected), Digest.of(listing.encode())
+            name,
+            tuple(dict.fromkeys(rules)),
+            modules,
+            _plain(expected),
+            Digest.of(listing.encode()),
         )
 
     @property
@@ -118,6 +123,6 @@ def _plain(value: Any) -> Any:
         value = datetime.combine(value, time(), UTC)
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    if isinstance(value, time) or value in (float("inf"), float("-inf")) or value != value:  # noqa: PLR0124
+    if isinstance(value, time) or value in (float("inf"), float("-inf")) or value != value:
         raise MalformedInput(f"the policy has {value}, which JSON cannot say")
     return value

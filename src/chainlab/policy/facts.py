@@ -16,17 +16,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.evidence.statements import MODEL_SIGNATURE, PROVENANCE, SUMMARY, parse_json
-from chainlab.evidence.verifying import Expected, Verdict, verify
+from chainlab.evidence.verifying import Expected, Signer, Verdict, verify
 from chainlab.policy import predicates
 from chainlab.policy.expectations import Policy
-from chainlab.policy.predicates import BUNDLE_TYPE
+from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.channels import Artifact
-from chainlab.registry.oci_errors import OciError
 from chainlab.registry.oci_names import is_tag
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from chainlab.registry.oci_tables import Stored
     from chainlab.registry.registry import Registry
 
-__all__ = ["Layer", "Piece", "Release", "collect", "resolve"]
+__all__ = ["Layer", "Piece", "Release", "collect", "each", "resolve"]
 
 MAX_BUNDLE = 16 * 2**20  # bytes
 MAX_BUNDLES = 200  # looked at; more is no evidence, but an attempt to hide some
@@ -194,8 +194,7 @@ def _piece(
     said = ""
     for signer in signers:
         if predicate_type == MODEL_SIGNATURE:
-            found = _signed_model(data, release, signer, config)
-            verdict, about = found
+            verdict, about = _signed_model(data, release, signer, config)
         else:
             claimed = [d for d in release.subjects if d.value.hex() in hexes]
             expected = Expected(signer, predicate_type)
@@ -223,7 +222,7 @@ def _piece(
 
 
 def _signed_model(
-    data: bytes, release: Release, signer: Any, config: ClientTrustConfig
+    data: bytes, release: Release, signer: Signer, config: ClientTrustConfig
 ) -> tuple[Verdict, list[Digest]]:
     """The verdict on a model's signature, and the layer that it is about."""
     from tempfile import TemporaryDirectory
@@ -236,8 +235,6 @@ def _signed_model(
         if layer.data is None or layer.name not in listed or "/" in layer.name:
             continue
         with TemporaryDirectory(prefix="model-") as name:
-            from pathlib import Path
-
             path = Path(name, layer.name)
             path.write_bytes(layer.data)
             verdict = models.verify(path, data, signer, config)
@@ -296,11 +293,6 @@ def _read(registry: Registry, digest: Digest, what: str, problems: list[str]) ->
         problems.append(f"{what} is corrupted: its digest is not {digest}")
         return None
     return data
-
-
-def missing(error: OciError) -> str:
-    """Why a reference names nothing."""
-    return error.message
 
 
 def each(pieces: Sequence[Piece], predicate_type: str) -> Iterator[Piece]:

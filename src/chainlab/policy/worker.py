@@ -59,7 +59,9 @@ def ask(
     except (ChainlabError, KeyError, TypeError, ValueError) as error:
         raise ChainlabError(
             "the rules gave no answer that can be read",
-            why="the report is undefined" if answer.strip() in (b"{}", b"undefined") else str(error),
+            why="the report is undefined"
+            if answer.strip() in (b"{}", b"undefined")
+            else str(error),
             mend="evaluate the policy alone, and look for a rule without a default",
         ) from error
     if not isinstance(report, dict):
@@ -68,7 +70,10 @@ def ask(
 
 
 def harmless(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """The value with every character replaced that the engine would not escape. Raises `ChainlabError` for great depth."""
+    """The value without any character that the engine would have to escape.
+
+    Raises `ChainlabError` for great depth.
+    """
     if isinstance(value, str):
         return UNSAFE.sub(SUBSTITUTE, value)
     if value is None or isinstance(value, (bool, float)):

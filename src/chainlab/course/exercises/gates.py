@@ -14,6 +14,7 @@ import copy
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from chainlab.evidence.verifying import Expected, Verdict, verify
 if TYPE_CHECKING:
     from sigstore.models import TrustedRoot
 
-__all__ = ["GROUPS", "attested", "bench", "gates", "sample", "score"]
+__all__ = ["GROUPS", "Batch", "attested", "bench", "gates", "sample", "score"]
 
 SEE = "labs/04_attestation.ipynb, 'Ten links'"
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -97,21 +98,43 @@ def sample(trust: Any, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
     return release.document(list(release.evidence(Attester(trust)).values())), house_of(release)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Releases by name, which a check hands to `bench`. Its plain form is the names: the rest is megabytes."""
+
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, chosen: list[Doctored]) -> Batch:
+        """Of these releases."""
+        batch = cls(tuple(variant.name for variant in chosen))
+        object.__setattr__(batch, "_chosen", tuple(chosen))
+        return batch
+
+    def __iter__(self) -> Iterator[Doctored]:
+        return iter(self.__dict__["_chosen"])
+
+    def __deepcopy__(self, _: Any) -> Batch:
+        return self  # `bench` copies what it gives away
+
+
 def bench(gate: Gate) -> Callable[..., dict[str, Any]]:
     """The gate as a function of many releases at once: their names to the links it names in each.
 
     A release is judged once. An exception is its answer in words, which is never right: a crashed gate has refused
     nothing for a reason.
     """
-    known: dict[str, Any] = {}
+    known: dict[Any, Any] = {}
 
-    def run(releases: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
+    def run(batch: Batch) -> dict[str, Any]:
         verdicts = {}
-        for name, (release, house) in releases.items():
-            key = repr((release, house))
+        for variant in batch:
+            release, house = variant.release, variant.house
+            parts = tuple(release["files"].items()), tuple(release["evidence"])
+            key = (release["version"], release["manifest"], *parts, repr(house))
             if key not in known:
                 known[key] = _judged(gate, release, house)
-            verdicts[name] = known[key]
+            verdicts[variant.name] = known[key]
         return verdicts
 
     return run
@@ -130,7 +153,7 @@ def _judged(gate: Gate, release: dict[str, Any], house: dict[str, Any]) -> Any:
 def score(gate: Gate, trust: Any, seed: int = 1) -> Score:
     """The score of a gate on the releases of one seed; other ones than the check's."""
     made = variants(Attester(trust), random.Random(f"score/{seed}"))  # noqa: S311
-    return _score(made, bench(gate)({v.name: (v.release, v.house) for v in made}))
+    return _score(made, bench(gate)(Batch.of(made)))
 
 
 def _score(made: list[Doctored], verdicts: dict[str, Any]) -> Score:
@@ -160,8 +183,7 @@ def gates(lab: World, rng: random.Random) -> Iterator[Case]:
     def case(
         name: str, chosen: list[Doctored], accept: Callable[[Any], bool | Miss], teaches: str
     ) -> Case:
-        args = ({v.name: (v.release, v.house) for v in chosen},)
-        return Case(name, args, teaches=teaches, see=SEE, accept=accept)
+        return Case(name, (Batch.of(chosen),), teaches=teaches, see=SEE, accept=accept)
 
     benign = [v for v in made if not v.link]
     yield case(

@@ -48,7 +48,8 @@ def table(text: str | Callable[[], str]) -> Callable[..., Any]:
             policy = Policy("lesson", RULES, modules, expected, Digest.of(rego.encode()))
             report = ask(policy, {f"row{i}": facts for i, facts in enumerate(rows.values())})
             _known[key] = {
-                name: {rule: _said(report, i, rule) for rule in RULES} for i, name in enumerate(rows)
+                name: {rule: _said(report, i, rule) for rule in RULES}
+                for i, name in enumerate(rows)
             }
         return dict(_known[key])
 
@@ -96,18 +97,18 @@ def rules(lab: World, rng: random.Random) -> Iterator[Case]:
         {
             "all is well": but(),
             "not verified": but("signed", signature={**signature, "verified": False}),
-            "by somebody else": but("signed", signature={**signature, "signer": "mallory@example.com"}),
+            "by somebody else": but(
+                "signed", signature={**signature, "signer": "mallory@example.com"}
+            ),
             "exploited and open": but("safe", findings=[harmless, open_]),
             "one answered, one open": but("safe", findings=[open_, answered]),
             "below the threshold": but("good", recall={"lower": bound - 0.2}),
             "exactly the threshold": but("", recall={"lower": LEAST}),
+            "scanned, nothing found": but("", findings=[]),
+            "one harmless finding": but("", findings=[harmless]),
         },
-        "Each rule is true for what it wants to see, and for nothing else.",
-    )
-    yield case(
-        "an empty list",
-        {"nothing found": but("", findings=[]), "one harmless finding": but("", findings=[harmless])},
-        "A scan that ran and found nothing is good news. `every` holds for an empty list.",
+        "Each rule is true for what it wants to see, and for nothing else. A scan that ran and found nothing is good "
+        "news; `every` holds for an empty list.",
     )
     yield case(
         "something is missing",
@@ -120,6 +121,7 @@ def rules(lab: World, rng: random.Random) -> Iterator[Case]:
             "exploited, and no VEX": but("safe", findings=[{"id": advisory, "exploited": True}]),
             "no recall": but("good", recall=None),
             "no bound": but("good", recall={"value": bound}),
+            "no facts at all": ({}, dict.fromkeys(RULES, False)),
         },
         "What is missing is undefined, and `not` of undefined is true. A rule that looks for what is bad finds nothing "
         "bad in nothing: write what you want to see, with `default NAME := false`.",
@@ -131,18 +133,14 @@ def rules(lab: World, rng: random.Random) -> Iterator[Case]:
             "findings, as text": but("safe", findings="none"),
             "not scanned, as null": but("safe", findings={"error": "not scanned"}),
             "exploited, as text": but("safe", findings=[{"id": advisory, "exploited": "no"}]),
+            "a bound that nobody could read": but("good", recall={"lower": None}),
             "a bound that is a word": but("good", recall={"lower": "low"}),
             "a bound as text, far below": but("good", recall={"lower": "0.10"}),
             "a bound that is a list": but("good", recall={"lower": [0.1]}),
             "a bound that is true": but("good", recall={"lower": True}),
         },
-        'Rego orders values of all types: null, then booleans, numbers, text, lists. So "0.10" >= 0.9 is true. Ask for '
-        "the type first: is_number, is_array.",
-    )
-    yield case(
-        "no facts at all",
-        {"empty": ({}, dict.fromkeys(RULES, False))},
-        "The evidence could not be fetched, and the facts are empty. All three rules say no.",
+        "Rego orders values of all types, and the engines differ: in the one that runs here `null >= 0.9` is true, in "
+        'another `"low" >= 0.9` is. Ask for the type first: is_number, is_array.',
     )
 
 

@@ -23,7 +23,6 @@ from chainlab.evidence.statements import MODEL_SIGNATURE
 __all__ = ["described", "signed_models"]
 
 SEE = "labs/04_attestation.ipynb, 'A folder, and what was signed of it'"
-IGNORED = [".git", ".gitattributes", ".github", ".gitignore", "model.sig"]
 
 
 def described(files: Mapping[str, bytes], **algorithms: str) -> dict[str, Any]:
@@ -44,7 +43,6 @@ def described(files: Mapping[str, bytes], **algorithms: str) -> dict[str, Any]:
                 "method": "files",
                 "hash_type": "sha256",
                 "allow_symlinks": False,
-                "ignore_paths": IGNORED,
             },
         },
     }

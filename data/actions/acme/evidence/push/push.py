@@ -1,4 +1,4 @@
-"""Push FILES as one OCI artifact NAME:TAG, then every bundle about them as a referrer of its manifest.
+"""Push FILES as one OCI artifact NAME:TAG, then every bundle about them and about ABOUT as a referrer of its manifest.
 
 The bundles are those beside the files, and the platform's provenance of each file, as the registry has it.
 """
@@ -76,6 +76,7 @@ def main() -> None:
         layer = repository.blob(file.read_bytes(), FILE)
         title = {"org.opencontainers.image.title": file.name}
         layers.append({**layer, "annotations": title})
+    for file in [*files, *map(Path, os.environ["ABOUT"].split())]:
         beside = [path.read_bytes() for path in sorted(file.parent.glob(f"{file.name}.*{SUFFIX}"))]
         for bundle in [*beside, *handover.bundles(Digest.of_file(file))]:
             bundles[sha256(bundle).hexdigest()] = bundle

@@ -1,0 +1,164 @@
+"""Lookups: what the gate looks up or scans itself, so that nobody's word is taken for it.
+
+    packages          what the platform saw the index serve, with the times of the index
+    vulnerabilities   components and packages against the advisories, after the VEX statements that hold
+    models            the format of each file, by its bytes
+
+What could not be looked at says so (``scanned: false``), and the rules refuse it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chainlab.digests import Digest
+from chainlab.errors import ChainlabError
+from chainlab.evidence.statements import OPENVEX, PROVENANCE, SBOM
+from chainlab.policy import predicates
+from chainlab.policy.facts import Piece, Release, each
+
+if TYPE_CHECKING:
+    from chainlab.evidence.advisories import Advisories
+    from chainlab.registry.index import Index
+
+__all__ = ["known", "models", "packages", "vulnerabilities"]
+
+_read: dict[tuple[str, tuple[tuple[str, int, int], ...]], Advisories] = {}
+
+
+def packages(pieces: Sequence[Piece], index: Index) -> list[dict[str, Any]]:
+    """The packages that the platform's provenance lists, each with its jobs, and when the index got it."""
+    jobs: dict[predicates.Served, set[str]] = {}
+    for piece in each(pieces, PROVENANCE):
+        job, listed = predicates.served(piece.predicate)
+        for entry in listed:
+            jobs.setdefault(entry, set()).add(job)
+    return [
+        {
+            "name": name,
+            "version": predicates.version_of(file),
+            "file": file,
+            "sha256": digest,
+            "jobs": sorted(used),
+            **_held(index, name, file, digest),
+        }
+        for (name, file, digest), used in sorted(jobs.items())
+    ]
+
+
+def _held(index: Index, name: str, file: str, digest: str) -> dict[str, Any]:
+    """What the index says of the file; nulls where it has none such."""
+    try:
+        held = [
+            entry
+            for entry in index.holding(Digest.parse(f"sha256:{digest}"))
+            if (entry.project, entry.filename) == (name, file)
+        ]
+    except ChainlabError:
+        held = []
+    if not held:
+        return {"uploaded": None, "upstream": None}
+    uploaded = held[0].uploaded
+    return {
+        "uploaded": None if uploaded is None else uploaded.timestamp(),
+        "upstream": held[0].upstream,
+    }
+
+
+def vulnerabilities(
+    release: Release,
+    pieces: Sequence[Piece],
+    served: Sequence[Mapping[str, Any]],
+    advisories: Path,
+    at: datetime,
+    expected: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What is known about the components, and what remains of it after VEX."""
+    from chainlab.evidence import vex
+    from chainlab.evidence.components import components_of, purl_of
+    from chainlab.evidence.vulnerabilities import match
+
+    days = expected.get("vex_days", 90)
+    try:
+        listed = known(advisories)
+        components: dict[tuple[str, str], Any] = {}
+        for piece in each(pieces, SBOM):
+            for component in components_of(piece.predicate):
+                components.setdefault((component.key, component.version), component)
+        for package in served:  # an SBOM may be silent about what was installed
+            name, version = str(package["name"]), str(package["version"])
+            entry = {"name": name, "version": version, "purl": purl_of(name, version)}
+            components.setdefault((name, version), entry)
+        claims = []
+        for piece in each(pieces, OPENVEX):
+            if piece.facts["about"]:
+                claims += vex.load(json.dumps(piece.predicate).encode())
+        products = [str(subject) for subject in release.subjects]
+        outcomes = vex.apply(
+            match(components.values(), listed),
+            claims,
+            at,
+            products=products,
+            max_age=timedelta(days=float(days)),
+        )
+    except (ChainlabError, OSError, ValueError, TypeError) as error:
+        said = error.message if isinstance(error, ChainlabError) else str(error)
+        return {"scanned": False, "why": said[:300]}
+    return {
+        "scanned": True,
+        "components": len(components),
+        "advisories": len(listed.records),
+        "found": [
+            {
+                "id": outcome.vulnerability.id,
+                "component": f"{outcome.vulnerability.component} {outcome.vulnerability.version}",
+                "severity": outcome.vulnerability.severity,
+                "exploited": outcome.vulnerability.exploited,
+                "status": outcome.answer,
+                "why": outcome.said,
+            }
+            for outcome in outcomes
+        ],
+    }
+
+
+def known(folder: Path) -> Advisories:
+    """The advisories of a folder; read again when a file in it changes."""
+    from chainlab.evidence import advisories
+
+    paths = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
+    stamps = [(str(p), s.st_mtime_ns, s.st_size) for p in paths for s in [p.stat()]]
+    key = (str(folder), tuple(stamps))
+    if key not in _read:
+        _read.clear()
+        _read[key] = advisories.load(folder)
+    return _read[key]
+
+
+def models(release: Release, ends: Sequence[str]) -> list[dict[str, Any]]:
+    """What each model is, by its bytes, and what scanning it came to."""
+    from chainlab.evidence.formats import tell
+    from chainlab.evidence.inspection import inspect_bytes
+
+    found = []
+    for layer in release.layers:
+        if layer.data is None or not layer.name.endswith(tuple(ends)):
+            continue
+        form, report = tell(layer.data, layer.name), inspect_bytes(layer.data, layer.name)
+        said = [f"{what} was not scanned: {why}" for what, why in report.not_scanned]
+        said += [finding.said for finding in report.findings]
+        found.append(
+            {
+                "name": layer.name,
+                "digest": str(layer.digest),
+                "format": form.name,
+                "code_on_load": form.runs,
+                "passed": report.passed,
+                "why": "; ".join(said)[:500] or form.why,
+            }
+        )
+    return found

@@ -1,0 +1,372 @@
+"""OSV records: read strictly, ranges as the specification evaluates them, matched as pip-audit does."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from chainlab.errors import MalformedInput
+from chainlab.evidence.advisories import Advisories, load, read
+from chainlab.evidence.ranges import Range
+from chainlab.evidence.vulnerabilities import Vulnerability, match, score
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "data" / "advisories"
+
+
+@pytest.fixture(scope="module")
+def known() -> Advisories:
+    return load(FOLDER)
+
+
+def component(text: str) -> dict[str, str]:
+    name, _, version = text.partition("==")
+    return {"name": name, "version": version, "purl": f"pkg:pypi/{name}@{version}"}
+
+
+def found(text: str, known: Advisories) -> list[Vulnerability]:
+    return match([component(text)], known)
+
+
+def record(**changed: Any) -> bytes:
+    plain: dict[str, Any] = {
+        "id": "ACME-2026-9999",
+        "modified": "2026-01-01T00:00:00Z",
+        "affected": [
+            {
+                "package": {"ecosystem": "PyPI", "name": "northwind-made-up"},
+                "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2"}]}],
+            }
+        ],
+    }
+    return json.dumps(
+        {name: value for name, value in (plain | changed).items() if value != "-"}
+    ).encode()
+
+
+def affected(**changed: Any) -> bytes:
+    return record(
+        affected=[{"package": {"ecosystem": "PyPI", "name": "northwind-made-up"}, **changed}]
+    )
+
+
+# -- the course's own records
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        pytest.param(text, ids, id=name)
+        for name, text, ids in (
+            ("the version in use", "acme-cells==1.2.0", []),
+            ("the other in use", "acme-quantise==1.0.3", []),
+            ("an old one of ours", "acme-quantise==1.0.1", ["ACME-2026-0002"]),
+            ("the fix itself", "northwind-tensors==2.3.1", []),
+            ("before the fix", "northwind-tensors==2.3.0", ["ACME-2026-0003"]),
+            ("a name written otherwise", "Northwind_Tensors==2.3.0", ["ACME-2026-0003"]),
+            ("before it was introduced", "northwind-loader==1.3.9", []),
+            ("aliases are one", "northwind-http==3.1.0", ["ACME-2026-0005"]),
+            ("withdrawn", "northwind-plots==1.0", []),
+            ("the last affected", "northwind-serve==3.1.0", ["ACME-2026-0008"]),
+            ("after the last affected", "northwind-serve==3.1.1", []),
+            ("a local build of the last", "northwind-serve==3.1.0+cpu", ["ACME-2026-0008"]),
+            ("a candidate before the fixed one", "northwind-onnx==4.0.0rc1", ["ACME-2026-0009"]),
+            ("the fixed candidate", "northwind-onnx==4.0.0rc2", []),
+            ("the release after it", "northwind-onnx==4.0.0", []),
+            ("an old epoch", "northwind-clock==2025.3", ["ACME-2026-0010"]),
+            ("the new epoch", "northwind-clock==1!0.2.0", []),
+            ("listed", "northwind-metrics==0.4.1", ["ACME-2026-0011"]),
+            ("listed with another zero", "northwind-metrics==0.4.1.0", ["ACME-2026-0011"]),
+            ("not listed", "northwind-metrics==0.4.3", []),
+            ("an old line", "northwind-yaml==1.2.6", ["ACME-2026-0012"]),
+            ("the old line, fixed", "northwind-yaml==1.2.10", []),
+            ("the new line", "northwind-yaml==2.1.2", ["ACME-2026-0012"]),
+        )
+    ],
+)
+def test_a_release_is_affected_or_not(known: Advisories, text: str, ids: list[str]) -> None:
+    assert [each.id for each in found(text, known)] == ids
+
+
+def test_two_records_of_one_vulnerability_are_merged(known: Advisories) -> None:
+    (http,) = found("northwind-http==3.1.0", known)
+    assert http.aliases == ("ACME-2026-0006", "NWSA-2026-0042")
+    assert (http.score, http.severity, http.fixed) == (8.7, "high", ("3.2.5",))
+    assert http.vector.startswith("CVSS:4.0/")  # before v3's
+
+
+def test_what_is_exploited_is_said(known: Advisories) -> None:
+    assert found("northwind-loader==1.5.0", known)[0].exploited
+    assert not found("northwind-tensors==2.3.0", known)[0].exploited
+
+
+def test_withdrawn_records_are_kept_apart_and_said(known: Advisories) -> None:
+    assert [each.id for each in known.withdrawn] == ["ACME-2026-0007"]
+    assert known.rejected == ()
+    assert known.newest == "2026-10-01T09:00:00Z"
+
+
+@pytest.mark.parametrize("version", ["", "main", "2.3.0-SNAPSHOT-7"])
+def test_a_version_that_nobody_can_compare_is_not_safe_by_silence(
+    known: Advisories, version: str
+) -> None:
+    (unknown,) = found(f"northwind-tensors=={version}", known)
+    assert not unknown.certain
+    assert unknown.said
+
+
+def test_another_ecosystem_is_another_package(known: Advisories) -> None:
+    npm = {
+        "name": "northwind-tensors",
+        "version": "2.3.0",
+        "purl": "pkg:npm/northwind-tensors@2.3.0",
+    }
+    assert match([npm], known) == []
+    renamed = {"name": "tensors", "version": "2.3.0", "purl": "pkg:pypi/northwind-tensors@2.3.0"}
+    assert [each.id for each in match([renamed], known)] == ["ACME-2026-0003"]
+
+
+def test_scores_come_from_v4_then_v3_and_are_unknown_otherwise() -> None:
+    v3 = ("CVSS_V3", "CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:U/C:H/I:N/A:N")
+    v4 = ("CVSS_V4", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N")
+    assert score((v3, v4))[:2] == (9.3, "critical")
+    assert score((v3, ("CVSS_V4", "CVSS:4.0/AV:?")))[:2] == (6.5, "medium")
+    assert score((("Ubuntu", "medium"),)) == score(()) == (None, "unknown", "")
+
+
+# -- strict reading
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"{", "is not JSON"),
+        (b"[]", "the record: expected an object"),
+        (b'{"id": "A", "id": "B"}', "has a name twice"),
+        (record(id="-"), "id: missing"),
+        (record(modified="yesterday"), "modified: 'yesterday' is no time"),
+        (record(modified="2026-01-01T00:00:00"), "modified: '2026-01-01T00:00:00' is no time"),
+        (record(withdrawn=7), "withdrawn: expected a text"),
+        (record(schema_version="2.0.0"), "schema_version: '2.0.0'"),
+        (record(aliases="CVE-1"), "aliases: expected a list"),
+        (record(affected=[{}]), r"affected[0].package: expected an object"),
+        (affected(ranges=[{"type": "DATES"}]), "affected[0].ranges[0].type: 'DATES'"),
+        (
+            affected(ranges=[{"type": "ECOSYSTEM", "events": [{"fixed": "1.0"}]}]),
+            "affected[0].ranges[0].events: no release is affected before",
+        ),
+        (
+            affected(
+                ranges=[{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "b1!"}]}]
+            ),
+            "affected[0].ranges[0].events[1]: 'b1!' is no PEP 440 version",
+        ),
+        (
+            affected(ranges=[{"type": "SEMVER", "events": [{"introduced": "0", "fixed": "1"}]}]),
+            "affected[0].ranges[0].events[0]: an event has one name",
+        ),
+        (affected(versions=[1.0]), "affected[0].versions: expected a list of texts"),
+        (record(severity=[{"type": "CVSS_V4"}]), "severity[0].score: missing"),
+    ],
+)
+def test_a_malformed_record_is_refused_by_file_and_field(
+    tmp_path: Path, data: bytes, said: str
+) -> None:
+    (tmp_path / "bad.json").write_bytes(data)
+    (tmp_path / "good.json").write_bytes(record())
+    with pytest.raises(MalformedInput) as refused:
+        load(tmp_path)
+    assert refused.value.message.startswith("bad.json")
+    assert said in refused.value.message
+    kept = load(tmp_path, strict=False)
+    assert len(kept.records) == len(kept.rejected) == 1
+
+
+def test_a_folder_a_zip_and_lines_say_the_same(tmp_path: Path, known: Advisories) -> None:
+    files = sorted(FOLDER.glob("*.json"))
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for file in files:
+            archive.writestr(file.name, file.read_bytes())
+    lines = [json.dumps(json.loads(f.read_bytes())) for f in files if f.name != "exploited.json"]
+    (tmp_path / "all.jsonl").write_text("\n".join(lines) + "\n")
+    listed = FOLDER / "exploited.json"
+    assert load(tmp_path / "all.zip") == known
+    assert load(tmp_path / "all.jsonl", exploited=listed) == known
+    with pytest.raises(MalformedInput, match="cannot be read"):
+        load(tmp_path / "none")
+
+
+def test_the_later_of_two_records_counts(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(record(summary="new", modified="2026-01-01T00:00:00.5Z"))
+    (tmp_path / "b.json").write_bytes(record(summary="old"))
+    assert [each.summary for each in load(tmp_path).records] == ["new"]
+
+
+# -- ranges, beside the specification's pseudo-code
+
+VERSIONS = st.from_regex(r"(1!)?[0-2]\.[0-3](\.0)?(a1|rc1|\.post1|\.dev1)?", fullmatch=True)
+
+
+def vulnerable(version: Version, events: list[dict[str, str]]) -> bool:
+    """OSV's evaluation: every event in the order of its version, none of our code."""
+    answer = False
+    zero = Version("0.dev0")
+    for event in sorted(
+        events, key=lambda e: (lambda v: zero if v == "0" else Version(v))(*e.values())
+    ):
+        ((kind, text),) = event.items()
+        at = zero if text == "0" else Version(text)
+        if kind == "introduced" and version >= at:
+            answer = True
+        elif (kind == "fixed" and version >= at) or (kind == "last_affected" and version > at):
+            answer = False
+    return answer
+
+
+@st.composite
+def events(draw: st.DrawFn) -> list[dict[str, str]]:
+    versions = draw(st.lists(VERSIONS, max_size=5, unique_by=Version))
+    kinds = draw(
+        st.lists(
+            st.sampled_from(["introduced", "fixed", "last_affected"]),
+            min_size=len(versions),
+            max_size=len(versions),
+        )
+    )
+    start = [
+        {
+            "introduced": draw(
+                st.one_of(
+                    st.just("0"),
+                    VERSIONS.filter(lambda v: all(Version(v) != Version(o) for o in versions)),
+                )
+            )
+        }
+    ]
+    return draw(st.permutations(start + [{k: v} for k, v in zip(kinds, versions, strict=True)]))
+
+
+@given(events(), VERSIONS)
+def test_a_range_is_evaluated_as_the_specification_says(
+    listed: list[dict[str, str]], version: str
+) -> None:
+    assert Range.of(listed).has(Version(version)) == vulnerable(Version(version), listed)
+
+
+def test_ranges_that_touch_leave_no_gap() -> None:
+    touching = Range.of([{"introduced": "1"}, {"fixed": "2"}, {"introduced": "2"}, {"fixed": "3"}])
+    single = Range.of([{"introduced": "2"}, {"last_affected": "2"}])
+    limited = Range.of([{"introduced": "0"}, {"limit": "2"}])
+    for text, expected in (("1.9", "t l"), ("2", "ts"), ("2.5", "t"), ("3", "")):
+        version = Version(text)
+        assert touching.has(version) == ("t" in expected), text
+        assert single.has(version) == ("s" in expected), text
+        assert limited.has(version) == ("l" in expected), text
+
+
+# -- pip-audit, unmodified
+
+
+@contextmanager
+def serving(records: list[dict[str, Any]]) -> Iterator[str]:
+    """OSV's query, answered by the pseudo-code above."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # noqa: N802
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            answer = [
+                each
+                for each in records
+                for entry in each["affected"]
+                if entry["package"]["name"] == asked["package"]["name"]
+                and (
+                    asked["version"] in entry.get("versions", ())
+                    or any(
+                        vulnerable(Version(asked["version"]), span["events"])
+                        for span in entry.get("ranges", ())
+                        if span["type"] == "ECOSYSTEM"
+                    )
+                )
+            ]
+            body = json.dumps({"vulns": answer} if answer else {}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Quietly."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1/query"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+REQUIREMENTS = """
+acme-cells==1.2.0
+acme-quantise==1.0.1
+northwind-clock==2025.3
+northwind-http==3.1.0
+northwind-loader==1.5.0
+northwind-metrics==0.4.1
+northwind-onnx==4.0.0rc1
+northwind-plots==1.0
+northwind-serve==3.1.0
+northwind-tensor==0.1
+northwind-tensors==2.3.1
+northwind-yaml==1.2.6
+"""
+
+
+def test_pip_audit_agrees(tmp_path: Path, known: Advisories) -> None:
+    wanted = tmp_path / "requirements.txt"
+    wanted.write_text(REQUIREMENTS)
+    records = [json.loads(f.read_bytes()) for f in sorted(FOLDER.glob("ACME-*.json"))]
+    with serving(records) as url:
+        run = subprocess.run(
+            [sys.executable, "-m", "pip_audit", "-s", "osv", "--osv-url", url, "--no-deps"]
+            + ["--disable-pip", "-r", str(wanted), "--format", "json", "--progress-spinner", "off"]
+            + ["--cache-dir", str(tmp_path / "cache")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert run.returncode == 1, run.stderr  # found something
+    theirs = {
+        (package["name"], frozenset((v["id"], *v["aliases"])), tuple(v["fix_versions"]))
+        for package in json.loads(run.stdout)["dependencies"]
+        for v in package["vulns"]
+    }
+    ours = match([component(line) for line in REQUIREMENTS.split()], known)
+    assert {(v.component, v.ids) for v in ours} == {found[:2] for found in theirs}
+    assert len(ours) == 9
+    fixes = {found[0]: found[2] for found in theirs}
+    for each in ours:  # theirs may be older than what is installed, and is of the first range alone
+        assert set(each.fixed) <= set(fixes[each.component]), each
+        assert bool(each.fixed) == bool(fixes[each.component]), each
+
+
+def test_a_record_reads_as_it_is_documented() -> None:
+    once = read(record(schema_version="-", severity="-"))
+    assert re.fullmatch(r"ACME-\d+-\d+", once.id)
+    assert once.affected[0].ranges[0].fixed_after(Version("1")) == [Version("2")]

@@ -1,0 +1,49 @@
+"""One registry with one instance for the tests of the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from made_release import NOW, ROOT, Maker, wheelhouse
+
+from chainlab.policy.gate import Gate
+from chainlab.registry.registry import Registry
+from chainlab.registry.upstream import Upstream
+from chainlab.services import Server
+from chainlab.trust.client import Trust
+
+POLICIES = ROOT / "data" / "policies"
+ADVISORIES = ROOT / "data" / "advisories"
+
+
+@dataclass
+class House:
+    """A registry, an instance, a maker of releases, and the gate."""
+
+    registry: Registry
+    trust: Trust
+    maker: Maker
+    gate: Gate
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    for name in ("trust", "wheels"):
+        (folder / name).mkdir(mode=0o700)
+    times = wheelhouse(folder / "wheels")
+    trust = Trust(folder / "trust")
+    with (
+        Server(folder / "trust"),
+        Registry(
+            folder / "registry",
+            folder / "state.db",
+            upstream=Upstream(folder / "wheels", times),
+            trust=trust,
+        ) as registry,
+    ):
+        gate = Gate(registry, trust, POLICIES, ADVISORIES, clock=lambda: NOW)
+        yield House(registry, trust, Maker(registry, trust), gate)
