@@ -64,7 +64,7 @@ def versions(package: int) -> list[str]:
 
 def made(builds: int, components: int) -> Iterator[tuple[Build, dict[str, bytes]]]:
     """Builds over eighteen months: each artifact keeps its packages and moves to newer versions."""
-    draw = random.Random(4)  # noqa: S311 — test data
+    draw = random.Random(4)
     weights = [1 / (rank + 20) for rank in range(PACKAGES)]
     texts: dict[tuple[int, str], str] = {}
     for artifact in range(ARTIFACTS):
@@ -72,10 +72,11 @@ def made(builds: int, components: int) -> Iterator[tuple[Build, dict[str, bytes]
         chosen = chosen[:components]
         draw.shuffle(chosen)
         # Each needs two or so that come later; some also one that comes earlier: cycles.
-        needs = [
-            sorted({draw.randrange(len(chosen)) if draw.random() < 0.02 else min(len(chosen) - 1, i + draw.randint(1, 60)) for _ in range(2)})
-            for i in range(len(chosen))
-        ]  # fmt: skip
+        last = len(chosen) - 1
+        needs = []
+        for place in range(len(chosen)):
+            near = {min(last, place + draw.randint(1, 60)) for _ in range(2)}
+            needs.append(sorted(near if draw.random() > 0.04 else {*near, draw.randint(0, last)}))
         depends = ",".join(
             json.dumps({"ref": f"p{chosen[i]}", "dependsOn": [f"p{chosen[j]}" for j in to]})
             for i, to in enumerate(needs)
@@ -121,7 +122,8 @@ def scan(paths: list[Path], name: str, wanted: SpecifierSet) -> int:
     for path in paths:
         document = json.loads(path.read_bytes())
         found += any(
-            c["name"] == name and wanted.contains(Version(c["version"])) for c in document["components"]
+            c["name"] == name and wanted.contains(Version(c["version"]))
+            for c in document["components"]
         )
     return found
 
@@ -179,11 +181,15 @@ def main() -> None:
     options = parser.parse_args()
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as temporary:
-        measure(options.directory or Path(temporary) / "archive", options.builds, options.components)
+        measure(
+            options.directory or Path(temporary) / "archive", options.builds, options.components
+        )
     print(f"all of it took {time.perf_counter() - begin:.0f} s; peak memory "
           f"{psutil.Process().memory_info().rss / 2**20:.0f} MB now")  # fmt: skip
     if options.json:
-        options.json.write_text(json.dumps({"machine": platform.platform(), "rows": rows}, indent=1))
+        options.json.write_text(
+            json.dumps({"machine": platform.platform(), "rows": rows}, indent=1)
+        )
 
 
 def measure(folder: Path, builds: int, components: int) -> None:
@@ -196,14 +202,26 @@ def measure(folder: Path, builds: int, components: int) -> None:
         begin = time.perf_counter()
         archive.add_all(made(builds, components))
         stored = time.perf_counter() - begin - generated
-        report("store", [builds / stored], "SBOMs/s", f"add_all, {builds} builds, documents' making not counted")
+        report(
+            "store",
+            [builds / stored],
+            "SBOMs/s",
+            f"add_all, {builds} builds, documents' making not counted",
+        )
         begin = time.perf_counter()
         archive.builds(run="-")
         derived = time.perf_counter() - begin
-        report("derive the tables", [builds / derived], "SBOMs/s", f"{derived:.0f} s; JSON to four Parquet tables")
+        report(
+            "derive the tables",
+            [builds / derived],
+            "SBOMs/s",
+            f"{derived:.0f} s; JSON to four Parquet tables",
+        )
         report("ingest", [builds / (stored + derived)], "SBOMs/s", "both")
     size = sum(path.stat().st_size for path in folder.glob("tables/*/*.parquet"))
-    counts = [archive.sql(f"SELECT count(*) AS n FROM _{t}")["n"][0] for t in ("components", "edges")]
+    counts = [
+        archive.sql(f"SELECT count(*) AS n FROM _{t}")["n"][0] for t in ("components", "edges")
+    ]
     report("tables", [size / 2**20], "MB", f"{counts[0]} components, {counts[1]} edges")
     name, version, wanted = "package-900", versions(900)[3], "<0.2"
 
@@ -211,19 +229,46 @@ def measure(folder: Path, builds: int, components: int) -> None:
         with Archive(folder) as other:
             other.where(name, version=version)
 
-    report("open and first question", times(cold, 5), "ms", "a fresh connection; digests of the tables checked")
+    report(
+        "open and first question",
+        times(cold, 5),
+        "ms",
+        "a fresh connection; digests of the tables checked",
+    )
     few = len(archive.where(name, version=version))
-    report("membership, one version", times(lambda: archive.where(name, version=version), 30), "ms", f"{few} builds")
+    report(
+        "membership, one version",
+        times(lambda: archive.where(name, version=version), 30),
+        "ms",
+        f"{few} builds",
+    )
     some = len(archive.where(name, range=wanted))
-    report("membership, PEP 440 range", times(lambda: archive.where(name, range=wanted), 30), "ms", f"{some} builds")
+    report(
+        "membership, PEP 440 range",
+        times(lambda: archive.where(name, range=wanted), 30),
+        "ms",
+        f"{some} builds",
+    )
     many = len(archive.where("package-0"))
-    report("membership, in most builds", times(lambda: archive.where("package-0"), 5), "ms", f"{many} builds")
+    report(
+        "membership, in most builds",
+        times(lambda: archive.where("package-0"), 5),
+        "ms",
+        f"{many} builds",
+    )
     purl = f"pkg:pypi/{name}@{version}"
     report("membership, purl", times(lambda: archive.where(purl=purl), 10), "ms", f"{few} builds")
     digest = Digest.of(f"{name} {version}".encode())
     assert len(archive.where(digest=str(digest))) == few
-    report("membership, digest", times(lambda: archive.where(digest=str(digest)), 10), "ms", f"{few} builds")
-    report("absent everywhere", times(lambda: archive.where("no-such-package"), 10), "ms", "0 builds")
+    report(
+        "membership, digest",
+        times(lambda: archive.where(digest=str(digest)), 10),
+        "ms",
+        f"{few} builds",
+    )
+    report(
+        "absent everywhere", times(lambda: archive.where("no-such-package"), 10), "ms", "0 builds"
+    )
     ways = archive.paths(name, version=version)
     linked = int(ways["depth"].notna().sum())
     report("transitive with path", times(lambda: archive.paths(name, version=version), 10), "ms",
@@ -231,17 +276,26 @@ def measure(folder: Path, builds: int, components: int) -> None:
     everyone = archive.dependents(name, version=version)
     report("all dependents with path", times(lambda: archive.dependents(name, version=version), 3), "ms",
         f"{len(everyone)} dependents")  # fmt: skip
-    report("first and last seen", times(lambda: archive.seen(name), 5), "ms", "all versions of one package")
+    report(
+        "first and last seen",
+        times(lambda: archive.seen(name), 5),
+        "ms",
+        "all versions of one package",
+    )
     begin = time.perf_counter()
     archive.paths("package-0")
-    report("transitive, in most builds", [(time.perf_counter() - begin) * 1000], "ms", f"{many} builds")
+    report(
+        "transitive, in most builds", [(time.perf_counter() - begin) * 1000], "ms", f"{many} builds"
+    )
 
     def recursive() -> int:
         return int(archive.sql(RECURSIVE, [name, version]).iloc[0, 0])
 
     try:
         assert recursive() == linked, (recursive(), linked)
-        report("the same by USING KEY", times(recursive, 3), "ms", "recursive CTE over the same tables")
+        report(
+            "the same by USING KEY", times(recursive, 3), "ms", "recursive CTE over the same tables"
+        )
     except (duckdb.Error, ValueError) as error:
         print(f"USING KEY: {error}")
 
@@ -260,7 +314,12 @@ def measure(folder: Path, builds: int, components: int) -> None:
     begin = time.perf_counter()
     scan(part, name, SpecifierSet(wanted))
     taken = (time.perf_counter() - begin) * len(paths) / len(part)
-    report("JSON scan, one version range", [taken * 1000], "ms", f"from {len(part)} of {len(paths)} documents")
+    report(
+        "JSON scan, one version range",
+        [taken * 1000],
+        "ms",
+        f"from {len(part)} of {len(paths)} documents",
+    )
 
 
 def with_pandas(folder: Path, name: str, version: str, few: int, linked: int) -> None:
@@ -272,7 +331,9 @@ def with_pandas(folder: Path, name: str, version: str, few: int, linked: int) ->
             "components": connection.execute(
                 f"SELECT d, node, name, title, version FROM '{largest}'"
             ).df(),
-            "edges": connection.execute(f"SELECT * FROM '{largest.with_name('edges.parquet')}'").df(),
+            "edges": connection.execute(
+                f"SELECT * FROM '{largest.with_name('edges.parquet')}'"
+            ).df(),
         }
     report("pandas: load", [(time.perf_counter() - begin) * 1000], "ms",
         f"{len(frames['components'])} components; five columns of them")  # fmt: skip

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Week 4 lab · Verify link by link, and refuse for the right reason
 #
-# > On 11 May 2026, 84 versions of 42 packages were published with provenance that verified. The builder was the expected
-# > one, the source too. The bytes were the attacker's. [V: TanStack postmortem; SLSA blog, 2026-05-15]
+# > On 11 May 2026, 84 versions of 42 packages were published with provenance that verified. Builder and source were the
+# > expected ones. The bytes were the attacker's. [V: TanStack postmortem; SLSA blog, 2026-05-15]
 #
 # A gate reads evidence and says yes or no. It is as good as the questions it asks, and a gate that refuses the wrong
 # things is switched off within a week. You build its parts, then the gate, and it is scored by what it refuses *and* by
@@ -35,8 +35,8 @@ lab = chainlab.open("04_attestation", seed=seed)
 
 # %% [markdown]
 # ## An envelope
-# DSSE, the *dead simple signing envelope*, has three fields: a payload in base64, its type, and signatures. Here is one,
-# made by sigstore-python for a statement about a model. (`keyid` is a hint that nobody signed.)
+# DSSE, the *dead simple signing envelope*, has three fields: a payload in base64, its type, and signatures. Here is
+# one, made by sigstore-python for a statement about a model. (`keyid` is a hint that nobody signed.)
 
 # %%
 from chainlab.digests import Digest
@@ -108,8 +108,8 @@ def to_be_signed(envelope: dict) -> bytes:
 #
 # ## Exercise 4.2 — does the proof hold? (5 points)
 # *40 min.* Return whether `entry` (its bytes) is entry number `index` (from 0) of a log with `size` entries and this
-# `root`, according to `proof`. Draw seven leaves first and write down, for each, which hashes its proof needs. Everything
-# that does not fit is False: an index that is none, a hash too many, a climb that ends half way.
+# `root`, according to `proof`. Draw seven leaves first and write down, for each, which hashes its proof needs.
+# Everything that does not fit is False: an index that is none, a hash too many, a climb that ends half way.
 # <details><summary>Hint 1</summary>In your drawing of seven: how many hashes does leaf 6 need, and on which level does it meet the first?</details>
 # <details><summary>Hint 2</summary>Keep two numbers, your node's place and the place of the last node on this level; both are halved going up. A place that is odd has its sibling on the left. A place that is even and the last has no sibling: go up without using a hash.</details>
 
@@ -253,12 +253,12 @@ def explains(release: dict) -> str:
 
 # %% [markdown] tags=["solution"]
 # **Why.** "The signature was forged" is the comfortable answer, and it is almost never true. In May 2026 nobody forged
-# anything. A poisoned cache, written by a stranger's run under `main`'s key, was restored by a release; code from it read
-# the run's identity token out of memory and published. The builder was as expected, and provenance said so [V: TanStack
-# postmortem]. In SLSA's words that platform did not isolate runs: L3 bans a cache that one build poisons for another,
-# and L2 makes no such promise [V: SLSA v1.2]. Ultralytics, December 2024: the same shape, a poisoned cache in the
-# publishing job, attestations present. Its second wave is the reverse: an old token, *no* attestations, and no activity
-# in the repository [V: PyPI blog]. A consumer who requires provenance stops the second wave and not the first.
+# anything. A poisoned cache, written by a stranger's run under `main`'s key, was restored by a release; code from it
+# read the run's identity token out of memory and published. The builder was as expected, and provenance said so [V:
+# TanStack postmortem]. In SLSA's words that platform did not isolate runs: L3 bans a cache that one build poisons for
+# another, and L2 makes no such promise [V: SLSA v1.2]. Ultralytics, December 2024: the same shape, a poisoned cache in
+# the publishing job, attestations present. Its second wave is the reverse: an old token, *no* attestations, and no
+# activity in the repository [V: PyPI blog]. A consumer who requires provenance stops the second wave and not the first.
 
 # %% [markdown]
 # ## A folder, and what was signed of it
@@ -360,41 +360,32 @@ for content in (None, "print('loaded')"):
 # The unmodified library says the same: nothing that was signed changed, and it refuses.
 #
 # ## Rules over facts
-# Policy is best kept apart from the code that fetches and verifies. Python verifies, and writes down *facts*; a few rules
-# in Rego decide. Facts have holes. A scan did not run, a field is new, a number came as text. `table(rules)` gives your
-# rules many rows of facts at once, in a process of their own. A mistake in the Rego comes back as a message.
+# Policy is best kept apart from the code that fetches and verifies. Python verifies, and writes down *facts*; a few
+# rules in Rego decide. Facts have holes. A scan did not run, a field is new, a number came as text. `table(rules)`
+# gives your rules many rows of facts at once, in a process of their own. A mistake in the Rego comes back as a message.
 
 # %%
 from chainlab.course.exercises.rules import table
 
+RELEASE = "acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"
+findings = [{"id": "ACME-2026-3", "exploited": True, "vex": "not_affected"}]
 ROWS = {
-    "complete": {"signature": {"verified": True, "signer": "https://git…/release.yml@refs/tags/v1.4.0"},
-                 "findings": [{"id": "ACME-2026-3", "exploited": True, "vex": "not_affected"}],
-                 "recall": {"lower": 0.931}},
+    "complete": {"signature": {"verified": True, "signer": RELEASE}, "findings": findings, "recall": {"lower": 0.931}},
     "holes": {"signature": {"verified": True}, "recall": {"lower": None}},
 }
 naive = """package lesson
-
 import rego.v1
 
-default signed := false
-
-default safe := false
-
-default good := false
-
 safe if not exploited
-
 exploited if some finding in input.findings
-
 good if input.recall.lower >= data.expected.least
 """
-for row, verdicts in table(naive)(ROWS, "https://git…/release.yml@refs/tags/v1.4.0").items():
+for row, verdicts in table(naive)(ROWS, RELEASE).items():
     print(row, verdicts)
 
 # %% [markdown]
-# The second row was never scanned, and its recall could not be read. It is `safe` and `good`. The first row, which is in
-# order, is neither safe nor signed.
+# The second row was never scanned, and its recall could not be read. It is `safe` and `good`. The first row, which is
+# in order, is neither safe nor signed.
 #
 # ## Exercise 4.5 — three rules that survive missing facts (5 points)
 # *35 min.* Write the package `lesson` with three rules, each true or false for every row, never undefined:
@@ -478,17 +469,19 @@ def rules() -> str:
     return right.replace("    is_number(input.recall.lower)\n", "")
 
 # %% [markdown] tags=["solution"]
-# **Why.** In Rego an expression over something missing is neither true nor false; it has no value. `not` turns "no value"
-# into true. A rule that looks for what is bad therefore passes empty facts, and empty facts are exactly what you get on
-# the day the scanner is down. Write what you want to see, with a default of false. Types are the same trap one level
-# down: comparison is defined across types, and not alike in all engines. The course's policies, `data/policies`, read
-# every fact through functions that give one type whatever was there, and Python refuses a rule that does not answer.
+# **Why.** In Rego an expression over something missing is neither true nor false; it has no value. `not` turns "no
+# value" into true. A rule that looks for what is bad therefore passes empty facts, and empty facts are exactly what you
+# get on the day the scanner is down. Write what you want to see, with a default of false. Types are the same trap one
+# level down: comparison is defined across types, and not alike in all engines. The course's policies, `data/policies`,
+# read every fact through functions that give one type whatever was there, and Python refuses a rule that does not
+# answer.
 
 # %% [markdown]
 # ## Ten links
-# Now the gate. A release comes to you as a dict: `version` ("v1.4.0"), `manifest` (the OCI manifest's bytes), `files` (name
-# to bytes: a model, a wheel, a lock) and `evidence`, a list of bundles in no order. Anybody may attach evidence, so a
-# bundle that does not hold is no reason to refuse; the *absence* of one that holds is. `house` is what acme expects.
+# Now the gate. A release comes to you as a dict: `version` ("v1.4.0"), `manifest` (the OCI manifest's bytes), `files`
+# (name to bytes: a model, a wheel, a lock) and `evidence`, a list of bundles in no order. Anybody may attach evidence,
+# so a bundle that does not hold is no reason to refuse; the *absence* of one that holds is. `house` is what acme
+# expects.
 
 # %%
 from chainlab.course.exercises.gates import attested, bench, sample, score
@@ -500,9 +493,9 @@ print(*(f"{name}: {len(data)} bytes" for name, data in release["files"].items())
 print(len(release["evidence"]), "bundles")
 
 # %% [markdown]
-# The tag of a release is `refs/tags/` and its version. *By the workflow* means: the signer is `house["workflow"]`, `@`, the
-# tag, with the issuer `house["ci"]`. *By the host*: `house["host"]`, the same issuer. *By security*: `house["security"]`,
-# with the issuer `house["people"]`.
+# The tag of a release is `refs/tags/` and its version. *By the workflow* means: the signer is `house["workflow"]`, `@`,
+# the tag, with the issuer `house["ci"]`. *By the host*: `house["host"]`, the same issuer. *By security*:
+# `house["security"]`, with the issuer `house["people"]`.
 #
 # | link | holds when |
 # |---|---|
@@ -532,8 +525,8 @@ print(json.dumps(ml_bom.predicate["components"][0]["modelCard"], indent=1))
 # ## Exercise 4.6 — build the gate, and have its links broken (10 points)
 # *85 min, and the hard one.* Return the names of the links that do not hold; none means *let it pass*.
 #
-# You are scored by *mutants refused for the right reason × benign releases accepted*. A mutant has one link broken, by a
-# wrong signer, a fork, another run, a changed file, a missing fact. Naming a link that holds is not the right reason.
+# You are scored by *mutants refused for the right reason × benign releases accepted*. A mutant has one link broken, by
+# a wrong signer, a fork, another run, a changed file, a missing fact. Naming a link that holds is not the right reason.
 # Where one change breaks several, naming the one it is about is enough. A gate that raises has refused nothing for a
 # reason. `bench(gate)` lets the check try all of them. It passes at a score of 95 %, with every link caught at least
 # once and no benign release refused.
@@ -543,14 +536,12 @@ print(json.dumps(ml_bom.predicate["components"][0]["modelCard"], indent=1))
 # <details><summary>Hint 2</summary>Two small functions carry most of it: one that gives the invocationIds of a job's valid provenance for some bytes, one that gives the predicates of a type by a signer for a digest. For `one run`, intersect. Then a dict from link to a condition; files that are missing are `b""`. `score(gate, lab.trust)` (next cell) lists what you miss.</details>
 
 # %% tags=["exercise"]
-import math
-
-
 def gate(release: dict, house: dict) -> list[str]:
     """The links that do not hold; empty when the release may pass."""
     ### BEGIN SOLUTION
     files, tag = release["files"], f"refs/tags/{release['version']}"
-    host, workflow = Signer(house["host"], house["ci"]), Signer(f"{house['workflow']}@{tag}", house["ci"])
+    host, security = Signer(house["host"], house["ci"]), Signer(house["security"], house["people"])
+    workflow = Signer(f"{house['workflow']}@{tag}", house["ci"])
     given = {"workflow": {"repository": house["repository"], "ref": tag, "path": house["path"]}, "inputs": {}}
 
     def runs_of(job, data):
@@ -562,41 +553,34 @@ def gate(release: dict, house: dict) -> list[str]:
     def said(kind, digest, signer=workflow):
         return [s.predicate for s in attested(release, digest, Expected(signer, kind), root)]
 
-    def recall(document):
-        for metric in document["components"][0].get("modelCard", {})["quantitativeAnalysis"]["performanceMetrics"]:
-            if metric["type"] == "recall":
-                return float(metric["confidenceInterval"]["lowerBound"])
-        return math.nan
-
-    def good(document):
+    def enough(bom):
         try:
-            return recall(document) >= house["least_recall"]
-        except (KeyError, ValueError, TypeError):
+            metrics = bom["components"][0]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+            recall = next(m["confidenceInterval"]["lowerBound"] for m in metrics if m["type"] == "recall")
+            return float(recall) >= house["least_recall"]  # nan is at least nothing
+        except (LookupError, ValueError, TypeError, StopIteration):
             return False
 
-    model = files.get("triage.onnx", b"")
-    wheel = next((data for name, data in files.items() if name.endswith(".whl")), b"")
-    layers = {layer["annotations"]["org.opencontainers.image.title"]: layer["digest"]
-              for layer in json.loads(release["manifest"])["layers"]}
-    runs = {"wheel": runs_of("build", wheel), "model": runs_of("train", model),
-            "package": runs_of("package", release["manifest"])}
-    lines = [line for line in files.get("requirements.lock", b"").decode().splitlines() if line[:1] not in ("", "#")]
-    lock = {tuple(line.split()[0].split("==")) for line in lines}
+    model, lines = files.get("triage.onnx", b""), files.get("requirements.lock", b"").decode().splitlines()
+    wheel = b"".join(data for name, data in files.items() if name.endswith(".whl"))
+    lock = {tuple(line.split()[0].split("==")) for line in lines if line[:1] not in ("", "#")}
+    named = {layer["annotations"]["org.opencontainers.image.title"]: layer["digest"]
+             for layer in json.loads(release["manifest"])["layers"]}
+    jobs = {"wheel": ("build", wheel), "model": ("train", model), "package": ("package", release["manifest"])}
+    runs = {link: runs_of(*job) for link, job in jobs.items()}
     boms = [{(c["name"], c["version"]) for c in bom["components"]} for bom in said(SBOM, Digest.of(wheel))]
-    security = Signer(house["security"], house["people"])
-    settled = {(entry["vulnerability"]["name"], product["@id"])
-               for vex in said(OPENVEX, Digest.of(wheel), security) for entry in vex["statements"]
-               for product in entry["products"] if entry["status"] == "not_affected" and entry.get("justification")}
-    hits = {(house["exploited"].get(purl), purl) for purl in (f"pkg:pypi/{n}@{v}" for n, v in lock)}
-    signatures = said(MODEL_SIGNATURE, Digest.of(Digest.of(model).value))
+    entries = [e for vex in said(OPENVEX, Digest.of(wheel), security) for e in vex["statements"]
+               if e["status"] == "not_affected" and e.get("justification")]
+    settled = {(product["@id"], e["vulnerability"]["name"]) for e in entries for product in e["products"]}
+    hits = {pair for pair in house["exploited"].items() if pair[0] in {f"pkg:pypi/{n}@{v}" for n, v in lock}}
+    signed = [[r["name"] for r in oms["resources"]] for oms in said(MODEL_SIGNATURE, Digest.of(Digest.of(model).value))]
     holds = {
-        "contents": layers == {name: str(Digest.of(data)) for name, data in files.items()},
+        "contents": named == {name: str(Digest.of(data)) for name, data in files.items()},
         **{link: bool(found) for link, found in runs.items()},
         "one run": not all(runs.values()) or bool(set.intersection(*runs.values())),
-        "sbom": bool(lock) and any(lock <= bom for bom in boms),
-        "vulnerabilities": not {hit for hit in hits if hit[0]} - settled,
-        "model signature": any([r["name"] for r in oms["resources"]] == ["triage.onnx"] for oms in signatures),
-        "metric": any(good(document) for document in said(SBOM, Digest.of(model))),
+        "sbom": bool(lock) and any(lock <= bom for bom in boms), "vulnerabilities": hits <= settled,
+        "model signature": ["triage.onnx"] in signed,
+        "metric": any(enough(bom) for bom in said(SBOM, Digest.of(model))),
         "format": model[:1] == b"\x08",
     }
     return [link for link, fine in holds.items() if not fine]
@@ -636,8 +620,8 @@ def gate(release: dict, house: dict) -> list[str]:
     return [link for link in right(release, house) if link != "one run"]
 
 # %% [markdown] tags=["solution"]
-# **Why.** Three habits make this gate. It asks for *presence*: evidence that holds must be there, and whatever else lies
-# beside it neither helps nor harms. So nobody can pass by deleting bad news, and nobody can block your release by
+# **Why.** Three habits make this gate. It asks for *presence*: evidence that holds must be there, and whatever else
+# lies beside it neither helps nor harms. So nobody can pass by deleting bad news, and nobody can block your release by
 # attaching junk. (Bad news that must count, a revoked approval for instance, needs another channel than "attached".) It
 # asks for *every step*: an empty field in `Expected` is a question not asked. And it joins: three true statements about
 # three runs are not a true statement about one release. Note what it trusts without a word: the root, the clock inside
@@ -653,9 +637,9 @@ print(score(gate, lab.trust, seed=seed))
 
 # %% [markdown]
 # ## The key that signs certificates is stolen
-# Everything above rests on a trusted root: which CA, which logs, which clocks. One night the CA's signing key is copied.
-# It is noticed a day later. From then on a thief can certify anyone as anyone; log and timestamp authority serve the
-# thief like everybody else.
+# Everything above rests on a trusted root: which CA, which logs, which clocks. One night the CA's signing key is
+# copied. It is noticed a day later. From then on a thief can certify anyone as anyone; log and timestamp authority
+# serve the thief like everybody else.
 #
 # You have the trusted root (a dict, as in `trusted_root.json`). Its `certificateAuthorities` are generations, oldest
 # first; the last one is the stolen key's. Earlier ones were retired on time. Each has
@@ -667,8 +651,8 @@ print(score(gate, lab.trust, seed=seed))
 # - `recertify(entry, until)`: the root key comes out of its safe and certifies an entry's signing key once more, with a
 #   certificate that ends at `until`. You get the new certificate's `rawBytes`.
 #
-# The last is needed because this client asks the *certificates* what was valid at the time of the timestamp; it does not
-# look at an authority's `validFor` when it verifies. The field is still the one that people and other clients read.
+# The last is needed because this client asks the *certificates* what was valid at the time of the timestamp; it does
+# not look at an authority's `validFor` when it verifies. The field is still the one that people and other clients read.
 #
 # ## Exercise 4.7 — rotate (5 points)
 # *35 min.* Return the new trusted root. What was signed before the theft must still verify; so must what the successor
@@ -726,8 +710,8 @@ def rotated(root: dict, successor: dict, stolen: str, noticed: str, recertify) -
 
 # %% [markdown] tags=["solution"]
 # **Why.** A timestamp is somebody else's word, so the past can be kept while the key is given up: what was there before
-# the theft stays good. Deleting the old authority throws away every release so far; the day after, someone "fixes" it by
-# switching verification off. The price lies between the two times. Good signatures made there look like forgeries to
+# the theft stays good. Deleting the old authority throws away every release so far; the day after, someone "fixes" it
+# by switching verification off. The price lies between the two times. Good signatures made there look like forgeries to
 # any client, and have to be made again, each after a look at what was built (the transparency log lists them; ask for
 # everything certified in your name since `stolen`). When was it stolen? Choose the last moment that you can vouch for,
 # not the first alarm. Had the *root* key been copied, no recertification would help: then clients need a new root by
@@ -756,9 +740,9 @@ except Exception as error:  # the client's own, of whatever kind
     print("signing:   no,", type(error).__name__)
 
 # %% [markdown]
-# Verifying needs nobody: proof, checkpoint and timestamp are in the bundle. So deploying and rolling back go on. Signing
-# stops, and with it every release; that is failing closed. The wrong way out is "sign without the log until it is
-# back": whoever can cause an outage then also chooses to be unseen. Plan to wait, and say for how long.
+# Verifying needs nobody: proof, checkpoint and timestamp are in the bundle. So deploying and rolling back go on.
+# Signing stops, and with it every release; that is failing closed. The wrong way out is "sign without the log until it
+# is back": whoever can cause an outage then also chooses to be unseen. Plan to wait, and say for how long.
 #
 # ## Build it again, elsewhere
 # Provenance is one builder's word. An independent rebuild is a second one: another machine takes source and recipe from
@@ -809,8 +793,9 @@ print([line for line in guide.read_text().splitlines() if line.startswith("## ")
 # - ask who may change the policy, and how that change is reviewed
 # - let you rehearse the rotation, with a watch
 #
-# By the rubric, level 3 verifies every stage and proves it by a test per edge, can be repeated, and names residual risk.
-# Level 4 adds failure modes, a rehearsed rotation, the answer to a log outage, a rebuild and what all of it costs.
+# By the rubric, level 3 verifies every stage and proves it by a test per edge, can be repeated, and names residual
+# risk. Level 4 adds failure modes, a rehearsed rotation, the answer to a log outage, a rebuild and what all of it
+# costs.
 #
 # **You can now** say which bytes a signature covers; check a log's proof in odd trees; name the promise that was not
 # made; refuse a file more; write rules that survive missing facts; build a gate whose score you know; and give up a CA

@@ -1,6 +1,6 @@
 # cooldown — a dependency is used only when its file has been public for some days.
 #
-# Facts: now; packages[].{name, version, file, uploaded, upstream}, from provenance and index; seconds since 1970.
+# Facts: now; packages[].{id, name, uploaded, upstream}, from provenance and index; seconds since 1970.
 # Expected: cooldown.{days, own}.
 # The time is the index's, not the file's own. Our own packages are exempt when our own index holds them: by its name
 # alone anybody's package could claim to be ours.
@@ -47,7 +47,7 @@ passed if {
 	}
 }
 
-about(item) := concat("", [evidence.text(item, "name"), " ", evidence.text(item, "version")])
+about(item) := evidence.text(item, "id")
 
 refused contains {"about": about(item), "said": said, "mend": "wait, or take an older version"} if {
 	some item in packages

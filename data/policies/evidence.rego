@@ -8,7 +8,7 @@
 #   - each rule says `default passed := false` and proves what it wants to see, with a count above zero where it says
 #     `every`, which holds for an empty list;
 #   - what is missing is asked for by a rule of its own, because a call inside `not` is read differently by engines;
-#   - `text`, `number`, `entries` and `at` give a value of one type whatever was there.
+#   - `text`, `texts`, `number`, `entries` and `at` give a value of one type whatever was there.
 # Texts are joined by `concat`: the `sprintf` of regopy 1.5.2 shows some of them with their quotation marks.
 
 package chainlab.evidence
@@ -36,6 +36,11 @@ entries(thing, name) := value if {
 	value := object.get(thing, name, null)
 	is_array(value)
 } else := []
+
+texts(thing, name) := [text |
+	some text in entries(thing, name)
+	is_string(text)
+]
 
 at(thing, name) := value if {
 	is_object(thing)

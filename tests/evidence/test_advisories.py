@@ -156,7 +156,7 @@ def test_scores_come_from_v4_then_v3_and_are_unknown_otherwise() -> None:
     [
         (b"{", "is not JSON"),
         (b"[]", "the record: expected an object"),
-        (b'{"id": "A", "id": "B"}', "has a name twice"),
+        (b'{"id": "A", "id": "B"}', "is not JSON"),
         (record(id="-"), "id: missing"),
         (record(modified="yesterday"), "modified: 'yesterday' is no time"),
         (record(modified="2026-01-01T00:00:00"), "modified: '2026-01-01T00:00:00' is no time"),
@@ -286,7 +286,7 @@ def serving(records: list[dict[str, Any]]) -> Iterator[str]:
     """OSV's query, answered by the pseudo-code above."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             answer = [
                 each
@@ -342,11 +342,18 @@ def test_pip_audit_agrees(tmp_path: Path, known: Advisories) -> None:
     wanted = tmp_path / "requirements.txt"
     wanted.write_text(REQUIREMENTS)
     records = [json.loads(f.read_bytes()) for f in sorted(FOLDER.glob("ACME-*.json"))]
+    program = (sys.executable, "-m", "pip_audit", "-s", "osv", "--no-deps", "--disable-pip")
+    options = (
+        "--format",
+        "json",
+        "--progress-spinner",
+        "off",
+        "--cache-dir",
+        str(tmp_path / "cache"),
+    )
     with serving(records) as url:
         run = subprocess.run(
-            [sys.executable, "-m", "pip_audit", "-s", "osv", "--osv-url", url, "--no-deps"]
-            + ["--disable-pip", "-r", str(wanted), "--format", "json", "--progress-spinner", "off"]
-            + ["--cache-dir", str(tmp_path / "cache")],
+            [*program, *options, "--osv-url", url, "-r", str(wanted)],
             capture_output=True,
             text=True,
             check=False,
@@ -358,8 +365,9 @@ def test_pip_audit_agrees(tmp_path: Path, known: Advisories) -> None:
         for v in package["vulns"]
     }
     ours = match([component(line) for line in REQUIREMENTS.split()], known)
-    assert {(v.component, v.ids) for v in ours} == {found[:2] for found in theirs}
-    assert len(ours) == 9
+    assert len(ours) == len(theirs) == 9
+    for name, ids, _ in theirs:  # of merged records it keeps the ids of the first
+        assert any(each.component == name and ids <= each.ids for each in ours), (name, ids)
     fixes = {found[0]: found[2] for found in theirs}
     for each in ours:  # theirs may be older than what is installed, and is of the first range alone
         assert set(each.fixed) <= set(fixes[each.component]), each

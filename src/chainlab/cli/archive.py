@@ -1,7 +1,260 @@
-"""."""
+"""``chainlab archive``: keep the evidence of builds, and ask where a component is."""
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
-commands: list[click.Command] = []
+from chainlab.digests import Digest
+from chainlab.errors import MalformedInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from chainlab.evidence.archive import Archive
+
+__all__ = ["commands"]
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+KINDS = ("sbom", "mlbom", "provenance", "vex", "summary", "signature")
+AT = click.option(
+    "--archive",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The archive's folder (default: the one in your workspace).",
+)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(epilog="Example: chainlab archive query --package urllib3 --range '<2.5'")
+def archive() -> None:
+    """The archive of evidence: what was built, and where is it?"""
+
+
+def _documents(command: Callable[..., Any]) -> Callable[..., Any]:
+    for kind in reversed(KINDS):
+        command = click.option(
+            f"--{kind}", type=FILE, multiple=True, metavar="FILE", help=f"Its {kind}; repeatable."
+        )(command)
+    return command
+
+
+@archive.command(
+    epilog="""\b
+Examples: chainlab archive add --artifact triage-model --version 1.4.0 --digest sha256:9f86… \\
+              --sbom service.cdx.json --provenance wheel.sigstore.json --run 17
+          chainlab archive add evidence/ --artifact triage-model --version 1.4.0 --file dist/triage_model.whl"""
+)
+@click.argument(
+    "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False
+)
+@click.option("--artifact", required=True, help="The artifact's name.")
+@click.option("--version", required=True, help="Its version.")
+@click.option("--digest", default="", metavar="sha256:HEX", help="Its digest,")
+@click.option("--file", "file", type=FILE, help="or the artifact itself.")
+@click.option("--repository", default="", metavar="OWNER/NAME", help="Where its source is.")
+@click.option("--commit", default="", help="From which commit it was built.")
+@click.option("--run", default="", help="By which run.")
+@click.option("--builder", default="", help="By which builder.")
+@click.option(
+    "--at", default="", metavar="TIME", help="When, as 2026-05-04T10:00:00Z (default: now)."
+)
+@_documents
+@AT
+def add(
+    folder: Path | None, artifact: str, version: str, digest: str, file: Path | None, repository: str,
+    commit: str, run: str, builder: str, at: str, directory: Path | None, **given: tuple[Path, ...],
+) -> None:  # fmt: skip
+    """Keep the documents of one build.
+
+    From a FOLDER come the files that are named for what they are: sbom.json, provenance-build.json, vex.json, …
+    """
+    from chainlab.evidence.archive import Build
+
+    if bool(digest) == (file is not None):
+        raise MalformedInput("which bytes is this about?", mend="give one of --digest, --file")
+    build = Build(
+        artifact, version, Digest.parse(digest) if digest else Digest.of_file(file or Path()),
+        repository, commit, run, builder, _moment(at),
+    )  # fmt: skip
+    paths = {kind: list(given[kind]) for kind in KINDS if given[kind]}
+    for path in sorted(folder.iterdir()) if folder else []:
+        kind = next((k for k in KINDS if path.name.partition(".")[0].partition("-")[0] == k), "")
+        if kind and path.is_file():
+            paths.setdefault(kind, []).append(path)
+    if not paths:
+        raise MalformedInput("there is no document to keep", mend="for example --sbom FILE")
+    with _opened(directory) as kept:
+        kept.add(build, {kind: [p.read_bytes() for p in files] for kind, files in paths.items()})
+        unknown = kept.builds(digest=str(build.digest))
+        state = unknown.loc[unknown["build"] == build.id, "unknown"].iloc[0]
+    click.echo(f"kept {build.id}: {artifact} {version}, {', '.join(paths)}")
+    if state:
+        click.echo(f"what it does not hold stays unknown: {state}")
+
+
+@archive.command(
+    epilog="""\b
+Examples: chainlab archive query --package urllib3 --range '>=2,<2.5'
+          chainlab archive query --package urllib3 --paths
+          chainlab archive query --hash sha256:9f86… --json
+          chainlab archive query --builder https://git.chainlab.localhost/runner"""
+)
+@click.option("--package", default="", metavar="NAME", help="Builds that hold a package.")
+@click.option("--range", "span", default="", metavar="SPEC", help="Which versions of it (PEP 440).")
+@click.option("--hash", "digest", default="", metavar="sha256:HEX", help="Builds that hold a file.")
+@click.option("--purl", default="", help="Builds that hold what a package URL names.")
+@click.option("--run", default="", help="Builds of a run.")
+@click.option("--builder", default="", help="Builds of a builder.")
+@click.option("--paths", "with_paths", is_flag=True, help="Also how each build comes to hold it.")
+@click.option("--seen", "when", is_flag=True, help="When each version was first and last seen.")
+@click.option("--every", is_flag=True, help="Also builds that are not affected.")
+@click.option(
+    "--absence",
+    type=click.Choice(["complete", "dependencies", "silence"]),
+    default="complete",
+    show_default=True,
+    help="What an SBOM must say of itself to prove that something is not there.",
+)
+@AT
+@AS_JSON
+def query(
+    package: str, span: str, digest: str, purl: str, run: str, builder: str, with_paths: bool,
+    when: bool, every: bool, absence: str, directory: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Where is it? Ends with 0 when some build is affected, 1 when none is known to be.
+
+    A build without an SBOM, or with one that is incomplete, is not listed as clean: it is unknown, and the last column
+    says why.
+    """
+    if sum(map(bool, (package, digest, purl, run or builder))) != 1:
+        raise MalformedInput(
+            "ask for one thing", mend="one of --package, --hash, --purl, or --run and --builder"
+        )
+    if with_paths and when:
+        raise MalformedInput("--paths and --seen are two questions", mend="give one of them")
+    if (with_paths or when or span) and not (package or purl):
+        raise MalformedInput(
+            "--range, --paths and --seen ask about a package", mend="give --package or --purl"
+        )
+    with _opened(directory) as kept:
+        kept.refresh(tell=_tell("derived"))
+        if run or builder:
+            found = kept.builds(run=run, builder=builder)
+            hits = len(found)
+        else:
+            asked = {"range": span, "purl": purl, "absence": absence}
+            if with_paths:
+                found = kept.paths(package, **asked)
+            elif when:
+                found = kept.seen(package, **asked)
+            else:
+                found = kept.where(package, digest=digest, every=every, **asked)
+            hits = int((found["answer"] == "affected").sum())
+    if as_json:
+        click.echo(found.to_json(orient="records", date_format="iso", indent=1))
+    else:
+        click.echo(_table(found))
+    sys.exit(0 if hits else 1)
+
+
+@archive.command(
+    epilog="""\b
+Examples: chainlab archive export evidence.zip
+          chainlab archive export for-the-auditor --build 3f2c3f5c8c22a315"""
+)
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--build", "builds", multiple=True, help="Only this build (its id); repeatable.")
+@AT
+def export(target: Path, builds: tuple[str, ...], directory: Path | None) -> None:
+    """Copy the archive to a new folder, or a new .zip, with SHA256SUMS of every file in it."""
+    with _opened(directory) as kept:
+        count = kept.export(target, builds=builds or None)
+    click.echo(f"{target}: {count} builds; check it with sha256sum -c SHA256SUMS")
+
+
+@archive.command(epilog="Example: chainlab archive verify")
+@AT
+@AS_JSON
+def verify(directory: Path | None, as_json: bool) -> None:
+    """Compare every file with the digest that names it. Ends with 1 when something was changed or is gone."""
+    from dataclasses import asdict
+
+    with _opened(directory) as kept:
+        problems = kept.verify(tell=_tell("checked"))
+        count = len(kept.builds())
+    if as_json:
+        click.echo(json.dumps([asdict(problem) for problem in problems], indent=1))
+    else:
+        lines = [*map(str, problems), f"{count} builds, {len(problems)} problems"]
+        click.echo("\n".join(lines))
+    sys.exit(1 if problems else 0)
+
+
+def _opened(directory: Path | None) -> Archive:
+    from chainlab.evidence.archive import Archive
+
+    if directory is None:
+        from chainlab.workspace import learner_workspace
+
+        directory = learner_workspace().path / "archive"
+    return Archive(directory)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text) if text else datetime.now(UTC)
+    except ValueError as error:
+        raise MalformedInput(f"not a time: {text!r}", mend="write 2026-05-04T10:00:00Z") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _tell(word: str) -> Callable[[int, int], None]:
+    """Says how far long work is, where a person watches."""
+
+    def tell(done: int, of: int) -> None:
+        if of >= 500 and sys.stderr.isatty():
+            click.echo(f"\r{word} {done} of {of}", nl=done >= of, err=True)
+
+    return tell
+
+
+def _table(found: pd.DataFrame) -> str:
+    if not len(found):
+        return "nothing found"
+    if "kinds" in found:
+        shown = found[["build", "artifact", "version", "built_at", "run", "kinds", "unknown"]]
+    elif "first" in found:
+        shown = found
+    else:
+        names = [
+            "answer",
+            "build",
+            "artifact",
+            "version",
+            "component",
+            "found",
+            "depth",
+            "path",
+            "why",
+        ]
+        shown = found[[name for name in names if name in found]]
+    shown = shown.assign(**{
+        name: [" > ".join(way) for way in shown[name]] for name in shown if name == "path"
+    })  # fmt: skip
+    lines = shown.astype(object).fillna("").astype(str)
+    widths = {c: max(len(c), int(lines[c].str.len().max())) for c in lines}
+    rows = [list(lines.columns), *lines.itertuples(index=False)]
+    return "\n".join(
+        "  ".join(str(v).ljust(w) for v, w in zip(row, widths.values(), strict=True)).rstrip()
+        for row in rows
+    )
+
+
+commands = [archive]

@@ -3,9 +3,9 @@
     POST /deploy/verdicts     {"reference": "oci/acme/triage-model/release@sha256:…"}    what the gate says
     POST /deploy/promotions   the same                                                   and lets it go to prod
 
-Asking needs the identity token (audience ``chainlab-deploy``) of a job of the repository whose artifact it is; promotion
-needs a job in the environment ``production``. The answer is 200 with ``{"allowed": …, "table": …, "checks": […]}`` for yes and for no:
-a no is an answer. A refusal of the question is ``{"message": "…"}`` with its status.
+Asking needs the identity token (audience ``chainlab-deploy``) of a job of the repository whose artifact it is;
+promotion needs a job in the environment ``production``. The answer is 200 with ``{"allowed": …, "table": …}`` for yes
+and for no: a no is an answer. A refusal of the question is ``{"message": "…"}`` with its status.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ other: what was quarantined since does not come back. What runs is in ``deploy/s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,7 +97,11 @@ class Deployment:
         elif not history or history[-1] != release.reference:
             history = [*history, release.reference][-KEPT:]
         deployed = Deployed(release.reference, service)
-        self._write(deployed, history)
+        try:
+            self._write(deployed, history)
+        except BaseException:
+            services.stop(service)  # nobody would know of it
+            raise
         facts = {
             "artifact": str(release.artifact),
             "model": service.model,
@@ -130,11 +134,12 @@ class Deployment:
             self.directory / "state.json", json.dumps(document, indent=1) + "\n", durable=True
         )
 
-    def _report(self, kind: str, reference: str, facts: dict[str, object]) -> None:
+    def _report(self, kind: str, reference: str, facts: Mapping[str, object]) -> None:
         connection = database.connect(self._trust.directory / "state.db")
         try:
+            events = Events(connection)
             with database.transaction(connection):
-                Events(connection).append(
+                events.append(
                     f"dev.chainlab.service.{kind}",
                     source="/deploy",
                     subject=str(pinned(reference)[1]),

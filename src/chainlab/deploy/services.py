@@ -33,6 +33,7 @@ __all__ = ["Service", "model_served", "start", "stop"]
 PATIENCE = 30  # seconds until it answers
 ANSWER = 3  # seconds for one answer
 MODULE = "triage_model.serve"
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # what this process started, by its number
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def start(release: Release, folder: Path, *, index: str) -> Service:
         process.kill()
         process.wait()
         raise
+    _CHILDREN[process.pid] = process
     return Service(service.url, service.pid, meant)
 
 
@@ -81,8 +83,8 @@ def stop(service: Service) -> None:
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(service.pid, signal.SIGTERM)
-    with contextlib.suppress(ChildProcessError, OSError):  # ours only if this process began it
-        os.waitpid(service.pid, 0)
+    if child := _CHILDREN.pop(service.pid, None):
+        child.wait()
 
 
 def model_served(service: Service) -> str | None:

@@ -20,10 +20,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_version
-
 from chainlab.errors import MalformedInput
-from chainlab.evidence.ranges import Range, Version, normal
+from chainlab.evidence.ranges import Range, Version, canonical, normal
 from chainlab.evidence.statements import parse_json
 
 __all__ = ["Advisories", "Advisory", "Affected", "load", "read", "read_exploited"]
@@ -47,17 +45,13 @@ class Affected:
 
     @cached_property
     def _canonical(self) -> frozenset[str]:
-        return frozenset(canonicalize_version(text) for text in self.versions)
+        return frozenset(map(canonical, self.versions))
 
     def lists(self, text: str, version: Version | None) -> bool:
         """Whether a release is listed by its version; ``1.0`` and ``1.0.0`` are one."""
-        if text in self.versions:
-            return True
-        return (
-            version is not None
-            and bool(self.versions)
-            and (canonicalize_version(version) in self._canonical)
-        )
+        if not self.versions or text in self.versions:
+            return text in self.versions
+        return version is not None and canonical(text) in self._canonical
 
     def has(self, version: Version) -> bool:
         """Whether a release is in one of the ranges."""

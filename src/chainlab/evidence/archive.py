@@ -91,11 +91,15 @@ class Archive:
             os.sync()
         return count
 
+    def refresh(self, *, tell: Tell | None = None) -> int:
+        """Derive what the tables lack, as every question does by itself; how many builds there are."""
+        with self._index.open(tell):
+            return len(self._index.builds)
+
     def reindex(self, *, tell: Tell | None = None) -> int:
         """Make the tables anew from entries and objects; how many builds they have."""
         self._index.forget()
-        with self._index.open(tell):
-            return len(self._index.builds)
+        return self.refresh(tell=tell)
 
     # -- asking
 

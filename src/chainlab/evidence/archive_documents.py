@@ -64,7 +64,6 @@ def key(name: str, purl: str = "") -> str:
     return canonicalize_name(name)
 
 
-@lru_cache(maxsize=2**16)
 def address(purl: str) -> str:
     """A package URL in its one canonical form; as it is when it cannot be read."""
     if not purl:
@@ -135,13 +134,13 @@ def read(data: bytes) -> Reading:
             waiting += [(node, part) for part in reversed(inner)]
     edges = set(reading.edges)
     for dependency in _objects(document, "dependencies"):
-        parent = nodes.get(_text(dependency, "ref"))
-        needed = dependency.get("dependsOn") or ()
-        if not isinstance(needed, list | tuple):
+        parent = nodes.get(_text(dependency, "ref"), -1)
+        needed = dependency.get("dependsOn") or []
+        if needed.__class__ is not list:
             raise MalformedInput("dependsOn is no list")
         for reference in needed:
-            child = nodes.get(reference) if isinstance(reference, str) else None
-            if parent is None or child is None:
+            child = nodes.get(reference, -1) if reference.__class__ is str else -1
+            if parent < 0 or child < 0:
                 reading.dangling += 1
             else:
                 edges.add((parent, child))
@@ -152,45 +151,60 @@ def read(data: bytes) -> Reading:
 
 def _take(reading: Reading, nodes: dict[str, int], node: int, component: dict[str, Any]) -> None:
     get = component.get
-    name, group = get("name"), get("group") or ""
-    if not isinstance(name, str) or not name or not isinstance(group, str):
+    name, group, version = get("name"), get("group") or "", get("version") or ""
+    purl, kind, scope = get("purl") or "", get("type") or "", get("scope") or ""
+    if not name:
         raise MalformedInput("a component has no name")
-    title = f"{group}/{name}" if group else name
-    purl = address(_text(component, "purl"))
+    for value in (name, group, version, purl, kind, scope):
+        if value.__class__ is not str:
+            raise MalformedInput("a component's name, version, purl, type or scope is no text")
     reference = get("bom-ref")
-    if isinstance(reference, str):
+    if reference.__class__ is str:
         nodes.setdefault(reference, node)
+    sha256 = others = licence = supplier = ""
+    if "hashes" in component:
+        sha256, others = _hashes(_objects(component, "hashes"))
+    if "licenses" in component:
+        licence = _licence(_objects(component, "licenses"))
+    if owner := get("supplier") or get("manufacturer"):
+        supplier = _text(owner, "name") if owner.__class__ is dict else ""
+    names = _names(name, group, purl)
+    reading.components.append(
+        Row(node, *names[:2], version, names[2], kind, sha256, others, licence, supplier, scope)
+    )
+
+
+@lru_cache(maxsize=2**16)
+def _names(name: str, group: str, purl: str) -> tuple[str, str, str]:
+    """Key, title and canonical purl."""
+    title, canonical = f"{group}/{name}" if group else name, address(purl)
+    return key(title, canonical), title, canonical
+
+
+def _hashes(entries: list[dict[str, Any]]) -> tuple[str, str]:
+    """SHA-256 in hex digits, and all others."""
     sha256, others = "", []
-    for entry in _objects(component, "hashes"):
+    for entry in entries:
         algorithm, value = _text(entry, "alg").lower(), _text(entry, "content").lower()
         if algorithm == "sha-256" and not sha256:
             sha256 = value
         else:
             others.append(f"{algorithm}:{value}")
-    supplier = get("supplier") or get("manufacturer") or {}
-    reading.components.append(
-        Row(
-            node,
-            key(title, purl),
-            title,
-            _text(component, "version"),
-            purl,
-            _text(component, "type"),
-            sha256,
-            " ".join(others),
-            _licence(component),
-            _text(supplier, "name") if isinstance(supplier, dict) else "",
-            _text(component, "scope"),
-        )
-    )
+    return sha256, " ".join(others)
 
 
-def _licence(component: dict[str, Any]) -> str:
+def _licence(choices: list[dict[str, Any]]) -> str:
     said = []
-    for choice in _objects(component, "licenses"):
-        licence = _object(choice, "license")
-        said.append(_text(choice, "expression") or _text(licence, "id") or _text(licence, "name"))
-    return " AND ".join(f"({s})" if " OR " in s and len(said) > 1 else s for s in said if s)
+    for choice in choices:
+        text = _text(choice, "expression")
+        if not text:
+            licence = _object(choice, "license")
+            text = _text(licence, "id") or _text(licence, "name")
+        if text:
+            said.append(text)
+    if len(said) == 1:
+        return said[0]
+    return " AND ".join(f"({text})" if " OR " in text else text for text in said)
 
 
 def _composition(document: dict[str, Any], refs: set[str], named: bool) -> str:
@@ -228,11 +242,11 @@ def _composition(document: dict[str, Any], refs: set[str], named: bool) -> str:
 
 def _text(place: dict[str, Any], name: str) -> str:
     value = place.get(name)
+    if value.__class__ is str:
+        return value
     if value is None:
         return ""
-    if not isinstance(value, str):
-        raise MalformedInput(f"{name} is no text")
-    return value
+    raise MalformedInput(f"{name} is no text")
 
 
 def _object(place: dict[str, Any], name: str) -> dict[str, Any]:
@@ -244,6 +258,10 @@ def _object(place: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _objects(place: dict[str, Any], name: str) -> list[dict[str, Any]]:
     value = place.get(name) or []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise MalformedInput(f"{name} is no list of objects")
-    return value
+    if value.__class__ is list:
+        for item in value:
+            if item.__class__ is not dict:
+                break
+        else:
+            return value
+    raise MalformedInput(f"{name} is no list of objects")

@@ -9,6 +9,7 @@ out and derived anew.
 # ruff: noqa: S608 — names of tables and quoted paths, never a person's words
 from __future__ import annotations
 
+import gc
 import shutil
 import threading
 import time
@@ -235,8 +236,9 @@ class Index:
             faulty = Batch()
             for start in range(0, len(names), BATCH):
                 batch = Batch()
-                for name in names[start : start + BATCH]:
-                    self._take(name, batch, faulty)
+                with _without_collector():
+                    for name in names[start : start + BATCH]:
+                        self._take(name, batch, faulty)
                 if tell:
                     tell(min(start + BATCH, len(names)), len(names))
                 if batch.builds:
@@ -335,6 +337,18 @@ class Index:
             frame["built_at"].replace("", None), utc=True, format="ISO8601"
         )
         self.builds = frame
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """JSON has no cycles, and looking for some among a million strings takes longer than reading it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _marks(segment: Segment) -> tuple[tuple[int, int], ...]:

@@ -20,6 +20,7 @@ from chainlab.clock import rfc3339
 from chainlab.errors import MalformedInput
 from chainlab.evidence import sbom
 from chainlab.evidence.components import PREFIX, Component, components_of
+from chainlab.evidence.schema import problems
 
 __all__ = ["Change", "Difference", "conflicts", "diff", "merge"]
 
@@ -31,6 +32,7 @@ WORST = (
     "not_specified",
     "complete",
 )  # of two statements, the earlier one stands
+FIRST = ("type", "bom-ref", "name", "version")  # fields of an entry that a reader looks for
 SINGLE = {
     "licenses",
     "data",
@@ -103,13 +105,18 @@ def merge(
     """One document about ``subject`` with everything that these say; their order does not count.
 
     The subjects of the documents become components. A component that two describe is listed once, with the hashes of
-    both: where they differ for one algorithm, a property says so. Raises `MalformedInput` for what is no document.
+    both: where they differ for one algorithm, a property says so.
+
+    Raises `MalformedInput` for what is no valid document.
     """
     if not documents:
         raise MalformedInput("there is nothing to merge", mend="give at least one document")
     for document in documents:
-        if not isinstance(document, Mapping) or document.get("bomFormat") != "CycloneDX":
-            raise MalformedInput("only CycloneDX documents can be merged")
+        if wrong := problems(document):
+            raise MalformedInput(
+                f"only valid CycloneDX documents can be merged: {wrong[0]}",
+                mend="chainlab sbom check FILE says all that is wrong with one",
+            )
     entries: dict[str, list[dict[str, Any]]] = {}
     dependencies: dict[str, dict[str, set[str]]] = {}
     aggregates: dict[tuple[str, str], set[str]] = {}
@@ -147,9 +154,7 @@ def merge(
     hidden = set().union(*(aggregates.get(("assemblies", ref), set()) for ref in tops))
     aggregates.setdefault(("assemblies", subject.ref), set()).update(hidden or {"unknown"})
     whole = [_joined(found) for found in entries.values()]
-    top_entry = sbom.entry(subject)
-    if subject.ref in entries:  # one of the documents is about it already
-        top_entry = _joined([top_entry, *entries[subject.ref]])
+    top_entry = _joined([sbom.entry(subject), *entries.get(subject.ref, [])])
     needs = dependencies.setdefault(subject.ref, {})
     needs.setdefault("dependsOn", set()).update(subject.requires or tops - {subject.ref})
     versions = [str(d.get("specVersion", "")) for d in documents]
@@ -259,27 +264,26 @@ def _renamed(value: Any, names: Mapping[str, str], under: str) -> Any:
 def _joined(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One entry that says what all of them say."""
     found: dict[str, Any] = {}
-    for name in {k: None for entry in entries for k in entry}:
-        values = [entry[name] for entry in entries if name in entry]
-        if all(isinstance(v, list) for v in values) and name not in SINGLE:
-            found[name] = [
-                json.loads(t) for t in sorted({_text(v) for value in values for v in value})
-            ]
+    for name in {key: None for one in entries for key in one}:
+        values = [one[name] for one in entries if name in one]
+        listed = all(isinstance(v, list) for v in values) and name not in SINGLE
+        if listed:
+            texts = {_text(inner) for value in values for inner in value}
         else:
-            found[name] = json.loads(
-                min(map(_text, values), key=lambda t: (-len(t), t))
-            )  # the fuller one
+            texts = {min(map(_text, values), key=lambda t: (-len(t), t))}  # the fuller one
+        read = [json.loads(text) for text in sorted(texts)]
+        found[name] = read if listed else read[0]
     by_algorithm: dict[str, set[str]] = {}
     for one in found.get("hashes", []):
         by_algorithm.setdefault(one["alg"], set()).add(one["content"].lower())
-    clash = sorted(alg for alg, values in by_algorithm.items() if len(values) > 1)
+    clash = sorted(alg for alg, known in by_algorithm.items() if len(known) > 1)
     properties = [p for p in found.get("properties", []) if p.get("name") != CONFLICT]
     if clash:
         said = f"the documents name different {', '.join(clash)} values for this version"
         properties.append({"name": CONFLICT, "value": said})
     if properties:
         found["properties"] = sorted(properties, key=_text)
-    return found
+    return {name: found[name] for name in sorted(found, key=lambda n: (n not in FIRST, n))}
 
 
 def _compositions(aggregates: Mapping[tuple[str, str], set[str]]) -> list[dict[str, Any]]:

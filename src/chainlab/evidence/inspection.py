@@ -46,7 +46,10 @@ def inspect(model: Path) -> Report:
 def inspect_bytes(data: bytes, name: str) -> Report:
     """The report on one file's bytes; ``name`` is for the report."""
     kind = formats.tell(data, name)
-    left, found = _LOOK.get(kind.name, _nothing)(data, name, kind)
+    try:
+        left, found = _LOOK.get(kind.name, _nothing)(data, name, kind)
+    except Exception as error:  # a parser that hostile bytes upset
+        left, found = f"{kind.name}: {type(error).__name__}: {error}", []
     found += _two_formats(data, name, kind)
     if left:
         return Report((), ((name, left),), tuple(found))
@@ -126,11 +129,9 @@ def _safetensors(data: bytes, name: str, kind: Format) -> Seen:
             return "", [Finding("malformed", "high", name, said, EXPORT)]
         spans.append((offsets[0], offsets[1]))
     at = 0
-    for start, end in sorted(spans):
-        if start != at or end < start:
-            break
-        at = end
-    if at != ends or any(end > ends for _, end in spans):
+    for start, end in sorted(spans):  # one after the other, as the format demands
+        at = end if start == at <= end else -1
+    if at != ends:
         said = "its tensors do not fill the file: there are bytes that belong to none, or to two"
         return "", [
             Finding("hidden-bytes", "high", name, said, "fetch it again, or have it exported again")

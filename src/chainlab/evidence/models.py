@@ -151,18 +151,17 @@ def _difference(folder: Path, statement: Statement, *, changed: bool = True) -> 
 
 
 def _listed(statement: Statement) -> dict[str, str]:
-    """The files that a signature lists, with SHA-256 in hex where it has one for the whole file."""
+    """The files that a signature lists, with SHA-256 in hex where it has that.
+
+    A signature by shards lists parts of files: model-signing 1.1.1 cannot verify its own, and neither do we.
+    """
     predicate: Any = statement.predicate
     resources = predicate.get("resources") if isinstance(predicate, dict) else None
-    serialization = predicate.get("serialization") if isinstance(predicate, dict) else None
-    shards = isinstance(serialization, dict) and serialization.get("method") == "shards"
     found: dict[str, str] = {}
     for resource in resources if isinstance(resources, list) else []:
         if isinstance(resource, dict):
-            name, kind = str(resource.get("name", "")), resource.get("algorithm")
-            name = name.rsplit(":", 2)[0] if shards else name
-            whole = kind == "sha256" and not shards
-            found[name] = str(resource.get("digest", "")) if whole else ""
+            whole = resource.get("algorithm") == "sha256"
+            found[str(resource.get("name", ""))] = str(resource.get("digest", "")) if whole else ""
     return found
 
 

@@ -25,7 +25,7 @@ from packaging.markers import default_environment
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence import imports, locks, metadata
+from chainlab.evidence import imports, lockfiles, locks, metadata
 from chainlab.evidence.components import BlindSpot, Component, Inventory
 from chainlab.evidence.licences import licence
 from chainlab.evidence.wheels import declared
@@ -64,7 +64,8 @@ def read(
     values = {**{k: str(v) for k, v in default_environment().items()}, **(markers or {})}
     asked = _asked(about)
     listed = lock or path / "requirements.txt"
-    asked += [(text, "required") for text in _ranges(listed)]
+    named = {canonicalize_name(r.name) for text, _ in asked if (r := metadata.requirement(text))}
+    asked += [(text, "required") for name, text in _ranges(listed) if name not in named]
     subject = _subject(path, about)
     spots: list[BlindSpot] = []
     components: list[Component] = []
@@ -104,7 +105,7 @@ def _pins(path: Path) -> bool:
     if path.name != "requirements.txt":
         return True  # a lock that is broken is an error, not a reason to take another file
     try:
-        return bool(locks.load(path).pins)
+        return bool(lockfiles.load(path).pins)
     except MalformedInput:
         return False
 
@@ -156,12 +157,14 @@ def _asked(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def _ranges(lock: Path) -> list[str]:
-    """Requirements that stand in a lock without being pinned."""
+def _ranges(lock: Path) -> list[tuple[str, str]]:
+    """Names and requirements that stand in a lock without being pinned."""
     if not lock.is_file():
         return []
-    lines = [line.split(" #")[0].strip() for line in locks.load(lock, empty=True).unread]
-    return [line for line in lines if metadata.requirement(line) is not None]
+    lines = [line.split(" #")[0].strip() for line in lockfiles.load(lock, empty=True).unread]
+    return [
+        (canonicalize_name(r.name), line) for line in lines if (r := metadata.requirement(line))
+    ]
 
 
 def _declared(

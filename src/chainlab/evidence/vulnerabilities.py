@@ -109,9 +109,9 @@ def _names(name: str, purl: str) -> list[tuple[str, str]]:
     ecosystem = ECOSYSTEMS.get(kind.lower())
     if ecosystem is None:
         return []
-    called = path.split("?", 1)[0].split("#", 1)[0]
-    called = called[: called.rindex("@")] if "@" in called[1:] else called
-    called = normal(called.replace("%40", "@"))
+    if "?" in path or "#" in path:  # qualifiers, subpath
+        path = path.split("?", 1)[0].split("#", 1)[0]
+    called = normal(path[:1] + path[1:].partition("@")[0].replace("%40", "@"))
     names = [(ecosystem, called)]
     if ecosystem == PYPI and normal(name) != called:
         names.append((ecosystem, normal(name)))
@@ -128,12 +128,15 @@ def _of(
     version = parse_version(text)
     affected: dict[str, tuple[Advisory, list[Affected], str]] = {}
     for record, entry in records:
-        doubt = _doubt(text, version, entry)
-        if doubt or entry.lists(text, version) or (version is not None and entry.has(version)):
+        hit = entry.lists(text, version) or (version is not None and entry.has(version))
+        doubt = "" if hit else _doubt(text, version, entry)
+        if hit or doubt:
             _, entries, before = affected.setdefault(record.id, (record, [], doubt))
             entries.append(entry)
-            if not doubt and before:  # one entry is certain: so is the record
+            if hit and before:  # one entry is certain: so is the record
                 affected[record.id] = (record, entries, "")
+    if not affected:
+        return []
     return [
         _merged(name, text, purl, group, version, exploited)
         for group in _groups(sorted(affected.values(), key=lambda item: item[0].id))
@@ -141,9 +144,7 @@ def _of(
 
 
 def _doubt(text: str, version: Version | None, entry: Affected) -> str:
-    """Why nobody can say whether this release is affected; empty when one can."""
-    if entry.lists(text, version):
-        return ""
+    """Why nobody can say whether this release is affected, where nothing says that it is; empty when one can."""
     if not text:
         return "the component has no version"
     if entry.ecosystem != PYPI:
@@ -159,6 +160,8 @@ def _groups(
     found: list[tuple[Advisory, list[Affected], str]],
 ) -> list[list[tuple[Advisory, list[Affected], str]]]:
     """Records that share an id or an alias are one vulnerability, also by way of a third."""
+    if len(found) == 1:
+        return [found]
     groups: list[tuple[set[str], list[tuple[Advisory, list[Affected], str]]]] = []
     for item in found:
         ids, members = {item[0].id, *item[0].aliases}, [item]

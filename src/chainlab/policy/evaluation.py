@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["main"]
+__all__ = ["QUERY", "evaluate", "limit", "load", "main"]
 
 QUERY = "data.chainlab.gate.report"
 
@@ -44,14 +44,17 @@ def limit(seconds: int, size: int) -> None:
             continue
 
 
-def evaluate(engine: Any, modules: dict[str, str], expected: Any, facts: Any) -> str:
-    """The engine's answer as it writes it; raises for an error of policy or engine."""
-    engine.strict_built_in_errors = (
-        True  # else an error in a function is undefined, and `not` of that is true
-    )
+def load(engine: Any, modules: dict[str, str], expected: Any) -> None:
+    """Give the engine rules and expectations."""
+    engine.strict_built_in_errors = True  # else an error in a function is undefined, and `not` of that is true
     engine.add_data({"expected": expected})
     for name, text in sorted(modules.items()):
         engine.add_module(name, text)
+
+
+def evaluate(engine: Any, modules: dict[str, str], expected: Any, facts: Any) -> str:
+    """The engine's answer as it writes it; raises for an error of policy or engine."""
+    load(engine, modules, expected)
     engine.set_input(facts)
     answer = engine.query(QUERY)
     if not answer.ok():

@@ -39,6 +39,7 @@ def packages(pieces: Sequence[Piece], index: Index) -> list[dict[str, Any]]:
             jobs.setdefault(entry, set()).add(job)
     return [
         {
+            "id": f"{name}@{predicates.version_of(file)}",
             "name": name,
             "version": predicates.version_of(file),
             "file": file,

@@ -2,7 +2,7 @@
 
     provenance       job, run, builder, build_type, repository, ref, commit, fork, workflow_*, unknown_parameters,
                      actions
-    SBOM, ML-BOM     problems (by the official schema), components with their hashes, metrics
+    SBOM, ML-BOM     problems (by the official schema), components (name@version) with their hashes, metrics
 
 A predicate is whatever its signer wrote. What is missing or of another type is left out here, or becomes null; a rule
 that needs it refuses.
@@ -114,21 +114,15 @@ def _bill(document: Any) -> dict[str, Any]:
     from chainlab.evidence.ranges import normal
     from chainlab.evidence.schema import problems
 
-    components = []
+    components: dict[str, set[str]] = {}
     for component in components_of(document):
-        hashes = set(component.accepted)
+        hashes = components.setdefault(f"{normal(component.name)}@{component.version}", set())
+        hashes |= set(component.accepted)
         if component.hash_origin != "record":  # that is no digest of a file that an index serves
             hashes |= {h for a, h in component.hashes.items() if a == "SHA-256"}
-        components.append(
-            {
-                "name": normal(component.name),
-                "version": component.version,
-                "hashes": sorted(hashes),
-            }
-        )
     return {
         "problems": [str(problem) for problem in problems(document)[:MAX_PROBLEMS]],
-        "components": components,
+        "components": {name: sorted(hashes) for name, hashes in sorted(components.items())},
         "metrics": [
             {
                 "type": metric.type,

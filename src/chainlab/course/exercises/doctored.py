@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,20 +29,8 @@ from chainlab.course.exercises.releases import (
 from chainlab.digests import Digest
 from chainlab.evidence.statements import Statement
 
-__all__ = ["LINKS", "Doctored", "variants"]
+__all__ = ["Doctored", "variants"]
 
-LINKS = (
-    "contents",
-    "wheel",
-    "model",
-    "package",
-    "one run",
-    "sbom",
-    "vulnerabilities",
-    "model signature",
-    "metric",
-    "format",
-)
 ABOUT_MODEL = ("model", "model signature", "metric")
 OLD_PROVENANCE = "https://slsa.dev/provenance/v0.2"
 
@@ -72,7 +60,7 @@ def variants(by: Attester, rng: random.Random) -> list[Doctored]:
     base = Release.build(rng)
     good = base.evidence(by)
     made = [_benign("nothing changed", base, list(good.values()))]
-    made += [_benign(name, *rest) for name, *rest in _unharmed(base, good, by, rng)]
+    made += [_benign(*parts) for parts in _unharmed(base, good, by, rng)]
     for source in (_files, _provenance, _runs, _sboms, _advisories, _signatures, _metrics):
         for name, link, also, release, evidence in source(base, good, by, rng):
             made.append(
@@ -92,6 +80,7 @@ def _benign(name: str, release: Release, evidence: list[bytes]) -> Doctored:
 
 
 Evidence = dict[str, bytes]
+Lazily = dict[str, Callable[[], bytes | None]]  # signed only when it is wanted
 Change = tuple[str, str, tuple[str, ...], Release, list[bytes]]
 
 
@@ -149,7 +138,7 @@ def _files(base: Release, good: Evidence, by: Attester, rng: random.Random) -> I
     document = swapped.document(every)
     noted = base.copy()
     noted.files[LOCK] = base.lock("# changed on the way")
-    for name, link, also, files in (
+    changes: tuple[tuple[str, str, tuple[str, ...], dict[str, bytes]], ...] = (
         ("the lock was changed on the way", "contents", ("sbom",), {LOCK: noted.files[LOCK]}),
         ("a file more than the manifest", "contents", (), {"hook.py": b"import os"}),
         (
@@ -164,7 +153,8 @@ def _files(base: Release, good: Evidence, by: Attester, rng: random.Random) -> I
             ("wheel", "sbom", "vulnerabilities"),
             {base.wheel: b"PK\x03\x04" + rng.randbytes(30)},
         ),
-    ):
+    )
+    for name, link, also, files in changes:
         yield (
             name,
             link,
@@ -203,41 +193,44 @@ class _Fixed(Release):
 def _provenance(
     base: Release, good: Evidence, by: Attester, rng: random.Random
 ) -> Iterator[Change]:
-    link_of = {"build": "wheel", "train": "model", "package": "package"}
-    for job, link in link_of.items():
-        other_job = {"build": "lint", "train": "build", "package": "train"}[job]
-        own = base.built(job)
-        stranger = Digest.of(rng.randbytes(8))
-        wrong = {
-            "there is none": lambda: None,
-            "by the workflow, not by the platform": lambda: by.workflow(own, base.ref),
-            "by a person": lambda: by.person(own, "alice@example.com"),
-            "about other bytes": lambda: by.host(
-                base.built(job, subjects={"triage.onnx": stranger})
-            ),
-            "of another job": lambda: by.host(base.built(other_job, subjects=_subjects(own))),
-            "from a fork": lambda: by.host(base.built(job, repository="mallory/triage-model")),
-            "from a branch": lambda: by.host(base.built(job, ref=f"refs/heads/{base.version}")),
-            "from another tag": lambda: by.host(base.built(job, ref="refs/tags/v0.9.0")),
-            "by another builder": lambda: by.host(
-                base.built(job, builder="https://ci.example.com/host/build-l3")
-            ),
-            "by another workflow file": lambda: by.host(
-                base.built(job, path=PATH.replace("release", "nightly"))
-            ),
-            "with an input": lambda: by.host(
-                base.built(job, inputs={"index": "https://mirror.example.com"})
-            ),
-            "with an unknown parameter": lambda: by.host(base.built(job, debug="true")),
-            "of another predicate type": lambda: by.host(
-                base.built(job, predicate_type=OLD_PROVENANCE)
-            ),
-            "changed after it was signed": lambda: _altered(good[job], base.version),
-        }
-        always = ["there is none", "by the workflow, not by the platform", "about other bytes"]
-        chosen = [*always, *rng.sample([name for name in wrong if name not in always], 6)]
-        for name in chosen:
-            yield name, link, ("one run",), base, _with(good, **{job: wrong[name]()})
+    for job, link in {"build": "wheel", "train": "model", "package": "package"}.items():
+        yield from _of_job(job, link, base, good, by, rng)
+
+
+def _of_job(
+    job: str, link: str, base: Release, good: Evidence, by: Attester, rng: random.Random
+) -> Iterator[Change]:
+    other_job = {"build": "lint", "train": "build", "package": "train"}[job]
+    own = base.built(job)
+    stranger = Digest.of(rng.randbytes(8))
+    wrong: Lazily = {
+        "there is none": lambda: None,
+        "by the workflow, not by the platform": lambda: by.workflow(own, base.ref),
+        "by a person": lambda: by.person(own, "alice@example.com"),
+        "about other bytes": lambda: by.host(base.built(job, subjects={"triage.onnx": stranger})),
+        "of another job": lambda: by.host(base.built(other_job, subjects=_subjects(own))),
+        "from a fork": lambda: by.host(base.built(job, repository="mallory/triage-model")),
+        "from a branch": lambda: by.host(base.built(job, ref=f"refs/heads/{base.version}")),
+        "from another tag": lambda: by.host(base.built(job, ref="refs/tags/v0.9.0")),
+        "by another builder": lambda: by.host(
+            base.built(job, builder="https://ci.example.com/host/build-l3")
+        ),
+        "by another workflow file": lambda: by.host(
+            base.built(job, path=PATH.replace("release", "nightly"))
+        ),
+        "with an input": lambda: by.host(
+            base.built(job, inputs={"index": "https://mirror.example.com"})
+        ),
+        "with an unknown parameter": lambda: by.host(base.built(job, debug="true")),
+        "of another predicate type": lambda: by.host(
+            base.built(job, predicate_type=OLD_PROVENANCE)
+        ),
+        "changed after it was signed": lambda: _altered(good[job], base.version),
+    }
+    always = ["there is none", "by the workflow, not by the platform", "about other bytes"]
+    chosen = [*always, *rng.sample([name for name in wrong if name not in always], 6)]
+    for name in chosen:
+        yield name, link, ("one run",), base, _with(good, **{job: wrong[name]()})
 
 
 def _runs(base: Release, good: Evidence, by: Attester, rng: random.Random) -> Iterator[Change]:
@@ -257,7 +250,7 @@ def _sboms(base: Release, good: Evidence, by: Attester, rng: random.Random) -> I
     model_only = Statement.about(
         {MODEL: base.digest(MODEL)}, base.sbom().predicate_type, base.sbom().predicate
     )
-    wrong = {
+    wrong: Lazily = {
         "there is none": lambda: None,
         "a package is missing": lambda: by.workflow(base.sbom(**{package: ""}), base.ref),
         "another version": lambda: by.workflow(base.sbom(**{package: "99.0"}), base.ref),
@@ -320,7 +313,7 @@ def _signatures(
 ) -> Iterator[Change]:
     own = base.model_signature()
     plain = Statement.about({MODEL: base.digest(MODEL)}, own.predicate_type, own.predicate)
-    wrong = {
+    wrong: Lazily = {
         "there is none": lambda: None,
         "over a folder with a file more": lambda: by.workflow(
             base.model_signature(("loader.py", Digest.of(b"x"))), base.ref

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from chainlab.course.checks import Case, Miss, World
 from chainlab.digests import Digest
+from chainlab.errors import ChainlabError
 from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, Statement
 
 __all__ = ["Sealed", "envelopes"]
@@ -67,7 +68,8 @@ class Sealed:
         bundle = Bundle.from_json(text)
         envelope = json.loads(text)["dsseEnvelope"]
         key = bundle.signing_certificate.public_key()
-        assert isinstance(key, ec.EllipticCurvePublicKey)
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise ChainlabError("the client signed with another kind of key")
         size = len(base64.b64decode(envelope["payload"]))
         kind = len(envelope["payloadType"])
         return cls(envelope, key, 7 + len(str(kind)) + 1 + kind + 1 + len(str(size)) + 1 + size)

@@ -19,7 +19,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from chainlab.course.checks import Case, Miss, World
-from chainlab.course.exercises.doctored import LINKS, Doctored, variants
+from chainlab.course.exercises.doctored import Doctored, variants
 from chainlab.course.exercises.mutants import Score
 from chainlab.course.exercises.releases import Attester, Release, house_of
 from chainlab.digests import Digest
@@ -45,8 +45,8 @@ TEACHES = {
     "who built them": "Signature, subject, type, builder, source, parameters, and the job: `Expected` has a field for "
     "each. What you do not ask for is not checked.",
     "all in one run": "Three statements that hold, each for itself, may come from three runs. Compare invocationId.",
-    "what is inside": "An SBOM counts when the workflow signed it about this wheel and it lists the lock's packages. A VEX "
-    "counts when security signed it about this wheel, for this package and this advisory, and gives a reason.",
+    "what is inside": "An SBOM counts when the workflow signed it about this wheel and it lists the lock's packages. A "
+    "VEX counts when security signed it about this wheel, for this package and this advisory, and gives a reason.",
     "what the model is": "OMS's subject is the digest of the digests. A metric is text; what cannot be read as a "
     "number, and what is missing, is not above a threshold.",
 }
@@ -190,7 +190,7 @@ def gates(lab: World, rng: random.Random) -> Iterator[Case]:
         "benign releases",
         benign,
         _at_least(benign, [], ()),
-        "Nobody keeps a gate that refuses good releases. Evidence that does not hold is no evidence; it is not a crime: "
+        "Nobody keeps a gate that refuses good releases. Evidence that does not hold is no evidence, and no crime: "
         "anybody may put a bundle beside yours.",
     )
     for group, links in GROUPS.items():
@@ -251,6 +251,3 @@ def _reaches(made: list[Doctored], height: float) -> Callable[[Any], bool | Miss
         )
 
     return accept
-
-
-assert {link for group in GROUPS.values() for link in group} == set(LINKS)

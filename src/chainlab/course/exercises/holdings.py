@@ -162,7 +162,7 @@ class Holding:
                 {"type": "library", "bom-ref": n, "name": n, "version": v, "purl": f"pkg:pypi/{n}@{v}"}
                 for n, v in components
             ],
-            "compositions": [{"aggregate": "complete", "dependencies": ["app"]}],
+            "compositions": [{"aggregate": "complete"}],
         }
 
 

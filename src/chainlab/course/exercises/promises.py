@@ -59,10 +59,8 @@ def promises(lab: World, rng: random.Random) -> Iterator[Case]:
             if listed
         )
         said: Statement = provenance("build", {"artifact": artifact}, version, run, used=used)
-        if spoil == "a laptop":
-            bundle = by.person(said, "alice@example.com")
-        else:
-            bundle = by.host(said)
+        laptop = spoil == "a laptop"
+        bundle = by.person(said, "alice@example.com") if laptop else by.host(said)
         if spoil == "other bytes":
             artifact = bad
         case: dict[str, Any] = {

@@ -93,7 +93,7 @@ def proofs(lab: World, rng: random.Random) -> Iterator[Case]:
         of_seven,
         6,
         "Seven split into four and three, three into two and one. The last leaf has nobody beside it on the lowest "
-        "level: it waits and joins higher up. It is not paired with a copy of itself, and its proof is one hash shorter.",
+        "level: it waits and joins higher up. It is not paired with a copy, and its proof is one hash shorter.",
     )
     size = rng.choice([11, 13, 19, 21, 27, 37])
     odd, of_odd = planted(rng, size)

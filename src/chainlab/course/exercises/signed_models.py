@@ -110,7 +110,7 @@ def signed_models(lab: World, rng: random.Random) -> Iterator[Case]:
     yield case(
         "an extra file",
         {extra},
-        "Every file that was signed is intact, and one more lies beside them. Loaders pick up code by its name, so what "
+        "Every file that was signed is intact, and one more lies beside them. Loaders pick code by its name, so what "
         "nobody signed is refused.",
         write(extra, b"raise SystemExit"),
     )
@@ -183,8 +183,8 @@ def signed_models(lab: World, rng: random.Random) -> Iterator[Case]:
     yield case(
         "a statement that contradicts itself",
         {"statement"},
-        "The list agrees with the folder, and the subject is the digest of another list: SHA-256 over the raw digests in "
-        "the order of the list.",
+        "The list agrees with the folder, and the subject is the digest of another list: SHA-256 over the raw digests "
+        "in the order of the list.",
         write("triage.onnx", flipped),
         edited,
     )

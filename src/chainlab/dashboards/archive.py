@@ -1,0 +1,295 @@
+"""The archive's dashboard: is there evidence of every build, is it whole, fresh, signed; and under which licences?
+
+Each function takes a DataFrame of the archive, and gives a figure whose title is the finding, and the table that it
+draws: read the one or the other.
+
+    >>> archive = Archive(Path("archive"))
+    >>> figure, table = coverage(archive.table("documents"), archive.builds())
+
+Unknown is a value here too: a build without an SBOM is counted, never left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from chainlab.evidence.archive import Archive
+
+__all__ = ["KINDS", "completeness", "coverage", "freshness", "licences", "signed_share", "summary"]
+
+KINDS: Final = ("sbom", "mlbom", "provenance", "signature", "vex", "summary")  # that are asked for
+INK: Final = "#1b3a57"
+ACCENT: Final = "#c8651b"
+PALE: Final = "#d5dde4"
+UNSTATED: Final = "not stated"
+STALE: Final = pd.Timedelta(days=90)
+
+
+def coverage(
+    documents: pd.DataFrame, builds: pd.DataFrame, *, kinds: Sequence[str] = KINDS[:4]
+) -> tuple[Figure, pd.DataFrame]:
+    """How many builds have each kind of document.
+
+    ``documents`` and ``builds`` as `Archive.table` gives them. Table: index kind; columns builds, of, share.
+    A document that is gone or unreadable does not count.
+    """
+    there = documents[documents["status"].isin(["read", "stored"])]
+    counts = [there.loc[there["kind"] == kind, "build"].nunique() for kind in kinds]
+    table = _shares(pd.Index(kinds, name="kind"), counts, builds["build"].nunique())
+    worst = table["share"].idxmin() if len(builds) else None
+    if worst is None:
+        title = "No build is archived"
+    elif table["share"].min() == 1:
+        title = f"Every one of {len(builds)} builds has {_list(kinds)}"
+    else:
+        row = table.loc[worst]
+        title = f"{row['of'] - row['builds']} of {_builds(row['of'])} lack {_named(worst)}"
+    return _bars(table, title, "builds that have it"), table
+
+
+def completeness(
+    components: pd.DataFrame,
+    expected: Mapping[str, Collection[str]],
+    *,
+    labels: Mapping[str, str] | None = None,
+) -> tuple[Figure, pd.DataFrame]:
+    """How much of what is known to be in each build its SBOM lists.
+
+    ``components`` as `Archive.table` gives them; ``expected``: a build's id to the names that must be there, as
+    `Component.name` writes them; ``labels``: id to the name to show. Table: index build; columns builds (listed),
+    of, share, missing. Without an SBOM nothing is listed.
+    """
+    from chainlab.evidence.archive_documents import key
+
+    rows = {}
+    for build, names in expected.items():
+        listed = set(components.loc[components["build"] == build, "name"])
+        missing = sorted(name for name in set(names) if not {name, key(name)} & listed)
+        rows[(labels or {}).get(build, build)] = (
+            len(set(names)) - len(missing),
+            len(set(names)),
+            missing,
+        )
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["builds", "of", "missing"])
+    table = table.rename_axis("build").rename(columns={"builds": "listed"})
+    table.insert(2, "share", (table["listed"] / table["of"].where(table["of"] > 0)).astype(float))
+    short = table[table["listed"] < table["of"]]
+    if len(short):
+        often = pd.Series([name for names in short["missing"] for name in names]).value_counts()
+        most = sorted(often[often == often.max()].index)[0]
+        title = f"{len(short)} of {_builds(len(table))} omit something; most often {most}"
+    else:
+        title = f"Every SBOM of {_builds(len(table))} lists all that was expected"
+    shown = table.rename(columns={"listed": "builds"})
+    return _bars(shown, title, "expected components that the SBOM lists"), table
+
+
+def freshness(
+    builds: pd.DataFrame, at: datetime, *, stale: pd.Timedelta = STALE
+) -> tuple[Figure, pd.DataFrame]:
+    """How old the newest build of each artifact is at a moment; older than ``stale`` stands out.
+
+    Table: index artifact; columns version, built_at, days (NaN where no build has a time), stale.
+    """
+    rows = builds.sort_values("built_at", na_position="first", kind="stable")
+    table = rows.groupby("artifact").tail(1).set_index("artifact")[["version", "built_at"]]
+    table["days"] = (pd.Timestamp(at) - table["built_at"]) / pd.Timedelta(days=1)
+    table["stale"] = table["days"] > stale / pd.Timedelta(days=1)
+    table = table.sort_values("days", ascending=False, na_position="first")
+    old, unknown = int(table["stale"].sum()), int(table["days"].isna().sum())
+    limit = f"{stale.days} days"
+    if not len(table):
+        title = "No build is archived"
+    elif old:
+        title = f"{old} of {len(table)} artifacts {_were(old)} last built more than {limit} ago"
+    else:
+        title = f"Every artifact with a known time was built within {limit}"
+    title += f"; of {unknown} the time is unknown" if unknown else ""
+    fig, ax = _axes(len(table))
+    ys = range(len(table))
+    lengths = table["days"].fillna(0)
+    ax.barh(ys, lengths, height=0.6, color=[ACCENT if s else INK for s in table["stale"]])
+    words = ["unknown" if pd.isna(days) else f"{days:.0f} d" for days in table["days"]]
+    _name(ax, table.index, lengths, words)
+    if len(table) and lengths.max() > stale.days:
+        ax.axvline(stale.days, color="#555555", lw=1, ls="--")
+    ax.set(title=title, xlabel=f"days since the newest build, at {pd.Timestamp(at):%d %B %Y}")
+    ax.set_xlim(0, max(float(lengths.max()) if len(table) else 0, stale.days) * 1.15)
+    return fig, table
+
+
+def licences(
+    components: pd.DataFrame, *, allowed: Collection[str] | None = None, top: int = 12
+) -> tuple[Figure, pd.DataFrame]:
+    """Which licences the components state, each component version counted once; the rarest together.
+
+    ``allowed``: those that need no thought; others stand out, and so does a licence that is not stated.
+    Table: index licence; columns builds (components), of, share, allowed.
+    """
+    subject = components["node"] == 0
+    distinct = components[~subject].drop_duplicates(["name", "version", "purl", "licence"])
+    counts = distinct["licence"].replace("", UNSTATED).value_counts()
+    ordered = counts.sort_index().sort_values(ascending=False, kind="stable")
+    table = _shares(ordered.index.rename("licence"), ordered.tolist(), len(distinct))
+    table = table.rename(columns={"builds": "components"})
+    table["allowed"] = [
+        name != UNSTATED and (allowed is None or name in allowed) for name in table.index
+    ]
+    doubtful = table[~table["allowed"]]
+    silent = int(ordered.get(UNSTATED, 0))
+    other = int(doubtful["components"].sum()) - silent
+    if not len(distinct):
+        title = "No SBOM lists a component"
+    elif other:
+        title = f"{other} of {len(distinct)} components have a licence that is not on the list"
+        title += f"; {silent} state none" if silent else ""
+    elif silent:
+        title = f"{silent} of {len(distinct)} components state no licence"
+    else:
+        title = (
+            f"All {len(distinct)} components state a licence{' that is allowed' if allowed else ''}"
+        )
+    drawn = table.head(top)
+    if len(table) > top:
+        rest = table.iloc[top:]
+        joined = pd.DataFrame(
+            {"components": rest["components"].sum(), "of": len(distinct), "share": rest["share"].sum(),
+             "allowed": rest["allowed"].all()}, index=[f"{len(rest)} others"],
+        )  # fmt: skip
+        drawn = pd.concat([drawn, joined])
+    colours = [INK if fine else ACCENT for fine in drawn["allowed"]]
+    figure = _bars(
+        drawn.rename(columns={"components": "builds"}), title, "component versions", colours
+    )
+    return figure, table
+
+
+def signed_share(
+    documents: pd.DataFrame, builds: pd.DataFrame, *, kind: str = "sbom", freq: str = "MS"
+) -> tuple[Figure, pd.DataFrame]:
+    """The share of builds whose document of a kind came in a signed bundle, over time.
+
+    ``freq``: of pandas, MS is months. Table: index the period's begin; columns builds (signed), of, share. Builds
+    without a time are not drawn; a build without the document counts as unsigned.
+    """
+    signed = set(documents.loc[(documents["kind"] == kind) & documents["signed"], "build"])
+    dated = builds[builds["built_at"].notna()].drop_duplicates("build")
+    marked = dated.assign(signed=dated["build"].isin(signed)).set_index("built_at").sort_index()
+    if len(marked):
+        grouped = marked["signed"].resample(freq).agg(["sum", "count"])
+        grouped = grouped[grouped["count"] > 0]
+    else:
+        grouped = pd.DataFrame({"sum": [], "count": []})
+    table = pd.DataFrame(
+        {"signed": grouped["sum"].astype(int), "of": grouped["count"].astype(int)}
+    ).rename_axis("from")
+    table["share"] = table["signed"] / table["of"]
+    fig, ax = plt.subplots(figsize=(9, 3.6))
+    if not len(table):
+        title = "No build has a time"
+    else:
+        last = table.iloc[-1]
+        first = table.iloc[0]
+        change = (
+            "as at first"
+            if last["share"] == first["share"]
+            else f"from {first['share']:.0%} at first"
+        )
+        title = f"{last['share']:.0%} of the newest builds have a signed {kind}, {change}"
+        ax.plot(table.index, table["share"] * 100, "o-", color=INK, clip_on=False)
+        for moment, row in table.iterrows():
+            ax.annotate(f"{row['signed']:.0f}/{row['of']:.0f}", (moment, row["share"] * 100), (0, 7),
+                textcoords="offset points", ha="center", fontsize=8, color="#333333")  # fmt: skip
+    ax.set(title=title, ylabel="builds, %", ylim=(0, 112), yticks=[0, 25, 50, 75, 100])
+    ax.grid(axis="y")
+    return fig, table
+
+
+def summary(archive: Archive, at: datetime) -> pd.DataFrame:
+    """The archive in one table of words: index question; columns answer, of."""
+    builds, documents = archive.builds(), archive.table("documents")
+    components = archive.table("components")
+    whole = len(builds)
+    there = documents[documents["status"].isin(["read", "stored"])]
+    rows: dict[str, tuple[int, int]] = {
+        "artifacts": (builds["artifact"].nunique(), builds["artifact"].nunique()),
+        "builds": (whole, whole),
+    }
+    for kind in KINDS:
+        rows[f"builds with {_named(kind)}"] = (
+            there.loc[there["kind"] == kind, "build"].nunique(), whole)  # fmt: skip
+    signed = documents[(documents["kind"] == "sbom") & documents["signed"]]
+    rows["builds with a signed SBOM"] = (signed["build"].nunique(), whole)
+    rows["builds whose SBOM proves absence"] = (int((builds["unknown"] == "").sum()), whole)
+    rows["documents gone, changed or unreadable"] = (len(documents) - len(there), len(documents))
+    parts = components[components["node"] != 0].drop_duplicates(["name", "version", "purl"])
+    rows["component versions"] = (len(parts), len(parts))
+    rows["of them without a licence"] = (int((parts["licence"] == "").sum()), len(parts))
+    rows["of them without a SHA-256"] = (int((parts["sha256"] == "").sum()), len(parts))
+    newest = builds.groupby("artifact")["built_at"].max()
+    late = (pd.Timestamp(at) - newest) > STALE
+    rows[f"artifacts not built for {STALE.days} days"] = (int(late.sum()), len(newest))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["answer", "of"]).rename_axis(
+        "question"
+    )
+
+
+def _shares(index: pd.Index, counts: Sequence[int], whole: int) -> pd.DataFrame:
+    table = pd.DataFrame({"builds": counts, "of": whole}, index=index)
+    table["share"] = table["builds"] / whole if whole else float("nan")
+    return table
+
+
+def _bars(
+    table: pd.DataFrame, title: str, label: str, colours: Sequence[str] | None = None
+) -> Figure:
+    """One bar a row, on a pale one for the whole; the number beside it."""
+    fig, ax = _axes(len(table))
+    ys = range(len(table))
+    share = table["share"].fillna(0).astype(float) * 100
+    ax.barh(ys, [100] * len(table), height=0.6, color=PALE)
+    ax.barh(ys, share, height=0.6, color=colours or INK)
+    words = [f"{n} of {of}" for n, of in zip(table["builds"], table["of"], strict=True)]
+    _name(ax, table.index, [100] * len(table), words)
+    ax.set(title=title, xlabel=f"{label}, %", xlim=(0, 118), xticks=[0, 25, 50, 75, 100])
+    return fig
+
+
+def _axes(rows: int) -> tuple[Figure, Axes]:
+    return plt.subplots(figsize=(9, 0.34 * max(rows, 1) + 1.3))
+
+
+def _name(ax: Axes, names: pd.Index, ends: Sequence[float], words: Sequence[str]) -> None:
+    """Names at the left, words after each bar; the first row on top."""
+    for y, (end, word) in enumerate(zip(ends, words, strict=True)):
+        ax.annotate(word, (end, y), (5, 0), textcoords="offset points", va="center", fontsize=9)
+    ax.set_yticks(range(len(names)), labels=[str(name) for name in names])
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+
+
+def _named(kind: object) -> str:
+    names = {"sbom": "an SBOM", "mlbom": "an ML-BOM", "vex": "a VEX document", "summary": "a gate's summary",
+        "provenance": "provenance", "signature": "a model signature"}  # fmt: skip
+    return names.get(str(kind), str(kind))
+
+
+def _list(kinds: Sequence[str]) -> str:
+    named = [_named(kind) for kind in kinds]
+    return ", ".join(named[:-1]) + " and " + named[-1] if len(named) > 1 else "".join(named)
+
+
+def _builds(count: int) -> str:
+    return f"{count} build" if count == 1 else f"{count} builds"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"

@@ -1,0 +1,678 @@
+"""The archive: right answers, unknown where evidence is missing, and files that survive what happens to files."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections import deque
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from chainlab import storage
+from chainlab.cli.archive import archive as command
+from chainlab.digests import Digest
+from chainlab.errors import MalformedInput, VerificationFailed
+from chainlab.evidence import archive_tables
+from chainlab.evidence.archive import Archive, Build
+from chainlab.evidence.archive_documents import read
+from chainlab.evidence.archive_graph import climb, path
+from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, SBOM, Statement
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+HASH = hashlib.sha256(b"a wheel").hexdigest()
+COMPLETE = [{"aggregate": "complete"}]
+
+
+def part(name: str, version: str = "1.0", **more: Any) -> dict[str, Any]:
+    purl = {"purl": f"pkg:pypi/{name}@{version}"} if version else {}
+    return {
+        "bom-ref": f"{name} {version}",
+        "type": "library",
+        "name": name,
+        "version": version,
+        **purl,
+        **more,
+    }
+
+
+def sbom(
+    *parts: dict[str, Any], needs: dict[str, list[str]] | None = None, compositions: Any = COMPLETE, **more: Any
+) -> bytes:  # fmt: skip
+    return json.dumps({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "metadata": {"component": {"bom-ref": "app", "type": "application", "name": "app", "version": "1"}},
+        "components": parts,
+        "dependencies": [{"ref": ref, "dependsOn": to} for ref, to in (needs or {}).items()],
+        **({"compositions": compositions} if compositions is not None else {}),
+        **more,
+    }).encode()  # fmt: skip
+
+
+def build(number: int, artifact: str = "app") -> Build:
+    digest = Digest.of(f"{artifact} {number}".encode())
+    return Build(artifact, str(number), digest, f"acme/{artifact}", "c0ffee", f"run-{number}", "builder",
+        START + timedelta(days=number))  # fmt: skip
+
+
+def bundle(statement: Statement) -> bytes:
+    payload = base64.b64encode(statement.dump()).decode()
+    envelope = {
+        "payload": payload,
+        "payloadType": PAYLOAD_TYPE,
+        "signatures": [{"sig": "RkFLRQ=="}],
+    }
+    return json.dumps(
+        {"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": envelope}
+    ).encode()
+
+
+def answers(archive: Archive, name: str, **more: Any) -> dict[str, str]:
+    """Build's version to answer."""
+    found = archive.where(name, every=True, **more)
+    return {f"{row.version}": row.answer for row in found.itertuples()}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+# -- answers
+
+
+UNKNOWN = {
+    "no SBOM": ({"provenance": b"{}"}, "no SBOM"),
+    "not JSON": ({"sbom": b"\x00"}, "not readable"),
+    "SPDX": ({"sbom": b'{"spdxVersion": "SPDX-2.3"}'}, "SPDX is not CycloneDX"),
+    "one name twice": ({"sbom": b'{"bomFormat": "CycloneDX", "bomFormat": "CycloneDX"}'}, "name twice"),
+    "a list of words": ({"sbom": sbom(components=["x"])}, "no list of objects"),
+    "another predicate": (
+        {"sbom": bundle(Statement.about({"app": Digest.of(b"1")}, PROVENANCE, {}))}, "not an SBOM"),
+    "says nothing": ({"sbom": sbom(compositions=None)}, "does not say"),
+    "not specified": ({"sbom": sbom(compositions=[{"aggregate": "not_specified"}])}, "does not say"),
+    "incomplete": ({"sbom": sbom(compositions=[{"aggregate": "incomplete"}])}, "is incomplete"),
+    "partly incomplete": (
+        {"sbom": sbom(compositions=[*COMPLETE, {"aggregate": "incomplete_third_party_only", "assemblies": ["app"]}])},
+        "complete in dependencies"),
+    "complete of one only": (
+        {"sbom": sbom(part("x"), compositions=[{"aggregate": "complete", "assemblies": ["app"]}])}, "does not say"),
+    "dependencies only": (
+        {"sbom": sbom(part("x"), compositions=[{"aggregate": "complete", "dependencies": ["app", "x 1.0"]},
+            {"aggregate": "unknown", "assemblies": ["app", "x 1.0"]}])}, "complete in dependencies"),
+    "an ML-BOM beside": ({"mlbom": sbom(), "sbom": sbom(compositions=None)}, "does not say"),
+    "no version": ({"sbom": sbom(part("target", ""))}, "without a version"),
+    "an odd version": ({"sbom": sbom(part("target", "2024-spring"))}, "does not order"),
+}  # fmt: skip
+KNOWN = {
+    "whole": {"sbom": sbom(part("other"))},
+    "every assembly": {"sbom": sbom(part("x"), compositions=[{"aggregate": "complete", "assemblies": ["app", "x 1.0"]}])},
+    "said by one of two": {"sbom": [sbom(compositions=None), sbom()]},
+    "an ML-BOM alone": {"mlbom": sbom()},
+    "another version": {"sbom": sbom(part("target", "2.0"))},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    archive = Archive(tmp_path_factory.mktemp("cases"))
+    for number, (_, documents) in enumerate([*UNKNOWN.items(), *KNOWN.items()]):
+        archive.add(build(number), documents[0] if isinstance(documents, tuple) else documents)
+    return archive
+
+
+def test_absence_is_claimed_only_where_it_can_be_known(cases: Archive) -> None:
+    found = cases.where("target", range="<2", every=True).set_index("version")
+    for number, (name, (_, why)) in enumerate(UNKNOWN.items()):
+        assert found.loc[str(number), "answer"] == "unknown", name
+        assert why in found.loc[str(number), "why"], name
+    for number, name in enumerate(KNOWN, len(UNKNOWN)):
+        assert found.loc[str(number), "answer"] == "not affected", name
+    shown = cases.where("target", range="<2")
+    assert set(shown["answer"]) == {"unknown"}, "the clean ones are listed only when asked for"
+    assert len(shown) == len(UNKNOWN) == len(cases.paths("target", range="<2"))
+    assert cases.seen("target", range="<2")[["answer", "builds"]].values.tolist() == [
+        ["unknown", len(UNKNOWN)]
+    ]
+
+
+def test_a_weaker_proof_of_absence_is_the_askers_choice(cases: Archive) -> None:
+    names = list(UNKNOWN)
+
+    def unknown(absence: str) -> set[str]:
+        found = cases.where("target", range="<2", absence=absence)
+        return {names[int(version)] for version in found["version"]}
+
+    weaker = unknown("complete") - unknown("dependencies")
+    assert weaker == {"dependencies only", "partly incomplete"}
+    silent = {"says nothing", "not specified", "complete of one only", "an ML-BOM beside"}
+    assert unknown("dependencies") - unknown("silence") == silent
+
+
+@pytest.mark.parametrize(
+    ("range", "expected"),
+    {
+        "<1.10": ["1.9", "1.10rc1"],
+        ">=1.10": ["1.10", "1.10+cpu", "2"],
+        "==1.10": ["1.10", "1.10+cpu"],
+        "==1.*": ["1.9", "1.10rc1", "1.10", "1.10+cpu"],
+        "!=1.9,<2": ["1.10rc1", "1.10", "1.10+cpu"],
+        "~=1.9": ["1.9", "1.10rc1", "1.10", "1.10+cpu"],
+    }.items(),
+)  # fmt: skip
+def test_ranges_are_those_of_pep_440(versions: Archive, range: str, expected: list[str]) -> None:
+    found = versions.where("Num.Py", range=range)
+    held = sorted(found["found"], key=Version)
+    assert held == [v for v in held if SpecifierSet(range).contains(v, prereleases=True)]
+    assert held == sorted(expected, key=Version)
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    archive = Archive(tmp_path_factory.mktemp("versions"))
+    for number, version in enumerate(["1.9", "1.10rc1", "1.10", "1.10+cpu", "2"]):
+        wheel = part(
+            "Num_Py", version, hashes=[{"alg": "SHA-256", "content": HASH}] if number == 4 else []
+        )
+        archive.add(build(number), {"sbom": sbom(wheel)})
+    return archive
+
+
+def test_a_component_is_found_by_name_version_purl_and_digest(versions: Archive) -> None:
+    everywhere = [str(n) for n in range(5)]
+    assert versions.where("num-py")["version"].tolist() == everywhere
+    assert versions.where("num-py", version="2.0.0")["version"].tolist() == ["4"]
+    assert versions.where("num-py", version="1.10")["version"].tolist() == ["2"]
+    assert versions.where(purl="pkg:pypi/Num_Py")["version"].tolist() == everywhere
+    assert versions.where(purl="pkg:pypi/num-py@1.10rc1")["version"].tolist() == ["1"]
+    assert "affected" not in set(versions.where(purl="pkg:npm/num-py")["answer"])
+    assert "affected" not in set(versions.where(purl="pkg:pypi/num")["answer"])
+    for digest in (HASH, f"sha256:{HASH.upper()}", f"sha-256:{HASH}"):
+        found = versions.where(digest=digest)
+        assert found[found["answer"] == "affected"]["version"].tolist() == ["4"]
+        assert set(found["answer"]) == {"affected", "unknown"}, "the others give no hashes"
+    own = versions.where(digest=str(build(3).digest))
+    assert own[own["answer"] == "affected"]["component"].tolist() == ["app"]
+    seen = versions.seen("num-py")
+    assert seen["found"].tolist() == ["1.9", "1.10rc1", "1.10", "1.10+cpu", "2"]
+    assert seen["first"].tolist() == [START + timedelta(days=n) for n in range(5)]
+    assert versions.builds(run="run-3")["version"].tolist() == ["3"]
+    assert len(versions.builds(builder="builder", artifact="app")) == 5
+    assert versions.builds(builder="another").empty
+
+
+@pytest.mark.parametrize("asked", [
+    {}, {"name": "x", "purl": "pkg:pypi/x"}, {"name": "x", "range": "newer"}, {"digest": "abc"}, {"purl": "x"},
+    {"name": "x", "version": "1", "range": "<2"}, {"digest": HASH, "range": "<2"}, {"name": "x", "absence": "maybe"},
+])  # fmt: skip
+def test_a_question_that_makes_no_sense_is_refused(
+    versions: Archive, asked: dict[str, str]
+) -> None:
+    with pytest.raises(MalformedInput):
+        versions.where(**asked)
+
+
+def test_a_signed_bundle_is_kept_whole_and_read_inside(tmp_path: Path) -> None:
+    with Archive(tmp_path) as archive:
+        inner = json.loads(sbom(part("x", licenses=[{"expression": "MIT OR Apache-2.0"}, {"license": {"id": "BSD-3-Clause"}}],
+            supplier={"name": "acme"}, components=[part("vendored")])))  # fmt: skip
+        data = bundle(Statement.about({"app": build(1).digest}, SBOM, inner))
+        archive.add(build(1), {"sbom": data, "vex": [b"{}", b"[]"]}, verdicts={"sbom": "passed"})
+        document = archive.table("documents").set_index("kind").loc["sbom"]
+        assert (bool(document["signed"]), document["verdict"]) == (True, "passed")
+        assert document["subjects"] == str(build(1).digest)
+        assert archive.read(document["object"]) == data
+        row = archive.table("components").set_index("name").loc["x"]
+        assert (row["licence"], row["supplier"]) == ("(MIT OR Apache-2.0) AND BSD-3-Clause", "acme")
+        assert archive.paths("vendored")["path"].tolist() == [["x 1.0", "vendored 1.0"][1:]], (
+            "no edge from app"
+        )
+        assert archive.dependents("vendored")["dependent"].tolist() == ["x 1.0"], (
+            "what holds it needs it"
+        )
+        assert archive.builds()[["kinds", "signed"]].values.tolist() == [["sbom vex", "sbom"]]
+        with pytest.raises(MalformedInput):
+            archive.sql("DROP TABLE _entries")
+
+
+def test_documents_of_a_build_add_up(tmp_path: Path) -> None:
+    with Archive(tmp_path) as archive:
+        archive.add(build(1), {"provenance": b"{}"})
+        assert archive.where("x")["answer"].tolist() == ["unknown"]
+        archive.add(build(1), {"sbom": sbom(part("x"))})
+        assert archive.where("x")["answer"].tolist() == ["affected"]
+        before = files(tmp_path / "entries")
+        archive.add(build(1), {"sbom": sbom(part("x"))})
+        assert files(tmp_path / "entries") == before, "the same again changes nothing"
+        assert archive.builds()["kinds"].tolist() == ["provenance sbom"]
+
+
+# -- properties
+
+
+VERSIONS = st.sampled_from(["", "1.9", "1.10", "1.10.0", "2rc1", "2.0", "latest"])
+PARTS = st.lists(
+    st.builds(part, st.sampled_from(["Foo_Bar", "foo.bar", "foo", "baz"]), VERSIONS), max_size=4
+)
+DOCUMENTS = st.lists(st.one_of(st.none(), st.tuples(PARTS, st.booleans())), min_size=1, max_size=6)
+RANGES = st.sampled_from(["<1.10", ">=1.10", "==2.*", ">=2", "==1.10"])
+
+
+def naive(
+    documents: Iterable[tuple[list[dict[str, Any]], bool] | None], span: str
+) -> dict[str, str]:
+    """The same question, by reading every document."""
+    said = {}
+    for number, document in enumerate(documents):
+        answer = "not affected" if document and document[1] else "unknown"
+        for component in document[0] if document else []:
+            if component["name"].lower().replace("_", "-").replace(".", "-") != "foo-bar":
+                continue
+            try:
+                if Version(component["version"]) in SpecifierSet(span, prereleases=True):
+                    answer = "affected"
+            except InvalidVersion:
+                answer = "unknown" if answer != "affected" else answer
+        said[str(number)] = answer
+    return said
+
+
+@settings(max_examples=12)
+@given(DOCUMENTS, RANGES, st.integers(0, 6))
+def test_where_equals_a_scan_of_the_documents(
+    tmp_path_factory: pytest.TempPathFactory, documents: list[Any], span: str, early: int
+) -> None:
+    with Archive(tmp_path_factory.mktemp("scan")) as archive:
+        for number, document in enumerate(documents):
+            if number == early:
+                archive.where("foo")  # so that some of the tables are there already
+            made = (
+                sbom(*document[0], compositions=COMPLETE if document[1] else None)
+                if document
+                else None
+            )
+            archive.add(build(number), {"sbom": made} if made else {"vex": b"{}"})
+        assert answers(archive, "foo-bar", range=span) == naive(documents, span)
+        archive.reindex()
+        assert answers(archive, "foo-bar", range=span) == naive(documents, span)
+
+
+def brute(edges: set[tuple[int, int]], start: int) -> dict[int, int]:
+    """Distance to ``start`` of all that need it."""
+    distance, queue = {start: 0}, deque([start])
+    while queue:
+        node = queue.popleft()
+        for parent, child in edges:
+            if child == node and parent not in distance:
+                distance[parent] = distance[node] + 1
+                queue.append(parent)
+    return distance
+
+
+@settings(max_examples=60)
+@given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9))), st.integers(0, 9))
+def test_a_climb_finds_shortest_ways_in_any_graph(edges: set[tuple[int, int]], start: int) -> None:
+    parents = np.array([p for p, _ in edges], dtype=np.int64)
+    children = np.array([c for _, c in edges], dtype=np.int64)
+    towards = climb(children, parents, np.array([start]), 10)
+    expected = brute(edges, start)
+    for node in range(10):
+        way = path(towards, node)
+        assert len(way) - 1 == expected.get(node, -1)
+        assert all(step in edges for step in zip(way, way[1:], strict=False))
+
+
+def test_paths_equal_a_search_of_each_document(tmp_path: Path) -> None:
+    """Thirty random graphs of twenty components, cycles among them, answered at once."""
+    draw = random.Random(4)
+    expected = {}
+    with Archive(tmp_path) as archive:
+        for number in range(30):
+            edges = {
+                (draw.randrange(20), draw.randrange(20)) for _ in range(draw.choice([15, 30, 60]))
+            }
+            names = ["app", *(f"p{node} 1.0" for node in range(1, 20))]
+            needs: dict[str, list[str]] = {}
+            for parent, child in sorted(edges):
+                needs.setdefault(names[parent], []).append(names[child])
+            archive.add(
+                build(number), {"sbom": sbom(*(part(f"p{n}") for n in range(1, 20)), needs=needs)}
+            )
+            expected[str(number)] = brute(edges, 7), {(names[p].replace("app", "app 1"), names[c].replace("app", "app 1"))
+                for p, c in edges}  # fmt: skip
+        ways = archive.paths("p7").set_index("version")
+        needed = archive.dependents("p7")
+    assert len(ways) == 30
+    for version, (distance, steps) in expected.items():
+        row = ways.loc[version]
+        assert (row["path"][0] == "app 1") == (0 in distance)
+        assert row["path"][-1] == "p7 1.0"
+        assert all(step in steps for step in zip(row["path"], row["path"][1:], strict=False))
+        if 0 in distance:
+            assert row["depth"] == distance[0] == len(row["path"]) - 1
+        found = needed[needed["version"] == version]
+        names = {
+            f"p{node} 1.0" if node else "app 1": d for node, d in distance.items() if node != 7
+        }
+        assert dict(zip(found["dependent"], found["depth"], strict=True)) == names
+
+
+def test_ways_of_any_length_are_found(tmp_path: Path) -> None:
+    needs = {"app": ["p0 1.0"], **{f"p{n} 1.0": [f"p{n + 1} 1.0"] for n in range(400)}}
+    with Archive(tmp_path) as archive:
+        archive.add(build(1), {"sbom": sbom(*(part(f"p{n}") for n in range(401)), needs=needs)})
+        assert archive.paths("p400")["depth"].tolist() == [401]
+
+
+# -- files
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Archive:
+    archive = Archive(tmp_path / "archive")
+    for number in range(3):
+        archive.add(build(number), {"sbom": sbom(part("x", f"{number}.0"), part("y"))})
+    return archive
+
+
+def entry(archive: Archive, number: int) -> Path:
+    run = f'"run": "run-{number}"'
+    return next(p for p in (archive.directory / "entries").iterdir() if run in p.read_text())
+
+
+def document(archive: Archive, number: int) -> Path:
+    digest = json.loads(entry(archive, number).read_text())["documents"][0]["digest"].removeprefix(
+        "sha256:"
+    )
+    return archive.directory / "objects" / "sha256" / digest[:2] / digest
+
+
+def change(path: Path, old: bytes, new: bytes) -> None:
+    data = path.read_bytes()
+    assert old in data
+    path.chmod(0o644)
+    path.write_bytes(data.replace(old, new))
+
+
+def swap_version(archive: Archive) -> str:
+    change(document(archive, 1), b'"1.0"', b'"9.0"')
+    return "object changed"
+
+
+def cut(archive: Archive) -> str:
+    os.truncate(document(archive, 1), 40)
+    return "object changed"
+
+
+def drop(archive: Archive) -> str:
+    document(archive, 1).unlink()
+    return "object missing"
+
+
+def rename_artifact(archive: Archive) -> str:
+    change(entry(archive, 1), b'"app"', b'"abc"')
+    return "entry changed"
+
+
+def forget(archive: Archive) -> str:
+    entry(archive, 1).unlink()
+    return "entry missing"
+
+
+def rewrite_table(archive: Archive) -> str:
+    found = next(archive.directory.glob("tables/*/components.parquet"))
+    data = bytearray(found.read_bytes())
+    data[len(data) // 2] ^= 1
+    found.write_bytes(bytes(data))
+    return "table changed"
+
+
+@pytest.mark.parametrize(
+    "damage", [swap_version, cut, drop, rename_artifact, forget, rewrite_table]
+)
+@pytest.mark.parametrize("derived", [True, False], ids=["tables there", "no tables yet"])
+def test_damage_is_reported_and_never_gives_a_wrong_answer(
+    three: Archive, damage: Any, derived: bool
+) -> None:
+    if derived or damage is rewrite_table:
+        three.where("x")
+    kind = damage(three)
+    with Archive(three.directory) as fresh:  # as another process sees it
+        for archive in (fresh, three):
+            for name, right in {"x": "affected", "nothing": "not affected"}.items():
+                found = archive.where(name, range=">=0", every=True)
+                of_others = found[found["version"].isin(["0", "2"])]
+                assert set(of_others["answer"]) == {right}
+                others = set(found.loc[~found.index.isin(of_others.index), "answer"])
+                assert others <= {right, "unknown"}
+            assert set(archive.where("x", range=">=9")["answer"]) <= {"unknown"}
+            if damage is not forget or derived:
+                assert [p.kind for p in archive.verify()] == [kind]
+    if damage in (swap_version, cut, drop):  # adding the document again mends it
+        three.add(build(1), {"sbom": sbom(part("x", "1.0"), part("y"))})
+        assert three.verify() == []
+        assert answers(three, "x") == dict.fromkeys("012", "affected")
+
+
+@pytest.mark.parametrize("call", range(4))
+def test_a_full_disk_leaves_nothing_half_written(
+    three: Archive, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    before, asked = files(three.directory), answers(three, "x")
+    calls = iter(range(100))
+    real = os.fsync
+
+    def full(descriptor: int) -> None:
+        if next(calls) == call:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            three.add(build(9), {"sbom": sbom(part("x", "9")), "provenance": b"{}"})
+    after = files(three.directory)
+    assert {k: v for k, v in after.items() if k in before} == before
+    assert not [name for name in after if name.endswith(".part")]
+    new = {k for k in after if k not in before and not k.startswith("tables")}
+    assert all(Digest.of(after[k]).value.hex() in k for k in new), "only whole objects"
+    written = call == 3 and any(
+        k.startswith("entries") for k in new
+    )  # only the folder's sync failed
+    assert answers(three, "x") == asked | ({"9": "affected"} if written else {})
+    assert three.verify() == []
+
+
+def test_tables_that_cannot_be_written_change_no_answer(
+    three: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(archive_tables, "write", full)
+    assert answers(three, "x", range="<2") == {
+        "0": "affected",
+        "1": "affected",
+        "2": "not affected",
+    }
+    assert not list(three.directory.glob("tables/*/"))
+    three.add(build(3), {"sbom": sbom(part("x", "0.1"))})
+    assert answers(three, "x", range="<2")["3"] == "affected"
+
+
+def test_small_segments_become_one_and_a_few_entries_touch_no_large_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_tables, "CROWD", 3)
+    with Archive(tmp_path) as archive:
+        archive.add_all((build(n), {"sbom": sbom(part("x", f"{n}"))}) for n in range(40))
+        archive.refresh()
+        (large,) = tmp_path.glob("tables/*/builds.parquet")
+        for number in range(40, 50):
+            archive.add(build(number), {"sbom": sbom(part("x", f"{number}"))})
+            assert len(archive.where("x")) == number + 1
+            assert len(list(tmp_path.glob("tables/[!.]*/"))) <= 3
+        assert large.exists()
+        assert archive.where("x", version="45")["version"].tolist() == ["45"]
+        assert archive.paths("x", version="7")["build"].tolist() == [build(7).id]
+
+
+WRITER = """
+import json, sys
+from pathlib import Path
+from chainlab.digests import Digest
+from chainlab.evidence.archive import Archive, Build
+folder, name, count = sys.argv[1:]
+document = {{"bomFormat": "CycloneDX", "components": [{{"name": "x", "version": "1"}}], "padding": "p" * {padding}}}
+with Archive(Path(folder)) as archive:
+    for number in range(int(count)):
+        document["serialNumber"] = f"{{name}} {{number}}"
+        data = json.dumps(document).encode()
+        archive.add(Build(name, str(number), Digest.of(data)), {{"sbom": data}})
+        if {asks} and number % 5 == 0:
+            assert len(archive.where("x")) > number
+        print(number, flush=True)
+"""
+
+
+def writer(
+    folder: Path, name: str, count: int, *, padding: int = 0, asks: bool = False
+) -> subprocess.Popen[str]:
+    code = WRITER.format(padding=padding, asks=asks)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(folder), name, str(count)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_several_processes_add_and_ask_at_once(tmp_path: Path) -> None:
+    running = [writer(tmp_path, f"writer-{n}", 12, asks=True) for n in range(3)]
+    for process in running:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in running] == [0, 0, 0]
+    with Archive(tmp_path) as archive:
+        assert len(archive.where("x")) == 36
+        assert archive.verify() == []
+        assert archive.reindex() == 36
+
+
+def test_an_archive_reads_after_kill_9(tmp_path: Path) -> None:
+    process = writer(tmp_path, "killed", 10_000, padding=2_000_000)
+    assert process.stdout is not None
+    for _ in range(3):
+        said = process.stdout.readline()
+    time.sleep(0.013)
+    process.send_signal(signal.SIGKILL)
+    done = int((process.communicate(timeout=60)[0].split() or [said])[-1])
+    with Archive(tmp_path) as archive:
+        assert archive.verify() == []
+        held = archive.where("x")
+        assert set(range(done + 1)) <= {int(version) for version in held["version"]}, (
+            "what was said to be kept is"
+        )
+        archive.add(build(1), {"sbom": sbom(part("x"))})
+        assert len(archive.where("x")) == len(held) + 1
+
+
+def test_an_export_is_an_archive_with_a_list_of_digests(three: Archive, tmp_path: Path) -> None:
+    assert three.export(tmp_path / "copy") == 3
+    sums = (tmp_path / "copy" / "SHA256SUMS").read_text().splitlines()
+    assert len(sums) == 6 == len(files(tmp_path / "copy")) - 1
+    for line in sums:
+        digest, name = line.split("  ")
+        assert Digest.of_file(tmp_path / "copy" / name).value.hex() == digest
+    with Archive(tmp_path / "copy") as copy:
+        assert answers(copy, "x") == answers(three, "x")
+    assert three.export(tmp_path / "one.zip", builds=[build(1).id]) == 1
+    assert three.export(tmp_path / "again.zip", builds=[build(1).id]) == 1
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "again.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one.zip") as zipped:
+        assert len(zipped.namelist()) == 3
+    with pytest.raises(MalformedInput, match="exists"):
+        three.export(tmp_path / "copy")
+    drop(three)
+    with pytest.raises(VerificationFailed):
+        three.export(tmp_path / "broken")
+    assert not [p for p in tmp_path.iterdir() if "broken" in p.name]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"artifact": ""}, {"version": "a\nb"}, {"built_at": datetime(2026, 1, 1)}, {"digest": "x"}],
+)  # noqa: DTZ001
+def test_a_build_that_says_too_little_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(MalformedInput):
+        Build(**{"artifact": "a", "version": "1", "digest": Digest.of(b""), **wrong})
+
+
+def test_a_document_of_ten_thousand_levels_is_read_or_refused() -> None:
+    nested: dict[str, Any] = part("bottom")
+    for level in range(200):
+        nested = part(f"p{level}", components=[nested])
+    assert len(read(sbom(nested)).components) == 202
+    with pytest.raises(MalformedInput):
+        read(b'{"bomFormat":"CycloneDX","components":' + b"[" * 100_000)
+
+
+# -- the command line
+
+
+def test_the_commands_keep_find_check_and_export(tmp_path: Path) -> None:
+    (tmp_path / "evidence").mkdir()
+    (tmp_path / "evidence" / "sbom.cdx.json").write_bytes(sbom(part("x"), needs={"app": ["x 1.0"]}))
+    (tmp_path / "evidence" / "provenance-build.json").write_bytes(b"{}")
+    (tmp_path / "vex.json").write_bytes(b"{}")
+
+    def run(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(command, [*words, "--archive", str(tmp_path / "archive")])
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code, done.output
+
+    first = [
+        "add",
+        str(tmp_path / "evidence"),
+        "--artifact",
+        "app",
+        "--version",
+        "1",
+        "--digest",
+        f"sha256:{HASH}",
+    ]
+    code, said = run(
+        *first, "--run", "17", "--at", "2026-05-04", "--vex", str(tmp_path / "vex.json")
+    )
+    assert (code, "vex, provenance, sbom" in said) == (0, True)
+    code, said = run("add", "--artifact", "bare", "--version", "1", "--file", str(tmp_path / "vex.json"), "--vex",
+        str(tmp_path / "vex.json"))  # fmt: skip
+    assert "unknown: no SBOM" in said
+    code, said = run("query", "--package", "x", "--range", "<2", "--paths")
+    assert (code, "app 1 > x 1.0" in said, "no SBOM" in said) == (0, True, True)
+    code, said = run("query", "--package", "x", "--range", ">2", "--json")
+    assert (code, [row["answer"] for row in json.loads(said)]) == (1, ["unknown"])
+    code, said = run("query", "--run", "17")
+    assert (code, "provenance sbom vex" in said) == (0, True)
+    assert run("export", str(tmp_path / "out.zip"))[0] == 0
+    assert run("verify")[1].strip() == "2 builds, 0 problems"
+    next((tmp_path / "archive" / "objects").glob("sha256/*/*")).unlink()
+    assert run("verify")[0] == 1

@@ -1,0 +1,142 @@
+"""Differences and merging: what holds for any documents."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainlab.errors import MalformedInput
+from chainlab.evidence import sbom
+from chainlab.evidence.components import Component, components_of, purl_of
+from chainlab.evidence.difference import conflicts, diff, merge
+from chainlab.evidence.schema import problems
+
+AT = datetime(2026, 5, 11, tzinfo=UTC)
+TOP = Component("top", "1", type="application")
+WHOLE = Component("whole", "1", type="application")
+
+
+def component(name: str, version: str, digit: str = "", licence: str | None = None) -> Component:
+    return Component(
+        name,
+        version,
+        purl_of(name, version),
+        hashes={"SHA-256": digit * 64} if digit else {},
+        licence=licence,
+    )
+
+
+def bill(*components: Component, spec: str = "1.6") -> dict[str, Any]:
+    return sbom.document(components, subject=TOP, at=AT, spec=spec)
+
+
+@st.composite
+def bills(draw: st.DrawFn) -> dict[str, Any]:
+    names = draw(st.lists(st.sampled_from("abcdef"), unique=True))
+    parts = [
+        component(
+            name,
+            draw(st.sampled_from(["1", "2"])),
+            draw(st.sampled_from(["", "a", "b"])),
+            draw(st.sampled_from([None, "MIT", "MIT OR Apache-2.0"])),
+        )
+        for name in names
+    ]
+    return bill(*parts)
+
+
+def test_a_difference_has_four_kinds() -> None:
+    old = bill(
+        component("same", "1", "a"),
+        component("up", "1"),
+        component("gone", "1"),
+        component("hot", "1", "a"),
+    )
+    new = bill(
+        component("same", "1", "a"),
+        component("up", "2"),
+        component("come", "1"),
+        component("hot", "1", "b"),
+    )
+    found = diff(old, new)
+    assert str(found).splitlines() == [
+        "! hot 1: other bytes under the same version", "~ up 1 → 2", "+ come 1", "- gone 1"
+    ]  # fmt: skip
+    assert [str(c) for c in conflicts([old, new])] == ["hot 1: other bytes under the same version"]
+
+
+def test_hashes_contradict_only_where_both_say_something() -> None:
+    exact = component("a", "1", "a")
+    accepted = Component("a", "1", exact.purl, accepted=("a" * 64, "b" * 64))
+    others = Component("a", "1", exact.purl, accepted=("c" * 64, "b" * 64))
+    assert not diff(bill(exact), bill(component("a", "1")))
+    assert not diff(bill(exact), bill(accepted))
+    assert not diff(bill(accepted), bill(others))  # it may be the same file
+    assert diff(bill(exact), bill(others)).rehashed
+
+
+@given(bills(), bills())
+def test_a_difference_read_backwards_is_its_mirror(
+    old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    there, back = diff(old, new), diff(new, old)
+    assert (there.added, there.removed) == (back.removed, back.added)
+    assert [(c.old, c.new) for c in there.changed] == [(c.new, c.old) for c in back.changed]
+    assert [(c.old, c.new) for c in there.rehashed] == [(c.new, c.old) for c in back.rehashed]
+    assert not diff(old, old)
+    shuffled = {**new, "components": list(reversed(new["components"]))}
+    assert diff(old, shuffled) == there
+
+
+@given(st.lists(bills(), min_size=1, max_size=3), st.randoms())
+def test_merging_loses_nothing_and_order_does_not_count(
+    documents: list[dict[str, Any]], random: Any
+) -> None:
+    before = json.dumps(documents)
+    merged = merge(documents, subject=WHOLE, at=AT)
+    shuffled = list(documents)
+    random.shuffle(shuffled)
+    assert sbom.dump(merge(shuffled, subject=WHOLE, at=AT)) == sbom.dump(merged)
+    assert sbom.dump(merge([*documents, documents[0]], subject=WHOLE, at=AT)) == sbom.dump(merged)
+    assert sbom.dump(merge([merged], subject=WHOLE, at=AT)) == sbom.dump(merged)
+    assert sbom.dump(merge([merged, documents[0]], subject=WHOLE, at=AT)) == sbom.dump(merged)
+    assert json.dumps(documents) == before
+    assert problems(merged) == []
+    parts = {(c.purl or c.ref) for c in components_of(merged)}
+    assert parts == {TOP.ref, *(c.purl for d in documents for c in components_of(d))}
+    hashes = {(c.purl, v) for d in documents for c in components_of(d) for v in c.hashes.values()}
+    kept = {(c["purl"], h["content"]) for c in merged["components"] for h in c.get("hashes", [])}
+    assert kept == hashes
+    marked = {c.purl for c in components_of(merged) if c.property("chainlab:conflict")}
+    assert marked == {c.new.purl for c in conflicts(documents)}
+
+
+def test_refs_of_other_makers_are_renamed_where_they_are_used() -> None:
+    theirs = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "metadata": {"component": {"type": "application", "name": "app", "bom-ref": "1"}},
+        "components": [
+            {"type": "library", "name": "a", "version": "1", "purl": "pkg:pypi/a@1", "bom-ref": "2"}
+        ],
+        "dependencies": [{"ref": "1", "dependsOn": ["2"]}],
+        "vulnerabilities": [{"id": "ACME-2026-1", "affects": [{"ref": "2"}]}],
+    }
+    other = {
+        **theirs,
+        "components": [{"type": "library", "name": "b", "version": "1", "bom-ref": "2"}],
+    }
+    merged = merge([theirs, other], subject=WHOLE, at=AT, spec="1.6")
+    assert {"ref": "app", "dependsOn": ["b@1", "pkg:pypi/a@1"]} in merged["dependencies"]
+    affected = [v["affects"][0]["ref"] for v in merged["vulnerabilities"]]
+    assert sorted(affected) == ["b@1", "pkg:pypi/a@1"]
+    assert problems(merged) == []
+    with pytest.raises(MalformedInput):
+        merge([{"spdxVersion": "SPDX-2.3"}], subject=WHOLE, at=AT)
+    with pytest.raises(MalformedInput):
+        merge([], subject=WHOLE, at=AT)
