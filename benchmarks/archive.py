@@ -72,13 +72,15 @@ def made(builds: int, components: int) -> Iterator[tuple[Build, dict[str, bytes]
         chosen = chosen[:components]
         draw.shuffle(chosen)
         # Each needs two or so that come later; some also one that comes earlier: cycles.
-        last = len(chosen) - 1
-        needs = []
-        for place in range(len(chosen)):
-            near = {min(last, place + draw.randint(1, 60)) for _ in range(2)}
-            needs.append(sorted(near if draw.random() > 0.04 else {*near, draw.randint(0, last)}))
+        # Each is needed by two or so that come before it; now and then by a later one: cycles.
+        needs: list[set[int]] = [set() for _ in chosen]
+        for place in range(1, len(chosen)):
+            for _ in range(2):
+                needs[draw.randint(max(0, place - 60), place - 1)].add(place)
+            if draw.random() < 0.02:
+                needs[draw.randrange(len(chosen))].add(place)
         depends = ",".join(
-            json.dumps({"ref": f"p{chosen[i]}", "dependsOn": [f"p{chosen[j]}" for j in to]})
+            json.dumps({"ref": f"p{chosen[i]}", "dependsOn": [f"p{chosen[j]}" for j in sorted(to)]})
             for i, to in enumerate(needs)
         )
         top = ",".join(f'"p{package}"' for package in chosen[:12])

@@ -1,8 +1,9 @@
 """How long bills of materials take, beside `cyclonedx-py` and cyclonedx-python-lib.
 
 First the bill of one environment (by default the one this runs in), each tool as a person starts it, a process each:
-ours with the hashes from the lock, theirs without hashes. Then a document of many components in one process, built, written
-and validated: ours, and the library's model with its own strict validator. By turns; medians. Seconds, wall clock.
+ours with the hashes from the lock, theirs without hashes. Then a document of many components in one process, built,
+written and validated: ours, and the library's model with its own strict validator. By turns; medians. Seconds, wall
+clock.
 
     make bench        .venv/bin/python benchmarks/sbom.py --rounds 5
 """
@@ -49,36 +50,11 @@ def described(document: dict[str, Any]) -> str:
 
 def environment(rounds: int, folder: Path, home: Path, lock: Path) -> None:
     ours, theirs = folder / "ours.json", folder / "theirs.json"
+    ours_said = ["chainlab", "sbom", "build", str(home), "--lock", str(lock), "--out", str(ours)]
+    theirs_said = ["cyclonedx_py", "environment", str(home), "--of", "JSON", "-o", str(theirs)]
     commands = {
-        "chainlab sbom build": (
-            [
-                sys.executable,
-                "-m",
-                "chainlab",
-                "sbom",
-                "build",
-                str(home),
-                "--lock",
-                str(lock),
-                "--out",
-                str(ours),
-            ],  # fmt: skip
-            ours,
-        ),
-        "cyclonedx-py environment": (
-            [
-                sys.executable,
-                "-m",
-                "cyclonedx_py",
-                "environment",
-                str(home),
-                "--of",
-                "JSON",
-                "-o",
-                str(theirs),
-            ],  # fmt: skip
-            theirs,
-        ),
+        "chainlab sbom build": ([sys.executable, "-m", *ours_said], ours),
+        "cyclonedx-py environment": ([sys.executable, "-m", *theirs_said], theirs),
     }
     taken: dict[str, list[float]] = {name: [] for name in commands}
     found: dict[str, dict[str, Any]] = {}

@@ -1,2 +1,392 @@
 # %% [markdown]
-# # x
+# # Week 3 · A list of what is inside, and how far to believe it
+#
+# > In March 2026 a security scanner that ran in many pipelines, beside their secrets, was bad in version 0.69.4. The
+# > public record of the flaw, as stored on 25 March, named version **0.6.94**. Whoever compared an honest, complete list
+# > of components with that record found nothing. [V: CVE-2026-33634]
+#
+# **You will** (102 min: 12 reading, 90 doing)
+# - read a bill of materials: subject, components, edges, and what it says of its own gaps
+# - make four lists of one environment and see where each is blind
+# - tell the hash of a wheel from the hash of what was installed
+# - break a list so that it stays valid, and gets a better score
+# - sign it, attach it in the registry, and find it again by a digest
+#
+# **Before:** week 2. **Next:** `03_mlbom`. **Lab:** `labs/03_sbom.ipynb`
+#
+# SBOM means *software bill of materials*. The format here is CycloneDX (ECMA-424), in JSON. **V** and **S** as before: read
+# in a primary text; read in secondary text only.
+
+# %% tags=["parameters"]
+seed = 1
+
+# %%
+import ast
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import chainlab
+import pandas as pd
+
+pd.set_option("display.width", 140, "display.max_columns", None, "display.max_colwidth", None)
+lab = chainlab.open("03_sbom", seed=seed)
+AT = datetime(2026, 9, 1, 8, tzinfo=UTC)  # a fixed time, so that the same input gives the same document
+
+# %% [markdown]
+# ## 1. One environment
+# `triage-model` is installed as a CI job does it: an empty environment, packages from the kit's own index, and `pytest`
+# beside it, because a job tests. (Here with `uv`, without the training extra, to save time.)
+
+# %%
+project = lab.copy("projects/triage-model")
+index = ["--default-index", f"{lab.trust.url}/simple/"]
+lab.run(["uv", "venv", "--quiet", "--clear", "--python", sys.executable, "env"])
+lab.run(["uv", "pip", "install", "--quiet", "--python", "env/bin/python", *index, project, "pytest"])
+lab.run(["uv", "build", "--quiet", "--wheel", *index, "--out-dir", "dist", project])
+env, (wheel,) = lab.path / "env", (lab.path / "dist").glob("*.whl")
+(site,) = env.glob("lib/python*/site-packages")
+print(*sorted(p.name.removesuffix(".dist-info") for p in site.glob("*.dist-info")), sep="\n")
+
+# %% [markdown]
+# Eleven folders. `pyproject.toml` names three packages; two of these lines are its wish, the rest came along. This list
+# is what anybody means by "our dependencies", and nobody wrote it by hand.
+#
+# ## 2. What a bill of materials says
+# The kit's builder reads the folder without running anything in it. First: what is the document *about*?
+
+# %%
+from chainlab.evidence import sbom
+
+LOCK = lab.data / "projects/hardened/triage-model/requirements.lock"
+bill = sbom.of_environment(env, lock=LOCK, subject="triage-model", at=AT)
+about = bill["metadata"]
+print("format:  ", bill["bomFormat"], bill["specVersion"], "· made", about["timestamp"])
+print("subject: ", about["component"]["name"], about["component"]["version"])
+print("phase:   ", about["lifecycles"])
+print("contents:", len(bill["components"]), "components,", len(bill["dependencies"]), "dependency entries")
+
+# %% [markdown]
+# The phase `operations` says *seen where it runs*. A list made from source, from a build or from a running system answers
+# different questions, and the word tells them apart. One component:
+
+# %%
+numpy = next(c for c in bill["components"] if c["name"] == "numpy")
+for key in ("type", "bom-ref", "supplier", "name", "version", "scope", "licenses", "purl"):
+    print(f"{key:9}", numpy[key])
+
+# %% [markdown]
+# - `purl`, the *package URL*, is the name that machines compare: ecosystem, name, version in one text.
+# - `bom-ref` is its name inside this document; edges use it.
+# - `licenses` has an SPDX expression. numpy's is long, because of what was compiled in. Remember that line.
+#
+# The edges:
+
+# %%
+edges = {e["ref"]: e.get("dependsOn", []) for e in bill["dependencies"]}
+def tree(ref, depth=0):
+    """Print what a component needs, indented."""
+    print("   " * depth + ref.removeprefix("pkg:pypi/"))
+    for needed in edges[ref]:
+        tree(needed, depth + 1)
+
+
+tree(about["component"]["bom-ref"])
+
+# %% [markdown]
+# Depth 1 is what somebody chose, depth 2 is what they got. The path to `protobuf` is what you need on the day of an
+# advisory: it says whom to ask for a new version. Four packages are in the list and not in this tree:
+
+# %%
+for entry in about["properties"]:
+    print(entry["name"].removeprefix("chainlab:"), "|", entry["value"] if "python" not in entry["name"] else "…")
+
+# %% [markdown]
+# The document speaks about itself: on which platform markers were evaluated, what was not looked for, and what lies
+# there unexplained. `pytest` and its three are here because the *job* tests. Are they "in" triage-model? In the
+# environment yes, in the service no. Ask any list which of the two it means.
+#
+# ## 3. Four lists of one thing
+# The environment, by the kit. The lock file, by the kit. The environment again, by the field's reference tool
+# `cyclonedx-py`, unmodified. And what many scripts do: scan the imports.
+
+# %%
+locked = sbom.of_lock(LOCK, at=AT)
+_ = lab.run(["cyclonedx-py", "environment", env / "bin" / "python", "--output-reproducible", "-o", "reference.cdx.json"])
+reference = json.loads((lab.path / "reference.cdx.json").read_text())
+
+
+def imported(folder):
+    """The first part of every module that the code imports, but the standard library's and its own."""
+    nodes = [n for p in (folder / "src").rglob("*.py") for n in ast.walk(ast.parse(p.read_text()))]
+    names = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    names |= {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.level == 0}
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"triage_model"}
+
+
+print(*sorted(imported(project)))
+
+# %% [markdown]
+# The scan found `sklearn` and `acme_cells`. Neither is the name of a package: they are scikit-learn and acme-cells. (On
+# the public index the name `sklearn` belongs to others.) Now side by side:
+
+# %%
+lists = {"environment": bill, "lock file": locked, "cyclonedx-py": reference}
+def counted(document):
+    """How many components there are, and how many say what."""
+    parts = document["components"]
+    edges = sum(len(e.get("dependsOn", [])) for e in document["dependencies"])
+    return {"components": len(parts), "with version": sum("version" in c for c in parts),
+            "with SHA-256": sum("hashes" in c for c in parts), "with licence": sum("licenses" in c for c in parts),
+            "edges": edges, "admits gaps": "compositions" in document}
+
+
+table = pd.DataFrame({name: counted(document) for name, document in lists.items()})
+table["import scan"] = [len(imported(project)), 0, 0, 0, 0, False]
+table
+
+# %% [markdown]
+# Same project, and not one row agrees. None of the tools is broken. They read different things:
+#
+# - the **lock file** has every package for every platform and for training, all by name, without licences;
+# - the **environment** has what this machine got, with licences and true edges, and hardly a hash;
+# - **cyclonedx-py** counts `triage-model` itself as a component, gives no hashes, and does not say what it cannot see;
+# - the **scan** has names of modules.
+#
+# ## 4. Where each is blind
+# Questions of another kind: pick things of which we *know* whether they are there, and look for each in each list.
+
+# %%
+from packaging.utils import canonicalize_name
+
+QUESTIONS = {
+    "acme-cells": "declared", "protobuf": "needed by a dependency", "pytest": "for developers only",
+    "scikit-learn": "extra only; imported as sklearn", "sklearn": "not a package of ours at all",
+    "colorama": "for another platform", "openblas": "native library inside numpy",
+}
+names = {name: {canonicalize_name(c["name"]) for c in document["components"]} for name, document in lists.items()}
+names["import scan"] = {canonicalize_name(name) for name in imported(project)}
+seen = pd.DataFrame({source: [q in found for q in QUESTIONS] for source, found in names.items()}, index=list(QUESTIONS))
+seen.replace({True: "listed", False: "–"}).assign(what=list(QUESTIONS.values()))
+
+# %%
+import matplotlib.pyplot as plt
+
+plt.style.use("chainlab.dashboards.style")
+fig, ax = plt.subplots(figsize=(8, 3.4))
+ax.imshow(seen.astype(int), cmap="Greys", vmin=0, vmax=3, aspect="auto")
+for row, values in enumerate(seen.to_numpy()):
+    for column, value in enumerate(values):
+        ax.text(column, row, "listed" if value else "–", ha="center", va="center")
+ax.set_xticks(range(len(seen.columns)), seen.columns)
+ax.set_yticks(range(len(seen)), [f"{name} ({what})" for name, what in QUESTIONS.items()])
+_ = ax.set_title("Each list misses something else, and all of them miss the native library")
+
+# %% [markdown]
+# The figure repeats the table. Its last row is empty: OpenBLAS is *in* the environment, as machine code.
+
+# %%
+from chainlab.evidence import environments
+
+found = environments.read(env, lock=LOCK, subject="triage-model", look_inside=True)
+print("numpy brings:", *sorted(p.name.partition("-")[0] for p in (site / "numpy.libs").iterdir()))
+pd.Series([spot.kind for spot in found.blind_spots]).value_counts().rename("blind spots")
+
+# %% [markdown]
+# The builder cannot *list* these, and it counts them: places where native code lies, where code was copied in
+# (*vendored*), where a module is imported by a computed name (*dynamic*), where an extra was not asked for. A list of
+# gaps is the difference between "there is nothing" and "I see nothing". It ends up in the document:
+
+# %%
+for part in bill["compositions"]:
+    (kind,) = part.keys() - {"aggregate"}
+    print(f"{part['aggregate']:11} {kind:13}", len(part[kind]), "components")
+
+# %% [markdown]
+# A *composition* says how complete something is: every component's own requirements were found (`dependencies`
+# complete); what numpy, onnxruntime, protobuf and our package are put together from was not (`assemblies` incomplete).
+# A tool that prints one `complete` for everything is either very good or not thinking.
+#
+# ## 5. Whose hash?
+# Only a few components have a hash. Why not simply hash what is installed? `RECORD` even has digests ready. Compare our
+# own wheel with what became of it:
+
+# %%
+import hashlib
+import zipfile
+
+(info,) = site.glob("triage_model-*.dist-info")
+inside = {n for n in zipfile.ZipFile(wheel).namelist()}
+now = {line.partition(",")[0] for line in (info / "RECORD").read_text().splitlines()}
+added = sorted(Path(name).name for name in now - inside if "__pycache__" not in name)
+same = (info / "RECORD").read_bytes() == zipfile.ZipFile(wheel).read(f"{info.name}/RECORD")
+print("the installer added:", *added)
+print("RECORD is as it was in the wheel:", same)
+
+# %% [markdown]
+# The installer added files and rewrote RECORD. No digest of anything in this folder is the wheel's, and the wheel is
+# gone. A digest of RECORD in the field `hashes` looks the same and matches nothing, in no index and no advisory.
+#
+# So where did the few come from? From the lock, where it leaves no choice:
+
+# %%
+packages = {c.name: c for c in found.components}
+for name in ("acme-cells", "numpy"):
+    hashed = packages[name]
+    print(f"{name:11} hash: {'yes' if hashed.hashes else 'no ':3} origin: {hashed.hash_origin or '–':6}",
+          f"candidates: {len(hashed.accepted)}")
+
+# %% [markdown]
+# `acme-cells` has one file, so the lock's hash is *the* hash. numpy's release has a file for each platform: the lock
+# accepts any of them and does not say which one this machine took. The document keeps the candidates apart from
+# `hashes`. (In the lab you do better, with the tags of the installed wheel.)
+#
+# ## 6. Valid is not true
+# We lie in three ways, and ask the validator each time.
+
+# %%
+import copy
+
+from chainlab.evidence import schema
+
+lies = {name: copy.deepcopy(bill) for name in ("older version", "shorter list", "other subject")}
+next(c for c in lies["older version"]["components"] if c["name"] == "protobuf")["version"] = "3.0.0"
+for part in lies["shorter list"]["components"][:5]:
+    lies["shorter list"]["components"].remove(part)
+lies["other subject"]["metadata"]["component"]["version"] = "9.9.9"
+broken = copy.deepcopy(bill)
+broken["components"][0]["type"] = "libary"
+for name, document in {**lies, "a typing error": broken}.items():
+    found_problems = schema.problems(document)
+    print(f"{name:15} {len(found_problems)} problems", *[f"| {p}"[:100] for p in found_problems[:1]])
+
+# %% [markdown]
+# A typing error is caught, and so are edges that lead to the removed components. Remove those edges, too, and the
+# shorter list is flawless. The older version and the other subject pass as they are: a schema knows forms, not facts.
+#
+# ## 7. A score, and how to raise it
+# NTIA's *minimum elements* of 2021 ask for seven fields; CISA's draft of August 2025 adds hash, licence, tool and context
+# (a *draft*: we found no final version). A score counts how many of the components say them.
+
+# %%
+from chainlab.evidence import quality
+
+lists["environment, worst five removed"] = better = copy.deepcopy(bill)
+keep = {c["bom-ref"] for c in better["components"] if c.get("supplier")}
+better["components"] = [c for c in better["components"] if c["bom-ref"] in keep]
+keep.add(about["component"]["bom-ref"])
+better["dependencies"] = [{"ref": e["ref"], "dependsOn": [r for r in e.get("dependsOn", []) if r in keep]}
+                          for e in better["dependencies"] if e["ref"] in keep]
+scores = {name: quality.assess(document) for name, document in lists.items()}
+pd.DataFrame({name: {"score": f"{s.score:.2f}", "NTIA 2021 alone": f"{s.of(quality.NTIA).score:.2f}",
+                     "first reason": s.reasons[0].split(", not ")[0]} for name, s in scores.items()}).T
+
+# %% [markdown]
+# The last row has the best score, because we threw away the components that said too little. The score measures what is
+# said about what is listed. It cannot see what is missing, or what is untrue. Read it as a spelling checker, and use the
+# *truth test* of the lab for the rest: plant components that you know of, and count how many are found.
+
+# %% tags=["check"]
+assert len(list(site.glob("*.dist-info"))) == 11 and len(bill["components"]) == 10
+assert not seen.loc["openblas"].any() and list(seen.loc["scikit-learn"]) == [False, True, False, False]
+assert [len(schema.problems(lies[n])) for n in ("older version", "other subject")] == [0, 0] and schema.problems(broken)
+assert scores["environment, worst five removed"].score > scores["environment"].score
+assert len(packages["acme-cells"].hashes) == 1 and not packages["numpy"].hashes and not same
+assert table.loc["with SHA-256", "cyclonedx-py"] == 0 and not table.loc["admits gaps", "cyclonedx-py"]
+assert all(len(set(table.loc[row])) > 1 for row in table.index)
+
+# %% [markdown]
+# ## 8. Sign it, and put it where the wheel is
+# The release's list is about the *wheel*: its subject has the wheel's digest. An in-toto *statement* ties the document to
+# that digest, a signature ties it to the workflow's identity.
+
+# %%
+from chainlab.course.exercises.publishers import claims_of
+from chainlab.digests import Digest
+from chainlab.evidence.signing import sign
+from chainlab.evidence.statements import SBOM, Statement
+
+digest = Digest.of(wheel.read_bytes())
+of_wheel = sbom.of_wheel(wheel, lock=LOCK, at=AT)
+statement = Statement.about({wheel.name: digest}, SBOM, of_wheel)
+token = lab.trust.token(claims=claims_of("acme/triage-model", "release.yml", "refs/tags/v1.4.0"))
+bundle = sign(statement, lab.trust.config, token)
+print(statement.predicate_type, "about", *(name for name, _ in statement.subjects))
+
+# %% [markdown]
+# The registry is an OCI registry: things are *manifests* with layers. The wheel becomes a layer. What is said about a
+# manifest is another manifest whose `subject` is the first, a *referrer*: nothing about the release changes when
+# somebody adds evidence later.
+
+# %%
+from chainlab.registry.referring import refer
+
+images, REPOSITORY = lab.registry.images, "acme/triage-model/release"
+BUNDLE, MANIFEST = "application/vnd.dev.sigstore.bundle.v0.3+json", "application/vnd.oci.image.manifest.v1+json"
+images.configure(REPOSITORY, private=False)
+def layer(data, kind, **annotations):
+    """Store bytes; their descriptor."""
+    stored = images.blobs.put(data)
+    images.link(REPOSITORY, stored)
+    return {"mediaType": kind, "digest": str(stored), "size": len(data), "annotations": annotations}
+
+# %%
+raw = json.dumps({
+    "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "application/vnd.acme.wheel.v1",
+    "config": layer(b"{}", "application/vnd.oci.empty.v1+json"),
+    "layers": [layer(wheel.read_bytes(), "application/zip", **{"org.opencontainers.image.title": wheel.name})],
+}).encode()
+manifest = images.push(REPOSITORY, Digest.of(raw), raw, MANIFEST, by="acme").digest
+_ = refer(images, REPOSITORY, manifest, bundle, BUNDLE, by="acme")
+
+# %% [markdown]
+# Some months later somebody has a wheel, and no idea from where. `GET /evidence/sha256:…` answers for a digest; in
+# Python it is `registry.evidence`:
+
+# %%
+known = lab.registry.evidence.document(Digest.of(wheel.read_bytes()))
+for place in known["places"]:
+    print("it is in", place["protocol"], place.get("repository"), "as", place.get("name"))
+for referrer in known["referrers"]:
+    print("said of it, by", referrer["by"], "|", referrer["artifactType"])
+
+# %%
+from chainlab.evidence.verifying import Expected, Signer, verify
+
+identity = "https://git.chainlab.localhost/acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"
+expected = Expected(signer=Signer(identity, lab.trust.ci_issuer), predicate_type=SBOM)
+signed = images.blobs.read(Digest.parse(known["referrers"][-1]["files"][0]["digest"]))
+for name, asked in {"this wheel": digest, "another": Digest.of(b"another")}.items():
+    verdict = verify(signed, asked, expected, lab.trust.config.trusted_root)
+    print(f"{name:11}", "passed" if verdict.passed else f"refused at: {verdict.failure.name}")
+
+# %% tags=["check"]
+assert verify(signed, digest, expected, lab.trust.config.trusted_root).statement.predicate == of_wheel
+assert not verdict.passed and verdict.failure.name == "subject"
+
+# %% [markdown]
+# Put together: from the digest to the place, to the statement, to the signer, to the list, without a file name that
+# anybody had to keep. What was verified is *who said it about which bytes*. Whether it is so, sections 4 to 7 are about.
+#
+# ## 9. What a list is good for
+# - After an advisory: which builds, by which path, since when? A list made *at the build* and kept answers in a second; the
+#   environment of that day is gone. That is the lab's archive.
+# - It is a **poor** protection before one. In week 1 a list prevented nothing. And the record it is compared with can be
+#   wrong: look at the first lines of this notebook again. An incident is searched by hash and by date, too.
+# - It is only as good as its admitted gaps. "Not listed" means "not there" only in a list that is complete, about these
+#   bytes, and unchanged.
+#
+# **What is simplified here.** Wheels and Python only; containers and operating systems have lists of their own. We pushed
+# to the registry from the notebook; the project's release does it in the job, with the job's identity. The licence texts
+# are as declared by their authors; nobody read the files.
+#
+# **You can now**
+# - say what an SBOM is about, when it was made, and what its compositions admit
+# - predict, for an environment, a lock, a reference tool and a scan, what each will miss
+# - refuse a hash that is not a wheel's
+# - explain why a valid list with a high score may be worthless
+# - get from a digest to a verified list
+#
+# **Exit question.** Two lists of one release: A has 300 components and calls itself incomplete, B has 290 and calls itself
+# complete. An advisory names a package that is in neither. What do you answer for each, and which would you rather have?

@@ -186,7 +186,7 @@ def component(name, version, sha256=None):
     return Component(type=ComponentType.LIBRARY, name=name, version=version, purl=purl, bom_ref=str(purl),
                      hashes=known, properties=origin)
 
-
+# %%
 bom, one, two = Bom(), component("acme-web", "2.1", "ab" * 32), component("acme-fonts", "0.9")
 bom.components.update([one, two])
 bom.register_dependency(one, [two])
@@ -323,49 +323,42 @@ def find(service: Path, site: Path) -> set[str]:
         for file in package.files or []:
             if file.suffix == ".py":
                 owners[".".join(file.with_suffix("").parts).removesuffix(".__init__")] = name
-    modules, groups = set(), set()
+    declared = tomllib.loads((service / "pyproject.toml").read_text())["project"]["dependencies"]
+    needs, modules, groups = [Requirement(text) for text in declared], set(), set()
     for file in (service / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
+            called = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
             if isinstance(node, ast.Import):
                 modules |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 modules |= {f"{node.module}.{alias.name}" for alias in node.names}
-            elif isinstance(node, ast.Call):
-                called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                if called == "import_module" and node.args and isinstance(node.args[0], ast.Constant):
-                    modules.add(node.args[0].value)
-                elif called == "entry_points":
-                    groups |= {k.value.value for k in node.keywords if k.arg == "group"}
-    asked = {}
+            elif called == "import_module" and isinstance(node.args[0], ast.Constant):
+                modules.add(node.args[0].value)
+            elif called == "entry_points":
+                groups |= {word.value.value for word in node.keywords if word.arg == "group"}
     for module in modules:
         while module and module not in owners:
             module = module.rpartition(".")[0]
-        if module:
-            asked[owners[module]] = {""}
-    for name, package in packages.items():
-        if groups & {entry.group for entry in package.entry_points}:
-            asked[name] = {""}
-    declared = tomllib.loads((service / "pyproject.toml").read_text())["project"]["dependencies"]
-    waiting = [Requirement(text) for text in declared]
-    seen = set()
-    while waiting or seen != {(n, e) for n, extras in asked.items() for e in extras}:
-        for need in waiting:
-            if canonicalize_name(need.name) in packages:
-                asked.setdefault(canonicalize_name(need.name), {""}).update(need.extras)
-        seen = {(n, e) for n, extras in asked.items() for e in extras}
-        needs = [(e, Requirement(text)) for n, e in seen for text in packages[n].requires or []]
-        waiting = [need for e, need in needs if need.marker is None or need.marker.evaluate({"extra": e})]
-        waiting = [n for n in waiting if not {(canonicalize_name(n.name), e) for e in {"", *n.extras}} <= seen
-                   and canonicalize_name(n.name) in packages]
-    found = {f"pkg:pypi/{name}@{packages[name].version}" for name in asked}
-    for name in asked:
-        for list_ in [f for f in packages[name].files or [] if f.parts[-2:] == ("_vendor", "vendor.txt")]:
-            folder = Path(list_.locate()).parent
-            for line in (folder / "vendor.txt").read_text().splitlines():
-                copied, _, version = line.partition("==")
-                module = folder / copied.replace("-", "_")
-                if version and (module.is_dir() or module.with_suffix(".py").is_file()):
-                    found.add(f"pkg:pypi/{canonicalize_name(copied)}@{version}")
+        needs += [Requirement(owners[module])] if module else []
+    needs += [Requirement(n) for n, p in packages.items() if groups & {e.group for e in p.entry_points}]
+    asked, found = set(), set()
+    while needs:
+        need = needs.pop()
+        name = canonicalize_name(need.name)
+        for extra in {"", *need.extras} if name in packages else set():
+            if (name, extra) not in asked:
+                asked.add((name, extra))
+                more = [Requirement(text) for text in packages[name].requires or []]
+                needs += [m for m in more if m.marker is None or m.marker.evaluate({"extra": extra})]
+    for name in {name for name, _ in asked}:
+        found.add(f"pkg:pypi/{name}@{packages[name].version}")
+        for file in packages[name].files or []:
+            if file.parts[-2:] == ("_vendor", "vendor.txt"):
+                for line in file.read_text().splitlines():
+                    copied, _, version = line.partition("==")
+                    module = Path(file.locate()).parent / copied.replace("-", "_")
+                    if version and (module.is_dir() or module.with_suffix(".py").is_file()):
+                        found.add(f"pkg:pypi/{canonicalize_name(copied)}@{version}")
     return found
     ### END SOLUTION
 
@@ -478,7 +471,7 @@ def push(repository, path, artifact_type):
                       "config": layers[0], "layers": layers[1:]}).encode()
     return images.push(repository, Digest.of(raw), raw, kind, by="acme").digest
 
-
+# %%
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 images.configure("acme/acme-quantise", private=False)
 manifest = push("acme/acme-quantise", WHEEL, "application/vnd.acme.wheel.v1")

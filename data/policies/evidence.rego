@@ -9,6 +9,7 @@
 #     `every`, which holds for an empty list;
 #   - what is missing is asked for by a rule of its own, because a call inside `not` is read differently by engines;
 #   - `text`, `texts`, `number`, `entries` and `at` give a value of one type whatever was there.
+# Collections of objects are arrays, not sets: regopy compares each new member with all that are there.
 # Texts are joined by `concat`: the `sprintf` of regopy 1.5.2 shows some of them with their quotation marks.
 
 package chainlab.evidence
@@ -72,35 +73,39 @@ ends_with(name, ends) if {
 
 # -- statements
 
-verified contains entry if {
+verified := [entry |
 	some entry in entries(input, "evidence")
+	is_verified(entry)
+]
+
+unverified := [entry |
+	some entry in entries(input, "evidence")
+	not is_verified(entry)
+]
+
+is_verified(entry) if {
 	is_object(entry)
 	entry.verified == true
 }
 
-unverified contains entry if {
-	some entry in entries(input, "evidence")
-	not entry in verified
-}
-
-provenance contains entry if {
+provenance := [entry |
 	some entry in verified
 	entry.kind == "provenance"
-}
+]
 
 # Statements of one kind about one file, which the workflow of this very version signed.
-of(kind, about) := {entry |
+of(kind, about) := [entry |
 	some entry in verified
 	entry.kind == kind
 	about in entries(entry, "about")
 	entry.signer == workflow
-}
+]
 
-boms contains entry if {
+boms := [entry |
 	some layer in layers
 	some kind in ["SBOM", "ML-BOM"]
 	some entry in of(kind, text(layer, "digest"))
-}
+]
 
 # Provenance of the run that pushed this manifest. An older run may have made the same bytes: then there are several.
 runs contains text(entry, "run") if {
@@ -123,8 +128,8 @@ expected_build(entry) if {
 	entry.unknown_parameters == []
 }
 
-builds contains entry if {
+builds := [entry |
 	some entry in provenance
 	text(entry, "run") in runs
 	expected_build(entry)
-}
+]

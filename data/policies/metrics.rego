@@ -13,10 +13,10 @@ import data.chainlab.evidence
 
 default passed := false
 
-ml_boms contains bom if {
+ml_boms := [bom |
 	some bom in evidence.boms
 	bom.kind == "ML-BOM"
-}
+]
 
 values(bom, wanted) := [evidence.number(metric, wanted.field) |
 	some metric in evidence.entries(bom, "metrics")

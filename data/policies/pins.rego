@@ -18,10 +18,10 @@ is_pinned(action) if {
 	ref == evidence.text(action, "commit")
 }
 
-actions contains action if {
+actions := [action |
 	some entry in evidence.builds
 	some action in evidence.entries(entry, "actions")
-}
+]
 
 passed if {
 	count(evidence.builds) > 0
@@ -43,6 +43,6 @@ refused contains {"about": evidence.digest, "said": "no provenance of this relea
 	count(evidence.builds) == 0
 }
 
-note := sprintf("%d actions, each named by its commit", [count(actions)])
+note := sprintf("%d actions, each named by its commit", [count({evidence.text(action, "name") | some action in actions})])
 
 verdict := {"passed": passed, "refused": refused, "note": note}

@@ -16,6 +16,7 @@ import zipfile
 from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,8 @@ def test_a_weaker_proof_of_absence_is_the_askers_choice(cases: Archive) -> None:
 @pytest.mark.parametrize(
     ("range", "expected"),
     {
-        "<1.10": ["1.9", "1.10rc1"],
+        "<1.10": ["1.9"],  # a pre-release of 1.10 is not before it, says PEP 440
+        "<2,>=1.10rc0": ["1.10rc1", "1.10", "1.10+cpu"],
         ">=1.10": ["1.10", "1.10+cpu", "2"],
         "==1.10": ["1.10", "1.10+cpu"],
         "==1.*": ["1.9", "1.10rc1", "1.10", "1.10+cpu"],
@@ -339,7 +341,7 @@ def test_a_climb_finds_shortest_ways_in_any_graph(edges: set[tuple[int, int]], s
     for node in range(10):
         way = path(towards, node)
         assert len(way) - 1 == expected.get(node, -1)
-        assert all(step in edges for step in zip(way, way[1:], strict=False))
+        assert all(step in edges for step in pairwise(way))
 
 
 def test_paths_equal_a_search_of_each_document(tmp_path: Path) -> None:
@@ -367,7 +369,7 @@ def test_paths_equal_a_search_of_each_document(tmp_path: Path) -> None:
         row = ways.loc[version]
         assert (row["path"][0] == "app 1") == (0 in distance)
         assert row["path"][-1] == "p7 1.0"
-        assert all(step in steps for step in zip(row["path"], row["path"][1:], strict=False))
+        assert all(step in steps for step in pairwise(row["path"]))
         if 0 in distance:
             assert row["depth"] == distance[0] == len(row["path"]) - 1
         found = needed[needed["version"] == version]
@@ -458,6 +460,8 @@ def test_damage_is_reported_and_never_gives_a_wrong_answer(
         three.where("x")
     kind = damage(three)
     with Archive(three.directory) as fresh:  # as another process sees it
+        if damage is not forget or derived:
+            assert [p.kind for p in fresh.verify()] == [kind]
         for archive in (fresh, three):
             for name, right in {"x": "affected", "nothing": "not affected"}.items():
                 found = archive.where(name, range=">=0", every=True)
@@ -466,8 +470,6 @@ def test_damage_is_reported_and_never_gives_a_wrong_answer(
                 others = set(found.loc[~found.index.isin(of_others.index), "answer"])
                 assert others <= {right, "unknown"}
             assert set(archive.where("x", range=">=9")["answer"]) <= {"unknown"}
-            if damage is not forget or derived:
-                assert [p.kind for p in archive.verify()] == [kind]
     if damage in (swap_version, cut, drop):  # adding the document again mends it
         three.add(build(1), {"sbom": sbom(part("x", "1.0"), part("y"))})
         assert three.verify() == []
@@ -620,7 +622,7 @@ def test_an_export_is_an_archive_with_a_list_of_digests(three: Archive, tmp_path
 @pytest.mark.parametrize(
     "wrong",
     [{"artifact": ""}, {"version": "a\nb"}, {"built_at": datetime(2026, 1, 1)}, {"digest": "x"}],
-)  # noqa: DTZ001
+)
 def test_a_build_that_says_too_little_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(MalformedInput):
         Build(**{"artifact": "a", "version": "1", "digest": Digest.of(b""), **wrong})

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput
@@ -123,6 +125,20 @@ def test_a_damaged_signature_is_refused_and_never_raises(
         failed = models.verify(folder, bundle, alice, trust.config).failure
         assert failed is not None
         assert failed.name == "signature"
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_byte_of_a_signature_changes_it_says_the_same_or_is_refused(
+    trust: Trust, folder: Path, signed: bytes, alice: Signer, data: st.DataObject
+) -> None:
+    at = data.draw(st.integers(0, len(signed) - 1))
+    other = data.draw(st.integers(0, 255))
+    verdict = models.verify(
+        folder, signed[:at] + bytes([other]) + signed[at + 1 :], alice, trust.config
+    )
+    before = models.verify(folder, signed, alice, trust.config)
+    assert not verdict.passed or verdict.statement == before.statement
 
 
 def test_a_statement_of_another_type_is_no_model_signature(

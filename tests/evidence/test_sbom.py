@@ -18,6 +18,8 @@ from cyclonedx.model.bom import Bom
 from cyclonedx.output.json import JsonV1Dot6, JsonV1Dot7
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from hypothesis import given
+from hypothesis import strategies as st
 from packageurl import PackageURL
 from packaging.metadata import parse_email
 
@@ -76,6 +78,8 @@ def test_what_cannot_be_seen_is_named(planted: Path) -> None:
         ("unowned", "stranger belongs to no installed package"),
     }
     assert by_key(found)["acme-cells"].property("chainlab:imported-as") == "cells"
+    site = environments.site_packages(planted)
+    assert environments.read(planted) == environments.read(site)
     silent = environments.read(planted)
     assert ("not looked for", "imports with a computed name, in installed code") in spots(silent)
 
@@ -180,6 +184,44 @@ def test_a_lock_is_read_for_one_platform(planted_lock: Path, root: Path, at: dat
     )  # it has no `# via`
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("--hash=sha256:", "--hash=sha256:00"),
+        ("--hash=sha256:", "--hash="),
+        ("sys_platform == 'win32'", "sys_platform = 'win32'"),
+        ("==", "~="),
+    ],
+    ids=["a long digest", "no algorithm", "a marker", "no pin at all"],
+)
+def test_a_damaged_lock_is_refused(old: str, new: str, planted_lock: Path, tmp_path: Path) -> None:
+    path = tmp_path / "requirements.lock"
+    path.write_text(planted_lock.read_text().replace(old, new))
+    with pytest.raises(MalformedInput):
+        locks.read(path)
+
+
+@given(st.data())
+def test_whatever_a_lock_holds_it_is_refused_or_its_document_is_valid(
+    planted_lock: Path, data: st.DataObject
+) -> None:
+    text = bytearray(planted_lock.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text)))
+        text[at : at + data.draw(st.integers(0, 20))] = data.draw(
+            st.sampled_from(
+                [b"", b"\n", b"\\\n", b";", b"==", b"[", b"\xff", b"# via x", b"--hash=md5:0"]
+            )
+        )
+    path = planted_lock.parent / "damaged.lock"
+    path.write_bytes(text)
+    try:
+        made = sbom.of_lock(path)
+    except MalformedInput:
+        return
+    assert problems(made) == []
+
+
 def test_a_pylock_names_the_file_for_this_platform(tmp_path: Path) -> None:
     names = [
         "acme_speed-2.0.0-cp311-cp311-linux_x86_64.whl",
@@ -233,7 +275,7 @@ def test_a_wheel_with_its_lock_has_what_it_runs_with(
     document = sbom.of_wheel(wheel, lock=planted_lock, wheels=planted_wheels, at=at)
     parts = {c.key: c for c in components_of(document)}
     assert [parts[k].scope for k in sorted(parts)] == ["required", "optional", "required"]
-    assert all(c.hash_origin == "the lock names it" and len(c.hashes) == 1 for c in parts.values())
+    assert all(c.hash_origin == "lock" and len(c.hashes) == 1 for c in parts.values())
     assert document["metadata"]["lifecycles"] == [{"phase": "build"}]
     assert problems(document) == []
 
@@ -311,6 +353,20 @@ def test_the_librarys_model_and_validator_agree(
     assert lost == {"compositions", "metadata"}  # it has no compositions, and writes +00:00 for Z
     about = {**again["metadata"], "timestamp": document["metadata"]["timestamp"]}
     assert about == document["metadata"]
+
+
+def test_what_is_written_is_read_back(planted: Path, planted_lock: Path) -> None:
+    found = environments.read(planted, lock=planted_lock)
+    kept = (
+        "name", "version", "purl", "hashes", "hash_origin", "licence", "licence_name", "supplier",
+        "scope", "requires", "accepted", "type",
+    )  # fmt: skip
+    read = {c.ref: c for c in components_of(sbom.of_inventory(found))}
+    assert len(read) == len(found.components)
+    for component in found.components:
+        for name in kept:
+            assert getattr(read[component.ref], name) == getattr(component, name), name
+        assert set(component.properties) <= set(read[component.ref].properties)
 
 
 def test_cyclonedx_py_finds_the_same_components(planted: Path) -> None:

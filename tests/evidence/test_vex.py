@@ -46,6 +46,7 @@ CLAIM = Claim(
         ({"products": (WHEEL,)}, "not_affected", ""),
         ({"products": (WHEEL,), "components": (PURL,)}, "not_affected", ""),
         ({"products": (PURL + "?file=x.whl",)}, "not_affected", ""),
+        ({"products": ("pkg:pypi/Northwind_Tensors@2.3.0",)}, "not_affected", ""),
         ({"status": "fixed", "justification": ""}, "fixed", ""),
         ({"status": "affected", "justification": "", "action": "update"}, "open", "update"),
         ({"status": "under_investigation", "justification": ""}, "open", "under investigation"),

@@ -67,7 +67,11 @@ def signed(kind: str, about: str, **more: Any) -> Facts:
 
 def good() -> Facts:
     """Facts of which no rule refuses anything."""
-    names = {"triage.onnx": MODEL, "triage_model-1.4.0-py3-none-any.whl": WHEEL, "requirements.lock": LOCK}
+    names = {
+        "triage.onnx": MODEL,
+        "triage_model-1.4.0-py3-none-any.whl": WHEEL,
+        "requirements.lock": LOCK,
+    }
     metrics = [
         {"type": "accuracy", "slice": "test", "value": 0.97, "lower": 0.92, "upper": 0.99},
         {"type": "recall", "slice": "test, malignant", "value": 0.95, "lower": 0.84, "upper": 0.98},
@@ -125,7 +129,9 @@ def edited(path: str) -> tuple[str | int, ...]:
     return tuple(int(step) if step.isdigit() else step for step in path.split("/"))
 
 
-def change(path: str, value: Any = GONE, *, also: dict[str, Any] | None = None) -> Callable[[], tuple[Facts, Facts]]:
+def change(
+    path: str, value: Any = GONE, *, also: dict[str, Any] | None = None
+) -> Callable[[], tuple[Facts, Facts]]:
     """The good facts with something else at a path, or nothing; paths that begin with ``expected`` change the policy."""
 
     def changed() -> tuple[Facts, Facts]:
@@ -284,7 +290,13 @@ NEEDED = {
     "cooldown": ("packages", "packages/0/uploaded", "now"),
     "exceptions": ("now",),
 }  # fmt: skip
-ODD: dict[str, Any] = {"gone": GONE, "null": None, "text": "yes", "a list": [[]], "an object": {"x": 1}}
+ODD: dict[str, Any] = {
+    "gone": GONE,
+    "null": None,
+    "text": "yes",
+    "a list": [[]],
+    "an object": {"x": 1},
+}
 # What is no harm: a quarantine or a finding that is not there.
 MEANT = {("release/quarantined", "null")}
 
@@ -302,7 +314,9 @@ def odd() -> dict[str, tuple[Callable[[], tuple[Facts, Facts]], str]]:
 
 def refused(report: Any) -> set[str]:
     """The rules of a report that did not pass; a rule that says nothing did not."""
-    found = {r for r in POLICY.rules if report.get(r, {}).get("result") not in ("passed", "excepted")}
+    found = {
+        r for r in POLICY.rules if report.get(r, {}).get("result") not in ("passed", "excepted")
+    }
     for rule in set(POLICY.rules) - found:
         assert report[rule]["refused"] == [], rule
     return found
@@ -349,8 +363,7 @@ def reports(rows: dict[str, tuple[Facts, Facts]]) -> dict[str, Any]:
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     return {
-        name: answer.get("expressions", [{}])[0]
-        for name, answer in zip(rows, answers, strict=True)
+        name: answer.get("expressions", [{}])[0] for name, answer in zip(rows, answers, strict=True)
     }
 
 

@@ -13,6 +13,7 @@ OSV schema 1.7.5.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -173,12 +174,22 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     elif zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
-                for info in sorted(archive.infolist(), key=lambda i: i.filename)[:MAX_RECORDS]:
-                    if info.filename.endswith(".json"):
-                        if info.file_size > MAX_BYTES:
-                            raise MalformedInput(f"{info.filename}: {info.file_size} bytes")
-                        yield info.filename, archive.read(info)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+                infos = [info for info in archive.infolist() if info.filename.endswith(".json")]
+                large = next((info for info in infos if info.file_size > MAX_BYTES), None)
+                if large is not None or len(infos) > MAX_RECORDS:
+                    what = (
+                        f"a record of {large.file_size} bytes" if large else f"{len(infos)} records"
+                    )
+                    raise MalformedInput(f"{path.name} has {what}: no dump of OSV is like that")
+                for info in sorted(infos, key=lambda info: info.filename):
+                    yield info.filename, archive.read(info)
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            NotImplementedError,
+            RuntimeError,
+            EOFError,
+        ) as error:
             raise MalformedInput(f"{path.name} is no readable zip", why=str(error)) from error
     elif path.suffix == ".jsonl":
         for number, line in enumerate(path.read_bytes().splitlines(), 1):

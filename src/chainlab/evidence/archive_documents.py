@@ -4,7 +4,7 @@ A document is CycloneDX JSON, alone, as an in-toto statement's predicate, or ins
 in a Sigstore bundle). Nested components count, and hang on the component that holds them.
 
     >>> read(b'{"bomFormat": "CycloneDX", "components": [{"name": "NumPy", "purl": "pkg:pypi/numpy@2.1"}]}').components
-    [Row(node=1, name='numpy', title='NumPy', version='', purl='pkg:pypi/numpy@2.1', ...)]
+    [Row(name='numpy', title='NumPy', version='', purl='pkg:pypi/numpy@2.1', ...)]
 
 CycloneDX 1.4 to 1.7, JSON; DSSE 1.0.2. Signatures are not verified here.
 """
@@ -15,7 +15,7 @@ import base64
 import binascii
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
@@ -23,13 +23,15 @@ from packaging.utils import canonicalize_name
 from chainlab.errors import MalformedInput
 from chainlab.evidence.statements import SBOM, Statement, parse_json
 
-__all__ = ["Reading", "Row", "address", "key", "read", "unwrap"]
+__all__ = ["Memo", "Reading", "Row", "address", "key", "read", "unwrap"]
+
+
+MEMO: Final = 50_000  # components: 60 MB or so
 
 
 class Row(NamedTuple):
     """One component; what the document does not state is empty."""
 
-    node: int  # its place in the document: 0 is the subject, metadata.component
     name: str  # the name to search by, see `key`
     title: str  # the name as written, with its group
     version: str
@@ -44,17 +46,22 @@ class Row(NamedTuple):
 
 @dataclass
 class Reading:
-    """What one document says."""
+    """What one document says. A component's node is its place in the list, counted from ``first``."""
 
     signed: bool = False  # it is a bundle; whether the signature holds is not asked here
     form: str = ""  # "CycloneDX 1.6", or the predicate type
     subjects: tuple[str, ...] = ()  # digests that the statement is about
     composition: str = ""  # complete | dependencies | incomplete | unsaid
     stated_at: str = ""  # metadata.timestamp
-    root: int = -1  # node of the subject, -1 when the document names none
+    root: int = -1  # node of the subject, metadata.component: 0, or -1 when the document names none
     components: list[Row] = field(default_factory=list)
     edges: list[tuple[int, int]] = field(default_factory=list)  # who needs, who is needed
     dangling: int = 0  # references to nothing in the document
+
+    @property
+    def first(self) -> int:
+        """The node of the first component."""
+        return 0 if self.root == 0 else 1
 
 
 def key(name: str, purl: str = "") -> str:
@@ -101,9 +108,13 @@ def unwrap(data: bytes) -> tuple[Any, Reading]:
     return document, reading
 
 
-def read(data: bytes) -> Reading:
+Memo = dict[tuple[Any, Any], tuple[dict[str, Any], Row]]
+
+
+def read(data: bytes, memo: Memo | None = None) -> Reading:
     """Components and edges of a CycloneDX document.
 
+    ``memo`` remembers components from one document to the next: many builds hold the same ones.
     Raises `MalformedInput` for anything else; the message says what it is instead.
     """
     document, reading = unwrap(data)
@@ -116,17 +127,21 @@ def read(data: bytes) -> Reading:
     metadata = _object(document, "metadata")
     reading.stated_at = _text(metadata, "timestamp")
     nodes: dict[str, int] = {}  # bom-ref to node
+    memo = {} if memo is None else memo
+    rows = reading.components
     subject = _object(metadata, "component")
     if subject:
         reading.root = 0
-        _take(reading, nodes, 0, subject)
+        rows.append(_row(subject, memo))
+        _refer(nodes, subject, 0)
     waiting = [(-1, component) for component in reversed(_objects(document, "components"))]
     waiting += [(0, component) for component in reversed(_objects(subject, "components"))]
     node = 0
     while waiting:
         holder, component = waiting.pop()
         node += 1
-        _take(reading, nodes, node, component)
+        rows.append(_row(component, memo))
+        _refer(nodes, component, node)
         if holder >= 0:
             reading.edges.append((holder, node))
         if "components" in component:
@@ -149,29 +164,39 @@ def read(data: bytes) -> Reading:
     return reading
 
 
-def _take(reading: Reading, nodes: dict[str, int], node: int, component: dict[str, Any]) -> None:
-    get = component.get
-    name, group, version = get("name"), get("group") or "", get("version") or ""
-    purl, kind, scope = get("purl") or "", get("type") or "", get("scope") or ""
-    if not name:
-        raise MalformedInput("a component has no name")
-    for value in (name, group, version, purl, kind, scope):
-        if value.__class__ is not str:
-            raise MalformedInput("a component's name, version, purl, type or scope is no text")
-    reference = get("bom-ref")
+def _refer(nodes: dict[str, int], component: dict[str, Any], node: int) -> None:
+    reference = component.get("bom-ref")
     if reference.__class__ is str:
         nodes.setdefault(reference, node)
-    sha256 = others = licence = supplier = ""
-    if "hashes" in component:
-        sha256, others = _hashes(_objects(component, "hashes"))
-    if "licenses" in component:
-        licence = _licence(_objects(component, "licenses"))
-    if owner := get("supplier") or get("manufacturer"):
-        supplier = _text(owner, "name") if owner.__class__ is dict else ""
-    names = _names(name, group, purl)
-    reading.components.append(
-        Row(node, *names[:2], version, names[2], kind, sha256, others, licence, supplier, scope)
+
+
+def _row(component: dict[str, Any], memo: Memo) -> Row:
+    get = component.get
+    name, version = get("name"), get("version")
+    if name.__class__ is not str or not name or not (version is None or version.__class__ is str):
+        raise MalformedInput("a component has no name, or its name or version is no text")
+    known = memo.get((name, version))
+    if known and known[0] == component:
+        return known[1]
+    group, purl = _text(component, "group"), _text(component, "purl")
+    sha256, others = _hashes(_objects(component, "hashes"))
+    owner = get("supplier") or get("manufacturer")
+    row = Row(
+        *_names(str(name), group, purl)[:2],
+        version or "",
+        _names(str(name), group, purl)[2],
+        _text(component, "type"),
+        sha256,
+        others,
+        _licence(_objects(component, "licenses")),
+        _text(owner, "name") if isinstance(owner, dict) else "",
+        _text(component, "scope"),
     )
+    if "components" not in component:
+        if len(memo) >= MEMO:
+            memo.clear()
+        memo[name, version] = component, row
+    return row
 
 
 @lru_cache(maxsize=2**16)

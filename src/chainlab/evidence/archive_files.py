@@ -316,7 +316,12 @@ class Files:
     def _contents(self, wanted: Mapping[str, str], sums: bytes) -> Iterable[tuple[str, bytes]]:
         yield "SHA256SUMS", sums
         for name, digest in sorted(wanted.items()):
-            data = (self.directory / name).read_bytes()
+            try:
+                data = (self.directory / name).read_bytes()
+            except FileNotFoundError as error:
+                raise VerificationFailed(
+                    f"{name} is missing", mend="chainlab archive verify"
+                ) from error
             if hashlib.sha256(data).hexdigest() != digest:
                 raise VerificationFailed(f"{name} was changed", mend="chainlab archive verify")
             yield name, data

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.evidence import archive_tables
-from chainlab.evidence.archive_documents import Reading, read, unwrap
+from chainlab.evidence.archive_documents import Memo, Reading, read, unwrap
 from chainlab.evidence.archive_files import Document, Files, Problem
 from chainlab.evidence.archive_tables import Batch, Segment
 
@@ -109,6 +109,7 @@ class Index:
         self._stamp: object = None  # of the folder of entries, when it was last read
         self._names: set[str] = set()
         self._broken: list[str] = []
+        self._memo: Memo = {}
         self._sources: list[dict[str, str]] = []
         self.builds: pd.DataFrame  # of all builds; row number b
 
@@ -250,6 +251,7 @@ class Index:
                     merged = archive_tables.merge(connection, self._folder, small)
                     kept[:] = [s for s in kept if s not in small] + [merged]
         finally:
+            self._memo = {}
             if lock:
                 lock.release()
         return memory
@@ -301,9 +303,10 @@ class Index:
             return "changed" if exists else "missing", error.message, Reading()
         if document.kind in LISTED:
             try:
-                return "read", "", read(data)
+                return "read", "", read(data, self._memo)
             except MalformedInput as error:
-                return "unreadable", error.message, Reading()
+                why = f"{error.message}: {error.why}" if error.why else error.message
+                return "unreadable", why, Reading()
         try:
             return "stored", "", unwrap(data)[1]
         except MalformedInput:

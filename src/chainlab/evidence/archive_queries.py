@@ -306,7 +306,9 @@ def _hits(
             condition, given = "starts_with(purl, $1)", [bare]
         else:
             column, judge = "version", asked.holds
-            condition, given = "name IN ($1, $2)", [asked.name, key(asked.name)]
+            given = sorted({asked.name, key(asked.name)})
+            condition = " OR ".join(f"name = ${n + 1}" for n in range(len(given)))
+            condition = f"({condition})"
         if column == "version" and not asked.version and asked.range is None:
             chosen = None
         else:

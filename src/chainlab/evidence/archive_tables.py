@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from chainlab.digests import Digest
-from chainlab.evidence.archive_documents import Reading
+from chainlab.evidence.archive_documents import Reading, Row
 
 if TYPE_CHECKING:
     import duckdb
@@ -90,6 +90,9 @@ class Batch:
     columns: dict[str, list[list[Any]]] = field(
         default_factory=lambda: {table: [[] for _ in names] for table, names in COLUMNS.items()}
     )
+    distinct: dict[Row, int] = field(
+        default_factory=dict
+    )  # components, each once; rows name its number
     builds: int = 0
     documents: int = 0
 
@@ -105,17 +108,18 @@ class Batch:
         """Add a document of build ``n`` and what was read out of it."""
         d = self.documents
         self.documents += 1
-        others = [row for row in said.components if row.node != said.root]
+        rows = said.components
+        others = rows[1:] if said.root == 0 else rows
         self._row("documents", (
             d, n, kind, digest, size, said.signed, verdict, said.form, " ".join(said.subjects), status,
-            why, said.composition, said.stated_at, said.root, len(said.components),
+            why, said.composition, said.stated_at, said.root, len(rows),
             sum(not row.sha256 for row in others), sum(not row.purl for row in others), said.dangling,
         ))  # fmt: skip
-        if said.components:
-            columns = self.columns["components"]
-            columns[0].extend([d] * len(said.components))
-            for column, values in zip(columns[1:], zip(*said.components, strict=True), strict=True):
-                column.extend(values)
+        columns = self.columns["components"]
+        columns[0].extend([d] * len(rows))
+        columns[1].extend(range(said.first, said.first + len(rows)))
+        distinct = self.distinct
+        columns[2].extend([distinct.setdefault(row, len(distinct)) for row in rows])
         if said.edges:
             columns = self.columns["edges"]
             columns[0].extend([d] * len(said.edges))
@@ -129,25 +133,50 @@ class Batch:
 
     def load(self, connection: duckdb.DuckDBPyConnection, prefix: str) -> None:
         """Make the four tables in memory, named ``prefix`` plus the table's name."""
-        import numpy as np
-        import pandas as pd
+        components = {"d": "INTEGER", "node": "INTEGER", "row": "INTEGER"}
+        rows = {"row": "INTEGER", **dict.fromkeys(Row._fields, "VARCHAR")}
+        values = [list(column) for column in zip(*self.distinct, strict=True)] or [
+            [] for _ in Row._fields
+        ]
+        for table, names, columns in (
+            *(
+                (table, COLUMNS[table], self.columns[table])
+                for table in ("builds", "documents", "edges")
+            ),
+            ("placed", components, self.columns["components"][:3]),
+            ("rows", rows, [list(range(len(self.distinct))), *values]),
+        ):
+            _load(connection, f"{prefix}{table}", names, columns)
+        connection.execute(
+            f'CREATE OR REPLACE TABLE "{prefix}components" AS SELECT d, node, r.* EXCLUDE ("row") '
+            f'FROM "{prefix}placed" JOIN "{prefix}rows" r USING ("row")'
+        )
+        for table in ("placed", "rows"):
+            connection.execute(f'DROP TABLE "{prefix}{table}"')
 
-        for table, names in COLUMNS.items():
-            kinds = {"INTEGER": np.int32, "BIGINT": np.int64, "BOOLEAN": np.bool_}
-            frame = pd.DataFrame(
-                {
-                    name: pd.Series(values, dtype=kinds.get(kind, object))
-                    for (name, kind), values in zip(names.items(), self.columns[table], strict=True)
-                }
-            )
-            typed = ", ".join(f'"{name}"::{kind} AS "{name}"' for name, kind in names.items())
-            connection.register("incoming", frame)
-            try:
-                connection.execute(
-                    f'CREATE OR REPLACE TABLE "{prefix}{table}" AS SELECT {typed} FROM incoming'
-                )
-            finally:
-                connection.unregister("incoming")
+
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    names: dict[str, str],
+    columns: list[list[Any]],
+) -> None:
+    import numpy as np
+    import pandas as pd
+
+    kinds = {"INTEGER": np.int32, "BIGINT": np.int64, "BOOLEAN": np.bool_}
+    frame = pd.DataFrame(
+        {
+            name: pd.Series(values, dtype=kinds.get(kind, object))
+            for (name, kind), values in zip(names.items(), columns, strict=True)
+        }
+    )
+    typed = ", ".join(f'"{name}"::{kind} AS "{name}"' for name, kind in names.items())
+    connection.register("incoming", frame)
+    try:
+        connection.execute(f'CREATE OR REPLACE TABLE "{table}" AS SELECT {typed} FROM incoming')
+    finally:
+        connection.unregister("incoming")
 
 
 def quoted(text: str) -> str:

@@ -33,7 +33,7 @@ ALGORITHMS = {  # as hashlib, locks and indexes write them → as CycloneDX does
 }
 ORIGINS = {  # of a hash
     "lock": "the lock names it",
-    "index": "the index named it when the file was installed",
+    "index": "the index or address that it was installed from named it",
     "file": "computed from the file itself",
     "record": "of the installed RECORD, which is no file that was ever published",
 }
@@ -160,7 +160,7 @@ def _component(entry: dict[str, Any], depends: Mapping[str, tuple[str, ...]]) ->
         version=_text(entry.get("version")),
         purl=_text(entry.get("purl")),
         hashes=hashes,
-        hash_origin=next((value for key, value in properties if key == HASH_ORIGIN), ""),
+        hash_origin=next((_origin(value) for key, value in properties if key == HASH_ORIGIN), ""),
         licence=licence,
         supplier=_text(supplier.get("name")) if isinstance(supplier, dict) else "",
         scope=_text(entry.get("scope")),
@@ -171,6 +171,10 @@ def _component(entry: dict[str, Any], depends: Mapping[str, tuple[str, ...]]) ->
         type=_text(entry.get("type")) or "library",
         description=_text(entry.get("description")),
     )
+
+
+def _origin(said: str) -> str:
+    return next((name for name, words in ORIGINS.items() if words == said), said)
 
 
 def _licence(choices: Any) -> tuple[str | None, str]:

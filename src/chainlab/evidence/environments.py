@@ -128,7 +128,7 @@ def read(
             spots += imports.dynamic_in(folder, one.paths, one.ref)
     else:
         spots.append(BlindSpot("not looked for", "imports with a computed name, in installed code"))
-    top, rest = _subject(subject, components, path)
+    top, rest = _subject(subject, components, folder)
     if not top.requires:
         top = replace(top, requires=roots(rest))
     elif strangers := unreached(top.requires, rest):
@@ -196,6 +196,13 @@ def markers_of(folder: Path, tags: Iterable[str] = ()) -> dict[str, str]:
     return values
 
 
+def _home(folder: Path) -> Path:
+    """The environment that a site-packages folder belongs to; itself where the layout is another."""
+    if folder.name != "site-packages":
+        return folder
+    return folder.parents[1] if folder.parent.name.lower() == "lib" else folder.parents[2]
+
+
 def _version(folder: Path) -> str:
     for parent in (folder.parents[2] if len(folder.parents) > 2 else folder, folder.parent.parent):
         config = parent / "pyvenv.cfg"
@@ -244,6 +251,11 @@ def _nameless(found: Iterable[_Installed]) -> list[str]:
     return [i.folder for i in found if not i.package.name]
 
 
+def _fits(algorithm: str, digest: str) -> bool:
+    wanted = hashlib.new(algorithm, usedforsecurity=False).digest_size * 2
+    return re.fullmatch(rf"[0-9a-fA-F]{{{wanted}}}", digest) is not None
+
+
 def _bare(url: str) -> str:
     """A URL without the name and password in it."""
     return re.sub(r"(?<=://)[^/@]*@", "", url)
@@ -256,7 +268,11 @@ def _component(one: _Installed, graph: Graph) -> tuple[Component, list[BlindSpot
     archive = one.direct.get("archive_info")
     noted = archive.get("hashes") if isinstance(archive, dict) else None
     if isinstance(noted, dict):
-        hashes = {ALGORITHMS[a]: str(h) for a, h in sorted(noted.items()) if a in ALGORITHMS}
+        hashes = {
+            ALGORITHMS[name]: digest.lower()
+            for name, digest in sorted(noted.items())
+            if name in ALGORITHMS and isinstance(digest, str) and _fits(name, digest)
+        }
         origin = "index" if hashes else ""
     if not hashes and one.record:
         origin = "record"
@@ -334,12 +350,12 @@ def _unowned(folder: Path, installed: Iterable[_Installed]) -> list[BlindSpot]:
 
 
 def _subject(
-    subject: Component | str | None, components: list[Component], path: Path
+    subject: Component | str | None, components: list[Component], folder: Path
 ) -> tuple[Component, list[Component]]:
     if isinstance(subject, Component):
         return subject, components
     if subject is None:
-        name = path.name or path.resolve().name
+        name = _home(folder).resolve().name  # the same, whichever way it was named
         return Component(name, type="application", description="a Python environment"), components
     key = canonicalize_name(subject)
     found = next((c for c in components if c.key == key), None)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from chainlab.evidence.pickles import is_pickle
 
-__all__ = ["FORMATS", "Format", "tell"]
+__all__ = ["FORMATS", "Format", "safetensors_header", "tell"]
 
 
 @dataclass(frozen=True)

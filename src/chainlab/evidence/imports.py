@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from chainlab.evidence.components import BlindSpot
 
@@ -60,10 +60,11 @@ def dynamic_in(folder: Path, paths: Iterable[str], ref: str) -> list[BlindSpot]:
     """Places below ``folder`` where the files of one package compute the name of what they import."""
     places = []
     for path in paths:
-        if path.endswith(".py") and not path.startswith(".."):
+        parts = PurePosixPath(path)
+        if parts.suffix == ".py" and ".." not in parts.parts and not parts.is_absolute():
             try:
                 source = (folder / path).read_bytes()
-            except OSError:
+            except (OSError, ValueError):  # gone, or no path at all
                 continue
             if len(source) <= MAX_SIZE and LOOKS_DYNAMIC.search(source):
                 places += [f"{path}:{line}" for line in seen(source).dynamic]

@@ -288,5 +288,3 @@ def _wheels(folders: Path | Sequence[Path] | None, accepted: set[str] | None) ->
 
 def _of(pin: Locked, at_hand: Mapping[str, Wheel]) -> list[Wheel]:
     return [at_hand[h] for h in pin.hashes if h in at_hand][:1]
-
-

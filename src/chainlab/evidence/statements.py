@@ -109,5 +109,7 @@ def parse_json(data: bytes, what: str) -> Any:
 
     try:
         return json.loads(data, object_pairs_hook=once, parse_constant=no_constant)
+    except MalformedInput:
+        raise
     except (ValueError, RecursionError) as error:
         raise MalformedInput(f"{what} is not JSON", why=str(error)[:200]) from error

@@ -23,6 +23,7 @@ from chainlab.errors import MalformedInput
 from chainlab.evidence import cyclonedx_vex
 from chainlab.evidence import openvex as open_vex
 from chainlab.evidence.claims import JUSTIFICATIONS, STATUSES, Claim
+from chainlab.evidence.ranges import normal
 from chainlab.evidence.statements import OPENVEX, parse_json
 from chainlab.evidence.vulnerabilities import Vulnerability
 
@@ -142,4 +143,9 @@ def _exact(product: str) -> str:
     if product.startswith("sha256:"):
         return product
     plain = product.split("?", 1)[0].split("#", 1)[0]
-    return plain if plain.startswith("pkg:") and "@" in plain.rsplit("/", 1)[-1][1:] else ""
+    name, _, version = plain.rpartition("@")
+    if not plain.startswith("pkg:") or not name.partition("/")[2] or not version or "/" in version:
+        return ""
+    if name.startswith("pkg:pypi/"):  # Acme_Cells and acme-cells are one
+        name = f"pkg:pypi/{normal(name.removeprefix('pkg:pypi/'))}"
+    return f"{name}@{version}"

@@ -16,9 +16,11 @@ import base64
 import csv
 import hashlib
 import io
+import lzma
 import tarfile
 import tomllib
 import zipfile
+import zlib
 from collections.abc import Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
@@ -40,6 +42,11 @@ RISKY_MODULES = frozenset(
     | {"smtplib", "socket", "subprocess", "telnetlib", "urllib", "webbrowser"}
 )
 RISKY_CALLS = frozenset({"exec", "eval", "compile", "__import__"})
+# What the standard library raises for archives that are none, or are made to upset it
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, tarfile.TarError, lzma.LZMAError, OSError),
+    *(EOFError, ValueError, RuntimeError, NotImplementedError),
+)
 REVIEW = "compare with the source at the commit that the provenance names, or build it yourself"
 
 
@@ -52,7 +59,7 @@ def check(wheel: Path, source: Path | None = None, *, generated: tuple[str, ...]
         with zipfile.ZipFile(wheel) as archive:
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
             files = {name: _read(archive, name) for name in sorted(set(names))}
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise MalformedInput(f"{wheel.name} is no readable wheel", why=str(error)) from error
     info = {name.split("/", 1)[0] for name in files if name.endswith(".dist-info/METADATA")}
     if len(info) != 1:
@@ -86,7 +93,7 @@ def check_sdist(sdist: Path) -> Report:
                         files[name] = opened.read() if opened else b""
                 elif not member.isdir():
                     left.append((member.name, "no regular file, or too large"))
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+    except _UNREADABLE as error:
         raise MalformedInput(f"{sdist.name} is no readable sdist", why=str(error)) from error
     found: list[Finding] = []
     if "setup.py" in files:

@@ -8,7 +8,9 @@ Binary distribution format; the archive is read, never unpacked or run.
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +26,10 @@ from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory
 __all__ = ["Wheel", "asked", "declared", "open_wheel", "read"]
 
 MAX_METADATA = 2**20  # bytes
+# What zipfile raises for archives that are none, or that use what it cannot do.
+UNREADABLE = (
+    zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError, EOFError, zlib.error, struct.error,
+)  # fmt: skip
 MAX_SOURCE = 64 * 2**20  # bytes of all source files that are looked into
 
 
@@ -146,7 +152,7 @@ def open_wheel(path: Path) -> Wheel:
                 )
             text = archive.read(members[0]).decode("utf-8", errors="replace")
         digest = Digest.of_file(path)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+    except UNREADABLE as error:
         if isinstance(error, MalformedInput):
             raise
         raise MalformedInput(
@@ -189,13 +195,7 @@ def _dynamic(wheel: Wheel, ref: str) -> list[BlindSpot]:
                 ]
             try:
                 source = archive.read(info)
-            except (
-                zipfile.BadZipFile,
-                OSError,
-                NotImplementedError,
-                RuntimeError,
-                ValueError,
-            ) as error:
+            except UNREADABLE as error:
                 raise MalformedInput(f"{wheel.path.name} cannot be read: {error}") from error
             if imports.LOOKS_DYNAMIC.search(source):
                 places += [f"{info.filename}:{line}" for line in imports.seen(source).dynamic]

@@ -46,7 +46,9 @@ def limit(seconds: int, size: int) -> None:
 
 def load(engine: Any, modules: dict[str, str], expected: Any) -> None:
     """Give the engine rules and expectations."""
-    engine.strict_built_in_errors = True  # else an error in a function is undefined, and `not` of that is true
+    engine.strict_built_in_errors = (
+        True  # else an error in a function is undefined, and `not` of that is true
+    )
     engine.add_data({"expected": expected})
     for name, text in sorted(modules.items()):
         engine.add_module(name, text)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from chainlab.registry.oci_tables import Stored
     from chainlab.registry.registry import Registry
 
-__all__ = ["Layer", "Piece", "Release", "collect", "each", "resolve"]
+__all__ = ["Layer", "Piece", "Release", "collect", "each", "examine", "resolve"]
 
 MAX_BUNDLE = 16 * 2**20  # bytes
 MAX_BUNDLES = 200  # looked at; more is no evidence, but an attempt to hide some
@@ -156,32 +156,13 @@ def collect(
             continue
         data = _read(registry, digest, "evidence", problems)
         if data is not None:
-            pieces.append(_piece(digest, data, release, policy, config))
+            pieces.append(examine(data, release, policy, config))
     return pieces, problems
 
 
-def _bundles(release: Release, registry: Registry) -> dict[Digest, str | None]:
-    """The digests of bundles, and why one is held back."""
-    found: dict[Digest, str | None] = {}
-    for subject in release.subjects:
-        for kind, digest in registry.evidence.attached(subject):
-            if kind in ("provenance", "summary"):
-                found[digest] = registry.quarantine.reason(digest)
-    repository = release.stored.repository
-    for subject in release.subjects:
-        for stored in registry.images.referrers(repository, subject):
-            if stored.artifact_type == BUNDLE_TYPE:
-                for held in registry.images.holdings(repository, stored.digest):
-                    if held.role == "layer":
-                        reason = registry.images.held_back(repository, stored.digest)
-                        found[held.digest] = found.get(held.digest) or reason
-    return found
-
-
-def _piece(
-    digest: Digest, data: bytes, release: Release, policy: Policy, config: ClientTrustConfig
-) -> Piece:
+def examine(data: bytes, release: Release, policy: Policy, config: ClientTrustConfig) -> Piece:
     """A bundle, verified as the policy asks for statements of its type."""
+    digest = Digest.of(data)
     if len(data) > MAX_BUNDLE:
         return Piece(digest, False, _unverified(f"it has more than {MAX_BUNDLE} bytes"))
     predicate_type, hexes = _claimed(data)
@@ -219,6 +200,24 @@ def _piece(
         }
         return Piece(digest, True, facts, predicate_type, verdict.statement.predicate)
     return Piece(digest, False, _unverified(f"{str(digest)[:19]}…: {said}", kind))
+
+
+def _bundles(release: Release, registry: Registry) -> dict[Digest, str | None]:
+    """The digests of bundles, and why one is held back."""
+    found: dict[Digest, str | None] = {}
+    for subject in release.subjects:
+        for kind, digest in registry.evidence.attached(subject):
+            if kind in ("provenance", "summary"):
+                found[digest] = registry.quarantine.reason(digest)
+    repository = release.stored.repository
+    for subject in release.subjects:
+        for stored in registry.images.referrers(repository, subject):
+            if stored.artifact_type == BUNDLE_TYPE:
+                for held in registry.images.holdings(repository, stored.digest):
+                    if held.role == "layer":
+                        reason = registry.images.held_back(repository, stored.digest)
+                        found[held.digest] = found.get(held.digest) or reason
+    return found
 
 
 def _signed_model(

@@ -171,7 +171,7 @@ class Gate:
     ) -> tuple[dict[str, Any], list[Piece]]:
         config = self._trust.config
         pieces, problems = facts.collect(release, rules, self._registry, config)
-        served = lookups.packages(pieces, self._registry.index)
+        served = lookups.packages(release, pieces, self._registry.index)
         said = release.facts()
         said["problems"] += problems
         said["intact"] = not said["problems"]

@@ -30,10 +30,17 @@ __all__ = ["known", "models", "packages", "vulnerabilities"]
 _read: dict[tuple[str, tuple[tuple[str, int, int], ...]], Advisories] = {}
 
 
-def packages(pieces: Sequence[Piece], index: Index) -> list[dict[str, Any]]:
-    """The packages that the platform's provenance lists, each with its jobs, and when the index got it."""
+def packages(release: Release, pieces: Sequence[Piece], index: Index) -> list[dict[str, Any]]:
+    """The packages that the platform's provenance lists, each with its jobs, and when the index got it.
+
+    Only of the runs that pushed this manifest: another run may have made a file with the same bytes from other packages.
+    """
     jobs: dict[predicates.Served, set[str]] = {}
-    for piece in each(pieces, PROVENANCE):
+    proven = list(each(pieces, PROVENANCE))
+    runs = {p.facts["run"] for p in proven if str(release.digest) in p.facts["about"]} - {""}
+    for piece in proven:
+        if piece.facts["run"] not in runs:
+            continue
         job, listed = predicates.served(piece.predicate)
         for entry in listed:
             jobs.setdefault(entry, set()).add(job)

@@ -1,0 +1,280 @@
+"""The gate fails closed: whatever happens to the worker, to the rules or to a bundle, nothing passes by it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ADVISORIES, POLICIES, House
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_release import NOW
+
+from chainlab.errors import ChainlabError, MalformedInput
+from chainlab.policy import facts, lookups, worker
+from chainlab.policy.expectations import Policy
+from chainlab.policy.gate import Gate, checked
+from chainlab.trust.client import Trust
+
+POLICY = Policy.load(POLICIES, "release")
+UP = "package chainlab.gate\nimport rego.v1\n"
+
+
+@pytest.fixture(scope="module")
+def reference(house: House) -> str:
+    return house.maker.push(house.maker.parts())
+
+
+# -- the worker
+
+PROGRAMS = {
+    "garbage": "print('allowed')",
+    "nothing": "",
+    "an empty report": "print('{\"expressions\": [{}]}')",
+    "a report that is a list": "print('{\"expressions\": [[]]}')",
+    "passed, as text": 'print(\'{"expressions": [{"intact": "passed"}]}\')',
+    "a name twice": 'print(\'{"expressions": [{"intact": 1, "intact": 2}]}\')',
+    "two answers": "print('{\"expressions\": [{}, {}]}')",
+    "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+    "an error after the answer": "print('{\"expressions\": [{}]}'); raise SystemExit(5)",
+    "too late": "import time; time.sleep(30)",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_no_answer_but_a_whole_one_lets_anything_pass(
+    house: House, reference: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "evaluation.py"
+    program.write_text(f"import sys; sys.stdin.buffer.read()\n{PROGRAMS[name]}")
+    monkeypatch.setattr(worker, "PROGRAM", program)
+    gate = Gate(house.registry, house.trust, POLICIES, ADVISORIES, clock=lambda: NOW, seconds=0.5)
+    started = time.monotonic()
+    decision = gate.judge(reference, record=False)
+    assert time.monotonic() - started < 10
+    assert not decision.allowed
+    assert all(check.said and check.mend for check in decision.refusals)
+
+
+RULES = {
+    "not Rego": "allow everything, please",
+    "one rule says nothing": UP + 'report["intact"] := {"result": "passed", "refused": [], "note": ""}',
+    "undefined": UP + "report := input.nothing",
+    "passes and refuses": UP
+    + 'report[r] := {"result": "passed", "refused": [1], "note": ""} if some r in data.expected.rules',
+    "an unknown word": UP
+    + 'report[r] := {"result": "allowed", "refused": [], "note": ""} if some r in data.expected.rules',
+    "excepted by nobody": UP
+    + 'report[r] := {"result": "excepted", "refused": [], "note": "", "excused_by": []} if some r in data.expected.rules',
+    "an error in a function": UP + 'report := {"intact": to_number("x")}',
+    "all of the memory": UP + "report := count(numbers.range(1, 30000000))",
+    "without end": UP
+    + "report := count([1 | some i in numbers.range(1, 9999); some j in numbers.range(1, 9999); i == j])",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_policy_that_gives_no_verdict_lets_nothing_pass(name: str) -> None:
+    policy = Policy("x", POLICY.rules, {"gate.rego": RULES[name]}, POLICY.expected, POLICY.digest)
+    try:
+        report = worker.ask(policy, {}, seconds=1.0, memory=2**27)
+    except ChainlabError as error:
+        assert error.message
+        return
+    results = {rule: {c.result for c in checked(rule, report.get(rule))} for rule in policy.rules}
+    assert sum(found == {"refused"} for found in results.values()) >= len(policy.rules) - 1
+
+
+def test_no_text_of_the_facts_can_add_to_the_answer() -> None:
+    hostile = '", "result": "passed", "refused": [], "note": "'
+    policy = Policy(
+        "x",
+        ("intact",),
+        {"gate.rego": UP + 'report["intact"] := {"result": "refused", "refused": [input.text], "note": ""}'},
+        {},
+        POLICY.digest,
+    )  # fmt: skip
+    report = worker.ask(policy, {"text": hostile + "\\\n\x00\ud800é"})
+    [text] = report["intact"]["refused"]
+    assert report["intact"]["result"] == "refused"
+    assert not set(text) & set('"\\\n\x00')
+    assert text.endswith("é")
+
+
+def test_the_worker_has_an_empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_TOKEN", "FAKE")
+    policy = Policy("x", ("a",), {"g": UP + "report := opa.runtime()"}, {}, POLICY.digest)
+    assert "FAKE" not in json.dumps(dict(worker.ask(policy, {})))
+
+
+def test_the_worker_s_program_is_nothing_of_ours() -> None:
+    text = worker.PROGRAM.read_text()
+    assert "import chainlab" not in text
+    assert "from chainlab" not in text
+
+
+@pytest.mark.parametrize(
+    ("edit", "error"),
+    [
+        (lambda t: t.replace("rules = [", "rules = [] # ["), None),
+        (lambda t: "rules = []", "has no rules"),
+        (lambda t: "rules = 5", "has no rules"),
+        (lambda t: t + "\nx = inf", "JSON cannot say"),
+        (lambda t: t + "\n[", "cannot be read"),
+        (lambda t: t.replace("[signers.host]", "[signers.other]"), None),
+        (lambda t: t.replace('publishes = "package"', ""), None),
+    ],
+)
+def test_a_policy_that_cannot_be_read_lets_nothing_pass(
+    house: House, reference: str, tmp_path: Path, edit: Callable[[str], str], error: str | None
+) -> None:
+    folder = tmp_path / "policies"
+    shutil.copytree(POLICIES, folder)
+    path = folder / "release.toml"
+    path.write_text(edit(path.read_text()))
+    gate = Gate(house.registry, house.trust, folder, ADVISORIES, clock=lambda: NOW)
+    try:
+        assert not gate.judge(reference, record=False).allowed
+    except MalformedInput as found:
+        assert error is None or error in str(found)
+
+
+@pytest.mark.parametrize("name", ["nothing", "../release", "RELEASE", ""])
+def test_a_policy_that_is_not_there_is_a_wrong_call(
+    house: House, reference: str, name: str
+) -> None:
+    with pytest.raises(MalformedInput):
+        house.gate.judge(reference, name)
+
+
+def test_without_advisories_nothing_counts_as_scanned(
+    house: House, reference: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.json").write_text('{"id": 5}')
+    for folder in (tmp_path / "none", tmp_path / "empty", tmp_path / "bad"):
+        gate = Gate(house.registry, house.trust, POLICIES, folder, clock=lambda: NOW)
+        decision = gate.judge(reference, record=False)
+        assert {check.rule for check in decision.refusals} == {"vulnerabilities"}
+
+
+def test_without_an_instance_nothing_is_allowed(
+    house: House, reference: str, tmp_path: Path
+) -> None:
+    gate = Gate(house.registry, Trust(tmp_path), POLICIES, ADVISORIES, clock=lambda: NOW)
+    decision = gate.judge(reference)
+    assert not decision.allowed
+    assert decision.bundle == b""
+
+
+# -- bundles and documents, spoilt at random
+
+
+def spoilt(draw: Callable[..., Any], data: bytes, others: list[bytes]) -> bytes:
+    """A bundle with a byte, a field or its payload changed; or another one in its place."""
+    how = draw(st.sampled_from(["flip", "cut", "field", "payload", "twice", "swap"]))
+    if how == "flip":
+        at = draw(st.integers(0, len(data) - 1))
+        return data[:at] + bytes([data[at] ^ (1 << draw(st.integers(0, 7)))]) + data[at + 1 :]
+    if how == "cut":
+        return data[: draw(st.integers(0, len(data) - 1))]
+    if how == "swap":
+        return draw(st.sampled_from(others))
+    document = json.loads(data)
+    if how == "payload":
+        payload = bytearray(base64.b64decode(document["dsseEnvelope"]["payload"]))
+        payload[draw(st.integers(0, len(payload) - 1))] ^= 1 << draw(st.integers(0, 6))
+        document["dsseEnvelope"]["payload"] = base64.b64encode(payload).decode()
+        return json.dumps(document).encode()
+    target, key = draw(st.sampled_from(list(_places(document))))
+    if how == "field":
+        target.pop(key)
+        return json.dumps(document).encode()
+    value = json.dumps(target[key])
+    text = json.dumps(document)
+    pair = f"{json.dumps(key)}: {value}"
+    return text.replace(pair, f"{pair}, {json.dumps(key)}: {value[:-1]}x{value[-1:]}", 1).encode()
+
+
+def _places(value: Any) -> Any:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield value, key
+            yield from _places(inner)
+    if isinstance(value, list):
+        for inner in value:
+            yield from _places(inner)
+
+
+@settings(max_examples=250)
+@given(data=st.data())
+def test_nothing_spoilt_at_random_is_evidence(house: House, data: st.DataObject) -> None:
+    """A spoilt bundle either does not hold, or says byte for byte what the whole one says (its keyid, for example)."""
+    parts = house.maker.parts()
+    bundles = house.maker.sign(parts)
+    names = sorted(bundles)
+    name = data.draw(st.sampled_from(names))
+    others = [bundles[other] for other in names if other != name]
+    found = spoilt(data.draw, bundles[name], others)
+    release = _release(house)
+    config = house.trust.config
+    piece = facts.examine(found, release, POLICY, config)
+    if not piece.verified:
+        assert set(piece.facts) == {"verified", "why", "kind"}
+        return
+    genuine = [facts.examine(b, release, POLICY, config) for b in bundles.values()]
+    assert (piece.predicate_type, piece.predicate) in [
+        (g.predicate_type, g.predicate) for g in genuine
+    ]
+    said = {k: v for k, v in piece.facts.items() if k != "digest"}
+    assert said in [{k: v for k, v in g.facts.items() if k != "digest"} for g in genuine]
+
+
+_kept: dict[int, facts.Release] = {}
+
+
+def _release(house: House) -> facts.Release:
+    if id(house) not in _kept:
+        reference = house.maker.push(house.maker.parts())
+        _kept[id(house)] = facts.resolve(reference, house.registry)
+    return _kept[id(house)]
+
+
+@settings(max_examples=8)
+@given(data=st.data())
+def test_a_release_with_a_spoilt_bundle_is_refused(house: House, data: st.DataObject) -> None:
+    parts = house.maker.parts()
+    bundles = house.maker.sign(parts)
+    name = data.draw(st.sampled_from(sorted(bundles)))
+    others = [bundles[other] for other in sorted(bundles) if other != name]
+    found = spoilt(data.draw, bundles[name], others)
+    piece = facts.examine(found, _release(house), POLICY, house.trust.config)
+    same = piece.verified and found not in others
+    decision = house.gate.judge(house.maker.push(parts, {**bundles, name: found}), record=False)
+    assert decision.allowed == same, (name, decision.table())
+
+
+def test_predicates_of_any_form_are_facts_of_one_form(house: House) -> None:
+    shapes: list[Any] = [
+        None,
+        5,
+        "x",
+        [],
+        {},
+        [[]],
+        {"buildDefinition": 5},
+        {"components": [5, None]},
+    ]
+    for shape in shapes:
+        for predicate_type in ("https://slsa.dev/provenance/v1", "https://cyclonedx.org/bom"):
+            read = facts.predicates.read(predicate_type, shape)
+            assert isinstance(read, dict)
+            json.dumps(worker.harmless(read), allow_nan=False)
+        assert lookups.predicates.served(shape)[1] == []

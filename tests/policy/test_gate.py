@@ -1,0 +1,391 @@
+"""Releases with one link spoilt, each refused by the rule that is for it; and releases that only look unusual."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ADVISORIES, POLICIES, House
+from made_release import (
+    NOW,
+    OLD,
+    REPOSITORY,
+    USED,
+    WHEEL,
+    Maker,
+    Parts,
+    Said,
+    card,
+    vex_said,
+)
+
+from chainlab.digests import Digest
+from chainlab.errors import MalformedInput
+from chainlab.evidence.statements import SBOM
+from chainlab.policy.gate import Decision, Gate
+from chainlab.registry.bundles import BUNDLE_TYPE
+from chainlab.registry.oci_errors import OciError
+from chainlab.registry.referring import refer
+from chainlab.registry.registry import Registry
+from chainlab.registry.upstream import Upstream
+
+HOST = "provenance of "
+EXPLOITED = tuple(f.replace("loader-1.6.2", "loader-1.5.0") for f in USED)
+MALLORY = "mallory/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"
+Bundles = dict[str, bytes]
+
+
+def judged(house: House, parts: Parts, bundles: Bundles | None = None, **how: Any) -> Decision:
+    return house.gate.judge(house.maker.push(parts, bundles, **how), record=False)
+
+
+def rules(decision: Decision) -> set[str]:
+    """The rules that refused."""
+    assert decision.allowed == (not decision.refusals)
+    return {check.rule for check in decision.refusals}
+
+
+# -- what is said, spoilt before it is signed: a rule each
+
+
+def resigned(name: str, signer: str) -> Callable[[Parts], None]:
+    def spoil(parts: Parts) -> None:
+        parts.statements[name].signer = signer
+
+    return spoil
+
+
+def said(name: str, *path: str | int, to: Any) -> Callable[[Parts], None]:
+    def spoil(parts: Parts) -> None:
+        target = parts.statements[name].predicate
+        for step in path[:-1]:
+            target = target[step]
+        target[path[-1]] = to
+
+    return spoil
+
+
+def file(name: str, data: bytes) -> Callable[[Parts], None]:
+    """Other bytes in a layer by the time that they are packaged."""
+
+    def spoil(parts: Parts) -> None:
+        parts.files[name] = data
+        parts.statements[f"{HOST}package"].subjects = parts.digests()
+
+    return spoil
+
+
+def after_pushing(name: str, data: bytes) -> Callable[[Parts], None]:
+    """Other bytes in a layer, pushed by somebody whom no platform saw."""
+    return lambda parts: parts.files.update({name: data})
+
+
+def dropped(name: str) -> Callable[[Parts], None]:
+    return lambda parts: parts.statements.pop(name) and None
+
+
+DEFINITION = "buildDefinition"
+SPOILT: dict[str, tuple[Callable[[Parts], None], set[str]]] = {
+    "the wheel is swapped after the build": (file(WHEEL, b"another wheel"), {"identity", "provenance", "sbom"}),
+    "the model is swapped after training": (
+        file("triage.onnx", (Path(__file__).parents[2] / "data/projects/triage-model/models/baseline.onnx").read_bytes()),
+        {"identity", "provenance", "model", "metrics"}),
+    "the model is a pickle": (
+        file("triage.onnx", b"\x80\x04cposix\nsystem\n."), {"identity", "provenance", "model", "metrics"}),
+    "the SBOM is another owner's": (resigned("SBOM", MALLORY), {"identity", "sbom"}),
+    "the SBOM is a person's": (resigned("SBOM", "mallory@example.com"), {"identity", "sbom"}),
+    "the provenance is the workflow's own": (
+        resigned(f"{HOST}build", f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/v1.4.0"), {"provenance"}),
+    "there is no provenance of the training": (dropped(f"{HOST}train"), {"provenance"}),
+    "there is no SBOM": (dropped("SBOM"), {"identity", "sbom"}),
+    "there is no model signature": (dropped("model signature"), {"identity", "model"}),
+    "another builder": (said(f"{HOST}build", "runDetails", "builder", "id", to="https://x.example"), {"provenance"}),
+    "built from a branch": (
+        said(f"{HOST}build", DEFINITION, "resolvedDependencies", 0, "uri",
+             to="git+https://git.chainlab.localhost/acme/triage-model@refs/heads/main"), {"provenance"}),
+    "an action is not pinned": (
+        said(f"{HOST}train", DEFINITION, "resolvedDependencies", 1, "uri",
+             to="git+https://git.chainlab.localhost/actions/checkout@v4"), {"pins"}),
+    "a parameter nobody knows": (
+        said(f"{HOST}build", DEFINITION, "externalParameters", "debug", to=True), {"provenance"}),
+    "the SBOM leaves most out": (said("SBOM", "components", to=[]), {"sbom"}),
+    "the SBOM is no CycloneDX": (said("SBOM", "bomFormat", to="SPDX"), {"sbom"}),
+    "the metrics are poor": (
+        lambda p: setattr(p.statements["ML-BOM"], "predicate", card("v1.4.0", recall=38)), {"metrics"}),
+    "the interval is too wide": (
+        said("ML-BOM", "metadata", "component", "modelCard", "quantitativeAnalysis", "performanceMetrics", 1,
+             "confidenceInterval", "lowerBound", to="0.61"), {"metrics"}),
+    "a threshold is met by words": (
+        said("ML-BOM", "metadata", "component", "modelCard", "quantitativeAnalysis", "performanceMetrics", 1, "value",
+             to="NaN"), {"metrics"}),
+    "the manifest claims another commit": (
+        lambda p: p.annotations.update({"org.opencontainers.image.revision": "0" * 40}),
+        {"identity", "provenance", "pins", "cooldown", "sbom", "vulnerabilities"}),
+    "the wheel is swapped, and the manifest pushed again": (
+        after_pushing(WHEEL, b"another wheel"),
+        {"identity", "provenance", "pins", "cooldown", "sbom", "vulnerabilities"}),
+    "a file that no job made": (file("helper.pkl", b"\x80\x04."), {"provenance"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_spoilt_link_is_refused_by_the_rule_that_is_for_it(house: House, case: str) -> None:
+    spoil, expected = SPOILT[case]
+    parts = house.maker.parts()
+    spoil(parts)
+    found = rules(judged(house, parts))
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("used", "refused"),
+    [
+        (EXPLOITED, {"vulnerabilities"}),
+        ((*USED, "northwind_queue-1.0-py3-none-any.whl"), {"cooldown"}),
+        ((*USED, "northwind_stack-1.0-py3-none-any.whl"), {"cooldown"}),
+    ],
+    ids=["exploited", "uploaded yesterday", "of unknown age"],
+)
+def test_a_package_that_should_not_be_in_it_is_refused(
+    house: House, used: tuple[str, ...], refused: set[str]
+) -> None:
+    assert rules(judged(house, house.maker.parts(used=used))) == refused
+
+
+# -- bundles, spoilt after they were signed
+
+
+def test_a_bundle_of_another_release_is_no_evidence_of_this_one(house: House) -> None:
+    parts = house.maker.parts()
+    other = house.maker.parts("v1.3.0")
+    other.files[WHEEL] = b"the wheel before"
+    other.statements["SBOM"].subjects = {WHEEL: Digest.of(b"the wheel before")}
+    bundles = house.maker.sign(parts) | {"SBOM": house.maker.sign(other)["SBOM"]}
+    assert rules(judged(house, parts, bundles)) == {"identity", "sbom"}
+
+
+def test_a_changed_payload_is_refused_and_the_reason_says_so(house: House) -> None:
+    parts = house.maker.parts()
+    bundles = house.maker.sign(parts)
+    bundle = json.loads(bundles["ML-BOM"])
+    payload = base64.b64decode(bundle["dsseEnvelope"]["payload"])
+    bundle["dsseEnvelope"]["payload"] = base64.b64encode(payload.replace(b"0.9", b"1.0")).decode()
+    bundles["ML-BOM"] = json.dumps(bundle).encode()
+    decision = judged(house, parts, bundles)
+    assert {"identity", "metrics"} <= rules(decision)
+    assert "does not hold" in decision.table()
+
+
+def test_the_gate_s_own_summary_is_no_evidence(house: House) -> None:
+    reference = house.maker.push(house.maker.parts())
+    assert house.gate.judge(reference).allowed
+    parts = house.maker.parts()
+    parts.statements.clear()
+    empty = house.maker.push(parts)
+    assert not house.gate.judge(empty).allowed
+
+
+# -- what is only unusual
+
+
+def another_version(house: House) -> Decision:
+    return judged(house, house.maker.parts("v2.0.0-rc.1"))
+
+
+def answered_by_vex(house: House) -> Decision:
+    parts = house.maker.parts(used=EXPLOITED)
+    parts.statements["VEX"] = vex_said(parts)
+    return judged(house, parts)
+
+
+def answered_by_the_workflow(house: House) -> Decision:
+    parts = house.maker.parts(used=EXPLOITED)
+    signer = f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/v1.4.0"
+    parts.statements["VEX"] = vex_said(parts, signer)
+    return judged(house, parts)
+
+
+def with_strangers_beside(house: House) -> Decision:
+    parts = house.maker.parts()
+    bundles = house.maker.sign(parts)
+    stranger = Said({WHEEL: Digest.of(parts.files[WHEEL])}, SBOM, {"x": '"'}, "mallory@example.com")
+    bundles["a stranger's SBOM"] = house.maker.signed(stranger, parts)
+    bundles["no bundle"] = b"\xff\x00 nothing"
+    bundles["no JSON object"] = b"[]"
+    return judged(house, parts, bundles)
+
+
+def reversed_fields(house: House) -> Decision:
+    def turned(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: turned(value[name]) for name in reversed(value)}
+        return value
+
+    parts = house.maker.parts()
+    for name, statement in parts.statements.items():
+        if name.startswith(HOST):
+            statement.predicate = turned(statement.predicate)
+    return judged(house, parts)
+
+
+def unknown_fields(house: House) -> Decision:
+    parts = house.maker.parts()
+    for statement in parts.statements.values():
+        statement.extra = {"x-note": {"nobody": ["knows", "this"]}}
+    for name in ("build", "package"):
+        parts.statements[f"{HOST}{name}"].predicate["runDetails"]["x-host"] = {"cores": 2}
+    parts.annotations["example.note"] = 'a "quoted" note\\'
+    # The manifest is another one now, so it is named anew.
+    parts.statements[f"{HOST}package"].subjects = parts.digests()
+    return judged(house, parts)
+
+
+def attached_only(house: House) -> Decision:
+    """Its model has the bytes of every other release here, which other packages made."""
+    return judged(house, house.maker.parts("v1.9.0"), attach=True)
+
+
+def not_exploited(house: House) -> Decision:
+    used = tuple(f.replace("http-3.2.5", "http-3.2.0") for f in USED)
+    return judged(house, house.maker.parts(used=used))
+
+
+def twice(house: House) -> Decision:
+    parts = house.maker.parts()
+    bundles = house.maker.sign(parts)
+    return judged(house, parts, {**bundles, "SBOM again": bundles["SBOM"]})
+
+
+BENIGN = (
+    another_version, answered_by_vex, answered_by_the_workflow, with_strangers_beside, reversed_fields,
+    unknown_fields, attached_only, not_exploited, twice,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BENIGN, ids=lambda case: case.__name__)
+def test_what_is_only_unusual_is_allowed(house: House, case: Callable[[House], Decision]) -> None:
+    decision = case(house)
+    assert decision.allowed, decision.table()
+
+
+@pytest.mark.parametrize(
+    ("how", "signer"),
+    [
+        ({"status": "under_investigation"}, "security@acme.example"),
+        ({"status": "not_affected", "at": OLD}, "security@acme.example"),
+        ({"status": "not_affected"}, "mallory@example.com"),
+    ],
+    ids=["no answer yet", "too old", "a stranger's"],
+)
+def test_a_vex_that_does_not_count_changes_nothing(
+    house: House, how: dict[str, Any], signer: str
+) -> None:
+    parts = house.maker.parts(used=EXPLOITED)
+    parts.statements["VEX"] = vex_said(parts, signer, **how)
+    assert rules(judged(house, parts)) == {"vulnerabilities"}
+
+
+def test_an_exception_counts_for_one_digest_and_some_time(house: House, tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    shutil.copytree(POLICIES, folder)
+    parts = house.maker.parts(used=EXPLOITED)
+    reference = house.maker.push(parts)
+    text = (
+        f'\n[[exceptions]]\nrule = "vulnerabilities"\ndigest = "{Digest.of(parts.files[WHEEL])}"\n'
+        'owner = "security@acme.example"\nreason = "not reachable"\n'
+        f"expires = {NOW + timedelta(days=5):%Y-%m-%d}\n"
+    )
+    with (folder / "release.toml").open("a") as file:
+        file.write(text)
+    gate = Gate(house.registry, house.trust, folder, ADVISORIES, clock=lambda: NOW)
+    decision = gate.judge(reference, record=False)
+    assert decision.allowed
+    [check] = [check for check in decision.checks if check.result == "excepted"]
+    assert (check.rule, "security@acme.example" in check.said) == ("vulnerabilities", True)
+    later = Gate(
+        house.registry, house.trust, folder, ADVISORIES, clock=lambda: NOW + timedelta(days=6)
+    )
+    decision = later.judge(reference, record=False)
+    assert rules(decision) == {"vulnerabilities"}
+    assert "it has expired" in decision.table()
+
+
+# -- what the registry has
+
+
+def test_quarantined_and_corrupted_bytes_are_refused(house: House, tmp_path: Path) -> None:
+    with Registry(
+        tmp_path / "registry", tmp_path / "state.db",
+        upstream=Upstream(house.registry.index._upstream._directory,  # type: ignore[union-attr]
+                          house.registry.index._upstream._times),  # type: ignore[union-attr]
+    ) as registry:  # fmt: skip
+        maker = Maker(registry, house.trust)
+        gate = Gate(registry, house.trust, POLICIES, ADVISORIES, clock=lambda: NOW)
+        parts = maker.parts()
+        reference = maker.push(parts)
+        assert gate.judge(reference, record=False).allowed
+        wheel = Digest.of(parts.files[WHEEL])
+        registry.quarantine.hold(wheel, "token leaked", by="security")
+        decision = gate.judge(reference, record=False)
+        assert rules(decision) == {"intact"}
+        assert "token leaked" in decision.table()
+        registry.quarantine.release(wheel, by="security")
+        for digest, name in (
+            (wheel, "the wheel"),
+            (Digest.of(maker.sign(parts)["SBOM"]), "the SBOM"),
+        ):
+            path = registry.blobs.path(digest)
+            whole = path.read_bytes()
+            path.chmod(0o600)
+            path.write_bytes(whole[:-1] + b"?")
+            assert "intact" in rules(gate.judge(reference, record=False)), name
+            path.unlink()
+            assert "intact" in rules(gate.judge(reference, record=False)), name
+            path.write_bytes(whole)
+        assert gate.judge(reference, record=False).allowed
+
+
+def test_a_tag_is_resolved_and_the_decision_names_the_digest(house: House) -> None:
+    reference = house.maker.push(house.maker.parts(), name="acme/triage-model/tagged")
+    decision = house.gate.judge("oci/acme/triage-model/tagged:v1.4.0", record=False)
+    assert (decision.reference, decision.allowed) == (reference, True)
+
+
+@pytest.mark.parametrize(
+    ("reference", "error"),
+    [
+        ("acme/triage-model", MalformedInput),
+        ("oci/acme/triage-model/release", MalformedInput),
+        ("oci/acme/x@sha256:1", MalformedInput),
+        ("package/triage-model:v1", MalformedInput),
+        ("oci/acme/none:v1", OciError),
+        (f"oci/acme/none@sha256:{'0' * 64}", OciError),
+    ],
+)
+def test_a_reference_that_names_nothing_is_an_error(
+    house: House, reference: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        house.gate.judge(reference)
+
+
+def test_too_much_evidence_is_refused_not_sampled(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chainlab.policy.facts.MAX_BUNDLES", 3)
+    assert "intact" in rules(judged(house, house.maker.parts()))
+
+
+def test_an_image_index_is_no_release(house: House) -> None:
+    reference = house.maker.push(house.maker.parts(), name="acme/triage-model/index")
+    digest = Digest.parse(reference.partition("@")[2])
+    refer(house.registry.images, "acme/triage-model/index", digest, b"{}", BUNDLE_TYPE, by="x")
+    [stored] = house.registry.images.referrers("acme/triage-model/index", digest)[-1:]
+    decision = house.gate.judge(f"oci/acme/triage-model/index@{stored.digest}", record=False)
+    assert {"intact", "identity", "provenance", "model"} <= rules(decision)
