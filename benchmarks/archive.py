@@ -197,13 +197,21 @@ def main() -> None:
 def measure(folder: Path, builds: int, components: int) -> None:
     archive = Archive(folder)
     if not (folder / "entries").exists() or not any((folder / "entries").iterdir()):
+        generated = [0.0]
+
+        def timed() -> Iterator[tuple[Build, dict[str, bytes]]]:
+            documents = made(builds, components)
+            while True:
+                start = time.perf_counter()
+                one = next(documents, None)
+                generated[0] += time.perf_counter() - start
+                if one is None:
+                    return
+                yield one
+
         begin = time.perf_counter()
-        for _ in made(builds, components):
-            pass
-        generated = time.perf_counter() - begin
-        begin = time.perf_counter()
-        archive.add_all(made(builds, components))
-        stored = time.perf_counter() - begin - generated
+        archive.add_all(timed())
+        stored = time.perf_counter() - begin - generated[0]
         report(
             "store",
             [builds / stored],

@@ -33,6 +33,8 @@ import chainlab
 import pandas as pd
 
 pd.set_option("display.width", 140, "display.max_columns", None, "display.max_colwidth", None)
+
+# %%
 lab = chainlab.open("03_mlbom", seed=seed)
 AT = datetime(2026, 9, 1, 8, tzinfo=UTC)
 folder = lab.path / "model"

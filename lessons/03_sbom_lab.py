@@ -318,11 +318,8 @@ def find(service: Path, site: Path) -> set[str]:
     """Purls of the components that the service can load."""
     ### BEGIN SOLUTION
     packages = {canonicalize_name(d.metadata["Name"]): d for d in distributions(path=[str(site)])}
-    owners = {}
-    for name, package in packages.items():
-        for file in package.files or []:
-            if file.suffix == ".py":
-                owners[".".join(file.with_suffix("").parts).removesuffix(".__init__")] = name
+    files = [(name, file) for name, package in packages.items() for file in package.files or []]
+    owners = {".".join(f.with_suffix("").parts).removesuffix(".__init__"): n for n, f in files if f.suffix == ".py"}
     declared = tomllib.loads((service / "pyproject.toml").read_text())["project"]["dependencies"]
     needs, modules, groups = [Requirement(text) for text in declared], set(), set()
     for file in (service / "src").rglob("*.py"):
@@ -341,7 +338,7 @@ def find(service: Path, site: Path) -> set[str]:
             module = module.rpartition(".")[0]
         needs += [Requirement(owners[module])] if module else []
     needs += [Requirement(n) for n, p in packages.items() if groups & {e.group for e in p.entry_points}]
-    asked, found = set(), set()
+    asked = set()
     while needs:
         need = needs.pop()
         name = canonicalize_name(need.name)
@@ -350,15 +347,14 @@ def find(service: Path, site: Path) -> set[str]:
                 asked.add((name, extra))
                 more = [Requirement(text) for text in packages[name].requires or []]
                 needs += [m for m in more if m.marker is None or m.marker.evaluate({"extra": extra})]
-    for name in {name for name, _ in asked}:
-        found.add(f"pkg:pypi/{name}@{packages[name].version}")
-        for file in packages[name].files or []:
-            if file.parts[-2:] == ("_vendor", "vendor.txt"):
-                for line in file.read_text().splitlines():
-                    copied, _, version = line.partition("==")
-                    module = Path(file.locate()).parent / copied.replace("-", "_")
-                    if version and (module.is_dir() or module.with_suffix(".py").is_file()):
-                        found.add(f"pkg:pypi/{canonicalize_name(copied)}@{version}")
+    inside = {name for name, _ in asked}
+    found = {f"pkg:pypi/{name}@{packages[name].version}" for name in inside}
+    for file in [f for name, f in files if name in inside and f.parts[-2:] == ("_vendor", "vendor.txt")]:
+        for line in file.read_text().splitlines():
+            copied, _, version = line.partition("==")
+            module = Path(file.locate()).parent / copied.replace("-", "_")
+            if version and (module.is_dir() or module.with_suffix(".py").is_file()):
+                found.add(f"pkg:pypi/{canonicalize_name(copied)}@{version}")
     return found
     ### END SOLUTION
 

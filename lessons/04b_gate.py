@@ -65,7 +65,7 @@ for job in run.jobs.values():
 reference = run.jobs["package"].outputs["reference"]
 REPOSITORY = "acme/triage-model/release"
 digest, images = Digest.parse(reference.partition("@")[2]), lab.registry.images
-manifest = json.loads(images.manifest(REPOSITORY, digest).data)
+manifest = json.loads(images.blobs.read(digest))
 TITLE = "org.opencontainers.image.title"
 for layer in manifest["layers"]:
     print(f"{layer['annotations'][TITLE]:38} {layer['size']:6} bytes")
@@ -116,10 +116,6 @@ print("with a type asked:   ", asked("good if {\n  is_number(input.recall)\n  in
 # `every` holds for an empty list, which is right for a scan that found nothing, and wrong where something has to be
 # there: ask for `count(…) > 0` as well. `some` over a missing list finds nothing bad. And `null` is at least 0.9: Rego
 # orders values of all types, engines differ in how, and a number that could not be read passes the threshold.
-
-# %% tags=["check"]
-assert asked("safe if not input.exploited > 0", {}) == {"safe": True}  # the trap
-assert asked(some, {}) == {"bad": False} and asked("good if input.recall >= 0.9", {"recall": None}) == {"good": True}
 
 # %% [markdown]
 # ## Python verifies, Rego decides
@@ -201,8 +197,7 @@ def again(tag, files=None, **annotations):
             layer |= {"digest": str(images.blobs.put(data)), "size": len(data)}
             images.link(REPOSITORY, Digest.parse(layer["digest"]))
     pushed = images.push(REPOSITORY, tag, json.dumps(changed).encode(), MANIFEST_TYPE, by="acme")
-    for bundle in attached(digest):
-        refer(images, REPOSITORY, pushed.digest, bundle, BUNDLE_TYPE, by="acme")
+    [refer(images, REPOSITORY, pushed.digest, bundle, BUNDLE_TYPE, by="acme") for bundle in attached(digest)]
     return f"oci/{REPOSITORY}@{pushed.digest}"
 
 # %%
@@ -243,6 +238,8 @@ print("with noise beside it:", "allowed" if lab.gate.judge(reference, record=Fal
 # names.
 
 # %% tags=["check"]
+assert asked("safe if not input.exploited > 0", {}) == {"safe": True}  # the trap
+assert asked(some, {}) == {"bad": False} and asked("good if input.recall >= 0.9", {"recall": None}) == {"good": True}
 assert [job.result for job in run.jobs.values()] == ["success"] * 5 + ["waiting"]
 assert decision.allowed and {check.result for check in decision.checks} == {"passed"} and len(decision.checks) == 10
 assert not any(doctored.allowed for doctored in judged.values())

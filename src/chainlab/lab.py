@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chainlab.course.board import Board
     from chainlab.course.hints import Hint
     from chainlab.deploy.deployment import Deployment
+    from chainlab.evidence.archive import Archive
     from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
 
@@ -100,6 +101,11 @@ class Lab:
     def registry(self) -> Registry:
         """The package index and the OCI registry."""
         return self._open().registry
+
+    @property
+    def archive(self) -> Archive:
+        """The evidence of releases and other builds, and where a component is."""
+        return self._open().archive
 
     @property
     def gate(self) -> Gate:

@@ -1,4 +1,4 @@
-"""What a workspace keeps beside its Sigstore instance: registry, CI platform and gate, opened when first asked for.
+"""What a workspace keeps beside its Sigstore instance: registry, CI platform, gate, archive; opened when asked for.
 
 A lesson about signatures needs neither, and should not wait for them.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from chainlab.ci.platform import Platform
+    from chainlab.evidence.archive import Archive
     from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
 
@@ -53,8 +54,14 @@ class Stores:
         with self._guard:
             return self._gate
 
+    @property
+    def archive(self) -> Archive:
+        """The evidence of every release that went to prod, and of what else was added."""
+        with self._guard:
+            return self._archive
+
     def routes(self) -> list[BaseRoute]:
-        """Every endpoint of all three."""
+        """Every endpoint besides those of the instance."""
         from chainlab.ci.app import platform_routes
         from chainlab.deploy.app import deploy_routes
         from chainlab.registry.app import routes
@@ -62,7 +69,12 @@ class Stores:
         return [
             *routes(self.registry),
             *platform_routes(self.platform),
-            *deploy_routes(self.registry, Trust(self._workspace.trust), lambda: self.gate),
+            *deploy_routes(
+                self.registry,
+                Trust(self._workspace.trust),
+                lambda: self.gate,
+                lambda: self.archive,
+            ),
         ]
 
     def close(self) -> None:
@@ -106,3 +118,11 @@ class Stores:
             policies=data / "policies",
             advisories=data / "advisories",
         )
+
+    @cached_property
+    def _archive(self) -> Archive:
+        from chainlab.evidence.archive import Archive
+
+        archive = Archive(self._workspace.path / "archive")
+        self._undo.callback(archive.close)
+        return archive

@@ -18,6 +18,7 @@ from chainlab.workspace import Workspace, wheelhouse
 if TYPE_CHECKING:
     from chainlab.ci.host import Host
     from chainlab.deploy.deployment import Deployment
+    from chainlab.evidence.archive import Archive
     from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
 
@@ -59,6 +60,11 @@ class World:
             trust=self.trust,
             wheelhouse=wheelhouse(),
         )
+
+    @property
+    def archive(self) -> Archive:
+        """The evidence of releases and other builds, and where a component is."""
+        return self._stores.archive
 
     @property
     def gate(self) -> Gate:

@@ -255,6 +255,18 @@ def test_the_release_is_in_prod_by_the_deployments_hand(released: Released) -> N
     assert {step.by for step in steps.values()} == {"deploy"}
 
 
+def test_the_archive_has_the_evidence_and_answers_where_a_component_is(released: Released) -> None:
+    archive, digest = released.world.archive, pinned(released.reference)[1]
+    (build,) = archive.builds().to_dict("records")
+    assert (build["digest"], build["version"]) == (str(digest), "1.4.0")
+    assert build["run"].endswith(f"/runs/{released.run.id}/attempts/1")
+    assert set(build["signed"].split()) == {"sbom", "mlbom", "provenance", "signature", "summary"}
+    (found,) = archive.where("numpy", range=">=2").to_dict("records")
+    assert (found["answer"], found["digest"]) == ("affected", str(digest))
+    assert set(archive.where("northwind-charts").answer) == {"unknown"}  # it vouches not for all
+    assert archive.verify() == []
+
+
 def another(released: Released, note: str, *, allowed: bool = True, **about: Any) -> str:
     """A release with the same files and another digest, pushed, let into prod, with a summary."""
     registry = released.world.registry

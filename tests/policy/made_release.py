@@ -162,7 +162,10 @@ class Maker:
         parts.statements["ML-BOM"] = Said(
             {"triage.onnx": named["triage.onnx"]}, SBOM, card(version), workflow
         )
-        parts.statements["model signature"] = Said({}, MODEL_SIGNATURE, None, workflow)
+        signed = Said(
+            {"triage.onnx": named["triage.onnx"]}, MODEL_SIGNATURE, files["triage.onnx"], workflow
+        )
+        parts.statements["model signature"] = signed
         return parts
 
     def provenance(self, job: str, version: str, packages: Iterable[str]) -> dict[str, Any]:
@@ -220,7 +223,7 @@ class Maker:
                 )
         hashes = {"SHA-256": Digest.of(wheel).value.hex()}
         subject = Component("triage-model", "1.4.0", purl_of("triage-model", "1.4.0"), hashes)
-        return plain(sbom.document(components, subject=subject, at=OLD))
+        return dict(plain(sbom.document(components, subject=subject, at=OLD)))
 
     # -- signing
 
@@ -231,7 +234,7 @@ class Maker:
     def signed(self, said: Said, parts: Parts) -> bytes:
         """One statement in a bundle."""
         if said.predicate_type == MODEL_SIGNATURE:
-            return self._signed_model(said, parts)
+            return self._signed_model(said)
         statement = Statement.about(said.subjects, said.predicate_type, said.predicate)
         key = (statement.dump() + json.dumps(said.extra).encode(), said.signer)
         if key not in self._signed:
@@ -243,9 +246,9 @@ class Maker:
             self._signed[key] = signing.sign(statement, self.trust.config, self.token(said.signer))
         return self._signed[key]
 
-    def _signed_model(self, said: Said, parts: Parts) -> bytes:
-        [name] = said.subjects or ["triage.onnx"]
-        data = said.predicate or parts.files[name]
+    def _signed_model(self, said: Said) -> bytes:
+        """A model's signature; its ``predicate`` is the model itself."""
+        [name], data = said.subjects, said.predicate
         key = (data, name, said.signer)
         if key not in self._models:
             path = self.trust.directory / "model" / name

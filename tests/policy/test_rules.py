@@ -132,7 +132,7 @@ def edited(path: str) -> tuple[str | int, ...]:
 def change(
     path: str, value: Any = GONE, *, also: dict[str, Any] | None = None
 ) -> Callable[[], tuple[Facts, Facts]]:
-    """The good facts with something else at a path, or nothing; paths that begin with ``expected`` change the policy."""
+    """The good facts with something else, or nothing, at a path; those below ``expected`` are the policy's."""
 
     def changed() -> tuple[Facts, Facts]:
         whole = {**good(), "expected": copy.deepcopy(dict(POLICY.expected))}
@@ -164,7 +164,8 @@ def exception(**changes: Any) -> Facts:
 
 def excepted(**changes: Any) -> Callable[[], tuple[Facts, Facts]]:
     """Facts with an exploited vulnerability, and one exception."""
-    return change("vulnerabilities/found/1/status", "open", also={"expected/exceptions": [exception(**changes)]})  # fmt: skip
+    entry = exception(**changes)
+    return change("vulnerabilities/found/1/status", "open", also={"expected/exceptions": [entry]})
 
 
 V = {"vulnerabilities"}
@@ -249,9 +250,9 @@ TABLE: dict[str, Row] = {  # case: facts, and the rules that refuse
     "uploaded in the future": (change("packages/0/uploaded", NOW + DAY), {"cooldown"}),
     "of unknown age": (change("packages/0/uploaded", None), {"cooldown"}),
     "our own, uploaded today": (
-        change("packages/0", {**good()["packages"][0], "name": "acme-cells", "upstream": False, "uploaded": NOW}), set()),
+        change("packages/0/name", "acme-cells", also={"packages/0/upstream": False, "packages/0/uploaded": NOW}), set()),
     "called like our own": (
-        change("packages/0", {**good()["packages"][0], "name": "acme-cells", "upstream": True, "uploaded": NOW}), {"cooldown"}),
+        change("packages/0/name", "acme-cells", also={"packages/0/uploaded": NOW}), {"cooldown"}),
     # exceptions
     "an exception": (excepted(), set()),
     "for every finding of the rule": (excepted(about=GONE), set()),
@@ -279,7 +280,7 @@ TABLE: dict[str, Row] = {  # case: facts, and the rules that refuse
 }  # fmt: skip
 # A fact that a rule needs: gone, or of another type, it refuses.
 NEEDED = {
-    "intact": ("release/intact", "release/quarantined", "release/problems", "release/layers/1/intact", "release/layers"),
+    "intact": ("release/intact", "release/quarantined", "release/problems", "release/layers/1/intact"),
     "identity": ("release/annotations", "evidence/4/about", "evidence/4/signer", "evidence"),
     "provenance": ("evidence/1/fork", "evidence/1/unknown_parameters", "evidence/2/about", "evidence/3/run"),
     "pins": ("evidence/1/actions", "evidence/1/actions/0/ref", "evidence/1/actions/0/commit"),

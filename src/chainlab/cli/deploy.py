@@ -32,7 +32,7 @@ def deploy(reference: str | None, promote: bool, stop: bool, as_json: bool) -> N
 
     Without a reference, say what runs.
     """
-    from chainlab.deploy import promotion
+    from chainlab.deploy import promotion, records
     from chainlab.workspace import learner_workspace
     from chainlab.world import World
 
@@ -49,6 +49,7 @@ def deploy(reference: str | None, promote: bool, stop: bool, as_json: bool) -> N
             except promotion.NotPromoted as error:
                 click.echo(error.decision.table(), err=True)
                 raise
+            records.keep(decision, world.registry, world.archive)
             click.echo(decision.table(), err=True)
         if reference:
             _show(world.deployment.deploy(reference), as_json)

@@ -51,7 +51,9 @@ def coverage(
         title = f"Every one of {len(builds)} builds has {_list(kinds)}"
     else:
         row = table.loc[worst]
-        title = f"{row['of'] - row['builds']} of {_builds(row['of'])} lack {_named(worst)}"
+        title = (
+            f"{int(row['of'] - row['builds'])} of {_builds(int(row['of']))} lack {_named(worst)}"
+        )
     return _bars(table, title, "builds that have it"), table
 
 
@@ -140,9 +142,8 @@ def licences(
     ordered = counts.sort_index().sort_values(ascending=False, kind="stable")
     table = _shares(ordered.index.rename("licence"), ordered.tolist(), len(distinct))
     table = table.rename(columns={"builds": "components"})
-    table["allowed"] = [
-        name != UNSTATED and (allowed is None or name in allowed) for name in table.index
-    ]
+    fine = [name != UNSTATED and (allowed is None or name in allowed) for name in table.index]
+    table["allowed"] = pd.array(fine, dtype=bool)
     doubtful = table[~table["allowed"]]
     silent = int(ordered.get(UNSTATED, 0))
     other = int(doubtful["components"].sum()) - silent

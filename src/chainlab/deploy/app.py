@@ -1,7 +1,7 @@
 """``/deploy/`` over HTTP, for the jobs of a workflow.
 
-    POST /deploy/verdicts     {"reference": "oci/acme/triage-model/release@sha256:…"}    what the gate says
-    POST /deploy/promotions   the same                                                   and lets it go to prod
+    POST /deploy/verdicts     {"reference": "oci/acme/…@sha256:…"}    what the gate says
+    POST /deploy/promotions   the same                                and lets it go to prod, and to the archive
 
 Asking needs the identity token (audience ``chainlab-deploy``) of a job of the repository whose artifact it is;
 promotion needs a job in the environment ``production``. The answer is 200 with ``{"allowed": …, "table": …}`` for yes
@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from chainlab.deploy.promotion import NotPromoted, promote
+from chainlab.deploy.records import keep
 from chainlab.errors import ChainlabError, Refused
 from chainlab.registry.channels import Artifact
 from chainlab.registry.registry import Registry
@@ -27,6 +28,7 @@ from chainlab.trust.client import Trust
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chainlab.evidence.archive import Archive
     from chainlab.policy.gate import Decision, Gate
 
 __all__ = ["deploy_routes"]
@@ -36,8 +38,10 @@ ENVIRONMENT = "production"
 MAX_BODY = 2**12  # bytes
 
 
-def deploy_routes(registry: Registry, trust: Trust, gate: Callable[[], Gate]) -> list[BaseRoute]:
-    """The endpoints; the gate is made when first asked."""
+def deploy_routes(
+    registry: Registry, trust: Trust, gate: Callable[[], Gate], archive: Callable[[], Archive]
+) -> list[BaseRoute]:
+    """The endpoints; gate and archive are made when first asked for."""
 
     async def asked(request: Request, environment: str = "") -> str:
         """The reference, if the caller may ask about it."""
@@ -62,8 +66,14 @@ def deploy_routes(registry: Registry, trust: Trust, gate: Callable[[], Gate]) ->
 
     async def promotion(request: Request) -> Response:
         reference = await asked(request, ENVIRONMENT)
+
+        def promoted() -> Decision:
+            decision = promote(reference, gate(), registry)
+            keep(decision, registry, archive())
+            return decision
+
         try:
-            decision = await anyio.to_thread.run_sync(lambda: promote(reference, gate(), registry))
+            decision = await anyio.to_thread.run_sync(promoted)
         except NotPromoted as error:
             return JSONResponse(_told(error.decision))
         return JSONResponse(_told(decision))

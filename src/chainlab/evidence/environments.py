@@ -145,6 +145,7 @@ def read(
 
 def site_packages(path: Path) -> Path:
     """The site-packages folder of an environment, of its interpreter, or ``path`` itself when it is one."""
+    path = path.absolute()  # not resolved: an environment's python is a link out of it
     if path.is_file() or (path.is_symlink() and not path.is_dir()):
         path = path.parent.parent  # …/bin/python
     candidates = [*sorted(path.glob("lib/python3*/site-packages")), path / "Lib" / "site-packages"]

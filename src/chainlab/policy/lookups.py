@@ -33,7 +33,7 @@ _read: dict[tuple[str, tuple[tuple[str, int, int], ...]], Advisories] = {}
 def packages(release: Release, pieces: Sequence[Piece], index: Index) -> list[dict[str, Any]]:
     """The packages that the platform's provenance lists, each with its jobs, and when the index got it.
 
-    Only of the runs that pushed this manifest: another run may have made a file with the same bytes from other packages.
+    Only of the runs that pushed this manifest: another run may have made the same bytes from other packages.
     """
     jobs: dict[predicates.Served, set[str]] = {}
     proven = list(each(pieces, PROVENANCE))
