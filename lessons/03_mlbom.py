@@ -1,9 +1,8 @@
 # %% [markdown]
 # # Week 3 · A model says nothing about itself
 #
-# > In February 2025 models on a public hub carried a pickle that was broken on purpose, *after* its payload. Loading it ran
-# > the payload and then failed. The scanner that the hub relied on failed as well, and a failure was not a finding.
-# > [V: ATLAS AML.CS0031; details S]
+# > In February 2025 models on a public hub carried a compressed pickle that was broken on purpose, *after* its payload.
+# > Loading it ran the payload. The scanner `picklescan` could not parse it. [V: ATLAS AML.CS0031; details S]
 #
 # **You will** (102 min: 12 reading, 90 doing)
 # - measure a model, and say how sure you are
@@ -104,10 +103,10 @@ ax.axvline(0.93, color="grey", linestyle="--")
 ax.set_yticks(range(len(metrics)), [m.slice for m in reversed(metrics)])
 ax.set_xlim(0, 1.02)
 ax.set_xlabel("recall (share of malignant cases found), 95 % interval; dashed: the project's threshold, 0.93")
-_ = ax.set_title("Above the threshold by its value, and not one interval lies above it")
+_ = ax.set_title("Two values clear the threshold, and no interval does")
 
 # %% [markdown]
-# The figure shows the table. The value for all cases clears the project's threshold of 0.93, and its lower end does not.
+# The figure shows the table. The value for all cases, 61 of 64, clears the project's threshold of 0.93, and its lower end does not.
 # For small nuclei a handful of cases support nearly any claim. A card that gives the value alone hides which of these
 # situations you are in.
 #
@@ -223,7 +222,7 @@ signer = Signer(identity, lab.trust.ci_issuer)
 def verdict(path, bundle=signature):
     """What verification says, in a line."""
     said = models.verify(path, bundle, signer, lab.trust.config)
-    return "passed" if said.passed else f"refused: {said.failure.name}"
+    return "passed" if said.passed else f"refused: {said.failure.name}: {said.failure.said}"
 
 
 print(verdict(folder))
@@ -251,8 +250,8 @@ for name, change in changes.items():
 
 # %% [markdown]
 # All three are refused. The middle one is the one that home-made checks miss: they take the list of signed files and look
-# at each. Everything listed is as it was; the *guest* is not on the list. In May 2026 a popular look-alike repository on a
-# model hub carried a `loader.py` that did the harm, beside weights that nobody needed to touch. [S]
+# at each. Everything listed is as it was; the *guest* is not on the list. In May 2026 a look-alike repository on a model hub
+# topped the trends; what did the harm was its `loader.py`. [S]
 #
 # ## 6. What the signature does not say
 # We make a model that calls everything benign, and sign it with the same workflow.
@@ -335,7 +334,7 @@ seen.assign(harmful=["no", "yes", "yes", "yes", "no", "no", "yes"])
 # - *Honest model* and *ordered dict*: fickling refuses them. A strict scanner is right about attacks and wrong about work.
 # - *Compressed*: picklescan says "no issue" of bytes it could not look into; fickling says that it cannot parse. This is
 #   how joblib stores models, and how the file of our first lines hid.
-# - *Broken*: picklescan happened to see the name before the break. Not seeing is what made the news.
+# - *Broken*: this version of picklescan saw the name that came before the break; in 2025 one could not.
 #
 # Two rules follow. **Unparseable counts as malicious**, because a loader runs what comes before the error. And **not
 # scanned is not passed**. The kit's inspection keeps them apart:
@@ -351,7 +350,7 @@ print(f"{'triage.onnx':30}", "passed" if inspect_bytes(model.read_bytes(), "tria
 
 # %% [markdown]
 # Better than scanning a pickle is not to have one: exported to ONNX or safetensors, the question is gone, and another one
-# stays (own operators, external files, parsers with errors). [V for the formats; B17 of the course's facts]
+# stays (own operators, external files, parsers with errors).
 
 # %% tags=["check"]
 assert list(seen["picklescan"] == "no issue") == [True, False, True, False, True, True, True]

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Week 3 lab · Make the list, test it, sign it, ask it
 #
-# > On 24 March 2026 version 1.82.8 of a package that most installs took unpinned was bad for about two hours. Every
-# > team had one question: *is it in something that we built?* Those with a list of every build asked the list. The rest
-# > asked each other. [V for the package: PYSEC-2026-2; the asking is the course's own sentence]
+# > On 24 March 2026 two versions of `litellm` were bad for two and a half hours. They were downloaded more than 119,000
+# > times; 40 to 50 % of all installs took the newest version, whatever it was. [V: PyPI's account] For everybody else
+# > the question of that day was: *is it in anything that we built?*
 #
 # A bill of materials is a claim about bytes. In this lab you make such claims, find out how true they are, put your
 # name to them, and then ask twenty builds a question, also after somebody has taken evidence away.

@@ -2,9 +2,9 @@
 # # Week 4 · Valid provenance, bad bytes: what an attestation says
 #
 # > On 11 May 2026, 84 versions of 42 packages of TanStack were published with provenance that verified. An attacker had
-# > poisoned a cache that the release restored, and read the run's token out of memory. Expected builder, expected
-# > source. [V: TanStack postmortem; SLSA blog, 2026-05-15] In December 2024 it was Ultralytics, through a cache as well,
-# > with attestations present. [V: PyPI blog; details: S]
+# > poisoned a cache that the release restored, and read the run's token out of memory. The builder was the expected
+# > one, the source too. [V: TanStack postmortem; SLSA blog, 2026-05-15] In December 2024 it was Ultralytics: a cache as
+# > well, and attestations present. [V: PyPI blog; details: S]
 #
 # Nothing was forged in either case. So before we let a gate decide by attestations, we take one apart, down to its
 # bytes, and write down which sentences it contains.
@@ -306,13 +306,14 @@ print(*(entry["uri"].removeprefix("git+https://").partition("/")[2].partition("@
 # - **External parameters** are what somebody outside chose: which workflow, at which ref, with which inputs. They are
 #   not to be trusted, so the consumer compares all of them. One that you do not know is a reason to refuse.
 # - **resolvedDependencies**: first the source, by commit; then the actions, by commit; in a bigger build the packages
-#   that the index served. Complete as far as the platform saw, and no further, even at the highest level [V: SLSA v1.2].
+#   that the index served. Complete as far as the platform saw, and no further, even at the highest level [V: SLSA
+#   v1.2].
 # - **builder.id** stands for everything that nobody can check from outside: isolation, hosting, who holds the signing
 #   key. Ours says `build-l1`, because on a laptop the user holds all keys. A consumer decides what a builder's word is
 #   worth: a table from (signer, builder id) to a level.
 #
-# Level 1: provenance exists. Level 2: a hosted platform signs it; forging it *after* the build is out of reach. Level 3:
-# runs cannot influence one another, and no step reaches the signing key. A cache that one run poisons for another is
+# Level 1: provenance exists. Level 2: a hosted platform signs it; forging it *after* the build is out of reach. Level
+# 3: runs cannot influence one another, and no step reaches the signing key. A cache that one run poisons for another is
 # banned at L3 only. [V: SLSA v1.2]
 
 # %% tags=["check"]
@@ -487,9 +488,9 @@ assert verify(provenance_of(bad), bad, next_one, trusted_root).passed  # the tex
 assert not verify(bundle, bad, expected, trusted_root).passed
 
 # %% [markdown]
-# **Simplified here.** One process plays CA, logs, clock, CI host and registry, with one owner: L1, and that is generous.
-# The platform's list of packages is what our own index served. `_inner` above is the client's private attribute; we
-# used it to read a public file.
+# **Simplified here.** One process plays CA, logs, clock, CI host and registry, with one owner: L1, and that is
+# generous. The platform's list of packages is what our own index served. `_inner` above is the client's private
+# attribute; we used it to read a public file.
 #
 # **You can now**
 # - name the bytes that a signature covers, and rebuild them

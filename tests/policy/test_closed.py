@@ -84,7 +84,7 @@ RULES = {
 def test_a_policy_that_gives_no_verdict_lets_nothing_pass(name: str) -> None:
     policy = Policy("x", POLICY.rules, {"gate.rego": RULES[name]}, POLICY.expected, POLICY.digest)
     try:
-        report = worker.ask(policy, {}, seconds=1.0, memory=2**27)
+        report = worker.ask(policy, {}, seconds=0.5, memory=2**27)
     except ChainlabError:
         return
     results = {rule: {c.result for c in checked(rule, report.get(rule))} for rule in policy.rules}
@@ -159,7 +159,7 @@ def test_without_advisories_nothing_counts_as_scanned(
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "x.json").write_text('{"id": 5}')
-    for folder in (tmp_path / "none", tmp_path / "empty", tmp_path / "bad"):
+    for folder in (tmp_path / "empty", tmp_path / "bad"):
         gate = Gate(house.registry, house.trust, POLICIES, folder, clock=lambda: NOW)
         decision = gate.judge(reference, record=False)
         assert {check.rule for check in decision.refusals} == {"vulnerabilities"}
@@ -214,7 +214,7 @@ def _places(value: Any) -> Any:
             yield from _places(inner)
 
 
-@settings(max_examples=250)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_nothing_spoilt_at_random_is_evidence(house: House, data: st.DataObject) -> None:
     """A spoilt bundle either does not hold, or says byte for byte what the whole one says (its keyid, for example)."""
@@ -248,7 +248,7 @@ def _release(house: House) -> facts.Release:
     return _kept[id(house)]
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_a_release_with_a_spoilt_bundle_is_refused(house: House, data: st.DataObject) -> None:
     parts = house.maker.parts()

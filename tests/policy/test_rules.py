@@ -250,7 +250,8 @@ TABLE: dict[str, Row] = {  # case: facts, and the rules that refuse
     "uploaded in the future": (change("packages/0/uploaded", NOW + DAY), {"cooldown"}),
     "of unknown age": (change("packages/0/uploaded", None), {"cooldown"}),
     "our own, uploaded today": (
-        change("packages/0/name", "acme-cells", also={"packages/0/upstream": False, "packages/0/uploaded": NOW}), set()),
+        change("packages/0/name", "acme-cells", also={"packages/0/upstream": False, "packages/0/uploaded": NOW}),
+        set()),
     "called like our own": (
         change("packages/0/name", "acme-cells", also={"packages/0/uploaded": NOW}), {"cooldown"}),
     # exceptions
@@ -306,7 +307,7 @@ def odd() -> dict[str, tuple[Callable[[], tuple[Facts, Facts]], str]]:
     rows = {}
     for at, (rule, paths) in enumerate(NEEDED.items()):
         for number, path in enumerate(paths):
-            kinds = list(ODD) if number == 0 else ["gone", list(ODD)[1 + (at + number) % 4]]
+            kinds = list(ODD) if number == 0 else [list(ODD)[(at + number) % 5]]
             for kind in kinds:
                 if (path, kind) not in MEANT:
                     rows[f"{rule}: {path} is {kind}"] = (change(path, ODD[kind]), rule)

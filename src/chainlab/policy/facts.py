@@ -147,15 +147,16 @@ def collect(
     """Every bundle about the release, verified; and what of the evidence the registry could not give back."""
     pieces: list[Piece] = []
     problems: list[str] = []
-    for count, (digest, held) in enumerate(sorted(_bundles(release, registry).items())):
-        if count >= MAX_BUNDLES:
+    for digest, held in sorted(_bundles(release, registry).items()):
+        if len(pieces) == MAX_BUNDLES:
             problems.append(f"there are more than {MAX_BUNDLES} bundles")
             break
         if held:
             pieces.append(Piece(digest, False, _unverified(f"in quarantine: {held}")))
             continue
         data = _read(registry, digest, "evidence", problems)
-        if data is not None:
+        # What a gate said before is nothing to judge by, and each judgement leaves one more.
+        if data is not None and _claimed(data)[0] != SUMMARY:
             pieces.append(examine(data, release, policy, config))
     return pieces, problems
 
@@ -167,8 +168,6 @@ def examine(data: bytes, release: Release, policy: Policy, config: ClientTrustCo
         return Piece(digest, False, _unverified(f"it has more than {MAX_BUNDLE} bytes"))
     predicate_type, hexes = _claimed(data)
     kind = _kind(policy, predicate_type, release, hexes)
-    if predicate_type == SUMMARY:  # what a gate said before is nothing to judge by
-        return Piece(digest, False, _unverified("a summary is no evidence", "summary"))
     signers = policy.signers(predicate_type)
     if not signers:
         return Piece(digest, False, _unverified(f"nobody is to say {predicate_type or 'that'}"))
@@ -207,7 +206,7 @@ def _bundles(release: Release, registry: Registry) -> dict[Digest, str | None]:
     found: dict[Digest, str | None] = {}
     for subject in release.subjects:
         for kind, digest in registry.evidence.attached(subject):
-            if kind in ("provenance", "summary"):
+            if kind == "provenance":
                 found[digest] = registry.quarantine.reason(digest)
     repository = release.stored.repository
     for subject in release.subjects:

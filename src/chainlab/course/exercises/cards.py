@@ -26,7 +26,11 @@ SEE = "labs/03_sbom.ipynb, 'A model is a component with a past'"
 Z = 1.959963984540054  # the normal distribution's 97.5 % point
 SLICES = ["all", "under 40", "40 to 65", "over 65", "site A", "site B", "old scanner"]
 METRICS = ["accuracy", "sensitivity", "specificity", "precision"]
-CONTENTS = ["569 rows of 30 measurements of cell nuclei", "1,200 rows of 12 blood values", "318 rows of scan features"]
+CONTENTS = [
+    "569 rows of 30 measurements of cell nuclei",
+    "1,200 rows of 12 blood values",
+    "318 rows of scan features",
+]
 
 
 def wilson(hits: int, cases: int) -> tuple[float, float]:
@@ -79,12 +83,21 @@ def cards(lab: World, rng: random.Random) -> Iterator[Case]:
         "`Bom.from_json` reads what the library models, and drops the rest without a word: formulation, compositions, "
         "annotations. Add to the JSON, and leave what you do not know as it is.",
     )
-    yield case("all of it", [*_counts(rng), _count(rng, 20, 20), _count(rng, 0, 0, "children")], "See the cases before.")
+    yield case(
+        "all of it",
+        [*_counts(rng), _count(rng, 20, 20), _count(rng, 0, 0, "children")],
+        "See the cases before.",
+    )
 
 
 def _count(rng: random.Random, hits: int, cases: int, slice_: str | None = None) -> dict[str, Any]:
     metric = rng.choice(METRICS)
-    return {"metric": metric, "slice": slice_ or f"{rng.choice(SLICES)} / {rng.randrange(100)}", "hits": hits, "cases": cases}
+    return {
+        "metric": metric,
+        "slice": slice_ or f"{rng.choice(SLICES)} / {rng.randrange(100)}",
+        "hits": hits,
+        "cases": cases,
+    }
 
 
 def _counts(rng: random.Random) -> list[dict[str, Any]]:
@@ -97,7 +110,11 @@ def _counts(rng: random.Random) -> list[dict[str, Any]]:
 
 def _training(rng: random.Random, counts: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "model": {"name": "triage", "version": f"1.{rng.randrange(9)}.0", "sha256": rng.randbytes(32).hex()},
+        "model": {
+            "name": "triage",
+            "version": f"1.{rng.randrange(9)}.0",
+            "sha256": rng.randbytes(32).hex(),
+        },
         "task": "classification",
         "approach": "supervised",
         "architecture": rng.choice(["random forest", "logistic regression", "gradient boosting"]),
@@ -121,9 +138,18 @@ def _document(rng: random.Random) -> dict[str, Any]:
         "specVersion": "1.6",
         "serialNumber": f"urn:uuid:{serial}",
         "version": rng.randrange(1, 6),
-        "metadata": {"timestamp": "2026-09-01T08:00:00Z", "component": {"type": "application", "bom-ref": "app", "name": "triage-model"}},
+        "metadata": {
+            "timestamp": "2026-09-01T08:00:00Z",
+            "component": {"type": "application", "bom-ref": "app", "name": "triage-model"},
+        },
         "components": [
-            {"type": "library", "bom-ref": name, "name": name, "version": "1.0", "purl": f"pkg:pypi/{name}@1.0"}
+            {
+                "type": "library",
+                "bom-ref": name,
+                "name": name,
+                "version": "1.0",
+                "purl": f"pkg:pypi/{name}@1.0",
+            }
             for name in names
         ],
         "dependencies": [{"ref": "app", "dependsOn": names}],
@@ -175,19 +201,29 @@ def _models(document: dict[str, Any], training: dict[str, Any], before: dict[str
     model = _one(document, "machine-learning-model")
     if not model:
         return "expected one component of type machine-learning-model"
-    if (model.get("name"), model.get("version")) != (training["model"]["name"], training["model"]["version"]):
+    if (model.get("name"), model.get("version")) != (
+        training["model"]["name"],
+        training["model"]["version"],
+    ):
         return "the model's name or version is another"
     if model.get("hashes") != [{"alg": "SHA-256", "content": training["model"]["sha256"]}]:
         return "the model's hashes: expected its SHA-256"
     said = model.get("modelCard", {}).get("modelParameters", {})
-    wanted = {"approach": {"type": training["approach"]}, "task": training["task"], "modelArchitecture": training["architecture"]}
+    wanted = {
+        "approach": {"type": training["approach"]},
+        "task": training["task"],
+        "modelArchitecture": training["architecture"],
+    }
     wrong = [key for key, value in wanted.items() if said.get(key) != value]
     return f"modelParameters: {', '.join(wrong)}" if wrong else ""
 
 
 def _metrics(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
     card = _one(document, "machine-learning-model")["modelCard"]
-    said = {(m.get("type"), m.get("slice")): m for m in card.get("quantitativeAnalysis", {}).get("performanceMetrics", [])}
+    said = {
+        (m.get("type"), m.get("slice")): m
+        for m in card.get("quantitativeAnalysis", {}).get("performanceMetrics", [])
+    }
     measured = [c for c in training["counts"] if c["cases"]]
     odd = said.keys() ^ {(c["metric"], c["slice"]) for c in measured}
     if odd:
@@ -206,16 +242,25 @@ def _metrics(document: dict[str, Any], training: dict[str, Any], before: dict[st
     if missing := [text for text in training["limits"] if text not in limits]:
         return f"technicalLimitations: {missing[0]!r} is missing"
     for count in training["counts"]:
-        if not count["cases"] and f"not measured: {count['metric']}, {count['slice']}" not in limits:
+        if (
+            not count["cases"]
+            and f"not measured: {count['metric']}, {count['slice']}" not in limits
+        ):
             return f"technicalLimitations: expected 'not measured: {count['metric']}, {count['slice']}'"
     return ""
 
 
 def _datasets(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
     data, wanted = _one(document, "data"), training["dataset"]
-    if data.get("hashes") != [{"alg": "SHA-256", "content": wanted["sha256"]}] or data.get("name") != wanted["name"]:
+    if (
+        data.get("hashes") != [{"alg": "SHA-256", "content": wanted["sha256"]}]
+        or data.get("name") != wanted["name"]
+    ):
         return "expected one component of type data, with the data set's name and SHA-256"
-    if data.get("licenses") not in ([{"license": {"id": wanted["licence"]}}], [{"expression": wanted["licence"]}]):
+    if data.get("licenses") not in (
+        [{"license": {"id": wanted["licence"]}}],
+        [{"expression": wanted["licence"]}],
+    ):
         return "the data set's licence is missing"
     inside = (data.get("data") or [{}])[0]
     if (inside.get("type"), inside.get("classification")) != ("dataset", wanted["classification"]):
@@ -224,8 +269,16 @@ def _datasets(document: dict[str, Any], training: dict[str, Any], before: dict[s
     card = model["modelCard"]
     if card["modelParameters"].get("datasets") != [{"ref": data.get("bom-ref")}]:
         return "modelParameters.datasets: expected one reference to the data set"
-    edges = {(e.get("ref"), to) for e in document.get("dependencies", []) for to in e.get("dependsOn", [])}
-    return "" if (model.get("bom-ref"), data.get("bom-ref")) in edges else "expected an edge from model to data set"
+    edges = {
+        (e.get("ref"), to)
+        for e in document.get("dependencies", [])
+        for to in e.get("dependsOn", [])
+    }
+    return (
+        ""
+        if (model.get("bom-ref"), data.get("bom-ref")) in edges
+        else "expected an edge from model to data set"
+    )
 
 
 def _kept(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:

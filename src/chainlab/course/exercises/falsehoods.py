@@ -25,7 +25,17 @@ __all__ = ["KINDS", "Truth", "falsehoods"]
 
 SEE = "labs/03_sbom.ipynb, 'Valid is a word about form'"
 KINDS = ("subject", "name", "version", "hash", "edge", "complete", "time")
-NAMES = ["cells", "quantise", "tables", "reports", "metrics", "queues", "shapes", "labels", "scales"]
+NAMES = [
+    "cells",
+    "quantise",
+    "tables",
+    "reports",
+    "metrics",
+    "queues",
+    "shapes",
+    "labels",
+    "scales",
+]
 APP = "triage-model@1.4.0"
 
 Document = dict[str, Any]
@@ -42,7 +52,11 @@ def falsehoods(lab: World, rng: random.Random) -> Iterator[Case]:
         facts, document = truth.made()
         return Case(name, (document, facts), lies, teaches, SEE)
 
-    yield case("an honest document", [], "Nothing in it contradicts the facts. Who finds a lie here finds one everywhere.")
+    yield case(
+        "an honest document",
+        [],
+        "Nothing in it contradicts the facts. Who finds a lie here finds one everywhere.",
+    )
     yield case(
         "honest spellings",
         [Truth.spell, Truth.spell_time],
@@ -82,9 +96,15 @@ def falsehoods(lab: World, rng: random.Random) -> Iterator[Case]:
         [Truth.omit],
         "`complete` is a claim about what is *not* there. Hold it against the lock.",
     )
-    several = rng.sample([Truth.other_name, Truth.other_version, Truth.other_hash, Truth.dangle, Truth.omit], 3)
-    several.sort(key=lambda bend: bend is not Truth.omit)  # an edge must not be dropped after it was bent
-    yield case("several at once", [*several, Truth.spell], "Go through the seven kinds, one by one.")
+    several = rng.sample(
+        [Truth.other_name, Truth.other_version, Truth.other_hash, Truth.dangle, Truth.omit], 3
+    )
+    several.sort(
+        key=lambda bend: bend is not Truth.omit
+    )  # an edge must not be dropped after it was bent
+    yield case(
+        "several at once", [*several, Truth.spell], "Go through the seven kinds, one by one."
+    )
 
 
 class Truth:
@@ -92,7 +112,9 @@ class Truth:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._day = dt.datetime(2026, rng.randrange(4, 9), rng.randrange(3, 27), 12, tzinfo=dt.timezone.utc)
+        self._day = dt.datetime(
+            2026, rng.randrange(4, 9), rng.randrange(3, 27), 12, tzinfo=dt.timezone.utc
+        )
         self._lock: dict[str, dict[str, Any]] = {}
         for name in rng.sample(NAMES, 6):
             self._lock[f"acme-{name}"] = {
@@ -138,7 +160,10 @@ class Truth:
         one["name"] = one["name"].title().replace("-", "_")
         local = f"{two['version']}+cpu"
         self._lock[two["name"]]["version"] = f"{two['version']}+CPU"
-        two["version"], two["purl"] = local, PackageURL("pypi", None, two["name"], local).to_string()
+        two["version"], two["purl"] = (
+            local,
+            PackageURL("pypi", None, two["name"], local).to_string(),
+        )
         return ""
 
     def spell_time(self) -> str:
@@ -176,7 +201,9 @@ class Truth:
         """Made an hour before the youngest of its components was there."""
         component = self._take()
         late = self._day + dt.timedelta(hours=1)
-        self._lock[component["name"]]["uploaded"] = late.astimezone(dt.timezone(-dt.timedelta(hours=7))).isoformat()
+        self._lock[component["name"]]["uploaded"] = late.astimezone(
+            dt.timezone(-dt.timedelta(hours=7))
+        ).isoformat()
         return "time: document"
 
     def other_name(self) -> str:

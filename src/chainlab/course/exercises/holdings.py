@@ -41,7 +41,9 @@ class Holding:
     def __init__(self, rng: random.Random, builds: int = 8) -> None:
         self._rng = rng
         first = rng.randrange(2, 40)
-        self.ledger = {f"triage-model 1.{first + n}.0": rng.randbytes(32).hex() for n in range(builds)}
+        self.ledger = {
+            f"triage-model 1.{first + n}.0": rng.randbytes(32).hex() for n in range(builds)
+        }
         self.documents: dict[str, Document] = {}
         self.truth: dict[str, str] = {}
         self._entries: dict[str, bool] = {}
@@ -77,6 +79,7 @@ class Holding:
 
     def change(self, build: str) -> str:
         """The file under the digest has other bytes: a version was edited, so that the answer would turn."""
+
         def edit(folder: Path, digest: str) -> None:
             path = _object(folder, digest)
             document = json.loads(path.read_bytes())
@@ -91,12 +94,16 @@ class Holding:
 
     def swap(self, build: str) -> str:
         """A fine document about another build's bytes."""
-        self.documents[build]["metadata"]["component"]["hashes"][0]["content"] = self._rng.randbytes(32).hex()
+        self.documents[build]["metadata"]["component"]["hashes"][0]["content"] = (
+            self._rng.randbytes(32).hex()
+        )
         return UNKNOWN
 
     def incomplete(self, build: str) -> str:
         """The list says that it is not all: what it does list stays true."""
-        self.documents[build]["compositions"][0]["aggregate"] = self._rng.choice(["incomplete", "unknown"])
+        self.documents[build]["compositions"][0]["aggregate"] = self._rng.choice(
+            ["incomplete", "unknown"]
+        )
         return AFFECTED if self.truth[build] == AFFECTED else UNKNOWN
 
     def silent(self, build: str) -> str:
@@ -107,7 +114,9 @@ class Holding:
     def versionless(self, build: str) -> str:
         """The package is listed, and its version is not."""
         listed = [c for c in self.documents[build]["components"] if c["name"] != NAME]
-        listed.insert(1, {"type": "library", "bom-ref": NAME, "name": NAME, "purl": f"pkg:pypi/{NAME}"})
+        listed.insert(
+            1, {"type": "library", "bom-ref": NAME, "name": NAME, "purl": f"pkg:pypi/{NAME}"}
+        )
         self.documents[build]["components"] = listed
         return UNKNOWN
 
@@ -134,10 +143,14 @@ class Holding:
                 path = _object(folder, digest)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
-                named.append({"digest": f"sha256:{digest}", "kind": "sbom", "size": len(data), "verdict": ""})
+                named.append(
+                    {"digest": f"sha256:{digest}", "kind": "sbom", "size": len(data), "verdict": ""}
+                )
                 if build in self._after:
                     self._after[build](folder, digest)
-            named.append({"digest": f"sha256:{sha256}", "kind": "provenance", "size": 9, "verdict": ""})
+            named.append(
+                {"digest": f"sha256:{sha256}", "kind": "provenance", "size": 9, "verdict": ""}
+            )
             about = {"artifact": artifact, "version": version, "digest": f"sha256:{sha256}"}
             entry = {"format": "chainlab-archive-entry-1", "build": about, "documents": named}
             text = json.dumps(entry).encode()
@@ -156,10 +169,22 @@ class Holding:
             "specVersion": "1.6",
             "version": 1,
             "metadata": {
-                "component": {"type": "application", "bom-ref": "app", "name": artifact, "version": version, "hashes": hashes}
+                "component": {
+                    "type": "application",
+                    "bom-ref": "app",
+                    "name": artifact,
+                    "version": version,
+                    "hashes": hashes,
+                }
             },
             "components": [
-                {"type": "library", "bom-ref": n, "name": n, "version": v, "purl": f"pkg:pypi/{n}@{v}"}
+                {
+                    "type": "library",
+                    "bom-ref": n,
+                    "name": n,
+                    "version": v,
+                    "purl": f"pkg:pypi/{n}@{v}",
+                }
                 for n, v in components
             ],
             "compositions": [{"aggregate": "complete"}],
@@ -206,7 +231,12 @@ def holdings(lab: World, rng: random.Random) -> Iterator[Case]:
     )
     yield case(
         "a list that is not complete",
-        [(Holding.incomplete, AFFECTED), (Holding.incomplete, CLEAR), (Holding.silent, CLEAR), (Holding.silent, AFFECTED)],
+        [
+            (Holding.incomplete, AFFECTED),
+            (Holding.incomplete, CLEAR),
+            (Holding.silent, CLEAR),
+            (Holding.silent, AFFECTED),
+        ],
         "A list that is incomplete, or does not say, proves nothing absent. What it does list is there all the same: "
         "affected stays affected.",
         builds=9,
@@ -216,7 +246,15 @@ def holdings(lab: World, rng: random.Random) -> Iterator[Case]:
         [(Holding.versionless, AFFECTED), (Holding.versionless, CLEAR)],
         "It is in there, in some version. That is neither in the range nor out of it.",
     )
-    kinds = [Holding.drop_object, Holding.drop_entry, Holding.change, Holding.swap, Holding.incomplete, Holding.versionless, Holding.silent]
+    kinds = [
+        Holding.drop_object,
+        Holding.drop_entry,
+        Holding.change,
+        Holding.swap,
+        Holding.incomplete,
+        Holding.versionless,
+        Holding.silent,
+    ]
     yield case(
         "everything at once",
         [(kind, rng.choice([AFFECTED, CLEAR])) for kind in rng.sample(kinds, 4)],
@@ -233,7 +271,9 @@ def dashboards(lab: World, rng: random.Random) -> Iterator[Case]:
 
     def case(name: str, rows: list[Document], teaches: str) -> Case:
         rng.shuffle(rows)
-        counted = {key: [0, 0] for key in ("coverage", "completeness", "fresh", "licensed", "signed")}
+        counted = {
+            key: [0, 0] for key in ("coverage", "completeness", "fresh", "licensed", "signed")
+        }
         for row in rows:
             for key, (numerator, denominator) in row.pop("truth").items():
                 counted[key][0] += numerator
@@ -257,7 +297,12 @@ def dashboards(lab: World, rng: random.Random) -> Iterator[Case]:
     )
     yield case(
         "signatures that nobody verified",
-        [*rows(2), *rows(2, signature="not verified"), *rows(2, signature="refused"), *rows(1, signature=None)],
+        [
+            *rows(2),
+            *rows(2, signature="not verified"),
+            *rows(2, signature="refused"),
+            *rows(1, signature=None),
+        ],
         "A signature counts when it was verified against the signer you expect. A file called .sigstore.json is no "
         "verdict.",
     )
@@ -267,9 +312,23 @@ def dashboards(lab: World, rng: random.Random) -> Iterator[Case]:
         "NOASSERTION, 'BSD style' and 'see LICENSE' are not SPDX expressions; MIT OR Apache-2.0 is one. "
         "`get_spdx_licensing().validate(text).errors` knows.",
     )
-    yield case("late documents", [*rows(3, late=True), *rows(2)], "Fresh: made at most one day after the build, and not before it.")
-    mixed = [*rows(2), *rows(2, sbom=None, signature=None), *rows(2, about=False), *rows(2, odd=True, late=True), *rows(2, lock=None)]
-    yield case("all of it", mixed, "A build without a lock says nothing about completeness, and counts in the other four.")
+    yield case(
+        "late documents",
+        [*rows(3, late=True), *rows(2)],
+        "Fresh: made at most one day after the build, and not before it.",
+    )
+    mixed = [
+        *rows(2),
+        *rows(2, sbom=None, signature=None),
+        *rows(2, about=False),
+        *rows(2, odd=True, late=True),
+        *rows(2, lock=None),
+    ]
+    yield case(
+        "all of it",
+        mixed,
+        "A build without a lock says nothing about completeness, and counts in the other four.",
+    )
 
 
 def _row(
@@ -283,14 +342,23 @@ def _row(
     late: bool = False,
     lock: str | None = "there",
 ) -> Document:
-    built = datetime(2026, rng.randrange(1, 12), rng.randrange(1, 28), rng.randrange(24), tzinfo=UTC)
-    locked = [f"acme-{word}" for word in rng.sample(["fonts", "tables", "queues", "units", "codecs", "paths"], 4)]
+    built = datetime(
+        2026, rng.randrange(1, 12), rng.randrange(1, 28), rng.randrange(24), tzinfo=UTC
+    )
+    locked = [
+        f"acme-{word}"
+        for word in rng.sample(["fonts", "tables", "queues", "units", "codecs", "paths"], 4)
+    ]
     listed = locked[: rng.randrange(2, 5)]
     hours = rng.choice([-30, 30, 300]) if late else rng.randrange(24)
     components, good = [], 0
     for name in [*listed, "acme-vendored"]:
         bad = odd and rng.random() < 0.6
-        licence = rng.choice(["NOASSERTION", "BSD style", "see LICENSE", None] if bad else ["MIT", "BSD-3-Clause", "MIT OR Apache-2.0"])
+        licence = rng.choice(
+            ["NOASSERTION", "BSD style", "see LICENSE", None]
+            if bad
+            else ["MIT", "BSD-3-Clause", "MIT OR Apache-2.0"]
+        )
         components.append({"name": name, "licence": licence})
         good += not bad
     usable = sbom is not None and about
@@ -301,7 +369,8 @@ def _row(
         "built_at": built.isoformat(),
         "lock": locked if lock else None,
         "signature": signature,
-        "sbom": sbom and {
+        "sbom": sbom
+        and {
             "about": digest if about else f"sha256:{rng.randbytes(32).hex()}",
             "made_at": (built + timedelta(hours=hours)).isoformat(),
             "components": components,

@@ -17,7 +17,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from chainlab.course.checks import Case, Miss, World
+from chainlab.course.exercises.folders import folder
 from chainlab.course.plain import short
 
 __all__ = ["ENVIRONMENT", "ORIGIN", "Plan", "installations"]
@@ -45,8 +45,23 @@ ENVIRONMENT = {
     "platform_version": "1",
     "implementation_version": "3.11.9",
 }
-NATIVE = ("cp311-cp311-manylinux_2_17_x86_64", "cp311-cp311-macosx_11_0_arm64", "cp311-cp311-win_amd64")
-WORDS = ["web", "tables", "fonts", "queues", "codecs", "colours", "graphs", "clocks", "units", "paths"]
+NATIVE = (
+    "cp311-cp311-manylinux_2_17_x86_64",
+    "cp311-cp311-macosx_11_0_arm64",
+    "cp311-cp311-win_amd64",
+)
+WORDS = [
+    "web",
+    "tables",
+    "fonts",
+    "queues",
+    "codecs",
+    "colours",
+    "graphs",
+    "clocks",
+    "units",
+    "paths",
+]
 
 
 class Plan:
@@ -67,8 +82,14 @@ class Plan:
         version = f"{self._rng.randrange(4)}.{self._rng.randrange(12)}.{self._rng.randrange(5)}"
         self._needs[name], self._versions[name] = [], version
         stem = f"{name.replace('-', '_')}-{version}"
-        suffixes = {"pure": ["py3-none-any"], "both": ["py2.py3-none-any"], "local": ["py3-none-any"]}
-        files = [(f"{stem}-{s}.whl", self._rng.randbytes(32).hex()) for s in suffixes.get(kind, NATIVE)]
+        suffixes = {
+            "pure": ["py3-none-any"],
+            "both": ["py2.py3-none-any"],
+            "local": ["py3-none-any"],
+        }
+        files = [
+            (f"{stem}-{s}.whl", self._rng.randbytes(32).hex()) for s in suffixes.get(kind, NATIVE)
+        ]
         self._tags[name] = {
             "pure": ["py3-none-any"],
             "both": ["py2-none-any", "py3-none-any"],
@@ -88,32 +109,32 @@ class Plan:
             if canonicalize_name(to) != name:  # for an extra that asks for another of its own
                 self.edges.add((name, canonicalize_name(to)))
 
-    def write(self, folder: Path) -> tuple[Path, Path]:
-        """The site-packages folder and the lock."""
-        site = folder / "site-packages"
+    def write(self, place: Path) -> tuple[Path, Path]:
+        """The site-packages folder and the lock, somewhere below a place."""
+        found: dict[str, str] = {}
         for name, needs in self._needs.items():
             version, module = self._versions[name], name.replace("-", "_")
-            info = site / f"{module}-{version}.dist-info"
-            info.mkdir(parents=True)
+            info = f"{module}-{version}.dist-info"
             shown = self._rng.choice([name, name.title(), module])
             lines = ["Metadata-Version: 2.4", f"Name: {shown}", f"Version: {version}"]
             lines += [f"Requires-Dist: {need}" for need in needs]
-            _write(info / "METADATA", "\n".join(lines) + "\n")
             tags = "".join(f"Tag: {tag}\n" for tag in self._tags[name])
-            _write(info / "WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\n{tags}")
-            _write(site / f"{module}.py", f"# {name} {self._rng.randrange(10**6)}\n")
-            listed = [site / f"{module}.py", info / "METADATA", info / "WHEEL"]
-            rows = [f"{p.relative_to(site).as_posix()},sha256={_urlsafe(p)},{p.stat().st_size}" for p in listed]
-            _write(info / "RECORD", "\n".join([*rows, f"{info.name}/RECORD,,"]) + "\n")
-        lock = folder / "pylock.toml"
-        text = 'lock-version = "1.0"\ncreated-by = "chainlab"\n'
-        for name in sorted(self._files):
-            if name == "app":
-                continue
-            wheels = ",\n".join(f'  {{name = "{f}", hashes = {{sha256 = "{h}"}}}}' for f, h in self._files[name])
-            text += f'\n[[packages]]\nname = "{name}"\nversion = "{self._versions[name]}"\nwheels = [\n{wheels},\n]\n'
-        _write(lock, text)
-        return site, lock
+            files = {
+                f"{module}.py": f"# {name} {self._rng.randrange(10**6)}\n",
+                f"{info}/METADATA": "\n".join(lines) + "\n",
+                f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\n{tags}",
+            }
+            rows = [f"{path},sha256={_urlsafe(text)},{len(text)}" for path, text in files.items()]
+            files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,"]) + "\n"
+            found |= {f"site-packages/{path}": text for path, text in files.items()}
+        lock = 'lock-version = "1.0"\ncreated-by = "chainlab"\n'
+        for name in sorted(self._files.keys() - {"app"}):
+            wheels = ",\n".join(
+                f'  {{name = "{f}", hashes = {{sha256 = "{h}"}}}}' for f, h in self._files[name]
+            )
+            lock += f'\n[[packages]]\nname = "{name}"\nversion = "{self._versions[name]}"\nwheels = [\n{wheels},\n]\n'
+        made = folder(place, "site", {**found, "pylock.toml": lock})
+        return made / "site-packages", made / "pylock.toml"
 
     def accepts(self) -> Callable[[Any], bool | Miss]:
         """Whether a CycloneDX document says what the plan says."""
@@ -137,7 +158,9 @@ class Plan:
             }
             wanted = {(purls[a], purls[b]) for a, b in self.edges}
             if said != wanted:
-                kind, edges = ("missing", wanted - said) if wanted - said else ("not so", said - wanted)
+                kind, edges = (
+                    ("missing", wanted - said) if wanted - said else ("not so", said - wanted)
+                )
                 one = min(edges, key=str)
                 return Miss(f"edges: {len(edges)} {kind}, such as {one[0]} -> {one[1]}")
             for name, digest in self.hashes.items():
@@ -152,15 +175,22 @@ def _hash_miss(component: dict[str, Any], digest: str | None) -> str:
     said = {h.get("content") for h in component.get("hashes", []) if h.get("alg") == "SHA-256"}
     origin = {p.get("value") for p in component.get("properties", []) if p.get("name") == ORIGIN}
     if digest is None:
-        return "a hash, though no file of the lock was installed" if said or component.get("hashes") else ""
+        return (
+            "a hash, though no file of the lock was installed"
+            if said or component.get("hashes")
+            else ""
+        )
     if said != {digest}:
-        return "no hash, though the lock has the file" if not said else "a hash that is not the installed wheel's"
+        return (
+            "no hash, though the lock has the file"
+            if not said
+            else "a hash that is not the installed wheel's"
+        )
     return "" if origin == {"lock"} else f"the property {ORIGIN} is to say 'lock'"
 
 
 def installations(lab: World, rng: random.Random) -> Iterator[Case]:
     """Folders that differ in what their requirements and their files ask of the reader."""
-    lab.path.mkdir(parents=True, exist_ok=True)
 
     def plan(count: int) -> tuple[Plan, list[str]]:
         made = Plan(rng)
@@ -170,7 +200,7 @@ def installations(lab: World, rng: random.Random) -> Iterator[Case]:
         return made, names
 
     def case(name: str, made: Plan, teaches: str) -> Case:
-        site, lock = made.write(Path(tempfile.mkdtemp(prefix="site-", dir=lab.path)))
+        site, lock = made.write(lab.path)
         return Case(name, (site, lock, dict(ENVIRONMENT)), None, teaches, SEE, made.accepts())
 
     made, names = plan(3)
@@ -218,16 +248,18 @@ def installations(lab: World, rng: random.Random) -> Iterator[Case]:
     )
     made, names = plan(4)
     made.need("app", f"{names[2]}[fast]")
-    made.need(names[2], made.package("acme-plot", rng.choice(["native", "local"])), 'extra == "fast"')
+    made.need(
+        names[2], made.package("acme-plot", rng.choice(["native", "local"])), 'extra == "fast"'
+    )
     made.need(names[2], names[3], 'extra == "slow" or python_version < "3"', holds=False)
     made.need(names[3], names[0], 'os_name == "posix"')
-    yield case("all of it", made, "Names, markers, extras and hashes; the other cases take them one by one.")
+    yield case(
+        "all of it",
+        made,
+        "Names, markers, extras and hashes; the other cases take them one by one.",
+    )
 
 
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _urlsafe(path: Path) -> str:
-    digest = hashlib.sha256(path.read_bytes()).digest()
+def _urlsafe(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

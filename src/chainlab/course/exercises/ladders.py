@@ -73,7 +73,11 @@ class Releases:
                     {
                         "package": {"ecosystem": ecosystem, "name": shown or name},
                         "ranges": [
-                            {"type": "GIT", "repo": "https://git.example", "events": [{"introduced": "0"}]},
+                            {
+                                "type": "GIT",
+                                "repo": "https://git.example",
+                                "events": [{"introduced": "0"}],
+                            },
                             *([] if form == "versions" else [self._range(stretches, form)]),
                         ],
                     }
@@ -95,7 +99,9 @@ class Releases:
 
     def names(self, count: int) -> list[str]:
         """Ids of several databases for one vulnerability, in no order."""
-        made = [f"{kind}-2026-{next(self._numbers)}" for kind in ("PYSEC", "ACME", "MAL", "EXA")[:count]]
+        made = [
+            f"{kind}-2026-{next(self._numbers)}" for kind in ("PYSEC", "ACME", "MAL", "EXA")[:count]
+        ]
         self._rng.shuffle(made)
         return made
 
@@ -103,7 +109,13 @@ class Releases:
         """Advisories and documents, and who is affected by what."""
         self._rng.shuffle(self.advisories)
         documents = {build: self._document(places) for build, places in self._builds.items()}
-        return Case(name, (self.advisories, documents), {b: sorted(h) for b, h in self._hits.items()}, teaches, SEE)
+        return Case(
+            name,
+            (self.advisories, documents),
+            {b: sorted(h) for b, h in self._hits.items()},
+            teaches,
+            SEE,
+        )
 
     def _places(self) -> dict[str, int]:
         chosen = self._rng.sample(NAMES, self._rng.randrange(2, 4))
@@ -123,8 +135,21 @@ class Releases:
         components = []
         for name, place in places.items():
             purl = PackageURL("pypi", None, name, self._ladder[place]).to_string()
-            components.append({"type": "library", "bom-ref": name, "name": name, "version": self._ladder[place], "purl": purl})
-        return {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": components}
+            components.append(
+                {
+                    "type": "library",
+                    "bom-ref": name,
+                    "name": name,
+                    "version": self._ladder[place],
+                    "purl": purl,
+                }
+            )
+        return {
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "version": 1,
+            "components": components,
+        }
 
 
 def ladders(lab: World, rng: random.Random) -> Iterator[Case]:
@@ -186,6 +211,11 @@ def ladders(lab: World, rng: random.Random) -> Iterator[Case]:
     )
     made = Releases(rng, LADDER)
     for name in NAMES:
-        made.advise(name, [made.stretch()], ids=made.names(rng.randrange(1, 4)), form=rng.choice(["fixed", "last", "versions"]))
+        made.advise(
+            name,
+            [made.stretch()],
+            ids=made.names(rng.randrange(1, 4)),
+            form=rng.choice(["fixed", "last", "versions"]),
+        )
     made.advise(NAMES[0], [made.stretch()], withdrawn=[0])
     yield made.case("all of it", "See the cases before, one by one.")

@@ -12,7 +12,6 @@ recall is the share of its plants that are in and were found; precision the shar
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ import pandas as pd
 from packaging.utils import canonicalize_name
 
 from chainlab.course.checks import Case, Miss, World
+from chainlab.course.exercises.folders import folder
 
 __all__ = ["CLASSES", "Plant", "Service", "figures", "plants", "truth_test"]
 
@@ -78,13 +78,30 @@ class Service:
     def renamed(self) -> None:
         """A module that is called otherwise than its package; two packages in one namespace."""
         word = self._word()
-        self._add("renamed", inside=True, name=f"acme-{word}-kit", files={f"{word}/__init__.py": "fit = 1\n"})
+        self._add(
+            "renamed",
+            inside=True,
+            name=f"acme-{word}-kit",
+            files={f"{word}/__init__.py": "fit = 1\n"},
+        )
         self._add("renamed", inside=False, name=word, files={f"{word}_console.py": "main = 1\n"})
         self._code.append(self._rng.choice([f"import {word}", f"from {word} import fit"]))
         space, one, two = self._word(), self._word(), self._word()
-        self._add("renamed", inside=True, name=f"{space}-python-{one}", files={f"{space}/{one}/__init__.py": "a = 1\n"})
-        self._add("renamed", inside=False, name=f"{space}-python-{two}", files={f"{space}/{two}/__init__.py": "a = 1\n"})
-        self._code.append(self._rng.choice([f"import {space}.{one} as tool", f"from {space} import {one}"]))
+        self._add(
+            "renamed",
+            inside=True,
+            name=f"{space}-python-{one}",
+            files={f"{space}/{one}/__init__.py": "a = 1\n"},
+        )
+        self._add(
+            "renamed",
+            inside=False,
+            name=f"{space}-python-{two}",
+            files={f"{space}/{two}/__init__.py": "a = 1\n"},
+        )
+        self._code.append(
+            self._rng.choice([f"import {space}.{one} as tool", f"from {space} import {one}"])
+        )
 
     def dynamic(self) -> None:
         """Loaded by a name in quotes; loaded as plugins; and named in quotes without being loaded."""
@@ -99,7 +116,10 @@ class Service:
         for inside, of in ((True, group), (True, group), (False, other)):
             plugin = self._add("dynamic", inside=inside)
             plugin.entry_points = f"[{of}]\ncsv = {_module(plugin.name)}:read\n"
-        self._code += ["from importlib.metadata import entry_points", f'readers = entry_points(group="{group}")']
+        self._code += [
+            "from importlib.metadata import entry_points",
+            f'readers = entry_points(group="{group}")',
+        ]
 
     def extras(self) -> None:
         """Needed by an extra that the service asks for; by an extra that nobody asks for; deeper down."""
@@ -116,7 +136,9 @@ class Service:
     def dev(self) -> None:
         """Installed for the developers; one of them is used by the service too."""
         formatter = self._add("dev-only", inside=False)
-        runner = self._add("dev-only", inside=False, needs=[self._add("dev-only", inside=False).name])
+        runner = self._add(
+            "dev-only", inside=False, needs=[self._add("dev-only", inside=False).name]
+        )
         both = self._add("dev-only", inside=True, needs=[self._add("dev-only", inside=True).name])
         self._dev += [formatter.name, runner.name, both.name]
         self._tests.append(f"import {_module(runner.name)}")
@@ -129,7 +151,10 @@ class Service:
         tool = self._add("dev-only", inside=False)
         self._declared.append(host.name)
         self._dev.append(tool.name)
-        for holder, names, there in ((host, (inside, gone, single), True), (tool, (outside,), False)):
+        for holder, names, there in (
+            (host, (inside, gone, single), True),
+            (tool, (outside,), False),
+        ):
             folder, lines = f"{_module(holder.name)}/_vendor", []
             holder.files[f"{folder}/__init__.py"] = ""
             for name in names:
@@ -138,22 +163,29 @@ class Service:
                 path = f"acme_{name}.py" if name == single else f"acme_{name}/__init__.py"
                 if name != gone:
                     holder.files[f"{folder}/{path}"] = "a = 1\n"
-                self.plants.append(Plant(f"pkg:pypi/acme-{name}@{version}", "vendored", there and name != gone))
+                self.plants.append(
+                    Plant(f"pkg:pypi/acme-{name}@{version}", "vendored", there and name != gone)
+                )
             self._rng.shuffle(lines)
-            holder.files[f"{folder}/vendor.txt"] = "# copied, do not edit\n" + "\n".join(lines) + "\n"
+            holder.files[f"{folder}/vendor.txt"] = (
+                "# copied, do not edit\n" + "\n".join(lines) + "\n"
+            )
 
-    def write(self, folder: Path) -> tuple[Path, Path]:
-        """The service's folder and site-packages."""
-        service, site = folder / "service", folder / "site-packages"
+    def files(self) -> dict[str, str]:
+        """Everything in the service's folder and in site-packages, path to text."""
         quoted = ", ".join(f'"{need}"' for need in self._declared)
         dev = ", ".join(f'"{need}"' for need in self._dev)
         project = f'[project]\nname = "acme-service"\nversion = "1.0"\ndependencies = [{quoted}]\n'
-        _write(service / "pyproject.toml", f"{project}\n[dependency-groups]\ndev = [{dev}]\n")
         head, tail = self._code[:2], self._code[2:]
         half = len(tail) // 2 if "import importlib" not in tail else len(tail)
-        _write(service / "src/acme_service/__init__.py", "\n".join([*head, *tail[:half]]) + "\n")
-        _write(service / "src/acme_service/settings.py", "\n".join(["import pathlib", *tail[half:]]) + "\n")
-        _write(service / "tests/test_service.py", "\n".join(["import acme_service", *self._tests]) + "\n")
+        found = {
+            "service/pyproject.toml": f"{project}\n[dependency-groups]\ndev = [{dev}]\n",
+            "service/src/acme_service/__init__.py": "\n".join([*head, *tail[:half]]) + "\n",
+            "service/src/acme_service/settings.py": "\n".join(["import pathlib", *tail[half:]])
+            + "\n",
+            "service/tests/test_service.py": "\n".join(["import acme_service", *self._tests])
+            + "\n",
+        }
         for one in self._installed:
             info = f"{_module(one.name)}-{one.version}.dist-info"
             lines = ["Metadata-Version: 2.4", f"Name: {one.name}", f"Version: {one.version}"]
@@ -162,9 +194,13 @@ class Service:
             if one.entry_points:
                 files[f"{info}/entry_points.txt"] = one.entry_points
             files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
-            for path, text in files.items():
-                _write(site / path, text)
-        return service, site
+            found |= {f"site-packages/{path}": text for path, text in files.items()}
+        return found
+
+    def write(self, place: Path) -> tuple[Path, Path]:
+        """The service's folder and site-packages, somewhere below a place."""
+        made = folder(place, "service", self.files())
+        return made / "service", made / "site-packages"
 
     def _add(
         self,
@@ -199,7 +235,7 @@ def figures(found: Iterable[str], planted: Iterable[Plant]) -> dict[str, tuple[i
     return counted
 
 
-def truth_test(find: Find, folder: Path, seed: int = 1, services: int = 4) -> pd.DataFrame:
+def truth_test(find: Find, place: Path, seed: int = 1, services: int = 4) -> pd.DataFrame:
     """Precision and recall of a finder on services of its own: one row per class, and one for what nobody planted.
 
     A finder gets two folders, service and site-packages. The last row counts purls that are no plant at all.
@@ -208,8 +244,7 @@ def truth_test(find: Find, folder: Path, seed: int = 1, services: int = 4) -> pd
     strange = 0
     for number in range(services):
         made = _everything(random.Random(f"truth/{seed}/{number}"))  # noqa: S311 (variation, not secrecy)
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            found = set(find(*made.write(Path(place))))
+        found = set(find(*made.write(place)))
         strange += len(found - {p.purl for p in made.plants})
         for kind, counts in figures(found, made.plants).items():
             total[kind] = [a + b for a, b in zip(total[kind], counts, strict=True)]
@@ -223,17 +258,21 @@ def truth_test(find: Find, folder: Path, seed: int = 1, services: int = 4) -> pd
         }
         for kind, (there, said, right) in total.items()
     }
-    rows["(no plant)"] = {"in the service": 0, "found": strange, "of those in it": 0, "precision": "–", "recall": "–"}
+    rows["(no plant)"] = {
+        "in the service": 0,
+        "found": strange,
+        "of those in it": 0,
+        "precision": "–",
+        "recall": "–",
+    }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def plants(lab: World, rng: random.Random) -> Iterator[Case]:
     """One class of plants at a time, then all."""
-    lab.path.mkdir(parents=True, exist_ok=True)
 
     def case(name: str, made: Service, teaches: str) -> Case:
-        args = made.write(Path(tempfile.mkdtemp(prefix="service-", dir=lab.path)))
-        return Case(name, args, None, teaches, SEE, _accepts(made.plants))
+        return Case(name, made.write(lab.path), None, teaches, SEE, _accepts(made.plants))
 
     def planted(*kinds: Callable[[Service], None]) -> Service:
         made = Service(rng)
@@ -256,7 +295,7 @@ def plants(lab: World, rng: random.Random) -> Iterator[Case]:
     yield case(
         "loaded by name",
         planted(Service.declared, Service.dynamic),
-        "`importlib.import_module(\"…\")` and `entry_points(group=\"…\")` load what no import statement names. A name "
+        '`importlib.import_module("…")` and `entry_points(group="…")` load what no import statement names. A name '
         "in a comment or a message loads nothing: look at calls in the syntax tree, not at text.",
     )
     yield case(
@@ -277,12 +316,23 @@ def plants(lab: World, rng: random.Random) -> Iterator[Case]:
         "No metadata knows a vendored component. Where its host keeps a list, `_vendor/vendor.txt`, believe it only "
         "for files that are there, and only in a host that is in the service.",
     )
-    yield case("everything at once", _everything(rng), "See the classes above, one by one; `truth_test(find, lab.path)` counts them.")
+    yield case(
+        "everything at once",
+        _everything(rng),
+        "See the classes above, one by one; `truth_test(find, lab.path)` counts them.",
+    )
 
 
 def _everything(rng: random.Random) -> Service:
     made = Service(rng)
-    kinds = [Service.declared, Service.renamed, Service.extras, Service.dev, Service.vendored, Service.dynamic]
+    kinds = [
+        Service.declared,
+        Service.renamed,
+        Service.extras,
+        Service.dev,
+        Service.vendored,
+        Service.dynamic,
+    ]
     rng.shuffle(kinds)
     for kind in kinds:
         kind(made)
@@ -295,10 +345,14 @@ def _accepts(planted: list[Plant]) -> Callable[[Any], bool | Miss]:
             return Miss("expected a set of purls")
         for kind, (there, said, right) in figures(found, planted).items():
             if (there, said) != (right, right):
-                wrong = [p.purl for p in planted if p.kind == kind and (p.purl in found) != p.inside]
+                wrong = [
+                    p.purl for p in planted if p.kind == kind and (p.purl in found) != p.inside
+                ]
                 verb = "is in the service" if right < there else "is not in the service"
                 odd = [p.purl for p in planted if p.purl in wrong and p.inside == (right < there)]
-                return Miss(f"{kind}: precision {right} of {said}, recall {right} of {there}; {odd[0]} {verb}")
+                return Miss(
+                    f"{kind}: precision {right} of {said}, recall {right} of {there}; {odd[0]} {verb}"
+                )
         if strange := set(found) - {p.purl for p in planted}:
             return Miss(f"{min(strange)} is no component here")
         return True
@@ -308,8 +362,3 @@ def _accepts(planted: list[Plant]) -> Callable[[Any], bool | Miss]:
 
 def _module(name: str) -> str:
     return name.replace("-", "_")
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", newline="\n")

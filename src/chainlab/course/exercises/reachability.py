@@ -49,7 +49,9 @@ SCENES = {
 class Layout:
     """A service's components, calls and starts, and findings with the statements that fit."""
 
-    def __init__(self, rng: random.Random, *, internal: bool = False, complete: bool = True) -> None:
+    def __init__(
+        self, rng: random.Random, *, internal: bool = False, complete: bool = True
+    ) -> None:
         self._rng = rng
         self._number = 0
         self._ids = iter(rng.sample(range(100, 999), 40))
@@ -126,7 +128,11 @@ class Layout:
         """A new start, and a chain of calls from it; a detour that leads nowhere beside it."""
         self._number += 1
         number, calls = self._number, self.service["calls"]
-        way = [f"service.start_{number}", *(f"service.step_{number}_{n}" for n in range(self._rng.randrange(2, 4))), to]
+        way = [
+            f"service.start_{number}",
+            *(f"service.step_{number}_{n}" for n in range(self._rng.randrange(2, 4))),
+            to,
+        ]
         for one, other in zip(way, way[1:], strict=False):
             calls.setdefault(one, []).append(other)
         detour = f"{module}.detour_{number}"
@@ -199,4 +205,10 @@ def reachability(lab: World, rng: random.Random) -> Iterator[Case]:
         "the graph: is the vulnerable one still reached?",
     )
     made = ten(rng)
-    yield Case("ten findings", made.made(), made.truth, "Ask the questions in the table's order; the first that fits decides.", SEE)
+    yield Case(
+        "ten findings",
+        made.made(),
+        made.truth,
+        "Ask the questions in the table's order; the first that fits decides.",
+        SEE,
+    )
