@@ -4,7 +4,7 @@
 # > In February 2025 models on a public hub carried a compressed pickle that was broken on purpose, *after* its payload.
 # > Loading it ran the payload. The scanner `picklescan` could not parse it. [V: ATLAS AML.CS0031; details S]
 #
-# **You will** (102 min: 12 reading, 90 doing)
+# **You will** (96 min: 6 reading, 90 doing)
 # - measure a model, and say how sure you are
 # - describe model, data and training run in an ML-BOM, and watch a library lose half of it
 # - sign a model with its folder, and slip a file in
@@ -102,6 +102,7 @@ for row, metric in enumerate(reversed(metrics)):
 ax.axvline(0.93, color="grey", linestyle="--")
 ax.set_yticks(range(len(metrics)), [m.slice for m in reversed(metrics)])
 ax.set_xlim(0, 1.02)
+ax.set_ylim(-0.5, len(metrics) - 0.5)
 ax.set_xlabel("recall (share of malignant cases found), 95 % interval; dashed: the project's threshold, 0.93")
 _ = ax.set_title("Two values clear the threshold, and no interval does")
 

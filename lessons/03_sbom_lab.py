@@ -145,7 +145,7 @@ def lies(document: dict, facts: dict) -> set[str]:
 
 # %% [markdown] tags=["solution"]
 # **Why.** A validator compares a document with a schema; nobody compares it with the world unless you do. The cheapest
-# lie is the commonest: last month's file, attached to this month's wheel. It has every field, and one comparison finds
+# lie is last month's file, attached to this month's wheel. It has every field, and one comparison finds
 # it, the subject's hash with the artifact's digest. A signature would not: it says who made the claim, not that it is
 # so. And mind the other side. A document that admits gaps is worth more than one that hides them, so a check that
 # punishes a missing hash teaches people to invent one.
@@ -285,7 +285,7 @@ def build(site: Path, lock: Path, environment: dict[str, str]) -> dict:
 # %% [markdown]
 # ## What is in the service?
 # Metadata tells what was *installed together*. The question after an advisory is another one: what can the *service*
-# load? Five classes come apart here. You get two folders.
+# load? Six classes come apart here. You get two folders.
 #
 # - `service/`: `pyproject.toml` (with `dependencies`, and a group `dev`), `src/acme_service/*.py`, `tests/`
 # - `site-packages/`: everything installed for developing it
@@ -478,8 +478,7 @@ _ = refer(images, "acme/acme-quantise", manifest, bundle, BUNDLE, by="acme")
 
 # %%
 known = lab.registry.evidence.document(wheel)
-(referrer,) = known["referrers"]
-found = images.blobs.read(Digest.parse(referrer["files"][0]["digest"]))
+found = images.blobs.read(Digest.parse(known["referrers"][-1]["files"][0]["digest"]))
 print("places:   ", [(p["protocol"], p.get("repository") or p["project"]) for p in known["places"]])
 print("referrers:", [(r["artifactType"].rpartition(".")[2], r["by"]) for r in known["referrers"]])
 
@@ -732,7 +731,8 @@ def affected(advisories: list[dict], builds: dict[str, dict]) -> dict[str, list[
 # %% [markdown]
 # ### The same twenty builds in an archive
 # The kit's archive keeps every document under its digest and derives tables from them, so that a question about all
-# builds is one query. Twenty builds of `triage-model`, each with its SBOM:
+# builds is one query. Twenty builds of `triage-model`, each with its SBOM. From the fifteenth on, the workflow signs it:
+# then the archive gets the bundle, with the document in it.
 
 # %%
 from datetime import UTC, timedelta
@@ -742,11 +742,15 @@ from chainlab.evidence.archive import Archive, Build
 
 twenty = Holding(random.Random(f"archive/{seed}"), builds=20)
 archive = Archive(lab.path / f"archive-{len(list(lab.path.glob('archive-*')))}")
-for day, (build_name, digest) in enumerate(twenty.ledger.items()):
-    artifact, version = build_name.split()
-    made = Build(artifact, version, Digest.parse(f"sha256:{digest}"), repository="acme/triage-model",
-                 run=f"acme/triage-model/runs/{day + 1}", built_at=datetime(2026, 6, 1, tzinfo=UTC) + timedelta(days=day))
-    archive.add(made, {"sbom": json.dumps(twenty.documents[build_name]).encode()})
+token = lab.trust.token(claims=claims_of("acme/triage-model", "release.yml", "refs/tags/v1.4.0"))
+for number, (name, sha256) in enumerate(twenty.ledger.items()):
+    digest, day = Digest.parse(f"sha256:{sha256}"), datetime(2026, 6, 1, tzinfo=UTC) + timedelta(days=4 * number)
+    document = json.dumps(twenty.documents[name]).encode()
+    if number >= 14:
+        document = sign(Statement.about({name: digest}, SBOM, twenty.documents[name]), lab.trust.config, token)
+    archive.add(Build(*name.split(), digest, run=f"acme/triage-model/runs/{number + 1}", built_at=day), {"sbom": document})
+
+# %%
 answer = archive.where("acme-tables", range=">=1.9,<1.11", every=True)
 answer.groupby("answer").agg(builds=("version", "nunique"), versions=("found", lambda v: ", ".join(sorted(set(v) - {""}))))
 
@@ -794,7 +798,7 @@ archive.seen("acme-tables", range=">=1.9,<1.11")[["found", "builds", "first", "l
 #
 # ## Exercise 3.6 — ten findings, ten reasons (5 points)
 # *30 min.* Return for each finding's id a dict with `status` and `justification` (None unless `not_affected`).
-# <details><summary>Hint 1</summary>Which of the facts above does no question ask for, although every second VEX statement in the wild leans on it?</details>
+# <details><summary>Hint 1</summary>Which of the facts above does no question ask for, tempting as it is?</details>
 # <details><summary>Hint 2</summary>One function `reach(starts, without=set())` gives all functions that can be reached when some are taken out. Ask it three times.</details>
 
 # %% tags=["exercise"]
@@ -1002,10 +1006,11 @@ def where(folder: Path, ledger: dict[str, str], name: str, specifier: str) -> di
 # We delete one object, edit another, and ask the kit's archive again.
 
 # %%
-files = sorted(path for path in (archive.directory / "objects").rglob("*") if path.is_file())
-files[0].unlink()
-files[1].chmod(0o644)
-files[1].write_text(files[1].read_text().replace("triage-model", "another-model"))
+digests = [hashlib.sha256(json.dumps(document).encode()).hexdigest() for document in twenty.documents.values()]
+lost, edited = (archive.directory / "objects" / "sha256" / digest[:2] / digest for digest in digests[:2])
+lost.unlink()
+edited.chmod(0o644)
+edited.write_text(edited.read_text().replace("triage-model", "another-model"))
 archive.reindex()
 print(archive.where("acme-tables", range=">=1.9,<1.11", every=True)["answer"].value_counts().sort_index().to_string())
 print("verify():", *(problem.kind for problem in archive.verify()), sep=" | ")
@@ -1095,6 +1100,23 @@ def dashboard(rows: list[dict]) -> dict[str, list[int]]:
 # it. Week 7 comes back to this, with people who are paid by the figure.
 
 # %% [markdown]
+# ### The kit's dashboard
+# The same questions of the archive with its two gaps. The figure's title is the finding; the table says the rest.
+
+# %%
+import matplotlib.pyplot as plt
+
+from chainlab.dashboards import archive as boards
+
+plt.style.use("chainlab.dashboards.style")
+_ = boards.signed_share(archive.table("documents"), archive.builds())
+boards.summary(archive, datetime(2026, 9, 1, tzinfo=UTC))
+
+# %% [markdown]
+# Compare its "signed" with yours: the archive sees that a document *came in a bundle*, and has verified nothing. It can
+# keep the verdict of whoever did (`archive.add(…, verdicts=…)`). And it is asked about 20 builds because we put 20 in: it
+# has no ledger. A figure is only as good as the sentence that defines it.
+#
 # ## Hand in: the SBOM archive, first version
 # The cell copies the template, once. Fill it for your archive: what is in it, how a stranger verifies it, three queries
 # with their answers, precision and recall by class, the gaps that you know of, and the five figures.

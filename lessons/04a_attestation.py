@@ -9,7 +9,7 @@
 # Nothing was forged in either case. So before we let a gate decide by attestations, we take one apart, down to its
 # bytes, and write down which sentences it contains.
 #
-# **You will** (104 min: 14 reading, 90 doing)
+# **You will** (100 min: 10 reading, 90 doing)
 # - run a release, and find what the platform says about it
 # - rebuild the exact bytes that were signed, and check the signature and the log's proof by hand
 # - read provenance field by field, and tell the platform's word from the workflow's
@@ -122,10 +122,6 @@ print("predicate:    ", *statement["predicate"])
 # bytes, by digest; the name is a label. *Predicate type*: what kind of sentence. *Predicate*: the sentence. Here it is
 # SLSA provenance; it could be an SBOM, a VEX, a model's signature, or a gate's verdict.
 
-# %% tags=["check"]
-assert run.result == "success" and statement["subject"][0]["digest"]["sha256"] == notes.value.hex()
-assert len(statement) == 4  # the text says four fields
-
 # %% [markdown]
 # ## What exactly is signed?
 # Not the JSON around it, and not the payload alone. DSSE signs the *pre-authentication encoding*, PAE: a fixed word,
@@ -164,10 +160,6 @@ for what, data in {"the PAE": pae, "the payload alone": payload, "the PAE, one s
 # would check bytes that nobody sent. Base64 off, verify, then parse *the very bytes just verified*.
 #
 # What this shows: some key signed these bytes. Not yet: whose key, when, and who else knows.
-
-# %% tags=["check"]
-assert pae.startswith(b"DSSEv1 28 application/vnd.in-toto+json ")  # the text says 28
-certificate.public_key().verify(signature, pae, ec.ECDSA(hashes.SHA256()))
 
 # %% [markdown]
 # ## Is the entry in the log?
@@ -250,6 +242,10 @@ print(origin, "signed size", tree_size, "| same root:", root_text == proof["root
 # somebody keeps checkpoints and compares (week 5).
 
 # %% tags=["check"]
+assert run.result == "success" and statement["subject"][0]["digest"]["sha256"] == notes.value.hex()
+assert len(statement) == 4  # the text says four fields
+assert pae.startswith(b"DSSEv1 28 application/vnd.in-toto+json ")  # the text says 28
+certificate.public_key().verify(signature, pae, ec.ECDSA(hashes.SHA256()))
 assert root(leaves) == base64.b64decode(proof["rootHash"]) and [hash for _, hash in steps] == beside
 if size == 7:  # the text says seven, the last one, and two steps to the left
     assert proof["logIndex"] == "6" and [side for side, _ in steps] == ["left", "left"]
@@ -296,11 +292,9 @@ rows = [
     ("builder.id", details["builder"]["id"], "builder", "the platform; decides the level"),
     ("metadata", ", ".join(details["metadata"]), "-", "the platform"),
 ]
-pd.DataFrame(rows, columns=["field", "value", "asked by step", "comes from"]).set_index("field")
-
-# %%
 print(json.dumps(definition["externalParameters"], indent=1))
-print(*(entry["uri"].removeprefix("git+https://").partition("/")[2].partition("@")[0] for entry in used), sep="\n")
+print("used:", *(entry["uri"].removeprefix("git+https://").partition("/")[2].partition("@")[0] for entry in used), sep="\n  ")
+pd.DataFrame(rows, columns=["field", "value", "asked by step", "comes from"]).set_index("field")
 
 # %% [markdown]
 # - **External parameters** are what somebody outside chose: which workflow, at which ref, with which inputs. They are
@@ -315,10 +309,6 @@ print(*(entry["uri"].removeprefix("git+https://").partition("/")[2].partition("@
 # Level 1: provenance exists. Level 2: a hosted platform signs it; forging it *after* the build is out of reach. Level
 # 3: runs cannot influence one another, and no step reaches the signing key. A cache that one run poisons for another is
 # banned at L3 only. [V: SLSA v1.2]
-
-# %% tags=["check"]
-assert len(used) == 3 and all(entry["digest"] for entry in used)  # source and two actions
-assert details["builder"]["id"].endswith("build-l1") and str(lifetime) == "0:10:00"
 
 # %% [markdown]
 # ## Two who can speak: the workflow and the platform
@@ -432,6 +422,8 @@ for name, refused in verdicts.items():
 #   something else.
 
 # %% tags=["check"]
+assert len(used) == 3 and all(entry["digest"] for entry in used)  # source and two actions
+assert details["builder"]["id"].endswith("build-l1") and str(lifetime) == "0:10:00"
 assert verdict.passed and not any(refused.passed for refused in verdicts.values())
 wanted = ["signature", "signature", "subject", "predicate type", "builder", "source", "parameters", "parameters"]
 assert [refused.failure.name for refused in verdicts.values()] == wanted  # the text says six different steps
@@ -458,8 +450,6 @@ project.commit("Tidy up")
 project.tag("v1.4.1")
 bad_run = project.run("push", ref="refs/tags/v1.4.1")
 bad = Digest.parse(bad_run.produced["notes.json"])
-
-# %%
 from dataclasses import replace
 
 wanted = {**expected.parameters["workflow"], "ref": "refs/tags/v1.4.1"}

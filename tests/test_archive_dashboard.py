@@ -107,7 +107,7 @@ def test_licences_not_stated_are_not_allowed(archive: Archive) -> None:
 def test_the_signed_share_counts_builds_without_a_document(archive: Archive) -> None:
     figure, table = dashboard.signed_share(archive.table("documents"), archive.table("builds"))
     assert table["signed"].tolist() == [0, 0, 1, 1, 0]
-    assert title(figure) == "0% of the newest builds have a signed sbom, as at first"
+    assert title(figure) == "0% of the newest builds have an SBOM that is signed, as at first"
 
 
 def test_a_summary_is_the_dashboard_in_words(archive: Archive) -> None:

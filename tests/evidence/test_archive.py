@@ -364,8 +364,8 @@ def test_paths_equal_a_search_of_each_document(tmp_path: Path) -> None:
             archive.add(
                 build(number), {"sbom": sbom(*(part(f"p{n}") for n in range(1, 20)), needs=needs)}
             )
-            expected[str(number)] = brute(edges, 7), {(names[p].replace("app", "app 1"), names[c].replace("app", "app 1"))
-                for p, c in edges}  # fmt: skip
+            said = [name.replace("app", "app 1") for name in names]
+            expected[str(number)] = brute(edges, 7), {(said[p], said[c]) for p, c in edges}
         ways = archive.paths("p7").set_index("version")
         needed = archive.dependents("p7")
     assert len(ways) == 30

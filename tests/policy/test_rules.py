@@ -332,16 +332,14 @@ from regopy import Interpreter
 
 modules, expected, rows = json.load(sys.stdin)
 engine = Interpreter()
-evaluation.load(engine, modules, expected)
-compiled = engine.build(evaluation.QUERY)  # once for all rows; a row with a policy of its own goes the worker's way
+query = evaluation.load(engine, modules, expected)  # for all rows with this policy
 for facts, own in rows:
     try:
         if own == expected:
-            engine.set_input(facts)
-            answer = engine.query_bundle(compiled)
-            assert answer.ok(), str(answer)
+            answer = evaluation.evaluate(engine, query, facts)
         else:
-            answer = evaluation.evaluate(Interpreter(), modules, own, facts)
+            other = Interpreter()
+            answer = evaluation.evaluate(other, evaluation.load(other, modules, own), facts)
         print(json.dumps(json.loads(str(answer))), flush=True)
     except Exception as error:
         print(json.dumps({"error": str(error)}), flush=True)

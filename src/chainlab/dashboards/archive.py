@@ -204,7 +204,9 @@ def signed_share(
             if last["share"] == first["share"]
             else f"from {first['share']:.0%} at first"
         )
-        title = f"{last['share']:.0%} of the newest builds have a signed {kind}, {change}"
+        title = (
+            f"{last['share']:.0%} of the newest builds have {_named(kind)} that is signed, {change}"
+        )
         ax.plot(table.index, table["share"] * 100, "o-", color=INK, clip_on=False)
         for moment, row in table.iterrows():
             ax.annotate(f"{row['signed']:.0f}/{row['of']:.0f}", (moment, row["share"] * 100), (0, 7),

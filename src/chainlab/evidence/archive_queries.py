@@ -389,17 +389,20 @@ def _answered(
     rest = np.ones(len(builds), dtype=bool)
     rest[hits["b"].to_numpy(dtype=int)] = False
     unknown = np.flatnonzero(rest & (state != ""))
+    clean = np.flatnonzero(rest & (state == "")) if every else unknown[:0]
     parts = [
-        _described(builds, sure, "affected"),
-        _described(builds, unsure, "unknown", why),
-        _described(builds, _nothing(unknown), "unknown", state[unknown]),
-    ]
-    if every:
-        parts.append(
-            _described(builds, _nothing(np.flatnonzero(rest & (state == ""))), "not affected")
+        _described(builds, rows, answer, said)
+        for rows, answer, said in (
+            (sure, "affected", ""),
+            (unsure, "unknown", why),
+            (_nothing(unknown), "unknown", state[unknown]),
+            (_nothing(clean), "not affected", ""),
         )
-    kept = [part for part in parts if len(part)]
-    return pd.concat(kept, ignore_index=True) if kept else parts[0]
+        if len(rows)
+    ]
+    if not parts:
+        return _described(builds, sure, "affected")
+    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
 
 def _nothing(numbers: Any) -> pd.DataFrame:
@@ -413,11 +416,12 @@ def _described(
     builds: pd.DataFrame, rows: pd.DataFrame, answer: str, why: Any = ""
 ) -> pd.DataFrame:
     """Rows with the values of their builds."""
-    of = builds.take(rows["b"].to_numpy(dtype=int))
-    columns = {"answer": answer, **{c: of[c].to_numpy() for c in ("artifact", "version")}}
-    columns["built_at"] = of["built_at"].array
+    at = rows["b"].to_numpy(dtype=int)
+    of = {c: builds[c].to_numpy()[at] for c in ("artifact", "version", *BUILD)}
+    columns = {"answer": answer, "artifact": of["artifact"], "version": of["version"]}
+    columns["built_at"] = builds["built_at"].array[at]
     columns |= {c: rows[c].array for c in rows if c not in ("b", "doubt", "s", "d", "node", "root")}
-    columns |= {"why": why, **{c: of[c].to_numpy() for c in BUILD}}
+    columns |= {"why": why, **{c: of[c] for c in BUILD}}
     import pandas as pd
 
     return pd.DataFrame(columns, index=range(len(rows)))

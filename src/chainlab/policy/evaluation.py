@@ -1,6 +1,7 @@
 """The worker's program: evaluates Rego, and nothing else. Run as a file of its own, by ``python -I``.
 
-    stdin    {"modules": {name: Rego}, "expected": …, "input": …, "seconds": 10, "bytes": 536870912}
+    stdin    {"modules": {name: Rego}, "expected": …, "seconds": 10, "bytes": 536870912}
+             {"input": …}
     stdout   the engine's own answer, JSON
 
 It imports none of chainlab, opens no file, and has an empty environment. The engine is native code that has crashed on
@@ -44,21 +45,21 @@ def limit(seconds: int, size: int) -> None:
             continue
 
 
-def load(engine: Any, modules: dict[str, str], expected: Any) -> None:
-    """Give the engine rules and expectations."""
+def load(engine: Any, modules: dict[str, str], expected: Any) -> Any:
+    """Give the engine rules and expectations; returns the compiled query, which is most of the work."""
     engine.strict_built_in_errors = (
         True  # else an error in a function is undefined, and `not` of that is true
     )
     engine.add_data({"expected": expected})
     for name, text in sorted(modules.items()):
         engine.add_module(name, text)
+    return engine.build(QUERY)
 
 
-def evaluate(engine: Any, modules: dict[str, str], expected: Any, facts: Any) -> str:
+def evaluate(engine: Any, query: Any, facts: Any) -> str:
     """The engine's answer as it writes it; raises for an error of policy or engine."""
-    load(engine, modules, expected)
     engine.set_input(facts)
-    answer = engine.query(QUERY)
+    answer = engine.query_bundle(query)
     if not answer.ok():
         raise ValueError(str(answer))
     return str(answer)
@@ -68,11 +69,12 @@ def main() -> int:
     """Read a question, answer it; the exit status is 0 only with an answer."""
     from regopy import Interpreter  # type: ignore[import-untyped]
 
-    question = json.loads(sys.stdin.buffer.read())
+    rules = json.loads(sys.stdin.buffer.readline())
     engine = Interpreter()
-    limit(int(question["seconds"]), int(question["bytes"]))
+    limit(int(rules["seconds"]), int(rules["bytes"]))
     try:
-        answer = evaluate(engine, question["modules"], question["expected"], question["input"])
+        query = load(engine, rules["modules"], rules["expected"])
+        answer = evaluate(engine, query, json.loads(sys.stdin.buffer.readline())["input"])
     except Exception as error:  # of whatever kind: the parent reads the reason
         sys.stderr.write(f"{type(error).__name__}: {str(error)[:2000]}")
         return 3

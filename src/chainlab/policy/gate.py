@@ -130,8 +130,9 @@ class Gate:
         at = self._clock()
         pieces: list[Piece] = []
         try:
-            document, pieces = self._facts(release, rules, at)
-            answer = worker.ask(rules, document, seconds=self._seconds, memory=self._memory)
+            with worker.Worker(rules, seconds=self._seconds, memory=self._memory) as asked:
+                document, pieces = self._facts(release, rules, at)
+                answer = asked.ask(document)
             checks = [check for rule in rules.rules for check in checked(rule, answer.get(rule))]
         except Exception as error:  # whatever it is, nothing passes
             checks = [_failed(error)]

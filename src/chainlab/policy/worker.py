@@ -1,8 +1,11 @@
 """The worker: asks a process of its own what the rules say, and takes no answer but a whole one.
 
-    >>> answer = ask(policy, facts)                                            # doctest: +SKIP
+    >>> with Worker(policy) as worker:                                         # doctest: +SKIP
+    ...     answer = worker.ask(facts)
     >>> answer["pins"]["result"]                                               # doctest: +SKIP
     'passed'
+
+The process starts and reads the rules while its caller still collects the facts.
 
 The engine writes text into its answer without escaping it (regopy 1.5.2): a file's name with a quotation mark in it
 could end the text and add an answer. So no text with such a character is given to it; each becomes U+FFFD, which no
@@ -11,6 +14,7 @@ policy may contain.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -24,7 +28,7 @@ from chainlab.errors import ChainlabError, Unavailable
 from chainlab.evidence.statements import parse_json
 from chainlab.policy.expectations import Policy
 
-__all__ = ["ask", "harmless"]
+__all__ = ["Worker", "ask", "harmless"]
 
 PROGRAM = Path(__file__).with_name("evaluation.py")
 SECONDS = 10.0  # a release takes 0.1
@@ -35,38 +39,102 @@ UNSAFE = re.compile(r'["\\\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]')
 SUBSTITUTE = "\ufffd"
 
 
+class Worker:
+    """One process for one question; a context manager that ends it."""
+
+    def __init__(self, policy: Policy, *, seconds: float = SECONDS, memory: int = MEMORY) -> None:
+        self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._rules = _line(
+            {
+                "modules": dict(policy.modules),
+                "expected": harmless(policy.expected),
+                "seconds": max(1, round(seconds + 0.5)),
+                "bytes": memory,
+            }
+        )
+
+    def __enter__(self) -> Worker:
+        kept = {n: os.environ[n] for n in ("SYSTEMROOT",) if n in os.environ}  # Windows needs it
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", str(PROGRAM)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=kept,
+                cwd=PROGRAM.parent,
+            )
+        except OSError as error:
+            raise Unavailable("the worker cannot be started", why=str(error)) from error
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):  # it is gone already: `ask` says why
+                self._process.stdin.write(self._rules)
+                self._process.stdin.flush()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            with self._process:  # closes the pipes, and waits
+                self._process.kill()
+            self._process = None
+
+    def ask(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the rules report: rule to its verdict. Raises `ChainlabError` when there is no answer to rely on."""
+        text = _line({"input": harmless(facts)})
+        if len(text) > MAX_FACTS:
+            raise ChainlabError(
+                f"there are {len(text)} bytes of facts, at most {MAX_FACTS} are looked at",
+                mend="find out who attached so much evidence",
+            )
+        answer = self._answer(text)
+        try:
+            document = parse_json(answer, "the answer")
+            [report] = document["expressions"]
+        except (ChainlabError, KeyError, TypeError, ValueError) as error:
+            raise ChainlabError(
+                "the rules gave no answer that can be read",
+                why="the report is undefined"
+                if answer.strip() in (b"{}", b"undefined")
+                else str(error),
+                mend="evaluate the policy alone, and look for a rule without a default",
+            ) from error
+        if not isinstance(report, dict):
+            raise ChainlabError("the rules gave no report", why=f"it is {str(report)[:80]}")
+        return report
+
+    def _answer(self, text: bytes) -> bytes:
+        if self._process is None:
+            raise Unavailable("the worker is not running", mend="use it as a context manager")
+        try:
+            answer, said = self._process.communicate(text, timeout=self._seconds)
+        except subprocess.TimeoutExpired as error:
+            raise ChainlabError(
+                f"the rules did not answer within {self._seconds:g} s",
+                mend="look for a rule that compares everything with everything",
+            ) from error
+        status = self._process.returncode
+        if status < 0:
+            raise ChainlabError(
+                f"the worker was ended by signal {-status}",
+                why="it crashed, or used more time or memory than it may",
+                mend="take the last change of the policy back; look at the size of the evidence",
+            )
+        if status != 0:
+            raise ChainlabError(
+                "the rules cannot be evaluated",
+                why=said.decode(errors="replace")[:1000].strip(),
+                mend="mend the policy: each rule has to read whatever the facts are",
+            )
+        return answer
+
+
 def ask(
     policy: Policy, facts: Mapping[str, Any], *, seconds: float = SECONDS, memory: int = MEMORY
 ) -> Mapping[str, Any]:
-    """What the rules report: rule to its verdict. Raises `ChainlabError` when there is no answer to rely on."""
-    question = {
-        "modules": dict(policy.modules),
-        "expected": harmless(policy.expected),
-        "input": harmless(facts),
-        "seconds": max(1, round(seconds + 0.5)),
-        "bytes": memory,
-    }
-    text = json.dumps(question, allow_nan=False).encode()
-    if len(text) > MAX_FACTS:
-        raise ChainlabError(
-            f"there are {len(text)} bytes of facts, at most {MAX_FACTS} are looked at",
-            mend="find out who attached so much evidence",
-        )
-    answer = _run(text, seconds)
-    try:
-        document = parse_json(answer, "the answer")
-        [report] = document["expressions"]
-    except (ChainlabError, KeyError, TypeError, ValueError) as error:
-        raise ChainlabError(
-            "the rules gave no answer that can be read",
-            why="the report is undefined"
-            if answer.strip() in (b"{}", b"undefined")
-            else str(error),
-            mend="evaluate the policy alone, and look for a rule without a default",
-        ) from error
-    if not isinstance(report, dict):
-        raise ChainlabError("the rules gave no report", why=f"it is {str(report)[:80]}")
-    return report
+    """What the rules report of facts that are at hand; raises as `Worker.ask`."""
+    with Worker(policy, seconds=seconds, memory=memory) as worker:
+        return worker.ask(facts)
 
 
 def harmless(value: Any, depth: int = MAX_DEPTH) -> Any:
@@ -87,35 +155,6 @@ def harmless(value: Any, depth: int = MAX_DEPTH) -> Any:
     return [harmless(entry, depth - 1) for entry in value]
 
 
-def _run(question: bytes, seconds: float) -> bytes:
-    environment = {n: os.environ[n] for n in ("SYSTEMROOT",) if n in os.environ}  # Windows needs it
-    try:
-        done = subprocess.run(
-            [sys.executable, "-I", str(PROGRAM)],
-            input=question,
-            capture_output=True,
-            timeout=seconds,
-            env=environment,
-            cwd=PROGRAM.parent,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ChainlabError(
-            f"the rules did not answer within {seconds:g} s",
-            mend="look for a rule that compares everything with everything",
-        ) from error
-    except OSError as error:
-        raise Unavailable("the worker cannot be started", why=str(error)) from error
-    if done.returncode < 0:
-        raise ChainlabError(
-            f"the worker was ended by signal {-done.returncode}",
-            why="it crashed, or used more time or memory than it may",
-            mend="take the last change of the policy back; look at the size of the evidence",
-        )
-    if done.returncode != 0:
-        raise ChainlabError(
-            "the rules cannot be evaluated",
-            why=done.stderr.decode(errors="replace")[:1000].strip(),
-            mend="mend the policy: each rule has to read whatever the facts are",
-        )
-    return done.stdout
+def _line(part: Mapping[str, Any]) -> bytes:
+    """One line of the question."""
+    return json.dumps(part, allow_nan=False).encode() + b"\n"

@@ -94,7 +94,7 @@ def _count(rng: random.Random, hits: int, cases: int, slice_: str | None = None)
     metric = rng.choice(METRICS)
     return {
         "metric": metric,
-        "slice": slice_ or f"{rng.choice(SLICES)} / {rng.randrange(100)}",
+        "slice": slice_ or f"{rng.choice(SLICES)}, reader {rng.randrange(100)}",
         "hits": hits,
         "cases": cases,
     }

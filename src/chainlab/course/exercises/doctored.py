@@ -5,7 +5,7 @@ with it; in a benign variant all links hold.
 
     >>> made = variants(Attester(trust), random.Random(1))    # doctest: +SKIP
     >>> sum(bool(v.link) for v in made), sum(not v.link for v in made)    # doctest: +SKIP
-    (54, 14)
+    (72, 14)
 """
 
 from __future__ import annotations

@@ -112,9 +112,7 @@ class Truth:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._day = dt.datetime(
-            2026, rng.randrange(4, 9), rng.randrange(3, 27), 12, tzinfo=dt.timezone.utc
-        )
+        self._day = dt.datetime(2026, rng.randrange(4, 9), rng.randrange(3, 27), 12, tzinfo=dt.UTC)
         self._lock: dict[str, dict[str, Any]] = {}
         for name in rng.sample(NAMES, 6):
             self._lock[f"acme-{name}"] = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ def folder(place: Path, prefix: str, files: Mapping[str, str]) -> Path:
         return target
     place.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{prefix}-", dir=place))
-    for parent in sorted({os.path.dirname(name) for name in files}):
+    for parent in sorted({Path(name).parent for name in files}):
         (draft / parent).mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (draft / name).write_text(text, encoding="utf-8", newline="\n")

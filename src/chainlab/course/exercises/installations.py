@@ -78,7 +78,7 @@ class Plan:
         self.package("app")
 
     def package(self, name: str, kind: str = "pure") -> str:
-        """Installed from a wheel for all (``pure``, ``both``), for this machine (``native``), or built here (``local``)."""
+        """From a wheel for all (``pure``, ``both``), for this machine (``native``), or built (``local``)."""
         version = f"{self._rng.randrange(4)}.{self._rng.randrange(12)}.{self._rng.randrange(5)}"
         self._needs[name], self._versions[name] = [], version
         stem = f"{name.replace('-', '_')}-{version}"

@@ -23,7 +23,8 @@ __all__ = ["LADDER", "Releases", "ladders"]
 
 SEE = "labs/03_sbom.ipynb, 'Twenty builds, and one advisory'"
 LADDER = [
-    "1.2.0", "1.9.0", "1.10.0", "1.10.0.post1", "1.11.0+acme.3", "2.0rc1", "2.0", "2.0.1", "2.10.0", "10.0", "1!0.9", "1!1.0",
+    "1.2.0", "1.9.0", "1.10.0", "1.10.0.post1", "1.11.0+acme.3", "2.0rc1", "2.0", "2.0.1", "2.10.0", "10.0",
+    "1!0.9", "1!1.0",
 ]  # fmt: skip
 PLAIN = ["1.2.0", "1.3.0", "1.4.0", "1.5.0", "1.6.0", "1.7.0", "1.8.0", "1.9.0"]
 NAMES = ["acme-tables", "acme-queues", "acme-fonts", "acme-codecs"]
@@ -171,8 +172,8 @@ def ladders(lab: World, rng: random.Random) -> Iterator[Case]:
     made.advise(NAMES[3], [(4, 11)])
     yield made.case(
         "ten comes after nine",
-        "'1.10.0' < '1.9.0' as text; 2.0rc1 comes before 2.0, a local version after its public one, an epoch (1!) after "
-        "everything without. `packaging.version.Version` knows; and a purl writes + as %2B.",
+        "'1.10.0' < '1.9.0' as text; 2.0rc1 comes before 2.0, a local version after its public one, an epoch (1!) "
+        "after everything without. `packaging.version.Version` knows; and a purl writes + as %2B.",
     )
     made = Releases(rng, LADDER)
     made.advise(NAMES[0], [(1, 5), (7, 10)])

@@ -13,6 +13,7 @@ OpenVEX 0.2.0: statuses and justifications.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +22,7 @@ from chainlab.course.checks import Case, World
 
 __all__ = ["JUSTIFICATIONS", "SCENES", "Layout", "reachability", "ten"]
 
-SEE = "labs/03_sbom.ipynb, 'Not affected, because'"
+SEE = "labs/03_sbom.ipynb, 'Not affected, because …'"
 ABSENT = "component_not_present"
 CODE_ABSENT = "vulnerable_code_not_present"
 NO_PATH = "vulnerable_code_not_in_execute_path"
@@ -133,7 +134,7 @@ class Layout:
             *(f"service.step_{number}_{n}" for n in range(self._rng.randrange(2, 4))),
             to,
         ]
-        for one, other in zip(way, way[1:], strict=False):
+        for one, other in itertools.pairwise(way):
             calls.setdefault(one, []).append(other)
         detour = f"{module}.detour_{number}"
         calls[way[1]].append(detour)

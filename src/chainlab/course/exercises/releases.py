@@ -20,6 +20,7 @@ from chainlab.ci.provenance import BUILD_TYPE, BUILDER, SIGNER
 from chainlab.course.exercises.publishers import claims_of
 from chainlab.digests import Digest
 from chainlab.evidence.statements import MODEL_SIGNATURE, OPENVEX, PROVENANCE, SBOM, Statement
+from chainlab.registry.oci_manifest import MANIFEST_TYPE, TITLE
 from chainlab.trust.issuer import CI_ISSUER, GIT_SERVER, ISSUER
 
 __all__ = ["Attester", "Release", "house_of", "provenance"]
@@ -29,7 +30,6 @@ PATH = ".github/workflows/release.yml"
 REPOSITORY = "acme/triage-model"
 SECURITY = "security@acme.example"
 PACKAGES = ("fastfeatures", "tinyarrays", "notescan", "wardlib", "onnxlight", "labelkit")
-ML_TITLE = "application/vnd.oci.image.manifest.v1+json"
 
 
 class Attester:
@@ -206,13 +206,12 @@ class Release:
             **{name: Digest.of(data) for name, data in self.files.items()},
             **self.extra_layers,
         }
-        title = "org.opencontainers.image.title"
         document = {
             "schemaVersion": 2,
-            "mediaType": ML_TITLE,
+            "mediaType": MANIFEST_TYPE,
             "artifactType": "application/vnd.acme.release.v1+json",
             "layers": [
-                {"digest": str(d), "annotations": {title: n}} for n, d in sorted(layers.items())
+                {"digest": str(d), "annotations": {TITLE: n}} for n, d in sorted(layers.items())
             ],
             "annotations": {"org.opencontainers.image.version": self.version},
         }

@@ -1,0 +1,147 @@
+"""Week 4's exercises: their truths agree with the code and libraries that they are about, and nothing cheap passes."""
+
+from __future__ import annotations
+
+import base64
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import chainlab
+from chainlab.course.exercises import (
+    doctored,
+    envelopes,
+    gates,
+    promises,
+    proofs,
+    rotations,
+    rules,
+    signed_models,
+)
+from chainlab.course.exercises.releases import Attester
+from chainlab.errors import ChainlabError
+from chainlab.evidence import models
+from chainlab.evidence.statements import pae
+from chainlab.evidence.verifying import Signer
+from chainlab.trust.merkle import leaf_hash, verify_inclusion
+
+ALICE = "alice@example.com"
+LINKS = {link for group in gates.GROUPS.values() for link in group}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Any]:
+    with chainlab.open("04_attestation", seed=1) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def made(lab: Any) -> list[doctored.Doctored]:
+    return doctored.variants(Attester(lab.trust), random.Random(7))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_proofs_are_judged_as_the_log_s_own_verifier_judges_them(lab: Any, seed: int) -> None:
+    for case in proofs.proofs(lab, random.Random(seed)):
+        entry, index, size, proof, root = case.args
+        assert verify_inclusion(leaf_hash(entry), index, size, proof, root) is case.expected, (
+            case.name
+        )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_envelopes_hold_over_the_encoding_and_over_nothing_near_it(lab: Any, seed: int) -> None:
+    for case in envelopes.envelopes(lab, random.Random(seed)):
+        [envelope] = case.args
+        payload = base64.b64decode(envelope["payload"].replace("-", "+").replace("_", "/"))
+        right = pae(envelope["payloadType"], payload)
+        assert case.accept is not None
+        assert case.accept(right.hex()) is True, case.name
+        assert not case.accept((right + b" ").hex()), case.name
+        assert not case.accept(payload.hex()), case.name
+
+
+def test_model_signing_agrees_about_folders_that_differ(lab: Any) -> None:
+    """The unmodified library, given a signature over the folder as it was, refuses what the exercise refuses."""
+    cases = {case.name: case for case in signed_models.signed_models(lab, random.Random(3))}
+    signed = models.sign(cases["as signed"].args[0], lab.trust.config, lab.trust.token(ALICE))
+    changed_statement = {
+        "a name that leads out",
+        "an algorithm that nobody trusts",
+        "a statement that contradicts itself",
+    }
+    for name, case in cases.items():
+        if (
+            name in changed_statement or name == "git's own files"
+        ):  # `model.sig` is our own exception
+            continue
+        verdict = models.verify(
+            case.args[0], signed, Signer(ALICE, lab.trust.issuer), lab.trust.config
+        )
+        assert verdict.passed is (not case.expected), name
+
+
+def test_each_promise_is_the_answer_somewhere(lab: Any) -> None:
+    answers = Counter(case.expected for case in promises.promises(lab, random.Random(1)))
+    assert answers.keys() == promises.PROMISES.keys()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "package lesson\n\nsafe if {",
+        "safe := true",
+        "package lesson\n\nsafe := y if y := true with input as {}",
+    ],
+    ids=["a slip", "no package", "what crashes the engine"],
+)
+def test_what_is_wrong_with_a_learner_s_rego_comes_back_as_a_message(lab: Any, text: str) -> None:
+    [case, *_] = rules.rules(lab, random.Random(1))
+    with pytest.raises(ChainlabError) as refused:
+        rules.table(text)(*case.args)
+    assert refused.value.message
+
+
+def test_every_link_is_broken_in_several_ways_and_by_name(made: list[doctored.Doctored]) -> None:
+    ways = Counter(variant.link for variant in made if variant.link)
+    assert ways.keys() == LINKS
+    assert min(ways.values()) >= 3
+    assert sum(not variant.link for variant in made) >= 12
+    assert len({variant.name for variant in made}) == len(made)
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        lambda release, house: [],
+        lambda release, house: sorted(LINKS),
+        lambda release, house: ["sbom"],
+    ],
+    ids=["accept all", "deny all", "one name for all"],
+)
+def test_a_gate_that_does_not_look_scores_nothing(lab: Any, gate: Callable[..., list[str]]) -> None:
+    assert gates.score(gate, lab.trust, seed=3).value == 0
+
+
+def test_a_gate_that_raises_has_refused_nothing(lab: Any) -> None:
+    def gate(release: dict[str, Any], house: dict[str, Any]) -> list[str]:
+        raise KeyError("nothing here")
+
+    assert gates.score(gate, lab.trust, seed=3).value == 0
+
+
+def test_the_old_root_tells_good_from_forged_nowhere_that_matters(lab: Any) -> None:
+    """Without a rotation a client is fooled by each forgery of the stolen key; with it, see exercise 4.7."""
+    verdicts = {}
+    for case in rotations.rotations(lab, random.Random(5)):
+        assert case.accept is not None
+        verdicts[case.name] = bool(case.accept(case.args[0]))
+    assert [name for name, right in verdicts.items() if not right] == [
+        "signed after the rotation",
+        "forged after the rotation",
+        "forged, with a certificate dated back",
+        "forged between theft and discovery",
+    ]
