@@ -73,7 +73,7 @@ test-setup: $(TESTS) $(CLIENTS) $(WHEELS)
 	@$(BIN)/python tests/setup/registry.py
 
 test: test-setup ## set up what the tests need (network), then run them with the network cut
-	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 30
 
 check: test-setup ## lint, types, derived files, then the tests: what CI runs
 	$(BIN)/ruff check
@@ -82,7 +82,7 @@ check: test-setup ## lint, types, derived files, then the tests: what CI runs
 	$(BIN)/mypy tests/setup/browser.py tests/setup/environments.py tests/setup/offline.py \
 	  tests/setup/devpi.py tests/setup/registry.py
 	$(BIN)/chainlab build --check
-	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 30
 
 build: $(LEARNER) ## make notebooks, labs and solutions from lessons/
 	@$(BIN)/chainlab build
@@ -93,9 +93,13 @@ solutions: $(LEARNER) ## run every solution from top to bottom
 replay: ## replay the drill (it comes with week 6)
 	@echo "the drill arrives with week 6; there is nothing to replay yet" >&2; exit 2
 
-bench: $(TESTS) $(WHEELS) ## measure the private Sigstore instance and a hardened release
+bench: $(TESTS) $(WHEELS) ## measure the Sigstore instance, releases, SBOMs, advisories, the archive and the gate
 	@$(BIN)/python benchmarks/trust.py
 	@$(BIN)/python benchmarks/pipeline.py
+	@$(BIN)/python benchmarks/sbom.py
+	@$(BIN)/python benchmarks/advisories.py
+	@$(BIN)/python benchmarks/archive.py
+	@$(BIN)/python benchmarks/gate.py
 
 soak: $(TESTS) ## by hand, bounded: random tests at length, then every notebook five times
 	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile \

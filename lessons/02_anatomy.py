@@ -292,7 +292,8 @@ for name in sorted(release.produced):
 # - the **model** is a layer of an OCI manifest, `acme/triage-model/model`. What is said about the manifest hangs on it
 #   as a *referrer*: a second manifest that points to the first. There are two, one by the workflow and one by the host.
 # - `metrics.json` never left the run. It is known all the same.
-# - *attached* counts the platform's statement about the run: one statement with four subjects, filed under each.
+# - *attached* counts the platform's statements: one for each job that stored these bytes, made when the job had ended.
+#   `build` handed the wheel over and `publish` uploaded it, so two jobs are answerable for it.
 #
 # (In a workspace in which this notebook ran before, the numbers are higher: evidence is added, never replaced.)
 #
@@ -320,13 +321,13 @@ for number, meaning in MEANING.items():
 # of the platform; *repository* alone accepts a workflow that a branch added yesterday. Note `.11`: our host says
 # `self-hosted`, because it is.
 #
-# Is it valid? Three lines of an unmodified client, as in week 1. The second bundle is the platform's.
+# Is it valid? Three lines of an unmodified client, as in week 1. The second bundle is the platform's, about `build`.
 
 # %%
 from sigstore.models import Bundle
 from sigstore.verify import Verifier, policy
 
-item = known(wheel)["attached"][-1]
+item = [i for i in known(wheel)["attached"] if i["source"].endswith(f"/runs/{release.id}/jobs/build")][0]
 by_host = Bundle.from_json(lab.registry.evidence.read(file.digest, Digest.parse(item["digest"])))
 verifier = Verifier(trusted_root=lab.trust.config.trusted_root)
 GIT = "https://git.chainlab.localhost"
@@ -339,7 +340,7 @@ for name, (bundle, identity) in signers.items():
 
 # %% [markdown]
 # Two signers, two sentences. The *workflow* says: I published this file. It can say whatever its steps want, for its
-# identity is within their reach. The *host* says how the run went, and no step can ask for its identity:
+# identity is within their reach. The *host* says how the job went, and no step can ask for its identity:
 
 # %%
 import json
@@ -367,7 +368,7 @@ assert release.result == "success" and list(release.jobs) == ["build", "publish"
 assert release.jobs["build"].permissions == {"contents": "read"}
 assert release.jobs["publish"].permissions == {"id-token": "write"}
 assert len(known("acme/triage-model/model")["referrers"]) == 2 and known("metrics.json")["places"] == []
-assert len(json.loads(payload)["subject"]) == len(release.produced) == 4
+assert len(release.produced) == 4 and len(json.loads(payload)["subject"]) == 3  # build pushed no manifest
 assert said["23"].value[2:] == b"release" and said["11"].value[2:] == b"self-hosted"
 assert not any("cache" in d["uri"] for d in used)
 
@@ -401,8 +402,9 @@ pd.DataFrame(rows, columns=["written into", "what", "by"])
 # | did the workflow say so? | the attestation of the *workflow* | what its authors, and its steps, wished to say |
 # | did the run go like this? | the provenance of the *platform* | what the host saw |
 #
-# Three signatures, and each is a certificate in one log and an entry in the other. The wheel brings its attestation along
-# in one upload; the model's manifest is pushed first, and what is said about it follows. (Why a transparency log `v1` and
+# Five signatures: two by the workflow, and one by the host for each job that stored something. Each is a certificate in one
+# log and an entry in the other. The wheel brings its attestation along in one upload; the model's manifest is pushed
+# first, and what is said about it follows. (Why a transparency log `v1` and
 # one `v2`: PEP 740 keeps no timestamp of a third party, so its entry goes to the older kind, which adds a time.) The
 # glossary has these confusions side by side.
 #

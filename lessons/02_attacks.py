@@ -299,8 +299,8 @@ from sigstore.verify import Verifier, policy
 
 GIT = "https://git.chainlab.localhost"
 (bundle,) = Provenance.model_validate(lab.registry.index.provenance(stored)).attestation_bundles
-attested = bundle.attestations[0].to_bundle()
-item = lab.registry.evidence.document(stored.digest)["attached"][-1]
+items = lab.registry.evidence.document(stored.digest)["attached"]
+item = [i for i in items if i["source"].endswith(f"/runs/{release.id}/jobs/build")][0]
 platform = Bundle.from_json(lab.registry.evidence.read(stored.digest, Digest.parse(item["digest"])))
 
 
@@ -313,7 +313,7 @@ def verified(bundle, workflow, digest):
 
 # %%
 received = Digest.of_file(lab.registry.index.path(stored))
-publish = verified(attested, "acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.1", received)
+publish = verified(bundle.attestations[0].to_bundle(), "acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.1", received)
 provenance = verified(platform, "chainlab/ci-host/.github/workflows/provenance.yml@refs/heads/main", received)
 definition = provenance["predicate"]["buildDefinition"]
 print("attestation valid:", bool(publish), "|", "/".join(publish["predicateType"].split("/")[-2:]))
@@ -329,8 +329,8 @@ print("caused by:        ", definition["internalParameters"])
 # | promise | made by | kept? |
 # |---|---|---|
 # | these bytes were published by that workflow, at that tag, in that environment | the attestation | yes |
-# | this run started from that commit, for that event, with those actions | the provenance | yes |
-# | what the index served to the jobs is listed | the provenance | yes |
+# | this job ran at that commit, for that event, with those actions | the provenance | yes |
+# | what the index served to the job is listed | the provenance | yes |
 # | **and nothing else went in** | **nobody** | – |
 #
 # That last one is what you wanted. SLSA asks a platform for it at Build **L3**, where one build may not poison another's

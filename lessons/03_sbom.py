@@ -194,7 +194,7 @@ _ = ax.set_title("All four lists miss the native library")
 from chainlab.evidence import environments
 
 found = environments.read(env, lock=LOCK, subject="triage-model", look_inside=True)
-print("numpy brings:", *sorted(p.name.partition("-")[0] for p in (site / "numpy.libs").iterdir()))
+print("numpy brings:", *sorted(p.name.partition("-")[0] for p in (site / "numpy.libs").glob("*")))
 pd.Series([spot.kind for spot in found.blind_spots]).value_counts().rename("blind spots")
 
 # %% [markdown]

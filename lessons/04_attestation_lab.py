@@ -396,7 +396,8 @@ for row, verdicts in table(naive)(ROWS, RELEASE).items():
 # | `safe` | `input.findings` is a list (the scan ran), and each finding either has `exploited` false or has `vex` `"not_affected"` |
 # | `good` | `input.recall.lower` is a number, at least `data.expected.least` |
 #
-# A finding that does not say whether it is exploited counts as exploited. No `with`; the engine does not survive it.
+# A finding that does not say whether it is exploited counts as exploited. Use no `with`: this engine crashes on most
+# uses of it.
 # <details><summary>Hint 1</summary>For each rule, read your text with an empty `input`. Which expressions are undefined, and what does `not` make of that?</details>
 # <details><summary>Hint 2</summary>`default safe := false`, then prove what you want to see: `is_array(…)` and `every finding in input.findings { settled(finding) }`, with two rules of the name `settled(finding)`, one for each way.</details>
 
@@ -527,9 +528,9 @@ print(json.dumps(ml_bom.predicate["components"][0]["modelCard"], indent=1))
 #
 # You are scored by *mutants refused for the right reason × benign releases accepted*. A mutant has one link broken, by
 # a wrong signer, a fork, another run, a changed file, a missing fact. Naming a link that holds is not the right reason.
-# Where one change breaks several, naming the one it is about is enough. A gate that raises has refused nothing for a
-# reason. `bench(gate)` lets the check try all of them. It passes at a score of 95 %, with every link caught at least
-# once and no benign release refused.
+# Where one change breaks several links you may name all of them; the one that it is about has to be among them. A gate
+# that raises has refused nothing for a reason. `bench(gate)` lets the check try all of them. It passes at a score of 95
+# %, with every link caught at least once and no benign release refused.
 #
 # Plan before you write: which links need only bytes, which a signed statement, which two things that must agree?
 # <details><summary>Hint 1</summary>If you leave `builder` or `parameters` empty in `Expected`, what does `verify` say of that step?</details>

@@ -94,9 +94,10 @@ def test_each_promise_is_the_answer_somewhere(lab: Any) -> None:
     [
         "package lesson\n\nsafe if {",
         "safe := true",
-        "package lesson\n\nsafe := y if y := true with input as {}",
+        "package lesson\n\nimport rego.v1\n\nsafe if safe",
+        "package lesson\n\nimport rego.v1\n\nsafe if {\n some x in numbers.range(1, 100000000)\n x < 0\n}",
     ],
-    ids=["a slip", "no package", "what crashes the engine"],
+    ids=["a slip", "no package", "a circle", "more memory than there is"],
 )
 def test_what_is_wrong_with_a_learner_s_rego_comes_back_as_a_message(lab: Any, text: str) -> None:
     [case, *_] = rules.rules(lab, random.Random(1))

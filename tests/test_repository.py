@@ -272,6 +272,8 @@ RUN = {  # command: exit code
     ".venv/bin/chainlab progress": 0,
     ".venv/bin/chainlab ci run --project data/projects/second-model --event push": 0,
     ".venv/bin/chainlab ci pin --check data/projects/hardened/triage-model": 0,
+    ".venv/bin/chainlab sbom build data/projects/hardened/triage-model --out triage.cdx.json": 0,
+    ".venv/bin/chainlab sbom check triage.cdx.json": 0,
 }
 ELSEWHERE = {"make start"}  # test_start.py, test_ui.py
 SERVE, TOKEN = (

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused, VerificationFailed
 from chainlab.evidence.statements import parse_json
 from chainlab.evidence.verifying import Verdict
+from chainlab.policy.facts import is_plain
 from chainlab.policy.summary import CHECKS, POLICIES, verify_summary
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.channels import Artifact
@@ -85,32 +87,61 @@ def fetch(reference: str, registry: Registry, root: TrustedRoot) -> Release:
         }
     except (KeyError, TypeError) as error:
         raise MalformedInput("the manifest names its files in another way") from error
+    if len(layers) != len(manifest["layers"]) or not all(map(is_plain, layers)):
+        raise MalformedInput(
+            "two files of the release have one name, or one has a name that leads elsewhere"
+        )
     files = {name: _bytes(registry, layer) for name, layer in layers.items()}
     return Release(artifact, digest, files, summary)
 
 
 def _summary(artifact: Artifact, digest: Digest, registry: Registry, root: TrustedRoot) -> Digest:
-    """The gate's newest verdict by the policy of releases, which must be a yes. Raises `VerificationFailed`."""
+    """The gate's newest verdict by the policy of releases, which must be a yes. Raises `VerificationFailed`.
+
+    Newest by the time that the gate signed: whoever may push could push an old yes again, or remove a no.
+    """
     why = "there is none"
-    for stored in reversed(registry.images.referrers(None, digest)):
+    last: tuple[datetime, bool, Digest, str] | None = None
+    for found in _summaries(artifact, digest, registry):
+        verdict = verify_summary(_bytes(registry, found), digest, str(artifact), root)
+        failed = verdict.failure
+        if _policy(verdict) == POLICY and (failed is None or failed.name in CHECKS[5:]):
+            said = (_time(verdict), failed is not None, found, failed.said if failed else "")
+            if last is None or said[:2] > last[:2]:  # of two at one time the no
+                last = said
+        elif failed and failed.name not in CHECKS[:3]:
+            why = failed.said
+    if last is None:
+        raise VerificationFailed(
+            f"no summary of the gate lets {digest} run", why=why, mend="let the gate judge it again"
+        )
+    if last[1]:
+        raise VerificationFailed(
+            f"the gate's last word on {digest} is no",
+            why=last[3],
+            mend="chainlab gate says what was refused",
+        )
+    return last[2]
+
+
+def _summaries(artifact: Artifact, digest: Digest, registry: Registry) -> dict[Digest, None]:
+    """Bundles that may be summaries: what the gate attached, and what lies beside the manifest."""
+    attached = registry.evidence.attached(digest)
+    found = dict.fromkeys(held for kind, held in attached if kind == "summary")
+    for stored in registry.images.referrers(artifact.name, digest):
         for held in registry.images.holdings(stored.repository, stored.digest):
-            if held.role != "layer" or held.media_type != BUNDLE_TYPE:
-                continue
-            verdict = verify_summary(_bytes(registry, held.digest), digest, str(artifact), root)
-            if verdict.passed and _policy(verdict) == POLICY:
-                return held.digest
-            failed = verdict.failure
-            if failed and failed.name in CHECKS[5:] and _policy(verdict) == POLICY:
-                raise VerificationFailed(
-                    f"the gate's last word on {digest} is no",
-                    why=failed.said,
-                    mend="chainlab gate says what was refused",
-                )
-            if failed and failed.name not in CHECKS[:3]:
-                why = failed.said
-    raise VerificationFailed(
-        f"no summary of the gate lets {digest} run", why=why, mend="let the gate judge it again"
-    )
+            if held.role == "layer" and held.media_type == BUNDLE_TYPE:
+                found[held.digest] = None
+    return found
+
+
+def _time(verdict: Verdict) -> datetime:
+    """When a verified summary was made; the beginning of time where it does not say."""
+    said = verdict.statement.predicate if verdict.statement else None
+    try:
+        return datetime.fromisoformat(said["timeVerified"]).astimezone(UTC)
+    except (TypeError, KeyError, ValueError):
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _policy(verdict: Verdict) -> str:

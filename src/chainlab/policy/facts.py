@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from chainlab.registry.oci_tables import Stored
     from chainlab.registry.registry import Registry
 
-__all__ = ["Layer", "Piece", "Release", "collect", "each", "examine", "resolve"]
+__all__ = ["Layer", "Piece", "Release", "collect", "each", "examine", "is_plain", "resolve"]
 
 MAX_BUNDLE = 16 * 2**20  # bytes
+MAX_NAME = 200  # characters
 MAX_BUNDLES = 200  # looked at; more is no evidence, but an attempt to hide some
 
 
@@ -129,6 +130,8 @@ def resolve(reference: str, registry: Registry) -> Release:
         data = _read(registry, held.digest, held.title or held.role, problems)
         if held.role == "layer":
             layers.append(Layer(held.title, held.digest, data))
+            if not is_plain(held.title):
+                problems.append(f"{held.title[:80]!r} is no file's name")
         elif held.role != "config":
             problems.append(f"it holds a {held.role}, and a release holds files")
     return Release(
@@ -138,6 +141,16 @@ def resolve(reference: str, registry: Registry) -> Release:
         tuple(layers),
         registry.held_back(artifact, stored.digest),
         tuple(problems),
+    )
+
+
+def is_plain(name: str) -> bool:
+    """Whether a layer's title is a file's name, and leads into no other folder."""
+    return (
+        0 < len(name) <= MAX_NAME
+        and name.isprintable()
+        and not set(name) & set("/\\")
+        and name[0] not in ".-"
     )
 
 

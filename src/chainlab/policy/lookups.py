@@ -93,17 +93,19 @@ def vulnerabilities(
     days = expected.get("vex_days", 90)
     try:
         listed = known(advisories)
-        components: dict[tuple[str, str], Any] = {}
+        components: dict[tuple[str, str, str], Any] = {}
         for piece in each(pieces, SBOM):
             for component in components_of(piece.predicate):
-                components.setdefault((component.key, component.version), component)
-        for package in served:  # an SBOM may be silent about what was installed
+                key = (component.key, component.version, component.purl.partition("?")[0])
+                components.setdefault(key, component)
+        # An SBOM may be silent about what was installed, or give it a purl that no advisory knows.
+        for package in served:
             name, version = str(package["name"]), str(package["version"])
             entry = {"name": name, "version": version, "purl": purl_of(name, version)}
-            components.setdefault((name, version), entry)
+            components.setdefault((name, version, entry["purl"]), entry)
         claims = []
         for piece in each(pieces, OPENVEX):
-            if piece.facts["about"]:
+            if piece.facts["about"] and _may_speak(piece, release):
                 claims += vex.load(json.dumps(piece.predicate).encode())
         products = [str(subject) for subject in release.subjects]
         outcomes = vex.apply(
@@ -132,6 +134,13 @@ def vulnerabilities(
             for outcome in outcomes
         ],
     }
+
+
+def _may_speak(piece: Piece, release: Release) -> bool:
+    """Whether a claim's signer is no workflow of another version: else whoever may set a tag speaks for all of them."""
+    _, named, ref = str(piece.facts["signer"]).rpartition("@refs/")
+    version = release.stored.annotations.get("org.opencontainers.image.version")
+    return not named or ref.partition("/")[2] == version
 
 
 def known(folder: Path) -> Advisories:

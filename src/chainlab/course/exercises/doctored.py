@@ -31,7 +31,7 @@ from chainlab.evidence.statements import Statement
 
 __all__ = ["Doctored", "variants"]
 
-ABOUT_MODEL = ("model", "model signature", "metric")
+ABOUT_MODEL = ("model", "model signature", "metric", "one run")
 OLD_PROVENANCE = "https://slsa.dev/provenance/v0.2"
 
 
@@ -150,7 +150,7 @@ def _files(base: Release, good: Evidence, by: Attester, rng: random.Random) -> I
         (
             "the wheel was swapped on the way",
             "contents",
-            ("wheel", "sbom", "vulnerabilities"),
+            ("wheel", "sbom", "vulnerabilities", "one run"),
             {base.wheel: b"PK\x03\x04" + rng.randbytes(30)},
         ),
     )

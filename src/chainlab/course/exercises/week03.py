@@ -10,9 +10,10 @@ them, calls are laid out for one statement, and evidence is taken away build by 
 
 from __future__ import annotations
 
+from chainlab.course.exercises.boards import dashboards
 from chainlab.course.exercises.cards import cards
 from chainlab.course.exercises.falsehoods import falsehoods
-from chainlab.course.exercises.holdings import dashboards, holdings
+from chainlab.course.exercises.holdings import holdings
 from chainlab.course.exercises.installations import installations
 from chainlab.course.exercises.ladders import ladders
 from chainlab.course.exercises.plants import plants
