@@ -71,6 +71,7 @@ test-setup: $(TESTS) $(CLIENTS) $(WHEELS)
 	@$(BIN)/python tests/setup/environments.py
 	@$(BIN)/python tests/setup/devpi.py
 	@$(BIN)/python tests/setup/registry.py
+	@$(BIN)/python tests/setup/opa.py
 
 test: test-setup ## set up what the tests need (network), then run them with the network cut
 	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 30
@@ -80,7 +81,7 @@ check: test-setup ## lint, types, derived files, then the tests: what CI runs
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 	$(BIN)/mypy tests/setup/browser.py tests/setup/environments.py tests/setup/offline.py \
-	  tests/setup/devpi.py tests/setup/registry.py
+	  tests/setup/devpi.py tests/setup/opa.py tests/setup/registry.py
 	$(BIN)/chainlab build --check
 	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 30
 
@@ -126,6 +127,9 @@ lock: $(TESTS) ## resolve pyproject.toml again (UPGRADE=--upgrade takes newer re
 	@printf "devpi-server>=6.20\n" | $(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --python-version 3.11 --no-build \
 	  --custom-compile-command "make lock" - -o tests/setup/devpi.lock
+	@printf "opa-golib-python-bindings==0.4.4\n" | $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --python-version 3.14 --no-build \
+	  --custom-compile-command "make lock" - -o tests/setup/opa.lock
 	@$(BIN)/python data/packages/lock.py
 	@$(BIN)/python data/upstream.py
 

@@ -10,7 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["write_whole"]
+__all__ = ["sync_directory", "write_whole"]
 
 
 def write_whole(path: Path, data: str | bytes, *, durable: bool = False, mode: int = 0o644) -> bool:
@@ -36,13 +36,19 @@ def write_whole(path: Path, data: str | bytes, *, durable: bool = False, mode: i
                 os.fsync(file.fileno())
         part.chmod(mode)
         part.replace(path)
-        if durable and os.name == "posix":  # the new name is the directory's data
-            directory = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+        if durable:
+            sync_directory(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     return True
+
+
+def sync_directory(directory: Path) -> None:
+    """Wait until the names in a directory are on the disk: they are its data, not the files'."""
+    if os.name == "posix":
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

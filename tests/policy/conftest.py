@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
-from made_release import NOW, ROOT, Maker, wheelhouse
+from gate_house import ADVISORIES, POLICIES, House
+from made_release import NOW, Maker, wheelhouse
 
 from chainlab.policy.gate import Gate
 from chainlab.registry.registry import Registry
 from chainlab.registry.upstream import Upstream
 from chainlab.services import Server
 from chainlab.trust.client import Trust
-
-POLICIES = ROOT / "data" / "policies"
-ADVISORIES = ROOT / "data" / "advisories"
-
-
-@dataclass
-class House:
-    """A registry, an instance, a maker of releases, and the gate."""
-
-    registry: Registry
-    trust: Trust
-    maker: Maker
-    gate: Gate
 
 
 @pytest.fixture(scope="session")

@@ -145,7 +145,8 @@ class Maker:
         parts = Parts(version, files, annotations, {})
         workflow = f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/{version}"
         named = parts.digests()
-        source = {"source.tar": Digest.of(b"source")}
+        lock = named["requirements.lock"]
+        source = {"source.tar": Digest.of(b"source"), "requirements.lock": lock}
         stored = {
             "source": source,
             "build": {WHEEL: named[WHEEL]},

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ADVISORIES, POLICIES, House
+from gate_house import ADVISORIES, POLICIES, House
 from made_release import (
     NOW,
     OLD,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import POLICIES, House
+from gate_house import POLICIES, House
 from made_release import NOW, USED, WHEEL, Parts, vex_said
 
 from chainlab.deploy.promotion import promote
@@ -32,7 +32,11 @@ def rules(decision: Decision) -> set[str]:
 
 @pytest.mark.parametrize(
     "purl",
-    ["pkg:generic/northwind-loader@1.5.0", "pkg:npm/northwind-loader@1.5.0", "pkg:pypi/other@1.5.0"],
+    [
+        "pkg:generic/northwind-loader@1.5.0",
+        "pkg:npm/northwind-loader@1.5.0",
+        "pkg:pypi/other@1.5.0",
+    ],
 )
 def test_a_purl_in_the_sbom_hides_no_package_that_was_served(house: House, purl: str) -> None:
     parts = house.maker.parts(used=EXPLOITED)
@@ -82,7 +86,9 @@ def refused(house: House, request: pytest.FixtureRequest) -> tuple[str, Digest, 
     return reference, digest, registry.blobs.read(yes), no
 
 
-@pytest.mark.parametrize("how", ["pushed again", "re-encoded", "pushed elsewhere", "the no removed"])
+@pytest.mark.parametrize(
+    "how", ["pushed again", "re-encoded", "pushed elsewhere", "the no removed"]
+)
 def test_an_old_yes_does_not_come_after_a_no(
     house: House, refused: tuple[str, Digest, bytes, Digest], how: str
 ) -> None:

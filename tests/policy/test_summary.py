@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import House
+from gate_house import House
 from made_release import NOW
 
 from chainlab.cli.gate import gate as command

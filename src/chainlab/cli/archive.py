@@ -210,7 +210,8 @@ def _opened(directory: Path | None) -> Archive:
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text) if text else datetime.now(UTC)
-    except ValueError as error:
+        moment.astimezone(UTC)  # the first and the last hours that there are have none
+    except (ValueError, OverflowError) as error:
         raise MalformedInput(f"not a time: {text!r}", mend="write 2026-05-04T10:00:00Z") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

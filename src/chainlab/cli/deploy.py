@@ -14,6 +14,8 @@ from chainlab.errors import MalformedInput
 if TYPE_CHECKING:
     from chainlab.deploy.deployment import Deployed
 
+__all__ = ["commands"]
+
 
 @click.command(
     epilog="""\b

@@ -15,6 +15,8 @@ from chainlab.errors import MalformedInput, Unavailable
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
 
+__all__ = ["commands"]
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 TYPES = ("sbom", "provenance", "openvex", "vulnerabilities", "summary")
 

@@ -176,6 +176,7 @@ def _moment(text: str) -> datetime:
     try:
         if text:
             moment = datetime.fromisoformat(text)
+            moment.astimezone(UTC)  # the first and the last hours that there are have none
         elif epoch:
             moment = datetime.fromtimestamp(int(epoch), UTC)
         else:

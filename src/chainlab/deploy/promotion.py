@@ -46,7 +46,7 @@ def promote(reference: str, gate: Gate, registry: Registry, *, policy: str = "re
     decision = gate.judge(reference, policy)
     if not decision.allowed:
         raise NotPromoted(decision)
-    artifact = Artifact.parse(reference.partition("@")[0].partition(":")[0])
+    artifact = Artifact.parse(decision.reference.partition("@")[0])
     below = ""
     for channel in CHANNELS:
         registry.channels.promote(artifact, decision.digest, below, channel, _CREDENTIAL)

@@ -8,7 +8,6 @@ The registry may forget a release one day; whoever has to answer "where is it?" 
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from chainlab.evidence.statements import (
     SUMMARY,
     Statement,
     parse_json,
+    payload,
 )
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def keep(decision: Decision, registry: Registry, archive: Archive) -> Build:
 
 def _statement(bundle: bytes) -> Statement:
     """What a bundle says; whoever calls has it verified."""
-    envelope = parse_json(bundle, "the bundle")["dsseEnvelope"]
-    return Statement.load(base64.b64decode(envelope["payload"]))
+    return Statement.load(payload(parse_json(bundle, "the bundle")))
 
 
 def _kind(statement: Statement) -> str:

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused, VerificationFailed
-from chainlab.evidence.statements import parse_json
+from chainlab.evidence.statements import parse_json, value_at
 from chainlab.evidence.verifying import Verdict
 from chainlab.policy.facts import is_plain
 from chainlab.policy.summary import CHECKS, POLICIES, verify_summary
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.channels import Artifact
+from chainlab.registry.oci_manifest import TITLE
 from chainlab.registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Release", "fetch", "pinned"]
 
-TITLE = "org.opencontainers.image.title"
 POLICY = "release"  # by which a release is judged
 
 
@@ -137,18 +137,16 @@ def _summaries(artifact: Artifact, digest: Digest, registry: Registry) -> dict[D
 
 def _time(verdict: Verdict) -> datetime:
     """When a verified summary was made; the beginning of time where it does not say."""
-    said = verdict.statement.predicate if verdict.statement else None
+    said = value_at(verdict.statement.predicate if verdict.statement else None, "timeVerified")
     try:
-        return datetime.fromisoformat(said["timeVerified"]).astimezone(UTC)
-    except (TypeError, KeyError, ValueError):
+        return datetime.fromisoformat(said).astimezone(UTC)
+    except (TypeError, ValueError):
         return datetime.min.replace(tzinfo=UTC)
 
 
 def _policy(verdict: Verdict) -> str:
     """The name of the policy that a verified summary is about."""
-    said = verdict.statement.predicate if verdict.statement else None
-    policy = said.get("policy") if isinstance(said, dict) else None
-    uri = policy.get("uri") if isinstance(policy, dict) else None
+    uri = value_at(verdict.statement.predicate if verdict.statement else None, "policy", "uri")
     return str(uri).removeprefix(f"{POLICIES}/")
 
 

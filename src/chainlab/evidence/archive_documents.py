@@ -11,8 +11,6 @@ CycloneDX 1.4 to 1.7, JSON; DSSE 1.0.2. Signatures are not verified here.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -21,7 +19,7 @@ from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.statements import SBOM, Statement, parse_json
+from chainlab.evidence.statements import SBOM, Statement, parse_json, payload
 
 __all__ = ["Memo", "Reading", "Row", "address", "key", "read", "unwrap"]
 
@@ -86,18 +84,14 @@ def unwrap(data: bytes) -> tuple[Any, Reading]:
     document, reading = parse_json(data, "the document"), Reading()
     if not isinstance(document, dict):
         raise MalformedInput("the document is JSON, but no object")
-    envelope = document.get("dsseEnvelope", document if "payload" in document else None)
-    if isinstance(envelope, dict):
+    if "dsseEnvelope" in document or "payload" in document:
         reading.signed = True
-        try:
-            payload = base64.b64decode(envelope.get("payload", ""), validate=True)
-        except (binascii.Error, TypeError, ValueError) as error:
-            raise MalformedInput("the bundle's payload is not base64") from error
-        document = parse_json(payload, "the bundle's payload")
+        data = payload(document)
+        document = parse_json(data, "the bundle's payload")
     elif "messageSignature" in document:
         reading.signed = True
     if isinstance(document, dict) and "predicateType" in document:
-        statement = Statement.load(payload if reading.signed else data)
+        statement = Statement.load(data)
         reading.form = statement.predicate_type
         reading.subjects = tuple(
             f"{name}:{value}"

@@ -27,7 +27,7 @@ from typing import Any, Final
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.evidence.statements import parse_json
-from chainlab.storage import write_whole
+from chainlab.storage import sync_directory, write_whole
 
 __all__ = ["Build", "Document", "Entry", "Files", "Problem"]
 
@@ -36,7 +36,7 @@ KIND: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 TEXTS: Final = ("artifact", "version", "repository", "commit", "run", "builder")  # of a build
 HEX: Final = re.compile(r"[0-9a-f]{64}")
 # Characters that a table or a terminal would not show as what they are.
-UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f]")
+UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 EARLIEST: Final = (
     1980,
     1,
@@ -170,7 +170,7 @@ class Files:
             path.parent.mkdir(parents=True, exist_ok=True)
             if durable:
                 for directory in (path.parent.parent, path.parent.parent.parent, self.directory):
-                    _settle(directory)
+                    sync_directory(directory)
         write_whole(path, data, durable=durable, mode=0o444)
         return digest
 
@@ -334,13 +334,3 @@ class Files:
 def _canonical(document: Any) -> bytes:
     text = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1)
     return f"{text}\n".encode()
-
-
-def _settle(directory: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    if os.name == "posix":
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -95,6 +95,8 @@ def question(name: str, version: str, range: str, digest: str, purl: str) -> Que
     """Read what a person asks. Raises `MalformedInput`."""
     if sum(map(bool, (name, digest, purl))) != 1:
         raise MalformedInput("ask for one thing: a name, a purl or a digest")
+    if any("\ud800" <= c <= "\udfff" for c in name + version + range + digest + purl):
+        raise MalformedInput("that is no text: it has half a character")
     if version and range:
         raise MalformedInput("a version is a range of its own", mend="give one of the two")
     if (version or range) and digest:
@@ -416,14 +418,14 @@ def _described(
     builds: pd.DataFrame, rows: pd.DataFrame, answer: str, why: Any = ""
 ) -> pd.DataFrame:
     """Rows with the values of their builds."""
+    import pandas as pd
+
     at = rows["b"].to_numpy(dtype=int)
     of = {c: builds[c].to_numpy()[at] for c in ("artifact", "version", *BUILD)}
     columns = {"answer": answer, "artifact": of["artifact"], "version": of["version"]}
     columns["built_at"] = builds["built_at"].array[at]
     columns |= {c: rows[c].array for c in rows if c not in ("b", "doubt", "s", "d", "node", "root")}
     columns |= {"why": why, **{c: of[c] for c in BUILD}}
-    import pandas as pd
-
     return pd.DataFrame(columns, index=range(len(rows)))
 
 

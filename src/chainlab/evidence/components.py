@@ -11,6 +11,7 @@ Package URL specification (ECMA-427); names as PyPI compares them (PEP 503).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
 
-__all__ = ["BlindSpot", "Component", "Inventory", "components_of", "purl_of"]
+__all__ = ["BlindSpot", "Component", "Inventory", "bare", "components_of", "purl_of"]
 
 ALGORITHMS = {  # as hashlib, locks and indexes write them → as CycloneDX does
     "md5": "MD5",
@@ -121,6 +122,11 @@ def purl_of(name: str, version: str = "", **qualifiers: str) -> str:
     if pairs := sorted((k, v) for k, v in qualifiers.items() if v):
         text += "?" + "&".join(f"{k}={quote(v, safe='.-_~:/')}" for k, v in pairs)
     return text
+
+
+def bare(text: str) -> str:
+    """A URL, or a text with URLs, without the name and password in them: no document may spread those."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", text)
 
 
 def components_of(document: Any) -> list[Component]:

@@ -34,6 +34,7 @@ from chainlab.evidence.components import (
     BlindSpot,
     Component,
     Inventory,
+    bare,
     purl_of,
 )
 from chainlab.evidence.graph import Graph, Node, roots, unreached
@@ -77,9 +78,9 @@ class _Installed:
         if url.startswith("file:"):
             return ""
         if isinstance(vcs, dict):
-            source = f"{vcs.get('vcs')}+{_bare(url)}@{vcs.get('commit_id')}"
+            source = f"{vcs.get('vcs')}+{bare(url)}@{vcs.get('commit_id')}"
             return purl_of(name, version, vcs_url=source)
-        return purl_of(name, version, download_url=_bare(url))
+        return purl_of(name, version, download_url=bare(url))
 
 
 def read(
@@ -228,7 +229,7 @@ def _installed(folder: str) -> _Installed:
     wheel = _read(f"{folder}/WHEEL").decode(errors="replace")
     try:
         origin = json.loads(direct) if direct else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         origin = {}
     return _Installed(
         metadata.package(about),
@@ -257,11 +258,6 @@ def _fits(algorithm: str, digest: str) -> bool:
     return re.fullmatch(rf"[0-9a-fA-F]{{{wanted}}}", digest) is not None
 
 
-def _bare(url: str) -> str:
-    """A URL without the name and password in it."""
-    return re.sub(r"(?<=://)[^/@]*@", "", url)
-
-
 def _component(one: _Installed, graph: Graph) -> tuple[Component, list[BlindSpot]]:
     package = one.package
     ref = one.ref
@@ -278,7 +274,7 @@ def _component(one: _Installed, graph: Graph) -> tuple[Component, list[BlindSpot
     if not hashes and one.record:
         origin = "record"
         properties.append((RECORD_DIGEST, one.record))
-    if one.direct.get("url", "").startswith("file:"):
+    if str(one.direct.get("url")).startswith("file:"):
         editable = isinstance(one.direct.get("dir_info"), dict) and one.direct["dir_info"].get(
             "editable"
         )

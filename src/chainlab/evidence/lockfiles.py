@@ -18,6 +18,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
+from chainlab.evidence.components import bare
 
 __all__ = ["Lock", "Locked", "load"]
 
@@ -116,7 +117,7 @@ def _requirements(name: str, text: str) -> Lock:
         words, *rest = re.split(r"\s--hash[= ]", line, maxsplit=1)
         match = PIN.match(words.split(" #")[0].strip())
         if match is None or match["version"].endswith(".*"):
-            unread.append(_bare(line))
+            unread.append(bare(line))
             continue
         options = f"--hash={rest[0]}" if rest else ""
         named = HASH.findall(options)
@@ -155,7 +156,12 @@ def _pylock(name: str, text: str) -> Lock:
 
     try:
         lock = Pylock.from_dict(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, PylockValidationError, PylockUnsupportedVersionError) as error:
+    except (
+        tomllib.TOMLDecodeError,
+        RecursionError,
+        PylockValidationError,
+        PylockUnsupportedVersionError,
+    ) as error:
         raise MalformedInput(
             f"{name} is no lock: {error}", mend="make it again: uv export --format pylock.toml"
         ) from error
@@ -191,12 +197,7 @@ def _pylock(name: str, text: str) -> Lock:
                 tuple(sorted(hashes)),
                 files,
                 tuple(sorted(asked.get(package.name, ()))) if edges else None,
-                source=_bare(source),
+                source=bare(source),
             )
         )
     return Lock(name, tuple(pins), tuple(unread), edges)
-
-
-def _bare(text: str) -> str:
-    """Text without a name and password in a URL."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "", text)

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.evidence import verifying
+from chainlab.evidence.signing import refusal
 from chainlab.evidence.statements import MODEL_SIGNATURE, Statement
 from chainlab.evidence.verifying import Expected, Signer, Step, Verdict
 
@@ -57,11 +58,7 @@ def sign(model: Path, config: ClientTrustConfig, token: str) -> bytes:
                 identity_token=token, trust_config=trust
             ).sign(folder, signature)
         except Error as error:
-            raise ChainlabError(
-                "the model could not be signed",
-                why=_reason(error),
-                mend="a token is good for ten minutes, and for the instance that issued it",
-            ) from error
+            raise refusal("the model", error) from error
         return signature.read_bytes()
 
 
@@ -233,11 +230,3 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
-
-
-def _reason(error: BaseException) -> str:
-    """What the service said, where the client's message is empty."""
-    try:
-        return str(getattr(error.__cause__, "response", None).json()["message"])  # type: ignore[union-attr]
-    except (AttributeError, ValueError, KeyError, TypeError):
-        return str(error)

@@ -13,12 +13,11 @@ OSV schema 1.7.5, "affected[].ranges[].events fields"; PEP 440.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from packaging.utils import canonicalize_version
+from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import InvalidVersion, Version
 
 from chainlab.errors import MalformedInput
@@ -47,7 +46,7 @@ def canonical(text: str) -> str:
 @lru_cache(maxsize=65_536)
 def normal(name: str) -> str:
     """A package's name as PyPI compares it: ``Acme_Cells`` and ``acme-cells`` are one."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return canonicalize_name(name)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,7 @@ from chainlab.evidence.statements import Statement
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
 
-__all__ = ["ambient_token", "sign"]
-
-BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+__all__ = ["ambient_token", "refusal", "sign"]
 
 
 def sign(statement: Statement, config: ClientTrustConfig, token: str) -> bytes:
@@ -34,11 +32,7 @@ def sign(statement: Statement, config: ClientTrustConfig, token: str) -> bytes:
         with context.signer(IdentityToken(token)) as signer:
             return signer.sign_dsse(Signable(statement.dump())).to_json().encode()
     except Error as error:
-        raise ChainlabError(
-            "the statement could not be signed",
-            why=_reason(error),
-            mend="a token is good for ten minutes, and for the instance that issued it",
-        ) from error
+        raise refusal("the statement", error) from error
 
 
 def ambient_token(audience: str = "sigstore") -> str:
@@ -54,6 +48,15 @@ def ambient_token(audience: str = "sigstore") -> str:
     if token is None:
         raise Unavailable("this is no CI job with an identity", mend="say who signs: --identity")
     return token
+
+
+def refusal(what: str, error: BaseException) -> ChainlabError:
+    """Why ``what`` could not be signed, from the client's error."""
+    return ChainlabError(
+        f"{what} could not be signed",
+        why=_reason(error),
+        mend="a token is good for ten minutes, and for the instance that issued it",
+    )
 
 
 def _reason(error: BaseException) -> str:

@@ -12,7 +12,10 @@ in-toto attestation framework, "Statement layer specification"; DSSE 1.0.2.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +23,11 @@ from typing import Any
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 
-__all__ = ["PAYLOAD_TYPE", "Statement", "pae", "parse_json"]
+__all__ = ["PAYLOAD_TYPE", "Statement", "pae", "parse_json", "payload", "value_at"]
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # a surrogate, escaped
 # Predicate types
 PROVENANCE = "https://slsa.dev/provenance/v1"
 SUMMARY = "https://slsa.dev/verification_summary/v1"
@@ -95,8 +99,32 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
+def payload(document: Any) -> bytes:
+    """What a DSSE envelope, alone or in a Sigstore bundle, carries: nobody's word until somebody verifies it.
+
+    Raises `MalformedInput` where there is no envelope.
+    """
+    envelope = document.get("dsseEnvelope", document) if isinstance(document, dict) else None
+    encoded = envelope.get("payload") if isinstance(envelope, dict) else None
+    if not isinstance(encoded, str):
+        raise MalformedInput("there is no DSSE envelope with a payload")
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MalformedInput("the bundle's payload is not base64") from error
+
+
+def value_at(value: Any, *path: str) -> Any:
+    """What is at a path of names in JSON; None where there is nothing."""
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
 def parse_json(data: bytes, what: str) -> Any:
-    """JSON, without two values under one name and without NaN; raises `MalformedInput`."""
+    """JSON in UTF-8, without two values under one name, NaN, or half a character; raises `MalformedInput`."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -108,7 +136,10 @@ def parse_json(data: bytes, what: str) -> Any:
         raise MalformedInput(f"{what} has {text}, which is not JSON")
 
     try:
-        return json.loads(data, object_pairs_hook=once, parse_constant=no_constant)
+        found = json.loads(data.decode(), object_pairs_hook=once, parse_constant=no_constant)
+        if HALF.search(data):  # alone it is no character, and nothing can write it as UTF-8
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
     except MalformedInput:
         raise
     except (ValueError, RecursionError) as error:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, VerificationFailed
-from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, Statement
+from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, Statement, value_at
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -240,13 +240,13 @@ def _predicate_type(statement: Statement, expected: Expected) -> str | None:
 def _builder(statement: Statement, expected: Expected) -> str | None:
     if not expected.builder and not expected.build_type:
         return None
-    found = _at(statement.predicate, "runDetails", "builder", "id")
+    found = value_at(statement.predicate, "runDetails", "builder", "id")
     if expected.builder and found != expected.builder:
         raise _Failed(
             f"built by {_short(found)}, expected {expected.builder}",
             "a builder's id decides what its word is worth: accept only those you know",
         )
-    kind = _at(statement.predicate, "buildDefinition", "buildType")
+    kind = value_at(statement.predicate, "buildDefinition", "buildType")
     if expected.build_type and kind != expected.build_type:
         raise _Failed(f"the build type is {_short(kind)}, expected {expected.build_type}")
     return str(found)
@@ -257,9 +257,9 @@ def _source(statement: Statement, expected: Expected) -> str | None:
         return None
     if statement.predicate_type != PROVENANCE:
         raise _Failed(f"{statement.predicate_type} names no source")
-    used = _at(statement.predicate, "buildDefinition", "resolvedDependencies")
+    used = value_at(statement.predicate, "buildDefinition", "resolvedDependencies")
     first = used[0] if isinstance(used, list) and used else None
-    uri, commit = _at(first, "uri"), _at(first, "digest", "gitCommit")
+    uri, commit = value_at(first, "uri"), value_at(first, "digest", "gitCommit")
     where, _, ref = str(uri).rpartition("@")
     if expected.source and where != expected.source:
         raise _Failed(
@@ -270,7 +270,7 @@ def _source(statement: Statement, expected: Expected) -> str | None:
         raise _Failed(f"built from {_short(ref)}, expected {' or '.join(expected.refs)}")
     if expected.commit and commit != expected.commit:
         raise _Failed(f"built from commit {_short(commit)}, expected {expected.commit}")
-    run = _at(statement.predicate, "runDetails", "metadata", "invocationId")
+    run = value_at(statement.predicate, "runDetails", "metadata", "invocationId")
     if expected.invocation and run != expected.invocation:
         raise _Failed(f"built by {_short(run)}, expected {expected.invocation}")
     return str(uri)
@@ -279,9 +279,9 @@ def _source(statement: Statement, expected: Expected) -> str | None:
 def _parameters(statement: Statement, expected: Expected) -> str | None:
     if expected.parameters is None and not expected.internal:
         return None
-    definition = _at(statement.predicate, "buildDefinition")
+    definition = value_at(statement.predicate, "buildDefinition")
     if expected.parameters is not None:
-        given = _at(definition, "externalParameters")
+        given = value_at(definition, "externalParameters")
         if not isinstance(given, dict):
             raise _Failed("there are no external parameters")
         for name, value in sorted(given.items()):
@@ -297,19 +297,10 @@ def _parameters(statement: Statement, expected: Expected) -> str | None:
             if expected.parameters[name] is not None:
                 raise _Failed(f"the parameter {name!r} is missing")
     for name, value in sorted(expected.internal.items()):
-        found = _at(definition, "internalParameters", name)
+        found = value_at(definition, "internalParameters", name)
         if found != value:
             raise _Failed(f"{name} is {_short(found)}, expected {_short(value)}")
     return "as expected"
-
-
-def _at(value: Any, *path: str) -> Any:
-    """What is at a path of names; None where there is nothing."""
-    for name in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(name)
-    return value
 
 
 def _short(value: Any) -> str:

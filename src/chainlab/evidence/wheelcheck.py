@@ -20,7 +20,6 @@ import lzma
 import tarfile
 import tomllib
 import zipfile
-import zlib
 from collections.abc import Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
@@ -30,6 +29,7 @@ from typing import Any
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence.findings import Finding, Report
+from chainlab.evidence.wheels import UNREADABLE
 
 __all__ = ["check", "check_sdist"]
 
@@ -42,11 +42,7 @@ RISKY_MODULES = frozenset(
     | {"smtplib", "socket", "subprocess", "telnetlib", "urllib", "webbrowser"}
 )
 RISKY_CALLS = frozenset({"exec", "eval", "compile", "__import__"})
-# What the standard library raises for archives that are none, or are made to upset it
-_UNREADABLE = (
-    *(zipfile.BadZipFile, zlib.error, tarfile.TarError, lzma.LZMAError, OSError),
-    *(EOFError, ValueError, RuntimeError, NotImplementedError),
-)
+_UNREADABLE = (*UNREADABLE, tarfile.TarError, lzma.LZMAError)
 REVIEW = "compare with the source at the commit that the provenance names, or build it yourself"
 
 
@@ -214,7 +210,7 @@ def _entry_points(files: dict[str, bytes], folder: str, source: Path) -> Iterato
     declared: set[tuple[str, str, str]] = set()
     try:
         project = tomllib.loads((source / "pyproject.toml").read_text("utf-8")).get("project", {})
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
         project = {}
     groups = {
         "console_scripts": project.get("scripts", {}),
@@ -287,6 +283,6 @@ def _modules_of_backend(pyproject: bytes, files: dict[str, bytes]) -> list[str]:
 def _build_system(pyproject: bytes) -> dict[str, Any] | None:
     try:
         system = tomllib.loads(pyproject.decode("utf-8")).get("build-system", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
         return None
     return system if isinstance(system, dict) else None

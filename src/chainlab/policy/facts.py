@@ -13,7 +13,6 @@ Times are seconds since 1970.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput
-from chainlab.evidence.statements import MODEL_SIGNATURE, PROVENANCE, SUMMARY, parse_json
+from chainlab.evidence.statements import MODEL_SIGNATURE, PROVENANCE, SUMMARY, parse_json, payload
 from chainlab.evidence.verifying import Expected, Signer, Verdict, verify
 from chainlab.policy import predicates
 from chainlab.policy.expectations import Policy
@@ -281,9 +280,8 @@ def _claimed(data: bytes) -> tuple[str, list[str]]:
 
 def _payload(data: bytes) -> dict[str, Any]:
     try:
-        envelope = parse_json(data, "the bundle")["dsseEnvelope"]["payload"]
-        document = parse_json(base64.b64decode(envelope, validate=True), "the statement")
-    except (ChainlabError, ValueError, KeyError, TypeError):
+        document = parse_json(payload(parse_json(data, "the bundle")), "the statement")
+    except MalformedInput:
         return {}
     return document if isinstance(document, dict) else {}
 

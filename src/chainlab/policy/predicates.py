@@ -21,7 +21,7 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
-from chainlab.evidence.statements import PROVENANCE, SBOM
+from chainlab.evidence.statements import PROVENANCE, SBOM, value_at
 
 __all__ = ["Served", "read", "resources", "served", "version_of"]
 
@@ -49,7 +49,7 @@ def served(predicate: Any) -> tuple[str, list[Served]]:
         digest = _text(_dict(entry.get("digest")).get("sha256"))
         if uri.startswith("pkg:pypi/"):
             found.append((uri.removeprefix("pkg:pypi/").partition("@")[0], name, digest))
-    return _text(_at(predicate, "buildDefinition", "internalParameters", "job")), found
+    return _text(value_at(predicate, "buildDefinition", "internalParameters", "job")), found
 
 
 def version_of(file: str) -> str:
@@ -64,32 +64,32 @@ def version_of(file: str) -> str:
 
 def resources(statement: Any) -> list[str]:
     """The files that a model's signature lists."""
-    listed = _at(statement, "predicate", "resources")
+    listed = value_at(statement, "predicate", "resources")
     return [_text(entry.get("name")) for entry in _dicts(listed)]
 
 
 def _provenance(predicate: Any) -> dict[str, Any]:
-    definition = _dict(_at(predicate, "buildDefinition"))
+    definition = _dict(value_at(predicate, "buildDefinition"))
     internal = _dict(definition.get("internalParameters"))
     external = definition.get("externalParameters")
-    workflow = _at(external, "workflow")
+    workflow = value_at(external, "workflow")
     source = next(_dependencies(predicate), {})
     uri, _, ref = _text(source.get("uri")).rpartition("@")
     unknown = sorted(set(_dict(external)) - PARAMETERS) + sorted(set(_dict(workflow)) - WORKFLOW)
-    inputs = _at(external, "inputs")
+    inputs = value_at(external, "inputs")
     unknown += sorted(f"inputs.{name}" for name in _dict(inputs))
     return {
         "job": _text(internal.get("job")),
         "fork": internal.get("fork"),
-        "run": _text(_at(predicate, "runDetails", "metadata", "invocationId")),
-        "builder": _text(_at(predicate, "runDetails", "builder", "id")),
+        "run": _text(value_at(predicate, "runDetails", "metadata", "invocationId")),
+        "builder": _text(value_at(predicate, "runDetails", "builder", "id")),
         "build_type": _text(definition.get("buildType")),
         "repository": uri.removeprefix("git+"),
         "ref": ref,
         "commit": _text(_dict(source.get("digest")).get("gitCommit")),
-        "workflow_repository": _text(_at(workflow, "repository")),
-        "workflow_ref": _text(_at(workflow, "ref")),
-        "workflow_path": _text(_at(workflow, "path")),
+        "workflow_repository": _text(value_at(workflow, "repository")),
+        "workflow_ref": _text(value_at(workflow, "ref")),
+        "workflow_path": _text(value_at(workflow, "path")),
         "unknown_parameters": unknown if isinstance(external, dict) else None,
         "actions": _actions(predicate),
     }
@@ -145,16 +145,7 @@ def _number(text: str) -> float | None:
 
 
 def _dependencies(predicate: Any) -> Iterator[dict[str, Any]]:
-    return _dicts(_at(predicate, "buildDefinition", "resolvedDependencies"))
-
-
-def _at(value: Any, *path: str) -> Any:
-    """What is at a path of names; None where there is nothing."""
-    for name in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(name)
-    return value
+    return _dicts(value_at(predicate, "buildDefinition", "resolvedDependencies"))
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from types import TracebackType
 
 from chainlab.digests import Digest
 from chainlab.errors import Refused
+from chainlab.storage import sync_directory
 
 __all__ = ["GRACE", "MAX_SIZE", "Blobs", "Staged"]
 
@@ -167,18 +168,8 @@ class Blobs:
         if not target.parent.is_dir():
             target.parent.mkdir(parents=True, exist_ok=True)
             for directory in (target.parent.parent.parent, target.parent.parent):
-                _sync_directory(directory)
+                sync_directory(directory)
         path.chmod(0o444)
         os.utime(path)
         path.replace(target)  # also over the same bytes: they are new again, see `discard`
-        _sync_directory(target.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Wait until the names in it are on the disk."""
-    if os.name == "posix":
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_directory(target.parent)

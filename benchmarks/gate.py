@@ -1,0 +1,76 @@
+"""How long the gate takes to judge a real release: the attested release of triage-model, run on the CI host first.
+
+Each round judges it with the verdict recorded, without, and collects the facts alone (every bundle verified, no Rego,
+no summary), by turns in one process that is warm. Also how long the run itself took, job by job.
+
+    python benchmarks/gate.py --rounds 15
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from chainlab.ci.copies import settings_of, working_copy
+from chainlab.ci.runs import Run
+from chainlab.workspace import Workspace
+from chainlab.world import World
+
+PROJECTS = Path(__file__).parents[1] / "data" / "projects"
+
+
+def release(world: World, folder: Path) -> Run:
+    """The attested release, run to its end."""
+    working_copy(PROJECTS, folder, "attested")
+    project = world.ci.project("acme/triage-model", folder, settings_of(PROJECTS, "attested"))
+    project.tag("v1.4.0")
+    run = project.run("push", ref="refs/tags/v1.4.0", approve=["release", "production"])
+    if run.result != "success":
+        raise SystemExit(run.log)
+    return run
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    with (
+        tempfile.TemporaryDirectory(prefix="chainlab-bench-") as name,
+        World(Workspace(Path(name) / "workspace")) as world,
+    ):
+        run = release(world, Path(name) / "triage-model")
+        jobs = ", ".join(f"{job.name} {job.seconds:.1f}" for job in run.jobs.values())
+        print(f"attested release on the host: {run.seconds:.1f} s ({jobs})", flush=True)
+        reference = run.jobs["package"].outputs["reference"]
+        if not world.gate.judge(reference, record=False).allowed:  # and now it is warm
+            raise SystemExit("the gate refuses the release")
+        ways: dict[str, Callable[[], object]] = {
+            "judged and recorded": lambda: world.gate.judge(reference),
+            "judged": lambda: world.gate.judge(reference, record=False),
+            "facts alone": lambda: world.gate.facts(reference),
+        }
+        found: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(rounds):
+            for way, work in ways.items():
+                found[way].append(seconds(work))
+        for way, times in found.items():
+            print(
+                f"{way:20} median {statistics.median(times):.3f} s,"
+                f" least {min(times):.3f}, most {max(times):.3f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
