@@ -99,16 +99,12 @@ def test_no_lesson_breaks_a_rule_of_authoring(root: Path) -> None:
 
 
 @pytest.mark.parametrize("half", [0, 1])
-def test_strict_nbval_passes_again_and_again(half: int) -> None:
+def test_strict_nbval_passes(half: int) -> None:
+    """Papermill runs the solutions once more, below; `make soak` runs everything again and again."""
     paths = [ROOT / name for name in STORED[half::2]]
-    quick = [path for path in paths if "lab.ci" not in path.read_text(encoding="utf-8")]
-    for round_ in (
-        paths,
-        quick,
-    ):  # runs on the CI host take half a minute a notebook: once is dear enough
-        cells = sum(len(code_cells(load(path))) for path in round_)
-        passed, failed, report = strict(*round_)
-        assert (passed, failed) == (cells, 0), report[-2000:]
+    cells = sum(len(code_cells(load(path))) for path in paths)
+    passed, failed, report = strict(*paths)
+    assert (passed, failed) == (cells, 0), report[-2000:]
 
 
 @pytest.mark.parametrize("name", STORED)
@@ -152,5 +148,5 @@ def test_no_output_is_longer_than_a_reader_takes_in(root: Path) -> None:
 def test_every_solution_passes_under_papermill(root: Path) -> None:
     course = load_course(root)
     work = [(path, ids) for path, ids in replay(course, course.written) if ids]
-    runs = run_all(work, {"seed": 1}, jobs=2, say=lambda _: None)
+    runs = run_all(work, {"seed": 2}, jobs=2, say=lambda _: None)
     assert not [r for r in runs if r.failure], table(runs)

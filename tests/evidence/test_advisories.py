@@ -156,7 +156,7 @@ def test_scores_come_from_v4_then_v3_and_are_unknown_otherwise() -> None:
     [
         (b"{", "is not JSON"),
         (b"[]", "the record: expected an object"),
-        (b'{"id": "A", "id": "B"}', "is not JSON"),
+        (b'{"id": "A", "id": "B"}', "has a name twice"),
         (record(id="-"), "id: missing"),
         (record(modified="yesterday"), "modified: 'yesterday' is no time"),
         (record(modified="2026-01-01T00:00:00"), "modified: '2026-01-01T00:00:00' is no time"),

@@ -74,19 +74,23 @@ class Handover:
         """Verify every file below ``folder`` as ``job``'s of this run; a line for each.
 
         ``attested`` names ``file:kind`` pairs that the job must have signed too. Raises `VerificationFailed` for the
-        first that does not hold, and for an empty folder.
+        first that does not hold, for a link, and for an empty folder.
         """
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        found = sorted(folder.rglob("*"))
+        files = {p.relative_to(folder).as_posix(): p for p in found if not p.is_dir()}
         if not files:
             raise VerificationFailed(f"{job} handed over nothing", mend="look at that job's log")
+        for path in (folder, *found):
+            if path.is_symlink():
+                raise VerificationFailed(f"{path.name} is a link, and what it leads to is not its")
         told = []
-        for path in files:
-            name = path.relative_to(folder).as_posix()
+        for name, path in files.items():
             self._require(name, self.provenance(Digest.of_file(path), job))
             told.append(f"✓ {name}: stored by job {job} of this run")
         for pair in attested:
             name, _, kind = pair.partition(":")
-            self._require(f"{name} ({kind})", self.attestation(folder, name, kind))
+            held = self.attestation(folder, name, kind) if name in files else None
+            self._require(f"{name} ({kind})", held)  # the name may be the other job's own output
             told.append(f"✓ {name}: {kind} signed by this workflow")
         return told
 
@@ -118,6 +122,19 @@ class Handover:
             Expected(signer, KINDS[kind]),
             self.config.trusted_root,
         )
+
+    def beside(self, file: Path) -> list[bytes]:
+        """The stage's bundles beside a file, each verified. What else lies there, another job signed it or not, stays.
+
+        Raises `VerificationFailed` for one that does not hold.
+        """
+        found = []
+        for kind in KINDS:
+            verdict = self.attestation(file.parent, file.name, kind)
+            if verdict is not None:
+                self._require(f"{file.name} ({kind})", verdict)
+                found.append(file.with_name(bundle_name(file.name, kind)).read_bytes())
+        return found
 
     def expected(self, job: str) -> Expected:
         """What the platform's provenance of a job of this run says."""

@@ -34,8 +34,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from chainlab.evidence import archive_queries
-from chainlab.evidence.archive_files import Build, Files, Problem
+from chainlab.evidence.archive_entries import Build
+from chainlab.evidence.archive_files import Files, Problem
 from chainlab.evidence.archive_index import Index
+from chainlab.evidence.archive_questions import question
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +127,7 @@ class Archive:
         builder, build (its id).
         """
         with self._index.open() as connection:
-            asked = archive_queries.question(name, version, range, digest, purl)
+            asked = question(name, version=version, range=range, digest=digest, purl=purl)
             return archive_queries.where(connection, self._index.builds, asked, every, absence)
 
     def paths(
@@ -143,7 +145,7 @@ class Archive:
         Where the SBOM's graph does not lead there, depth is missing and the path is the component alone.
         """
         with self._index.open() as connection:
-            asked = archive_queries.question(name, version, range, "", purl)
+            asked = question(name, version=version, range=range, purl=purl)
             return archive_queries.paths(connection, self._index.builds, asked, absence, roots=True)
 
     def dependents(
@@ -160,7 +162,7 @@ class Archive:
         As `paths`, one row for each that needs it; column dependent.
         """
         with self._index.open() as connection:
-            asked = archive_queries.question(name, version, range, "", purl)
+            asked = question(name, version=version, range=range, purl=purl)
             return archive_queries.paths(
                 connection, self._index.builds, asked, absence, roots=False
             )
@@ -180,7 +182,7 @@ class Archive:
         the builds of which it is unknown.
         """
         with self._index.open() as connection:
-            asked = archive_queries.question(name, version, range, "", purl)
+            asked = question(name, version=version, range=range, purl=purl)
             return archive_queries.seen(connection, self._index.builds, asked, absence)
 
     def builds(

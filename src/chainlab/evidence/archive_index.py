@@ -24,7 +24,8 @@ from filelock import FileLock, Timeout
 from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.evidence import archive_tables
 from chainlab.evidence.archive_documents import Memo, Reading, read, unwrap
-from chainlab.evidence.archive_files import Document, Files, Problem
+from chainlab.evidence.archive_entries import Document
+from chainlab.evidence.archive_files import Files, Problem
 from chainlab.evidence.archive_tables import Batch, Segment
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Push FILES as one OCI artifact NAME:TAG, then every bundle about them and about ABOUT as a referrer of its manifest.
 
-The bundles are those beside the files, and the platform's provenance of each file, as the registry has it.
+The bundles are the stages' own beside the files, verified, and the platform's provenance of each file, as the registry has it.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from chainlab.ci.handover import SUFFIX, Handover
+from chainlab.ci.handover import Handover
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
 
@@ -68,6 +68,9 @@ def main() -> None:
     """Push the artifact, then what vouches for it."""
     handover = Handover.of_job(os.environ)
     files = [Path(name) for name in os.environ["FILES"].split()]
+    for file in files:
+        if file.is_symlink() or not file.is_file():
+            sys.exit(f"refused: {file} is no plain file")  # a link may lead to this job's secrets
     name = f"{handover.repository.lower()}/{os.environ['NAME']}"
     repository = Repository(handover.url, name, os.environ["TOKEN"])
     empty = repository.blob(b"{}", EMPTY)
@@ -77,8 +80,7 @@ def main() -> None:
         title = {"org.opencontainers.image.title": file.name}
         layers.append({**layer, "annotations": title})
     for file in [*files, *map(Path, os.environ["ABOUT"].split())]:
-        beside = [path.read_bytes() for path in sorted(file.parent.glob(f"{file.name}.*{SUFFIX}"))]
-        for bundle in [*beside, *handover.bundles(Digest.of_file(file))]:
+        for bundle in [*handover.beside(file), *handover.bundles(Digest.of_file(file))]:
             bundles[sha256(bundle).hexdigest()] = bundle
     subject = repository.manifest(
         {
