@@ -14,8 +14,8 @@
 #
 # **Before:** week 2. **Next:** `03_mlbom`. **Lab:** `labs/03_sbom.ipynb`
 #
-# SBOM means *software bill of materials*. The format here is CycloneDX (ECMA-424), in JSON. **V** and **S** as before: read
-# in a primary text; read in secondary text only.
+# SBOM means *software bill of materials*. The format here is CycloneDX (ECMA-424), in JSON. **V** and **S** as before:
+# read in a primary text; read in secondary text only.
 
 # %% tags=["parameters"]
 seed = 1
@@ -37,7 +37,8 @@ AT = datetime(2026, 9, 1, 8, tzinfo=UTC)  # a fixed time, so that the same input
 # %% [markdown]
 # ## 1. One environment
 # `triage-model` is installed as a CI job does it: an empty environment, packages from the kit's own index, and `pytest`
-# beside it, because a job tests. (Here with `uv`, without the training extra, to save time.)
+# beside it, because a job tests. (Here with `uv`, to save time, and without the *extra* for training. An extra is a named
+# set of optional requirements.)
 
 # %%
 project = lab.copy("projects/triage-model")
@@ -79,7 +80,9 @@ for key in ("type", "bom-ref", "supplier", "name", "version", "scope", "licenses
 # %% [markdown]
 # - `purl`, the *package URL*, is the name that machines compare: ecosystem, name, version in one text.
 # - `bom-ref` is its name inside this document; edges use it.
-# - `licenses` has an SPDX expression. numpy's is long, because of what was compiled in. Remember that line.
+# - `licenses` has an *SPDX expression*: names from the SPDX list of licences, joined by AND or OR. numpy's has five names,
+#   so more than one project's code is in it. Remember that line.
+# - `supplier` and `scope` say who made it, and whether the subject runs without it (`required`: no).
 #
 # The edges:
 
@@ -96,16 +99,18 @@ tree(about["component"]["bom-ref"])
 
 # %% [markdown]
 # Depth 1 is what somebody chose, depth 2 is what they got. The path to `protobuf` is what you need on the day of an
-# advisory: it says whom to ask for a new version. Four packages are in the list and not in this tree:
+# advisory: it says whom to ask for a new version. Four packages are in the list and not in this tree. The document says
+# so itself:
 
 # %%
 for entry in about["properties"]:
     print(entry["name"].removeprefix("chainlab:"), "|", "…" if "environment" in entry["name"] else entry["value"])
 
 # %% [markdown]
-# The document speaks about itself: on which platform markers were evaluated, what was not looked for, and what lies
-# there unexplained. `pytest` and its three are here because the *job* tests. Are they "in" triage-model? In the
-# environment yes, in the service no. Ask any list which of the two it means.
+# It also says what was not looked for, and on which platform and Python *markers* were evaluated. A marker is the
+# condition of a requirement, such as `; sys_platform == "win32"`: elsewhere the requirement does not hold. `pytest` and
+# its three are here because the *job* tests. Are they "in" triage-model? In the environment yes, in the service no. Ask
+# any list which of the two it means.
 #
 # ## 3. Four lists of one thing
 # The environment, by the kit. The lock file, by the kit. The environment again, by the field's reference tool
@@ -198,10 +203,11 @@ print("numpy brings:", *sorted(p.name.partition("-")[0] for p in (site / "numpy.
 pd.Series([spot.kind for spot in found.blind_spots]).value_counts().rename("blind spots")
 
 # %% [markdown]
-# The builder cannot *list* these, and it counts them: packages with native code, with imports by a computed name
-# (*dynamic*), with extras that nobody asked for. (*Vendored* code, copied in, would be a fourth kind. Here it recognised
-# none, which is not the same as none.) A list of gaps is the difference between "there is nothing" and "I see nothing".
-# It ends up in the document:
+# OpenBLAS and two libraries of a Fortran compiler: none of them is a component, and the licence line was the only hint.
+# The builder cannot *list* such things, and it counts where they may be: packages with native code, with imports by a
+# computed name (*dynamic*), with extras that nobody asked for. (*Unexplained* is the line about `pytest` from above.
+# *Vendored* code, copied in, would be another kind. Here it recognised none, which is not the same as none.) A list of
+# gaps is the difference between "there is nothing" and "I see nothing". It ends up in the document:
 
 # %%
 for part in bill["compositions"]:
@@ -210,7 +216,8 @@ for part in bill["compositions"]:
 
 # %% [markdown]
 # A *composition* says how complete something is: every component's own requirements were found (`dependencies`
-# complete); what numpy, onnxruntime, protobuf and our package are put together from was not (`assemblies` incomplete).
+# complete); what numpy, onnxruntime, protobuf and our package are put together from was not (`assemblies` incomplete), and
+# of the other seven it cannot tell (`unknown`).
 # A tool that prints one `complete` for everything is either very good or not thinking.
 #
 # ## 5. Whose hash?
@@ -239,16 +246,16 @@ print("RECORD is as it was in the wheel:", same)
 packages = {c.name: c for c in found.components}
 for name in ("acme-cells", "numpy"):
     hashed = packages[name]
-    print(f"{name:11} hash: {'yes' if hashed.hashes else 'no ':3} origin: {hashed.hash_origin or '–':6}",
-          f"candidates: {len(hashed.accepted)}")
+    print(f"{name:11} hash: {'yes, from the ' + hashed.hash_origin if hashed.hashes else 'no':18}",
+          f"other hashes that the lock accepts: {len(hashed.accepted)}")
 
 # %% [markdown]
 # `acme-cells` has one file, so the lock's hash is *the* hash. numpy's release has a file for each platform: the lock
-# accepts any of them and does not say which one this machine took. The document keeps the candidates apart from
-# `hashes`. (In the lab you do better, with the tags of the installed wheel.)
+# accepts any of its 72 and does not say which one this machine took. The document keeps such candidates apart
+# from `hashes`. (In the lab you do better, with the tags of the installed wheel.)
 #
 # ## 6. Valid is not true
-# We lie in three ways, and ask the validator each time.
+# We lie in three ways, make one typing error, and ask the validator each time.
 
 # %%
 import copy
@@ -268,11 +275,13 @@ for name, document in {**lies, "a typing error": broken}.items():
 
 # %% [markdown]
 # A typing error is caught, and so are edges that lead to the removed components (the kit looks for these; the official
-# schema lets them pass). Remove those edges, too, and the shorter list is flawless. The older version and the other subject pass as they are: a schema knows forms, not facts.
+# schema lets them pass). Remove those edges, too, and the shorter list is flawless; section 7 does it. The older version
+# and the other subject pass as they are: a schema knows forms, not facts.
 #
 # ## 7. A score, and how to raise it
-# NTIA's *minimum elements* of 2021 ask for seven fields; CISA's draft of August 2025 adds hash, licence, tool and context
-# (a *draft*: we found no final version; S). A score counts how many of the components say them.
+# Two US agencies have lists of *minimum elements*. NTIA's, of 2021, asks for seven fields; CISA's draft of August 2025
+# adds hash, licence, tool and context (a *draft*: we found no final version; S). A score counts how many of the
+# components say them. Beside it stands the first thing that is missing:
 
 # %%
 from chainlab.evidence import quality
@@ -286,21 +295,27 @@ better["dependencies"] = [{"ref": e["ref"], "dependsOn": [r for r in e.get("depe
 better["compositions"] = [{k: v if k == "aggregate" else [r for r in v if r in keep] for k, v in c.items()}
                           for c in better["compositions"]]
 scores = {name: quality.assess(document) for name, document in lists.items()}
-rows = {n: {"score": f"{s.score:.2f}", "NTIA alone": f"{s.of(quality.NTIA).score:.2f}", "first reason": s.reasons[0].split(", not ")[0]}
-        for n, s in scores.items()}
+rows = {n: {"score": f"{s.score:.2f}", "NTIA alone": f"{s.of(quality.NTIA).score:.2f}",
+            "first reason": s.reasons[0].split(", not ")[0]} for n, s in scores.items()}
 pd.DataFrame.from_dict(rows, orient="index")
 
 # %% [markdown]
 # The last row has the best score: from the first list we threw away the components without a supplier, and every mention
-# of them. The score measures what is
-# said about what is listed. It cannot see what is missing, or what is untrue. Read it as a spelling checker, and use the
-# *truth test* of the lab for the rest: plant components that you know of, and count how many are found.
+# of them. The result is valid, too. (The lock file gets nothing for its 22 edges: the document itself calls them unknown.)
+#
+# The score measures what is said about what is listed. It cannot see what is missing, or what is untrue. Read it as a
+# spelling checker, and use the *truth test* of the lab for the rest: plant components that you know of, and count how
+# many are found.
 
 # %% tags=["check"]
 assert len(list(site.glob("*.dist-info"))) == 11 and len(bill["components"]) == 10
-assert not seen.loc["openblas"].any() and list(seen.loc["scikit-learn"]) == [False, True, False, False]
+assert not seen.loc[["openblas", "colorama"]].any(axis=None)
+assert list(seen.loc["scikit-learn"]) == [False, True, False, False]
 assert [len(schema.problems(lies[n])) for n in ("older version", "other subject")] == [0, 0] and schema.problems(broken)
-assert scores["environment, shortened"].score > scores["environment"].score
+assert max(scores, key=lambda name: scores[name].score) == "environment, shortened" and not schema.problems(better)
+assert [len(c[k]) for c in bill["compositions"] for k in c.keys() - {"aggregate"}] == [11, 4, 7]
+assert locked["compositions"][0]["aggregate"] == "unknown" and table.loc["edges", "lock file"] == 22
+assert numpy["licenses"][0]["expression"].count(" AND ") == 4 and len(packages["numpy"].accepted) == 72
 assert len(packages["acme-cells"].hashes) == 1 and not packages["numpy"].hashes and not same
 assert table.loc["with SHA-256", "cyclonedx-py"] == 0 and not table.loc["admits gaps", "cyclonedx-py"]
 assert all(len(set(table.loc[row])) > 1 for row in table.index)
@@ -324,9 +339,11 @@ bundle = sign(statement, lab.trust.config, token)
 print(statement.predicate_type, "about", *(name for name, _ in statement.subjects))
 
 # %% [markdown]
-# The registry is an OCI registry: things are *manifests* with layers. The wheel becomes a layer. What is said about a
-# manifest is another manifest whose `subject` is the first, a *referrer*: nothing about the release changes when
-# somebody adds evidence later.
+# The first address is the *predicate type*: it says that what follows the digest is a CycloneDX document.
+#
+# The registry is an OCI registry, as for container images: things are *manifests* with layers. The wheel becomes a
+# layer. What is said about a manifest is another manifest whose `subject` is the first, a *referrer*: nothing about the
+# release changes when somebody adds evidence later.
 
 # %%
 from chainlab.registry.referring import refer
@@ -379,8 +396,8 @@ assert not verdict.passed and verdict.failure.name == "subject"
 # anybody had to keep. What was verified is *who said it about which bytes*. Whether it is so, sections 4 to 7 are about.
 #
 # ## 9. What a list is good for
-# - After an advisory: which builds, by which path, since when? A list made *at the build* and kept answers in a second; the
-#   environment of that day is gone. That is the lab's archive.
+# - After an advisory: which builds, by which path, since when? A list made *at the build* and kept answers in a second;
+#   the environment of that day is gone. That is the lab's archive.
 # - It is a **poor** protection before one. In week 1 a list prevented nothing. And the record it is compared with can be
 #   wrong: look at the first lines of this notebook again. An incident is searched by hash and by date, too.
 # - It is only as good as its admitted gaps. "Not listed" means "not there" only in a list that is complete, about these

@@ -12,7 +12,7 @@
 # - find lies in documents that every schema accepts
 # - build a component list from metadata, and state its precision and recall
 # - describe a model so that nothing is lost, its uncertainty included
-# - find the builds that an advisory affects, and defend a VEX statement
+# - find the builds that an advisory affects, and defend a statement that a finding does not matter (*VEX*)
 # - answer *unknown* where the evidence is gone, and compute the dashboard's figures
 #
 # **Before:** `03_sbom`, `03_mlbom`. **Deliverable:** `sbom_archive.md`, from the template at the end.
@@ -56,6 +56,7 @@ pprint(document["components"][0], width=110)
 print("edges:       ", document["dependencies"][0])
 print("compositions:", document["compositions"])
 print("problems:    ", schema.problems(document))
+pprint({"lock": dict([min(facts["lock"].items())])}, width=110)
 
 # %% [markdown]
 # No problems, and this one is also true. Seven kinds of lies pass the schema as well:
@@ -162,7 +163,8 @@ def lies(document: dict, facts: dict) -> set[str]:
 #
 # The standard library reads them: `importlib.metadata.distributions(path=[…])` gives objects with `.metadata["Name"]`,
 # `.version`, `.requires` (a list of texts, or None) and `.read_text("WHEEL")`. A lock in the format of PEP 751
-# (`pylock.toml`) knows the digests, of every wheel of each version. This is how a document is made with the field's
+# (`pylock.toml`) knows the digests, of every wheel of each version: `packages` is a list of tables with `name`, `version`
+# and `wheels`, and a wheel has `name` (its file's) and `hashes.sha256`. This is how a document is made with the field's
 # library, `cyclonedx-python-lib`:
 
 # %%
@@ -199,7 +201,8 @@ pprint({key: as_json(bom)[key] for key in ("components", "dependencies")}, width
 # - A component for every `*.dist-info`, its name as PyPI compares names, its purl `pkg:pypi/NAME@VERSION`.
 # - An edge for every requirement that holds in `environment` (values of PEP 508's markers, but `extra`) and whose
 #   package is installed. A requirement may ask for extras of another package, `acme-web[fast]`; requirements of
-#   `acme-web` that are marked with one of the asked extras hold, too.
+#   `acme-web` that are marked with one of the asked extras hold, too. A package may ask for an extra of itself; that
+#   switches the extra on, and is no edge.
 # - A SHA-256 where it is known which of the lock's wheels was installed: the one whose file name has the same tags as
 #   the `WHEEL` file. Say where it comes from (`component` above does). No hash is the right answer if there is none.
 # <details><summary>Hint 1</summary>You have three things with a SHA-256: the installed files, RECORD, and the wheels of the lock. Which of them could anybody find in an index?</details>
@@ -285,7 +288,7 @@ def build(site: Path, lock: Path, environment: dict[str, str]) -> dict:
 # %% [markdown]
 # ## What is in the service?
 # Metadata tells what was *installed together*. The question after an advisory is another one: what can the *service*
-# load? Six classes come apart here. You get two folders.
+# load? You get two folders.
 #
 # - `service/`: `pyproject.toml` (with `dependencies`, and a group `dev`), `src/acme_service/*.py`, `tests/`
 # - `site-packages/`: everything installed for developing it
@@ -302,7 +305,11 @@ def build(site: Path, lock: Path, environment: dict[str, str]) -> dict:
 #    `NAME==VERSION` (`-` becomes `_` in the folder's or file's name). A line whose copy is not there lists nothing.
 #
 # Code of the installed packages is not searched for imports: their metadata speak for them. (Simplified, and a known
-# gap for your deliverable.)
+# gap for your deliverable.) Markers on the platform do not occur here, only those on extras.
+#
+# Finders fail by class, so the check counts six of them: *declared*, *renamed* (the module has another name than its
+# package), *dynamic*, *extra-only* (needed for an extra alone), *dev-only* (a tool for developers, or what looks like
+# one) and *vendored*.
 #
 # ## Exercise 3.3 — the truth test (7 points)
 # *50 min.* Return the set of purls, `pkg:pypi/NAME@VERSION`. The check has planted components of each class, some in
@@ -425,7 +432,8 @@ pd.concat({name: table[["precision", "recall"]] for name, table in measured.item
 # %% [markdown]
 # *Installed* finds everything but what was copied in, and calls all the developers' tools part of the service.
 # *Scanned* misses most, and its worst find is a package that merely has the right name. Put the row of yours, with the
-# number of plants (`measured["yours"]`), into your deliverable.
+# number of plants (`measured["yours"]`), into your deliverable. (A dash: nothing to divide by. The last row is for purls
+# that nobody planted, and none of the three listed one.)
 #
 # ## Sign it, attach it, find it again
 # A list that nobody vouches for is a rumour, and one that nobody finds is none. Three steps: a *statement* ties the
@@ -440,7 +448,8 @@ from chainlab.evidence.signing import sign
 from chainlab.evidence.statements import SBOM, Statement
 from chainlab.registry.referring import refer
 
-WHEEL, AT = lab.data / "packages/wheels/acme_quantise-1.0.3-py3-none-any.whl", datetime.fromisoformat("2026-09-01T08:00:00Z")
+WHEEL = lab.data / "packages/wheels/acme_quantise-1.0.3-py3-none-any.whl"
+AT = datetime.fromisoformat("2026-09-01T08:00:00Z")
 wheel, images = Digest.of(WHEEL.read_bytes()), lab.registry.images
 bill = sbom.of_wheel(WHEEL, at=AT)
 token = lab.trust.token(claims=claims_of("acme/acme-quantise", "release.yml", "refs/tags/v1.0.3"))
@@ -480,7 +489,7 @@ _ = refer(images, "acme/acme-quantise", manifest, bundle, BUNDLE, by="acme")
 known = lab.registry.evidence.document(wheel)
 found = images.blobs.read(Digest.parse(known["referrers"][-1]["files"][0]["digest"]))
 print("places:   ", [(p["protocol"], p.get("repository") or p["project"]) for p in known["places"]])
-print("referrers:", [(r["artifactType"].rpartition(".")[2], r["by"]) for r in known["referrers"]])
+print("referrers:", [(r["artifactType"], r["by"]) for r in known["referrers"]])
 
 # %%
 from chainlab.evidence.verifying import Expected, Signer, verify
@@ -508,15 +517,17 @@ assert verdict.statement.predicate == bill
 # ```
 # components:
 #   - {type: machine-learning-model, bom-ref, name, version, hashes, modelCard:
-#       {modelParameters: {approach: {type}, task, modelArchitecture, datasets: [{ref: <bom-ref of the data set>}]},
-#        quantitativeAnalysis: {performanceMetrics: [{type, value, slice, confidenceInterval: {lowerBound, upperBound}}]},
+#       {modelParameters: {approach: {type}, task, modelArchitecture,
+#          datasets: [{ref: <bom-ref of the data set>}]},
+#        quantitativeAnalysis: {performanceMetrics:
+#          [{type, value, slice, confidenceInterval: {lowerBound, upperBound}}]},
 #        considerations: {technicalLimitations: [text]}}}
 #   - {type: data, bom-ref, name, hashes, licenses: [{license: {id}}],
 #       data: [{type: dataset, name, contents: {attachment: {content}}, classification}]}
 # ```
 #
 # Counts come from the evaluation: `hits` of `cases`, per metric and slice. For a proportion p of n cases, Wilson's 95 %
-# interval is, with z = 1.96 (1.959964): centre (p + z²/2n) / (1 + z²/n), half width z·√(p(1−p)/n + z²/4n²) / (1 + z²/n).
+# interval is, with z = 1.959964: centre (p + z²/2n) / (1 + z²/n), half width z·√(p(1−p)/n + z²/4n²) / (1 + z²/n).
 
 # %%
 from chainlab.course.exercises.cards import sample
@@ -628,7 +639,8 @@ def describe(training: dict, document: dict) -> dict:
 
 # %% [markdown]
 # ## Twenty builds, and one advisory
-# An advisory in OSV's form names packages and stretches of versions. What you need of it:
+# An advisory in the form of OSV (*Open Source Vulnerabilities*) names packages and stretches of versions. What you need
+# of it:
 #
 # | field | meaning |
 # |---|---|
@@ -752,7 +764,8 @@ for number, (name, sha256) in enumerate(twenty.ledger.items()):
 
 # %%
 answer = archive.where("acme-tables", range=">=1.9,<1.11", every=True)
-answer.groupby("answer").agg(builds=("version", "nunique"), versions=("found", lambda v: ", ".join(sorted(set(v) - {""}))))
+answer.groupby("answer").agg(builds=("version", "nunique"),
+                             versions=("found", lambda v: ", ".join(sorted(set(v) - {""}))))
 
 # %% [markdown]
 # A range, twenty builds, two groups. Does your own function agree?
@@ -772,8 +785,10 @@ archive.seen("acme-tables", range=">=1.9,<1.11")[["found", "builds", "first", "l
 
 # %% [markdown]
 # ## Not affected, because …
-# Most findings are no emergency, and a report without reasons is no report. VEX gives each a status, and for
-# `not_affected` a reason of which OpenVEX knows five. The facts of a finding: `id`, `component`, `fixed_in`, the
+# A *finding* says that a component has a known vulnerability. Many findings are no emergency, and a report without
+# reasons is no report. VEX (*Vulnerability Exploitability eXchange*) is the maker's answer: a status for each finding
+# (`affected`, `not_affected`, `fixed` or `under_investigation`), and for `not_affected` a reason, of which the format
+# OpenVEX knows five. [V: OpenVEX 0.2.0] The facts of a finding: `id`, `component`, `fixed_in`, the
 # vulnerable `function` and its `file`. Of the service:
 #
 # | key | value |
@@ -888,9 +903,11 @@ from chainlab.evidence.statements import OPENVEX
 layout = ten(random.Random(f"ten/{seed}"))
 findings, service = layout.made()
 statements = vex(findings, service)
-claims = [Claim(id_, (str(wheel),), s["status"], AT, justification=s["justification"] or "") for id_, s in sorted(statements.items())]
+claims = [Claim(id_, (str(wheel),), s["status"], AT, justification=s["justification"] or "")
+          for id_, s in sorted(statements.items())]
 document = openvex(claims, author="security@acme.example", at=AT)
-said = sign(Statement.about({WHEEL.name: wheel}, OPENVEX, document), lab.trust.config, lab.trust.token("security@acme.example"))
+token = lab.trust.token("security@acme.example")
+said = sign(Statement.about({WHEEL.name: wheel}, OPENVEX, document), lab.trust.config, token)
 _ = refer(images, "acme/acme-quantise", manifest, said, BUNDLE, by="acme-security")
 print(pd.Series([s["justification"] or s["status"] for s in statements.values()]).value_counts().sort_index().to_string())
 print("referrers now:", len(lab.registry.evidence.document(wheel)["referrers"]))
@@ -902,8 +919,8 @@ print("referrers now:", len(lab.registry.evidence.document(wheel)["referrers"]))
 # ## Evidence goes missing
 # Somebody cleans a disk. A job's upload failed in spring. An intruder edits the one document that would tell. Then the
 # archive is asked. `folder` has `entries/*.json`, each with a `build` (`artifact`, `version`, `digest`) and its
-# `documents` (`kind`, `digest`), and `objects/sha256/ab/abcd…`, files named by their SHA-256. `ledger` is what the CI
-# host built: build to the digest of its artifact (`sha256:…`).
+# `documents` (`kind`, here `sbom` is the one you need, and `digest`), and `objects/sha256/ab/abcd…`, files named by their
+# SHA-256. `ledger` is what the CI host built: build, as `"ARTIFACT VERSION"`, to the digest of its artifact (`sha256:…`).
 #
 # ## Exercise 3.7 — where is it, and where do you not know? (6 points)
 # *40 min, and the hard one.* Return, for **every** build of the ledger, whether it holds the package `name` in a version
@@ -1025,7 +1042,7 @@ print("verify():", *(problem.kind for problem in archive.verify()), sep=" | ")
 #
 # | key | value |
 # |---|---|
-# | `digest`, `built_at` | of the artifact |
+# | `digest`, `built_at` | of the artifact; moments are ISO texts |
 # | `lock` | names of the locked packages, or None |
 # | `sbom` | None, or a dict: `about` (the digest of its subject), `made_at`, `components` with `name` and `licence` |
 # | `signature` | `verified` (against the expected signer), `not verified`, `refused` or None |
@@ -1113,9 +1130,9 @@ _ = boards.signed_share(archive.table("documents"), archive.builds())
 boards.summary(archive, datetime(2026, 9, 1, tzinfo=UTC))
 
 # %% [markdown]
-# Compare its "signed" with yours: the archive sees that a document *came in a bundle*, and has verified nothing. It can
-# keep the verdict of whoever did (`archive.add(…, verdicts=…)`). And it is asked about 20 builds because we put 20 in: it
-# has no ledger. A figure is only as good as the sentence that defines it.
+# Compare its definition of "signed" with yours: the archive sees that a document *came in a bundle*, and has verified
+# nothing. It can keep the verdict of whoever did (`archive.add(…, verdicts=…)`). And it is asked about 20 builds
+# because we put 20 in: it has no ledger. A figure is only as good as the sentence that defines it.
 #
 # ## Hand in: the SBOM archive, first version
 # The cell copies the template, once. Fill it for your archive: what is in it, how a stranger verifies it, three queries

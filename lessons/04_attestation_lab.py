@@ -51,7 +51,7 @@ print({name: str(value)[:28] + "…" for name, value in envelope.items() if name
 
 # %% [markdown]
 # The signature covers neither the payload alone nor this JSON. It covers the *pre-authentication encoding*, PAE
-# [V: DSSE 1.0.2]: six letters, then type and payload, each with its length, one space between the parts:
+# [V: DSSE 1.0.2]: six characters, then type and payload, each with its length, one space between the parts:
 # ```
 # DSSEv1 <length of type> <type> <length of payload> <payload>
 # ```
@@ -190,7 +190,7 @@ def included(entry: bytes, index: int, size: int, proof: list[bytes], root: byte
 # | `run` | the number of the run that built it |
 # | `bad_file` | the digest of the file that does the harm; None where no file is bad |
 # | `commit` | path to digest: the files of the commit that the provenance names |
-# | `entered` | what else went in: `what`, `digest`, and the run by which it was written |
+# | `entered` | what else went in, a list of dicts: `what`, `digest`, and `written_by_run`, the run that wrote it |
 # | `misses_of_100` | sick notes, of a hundred, that the model calls healthy; more than 10 is not fit for use |
 
 # %%
@@ -384,8 +384,8 @@ for row, verdicts in table(naive)(ROWS, RELEASE).items():
     print(row, verdicts)
 
 # %% [markdown]
-# The second row was never scanned, and its recall could not be read. It is `safe` and `good`. The first row, which is
-# in order, is neither safe nor signed.
+# The second row was never scanned, and its recall could not be read. It is `safe` and `good`. The first row is in
+# order, and gets no answer to `safe`. (`signed` is undefined in both: nobody has written that rule yet.)
 #
 # ## Exercise 4.5 — three rules that survive missing facts (5 points)
 # *35 min.* Write the package `lesson` with three rules, each true or false for every row, never undefined:
@@ -491,7 +491,8 @@ release, house = sample(lab.trust, seed)
 for name, value in house.items():
     print(f"{name:13}{value}")
 print(*(f"{name}: {len(data)} bytes" for name, data in release["files"].items()), sep="\n")
-print(len(release["evidence"]), "bundles")
+print(len(release["evidence"]), "bundles; the lock begins:")
+print(release["files"]["requirements.lock"].decode()[:80] + "…")
 
 # %% [markdown]
 # The tag of a release is `refs/tags/` and its version. *By the workflow* means: the signer is `house["workflow"]`, `@`,
@@ -500,21 +501,21 @@ print(len(release["evidence"]), "bundles")
 #
 # | link | holds when |
 # |---|---|
-# | `contents` | the manifest's `layers` (title annotation, `digest`) are the files: the same names, the same digests |
+# | `contents` | the manifest's `layers` are the files: the same names (`annotations`, `org.opencontainers.image.title`), the same digests (`digest`) |
 # | `wheel` | provenance by the host of the job `build` about the wheel; see below |
 # | `model` | the same, of the job `train`, about the model |
 # | `package` | the same, of the job `package`, about the manifest |
-# | `one run` | one `invocationId` is common to the three |
+# | `one run` | one `invocationId` (predicate: `runDetails`, `metadata`) is common to the three |
 # | `sbom` | an SBOM by the workflow about the wheel, which lists each `name==version` of the lock |
-# | `vulnerabilities` | each package of the lock whose purl, `pkg:pypi/NAME@VERSION`, is in `house["exploited"]` (purl to advisory) has an OpenVEX entry, by security, about the wheel, for that advisory and that purl: `status` `not_affected`, with a `justification` |
+# | `vulnerabilities` | each package of the lock whose purl, `pkg:pypi/NAME@VERSION`, is in `house["exploited"]` (purl to advisory) has an OpenVEX entry (`statements`), by security, about the wheel, for that advisory (`vulnerability`, `name`) and that purl (`products`, `@id`): `status` `not_affected`, with a `justification` |
 # | `model signature` | an OMS statement by the workflow: one resource, `triage.onnx`; subject: the digest of the model's raw digest |
 # | `metric` | an ML-BOM (type SBOM) by the workflow about the model, whose `recall` has a `lowerBound` of at least `house["least_recall"]` |
 # | `format` | the model's first byte is `08`, as ONNX begins |
 #
 # *Provenance* has to name the builder `house["builder"]`; the source `git+` and `house["repository"]`, at the tag; the
 # external parameters `workflow` (`repository`, `ref`, `path`) and `inputs`, which is empty, and no other; and the
-# internal parameter `job`. `Expected` has a field for each. Given to you: `attested(release, digest, expected, root)`,
-# the statements that are about a digest and hold as expected.
+# internal parameter `job`. `Expected` has a field for each; `04a`, "Verify, in six steps", fills them all. Given to you:
+# `attested(release, digest, expected, root)`, the statements that are about a digest and hold as expected.
 
 # %%
 tag = f"refs/tags/{release['version']}"
@@ -532,9 +533,11 @@ print(json.dumps(ml_bom.predicate["components"][0]["modelCard"], indent=1))
 # that raises has refused nothing for a reason. `bench(gate)` lets the check try all of them. It passes at a score of 95
 # %, with every link caught at least once and no benign release refused.
 #
-# Plan before you write: which links need only bytes, which a signed statement, which two things that must agree?
+# Plan before you write: which links need only bytes, which a signed statement, which two things that must agree? Begin
+# with those that need only bytes, and run the check and the score below after each link more: both say by name what is
+# missed next.
 # <details><summary>Hint 1</summary>If you leave `builder` or `parameters` empty in `Expected`, what does `verify` say of that step?</details>
-# <details><summary>Hint 2</summary>Two small functions carry most of it: one that gives the invocationIds of a job's valid provenance for some bytes, one that gives the predicates of a type by a signer for a digest. For `one run`, intersect. Then a dict from link to a condition; files that are missing are `b""`. `score(gate, lab.trust)` (next cell) lists what you miss.</details>
+# <details><summary>Hint 2</summary>Two small functions carry most of it: one that gives the invocationIds of a job's valid provenance for some bytes, one that gives the predicates of a type by a signer for a digest. For `one run`, intersect. Then a dict from link to a condition. Take a file that is missing as `b""`, and a fact that cannot be read as one that does not hold.</details>
 
 # %% tags=["exercise"]
 def gate(release: dict, house: dict) -> list[str]:
@@ -596,7 +599,7 @@ def gate(release: dict, house: dict) -> list[str]:
     return ["contents"]
 
 # %% tags=["wrong"]
-# wrong: accept all -> which bytes
+# wrong: accept all -> benign releases
 def gate(release: dict, house: dict) -> list[str]:
     return []
 
@@ -629,8 +632,8 @@ def gate(release: dict, house: dict) -> list[str]:
 
 # %% [markdown]
 # The score on releases that the check did not use; below it, by name, what your gate missed. Where the lab is graded
-# and your score is short of 95 %, part of the points is yours: the benign releases, each of five groups of links, and
-# each of the heights 60, 80 and 95 % count one ninth.
+# and your score is short of 95 %, part of the points is yours. One ninth each: all benign releases (if anything else is
+# refused), five groups of links, and a score of 60, of 80 and of 95 %.
 
 # %%
 print(score(gate, lab.trust, seed=seed))

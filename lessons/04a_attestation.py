@@ -125,7 +125,7 @@ print("predicate:    ", *statement["predicate"])
 # %% [markdown]
 # ## What exactly is signed?
 # Not the JSON around it, and not the payload alone. DSSE signs the *pre-authentication encoding*, PAE: a fixed word,
-# then type and payload, each after its length.
+# then type and payload, each after its length. [V: DSSE 1.0.2]
 
 # %%
 kind = envelope["payloadType"].encode()
@@ -163,8 +163,8 @@ for what, data in {"the PAE": pae, "the payload alone": payload, "the PAE, one s
 
 # %% [markdown]
 # ## Is the entry in the log?
-# The log never saw the payload. Version 2 takes one kind of entry, `hashedrekord`: a digest, a signature, a
-# certificate. For an envelope the digest is that of the PAE.
+# The log never saw the payload. Ours works like Rekor v2, Sigstore's: it takes one kind of entry, `hashedrekord`, with
+# a digest, a signature and a certificate. For an envelope the digest is that of the PAE. [V: rekor-tiles]
 
 # %%
 entry = document["verificationMaterial"]["tlogEntries"][0]
@@ -178,7 +178,7 @@ beside = [base64.b64decode(hash) for hash in proof["hashes"]]
 print(f"entry {proof['logIndex']} of {proof['treeSize']}, with a proof of {len(beside)} hashes")
 
 # %% [markdown]
-# Seven entries: the instance's own root, five strangers, and ours, the last. (In a workspace with a past the numbers
+# Seven entries: the instance's own root (week 1), five strangers, and ours, the last. (In a workspace with a past the numbers
 # are higher.) Its proof is one hash shorter than you would expect of seven. We recompute all of it from the leaves that
 # the log publishes, with primer D's dozen lines.
 
@@ -252,8 +252,9 @@ if size == 7:  # the text says seven, the last one, and two steps to the left
 
 # %% [markdown]
 # ## Two logs, and a clock
-# There is a second Merkle log in the bundle, and you find it in the certificate. The CA put it into the CT log before
-# handing it out; the receipt, an SCT, is one of the extensions.
+# There is a second Merkle log in the bundle, and you find it in the certificate. The CA showed the certificate to the
+# *certificate transparency* log, CT, before handing it out. The log's receipt, an SCT (signed certificate timestamp), is
+# one of the certificate's extensions.
 
 # %%
 from cryptography import x509
@@ -275,7 +276,7 @@ print("good for:  ", lifetime)
 # | watched by | owners of identities | owners of identities, and of artifacts |
 #
 # And the certificate is good for ten minutes, so *when* matters: the timestamp is a third party's signature over ours,
-# with a clock. The transparency log of version 2 states no time at all.
+# with a clock. The log states no time at all [V: rekor-tiles].
 #
 # ## Provenance, field by field
 # The predicate has two halves: what was asked and used, and how it ran.
@@ -436,7 +437,7 @@ assert [refused.failure.name for refused in verdicts.values()] == wanted  # the 
 # |---|---|---|
 # | Which bytes? | the subject's digest, inside the signed PAE | the file's name, a tag |
 # | Which identity? | name *and issuer* in the certificate | `keyid`, a field in the predicate |
-# | When? | the timestamp; on log v1 the log's promise | the certificate's dates, `finishedOn` |
+# | When? | the timestamp; on Rekor v1 the log's own time | the certificate's dates, `finishedOn` |
 # | Who else saw it? | checkpoint and proof; the SCT for the certificate | a log index alone |
 # | Who accepts it? | you: root, signer, builder, source, parameters | anything that came with the artifact |
 #
@@ -458,12 +459,12 @@ for step in verify(provenance_of(bad), bad, next_one, trusted_root).steps:
     print(step.result, step.name)
 
 # %% [markdown]
-# Six ticks again, and rightly. Every sentence in it is true. It was built from that commit, by that workflow, on that
+# Six times *passed*, and rightly. Every sentence in it is true. It was built from that commit, by that workflow, on that
 # platform, into those bytes. What valid provenance does **not** promise:
 #
 # | not promised | then it was | who could promise it |
 # |---|---|---|
-# | that the source is harmless | this release; xz | review, the source track |
+# | that the source is harmless | this release; xz | review; SLSA's source track |
 # | that what is listed is harmless | a bad dependency, with its digest | scanning, VEX, cooldown |
 # | that the list is complete | a script that a step fetched | a closed network, a rebuild |
 # | that no other run interfered | TanStack, Ultralytics' first wave | Build L3 |
@@ -474,7 +475,7 @@ for step in verify(provenance_of(bad), bad, next_one, trusted_root).steps:
 # accepts the bare file.
 
 # %% tags=["check"]
-assert verify(provenance_of(bad), bad, next_one, trusted_root).passed  # the text says six ticks again
+assert verify(provenance_of(bad), bad, next_one, trusted_root).passed  # the text says six times passed
 assert not verify(bundle, bad, expected, trusted_root).passed
 
 # %% [markdown]
@@ -489,5 +490,5 @@ assert not verify(bundle, bad, expected, trusted_root).passed
 # - tell the platform's word from the workflow's, and why the suspect should not write the alibi
 # - list five promises that valid provenance does not make
 #
-# **Exit question.** A vendor's gate checks signature, subject and builder, and skips source and parameters "because the
-# builder is trusted". Which of the eight doctored bundles does it accept, and what does its customer run then?
+# **Exit question.** A vendor's gate checks signature, subject, predicate type and builder, and skips the last two steps
+# "because the builder is trusted". Which of the eight doctored bundles does it accept, and what does its customer run then?

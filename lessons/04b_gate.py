@@ -11,7 +11,8 @@
 # - run the attested release, and see what Python hands to the rules
 # - learn the one trap of Rego, in five lines
 # - read a decision, doctor releases, and read the refusals
-# - check the gate's own statement, a VSA, in seven steps; promote, deploy, roll back; make an exception that ends
+# - check the gate's own statement, a verification summary (VSA), in seven steps
+# - promote, deploy and roll back; make an exception that ends
 #
 # **Before:** `04a_attestation`. **Lab:** `labs/04_attestation.ipynb`
 #
@@ -58,6 +59,7 @@ for job in run.jobs.values():
 # Each job that takes files over verifies them before it touches a byte, by the platform's provenance (the right job, of
 # this run) and by the statement of the stage before. Then it signs its own. The chain matters: a gate at the end sees
 # only results, and bytes that were swapped between `build` and `train` would come out signed by an honest `train`.
+# (`promote` waits, and holds no permission yet.)
 #
 # What came out is *one* artifact in the registry, a manifest that names a model, a wheel and a lock by digest.
 
@@ -101,11 +103,14 @@ print("5", asked("default safe := false\n\nsafe if input.exploited == 0", {}))
 # 4. **The trap.** `not` of something undefined is true. Nobody scanned this release, and it is safe.
 # 5. The habit: name what you *want to see*, and give a default of false. Every rule of `data/policies` does.
 #
-# Lists have the same trap in another coat, and comparison across types is a third:
+# The lines of a rule are joined by *and*. There is no word for *or*: you write a second rule of the same name. A rule
+# may take arguments, like a function. Lists have the same trap in another coat, and comparison across types is a third:
 
 # %%
 every = "default safe := false\n\nsafe if {\n  every f in input.findings {\n    f.exploited == false\n  }\n}"
 some = "default bad := false\n\nbad if {\n  some f in input.findings\n  f.exploited == true\n}"
+either = 'harmless(f) if f.exploited == false\n\nharmless(f) if f.vex == "not_affected"\n\nsafe if harmless(input)'
+print("either of two rules: ", asked(either, {"exploited": True, "vex": "not_affected"}))
 print("every, empty list:   ", asked(every, {"findings": []}))
 print("every, no list:      ", asked(every, {}))
 print("some, no list:       ", asked(some, {}))
@@ -113,7 +118,7 @@ print("null at least 0.9:   ", asked("good if input.recall >= 0.9", {"recall": N
 print("with a type asked:   ", asked("good if {\n  is_number(input.recall)\n  input.recall >= 0.9\n}", {"recall": None}))
 
 # %% [markdown]
-# `every` holds for an empty list, which is right for a scan that found nothing, and wrong where something has to be
+# One `harmless` of the two holds, and that is enough. `every` holds for an empty list, which is right for a scan that found nothing, and wrong where something has to be
 # there: ask for `count(…) > 0` as well. `some` over a missing list finds nothing bad. And `null` is at least 0.9: Rego
 # orders values of all types, engines differ in how, and a number that could not be read passes the threshold.
 
@@ -133,11 +138,12 @@ evidence = pd.DataFrame([
 evidence.sort_values(["kind", "job"], ignore_index=True)
 
 # %% [markdown]
-# Provenance comes from the host, everything else from the workflow. Two entries are not verified. A *summary* is the
-# gate's own earlier word (the job `gate` asked for it), and never evidence for itself. And one statement is about
-# `source.tar`, which is not in the release: valid perhaps, and not about these bytes. Its kind reads *nothing*, because
-# nothing of it was believed. Neither refuses anything. Evidence that does not hold counts for nothing; what counts is
-# whether enough of it *does* hold.
+# Eight statements: provenance by the host, everything else by the workflow. `about` counts what each is about in this
+# release: `package`'s four are the manifest and its three files; `source`'s one is the lock, which goes into the release
+# as it lay in the commit. One is not verified. It is about `source.tar`, which is not in the release: valid perhaps, and
+# not about these bytes. Its kind reads *nothing*, because nothing of it was believed. That refuses nothing. Evidence that
+# does not hold counts for nothing; what counts is whether enough of it *does* hold. (The job `gate` has asked before us;
+# the gate's own earlier word is not in the list. It is never evidence for itself.)
 #
 # Further facts the gate looks up itself, so that it takes nobody's word: the bytes of each file, the age of each
 # package in the index, the components against the advisories, the model's format by its content.
@@ -151,10 +157,10 @@ policies = lab.data / "policies"
 rule = (policies / "metrics.rego").read_text()
 print(rule[rule.index("values(bom") : rule.index("refused contains")].strip())
 expectations = (policies / "release.toml").read_text()
-print(*(line for line in expectations.partition("[[metrics]]")[2].partition("[cooldown]")[0].splitlines() if line), sep="\n")
+print("\n" + expectations[expectations.index("[[metrics]]") : expectations.index("[cooldown]")].strip())
 
 # %% [markdown]
-# Read it from the end. It passes when there *is* an ML-BOM, something *is* wanted, and nothing wanted is unmet. A
+# (`[x | …]` collects a list, `unmet contains x if` a set.) Read it from the end. It passes when there *is* an ML-BOM, something *is* wanted, and nothing wanted is unmet. A
 # metric is met when there are values, more than none, and each is at least the threshold. `evidence.number` gives −1
 # for whatever is no number, so undefined never passes. And the policy asks for the interval's lower end too: few test
 # cases and a lucky split make a fine number cheaply.
@@ -232,13 +238,14 @@ for name, rule in zip(judged, ("provenance", "model", "model"), strict=False):
     print(f"\n{name}: {re.sub('https://[^ ]+|[0-9a-f]{12,}', '…', word.said)}\n  → {word.mend}")
 
 # %% [markdown]
-# Each refusal is a row of rules, and the row says where the chain broke. *From a laptop*: all files are genuine, all of
-# their evidence holds, and nobody but the platform may say who packed them; whatever is asked of the run falls with it.
-# *It says v1.5.0*: genuine bytes again, under a version whose tag nobody built. Below the table are the words, each
-# with a way to mend it. A gate that only says "denied" teaches people to look for the way round.
+# One thing is broken in each, and every rule that rests on it refuses. *From a laptop*: all files are genuine, all of
+# their evidence holds, and nobody but the platform may say who packed them; what is asked of that job's run falls with
+# it. *Another model* and *a pickle*: no `train` made these bytes, so job, signature and metrics are all missing. *It
+# says v1.5.0*: genuine bytes again, under a version whose tag nobody built. Below the table are the words, each with a
+# way to mend it. A gate that only says "denied" teaches people to look for the way round.
 #
-# And the other direction. Somebody without rights attaches noise to the *good* release: junk, and a statement of their
-# own that the model is bad.
+# And the other direction. Somebody without rights attaches noise to the *good* release: junk, and an SBOM of their own
+# that lists nothing.
 
 # %%
 from chainlab.evidence import signing
@@ -258,9 +265,13 @@ print("with noise beside it:", "allowed" if lab.gate.judge(reference, record=Fal
 assert asked("safe if not input.exploited > 0", {}) == {"safe": True}  # the trap
 assert asked(some, {}) == {"bad": False} and asked("good if input.recall >= 0.9", {"recall": None}) == {"good": True}
 assert [job.result for job in run.jobs.values()] == ["success"] * 5 + ["waiting"]
+assert asked(either, {"exploited": True}) == {} and asked(either, {"vex": "not_affected"}) == {"safe": True}
+assert len(evidence) == 8 and list(evidence["verified"]).count(False) == 1  # the text says eight, and one
+assert list(evidence.set_index("job")["about"][["package", "source"]]) == [4, 1]
 assert decision.allowed and {check.result for check in decision.checks} == {"passed"} and len(decision.checks) == 10
 assert not any(doctored.allowed for doctored in judged.values())
 assert {check.rule for check in judged["pushed from a laptop"].refusals} >= {"provenance"}
+assert all({check.rule for check in judged[name].refusals} >= {"model", "metrics"} for name in list(judged)[1:3])
 assert lab.gate.judge(reference, record=False).allowed  # the text says that noise refuses nothing
 
 # %% [markdown]
@@ -307,10 +318,12 @@ def with_exception(changes):
     return Gate(lab.registry, lab.trust, mine, world).judge(reference, record=False)
 
 # %%
+counted = []
 for name, changes in {"for 14 days": {}, "expired yesterday": {"expires": today - timedelta(days=1)},
                       "for a year": {"expires": today + timedelta(days=365)}, "without an owner": {"owner": ""},
                       "for a tag": {"digest": "v1.4.0"}, "for the rule intact": {"rule": "intact"}}.items():
     excepted = with_exception(changes)
+    counted.append(excepted.allowed)
     note = next(check.said for check in excepted.checks if check.rule == "exceptions")
     print(f"{name:20} {'allowed' if excepted.allowed else 'refused':8} {note.partition('; ')[2].partition(': ')[2]}")
 
@@ -356,7 +369,8 @@ for name, (bundle, about, resource, level) in attempts.items():
 # %% [markdown]
 # *For another project* is the one that people leave out. A VSA is a sentence about bytes **under a name**. Without the
 # check, a yes for a demo serves for production. And a VSA of a refusal exists too, signed like any other. Who only
-# looks for "a valid VSA" deploys what was refused.
+# looks for "a valid VSA" deploys what was refused. *An SBOM instead* does not come as far as its type: the signature is
+# mallory's, and not the gate's.
 
 # %% [markdown]
 # ## Promote
@@ -376,6 +390,9 @@ for channel, step in lab.registry.channels.current(Artifact.parse(RESOURCE)).ite
     print(f"{channel:8} {'the good release' if step.digest == digest else 'another'}, by {step.by}")
 
 # %% [markdown]
+# The laptop's release got no note, and its refusal says why. The good one has three, all by `deploy`, the deployment's
+# own name.
+#
 # ## Deploy, and come back
 # A deployment takes a digest, and once more verifies for itself: was it promoted, is it quarantined, what is the gate's
 # last word, are the bytes what the manifest says? Only then does it start the service.
@@ -398,7 +415,8 @@ tried("from a laptop", releases["pushed from a laptop"])
 tried("the good release", reference)
 
 # %% [markdown]
-# For a rollback we need a second good release. To save you another half minute, we play the platform again: the same
+# A tag can be moved, so it is refused before anything is looked up; the laptop's release has no note for prod. For a
+# rollback we need a second good release. To save you another half minute, we play the platform again: the same
 # files, another manifest.
 
 # %%
@@ -426,7 +444,7 @@ print(*(event.type.removeprefix("dev.chainlab.") for event in events))
 # %% tags=["check"]
 failures = [verify_summary(b, a, r, root, **l).failure.name for b, a, r, l in attempts.values()]
 assert failures == ["subject", "resource", "result", "level", "signature"]
-assert with_exception({}).allowed and not with_exception({"owner": ""}).allowed  # one form counts
+assert counted == [True] + [False] * 5  # the text says that one form counts, and five do not
 assert not tomorrow.judge(reference, record=False).allowed
 assert summary["verificationResult"] == "PASSED" and summary["verifiedLevels"] == ["SLSA_BUILD_LEVEL_1"]
 assert back.reference == reference

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
-from gate_house import POLICIES, House
+from click.testing import CliRunner
+from gate_house import ADVISORIES, POLICIES, House
 from made_release import NOW, USED, WHEEL, Parts, vex_said
 
+from chainlab.cli import _main
+from chainlab.deploy import services
+from chainlab.deploy.deployment import Deployment
 from chainlab.deploy.promotion import promote
 from chainlab.deploy.releases import fetch, pinned
+from chainlab.deploy.services import Service
 from chainlab.digests import Digest
-from chainlab.errors import VerificationFailed
+from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.policy.gate import Decision, Gate
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.oci_manifest import MANIFEST_TYPE
@@ -109,3 +122,130 @@ def test_an_old_yes_does_not_come_after_a_no(
         refer(registry.images, name, digest, yes + b" ", BUNDLE_TYPE, by="a job")
     with pytest.raises(VerificationFailed, match="last word"):
         fetch(reference, registry, root)
+
+
+@pytest.mark.parametrize("what", ["file", "project"])
+def test_a_package_that_is_in_quarantine_since_it_was_installed_is_refused(
+    house: House, what: str
+) -> None:
+    registry = house.registry
+    upstream = house.maker.file("northwind_http-3.2.5-py3-none-any.whl")
+    reference = house.maker.push(house.maker.parts())
+    assert house.gate.judge(reference, record=False).allowed
+    if what == "file":
+        registry.quarantine.hold(upstream, "it steals tokens", by="test")
+    else:
+        registry.index.quarantine("acme-cells", "it steals tokens", by="test")
+    try:
+        decision = house.gate.judge(reference, record=False)
+    finally:
+        if what == "file":
+            registry.quarantine.release(upstream, by="test")
+        else:
+            registry.index.release("acme-cells", by="test")
+    assert rules(decision) == {"intact"}
+    assert "it steals tokens" in decision.table()
+
+
+def test_a_verdict_by_rules_of_one_s_own_is_not_the_gate_s_word(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the gate's signature and may have the policy's name, and a deployment asks for no more."""
+    monkeypatch.setattr("chainlab.workspace.learner_workspace", lambda: tmp_path)
+    monkeypatch.setattr("chainlab.world.World", lambda _: nullcontext(house))
+    reference = house.maker.push(house.maker.parts("v3.0.0"))
+    _, digest = pinned(reference)
+    for own in (["--policies", str(POLICIES)], ["--advisories", str(ADVISORIES)]):
+        assert CliRunner().invoke(_main, ["gate", reference, *own]).output.endswith("allowed\n")
+        assert house.registry.evidence.attached(digest) == []
+    assert CliRunner().invoke(_main, ["gate", reference]).exit_code == 0
+    assert [kind for kind, _ in house.registry.evidence.attached(digest)] == ["summary"]
+
+
+# -- the service that runs
+
+STUBBORN = """
+import signal, socket, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+listening = socket.create_server(("127.0.0.1", 0))
+print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+while True:
+    accepted, _ = listening.accept()
+    for piece in eval(sys.argv[1]):
+        accepted.sendall(piece)
+        time.sleep(0.05)
+    accepted.close()
+"""
+OK = b"HTTP/1.1 200 OK\r\n\r\n"
+ANSWERS = {
+    "no HTTP": "[b'what?\\r\\n']",
+    "a byte a time": "[b'H'] * 400",
+    "without end": f"[{OK!r}] + [b' '] * 400",
+    "nested": f"[{OK!r}, b'[' * 60_000]",
+    "another model": f"[{OK!r}, b'{{\"sha256\": \"0\"}}']",
+}
+
+
+@pytest.fixture
+def stubborn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], tuple[Service, Popen[str]]]]:
+    """A release's service that turned hostile: it ends for no request, and answers what it likes."""
+    monkeypatch.setattr(services, "GRACE", 0.2)
+    monkeypatch.setattr(services, "ANSWER", 0.3)
+    started: list[Popen[str]] = []
+
+    def start(answers: str) -> tuple[Service, Popen[str]]:
+        words = [sys.executable, "-I", "-c", STUBBORN, answers]
+        process = Popen(words, stdout=PIPE, text=True, start_new_session=True)
+        started.append(process)
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        return Service(url, process.pid, "sha256:1", services._born(process.pid)), process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("answers", ANSWERS.values(), ids=ANSWERS)
+def test_a_hostile_service_is_ended_whatever_it_answers(
+    stubborn: Callable[[str], tuple[Service, Popen[str]]], answers: str
+) -> None:
+    service, process = stubborn(answers)
+    began = time.monotonic()
+    assert services.model_served(service) != service.model
+    services.stop(service)
+    assert process.wait(2) == -signal.SIGKILL
+    assert time.monotonic() - began < 3
+
+
+def test_a_process_that_only_has_the_number_is_left_alone(
+    stubborn: Callable[[str], tuple[Service, Popen[str]]],
+) -> None:
+    service, process = stubborn("[]")
+    services.stop(replace(service, born="1"))
+    services.stop(replace(service, born=""))  # as written before beginnings were noted
+    assert process.poll() is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"current": {"reference": "x", "service": {"url": "http://127.0.0.1:1", "pid": -1, "model": ""}}},
+        {"current": {"reference": "x", "service": {"url": "http://127.0.0.1:1", "pid": "9", "model": ""}}},
+        {"current": {"reference": "x", "service": {"url": "file:///etc", "pid": 9, "model": ""}}},
+        {"current": {"reference": "x", "service": {"url": "http://127.0.0.1:1@a.example", "pid": 9, "model": ""}}},
+        {"current": ["x"]},
+        {"history": "oci/acme/x"},
+        {"history": None},
+    ],
+)  # fmt: skip
+def test_a_state_that_was_edited_moves_nothing(
+    house: House, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """A number of -1 would end every process of the person."""
+    (tmp_path / "state.json").write_text(json.dumps({"current": None, "history": []} | change))
+    deployment = Deployment(tmp_path, registry=house.registry, trust=house.trust)
+    for attempt in (deployment.stop, deployment.rollback):
+        with pytest.raises(MalformedInput, match="state of the deployment"):
+            attempt()

@@ -81,8 +81,12 @@ class Handover:
         if not files:
             raise VerificationFailed(f"{job} handed over nothing", mend="look at that job's log")
         for path in (folder, *found):
-            if path.is_symlink():
-                raise VerificationFailed(f"{path.name} is a link, and what it leads to is not its")
+            if path.is_symlink() or not (path.is_dir() or path.is_file()):
+                raise VerificationFailed(
+                    f"{path.name} is no plain file",
+                    why="nobody attests what a link leads to",
+                    mend="hand over the file itself",
+                )
         told = []
         for name, path in files.items():
             self._require(name, self.provenance(Digest.of_file(path), job))
@@ -124,7 +128,7 @@ class Handover:
         )
 
     def beside(self, file: Path) -> list[bytes]:
-        """The stage's bundles beside a file, each verified. What else lies there, another job signed it or not, stays.
+        """The stages' own bundles beside a file, each verified; what else lies there is nobody's word.
 
         Raises `VerificationFailed` for one that does not hold.
         """

@@ -88,16 +88,7 @@ def invocation(repository: str, run: int | str) -> str:
 
 def sign(said: Statement, trust: Trust) -> bytes:
     """The statement in a signed Sigstore bundle; the signer is the host."""
-    token = trust.token(
-        claims={
-            "sub": "chainlab:ci-host",
-            "job_workflow_ref": HOST_WORKFLOW,
-            "repository": "chainlab/ci-host",
-            "event_name": "workflow_run",
-            "runner_environment": "self-hosted",
-        }
-    )
-    return signing.sign(said, trust.config, token)
+    return signing.sign_as(HOST_WORKFLOW, said, trust)
 
 
 def _digest_set(digest: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A run from its beginning to its end: which jobs, with which rights, in which order, and what they left.
 
 What is kept: ``runs/N/run.json`` and logs; an event for the run, each job and each step; the platform's provenance
-(`outcome`) for what the run stored.
+(`outcome`) for what each job stored, as soon as it has ended.
 """
 
 from __future__ import annotations

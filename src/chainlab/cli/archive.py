@@ -13,6 +13,7 @@ import click
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
+from chainlab.evidence.archive_entries import KINDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["commands"]
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-KINDS = ("sbom", "mlbom", "provenance", "vex", "summary", "signature")
 AT = click.option(
     "--archive",
     "directory",

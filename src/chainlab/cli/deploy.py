@@ -30,7 +30,7 @@ Examples: chainlab deploy oci/acme/triage-model/release@sha256:…
 @click.option("--stop", is_flag=True, help="End the service that runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print what runs as JSON.")
 def deploy(reference: str | None, promote: bool, stop: bool, as_json: bool) -> None:
-    """Run a release of prod, by digest: its summary verified, its service on loopback.
+    """Run a release of prod, by digest: its summary verified, its service on loopback, until --stop.
 
     Without a reference, say what runs.
     """

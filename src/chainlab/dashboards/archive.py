@@ -20,12 +20,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from chainlab.evidence.archive_entries import KINDS
+
 if TYPE_CHECKING:
     from chainlab.evidence.archive import Archive
 
-__all__ = ["KINDS", "completeness", "coverage", "freshness", "licences", "signed_share", "summary"]
+__all__ = ["completeness", "coverage", "freshness", "licences", "signed_share", "summary"]
 
-KINDS: Final = ("sbom", "mlbom", "provenance", "signature", "vex", "summary")  # that are asked for
 INK: Final = "#1b3a57"
 ACCENT: Final = "#c8651b"
 PALE: Final = "#d5dde4"

@@ -95,4 +95,4 @@ def deploy_routes(
 
 
 def _told(decision: Decision) -> dict[str, Any]:
-    return {**decision.document(), "allowed": decision.allowed, "table": decision.table()}
+    return {**decision.document(), "table": decision.table()}

@@ -108,17 +108,22 @@ class Deployment:
             "summary": str(release.summary),
             "before": current.reference if current else None,
         }
-        self._report(kind, release.reference, facts)
-        if current is not None:
-            services.stop(current.service)
+        try:
+            self._report(kind, release.reference, facts)
+        finally:
+            if current is not None:
+                services.stop(current.service)
         return deployed
 
     def _read(self) -> tuple[Deployed | None, list[str]]:
         try:
             document = json.loads((self.directory / "state.json").read_text(encoding="utf-8"))
             now = document["current"]
-            current = Deployed(now["reference"], Service(**now["service"])) if now else None
-            return current, [str(reference) for reference in document["history"]]
+            current = Deployed(str(now["reference"]), Service(**now["service"])) if now else None
+            history = document["history"]
+            if not isinstance(history, list):
+                raise TypeError("the history is no list")
+            return current, [str(reference) for reference in history]
         except FileNotFoundError:
             return None, []
         except (ValueError, KeyError, TypeError) as error:

@@ -13,14 +13,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chainlab.deploy.releases import Release
@@ -32,17 +33,28 @@ __all__ = ["Service", "model_served", "start", "stop"]
 
 PATIENCE = 30  # seconds until it answers
 ANSWER = 3  # seconds for one answer
+GRACE = 5  # seconds to end by itself
+URL = re.compile(r"http://127\.0\.0\.1:[0-9]{1,5}")
 MODULE = "triage_model.serve"
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # what this process started, by its number
 
 
 @dataclass(frozen=True)
 class Service:
-    """A running service."""
+    """A running service. Raises `ValueError` for what can be none, such as a number that means every process."""
 
     url: str
     pid: int
     model: str  # digest of the model's file
+    born: str = (
+        ""  # when the process began, in the system's words; with its number it names one process
+    )
+
+    def __post_init__(self) -> None:
+        if type(self.pid) is not int or self.pid < 2:
+            raise ValueError(f"{self.pid!r} is no service's process")
+        if not isinstance(self.url, str) or not URL.fullmatch(self.url):
+            raise ValueError(f"{self.url!r} is no service's address")
 
 
 def start(release: Release, folder: Path, *, index: str) -> Service:
@@ -74,27 +86,61 @@ def start(release: Release, folder: Path, *, index: str) -> Service:
         process.wait()
         raise
     _CHILDREN[process.pid] = process
-    return Service(service.url, service.pid, meant)
+    return replace(service, model=meant, born=_born(process.pid))
 
 
 def stop(service: Service) -> None:
-    """End a service; one that does not answer as itself any more is left alone, its number may be another's."""
-    if model_served(service) != service.model:
+    """End a service, whatever it answers; one that ended, and a process that only has its number, are left alone."""
+    child = _CHILDREN.pop(service.pid, None)
+    if child is None and not _is_running(service):
         return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(service.pid, signal.SIGTERM)
-    if child := _CHILDREN.pop(service.pid, None):
-        child.wait()
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(service.pid, sign)
+        end = time.monotonic() + GRACE
+        while time.monotonic() < end:
+            if child.poll() is not None if child else not _is_running(service):
+                return
+            time.sleep(0.02)
 
 
 def model_served(service: Service) -> str | None:
-    """The digest of the model that a service says it serves; None when it does not answer."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    """The digest of the model that a service says it serves; None when it does not answer, or not in time."""
+    said: list[str] = []
+
+    def ask() -> None:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with contextlib.suppress(Exception), opener.open(
+            f"{service.url}/model", timeout=ANSWER
+        ) as answer:
+            said.append(f"sha256:{json.loads(answer.read(2**16))['sha256']}")
+
+    asking = threading.Thread(target=ask, daemon=True)  # it may answer a byte a second, for ever
+    asking.start()
+    asking.join(ANSWER)
+    return said[0] if said else None
+
+
+def _is_running(service: Service) -> bool:
+    """Whether the process is still this service; by what it answers where the system does not tell its beginning."""
+    if service.born:
+        return _born(service.pid) == service.born
+    return model_served(service) == service.model
+
+
+def _born(pid: int) -> str:
+    """When a process began; empty when there is none, or the system does not say."""
     try:
-        with opener.open(f"{service.url}/model", timeout=ANSWER) as answer:
-            return f"sha256:{json.loads(answer.read(2**16))['sha256']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return "" if fields[0] == "Z" else fields[19]  # proc(5): state, starttime
+    except FileNotFoundError:
+        pass
+    except (OSError, IndexError):
+        return ""
+    if Path("/proc/self/stat").exists() or not (ps := shutil.which("ps")):
+        return ""
+    words = [ps, "-o", "lstart=", "-p", str(pid)]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _environment(release: Release, folder: Path, index: str) -> Path:
@@ -117,7 +163,9 @@ def _environment(release: Release, folder: Path, index: str) -> Path:
     ):
         made = subprocess.run(
             words,
-            env=_variables(folder) | {"UV_CACHE_DIR": str(cache_directory() / "uv")},
+            env=_variables(folder)
+            | {"UV_CACHE_DIR": str(cache_directory() / "uv"), "UV_NO_CONFIG": "1"},
+            cwd=folder,  # uv obeys a uv.toml where it runs
             capture_output=True,
             text=True,
             check=False,
@@ -149,8 +197,8 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         first, ended, _ = log.read_text(errors="replace").partition("\n")
-        if ended and first.startswith("http://127.0.0.1:"):
-            return first.removesuffix("/predict")
+        if ended and URL.fullmatch(url := first.removesuffix("/predict")):
+            return url
         if process.poll() is not None:
             break
         time.sleep(0.02)

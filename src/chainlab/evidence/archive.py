@@ -233,7 +233,7 @@ class Archive:
         ``SHA256SUMS`` in it lists every file. What is exported is an archive itself; its tables are derived there.
         Raises `VerificationFailed` when a file was changed; then nothing is written.
         """
-        return self._files.export(Path(target), self._files.chosen(builds))
+        return self._files.export(Path(target), builds)
 
     def close(self) -> None:
         """Let go of the database connection."""

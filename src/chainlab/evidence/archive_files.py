@@ -165,8 +165,10 @@ class Files:
                     ))  # fmt: skip
         return found
 
-    def export(self, target: Path, keep: Callable[[Entry], bool]) -> int:
-        """Copy entries and what they name to a new folder, or a new ``.zip``; how many entries.
+    def export(self, target: Path, builds: Collection[str] | None) -> int:
+        """Copy entries, all or those of some builds (their ids), and what they name to a new folder or a new ``.zip``.
+
+        Returns how many entries.
 
         ``SHA256SUMS`` in it has the digest of every file: ``sha256sum -c SHA256SUMS`` checks them.
         Raises `VerificationFailed` when a file is not what its name says; then nothing is written.
@@ -180,7 +182,7 @@ class Files:
         count = 0
         for name in sorted(self.names()):
             entry = self.entry(name)
-            if keep(entry):
+            if builds is None or entry.build.id in builds:
                 count += 1
                 wanted[f"entries/{name}.json"] = name
                 for document in entry.documents:
@@ -219,7 +221,3 @@ class Files:
             if hashlib.sha256(data).hexdigest() != digest:
                 raise VerificationFailed(f"{name} was changed", mend="chainlab archive verify")
             yield name, data
-
-    def chosen(self, ids: Collection[str] | None) -> Callable[[Entry], bool]:
-        """Whether an entry is of one of these builds; of any when None."""
-        return lambda entry: ids is None or entry.build.id in ids

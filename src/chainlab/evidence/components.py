@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
 
-__all__ = ["BlindSpot", "Component", "Inventory", "bare", "components_of", "purl_of"]
+__all__ = ["BlindSpot", "Component", "Inventory", "bare", "components_of", "nested", "purl_of"]
 
 ALGORITHMS = {  # as hashlib, locks and indexes write them → as CycloneDX does
     "md5": "MD5",
@@ -142,7 +142,7 @@ def components_of(document: Any) -> list[Component]:
         depends[_text(entry.get("ref"))] = tuple(map(_text, refs)) if isinstance(refs, list) else ()
     return [
         _component(entry, depends)
-        for entry in _nested(document.get("components"))
+        for entry in nested(document.get("components"))
         if _text(entry.get("name"))
     ]
 
@@ -197,8 +197,8 @@ def _licence(choices: Any) -> tuple[str | None, str]:
     return (expressions[0] if expressions else None), ", ".join(names)
 
 
-def _nested(entries: Any) -> Iterator[dict[str, Any]]:
-    """Components and those inside them; without recursion, so that depth is no attack."""
+def nested(entries: Any) -> Iterator[dict[str, Any]]:
+    """Components of a CycloneDX document, and those inside them; without recursion, so that depth is no attack."""
     waiting = list(reversed(list(_dicts(entries))))
     while waiting:
         entry = waiting.pop()

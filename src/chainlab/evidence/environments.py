@@ -22,7 +22,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from packaging.markers import default_environment
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
@@ -38,8 +37,9 @@ from chainlab.evidence.components import (
     purl_of,
 )
 from chainlab.evidence.graph import Graph, Node, roots, unreached
+from chainlab.evidence.interpreters import described, home, markers_of, site_packages
 
-__all__ = ["markers_of", "read", "site_packages"]
+__all__ = ["read"]
 
 UNOWNED = {
     "__pycache__",
@@ -137,84 +137,7 @@ def read(
         spots.append(
             BlindSpot("unexplained", f"installed, and {top.name} does not ask for: {said}")
         )
-    looked = (
-        (f"{PREFIX}environment:python", values["python_full_version"]),
-        (f"{PREFIX}environment:platform", f"{values['sys_platform']} {values['platform_machine']}"),
-    )
-    return Inventory(tuple(rest), top, "operations", tuple(sorted(spots)), looked)
-
-
-def site_packages(path: Path) -> Path:
-    """The site-packages folder of an environment, of its interpreter, or ``path`` itself when it is one."""
-    path = path.absolute()  # not resolved: an environment's python is a link out of it
-    if path.is_file() or (path.is_symlink() and not path.is_dir()):
-        path = path.parent.parent  # …/bin/python
-    candidates = [*sorted(path.glob("lib/python3*/site-packages")), path / "Lib" / "site-packages"]
-    for candidate in candidates:
-        if candidate.is_dir():
-            return candidate
-    if path.is_dir() and any(path.glob("*.dist-info")):
-        return path
-    raise MalformedInput(
-        f"{path.name or path} is no environment",
-        why="it has no lib/python3…/site-packages and no *.dist-info folders",
-        mend="name a virtual environment, its python, or a site-packages folder",
-    )
-
-
-def markers_of(folder: Path, tags: Iterable[str] = ()) -> dict[str, str]:
-    """The values of PEP 508's markers for the interpreter that owns ``folder``, without running it.
-
-    Its version is in pyvenv.cfg or in the folder's name, its platform in the tags of installed wheels; the rest is this
-    machine's.
-    """
-    values = {k: str(v) for k, v in default_environment().items()}
-    version = _version(folder)
-    if version:
-        own = values["python_full_version"].startswith(f"{version}.")
-        full = (
-            version
-            if version.count(".") == 2
-            else values["python_full_version"]
-            if own
-            else f"{version}.0"
-        )
-        values["python_version"] = ".".join(full.split(".")[:2])
-        values["python_full_version"] = values["implementation_version"] = full
-    for tag in tags:
-        platform = tag.rpartition("-")[2]
-        if platform.startswith(("manylinux", "musllinux", "linux")):
-            system = ("linux", "Linux", "posix")
-        elif platform.startswith("macosx"):
-            system = ("darwin", "Darwin", "posix")
-        elif platform.startswith("win"):
-            system = ("win32", "Windows", "nt")
-        else:
-            continue
-        values["sys_platform"], values["platform_system"], values["os_name"] = system
-        if match := re.search(r"(x86_64|aarch64|arm64|amd64|i686|armv7l|ppc64le|s390x)$", platform):
-            values["platform_machine"] = "AMD64" if match[1] == "amd64" else match[1]
-        break
-    return values
-
-
-def _home(folder: Path) -> Path:
-    """The environment that a site-packages folder belongs to; itself where the layout is another."""
-    if folder.name != "site-packages":
-        return folder
-    return folder.parents[1] if folder.parent.name.lower() == "lib" else folder.parents[2]
-
-
-def _version(folder: Path) -> str:
-    for parent in (folder.parents[2] if len(folder.parents) > 2 else folder, folder.parent.parent):
-        config = parent / "pyvenv.cfg"
-        if config.is_file():
-            text = config.read_text(encoding="utf-8", errors="replace")
-            match = re.search(r"^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)", text, re.MULTILINE)
-            if match:
-                return match[1]
-    match = re.fullmatch(r"python(3\.\d+)", folder.parent.name)
-    return match[1] if match else ""
+    return Inventory(tuple(rest), top, "operations", tuple(sorted(spots)), described(values))
 
 
 def _dist_infos(folder: Path) -> list[str]:
@@ -352,7 +275,7 @@ def _subject(
     if isinstance(subject, Component):
         return subject, components
     if subject is None:
-        name = _home(folder).resolve().name  # the same, whichever way it was named
+        name = home(folder).resolve().name  # the same, whichever way it was named
         return Component(name, type="application", description="a Python environment"), components
     key = canonicalize_name(subject)
     found = next((c for c in components if c.key == key), None)

@@ -68,18 +68,18 @@ def _file(path: Path, name: str) -> Report:
         return Report((), ((name, str(error)),))
 
 
-Seen = tuple[str, list[Finding]]  # why it was not scanned, empty when it was; and the findings
+Scanned = tuple[str, list[Finding]]  # why it was not scanned, empty when it was; and the findings
 
 
-def _nothing(data: bytes, name: str, kind: Format) -> Seen:
+def _nothing(data: bytes, name: str, kind: Format) -> Scanned:
     return f"{kind.name}: {kind.why}", []
 
 
-def _clean(data: bytes, name: str, kind: Format) -> Seen:
+def _clean(data: bytes, name: str, kind: Format) -> Scanned:
     return "", []
 
 
-def _text(data: bytes, name: str, kind: Format) -> Seen:
+def _text(data: bytes, name: str, kind: Format) -> Scanned:
     found = []
     if name.endswith(".json"):
         try:
@@ -92,16 +92,16 @@ def _text(data: bytes, name: str, kind: Format) -> Seen:
     return "", found
 
 
-def _python(data: bytes, name: str, kind: Format) -> Seen:
+def _python(data: bytes, name: str, kind: Format) -> Scanned:
     said = "source code beside a model: some loaders run it"
     return "", [Finding("code", "high", name, said, "ship code as a package, and have it reviewed")]
 
 
-def _pickle(data: bytes, name: str, kind: Format) -> Seen:
+def _pickle(data: bytes, name: str, kind: Format) -> Scanned:
     return "", pickles.findings(data, name)
 
 
-def _numpy(data: bytes, name: str, kind: Format) -> Seen:
+def _numpy(data: bytes, name: str, kind: Format) -> Scanned:
     wide = data[6:7] != b"\x01"  # version 1 has two bytes for the header's length, later ones four
     start = (
         12 + int.from_bytes(data[8:12], "little")
@@ -113,7 +113,7 @@ def _numpy(data: bytes, name: str, kind: Format) -> Seen:
     return "", []
 
 
-def _safetensors(data: bytes, name: str, kind: Format) -> Seen:
+def _safetensors(data: bytes, name: str, kind: Format) -> Scanned:
     header = formats.safetensors_header(data) or {}
     length = int.from_bytes(data[:8], "little")
     ends, spans = len(data) - 8 - length, []
@@ -140,7 +140,7 @@ def _safetensors(data: bytes, name: str, kind: Format) -> Seen:
     return "", []
 
 
-def _onnx(data: bytes, name: str, kind: Format) -> Seen:
+def _onnx(data: bytes, name: str, kind: Format) -> Scanned:
     from onnx import ModelProto, NodeProto, TensorProto
 
     model = ModelProto()
@@ -174,7 +174,7 @@ def _messages(message: Any) -> Iterator[Any]:
                 yield from _messages(each)
 
 
-def _gguf(data: bytes, name: str, kind: Format) -> Seen:
+def _gguf(data: bytes, name: str, kind: Format) -> Scanned:
     key = b"tokenizer.chat_template"
     at = data.find(key)
     if at < 0:
@@ -197,7 +197,7 @@ def _gguf(data: bytes, name: str, kind: Format) -> Seen:
     return "", [Finding("template", "info", name, said)]
 
 
-def _keras(data: bytes, name: str, kind: Format) -> Seen:
+def _keras(data: bytes, name: str, kind: Format) -> Scanned:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         try:
             config = json.loads(_member(archive, "config.json"))
@@ -231,7 +231,7 @@ def _layers(value: Any) -> Iterator[dict[str, Any]]:
             waiting += item
 
 
-def _hdf5(data: bytes, name: str, kind: Format) -> Seen:
+def _hdf5(data: bytes, name: str, kind: Format) -> Scanned:
     found = []
     if b"model_config" in data and b'"Lambda"' in data:
         said = "a Lambda layer holds Python bytecode that loading runs"
@@ -239,7 +239,7 @@ def _hdf5(data: bytes, name: str, kind: Format) -> Seen:
     return "HDF5: no scanner here reads its attributes", found
 
 
-def _saved_model(data: bytes, name: str, kind: Format) -> Seen:
+def _saved_model(data: bytes, name: str, kind: Format) -> Scanned:
     names = sorted({match.decode() for match in FILE_OPERATORS.findall(data)})
     found = []
     if names:
@@ -248,7 +248,7 @@ def _saved_model(data: bytes, name: str, kind: Format) -> Seen:
     return "SavedModel: no scanner here reads its graph", found
 
 
-def _zipped(data: bytes, name: str, kind: Format) -> Seen:
+def _zipped(data: bytes, name: str, kind: Format) -> Scanned:
     """A zip of pickles or arrays: each member as a file of its own."""
     found: list[Finding] = []
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -287,7 +287,7 @@ def _two_formats(data: bytes, name: str, kind: Format) -> list[Finding]:
     return [Finding("two-formats", "high", name, said, "fetch it again from its owner")]
 
 
-_LOOK: dict[str, Callable[[bytes, str, Format], Seen]] = {
+_LOOK: dict[str, Callable[[bytes, str, Format], Scanned]] = {
     "ONNX": _onnx,
     "safetensors": _safetensors,
     "GGUF": _gguf,

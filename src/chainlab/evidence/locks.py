@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.markers import Marker, default_environment
+from packaging.markers import Marker
 from packaging.tags import sys_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
@@ -30,6 +30,7 @@ from chainlab.errors import MalformedInput
 from chainlab.evidence import metadata
 from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of
 from chainlab.evidence.graph import Graph, Node, roots, unreached
+from chainlab.evidence.interpreters import described, markers_here
 from chainlab.evidence.lockfiles import Lock, Locked, load
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def read(
     gets the scope ``excluded``, where the graph is known.
     """
     lock = load(path)
-    values = {**{k: str(v) for k, v in default_environment().items()}, **(markers or {})}
+    values = markers_here(markers)
     chosen = [pin for pin in lock.pins if _applies(pin, values)]
     others = sorted({pin.name for pin in lock.pins} - {pin.name for pin in chosen})
     spots = [BlindSpot("not pinned", f"{lock.name}: {line[:80]}") for line in lock.unread]
@@ -87,11 +88,9 @@ def read(
         subject = replace(subject, requires=tuple(sorted(direct)), complete=True)
     else:
         subject = replace(subject, requires=roots(components), complete=None)
-    looked = (
-        (f"{PREFIX}environment:python", values["python_full_version"]),
-        (f"{PREFIX}environment:platform", f"{values['sys_platform']} {values['platform_machine']}"),
+    return Inventory(
+        tuple(components), subject, "pre-build", tuple(sorted(set(spots))), described(values)
     )
-    return Inventory(tuple(components), subject, "pre-build", tuple(sorted(set(spots))), looked)
 
 
 def with_hashes(

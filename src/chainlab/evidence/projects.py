@@ -21,12 +21,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from packaging.markers import default_environment
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence import imports, lockfiles, locks, metadata
 from chainlab.evidence.components import BlindSpot, Component, Inventory
+from chainlab.evidence.interpreters import markers_here
 from chainlab.evidence.licences import licence
 from chainlab.evidence.wheels import declared
 
@@ -61,7 +61,7 @@ def read(
             why=f"it has no pyproject.toml, and none of {', '.join(LOCKS)} with pins",
             mend="name the folder with one of them",
         )
-    values = {**{k: str(v) for k, v in default_environment().items()}, **(markers or {})}
+    values = markers_here(markers)
     asked = _asked(about)
     listed = lock or path / "requirements.txt"
     named = {canonicalize_name(r.name) for text, _ in asked if (r := metadata.requirement(text))}

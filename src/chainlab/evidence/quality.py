@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from chainlab.evidence.components import nested
 from chainlab.evidence.schema import problems
 
 __all__ = ["CISA", "NTIA", "STANDARDS", "Element", "Quality", "assess"]
@@ -141,13 +142,7 @@ def _whole(name: str, standards: tuple[str, ...], has: bool) -> Element:
 def _components(document: dict[str, Any]) -> list[dict[str, Any]]:
     """The subject, and all components, nested ones too."""
     subject = _dict(document.get("metadata")).get("component")
-    waiting = [*_dicts(document.get("components"))][::-1]
-    found = [subject] if isinstance(subject, dict) else []
-    while waiting:
-        one = waiting.pop()
-        found.append(one)
-        waiting += _dicts(one.get("components"))[::-1]
-    return found
+    return [*([subject] if isinstance(subject, dict) else []), *nested(document.get("components"))]
 
 
 def _related(document: dict[str, Any]) -> set[Any]:

@@ -18,6 +18,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chainlab.errors import MalformedInput
+from chainlab.evidence.statements import parse_json
+
 if TYPE_CHECKING:
     from jsonschema_rs import Draft7Validator, ValidationError
 
@@ -58,9 +61,13 @@ def problems(document: Any) -> list[Problem]:
     """What is wrong with a document: a value as JSON gives it, or its bytes. Empty: nothing; never raises."""
     if isinstance(document, (bytes, bytearray, str)):
         try:
-            document = json.loads(document)
-        except (ValueError, RecursionError) as error:
-            return [Problem("", f"this is no JSON: {error}", "CycloneDX in XML is not read here")]
+            data = document.encode() if isinstance(document, str) else bytes(document)
+            document = parse_json(data, "the document")
+        except MalformedInput as error:
+            said = f"{error.message}: {error.why}" if error.why else error.message
+            return [Problem("", said, "CycloneDX in XML is not read here")]
+        except UnicodeEncodeError as error:  # half a character
+            return [Problem("", f"this is no text: {error}")]
     if not isinstance(document, dict):
         return [Problem("", f"a bill of materials is an object, this is {_kind(document)}")]
     spec = document.get("specVersion")

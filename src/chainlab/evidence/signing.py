@@ -17,7 +17,9 @@ from chainlab.evidence.statements import Statement
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
 
-__all__ = ["ambient_token", "refusal", "sign"]
+    from chainlab.trust.client import Trust
+
+__all__ = ["ambient_token", "refusal", "sign", "sign_as"]
 
 
 def sign(statement: Statement, config: ClientTrustConfig, token: str) -> bytes:
@@ -33,6 +35,22 @@ def sign(statement: Statement, config: ClientTrustConfig, token: str) -> bytes:
             return signer.sign_dsse(Signable(statement.dump())).to_json().encode()
     except Error as error:
         raise refusal("the statement", error) from error
+
+
+def sign_as(workflow: str, statement: Statement, trust: Trust) -> bytes:
+    """The bundle of a part of the platform itself, host or gate: its identity is a workflow that no job can run.
+
+    ``workflow`` is ``owner/repository/.github/workflows/NAME.yml@refs/…``.
+    """
+    repository = workflow.partition("/.github/")[0]
+    claims = {
+        "sub": repository.replace("/", ":"),
+        "job_workflow_ref": workflow,
+        "repository": repository,
+        "event_name": "workflow_run",
+        "runner_environment": "self-hosted",
+    }
+    return sign(statement, trust.config, trust.token(claims=claims))
 
 
 def ambient_token(audience: str = "sigstore") -> str:

@@ -15,13 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packaging.markers import default_environment
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.evidence import imports, metadata
 from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of
+from chainlab.evidence.interpreters import markers_here
 
 __all__ = ["Wheel", "asked", "declared", "open_wheel", "read"]
 
@@ -75,7 +75,7 @@ def read(
     subject = replace(wheel.component, type="application" if lock else "library")
     spots = [BlindSpot(k, said, subject.ref) for k, said in metadata.inside(wheel.names).items()]
     spots += _dynamic(wheel, subject.ref)
-    values = {**{k: str(v) for k, v in default_environment().items()}, **(markers or {})}
+    values = markers_here(markers)
     if lock is not None:
         from chainlab.evidence import locks
 

@@ -174,7 +174,7 @@ class Gate:
         pieces, problems = facts.collect(release, rules, self._registry, config)
         served = lookups.packages(release, pieces, self._registry.index)
         said = release.facts()
-        said["problems"] += problems
+        said["problems"] += problems + lookups.held_back(served, self._registry)
         said["intact"] = not said["problems"]
         model = rules.expected.get("model")
         ends = [str(end) for end in model.get("ends", ())] if isinstance(model, dict) else []

@@ -9,7 +9,6 @@ What could not be looked at says so (``scanned: false``), and the rules refuse i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,14 +19,17 @@ from chainlab.errors import ChainlabError
 from chainlab.evidence.statements import OPENVEX, PROVENANCE, SBOM
 from chainlab.policy import predicates
 from chainlab.policy.facts import Piece, Release, each
+from chainlab.registry.channels import Artifact
 
 if TYPE_CHECKING:
     from chainlab.evidence.advisories import Advisories
     from chainlab.registry.index import Index
+    from chainlab.registry.registry import Registry
 
-__all__ = ["known", "models", "packages", "vulnerabilities"]
+__all__ = ["held_back", "models", "packages", "vulnerabilities"]
 
-_read: dict[tuple[str, tuple[tuple[str, int, int], ...]], Advisories] = {}
+# The last folder that was loaded, by its files' names, times and sizes
+_loaded: dict[tuple[str, tuple[tuple[str, int, int], ...]], Advisories] = {}
 
 
 def packages(release: Release, pieces: Sequence[Piece], index: Index) -> list[dict[str, Any]]:
@@ -77,6 +79,20 @@ def _held(index: Index, name: str, file: str, digest: str) -> dict[str, Any]:
     }
 
 
+def held_back(served: Sequence[Mapping[str, Any]], registry: Registry) -> list[str]:
+    """Which of the packages are in quarantine by now, and why."""
+    found = []
+    for package in served:
+        try:
+            artifact = Artifact("package", str(package["name"]))
+            reason = registry.held_back(artifact, Digest.parse(f"sha256:{package['sha256']}"))
+        except ChainlabError:  # the index does not have it: its age is unknown too
+            continue
+        if reason:
+            found.append(f"{package['file']}, which was installed, is in quarantine: {reason}")
+    return found
+
+
 def vulnerabilities(
     release: Release,
     pieces: Sequence[Piece],
@@ -92,7 +108,7 @@ def vulnerabilities(
 
     days = expected.get("vex_days", 90)
     try:
-        listed = known(advisories)
+        listed = _known(advisories)
         components: dict[tuple[str, str, str], Any] = {}
         for piece in each(pieces, SBOM):
             for component in components_of(piece.predicate):
@@ -106,7 +122,7 @@ def vulnerabilities(
         claims = []
         for piece in each(pieces, OPENVEX):
             if piece.facts["about"] and _may_speak(piece, release):
-                claims += vex.load(json.dumps(piece.predicate).encode())
+                claims += vex.load(piece.predicate)
         products = [str(subject) for subject in release.subjects]
         outcomes = vex.apply(
             match(components.values(), listed),
@@ -143,17 +159,19 @@ def _may_speak(piece: Piece, release: Release) -> bool:
     return not named or ref.partition("/")[2] == version
 
 
-def known(folder: Path) -> Advisories:
+def _known(folder: Path) -> Advisories:
     """The advisories of a folder; read again when a file in it changes."""
     from chainlab.evidence import advisories
 
     paths = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
     stamps = [(str(p), s.st_mtime_ns, s.st_size) for p in paths for s in [p.stat()]]
     key = (str(folder), tuple(stamps))
-    if key not in _read:
-        _read.clear()
-        _read[key] = advisories.load(folder)
-    return _read[key]
+    found = _loaded.get(key)
+    if found is None:
+        found = advisories.load(folder)
+        _loaded.clear()
+        _loaded[key] = found
+    return found
 
 
 def models(release: Release, ends: Sequence[str]) -> list[dict[str, Any]]:

@@ -77,16 +77,7 @@ def summary(
 
 def sign_summary(statement: Statement, trust: Trust) -> bytes:
     """The signed bundle; the signer is the gate."""
-    token = trust.token(
-        claims={
-            "sub": "chainlab:gate",
-            "job_workflow_ref": WORKFLOW,
-            "repository": "chainlab/gate",
-            "event_name": "workflow_run",
-            "runner_environment": "self-hosted",
-        }
-    )
-    return signing.sign(statement, trust.config, token)
+    return signing.sign_as(WORKFLOW, statement, trust)
 
 
 def verify_summary(

@@ -20,12 +20,13 @@ from typing import Any
 from cryptography import x509
 
 from chainlab.clock import rfc3339
+from chainlab.evidence.verifying import ISSUER_OID
 
 __all__ = ["BUNDLE_TYPE", "MAX_BUNDLE", "Facts", "entry_path", "read"]
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"  # of the bundles made here
 MAX_BUNDLE = 2**20  # bytes; a larger one is shown without being read
-ISSUER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")  # fulcio, docs/oid-info.md
+ISSUER = x509.ObjectIdentifier(ISSUER_OID)
 # What reading a stranger's JSON, base64, certificate or timestamp raises.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
 

@@ -208,7 +208,12 @@ def _models(document: dict[str, Any], training: dict[str, Any], before: dict[str
         return "the model's name or version is another"
     if model.get("hashes") != [{"alg": "SHA-256", "content": training["model"]["sha256"]}]:
         return "the model's hashes: expected its SHA-256"
-    said = model.get("modelCard", {}).get("modelParameters", {})
+    if "modelCard" not in model:
+        return (
+            "the model has no modelCard. If yours had one, what you wrote it with has no class for it: "
+            "stay with dicts"
+        )
+    said = model["modelCard"].get("modelParameters", {})
     wanted = {
         "approach": {"type": training["approach"]},
         "task": training["task"],

@@ -166,14 +166,19 @@ def _score(made: list[Doctored], verdicts: dict[str, Any]) -> Score:
         sum(v.name in right for v in benign),
         len(benign),
         tuple(_said(v, verdicts.get(v.name)) for v in made if v.name not in right),
+        "releases",
     )
 
 
 def _said(variant: Doctored, verdict: Any) -> str:
     """``mutant 'sbom: there is none': expected sbom, your gate named nothing``."""
     label = f"mutant {variant.name!r}" if variant.link else f"benign {variant.name!r}"
-    named = ", ".join(verdict) if isinstance(verdict, (list, tuple)) else str(verdict)
-    return f"{label}: expected {variant.link or 'nothing'}, your gate named {named or 'nothing'}"
+    expected = f"{label}: expected {variant.link or 'nothing'}, your gate"
+    if not isinstance(verdict, (list, tuple)):
+        return f"{expected} {verdict}"  # raised KeyError: …
+    holds = sorted(set(verdict) - variant.breaks) if variant.link else []
+    too_many = f"; {', '.join(holds)} {'hold' if len(holds) > 1 else 'holds'}" if holds else ""
+    return f"{expected} named {', '.join(verdict) or 'nothing'}{too_many}"
 
 
 def gates(lab: World, rng: random.Random) -> Iterator[Case]:
@@ -185,13 +190,12 @@ def gates(lab: World, rng: random.Random) -> Iterator[Case]:
     ) -> Case:
         return Case(name, (Batch.of(chosen),), teaches=teaches, see=SEE, accept=accept)
 
-    benign = [v for v in made if not v.link]
     yield case(
         "benign releases",
-        benign,
-        _at_least(benign, [], ()),
-        "Nobody keeps a gate that refuses good releases. Evidence that does not hold is no evidence, and no crime: "
-        "anybody may put a bundle beside yours.",
+        made,
+        _lives(made),
+        "Nobody keeps a gate that refuses good releases, and one that refuses nothing is none. Evidence that does not "
+        "hold is no evidence, and no crime: anybody may put a bundle beside yours.",
     )
     for group, links in GROUPS.items():
         chosen = [v for v in made if v.link in links]
@@ -212,6 +216,19 @@ def _variants(lab: World, seed: int) -> list[Doctored]:
     if key not in _made:
         _made[key] = variants(Attester(lab.trust), random.Random(seed))  # noqa: S311
     return _made[key]
+
+
+def _lives(made: list[Doctored]) -> Callable[[Any], bool | Miss]:
+    """Accepts when all benign are accepted and something is refused, for whichever right reason."""
+    benign = [v for v in made if not v.link]
+
+    def accept(verdicts: Any) -> bool | Miss:
+        fine = _at_least(benign, [], ())(verdicts)
+        if fine and not any(v.right(verdicts.get(v.name)) for v in made if v.link):
+            return Miss("all of them are accepted, and no mutant is refused for the right reason")
+        return fine
+
+    return accept
 
 
 def _at_least(

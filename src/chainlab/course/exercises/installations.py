@@ -157,6 +157,8 @@ class Plan:
                 for to in entry.get("dependsOn", [])
             }
             wanted = {(purls[a], purls[b]) for a, b in self.edges}
+            if own := sorted(str(a) for a, b in said if a == b):
+                return Miss(f"edges: {own[0]} leads to itself; an extra of its own is no edge")
             if said != wanted:
                 kind, edges = (
                     ("missing", wanted - said) if wanted - said else ("not so", said - wanted)

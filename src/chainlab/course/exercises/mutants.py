@@ -58,6 +58,7 @@ class Score:
     accepted: int
     benign: int
     missed: tuple[str, ...]  # as `_said` puts them
+    of: str = "changes"  # what the benign ones are
 
     @property
     def value(self) -> float:
@@ -67,7 +68,7 @@ class Score:
     def __repr__(self) -> str:
         lines = [
             f"mutants refused for the right reason: {self.refused} of {self.mutants}",
-            f"benign changes accepted:              {self.accepted} of {self.benign}",
+            f"{f'benign {self.of} accepted:':37} {self.accepted} of {self.benign}",
             f"score: {self.value:.0%}",
             *(f"  missed  {miss}" for miss in self.missed[:12]),
         ]

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from chainlab.clock import rfc3339
 from chainlab.course.checks import Case, Miss, World
 from chainlab.digests import Digest
+from chainlab.errors import ChainlabError
 from chainlab.trust.authority import certify, precertify, rotate
 from chainlab.trust.instance import Instance
 from chainlab.trust.issuer import ISSUER, Identity
@@ -166,7 +167,14 @@ def _safe(keys: Keys) -> Callable[[dict[str, Any], str], str]:
         """A certificate for the same key that ends at ``until`` (RFC 3339), as base64."""
         present = trusted_root(keys)["certificateAuthorities"]
         chains = [json.dumps(entry["certChain"]) for entry in present]
-        at = chains.index(json.dumps(authority["certChain"]))
+        if (
+            not isinstance(authority, dict)
+            or (asked := json.dumps(authority.get("certChain"))) not in chains
+        ):
+            raise ChainlabError(
+                "recertify takes an entry of certificateAuthorities as the root has it, unchanged"
+            )
+        at = chains.index(asked)
         moment = datetime.fromisoformat(until)
         generation = keys.authorities[at]
         alone = copy.copy(keys)
@@ -242,6 +250,16 @@ def rotations(lab: World, rng: random.Random) -> Iterator[Case]:
     )
 
 
+def _unread(error: Exception) -> str:
+    """``certificateAuthorities.1.certChain.certificates.0: Input should be an object``."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error).splitlines()[0][:120]
+
+
 def _judge(bundle: str, good: bool) -> Callable[[Any], bool | Miss]:
     """Accepts a trusted root under which the bundle verifies, or does not."""
 
@@ -255,7 +273,7 @@ def _judge(bundle: str, good: bool) -> Callable[[Any], bool | Miss]:
             root = TrustedRoot(Document.from_json(json.dumps(answer)))
             verifier = Verifier(trusted_root=root)
         except (Error, ValueError, TypeError, KeyError) as error:
-            return Miss(f"no client reads this root: {str(error).splitlines()[0][:120]}")
+            return Miss(f"no client reads this root: {_unread(error)}")
         try:
             verifier.verify_artifact(
                 ARTIFACT, Bundle.from_json(bundle), policy.Identity(identity=ALICE, issuer=ISSUER)

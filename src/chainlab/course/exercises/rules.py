@@ -21,9 +21,10 @@ from chainlab.errors import ChainlabError
 
 __all__ = ["RULES", "rules", "table"]
 
-SEE = "notebooks/04b_gate.ipynb, 'Undefined'"
+SEE = "notebooks/04b_gate.ipynb, 'Rego, and its one trap'"
 RULES = ("signed", "safe", "good")
 LEAST = 0.9
+WORDS = re.compile(r"\bor\b|\|\|")  # of other languages
 Row = tuple[dict[str, Any], dict[str, bool]]
 _known: dict[tuple[str, str], Any] = {}
 
@@ -31,7 +32,7 @@ _known: dict[tuple[str, str], Any] = {}
 def table(text: str | Callable[[], str]) -> Callable[..., Any]:
     """Rego as a function of many facts at once: a row's name to what each of the three rules says of it.
 
-    Raises `ChainlabError` with the engine's reason where the rules cannot be evaluated.
+    Raises `ChainlabError` with line and reason where the engine cannot read the rules.
     """
 
     def run(rows: Mapping[str, Mapping[str, Any]], signer: str) -> dict[str, Any]:
@@ -46,7 +47,11 @@ def table(text: str | Callable[[], str]) -> Callable[..., Any]:
             modules = _copies(rego, list(rows))
             expected = {"signer": signer, "least": LEAST}
             policy = Policy("lesson", RULES, modules, expected, Digest.of(rego.encode()))
-            report = ask(policy, {f"row{i}": facts for i, facts in enumerate(rows.values())})
+            facts = {f"row{i}": row for i, row in enumerate(rows.values())}
+            try:
+                report = ask(policy, facts)
+            except ChainlabError as error:
+                raise _slip(error, rego, modules) from error
             _known[key] = {
                 name: {rule: _said(report, i, rule) for rule in RULES}
                 for i, name in enumerate(rows)
@@ -54,6 +59,23 @@ def table(text: str | Callable[[], str]) -> Callable[..., Any]:
         return dict(_known[key])
 
     return run
+
+
+def _slip(error: ChainlabError, rego: str, modules: Mapping[str, str]) -> ChainlabError:
+    """The engine's complaint about a copy, put as one about a line of the rules as they were written."""
+    found = re.search(
+        r"\(error \d+:(row\d+\.rego)\|(\d+)\|\d+\s+\(errormsg \d+:([^()]*)\)", error.why
+    )
+    if found is None:
+        return error
+    name, offset, said = found.groups()
+    number = modules[name].encode()[: int(offset)].count(b"\n")  # a copy has the same lines
+    line = [*rego.splitlines(), ""][number].strip()
+    mend = (
+        "Rego has no such word: write a second rule of the same name" if WORDS.search(line) else ""
+    )
+    more = f" ({mend})" if mend else ""
+    return ChainlabError(f"line {number + 1}, `{line[:40]}`: {said}{more}", why=error.why)
 
 
 def _said(report: Mapping[str, Any], row: int, rule: str) -> Any:

@@ -1,6 +1,7 @@
 """Push FILES as one OCI artifact NAME:TAG, then every bundle about them and about ABOUT as a referrer of its manifest.
 
-The bundles are the stages' own beside the files, verified, and the platform's provenance of each file, as the registry has it.
+The bundles are the stages' own beside the files, each verified once more, and the platform's provenance of each file,
+as the registry has it. Another bundle that a job laid beside them stays here.
 """
 
 import json
