@@ -271,7 +271,8 @@ broken = copy.deepcopy(bill)
 broken["components"][0]["type"] = "libary"
 for name, document in {**lies, "a typing error": broken}.items():
     found_problems = schema.problems(document)
-    print(f"{name:15} {len(found_problems)} problems", *[f"| {p}"[:100] for p in found_problems[:1]])
+    first = f"| {found_problems[0]}".partition(" (mend")[0] if found_problems else ""
+    print(f"{name:15} problems: {len(found_problems):2}", first)
 
 # %% [markdown]
 # A typing error is caught, and so are edges that lead to the removed components (the kit looks for these; the official

@@ -784,6 +784,9 @@ print(len(mine), "builds by your function,", len(theirs), "by the archive; the s
 archive.seen("acme-tables", range=">=1.9,<1.11")[["found", "builds", "first", "last"]]
 
 # %% [markdown]
+# `first` is the day from which you have to look, and `last` says how recently such a build was still made. Neither says
+# where it runs today.
+#
 # ## Not affected, because …
 # A *finding* says that a component has a known vulnerability. Many findings are no emergency, and a report without
 # reasons is no report. VEX (*Vulnerability Exploitability eXchange*) is the maker's answer: a status for each finding

@@ -178,9 +178,9 @@ beside = [base64.b64decode(hash) for hash in proof["hashes"]]
 print(f"entry {proof['logIndex']} of {proof['treeSize']}, with a proof of {len(beside)} hashes")
 
 # %% [markdown]
-# Seven entries: the instance's own root (week 1), five strangers, and ours, the last. (In a workspace with a past the numbers
-# are higher.) Its proof is one hash shorter than you would expect of seven. We recompute all of it from the leaves that
-# the log publishes, with primer D's dozen lines.
+# Seven entries: the instance's own root (week 1), five strangers, and ours, the last. (In a workspace with a past the
+# numbers are higher.) Its proof is one hash shorter than you would expect of seven. We recompute all of it from the
+# leaves that the log publishes, with primer D's dozen lines.
 
 # %%
 from urllib.request import urlopen
@@ -491,4 +491,5 @@ assert not verify(bundle, bad, expected, trusted_root).passed
 # - list five promises that valid provenance does not make
 #
 # **Exit question.** A vendor's gate checks signature, subject, predicate type and builder, and skips the last two steps
-# "because the builder is trusted". Which of the eight doctored bundles does it accept, and what does its customer run then?
+# "because the builder is trusted". Which of the eight doctored bundles does it accept, and what does its customer run
+# then?

@@ -118,9 +118,10 @@ print("null at least 0.9:   ", asked("good if input.recall >= 0.9", {"recall": N
 print("with a type asked:   ", asked("good if {\n  is_number(input.recall)\n  input.recall >= 0.9\n}", {"recall": None}))
 
 # %% [markdown]
-# One `harmless` of the two holds, and that is enough. `every` holds for an empty list, which is right for a scan that found nothing, and wrong where something has to be
-# there: ask for `count(…) > 0` as well. `some` over a missing list finds nothing bad. And `null` is at least 0.9: Rego
-# orders values of all types, engines differ in how, and a number that could not be read passes the threshold.
+# One `harmless` of the two holds, and that is enough. `every` holds for an empty list, which is right for a scan that
+# found nothing, and wrong where something has to be there: ask for `count(…) > 0` as well. `some` over a missing list
+# finds nothing bad. And `null` is at least 0.9: Rego orders values of all types, engines differ in how, and a number
+# that could not be read passes the threshold.
 
 # %% [markdown]
 # ## Python verifies, Rego decides
@@ -139,11 +140,11 @@ evidence.sort_values(["kind", "job"], ignore_index=True)
 
 # %% [markdown]
 # Eight statements: provenance by the host, everything else by the workflow. `about` counts what each is about in this
-# release: `package`'s four are the manifest and its three files; `source`'s one is the lock, which goes into the release
-# as it lay in the commit. One is not verified. It is about `source.tar`, which is not in the release: valid perhaps, and
-# not about these bytes. Its kind reads *nothing*, because nothing of it was believed. That refuses nothing. Evidence that
-# does not hold counts for nothing; what counts is whether enough of it *does* hold. (The job `gate` has asked before us;
-# the gate's own earlier word is not in the list. It is never evidence for itself.)
+# release: `package`'s four are the manifest and its three files; `source`'s one is the lock, which goes into the
+# release as it lay in the commit. One is not verified. It is about `source.tar`, which is not in the release: valid
+# perhaps, and not about these bytes. Its kind reads *nothing*, because nothing of it was believed. That refuses
+# nothing. Evidence that does not hold counts for nothing; what counts is whether enough of it *does* hold. (The job
+# `gate` has asked before us; the gate's own earlier word is not in the list. It is never evidence for itself.)
 #
 # Further facts the gate looks up itself, so that it takes nobody's word: the bytes of each file, the age of each
 # package in the index, the components against the advisories, the model's format by its content.
@@ -160,10 +161,10 @@ expectations = (policies / "release.toml").read_text()
 print("\n" + expectations[expectations.index("[[metrics]]") : expectations.index("[cooldown]")].strip())
 
 # %% [markdown]
-# (`[x | …]` collects a list, `unmet contains x if` a set.) Read it from the end. It passes when there *is* an ML-BOM, something *is* wanted, and nothing wanted is unmet. A
-# metric is met when there are values, more than none, and each is at least the threshold. `evidence.number` gives −1
-# for whatever is no number, so undefined never passes. And the policy asks for the interval's lower end too: few test
-# cases and a lucky split make a fine number cheaply.
+# (`[x | …]` collects a list, `unmet contains x if` a set.) Read it from the end. It passes when there *is* an ML-BOM,
+# something *is* wanted, and nothing wanted is unmet. A metric is met when there are values, more than none, and each is
+# at least the threshold. `evidence.number` gives −1 for whatever is no number, so undefined never passes. And the
+# policy asks for the interval's lower end too: few test cases and a lucky split make a fine number cheaply.
 #
 # ## The decision
 

@@ -23,10 +23,13 @@ from chainlab.cli import _main
 from chainlab.deploy import services
 from chainlab.deploy.deployment import Deployment
 from chainlab.deploy.promotion import promote
+from chainlab.deploy.records import keep
 from chainlab.deploy.releases import fetch, pinned
 from chainlab.deploy.services import Service
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
+from chainlab.evidence.archive import Archive
+from chainlab.evidence.statements import SBOM
 from chainlab.policy.gate import Decision, Gate
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.oci_manifest import MANIFEST_TYPE
@@ -73,6 +76,25 @@ def test_a_layer_s_name_leads_nowhere(house: House, name: str) -> None:
     parts.files = {name if n == WHEEL else n: data for n, data in parts.files.items()}
     parts.statements["provenance of package"].subjects = parts.digests()
     assert "intact" in rules(judged(house, parts))
+
+
+@pytest.mark.parametrize("predicate", [None, {"metadata": []}, {"metadata": {"component": 1}}])
+def test_a_statement_of_no_use_keeps_no_release_out_of_the_archive(
+    house: House, tmp_path: Path, predicate: Any
+) -> None:
+    """It is about the manifest, which needs no SBOM; so no rule looks at it."""
+    parts = house.maker.parts()
+    workflow = parts.statements["SBOM"].signer
+    other = parts.statements["VEX"] = vex_said(parts, workflow)
+    other.subjects = {"x": Digest.of(parts.manifest())}
+    other.predicate_type, other.predicate = SBOM, predicate
+    parts.statements["elsewhere"] = replace(other, signer=workflow.replace("v1.4.0", "v9.9.9"))
+    decision = judged(house, parts)
+    assert decision.allowed, decision.table()
+    with Archive(tmp_path) as archive:
+        keep(decision, house.registry, archive)
+        (build,) = archive.builds().to_dict("records")
+    assert "sbom" in build["signed"]
 
 
 # -- the summary, and what a deployment makes of it
@@ -182,12 +204,14 @@ ANSWERS = {
     "a byte a time": "[b'H'] * 400",
     "without end": f"[{OK!r}] + [b' '] * 400",
     "nested": f"[{OK!r}, b'[' * 60_000]",
-    "another model": f"[{OK!r}, b'{{\"sha256\": \"0\"}}']",
+    "another model": f'[{OK!r}, b\'{{"sha256": "0"}}\']',
 }
 
 
 @pytest.fixture
-def stubborn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], tuple[Service, Popen[str]]]]:
+def stubborn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[[str], tuple[Service, Popen[str]]]]:
     """A release's service that turned hostile: it ends for no request, and answers what it likes."""
     monkeypatch.setattr(services, "GRACE", 0.2)
     monkeypatch.setattr(services, "ANSWER", 0.3)

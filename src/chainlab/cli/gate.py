@@ -31,7 +31,8 @@ def gate(
     """Say what was checked about a release, and whether it may go to production.
 
     REFERENCE is oci/OWNER/REPOSITORY@sha256:… or oci/OWNER/REPOSITORY:TAG in your workspace. The verdict is signed, and
-    kept beside the release, unless it is by policies or advisories of your own: a deployment relies on it. Ends with 0 when it is allowed, with 1 when it is refused.
+    kept beside the release, unless it is by policies or advisories of your own: a deployment relies on it.
+    Ends with 0 when it is allowed, with 1 when it is refused.
     """
     from chainlab.policy.gate import Gate
     from chainlab.workspace import course_root, learner_workspace

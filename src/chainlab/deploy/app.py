@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from chainlab.deploy.promotion import NotPromoted, promote
 from chainlab.deploy.records import keep
 from chainlab.errors import ChainlabError, Refused
-from chainlab.registry.channels import Artifact
+from chainlab.registry.references import Reference
 from chainlab.registry.registry import Registry
 from chainlab.trust import wire
 from chainlab.trust.client import Trust
@@ -51,9 +51,9 @@ def deploy_routes(
         claims = trust.claims(token, AUDIENCE)
         document = wire.json_object(await wire.body(request.stream(), MAX_BODY))
         reference = wire.string(document, "reference")
-        artifact = Artifact.parse(reference.partition("@")[0].partition(":")[0])
+        artifact = Reference.parse(reference).artifact
         owner = claims.get("repository", "").lower()
-        if artifact.kind != "oci" or not f"{artifact.name}/".startswith(f"{owner}/"):
+        if not f"{artifact.name}/".startswith(f"{owner}/"):
             raise Refused(403, f"{owner} may not ask about {artifact}")
         if environment and claims.get("environment") != environment:
             raise Refused(403, f"only a job in the environment {environment} may ask for that")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from chainlab.credentials import Credential
 from chainlab.errors import Refused
-from chainlab.registry.channels import CHANNELS, Artifact
+from chainlab.registry.channels import CHANNELS
+from chainlab.registry.references import Reference
 
 if TYPE_CHECKING:
     from chainlab.policy.gate import Decision, Gate
@@ -46,7 +47,7 @@ def promote(reference: str, gate: Gate, registry: Registry, *, policy: str = "re
     decision = gate.judge(reference, policy)
     if not decision.allowed:
         raise NotPromoted(decision)
-    artifact = Artifact.parse(decision.reference.partition("@")[0])
+    artifact = Reference.parse(decision.reference).artifact
     below = ""
     for channel in CHANNELS:
         registry.channels.promote(artifact, decision.digest, below, channel, _CREDENTIAL)

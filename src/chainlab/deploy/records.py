@@ -23,6 +23,7 @@ from chainlab.evidence.statements import (
     parse_json,
     payload,
 )
+from chainlab.registry.references import Reference
 
 if TYPE_CHECKING:
     from chainlab.evidence.archive import Archive, Build
@@ -55,8 +56,7 @@ def keep(decision: Decision, registry: Registry, archive: Archive) -> Build:
         documents.setdefault(_kind(statement), []).append(bundle)
         if statement.predicate_type == PROVENANCE and statement.is_about(decision.digest):
             made = statement.predicate["runDetails"]
-    resource, _, _ = decision.reference.partition("@")
-    name = resource.partition("/")[2]
+    name = Reference.parse(decision.reference).artifact.name
     notes = registry.images.manifest(name, decision.digest).annotations
     finished = made.get("metadata", {}).get("finishedOn")
     build = Build(
@@ -81,5 +81,7 @@ def _statement(bundle: bytes) -> Statement:
 def _kind(statement: Statement) -> str:
     if statement.predicate_type != SBOM:
         return KINDS.get(statement.predicate_type, "other")
-    subject = statement.predicate.get("metadata", {}).get("component", {})
-    return "mlbom" if subject.get("type") == "machine-learning-model" else "sbom"
+    subject = statement.predicate
+    for name in ("metadata", "component", "type"):  # it may be signed, and no bill of materials
+        subject = subject.get(name) if isinstance(subject, dict) else None
+    return "mlbom" if subject == "machine-learning-model" else "sbom"

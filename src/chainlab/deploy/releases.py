@@ -23,6 +23,7 @@ from chainlab.policy.summary import CHECKS, POLICIES, verify_summary
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.channels import Artifact
 from chainlab.registry.oci_manifest import TITLE
+from chainlab.registry.references import Reference
 from chainlab.registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -57,15 +58,15 @@ class Release:
 
 def pinned(reference: str) -> tuple[Artifact, Digest]:
     """Artifact and digest. Raises `Refused` (403) for a tag, `MalformedInput` for what is no reference."""
-    name, at, digest = reference.partition("@")
-    if not at:
+    named = Reference.parse(reference)
+    if named.digest is None:
         raise Refused(
             403,
             f"{reference} is deployed by digest only",
             why="a tag is a name that its owner can move",
             mend="ask what the tag names now, look whether that is what you mean, and name the digest",
         )
-    return Artifact.parse(name), Digest.parse(digest)
+    return named.artifact, named.digest
 
 
 def fetch(reference: str, registry: Registry, root: TrustedRoot) -> Release:

@@ -110,9 +110,10 @@ def model_served(service: Service) -> str | None:
 
     def ask() -> None:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with contextlib.suppress(Exception), opener.open(
-            f"{service.url}/model", timeout=ANSWER
-        ) as answer:
+        with (
+            contextlib.suppress(Exception),
+            opener.open(f"{service.url}/model", timeout=ANSWER) as answer,
+        ):
             said.append(f"sha256:{json.loads(answer.read(2**16))['sha256']}")
 
     asking = threading.Thread(target=ask, daemon=True)  # it may answer a byte a second, for ever

@@ -154,12 +154,14 @@ def verify(bundle: bytes, digest: Digest, expected: Expected, root: TrustedRoot)
 def signer_of(certificate: Certificate) -> tuple[str, str]:
     """The one name in a certificate, and the issuer of the identity; empty where there is none."""
     from cryptography.x509 import (
+        DuplicateExtension,
         ExtensionNotFound,
         ObjectIdentifier,
         RFC822Name,
         SubjectAlternativeName,
         UniformResourceIdentifier,
         UnrecognizedExtension,
+        UnsupportedGeneralNameType,
     )
 
     try:
@@ -169,7 +171,7 @@ def signer_of(certificate: Certificate) -> tuple[str, str]:
             *names.get_values_for_type(UniformResourceIdentifier),
         ]
         issued_by = certificate.extensions.get_extension_for_oid(ObjectIdentifier(ISSUER_OID)).value
-    except (ExtensionNotFound, ValueError):
+    except (ExtensionNotFound, DuplicateExtension, UnsupportedGeneralNameType, ValueError):
         return "", ""
     raw = issued_by.value if isinstance(issued_by, UnrecognizedExtension) else b""
     short = len(raw) >= 2 and raw[0] == 0x0C and raw[1] < 0x80  # DER: UTF8String, short length

@@ -25,8 +25,7 @@ from chainlab.evidence.verifying import Expected, Signer, Verdict, verify
 from chainlab.policy import predicates
 from chainlab.policy.expectations import Policy
 from chainlab.registry.bundles import BUNDLE_TYPE
-from chainlab.registry.channels import Artifact
-from chainlab.registry.oci_names import is_tag
+from chainlab.registry.references import Reference
 
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
@@ -109,19 +108,9 @@ def resolve(reference: str, registry: Registry) -> Release:
     Raises `MalformedInput` for what is no reference, `OciError` (404) for one that names nothing. What is in quarantine
     is found: the rules refuse it.
     """
-    name, at, digest = reference.partition("@")
-    tag = ""
-    if not at:
-        name, colon, tag = reference.rpartition(":")
-        if not colon or not is_tag(tag):
-            raise MalformedInput(
-                f"{reference[:200]!r} names no release",
-                mend="write oci/OWNER/REPOSITORY@sha256:… or oci/OWNER/REPOSITORY:TAG",
-            )
-    artifact = Artifact.parse(name)
-    if artifact.kind != "oci":
-        raise MalformedInput(f"{artifact} is no OCI artifact", mend="a release is one: oci/…")
-    stored = registry.images.manifest(artifact.name, Digest.parse(digest) if at else tag)
+    wanted = Reference.parse(reference)
+    artifact = wanted.artifact
+    stored = registry.images.manifest(artifact.name, wanted.digest or wanted.tag)
     problems: list[str] = []
     _read(registry, stored.digest, "the manifest", problems)
     layers = []
@@ -200,6 +189,9 @@ def examine(data: bytes, release: Release, policy: Policy, config: ClientTrustCo
         if not verdict.passed and predicate_type != PROVENANCE:
             said = verdict.failure.said if verdict.failure else "it does not hold"
             continue
+        if not _may_speak(verdict.signer, release):
+            said = f"signed by {verdict.signer}, which is another version's"
+            continue
         facts = {
             "digest": str(digest),
             "verified": True,
@@ -211,6 +203,12 @@ def examine(data: bytes, release: Release, policy: Policy, config: ClientTrustCo
         }
         return Piece(digest, True, facts, predicate_type, verdict.statement.predicate)
     return Piece(digest, False, _unverified(f"{str(digest)[:19]}…: {said}", kind))
+
+
+def _may_speak(signer: str, release: Release) -> bool:
+    """Whether it is no workflow at another version's tag: else whoever may set a tag speaks for every release."""
+    _, tag, ref = signer.rpartition("@refs/tags/")
+    return not tag or ref == release.stored.annotations.get("org.opencontainers.image.version")
 
 
 def _bundles(release: Release, registry: Registry) -> dict[Digest, str | None]:

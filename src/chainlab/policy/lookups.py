@@ -121,7 +121,7 @@ def vulnerabilities(
             components.setdefault((name, version, entry["purl"]), entry)
         claims = []
         for piece in each(pieces, OPENVEX):
-            if piece.facts["about"] and _may_speak(piece, release):
+            if piece.facts["about"]:
                 claims += vex.load(piece.predicate)
         products = [str(subject) for subject in release.subjects]
         outcomes = vex.apply(
@@ -150,13 +150,6 @@ def vulnerabilities(
             for outcome in outcomes
         ],
     }
-
-
-def _may_speak(piece: Piece, release: Release) -> bool:
-    """Whether a claim's signer is no workflow of another version: else whoever may set a tag speaks for all of them."""
-    _, named, ref = str(piece.facts["signer"]).rpartition("@refs/")
-    version = release.stored.annotations.get("org.opencontainers.image.version")
-    return not named or ref.partition("/")[2] == version
 
 
 def _known(folder: Path) -> Advisories:

@@ -10,6 +10,7 @@ gets a copy of the rules in which `input` is that row.
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,8 @@ from chainlab.errors import ChainlabError
 __all__ = ["RULES", "rules", "table"]
 
 SEE = "notebooks/04b_gate.ipynb, 'Rego, and its one trap'"
-RULES = ("signed", "safe", "good")
+READS = {"signed": "signature", "safe": "findings", "good": "recall"}  # rule to fact
+RULES = tuple(READS)
 LEAST = 0.9
 WORDS = re.compile(r"\bor\b|\|\|")  # of other languages
 Row = tuple[dict[str, Any], dict[str, bool]]
@@ -75,7 +77,7 @@ def _slip(error: ChainlabError, rego: str, modules: Mapping[str, str]) -> Chainl
         "Rego has no such word: write a second rule of the same name" if WORDS.search(line) else ""
     )
     more = f" ({mend})" if mend else ""
-    return ChainlabError(f"line {number + 1}, `{line[:40]}`: {said}{more}", why=error.why)
+    return ChainlabError(f"line {number + 1}, `{line[:40]}`: {said}{more}")
 
 
 def _said(report: Mapping[str, Any], row: int, rule: str) -> Any:
@@ -111,8 +113,7 @@ def rules(lab: World, rng: random.Random) -> Iterator[Case]:
 
     def case(name: str, rows: dict[str, Row], teaches: str) -> Case:
         given = {row: facts for row, (facts, _) in rows.items()}
-        wanted = {row: verdicts for row, (_, verdicts) in rows.items()}
-        return Case(name, (given, signer), teaches=teaches, see=SEE, accept=_agrees(wanted))
+        return Case(name, (given, signer), teaches=teaches, see=SEE, accept=_agrees(rows))
 
     yield case(
         "everything is stated",
@@ -166,16 +167,19 @@ def rules(lab: World, rng: random.Random) -> Iterator[Case]:
     )
 
 
-def _agrees(wanted: dict[str, dict[str, bool]]) -> Callable[[Any], bool | Miss]:
+def _agrees(rows: Mapping[str, Row]) -> Callable[[Any], bool | Miss]:
     def accept(answer: Any) -> bool | Miss:
         if not isinstance(answer, dict):
             return Miss("expected table(rules)")
-        for row, verdicts in wanted.items():
+        for row, (facts, verdicts) in rows.items():
             for rule, verdict in verdicts.items():
                 said = answer.get(row, {}).get(rule)
                 if said is not verdict:
+                    fact = json.dumps(
+                        {READS[rule]: facts[READS[rule]]} if READS[rule] in facts else {}
+                    )
                     return Miss(
-                        f"row '{row}': {rule} is to be {str(verdict).lower()}, and is {str(said).lower()}"
+                        f"row '{row}', {fact}: {rule} is to be {str(verdict).lower()}, and is {str(said).lower()}"
                     )
         return True
 

@@ -1,0 +1,56 @@
+"""References: how people and programs name one artifact of the registry.
+
+    >>> Reference.parse("oci/acme/triage-model/release:v1.4.0").tag
+    'v1.4.0'
+    >>> str(Reference.parse("oci/acme/triage-model/release@sha256:" + "0" * 64).artifact)
+    'oci/acme/triage-model/release'
+
+With a digest it names bytes; with a tag, whatever the tag's owner lets it name today.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chainlab.digests import Digest
+from chainlab.errors import MalformedInput
+from chainlab.registry.channels import Artifact
+from chainlab.registry.oci_names import is_tag
+
+__all__ = ["Reference"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An artifact, and either a digest or a tag."""
+
+    artifact: Artifact
+    digest: Digest | None = None
+    tag: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read ``oci/OWNER/REPOSITORY@sha256:…`` or ``oci/OWNER/REPOSITORY:TAG``; the inverse of `str`.
+
+        Raises `MalformedInput` for anything else.
+        """
+        name, at, digest = text.partition("@")
+        if at:
+            return cls(_image(name), Digest.parse(digest))
+        name, colon, tag = text.rpartition(":")
+        if not colon or not is_tag(tag):
+            raise MalformedInput(
+                f"{text[:200]!r} names no release",
+                mend="write oci/OWNER/REPOSITORY@sha256:… or oci/OWNER/REPOSITORY:TAG",
+            )
+        return cls(_image(name), tag=tag)
+
+    def __str__(self) -> str:
+        return f"{self.artifact}@{self.digest}" if self.digest else f"{self.artifact}:{self.tag}"
+
+
+def _image(name: str) -> Artifact:
+    artifact = Artifact.parse(name)
+    if artifact.kind != "oci":
+        raise MalformedInput(f"{artifact} is no OCI artifact", mend="a release is one: oci/…")
+    return artifact
