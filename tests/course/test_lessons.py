@@ -118,7 +118,9 @@ def test_no_printed_number_or_verdict_is_hidden_by_the_sanitiser(name: str) -> N
 
 
 def test_strict_nbval_fails_every_cell_whose_number_or_verdict_was_changed(tmp_path: Path) -> None:
-    name = "notebooks/01_threats.ipynb"  # a sample: the test above holds for all, without running them
+    name = (
+        "notebooks/01_threats.ipynb"  # a sample: the test above holds for all, without running them
+    )
     notebook = load(ROOT / name)
     cells = set()
     for cell, place, key in shown(notebook):

@@ -1,7 +1,7 @@
 """Set-up of the second opinion on the gate's rules: Open Policy Agent itself, as a library, in ``.cache/opa``.
 
-The package declares a newer Python than the course's and works on it all the same, so it is kept out of the course's own
-environment. The version is locked in ``opa.lock``. ``.cache/opa.json`` says what came of it, for the test to read:
+The package declares a newer Python than the course's and works on it all the same, so it is kept out of the course's
+own environment. The version is locked in ``opa.lock``; ``.cache/opa.json`` says what came of it, for the test:
 
     {"lock": "3f1c…", "folder": "…/.cache/opa", "reason": ""}
 """
