@@ -67,7 +67,7 @@ def completeness(
     """How much of what is known to be in each build its SBOM lists.
 
     ``components`` as `Archive.table` gives them; ``expected``: a build's id to the names that must be there, as
-    `Component.name` writes them; ``labels``: id to the name to show. Table: index build; columns builds (listed),
+    `Component.name` writes them; ``labels``: id to the name to show. Table: index build; columns listed,
     of, share, missing. Without an SBOM nothing is listed.
     """
     from chainlab.evidence.archive_documents import key
@@ -135,7 +135,7 @@ def licences(
     """Which licences the components state, each component version counted once; the rarest together.
 
     ``allowed``: those that need no thought; others stand out, and so does a licence that is not stated.
-    Table: index licence; columns builds (components), of, share, allowed.
+    Table: index licence; columns components, of, share, allowed.
     """
     subject = components["node"] == 0
     distinct = components[~subject].drop_duplicates(["name", "version", "purl", "licence"])
