@@ -34,7 +34,7 @@ lab = chainlab.open("01_assessment", seed=seed)
 
 # %%
 listed = (lab.data / "SHA256SUMS").read_text()
-for line in [line for line in listed.splitlines() if "workflows/" in line][:3]:
+for line in [line for line in listed.splitlines() if "  projects/triage-model/.github/workflows/" in line][:3]:
     digest, path = line.split("  ", 1)
     print(digest[:8] + "…", path)
 

@@ -399,7 +399,7 @@ for row, verdicts in table(naive)(ROWS, RELEASE).items():
 # A finding that does not say whether it is exploited counts as exploited. Use no `with`: this engine crashes on most
 # uses of it.
 # <details><summary>Hint 1</summary>For each rule, read your text with an empty `input`. Which expressions are undefined, and what does `not` make of that?</details>
-# <details><summary>Hint 2</summary>`default safe := false`, then prove what you want to see: `is_array(…)` and `every finding in input.findings { settled(finding) }`, with two rules of the name `settled(finding)`, one for each way.</details>
+# <details><summary>Hint 2</summary>Give each rule a default of false, then prove what you want to see: `is_array(…)`, and `every` finding is settled, with two rules of the name `settled(finding)`, one for each way.</details>
 
 # %% tags=["exercise"]
 def rules() -> str:
@@ -420,20 +420,20 @@ default safe := false
 
 safe if {
     is_array(input.findings)
-    every finding in input.findings {
-        settled(finding)
+    every found in input.findings {
+        settled(found)
     }
 }
 
-settled(finding) if finding.exploited == false
+settled(found) if found.exploited == false
 
-settled(finding) if finding.vex == "not_affected"
+settled(found) if found.vex == "not_affected"
 
 default good := false
 
 good if {
     is_number(input.recall.lower)
-    input.recall.lower >= data.expected.least
+    data.expected.least <= input.recall.lower
 }
 """
     ### END SOLUTION
@@ -456,9 +456,9 @@ def rules() -> str:
     return head + """safe if not open
 
 open if {
-    some finding in input.findings
-    finding.exploited == true
-    finding.vex != "not_affected"
+    some found in input.findings
+    found.exploited == true
+    found.vex != "not_affected"
 }
 
 default good""" + tail
@@ -519,8 +519,8 @@ print(release["files"]["requirements.lock"].decode()[:80] + "…")
 
 # %%
 tag = f"refs/tags/{release['version']}"
-by_workflow = Signer(f"{house['workflow']}@{tag}", house["ci"])
-[ml_bom] = attested(release, Digest.of(release["files"]["triage.onnx"]), Expected(by_workflow, SBOM), root)
+release_signer = Signer(f"{house['workflow']}@{tag}", house["ci"])
+[ml_bom] = attested(release, Digest.of(release["files"]["triage.onnx"]), Expected(release_signer, SBOM), root)
 print(json.dumps(ml_bom.predicate["components"][0]["modelCard"], indent=1))
 
 # %% [markdown]

@@ -30,6 +30,7 @@ import shutil
 
 import chainlab
 import pandas as pd
+from chainlab.ci.copies import settings_of, working_copy
 from chainlab.digests import Digest
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.oci_manifest import MANIFEST_TYPE
@@ -44,11 +45,8 @@ lab = chainlab.open("04b_gate", seed=seed)
 # last job, `promote`, waits for the environment `production`. We do not approve it: that step we want to do by hand.
 
 # %%
-folder = shutil.copytree(lab.data / "projects/triage-model", lab.path / "triage-model", dirs_exist_ok=True)
-shutil.rmtree(folder / ".github")
-for layer in ("hardened", "attested"):
-    shutil.copytree(lab.data / f"projects/{layer}/triage-model", folder, dirs_exist_ok=True)
-project = lab.ci.project("acme/triage-model", folder, lab.data / "projects/attested/settings.toml")
+folder = working_copy(lab.data / "projects", lab.path / "triage-model", "attested")
+project = lab.ci.project("acme/triage-model", folder, settings_of(lab.data / "projects", "attested"))
 project.tag("v1.4.0")
 run = project.run("push", ref="refs/tags/v1.4.0", approve=["release"])
 for job in run.jobs.values():
@@ -155,9 +153,9 @@ evidence.sort_values(["kind", "job"], ignore_index=True)
 
 # %%
 policies = lab.data / "policies"
-rule = (policies / "metrics.rego").read_text()
+rule = re.sub(r"\n\n+", "\n", (policies / "metrics.rego").read_text())
 print(rule[rule.index("values(bom") : rule.index("refused contains")].strip())
-expectations = (policies / "release.toml").read_text()
+expectations = re.sub(r"\n\n+", "\n", (policies / "release.toml").read_text())
 print("\n" + expectations[expectations.index("[[metrics]]") : expectations.index("[cooldown]")].strip())
 
 # %% [markdown]

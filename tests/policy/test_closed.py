@@ -238,6 +238,17 @@ def test_nothing_spoilt_at_random_is_evidence(house: House, data: st.DataObject)
     assert said in [{k: v for k, v in g.facts.items() if k != "digest"} for g in genuine]
 
 
+def test_a_spoilt_timestamp_is_refused_and_raises_nothing(house: House) -> None:
+    """The library tells of it by another error than of other parts that cannot be read."""
+    parts = house.maker.parts()
+    bundle = json.loads(house.maker.sign(parts)["SBOM"])
+    times = bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"]
+    times[0]["signedTimestamp"] = base64.b64encode(b"no time").decode()
+    piece = facts.examine(json.dumps(bundle).encode(), _release(house), POLICY, house.trust.config)
+    assert not piece.verified
+    assert "no Sigstore bundle: Invalid Timestamp" in piece.facts["why"]
+
+
 _kept: dict[int, facts.Release] = {}
 
 
