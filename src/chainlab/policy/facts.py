@@ -149,15 +149,16 @@ def collect(
     pieces: list[Piece] = []
     problems: list[str] = []
     for digest, held in sorted(_bundles(release, registry).items()):
+        data = b"" if held else _read(registry, digest, "evidence", problems)
+        # What a gate said before is nothing to judge by, and each judgement leaves one more.
+        if data is None or (data and _claimed(data)[0] == SUMMARY):
+            continue
         if len(pieces) == MAX_BUNDLES:
             problems.append(f"there are more than {MAX_BUNDLES} bundles")
             break
         if held:
             pieces.append(Piece(digest, False, _unverified(f"in quarantine: {held}")))
-            continue
-        data = _read(registry, digest, "evidence", problems)
-        # What a gate said before is nothing to judge by, and each judgement leaves one more.
-        if data is not None and _claimed(data)[0] != SUMMARY:
+        else:
             pieces.append(examine(data, release, policy, config))
     return pieces, problems
 
