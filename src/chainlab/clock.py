@@ -19,6 +19,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def rfc3339(moment: datetime) -> str:
-    """``moment`` as RFC 3339 in UTC, to the second: ``2026-05-11T19:20:39Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def rfc3339(moment: datetime, timespec: str = "seconds") -> str:
+    """``moment`` as RFC 3339 in UTC: ``2026-05-11T19:20:39Z``; ``timespec`` as `datetime.isoformat` has it."""
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -267,7 +268,7 @@ def test_the_archive_has_the_evidence_and_answers_where_a_component_is(released:
     assert archive.verify() == []
 
 
-def another(released: Released, note: str, *, allowed: bool = True, **about: Any) -> str:
+def another(released: Released, note: str, **about: Any) -> str:
     """A release with the same files and another digest, pushed, let into prod, with a summary."""
     registry = released.world.registry
     artifact, digest = pinned(released.reference)
@@ -279,18 +280,25 @@ def another(released: Released, note: str, *, allowed: bool = True, **about: Any
     everything = Credential("test", frozenset(f"channel:{c}" for c in CHANNELS))
     for below, channel in zip(("", *CHANNELS), CHANNELS, strict=False):
         registry.channels.promote(artifact, pushed, below, channel, everything)
+    reference = f"{artifact}@{pushed}"
+    summarise(released, reference, **about)
+    return reference
+
+
+def summarise(released: Released, reference: str, **about: Any) -> None:
+    """A summary by the gate of a release, beside it; of a yes, unless ``about`` says otherwise."""
+    artifact, digest = pinned(reference)
     facts = {
-        "allowed": allowed,
+        "allowed": True,
         "level": summary.LEVEL,
         "policy": "release",
         "policy_digest": Digest.of(b"policy"),
         "inputs": [],
         "at": utc_now(),
     }
-    statement = summary.summary(pushed, str(artifact), **facts | about)
+    statement = summary.summary(digest, str(artifact), **facts | about)
     bundle = summary.sign_summary(statement, released.world.trust)
-    refer(registry.images, artifact.name, pushed, bundle, BUNDLE_TYPE, by="test")
-    return f"{artifact}@{pushed}"
+    refer(released.world.registry.images, artifact.name, digest, bundle, BUNDLE_TYPE, by="test")
 
 
 @pytest.fixture
@@ -356,6 +364,18 @@ def test_a_release_that_the_gate_did_not_let_through_does_not_run(
 ) -> None:
     with pytest.raises(VerificationFailed, match=why):
         deployment.deploy(another(released, str(about), **about))
+
+
+def test_the_later_of_two_verdicts_counts_in_one_second_too(
+    released: Released, deployment: Deployment
+) -> None:
+    moment = utc_now().replace(microsecond=0)
+    reference = another(released, "no, then yes", allowed=False, at=moment)
+    summarise(released, reference, at=moment + timedelta(milliseconds=1))
+    assert deployment.deploy(reference).reference == reference
+    summarise(released, reference, allowed=False, at=moment + timedelta(milliseconds=2))
+    with pytest.raises(VerificationFailed, match=r"last word on .* is no"):
+        deployment.deploy(reference)
 
 
 def test_a_summary_signed_by_the_workflow_is_not_the_gates(

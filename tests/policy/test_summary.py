@@ -59,7 +59,7 @@ def check(
 def test_a_summary_says_what_slsa_asks_for() -> None:
     said = statement().predicate
     assert said["verifier"]["id"] == VERIFIER
-    assert (said["timeVerified"], said["resourceUri"]) == (rfc3339(NOW), RESOURCE)
+    assert (said["timeVerified"], said["resourceUri"]) == (rfc3339(NOW, "microseconds"), RESOURCE)
     assert said["policy"]["digest"] == {"sha256": Digest.of(b"policy").value.hex()}
     assert len(said["inputAttestations"]) == 2
     assert (said["verificationResult"], said["verifiedLevels"]) == ("PASSED", [LEVEL])

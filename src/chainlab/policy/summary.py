@@ -58,7 +58,7 @@ def summary(
     found = LEVELS.index(level) if level in LEVELS else 0
     predicate = {
         "verifier": {"id": VERIFIER, "version": {"chainlab": __version__}},
-        "timeVerified": rfc3339(at),
+        "timeVerified": rfc3339(at, "microseconds"),  # of two verdicts in a second the later counts
         "resourceUri": resource,
         "policy": {
             "uri": f"{POLICIES}/{policy}",
