@@ -448,7 +448,6 @@ assert not tomorrow.judge(reference, record=False).allowed
 assert summary["verificationResult"] == "PASSED" and summary["verifiedLevels"] == ["SLSA_BUILD_LEVEL_1"]
 assert back.reference == reference
 assert [event.type.rpartition(".")[2] for event in events] == ["deployed", "deployed", "rolledback"]
-lab.deployment.stop()  # else the service runs on
 
 # %% [markdown]
 # ## What a gate cannot do

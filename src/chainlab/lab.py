@@ -55,7 +55,7 @@ class Lab:
         self._process = os.getpid()
         self._sinks: list[Sink] = []
         try:
-            self._world = World(self.workspace)
+            self._world = World(self.workspace, private=not self._joined)
         except BaseException:
             if not self._joined:
                 self.workspace.remove()

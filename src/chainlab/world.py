@@ -26,10 +26,11 @@ __all__ = ["World"]
 
 
 class World:
-    """One workspace, opened; a context manager."""
+    """One workspace, opened; a context manager. What is deployed in a ``private`` one ends with this process."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, private: bool = False) -> None:
         self.workspace = workspace
+        self._private = private
         self.trust = Trust(workspace.trust)
         self._undo = contextlib.ExitStack()
         self._stores = Stores(workspace)
@@ -76,7 +77,12 @@ class World:
         """What runs in prod."""
         from chainlab.deploy.deployment import Deployment
 
-        return Deployment(self.workspace.path / "deploy", registry=self.registry, trust=self.trust)
+        return Deployment(
+            self.workspace.path / "deploy",
+            registry=self.registry,
+            trust=self.trust,
+            tied=self._private,
+        )
 
     def close(self) -> None:
         """End what this opened."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import sys
 import time
@@ -241,6 +243,49 @@ def test_a_hostile_service_is_ended_whatever_it_answers(
     services.stop(service)
     assert process.wait(2) == -signal.SIGKILL
     assert time.monotonic() - began < 3
+
+
+STARTER = """
+import sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from chainlab.deploy import services
+services._environment = lambda release, folder, index: Path(sys.argv[1])
+services.model_served = lambda service: f"sha256:{'0' * 64}"
+services.Digest = SimpleNamespace(of=lambda data: f"sha256:{'0' * 64}")
+release = SimpleNamespace(one=lambda suffix: ("triage.onnx", b"a model"))
+print(services.start(release, Path(sys.argv[2]), index="", tied=sys.argv[3] == "tied").pid, flush=True)
+time.sleep(60)
+"""
+IGNORING = """#!/bin/sh
+trap '' TERM
+echo http://127.0.0.1:9/predict
+echo $$ > "$0.pid"
+sleep 60
+"""
+
+
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "left to itself"])
+def test_a_tied_service_ends_with_its_starter_also_when_that_is_killed(
+    tmp_path: Path, tied: bool
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(IGNORING)
+    program.chmod(0o700)
+    words = [sys.executable, "-c", STARTER, program, tmp_path / "service", "tied" if tied else ""]
+    with Popen([str(word) for word in words], stdout=PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        group = int(starter.stdout.readline())
+        starter.kill()
+    pid = int((tmp_path / "python.pid").read_text())
+    try:
+        end = time.monotonic() + 5
+        while time.monotonic() < end and services._born(pid):
+            time.sleep(0.02 if tied else 0.5)
+        assert bool(services._born(pid)) is not tied
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def test_a_process_that_only_has_the_number_is_left_alone(

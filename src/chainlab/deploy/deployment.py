@@ -42,12 +42,15 @@ class Deployed:
 
 
 class Deployment:
-    """The deployment of one workspace."""
+    """The deployment of one workspace; one that is ``tied`` ends its service with this process."""
 
-    def __init__(self, directory: Path, *, registry: Registry, trust: Trust) -> None:
+    def __init__(
+        self, directory: Path, *, registry: Registry, trust: Trust, tied: bool = False
+    ) -> None:
         self.directory = directory
         self._registry = registry
         self._trust = trust
+        self._tied = tied
 
     @property
     def current(self) -> Deployed | None:
@@ -91,7 +94,8 @@ class Deployment:
         release: Release = fetch(reference, self._registry, self._trust.config.trusted_root)
         current, history = self._read()
         folder = self.directory / "releases" / release.digest.value.hex()[:16]
-        service = services.start(release, folder, index=f"{self._trust.url}/simple/")
+        index = f"{self._trust.url}/simple/"
+        service = services.start(release, folder, index=index, tied=self._tied)
         if kind == "rolledback":
             history = history[:-1]  # what was left is not to be returned to
         elif not history or history[-1] != release.reference:

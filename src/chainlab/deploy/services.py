@@ -1,11 +1,12 @@
 """The prediction service of a release: an environment from the lock, and a process on loopback.
 
-    service = start(release, folder, index="http://127.0.0.1:8000/simple/")
+    service = start(release, folder, index="http://127.0.0.1:8000/simple/", tied=False)
     service.url, service.model        # where it answers, and the digest of the model that it says it serves
     stop(service)
 
 The environment has what the release's lock lists, by hash, and the release's wheel; nothing else is installed. The
-process gets an environment of its own, without a way to the network.
+process gets an environment of its own, without a way to the network. One that is tied ends with the process that
+started it, also when that is killed.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ ANSWER = 3  # seconds for one answer
 GRACE = 5  # seconds to end by itself
 URL = re.compile(r"http://127\.0\.0\.1:[0-9]{1,5}")
 MODULE = "triage_model.serve"
+KEEPER = Path(__file__).with_name("keeper.py")
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # what this process started, by its number
 
 
@@ -57,7 +59,7 @@ class Service:
             raise ValueError(f"{self.url!r} is no service's address")
 
 
-def start(release: Release, folder: Path, *, index: str) -> Service:
+def start(release: Release, folder: Path, *, index: str, tied: bool) -> Service:
     """Install and start a release; returns when it answers with the right model.
 
     Raises `Unavailable` when it does not come up, `VerificationFailed` when it serves another model.
@@ -66,12 +68,13 @@ def start(release: Release, folder: Path, *, index: str) -> Service:
     folder.mkdir(parents=True, exist_ok=True)
     python = _environment(release, folder, index)
     (folder / name).write_bytes(model)
+    keeper = [sys.executable, "-I", str(KEEPER)] if tied else []
     with (folder / "service.log").open("wb") as log:
         process = subprocess.Popen(
-            [str(python), "-I", "-m", MODULE, name, "--port", "0"],
+            [*keeper, str(python), "-I", "-m", MODULE, name, "--port", "0"],
             cwd=folder,
             env=_variables(folder),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -82,7 +85,8 @@ def start(release: Release, folder: Path, *, index: str) -> Service:
         if served != meant:
             raise VerificationFailed(f"it serves the model {served}, not {meant}")
     except BaseException:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
     _CHILDREN[process.pid] = process
