@@ -1,7 +1,8 @@
-# sbom — the bills of materials are valid, and list what the platform saw the jobs install.
+# sbom — the bills of materials are valid, list what the platform saw the jobs install, and prod installs nothing else.
 #
 # Facts: evidence[] of kind SBOM and ML-BOM: problems, components: "name@version" to the SHA-256 of its files;
-#   packages[].{id, sha256, jobs}, from the platform's provenance: what the index served, `id` again "name@version".
+#   packages[].{id, sha256, jobs}, from the platform's provenance: what the index served, `id` again "name@version";
+#   unserved[]: sentences, what the lock would let prod install besides.
 # Expected: sbom.{complete, jobs, tools}.
 # An SBOM says what its maker wanted to list; what the index served, nobody in the job could leave out.
 # Undefined never passes: a share of nothing is not 100 %, so something must have been served.
@@ -48,6 +49,7 @@ passed if {
 	}
 	share >= data.expected.sbom.complete
 	count(other) == 0
+	input.unserved == []
 }
 
 names := concat(", ", array.slice(sort([id | some id in missing]), 0, 5))
@@ -74,6 +76,10 @@ refused contains {"about": evidence.digest, "said": said, "mend": "list what was
 refused contains {"about": evidence.text(item, "sha256"), "said": said, "mend": "find out which of the two was installed"} if {
 	some item in other
 	said := concat("", [evidence.text(item, "id"), " is listed with other bytes than were installed"])
+}
+
+refused contains {"about": evidence.digest, "said": said, "mend": "build with the lock and the interpreter that prod has"} if {
+	some said in evidence.texts(input, "unserved")
 }
 
 default note := "nothing was served"

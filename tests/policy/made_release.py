@@ -50,6 +50,7 @@ REPOSITORY = "acme/triage-model"
 COMMIT = "4be5f0c1" * 5
 PIN = "a93c1b42" * 5
 WHEEL = "triage_model-1.4.0-py3-none-any.whl"
+LOCK = "requirements.lock"
 OLD = NOW - timedelta(days=100)
 UPSTREAM = {  # file: when it was uploaded
     "northwind_loader-1.6.2-py3-none-any.whl": OLD,
@@ -135,7 +136,7 @@ class Maker:
         files = {
             "triage.onnx": MODEL.read_bytes(),
             WHEEL: f"the wheel of {version}".encode(),
-            "requirements.lock": "\n".join(used).encode(),
+            LOCK: "".join(map(self.pin, used)).encode(),
         }
         annotations = {
             "org.opencontainers.image.revision": COMMIT,
@@ -145,8 +146,7 @@ class Maker:
         parts = Parts(version, files, annotations, {})
         workflow = f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/{version}"
         named = parts.digests()
-        lock = named["requirements.lock"]
-        source = {"source.tar": Digest.of(b"source"), "requirements.lock": lock}
+        source = {"source.tar": Digest.of(b"source"), LOCK: named[LOCK]}
         stored = {
             "source": source,
             "build": {WHEEL: named[WHEEL]},
@@ -210,6 +210,12 @@ class Maker:
         """The digest of a file that the index serves."""
         project = name.partition("-")[0].replace("_", "-")
         return next(f.digest for f in self.registry.index.files(project) if f.filename == name)
+
+    def pin(self, file: str, marker: str = "") -> str:
+        """The line of a lock that accepts a file that the index serves."""
+        name, version = file.split("-")[:2]
+        digest = self.file(file).value.hex()
+        return f"{name.replace('_', '-')}=={version}{marker} --hash=sha256:{digest}\n"
 
     def bill(self, used: Iterable[str], wheel: bytes) -> dict[str, Any]:
         """The SBOM of the service."""

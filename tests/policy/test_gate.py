@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from gate_house import ADVISORIES, POLICIES, House
 from made_release import (
+    LOCK,
     NOW,
     OLD,
     REPOSITORY,
@@ -163,6 +164,60 @@ def test_a_package_that_should_not_be_in_it_is_refused(
     assert rules(judged(house, house.maker.parts(used=used))) == refused
 
 
+QUEUE = "northwind_queue-1.0-py3-none-any.whl"  # no job was served it
+
+
+@pytest.mark.parametrize(
+    ("marker", "refused"),
+    [("", {"sbom"}), (" ; python_version >= '3'", {"sbom"}), (" ; python_version < '3'", set())],
+)
+def test_a_line_of_the_lock_that_no_job_followed_is_refused_unless_prod_leaves_it_out_too(
+    house: House, marker: str, refused: set[str]
+) -> None:
+    parts = house.maker.parts()
+    parts.files[LOCK] += house.maker.pin(QUEUE, marker).encode()
+    decision = judged(house, relocked(parts))
+    assert rules(decision) == refused
+    assert ("1 packages that no job was served: northwind-queue 1.0" in decision.table()) == bool(
+        refused
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"northwind-queue @ http://127.0.0.1:9/queue.whl\n", "a line that pins nothing"),
+        (b"-e ./queue\n", "a line that pins nothing"),
+        (b"northwind-queue==1.0\n", "no job was served: northwind-queue"),
+        (b"northwind-queue==1.0 ; nonsense == 'x'\n", "the marker"),
+        (b"\xff\n", "cannot be read"),
+    ],
+)
+def test_a_lock_that_says_not_what_prod_would_install_is_refused(
+    house: House, line: bytes, why: str
+) -> None:
+    parts = house.maker.parts()
+    parts.files[LOCK] += line
+    decision = judged(house, relocked(parts))
+    assert rules(decision) == {"sbom"}
+    assert why in decision.table()
+
+
+def test_a_release_without_its_lock_is_refused(house: House) -> None:
+    parts = house.maker.parts()
+    del parts.files[LOCK]
+    assert "sbom" in rules(judged(house, relocked(parts)))
+
+
+def relocked(parts: Parts) -> Parts:
+    """With the lock that is in it from the beginning: it was in the source."""
+    digests = parts.digests()
+    parts.statements[f"{HOST}package"].subjects = digests
+    if LOCK in digests:
+        parts.statements[f"{HOST}source"].subjects[LOCK] = digests[LOCK]
+    return parts
+
+
 # -- bundles, spoilt after they were signed
 
 
@@ -194,15 +249,18 @@ def test_the_gate_s_own_summaries_are_no_evidence_and_count_as_none(
     count = len(parts.statements)
     reference = house.maker.push(parts)
     monkeypatch.setattr("chainlab.policy.facts.MAX_BUNDLES", count)
-    last = max(piece["digest"] for piece in house.gate.facts(reference)["evidence"])
-    judged_last = False  # bundles are read in the order of their digests: one of the gate's has to come after all
-    for _ in range(100):
+    own = set()
+
+    def own_last(
+        found: Any,
+    ) -> list[Any]:  # bundles are looked at by digest, and one of the gate's may be the last
+        return sorted(found, key=lambda entry: (entry[0] in own, entry))
+
+    monkeypatch.setattr("chainlab.policy.facts.sorted", own_last, raising=False)
+    for _ in range(3):
         decision = house.gate.judge(reference)
         assert decision.allowed, decision.table()
-        if judged_last:
-            break
-        judged_last = str(Digest.of(decision.bundle)) > last
-    assert judged_last
+        own.add(Digest.of(decision.bundle))
     assert len(house.gate.facts(reference)["evidence"]) == count
 
 

@@ -108,6 +108,7 @@ def good() -> Facts:
                 "sha256": "f" * 64, "jobs": ["build", "train"], "uploaded": NOW - 30 * DAY, "upstream": True,
             }
         ],
+        "unserved": [],
         "vulnerabilities": {
             "scanned": True, "components": 3, "advisories": 12,
             "found": [
@@ -231,6 +232,7 @@ TABLE: dict[str, Row] = {  # case: facts, and the rules that refuse
         change("evidence/4/components", {}, also={"evidence/5/components": good()["evidence"][4]["components"]}),
         set()),
     "nothing was served": (change("packages", []), {"sbom"}),
+    "prod would install more": (change("unserved", ["northwind-queue 1.0"]), {"sbom"}),
     "a tool is not listed": (change("packages/1", {**good()["packages"][0], "name": "setuptools"}), set()),
     # model
     "a pickle": (change("models/0/format", "pickle"), {"model"}),
@@ -286,7 +288,7 @@ NEEDED = {
     "provenance": ("evidence/1/fork", "evidence/1/unknown_parameters", "evidence/2/about", "evidence/3/run"),
     "pins": ("evidence/1/actions", "evidence/1/actions/0/ref", "evidence/1/actions/0/commit"),
     "vulnerabilities": ("vulnerabilities/scanned", "vulnerabilities/found", "vulnerabilities/found/0/exploited"),
-    "sbom": ("evidence/4/problems", "evidence/4/components", "packages/0/id", "packages/0/jobs"),
+    "sbom": ("evidence/4/problems", "evidence/4/components", "packages/0/id", "packages/0/jobs", "unserved"),
     "model": ("models", "models/0/format", "models/0/code_on_load", "models/0/passed", "evidence/6/about"),
     "metrics": ("evidence/5/metrics", "evidence/5/metrics/0/value", "evidence/5/kind"),
     "cooldown": ("packages", "packages/0/uploaded", "now"),

@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 from chainlab.errors import MalformedInput
 from chainlab.evidence.components import bare
 
-__all__ = ["Lock", "Locked", "load"]
+__all__ = ["Lock", "Locked", "load", "parse"]
 
 PIN = re.compile(
     r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[(?P<extras>[^\]]*)\])?\s*===?\s*(?P<version>[^\s;,\\]+)"
@@ -70,23 +70,32 @@ def load(path: Path, *, empty: bool = False) -> Lock:
     try:
         if path.stat().st_size > MAX_SIZE:
             raise MalformedInput(f"{path.name} is longer than {MAX_SIZE} bytes")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        data = path.read_bytes()
+    except OSError as error:
         raise MalformedInput(
             f"{path.name} cannot be read: {error}", mend="name a lock file"
         ) from error
-    found = _pylock(path.name, text) if path.suffix == ".toml" else _requirements(path.name, text)
+    return parse(path.name, data, empty=empty)
+
+
+def parse(name: str, data: bytes, *, empty: bool = False) -> Lock:
+    """What `load` does, of bytes; the name tells pylock.toml from pip's form."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedInput(f"{name} cannot be read: {error}", mend="name a lock file") from error
+    found = _pylock(name, text) if name.endswith(".toml") else _requirements(name, text)
     for pin in found.pins:
         for digest in pin.hashes:
             if not DIGEST.match(digest):
                 raise MalformedInput(
-                    f"{path.name}: the hash {digest[:70]!r} of {pin.name} is no SHA-256",
+                    f"{name}: the hash {digest[:70]!r} of {pin.name} is no SHA-256",
                     why="64 hex digits are expected; a lock that is damaged protects nothing",
                     mend="make the lock again, or take it from the repository",
                 )
     if not found.pins and not empty:
         raise MalformedInput(
-            f"{path.name} pins nothing",
+            f"{name} pins nothing",
             why="no line has the form name==version",
             mend="make one: uv pip compile --generate-hashes requirements.txt -o requirements.lock",
         )

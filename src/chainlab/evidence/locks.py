@@ -31,12 +31,12 @@ from chainlab.evidence import metadata
 from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of
 from chainlab.evidence.graph import Graph, Node, roots, unreached
 from chainlab.evidence.interpreters import described, markers_here
-from chainlab.evidence.lockfiles import Lock, Locked, load
+from chainlab.evidence.lockfiles import Lock, Locked, load, parse
 
 if TYPE_CHECKING:
     from chainlab.evidence.wheels import Wheel
 
-__all__ = ["read", "with_hashes"]
+__all__ = ["applying", "read", "with_hashes"]
 
 SCOPES = ("required", "optional", "excluded")  # the strongest first
 
@@ -91,6 +91,17 @@ def read(
     return Inventory(
         tuple(components), subject, "pre-build", tuple(sorted(set(spots))), described(values)
     )
+
+
+def applying(
+    name: str, data: bytes, markers: Mapping[str, str] | None = None
+) -> tuple[list[Locked], list[str]]:
+    """The pins of a lock that an installer takes where ``markers`` say so, and the lines that are no pin.
+
+    ``data`` is the lock's bytes, ``name`` its file name. Raises `MalformedInput` for what is no lock.
+    """
+    lock, values = parse(name, data), markers_here(markers)
+    return [pin for pin in lock.pins if _applies(pin, values)], [*lock.unread]
 
 
 def with_hashes(

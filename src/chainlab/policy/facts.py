@@ -4,7 +4,7 @@
      "release": {"reference": …, "digest": …, "intact": true, "quarantined": null, "annotations": …, "layers": […]},
      "evidence": [{"verified": true, "kind": "SBOM", "signer": …, "about": ["sha256:…"], …},
                   {"verified": false, "why": …}],
-     "packages": […], "vulnerabilities": {…}, "models": […]}
+     "packages": […], "unserved": […], "vulnerabilities": {…}, "models": […]}
 
 Every Sigstore bundle about the manifest and its layers is collected, and verified against the instance's trusted root
 and the signers that the policy names. Of one that does not hold, nothing is handed on but that it does not, and why.

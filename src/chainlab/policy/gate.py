@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from chainlab.clock import Clock, rfc3339, utc_now
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
+from chainlab.evidence.statements import value_at
 from chainlab.policy import facts, lookups, summary, worker
 from chainlab.policy.expectations import Policy
 from chainlab.registry.bundles import BUNDLE_TYPE
@@ -184,6 +185,7 @@ class Gate:
             "release": said,
             "evidence": [dict(piece.facts) for piece in pieces],
             "packages": served,
+            "unserved": lookups.unserved(release, served, str(value_at(rules.expected, "release", "lock"))),
             "vulnerabilities": lookups.vulnerabilities(
                 release, pieces, served, self._advisories, at,
                 vulnerable if isinstance(vulnerable, dict) else {},

@@ -1,6 +1,7 @@
 """Lookups: what the gate looks up or scans itself, so that nobody's word is taken for it.
 
     packages          what the platform saw the index serve, with the times of the index
+    unserved          what the lock lets prod install besides
     vulnerabilities   components and packages against the advisories, after the VEX statements that hold
     models            the format of each file, by its bytes
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from chainlab.registry.index import Index
     from chainlab.registry.registry import Registry
 
-__all__ = ["held_back", "models", "packages", "vulnerabilities"]
+__all__ = ["held_back", "models", "packages", "unserved", "vulnerabilities"]
 
 # The last folder that was loaded, by its files' names, times and sizes
 _loaded: dict[tuple[str, tuple[tuple[str, int, int], ...]], Advisories] = {}
@@ -77,6 +78,36 @@ def _held(index: Index, name: str, file: str, digest: str) -> dict[str, Any]:
         "uploaded": None if uploaded is None else uploaded.timestamp(),
         "upstream": held[0].upstream,
     }
+
+
+def unserved(release: Release, served: Sequence[Mapping[str, Any]], name: str) -> list[str]:
+    """What the lock lets prod install, and the index served to no job: nothing is known of it, and nobody tried it.
+
+    ``name`` is the title of the layer with the lock. Markers have the values of this machine, where prod runs too: a
+    line may be for another interpreter than the jobs had.
+    """
+    from chainlab.evidence import locks
+
+    layers = [layer for layer in release.layers if layer.name == name]
+    if len(layers) != 1 or layers[0].data is None:
+        return [f"there is no {name} that can be read: what prod would install is unknown"]
+    try:
+        pins, unread = locks.applying(name, layers[0].data)
+    except ChainlabError as error:
+        return [error.message]
+    known = {(package["name"], package["sha256"]) for package in served}
+    said = [f"{name} has a line that pins nothing: {line[:80]}" for line in unread]
+    new = sorted(
+        {
+            f"{pin.key} {pin.version}"
+            for pin in pins
+            if pin.source or not any((pin.key, digest) in known for digest in pin.hashes)
+        }
+    )
+    if new:
+        names = ", ".join(new[:5]) + ", …" * (len(new) > 5)
+        said.append(f"prod would install {len(new)} packages that no job was served: {names}")
+    return said
 
 
 def held_back(served: Sequence[Mapping[str, Any]], registry: Registry) -> list[str]:
