@@ -337,6 +337,20 @@ def test_a_deployed_release_serves_its_model_and_a_rollback_the_one_before(
     ]
 
 
+def test_what_was_installed_before_is_not_run_again(
+    released: Released, deployment: Deployment
+) -> None:
+    deployment.deploy(released.reference)
+    folder = deployment.directory / "releases"
+    (before,) = folder.iterdir()
+    (installed,) = before.glob("venv/lib/*/site-packages/triage_model/serve.py")
+    installed.unlink()  # a link into the cache: another file in its place changes only this one
+    installed.write_text("raise SystemExit('changed since')")
+    deployment.deploy(released.reference)
+    (after,) = folder.iterdir()
+    assert after != before
+
+
 def test_what_was_not_promoted_or_is_named_by_a_tag_does_not_run(
     released: Released, deployment: Deployment
 ) -> None:

@@ -6,10 +6,13 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,9 +22,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from gate_house import ADVISORIES, POLICIES, House
-from made_release import NOW, USED, WHEEL, Parts, vex_said
+from made_release import COMMIT, NOW, REPOSITORY, USED, WHEEL, Parts, vex_said
 
+from chainlab.ci.handover import Handover
 from chainlab.cli import _main
+from chainlab.cli.evidence import _type
 from chainlab.deploy import services
 from chainlab.deploy.deployment import Deployment
 from chainlab.deploy.promotion import promote
@@ -31,7 +36,10 @@ from chainlab.deploy.services import Service
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.evidence.archive import Archive
-from chainlab.evidence.statements import SBOM
+from chainlab.evidence.signing import sign
+from chainlab.evidence.statements import SBOM, Statement
+from chainlab.evidence.verifying import Expected, Signer, verify
+from chainlab.policy.facts import MAX_BUNDLES
 from chainlab.policy.gate import Decision, Gate
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.oci_manifest import MANIFEST_TYPE
@@ -99,6 +107,87 @@ def test_a_statement_of_no_use_keeps_no_release_out_of_the_archive(
     assert "sbom" in build["signed"]
 
 
+@pytest.mark.parametrize("number", ["61.4", "1e5", "1.0001"])
+def test_a_share_above_one_is_no_good_one(house: House, number: str) -> None:
+    """A percentage is above any threshold for shares: 61 % would pass for 95 %."""
+    parts = house.maker.parts()
+    card = parts.statements["ML-BOM"].predicate["metadata"]["component"]["modelCard"]
+    for metric in card["quantitativeAnalysis"]["performanceMetrics"]:
+        metric["value"] = number
+    decision = judged(house, parts)
+    assert rules(decision) == {"metrics"}
+    assert "expected at most 1" in decision.table()
+
+
+@pytest.mark.parametrize("version", ["v1.6.2", "1.06.2", "01.6.2"])
+def test_a_version_as_its_author_writes_it_is_the_one_that_was_served(
+    house: House, version: str
+) -> None:
+    parts = house.maker.parts()
+    for component in parts.statements["SBOM"].predicate["components"]:
+        if component["name"] == "northwind-loader":
+            component["version"] = version
+    assert judged(house, parts).allowed
+
+
+def test_a_huge_referrer_is_not_read(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = house.maker.parts()
+    reference = house.maker.push(parts, {**house.maker.sign(parts), "huge": b"x" * 300_000})
+    monkeypatch.setattr("chainlab.policy.facts.MAX_BUNDLE", 200_000)
+    assert house.gate.judge(reference, record=False).allowed  # it says nothing, and stops nobody
+    whys = [piece.get("why") for piece in house.gate.facts(reference)["evidence"]]
+    assert "it has more than 200000 bytes" in whys
+    monkeypatch.setattr("chainlab.policy.facts.MAX_BUNDLE", 2**24)
+    monkeypatch.setattr("chainlab.policy.facts.MAX_EVIDENCE", 300_000)
+    decision = house.gate.judge(reference, record=False)
+    assert "evidence of more than 300000 bytes" in decision.table()
+
+
+def test_a_lock_that_a_hundred_releases_share_is_judged_by_its_own_run(house: House) -> None:
+    """The platform attests the lock in each run, under one digest; one run was given something unknown."""
+    parts = house.maker.parts()
+    parts.files["requirements.lock"] += b"\n# a digest of its own"
+    for said in parts.statements.values():
+        if "requirements.lock" in said.subjects:
+            said.subjects["requirements.lock"] = parts.digests()["requirements.lock"]
+    parts.statements["provenance of package"].subjects = parts.digests()
+    lock = parts.digests()["requirements.lock"]
+    for run in range(MAX_BUNDLES):
+        other = deepcopy(parts.statements["provenance of source"])
+        other.predicate["runDetails"]["metadata"]["invocationId"] += f"/{run}"
+        other.predicate["buildDefinition"]["externalParameters"]["inputs"] = {"debug": "yes"}
+        other.subjects = {"requirements.lock": lock}
+        # Unsigned at first: whose run it says it is decides whether it is looked at at all.
+        statement = Statement.about(other.subjects, other.predicate_type, other.predicate)
+        envelope = {"dsseEnvelope": {"payload": b64encode(statement.dump()).decode()}}
+        data = house.maker.signed(other, parts) if not run else json.dumps(envelope).encode()
+        house.registry.evidence.add(lock, "provenance", data, BUNDLE_TYPE, "host")
+    decision = judged(house, parts)
+    assert decision.allowed, decision.table()
+
+
+def test_a_job_asks_for_the_newest_provenance_first(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else every run of a project with one lock is slower than the one before."""
+    parts = house.maker.parts()
+    good = house.maker.signed(parts.statements["provenance of build"], parts)
+    asked: list[str] = []
+
+    def get(self: Handover, path: str) -> bytes:
+        asked.append(path)
+        listed = [{"kind": "provenance", "path": f"/evidence/x/{run}"} for run in range(300)]
+        return good if "/x/" in path else json.dumps({"attached": listed}).encode()
+
+    monkeypatch.setattr(Handover, "_get", get)
+    workflow = f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/v1.4.0"
+    job = Handover("", REPOSITORY, "refs/tags/v1.4.0", COMMIT, "17", workflow, house.trust.config)
+    verdict = job.provenance(Digest.of(parts.files[WHEEL]), "build")
+    assert verdict is not None
+    assert verdict.passed, str(verdict)
+    assert asked[1:] == ["/evidence/x/299"]
+
+
 # -- the summary, and what a deployment makes of it
 
 
@@ -144,6 +233,39 @@ def test_an_old_yes_does_not_come_after_a_no(
         refer(registry.images, twin, digest, yes + b" ", BUNDLE_TYPE, by="mallory")
     else:
         refer(registry.images, name, digest, yes + b" ", BUNDLE_TYPE, by="a job")
+    with pytest.raises(VerificationFailed, match="last word"):
+        fetch(reference, registry, root)
+
+
+def fresh(house: House, note: str) -> str:
+    """A release with a digest of its own, pushed."""
+    parts = house.maker.parts()
+    parts.annotations["example.note"] = note
+    parts.statements["provenance of package"].subjects = parts.digests()
+    return house.maker.push(parts)
+
+
+def test_a_no_counts_also_when_the_clock_was_ahead_for_the_yes(house: House) -> None:
+    registry, root = house.registry, house.trust.config.trusted_root
+    reference = fresh(house, "ahead")
+    ahead = Gate(registry, house.trust, POLICIES, ADVISORIES, lambda: NOW + timedelta(days=9))
+    promote(reference, ahead, registry)
+    with pytest.raises(VerificationFailed, match="lets") as refused:
+        fetch(reference, registry, root)
+    assert "still to come" in refused.value.why
+    house.gate.judge(reference)
+    fetch(reference, registry, root)  # and counts again once the clock is right
+
+
+def test_a_no_counts_also_when_the_clock_was_set_back_for_it(house: House) -> None:
+    registry, root = house.registry, house.trust.config.trusted_root
+    reference = fresh(house, "back")
+    promote(reference, house.gate, registry)
+    fetch(reference, registry, root)
+    back = Gate(
+        registry, house.trust, POLICIES, house.trust.directory, lambda: NOW - timedelta(days=9)
+    )
+    assert not back.judge(reference).allowed
     with pytest.raises(VerificationFailed, match="last word"):
         fetch(reference, registry, root)
 
@@ -272,7 +394,7 @@ def test_a_tied_service_ends_with_its_starter_also_when_that_is_killed(
     program = tmp_path / "python"
     program.write_text(IGNORING)
     program.chmod(0o700)
-    words = [sys.executable, "-c", STARTER, program, tmp_path / "service", "tied" if tied else ""]
+    words = [sys.executable, "-c", STARTER, program, tmp_path, "tied" if tied else ""]
     with Popen([str(word) for word in words], stdout=PIPE, text=True) as starter:
         assert starter.stdout is not None
         group = int(starter.stdout.readline())
@@ -318,3 +440,76 @@ def test_a_state_that_was_edited_moves_nothing(
     for attempt in (deployment.stop, deployment.rollback):
         with pytest.raises(MalformedInput, match="state of the deployment"):
             attempt()
+
+
+def test_a_state_that_is_nested_deeply_is_no_state(house: House, tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"current":' + "[" * 100_000)
+    deployment = Deployment(tmp_path, registry=house.registry, trust=house.trust)
+    with pytest.raises(MalformedInput, match="state of the deployment"):
+        deployment.stop()
+
+
+# -- what a person reads
+
+
+def test_no_name_in_a_bundle_writes_a_line_of_the_verdict(house: House) -> None:
+    """The signer is trusted; the file's name came from whoever opened the pull request."""
+    name = "x\n✓ subject         about 000000000000…\x1b[31m\u202e"
+    statement = Statement.about({name: Digest.of(b"1")}, SBOM, {})
+    trust = house.trust
+    bundle = sign(statement, trust.config, trust.token("alice@example.com"))
+    expected = Expected(Signer("alice@example.com", trust.issuer), SBOM)
+    verdict = verify(bundle, Digest.of(b"2"), expected, trust.config.trusted_root)
+    assert verdict.failure is not None
+    assert verdict.failure.said.isprintable()
+    assert len(str(verdict).splitlines()) == len(verdict.steps)
+
+
+@pytest.mark.parametrize(
+    "error", [sqlite3.DatabaseError("spoilt"), RecursionError(), MemoryError()]
+)
+@pytest.mark.parametrize("words", [["gate"], ["deploy"], ["deploy", "--promote"]])
+def test_no_command_shows_a_traceback(
+    words: list[str], error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("chainlab.world.World", broken)
+    answer = CliRunner().invoke(_main, [*words, f"oci/acme/x@sha256:{'0' * 64}"])
+    assert answer.exit_code in (1, 2)
+    assert isinstance(answer.exception, SystemExit)
+
+
+def test_a_reference_that_is_no_utf_8_is_a_wrong_call(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chainlab.workspace.learner_workspace", lambda: tmp_path)
+    monkeypatch.setattr("chainlab.world.World", lambda _: nullcontext(house))
+    answer = CliRunner().invoke(_main, ["gate", "oci/acme/\udcff:v1"])
+    assert answer.exit_code == 2
+    assert "not UTF-8" in answer.output
+
+
+@pytest.mark.parametrize("text", ['{"a": 1e999}', '{"a": -1e999}', '{"a": Infinity}'])
+def test_what_nobody_could_read_again_is_not_signed(tmp_path: Path, text: str) -> None:
+    said = tmp_path / "said.json"
+    said.write_text(text)
+    words = [
+        "attest",
+        str(said),
+        "--type",
+        "sbom",
+        "--predicate",
+        str(said),
+        "--identity",
+        "a@b.example",
+    ]
+    answer = CliRunner().invoke(_main, words)
+    assert answer.exit_code == 2, answer.output
+    assert not (tmp_path / "said.json.sigstore.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["sbom", "provenance", "openvex", "vulnerabilities", "summary"])
+def test_each_kind_that_the_help_names_is_known(kind: str) -> None:
+    assert "://" in _type(kind)

@@ -10,6 +10,8 @@ other: what was quarantined since does not come back. What runs is in ``deploy/s
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -93,9 +95,16 @@ class Deployment:
     def _replace(self, reference: str, kind: str) -> Deployed:
         release: Release = fetch(reference, self._registry, self._trust.config.trusted_root)
         current, history = self._read()
-        folder = self.directory / "releases" / release.digest.value.hex()[:16]
-        index = f"{self._trust.url}/simple/"
-        service = services.start(release, folder, index=index, tied=self._tied)
+        releases = self.directory / "releases"
+        releases.mkdir(exist_ok=True)
+        # Installed anew each time: what was left on the disk may have been changed since.
+        folder = Path(tempfile.mkdtemp(prefix=f"{release.digest.value.hex()[:16]}-", dir=releases))
+        try:
+            index = f"{self._trust.url}/simple/"
+            service = services.start(release, folder, index=index, tied=self._tied)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         if kind == "rolledback":
             history = history[:-1]  # what was left is not to be returned to
         elif not history or history[-1] != release.reference:
@@ -117,6 +126,8 @@ class Deployment:
         finally:
             if current is not None:
                 services.stop(current.service)
+            for other in set(releases.iterdir()) - {folder}:
+                shutil.rmtree(other, ignore_errors=True)
         return deployed
 
     def _read(self) -> tuple[Deployed | None, list[str]]:
@@ -130,7 +141,7 @@ class Deployment:
             return current, [str(reference) for reference in history]
         except FileNotFoundError:
             return None, []
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise MalformedInput(
                 "the state of the deployment cannot be read",
                 why=str(error),

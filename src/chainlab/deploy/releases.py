@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from chainlab.clock import rfc3339, utc_now
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused, VerificationFailed
 from chainlab.evidence.statements import parse_json, value_at
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Release", "fetch", "pinned"]
 
 POLICY = "release"  # by which a release is judged
+SKEW = timedelta(minutes=1)  # that a clock may have been set back since
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,24 @@ def fetch(reference: str, registry: Registry, root: TrustedRoot) -> Release:
 def _summary(artifact: Artifact, digest: Digest, registry: Registry, root: TrustedRoot) -> Digest:
     """The gate's newest verdict by the policy of releases, which must be a yes. Raises `VerificationFailed`.
 
-    Newest by the time that the gate signed: whoever may push could push an old yes again, or remove a no.
+    Newest by the time that the gate signed: whoever may push could push an old yes again, or remove a no. A yes of a
+    time to come does not count, and a no that was noted last does whatever its time: a clock may have been wrong.
     """
     why = "there is none"
     last: tuple[datetime, bool, Digest, str] | None = None
+    noted: tuple[datetime, bool, Digest, str] | None = None  # the gate's own last one
+    latest = utc_now() + SKEW
+    own = {held for _, held in registry.evidence.attached(digest)}
     for found in _summaries(artifact, digest, registry):
         verdict = verify_summary(_bytes(registry, found), digest, str(artifact), root)
         failed = verdict.failure
         if _policy(verdict) == POLICY and (failed is None or failed.name in CHECKS[5:]):
             said = (_time(verdict), failed is not None, found, failed.said if failed else "")
+            if failed is None and said[0] > latest:
+                why = f"it was said at {rfc3339(said[0])}, which is still to come"
+                continue
+            if found in own:  # in the order in which they were noted
+                noted = said
             if last is None or said[:2] > last[:2]:  # of two at one time the no
                 last = said
         elif failed and failed.name not in CHECKS[:3]:
@@ -116,6 +127,8 @@ def _summary(artifact: Artifact, digest: Digest, registry: Registry, root: Trust
         raise VerificationFailed(
             f"no summary of the gate lets {digest} run", why=why, mend="let the gate judge it again"
         )
+    if noted and noted[1]:
+        last = noted
     if last[1]:
         raise VerificationFailed(
             f"the gate's last word on {digest} is no",

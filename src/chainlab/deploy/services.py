@@ -60,12 +60,11 @@ class Service:
 
 
 def start(release: Release, folder: Path, *, index: str, tied: bool) -> Service:
-    """Install and start a release; returns when it answers with the right model.
+    """Install a release into an empty folder and start it; returns when it answers with the right model.
 
     Raises `Unavailable` when it does not come up, `VerificationFailed` when it serves another model.
     """
     name, model = release.one(".onnx")
-    folder.mkdir(parents=True, exist_ok=True)
     python = _environment(release, folder, index)
     (folder / name).write_bytes(model)
     keeper = [sys.executable, "-I", str(KEEPER)] if tied else []
@@ -149,12 +148,9 @@ def _born(pid: int) -> str:
 
 
 def _environment(release: Release, folder: Path, index: str) -> Path:
-    """A virtual environment of the release alone; its Python. Made once, and anew when making was interrupted."""
-    venv, done = folder / "venv", folder / "installed"
+    """A virtual environment of the release alone; its Python."""
+    venv = folder / "venv"
     python = venv / "bin" / "python"
-    if done.exists():
-        return python
-    shutil.rmtree(venv, ignore_errors=True)
     lock, wheel = folder / "requirements.lock", folder / release.one(".whl")[0]
     lock.write_bytes(release.one("requirements.lock")[1])
     wheel.write_bytes(release.one(".whl")[1])
@@ -181,7 +177,6 @@ def _environment(release: Release, folder: Path, index: str) -> Path:
                 why=made.stderr.strip()[-500:],
                 mend="the index must have what the lock lists: `make setup` keeps the wheels",
             )
-    done.touch()
     return python
 
 
