@@ -12,17 +12,17 @@ import argparse
 import json
 import platform
 import random
-import statistics
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import psutil
+from figures import report, rows, times
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
@@ -33,28 +33,6 @@ ARTIFACTS = 400  # that the builds are spread over
 PACKAGES = 3_000  # that they choose from, by popularity
 SCANNED = 1_000  # documents of the JSON scan, at most; the figure is for all, in proportion
 START = datetime(2025, 1, 1, tzinfo=UTC)
-rows: list[dict[str, object]] = []
-
-
-def report(name: str, values: list[float], unit: str, how: str) -> None:
-    """Print one figure and keep it."""
-    ordered = sorted(values)
-    low, high = ordered[int(len(ordered) * 0.05)], ordered[int((len(ordered) - 1) * 0.95)]
-    median = statistics.median(ordered)
-    rows.append({"name": name, "median": median, "p05": low, "p95": high, "unit": unit, "how": how})
-    print(f"{name:36} {median:10.3f} {unit:9} [{low:.3f} … {high:.3f}]  {how}", flush=True)
-
-
-def times(action: Callable[[], object], count: int, warm: int = 1) -> list[float]:
-    """Milliseconds of ``count`` calls, after ``warm`` others."""
-    for _ in range(warm):
-        action()
-    taken = []
-    for _ in range(count):
-        begin = time.perf_counter()
-        action()
-        taken.append((time.perf_counter() - begin) * 1000)
-    return taken
 
 
 def versions(package: int) -> list[str]:
@@ -71,7 +49,6 @@ def made(builds: int, components: int) -> Iterator[tuple[Build, dict[str, bytes]
         chosen = list(dict.fromkeys(draw.choices(range(PACKAGES), weights, k=components * 3)))
         chosen = chosen[:components]
         draw.shuffle(chosen)
-        # Each needs two or so that come later; some also one that comes earlier: cycles.
         # Each is needed by two or so that come before it; now and then by a later one: cycles.
         needs: list[set[int]] = [set() for _ in chosen]
         for place in range(1, len(chosen)):
@@ -282,7 +259,7 @@ def measure(folder: Path, builds: int, components: int) -> None:
     ways = archive.paths(name, version=version)
     linked = int(ways["depth"].notna().sum())
     report("transitive with path", times(lambda: archive.paths(name, version=version), 10), "ms",
-        f"{few} builds, depth up to {ways['depth'].max()}; edges + search")  # fmt: skip
+        f"{few} builds, depth up to {ways['depth'].max()}; the documents' trees + names")  # fmt: skip
     everyone = archive.dependents(name, version=version)
     report("all dependents with path", times(lambda: archive.dependents(name, version=version), 3), "ms",
         f"{len(everyone)} dependents")  # fmt: skip
@@ -292,10 +269,11 @@ def measure(folder: Path, builds: int, components: int) -> None:
         "ms",
         "all versions of one package",
     )
-    begin = time.perf_counter()
-    archive.paths("package-0")
     report(
-        "transitive, in most builds", [(time.perf_counter() - begin) * 1000], "ms", f"{many} builds"
+        "transitive, in most builds",
+        times(lambda: archive.paths("package-0"), 5),
+        "ms",
+        f"{many} builds; the documents' trees + names",
     )
 
     def recursive() -> int:

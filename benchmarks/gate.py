@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
+
+from figures import seconds
 
 from chainlab.ci.copies import settings_of, working_copy
 from chainlab.ci.runs import Run
@@ -32,13 +33,6 @@ def release(world: World, folder: Path) -> Run:
     if run.result != "success":
         raise SystemExit(run.log)
     return run
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def main() -> None:
@@ -64,7 +58,7 @@ def main() -> None:
         found: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(rounds):
             for way, work in ways.items():
-                found[way].append(seconds(work))
+                found[way].append(seconds(work)[0])
         for way, times in found.items():
             print(
                 f"{way:20} median {statistics.median(times):.3f} s,"

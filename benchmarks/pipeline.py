@@ -54,50 +54,15 @@ def by_hand(folder: Path, number: int) -> float:
         "UV_CACHE_DIR": str(folder / f"uv-{number}"),
     }
     python = str(venv / "bin" / "python")
-    for words in (
+    commands = (
         [uv, "venv", "--quiet", "--python", sys.executable, str(venv)],
-        [
-            uv,
-            "pip",
-            "sync",
-            "--quiet",
-            "--no-index",
-            *found,
-            "--require-hashes",
-            "requirements.lock",
-        ],
-        [
-            uv,
-            "pip",
-            "install",
-            "--quiet",
-            "--no-index",
-            "--no-deps",
-            "--no-build-isolation",
-            "-e",
-            ".",
-        ],
+        [uv, "pip", "sync", "--quiet", "--no-index", *found, "--require-hashes", "requirements.lock"],
+        [uv, "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "-e", "."],
         [python, "-m", "triage_model.train", "--out", "by-hand/triage.onnx"],
-        [
-            python,
-            "-m",
-            "triage_model.evaluate",
-            "by-hand/triage.onnx",
-            "--out",
-            "by-hand/metrics.json",
-        ],
-        [
-            uv,
-            "build",
-            "--quiet",
-            "--wheel",
-            "--no-build-isolation",
-            "--python",
-            python,
-            "--out-dir",
-            "by-hand",
-        ],
-    ):
+        [python, "-m", "triage_model.evaluate", "by-hand/triage.onnx", "--out", "by-hand/metrics.json"],
+        [uv, "build", "--quiet", "--wheel", "--no-build-isolation", "--python", python, "--out-dir", "by-hand"],
+    )  # fmt: skip
+    for words in commands:
         subprocess.run(
             words, cwd=folder / "project", env=environment, check=True, stdout=subprocess.DEVNULL
         )

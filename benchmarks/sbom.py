@@ -16,11 +16,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from figures import seconds
 
 from chainlab.evidence import sbom
 from chainlab.evidence.components import Component, components_of, purl_of
@@ -28,12 +28,6 @@ from chainlab.evidence.schema import problems
 
 ROOT = Path(__file__).parents[1]
 AT = datetime(2026, 5, 11, tzinfo=UTC)
-
-
-def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    began = time.perf_counter()
-    result = work()
-    return time.perf_counter() - began, result
 
 
 def process(words: list[str], out: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Times the private Sigstore instance beside its floors, in one run: ``make bench``.
 
-Prints one line per figure: name, median, spread (5th to 95th percentile), unit, how it was taken.
 The client is unmodified sigstore-python in this process; the instance is a process of its own.
 
     python benchmarks/trust.py [--signatures N] [--entries N] [--json FILE]
@@ -9,23 +8,23 @@ The client is unmodified sigstore-python in this process; the instance is a proc
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
 
+import figures
 import psutil
+import requests
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from figures import report
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 from sigstore.verify import Verifier, policy
@@ -35,29 +34,7 @@ from chainlab.trust.client import Trust
 from chainlab.trust.log import Log
 from chainlab.trust.merkle import leaf_hash
 
-WARM_UP = 20
-rows: list[dict[str, object]] = []
-
-
-def report(name: str, values: list[float], unit: str, how: str) -> None:
-    """Print one figure and keep it."""
-    ordered = sorted(values)
-    low, high = ordered[int(len(ordered) * 0.05)], ordered[int((len(ordered) - 1) * 0.95)]
-    median = statistics.median(ordered)
-    rows.append({"name": name, "median": median, "p05": low, "p95": high, "unit": unit, "how": how})
-    print(f"{name:36} {median:10.3f} {unit:7} [{low:.3f} … {high:.3f}]  {how}", flush=True)
-
-
-def times(action: Callable[[], object], count: int) -> list[float]:
-    """Milliseconds of ``count`` calls, after a warm-up."""
-    for _ in range(WARM_UP):
-        action()
-    taken = []
-    for _ in range(count):
-        begin = time.perf_counter()
-        action()
-        taken.append((time.perf_counter() - begin) * 1000)
-    return taken
+times = partial(figures.times, warm=20)
 
 
 class Served:
@@ -134,13 +111,10 @@ def signing(count: int) -> None:
         report("start, fresh state", starts, "s", "process to first answer, 5 runs")
         with Served(state / "instance") as served:
             trust = Trust(state / "instance")
-            session_url = f"{served.url}/healthz"
-            import requests
-
             session = requests.Session()
             report(
                 "floor: loopback round trip",
-                times(lambda: session.get(session_url), count),
+                times(lambda: session.get(f"{served.url}/healthz"), count),
                 "ms",
                 "requests, kept-alive connection",
             )
@@ -264,14 +238,12 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=100_000, help="largest log")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    print(
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
-    )
+    print(figures.machine())
     floors(options.signatures)
     signing(options.signatures)
     growth(options.entries)
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+        figures.save(options.json)
 
 
 if __name__ == "__main__":

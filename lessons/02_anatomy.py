@@ -24,14 +24,12 @@ import shutil
 
 import chainlab
 import pandas as pd
+from chainlab.ci.copies import working_copy
 
 pd.set_option("display.width", 140, "display.max_columns", None, "display.max_colwidth", None)
 lab = chainlab.open("02_anatomy", seed=seed)
 settings = lab.data / "projects/settings/triage-model.toml"
-weak = shutil.copytree(lab.copy("projects/triage-model"), lab.path / "weak", dirs_exist_ok=True)
-hardened = shutil.copytree(weak, lab.path / "hardened", dirs_exist_ok=True)
-shutil.rmtree(hardened / ".github")
-shutil.copytree(lab.data / "projects/hardened/triage-model", hardened, dirs_exist_ok=True)
+weak, hardened = (working_copy(lab.data / "projects", lab.path / kind, kind) for kind in ("weak", "hardened"))
 print("weak:    ", *sorted(p.name for p in (weak / ".github/workflows").iterdir()))
 print("hardened:", *sorted(p.name for p in (hardened / ".github/workflows").iterdir()))
 

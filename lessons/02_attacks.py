@@ -22,6 +22,7 @@ import shutil
 
 import chainlab
 import pandas as pd
+from chainlab.ci.copies import working_copy
 
 pd.set_option("display.width", 140, "display.max_columns", None, "display.max_colwidth", None)
 lab = chainlab.open("02_attacks", seed=seed)
@@ -41,10 +42,7 @@ _ = cache.delete("acme/triage-model")
 # %%
 def project_of(kind="weak"):
     """acme's repository, with its files as they are or with the hardened workflows."""
-    folder = lab.copy("projects/triage-model")
-    if kind == "hardened":
-        shutil.rmtree(folder / ".github")
-        shutil.copytree(lab.data / "projects/hardened/triage-model", folder, dirs_exist_ok=True)
+    folder = working_copy(lab.data / "projects", lab.path / "triage-model", kind)
     return lab.ci.project("acme/triage-model", folder, lab.data / "projects/settings/triage-model.toml")
 
 

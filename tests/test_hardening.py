@@ -345,6 +345,20 @@ def test_naming_a_control_that_holds_is_not_the_right_reason(made) -> None:
     assert made[0].right([])
 
 
+def test_what_is_missed_says_what_was_expected_what_was_named_and_what_holds(made) -> None:
+    (mutant,) = [v for v in made if v.name == "unpinned: a branch of the publisher"]
+    said = "mutant 'unpinned: a branch of the publisher': expected unpinned, your review"
+    for verdict, words in {
+        (): "named nothing",
+        ("secrets",): "named secrets; secrets holds",
+        ("hashes", "secrets"): "named hashes, secrets; hashes, secrets hold",
+    }.items():
+        got = mutants.MARKING.said(mutant, {mutant.name: list(verdict)})
+        assert got == f"{said} {words}"
+    crashed = mutants.MARKING.said(mutant, {mutant.name: "raised KeyError: 'jobs'"})
+    assert crashed == f"{said} raised KeyError: 'jobs'"
+
+
 def test_a_partial_review_reaches_some_heights_and_not_others(lab, solved) -> None:
     """Thresholds give partial credit: 60 and 80 per cent reached, 95 missed."""
 

@@ -97,6 +97,16 @@ def test_a_folder_is_committed_without_what_tools_leave(
     assert files["link"] == File(b"src/a.py", "120000")
 
 
+@pytest.mark.parametrize("repository", ["gate", "ci-host", "anything"])
+def test_nobody_gets_the_name_that_host_and_gate_sign_with(
+    remote: Remote, name: str, repository: str
+) -> None:
+    with pytest.raises(MalformedInput, match="the platform's own"):
+        remote.create("chainlab", repository)
+    with pytest.raises(MalformedInput, match="the platform's own"):
+        remote.fork(name, "chainlab")
+
+
 def test_the_same_commit_has_the_same_id(remote: Remote) -> None:
     ids = set()
     for _ in range(2):

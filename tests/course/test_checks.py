@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.course import exercises
-from chainlab.course.checks import Case, check, examine
+from chainlab.course.checks import Case, Miss, check, examine
 from chainlab.course.plain import Unplain, difference, plain, same, short
 from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 
@@ -307,3 +307,14 @@ def test_a_value_that_cannot_be_read_is_still_named() -> None:
     assert short(object()) == "<object>"
     with pytest.raises(Unplain):
         plain({object()})
+
+
+def test_beside_a_reason_stands_the_whole_answer_or_none_of_it() -> None:
+    def told(answer: object, *args: object) -> str:
+        case = Case("whole", args, accept=lambda got: Miss("the budget is 6"))
+        report = examine("9.1", lambda *_: answer, world=None, seed=1, cases=lambda *_: [case])
+        return report.outcomes[0].message
+
+    assert told([7]) == "the budget is 6: [7], given []"
+    assert told(["x" * 200]) == "the budget is 6, given []"  # no torso
+    assert told([7], print) == "the budget is 6: [7]"  # a function has no plain form: not "<tuple>"

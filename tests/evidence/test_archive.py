@@ -35,7 +35,7 @@ from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.evidence import archive_tables
 from chainlab.evidence.archive import Archive, Build
 from chainlab.evidence.archive_documents import read
-from chainlab.evidence.archive_graph import climb, path
+from chainlab.evidence.archive_graph import climb, pack, path, tree, unpack
 from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, SBOM, Statement
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -338,12 +338,24 @@ def brute(edges: set[tuple[int, int]], start: int) -> dict[int, int]:
 def test_a_climb_finds_shortest_ways_in_any_graph(edges: set[tuple[int, int]], start: int) -> None:
     parents = np.array([p for p, _ in edges], dtype=np.int64)
     children = np.array([c for _, c in edges], dtype=np.int64)
-    towards = climb(children, parents, np.array([start]), 10)
+    towards, order = climb(children, parents, np.array([start]), 10)
     expected = brute(edges, start)
+    assert order.tolist() == sorted(expected, key=lambda node: (expected[node], node))
     for node in range(10):
         way = path(towards, node)
         assert len(way) - 1 == expected.get(node, -1)
         assert all(step in edges for step in pairwise(way))
+
+
+@settings(max_examples=60)
+@given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9))))
+def test_a_tree_keeps_the_way_that_a_climb_finds_to_every_node(edges: set[tuple[int, int]]) -> None:
+    parents = np.array([p for p, _ in edges], dtype=np.int64)
+    children = np.array([c for _, c in edges], dtype=np.int64)
+    before = unpack(pack(tree(sorted(edges), 10)))
+    for node in range(10):
+        towards, _ = climb(children, parents, np.array([node]), 10)
+        assert path(before, node)[::-1] == path(towards, 0)
 
 
 def test_paths_equal_a_search_of_each_document(tmp_path: Path) -> None:
@@ -386,6 +398,11 @@ def test_ways_of_any_length_are_found(tmp_path: Path) -> None:
     with Archive(tmp_path) as archive:
         archive.add(build(1), {"sbom": sbom(*(part(f"p{n}") for n in range(401)), needs=needs)})
         assert archive.paths("p400")["depth"].tolist() == [401]
+        needed = archive.dependents("p400")
+    assert needed["depth"].tolist() == list(range(1, 402))
+    assert all(
+        len(way) == depth + 1 for way, depth in zip(needed["path"], needed["depth"], strict=True)
+    )
 
 
 # -- files

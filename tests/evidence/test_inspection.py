@@ -60,7 +60,9 @@ def safetensors(header: dict[str, object], data: bytes) -> bytes:
     return struct.pack("<Q", len(text)) + text + data
 
 
-def graph(*, domain: str = "", location: str = "", nested: bool = False) -> bytes:
+def graph(
+    *, domain: str = "", location: str = "", nested: bool = False, function: str = ""
+) -> bytes:
     weights = helper.make_tensor("w", TensorProto.FLOAT, [1], [1.0])
     if location:
         weights.ClearField("float_data")
@@ -74,7 +76,12 @@ def graph(*, domain: str = "", location: str = "", nested: bool = False) -> byte
         branch = helper.make_node("If", ["b"], ["x"], then_branch=made, else_branch=made)
         made = helper.make_graph([branch], "outer", [], [value], [flag])
     opsets = [helper.make_opsetid("", 18), *([helper.make_opsetid(domain, 1)] if domain else [])]
-    return bytes(helper.make_model(made, opset_imports=opsets).SerializeToString())
+    functions = []
+    if function:  # defined in the file itself
+        body = [helper.make_node("Identity", ["w"], ["x"])]
+        functions = [helper.make_function(domain, function, ["w"], ["x"], body, opsets[:1])]
+    model = helper.make_model(made, opset_imports=opsets, functions=functions)
+    return bytes(model.SerializeToString())
 
 
 def keras(**layer: object) -> bytes:
@@ -97,6 +104,12 @@ SAMPLES: dict[str, tuple[bytes, str, str]] = {  # bytes, format; then clean, a f
     "onnx, weights of another folder": (graph(location="../../key"), "ONNX", "external-data"),
     "onnx, weights outside in a branch": (graph(location="w", nested=True), "ONNX", "external-data"),
     "onnx, own operator": (graph(domain="northwind.ops"), "ONNX", "custom-operator"),
+    "onnx, a function of its own": (graph(domain="x.y", function="Relu"), "ONNX", "clean"),
+    "onnx, own operator beside a function": (
+        graph(domain="x.y", function="Other"),
+        "ONNX",
+        "custom-operator",
+    ),
     "onnx, own operator in a branch": (
         graph(domain="x.y", nested=True),
         "ONNX",

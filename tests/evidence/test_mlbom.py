@@ -17,7 +17,7 @@ from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.evidence import sbom
 from chainlab.evidence.components import Component, components_of, purl_of
-from chainlab.evidence.difference import merge
+from chainlab.evidence.merging import merge
 from chainlab.evidence.mlbom import (
     Dataset,
     Metric,
@@ -25,7 +25,6 @@ from chainlab.evidence.mlbom import (
     document,
     interval,
     metrics,
-    training_of,
 )
 from chainlab.evidence.schema import problems
 
@@ -88,7 +87,11 @@ def test_the_document_says_what_the_run_knew(made: dict[str, Any]) -> None:
         "confidenceInterval": {"lowerBound": "0.8454", "upperBound": "0.9872"},
     }
     assert metrics(made) == METRICS
-    assert training_of(made) == {"C": "0.5", "solver": "lbfgs", "columns": '["radius", "texture"]'}
+    assert {p["name"].rpartition(":")[2]: p["value"] for p in card["properties"]} == {
+        "C": "0.5",
+        "solver": "lbfgs",
+        "columns": '["radius", "texture"]',
+    }
     parts = {c.name: c for c in components_of(made)}
     assert parts["cells"].hashes == {"SHA-256": Digest.of(b"cells").value.hex()}
     assert (parts["cells"].licence, parts["cells"].type) == ("CC-BY-4.0", "data")

@@ -152,7 +152,7 @@ def test_what_is_attached_is_found_and_can_be_fetched(shared: World, trust: Trus
         digest = evidence.add(subject, "provenance", bundle, BUNDLE, "ci")
     evidence.add(subject, "note", b"\x00<script>", "text/html", "mallory")
     found = known(shared, str(subject))
-    first, second = found["attached"]
+    second, first = found["attached"]  # the newest first
     assert (first["kind"], first["source"], first["digest"]) == ("provenance", "ci", str(digest))
     assert first["bundle"]["predicateType"] == PREDICATE
     assert second["bundle"] is None

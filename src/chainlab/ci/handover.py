@@ -16,7 +16,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -167,14 +167,16 @@ class Handover:
         """The provenance bundles that the registry has for a digest, for pushing them beside the file."""
         return list(self._evidence(digest))
 
-    def _evidence(self, digest: Digest) -> list[bytes]:
+    def _evidence(self, digest: Digest) -> Iterator[bytes]:
+        """The newest first: a file that no run changes has the provenance of every run so far."""
         try:
             document = json.loads(self._get(f"/evidence/{digest}"))
             kinds = [item for item in document["attached"] if item["kind"] == "provenance"]
-            return [self._get(str(item["path"])) for item in kinds]
+            for item in kinds:
+                yield self._get(str(item["path"]))
         except urllib.error.HTTPError as error:
             if error.code == 404:
-                return []
+                return
             raise VerificationFailed(
                 "the registry does not tell what it knows", why=f"status {error.code}"
             ) from error

@@ -52,6 +52,9 @@ CREATE TABLE IF NOT EXISTS refs (  -- as last announced; git itself is what coun
 ) STRICT, WITHOUT ROWID;
 """
 NAME = re.compile(r"(?![.-])[a-z0-9._-]{1,100}/(?![.-])[a-z0-9._-]{1,100}")
+PLATFORM = (
+    "chainlab"  # owner of the workflows that host and gate sign as; no job may be one of theirs
+)
 NOBODY = "0" * 40  # stands for "no commit" in events, as in git's own protocol
 HIDDEN = "refs/forks"  # commits that live in forks only
 
@@ -96,8 +99,15 @@ class Remote:
     def create(
         self, owner: str, repo: str, *, public: bool = True, parent: str | None = None
     ) -> str:
-        """Make an empty repository unless it is there; returns its name ``owner/repo``."""
+        """Make an empty repository unless it is there; returns its name ``owner/repo``.
+
+        Raises `MalformedInput` for the platform's own: whose workflow runs there signs as the host or the gate.
+        """
         name = check_name(f"{owner}/{repo}")
+        if owner == PLATFORM:
+            raise MalformedInput(
+                f"{name} would be the platform's own", mend="name another owner, such as acme"
+            )
         with self._lock:
             path = self._folder(name)
             if not (path / "HEAD").exists():

@@ -6,6 +6,7 @@ Exit status: 0 done, 1 the answer is no, 2 the call is wrong.
 from __future__ import annotations
 
 import importlib
+import sqlite3
 import sys
 from typing import Any
 
@@ -57,6 +58,15 @@ class _Commands(click.Group):
         except OSError as error:  # a full disk, a missing permission: the system's own words say it
             click.echo(f"the system refused: {error}", err=True)
             ctx.exit(1)
+        except (sqlite3.Error, MemoryError) as error:
+            click.echo(f"the state cannot be read or written: {error or 'no memory'}", err=True)
+            ctx.exit(1)
+        except UnicodeEncodeError as error:  # a name on the command line or of a file, in any bytes
+            click.echo(f"a name or text is not UTF-8: {ascii(error.object)[:200]}", err=True)
+            ctx.exit(2)
+        except RecursionError:
+            click.echo("a document is nested too deeply to be read", err=True)
+            ctx.exit(2)
         except KeyboardInterrupt:
             ctx.exit(130)
 

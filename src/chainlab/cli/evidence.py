@@ -19,6 +19,9 @@ __all__ = ["commands"]
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 TYPES = ("sbom", "provenance", "openvex", "vulnerabilities", "summary")
+VULNERABILITIES = (
+    "https://in-toto.io/attestation/vulns/v0.2"  # signed for others; no part here reads it
+)
 
 
 @click.command(
@@ -40,6 +43,7 @@ def attest(file: Path, kind: str, predicate: Path, identity: str, out: Path | No
     from chainlab.digests import Digest
     from chainlab.evidence.signing import ambient_token, sign
     from chainlab.evidence.statements import Statement, parse_json
+    from chainlab.storage import write_whole
     from chainlab.workspace import learner_workspace
     from chainlab.world import World
 
@@ -51,7 +55,7 @@ def attest(file: Path, kind: str, predicate: Path, identity: str, out: Path | No
     else:
         bundle = sign(statement, _config(), ambient_token())
     target = out or file.with_name(f"{file.name}.sigstore.json")
-    target.write_bytes(bundle)
+    write_whole(target, bundle)
     click.echo(f"{target}: {len(bundle)} bytes")
 
 
@@ -110,9 +114,8 @@ def verify(
 def _type(kind: str) -> str:
     from chainlab.evidence import statements
 
-    known = {name: getattr(statements, name.upper()) for name in TYPES}
-    if kind in known:
-        return str(known[kind])
+    if kind in TYPES:
+        return str(getattr(statements, kind.upper(), VULNERABILITIES))
     if "://" not in kind:
         raise MalformedInput(
             f"no predicate type is called {kind!r}", mend=f"one of {', '.join(TYPES)}, or a URI"

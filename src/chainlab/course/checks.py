@@ -40,6 +40,9 @@ __all__ = [
 ]
 
 
+ON_ONE_LINE = 100  # characters of a value that is shown beside a reason
+
+
 class World(Protocol):
     """What a case generator may use; ``chainlab.open`` gives one."""
 
@@ -197,7 +200,7 @@ def _each(exercise: str, generate: Cases, world: Any, rng: random.Random) -> Ite
 
 
 def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool) -> Outcome:
-    given = f", given {short(case.args)}" if len(short(case.args, 1000)) <= 100 else ""
+    given = f", given {text}" if (text := _whole(case.args)) else ""
     try:
         got = plain(answer(*copy.deepcopy(case.args)), like=case.expected)
     except Unplain as error:
@@ -220,7 +223,7 @@ def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool)
         return Outcome(
             case,
             "right" if right else "wrong",
-            "" if right else f"{_reason(right)}: {short(got)}{given}",
+            "" if right else f"{_reason(right, got)}{given}",
             generated,
         )
     expected = plain(case.expected)
@@ -229,8 +232,22 @@ def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool)
     return Outcome(case, "wrong", difference(expected, got) + given, generated)
 
 
-def _reason(verdict: bool | Miss) -> str:
-    return verdict.reason if isinstance(verdict, Miss) else "not accepted"
+def _reason(verdict: bool | Miss, got: Any) -> str:
+    """Why an answer is not accepted; beside a reason of its own only an answer that fits on the line."""
+    if not isinstance(verdict, Miss):
+        return f"not accepted: {short(got)}"
+    text = _whole(got)
+    return f"{verdict.reason}: {text}" if text else verdict.reason
+
+
+def _whole(value: Any) -> str:
+    """``value`` on one line; empty for what is too long, or has no plain form: a torso helps nobody."""
+    try:
+        plain(value)
+    except Exception:  # such as a function among the arguments
+        return ""
+    text = short(value, 1000)
+    return text if len(text) <= ON_ONE_LINE else ""
 
 
 def _is_starter(exercise: str, error: NotImplementedError) -> bool:

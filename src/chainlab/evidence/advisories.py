@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.ranges import Range, Version, canonical, normal
+from chainlab.evidence.ranges import Range, Version, normal, parse_version
 from chainlab.evidence.statements import parse_json
 
 __all__ = ["Advisories", "Advisory", "Affected", "load", "read", "read_exploited"]
@@ -45,14 +45,12 @@ class Affected:
     skipped: tuple[str, ...] = ()  # types of ranges that say nothing about releases: GIT
 
     @cached_property
-    def _canonical(self) -> frozenset[str]:
-        return frozenset(map(canonical, self.versions))
+    def _parsed(self) -> frozenset[Version | None]:
+        return frozenset(map(parse_version, self.versions))
 
     def lists(self, text: str, version: Version | None) -> bool:
         """Whether a release is listed by its version; ``1.0`` and ``1.0.0`` are one."""
-        if not self.versions or text in self.versions:
-            return text in self.versions
-        return version is not None and canonical(text) in self._canonical
+        return text in self.versions or (version is not None and version in self._parsed)
 
     def has(self, version: Version) -> bool:
         """Whether a release is in one of the ranges."""

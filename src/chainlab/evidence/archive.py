@@ -37,9 +37,10 @@ from chainlab.evidence import archive_queries
 from chainlab.evidence.archive_entries import Build
 from chainlab.evidence.archive_files import Files, Problem
 from chainlab.evidence.archive_index import Index
-from chainlab.evidence.archive_questions import question
+from chainlab.evidence.archive_questions import Question, question
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
 
 __all__ = ["Archive", "Build", "Problem"]
@@ -131,59 +132,49 @@ class Archive:
             return archive_queries.where(connection, self._index.builds, asked, every, absence)
 
     def paths(
-        self,
-        name: str = "",
-        *,
-        version: str = "",
-        range: str = "",
-        purl: str = "",
+        self, name: str = "", *, version: str = "", range: str = "", purl: str = "",
         absence: str = "complete",
-    ) -> pd.DataFrame:
+    ) -> pd.DataFrame:  # fmt: skip
         """How each build comes to hold a component: a shortest way from its subject, however deep.
 
         As `where`, with columns depth (edges on the way) and path (a list of "name version", the subject first).
         Where the SBOM's graph does not lead there, depth is missing and the path is the component alone.
         """
-        with self._index.open() as connection:
-            asked = question(name, version=version, range=range, purl=purl)
-            return archive_queries.paths(connection, self._index.builds, asked, absence, roots=True)
+        asked = question(name, version=version, range=range, purl=purl)
+        return self._answer(archive_queries.ways_down, asked, absence)
 
     def dependents(
-        self,
-        name: str = "",
-        *,
-        version: str = "",
-        range: str = "",
-        purl: str = "",
+        self, name: str = "", *, version: str = "", range: str = "", purl: str = "",
         absence: str = "complete",
-    ) -> pd.DataFrame:
+    ) -> pd.DataFrame:  # fmt: skip
         """Every component that needs another one, directly or through others, in every build.
 
-        As `paths`, one row for each that needs it; column dependent.
+        As `paths`, one row for each that needs it; column dependent. Every row has its whole way: a chain of n
+        components takes n²/2 names.
         """
-        with self._index.open() as connection:
-            asked = question(name, version=version, range=range, purl=purl)
-            return archive_queries.paths(
-                connection, self._index.builds, asked, absence, roots=False
-            )
+        asked = question(name, version=version, range=range, purl=purl)
+        return self._answer(archive_queries.ways_up, asked, absence)
 
     def seen(
-        self,
-        name: str = "",
-        *,
-        version: str = "",
-        range: str = "",
-        purl: str = "",
+        self, name: str = "", *, version: str = "", range: str = "", purl: str = "",
         absence: str = "complete",
-    ) -> pd.DataFrame:
+    ) -> pd.DataFrame:  # fmt: skip
         """When a component was first and last in a build, by version in PEP 440's order.
 
         DataFrame: columns answer, component, found, builds, first, first_build, last, last_build; one last row counts
         the builds of which it is unknown.
         """
+        asked = question(name, version=version, range=range, purl=purl)
+        return self._answer(archive_queries.seen, asked, absence)
+
+    def _answer(
+        self,
+        query: Callable[[duckdb.DuckDBPyConnection, pd.DataFrame, Question, str], pd.DataFrame],
+        asked: Question,
+        absence: str,
+    ) -> pd.DataFrame:
         with self._index.open() as connection:
-            asked = question(name, version=version, range=range, purl=purl)
-            return archive_queries.seen(connection, self._index.builds, asked, absence)
+            return query(connection, self._index.builds, asked, absence)
 
     def builds(
         self, *, artifact: str = "", version: str = "", digest: str = "", repository: str = "",

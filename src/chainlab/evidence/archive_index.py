@@ -83,7 +83,8 @@ FROM sorted LEFT JOIN said USING (build) ORDER BY b
 """
 # What people ask in SQL: the same four tables, each with the build's id.
 VIEWS: Final = """
-CREATE OR REPLACE TABLE _of AS SELECT s, d, n, b, build, kind, object, signed, root, lost
+CREATE OR REPLACE TABLE _of AS SELECT s, d, n, b, build, kind, object, signed, root, lost,
+    (components + (root <> 0)::INTEGER) AS nodes
   FROM _documents JOIN _entries USING (s, n) JOIN (SELECT b, build FROM _builds) USING (build);
 CREATE OR REPLACE VIEW builds AS SELECT build, artifact, version, digest, repository, "commit", run,
   builder, TRY_CAST(nullif(built_at, '') AS TIMESTAMPTZ) AS built_at, state AS unknown FROM _builds;
@@ -323,7 +324,7 @@ class Index:
             ]
             nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
             whole = " UNION ALL ".join(parts) or f"SELECT 0 AS s, {nothing} WHERE false"
-            form = "VIEW" if table in ("components", "edges") else "TABLE"
+            form = "TABLE" if table in ("builds", "documents") else "VIEW"
             name = "_added" if table == "builds" else f"_{table}"
             connection.execute(f"CREATE OR REPLACE {form} {name} AS {whole}")
         present = pd.DataFrame({"entry": pd.Series(sorted(names), dtype=object)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from packageurl import PackageURL
@@ -16,14 +17,14 @@ from packaging.version import InvalidVersion, Version
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence.archive_documents import key
-from chainlab.evidence.archive_graph import climb, path
+from chainlab.evidence.archive_graph import climb, path, unpack
 from chainlab.evidence.archive_questions import Question
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-__all__ = ["builds", "paths", "seen", "sql", "where"]
+__all__ = ["builds", "seen", "sql", "ways_down", "ways_up", "where"]
 
 BUILD: Final = ("digest", "repository", "commit", "run", "builder", "build")
 FOUND: Final = ("component", "found", "purl", "scope", "document", "signed")
@@ -78,74 +79,117 @@ def seen(
     return frame
 
 
-def paths(
+def ways_down(
+    connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question, absence: str
+) -> pd.DataFrame:
+    """As `where`, with the way to each component from the subject."""
+    return _linked(connection, builds, asked, absence, _down)
+
+
+def ways_up(
+    connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question, absence: str
+) -> pd.DataFrame:
+    """As `where`, with the way to each component from every one that needs it."""
+    return _linked(connection, builds, asked, absence, _up)
+
+
+# Of every row its case, how many edges its way has (None: no way leads there), and the names on the way.
+Ways = tuple[Sequence[int], list[int | None], list[list[str]]]
+
+
+def _linked(
     connection: duckdb.DuckDBPyConnection,
     builds: pd.DataFrame,
     asked: Question,
     absence: str,
-    *,
-    roots: bool,
+    search: Callable[[duckdb.DuckDBPyConnection, pd.DataFrame], Ways],
 ) -> pd.DataFrame:
-    """As `where`, with the way to each component; from the subject, or from all that need it."""
     import numpy as np
     import pandas as pd
 
     hits = _hits(connection, asked, nodes=True)
-    sure = hits[~hits["doubt"]].reset_index(drop=True)
-    # One graph for each component found: a case. A node's number is its case's times the stride, plus its own.
-    cases = sure[["s", "d", "node", "root"]].assign(case=np.arange(len(sure), dtype=np.int64))
+    lost = builds["lost"].to_numpy(dtype=bool)
+    sure = hits[~hits["doubt"] & ~lost[hits["b"]]].reset_index(drop=True)
+    # One graph for each component found: a case.
+    cases = sure[["s", "d", "node", "nodes"]].assign(case=np.arange(len(sure), dtype=np.int64))
     connection.register("cases", cases)
     try:
-        edges = connection.execute(
-            'SELECT "case", child, parent FROM _edges JOIN cases USING (s, d)'
-        ).fetchnumpy()
-        highest = max([0, *(int(a.max()) for a in (edges["child"], edges["parent"]) if len(a)),
-            *cases["node"], *cases["root"]])  # fmt: skip
-        stride = highest + 1
-        base = edges["case"].astype(np.int64) * stride
-        starts = cases["case"].to_numpy() * stride + cases["node"].to_numpy()
-        towards = climb(base + edges["child"], base + edges["parent"], starts, stride * len(cases))
-        if roots:
-            tops = cases["case"].to_numpy() * stride + cases["root"].to_numpy()
-            tops = tops[cases["root"].to_numpy() >= 0]
-            tops = tops[towards[tops] >= 0]
-        else:
-            tops = np.flatnonzero((towards >= 0) & (towards != np.arange(len(towards))))
-        ways = [path(towards, int(top)) for top in tops]
-        needed = np.unique(
-            np.array([n for way in ways for n in way] + list(starts), dtype=np.int64)
-        )
-        labels = _labels(connection, needed, stride)
+        at, depths, ways = search(connection, cases)
     finally:
         connection.unregister("cases")
-    at = np.array([int(top) // stride for top in tops], dtype=np.int64)
-    named = [[labels[n] for n in way] for way in ways]
-    if roots:
-        chosen, missing = sure, sorted(set(range(len(sure))) - set(at.tolist()))
-        at = np.concatenate([at, np.array(missing, dtype=np.int64)])
-        named += [[labels[int(starts[case])]] for case in missing]
-        depths: list[Any] = [len(way) - 1 for way in ways] + [pd.NA] * len(missing)
-    else:
-        chosen, depths = sure, [len(way) - 1 for way in ways]
-    extra = {"depth": pd.array(depths, dtype="Int64"), "path": pd.Series(named, dtype=object)}
-    if not roots:
-        extra["dependent"] = pd.Series([way[0] for way in named], dtype=object)
-    rows = chosen.take(at).reset_index(drop=True).assign(**extra)
-    order = rows.assign(_case=at).sort_values(["b", "_case", "depth"], kind="stable").index
-    rows = rows.take(order)
+    affected = _described(builds, sure.take(at), "affected")
     # The doubtful ones, and where nothing was found, as in `where`; not once more those that were found.
     rest = _answered(builds, asked, hits, False, absence)
     rest = rest[rest["answer"] == "unknown"]
-    rest = rest.assign(depth=pd.array([pd.NA] * len(rest), dtype="Int64"), path=None)
-    if not roots:
-        rest["dependent"] = ""
-    affected = _described(builds, rows, "affected")
-    lost = affected["build"].isin(builds.loc[builds["lost"], "build"])
-    whole = pd.concat([affected[~lost], rest], ignore_index=True) if len(rest) else affected[~lost]
-    tail = [c for c in ("dependent", "depth", "path") if c in extra]
-    lead = [c for c in whole.columns if c not in (*BUILD, *tail)]
-    whole["path"] = [way if isinstance(way, list) else [] for way in whole["path"]]
-    return whole[[*lead[:-1], *tail, "why", *BUILD]].reset_index(drop=True)
+    whole = pd.concat([affected, rest], ignore_index=True) if len(rest) else affected
+    depths += [None] * len(rest)
+    ways += [[] for _ in range(len(rest))]
+    tail: dict[str, Any] = {}
+    if search is _up:
+        tail["dependent"] = [way[0] if way else "" for way in ways]
+    tail |= {"depth": pd.array(depths, dtype="Int64"), "path": pd.Series(ways, dtype=object)}
+    lead = [c for c in whole.columns if c not in ("why", *BUILD)]
+    return whole.assign(**tail)[[*lead, *tail, "why", *BUILD]]
+
+
+def _down(connection: duckdb.DuckDBPyConnection, cases: pd.DataFrame) -> Ways:
+    """A way from the subject to the component of each case, or the component alone; ``cases`` is registered."""
+    rows = connection.execute("SELECT s, d, tree FROM _trees SEMI JOIN cases USING (s, d)")
+    trees = {(s, d): unpack(packed) for s, d, packed in rows.fetchall()}
+    places = list(zip(*(cases[c].tolist() for c in ("s", "d", "node")), strict=True))
+    found = [path(trees[s, d], node)[::-1] if (s, d) in trees else [] for s, d, node in places]
+    ways = [way or [node] for way, (_, _, node) in zip(found, places, strict=True)]
+    of = [case for case, way in enumerate(ways) for _ in way]
+    labels = iter(_labels(connection, of, [node for way in ways for node in way]))
+    depths = [len(way) - 1 if way else None for way in found]
+    return range(len(ways)), depths, [list(islice(labels, len(way))) for way in ways]
+
+
+def _up(connection: duckdb.DuckDBPyConnection, cases: pd.DataFrame) -> Ways:
+    """A way to the component of each case from every one that needs it; ``cases`` is registered."""
+    import numpy as np
+
+    edges = connection.execute(
+        'SELECT "case", child, parent FROM _edges JOIN cases USING (s, d)'
+    ).fetchnumpy()
+    # All graphs become one: a node's number is its own, plus how many nodes the cases before have.
+    nodes = cases["nodes"].to_numpy(dtype=np.int64)
+    ends = np.cumsum(nodes)
+    base = ends - nodes
+    of = base[edges["case"]]
+    starts = base + cases["node"].to_numpy()
+    towards, order = climb(of + edges["child"], of + edges["parent"], starts, int(nodes.sum()))
+    at = np.searchsorted(ends, order, "right")
+    nearest = np.argsort(at, kind="stable")  # by case, then by distance
+    at, order = at[nearest], order[nearest]
+    labels = _labels(connection, at, order - base[at])
+    ways: dict[int, list[str]] = {}
+    for place, below, label in zip(order.tolist(), towards[order].tolist(), labels, strict=True):
+        ways[place] = [label, *ways.get(below, ())]
+    away = towards[order] != order  # all but the starts
+    named = [ways[place] for place in order[away].tolist()]
+    return at[away], [len(way) - 1 for way in named], named
+
+
+def _labels(connection: duckdb.DuckDBPyConnection, cases: Any, nodes: Any) -> list[str]:
+    """Names and versions of nodes, each of its case; ``cases`` is registered."""
+    import numpy as np
+    import pandas as pd
+
+    wanted = {"case": cases, "node": nodes, "place": np.arange(len(cases))}
+    connection.register("wanted", pd.DataFrame(wanted, dtype=np.int64))
+    try:
+        rows = connection.execute(
+            "SELECT place, trim(title || ' ' || version) FROM _components JOIN "
+            '(SELECT s, d, wanted.node::INTEGER AS node, place FROM wanted JOIN cases USING ("case")) '
+            "USING (s, d, node)"
+        ).fetchall()
+    finally:
+        connection.unregister("wanted")
+    labels = [""] * len(cases)
+    for place, label in rows:
+        labels[place] = label
+    return labels
 
 
 def builds(
@@ -233,14 +277,14 @@ def _hits(
     try:
         if nodes:
             select = (
-                "SELECT s, d, node, root, b, title AS component, version AS found, purl, scope, "
+                "SELECT s, d, node, nodes, b, title AS component, version AS found, purl, scope, "
                 "o.kind AS document, signed, doubt "
             )
             end = "ORDER BY b, s, d, node"
         else:
             select = (
                 "SELECT b, title AS component, version AS found, purl, min(scope) AS scope, "
-                "string_agg(DISTINCT o.kind, ' ' ORDER BY o.kind) AS document, "
+                "concat_ws(' ', min(o.kind), nullif(max(o.kind), min(o.kind))) AS document, "  # mlbom, sbom
                 "bool_or(signed) AS signed, bool_and(doubt) AS doubt "
             )
             end = "GROUP BY ALL ORDER BY b, component, found, purl"
@@ -260,7 +304,7 @@ def _answered(
     import pandas as pd
 
     lost = builds["lost"].to_numpy(dtype=bool)
-    hits = hits.drop(columns=[c for c in ("s", "d", "node", "root") if c in hits])
+    hits = hits.drop(columns=[c for c in ("s", "d", "node", "nodes") if c in hits])
     own = builds["digest"].to_numpy() == f"sha256:{asked.digest[1]}" if asked.digest[1] else None
     if own is not None and own.any():
         rows = builds[own]
@@ -324,25 +368,11 @@ def _described(
     of = {c: builds[c].to_numpy()[at] for c in ("artifact", "version", *BUILD)}
     columns = {"answer": answer, "artifact": of["artifact"], "version": of["version"]}
     columns["built_at"] = builds["built_at"].array[at]
-    columns |= {c: rows[c].array for c in rows if c not in ("b", "doubt", "s", "d", "node", "root")}
+    columns |= {
+        c: rows[c].array for c in rows if c not in ("b", "doubt", "s", "d", "node", "nodes")
+    }
     columns |= {"why": why, **{c: of[c] for c in BUILD}}
     return pd.DataFrame(columns, index=range(len(rows)))
-
-
-def _labels(connection: duckdb.DuckDBPyConnection, needed: Any, stride: int) -> dict[int, str]:
-    """Names of nodes; ``cases`` is registered."""
-    import pandas as pd
-
-    wanted = pd.DataFrame({"place": needed, "case": needed // stride, "node": needed % stride})
-    connection.register("wanted", wanted)
-    try:
-        rows = connection.execute(
-            "SELECT place, trim(title || ' ' || version) FROM _components JOIN "
-            '(SELECT s, d, wanted.node, place FROM wanted JOIN cases USING ("case")) USING (s, d, node)'
-        ).fetchall()
-    finally:
-        connection.unregister("wanted")
-    return dict(rows)
 
 
 def _span(group: pd.DataFrame) -> tuple[Any, ...]:

@@ -1,9 +1,10 @@
-"""The archive's tables: four Parquet files per segment, derived from entries and objects, and never more than that.
+"""The archive's tables: five Parquet files per segment, derived from entries and objects, and never more than that.
 
     tables/ID/builds.parquet       n, entry, build, artifact, version, digest, repository, commit, run, builder, …
     tables/ID/documents.parquet    d, n, kind, object, size, signed, verdict, form, status, why, composition, …
     tables/ID/components.parquet   d, node, name, title, version, purl, …; sorted by name and version
     tables/ID/edges.parquet        d, child, parent; sorted
+    tables/ID/trees.parquet        d, tree: for each node the one before it on a shortest way from the subject
     tables/ID/segment.json         the digest of each; ID is this file's own digest
 
 A segment appears whole, by renaming its folder, and never changes. New entries make a small segment of their own;
@@ -24,13 +25,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chainlab.digests import Digest
 from chainlab.evidence.archive_documents import Reading, Row
+from chainlab.evidence.archive_graph import pack, tree
 
 if TYPE_CHECKING:
     import duckdb
 
 __all__ = ["Batch", "Segment", "crowd", "merge", "quoted", "segments", "write"]
 
-FORMAT: Final = 1  # of the tables; another number in a segment means: derive it anew
+FORMAT: Final = 2  # of the tables; another number in a segment means: derive it anew
 # Column and type, in the order of the files.
 COLUMNS: Final[dict[str, dict[str, str]]] = {
     "builds": {"n": "INTEGER", **dict.fromkeys(
@@ -45,12 +47,14 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         ("name", "title", "version", "purl", "kind", "sha256", "hashes", "licence", "supplier",
          "scope"), "VARCHAR")},
     "edges": {"d": "INTEGER", "child": "INTEGER", "parent": "INTEGER"},
+    "trees": {"d": "INTEGER", "tree": "BLOB"},
 }  # fmt: skip
 ORDER: Final = {
     "builds": "n",
     "documents": "d",
     "components": "name, version, d, node",
     "edges": "d, child, parent",
+    "trees": "d",
 }
 CROWD: Final = 8  # segments: with more, the small ones become one
 AHEAD: Final = 4  # a segment this many times larger than all smaller ones together is left alone
@@ -58,7 +62,7 @@ AHEAD: Final = 4  # a segment this many times larger than all smaller ones toget
 
 @dataclass(frozen=True)
 class Segment:
-    """Four tables on the disk."""
+    """One segment's tables on the disk."""
 
     folder: Path
     builds: int
@@ -74,11 +78,10 @@ class Segment:
             if Digest.of(described).value.hex()[:32] != self.folder.name:
                 return "segment.json was changed"
             files = json.loads(described)["files"]
-            for table in COLUMNS:
-                path = self.folder / f"{table}.parquet"
-                if str(Digest.of_file(path)) != files[path.name]:
-                    return f"{path.name} was changed"
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            for name, digest in files.items():
+                if str(Digest.of_file(self.folder / name)) != digest:
+                    return f"{name} was changed"
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             return str(error)
         return ""
 
@@ -126,13 +129,15 @@ class Batch:
             parents, children = zip(*said.edges, strict=True)
             columns[1].extend(children)
             columns[2].extend(parents)
+        if said.root == 0:
+            self._row("trees", (d, pack(tree(said.edges, len(rows)))))
 
     def _row(self, table: str, values: Sequence[Any]) -> None:
         for column, value in zip(self.columns[table], values, strict=True):
             column.append(value)
 
     def load(self, connection: duckdb.DuckDBPyConnection, prefix: str) -> None:
-        """Make the four tables in memory, named ``prefix`` plus the table's name."""
+        """Make the tables in memory, named ``prefix`` plus the table's name."""
         components = {"d": "INTEGER", "node": "INTEGER", "row": "INTEGER"}
         rows = {"row": "INTEGER", **dict.fromkeys(Row._fields, "VARCHAR")}
         values = [list(column) for column in zip(*self.distinct, strict=True)] or [
@@ -141,7 +146,7 @@ class Batch:
         for table, names, columns in (
             *(
                 (table, COLUMNS[table], self.columns[table])
-                for table in ("builds", "documents", "edges")
+                for table in ("builds", "documents", "edges", "trees")
             ),
             ("placed", components, self.columns["components"][:3]),
             ("rows", rows, [list(range(len(self.distinct))), *values]),
@@ -203,7 +208,7 @@ def segments(folder: Path, trusted: Callable[[Segment], bool]) -> list[Segment]:
 def write(
     connection: duckdb.DuckDBPyConnection, folder: Path, tables: dict[str, str], builds: int
 ) -> Segment:
-    """A new segment from four pieces of SQL, one for each table.
+    """A new segment from pieces of SQL, one for each table.
 
     Raises `OSError` or duckdb's `IOException`; then nothing is left of it.
     """

@@ -36,15 +36,12 @@ __all__ = [
     "read_list",
     "read_moment",
     "read_object",
+    "read_objects",
     "read_text",
 ]
 
-STATUSES = (
-    "affected",
-    "under_investigation",
-    "fixed",
-    "not_affected",
-)  # OpenVEX's, the worst first
+# OpenVEX's, the worst first.
+STATUSES = ("affected", "under_investigation", "fixed", "not_affected")
 # CycloneDX's word, and OpenVEX's for it; the first for each is the one written.
 STATES = {
     "exploitable": "affected",
@@ -83,10 +80,7 @@ class Claim:
     action: str = ""  # prose; for affected
     aliases: tuple[str, ...] = ()
     components: tuple[str, ...] = ()  # in the products; empty: the products themselves
-    finer: tuple[str, str] = (
-        "",
-        "",
-    )  # CycloneDX's state and justification, where OpenVEX's are coarser
+    finer: tuple[str, str] = ("", "")  # CycloneDX's two words, where OpenVEX's are coarser
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -139,6 +133,11 @@ def read_list(entry: Mapping[str, Any], name: str, at: str) -> list[Any]:
     if not isinstance(value, list):
         raise MalformedInput(f"{at}.{name}: expected a list")
     return value
+
+
+def read_objects(entry: Mapping[str, Any], name: str, at: str) -> list[Mapping[str, Any]]:
+    """A list of objects, empty where there is none. Raises `MalformedInput` for anything else."""
+    return [read_object(value, f"{at}.{name}") for value in read_list(entry, name, at)]
 
 
 def read_text(entry: Mapping[str, Any], name: str, at: str) -> str:

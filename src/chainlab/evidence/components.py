@@ -51,9 +51,8 @@ class Component:
     name: str
     version: str = ""
     purl: str = ""
-    hashes: Mapping[str, str] = field(
-        default_factory=dict
-    )  # {"SHA-256": hex}, of the one file it is
+    # {"SHA-256": hex}, of the one file it is
+    hashes: Mapping[str, str] = field(default_factory=dict)
     hash_origin: str = ""  # one of ORIGINS
     licence: str | None = None  # an SPDX expression
     supplier: str = ""
@@ -100,13 +99,10 @@ class Inventory:
 
     components: tuple[Component, ...]
     subject: Component
-    lifecycle: str = (
-        ""  # phase, as CycloneDX: design, pre-build, build, post-build, operations, discovery
-    )
+    lifecycle: str = ""  # phase, as CycloneDX: design, pre-build, build, post-build, operations…
     blind_spots: tuple[BlindSpot, ...] = ()
-    properties: tuple[
-        tuple[str, str], ...
-    ] = ()  # how it was looked at: the markers' values, for example
+    # How it was looked at: the markers' values, for example
+    properties: tuple[tuple[str, str], ...] = ()
 
 
 def purl_of(name: str, version: str = "", **qualifiers: str) -> str:

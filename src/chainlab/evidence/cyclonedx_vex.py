@@ -26,6 +26,7 @@ from chainlab.evidence.claims import (
     read_list,
     read_moment,
     read_object,
+    read_objects,
     read_text,
 )
 
@@ -82,53 +83,47 @@ def read(document: Mapping[str, Any]) -> list[Claim]:
     metadata = document.get("metadata")
     made = metadata.get("timestamp") if isinstance(metadata, dict) else None
     found = []
-    for number, entry in enumerate(read_list(document, "vulnerabilities", "the document")):
+    for number, value in enumerate(read_list(document, "vulnerabilities", "the document")):
         at = f"vulnerabilities[{number}]"
-        analysis = read_object(entry, at).get("analysis")
-        if analysis is None:  # a finding that nobody has judged
-            continue
-        state = read_text(read_object(analysis, f"{at}.analysis"), "state", at)
-        word = read_text(analysis, "justification", at)
-        if state not in STATES or (word and word not in JUSTIFICATIONS):
-            raise MalformedInput(
-                f"{at}.analysis: {(word if state in STATES else state)!r} is no word of CycloneDX",
-                mend=f"states: {', '.join(STATES)}; justifications: {', '.join(JUSTIFICATIONS)}",
-            )
-        status, detail = STATES[state], read_text(analysis, "detail", at)
-        properties = [
-            read_object(each, f"{at}.properties") for each in read_list(entry, "properties", at)
-        ]
-        kept = [str(each.get("value")) for each in properties if each.get("name") == EXACT]
-        meant = kept[0] if kept and COARSER.get(kept[0]) == word else JUSTIFICATIONS.get(word, "")
-        parts = [str(each.get("value")) for each in properties if each.get("name") == COMPONENTS]
-        refs = [
-            str(read_object(each, f"{at}.affects").get("ref"))
-            for each in read_list(entry, "affects", at)
-        ]
-        others = [
-            read_object(each, f"{at}.references") for each in read_list(entry, "references", at)
-        ]
-        finer_state = state if state in ("resolved_with_pedigree", "false_positive") else ""
-        first = next((w for w, m in JUSTIFICATIONS.items() if m == meant), "")
-        finer_word = word if word and not kept and word != first else ""
-        found.append(
-            read_claim(
-                at,
-                vulnerability=read_text(entry, "id", at),
-                aliases=tuple(str(each.get("id")) for each in others),
-                products=tuple(named.get(ref, ref) for ref in refs),
-                components=tuple(parts),
-                status=status,
-                justification=meant,
-                impact=detail if status == "not_affected" else "",
-                action=detail if status != "not_affected" else "",
-                at=read_moment(
-                    analysis.get("lastUpdated") or analysis.get("firstIssued") or made, at
-                ),
-                finer=(finer_state, finer_word),
-            )
-        )
+        entry = read_object(value, at)
+        if entry.get("analysis") is not None:
+            found.append(_claim(entry, at, named, made))
     return found
+
+
+def _claim(entry: Mapping[str, Any], at: str, named: Mapping[str, str], made: Any) -> Claim:
+    analysis = read_object(entry["analysis"], f"{at}.analysis")
+    state, word = read_text(analysis, "state", at), read_text(analysis, "justification", at)
+    if state not in STATES or (word and word not in JUSTIFICATIONS):
+        raise MalformedInput(
+            f"{at}.analysis: {(word if state in STATES else state)!r} is no word of CycloneDX",
+            mend=f"states: {', '.join(STATES)}; justifications: {', '.join(JUSTIFICATIONS)}",
+        )
+    status, detail = STATES[state], read_text(analysis, "detail", at)
+    properties = read_objects(entry, "properties", at)
+    exact = [str(each.get("value")) for each in properties if each.get("name") == EXACT]
+    parts = [str(each.get("value")) for each in properties if each.get("name") == COMPONENTS]
+    refs = [str(each.get("ref")) for each in read_objects(entry, "affects", at)]
+    others = [str(each.get("id")) for each in read_objects(entry, "references", at)]
+    is_exact = bool(exact) and COARSER.get(exact[0]) == word
+    meant = exact[0] if is_exact else JUSTIFICATIONS.get(word, "")
+    first = next((w for w, m in JUSTIFICATIONS.items() if m == meant), "")
+    return read_claim(
+        at,
+        vulnerability=read_text(entry, "id", at),
+        aliases=tuple(others),
+        products=tuple(named.get(ref, ref) for ref in refs),
+        components=tuple(parts),
+        status=status,
+        justification=meant,
+        impact=detail if status == "not_affected" else "",
+        action=detail if status != "not_affected" else "",
+        at=read_moment(analysis.get("lastUpdated") or analysis.get("firstIssued") or made, at),
+        finer=(
+            state if state in ("resolved_with_pedigree", "false_positive") else "",
+            word if word and not exact and word != first else "",
+        ),
+    )
 
 
 def _identities(document: Mapping[str, Any]) -> dict[str, str]:

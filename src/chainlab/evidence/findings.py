@@ -14,15 +14,13 @@ from dataclasses import dataclass
 
 __all__ = ["Finding", "Report"]
 
-SEVERITIES = ("high", "medium", "info")  # info: worth knowing, and no reason to refuse
-
 
 @dataclass(frozen=True, order=True)
 class Finding:
     """One thing that speaks against a file."""
 
     kind: str  # a word to count by, such as `unsafe-pickle`
-    severity: str  # one of SEVERITIES
+    severity: str  # high, medium, or info: worth knowing, and no reason to refuse
     where: str  # file, and member or line
     said: str
     mend: str = ""

@@ -31,7 +31,7 @@ def program() -> Path | None:
     return Path(found) if found else None
 
 
-def scan(package: Path, guarddog: Path | None = None, *, sandbox: bool = True) -> Report:
+def scan(package: Path, guarddog: Path | None = None) -> Report:
     """Its report; everything that keeps it from one is "not scanned"."""
     found = guarddog or program()
     name = package.name
@@ -40,7 +40,7 @@ def scan(package: Path, guarddog: Path | None = None, *, sandbox: bool = True) -
     command = [str(found), "pypi", "scan", str(package.absolute()), "--output-format", "json"]
     try:
         run = subprocess.run(
-            [*command, *([] if sandbox else ["--no-sandbox"])],
+            command,
             capture_output=True,
             timeout=TIMEOUT,
             check=False,

@@ -35,7 +35,7 @@ EXPORT = "export it to ONNX or safetensors where it was trained"
 
 
 def inspect(model: Path) -> Report:
-    """The report on a model's file, or on every file below a folder."""
+    """The report on a model's file, or on every file below a folder. Raises `MalformedInput` where there is neither."""
     if model.is_dir():
         paths = sorted(path for path in model.rglob("*") if path.is_symlink() or not path.is_dir())
         return Report.of(_file(path, path.relative_to(model).as_posix()) for path in paths)
@@ -146,15 +146,20 @@ def _onnx(data: bytes, name: str, kind: Format) -> Scanned:
     model = ModelProto()
     model.ParseFromString(data)
     found = []
-    own: set[str] = {entry.domain for entry in model.functions}  # written in the same file
+    own = {(entry.domain, entry.name) for entry in model.functions}  # written in the same file
+    told: set[str] = set()
     outside: set[str] = set()
     for message in _messages(model):
         if isinstance(message, TensorProto):
             if message.data_location == TensorProto.EXTERNAL or message.external_data:
                 at = {entry.key: entry.value for entry in message.external_data}.get("location", "")
                 outside.add(at)
-        elif isinstance(message, NodeProto) and message.domain not in (*STANDARD, *own):
-            own.add(message.domain)  # once each
+        elif (
+            isinstance(message, NodeProto)
+            and message.domain not in (*STANDARD, *told)
+            and (message.domain, message.op_type) not in own
+        ):
+            told.add(message.domain)  # once each
             said = f"operator {message.domain}.{message.op_type} needs a library that is loaded with it"
             mend = "use ONNX's own operators, or review that library as code"
             found.append(Finding("custom-operator", "high", name, said, mend))

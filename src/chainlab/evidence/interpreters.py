@@ -38,7 +38,10 @@ def described(markers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def site_packages(path: Path) -> Path:
-    """The site-packages folder of an environment, of its interpreter, or ``path`` itself when it is one."""
+    """The site-packages folder of an environment, of its interpreter, or ``path`` itself when it is one.
+
+    Raises `MalformedInput` where there is none.
+    """
     path = path.absolute()  # not resolved: an environment's python is a link out of it
     if path.is_file() or (path.is_symlink() and not path.is_dir()):
         path = path.parent.parent  # …/bin/python

@@ -12,13 +12,12 @@ PEP 639; SPDX 2.3 annex D; the list of identifiers is the one of the bundled Cyc
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
+
+from chainlab.evidence.schema import bundled
 
 __all__ = ["expression", "identifiers", "licence"]
 
@@ -117,11 +116,7 @@ def expression(text: str) -> str | None:
 @cache
 def identifiers() -> frozenset[str]:
     """The identifiers that CycloneDX accepts as ``license.id``."""
-    package = find_spec("cyclonedx")
-    assert package is not None  # noqa: S101
-    assert package.origin is not None  # noqa: S101
-    path = Path(package.origin).parent / "schema" / "_res" / "spdx.SNAPSHOT.schema.json"
-    return frozenset(json.loads(path.read_text(encoding="utf-8"))["enum"])
+    return frozenset(bundled("spdx.SNAPSHOT.schema.json")["enum"])
 
 
 @cache

@@ -30,9 +30,8 @@ VENDOR = re.compile(
     r"(?:^|/)(_?vendor(?:ed)?(?:_packages)?|_?third_party|externals?|extern)/([^/]+)"
 )
 NATIVE = re.compile(r"\.(so(\.[0-9.]+)?|pyd|dylib|dll)$")
-BUNDLED = re.compile(
-    r"(?:^|/)([\w.-]+\.libs|\.dylibs)/"
-)  # where auditwheel, delvewheel, delocate put them
+# Where auditwheel, delvewheel and delocate put native libraries
+BUNDLED = re.compile(r"(?:^|/)([\w.-]+\.libs|\.dylibs)/")
 SAMPLES = 6  # names that a blind spot gives before it only counts
 
 

@@ -24,7 +24,7 @@ from chainlab.errors import MalformedInput
 from chainlab.evidence import sbom
 from chainlab.evidence.components import PREFIX, BlindSpot, Component
 
-__all__ = ["Dataset", "Metric", "Training", "document", "interval", "metrics", "training_of"]
+__all__ = ["Dataset", "Metric", "Training", "document", "interval", "metrics"]
 
 Z = 1.959963984540054  # of the normal distribution, 95 %, two-sided
 APPROACHES = (
@@ -45,12 +45,10 @@ class Metric:
     slice: str = ""  # the cases it was measured on
 
     @classmethod
-    def of(cls, type: str, hits: int, cases: int, slice: str = "", digits: int = 4) -> Metric:
-        """A proportion with its Wilson interval."""
+    def of(cls, type: str, hits: int, cases: int, slice: str = "") -> Metric:
+        """A proportion with its Wilson interval, to four digits. Raises `MalformedInput` without a case."""
         lower, upper = interval(hits, cases)
-        value = hits / cases
-        shown = [f"{v:.{digits}f}" for v in (value, lower, upper)]
-        return cls(type, shown[0], shown[1], shown[2], slice)
+        return cls(type, f"{hits / cases:.4f}", f"{lower:.4f}", f"{upper:.4f}", slice)
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,8 @@ def interval(hits: int, cases: int) -> tuple[float, float]:
     p, z2 = hits / cases, Z * Z
     centre = (p + z2 / (2 * cases)) / (1 + z2 / cases)
     half = Z * math.sqrt(p * (1 - p) / cases + z2 / (4 * cases * cases)) / (1 + z2 / cases)
-    lower = (
-        0.0 if hits == 0 else max(0.0, centre - half)
-    )  # exact at the ends, where rounding would show
+    # Exact at the ends, where rounding would show
+    lower = 0.0 if hits == 0 else max(0.0, centre - half)
     upper = 1.0 if hits == cases else min(1.0, centre + half)
     return lower, upper
 
@@ -118,9 +115,11 @@ def document(
     at: datetime | None = None,
     spec: str = "1.6",
     authors: Sequence[str] = (),
-    purl: str = "",
 ) -> dict[str, Any]:
-    """The ML-BOM of the model in this file. Raises `MalformedInput` for a file that is not there."""
+    """The ML-BOM of the model in this file.
+
+    Raises `MalformedInput` for a file that cannot be read, another approach, or what `sbom.document` refuses.
+    """
     try:
         digest = Digest.of_file(model)
     except OSError as error:
@@ -134,7 +133,6 @@ def document(
     subject = Component(
         name=name,
         version=version,
-        purl=purl,
         hashes={"SHA-256": digest.value.hex()},
         hash_origin="file",
         licence=training.licence,
@@ -187,16 +185,6 @@ def metrics(document: Any) -> list[Metric]:
                         str(one.get("slice", "")),
                     )
                 )
-    return found
-
-
-def training_of(document: Any) -> dict[str, str]:
-    """The parameters of the training run, as texts."""
-    found = {}
-    for card in _cards(document):
-        for one in card.get("properties") or []:
-            if isinstance(one, dict) and str(one.get("name", "")).startswith(PARAMETER):
-                found[one["name"].removeprefix(PARAMETER)] = str(one.get("value", ""))
     return found
 
 
@@ -255,14 +243,12 @@ def _data_component(dataset: Dataset) -> Component:
     return Component(
         name=dataset.name,
         version=dataset.version,
-        purl="",
         hashes={"SHA-256": dataset.digest.value.hex()} if dataset.digest else {},
         hash_origin="file" if dataset.digest else "",
         licence=dataset.licence,
         supplier=dataset.owner,
         type="data",
         description=dataset.description,
-        complete=None,
     )
 
 
@@ -310,11 +296,10 @@ def _formula(training: Training, datasets: Sequence[Dataset], subject: Component
         "name": said.get("job") or "training",
         "taskTypes": ["build"],
     }
-    references = []
+    inputs: list[dict[str, Any]] = []
     if uri := said.get("uri"):
         at = f"{uri}@{said['commit']}" if said.get("commit") else uri
-        references.append({"externalReference": {"type": "vcs", "url": at}})
-    inputs: list[dict[str, Any]] = [{"resource": r} for r in references]
+        inputs.append({"resource": {"externalReference": {"type": "vcs", "url": at}}})
     inputs += [{"resource": {"ref": d.ref}} for d in datasets]
     inputs += [{"resource": {"ref": c.ref}} for c in training.base_models]
     if training.parameters:

@@ -24,6 +24,7 @@ from chainlab.evidence.claims import (
     read_list,
     read_moment,
     read_object,
+    read_objects,
     read_text,
 )
 from chainlab.evidence.statements import OPENVEX
@@ -34,7 +35,7 @@ NOTE = re.compile(r"CycloneDX: (\w+)(?:, (\w+))?")
 
 
 def write(
-    claims: Iterable[Claim], *, author: str, at: datetime, version: int = 1, role: str = ""
+    claims: Iterable[Claim], *, author: str, at: datetime, version: int = 1
 ) -> dict[str, Any]:
     """An OpenVEX 0.2.0 document; the same claims give the same bytes. Raise ``version`` with every change."""
     statements = []
@@ -66,7 +67,6 @@ def write(
         "@context": OPENVEX,
         "@id": f"https://openvex.dev/docs/chainlab/vex-{uuid.uuid5(NAMESPACE, content)}",
         "author": author,
-        **({"role": role} if role else {}),
         "timestamp": rfc3339(at),
         "version": version,
         "statements": statements,
@@ -82,11 +82,11 @@ def read(document: Mapping[str, Any]) -> list[Claim]:
         if isinstance(named, str):  # as OpenVEX 0.0.x wrote it
             named = {"name": named}
         named = read_object(named, f"{at}.vulnerability")
-        products, components = [], []
-        for product in read_list(statement, "products", at):
-            products.append(_name(read_object(product, f"{at}.products"), "digest"))
-            for part in read_list(product, "subcomponents", at):
-                components.append(_name(read_object(part, f"{at}.subcomponents"), "purl"))
+        products: list[str] = []
+        components: list[str] = []
+        for product in read_objects(statement, "products", at):
+            products.append(_name(product, "digest"))
+            components += [_name(p, "purl") for p in read_objects(product, "subcomponents", at)]
         when = statement.get("last_updated") or statement.get("timestamp")
         when = when or document.get("last_updated") or document.get("timestamp")
         note = NOTE.fullmatch(read_text(statement, "status_notes", at))

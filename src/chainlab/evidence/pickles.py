@@ -23,7 +23,6 @@ from chainlab.evidence.findings import Finding
 
 __all__ = ["Opinion", "findings", "is_pickle", "opinions"]
 
-VERDICTS = ("no issue", "unsafe", "unparseable")
 CALLS = frozenset({"REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"})
 NAMES = re.compile(r"[\w.]+ [\w.]+")  # a module and a name in it
 MAX_SAID = 5  # lines of a scanner that are passed on
@@ -34,7 +33,7 @@ class Opinion:
     """What one scanner says."""
 
     scanner: str
-    verdict: str  # one of VERDICTS
+    verdict: str  # no issue, unsafe or unparseable
     said: tuple[str, ...] = ()
 
     def __str__(self) -> str:

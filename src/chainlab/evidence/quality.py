@@ -26,23 +26,10 @@ NTIA = "NTIA 2021"
 CISA = "CISA 2025 draft"
 STANDARDS = (NTIA, CISA)
 NOTHING = {
-    "",
-    "unknown",
-    "none",
-    "n/a",
-    "na",
-    "noassertion",
-    "null",
-    "-",
-    "?",
-    "todo",
-    "0.0.0-unknown",
-}
-DATA = {
-    "data",
-    "file",
-    "machine-learning-model",
-}  # kinds that no package registry gives an identifier or version
+    "", "unknown", "none", "n/a", "na", "noassertion", "null", "-", "?", "todo", "0.0.0-unknown"
+}  # fmt: skip
+# Kinds that no package registry gives an identifier or version
+DATA = {"data", "file", "machine-learning-model"}
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from packaging.utils import canonicalize_name, canonicalize_version
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["Range", "Version", "canonical", "normal", "parse_version"]
+__all__ = ["Range", "Version", "normal", "parse_version"]
 
 KINDS = ("introduced", "fixed", "last_affected", "limit")
 RANK = {"fixed": 0, "introduced": 1, "last_affected": 2}  # at one version, so that ranges may touch
@@ -35,12 +35,6 @@ def parse_version(text: str) -> Version | None:
         return Version(text)
     except InvalidVersion:
         return None
-
-
-@lru_cache(maxsize=65_536)
-def canonical(text: str) -> str:
-    """A version as PEP 440 compares it: ``1.0`` and ``1.0.0`` are one; other text as it is."""
-    return canonicalize_version(text)
 
 
 @lru_cache(maxsize=65_536)

@@ -37,6 +37,7 @@ __all__ = [
     "document",
     "dump",
     "entry",
+    "makers",
     "of_environment",
     "of_inventory",
     "of_lock",
@@ -49,7 +50,7 @@ SPECS = ("1.6", "1.7")
 PHASES = (
     "design", "pre-build", "build", "post-build", "operations", "discovery", "decommission"
 )  # fmt: skip
-TOOL = Component("chainlab", __version__, type="application", supplier="chainlab")
+TOOL = {"type": "application", "name": "chainlab", "version": __version__}
 NAMESPACE = uuid.UUID("6f6f6d9c-3c2b-5d63-9a51-8f9f4c1f6f10")  # ours, for serial numbers
 AGGREGATES = {True: "complete", False: "incomplete", None: "unknown"}
 
@@ -60,19 +61,16 @@ def document(
     subject: Component,
     lifecycle: str = "",
     at: datetime | None = None,
-    tool: Component = TOOL,
     spec: str = "1.6",
-    compositions: Sequence[Mapping[str, Any]] | None = None,
     authors: Sequence[str] = (),
-    supplier: str = "",
     blind_spots: Iterable[BlindSpot] = (),
     properties: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """A CycloneDX document about ``subject``.
 
-    ``authors`` made the document; without one the tool did. Without ``compositions`` they are derived: incomplete
-    wherever there is a blind spot, and complete only for dependencies that were all found. Raises `MalformedInput` for
-    another specification version or lifecycle phase.
+    ``authors`` made the document; without one the tool did. Its compositions are incomplete wherever there is a blind
+    spot, and complete only for dependencies that were all found. Raises `MalformedInput` for another specification
+    version or lifecycle phase, and for two components that only share a ref.
     """
     if spec not in SPECS:
         raise MalformedInput(
@@ -87,20 +85,17 @@ def document(
     metadata: dict[str, Any] = {"timestamp": rfc3339(at or utc_now())}
     if lifecycle:
         metadata["lifecycles"] = [{"phase": lifecycle}]
-    metadata["tools"] = {"components": [_tool(tool)]}
-    metadata["authors"] = [{"name": name} for name in authors] or [
-        {"name": f"{tool.name} {tool.version}"}
-    ]
+    metadata |= makers(authors)
     metadata["component"] = entry(subject, [s for s in spots if s.where == subject.ref])
-    if supplier or subject.supplier:
-        metadata["supplier"] = {"name": supplier or subject.supplier}
+    if subject.supplier:
+        metadata["supplier"] = {"name": subject.supplier}
     everywhere = [s for s in spots if not s.where]
     if said := [*properties, *((UNSEEN + _slug(s.kind), s.what) for s in everywhere)]:
         metadata["properties"] = _properties(said)
     by_ref: dict[str, list[BlindSpot]] = {}
     for spot in spots:
         by_ref.setdefault(spot.where, []).append(spot)
-    result: dict[str, Any] = {
+    result = {
         "$schema": f"http://cyclonedx.org/schema/bom-{spec}.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": spec,
@@ -108,9 +103,7 @@ def document(
         "metadata": metadata,
         "components": [entry(c, by_ref.get(c.ref, ())) for c in listed],
         "dependencies": _dependencies(subject, listed),
-        "compositions": [dict(c) for c in compositions]
-        if compositions is not None
-        else _compositions(subject, listed, spots),
+        "compositions": _compositions(subject, listed, spots),
     }
     return seal(result)
 
@@ -212,6 +205,12 @@ def seal(document: dict[str, Any]) -> dict[str, Any]:
     return {**head, "serialNumber": serial, **{k: v for k, v in content.items() if k not in head}}
 
 
+def makers(authors: Sequence[str] = ()) -> dict[str, Any]:
+    """The fields of ``metadata`` that say who made the document: this tool, and people or else the tool again."""
+    named = authors or [f"{TOOL['name']} {TOOL['version']}"]
+    return {"tools": {"components": [dict(TOOL)]}, "authors": [{"name": name} for name in named]}
+
+
 def entry(component: Component, spots: Iterable[BlindSpot] = ()) -> dict[str, Any]:
     """One component as the document has it."""
     found: dict[str, Any] = {"type": component.type, "bom-ref": component.ref}
@@ -304,13 +303,6 @@ def _compositions(
     unknown = sorted({c.ref for c in whole} - set(incomplete))
     if unknown:
         found.append({"aggregate": "unknown", "assemblies": unknown})
-    return found
-
-
-def _tool(tool: Component) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": tool.type, "name": tool.name}
-    if tool.version:
-        found["version"] = tool.version
     return found
 
 

@@ -11,7 +11,7 @@ length is not their algorithm's, which the schemas let pass.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -24,7 +24,7 @@ from chainlab.evidence.statements import parse_json
 if TYPE_CHECKING:
     from jsonschema_rs import Draft7Validator, ValidationError
 
-__all__ = ["Problem", "problems"]
+__all__ = ["Problem", "bundled", "problems"]
 
 SPECS = ("1.2", "1.3", "1.4", "1.5", "1.6", "1.7")
 MOST = 200  # problems told; a document with more is no bill of materials
@@ -92,17 +92,16 @@ def problems(document: Any) -> list[Problem]:
 def _validator(spec: str) -> Draft7Validator:
     from jsonschema_rs import Draft7Validator
 
-    schema = _bundled(f"bom-{spec}.SNAPSHOT.schema.json")
     return Draft7Validator(
-        schema,
+        bundled(f"bom-{spec}.SNAPSHOT.schema.json"),
         validate_formats=True,
-        retriever=lambda uri: _bundled(
-            uri.rpartition("/")[2]
-        ),  # $ref to spdx, jsf and cryptography: never fetched
+        # $ref to spdx, jsf and cryptography: never fetched
+        retriever=lambda uri: bundled(uri.rpartition("/")[2]),
     )
 
 
-def _bundled(name: str) -> Any:
+def bundled(name: str) -> Any:
+    """A schema that comes with cyclonedx-python-lib, which is not imported for it, by its file's name."""
     package = find_spec("cyclonedx")
     folder = Path((package.origin if package else None) or "").parent / "schema" / "_res"
     return json.loads((folder / name).read_text(encoding="utf-8"))
@@ -132,14 +131,7 @@ def _told(error: ValidationError) -> Iterator[Problem]:
             for inner in chosen:
                 yield from _told(inner)
             return
-    last = str(at[-1]) if at and isinstance(at[-1], str) else ""
-    tell: Callable[[dict[str, Any], Any, str], tuple[str, str]] | None = TELLERS.get(
-        error.kind.name
-    )
-    if tell is None:
-        said, mend = error.message[:200], ""
-    else:
-        said, mend = tell(kind, error.instance, last)
+    said, mend = _words(error, str(at[-1]) if at else "")
     yield Problem(_path(at), said, mend)
 
 
@@ -156,74 +148,50 @@ def _closest(branches: Sequence[Sequence[ValidationError]]) -> Sequence[Validati
     )
 
 
-def _enum(kind: dict[str, Any], value: Any, last: str) -> tuple[str, str]:
-    options = [str(option) for option in kind["options"]]
+def _words(error: ValidationError, name: str) -> tuple[str, str]:
+    """What is wrong with the field called ``name``, and how it is mended; else the validator's own words."""
+    kind, value = error.kind.as_dict(), error.instance
+    match error.kind.name:
+        case "enum":
+            return _none_of([str(option) for option in kind["options"]], value, name)
+        case "required":
+            return f"{kind['property']!r} is missing", "add it"
+        case "additionalProperties":
+            names = ", ".join(repr(str(n)) for n in kind["unexpected"][:5])
+            mend = "a misspelt name? what is your own belongs into 'properties'"
+            return f"{names} is not known here", mend
+        case "type":
+            wanted = " or ".join(str(t) for t in kind["types"])
+            text = isinstance(value, (int, float)) and wanted == "string"
+            said = f"{wanted} expected, this is {_kind(value)}"
+            return said, f'write "{value}", in quotes' if text else ""
+        case "pattern":
+            mend = PATTERNS.get(name, f"the pattern is {kind['pattern']}"[:200])
+            return f"{_short(value)} does not have the form that is asked for", mend
+        case "format":
+            return f"{_short(value)} is no {kind['format']}", FORMATS.get(kind["format"], "")
+        case "uniqueItems":
+            return "the same entry stands there twice", "leave one"
+        case "minimum":
+            return f"{_short(value)} is below {kind['limit']}", ""
+        case "oneOfMultipleValid":
+            said = "this is two alternatives at once, and one is allowed"
+            return said, "split it into two entries"
+    return error.message[:200], ""
+
+
+def _none_of(options: list[str], value: Any, name: str) -> tuple[str, str]:
     near = [o for o in options if _letters(o) == _letters(str(value))]
     if near:
         return f"{_short(value)} is not a value that is allowed here", f"write {near[0]!r}"
     if len(options) > 20:
         mend = (
             "an SPDX identifier, exactly as SPDX writes it; put another licence's name in 'name'"
-            if last == "id"
+            if name == "id"
             else ""
         )
         return f"{_short(value)} is none of the {len(options)} values that are allowed", mend
     return f"{_short(value)} is not a value that is allowed here", f"one of {', '.join(options)}"
-
-
-def _required(kind: dict[str, Any], value: Any, last: str) -> tuple[str, str]:
-    return f"{kind['property']!r} is missing", "add it"
-
-
-def _additional(kind: dict[str, Any], value: Any, last: str) -> tuple[str, str]:
-    names = ", ".join(repr(str(n)) for n in kind["unexpected"][:5])
-    return (
-        f"{names} is not known here",
-        "a misspelt name? what is your own belongs into 'properties'",
-    )
-
-
-def _type(kind: dict[str, Any], value: Any, last: str) -> tuple[str, str]:
-    wanted = " or ".join(str(t) for t in kind["types"])
-    text = isinstance(value, (int, float)) and wanted == "string"
-    return (
-        f"{wanted} expected, this is {_kind(value)}",
-        f'write "{value}", in quotes' if text else "",
-    )
-
-
-def _pattern(kind: dict[str, Any], value: Any, last: str) -> tuple[str, str]:
-    mend = PATTERNS.get(last, f"the pattern is {kind['pattern']}"[:200])
-    return f"{_short(value)} does not have the form that is asked for", mend
-
-
-def _format(kind: dict[str, Any], value: Any, last: str) -> tuple[str, str]:
-    return f"{_short(value)} is no {kind['format']}", FORMATS.get(kind["format"], "")
-
-
-def _unique(kind: dict[str, Any], value: Any, last: str) -> tuple[str, str]:
-    return "the same entry stands there twice", "leave one"
-
-
-def _minimum(kind: dict[str, Any], value: Any, last: str) -> tuple[str, str]:
-    return f"{_short(value)} is below {kind['limit']}", ""
-
-
-def _several(kind: dict[str, Any], value: Any, last: str) -> tuple[str, str]:
-    return "this is two alternatives at once, and one is allowed", "split it into two entries"
-
-
-TELLERS: dict[str, Callable[[dict[str, Any], Any, str], tuple[str, str]]] = {
-    "enum": _enum,
-    "required": _required,
-    "additionalProperties": _additional,
-    "type": _type,
-    "pattern": _pattern,
-    "format": _format,
-    "uniqueItems": _unique,
-    "minimum": _minimum,
-    "oneOfMultipleValid": _several,
-}
 
 
 def _beyond(document: dict[str, Any]) -> Iterator[Problem]:
@@ -235,6 +203,8 @@ def _beyond(document: dict[str, Any]) -> Iterator[Problem]:
             places.setdefault(value, []).append(path)
         elif name == "ref" and isinstance(value, str) and path.startswith("dependencies"):
             used.append((path, value))
+        elif name == "hashes":
+            yield from _hashes(path, value)
         elif name in ("dependsOn", "provides", "assemblies", "dependencies", "subjects") and _texts(
             value
         ):
@@ -261,19 +231,15 @@ def _beyond(document: dict[str, Any]) -> Iterator[Problem]:
                 f"dependencies[{number}]", f"{_short(about)} has two entries", "join them"
             )
         twice.add(str(about))
-    yield from _hashes(document)
 
 
-def _hashes(document: dict[str, Any]) -> Iterator[Problem]:
-    for path, name, value in _walk(document):
-        if name != "hashes":
-            continue
-        for number, one in enumerate(_list(value)):
-            if isinstance(one, dict) and isinstance(one.get("content"), str):
-                wanted = LENGTHS.get(str(one.get("alg")))
-                if wanted and len(one["content"]) != wanted:
-                    said = f"{len(one['content'])} digits, and {one['alg']} has {wanted}"
-                    yield Problem(f"{path}[{number}].content", said, "compute it again")
+def _hashes(path: str, hashes: Any) -> Iterator[Problem]:
+    for number, one in enumerate(_list(hashes)):
+        if isinstance(one, dict) and isinstance(one.get("content"), str):
+            wanted = LENGTHS.get(str(one.get("alg")))
+            if wanted and len(one["content"]) != wanted:
+                said = f"{len(one['content'])} digits, and {one['alg']} has {wanted}"
+                yield Problem(f"{path}[{number}].content", said, "compute it again")
 
 
 def _walk(document: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -40,7 +40,7 @@ def sign(statement: Statement, config: ClientTrustConfig, token: str) -> bytes:
 def sign_as(workflow: str, statement: Statement, trust: Trust) -> bytes:
     """The bundle of a part of the platform itself, host or gate: its identity is a workflow that no job can run.
 
-    ``workflow`` is ``owner/repository/.github/workflows/NAME.yml@refs/…``.
+    ``workflow`` is ``owner/repository/.github/workflows/NAME.yml@refs/…``. Raises as `sign` does.
     """
     repository = workflow.partition("/.github/")[0]
     claims = {

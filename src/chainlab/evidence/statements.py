@@ -33,7 +33,6 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 SUMMARY = "https://slsa.dev/verification_summary/v1"
 SBOM = "https://cyclonedx.org/bom"  # an ML-BOM too
 OPENVEX = "https://openvex.dev/ns/v0.2.0"
-VULNERABILITIES = "https://in-toto.io/attestation/vulns/v0.2"
 MODEL_SIGNATURE = "https://model_signing/signature/v1.0"
 
 
@@ -124,7 +123,10 @@ def value_at(value: Any, *path: str) -> Any:
 
 
 def parse_json(data: bytes, what: str) -> Any:
-    """JSON in UTF-8, without two values under one name, NaN, or half a character; raises `MalformedInput`."""
+    """JSON in UTF-8, without two values under one name, NaN, a number out of range, or half a character.
+
+    Raises `MalformedInput`.
+    """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -135,8 +137,16 @@ def parse_json(data: bytes, what: str) -> Any:
     def no_constant(text: str) -> float:
         raise MalformedInput(f"{what} has {text}, which is not JSON")
 
+    def finite(text: str) -> float:
+        number = float(text)
+        if abs(number) == float("inf"):  # it would be written as "Infinity"
+            raise MalformedInput(f"{what} has {text[:40]}, which is beyond any number")
+        return number
+
     try:
-        found = json.loads(data.decode(), object_pairs_hook=once, parse_constant=no_constant)
+        found = json.loads(
+            data.decode(), object_pairs_hook=once, parse_constant=no_constant, parse_float=finite
+        )
         if HALF.search(data):  # alone it is no character, and nothing can write it as UTF-8
             json.dumps(found, ensure_ascii=False).encode()
         return found

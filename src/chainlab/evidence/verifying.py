@@ -127,8 +127,10 @@ class _Failed(Exception):
     """A step that failed."""
 
     def __init__(self, said: str, mend: str = "") -> None:
-        super().__init__(said)
-        self.said, self.mend = said, mend
+        # What others wrote is quoted here: no sign of theirs may begin a line, or move the cursor.
+        plain = "".join(c if c.isprintable() else " " for c in said)
+        super().__init__(plain)
+        self.said, self.mend = plain, mend
 
 
 def verify(bundle: bytes, digest: Digest, expected: Expected, root: TrustedRoot) -> Verdict:

@@ -41,7 +41,6 @@ __all__ = [
 MAX_AGE = timedelta(days=90)
 cyclonedx = cyclonedx_vex.write
 openvex = open_vex.write
-ANSWERS = ("open", "not_affected", "fixed", "stale")
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Outcome:
     """One vulnerability after VEX: ``open``, ``not_affected``, ``fixed`` or ``stale``."""
 
     vulnerability: Vulnerability
-    answer: str  # one of ANSWERS
+    answer: str
     said: str
     claim: Claim | None = None  # the one that decided, or the one that did not count
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from cvss import CVSS3, CVSS4, CVSSError
+
 from chainlab.evidence.advisories import PYPI, Advisories, Advisory, Affected
 from chainlab.evidence.ranges import Version, normal, parse_version
 
@@ -76,8 +78,6 @@ def match(components: Iterable[Any], known: Advisories) -> list[Vulnerability]:
 @lru_cache(maxsize=4_096)
 def score(severity: tuple[tuple[str, str], ...]) -> tuple[float | None, str, str]:
     """Score, rating and vector, of CVSS v4 or else v3; (None, "unknown", "") where neither can be read."""
-    from cvss import CVSS3, CVSS4, CVSSError
-
     read: dict[str, Any] = {"CVSS_V4": CVSS4, "CVSS_V3": CVSS3}
     for kind in ORDER:
         for found, vector in severity:
@@ -128,7 +128,8 @@ def _of(
     version = parse_version(text)
     affected: dict[str, tuple[Advisory, list[Affected], str]] = {}
     for record, entry in records:
-        hit = entry.lists(text, version) or (version is not None and entry.has(version))
+        # The range comes first: a list is read, version by version, only when it must be.
+        hit = (version is not None and entry.has(version)) or entry.lists(text, version)
         doubt = "" if hit else _doubt(text, version, entry)
         if hit or doubt:
             _, entries, before = affected.setdefault(record.id, (record, [], doubt))

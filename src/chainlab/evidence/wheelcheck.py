@@ -63,7 +63,7 @@ def check(wheel: Path, source: Path | None = None, *, generated: tuple[str, ...]
             f"{wheel.name} has {len(info)} .dist-info folders, and a wheel has one"
         )
     (folder,) = info
-    found = [*_twice(names), *_record(files, folder), *_runs_by_itself(files, folder)]
+    found = [*_twice(names), *_record(files, folder), *_runs_by_itself(files)]
     if source is not None:
         found += _against(files, folder, source, generated)
         found += _entry_points(files, folder, source)
@@ -99,7 +99,7 @@ def check_sdist(sdist: Path) -> Report:
         hooks, unread = _hooks(files["setup.py"], "setup.py")
         found += hooks
         left += unread
-    found += _backend(files.get("pyproject.toml", b""), files)
+    found += _backend(files.get("pyproject.toml", b""))
     for name in _modules_of_backend(files.get("pyproject.toml", b""), files):
         hooks, unread = _hooks(files[name], name)
         found += hooks
@@ -150,7 +150,7 @@ def _record(files: dict[str, bytes], folder: str) -> Iterator[Finding]:
             )
 
 
-def _runs_by_itself(files: dict[str, bytes], folder: str) -> Iterator[Finding]:
+def _runs_by_itself(files: dict[str, bytes]) -> Iterator[Finding]:
     for name, data in files.items():
         top, _, rest = name.partition("/")
         if top.endswith(".data"):  # its folders are unpacked into the environment's own
@@ -186,10 +186,7 @@ def _against(
             short = name.removeprefix(f"{folder}/")
             if short in METADATA or short.split("/")[0] == "licenses":
                 continue
-        at = next(
-            (at for at in (source / "src" / name, source / name) if at.is_file()),
-            None,
-        )
+        at = next((at for at in (source / "src" / name, source / name) if at.is_file()), None)
         if at is None:
             if not any(fnmatchcase(name, pattern) for pattern in generated):
                 yield Finding("unexpected-file", "high", name, "is not in the source", REVIEW)
@@ -254,7 +251,7 @@ def _hooks(data: bytes, name: str) -> tuple[list[Finding], list[tuple[str, str]]
     return found, []
 
 
-def _backend(pyproject: bytes, files: dict[str, bytes]) -> Iterator[Finding]:
+def _backend(pyproject: bytes) -> Iterator[Finding]:
     system = _build_system(pyproject)
     if system is None:
         yield Finding("build-system", "high", "pyproject.toml", "cannot be read", REVIEW)

@@ -69,7 +69,8 @@ def read(
 ) -> Inventory:
     """A wheel and what it needs: with ``lock``, the versions and hashes of everything; else only what it declares.
 
-    ``wheels`` is a folder of the wheels that the lock names: their licences and requirements are read there.
+    ``wheels`` is a folder of the wheels that the lock names: their licences and requirements are read there. Raises
+    `MalformedInput` for what is no wheel, and for a lock that cannot be read.
     """
     wheel = open_wheel(path)
     subject = replace(wheel.component, type="application" if lock else "library")

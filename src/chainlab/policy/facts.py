@@ -14,13 +14,21 @@ Times are seconds since 1970.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput
-from chainlab.evidence.statements import MODEL_SIGNATURE, PROVENANCE, SUMMARY, parse_json, payload
+from chainlab.evidence.statements import (
+    MODEL_SIGNATURE,
+    PROVENANCE,
+    SUMMARY,
+    parse_json,
+    payload,
+    value_at,
+)
 from chainlab.evidence.verifying import Expected, Signer, Verdict, verify
 from chainlab.policy import predicates
 from chainlab.policy.expectations import Policy
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Layer", "Piece", "Release", "collect", "each", "examine", "is_plain", "resolve"]
 
 MAX_BUNDLE = 16 * 2**20  # bytes
+MAX_EVIDENCE = 2**28  # bytes of all bundles
 MAX_NAME = 200  # characters
 MAX_BUNDLES = 200  # looked at; more is no evidence, but an attempt to hide some
 
@@ -148,16 +157,30 @@ def collect(
     """Every bundle about the release, verified; and what of the evidence the registry could not give back."""
     pieces: list[Piece] = []
     problems: list[str] = []
+    found: dict[Digest, bytes | None] = {}
+    unread: dict[Digest, str] = {}  # and why
+    left = MAX_EVIDENCE
     for digest, held in sorted(_bundles(release, registry).items()):
-        data = b"" if held else _read(registry, digest, "evidence", problems)
+        if held or _is_long(registry, digest):
+            unread[digest] = (
+                f"in quarantine: {held}" if held else f"it has more than {MAX_BUNDLE} bytes"
+            )
+        data = b"" if digest in unread else _read(registry, digest, "evidence", problems)
+        left -= len(data or b"")
+        if left < 0:
+            problems.append(f"there is evidence of more than {MAX_EVIDENCE} bytes")
+            break
+        found[digest] = data
+    elsewhere = _elsewhere(release, found)
+    for digest, data in found.items():
         # What a gate said before is nothing to judge by, and each judgement leaves one more.
-        if data is None or (data and _claimed(data)[0] == SUMMARY):
+        if data is None or digest in elsewhere or (data and _claimed(data)[0] == SUMMARY):
             continue
         if len(pieces) == MAX_BUNDLES:
             problems.append(f"there are more than {MAX_BUNDLES} bundles")
             break
-        if held:
-            pieces.append(Piece(digest, False, _unverified(f"in quarantine: {held}")))
+        if digest in unread:
+            pieces.append(Piece(digest, False, _unverified(unread[digest])))
         else:
             pieces.append(examine(data, release, policy, config))
     return pieces, problems
@@ -230,6 +253,30 @@ def _bundles(release: Release, registry: Registry) -> dict[Digest, str | None]:
     return found
 
 
+def _is_long(registry: Registry, digest: Digest) -> bool:
+    """Whether the bytes are too many for a bundle; what is not there, reading tells of."""
+    with suppress(OSError):
+        return registry.blobs.path(digest).stat().st_size > MAX_BUNDLE
+    return False
+
+
+def _elsewhere(release: Release, found: Mapping[Digest, bytes | None]) -> set[Digest]:
+    """Provenance of runs that did not push this manifest, by its own words.
+
+    A lock that no release changes has the provenance of every run so far: a hundred releases, and two hundred bundles.
+    """
+    runs: dict[Digest, str] = {}
+    pushed = set()
+    for digest, data in found.items():
+        document = _payload(data) if data else {}
+        if document.get("predicateType") == PROVENANCE:
+            run = value_at(document, "predicate", "runDetails", "metadata", "invocationId")
+            runs[digest] = str(run)
+            if release.digest.value.hex() in _hexes(document):
+                pushed.add(str(run))
+    return {digest for digest, run in runs.items() if pushed and run not in pushed}
+
+
 def _signed_model(
     data: bytes, release: Release, signer: Signer, config: ClientTrustConfig
 ) -> tuple[Verdict, list[Digest]]:
@@ -268,13 +315,18 @@ def _claimed(data: bytes) -> tuple[str, list[str]]:
     """What an unverified bundle says that it is: only to know whom to expect; then it is verified."""
     document = _payload(data)
     kind = document.get("predicateType")
+    return (kind if isinstance(kind, str) else ""), _hexes(document)
+
+
+def _hexes(document: Mapping[str, Any]) -> list[str]:
+    """The SHA-256 digests of a statement's subjects."""
     subjects = document.get("subject")
     hexes = []
     for subject in subjects if isinstance(subjects, list) else []:
         digests = subject.get("digest") if isinstance(subject, dict) else None
         found = digests.get("sha256") if isinstance(digests, dict) else None
         hexes += [found] if isinstance(found, str) else []
-    return (kind if isinstance(kind, str) else ""), hexes
+    return hexes
 
 
 def _payload(data: bytes) -> dict[str, Any]:

@@ -111,12 +111,13 @@ def _actions(predicate: Any) -> list[dict[str, str]]:
 def _bill(document: Any) -> dict[str, Any]:
     from chainlab.evidence.components import components_of
     from chainlab.evidence.mlbom import metrics
-    from chainlab.evidence.ranges import normal
+    from chainlab.evidence.ranges import normal, parse_version
     from chainlab.evidence.schema import problems
 
     components: dict[str, set[str]] = {}
     for component in components_of(document):
-        hashes = components.setdefault(f"{normal(component.name)}@{component.version}", set())
+        version = parse_version(component.version) or component.version  # as in a file's name
+        hashes = components.setdefault(f"{normal(component.name)}@{version}", set())
         hashes |= set(component.accepted)
         if component.hash_origin != "record":  # that is no digest of a file that an index serves
             hashes |= {h for a, h in component.hashes.items() if a == "SHA-256"}

@@ -29,6 +29,7 @@ MAX_BUNDLE = 2**20  # bytes; a larger one is shown without being read
 ISSUER = x509.ObjectIdentifier(ISSUER_OID)
 # What reading a stranger's JSON, base64, certificate or timestamp raises.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
+BAD_EXTENSIONS = (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
 @dataclass(frozen=True)
@@ -138,14 +139,12 @@ def _identity(encoded: Any) -> dict[str, Any]:
         certificate = x509.load_der_x509_certificate(base64.b64decode(encoded))
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         found: dict[str, Any] = {"identity": str(next(iter(names)).value)}
-    except (*UNREADABLE, x509.ExtensionNotFound, x509.DuplicateExtension, StopIteration):
-        return {}
-    except x509.UnsupportedGeneralNameType:
+    except (*UNREADABLE, *BAD_EXTENSIONS, StopIteration):
         return {}
     try:
         raw = certificate.extensions.get_extension_for_oid(ISSUER).value.public_bytes()
         found["issuer"] = raw[2:].decode()  # UTF8String shorter than 128 bytes
-    except (*UNREADABLE, x509.ExtensionNotFound):
+    except (*UNREADABLE, *BAD_EXTENSIONS):
         pass
     return found
 

@@ -284,9 +284,9 @@ class Evidence:
 
     def _attached(self, digest: Digest, reader: _Reader) -> Iterator[dict[str, Any]]:
         with self._guard:
-            rows = self._connection.execute(
+            rows = self._connection.execute(  # the newest first: what no run changes has much, and it is cut
                 "SELECT kind, digest, media_type, source, added FROM evidence"
-                " WHERE subject = ? ORDER BY id",
+                " WHERE subject = ? ORDER BY id DESC",
                 (str(digest),),
             ).fetchall()
         for kind, text, media_type, source, added in rows:

@@ -59,7 +59,7 @@ def cards(lab: World, rng: random.Random) -> Iterator[Case]:
         "metrics",
         _counts(rng),
         "In CycloneDX a metric's value and both bounds are *text*. A number makes the document invalid; a rounded "
-        "text of four decimals is fine.",
+        "text of four decimals is fine. Add to what is there: components, edges and all else stay.",
         bare=True,
     )
     perfect = rng.randrange(12, 60)

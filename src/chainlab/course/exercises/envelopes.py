@@ -90,7 +90,7 @@ class Sealed:
             try:
                 found = bytes.fromhex(answer)  # plain data has bytes as hex digits
             except (TypeError, ValueError):
-                return Miss("expected bytes")
+                return Miss("expected bytes, got something else")
             return self.holds(found) or Miss(
                 f"the signature was made over {self.signed} bytes, and does not hold over these {len(found)}"
             )

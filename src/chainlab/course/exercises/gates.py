@@ -1,7 +1,6 @@
 """Cases for exercise 4.6: a gate, tried on releases of which each has one link broken, or none.
 
-The score is mutants refused for the right reason × benign releases accepted, both as shares, so who refuses all and who
-accepts all score nothing.
+How a gate is scored on them: `marking`.
 
     >>> score(lambda release, house: [], trust).value         # doctest: +SKIP
     0.0
@@ -16,11 +15,12 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from chainlab.course.checks import Case, Miss, World
 from chainlab.course.exercises.doctored import Doctored, variants
-from chainlab.course.exercises.mutants import Score
+from chainlab.course.exercises.marking import THRESHOLDS, Marking, Score, named
 from chainlab.course.exercises.releases import Attester, Release, house_of
 from chainlab.digests import Digest
 from chainlab.evidence.statements import Statement
@@ -50,9 +50,8 @@ TEACHES = {
     "what the model is": "OMS's subject is the digest of the digests. A metric is text; what cannot be read as a "
     "number, and what is missing, is not above a threshold.",
 }
-THRESHOLDS = (0.6, 0.8, 0.95)  # of the score; each reached is a case, and a share of the points
-
 Gate = Callable[[dict[str, Any], dict[str, Any]], Any]
+MARKING = Marking[Doctored]("gate", "releases", attrgetter("link"))
 _verdicts: dict[tuple[bytes, str, str], Verdict] = {}
 _roots: dict[int, Any] = {}  # kept alive, so that an id stays one root's
 _made: dict[tuple[str, int], list[Doctored]] = {}
@@ -121,8 +120,7 @@ class Batch:
 def bench(gate: Gate) -> Callable[..., dict[str, Any]]:
     """The gate as a function of many releases at once: their names to the links it names in each.
 
-    A release is judged once. An exception is its answer in words, which is never right: a crashed gate has refused
-    nothing for a reason.
+    A release is judged once; its names are as `marking.named` gives them.
     """
     known: dict[Any, Any] = {}
 
@@ -133,52 +131,17 @@ def bench(gate: Gate) -> Callable[..., dict[str, Any]]:
             parts = tuple(release["files"].items()), tuple(release["evidence"])
             key = (release["version"], release["manifest"], *parts, repr(house))
             if key not in known:
-                known[key] = _judged(gate, release, house)
+                known[key] = named(gate, copy.deepcopy(release), copy.deepcopy(house))
             verdicts[variant.name] = known[key]
         return verdicts
 
     return run
 
 
-def _judged(gate: Gate, release: dict[str, Any], house: dict[str, Any]) -> Any:
-    try:
-        named = gate(copy.deepcopy(release), copy.deepcopy(house))
-        return sorted({str(name) for name in named})
-    except NotImplementedError:
-        raise  # a starter
-    except Exception as error:
-        return f"raised {type(error).__name__}: {error}"
-
-
 def score(gate: Gate, trust: Any, seed: int = 1) -> Score:
     """The score of a gate on the releases of one seed; other ones than the check's."""
     made = variants(Attester(trust), random.Random(f"score/{seed}"))  # noqa: S311
-    return _score(made, bench(gate)(Batch.of(made)))
-
-
-def _score(made: list[Doctored], verdicts: dict[str, Any]) -> Score:
-    right = {v.name for v in made if v.right(verdicts.get(v.name))}
-    benign = [v for v in made if not v.link]
-    broken = [v for v in made if v.link]
-    return Score(
-        sum(v.name in right for v in broken),
-        len(broken),
-        sum(v.name in right for v in benign),
-        len(benign),
-        tuple(_said(v, verdicts.get(v.name)) for v in made if v.name not in right),
-        "releases",
-    )
-
-
-def _said(variant: Doctored, verdict: Any) -> str:
-    """``mutant 'sbom: there is none': expected sbom, your gate named nothing``."""
-    label = f"mutant {variant.name!r}" if variant.link else f"benign {variant.name!r}"
-    expected = f"{label}: expected {variant.link or 'nothing'}, your gate"
-    if not isinstance(verdict, (list, tuple)):
-        return f"{expected} {verdict}"  # raised KeyError: …
-    holds = sorted(set(verdict) - variant.breaks) if variant.link else []
-    too_many = f"; {', '.join(holds)} {'hold' if len(holds) > 1 else 'holds'}" if holds else ""
-    return f"{expected} named {', '.join(verdict) or 'nothing'}{too_many}"
+    return MARKING.score(made, bench(gate)(Batch.of(made)))
 
 
 def gates(lab: World, rng: random.Random) -> Iterator[Case]:
@@ -199,12 +162,13 @@ def gates(lab: World, rng: random.Random) -> Iterator[Case]:
     )
     for group, links in GROUPS.items():
         chosen = [v for v in made if v.link in links]
-        yield case(group, [made[0], *chosen], _at_least([made[0]], chosen, links), TEACHES[group])
+        accept = MARKING.at_least([made[0]], chosen, links)
+        yield case(group, [made[0], *chosen], accept, TEACHES[group])
     for height in THRESHOLDS:
         yield case(
             f"a score of {height:.0%}",
             made,
-            _reaches(made, height),
+            MARKING.reaches(made, height),
             "Mutants refused for the right reason × benign releases accepted. `score(gate, lab.trust)` lists what is "
             "missed, on other releases than these.",
         )
@@ -223,48 +187,9 @@ def _lives(made: list[Doctored]) -> Callable[[Any], bool | Miss]:
     benign = [v for v in made if not v.link]
 
     def accept(verdicts: Any) -> bool | Miss:
-        fine = _at_least(benign, [], ())(verdicts)
+        fine = MARKING.at_least(benign)(verdicts)
         if fine and not any(v.right(verdicts.get(v.name)) for v in made if v.link):
             return Miss("all of them are accepted, and no mutant is refused for the right reason")
         return fine
-
-    return accept
-
-
-def _at_least(
-    benign: list[Doctored], broken: list[Doctored], links: tuple[str, ...]
-) -> Callable[[Any], bool | Miss]:
-    """Accepts when all benign are accepted and, for every link, one of its mutants is refused."""
-
-    def accept(verdicts: Any) -> bool | Miss:
-        if not isinstance(verdicts, dict):
-            return Miss("expected bench(gate)")
-        wrong = [v for v in benign if not v.right(verdicts.get(v.name))]
-        if wrong:
-            first = _said(wrong[0], verdicts.get(wrong[0].name))
-            return Miss(f"{len(benign) - len(wrong)} of {len(benign)} accepted; {first}")
-        for link in links:
-            own = [v for v in broken if v.link == link]
-            if not any(v.right(verdicts.get(v.name)) for v in own):
-                return Miss(
-                    f"no mutant of {link!r} refused; {_said(own[0], verdicts.get(own[0].name))}"
-                )
-        return True
-
-    return accept
-
-
-def _reaches(made: list[Doctored], height: float) -> Callable[[Any], bool | Miss]:
-    def accept(verdicts: Any) -> bool | Miss:
-        if not isinstance(verdicts, dict):
-            return Miss("expected bench(gate)")
-        got = _score(made, verdicts)
-        if got.value >= height:
-            return True
-        missed = f"; {got.missed[0]}" if got.missed else ""
-        return Miss(
-            f"{got.refused} of {got.mutants} mutants × {got.accepted} of {got.benign} benign "
-            f"= {got.value:.0%}{missed}"
-        )
 
     return accept

@@ -211,7 +211,8 @@ def installations(lab: World, rng: random.Random) -> Iterator[Case]:
         "names, versions, edges",
         made,
         "One component for every *.dist-info, one edge for every requirement. Names are compared as PyPI does it: "
-        "`canonicalize_name`.",
+        "`canonicalize_name`. A hash is that of the wheel which was installed, from the lock; RECORD and the installed "
+        "files are other bytes.",
     )
     made, names = plan(4)
     made.need(names[0], names[1], 'python_version < "3.9"', holds=False)

@@ -16,7 +16,6 @@ from typing import Any
 from chainlab.course.checks import Case, World
 from chainlab.course.exercises.releases import Attester, provenance
 from chainlab.digests import Digest
-from chainlab.evidence.statements import Statement
 
 __all__ = ["PROMISES", "promises"]
 
@@ -45,8 +44,8 @@ def promises(lab: World, rng: random.Random) -> Iterator[Case]:
         promise: str,
         teaches: str,
         *,
+        entered: tuple[tuple[str, Digest, int, bool], ...],
         committed: tuple[Digest, ...] = (),
-        entered: tuple[tuple[str, Digest, int, bool], ...] = (),
         found_bad: bool = True,
         missed: int = 0,
         spoil: str = "",
@@ -58,7 +57,7 @@ def promises(lab: World, rng: random.Random) -> Iterator[Case]:
             for what, digest, _, listed in entered
             if listed
         )
-        said: Statement = provenance("build", {"artifact": artifact}, version, run, used=used)
+        said = provenance("build", {"artifact": artifact}, version, run, used=used)
         laptop = spoil == "a laptop"
         bundle = by.person(said, "alice@example.com") if laptop else by.host(said)
         if spoil == "other bytes":

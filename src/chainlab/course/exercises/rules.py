@@ -42,6 +42,8 @@ def table(text: str | Callable[[], str]) -> Callable[..., Any]:
         from chainlab.policy.worker import ask
 
         rego = text() if callable(text) else text
+        if not isinstance(rego, str):
+            raise ChainlabError(f"expected Rego as text, got {type(rego).__name__}")
         if not re.search(r"(?m)^package\s+lesson\s*$", rego):
             raise ChainlabError("expected the line `package lesson`")
         key = (rego, repr((rows, signer)))
@@ -154,7 +156,8 @@ def rules(lab: World, rng: random.Random) -> Iterator[Case]:
         {
             "true, as text": but("signed", signature={**signature, "verified": "true"}),
             "findings, as text": but("safe", findings="none"),
-            "not scanned, as null": but("safe", findings={"error": "not scanned"}),
+            "an error in place of findings": but("safe", findings={"error": "not scanned"}),
+            "an empty object in place of findings": but("safe", findings={}),
             "exploited, as text": but("safe", findings=[{"id": advisory, "exploited": "no"}]),
             "a bound that nobody could read": but("good", recall={"lower": None}),
             "a bound that is a word": but("good", recall={"lower": "low"}),
