@@ -144,6 +144,9 @@ card = tomllib.loads((lab.data / "projects/attested/triage-model/model-card.toml
 print(card["architecture"], "|", card["parameters"])
 print(*card["considerations"]["limits"], sep="\n")
 
+# %% [markdown]
+# What it is, how it was trained, and two limits that no program could have measured. Now all three kinds together:
+
 # %%
 from pathlib import Path
 
@@ -163,8 +166,8 @@ bill = mlbom.document(model, name="triage", version="1.4.0", training=training, 
 print(*bill)
 
 # %% [markdown]
-# Two keys are new beside an ordinary SBOM. In `metadata.component` stands the *model card*, and `formulation` says how the
-# thing was made:
+# One key is new beside an ordinary SBOM: `formulation` says how the thing was made. The other news, the *model card*,
+# stands inside `metadata.component`. (Commit and run are made up here; in a job the CI host knows them.)
 
 # %%
 subject = bill["metadata"]["component"]
@@ -175,6 +178,8 @@ run = bill["formulation"][0]["workflows"][0]
 print("made in:     ", run["taskTypes"], "by", run.get("name"))
 
 # %% [markdown]
+# The card names its data set by `bom-ref` (`wdbc`), and the component of that name has the licence.
+#
 # Look at the metric: value and bounds are *texts*. That is CycloneDX's rule, and there is sense in it: 0.95 and 0.9500 are
 # the same number, and not the same statement. A number there makes the document invalid:
 
@@ -184,9 +189,12 @@ from chainlab.evidence import schema
 numbers = copy.deepcopy(bill)
 numbers["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"][0]["value"] = 0.95
 print("as text:  ", schema.problems(bill) or "valid")
-print("as number:", schema.problems(numbers)[0])
+where, _, why = str(schema.problems(numbers)[0]).partition(": ")
+print("as number:", why, "\n    where:", where)
 
 # %% [markdown]
+# The message names the place and says what to write.
+#
 # ## 4. A round trip through the library
 # A later job wants to add a component. The obvious way: read the document with the library, add, write. We only read and
 # write.
@@ -292,6 +300,7 @@ print("signature:", verdict(worse, models.sign(worse, lab.trust.config, lab.trus
 # - that loading it is harmless. The format decides that, and it is next.
 #
 # ## 7. Formats: does loading run code?
+# Eight forms in which models travel (a *tensor* is an array of numbers):
 
 # %%
 from chainlab.evidence import formats
@@ -301,7 +310,8 @@ pd.DataFrame([{"format": f.name, "runs code on load": f.runs, "why": f.why} for 
               if f.name in SHOWN])
 
 # %% [markdown]
-# A format is told by its *bytes*. A name is what the sender chose:
+# Two of the eight run nothing on loading. The three with *yes* run whatever the sender wrote, and *partly* means: it depends on
+# what is inside. A format is told by its *bytes*. A name is what the sender chose:
 
 # %%
 (lab.path / "weights.safetensors").write_bytes(pickle.dumps({"w": [0.1, 0.2]}))
@@ -309,8 +319,8 @@ told = formats.tell((lab.path / "weights.safetensors").read_bytes(), "weights.sa
 print("weights.safetensors is:", told.name, "| runs code on load:", told.runs)
 
 # %% [markdown]
-# A pickle is a program for a small machine: push this text, import that name, call it. `pickletools` prints the program
-# without running it. We never call `pickle.loads` on anything in this notebook.
+# The name promises raw tensors, the bytes are a pickle: a program for a small machine that says push this text, import
+# that name, call it. `pickletools` prints the program without running it. We never call `pickle.loads` on anything in this notebook.
 
 # %%
 import pickletools
@@ -346,7 +356,7 @@ seen.assign(harmful=["no", "yes", "yes", "yes", "no", "no", "yes"])
 #   cannot have a module that appeared this morning.
 # - *Honest model* and *ordered dict*: fickling refuses them. A strict scanner is right about attacks and wrong about work.
 # - *Compressed*: picklescan says "no issue" of bytes it could not look into; fickling says that it cannot parse. This is
-#   how joblib stores models, and how the file of our first lines hid.
+#   how joblib stores a model when told to compress it, and how the file of our first lines hid.
 # - *Broken*: this version of picklescan saw the name that came before the break; in 2025 one could not.
 #
 # Two rules follow. **Unparseable counts as malicious**, because a loader runs what comes before the error. And **not
@@ -362,6 +372,9 @@ for name, data in PICKLES.items():
 print(f"{'triage.onnx':30}", "passed" if inspect_bytes(model.read_bytes(), "triage.onnx").passed else "not passed")
 
 # %% [markdown]
+# No attack passes, and the price is in the fifth and sixth line: honest work is refused with it. The compressed one has no
+# finding at all; it does not pass because nobody looked.
+#
 # Better than scanning a pickle is not to have one: exported to ONNX or safetensors, the question is gone, and another one
 # stays (own operators, external files, parsers with errors).
 

@@ -896,7 +896,7 @@ def vex(findings: list[dict], service: dict) -> dict[str, dict]:
 
 # %% [markdown]
 # ### Say it in the open
-# A statement for one of the builds, in OpenVEX, signed by those who may say it. Then the kit applies it: what is open?
+# Your statements in OpenVEX, signed by those who may say it, and attached to the wheel beside its list. What do they say?
 
 # %%
 from chainlab.course.exercises.reachability import ten
@@ -1132,16 +1132,16 @@ from chainlab.dashboards import archive as boards
 plt.style.use("chainlab.dashboards.style")
 at = datetime(2026, 9, 1, tzinfo=UTC)
 documents, builds, components = (archive.table(name) for name in ("documents", "builds", "components"))
-known = {row.build: [c["name"] for c in twenty.documents[f"{row.artifact} {row.version}"]["components"]]
-         for row in builds.itertuples()}
+named = {row.build: f"{row.artifact} {row.version}" for row in builds.sort_values("version").itertuples()}
+known = {build: [c["name"] for c in twenty.documents[name]["components"]] for build, name in named.items()}
 signed_figure, _ = boards.signed_share(documents, archive.builds())
-complete_figure, complete = boards.completeness(components, known)
+complete_figure, complete = boards.completeness(components, known, labels=named)
 fresh_figure, fresh = boards.freshness(builds, at)
 print(complete[["listed", "of"]].sum().to_string(), fresh[["version", "days"]].to_string(), sep="\n")
 
 # %% [markdown]
-# The list that is gone lists nothing, so its whole content is missing from the sum; an *average of shares* would hide
-# how large it was. Freshness looks at the newest build of each artifact: an archive of old lists answers for old builds.
+# The two lists that are gone or changed list nothing, so their whole content is missing from the sum; an *average of
+# shares* would hide how large they were. Freshness looks at the newest build of each artifact: an archive of old lists answers for old builds.
 #
 # Then coverage and licences, and the archive in words:
 
@@ -1169,7 +1169,7 @@ template = lab.data.parent / "templates" / "sbom_archive.md"
 record = lab.path / template.name
 if not record.exists():
     shutil.copy(template, record)
-print([line for line in record.read_text().splitlines() if line.startswith("## ")])
+print(*[line for line in record.read_text().splitlines() if line.startswith("## ")], sep="\n")
 
 # %% [markdown]
 # **A reviewer will**

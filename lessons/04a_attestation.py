@@ -409,8 +409,8 @@ doctored = {
 # %%
 verdicts = {name: verify(text, digest, expected, trusted_root) for name, (text, digest) in doctored.items()}
 for name, refused in verdicts.items():
-    reason = refused.failure.said.replace(f"{GIT}/", "").partition(" (issuer")[0]
-    print(f"{name:26} {refused.failure.name:15} {reason[:100]}")
+    reason = re.sub(f"{GIT}/|https://|[.]github/workflows/|[.]chainlab[.]localhost", "", refused.failure.said)
+    print(f"{name:25} {refused.failure.name:14} {reason.partition(' (issuer')[0]}")
 
 # %% [markdown]
 # Eight refusals, at six different steps. Read three of them closely.

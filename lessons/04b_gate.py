@@ -129,11 +129,12 @@ print("with a type asked:   ", asked("good if {\n  is_number(input.recall)\n  in
 
 # %%
 facts = lab.gate.facts(reference)
+[this_run] = {e["run"] for e in facts["evidence"] if "run" in e and str(digest) in e["about"]}
 evidence = pd.DataFrame([
     {"kind": e["kind"], "verified": e["verified"], "job": e.get("job", ""), "about": len(e.get("about", [])),
      "signed by": re.sub(r".*localhost/|/.github.*", "", e.get("signer", "")),
      "why not": re.sub("[0-9a-f]{12}…", "…", e.get("why", "")).partition(": ")[2] or e.get("why", "")}
-    for e in facts["evidence"]])
+    for e in facts["evidence"] if e.get("run", this_run) == this_run])
 evidence.sort_values(["kind", "job"], ignore_index=True)
 
 # %% [markdown]
@@ -142,7 +143,9 @@ evidence.sort_values(["kind", "job"], ignore_index=True)
 # release as it lay in the commit. One is not verified. It is about `source.tar`, which is not in the release: valid
 # perhaps, and not about these bytes. Its kind reads *nothing*, because nothing of it was believed. That refuses
 # nothing. Evidence that does not hold counts for nothing; what counts is whether enough of it *does* hold. (The job
-# `gate` has asked before us; the gate's own earlier word is not in the list. It is never evidence for itself.)
+# `gate` has asked before us; the gate's own earlier word is not in the list. It is never evidence for itself. If you
+# run this notebook twice, the first run's provenance is about the same wheel and model too. We show one run; so does
+# the rule: it wants all jobs from one.)
 #
 # Further facts the gate looks up itself, so that it takes nobody's word: the bytes of each file, the age of each
 # package in the index, the components against the advisories, the model's format by its content.
@@ -154,14 +157,15 @@ evidence.sort_values(["kind", "job"], ignore_index=True)
 # %%
 policies = lab.data / "policies"
 rule = re.sub(r"\n\n+", "\n", (policies / "metrics.rego").read_text())
-print(rule[rule.index("values(bom") : rule.index("refused contains")].strip())
+print(rule[rule.index("is_met(value") : rule.index("refused contains")].strip())
 expectations = re.sub(r"\n\n+", "\n", (policies / "release.toml").read_text())
 print("\n" + expectations[expectations.index("[[metrics]]") : expectations.index("[cooldown]")].strip())
 
 # %% [markdown]
-# (`[x | …]` collects a list, `unmet contains x if` a set.) Read it from the end. It passes when there *is* an ML-BOM,
-# something *is* wanted, and nothing wanted is unmet. A metric is met when there are values, more than none, and each is
-# at least the threshold. `evidence.number` gives −1 for whatever is no number, so undefined never passes. And the
+# (`unmet contains x if` collects a set; `values`, above it in the file, lists what the ML-BOM says of a metric.) Read it
+# from the end. It passes when there *is* an ML-BOM, something *is* wanted, and nothing wanted is unmet. A metric is met
+# when there are values, more than none, and each one *is a number*, in bounds. So undefined, null and text never pass;
+# and 61.4, meant as a percentage, is above the most that a share can be. The
 # policy asks for the interval's lower end too: few test cases and a lucky split make a fine number cheaply.
 #
 # ## The decision
@@ -432,13 +436,16 @@ lab.registry.quarantine.hold(fresh, "misses melanomas", by="security@acme.exampl
 back = lab.deployment.rollback()
 print("runs now:", "the good release" if back.reference == reference else "another")
 tried("the second", second)
-events = [event for event in lab.events() if event.type.startswith("dev.chainlab.service")]
+events = [event for event in lab.events() if event.type.startswith("dev.chainlab.service")][-3:]
 print(*(event.type.removeprefix("dev.chainlab.") for event in events))
 
 # %% [markdown]
 # A rollback is a deployment of the digest before, verified like any other. No tag was moved, so nobody has to guess
 # what `latest` meant yesterday, and nothing was deleted: the evidence of the bad release stays for whoever
 # investigates.
+#
+# The service that runs now is a process. In a session of `chainlab start` it outlives this notebook: end it with
+# `.venv/bin/chainlab deploy --stop` in a terminal. Without a session it ends with the kernel.
 
 # %% tags=["check"]
 failures = [verify_summary(b, a, r, root, **l).failure.name for b, a, r, l in attempts.values()]

@@ -390,13 +390,14 @@ sleep 60
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "left to itself"])
-def test_a_tied_service_ends_with_its_starter_also_when_that_is_killed(
-    tmp_path: Path, tied: bool
+def test_a_tied_service_ends_with_its_starter_when_that_is_killed_another_with_the_next_deployment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tied: bool
 ) -> None:
-    program = tmp_path / "python"
+    program, folder = tmp_path / "python", tmp_path / "service"
     program.write_text(IGNORING)
     program.chmod(0o700)
-    words = [sys.executable, "-c", STARTER, program, tmp_path, "tied" if tied else ""]
+    folder.mkdir()
+    words = [sys.executable, "-c", STARTER, program, folder, "tied" if tied else ""]
     with Popen([str(word) for word in words], stdout=PIPE, text=True) as starter:
         assert starter.stdout is not None
         group = int(starter.stdout.readline())
@@ -407,6 +408,10 @@ def test_a_tied_service_ends_with_its_starter_also_when_that_is_killed(
         while time.monotonic() < end and services._born(pid):
             time.sleep(0.02 if tied else 0.5)
         assert bool(services._born(pid)) is not tied
+        monkeypatch.setattr(services, "GRACE", 0.2)
+        services.remove(folder)  # what the next deployment does
+        assert not services._born(pid)
+        assert not folder.exists()
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)

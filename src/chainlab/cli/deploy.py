@@ -45,6 +45,8 @@ def deploy(reference: str | None, promote: bool, stop: bool, as_json: bool) -> N
     with World(learner_workspace()) as world:
         if stop:
             world.deployment.stop()
+            click.echo("null" if as_json else "nothing runs any more")
+            return
         if reference and promote:
             try:
                 decision = promotion.promote(reference, world.gate, world.registry)

@@ -32,6 +32,7 @@ ACCENT: Final = "#c8651b"
 PALE: Final = "#d5dde4"
 UNSTATED: Final = "not stated"
 STALE: Final = pd.Timedelta(days=90)
+FEW: Final = 8  # points that each get a label of their own
 
 
 def coverage(
@@ -213,6 +214,8 @@ def signed_share(
             ax.annotate(f"{row['signed']:.0f}/{row['of']:.0f}", (moment, row["share"] * 100), (0, 7),
                 textcoords="offset points", ha="center", fontsize=8, color="#333333")  # fmt: skip
     ax.set(title=title, ylabel="builds, %", ylim=(0, 112), yticks=[0, 25, 50, 75, 100])
+    if len(table) <= FEW:
+        ax.set_xticks(table.index, [f"{moment:%d %b %Y}" for moment in table.index])
     ax.grid(axis="y")
     return fig, table
 

@@ -10,7 +10,6 @@ other: what was quarantined since does not come back. What runs is in ``deploy/s
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,6 +52,7 @@ class Deployment:
         self._registry = registry
         self._trust = trust
         self._tied = tied
+        self._releases = directory / "releases"
 
     @property
     def current(self) -> Deployed | None:
@@ -89,21 +89,22 @@ class Deployment:
                 services.stop(current.service)
                 self._write(None, history)
                 self._report("removed", current.reference, {})
+            self._clear()
 
     # -- inside
 
     def _replace(self, reference: str, kind: str) -> Deployed:
         release: Release = fetch(reference, self._registry, self._trust.config.trusted_root)
         current, history = self._read()
-        releases = self.directory / "releases"
-        releases.mkdir(exist_ok=True)
+        self._releases.mkdir(exist_ok=True)
         # Installed anew each time: what was left on the disk may have been changed since.
-        folder = Path(tempfile.mkdtemp(prefix=f"{release.digest.value.hex()[:16]}-", dir=releases))
+        beginning = f"{release.digest.value.hex()[:16]}-"
+        folder = Path(tempfile.mkdtemp(prefix=beginning, dir=self._releases))
         try:
             index = f"{self._trust.url}/simple/"
             service = services.start(release, folder, index=index, tied=self._tied)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            services.remove(folder)
             raise
         if kind == "rolledback":
             history = history[:-1]  # what was left is not to be returned to
@@ -126,9 +127,14 @@ class Deployment:
         finally:
             if current is not None:
                 services.stop(current.service)
-            for other in set(releases.iterdir()) - {folder}:
-                shutil.rmtree(other, ignore_errors=True)
+            self._clear(folder)
         return deployed
+
+    def _clear(self, kept: Path | None = None) -> None:
+        """Remove what was installed before, with what a deployment that was killed left running."""
+        for folder in self._releases.iterdir() if self._releases.exists() else ():
+            if folder != kept:
+                services.remove(folder)
 
     def _read(self) -> tuple[Deployed | None, list[str]]:
         try:

@@ -30,13 +30,15 @@ from chainlab.digests import Digest
 from chainlab.errors import Unavailable, VerificationFailed
 from chainlab.workspace import CLOSED, LOOPBACK, cache_directory
 
-__all__ = ["Service", "model_served", "start", "stop"]
+__all__ = ["Service", "model_served", "remove", "start", "stop"]
 
 PATIENCE = 30  # seconds until it answers
 ANSWER = 3  # seconds for one answer
 GRACE = 5  # seconds to end by itself
 URL = re.compile(r"http://127\.0\.0\.1:[0-9]{1,5}")
 MODULE = "triage_model.serve"
+NOWHERE = "http://127.0.0.1:0"  # before a service said where it listens
+BEGUN = "process.json"  # in its folder: which process was started there
 KEEPER = Path(__file__).with_name("keeper.py")
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # what this process started, by its number
 
@@ -78,7 +80,9 @@ def start(release: Release, folder: Path, *, index: str, tied: bool) -> Service:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    begun = {"url": NOWHERE, "pid": process.pid, "model": "", "born": _born(process.pid)}
     try:
+        (folder / BEGUN).write_text(json.dumps(begun), encoding="utf-8")
         service = Service(_address(process, folder / "service.log"), process.pid, "")
         served, meant = model_served(service), str(Digest.of(model))
         if served != meant:
@@ -105,6 +109,13 @@ def stop(service: Service) -> None:
             if child.poll() is not None if child else not _is_running(service):
                 return
             time.sleep(0.02)
+
+
+def remove(folder: Path) -> None:
+    """Remove a service's folder; ends the process that was started there, if whoever started it was killed since."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        stop(Service(**json.loads((folder / BEGUN).read_text(encoding="utf-8"))))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def model_served(service: Service) -> str | None:

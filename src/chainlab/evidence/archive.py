@@ -196,7 +196,7 @@ class Archive:
             from chainlab.errors import MalformedInput
 
             raise MalformedInput(f"there is no table {name!r}", mend=f"one of {', '.join(TABLES)}")
-        return self.sql(f"SELECT * FROM {name} ORDER BY ALL")  # noqa: S608 — one of four names
+        return self.sql(f"SELECT * FROM {name} ORDER BY ALL")  # noqa: S608 — one of TABLES
 
     def sql(self, query: str, values: Sequence[Any] = ()) -> pd.DataFrame:
         """What DuckDB answers, asked in SQL of the tables builds, documents, components and edges.
