@@ -38,7 +38,7 @@ def test_a_forked_child_s_end_is_not_the_lab_s(lab: Lab) -> None:
 
 
 def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(workspace: Workspace) -> None:
+    def fail(workspace: Workspace, *, private: bool) -> None:
         raise Unavailable("no room")
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

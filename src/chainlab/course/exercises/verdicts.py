@@ -44,11 +44,11 @@ NOTHING_WRONG: dict[str, Any] = {
 }
 
 # What the client says (a piece of its message) and the step it is about, in the client's order.
-MESSAGES = [
+MESSAGES = [  # several words each: the client prints hashes in base64 too, and three letters are found in some
     ("must contain an inclusion promise or signed timestamp", "time"),  # on reading the bundle
     ("not enough sources of verified time", "time"),
     ("certificate chain", "chain"),
-    ("SCT", "sct"),
+    ("failed to verify SCT", "sct"),
     ("Certificate's", "identity"),
     ("invalid log entry", "log"),
     ("digest mismatch", "signature"),
