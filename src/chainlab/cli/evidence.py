@@ -19,9 +19,6 @@ __all__ = ["commands"]
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 TYPES = ("sbom", "provenance", "openvex", "vulnerabilities", "summary")
-VULNERABILITIES = (
-    "https://in-toto.io/attestation/vulns/v0.2"  # signed for others; no part here reads it
-)
 
 
 @click.command(
@@ -115,7 +112,7 @@ def _type(kind: str) -> str:
     from chainlab.evidence import statements
 
     if kind in TYPES:
-        return str(getattr(statements, kind.upper(), VULNERABILITIES))
+        return str(getattr(statements, kind.upper()))
     if "://" not in kind:
         raise MalformedInput(
             f"no predicate type is called {kind!r}", mend=f"one of {', '.join(TYPES)}, or a URI"

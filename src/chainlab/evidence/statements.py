@@ -33,6 +33,7 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 SUMMARY = "https://slsa.dev/verification_summary/v1"
 SBOM = "https://cyclonedx.org/bom"  # an ML-BOM too
 OPENVEX = "https://openvex.dev/ns/v0.2.0"
+VULNERABILITIES = "https://in-toto.io/attestation/vulns/v0.2"  # the command signs it for others
 MODEL_SIGNATURE = "https://model_signing/signature/v1.0"
 
 
