@@ -32,9 +32,7 @@ def version(chance: random.Random) -> str:
 
 
 def record(number: int, chance: random.Random) -> dict[str, Any]:
-    first, second = sorted(
-        (version(chance) for _ in range(2)), key=lambda v: [*map(int, v.split("."))]
-    )
+    first, second = sorted((version(chance) for _ in range(2)), key=lambda v: [*map(int, v.split("."))])
     return {
         "id": f"ACME-2026-{number:04}",
         "modified": "2026-01-01T00:00:00Z",
@@ -66,9 +64,7 @@ def naively(components: list[dict[str, str]], known: Advisories) -> list[Vulnera
     found = []
     for component in components:
         name = normal(component["name"])
-        named = tuple(
-            each for each in known.records if any(entry.name == name for entry in each.affected)
-        )
+        named = tuple(each for each in known.records if any(entry.name == name for entry in each.affected))
         found += match([component], replace(known, records=named))
     return found
 
@@ -77,9 +73,7 @@ def main() -> None:
     chance = random.Random(4)
     components = [
         {"name": name, "version": at, "purl": f"pkg:pypi/{name}@{at}"}
-        for name, at in (
-            (f"northwind-{chance.randrange(4 * NAMED)}", version(chance)) for _ in range(COMPONENTS)
-        )
+        for name, at in ((f"northwind-{chance.randrange(4 * NAMED)}", version(chance)) for _ in range(COMPONENTS))
     ]
     with TemporaryDirectory() as folder:
         path = Path(folder, "all.zip")
@@ -101,15 +95,11 @@ def main() -> None:
     slow = naively(components[:PART], known)
     naive = time.perf_counter() - began
     assert slow == match(components[:PART], known)
-    print(
-        f"{COMPONENTS:,} components, {len(known.records):,} records, {len(found):,} vulnerabilities"
-    )
+    print(f"{COMPONENTS:,} components, {len(known.records):,} records, {len(found):,} vulnerabilities")
     print(f"load the zip, strictly        {loaded:8.3f} s")
     print(f"match, index by name, first   {cold:8.3f} s")
     print(f"match, index by name, median  {median(times):8.3f} s   (aim: < 0.1 s)")
-    print(
-        f"match, every record           {naive * COMPONENTS / PART:8.1f} s   (scaled from {PART} components)"
-    )
+    print(f"match, every record           {naive * COMPONENTS / PART:8.1f} s   (scaled from {PART} components)")
 
 
 if __name__ == "__main__":

@@ -100,10 +100,7 @@ def scan(paths: list[Path], name: str, wanted: SpecifierSet) -> int:
     found = 0
     for path in paths:
         document = json.loads(path.read_bytes())
-        found += any(
-            c["name"] == name and wanted.contains(Version(c["version"]))
-            for c in document["components"]
-        )
+        found += any(c["name"] == name and wanted.contains(Version(c["version"])) for c in document["components"])
     return found
 
 
@@ -160,15 +157,11 @@ def main() -> None:
     options = parser.parse_args()
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as temporary:
-        measure(
-            options.directory or Path(temporary) / "archive", options.builds, options.components
-        )
+        measure(options.directory or Path(temporary) / "archive", options.builds, options.components)
     print(f"all of it took {time.perf_counter() - begin:.0f} s; peak memory "
           f"{psutil.Process().memory_info().rss / 2**20:.0f} MB now")  # fmt: skip
     if options.json:
-        options.json.write_text(
-            json.dumps({"machine": platform.platform(), "rows": rows}, indent=1)
-        )
+        options.json.write_text(json.dumps({"machine": platform.platform(), "rows": rows}, indent=1))
 
 
 def measure(folder: Path, builds: int, components: int) -> None:
@@ -206,9 +199,7 @@ def measure(folder: Path, builds: int, components: int) -> None:
         )
         report("ingest", [builds / (stored + derived)], "SBOMs/s", "both")
     size = sum(path.stat().st_size for path in folder.glob("tables/*/*.parquet"))
-    counts = [
-        archive.sql(f"SELECT count(*) AS n FROM _{t}")["n"][0] for t in ("components", "edges")
-    ]
+    counts = [archive.sql(f"SELECT count(*) AS n FROM _{t}")["n"][0] for t in ("components", "edges")]
     report("tables", [size / 2**20], "MB", f"{counts[0]} components, {counts[1]} edges")
     name, version, wanted = "package-900", versions(900)[3], "<0.2"
 
@@ -253,9 +244,7 @@ def measure(folder: Path, builds: int, components: int) -> None:
         "ms",
         f"{few} builds",
     )
-    report(
-        "absent everywhere", times(lambda: archive.where("no-such-package"), 10), "ms", "0 builds"
-    )
+    report("absent everywhere", times(lambda: archive.where("no-such-package"), 10), "ms", "0 builds")
     ways = archive.paths(name, version=version)
     linked = int(ways["depth"].notna().sum())
     report("transitive with path", times(lambda: archive.paths(name, version=version), 10), "ms",
@@ -281,9 +270,7 @@ def measure(folder: Path, builds: int, components: int) -> None:
 
     try:
         assert recursive() == linked, (recursive(), linked)
-        report(
-            "the same by USING KEY", times(recursive, 3), "ms", "recursive CTE over the same tables"
-        )
+        report("the same by USING KEY", times(recursive, 3), "ms", "recursive CTE over the same tables")
     except (duckdb.Error, ValueError) as error:
         print(f"USING KEY: {error}")
 
@@ -316,12 +303,8 @@ def with_pandas(folder: Path, name: str, version: str, few: int, linked: int) ->
     begin = time.perf_counter()
     with duckdb.connect() as connection:
         frames = {
-            "components": connection.execute(
-                f"SELECT d, node, name, title, version FROM '{largest}'"
-            ).df(),
-            "edges": connection.execute(
-                f"SELECT * FROM '{largest.with_name('edges.parquet')}'"
-            ).df(),
+            "components": connection.execute(f"SELECT d, node, name, title, version FROM '{largest}'").df(),
+            "edges": connection.execute(f"SELECT * FROM '{largest.with_name('edges.parquet')}'").df(),
         }
     report("pandas: load", [(time.perf_counter() - begin) * 1000], "ms",
         f"{len(frames['components'])} components; five columns of them")  # fmt: skip

@@ -60,10 +60,7 @@ def main() -> None:
             for way, work in ways.items():
                 found[way].append(seconds(work)[0])
         for way, times in found.items():
-            print(
-                f"{way:20} median {statistics.median(times):.3f} s,"
-                f" least {min(times):.3f}, most {max(times):.3f}"
-            )
+            print(f"{way:20} median {statistics.median(times):.3f} s, least {min(times):.3f}, most {max(times):.3f}")
 
 
 if __name__ == "__main__":

@@ -61,11 +61,9 @@ def by_hand(folder: Path, number: int) -> float:
         [python, "-m", "triage_model.train", "--out", "by-hand/triage.onnx"],
         [python, "-m", "triage_model.evaluate", "by-hand/triage.onnx", "--out", "by-hand/metrics.json"],
         [uv, "build", "--quiet", "--wheel", "--no-build-isolation", "--python", python, "--out-dir", "by-hand"],
-    )  # fmt: skip
+    )
     for words in commands:
-        subprocess.run(
-            words, cwd=folder / "project", env=environment, check=True, stdout=subprocess.DEVNULL
-        )
+        subprocess.run(words, cwd=folder / "project", env=environment, check=True, stdout=subprocess.DEVNULL)
     shutil.rmtree(folder / "project" / "by-hand")
     return time.perf_counter() - began
 
@@ -90,9 +88,7 @@ def main() -> None:
     print(f"hardened release on the host: {statistics.median(r.seconds for r in hosted):.1f} s")
     for job in hosted[0].jobs:
         print(f"  job {job}: {statistics.median(r.jobs[job].seconds for r in hosted):.1f} s")
-    print(
-        f"the same commands by hand, without publishing or signing: {statistics.median(floor):.1f} s"
-    )
+    print(f"the same commands by hand, without publishing or signing: {statistics.median(floor):.1f} s")
 
 
 if __name__ == "__main__":

@@ -56,16 +56,12 @@ def environment(rounds: int, folder: Path, home: Path, lock: Path) -> None:
         for name, (words, out) in commands.items():
             spent, found[name] = seconds(lambda words=words, out=out: process(words, out))  # type: ignore[misc]
             taken[name].append(spent)
-    ours_seen, theirs_seen = (
-        {(c.name, c.version) for c in components_of(document)} for document in found.values()
-    )
+    ours_seen, theirs_seen = ({(c.name, c.version) for c in components_of(document)} for document in found.values())
     first, second = (statistics.median(times) for times in taken.values())
     print(f"one environment, {rounds} rounds")
     for name, times in taken.items():
         print(f"  {name:<26} {statistics.median(times):7.2f} s   {described(found[name])}")
-    print(
-        f"  {second / first:.0f} times as fast; same names and versions: {ours_seen == theirs_seen}"
-    )
+    print(f"  {second / first:.0f} times as fast; same names and versions: {ours_seen == theirs_seen}")
 
 
 def by_us(parts: list[Component]) -> bool:
@@ -103,9 +99,7 @@ def by_library(parts: list[Component]) -> bool:
     for part in parts:
         needs = [Dependency(refs[ref]) for ref in part.requires]
         bom.dependencies.add(Dependency(refs[part.ref], needs))
-    bom.dependencies.add(
-        Dependency(bom.metadata.component.bom_ref, [Dependency(refs[parts[0].ref])])
-    )
+    bom.dependencies.add(Dependency(bom.metadata.component.bom_ref, [Dependency(refs[parts[0].ref])]))
     text = JsonV1Dot6(bom).output_as_string()
     return JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
 

@@ -72,9 +72,7 @@ def floors(count: int) -> None:
         subprocess.run([sys.executable, "-c", "import sigstore.sign"], check=True)
         seconds.append(time.perf_counter() - begin)
     report("floor: python, import sigstore.sign", seconds, "s", "a process, 5 runs")
-    report(
-        "floor: P-256 key", times(lambda: ec.generate_private_key(ec.SECP256R1()), count), "ms", ""
-    )
+    report("floor: P-256 key", times(lambda: ec.generate_private_key(ec.SECP256R1()), count), "ms", "")
     key = ec.generate_private_key(ec.SECP256R1())
     report(
         "floor: P-256 signature",
@@ -171,9 +169,7 @@ def signing(count: int) -> None:
                 "/s",
                 f"{count} a run, 5 runs, one client process",
             )
-            report(
-                "memory", [served.memory().rss / 2**20], "MB", "resident, after all of the above"
-            )
+            report("memory", [served.memory().rss / 2**20], "MB", "resident, after all of the above")
 
 
 def fill(connection: sqlite3.Connection, log: Log, count: int) -> None:
@@ -183,12 +179,8 @@ def fill(connection: sqlite3.Connection, log: Log, count: int) -> None:
     leaves = [leaf_hash(body) for body in bodies]
     numbers = range(first, first + count)
     with database.transaction(connection):
-        connection.executemany(
-            "INSERT INTO leaves VALUES ('growth', ?, ?)", zip(numbers, leaves, strict=True)
-        )
-        connection.executemany(
-            "INSERT INTO bodies VALUES ('growth', ?, ?, 0)", zip(numbers, bodies, strict=True)
-        )
+        connection.executemany("INSERT INTO leaves VALUES ('growth', ?, ?)", zip(numbers, leaves, strict=True))
+        connection.executemany("INSERT INTO bodies VALUES ('growth', ?, ?, 0)", zip(numbers, bodies, strict=True))
     for leaf in leaves:
         log.grow(leaf)
 
@@ -231,9 +223,7 @@ def growth(entries: int) -> None:
 
 def main() -> None:
     """Run everything."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--signatures", type=int, default=300, help="signatures a figure")
     parser.add_argument("--entries", type=int, default=100_000, help="largest log")
     parser.add_argument("--json", type=Path, help="also write the figures here")

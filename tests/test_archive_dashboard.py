@@ -42,14 +42,10 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
             data = json.dumps(document).encode()
             if number in (2, 3):
                 payload = Statement.about({"app": digest}, SBOM, document).dump()
-                data = json.dumps(
-                    {"dsseEnvelope": {"payload": base64.b64encode(payload).decode()}}
-                ).encode()
+                data = json.dumps({"dsseEnvelope": {"payload": base64.b64encode(payload).decode()}}).encode()
             documents = {"provenance": b"{}"} | ({"sbom": data} if number < 4 else {})
             at = START + timedelta(days=31 * number) if number < 5 else None
-            made.add(
-                Build("one" if number < 3 else "two", str(number), digest, built_at=at), documents
-            )
+            made.add(Build("one" if number < 3 else "two", str(number), digest, built_at=at), documents)
         yield made
 
 
@@ -69,18 +65,14 @@ def test_coverage_counts_builds_that_lack_a_document(archive: Archive) -> None:
     assert title(figure) == "6 of 6 builds lack an ML-BOM"
     widths = [bar.get_width() for bar in figure.axes[0].patches][len(table) :]
     assert widths == [share * 100 for share in table["share"]]
-    figure, table = dashboard.coverage(
-        archive.table("documents"), archive.table("builds"), kinds=["provenance"]
-    )
+    figure, table = dashboard.coverage(archive.table("documents"), archive.table("builds"), kinds=["provenance"])
     assert title(figure) == "Every one of 6 builds has provenance"
 
 
 def test_completeness_names_what_is_missing(archive: Archive) -> None:
     builds = archive.builds().set_index("version")["build"]
     expected = {builds[number]: ["a", "B", "c"] for number in ("1", "2", "4")}
-    figure, table = dashboard.completeness(
-        archive.table("components"), expected, labels={builds["1"]: "one 1"}
-    )
+    figure, table = dashboard.completeness(archive.table("components"), expected, labels={builds["1"]: "one 1"})
     assert table.loc["one 1", "missing"] == ["c"]
     assert table["listed"].tolist() == [2, 3, 0]
     assert title(figure) == "2 of 3 builds omit something; most often c"
@@ -122,9 +114,7 @@ def test_a_summary_is_the_dashboard_in_words(archive: Archive) -> None:
 
 def test_an_empty_archive_is_drawn_too(tmp_path: Path) -> None:
     with Archive(tmp_path) as empty:
-        documents, builds, components = (
-            empty.table(n) for n in ("documents", "builds", "components")
-        )
+        documents, builds, components = (empty.table(n) for n in ("documents", "builds", "components"))
         for figure, table in (
             dashboard.coverage(documents, builds),
             dashboard.freshness(empty.builds(), START),

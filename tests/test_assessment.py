@@ -120,9 +120,7 @@ def test_every_case_teaches_and_says_where_to_look(exercise: str, lab) -> None:
     for case in week01.CASES[exercise](lab, random.Random("x")):
         assert len(case.teaches) > 20
         notebook, _, section = case.see.partition(", ")
-        lesson = {"labs/01_assessment.ipynb": LAB}.get(
-            notebook, ROOT / "lessons" / f"{Path(notebook).stem}.py"
-        )
+        lesson = {"labs/01_assessment.ipynb": LAB}.get(notebook, ROOT / "lessons" / f"{Path(notebook).stem}.py")
         assert f"# ## {section[1:-1]}\n" in lesson.read_text(), case.see
 
 
@@ -307,9 +305,7 @@ def test_a_poor_choice_is_told_which_of_the_four_it_is(lab, solutions) -> None:
         (gloomy, "calls it open"),
         (honest, "the best choice is worth"),
     ):
-        report = checks.examine(
-            "1.6", lambda p, a=answer: a, world=lab, seed=1, cases=lambda world, rng: [case]
-        )
+        report = checks.examine("1.6", lambda p, a=answer: a, world=lab, seed=1, cases=lambda world, rng: [case])
         assert said in report.outcomes[0].message
 
 

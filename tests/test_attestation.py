@@ -47,9 +47,7 @@ def made(lab: Any) -> list[doctored.Doctored]:
 def test_proofs_are_judged_as_the_log_s_own_verifier_judges_them(lab: Any, seed: int) -> None:
     for case in proofs.proofs(lab, random.Random(seed)):
         entry, index, size, proof, root = case.args
-        assert verify_inclusion(leaf_hash(entry), index, size, proof, root) is case.expected, (
-            case.name
-        )
+        assert verify_inclusion(leaf_hash(entry), index, size, proof, root) is case.expected, case.name
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -74,13 +72,9 @@ def test_model_signing_agrees_about_folders_that_differ(lab: Any) -> None:
         "a statement that contradicts itself",
     }
     for name, case in cases.items():
-        if (
-            name in changed_statement or name == "git's own files"
-        ):  # `model.sig` is our own exception
+        if name in changed_statement or name == "git's own files":  # `model.sig` is our own exception
             continue
-        verdict = models.verify(
-            case.args[0], signed, Signer(ALICE, lab.trust.issuer), lab.trust.config
-        )
+        verdict = models.verify(case.args[0], signed, Signer(ALICE, lab.trust.issuer), lab.trust.config)
         assert verdict.passed is (not case.expected), name
 
 

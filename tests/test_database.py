@@ -72,9 +72,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(connection: sqlite3.Connection) 
     assert facts(connection) == ["room again"]
 
 
-def test_a_database_that_stays_locked_is_told(
-    connection: sqlite3.Connection, tmp_path: Path
-) -> None:
+def test_a_database_that_stays_locked_is_told(connection: sqlite3.Connection, tmp_path: Path) -> None:
     other = database.connect(tmp_path / "state.db")
     other.execute("PRAGMA busy_timeout = 20")  # milliseconds
     try:

@@ -45,9 +45,7 @@ def environments(root: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["environment.yml", "3.12", "3.13"])
-def test_the_locked_set_signs_and_verifies(
-    environments: dict[str, Any], name: str, root: Path, tmp_path: Path
-) -> None:
+def test_the_locked_set_signs_and_verifies(environments: dict[str, Any], name: str, root: Path, tmp_path: Path) -> None:
     entry = environments[name]
     assert not entry["problem"], entry["problem"]
     if not entry["python"]:
@@ -74,9 +72,7 @@ def test_a_learners_set_is_small_enough(environments: dict[str, Any]) -> None:
     assert 0 < environments["environment.yml"]["bytes"] <= LARGEST
 
 
-def test_the_wheelhouse_is_small_and_makes_the_projects_environment_alone(
-    root: Path, tmp_path: Path
-) -> None:
+def test_the_wheelhouse_is_small_and_makes_the_projects_environment_alone(root: Path, tmp_path: Path) -> None:
     house = root / ".cache" / "wheelhouse"
     if not (house / ".complete").exists():
         pytest.skip("not set up: run `make setup`")
@@ -102,8 +98,7 @@ def test_the_wheelhouse_is_small_and_makes_the_projects_environment_alone(
             **os.environ,
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": os.pathsep.join(
-                str(root / "data" / "packages" / name / "src")
-                for name in ("acme-cells", "acme-quantise")
+                str(root / "data" / "packages" / name / "src") for name in ("acme-cells", "acme-quantise")
             ),
         },
         capture_output=True,

@@ -86,9 +86,7 @@ def test_an_event_is_a_cloudevent(events: Events, connection: sqlite3.Connection
     }
 
 
-def test_scenario_time_is_a_field_of_its_own(
-    events: Events, connection: sqlite3.Connection
-) -> None:
+def test_scenario_time_is_a_field_of_its_own(events: Events, connection: sqlite3.Connection) -> None:
     with database.transaction(connection):
         event = events.append(
             *("dev.chainlab.test.even",),
@@ -122,9 +120,7 @@ def test_the_chain_is_as_its_module_says(events: Events, connection: sqlite3.Con
 
 def replaced(connection: sqlite3.Connection, sequence: int, envelope: bytes) -> None:
     """Put another envelope in an event's place, with a hash that fits it."""
-    (previous,) = connection.execute(
-        "SELECT hash FROM events WHERE sequence = ?", (sequence - 1,)
-    ).fetchone()
+    (previous,) = connection.execute("SELECT hash FROM events WHERE sequence = ?", (sequence - 1,)).fetchone()
     connection.execute(
         "UPDATE events SET envelope = ?, hash = ? WHERE sequence = ?",
         (envelope, hashlib.sha256(previous + envelope).digest(), sequence),
@@ -133,9 +129,7 @@ def replaced(connection: sqlite3.Connection, sequence: int, envelope: bytes) -> 
 
 def rehashed(connection: sqlite3.Connection, sequence: int, **changes: Any) -> None:
     """Change an event together with its own hash, as somebody would who does not want to be seen."""
-    (envelope,) = connection.execute(
-        "SELECT envelope FROM events WHERE sequence = ?", (sequence,)
-    ).fetchone()
+    (envelope,) = connection.execute("SELECT envelope FROM events WHERE sequence = ?", (sequence,)).fetchone()
     replaced(connection, sequence, rfc8785.dumps(json.loads(envelope) | changes))
 
 
@@ -149,8 +143,7 @@ TAMPERING: dict[str, tuple[Callable[[sqlite3.Connection], Any], int]] = {
     "one is removed": (lambda c: c.execute("DELETE FROM events WHERE sequence = 3"), 3),
     "one is removed and the gap is closed": (
         lambda c: c.executescript(
-            "DELETE FROM events WHERE sequence = 3;"
-            "UPDATE events SET sequence = sequence - 1 WHERE sequence > 3"
+            "DELETE FROM events WHERE sequence = 3;UPDATE events SET sequence = sequence - 1 WHERE sequence > 3"
         ),
         3,
     ),
@@ -175,9 +168,7 @@ TAMPERING: dict[str, tuple[Callable[[sqlite3.Connection], Any], int]] = {
     "an envelope is a list, hashed anew": (lambda c: replaced(c, 3, b"[]"), 3),
     "two are swapped": (lambda c: swap(c, 3, 4), 3),
     "one is added": (
-        lambda c: c.execute(
-            "INSERT INTO events SELECT 7, type, envelope, hash FROM events WHERE sequence = 6"
-        ),
+        lambda c: c.execute("INSERT INTO events SELECT 7, type, envelope, hash FROM events WHERE sequence = 6"),
         7,
     ),
 }
@@ -202,32 +193,24 @@ def test_flipping_any_byte_breaks_the_chain(sequence: int, at: int, mask: int) -
         events = Events(connection, clock=lambda: MOMENT)
         fill(events, connection, 5)
         column = "envelope" if at % 2 else "hash"
-        (value,) = connection.execute(
-            f"SELECT {column} FROM events WHERE sequence = ?", (sequence,)
-        ).fetchone()
+        (value,) = connection.execute(f"SELECT {column} FROM events WHERE sequence = ?", (sequence,)).fetchone()
         place = at % len(value)
         flipped = value[:place] + bytes((value[place] ^ mask,)) + value[place + 1 :]
-        connection.execute(
-            f"UPDATE events SET {column} = ? WHERE sequence = ?", (flipped, sequence)
-        )
+        connection.execute(f"UPDATE events SET {column} = ? WHERE sequence = ?", (flipped, sequence))
         with pytest.raises(VerificationFailed):
             events.verify()
     finally:
         connection.close()
 
 
-def test_losing_the_newest_shows_against_a_remembered_head(
-    events: Events, connection: sqlite3.Connection
-) -> None:
+def test_losing_the_newest_shows_against_a_remembered_head(events: Events, connection: sqlite3.Connection) -> None:
     fill(events, connection, 6)
     remembered = events.verify()
     connection.execute("DELETE FROM events WHERE sequence = 6")
     assert events.verify() != remembered  # the chain alone still verifies
 
 
-def test_an_event_goes_with_the_transaction_that_it_reports(
-    events: Events, connection: sqlite3.Connection
-) -> None:
+def test_an_event_goes_with_the_transaction_that_it_reports(events: Events, connection: sqlite3.Connection) -> None:
     fill(events, connection, 2)
 
     def append_and_fail() -> None:
@@ -247,9 +230,7 @@ def test_two_processes_append_to_one_chain(tmp_path: Path) -> None:
             events = Events(connection)
             for _ in range(25):
                 with database.transaction(connection):
-                    events.append(
-                        "dev.chainlab.test.even", source=f"/{number}", subject="", data={}
-                    )
+                    events.append("dev.chainlab.test.even", source=f"/{number}", subject="", data={})
         finally:
             connection.close()
 

@@ -52,9 +52,7 @@ def solved(lab) -> dict[str, Any]:
     space: dict[str, Any] = {"lab": lab, "seed": 1}
     of_last = LESSON.exercises[-1].tagged("exercise")[0].index
     for cell in LESSON.code:
-        skipped = {"check", "wrong", "parameters"} & set(
-            cell.tags
-        ) or "chainlab.open" in cell.source
+        skipped = {"check", "wrong", "parameters"} & set(cell.tags) or "chainlab.open" in cell.source
         if cell.index <= of_last and not skipped:
             exec(cell.source, space)
     return space
@@ -166,9 +164,7 @@ def test_the_run_that_the_lab_prints_is_answered_as_printed(solved, solutions) -
         *((e, "fork") for e in EVENTS if "pull" in e),
     ],
 )
-def test_secrets_token_and_identity_exist_where_the_hosts_table_says(
-    event: str, head: str, solutions
-) -> None:
+def test_secrets_token_and_identity_exist_where_the_hosts_table_says(event: str, head: str, solutions) -> None:
     given = rights(Origin(event, fork=head == "fork"))
     step = {"id": "s", "uses": "acme/x@v1", "with": {"a": "${{ secrets.A }}"}}
     job = {"permissions": {"contents": "write", "id-token": "write"}, "steps": [step]}
@@ -179,9 +175,7 @@ def test_secrets_token_and_identity_exist_where_the_hosts_table_says(
     assert sorted(solutions["2.1"](run)["j/s"]) == sorted(expected)
 
 
-@pytest.mark.parametrize(
-    ("rule", "model"), [("before-2026-06-26", caches.BEFORE), ("current", caches.CURRENT)]
-)
+@pytest.mark.parametrize(("rule", "model"), [("before-2026-06-26", caches.BEFORE), ("current", caches.CURRENT)])
 @pytest.mark.parametrize("event", EVENTS)
 def test_cache_scopes_are_those_of_the_hosts_table(event: str, rule: str, model: str) -> None:
     ref = "refs/pull/7/merge" if event == "pull_request" else "refs/heads/main"
@@ -210,9 +204,7 @@ def test_an_entry_never_changes_and_a_scope_is_searched_before_the_next() -> Non
 
 def test_every_hostile_case_runs_its_payload_in_the_unrepaired_step(lab, monkeypatch) -> None:
     tried: list[tuple[dict[str, Any], list[Any]]] = []
-    monkeypatch.setattr(
-        injections, "_inert", lambda given, cases, scratch: tried.append((given, cases))
-    )
+    monkeypatch.setattr(injections, "_inert", lambda given, cases, scratch: tried.append((given, cases)))
     for seed in range(5):
         list(injections.injections(lab, random.Random(seed)))
     hostile = 0
@@ -222,9 +214,7 @@ def test_every_hostile_case_runs_its_payload_in_the_unrepaired_step(lab, monkeyp
         hostile += bool(payloads)
         assert any(ran) or not payloads, step
         benign = [(v, wanted) for v, wanted in cases if injections.MARKER not in str(v)]
-        if benign and "'" not in str(
-            benign[0][0]
-        ):  # honest words were printed before the repair, too
+        if benign and "'" not in str(benign[0][0]):  # honest words were printed before the repair, too
             assert injections.play(step, benign[0][0], lab.path).output == benign[0][1], step
     assert hostile == 5 * 7
 
@@ -418,9 +408,7 @@ def test_the_guide_asks_for_what_the_rubric_marks() -> None:
     text = (ROOT / "templates" / "design_guide.md").read_text()
     sections = re.findall(r"(?m)^## \d+\. (.+)$", text)
     assert len(sections) == 12
-    assert {"Threat → control → test → evidence", "Rejected options", "Failure modes"} <= set(
-        sections
-    )
+    assert {"Threat → control → test → evidence", "Rejected options", "Failure modes"} <= set(sections)
     assert {"Rotation", "Cost", "Residual risk and open questions"} <= set(sections)
     for table in re.findall(r"(?m)^((?:\|.*\|\n)+)", text):
         assert len({line.count("|") for line in table.splitlines()}) == 1, table

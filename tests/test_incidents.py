@@ -99,16 +99,13 @@ def test_stated_durations_agree_with_the_clock_times_beside_them(frame: pd.DataF
 
 def test_detection_and_containment_of_the_flagship_add_up(frame: pd.DataFrame) -> None:
     parts = [
-        tables.elapsed(frame, *pair).loc["litellm", "minutes"]
-        for pair in (("t0", "t2"), ("t2", "t5"), ("t0", "t5"))
+        tables.elapsed(frame, *pair).loc["litellm", "minutes"] for pair in (("t0", "t2"), ("t2", "t5"), ("t0", "t5"))
     ]
     assert parts == [79, 73, 152]
 
 
 @pytest.mark.parametrize("anchor", ANCHORS)
-def test_every_moment_is_utc_and_written_to_its_stated_precision(
-    rows: list[dict[str, str]], anchor: str
-) -> None:
+def test_every_moment_is_utc_and_written_to_its_stated_precision(rows: list[dict[str, str]], anchor: str) -> None:
     for row in rows:
         precision, text = row[f"{anchor}_precision"], row[anchor]
         assert (precision == "unknown") == (text == ""), row["id"]
@@ -178,9 +175,7 @@ def test_every_threat_stands_on_a_stage_of_the_pipeline() -> None:
     assert set(threats["at"].str.split(">").explode()) <= set(stages.index)
 
 
-@pytest.mark.parametrize(
-    "name", ["incidents.csv", "litellm-sources.csv", "pipeline.csv", "threats.csv"]
-)
+@pytest.mark.parametrize("name", ["incidents.csv", "litellm-sources.csv", "pipeline.csv", "threats.csv"])
 def test_origin_licence_columns_and_units_are_noted(name: str) -> None:
     _, _, rest = (DATA / "README.md").read_text(encoding="utf-8").partition(f"## `{name}`")
     section = rest.partition("\n## ")[0]

@@ -87,9 +87,7 @@ def test_what_a_lab_runs_joins_as_it_did(running: Workspace) -> None:
         assert lab.run([sys.executable, "-c", program]).stdout.strip() == str(running.path)
 
 
-def test_a_workspace_that_is_gone_is_not_joined_and_not_made(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_workspace_that_is_gone_is_not_joined_and_not_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CHAINLAB_WORKSPACE", str(tmp_path / "gone"))
     before = dict(os.environ)
     with pytest.raises(Unavailable, match="not a directory"):
@@ -129,14 +127,10 @@ def test_an_error_inside_closes_it_too() -> None:
     assert not paths[0].exists()
 
 
-def test_a_process_that_does_not_close_leaves_no_workspace_behind(
-    tmp_path: Path, cache: Path
-) -> None:
+def test_a_process_that_does_not_close_leaves_no_workspace_behind(tmp_path: Path, cache: Path) -> None:
     program = "import chainlab; print(chainlab.open('01_assessment').workspace.path)"
     environment = os.environ | {"TMPDIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()).parent == tmp_path
     assert list(tmp_path.iterdir()) == []
     assert not done.stderr
@@ -190,9 +184,7 @@ def test_a_folder_is_copied_whole_and_anew(lab: Lab) -> None:
     assert not (lab.copy("projects/triage-model") / "added").exists()
 
 
-@pytest.mark.parametrize(
-    "name", ["none", "", "..", "../course.toml", "/etc/passwd", "models/../.."]
-)
+@pytest.mark.parametrize("name", ["none", "", "..", "../course.toml", "/etc/passwd", "models/../.."])
 def test_nothing_is_copied_from_outside_the_data(lab: Lab, name: str) -> None:
     with pytest.raises(MalformedInput, match="has no"):
         lab.copy(name)

@@ -19,9 +19,7 @@ def test_no_connection_leaves_this_machine() -> None:
 
 
 def test_no_connection_of_a_child_leaves_this_machine() -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", CONNECT], capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([sys.executable, "-c", CONNECT], capture_output=True, text=True, check=False)
     assert run.returncode != 0
     assert "unreachable" in run.stderr or "offline" in run.stderr
 

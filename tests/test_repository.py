@@ -142,11 +142,7 @@ def imports(path: Path) -> Iterator[str]:
     """Dotted names below `chainlab` that a module imports anywhere in its text."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (
-                alias.name.partition(".")[2]
-                for alias in node.names
-                if alias.name.split(".")[0] == "chainlab"
-            )
+            yield from (alias.name.partition(".")[2] for alias in node.names if alias.name.split(".")[0] == "chainlab")
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "chainlab":
             below = (node.module or "").partition(".")[2]
             if below:
@@ -246,9 +242,7 @@ def test_the_licence_is_whole() -> None:
 
 def test_our_own_workflow_passes_the_strictest_audit() -> None:
     program = [str(BIN / "zizmor"), "--offline", "--persona", "auditor", "--format", "json"]
-    run = subprocess.run(
-        [*program, str(ROOT / ".github")], capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([*program, str(ROOT / ".github")], capture_output=True, text=True, check=False)
     findings = json.loads(run.stdout)
     assert [(f["ident"], f["locations"][0]["symbolic"]["key"]) for f in findings] == []
     assert run.returncode == 0, run.stderr
@@ -288,24 +282,18 @@ def test_every_command_of_the_readme_is_run() -> None:
 
 @pytest.mark.parametrize("command", RUN)
 def test_a_readme_command_does_what_it_should(clone: Path, command: str) -> None:
-    run = subprocess.run(
-        command.split(), cwd=clone, capture_output=True, text=True, timeout=300, check=False
-    )
+    run = subprocess.run(command.split(), cwd=clone, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == RUN[command], run.stdout + run.stderr
     assert run.stdout.strip()
     assert "Traceback" not in run.stdout + run.stderr
 
 
 def test_the_instance_of_the_readme_runs_alone(clone: Path) -> None:
-    with subprocess.Popen(
-        SERVE.replace("8123", "0").split(), cwd=clone, stdout=subprocess.PIPE, text=True
-    ) as server:
+    with subprocess.Popen(SERVE.replace("8123", "0").split(), cwd=clone, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
             ready = server.stdout.readline()
-            token = subprocess.run(
-                TOKEN.split(), cwd=clone, capture_output=True, text=True, check=True
-            ).stdout
+            token = subprocess.run(TOKEN.split(), cwd=clone, capture_output=True, text=True, check=True).stdout
         finally:
             server.terminate()
     assert ready.startswith("ready: http://127.0.0.1:")
@@ -313,13 +301,9 @@ def test_the_instance_of_the_readme_runs_alone(clone: Path) -> None:
     assert (clone / ".chainlab/instance/trust_config.json").exists()
 
 
-@pytest.mark.parametrize(
-    "target", re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
-)
+@pytest.mark.parametrize("target", re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M))
 def test_every_make_target_can_be_planned(target: str) -> None:
-    run = subprocess.run(
-        ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    run = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
 
 

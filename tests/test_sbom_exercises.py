@@ -33,9 +33,7 @@ def solutions(lab: Any) -> dict[str, Callable[..., Any]]:
     space: dict[str, Any] = {"lab": lab, "seed": 1}
     wanted = {e.tagged("exercise")[0].index for e in LESSON.exercises}
     for cell in LESSON.code:
-        given = cell.source.startswith(
-            ("import json", "from cyclonedx", "from datetime import UTC")
-        )
+        given = cell.source.startswith(("import json", "from cyclonedx", "from datetime import UTC"))
         if cell.index in wanted or given:
             source = cell.source.replace('lab = chainlab.open("03_sbom", seed=seed)', "")
             exec(source.partition("\ntwenty = ")[0], space)

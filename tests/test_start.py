@@ -105,9 +105,7 @@ def test_start_prints_an_address_that_opens_week_1(started: Started) -> None:
     assert "/lab/tree/notebooks/01_threats.ipynb?token=" in address
     with urllib.request.urlopen(address) as answer:
         page = answer.read().decode()
-    config = json.loads(
-        re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.S)[1]
-    )  # type: ignore[index]
+    config = json.loads(re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.S)[1])  # type: ignore[index]
     assert config["news"] == {"disabled": True}
 
 
@@ -125,9 +123,7 @@ def test_the_token_is_in_no_command_line(started: Started) -> None:
         assert token not in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def test_a_second_start_on_the_same_workspace_is_refused(
-    started: Started, course: Path, workspace: Path
-) -> None:
+def test_a_second_start_on_the_same_workspace_is_refused(started: Started, course: Path, workspace: Path) -> None:
     run = subprocess.run(
         [CHAINLAB, "start", "--no-browser", "--workspace", str(workspace)],
         cwd=course,
@@ -157,9 +153,7 @@ def test_when_jupyterlab_breaks_start_says_so_and_ends(course: Path, tmp_path: P
     assert "Traceback" not in session.said()
 
 
-def test_a_start_after_a_kill_ends_the_jupyterlab_that_was_left(
-    course: Path, tmp_path: Path
-) -> None:
+def test_a_start_after_a_kill_ends_the_jupyterlab_that_was_left(course: Path, tmp_path: Path) -> None:
     killed = Started(course, tmp_path / "workspace")
     killed.address()
     orphan = killed.child()
@@ -197,9 +191,7 @@ def test_an_unknown_unit_names_the_known_ones(course: Path) -> None:
 
 
 def test_doctor_answers_programs_and_exits_0_where_nothing_fails(course: Path) -> None:
-    run = subprocess.run(
-        [CHAINLAB, "doctor", "--json"], cwd=course, capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([CHAINLAB, "doctor", "--json"], cwd=course, capture_output=True, text=True, check=False)
     findings = json.loads(run.stdout)
     assert [finding["check"] for finding in findings if finding["level"] == "fail"] == []
     assert run.returncode == 0

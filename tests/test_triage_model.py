@@ -140,9 +140,7 @@ def test_its_workflows_are_weak_in_many_ways() -> None:
     zizmor = Path(sys.executable).parent / "zizmor"
     if not zizmor.is_file():
         pytest.skip("zizmor is not installed")
-    done = subprocess.run(
-        [zizmor, "--offline", "--format", "json", "."], cwd=PROJECT, capture_output=True, timeout=60
-    )
+    done = subprocess.run([zizmor, "--offline", "--format", "json", "."], cwd=PROJECT, capture_output=True, timeout=60)
     kinds = Counter(finding["ident"] for finding in json.loads(done.stdout))
     assert kinds.keys() >= WANTED
 

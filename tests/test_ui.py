@@ -109,17 +109,11 @@ def answers() -> tuple[str, str]:
     """To exercise 1.1: a plausible wrong answer, and the right one."""
     text = (ROOT / "lessons" / "01_assessment_lab.py").read_text(encoding="utf-8")
     blocks = re.split(r"^# %%", text, flags=re.MULTILINE)
-    wrong = next(
-        block for block in blocks if 'tags=["wrong"]' in block and "verify_manifest" in block
-    )
-    right = next(
-        block for block in blocks if 'tags=["exercise"]' in block and "verify_manifest" in block
-    )
+    wrong = next(block for block in blocks if 'tags=["wrong"]' in block and "verify_manifest" in block)
+    right = next(block for block in blocks if 'tags=["exercise"]' in block and "verify_manifest" in block)
     strip = re.compile(r"^ *### (?:BEGIN|END) SOLUTION\n", re.MULTILINE)
     imports = "import hashlib\nfrom pathlib import Path\n\n"
-    return imports + wrong.partition("\n")[2].strip(), strip.sub(
-        "", right.partition("\n")[2].strip()
-    )
+    return imports + wrong.partition("\n")[2].strip(), strip.sub("", right.partition("\n")[2].strip())
 
 
 def test_week_1_opens_and_its_first_cells_run(page: Page, address: str, asked: list[str]) -> None:
@@ -134,9 +128,7 @@ def test_week_1_opens_and_its_first_cells_run(page: Page, address: str, asked: l
     expect(page.locator(".jp-Dialog")).to_have_count(0)
 
 
-def test_a_starter_a_wrong_and_a_right_answer_get_their_messages(
-    page: Page, address: str, tmp_path: Path
-) -> None:
+def test_a_starter_a_wrong_and_a_right_answer_get_their_messages(page: Page, address: str, tmp_path: Path) -> None:
     wrong, right = answers()
     show(page, address.replace("notebooks/01_threats", "labs/01_assessment"))
     for text in ("seed = 1", "import chainlab", "listed = "):

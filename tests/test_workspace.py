@@ -173,9 +173,7 @@ def test_units_have_directories_of_their_own(tmp_path: Path) -> None:
     assert workspace.unit("01_assessment") == one
 
 
-def test_only_the_variable_joins_a_running_workspace(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_variable_joins_a_running_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Workspace.joined() is None
     monkeypatch.setenv("CHAINLAB_WORKSPACE", "")
     assert Workspace.joined() is None
@@ -187,9 +185,7 @@ def test_only_the_variable_joins_a_running_workspace(
     assert learner_workspace().path == running.path
 
 
-def test_a_workspace_that_is_gone_is_told_and_not_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_workspace_that_is_gone_is_told_and_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAINLAB_WORKSPACE", str(tmp_path / "gone"))
     with pytest.raises(Unavailable, match="not a directory"):
         Workspace.joined()
@@ -220,9 +216,7 @@ def test_the_cache_is_where_the_variable_says(cache: Path, monkeypatch: pytest.M
     assert cache_directory().name == "chainlab"
 
 
-def test_a_private_workspace_of_a_killed_process_is_swept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_private_workspace_of_a_killed_process_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     script = (
         "import os, signal; from chainlab.workspace import Workspace; "

@@ -28,9 +28,7 @@ from chainlab.errors import MalformedInput, Refused
 
 __all__ = ["CHALLENGE", "Credential", "Credentials", "presented"]
 
-CHALLENGE = {
-    "WWW-Authenticate": 'Basic realm="chainlab"'
-}  # asks for a secret; goes with status 401
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="chainlab"'}  # asks for a secret; goes with status 401
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS credentials (

@@ -91,9 +91,7 @@ def examine(root: Path) -> list[Finding]:
         try:
             findings.append(check())
         except Exception as err:  # one broken check must not hide the others
-            findings.append(
-                Finding(name, "warn", f"could not be checked: {err}", "nothing is known")
-            )
+            findings.append(Finding(name, "warn", f"could not be checked: {err}", "nothing is known"))
     return findings
 
 
@@ -128,9 +126,7 @@ def packages(lock: Path) -> Finding:
             other.append(f"{name} {installed} in place of {version}")
     if not missing and not other:
         return Finding("packages", "ok", f"all {total} as locked")
-    seen = "; ".join(
-        [f"{len(missing)} missing ({', '.join(missing[:3])})"] * bool(missing) + other[:3]
-    )
+    seen = "; ".join([f"{len(missing)} missing ({', '.join(missing[:3])})"] * bool(missing) + other[:3])
     return Finding(
         "packages",
         "fail" if missing else "warn",
@@ -180,9 +176,7 @@ def proxies() -> Finding:
 def clock(root: Path, now: float | None = None) -> Finding:
     """Whether the clock is believable: clients refuse tokens a day off."""
     now = time.time() if now is None else now
-    newest = max(
-        path.stat().st_mtime for path in (root / "requirements.lock", root / "course.toml")
-    )
+    newest = max(path.stat().st_mtime for path in (root / "requirements.lock", root / "course.toml"))
     with tempfile.NamedTemporaryFile() as probe:
         drift = Path(probe.name).stat().st_mtime - now
     seen = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now))
@@ -263,9 +257,7 @@ def git() -> Finding:
             "primer 00a and the labs from week 2 on use it",
             "install git (macOS: xcode-select --install)",
         )
-    run = subprocess.run(
-        [program, "--version"], capture_output=True, text=True, timeout=20, check=False
-    )
+    run = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
     if run.returncode:
         return Finding(
             "git",

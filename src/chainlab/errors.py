@@ -54,10 +54,7 @@ class ChainlabError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """IPython's hook: what a notebook shows in place of a traceback."""
-        return [
-            f"{type(self).__name__}: {line}" if i == 0 else line
-            for i, line in enumerate(str(self).splitlines())
-        ]
+        return [f"{type(self).__name__}: {line}" if i == 0 else line for i, line in enumerate(str(self).splitlines())]
 
 
 class MalformedInput(ChainlabError, ValueError):
@@ -67,9 +64,7 @@ class MalformedInput(ChainlabError, ValueError):
 class Refused(ChainlabError):
     """A service refuses the request, with the HTTP ``status`` that the real one gives."""
 
-    def __init__(
-        self, status: int, message: str, *, why: str = "", mend: str = "", see: str = ""
-    ) -> None:
+    def __init__(self, status: int, message: str, *, why: str = "", mend: str = "", see: str = "") -> None:
         super().__init__(message, why=why, mend=mend, see=see)
         self.status = status
 

@@ -103,9 +103,7 @@ class Events:
         scenario_time: str | None = None,
     ) -> Event:
         """Add an event; call it inside a `database.transaction`, with what it reports."""
-        row = self._connection.execute(
-            "SELECT sequence, hash FROM events ORDER BY sequence DESC LIMIT 1"
-        ).fetchone()
+        row = self._connection.execute("SELECT sequence, hash FROM events ORDER BY sequence DESC LIMIT 1").fetchone()
         last, previous = row or (0, GENESIS)
         event = Event(last + 1, type, source, subject, rfc3339(self._clock()), data, scenario_time)
         envelope = rfc8785.dumps(event.envelope())
@@ -118,8 +116,7 @@ class Events:
     def read(self, type: str | None = None, *, after: int = 0) -> Iterator[Event]:
         """Events in order, of one type or all, with a sequence above ``after``."""
         rows = self._connection.execute(
-            "SELECT envelope FROM events"
-            " WHERE sequence > ? AND (? IS NULL OR type = ?) ORDER BY sequence",
+            "SELECT envelope FROM events WHERE sequence > ? AND (? IS NULL OR type = ?) ORDER BY sequence",
             (after, type, type),
         )
         for (envelope,) in rows:

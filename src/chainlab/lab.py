@@ -81,9 +81,7 @@ class Lab:
         """Copy a file or folder of ``data/`` into `path`; returns the copy, made anew each time."""
         source = (self.data / name).resolve()
         if self.data.resolve() not in source.parents or not source.exists():
-            raise MalformedInput(
-                f"data/ has no {name!r}", mend="list it: sorted(lab.data.iterdir())"
-            )
+            raise MalformedInput(f"data/ has no {name!r}", mend="list it: sorted(lab.data.iterdir())")
         target = self.path / source.name
         if source.is_dir():
             shutil.rmtree(target, ignore_errors=True)
@@ -147,9 +145,7 @@ class Lab:
         """
         words = [str(word) for word in command]
         if isinstance(command, str) or not words:
-            raise MalformedInput(
-                "expected a list of words", mend='write lab.run(["sigstore", "--version"])'
-            )
+            raise MalformedInput("expected a list of words", mend='write lab.run(["sigstore", "--version"])')
         try:
             done = subprocess.run(
                 words,
@@ -163,17 +159,13 @@ class Lab:
                 check=False,
             )
         except FileNotFoundError as error:
-            raise ChainlabError(
-                f"there is no program {words[0]!r} here", mend="run `chainlab doctor`"
-            ) from error
+            raise ChainlabError(f"there is no program {words[0]!r} here", mend="run `chainlab doctor`") from error
         except (OSError, ValueError) as error:  # not a program, or a name that none can have
             raise ChainlabError(f"{words[0]!r} cannot be run", why=str(error)) from error
         except subprocess.TimeoutExpired as error:
             raise ChainlabError(f"{words[0]} did not end within {LONGEST_RUN} s") from error
         if check and done.returncode != 0:
-            raise ChainlabError(
-                f"{words[0]} ended with {done.returncode}", why=(done.stderr or done.stdout)[-2000:]
-            )
+            raise ChainlabError(f"{words[0]} ended with {done.returncode}", why=(done.stderr or done.stdout)[-2000:])
         return done
 
     # -- exercises

@@ -165,11 +165,7 @@ class Server:
     ) -> None:
         self._socket = _listen(host, port)
         bound = self._socket.getsockname()
-        self.url = (
-            f"http://[{bound[0]}]:{bound[1]}"
-            if ":" in bound[0]
-            else f"http://{bound[0]}:{bound[1]}"
-        )
+        self.url = f"http://[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"http://{bound[0]}:{bound[1]}"
         with contextlib.ExitStack() as undo:  # in reverse, as far as the start came
             undo.callback(self._socket.close)
             self.instance = Instance(directory)
@@ -226,9 +222,7 @@ class Server:
         self.close()
 
 
-def serve(
-    directory: Path, *, stores: Stores | None = None, host: str = "127.0.0.1", port: int = 0
-) -> Server:
+def serve(directory: Path, *, stores: Stores | None = None, host: str = "127.0.0.1", port: int = 0) -> Server:
     """Start the services over a state directory; port 0 takes a free one.
 
     Raises `MalformedInput` for an address that is not loopback, `Unavailable` for a port in use,

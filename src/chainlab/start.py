@@ -104,8 +104,7 @@ class Session:
             raise InUse(
                 "a session is open on this workspace already",
                 why="two sessions would write into the same log and the same progress",
-                mend="use its browser page, end it with Ctrl-C, or start one elsewhere: "
-                "chainlab start --workspace DIR",
+                mend="use its browser page, end it with Ctrl-C, or start one elsewhere: chainlab start --workspace DIR",
             ) from err
         with contextlib.ExitStack() as undo:  # in reverse, as far as the start came
             undo.callback(self._lock.release)

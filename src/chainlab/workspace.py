@@ -123,9 +123,7 @@ class Workspace:
 
         ``make`` fills the checkpoint the first time; two processes never do it at once.
         """
-        checkpoint = (
-            cache_directory() / "checkpoints" / hashlib.sha256(key.encode()).hexdigest()[:16]
-        )
+        checkpoint = cache_directory() / "checkpoints" / hashlib.sha256(key.encode()).hexdigest()[:16]
         if not (checkpoint / "complete").exists():
             checkpoint.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with FileLock(f"{checkpoint}.lock", mode=0o600):
@@ -170,10 +168,7 @@ def _sweep() -> None:
     for held in Path(tempfile.gettempdir()).glob(f"{PRIVATE}*/held"):
         try:
             status = held.stat()
-            if (
-                time.time() - status.st_mtime < FRESH
-                or status.st_uid != getattr(os, "getuid", int)()
-            ):
+            if time.time() - status.st_mtime < FRESH or status.st_uid != getattr(os, "getuid", int)():
                 continue
             with FileLock(held, timeout=0, mode=0o600):
                 shutil.rmtree(held.parent)
@@ -190,9 +185,7 @@ def cache_directory() -> Path:
 def course_root() -> Path:
     """The directory that holds ``course.toml``. Raises `Unavailable` when there is none."""
     named = os.environ.get("CHAINLAB_COURSE")
-    candidates = (
-        [Path(named)] if named else [Path.cwd(), *Path.cwd().parents, Path(__file__).parents[2]]
-    )
+    candidates = [Path(named)] if named else [Path.cwd(), *Path.cwd().parents, Path(__file__).parents[2]]
     for candidate in candidates:
         if (candidate / "course.toml").is_file():
             return candidate.resolve()

@@ -33,9 +33,7 @@ def sink() -> Iterator[Sink]:
 def make(world: World, tmp_path: Path) -> Make:
     """Makes a project of files: ``make("acme/demo", {".github/workflows/x.yml": text})``."""
 
-    def made(
-        repository: str, files: dict[str, str], settings: dict[str, object] | None = None
-    ) -> Project:
+    def made(repository: str, files: dict[str, str], settings: dict[str, object] | None = None) -> Project:
         folder = tmp_path / repository.replace("/", "-")
         write(folder, files)
         return world.ci.project(repository, folder, Settings.from_document(settings or {}))

@@ -84,9 +84,7 @@ def test_of_concurrent_uploads_of_one_name_one_wins(fresh: Host) -> None:
         (("artifacts:read:70", "artifacts:write:*"), 403, 201),
     ],
 )
-def test_only_the_grants_count(
-    fresh: Host, grants: tuple[str, ...] | None, read: int, write: int
-) -> None:
+def test_only_the_grants_count(fresh: Host, grants: tuple[str, ...] | None, read: int, write: int) -> None:
     fresh.platform.artifacts.add(7, "x", {"f": b""}, who="test")
     headers = {} if grants is None else fresh.bearer(*grants)
     for path in ("7", "7/x"):
@@ -141,9 +139,7 @@ def test_no_bytes_are_an_error_of_ours(host: Host, data: bytes, at: int) -> None
         assert ".." not in path.split("/")
 
 
-@pytest.mark.parametrize(
-    "name", ["a%2Fb", "a%0Ab", "%22", "%2E%2E", ".", "a%5Cb", "x" * 201, "a%3Fb"]
-)
+@pytest.mark.parametrize("name", ["a%2Fb", "a%0Ab", "%22", "%2E%2E", ".", "a%5Cb", "x" * 201, "a%3Fb"])
 def test_odd_names_are_refused(fresh: Host, name: str) -> None:
     status = put(fresh, f"7/{name}", tar(), *BOTH).status_code
     assert status in (400, 404, 405)
@@ -158,9 +154,7 @@ def test_odd_runs_are_refused(host: Host, run: str) -> None:
         host.platform.artifacts.get(run.replace("%2F", "/"), "x")
 
 
-def test_an_artifact_that_is_too_large_leaves_nothing(
-    fresh: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_artifact_that_is_too_large_leaves_nothing(fresh: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chainlab.ci.artifacts.MAX_ARTIFACT", 1000)
     assert put(fresh, "7/x", tar(), *BOTH).status_code == 413
     monkeypatch.setattr("chainlab.ci.artifacts.MAX_ARTIFACT", 10**9)

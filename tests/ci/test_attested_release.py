@@ -132,9 +132,7 @@ def test_bytes_swapped_between_two_stages_stop_the_run(
 def test_a_file_of_another_job_of_the_run_is_no_substitute(released: Released) -> None:
     """It has provenance; but of the job that runs other people's code, say."""
     store = released.world.ci.platform.artifacts
-    wheel = next(
-        data for name, data in store.read(released.run.id, "wheel").items() if name.endswith(".whl")
-    )
+    wheel = next(data for name, data in store.read(released.run.id, "wheel").items() if name.endswith(".whl"))
     model = store.read(released.run.id, "model") | {"triage.onnx": wheel}
     with released.swapped("model", model):
         ended = released.again("package")
@@ -165,9 +163,7 @@ def test_what_another_run_made_is_not_accepted(
         replace(here, **other).accept(tmp_path, "source")
 
 
-def test_a_job_that_hands_over_nothing_or_no_attestation_is_refused(
-    released: Released, tmp_path: Path
-) -> None:
+def test_a_job_that_hands_over_nothing_or_no_attestation_is_refused(released: Released, tmp_path: Path) -> None:
     store, run = released.world.ci.platform.artifacts, released.run
     here = released.handover
     with pytest.raises(VerificationFailed, match="handed over nothing"):
@@ -187,9 +183,7 @@ def test_the_same_job_goes_on_with_what_was_handed_over(released: Released) -> N
 @contextmanager
 def spoilt(released: Released, name: str) -> Iterator[None]:
     """A file of the release, changed where the registry keeps it."""
-    path = released.world.registry.blobs.path(
-        Digest.parse(released.run.jobs["package"].produced[name])
-    )
+    path = released.world.registry.blobs.path(Digest.parse(released.run.jobs["package"].produced[name]))
     good, mode = path.read_bytes(), path.stat().st_mode
     path.chmod(0o600)
     try:
@@ -201,9 +195,7 @@ def spoilt(released: Released, name: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("job", ["gate", "promote"])
-def test_bytes_swapped_in_the_registry_stop_gate_and_promotion(
-    released: Released, job: str
-) -> None:
+def test_bytes_swapped_in_the_registry_stop_gate_and_promotion(released: Released, job: str) -> None:
     with spoilt(released, "triage.onnx"):
         ended = released.again(job)
     assert ended.result == "failure"
@@ -337,9 +329,7 @@ def test_a_deployed_release_serves_its_model_and_a_rollback_the_one_before(
     ]
 
 
-def test_what_was_installed_before_is_not_run_again(
-    released: Released, deployment: Deployment
-) -> None:
+def test_what_was_installed_before_is_not_run_again(released: Released, deployment: Deployment) -> None:
     deployment.deploy(released.reference)
     folder = deployment.directory / "releases"
     (before,) = folder.iterdir()
@@ -351,9 +341,7 @@ def test_what_was_installed_before_is_not_run_again(
     assert after != before
 
 
-def test_what_was_not_promoted_or_is_named_by_a_tag_does_not_run(
-    released: Released, deployment: Deployment
-) -> None:
+def test_what_was_not_promoted_or_is_named_by_a_tag_does_not_run(released: Released, deployment: Deployment) -> None:
     artifact, digest = pinned(released.reference)
     for reference, why in [
         (f"{artifact}:v1.4.0", "by digest only"),
@@ -380,9 +368,7 @@ def test_a_release_that_the_gate_did_not_let_through_does_not_run(
         deployment.deploy(another(released, str(about), **about))
 
 
-def test_the_later_of_two_verdicts_counts_in_one_second_too(
-    released: Released, deployment: Deployment
-) -> None:
+def test_the_later_of_two_verdicts_counts_in_one_second_too(released: Released, deployment: Deployment) -> None:
     moment = utc_now().replace(microsecond=0)
     reference = another(released, "no, then yes", allowed=False, at=moment)
     summarise(released, reference, at=moment + timedelta(milliseconds=1))
@@ -392,20 +378,14 @@ def test_the_later_of_two_verdicts_counts_in_one_second_too(
         deployment.deploy(reference)
 
 
-def test_a_summary_signed_by_the_workflow_is_not_the_gates(
-    released: Released, deployment: Deployment
-) -> None:
-    with patch.object(
-        summary, "WORKFLOW", "acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"
-    ):
+def test_a_summary_signed_by_the_workflow_is_not_the_gates(released: Released, deployment: Deployment) -> None:
+    with patch.object(summary, "WORKFLOW", "acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"):
         reference = another(released, "forged")
     with pytest.raises(VerificationFailed, match="no summary of the gate"):
         deployment.deploy(reference)
 
 
-def test_a_quarantined_release_neither_runs_nor_comes_back(
-    released: Released, deployment: Deployment
-) -> None:
+def test_a_quarantined_release_neither_runs_nor_comes_back(released: Released, deployment: Deployment) -> None:
     reference = another(released, "to be quarantined")
     deployment.deploy(reference)
     deployment.deploy(released.reference)
@@ -430,19 +410,13 @@ def test_spoilt_bytes_do_not_run(released: Released, deployment: Deployment) -> 
 # -- strangers
 
 
-def test_every_bundle_beside_the_release_holds_for_unmodified_clients(
-    released: Released, tmp_path: Path
-) -> None:
+def test_every_bundle_beside_the_release_holds_for_unmodified_clients(released: Released, tmp_path: Path) -> None:
     """sigstore-python's command and sigstore-js, with the root alone."""
     registry, trust = released.world.registry, released.world.trust
     _, digest = pinned(released.reference)
     found: dict[str, tuple[Statement, bytes]] = {}
     for stored in registry.images.referrers(None, digest):
-        (held,) = (
-            h
-            for h in registry.images.holdings(stored.repository, stored.digest)
-            if h.role == "layer"
-        )
+        (held,) = (h for h in registry.images.holdings(stored.repository, stored.digest) if h.role == "layer")
         bundle = registry.blobs.read(held.digest)
         payload = base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"])
         said = Statement.load(payload)
@@ -475,9 +449,7 @@ def node(trust: Trust, **request: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, input=text, capture_output=True, text=True, check=False)
 
 
-def verified(
-    trust: Trust, file: Path, folder: Path, identity: str, issuer: str
-) -> subprocess.CompletedProcess[str]:
+def verified(trust: Trust, file: Path, folder: Path, identity: str, issuer: str) -> subprocess.CompletedProcess[str]:
     words = [
         str(Path(sys.executable).parent / "sigstore"),
         "--trust-config",

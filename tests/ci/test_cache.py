@@ -20,9 +20,7 @@ FEATURES = (
 )
 
 
-def put(
-    host: Host, key: str, data: bytes, *grants: str, version: str = "v", subject: str = "run 1"
-) -> httpx.Response:
+def put(host: Host, key: str, data: bytes, *grants: str, version: str = "v", subject: str = "run 1") -> httpx.Response:
     headers = host.bearer(*grants, subject=subject)
     params = {"key": key, "version": version}
     return host.http.put("/ci/cache/entry", params=params, content=data, headers=headers)
@@ -61,9 +59,7 @@ def test_of_concurrent_saves_of_one_key_one_wins(fresh: Host) -> None:
 
     def save(number: int) -> int:
         data = b"%d" % number * 100_000
-        return fresh.http.put(
-            "/ci/cache/entry", params=params, content=data, headers=headers
-        ).status_code
+        return fresh.http.put("/ci/cache/entry", params=params, content=data, headers=headers).status_code
 
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(save, range(8)))
@@ -122,9 +118,7 @@ def test_looking_is_not_restoring(fresh: Host) -> None:
         (("contents:write:*",), 403, 404),
     ],
 )
-def test_only_the_grants_count(
-    fresh: Host, grants: tuple[str, ...], save: int, restore: int
-) -> None:
+def test_only_the_grants_count(fresh: Host, grants: tuple[str, ...], save: int, restore: int) -> None:
     put(fresh, "k", b"main", WRITE_MAIN)
     answer = put(fresh, "k", b"x", *grants)
     assert answer.status_code == save
@@ -168,9 +162,7 @@ def test_odd_requests_are_refused(host: Host) -> None:
     assert host.http.post("/ci/cache/entry").status_code == 405
 
 
-def test_a_body_that_is_too_large_leaves_nothing(
-    fresh: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_body_that_is_too_large_leaves_nothing(fresh: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chainlab.ci.cache.MAX_ENTRY", 1000)
     assert put(fresh, "declared", bytes(1001), WRITE_MAIN).status_code == 413
     headers = fresh.bearer(WRITE_MAIN)

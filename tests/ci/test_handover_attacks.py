@@ -65,9 +65,7 @@ def test_a_stage_s_output_names_no_file_of_another_stage(
 
 
 @pytest.mark.parametrize("folder", [True, False])
-def test_a_link_is_no_file_that_was_handed_over(
-    here: Handover, source: Path, tmp_path: Path, folder: bool
-) -> None:
+def test_a_link_is_no_file_that_was_handed_over(here: Handover, source: Path, tmp_path: Path, folder: bool) -> None:
     (tmp_path / "wheel").mkdir()
     (tmp_path / "wheel" / "a.whl").write_bytes(b"wheel")
     target = source.parent if folder else source
@@ -76,9 +74,7 @@ def test_a_link_is_no_file_that_was_handed_over(
         here.accept(tmp_path / "wheel", "build")
 
 
-def test_only_a_stage_s_own_attestations_go_along_with_a_file(
-    here: Handover, source: Path, signed: Signed
-) -> None:
+def test_only_a_stage_s_own_attestations_go_along_with_a_file(here: Handover, source: Path, signed: Signed) -> None:
     """The training job has the workflow's name too: it could say that no vulnerability matters."""
     good = source.with_name(bundle_name(source.name, "sbom"))
     for kind, said in (("vex", OPENVEX), ("sbom2", SBOM), ("x.sbom", SBOM)):

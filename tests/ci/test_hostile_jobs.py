@@ -67,9 +67,7 @@ def walled(world: World) -> None:
 # -- what a job says about itself
 
 
-def test_lines_that_a_job_forges_neither_end_the_host_nor_steer_a_terminal(
-    make: Make, world: World
-) -> None:
+def test_lines_that_a_job_forges_neither_end_the_host_nor_steer_a_terminal(make: Make, world: World) -> None:
     walled(world)
     lines = [json.dumps(line) for line in FORGED] + ["[" * 100_000, '{"a":' * 990 + "1" + "}" * 990]
     code = f"{WRITE}\nfor line in json.loads({json.dumps(lines)!r}): write(line)"
@@ -87,17 +85,13 @@ def test_a_job_that_ends_act_cannot_report_another_result(make: Make, world: Wor
     walled(world)
     report = json.dumps({"build": {"result": "skipped", "outputs": {"a": {"b": 1}}}})
     line = {"jobID": "chainlab-report", "job": "x/chainlab-report", "raw_output": True}
-    code = (
-        f"{WRITE}\nwrite(json.dumps({line | {'msg': report}}))\nos.kill(int(act), signal.SIGKILL)"
-    )
+    code = f"{WRITE}\nwrite(json.dumps({line | {'msg': report}}))\nos.kill(int(act), signal.SIGKILL)"
     run = make("acme/reporting", job(python(code))).run("push")
     assert run.result == "failure"
     assert "act ended" in run.jobs["build"].why
 
 
-def test_secrets_are_kept_from_names_summaries_and_jobs_that_do_not_name_them(
-    make: Make, world: World
-) -> None:
+def test_secrets_are_kept_from_names_summaries_and_jobs_that_do_not_name_them(make: Make, world: World) -> None:
     files = job(
         """
         echo "# ${{ secrets.KEY }}" >> "$GITHUB_STEP_SUMMARY"
@@ -138,9 +132,7 @@ def test_values_arrive_as_they_are_and_defaults_do_not_reach_the_hosts_own_steps
     script = "python3 -c 'import json, os; print(json.dumps([os.environ[n] for n in \"ABCD\"]))'"
     files = job(script, more=f"    env:\n{given}", head="defaults: {run: {working-directory: app}}")
     files[X] = (
-        files[X]
-        .replace("name: x", "name: 'x\\'")
-        .replace("steps:\n", "steps:\n      - uses: actions/checkout@v4\n")
+        files[X].replace("name: x", "name: 'x\\'").replace("steps:\n", "steps:\n      - uses: actions/checkout@v4\n")
     )
     run = make("acme/values", files | {"app/file": ""}, {"variables": odd}).run("push")
     assert run.result == "success", run.jobs["build"].why
@@ -277,9 +269,7 @@ def test_a_thousand_aliases_of_one_list_are_read_once() -> None:
     assert time.monotonic() - began < 10
 
 
-@pytest.mark.parametrize(
-    "text", ["acme/x/..@v1", "acme/x/a/..@v1", "acme/x/../a@v1", "acme/x/.@v1"]
-)
+@pytest.mark.parametrize("text", ["acme/x/..@v1", "acme/x/a/..@v1", "acme/x/../a@v1", "acme/x/.@v1"])
 def test_an_action_lies_in_its_repository(text: str) -> None:
     with pytest.raises(MalformedInput):
         Reference.parse(text)
@@ -304,9 +294,7 @@ def test_a_branch_named_like_a_commit_is_none(make: Make, world: World) -> None:
         remote.resolve("acme/likeness", name)
 
 
-def test_a_commit_too_large_to_hold_is_refused(
-    make: Make, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_commit_too_large_to_hold_is_refused(make: Make, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     project = make("acme/large", job("true") | {"zeros": "0" * 5000})
     monkeypatch.setattr(git, "MAX_TREE", 4000)
     with pytest.raises(Refused, match="larger than 4000") as caught:

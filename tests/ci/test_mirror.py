@@ -35,9 +35,7 @@ def test_commit_ids_are_the_same_on_every_machine(mirror: Mirror) -> None:
     assert resolved.commit == "c73eb9b7fe370c3c7ebae4d761f318f203a8724d"
 
 
-def test_the_mirror_is_there_in_an_instant_when_it_was_built_once(
-    host: Host, tmp_path: Path
-) -> None:
+def test_the_mirror_is_there_in_an_instant_when_it_was_built_once(host: Host, tmp_path: Path) -> None:
     database = tmp_path / "state.db"
     best = 1.0
     for number in range(3):
@@ -103,9 +101,7 @@ def test_what_is_missing_is_named(mirror: Mirror, uses: str, why: str) -> None:
 def test_a_moved_tag_changes_what_runs_and_an_event_tells(moving: Mirror, fresh: Host) -> None:
     pinned = f"acme/changed-files@{moving.resolve('acme/changed-files@v3').commit}"
     before = moving.definition(moving.resolve(pinned))
-    moved = moving.move_tag(
-        "acme/changed-files", "v3", {"action.yml": b"name: moved\n"}, who="thief"
-    )
+    moved = moving.move_tag("acme/changed-files", "v3", {"action.yml": b"name: moved\n"}, who="thief")
     assert moving.resolve("acme/changed-files@v3").commit == moved
     assert moving.definition(moving.resolve("acme/changed-files@v3"))[1] == "name: moved\n"
     assert moving.definition(moving.resolve(pinned)) == before

@@ -138,9 +138,7 @@ def test_a_member_s_pull_request_is_no_fork() -> None:
 
 @given(st.text(), st.text(), st.text())
 def test_texts_of_strangers_arrive_unchanged(title: str, body: str, branch: str) -> None:
-    made = replace(
-        change("pull_request"), pull=replace(PULL, title=title, body=body, branch=branch)
-    )
+    made = replace(change("pull_request"), pull=replace(PULL, title=title, body=body, branch=branch))
     document = json.loads(json.dumps(payload(made)))["pull_request"]
     assert (document["title"], document["body"], document["head"]["ref"]) == (title, body, branch)
 
@@ -206,9 +204,7 @@ def test_the_workflow_s_commit_is_the_one_that_runs(event: str) -> None:
         ("workflow_dispatch", "refs/heads/f", "", f"repo:{REPOSITORY}:ref:refs/heads/f"),
     ],
 )
-def test_the_subject_is_the_platform_s(
-    event: str, ref: str, environment: str, subject: str
-) -> None:
+def test_the_subject_is_the_platform_s(event: str, ref: str, environment: str, subject: str) -> None:
     found = claims(change(event, ref=ref), FILE, "release", environment=environment)
     assert found["sub"] == subject
     assert found.get("environment", "") == environment

@@ -21,9 +21,7 @@ def test_a_pin_moves_to_the_newest_version_of_its_major(world: World, quote: str
     assert pin(text % (old, OLD), mirror) == text % (old, OLD)  # pinning alone moves nothing
 
 
-@pytest.mark.parametrize(
-    "remark", ["", "  # as reviewed", "  # v9"], ids=["none", "words", "no such major"]
-)
+@pytest.mark.parametrize("remark", ["", "  # as reviewed", "  # v9"], ids=["none", "words", "no such major"])
 def test_a_pin_whose_remark_names_no_version_stays(world: World, remark: str) -> None:
     mirror = world.ci.platform.mirror
     old = mirror.resolve(f"actions/checkout@{OLD}").commit

@@ -34,9 +34,7 @@ def without_refs(document: Any) -> Any:
     """A document in which every remote reference is cut at its @."""
     if isinstance(document, dict):
         return {
-            key: value.partition("@")[0]
-            if key == "uses" and isinstance(value, str)
-            else without_refs(value)
+            key: value.partition("@")[0] if key == "uses" and isinstance(value, str) else without_refs(value)
             for key, value in document.items()
         }
     if isinstance(document, list):
@@ -44,9 +42,7 @@ def without_refs(document: Any) -> Any:
     return document
 
 
-@pytest.mark.parametrize(
-    "path", sorted(WEAK.rglob("*.yml")), ids=lambda path: path.parent.name + "/" + path.name
-)
+@pytest.mark.parametrize("path", sorted(WEAK.rglob("*.yml")), ids=lambda path: path.parent.name + "/" + path.name)
 def test_a_pinned_file_says_the_same_but_for_the_refs(mirror: Mirror, path: Path) -> None:
     text = path.read_text()
     pinned = pin(text, mirror)
@@ -111,9 +107,7 @@ def test_a_tag_is_pinned_to_the_commit_and_not_to_the_tag_object(mirror: Mirror)
         ("TAG", "id of a tag"),
     ],
 )
-def test_what_cannot_be_pinned_is_refused_with_its_line(
-    mirror: Mirror, ref: str, message: str
-) -> None:
+def test_what_cannot_be_pinned_is_refused_with_its_line(mirror: Mirror, ref: str, message: str) -> None:
     ref = ref.replace("FORK", mirror.remote.resolve("mallory/changed-files", "main"))
     ref = ref.replace("TAG", mirror.remote.refs("acme/changed-files")["refs/tags/v3"])
     text = steps("- run: x", f"- uses: acme/changed-files@{ref}")
@@ -164,16 +158,13 @@ words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), m
 
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(["v2", "v3", "main"]), words), max_size=4), words)
-def test_whatever_stands_around_it_stays(
-    mirror: Mirror, used: list[tuple[str, str]], title: str
-) -> None:
+def test_whatever_stands_around_it_stays(mirror: Mirror, used: list[tuple[str, str]], title: str) -> None:
     document = {
         "name": title,
         "jobs": {
             "a": {
                 "steps": [
-                    {"name": text, "uses": f"acme/changed-files@{ref}", "with": {"x": text}}
-                    for ref, text in used
+                    {"name": text, "uses": f"acme/changed-files@{ref}", "with": {"x": text}} for ref, text in used
                 ]
             }
         },

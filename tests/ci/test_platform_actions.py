@@ -48,9 +48,7 @@ def files(job: Job) -> set[str]:
 # -- checkout
 
 
-def test_checkout_takes_the_commit_of_the_event(
-    host: Host, commits: list[str], tmp_path: Path
-) -> None:
+def test_checkout_takes_the_commit_of_the_event(host: Host, commits: list[str], tmp_path: Path) -> None:
     steps = '- uses: actions/checkout@v4\n  id: c\n- run: echo "at ${{ steps.c.outputs.commit }}"'
     job = act(host, tmp_path, steps, token=host.secret(READ), commit=commits[0])
     assert job.passed, job.output
@@ -82,9 +80,7 @@ def test_checkout_takes_what_it_is_told(
     assert files(job) == expected
 
 
-def test_checkout_with_depth_0_has_all_history_and_tags(
-    host: Host, commits: list[str], tmp_path: Path
-) -> None:
+def test_checkout_with_depth_0_has_all_history_and_tags(host: Host, commits: list[str], tmp_path: Path) -> None:
     steps = "- uses: actions/checkout@v4\n  with: {fetch-depth: 0}"
     job = act(host, tmp_path, steps, token=host.secret(READ), commit=commits[1])
     assert job.passed, job.output
@@ -134,12 +130,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("input", ["ref", "path", "repository", "fetch-depth"])
-def test_no_input_of_checkout_runs_as_a_command(
-    host: Host, commits: list[str], tmp_path: Path, input: str
-) -> None:
+def test_no_input_of_checkout_runs_as_a_command(host: Host, commits: list[str], tmp_path: Path, input: str) -> None:
     steps = "\n".join(
-        f"- uses: actions/checkout@v7\n  continue-on-error: true\n  with:\n    {input}: '{value}'"
-        for value in HOSTILE
+        f"- uses: actions/checkout@v7\n  continue-on-error: true\n  with:\n    {input}: '{value}'" for value in HOSTILE
     )
     job = act(host, tmp_path, steps, token=host.secret(READ), commit=commits[1])
     assert job.output.count("Run Main actions/checkout@v7") == len(HOSTILE)
@@ -183,8 +176,7 @@ def test_since_v7_a_forks_code_is_refused_where_the_secrets_are(
     head = {"sha": pull["head"], "ref": "patch", "repo": {"full_name": "mallory/triage-model"}}
     base = {"ref": "main", "sha": commits[1]}
     steps = "\n".join(
-        f"- uses: actions/checkout@{version}\n  continue-on-error: true\n"
-        f"  with: {{path: {way}, {options}{extra}}}"
+        f"- uses: actions/checkout@{version}\n  continue-on-error: true\n  with: {{path: {way}, {options}{extra}}}"
         for way, options in WAYS.items()
     )
     job = act(
@@ -256,9 +248,7 @@ STEPS = """
 """
 
 
-def cached(
-    host: Host, folder: Path, key: str, *, version: str = "v4", grants: tuple[str, ...] = CACHE
-) -> Job:
+def cached(host: Host, folder: Path, key: str, *, version: str = "v4", grants: tuple[str, ...] = CACHE) -> Job:
     steps = STEPS.replace("VERSION", version).replace("KEY", key)
     job = act(host, folder, steps, grants=grants)
     assert job.passed, job.output
@@ -266,9 +256,7 @@ def cached(
 
 
 @pytest.mark.parametrize("version", ["v3", "v4"])
-def test_the_cache_is_restored_at_once_and_saved_at_the_end(
-    fresh: Host, tmp_path: Path, version: str
-) -> None:
+def test_the_cache_is_restored_at_once_and_saved_at_the_end(fresh: Host, tmp_path: Path, version: str) -> None:
     assert "hit=<>" in cached(fresh, tmp_path / "1", "pip-a b", version=version).output
     second = cached(fresh, tmp_path / "2", "pip-a b", version=version).output
     assert "hit=<true>" in second
@@ -283,9 +271,7 @@ def test_the_cache_is_restored_at_once_and_saved_at_the_end(
         assert "workspace/models/m" in tar.getnames()
 
 
-def test_a_read_only_job_restores_and_its_saving_is_refused_without_failing(
-    fresh: Host, tmp_path: Path
-) -> None:
+def test_a_read_only_job_restores_and_its_saving_is_refused_without_failing(fresh: Host, tmp_path: Path) -> None:
     cached(fresh, tmp_path / "1", "pip-a")
     job = cached(fresh, tmp_path / "2", "pip-b", grants=CACHE[:1])
     assert "hit=<false>" in job.output
@@ -300,9 +286,7 @@ def test_other_paths_are_another_entry(fresh: Host, tmp_path: Path) -> None:
 
 
 def test_restore_and_save_are_actions_of_their_own(fresh: Host, tmp_path: Path) -> None:
-    save = (
-        "- run: mkdir d; echo kept > d/f\n- uses: actions/cache/save@v4\n  with: {path: d, key: k}"
-    )
+    save = "- run: mkdir d; echo kept > d/f\n- uses: actions/cache/save@v4\n  with: {path: d, key: k}"
     assert act(fresh, tmp_path / "1", save, grants=CACHE).passed
     restore = """
 - uses: actions/cache/restore@v4
@@ -382,9 +366,7 @@ def test_hidden_files_stay_out_unless_they_are_asked_for(fresh: Host, tmp_path: 
 
 
 @pytest.mark.parametrize(("policy", "passed"), [("warn", True), ("ignore", True), ("error", False)])
-def test_what_no_file_means_is_a_choice(
-    fresh: Host, tmp_path: Path, policy: str, passed: bool
-) -> None:
+def test_what_no_file_means_is_a_choice(fresh: Host, tmp_path: Path, policy: str, passed: bool) -> None:
     steps = f"- uses: actions/upload-artifact@v4\n  with: {{path: no, if-no-files-found: {policy}}}"
     job = act(fresh, tmp_path, steps, grants=ARTIFACTS)
     assert job.passed == passed
@@ -434,9 +416,7 @@ def test_the_same_name_twice_needs_overwrite(fresh: Host, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("wish", "warned"), [("3.x", False), ("2.7", True)])
-def test_setup_python_says_when_the_job_has_another(
-    host: Host, tmp_path: Path, wish: str, warned: bool
-) -> None:
+def test_setup_python_says_when_the_job_has_another(host: Host, tmp_path: Path, wish: str, warned: bool) -> None:
     steps = f'- uses: actions/setup-python@v5\n  with: {{python-version: "{wish}"}}'
     job = act(host, tmp_path, steps)
     assert job.passed, job.output
@@ -457,9 +437,7 @@ def test_the_labeler_labels_with_a_token_that_may(
 """
     for right, passed in ((f"pull-requests:write:{REPOSITORY}", True), ("none", False)):
         token = host.secret(READ, right)
-        job = act(
-            host, tmp_path / right[:4], steps, token=token, payload=payload, commit=commits[1]
-        )
+        job = act(host, tmp_path / right[:4], steps, token=token, payload=payload, commit=commits[1])
         assert job.passed == passed, job.output
     assert host.platform.pulls.labels(REPOSITORY, 7) == ["code"]
 
@@ -505,10 +483,7 @@ def built(folder: Path, version: str = "1.0") -> str:
 
 def test_publish_uploads_with_a_password(separate: Host, tmp_path: Path) -> None:
     secret = separate.secret("packages:upload:demo-model", subject="alice")
-    steps = (
-        built(tmp_path)
-        + f"- uses: pypa/gh-action-pypi-publish@release/v1\n  with: {{password: {secret}}}"
-    )
+    steps = built(tmp_path) + f"- uses: pypa/gh-action-pypi-publish@release/v1\n  with: {{password: {secret}}}"
     job = act(separate, tmp_path, steps)
     assert job.passed, job.output
     (file,) = separate.registry.index.files("demo-model")
@@ -537,9 +512,7 @@ def test_publish_uses_the_jobs_identity_and_signs(separate: Host, tmp_path: Path
         ("nobody", {}),
         ("another", identity | {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": trust.job_bearer(other)}),
     ):
-        refused = act(
-            separate, tmp_path / name, built(tmp_path, "1.1") + steps.partition("\n")[2], **given
-        )
+        refused = act(separate, tmp_path / name, built(tmp_path, "1.1") + steps.partition("\n")[2], **given)
         assert not refused.passed
         assert "::error::" in refused.output or "❗" in refused.output, refused.output
     assert len(registry.index.files("demo-model")) == 1

@@ -38,9 +38,7 @@ def test_labels_and_comments_are_kept_and_told(fresh: Host) -> None:
     assert fresh.http.get(f"{path}labels").status_code == 401
 
 
-@pytest.mark.parametrize(
-    "grants", [(), (READ,), ("pull-requests:write:acme/other",), ("contents:write:*",)]
-)
+@pytest.mark.parametrize("grants", [(), (READ,), ("pull-requests:write:acme/other",), ("contents:write:*",)])
 def test_only_the_right_to_write_pull_requests_counts(fresh: Host, grants: tuple[str, ...]) -> None:
     answer = post(fresh, "labels", {"labels": ["x"]}, *grants)
     assert (answer.status_code, "lacks the right" in answer.text) == (403, True)

@@ -95,9 +95,7 @@ def talk(path: Path, *parts: bytes, end: bool = True) -> bytes:
         return bytes(answer)
 
 
-def test_a_large_body_arrives_whole_and_is_answered_after_half_closing(
-    through: Relay, server: Server
-) -> None:
+def test_a_large_body_arrives_whole_and_is_answered_after_half_closing(through: Relay, server: Server) -> None:
     blocks = [bytes([n]) * 2**20 for n in range(BIG // 2**20)]
     answer = talk(through.sockets[server.port], b"d", *blocks)
     assert answer.decode() == hashlib.sha256(b"".join(blocks)).hexdigest()
@@ -245,9 +243,7 @@ def job(*lines: str, **fields: Any) -> Workflow:
 
 def leave(name: str, script: str) -> str:
     """A step that leaves work for the end of the job."""
-    return (
-        f"printf '#!/bin/sh\\n{script}\\n' > $CHAINLAB_POST/{name}; chmod +x $CHAINLAB_POST/{name}"
-    )
+    return f"printf '#!/bin/sh\\n{script}\\n' > $CHAINLAB_POST/{name}; chmod +x $CHAINLAB_POST/{name}"
 
 
 def test_work_for_the_end_runs_last_one_first_and_after_all_steps(tmp_path: Path) -> None:
@@ -286,9 +282,7 @@ def ways() -> list[Any]:
 
 @pytest.mark.parametrize("sandbox", ways())
 @pytest.mark.parametrize("place", ["step", "end"])
-def test_a_job_ends_in_time_and_leaves_no_process(
-    tmp_path: Path, sandbox: Sandbox, place: str
-) -> None:
+def test_a_job_ends_in_time_and_leaves_no_process(tmp_path: Path, sandbox: Sandbox, place: str) -> None:
     mark = f"3598.{os.getpid()}{len(sandbox.options)}"
     script = f"sleep {mark} & sleep {mark}"
     found = job(script) if place == "step" else job(leave("0001-a.sh", script))

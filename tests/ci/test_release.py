@@ -57,9 +57,7 @@ class Released:
     def referrers(self) -> list[tuple[dict[str, Any], Bundle]]:
         """Every bundle beside the model's manifest, with its manifest."""
         found = []
-        listed = self.get(
-            f"/v2/{MODEL}/referrers/{self.run.produced[MODEL]}?artifactType={quote(BUNDLE)}"
-        ).json()
+        listed = self.get(f"/v2/{MODEL}/referrers/{self.run.produced[MODEL]}?artifactType={quote(BUNDLE)}").json()
         for entry in listed["manifests"]:
             manifest = self.get(f"/v2/{MODEL}/manifests/{entry['digest']}").json()
             blob = self.get(f"/v2/{MODEL}/blobs/{manifest['layers'][0]['digest']}").text
@@ -71,21 +69,15 @@ class Released:
 def released(world: World, tmp_path_factory: pytest.TempPathFactory) -> Released:
     folder = tmp_path_factory.mktemp("project") / "triage-model"
     working_copy(PROJECTS, folder, "hardened")
-    project = world.ci.project(
-        "acme/triage-model", folder, PROJECTS / "settings" / "triage-model.toml"
-    )
+    project = world.ci.project("acme/triage-model", folder, PROJECTS / "settings" / "triage-model.toml")
     project.tag("v1.4.0")
     run = project.run("push", ref="refs/tags/v1.4.0", approve=["release"])
     assert run.result == "success", run.log
     return Released(world, run)
 
 
-def test_the_wheels_attestation_is_the_release_workflows(
-    released: Released, tmp_path: Path
-) -> None:
-    listing = released.get(
-        "/simple/triage-model/", Accept="application/vnd.pypi.simple.v1+json"
-    ).json()
+def test_the_wheels_attestation_is_the_release_workflows(released: Released, tmp_path: Path) -> None:
+    listing = released.get("/simple/triage-model/", Accept="application/vnd.pypi.simple.v1+json").json()
     (file,) = (f for f in listing["files"] if f["filename"] == released.wheel)
     wheel = tmp_path / released.wheel
     wheel.write_bytes(released.get(file["url"].removeprefix(released.world.url)).content)
@@ -101,9 +93,7 @@ def test_the_wheels_attestation_is_the_release_workflows(
         _verified(attestation, other, Distribution.from_file(wheel), config)
 
 
-def _verified(
-    attestation: Any, identity: Any, wheel: Distribution, config: ClientTrustConfig
-) -> Any:
+def _verified(attestation: Any, identity: Any, wheel: Distribution, config: ClientTrustConfig) -> Any:
     """The library's own verification, with its verifier's trusted root replaced by ours."""
     with patch(
         "pypi_attestations._impl.Verifier.production",
@@ -116,9 +106,7 @@ def test_the_model_has_the_workflows_signature_as_a_referrer(released: Released)
     manifest = released.get(f"/v2/{MODEL}/manifests/v1.4.0").content
     assert str(Digest.of(manifest)) == released.run.produced[MODEL]
     layer = json.loads(manifest)["layers"][0]["digest"]
-    assert layer == str(
-        Digest.of_file(PROJECTS.parent / "models" / "triage.onnx")
-    )  # the same bytes everywhere
+    assert layer == str(Digest.of_file(PROJECTS.parent / "models" / "triage.onnx"))  # the same bytes everywhere
     signed = [bundle for _, bundle in released.referrers() if not _is_statement(bundle)]
     identity = policy.Identity(identity=RELEASE, issuer=CI_ISSUER)
     released.verifier.verify_artifact(manifest, signed[0], identity)
@@ -133,9 +121,7 @@ def _is_statement(bundle: Bundle) -> bool:
 def statement(released: Released) -> dict[str, Any]:
     """The provenance beside the model, verified as the host's."""
     (bundle,) = (bundle for _, bundle in released.referrers() if _is_statement(bundle))
-    kind, payload = released.verifier.verify_dsse(
-        bundle, policy.Identity(identity=provenance.SIGNER, issuer=CI_ISSUER)
-    )
+    kind, payload = released.verifier.verify_dsse(bundle, policy.Identity(identity=provenance.SIGNER, issuer=CI_ISSUER))
     assert kind == "application/vnd.in-toto+json"
     said: dict[str, Any] = json.loads(payload)
     return said

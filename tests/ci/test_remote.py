@@ -36,9 +36,7 @@ def name(remote: Remote) -> str:
 
 @pytest.fixture
 def git(git_environment: dict[str, str], tmp_path: Path) -> Git:
-    def git(
-        *words: str, cwd: Path = tmp_path, check: bool = True
-    ) -> subprocess.CompletedProcess[str]:
+    def git(*words: str, cwd: Path = tmp_path, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             ["git", *words],
             cwd=cwd,
@@ -81,9 +79,7 @@ def test_any_tree_comes_back_as_it_was(host: Host, files: dict[str, bytes]) -> N
     assert {p: f.data for p, f in remote.files("acme/any-tree", commit).items()} == files
 
 
-def test_a_folder_is_committed_without_what_tools_leave(
-    remote: Remote, name: str, tmp_path: Path
-) -> None:
+def test_a_folder_is_committed_without_what_tools_leave(remote: Remote, name: str, tmp_path: Path) -> None:
     for path in (".git/config", "__pycache__/x.pyc", "src/a.py", ".github/x.yml", "b.pyc"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("x")
@@ -98,9 +94,7 @@ def test_a_folder_is_committed_without_what_tools_leave(
 
 
 @pytest.mark.parametrize("repository", ["gate", "ci-host", "anything"])
-def test_nobody_gets_the_name_that_host_and_gate_sign_with(
-    remote: Remote, name: str, repository: str
-) -> None:
+def test_nobody_gets_the_name_that_host_and_gate_sign_with(remote: Remote, name: str, repository: str) -> None:
     with pytest.raises(MalformedInput, match="the platform's own"):
         remote.create("chainlab", repository)
     with pytest.raises(MalformedInput, match="the platform's own"):
@@ -115,9 +109,7 @@ def test_the_same_commit_has_the_same_id(remote: Remote) -> None:
     assert len(ids) == 1
 
 
-@pytest.mark.parametrize(
-    "path", ["../x", "/etc/x", ".git/config", "a/../../x", "", "a/.GIT/hooks/x"]
-)
+@pytest.mark.parametrize("path", ["../x", "/etc/x", ".git/config", "a/../../x", "", "a/.GIT/hooks/x"])
 def test_no_path_leads_out_of_a_commit(remote: Remote, name: str, path: str) -> None:
     with pytest.raises(ChainlabError):
         remote.import_tree(name, {path: b"x"}, "bad")
@@ -213,9 +205,7 @@ def test_each_change_of_a_ref_is_one_event(fresh: Host) -> None:
 # -- over HTTP
 
 
-def test_git_clones_and_pushes(
-    host: Host, remote: Remote, name: str, git: Git, tmp_path: Path
-) -> None:
+def test_git_clones_and_pushes(host: Host, remote: Remote, name: str, git: Git, tmp_path: Path) -> None:
     first = remote.import_tree(name, FILES, "one")
     url = address(host, name, f"contents:write:{name}", f"contents:read:{name}")
     git("clone", "--quiet", url, "clone")
@@ -250,9 +240,7 @@ def test_a_push_does_not_reach_the_hosts_own_refs(
     assert ("refs/pull" in git("ls-remote", url).stdout) == ref.startswith("refs/pull")
 
 
-def test_nothing_in_a_repository_runs(
-    host: Host, remote: Remote, name: str, git: Git, tmp_path: Path
-) -> None:
+def test_nothing_in_a_repository_runs(host: Host, remote: Remote, name: str, git: Git, tmp_path: Path) -> None:
     hooks = remote.path(name) / "hooks"
     hooks.mkdir()
     for hook in ("pre-receive", "update", "post-receive", "post-update", "reference-transaction"):
@@ -291,9 +279,7 @@ def test_who_may_read_and_push(
         assert answer.status_code == status, answer.text
         assert ("www-authenticate" in answer.headers) == (status == 401)
         media = f"application/x-{service}-request"
-        posted = host.http.post(
-            f"/git/{name}/{service}", auth=auth, headers={"Content-Type": media}, content=b"0000"
-        )
+        posted = host.http.post(f"/git/{name}/{service}", auth=auth, headers={"Content-Type": media}, content=b"0000")
         assert posted.status_code == status, posted.text
 
 
@@ -323,9 +309,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("method", "path", "status"), BAD)
-def test_odd_addresses_get_the_right_status(
-    host: Host, method: str, path: str, status: int
-) -> None:
+def test_odd_addresses_get_the_right_status(host: Host, method: str, path: str, status: int) -> None:
     assert host.http.request(method, path).status_code == status
 
 
@@ -385,11 +369,7 @@ def test_two_pushes_to_one_branch_never_both_win(
         git("clone", "--quiet", url, clone)
         git("commit", "--quiet", "--allow-empty", "-m", clone, cwd=tmp_path / clone)
     with ThreadPoolExecutor() as pool:
-        done = list(
-            pool.map(
-                lambda c: git("push", "origin", "HEAD:main", cwd=tmp_path / c, check=False), clones
-            )
-        )
+        done = list(pool.map(lambda c: git("push", "origin", "HEAD:main", cwd=tmp_path / c, check=False), clones))
     assert sum(d.returncode == 0 for d in done) == 1
 
 

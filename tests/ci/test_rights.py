@@ -220,9 +220,7 @@ def test_the_page_shows_this_table_and_these_sources() -> None:
     assert {int(number): title for number, title in listed.items()} == SOURCES
 
 
-@pytest.mark.parametrize(
-    ("event", "rule"), [("workflow_run", "current"), ("", "current"), ("push", "yesterday")]
-)
+@pytest.mark.parametrize(("event", "rule"), [("workflow_run", "current"), ("", "current"), ("push", "yesterday")])
 def test_an_unknown_event_or_rule_is_refused(event: str, rule: str) -> None:
     with pytest.raises(MalformedInput, match="no such event or cache rule"):
         rights(Origin(event), rule)
@@ -285,9 +283,7 @@ def above_none(levels: Any) -> dict[str, str]:
         ({"contents": "none", "packages": "write"}, None, "read", {"packages": "write"}),
     ],
 )
-def test_permissions_are_the_platform_s(
-    workflow: Any, job: Any, default: str, expected: dict[str, str]
-) -> None:
+def test_permissions_are_the_platform_s(workflow: Any, job: Any, default: str, expected: dict[str, str]) -> None:
     assert above_none(permissions(workflow, job, SAME, default=default)) == expected
 
 
@@ -326,9 +322,7 @@ said = (
 
 
 @given(said, said, origins, rules, st.sampled_from(["read", "write"]))
-def test_no_scope_is_ever_above_the_cap(
-    workflow: Any, job: Any, origin: Origin, rule: str, default: str
-) -> None:
+def test_no_scope_is_ever_above_the_cap(workflow: Any, job: Any, origin: Origin, rule: str, default: str) -> None:
     given_ = rights(origin, rule)
     levels = permissions(workflow, job, given_, default=default)
     assert tuple(levels) == SCOPES

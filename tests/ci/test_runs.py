@@ -164,9 +164,7 @@ def test_a_job_that_takes_too_long_is_ended_with_all_it_started(make: Make) -> N
     assert job.result == "failure"
     assert "too long" in job.why
     assert job.seconds < 20
-    running = subprocess.run(
-        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
-    ).stdout
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert f"sleep {mark}" not in running
 
 
@@ -241,16 +239,12 @@ jobs:
 
 def test_a_run_is_kept_and_told(make: Make, world: World) -> None:
     last = world.registry.events.last
-    run = make(
-        "acme/kept", workflow("  a:\n    runs-on: ubuntu-latest\n    steps: [{run: echo kept}]\n")
-    ).run("push")
+    run = make("acme/kept", workflow("  a:\n    runs-on: ubuntu-latest\n    steps: [{run: echo kept}]\n")).run("push")
     folder = world.ci.directory / "runs" / str(run.id)
     assert Run.load(folder) == run
     assert (folder / "a.log").read_text() == "kept\n"
     assert world.ci.runs()[-1] == run
-    types = [
-        event.type.removeprefix("dev.chainlab.") for event in world.registry.events.read(after=last)
-    ]
+    types = [event.type.removeprefix("dev.chainlab.") for event in world.registry.events.read(after=last)]
     assert [t for t in types if "run" in t or "step" in t] == [
         "pipelinerun.started",
         "taskrun.started",
@@ -260,13 +254,9 @@ def test_a_run_is_kept_and_told(make: Make, world: World) -> None:
     ]
 
 
-def test_provenance_lists_nothing_that_an_earlier_job_with_the_address_got(
-    make: Make, world: World
-) -> None:
+def test_provenance_lists_nothing_that_an_earlier_job_with_the_address_got(make: Make, world: World) -> None:
     """Numbers of runs come round, and begin anew where somebody empties the folder."""
-    project = make(
-        "acme/again", workflow("  a:\n    runs-on: ubuntu-latest\n    steps: [{run: 'true'}]\n")
-    )
+    project = make("acme/again", workflow("  a:\n    runs-on: ubuntu-latest\n    steps: [{run: 'true'}]\n"))
     first = project.run("push").jobs["a"].address
     if not first:
         pytest.skip("jobs have addresses of their own only in a network namespace")
@@ -295,9 +285,7 @@ def test_an_action_that_is_not_in_the_mirror_is_named_with_its_line(make: Make) 
         "acme/unknown",
         workflow("  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: nobody/nothing@v1\n"),
     )
-    with pytest.raises(
-        ChainlabError, match=r"x\.yml, line 8: 'nobody/nothing@v1' cannot be resolved"
-    ):
+    with pytest.raises(ChainlabError, match=r"x\.yml, line 8: 'nobody/nothing@v1' cannot be resolved"):
         project.run("push")
 
 
@@ -309,9 +297,7 @@ ASK = (
 )
 
 
-def test_the_bearer_is_the_jobs_own_and_dies_with_it(
-    make: Make, world: World, sink: object
-) -> None:
+def test_the_bearer_is_the_jobs_own_and_dies_with_it(make: Make, world: World, sink: object) -> None:
     project = make("acme/identity", workflow(f"""
   granted:
     permissions: {{id-token: write}}
@@ -336,9 +322,7 @@ def test_the_bearer_is_the_jobs_own_and_dies_with_it(
     bearers = [body.decode().strip() for body in sink.received]  # type: ignore[attr-defined]
     assert len(set(bearers)) == 2
     for bearer in bearers:
-        answer = httpx.get(
-            f"{world.url}/ci/token?audience=sigstore", headers={"Authorization": f"Bearer {bearer}"}
-        )
+        answer = httpx.get(f"{world.url}/ci/token?audience=sigstore", headers={"Authorization": f"Bearer {bearer}"})
         assert answer.status_code == 401
         assert "its job has ended" in answer.text
         assert bearer not in run.explain()
@@ -370,13 +354,8 @@ def test_the_certificate_says_repository_ref_workflow_run_and_environment(make: 
     values = set(said.values())
     assert "https://git.chainlab.localhost/acme/certified" in values
     assert "refs/tags/v7" in values
-    assert (
-        "https://git.chainlab.localhost/acme/certified/.github/workflows/x.yml@refs/tags/v7"
-        in values
-    )
-    assert (
-        f"https://git.chainlab.localhost/acme/certified/actions/runs/{run.id}/attempts/1" in values
-    )
+    assert "https://git.chainlab.localhost/acme/certified/.github/workflows/x.yml@refs/tags/v7" in values
+    assert f"https://git.chainlab.localhost/acme/certified/actions/runs/{run.id}/attempts/1" in values
     assert "repo:acme/certified:environment:release" in values
 
 
@@ -448,9 +427,7 @@ def test_the_command_runs_a_folder_and_its_exit_status_is_the_answer(tmp_path: P
     )
     workspace = tmp_path / "workspace"
     workspace.mkdir()
-    failed = command(
-        "run", "--project", project, "--event", "push", "--explain", "--log", workspace=workspace
-    )
+    failed = command("run", "--project", project, "--event", "push", "--explain", "--log", workspace=workspace)
     assert failed.returncode == 1, failed.stderr
     assert "run 1: .github/workflows/x.yml on push at refs/heads/main: failure" in failed.stdout
     assert "chainlab-report" in failed.stdout

@@ -61,9 +61,7 @@ def inside(sandbox: Sandbox, job: Path, code: str, **facts: Any) -> Any:
         f"{ASK}\nglobals().update(json.loads({json.dumps(facts)!r}))\n{code}\nprint(json.dumps(answer))\n"
     )
     command = sandbox.command([sys.executable, "-I", str(job / "code.py")], job)
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, env={"PATH": os.defpath}, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={"PATH": os.defpath}, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -102,9 +100,7 @@ answer = [
 
 
 @walled
-def test_services_of_the_machine_are_not_there(
-    sandbox: Sandbox, job: Path, listener: socket.socket
-) -> None:
+def test_services_of_the_machine_are_not_there(sandbox: Sandbox, job: Path, listener: socket.socket) -> None:
     with socket.socket(socket.AF_UNIX) as hidden:
         hidden.bind("\0chainlab-test-abstract")
         hidden.listen()
@@ -293,9 +289,7 @@ def test_payloads_do_not_run_without_a_wall(tmp_path: Path) -> None:
     ("platform", "says"),
     [("win32", "neither bubblewrap nor sandbox-exec"), ("darwin", "sandbox-exec does not work")],
 )
-def test_other_systems_say_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch, platform: str, says: str
-) -> None:
+def test_other_systems_say_what_is_missing(monkeypatch: pytest.MonkeyPatch, platform: str, says: str) -> None:
     monkeypatch.setattr(module.sys, "platform", platform)
     monkeypatch.setattr(module.shutil, "which", lambda name: None)
     found = module._find.__wrapped__()

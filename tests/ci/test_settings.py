@@ -53,9 +53,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     assert release.secrets["SIGNING_HINT"] == Secret("FAKE-hint")
     assert settings.environments["open"] == Environment()
     assert settings.publishers == (Publisher("triage-model", "release.yml", "release"),)
-    assert (
-        settings.with_url("http://127.0.0.1:9").variables["MODEL_HUB"] == "http://127.0.0.1:9/raw"
-    )
+    assert settings.with_url("http://127.0.0.1:9").variables["MODEL_HUB"] == "http://127.0.0.1:9/raw"
 
 
 def test_nothing_said_is_the_platform_s_careful_default() -> None:
@@ -113,9 +111,7 @@ def test_a_broken_file_names_itself(tmp_path: Path, text: str) -> None:
 
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=8,
 )
 
@@ -149,7 +145,5 @@ def test_any_document_is_settings_or_refused(document: dict[str, Any]) -> None:
         (("refs/heads/v.1",), "refs/heads/vx1", False),
     ],
 )
-def test_an_environment_admits_the_refs_of_its_rules(
-    refs: tuple[str, ...], ref: str, admitted: bool
-) -> None:
+def test_an_environment_admits_the_refs_of_its_rules(refs: tuple[str, ...], ref: str, admitted: bool) -> None:
     assert Environment(refs).admits(ref) is admitted

@@ -24,8 +24,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )
 MERGES = "a: &a {k: 1, l: 2}\n" + "".join(
-    f"{b}: &{b} {{<<: [{', '.join([f'*{a}'] * 9)}]}}\n"
-    for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    f"{b}: &{b} {{<<: [{', '.join([f'*{a}'] * 9)}]}}\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )
 CHAIN = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 300))
 JOBS = "on: push\njobs:\n  build: {runs-on: ubuntu-latest, steps: []}\n"
@@ -173,18 +172,14 @@ def test_what_is_no_workflow_is_refused(text: str) -> None:
 
 odd = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
 KEYS = ["needs", "env", "environment", "container", "uses", "if", "outputs", "steps", "permissions"]
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), odd), odd)
-def test_odd_values_never_end_in_anything_but_an_error_that_teaches(
-    fields: dict[str, Any], on: Any
-) -> None:
+def test_odd_values_never_end_in_anything_but_an_error_that_teaches(fields: dict[str, Any], on: Any) -> None:
     with contextlib.suppress(ChainlabError):
         found = workflow({"a": fields, "b": job()}, on=on)
         found.triggered("push", "refs/heads/main")
@@ -196,9 +191,7 @@ def test_odd_values_never_end_in_anything_but_an_error_that_teaches(
             assert isinstance(found.environment(name), str)
 
 
-@pytest.mark.parametrize(
-    "path", sorted(DATA.rglob(".github/workflows/*.yml")), ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("path", sorted(DATA.rglob(".github/workflows/*.yml")), ids=lambda p: p.stem)
 def test_the_course_s_workflows_are_read(path: Path) -> None:
     found = Workflow.parse(PATH, path.read_text(encoding="utf-8"))
     assert set(found.order()) == set(found.jobs)
@@ -247,9 +240,7 @@ PULL_REF = "refs/pull/7/merge"
         (3, "push", "refs/heads/main", False),
     ],
 )
-def test_an_event_starts_what_its_filters_allow(
-    on: Any, event: str, ref: str, starts: bool
-) -> None:
+def test_an_event_starts_what_its_filters_allow(on: Any, event: str, ref: str, starts: bool) -> None:
     assert workflow({"a": job()}, on=on).triggered(event, ref, "refs/heads/main") is starts
 
 
@@ -271,9 +262,7 @@ def test_an_event_starts_what_its_filters_allow(
         ("a+", ["a", "aaa"], ["", "b"]),
     ],
 )
-def test_a_filter_pattern_is_read_as_documented(
-    pattern: str, fits: list[str], fails: list[str]
-) -> None:
+def test_a_filter_pattern_is_read_as_documented(pattern: str, fits: list[str], fails: list[str]) -> None:
     assert [name for name in [*fits, *fails] if matches(name, [pattern])] == fits
 
 
@@ -304,17 +293,13 @@ def test_jobs_come_after_those_they_need() -> None:
     assert found.needs("c") == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    "jobs", [{"a": job(needs="a")}, {"a": job(needs="b"), "b": job(needs="a"), "c": job()}]
-)
+@pytest.mark.parametrize("jobs", [{"a": job(needs="a")}, {"a": job(needs="b"), "b": job(needs="a"), "c": job()}])
 def test_a_circle_is_refused(jobs: dict[str, Any]) -> None:
     with pytest.raises(MalformedInput, match="circle"):
         workflow(jobs).order()
 
 
-@pytest.mark.parametrize(
-    ("value", "name"), [("release", "release"), ({"name": "r", "url": "x"}, "r"), (None, "")]
-)
+@pytest.mark.parametrize(("value", "name"), [("release", "release"), ({"name": "r", "url": "x"}, "r"), (None, "")])
 def test_the_environment_has_a_name(value: Any, name: str) -> None:
     fields = {} if value is None else {"environment": value}
     assert workflow({"a": job(**fields)}).environment("a") == name
@@ -331,9 +316,7 @@ def test_the_copy_differs_by_env_stubs_and_what_needs_docker_only() -> None:
     }
     found = workflow(jobs, name="n", permissions={"contents": "read"}, env={"ALL": "1"})
     copy = found.copy("after", env={"TOKEN": "bearer"}, ended={"before": ("success", {"x": "1"})})
-    assert {k: v for k, v in copy.items() if k != "jobs"} == {
-        k: v for k, v in found.document.items() if k != "jobs"
-    }
+    assert {k: v for k, v in copy.items() if k != "jobs"} == {k: v for k, v in found.document.items() if k != "jobs"}
     assert list(copy["jobs"]) == ["before", "after", REPORT]
     after = {"name": AFTER, "run": "chainlab-post", "shell": "sh"}
     assert copy["jobs"]["after"] == job(

@@ -71,9 +71,7 @@ def test_a_wrong_answer_says_what_was_expected_and_where_to_look(built: Course) 
     ],
     ids=["syntax", "exception", "other name", "inside", "exit", "exit in check", "interrupt"],
 )
-def test_a_broken_cell_is_told_and_does_not_stop_the_others(
-    built: Course, answer: str, told: str
-) -> None:
+def test_a_broken_cell_is_told_and_does_not_stop_the_others(built: Course, answer: str, told: str) -> None:
     answer_lab(built, RIGHT | {"9.1": answer})
     first, second = statuses(built)
     assert first[0] == "wrong"
@@ -101,9 +99,7 @@ def test_an_endless_answer_is_stopped_and_does_not_stop_the_others(built: Course
     ],
     ids=["deleted check", "emptied check", "commented check", "deleted exercise"],
 )
-def test_a_lab_whose_checks_were_taken_out_is_not_done(
-    built: Course, change: Any, told: str
-) -> None:
+def test_a_lab_whose_checks_were_taken_out_is_not_done(built: Course, change: Any, told: str) -> None:
     path = answer_lab(built, RIGHT)
     notebook = load(path)
     change(notebook.cells)
@@ -135,7 +131,5 @@ def test_a_kernel_that_does_not_start_is_told_in_one_line(
     argv = [sys.executable, "-c", "", "{connection_file}"]
     spec.write_text(json.dumps({"argv": argv, "display_name": "broken", "language": "python"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    with pytest.raises(
-        ChainlabError, match=r"labs/09_numbers\.ipynb cannot be run: no kernel came up"
-    ):
+    with pytest.raises(ChainlabError, match=r"labs/09_numbers\.ipynb cannot be run: no kernel came up"):
         attempt(built, built.unit("9"))

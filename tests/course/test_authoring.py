@@ -241,9 +241,7 @@ def test_a_lesson_that_is_not_listed_is_told(made_up: Path) -> None:
 
 def test_a_listed_lesson_that_does_not_exist_is_told(made_up: Path) -> None:
     (made_up / WALK).unlink()
-    assert "unit 09_numbers lists lessons/09_sums.py, which does not exist" in "\n".join(
-        told(made_up)
-    )
+    assert "unit 09_numbers lists lessons/09_sums.py, which does not exist" in "\n".join(told(made_up))
 
 
 def test_an_exercise_number_used_twice_is_told(made_up: Path) -> None:
@@ -260,9 +258,7 @@ def test_a_walkthrough_has_ten_to_fifty_cells() -> None:
         assert (lesson_problems(lesson, None) == []) is good
 
 
-@pytest.mark.parametrize(
-    "text", ["", "x = 1\n", "x = 1\n# %%\ny = 1\n"], ids=["empty", "none", "late"]
-)
+@pytest.mark.parametrize("text", ["", "x = 1\n", "x = 1\n# %%\ny = 1\n"], ids=["empty", "none", "late"])
 def test_a_file_without_cells_is_told(made_up: Path, text: str) -> None:
     (made_up / WALK).write_text(text)
     assert f"{WALK}:1: expected '# %% [markdown]' on the first line" in told(made_up)

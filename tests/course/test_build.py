@@ -76,9 +76,7 @@ def test_a_lab_holds_nothing_of_a_solution(built: Course) -> None:
     ):
         assert part not in text
     lab = load(built.root / "labs/09_numbers.ipynb")
-    assert all(
-        c.outputs == [] and c.execution_count is None for c in lab.cells if c.cell_type == "code"
-    )
+    assert all(c.outputs == [] and c.execution_count is None for c in lab.cells if c.cell_type == "code")
 
 
 def test_a_starter_fails_loudly_at_the_regions_indentation(built: Course) -> None:
@@ -126,9 +124,7 @@ def test_exercise_and_check_cells_carry_nbgraders_fields(built: Course) -> None:
 
 def test_a_broken_source_derives_nothing(course: Course) -> None:
     edit(course.root / LAB, "    ### BEGIN SOLUTION\n    accumulated", "    accumulated")
-    with pytest.raises(
-        building.Broken, match=r"lessons/09_numbers_lab\.py:\d+: '### END SOLUTION'"
-    ):
+    with pytest.raises(building.Broken, match=r"lessons/09_numbers_lab\.py:\d+: '### END SOLUTION'"):
         building.build(course, say=hush)
     assert list(files(course.root)) == ["README.md"]
 
@@ -193,11 +189,7 @@ def test_check_executes_nothing(executed: Course, monkeypatch: pytest.MonkeyPatc
 def test_outputs_stay_where_source_is_unchanged_and_go_where_it_changed(executed: Course) -> None:
     edit(executed.root / WALK, "sum(numbers)\n\n# %% tags", "sum(numbers) + 0\n\n# %% tags")
     building.build(executed, say=hush)
-    by_source = {
-        c.source: c
-        for c in load(executed.root / "notebooks/09_sums.ipynb").cells
-        if c.cell_type == "code"
-    }
+    by_source = {c.source: c for c in load(executed.root / "notebooks/09_sums.ipynb").cells if c.cell_type == "code"}
     assert by_source["sum(numbers) + 0"].execution_count is None
     assert by_source["sum(numbers) + 0"].outputs == []
     assert by_source['print("verdict: accepted")\nprint("serial:", uuid.uuid4().hex)'].outputs
@@ -228,19 +220,13 @@ def test_a_failing_cell_is_told_by_its_line_and_its_notebook_stays(executed: Cou
     before = files(executed.root)["notebooks/09_sums.ipynb"]
     edit(executed.root / WALK, "== 6  # the text says six", "== 7  # the text says six")
     line = next(
-        n
-        for n, text in enumerate((executed.root / WALK).read_text().splitlines(), start=1)
-        if 'tags=["check"]' in text
+        n for n, text in enumerate((executed.root / WALK).read_text().splitlines(), start=1) if 'tags=["check"]' in text
     )
-    with pytest.raises(
-        building.Broken, match=rf"lessons/09_sums\.py:{line}: the cell fails: AssertionError"
-    ):
+    with pytest.raises(building.Broken, match=rf"lessons/09_sums\.py:{line}: the cell fails: AssertionError"):
         building.execute(executed, ["09_sums"], say=hush)
     stored = json.loads(before)
     left = json.loads(files(executed.root)["notebooks/09_sums.ipynb"])
-    assert [c.get("outputs") for c in left["cells"][:3]] == [
-        c.get("outputs") for c in stored["cells"][:3]
-    ]
+    assert [c.get("outputs") for c in left["cells"][:3]] == [c.get("outputs") for c in stored["cells"][:3]]
 
 
 @pytest.mark.parametrize(
@@ -270,9 +256,7 @@ def test_notebooks_run_apart_from_the_learners_workspace(
     building.execute(course, ["09_sums"], say=hush)
 
 
-def test_a_text_is_written_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "deep" / "file"
     assert write_whole(path, "old") is True
     assert write_whole(path, "old") is False
@@ -287,9 +271,7 @@ def test_the_real_sanitiser_is_anchored_by_labels_and_idempotent(root: Path) -> 
     patterns = execution.sanitiser(root)
     assert patterns
     sample = (
-        "serial: 7f00aa\nlogIndex: 41\nfingerprint: sha256:"
-        + "ab" * 32
-        + "\nissued: 2026-11-23T10:00:00Z\n"
+        "serial: 7f00aa\nlogIndex: 41\nfingerprint: sha256:" + "ab" * 32 + "\nissued: 2026-11-23T10:00:00Z\n"
         "verdict: refused\n41 entries, 3 findings, " + "ab" * 32 + " 2026-11-23T10:00:00Z\n"
     )
     once = execution._clean(sample, patterns)
@@ -318,9 +300,7 @@ def test_no_real_lab_holds_a_line_of_its_solution(root: Path) -> None:
         for cell in lesson.cells:
             inside = False
             for line in cell.source.splitlines():
-                inside = line.strip() == "### BEGIN SOLUTION" or (
-                    inside and line.strip() != "### END SOLUTION"
-                )
+                inside = line.strip() == "### BEGIN SOLUTION" or (inside and line.strip() != "### END SOLUTION")
                 hidden = inside or cell.has("wrong") or cell.has("solution")
                 (solution_lines if hidden else given).add(line.strip())
         secret = {line for line in solution_lines - given if len(line) >= 20}

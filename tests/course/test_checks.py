@@ -63,9 +63,7 @@ def test_another_not_implemented_error_is_incorrect(text: str) -> None:
 def test_an_exception_is_told_in_one_line_with_its_case() -> None:
     with pytest.raises(Incorrect) as caught:
         ask(lambda n: {}["a\nb"])
-    assert caught.value.message.startswith(
-        "exercise 9.1, case 'a number': raised KeyError: 'a\\nb'"
-    )
+    assert caught.value.message.startswith("exercise 9.1, case 'a number': raised KeyError: 'a\\nb'")
     assert "\n" not in caught.value.message
 
 
@@ -95,8 +93,7 @@ def test_the_visible_cases_do_not_change_with_the_seed_and_the_generated_do() ->
     seen: dict[int, list[int]] = {}
     for seed in (1, 2):
         seen[seed] = [
-            o.case.args[0]
-            for o in examine("9.1", lambda n: 0, world=None, seed=seed, cases=doubled).outcomes
+            o.case.args[0] for o in examine("9.1", lambda n: 0, world=None, seed=seed, cases=doubled).outcomes
         ]
     assert seen[1][:2] == seen[2][:2]
     assert seen[1][2:] != seen[2][2:]
@@ -270,11 +267,7 @@ def test_sameness_keeps_kinds_apart(one_value: Any, other: Any, equal: bool) -> 
 
 
 json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
 )
@@ -298,9 +291,7 @@ def test_a_long_difference_shows_only_the_place() -> None:
     expected = {"rows": [{"id": n, "minutes": n} for n in range(50)]}
     got = {"rows": [{"id": n, "minutes": n if n != 30 else 0} for n in range(50)]}
     assert difference(expected, got) == "at ['rows'][30]['minutes']: expected 30, got 0"
-    assert "missing ['n49']" in difference(
-        [f"n{i}" for i in range(50)], [f"n{i}" for i in range(49)]
-    )
+    assert "missing ['n49']" in difference([f"n{i}" for i in range(50)], [f"n{i}" for i in range(49)])
 
 
 def test_a_value_that_cannot_be_read_is_still_named() -> None:

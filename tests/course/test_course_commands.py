@@ -37,9 +37,7 @@ def test_help_ends_with_an_example(command: click.Command) -> None:
     assert shown.strip().splitlines()[-1].strip().startswith(f"Example: chainlab {command.name}")
 
 
-def test_check_tells_each_exercise_records_it_and_exits_1_until_all_is_done(
-    run: Any, built: Course
-) -> None:
+def test_check_tells_each_exercise_records_it_and_exits_1_until_all_is_done(run: Any, built: Course) -> None:
     result: Result = run("check", "9")
     assert result.exit_code == 1
     assert "· 9.1 add them: not attempted" in result.stdout
@@ -84,10 +82,7 @@ def test_build_check_exits_1_with_a_line_for_each_problem(run: Any, executed: Co
     edit(executed.root / "lessons/09_sums.py", "# We add.", "# We add numbers.")
     result = run("build", "--check")
     assert result.exit_code == 1
-    assert (
-        "notebooks/09_sums.ipynb: differs from lessons/09_sums.py at cell 09_sums-03, line 14"
-        in result.stderr
-    )
+    assert "notebooks/09_sums.ipynb: differs from lessons/09_sums.py at cell 09_sums-03, line 14" in result.stderr
     assert run("build").stdout == "wrote notebooks/09_sums.ipynb\n1 file changed\n"
     assert run("build", "--check").exit_code == 0
     assert run("build", "--check", "--execute").exit_code == 2
@@ -96,8 +91,6 @@ def test_build_check_exits_1_with_a_line_for_each_problem(run: Any, executed: Co
 def test_solutions_exit_1_on_any_failure_and_print_json(run: Any, built: Course) -> None:
     result = run("solutions", "--jobs", "1", "--json", "-p", "sead=2", "9")
     assert result.exit_code == 1
-    assert {r["failure"] for r in json.loads(result.stdout)} == {
-        "unknown parameter sead (known are seed)"
-    }
+    assert {r["failure"] for r in json.loads(result.stdout)} == {"unknown parameter sead (known are seed)"}
     assert run("solutions", "10").exit_code == 2
     assert run("solutions", "-p", "seed").exit_code == 2

@@ -85,9 +85,7 @@ def test_plain_nbval_passes_right_answers(built: Course) -> None:
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_papermill_fails_the_cell_without_a_traceback_of_ours(
-    built: Course, kind: str, tmp_path: Path
-) -> None:
+def test_papermill_fails_the_cell_without_a_traceback_of_ours(built: Course, kind: str, tmp_path: Path) -> None:
     path = answer_lab(built, ANSWERS[kind])
     done = run(
         "papermill",
@@ -105,12 +103,7 @@ def test_papermill_fails_the_cell_without_a_traceback_of_ours(
         "incorrect": "Incorrect: exercise 9.2, case 'unknown': expected None, got 0",
     }[kind]
     assert name in done.stderr
-    (error,) = (
-        o
-        for c in load(tmp_path / "out.ipynb").cells
-        for o in c.get("outputs", [])
-        if o.output_type == "error"
-    )
+    (error,) = (o for c in load(tmp_path / "out.ipynb").cells for o in c.get("outputs", []) if o.output_type == "error")
     shown = "\n".join(error.traceback)
     assert name in shown
     assert "Traceback" not in shown
@@ -132,14 +125,10 @@ def gradebook(tmp_path_factory: pytest.TempPathFactory, executed_once: Path) -> 
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         patch.syspath_prepend(str(executed_once))
-        patch.setenv(
-            "PYTHONPATH", os.pathsep.join((str(executed_once), os.environ.get("PYTHONPATH", "")))
-        )
+        patch.setenv("PYTHONPATH", os.pathsep.join((str(executed_once), os.environ.get("PYTHONPATH", ""))))
         patch.setenv("HOME", str(folder))
         # nbgrader calls `alembic` by name
-        patch.setenv(
-            "PATH", os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        )
+        patch.setenv("PATH", os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
         patch.chdir(folder)
         from nbgrader.api import Gradebook
         from nbgrader.apps import NbGraderAPI
@@ -177,11 +166,7 @@ def test_nbgrader_gives_points_for_right_cells_only(gradebook: dict[str, Any]) -
 
 
 def test_nbgraders_release_asks_what_our_lab_asks(gradebook: dict[str, Any], built: Course) -> None:
-    ours = [
-        c.source
-        for c in load(built.root / "labs/09_numbers.ipynb").cells
-        if "nbgrader" in c.metadata
-    ]
+    ours = [c.source for c in load(built.root / "labs/09_numbers.ipynb").cells if "nbgrader" in c.metadata]
     theirs = [c.source for c in load(gradebook["released"]).cells if "nbgrader" in c.metadata]
     assert [c for c in ours if "lab.check" in c] == [c for c in theirs if "lab.check" in c]
     assert len(ours) == len(theirs)
@@ -197,18 +182,14 @@ def test_nbgrader_validate_accepts_the_lab_and_fails_the_cell(
 ) -> None:
     path = answer_lab(built, answers)
     done = run("nbgrader", "validate", path.name, cwd=path.parent)
-    assert ("Success! Your notebook passes all the tests." in done.stdout) is passes, (
-        done.stdout + done.stderr
-    )
+    assert ("Success! Your notebook passes all the tests." in done.stdout) is passes, done.stdout + done.stderr
     assert ("failed" in done.stdout) is not passes
 
 
 def strict(course: Course) -> tuple[int, int]:
     config = course.root / "lessons/sanitise.cfg"
     names = ("notebooks/09_sums.ipynb", "solutions/09_numbers.ipynb")
-    return nbval(
-        *(course.root / n for n in names), options=("--nbval", f"--nbval-sanitize-with={config}")
-    )
+    return nbval(*(course.root / n for n in names), options=("--nbval", f"--nbval-sanitize-with={config}"))
 
 
 def test_strict_nbval_passes_the_stored_outputs_twice(executed: Course) -> None:

@@ -20,9 +20,7 @@ from chainlab.course.syllabus import load as load_course
 
 ROOT = Path(__file__).parents[2]
 STORED = sorted(
-    str(p.relative_to(ROOT))
-    for folder in ("notebooks", "solutions")
-    for p in (ROOT / folder).glob("*.ipynb")
+    str(p.relative_to(ROOT)) for folder in ("notebooks", "solutions") for p in (ROOT / folder).glob("*.ipynb")
 )
 NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 WORDS = {
@@ -81,9 +79,7 @@ def shown(notebook: Any) -> Iterator[tuple[Any, dict[str, Any], str]]:
         for output in cell.outputs:
             yield from ((cell, output, key) for key in ("text", "evalue") if key in output)
             data = output.get("data", {})
-            yield from (
-                (cell, data, key) for key in data if key.startswith("text/") and key != "text/latex"
-            )
+            yield from ((cell, data, key) for key in data if key.startswith("text/") and key != "text/latex")
 
 
 def changed(text: str) -> Iterator[str]:
@@ -112,15 +108,11 @@ def test_no_printed_number_or_verdict_is_hidden_by_the_sanitiser(name: str) -> N
     patterns = execution.sanitiser(ROOT)
     for _, place, key in shown(load(ROOT / name)):
         for other in changed(place[key]):
-            assert execution._clean(other, patterns) != execution._clean(place[key], patterns), (
-                other
-            )
+            assert execution._clean(other, patterns) != execution._clean(place[key], patterns), other
 
 
 def test_strict_nbval_fails_every_cell_whose_number_or_verdict_was_changed(tmp_path: Path) -> None:
-    name = (
-        "notebooks/01_threats.ipynb"  # a sample: the test above holds for all, without running them
-    )
+    name = "notebooks/01_threats.ipynb"  # a sample: the test above holds for all, without running them
     notebook = load(ROOT / name)
     cells = set()
     for cell, place, key in shown(notebook):

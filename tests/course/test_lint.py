@@ -77,9 +77,7 @@ def test_the_made_up_lab_holds(course: Course, stub: ModuleType) -> None:
         "set-up fails",
     ],
 )
-def test_what_does_not_hold_is_told_by_line(
-    course: Course, stub: ModuleType, old: str, new: str, told: str
-) -> None:
+def test_what_does_not_hold_is_told_by_line(course: Course, stub: ModuleType, old: str, new: str, told: str) -> None:
     edit(course.root / LAB, old, new)
     found = lint(course, stub)
     assert any(told in line and line.startswith(f"{LAB}:") for line in found), found
@@ -92,23 +90,15 @@ def test_an_error_points_to_the_very_line(course: Course, stub: ModuleType) -> N
 
 
 @pytest.mark.parametrize("constant", [0, None, True, [], "", {}, "same"])
-def test_a_constant_answer_that_passes_is_told(
-    course: Course, stub: ModuleType, constant: object
-) -> None:
-    generators = stub.CASES | {
-        "9.2": lambda lab, rng: [Case("unknown", ([rng.random()],), constant, "teaches")]
-    }
+def test_a_constant_answer_that_passes_is_told(course: Course, stub: ModuleType, constant: object) -> None:
+    generators = stub.CASES | {"9.2": lambda lab, rng: [Case("unknown", ([rng.random()],), constant, "teaches")]}
     edit(course.root / LAB, "return max(numbers, default=None)", f"return {constant!r}")
     lesson = Lesson.read(course.root / LAB)
     found = [str(p) for p in lint_lab(lesson, course.root, generators)]
-    assert any(
-        f"exercise 9.2: the constant answer {constant!r} passes" in line for line in found
-    ), found
+    assert any(f"exercise 9.2: the constant answer {constant!r} passes" in line for line in found), found
 
 
-def test_a_solution_for_the_visible_cases_alone_fails_on_hidden_seeds(
-    course: Course, stub: ModuleType
-) -> None:
+def test_a_solution_for_the_visible_cases_alone_fails_on_hidden_seeds(course: Course, stub: ModuleType) -> None:
     calls = {"n": 0}
 
     def total(lab: object, rng: object) -> object:

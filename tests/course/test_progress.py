@@ -111,9 +111,7 @@ def export(**entry: object) -> str:
         (export(message="x" * 2**21), "at most"),
     ],
 )
-def test_a_bad_import_is_told_and_loses_nothing(
-    file: ProgressFile, course: Course, text: str, told: str
-) -> None:
+def test_a_bad_import_is_told_and_loses_nothing(file: ProgressFile, course: Course, text: str, told: str) -> None:
     file.record("9.1", "wrong", "keep me")
     before = file.path.read_bytes()
     with pytest.raises(MalformedInput, match=told):
@@ -151,9 +149,7 @@ def test_what_was_recorded_survives_kill_9(file: ProgressFile, course: Course) -
         "    print(file.record('9.1', 'wrong', 'm' * 5000).attempts, flush=True)\n"
     )
     for _ in range(3):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
-        )
+        writer = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
         assert writer.stdout is not None
         acknowledged = [int(writer.stdout.readline()) for _ in range(5)][-1]
         time.sleep(0.02)
@@ -165,9 +161,7 @@ def test_what_was_recorded_survives_kill_9(file: ProgressFile, course: Course) -
     Board(course, file.read())
 
 
-def test_the_board_shows_every_exercise_with_a_mark_that_is_not_a_colour(
-    course: Course, file: ProgressFile
-) -> None:
+def test_the_board_shows_every_exercise_with_a_mark_that_is_not_a_colour(course: Course, file: ProgressFile) -> None:
     file.record("9.1", "done")
     file.record("9.2", "wrong", "expected None, got 0")
     text = str(Board(course, file.read()))
@@ -189,9 +183,7 @@ def test_the_board_escapes_what_an_answer_wrote(course: Course, file: ProgressFi
     assert "&lt;script&gt;" in html
 
 
-def test_hints_climb_one_rung_at_a_time_and_are_remembered(
-    built: Course, file: ProgressFile
-) -> None:
+def test_hints_climb_one_rung_at_a_time_and_are_remembered(built: Course, file: ProgressFile) -> None:
     shown = [str(next_hint(built, "9.1", file)) for _ in range(3)]
     assert shown[0] == "Hint 1 of 2 for exercise 9.1: What is the sum of nothing?"
     assert shown[1] == "Hint 2 of 2 for exercise 9.1: `sum` & a list."

@@ -53,9 +53,7 @@ def test_all_run_in_parallel_and_the_table_says_what_happened(built: Course) -> 
             "cell 09_numbers-05: Incorrect: exercise 9.1, case 'several numbers'",
         ),
         (
-            lambda c: c[4].update(
-                source='def total(n):\n    raise NotImplementedError("exercise 9.1")'
-            ),
+            lambda c: c[4].update(source='def total(n):\n    raise NotImplementedError("exercise 9.1")'),
             "cell 09_numbers-05: NotAttempted",
         ),
         (
@@ -63,9 +61,7 @@ def test_all_run_in_parallel_and_the_table_says_what_happened(built: Course) -> 
             "early exit: 2 of 7 code cells ran",
         ),
         (
-            lambda c: c[-1].update(
-                cell_type="code", source="raise SystemExit", outputs=[], execution_count=None
-            ),
+            lambda c: c[-1].update(cell_type="code", source="raise SystemExit", outputs=[], execution_count=None),
             "early exit: 7 of 8 code cells ran",
         ),
         (  # the kernel goes a tenth of a second later: the next cells may still run into its absence
@@ -103,16 +99,12 @@ def test_an_unknown_parameter_is_a_failure(built: Course) -> None:
 def test_another_seed_reaches_the_checks(built: Course) -> None:
     path = built.root / "solutions" / "09_numbers.ipynb"
     notebook = load(path)
-    notebook.cells[
-        5
-    ].source = 'assert "seed 77" in str(lab.check("9.1", total))\nlab.check("9.1", total)'
+    notebook.cells[5].source = 'assert "seed 77" in str(lab.check("9.1", total))\nlab.check("9.1", total)'
     path.write_text(dump(notebook))
     assert run_one(path, {"seed": 77}, IDS).failure == ""
 
 
-def test_runs_join_no_workspace(
-    built: Course, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_runs_join_no_workspace(built: Course, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CHAINLAB_WORKSPACE", str(tmp_path))
     path = built.root / "solutions" / "09_numbers.ipynb"
     notebook = load(path)

@@ -136,9 +136,7 @@ def test_a_unit_is_found_by_id_number_and_file(real: Course) -> None:
         "no competency",
     ],
 )
-def test_a_wrong_manifest_is_refused_by_line_and_key(
-    made_up: Path, old: str, new: str, told: str
-) -> None:
+def test_a_wrong_manifest_is_refused_by_line_and_key(made_up: Path, old: str, new: str, told: str) -> None:
     edit(made_up / "course.toml", old, new)
     with pytest.raises(MalformedInput, match=told):
         load(made_up)
@@ -146,10 +144,7 @@ def test_a_wrong_manifest_is_refused_by_line_and_key(
 
 def test_the_week_table_shows_every_unit_its_hours_and_drafts(course: Course) -> None:
     table = outline.week_table(course)
-    assert (
-        "| 9 | [Numbers](notebooks/09_sums.ipynb) | Adding. | A sum | 2 (0.5 · 0.5 · 1 · 0 · 0) |"
-        in table
-    )
+    assert "| 9 | [Numbers](notebooks/09_sums.ipynb) | Adding. | A sum | 2 (0.5 · 0.5 · 1 · 0 · 0) |" in table
     assert "More numbers *(draft)*" in table
     assert "weeks 10" in table
 

@@ -49,9 +49,7 @@ def wheel_of(name: str, version: str, fields: str, files: Mapping[str, str]) -> 
     """A wheel, the same bytes each time, and its name."""
     stem = f"{name.lower().replace('-', '_').replace('.', '_')}-{version}"
     about = f"{stem}.dist-info"
-    body = (
-        f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{fields}\nProse: of no matter\n"
-    )
+    body = f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{fields}\nProse: of no matter\n"
     tag = "cp311-cp311-linux_x86_64" if any(".so" in f for f in files) else "py3-none-any"
     contents = {
         **files,

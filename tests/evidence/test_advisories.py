@@ -53,15 +53,11 @@ def record(**changed: Any) -> bytes:
             }
         ],
     }
-    return json.dumps(
-        {name: value for name, value in (plain | changed).items() if value != "-"}
-    ).encode()
+    return json.dumps({name: value for name, value in (plain | changed).items() if value != "-"}).encode()
 
 
 def affected(**changed: Any) -> bytes:
-    return record(
-        affected=[{"package": {"ecosystem": "PyPI", "name": "northwind-made-up"}, **changed}]
-    )
+    return record(affected=[{"package": {"ecosystem": "PyPI", "name": "northwind-made-up"}, **changed}])
 
 
 # -- the course's own records
@@ -121,9 +117,7 @@ def test_withdrawn_records_are_kept_apart_and_said(known: Advisories) -> None:
 
 
 @pytest.mark.parametrize("version", ["", "main", "2.3.0-SNAPSHOT-7"])
-def test_a_version_that_nobody_can_compare_is_not_safe_by_silence(
-    known: Advisories, version: str
-) -> None:
+def test_a_version_that_nobody_can_compare_is_not_safe_by_silence(known: Advisories, version: str) -> None:
     (unknown,) = found(f"northwind-tensors=={version}", known)
     assert not unknown.certain
     assert unknown.said
@@ -170,9 +164,7 @@ def test_scores_come_from_v4_then_v3_and_are_unknown_otherwise() -> None:
             "affected[0].ranges[0].events: no release is affected before",
         ),
         (
-            affected(
-                ranges=[{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "b1!"}]}]
-            ),
+            affected(ranges=[{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "b1!"}]}]),
             "affected[0].ranges[0].events[1]: 'b1!' is no PEP 440 version",
         ),
         (
@@ -183,9 +175,7 @@ def test_scores_come_from_v4_then_v3_and_are_unknown_otherwise() -> None:
         (record(severity=[{"type": "CVSS_V4"}]), "severity[0].score: missing"),
     ],
 )
-def test_a_malformed_record_is_refused_by_file_and_field(
-    tmp_path: Path, data: bytes, said: str
-) -> None:
+def test_a_malformed_record_is_refused_by_file_and_field(tmp_path: Path, data: bytes, said: str) -> None:
     (tmp_path / "bad.json").write_bytes(data)
     (tmp_path / "good.json").write_bytes(record())
     with pytest.raises(MalformedInput) as refused:
@@ -225,9 +215,7 @@ def vulnerable(version: Version, events: list[dict[str, str]]) -> bool:
     """OSV's evaluation: every event in the order of its version, none of our code."""
     answer = False
     zero = Version("0.dev0")
-    for event in sorted(
-        events, key=lambda e: (lambda v: zero if v == "0" else Version(v))(*e.values())
-    ):
+    for event in sorted(events, key=lambda e: (lambda v: zero if v == "0" else Version(v))(*e.values())):
         ((kind, text),) = event.items()
         at = zero if text == "0" else Version(text)
         if kind == "introduced" and version >= at:
@@ -261,9 +249,7 @@ def events(draw: st.DrawFn) -> list[dict[str, str]]:
 
 
 @given(events(), VERSIONS)
-def test_a_range_is_evaluated_as_the_specification_says(
-    listed: list[dict[str, str]], version: str
-) -> None:
+def test_a_range_is_evaluated_as_the_specification_says(listed: list[dict[str, str]], version: str) -> None:
     assert Range.of(listed).has(Version(version)) == vulnerable(Version(version), listed)
 
 

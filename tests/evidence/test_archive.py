@@ -57,7 +57,7 @@ def part(name: str, version: str = "1.0", **more: Any) -> dict[str, Any]:
 
 def sbom(
     *parts: dict[str, Any], needs: dict[str, list[str]] | None = None, compositions: Any = COMPLETE, **more: Any
-) -> bytes:  # fmt: skip
+) -> bytes:
     return json.dumps({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -82,9 +82,7 @@ def bundle(statement: Statement) -> bytes:
         "payloadType": PAYLOAD_TYPE,
         "signatures": [{"sig": "RkFLRQ=="}],
     }
-    return json.dumps(
-        {"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": envelope}
-    ).encode()
+    return json.dumps({"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": envelope}).encode()
 
 
 def answers(archive: Archive, name: str, **more: Any) -> dict[str, str]:
@@ -94,9 +92,7 @@ def answers(archive: Archive, name: str, **more: Any) -> dict[str, str]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {
-        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
-    }
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 # -- answers
@@ -133,7 +129,7 @@ KNOWN = {
     "said by one of two": {"sbom": [sbom(compositions=None), sbom()]},
     "an ML-BOM alone": {"mlbom": sbom()},
     "another version": {"sbom": sbom(part("target", "2.0"))},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +150,7 @@ def test_absence_is_claimed_only_where_it_can_be_known(cases: Archive) -> None:
     shown = cases.where("target", range="<2")
     assert set(shown["answer"]) == {"unknown"}, "the clean ones are listed only when asked for"
     assert len(shown) == len(UNKNOWN) == len(cases.paths("target", range="<2"))
-    assert cases.seen("target", range="<2")[["answer", "builds"]].values.tolist() == [
-        ["unknown", len(UNKNOWN)]
-    ]
+    assert cases.seen("target", range="<2")[["answer", "builds"]].values.tolist() == [["unknown", len(UNKNOWN)]]
 
 
 def test_a_weaker_proof_of_absence_is_the_askers_choice(cases: Archive) -> None:
@@ -183,7 +177,7 @@ def test_a_weaker_proof_of_absence_is_the_askers_choice(cases: Archive) -> None:
         "!=1.9,<2": ["1.10rc1", "1.10", "1.10+cpu"],
         "~=1.9": ["1.9", "1.10rc1", "1.10", "1.10+cpu"],
     }.items(),
-)  # fmt: skip
+)
 def test_ranges_are_those_of_pep_440(versions: Archive, range: str, expected: list[str]) -> None:
     found = versions.where("Num.Py", range=range)
     held = sorted(found["found"], key=Version)
@@ -195,9 +189,7 @@ def test_ranges_are_those_of_pep_440(versions: Archive, range: str, expected: li
 def versions(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     archive = Archive(tmp_path_factory.mktemp("versions"))
     for number, version in enumerate(["1.9", "1.10rc1", "1.10", "1.10+cpu", "2"]):
-        wheel = part(
-            "Num_Py", version, hashes=[{"alg": "SHA-256", "content": HASH}] if number == 4 else []
-        )
+        wheel = part("Num_Py", version, hashes=[{"alg": "SHA-256", "content": HASH}] if number == 4 else [])
         archive.add(build(number), {"sbom": sbom(wheel)})
     return archive
 
@@ -229,9 +221,7 @@ def test_a_component_is_found_by_name_version_purl_and_digest(versions: Archive)
     {}, {"name": "x", "purl": "pkg:pypi/x"}, {"name": "x", "range": "newer"}, {"digest": "abc"}, {"purl": "x"},
     {"name": "x", "version": "1", "range": "<2"}, {"digest": HASH, "range": "<2"}, {"name": "x", "absence": "maybe"},
 ])  # fmt: skip
-def test_a_question_that_makes_no_sense_is_refused(
-    versions: Archive, asked: dict[str, str]
-) -> None:
+def test_a_question_that_makes_no_sense_is_refused(versions: Archive, asked: dict[str, str]) -> None:
     with pytest.raises(MalformedInput):
         versions.where(**asked)
 
@@ -251,9 +241,7 @@ def test_a_signed_bundle_is_kept_whole_and_read_inside(tmp_path: Path) -> None:
         row = archive.table("components").set_index("name").loc["x"]
         assert (row["licence"], row["supplier"]) == ("(MIT OR Apache-2.0) AND BSD-3-Clause", "acme")
         assert archive.paths("vendored")["path"].tolist() == [["vendored 1.0"]], "no edge from app"
-        assert archive.dependents("vendored")["dependent"].tolist() == ["x 1.0"], (
-            "what holds it needs it"
-        )
+        assert archive.dependents("vendored")["dependent"].tolist() == ["x 1.0"], "what holds it needs it"
         assert archive.builds()[["kinds", "signed"]].values.tolist() == [["sbom vex", "sbom"]]
         with pytest.raises(MalformedInput):
             archive.sql("DROP TABLE _entries")
@@ -275,16 +263,12 @@ def test_documents_of_a_build_add_up(tmp_path: Path) -> None:
 
 
 VERSIONS = st.sampled_from(["", "1.9", "1.10", "1.10.0", "2rc1", "2.0", "latest"])
-PARTS = st.lists(
-    st.builds(part, st.sampled_from(["Foo_Bar", "foo.bar", "foo", "baz"]), VERSIONS), max_size=4
-)
+PARTS = st.lists(st.builds(part, st.sampled_from(["Foo_Bar", "foo.bar", "foo", "baz"]), VERSIONS), max_size=4)
 DOCUMENTS = st.lists(st.one_of(st.none(), st.tuples(PARTS, st.booleans())), min_size=1, max_size=6)
 RANGES = st.sampled_from(["<1.10", ">=1.10", "==2.*", ">=2", "==1.10"])
 
 
-def naive(
-    documents: Iterable[tuple[list[dict[str, Any]], bool] | None], span: str
-) -> dict[str, str]:
+def naive(documents: Iterable[tuple[list[dict[str, Any]], bool] | None], span: str) -> dict[str, str]:
     """The same question, by reading every document."""
     said = {}
     for number, document in enumerate(documents):
@@ -310,11 +294,7 @@ def test_where_equals_a_scan_of_the_documents(
         for number, document in enumerate(documents):
             if number == early:
                 archive.where("foo")  # so that some of the tables are there already
-            made = (
-                sbom(*document[0], compositions=COMPLETE if document[1] else None)
-                if document
-                else None
-            )
+            made = sbom(*document[0], compositions=COMPLETE if document[1] else None) if document else None
             archive.add(build(number), {"sbom": made} if made else {"vex": b"{}"})
         assert answers(archive, "foo-bar", range=span) == naive(documents, span)
         archive.reindex()
@@ -364,16 +344,12 @@ def test_paths_equal_a_search_of_each_document(tmp_path: Path) -> None:
     expected = {}
     with Archive(tmp_path) as archive:
         for number in range(30):
-            edges = {
-                (draw.randrange(20), draw.randrange(20)) for _ in range(draw.choice([15, 30, 60]))
-            }
+            edges = {(draw.randrange(20), draw.randrange(20)) for _ in range(draw.choice([15, 30, 60]))}
             names = ["app", *(f"p{node} 1.0" for node in range(1, 20))]
             needs: dict[str, list[str]] = {}
             for parent, child in sorted(edges):
                 needs.setdefault(names[parent], []).append(names[child])
-            archive.add(
-                build(number), {"sbom": sbom(*(part(f"p{n}") for n in range(1, 20)), needs=needs)}
-            )
+            archive.add(build(number), {"sbom": sbom(*(part(f"p{n}") for n in range(1, 20)), needs=needs)})
             said = [name.replace("app", "app 1") for name in names]
             expected[str(number)] = brute(edges, 7), {(said[p], said[c]) for p, c in edges}
         ways = archive.paths("p7").set_index("version")
@@ -387,9 +363,7 @@ def test_paths_equal_a_search_of_each_document(tmp_path: Path) -> None:
         if 0 in distance:
             assert row["depth"] == distance[0] == len(row["path"]) - 1
         found = needed[needed["version"] == version]
-        names = {
-            f"p{node} 1.0" if node else "app 1": d for node, d in distance.items() if node != 7
-        }
+        names = {f"p{node} 1.0" if node else "app 1": d for node, d in distance.items() if node != 7}
         assert dict(zip(found["dependent"], found["depth"], strict=True)) == names
 
 
@@ -400,9 +374,7 @@ def test_ways_of_any_length_are_found(tmp_path: Path) -> None:
         assert archive.paths("p400")["depth"].tolist() == [401]
         needed = archive.dependents("p400")
     assert needed["depth"].tolist() == list(range(1, 402))
-    assert all(
-        len(way) == depth + 1 for way, depth in zip(needed["path"], needed["depth"], strict=True)
-    )
+    assert all(len(way) == depth + 1 for way, depth in zip(needed["path"], needed["depth"], strict=True))
 
 
 # -- files
@@ -422,9 +394,7 @@ def entry(archive: Archive, number: int) -> Path:
 
 
 def document(archive: Archive, number: int) -> Path:
-    digest = json.loads(entry(archive, number).read_text())["documents"][0]["digest"].removeprefix(
-        "sha256:"
-    )
+    digest = json.loads(entry(archive, number).read_text())["documents"][0]["digest"].removeprefix("sha256:")
     return archive.directory / "objects" / "sha256" / digest[:2] / digest
 
 
@@ -468,13 +438,9 @@ def rewrite_table(archive: Archive) -> str:
     return "table changed"
 
 
-@pytest.mark.parametrize(
-    "damage", [swap_version, cut, drop, rename_artifact, forget, rewrite_table]
-)
+@pytest.mark.parametrize("damage", [swap_version, cut, drop, rename_artifact, forget, rewrite_table])
 @pytest.mark.parametrize("derived", [True, False], ids=["tables there", "no tables yet"])
-def test_damage_is_reported_and_never_gives_a_wrong_answer(
-    three: Archive, damage: Any, derived: bool
-) -> None:
+def test_damage_is_reported_and_never_gives_a_wrong_answer(three: Archive, damage: Any, derived: bool) -> None:
     if derived or damage is rewrite_table:
         three.where("x")
     kind = damage(three)
@@ -496,9 +462,7 @@ def test_damage_is_reported_and_never_gives_a_wrong_answer(
 
 
 @pytest.mark.parametrize("call", range(4))
-def test_a_full_disk_leaves_nothing_half_written(
-    three: Archive, monkeypatch: pytest.MonkeyPatch, call: int
-) -> None:
+def test_a_full_disk_leaves_nothing_half_written(three: Archive, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
     before, asked = files(three.directory), answers(three, "x")
     calls = iter(range(100))
     real = os.fsync
@@ -517,16 +481,12 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert not [name for name in after if name.endswith(".part")]
     new = {k for k in after if k not in before and not k.startswith("tables")}
     assert all(Digest.of(after[k]).value.hex() in k for k in new), "only whole objects"
-    written = call == 3 and any(
-        k.startswith("entries") for k in new
-    )  # only the folder's sync failed
+    written = call == 3 and any(k.startswith("entries") for k in new)  # only the folder's sync failed
     assert answers(three, "x") == asked | ({"9": "affected"} if written else {})
     assert three.verify() == []
 
 
-def test_tables_that_cannot_be_written_change_no_answer(
-    three: Archive, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tables_that_cannot_be_written_change_no_answer(three: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -576,9 +536,7 @@ with Archive(Path(folder)) as archive:
 """
 
 
-def writer(
-    folder: Path, name: str, count: int, *, padding: int = 0, asks: bool = False
-) -> subprocess.Popen[str]:
+def writer(folder: Path, name: str, count: int, *, padding: int = 0, asks: bool = False) -> subprocess.Popen[str]:
     code = WRITER.format(padding=padding, asks=asks)
     return subprocess.Popen(
         [sys.executable, "-c", code, str(folder), name, str(count)],
@@ -609,9 +567,7 @@ def test_an_archive_reads_after_kill_9(tmp_path: Path) -> None:
     with Archive(tmp_path) as archive:
         assert archive.verify() == []
         held = archive.where("x")
-        assert set(range(done + 1)) <= {int(version) for version in held["version"]}, (
-            "what was said to be kept is"
-        )
+        assert set(range(done + 1)) <= {int(version) for version in held["version"]}, "what was said to be kept is"
         archive.add(build(1), {"sbom": sbom(part("x"))})
         assert len(archive.where("x")) == len(held) + 1
 
@@ -680,9 +636,7 @@ def test_the_commands_keep_find_check_and_export(tmp_path: Path) -> None:
         "--digest",
         f"sha256:{HASH}",
     ]
-    code, said = run(
-        *first, "--run", "17", "--at", "2026-05-04", "--vex", str(tmp_path / "vex.json")
-    )
+    code, said = run(*first, "--run", "17", "--at", "2026-05-04", "--vex", str(tmp_path / "vex.json"))
     assert (code, "vex, provenance, sbom" in said) == (0, True)
     code, said = run("add", "--artifact", "bare", "--version", "1", "--file", str(tmp_path / "vex.json"), "--vex",
         str(tmp_path / "vex.json"))  # fmt: skip

@@ -60,9 +60,7 @@ def safetensors(header: dict[str, object], data: bytes) -> bytes:
     return struct.pack("<Q", len(text)) + text + data
 
 
-def graph(
-    *, domain: str = "", location: str = "", nested: bool = False, function: str = ""
-) -> bytes:
+def graph(*, domain: str = "", location: str = "", nested: bool = False, function: str = "") -> bytes:
     weights = helper.make_tensor("w", TensorProto.FLOAT, [1], [1.0])
     if location:
         weights.ClearField("float_data")
@@ -178,7 +176,7 @@ SAMPLES: dict[str, tuple[bytes, str, str]] = {  # bytes, format; then clean, a f
     "text": (b"# Model card\nconfig\ncos\n", "text", "clean"),
     "nothing": (b"", "empty", "clean"),
     "noise": (bytes(range(200, 256)), "unknown", "not scanned"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -214,9 +212,7 @@ def test_only_formats_without_code_are_fit_for_a_release() -> None:
         pytest.param(DIRECT, "unsafe", "unsafe", id="direct"),
         pytest.param(GADGET, "unsafe", "no issue", id="a module that the deny list misses"),
         pytest.param(pickle.dumps(forest()), "unsafe", "no issue", id="an honest model, flagged"),
-        pytest.param(
-            pickle.dumps(collections.OrderedDict(a=1)), "unsafe", "no issue", id="an ordered dict"
-        ),
+        pytest.param(pickle.dumps(collections.OrderedDict(a=1)), "unsafe", "no issue", id="an ordered dict"),
         pytest.param(dumped(forest()), "unparseable", "unparseable", id="joblib"),
         pytest.param(dumped(forest(), 3), "unparseable", "no issue", id="compressed: neither sees"),
         pytest.param(zlib.compress(DIRECT), "unparseable", "no issue", id="compressed, direct"),
@@ -344,9 +340,7 @@ def wheel(folder: Path, more: dict[str, bytes], record: dict[str, str] | None = 
         ),
     ],
 )  # fmt: skip
-def test_a_wheel_is_its_source(
-    source: Path, more: dict[str, bytes], record: dict[str, str], kinds: set[str]
-) -> None:
+def test_a_wheel_is_its_source(source: Path, more: dict[str, bytes], record: dict[str, str], kinds: set[str]) -> None:
     report = wheelcheck.check(wheel(source, more, record), source)
     assert {finding.kind for finding in report.findings} == kinds, report
     assert report.passed == (not kinds)
@@ -420,9 +414,7 @@ BACKEND = b'[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path =
         ),
     ],
 )
-def test_what_installing_an_sdist_would_run(
-    tmp_path: Path, files: dict[str, bytes], kinds: set[str]
-) -> None:
+def test_what_installing_an_sdist_would_run(tmp_path: Path, files: dict[str, bytes], kinds: set[str]) -> None:
     report = wheelcheck.check_sdist(sdist(tmp_path, {"PKG-INFO": b"", "a.py": b"", **files}))
     assert {finding.kind for finding in report.findings} == kinds, report
     assert report.passed == (kinds <= {"runs-at-install"})

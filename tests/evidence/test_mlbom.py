@@ -70,9 +70,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["1.6", "1.7"])
 def made(request: pytest.FixtureRequest, model: Path, at: datetime) -> dict[str, Any]:
-    return document(
-        model, name="triage-model", version="1.4.0", training=TRAINING, at=at, spec=request.param
-    )
+    return document(model, name="triage-model", version="1.4.0", training=TRAINING, at=at, spec=request.param)
 
 
 def test_the_document_says_what_the_run_knew(made: dict[str, Any]) -> None:
@@ -101,16 +99,12 @@ def test_the_document_says_what_the_run_knew(made: dict[str, Any]) -> None:
     assert workflow["outputs"] == [{"type": "artifact", "resource": {"ref": subject["bom-ref"]}}]
 
 
-def test_it_is_valid_and_the_same_each_time(
-    made: dict[str, Any], model: Path, at: datetime
-) -> None:
+def test_it_is_valid_and_the_same_each_time(made: dict[str, Any], model: Path, at: datetime) -> None:
     assert problems(made) == []
     spec = made["specVersion"]
     version = {"1.6": SchemaVersion.V1_6, "1.7": SchemaVersion.V1_7}[spec]
     assert JsonStrictValidator(version).validate_str(sbom.dump(made).decode()) is None
-    again = document(
-        model, name="triage-model", version="1.4.0", training=TRAINING, at=at, spec=spec
-    )
+    again = document(model, name="triage-model", version="1.4.0", training=TRAINING, at=at, spec=spec)
     assert sbom.dump(again) == sbom.dump(made)
 
 
@@ -131,20 +125,14 @@ def test_merging_keeps_the_model_card(made: dict[str, Any], at: datetime) -> Non
 
 
 def test_what_is_not_said_is_named(model: Path, at: datetime) -> None:
-    empty = document(
-        model, name="m", version="1", training=Training(datasets=[Dataset("d")]), at=at
-    )
+    empty = document(model, name="m", version="1", training=Training(datasets=[Dataset("d")]), at=at)
     said = {p["value"] for p in empty["metadata"]["component"]["properties"]}
     assert {"metrics", "considerations", "parameters", "what trained it"} <= said
     assert {"the digest of the data", "the licence of the data"} == {
         p["value"] for p in empty["components"][0]["properties"]
     }
     assert problems(empty) == []
-    assert (
-        metrics({"components": [{"modelCard": {"quantitativeAnalysis": 1}}, 2]})
-        == metrics(None)
-        == []
-    )
+    assert metrics({"components": [{"modelCard": {"quantitativeAnalysis": 1}}, 2]}) == metrics(None) == []
 
 
 @pytest.mark.parametrize(

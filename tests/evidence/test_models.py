@@ -56,9 +56,7 @@ def signed(trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return models.sign(again, trust.config, trust.token(ALICE))
 
 
-def test_what_was_signed_holds_and_lists_every_file(
-    trust: Trust, folder: Path, signed: bytes, alice: Signer
-) -> None:
+def test_what_was_signed_holds_and_lists_every_file(trust: Trust, folder: Path, signed: bytes, alice: Signer) -> None:
     verdict = models.verify(folder, signed, alice, trust.config)
     assert verdict.passed, verdict
     statement = verdict.require()
@@ -106,9 +104,7 @@ def test_a_doctored_model_is_refused_at_its_subject(
 
 
 @pytest.mark.parametrize("who", [("bob@example.com", ""), (ALICE, "https://elsewhere.example")])
-def test_another_signer_is_refused(
-    trust: Trust, folder: Path, signed: bytes, who: tuple[str, str]
-) -> None:
+def test_another_signer_is_refused(trust: Trust, folder: Path, signed: bytes, who: tuple[str, str]) -> None:
     signer = Signer(who[0], who[1] or trust.issuer)
     failed = models.verify(folder, signed, signer, trust.config).failure
     assert failed is not None
@@ -134,16 +130,12 @@ def test_whatever_byte_of_a_signature_changes_it_says_the_same_or_is_refused(
 ) -> None:
     at = data.draw(st.integers(0, len(signed) - 1))
     other = data.draw(st.integers(0, 255))
-    verdict = models.verify(
-        folder, signed[:at] + bytes([other]) + signed[at + 1 :], alice, trust.config
-    )
+    verdict = models.verify(folder, signed[:at] + bytes([other]) + signed[at + 1 :], alice, trust.config)
     before = models.verify(folder, signed, alice, trust.config)
     assert not verdict.passed or verdict.statement == before.statement
 
 
-def test_a_statement_of_another_type_is_no_model_signature(
-    trust: Trust, folder: Path, alice: Signer
-) -> None:
+def test_a_statement_of_another_type_is_no_model_signature(trust: Trust, folder: Path, alice: Signer) -> None:
     said = Statement.about({"finbert": models.digest(folder)}, "https://acme.example/other", {})
     bundle = signing.sign(said, trust.config, trust.token(ALICE))
     failed = models.verify(folder, bundle, alice, trust.config).failure
@@ -151,9 +143,7 @@ def test_a_statement_of_another_type_is_no_model_signature(
     assert failed.said.startswith("https://acme.example/other lists no model's files")
 
 
-def test_a_statement_of_our_own_making_does_not_pass_for_one(
-    trust: Trust, folder: Path, alice: Signer
-) -> None:
+def test_a_statement_of_our_own_making_does_not_pass_for_one(trust: Trust, folder: Path, alice: Signer) -> None:
     """The right type and digest; a list of files that is not the model's."""
     for predicate in (
         {},

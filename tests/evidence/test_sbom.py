@@ -56,9 +56,7 @@ def test_an_environment_is_read_without_running_it(planted: Path) -> None:
     parts = by_key(found)
     assert sorted(parts) == ["acme-cells", "acme-checks", "acme-service", "acme-speed"]
     assert parts["acme-service"].requires == (purl_of("acme-cells", "1.2.0"),)
-    assert parts["acme-cells"].requires == (
-        purl_of("acme-speed", "2.0.0"),
-    )  # by the extra that is asked for
+    assert parts["acme-cells"].requires == (purl_of("acme-speed", "2.0.0"),)  # by the extra that is asked for
     assert found.subject.requires == (
         purl_of("acme-checks", "0.1"),
         purl_of("acme-service", "1.4.0"),
@@ -93,9 +91,7 @@ def test_what_cannot_be_seen_is_named(planted: Path) -> None:
     assert ("not looked for", "imports with a computed name, in installed code") in spots(silent)
 
 
-def test_a_hash_is_the_wheels_or_none(
-    planted: Path, planted_lock: Path, planted_wheels: Path
-) -> None:
+def test_a_hash_is_the_wheels_or_none(planted: Path, planted_lock: Path, planted_wheels: Path) -> None:
     bare = by_key(environments.read(planted))["acme-speed"]
     assert (dict(bare.hashes), bare.hash_origin) == ({}, "record")
     assert len(bare.property("chainlab:record:sha-256")) == 64
@@ -104,9 +100,7 @@ def test_a_hash_is_the_wheels_or_none(
     assert len(locked["acme-checks"].hashes) == 1  # the lock lists one file
     assert dict(locked["acme-speed"].hashes) == {}  # two files, and nothing says which
     assert len(locked["acme-speed"].accepted) == 2
-    both = by_key(environments.read(planted, lock=planted_lock, wheels=planted_wheels))[
-        "acme-speed"
-    ]
+    both = by_key(environments.read(planted, lock=planted_lock, wheels=planted_wheels))["acme-speed"]
     (file,) = planted_wheels.glob("acme_speed*")
     assert both.hashes == {"SHA-256": hashlib.sha256(file.read_bytes()).hexdigest()}
     assert both.hash_origin == "lock"
@@ -114,9 +108,7 @@ def test_a_hash_is_the_wheels_or_none(
     assert (alone.hashes, alone.hash_origin) == (both.hashes, "file")
 
 
-def test_another_version_than_the_locks_gets_no_hash(
-    planted: Path, planted_lock: Path, tmp_path: Path
-) -> None:
+def test_another_version_than_the_locks_gets_no_hash(planted: Path, planted_lock: Path, tmp_path: Path) -> None:
     other = tmp_path / "requirements.lock"
     other.write_text(planted_lock.read_text().replace("acme-speed==2.0.0", "acme-speed==2.0.1"))
     found = by_key(environments.read(planted, lock=other))["acme-speed"]
@@ -169,9 +161,7 @@ def test_markers_are_those_of_the_interpreter_that_owns_the_folder(
         (tmp_path / "pyvenv.cfg").write_text(f"home = /x\n{config}\n")
     values = interpreters.markers_of(site, [tag])
     names = ("python_version", "python_full_version", "sys_platform", "platform_machine")
-    assert [values[n] for n, e in zip(names, expected, strict=True) if e] == [
-        e for e in expected if e
-    ]
+    assert [values[n] for n, e in zip(names, expected, strict=True) if e] == [e for e in expected if e]
 
 
 def test_a_lock_is_read_for_one_platform(planted_lock: Path, root: Path, at: datetime) -> None:
@@ -188,9 +178,7 @@ def test_a_lock_is_read_for_one_platform(planted_lock: Path, root: Path, at: dat
     assert len(hardened["components"]) >= 20
     assert all(c.accepted or c.hashes for c in components_of(hardened))
     unknown = [c for c in hardened["compositions"] if c["aggregate"] == "unknown"]
-    assert (
-        hardened["metadata"]["component"]["bom-ref"] in unknown[0]["dependencies"]
-    )  # it has no `# via`
+    assert hardened["metadata"]["component"]["bom-ref"] in unknown[0]["dependencies"]  # it has no `# via`
 
 
 @pytest.mark.parametrize(
@@ -211,16 +199,12 @@ def test_a_damaged_lock_is_refused(old: str, new: str, planted_lock: Path, tmp_p
 
 
 @given(st.data())
-def test_whatever_a_lock_holds_it_is_refused_or_its_document_is_valid(
-    planted_lock: Path, data: st.DataObject
-) -> None:
+def test_whatever_a_lock_holds_it_is_refused_or_its_document_is_valid(planted_lock: Path, data: st.DataObject) -> None:
     text = bytearray(planted_lock.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(text)))
         text[at : at + data.draw(st.integers(0, 20))] = data.draw(
-            st.sampled_from(
-                [b"", b"\n", b"\\\n", b";", b"==", b"[", b"\xff", b"# via x", b"--hash=md5:0"]
-            )
+            st.sampled_from([b"", b"\n", b"\\\n", b";", b"==", b"[", b"\xff", b"# via x", b"--hash=md5:0"])
         )
     path = planted_lock.parent / "damaged.lock"
     path.write_bytes(text)
@@ -271,16 +255,12 @@ sdist = {{name = "acme_draw-1.tar.gz", url = "https://files.acme.example/d", has
     assert hashed.hashes == {"SHA-256": "b" * 64}
 
 
-def test_a_wheel_with_its_lock_has_what_it_runs_with(
-    planted_wheels: Path, planted_lock: Path, at: datetime
-) -> None:
+def test_a_wheel_with_its_lock_has_what_it_runs_with(planted_wheels: Path, planted_lock: Path, at: datetime) -> None:
     (wheel,) = planted_wheels.glob("acme_service*")
     alone = wheels.read(wheel)
     assert alone.subject.hashes == {"SHA-256": hashlib.sha256(wheel.read_bytes()).hexdigest()}
     assert {(c.key, c.version) for c in alone.components} == {("acme-cells", ""), ("acme-gone", "")}
-    assert ("dynamic import", "a computed name is imported at acme_service/__init__.py:2") in spots(
-        alone
-    )
+    assert ("dynamic import", "a computed name is imported at acme_service/__init__.py:2") in spots(alone)
     document = sbom.of_wheel(wheel, lock=planted_lock, wheels=planted_wheels, at=at)
     parts = {c.key: c for c in components_of(document)}
     assert [parts[k].scope for k in sorted(parts)] == ["required", "optional", "required"]
@@ -342,12 +322,8 @@ def test_the_triage_models_source_is_read(root: Path, at: datetime) -> None:
 
 
 @pytest.mark.parametrize("spec", ["1.6", "1.7"])
-def test_the_librarys_model_and_validator_agree(
-    spec: str, planted: Path, planted_lock: Path, at: datetime
-) -> None:
-    document = sbom.of_environment(
-        planted, lock=planted_lock, subject="acme-service", at=at, spec=spec
-    )
+def test_the_librarys_model_and_validator_agree(spec: str, planted: Path, planted_lock: Path, at: datetime) -> None:
+    document = sbom.of_environment(planted, lock=planted_lock, subject="acme-service", at=at, spec=spec)
     assert sbom.dump(document) == sbom.dump(
         sbom.of_environment(planted, lock=planted_lock, subject="acme-service", at=at, spec=spec)
     )
@@ -382,9 +358,7 @@ def test_cyclonedx_py_finds_the_same_components(planted: Path) -> None:
     command = [sys.executable, "-m", "cyclonedx_py", "environment", str(planted), "--of", "JSON"]
     theirs = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
     ours = sbom.of_environment(planted)
-    assert {(c.name, c.version) for c in components_of(theirs)} == {
-        (c.name, c.version) for c in components_of(ours)
-    }
+    assert {(c.name, c.version) for c in components_of(theirs)} == {(c.name, c.version) for c in components_of(ours)}
     edges = {d["ref"]: d.get("dependsOn", []) for d in theirs["dependencies"]}
     service = next(ref for ref in edges if ref.startswith("acme-service"))
     # They take every requirement that is installed, whether its marker holds or not.
@@ -428,13 +402,11 @@ LICENCES = {
     "a whole text": (("", "Copyright 2026\nPermission is hereby granted AND so on", []), None),
     "broken": (("MIT AND", "", []), None),
     "nothing": (("", "UNKNOWN", []), None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("given", "expected"), LICENCES.values(), ids=LICENCES.keys())
-def test_a_licence_is_an_expression_or_a_name(
-    given: tuple[str, str, list[str]], expected: str | None
-) -> None:
+def test_a_licence_is_an_expression_or_a_name(given: tuple[str, str, list[str]], expected: str | None) -> None:
     found, name = licence(*given)
     assert found == expected
     assert bool(name) == (expected is None and given != ("", "UNKNOWN", []))
@@ -450,9 +422,7 @@ def test_compositions_claim_no_more_than_was_seen(at: datetime) -> None:
     seen = Component("a", "1", complete=True, requires=("b@1",))
     open_ = Component("b", "1")
     top = Component("top", "1", requires=("a@1",), complete=True)
-    document = sbom.document(
-        [open_, seen], subject=top, at=at, blind_spots=[BlindSpot("vendored", "x", "b@1")]
-    )
+    document = sbom.document([open_, seen], subject=top, at=at, blind_spots=[BlindSpot("vendored", "x", "b@1")])
     assert document["compositions"] == [
         {"aggregate": "complete", "dependencies": ["a@1", "top@1"]},
         {"aggregate": "unknown", "dependencies": ["b@1"]},
@@ -470,10 +440,7 @@ def test_quality_counts_what_is_said(planted: Path, planted_lock: Path, at: date
     bare = assess(sbom.of_environment(planted, at=at))
     locked = assess(sbom.of_environment(planted, at=at, lock=planted_lock, subject="acme-service"))
     assert 0.5 < bare.score < locked.score < 1
-    assert (
-        bare.reasons[0]
-        == "component hash: 0 of 5 component(s), not environment, Acme.Cells, acme-checks"
-    )
+    assert bare.reasons[0] == "component hash: 0 of 5 component(s), not environment, Acme.Cells, acme-checks"
     assert locked.of(NTIA).score > 0.9
     assert {e.name for e in locked.of(CISA).elements} - {e.name for e in locked.of(NTIA).elements} == {
         "component hash", "license", "tool name", "generation context"
@@ -481,9 +448,7 @@ def test_quality_counts_what_is_said(planted: Path, planted_lock: Path, at: date
     said: dict[str, Any] = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "components": [
-            {"type": "library", "name": "a", "version": "unknown", "supplier": {"name": "N/A"}}
-        ],
+        "components": [{"type": "library", "name": "a", "version": "unknown", "supplier": {"name": "N/A"}}],
     }
     assert assess(said).score == round(1 / 12, 4)  # it has a name: "unknown" is no value
     assert assess({**said, "version": "one"}).score == 0
@@ -491,9 +456,7 @@ def test_quality_counts_what_is_said(planted: Path, planted_lock: Path, at: date
     assert components_of([1]) == components_of({"components": [1, {"name": 2}]}) == []
 
 
-def test_the_command_line(
-    planted: Path, planted_lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_line(planted: Path, planted_lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1778527239")
     run = CliRunner()
     out = tmp_path / "env.cdx.json"

@@ -81,9 +81,7 @@ def test_hashes_contradict_only_where_both_say_something() -> None:
 
 
 @given(bills(), bills())
-def test_a_difference_read_backwards_is_its_mirror(
-    old: dict[str, Any], new: dict[str, Any]
-) -> None:
+def test_a_difference_read_backwards_is_its_mirror(old: dict[str, Any], new: dict[str, Any]) -> None:
     there, back = diff(old, new), diff(new, old)
     assert (there.added, there.removed) == (back.removed, back.added)
     assert [(c.old, c.new) for c in there.changed] == [(c.new, c.old) for c in back.changed]
@@ -94,9 +92,7 @@ def test_a_difference_read_backwards_is_its_mirror(
 
 
 @given(st.lists(bills(), min_size=1, max_size=3), st.randoms())
-def test_merging_loses_nothing_and_order_does_not_count(
-    documents: list[dict[str, Any]], random: Any
-) -> None:
+def test_merging_loses_nothing_and_order_does_not_count(documents: list[dict[str, Any]], random: Any) -> None:
     before = json.dumps(documents)
     merged = merge(documents, subject=WHOLE, at=AT)
     shuffled = list(documents)
@@ -113,9 +109,7 @@ def test_merging_loses_nothing_and_order_does_not_count(
     kept = {(c["purl"], h["content"]) for c in merged["components"] for h in c.get("hashes", [])}
     assert kept == hashes
     marked = {c.purl for c in components_of(merged) if c.property("chainlab:conflict")}
-    assert marked == {
-        purl for purl, one in hashes for again, other in hashes if purl == again and one != other
-    }
+    assert marked == {purl for purl, one in hashes for again, other in hashes if purl == again and one != other}
 
 
 def test_refs_of_other_makers_are_renamed_where_they_are_used() -> None:
@@ -123,9 +117,7 @@ def test_refs_of_other_makers_are_renamed_where_they_are_used() -> None:
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "metadata": {"component": {"type": "application", "name": "app", "bom-ref": "1"}},
-        "components": [
-            {"type": "library", "name": "a", "version": "1", "purl": "pkg:pypi/a@1", "bom-ref": "2"}
-        ],
+        "components": [{"type": "library", "name": "a", "version": "1", "purl": "pkg:pypi/a@1", "bom-ref": "2"}],
         "dependencies": [{"ref": "1", "dependsOn": ["2"]}],
         "vulnerabilities": [{"id": "ACME-2026-1", "affects": [{"ref": "2"}]}],
     }

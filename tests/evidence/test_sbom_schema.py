@@ -17,9 +17,7 @@ from chainlab.evidence.schema import problems
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
 
@@ -69,9 +67,7 @@ CASES: dict[str, tuple[str, Any, str]] = {
 
 
 @pytest.mark.parametrize(("path", "value", "said"), CASES.values(), ids=CASES.keys())
-def test_a_problem_is_told_with_place_and_remedy(
-    path: str, value: Any, said: str, good: dict[str, Any]
-) -> None:
+def test_a_problem_is_told_with_place_and_remedy(path: str, value: Any, said: str, good: dict[str, Any]) -> None:
     assert problems(good) == problems(sbom.dump(good)) == []
     found = "\n".join(map(str, problems(edited(good, path, value))))
     assert said in found
@@ -81,7 +77,7 @@ def test_a_problem_is_told_with_place_and_remedy(
     "garbage",
     [None, 1, [], {1: 2}, b"{", b"\xff", '{"a":' * 100_000, {"specVersion": ["1.6"]}, {"a": {1}}, {"a": "\ud800"}],
     ids=lambda g: type(g).__name__,
-)  # fmt: skip
+)
 def test_garbage_is_a_problem_and_no_exception(garbage: Any) -> None:
     assert problems(garbage)
     if isinstance(garbage, dict):

@@ -65,9 +65,7 @@ CLAIM = Claim(
         ({"justification": "", "impact": "we think so"}, "open", "no justification"),
     ],
 )
-def test_a_claim_counts_or_leaves_it_open(
-    changed: dict[str, object], answer: str, said: str
-) -> None:
+def test_a_claim_counts_or_leaves_it_open(changed: dict[str, object], answer: str, said: str) -> None:
     claim = replace(CLAIM, **changed)  # type: ignore[arg-type]
     (outcome,) = apply([FOUND], [claim], NOW, products=(WHEEL,))
     assert outcome.answer == answer, outcome
@@ -80,9 +78,7 @@ def test_the_newest_claim_counts_and_of_two_the_worse() -> None:
     later = replace(CLAIM, status="affected", justification="", at=NOW)
     assert apply([FOUND], [later, CLAIM], NOW)[0].answer == "open"
     again = replace(CLAIM, at=NOW)
-    assert (
-        apply([FOUND], [CLAIM, replace(later, at=CLAIM.at), again], NOW)[0].answer == "not_affected"
-    )
+    assert apply([FOUND], [CLAIM, replace(later, at=CLAIM.at), again], NOW)[0].answer == "not_affected"
     for claims in ([later, again], [again, later]):
         assert apply([FOUND], claims, NOW)[0].answer == "open"
 
@@ -139,9 +135,7 @@ def test_cyclonedx_without_a_justification_is_refused() -> None:
 def test_every_word_of_cyclonedx_has_one_of_openvex() -> None:
     assert set(STATES.values()) == set(STATUSES)
     assert set(JUSTIFICATIONS.values()) | {"component_not_present"} == set(OPENVEX_JUSTIFICATIONS)
-    schema = json.loads(
-        (files("cyclonedx.schema._res") / "bom-1.6.SNAPSHOT.schema.json").read_text()
-    )
+    schema = json.loads((files("cyclonedx.schema._res") / "bom-1.6.SNAPSHOT.schema.json").read_text())
     words = schema["definitions"]
     assert set(STATES) == set(words["impactAnalysisState"]["enum"])
     assert set(JUSTIFICATIONS) == set(words["impactAnalysisJustification"]["enum"])
@@ -149,9 +143,7 @@ def test_every_word_of_cyclonedx_has_one_of_openvex() -> None:
 
 def test_a_claim_in_an_sbom_is_about_the_component_that_it_refers_to() -> None:
     document = cyclonedx([replace(CLAIM, products=("ref-1",))], at=NOW)
-    document["components"] = [
-        {"bom-ref": "ref-1", "type": "library", "name": "northwind-tensors", "purl": PURL}
-    ]
+    document["components"] = [{"bom-ref": "ref-1", "type": "library", "name": "northwind-tensors", "purl": PURL}]
     assert [claim.products for claim in load(document)] == [(PURL,)]
     document["metadata"]["component"] = {
         "bom-ref": "ref-1",

@@ -157,15 +157,9 @@ class Maker:
             packages = used if job in ("build", "train") else ()
             said = self.provenance(job, version, packages)
             parts.statements[f"provenance of {job}"] = Said(subjects, PROVENANCE, said, "host")
-        parts.statements["SBOM"] = Said(
-            {WHEEL: named[WHEEL]}, SBOM, self.bill(used, files[WHEEL]), workflow
-        )
-        parts.statements["ML-BOM"] = Said(
-            {"triage.onnx": named["triage.onnx"]}, SBOM, card(version), workflow
-        )
-        signed = Said(
-            {"triage.onnx": named["triage.onnx"]}, MODEL_SIGNATURE, files["triage.onnx"], workflow
-        )
+        parts.statements["SBOM"] = Said({WHEEL: named[WHEEL]}, SBOM, self.bill(used, files[WHEEL]), workflow)
+        parts.statements["ML-BOM"] = Said({"triage.onnx": named["triage.onnx"]}, SBOM, card(version), workflow)
+        signed = Said({"triage.onnx": named["triage.onnx"]}, MODEL_SIGNATURE, files["triage.onnx"], workflow)
         parts.statements["model signature"] = signed
         return parts
 
@@ -225,9 +219,7 @@ class Maker:
             name = name.replace("_", "-")
             if name != "setuptools":
                 hashes = {"SHA-256": self.file(file).value.hex()}
-                components.append(
-                    Component(name, version, purl_of(name, version), hashes, "index", "Apache-2.0")
-                )
+                components.append(Component(name, version, purl_of(name, version), hashes, "index", "Apache-2.0"))
         hashes = {"SHA-256": Digest.of(wheel).value.hex()}
         subject = Component("triage-model", "1.4.0", purl_of("triage-model", "1.4.0"), hashes)
         return dict(plain(sbom.document(components, subject=subject, at=OLD)))
@@ -246,9 +238,7 @@ class Maker:
         key = (statement.dump() + json.dumps(said.extra).encode(), said.signer)
         if key not in self._signed:
             if said.extra:
-                statement = _Extended(
-                    statement.subjects, statement.predicate_type, statement.predicate
-                )
+                statement = _Extended(statement.subjects, statement.predicate_type, statement.predicate)
                 object.__setattr__(statement, "extra", said.extra)
             self._signed[key] = signing.sign(statement, self.trust.config, self.token(said.signer))
         return self._signed[key]
@@ -357,11 +347,7 @@ def card(version: str, accuracy: int = 111, recall: int = 41) -> Any:
         ],
         workflow={"uri": f"git+{GIT_SERVER}/{REPOSITORY}", "commit": COMMIT, "job": "train"},
     )
-    return plain(
-        mlbom.document(
-            MODEL, name="triage-model", version=version.lstrip("v"), training=training, at=OLD
-        )
-    )
+    return plain(mlbom.document(MODEL, name="triage-model", version=version.lstrip("v"), training=training, at=OLD))
 
 
 def wheelhouse(folder: Path) -> dict[Digest, datetime]:

@@ -77,7 +77,7 @@ RULES = {
     "all of the memory": UP + "report := count(numbers.range(1, 30000000))",
     "without end": UP
     + "report := count([1 | some i in numbers.range(1, 9999); some j in numbers.range(1, 9999); i == j])",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -99,7 +99,7 @@ def test_no_text_of_the_facts_can_add_to_the_answer() -> None:
         {"gate.rego": UP + 'report["intact"] := {"result": "refused", "refused": [input.text], "note": ""}'},
         {},
         POLICY.digest,
-    )  # fmt: skip
+    )
     report = worker.ask(policy, {"text": hostile + "\\\n\x00\ud800é"})
     [text] = report["intact"]["refused"]
     assert report["intact"]["result"] == "refused"
@@ -146,16 +146,12 @@ def test_a_policy_that_cannot_be_read_lets_nothing_pass(
 
 
 @pytest.mark.parametrize("name", ["nothing", "../release", "RELEASE", ""])
-def test_a_policy_that_is_not_there_is_a_wrong_call(
-    house: House, reference: str, name: str
-) -> None:
+def test_a_policy_that_is_not_there_is_a_wrong_call(house: House, reference: str, name: str) -> None:
     with pytest.raises(MalformedInput):
         house.gate.judge(reference, name)
 
 
-def test_without_advisories_nothing_counts_as_scanned(
-    house: House, reference: str, tmp_path: Path
-) -> None:
+def test_without_advisories_nothing_counts_as_scanned(house: House, reference: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "x.json").write_text('{"id": 5}')
@@ -165,9 +161,7 @@ def test_without_advisories_nothing_counts_as_scanned(
         assert {check.rule for check in decision.refusals} == {"vulnerabilities"}
 
 
-def test_without_an_instance_nothing_is_allowed(
-    house: House, reference: str, tmp_path: Path
-) -> None:
+def test_without_an_instance_nothing_is_allowed(house: House, reference: str, tmp_path: Path) -> None:
     gate = Gate(house.registry, Trust(tmp_path), POLICIES, ADVISORIES, clock=lambda: NOW)
     decision = gate.judge(reference)
     assert not decision.allowed
@@ -231,9 +225,7 @@ def test_nothing_spoilt_at_random_is_evidence(house: House, data: st.DataObject)
         assert set(piece.facts) == {"verified", "why", "kind"}
         return
     genuine = [facts.examine(b, release, POLICY, config) for b in bundles.values()]
-    assert (piece.predicate_type, piece.predicate) in [
-        (g.predicate_type, g.predicate) for g in genuine
-    ]
+    assert (piece.predicate_type, piece.predicate) in [(g.predicate_type, g.predicate) for g in genuine]
     said = {k: v for k, v in piece.facts.items() if k != "digest"}
     assert said in [{k: v for k, v in g.facts.items() if k != "digest"} for g in genuine]
 

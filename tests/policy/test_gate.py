@@ -158,9 +158,7 @@ def test_a_spoilt_link_is_refused_by_the_rule_that_is_for_it(house: House, case:
     ],
     ids=["exploited", "uploaded yesterday", "of unknown age"],
 )
-def test_a_package_that_should_not_be_in_it_is_refused(
-    house: House, used: tuple[str, ...], refused: set[str]
-) -> None:
+def test_a_package_that_should_not_be_in_it_is_refused(house: House, used: tuple[str, ...], refused: set[str]) -> None:
     assert rules(judged(house, house.maker.parts(used=used))) == refused
 
 
@@ -178,9 +176,7 @@ def test_a_line_of_the_lock_that_no_job_followed_is_refused_unless_prod_leaves_i
     parts.files[LOCK] += house.maker.pin(QUEUE, marker).encode()
     decision = judged(house, relocked(parts))
     assert rules(decision) == refused
-    assert ("1 packages that no job was served: northwind-queue 1.0" in decision.table()) == bool(
-        refused
-    )
+    assert ("1 packages that no job was served: northwind-queue 1.0" in decision.table()) == bool(refused)
 
 
 @pytest.mark.parametrize(
@@ -193,9 +189,7 @@ def test_a_line_of_the_lock_that_no_job_followed_is_refused_unless_prod_leaves_i
         (b"\xff\n", "cannot be read"),
     ],
 )
-def test_a_lock_that_says_not_what_prod_would_install_is_refused(
-    house: House, line: bytes, why: str
-) -> None:
+def test_a_lock_that_says_not_what_prod_would_install_is_refused(house: House, line: bytes, why: str) -> None:
     parts = house.maker.parts()
     parts.files[LOCK] += line
     decision = judged(house, relocked(parts))
@@ -356,9 +350,7 @@ def test_what_is_only_unusual_is_allowed(house: House, case: Callable[[House], D
     ],
     ids=["no answer yet", "too old", "a stranger's"],
 )
-def test_a_vex_that_does_not_count_changes_nothing(
-    house: House, how: dict[str, Any], signer: str
-) -> None:
+def test_a_vex_that_does_not_count_changes_nothing(house: House, how: dict[str, Any], signer: str) -> None:
     parts = house.maker.parts(used=EXPLOITED)
     parts.statements["VEX"] = vex_said(parts, signer, **how)
     assert rules(judged(house, parts)) == {"vulnerabilities"}
@@ -381,9 +373,7 @@ def test_an_exception_counts_for_one_digest_and_some_time(house: House, tmp_path
     assert decision.allowed
     [check] = [check for check in decision.checks if check.result == "excepted"]
     assert (check.rule, "security@acme.example" in check.said) == ("vulnerabilities", True)
-    later = Gate(
-        house.registry, house.trust, folder, ADVISORIES, clock=lambda: NOW + timedelta(days=6)
-    )
+    later = Gate(house.registry, house.trust, folder, ADVISORIES, clock=lambda: NOW + timedelta(days=6))
     decision = later.judge(reference, record=False)
     assert rules(decision) == {"vulnerabilities"}
     assert "it has expired" in decision.table()
@@ -441,16 +431,12 @@ def test_a_tag_is_resolved_and_the_decision_names_the_digest(house: House) -> No
         (f"oci/acme/none@sha256:{'0' * 64}", OciError),
     ],
 )
-def test_a_reference_that_names_nothing_is_an_error(
-    house: House, reference: str, error: type[Exception]
-) -> None:
+def test_a_reference_that_names_nothing_is_an_error(house: House, reference: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         house.gate.judge(reference)
 
 
-def test_too_much_evidence_is_refused_not_sampled(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_much_evidence_is_refused_not_sampled(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chainlab.policy.facts.MAX_BUNDLES", 3)
     assert "intact" in rules(judged(house, house.maker.parts()))
 

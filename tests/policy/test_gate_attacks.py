@@ -120,9 +120,7 @@ def test_a_share_above_one_is_no_good_one(house: House, number: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["v1.6.2", "1.06.2", "01.6.2"])
-def test_a_version_as_its_author_writes_it_is_the_one_that_was_served(
-    house: House, version: str
-) -> None:
+def test_a_version_as_its_author_writes_it_is_the_one_that_was_served(house: House, version: str) -> None:
     parts = house.maker.parts()
     for component in parts.statements["SBOM"].predicate["components"]:
         if component["name"] == "northwind-loader":
@@ -166,9 +164,7 @@ def test_a_lock_that_a_hundred_releases_share_is_judged_by_its_own_run(house: Ho
     assert decision.allowed, decision.table()
 
 
-def test_a_job_asks_for_the_newest_provenance_first(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_asks_for_the_newest_provenance_first(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the registry lists it; else every run of a project with one lock is slower than the one before."""
     parts = house.maker.parts()
     good = house.maker.signed(parts.statements["provenance of build"], parts)
@@ -176,9 +172,7 @@ def test_a_job_asks_for_the_newest_provenance_first(
 
     def get(self: Handover, path: str) -> bytes:
         asked.append(path)
-        listed = [
-            {"kind": "provenance", "path": f"/evidence/x/{run}"} for run in range(299, -1, -1)
-        ]
+        listed = [{"kind": "provenance", "path": f"/evidence/x/{run}"} for run in range(299, -1, -1)]
         return good if "/x/" in path else json.dumps({"attached": listed}).encode()
 
     monkeypatch.setattr(Handover, "_get", get)
@@ -206,17 +200,13 @@ def refused(house: House, request: pytest.FixtureRequest) -> tuple[str, Digest, 
     (yes,) = (d for kind, d in registry.evidence.attached(digest) if kind == "summary")
     fetch(reference, registry, house.trust.config.trusted_root)
     before = {s.digest for s in registry.images.referrers(None, digest)}
-    later = Gate(
-        registry, house.trust, POLICIES, house.trust.directory, lambda: NOW + timedelta(days=1)
-    )
+    later = Gate(registry, house.trust, POLICIES, house.trust.directory, lambda: NOW + timedelta(days=1))
     assert not later.judge(reference).allowed
     (no,) = {s.digest for s in registry.images.referrers(None, digest)} - before
     return reference, digest, registry.blobs.read(yes), no
 
 
-@pytest.mark.parametrize(
-    "how", ["pushed again", "re-encoded", "pushed elsewhere", "the no removed"]
-)
+@pytest.mark.parametrize("how", ["pushed again", "re-encoded", "pushed elsewhere", "the no removed"])
 def test_an_old_yes_does_not_come_after_a_no(
     house: House, refused: tuple[str, Digest, bytes, Digest], how: str
 ) -> None:
@@ -264,18 +254,14 @@ def test_a_no_counts_also_when_the_clock_was_set_back_for_it(house: House) -> No
     reference = fresh(house, "back")
     promote(reference, house.gate, registry)
     fetch(reference, registry, root)
-    back = Gate(
-        registry, house.trust, POLICIES, house.trust.directory, lambda: NOW - timedelta(days=9)
-    )
+    back = Gate(registry, house.trust, POLICIES, house.trust.directory, lambda: NOW - timedelta(days=9))
     assert not back.judge(reference).allowed
     with pytest.raises(VerificationFailed, match="last word"):
         fetch(reference, registry, root)
 
 
 @pytest.mark.parametrize("what", ["file", "project"])
-def test_a_package_that_is_in_quarantine_since_it_was_installed_is_refused(
-    house: House, what: str
-) -> None:
+def test_a_package_that_is_in_quarantine_since_it_was_installed_is_refused(house: House, what: str) -> None:
     registry = house.registry
     upstream = house.maker.file("northwind_http-3.2.5-py3-none-any.whl")
     reference = house.maker.push(house.maker.parts())
@@ -437,10 +423,8 @@ def test_a_process_that_only_has_the_number_is_left_alone(
         {"history": "oci/acme/x"},
         {"history": None},
     ],
-)  # fmt: skip
-def test_a_state_that_was_edited_moves_nothing(
-    house: House, tmp_path: Path, change: dict[str, Any]
-) -> None:
+)
+def test_a_state_that_was_edited_moves_nothing(house: House, tmp_path: Path, change: dict[str, Any]) -> None:
     """A number of -1 would end every process of the person."""
     (tmp_path / "state.json").write_text(json.dumps({"current": None, "history": []} | change))
     deployment = Deployment(tmp_path, registry=house.registry, trust=house.trust)
@@ -472,13 +456,9 @@ def test_no_name_in_a_bundle_writes_a_line_of_the_verdict(house: House) -> None:
     assert len(str(verdict).splitlines()) == len(verdict.steps)
 
 
-@pytest.mark.parametrize(
-    "error", [sqlite3.DatabaseError("spoilt"), RecursionError(), MemoryError()]
-)
+@pytest.mark.parametrize("error", [sqlite3.DatabaseError("spoilt"), RecursionError(), MemoryError()])
 @pytest.mark.parametrize("words", [["gate"], ["deploy"], ["deploy", "--promote"]])
-def test_no_command_shows_a_traceback(
-    words: list[str], error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_command_shows_a_traceback(words: list[str], error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> None:
         raise error
 

@@ -75,7 +75,7 @@ def good() -> Facts:
     metrics = [
         {"type": "accuracy", "slice": "test", "value": 0.97, "lower": 0.92, "upper": 0.99},
         {"type": "recall", "slice": "test, malignant", "value": 0.95, "lower": 0.84, "upper": 0.98},
-    ]  # fmt: skip
+    ]
     return {
         "now": NOW,
         "release": {
@@ -130,9 +130,7 @@ def edited(path: str) -> tuple[str | int, ...]:
     return tuple(int(step) if step.isdigit() else step for step in path.split("/"))
 
 
-def change(
-    path: str, value: Any = GONE, *, also: dict[str, Any] | None = None
-) -> Callable[[], tuple[Facts, Facts]]:
+def change(path: str, value: Any = GONE, *, also: dict[str, Any] | None = None) -> Callable[[], tuple[Facts, Facts]]:
     """The good facts with something else, or nothing, at a path; those below ``expected`` are the policy's."""
 
     def changed() -> tuple[Facts, Facts]:
@@ -293,7 +291,7 @@ NEEDED = {
     "metrics": ("evidence/5/metrics", "evidence/5/metrics/0/value", "evidence/5/kind"),
     "cooldown": ("packages", "packages/0/uploaded", "now"),
     "exceptions": ("now",),
-}  # fmt: skip
+}
 ODD: dict[str, Any] = {
     "gone": GONE,
     "null": None,
@@ -318,9 +316,7 @@ def odd() -> dict[str, tuple[Callable[[], tuple[Facts, Facts]], str]]:
 
 def refused(report: Any) -> set[str]:
     """The rules of a report that did not pass; a rule that says nothing did not."""
-    found = {
-        r for r in POLICY.rules if report.get(r, {}).get("result") not in ("passed", "excepted")
-    }
+    found = {r for r in POLICY.rules if report.get(r, {}).get("result") not in ("passed", "excepted")}
     for rule in set(POLICY.rules) - found:
         assert report[rule]["refused"] == [], rule
     return found
@@ -364,15 +360,11 @@ def reports(rows: dict[str, tuple[Facts, Facts]]) -> dict[str, Any]:
         check=True,
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    return {
-        name: answer.get("expressions", [{}])[0] for name, answer in zip(rows, answers, strict=True)
-    }
+    return {name: answer.get("expressions", [{}])[0] for name, answer in zip(rows, answers, strict=True)}
 
 
 @pytest.mark.parametrize("case", TABLE)
-def test_each_rule_refuses_what_it_is_for_and_nothing_else(
-    reports: dict[str, Any], case: str
-) -> None:
+def test_each_rule_refuses_what_it_is_for_and_nothing_else(reports: dict[str, Any], case: str) -> None:
     assert refused(reports[case]) == TABLE[case][1], reports[case]
 
 
@@ -382,12 +374,7 @@ def test_what_is_missing_or_of_another_type_never_passes(reports: dict[str, Any]
 
 
 def test_every_refusal_says_what_and_how_to_mend_it(reports: dict[str, Any]) -> None:
-    said = [
-        entry
-        for case in TABLE
-        for verdict in reports[case].values()
-        for entry in verdict["refused"]
-    ]
+    said = [entry for case in TABLE for verdict in reports[case].values() for entry in verdict["refused"]]
     assert len(said) > 50
     assert all(e["said"] and e["mend"] and isinstance(e["about"], str) for e in said)
 

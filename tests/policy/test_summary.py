@@ -125,19 +125,13 @@ def test_the_gate_leaves_its_verdict_in_the_registry(house: House) -> None:
     assert decision.allowed
     assert verify_summary(decision.bundle, digest, name, root).passed
     stored = house.registry.images.referrers(name.removeprefix("oci/"), digest)[-1]
-    [held] = [
-        h
-        for h in house.registry.images.holdings(stored.repository, stored.digest)
-        if h.role == "layer"
-    ]
+    [held] = [h for h in house.registry.images.holdings(stored.repository, stored.digest) if h.role == "layer"]
     assert house.registry.blobs.read(held.digest) == decision.bundle
     assert ("summary", Digest.of(decision.bundle)) in house.registry.evidence.attached(digest)
     parts = house.maker.parts()
     parts.statements.pop("SBOM")
     refused = house.gate.judge(house.maker.push(parts))
-    verdict = verify_summary(
-        refused.bundle, refused.digest, refused.reference.partition("@")[0], root
-    )
+    verdict = verify_summary(refused.bundle, refused.digest, refused.reference.partition("@")[0], root)
     assert verdict.failure is not None
     assert verdict.failure.name == "result"
 
@@ -168,9 +162,7 @@ class _World:
         return None
 
 
-def test_the_command_ends_with_its_answer(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_ends_with_its_answer(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chainlab.workspace.learner_workspace", lambda: tmp_path)
     monkeypatch.setattr("chainlab.world.World", lambda _: _World(house))
     reference = house.maker.push(house.maker.parts())

@@ -46,9 +46,7 @@ class Environment:
         return ["--no-index", "--offline", *links]
 
     def variables(self, **more: str) -> dict[str, str]:
-        cleared = {
-            k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "UV_", "PIP_"))
-        }
+        cleared = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "UV_", "PIP_"))}
         return {**cleared, "PYTHONDONTWRITEBYTECODE": "1", "PIP_CONFIG_FILE": os.devnull, **more}
 
     def copy(self, name: str, *overlays: Path) -> Path:
@@ -99,9 +97,7 @@ def test_another_base_model_fails_the_hardened_project(environment: Environment)
     folder = environment.copy("projects/triage-model", HARDENED)
     baseline = folder / "models" / "baseline.onnx"
     baseline.write_bytes(baseline.read_bytes() + b"\0")
-    done = environment.run(
-        folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_artifacts.py"
-    )
+    done = environment.run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_artifacts.py")
     assert done.returncode == 1
     assert "1 failed, 1 passed" in done.stdout
 
@@ -137,9 +133,7 @@ def test_a_bad_model_fails_the_build(environment: Environment, tmp_path: Path) -
     assert environment.run(folder, *good).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("name", "module"), [("triage-model", "triage_model"), ("second-model", "cultivar")]
-)
+@pytest.mark.parametrize(("name", "module"), [("triage-model", "triage_model"), ("second-model", "cultivar")])
 def test_its_wheel_builds_offline_to_the_same_bytes_and_holds_only_its_module(
     environment: Environment, name: str, module: str
 ) -> None:

@@ -17,9 +17,7 @@ DATA = Path(__file__).parents[2] / "data"
 PACKAGES = DATA / "packages"
 LOCK = DATA / "projects" / "hardened" / "triage-model" / "requirements.lock"
 ENTRY = re.compile(r"(?m)^([a-z0-9-]+)==(\S+?)(?: ;[^\\\n]*)? \\\n((?:    --hash=sha256:\S+.*\n)+)")
-RELEASED = {
-    str(parse_wheel_filename(w.name)[0]): w for w in sorted((PACKAGES / "wheels").glob("*.whl"))
-}
+RELEASED = {str(parse_wheel_filename(w.name)[0]): w for w in sorted((PACKAGES / "wheels").glob("*.whl"))}
 
 
 @pytest.mark.parametrize("name", ["acme-cells", "acme-quantise"])
@@ -66,8 +64,6 @@ def test_the_lock_answers_every_requirement_with_hashes_and_names_no_index() -> 
     [("triage-model", {"acme_cells", "acme_quantise"}), ("second-model", {"acme_quantise"})],
 )
 def test_the_libraries_are_used(project: str, used: set[str]) -> None:
-    sources = (
-        f.read_text() for f in (DATA / "projects" / project).rglob("*.py") if "test" not in f.name
-    )
+    sources = (f.read_text() for f in (DATA / "projects" / project).rglob("*.py") if "test" not in f.name)
     found = set(re.findall(r"(?m)^from (acme_\w+) import", "\n".join(sources)))
     assert found == used

@@ -71,9 +71,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def run(environment: dict[str, str], tmp_path: Path) -> Run:
     """Run a client's program to its end; fails the test with what it said."""
 
-    def run(
-        *command: str | Path, status: int | None = 0, **extra: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(*command: str | Path, status: int | None = 0, **extra: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [str(word) for word in command],
             env=environment | extra,

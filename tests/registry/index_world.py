@@ -126,9 +126,7 @@ def sdist_bytes(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def sdist(
-    folder: Path, name: str = "triage-model", version: str = "1.0.0", **more: str | list[str]
-) -> Path:
+def sdist(folder: Path, name: str = "triage-model", version: str = "1.0.0", **more: str | list[str]) -> Path:
     top = f"{name.replace('-', '_')}-{version}"
     path = folder / f"{top}.tar.gz"
     files = {f"{top}/PKG-INFO": metadata(name, version, **more), f"{top}/pyproject.toml": b""}
@@ -218,9 +216,7 @@ def open_index(
     return Index(connection, blobs, credentials, events, upstream=upstream, trust=trust), events
 
 
-def serve(
-    routes: list[BaseRoute], bound: socket.socket, *, certificate: Path | None = None
-) -> Callable[[], None]:
+def serve(routes: list[BaseRoute], bound: socket.socket, *, certificate: Path | None = None) -> Callable[[], None]:
     """Serve in a thread as `services` does, by TLS with a certificate; returns what ends it."""
     config = uvicorn.Config(
         Starlette(routes=routes),

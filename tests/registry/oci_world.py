@@ -67,9 +67,7 @@ def served(folder: Path) -> Iterator[tuple[Server, Registry]]:
     """An instance and a registry over the directory ``folder``, on one port."""
     trust = folder / "trust"
     trust.mkdir(mode=0o700, exist_ok=True)
-    with Registry(
-        folder / "registry", trust / "state.db", upstream=WHEELHOUSE, trust=Trust(trust)
-    ) as registry:
+    with Registry(folder / "registry", trust / "state.db", upstream=WHEELHOUSE, trust=Trust(trust)) as registry:
         stores: Any = SimpleNamespace(routes=lambda: routes(registry))
         with Server(trust, stores=stores) as server:
             yield server, registry
@@ -86,10 +84,7 @@ class World:
 
     @classmethod
     def of(cls, server: Server, registry: Registry) -> World:
-        given = {
-            subject: registry.credentials.issue(subject, grants)
-            for subject, grants in GRANTS.items()
-        }
+        given = {subject: registry.credentials.issue(subject, grants) for subject, grants in GRANTS.items()}
         return cls(server, registry, given)
 
     @property
@@ -100,9 +95,7 @@ class World:
         """A client; ``nobody`` presents no credential."""
         if who not in self.clients:
             headers = {"Authorization": f"Bearer {self.secrets[who]}"} if who != "nobody" else {}
-            self.clients[who] = httpx.Client(
-                base_url=self.server.url, headers=headers, trust_env=False, timeout=30
-            )
+            self.clients[who] = httpx.Client(base_url=self.server.url, headers=headers, trust_env=False, timeout=30)
         return self.clients[who]
 
     def close(self) -> None:
@@ -122,9 +115,7 @@ class World:
         return f"{owner}/r{secrets.token_hex(4)}"
 
     def blob(self, name: str, data: bytes, who: str = "alice") -> str:
-        answer = self.as_(who).post(
-            f"/v2/{name}/blobs/uploads/", params={"digest": sha256(data)}, content=data
-        )
+        answer = self.as_(who).post(f"/v2/{name}/blobs/uploads/", params={"digest": sha256(data)}, content=data)
         assert answer.status_code == 201, answer.text
         return sha256(data)
 

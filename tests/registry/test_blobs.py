@@ -36,9 +36,7 @@ def test_what_is_put_is_read_by_its_digest(blobs: Blobs) -> None:
 
 
 @given(st.lists(st.binary(max_size=200), max_size=8))
-def test_bytes_in_any_pieces_have_one_digest(
-    tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]
-) -> None:
+def test_bytes_in_any_pieces_have_one_digest(tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]) -> None:
     with Blobs(tmp_path_factory.getbasetemp() / "pieces").stage() as staged:
         for piece in pieces:
             staged.write(piece)

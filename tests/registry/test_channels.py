@@ -21,9 +21,7 @@ from chainlab.registry.registry import Registry
 MODEL = b"weights"
 
 
-def promote(
-    world: World, name: str, digest: str, source: str, target: str, who: str = "alice"
-) -> httpx.Response:
+def promote(world: World, name: str, digest: str, source: str, target: str, who: str = "alice") -> httpx.Response:
     document = {"digest": digest, "from": source, "to": target}
     return world.as_(who).post(f"/channels/oci/{name}", json=document)
 
@@ -45,14 +43,12 @@ def test_an_image_goes_up_with_all_that_is_known_about_it(shared: World) -> None
         (None, "dev"), ("dev", "staging"), ("staging", "prod"),
     ]  # fmt: skip
     document = shared.nobody.get(f"/channels/oci/{name}").json()
-    assert {
-        channel: step["digest"] for channel, step in document["channels"].items()
-    } == dict.fromkeys(CHANNELS, digest)
+    assert {channel: step["digest"] for channel, step in document["channels"].items()} == dict.fromkeys(
+        CHANNELS, digest
+    )
     assert [step["by"] for step in document["history"]] == ["alice", "alice", "deploy"]
     told = [event for event in after["events"] if event["type"] == "dev.chainlab.artifact.promoted"]
-    assert [(event["subject"], event["data"]["to"]) for event in told] == [
-        (digest, channel) for channel in CHANNELS
-    ]
+    assert [(event["subject"], event["data"]["to"]) for event in told] == [(digest, channel) for channel in CHANNELS]
     listed = shared.nobody.get("/channels/").json()["artifacts"]
     assert f"oci/{name}" in [entry["artifact"] for entry in listed]
 
@@ -76,12 +72,8 @@ REFUSALS: list[tuple[str, dict[str, Any], str, int]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("document", "who", "status"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS]
-)
-def test_a_promotion_is_refused(
-    shared: World, document: dict[str, Any], who: str, status: int
-) -> None:
+@pytest.mark.parametrize(("document", "who", "status"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS])
+def test_a_promotion_is_refused(shared: World, document: dict[str, Any], who: str, status: int) -> None:
     name = shared.name()
     digest = shared.push(name, "v1", MODEL)
     body = json.dumps({"digest": digest} | document)
@@ -100,9 +92,7 @@ def test_a_body_that_is_too_large_is_413(shared: World) -> None:
     assert shared.alice.post("/channels/oci/acme/x", content=b" " * 70_000).status_code == 413
 
 
-@pytest.mark.parametrize(
-    "artifact", ["oci", "oci/", "npm/x", "%2e%2e", "oci/%2e%2e/x", "package/" + "x" * 300]
-)
+@pytest.mark.parametrize("artifact", ["oci", "oci/", "npm/x", "%2e%2e", "oci/%2e%2e/x", "package/" + "x" * 300])
 def test_what_is_no_artifact_has_no_channels(shared: World, artifact: str) -> None:
     assert shared.nobody.get(f"/channels/{artifact}").status_code in (400, 404)
 
@@ -154,12 +144,8 @@ def test_what_is_in_quarantine_goes_nowhere_until_it_is_released(shared: World) 
     assert types == ["published", "promoted", "quarantined", "released", "promoted"]
 
 
-def test_a_package_has_channels_too_and_its_quarantine_holds(
-    registry: Registry, tmp_path: Path
-) -> None:
-    owner = Credential(
-        "alice", frozenset({"packages:upload:triage-model", "channel:dev", "channel:staging"})
-    )
+def test_a_package_has_channels_too_and_its_quarantine_holds(registry: Registry, tmp_path: Path) -> None:
+    owner = Credential("alice", frozenset({"packages:upload:triage-model", "channel:dev", "channel:staging"}))
     file = registry.index.publish(wheel(tmp_path), by=owner)
     artifact = Artifact.parse("package/triage-model")
     registry.channels.promote(artifact, file.digest, "", "dev", owner)
@@ -179,15 +165,11 @@ def test_threads_promote_without_losing_a_step(registry: Registry) -> None:
     digests = []
     for n in range(12):
         data = f'{{"schemaVersion": 2, "layers": [], "annotations": {{"n": "{n}"}}}}'.encode()
-        pushed = registry.images.push(
-            "acme/m", f"v{n}", data, "application/vnd.oci.image.manifest.v1+json", by="alice"
-        )
+        pushed = registry.images.push("acme/m", f"v{n}", data, "application/vnd.oci.image.manifest.v1+json", by="alice")
         digests.append(pushed.digest)
     artifact = Artifact("oci", "acme/m")
     threads = [
-        threading.Thread(
-            target=registry.channels.promote, args=(artifact, digest, "", "dev", owner)
-        )
+        threading.Thread(target=registry.channels.promote, args=(artifact, digest, "", "dev", owner))
         for digest in digests
     ]
     for thread in threads:
@@ -208,7 +190,5 @@ def test_an_artifact_reads_back_as_it_is_written() -> None:
 def test_a_digest_in_nobodys_hands_is_not_promoted(registry: Registry) -> None:
     owner = Credential("alice", frozenset({"channel:dev"}))
     with pytest.raises(Refused) as refused:
-        registry.channels.promote(
-            Artifact("oci", "acme/m"), Digest.parse(sha256(b"x")), "", "dev", owner
-        )
+        registry.channels.promote(Artifact("oci", "acme/m"), Digest.parse(sha256(b"x")), "", "dev", owner)
     assert refused.value.status == 404

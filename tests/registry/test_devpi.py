@@ -91,9 +91,7 @@ def made(url: str, process: subprocess.Popen[bytes], log: Path) -> Place:
         login = http.post("/+login", json={"user": "acme", "password": "FAKE-password"})
         token = login.raise_for_status().json()["result"]["password"]
         right = base64.b64encode(f"acme:{token}".encode()).decode()
-        answer = http.put(
-            "/acme/dev", json={"type": "stage", "bases": []}, headers={"X-Devpi-Auth": right}
-        )
+        answer = http.put("/acme/dev", json={"type": "stage", "bases": []}, headers={"X-Devpi-Auth": right})
         answer.raise_for_status()
     return Place(f"{url}/acme/dev/", f"{url}/acme/dev/+simple/", "acme", "FAKE-password")
 
@@ -169,9 +167,7 @@ def test_devpi_drops_an_attestation_silently_and_ours_keeps_it(
     assert provenance["attestation_bundles"][0]["attestations"] == [json.loads(attestation)]
 
 
-def test_devpi_replaces_a_files_bytes_and_ours_never_does(
-    devpi: Place, world: World, run: Run, tmp_path: Path
-) -> None:
+def test_devpi_replaces_a_files_bytes_and_ours_never_does(devpi: Place, world: World, run: Run, tmp_path: Path) -> None:
     seen = {}
     for who, place in places(devpi, world).items():
         path = wheel(tmp_path, "changing")

@@ -37,9 +37,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Host and port of a docker-registry."""
     found = json.loads(REPORT.read_text()) if REPORT.exists() else {}
     if not found.get("path"):
-        pytest.skip(
-            found.get("reason") or "not set up: run `make test`, or tests/setup/registry.py"
-        )
+        pytest.skip(found.get("reason") or "not set up: run `make test`, or tests/setup/registry.py")
     folder, port = tmp_path_factory.mktemp("docker-registry"), free_port()
     config = folder / "config.yml"
     config.write_text(CONFIG.format(root=folder / "data", port=port))
@@ -124,9 +122,7 @@ def test_the_same_requests_get_the_same_answers(http: httpx.Client) -> None:
     assert http.get(f"/v2/{name}/manifests/v1").status_code == 404
 
 
-def test_both_take_a_subject_but_only_ours_lists_referrers(
-    http: httpx.Client, host: str, shared: World
-) -> None:
+def test_both_take_a_subject_but_only_ours_lists_referrers(http: httpx.Client, host: str, shared: World) -> None:
     name, data = "acme/docker-referrers", image(MODEL)
     push(http, name, "v1", data, MODEL)
     about = {"mediaType": MANIFEST, "digest": sha256(data), "size": len(data)}

@@ -69,9 +69,7 @@ def refer(world: World, name: str, subject: str, bundle: bytes) -> str:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_file_in_an_image_leads_to_what_was_signed_about_the_image(
-    shared: World, trust: Trust, version: int
-) -> None:
+def test_a_file_in_an_image_leads_to_what_was_signed_about_the_image(shared: World, trust: Trust, version: int) -> None:
     name, model = shared.name(), f"weights {version}".encode()
     shared.blob(name, b"{}")
     shared.blob(name, model)
@@ -114,14 +112,10 @@ def test_a_file_in_an_image_leads_to_what_was_signed_about_the_image(
 def test_an_index_file_with_its_attestation(shared: World, trust: Trust, tmp_path: Path) -> None:
     path = wheel(tmp_path)
     index = shared.registry.index
-    index.add_publisher(
-        "triage-model", Publisher("acme/triage-model", "release.yml", "release"), owner="acme"
-    )
+    index.add_publisher("triage-model", Publisher("acme/triage-model", "release.yml", "release"), owner="acme")
     config = trust.config
     config.force_tlog_version = 1
-    with SigningContext.from_trust_config(config).signer(
-        IdentityToken(trust.token(claims=CLAIMS))
-    ) as signer:
+    with SigningContext.from_trust_config(config).signer(IdentityToken(trust.token(claims=CLAIMS))) as signer:
         attestation = Attestation.sign(signer, Distribution.from_file(path))
     acme = Credential("acme", frozenset({"packages:upload:triage-model"}))
     text = f"[{attestation.model_dump_json()}]"
@@ -209,7 +203,7 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=6), inner, max_size=2),
     max_leaves=5,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -223,16 +217,8 @@ def specimens(shared: World, trust: Trust) -> list[dict[str, Any]]:
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
-    return [path, *(place for key, item in inner for place in places(item, (*path, key)))][
-        0 if path else 1 :
-    ]
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inner for place in places(item, (*path, key)))][0 if path else 1 :]
 
 
 @given(data=st.data())
@@ -244,9 +230,7 @@ def test_a_bundle_spoilt_anywhere_is_still_read_without_a_crash(
     target = document
     for step in path:
         target = target[step]
-    target[last] = data.draw(
-        JSON | st.sampled_from(["AAAA", "\ud800"]) | st.just("-1") | st.just("9" * 30)
-    )
+    target[last] = data.draw(JSON | st.sampled_from(["AAAA", "\ud800"]) | st.just("-1") | st.just("9" * 30))
     facts = bundles.read(json.dumps(document).encode())
     if facts is not None:
         json.dumps(facts.document(), allow_nan=False, ensure_ascii=False).encode()

@@ -38,9 +38,7 @@ def full(registry: Registry, tmp_path: Path) -> Registry:
     push(registry, "acme/model", "v1", b"weights")
     untagged = push(registry, "acme/model", "v2", b"other weights")
     registry.images.delete_manifest("acme/model", "v2", by="alice")
-    registry.index.publish(
-        wheel(tmp_path), by=Credential("alice", frozenset({"packages:upload:*"}))
-    )
+    registry.index.publish(wheel(tmp_path), by=Credential("alice", frozenset({"packages:upload:*"})))
     registry.evidence.add(untagged, "sbom", b"{}[]", "application/json", "alice")
     return registry
 
@@ -91,9 +89,7 @@ def test_abandoned_uploads_go(full: Registry, tmp_path: Path) -> None:
         chunk.write(b"half")
         chunk.keep()
     age(full)
-    full.uploads._connection.execute(
-        "UPDATE oci_uploads SET updated = ? WHERE id = ?", (time.time(), live)
-    )
+    full.uploads._connection.execute("UPDATE oci_uploads SET updated = ? WHERE id = ?", (time.time(), live))
     assert full.sweep().uploads == 1
     assert [path.name for path in (tmp_path / "registry" / "uploads").iterdir()] == [live]
     assert full.uploads.size("acme/model", live) == 0

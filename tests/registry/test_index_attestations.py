@@ -22,9 +22,7 @@ from chainlab.trust.client import Trust
 pytest_plugins = ["index_fixtures"]
 
 RELEASE = Publisher(REPOSITORY, "release.yml", "release")
-PRODUCTION = (
-    "https%3A%2F%2Ftuf-repo-cdn.sigstore.dev"  # where sigstore-python looks for its cached root
-)
+PRODUCTION = "https%3A%2F%2Ftuf-repo-cdn.sigstore.dev"  # where sigstore-python looks for its cached root
 
 
 def attest(trust: Trust, path: Path, **changes: str) -> dict[str, Any]:
@@ -90,9 +88,7 @@ def test_twine_uploads_an_attestation_and_unmodified_clients_verify_what_is_serv
     run(*verify, identity, path, status=1)
 
 
-def test_uv_uploads_an_attestation(
-    world: World, minted: str, trust: Trust, run: Run, tmp_path: Path
-) -> None:
+def test_uv_uploads_an_attestation(world: World, minted: str, trust: Trust, run: Run, tmp_path: Path) -> None:
     path = wheel(tmp_path)
     Path(f"{path}.publish.attestation").write_text(json.dumps(attest(trust, path)))
     run(
@@ -122,9 +118,7 @@ def test_a_persons_credential_is_checked_against_the_projects_publishers(
 
 def spoil_signature(document: dict[str, Any]) -> dict[str, Any]:
     envelope = document["envelope"]
-    return document | {
-        "envelope": envelope | {"signature": envelope["signature"][:-8] + "AAAAAAA="}
-    }
+    return document | {"envelope": envelope | {"signature": envelope["signature"][:-8] + "AAAAAAA="}}
 
 
 def spoil_statement(document: dict[str, Any]) -> dict[str, Any]:
@@ -166,9 +160,7 @@ def test_an_attestation_by_somebody_else_is_refused(
 
 
 @pytest.mark.parametrize("spoil", [spoil_signature, spoil_statement, without_log])
-def test_a_spoilt_attestation_is_refused(
-    world: World, minted: str, trust: Trust, tmp_path: Path, spoil: Any
-) -> None:
+def test_a_spoilt_attestation_is_refused(world: World, minted: str, trust: Trust, tmp_path: Path, spoil: Any) -> None:
     path = wheel(tmp_path)
     form = {"attestations": json.dumps([spoil(attest(trust, path))])}
     answer = world.post(path.name, path.read_bytes(), secret=minted, form=form)
@@ -192,12 +184,8 @@ def test_an_attestation_of_other_bytes_or_another_name_is_refused(
     assert (answer.status_code, "does not match" in answer.text) == (400, True)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "null", "[]", "{}", "[1]", "[{}]", "[" * 100_000, '["\\ud800"]']
-)
-def test_what_is_no_attestation_is_refused(
-    world: World, minted: str, tmp_path: Path, text: str
-) -> None:
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", "[1]", "[{}]", "[" * 100_000, '["\\ud800"]'])
+def test_what_is_no_attestation_is_refused(world: World, minted: str, tmp_path: Path, text: str) -> None:
     path = wheel(tmp_path)
     answer = world.post(path.name, path.read_bytes(), secret=minted, form={"attestations": text})
     assert answer.status_code == 400, answer.text
@@ -223,18 +211,14 @@ def test_no_flipped_byte_of_an_attestation_is_taken_or_breaks_the_index(
     assert (answer.status_code, world.index.files("triage-model")) == (400, []), answer.text
 
 
-def test_two_attestations_of_one_kind_are_refused(
-    world: World, minted: str, trust: Trust, tmp_path: Path
-) -> None:
+def test_two_attestations_of_one_kind_are_refused(world: World, minted: str, trust: Trust, tmp_path: Path) -> None:
     path = wheel(tmp_path)
     form = {"attestations": json.dumps([attest(trust, path)] * 2)}
     answer = world.post(path.name, path.read_bytes(), secret=minted, form=form)
     assert (answer.status_code, "of one kind" in answer.text) == (400, True)
 
 
-def test_the_event_says_that_a_file_is_attested(
-    world: World, minted: str, trust: Trust, tmp_path: Path
-) -> None:
+def test_the_event_says_that_a_file_is_attested(world: World, minted: str, trust: Trust, tmp_path: Path) -> None:
     path = wheel(tmp_path)
     form = {"attestations": json.dumps([attest(trust, path)])}
     assert world.post(path.name, path.read_bytes(), secret=minted, form=form).status_code == 200

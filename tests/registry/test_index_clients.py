@@ -61,9 +61,7 @@ def test_twine_uploads_and_pip_installs_with_an_upstream_dependency(
     assert run(venv, "-c", "import triage_model; print(triage_model.ANSWER)").stdout == "42\n"
 
 
-def test_uv_publishes_and_installs(
-    upstream_world: World, run: Run, venv: Path, tmp_path: Path
-) -> None:
+def test_uv_publishes_and_installs(upstream_world: World, run: Run, venv: Path, tmp_path: Path) -> None:
     world = upstream_world
     path = wheel(tmp_path, Requires_Dist=["threadpoolctl>=3"])
     run(
@@ -104,9 +102,7 @@ def test_clients_see_why_a_credential_does_not_do(world: World, run: Run, tmp_pa
     path = wheel(tmp_path)
     assert "403" in twine(run, world, "cl_wrong", path, status=1)
     other = world.secret("packages:upload:other", subject="mallory")
-    assert "may not upload to triage-model" in " ".join(
-        twine(run, world, other, path, status=1).split()
-    )
+    assert "may not upload to triage-model" in " ".join(twine(run, world, other, path, status=1).split())
     done = run(
         *("uv", "publish", "--publish-url", f"{world.url}/legacy/", path),
         status=2,
@@ -116,9 +112,7 @@ def test_clients_see_why_a_credential_does_not_do(world: World, run: Run, tmp_pa
     assert world.index.projects() == []
 
 
-def test_a_yanked_version_installs_only_when_it_is_pinned(
-    world: World, run: Run, venv: Path, tmp_path: Path
-) -> None:
+def test_a_yanked_version_installs_only_when_it_is_pinned(world: World, run: Run, venv: Path, tmp_path: Path) -> None:
     for version in ("1.0.0", "2.0.0"):
         world.publish(wheel(tmp_path, version=version))
     world.index.yank("triage-model", "2.0", 'it "leaks" <b>', by="acme")
@@ -136,9 +130,7 @@ def test_a_yanked_version_installs_only_when_it_is_pinned(
     assert world.kinds()[-2:] == ["yanked", "unyanked"]
 
 
-def test_pip_and_uv_do_not_see_a_quarantined_project(
-    world: World, run: Run, venv: Path, tmp_path: Path
-) -> None:
+def test_pip_and_uv_do_not_see_a_quarantined_project(world: World, run: Run, venv: Path, tmp_path: Path) -> None:
     world.publish(wheel(tmp_path))
     address = world.page("triage-model")["files"][0]["url"]
     world.index.quarantine("triage-model", "token leaked", by="security")
@@ -149,9 +141,7 @@ def test_pip_and_uv_do_not_see_a_quarantined_project(
     uv_install(run, venv, world, "triage-model==1.0.0")
 
 
-def test_pip_and_uv_install_by_hash_and_refuse_another(
-    world: World, run: Run, venv: Path, tmp_path: Path
-) -> None:
+def test_pip_and_uv_install_by_hash_and_refuse_another(world: World, run: Run, venv: Path, tmp_path: Path) -> None:
     path = wheel(tmp_path)
     world.publish(path)
     lock = tmp_path / "lock.txt"
@@ -165,9 +155,7 @@ def test_pip_and_uv_install_by_hash_and_refuse_another(
         install(run, venv, world, "--require-hashes", "-r", str(lock), status=1)
 
 
-def test_uv_waits_for_what_was_uploaded_too_lately(
-    upstream_world: World, run: Run, venv: Path, tmp_path: Path
-) -> None:
+def test_uv_waits_for_what_was_uploaded_too_lately(upstream_world: World, run: Run, venv: Path, tmp_path: Path) -> None:
     world = upstream_world
     world.publish(wheel(tmp_path, version="1.0.0"))
     uploaded = world.index.files("triage-model")[0].uploaded
@@ -194,9 +182,7 @@ def test_the_name_of_a_project_of_ours_is_served_from_here_alone(
     assert (answer.status_code, "upstream project" in answer.text) == (403, True)
     world.index.names.register("iniconfig", "acme")  # what a person with that right decides
     world.publish(wheel(tmp_path, "iniconfig", "0.1"))
-    assert [entry["filename"] for entry in world.page("iniconfig")["files"]] == [
-        "iniconfig-0.1-py3-none-any.whl"
-    ]
+    assert [entry["filename"] for entry in world.page("iniconfig")["files"]] == ["iniconfig-0.1-py3-none-any.whl"]
     pip_install(run, venv, world, "iniconfig")
     assert frozen(run, venv) == {"iniconfig": "0.1"}
     world.index.delete("iniconfig", by="acme")

@@ -167,9 +167,7 @@ CONTENTS = {
         "is not the one in the wheel's RECORD",
     ),
     "a wrong size in RECORD": (
-        recorded(
-            lines_of_record()[0].replace(b",12\n", b",13\n") + b"".join(lines_of_record()[1:])
-        ),
+        recorded(lines_of_record()[0].replace(b",12\n", b",13\n") + b"".join(lines_of_record()[1:])),
         "the size of",
     ),
     "no digest in RECORD": (
@@ -418,9 +416,7 @@ def test_flipping_any_byte_inside_a_source_archive_breaks_nothing(
 
 
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode())))
-def test_no_metadata_breaks_the_reader(
-    tmp_path_factory: pytest.TempPathFactory, junk: bytes
-) -> None:
+def test_no_metadata_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "metadata"
     for text in (junk, metadata("triage-model", "1.0.0") + junk, b"Content-Type: " + junk):
         files = wheel_files() | {f"{INFO}/METADATA": text}
@@ -442,9 +438,7 @@ def test_no_metadata_breaks_the_reader(
         ),
     ],
 )
-def test_metadata_with_a_second_meaning_does_not_break_the_reader(
-    tmp_path: Path, line: str
-) -> None:
+def test_metadata_with_a_second_meaning_does_not_break_the_reader(tmp_path: Path, line: str) -> None:
     text = metadata("triage-model", "1.0.0") + line.encode() + b"\n\n--x\n\n=\xff\n--x--\n"
     path = tmp_path / "staged"
     path.write_bytes(pack(wheel_files() | {f"{INFO}/METADATA": text}))

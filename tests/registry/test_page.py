@@ -74,9 +74,7 @@ def pages(shared: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     evidence = json.dumps(bundle).encode()
     registry.images.link(name, registry.blobs.put(evidence))
     about = {"mediaType": MANIFEST, "digest": str(pushed), "size": 2}
-    document = json.loads(
-        image(subject=about, artifactType=BUNDLE, annotations=HOSTILE | {ALL: ALL})
-    )
+    document = json.loads(image(subject=about, artifactType=BUNDLE, annotations=HOSTILE | {ALL: ALL}))
     document["layers"] = [descriptor(evidence, BUNDLE)]
     registry.images.push(name, "sig", json.dumps(document).encode(), MANIFEST, by=ALL)
     for kind, text in HOSTILE.items():
@@ -164,9 +162,7 @@ def page(
     page.on("console", lambda message: seen.append(f"console: {message.text}"))
     page.on(
         "request",
-        lambda asked: (
-            None if asked.url.startswith(shared.server.url) else seen.append(f"asked {asked.url}")
-        ),
+        lambda asked: None if asked.url.startswith(shared.server.url) else seen.append(f"asked {asked.url}"),
     )
     yield page
     page.close()
@@ -205,9 +201,7 @@ def test_hostile_text_is_only_text(
 
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", [1280, 320])
-def test_the_layout_holds(
-    contexts: dict[bool, BrowserContext], pages: dict[str, str], name: str, width: int
-) -> None:
+def test_the_layout_holds(contexts: dict[bool, BrowserContext], pages: dict[str, str], name: str, width: int) -> None:
     """WCAG 2.2, 1.4.10: at 320 pixels nothing but tables scrolls sideways."""
     page = contexts[True].new_page()
     page.set_viewport_size({"width": width, "height": 900})
@@ -216,9 +210,7 @@ def test_the_layout_holds(
         page.screenshot(path=f"{SHOTS}/{name}-{width}.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("window.pwned") is None
-    tall = page.evaluate(
-        "Math.max(...[...document.querySelectorAll('td, th, dd, li')].map(e => e.offsetHeight), 0)"
-    )
+    tall = page.evaluate("Math.max(...[...document.querySelectorAll('td, th, dd, li')].map(e => e.offsetHeight), 0)")
     assert tall < (1200 if width == 1280 else 3000)
     for header in page.locator("table th").all():
         assert header.get_attribute("scope") in ("col", "row")
@@ -283,9 +275,7 @@ def test_the_overview_says_what_is_where(page: Page, pages: dict[str, str]) -> N
     expect(package.first).to_contain_text("1.0.0")
 
 
-def test_a_page_of_evidence_shows_what_the_json_says(
-    page: Page, shared: World, pages: dict[str, str]
-) -> None:
+def test_a_page_of_evidence_shows_what_the_json_says(page: Page, shared: World, pages: dict[str, str]) -> None:
     page.goto(pages["manifest"])
     document = shared.nobody.get(pages["manifest"].replace("/artifacts/", "/evidence/")).json()
     for heading in ("Places", "Referrers", "Attached evidence", "Channels", "Quarantine", "Events"):

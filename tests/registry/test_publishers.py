@@ -39,15 +39,11 @@ def mint(world: World, token: str) -> tuple[int, dict[str, Any]]:
     return answer.status_code, answer.json()
 
 
-def test_uv_publishes_without_a_password(
-    world: World, trust: Trust, run: Run, tmp_path: Path
-) -> None:
+def test_uv_publishes_without_a_password(world: World, trust: Trust, run: Run, tmp_path: Path) -> None:
     certificate = self_signed(tmp_path / "tls.pem")
     bound = listener()
     end = serve(index_routes(world.index), bound, certificate=certificate)
-    url = (
-        f"https://127.0.0.1:{bound.getsockname()[1]}/legacy/"  # uv asks for a token over TLS alone
-    )
+    url = f"https://127.0.0.1:{bound.getsockname()[1]}/legacy/"  # uv asks for a token over TLS alone
     try:
         run(
             *("uv", "publish", "--trusted-publishing", "always", "--publish-url", url),
@@ -68,9 +64,7 @@ def test_uv_publishes_without_a_password(
     assert world.index.project("triage-model").owner == "acme"
 
 
-def test_a_minted_credential_is_for_that_project_alone(
-    world: World, trust: Trust, tmp_path: Path
-) -> None:
+def test_a_minted_credential_is_for_that_project_alone(world: World, trust: Trust, tmp_path: Path) -> None:
     assert world.http.get("/_/oidc/audience").json() == {"audience": AUDIENCE}
     status, body = mint(world, trust.token(claims=CLAIMS, audience=AUDIENCE))
     assert (status, body["success"]) == (200, True)
@@ -115,9 +109,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_job_that_is_not_the_publisher_is_refused_with_the_reason(
-    world: World, trust: Trust, case: str
-) -> None:
+def test_a_job_that_is_not_the_publisher_is_refused_with_the_reason(world: World, trust: Trust, case: str) -> None:
     changes, reason = WRONG[case]
     changed: dict[str, str | None] = {**CLAIMS, **changes}
     claims = {name: value for name, value in changed.items() if value is not None}

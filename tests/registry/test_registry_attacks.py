@@ -31,10 +31,7 @@ def test_a_publisher_does_not_take_the_name_of_an_upstream_project(upstream_worl
 def test_a_token_mints_once(trusting_world: World, trust: Trust) -> None:
     trusting_world.index.add_publisher("triage-model", RELEASE, owner="acme")
     tokens = [trust.token(claims=CLAIMS, audience=AUDIENCE) for _ in range(2)]
-    answers = [
-        trusting_world.http.post("/_/oidc/mint-token", json={"token": token})
-        for token in (*tokens, *tokens)
-    ]
+    answers = [trusting_world.http.post("/_/oidc/mint-token", json={"token": token}) for token in (*tokens, *tokens)]
     assert [answer.status_code for answer in answers] == [200, 200, 422, 422]
     assert "exchanged before" in answers[2].text
 

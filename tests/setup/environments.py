@@ -92,9 +92,7 @@ def build(name: str, python: Path) -> dict[str, Any]:
     began = time.monotonic()
     run(python, "-m", "venv", folder)
     inside = folder / "bin" / "python"
-    run(
-        UV, "pip", "sync", "--python", inside, "--require-hashes", "--no-build", "requirements.lock"
-    )
+    run(UV, "pip", "sync", "--python", inside, "--require-hashes", "--no-build", "requirements.lock")
     run("bash", "postBuild", path=folder / "bin")
     return {
         "python": run(inside, "-c", "import platform; print(platform.python_version())"),

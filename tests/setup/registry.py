@@ -45,9 +45,7 @@ def apt(*arguments: str, folder: Path) -> None:
         "APT::Sandbox::User": "",  # the _apt user cannot write into a person's own folder
     }
     command = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
-    run = subprocess.run(
-        [*command, *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     if run.returncode:
         raise NoRegistryError(f"apt-get {arguments[0]}: {run.stderr.strip()[-300:]}")
 

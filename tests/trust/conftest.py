@@ -71,9 +71,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def run(environment: dict[str, str], tmp_path: Path) -> Run:
     """Run a client's program to its end; fails the test with what it said."""
 
-    def run(
-        *command: str | Path, status: int = 0, stdin: str = "", **extra: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(*command: str | Path, status: int = 0, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [str(word) for word in command],
             env=environment | extra,
@@ -84,9 +82,7 @@ def run(environment: dict[str, str], tmp_path: Path) -> Run:
             timeout=60,
             check=False,
         )
-        assert done.returncode == status, (
-            f"{command} → {done.returncode}\n{done.stdout}\n{done.stderr}"
-        )
+        assert done.returncode == status, f"{command} → {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
     return run

@@ -119,9 +119,7 @@ class Signer:
             "apiVersion": "0.0.1",
             "kind": "hashedrekord",
             "spec": {
-                "data": {
-                    "hash": {"algorithm": "sha256", "value": hashlib.sha256(artifact).hexdigest()}
-                },
+                "data": {"hash": {"algorithm": "sha256", "value": hashlib.sha256(artifact).hexdigest()}},
                 "signature": {
                     "content": b64(self.sign(artifact)),
                     "publicKey": {"content": b64(self.chain[0].encode())},
@@ -191,9 +189,7 @@ def bundle(http: httpx.Client, signer: Signer, artifact: bytes, version: int) ->
         "verificationMaterial": {
             "certificate": {"rawBytes": b64(signer.der)},
             "tlogEntries": [answer.json() if version == 2 else _entry_v1(answer.json())],
-            "timestampVerificationData": {
-                "rfc3161Timestamps": [{"signedTimestamp": b64(stamp.content)}]
-            },
+            "timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": b64(stamp.content)}]},
         },
         "messageSignature": {
             "messageDigest": {
@@ -227,9 +223,7 @@ def _entry_v1(answer: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def forge(
-    authority: CertificateAuthority, ct_key: ec.EllipticCurvePrivateKey, start: datetime
-) -> Signer:
+def forge(authority: CertificateAuthority, ct_key: ec.EllipticCurvePrivateKey, start: datetime) -> Signer:
     """A certificate for alice, made with a CA key that somebody kept; its SCT is genuine."""
     key = ec.generate_private_key(ec.SECP256R1())
     identity = Identity(ISSUER, ALICE, ALICE, is_email=True)

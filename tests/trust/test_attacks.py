@@ -56,9 +56,7 @@ def test_a_stranger_s_garbage_prints_nothing(
 ) -> None:
     address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
     post = b"POST /api/v2/log/entries HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"
-    upgrade = (
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-    )
+    upgrade = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     for request in (post, upgrade, b"\x16\x03\x01\x02\x00", b"GET / HTTP/9.9\r\n\r\n"):
         with socket.create_connection(address, timeout=5) as connection:
             connection.sendall(request)
@@ -77,9 +75,7 @@ def test_a_job_cannot_name_the_git_server(trust: Trust, http: httpx.Client) -> N
     assert value.value[2:] == b"https://git.chainlab.localhost/{sub}"
 
 
-@pytest.mark.parametrize(
-    "value", [None, True, ["a"], {"a": 1}, 1.5, "a\nb", "a\0b", "\u202emain", "r" * 2049]
-)
+@pytest.mark.parametrize("value", [None, True, ["a"], {"a": 1}, 1.5, "a\nb", "a\0b", "\u202emain", "r" * 2049])
 def test_a_claim_is_one_line_of_text(trust: Trust, value: Any) -> None:
     with pytest.raises(ValueError, match="the claim 'environment'"):
         trust.token(claims=CLAIMS | {"environment": value})
@@ -121,9 +117,7 @@ def test_a_job_s_token_without_its_workflow_is_refused(server: Server, http: htt
         "http://localhost:80/#",
     ],
 )
-def test_a_redirect_that_two_parsers_read_differently_is_refused(
-    http: httpx.Client, target: str
-) -> None:
+def test_a_redirect_that_two_parsers_read_differently_is_refused(http: httpx.Client, target: str) -> None:
     asked = {
         "response_type": "code",
         "code_challenge_method": "S256",

@@ -191,15 +191,12 @@ def spoilt_signature(pem: bytes) -> bytes:
     der = bytearray(base64.b64decode(b"".join(pem.splitlines()[1:-1])))
     der[-1] ^= 1
     text = base64.encodebytes(bytes(der)).decode()
-    return (
-        f"-----BEGIN CERTIFICATE REQUEST-----\n{text}-----END CERTIFICATE REQUEST-----\n".encode()
-    )
+    return f"-----BEGIN CERTIFICATE REQUEST-----\n{text}-----END CERTIFICATE REQUEST-----\n".encode()
 
 
 REQUEST = csr(KEY)
 EXPLICIT = (  # RFC 3279's specifiedCurve, an EC key that spells its curve out
-    b"-----BEGIN PUBLIC KEY-----\nMIIBMzCB7AYHKoZIzj0CATCB4AIBATAsBgcqhkjOPQEBAiEA"
-    b"\n-----END PUBLIC KEY-----\n"
+    b"-----BEGIN PUBLIC KEY-----\nMIIBMzCB7AYHKoZIzj0CATCB4AIBATAsBgcqhkjOPQEBAiEA\n-----END PUBLIC KEY-----\n"
 )
 CERTIFICATE_REQUESTS: dict[str, Any] = {
     "no CSR and no key": {},
@@ -208,9 +205,7 @@ CERTIFICATE_REQUESTS: dict[str, Any] = {
     "a CSR that is half a character": {"certificateSigningRequest": "\ud800"},
     "an empty CSR": with_csr(b""),
     "a CSR that is no PEM": with_csr(b"hello"),
-    "a PEM without DER": with_csr(
-        b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"
-    ),
+    "a PEM without DER": with_csr(b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"),
     "a truncated CSR": with_csr(REQUEST[: len(REQUEST) // 2]),
     "a CSR of version 7": with_csr(in_version(REQUEST, "CERTIFICATE REQUEST", 7)),
     "a CSR whose signature fails": with_csr(spoilt_signature(REQUEST)),
@@ -233,9 +228,7 @@ CERTIFICATE_REQUESTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", CERTIFICATE_REQUESTS)
-def test_a_bad_request_for_a_certificate_is_refused(
-    trust: Trust, http: httpx.Client, name: str
-) -> None:
+def test_a_bad_request_for_a_certificate_is_refused(trust: Trust, http: httpx.Client, name: str) -> None:
     answer = http.post(
         "/api/v2/signingCert",
         content=json.dumps(CERTIFICATE_REQUESTS[name]),
@@ -347,9 +340,7 @@ ENTRIES_V2: dict[str, Callable[[dict[str, Any], Signer], Any]] = {
     "a short digest": lambda e, s: changed(e, b64(b"short"), *V2, "digest"),
     "another digest": lambda e, s: changed(e, b64(bytes(32)), *V2, "digest"),
     "no signature": lambda e, s: changed(e, ..., *SIGNATURE),
-    "a signature over something else": lambda e, s: changed(
-        e, b64(s.sign(b"else")), *SIGNATURE, "content"
-    ),
+    "a signature over something else": lambda e, s: changed(e, b64(s.sign(b"else")), *SIGNATURE, "content"),
     "a signature that is no DER": lambda e, s: changed(e, b64(b"no"), *SIGNATURE, "content"),
     "a signature by another key": lambda e, s: changed(
         e, b64(Signer(OTHER, s.chain).sign(ARTIFACT)), *SIGNATURE, "content"
@@ -389,16 +380,10 @@ ENTRIES_V1: dict[str, Callable[[Signer], Any]] = {
     "a kind that is a list": lambda s: changed(s.hashedrekord_v1(ARTIFACT), [], "kind"),
     "another version": lambda s: changed(s.hashedrekord_v1(ARTIFACT), "0.0.2", "apiVersion"),
     "no spec": lambda s: changed(s.hashedrekord_v1(ARTIFACT), ..., "spec"),
-    "a digest in upper case": lambda s: changed(
-        s.hashedrekord_v1(ARTIFACT), "AB" * 32, *HASH, "value"
-    ),
-    "a digest with spaces": lambda s: changed(
-        s.hashedrekord_v1(ARTIFACT), "ab " * 32, *HASH, "value"
-    ),
+    "a digest in upper case": lambda s: changed(s.hashedrekord_v1(ARTIFACT), "AB" * 32, *HASH, "value"),
+    "a digest with spaces": lambda s: changed(s.hashedrekord_v1(ARTIFACT), "ab " * 32, *HASH, "value"),
     "a digest that is no hex": lambda s: changed(s.hashedrekord_v1(ARTIFACT), "x", *HASH, "value"),
-    "another algorithm": lambda s: changed(
-        s.hashedrekord_v1(ARTIFACT), "sha512", *HASH, "algorithm"
-    ),
+    "another algorithm": lambda s: changed(s.hashedrekord_v1(ARTIFACT), "sha512", *HASH, "algorithm"),
     "another digest": lambda s: changed(s.hashedrekord_v1(ARTIFACT), "00" * 32, *HASH, "value"),
     "a signature that is no base64": lambda s: changed(
         s.hashedrekord_v1(ARTIFACT), "*", "spec", "signature", "content"
@@ -409,30 +394,20 @@ ENTRIES_V1: dict[str, Callable[[Signer], Any]] = {
     "a certificate of version 7": lambda s: changed(
         s.hashedrekord_v1(ARTIFACT), b64(WRONG_VERSION), "spec", "signature", "publicKey", "content"
     ),
-    "an envelope that is no JSON": lambda s: changed(
-        s.dsse_v1(b"{}"), "{", "spec", "proposedContent", "envelope"
-    ),
+    "an envelope that is no JSON": lambda s: changed(s.dsse_v1(b"{}"), "{", "spec", "proposedContent", "envelope"),
     "an envelope of half characters": lambda s: changed(
         s.dsse_v1(b"{}"), "\ud800", "spec", "proposedContent", "envelope"
     ),
     "an envelope that is deeply nested": lambda s: changed(
         s.dsse_v1(b"{}"), DEEP.decode(), "spec", "proposedContent", "envelope"
     ),
-    "two verifiers": lambda s: changed(
-        s.dsse_v1(b"{}"), ["", ""], "spec", "proposedContent", "verifiers"
-    ),
-    "a verifier that is no text": lambda s: changed(
-        s.dsse_v1(b"{}"), [7], "spec", "proposedContent", "verifiers"
-    ),
-    "no verifiers": lambda s: changed(
-        s.dsse_v1(b"{}"), ..., "spec", "proposedContent", "verifiers"
-    ),
+    "two verifiers": lambda s: changed(s.dsse_v1(b"{}"), ["", ""], "spec", "proposedContent", "verifiers"),
+    "a verifier that is no text": lambda s: changed(s.dsse_v1(b"{}"), [7], "spec", "proposedContent", "verifiers"),
+    "no verifiers": lambda s: changed(s.dsse_v1(b"{}"), ..., "spec", "proposedContent", "verifiers"),
     **{
         f"an envelope with {what}": lambda s, change=change: changed(  # type: ignore[misc]
             s.dsse_v1(b"{}"),
-            json.dumps(
-                json.loads(s.dsse_v1(b"{}")["spec"]["proposedContent"]["envelope"]) | change
-            ),
+            json.dumps(json.loads(s.dsse_v1(b"{}")["spec"]["proposedContent"]["envelope"]) | change),
             *("spec", "proposedContent", "envelope"),
         )
         for what, change in {

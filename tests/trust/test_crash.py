@@ -45,9 +45,7 @@ class Acknowledged:
 
     def take_v2(self, entry: dict[str, Any]) -> None:
         self.v2[int(entry["logIndex"])] = base64.b64decode(entry["canonicalizedBody"])
-        self.heads_v2.append(
-            open_checkpoint(entry["inclusionProof"]["checkpoint"]["envelope"], self.trusted_root)
-        )
+        self.heads_v2.append(open_checkpoint(entry["inclusionProof"]["checkpoint"]["envelope"], self.trusted_root))
 
     def take_v1(self, answer: dict[str, Any]) -> None:
         (entry,) = answer.values()
@@ -113,18 +111,14 @@ def load(url: str, token: str, seen: Acknowledged, stop: threading.Event) -> Non
                 for _ in range(3):
                     answer = http.post("/api/v2/log/entries", json=signer.entry_v2(os.urandom(8)))
                     seen.take_v2(answer.json())
-                    answer = http.post(
-                        "/api/v1/log/entries", json=signer.hashedrekord_v1(os.urandom(8))
-                    )
+                    answer = http.post("/api/v1/log/entries", json=signer.hashedrekord_v1(os.urandom(8)))
                     seen.take_v1(answer.json())
                 seen.take_head(http.get("/ct/v1/get-sth").json())
         except httpx.TransportError:
             return  # killed, as expected
 
 
-def test_every_acknowledged_entry_survives_kill_9_at_any_moment(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_every_acknowledged_entry_survives_kill_9_at_any_moment(tmp_path: Path, environment: dict[str, str]) -> None:
     state, moments = tmp_path / "state", random.Random(904)
     Instance(state).close()
     with Server(state):
@@ -133,9 +127,7 @@ def test_every_acknowledged_entry_survives_kill_9_at_any_moment(
     for _ in range(5):
         program, stop = start(state, environment), threading.Event()
         url, token = url_of(program), Trust(state).token(ALICE)
-        threads = [
-            threading.Thread(target=load, args=(url, token, seen, stop)) for _ in range(THREADS)
-        ]
+        threads = [threading.Thread(target=load, args=(url, token, seen, stop)) for _ in range(THREADS)]
         for thread in threads:
             thread.start()
         goal, deadline = len(seen.v2) + moments.randint(1, 25), time.monotonic() + 20
@@ -154,9 +146,7 @@ def test_every_acknowledged_entry_survives_kill_9_at_any_moment(
             instance.close()
 
 
-def test_being_killed_while_it_starts_spoils_nothing(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_being_killed_while_it_starts_spoils_nothing(tmp_path: Path, environment: dict[str, str]) -> None:
     moments = random.Random(905)
     for number in range(4):
         state = tmp_path / f"state-{number}"
@@ -183,9 +173,7 @@ def requests_of(signer: Signer, token: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_a_full_database_gives_503_and_nothing_half_written(
-    fresh: Server, fresh_http: httpx.Client
-) -> None:
+def test_a_full_database_gives_503_and_nothing_half_written(fresh: Server, fresh_http: httpx.Client) -> None:
     token = Trust(fresh.instance.directory).token(ALICE)
     signer = enrol(fresh_http, token)
     connection = fresh.instance._connection
@@ -259,9 +247,7 @@ def test_a_full_disk_gives_503_and_it_works_again_when_there_is_room(
         instance.close()
 
 
-def test_keys_that_are_gone_are_not_replaced_once_there_are_entries(
-    tmp_path: Path, run: Run
-) -> None:
+def test_keys_that_are_gone_are_not_replaced_once_there_are_entries(tmp_path: Path, run: Run) -> None:
     state = tmp_path / "state"
     with Server(state) as server, httpx.Client(base_url=server.url, trust_env=False) as http:
         enrol(http, Trust(state).token(ALICE))
@@ -312,15 +298,10 @@ def test_an_instance_reads_back_what_it_wrote(tmp_path: Path) -> None:
     with Server(state) as server:
         assert sizes(server.instance) == counts
         again = server.instance.keys
-        assert [a.certificate for a in again.authorities] == [
-            a.certificate for a in keys.authorities
-        ]
+        assert [a.certificate for a in again.authorities] == [a.certificate for a in keys.authorities]
         assert vars(again).keys() == vars(keys).keys()
         for name, value in vars(keys).items():
             if isinstance(value, x509.Certificate):
                 assert getattr(again, name) == value
         body = server.instance.log_v2.entry(int(answer["logIndex"])).body
-    assert (
-        hashlib.sha256(body).digest()
-        == hashlib.sha256(base64.b64decode(answer["canonicalizedBody"])).digest()
-    )
+    assert hashlib.sha256(body).digest() == hashlib.sha256(base64.b64decode(answer["canonicalizedBody"])).digest()

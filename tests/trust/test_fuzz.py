@@ -87,9 +87,7 @@ def signer(trust: Trust, http: httpx.Client) -> Signer:
     return enrol(http, trust.token(ALICE))
 
 
-def post(
-    http: httpx.Client, server: Server, path: str, body: Any, **headers: str
-) -> httpx.Response:
+def post(http: httpx.Client, server: Server, path: str, body: Any, **headers: str) -> httpx.Response:
     """Send it; what is refused has a JSON error and leaves nothing."""
     before = sizes(server.instance)
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -190,16 +188,12 @@ def test_the_ca_certifies_nobody_but_the_bearer(
 
 
 @given(email=st.emails() | st.text(max_size=30).map(lambda local: f"{local}@example.com"))
-def test_an_address_is_refused_a_token_or_certified_as_it_is(
-    http: httpx.Client, trust: Trust, email: str
-) -> None:
+def test_an_address_is_refused_a_token_or_certified_as_it_is(http: httpx.Client, trust: Trust, email: str) -> None:
     try:
         token = trust.token(email)
     except ValueError:
         return
-    names = enrol(http, token).certificate.extensions.get_extension_for_class(
-        x509.SubjectAlternativeName
-    )
+    names = enrol(http, token).certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     assert names.critical
     assert [name.value for name in names.value] == [email]
 
@@ -236,9 +230,7 @@ def test_the_timestamp_authority_answers_every_query(
 
 
 @given(request=damaged([{"artifactHash": b64(bytes(32)), "hashAlgorithm": "sha256", "nonce": 7}]))
-def test_the_timestamp_authority_answers_every_query_in_json(
-    http: httpx.Client, server: Server, request: Any
-) -> None:
+def test_the_timestamp_authority_answers_every_query_in_json(http: httpx.Client, server: Server, request: Any) -> None:
     post(http, server, "/api/v1/timestamp", request, **{"Content-Type": "application/json"})
 
 

@@ -40,9 +40,7 @@ def checkpoint(http: httpx.Client, trusted_root: dict[str, Any]) -> Checkpoint:
 
 
 def tile_path(level: int | str, number: int, width: int) -> str:
-    groups = (
-        [f"{number:03d}"] if number < 1000 else [f"x{number // 1000:03d}", f"{number % 1000:03d}"]
-    )
+    groups = [f"{number:03d}"] if number < 1000 else [f"x{number // 1000:03d}", f"{number % 1000:03d}"]
     return f"/api/v2/tile/{level}/{'/'.join(groups)}{'' if width == 256 else f'.p/{width}'}"
 
 
@@ -132,9 +130,7 @@ def test_an_answer_of_log_v2_proves_its_entry(
             base64.b64decode(proof["rootHash"]),
         )
         hashes = [base64.b64decode(hash) for hash in proof["hashes"]]
-        assert verify_inclusion(
-            leaf_hash(body), int(entry["logIndex"]), head.size, hashes, head.root
-        )
+        assert verify_inclusion(leaf_hash(body), int(entry["logIndex"]), head.size, hashes, head.root)
         spec = json.loads(body)["spec"]["hashedRekordV002"]
         record = request["hashedRekordRequestV002"]
         assert spec["data"] == {"algorithm": "SHA2_256", "digest": record["digest"]}
@@ -196,9 +192,7 @@ def test_log_v1_describes_itself_and_proves_its_growth(
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_the_same_entry_twice_is_a_conflict(
-    server: Server, http: httpx.Client, alice: Signer, version: int
-) -> None:
+def test_the_same_entry_twice_is_a_conflict(server: Server, http: httpx.Client, alice: Signer, version: int) -> None:
     path = f"/api/v{version}/log/entries"
     entry = alice.hashedrekord_v1(b"w") if version == 1 else alice.entry_v2(b"w")
     first = http.post(path, json=entry)
@@ -216,14 +210,10 @@ def test_the_same_entry_twice_is_a_conflict(
 
 def precertificate_leaf(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
     """The MerkleTreeLeaf of a certificate's SCT, from the certificate alone (RFC 6962 §3.4)."""
-    extension = certificate.extensions.get_extension_for_class(
-        x509.PrecertificateSignedCertificateTimestamps
-    )
+    extension = certificate.extensions.get_extension_for_class(x509.PrecertificateSignedCertificateTimestamps)
     (sct,) = extension.value
     milliseconds = round(sct.timestamp.timestamp() * 1000)
-    spki = issuer.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    spki = issuer.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     tbs = certificate.tbs_precertificate_bytes
     return (
         struct.pack("!BBQH", 0, 0, milliseconds, 1)
@@ -237,9 +227,7 @@ def precertificate_leaf(certificate: x509.Certificate, issuer: x509.Certificate)
 def signed_tree_head(http: httpx.Client, trusted_root: dict[str, Any]) -> Checkpoint:
     """The CT log's tree head, its signature checked (RFC 6962 §3.5)."""
     sth = http.get("/ct/v1/get-sth").json()
-    root, signature = (
-        base64.b64decode(sth[name]) for name in ("sha256_root_hash", "tree_head_signature")
-    )
+    root, signature = (base64.b64decode(sth[name]) for name in ("sha256_root_hash", "tree_head_signature"))
     assert signature[:2] == b"\x04\x03"  # SHA-256, ECDSA
     assert int.from_bytes(signature[2:4], "big") == len(signature) - 4
     signed = struct.pack("!BBQQ", 0, 1, sth["timestamp"], sth["tree_size"]) + root
@@ -255,9 +243,7 @@ def test_every_certificate_s_promise_is_kept_in_the_ct_log(
     signer = enrol(http, token)
     issuer = x509.load_pem_x509_certificate(signer.chain[1].encode())
     leaf = precertificate_leaf(signer.certificate, issuer)
-    (sct,) = signer.certificate.extensions.get_extension_for_class(
-        x509.PrecertificateSignedCertificateTimestamps
-    ).value
+    (sct,) = signer.certificate.extensions.get_extension_for_class(x509.PrecertificateSignedCertificateTimestamps).value
     log = log_named(trusted_root, "ct", "ctlogs")
     assert sct.log_id == base64.b64decode(log["logId"]["keyId"])
     verify_with(key_of(log), sct.signature, leaf)
@@ -273,9 +259,7 @@ def test_every_certificate_s_promise_is_kept_in_the_ct_log(
     assert base64.b64decode(entry["leaf_input"]) == leaf
 
 
-def test_the_ct_log_only_grows(
-    http: httpx.Client, trust: Trust, trusted_root: dict[str, Any]
-) -> None:
+def test_the_ct_log_only_grows(http: httpx.Client, trust: Trust, trusted_root: dict[str, Any]) -> None:
     enrol(http, trust.token(ALICE))
     old = signed_tree_head(http, trusted_root)
     for _ in range(3):
@@ -293,8 +277,7 @@ def test_the_ct_log_only_grows(
 
 def test_the_chain_is_what_clients_require(http: httpx.Client, trust: Trust) -> None:
     leaf, intermediate, root = (
-        x509.load_pem_x509_certificate(text.encode())
-        for text in enrol(http, trust.token(ALICE)).chain
+        x509.load_pem_x509_certificate(text.encode()) for text in enrol(http, trust.token(ALICE)).chain
     )
     leaf.verify_directly_issued_by(intermediate)
     intermediate.verify_directly_issued_by(root)
@@ -317,9 +300,7 @@ def test_the_chain_is_what_clients_require(http: httpx.Client, trust: Trust) -> 
         assert "teaching only" in entry.subject.rfc4514_string()
 
 
-def test_entries_of_several_threads_get_places_of_their_own(
-    fresh: Server, fresh_http: httpx.Client
-) -> None:
+def test_entries_of_several_threads_get_places_of_their_own(fresh: Server, fresh_http: httpx.Client) -> None:
     instance = fresh.instance
     signer = enrol(fresh_http, Trust(instance.directory).token(ALICE))
     requests = [signer.entry_v2(bytes([number])) for number in range(64)]

@@ -29,9 +29,7 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # model-signing's own
-def test_model_signing_signs_and_verifies_a_model(
-    trust: Trust, model: Path, tmp_path: Path
-) -> None:
+def test_model_signing_signs_and_verifies_a_model(trust: Trust, model: Path, tmp_path: Path) -> None:
     from model_signing import signing, verifying
 
     signature = tmp_path / "model.sig"
@@ -74,9 +72,7 @@ def wheel(tmp_path: Path) -> Path:
 def test_pypi_attestations_signs_and_its_bundle_verifies(trust: Trust, wheel: Path) -> None:
     config = trust.config
     config.force_tlog_version = 1  # PEP 740 keeps no RFC 3161 timestamp
-    with SigningContext.from_trust_config(config).signer(
-        IdentityToken(trust.token(claims=CLAIMS))
-    ) as signer:
+    with SigningContext.from_trust_config(config).signer(IdentityToken(trust.token(claims=CLAIMS))) as signer:
         text = Attestation.sign(signer, Distribution.from_file(wheel)).model_dump_json()
 
     attestation = Attestation.model_validate_json(text)
@@ -96,12 +92,8 @@ def test_pypi_attestations_signs_and_its_bundle_verifies(trust: Trust, wheel: Pa
         verifier.verify_dsse(Attestation.model_validate(spoilt).to_bundle(), job)
 
 
-def test_with_log_v2_an_attestation_of_pep_740_has_no_time_and_is_refused(
-    trust: Trust, wheel: Path
-) -> None:
-    with SigningContext.from_trust_config(trust.config).signer(
-        IdentityToken(trust.token(claims=CLAIMS))
-    ) as signer:
+def test_with_log_v2_an_attestation_of_pep_740_has_no_time_and_is_refused(trust: Trust, wheel: Path) -> None:
+    with SigningContext.from_trust_config(trust.config).signer(IdentityToken(trust.token(claims=CLAIMS))) as signer:
         attestation = Attestation.sign(signer, Distribution.from_file(wheel))
     with pytest.raises(InvalidBundle, match="promise or signed timestamp"):
         attestation.to_bundle()

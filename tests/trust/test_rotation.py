@@ -43,10 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     state = tmp_path_factory.mktemp("rotated") / "state"
     trust = Trust(state)
     with Server(state) as server, httpx.Client(base_url=server.url, trust_env=False) as http:
-        before = {
-            version: bundle(http, enrol(http, trust.token(ALICE)), ARTIFACT, version)
-            for version in (1, 2)
-        }
+        before = {version: bundle(http, enrol(http, trust.token(ALICE)), ARTIFACT, version) for version in (1, 2)}
         old, fingerprint = trust.config.trusted_root, str(trust.fingerprint)
         kept = server.instance.keys  # what a thief, or a careless operator, keeps
         server.instance.rotate()
@@ -87,9 +84,7 @@ def check(root: TrustedRoot, text: str) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_what_was_signed_before_verifies_with_the_old_root_and_the_new(
-    world: World, version: int
-) -> None:
+def test_what_was_signed_before_verifies_with_the_old_root_and_the_new(world: World, version: int) -> None:
     check(world.old, world.before[version])
     check(world.new, world.before[version])
 
@@ -174,9 +169,7 @@ def test_the_command_line_rotates_an_instance_at_rest(run: Run, tmp_path: Path) 
     run("chainlab", "trust", "rotate", "--state", state)
     with Server(state) as server:
         assert len(server.instance.keys.authorities) == 3
-        assert (
-            sizes(server.instance)["events"] == 2 + 3
-        )  # own entries, a certificate and two rotations
+        assert sizes(server.instance)["events"] == 2 + 3  # own entries, a certificate and two rotations
         config = ClientTrustConfig.from_json((state / "trust_config.json").read_text())
         assert len(config.trusted_root.get_fulcio_certs()) == 6  # three generations, each with root
 

@@ -26,9 +26,7 @@ from chainlab.services import Server
 from chainlab.trust.issuer import CODE_LIFETIME, Issuer
 
 VERIFIER = "v" * 64
-CHALLENGE = (
-    base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
-)
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 BACK = "http://localhost:8501/auth/callback"
 ASKED = {
     "response_type": "code",
@@ -83,17 +81,13 @@ def redeem(http: httpx.Client, code: str, /, **changes: str) -> httpx.Response:
     return http.post("/oidc/token", data=form | changes)
 
 
-def check_refused(
-    answer: httpx.Response, status: int = 400, error: str = "invalid_request"
-) -> None:
+def check_refused(answer: httpx.Response, status: int = 400, error: str = "invalid_request") -> None:
     assert answer.status_code == status, answer.text
     assert answer.json().keys() == {"error", "error_description"}
     assert answer.json()["error"] == error
 
 
-def test_a_person_gets_a_token_for_the_identity_they_picked(
-    http: httpx.Client, server: Server
-) -> None:
+def test_a_person_gets_a_token_for_the_identity_they_picked(http: httpx.Client, server: Server) -> None:
     answer = consent(http, form_of(http))
     assert answer.headers["location"].startswith(f"{BACK}?code=")
     query = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
@@ -103,16 +97,12 @@ def test_a_person_gets_a_token_for_the_identity_they_picked(
     given = token.json()
     assert given["access_token"] == given["id_token"]
     (key,) = http.get("/oidc/jwks").json()["keys"]
-    claims = jwt.decode(
-        given["id_token"], jwt.PyJWK(key), algorithms=["ES256"], audience="sigstore"
-    )
+    claims = jwt.decode(given["id_token"], jwt.PyJWK(key), algorithms=["ES256"], audience="sigstore")
     assert (claims["email"], claims["nonce"]) == (ALICE, "nonce-1")
     assert server.instance.issuer.check(given["id_token"]).san == ALICE
 
 
-def test_discovery_names_endpoints_where_it_listens_and_a_fixed_issuer(
-    http: httpx.Client, server: Server
-) -> None:
+def test_discovery_names_endpoints_where_it_listens_and_a_fixed_issuer(http: httpx.Client, server: Server) -> None:
     said = http.get("/oidc/.well-known/openid-configuration").json()
     assert said["issuer"] == "https://oidc.chainlab.localhost"
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
@@ -170,9 +160,7 @@ def test_a_code_goes_nowhere_but_to_this_machine(http: httpx.Client, target: str
     ],
     ids=str,
 )
-def test_a_sign_in_that_is_not_the_code_flow_with_pkce_is_refused(
-    http: httpx.Client, changes: dict[str, str]
-) -> None:
+def test_a_sign_in_that_is_not_the_code_flow_with_pkce_is_refused(http: httpx.Client, changes: dict[str, str]) -> None:
     check_refused(http.get("/oidc/authorize", params=ASKED | changes))
 
 
@@ -230,9 +218,7 @@ def test_a_code_with_anything_wrong_beside_it_gives_no_token_and_is_spent(
 
 def test_a_code_expires(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     issuer = Issuer(server.instance.keys.issuer_key)
-    code = issuer.authorize(
-        ALICE, client_id="sigstore", redirect_uri=BACK, challenge=CHALLENGE, nonce=None
-    )
+    code = issuer.authorize(ALICE, client_id="sigstore", redirect_uri=BACK, challenge=CHALLENGE, nonce=None)
     later = time.time() + CODE_LIFETIME + 1
     monkeypatch.setattr("chainlab.trust.issuer.time.time", lambda: later)
     with pytest.raises(Exception, match="invalid_grant"):
@@ -301,9 +287,7 @@ def test_planted_html_in_an_address_or_a_field_of_consent_is_not_shown(http: htt
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_the_policy_of_the_page_is_not_the_request_s_to_write(
-    http: httpx.Client, name: str
-) -> None:
+def test_the_policy_of_the_page_is_not_the_request_s_to_write(http: httpx.Client, name: str) -> None:
     answer = http.get("/oidc/authorize", params=ASKED | FIELDS[name])
     policy = answer.headers["content-security-policy"].split("; ")
     assert policy[0] == "default-src 'none'"
@@ -337,9 +321,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_planted_script_does_not_run_in_a_browser(
-    browser: Browser, server: Server, name: str
-) -> None:
+def test_planted_script_does_not_run_in_a_browser(browser: Browser, server: Server, name: str) -> None:
     context = browser.new_context()
     page = context.new_page()
     said, asked = [], []
@@ -360,9 +342,7 @@ def test_planted_script_does_not_run_in_a_browser(
         context.close()
 
 
-def test_a_person_signs_in_with_a_browser_and_the_code_arrives(
-    browser: Browser, server: Server
-) -> None:
+def test_a_person_signs_in_with_a_browser_and_the_code_arrives(browser: Browser, server: Server) -> None:
     class Program(BaseHTTPRequestHandler):
         """The program that asked, listening for its code."""
 
@@ -396,9 +376,7 @@ def test_a_person_signs_in_with_a_browser_and_the_code_arrives(
     assert server.instance.issuer.check(token).san == ALICE
 
 
-def test_a_page_of_another_origin_can_neither_frame_nor_post_the_consent(
-    browser: Browser, server: Server
-) -> None:
+def test_a_page_of_another_origin_can_neither_frame_nor_post_the_consent(browser: Browser, server: Server) -> None:
     context = browser.new_context()
     page = context.new_page()
     attacker = "http://attacker.localhost:8502/"
@@ -407,9 +385,7 @@ def test_a_page_of_another_origin_can_neither_frame_nor_post_the_consent(
         f'<iframe src="{target}?{urlencode(ASKED)}"></iframe>'
         f'<form method=post action="{target}" target=_top><input name=email value={ALICE}></form>'
     ).replace("&", "&amp;")
-    page.route(
-        attacker, lambda route: route.fulfill(status=200, body=body, content_type="text/html")
-    )
+    page.route(attacker, lambda route: route.fulfill(status=200, body=body, content_type="text/html"))
     try:
         page.goto(attacker)
         frame = page.frames[-1]

@@ -40,9 +40,7 @@ def version_of(artifact: Path) -> str:
     return str(bundle["verificationMaterial"]["tlogEntries"][0]["kindVersion"]["version"])
 
 
-@pytest.mark.parametrize(
-    ("choice", "expected"), [((), "0.0.2"), (("--rekor-version", "1"), "0.0.1")]
-)
+@pytest.mark.parametrize(("choice", "expected"), [((), "0.0.2"), (("--rekor-version", "1"), "0.0.1")])
 def test_sign_and_verify_with_the_trust_config(
     run: Run, trust: Trust, artifact: Path, choice: tuple[str, ...], expected: str
 ) -> None:
@@ -57,9 +55,7 @@ def test_sign_and_verify_with_the_trust_config(
 
 
 @pytest.mark.parametrize("choice", [(), ("--rekor-version", "1")])
-def test_attest_and_verify(
-    run: Run, trust: Trust, artifact: Path, tmp_path: Path, choice: tuple[str, ...]
-) -> None:
+def test_attest_and_verify(run: Run, trust: Trust, artifact: Path, tmp_path: Path, choice: tuple[str, ...]) -> None:
     predicate = tmp_path / "predicate.json"
     predicate.write_text(
         json.dumps(
@@ -82,9 +78,7 @@ def test_attest_and_verify(
     )
 
 
-def test_a_job_signs_with_its_ambient_identity(
-    run: Run, trust: Trust, artifact: Path, ambient: dict[str, str]
-) -> None:
+def test_a_job_signs_with_its_ambient_identity(run: Run, trust: Trust, artifact: Path, ambient: dict[str, str]) -> None:
     sigstore = ("sigstore", "--trust-config", trust.config_path)
     run(*sigstore, "sign", artifact, **ambient)
     issuer = ("--cert-oidc-issuer", trust.ci_issuer)
@@ -96,9 +90,7 @@ def test_a_job_signs_with_its_ambient_identity(
     )
 
 
-def test_trust_comes_over_tuf_from_the_root_alone(
-    run: Run, trust: Trust, artifact: Path, tmp_path: Path
-) -> None:
+def test_trust_comes_over_tuf_from_the_root_alone(run: Run, trust: Trust, artifact: Path, tmp_path: Path) -> None:
     root = tmp_path / "root.json"
     root.write_bytes((trust.directory / "tuf" / "root.json").read_bytes())
     sigstore = ("sigstore", "--instance", f"{trust.url}/tuf")

@@ -139,9 +139,7 @@ def test_it_signs_and_verifies_a_statement_with_log_v2(ask: Ask, node: Node, tru
         ask(bundle=bundle, **by(trust))
 
 
-def test_it_gets_its_trust_over_tuf_from_the_root_alone(
-    ask: Ask, trust: Trust, tmp_path: Path
-) -> None:
+def test_it_gets_its_trust_over_tuf_from_the_root_alone(ask: Ask, trust: Trust, tmp_path: Path) -> None:
     bundle = ask(artifact=b64(ARTIFACT), version=2, token=trust.token(ALICE))
     over_tuf = {
         "mirror": f"{trust.url}/tuf",
@@ -183,9 +181,7 @@ def test_after_a_rotation_it_takes_what_is_old_and_good_and_not_what_the_retired
         )
 
 
-def test_its_command_line_verifies_over_tuf(
-    node: Node, run: Run, trust: Trust, tmp_path: Path
-) -> None:
+def test_its_command_line_verifies_over_tuf(node: Node, run: Run, trust: Trust, tmp_path: Path) -> None:
     artifact, bundle = tmp_path / "model.onnx", tmp_path / "bundle.json"
     artifact.write_bytes(ARTIFACT)
     version = 1 if node.folder == JS else 2  # @sigstore/cli 0.8.1 knows log v1 alone

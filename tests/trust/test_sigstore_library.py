@@ -62,9 +62,7 @@ def test_a_signed_artifact_verifies(signs: Signs, trust: Trust, version: int) ->
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_signed_statement_verifies_and_comes_back(
-    signs: Signs, trust: Trust, version: int
-) -> None:
+def test_a_signed_statement_verifies_and_comes_back(signs: Signs, trust: Trust, version: int) -> None:
     bundle = Bundle.from_json(signs(Statement(STATEMENT), version).to_json())
     who = policy.Identity(identity=ALICE, issuer=trust.issuer)
     kind, payload = verifier(trust.config).verify_dsse(bundle, who)
@@ -96,9 +94,7 @@ def test_a_job_is_certified_as_its_workflow(signs: Signs, trust: Trust, version:
             policy.OIDCSourceRepositoryDigest(CLAIMS["sha"]),
             policy.OIDCBuildSignerURI(JOB),
             policy.OIDCBuildTrigger("push"),
-            policy.OIDCRunInvocationURI(
-                "https://git.chainlab.localhost/acme/triage-model/actions/runs/12/attempts/1"
-            ),
+            policy.OIDCRunInvocationURI("https://git.chainlab.localhost/acme/triage-model/actions/runs/12/attempts/1"),
         ]
     )
     verifier(trust.config).verify_artifact(ARTIFACT, bundle, job)

@@ -69,9 +69,7 @@ def bundles(trust: Trust) -> dict[str, str]:
             for number in range(5):
                 signer.sign_artifact(bytes([number]))
             bundle = (
-                signer.sign_artifact(ARTIFACT)
-                if kind.endswith("artifact")
-                else signer.sign_dsse(Statement(STATEMENT))
+                signer.sign_artifact(ARTIFACT) if kind.endswith("artifact") else signer.sign_dsse(Statement(STATEMENT))
             )
         signed[kind] = bundle.to_json()
     return signed
@@ -138,9 +136,7 @@ def refused(verifier: Verifier, original: str, changed: str | bytes) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_bundles_verify_unchanged(
-    verifier: Verifier, bundles: dict[str, str], kind: str
-) -> None:
+def test_the_bundles_verify_unchanged(verifier: Verifier, bundles: dict[str, str], kind: str) -> None:
     check(verifier, bundles[kind])
     assert facts(bundles[kind]) == facts(bundles[kind].encode())
 
@@ -194,9 +190,7 @@ def value_at(document: Document, path: tuple[str | int, ...]) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_flipping_a_byte_of_a_binary_field_is_refused(
-    verifier: Verifier, bundles: dict[str, str], kind: str
-) -> None:
+def test_flipping_a_byte_of_a_binary_field_is_refused(verifier: Verifier, bundles: dict[str, str], kind: str) -> None:
     original = bundles[kind]
     document = json.loads(original)
     fields = list(binary_fields(document))
@@ -236,9 +230,7 @@ def test_flipping_any_byte_of_the_artifact_is_refused(
 
 
 @given(other=st.binary(max_size=64).filter(lambda other: other != ARTIFACT))
-def test_any_other_artifact_is_refused(
-    verifier: Verifier, bundles: dict[str, str], other: bytes
-) -> None:
+def test_any_other_artifact_is_refused(verifier: Verifier, bundles: dict[str, str], other: bytes) -> None:
     for kind in ("v1 artifact", "v2 artifact"):
         with pytest.raises(Error):
             check(verifier, bundles[kind], other)
@@ -268,9 +260,7 @@ def test_the_log_entry_of_another_bundle_is_refused(
 ) -> None:
     config = trust.config
     config.force_tlog_version = int(kind[1])
-    with SigningContext.from_trust_config(config).signer(
-        IdentityToken(trust.token(ALICE))
-    ) as signer:
+    with SigningContext.from_trust_config(config).signer(IdentityToken(trust.token(ALICE))) as signer:
         other = json.loads(signer.sign_artifact(b"something else").to_json())
     swapped = with_value(json.loads(bundles[kind]), ENTRY, value_at(other, ENTRY))
     with pytest.raises(Error):
@@ -289,9 +279,7 @@ def test_the_certificate_of_another_signature_is_refused(
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_changed_payload_is_refused(
-    verifier: Verifier, bundles: dict[str, str], version: int
-) -> None:
+def test_a_changed_payload_is_refused(verifier: Verifier, bundles: dict[str, str], version: int) -> None:
     document = json.loads(bundles[f"v{version} statement"])
     payload = base64.b64encode(STATEMENT.replace(b"true", b"null")).decode()
     for path, value in [(("payload",), payload), (("payloadType",), "text/plain")]:
@@ -300,9 +288,7 @@ def test_a_changed_payload_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["v2 artifact", "v2 statement"])
-def test_on_log_v2_a_missing_timestamp_is_refused(
-    verifier: Verifier, bundles: dict[str, str], kind: str
-) -> None:
+def test_on_log_v2_a_missing_timestamp_is_refused(verifier: Verifier, bundles: dict[str, str], kind: str) -> None:
     document = json.loads(bundles[kind])
     nothings: list[Document] = [{}, {"rfc3161Timestamps": []}]
     for nothing in nothings:
@@ -338,9 +324,7 @@ def test_on_log_v1_the_signed_entry_timestamp_supplies_the_time(
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Document:
     """The trusted root of another instance."""
     with Server(tmp_path_factory.mktemp("elsewhere")) as server:
-        document: Document = json.loads(
-            (server.instance.directory / "trusted_root.json").read_text()
-        )
+        document: Document = json.loads((server.instance.directory / "trusted_root.json").read_text())
     return document
 
 

@@ -25,9 +25,7 @@ from chainlab.trust.issuer import ISSUER
 
 
 @contextmanager
-def serving(
-    state: Path, environment: dict[str, str], *options: str
-) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(state: Path, environment: dict[str, str], *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The running program and its address, once it says that it is ready."""
     with subprocess.Popen(
         ["chainlab", "trust", "serve", "--state", str(state), *options],
@@ -75,9 +73,7 @@ def test_a_stranger_signs_and_verifies_with_the_trust_config_alone(
     run(*sigstore, "verify", "identity", *who, artifact, status=1)
 
 
-def test_a_stranger_signs_as_a_job(
-    run: Run, state: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_stranger_signs_as_a_job(run: Run, state: Path, environment: dict[str, str], tmp_path: Path) -> None:
     claims, artifact = tmp_path / "claims.json", tmp_path / "model.onnx"
     claims.write_text(json.dumps(CLAIMS))
     artifact.write_bytes(b"weights")
@@ -90,9 +86,7 @@ def test_a_stranger_signs_as_a_job(
         assert run(*token).stdout.count(".") == 2  # a compact JWT
 
 
-def test_interrupting_ends_it_cleanly_and_frees_the_state(
-    state: Path, environment: dict[str, str]
-) -> None:
+def test_interrupting_ends_it_cleanly_and_frees_the_state(state: Path, environment: dict[str, str]) -> None:
     for how in (signal.SIGINT, signal.SIGTERM):
         with serving(state, environment) as (program, _):
             assert (state / "serving.json").exists()
@@ -112,9 +106,7 @@ def test_a_second_process_on_the_same_state_is_refused_and_told_why(
         httpx.get(f"{url}/healthz", trust_env=False).raise_for_status()
 
 
-def test_the_trusted_root_does_not_change_when_the_port_does(
-    state: Path, environment: dict[str, str]
-) -> None:
+def test_the_trusted_root_does_not_change_when_the_port_does(state: Path, environment: dict[str, str]) -> None:
     def serve_once() -> tuple[str, bytes, bytes, dict[str, str]]:
         with serving(state, environment) as (program, url):
             root, tuf = state / "trusted_root.json", state / "tuf" / "root.json"
@@ -156,9 +148,7 @@ def test_a_state_that_cannot_be_made_is_refused_without_a_traceback(run: Run) ->
     assert "/proc/none/here" in refused.stderr
 
 
-def test_what_is_secret_is_readable_by_its_owner_alone(
-    state: Path, environment: dict[str, str]
-) -> None:
+def test_what_is_secret_is_readable_by_its_owner_alone(state: Path, environment: dict[str, str]) -> None:
     with serving(state, environment):
         for name in ("keys.json", "state.db", "lock"):
             assert stat.S_IMODE((state / name).stat().st_mode) == 0o600, name
@@ -183,9 +173,7 @@ def test_enrol_prints_the_digest_of_the_tuf_root(run: Run, state: Path) -> None:
     [(), ("--identity", "alice"), ("--identity", ALICE, "--ambient")],
     ids=["nobody", "no email address", "a person with ambient variables"],
 )
-def test_a_wrong_call_for_a_token_ends_with_2(
-    run: Run, state: Path, words: tuple[str, ...]
-) -> None:
+def test_a_wrong_call_for_a_token_ends_with_2(run: Run, state: Path, words: tuple[str, ...]) -> None:
     prepare(state)
     assert run("chainlab", "trust", "token", "--state", state, *words, status=2).stderr
 
@@ -195,17 +183,13 @@ def test_a_token_from_a_state_without_keys_is_refused(run: Run, state: Path) -> 
     assert "cannot read the keys" in refused.stderr
 
 
-def test_an_end_under_load_prints_no_traceback(
-    state: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_an_end_under_load_prints_no_traceback(state: Path, environment: dict[str, str], tmp_path: Path) -> None:
     """Ctrl-C and SIGTERM wait for the requests in hand before the state is let go."""
     said = tmp_path / "said"
     command = ["chainlab", "trust", "serve", "--state", str(state)]
     with (
         said.open("w") as errors,
-        subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as process,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
     ):
         try:
             assert process.stdout is not None

@@ -75,9 +75,7 @@ def test_openssl_verifies_our_timestamp(
         *(openssl, "ts", "-query", "-data", signed, f"-{algorithm}", *options),
         *("-out", query),
     )
-    answer = http.post(
-        ADDRESS, content=query.read_bytes(), headers={"Content-Type": "application/timestamp-query"}
-    )
+    answer = http.post(ADDRESS, content=query.read_bytes(), headers={"Content-Type": "application/timestamp-query"})
     assert answer.status_code == 201
     assert answer.headers["content-type"] == "application/timestamp-reply"
     reply.write_bytes(answer.content)
@@ -99,15 +97,11 @@ def test_openssl_finds_the_time_that_it_was(
     text = run(openssl, "ts", "-reply", "-in", reply, "-text").stdout
     assert "Status: Granted." in text
     line = next(line for line in text.splitlines() if line.startswith("Time stamp:"))
-    stamped = datetime.strptime(line.removeprefix("Time stamp: "), "%b %d %H:%M:%S %Y GMT").replace(
-        tzinfo=UTC
-    )
+    stamped = datetime.strptime(line.removeprefix("Time stamp: "), "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
     assert before <= stamped <= datetime.now(UTC) + timedelta(seconds=1)
 
 
-def test_the_json_form_of_sigstore_js_gets_the_same_kind_of_timestamp(
-    server: Server, http: httpx.Client
-) -> None:
+def test_the_json_form_of_sigstore_js_gets_the_same_kind_of_timestamp(server: Server, http: httpx.Client) -> None:
     data = b"some signature"
     query = {
         "artifactHash": b64(hashlib.sha256(data).digest()),
@@ -120,21 +114,14 @@ def test_the_json_form_of_sigstore_js_gets_the_same_kind_of_timestamp(
     response = decode_timestamp_response(answer.content)
     assert response.tst_info.nonce == 2**64
     keys = server.instance.keys
-    verifier = (
-        VerifierBuilder()
-        .tsa_certificate(keys.timestamp)
-        .add_root_certificate(keys.timestamp_root)
-        .build()
-    )
+    verifier = VerifierBuilder().tsa_certificate(keys.timestamp).add_root_certificate(keys.timestamp_root).build()
     assert verifier.verify_message(response, data)
 
 
 def test_serial_numbers_differ(http: httpx.Client) -> None:
     query = TimestampRequestBuilder().data(b"x").hash_algorithm(HashAlgorithm.SHA256).build()
     serials = {
-        decode_timestamp_response(
-            http.post(ADDRESS, content=query.as_bytes()).content
-        ).tst_info.serial_number
+        decode_timestamp_response(http.post(ADDRESS, content=query.as_bytes()).content).tst_info.serial_number
         for _ in range(5)
     }
     assert len(serials) == 5
@@ -160,16 +147,12 @@ QUERIES = {
     "no version": der.sequence(IMPRINT),
     "no imprint": der.sequence(ONE),
     "an empty imprint": der.sequence(ONE, der.sequence()),
-    "an imprint without algorithm": der.sequence(
-        ONE, der.sequence(der.sequence(), der.octets(bytes(32)))
-    ),
+    "an imprint without algorithm": der.sequence(ONE, der.sequence(der.sequence(), der.octets(bytes(32)))),
     "SHA-1": der.sequence(ONE, der.sequence(SHA1, der.octets(bytes(20)))),
     "a digest of another size": der.sequence(ONE, der.sequence(SHA256, der.octets(bytes(20)))),
     "an algorithm with parameters": der.sequence(
         ONE,
-        der.sequence(
-            der.sequence(der.oid("2.16.840.1.101.3.4.2.1"), der.integer(7)), der.octets(bytes(32))
-        ),
+        der.sequence(der.sequence(der.oid("2.16.840.1.101.3.4.2.1"), der.integer(7)), der.octets(bytes(32))),
     ),
     "another policy": der.sequence(ONE, IMPRINT, der.oid("1.2.3.4")),
     "an extension": der.sequence(ONE, IMPRINT, der.context(0, der.sequence())),

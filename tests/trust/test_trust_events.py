@@ -12,9 +12,7 @@ from chainlab.services import Server
 from chainlab.trust.client import Trust
 
 
-def test_each_certificate_log_entry_and_rotation_is_one_event(
-    fresh: Server, fresh_http: httpx.Client
-) -> None:
+def test_each_certificate_log_entry_and_rotation_is_one_event(fresh: Server, fresh_http: httpx.Client) -> None:
     trust, events = Trust(fresh.instance.directory), fresh.instance.events
     person = enrol(fresh_http, trust.token(ALICE))
     job = enrol(fresh_http, trust.token(claims=CLAIMS))
@@ -24,9 +22,7 @@ def test_each_certificate_log_entry_and_rotation_is_one_event(
     fresh.instance.rotate()
 
     assert events.verify()[0] == 2 + 6  # the first two: the logs' own entries
-    told = [
-        (event.type.removeprefix("dev.chainlab."), event.subject) for event in events.read(after=2)
-    ]
+    told = [(event.type.removeprefix("dev.chainlab."), event.subject) for event in events.read(after=2)]
     digest = f"sha256:{hashlib.sha256(b'w').hexdigest()}"
     assert told == [
         ("certificate.issued", ALICE),
@@ -63,9 +59,7 @@ def test_what_is_refused_is_no_event(fresh: Server, fresh_http: httpx.Client) ->
     assert fresh.instance.events.verify()[0] == 2 + 2
 
 
-def test_events_go_on_where_they_were_after_a_restart(
-    fresh: Server, fresh_http: httpx.Client
-) -> None:
+def test_events_go_on_where_they_were_after_a_restart(fresh: Server, fresh_http: httpx.Client) -> None:
     state = fresh.instance.directory
     enrol(fresh_http, Trust(state).token(ALICE))
     head = fresh.instance.events.verify()

@@ -96,9 +96,7 @@ class Artifacts:
         """A place to write a tar to, for `save`."""
         return self._blobs.stage(limit=limit)
 
-    def save(
-        self, run: int | str, name: str, staged: Staged, *, who: str, overwrite: bool = False
-    ) -> Artifact:
+    def save(self, run: int | str, name: str, staged: Staged, *, who: str, overwrite: bool = False) -> Artifact:
         """Keep a staged tar. Raises `Refused` (409) for a name that is taken, (422) for a bad tar."""
         run = str(run)
         _check(run, name)
@@ -223,9 +221,7 @@ def artifact_routes(artifacts: Artifacts, credentials: Credentials) -> list[Base
             await receive(request, staged, limit=MAX_ARTIFACT)
 
             def save() -> Artifact:
-                return artifacts.save(
-                    run, name, staged, who=credential.subject, overwrite=overwrite
-                )
+                return artifacts.save(run, name, staged, who=credential.subject, overwrite=overwrite)
 
             saved = await run_sync(save)
         digest = saved.digest.value.hex()

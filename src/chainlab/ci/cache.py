@@ -98,9 +98,7 @@ class Cache:
         _check(key, version)
         self._absent(repository, scope, key, version)
         digest = staged.commit()
-        entry = Entry(
-            repository, scope, key, version, digest, staged.size, time.time(), credential.subject
-        )
+        entry = Entry(repository, scope, key, version, digest, staged.size, time.time(), credential.subject)
         with self._lock, transaction(self._connection):
             values = (*_facts(entry).values(), entry.saved, entry.who)
             try:
@@ -177,9 +175,7 @@ class Cache:
             )
         return whole[0][2], whole[0][3]
 
-    def _newest(
-        self, repository: str, scope: str, key: str, version: str, *, exact: bool
-    ) -> Entry | None:
+    def _newest(self, repository: str, scope: str, key: str, version: str, *, exact: bool) -> Entry | None:
         wanted = "key = ?1" if exact else "substr(key, 1, length(?1)) = ?1"
         with self._lock:
             row = self._connection.execute(
@@ -213,9 +209,7 @@ def cache_routes(cache: Cache, credentials: Credentials) -> list[BaseRoute]:
         if entry is None:
             raise Refused(404, "no entry fits")
         headers = {"X-Cache-Key": entry.key, "X-Cache-Scope": entry.scope}
-        return FileResponse(
-            cache.path(entry), headers=headers, media_type="application/octet-stream"
-        )
+        return FileResponse(cache.path(entry), headers=headers, media_type="application/octet-stream")
 
     async def put(request: Request) -> Response:
         credential = job(request)
@@ -243,9 +237,7 @@ def _readable(credential: Credential) -> list[tuple[str, str]]:
 def _check(key: str, version: str) -> None:
     fits = 0 < len(key) <= MAX_KEY and key.isprintable() and "," not in key and key.isascii()
     if not fits:
-        raise MalformedInput(
-            f"a cache key has 1 to {MAX_KEY} printable ASCII characters, and no comma"
-        )
+        raise MalformedInput(f"a cache key has 1 to {MAX_KEY} printable ASCII characters, and no comma")
     if not (version.isascii() and version.isalnum() and len(version) <= 128):
         raise MalformedInput("expected letters and digits in 'version'")
 

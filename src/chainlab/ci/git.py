@@ -170,9 +170,7 @@ class Git:
         except subprocess.TimeoutExpired as error:
             raise Refused(504, f"git {words[0]} took longer than {timeout:.0f} s") from error
 
-    def __call__(
-        self, repository: Path, *words: str, stdin: bytes = b"", extra: Mapping[str, str] = {}
-    ) -> bytes:
+    def __call__(self, repository: Path, *words: str, stdin: bytes = b"", extra: Mapping[str, str] = {}) -> bytes:
         """What the program prints. Raises `ChainlabError` with what it said when it fails."""
         done = self.run(repository, *words, stdin=stdin, extra=extra)
         if done.returncode != 0:

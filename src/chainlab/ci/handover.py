@@ -177,13 +177,9 @@ class Handover:
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return
-            raise VerificationFailed(
-                "the registry does not tell what it knows", why=f"status {error.code}"
-            ) from error
+            raise VerificationFailed("the registry does not tell what it knows", why=f"status {error.code}") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise VerificationFailed(
-                "the registry's evidence cannot be read", why=str(error)[:200]
-            ) from error
+            raise VerificationFailed("the registry's evidence cannot be read", why=str(error)[:200]) from error
 
     def _get(self, path: str) -> bytes:
         url = urllib.parse.urljoin(self.url, path)
@@ -205,9 +201,7 @@ class Handover:
         try:
             verdict.require()
         except VerificationFailed as error:
-            raise VerificationFailed(
-                f"{what}: {error.message}", why=error.why, mend=error.mend
-            ) from error
+            raise VerificationFailed(f"{what}: {error.message}", why=error.why, mend=error.mend) from error
 
 
 def bundle_name(name: str, kind: str) -> str:

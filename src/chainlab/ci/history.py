@@ -64,9 +64,7 @@ def prepare(data: Path) -> dict[str, Adopted]:
                 index = [[past.name, past.parent, past.refs] for past in made.values()]
                 (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    return {
-        name: Adopted(name, folder / f"{name}.git", parent, refs) for name, parent, refs in index
-    }
+    return {name: Adopted(name, folder / f"{name}.git", parent, refs) for name, parent, refs in index}
 
 
 def _build(data: Path, folder: Path) -> dict[str, Adopted]:
@@ -105,9 +103,7 @@ def _build(data: Path, folder: Path) -> dict[str, Adopted]:
     return made
 
 
-def _commits(
-    data: Path, name: str, table: Mapping[str, Any]
-) -> list[tuple[Commit, Mapping[str, Any]]]:
+def _commits(data: Path, name: str, table: Mapping[str, Any]) -> list[tuple[Commit, Mapping[str, Any]]]:
     owner = name.partition("/")[0]
     when, found = FIRST, []
     for number, entry in enumerate(table["commit"]):
@@ -132,9 +128,7 @@ def _commits(
     return found
 
 
-def _tree(
-    data: Path, name: str, table: Mapping[str, Any], entry: Mapping[str, Any]
-) -> dict[str, File]:
+def _tree(data: Path, name: str, table: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, File]:
     files = read_folder(data / entry.get("tree", table.get("tree", "")))
     files = {path: File(file.data) for path, file in files.items()}  # modes differ between systems
     for path, text in entry.get("files", {}).items():

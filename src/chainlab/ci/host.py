@@ -51,9 +51,7 @@ class Host:
         self.services = Services(directory, platform, registry, trust, wheelhouse, self.sandbox)
         (directory / "runs").mkdir(parents=True, exist_ok=True)
 
-    def project(
-        self, repository: str, folder: Path, settings: Settings | Path | None = None
-    ) -> Project:
+    def project(self, repository: str, folder: Path, settings: Settings | Path | None = None) -> Project:
         """A repository that begins as the folder is now; one that exists gets a commit when it differs.
 
         ``settings`` is a value or a TOML file. Raises `MalformedInput` for what is no folder or no settings.
@@ -72,9 +70,7 @@ class Host:
 
     def runs(self) -> list[Run]:
         """All finished runs, oldest first."""
-        folders = sorted(
-            (self.directory / "runs").glob("*/run.json"), key=lambda p: int(p.parent.name)
-        )
+        folders = sorted((self.directory / "runs").glob("*/run.json"), key=lambda p: int(p.parent.name))
         return [Run.load(path.parent) for path in folders]
 
 
@@ -145,17 +141,11 @@ class Project:
         source = remote.fork(self.repository, owner) if fork else self.repository
         commit = remote.import_tree(source, folder, title or "a change", branch=branch, parent=base)
         number = number or 1 + max(
-            (
-                int(ref.split("/")[2])
-                for ref in remote.refs(self.repository)
-                if ref.startswith("refs/pull/")
-            ),
+            (int(ref.split("/")[2]) for ref in remote.refs(self.repository) if ref.startswith("refs/pull/")),
             default=0,
         )
         if fork:
-            remote.fetch_fork(
-                self.repository, source, f"refs/heads/{branch}", into=f"refs/pull/{number}/head"
-            )
+            remote.fetch_fork(self.repository, source, f"refs/heads/{branch}", into=f"refs/pull/{number}/head")
         else:
             remote.set_ref(self.repository, f"refs/pull/{number}/head", commit)
         merge = remote.merge(self.repository, base, commit)
@@ -187,18 +177,12 @@ class Project:
             names = ", ".join(Path(w.path).name for w in found[1])
             raise MalformedInput(
                 f"{event} starts {len(found[1])} workflows" + (f": {names}" if names else ""),
-                mend="name one: workflow='release.yml', or use runs()"
-                if names
-                else "look at their `on:`",
+                mend="name one: workflow='release.yml', or use runs()" if names else "look at their `on:`",
             )
-        order = Order(
-            job, dict(inputs or {}), tuple(approve), cache_rule, tuple(ports), tell or _quiet
-        )
+        order = Order(job, dict(inputs or {}), tuple(approve), cache_rule, tuple(ports), tell or _quiet)
         return perform(self.host.services, self.settings, *found, found[1][0], order)
 
-    def runs(
-        self, event: str, *, ref: str = "", pull: Pull | None = None, **options: object
-    ) -> list[Run]:
+    def runs(self, event: str, *, ref: str = "", pull: Pull | None = None, **options: object) -> list[Run]:
         """Run every workflow that the event starts, as the platform does."""
         found = self._triggered(event, ref, pull, "", str(options.get("cache_rule", "current")))
         return [
@@ -212,9 +196,7 @@ class Project:
         return {
             path: file.data.decode("utf-8", "replace")
             for path, file in files.items()
-            if path.startswith(WORKFLOWS)
-            and path.endswith((".yml", ".yaml"))
-            and path.count("/") == 2
+            if path.startswith(WORKFLOWS) and path.endswith((".yml", ".yaml")) and path.count("/") == 2
         }
 
     def _triggered(
@@ -229,9 +211,7 @@ class Project:
         if pull is not None:
             ref = f"refs/pull/{pull.number}/merge" if event == "pull_request" else self.default
         if not ref.startswith("refs/"):
-            raise MalformedInput(
-                f"{ref!r} is no full ref", mend="write refs/heads/main or refs/tags/v1.0.0"
-            )
+            raise MalformedInput(f"{ref!r} is no full ref", mend="write refs/heads/main or refs/tags/v1.0.0")
         origin = Origin(
             event,
             bool(pull and pull.fork),

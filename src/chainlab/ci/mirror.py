@@ -81,9 +81,7 @@ class Mirror:
         reference = uses if isinstance(uses, Reference) else Reference.parse(uses)
         commit = self.remote.resolve(reference.name, reference.ref)
         only_in_fork = reference.ref == commit and self.remote.only_in_fork(reference.name, commit)
-        resolved = Resolved(
-            reference.owner, reference.repo, reference.path, reference.ref, commit, only_in_fork
-        )
+        resolved = Resolved(reference.owner, reference.repo, reference.path, reference.ref, commit, only_in_fork)
         self.definition(resolved)
         return resolved
 
@@ -171,9 +169,7 @@ class _Walk:
             if len(self.found) > MAX_REACHED:
                 raise ChainlabError(f"more than {MAX_REACHED} references", why=f"reached {where}")
 
-    def follow(
-        self, uses: Uses, where: str, inside: Resolved | None
-    ) -> Iterable[tuple[str, str, Resolved | None]]:
+    def follow(self, uses: Uses, where: str, inside: Resolved | None) -> Iterable[tuple[str, str, Resolved | None]]:
         """What to read next because of one reference."""
         try:
             if uses.kind == "docker":
@@ -198,9 +194,7 @@ class _Walk:
                 mend=error.mend or "the mirror has what data/mirror.toml lists",
             ) from error
 
-    def local(
-        self, uses: Uses, inside: Resolved | None
-    ) -> Iterable[tuple[str, str, Resolved | None]]:
+    def local(self, uses: Uses, inside: Resolved | None) -> Iterable[tuple[str, str, Resolved | None]]:
         """A job's ``./`` means the repository of its workflow; a step's means the checked-out one."""
         path = PurePosixPath(uses.value.replace("\\", "/")).as_posix()
         if ".." in path.split("/"):

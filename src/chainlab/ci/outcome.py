@@ -76,9 +76,7 @@ def attest(
         actions=actions,
         packages=[
             (project, file, str(digest))
-            for project, file, digest in (
-                registry.index.downloads(job.address) if job.address else ()
-            )
+            for project, file, digest in (registry.index.downloads(job.address) if job.address else ())
         ],
         started=started,
         finished=rfc3339(utc_now()),

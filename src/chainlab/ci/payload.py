@@ -114,9 +114,7 @@ def variables(change: Change, workflow: str, name: str) -> dict[str, str]:
         "GITHUB_REPOSITORY": change.repository,
         "GITHUB_REPOSITORY_OWNER": change.repository.partition("/")[0],
         "GITHUB_REF": ref,
-        "GITHUB_REF_NAME": ref.removeprefix("refs/heads/")
-        .removeprefix("refs/tags/")
-        .removeprefix("refs/pull/"),
+        "GITHUB_REF_NAME": ref.removeprefix("refs/heads/").removeprefix("refs/tags/").removeprefix("refs/pull/"),
         "GITHUB_REF_TYPE": "tag" if ref.startswith("refs/tags/") else "branch",
         "GITHUB_REF_PROTECTED": "true" if ref == change.origin.default else "false",
         "GITHUB_SHA": change.commit,

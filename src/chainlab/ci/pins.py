@@ -114,9 +114,7 @@ def findings(
     return found
 
 
-def pin_folder(
-    root: Path, mirror: Mirror, *, check: bool = False, newest: bool = False
-) -> list[Finding]:
+def pin_folder(root: Path, mirror: Mirror, *, check: bool = False, newest: bool = False) -> list[Finding]:
     """Pin every workflow and composite action of a project; with ``check`` only look, with ``newest`` `update`.
 
     Returns what is open afterwards (with ``check``: now). Raises `ChainlabError` naming file and line,
@@ -133,11 +131,7 @@ def pin_folder(
                 raise ChainlabError(message, why=error.why, mend=error.mend) from error
         for name, text in texts.items():
             write_whole(root / name, text.encode())
-    found = {
-        finding
-        for name, text in texts.items()
-        for finding in findings(text, mirror, file=name, read=texts.get)
-    }
+    found = {finding for name, text in texts.items() for finding in findings(text, mirror, file=name, read=texts.get)}
     return sorted(found)
 
 

@@ -43,9 +43,7 @@ class Platform:
             self._connection = database.connect(state)
             undo.callback(self._connection.close)
             self._events = Events(self._connection)
-            connection = database.connect(
-                state
-            )  # an issue and a report at once would share a transaction
+            connection = database.connect(state)  # an issue and a report at once would share a transaction
             undo.callback(connection.close)
             self.credentials = Credentials(connection)
             self.remote = undo.enter_context(closing(Remote(directory, state)))

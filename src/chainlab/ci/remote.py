@@ -52,9 +52,7 @@ CREATE TABLE IF NOT EXISTS refs (  -- as last announced; git itself is what coun
 ) STRICT, WITHOUT ROWID;
 """
 NAME = re.compile(r"(?![.-])[a-z0-9._-]{1,100}/(?![.-])[a-z0-9._-]{1,100}")
-PLATFORM = (
-    "chainlab"  # owner of the workflows that host and gate sign as; no job may be one of theirs
-)
+PLATFORM = "chainlab"  # owner of the workflows that host and gate sign as; no job may be one of theirs
 NOBODY = "0" * 40  # stands for "no commit" in events, as in git's own protocol
 HIDDEN = "refs/forks"  # commits that live in forks only
 
@@ -96,18 +94,14 @@ class Remote:
 
     # -- repositories
 
-    def create(
-        self, owner: str, repo: str, *, public: bool = True, parent: str | None = None
-    ) -> str:
+    def create(self, owner: str, repo: str, *, public: bool = True, parent: str | None = None) -> str:
         """Make an empty repository unless it is there; returns its name ``owner/repo``.
 
         Raises `MalformedInput` for the platform's own: whose workflow runs there signs as the host or the gate.
         """
         name = check_name(f"{owner}/{repo}")
         if owner == PLATFORM:
-            raise MalformedInput(
-                f"{name} would be the platform's own", mend="name another owner, such as acme"
-            )
+            raise MalformedInput(f"{name} would be the platform's own", mend="name another owner, such as acme")
         with self._lock:
             path = self._folder(name)
             if not (path / "HEAD").exists():
@@ -146,9 +140,7 @@ class Remote:
                     "INSERT OR REPLACE INTO repositories VALUES (?, 1, ?)",
                     [(row.name, row.parent) for row in rows],
                 )
-                self._connection.executemany(
-                    "DELETE FROM refs WHERE repository = ?", [(row.name,) for row in rows]
-                )
+                self._connection.executemany("DELETE FROM refs WHERE repository = ?", [(row.name,) for row in rows])
                 self._connection.executemany(
                     "INSERT INTO refs VALUES (?, ?, ?)",
                     [(row.name, ref, id) for row in rows for ref, id in row.refs.items()],
@@ -215,14 +207,10 @@ class Remote:
     ) -> None:
         """Point a ref at a commit (or a tag object), or with None delete it."""
         with self.changing(name, who, quiet=quiet) as path:
-            words = (
-                ("-d", check_ref(ref)) if commit is None else (check_ref(ref), commit_id(commit))
-            )
+            words = ("-d", check_ref(ref)) if commit is None else (check_ref(ref), commit_id(commit))
             self.git(path, "update-ref", *words)
 
-    def tag(
-        self, name: str, tag: str, commit: str, *, message: str = "", who: str = "chainlab"
-    ) -> None:
+    def tag(self, name: str, tag: str, commit: str, *, message: str = "", who: str = "chainlab") -> None:
         """Set a tag: annotated (an object of its own) when there is a message, else lightweight."""
         target = commit_id(commit)
         if message:
@@ -384,21 +372,15 @@ class Remote:
         now = self._refs(self._folder(name))
         rows = self._connection.execute("SELECT ref, id FROM refs WHERE repository = ?", (name,))
         before = dict(rows.fetchall())
-        changed = sorted(
-            ref for ref in now.keys() | before.keys() if now.get(ref) != before.get(ref)
-        )
+        changed = sorted(ref for ref in now.keys() | before.keys() if now.get(ref) != before.get(ref))
         if not changed:
             return
         with transaction(self._connection):
             for ref in changed:
                 if ref in now:
-                    self._connection.execute(
-                        "INSERT OR REPLACE INTO refs VALUES (?, ?, ?)", (name, ref, now[ref])
-                    )
+                    self._connection.execute("INSERT OR REPLACE INTO refs VALUES (?, ?, ?)", (name, ref, now[ref]))
                 else:
-                    self._connection.execute(
-                        "DELETE FROM refs WHERE repository = ? AND ref = ?", (name, ref)
-                    )
+                    self._connection.execute("DELETE FROM refs WHERE repository = ? AND ref = ?", (name, ref))
                 self._events.append(
                     "dev.chainlab.change.pushed",
                     source="/ci/git",

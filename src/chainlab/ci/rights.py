@@ -102,9 +102,7 @@ def rights(origin: Origin, rule: str = "current") -> Rights:
     )
 
 
-def permissions(
-    workflow: Any, job: Any, given: Rights, *, default: str = "read"
-) -> Mapping[str, str]:
+def permissions(workflow: Any, job: Any, given: Rights, *, default: str = "read") -> Mapping[str, str]:
     """The level of every scope for one job: scope to "none", "read" or "write".
 
     ``workflow`` and ``job`` are the values of their ``permissions`` keys, None where there is none; a job's replaces
@@ -133,8 +131,7 @@ def permissions(
                 mend=f"scopes: {', '.join(SCOPES)}; levels: {', '.join(LEVELS)}",
             )
     capped = {
-        scope: given.cap if LEVELS.index(level) > LEVELS.index(given.cap) else level
-        for scope, level in levels.items()
+        scope: given.cap if LEVELS.index(level) > LEVELS.index(given.cap) else level for scope, level in levels.items()
     }
     if capped.get("models") == "write":
         capped["models"] = "read"  # it has no level above read

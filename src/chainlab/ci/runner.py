@@ -77,9 +77,7 @@ def execute(job: Job, sandbox: Sandbox, log: Path, tell: Callable[[Step], None])
     try:
         environment = _prepare(job, folder)
         port = int(job.url.rpartition(":")[2])
-        wall = (
-            Relay(folder / "out", [port, *job.ports], job.address) if sandbox.is_namespace else None
-        )
+        wall = Relay(folder / "out", [port, *job.ports], job.address) if sandbox.is_namespace else None
         try:
             command = _command(job, folder, sandbox, wall)
             transcript = Transcript(job.name, job.copy, _lines_of_secrets(job), log, tell)

@@ -66,9 +66,7 @@ class Services:
         """Let the settings' workflows publish without a stored token."""
         for publisher in settings.publishers:
             trusted = Publisher(repository, publisher.workflow, publisher.environment)
-            self.registry.index.add_publisher(
-                publisher.project, trusted, owner=repository.partition("/")[0]
-            )
+            self.registry.index.add_publisher(publisher.project, trusted, owner=repository.partition("/")[0])
 
     def secret(self, repository: str, name: str, secret: Secret) -> str:
         """A secret's value; a credential is issued once and kept, as people keep such tokens."""
@@ -78,9 +76,7 @@ class Services:
         known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         key = f"{repository} {name}"
         if key not in known:
-            known[key] = self.platform.credentials.issue(
-                f"{repository} secret {name}", secret.grants, prefix="pypi"
-            )
+            known[key] = self.platform.credentials.issue(f"{repository} secret {name}", secret.grants, prefix="pypi")
             write_whole(path, json.dumps(known), durable=True, mode=0o600)
         return known[key]
 
@@ -207,9 +203,7 @@ class _Running:
         calls = "uses" in document  # a reusable workflow: its jobs take no `env` from the caller
         ended = {n: (self.jobs[n].result, self.jobs[n].outputs) for n in self.workflow.needs(name)}
         copy = self.workflow.copy(name, env=identity if bearer and not calls else {}, ended=ended)
-        self.copies[name] = self.workflow.explain(name, copy).replace(
-            bearer or "\0", "(the job's own bearer)"
-        )
+        self.copies[name] = self.workflow.explain(name, copy).replace(bearer or "\0", "(the job's own bearer)")
         credentials = self.services.platform.credentials
         token = credentials.issue(
             subject,
@@ -233,13 +227,9 @@ class _Running:
             self.change.actor,
             self.services.trust.url,
             self.services.trust.config_path,
-            environment
-            | {"ACTIONS_RUNTIME_TOKEN": runtime}
-            | (identity if bearer and calls else {}),
+            environment | {"ACTIONS_RUNTIME_TOKEN": runtime} | (identity if bearer and calls else {}),
             self._secrets(name) | {"GITHUB_TOKEN": token},
-            self.settings.with_url(self.services.trust.url).variables
-            if self.rights.secrets
-            else {},
+            self.settings.with_url(self.services.trust.url).variables if self.rights.secrets else {},
             self.trees,
             self.files,
             self.services.wheelhouse,
@@ -247,23 +237,17 @@ class _Running:
             address if self.services.sandbox.is_namespace else "",
             _seconds(document),
         )
-        self.services.platform.report(
-            "taskrun.started", subject, {"job": name, "permissions": _above_none(granted)}
-        )
+        self.services.platform.report("taskrun.started", subject, {"job": name, "permissions": _above_none(granted)})
         before, started = self.services.registry.events.last, rfc3339(utc_now())
         try:
             log = self.folder / f"{name}.jsonl"
-            ended_job = execute(
-                job, self.services.sandbox, log, lambda step: self._step(name, step)
-            )
+            ended_job = execute(job, self.services.sandbox, log, lambda step: self._step(name, step))
         finally:
             credentials.revoke(subject=subject)
             if bearer:
                 self.services.trust.end_job(bearer)
         left_out = ", ".join(self.workflow.left_out(name))
-        why = ended_job.why or (
-            f"`{left_out}` is ignored: there is no docker here" if left_out else ""
-        )
+        why = ended_job.why or (f"`{left_out}` is ignored: there is no docker here" if left_out else "")
         ended_job = replace(ended_job, permissions=_above_none(granted), why=why)
         if self.rights.identity:  # a fork's pull request gets no statement about our repository
             ended_job = attest(
@@ -375,6 +359,4 @@ def _above_none(granted: Mapping[str, str]) -> dict[str, str]:
 
 def _seconds(document: Mapping[str, Any]) -> float:
     minutes = document.get("timeout-minutes", LONGEST / 60)
-    return (
-        min(LONGEST, 60 * minutes) if isinstance(minutes, int | float) and minutes > 0 else LONGEST
-    )
+    return min(LONGEST, 60 * minutes) if isinstance(minutes, int | float) and minutes > 0 else LONGEST

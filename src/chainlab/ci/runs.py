@@ -99,9 +99,7 @@ class Run:
 
     def table(self) -> str:
         """Jobs and steps with results and seconds, for a terminal."""
-        lines = [
-            f"run {self.id}: {self.workflow} on {self.event} at {self.ref}: {self.result}, {self.seconds:.1f} s"
-        ]
+        lines = [f"run {self.id}: {self.workflow} on {self.event} at {self.ref}: {self.result}, {self.seconds:.1f} s"]
         for job in self.jobs.values():
             lines.append(f"  {job.result:<8} {job.name}" + (f": {job.why}" if job.why else ""))
             lines += [f"    {s.result:<8} {s.seconds:5.1f} s  {s.name[:80]}" for s in job.steps]
@@ -122,6 +120,4 @@ class Run:
             }
             return cls(**document)
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise MalformedInput(
-                f"{folder.name}: the run cannot be read", why=str(error)
-            ) from error
+            raise MalformedInput(f"{folder.name}: the run cannot be read", why=str(error)) from error

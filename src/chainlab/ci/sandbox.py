@@ -160,9 +160,7 @@ def _find() -> Sandbox:
         if works:
             return Sandbox("namespace", program=program, options=options)
         reasons.append(said)
-    return Sandbox(
-        "none", "bubblewrap cannot make a namespace: " + "; ".join(dict.fromkeys(reasons))
-    )
+    return Sandbox("none", "bubblewrap cannot make a namespace: " + "; ".join(dict.fromkeys(reasons)))
 
 
 def _bubblewrap() -> str:
@@ -177,9 +175,7 @@ def _bubblewrap() -> str:
 
 def _works(command: list[str]) -> tuple[bool, str]:
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
     except (OSError, subprocess.SubprocessError) as error:
         return False, str(error)
     return done.returncode == 0, " ".join(done.stderr.split())[-200:]

@@ -93,9 +93,7 @@ class Settings:
         """The settings that a parsed TOML document holds."""
         known = set(cls.__dataclass_fields__)
         if unknown := sorted(set(document) - known):
-            raise MalformedInput(
-                f"unknown setting {', '.join(unknown)}", mend=f"known: {', '.join(sorted(known))}"
-            )
+            raise MalformedInput(f"unknown setting {', '.join(unknown)}", mend=f"known: {', '.join(sorted(known))}")
         fields = dict(document)
         try:
             fields["secrets"] = _secrets(document.get("secrets", {}))

@@ -39,9 +39,7 @@ class Sink:
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}/"
-        threading.Thread(
-            target=self._server.serve_forever, name="chainlab-sink", daemon=True
-        ).start()
+        threading.Thread(target=self._server.serve_forever, name="chainlab-sink", daemon=True).start()
 
     @property
     def text(self) -> str:

@@ -106,9 +106,7 @@ def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
         name = "{owner}/{repo}".format(**request.path_params).lower()
         credential = identify(request, credentials)
         repository = remote.repository(name)
-        if not repository.public and not (
-            credential and credential.may(f"contents:read:{repository.name}")
-        ):
+        if not repository.public and not (credential and credential.may(f"contents:read:{repository.name}")):
             raise Refused(404, f"there is no repository {name!r}")
         data = await run_sync(_raw, remote, name, request.path_params["rest"])
         return Response(data, media_type="application/octet-stream")

@@ -45,11 +45,7 @@ class Reference:
         """
         match = REFERENCE.fullmatch(text)
         path = (match["path"] or "") if match else ""
-        if (
-            match is None
-            or {"", ".", ".."} & set(path.split("/")[:-1])
-            or f"/{path}".endswith(("/..", "/."))
-        ):
+        if match is None or {"", ".", ".."} & set(path.split("/")[:-1]) or f"/{path}".endswith(("/..", "/.")):
             raise MalformedInput(
                 f"{text[:120]!r} names no action",
                 mend="write owner/repo@ref or owner/repo/path@ref",

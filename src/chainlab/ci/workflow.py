@@ -73,9 +73,7 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in seen:
-                raise ConstructorError(
-                    None, None, f"{key.value[:80]!r} is there twice", key.start_mark
-                )
+                raise ConstructorError(None, None, f"{key.value[:80]!r} is there twice", key.start_mark)
             seen.add((key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key))
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
@@ -132,9 +130,7 @@ def load(text: str) -> Any:
         raise MalformedInput("this is not YAML", why=" ".join(str(error).split())[:300]) from error
     nodes, levels = _measure(document, {})
     if nodes > MAX_NODES or levels > MAX_DEPTH:
-        raise MalformedInput(
-            f"a workflow has at most {MAX_NODES} values in {MAX_DEPTH} levels, aliases written out"
-        )
+        raise MalformedInput(f"a workflow has at most {MAX_NODES} values in {MAX_DEPTH} levels, aliases written out")
     return document
 
 
@@ -194,9 +190,7 @@ class Workflow:
         """Job ids, each after those it needs. Raises `MalformedInput` for a circle."""
         done: list[str] = []
         while len(done) < len(self.jobs):
-            ready = [
-                n for n, job in self.jobs.items() if n not in done and set(_needs(job)) <= set(done)
-            ]
+            ready = [n for n, job in self.jobs.items() if n not in done and set(_needs(job)) <= set(done)]
             if not ready:
                 raise MalformedInput(f"{self.path}: its jobs need one another in a circle")
             done += ready

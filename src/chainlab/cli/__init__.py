@@ -71,9 +71,7 @@ class _Commands(click.Group):
             ctx.exit(130)
 
 
-@click.command(
-    cls=_Commands, epilog="Example: chainlab start", context_settings={"max_content_width": 100}
-)
+@click.command(cls=_Commands, epilog="Example: chainlab start", context_settings={"max_content_width": 100})
 @click.version_option(__version__, prog_name="chainlab")
 def _main() -> None:
     """Secure an ML CI/CD pipeline: eight weeks, offline, on one laptop."""
@@ -83,7 +81,5 @@ def main() -> None:
     """Entry point of ``chainlab``."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(
-                errors="replace"
-            )  # a terminal without UTF-8 loses a sign, not the message
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 loses a sign, not the message
     _main()

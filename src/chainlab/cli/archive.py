@@ -39,9 +39,9 @@ def archive() -> None:
 
 def _documents(command: Callable[..., Any]) -> Callable[..., Any]:
     for kind in reversed(KINDS):
-        command = click.option(
-            f"--{kind}", type=FILE, multiple=True, metavar="FILE", help=f"Its {kind}; repeatable."
-        )(command)
+        command = click.option(f"--{kind}", type=FILE, multiple=True, metavar="FILE", help=f"Its {kind}; repeatable.")(
+            command
+        )
     return command
 
 
@@ -51,9 +51,7 @@ Examples: chainlab archive add --artifact triage-model --version 1.4.0 --digest 
               --sbom service.cdx.json --provenance wheel.sigstore.json --run 17
           chainlab archive add evidence/ --artifact triage-model --version 1.4.0 --file dist/triage_model.whl"""
 )
-@click.argument(
-    "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False
-)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
 @click.option("--artifact", required=True, help="The artifact's name.")
 @click.option("--version", required=True, help="Its version.")
 @click.option("--digest", default="", metavar="sha256:HEX", help="Its digest,")
@@ -62,9 +60,7 @@ Examples: chainlab archive add --artifact triage-model --version 1.4.0 --digest 
 @click.option("--commit", default="", help="From which commit it was built.")
 @click.option("--run", default="", help="By which run.")
 @click.option("--builder", default="", help="By which builder.")
-@click.option(
-    "--at", default="", metavar="TIME", help="When, as 2026-05-04T10:00:00Z (default: now)."
-)
+@click.option("--at", default="", metavar="TIME", help="When, as 2026-05-04T10:00:00Z (default: now).")
 @_documents
 @AT
 def add(
@@ -134,15 +130,11 @@ def query(
     says why.
     """
     if sum(map(bool, (package, digest, purl, run or builder))) != 1:
-        raise MalformedInput(
-            "ask for one thing", mend="one of --package, --hash, --purl, or --run and --builder"
-        )
+        raise MalformedInput("ask for one thing", mend="one of --package, --hash, --purl, or --run and --builder")
     if with_paths and when:
         raise MalformedInput("--paths and --seen are two questions", mend="give one of them")
     if (with_paths or when or span) and not (package or purl):
-        raise MalformedInput(
-            "--range, --paths and --seen ask about a package", mend="give --package or --purl"
-        )
+        raise MalformedInput("--range, --paths and --seen ask about a package", mend="give --package or --purl")
     with _opened(directory) as kept:
         kept.refresh(tell=_tell("derived"))
         if run or builder:
@@ -253,8 +245,7 @@ def _table(found: pd.DataFrame) -> str:
     widths = {c: max(len(c), int(lines[c].str.len().max())) for c in lines}
     rows = [list(lines.columns), *lines.itertuples(index=False)]
     return "\n".join(
-        "  ".join(str(v).ljust(w) for v, w in zip(row, widths.values(), strict=True)).rstrip()
-        for row in rows
+        "  ".join(str(v).ljust(w) for v, w in zip(row, widths.values(), strict=True)).rstrip() for row in rows
     )
 
 

@@ -59,9 +59,7 @@ Examples: chainlab ci run --project data/projects/triage-model --event push
     metavar="NAME=VALUE",
     help="Input of workflow_dispatch; repeatable.",
 )
-@click.option(
-    "--approve", multiple=True, metavar="ENVIRONMENT", help="Say yes for a reviewer; repeatable."
-)
+@click.option("--approve", multiple=True, metavar="ENVIRONMENT", help="Say yes for a reviewer; repeatable.")
 @click.option(
     "--cache-rule",
     type=click.Choice(CACHE_RULES),
@@ -69,17 +67,13 @@ Examples: chainlab ci run --project data/projects/triage-model --event push
     show_default=True,
     help="The platform's rule for caches of pull_request_target.",
 )
-@click.option(
-    "--repository", default="", metavar="OWNER/NAME", help="Default: acme/<folder's name>."
-)
+@click.option("--repository", default="", metavar="OWNER/NAME", help="Default: acme/<folder's name>.")
 @click.option(
     "--settings",
     type=FILE,
     help="Repository settings (TOML). Default: settings/<name>.toml beside the folder.",
 )
-@click.option(
-    "--explain", is_flag=True, help="Also print what the host changed in the workflow file."
-)
+@click.option("--explain", is_flag=True, help="Also print what the host changed in the workflow file.")
 @click.option("--log", "with_log", is_flag=True, help="Also print what the steps said.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
 def run(
@@ -130,9 +124,7 @@ def _project(host: Host, folder: Path, repository: str, settings: Path | None) -
     )
 
 
-def _pull(
-    project: Project, event: str, change: Path | None, owner: str, branch: str, title: str
-) -> Pull | None:
+def _pull(project: Project, event: str, change: Path | None, owner: str, branch: str, title: str) -> Pull | None:
     if not event.startswith("pull_request"):
         return None
     if change is None:
@@ -150,9 +142,7 @@ Examples: chainlab ci pin my-project
           chainlab ci pin --check my-project"""
 )
 @click.argument("folder", type=FOLDER)
-@click.option(
-    "--check", is_flag=True, help="Change nothing; end with 1 when something is not pinned."
-)
+@click.option("--check", is_flag=True, help="Change nothing; end with 1 when something is not pinned.")
 @click.option(
     "--update",
     is_flag=True,

@@ -21,9 +21,7 @@ __all__ = ["commands"]
     epilog="Example: chainlab build --execute 01_assessment",
 )
 @click.option("--check", "compare", is_flag=True, help="Compare only; change and execute nothing.")
-@click.option(
-    "--execute", is_flag=True, help="Lint labs, run notebooks and solutions, store their outputs."
-)
+@click.option("--execute", is_flag=True, help="Lint labs, run notebooks and solutions, store their outputs.")
 @click.argument("names", nargs=-1, metavar="[UNIT|FILE]…")
 def build(compare: bool, execute: bool, names: tuple[str, ...]) -> None:
     """Derive notebooks, labs and solutions from lessons/, and the README's week table."""
@@ -49,13 +47,9 @@ def build(compare: bool, execute: bool, names: tuple[str, ...]) -> None:
         click.echo(f"{len(changed)} file{'s' * (len(changed) != 1)} changed")
 
 
-@click.command(
-    short_help="Check your answers in a lab.", epilog="Example: chainlab check 01_assessment"
-)
+@click.command(short_help="Check your answers in a lab.", epilog="Example: chainlab check 01_assessment")
 @click.argument("unit")
-@click.option(
-    "--seed", default=1, show_default=True, help="Another seed gives other generated cases."
-)
+@click.option("--seed", default=1, show_default=True, help="Another seed gives other generated cases.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(unit: str, seed: int, as_json: bool) -> None:
     """Run your labs/UNIT.ipynb and say what is not attempted, wrong or done.
@@ -131,17 +125,11 @@ def progress(as_json: bool, target: str | None, source: str | None, exercise: st
     short_help="Run every solution and walkthrough.",
     epilog="Example: chainlab solutions --jobs 2 01_assessment",
 )
-@click.option(
-    "--jobs", type=click.IntRange(min=1), help="Notebooks at once.  [default: processors]"
-)
-@click.option(
-    "-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="Sets a parameter."
-)
+@click.option("--jobs", type=click.IntRange(min=1), help="Notebooks at once.  [default: processors]")
+@click.option("-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="Sets a parameter.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("units", nargs=-1, metavar="[UNIT]…")
-def solutions(
-    jobs: int | None, pairs: tuple[str, ...], as_json: bool, units: tuple[str, ...]
-) -> None:
+def solutions(jobs: int | None, pairs: tuple[str, ...], as_json: bool, units: tuple[str, ...]) -> None:
     """Run every solution and walkthrough by papermill, each in its own workspace."""
     from chainlab.course.solutions import replay, run_all, table
 
@@ -151,9 +139,7 @@ def solutions(
     work = replay(course, chosen)
     if not work:
         raise click.UsageError("nothing to run: these units are drafts")
-    runs = run_all(
-        work, parameters, jobs or os.cpu_count() or 1, lambda text: click.echo(text, err=True)
-    )
+    runs = run_all(work, parameters, jobs or os.cpu_count() or 1, lambda text: click.echo(text, err=True))
     rows = [
         {
             "file": r.file,

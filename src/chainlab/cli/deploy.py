@@ -24,9 +24,7 @@ Examples: chainlab deploy oci/acme/triage-model/release@sha256:…
           chainlab deploy --stop"""
 )
 @click.argument("reference", required=False)
-@click.option(
-    "--promote", is_flag=True, help="First let the gate judge it, and promote it to prod."
-)
+@click.option("--promote", is_flag=True, help="First let the gate judge it, and promote it to prod.")
 @click.option("--stop", is_flag=True, help="End the service that runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print what runs as JSON.")
 def deploy(reference: str | None, promote: bool, stop: bool, as_json: bool) -> None:

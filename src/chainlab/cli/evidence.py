@@ -27,14 +27,10 @@ Examples: chainlab attest dist/model.onnx --type sbom --predicate model.cdx.json
           chainlab attest dist/model.onnx --type sbom --predicate model.cdx.json     (in a CI job)"""
 )
 @click.argument("file", type=FILE)
-@click.option(
-    "--type", "kind", required=True, help=f"{', '.join(TYPES)}, or a predicate type's URI."
-)
+@click.option("--type", "kind", required=True, help=f"{', '.join(TYPES)}, or a predicate type's URI.")
 @click.option("--predicate", type=FILE, required=True, help="What is said: a JSON document.")
 @click.option("--identity", default="", help="Who signs; in a CI job, the job itself.")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the bundle."
-)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the bundle.")
 def attest(file: Path, kind: str, predicate: Path, identity: str, out: Path | None) -> None:
     """Sign a statement about a file, keylessly; the bundle is written beside it."""
     from chainlab.digests import Digest
@@ -63,16 +59,12 @@ Example: chainlab verify dist/model.onnx --bundle dist/model.onnx.sigstore.json 
 )
 @click.argument("file", type=FILE)
 @click.option("--bundle", type=FILE, required=True, help="The signed bundle.")
-@click.option(
-    "--type", "kind", required=True, help=f"{', '.join(TYPES)}, or a predicate type's URI."
-)
+@click.option("--type", "kind", required=True, help=f"{', '.join(TYPES)}, or a predicate type's URI.")
 @click.option("--signer", required=True, help="The name that the certificate must have.")
 @click.option("--issuer", default="", help="Who vouches for that name; the kit's own by default.")
 @click.option("--builder", default="", help="For provenance: the builder's id.")
 @click.option("--source", default="", help="For provenance: git+https://…/owner/repo.")
-@click.option(
-    "--trust-config", type=FILE, help="Whom to trust; the learner's workspace by default."
-)
+@click.option("--trust-config", type=FILE, help="Whom to trust; the learner's workspace by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print the steps as JSON.")
 def verify(
     file: Path,
@@ -114,9 +106,7 @@ def _type(kind: str) -> str:
     if kind in TYPES:
         return str(getattr(statements, kind.upper()))
     if "://" not in kind:
-        raise MalformedInput(
-            f"no predicate type is called {kind!r}", mend=f"one of {', '.join(TYPES)}, or a URI"
-        )
+        raise MalformedInput(f"no predicate type is called {kind!r}", mend=f"one of {', '.join(TYPES)}, or a URI")
     return kind
 
 
@@ -133,13 +123,9 @@ def _config(path: Path | None = None) -> ClientTrustConfig:
     try:
         return ClientTrustConfig.from_json(found.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Unavailable(
-            "there is no trust configuration here", mend="run `chainlab start` once"
-        ) from error
+        raise Unavailable("there is no trust configuration here", mend="run `chainlab start` once") from error
     except ValueError as error:
-        raise MalformedInput(
-            f"{found.name} is no trust configuration", why=str(error)[:200]
-        ) from error
+        raise MalformedInput(f"{found.name} is no trust configuration", why=str(error)[:200]) from error
 
 
 commands = [attest, verify]

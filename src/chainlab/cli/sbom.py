@@ -22,9 +22,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.group(
-    epilog="Example: chainlab sbom build .venv --lock requirements.lock --out env.cdx.json"
-)
+@click.group(epilog="Example: chainlab sbom build .venv --lock requirements.lock --out env.cdx.json")
 def sbom() -> None:
     """Bills of materials: make one, check one."""
 
@@ -50,16 +48,10 @@ Examples: chainlab sbom build .venv --lock requirements.lock --out env.cdx.json
     help="CycloneDX version.",
 )
 @click.option("--lock", type=FILE, help="Lock file with the hashes (environment, wheel).")
-@click.option(
-    "--wheels", type=FOLDER, multiple=True, help="Folder of wheels that the lock names; repeatable."
-)
+@click.option("--wheels", type=FOLDER, multiple=True, help="Folder of wheels that the lock names; repeatable.")
 @click.option("--subject", default="", help="Installed package that the environment exists for.")
-@click.option(
-    "--author", "authors", multiple=True, help="Who answers for the document; repeatable."
-)
-@click.option(
-    "--look-inside", is_flag=True, help="Environment: also search all source for computed imports."
-)
+@click.option("--author", "authors", multiple=True, help="Who answers for the document; repeatable.")
+@click.option("--look-inside", is_flag=True, help="Environment: also search all source for computed imports.")
 @click.option(
     "--at",
     default="",
@@ -84,14 +76,10 @@ def build(
         ("--look-inside", look_inside, ("environment",)),
     ):
         if given and kind not in kinds:
-            raise MalformedInput(
-                f"{option} says nothing about a {kind}", mend=f"leave {option} out"
-            )
+            raise MalformedInput(f"{option} says nothing about a {kind}", mend=f"leave {option} out")
     about: dict[str, Any] = {"at": _moment(at), "spec": spec, "authors": authors, "wheels": wheels}
     if kind == "environment":
-        made = bills.of_environment(
-            path, lock=lock, subject=subject or None, look_inside=look_inside, **about
-        )
+        made = bills.of_environment(path, lock=lock, subject=subject or None, look_inside=look_inside, **about)
     elif kind == "wheel":
         made = bills.of_wheel(path, lock=lock, **about)
     elif kind == "lock":
@@ -118,9 +106,7 @@ def build(
 
 @sbom.command(epilog="Example: chainlab sbom check env.cdx.json --least 0.8")
 @click.argument("file", type=FILE)
-@click.option(
-    "--least", type=click.FloatRange(0, 1), default=0.0, help="Refuse a score below this."
-)
+@click.option("--least", type=click.FloatRange(0, 1), default=0.0, help="Refuse a score below this.")
 @click.option("--json", "as_json", is_flag=True, help="Print problems and quality as JSON.")
 def check(file: Path, least: float, as_json: bool) -> None:
     """Validate a CycloneDX document, and say how much of the minimum elements it has.
@@ -166,9 +152,7 @@ def _kind(path: Path) -> str:
         return "lock"
     if path.name.startswith("python"):
         return "environment"
-    raise MalformedInput(
-        f"what {path.name} is cannot be seen", mend=f"say it: --kind {'|'.join(KINDS)}"
-    )
+    raise MalformedInput(f"what {path.name} is cannot be seen", mend=f"say it: --kind {'|'.join(KINDS)}")
 
 
 def _moment(text: str) -> datetime:
@@ -182,9 +166,7 @@ def _moment(text: str) -> datetime:
         else:
             moment = datetime.now(UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise MalformedInput(
-            f"{text or epoch!r} is no time", mend="write it as 2026-05-11T19:20:39Z"
-        ) from error
+        raise MalformedInput(f"{text or epoch!r} is no time", mend="write it as 2026-05-11T19:20:39Z") from error
     if moment.tzinfo is None:
         raise MalformedInput(f"{text!r} has no zone", mend="end it with Z")
     return moment

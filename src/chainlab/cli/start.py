@@ -14,9 +14,7 @@ __all__ = ["commands"]
     epilog="Example: chainlab start --unit 01_assessment",
 )
 @click.option("--unit", default="", help="The lesson, lab or unit to open; week 1 when not given.")
-@click.option(
-    "--port", default=0, type=click.IntRange(0, 65535), help="JupyterLab's port; 0: a free one."
-)
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="JupyterLab's port; 0: a free one.")
 @click.option("--no-browser", is_flag=True, help="Print the address and open nothing.")
 @click.option(
     "--workspace",
@@ -49,9 +47,7 @@ def start(unit: str, port: int, no_browser: bool, workspace: Path | None) -> Non
     click.echo("ended; your work is kept")
 
 
-@click.command(
-    short_help="Look for what would trouble the course.", epilog="Example: chainlab doctor --json"
-)
+@click.command(short_help="Look for what would trouble the course.", epilog="Example: chainlab doctor --json")
 @click.option("--json", "as_json", is_flag=True, help="For a program: one object per finding.")
 def doctor(as_json: bool) -> None:
     """Look at this machine for what would trouble the course.

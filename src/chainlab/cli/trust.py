@@ -22,9 +22,7 @@ def trust() -> None:
 
 
 @trust.command(epilog="Example: chainlab trust serve --state ./sigstore --port 8520")
-@click.option(
-    "--state", type=STATE, required=True, help="Directory of its keys and logs; made when missing."
-)
+@click.option("--state", type=STATE, required=True, help="Directory of its keys and logs; made when missing.")
 @click.option(
     "--port",
     default=0,
@@ -69,12 +67,8 @@ Examples: chainlab trust token --state ./sigstore --identity alice@example.com
     is_flag=True,
     help="Print the two variables by which clients find a job's identity.",
 )
-@click.option(
-    "--audience", default="sigstore", show_default=True, help="Who is to accept the token."
-)
-def token(
-    state: Path, identity: str | None, claims: BinaryIO | None, ambient: bool, audience: str
-) -> None:
+@click.option("--audience", default="sigstore", show_default=True, help="Who is to accept the token.")
+def token(state: Path, identity: str | None, claims: BinaryIO | None, ambient: bool, audience: str) -> None:
     """Print an identity token of a person or of a CI job."""
     from chainlab.trust import wire
     from chainlab.trust.client import Trust
@@ -100,9 +94,7 @@ def token(
 
 
 @trust.command(epilog="Example: chainlab trust rotate --state ./sigstore")
-@click.option(
-    "--state", type=STATE, required=True, help="Directory of an instance that is not running."
-)
+@click.option("--state", type=STATE, required=True, help="Directory of an instance that is not running.")
 def rotate(state: Path) -> None:
     """Retire the CA's signing key and begin with a new one; old signatures stay good."""
     from chainlab.trust.instance import Instance
@@ -118,9 +110,7 @@ def rotate(state: Path) -> None:
 
 
 @click.command(short_help="Print the fingerprint of your root.", epilog="Example: chainlab enrol")
-@click.option(
-    "--state", type=STATE, help="Directory of an instance; your workspace's unless given."
-)
+@click.option("--state", type=STATE, help="Directory of an instance; your workspace's unless given.")
 @click.option("--json", "as_json", is_flag=True, help="For a program.")
 def enrol(state: Path | None, as_json: bool) -> None:
     """Print the fingerprint of your root, for your instructor to keep.

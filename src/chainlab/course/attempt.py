@@ -94,9 +94,7 @@ def attempt(
     try:
         lab = load(path)
     except FileNotFoundError:
-        raise ChainlabError(
-            f"labs/{path.name} is missing", mend="restore it, or run: chainlab build"
-        ) from None
+        raise ChainlabError(f"labs/{path.name} is missing", mend="restore it, or run: chainlab build") from None
     _set_seed(lab, seed)
     lab.cells.insert(0, nbformat.v4.new_code_cell(EXIT, id="exit"))  # type: ignore[no-untyped-call]
     skipped: dict[int, str] = {}
@@ -104,10 +102,7 @@ def attempt(
         trial = copy.deepcopy(lab)
         for index, reason in skipped.items():
             trial.cells[index].source = f"raise SystemError({reason!r})\n{lab.cells[index].source}"
-        say(
-            f"running labs/{path.name}"
-            + (f" without {len(skipped)} cells that end it" if skipped else "")
-        )
+        say(f"running labs/{path.name}" + (f" without {len(skipped)} cells that end it" if skipped else ""))
         try:
             execution.run(trial, path.parent, keep_going=True, seconds=seconds)
         except execution.Failure as error:
@@ -135,9 +130,7 @@ def _judge(lab: Any, exercise: Exercise) -> Finding:
 
     answer = _find(lab, grade_id("exercise", exercise.id))
     check = _find(lab, grade_id("check", exercise.id))
-    restore = (
-        f"restore it from the course's copy of labs/ (grade_id {grade_id('check', exercise.id)})"
-    )
+    restore = f"restore it from the course's copy of labs/ (grade_id {grade_id('check', exercise.id)})"
     if check is None:
         return finding("wrong", f"the check cell is missing\nTo mend it: {restore}")
     if f'lab.check("{exercise.id}"' not in check.source:
@@ -155,11 +148,7 @@ def _judge(lab: Any, exercise: Exercise) -> Finding:
     if error.ename == "Incorrect":
         return finding("wrong", error.evalue)
     cause = _error(answer) if answer is not None else None
-    if (
-        cause is not None
-        and cause.ename == "NotImplementedError"
-        and cause.evalue == f"exercise {exercise.id}"
-    ):
+    if cause is not None and cause.ename == "NotImplementedError" and cause.evalue == f"exercise {exercise.id}":
         return finding("not attempted")
     if cause is not None:
         return finding("wrong", f"the exercise's cell fails: {_told(cause)}")
@@ -174,11 +163,7 @@ def _judge(lab: Any, exercise: Exercise) -> Finding:
 def _find(lab: Any, name: str) -> Any:
     for cell in lab.cells:
         grading = cell.metadata.get("nbgrader")
-        if (
-            cell.cell_type == "code"
-            and isinstance(grading, dict)
-            and grading.get("grade_id") == name
-        ):
+        if cell.cell_type == "code" and isinstance(grading, dict) and grading.get("grade_id") == name:
             return cell
     return None
 

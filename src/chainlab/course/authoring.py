@@ -70,23 +70,17 @@ def _listing(course: Course, read: list[Lesson]) -> Iterator[Problem]:
     listed = {f"{p.file}.py": u for u in course.units for p in u.lessons}
     listed |= {f"{u.id}_lab.py": u for u in course.units}
     for name in sorted(there - listed.keys()):
-        yield Problem(
-            f"lessons/{name}", 1, "not listed in course.toml (a unit's `lessons`, or its `id`)"
-        )
+        yield Problem(f"lessons/{name}", 1, "not listed in course.toml (a unit's `lessons`, or its `id`)")
     for name, unit in sorted(listed.items()):
         if name not in there and not unit.draft:
-            yield Problem(
-                "course.toml", 1, f"unit {unit.id} lists lessons/{name}, which does not exist"
-            )
+            yield Problem("course.toml", 1, f"unit {unit.id} lists lessons/{name}, which does not exist")
 
 
 def lesson_problems(lesson: Lesson, course: Course | None) -> list[Problem]:
     """What is wrong in one lesson; without a course, the syllabus is not asked."""
     found = [*_shape(lesson), *_regions(lesson)]
     for cell in lesson.cells:
-        found += (
-            code_problems(lesson, cell) if cell.kind == "code" else prose_problems(lesson, cell)
-        )
+        found += code_problems(lesson, cell) if cell.kind == "code" else prose_problems(lesson, cell)
     unit = _unit(lesson, course) if course else None
     for exercise in lesson.exercises if lesson.is_lab else ():
         found += _exercise(lesson, exercise)
@@ -95,9 +89,7 @@ def lesson_problems(lesson: Lesson, course: Course | None) -> list[Problem]:
     if lesson.is_lab and unit and not unit.draft:
         missing = {e.id for e in unit.exercises} - {e.id for e in lesson.exercises}
         for exercise_id in sorted(missing):
-            found.append(
-                Problem(lesson.name, 1, f"exercise {exercise_id} of course.toml is missing here")
-            )
+            found.append(Problem(lesson.name, 1, f"exercise {exercise_id} of course.toml is missing here"))
     return found
 
 
@@ -120,9 +112,7 @@ def _shape(lesson: Lesson) -> Iterator[Problem]:
     parameters = [c for c in cells if c.has("parameters")]
     if len(parameters) != 1:
         line = parameters[1].line if parameters else 1
-        yield Problem(
-            name, line, f'expected one cell with tags=["parameters"], found {len(parameters)}'
-        )
+        yield Problem(name, line, f'expected one cell with tags=["parameters"], found {len(parameters)}')
     elif not re.search(r"^seed = 1\b", parameters[0].source, re.MULTILINE):
         yield Problem(name, parameters[0].line, "the parameters cell is to say 'seed = 1'")
     kept = [c for c in cells if not c.has("wrong")]
@@ -140,13 +130,9 @@ def _shape(lesson: Lesson) -> Iterator[Problem]:
         if not cell.source.strip():
             yield Problem(name, cell.line, "empty cell")
         if cell.has("solution") and cell.kind != "markdown":
-            yield Problem(
-                name, cell.line, "a 'solution' cell is markdown: the code stands in the exercise"
-            )
+            yield Problem(name, cell.line, "a 'solution' cell is markdown: the code stands in the exercise")
         if cell.has("raises-exception") and not re.search(r"#\s*\w", cell.source):
-            yield Problem(
-                name, cell.line, "a 'raises-exception' cell needs a comment that says why"
-            )
+            yield Problem(name, cell.line, "a 'raises-exception' cell needs a comment that says why")
 
 
 def _regions(lesson: Lesson) -> Iterator[Problem]:
@@ -157,9 +143,7 @@ def _regions(lesson: Lesson) -> Iterator[Problem]:
             word = text.strip()
             if word == BEGIN:
                 if opened:
-                    yield Problem(
-                        lesson.name, line, f"a region inside the one opened on line {opened}"
-                    )
+                    yield Problem(lesson.name, line, f"a region inside the one opened on line {opened}")
                 if not cell.has("exercise"):
                     yield Problem(lesson.name, line, "a solution region outside an 'exercise' cell")
                 opened, filled, regions = line, False, regions + 1
@@ -209,9 +193,7 @@ def _exercise(lesson: Lesson, exercise: Exercise) -> Iterator[Problem]:
             yield Problem(name, line, f"{label} without {what}")
         elif len(cells) > 1 and tag in ("exercise", "check"):
             yield Problem(name, cells[1].line, f"{label} has two {tag!r} cells")
-    order = [
-        t for c in exercise.cells for t in c.tags if t in ("exercise", "check", "wrong", "solution")
-    ]
+    order = [t for c in exercise.cells for t in c.tags if t in ("exercise", "check", "wrong", "solution")]
     if order != sorted(order, key=["exercise", "check", "wrong", "solution"].index):
         yield Problem(name, line, f"{label}: the order is exercise, check, wrong, solution")
     for cell in exercise.tagged("check"):
@@ -235,9 +217,7 @@ def _planned(lesson: Lesson, exercise: Exercise, unit: Unit) -> Iterator[Problem
     line = exercise.line
     planned = {e.id: e for e in unit.exercises}.get(exercise.id)
     if planned is None:
-        yield Problem(
-            lesson.name, line, f"exercise {exercise.id} is not in course.toml, unit {unit.id}"
-        )
+        yield Problem(lesson.name, line, f"exercise {exercise.id} is not in course.toml, unit {unit.id}")
         return
     if exercise.points is not None and exercise.points != planned.points:
         yield Problem(

@@ -29,11 +29,7 @@ class Board:
                 told = [f"{exercise.points} p"]
                 told += [f"{entry.attempts} tried"] if entry.attempts else []
                 told += [f"{entry.hints} hints"] if entry.hints else []
-                told += (
-                    [f"{(entry.active + 30) // 60} of {exercise.minutes} min"]
-                    if entry.active >= 60
-                    else []
-                )
+                told += [f"{(entry.active + 30) // 60} of {exercise.minutes} min"] if entry.active >= 60 else []
                 lines.append(
                     f"  {MARKS[entry.status]} {exercise.id} {exercise.title}: {entry.status} ({', '.join(told)})"
                 )
@@ -70,9 +66,7 @@ class Board:
     def _repr_html_(self) -> str:
         rows = []
         for unit in self.course.written:
-            rows.append(
-                f'<tr><th colspan="4" style="text-align:left">{escape(self._headline(unit))}</th></tr>'
-            )
+            rows.append(f'<tr><th colspan="4" style="text-align:left">{escape(self._headline(unit))}</th></tr>')
             for exercise in unit.exercises:
                 entry = self.progress.of(exercise.id)
                 cells = (
@@ -81,11 +75,7 @@ class Board:
                     f"{MARKS[entry.status]} {entry.status}",
                     visible(entry.message).partition("\n")[0],
                 )
-                rows.append(
-                    "<tr>"
-                    + "".join(f'<td style="text-align:left">{escape(c)}</td>' for c in cells)
-                    + "</tr>"
-                )
+                rows.append("<tr>" + "".join(f'<td style="text-align:left">{escape(c)}</td>' for c in cells) + "</tr>")
         return (
             "<table><caption>Your progress</caption>"
             '<tr><th scope="col">exercise</th><th scope="col">title</th><th scope="col">status</th>'

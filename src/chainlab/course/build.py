@@ -80,9 +80,7 @@ def drift(course: Course, names: Iterable[str] = ()) -> list[str]:
         if readme.is_file():
             text = readme.read_text(encoding="utf-8")
             if outline.refresh(text, course) != text:
-                lines.append(
-                    "README.md: the week table differs from course.toml: run chainlab build"
-                )
+                lines.append("README.md: the week table differs from course.toml: run chainlab build")
     return lines
 
 
@@ -115,9 +113,7 @@ def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list
             new = write_whole(path, dump(notebook))
             changed += [path] if new and path not in changed else []
             took = time.perf_counter() - began
-            say(
-                f"executed {edition}/{path.name} ({took:.1f} s, outputs {'new' if new else 'as before'})"
-            )
+            say(f"executed {edition}/{path.name} ({took:.1f} s, outputs {'new' if new else 'as before'})")
     if failed:
         raise Broken(failed)
     return changed
@@ -174,9 +170,7 @@ def _stems(course: Course, name: str) -> set[str]:
         if path.stem in sources and (path.suffix or path.stem not in {u.id for u in course.units}):
             return {path.stem}
         if path.suffix:
-            raise MalformedInput(
-                f"there is no lesson {name}", mend="name a file of lessons/, or a unit"
-            )
+            raise MalformedInput(f"there is no lesson {name}", mend="name a file of lessons/, or a unit")
     unit = course.unit(name)
     return ({p.file for p in unit.lessons} | {f"{unit.id}_lab"}) & sources
 
@@ -198,9 +192,7 @@ def _drift_of(course: Course, lesson: Lesson, edition: Edition) -> list[str]:
         return [f"{name}: missing: run chainlab build"]
     notebook = _with_stored(lesson, edition, path)
     if path.read_bytes() != dump(notebook).encode("utf-8"):
-        return [
-            f"{name}: differs from {lesson.name}{_first_difference(lesson, notebook, path)}: run chainlab build"
-        ]
+        return [f"{name}: differs from {lesson.name}{_first_difference(lesson, notebook, path)}: run chainlab build"]
     if edition == "labs":
         return []
     blank = [c for c in notebook.cells if c.cell_type == "code" and c.execution_count is None]
@@ -231,7 +223,4 @@ def _strays(course: Course, known: list[Lesson]) -> list[str]:
     """Derived files that no lesson stands behind."""
     expected = {target(course, lesson, e) for lesson in known for e in editions(lesson)}
     found = {p for e in EDITIONS for p in (course.root / e).glob("*.ipynb")}
-    return [
-        f"{p.parent.name}/{p.name}: no lesson stands behind it: delete it"
-        for p in sorted(found - expected)
-    ]
+    return [f"{p.parent.name}/{p.name}: no lesson stands behind it: delete it" for p in sorted(found - expected)]

@@ -75,9 +75,7 @@ class Case:
 
     name: str  # stable within the exercise and the same for every seed
     args: tuple[Any, ...]
-    expected: Any = (
-        None  # compared as plain data: sets sorted, tuples as lists, dataclasses as dicts
-    )
+    expected: Any = None  # compared as plain data: sets sorted, tuples as lists, dataclasses as dicts
     teaches: str = ""  # told to the learner who misses this case
     see: str = ""  # "notebooks/01_threats.ipynb, 'Unknown is not zero'"
     accept: Callable[[Any], bool | Miss] | None = None  # instead of expected; is given plain data
@@ -120,9 +118,7 @@ class Report:
         miss = self.first_miss
         if miss is None:
             visible = sum(not o.generated for o in self.outcomes)
-            return Result(
-                self.exercise, visible, len(self.outcomes) - visible, self.seed, self.score
-            )
+            return Result(self.exercise, visible, len(self.outcomes) - visible, self.seed, self.score)
         if miss.verdict == "not attempted":
             raise NotAttempted(
                 f"exercise {self.exercise} is not attempted yet",
@@ -150,17 +146,13 @@ class Result:
 
     def __str__(self) -> str:
         cases = "case" if self.visible == 1 else "cases"
-        generated = (
-            f", and on {self.generated} generated from seed {self.seed}" if self.generated else ""
-        )
+        generated = f", and on {self.generated} generated from seed {self.seed}" if self.generated else ""
         return f"exercise {self.exercise}: right on {self.visible} {cases}{generated}"
 
     __repr__ = __str__
 
 
-def check(
-    exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases | None = None
-) -> Result:
+def check(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases | None = None) -> Result:
     """A `Result` when ``answer`` is right on the visible cases and on those generated from ``seed``.
 
     Raises `NotAttempted` for a starter and `Incorrect` for anything else that is not right.
@@ -168,9 +160,7 @@ def check(
     return examine(exercise, answer, world=world, seed=seed, cases=cases).result()
 
 
-def examine(
-    exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases | None = None
-) -> Report:
+def examine(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases | None = None) -> Report:
     """The outcome of every case, without raising for a wrong answer."""
     generate = exercises.cases(exercise) if cases is None else cases
     if not callable(answer):
@@ -204,9 +194,7 @@ def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool)
     try:
         got = plain(answer(*copy.deepcopy(case.args)), like=case.expected)
     except Unplain as error:
-        wanted = (
-            f"expected {short(case.expected)}" if case.accept is None else "expected plain data"
-        )
+        wanted = f"expected {short(case.expected)}" if case.accept is None else "expected plain data"
         return Outcome(case, "wrong", f"{wanted}, got {error}{given}", generated)
     except NotImplementedError as error:
         if _is_starter(exercise, error):

@@ -49,18 +49,14 @@ def code_problems(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
     name = lesson.name
     for line, text in cell.numbered:
         if re.match(r"\s*(?:%%?\w|!\S)", text):
-            yield Problem(
-                name, line, "no '%' magic and no '!' command: plain Python runs everywhere"
-            )
+            yield Problem(name, line, "no '%' magic and no '!' command: plain Python runs everywhere")
         if re.search(r"\bpip3?\s+install\b", text):
             yield Problem(name, line, "no 'pip install': the environment is locked")
         if "NBVAL_" in text:
             yield Problem(name, line, "no NBVAL_ comment: every cell counts")
         for url in URL.finditer(text):
             if not _allowed(url):
-                yield Problem(
-                    name, line, f"live address {url[0]}: use loopback, '.localhost' or example.com"
-                )
+                yield Problem(name, line, f"live address {url[0]}: use loopback, '.localhost' or example.com")
         if UNSEEDED.search(text):
             yield Problem(name, line, "unseeded randomness: make a Random(seed)")
         if REGISTRIES.search(text):
@@ -76,11 +72,7 @@ def code_problems(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
             yield Problem(name, cell.line + (error.lineno or 1), f"not Python: {error.msg}")
         return
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and ABSOLUTE.match(node.value)
-        ):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and ABSOLUTE.match(node.value):
             yield Problem(
                 name,
                 cell.line + node.lineno,
@@ -92,13 +84,9 @@ def prose_problems(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
     """Registries\' host names, and what a page would load from the network."""
     for line, text in cell.numbered:
         if REGISTRIES.search(text):
-            yield Problem(
-                lesson.name, line, "the host name of a package registry: write its name (PyPI)"
-            )
+            yield Problem(lesson.name, line, "the host name of a package registry: write its name (PyPI)")
         if re.search(r"(?:src|href)=\"https?://|!\[[^\]]*\]\(https?://", text):
-            yield Problem(
-                lesson.name, line, "an image or page from the network: the course is offline"
-            )
+            yield Problem(lesson.name, line, "an image or page from the network: the course is offline")
 
 
 def _allowed(url: re.Match[str]) -> bool:

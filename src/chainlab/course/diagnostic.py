@@ -63,14 +63,10 @@ def load(path: Path) -> list[Question]:
     for number, entry in enumerate(tomllib.loads(path.read_text("utf-8"))["question"], 1):
         choices = entry["choices"]
         if sorted(choices) != list(LETTERS) or entry["answer"] not in choices:
-            raise MalformedInput(
-                f"{path.name}: question {number} needs choices a to d and an answer among them"
-            )
+            raise MalformedInput(f"{path.name}: question {number} needs choices a to d and an answer among them")
         wrong = entry["wrong"]
         if sorted([*wrong, entry["answer"]]) != list(LETTERS):
-            raise MalformedInput(
-                f"{path.name}: question {number} must say why each other choice is wrong"
-            )
+            raise MalformedInput(f"{path.name}: question {number} must say why each other choice is wrong")
         questions.append(
             Question(
                 entry["primer"],
@@ -89,10 +85,7 @@ def sheet(questions: Sequence[Question], primer: str) -> str:
     for number, question in enumerate(questions, 1):
         if question.primer == primer:
             lines.append(f"{number}. {question.text}")
-            lines += [
-                f"   {letter}) {choice}"
-                for letter, choice in zip(LETTERS, question.choices, strict=False)
-            ]
+            lines += [f"   {letter}) {choice}" for letter, choice in zip(LETTERS, question.choices, strict=False)]
     return "\n".join(lines)
 
 

@@ -80,9 +80,7 @@ def run(
         allow_errors=keep_going,
         interrupt_on_timeout=keep_going,
         error_on_timeout=(
-            {"ename": "Timeout", "evalue": f"stopped after {seconds} s", "traceback": []}
-            if keep_going
-            else None
+            {"ename": "Timeout", "evalue": f"stopped after {seconds} s", "traceback": []} if keep_going else None
         ),
         extra_arguments=["--log-level=ERROR"],  # the kernel warns of loopback TCP on every start
         coalesce_streams=True,
@@ -92,9 +90,7 @@ def run(
     )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of zmq, asyncio and traitlets at shutdown; not ours to mend
+            warnings.simplefilter("ignore")  # of zmq, asyncio and traitlets at shutdown; not ours to mend
             client.execute(env=private_environment())
     except CellExecutionError as error:
         raise Failure(f"{error.ename}: {error.evalue}", cell=running) from error
@@ -122,9 +118,7 @@ def sanitiser(root: Path) -> list[tuple[re.Pattern[str], str]]:
         try:
             found.append((re.compile(pattern), replacement))
         except re.error as error:
-            raise ChainlabError(
-                f"lessons/sanitise.cfg: {pattern!r} is no pattern: {error}"
-            ) from error
+            raise ChainlabError(f"lessons/sanitise.cfg: {pattern!r} is no pattern: {error}") from error
     return found
 
 
@@ -178,11 +172,7 @@ def _texts(cell: Any) -> list[str]:
     texts: list[str] = []
     for output in cell.get("outputs", []):
         texts += [output[k] for k in ("text", "evalue") if k in output]
-        texts += [
-            v
-            for k, v in output.get("data", {}).items()
-            if isinstance(v, str) and k.startswith("text/")
-        ]
+        texts += [v for k, v in output.get("data", {}).items() if isinstance(v, str) and k.startswith("text/")]
     return texts
 
 

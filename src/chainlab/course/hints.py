@@ -78,9 +78,7 @@ def _markdown(path: Path) -> list[str]:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         return ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
     except FileNotFoundError:
-        raise ChainlabError(
-            f"labs/{path.name} is missing", mend="restore it, or run: chainlab build"
-        ) from None
+        raise ChainlabError(f"labs/{path.name} is missing", mend="restore it, or run: chainlab build") from None
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise MalformedInput(f"labs/{path.name} is not a notebook", mend="restore it") from error
 

@@ -105,9 +105,7 @@ class _Trial:
             if str(error) != f"exercise {self.exercise.id}":
                 yield self.problem(self.cell, f"the starter fails by another name: {_said(error)}")
         except Exception as error:
-            yield self.problem(
-                self.cell, f"the starter is to give NotAttempted, and gives {_said(error)}"
-            )
+            yield self.problem(self.cell, f"the starter is to give NotAttempted, and gives {_said(error)}")
         else:
             yield self.problem(self.cell, "the starter passes its check")
 
@@ -143,9 +141,7 @@ class _Trial:
         miss = report.first_miss
         names = {o.case.name for o in report.outcomes}
         if case_name not in names:
-            yield self.problem(
-                cell, f"there is no case '{case_name}' (known are {', '.join(sorted(names))})"
-            )
+            yield self.problem(cell, f"there is no case '{case_name}' (known are {', '.join(sorted(names))})")
         elif miss is None:
             yield self.problem(cell, f"the wrong answer passes: {description}")
         elif miss.case.name != case_name:
@@ -171,9 +167,7 @@ class _Trial:
 
     def examine(self, namespace: dict[str, Any], seed: int) -> Any:
         answer = eval(self.answer_text, namespace)  # noqa: S307 (our own authored text)
-        return examine(
-            self.exercise.id, answer, world=namespace.get("lab"), seed=seed, cases=self.generate
-        )
+        return examine(self.exercise.id, answer, world=namespace.get("lab"), seed=seed, cases=self.generate)
 
     def problem(self, cell: Cell, text: str) -> Problem:
         return Problem(self.lesson.name, cell.line, f"exercise {self.exercise.id}: {text}")
@@ -213,11 +207,7 @@ def _said(error: BaseException) -> str:
 def main() -> int:
     """Lint labs in a process of their own: ``python -m chainlab.course.lint ROOT LAB…``."""
     root = Path(sys.argv[1])
-    found = [
-        problem
-        for name in sys.argv[2:]
-        for problem in lint_lab(Lesson.read(root / "lessons" / name), root)
-    ]
+    found = [problem for name in sys.argv[2:] for problem in lint_lab(Lesson.read(root / "lessons" / name), root)]
     for problem in found:
         sys.stdout.write(f"{problem}\n")
     return 1 if found else 0

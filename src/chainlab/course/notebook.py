@@ -92,9 +92,7 @@ def load(path: Path) -> Any:
 
 def keep_outputs(notebook: Any, stored: Any) -> Any:
     """``notebook`` with the outputs of ``stored`` wherever cell id and source are unchanged."""
-    known = {
-        (cell.get("id"), cell.source): cell for cell in stored.cells if cell.cell_type == "code"
-    }
+    known = {(cell.get("id"), cell.source): cell for cell in stored.cells if cell.cell_type == "code"}
     for cell in notebook.cells:
         old = known.get((cell.id, cell.source)) if cell.cell_type == "code" else None
         if old is not None:

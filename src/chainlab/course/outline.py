@@ -48,9 +48,6 @@ def _row(unit: Unit) -> str:
         first = unit.lessons[0].file
         name = f"[{name}](notebooks/{first}.ipynb)"
     hours = unit.hours
-    split = " · ".join(
-        f"{h:g}"
-        for h in (hours.reading, hours.walkthrough, hours.lab, hours.deliverable, hours.review)
-    )
+    split = " · ".join(f"{h:g}" for h in (hours.reading, hours.walkthrough, hours.lab, hours.deliverable, hours.review))
     total = f"{hours.total:g}" if unit.counted else f"3–5, outside the {100}"
     return f"| {unit.week} | {name} | {unit.activity} | {unit.makes} | {total} ({split}) |"

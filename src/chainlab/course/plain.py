@@ -51,9 +51,7 @@ def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
     if issubclass(kind, float):
         number = float.__float__(value)
         if not math.isfinite(number):
-            raise Unplain(
-                f"{number}, which is no number that can be compared (use None for unknown)"
-            )
+            raise Unplain(f"{number}, which is no number that can be compared (use None for unknown)")
         return number
     if issubclass(kind, str):
         return str.__str__(value)
@@ -71,9 +69,7 @@ def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
         return {_key(k): plain(v, like=model.get(k), depth=depth + 1) for k, v in value.items()}
     if issubclass(kind, Set):
         return _in_order(plain(v, depth=depth + 1) for v in _items(value))
-    if issubclass(kind, (list, tuple, range, deque, Iterator)) or issubclass(
-        kind, type({}.values())
-    ):
+    if issubclass(kind, (list, tuple, range, deque, Iterator)) or issubclass(kind, type({}.values())):
         items = list(_items(value))
         if isinstance(like, Set):
             return _in_order(plain(v, depth=depth + 1) for v in items)
@@ -83,9 +79,7 @@ def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
     if kind.__module__ == "numpy" and hasattr(value, "tolist"):
         return plain(value.tolist(), like=like, depth=depth + 1)
     article = "an" if kind.__name__[:1].lower() in "aeiou" else "a"
-    raise Unplain(
-        f"{article} {kind.__name__}, which is not plain data (numbers, text, lists, sets, dicts)"
-    )
+    raise Unplain(f"{article} {kind.__name__}, which is not plain data (numbers, text, lists, sets, dicts)")
 
 
 def same(one: Any, other: Any) -> bool:

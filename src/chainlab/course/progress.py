@@ -52,15 +52,11 @@ class Entry:
             raise MalformedInput(f"exercise {exercise}: unknown or missing fields: {_cut(data)}")
         entry = cls(**data)
         if entry.status not in STATUSES:
-            raise MalformedInput(
-                f"exercise {exercise}: status {_cut(entry.status)} is none of {', '.join(STATUSES)}"
-            )
+            raise MalformedInput(f"exercise {exercise}: status {_cut(entry.status)} is none of {', '.join(STATUSES)}")
         for name in ("attempts", "hints", "active"):
             value = getattr(entry, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise MalformedInput(
-                    f"exercise {exercise}: {name} is to be a count, got {_cut(value)}"
-                )
+                raise MalformedInput(f"exercise {exercise}: {name} is to be a count, got {_cut(value)}")
         for name in ("message", "changed"):
             value = getattr(entry, name)
             if not isinstance(value, str) or value != value.encode(errors="ignore").decode():
@@ -69,9 +65,7 @@ class Entry:
             try:
                 datetime.fromisoformat(entry.changed)
             except ValueError as error:
-                raise MalformedInput(
-                    f"exercise {exercise}: {_cut(entry.changed)} is no time"
-                ) from error
+                raise MalformedInput(f"exercise {exercise}: {_cut(entry.changed)} is no time") from error
         return entry
 
 
@@ -93,10 +87,7 @@ class Progress:
     def dump(self) -> str:
         """JSON text; ``Progress.parse(p.dump()) == p``."""
         entries = {k: asdict(v) for k, v in sorted(self.entries.items())}
-        return (
-            json.dumps({"format": FORMAT, "exercises": entries}, ensure_ascii=False, indent=1)
-            + "\n"
-        )
+        return json.dumps({"format": FORMAT, "exercises": entries}, ensure_ascii=False, indent=1) + "\n"
 
     @classmethod
     def parse(cls, text: str) -> Progress:
@@ -194,9 +185,7 @@ class ProgressFile:
             with FileLock(self.path.with_suffix(".lock"), timeout=LOCK_SECONDS):
                 yield self.read()
         except Timeout as error:
-            raise InUse(
-                f"another process has held {self.path.name} for {LOCK_SECONDS} s"
-            ) from error
+            raise InUse(f"another process has held {self.path.name} for {LOCK_SECONDS} s") from error
 
     def _write(self, progress: Progress) -> None:
         write_whole(self.path, progress.dump(), durable=True)

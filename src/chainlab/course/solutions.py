@@ -78,9 +78,7 @@ def run_all(
     return [runs[i] for i in range(len(work))]
 
 
-def _apart(
-    path: Path, parameters: Mapping[str, Any], exercises: tuple[str, ...], seconds: int
-) -> Run:
+def _apart(path: Path, parameters: Mapping[str, Any], exercises: tuple[str, ...], seconds: int) -> Run:
     """`run_one` in a process whose environment names no workspace."""
     task = json.dumps([str(path), dict(parameters), exercises, seconds])
     done = subprocess.run(
@@ -98,9 +96,7 @@ def _apart(
         return Run(f"{path.parent.name}/{path.name}", 0, 0.0, f"the run itself failed: {last}")
 
 
-def run_one(
-    path: Path, parameters: dict[str, Any], exercises: tuple[str, ...], seconds: int = CELL_SECONDS
-) -> Run:
+def run_one(path: Path, parameters: dict[str, Any], exercises: tuple[str, ...], seconds: int = CELL_SECONDS) -> Run:
     """Run one notebook by papermill in this process, whose environment names no workspace."""
     began = time.perf_counter()
     name = f"{path.parent.name}/{path.name}"
@@ -110,11 +106,7 @@ def run_one(
         output = Path(folder) / path.name
         failure = _unknown(path, parameters) or _execute(path, output, parameters, seconds)
         executed = load(output) if output.is_file() else None
-    cells = (
-        [c for c in executed.cells if c.cell_type == "code" and c.source.strip()]
-        if executed
-        else []
-    )
+    cells = [c for c in executed.cells if c.cell_type == "code" and c.source.strip()] if executed else []
     finished = [c for c in cells if _finished(c)]
     if not failure and executed is not None:
         failure = _left_out(cells, len(finished)) or _unchecked(executed, exercises)
@@ -166,9 +158,7 @@ def _execute(path: Path, output: Path, parameters: dict[str, Any], seconds: int)
         return f"cell {cell}: {error.ename}: {first}".rstrip(": ")
     except DeadKernelError:
         return "the kernel died: a cell ended the Python process"
-    except (
-        Exception
-    ) as error:  # a timeout, a kernel that does not start: still one line in the table
+    except Exception as error:  # a timeout, a kernel that does not start: still one line in the table
         return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
     return ""
 

@@ -150,9 +150,7 @@ class Lesson:
                     kind=cell.cell_type,
                     tags=tuple(cell.metadata.get("tags", ())),
                     source=cell.source,
-                    attributes=tuple(
-                        k for k in cell.metadata if k not in ("tags", "lines_to_next_cell")
-                    ),
+                    attributes=tuple(k for k in cell.metadata if k not in ("tags", "lines_to_next_cell")),
                 )
                 for index, (line, cell) in enumerate(zip(markers, cells, strict=True))
             ),
@@ -184,9 +182,7 @@ class Lesson:
                 rest.append(follower)
             points = re.search(r"\((\d+) points?\)\s*$", head["rest"])
             title = re.sub(r"\s*\(\d+ points?\)\s*$", "", head["rest"]).lstrip(" —–-:").strip()
-            found.append(
-                Exercise(head["id"], title, int(points[1]) if points else None, cell, tuple(rest))
-            )
+            found.append(Exercise(head["id"], title, int(points[1]) if points else None, cell, tuple(rest)))
         return tuple(found)
 
 
@@ -208,9 +204,7 @@ def starter(cell: Cell, exercise_id: str) -> Cell:
 
 def parse_code(cell: Cell) -> ast.Module:
     """The cell's syntax tree; line numbers count from 1 within the cell. Raises SyntaxError."""
-    tree = compile(
-        cell.source, "<cell>", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    )
+    tree = compile(cell.source, "<cell>", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     assert isinstance(tree, ast.Module)  # noqa: S101 (what PyCF_ONLY_AST gives)
     return tree
 

@@ -156,9 +156,7 @@ def load(root: Path) -> Course:
                 raise top.error("units", f"{kind} {name} stands in it twice")
     counted = sum(u.hours.total for u in units if u.counted)
     if not math.isclose(counted, course.hours):
-        raise top.error(
-            "hours", f"expected {counted:g}, the sum of the counted units, got {course.hours:g}"
-        )
+        raise top.error("hours", f"expected {counted:g}, the sum of the counted units, got {course.hours:g}")
     return course
 
 
@@ -171,9 +169,7 @@ def _unit(table: Table, competencies: tuple[str, ...], kinds: tuple[str, ...]) -
         title=table.text("title"),
         draft=draft,
         counted=table.flag("counted", True),
-        hours=Hours(
-            *(hours.number(k) for k in ("reading", "walkthrough", "lab", "deliverable", "review"))
-        ),
+        hours=Hours(*(hours.number(k) for k in ("reading", "walkthrough", "lab", "deliverable", "review"))),
         activity=table.text("activity"),
         makes=table.text("makes"),
         milestone=table.text("milestone"),

@@ -105,10 +105,7 @@ class Table:
             begin = self._offset(key)
             headers = [m.start() for m in re.finditer(r"\{", self.source[begin:])][: len(value)]
             headers = [begin + h for h in headers] + [begin] * (len(value) - len(headers))
-        return [
-            Table(v, self.name, self.source, f"{self._at(key)}[{i}]", headers[i])
-            for i, v in enumerate(value)
-        ]
+        return [Table(v, self.name, self.source, f"{self._at(key)}[{i}]", headers[i]) for i, v in enumerate(value)]
 
     def done(self) -> None:
         """Raises `MalformedInput` for a key that nobody asked for: a typing error, mostly."""
@@ -135,7 +132,5 @@ class Table:
         return f"{self.path}.{key}" if self.path else key
 
     def _offset(self, key: str) -> int:
-        found = re.compile(rf"(?m)(?:^\s*|[{{,\s]|^\[\[?){re.escape(key)}\b").search(
-            self.source, self.start
-        )
+        found = re.compile(rf"(?m)(?:^\s*|[{{,\s]|^\[\[?){re.escape(key)}\b").search(self.source, self.start)
         return found.end() - len(key) if found and key in self.data else self.start

@@ -53,9 +53,7 @@ def coverage(
         title = f"Every one of {len(builds)} builds has {_list(kinds)}"
     else:
         row = table.loc[worst]
-        title = (
-            f"{int(row['of'] - row['builds'])} of {_builds(int(row['of']))} lack {_named(worst)}"
-        )
+        title = f"{int(row['of'] - row['builds'])} of {_builds(int(row['of']))} lack {_named(worst)}"
     return _bars(table, title, "builds that have it"), table
 
 
@@ -96,9 +94,7 @@ def completeness(
     return _bars(shown, title, "expected components that the SBOM lists"), table
 
 
-def freshness(
-    builds: pd.DataFrame, at: datetime, *, stale: pd.Timedelta = STALE
-) -> tuple[Figure, pd.DataFrame]:
+def freshness(builds: pd.DataFrame, at: datetime, *, stale: pd.Timedelta = STALE) -> tuple[Figure, pd.DataFrame]:
     """How old the newest build of each artifact is at a moment; older than ``stale`` stands out.
 
     Table: index artifact; columns version, built_at, days (NaN where no build has a time), stale.
@@ -157,9 +153,7 @@ def licences(
     elif silent:
         title = f"{silent} of {len(distinct)} components state no licence"
     else:
-        title = (
-            f"All {len(distinct)} components state a licence{' that is allowed' if allowed else ''}"
-        )
+        title = f"All {len(distinct)} components state a licence{' that is allowed' if allowed else ''}"
     drawn = table.head(top)
     if len(table) > top:
         rest = table.iloc[top:]
@@ -169,9 +163,7 @@ def licences(
         )  # fmt: skip
         drawn = pd.concat([drawn, joined])
     colours = [INK if fine else ACCENT for fine in drawn["allowed"]]
-    figure = _bars(
-        drawn.rename(columns={"components": "builds"}), title, "component versions", colours
-    )
+    figure = _bars(drawn.rename(columns={"components": "builds"}), title, "component versions", colours)
     return figure, table
 
 
@@ -191,9 +183,7 @@ def signed_share(
         grouped = grouped[grouped["count"] > 0]
     else:
         grouped = pd.DataFrame({"sum": [], "count": []})
-    table = pd.DataFrame(
-        {"signed": grouped["sum"].astype(int), "of": grouped["count"].astype(int)}
-    ).rename_axis("from")
+    table = pd.DataFrame({"signed": grouped["sum"].astype(int), "of": grouped["count"].astype(int)}).rename_axis("from")
     table["share"] = table["signed"] / table["of"]
     fig, ax = plt.subplots(figsize=(9, 3.6))
     if not len(table):
@@ -201,14 +191,8 @@ def signed_share(
     else:
         last = table.iloc[-1]
         first = table.iloc[0]
-        change = (
-            "as at first"
-            if last["share"] == first["share"]
-            else f"from {first['share']:.0%} at first"
-        )
-        title = (
-            f"{last['share']:.0%} of the newest builds have {_named(kind)} that is signed, {change}"
-        )
+        change = "as at first" if last["share"] == first["share"] else f"from {first['share']:.0%} at first"
+        title = f"{last['share']:.0%} of the newest builds have {_named(kind)} that is signed, {change}"
         ax.plot(table.index, table["share"] * 100, "o-", color=INK, clip_on=False)
         for moment, row in table.iterrows():
             ax.annotate(f"{row['signed']:.0f}/{row['of']:.0f}", (moment, row["share"] * 100), (0, 7),
@@ -244,9 +228,7 @@ def summary(archive: Archive, at: datetime) -> pd.DataFrame:
     newest = builds.groupby("artifact")["built_at"].max()
     late = (pd.Timestamp(at) - newest) > STALE
     rows[f"artifacts not built for {STALE.days} days"] = (int(late.sum()), len(newest))
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["answer", "of"]).rename_axis(
-        "question"
-    )
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["answer", "of"]).rename_axis("question")
 
 
 def _shares(index: pd.Index, counts: Sequence[int], whole: int) -> pd.DataFrame:
@@ -255,9 +237,7 @@ def _shares(index: pd.Index, counts: Sequence[int], whole: int) -> pd.DataFrame:
     return table
 
 
-def _bars(
-    table: pd.DataFrame, title: str, label: str, colours: Sequence[str] | None = None
-) -> Figure:
+def _bars(table: pd.DataFrame, title: str, label: str, colours: Sequence[str] | None = None) -> Figure:
     """One bar a row, on a pale one for the whole; the number beside it."""
     fig, ax = _axes(len(table))
     ys = range(len(table))

@@ -46,13 +46,9 @@ def elapsed(frame: pd.DataFrame, start: str, stop: str) -> pd.DataFrame:
     because nothing precedes T0. All three are NaN where an anchor is unknown.
     """
     early = {anchor: frame[anchor] for anchor in ANCHORS}
-    late = {
-        anchor: frame[anchor] + frame[f"{anchor}_precision"].map(PRECISIONS) for anchor in ANCHORS
-    }
+    late = {anchor: frame[anchor] + frame[f"{anchor}_precision"].map(PRECISIONS) for anchor in ANCHORS}
     late["t0"] = late["t0"].where(early["t0"].isna(), pd.DataFrame(late).min(axis=1))
-    early = {
-        anchor: moment.mask(moment < early["t0"], early["t0"]) for anchor, moment in early.items()
-    }
+    early = {anchor: moment.mask(moment < early["t0"], early["t0"]) for anchor, moment in early.items()}
     minute = pd.Timedelta(minutes=1)
     low = (early[stop] - late[start]) / minute
     high = (late[stop] - early[start]) / minute
@@ -81,7 +77,5 @@ def spoken(minutes: float) -> str:
     if hours >= 48:
         return f"{round(hours / 24)} d"
     return " ".join(
-        part
-        for part in (f"{hours} h" if hours else "", f"{rest} min" if rest or not hours else "")
-        if part
+        part for part in (f"{hours} h" if hours else "", f"{rest} min" if rest or not hours else "") if part
     )

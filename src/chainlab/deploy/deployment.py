@@ -45,9 +45,7 @@ class Deployed:
 class Deployment:
     """The deployment of one workspace; one that is ``tied`` ends its service with this process."""
 
-    def __init__(
-        self, directory: Path, *, registry: Registry, trust: Trust, tied: bool = False
-    ) -> None:
+    def __init__(self, directory: Path, *, registry: Registry, trust: Trust, tied: bool = False) -> None:
         self.directory = directory
         self._registry = registry
         self._trust = trust
@@ -156,9 +154,7 @@ class Deployment:
 
     def _write(self, current: Deployed | None, history: list[str]) -> None:
         document = {"current": asdict(current) if current else None, "history": history}
-        write_whole(
-            self.directory / "state.json", json.dumps(document, indent=1) + "\n", durable=True
-        )
+        write_whole(self.directory / "state.json", json.dumps(document, indent=1) + "\n", durable=True)
 
     def _report(self, kind: str, reference: str, facts: Mapping[str, object]) -> None:
         connection = database.connect(self._trust.directory / "state.db")

@@ -76,24 +76,17 @@ def fetch(reference: str, registry: Registry, root: TrustedRoot) -> Release:
     artifact, digest = pinned(reference)
     steps = registry.channels.of(digest)
     if not any(step.target == "prod" and step.artifact == artifact for step in steps):
-        raise Refused(
-            403, f"{digest} was never promoted to prod", mend="promote it: the gate decides"
-        )
+        raise Refused(403, f"{digest} was never promoted to prod", mend="promote it: the gate decides")
     if reason := registry.held_back(artifact, digest):
         raise Refused(403, f"{digest} is quarantined: {reason}", mend="roll back, or release it")
     summary = _summary(artifact, digest, registry, root)
     manifest = parse_json(_bytes(registry, digest), "the manifest")
     try:
-        layers = {
-            str(layer["annotations"][TITLE]): Digest.parse(layer["digest"])
-            for layer in manifest["layers"]
-        }
+        layers = {str(layer["annotations"][TITLE]): Digest.parse(layer["digest"]) for layer in manifest["layers"]}
     except (KeyError, TypeError) as error:
         raise MalformedInput("the manifest names its files in another way") from error
     if len(layers) != len(manifest["layers"]) or not all(map(is_plain, layers)):
-        raise MalformedInput(
-            "two files of the release have one name, or one has a name that leads elsewhere"
-        )
+        raise MalformedInput("two files of the release have one name, or one has a name that leads elsewhere")
     files = {name: _bytes(registry, layer) for name, layer in layers.items()}
     return Release(artifact, digest, files, summary)
 

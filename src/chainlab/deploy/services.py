@@ -50,9 +50,7 @@ class Service:
     url: str
     pid: int
     model: str  # digest of the model's file
-    born: str = (
-        ""  # when the process began, in the system's words; with its number it names one process
-    )
+    born: str = ""  # when the process began, in the system's words; with its number it names one process
 
     def __post_init__(self) -> None:
         if type(self.pid) is not int or self.pid < 2:
@@ -175,8 +173,7 @@ def _environment(release: Release, folder: Path, index: str) -> Path:
     ):
         made = subprocess.run(
             words,
-            env=_variables(folder)
-            | {"UV_CACHE_DIR": str(cache_directory() / "uv"), "UV_NO_CONFIG": "1"},
+            env=_variables(folder) | {"UV_CACHE_DIR": str(cache_directory() / "uv"), "UV_NO_CONFIG": "1"},
             cwd=folder,  # uv obeys a uv.toml where it runs
             capture_output=True,
             text=True,

@@ -175,9 +175,7 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
                 infos = [info for info in archive.infolist() if info.filename.endswith(".json")]
                 large = next((info for info in infos if info.file_size > MAX_BYTES), None)
                 if large is not None or len(infos) > MAX_RECORDS:
-                    what = (
-                        f"a record of {large.file_size} bytes" if large else f"{len(infos)} records"
-                    )
+                    what = f"a record of {large.file_size} bytes" if large else f"{len(infos)} records"
                     raise MalformedInput(f"{path.name} has {what}: no dump of OSV is like that")
                 for info in sorted(infos, key=lambda info: info.filename):
                     yield info.filename, archive.read(info)
@@ -276,9 +274,7 @@ class _Reader:
             self.fail(self.join(at, field), "expected a list of texts")
         return found
 
-    def text(
-        self, entry: Mapping[str, Any], field: str, at: str, default: str | None = None
-    ) -> str:
+    def text(self, entry: Mapping[str, Any], field: str, at: str, default: str | None = None) -> str:
         value = entry.get(field, default)
         if not isinstance(value, str) or (default is None and not value):
             self.fail(self.join(at, field), "missing" if value in (None, "") else "expected a text")

@@ -94,9 +94,7 @@ def unwrap(data: bytes) -> tuple[Any, Reading]:
         statement = Statement.load(data)
         reading.form = statement.predicate_type
         reading.subjects = tuple(
-            f"{name}:{value}"
-            for _, digests in statement.subjects
-            for name, value in digests.items()
+            f"{name}:{value}" for _, digests in statement.subjects for name, value in digests.items()
         )
         document = statement.predicate
     return document, reading
@@ -252,11 +250,7 @@ def _composition(document: dict[str, Any], refs: set[str], named: bool) -> str:
         return "complete"
     if vouched("dependencies"):
         return "dependencies"
-    return (
-        "incomplete"
-        if set().union(whole, *said.values()) - {"complete", "not_specified"}
-        else "unsaid"
-    )
+    return "incomplete" if set().union(whole, *said.values()) - {"complete", "not_specified"} else "unsaid"
 
 
 def _text(place: dict[str, Any], name: str) -> str:

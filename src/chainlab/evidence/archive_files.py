@@ -76,17 +76,13 @@ class Files:
     def get(self, digest: str) -> bytes:
         """An object's bytes. Raises `VerificationFailed` when they are missing or have another digest."""
         if not HEX.fullmatch(digest.removeprefix("sha256:")):
-            raise MalformedInput(
-                f"not a digest: {digest!r}", mend="write 'sha256:' and 64 hex digits"
-            )
+            raise MalformedInput(f"not a digest: {digest!r}", mend="write 'sha256:' and 64 hex digits")
         try:
             data = self.path(digest).read_bytes()
         except OSError as error:
             raise VerificationFailed(f"the object {digest} is missing") from error
         if Digest.of(data).value.hex() != digest.removeprefix("sha256:"):
-            raise VerificationFailed(
-                f"the object {digest} was changed: its bytes have another digest"
-            )
+            raise VerificationFailed(f"the object {digest} was changed: its bytes have another digest")
         return data
 
     def add(
@@ -120,9 +116,7 @@ class Files:
         """Names of all entries."""
         try:
             with os.scandir(self.entries) as found:
-                return {
-                    e.name[:-5] for e in found if len(e.name) == 69 and e.name.endswith(".json")
-                }
+                return {e.name[:-5] for e in found if len(e.name) == 69 and e.name.endswith(".json")}
         except FileNotFoundError:
             return set()
 
@@ -174,9 +168,7 @@ class Files:
         Raises `VerificationFailed` when a file is not what its name says; then nothing is written.
         """
         if target.exists():
-            raise MalformedInput(
-                f"{target} exists", mend="name a file or folder that does not exist"
-            )
+            raise MalformedInput(f"{target} exists", mend="name a file or folder that does not exist")
         target.parent.mkdir(parents=True, exist_ok=True)
         wanted = {}  # name in the export to digest
         count = 0
@@ -190,9 +182,7 @@ class Files:
                     wanted[path] = document.digest.removeprefix("sha256:")
         sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(wanted.items())).encode()
         zipped = target.suffix == ".zip"
-        staged = Path(
-            tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-        )
+        staged = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
         try:
             if zipped:
                 with zipfile.ZipFile(staged / "zip", "w", zipfile.ZIP_DEFLATED) as file:
@@ -215,9 +205,7 @@ class Files:
             try:
                 data = (self.directory / name).read_bytes()
             except FileNotFoundError as error:
-                raise VerificationFailed(
-                    f"{name} is missing", mend="chainlab archive verify"
-                ) from error
+                raise VerificationFailed(f"{name} is missing", mend="chainlab archive verify") from error
             if hashlib.sha256(data).hexdigest() != digest:
                 raise VerificationFailed(f"{name} was changed", mend="chainlab archive verify")
             yield name, data

@@ -82,9 +82,7 @@ def climb(children: Array, parents: Array, starts: Array, size: int) -> tuple[Ar
         edges = np.arange(total) - skipped + np.repeat(first, count)
         above, below = parents[edges], np.repeat(frontier, count)
         new = towards[above] < 0
-        frontier, where = np.unique(
-            above[new], return_index=True
-        )  # of each the first: the smallest
+        frontier, where = np.unique(above[new], return_index=True)  # of each the first: the smallest
         towards[frontier] = below[new][where]
         reached.append(frontier)
     return towards, np.concatenate(reached)

@@ -36,12 +36,8 @@ __all__ = ["Index"]
 
 LISTED: Final = ("sbom", "mlbom")  # kinds of documents that list components
 BATCH: Final = 1000  # builds that are derived at once: bounds the memory, 100 MB or so
-JUST_NOW: Final = (
-    100_000_000  # ns: a folder changed so recently may change again under the same time
-)
-RETRIED: Final = (
-    200  # entries with something missing: so many are looked at again for every question
-)
+JUST_NOW: Final = 100_000_000  # ns: a folder changed so recently may change again under the same time
+RETRIED: Final = 200  # entries with something missing: so many are looked at again for every question
 
 # Of each build: may it be said that something is not in it, and if not, why not.
 STATES: Final = """
@@ -105,9 +101,7 @@ class Index:
         self._folder = files.directory / "tables"
         self._lock = threading.RLock()
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._seen: dict[
-            Path, tuple[tuple[int, int], ...]
-        ] = {}  # segment to its files' sizes and times
+        self._seen: dict[Path, tuple[tuple[int, int], ...]] = {}  # segment to its files' sizes and times
         self._stamp: object = None  # of the folder of entries, when it was last read
         self._names: set[str] = set()
         self._broken: list[str] = []
@@ -116,9 +110,7 @@ class Index:
         self.builds: pd.DataFrame  # of all builds; row number b
 
     @contextmanager
-    def open(
-        self, tell: Callable[[int, int], None] | None = None
-    ) -> Iterator[duckdb.DuckDBPyConnection]:
+    def open(self, tell: Callable[[int, int], None] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection with fresh tables; ``tell`` hears how many new entries of how many are derived."""
         with self._lock:
             connection = self._connect()
@@ -177,9 +169,7 @@ class Index:
             weakref.finalize(self, self._connection.close)
         return self._connection
 
-    def _refresh(
-        self, connection: duckdb.DuckDBPyConnection, tell: Callable[[int, int], None] | None
-    ) -> None:
+    def _refresh(self, connection: duckdb.DuckDBPyConnection, tell: Callable[[int, int], None] | None) -> None:
         try:
             status = self._files.entries.stat()
             stamp = (status.st_mtime_ns, status.st_ino)
@@ -319,9 +309,7 @@ class Index:
         import pandas as pd
 
         for table, columns in archive_tables.COLUMNS.items():
-            parts = [
-                f"SELECT {s} AS s, * FROM {source[table]}" for s, source in enumerate(self._sources)
-            ]
+            parts = [f"SELECT {s} AS s, * FROM {source[table]}" for s, source in enumerate(self._sources)]
             nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
             whole = " UNION ALL ".join(parts) or f"SELECT 0 AS s, {nothing} WHERE false"
             form = "TABLE" if table in ("builds", "documents") else "VIEW"
@@ -338,9 +326,7 @@ class Index:
         connection.execute(STATES)
         connection.execute(VIEWS)
         frame = connection.execute("SELECT * FROM _builds ORDER BY b").df()
-        frame["built_at"] = pd.to_datetime(
-            frame["built_at"].replace("", None), utc=True, format="ISO8601"
-        )
+        frame["built_at"] = pd.to_datetime(frame["built_at"].replace("", None), utc=True, format="ISO8601")
         self.builds = frame
 
 

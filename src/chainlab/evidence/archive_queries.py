@@ -47,9 +47,7 @@ def where(
     return _answered(builds, asked, hits, every, absence)
 
 
-def seen(
-    connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question, absence: str
-) -> pd.DataFrame:
+def seen(connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question, absence: str) -> pd.DataFrame:
     """First and last, by version."""
     import pandas as pd
 
@@ -86,9 +84,7 @@ def ways_down(
     return _linked(connection, builds, asked, absence, _down)
 
 
-def ways_up(
-    connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question, absence: str
-) -> pd.DataFrame:
+def ways_up(connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question, absence: str) -> pd.DataFrame:
     """As `where`, with the way to each component from every one that needs it."""
     return _linked(connection, builds, asked, absence, _up)
 
@@ -149,9 +145,7 @@ def _up(connection: duckdb.DuckDBPyConnection, cases: pd.DataFrame) -> Ways:
     """A way to the component of each case from every one that needs it; ``cases`` is registered."""
     import numpy as np
 
-    edges = connection.execute(
-        'SELECT "case", child, parent FROM _edges JOIN cases USING (s, d)'
-    ).fetchnumpy()
+    edges = connection.execute('SELECT "case", child, parent FROM _edges JOIN cases USING (s, d)').fetchnumpy()
     # All graphs become one: a node's number is its own, plus how many nodes the cases before have.
     nodes = cases["nodes"].to_numpy(dtype=np.int64)
     ends = np.cumsum(nodes)
@@ -192,9 +186,7 @@ def _labels(connection: duckdb.DuckDBPyConnection, cases: Any, nodes: Any) -> li
     return labels
 
 
-def builds(
-    connection: duckdb.DuckDBPyConnection, every: pd.DataFrame, wanted: Mapping[str, str]
-) -> pd.DataFrame:
+def builds(connection: duckdb.DuckDBPyConnection, every: pd.DataFrame, wanted: Mapping[str, str]) -> pd.DataFrame:
     """Builds that match every value that is not empty."""
     rows = every
     for column, value in wanted.items():
@@ -212,18 +204,14 @@ def builds(
     return whole[columns].fillna({"kinds": "", "signed": ""}).reset_index(drop=True)
 
 
-def sql(
-    connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()
-) -> pd.DataFrame:
+def sql(connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()) -> pd.DataFrame:
     """Rows of a query that changes nothing."""
     import duckdb
 
     try:
         statements = connection.extract_statements(query)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise MalformedInput(
-                "the archive answers one SELECT", mend="change nothing here: add()"
-            )
+            raise MalformedInput("the archive answers one SELECT", mend="change nothing here: add()")
         with warnings.catch_warnings():  # DuckDB 2.0 builds a frame with a time zone the old way
             warnings.simplefilter("ignore", DeprecationWarning)
             return connection.execute(query, list(values)).df()
@@ -231,9 +219,7 @@ def sql(
         raise MalformedInput("DuckDB cannot answer this", why=str(error)) from error
 
 
-def _hits(
-    connection: duckdb.DuckDBPyConnection, asked: Question, *, nodes: bool = False
-) -> pd.DataFrame:
+def _hits(connection: duckdb.DuckDBPyConnection, asked: Question, *, nodes: bool = False) -> pd.DataFrame:
     """Components that are meant, or may be (column doubt)."""
     import pandas as pd
 
@@ -241,9 +227,7 @@ def _hits(
     if asked.digest[1]:
         algorithm, digits = asked.digest
         given: list[Any] = [digits] if algorithm == "sha-256" else [f"{algorithm}:{digits}"]
-        condition = (
-            "sha256 = $1" if algorithm == "sha-256" else "list_contains(split(hashes, ' '), $1)"
-        )
+        condition = "sha256 = $1" if algorithm == "sha-256" else "list_contains(split(hashes, ' '), $1)"
         chosen = None
     else:
         if asked.purl is not None:
@@ -288,17 +272,13 @@ def _hits(
                 "bool_or(signed) AS signed, bool_and(doubt) AS doubt "
             )
             end = "GROUP BY ALL ORDER BY b, component, found, purl"
-        return connection.execute(
-            f"{select} FROM ({said}) JOIN _of o USING (s, d) {end}", given
-        ).df()
+        return connection.execute(f"{select} FROM ({said}) JOIN _of o USING (s, d) {end}", given).df()
     finally:
         if chosen is not None:
             connection.unregister("chosen")
 
 
-def _answered(
-    builds: pd.DataFrame, asked: Question, hits: pd.DataFrame, every: bool, absence: str
-) -> pd.DataFrame:
+def _answered(builds: pd.DataFrame, asked: Question, hits: pd.DataFrame, every: bool, absence: str) -> pd.DataFrame:
     """Rows of `where`: affected, unknown, and with ``every`` not affected."""
     import numpy as np
     import pandas as pd
@@ -329,9 +309,7 @@ def _answered(
         lacking = ~builds[column].to_numpy(dtype=bool) & (state == "")
         state[lacking] = f"its SBOM does not give {missing[column]} for every component"
         if asked.digest[0] not in ("", "sha-256"):
-            state[state == ""] = (
-                f"nobody asks an SBOM to give {asked.digest[0]} for every component"
-            )
+            state[state == ""] = f"nobody asks an SBOM to give {asked.digest[0]} for every component"
     rest = np.ones(len(builds), dtype=bool)
     rest[hits["b"].to_numpy(dtype=int)] = False
     unknown = np.flatnonzero(rest & (state != ""))
@@ -358,9 +336,7 @@ def _nothing(numbers: Any) -> pd.DataFrame:
     return pd.DataFrame({"b": numbers, **blank})
 
 
-def _described(
-    builds: pd.DataFrame, rows: pd.DataFrame, answer: str, why: Any = ""
-) -> pd.DataFrame:
+def _described(builds: pd.DataFrame, rows: pd.DataFrame, answer: str, why: Any = "") -> pd.DataFrame:
     """Rows with the values of their builds."""
     import pandas as pd
 
@@ -368,9 +344,7 @@ def _described(
     of = {c: builds[c].to_numpy()[at] for c in ("artifact", "version", *BUILD)}
     columns = {"answer": answer, "artifact": of["artifact"], "version": of["version"]}
     columns["built_at"] = builds["built_at"].array[at]
-    columns |= {
-        c: rows[c].array for c in rows if c not in ("b", "doubt", "s", "d", "node", "nodes")
-    }
+    columns |= {c: rows[c].array for c in rows if c not in ("b", "doubt", "s", "d", "node", "nodes")}
     columns |= {"why": why, **{c: of[c] for c in BUILD}}
     return pd.DataFrame(columns, index=range(len(rows)))
 

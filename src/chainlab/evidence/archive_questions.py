@@ -76,9 +76,7 @@ class Question:
         return self.holds(here.version or "")
 
 
-def question(
-    name: str = "", *, version: str = "", range: str = "", digest: str = "", purl: str = ""
-) -> Question:
+def question(name: str = "", *, version: str = "", range: str = "", digest: str = "", purl: str = "") -> Question:
     """Read what a person asks. Raises `MalformedInput`."""
     if sum(map(bool, (name, digest, purl))) != 1:
         raise MalformedInput("ask for one thing: a name, a purl or a digest")
@@ -87,9 +85,7 @@ def question(
     if version and range:
         raise MalformedInput("a version is a range of its own", mend="give one of the two")
     if (version or range) and digest:
-        raise MalformedInput(
-            "a digest has no version: it is one file", mend="leave the version out"
-        )
+        raise MalformedInput("a digest has no version: it is one file", mend="leave the version out")
     asked = None
     if range:
         try:
@@ -101,9 +97,7 @@ def question(
     if digest:
         match = DIGEST.fullmatch(digest.lower())
         if not match:
-            raise MalformedInput(
-                f"not a digest: {digest!r}", mend="write 'sha256:' and 64 hex digits"
-            )
+            raise MalformedInput(f"not a digest: {digest!r}", mend="write 'sha256:' and 64 hex digits")
         algorithm = match[2] or "sha-256"
         algorithm = re.sub(r"^sha(?=\d)", "sha-", algorithm)
         return Question(digest=(algorithm, match[1] or match[3]))

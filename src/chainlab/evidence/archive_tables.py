@@ -93,9 +93,7 @@ class Batch:
     columns: dict[str, list[list[Any]]] = field(
         default_factory=lambda: {table: [[] for _ in names] for table, names in COLUMNS.items()}
     )
-    distinct: dict[Row, int] = field(
-        default_factory=dict
-    )  # components, each once; rows name its number
+    distinct: dict[Row, int] = field(default_factory=dict)  # components, each once; rows name its number
     builds: int = 0
     documents: int = 0
 
@@ -107,7 +105,7 @@ class Batch:
 
     def document(
         self, n: int, kind: str, digest: str, size: int, verdict: str, status: str, why: str, said: Reading
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Add a document of build ``n`` and what was read out of it."""
         d = self.documents
         self.documents += 1
@@ -140,14 +138,9 @@ class Batch:
         """Make the tables in memory, named ``prefix`` plus the table's name."""
         components = {"d": "INTEGER", "node": "INTEGER", "row": "INTEGER"}
         rows = {"row": "INTEGER", **dict.fromkeys(Row._fields, "VARCHAR")}
-        values = [list(column) for column in zip(*self.distinct, strict=True)] or [
-            [] for _ in Row._fields
-        ]
+        values = [list(column) for column in zip(*self.distinct, strict=True)] or [[] for _ in Row._fields]
         for table, names, columns in (
-            *(
-                (table, COLUMNS[table], self.columns[table])
-                for table in ("builds", "documents", "edges", "trees")
-            ),
+            *((table, COLUMNS[table], self.columns[table]) for table in ("builds", "documents", "edges", "trees")),
             ("placed", components, self.columns["components"][:3]),
             ("rows", rows, [list(range(len(self.distinct))), *values]),
         ):
@@ -205,9 +198,7 @@ def segments(folder: Path, trusted: Callable[[Segment], bool]) -> list[Segment]:
     return sorted(found, key=lambda segment: (-segment.builds, segment.folder.name))
 
 
-def write(
-    connection: duckdb.DuckDBPyConnection, folder: Path, tables: dict[str, str], builds: int
-) -> Segment:
+def write(connection: duckdb.DuckDBPyConnection, folder: Path, tables: dict[str, str], builds: int) -> Segment:
     """A new segment from pieces of SQL, one for each table.
 
     Raises `OSError` or duckdb's `IOException`; then nothing is left of it.
@@ -258,8 +249,7 @@ def merge(connection: duckdb.DuckDBPyConnection, folder: Path, parts: Iterable[S
         for table in COLUMNS:
             shifted = {"n": n, "d": d}
             columns = ", ".join(
-                f"({name} + {shifted[name]})::INTEGER AS {name}" if name in shifted else name
-                for name in COLUMNS[table]
+                f"({name} + {shifted[name]})::INTEGER AS {name}" if name in shifted else name for name in COLUMNS[table]
             )
             selects[table].append(f"SELECT {columns} FROM {part.source(table)}")
         row = connection.execute(f"SELECT count(*) FROM {part.source('documents')}").fetchone()

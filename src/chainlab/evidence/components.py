@@ -136,18 +136,12 @@ def components_of(document: Any) -> list[Component]:
     for entry in _dicts(document.get("dependencies")):
         refs = entry.get("dependsOn")
         depends[_text(entry.get("ref"))] = tuple(map(_text, refs)) if isinstance(refs, list) else ()
-    return [
-        _component(entry, depends)
-        for entry in nested(document.get("components"))
-        if _text(entry.get("name"))
-    ]
+    return [_component(entry, depends) for entry in nested(document.get("components")) if _text(entry.get("name"))]
 
 
 def _component(entry: dict[str, Any], depends: Mapping[str, tuple[str, ...]]) -> Component:
     hashes = {_text(h.get("alg")): _text(h.get("content")) for h in _dicts(entry.get("hashes"))}
-    properties = tuple(
-        (_text(p.get("name")), _text(p.get("value"))) for p in _dicts(entry.get("properties"))
-    )
+    properties = tuple((_text(p.get("name")), _text(p.get("value"))) for p in _dicts(entry.get("properties")))
     licence, licence_name = _licence(entry.get("licenses"))
     supplier = entry.get("supplier")
     accepted = tuple(

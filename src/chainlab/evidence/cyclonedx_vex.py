@@ -55,8 +55,7 @@ def write(claims: Iterable[Claim], *, at: datetime, spec: str = "1.6") -> dict[s
         entry: dict[str, Any] = {"id": claim.vulnerability}
         if claim.aliases:
             entry["references"] = [
-                {"id": alias, "source": {"name": alias.partition("-")[0]}}
-                for alias in claim.aliases
+                {"id": alias, "source": {"name": alias.partition("-")[0]}} for alias in claim.aliases
             ]
         entry |= {"analysis": analysis, "affects": [{"ref": each} for each in claim.products]}
         if kept:

@@ -87,9 +87,7 @@ def _key(component: Component) -> str:
 
 def _other_bytes(one: Component, other: Component) -> bool:
     """Whether their hashes contradict each other; nothing is known where they share no algorithm."""
-    if any(
-        other.hashes.get(alg, value).lower() != value.lower() for alg, value in one.hashes.items()
-    ):
+    if any(other.hashes.get(alg, value).lower() != value.lower() for alg, value in one.hashes.items()):
         return True
     first, second = _possible(one), _possible(other)
     return bool(first and second and not first & second)

@@ -119,9 +119,7 @@ def read(
     if lock is not None or wheels is not None:
         from chainlab.evidence import locks
 
-        components = locks.with_hashes(
-            components, lock=lock, wheels=wheels, tags={i.ref: i.tags for i in installed}
-        )
+        components = locks.with_hashes(components, lock=lock, wheels=wheels, tags={i.ref: i.tags for i in installed})
     if look_inside:
         from chainlab.evidence import imports
 
@@ -134,9 +132,7 @@ def read(
         top = replace(top, requires=roots(rest))
     elif strangers := unreached(top.requires, rest):
         said = ", ".join(c.name for c in rest if c.ref in strangers)
-        spots.append(
-            BlindSpot("unexplained", f"installed, and {top.name} does not ask for: {said}")
-        )
+        spots.append(BlindSpot("unexplained", f"installed, and {top.name} does not ask for: {said}"))
     return Inventory(tuple(rest), top, "operations", tuple(sorted(spots)), described(values))
 
 
@@ -198,25 +194,17 @@ def _component(one: _Installed, graph: Graph) -> tuple[Component, list[BlindSpot
         origin = "record"
         properties.append((RECORD_DIGEST, one.record))
     if str(one.direct.get("url")).startswith("file:"):
-        editable = isinstance(one.direct.get("dir_info"), dict) and one.direct["dir_info"].get(
-            "editable"
-        )
-        properties.append(
-            (f"{PREFIX}installed-from", "a local folder, editable" if editable else "a local file")
-        )
+        editable = isinstance(one.direct.get("dir_info"), dict) and one.direct["dir_info"].get("editable")
+        properties.append((f"{PREFIX}installed-from", "a local folder, editable" if editable else "a local file"))
     names = _imports(one)
-    if names and canonicalize_name(package.name).replace("-", "_") not in {
-        n.lower() for n in names
-    }:
+    if names and canonicalize_name(package.name).replace("-", "_") not in {n.lower() for n in names}:
         properties.append((f"{PREFIX}imported-as", ", ".join(sorted(names)[:8])))
     spots = [BlindSpot(kind, said, ref) for kind, said in metadata.inside(one.paths).items()]
     active = graph.extras.get(one.key, set())
     if left := [e for e in package.extras if e not in active]:
         spots.append(BlindSpot("extra", f"not asked for: {', '.join(left)}", ref))
     needs = graph.needs(one.key)
-    spots += [
-        BlindSpot("missing", f"{n} is required and not installed", ref) for n in needs.missing
-    ]
+    spots += [BlindSpot("missing", f"{n} is required and not installed", ref) for n in needs.missing]
     spots += [BlindSpot("unreadable", f"the requirement {t[:80]!r}", ref) for t in needs.unreadable]
     component = Component(
         name=package.name,
@@ -280,7 +268,5 @@ def _subject(
     key = canonicalize_name(subject)
     found = next((c for c in components if c.key == key), None)
     if found is None:
-        raise MalformedInput(
-            f"{subject!r} is not installed there", mend="name an installed package"
-        )
+        raise MalformedInput(f"{subject!r} is not installed there", mend="name an installed package")
     return replace(found, type="application"), [c for c in components if c is not found]

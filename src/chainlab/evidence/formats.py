@@ -53,7 +53,7 @@ FORMATS = {
         Format("empty", "no", "no bytes", True),
         Format("unknown", "yes", "nothing that we know"),
     )
-}  # fmt: skip
+}
 COMPRESSED = (
     b"\x1f\x8b",  # gzip
     b"BZh",
@@ -93,9 +93,7 @@ def _name(data: bytes, name: str) -> str:
         return "Python" if name.endswith(".py") or data.startswith(b"#!") else "text"
     if data[257:262] == b"ustar" or _is_tar(data):
         return "tar"
-    if data.startswith(
-        b"\x08"
-    ):  # field 1, a number: ONNX's ir_version, SavedModel's schema version
+    if data.startswith(b"\x08"):  # field 1, a number: ONNX's ir_version, SavedModel's schema version
         return _protobuf(data)
     return "unknown"
 

@@ -66,7 +66,5 @@ def scan(package: Path, guarddog: Path | None = None) -> Report:
         for rule, hit in lines
     )
     if errors:
-        return Report(
-            (), ((name, f"guarddog could not run {', '.join(sorted(errors))}"),), found_here
-        )
+        return Report((), ((name, f"guarddog could not run {', '.join(sorted(errors))}"),), found_here)
     return Report((name,), (), found_here)

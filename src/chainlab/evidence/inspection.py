@@ -103,11 +103,7 @@ def _pickle(data: bytes, name: str, kind: Format) -> Scanned:
 
 def _numpy(data: bytes, name: str, kind: Format) -> Scanned:
     wide = data[6:7] != b"\x01"  # version 1 has two bytes for the header's length, later ones four
-    start = (
-        12 + int.from_bytes(data[8:12], "little")
-        if wide
-        else 10 + int.from_bytes(data[8:10], "little")
-    )
+    start = 12 + int.from_bytes(data[8:12], "little") if wide else 10 + int.from_bytes(data[8:10], "little")
     if b"|O" in data[:start]:  # objects: a pickle follows
         return "", pickles.findings(data[start:], name)
     return "", []
@@ -121,11 +117,7 @@ def _safetensors(data: bytes, name: str, kind: Format) -> Scanned:
         if tensor == "__metadata__":
             continue
         offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
-        if not (
-            isinstance(offsets, list)
-            and len(offsets) == 2
-            and all(type(at) is int for at in offsets)
-        ):
+        if not (isinstance(offsets, list) and len(offsets) == 2 and all(type(at) is int for at in offsets)):
             said = f"tensor {tensor[:40]!r} has no data_offsets"
             return "", [Finding("malformed", "high", name, said, EXPORT)]
         spans.append((offsets[0], offsets[1]))
@@ -134,9 +126,7 @@ def _safetensors(data: bytes, name: str, kind: Format) -> Scanned:
         at = end if start == at <= end else -1
     if at != ends:
         said = "its tensors do not fill the file: there are bytes that belong to none, or to two"
-        return "", [
-            Finding("hidden-bytes", "high", name, said, "fetch it again, or have it exported again")
-        ]
+        return "", [Finding("hidden-bytes", "high", name, said, "fetch it again, or have it exported again")]
     return "", []
 
 
@@ -192,12 +182,8 @@ def _gguf(data: bytes, name: str, kind: Format) -> Scanned:
         return "", [Finding("malformed", "high", name, said, "fetch it again")]
     calls = TEMPLATE_CALLS.search(template.decode("utf-8", "replace"))
     if calls:
-        said = (
-            f"its chat template reaches for {calls[0]!r}: a Jinja program that leaves its sandbox"
-        )
-        return "", [
-            Finding("template", "high", name, said, "render it in a sandbox, or replace it")
-        ]
+        said = f"its chat template reaches for {calls[0]!r}: a Jinja program that leaves its sandbox"
+        return "", [Finding("template", "high", name, said, "render it in a sandbox, or replace it")]
     said = "it has a chat template: a Jinja program that the runtime renders"
     return "", [Finding("template", "info", name, said)]
 

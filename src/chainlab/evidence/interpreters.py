@@ -68,13 +68,7 @@ def markers_of(folder: Path, tags: Iterable[str] = ()) -> dict[str, str]:
     version = _version(folder)
     if version:
         own = values["python_full_version"].startswith(f"{version}.")
-        full = (
-            version
-            if version.count(".") == 2
-            else values["python_full_version"]
-            if own
-            else f"{version}.0"
-        )
+        full = version if version.count(".") == 2 else values["python_full_version"] if own else f"{version}.0"
         values["python_version"] = ".".join(full.split(".")[:2])
         values["python_full_version"] = values["implementation_version"] = full
     for tag in tags:

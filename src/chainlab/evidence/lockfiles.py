@@ -39,9 +39,7 @@ class Locked:
     version: str
     marker: str = ""
     hashes: tuple[str, ...] = ()  # SHA-256, hex, of every file listed
-    files: Mapping[str, str] = field(
-        default_factory=dict
-    )  # file name → SHA-256, where names are given
+    files: Mapping[str, str] = field(default_factory=dict)  # file name → SHA-256, where names are given
     via: tuple[str, ...] | None = None  # who asks for it; None: not said
     direct: bool = False  # a person asks for it
     source: str = ""  # a URL, when it comes from no index
@@ -72,9 +70,7 @@ def load(path: Path, *, empty: bool = False) -> Lock:
             raise MalformedInput(f"{path.name} is longer than {MAX_SIZE} bytes")
         data = path.read_bytes()
     except OSError as error:
-        raise MalformedInput(
-            f"{path.name} cannot be read: {error}", mend="name a lock file"
-        ) from error
+        raise MalformedInput(f"{path.name} cannot be read: {error}", mend="name a lock file") from error
     return parse(path.name, data, empty=empty)
 
 
@@ -119,9 +115,7 @@ def _requirements(name: str, text: str) -> Lock:
                 vias[-1].append(said)
             continue
         remark = False
-        if not line or line.startswith(
-            ("--index-url", "--extra-index-url", "-i ", "--find-links", "--no-index")
-        ):
+        if not line or line.startswith(("--index-url", "--extra-index-url", "-i ", "--find-links", "--no-index")):
             continue
         words, *rest = re.split(r"\s--hash[= ]", line, maxsplit=1)
         match = PIN.match(words.split(" #")[0].strip())
@@ -131,9 +125,7 @@ def _requirements(name: str, text: str) -> Lock:
         options = f"--hash={rest[0]}" if rest else ""
         named = HASH.findall(options)
         if len(named) != len(re.findall(r"--hash", options)):
-            raise MalformedInput(
-                f"{name}: a hash of {match['name']} cannot be read", mend="make the lock again"
-            )
+            raise MalformedInput(f"{name}: a hash of {match['name']} cannot be read", mend="make the lock again")
         digests = [value.lower() for algorithm, value in named if algorithm == "sha256"]
         pins.append(
             Locked(
@@ -147,9 +139,7 @@ def _requirements(name: str, text: str) -> Lock:
     done = []
     for pin, said_by in zip(pins, vias, strict=True):
         people = [v for v in said_by or () if v.startswith(("-r ", "-c ")) or "(" in v]
-        packages = [
-            canonicalize_name(v.partition("[")[0]) for v in said_by or () if v not in people
-        ]
+        packages = [canonicalize_name(v.partition("[")[0]) for v in said_by or () if v not in people]
         done.append(
             replace(
                 pin,
@@ -181,11 +171,7 @@ def _pylock(name: str, text: str) -> Lock:
     edges = any(package.dependencies is not None for package in lock.packages)
     pins, unread = [], []
     for package in lock.packages:
-        files = {
-            w.filename: w.hashes["sha256"].lower()
-            for w in package.wheels or ()
-            if "sha256" in w.hashes
-        }
+        files = {w.filename: w.hashes["sha256"].lower() for w in package.wheels or () if "sha256" in w.hashes}
         hashes = set(files.values())
         if package.sdist is not None and "sha256" in package.sdist.hashes:
             hashes.add(package.sdist.hashes["sha256"].lower())

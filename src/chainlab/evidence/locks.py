@@ -66,10 +66,7 @@ def read(
     at_hand = _wheels(wheels, {h for pin in chosen for h in pin.hashes})
     subject = subject or Component(path.parent.resolve().name, type="application")
     packages = {pin.key: w.package for pin in chosen for w in _of(pin, at_hand)}
-    nodes = {
-        pin.key: Node(_purl(pin), packages[pin.key].requires if pin.key in packages else ())
-        for pin in chosen
-    }
+    nodes = {pin.key: Node(_purl(pin), packages[pin.key].requires if pin.key in packages else ()) for pin in chosen}
     asked = Node(subject.ref, tuple(text for text, _ in requires or ()))
     graph = Graph({**nodes, subject.key: asked} if requires is not None else nodes, values)
     components, seen = _components(lock, chosen, at_hand, graph)
@@ -77,10 +74,7 @@ def read(
     if requires is not None:
         needs = graph.needs(subject.key)
         subject = replace(subject, requires=needs.refs, complete=not needs.missing)
-        spots += [
-            BlindSpot("missing", f"{n} is asked for and not locked", subject.ref)
-            for n in needs.missing
-        ]
+        spots += [BlindSpot("missing", f"{n} is asked for and not locked", subject.ref) for n in needs.missing]
         if lock.edges or len(packages) == len(chosen):
             components, more = _scoped(components, nodes, requires, values)
             spots += more
@@ -88,14 +82,10 @@ def read(
         subject = replace(subject, requires=tuple(sorted(direct)), complete=True)
     else:
         subject = replace(subject, requires=roots(components), complete=None)
-    return Inventory(
-        tuple(components), subject, "pre-build", tuple(sorted(set(spots))), described(values)
-    )
+    return Inventory(tuple(components), subject, "pre-build", tuple(sorted(set(spots))), described(values))
 
 
-def applying(
-    name: str, data: bytes, markers: Mapping[str, str] | None = None
-) -> tuple[list[Locked], list[str]]:
+def applying(name: str, data: bytes, markers: Mapping[str, str] | None = None) -> tuple[list[Locked], list[str]]:
     """The pins of a lock that an installer takes where ``markers`` say so, and the lines that are no pin.
 
     ``data`` is the lock's bytes, ``name`` its file name. Raises `MalformedInput` for what is no lock.
@@ -118,19 +108,14 @@ def with_hashes(
     pins = load(lock).pins if lock is not None else ()
     by_key: dict[tuple[str, str], Locked] = {(str(p.key), p.version): p for p in pins}
     named = {p.key for p in pins}
-    at_hand = {
-        (str(canonicalize_name(w.package.name)), w.package.version): w
-        for w in _wheels(wheels, None).values()
-    }
+    at_hand = {(str(canonicalize_name(w.package.name)), w.package.version): w for w in _wheels(wheels, None).values()}
     found = []
     for component in components:
         place: tuple[str, str] = (component.key, component.version)
         known = component.key in named
         pin = _pinned(by_key, place) if known else None
         if pin is not None and pin.hashes:
-            found.append(
-                _hashed(component, pin, (tags or {}).get(component.ref, ()), at_hand.get(place))
-            )
+            found.append(_hashed(component, pin, (tags or {}).get(component.ref, ()), at_hand.get(place)))
         elif pin is None and component.key in named:
             versions = ", ".join(sorted(p.version for p in pins if p.key == component.key))
             note = (f"{PREFIX}differs-from-lock", f"the lock says {versions}")
@@ -178,14 +163,9 @@ def _components(
             )
             ref = component.ref
             spots += [BlindSpot(k, said, ref) for k, said in metadata.inside(wheel.names).items()]
-            spots += [
-                BlindSpot("missing", f"{name} is required and not locked", ref)
-                for name in needs.missing
-            ]
+            spots += [BlindSpot("missing", f"{name} is required and not locked", ref) for name in needs.missing]
         if not pin.hashes:
-            spots.append(
-                BlindSpot("no hash", "the lock accepts any file of this version", component.ref)
-            )
+            spots.append(BlindSpot("no hash", "the lock accepts any file of this version", component.ref))
         components.append(_hashed(component, pin, supported, wheel))
     return sorted(components, key=lambda c: (c.key, c.version, c.ref)), spots
 
@@ -211,9 +191,7 @@ def _scoped(
     return [replace(c, scope=scopes.get(c.ref, SCOPES[-1])) for c in components], spots
 
 
-def _hashed(
-    component: Component, pin: Locked, tags: Iterable[str], wheel: Wheel | None
-) -> Component:
+def _hashed(component: Component, pin: Locked, tags: Iterable[str], wheel: Wheel | None) -> Component:
     exact = ""
     if len(pin.hashes) == 1:
         exact = pin.hashes[0]
@@ -223,9 +201,7 @@ def _hashed(
         exact = _fitting(pin.files, list(tags))
     if exact:
         return replace(component, hashes={"SHA-256": exact}, hash_origin="lock")
-    return replace(
-        component, accepted=tuple(sorted(pin.hashes)), hash_origin="lock" if pin.hashes else ""
-    )
+    return replace(component, accepted=tuple(sorted(pin.hashes)), hash_origin="lock" if pin.hashes else "")
 
 
 def _fitting(files: Mapping[str, str], tags: list[str]) -> str:
@@ -257,9 +233,7 @@ def _applies(pin: Locked, values: Mapping[str, str]) -> bool:
         return True
     try:
         marker = Marker(pin.marker)
-        if (
-            "extras" in pin.marker or "dependency_groups" in pin.marker
-        ):  # PEP 751: none is asked for
+        if "extras" in pin.marker or "dependency_groups" in pin.marker:  # PEP 751: none is asked for
             sets: dict[str, str | frozenset[str]] = {
                 "extras": frozenset(),
                 "dependency_groups": frozenset(),

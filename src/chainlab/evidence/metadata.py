@@ -26,9 +26,7 @@ from chainlab.evidence.licences import licence
 
 __all__ = ["Package", "applies", "headers", "inside", "package", "record_paths", "requirement"]
 
-VENDOR = re.compile(
-    r"(?:^|/)(_?vendor(?:ed)?(?:_packages)?|_?third_party|externals?|extern)/([^/]+)"
-)
+VENDOR = re.compile(r"(?:^|/)(_?vendor(?:ed)?(?:_packages)?|_?third_party|externals?|extern)/([^/]+)")
 NATIVE = re.compile(r"\.(so(\.[0-9.]+)?|pyd|dylib|dll)$")
 # Where auditwheel, delvewheel and delocate put native libraries
 BUNDLED = re.compile(r"(?:^|/)([\w.-]+\.libs|\.dylibs)/")
@@ -75,17 +73,13 @@ def package(text: str) -> Package:
         value = fields.get(name, [""])[0]
         return "" if value == "UNKNOWN" else value
 
-    expression, named = licence(
-        one("license-expression"), one("license"), fields.get("classifier", [])
-    )
+    expression, named = licence(one("license-expression"), one("license"), fields.get("classifier", []))
     return Package(
         name=one("name"),
         version=one("version"),
         licence=expression,
         licence_name=named,
-        supplier=_supplier(
-            one("maintainer"), one("author"), one("maintainer-email"), one("author-email")
-        ),
+        supplier=_supplier(one("maintainer"), one("author"), one("maintainer-email"), one("author-email")),
         summary=one("summary").partition("\n")[0],
         requires=tuple(fields.get("requires-dist", [])),
         extras=tuple(sorted({canonicalize_name(e) for e in fields.get("provides-extra", [])})),
@@ -132,13 +126,9 @@ def inside(paths: Iterable[str]) -> dict[str, str]:
     for path in paths:
         if ".dist-info/" in path and "/_vendor" not in path:
             continue
-        if ("vend" in path or "third_party" in path or "extern" in path) and (
-            match := VENDOR.search(path)
-        ):
+        if ("vend" in path or "third_party" in path or "extern" in path) and (match := VENDOR.search(path)):
             name = match[2]
-            if not name.startswith("__") and not name.endswith(
-                (".txt", ".md", ".rst", ".pyi", ".pyc")
-            ):
+            if not name.startswith("__") and not name.endswith((".txt", ".md", ".rst", ".pyi", ".pyc")):
                 vendored.setdefault(path[: match.end(1)], set()).add(name)
         if NATIVE.search(path):
             if BUNDLED.search(path):

@@ -125,9 +125,7 @@ def document(
     except OSError as error:
         raise MalformedInput(f"the model {model.name} cannot be read: {error.strerror}") from error
     if training.approach not in APPROACHES:
-        raise MalformedInput(
-            f"{training.approach!r} is no approach", mend=f"one of {', '.join(APPROACHES)}"
-        )
+        raise MalformedInput(f"{training.approach!r} is no approach", mend=f"one of {', '.join(APPROACHES)}")
     datasets = sorted(training.datasets, key=lambda d: d.ref)
     data = [_data_component(d) for d in datasets]
     subject = Component(
@@ -216,15 +214,12 @@ def _card(training: Training, datasets: Sequence[Dataset]) -> dict[str, Any]:
         parameters["outputs"] = [{"format": f} for f in training.outputs]
     card: dict[str, Any] = {"modelParameters": parameters}
     if training.metrics:
-        card["quantitativeAnalysis"] = {
-            "performanceMetrics": [_metric(m) for m in training.metrics]
-        }
+        card["quantitativeAnalysis"] = {"performanceMetrics": [_metric(m) for m in training.metrics]}
     if training.considerations:
         card["considerations"] = dict(training.considerations)
     if training.parameters:
         card["properties"] = [
-            {"name": PARAMETER + key, "value": _plain(value)}
-            for key, value in sorted(training.parameters.items())
+            {"name": PARAMETER + key, "value": _plain(value)} for key, value in sorted(training.parameters.items())
         ]
     return card
 
@@ -257,9 +252,7 @@ def _data(dataset: Dataset) -> dict[str, Any]:
     if re.match(r"[a-z][a-z0-9+.-]*:\S+$", dataset.contents):
         found["contents"] = {"url": dataset.contents}
     elif dataset.contents:
-        found["contents"] = {
-            "properties": [{"name": f"{PREFIX}contents", "value": dataset.contents}]
-        }
+        found["contents"] = {"properties": [{"name": f"{PREFIX}contents", "value": dataset.contents}]}
     if dataset.classification:
         found["classification"] = dataset.classification
     if dataset.sensitive:
@@ -303,17 +296,12 @@ def _formula(training: Training, datasets: Sequence[Dataset], subject: Component
     inputs += [{"resource": {"ref": d.ref}} for d in datasets]
     inputs += [{"resource": {"ref": c.ref}} for c in training.base_models]
     if training.parameters:
-        named = [
-            {"name": key, "value": _plain(value)}
-            for key, value in sorted(training.parameters.items())
-        ]
+        named = [{"name": key, "value": _plain(value)} for key, value in sorted(training.parameters.items())]
         inputs.append({"parameters": named})
     if inputs:
         workflow["inputs"] = inputs
     workflow["outputs"] = [{"type": "artifact", "resource": {"ref": subject.ref}}]
-    if properties := [
-        {"name": f"{PREFIX}run:{k}", "value": v} for k, v in sorted(said.items()) if v
-    ]:
+    if properties := [{"name": f"{PREFIX}run:{k}", "value": v} for k, v in sorted(said.items()) if v]:
         workflow["properties"] = properties
     formula: dict[str, Any] = {"bom-ref": "formula:training"}
     if parts:

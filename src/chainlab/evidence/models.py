@@ -88,9 +88,7 @@ def verify(model: Path, bundle: bytes, signer: Signer, config: ClientTrustConfig
         return _with(verdict, Step("subject", "failed", said, "ask for the model's signature"))
     try:
         with _folder(model) as folder:
-            said = _compare(
-                folder, bundle, verdict.statement, verdict.signer, signer.issuer, config
-            )
+            said = _compare(folder, bundle, verdict.statement, verdict.signer, signer.issuer, config)
     except (ChainlabError, OSError) as error:
         said = error.message if isinstance(error, ChainlabError) else str(error)
     if said:

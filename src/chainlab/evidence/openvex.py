@@ -34,9 +34,7 @@ __all__ = ["read", "write"]
 NOTE = re.compile(r"CycloneDX: (\w+)(?:, (\w+))?")
 
 
-def write(
-    claims: Iterable[Claim], *, author: str, at: datetime, version: int = 1
-) -> dict[str, Any]:
+def write(claims: Iterable[Claim], *, author: str, at: datetime, version: int = 1) -> dict[str, Any]:
     """An OpenVEX 0.2.0 document; the same claims give the same bytes. Raise ``version`` with every change."""
     statements = []
     for claim in claims:
@@ -55,9 +53,7 @@ def write(
             "justification": claim.justification,
             "impact_statement": claim.impact,
             "action_statement": claim.action,
-            "status_notes": "CycloneDX: " + ", ".join(filter(None, claim.finer))
-            if any(claim.finer)
-            else "",
+            "status_notes": "CycloneDX: " + ", ".join(filter(None, claim.finer)) if any(claim.finer) else "",
         }
         if claim.status == "affected" and not claim.action:
             written["action_statement"] = "no action is decided yet"  # OpenVEX demands one

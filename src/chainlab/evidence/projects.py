@@ -71,16 +71,12 @@ def read(
     components: list[Component] = []
     looked: tuple[tuple[str, str], ...] = ()
     if lock is not None:
-        found = locks.read(
-            lock, subject=subject, wheels=wheels, markers=values, requires=asked or None
-        )
+        found = locks.read(lock, subject=subject, wheels=wheels, markers=values, requires=asked or None)
         subject, components, looked = found.subject, list(found.components), found.properties
         # What is declared and not locked becomes a component below, and is named there.
         spots += [s for s in found.blind_spots if (s.kind, s.where) != ("missing", subject.ref)]
     else:
-        spots.append(
-            BlindSpot("missing", "nothing is locked: versions and transitive needs are open")
-        )
+        spots.append(BlindSpot("missing", "nothing is locked: versions and transitive needs are open"))
     components, more = _declared(asked, components, subject, values, lock is not None)
     spots += more
     wanted = {c.ref for c in components if not c.version} | set(subject.requires)
@@ -113,13 +109,7 @@ def _pins(path: Path) -> bool:
 def _subject(path: Path, about: Mapping[str, Any]) -> Component:
     project = _table(about, "project")
     found = project.get("license")
-    text = (
-        found
-        if isinstance(found, str)
-        else str(found.get("text", ""))
-        if isinstance(found, dict)
-        else ""
-    )
+    text = found if isinstance(found, str) else str(found.get("text", "")) if isinstance(found, dict) else ""
     expression, name = licence(text if isinstance(found, str) else "", text, [])
     people = [p.get("name") for p in project.get("authors", []) if isinstance(p, dict)]
     return Component(
@@ -162,9 +152,7 @@ def _ranges(lock: Path) -> list[tuple[str, str]]:
     if not lock.is_file():
         return []
     lines = [line.split(" #")[0].strip() for line in lockfiles.load(lock, empty=True).unread]
-    return [
-        (canonicalize_name(r.name), line) for line in lines if (r := metadata.requirement(line))
-    ]
+    return [(canonicalize_name(r.name), line) for line in lines if (r := metadata.requirement(line))]
 
 
 def _declared(
@@ -195,8 +183,7 @@ def _declared(
                 said = f"{parsed.name} is declared ({scope}) and not locked for this platform"
                 spots.append(BlindSpot("missing", said, by_key[key].ref))
     found = [  # where the graph is known, the lock's reader has followed the scopes
-        c if c.complete is not None else replace(c, scope=scopes.get(c.key, c.scope))
-        for c in by_key.values()
+        c if c.complete is not None else replace(c, scope=scopes.get(c.key, c.scope)) for c in by_key.values()
     ]
     return sorted(found, key=lambda c: (c.key, c.ref)), spots
 
@@ -237,9 +224,7 @@ def _files(path: Path) -> Iterator[str]:
     count = 0
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(
-            f
-            for f in folders
-            if f not in SKIPPED and not f.startswith(".") and not f.endswith(".egg-info")
+            f for f in folders if f not in SKIPPED and not f.startswith(".") and not f.endswith(".egg-info")
         )
         for name in sorted(names):
             file = Path(folder, name)

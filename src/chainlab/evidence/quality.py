@@ -72,9 +72,7 @@ class Quality:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the score is not 1: what is invalid, then elements by what they lack."""
-        lacking = sorted(
-            (e for e in self.elements if e.coverage < 1), key=lambda e: (e.coverage, e.name)
-        )
+        lacking = sorted((e for e in self.elements if e.coverage < 1), key=lambda e: (e.coverage, e.name))
         return (*self.invalid, *map(str, lacking))
 
     def of(self, standard: str) -> Quality:
@@ -97,9 +95,7 @@ def assess(document: Any) -> Quality:
         _element("component name", every, components, lambda c: _said(c.get("name"))),
         _element("component version", every, packages, lambda c: _said(c.get("version"))),
         _element("software identifiers", every, packages, _identified),
-        _element(
-            "dependency relationship", every, components, lambda c: c.get("bom-ref") in related
-        ),
+        _element("dependency relationship", every, components, lambda c: c.get("bom-ref") in related),
         _whole("SBOM author", every, _author(about)),
         _whole("timestamp", every, _timestamp(about.get("timestamp"))),
         _element("component hash", (CISA,), components, _hashed),
@@ -146,9 +142,7 @@ def _related(document: dict[str, Any]) -> set[Any]:
 def _producer(component: dict[str, Any]) -> bool:
     named = [_dict(component.get(k)).get("name") for k in ("supplier", "manufacturer")]
     authors = [a.get("name") for a in _dicts(component.get("authors"))]
-    return any(
-        _said(n) for n in (*named, *authors, component.get("publisher"), component.get("author"))
-    )
+    return any(_said(n) for n in (*named, *authors, component.get("publisher"), component.get("author")))
 
 
 def _identified(component: dict[str, Any]) -> bool:
@@ -158,20 +152,14 @@ def _identified(component: dict[str, Any]) -> bool:
 
 def _hashed(component: dict[str, Any]) -> bool:
     """A hash of its own, or of the files that a lock accepts for it."""
-    files = [
-        r for r in _dicts(component.get("externalReferences")) if r.get("type") == "distribution"
-    ]
-    return any(
-        _said(h.get("content")) for c in (component, *files) for h in _dicts(c.get("hashes"))
-    )
+    files = [r for r in _dicts(component.get("externalReferences")) if r.get("type") == "distribution"]
+    return any(_said(h.get("content")) for c in (component, *files) for h in _dicts(c.get("hashes")))
 
 
 def _licensed(component: dict[str, Any]) -> bool:
     for choice in _dicts(component.get("licenses")):
         licence = _dict(choice.get("license"))
-        if any(
-            _said(v) for v in (choice.get("expression"), licence.get("id"), licence.get("name"))
-        ):
+        if any(_said(v) for v in (choice.get("expression"), licence.get("id"), licence.get("name"))):
             return True
     return False
 

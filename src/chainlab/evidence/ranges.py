@@ -60,9 +60,7 @@ class Range:
                 raise MalformedInput(f"events[{number}]: an event has one name and one version")
             ((kind, text),) = event.items()
             if kind not in KINDS:
-                raise MalformedInput(
-                    f"events[{number}]: {kind!r} is no event", mend=f"one of {', '.join(KINDS)}"
-                )
+                raise MalformedInput(f"events[{number}]: {kind!r} is no event", mend=f"one of {', '.join(KINDS)}")
             if kind == "limit":
                 limits.append(None if text == "*" else _read(text, number))
             elif text == "0" and kind == "introduced":
@@ -91,16 +89,12 @@ class Range:
                 inside = inside and seen < at
             else:
                 inside = inside and seen <= at
-        return inside and (
-            not self.limits or any(limit is None or version < limit for limit in self.limits)
-        )
+        return inside and (not self.limits or any(limit is None or version < limit for limit in self.limits))
 
     def fixed_after(self, version: Version | None) -> list[Version]:
         """Releases with a fix that are newer than ``version``; all of them for None."""
         return [
-            at
-            for at, kind in self.events
-            if kind == "fixed" and at is not None and (version is None or at > version)
+            at for at, kind in self.events if kind == "fixed" and at is not None and (version is None or at > version)
         ]
 
 

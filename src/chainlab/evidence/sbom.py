@@ -73,13 +73,9 @@ def document(
     version or lifecycle phase, and for two components that only share a ref.
     """
     if spec not in SPECS:
-        raise MalformedInput(
-            f"CycloneDX {spec} is not written here", mend=f"ask for {' or '.join(SPECS)}"
-        )
+        raise MalformedInput(f"CycloneDX {spec} is not written here", mend=f"ask for {' or '.join(SPECS)}")
     if lifecycle and lifecycle not in PHASES:
-        raise MalformedInput(
-            f"{lifecycle!r} is no lifecycle phase", mend=f"one of {', '.join(PHASES)}"
-        )
+        raise MalformedInput(f"{lifecycle!r} is no lifecycle phase", mend=f"one of {', '.join(PHASES)}")
     listed = _unique(components, subject)
     spots = sorted(set(blind_spots))
     metadata: dict[str, Any] = {"timestamp": rfc3339(at or utc_now())}
@@ -135,9 +131,7 @@ def of_environment(
     """What is installed in an environment, read without running it. See `environments.read`."""
     from chainlab.evidence import environments
 
-    found = environments.read(
-        path, lock=lock, wheels=wheels, subject=subject, markers=markers, look_inside=look_inside
-    )
+    found = environments.read(path, lock=lock, wheels=wheels, subject=subject, markers=markers, look_inside=look_inside)
     return of_inventory(found, at=at, **about)
 
 
@@ -153,9 +147,7 @@ def of_wheel(
     """A wheel and, with ``lock``, everything that it runs with. See `wheels.read`."""
     from chainlab.evidence import wheels as reader
 
-    return of_inventory(
-        reader.read(path, lock=lock, wheels=wheels, markers=markers), at=at, **about
-    )
+    return of_inventory(reader.read(path, lock=lock, wheels=wheels, markers=markers), at=at, **about)
 
 
 def of_lock(
@@ -170,9 +162,7 @@ def of_lock(
     """What a lock file asks for. See `locks.read`."""
     from chainlab.evidence import locks
 
-    return of_inventory(
-        locks.read(path, subject=subject, wheels=wheels, markers=markers), at=at, **about
-    )
+    return of_inventory(locks.read(path, subject=subject, wheels=wheels, markers=markers), at=at, **about)
 
 
 def of_project(
@@ -199,9 +189,7 @@ def seal(document: dict[str, Any]) -> dict[str, Any]:
     content = {key: value for key, value in document.items() if key != "serialNumber"}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     serial = f"urn:uuid:{uuid.uuid5(NAMESPACE, text)}"
-    head: dict[str, Any] = {
-        k: content[k] for k in ("$schema", "bomFormat", "specVersion") if k in content
-    }
+    head: dict[str, Any] = {k: content[k] for k in ("$schema", "bomFormat", "specVersion") if k in content}
     return {**head, "serialNumber": serial, **{k: v for k, v in content.items() if k not in head}}
 
 
@@ -230,9 +218,7 @@ def entry(component: Component, spots: Iterable[BlindSpot] = ()) -> dict[str, An
     elif component.licence:
         found["licenses"] = [{"expression": component.licence, "acknowledgement": "declared"}]
     elif component.licence_name:
-        found["licenses"] = [
-            {"license": {"name": component.licence_name, "acknowledgement": "declared"}}
-        ]
+        found["licenses"] = [{"license": {"name": component.licence_name, "acknowledgement": "declared"}}]
     if component.purl:
         found["purl"] = component.purl
     if component.accepted:
@@ -295,9 +281,7 @@ def _compositions(
         if refs:
             found.append({"aggregate": aggregate, "dependencies": refs})
     hidden = {s.where for s in spots if s.kind in ("vendored", "native", "dynamic import")}
-    incomplete = sorted(
-        {c.ref for c in whole if c.ref in hidden} | ({subject.ref} if spots else set())
-    )
+    incomplete = sorted({c.ref for c in whole if c.ref in hidden} | ({subject.ref} if spots else set()))
     if incomplete:
         found.append({"aggregate": "incomplete", "assemblies": incomplete})
     unknown = sorted({c.ref for c in whole} - set(incomplete))

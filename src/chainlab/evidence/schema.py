@@ -205,9 +205,7 @@ def _beyond(document: dict[str, Any]) -> Iterator[Problem]:
             used.append((path, value))
         elif name == "hashes":
             yield from _hashes(path, value)
-        elif name in ("dependsOn", "provides", "assemblies", "dependencies", "subjects") and _texts(
-            value
-        ):
+        elif name in ("dependsOn", "provides", "assemblies", "dependencies", "subjects") and _texts(value):
             used += [(path, ref) for ref in value]
     for ref, where in sorted(places.items()):
         if len(where) > 1:
@@ -227,9 +225,7 @@ def _beyond(document: dict[str, Any]) -> Iterator[Problem]:
     for number, one in enumerate(_list(document.get("dependencies"))):
         about = one.get("ref") if isinstance(one, dict) else None
         if isinstance(about, str) and about in twice:
-            yield Problem(
-                f"dependencies[{number}]", f"{_short(about)} has two entries", "join them"
-            )
+            yield Problem(f"dependencies[{number}]", f"{_short(about)} has two entries", "join them")
         twice.add(str(about))
 
 
@@ -254,11 +250,7 @@ def _walk(document: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
                 if isinstance(inner, (dict, list)):
                     waiting.append((below, inner))
         else:
-            waiting += [
-                (f"{path}[{n}]", inner)
-                for n, inner in enumerate(value)
-                if isinstance(inner, (dict, list))
-            ]
+            waiting += [(f"{path}[{n}]", inner) for n, inner in enumerate(value) if isinstance(inner, (dict, list))]
 
 
 def _path(parts: Iterable[Any]) -> str:
@@ -269,13 +261,7 @@ def _path(parts: Iterable[Any]) -> str:
 
 
 def _mixed(value: Any) -> bool:
-    kinds = {
-        key
-        for one in _list(value)
-        if isinstance(one, dict)
-        for key in ("license", "expression")
-        if key in one
-    }
+    kinds = {key for one in _list(value) if isinstance(one, dict) for key in ("license", "expression") if key in one}
     return len(kinds) == 2
 
 
@@ -299,9 +285,7 @@ def _kind(value: Any) -> str:
         bool: "true or false",
         type(None): "null",
     }
-    return names.get(
-        type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__
-    )
+    return names.get(type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__)
 
 
 def _short(value: Any) -> str:

@@ -60,9 +60,7 @@ def ambient_token(audience: str = "sigstore") -> str:
     try:
         token = detect_credential(audience)
     except IdentityError as error:
-        raise Unavailable(
-            "this job gets no identity", why=str(error), mend="give it `id-token: write`"
-        ) from error
+        raise Unavailable("this job gets no identity", why=str(error), mend="give it `id-token: write`") from error
     if token is None:
         raise Unavailable("this is no CI job with an identity", mend="say who signs: --identity")
     return token

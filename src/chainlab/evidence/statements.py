@@ -46,9 +46,7 @@ class Statement:
     predicate: Any  # JSON
 
     @classmethod
-    def about(
-        cls, subjects: Mapping[str, Digest], predicate_type: str, predicate: Any
-    ) -> Statement:
+    def about(cls, subjects: Mapping[str, Digest], predicate_type: str, predicate: Any) -> Statement:
         """A statement about files, name to digest; subjects in the order of their names."""
         named = tuple((name, {"sha256": d.value.hex()}) for name, d in sorted(subjects.items()))
         return cls(named, predicate_type, predicate)
@@ -145,9 +143,7 @@ def parse_json(data: bytes, what: str) -> Any:
         return number
 
     try:
-        found = json.loads(
-            data.decode(), object_pairs_hook=once, parse_constant=no_constant, parse_float=finite
-        )
+        found = json.loads(data.decode(), object_pairs_hook=once, parse_constant=no_constant, parse_float=finite)
         if HALF.search(data):  # alone it is no character, and nothing can write it as UTF-8
             json.dumps(found, ensure_ascii=False).encode()
         return found

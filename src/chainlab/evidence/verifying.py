@@ -118,9 +118,7 @@ class Verdict:
 
     def __str__(self) -> str:
         signs = {"passed": "✓", "failed": "✗", "not asked": "–", "not reached": "·"}
-        return "\n".join(
-            f"{signs[step.result]} {step.name:<15} {step.said}".rstrip() for step in self.steps
-        )
+        return "\n".join(f"{signs[step.result]} {step.name:<15} {step.said}".rstrip() for step in self.steps)
 
 
 class _Failed(Exception):
@@ -142,9 +140,7 @@ def verify(bundle: bytes, digest: Digest, expected: Expected, root: TrustedRoot)
         statement, identity = _signature(bundle, expected.signer, root)
         steps.append(Step("signature", "passed", f"by {identity}"))
         steps.append(Step("subject", "passed", _subject(statement, digest)))
-        for name, check in zip(
-            STEPS[2:], (_predicate_type, _builder, _source, _parameters), strict=True
-        ):
+        for name, check in zip(STEPS[2:], (_predicate_type, _builder, _source, _parameters), strict=True):
             said = check(statement, expected)
             steps.append(Step(name, "not asked" if said is None else "passed", said or ""))
     except _Failed as failed:
@@ -196,9 +192,7 @@ def _signature(bundle: bytes, signer: Signer, root: TrustedRoot) -> tuple[Statem
     try:
         read = Bundle.from_json(bundle)
     except Exception as error:  # its parsers raise errors of several families
-        raise _Failed(
-            f"this is no Sigstore bundle: {str(error)[:200]}", "fetch the evidence again"
-        ) from error
+        raise _Failed(f"this is no Sigstore bundle: {str(error)[:200]}", "fetch the evidence again") from error
     try:
         kind, payload = Verifier(trusted_root=root).verify_dsse(read, _AnyName())
     except Error as error:

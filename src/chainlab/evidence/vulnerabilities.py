@@ -186,18 +186,10 @@ def _merged(
     exploited: Mapping[str, str],
 ) -> Vulnerability:
     ids = {id for record, _, _ in group for id in (record.id, *record.aliases)}
-    scores = [
-        score(entry.severity or record.severity)
-        for record, entries, _ in group
-        for entry in entries
-    ]
+    scores = [score(entry.severity or record.severity) for record, entries, _ in group for entry in entries]
     value, rating, vector = max(scores, key=lambda found: -1.0 if found[0] is None else found[0])
     fixed = {
-        at
-        for _, entries, _ in group
-        for entry in entries
-        for each in entry.ranges
-        for at in each.fixed_after(version)
+        at for _, entries, _ in group for entry in entries for each in entry.ranges for at in each.fixed_after(version)
     }
     doubts = [doubt for _, _, doubt in group]
     return Vulnerability(

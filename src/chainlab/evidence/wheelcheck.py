@@ -59,9 +59,7 @@ def check(wheel: Path, source: Path | None = None, *, generated: tuple[str, ...]
         raise MalformedInput(f"{wheel.name} is no readable wheel", why=str(error)) from error
     info = {name.split("/", 1)[0] for name in files if name.endswith(".dist-info/METADATA")}
     if len(info) != 1:
-        raise MalformedInput(
-            f"{wheel.name} has {len(info)} .dist-info folders, and a wheel has one"
-        )
+        raise MalformedInput(f"{wheel.name} has {len(info)} .dist-info folders, and a wheel has one")
     (folder,) = info
     found = [*_twice(names), *_record(files, folder), *_runs_by_itself(files)]
     if source is not None:
@@ -139,15 +137,11 @@ def _record(files: dict[str, bytes], folder: str) -> Iterator[Finding]:
         algorithm, _, value = listed[name][0].partition("=")
         data = files[name]
         if algorithm not in ("sha256", "sha384", "sha512"):
-            yield Finding(
-                "record", "high", name, f"RECORD has no strong hash ({algorithm or 'none'})"
-            )
+            yield Finding("record", "high", name, f"RECORD has no strong hash ({algorithm or 'none'})")
             continue
         digest = base64.urlsafe_b64encode(hashlib.new(algorithm, data).digest()).rstrip(b"=")
         if digest.decode() != value or listed[name][1] not in ("", str(len(data))):
-            yield Finding(
-                "record", "high", name, "has another hash or size than RECORD says", REVIEW
-            )
+            yield Finding("record", "high", name, "has another hash or size than RECORD says", REVIEW)
 
 
 def _runs_by_itself(files: dict[str, bytes]) -> Iterator[Finding]:
@@ -178,9 +172,7 @@ def _runs_by_itself(files: dict[str, bytes]) -> Iterator[Finding]:
             yield Finding("at-start", "high", name, said, "no library needs it: refuse the wheel")
 
 
-def _against(
-    files: dict[str, bytes], folder: str, source: Path, generated: tuple[str, ...]
-) -> Iterator[Finding]:
+def _against(files: dict[str, bytes], folder: str, source: Path, generated: tuple[str, ...]) -> Iterator[Finding]:
     for name, data in files.items():
         if name.startswith(f"{folder}/"):
             short = name.removeprefix(f"{folder}/")
@@ -233,11 +225,7 @@ def _hooks(data: bytes, name: str) -> tuple[list[Finding], list[tuple[str, str]]
         if isinstance(node, ast.keyword) and node.arg == "cmdclass":
             said = "replaces a command of the build (cmdclass)"
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            modules = (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-            )
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             risky = sorted({m.split(".")[0] for m in modules} & RISKY_MODULES)
             said = f"imports {', '.join(risky)}" if risky else ""
         elif isinstance(node, ast.Call):

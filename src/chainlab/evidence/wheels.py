@@ -97,11 +97,7 @@ def read(
         elif scope == "required":
             components.append(declared(needed.name, str(needed.specifier), wheel.path.name))
     if components:
-        spots.append(
-            BlindSpot(
-                "missing", "a wheel names ranges: versions and transitive needs are not in it"
-            )
-        )
+        spots.append(BlindSpot("missing", "a wheel names ranges: versions and transitive needs are not in it"))
     spots += _extras(wheel, subject.ref)
     unique = {c.ref: c for c in components}
     subject = replace(subject, requires=tuple(sorted(unique)), complete=True)
@@ -144,21 +140,15 @@ def open_wheel(path: Path) -> Wheel:
             names = tuple(archive.namelist())
             members = [n for n in names if n.count("/") == 1 and n.endswith(".dist-info/METADATA")]
             if len(members) != 1:
-                raise MalformedInput(
-                    f"{path.name} has {len(members)} METADATA, and a wheel has one"
-                )
+                raise MalformedInput(f"{path.name} has {len(members)} METADATA, and a wheel has one")
             if archive.getinfo(members[0]).file_size > MAX_METADATA:
-                raise MalformedInput(
-                    f"the METADATA of {path.name} are longer than {MAX_METADATA} bytes"
-                )
+                raise MalformedInput(f"the METADATA of {path.name} are longer than {MAX_METADATA} bytes")
             text = archive.read(members[0]).decode("utf-8", errors="replace")
         digest = Digest.of_file(path)
     except UNREADABLE as error:
         if isinstance(error, MalformedInput):
             raise
-        raise MalformedInput(
-            f"{path.name} cannot be read: {error}", mend="fetch it again"
-        ) from error
+        raise MalformedInput(f"{path.name} cannot be read: {error}", mend="fetch it again") from error
     package = metadata.package(text)
     if (canonicalize_name(package.name), package.version) != (name, str(version)):
         from packaging.version import InvalidVersion, Version

@@ -47,9 +47,7 @@ def limit(seconds: int, size: int) -> None:
 
 def load(engine: Any, modules: dict[str, str], expected: Any) -> Any:
     """Give the engine rules and expectations; returns the compiled query, which is most of the work."""
-    engine.strict_built_in_errors = (
-        True  # else an error in a function is undefined, and `not` of that is true
-    )
+    engine.strict_built_in_errors = True  # else an error in a function is undefined, and `not` of that is true
     engine.add_data({"expected": expected})
     for name, text in sorted(modules.items()):
         engine.add_module(name, text)

@@ -44,9 +44,7 @@ class Policy:
     def load(cls, folder: Path, name: str) -> Policy:
         """Read a policy. Raises `MalformedInput` for one that is not there, cannot be read, or asks for nothing."""
         if not NAME.fullmatch(name):
-            raise MalformedInput(
-                f"no policy's name: {name[:80]!r}", mend="it is a file's, without .toml"
-            )
+            raise MalformedInput(f"no policy's name: {name[:80]!r}", mend="it is a file's, without .toml")
         try:
             texts = {path.name: path.read_bytes() for path in sorted(folder.glob("*.rego"))}
             texts[f"{name}.toml"] = (folder / f"{name}.toml").read_bytes()
@@ -59,9 +57,7 @@ class Policy:
             expected = tomllib.loads(texts[f"{name}.toml"].decode())
             modules = {n: t.decode() for n, t in texts.items() if n.endswith(".rego")}
         except (ValueError, RecursionError) as error:
-            raise MalformedInput(
-                f"the policy {name!r} cannot be read", why=str(error)[:300]
-            ) from error
+            raise MalformedInput(f"the policy {name!r} cannot be read", why=str(error)[:300]) from error
         rules = expected.get("rules")
         if not isinstance(rules, list) or not rules or not all(isinstance(r, str) for r in rules):
             raise MalformedInput(
@@ -92,9 +88,7 @@ class Policy:
 
     def signers(self, predicate_type: str) -> list[Signer]:
         """Who may sign statements of a type; nobody, for a type that the policy does not name."""
-        names = [
-            str(n) for entry in self.statements(predicate_type) for n in entry.get("signers", ())
-        ]
+        names = [str(n) for entry in self.statements(predicate_type) for n in entry.get("signers", ())]
         return [self.signer(name) for name in dict.fromkeys(names)]
 
     def signer(self, name: str) -> Signer:
@@ -102,9 +96,7 @@ class Policy:
         signers = self.expected.get("signers")
         entry = signers.get(name) if isinstance(signers, dict) else None
         if isinstance(entry, dict):
-            identity, issuer, refs = (
-                entry.get(n, d) for n, d in (("identity", ""), ("issuer", ""), ("refs", []))
-            )
+            identity, issuer, refs = (entry.get(n, d) for n, d in (("identity", ""), ("issuer", ""), ("refs", [])))
             if isinstance(identity, str) and isinstance(issuer, str) and identity and issuer:
                 return Signer(identity, issuer, tuple(str(ref) for ref in refs))
         raise MalformedInput(

@@ -143,12 +143,7 @@ def resolve(reference: str, registry: Registry) -> Release:
 
 def is_plain(name: str) -> bool:
     """Whether a layer's title is a file's name, and leads into no other folder."""
-    return (
-        0 < len(name) <= MAX_NAME
-        and name.isprintable()
-        and not set(name) & set("/\\")
-        and name[0] not in ".-"
-    )
+    return 0 < len(name) <= MAX_NAME and name.isprintable() and not set(name) & set("/\\") and name[0] not in ".-"
 
 
 def collect(
@@ -162,9 +157,7 @@ def collect(
     left = MAX_EVIDENCE
     for digest, held in sorted(_bundles(release, registry).items()):
         if held or _is_long(registry, digest):
-            unread[digest] = (
-                f"in quarantine: {held}" if held else f"it has more than {MAX_BUNDLE} bytes"
-            )
+            unread[digest] = f"in quarantine: {held}" if held else f"it has more than {MAX_BUNDLE} bytes"
         data = b"" if digest in unread else _read(registry, digest, "evidence", problems)
         left -= len(data or b"")
         if left < 0:

@@ -88,10 +88,7 @@ class Decision:
             "policy": {"name": self.policy, "digest": str(self.policy_digest)},
             "time": rfc3339(self.at),
             "allowed": self.allowed,
-            "checks": [
-                {"rule": c.rule, "result": c.result, "said": c.said, "mend": c.mend}
-                for c in self.checks
-            ],
+            "checks": [{"rule": c.rule, "result": c.result, "said": c.said, "mend": c.mend} for c in self.checks],
             "summary": str(Digest.of(self.bundle)) if self.bundle else None,
         }
 
@@ -146,9 +143,7 @@ class Gate:
         except Exception as error:  # without a summary nothing is deployed: say so here
             said = error.message if isinstance(error, ChainlabError) else type(error).__name__
             mend = "start the services: chainlab start"
-            checks.append(
-                Check("summary", "refused", f"the verdict was not recorded: {said}", mend)
-            )
+            checks.append(Check("summary", "refused", f"the verdict was not recorded: {said}", mend))
             allowed, bundle = False, b""
         return Decision(
             release.reference,
@@ -168,9 +163,7 @@ class Gate:
 
     # -- inside
 
-    def _facts(
-        self, release: Release, rules: Policy, at: datetime
-    ) -> tuple[dict[str, Any], list[Piece]]:
+    def _facts(self, release: Release, rules: Policy, at: datetime) -> tuple[dict[str, Any], list[Piece]]:
         config = self._trust.config
         pieces, problems = facts.collect(release, rules, self._registry, config)
         served = lookups.packages(release, pieces, self._registry.index)
@@ -194,9 +187,7 @@ class Gate:
         }  # fmt: skip
         return document, pieces
 
-    def _summary(
-        self, release: Release, rules: Policy, pieces: list[Piece], at: datetime, *, allowed: bool
-    ) -> bytes:
+    def _summary(self, release: Release, rules: Policy, pieces: list[Piece], at: datetime, *, allowed: bool) -> bytes:
         statement = summary.summary(
             release.digest,
             release.resource,
@@ -235,9 +226,7 @@ def checked(rule: str, verdict: Any) -> list[Check]:
         for entry in refused
         if isinstance(entry, Mapping)
     ]
-    return found or [
-        Check(rule, "refused", "nothing was found wrong, and nothing proves it right", mend)
-    ]
+    return found or [Check(rule, "refused", "nothing was found wrong, and nothing proves it right", mend)]
 
 
 def _failed(error: Exception) -> Check:

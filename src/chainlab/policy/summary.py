@@ -65,8 +65,7 @@ def summary(
             "digest": {"sha256": policy_digest.value.hex()},
         },
         "inputAttestations": [
-            {"uri": f"{resource}@{d}", "digest": {"sha256": d.value.hex()}}
-            for d in sorted(set(inputs))
+            {"uri": f"{resource}@{d}", "digest": {"sha256": d.value.hex()}} for d in sorted(set(inputs))
         ],
         "verificationResult": "PASSED" if allowed else "FAILED",
         "verifiedLevels": [LEVELS[min(found, most)] if allowed else "FAILED"],
@@ -80,9 +79,7 @@ def sign_summary(statement: Statement, trust: Trust) -> bytes:
     return signing.sign_as(WORKFLOW, statement, trust)
 
 
-def verify_summary(
-    bundle: bytes, digest: Digest, resource: str, root: TrustedRoot, level: str = LEVEL
-) -> Verdict:
+def verify_summary(bundle: bytes, digest: Digest, resource: str, root: TrustedRoot, level: str = LEVEL) -> Verdict:
     """SLSA's seven checks, in order; never raises for what is wrong with the bundle.
 
     ``resource`` is the reference without its digest: ``oci/acme/triage-model/release``.
@@ -116,9 +113,7 @@ def _verifier(said: Mapping[str, Any]) -> tuple[str, str]:
 def _resource(said: Mapping[str, Any], resource: str) -> tuple[str, str]:
     found = said.get("resourceUri")
     if found != resource:
-        return "ask for the summary of this name: another may have another policy", _other(
-            found, resource
-        )
+        return "ask for the summary of this name: another may have another policy", _other(found, resource)
     return "", resource
 
 

@@ -94,9 +94,7 @@ class Worker:
         except (ChainlabError, KeyError, TypeError, ValueError) as error:
             raise ChainlabError(
                 "the rules gave no answer that can be read",
-                why="the report is undefined"
-                if answer.strip() in (b"{}", b"undefined")
-                else str(error),
+                why="the report is undefined" if answer.strip() in (b"{}", b"undefined") else str(error),
                 mend="evaluate the policy alone, and look for a rule without a default",
             ) from error
         if not isinstance(report, dict):

@@ -89,18 +89,12 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         parts = name.removesuffix("/").split("/")
         if "\\" in name or ":" in parts[0] or any(unicodedata.category(c) == "Cc" for c in name):
-            raise _refused(
-                f"the member name {name[:120]!r} has a character that names must not have"
-            )
+            raise _refused(f"the member name {name[:120]!r} has a character that names must not have")
         if any(part in ("", ".", "..") for part in parts):
-            raise _refused(
-                f"the member name {name[:120]!r} leads out of its folder, or around in it"
-            )
+            raise _refused(f"the member name {name[:120]!r} leads out of its folder, or around in it")
         folded = unicodedata.normalize("NFKC", "/".join(parts)).casefold()
         if folded in seen:
-            raise _refused(
-                f"two members have the name {name[:120]!r} where case or accents do not count"
-            )
+            raise _refused(f"two members have the name {name[:120]!r} where case or accents do not count")
         seen[folded] = name.endswith("/")
     for folded in seen:
         above = folded.rpartition("/")[0]
@@ -115,14 +109,7 @@ def _members(data: memoryview) -> list[Member]:
     if at < 0 or bytes(data[at : at + 4]) != b"PK\5\6":
         raise _refused("this is no zip archive, or bytes follow its end")
     _, disk, first_disk, here, count, size, start, comment = END.unpack(data[at:])
-    if (
-        comment
-        or disk
-        or first_disk
-        or here != count
-        or count == 0xFFFF
-        or 0xFFFFFFFF in (size, start)
-    ):
+    if comment or disk or first_disk or here != count or count == 0xFFFF or 0xFFFFFFFF in (size, start):
         raise _refused("the zip archive has a comment, several parts, or is ZIP64")
     if start + size != at:
         raise _refused("bytes stand before the zip archive, or between its directory and its end")
@@ -173,9 +160,7 @@ def _central(data: memoryview, at: int, end: int) -> tuple[_Entry, int, int]:
     text = bytes(data[at + CENTRAL.size : at + CENTRAL.size + name])
     shown = text.decode("utf-8", "replace")[:120]
     if flags & ~KNOWN_FLAGS or method not in (STORED, DEFLATED) or disk or comment:
-        raise _refused(
-            f"the member {shown!r} is encrypted, compressed in an unusual way, or has a comment"
-        )
+        raise _refused(f"the member {shown!r} is encrypted, compressed in an unusual way, or has a comment")
     if 0xFFFFFFFF in (packed, size, offset):
         raise _refused(f"the member {shown!r} is ZIP64")
     if _check_extra(data[at + CENTRAL.size + name : after], shown) is not None:
@@ -217,9 +202,7 @@ def _local(data: memoryview, at: int, entry: _Entry) -> tuple[Member, int]:
         raise _refused(f"the member name {shown!r} is in no known encoding")
     if name.endswith(b"/") and entry.size:
         raise _refused(f"the folder {shown!r} has bytes of its own")
-    return Member(
-        name.decode("utf-8"), entry.size, entry.packed, entry.crc, entry.method, start
-    ), after
+    return Member(name.decode("utf-8"), entry.size, entry.packed, entry.crc, entry.method, start), after
 
 
 def _check_extra(extra: memoryview, shown: str) -> bytes | None:

@@ -58,9 +58,7 @@ class PublisherPolicy:
             "environment": says.get(ENVIRONMENT, ""),
         }
         if says.get(ISSUER) != CI_ISSUER:
-            raise VerificationError(
-                f"the certificate's issuer is {says.get(ISSUER)!r}, not {CI_ISSUER!r}"
-            )
+            raise VerificationError(f"the certificate's issuer is {says.get(ISSUER)!r}, not {CI_ISSUER!r}")
         if objection := self._publisher.objection(claims):
             raise VerificationError(objection)
 
@@ -73,9 +71,7 @@ def read(text: str) -> list[Attestation]:
     try:
         documents = json.loads(text)
         if not isinstance(documents, list) or not 0 < len(documents) <= MAX_ATTESTATIONS:
-            raise Refused(
-                400, f"'attestations' is a JSON array of one to {MAX_ATTESTATIONS} attestations"
-            )
+            raise Refused(400, f"'attestations' is a JSON array of one to {MAX_ATTESTATIONS} attestations")
         return [Attestation.model_validate(document) for document in documents]
     except (ValidationError, ValueError, RecursionError) as error:
         raise Refused(400, f"the attestations cannot be read: {_short(error)}") from error
@@ -145,12 +141,8 @@ def _verify(verifier: object) -> Callable[..., tuple[str, dict[str, Any] | None]
     from pypi_attestations import Attestation
 
     original = Attestation.verify
-    names = original.__globals__ | {
-        "Verifier": types.SimpleNamespace(production=lambda **_: verifier)
-    }
-    function = types.FunctionType(
-        original.__code__, names, original.__name__, original.__defaults__
-    )
+    names = original.__globals__ | {"Verifier": types.SimpleNamespace(production=lambda **_: verifier)}
+    function = types.FunctionType(original.__code__, names, original.__name__, original.__defaults__)
     function.__kwdefaults__ = original.__kwdefaults__
     return function
 
@@ -165,11 +157,7 @@ def _claims(certificate: Certificate) -> dict[str, str]:
     found = {}
     for extension in certificate.extensions:
         number = extension.oid.dotted_string.removeprefix(EXTENSION)
-        if (
-            not number.isdigit()
-            or int(number) < 8
-            or not isinstance(extension.value, UnrecognizedExtension)
-        ):
+        if not number.isdigit() or int(number) < 8 or not isinstance(extension.value, UnrecognizedExtension):
             continue
         try:
             found[number] = bytes(decode(extension.value.value, UTF8String)[0]).decode()

@@ -184,9 +184,7 @@ class Channels:
         return sorted(Artifact(*row) for row in rows)
 
     def _was_in(self, artifact: Artifact, channel: str, digest: Digest) -> bool:
-        return any(
-            step.target == channel and step.digest == digest for step in self.history(artifact)
-        )
+        return any(step.target == channel and step.digest == digest for step in self.history(artifact))
 
     def _read(self, condition: str, *values: str) -> list[Promotion]:
         with self._guard:
@@ -195,7 +193,4 @@ class Channels:
                 f" WHERE {condition} ORDER BY id",
                 values,
             ).fetchall()
-        return [
-            Promotion(Artifact(row[0], row[1]), row[2], row[3], Digest.parse(row[4]), *row[5:])
-            for row in rows
-        ]
+        return [Promotion(Artifact(row[0], row[1]), row[2], row[3], Digest.parse(row[4]), *row[5:]) for row in rows]

@@ -52,8 +52,7 @@ def channel_routes(registry: Registry) -> list[BaseRoute]:
     def current(artifact: Artifact) -> dict[str, Any]:
         steps = registry.channels.current(artifact)
         return {
-            channel: steps[channel].facts()
-            | {"quarantined": registry.held_back(artifact, steps[channel].digest)}
+            channel: steps[channel].facts() | {"quarantined": registry.held_back(artifact, steps[channel].digest)}
             for channel in CHANNELS
             if channel in steps
         }
@@ -117,9 +116,7 @@ def channel_routes(registry: Registry) -> list[BaseRoute]:
     async def evidence(request: Request) -> Response:
         digest = Digest.parse(request.path_params["digest"])
         visible = sees(access.caller(request))
-        document = await anyio.to_thread.run_sync(
-            lambda: registry.evidence.document(digest, sees=visible)
-        )
+        document = await anyio.to_thread.run_sync(lambda: registry.evidence.document(digest, sees=visible))
         return JSONResponse(document)
 
     async def attached(request: Request) -> Response:

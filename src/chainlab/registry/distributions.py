@@ -82,9 +82,7 @@ class FileName:
                 kind = "sdist"
                 project, version = parse_sdist_filename(text)
             else:
-                raise Refused(
-                    400, f"{text!r} is neither a wheel (.whl) nor a source archive (.tar.gz)"
-                )
+                raise Refused(400, f"{text!r} is neither a wheel (.whl) nor a source archive (.tar.gz)")
         except (InvalidWheelFilename, InvalidSdistFilename, ValueError) as error:
             raise Refused(400, f"the file name {text!r} is not valid: {error}") from error
         expected = f"{project.replace('-', '_')}-{version!s}"
@@ -154,15 +152,11 @@ def _describe(name: FileName, metadata: bytes) -> Distribution:
         parsed = Metadata.from_email(metadata)
     except (ExceptionGroup, InvalidMetadata, ValueError) as error:
         reasons = getattr(error, "exceptions", [error])
-        raise Refused(
-            400, "the metadata is not valid: " + "; ".join(str(reason) for reason in reasons)
-        ) from error
+        raise Refused(400, "the metadata is not valid: " + "; ".join(str(reason) for reason in reasons)) from error
     if canonicalize_name(parsed.name) != name.project:
         raise Refused(400, f"the file name says {name.project!r}, its metadata {parsed.name!r}")
     if parsed.version != Version(name.version):
-        raise Refused(
-            400, f"the file name says version {name.version}, its metadata {parsed.version}"
-        )
+        raise Refused(400, f"the file name says version {name.version}, its metadata {parsed.version}")
     requires = parse_email(metadata)[0].get("requires_python")  # in its author's own words
     return Distribution(name, parsed.name, metadata, requires or None, parsed.summary or "")
 
@@ -170,9 +164,7 @@ def _describe(name: FileName, metadata: bytes) -> Distribution:
 def _read_wheel(data: memoryview, name: FileName) -> bytes:
     """METADATA of a wheel whose every byte is accounted for."""
     found = {member.name: member for member in members(data)}
-    folders = sorted(
-        {text.split("/")[0] for text in found if text.split("/")[0].endswith(".dist-info")}
-    )
+    folders = sorted({text.split("/")[0] for text in found if text.split("/")[0].endswith(".dist-info")})
     if len(folders) != 1:
         raise Refused(
             400,
@@ -181,9 +173,7 @@ def _read_wheel(data: memoryview, name: FileName) -> bytes:
     folder = folders[0]
     owner, _, version = folder.removesuffix(".dist-info").partition("-")
     try:
-        agrees = canonicalize_name(owner) == name.project and Version(version) == Version(
-            name.version
-        )
+        agrees = canonicalize_name(owner) == name.project and Version(version) == Version(name.version)
     except ValueError:
         agrees = False
     if not agrees:
@@ -221,15 +211,11 @@ def _check_record(data: memoryview, found: dict[str, Member], folder: str) -> No
     if stray := sorted(files - listed.keys() - unsigned):
         raise Refused(400, f"the wheel's RECORD does not list {stray[0]!r}")
     if ghosts := sorted(listed.keys() - files):
-        raise Refused(
-            400, f"the wheel's RECORD lists {ghosts[0][:120]!r}, which the wheel does not have"
-        )
+        raise Refused(400, f"the wheel's RECORD lists {ghosts[0][:120]!r}, which the wheel does not have")
     for text in sorted(files):  # every member is unpacked once, so its CRC is checked too
         algorithm, _, value = listed.get(text, ("", ""))[0].partition("=")
         if text not in unsigned and algorithm not in STRONG:
-            raise Refused(
-                400, f"the wheel's RECORD gives no SHA-256 (or longer) digest of {text!r}"
-            )
+            raise Refused(400, f"the wheel's RECORD gives no SHA-256 (or longer) digest of {text!r}")
         hash = hashlib.new(algorithm if algorithm in STRONG else "sha256")
         for block in found[text].blocks(data):
             hash.update(block)
@@ -251,9 +237,7 @@ def _read_source(path: Path, name: FileName) -> bytes:
                 entries: list[tarfile.TarInfo] = []
                 for entry in archive:
                     if len(entries) == MAX_MEMBERS:
-                        raise Refused(
-                            400, f"the source archive has more than {MAX_MEMBERS} members"
-                        )
+                        raise Refused(400, f"the source archive has more than {MAX_MEMBERS} members")
                     entries.append(entry)
                 _check_source(entries, top)
                 info = next((e for e in entries if e.name == f"{top}/PKG-INFO" and e.isreg()), None)
@@ -274,9 +258,7 @@ def _check_source(entries: list[tarfile.TarInfo], top: str) -> None:
         if not (entry.isreg() or entry.isdir()):
             raise Refused(400, f"{entry.name[:120]!r} in the source archive is a link or a device")
         if entry.name != top and not entry.name.startswith(f"{top}/"):
-            raise Refused(
-                400, f"{entry.name[:120]!r} is not in the source archive's one folder, {top}/"
-            )
+            raise Refused(400, f"{entry.name[:120]!r} is not in the source archive's one folder, {top}/")
     check_names(entry.name + ("/" if entry.isdir() else "") for entry in entries)
 
 

@@ -34,9 +34,7 @@ CREATE TABLE IF NOT EXISTS downloads (
 class Downloads:
     """The notes of one index; ``guard`` is the lock of its connection."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, guard: threading.RLock, *, clock: Clock = utc_now
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, guard: threading.RLock, *, clock: Clock = utc_now) -> None:
         connection.executescript(SCHEMA)
         self._connection = connection
         self._guard = guard
@@ -57,8 +55,7 @@ class Downloads:
             if noted is None:
                 with transaction(self._connection):
                     self._connection.execute(
-                        "INSERT OR IGNORE INTO downloads (address, project, file, digest, time)"
-                        " VALUES (?, ?, ?, ?, ?)",
+                        "INSERT OR IGNORE INTO downloads (address, project, file, digest, time) VALUES (?, ?, ?, ?, ?)",
                         (address, file.project, *key[1:], rfc3339(self._clock())),
                     )
         return True

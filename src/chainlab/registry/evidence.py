@@ -136,9 +136,7 @@ class Evidence:
             rows = self._connection.execute("SELECT digest FROM evidence").fetchall()
         yield from (Digest.parse(text) for (text,) in rows)
 
-    def document(
-        self, digest: Digest, *, sees: Callable[[str], bool] | None = None
-    ) -> dict[str, Any]:
+    def document(self, digest: Digest, *, sees: Callable[[str], bool] | None = None) -> dict[str, Any]:
         """What is known of a digest, part by part, as JSON. Raises `Refused` (404) for nothing."""
         found = self.of(digest, sees=sees)
         if not found:
@@ -179,11 +177,7 @@ class Evidence:
             ),
             "events": self._told(subjects, visible),
         }
-        return [
-            Item(part, facts)
-            for part in PARTS
-            for _, facts in zip(range(MAX_ITEMS), parts[part], strict=False)
-        ]
+        return [Item(part, facts) for part in PARTS for _, facts in zip(range(MAX_ITEMS), parts[part], strict=False)]
 
     # -- inside
 
@@ -246,12 +240,10 @@ class Evidence:
                 yield {
                     "file": file.filename,
                     "project": file.project,
-                    "provenance": f"/integrity/{file.project}/{file.version}/{file.filename}"
-                    "/provenance",
+                    "provenance": f"/integrity/{file.project}/{file.version}/{file.filename}/provenance",
                     "publisher": bundle.get("publisher"),
                     "attestations": [
-                        reader.facts(json.dumps(attestation).encode())
-                        for attestation in bundle.get("attestations", [])
+                        reader.facts(json.dumps(attestation).encode()) for attestation in bundle.get("attestations", [])
                     ],
                 }
 
@@ -285,8 +277,7 @@ class Evidence:
     def _attached(self, digest: Digest, reader: _Reader) -> Iterator[dict[str, Any]]:
         with self._guard:
             rows = self._connection.execute(  # the newest first: what no run changes has much, and it is cut
-                "SELECT kind, digest, media_type, source, added FROM evidence"
-                " WHERE subject = ? ORDER BY id DESC",
+                "SELECT kind, digest, media_type, source, added FROM evidence WHERE subject = ? ORDER BY id DESC",
                 (str(digest),),
             ).fetchall()
         for kind, text, media_type, source, added in rows:
@@ -300,9 +291,7 @@ class Evidence:
                 "path": f"/evidence/{digest}/{text}",
             }
 
-    def _told(
-        self, subjects: Sequence[Digest], visible: Callable[[str], bool]
-    ) -> Iterator[dict[str, Any]]:
+    def _told(self, subjects: Sequence[Digest], visible: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
         """Events that name one of the digests."""
         names = [subject.value.hex() for subject in subjects[:MAX_SUBJECTS]]
         condition = " OR ".join(["instr(CAST(envelope AS TEXT), ?)"] * len(names))

@@ -167,9 +167,7 @@ class Index:
         with self.blobs.stage(limit=MAX_FILE) as staged, path.open("rb") as file:
             while block := file.read(2**20):
                 staged.write(block)
-            return self.accept(
-                name, staged, by=by, attestations=attestations, scenario_time=scenario_time
-            )
+            return self.accept(name, staged, by=by, attestations=attestations, scenario_time=scenario_time)
 
     def authorise(self, project: str, by: Credential) -> None:
         """Whether ``by`` may upload to a project, or take its name. Raises `Refused` (403)."""
@@ -252,9 +250,7 @@ class Index:
             raise Refused(503, "attestations cannot be checked: the index knows no trusted root")
         with self._guard:
             publishers = [behind[0]] if behind else self._publishers.of(name.project)
-        return pep740.verify(
-            pep740.read(text), (name.text, digest), publishers, self._trust.config_path
-        )
+        return pep740.verify(pep740.read(text), (name.text, digest), publishers, self._trust.config_path)
 
     # -- trusted publishers
 

@@ -94,9 +94,7 @@ def _files(index: Index) -> list[BaseRoute]:
         path = index.path(found)
         if not path.is_file():
             raise Refused(404, f"the bytes of {filename} are gone")
-        return FileResponse(
-            path, headers=headers, media_type="application/octet-stream", filename=filename
-        )
+        return FileResponse(path, headers=headers, media_type="application/octet-stream", filename=filename)
 
     async def metadata(request: Request, name: str, filename: str) -> Response:
         found = index.file(name, filename)
@@ -129,15 +127,11 @@ def _uploads(index: Index) -> list[BaseRoute]:
         if not (length.isascii() and length.isdigit()) or int(length[:18]) > limit:
             raise Refused(413, f"a distribution has at most {MAX_FILE} bytes")
         with index.blobs.stage(limit=MAX_FILE) as staged:
-            form = await read_form(
-                request.headers.get("content-type", ""), request.stream(), staged, limit=limit
-            )
+            form = await read_form(request.headers.get("content-type", ""), request.stream(), staged, limit=limit)
             name = form.name()
             index.authorise(name.project, credential)
             await run_sync(form.check_digests, staged)
-            accept = partial(
-                index.accept, name, staged, by=credential, attestations=form.one("attestations")
-            )
+            accept = partial(index.accept, name, staged, by=credential, attestations=form.one("attestations"))
             await run_sync(accept)
         return PlainTextResponse("OK")
 
@@ -160,9 +154,7 @@ def _uploads(index: Index) -> list[BaseRoute]:
 # -- answers
 
 
-def _answering(
-    handler: Handler, refuse: Callable[[ChainlabError], Response] | None = None
-) -> Handler:
+def _answering(handler: Handler, refuse: Callable[[ChainlabError], Response] | None = None) -> Handler:
     """The handler, with refusals in the shape that its clients understand."""
 
     async def answer(request: Request) -> Response:

@@ -89,9 +89,7 @@ def page_of_projects(projects: Iterable[Project], format: Format) -> str:
         links = [f'<a href="{name}/">{name}</a><br>\n' for name in names]
         return _html("Simple index", links)
     listed = frozenset(ProjectListElement(name) for name in names)
-    document = json.loads(
-        SerializerJsonV1().serialize_project_list(ProjectList(Meta(API_VERSION), listed))
-    )
+    document = json.loads(SerializerJsonV1().serialize_project_list(ProjectList(Meta(API_VERSION), listed)))
     document["projects"].sort(key=lambda element: element["name"])
     return json.dumps(document)
 

@@ -54,9 +54,7 @@ class Images(Catalog):
 
     # -- repositories
 
-    def configure(
-        self, name: str, *, private: bool | None = None, immutable: bool | None = None
-    ) -> Repository:
+    def configure(self, name: str, *, private: bool | None = None, immutable: bool | None = None) -> Repository:
         """Change a repository's settings; it is made when it does not exist."""
         with self._writing():
             self._ensure(check_name(name))
@@ -101,9 +99,7 @@ class Images(Catalog):
 
     # -- manifests
 
-    def push(
-        self, repository: str, reference: Digest | str, data: bytes, content_type: str, *, by: str
-    ) -> Stored:
+    def push(self, repository: str, reference: Digest | str, data: bytes, content_type: str, *, by: str) -> Stored:
         """Store a manifest, and let the tag point to it when the reference is one.
 
         Raises `OciError` for what cannot be read, another digest, blobs that are not here, a
@@ -151,9 +147,7 @@ class Images(Catalog):
             if frozen:
                 raise OciError(409, "DENIED", f"the tags of {name} are immutable: {frozen[0][0]}")
             if isinstance(reference, str):
-                self._execute(
-                    "DELETE FROM oci_tags WHERE repository = ? AND tag = ?", name, reference
-                )
+                self._execute("DELETE FROM oci_tags WHERE repository = ? AND tag = ?", name, reference)
             else:
                 self._check_unused(name, reference)
                 for table, column in (
@@ -195,9 +189,7 @@ class Images(Catalog):
                     mend="push what a manifest holds before the manifest",
                 )
             if size != entry.size:
-                raise OciError(
-                    400, "SIZE_INVALID", f"{text} has {size} bytes, the manifest says {entry.size}"
-                )
+                raise OciError(400, "SIZE_INVALID", f"{text} has {size} bytes, the manifest says {entry.size}")
 
     def _check_unused(self, repository: str, digest: Digest) -> None:
         for holding in self.holders(digest):
@@ -257,9 +249,7 @@ class Images(Catalog):
 
     def _point(self, repository: str, tag: str, digest: Digest) -> bool:
         """Let a tag point to a manifest; false when it does. Raises `OciError` (409)."""
-        rows = self._query(
-            "SELECT digest FROM oci_tags WHERE repository = ? AND tag = ?", repository, tag
-        )
+        rows = self._query("SELECT digest FROM oci_tags WHERE repository = ? AND tag = ?", repository, tag)
         if rows and rows[0][0] == str(digest):
             return False
         if rows and self.repository(repository).immutable:
@@ -279,9 +269,7 @@ class Images(Catalog):
         return True
 
     def _report(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
-        self._events.append(
-            f"dev.chainlab.artifact.{kind}", source=SOURCE, subject=subject, data=data
-        )
+        self._events.append(f"dev.chainlab.artifact.{kind}", source=SOURCE, subject=subject, data=data)
 
     def _execute(self, statement: str, *values: object) -> None:
         self._connection.execute(statement, values)

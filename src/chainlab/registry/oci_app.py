@@ -145,9 +145,7 @@ class _Distribution:
         response.headers.update(VERSION)
         return response
 
-    def _refusal(
-        self, request: Request, error: ChainlabError, name: str = "", action: str = "pull"
-    ) -> Response:
+    def _refusal(self, request: Request, error: ChainlabError, name: str = "", action: str = "pull") -> Response:
         headers = dict(VERSION)
         if isinstance(error, Refused) and error.status == 401:
             actions = {"push": "pull,push"}.get(action, action)
@@ -349,9 +347,7 @@ def _accepted(name: str, id: str, size: int, *, status: int = 202) -> Response:
 
 def _created(name: str, digest: Digest) -> Response:
     location = f"/v2/{name}/blobs/{digest}"
-    return Response(
-        status_code=201, headers={"Location": location, "Docker-Content-Digest": str(digest)}
-    )
+    return Response(status_code=201, headers={"Location": location, "Docker-Content-Digest": str(digest)})
 
 
 def _number(text: str, name: str) -> int:

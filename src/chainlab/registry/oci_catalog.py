@@ -39,9 +39,7 @@ class Catalog:
     What is in quarantine is not handed out, and neither is what holds it.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, blobs: Blobs, *, quarantine: Quarantine
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, blobs: Blobs, *, quarantine: Quarantine) -> None:
         self.blobs = blobs
         self._connection = connection
         self._quarantine = quarantine
@@ -50,16 +48,12 @@ class Catalog:
 
     def repositories(self) -> list[Repository]:
         """All of them, by name."""
-        rows = self._query(
-            "SELECT name, created, private, immutable FROM oci_repositories ORDER BY name"
-        )
+        rows = self._query("SELECT name, created, private, immutable FROM oci_repositories ORDER BY name")
         return [Repository(row[0], row[1], bool(row[2]), bool(row[3])) for row in rows]
 
     def repository(self, name: str) -> Repository:
         """One. Raises `OciError` (404 NAME_UNKNOWN)."""
-        rows = self._query(
-            "SELECT name, created, private, immutable FROM oci_repositories WHERE name = ?", name
-        )
+        rows = self._query("SELECT name, created, private, immutable FROM oci_repositories WHERE name = ?", name)
         if not rows:
             raise OciError(404, "NAME_UNKNOWN", f"there is no repository {name}")
         row = rows[0]
@@ -67,9 +61,7 @@ class Catalog:
 
     def is_private(self, name: str) -> bool:
         """Whether pulling from it needs a credential; one that is not there is public."""
-        return bool(
-            self._query("SELECT 1 FROM oci_repositories WHERE name = ? AND private = 1", name)
-        )
+        return bool(self._query("SELECT 1 FROM oci_repositories WHERE name = ? AND private = 1", name))
 
     def manifest(self, repository: str, reference: Digest | str) -> Stored:
         """A manifest, quarantined or not. Raises `OciError` (404 MANIFEST_UNKNOWN)."""
@@ -123,9 +115,7 @@ class Catalog:
         )
         return [Tag(tag, Digest.parse(digest), updated) for tag, digest, updated in rows]
 
-    def tag_names(
-        self, repository: str, *, count: int = PAGE, last: str = ""
-    ) -> tuple[list[str], bool]:
+    def tag_names(self, repository: str, *, count: int = PAGE, last: str = "") -> tuple[list[str], bool]:
         """A page of the tags that may be pulled, after ``last``; and whether more follow.
 
         Raises `OciError` (404 NAME_UNKNOWN).
@@ -195,9 +185,7 @@ class Catalog:
 
     def has_blob(self, digest: Digest) -> list[str]:
         """The repositories that link to this blob."""
-        rows = self._query(
-            "SELECT repository FROM oci_links WHERE digest = ? ORDER BY repository", str(digest)
-        )
+        rows = self._query("SELECT repository FROM oci_links WHERE digest = ? ORDER BY repository", str(digest))
         return [name for (name,) in rows]
 
     def held_back(self, repository: str, digest: Digest) -> str | None:
@@ -243,10 +231,7 @@ class Catalog:
             f" WHERE {condition} ORDER BY repository, manifest, position",
             *values,
         )
-        return [
-            Holding(row[0], Digest.parse(row[1]), row[2], Digest.parse(row[3]), *row[4:])
-            for row in rows
-        ]
+        return [Holding(row[0], Digest.parse(row[1]), row[2], Digest.parse(row[3]), *row[4:]) for row in rows]
 
     def _query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._guard:

@@ -49,8 +49,7 @@ def sweep(
             (time.time() - grace,),
         )
         rows = connection.execute(
-            "SELECT digest FROM oci_manifests UNION SELECT digest FROM oci_links"
-            " UNION SELECT digest FROM oci_held"
+            "SELECT digest FROM oci_manifests UNION SELECT digest FROM oci_links UNION SELECT digest FROM oci_held"
         )
         needed = {Digest.parse(text) for (text,) in rows} | set(keep())
         for digest in blobs:

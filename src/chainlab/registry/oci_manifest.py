@@ -103,9 +103,7 @@ def _media_type(document: Mapping[str, Any], content_type: str) -> str:
         raise _invalid(f"mediaType is {named[:127]!r}, but it was sent as {sent[:127]!r}")
     media_type = named or sent
     if not MANIFEST_TYPES.fullmatch(media_type):
-        raise _invalid(
-            f"not a manifest's media type: {media_type[:127]!r}", mend=f"send it as {MANIFEST_TYPE}"
-        )
+        raise _invalid(f"not a manifest's media type: {media_type[:127]!r}", mend=f"send it as {MANIFEST_TYPE}")
     return media_type
 
 

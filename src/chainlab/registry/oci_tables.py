@@ -55,8 +55,7 @@ CREATE TABLE IF NOT EXISTS oci_held (
 CREATE INDEX IF NOT EXISTS oci_held_by_digest ON oci_held (digest);
 """
 COLUMNS = (  # of oci_manifests
-    "id, repository, digest, media_type, size, artifact_type, annotations, subject, pushed, "
-    "pushed_by"
+    "id, repository, digest, media_type, size, artifact_type, annotations, subject, pushed, pushed_by"
 )
 
 
@@ -97,9 +96,7 @@ class Stored:
     @classmethod
     def of(cls, row: Iterable[Any]) -> Stored:
         """From a row with `COLUMNS`."""
-        order, repository, digest, media_type, size, artifact, annotations, subject, pushed, by = (
-            row
-        )
+        order, repository, digest, media_type, size, artifact, annotations, subject, pushed, by = row
         return cls(
             order,
             repository,

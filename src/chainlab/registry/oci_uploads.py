@@ -91,9 +91,7 @@ class Uploads:
         id = secrets.token_hex(16)
         (self._directory / id).touch(mode=0o600)
         with self._guard, transaction(self._connection):
-            self._connection.execute(
-                "INSERT INTO oci_uploads VALUES (?, ?, 0, ?)", (id, repository, time.time())
-            )
+            self._connection.execute("INSERT INTO oci_uploads VALUES (?, ?, 0, ?)", (id, repository, time.time()))
         return id
 
     def size(self, repository: str, id: str) -> int:
@@ -140,9 +138,7 @@ class Uploads:
         """Forget uploads that nobody has touched for ``lifetime`` seconds; how many."""
         limit = time.time() - lifetime
         with self._guard:
-            rows = self._connection.execute(
-                "SELECT id FROM oci_uploads WHERE updated <= ?", (limit,)
-            ).fetchall()
+            rows = self._connection.execute("SELECT id FROM oci_uploads WHERE updated <= ?", (limit,)).fetchall()
         stale = [id for (id,) in rows if id not in self._busy]
         for id in stale:
             self._forget(id)

@@ -37,10 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["page_routes", "visible"]
 
-POLICY = (
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
-)
+POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 MAX_ROWS = 200  # of one table
 MAX_TEXT = 300  # characters of one value
 MAX_MARKS = 3  # accents on one letter
@@ -80,9 +77,7 @@ class _Pages:
         images = [self._image(name) for name in self._public()]
         projects = self._registry.index.projects()
         ours = [self._project(project) for project in projects if not project.upstream]
-        upstream = [
-            {"name": p.name, "url": _url("package", p.name)} for p in projects if p.upstream
-        ]
+        upstream = [{"name": p.name, "url": _url("package", p.name)} for p in projects if p.upstream]
         found = {
             "images": [row for row in images if wanted in _searched(row)],
             "packages": [row for row in ours if wanted in _searched(row)],

@@ -109,9 +109,7 @@ class Projects:
 
     def bury(self, name: str) -> None:
         """Make a project a tombstone; call it inside a transaction."""
-        self._connection.execute(
-            "UPDATE projects SET deleted = ? WHERE name = ?", (self.now(), name)
-        )
+        self._connection.execute("UPDATE projects SET deleted = ? WHERE name = ?", (self.now(), name))
 
     def register(self, name: str, owner: str) -> Project:
         """Give a free name to an owner, before any upload. Raises `Refused` (409) when it is another's."""
@@ -140,9 +138,7 @@ class Projects:
     def transfer(self, name: str, owner: str, *, by: str) -> None:
         """Give a project to another owner."""
         with self.changing(name, "transferred", {"owner": owner, "by": by}) as project:
-            self._connection.execute(
-                "UPDATE projects SET owner = ? WHERE name = ?", (owner, project.name)
-            )
+            self._connection.execute("UPDATE projects SET owner = ? WHERE name = ?", (owner, project.name))
 
     def mark(self, name: str, kind: str, status: Status, reason: str, *, by: str) -> None:
         """Set a status (PEP 792) and report it as ``kind``. Raises `Refused` (409) when it is set already."""
@@ -166,9 +162,7 @@ class Projects:
             yield project
             self.report(kind, name, {"project": name, **facts})
 
-    def report(
-        self, kind: str, subject: str, facts: Mapping[str, Any], scenario_time: str | None = None
-    ) -> None:
+    def report(self, kind: str, subject: str, facts: Mapping[str, Any], scenario_time: str | None = None) -> None:
         """Append an event; call it inside a transaction."""
         self._events.append(
             f"dev.chainlab.artifact.{kind}",

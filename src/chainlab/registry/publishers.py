@@ -100,9 +100,7 @@ class Publisher:
         if folder.lower() != f"{self.repository}/.github/workflows".lower():
             return f"the job ran the workflow {path!r}, which is not in {self.repository!r}"
         if workflow != self.workflow:
-            return (
-                f"the job ran the workflow {workflow!r}, and the project trusts {self.workflow!r}"
-            )
+            return f"the job ran the workflow {workflow!r}, and the project trusts {self.workflow!r}"
         if not ref or ref not in (claims.get("ref"), claims.get("sha")):
             return f"the workflow came from {ref!r}, and the run was for {claims.get('ref', '')!r}"
         environment = claims.get("environment", "")
@@ -155,9 +153,7 @@ class Publishers:
         """The publisher that a job is, and the projects that trust it. Raises `Refused` (422) with the reason."""
         matches: dict[Publisher, list[str]] = {}
         objections: list[str] = []
-        rows = self._connection.execute(
-            "SELECT project, repository, workflow, environment FROM publishers ORDER BY 1"
-        )
+        rows = self._connection.execute("SELECT project, repository, workflow, environment FROM publishers ORDER BY 1")
         for project, *parts in rows:
             publisher = Publisher(*parts)
             objection = publisher.objection(claims)
@@ -171,9 +167,7 @@ class Publishers:
             raise Refused(422, "no trusted publisher fits this token: " + "; ".join(reasons[:5]))
         # One that names an environment is the narrower, and the evidence names it.
         best = max(matches, key=lambda publisher: bool(publisher.environment))
-        return best, tuple(
-            sorted({project for projects in matches.values() for project in projects})
-        )
+        return best, tuple(sorted({project for projects in matches.values() for project in projects}))
 
     def mint(self, claims: Mapping[str, str]) -> Minted:
         """A credential for the projects that trust the job's workflow. Raises `Refused` (422)."""
@@ -195,7 +189,5 @@ class Publishers:
 
     def behind(self, subject: str) -> tuple[Publisher, dict[str, str]] | None:
         """The publisher and the claims behind a minted credential; None for one given to a person."""
-        row = self._connection.execute(
-            "SELECT publisher, claims FROM minted WHERE subject = ?", (subject,)
-        ).fetchone()
+        row = self._connection.execute("SELECT publisher, claims FROM minted WHERE subject = ?", (subject,)).fetchone()
         return (Publisher(**json.loads(row[0])), json.loads(row[1])) if row else None

@@ -83,8 +83,7 @@ class Quarantine:
         """Hand a digest out again. Raises `Refused` (404) when it is not held back."""
         with self._guard, transaction(self._connection):
             released = self._connection.execute(
-                "UPDATE quarantine SET released = ?, released_by = ?"
-                " WHERE digest = ? AND released IS NULL",
+                "UPDATE quarantine SET released = ?, released_by = ? WHERE digest = ? AND released IS NULL",
                 (time.time(), by, str(digest)),
             ).rowcount
             if not released:
@@ -102,6 +101,4 @@ class Quarantine:
         return [Held(Digest.parse(row[0]), *row[1:]) for row in rows]
 
     def _report(self, kind: str, digest: Digest, data: dict[str, str]) -> None:
-        self._events.append(
-            f"dev.chainlab.artifact.{kind}", source="/registry", subject=str(digest), data=data
-        )
+        self._events.append(f"dev.chainlab.artifact.{kind}", source="/registry", subject=str(digest), data=data)

@@ -93,9 +93,7 @@ class Registry:
         """Remove blobs that nothing refers to, and uploads that were abandoned; both times in seconds."""
         connection = database.connect(self._database)
         try:
-            return oci_garbage.sweep(
-                connection, self.blobs, self.uploads, self._kept, grace=grace, lifetime=lifetime
-            )
+            return oci_garbage.sweep(connection, self.blobs, self.uploads, self._kept, grace=grace, lifetime=lifetime)
         finally:
             connection.close()
 

@@ -58,21 +58,15 @@ class UploadForm:
         name = FileName.parse(self.filename)
         project, version, kind = (self.one(field) for field in ("name", "version", "filetype"))
         if project is None or canonicalize_name(project) != name.project:
-            raise Refused(
-                400, f"the form says name {_short(project)}, the file name {name.project!r}"
-            )
+            raise Refused(400, f"the form says name {_short(project)}, the file name {name.project!r}")
         try:
             same = version is not None and Version(version) == Version(name.version)
         except InvalidVersion:
             same = False
         if not same:
-            raise Refused(
-                400, f"the form says version {_short(version)}, the file name {name.version!r}"
-            )
+            raise Refused(400, f"the form says version {_short(version)}, the file name {name.version!r}")
         if kind not in (None, name.kind):
-            raise Refused(
-                400, f"the form says filetype {_short(kind)}, the file name {name.kind!r}"
-            )
+            raise Refused(400, f"the form says filetype {_short(kind)}, the file name {name.kind!r}")
         return name
 
     def check_digests(self, staged: Staged) -> None:
@@ -90,14 +84,10 @@ class UploadForm:
                 while block := file.read(2**20):
                     hash.update(block)
             if said.lower() != hash.hexdigest():
-                raise Refused(
-                    400, f"the file that arrived does not have the {name} that the form says"
-                )
+                raise Refused(400, f"the file that arrived does not have the {name} that the form says")
 
 
-async def read_form(
-    content_type: str, chunks: AsyncIterable[bytes], staged: Staged, *, limit: int
-) -> UploadForm:
+async def read_form(content_type: str, chunks: AsyncIterable[bytes], staged: Staged, *, limit: int) -> UploadForm:
     """The form of a request of at most ``limit`` bytes; the file is written to ``staged``.
 
     Raises `Refused`: 400, 413 or 415.

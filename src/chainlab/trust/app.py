@@ -66,13 +66,9 @@ def _authority(instance: Instance) -> list[BaseRoute]:
             try:
                 wire.verify_signature(key, proof, owner.encode())
             except MalformedInput as error:
-                raise Refused(
-                    400, "The signature supplied in the request could not be verified"
-                ) from error
+                raise Refused(400, "The signature supplied in the request could not be verified") from error
         certificates = instance.certificate(identity, key)
-        return JSONResponse(
-            {"signedCertificateEmbeddedSct": {"chain": {"certificates": certificates}}}
-        )
+        return JSONResponse({"signedCertificateEmbeddedSct": {"chain": {"certificates": certificates}}})
 
     async def trust_bundle(_: Request) -> Response:
         return JSONResponse({"chains": [{"certificates": instance.ca_chain}]})
@@ -92,9 +88,7 @@ def _authority(instance: Instance) -> list[BaseRoute]:
 
 def _logs(instance: Instance) -> list[BaseRoute]:
     async def add_v2(request: Request) -> Response:
-        return JSONResponse(
-            instance.log_entry_v2(wire.json_object(await wire.body(request.stream()))), 201
-        )
+        return JSONResponse(instance.log_entry_v2(wire.json_object(await wire.body(request.stream()))), 201)
 
     async def checkpoint_v2(_: Request) -> Response:
         return PlainTextResponse(instance.checkpoint_v2())
@@ -104,9 +98,7 @@ def _logs(instance: Instance) -> list[BaseRoute]:
         return Response(tile, media_type="application/octet-stream")
 
     async def add_v1(request: Request) -> Response:
-        return JSONResponse(
-            instance.log_entry_v1(wire.json_object(await wire.body(request.stream()))), 201
-        )
+        return JSONResponse(instance.log_entry_v1(wire.json_object(await wire.body(request.stream()))), 201)
 
     async def describe_v1(_: Request) -> Response:
         return JSONResponse(log_v1.description(instance.log_v1, instance.note_v1))
@@ -168,9 +160,7 @@ def _monitors(instance: Instance) -> list[BaseRoute]:
         if index is None:
             raise Refused(404, "the log has no such leaf")
         path = log.tree.inclusion(index, _number(request, "tree_size"))
-        return JSONResponse(
-            {"leaf_index": index, "audit_path": [wire.base64_text(hash) for hash in path]}
-        )
+        return JSONResponse({"leaf_index": index, "audit_path": [wire.base64_text(hash) for hash in path]})
 
     async def tuf(request: Request) -> Response:
         name = request.path_params["name"]
@@ -212,9 +202,7 @@ def _issuer(instance: Instance) -> list[BaseRoute]:
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not bearer:
             raise Refused(401, "a job's bearer is expected in the Authorization header")
-        return JSONResponse(
-            {"value": instance.job_token(bearer, request.query_params.get("audience", ""))}
-        )
+        return JSONResponse({"value": instance.job_token(bearer, request.query_params.get("audience", ""))})
 
     sign_in = SignIn(instance.issuer)
     return [
@@ -233,9 +221,7 @@ def _key_of_request(csr: bytes) -> ec.EllipticCurvePublicKey:
         request = x509.load_pem_x509_csr(csr)
         valid, key = request.is_signature_valid, request.public_key()
     except wire.UNREADABLE as error:
-        raise MalformedInput(
-            f"The certificate signing request could not be parsed: {error}"
-        ) from error
+        raise MalformedInput(f"The certificate signing request could not be parsed: {error}") from error
     if not valid:
         raise Refused(400, "The signature supplied in the request could not be verified")
     return wire.p256(key)

@@ -59,18 +59,14 @@ def create_keys(now: datetime) -> Keys:
     """Fresh keys and certificates of a whole instance, valid from ``now``."""
     start = now.replace(microsecond=0)
     root_key, root = _authority_certificate("root", start, path_length=1)
-    key, intermediate = _authority_certificate(
-        "intermediate", start, path_length=0, parent=(root, root_key)
-    )
+    key, intermediate = _authority_certificate("intermediate", start, path_length=0, parent=(root, root_key))
     tsa_root_key, tsa_root = _authority_certificate("timestamp root", start, path_length=0)
     tsa_key = ec.generate_private_key(P256)
     tsa = (
         _builder("timestamp", start, tsa_key.public_key(), issuer=tsa_root.subject)
         .add_extension(_key_usage(digital_signature=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(tsa_key.public_key()), critical=False
-        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(tsa_key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(tsa_root_key.public_key()),
             critical=False,
@@ -124,9 +120,7 @@ def rotate(keys: Keys, now: datetime) -> Keys:
 class Precertificate:
     """A certificate in all but its SCT: what the CT log promises to show."""
 
-    def __init__(
-        self, authority: CertificateAuthority, builder: x509.CertificateBuilder, milliseconds: int
-    ) -> None:
+    def __init__(self, authority: CertificateAuthority, builder: x509.CertificateBuilder, milliseconds: int) -> None:
         self.authority = authority
         self.builder = builder
         self.milliseconds = milliseconds  # since 1970, the SCT's time
@@ -134,11 +128,7 @@ class Precertificate:
         issuer_hash = hashlib.sha256(der_public_key(authority.key)).digest()
         # MerkleTreeLeaf v1, timestamped_entry, precert_entry, no extensions (RFC 6962 §3.4)
         self.leaf = (
-            struct.pack("!BBQH", 0, 0, milliseconds, 1)
-            + issuer_hash
-            + len(tbs).to_bytes(3, "big")
-            + tbs
-            + b"\x00\x00"
+            struct.pack("!BBQH", 0, 0, milliseconds, 1) + issuer_hash + len(tbs).to_bytes(3, "big") + tbs + b"\x00\x00"
         )
 
 
@@ -151,9 +141,7 @@ def precertify(
     """What a certificate for this key and identity will say, valid ten minutes from ``now``."""
     start = now.replace(microsecond=0)
     name: x509.GeneralName = (
-        x509.RFC822Name(identity.san)
-        if identity.is_email
-        else x509.UniformResourceIdentifier(identity.san)
+        x509.RFC822Name(identity.san) if identity.is_email else x509.UniformResourceIdentifier(identity.san)
     )
     builder = (
         _builder(
@@ -183,10 +171,7 @@ def certify(precertificate: Precertificate, ct_key: ec.EllipticCurvePrivateKey) 
     signature = ct_key.sign(precertificate.leaf, ec.ECDSA(hashes.SHA256()))
     log_id = hashlib.sha256(der_public_key(ct_key)).digest()
     sct = (  # version 1, log id, time, no extensions, SHA-256 with ECDSA
-        b"\x00"
-        + log_id
-        + struct.pack("!QHBBH", precertificate.milliseconds, 0, 4, 3, len(signature))
-        + signature
+        b"\x00" + log_id + struct.pack("!QHBBH", precertificate.milliseconds, 0, 4, 3, len(signature)) + signature
     )
     listed = struct.pack("!HH", len(sct) + 2, len(sct)) + sct
     extension = x509.UnrecognizedExtension(SCT_LIST, der.octets(listed))
@@ -200,11 +185,7 @@ def _fulcio_extensions(identity: Identity) -> list[tuple[int, bytes]]:
     if identity.is_email:
         return extensions
     claims: Mapping[str, str] = {**identity.claims, "server": identity.server}  # ours wins
-    extensions += [
-        (number, claims[name].encode())
-        for number, name in CI_EXTENSIONS_RAW.items()
-        if name in claims
-    ]
+    extensions += [(number, claims[name].encode()) for number, name in CI_EXTENSIONS_RAW.items() if name in claims]
     for number, template in CI_EXTENSIONS.items():
         try:
             extensions.append((number, der.utf8(template.format_map(claims))))
@@ -235,9 +216,7 @@ def _authority_certificate(
         )
     )
     if parent:  # only for code signing, so that it cannot certify a web server
-        builder = builder.add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False
-        )
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
     return key, builder.sign(issuer_key, hashes.SHA256())
 
 

@@ -131,9 +131,7 @@ class Instance:
         self.ca_chain = [pem(entry) for entry in (keys.authority.certificate, keys.root)]
         self.issuer = Issuer(keys.issuer_key)
         self.timestamps = TimestampAuthority(keys.timestamp, keys.timestamp_key, clock=self._clock)
-        self.note_v2 = Note(
-            root.LOG_V2, root.LOG_V2, root.log_id(keys.log_v2_key), keys.log_v2_key.sign
-        )
+        self.note_v2 = Note(root.LOG_V2, root.LOG_V2, root.log_id(keys.log_v2_key), keys.log_v2_key.sign)
         self.note_v1 = Note(
             f"{root.LOG_V1} - {log_v1.TREE_ID}",
             root.LOG_V1,
@@ -171,9 +169,7 @@ class Instance:
         body, digest = log_v2.canonical_body(request)
         now = self._clock()
         with self._appending(self.log_v2, body, now) as index:
-            self._emit(
-                "logentry.created", str(Digest("sha256", digest)), {"log": "v2", "logIndex": index}
-            )
+            self._emit("logentry.created", str(Digest("sha256", digest)), {"log": "v2", "logIndex": index})
         return self.proof_v2(index, body)
 
     def proof_v2(self, index: int, body: bytes) -> dict[str, Any]:
@@ -225,9 +221,7 @@ class Instance:
             keys.dump(self.directory / "keys.json")
             self._use(keys)
             with database.transaction(self._connection):
-                self._emit(
-                    "authority.rotated", root.AUTHORITY, {"generation": len(keys.authorities)}
-                )
+                self._emit("authority.rotated", root.AUTHORITY, {"generation": len(keys.authorities)})
 
     # -- what clients need
 
@@ -238,9 +232,7 @@ class Instance:
             "signing_config.json": root.signing_config(self.keys, url),
             "trust_config.json": root.trust_config(self.keys, url),
         }
-        encoded = {
-            name: json.dumps(document, indent=1).encode() for name, document in documents.items()
-        }
+        encoded = {name: json.dumps(document, indent=1).encode() for name, document in documents.items()}
         tuf.publish(
             self.directory / "tuf",
             {
@@ -284,9 +276,7 @@ def prepare(directory: Path) -> None:
     if not (directory / "tuf" / "root.json").exists():
         instance = Instance(directory)
         try:
-            instance.publish(
-                "http://127.0.0.1:1"
-            )  # no address yet; `publish` runs again when served
+            instance.publish("http://127.0.0.1:1")  # no address yet; `publish` runs again when served
         finally:
             instance.close()
 

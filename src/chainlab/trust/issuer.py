@@ -99,19 +99,13 @@ class Issuer:
     ) -> str:
         """A person's token, a compact JWT. Raises `MalformedInput` for what is no email address."""
         if not _is_email(email):
-            raise MalformedInput(
-                f"not an email address: {email[:80]!r}", mend="write name@example.com"
-            )
+            raise MalformedInput(f"not an email address: {email[:80]!r}", mend="write name@example.com")
         claims = {"sub": email, "email": email, "email_verified": True}
         return self._mint(ISSUER, audience, lifetime, claims | ({"nonce": nonce} if nonce else {}))
 
-    def ci_token(
-        self, claims: Mapping[str, str], *, audience: str = AUDIENCE, lifetime: int = TOKEN_LIFETIME
-    ) -> str:
+    def ci_token(self, claims: Mapping[str, str], *, audience: str = AUDIENCE, lifetime: int = TOKEN_LIFETIME) -> str:
         """A job's token; ``claims`` have GitHub's names, `sub` and `job_workflow_ref` at least."""
-        once = {
-            "jti": secrets.token_hex(16)
-        }  # so that who takes it can tell that it is shown twice
+        once = {"jti": secrets.token_hex(16)}  # so that who takes it can tell that it is shown twice
         return self._mint(CI_ISSUER, audience, lifetime, _job_claims(claims) | once)
 
     def job_bearer(self, claims: Mapping[str, str], *, lifetime: int = FOREVER) -> str:
@@ -148,26 +142,16 @@ class Issuer:
                 raise jwt.InvalidIssuerError(f"issuer {str(issuer)[:80]!r} is not one of ours")
             claims = self._decode(token, issuer, AUDIENCE)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-            raise Refused(
-                400, f"There was an error processing the identity token: {error}"
-            ) from error
+            raise Refused(400, f"There was an error processing the identity token: {error}") from error
         if issuer == ISSUER:
             email = claims.get("email")
-            if (
-                claims.get("email_verified") is not True
-                or not isinstance(email, str)
-                or not _is_email(email)
-            ):
-                raise Refused(
-                    400, "There was an error processing the identity token: no verified email"
-                )
+            if claims.get("email_verified") is not True or not isinstance(email, str) or not _is_email(email):
+                raise Refused(400, "There was an error processing the identity token: no verified email")
             return Identity(ISSUER, claims["sub"], email, is_email=True)
         try:
             text = _job_claims({n: value for n, value in claims.items() if isinstance(value, str)})
         except MalformedInput as error:
-            raise Refused(
-                400, f"There was an error processing the identity token: {error.message}"
-            ) from error
+            raise Refused(400, f"There was an error processing the identity token: {error.message}") from error
         return Identity(
             CI_ISSUER,
             claims["sub"],
@@ -186,32 +170,22 @@ class Issuer:
 
     # -- authorization code flow
 
-    def authorize(
-        self, email: str, *, client_id: str, redirect_uri: str, challenge: str, nonce: str | None
-    ) -> str:
+    def authorize(self, email: str, *, client_id: str, redirect_uri: str, challenge: str, nonce: str | None) -> str:
         """A one-time code that stands for a person's consent."""
         now = time.time()
         self._codes = {code: entry for code, entry in self._codes.items() if entry.expires > now}
         if len(self._codes) >= MAX_PENDING:
             raise Refused(503, "too many sign-ins are pending")
         if not _is_email(email):
-            raise MalformedInput(
-                f"not an email address: {email[:80]!r}", mend="write name@example.com"
-            )
+            raise MalformedInput(f"not an email address: {email[:80]!r}", mend="write name@example.com")
         code = secrets.token_urlsafe(24)
-        self._codes[code] = _Code(
-            email, client_id, redirect_uri, challenge, nonce, now + CODE_LIFETIME
-        )
+        self._codes[code] = _Code(email, client_id, redirect_uri, challenge, nonce, now + CODE_LIFETIME)
         return code
 
     def redeem(self, code: str, *, verifier: str, redirect_uri: str) -> str:
         """The token that a code stands for; a code works once. Raises `Refused` (RFC 6749 §5.2)."""
         entry = self._codes.pop(code, None)
-        challenge = (
-            base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
-            .rstrip(b"=")
-            .decode()
-        )
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         if (
             entry is None
             or entry.expires < time.time()
@@ -229,9 +203,7 @@ class Issuer:
     def _mint(self, issuer: str, audience: str, lifetime: int, claims: Mapping[str, Any]) -> str:
         now = int(time.time())
         standard = {"iss": issuer, "aud": audience, "iat": now, "nbf": now, "exp": now + lifetime}
-        return jwt.encode(
-            {**claims, **standard}, self._key, algorithm="ES256", headers={"kid": self._key_id}
-        )
+        return jwt.encode({**claims, **standard}, self._key, algorithm="ES256", headers={"kid": self._key_id})
 
     def _decode(self, token: str, issuer: str, audience: str) -> dict[str, Any]:
         return jwt.decode(
@@ -254,9 +226,7 @@ def _job_claims(claims: Mapping[str, Any]) -> dict[str, str]:
     text = {name: str(value) for name, value in claims.items() if type(value) in (str, int)}
     for name in claims:  # JSON's true, null and lists would read as Python's
         if name not in text or len(text[name]) > MAX_CLAIM or not text[name].isprintable():
-            raise MalformedInput(
-                f"the claim {name[:80]!r} is not printable text of at most {MAX_CLAIM} characters"
-            )
+            raise MalformedInput(f"the claim {name[:80]!r} is not printable text of at most {MAX_CLAIM} characters")
     return text
 
 

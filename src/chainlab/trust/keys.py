@@ -103,9 +103,7 @@ class Keys:
 
     def dump(self, path: Path) -> None:
         """Write every key; ``Keys.load(path)`` gives them back."""
-        fields: dict[str, Any] = {
-            name: pem(value) for name, value in vars(self).items() if name != "authorities"
-        }
+        fields: dict[str, Any] = {name: pem(value) for name, value in vars(self).items() if name != "authorities"}
         fields["authorities"] = [
             {
                 "key": pem(authority.key),
@@ -120,28 +118,19 @@ class Keys:
 
 def der_public_key(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
     """SubjectPublicKeyInfo, DER."""
-    return key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def pem(
-    value: x509.Certificate
-    | ec.EllipticCurvePublicKey
-    | ec.EllipticCurvePrivateKey
-    | ed25519.Ed25519PrivateKey,
+    value: x509.Certificate | ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey,
 ) -> str:
     """A certificate or key as PEM; a private key without a password, as an SSH host key is kept."""
     encoding = serialization.Encoding.PEM
     if isinstance(value, x509.Certificate):
         return value.public_bytes(encoding).decode()
     if isinstance(value, ec.EllipticCurvePublicKey):
-        return value.public_bytes(
-            encoding, serialization.PublicFormat.SubjectPublicKeyInfo
-        ).decode()
-    return value.private_bytes(
-        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
+        return value.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    return value.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
 
 
 def _ecdsa(text: str) -> ec.EllipticCurvePrivateKey:

@@ -76,9 +76,7 @@ class Log:
 
     def reload(self) -> None:
         """Build the tree again from what is on the disk."""
-        rows = self._connection.execute(
-            "SELECT hash FROM leaves WHERE log = ? ORDER BY entry", (self.name,)
-        )
+        rows = self._connection.execute("SELECT hash FROM leaves WHERE log = ? ORDER BY entry", (self.name,))
         self.tree = MerkleTree(b"".join(hash for (hash,) in rows))
 
     def insert(self, body: bytes, time: int) -> tuple[int, bytes]:
@@ -94,9 +92,7 @@ class Log:
                 f"an equivalent entry already exists in the transparency log with index {known}",
             )
         self._connection.execute("INSERT INTO leaves VALUES (?, ?, ?)", (self.name, index, hash))
-        self._connection.execute(
-            "INSERT INTO bodies VALUES (?, ?, ?, ?)", (self.name, index, body, time)
-        )
+        self._connection.execute("INSERT INTO bodies VALUES (?, ?, ?, ?)", (self.name, index, body, time))
         return index, hash
 
     def grow(self, hash: bytes) -> None:
@@ -113,8 +109,7 @@ class Log:
     def entries(self, start: int, stop: int) -> list[Entry]:
         """Entries ``start`` to ``stop`` (exclusive), as many as there are."""
         rows = self._connection.execute(
-            "SELECT entry, body, time FROM bodies"
-            " WHERE log = ? AND entry >= ? AND entry < ? ORDER BY entry",
+            "SELECT entry, body, time FROM bodies WHERE log = ? AND entry >= ? AND entry < ? ORDER BY entry",
             (self.name, start, min(stop, len(self.tree))),
         )
         return [Entry(*row) for row in rows]
@@ -137,9 +132,7 @@ class Log:
         if stop > size:
             raise Refused(404, "the log has no such tile yet")
         if level is None:
-            return b"".join(
-                len(e.body).to_bytes(2, "big") + e.body for e in self.entries(start, stop)
-            )
+            return b"".join(len(e.body).to_bytes(2, "big") + e.body for e in self.entries(start, stop))
         return self.tree.hashes(TILE_HEIGHT * level, start, stop)
 
 
@@ -154,19 +147,8 @@ def _tile_address(path: str) -> tuple[int | None, int, int]:
         and all(group.startswith("x") for group in groups[:-1])
         and not groups[-1].startswith("x")
         and len(groups) <= 6
-        and (
-            kind == "entries"
-            or (kind.isascii() and kind.isdigit() and len(kind) <= 2 and int(kind) < 64)
-        )
-        and (
-            not partial
-            or (
-                width.isascii()
-                and width.isdigit()
-                and len(width) <= 3
-                and 0 < int(width) < TILE_WIDTH
-            )
-        )
+        and (kind == "entries" or (kind.isascii() and kind.isdigit() and len(kind) <= 2 and int(kind) < 64))
+        and (not partial or (width.isascii() and width.isdigit() and len(width) <= 3 and 0 < int(width) < TILE_WIDTH))
     )
     if not well_formed:
         raise MalformedInput(f"not a tile's path: {path[:80]!r}", see="C2SP tlog-tiles")
@@ -182,14 +164,10 @@ def key_id_c2sp(name: str, algorithm: int, public_key: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\n" + bytes((algorithm,)) + public_key).digest()
 
 
-def signed_tree_head(
-    tree: MerkleTree, key: ec.EllipticCurvePrivateKey, now: datetime
-) -> dict[str, Any]:
+def signed_tree_head(tree: MerkleTree, key: ec.EllipticCurvePrivateKey, now: datetime) -> dict[str, Any]:
     """A CT log's statement of its tree at ``now`` (RFC 6962 §3.5 and §4.3)."""
     size, root, milliseconds = len(tree), tree.root(), int(now.timestamp() * 1000)
-    signature = key.sign(
-        struct.pack("!BBQQ", 0, 1, milliseconds, size) + root, ec.ECDSA(hashes.SHA256())
-    )
+    signature = key.sign(struct.pack("!BBQQ", 0, 1, milliseconds, size) + root, ec.ECDSA(hashes.SHA256()))
     encoded = struct.pack("!BBH", 4, 3, len(signature)) + signature  # SHA-256, ECDSA
     return {
         "tree_size": size,

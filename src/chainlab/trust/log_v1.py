@@ -84,9 +84,7 @@ def _dsse(spec: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     return {
         "envelopeHash": {"algorithm": "sha256", "value": hashlib.sha256(text).hexdigest()},
         "payloadHash": {"algorithm": "sha256", "value": payload_digest.hex()},
-        "signatures": [
-            {"signature": wire.base64_text(signature), "verifier": wire.base64_text(pem)}
-        ],
+        "signatures": [{"signature": wire.base64_text(signature), "verifier": wire.base64_text(pem)}],
     }, payload_digest
 
 

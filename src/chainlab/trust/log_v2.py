@@ -42,9 +42,7 @@ def canonical_body(request: Mapping[str, Any]) -> tuple[bytes, bytes]:
     if details not in (KEY_DETAILS, 5):  # 5: the enumeration's number in protobuf-specs
         raise MalformedInput(f"expected keyDetails {KEY_DETAILS!r}")
     kind, read = (
-        ("x509Certificate", wire.certificate_key)
-        if "x509Certificate" in verifier
-        else ("publicKey", wire.public_key)
+        ("x509Certificate", wire.certificate_key) if "x509Certificate" in verifier else ("publicKey", wire.public_key)
     )
     raw = wire.base64_bytes(wire.member(verifier, kind), "rawBytes")
     wire.verify_prehashed(read(raw), content, digest)
@@ -66,9 +64,7 @@ def canonical_body(request: Mapping[str, Any]) -> tuple[bytes, bytes]:
     }
     canonical = rfc8785.dumps(body)
     if len(canonical) > MAX_ENTRY:
-        raise MalformedInput(
-            f"the entry would have {len(canonical)} bytes; an entry tile takes {MAX_ENTRY}"
-        )
+        raise MalformedInput(f"the entry would have {len(canonical)} bytes; an entry tile takes {MAX_ENTRY}")
     return canonical, digest
 
 

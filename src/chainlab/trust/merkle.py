@@ -66,9 +66,7 @@ class MerkleTree:
         while (len(self._levels[level]) // SHA256_SIZE) % 2 == 0:
             if level + 1 == len(self._levels):
                 self._levels.append(bytearray())
-            self._levels[level + 1] += hashlib.sha256(
-                b"\x01" + self._levels[level][-2 * SHA256_SIZE :]
-            ).digest()
+            self._levels[level + 1] += hashlib.sha256(b"\x01" + self._levels[level][-2 * SHA256_SIZE :]).digest()
             level += 1
         return index
 
@@ -128,9 +126,7 @@ class MerkleTree:
             raise MalformedInput(message)
 
 
-def verify_inclusion(
-    hash_of_leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
-) -> bool:
+def verify_inclusion(hash_of_leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
     """Whether ``proof`` shows the leaf at ``index`` of this tree (RFC 9162 §2.1.3.2)."""
     if not 0 <= index < size:
         return False
@@ -148,9 +144,7 @@ def verify_inclusion(
     return last == 0 and computed == root
 
 
-def verify_consistency(
-    first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]
-) -> bool:
+def verify_consistency(first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]) -> bool:
     """Whether ``proof`` shows that the second tree begins with the first (RFC 9162 §2.1.4.2)."""
     if not 0 <= first <= second:
         return False

@@ -58,9 +58,7 @@ def trusted_root(keys: Keys) -> dict[str, Any]:
             for generation in keys.authorities
         ],
         "ctlogs": [_log(CT_LOG, keys.ct_key, "PKIX_ECDSA_P256_SHA_256", start)],
-        "timestampAuthorities": [
-            _authority(TIMESTAMP, [keys.timestamp, keys.timestamp_root], start)
-        ],
+        "timestampAuthorities": [_authority(TIMESTAMP, [keys.timestamp, keys.timestamp_root], start)],
     }
 
 
@@ -114,9 +112,7 @@ def _log(
     }
 
 
-def _authority(
-    uri: str, chain: list[x509.Certificate], start: datetime, end: datetime | None = None
-) -> dict[str, Any]:
+def _authority(uri: str, chain: list[x509.Certificate], start: datetime, end: datetime | None = None) -> dict[str, Any]:
     encoded = [entry.public_bytes(serialization.Encoding.DER) for entry in chain]
     common_name = chain[-1].subject.rfc4514_string().partition(",")[0].removeprefix("CN=")
     return {

@@ -28,9 +28,7 @@ __all__ = ["SignIn"]
 
 PEOPLE = ("alice@example.com", "bob@example.com", "release-manager@example.com")
 OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"  # the person copies the code by hand
-JOBS = ipaddress.ip_network(
-    "127.64.0.0/10"
-)  # where the CI host's jobs ask from; none of them is a person
+JOBS = ipaddress.ip_network("127.64.0.0/10")  # where the CI host's jobs ask from; none of them is a person
 COOKIE = "chainlab-signin"
 MAX_FORM = 16384  # bytes
 # Spelled out, because `urlsplit` and a browser take different things for a host's name.
@@ -59,9 +57,7 @@ class SignIn:
             csrf=csrf,
             people=PEOPLE,
         )
-        response.set_cookie(
-            COOKIE, csrf, httponly=True, samesite="strict", path="/oidc/authorize", max_age=3600
-        )
+        response.set_cookie(COOKIE, csrf, httponly=True, samesite="strict", path="/oidc/authorize", max_age=3600)
         return response
 
     async def consent(self, request: Request) -> Response:
@@ -70,9 +66,7 @@ class SignIn:
         form = await _form(request)
         cookie = request.cookies.get(COOKIE, "")
         if not cookie or not secrets.compare_digest(cookie.encode(), form.get("csrf", "").encode()):
-            raise Refused(
-                403, "this consent did not come from our page: open the sign-in page again"
-            )
+            raise Refused(403, "this consent did not come from our page: open the sign-in page again")
         parameters = _parameters(form)
         code = self._issuer.authorize(
             form.get("email", ""),
@@ -116,9 +110,7 @@ def _person(request: Request) -> None:
 async def _form(request: Request) -> dict[str, str]:
     data = await wire.body(request.stream(), MAX_FORM)
     try:
-        return dict(
-            parse_qsl(data.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=32)
-        )
+        return dict(parse_qsl(data.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=32))
     except ValueError as error:
         raise MalformedInput(f"the form cannot be read: {error}") from error
 
@@ -142,9 +134,7 @@ def _template(name: str) -> jinja2.Template:
     import jinja2  # a third of the instance's start, and most instances show no page
 
     loader = jinja2.PackageLoader("chainlab.trust", "pages")
-    return jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
-    ).get_template(name)
+    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(name)
 
 
 def _html(template: str, target: str, **values: object) -> HTMLResponse:
@@ -157,6 +147,4 @@ def _html(template: str, target: str, **values: object) -> HTMLResponse:
         f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'{onward}; "
         "frame-ancestors 'none'; base-uri 'none'"
     )
-    return HTMLResponse(
-        page, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"}
-    )
+    return HTMLResponse(page, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})

@@ -75,13 +75,9 @@ class Query:
         if document.get("hashAlgorithm") != "sha256" or len(digest) != 32:
             raise MalformedInput("expected hashAlgorithm 'sha256' and a digest of 32 bytes")
         nonce = document.get("nonce")
-        if nonce is not None and (
-            not isinstance(nonce, int) or isinstance(nonce, bool) or not 0 <= nonce < 2**160
-        ):
+        if nonce is not None and (not isinstance(nonce, int) or isinstance(nonce, bool) or not 0 <= nonce < 2**160):
             raise MalformedInput("expected a nonce that is a whole number of at most 160 bits")
-        imprint = der.sequence(
-            der.sequence(der.oid("2.16.840.1.101.3.4.2.1"), NULL), der.octets(digest)
-        )
+        imprint = der.sequence(der.sequence(der.oid("2.16.840.1.101.3.4.2.1"), NULL), der.octets(digest))
         return cls(
             imprint,
             b"" if nonce is None else der.integer(nonce),
@@ -102,14 +98,10 @@ class TimestampAuthority:
         self._key = key
         self._clock = clock
         self._certificate = certificate.public_bytes(serialization.Encoding.DER)
-        self._signer_id = der.sequence(
-            certificate.issuer.public_bytes(), der.integer(certificate.serial_number)
-        )
+        self._signer_id = der.sequence(certificate.issuer.public_bytes(), der.integer(certificate.serial_number))
         # ESSCertIDv2 with its default SHA-256 (RFC 5035): the signature names its certificate
         certificate_id = der.sequence(der.octets(hashlib.sha256(self._certificate).digest()))
-        self._signing_certificate = _attribute(
-            "1.2.840.113549.1.9.16.2.47", der.sequence(der.sequence(certificate_id))
-        )
+        self._signing_certificate = _attribute("1.2.840.113549.1.9.16.2.47", der.sequence(der.sequence(certificate_id)))
         self._content_type = _attribute("1.2.840.113549.1.9.3", TST_INFO)
 
     def answer(self, query: Query) -> bytes:
@@ -131,9 +123,7 @@ class TimestampAuthority:
             self._signing_certificate,
         )
         signature = self._key.sign(attributes, ec.ECDSA(hashes.SHA256()))
-        signed_attributes = (
-            b"\xa0" + attributes[1:]
-        )  # signed as SET, sent as [0] IMPLICIT (RFC 5652 §5.4)
+        signed_attributes = b"\xa0" + attributes[1:]  # signed as SET, sent as [0] IMPLICIT (RFC 5652 §5.4)
         signer = der.sequence(
             der.integer(1),
             self._signer_id,

@@ -32,9 +32,7 @@ def fingerprint(directory: Path) -> Digest:
         raise Unavailable(f"no root.json in {directory}", why=str(error)) from error
 
 
-def publish(
-    directory: Path, targets: dict[str, bytes], key: ec.EllipticCurvePrivateKey, now: datetime
-) -> None:
+def publish(directory: Path, targets: dict[str, bytes], key: ec.EllipticCurvePrivateKey, now: datetime) -> None:
     """Offer ``targets`` under ``directory``; a new version only where something changed.
 
     The first root stays as it is for ever. Files appear before what refers to them, so that a
@@ -57,9 +55,7 @@ def publish(
     _write(directory, targets, key, now, expires, version)
     write_whole(
         state,
-        json.dumps(
-            {"version": version, "expires": expires.isoformat(), "digests": digests}
-        ).encode(),
+        json.dumps({"version": version, "expires": expires.isoformat(), "digests": digests}).encode(),
     )
 
 

@@ -101,11 +101,7 @@ def base64_text(data: bytes) -> str:
 def certificate_key(data: bytes) -> ec.EllipticCurvePublicKey:
     """The P-256 key of a certificate, PEM or DER."""
     try:
-        load = (
-            x509.load_pem_x509_certificate
-            if data.startswith(b"-----")
-            else x509.load_der_x509_certificate
-        )
+        load = x509.load_pem_x509_certificate if data.startswith(b"-----") else x509.load_der_x509_certificate
         key = load(data).public_key()
     except UNREADABLE as error:
         raise MalformedInput(f"not an X.509 certificate: {error}") from error
@@ -130,9 +126,7 @@ def verify_prehashed(key: ec.EllipticCurvePublicKey, signature: bytes, digest: b
     try:
         key.verify(signature, digest, ec.ECDSA(Prehashed(hashes.SHA256())))
     except InvalidSignature as error:
-        raise MalformedInput(
-            "the signature does not verify with this key over this digest"
-        ) from error
+        raise MalformedInput("the signature does not verify with this key over this digest") from error
 
 
 def verify_signature(key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes) -> None:

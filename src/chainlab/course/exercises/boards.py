@@ -25,9 +25,7 @@ def dashboards(lab: World, rng: random.Random) -> Iterator[Case]:
 
     def case(name: str, rows: list[Document], teaches: str) -> Case:
         rng.shuffle(rows)
-        counted = {
-            key: [0, 0] for key in ("coverage", "completeness", "fresh", "licensed", "signed")
-        }
+        counted = {key: [0, 0] for key in ("coverage", "completeness", "fresh", "licensed", "signed")}
         for row in rows:
             for key, (numerator, denominator) in row.pop("truth").items():
                 counted[key][0] += numerator
@@ -96,22 +94,15 @@ def _row(
     late: bool = False,
     lock: str | None = "there",
 ) -> Document:
-    built = datetime(
-        2026, rng.randrange(1, 12), rng.randrange(1, 28), rng.randrange(24), tzinfo=UTC
-    )
-    locked = [
-        f"acme-{word}"
-        for word in rng.sample(["fonts", "tables", "queues", "units", "codecs", "paths"], 4)
-    ]
+    built = datetime(2026, rng.randrange(1, 12), rng.randrange(1, 28), rng.randrange(24), tzinfo=UTC)
+    locked = [f"acme-{word}" for word in rng.sample(["fonts", "tables", "queues", "units", "codecs", "paths"], 4)]
     listed = locked[: rng.randrange(2, 5)]
     hours = rng.choice([-30, 30, 300]) if late else rng.randrange(24)
     components, good = [], 0
     for name in [*listed, "acme-vendored"]:
         bad = odd and rng.random() < 0.6
         licence = rng.choice(
-            ["NOASSERTION", "BSD style", "see LICENSE", None]
-            if bad
-            else ["MIT", "BSD-3-Clause", "MIT OR Apache-2.0"]
+            ["NOASSERTION", "BSD style", "see LICENSE", None] if bad else ["MIT", "BSD-3-Clause", "MIT OR Apache-2.0"]
         )
         components.append({"name": name, "licence": licence})
         good += not bad

@@ -202,9 +202,7 @@ def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
             ("name-confusion", small, 60, []),
             ("model-that-runs-code", big, 60, []),
         ],
-        teaches="Two controls that stop the same threats stop them once. Judge the set, "
-        "not its "
-        "members.",
+        teaches="Two controls that stop the same threats stop them once. Judge the set, not its members.",
     )
     yield _case(
         "two small ones beat one large",
@@ -217,9 +215,7 @@ def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
             ("model-that-runs-code", 4 * big, 60, []),
             ("poisoned-cache", 4 * big, 60, []),
         ],
-        teaches="The best value for money comes first and leaves a rest that buys "
-        "nothing. Compare "
-        "whole purchases.",
+        teaches="The best value for money comes first and leaves a rest that buys nothing. Compare whole purchases.",
     )
     yield _case(
         "a control that needs another",
@@ -333,11 +329,7 @@ def open_threats(profile: dict[str, Any], chosen: set[str]) -> set[str]:
     while ready := {c for c in waiting if set(controls[c]["needs"]) <= acting | site}:
         acting |= ready
         waiting -= ready
-    return {
-        t["id"]
-        for t in profile["threats"]
-        if not any(_stops(controls[c], t, profile) for c in acting)
-    }
+    return {t["id"] for t in profile["threats"] if not any(_stops(controls[c], t, profile) for c in acting)}
 
 
 def _stops(control: dict[str, Any], threat: dict[str, Any], profile: dict[str, Any]) -> bool:
@@ -355,10 +347,7 @@ def _stops(control: dict[str, Any], threat: dict[str, Any], profile: dict[str, A
 def best(profile: dict[str, Any]) -> int:
     """The largest loss that an affordable set of controls avoids: every set is tried."""
     controls, threats = profile["controls"], profile["threats"]
-    stopped = {
-        c["id"]: sum(1 << i for i, t in enumerate(threats) if _stops(c, t, profile))
-        for c in controls
-    }
+    stopped = {c["id"]: sum(1 << i for i, t in enumerate(threats) if _stops(c, t, profile)) for c in controls}
     sets: list[tuple[int, frozenset[str]]] = [(0, frozenset())]  # cost, members; affordable only
     for control in controls:
         sets += [

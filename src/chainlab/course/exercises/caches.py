@@ -151,9 +151,7 @@ def caches(lab: World, rng: random.Random) -> Iterator[Case]:
         ],
         "Not saving protects the others from this job. What protects this job is not restoring.",
     )
-    yield case(
-        "a mixed repository", _mixed(rng, job), "For each trusted job: who writes where it reads?"
-    )
+    yield case("a mixed repository", _mixed(rng, job), "For each trusted job: who writes where it reads?")
 
 
 def _mixed(rng: random.Random, job: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
@@ -211,9 +209,7 @@ def hit_rate(jobs: Sequence[dict[str, Any]], design: dict[str, Any], weeks: int 
     return hits / (number or 1)
 
 
-def poisoned(
-    jobs: Sequence[dict[str, Any]], design: dict[str, Any], rule: str
-) -> tuple[str, str] | None:
+def poisoned(jobs: Sequence[dict[str, Any]], design: dict[str, Any], rule: str) -> tuple[str, str] | None:
     """The first trusted job that restores a stranger's entry, and whose run had written it."""
     now, later, lock = 1, 2, 1  # the attack comes first: it cannot foresee a commit or a run id
     writers = [job for job in jobs if job["runs_a_strangers_words"]]

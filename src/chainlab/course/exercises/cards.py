@@ -210,8 +210,7 @@ def _models(document: dict[str, Any], training: dict[str, Any], before: dict[str
         return "the model's hashes: expected its SHA-256"
     if "modelCard" not in model:
         return (
-            "the model has no modelCard. If yours had one, what you wrote it with has no class for it: "
-            "stay with dicts"
+            "the model has no modelCard. If yours had one, what you wrote it with has no class for it: stay with dicts"
         )
     said = model["modelCard"].get("modelParameters", {})
     wanted = {
@@ -226,8 +225,7 @@ def _models(document: dict[str, Any], training: dict[str, Any], before: dict[str
 def _metrics(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
     card = _one(document, "machine-learning-model")["modelCard"]
     said = {
-        (m.get("type"), m.get("slice")): m
-        for m in card.get("quantitativeAnalysis", {}).get("performanceMetrics", [])
+        (m.get("type"), m.get("slice")): m for m in card.get("quantitativeAnalysis", {}).get("performanceMetrics", [])
     }
     measured = [c for c in training["counts"] if c["cases"]]
     odd = said.keys() ^ {(c["metric"], c["slice"]) for c in measured}
@@ -247,20 +245,14 @@ def _metrics(document: dict[str, Any], training: dict[str, Any], before: dict[st
     if missing := [text for text in training["limits"] if text not in limits]:
         return f"technicalLimitations: {missing[0]!r} is missing"
     for count in training["counts"]:
-        if (
-            not count["cases"]
-            and f"not measured: {count['metric']}, {count['slice']}" not in limits
-        ):
+        if not count["cases"] and f"not measured: {count['metric']}, {count['slice']}" not in limits:
             return f"technicalLimitations: expected 'not measured: {count['metric']}, {count['slice']}'"
     return ""
 
 
 def _datasets(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
     data, wanted = _one(document, "data"), training["dataset"]
-    if (
-        data.get("hashes") != [{"alg": "SHA-256", "content": wanted["sha256"]}]
-        or data.get("name") != wanted["name"]
-    ):
+    if data.get("hashes") != [{"alg": "SHA-256", "content": wanted["sha256"]}] or data.get("name") != wanted["name"]:
         return "expected one component of type data, with the data set's name and SHA-256"
     if data.get("licenses") not in (
         [{"license": {"id": wanted["licence"]}}],
@@ -274,16 +266,8 @@ def _datasets(document: dict[str, Any], training: dict[str, Any], before: dict[s
     card = model["modelCard"]
     if card["modelParameters"].get("datasets") != [{"ref": data.get("bom-ref")}]:
         return "modelParameters.datasets: expected one reference to the data set"
-    edges = {
-        (e.get("ref"), to)
-        for e in document.get("dependencies", [])
-        for to in e.get("dependsOn", [])
-    }
-    return (
-        ""
-        if (model.get("bom-ref"), data.get("bom-ref")) in edges
-        else "expected an edge from model to data set"
-    )
+    edges = {(e.get("ref"), to) for e in document.get("dependencies", []) for to in e.get("dependsOn", [])}
+    return "" if (model.get("bom-ref"), data.get("bom-ref")) in edges else "expected an edge from model to data set"
 
 
 def _kept(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:

@@ -86,9 +86,7 @@ Change = tuple[str, str, tuple[str, ...], Release, list[bytes]]
 
 def _with(good: Evidence, **changes: bytes | None) -> list[bytes]:
     """The evidence with some replaced; None takes one away. Underscores stand for spaces and hyphens."""
-    named = {
-        key.replace("_", " ").replace("ml bom", "ml-bom"): value for key, value in changes.items()
-    }
+    named = {key.replace("_", " ").replace("ml bom", "ml-bom"): value for key, value in changes.items()}
     return [value for value in {**good, **named}.values() if value is not None]
 
 
@@ -190,16 +188,12 @@ class _Fixed(Release):
         return {**self._document, "evidence": list(evidence)}
 
 
-def _provenance(
-    base: Release, good: Evidence, by: Attester, rng: random.Random
-) -> Iterator[Change]:
+def _provenance(base: Release, good: Evidence, by: Attester, rng: random.Random) -> Iterator[Change]:
     for job, link in {"build": "wheel", "train": "model", "package": "package"}.items():
         yield from _of_job(job, link, base, good, by, rng)
 
 
-def _of_job(
-    job: str, link: str, base: Release, good: Evidence, by: Attester, rng: random.Random
-) -> Iterator[Change]:
+def _of_job(job: str, link: str, base: Release, good: Evidence, by: Attester, rng: random.Random) -> Iterator[Change]:
     other_job = {"build": "lint", "train": "build", "package": "train"}[job]
     own = base.built(job)
     stranger = Digest.of(rng.randbytes(8))
@@ -212,19 +206,11 @@ def _of_job(
         "from a fork": lambda: by.host(base.built(job, repository="mallory/triage-model")),
         "from a branch": lambda: by.host(base.built(job, ref=f"refs/heads/{base.version}")),
         "from another tag": lambda: by.host(base.built(job, ref="refs/tags/v0.9.0")),
-        "by another builder": lambda: by.host(
-            base.built(job, builder="https://ci.example.com/host/build-l3")
-        ),
-        "by another workflow file": lambda: by.host(
-            base.built(job, path=PATH.replace("release", "nightly"))
-        ),
-        "with an input": lambda: by.host(
-            base.built(job, inputs={"index": "https://mirror.example.com"})
-        ),
+        "by another builder": lambda: by.host(base.built(job, builder="https://ci.example.com/host/build-l3")),
+        "by another workflow file": lambda: by.host(base.built(job, path=PATH.replace("release", "nightly"))),
+        "with an input": lambda: by.host(base.built(job, inputs={"index": "https://mirror.example.com"})),
         "with an unknown parameter": lambda: by.host(base.built(job, debug="true")),
-        "of another predicate type": lambda: by.host(
-            base.built(job, predicate_type=OLD_PROVENANCE)
-        ),
+        "of another predicate type": lambda: by.host(base.built(job, predicate_type=OLD_PROVENANCE)),
         "changed after it was signed": lambda: _altered(good[job], base.version),
     }
     always = ["there is none", "by the workflow, not by the platform", "about other bytes"]
@@ -238,8 +224,7 @@ def _runs(base: Release, good: Evidence, by: Attester, rng: random.Random) -> It
         other = by.host(base.built(job, run=base.run + rng.randrange(1, 50)))
         yield f"{job} was another run", "one run", (), base, _with(good, **{job: other})
     two = {
-        job: by.host(base.built(job, run=base.run + number))
-        for number, job in enumerate(("build", "train", "package"))
+        job: by.host(base.built(job, run=base.run + number)) for number, job in enumerate(("build", "train", "package"))
     }
     yield "three runs, one job of each", "one run", (), base, _with(good, **two)
 
@@ -247,9 +232,7 @@ def _runs(base: Release, good: Evidence, by: Attester, rng: random.Random) -> It
 def _sboms(base: Release, good: Evidence, by: Attester, rng: random.Random) -> Iterator[Change]:
     package = rng.choice(sorted(base.packages))
     also = ("vulnerabilities",)
-    model_only = Statement.about(
-        {MODEL: base.digest(MODEL)}, base.sbom().predicate_type, base.sbom().predicate
-    )
+    model_only = Statement.about({MODEL: base.digest(MODEL)}, base.sbom().predicate_type, base.sbom().predicate)
     wrong: Lazily = {
         "there is none": lambda: None,
         "a package is missing": lambda: by.workflow(base.sbom(**{package: ""}), base.ref),
@@ -257,9 +240,7 @@ def _sboms(base: Release, good: Evidence, by: Attester, rng: random.Random) -> I
         "signed by a person": lambda: by.person(base.sbom(), "alice@example.com"),
         "by the workflow of a branch": lambda: by.workflow(base.sbom(), "refs/heads/main"),
         "by another workflow file": lambda: by.workflow(base.sbom(), base.ref, file="ci.yml"),
-        "of another repository": lambda: by.workflow(
-            base.sbom(), base.ref, repository="acme/website"
-        ),
+        "of another repository": lambda: by.workflow(base.sbom(), base.ref, repository="acme/website"),
         "about another file": lambda: by.workflow(model_only, base.ref),
         "a plain document": lambda: json.dumps(base.sbom().predicate).encode(),
         "changed after it was signed": lambda: _altered(good["sbom"], package),
@@ -269,9 +250,7 @@ def _sboms(base: Release, good: Evidence, by: Attester, rng: random.Random) -> I
         yield name, "sbom", also, base, _with(good, sbom=wrong[name]())
 
 
-def _advisories(
-    base: Release, good: Evidence, by: Attester, rng: random.Random
-) -> Iterator[Change]:
+def _advisories(base: Release, good: Evidence, by: Attester, rng: random.Random) -> Iterator[Change]:
     package, other = rng.sample(sorted(base.packages), 2)
     advisory = f"ACME-2026-{rng.randrange(10, 90)}"
     hit = base.copy(exploited={f"pkg:pypi/{package}@{base.packages[package]}": advisory})
@@ -282,9 +261,7 @@ def _advisories(
     link = "vulnerabilities"
     yield "exploited, and no VEX", link, (), hit, list(good.values())
     for name, entry in {
-        "a VEX that still looks into it": hit.not_affected(
-            package, advisory, status="under_investigation"
-        ),
+        "a VEX that still looks into it": hit.not_affected(package, advisory, status="under_investigation"),
         "a VEX that says affected": hit.not_affected(package, advisory, status="affected"),
         "a VEX without a justification": hit.not_affected(package, advisory, justification=""),
         "a VEX for another package": hit.not_affected(other, advisory),
@@ -300,17 +277,13 @@ def _advisories(
     }.items():
         yield name, link, (), fits, [*good.values(), bundle]
     both = answered(
-        hit.copy(
-            exploited={**hit.exploited, f"pkg:pypi/{other}@{base.packages[other]}": "ACME-2026-7"}
-        ),
+        hit.copy(exploited={**hit.exploited, f"pkg:pypi/{other}@{base.packages[other]}": "ACME-2026-7"}),
         *fits.vex,
     )
     yield "two exploited, one answered", link, (), both, list(both.evidence(by).values())
 
 
-def _signatures(
-    base: Release, good: Evidence, by: Attester, rng: random.Random
-) -> Iterator[Change]:
+def _signatures(base: Release, good: Evidence, by: Attester, rng: random.Random) -> Iterator[Change]:
     own = base.model_signature()
     plain = Statement.about({MODEL: base.digest(MODEL)}, own.predicate_type, own.predicate)
     wrong: Lazily = {
@@ -365,9 +338,7 @@ def _metrics(base: Release, good: Evidence, by: Attester, rng: random.Random) ->
 
 
 def _subjects(statement: Statement) -> dict[str, Digest]:
-    return {
-        name: Digest.parse(f"sha256:{digests['sha256']}") for name, digests in statement.subjects
-    }
+    return {name: Digest.parse(f"sha256:{digests['sha256']}") for name, digests in statement.subjects}
 
 
 def _altered(bundle: bytes, word: str) -> bytes:

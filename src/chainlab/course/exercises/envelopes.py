@@ -115,9 +115,7 @@ def envelopes(lab: World, rng: random.Random) -> Iterator[Case]:
         "between each.",
     )
     name = rng.choice(["Größe", "modèle", "naïve", "señal"])
-    accented = json.dumps(
-        {"name": name, "version": version}, ensure_ascii=False, separators=(",", ":")
-    )
+    accented = json.dumps({"name": name, "version": version}, ensure_ascii=False, separators=(",", ":"))
     yield case(
         "a name with an accent",
         Sealed.by(key, JSON, accented.encode()),
@@ -126,9 +124,7 @@ def envelopes(lab: World, rng: random.Random) -> Iterator[Case]:
     indent = rng.randrange(1, 5)
     yield case(
         "a payload with spaces",
-        Sealed.by(
-            key, JSON, json.dumps({"z": 1, "version": version, "a": [1.0]}, indent=indent).encode()
-        ),
+        Sealed.by(key, JSON, json.dumps({"z": 1, "version": version, "a": [1.0]}, indent=indent).encode()),
         "The bytes were signed, not what they mean. Whoever reads JSON and writes it again has other bytes.",
     )
     yield case(
@@ -138,9 +134,7 @@ def envelopes(lab: World, rng: random.Random) -> Iterator[Case]:
     )
     yield case(
         "a payload that is no text",
-        Sealed.by(
-            key, "application/octet-stream", b"\xff\xfe\x00" + rng.randbytes(rng.randrange(20, 40))
-        ),
+        Sealed.by(key, "application/octet-stream", b"\xff\xfe\x00" + rng.randbytes(rng.randrange(20, 40))),
         "A payload is bytes. It need not decode to text, and nothing has to be decoded before the signature holds.",
     )
     url_safe = b"\xfb\xff\xfe" * rng.randrange(2, 6) + rng.randbytes(7)

@@ -96,15 +96,9 @@ def falsehoods(lab: World, rng: random.Random) -> Iterator[Case]:
         [Truth.omit],
         "`complete` is a claim about what is *not* there. Hold it against the lock.",
     )
-    several = rng.sample(
-        [Truth.other_name, Truth.other_version, Truth.other_hash, Truth.dangle, Truth.omit], 3
-    )
-    several.sort(
-        key=lambda bend: bend is not Truth.omit
-    )  # an edge must not be dropped after it was bent
-    yield case(
-        "several at once", [*several, Truth.spell], "Go through the seven kinds, one by one."
-    )
+    several = rng.sample([Truth.other_name, Truth.other_version, Truth.other_hash, Truth.dangle, Truth.omit], 3)
+    several.sort(key=lambda bend: bend is not Truth.omit)  # an edge must not be dropped after it was bent
+    yield case("several at once", [*several, Truth.spell], "Go through the seven kinds, one by one.")
 
 
 class Truth:
@@ -199,9 +193,7 @@ class Truth:
         """Made an hour before the youngest of its components was there."""
         component = self._take()
         late = self._day + dt.timedelta(hours=1)
-        self._lock[component["name"]]["uploaded"] = late.astimezone(
-            dt.timezone(-dt.timedelta(hours=7))
-        ).isoformat()
+        self._lock[component["name"]]["uploaded"] = late.astimezone(dt.timezone(-dt.timedelta(hours=7))).isoformat()
         return "time: document"
 
     def other_name(self) -> str:

@@ -57,9 +57,7 @@ _roots: dict[int, Any] = {}  # kept alive, so that an id stays one root's
 _made: dict[tuple[str, int], list[Doctored]] = {}
 
 
-def attested(
-    release: dict[str, Any], digest: Digest, expected: Expected, root: TrustedRoot
-) -> list[Statement]:
+def attested(release: dict[str, Any], digest: Digest, expected: Expected, root: TrustedRoot) -> list[Statement]:
     """The statements among a release's evidence that are about ``digest`` and hold as expected.
 
     Evidence that does not hold is passed over: anybody may put more beside it. A bundle that does not even mention
@@ -148,9 +146,7 @@ def gates(lab: World, rng: random.Random) -> Iterator[Case]:
     """Benign releases first, then the links by group, then the score."""
     made = _variants(lab, rng.getrandbits(64))
 
-    def case(
-        name: str, chosen: list[Doctored], accept: Callable[[Any], bool | Miss], teaches: str
-    ) -> Case:
+    def case(name: str, chosen: list[Doctored], accept: Callable[[Any], bool | Miss], teaches: str) -> Case:
         return Case(name, (Batch.of(chosen),), teaches=teaches, see=SEE, accept=accept)
 
     yield case(

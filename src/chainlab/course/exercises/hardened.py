@@ -113,9 +113,7 @@ class Workflows:
         """The files as text; ``style`` goes to the YAML writer."""
         rendered = {}
         for file, document in self.documents.items():
-            text = yaml.dump(
-                document, Dumper=_Dumper, **{"sort_keys": False, "width": 200, **style}
-            )
+            text = yaml.dump(document, Dumper=_Dumper, **{"sort_keys": False, "width": 200, **style})
             text = re.sub(r"(?m)^['\"]on['\"]:", "on:", text)
             rendered[f".github/workflows/{file}"] = re.sub(
                 r"(?m)^( *(?:- )?uses: ([\w.-]+/[\w.-]+)\S*@[0-9a-f]{40})$",
@@ -128,8 +126,7 @@ class Workflows:
 def _documents(rng: random.Random, mirror: Mirror) -> dict[str, dict[str, Any]]:
     python = f"3.{rng.randrange(11, 14)}"
     test, build, publish = (
-        rng.choice(words)
-        for words in (["test", "check", "unit"], ["build", "wheel"], ["publish", "upload"])
+        rng.choice(words) for words in (["test", "check", "unit"], ["build", "wheel"], ["publish", "upload"])
     )
     runner = rng.choice(["ubuntu-latest", "ubuntu-24.04"])
     lock = rng.choice(["requirements.lock", "locks/ci.txt"])
@@ -189,8 +186,7 @@ def _documents(rng: random.Random, mirror: Mirror) -> dict[str, dict[str, Any]]:
                             "BRANCH": "${{ github.head_ref }}",
                             "NUMBER": "${{ github.event.pull_request.number }}",
                         },
-                        "run": 'case "$BRANCH" in docs/*) gh pr edit "$NUMBER" --add-label docs ;; '
-                        "esac",
+                        "run": 'case "$BRANCH" in docs/*) gh pr edit "$NUMBER" --add-label docs ;; esac',
                     }
                 ],
             }

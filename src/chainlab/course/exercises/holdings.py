@@ -40,9 +40,7 @@ class Holding:
     def __init__(self, rng: random.Random, builds: int = 8) -> None:
         self._rng = rng
         first = rng.randrange(2, 40)
-        self.ledger = {
-            f"triage-model 1.{first + n}.0": rng.randbytes(32).hex() for n in range(builds)
-        }
+        self.ledger = {f"triage-model 1.{first + n}.0": rng.randbytes(32).hex() for n in range(builds)}
         self.documents: dict[str, Document] = {}
         self.truth: dict[str, str] = {}
         self._entries: dict[str, bool] = {}
@@ -93,16 +91,12 @@ class Holding:
 
     def swap(self, build: str) -> str:
         """A fine document about another build's bytes."""
-        self.documents[build]["metadata"]["component"]["hashes"][0]["content"] = (
-            self._rng.randbytes(32).hex()
-        )
+        self.documents[build]["metadata"]["component"]["hashes"][0]["content"] = self._rng.randbytes(32).hex()
         return UNKNOWN
 
     def incomplete(self, build: str) -> str:
         """The list says that it is not all: what it does list stays true."""
-        self.documents[build]["compositions"][0]["aggregate"] = self._rng.choice(
-            ["incomplete", "unknown"]
-        )
+        self.documents[build]["compositions"][0]["aggregate"] = self._rng.choice(["incomplete", "unknown"])
         return AFFECTED if self.truth[build] == AFFECTED else UNKNOWN
 
     def silent(self, build: str) -> str:
@@ -113,9 +107,7 @@ class Holding:
     def versionless(self, build: str) -> str:
         """The package is listed, and its version is not."""
         listed = [c for c in self.documents[build]["components"] if c["name"] != NAME]
-        listed.insert(
-            1, {"type": "library", "bom-ref": NAME, "name": NAME, "purl": f"pkg:pypi/{NAME}"}
-        )
+        listed.insert(1, {"type": "library", "bom-ref": NAME, "name": NAME, "purl": f"pkg:pypi/{NAME}"})
         self.documents[build]["components"] = listed
         return UNKNOWN
 
@@ -142,14 +134,10 @@ class Holding:
                 path = _object(folder, digest)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
-                named.append(
-                    {"digest": f"sha256:{digest}", "kind": "sbom", "size": len(data), "verdict": ""}
-                )
+                named.append({"digest": f"sha256:{digest}", "kind": "sbom", "size": len(data), "verdict": ""})
                 if build in self._after:
                     self._after[build](folder, digest)
-            named.append(
-                {"digest": f"sha256:{sha256}", "kind": "provenance", "size": 9, "verdict": ""}
-            )
+            named.append({"digest": f"sha256:{sha256}", "kind": "provenance", "size": 9, "verdict": ""})
             about = {"artifact": artifact, "version": version, "digest": f"sha256:{sha256}"}
             entry = {"format": "chainlab-archive-entry-1", "build": about, "documents": named}
             text = json.dumps(entry).encode()

@@ -158,9 +158,7 @@ def injections(lab: World, rng: random.Random) -> Iterator[Case]:
         "the variable in double quotes, and open them again.",
     )
     taken = rng.choice(["TITLE", "PR_TITLE", "GITHUB_EVENT_PULL_REQUEST_TITLE"])
-    kept = {
-        name: f"kept {rng.choice(WORDS)}" for name in {taken, "TITLE", "VALUE", "VALUE_1", "ARG"}
-    }
+    kept = {name: f"kept {rng.choice(WORDS)}" for name in {taken, "TITLE", "VALUE", "VALUE_1", "ARG"}}
     yield case(
         "a name that is taken",
         {
@@ -196,8 +194,7 @@ def injections(lab: World, rng: random.Random) -> Iterator[Case]:
         {"name": "ref", "run": f'REF="${{{{ {choice} }}}}"\necho "{mark} $REF, \\"$REF\\""'},
         each(choice, [f"topic/{rng.choice(WORDS)}", *hostile[:4]]),
         lambda v: f'{mark} {v[choice]}, "{v[choice]}"\n',
-        "Move the whole expression into `env`, with its `||`. And a quote after a backslash opens "
-        "and closes nothing.",
+        "Move the whole expression into `env`, with its `||`. And a quote after a backslash opens and closes nothing.",
     )
     body = "github.event.issue.body"
     yield case(
@@ -205,13 +202,10 @@ def injections(lab: World, rng: random.Random) -> Iterator[Case]:
         {"name": "body", "run": f'printf "{mark}: %s\\n" "${{{{ {body} }}}}"'},
         each(body, [f"one\n{rng.choice(WORDS)}\n", f"x\ntouch {MARKER}\n{hostile[2]}", hostile[5]]),
         lambda v: f"{mark}: {v[body]}\n",
-        "A title has one line, a body has many, and each of them is a line of your script once it "
-        "is pasted.",
+        "A title has one line, a body has many, and each of them is a line of your script once it is pasted.",
     )
     idle = {"name": "quiet", "env": {"A": "1"}, "run": f'echo "{word()} $A"'}
-    yield Case(
-        "nothing to mend", (idle,), idle, "A step without expressions is as it should be.", SEE
-    )
+    yield Case("nothing to mend", (idle,), idle, "A step without expressions is as it should be.", SEE)
 
 
 def _inert(

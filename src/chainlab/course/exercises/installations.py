@@ -87,9 +87,7 @@ class Plan:
             "both": ["py2.py3-none-any"],
             "local": ["py3-none-any"],
         }
-        files = [
-            (f"{stem}-{s}.whl", self._rng.randbytes(32).hex()) for s in suffixes.get(kind, NATIVE)
-        ]
+        files = [(f"{stem}-{s}.whl", self._rng.randbytes(32).hex()) for s in suffixes.get(kind, NATIVE)]
         self._tags[name] = {
             "pure": ["py3-none-any"],
             "both": ["py2-none-any", "py3-none-any"],
@@ -129,9 +127,7 @@ class Plan:
             found |= {f"site-packages/{path}": text for path, text in files.items()}
         lock = 'lock-version = "1.0"\ncreated-by = "chainlab"\n'
         for name in sorted(self._files.keys() - {"app"}):
-            wheels = ",\n".join(
-                f'  {{name = "{f}", hashes = {{sha256 = "{h}"}}}}' for f, h in self._files[name]
-            )
+            wheels = ",\n".join(f'  {{name = "{f}", hashes = {{sha256 = "{h}"}}}}' for f, h in self._files[name])
             lock += f'\n[[packages]]\nname = "{name}"\nversion = "{self._versions[name]}"\nwheels = [\n{wheels},\n]\n'
         made = folder(place, "site", {**found, "pylock.toml": lock})
         return made / "site-packages", made / "pylock.toml"
@@ -160,9 +156,7 @@ class Plan:
             if own := sorted(str(a) for a, b in said if a == b):
                 return Miss(f"edges: {own[0]} leads to itself; an extra of its own is no edge")
             if said != wanted:
-                kind, edges = (
-                    ("missing", wanted - said) if wanted - said else ("not so", said - wanted)
-                )
+                kind, edges = ("missing", wanted - said) if wanted - said else ("not so", said - wanted)
                 one = min(edges, key=str)
                 return Miss(f"edges: {len(edges)} {kind}, such as {one[0]} -> {one[1]}")
             for name, digest in self.hashes.items():
@@ -177,17 +171,9 @@ def _hash_miss(component: dict[str, Any], digest: str | None) -> str:
     said = {h.get("content") for h in component.get("hashes", []) if h.get("alg") == "SHA-256"}
     origin = {p.get("value") for p in component.get("properties", []) if p.get("name") == ORIGIN}
     if digest is None:
-        return (
-            "a hash, though no file of the lock was installed"
-            if said or component.get("hashes")
-            else ""
-        )
+        return "a hash, though no file of the lock was installed" if said or component.get("hashes") else ""
     if said != {digest}:
-        return (
-            "no hash, though the lock has the file"
-            if not said
-            else "a hash that is not the installed wheel's"
-        )
+        return "no hash, though the lock has the file" if not said else "a hash that is not the installed wheel's"
     return "" if origin == {"lock"} else f"the property {ORIGIN} is to say 'lock'"
 
 
@@ -251,9 +237,7 @@ def installations(lab: World, rng: random.Random) -> Iterator[Case]:
     )
     made, names = plan(4)
     made.need("app", f"{names[2]}[fast]")
-    made.need(
-        names[2], made.package("acme-plot", rng.choice(["native", "local"])), 'extra == "fast"'
-    )
+    made.need(names[2], made.package("acme-plot", rng.choice(["native", "local"])), 'extra == "fast"')
     made.need(names[2], names[3], 'extra == "slow" or python_version < "3"', holds=False)
     made.need(names[3], names[0], 'os_name == "posix"')
     yield case(

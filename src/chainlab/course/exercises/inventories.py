@@ -144,9 +144,7 @@ def inventories(lab: World, rng: random.Random) -> Iterator[Case]:
     project.reusable("release.yml", [project.uses(), project.composite(depth=2)])
     yield project.case(
         "a reusable workflow",
-        "A job can consist of `uses:` alone. It names a "
-        "whole "
-        "workflow, and that one's steps are inside.",
+        "A job can consist of `uses:` alone. It names a whole workflow, and that one's steps are inside.",
     )
 
     project = _Project(folder, rng)
@@ -234,9 +232,7 @@ class _Project:
             f"    - shell: bash\n      run: echo begin\n{steps}"
         )
 
-    def workflow(
-        self, file: str, references: list[str], decoys: bool = False, folder: Path | None = None
-    ) -> None:
+    def workflow(self, file: str, references: list[str], decoys: bool = False, folder: Path | None = None) -> None:
         """A workflow with one job; ``decoys`` adds lines that only look like references."""
         lines = ["on: push", "jobs:", "  work:", "    runs-on: ubuntu-latest", "    steps:"]
         for number, reference in enumerate(references):

@@ -85,9 +85,7 @@ class Releases:
                 ],
             }
             if form == "versions":
-                record["affected"][0]["versions"] = [
-                    v for start, stop in stretches for v in self._ladder[start:stop]
-                ]
+                record["affected"][0]["versions"] = [v for start, stop in stretches for v in self._ladder[start:stop]]
             if number in (withdrawn or []):
                 record["withdrawn"] = "2026-09-02T00:00:00Z"
             self.advisories.append(record)
@@ -100,9 +98,7 @@ class Releases:
 
     def names(self, count: int) -> list[str]:
         """Ids of several databases for one vulnerability, in no order."""
-        made = [
-            f"{kind}-2026-{next(self._numbers)}" for kind in ("PYSEC", "ACME", "MAL", "EXA")[:count]
-        ]
+        made = [f"{kind}-2026-{next(self._numbers)}" for kind in ("PYSEC", "ACME", "MAL", "EXA")[:count]]
         self._rng.shuffle(made)
         return made
 

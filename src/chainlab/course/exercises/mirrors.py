@@ -49,9 +49,7 @@ class History:
     def name_commit(self, ref: str, mark: int, *, annotated: bool = False) -> None:
         """Let a branch or tag (a full ref) name a commit; an annotated tag is an object of its own."""
         if annotated:
-            self._say(
-                f"tag {ref.removeprefix('refs/tags/')}\nfrom :{mark}\n{self._who('tagger')}\n"
-            )
+            self._say(f"tag {ref.removeprefix('refs/tags/')}\nfrom :{mark}\n{self._who('tagger')}\n")
             self._data(f"release {ref}")
         else:
             self._say(f"reset {ref}\nfrom :{mark}\n\n")
@@ -67,14 +65,10 @@ class History:
             f"--export-marks={marks}",
             given=b"".join(self._stream),
         )
-        return {
-            int(line.split()[0][1:]): line.split()[1] for line in marks.read_text().splitlines()
-        }
+        return {int(line.split()[0][1:]): line.split()[1] for line in marks.read_text().splitlines()}
 
     def _who(self, part: str) -> str:
-        return (
-            f"{part} {self.name.split('/')[0]} <ci@example.com> {WHEN + 86400 * self._marks} +0000"
-        )
+        return f"{part} {self.name.split('/')[0]} <ci@example.com> {WHEN + 86400 * self._marks} +0000"
 
     def _say(self, text: str) -> None:
         self._stream.append(text.encode())
@@ -129,17 +123,13 @@ class Actions:
         file = path if workflow else f"{path}/action.yml".lstrip("/")
         write = _workflow if workflow else _action
         old = history.commit("refs/heads/main", {file: write(inner or []), "VERSION": "1\n"})
-        released = history.commit(
-            "refs/heads/main", {file: write(inner or []), "VERSION": "2\n"}, old
-        )
+        released = history.commit("refs/heads/main", {file: write(inner or []), "VERSION": "2\n"}, old)
         head = history.commit(
             "refs/heads/main",
             {file: write(newest if newest is not None else inner or []), "VERSION": "3\n"},
             released,
         )
-        fork = history.commit(
-            "refs/pull/7/head", {file: write([]), "VERSION": "2\n", "extra.sh": "echo\n"}, released
-        )
+        fork = history.commit("refs/pull/7/head", {file: write([]), "VERSION": "2\n", "extra.sh": "echo\n"}, released)
         history.name_commit("refs/tags/v1", old)
         history.name_commit("refs/tags/v2", released)
         history.name_commit("refs/tags/v2.1.0", released, annotated=True)
@@ -163,10 +153,7 @@ def _action(inner: list[str]) -> str:
 
 def _workflow(inner: list[str]) -> str:
     steps = "".join(f"      - uses: {reference}\n" for reference in inner)
-    return (
-        "on: workflow_call\njobs:\n  work:\n    runs-on: ubuntu-latest\n    steps:\n"
-        f"      - run: echo work\n{steps}"
-    )
+    return f"on: workflow_call\njobs:\n  work:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo work\n{steps}"
 
 
 class _Text:
@@ -311,9 +298,7 @@ def mirrors(lab: World, rng: random.Random) -> Iterator[Case]:
 
     text = _Text()
     loose, _ = actions.add()
-    name, refs = actions.add(
-        [f"{loose}@v2"], path=".github/workflows/notes.yml", workflow=True, newest=[]
-    )
+    name, refs = actions.add([f"{loose}@v2"], path=".github/workflows/notes.yml", workflow=True, newest=[])
     text.pinned[len(text.lines) + 1] = (f"{name}@v2", refs["v2"])
     text.add("  notes:", f"    uses: {name}@v2")
     text.open.add(f"{loose}@v2")
@@ -339,9 +324,7 @@ def _whole(actions: Actions, rng: random.Random) -> Case:
     text.step(f"{name}@{refs['fork']}")
     text.open.add(f"{name}@{refs['fork']}")
     text.add("      - run: |", f"          # uses: {name}@v2", "          make")
-    return text.case(
-        "a whole workflow", actions.folder, "Every rule at once. Which line differs from yours?"
-    )
+    return text.case("a whole workflow", actions.folder, "Every rule at once. Which line differs from yours?")
 
 
 def _pinned(text: _Text) -> Callable[[Any], bool | Miss]:
@@ -358,16 +341,12 @@ def _pinned(text: _Text) -> Callable[[Any], bool | Miss]:
         for number, (before, after) in enumerate(zip(text.lines, lines, strict=True)):
             reference, commit = text.pinned.get(number, ("", ""))
             if not commit and before != after:
-                return Miss(
-                    f"line {number + 1} is to stay {before.strip()!r}, is {after.strip()!r}"
-                )
+                return Miss(f"line {number + 1} is to stay {before.strip()!r}, is {after.strip()!r}")
             name, _, ref = reference.partition("@")
             head, _, comment = after.partition("#")
             wanted = before.replace(reference, f"{name}@{commit}") if commit else head.rstrip()
             if commit and head.rstrip() != wanted:
-                return Miss(
-                    f"line {number + 1}: expected {wanted.strip()!r}, got {after.strip()!r}"
-                )
+                return Miss(f"line {number + 1}: expected {wanted.strip()!r}, got {after.strip()!r}")
             if commit and ref not in comment.split():
                 return Miss(f"line {number + 1}: no comment says that this was {ref}")
         if set(answer["open"]) != text.open:

@@ -76,9 +76,7 @@ def reviews(lab: World, rng: random.Random) -> Iterator[Case]:
     """Benign changes, every group of controls, then the score at three heights."""
     made, refs = variants(rng)
 
-    def case(
-        name: str, chosen: list[Variant], accept: Callable[[Any], bool | Miss], teaches: str
-    ) -> Case:
+    def case(name: str, chosen: list[Variant], accept: Callable[[Any], bool | Miss], teaches: str) -> Case:
         return Case(name, ({v.name: v.texts for v in chosen}, refs), None, teaches, SEE, accept)
 
     benign = [v for v in made if not v.control]

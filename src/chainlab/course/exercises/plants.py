@@ -99,9 +99,7 @@ class Service:
             name=f"{space}-python-{two}",
             files={f"{space}/{two}/__init__.py": "a = 1\n"},
         )
-        self._code.append(
-            self._rng.choice([f"import {space}.{one} as tool", f"from {space} import {one}"])
-        )
+        self._code.append(self._rng.choice([f"import {space}.{one} as tool", f"from {space} import {one}"]))
 
     def dynamic(self) -> None:
         """Loaded by a name in quotes; loaded as plugins; and named in quotes without being loaded."""
@@ -136,9 +134,7 @@ class Service:
     def dev(self) -> None:
         """Installed for the developers; one of them is used by the service too."""
         formatter = self._add("dev-only", inside=False)
-        runner = self._add(
-            "dev-only", inside=False, needs=[self._add("dev-only", inside=False).name]
-        )
+        runner = self._add("dev-only", inside=False, needs=[self._add("dev-only", inside=False).name])
         both = self._add("dev-only", inside=True, needs=[self._add("dev-only", inside=True).name])
         self._dev += [formatter.name, runner.name, both.name]
         self._tests.append(f"import {_module(runner.name)}")
@@ -163,13 +159,9 @@ class Service:
                 path = f"acme_{name}.py" if name == single else f"acme_{name}/__init__.py"
                 if name != gone:
                     holder.files[f"{folder}/{path}"] = "a = 1\n"
-                self.plants.append(
-                    Plant(f"pkg:pypi/acme-{name}@{version}", "vendored", there and name != gone)
-                )
+                self.plants.append(Plant(f"pkg:pypi/acme-{name}@{version}", "vendored", there and name != gone))
             self._rng.shuffle(lines)
-            holder.files[f"{folder}/vendor.txt"] = (
-                "# copied, do not edit\n" + "\n".join(lines) + "\n"
-            )
+            holder.files[f"{folder}/vendor.txt"] = "# copied, do not edit\n" + "\n".join(lines) + "\n"
 
     def files(self) -> dict[str, str]:
         """Everything in the service's folder and in site-packages, path to text."""
@@ -181,10 +173,8 @@ class Service:
         found = {
             "service/pyproject.toml": f"{project}\n[dependency-groups]\ndev = [{dev}]\n",
             "service/src/acme_service/__init__.py": "\n".join([*head, *tail[:half]]) + "\n",
-            "service/src/acme_service/settings.py": "\n".join(["import pathlib", *tail[half:]])
-            + "\n",
-            "service/tests/test_service.py": "\n".join(["import acme_service", *self._tests])
-            + "\n",
+            "service/src/acme_service/settings.py": "\n".join(["import pathlib", *tail[half:]]) + "\n",
+            "service/tests/test_service.py": "\n".join(["import acme_service", *self._tests]) + "\n",
         }
         for one in self._installed:
             info = f"{_module(one.name)}-{one.version}.dist-info"
@@ -345,14 +335,10 @@ def _accepts(planted: list[Plant]) -> Callable[[Any], bool | Miss]:
             return Miss("expected a set of purls")
         for kind, (there, said, right) in figures(found, planted).items():
             if (there, said) != (right, right):
-                wrong = [
-                    p.purl for p in planted if p.kind == kind and (p.purl in found) != p.inside
-                ]
+                wrong = [p.purl for p in planted if p.kind == kind and (p.purl in found) != p.inside]
                 verb = "is in the service" if right < there else "is not in the service"
                 odd = [p.purl for p in planted if p.purl in wrong and p.inside == (right < there)]
-                return Miss(
-                    f"{kind}: precision {right} of {said}, recall {right} of {there}; {odd[0]} {verb}"
-                )
+                return Miss(f"{kind}: precision {right} of {said}, recall {right} of {there}; {odd[0]} {verb}")
         if strange := set(found) - {p.purl for p in planted}:
             return Miss(f"{min(strange)} is no component here")
         return True

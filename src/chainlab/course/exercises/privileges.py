@@ -112,9 +112,7 @@ class _Steps:
 
     def label(self) -> tuple[dict[str, Any], dict[str, str]]:
         name = self.rng.choice(["small", "large", "docs"])
-        return {"run": f'gh pr edit "$NUMBER" --add-label {name}-{self.rng.randrange(100)}'}, {
-            "pull-requests": "write"
-        }
+        return {"run": f'gh pr edit "$NUMBER" --add-label {name}-{self.rng.randrange(100)}'}, {"pull-requests": "write"}
 
     def list_pulls(self) -> tuple[dict[str, Any], dict[str, str]]:
         return {"run": f"gh pr list --limit {self.rng.randrange(1000)}"}, {"pull-requests": "read"}
@@ -147,8 +145,7 @@ def privileges(lab: World, rng: random.Random) -> Iterator[Case]:
         (
             "a job that reads and tests",
             {"test": ["checkout", "cache", "test"]},
-            "The repository is internal: to clone it takes `contents: read`. Tests ask the platform "
-            "for nothing.",
+            "The repository is internal: to clone it takes `contents: read`. Tests ask the platform for nothing.",
         ),
         (
             "a job that pushes a tag",
@@ -199,10 +196,7 @@ def privileges(lab: World, rng: random.Random) -> Iterator[Case]:
     for name, jobs, teaches in cases:
         yield _case(name, rng, jobs, teaches)
     for name in ("a mixed workflow", "another mixed workflow"):
-        chosen = {
-            f"job-{number}-{rng.randrange(100)}": rng.sample(KINDS, rng.randrange(2, 6))
-            for number in range(4)
-        }
+        chosen = {f"job-{number}-{rng.randrange(100)}": rng.sample(KINDS, rng.randrange(2, 6)) for number in range(4)}
         yield _case(name, rng, chosen, "Step by step: whom does it ask, and for what?")
 
 

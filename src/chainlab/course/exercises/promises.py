@@ -69,8 +69,7 @@ def promises(lab: World, rng: random.Random) -> Iterator[Case]:
             "bad_file": str(bad) if found_bad else None,
             "commit": {f"src/{i}.py": str(d) for i, d in enumerate((*harmless[:2], *committed))},
             "entered": [
-                {"what": what, "digest": str(digest), "written_by_run": writer}
-                for what, digest, writer, _ in entered
+                {"what": what, "digest": str(digest), "written_by_run": writer} for what, digest, writer, _ in entered
             ],
             "misses_of_100": missed,
         }

@@ -57,9 +57,7 @@ def proofs(lab: World, rng: random.Random) -> Iterator[Case]:
         )
 
     def honest(name: str, tree: MerkleTree, entries: list[bytes], index: int, teaches: str) -> Case:
-        return case(
-            name, tree, entries[index], index, tree.inclusion(index, len(tree)), True, teaches
-        )
+        return case(name, tree, entries[index], index, tree.inclusion(index, len(tree)), True, teaches)
 
     eight, of_eight = planted(rng, 8)
     place = rng.randrange(8)

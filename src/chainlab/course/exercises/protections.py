@@ -153,8 +153,7 @@ def protections(lab: World, rng: random.Random) -> Iterator[Case]:
         "inside another action",
         mirror,
         [(user(reference), protected) for reference, protected in answers.items()],
-        "The checkout that counts is the one that runs: an action's own, at the ref that *it* "
-        "names, at any depth.",
+        "The checkout that counts is the one that runs: an action's own, at the ref that *it* names, at any depth.",
         inner,
     )
     mirror = _Mirror(rng, backport=rng.random() < 0.5)

@@ -25,15 +25,12 @@ SEE = "labs/02_hardening.ipynb, 'The workflow is the publisher'"
 OWNER_IDS = {"acme": "4711", "mallory": "666", "northwind-ml": "8080"}
 
 
-def claims_of(
-    repository: str, workflow: str, ref: str, *, environment: str = "", **other: str
-) -> dict[str, str]:
+def claims_of(repository: str, workflow: str, ref: str, *, environment: str = "", **other: str) -> dict[str, str]:
     """A job's claims as the platform makes them; ``other`` replaces some."""
     owner = repository.split("/")[0]
     path = f"{repository}/.github/workflows/{workflow}@{ref}"
     claims = {
-        "sub": f"repo:{repository}:"
-        + (f"environment:{environment}" if environment else f"ref:{ref}"),
+        "sub": f"repo:{repository}:" + (f"environment:{environment}" if environment else f"ref:{ref}"),
         "repository": repository,
         "repository_id": str(sum(repository.encode())),
         "repository_owner": owner,
@@ -143,9 +140,7 @@ def publishers(lab: World, rng: random.Random) -> Iterator[Case]:
     )
     yield case(
         "a branch",
-        signer.job(
-            file, claims(ref=f"refs/heads/{rng.choice(['main', 'v1.0.0', 'refs/tags/v1'])}")
-        ),
+        signer.job(file, claims(ref=f"refs/heads/{rng.choice(['main', 'v1.0.0', 'refs/tags/v1'])}")),
         False,
         "The publisher releases from version tags. A branch may be called v1.0.0 too: the ref is "
         "compared from its beginning.",

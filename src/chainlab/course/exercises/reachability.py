@@ -50,9 +50,7 @@ SCENES = {
 class Layout:
     """A service's components, calls and starts, and findings with the statements that fit."""
 
-    def __init__(
-        self, rng: random.Random, *, internal: bool = False, complete: bool = True
-    ) -> None:
+    def __init__(self, rng: random.Random, *, internal: bool = False, complete: bool = True) -> None:
         self._rng = rng
         self._number = 0
         self._ids = iter(rng.sample(range(100, 999), 40))

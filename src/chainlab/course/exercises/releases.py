@@ -118,9 +118,7 @@ def provenance(
         },
         "runDetails": {
             "builder": {"id": builder},
-            "metadata": {
-                "invocationId": f"{GIT_SERVER}/{repository}/actions/runs/{run}/attempts/1"
-            },
+            "metadata": {"invocationId": f"{GIT_SERVER}/{repository}/actions/runs/{run}/attempts/1"},
         },
     }
     return Statement.about(subjects, predicate_type, predicate)
@@ -144,9 +142,7 @@ class Release:
         """A release in which everything holds; it differs with the seed."""
         version = f"v1.{rng.randrange(3, 60)}.{rng.randrange(9)}"
         names = sorted(rng.sample(PACKAGES, 4))
-        packages = {
-            name: f"{rng.randrange(5)}.{rng.randrange(30)}.{rng.randrange(9)}" for name in names
-        }
+        packages = {name: f"{rng.randrange(5)}.{rng.randrange(30)}.{rng.randrange(9)}" for name in names}
         lower = rng.randrange(905, 930)
         recall = {
             "value": f"0.{lower + rng.randrange(10, 20)}",
@@ -191,8 +187,7 @@ class Release:
         """The lock file's text: a line for each package."""
         lines = ["# made by the build", *more]
         lines += [
-            f"{n}=={v} --hash=sha256:{Digest.of(f'{n} {v}'.encode()).value.hex()}"
-            for n, v in self.packages.items()
+            f"{n}=={v} --hash=sha256:{Digest.of(f'{n} {v}'.encode()).value.hex()}" for n, v in self.packages.items()
         ]
         return ("\n".join(lines) + "\n").encode()
 
@@ -210,9 +205,7 @@ class Release:
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "artifactType": "application/vnd.acme.release.v1+json",
-            "layers": [
-                {"digest": str(d), "annotations": {TITLE: n}} for n, d in sorted(layers.items())
-            ],
+            "layers": [{"digest": str(d), "annotations": {TITLE: n}} for n, d in sorted(layers.items())],
             "annotations": {"org.opencontainers.image.version": self.version},
         }
         return json.dumps(document).encode()
@@ -223,9 +216,7 @@ class Release:
         """The SBOM of the service; ``versions`` replace some, "" leaves one out."""
         listed = {**self.packages, **versions}
         components = [
-            {"type": "library", "name": n, "version": v, "purl": f"pkg:pypi/{n}@{v}"}
-            for n, v in listed.items()
-            if v
+            {"type": "library", "name": n, "version": v, "purl": f"pkg:pypi/{n}@{v}"} for n, v in listed.items() if v
         ]
         document = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": components}
         return Statement.about({self.wheel: self.digest(self.wheel)}, SBOM, document)
@@ -242,11 +233,7 @@ class Release:
             "value": "0.81",
             "confidenceInterval": {"lowerBound": "0.78", "upperBound": "0.84"},
         }
-        card = {
-            "quantitativeAnalysis": {
-                "performanceMetrics": [accuracy, recall] if metrics is None else metrics
-            }
-        }
+        card = {"quantitativeAnalysis": {"performanceMetrics": [accuracy, recall] if metrics is None else metrics}}
         model = {
             "type": "machine-learning-model",
             "name": "triage",
@@ -256,16 +243,12 @@ class Release:
         document = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [model]}
         return Statement.about({MODEL: self.digest(MODEL)}, SBOM, document)
 
-    def model_signature(
-        self, *more: tuple[str, Digest], predicate_type: str = MODEL_SIGNATURE
-    ) -> Statement:
+    def model_signature(self, *more: tuple[str, Digest], predicate_type: str = MODEL_SIGNATURE) -> Statement:
         """The OMS statement over a folder with the model, and ``more`` files."""
         listed = sorted([(MODEL, self.digest(MODEL)), *more])
         predicate = {
             "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False},
-            "resources": [
-                {"name": n, "digest": d.value.hex(), "algorithm": "sha256"} for n, d in listed
-            ],
+            "resources": [{"name": n, "digest": d.value.hex(), "algorithm": "sha256"} for n, d in listed],
         }
         whole = Digest.of(b"".join(d.value for _, d in listed))
         return Statement.about({"model": whole}, predicate_type, predicate)

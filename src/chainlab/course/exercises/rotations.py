@@ -57,9 +57,7 @@ class Story:
     def tell(cls, directory: Path, rng: random.Random) -> Story:
         """Play it on an instance in ``directory``, which is made anew."""
         shutil.rmtree(directory, ignore_errors=True)
-        stage = _Stage(
-            directory, datetime(2026, 3, 2, 8, tzinfo=UTC) + timedelta(days=rng.randrange(60))
-        )
+        stage = _Stage(directory, datetime(2026, 3, 2, 8, tzinfo=UTC) + timedelta(days=rng.randrange(60)))
         try:
             return stage.play(rng)
         finally:
@@ -95,9 +93,7 @@ class _Stage:
         later(5)
         bundles["between"] = self.bundle(self.forged(kept.authority, self.now))
         noticed = later(30)
-        after = rotate(
-            kept, noticed
-        )  # the successor's key; the answer says what becomes of the old one
+        after = rotate(kept, noticed)  # the successor's key; the answer says what becomes of the old one
         before = trusted_root(kept)
         successor = trusted_root(after)["certificateAuthorities"][-1]
         recertify = _safe(kept)
@@ -117,9 +113,7 @@ class _Stage:
         chain = self.instance.certificate(identity, key.public_key())
         return key, _der(chain[0])
 
-    def forged(
-        self, authority: CertificateAuthority, start: datetime
-    ) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
+    def forged(self, authority: CertificateAuthority, start: datetime) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
         """A key and a certificate for alice by whoever has the CA's key; the CT log's receipt is genuine."""
         key = ec.generate_private_key(ec.SECP256R1())
         identity = Identity(ISSUER, ALICE, ALICE, is_email=True)
@@ -167,13 +161,8 @@ def _safe(keys: Keys) -> Callable[[dict[str, Any], str], str]:
         """A certificate for the same key that ends at ``until`` (RFC 3339), as base64."""
         present = trusted_root(keys)["certificateAuthorities"]
         chains = [json.dumps(entry["certChain"]) for entry in present]
-        if (
-            not isinstance(authority, dict)
-            or (asked := json.dumps(authority.get("certChain"))) not in chains
-        ):
-            raise ChainlabError(
-                "recertify takes an entry of certificateAuthorities as the root has it, unchanged"
-            )
+        if not isinstance(authority, dict) or (asked := json.dumps(authority.get("certChain"))) not in chains:
+            raise ChainlabError("recertify takes an entry of certificateAuthorities as the root has it, unchanged")
         at = chains.index(asked)
         moment = datetime.fromisoformat(until)
         generation = keys.authorities[at]
@@ -198,9 +187,7 @@ def rotations(lab: World, rng: random.Random) -> Iterator[Case]:
 
     def case(name: str, bundle: str, good: bool, teaches: str) -> Case:
         args = (story.root, story.successor, story.stolen, story.noticed, story.recertify)
-        return Case(
-            name, args, teaches=teaches, see=SEE, accept=_judge(story.bundles[bundle], good)
-        )
+        return Case(name, args, teaches=teaches, see=SEE, accept=_judge(story.bundles[bundle], good))
 
     yield case(
         "signed before the theft",
@@ -276,9 +263,7 @@ def _judge(bundle: str, good: bool) -> Callable[[Any], bool | Miss]:
         except (Error, ValueError, TypeError, KeyError) as error:
             return Miss(f"no client reads this root: {_unread(error)}")
         try:
-            verifier.verify_artifact(
-                ARTIFACT, Bundle.from_json(bundle), policy.Identity(identity=ALICE, issuer=ISSUER)
-            )
+            verifier.verify_artifact(ARTIFACT, Bundle.from_json(bundle), policy.Identity(identity=ALICE, issuer=ISSUER))
         except Error as error:
             said = str(error).splitlines()[0][:120]
             return Miss(f"the client refuses a good bundle: {said}") if good else True

@@ -56,10 +56,7 @@ def table(text: str | Callable[[], str]) -> Callable[..., Any]:
                 report = ask(policy, facts)
             except ChainlabError as error:
                 raise _slip(error, rego, modules) from error
-            _known[key] = {
-                name: {rule: _said(report, i, rule) for rule in RULES}
-                for i, name in enumerate(rows)
-            }
+            _known[key] = {name: {rule: _said(report, i, rule) for rule in RULES} for i, name in enumerate(rows)}
         return dict(_known[key])
 
     return run
@@ -67,17 +64,13 @@ def table(text: str | Callable[[], str]) -> Callable[..., Any]:
 
 def _slip(error: ChainlabError, rego: str, modules: Mapping[str, str]) -> ChainlabError:
     """The engine's complaint about a copy, put as one about a line of the rules as they were written."""
-    found = re.search(
-        r"\(error \d+:(row\d+\.rego)\|(\d+)\|\d+\s+\(errormsg \d+:([^()]*)\)", error.why
-    )
+    found = re.search(r"\(error \d+:(row\d+\.rego)\|(\d+)\|\d+\s+\(errormsg \d+:([^()]*)\)", error.why)
     if found is None:
         return error
     name, offset, said = found.groups()
     number = modules[name].encode()[: int(offset)].count(b"\n")  # a copy has the same lines
     line = [*rego.splitlines(), ""][number].strip()
-    mend = (
-        "Rego has no such word: write a second rule of the same name" if WORDS.search(line) else ""
-    )
+    mend = "Rego has no such word: write a second rule of the same name" if WORDS.search(line) else ""
     more = f" ({mend})" if mend else ""
     return ChainlabError(f"line {number + 1}, `{line[:40]}`: {said}{more}")
 
@@ -122,9 +115,7 @@ def rules(lab: World, rng: random.Random) -> Iterator[Case]:
         {
             "all is well": but(),
             "not verified": but("signed", signature={**signature, "verified": False}),
-            "by somebody else": but(
-                "signed", signature={**signature, "signer": "mallory@example.com"}
-            ),
+            "by somebody else": but("signed", signature={**signature, "signer": "mallory@example.com"}),
             "exploited and open": but("safe", findings=[harmless, open_]),
             "one answered, one open": but("safe", findings=[open_, answered]),
             "below the threshold": but("good", recall={"lower": bound - 0.2}),
@@ -178,9 +169,7 @@ def _agrees(rows: Mapping[str, Row]) -> Callable[[Any], bool | Miss]:
             for rule, verdict in verdicts.items():
                 said = answer.get(row, {}).get(rule)
                 if said is not verdict:
-                    fact = json.dumps(
-                        {READS[rule]: facts[READS[rule]]} if READS[rule] in facts else {}
-                    )
+                    fact = json.dumps({READS[rule]: facts[READS[rule]]} if READS[rule] in facts else {})
                     return Miss(
                         f"row '{row}', {fact}: {rule} is to be {str(verdict).lower()}, and is {str(said).lower()}"
                     )

@@ -44,9 +44,7 @@ class _Step:
 class _Run:
     """A run that grows together with its truth."""
 
-    def __init__(
-        self, rng: random.Random, event: str = "push", head: str = "same repository"
-    ) -> None:
+    def __init__(self, rng: random.Random, event: str = "push", head: str = "same repository") -> None:
         self.rng = rng
         self.names = rng.sample(NAMES, len(NAMES))
         self.described: dict[str, Any] = {
@@ -115,9 +113,7 @@ class _Run:
     def case(self, name: str, teaches: str) -> Case:
         """The case."""
         self.rng.shuffle(self.described["secrets"])
-        return Case(
-            name, (self.described,), self.truth, teaches, SEE, _matrix(self.described, self.truth)
-        )
+        return Case(name, (self.described,), self.truth, teaches, SEE, _matrix(self.described, self.truth))
 
     def _id(self) -> str:
         self.number += 1
@@ -220,9 +216,7 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
         run = _Run(rng)
         one = run.secret()
         environment, guarded = run.environment(opened=opened)
-        run.job(
-            "build", run.script({"T": _secret(guarded)}), run.script({"U": _secret(one)}, {one})
-        )
+        run.job("build", run.script({"T": _secret(guarded)}), run.script({"U": _secret(one)}, {one}))
         run.job(
             "publish",
             run.action("pypa/gh-action-pypi-publish", {"password": _secret(guarded)}, {guarded}),

@@ -90,12 +90,8 @@ def signed_models(lab: World, rng: random.Random) -> Iterator[Case]:
         (folder / "triage.onnx").rename(aside)
         (folder / "triage.onnx").symlink_to(aside)
 
-    flipped = (
-        bytes([files["triage.onnx"][0], files["triage.onnx"][1] ^ 1]) + files["triage.onnx"][2:]
-    )
-    yield case(
-        "as signed", set(), "All files are there, and no other. A refusal here is a false alarm."
-    )
+    flipped = bytes([files["triage.onnx"][0], files["triage.onnx"][1] ^ 1]) + files["triage.onnx"][2:]
+    yield case("as signed", set(), "All files are there, and no other. A refusal here is a false alarm.")
     yield case(
         "one bit",
         {"triage.onnx"},
@@ -103,9 +99,7 @@ def signed_models(lab: World, rng: random.Random) -> Iterator[Case]:
         write("triage.onnx", flipped),
     )
     gone = rng.choice(sorted(files))
-    yield case(
-        "a file is gone", {gone}, "A name without a file.", lambda folder: (folder / gone).unlink()
-    )
+    yield case("a file is gone", {gone}, "A name without a file.", lambda folder: (folder / gone).unlink())
     extra = rng.choice(["loader.py", "modeling_triage.py", "handler.py"])
     yield case(
         "an extra file",
@@ -131,8 +125,7 @@ def signed_models(lab: World, rng: random.Random) -> Iterator[Case]:
         set(),
         "The specification leaves git's files at the top out, and the signature's own.",
         lambda folder: [
-            write(path, b"x")(folder)
-            for path in (".git/config", ".gitignore", ".github/a/b.yml", "model.sig")
+            write(path, b"x")(folder) for path in (".git/config", ".gitignore", ".github/a/b.yml", "model.sig")
         ],
     )
     yield case(
@@ -147,9 +140,7 @@ def signed_models(lab: World, rng: random.Random) -> Iterator[Case]:
         "Compare the first part of the path whole.",
         write(".github-loader.py", b"pass"),
     )
-    yield case(
-        "two files swapped", {"config.json", "triage.onnx"}, "A digest belongs to a name.", swap
-    )
+    yield case("two files swapped", {"config.json", "triage.onnx"}, "A digest belongs to a name.", swap)
     yield case(
         "a file renamed",
         {"config.json", "config2.json"},

@@ -59,9 +59,7 @@ def variants(rng: random.Random) -> tuple[list[Variant], dict[str, str]]:
 # What breaks a control ---------------------------------------------------------------------------
 
 
-def _mutations(
-    base: Workflows, rng: random.Random
-) -> Iterator[tuple[str, str, tuple[str, ...], Change]]:
+def _mutations(base: Workflows, rng: random.Random) -> Iterator[tuple[str, str, tuple[str, ...], Change]]:
     """Name, control, what else then fails, and the change."""
     mirror = base.mirror
     some = rng.choice(["release.yml", "train.yml", "ci.yml"])
@@ -233,9 +231,7 @@ def _benign(base: Workflows, rng: random.Random) -> Iterator[tuple[str, dict[str
     changed = base.copy()
     jobs = changed.documents["release.yml"]["jobs"]
     first = next(iter(jobs))
-    renamed = {
-        f"{name}-{rng.randrange(90)}" if name == first else name: job for name, job in jobs.items()
-    }
+    renamed = {f"{name}-{rng.randrange(90)}" if name == first else name: job for name, job in jobs.items()}
     for job in list(renamed.values())[2:]:
         job["needs"] = next(iter(renamed))
     changed.documents["release.yml"]["jobs"] = renamed

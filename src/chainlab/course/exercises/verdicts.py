@@ -161,8 +161,7 @@ def verdicts(lab: World, rng: random.Random) -> Iterator[Case]:
             "the log entry of another signature",
             {"log_entry": "of another signature"},
             "entry",
-            "The entry really is in the log. It speaks of another signature, and the client compares "
-            "that last.",
+            "The entry really is in the log. It speaks of another signature, and the client compares that last.",
         ),
         (
             "the wrong person and a flipped bit",
@@ -190,9 +189,7 @@ def verdicts(lab: World, rng: random.Random) -> Iterator[Case]:
         truth = stage.play(scenario)
         planned = ("refused" if step else "accepted", step)
         if truth != planned:
-            raise ChainlabError(
-                f"exercise 1.3, '{name}': built as {planned}, the client says {truth}"
-            )
+            raise ChainlabError(f"exercise 1.3, '{name}': built as {planned}, the client says {truth}")
         yield Case(name, (scenario,), truth, teaches, SEE)
 
 
@@ -207,14 +204,10 @@ class _Stage:
     def __init__(self, lab: World, rng: random.Random, signer: str) -> None:
         self.config, self.issuer = lab.trust.config, lab.trust.issuer
         self.root = json.loads(self.config.trusted_root._inner.to_json())
-        self.files = {
-            c: f"{c} {rng.getrandbits(64):x}".encode() for c in ("harmless", "harmful", "another")
-        }
+        self.files = {c: f"{c} {rng.getrandbits(64):x}".encode() for c in ("harmless", "harmful", "another")}
         context = SigningContext.from_trust_config(self.config)
         with context.signer(IdentityToken(lab.trust.token(signer))) as by:
-            self.bundles = {
-                c: json.loads(by.sign_artifact(b).to_json()) for c, b in self.files.items()
-            }
+            self.bundles = {c: json.loads(by.sign_artifact(b).to_json()) for c, b in self.files.items()}
 
     def play(self, scenario: dict[str, Any]) -> tuple[str, str]:
         """Verdict and failing step."""
@@ -269,9 +262,7 @@ def _another_key(public: str) -> str:
         key = ec.generate_private_key(ec.SECP256R1())
     else:
         key = ed25519.Ed25519PrivateKey.generate()
-    spki = key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(spki).decode()
 
 

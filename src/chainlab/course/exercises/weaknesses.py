@@ -248,10 +248,6 @@ def _between(needed: frozenset[int], allowed: frozenset[int]) -> Callable[[Any],
         if needed <= set(answer) <= allowed:
             return True
         missing, surplus = sorted(needed - set(answer)), sorted(set(answer) - allowed)
-        return Miss(
-            "; ".join(
-                [f"missing {missing}"] * bool(missing) + [f"too many {surplus}"] * bool(surplus)
-            )
-        )
+        return Miss("; ".join([f"missing {missing}"] * bool(missing) + [f"too many {surplus}"] * bool(surplus)))
 
     return accept

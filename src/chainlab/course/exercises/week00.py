@@ -173,8 +173,7 @@ def signers(lab: World, rng: random.Random) -> Iterator[Case]:
         "an honest signature",
         (artifact, _sign(key, artifact), vouched, root),
         one,
-        "Both checks hold: the key in the certificate signed these bytes, and the authority "
-        "signed the certificate.",
+        "Both checks hold: the key in the certificate signed these bytes, and the authority signed the certificate.",
         see,
     )
     yield Case(
@@ -304,8 +303,7 @@ def tokens(lab: World, rng: random.Random) -> Iterator[Case]:
     yield case(
         "an audience that contains ours",
         "audience",
-        "`x in text` looks for a part of a "
-        "text. `aud` is either one name or a list of names: compare whole names.",
+        "`x in text` looks for a part of a text. `aud` is either one name or a list of names: compare whole names.",
         aud=f"not-{audience}",
     )
     yield case(
@@ -387,9 +385,7 @@ def permissions(lab: World, rng: random.Random) -> Iterator[Case]:
     default = {"contents": "read", "packages": "read"}
     see = "notebooks/00e_workflows.ipynb, 'The token's permissions: one block wins'"
 
-    def case(
-        name: str, truth: dict[str, str], teaches: str, *, top: Any = None, own: Any = None
-    ) -> Case:
+    def case(name: str, truth: dict[str, str], teaches: str, *, top: Any = None, own: Any = None) -> Case:
         steps = [{"run": "make"}]
         job: dict[str, Any] = {"runs-on": "ubuntu-latest"}
         job |= {"permissions": own} if own is not None else {}
@@ -406,14 +402,12 @@ def permissions(lab: World, rng: random.Random) -> Iterator[Case]:
     yield case(
         "nobody says anything",
         default,
-        "No block at all: the repository's default holds. "
-        "The file alone does not tell you what it is.",
+        "No block at all: the repository's default holds. The file alone does not tell you what it is.",
     )
     yield case(
         "the workflow says",
         {a: "write"},
-        "A block names everything that is granted; "
-        "what it does not name is none, and the default is gone.",
+        "A block names everything that is granted; what it does not name is none, and the default is gone.",
         top={a: "write"},
     )
     yield case(
@@ -451,18 +445,13 @@ def uploads(lab: World, rng: random.Random) -> Iterator[Case]:
     """Events with a known number of each kind; some carry no `workflow` field at all."""
     see = "notebooks/00f_policies.ipynb, 'NULL: the third answer'"
 
-    def case(
-        name: str, release: int, other: int, unknown: int, teaches: str, noise: int = 0
-    ) -> Case:
+    def case(name: str, release: int, other: int, unknown: int, teaches: str, noise: int = 0) -> Case:
         upload = "package.uploaded"
         events: list[dict[str, str]] = []
         for count, extra in ((release, {"workflow": "release.yml"}), (unknown, {})):
             events += [{"type": upload, "subject": _wheel(rng), **extra} for _ in range(count)]
         others = ["test.yml", "docs.yml", "Release.yml"]
-        events += [
-            {"type": upload, "subject": _wheel(rng), "workflow": rng.choice(others)}
-            for _ in range(other)
-        ]
+        events += [{"type": upload, "subject": _wheel(rng), "workflow": rng.choice(others)} for _ in range(other)]
         events += [
             {
                 "type": "run.finished",
@@ -500,8 +489,7 @@ def uploads(lab: World, rng: random.Random) -> Iterator[Case]:
         0,
         0,
         0,
-        "Over no rows `sum` gives NULL, `count` gives 0. Nothing "
-        "happened is not the same as nobody knows.",
+        "Over no rows `sum` gives NULL, `count` gives 0. Nothing happened is not the same as nobody knows.",
         noise=few[1],
     )
 

@@ -118,9 +118,7 @@ def manifest(lab: World, rng: random.Random) -> Iterator[Case]:
 def _kit(rng: random.Random) -> dict[str, bytes]:
     """Path to content: eight files; one empty, one hidden, one with a space; contents differ."""
     files = {
-        f"{folder}/{rng.choice('abcdef')}{i}{rng.randrange(1000)}.txt": rng.randbytes(
-            rng.randrange(20, 400)
-        )
+        f"{folder}/{rng.choice('abcdef')}{i}{rng.randrange(1000)}.txt": rng.randbytes(rng.randrange(20, 400))
         for i, folder in enumerate(FOLDERS)
     }
     files[f"{HIDDEN}/ci.yml"] = b"on: pull_request\n# " + rng.randbytes(8).hex().encode()
@@ -189,10 +187,7 @@ def exposure(lab: World, rng: random.Random) -> Iterator[Case]:
     )
     yield case(
         "another time zone",
-        [
-            _incident(rng, i, zone=z)
-            for i, z in enumerate(rng.sample([-420, -300, 60, 120, 330], 3))
-        ],
+        [_incident(rng, i, zone=z) for i, z in enumerate(rng.sample([-420, -300, 60, 120, 330], 3))],
         "Press texts quote local clocks, for example CEST. Subtract instants, not digits.",
     )
     yield case(
