@@ -125,7 +125,7 @@ print("stops the course:", [finding["check"] for finding in report if finding["l
 # know". A dot is the honest answer that costs least: a lucky guess only takes a primer from you.
 
 # %%
-from chainlab.course import diagnostic
+from chainlab.course.learning import diagnostic
 
 questions = diagnostic.load(lab.data / "diagnostic.toml")
 print(diagnostic.sheet(questions, "00a_git"))

@@ -167,7 +167,7 @@ def readable(run: dict) -> dict[str, dict[str, str]]:
 # which anyone may choose. A branch name can hold no space; `${IFS}` is one to a shell.
 
 # %%
-from chainlab.course.exercises.injections import play
+from chainlab.course.exercises.week2.ex2_injection import play
 
 weak = {"name": "note", "run": 'echo "branch: ${{ github.head_ref }}"'}
 for branch in ("fix/typo", 'x";touch${IFS}marker;echo"'):
@@ -408,7 +408,7 @@ def pin(text: str, mirror: Path) -> dict[str, object]:
 # the job's token. These are all the kinds of steps that occur:
 
 # %%
-from chainlab.course.exercises.privileges import samples
+from chainlab.course.exercises.week2.ex4_permissions import samples
 
 print(*samples(random.Random(seed)), sep="\n")
 
@@ -505,7 +505,7 @@ def least(jobs: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
 # Three jobs, and one plan for all of them, as many projects have it:
 
 # %%
-from chainlab.course.exercises.caches import BEFORE, CURRENT, hit_rate, poisoned
+from chainlab.course.exercises.week2.ex5_cache_scopes import BEFORE, CURRENT, hit_rate, poisoned
 
 jobs = [
     {"name": name, "event": event, "ref": ref, "runs_a_strangers_words": strange, "trusted": trusted,
@@ -610,7 +610,7 @@ def field(certificate, number):
         return None
 
 # %%
-from chainlab.course.exercises.publishers import claims_of
+from chainlab.course.exercises.week2.ex6_trusted_publisher import claims_of
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
@@ -859,7 +859,7 @@ def reached(state: dict, users: list[dict]) -> set[str]:
 # | `commands` | `ACTIONS_ALLOW_UNSECURE_COMMANDS` is in no `env`: it lets printed text set variables of later steps |
 
 # %%
-from chainlab.course.exercises.hardened import Workflows
+from chainlab.course.exercises.fixtures.workflows import Workflows
 
 hardened = Workflows.build(random.Random(seed)).texts()
 print(", ".join(hardened))
@@ -872,7 +872,7 @@ print(hardened[".github/workflows/label.yml"])
 # tuple of the sixteen names.
 
 # %%
-from chainlab.course.exercises.mutants import CONTROLS, bench, score
+from chainlab.course.exercises.week2.ex8_review import CONTROLS, bench, score
 
 
 def opened(text):
@@ -1010,7 +1010,7 @@ print(score(review, seed=seed))
 # makes such files). Your review says what is left. Behind its `resolve` now stands the CI host's own mirror.
 
 # %%
-from chainlab.course.exercises.attacks import replay, resolver
+from chainlab.course.exercises.fixtures.attacks import replay, resolver
 
 mine = lab.path / "triage-model"
 if not mine.exists():

@@ -228,7 +228,7 @@ assert mlbom.metrics(bill) == metrics and mlbom.metrics(back) == []
 # file with its digest. A file that is not listed makes verification fail. [V: OMS v1.0]
 
 # %%
-from chainlab.course.exercises.publishers import claims_of
+from chainlab.course.exercises.week2.ex6_trusted_publisher import claims_of
 from chainlab.evidence import models
 from chainlab.evidence.verifying import Signer
 

@@ -331,7 +331,7 @@ assert all(len(set(table.loc[row])) > 1 for row in table.index)
 # that digest, a signature ties it to the workflow's identity.
 
 # %%
-from chainlab.course.exercises.publishers import claims_of
+from chainlab.course.exercises.week2.ex6_trusted_publisher import claims_of
 from chainlab.digests import Digest
 from chainlab.evidence.signing import sign
 from chainlab.evidence.statements import SBOM, Statement

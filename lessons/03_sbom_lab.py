@@ -47,7 +47,7 @@ lab = chainlab.open("03_sbom", seed=seed)
 # The document's parts that matter here, and a first look at one:
 
 # %%
-from chainlab.course.exercises.falsehoods import Truth
+from chainlab.course.exercises.week3.ex1_valid_lies import Truth
 from chainlab.evidence import schema
 
 facts, document = Truth(random.Random(seed)).made()
@@ -406,7 +406,7 @@ def find(service: Path, site: Path) -> set[str]:
 # and one that scans imports and takes a module's name for the package's.
 
 # %%
-from chainlab.course.exercises.plants import truth_test
+from chainlab.course.exercises.week3.ex3_truth_test import truth_test
 
 
 def installed(service, site):
@@ -441,7 +441,7 @@ pd.concat({name: table[["precision", "recall"]] for name, table in measured.item
 # place where the wheel lies. We take one of the kit's own wheels.
 
 # %%
-from chainlab.course.exercises.publishers import claims_of
+from chainlab.course.exercises.week2.ex6_trusted_publisher import claims_of
 from chainlab.digests import Digest
 from chainlab.evidence import sbom
 from chainlab.evidence.signing import sign
@@ -530,7 +530,7 @@ assert verdict.statement.predicate == bill
 # interval is, with z = 1.959964: centre (p + z²/2n) / (1 + z²/n), half width z·√(p(1−p)/n + z²/4n²) / (1 + z²/n).
 
 # %%
-from chainlab.course.exercises.cards import sample
+from chainlab.course.exercises.week3.ex4_mlbom import sample
 
 training, before = sample(random.Random(seed))
 pprint(training, width=110)
@@ -749,7 +749,7 @@ def affected(advisories: list[dict], builds: dict[str, dict]) -> dict[str, list[
 # %%
 from datetime import UTC, timedelta
 
-from chainlab.course.exercises.holdings import Holding
+from chainlab.course.exercises.week3.ex7_unknown_evidence import Holding
 from chainlab.evidence.archive import Archive, Build
 
 twenty = Holding(random.Random(f"archive/{seed}"), builds=20)
@@ -899,7 +899,7 @@ def vex(findings: list[dict], service: dict) -> dict[str, dict]:
 # Your statements in OpenVEX, signed by those who may say it, and attached to the wheel beside its list. What do they say?
 
 # %%
-from chainlab.course.exercises.reachability import ten
+from chainlab.course.exercises.week3.ex6_vex import ten
 from chainlab.evidence.vex import Claim, openvex
 from chainlab.evidence.statements import OPENVEX
 

@@ -195,7 +195,7 @@ def included(entry: bytes, index: int, size: int, proof: list[bytes], root: byte
 
 # %%
 from chainlab.ci.provenance import BUILDER, SIGNER
-from chainlab.course.exercises.promises import PROMISES
+from chainlab.course.exercises.week4.ex3_provenance_limits import PROMISES
 from chainlab.evidence.verifying import Expected, Signer, verify
 
 root = lab.trust.config.trusted_root
@@ -365,7 +365,7 @@ for content in (None, "print('loaded')"):
 # gives your rules many rows of facts at once, in a process of their own. A mistake in the Rego comes back as a message.
 
 # %%
-from chainlab.course.exercises.rules import table
+from chainlab.course.exercises.week4.ex5_rego_rules import table
 
 RELEASE = "acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"
 findings = [{"id": "ACME-2026-3", "exploited": True, "vex": "not_affected"}]
@@ -485,7 +485,7 @@ def rules() -> str:
 # expects.
 
 # %%
-from chainlab.course.exercises.gates import attested, bench, sample, score
+from chainlab.course.exercises.week4.ex6_gate import attested, bench, sample, score
 
 release, house = sample(lab.trust, seed)
 for name, value in house.items():

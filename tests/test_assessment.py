@@ -20,9 +20,13 @@ import sigstore.verify.verifier as sigstore_verifier
 import yaml
 
 import chainlab
-from chainlab.course import checks, checksums
-from chainlab.course.exercises import budgets, inventories, verdicts, week01
-from chainlab.course.plain import plain, same
+from chainlab.course.authoring import checksums
+from chainlab.course.exercises import week01
+from chainlab.course.exercises.week1 import ex3_verifier as verdicts
+from chainlab.course.exercises.week1 import ex5_inventory as inventories
+from chainlab.course.exercises.week1 import ex6_control_budget as budgets
+from chainlab.course.learning import checks
+from chainlab.course.learning.plain import plain, same
 from chainlab.errors import MalformedInput
 
 ROOT = Path(__file__).parents[1]
@@ -315,7 +319,7 @@ def test_a_poor_choice_is_told_which_of_the_four_it_is(lab, solutions) -> None:
 def test_the_kit_is_as_its_manifest_says() -> None:
     text = (ROOT / "data" / checksums.NAME).read_text()
     differences = checksums.compare(ROOT / "data", text)
-    assert not differences, f"run python -m chainlab.course.checksums\n{differences}"
+    assert not differences, f"run python -m chainlab.course.authoring.checksums\n{differences}"
     assert checksums.build(ROOT / "data") == text
 
 

@@ -11,17 +11,15 @@ from typing import Any
 import pytest
 
 import chainlab
-from chainlab.course.exercises import (
-    doctored,
-    envelopes,
-    gates,
-    promises,
-    proofs,
-    rotations,
-    rules,
-    signed_models,
-)
-from chainlab.course.exercises.releases import Attester
+from chainlab.course.exercises.fixtures import release_mutants as doctored
+from chainlab.course.exercises.fixtures.releases import Attester
+from chainlab.course.exercises.week4 import ex1_dsse as envelopes
+from chainlab.course.exercises.week4 import ex2_inclusion_proof as proofs
+from chainlab.course.exercises.week4 import ex3_provenance_limits as promises
+from chainlab.course.exercises.week4 import ex4_model_signature as signed_models
+from chainlab.course.exercises.week4 import ex5_rego_rules as rules
+from chainlab.course.exercises.week4 import ex6_gate as gates
+from chainlab.course.exercises.week4 import ex7_root_rotation as rotations
 from chainlab.errors import ChainlabError
 from chainlab.evidence import models
 from chainlab.evidence.statements import pae

@@ -17,20 +17,18 @@ import yaml
 
 import chainlab
 from chainlab.ci.rights import EVENTS, Origin, rights
-from chainlab.course import checks
-from chainlab.course.exercises import (
-    attacks,
-    caches,
-    injections,
-    mirrors,
-    mutants,
-    privileges,
-    runs,
-    variants,
-    week02,
-)
-from chainlab.course.plain import plain, same
-from chainlab.course.source import Lesson, checked_answer, named_wrong
+from chainlab.course.authoring.source import Lesson, checked_answer, named_wrong
+from chainlab.course.exercises import week02
+from chainlab.course.exercises.fixtures import attacks
+from chainlab.course.exercises.fixtures import workflow_variants as variants
+from chainlab.course.exercises.week2 import ex1_secret_reach as runs
+from chainlab.course.exercises.week2 import ex2_injection as injections
+from chainlab.course.exercises.week2 import ex3_pinning as mirrors
+from chainlab.course.exercises.week2 import ex4_permissions as privileges
+from chainlab.course.exercises.week2 import ex5_cache_scopes as caches
+from chainlab.course.exercises.week2 import ex8_review as mutants
+from chainlab.course.learning import checks
+from chainlab.course.learning.plain import plain, same
 from chainlab.errors import Unavailable
 
 ROOT = Path(__file__).parents[1]

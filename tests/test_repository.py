@@ -17,7 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from chainlab.course import outline
+from chainlab.course.authoring import outline
 from chainlab.course.syllabus import load
 
 ROOT = Path(__file__).parents[1]

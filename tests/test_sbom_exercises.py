@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 import chainlab
-from chainlab.course import checks
-from chainlab.course.exercises import cards, plants, week03
-from chainlab.course.source import Lesson, checked_answer
+from chainlab.course.authoring.source import Lesson, checked_answer
+from chainlab.course.exercises import week03
+from chainlab.course.exercises.week3 import ex3_truth_test as plants
+from chainlab.course.exercises.week3 import ex4_mlbom as cards
+from chainlab.course.learning import checks
 from chainlab.evidence import mlbom, schema
 
 ROOT = Path(__file__).parents[1]

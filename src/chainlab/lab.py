@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainlab import database, trust
-from chainlab.course.checks import Result, check
-from chainlab.course.progress import ProgressFile
+from chainlab.course.learning.checks import Result, check
+from chainlab.course.learning.progress import ProgressFile
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Incorrect, MalformedInput, NotAttempted, Unavailable
 from chainlab.events import Event, Events
@@ -28,8 +28,8 @@ from chainlab.world import World
 if TYPE_CHECKING:
     from chainlab.ci.host import Host
     from chainlab.ci.sink import Sink
-    from chainlab.course.board import Board
-    from chainlab.course.hints import Hint
+    from chainlab.course.learning.board import Board
+    from chainlab.course.learning.hints import Hint
     from chainlab.deploy.deployment import Deployment
     from chainlab.evidence.archive import Archive
     from chainlab.policy.gate import Gate
@@ -189,14 +189,14 @@ class Lab:
     def hint(self, exercise: str) -> Hint:
         """The exercise's next hint; each asks before the one after it tells."""
         from chainlab.course import syllabus  # the reading of notebooks costs seconds: only here
-        from chainlab.course.hints import next_hint
+        from chainlab.course.learning.hints import next_hint
 
         return next_hint(syllabus.load(self._root), exercise, self._progress)
 
     def progress(self) -> Board:
         """The board: what is not attempted, wrong and done."""
         from chainlab.course import syllabus
-        from chainlab.course.board import Board
+        from chainlab.course.learning.board import Board
 
         return Board(syllabus.load(self._root), self._progress.read())
 

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from chainlab.course import build as building
+from chainlab.course.authoring import build as building
 from chainlab.course.syllabus import Course, load
 
 HERE = Path(__file__).parent

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chainlab.course.notebook import derive, dump
-from chainlab.course.source import Lesson
+from chainlab.course.authoring.notebook import derive, dump
+from chainlab.course.authoring.source import Lesson
 from chainlab.course.syllabus import Course
 
 

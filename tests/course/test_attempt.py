@@ -11,7 +11,7 @@ import pytest
 from editing import answer_lab
 
 from chainlab.course.attempt import attempt
-from chainlab.course.notebook import dump, load
+from chainlab.course.authoring.notebook import dump, load
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from editing import edit
 
-from chainlab.course.authoring import lesson_problems, problems
-from chainlab.course.source import BEGIN, END, MARKER, Lesson
+from chainlab.course.authoring.rules import lesson_problems, problems
+from chainlab.course.authoring.source import BEGIN, END, MARKER, Lesson
 from chainlab.course.syllabus import Course, load
 
 LAB = "lessons/09_numbers_lab.py"

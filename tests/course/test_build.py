@@ -12,9 +12,9 @@ import nbformat
 import pytest
 from editing import edit
 
-from chainlab.course import build as building
-from chainlab.course import execution
-from chainlab.course.notebook import dump, load
+from chainlab.course.authoring import build as building
+from chainlab.course.authoring import execution
+from chainlab.course.authoring.notebook import dump, load
 from chainlab.course.syllabus import Course
 from chainlab.course.syllabus import load as load_course
 from chainlab.storage import write_whole

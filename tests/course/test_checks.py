@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.course import exercises
-from chainlab.course.checks import Case, Miss, check, examine
-from chainlab.course.plain import Unplain, difference, plain, same, short
+from chainlab.course.learning.checks import Case, Miss, check, examine
+from chainlab.course.learning.plain import Unplain, difference, plain, same, short
 from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 
 

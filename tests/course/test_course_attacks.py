@@ -10,9 +10,9 @@ import pytest
 from editing import answer_lab
 
 from chainlab.course.attempt import attempt
-from chainlab.course.board import Board
-from chainlab.course.notebook import dump, load
-from chainlab.course.progress import ProgressFile
+from chainlab.course.authoring.notebook import dump, load
+from chainlab.course.learning.board import Board
+from chainlab.course.learning.progress import ProgressFile
 from chainlab.course.syllabus import Course
 from chainlab.errors import MalformedInput
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from chainlab.course import diagnostic
+from chainlab.course.learning import diagnostic
 from chainlab.errors import MalformedInput
 
 QUESTIONS = diagnostic.load(Path(__file__).parents[2] / "data" / "diagnostic.toml")

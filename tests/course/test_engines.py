@@ -16,7 +16,7 @@ import pytest
 from editing import answer_lab, edit
 
 from chainlab.course.attempt import attempt
-from chainlab.course.notebook import load
+from chainlab.course.authoring.notebook import load
 from chainlab.course.syllabus import Course
 
 WRONG = "def largest(numbers):\n    return max(numbers, default=0)"

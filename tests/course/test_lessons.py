@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from chainlab.course import execution
-from chainlab.course.authoring import problems
-from chainlab.course.notebook import dump, load
-from chainlab.course.solutions import replay, run_all, table
+from chainlab.course.authoring import execution
+from chainlab.course.authoring.notebook import dump, load
+from chainlab.course.authoring.rules import problems
+from chainlab.course.authoring.solutions import replay, run_all, table
 from chainlab.course.syllabus import load as load_course
 
 ROOT = Path(__file__).parents[2]

@@ -8,10 +8,10 @@ from types import ModuleType
 import pytest
 from editing import edit
 
-from chainlab.course import build as building
-from chainlab.course.checks import Case
-from chainlab.course.lint import lint_lab
-from chainlab.course.source import Lesson
+from chainlab.course.authoring import build as building
+from chainlab.course.authoring.lint import lint_lab
+from chainlab.course.authoring.source import Lesson
+from chainlab.course.learning.checks import Case
 from chainlab.course.syllabus import Course, load
 
 LAB = "lessons/09_numbers_lab.py"

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainlab.course.board import Board
-from chainlab.course.hints import ladder, next_hint
-from chainlab.course.notebook import dump, load
-from chainlab.course.progress import STATUSES, Entry, Progress, ProgressFile
+from chainlab.course.authoring.notebook import dump, load
+from chainlab.course.learning.board import Board
+from chainlab.course.learning.hints import ladder, next_hint
+from chainlab.course.learning.progress import STATUSES, Entry, Progress, ProgressFile
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
 
@@ -143,7 +143,7 @@ def test_two_writers_lose_nothing(file: ProgressFile) -> None:
 
 def test_what_was_recorded_survives_kill_9(file: ProgressFile, course: Course) -> None:
     program = (
-        "import sys; from pathlib import Path; from chainlab.course.progress import ProgressFile\n"
+        "import sys; from pathlib import Path; from chainlab.course.learning.progress import ProgressFile\n"
         f"file = ProgressFile(Path({str(file.path)!r}))\n"
         "while True:\n"
         "    print(file.record('9.1', 'wrong', 'm' * 5000).attempts, flush=True)\n"

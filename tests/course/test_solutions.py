@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from chainlab.course.notebook import dump, load
-from chainlab.course.solutions import Run, replay, run_all, run_one, table
+from chainlab.course.authoring.notebook import dump, load
+from chainlab.course.authoring.solutions import Run, replay, run_all, run_one, table
 from chainlab.course.syllabus import Course
 
 IDS = ("9.1", "9.2")

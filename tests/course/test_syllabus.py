@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from editing import edit
 
-from chainlab.course import outline
-from chainlab.course.source import Lesson
+from chainlab.course.authoring import outline
+from chainlab.course.authoring.source import Lesson
 from chainlab.course.syllabus import Course, load
 from chainlab.errors import ChainlabError, MalformedInput
 

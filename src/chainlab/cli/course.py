@@ -25,7 +25,7 @@ __all__ = ["commands"]
 @click.argument("names", nargs=-1, metavar="[UNIT|FILE]…")
 def build(compare: bool, execute: bool, names: tuple[str, ...]) -> None:
     """Derive notebooks, labs and solutions from lessons/, and the README's week table."""
-    from chainlab.course import build as building
+    from chainlab.course.authoring import build as building
 
     if compare and execute:
         raise click.UsageError("--check executes nothing: give --check or --execute")
@@ -57,7 +57,7 @@ def check(unit: str, seed: int, as_json: bool) -> None:
     The exit status is 1 unless all is done.
     """
     from chainlab.course.attempt import attempt
-    from chainlab.course.progress import ProgressFile
+    from chainlab.course.learning.progress import ProgressFile
 
     course = _course()
     outcome = attempt(course, course.unit(unit), seed, lambda text: click.echo(text, err=True))
@@ -73,8 +73,8 @@ def check(unit: str, seed: int, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def hint(exercise: str, as_json: bool) -> None:
     """Show the next hint for an exercise: the first asks, the second points."""
-    from chainlab.course.hints import next_hint
-    from chainlab.course.progress import ProgressFile
+    from chainlab.course.learning.hints import next_hint
+    from chainlab.course.learning.progress import ProgressFile
 
     shown = next_hint(_course(), exercise, ProgressFile.of_learner())
     _say(
@@ -95,8 +95,8 @@ def hint(exercise: str, as_json: bool) -> None:
 @click.option("--reset", "exercise", metavar="EXERCISE", help="Forget one exercise.")
 def progress(as_json: bool, target: str | None, source: str | None, exercise: str | None) -> None:
     """Show your progress board; back it up, restore it, reset an exercise."""
-    from chainlab.course.board import Board
-    from chainlab.course.progress import ProgressFile
+    from chainlab.course.learning.board import Board
+    from chainlab.course.learning.progress import ProgressFile
     from chainlab.storage import write_whole
 
     if sum(x is not None for x in (target, source, exercise)) > 1:
@@ -131,7 +131,7 @@ def progress(as_json: bool, target: str | None, source: str | None, exercise: st
 @click.argument("units", nargs=-1, metavar="[UNIT]…")
 def solutions(jobs: int | None, pairs: tuple[str, ...], as_json: bool, units: tuple[str, ...]) -> None:
     """Run every solution and walkthrough by papermill, each in its own workspace."""
-    from chainlab.course.solutions import replay, run_all, table
+    from chainlab.course.authoring.solutions import replay, run_all, table
 
     course = _course()
     parameters = {"seed": 1} | dict(_pair(pair) for pair in pairs)

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from chainlab.course import execution
-from chainlab.course.notebook import grade_id, load
-from chainlab.course.plain import visible
-from chainlab.course.progress import MARKS
+from chainlab.course.authoring import execution
+from chainlab.course.authoring.notebook import grade_id, load
+from chainlab.course.learning.plain import visible
+from chainlab.course.learning.progress import MARKS
 from chainlab.course.syllabus import Course, Exercise, Unit
 from chainlab.errors import ChainlabError, MalformedInput
 

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from chainlab.course.checks import Case, check
+from chainlab.course.learning.checks import Case, check
 
 
 def total(lab, rng):

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from chainlab.course.checks import Case, World
+from chainlab.course.learning.checks import Case, World
 from chainlab.trust.merkle import MerkleTree, leaf_hash
 
 __all__ = ["CASES"]

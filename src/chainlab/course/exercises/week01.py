@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from chainlab.course.checks import Case, World
-from chainlab.course.exercises.budgets import budgets
-from chainlab.course.exercises.inventories import inventories
-from chainlab.course.exercises.verdicts import verdicts
-from chainlab.course.exercises.weaknesses import weaknesses
+from chainlab.course.exercises.week1.ex3_verifier import verdicts
+from chainlab.course.exercises.week1.ex4_cicd_risks import weaknesses
+from chainlab.course.exercises.week1.ex5_inventory import inventories
+from chainlab.course.exercises.week1.ex6_control_budget import budgets
+from chainlab.course.learning.checks import Case, World
 
 __all__ = ["CASES"]
 

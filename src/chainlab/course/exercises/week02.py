@@ -10,14 +10,14 @@ permissions are played, bundles are really signed, and every mutant knows which 
 
 from __future__ import annotations
 
-from chainlab.course.exercises.caches import caches
-from chainlab.course.exercises.injections import injections
-from chainlab.course.exercises.mirrors import mirrors
-from chainlab.course.exercises.mutants import reviews
-from chainlab.course.exercises.privileges import privileges
-from chainlab.course.exercises.protections import protections
-from chainlab.course.exercises.publishers import publishers
-from chainlab.course.exercises.runs import readers
+from chainlab.course.exercises.week2.ex1_secret_reach import readers
+from chainlab.course.exercises.week2.ex2_injection import injections
+from chainlab.course.exercises.week2.ex3_pinning import mirrors
+from chainlab.course.exercises.week2.ex4_permissions import privileges
+from chainlab.course.exercises.week2.ex5_cache_scopes import caches
+from chainlab.course.exercises.week2.ex6_trusted_publisher import publishers
+from chainlab.course.exercises.week2.ex7_protections import protections
+from chainlab.course.exercises.week2.ex8_review import reviews
 
 __all__ = ["CASES"]
 

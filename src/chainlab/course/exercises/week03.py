@@ -10,14 +10,14 @@ them, calls are laid out for one statement, and evidence is taken away build by 
 
 from __future__ import annotations
 
-from chainlab.course.exercises.boards import dashboards
-from chainlab.course.exercises.cards import cards
-from chainlab.course.exercises.falsehoods import falsehoods
-from chainlab.course.exercises.holdings import holdings
-from chainlab.course.exercises.installations import installations
-from chainlab.course.exercises.ladders import ladders
-from chainlab.course.exercises.plants import plants
-from chainlab.course.exercises.reachability import reachability
+from chainlab.course.exercises.week3.ex1_valid_lies import falsehoods
+from chainlab.course.exercises.week3.ex2_metadata_sbom import installations
+from chainlab.course.exercises.week3.ex3_truth_test import plants
+from chainlab.course.exercises.week3.ex4_mlbom import cards
+from chainlab.course.exercises.week3.ex5_advisory_ranges import ladders
+from chainlab.course.exercises.week3.ex6_vex import reachability
+from chainlab.course.exercises.week3.ex7_unknown_evidence import holdings
+from chainlab.course.exercises.week3.ex8_dashboard import dashboards
 
 __all__ = ["CASES"]
 

@@ -9,13 +9,13 @@ and then spoiled, a release is signed by whoever its name says, a story is playe
 
 from __future__ import annotations
 
-from chainlab.course.exercises.envelopes import envelopes
-from chainlab.course.exercises.gates import gates
-from chainlab.course.exercises.promises import promises
-from chainlab.course.exercises.proofs import proofs
-from chainlab.course.exercises.rotations import rotations
-from chainlab.course.exercises.rules import rules
-from chainlab.course.exercises.signed_models import signed_models
+from chainlab.course.exercises.week4.ex1_dsse import envelopes
+from chainlab.course.exercises.week4.ex2_inclusion_proof import proofs
+from chainlab.course.exercises.week4.ex3_provenance_limits import promises
+from chainlab.course.exercises.week4.ex4_model_signature import signed_models
+from chainlab.course.exercises.week4.ex5_rego_rules import rules
+from chainlab.course.exercises.week4.ex6_gate import gates
+from chainlab.course.exercises.week4.ex7_root_rotation import rotations
 
 __all__ = ["CASES"]
 

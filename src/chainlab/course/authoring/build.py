@@ -1,0 +1,226 @@
+"""Deriving notebooks, labs and solutions from the lessons, and holding them to their sources.
+
+build(course)     writes what is derived; stored outputs stay where a cell is unchanged
+drift(course)     what differs from the sources, byte for byte; executes nothing
+execute(course)   runs notebooks and solutions and stores their outputs; twice gives the same bytes
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from chainlab.course.authoring import execution, outline
+from chainlab.course.authoring.notebook import EDITIONS, Edition, derive, dump, editions, keep_outputs, load
+from chainlab.course.authoring.rules import lesson_problems, lessons, problems
+from chainlab.course.authoring.source import Lesson, Problem
+from chainlab.course.syllabus import Course
+from chainlab.errors import ChainlabError, MalformedInput
+from chainlab.storage import write_whole
+
+__all__ = ["Broken", "build", "drift", "execute", "lint", "select", "target"]
+
+Say = Callable[[str], None]
+
+
+class Broken(ChainlabError):
+    """Authored files with problems; the message lists them, one a line."""
+
+    def __init__(self, found: Iterable[Problem | str]) -> None:
+        self.problems = [str(p) for p in found]
+        count = len(self.problems)
+        super().__init__("\n".join([*self.problems, f"{count} problem{'s' * (count != 1)}"]))
+
+
+def build(course: Course, names: Iterable[str] = (), say: Say = print) -> list[Path]:
+    """Write what derives from the selected lessons; the paths that changed. Raises `Broken`."""
+    names = tuple(names)
+    chosen = select(course, names)
+    found = [p for lesson in chosen for p in lesson_problems(lesson, course)]
+    if not names:
+        found = problems(course)
+    if found:
+        raise Broken(found)
+    changed = []
+    for lesson in chosen:
+        for edition in editions(lesson):
+            path = target(course, lesson, edition)
+            if write_whole(path, dump(_with_stored(lesson, edition, path))):
+                changed.append(path)
+                say(f"wrote {edition}/{path.name}")
+    readme = course.root / "README.md"
+    if not names and readme.is_file():
+        text = outline.refresh(readme.read_text(encoding="utf-8"), course)
+        if write_whole(readme, text):
+            changed.append(readme)
+            say("wrote the week table of README.md")
+    return changed
+
+
+def drift(course: Course, names: Iterable[str] = ()) -> list[str]:
+    """What is wrong with sources and derived files, one line each; empty when all agree."""
+    names = tuple(names)
+    chosen = select(course, names)
+    found = [p for lesson in chosen for p in lesson_problems(lesson, course)]
+    if not names:
+        found = problems(course)
+    broken = {p.file for p in found}
+    lines = [str(p) for p in found]
+    for lesson in chosen:
+        if lesson.name not in broken:
+            for edition in editions(lesson):
+                lines += _drift_of(course, lesson, edition)
+    if not names:
+        lines += _strays(course, chosen)
+        readme = course.root / "README.md"
+        if readme.is_file():
+            text = readme.read_text(encoding="utf-8")
+            if outline.refresh(text, course) != text:
+                lines.append("README.md: the week table differs from course.toml: run chainlab build")
+    return lines
+
+
+def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list[Path]:
+    """Run the selected notebooks and solutions and store their outputs; the paths that changed.
+
+    Labs are derived only: they carry no outputs. A notebook whose cell fails is left as it was, the others go on;
+    then `Broken` is raised.
+    """
+    changed = build(course, names, say)
+    patterns = execution.sanitiser(course.root)
+    failed: list[Problem] = []
+    for lesson in select(course, names):
+        for edition in editions(lesson):
+            if edition == "labs":
+                continue
+            path = target(course, lesson, edition)
+            began = time.perf_counter()
+            notebook = derive(lesson, edition)
+            try:
+                execution.run(notebook, path.parent)
+            except execution.Failure as error:
+                at = notebook.cells[max(error.cell, 0)].id
+                line = execution.line_of(lesson, at)
+                failed.append(Problem(lesson.name, line, f"the cell fails: {error.message}"))
+                say(f"FAILED {edition}/{path.name}")
+                continue
+            execution.stabilise(notebook, patterns)
+            failed += execution.unstable(lesson, notebook)
+            new = write_whole(path, dump(notebook))
+            changed += [path] if new and path not in changed else []
+            took = time.perf_counter() - began
+            say(f"executed {edition}/{path.name} ({took:.1f} s, outputs {'new' if new else 'as before'})")
+    if failed:
+        raise Broken(failed)
+    return changed
+
+
+def lint(course: Course, names: Iterable[str] = (), say: Say = print) -> None:
+    """Put the selected labs to the proof, in a process of their own. Raises `Broken`."""
+    labs = [Path(lesson.name).name for lesson in select(course, names) if lesson.is_lab]
+    if not labs:
+        return
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "chainlab.course.authoring.lint", str(course.root), *labs],
+        env=execution.private_environment(),
+        cwd=course.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise Broken(done.stdout.splitlines() or done.stderr.splitlines()[-5:])
+    say(f"linted {', '.join(labs)} ({time.perf_counter() - began:.1f} s)")
+
+
+def select(course: Course, names: Iterable[str] = ()) -> list[Lesson]:
+    """The lessons named by unit or file; all of them without a name. Raises `Broken` for unreadable ones."""
+    read, bad = lessons(course)
+    wanted = [_stems(course, name) for name in names]
+    if not wanted:
+        if bad:
+            raise Broken(bad)
+        return read
+    chosen = {stem for stems in wanted for stem in stems}
+    unreadable = [p for p in bad if Path(p.file).stem in chosen]
+    if unreadable:
+        raise Broken(unreadable)
+    return [lesson for lesson in read if Path(lesson.name).stem in chosen]
+
+
+def target(course: Course, lesson: Lesson, edition: Edition) -> Path:
+    """Where a derived notebook lies."""
+    return course.root / edition / f"{lesson.stem}.ipynb"
+
+
+def _stems(course: Course, name: str) -> set[str]:
+    """Stems of source files that a word on the command line means."""
+    path = Path(name)
+    sources = {p.stem for p in (course.root / "lessons").glob("*.py")}
+    if path.suffix == ".ipynb":
+        stem = path.stem + ("_lab" if path.parent.name in ("labs", "solutions") else "")
+        if stem in sources:
+            return {stem}
+    elif path.suffix == ".py" or path.stem in sources:
+        if path.stem in sources and (path.suffix or path.stem not in {u.id for u in course.units}):
+            return {path.stem}
+        if path.suffix:
+            raise MalformedInput(f"there is no lesson {name}", mend="name a file of lessons/, or a unit")
+    unit = course.unit(name)
+    return ({p.file for p in unit.lessons} | {f"{unit.id}_lab"}) & sources
+
+
+def _with_stored(lesson: Lesson, edition: Edition, path: Path) -> Any:
+    notebook = derive(lesson, edition)
+    if edition != "labs" and path.is_file():
+        try:
+            keep_outputs(notebook, load(path))
+        except MalformedInput:
+            return notebook  # a broken derived file is simply derived again
+    return notebook
+
+
+def _drift_of(course: Course, lesson: Lesson, edition: Edition) -> list[str]:
+    path = target(course, lesson, edition)
+    name = f"{edition}/{path.name}"
+    if not path.is_file():
+        return [f"{name}: missing: run chainlab build"]
+    notebook = _with_stored(lesson, edition, path)
+    if path.read_bytes() != dump(notebook).encode("utf-8"):
+        return [f"{name}: differs from {lesson.name}{_first_difference(lesson, notebook, path)}: run chainlab build"]
+    if edition == "labs":
+        return []
+    blank = [c for c in notebook.cells if c.cell_type == "code" and c.execution_count is None]
+    if blank:
+        line = execution.line_of(lesson, blank[0].id)
+        cells = "cell has" if len(blank) == 1 else "cells have"
+        return [
+            f"{name}: {len(blank)} {cells} no stored run ({lesson.name}:{line}):"
+            f" run chainlab build --execute {lesson.name}"
+        ]
+    return []
+
+
+def _first_difference(lesson: Lesson, notebook: Any, path: Path) -> str:
+    try:
+        stored = load(path)
+    except MalformedInput:
+        return " (it is not a notebook)"
+    for new, old in zip(notebook.cells, stored.cells, strict=False):
+        if (new.id, new.source, new.metadata) != (old.get("id"), old.source, old.metadata):
+            return f" at cell {new.id}, line {execution.line_of(lesson, new.id)}"
+    if len(notebook.cells) != len(stored.cells):
+        return f" ({len(stored.cells)} cells instead of {len(notebook.cells)})"
+    return " (metadata or format)"
+
+
+def _strays(course: Course, known: list[Lesson]) -> list[str]:
+    """Derived files that no lesson stands behind."""
+    expected = {target(course, lesson, e) for lesson in known for e in editions(lesson)}
+    found = {p for e in EDITIONS for p in (course.root / e).glob("*.ipynb")}
+    return [f"{p.parent.name}/{p.name}: no lesson stands behind it: delete it" for p in sorted(found - expected)]

@@ -1,0 +1,217 @@
+"""Author lint: every starter fails by its own name, every solution passes, wrong and constant answers fail.
+
+The cells of a lab are run in order in one namespace, with the source file's lines, so that an error points into the
+authored text. For each exercise it is shown that
+
+- the starter gives `NotAttempted` naming the exercise,
+- the solution passes its check, and the cases generated from three seeds that nobody chose for it,
+- each named wrong answer is `Incorrect`, first at the case it names,
+- an answer that ignores its arguments is not right on all cases, whatever it returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from chainlab.course import exercises
+from chainlab.course.authoring.source import (
+    Cell,
+    Exercise,
+    Lesson,
+    Problem,
+    checked_answer,
+    named_wrong,
+    starter,
+)
+from chainlab.course.learning.checks import Case, Cases, examine
+from chainlab.course.learning.plain import Unplain, plain, same, short
+from chainlab.errors import ChainlabError, NotAttempted
+
+__all__ = ["lint_lab"]
+
+HIDDEN_SEEDS = (20_011, 30_029, 40_031)  # any three that no lesson uses
+CONSTANTS: tuple[Any, ...] = (True, False, None, [], {}, set(), "", 0)
+
+
+def lint_lab(lesson: Lesson, root: Path, cases: Mapping[str, Cases] | None = None) -> list[Problem]:
+    """Run a lab's cells and report what does not hold. ``cases`` replaces the course's own in tests."""
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    found: list[Problem] = []
+    exercise_of = {c.index: e for e in lesson.exercises for c in e.cells}
+    try:
+        for cell in lesson.code:
+            exercise = exercise_of.get(cell.index)
+            if cell.has("wrong") or (exercise and cell.has("check")):
+                continue  # run with their exercise
+            try:
+                if exercise and cell.has("exercise"):
+                    found += _Trial(lesson, root, exercise, cell, namespace, cases).run()
+                else:
+                    _run(lesson, root, cell, namespace)
+            except (Exception, SystemExit) as error:
+                if not cell.has("raises-exception"):
+                    found.append(Problem(lesson.name, _line(error, lesson, cell), _said(error)))
+                    break  # later cells may need this one
+    finally:
+        close = getattr(namespace.get("lab"), "close", None)
+        if callable(close):
+            close()
+    return found
+
+
+class _Trial:
+    """One exercise put to the proof."""
+
+    def __init__(
+        self,
+        lesson: Lesson,
+        root: Path,
+        exercise: Exercise,
+        cell: Cell,
+        namespace: dict[str, Any],
+        cases: Mapping[str, Cases] | None,
+    ) -> None:
+        self.lesson, self.root, self.exercise, self.cell = lesson, root, exercise, cell
+        self.namespace = namespace
+        self.check = exercise.tagged("check")[0]
+        self.generate = (cases or {}).get(exercise.id) or exercises.cases(exercise.id)
+        checked = checked_answer(self.check)
+        self.answer_text = checked[1] if checked else "None"
+
+    def run(self) -> Iterator[Problem]:
+        yield from self.starter_fails()
+        _run(self.lesson, self.root, self.cell, self.namespace)
+        yield from self.solution_passes()
+        for cell in self.exercise.tagged("wrong"):
+            yield from self.wrong_fails(cell)
+        yield from self.constants_fail()
+
+    def starter_fails(self) -> Iterator[Problem]:
+        blank = starter(self.cell, self.exercise.id)
+        apart = dict(self.namespace)
+        try:
+            _run(self.lesson, self.root, blank, apart)
+            _run(self.lesson, self.root, self.check, apart)
+        except NotAttempted as error:
+            if f"exercise {self.exercise.id} " not in f"{error} ":
+                yield self.problem(self.cell, f"the starter fails by another name: {_said(error)}")
+        except NotImplementedError as error:
+            if str(error) != f"exercise {self.exercise.id}":
+                yield self.problem(self.cell, f"the starter fails by another name: {_said(error)}")
+        except Exception as error:
+            yield self.problem(self.cell, f"the starter is to give NotAttempted, and gives {_said(error)}")
+        else:
+            yield self.problem(self.cell, "the starter passes its check")
+
+    def solution_passes(self) -> Iterator[Problem]:
+        try:
+            _run(self.lesson, self.root, self.check, self.namespace)
+        except ChainlabError as error:
+            yield self.problem(self.check, f"the solution fails its check: {_said(error)}")
+            return
+        for seed in HIDDEN_SEEDS:
+            miss = self.examine(self.namespace, seed).first_miss
+            if miss is not None:
+                yield self.problem(
+                    self.cell,
+                    f"the solution fails on seed {seed}, case '{miss.case.name}': {miss.message}",
+                )
+                return
+
+    def wrong_fails(self, cell: Cell) -> Iterator[Problem]:
+        named = named_wrong(cell)
+        description, case_name = named if named else ("", "")
+        apart = dict(self.namespace)
+        try:
+            _run(self.lesson, self.root, cell, apart)
+            report = self.examine(apart, HIDDEN_SEEDS[0])
+        except (Exception, SystemExit) as error:
+            yield Problem(
+                self.lesson.name,
+                _line(error, self.lesson, cell),
+                f"the wrong answer does not run: {_said(error)}",
+            )
+            return
+        miss = report.first_miss
+        names = {o.case.name for o in report.outcomes}
+        if case_name not in names:
+            yield self.problem(cell, f"there is no case '{case_name}' (known are {', '.join(sorted(names))})")
+        elif miss is None:
+            yield self.problem(cell, f"the wrong answer passes: {description}")
+        elif miss.case.name != case_name:
+            yield self.problem(
+                cell,
+                f"the wrong answer is to fail first at '{case_name}', and fails at '{miss.case.name}': {miss.message}",
+            )
+        elif not miss.case.teaches:
+            yield self.problem(cell, f"the case '{case_name}' teaches nothing to who misses it")
+
+    def constants_fail(self) -> Iterator[Problem]:
+        world = self.namespace.get("lab")
+        cases = [
+            case
+            for label in ("visible", HIDDEN_SEEDS[0])
+            for case in self.generate(world, random.Random(f"{self.exercise.id}/{label}"))  # noqa: S311
+        ]
+        constants = [*CONSTANTS, *(c.expected for c in cases if c.accept is None)]
+        for constant in constants:
+            if all(_accepts(case, constant) for case in cases):
+                yield self.problem(self.check, f"the constant answer {short(constant, 60)} passes")
+                return
+
+    def examine(self, namespace: dict[str, Any], seed: int) -> Any:
+        answer = eval(self.answer_text, namespace)  # noqa: S307 (our own authored text)
+        return examine(self.exercise.id, answer, world=namespace.get("lab"), seed=seed, cases=self.generate)
+
+    def problem(self, cell: Cell, text: str) -> Problem:
+        return Problem(self.lesson.name, cell.line, f"exercise {self.exercise.id}: {text}")
+
+
+def _accepts(case: Case, constant: Any) -> bool:
+    try:
+        got = plain(constant, like=case.expected)
+        return bool(case.accept(got)) if case.accept else same(plain(case.expected), got)
+    except (Unplain, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return False
+
+
+def _run(lesson: Lesson, root: Path, cell: Cell, namespace: dict[str, Any]) -> None:
+    """Run one cell as the source file's own lines; what it prints is not shown."""
+    padded = "\n" * cell.line + cell.source  # so that line numbers are the file's
+    code = compile(padded, str(root / lesson.name), "exec")
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(code, namespace)  # noqa: S102 (our own authored text)
+
+
+def _line(error: BaseException, lesson: Lesson, cell: Cell) -> int:
+    """The deepest line of the traceback that lies in the lesson."""
+    line, step = cell.line, error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename.endswith(lesson.name):
+            line = step.tb_lineno
+        step = step.tb_next
+    return line
+
+
+def _said(error: BaseException) -> str:
+    first = str(error).splitlines()[0] if str(error) else ""
+    return f"{type(error).__name__}: {first}"
+
+
+def main() -> int:
+    """Lint labs in a process of their own: ``python -m chainlab.course.authoring.lint ROOT LAB…``."""
+    root = Path(sys.argv[1])
+    found = [problem for name in sys.argv[2:] for problem in lint_lab(Lesson.read(root / "lessons" / name), root)]
+    for problem in found:
+        sys.stdout.write(f"{problem}\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

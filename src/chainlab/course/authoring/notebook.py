@@ -1,0 +1,133 @@
+"""Notebooks derived from lessons: what bytes they have.
+
+A walkthrough becomes ``notebooks/<stem>.ipynb``; a lab becomes ``labs/<stem>.ipynb``, with starters in place of
+answers, and ``solutions/<stem>.ipynb``, whole. Cell ids are the stem and the cell's number in the source, so a lab's
+cell has the same id as its solution. Only tags and nbgrader's metadata are kept.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from chainlab.course.authoring.source import Cell, Lesson, starter
+from chainlab.errors import MalformedInput
+
+__all__ = [
+    "EDITIONS",
+    "METADATA",
+    "Edition",
+    "derive",
+    "dump",
+    "editions",
+    "grade_id",
+    "keep_outputs",
+    "load",
+]
+
+Edition: TypeAlias = Literal["notebooks", "labs", "solutions"]
+EDITIONS: tuple[Edition, ...] = ("notebooks", "labs", "solutions")
+
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
+}
+NBGRADER_SCHEMA = 3
+
+
+def editions(lesson: Lesson) -> tuple[Edition, ...]:
+    """The folders a lesson is derived into."""
+    return ("labs", "solutions") if lesson.is_lab else ("notebooks",)
+
+
+def derive(lesson: Lesson, edition: Edition) -> Any:
+    """The notebook of a lesson, without outputs."""
+    import nbformat
+
+    exercise_of = {cell.index: exercise for exercise in lesson.exercises for cell in exercise.cells}
+    cells = []
+    for cell in lesson.cells:
+        if cell.has("wrong") or (edition == "labs" and cell.has("solution")):
+            continue
+        exercise = exercise_of.get(cell.index) if lesson.is_lab else None
+        grading: dict[str, Any] | None = None
+        if exercise and cell.has("exercise"):
+            grading = _nbgrader("exercise", exercise.id, solution=True)
+            if edition == "labs":
+                cell = starter(cell, exercise.id)
+        elif exercise and cell.has("check"):
+            grading = _nbgrader("check", exercise.id, grade=True, points=exercise.points)
+        cells.append(_cell(lesson, cell, grading))
+    return nbformat.from_dict(  # type: ignore[no-untyped-call]
+        {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
+    )
+
+
+def dump(notebook: Any) -> str:
+    """The one text form: indent 1, keys sorted, one newline at the end."""
+    return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def load(path: Path) -> Any:
+    """Read a notebook file. Raises `MalformedInput` when it is none."""
+    import nbformat
+
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        notebook = nbformat.reads(  # type: ignore[no-untyped-call]
+            path.read_text(encoding="utf-8"), as_version=4
+        )
+        nbformat.validate(notebook)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # nbformat raises many kinds for one thing
+        text = " ".join(str(error).split())[:120]
+        raise MalformedInput(
+            f"{name} is not a notebook: {text}",
+            mend="restore it from your copy, or from git: git checkout -- " + name,
+        ) from error
+    return notebook
+
+
+def keep_outputs(notebook: Any, stored: Any) -> Any:
+    """``notebook`` with the outputs of ``stored`` wherever cell id and source are unchanged."""
+    known = {(cell.get("id"), cell.source): cell for cell in stored.cells if cell.cell_type == "code"}
+    for cell in notebook.cells:
+        old = known.get((cell.id, cell.source)) if cell.cell_type == "code" else None
+        if old is not None:
+            cell.outputs = old.outputs
+            cell.execution_count = old.execution_count
+    return notebook
+
+
+def grade_id(part: str, exercise_id: str) -> str:
+    """nbgrader's name of an exercise's cell: ``check-1-2`` (it allows no dots)."""
+    return f"{part}-{exercise_id.replace('.', '-')}"
+
+
+def _nbgrader(part: str, exercise_id: str, **fields: Any) -> dict[str, Any]:
+    grading = {
+        "grade": False,
+        "grade_id": grade_id(part, exercise_id),
+        "locked": bool(fields.get("grade")),
+        "schema_version": NBGRADER_SCHEMA,
+        "solution": False,
+        "task": False,
+    }
+    return grading | fields
+
+
+def _cell(lesson: Lesson, cell: Cell, grading: dict[str, Any] | None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"tags": list(cell.tags)} if cell.tags else {}
+    if grading:
+        metadata["nbgrader"] = grading
+    made: dict[str, Any] = {
+        "cell_type": cell.kind,
+        "id": f"{lesson.stem}-{cell.index:02d}",
+        "metadata": metadata,
+        "source": cell.source,
+    }
+    if cell.kind == "code":
+        made |= {"execution_count": None, "outputs": []}
+    return made

@@ -1,0 +1,233 @@
+"""Rules for authored lessons; each breach is a `Problem` with file and line.
+
+`problems(course)` reads every lesson and nothing else: no cell runs. What needs running (does the solution pass, does
+the wrong answer fail at its case) is `chainlab.course.authoring.lint`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from chainlab.course.authoring.content import code_problems, prose_problems
+from chainlab.course.authoring.source import (
+    BEGIN,
+    END,
+    TAGS,
+    Exercise,
+    Lesson,
+    Problem,
+    checked_answer,
+    named_wrong,
+)
+from chainlab.course.syllabus import Course, Unit
+from chainlab.errors import ChainlabError, MalformedInput
+
+__all__ = ["lesson_problems", "lessons", "problems"]
+
+WALKTHROUGH_CELLS = range(10, 51)
+LEAST_HINTS = 2
+
+
+def lessons(course: Course) -> tuple[list[Lesson], list[Problem]]:
+    """All lessons of ``course.root/lessons`` that can be read, by name, and the problems of the others."""
+    read: list[Lesson] = []
+    bad: list[Problem] = []
+    for path in sorted((course.root / "lessons").glob("*.py")):
+        try:
+            read.append(Lesson.read(path))
+        except MalformedInput as error:
+            file, line, text = error.message.split(":", 2)
+            bad.append(Problem(file, int(line), text.strip()))
+    return read, bad
+
+
+def problems(course: Course) -> list[Problem]:
+    """Everything wrong with the authored files, in the order of files and lines."""
+    read, found = lessons(course)
+    found += _listing(course, read)
+    ids: dict[str, str] = {}
+    for lesson in read:
+        found += lesson_problems(lesson, course)
+        for exercise in lesson.exercises:
+            place = f"{lesson.name}:{exercise.line}"
+            if exercise.id in ids:
+                found.append(
+                    Problem(
+                        lesson.name,
+                        exercise.line,
+                        f"exercise {exercise.id} stands in {ids[exercise.id]} already",
+                    )
+                )
+            ids.setdefault(exercise.id, place)
+    return sorted(set(found), key=lambda p: (p.file, p.line, p.text))
+
+
+def _listing(course: Course, read: list[Lesson]) -> Iterator[Problem]:
+    """No lesson unlisted, none listed that does not exist."""
+    there = {lesson.name.partition("/")[2] for lesson in read}
+    there |= {p.name for p in (course.root / "lessons").glob("*.py")}
+    listed = {f"{p.file}.py": u for u in course.units for p in u.lessons}
+    listed |= {f"{u.id}_lab.py": u for u in course.units}
+    for name in sorted(there - listed.keys()):
+        yield Problem(f"lessons/{name}", 1, "not listed in course.toml (a unit's `lessons`, or its `id`)")
+    for name, unit in sorted(listed.items()):
+        if name not in there and not unit.draft:
+            yield Problem("course.toml", 1, f"unit {unit.id} lists lessons/{name}, which does not exist")
+
+
+def lesson_problems(lesson: Lesson, course: Course | None) -> list[Problem]:
+    """What is wrong in one lesson; without a course, the syllabus is not asked."""
+    found = [*_shape(lesson), *_regions(lesson)]
+    for cell in lesson.cells:
+        found += code_problems(lesson, cell) if cell.kind == "code" else prose_problems(lesson, cell)
+    unit = _unit(lesson, course) if course else None
+    for exercise in lesson.exercises if lesson.is_lab else ():
+        found += _exercise(lesson, exercise)
+        if unit:
+            found += _planned(lesson, exercise, unit)
+    if lesson.is_lab and unit and not unit.draft:
+        missing = {e.id for e in unit.exercises} - {e.id for e in lesson.exercises}
+        for exercise_id in sorted(missing):
+            found.append(Problem(lesson.name, 1, f"exercise {exercise_id} of course.toml is missing here"))
+    return found
+
+
+def _unit(lesson: Lesson, course: Course) -> Unit | None:
+    try:
+        return course.unit(lesson.stem) if lesson.is_lab else None
+    except ChainlabError:
+        return None
+
+
+def _shape(lesson: Lesson) -> Iterator[Problem]:
+    """Title, parameters cell, number of cells, tags."""
+    name, cells = lesson.name, lesson.cells
+    if cells[0].kind != "markdown" or not cells[0].source.startswith("# "):
+        yield Problem(name, cells[0].line, "the first cell is to be markdown with the title, '# …'")
+    for cell in cells[1:]:
+        for line, text in cell.numbered if cell.kind == "markdown" else ():
+            if text.startswith("# "):
+                yield Problem(name, line, "a second title: use '## …'")
+    parameters = [c for c in cells if c.has("parameters")]
+    if len(parameters) != 1:
+        line = parameters[1].line if parameters else 1
+        yield Problem(name, line, f'expected one cell with tags=["parameters"], found {len(parameters)}')
+    elif not re.search(r"^seed = 1\b", parameters[0].source, re.MULTILINE):
+        yield Problem(name, parameters[0].line, "the parameters cell is to say 'seed = 1'")
+    kept = [c for c in cells if not c.has("wrong")]
+    if not lesson.is_lab and len(kept) not in WALKTHROUGH_CELLS:
+        low, high = WALKTHROUGH_CELLS.start, WALKTHROUGH_CELLS.stop - 1
+        yield Problem(name, 1, f"a walkthrough has {low} to {high} cells, this one {len(kept)}")
+    for cell in cells:
+        for tag in cell.tags:
+            if tag not in TAGS:
+                yield Problem(name, cell.line, f"unknown tag {tag!r} (known are {', '.join(TAGS)})")
+            elif not lesson.is_lab and tag in ("exercise", "wrong", "solution"):
+                yield Problem(name, cell.line, f"{tag!r} cells belong in a lab, lessons/…_lab.py")
+        for attribute in cell.attributes:
+            yield Problem(name, cell.line, f"unknown words on the cell marker: {attribute}")
+        if not cell.source.strip():
+            yield Problem(name, cell.line, "empty cell")
+        if cell.has("solution") and cell.kind != "markdown":
+            yield Problem(name, cell.line, "a 'solution' cell is markdown: the code stands in the exercise")
+        if cell.has("raises-exception") and not re.search(r"#\s*\w", cell.source):
+            yield Problem(name, cell.line, "a 'raises-exception' cell needs a comment that says why")
+
+
+def _regions(lesson: Lesson) -> Iterator[Problem]:
+    """Solution regions: in exercise cells, balanced, not nested, not empty."""
+    for cell in lesson.cells:
+        opened, filled, regions = 0, False, 0
+        for line, text in cell.numbered:
+            word = text.strip()
+            if word == BEGIN:
+                if opened:
+                    yield Problem(lesson.name, line, f"a region inside the one opened on line {opened}")
+                if not cell.has("exercise"):
+                    yield Problem(lesson.name, line, "a solution region outside an 'exercise' cell")
+                opened, filled, regions = line, False, regions + 1
+            elif word == END:
+                if not opened:
+                    yield Problem(lesson.name, line, f"'{END}' without '{BEGIN}'")
+                elif not filled:
+                    yield Problem(
+                        lesson.name,
+                        line,
+                        "an exercise without a solution text: the region is empty",
+                    )
+                opened = 0
+            elif "BEGIN SOLUTION" in word or "END SOLUTION" in word:
+                yield Problem(lesson.name, line, f"write exactly '{BEGIN}' or '{END}'")
+            elif opened:
+                filled = filled or bool(word)
+        if opened:
+            yield Problem(lesson.name, opened, f"'{BEGIN}' without '{END}'")
+        if cell.has("exercise") and not regions:
+            yield Problem(lesson.name, cell.line, f"an 'exercise' cell without '{BEGIN}'")
+
+
+def _exercise(lesson: Lesson, exercise: Exercise) -> Iterator[Problem]:
+    """Heading, points, hints, then exercise, check, wrong answer and reason."""
+    name, line = lesson.name, exercise.line
+    label = f"exercise {exercise.id}"
+    if exercise.points is None:
+        yield Problem(name, line, f"{label} without points: end the heading by '(4 points)'")
+    if not exercise.title:
+        yield Problem(name, line, f"{label} without a title")
+    if len(exercise.hints) < LEAST_HINTS:
+        yield Problem(
+            name,
+            line,
+            f"{label} has {len(exercise.hints)} of {LEAST_HINTS} hints:"
+            " <details><summary>Hint 1</summary>question?</details>",
+        )
+    for tag, what in (
+        ("exercise", 'a cell with tags=["exercise"]'),
+        ("check", 'a cell with tags=["check"]'),
+        ("wrong", 'a named wrong answer, a cell with tags=["wrong"]'),
+        ("solution", 'a solution text, a markdown cell with tags=["solution"]'),
+    ):
+        cells = exercise.tagged(tag)
+        if not cells:
+            yield Problem(name, line, f"{label} without {what}")
+        elif len(cells) > 1 and tag in ("exercise", "check"):
+            yield Problem(name, cells[1].line, f"{label} has two {tag!r} cells")
+    order = [t for c in exercise.cells for t in c.tags if t in ("exercise", "check", "wrong", "solution")]
+    if order != sorted(order, key=["exercise", "check", "wrong", "solution"].index):
+        yield Problem(name, line, f"{label}: the order is exercise, check, wrong, solution")
+    for cell in exercise.tagged("check"):
+        try:
+            checked = checked_answer(cell)
+        except SyntaxError:
+            continue  # reported with its line elsewhere
+        if checked is None or checked[0] != exercise.id:
+            yield Problem(name, cell.line, f'the check is to say lab.check("{exercise.id}", …)')
+    for cell in exercise.tagged("wrong"):
+        if named_wrong(cell) is None:
+            yield Problem(
+                name,
+                cell.line + 1,
+                "begin with '# wrong: what it does wrong -> the case it fails at'",
+            )
+
+
+def _planned(lesson: Lesson, exercise: Exercise, unit: Unit) -> Iterator[Problem]:
+    """Title and points as course.toml has them."""
+    line = exercise.line
+    planned = {e.id: e for e in unit.exercises}.get(exercise.id)
+    if planned is None:
+        yield Problem(lesson.name, line, f"exercise {exercise.id} is not in course.toml, unit {unit.id}")
+        return
+    if exercise.points is not None and exercise.points != planned.points:
+        yield Problem(
+            lesson.name,
+            line,
+            f"exercise {exercise.id}: {exercise.points} points here, {planned.points} in course.toml",
+        )
+    if exercise.title != planned.title:
+        yield Problem(
+            lesson.name,
+            line,
+            f"exercise {exercise.id}: the title here is '{exercise.title}', in course.toml '{planned.title}'",
+        )

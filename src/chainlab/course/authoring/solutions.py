@@ -1,0 +1,208 @@
+"""Running every solution and walkthrough by papermill, in parallel, and believing nothing but finished cells.
+
+papermill alone exits 0 on ``exit()`` in a cell and on a parameter that the notebook does not have. Here a run is good
+only if every code cell ran to its end, every parameter stands in the parameters cell, and every exercise of a lab was
+checked and found right.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from chainlab.course.authoring.execution import private_environment
+from chainlab.course.authoring.notebook import grade_id, load
+from chainlab.course.syllabus import Course, Unit
+
+__all__ = ["Run", "replay", "run_all", "run_one", "table"]
+
+START_SECONDS = 60
+CELL_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Run:
+    """One notebook's verdict."""
+
+    file: str  # "solutions/01_assessment.ipynb"
+    cells: int  # code cells that ran to their end
+    seconds: float
+    failure: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """``passed``, or ``FAILED`` and why."""
+        return f"FAILED: {self.failure}" if self.failure else "passed"
+
+
+def replay(course: Course, units: Sequence[Unit]) -> list[tuple[Path, tuple[str, ...]]]:
+    """What there is to run for the units: notebooks, and the exercises that each must check."""
+    found: list[tuple[Path, tuple[str, ...]]] = []
+    for unit in units:
+        if unit.draft:
+            continue
+        found += [(course.root / "notebooks" / f"{p.file}.ipynb", ()) for p in unit.lessons]
+        ids = tuple(e.id for e in unit.exercises)
+        found.append((course.root / "solutions" / f"{unit.id}.ipynb", ids))
+    return found
+
+
+def run_all(
+    work: Sequence[tuple[Path, tuple[str, ...]]],
+    parameters: Mapping[str, Any],
+    jobs: int,
+    say: Callable[[str], None] = print,
+    seconds: int = CELL_SECONDS,
+) -> list[Run]:
+    """Run notebooks in ``jobs`` processes; the runs, in the order of ``work``."""
+    runs: dict[int, Run] = {}
+    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
+        futures = {
+            pool.submit(_apart, path, parameters, exercises, seconds): position
+            for position, (path, exercises) in enumerate(work)
+        }
+        for future in as_completed(futures):
+            run = future.result()
+            runs[futures[future]] = run
+            say(f"[{len(runs)}/{len(work)}] {run.file} {run.seconds:.1f} s {run.verdict}")
+    return [runs[i] for i in range(len(work))]
+
+
+def _apart(path: Path, parameters: Mapping[str, Any], exercises: tuple[str, ...], seconds: int) -> Run:
+    """`run_one` in a process whose environment names no workspace."""
+    task = json.dumps([str(path), dict(parameters), exercises, seconds])
+    done = subprocess.run(
+        [sys.executable, "-m", __name__],
+        input=task,
+        env=private_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        return Run(**json.loads(done.stdout))
+    except (ValueError, TypeError):
+        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        return Run(f"{path.parent.name}/{path.name}", 0, 0.0, f"the run itself failed: {last}")
+
+
+def run_one(path: Path, parameters: dict[str, Any], exercises: tuple[str, ...], seconds: int = CELL_SECONDS) -> Run:
+    """Run one notebook by papermill in this process, whose environment names no workspace."""
+    began = time.perf_counter()
+    name = f"{path.parent.name}/{path.name}"
+    if not path.is_file():
+        return Run(name, 0, 0.0, "missing: run chainlab build --execute")
+    with tempfile.TemporaryDirectory(prefix="chainlab-") as folder:
+        output = Path(folder) / path.name
+        failure = _unknown(path, parameters) or _execute(path, output, parameters, seconds)
+        executed = load(output) if output.is_file() else None
+    cells = [c for c in executed.cells if c.cell_type == "code" and c.source.strip()] if executed else []
+    finished = [c for c in cells if _finished(c)]
+    if not failure and executed is not None:
+        failure = _left_out(cells, len(finished)) or _unchecked(executed, exercises)
+    return Run(name, len(finished), time.perf_counter() - began, failure)
+
+
+def table(runs: Sequence[Run]) -> str:
+    """The closing table: file, cells, seconds, verdict."""
+    width = max((len(r.file) for r in runs), default=4)
+    lines = [f"{'file':<{width}}  cells  seconds  verdict"]
+    lines += [f"{r.file:<{width}}  {r.cells:>5}  {r.seconds:>7.1f}  {r.verdict}" for r in runs]
+    failed = sum(bool(r.failure) for r in runs)
+    lines.append(f"{len(runs) - failed} of {len(runs)} passed")
+    return "\n".join(lines)
+
+
+def _unknown(path: Path, parameters: Mapping[str, Any]) -> str:
+    """papermill injects what it is given, wanted or not; here that is an error."""
+    import papermill
+
+    known = papermill.inspect_notebook(str(path))
+    wrong = [name for name in parameters if name not in known]
+    if not wrong:
+        return ""
+    return f"unknown parameter {', '.join(wrong)} (known are {', '.join(known) or 'none'})"
+
+
+def _execute(path: Path, output: Path, parameters: dict[str, Any], seconds: int) -> str:
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        papermill.execute_notebook(
+            str(path),
+            str(output),
+            parameters=parameters,
+            kernel_name="python3",
+            cwd=str(path.parent),
+            progress_bar=False,
+            start_timeout=START_SECONDS,
+            execution_timeout=seconds,
+        )
+    except PapermillExecutionError as error:
+        cell = _failed_cell(output)
+        if cell is None:
+            return ""  # papermill raises for cells tagged raises-exception too
+        first = (str(error.evalue).splitlines() or [""])[0]
+        return f"cell {cell}: {error.ename}: {first}".rstrip(": ")
+    except DeadKernelError:
+        return "the kernel died: a cell ended the Python process"
+    except Exception as error:  # a timeout, a kernel that does not start: still one line in the table
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+    return ""
+
+
+def _failed_cell(output: Path) -> str | None:
+    """The id of the first cell with an error that it is not tagged for."""
+    for cell in load(output).cells:
+        expected = "raises-exception" in cell.metadata.get("tags", [])
+        if not expected and any(o.output_type == "error" for o in cell.get("outputs", [])):
+            return str(cell.id)
+    return None
+
+
+def _finished(cell: Any) -> bool:
+    told = cell.metadata.get("papermill", {})
+    return told.get("status") == "completed" and cell.execution_count is not None
+
+
+def _left_out(cells: list[Any], finished: int) -> str:
+    if finished == len(cells):
+        return "" if cells else "it has no code cells"
+    return f"early exit: {finished} of {len(cells)} code cells ran"
+
+
+def _unchecked(notebook: Any, exercises: tuple[str, ...]) -> str:
+    """The first exercise whose check did not run and say 'right'."""
+    checks = {c.metadata.get("nbgrader", {}).get("grade_id"): c for c in notebook.cells}
+    for exercise in exercises:
+        cell = checks.get(grade_id("check", exercise))
+        if cell is None:
+            return f"missing check: exercise {exercise}"
+        said = "".join(o.get("data", {}).get("text/plain", "") for o in cell.outputs)
+        if not re.search(rf"exercise {re.escape(exercise)}: right", said):
+            return f"missing check: exercise {exercise} was not found right"
+    return ""
+
+
+def main() -> None:
+    """One run, told on standard input; the verdict goes to standard output as JSON."""
+    path, parameters, exercises, seconds = json.load(sys.stdin)
+    warnings.simplefilter("ignore")
+    run = run_one(Path(path), parameters, tuple(exercises), seconds)
+    sys.stdout.write(json.dumps(asdict(run)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,326 @@
+"""Cases for exercise 1.5: everything a project trusts by name.
+
+A project and the mirror of its actions are written to disk; whatever is written down as trusted
+goes into the inventory at the same moment, so the truth never comes from reading the files back.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from chainlab.course.learning.checks import Case, Miss, World
+
+__all__ = ["KINDS", "TRIAGE_MODEL", "inventories"]
+
+KINDS = ["actions", "packages", "models", "datasets"]
+SEE = "labs/01_assessment.ipynb, 'What a project trusts by name'"
+
+TRIAGE_MODEL: dict[str, set[str]] = {  # of data/projects/triage-model, counted by hand
+    "actions": {
+        "actions/checkout@v4",
+        "actions/cache@v4",
+        "acme/setup-ml-python@v2",
+        "acme/changed-files@v3",
+        "northwind-ml/post-metrics@main",
+        "northwind-ml/push-model@559189d74e97ea3a356df3ccf430a3df93602847",
+        "actions/checkout@a93c1b4225c6c5d74b408b3936120dd21a8a9512",
+        "actions/upload-artifact@v4",
+        "acme/workflows/.github/workflows/notes.yml@main",
+        "actions/download-artifact@v4",
+        "pypa/gh-action-pypi-publish@release/v1",
+        "northwind-ml/labeler@v5",
+        # inside those
+        "actions/setup-python@v5",
+        "acme/pip-cache@v1",
+        "actions/cache@v3",
+        "acme/hub-login@v1",
+        "acme/changed-files@v2",
+        "acme/release-notes@v1",
+    },
+    "packages": {
+        "acme-cells",
+        "acme-quantise",
+        "numpy",
+        "scikit-learn",
+        "skl2onnx",
+        "onnxruntime",
+        "pytest",
+        "flit-core",
+    },
+    "models": {"northwind-ml/wdbc-baseline@main"},
+    "datasets": {"wdbc@1995"},
+}
+
+OWNERS = ["acme", "northwind-ml", "actions", "contoso-labs"]
+TASKS = [
+    "checkout",
+    "setup",
+    "cache",
+    "lint",
+    "train",
+    "upload",
+    "notify",
+    "scan",
+    "label",
+    "report",
+    "login",
+    "fetch",
+    "pack",
+    "score",
+    "plot",
+    "sync",
+    "build",
+    "clean",
+    "tag",
+]
+# as a file spells it, and as PEP 503 does
+PACKAGES = [
+    ("NumPy>=1.26", "numpy"),
+    ("scikit_learn", "scikit-learn"),
+    ("rich>=13,<16", "rich"),
+    ("uvicorn[standard]>=0.30", "uvicorn"),
+    ("onnxruntime~=1.23", "onnxruntime"),
+    ("zope.interface", "zope-interface"),
+    ("PyYAML==6.*", "pyyaml"),
+    ("tomli>=2; python_version < '3.11'", "tomli"),
+    ("ruamel.yaml", "ruamel-yaml"),
+    ("torch!=2.5.1", "torch"),
+    ("Jinja2", "jinja2"),
+    ("typing_extensions>=4 ; extra == 'x'", "typing-extensions"),
+]
+MODELS = ["cell-encoder", "stain-normaliser", "tabular-base", "tokeniser"]
+DATASETS = ["wdbc", "biopsies-2019", "controls", "synthetic-cases"]
+
+
+def inventories(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Small projects that each add one way of trusting, a larger one, and the real triage-model."""
+    folder = lab.path / "exercise-1.5"
+
+    project = _Project(folder, rng)
+    project.workflow("ci.yml", [project.uses() for _ in range(4)], decoys=True)
+    yield project.case(
+        "one workflow",
+        "Read the YAML, not the text: a comment and an `echo` "
+        "only look like "
+        "a dependency, and quotes or an action's sub-folder do not hide one.",
+    )
+
+    project = _Project(folder, rng)
+    name = project.name()
+    project.workflow("ci.yml", [project.uses(name, "v2"), project.uses()])
+    project.workflow("release.yaml", [project.uses(name, project.sha()), project.uses()])
+    yield project.case(
+        "one action at two refs",
+        "`v2` and a commit are two promises. Keep both; and workflow files end in .yml or .yaml.",
+    )
+
+    project = _Project(folder, rng)
+    project.workflow("ci.yml", [project.uses()])
+    project.packages(9)
+    yield project.case(
+        "packages",
+        "Included files, extras, markers, hashes on their own lines; "
+        "pyproject's dependencies, its optional ones, and what builds the project. "
+        "Names count in their normal form (PEP 503).",
+    )
+
+    project = _Project(folder, rng)
+    outer = project.composite(depth=3)
+    local = project.local_action([project.uses()])
+    project.workflow("ci.yml", [outer, local, project.uses()])
+    yield project.case(
+        "nested actions",
+        "An action that you name may name others. They run in "
+        "your "
+        "job with your token, whoever chose their tags. Follow them, through local "
+        "actions too, and stop where you have been.",
+    )
+
+    project = _Project(folder, rng)
+    project.reusable("release.yml", [project.uses(), project.composite(depth=2)])
+    yield project.case(
+        "a reusable workflow",
+        "A job can consist of `uses:` alone. It names a whole workflow, and that one's steps are inside.",
+    )
+
+    project = _Project(folder, rng)
+    project.workflow("train.yml", [project.uses()])
+    project.artifacts(models=2, datasets=2)
+    yield project.case(
+        "the data set and the base model",
+        "What the training reads decides what "
+        "the model "
+        "does. Data and base models are dependencies with owners and revisions.",
+    )
+
+    project = _Project(folder, rng)
+    project.whole()
+    yield project.case(
+        "a whole project",
+        "Precision and recall of at least 95 % in every kind: nothing left out, nothing invented.",
+        least=0.95,
+    )
+
+    real = (lab.data / "projects" / "triage-model", lab.data / "actions")
+    yield Case(
+        "triage-model",
+        real,
+        TRIAGE_MODEL,
+        "Compare with the smaller projects: which way of trusting is missing, or invented?",
+        SEE,
+    )
+
+
+class _Project:
+    """A project and a mirror on disk, and the inventory that grows with them."""
+
+    def __init__(self, folder: Path, rng: random.Random) -> None:
+        root = folder / f"{rng.getrandbits(32):08x}"
+        shutil.rmtree(root, ignore_errors=True)
+        self.root, self.mirror, self.rng = root / "project", root / "actions", rng
+        self.root.mkdir(parents=True)
+        self.mirror.mkdir()
+        self.truth: dict[str, set[str]] = {kind: set() for kind in KINDS}
+        self.tasks = rng.sample([f"{t}-{s}" for t in TASKS for s in ("it", "all", "now")], 40)
+
+    def case(self, name: str, teaches: str, least: float = 1.0) -> Case:
+        """The case; with ``least`` below 1 every kind is judged by precision and recall."""
+        args = (self.root, self.mirror)
+        if least == 1:
+            return Case(name, args, self.truth, teaches, SEE)
+        return Case(name, args, None, teaches, SEE, _found(self.truth, least))
+
+    def name(self) -> str:
+        """A fresh action, sometimes in a sub-folder of its repository."""
+        folder = self.rng.choice(["", "", "/sub", "/tools/inner"])
+        return f"{self.rng.choice(OWNERS)}/{self.tasks.pop()}{folder}"
+
+    def sha(self) -> str:
+        """A full-length commit id."""
+        return f"{self.rng.getrandbits(160):040x}"
+
+    def uses(self, name: str = "", ref: str = "") -> str:
+        """A reference, which is now in the inventory."""
+        major = f"v{self.rng.randrange(1, 9)}"
+        ref = ref or self.rng.choice([major, "main", "release/v1", self.sha()])
+        reference = f"{name or self.name()}@{ref}"
+        self.truth["actions"].add(reference)
+        return reference
+
+    def composite(self, depth: int) -> str:
+        """An action in the mirror that calls others; the innermost calls the outermost again."""
+        names = [self.name() for _ in range(depth)]
+        references = [self.uses(name) for name in names]
+        for name, inner in zip(names, [*references[1:], references[0]], strict=True):
+            self._action(self.mirror / name, [inner, self.uses()])
+        return references[0]
+
+    def local_action(self, references: list[str]) -> str:
+        """An action of the project itself: not trusted by name, but what it calls is."""
+        self._action(self.root / ".github" / "actions" / "own", references)
+        return "./.github/actions/own"
+
+    def _action(self, folder: Path, references: list[str]) -> None:
+        folder.mkdir(parents=True)
+        steps = "".join(f"    - uses: {r}\n" for r in references)
+        (folder / "action.yml").write_text(
+            "name: an action\ndescription: Calls others.\nruns:\n  using: composite\n  steps:\n"
+            f"    - shell: bash\n      run: echo begin\n{steps}"
+        )
+
+    def workflow(self, file: str, references: list[str], decoys: bool = False, folder: Path | None = None) -> None:
+        """A workflow with one job; ``decoys`` adds lines that only look like references."""
+        lines = ["on: push", "jobs:", "  work:", "    runs-on: ubuntu-latest", "    steps:"]
+        for number, reference in enumerate(references):
+            quoted = f'"{reference}"' if number % 2 else reference
+            lines += [f"      - name: step {number}", f"        uses: {quoted}  # as agreed"]
+        if decoys:
+            lines += [
+                f"      # - uses: {self.name()}@v1",
+                "      - run: |",
+                f"          echo 'uses: {self.name()}@v3'",
+                f"          # uses: {self.name()}@v2",
+            ]
+        path = (folder or self.root / ".github" / "workflows") / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n")
+
+    def reusable(self, file: str, references: list[str]) -> None:
+        """A workflow whose only job is a reusable one in the mirror, which has ``references``."""
+        owner, repository = self.name().split("/")[:2]
+        path = f"{owner}/{repository}/.github/workflows"
+        self.workflow("called.yml", references, folder=self.mirror / path)
+        reference = self.uses(f"{path}/called.yml")
+        target = self.root / ".github" / "workflows" / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(f"on: push\njobs:\n  all:\n    uses: {reference}\n    secrets: inherit\n")
+
+    def packages(self, number: int) -> None:
+        """requirements.txt, the file it includes, and pyproject.toml; at least five packages."""
+        chosen = self.rng.sample(PACKAGES, number)
+        self.truth["packages"] |= {normal for _, normal in chosen} | {"flit-core"}
+        written = [text for text, _ in chosen]
+        digest = f"--hash=sha256:{self.rng.getrandbits(256):064x}"
+        hashed = f"{written[2].split(';')[0].strip()} \\\n    {digest}\n"
+        (self.root / "requirements.txt").write_text(
+            "# what CI installs\n--extra-index-url https://packages.acme.example/simple\n"
+            f"-r base.txt\n-e .\n\n{written[0]}  # pinned later\n{written[1]}\n"
+        )
+        (self.root / "base.txt").write_text(hashed + written[3] + "\n")
+        optional, required = written[4], written[5:]
+        (self.root / "pyproject.toml").write_text(
+            '[build-system]\nrequires = ["flit_core>=3"]\nbuild-backend = "flit_core.buildapi"\n\n'
+            f'[project]\nname = "the-project"\nversion = "1"\ndependencies = {_toml(required)}\n\n'
+            f"[project.optional-dependencies]\ntrain = {_toml([optional])}\n"
+        )
+
+    def artifacts(self, models: int, datasets: int) -> None:
+        """artifacts.toml."""
+        text = ""
+        for kind, table, names in (
+            ("models", "model", self.rng.sample(MODELS, models)),
+            ("datasets", "dataset", self.rng.sample(DATASETS, datasets)),
+        ):
+            for name in names:
+                owned = f"{self.rng.choice(OWNERS)}/{name}" if table == "model" else name
+                revision = self.rng.choice(["main", "v1.1", str(self.rng.randrange(1990, 2026))])
+                text += f'[[{table}]]\nname = "{owned}"\nrevision = "{revision}"\n\n'
+                self.truth[kind].add(f"{owned}@{revision}")
+        (self.root / "artifacts.toml").write_text(text)
+
+    def whole(self) -> None:
+        """Everything at once."""
+        self.packages(self.rng.randrange(8, 12))
+        self.artifacts(models=self.rng.randrange(1, 4), datasets=self.rng.randrange(1, 4))
+        local = self.local_action([self.uses(), self.composite(depth=2)])
+        self.workflow("ci.yml", [self.uses(), local, self.composite(depth=3)], decoys=True)
+        self.workflow("train.yaml", [self.uses() for _ in range(3)], decoys=True)
+        self.reusable("release.yml", [self.uses(), self.composite(depth=2)])
+
+
+def _toml(texts: list[str]) -> str:
+    return "[" + ", ".join(f'"{text}"' for text in texts) + "]"
+
+
+def _found(truth: dict[str, set[str]], least: float) -> Callable[[Any], bool | Miss]:
+    """Accepts an answer whose precision and recall are at least ``least`` in every kind."""
+
+    def accept(answer: Any) -> bool | Miss:
+        if not isinstance(answer, dict) or set(answer) != set(truth):
+            return Miss(f"expected a dict with {', '.join(truth)}")
+        for kind, wanted in truth.items():
+            got = set(answer[kind])
+            right = len(got & wanted)
+            if right < least * len(wanted) or right < least * len(got):
+                missing, surplus = sorted(wanted - got)[:2], sorted(got - wanted)[:2]
+                return Miss(
+                    f"{kind}: {right} of {len(wanted)} found, {len(got) - right} invented; "
+                    f"missing {missing}, too many {surplus}"
+                )
+        return True
+
+    return accept

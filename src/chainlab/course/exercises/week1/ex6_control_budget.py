@@ -1,0 +1,397 @@
+"""Cases for exercise 1.6: which controls first, when the budget does not reach for all?
+
+A profile is a site, its threats and the controls on offer. What a control does is a judgement;
+here it is written into each profile, so that an answer is judged by the rules it was given. The
+best value is found by trying every affordable set.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from chainlab.course.learning.checks import Case, Miss, World
+
+__all__ = ["best", "budgets", "open_threats"]
+
+ENOUGH = 0.95  # of the best value
+SEE = "labs/01_assessment.ipynb, 'When does a control count?'"
+VECTORS = [
+    "bad-dependency",
+    "name-confusion",
+    "moved-tag",
+    "stolen-upload-token",
+    "poisoned-cache",
+    "injected-pull-request",
+    "model-that-runs-code",
+]
+
+CONTROLS: list[dict[str, Any]] = [
+    {
+        "id": "hash-locked-install",
+        "kind": "prevent",
+        "covers": ["bad-dependency", "name-confusion"],
+        "unless": ["relocked-in-the-window"],
+        "needs": [],
+        "signal_minutes": None,
+    },
+    {
+        "id": "cooldown",
+        "kind": "prevent",
+        "covers": ["bad-dependency", "name-confusion"],
+        "unless": ["found-late"],
+        "needs": [],
+        "signal_minutes": None,
+    },
+    {
+        "id": "pin-own-actions",
+        "kind": "prevent",
+        "covers": ["moved-tag"],
+        "unless": ["nested"],
+        "needs": [],
+        "signal_minutes": None,
+    },
+    {
+        "id": "pin-nested-actions",
+        "kind": "prevent",
+        "covers": ["moved-tag"],
+        "unless": [],
+        "needs": ["pin-own-actions"],
+        "signal_minutes": None,
+    },
+    {
+        "id": "trusted-publishing",
+        "kind": "prevent",
+        "covers": ["stolen-upload-token"],
+        "unless": ["old-token-left-behind"],
+        "needs": ["oidc-at-the-index"],
+        "signal_minutes": None,
+    },
+    {
+        "id": "expected-publisher",
+        "kind": "prevent",
+        "covers": ["stolen-upload-token"],
+        "unless": [],
+        "needs": ["trusted-publishing"],
+        "signal_minutes": None,
+    },
+    {
+        "id": "separate-caches",
+        "kind": "prevent",
+        "covers": ["poisoned-cache"],
+        "unless": [],
+        "needs": [],
+        "signal_minutes": None,
+    },
+    {
+        "id": "independent-rebuild",
+        "kind": "detect",
+        "covers": ["poisoned-cache", "stolen-upload-token"],
+        "unless": [],
+        "needs": ["reproducible-build"],
+        "signal_minutes": 90,
+    },
+    {
+        "id": "egress-watch",
+        "kind": "detect",
+        "covers": ["moved-tag", "bad-dependency", "poisoned-cache"],
+        "unless": ["leaves-through-the-log"],
+        "needs": [],
+        "signal_minutes": 3,
+    },
+    {
+        "id": "least-privilege-tokens",
+        "kind": "prevent",
+        "covers": ["injected-pull-request"],
+        "unless": [],
+        "needs": [],
+        "signal_minutes": None,
+    },
+    {
+        "id": "sbom-lookup",
+        "kind": "detect",
+        "covers": ["bad-dependency", "name-confusion"],
+        "unless": [],
+        "needs": [],
+        "signal_minutes": 1440,
+    },
+    {
+        "id": "safe-model-format",
+        "kind": "prevent",
+        "covers": ["model-that-runs-code"],
+        "unless": [],
+        "needs": [],
+        "signal_minutes": None,
+    },
+]
+THREAT_FACTS = {  # what a threat of this vector may have besides
+    "bad-dependency": ["relocked-in-the-window", "found-late", "leaves-through-the-log"],
+    "name-confusion": ["relocked-in-the-window", "found-late"],
+    "moved-tag": ["nested", "leaves-through-the-log"],
+    "stolen-upload-token": ["old-token-left-behind"],
+    "poisoned-cache": ["leaves-through-the-log"],
+    "injected-pull-request": [],
+    "model-that-runs-code": [],
+}
+
+
+def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Profiles that each punish one short cut, then two mixed ones."""
+    big, small = rng.randrange(10, 16), rng.randrange(7, 10)
+
+    yield _case(
+        "one purchase",
+        rng,
+        budget=3,
+        response=30,
+        costs={"safe-model-format": 3, "separate-caches": 2},
+        threats=[
+            ("model-that-runs-code", big, 60, []),
+            ("poisoned-cache", 2, 60, []),
+            ("poisoned-cache", 3, 60, []),
+            ("maintainer-means-harm", small, 60, []),
+        ],
+        teaches="A budget may be spent to the last day. Add up loss, do not count threats. "
+        "And what no control on offer covers stays open: name it too.",
+    )
+    yield _case(
+        "the SBOM arrives too late",
+        rng,
+        budget=2,
+        response=30,
+        costs={"sbom-lookup": 1, "cooldown": 2, "separate-caches": 2},
+        threats=[
+            ("bad-dependency", big, rng.randrange(40, 200), []),
+            ("poisoned-cache", small, 20, []),
+        ],
+        teaches="An SBOM says where a component is once somebody else has found it bad. "
+        "By then "
+        "the harm is done. It prevents nothing; it shortens the clean-up.",
+    )
+    yield _case(
+        "nobody reads the alerts",
+        rng,
+        budget=4,
+        response=None,
+        costs={"egress-watch": 2, "independent-rebuild": 4, "least-privilege-tokens": 4},
+        threats=[("moved-tag", big, 600, []), ("injected-pull-request", small, 600, [])],
+        teaches="A detection that reaches nobody detects nothing. Without a response "
+        "there is no "
+        "'in time', however fast the signal.",
+    )
+    response = rng.randrange(10, 40)
+    yield _case(
+        "an alert in time",
+        rng,
+        budget=3,
+        response=response,  # to the minute: 3 for signal
+        costs={"egress-watch": 3, "pin-own-actions": 3},
+        threats=[("moved-tag", big, response + 3, ["nested"]), ("moved-tag", small, 5, [])],
+        teaches="Detection counts when signal and response together are not later than "
+        "the harm. Preventing the wrong half is worth less.",
+    )
+    yield _case(
+        "two controls, one threat",
+        rng,
+        budget=8,
+        response=30,
+        costs={"cooldown": 4, "hash-locked-install": 4, "safe-model-format": 4},
+        threats=[
+            ("bad-dependency", big, 60, []),
+            ("name-confusion", small, 60, []),
+            ("model-that-runs-code", big, 60, []),
+        ],
+        teaches="Two controls that stop the same threats stop them once. Judge the set, not its members.",
+    )
+    yield _case(
+        "two small ones beat one large",
+        rng,
+        budget=10,
+        response=30,
+        costs={"cooldown": 6, "safe-model-format": 5, "separate-caches": 5},
+        threats=[
+            ("bad-dependency", 5 * big, 60, []),
+            ("model-that-runs-code", 4 * big, 60, []),
+            ("poisoned-cache", 4 * big, 60, []),
+        ],
+        teaches="The best value for money comes first and leaves a rest that buys nothing. Compare whole purchases.",
+    )
+    yield _case(
+        "a control that needs another",
+        rng,
+        budget=6,
+        response=30,
+        costs={"pin-own-actions": 2, "pin-nested-actions": 4, "separate-caches": 5},
+        threats=[("moved-tag", big, 60, ["nested"]), ("poisoned-cache", small, 60, [])],
+        teaches="Pinning what an action calls begins with pinning the action. Alone the "
+        "second "
+        "does nothing, and the first only half.",
+    )
+    yield _case(
+        "a precondition that fails",
+        rng,
+        budget=5,
+        response=30,
+        site=[],
+        costs={
+            "trusted-publishing": 2,
+            "expected-publisher": 3,
+            "independent-rebuild": 1,
+            "least-privilege-tokens": 5,
+        },
+        threats=[("stolen-upload-token", big, 600, []), ("injected-pull-request", small, 60, [])],
+        teaches="Trusted publishing needs an index that takes OIDC tokens, a rebuild "
+        "comparison "
+        "needs a reproducible build. This site has neither.",
+    )
+    yield _case(
+        "nothing is affordable",
+        rng,
+        budget=0,
+        response=30,
+        costs={"cooldown": 2, "safe-model-format": 1},
+        threats=[("bad-dependency", big, 60, []), ("model-that-runs-code", small, 60, [])],
+        teaches="No money, no controls: every threat stays open, and the assessment says so.",
+    )
+    for name in ("a mixed profile", "another mixed profile"):
+        yield _mixed(name, rng)
+
+
+def _case(
+    name: str,
+    rng: random.Random,
+    *,
+    budget: int,
+    response: int | None,
+    costs: dict[str, int],
+    threats: list[tuple[str, int, int, list[str]]],
+    teaches: str,
+    site: list[str] | None = None,
+) -> Case:
+    chosen = [{**c, "cost": costs[c["id"]]} for c in CONTROLS if c["id"] in costs]
+    rows = [
+        {
+            "id": f"{vector}-{rng.randrange(1000)}-{i}",
+            "vector": vector,
+            "facts": facts,
+            "loss": loss,
+            "minutes_to_harm": minutes,
+        }
+        for i, (vector, loss, minutes, facts) in enumerate(threats)
+    ]
+    rng.shuffle(chosen)
+    rng.shuffle(rows)
+    profile = {
+        "budget": budget,
+        "response_minutes": response,
+        "site": ["oidc-at-the-index", "reproducible-build"] if site is None else site,
+        "controls": chosen,
+        "threats": rows,
+    }
+    return Case(name, (profile,), None, teaches, SEE, _good(profile))
+
+
+def _mixed(name: str, rng: random.Random) -> Case:
+    """All twelve controls against nine to twelve threats, with a third of the money for all."""
+    costs = {c["id"]: rng.randrange(1, 7) for c in CONTROLS}
+    vectors = VECTORS + rng.choices(VECTORS, k=rng.randrange(1, 5))
+    threats = [
+        (
+            v,
+            rng.randrange(2, 21),
+            rng.choice([2, 15, 45, 120, 600, 3000]),
+            [f for f in THREAT_FACTS[v] if rng.random() < 0.35],
+        )
+        for v in vectors
+    ]
+    threats.append(("maintainer-means-harm", rng.randrange(2, 21), 600, []))  # no control covers it
+    site = [s for s in ("oidc-at-the-index", "reproducible-build") if rng.random() < 0.6]
+    return _case(
+        name,
+        rng,
+        budget=sum(costs.values()) // 3,
+        response=rng.choice([10, 40, 100, None]),
+        costs=costs,
+        threats=threats,
+        site=site,
+        teaches="Every rule at once. Print what your set leaves open, and ask of each "
+        "threat which control you believed would stop it.",
+    )
+
+
+def open_threats(profile: dict[str, Any], chosen: set[str]) -> set[str]:
+    """Ids of the threats that a set of controls neither prevents nor detects in time."""
+    controls = {c["id"]: c for c in profile["controls"]}
+    acting: set[str] = set()
+    waiting = set(chosen)
+    site = set(profile["site"])
+    while ready := {c for c in waiting if set(controls[c]["needs"]) <= acting | site}:
+        acting |= ready
+        waiting -= ready
+    return {t["id"] for t in profile["threats"] if not any(_stops(controls[c], t, profile) for c in acting)}
+
+
+def _stops(control: dict[str, Any], threat: dict[str, Any], profile: dict[str, Any]) -> bool:
+    excepted = set(control["unless"]) & set(threat["facts"])
+    if threat["vector"] not in control["covers"] or excepted:
+        return False
+    if control["kind"] == "prevent":
+        return True
+    response = profile["response_minutes"]
+    if response is None:
+        return False
+    return bool(control["signal_minutes"] + response <= threat["minutes_to_harm"])
+
+
+def best(profile: dict[str, Any]) -> int:
+    """The largest loss that an affordable set of controls avoids: every set is tried."""
+    controls, threats = profile["controls"], profile["threats"]
+    stopped = {c["id"]: sum(1 << i for i, t in enumerate(threats) if _stops(c, t, profile)) for c in controls}
+    sets: list[tuple[int, frozenset[str]]] = [(0, frozenset())]  # cost, members; affordable only
+    for control in controls:
+        sets += [
+            (cost + control["cost"], members | {control["id"]})
+            for cost, members in sets
+            if cost + control["cost"] <= profile["budget"]
+        ]
+    needs = {c["id"]: set(c["needs"]) - set(profile["site"]) for c in controls}
+    top = 0
+    for _, members in sets:
+        acting = set(members)
+        while idle := {c for c in acting if not needs[c] <= acting}:  # no cycles among needs
+            acting -= idle
+        bits = 0
+        for control_id in acting:
+            bits |= stopped[control_id]
+        top = max(top, sum(t["loss"] for i, t in enumerate(threats) if bits >> i & 1))
+    return top
+
+
+def _good(profile: dict[str, Any]) -> Callable[[Any], bool | Miss]:
+    """Accepts an affordable set that is worth enough, with the threats it leaves open."""
+    cost = {c["id"]: c["cost"] for c in profile["controls"]}
+    loss = {t["id"]: t["loss"] for t in profile["threats"]}
+    top: list[int] = []
+
+    def accept(answer: Any) -> bool | Miss:
+        if not isinstance(answer, dict) or set(answer) != {"controls", "residual"}:
+            return Miss("expected a dict with controls and residual")
+        chosen, residual = set(answer["controls"]), set(answer["residual"])
+        if unknown := (chosen - cost.keys()) | (residual - loss.keys()):
+            return Miss(f"no such id: {min(unknown)}")
+        if (spent := sum(cost[c] for c in chosen)) > profile["budget"]:
+            return Miss(f"cost {spent}, the budget is {profile['budget']}")
+        left = open_threats(profile, chosen)
+        if hidden := left - residual:
+            return Miss(f"your choice leaves {min(hidden)} open, and residual does not say so")
+        if stopped := residual - left:
+            return Miss(f"your choice stops {min(stopped)}, and residual calls it open")
+        if not top:
+            top.append(best(profile))
+        avoided = sum(loss.values()) - sum(loss[t] for t in left)
+        if avoided < ENOUGH * top[0]:
+            return Miss(f"value {avoided}, the best choice is worth {top[0]}")
+        return True
+
+    return accept

@@ -1,0 +1,344 @@
+"""Cases for exercise 2.1: which step of a run could read which secret?
+
+A run is an event, what the repository holds, and a workflow. Every case is written down step by
+step together with what each step is handed, so the truth never comes from reading the workflow back.
+
+    >>> import random
+    >>> next(readers(None, random.Random(1))).name
+    'secrets at three levels'
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.plain import short
+
+__all__ = ["GIVEN", "REACH", "readers"]
+
+GIVEN, REACH = "given", "within reach"
+JOB_TOKEN, IDENTITY = "GITHUB_TOKEN", "OIDC"
+SEE = "labs/02_hardening.ipynb, 'Who is in the room with the secret?'"
+NAMES = ["INDEX_TOKEN", "HUB_TOKEN", "DEPLOY_KEY", "CHAT_HOOK", "SCAN_TOKEN", "MIRROR_TOKEN"]
+ACTIONS = [
+    "acme/changed-files",
+    "acme/hub-login",
+    "northwind-ml/labeler",
+    "northwind-ml/push-model",
+]
+SCRIPTS = ["make", "python -m pytest -q", "python tools/size.py", "echo done"]
+
+
+@dataclass
+class _Step:
+    """A step as the workflow has it, and what it is handed."""
+
+    fields: dict[str, Any]
+    given: set[str] = field(default_factory=set)
+
+
+class _Run:
+    """A run that grows together with its truth."""
+
+    def __init__(self, rng: random.Random, event: str = "push", head: str = "same repository") -> None:
+        self.rng = rng
+        self.names = rng.sample(NAMES, len(NAMES))
+        self.described: dict[str, Any] = {
+            "event": event,
+            "head": head,
+            "default_token": "read",
+            "secrets": [],
+            "environments": {},
+            "workflow": {"jobs": {}},
+        }
+        self.truth: dict[str, dict[str, str]] = {}
+        self.exist = not (event == "pull_request" and head == "fork")
+        self.number = 0
+
+    def secret(self) -> str:
+        """A fresh secret of the repository."""
+        name = self.names.pop()
+        self.described["secrets"].append(name)
+        return name
+
+    def environment(self, *, opened: bool) -> tuple[str, str]:
+        """A fresh environment and its one secret."""
+        environment, name = self.rng.choice(["release", "production", "hub"]), self.names.pop()
+        self.described["environments"][environment] = {"secrets": [name], "open": opened}
+        return environment, name
+
+    def script(self, env: dict[str, str] | None = None, given: set[str] | None = None) -> _Step:
+        """A ``run`` step."""
+        step: dict[str, Any] = {"id": self._id(), "run": self.rng.choice(SCRIPTS)}
+        return _Step(step | ({"env": env} if env else {}), set(given or ()))
+
+    def action(
+        self,
+        uses: str = "",
+        inputs: dict[str, Any] | None = None,
+        given: set[str] | None = None,
+    ) -> _Step:
+        """A ``uses`` step."""
+        commit = f"{self.rng.getrandbits(160):040x}"
+        step: dict[str, Any] = {
+            "id": self._id(),
+            "uses": f"{uses or self.rng.choice(ACTIONS)}@{commit}",
+        }
+        return _Step(step | ({"with": inputs} if inputs else {}), set(given or ()))
+
+    def job(
+        self,
+        name: str,
+        *steps: _Step,
+        all_given: set[str] | None = None,
+        actions_given: set[str] | None = None,
+        waits: bool = False,
+        **fields: Any,
+    ) -> None:
+        """A job, and which tokens all its steps and all its actions are handed."""
+        for step in steps:
+            step.given |= all_given or set()
+            if "uses" in step.fields:
+                step.given |= actions_given or set()
+        reach = set().union(*(s.given for s in steps))
+        for step in steps:
+            row = {token: GIVEN if token in step.given else REACH for token in reach}
+            self.truth[f"{name}/{step.fields['id']}"] = {} if waits or not self.exist else row
+        self.described["workflow"]["jobs"][name] = {**fields, "steps": [s.fields for s in steps]}
+
+    def case(self, name: str, teaches: str) -> Case:
+        """The case."""
+        self.rng.shuffle(self.described["secrets"])
+        return Case(name, (self.described,), self.truth, teaches, SEE, _matrix(self.described, self.truth))
+
+    def _id(self) -> str:
+        self.number += 1
+        return f"{self.rng.choice(['get', 'make', 'test', 'send', 'note'])}-{self.number}"
+
+
+def _matrix(run: dict[str, Any], truth: dict[str, dict[str, str]]) -> Callable[[Any], bool | Miss]:
+    """Accepts the truth; else says the first step and token that differ, and shows the job."""
+
+    def accept(answer: Any) -> bool | Miss:
+        if not isinstance(answer, dict) or answer.keys() != truth.keys():
+            return Miss(f"expected a dict with the steps {', '.join(truth)}")
+        for step, row in truth.items():
+            said = answer[step]
+            if not isinstance(said, dict):
+                return Miss(f"{step}: expected a dict, token to {GIVEN!r} or {REACH!r}")
+            for token in sorted(row.keys() | said.keys()):
+                right, yours = row.get(token, "out of reach"), said.get(token, "out of reach")
+                if right != yours:
+                    job = run["workflow"]["jobs"][step.rpartition("/")[0]]
+                    where = f"on {run['event']} from {run['head']}, in the job {short(job, 600)}"
+                    return Miss(f"{step}: {token} is {right}, you say {yours}; {where}")
+        return True
+
+    return accept
+
+
+def _secret(name: str) -> str:
+    """The expression that hands a secret over."""
+    return f"${{{{ secrets.{name} }}}}"
+
+
+def readers(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Runs that each add one way of handing a secret over, then a whole one."""
+    run = _Run(rng)
+    top, own, one, idle = run.secret(), run.secret(), run.secret(), run.secret()
+    run.described["workflow"]["env"] = {"A": _secret(top), "COLOUR": "yes"}
+    run.job("build", run.script(), run.script(), all_given={top, own}, env={"B": _secret(own)})
+    run.job("test", run.script({"C": _secret(one)}, {one}), run.script(), all_given={top})
+    yield run.case(
+        "secrets at three levels",
+        "The workflow's env reaches every step, a job's its own steps, a step's itself. Steps of "
+        "one job share a machine and a user: what one is given, the others reach. Another job is "
+        f"another machine. And nobody asked for {idle}.",
+    )
+
+    run = _Run(rng, "pull_request", "fork")
+    one, two = run.secret(), run.secret()
+    run.described["default_token"] = "write"  # noqa: S105 (a setting)
+    run.job(
+        "test",
+        run.action("actions/checkout"),
+        run.action(inputs={"token": _secret(one)}),
+        run.script({"T": _secret(two)}),
+        permissions={"contents": "write", "id-token": "write"},
+    )
+    yield run.case(
+        "a fork's pull request",
+        "Anyone can cause this run with code of their own, so it gets no secrets, a token that "
+        "only reads and no identity, whatever the file asks for.",
+    )
+
+    run = _Run(rng, "pull_request_target", "fork")
+    one = run.secret()
+    run.job(
+        "label",
+        run.script({"TITLE": "${{ github.event.pull_request.title }}"}),
+        run.action("northwind-ml/labeler", {"token": _secret(one)}, {one, JOB_TOKEN}),
+        permissions={"pull-requests": "write"},
+    )
+    yield run.case(
+        "a fork's pull_request_target",
+        "'Pull requests from forks never see secrets' is true of `pull_request` alone. This event "
+        "runs the repository's own file for a stranger, with the repository's secrets and a token "
+        "that may write.",
+    )
+
+    run = _Run(rng, "pull_request")
+    one = run.secret()
+    run.job("test", run.script({"T": _secret(one)}, {one}), run.script(), permissions={})
+    yield run.case(
+        "a pull request of the same repository",
+        "Who can push a branch here already has write access; the run gets the secrets.",
+    )
+
+    for name, opened, teaches in (
+        (
+            "an environment that waits",
+            False,
+            "Its rules are not met yet, so the job has not begun: no step, no secret. That is what "
+            "an environment adds to a secret: somebody has to open it.",
+        ),
+        (
+            "an environment that is open",
+            True,
+            "An environment's secret exists in the jobs that name it and nowhere else. Beside it the "
+            "repository's secrets are there as always.",
+        ),
+    ):
+        run = _Run(rng)
+        one = run.secret()
+        environment, guarded = run.environment(opened=opened)
+        run.job("build", run.script({"T": _secret(guarded)}), run.script({"U": _secret(one)}, {one}))
+        run.job(
+            "publish",
+            run.action("pypa/gh-action-pypi-publish", {"password": _secret(guarded)}, {guarded}),
+            run.script({"U": _secret(one)}, {one}),
+            environment=environment,
+            waits=not opened,
+        )
+        yield run.case(name, teaches)
+
+    run = _Run(rng)
+    run.described["default_token"] = "write"  # noqa: S105 (a setting)
+    run.job("old", run.action(), run.script(), actions_given={JOB_TOKEN})
+    run.job("closed", run.action(), run.script(), permissions={})
+    run.job("reads", run.action(), run.script(), permissions={"contents": "read"})
+    run.job(
+        "writes",
+        run.script({"GH": "${{ github.token }}"}, {JOB_TOKEN}),
+        run.action(),
+        run.script({"GH": _secret(JOB_TOKEN)}, {JOB_TOKEN}),
+        run.script(),
+        actions_given={JOB_TOKEN},
+        permissions={"contents": "read", "issues": "write"},
+    )
+    yield run.case(
+        "the job's own token",
+        "No block: the repository's default holds, and here that writes. A block says all there is. "
+        "An action can take the job's token by itself, without being handed it; a script needs it "
+        "in an expression.",
+    )
+
+    run = _Run(rng)
+    run.described["workflow"]["permissions"] = {"contents": "write"}
+    before = run.script()
+    keeps = run.action("actions/checkout", given={JOB_TOKEN})
+    run.job("keeps", before, keeps, run.script(given={JOB_TOKEN}), run.script(given={JOB_TOKEN}))
+    forgets = run.action("actions/checkout", {"persist-credentials": False}, {JOB_TOKEN})
+    run.job("forgets", forgets, run.script(), run.script())
+    yield run.case(
+        "a checkout that leaves the token behind",
+        "Unless told `persist-credentials: false`, checkout writes the job's token into the clone's "
+        "git configuration, and every later step finds it there.",
+    )
+
+    run = _Run(rng)
+    run.described["workflow"]["permissions"] = {"id-token": "write"}
+    run.job("sign", run.action(), run.script(), all_given={IDENTITY})
+    run.job("test", run.action(), run.script(), permissions={"contents": "read"})
+    yield run.case(
+        "an identity for every step",
+        "`id-token: write` is granted to a job, and every step of it can ask for the token. Give it "
+        "to a job that does nothing else.",
+    )
+
+    run = _Run(rng)
+    one, two, top = run.secret(), run.secret(), run.secret()
+    run.described["workflow"]["env"] = {"A": _secret(top)}
+    called = f"acme/workflows/.github/workflows/notes.yml@{run.rng.getrandbits(160):040x}"
+    run.job(
+        "inherits",
+        run.script({"X": _secret(one)}, {one}),
+        run.script({"Y": _secret(two)}, {two}),
+        uses=called,
+        secrets="inherit",
+    )
+    run.job(
+        "named",
+        run.script({"X": _secret(one)}, {one}),
+        run.script({"Y": _secret(two)}),
+        uses=called,
+        secrets={one: _secret(one)},
+    )
+    run.job("none", run.script({"X": _secret(one)}), run.script({"Y": _secret(two)}), uses=called)
+    yield run.case(
+        "a reusable workflow",
+        "The called file sees the secrets that the caller passes: all with `inherit`, or those "
+        "named. The caller's `env` stays with the caller.",
+    )
+
+    run = _Run(rng)
+    everything = {run.secret(), run.secret(), run.secret()}
+    run.described["workflow"]["permissions"] = {}
+    run.job(
+        "send",
+        run.script(),
+        run.action(inputs={"secrets": "${{ toJSON(secrets) }}"}, given=set(everything)),
+    )
+    yield run.case(
+        "all of them at once",
+        "`toJSON(secrets)` hands over every secret there is, those of next year included.",
+    )
+
+    yield _whole(rng)
+
+
+def _whole(rng: random.Random) -> Case:
+    """Three jobs and most of the rules; a cache carries code between them, but no secret."""
+    run = _Run(rng, "pull_request_target", rng.choice(["fork", "same repository"]))
+    one, two = run.secret(), run.secret()
+    environment, guarded = run.environment(opened=True)
+    run.described["workflow"]["permissions"] = {"contents": "read"}
+    run.described["workflow"]["env"] = {"A": _secret(one)}
+    cache = {"path": "~/.cache/pip", "key": "pip-${{ hashFiles('requirements.txt') }}"}
+    run.job(
+        "test",
+        run.action("actions/checkout"),
+        run.action("actions/cache", cache),
+        run.script(),
+        all_given={one},
+    )
+    run.job(
+        "publish",
+        run.action("actions/cache", dict(cache)),
+        run.script({"T": _secret(guarded)}, {guarded}),
+        run.action(inputs={"token": _secret(two)}, given={two}),
+        all_given={one, IDENTITY},
+        actions_given={JOB_TOKEN},
+        environment=environment,
+        permissions={"id-token": "write", "packages": "write"},
+    )
+    run.job("notes", run.script({"T": _secret(guarded)}), run.script(), all_given={one})
+    return run.case(
+        "a whole run",
+        "Take one job after the other: which secrets exist for it, what each step is handed, and "
+        "then everything in the room is within reach. A cache carries code, which is 2.5's matter.",
+    )

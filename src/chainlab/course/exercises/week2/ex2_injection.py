@@ -1,0 +1,242 @@
+"""Cases for exercise 2.2: a step that pastes a stranger's words into its script.
+
+The repaired step is really run: its expressions are replaced by text, as the platform does it, and
+bash reads what comes out, in an empty directory with an empty environment. A payload that runs
+makes one file there, and nothing else.
+
+    >>> expand("echo ${{ github.head_ref }}", {"github.head_ref": "fix/typo"})
+    'echo fix/typo'
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.plain import short
+from chainlab.errors import ChainlabError
+
+__all__ = ["MARKER", "Played", "expand", "injections", "play"]
+
+EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+MARKER = "marker"  # the file that a payload makes
+LONGEST = 10  # seconds a script may take
+SEE = "labs/02_hardening.ipynb, 'Pasted, not passed'"
+
+TITLES = ["Fix a typo", "Add the tokeniser", "Faster loading", "Bump numpy", "Export twice"]
+WORDS = ["cases", "weights", "loader", "report", "scores"]
+
+
+def expand(text: str, values: Mapping[str, str]) -> str:
+    """``text`` with every ``${{ … }}`` replaced by its value: the platform pastes before bash reads.
+
+    Raises `KeyError` for an expression that has no value here.
+    """
+    return EXPRESSION.sub(lambda found: values[found[1]], text)
+
+
+class Played:
+    """What a step did: ``output``, its exit ``status`` and whether a payload ran."""
+
+    def __init__(self, output: str, status: int, ran: bool) -> None:
+        self.output, self.status, self.ran = output, status, ran
+
+
+def play(step: Mapping[str, Any], values: Mapping[str, str], scratch: Path) -> Played:
+    """Run a step as the platform would, in a fresh directory below ``scratch``.
+
+    Raises `KeyError` for an unknown expression and `ChainlabError` where there is no bash.
+    """
+    bash = shutil.which("bash", path="/bin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+    if bash is None:
+        raise ChainlabError("exercise 2.2 needs bash", mend="install it with your package manager")
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        script = Path(folder) / "step.sh"
+        script.write_text(expand(step["run"], values), encoding="utf-8")
+        work = Path(folder) / "work"
+        work.mkdir()
+        env = {name: expand(str(value), values) for name, value in step.get("env", {}).items()}
+        try:
+            done = subprocess.run(
+                [bash, "--noprofile", "--norc", "-eo", "pipefail", script],
+                cwd=work,
+                env={**env, "PATH": "/usr/bin:/bin", "HOME": str(work), "LC_ALL": "C.UTF-8"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=LONGEST,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Played(f"(did not end within {LONGEST} s)", 124, bool(list(work.iterdir())))
+        return Played(done.stdout.decode("utf-8", "replace"), done.returncode, any(work.iterdir()))
+
+
+def _payloads(rng: random.Random) -> list[str]:
+    """Words that each run something in one way of quoting or another; all make the marker."""
+    word = rng.choice(WORDS)
+    return [
+        f'{word}"; touch {MARKER}; echo "',
+        f"{word}'; touch {MARKER}; echo '",
+        f"{word}$(touch {MARKER})",
+        f"`touch {MARKER}`{word}",
+        f"{word};touch${{IFS}}{MARKER}",
+        f"{word}\"'$(touch {MARKER})'\"",
+    ]
+
+
+def injections(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Steps in which the stranger's words stand in each way of quoting; benign first."""
+    scratch = lab.path / "exercise-2.2"
+    title, branch = "github.event.pull_request.title", "github.head_ref"
+
+    def word() -> str:
+        return f"{rng.choice(WORDS)}-{rng.randrange(1000)}"
+
+    intro, last, asked, last_line, mark = word(), word(), word(), word(), word()
+
+    def case(
+        name: str,
+        step: dict[str, Any],
+        tried: list[dict[str, str]],
+        output: Callable[[dict[str, str]], str],
+        teaches: str,
+    ) -> Case:
+        accept = _inert(step, [(values, output(values)) for values in tried], scratch)
+        return Case(name, (step,), None, teaches, SEE, accept)
+
+    def each(expression: str, values: list[str]) -> list[dict[str, str]]:
+        return [{expression: value} for value in values]
+
+    hostile = _payloads(rng)
+    quoted = {"name": "say it", "run": f'echo "{intro}: ${{{{ {title} }}}}"'}
+    yield case(
+        "a benign title",
+        quoted,
+        each(title, rng.sample(TITLES, 2)),
+        lambda v: f"{intro}: {v[title]}\n",
+        "A repair that no longer prints the title is no repair.",
+    )
+    yield case(
+        "a hostile title",
+        dict(quoted),
+        each(title, hostile),
+        lambda v: f"{intro}: {v[title]}\n",
+        "The value is pasted before bash reads the line, so it can bring the quote that ends yours. "
+        "Quotes round `${{ }}` are part of the text that it is pasted into. Pass the value in `env`.",
+    )
+    yield case(
+        "an apostrophe and other honest characters",
+        dict(quoted),
+        each(title, [f"Don't drop {rng.choice(WORDS)}", 'Say "yes" & go', "a  b * \\n $HOME; (c)"]),
+        lambda v: f"{intro}: {v[title]}\n",
+        "Titles have quotes, dollars and stars for good reasons. Nothing is to be filtered or "
+        "changed: once the value is passed, no character is special.",
+    )
+    yield case(
+        "no quotes at all",
+        {"name": "branch", "run": f"printf '%s\\n' ${{{{ {branch} }}}} {last}"},
+        each(branch, [f"fix/{rng.choice(WORDS)}", *hostile, "two  words *"]),
+        lambda v: f"{v[branch]}\n{last}\n",
+        "An unquoted variable is split at spaces and its stars become file names. Where the "
+        "expression had no quotes, yours need some.",
+    )
+    yield case(
+        "single quotes",
+        {"name": "note", "run": f"echo 'by ${{{{ {branch} }}}} as {asked}'"},
+        each(branch, [f"fix/{rng.choice(WORDS)}", *hostile]),
+        lambda v: f"by {v[branch]} as {asked}\n",
+        "Within single quotes a variable is not expanded: it prints its own name. Close them, put "
+        "the variable in double quotes, and open them again.",
+    )
+    taken = rng.choice(["TITLE", "PR_TITLE", "GITHUB_EVENT_PULL_REQUEST_TITLE"])
+    kept = {name: f"kept {rng.choice(WORDS)}" for name in {taken, "TITLE", "VALUE", "VALUE_1", "ARG"}}
+    yield case(
+        "a name that is taken",
+        {
+            "name": "both",
+            "env": kept,
+            "run": f'echo "${taken}: ${{{{ {title} }}}}"\necho "$VALUE"',
+        },
+        each(title, [rng.choice(TITLES), *hostile[:3]]),
+        lambda v: f"{kept[taken]}: {v[title]}\n{kept['VALUE']}\n",
+        "The step has variables already and its script reads them. Look before you name.",
+    )
+    two = "github.event.pull_request.user.login"
+    both = [
+        {title: rng.choice(TITLES), two: "mallory"},
+        {title: hostile[0], two: hostile[1]},
+        {title: hostile[2], two: hostile[4]},
+    ]
+    yield case(
+        "several expressions",
+        {
+            "name": "three",
+            "shell": "bash",
+            "run": f"echo '${{{{{two}}}}}' wrote \"${{{{ {title} }}}}\"\n"
+            f'echo "{last_line}: ${{{{   {title}   }}}}, ${{{{ {two} }}}}"',
+        },
+        both,
+        lambda v: f"{v[two]} wrote {v[title]}\n{last_line}: {v[title]}, {v[two]}\n",
+        "Two different values, one of them twice, with other spaces inside the braces.",
+    )
+    choice = "github.head_ref || github.ref_name"
+    yield case(
+        "an expression that chooses",
+        {"name": "ref", "run": f'REF="${{{{ {choice} }}}}"\necho "{mark} $REF, \\"$REF\\""'},
+        each(choice, [f"topic/{rng.choice(WORDS)}", *hostile[:4]]),
+        lambda v: f'{mark} {v[choice]}, "{v[choice]}"\n',
+        "Move the whole expression into `env`, with its `||`. And a quote after a backslash opens and closes nothing.",
+    )
+    body = "github.event.issue.body"
+    yield case(
+        "a body of several lines",
+        {"name": "body", "run": f'printf "{mark}: %s\\n" "${{{{ {body} }}}}"'},
+        each(body, [f"one\n{rng.choice(WORDS)}\n", f"x\ntouch {MARKER}\n{hostile[2]}", hostile[5]]),
+        lambda v: f"{mark}: {v[body]}\n",
+        "A title has one line, a body has many, and each of them is a line of your script once it is pasted.",
+    )
+    idle = {"name": "quiet", "env": {"A": "1"}, "run": f'echo "{word()} $A"'}
+    yield Case("nothing to mend", (idle,), idle, "A step without expressions is as it should be.", SEE)
+
+
+def _inert(
+    given: dict[str, Any], tried: list[tuple[dict[str, str], str]], scratch: Path
+) -> Callable[[Any], bool | Miss]:
+    """Accepts a step that prints each value as it is and runs none of them."""
+
+    def accept(step: Any) -> bool | Miss:
+        if not isinstance(step, dict) or not isinstance(step.get("run"), str):
+            return Miss("expected the step, a dict with run")
+        env = step.get("env", {})
+        if not isinstance(env, dict) or not all(isinstance(v, str) for v in env.values()):
+            return Miss("env is to be a dict of texts")
+        if lost := {k: v for k, v in given.get("env", {}).items() if env.get(k) != v}:
+            return Miss(f"env lost or changed {short(lost)}")
+        changed = {k for k in given.keys() | step.keys() if given.get(k) != step.get(k)}
+        if changed - {"run", "env"}:
+            return Miss(f"only run and env may change, not {min(changed - {'run', 'env'})}")
+        for values, wanted in tried:
+            words = " and ".join(repr(value) for value in values.values())
+            try:
+                played = play(step, values, scratch)
+            except KeyError as error:
+                return Miss(f"an expression that was not there before: {error.args[0]!r}")
+            if played.ran:
+                return Miss(f"the payload ran: {words}")
+            if (played.output, played.status) != (wanted, 0):
+                return Miss(
+                    f"with {words} expected {wanted!r}, printed {played.output!r}"
+                    + (f" and ended with {played.status}" if played.status else "")
+                )
+        return True
+
+    return accept

@@ -1,0 +1,357 @@
+"""Cases for exercise 2.3: a workflow and a mirror of the actions that it names.
+
+The mirror is a folder of bare git repositories, ``OWNER/REPO.git``, written by git itself. What a
+reference should become is noted when its commit is made, so the truth never comes from resolving it.
+
+    >>> Actions.reference_line("acme/changed-files@v3", "  # as agreed")
+    '      - uses: acme/changed-files@v3  # as agreed'
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.errors import ChainlabError
+
+__all__ = ["Actions", "History", "mirrors"]
+
+SEE = "labs/02_hardening.ipynb, 'A tag is a promise, a commit is bytes'"
+OWNERS = ["acme", "northwind-ml", "actions"]
+TASKS = ["setup", "fetch", "label", "scan", "notes", "train", "login", "pack", "report", "score"]
+WHEN = 1_760_000_000  # seconds since 1970, of the first commit; each next one a day later
+
+
+class History:
+    """One repository's commits, branches and tags, as a stream for ``git fast-import``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name  # OWNER/REPO
+        self._stream: list[bytes] = []
+        self._marks = 0
+
+    def commit(self, branch: str, files: Mapping[str, str], after: int = 0) -> int:
+        """A commit on ``branch`` (a full ref); ``after`` is the mark of its parent, 0 for a root."""
+        self._marks += 1
+        self._say(f"commit {branch}\nmark :{self._marks}\n{self._who('committer')}\n")
+        self._data(f"change {self._marks} of {self.name}")
+        self._say(f"from :{after}\ndeleteall\n" if after else "deleteall\n")
+        for path, text in files.items():
+            self._say(f"M 100644 inline {path}\n")
+            self._data(text)
+        return self._marks
+
+    def name_commit(self, ref: str, mark: int, *, annotated: bool = False) -> None:
+        """Let a branch or tag (a full ref) name a commit; an annotated tag is an object of its own."""
+        if annotated:
+            self._say(f"tag {ref.removeprefix('refs/tags/')}\nfrom :{mark}\n{self._who('tagger')}\n")
+            self._data(f"release {ref}")
+        else:
+            self._say(f"reset {ref}\nfrom :{mark}\n\n")
+
+    def write(self, folder: Path, empty: Path) -> dict[int, str]:
+        """Make the bare repository at ``folder``, a copy of an empty one; gives the commit id of each mark."""
+        shutil.copytree(empty, folder)
+        marks = folder / "marks"
+        _git(
+            folder,
+            "fast-import",
+            "--quiet",
+            f"--export-marks={marks}",
+            given=b"".join(self._stream),
+        )
+        return {int(line.split()[0][1:]): line.split()[1] for line in marks.read_text().splitlines()}
+
+    def _who(self, part: str) -> str:
+        return f"{part} {self.name.split('/')[0]} <ci@example.com> {WHEN + 86400 * self._marks} +0000"
+
+    def _say(self, text: str) -> None:
+        self._stream.append(text.encode())
+
+    def _data(self, text: str) -> None:
+        self._stream.append(b"data %d\n%s\n" % (len(text.encode()), text.encode()))
+
+
+def _git(repository: Path, *words: str, given: bytes = b"") -> None:
+    """Run git with no configuration but its own."""
+    try:
+        subprocess.run(
+            ["git", "--git-dir", str(repository), *words],
+            input=given,
+            env={"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin", "HOME": str(repository)}
+            | {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"},
+            capture_output=True,
+            check=True,
+        )
+    except FileNotFoundError as error:
+        raise ChainlabError("exercise 2.3 needs git", mend="run `chainlab doctor`") from error
+
+
+class Actions:
+    """A mirror on disk that fills as a case asks for actions."""
+
+    def __init__(self, folder: Path, rng: random.Random) -> None:
+        self.folder, self.rng = folder / f"{rng.getrandbits(32):08x}", rng
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.empty = self.folder / "empty.git"
+        self.empty.mkdir(parents=True)
+        _git(self.empty, "init", "--quiet", "--bare", "--initial-branch=main", "--template=")
+        self.names = [f"{o}/{t}-{s}" for o in OWNERS for t in TASKS for s in ("model", "files")]
+        rng.shuffle(self.names)
+
+    def add(
+        self,
+        inner: list[str] | None = None,
+        *,
+        path: str = "",
+        workflow: bool = False,
+        newest: list[str] | None = None,
+    ) -> tuple[str, dict[str, str]]:
+        """A fresh action or reusable workflow; its full name, and the commit of each of its refs.
+
+        ``inner`` is what it uses at its tags, ``newest`` what it uses on ``main``. The refs: ``v1``
+        (an older commit, lightweight), ``v2`` (lightweight), ``v2.1.0`` (annotated), ``main``,
+        ``fork`` (in no branch and no tag, as a fork's commits are on the platform).
+        """
+        name = self.names.pop()
+        history = History(name)
+        file = path if workflow else f"{path}/action.yml".lstrip("/")
+        write = _workflow if workflow else _action
+        old = history.commit("refs/heads/main", {file: write(inner or []), "VERSION": "1\n"})
+        released = history.commit("refs/heads/main", {file: write(inner or []), "VERSION": "2\n"}, old)
+        head = history.commit(
+            "refs/heads/main",
+            {file: write(newest if newest is not None else inner or []), "VERSION": "3\n"},
+            released,
+        )
+        fork = history.commit("refs/pull/7/head", {file: write([]), "VERSION": "2\n", "extra.sh": "echo\n"}, released)
+        history.name_commit("refs/tags/v1", old)
+        history.name_commit("refs/tags/v2", released)
+        history.name_commit("refs/tags/v2.1.0", released, annotated=True)
+        ids = history.write(self.folder / f"{name}.git", self.empty)
+        refs = {"v1": old, "v2": released, "v2.1.0": released, "main": head, "fork": fork}
+        return "/".join(filter(None, [name, path])), {ref: ids[mark] for ref, mark in refs.items()}
+
+    @staticmethod
+    def reference_line(reference: str, rest: str = "") -> str:
+        """A step of a workflow."""
+        return f"      - uses: {reference}{rest}"
+
+
+def _action(inner: list[str]) -> str:
+    steps = "".join(f"    - uses: {reference}\n" for reference in inner)
+    return (
+        "name: an action\ndescription: Made for an exercise.\nruns:\n  using: composite\n  steps:\n"
+        f"    - shell: bash\n      run: echo work\n{steps}"
+    )
+
+
+def _workflow(inner: list[str]) -> str:
+    steps = "".join(f"      - uses: {reference}\n" for reference in inner)
+    return f"on: workflow_call\njobs:\n  work:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo work\n{steps}"
+
+
+class _Text:
+    """A workflow file with its truth: which line becomes what."""
+
+    def __init__(self) -> None:
+        self.lines = ["on: push", "jobs:", "  work:", "    runs-on: ubuntu-latest", "    steps:"]
+        self.pinned: dict[int, tuple[str, str]] = {}  # line → the reference's ref, and its commit
+        self.open: set[str] = set()
+
+    def step(self, reference: str, commit: str = "", rest: str = "", quote: str = "") -> None:
+        """A step; ``commit`` is what its ref is to become, "" where it stays."""
+        if commit:
+            self.pinned[len(self.lines)] = (reference, commit)
+        self.lines.append(Actions.reference_line(f"{quote}{reference}{quote}", rest))
+
+    def add(self, *lines: str) -> None:
+        """Lines that stay as they are."""
+        self.lines += lines
+
+    def case(self, name: str, mirror: Path, teaches: str) -> Case:
+        """The case."""
+        text = "\n".join(self.lines) + "\n"
+        return Case(name, (text, mirror), None, teaches, SEE, _pinned(self))
+
+
+def mirrors(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Workflows that each add one kind of reference, then a whole one; one mirror for all."""
+    actions = Actions(lab.path / "exercise-2.3", rng)
+    mirror = actions.folder
+
+    text = _Text()
+    for ref in ("v2", "v1"):
+        name, refs = actions.add()
+        text.step(f"{name}@{ref}", refs[ref])
+    yield text.case(
+        "a lightweight tag",
+        mirror,
+        "Forty hex digits in place of the tag, and the tag in a comment: a person and an update "
+        "bot both need to know which version that was.",
+    )
+
+    text = _Text()
+    name, refs = actions.add()
+    text.step(f"{name}@v2.1.0", refs["v2.1.0"])
+    yield text.case(
+        "an annotated tag",
+        mirror,
+        "An annotated tag is an object with an id of its own. A workflow needs the commit behind "
+        "it: ask git for `refs/tags/…^{commit}`.",
+    )
+
+    text = _Text()
+    name, refs = actions.add()
+    text.step(f"{name}@main", refs["main"], quote='"')
+    name, refs = actions.add(path=rng.choice(["sub", "tools/inner"]))
+    text.step(f"{name}@v2", refs["v2"], quote="'")
+    yield text.case(
+        "a branch, a folder, quotes",
+        mirror,
+        "The repository is the name's first two parts; the rest is a folder in it and stays.",
+    )
+
+    text = _Text()
+    name, refs = actions.add()
+    text.step(f"{name}@{refs['v2']}", rest="  # v2.1.0, seen on 3 May")
+    text.step(f"{name}@{refs['v1']}")
+    text.add("      - uses: ./.github/actions/own", "      - uses: docker://alpine:3")
+    yield text.case(
+        "already pinned, or not to be pinned",
+        mirror,
+        "A commit of that repository stays as it is, comment and all. A local action is part of "
+        "your own commit; an image is bound by a digest, which is another tool's matter.",
+    )
+
+    text = _Text()
+    name, refs = actions.add()
+    bad = f"{name}@{refs['fork']}"
+    text.step(bad, rest="  # v2.1.0")
+    text.open.add(bad)
+    yield text.case(
+        "a commit of a fork",
+        mirror,
+        "The platform serves a fork's commits under the original's name, so forty hex digits are "
+        "not enough: the commit has to be in one of that repository's own branches or tags. "
+        "Report it, and leave the line to a person.",
+    )
+
+    text = _Text()
+    name, refs = actions.add()
+    absent, unknown = f"{name}@v9", f"acme/gone-{rng.randrange(100)}@v1"
+    short = f"{name}@{refs['v2'][:7]}"
+    for reference in (absent, unknown, short):
+        text.step(reference)
+        text.open.add(reference)
+    yield text.case(
+        "nothing to be found",
+        mirror,
+        "No such ref, no such repository, and a shortened commit id, which the platform takes for "
+        "a tag's name. Guess nothing; report what stays open.",
+    )
+
+    text = _Text()
+    name, refs = actions.add()
+    text.add(f"      # - uses: {name}@v2")
+    text.step(f"{name}@v2", refs["v2"])
+    text.add("      - run: |", f"          echo 'uses: {name}@v2'", f"          uses: {name}@v2")
+    text.add(f"      - name: the step 'uses {name}@v2' again")
+    yield text.case(
+        "a look-alike in a script",
+        mirror,
+        "A comment, a script and a name only look like a reference. `yaml.compose` gives each "
+        "value with its place in the text.",
+    )
+
+    text = _Text()
+    loose, _ = actions.add()
+    firm, firm_refs = actions.add()
+    name, refs = actions.add([f"{loose}@v1", f"{firm}@{firm_refs['v2']}"])
+    text.step(f"{name}@v2", refs["v2"])
+    text.open.add(f"{loose}@v1")
+    yield text.case(
+        "a tag inside a pinned action",
+        mirror,
+        "Your pin holds the outer action; it calls another by tag, in your job, with your token. "
+        "You cannot pin that line, and you have to know it. Read what stands at the *pinned* commit.",
+    )
+
+    text = _Text()
+    deepest, _ = actions.add()
+    third, third_refs = actions.add([f"{deepest}@main"])
+    second, _ = actions.add([f"{third}@{third_refs['v2']}", f"{third}@{third_refs['fork']}"])
+    name, refs = actions.add([f"{second}@v2.1.0"], newest=[])
+    text.step(f"{name}@{refs['v2']}")
+    text.open |= {f"{deepest}@main", f"{second}@v2.1.0", f"{third}@{third_refs['fork']}"}
+    yield text.case(
+        "three levels down",
+        mirror,
+        "Follow each reference to the commit that it names today, and what stands there again. A "
+        "pin that is clean on `main` may not be clean at the commit.",
+    )
+
+    text = _Text()
+    loose, _ = actions.add()
+    name, refs = actions.add([f"{loose}@v2"], path=".github/workflows/notes.yml", workflow=True, newest=[])
+    text.pinned[len(text.lines) + 1] = (f"{name}@v2", refs["v2"])
+    text.add("  notes:", f"    uses: {name}@v2")
+    text.open.add(f"{loose}@v2")
+    yield text.case(
+        "a reusable workflow",
+        mirror,
+        "A job can consist of `uses:`. The path is a file, and what it uses counts too.",
+    )
+
+    yield _whole(actions, rng)
+
+
+def _whole(actions: Actions, rng: random.Random) -> Case:
+    text = _Text()
+    for _ in range(3):
+        ref = rng.choice(["v1", "v2", "v2.1.0", "main"])
+        loose, _ = actions.add()
+        name, refs = actions.add([f"{loose}@main"], path=rng.choice(["", "sub"]))
+        text.step(f"{name}@{ref}", refs[ref], quote=rng.choice(["", '"']))
+        text.open.add(f"{loose}@main")
+    name, refs = actions.add()
+    text.step(f"{name}@{refs['main']}")
+    text.step(f"{name}@{refs['fork']}")
+    text.open.add(f"{name}@{refs['fork']}")
+    text.add("      - run: |", f"          # uses: {name}@v2", "          make")
+    return text.case("a whole workflow", actions.folder, "Every rule at once. Which line differs from yours?")
+
+
+def _pinned(text: _Text) -> Callable[[Any], bool | Miss]:
+    """Accepts the file with exactly its movable references pinned, and the set of what stays open."""
+
+    def accept(answer: Any) -> bool | Miss:
+        if not isinstance(answer, dict) or set(answer) != {"text", "open"}:
+            return Miss("expected a dict with text and open")
+        lines = answer["text"].split("\n")
+        if lines and lines[-1] == "":
+            lines.pop()
+        if len(lines) != len(text.lines):
+            return Miss(f"the file has {len(text.lines)} lines, yours {len(lines)}")
+        for number, (before, after) in enumerate(zip(text.lines, lines, strict=True)):
+            reference, commit = text.pinned.get(number, ("", ""))
+            if not commit and before != after:
+                return Miss(f"line {number + 1} is to stay {before.strip()!r}, is {after.strip()!r}")
+            name, _, ref = reference.partition("@")
+            head, _, comment = after.partition("#")
+            wanted = before.replace(reference, f"{name}@{commit}") if commit else head.rstrip()
+            if commit and head.rstrip() != wanted:
+                return Miss(f"line {number + 1}: expected {wanted.strip()!r}, got {after.strip()!r}")
+            if commit and ref not in comment.split():
+                return Miss(f"line {number + 1}: no comment says that this was {ref}")
+        if set(answer["open"]) != text.open:
+            missing, surplus = text.open - set(answer["open"]), set(answer["open"]) - text.open
+            return Miss(f"open: missing {sorted(missing)[:2]}, too many {sorted(surplus)[:2]}")
+        return True
+
+    return accept

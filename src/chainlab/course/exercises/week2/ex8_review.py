@@ -1,0 +1,101 @@
+"""Cases for exercise 2.8: each control of a hardened set is broken in turn.
+
+A *mutant* is the set with one control broken, a *benign change* leaves every control in force. How
+a review is scored on them: `marking`.
+
+    >>> score(lambda workflows, resolve: []).value
+    0.0
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from typing import Any
+
+from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Marking, Score, named
+from chainlab.course.exercises.fixtures.workflow_variants import Variant, variants
+from chainlab.course.exercises.fixtures.workflows import resolver
+from chainlab.course.learning.checks import Case, Miss, World
+
+__all__ = ["CONTROLS", "GROUPS", "bench", "reviews", "score"]
+
+SEE = "labs/02_hardening.ipynb, 'Sixteen controls, and a way to count them'"
+GROUPS: dict[str, tuple[str, ...]] = {
+    "what a reference names": ("unpinned", "foreign-commit"),
+    "what a job holds": ("permissions", "identity", "environment", "secrets"),
+    "a stranger's words and code": ("injection", "pull-checkout", "artifact", "credentials"),
+    "what comes back from a cache": ("release-cache", "cache-key"),
+    "where packages come from": ("index", "hashes"),
+    "the machine underneath": ("runner", "commands"),
+}
+CONTROLS = tuple(control for group in GROUPS.values() for control in group)
+TEACHES = {
+    "what a reference names": "Forty hex digits, in that repository's own branches or tags; jobs "
+    "have a `uses:` as well as steps.",
+    "what a job holds": "Compare parsed YAML: a missing block, a word in place of a block, one "
+    "scope too many. A secret can stand in any value of the job.",
+    "a stranger's words and code": "Which events can a stranger cause, what of the stranger's "
+    "reaches a shell, and what stays on disk?",
+    "what comes back from a cache": "An action's cache, another's `cache:` input, a restore without "
+    "a save; a key that names no content, a prefix that matches what others wrote.",
+    "where packages come from": "Options in scripts and variables in any `env` choose the index.",
+    "the machine underneath": "`runs-on` is a text, a list or a mapping; `env` is in three places.",
+}
+Review = Callable[[dict[str, str], Callable[[str], str | None]], Any]
+MARKING = Marking[Variant]("review", "changes", attrgetter("control"))
+
+
+def bench(review: Review) -> Callable[..., dict[str, Any]]:
+    """The review as a function of many sets at once: their names to what it names in each.
+
+    A set is reviewed once; its names are as `marking.named` gives them.
+    """
+    known: dict[tuple[tuple[str, str], ...], Any] = {}
+
+    def run(sets: dict[str, dict[str, str]], refs: dict[str, str]) -> dict[str, Any]:
+        verdicts, resolve = {}, resolver(refs)
+        for name, texts in sets.items():
+            key = tuple(sorted(texts.items()))
+            if key not in known:
+                known[key] = named(review, dict(texts), resolve)
+            verdicts[name] = known[key]
+        return verdicts
+
+    return run
+
+
+def score(review: Review, seed: int = 1) -> Score:
+    """The score of a review on the variants of one seed; other ones than the check's."""
+    made, refs = variants(random.Random(f"score/{seed}"))  # noqa: S311 (variation, not secrecy)
+    return MARKING.score(made, bench(review)({v.name: v.texts for v in made}, refs))
+
+
+def reviews(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Benign changes, every group of controls, then the score at three heights."""
+    made, refs = variants(rng)
+
+    def case(name: str, chosen: list[Variant], accept: Callable[[Any], bool | Miss], teaches: str) -> Case:
+        return Case(name, ({v.name: v.texts for v in chosen}, refs), None, teaches, SEE, accept)
+
+    benign = [v for v in made if not v.control]
+    yield case(
+        "benign changes",
+        benign,
+        MARKING.at_least(benign, share=0.8),
+        "Nobody keeps a gate that refuses a comment or a newer pin. A refusal has to name a "
+        "control that does not hold.",
+    )
+    for group, controls in GROUPS.items():
+        chosen = [v for v in made if v.control in controls]
+        accept = MARKING.at_least([made[0]], chosen, controls)
+        yield case(group, [made[0], *chosen], accept, TEACHES[group])
+    for height in THRESHOLDS:
+        yield case(
+            f"a score of {height:.0%}",
+            made,
+            MARKING.reaches(made, height),
+            "Mutants refused for the right reason × benign changes accepted. `score(review)` lists "
+            "what is missed, on other variants than these.",
+        )

@@ -1,0 +1,262 @@
+"""Cases for exercise 3.1: component lists that every schema accepts, and what in them is not so.
+
+An honest document is made from facts (a wheel's digest, a lock, times of upload); then single facts are bent, and each
+bend is noted as ``kind: where``. What a document does not say is a gap, and no lie.
+
+    >>> facts, document = Truth(random.Random(1)).made()
+    >>> document["specVersion"], len(document["components"]) == len(facts["lock"])
+    ('1.6', True)
+
+CycloneDX 1.6; PEP 440 and 503 say which spellings are the same.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from packageurl import PackageURL
+
+from chainlab.course.learning.checks import Case, World
+
+__all__ = ["KINDS", "Truth", "falsehoods"]
+
+SEE = "labs/03_sbom.ipynb, 'Valid is a word about form'"
+KINDS = ("subject", "name", "version", "hash", "edge", "complete", "time")
+NAMES = [
+    "cells",
+    "quantise",
+    "tables",
+    "reports",
+    "metrics",
+    "queues",
+    "shapes",
+    "labels",
+    "scales",
+]
+APP = "triage-model@1.4.0"
+
+Document = dict[str, Any]
+Facts = dict[str, Any]
+Bend = Callable[["Truth"], str]
+
+
+def falsehoods(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Documents with no lie, with gaps, with one kind of lie each, and with several."""
+
+    def case(name: str, bends: list[Bend], teaches: str) -> Case:
+        truth = Truth(rng)
+        lies = {bend(truth) for bend in bends} - {""}  # not all of them bend
+        facts, document = truth.made()
+        return Case(name, (document, facts), lies, teaches, SEE)
+
+    yield case(
+        "an honest document",
+        [],
+        "Nothing in it contradicts the facts. Who finds a lie here finds one everywhere.",
+    )
+    yield case(
+        "honest spellings",
+        [Truth.spell, Truth.spell_time],
+        "`Acme_Cells` is `acme-cells` (PEP 503), `2.0` is `2.0.0` (PEP 440), `%2B` in a purl is `+`, and one moment "
+        "has many spellings. Compare with packaging, packageurl and datetime, not as text.",
+    )
+    yield case(
+        "honest gaps",
+        [Truth.gap],
+        "No hash, no edges, a component that the lock does not know, a list that calls itself incomplete: all of that "
+        "says *I do not know*. A lie says something that is not so.",
+    )
+    yield case(
+        "the document of another release",
+        [Truth.other_subject, Truth.early],
+        "Every field is well formed, and it is about other bytes: the subject's hash is not the wheel's, and it was "
+        "made before one of its components existed.",
+    )
+    yield case(
+        "names and versions",
+        [Truth.other_name, Truth.other_version, Truth.stale_version],
+        "A component says who it is twice, by name and version and by purl; the lock says it a third time. Scanners "
+        "read the purl, people the name.",
+    )
+    yield case(
+        "other bytes",
+        [Truth.other_hash, Truth.other_hash],
+        "The schema asks for 64 hex digits. A lock has several hashes per package, one per file: any of them is right.",
+    )
+    yield case(
+        "edges to nowhere",
+        [Truth.dangle, Truth.dangle],
+        "No JSON Schema checks that a `dependsOn` names something that is in the document.",
+    )
+    yield case(
+        "said to be complete",
+        [Truth.omit],
+        "`complete` is a claim about what is *not* there. Hold it against the lock.",
+    )
+    several = rng.sample([Truth.other_name, Truth.other_version, Truth.other_hash, Truth.dangle, Truth.omit], 3)
+    several.sort(key=lambda bend: bend is not Truth.omit)  # an edge must not be dropped after it was bent
+    yield case("several at once", [*several, Truth.spell], "Go through the seven kinds, one by one.")
+
+
+class Truth:
+    """Facts, the honest document about them, and ways to bend it; each bend returns what it made untrue."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._day = dt.datetime(2026, rng.randrange(4, 9), rng.randrange(3, 27), 12, tzinfo=dt.UTC)
+        self._lock: dict[str, dict[str, Any]] = {}
+        for name in rng.sample(NAMES, 6):
+            self._lock[f"acme-{name}"] = {
+                "version": f"{rng.randrange(1, 4)}.{rng.randrange(9, 12)}.{rng.randrange(4)}",
+                "hashes": [self._hex() for _ in range(rng.randrange(1, 4))],
+                "uploaded": (self._day - dt.timedelta(days=rng.randrange(2, 200))).isoformat(),
+            }
+        self._wheel = self._hex()
+        self._free = rng.sample(sorted(self._lock), len(self._lock))  # not bent yet
+        self.document: Document = {
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "version": 1,
+            "metadata": {
+                "timestamp": self._day.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "component": {
+                    "type": "application",
+                    "bom-ref": APP,
+                    "name": "triage-model",
+                    "version": "1.4.0",
+                    "hashes": [{"alg": "SHA-256", "content": self._wheel}],
+                },
+            },
+            "components": [self._component(name) for name in self._lock],
+            "compositions": [{"aggregate": "complete"}],
+        }
+        names = list(self._lock)
+        self.document["dependencies"] = [
+            {"ref": APP, "dependsOn": names[:3]},
+            *({"ref": name, "dependsOn": [names[3 + n]]} for n, name in enumerate(names[:3])),
+        ]
+
+    def made(self) -> tuple[Facts, Document]:
+        """The facts, and the document as it is now."""
+        self._rng.shuffle(self.document["components"])
+        return {"wheel": self._wheel, "lock": self._lock}, self.document
+
+    # -- no lies
+
+    def spell(self) -> str:
+        """Other spellings of the same."""
+        one, two = self._take(), self._take()
+        one["name"] = one["name"].title().replace("-", "_")
+        local = f"{two['version']}+cpu"
+        self._lock[two["name"]]["version"] = f"{two['version']}+CPU"
+        two["version"], two["purl"] = (
+            local,
+            PackageURL("pypi", None, two["name"], local).to_string(),
+        )
+        return ""
+
+    def spell_time(self) -> str:
+        """The moment of the youngest upload, written in another zone; and a version with one zero more."""
+        uploaded = self._day - dt.timedelta(minutes=30)
+        zone = dt.timezone(dt.timedelta(hours=5))
+        component = self._take()
+        self._lock[component["name"]]["uploaded"] = uploaded.astimezone(zone).isoformat()
+        component = self._take()
+        version = f"{self._rng.randrange(2, 5)}.0"
+        self._lock[component["name"]]["version"] = f"{version}.0"
+        component["version"] = version
+        component["purl"] = f"pkg:pypi/{component['name']}@{version}"
+        return ""
+
+    def gap(self) -> str:
+        """A list that knows little, and says so."""
+        self._take().pop("hashes")
+        missing = self._take()
+        self._drop(missing)
+        self.document["compositions"] = [{"aggregate": "incomplete"}]
+        self.document["components"].append(
+            {"type": "library", "bom-ref": "vendored", "name": "acme-oldparser", "version": "0.3"}
+        )
+        return ""
+
+    # -- lies
+
+    def other_subject(self) -> str:
+        """The hash of other bytes."""
+        self.document["metadata"]["component"]["hashes"][0]["content"] = self._hex()
+        return "subject: document"
+
+    def early(self) -> str:
+        """Made an hour before the youngest of its components was there."""
+        component = self._take()
+        late = self._day + dt.timedelta(hours=1)
+        self._lock[component["name"]]["uploaded"] = late.astimezone(dt.timezone(-dt.timedelta(hours=7))).isoformat()
+        return "time: document"
+
+    def other_name(self) -> str:
+        """The purl is another package's."""
+        component = self._take()
+        component["name"] = f"acme-{self._rng.choice(['cell', 'tabels', 'metric', 'queue'])}"
+        return f"name: {component['bom-ref']}"
+
+    def other_version(self) -> str:
+        """The version and the purl's version differ."""
+        component = self._take()
+        component["version"] += "1"
+        return f"version: {component['bom-ref']}"
+
+    def stale_version(self) -> str:
+        """Both agree, and the lock has another."""
+        component = self._take()
+        self._lock[component["name"]]["version"] += ".post1"
+        return f"version: {component['bom-ref']}"
+
+    def other_hash(self) -> str:
+        """64 hex digits that no file of the package has."""
+        component = self._take()
+        component["hashes"][0]["content"] = self._hex()
+        return f"hash: {component['bom-ref']}"
+
+    def dangle(self) -> str:
+        """An edge that ends nowhere."""
+        entries = [e for e in self.document["dependencies"] if len(e["dependsOn"]) == 1]
+        entry = self._rng.choice(entries)
+        entry["dependsOn"] = [*entry["dependsOn"], f"acme-gone-{self._rng.randrange(1000)}"]
+        return f"edge: {entry['ref']}"
+
+    def omit(self) -> str:
+        """A locked package is missing from a list that calls itself complete."""
+        self._drop(self._take())
+        return "complete: document"
+
+    # -- inside
+
+    def _component(self, name: str) -> Document:
+        version = self._lock[name]["version"]
+        return {
+            "type": "library",
+            "bom-ref": name,
+            "name": name,
+            "version": version,
+            "purl": f"pkg:pypi/{name}@{version}",
+            "hashes": [{"alg": "SHA-256", "content": self._rng.choice(self._lock[name]["hashes"])}],
+        }
+
+    def _take(self) -> Document:
+        """A component that nobody bent yet."""
+        name = self._free.pop()
+        return next(c for c in self.document["components"] if c["bom-ref"] == name)
+
+    def _drop(self, component: Document) -> None:
+        ref = component["bom-ref"]
+        self.document["components"].remove(component)
+        kept = [e for e in self.document["dependencies"] if e["ref"] != ref]
+        for entry in kept:
+            entry["dependsOn"] = [r for r in entry["dependsOn"] if r != ref]
+        self.document["dependencies"] = kept
+
+    def _hex(self) -> str:
+        return self._rng.randbytes(32).hex()

@@ -1,0 +1,252 @@
+"""Cases for exercise 3.2: small site-packages folders, and the component list that their metadata supports.
+
+A folder is made from a plan that says which package needs which, and why: always, under a marker, for an extra. So
+edges are known before anything is written. A lock (PEP 751) names the wheels with their digests; the tags in a
+package's WHEEL file say which of them was installed, and a package that was built here is none of them.
+
+    >>> plan = Plan(random.Random(1))
+    >>> plan.need("app", "acme-web", 'platform_system == "Linux"', holds=False)
+    >>> plan.edges
+    set()
+
+Core metadata 2.4, "Recording installed projects", PEP 508, PEP 751; CycloneDX 1.6.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+from chainlab.course.exercises.fixtures.folders import folder
+from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.plain import short
+
+__all__ = ["ENVIRONMENT", "ORIGIN", "Plan", "installations"]
+
+SEE = "labs/03_sbom.ipynb, 'What an installed folder knows'"
+ORIGIN = "acme:hash-origin"
+# What PEP 508 markers are held against: the machine where the folder was installed, not the one that reads it.
+ENVIRONMENT = {
+    "python_version": "3.11",
+    "python_full_version": "3.11.9",
+    "sys_platform": "linux",
+    "platform_system": "Linux",
+    "platform_machine": "x86_64",
+    "os_name": "posix",
+    "implementation_name": "cpython",
+    "platform_python_implementation": "CPython",
+    "platform_release": "6.1",
+    "platform_version": "1",
+    "implementation_version": "3.11.9",
+}
+NATIVE = (
+    "cp311-cp311-manylinux_2_17_x86_64",
+    "cp311-cp311-macosx_11_0_arm64",
+    "cp311-cp311-win_amd64",
+)
+WORDS = [
+    "web",
+    "tables",
+    "fonts",
+    "queues",
+    "codecs",
+    "colours",
+    "graphs",
+    "clocks",
+    "units",
+    "paths",
+]
+
+
+class Plan:
+    """Packages, who needs whom, and which files the lock names."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._needs: dict[str, list[str]] = {}
+        self._versions: dict[str, str] = {}
+        self._tags: dict[str, list[str]] = {}
+        self._files: dict[str, list[tuple[str, str]]] = {}  # name to file name and digest
+        self.edges: set[tuple[str, str]] = set()
+        self.hashes: dict[str, str | None] = {}
+        self.package("app")
+
+    def package(self, name: str, kind: str = "pure") -> str:
+        """From a wheel for all (``pure``, ``both``), for this machine (``native``), or built (``local``)."""
+        version = f"{self._rng.randrange(4)}.{self._rng.randrange(12)}.{self._rng.randrange(5)}"
+        self._needs[name], self._versions[name] = [], version
+        stem = f"{name.replace('-', '_')}-{version}"
+        suffixes = {
+            "pure": ["py3-none-any"],
+            "both": ["py2.py3-none-any"],
+            "local": ["py3-none-any"],
+        }
+        files = [(f"{stem}-{s}.whl", self._rng.randbytes(32).hex()) for s in suffixes.get(kind, NATIVE)]
+        self._tags[name] = {
+            "pure": ["py3-none-any"],
+            "both": ["py2-none-any", "py3-none-any"],
+            "native": [NATIVE[0]],
+            "local": ["cp311-cp311-linux_x86_64"],
+        }[kind]
+        self.hashes[name] = None if kind == "local" or name == "app" else files[0][1]
+        self._rng.shuffle(files)
+        self._files[name] = files
+        return name
+
+    def need(self, name: str, other: str, marker: str = "", *, holds: bool = True) -> None:
+        """``name`` requires ``other``, which may carry extras in brackets; ``holds``: the requirement applies."""
+        self._needs[name].append(f"{other} ; {marker}" if marker else other)
+        if holds:
+            to = other.partition("[")[0].partition(">")[0].strip()
+            if canonicalize_name(to) != name:  # for an extra that asks for another of its own
+                self.edges.add((name, canonicalize_name(to)))
+
+    def write(self, place: Path) -> tuple[Path, Path]:
+        """The site-packages folder and the lock, somewhere below a place."""
+        found: dict[str, str] = {}
+        for name, needs in self._needs.items():
+            version, module = self._versions[name], name.replace("-", "_")
+            info = f"{module}-{version}.dist-info"
+            shown = self._rng.choice([name, name.title(), module])
+            lines = ["Metadata-Version: 2.4", f"Name: {shown}", f"Version: {version}"]
+            lines += [f"Requires-Dist: {need}" for need in needs]
+            tags = "".join(f"Tag: {tag}\n" for tag in self._tags[name])
+            files = {
+                f"{module}.py": f"# {name} {self._rng.randrange(10**6)}\n",
+                f"{info}/METADATA": "\n".join(lines) + "\n",
+                f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\n{tags}",
+            }
+            rows = [f"{path},sha256={_urlsafe(text)},{len(text)}" for path, text in files.items()]
+            files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,"]) + "\n"
+            found |= {f"site-packages/{path}": text for path, text in files.items()}
+        lock = 'lock-version = "1.0"\ncreated-by = "chainlab"\n'
+        for name in sorted(self._files.keys() - {"app"}):
+            wheels = ",\n".join(f'  {{name = "{f}", hashes = {{sha256 = "{h}"}}}}' for f, h in self._files[name])
+            lock += f'\n[[packages]]\nname = "{name}"\nversion = "{self._versions[name]}"\nwheels = [\n{wheels},\n]\n'
+        made = folder(place, "site", {**found, "pylock.toml": lock})
+        return made / "site-packages", made / "pylock.toml"
+
+    def accepts(self) -> Callable[[Any], bool | Miss]:
+        """Whether a CycloneDX document says what the plan says."""
+        purls = {name: f"pkg:pypi/{name}@{version}" for name, version in self._versions.items()}
+
+        def accept(document: Any) -> bool | Miss:
+            if not isinstance(document, dict) or document.get("bomFormat") != "CycloneDX":
+                return Miss("expected a CycloneDX document as a dict: `as_json(bom)`")
+            listed = {c.get("purl"): c for c in document.get("components", [])}
+            for kind, odd in (
+                ("missing", purls.values() - listed.keys()),
+                ("nothing of that name and version is installed", listed.keys() - purls.values()),
+            ):
+                if odd:
+                    return Miss(f"{kind}: {short(sorted(map(str, odd)), 90)}")
+            refs = {c.get("bom-ref"): purl for purl, c in listed.items()}
+            said = {
+                (refs.get(entry["ref"]), refs.get(to))
+                for entry in document.get("dependencies", [])
+                for to in entry.get("dependsOn", [])
+            }
+            wanted = {(purls[a], purls[b]) for a, b in self.edges}
+            if own := sorted(str(a) for a, b in said if a == b):
+                return Miss(f"edges: {own[0]} leads to itself; an extra of its own is no edge")
+            if said != wanted:
+                kind, edges = ("missing", wanted - said) if wanted - said else ("not so", said - wanted)
+                one = min(edges, key=str)
+                return Miss(f"edges: {len(edges)} {kind}, such as {one[0]} -> {one[1]}")
+            for name, digest in self.hashes.items():
+                if wrong := _hash_miss(listed[purls[name]], digest):
+                    return Miss(f"{name}: {wrong}")
+            return True
+
+        return accept
+
+
+def _hash_miss(component: dict[str, Any], digest: str | None) -> str:
+    said = {h.get("content") for h in component.get("hashes", []) if h.get("alg") == "SHA-256"}
+    origin = {p.get("value") for p in component.get("properties", []) if p.get("name") == ORIGIN}
+    if digest is None:
+        return "a hash, though no file of the lock was installed" if said or component.get("hashes") else ""
+    if said != {digest}:
+        return "no hash, though the lock has the file" if not said else "a hash that is not the installed wheel's"
+    return "" if origin == {"lock"} else f"the property {ORIGIN} is to say 'lock'"
+
+
+def installations(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Folders that differ in what their requirements and their files ask of the reader."""
+
+    def plan(count: int) -> tuple[Plan, list[str]]:
+        made = Plan(rng)
+        names = [made.package(f"acme-{w}") for w in rng.sample(WORDS, count)]
+        for name in names:
+            made.need("app", f"{name}>=0" if rng.random() < 0.5 else name)
+        return made, names
+
+    def case(name: str, made: Plan, teaches: str) -> Case:
+        site, lock = made.write(lab.path)
+        return Case(name, (site, lock, dict(ENVIRONMENT)), None, teaches, SEE, made.accepts())
+
+    made, names = plan(3)
+    made.need(names[0], names[1].title().replace("-", "_"))
+    yield case(
+        "names, versions, edges",
+        made,
+        "One component for every *.dist-info, one edge for every requirement. Names are compared as PyPI does it: "
+        "`canonicalize_name`. A hash is that of the wheel which was installed, from the lock; RECORD and the installed "
+        "files are other bytes.",
+    )
+    made, names = plan(4)
+    made.need(names[0], names[1], 'python_version < "3.9"', holds=False)
+    made.need(names[0], names[2], 'sys_platform == "linux" and python_version >= "3.9"')
+    made.need(names[1], names[3], 'platform_system == "Windows"', holds=False)
+    made.need(names[2], "acme-absent", 'implementation_name == "pypy"', holds=False)
+    yield case(
+        "markers",
+        made,
+        "A requirement with a marker holds or not *there*, in the environment that the folder was made for: "
+        "`requirement.marker.evaluate(environment)`. Who leaves the environment out asks about their own machine.",
+    )
+    made, names = plan(5)
+    made.need("app", f"{names[0]}[fast]")
+    made.need(names[0], names[1], 'extra == "fast"')
+    made.need(names[0], names[2], 'extra == "docs"', holds=False)
+    made.need(names[1], f"{names[3]}[all]")
+    made.need(names[3], f"{names[3]}[deep]", 'extra == "all"')
+    made.need(names[3], names[4], 'extra == "deep"')
+    made.need(names[4], names[2], 'extra == "fast"', holds=False)
+    yield case(
+        "extras",
+        made,
+        "`acme-web[fast]` switches on the requirements of acme-web whose marker has extra == 'fast', and of nobody "
+        "else. An extra may ask for another extra of its own package: repeat until nothing is new.",
+    )
+    made, names = plan(2)
+    for number, kind in enumerate(["native", "both", "local", "native"]):
+        made.need(names[0], made.package(f"acme-{kind}-{number}", kind))
+    yield case(
+        "whose hash is it?",
+        made,
+        "The hash of a component is the wheel's, and there is no wheel in the folder. RECORD and the installed files "
+        "are other bytes. The lock has the digests of all wheels; the tags in WHEEL say which one it was. If it was "
+        "none of them, the answer is: not known.",
+    )
+    made, names = plan(4)
+    made.need("app", f"{names[2]}[fast]")
+    made.need(names[2], made.package("acme-plot", rng.choice(["native", "local"])), 'extra == "fast"')
+    made.need(names[2], names[3], 'extra == "slow" or python_version < "3"', holds=False)
+    made.need(names[3], names[0], 'os_name == "posix"')
+    yield case(
+        "all of it",
+        made,
+        "Names, markers, extras and hashes; the other cases take them one by one.",
+    )
+
+
+def _urlsafe(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,0 +1,350 @@
+"""Cases for exercise 3.3: services with planted components, of which some are in and some only look as if.
+
+Each plant belongs to a class and is written together with the reason why it is in the service or not. For a class,
+recall is the share of its plants that are in and were found; precision the share of those found that are in.
+
+    >>> service = Service(random.Random(1))
+    >>> service.vendored()
+    >>> sorted({plant.inside for plant in service.plants})
+    [False, True]
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from packaging.utils import canonicalize_name
+
+from chainlab.course.exercises.fixtures.folders import folder
+from chainlab.course.learning.checks import Case, Miss, World
+
+__all__ = ["CLASSES", "Plant", "Service", "figures", "plants", "truth_test"]
+
+SEE = "labs/03_sbom.ipynb, 'What is in the service?'"
+CLASSES = ("declared", "renamed", "dynamic", "extra-only", "dev-only", "vendored")
+WORDS = [
+    "amber", "birch", "cedar", "delta", "ember", "flint", "grove", "heath", "islet", "jetty", "knoll", "larch",
+    "maple", "north", "ochre", "pearl", "quill", "ridge", "slate", "thorn", "umber", "vigil", "wharf", "yarrow",
+]  # fmt: skip
+
+Find = Callable[[Path, Path], Any]
+
+
+@dataclass(frozen=True)
+class Plant:
+    """One component that is there or seems to be."""
+
+    purl: str
+    kind: str  # one of CLASSES
+    inside: bool  # the service can load it
+
+
+@dataclass
+class _Distribution:
+    name: str
+    version: str
+    files: dict[str, str]
+    needs: list[str] = field(default_factory=list)
+    entry_points: str = ""
+
+
+class Service:
+    """A service's folder and the site-packages that it runs with; plants are added class by class."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._words = rng.sample(WORDS, len(WORDS))
+        self._installed: list[_Distribution] = []
+        self._declared: list[str] = []
+        self._dev: list[str] = []
+        self._code: list[str] = ["import json", "from . import settings"]
+        self._tests: list[str] = []
+        self.plants: list[Plant] = []
+
+    def declared(self) -> None:
+        """Declared and imported, with something that it needs; and one that is declared and never imported."""
+        for imported in (True, False):
+            needed = self._add("declared", inside=True)
+            main = self._add("declared", inside=True, needs=[f"{needed.name.title()}>=0"])
+            self._declared.append(f"{main.name}>=0.1")
+            self._code += [f"import {_module(main.name)}"] * imported
+        self._add("declared", inside=False)  # installed by somebody, once, for nothing
+
+    def renamed(self) -> None:
+        """A module that is called otherwise than its package; two packages in one namespace."""
+        word = self._word()
+        self._add(
+            "renamed",
+            inside=True,
+            name=f"acme-{word}-kit",
+            files={f"{word}/__init__.py": "fit = 1\n"},
+        )
+        self._add("renamed", inside=False, name=word, files={f"{word}_console.py": "main = 1\n"})
+        self._code.append(self._rng.choice([f"import {word}", f"from {word} import fit"]))
+        space, one, two = self._word(), self._word(), self._word()
+        self._add(
+            "renamed",
+            inside=True,
+            name=f"{space}-python-{one}",
+            files={f"{space}/{one}/__init__.py": "a = 1\n"},
+        )
+        self._add(
+            "renamed",
+            inside=False,
+            name=f"{space}-python-{two}",
+            files={f"{space}/{two}/__init__.py": "a = 1\n"},
+        )
+        self._code.append(self._rng.choice([f"import {space}.{one} as tool", f"from {space} import {one}"]))
+
+    def dynamic(self) -> None:
+        """Loaded by a name in quotes; loaded as plugins; and named in quotes without being loaded."""
+        loaded, named, tested = (self._add("dynamic", inside=n == 0) for n in range(3))
+        self._code += [
+            "import importlib",
+            f'codec = importlib.import_module("{_module(loaded.name)}")',
+            f'message = "import {_module(named.name)} failed"  # import_module("{_module(named.name)}")',
+        ]
+        self._tests.append(f'import importlib\nimportlib.import_module("{_module(tested.name)}")')
+        group, other = f"{self._word()}.readers", f"{self._word()}.readers"
+        for inside, of in ((True, group), (True, group), (False, other)):
+            plugin = self._add("dynamic", inside=inside)
+            plugin.entry_points = f"[{of}]\ncsv = {_module(plugin.name)}:read\n"
+        self._code += [
+            "from importlib.metadata import entry_points",
+            f'readers = entry_points(group="{group}")',
+        ]
+
+    def extras(self) -> None:
+        """Needed by an extra that the service asks for; by an extra that nobody asks for; deeper down."""
+        asked, other, deep = (self._add("extra-only", inside=n != 1) for n in range(3))
+        main = self._add("declared", inside=True)
+        main.needs = [
+            f"{asked.name} ; extra == 'fast'",
+            f"{other.name}>=0 ; extra == 'docs'",
+        ]
+        asked.needs = [f"{other.name} ; extra == 'fast'", f"{deep.name}"]
+        self._declared.append(f"{main.name}[fast]")
+        self._code.append(f"import {_module(main.name)}")
+
+    def dev(self) -> None:
+        """Installed for the developers; one of them is used by the service too."""
+        formatter = self._add("dev-only", inside=False)
+        runner = self._add("dev-only", inside=False, needs=[self._add("dev-only", inside=False).name])
+        both = self._add("dev-only", inside=True, needs=[self._add("dev-only", inside=True).name])
+        self._dev += [formatter.name, runner.name, both.name]
+        self._tests.append(f"import {_module(runner.name)}")
+        self._code.append(f"def export():\n    import {_module(both.name)}")
+
+    def vendored(self) -> None:
+        """Copied into a package that is in; listed there and taken out again; copied into one that is not in."""
+        inside, gone, outside, single = (self._word() for _ in range(4))
+        host = self._add("declared", inside=True)
+        tool = self._add("dev-only", inside=False)
+        self._declared.append(host.name)
+        self._dev.append(tool.name)
+        for holder, names, there in (
+            (host, (inside, gone, single), True),
+            (tool, (outside,), False),
+        ):
+            folder, lines = f"{_module(holder.name)}/_vendor", []
+            holder.files[f"{folder}/__init__.py"] = ""
+            for name in names:
+                version = f"{self._rng.randrange(4)}.{self._rng.randrange(20)}"
+                lines.append(f"acme-{name}=={version}")
+                path = f"acme_{name}.py" if name == single else f"acme_{name}/__init__.py"
+                if name != gone:
+                    holder.files[f"{folder}/{path}"] = "a = 1\n"
+                self.plants.append(Plant(f"pkg:pypi/acme-{name}@{version}", "vendored", there and name != gone))
+            self._rng.shuffle(lines)
+            holder.files[f"{folder}/vendor.txt"] = "# copied, do not edit\n" + "\n".join(lines) + "\n"
+
+    def files(self) -> dict[str, str]:
+        """Everything in the service's folder and in site-packages, path to text."""
+        quoted = ", ".join(f'"{need}"' for need in self._declared)
+        dev = ", ".join(f'"{need}"' for need in self._dev)
+        project = f'[project]\nname = "acme-service"\nversion = "1.0"\ndependencies = [{quoted}]\n'
+        head, tail = self._code[:2], self._code[2:]
+        half = len(tail) // 2 if "import importlib" not in tail else len(tail)
+        found = {
+            "service/pyproject.toml": f"{project}\n[dependency-groups]\ndev = [{dev}]\n",
+            "service/src/acme_service/__init__.py": "\n".join([*head, *tail[:half]]) + "\n",
+            "service/src/acme_service/settings.py": "\n".join(["import pathlib", *tail[half:]]) + "\n",
+            "service/tests/test_service.py": "\n".join(["import acme_service", *self._tests]) + "\n",
+        }
+        for one in self._installed:
+            info = f"{_module(one.name)}-{one.version}.dist-info"
+            lines = ["Metadata-Version: 2.4", f"Name: {one.name}", f"Version: {one.version}"]
+            lines += [f"Requires-Dist: {need}" for need in one.needs]
+            files = {**one.files, f"{info}/METADATA": "\n".join(lines) + "\n"}
+            if one.entry_points:
+                files[f"{info}/entry_points.txt"] = one.entry_points
+            files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+            found |= {f"site-packages/{path}": text for path, text in files.items()}
+        return found
+
+    def write(self, place: Path) -> tuple[Path, Path]:
+        """The service's folder and site-packages, somewhere below a place."""
+        made = folder(place, "service", self.files())
+        return made / "service", made / "site-packages"
+
+    def _add(
+        self,
+        kind: str,
+        *,
+        inside: bool,
+        name: str = "",
+        files: dict[str, str] | None = None,
+        needs: Iterable[str] = (),
+    ) -> _Distribution:
+        name = name or f"acme-{self._word()}"
+        version = f"{self._rng.randrange(5)}.{self._rng.randrange(30)}"
+        files = files or {f"{_module(name)}/__init__.py": "a = 1\n"}
+        self._installed.append(_Distribution(name, version, files, list(needs)))
+        self.plants.append(Plant(f"pkg:pypi/{canonicalize_name(name)}@{version}", kind, inside))
+        return self._installed[-1]
+
+    def _word(self) -> str:
+        if not self._words:
+            self._words = [f"{word}s" for word in self._rng.sample(WORDS, len(WORDS))]
+        return self._words.pop()
+
+
+def figures(found: Iterable[str], planted: Iterable[Plant]) -> dict[str, tuple[int, int, int]]:
+    """For each class: how many plants are in, how many were found, how many of those are in."""
+    said, counted = set(found), {}
+    for kind in CLASSES:
+        own = [p for p in planted if p.kind == kind]
+        if own:
+            hit = [p for p in own if p.purl in said]
+            counted[kind] = (sum(p.inside for p in own), len(hit), sum(p.inside for p in hit))
+    return counted
+
+
+def truth_test(find: Find, place: Path, seed: int = 1, services: int = 4) -> pd.DataFrame:
+    """Precision and recall of a finder on services of its own: one row per class, and one for what nobody planted.
+
+    A finder gets two folders, service and site-packages. The last row counts purls that are no plant at all.
+    """
+    total: dict[str, list[int]] = {kind: [0, 0, 0] for kind in CLASSES}
+    strange = 0
+    for number in range(services):
+        made = _everything(random.Random(f"truth/{seed}/{number}"))  # noqa: S311 (variation, not secrecy)
+        found = set(find(*made.write(place)))
+        strange += len(found - {p.purl for p in made.plants})
+        for kind, counts in figures(found, made.plants).items():
+            total[kind] = [a + b for a, b in zip(total[kind], counts, strict=True)]
+    rows = {
+        kind: {
+            "in the service": there,
+            "found": said,
+            "of those in it": right,
+            "precision": f"{right / said:.2f}" if said else "–",
+            "recall": f"{right / there:.2f}" if there else "–",
+        }
+        for kind, (there, said, right) in total.items()
+    }
+    rows["(no plant)"] = {
+        "in the service": 0,
+        "found": strange,
+        "of those in it": 0,
+        "precision": "–",
+        "recall": "–",
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def plants(lab: World, rng: random.Random) -> Iterator[Case]:
+    """One class of plants at a time, then all."""
+
+    def case(name: str, made: Service, teaches: str) -> Case:
+        return Case(name, made.write(lab.path), None, teaches, SEE, _accepts(made.plants))
+
+    def planted(*kinds: Callable[[Service], None]) -> Service:
+        made = Service(rng)
+        for kind in kinds:
+            kind(made)
+        return made
+
+    yield case(
+        "declared, and what that needs",
+        planted(Service.declared),
+        "What `dependencies` names is installed wherever the service is, imported or not; so is what it requires, and "
+        "so on. Something that happens to lie in the same folder is not in the service.",
+    )
+    yield case(
+        "a module by another name",
+        planted(Service.declared, Service.renamed),
+        "`import sklearn` loads files of scikit-learn, and a package called sklearn is somebody else's. A module "
+        "belongs to the distribution whose RECORD lists its file; in a namespace, the longest path decides.",
+    )
+    yield case(
+        "loaded by name",
+        planted(Service.declared, Service.dynamic),
+        '`importlib.import_module("…")` and `entry_points(group="…")` load what no import statement names. A name '
+        "in a comment or a message loads nothing: look at calls in the syntax tree, not at text.",
+    )
+    yield case(
+        "extras",
+        planted(Service.declared, Service.extras),
+        "`acme-x[fast]` brings in what acme-x requires under `extra == 'fast'`; that marker in another package, or "
+        "another extra, brings in nothing.",
+    )
+    yield case(
+        "for developers only",
+        planted(Service.declared, Service.dev),
+        "`dev` is installed here and is not in the service. But who is in is in: the service also imports one of "
+        "them, inside a function, and that one needs another.",
+    )
+    yield case(
+        "copied in",
+        planted(Service.declared, Service.vendored),
+        "No metadata knows a vendored component. Where its host keeps a list, `_vendor/vendor.txt`, believe it only "
+        "for files that are there, and only in a host that is in the service.",
+    )
+    yield case(
+        "everything at once",
+        _everything(rng),
+        "See the classes above, one by one; `truth_test(find, lab.path)` counts them.",
+    )
+
+
+def _everything(rng: random.Random) -> Service:
+    made = Service(rng)
+    kinds = [
+        Service.declared,
+        Service.renamed,
+        Service.extras,
+        Service.dev,
+        Service.vendored,
+        Service.dynamic,
+    ]
+    rng.shuffle(kinds)
+    for kind in kinds:
+        kind(made)
+    return made
+
+
+def _accepts(planted: list[Plant]) -> Callable[[Any], bool | Miss]:
+    def accept(found: Any) -> bool | Miss:
+        if not isinstance(found, list) or not all(isinstance(p, str) for p in found):
+            return Miss("expected a set of purls")
+        for kind, (there, said, right) in figures(found, planted).items():
+            if (there, said) != (right, right):
+                wrong = [p.purl for p in planted if p.kind == kind and (p.purl in found) != p.inside]
+                verb = "is in the service" if right < there else "is not in the service"
+                odd = [p.purl for p in planted if p.purl in wrong and p.inside == (right < there)]
+                return Miss(f"{kind}: precision {right} of {said}, recall {right} of {there}; {odd[0]} {verb}")
+        if strange := set(found) - {p.purl for p in planted}:
+            return Miss(f"{min(strange)} is no component here")
+        return True
+
+    return accept
+
+
+def _module(name: str) -> str:
+    return name.replace("-", "_")

@@ -1,0 +1,286 @@
+"""Cases for exercise 3.4: a training record is added to a document that others wrote into before.
+
+The record's counts give the metrics; the intervals are computed here from the same counts by another form of Wilson's
+formula. The document already has what the Python library does not model: formulation, compositions, annotations.
+
+    >>> lower, upper = wilson(90, 100)
+    >>> round(lower, 3), round(upper, 3)
+    (0.826, 0.945)
+
+CycloneDX 1.6, modelCard; E. B. Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from chainlab.course.learning.checks import Case, Miss, World
+
+__all__ = ["cards", "sample", "wilson"]
+
+SEE = "labs/03_sbom.ipynb, 'A model is a component with a past'"
+Z = 1.959963984540054  # the normal distribution's 97.5 % point
+SLICES = ["all", "under 40", "40 to 65", "over 65", "site A", "site B", "old scanner"]
+METRICS = ["accuracy", "sensitivity", "specificity", "precision"]
+CONTENTS = [
+    "569 rows of 30 measurements of cell nuclei",
+    "1,200 rows of 12 blood values",
+    "318 rows of scan features",
+]
+
+
+def wilson(hits: int, cases: int) -> tuple[float, float]:
+    """The ends of the 95 % score interval: the two shares p at which |hits − np| = z·√(np(1−p))."""
+    a, b, c = cases + Z * Z, 2 * hits + Z * Z, hits * hits / cases
+    root = math.sqrt(max(b * b - 4 * a * c, 0.0))
+    return (b - root) / (2 * a), (b + root) / (2 * a)
+
+
+def sample(rng: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A training record and a document to add it to."""
+    return _training(rng, _counts(rng)), _document(rng)
+
+
+def cards(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Records with plain, perfect and missing measurements; documents that have little or much."""
+
+    def case(name: str, counts: list[dict[str, Any]], teaches: str, *, bare: bool = False) -> Case:
+        training, document = _training(rng, counts), _document(rng)
+        if bare:
+            for key in ("formulation", "compositions", "annotations", "services"):
+                document.pop(key, None)
+        return Case(name, (training, document), None, teaches, SEE, _accepts(training, document))
+
+    yield case(
+        "metrics",
+        _counts(rng),
+        "In CycloneDX a metric's value and both bounds are *text*. A number makes the document invalid; a rounded "
+        "text of four decimals is fine. Add to what is there: components, edges and all else stay.",
+        bare=True,
+    )
+    perfect = rng.randrange(12, 60)
+    yield case(
+        "a perfect score",
+        [*_counts(rng)[:1], _count(rng, perfect, perfect), _count(rng, 0, rng.randrange(5, 30))],
+        "p ± z·√(p(1−p)/n) has no width at 0 and at 1: it says that a few dozen lucky cases leave no doubt. Wilson's "
+        "interval keeps the doubt.",
+        bare=True,
+    )
+    yield case(
+        "nobody in the slice",
+        [*_counts(rng), _count(rng, 0, 0, "pregnant")],
+        "0 of 0 is neither 0 nor 1. Leave the metric out, and say that it was not measured where limits are said: "
+        "modelCard.considerations.technicalLimitations.",
+        bare=True,
+    )
+    yield case(
+        "what was there before",
+        _counts(rng),
+        "`Bom.from_json` reads what the library models, and drops the rest without a word: formulation, compositions, "
+        "annotations. Add to the JSON, and leave what you do not know as it is.",
+    )
+    yield case(
+        "all of it",
+        [*_counts(rng), _count(rng, 20, 20), _count(rng, 0, 0, "children")],
+        "See the cases before.",
+    )
+
+
+def _count(rng: random.Random, hits: int, cases: int, slice_: str | None = None) -> dict[str, Any]:
+    metric = rng.choice(METRICS)
+    return {
+        "metric": metric,
+        "slice": slice_ or f"{rng.choice(SLICES)}, reader {rng.randrange(100)}",
+        "hits": hits,
+        "cases": cases,
+    }
+
+
+def _counts(rng: random.Random) -> list[dict[str, Any]]:
+    found = []
+    for _ in range(3):
+        cases = rng.randrange(60, 900)
+        found.append(_count(rng, round(cases * rng.uniform(0.7, 0.97)), cases))
+    return found
+
+
+def _training(rng: random.Random, counts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "model": {
+            "name": "triage",
+            "version": f"1.{rng.randrange(9)}.0",
+            "sha256": rng.randbytes(32).hex(),
+        },
+        "task": "classification",
+        "approach": "supervised",
+        "architecture": rng.choice(["random forest", "logistic regression", "gradient boosting"]),
+        "dataset": {
+            "name": "cell-measurements",
+            "sha256": rng.randbytes(32).hex(),
+            "licence": rng.choice(["CC-BY-4.0", "CC0-1.0", "ODbL-1.0"]),
+            "contents": rng.choice(CONTENTS),
+            "classification": rng.choice(["public", "internal"]),
+        },
+        "counts": counts,
+        "limits": [rng.choice(["Trained on one hospital's scanner.", "No case was followed up."])],
+    }
+
+
+def _document(rng: random.Random) -> dict[str, Any]:
+    serial = uuid.UUID(int=rng.getrandbits(128), version=5)
+    names = rng.sample(["acme-cells", "acme-quantise", "acme-metrics", "acme-tables"], 2)
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{serial}",
+        "version": rng.randrange(1, 6),
+        "metadata": {
+            "timestamp": "2026-09-01T08:00:00Z",
+            "component": {"type": "application", "bom-ref": "app", "name": "triage-model"},
+        },
+        "components": [
+            {
+                "type": "library",
+                "bom-ref": name,
+                "name": name,
+                "version": "1.0",
+                "purl": f"pkg:pypi/{name}@1.0",
+            }
+            for name in names
+        ],
+        "dependencies": [{"ref": "app", "dependsOn": names}],
+        "compositions": [{"aggregate": "incomplete", "assemblies": ["app"]}],
+        "annotations": [
+            {
+                "bom-ref": "note",
+                "subjects": ["app"],
+                "annotator": {"component": {"type": "application", "name": "source-scan"}},
+                "timestamp": "2026-09-01T08:00:00Z",
+                "text": f"Vendored code was not looked at in {rng.randrange(2, 9)} files.",
+            }
+        ],
+        "formulation": [
+            {
+                "bom-ref": "formula",
+                "workflows": [
+                    {
+                        "bom-ref": "train",
+                        "uid": f"acme/triage-model/runs/{rng.randrange(10, 99)}",
+                        "name": "train",
+                        "taskTypes": ["build"],
+                        "properties": [{"name": "commit", "value": rng.randbytes(20).hex()}],
+                    }
+                ],
+            }
+        ],
+    }
+
+
+def _accepts(training: dict[str, Any], before: dict[str, Any]) -> Callable[[Any], bool | Miss]:
+    def accept(document: Any) -> bool | Miss:
+        if not isinstance(document, dict):
+            return Miss("expected the document as a dict")
+        for looks in (_models, _metrics, _datasets, _kept):
+            if wrong := looks(document, training, before):
+                return Miss(wrong)
+        return True
+
+    return accept
+
+
+def _one(document: dict[str, Any], type_: str) -> dict[str, Any]:
+    found = [c for c in document.get("components", []) if c.get("type") == type_]
+    return found[0] if len(found) == 1 else {}
+
+
+def _models(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
+    model = _one(document, "machine-learning-model")
+    if not model:
+        return "expected one component of type machine-learning-model"
+    if (model.get("name"), model.get("version")) != (
+        training["model"]["name"],
+        training["model"]["version"],
+    ):
+        return "the model's name or version is another"
+    if model.get("hashes") != [{"alg": "SHA-256", "content": training["model"]["sha256"]}]:
+        return "the model's hashes: expected its SHA-256"
+    if "modelCard" not in model:
+        return (
+            "the model has no modelCard. If yours had one, what you wrote it with has no class for it: stay with dicts"
+        )
+    said = model["modelCard"].get("modelParameters", {})
+    wanted = {
+        "approach": {"type": training["approach"]},
+        "task": training["task"],
+        "modelArchitecture": training["architecture"],
+    }
+    wrong = [key for key, value in wanted.items() if said.get(key) != value]
+    return f"modelParameters: {', '.join(wrong)}" if wrong else ""
+
+
+def _metrics(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
+    card = _one(document, "machine-learning-model")["modelCard"]
+    said = {
+        (m.get("type"), m.get("slice")): m for m in card.get("quantitativeAnalysis", {}).get("performanceMetrics", [])
+    }
+    measured = [c for c in training["counts"] if c["cases"]]
+    odd = said.keys() ^ {(c["metric"], c["slice"]) for c in measured}
+    if odd:
+        return f"metrics: not the measured ones, see {min(odd, key=str)}"
+    for count in measured:
+        metric = said[count["metric"], count["slice"]]
+        bounds = metric.get("confidenceInterval", {})
+        got = [metric.get("value"), bounds.get("lowerBound"), bounds.get("upperBound")]
+        where = f"{count['hits']} of {count['cases']}"
+        if not all(isinstance(v, str) for v in got):
+            return f"{where}: value, lowerBound and upperBound are texts in CycloneDX, got {got}"
+        wanted = [count["hits"] / count["cases"], *wilson(count["hits"], count["cases"])]
+        if any(abs(float(g) - w) > 0.0006 for g, w in zip(got, wanted, strict=True)):
+            return f"{where}: expected about {[f'{w:.4f}' for w in wanted]}, got {got}"
+    limits = card.get("considerations", {}).get("technicalLimitations", [])
+    if missing := [text for text in training["limits"] if text not in limits]:
+        return f"technicalLimitations: {missing[0]!r} is missing"
+    for count in training["counts"]:
+        if not count["cases"] and f"not measured: {count['metric']}, {count['slice']}" not in limits:
+            return f"technicalLimitations: expected 'not measured: {count['metric']}, {count['slice']}'"
+    return ""
+
+
+def _datasets(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
+    data, wanted = _one(document, "data"), training["dataset"]
+    if data.get("hashes") != [{"alg": "SHA-256", "content": wanted["sha256"]}] or data.get("name") != wanted["name"]:
+        return "expected one component of type data, with the data set's name and SHA-256"
+    if data.get("licenses") not in (
+        [{"license": {"id": wanted["licence"]}}],
+        [{"expression": wanted["licence"]}],
+    ):
+        return "the data set's licence is missing"
+    inside = (data.get("data") or [{}])[0]
+    if (inside.get("type"), inside.get("classification")) != ("dataset", wanted["classification"]):
+        return "the data set's data[0]: type 'dataset' and its classification"
+    model = _one(document, "machine-learning-model")
+    card = model["modelCard"]
+    if card["modelParameters"].get("datasets") != [{"ref": data.get("bom-ref")}]:
+        return "modelParameters.datasets: expected one reference to the data set"
+    edges = {(e.get("ref"), to) for e in document.get("dependencies", []) for to in e.get("dependsOn", [])}
+    return "" if (model.get("bom-ref"), data.get("bom-ref")) in edges else "expected an edge from model to data set"
+
+
+def _kept(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
+    """Everything that was there is there, unchanged; only the document's version is one higher."""
+    for key, value in before.items():
+        now = document.get(key)
+        if key == "version":
+            if now != value + 1:
+                return f"version: a changed document keeps its serial number and counts on, expected {value + 1}"
+        elif key in ("components", "dependencies"):
+            gone = [entry for entry in value if entry not in (now or [])]
+            if gone:
+                return f"{key}: {gone[0].get('bom-ref', gone[0].get('ref'))} was there before and is gone or changed"
+        elif now != value:
+            return f"{key}: was there before and is {'gone' if now is None else 'changed'}"
+    return ""

@@ -1,0 +1,213 @@
+"""Cases for exercise 3.6: findings in a service whose calls were laid out so that the answer is known.
+
+A finding is made by a scene: the scene adds functions and calls in which the vulnerable function is absent, cut off,
+fed by nobody, guarded on every way, or within reach. So the VEX statement that fits follows from the scene.
+
+    >>> made = Layout(random.Random(1))
+    >>> made.scene("guarded on one way")
+    >>> [said["status"] for said in made.truth.values()]
+    ['affected']
+
+OpenVEX 0.2.0: statuses and justifications.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from chainlab.course.learning.checks import Case, World
+
+__all__ = ["JUSTIFICATIONS", "SCENES", "Layout", "reachability", "ten"]
+
+SEE = "labs/03_sbom.ipynb, 'Not affected, because …'"
+ABSENT = "component_not_present"
+CODE_ABSENT = "vulnerable_code_not_present"
+NO_PATH = "vulnerable_code_not_in_execute_path"
+NO_CONTROL = "vulnerable_code_cannot_be_controlled_by_adversary"
+GUARDED = "inline_mitigations_already_exist"
+JUSTIFICATIONS = (ABSENT, CODE_ABSENT, NO_PATH, NO_CONTROL, GUARDED)
+AFFECTED, FIXED, OPEN = "affected", "fixed", "under_investigation"
+SCENES = {
+    "plain": (AFFECTED, None),
+    "absent": ("not_affected", ABSENT),
+    "fixed": (FIXED, None),
+    "stripped": ("not_affected", CODE_ABSENT),
+    "cut off": ("not_affected", NO_PATH),
+    "only tests call it": ("not_affected", NO_PATH),
+    "a call by name": (OPEN, None),
+    "fed by constants": ("not_affected", NO_CONTROL),
+    "fed by staff": (AFFECTED, None),
+    "guarded on every way": ("not_affected", GUARDED),
+    "guarded on one way": (AFFECTED, None),
+    "a guard beside the way": (AFFECTED, None),
+    "constants here, anyone there": (AFFECTED, None),
+}
+
+
+class Layout:
+    """A service's components, calls and starts, and findings with the statements that fit."""
+
+    def __init__(self, rng: random.Random, *, internal: bool = False, complete: bool = True) -> None:
+        self._rng = rng
+        self._number = 0
+        self._ids = iter(rng.sample(range(100, 999), 40))
+        self.service: dict[str, Any] = {
+            "exposure": "internal" if internal else "public",
+            "sbom_complete": complete,
+            "components": {},
+            "files": [],
+            "calls": {},
+            "calls_by_name": [],
+            "starts": {},
+            "guards": {},
+        }
+        self.findings: list[dict[str, Any]] = []
+        self.truth: dict[str, dict[str, str | None]] = {}
+
+    def scene(self, name: str) -> None:
+        """One more finding, laid out so that the scene's statement fits."""
+        self._number += 1
+        rng, calls = self._rng, self.service["calls"]
+        component = f"acme-{rng.choice(['fonts', 'tables', 'codecs', 'queues', 'units', 'graphs'])}-{self._number}"
+        module = component.replace("-", "_")
+        vulnerable = f"{module}.{rng.choice(['load', 'parse', 'render', 'expand'])}"
+        minor = rng.choice([9, 10, 11])
+        finding = {
+            "id": f"ACME-2026-{next(self._ids)}",
+            "component": component,
+            "fixed_in": f"1.{minor}.0",
+            "function": vulnerable,
+            "file": f"{module}/reader.py",
+        }
+        version = f"1.{minor}.1" if name == "fixed" else f"1.{minor - 1}.{rng.randrange(4)}"
+        if name != "absent":
+            self.service["components"][component] = version
+        if name not in ("absent", "stripped"):
+            self.service["files"].append(finding["file"])
+        self.service["files"].append(f"{module}/__init__.py")
+        way = self._way(module, vulnerable)
+        if name in ("cut off", "only tests call it"):
+            calls[way[-2]].remove(vulnerable)
+        if name == "cut off":
+            calls[f"{module}.unused"] = [vulnerable]
+        elif name == "only tests call it":
+            calls[f"tests.test_{module}"] = [vulnerable]
+        elif name == "a call by name":
+            calls[way[-2]].remove(vulnerable)
+            self.service["calls_by_name"].append({"function": way[-2], "module": module})
+        elif name in ("fed by constants", "fed by staff"):
+            self.service["starts"][way[0]] = name.removeprefix("fed by ")
+        elif name == "guarded on every way":
+            self._guard(way[1], finding["id"])
+            for other in (self._way(module, way[1]), self._way(module, vulnerable)):
+                self._guard(other[1], finding["id"])
+        elif name == "guarded on one way":
+            self._guard(way[-2], finding["id"])
+            self._way(module, vulnerable)
+        elif name == "a guard beside the way":
+            self._guard(self._way(module, f"{module}.harmless")[1], finding["id"])
+        elif name == "constants here, anyone there":
+            self.service["starts"][way[0]] = "constants"
+            self._way(module, vulnerable)
+        status, justification = SCENES[name]
+        if name == "absent" and not self.service["sbom_complete"]:
+            status, justification = OPEN, None
+        self.findings.append(finding)
+        self.truth[finding["id"]] = {"status": status, "justification": justification}
+
+    def made(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Findings and service, in no order."""
+        self._rng.shuffle(self.findings)
+        return self.findings, self.service
+
+    def _way(self, module: str, to: str) -> list[str]:
+        """A new start, and a chain of calls from it; a detour that leads nowhere beside it."""
+        self._number += 1
+        number, calls = self._number, self.service["calls"]
+        way = [
+            f"service.start_{number}",
+            *(f"service.step_{number}_{n}" for n in range(self._rng.randrange(2, 4))),
+            to,
+        ]
+        for one, other in itertools.pairwise(way):
+            calls.setdefault(one, []).append(other)
+        detour = f"{module}.detour_{number}"
+        calls[way[1]].append(detour)
+        calls.setdefault(detour, []).append(way[0])  # recursion: a search must end
+        calls.setdefault(to, [])
+        self.service["starts"][way[0]] = "anyone"
+        return way
+
+    def _guard(self, function: str, finding: str) -> None:
+        self.service["guards"].setdefault(function, []).append(finding)
+
+
+def ten(rng: random.Random) -> Layout:
+    """Ten findings of one service."""
+    made = Layout(rng, internal=True)
+    fixed = ["plain", "absent", "a call by name", "guarded on every way", "fed by staff"]
+    for name in [*fixed, *rng.sample([s for s in SCENES if s not in fixed], 5)]:
+        made.scene(name)
+    return made
+
+
+def reachability(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Findings that ask one question each, then ten at once."""
+
+    def case(name: str, made: Layout, scenes: list[str], teaches: str) -> Case:
+        rng.shuffle(scenes)
+        for scene in scenes:
+            made.scene(scene)
+        return Case(name, made.made(), made.truth, teaches, SEE)
+
+    yield case(
+        "is it there at all?",
+        Layout(rng),
+        ["absent", "fixed", "stripped", "plain"],
+        "First the component, then its version (as PEP 440 orders them), then the file with the vulnerable code.",
+    )
+    yield case(
+        "a list that is not complete",
+        Layout(rng, complete=False),
+        ["absent", "plain", "stripped"],
+        "Not listed in a list that calls itself incomplete is no evidence of absence: under_investigation.",
+    )
+    yield case(
+        "does anything call it?",
+        Layout(rng),
+        ["cut off", "only tests call it", "plain", "plain"],
+        "Follow the calls from the service's starts, and from nowhere else.",
+    )
+    yield case(
+        "a call by name",
+        Layout(rng),
+        ["a call by name", "cut off", "plain"],
+        "A call by name that the service reaches may end in any function of that module. No path found is then no "
+        "proof: under_investigation, until a person has looked.",
+    )
+    yield case(
+        "an internal service",
+        Layout(rng, internal=True),
+        ["plain", "fed by staff", "fed by constants", "constants here, anyone there"],
+        "'Internal' is where the service stands, not who can feed it. Staff, and whoever sits on a colleague's laptop, "
+        "are adversaries too. Only input that nobody chooses justifies "
+        "vulnerable_code_cannot_be_controlled_by_adversary, and only if every start that gets there has it.",
+    )
+    yield case(
+        "guards",
+        Layout(rng),
+        ["guarded on every way", "guarded on one way", "a guard beside the way", "plain"],
+        "inline_mitigations_already_exist holds when no way round the guard is left. Take the guarded functions out of "
+        "the graph: is the vulnerable one still reached?",
+    )
+    made = ten(rng)
+    yield Case(
+        "ten findings",
+        made.made(),
+        made.truth,
+        "Ask the questions in the table's order; the first that fits decides.",
+        SEE,
+    )

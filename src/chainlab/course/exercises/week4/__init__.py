@@ -1,0 +1,1 @@
+"""Week 4, attestation and gate."""

@@ -1,0 +1,238 @@
+"""Cases for exercise 4.2: does this proof show that an entry is in the log?
+
+Trees are built here and their proofs cut from them; one entry comes from the instance's own log. A false case is made
+by changing one thing, so each knows why it is false.
+
+    >>> tree, entries = planted(random.Random(1), 7)
+    >>> len(tree), len(entries)
+    (7, 7)
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from collections.abc import Iterator, Sequence
+
+from chainlab.course.learning.checks import Case, World
+from chainlab.trust.merkle import MerkleTree, leaf_hash, node_hash
+
+__all__ = ["planted", "proofs"]
+
+SEE = "notebooks/04a_attestation.ipynb, 'Is the entry in the log?'"
+
+
+def planted(rng: random.Random, size: int) -> tuple[MerkleTree, list[bytes]]:
+    """A tree over random entries, and the entries."""
+    entries, tree = [rng.randbytes(rng.randrange(5, 40)) for _ in range(size)], MerkleTree()
+    for entry in entries:
+        tree.append(leaf_hash(entry))
+    return tree, entries
+
+
+def proofs(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Proofs in even and odd trees, then one wrong thing at a time."""
+    seven, of_seven = planted(rng, 7)
+
+    def case(
+        name: str,
+        tree: MerkleTree,
+        entry: bytes,
+        index: int,
+        proof: Sequence[bytes],
+        truth: bool,
+        teaches: str,
+        *,
+        size: int | None = None,
+        root: bytes | None = None,
+    ) -> Case:
+        size = len(tree) if size is None else size
+        return Case(
+            name,
+            (entry, index, size, list(proof), tree.root() if root is None else root),
+            truth,
+            teaches,
+            SEE,
+        )
+
+    def honest(name: str, tree: MerkleTree, entries: list[bytes], index: int, teaches: str) -> Case:
+        return case(name, tree, entries[index], index, tree.inclusion(index, len(tree)), True, teaches)
+
+    eight, of_eight = planted(rng, 8)
+    place = rng.randrange(8)
+    yield honest(
+        "a leaf of eight",
+        eight,
+        of_eight,
+        place,
+        "Three hashes, one a level. A bit of the index says on which side each belongs.",
+    )
+    other = (place + rng.randrange(1, 8)) % 8
+    yield case(
+        "another entry",
+        eight,
+        of_eight[other],
+        place,
+        eight.inclusion(place, 8),
+        False,
+        "The climb begins at the entry that you were given, or it says nothing about it.",
+    )
+    yield honest(
+        "the first of seven",
+        seven,
+        of_seven,
+        rng.randrange(4),
+        "The left half of seven is complete.",
+    )
+    yield honest(
+        "the last of seven",
+        seven,
+        of_seven,
+        6,
+        "Seven split into four and three, three into two and one. The last leaf has nobody beside it on the lowest "
+        "level: it waits and joins higher up. It is not paired with a copy, and its proof is one hash shorter.",
+    )
+    size = rng.choice([11, 13, 19, 21, 27, 37])
+    odd, of_odd = planted(rng, size)
+    yield honest(
+        "the last of an odd tree",
+        odd,
+        of_odd,
+        size - 1,
+        "On each level the last node may be alone. Alone means: go up a level without a hash.",
+    )
+    yield honest(
+        "a leaf of an odd tree",
+        odd,
+        of_odd,
+        rng.randrange(size - 1),
+        "Index and size decide the shape.",
+    )
+    alone, of_alone = planted(rng, 1)
+    yield honest(
+        "the only leaf",
+        alone,
+        of_alone,
+        0,
+        "A tree of one has an empty proof; its root is the leaf's hash.",
+    )
+    yield _real(lab, rng)
+    copied = seven.hashes(0, 6, 7)  # a log that pairs a lone node with a copy of itself
+    left, right = seven.hashes(2, 0, 1), node_hash(seven.hashes(1, 2, 3), node_hash(copied, copied))
+    yield case(
+        "a log that copies its last leaf",
+        seven,
+        of_seven[6],
+        6,
+        [copied, seven.hashes(1, 2, 3), left],
+        False,
+        "By the copying rule seven entries and eight, the last one twice, have the same root. A log that may be read "
+        "in two ways proves nothing, so a proof of that shape is refused.",
+        root=node_hash(left, right),
+    )
+    yield case(
+        "an index outside the tree",
+        eight,
+        of_eight[place],
+        place + 8 * rng.randrange(1, 5),
+        eight.inclusion(place, 8),
+        False,
+        "There is no such leaf. The low bits of the index climb the same way, so the range has to be asked for.",
+    )
+    yield case(
+        "a negative index",
+        eight,
+        of_eight[place],
+        place - 8,
+        eight.inclusion(place, 8),
+        False,
+        "In Python -3 has low bits as well. An index begins at 0.",
+    )
+    yield case(
+        "the neighbour's index",
+        eight,
+        of_eight[place],
+        place ^ 1,
+        eight.inclusion(place, 8),
+        False,
+        "Left and right are not the sender's to choose: the index says which.",
+    )
+    where = rng.randrange(size - 1)
+    path = odd.inclusion(where, size)
+    yield case(
+        "a hash too many",
+        odd,
+        of_odd[where],
+        where,
+        [*path, rng.randbytes(32)],
+        False,
+        "What is not needed was put there by somebody. All of a proof is used, or it is refused.",
+    )
+    yield case(
+        "a hash too few",
+        odd,
+        of_odd[where],
+        where,
+        path[:-1],
+        False,
+        "The climb has to arrive at the top, and not somewhere that has the root's name.",
+        root=_climbed(of_odd[where], where, size, path[:-1]),
+    )
+    yield case(
+        "another root",
+        odd,
+        of_odd[where],
+        where,
+        path,
+        False,
+        "The proof leads to some root. It has to be the one of the checkpoint that you trust.",
+        root=seven.root(),
+    )
+    yield case(
+        "a node passed off as an entry",
+        seven,
+        seven.hashes(0, 0, 2),
+        0,
+        [seven.hashes(1, 1, 2), node_hash(seven.hashes(1, 2, 3), seven.hashes(0, 6, 7))],
+        False,
+        "Leaves and nodes are hashed with another first byte, 00 and 01, so that 64 bytes of hashes cannot stand for "
+        "an entry.",
+        size=3,
+    )
+
+
+def _climbed(entry: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
+    """Where an unfinished climb ends: a hash that a careless verifier would compare with."""
+    node, last, computed = index, size - 1, leaf_hash(entry)
+    for sibling in proof:
+        while node == last and not node & 1 and node:
+            node, last = node >> 1, last >> 1
+        computed = node_hash(sibling, computed) if node & 1 else node_hash(computed, sibling)
+        node, last = node >> 1, last >> 1
+    return computed
+
+
+def _real(lab: World, rng: random.Random) -> Case:
+    """An entry of the instance's own log, as its bundle has it."""
+    from sigstore.oidc import IdentityToken
+    from sigstore.sign import SigningContext
+
+    context = SigningContext.from_trust_config(lab.trust.config)
+    with context.signer(IdentityToken(lab.trust.token("alice@example.com"))) as signer:
+        bundle = json.loads(signer.sign_artifact(rng.randbytes(20)).to_json())
+    entry = bundle["verificationMaterial"]["tlogEntries"][0]
+    proof = entry["inclusionProof"]
+    return Case(
+        "an entry of the kit's own log",
+        (
+            base64.b64decode(entry["canonicalizedBody"]),
+            int(proof["logIndex"]),
+            int(proof["treeSize"]),
+            [base64.b64decode(hash) for hash in proof.get("hashes", [])],
+            base64.b64decode(proof["rootHash"]),
+        ),
+        True,
+        "The canonicalized body is the leaf; index, size, hashes and root stand in the bundle.",
+        SEE,
+    )

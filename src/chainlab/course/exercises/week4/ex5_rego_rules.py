@@ -1,0 +1,178 @@
+"""Cases for exercise 4.5: three rules in Rego, put to facts of which some are missing or of another type.
+
+A row of facts is made with the verdicts that it is to get. The rules run in the gate's own worker, a process apart, so
+that a mistake in them comes back as a message. Rego has no loop over inputs that both engines run alike, so each row
+gets a copy of the rules in which `input` is that row.
+
+    >>> sorted(_copies("package lesson\\nsafe if input.x", ["a"])["row0.rego"].split())
+    ['if', 'input.row0.x', 'lesson.row0', 'package', 'safe']
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.digests import Digest
+from chainlab.errors import ChainlabError
+
+__all__ = ["RULES", "rules", "table"]
+
+SEE = "notebooks/04b_gate.ipynb, 'Rego, and its one trap'"
+READS = {"signed": "signature", "safe": "findings", "good": "recall"}  # rule to fact
+RULES = tuple(READS)
+LEAST = 0.9
+WORDS = re.compile(r"\bor\b|\|\|")  # of other languages
+Row = tuple[dict[str, Any], dict[str, bool]]
+_known: dict[tuple[str, str], Any] = {}
+
+
+def table(text: str | Callable[[], str]) -> Callable[..., Any]:
+    """Rego as a function of many facts at once: a row's name to what each of the three rules says of it.
+
+    Raises `ChainlabError` with line and reason where the engine cannot read the rules.
+    """
+
+    def run(rows: Mapping[str, Mapping[str, Any]], signer: str) -> dict[str, Any]:
+        from chainlab.policy.expectations import Policy
+        from chainlab.policy.worker import ask
+
+        rego = text() if callable(text) else text
+        if not isinstance(rego, str):
+            raise ChainlabError(f"expected Rego as text, got {type(rego).__name__}")
+        if not re.search(r"(?m)^package\s+lesson\s*$", rego):
+            raise ChainlabError("expected the line `package lesson`")
+        key = (rego, repr((rows, signer)))
+        if key not in _known:
+            modules = _copies(rego, list(rows))
+            expected = {"signer": signer, "least": LEAST}
+            policy = Policy("lesson", RULES, modules, expected, Digest.of(rego.encode()))
+            facts = {f"row{i}": row for i, row in enumerate(rows.values())}
+            try:
+                report = ask(policy, facts)
+            except ChainlabError as error:
+                raise _slip(error, rego, modules) from error
+            _known[key] = {name: {rule: _said(report, i, rule) for rule in RULES} for i, name in enumerate(rows)}
+        return dict(_known[key])
+
+    return run
+
+
+def _slip(error: ChainlabError, rego: str, modules: Mapping[str, str]) -> ChainlabError:
+    """The engine's complaint about a copy, put as one about a line of the rules as they were written."""
+    found = re.search(r"\(error \d+:(row\d+\.rego)\|(\d+)\|\d+\s+\(errormsg \d+:([^()]*)\)", error.why)
+    if found is None:
+        return error
+    name, offset, said = found.groups()
+    number = modules[name].encode()[: int(offset)].count(b"\n")  # a copy has the same lines
+    line = [*rego.splitlines(), ""][number].strip()
+    mend = "Rego has no such word: write a second rule of the same name" if WORDS.search(line) else ""
+    more = f" ({mend})" if mend else ""
+    return ChainlabError(f"line {number + 1}, `{line[:40]}`: {said}{more}")
+
+
+def _said(report: Mapping[str, Any], row: int, rule: str) -> Any:
+    return report.get(f"row{row} {rule}", "undefined")
+
+
+def _copies(rego: str, names: Sequence[str]) -> dict[str, str]:
+    """The rules once for each row, and the module that collects their verdicts."""
+    modules, lines = {}, ["package chainlab.gate", "", "import rego.v1", ""]
+    for i, _ in enumerate(names):
+        copy = re.sub(r"(?m)^package\s+lesson\s*$", f"package lesson.row{i}", rego)
+        modules[f"row{i}.rego"] = re.sub(r'(?<![\w."])input(?![\w"])', f"input.row{i}", copy)
+        lines += [f'report["row{i} {rule}"] := data.lesson.row{i}.{rule}' for rule in RULES]
+    return {**modules, "gate.rego": "\n".join(lines) + "\n"}
+
+
+def rules(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Rows in which everything is stated, then less and less of it."""
+    signer = f"https://git.chainlab.localhost/acme/triage-model/release.yml@refs/tags/v1.{rng.randrange(60)}.0"
+    advisory = f"ACME-2026-{rng.randrange(10, 99)}"
+    bound = rng.randrange(910, 990) / 1000
+    signature = {"verified": True, "signer": signer}
+    harmless = {"id": advisory, "exploited": False}
+    answered = {"id": advisory, "exploited": True, "vex": "not_affected"}
+    open_ = {"id": advisory, "exploited": True, "vex": "under_investigation"}
+    good = {"signature": signature, "findings": [harmless, answered], "recall": {"lower": bound}}
+    yes = dict.fromkeys(RULES, True)
+
+    def but(no: str = "", **changes: Any) -> Row:
+        """The good facts with changes (None: taken away), and which rule then says no."""
+        facts = {key: value for key, value in {**good, **changes}.items() if value is not None}
+        return facts, {**yes, **({no: False} if no else {})}
+
+    def case(name: str, rows: dict[str, Row], teaches: str) -> Case:
+        given = {row: facts for row, (facts, _) in rows.items()}
+        return Case(name, (given, signer), teaches=teaches, see=SEE, accept=_agrees(rows))
+
+    yield case(
+        "everything is stated",
+        {
+            "all is well": but(),
+            "not verified": but("signed", signature={**signature, "verified": False}),
+            "by somebody else": but("signed", signature={**signature, "signer": "mallory@example.com"}),
+            "exploited and open": but("safe", findings=[harmless, open_]),
+            "one answered, one open": but("safe", findings=[open_, answered]),
+            "below the threshold": but("good", recall={"lower": bound - 0.2}),
+            "exactly the threshold": but("", recall={"lower": LEAST}),
+            "scanned, nothing found": but("", findings=[]),
+            "one harmless finding": but("", findings=[harmless]),
+        },
+        "Each rule is true for what it wants to see, and for nothing else. A scan that ran and found nothing is good "
+        "news; `every` holds for an empty list.",
+    )
+    yield case(
+        "something is missing",
+        {
+            "no signature": but("signed", signature=None),
+            "nobody says whether it was verified": but("signed", signature={"signer": signer}),
+            "nobody says who signed": but("signed", signature={"verified": True}),
+            "not scanned": but("safe", findings=None),
+            "nobody says whether it is exploited": but("safe", findings=[{"id": advisory}]),
+            "exploited, and no VEX": but("safe", findings=[{"id": advisory, "exploited": True}]),
+            "no recall": but("good", recall=None),
+            "no bound": but("good", recall={"value": bound}),
+            "no facts at all": ({}, dict.fromkeys(RULES, False)),
+        },
+        "What is missing is undefined, and `not` of undefined is true. A rule that looks for what is bad finds nothing "
+        "bad in nothing: write what you want to see, with `default NAME := false`.",
+    )
+    yield case(
+        "another type than expected",
+        {
+            "true, as text": but("signed", signature={**signature, "verified": "true"}),
+            "findings, as text": but("safe", findings="none"),
+            "an error in place of findings": but("safe", findings={"error": "not scanned"}),
+            "an empty object in place of findings": but("safe", findings={}),
+            "exploited, as text": but("safe", findings=[{"id": advisory, "exploited": "no"}]),
+            "a bound that nobody could read": but("good", recall={"lower": None}),
+            "a bound that is a word": but("good", recall={"lower": "low"}),
+            "a bound as text, far below": but("good", recall={"lower": "0.10"}),
+            "a bound that is a list": but("good", recall={"lower": [0.1]}),
+            "a bound that is true": but("good", recall={"lower": True}),
+        },
+        "Rego orders values of all types, and the engines differ: in the one that runs here `null >= 0.9` is true, in "
+        'another `"low" >= 0.9` is. Ask for the type first: is_number, is_array.',
+    )
+
+
+def _agrees(rows: Mapping[str, Row]) -> Callable[[Any], bool | Miss]:
+    def accept(answer: Any) -> bool | Miss:
+        if not isinstance(answer, dict):
+            return Miss("expected table(rules)")
+        for row, (facts, verdicts) in rows.items():
+            for rule, verdict in verdicts.items():
+                said = answer.get(row, {}).get(rule)
+                if said is not verdict:
+                    fact = json.dumps({READS[rule]: facts[READS[rule]]} if READS[rule] in facts else {})
+                    return Miss(
+                        f"row '{row}', {fact}: {rule} is to be {str(verdict).lower()}, and is {str(said).lower()}"
+                    )
+        return True
+
+    return accept

@@ -1,0 +1,191 @@
+"""Cases for exercise 4.6: a gate, tried on releases of which each has one link broken, or none.
+
+How a gate is scored on them: `marking`.
+
+    >>> score(lambda release, house: [], trust).value         # doctest: +SKIP
+    0.0
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from chainlab.course.exercises.fixtures.release_mutants import Doctored, variants
+from chainlab.course.exercises.fixtures.releases import Attester, Release, house_of
+from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Marking, Score, named
+from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.digests import Digest
+from chainlab.evidence.statements import Statement
+from chainlab.evidence.verifying import Expected, Verdict, verify
+
+if TYPE_CHECKING:
+    from sigstore.models import TrustedRoot
+
+__all__ = ["GROUPS", "Batch", "attested", "bench", "gates", "sample", "score"]
+
+SEE = "labs/04_attestation.ipynb, 'Ten links'"
+GROUPS: dict[str, tuple[str, ...]] = {
+    "which bytes": ("contents", "format"),
+    "who built them": ("wheel", "model", "package"),
+    "all in one run": ("one run",),
+    "what is inside": ("sbom", "vulnerabilities"),
+    "what the model is": ("model signature", "metric"),
+}
+TEACHES = {
+    "which bytes": "The manifest's layers and the files: the same names, the same digests, no file more and none less. "
+    "What a file is, its first bytes say, and not its name.",
+    "who built them": "Signature, subject, type, builder, source, parameters, and the job: `Expected` has a field for "
+    "each. What you do not ask for is not checked.",
+    "all in one run": "Three statements that hold, each for itself, may come from three runs. Compare invocationId.",
+    "what is inside": "An SBOM counts when the workflow signed it about this wheel and it lists the lock's packages. A "
+    "VEX counts when security signed it about this wheel, for this package and this advisory, and gives a reason.",
+    "what the model is": "OMS's subject is the digest of the digests. A metric is text; what cannot be read as a "
+    "number, and what is missing, is not above a threshold.",
+}
+Gate = Callable[[dict[str, Any], dict[str, Any]], Any]
+MARKING = Marking[Doctored]("gate", "releases", attrgetter("link"))
+_verdicts: dict[tuple[bytes, str, str], Verdict] = {}
+_roots: dict[int, Any] = {}  # kept alive, so that an id stays one root's
+_made: dict[tuple[str, int], list[Doctored]] = {}
+
+
+def attested(release: dict[str, Any], digest: Digest, expected: Expected, root: TrustedRoot) -> list[Statement]:
+    """The statements among a release's evidence that are about ``digest`` and hold as expected.
+
+    Evidence that does not hold is passed over: anybody may put more beside it. A bundle that does not even mention
+    digest and type is not tried, which can only refuse. A verdict is kept: asking the same twice costs nothing.
+    """
+    _roots[id(root)], found = root, []
+    for bundle in release["evidence"]:
+        if not _mentions(bundle, digest.value.hex(), expected.predicate_type):
+            continue
+        key = (bundle, str(digest), repr((expected, id(root))))
+        if key not in _verdicts:
+            _verdicts[key] = verify(bundle, digest, expected, root)
+        verdict = _verdicts[key]
+        if verdict.passed and verdict.statement is not None:
+            found.append(verdict.statement)
+    return found
+
+
+@cache
+def _payload(bundle: bytes) -> bytes:
+    try:
+        return base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"])
+    except (ValueError, KeyError, TypeError):
+        return b""
+
+
+def _mentions(bundle: bytes, *words: str) -> bool:
+    """Whether what is signed has these words; unverified, and good for leaving out alone."""
+    return all(word.encode() in _payload(bundle) for word in words)
+
+
+def sample(trust: Any, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A release in which all links hold, and what the house expects."""
+    release = Release.build(random.Random(f"sample/{seed}"))  # noqa: S311 (variation, not secrecy)
+    return release.document(list(release.evidence(Attester(trust)).values())), house_of(release)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Releases by name, which a check hands to `bench`. Its plain form is the names: the rest is megabytes."""
+
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, chosen: list[Doctored]) -> Batch:
+        """Of these releases."""
+        batch = cls(tuple(variant.name for variant in chosen))
+        object.__setattr__(batch, "_chosen", tuple(chosen))
+        return batch
+
+    def __iter__(self) -> Iterator[Doctored]:
+        return iter(self.__dict__["_chosen"])
+
+    def __deepcopy__(self, _: Any) -> Batch:
+        return self  # `bench` copies what it gives away
+
+
+def bench(gate: Gate) -> Callable[..., dict[str, Any]]:
+    """The gate as a function of many releases at once: their names to the links it names in each.
+
+    A release is judged once; its names are as `marking.named` gives them.
+    """
+    known: dict[Any, Any] = {}
+
+    def run(batch: Batch) -> dict[str, Any]:
+        verdicts = {}
+        for variant in batch:
+            release, house = variant.release, variant.house
+            parts = tuple(release["files"].items()), tuple(release["evidence"])
+            key = (release["version"], release["manifest"], *parts, repr(house))
+            if key not in known:
+                known[key] = named(gate, copy.deepcopy(release), copy.deepcopy(house))
+            verdicts[variant.name] = known[key]
+        return verdicts
+
+    return run
+
+
+def score(gate: Gate, trust: Any, seed: int = 1) -> Score:
+    """The score of a gate on the releases of one seed; other ones than the check's."""
+    made = variants(Attester(trust), random.Random(f"score/{seed}"))  # noqa: S311
+    return MARKING.score(made, bench(gate)(Batch.of(made)))
+
+
+def gates(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Benign releases first, then the links by group, then the score."""
+    made = _variants(lab, rng.getrandbits(64))
+
+    def case(name: str, chosen: list[Doctored], accept: Callable[[Any], bool | Miss], teaches: str) -> Case:
+        return Case(name, (Batch.of(chosen),), teaches=teaches, see=SEE, accept=accept)
+
+    yield case(
+        "benign releases",
+        made,
+        _lives(made),
+        "Nobody keeps a gate that refuses good releases, and one that refuses nothing is none. Evidence that does not "
+        "hold is no evidence, and no crime: anybody may put a bundle beside yours.",
+    )
+    for group, links in GROUPS.items():
+        chosen = [v for v in made if v.link in links]
+        accept = MARKING.at_least([made[0]], chosen, links)
+        yield case(group, [made[0], *chosen], accept, TEACHES[group])
+    for height in THRESHOLDS:
+        yield case(
+            f"a score of {height:.0%}",
+            made,
+            MARKING.reaches(made, height),
+            "Mutants refused for the right reason × benign releases accepted. `score(gate, lab.trust)` lists what is "
+            "missed, on other releases than these.",
+        )
+
+
+def _variants(lab: World, seed: int) -> list[Doctored]:
+    """Kept for the process: the visible ones come again with every check."""
+    key = (str(lab.trust.fingerprint), seed)
+    if key not in _made:
+        _made[key] = variants(Attester(lab.trust), random.Random(seed))  # noqa: S311
+    return _made[key]
+
+
+def _lives(made: list[Doctored]) -> Callable[[Any], bool | Miss]:
+    """Accepts when all benign are accepted and something is refused, for whichever right reason."""
+    benign = [v for v in made if not v.link]
+
+    def accept(verdicts: Any) -> bool | Miss:
+        fine = MARKING.at_least(benign)(verdicts)
+        if fine and not any(v.right(verdicts.get(v.name)) for v in made if v.link):
+            return Miss("all of them are accepted, and no mutant is refused for the right reason")
+        return fine
+
+    return accept

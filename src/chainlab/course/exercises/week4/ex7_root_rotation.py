@@ -1,0 +1,272 @@
+"""Cases for exercise 4.7: a CA key was stolen; which trusted root keeps the good and refuses the forged?
+
+An instance of its own, with a clock that the stage sets, lives through a story: an ordinary rotation long ago, a theft,
+its discovery. Who signed what and when is decided here; sigstore's unmodified `Verifier` then uses the root that the
+answer made.
+
+    >>> sorted(story.bundles)                                # doctest: +SKIP
+    ['backdated', 'between', 'long ago', …]
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from chainlab.clock import rfc3339
+from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.digests import Digest
+from chainlab.errors import ChainlabError
+from chainlab.trust.authority import certify, precertify, rotate
+from chainlab.trust.instance import Instance
+from chainlab.trust.issuer import ISSUER, Identity
+from chainlab.trust.keys import CertificateAuthority, Keys
+from chainlab.trust.root import trusted_root
+from chainlab.trust.timestamp import Query
+
+__all__ = ["Story", "rotations"]
+
+ALICE = "alice@example.com"
+ARTIFACT = b"weights of a small model"
+SEE = "labs/04_attestation.ipynb, 'The key that signs certificates is stolen'"
+
+
+@dataclass
+class Story:
+    """What happened, and what it left: bundles by name, the root before, and what a rotation may use."""
+
+    stolen: str  # RFC 3339: from then on the key was in two hands
+    noticed: str
+    root: dict[str, Any]  # the trusted root until now
+    successor: dict[str, Any]  # the new authority's entry
+    recertify: Callable[[dict[str, Any], str], str]
+    bundles: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def tell(cls, directory: Path, rng: random.Random) -> Story:
+        """Play it on an instance in ``directory``, which is made anew."""
+        shutil.rmtree(directory, ignore_errors=True)
+        stage = _Stage(directory, datetime(2026, 3, 2, 8, tzinfo=UTC) + timedelta(days=rng.randrange(60)))
+        try:
+            return stage.play(rng)
+        finally:
+            stage.instance.close()
+
+
+class _Stage:
+    """An instance whose clock can be set, and the hands that sign with it."""
+
+    def __init__(self, directory: Path, begin: datetime) -> None:
+        self.now = begin
+        self.instance = Instance(directory, clock=lambda: self.now)
+
+    def play(self, rng: random.Random) -> Story:
+        keys = self.instance.keys
+        bundles = {}
+
+        def later(hours: int) -> datetime:
+            self.now += timedelta(hours=hours, minutes=rng.randrange(60))
+            return self.now
+
+        later(20)
+        bundles["long ago"] = self.bundle(self.honest())
+        first = keys.authority
+        later(20)
+        self.instance.rotate()  # an ordinary one, on time: the first key is kept in a drawer
+        later(30)
+        bundles["before the theft"] = self.bundle(self.honest())
+        later(3)
+        bundles["from the drawer"] = self.bundle(self.forged(first, self.now))
+        stolen = later(9)
+        kept = self.instance.keys
+        later(5)
+        bundles["between"] = self.bundle(self.forged(kept.authority, self.now))
+        noticed = later(30)
+        after = rotate(kept, noticed)  # the successor's key; the answer says what becomes of the old one
+        before = trusted_root(kept)
+        successor = trusted_root(after)["certificateAuthorities"][-1]
+        recertify = _safe(kept)
+        self.instance._use(after)
+        self.now += timedelta(minutes=rng.randrange(2, 5))
+        back = noticed - timedelta(minutes=rng.randrange(1, 5))
+        bundles["dated back"] = self.bundle(self.forged(kept.authority, back))
+        later(2)
+        bundles["after the rotation"] = self.bundle(self.honest())
+        bundles["forged afterwards"] = self.bundle(self.forged(kept.authority, self.now))
+        return Story(rfc3339(stolen), rfc3339(noticed), before, successor, recertify, bundles)
+
+    def honest(self) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
+        """A key and a certificate by the instance, at its time."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        identity = Identity(ISSUER, ALICE, ALICE, is_email=True)
+        chain = self.instance.certificate(identity, key.public_key())
+        return key, _der(chain[0])
+
+    def forged(self, authority: CertificateAuthority, start: datetime) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
+        """A key and a certificate for alice by whoever has the CA's key; the CT log's receipt is genuine."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        identity = Identity(ISSUER, ALICE, ALICE, is_email=True)
+        precertificate = precertify(authority, identity, key.public_key(), start)
+        made = certify(precertificate, self.instance.keys.ct_key)
+        return key, made.public_bytes(serialization.Encoding.DER)
+
+    def bundle(self, signer: tuple[ec.EllipticCurvePrivateKey, bytes]) -> str:
+        """Sign, log and timestamp, now."""
+        from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
+
+        key, certificate = signer
+        signature = key.sign(ARTIFACT, ec.ECDSA(hashes.SHA256()))
+        digest = _b64(Digest.of(ARTIFACT).value)
+        verifier = {
+            "x509Certificate": {"rawBytes": _b64(certificate)},
+            "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+        }
+        record = {"digest": digest, "signature": {"content": _b64(signature), "verifier": verifier}}
+        entry = self.instance.log_entry_v2({"hashedRekordRequestV002": record})
+        asked = TimestampRequestBuilder(data=signature, cert_req=True)
+        query = asked.hash_algorithm(HashAlgorithm.SHA256).build().as_bytes()
+        stamp = self.instance.timestamp(Query.from_der(query))
+        material = {
+            "certificate": {"rawBytes": _b64(certificate)},
+            "tlogEntries": [entry],
+            "timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": _b64(stamp)}]},
+        }
+        message = {
+            "messageDigest": {"algorithm": "SHA2_256", "digest": digest},
+            "signature": _b64(signature),
+        }
+        document = {
+            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+            "verificationMaterial": material,
+            "messageSignature": message,
+        }
+        return json.dumps(document)
+
+
+def _safe(keys: Keys) -> Callable[[dict[str, Any], str], str]:
+    """What the root key in the safe does: certify the present signing key anew, until a time."""
+
+    def recertify(authority: dict[str, Any], until: str) -> str:
+        """A certificate for the same key that ends at ``until`` (RFC 3339), as base64."""
+        present = trusted_root(keys)["certificateAuthorities"]
+        chains = [json.dumps(entry["certChain"]) for entry in present]
+        if not isinstance(authority, dict) or (asked := json.dumps(authority.get("certChain"))) not in chains:
+            raise ChainlabError("recertify takes an entry of certificateAuthorities as the root has it, unchanged")
+        at = chains.index(asked)
+        moment = datetime.fromisoformat(until)
+        generation = keys.authorities[at]
+        alone = copy.copy(keys)
+        ended = rotate(alone.with_authorities(generation), moment).authorities[0]
+        return _b64(ended.certificate.public_bytes(serialization.Encoding.DER))
+
+    return recertify
+
+
+def _der(pem: str) -> bytes:
+    return base64.b64decode("".join(line for line in pem.splitlines() if "-----" not in line))
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def rotations(lab: World, rng: random.Random) -> Iterator[Case]:
+    """One story, and each of its bundles under the root that the answer makes."""
+    story = Story.tell(lab.path / "rotation", rng)
+
+    def case(name: str, bundle: str, good: bool, teaches: str) -> Case:
+        args = (story.root, story.successor, story.stolen, story.noticed, story.recertify)
+        return Case(name, args, teaches=teaches, see=SEE, accept=_judge(story.bundles[bundle], good))
+
+    yield case(
+        "signed before the theft",
+        "before the theft",
+        True,
+        "This was signed while one hand had the key, and a timestamp proves when. Whoever deletes the old authority "
+        "throws away every release so far, and a customer who cannot verify learns to skip verifying.",
+    )
+    yield case(
+        "signed after the rotation",
+        "after the rotation",
+        True,
+        "The new authority has to be in the root, with its own chain.",
+    )
+    yield case(
+        "forged after the rotation",
+        "forged afterwards",
+        False,
+        "The thief has the key and the log and the timestamp authority serve anybody. Only the end of the old "
+        "authority's certificate refuses this. (`validFor` alone does not: this client checks the certificates.)",
+    )
+    yield case(
+        "forged, with a certificate dated back",
+        "dated back",
+        False,
+        "Whoever has the CA's key writes any date into a certificate. The timestamp is somebody else's word, and says "
+        "when the signature was there.",
+    )
+    yield case(
+        "forged between theft and discovery",
+        "between",
+        False,
+        "The old authority's word ends when the key was in two hands, not when somebody noticed.",
+    )
+    yield case(
+        "signed long ago",
+        "long ago",
+        True,
+        "An earlier generation, retired on time, is still in the root. What it certified stays good.",
+    )
+    yield case(
+        "forged with a key from the drawer",
+        "from the drawer",
+        False,
+        "The earlier generation has an end of its own, before the theft. A rotation that writes a new end into every "
+        "entry opens it again.",
+    )
+
+
+def _unread(error: Exception) -> str:
+    """``certificateAuthorities.1.certChain.certificates.0: Input should be an object``."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"{place}: {first['msg']}" if place else str(first["msg"])
+    return str(error).splitlines()[0][:120]
+
+
+def _judge(bundle: str, good: bool) -> Callable[[Any], bool | Miss]:
+    """Accepts a trusted root under which the bundle verifies, or does not."""
+
+    def accept(answer: Any) -> bool | Miss:
+        from sigstore.errors import Error
+        from sigstore.models import Bundle, TrustedRoot
+        from sigstore.verify import Verifier, policy
+        from sigstore_models.trustroot.v1 import TrustedRoot as Document
+
+        try:
+            root = TrustedRoot(Document.from_json(json.dumps(answer)))
+            verifier = Verifier(trusted_root=root)
+        except (Error, ValueError, TypeError, KeyError) as error:
+            return Miss(f"no client reads this root: {_unread(error)}")
+        try:
+            verifier.verify_artifact(ARTIFACT, Bundle.from_json(bundle), policy.Identity(identity=ALICE, issuer=ISSUER))
+        except Error as error:
+            said = str(error).splitlines()[0][:120]
+            return Miss(f"the client refuses a good bundle: {said}") if good else True
+        return good or Miss("the client accepts a forgery")
+
+    return accept

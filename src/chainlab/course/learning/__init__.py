@@ -1,0 +1,1 @@
+"""The learner's side: checks of answers, hints, progress and its board."""

@@ -1,0 +1,91 @@
+"""The progress board: every written exercise with its status, as text, JSON or HTML."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any
+
+from chainlab.course.learning.plain import visible
+from chainlab.course.learning.progress import MARKS, Progress
+from chainlab.course.syllabus import Course, Unit
+
+__all__ = ["Board"]
+
+
+@dataclass(frozen=True, repr=False)
+class Board:
+    """What a learner has done, beside what there is to do."""
+
+    course: Course
+    progress: Progress
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        for unit in self.course.written:
+            lines.append(self._headline(unit))
+            for exercise in unit.exercises:
+                entry = self.progress.of(exercise.id)
+                told = [f"{exercise.points} p"]
+                told += [f"{entry.attempts} tried"] if entry.attempts else []
+                told += [f"{entry.hints} hints"] if entry.hints else []
+                told += [f"{(entry.active + 30) // 60} of {exercise.minutes} min"] if entry.active >= 60 else []
+                lines.append(
+                    f"  {MARKS[entry.status]} {exercise.id} {exercise.title}: {entry.status} ({', '.join(told)})"
+                )
+                lines += [f"      {line}" for line in visible(entry.message).splitlines()]
+        drafts = [str(u.week) for u in self.course.units if u.draft]
+        if drafts:
+            lines.append(f"Weeks {', '.join(drafts)}: draft, not written yet")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: units with their exercises, and the counts."""
+        return {
+            "counts": self.progress.counts(self.course),
+            "units": [
+                {
+                    "id": unit.id,
+                    "draft": unit.draft,
+                    "exercises": [
+                        {
+                            "id": e.id,
+                            "title": e.title,
+                            "points": e.points,
+                            **asdict(self.progress.of(e.id)),
+                        }
+                        for e in unit.exercises
+                    ],
+                }
+                for unit in self.course.units
+            ],
+        }
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for unit in self.course.written:
+            rows.append(f'<tr><th colspan="4" style="text-align:left">{escape(self._headline(unit))}</th></tr>')
+            for exercise in unit.exercises:
+                entry = self.progress.of(exercise.id)
+                cells = (
+                    exercise.id,
+                    exercise.title,
+                    f"{MARKS[entry.status]} {entry.status}",
+                    visible(entry.message).partition("\n")[0],
+                )
+                rows.append("<tr>" + "".join(f'<td style="text-align:left">{escape(c)}</td>' for c in cells) + "</tr>")
+        return (
+            "<table><caption>Your progress</caption>"
+            '<tr><th scope="col">exercise</th><th scope="col">title</th><th scope="col">status</th>'
+            f'<th scope="col">last message</th></tr>{"".join(rows)}</table>'
+        )
+
+    def _headline(self, unit: Unit) -> str:
+        done = [e for e in unit.exercises if self.progress.of(e.id).status == "done"]
+        points = sum(e.points for e in done)
+        return (
+            f"Week {unit.week} · {unit.title} — {len(done)} of {len(unit.exercises)} done,"
+            f" {points} of {unit.points} points"
+        )

@@ -1,0 +1,253 @@
+"""Checks of exercises: an answer is a function, a check calls it on cases whose truth is known.
+
+    >>> def cases(world, rng):
+    ...     n = rng.randrange(10, 99)
+    ...     yield Case("double", (n,), 2 * n, teaches="add the number to itself")
+    >>> check("9.1", lambda n: n + n, world=None, seed=7, cases=cases)
+    exercise 9.1: right on 1 case, and on 1 generated from seed 7
+
+A starter gives `NotAttempted`, a wrong answer or an exception `Incorrect`; both name the exercise, and the second
+also the case, what was expected and what came back. Only plain data is compared (`plain.plain`), so an object
+with an ``__eq__`` of its own gains nothing. The check and the answer share one process: whoever wants to read the
+expected value out of a stack frame can, which is why grading repeats the check elsewhere with another seed.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+from chainlab.course import exercises
+from chainlab.course.learning.plain import Unplain, difference, plain, same, short, visible
+from chainlab.errors import ChainlabError, Incorrect, NotAttempted
+
+__all__ = [
+    "Case",
+    "Cases",
+    "Miss",
+    "Outcome",
+    "Report",
+    "Result",
+    "World",
+    "check",
+    "examine",
+    "short_text",
+]
+
+
+ON_ONE_LINE = 100  # characters of a value that is shown beside a reason
+
+
+class World(Protocol):
+    """What a case generator may use; ``chainlab.open`` gives one."""
+
+    @property
+    def path(self) -> Path:
+        """This lesson's own working directory, to write into."""
+
+    @property
+    def data(self) -> Path:
+        """The read-only ``data/`` folder of the course."""
+
+    @property
+    def trust(self) -> Any:
+        """The private Sigstore instance: ``url``, ``config``, ``token(identity)``."""
+
+
+@dataclass(frozen=True)
+class Miss:
+    """What `Case.accept` may return in place of False: it is false, and says why."""
+
+    reason: str  # told to the learner: "cost 7, the budget is 6"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of the answer whose right result is known by construction."""
+
+    name: str  # stable within the exercise and the same for every seed
+    args: tuple[Any, ...]
+    expected: Any = None  # compared as plain data: sets sorted, tuples as lists, dataclasses as dicts
+    teaches: str = ""  # told to the learner who misses this case
+    see: str = ""  # "notebooks/01_threats.ipynb, 'Unknown is not zero'"
+    accept: Callable[[Any], bool | Miss] | None = None  # instead of expected; is given plain data
+
+
+Cases: TypeAlias = Callable[[Any, random.Random], Iterable[Case]]
+Verdict: TypeAlias = Literal["right", "wrong", "raised", "not attempted"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one case showed."""
+
+    case: Case
+    verdict: Verdict
+    message: str = ""  # one line: "expected None, got 0"
+    generated: bool = False  # from the seed, not from the visible set
+
+
+@dataclass(frozen=True)
+class Report:
+    """All cases of one exercise, in order: the visible ones, then those generated from the seed."""
+
+    exercise: str
+    seed: int
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def first_miss(self) -> Outcome | None:
+        """The first outcome that is not right."""
+        return next((o for o in self.outcomes if o.verdict != "right"), None)
+
+    @property
+    def score(self) -> float:
+        """The share of cases that are right, 0 to 1."""
+        return sum(o.verdict == "right" for o in self.outcomes) / len(self.outcomes)
+
+    def result(self) -> Result:
+        """The result when all cases are right; raises `NotAttempted` or `Incorrect` otherwise."""
+        miss = self.first_miss
+        if miss is None:
+            visible = sum(not o.generated for o in self.outcomes)
+            return Result(self.exercise, visible, len(self.outcomes) - visible, self.seed, self.score)
+        if miss.verdict == "not attempted":
+            raise NotAttempted(
+                f"exercise {self.exercise} is not attempted yet",
+                mend="replace the line `raise NotImplementedError(…)` by your answer, run that cell, then this one",
+            )
+        origin = f" (generated from seed {self.seed})" if miss.generated else ""
+        right = sum(o.verdict == "right" for o in self.outcomes)
+        raise Incorrect(
+            f"exercise {self.exercise}, case '{miss.case.name}'{origin}: {miss.message}"
+            f" [{right} of {len(self.outcomes)} cases right]",
+            why=miss.case.teaches,
+            see=miss.case.see,
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """A right answer; a notebook shows it as one line."""
+
+    exercise: str
+    visible: int  # cases
+    generated: int  # cases
+    seed: int
+    score: float = field(default=1.0)  # 0 to 1
+
+    def __str__(self) -> str:
+        cases = "case" if self.visible == 1 else "cases"
+        generated = f", and on {self.generated} generated from seed {self.seed}" if self.generated else ""
+        return f"exercise {self.exercise}: right on {self.visible} {cases}{generated}"
+
+    __repr__ = __str__
+
+
+def check(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases | None = None) -> Result:
+    """A `Result` when ``answer`` is right on the visible cases and on those generated from ``seed``.
+
+    Raises `NotAttempted` for a starter and `Incorrect` for anything else that is not right.
+    """
+    return examine(exercise, answer, world=world, seed=seed, cases=cases).result()
+
+
+def examine(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases | None = None) -> Report:
+    """The outcome of every case, without raising for a wrong answer."""
+    generate = exercises.cases(exercise) if cases is None else cases
+    if not callable(answer):
+        raise Incorrect(
+            f"exercise {exercise}: expected a function, got {short(answer)}",
+            mend="pass the function itself, without calling it",
+        )
+    outcomes: list[Outcome] = []
+    for label, generated in ((f"{exercise}/visible", False), (f"{exercise}/{seed}", True)):
+        rng = random.Random(label)  # noqa: S311 (variation, not secrecy)
+        for case in _each(exercise, generate, world, rng):
+            outcomes.append(_try(exercise, answer, case, generated))
+            if outcomes[-1].verdict == "not attempted":
+                return Report(exercise, seed, tuple(outcomes))
+    if not outcomes:
+        raise ChainlabError(f"exercise {exercise} has no cases")
+    return Report(exercise, seed, tuple(outcomes))
+
+
+def _each(exercise: str, generate: Cases, world: Any, rng: random.Random) -> Iterator[Case]:
+    seen: set[str] = set()
+    for case in generate(world, rng):
+        if case.name in seen:
+            raise ChainlabError(f"exercise {exercise} has two cases named '{case.name}'")
+        seen.add(case.name)
+        yield case
+
+
+def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool) -> Outcome:
+    given = f", given {text}" if (text := _whole(case.args)) else ""
+    try:
+        got = plain(answer(*copy.deepcopy(case.args)), like=case.expected)
+    except Unplain as error:
+        wanted = f"expected {short(case.expected)}" if case.accept is None else "expected plain data"
+        return Outcome(case, "wrong", f"{wanted}, got {error}{given}", generated)
+    except NotImplementedError as error:
+        if _is_starter(exercise, error):
+            return Outcome(case, "not attempted", generated=generated)
+        return Outcome(case, "raised", _raised(error) + given, generated)
+    except (Exception, SystemExit) as error:
+        return Outcome(case, "raised", _raised(error) + given, generated)
+    if case.accept is not None:
+        right: bool | Miss
+        try:
+            right = case.accept(got)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            right = False  # data of another shape than the case asks for
+        return Outcome(
+            case,
+            "right" if right else "wrong",
+            "" if right else f"{_reason(right, got)}{given}",
+            generated,
+        )
+    expected = plain(case.expected)
+    if same(expected, got):
+        return Outcome(case, "right", generated=generated)
+    return Outcome(case, "wrong", difference(expected, got) + given, generated)
+
+
+def _reason(verdict: bool | Miss, got: Any) -> str:
+    """Why an answer is not accepted; beside a reason of its own only an answer that fits on the line."""
+    if not isinstance(verdict, Miss):
+        return f"not accepted: {short(got)}"
+    text = _whole(got)
+    return f"{verdict.reason}: {text}" if text else verdict.reason
+
+
+def _whole(value: Any) -> str:
+    """``value`` on one line; empty for what is too long, or has no plain form: a torso helps nobody."""
+    try:
+        plain(value)
+    except Exception:  # such as a function among the arguments
+        return ""
+    text = short(value, 1000)
+    return text if len(text) <= ON_ONE_LINE else ""
+
+
+def _is_starter(exercise: str, error: NotImplementedError) -> bool:
+    return re.match(rf"exercise {re.escape(exercise)}(?![\w.])", str(error)) is not None
+
+
+def _raised(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    return short_text(visible(f"raised {name}: {text}" if text else f"raised {name}"))
+
+
+def short_text(text: str, limit: int = 160) -> str:
+    """``text`` cut to ``limit`` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
