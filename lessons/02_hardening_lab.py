@@ -610,12 +610,11 @@ def field(certificate, number):
         return None
 
 # %%
-from chainlab.course.exercises.week2.ex6_trusted_publisher import claims_of
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
-claims = claims_of("acme/triage-model", "release.yml", "refs/tags/v1.2.0", environment="release")
-with SigningContext.from_trust_config(lab.trust.config).signer(IdentityToken(lab.trust.token(claims=claims))) as signer:
+token = lab.trust.workflow_token("acme/triage-model", "release.yml", "refs/tags/v1.2.0", environment="release")
+with SigningContext.from_trust_config(lab.trust.config).signer(IdentityToken(token)) as signer:
     signed = signer.sign_artifact(b"a wheel")
 for number, name in ((8, "issuer"), (9, "build signer"), (12, "source repository"), (14, "source ref"),
                      (17, "owner id"), (18, "build config"), (23, "environment")):

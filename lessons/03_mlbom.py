@@ -228,12 +228,11 @@ assert mlbom.metrics(bill) == metrics and mlbom.metrics(back) == []
 # file with its digest. A file that is not listed makes verification fail. [V: OMS v1.0]
 
 # %%
-from chainlab.course.exercises.week2.ex6_trusted_publisher import claims_of
 from chainlab.evidence import models
 from chainlab.evidence.verifying import Signer
 
-claims = claims_of("acme/triage-model", "release.yml", "refs/tags/v1.4.0")
-signature = models.sign(folder, lab.trust.config, lab.trust.token(claims=claims))
+release = ("acme/triage-model", "release.yml", "refs/tags/v1.4.0")
+signature = models.sign(folder, lab.trust.config, lab.trust.workflow_token(*release))
 identity = "https://git.chainlab.localhost/acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"
 signer = Signer(identity, lab.trust.ci_issuer)
 
@@ -288,7 +287,7 @@ onnx.save(lazy, worse / "triage.onnx")
 blind = onnxruntime.InferenceSession((worse / "triage.onnx").read_bytes(), providers=["CPUExecutionProvider"])
 guessed = blind.run(["label"], {"X": x_test.astype(np.float32)})[0]
 print("malignant cases found:", int((guessed[y_test == 1] == 1).sum()), "of", int((y_test == 1).sum()))
-print("signature:", verdict(worse, models.sign(worse, lab.trust.config, lab.trust.token(claims=claims))))
+print("signature:", verdict(worse, models.sign(worse, lab.trust.config, lab.trust.workflow_token(*release))))
 
 # %% [markdown]
 # It passes. A valid signature on a model says: *these files, all of them and no others, were signed by this identity*. It

@@ -331,7 +331,6 @@ assert all(len(set(table.loc[row])) > 1 for row in table.index)
 # that digest, a signature ties it to the workflow's identity.
 
 # %%
-from chainlab.course.exercises.week2.ex6_trusted_publisher import claims_of
 from chainlab.digests import Digest
 from chainlab.evidence.signing import sign
 from chainlab.evidence.statements import SBOM, Statement
@@ -339,7 +338,7 @@ from chainlab.evidence.statements import SBOM, Statement
 digest = Digest.of(wheel.read_bytes())
 of_wheel = sbom.of_wheel(wheel, lock=LOCK, at=AT)
 statement = Statement.about({wheel.name: digest}, SBOM, of_wheel)
-token = lab.trust.token(claims=claims_of("acme/triage-model", "release.yml", "refs/tags/v1.4.0"))
+token = lab.trust.workflow_token("acme/triage-model", "release.yml", "refs/tags/v1.4.0")
 bundle = sign(statement, lab.trust.config, token)
 print(statement.predicate_type, "about", *(name for name, _ in statement.subjects))
 

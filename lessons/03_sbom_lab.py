@@ -441,7 +441,6 @@ pd.concat({name: table[["precision", "recall"]] for name, table in measured.item
 # place where the wheel lies. We take one of the kit's own wheels.
 
 # %%
-from chainlab.course.exercises.week2.ex6_trusted_publisher import claims_of
 from chainlab.digests import Digest
 from chainlab.evidence import sbom
 from chainlab.evidence.signing import sign
@@ -452,7 +451,7 @@ WHEEL = lab.data / "packages/wheels/acme_quantise-1.0.3-py3-none-any.whl"
 AT = datetime.fromisoformat("2026-09-01T08:00:00Z")
 wheel, images = Digest.of(WHEEL.read_bytes()), lab.registry.images
 bill = sbom.of_wheel(WHEEL, at=AT)
-token = lab.trust.token(claims=claims_of("acme/acme-quantise", "release.yml", "refs/tags/v1.0.3"))
+token = lab.trust.workflow_token("acme/acme-quantise", "release.yml", "refs/tags/v1.0.3")
 statement = Statement.about({WHEEL.name: wheel}, SBOM, bill)
 bundle = sign(statement, lab.trust.config, token)
 print(f"a bundle of {len(bundle) // 1000} kB about", *(name for name, _ in statement.subjects))
@@ -754,7 +753,7 @@ from chainlab.evidence.archive import Archive, Build
 
 twenty = Holding(random.Random(f"archive/{seed}"), builds=20)
 archive = Archive(lab.path / f"archive-{len(list(lab.path.glob('archive-*')))}")
-token = lab.trust.token(claims=claims_of("acme/triage-model", "release.yml", "refs/tags/v1.4.0"))
+token = lab.trust.workflow_token("acme/triage-model", "release.yml", "refs/tags/v1.4.0")
 for number, (name, sha256) in enumerate(twenty.ledger.items()):
     digest, day = Digest.parse(f"sha256:{sha256}"), datetime(2026, 6, 1, tzinfo=UTC) + timedelta(days=4 * number)
     document = json.dumps(twenty.documents[name]).encode()

@@ -22,7 +22,9 @@ from chainlab.trust.keys import Keys
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
 
-__all__ = ["Trust"]
+__all__ = ["Trust", "workflow_claims"]
+
+OWNER_IDS = {"acme": "4711", "mallory": "666", "northwind-ml": "8080"}  # the course's owners
 
 
 class Trust:
@@ -82,6 +84,10 @@ class Trust:
             return self._issuer.token(email, audience=audience, lifetime=lifetime)
         return self._issuer.ci_token(claims or {}, audience=audience, lifetime=lifetime)
 
+    def workflow_token(self, repository: str, workflow: str, ref: str, *, environment: str = "") -> str:
+        """The identity token of a job that runs ``workflow`` of a repository at a ref, see `workflow_claims`."""
+        return self.token(claims=workflow_claims(repository, workflow, ref, environment=environment))
+
     def job_bearer(self, claims: Mapping[str, str]) -> str:
         """The secret with which one CI job asks for its tokens at ``/ci/token``."""
         return self._issuer.job_bearer(claims)
@@ -101,3 +107,39 @@ class Trust:
     @cached_property
     def _issuer(self) -> Issuer:
         return Issuer(Keys.load(self.directory / "keys.json").issuer_key)
+
+
+def workflow_claims(repository: str, workflow: str, ref: str, *, environment: str = "", **other: str) -> dict[str, str]:
+    """The claims of a workflow's job, as the CI platform states them; ``other`` replaces some or adds some.
+
+    ``workflow`` is a file of ``.github/workflows/``, ``ref`` a full one.
+
+        >>> workflow_claims("acme/triage-model", "release.yml", "refs/tags/v1.0.0")["workflow_ref"]
+        'acme/triage-model/.github/workflows/release.yml@refs/tags/v1.0.0'
+
+    Source: GitHub's documentation, "OpenID Connect reference". Numbers stand for the platform's own.
+    """
+    owner = repository.split("/")[0]
+    path = f"{repository}/.github/workflows/{workflow}@{ref}"
+    claims = {
+        "sub": f"repo:{repository}:" + (f"environment:{environment}" if environment else f"ref:{ref}"),
+        "repository": repository,
+        "repository_id": str(sum(repository.encode())),
+        "repository_owner": owner,
+        "repository_owner_id": OWNER_IDS.get(owner, "1"),
+        "repository_visibility": "public",
+        "ref": ref,
+        "sha": f"{sum(ref.encode()):040x}",
+        "event_name": "push",
+        "workflow": workflow.removesuffix(".yml"),
+        "workflow_ref": path,
+        "workflow_sha": f"{sum(ref.encode()):040x}",
+        "job_workflow_ref": path,
+        "job_workflow_sha": f"{sum(ref.encode()):040x}",
+        "runner_environment": "github-hosted",
+        "run_id": "77",
+        "run_attempt": "1",
+    }
+    if environment:
+        claims["environment"] = environment
+    return {**claims, **other}

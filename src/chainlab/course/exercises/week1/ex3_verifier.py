@@ -29,7 +29,48 @@ from sigstore.verify import Verifier, policy
 from chainlab.course.learning.checks import Case, World
 from chainlab.errors import ChainlabError
 
-__all__ = ["NOTHING_WRONG", "play", "verdicts"]
+__all__ = ["NOTHING_WRONG", "cases", "play"]
+
+SEE = "notebooks/01_first_signature.ipynb, 'Break it, five ways'"
+TEACHES = {
+    "nothing wrong": "Every step holds. A rule that refuses everything verifies nothing.",
+    "verified long after the certificate expired": (
+        "The certificate was valid when the signature was made, and a signed timestamp proves when that was. The "
+        "client asks the timestamp, never the clock on the wall."
+    ),
+    "a renamed file": "An artifact signature covers bytes. The name is in no signed field.",
+    "harmful, and properly signed": "A signature answers 'who' and 'which bytes'. It never answers 'is it good'.",
+    "one bit flipped": "Certificate and log entry are fine. The bytes are not those that were signed.",
+    "signed by somebody else": "The signature is valid, and somebody else's. Only the policy can notice.",
+    "signed by somebody else, anybody will do": (
+        "Whoever accepts any identity accepts the attacker's. The signature is valid."
+    ),
+    "the right person from another issuer": (
+        "An address means something only together with the issuer that vouches for it."
+    ),
+    "anybody, from another issuer": "Any address will do, but from the issuer that the policy names.",
+    "the timestamp was removed": (
+        "A log v2 entry carries no time. Without a timestamp nobody knows when the certificate had to be valid, "
+        "and that is asked first."
+    ),
+    "a root that names another CA": "The certificate does not lead to the CA that this root names.",
+    "a root that names another CT log": (
+        "The chain holds. The receipt that the certificate was published (SCT) is signed by a log that this root "
+        "does not know."
+    ),
+    "a root that names another log": ("The checkpoint over the entry is signed by a key that this root does not know."),
+    "an altered proof": "The hashes no longer lead to the root that the log signed.",
+    "the log entry of another signature": (
+        "The entry really is in the log. It speaks of another signature, and the client compares that last."
+    ),
+    "the wrong person and a flipped bit": (
+        "Two things are wrong. The client names the first in its order; a person who mends only that one will "
+        "meet the second."
+    ),
+    "a flipped bit and a foreign log entry": "The file is compared before the entry's contents.",
+    "long after, and no timestamp": "Late is harmless while a timestamp says when. Now none does.",
+}
+
 
 NOTHING_WRONG: dict[str, Any] = {
     "file": "as signed",  # or: renamed · one bit flipped
@@ -58,139 +99,46 @@ MESSAGES = [  # several words each: the client prints hashes in base64 too, and 
 
 CA_USAGE = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
 PEOPLE = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"]
-SEE = "notebooks/01_first_signature.ipynb, 'Break it, five ways'"
 
 
-def verdicts(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Scenarios with one change, with none that matters, and with two."""
     names = rng.sample(PEOPLE, 2)
     signer, other = (f"{name}@example.com" for name in names)
     late = rng.randrange(3, 400) * 24 * 60 + rng.randrange(1440)
     usual = {"signer": signer, "wanted_identity": signer, "minutes_later": rng.randrange(1, 10)}
-    cases: list[tuple[str, dict[str, Any], str, str]] = [
-        (
-            "nothing wrong",
-            {},
-            "",
-            "Every step holds. A rule that refuses everything verifies nothing.",
-        ),
-        (
-            "verified long after the certificate expired",
-            {"minutes_later": late},
-            "",
-            "The certificate was valid when the signature was made, and a signed timestamp proves "
-            "when "
-            "that was. The client asks the timestamp, never the clock on the wall.",
-        ),
-        (
-            "a renamed file",
-            {"file": "renamed"},
-            "",
-            "An artifact signature covers bytes. The name is in no signed field.",
-        ),
-        (
-            "harmful, and properly signed",
-            {"content": "harmful"},
-            "",
-            "A signature answers 'who' and 'which bytes'. It never answers 'is it good'.",
-        ),
-        (
-            "one bit flipped",
-            {"file": "one bit flipped"},
-            "signature",
-            "Certificate and log entry are fine. The bytes are not those that were signed.",
-        ),
-        (
-            "signed by somebody else",
-            {"wanted_identity": other},
-            "identity",
-            "The signature is valid, and somebody else's. Only the policy can notice.",
-        ),
-        (
-            "signed by somebody else, anybody will do",
-            {"wanted_identity": "anybody"},
-            "",
-            "Whoever accepts any identity accepts the attacker's. The signature is valid.",
-        ),
-        (
-            "the right person from another issuer",
-            {"wanted_issuer": "another"},
-            "identity",
-            "An address means something only together with the issuer that vouches for it.",
-        ),
-        (
-            "anybody, from another issuer",
-            {"wanted_identity": "anybody", "wanted_issuer": "another"},
-            "identity",
-            "Any address will do, but from the issuer that the policy names.",
-        ),
-        (
-            "the timestamp was removed",
-            {"timestamp": "removed"},
-            "time",
-            "A log v2 entry carries no time. Without a timestamp nobody knows when the certificate "
-            "had "
-            "to be valid, and that is asked first.",
-        ),
-        (
-            "a root that names another CA",
-            {"trusted_root": "another CA"},
-            "chain",
-            "The certificate does not lead to the CA that this root names.",
-        ),
-        (
-            "a root that names another CT log",
-            {"trusted_root": "another CT log"},
-            "sct",
-            "The chain holds. The receipt that the certificate was published (SCT) is signed by a log "
-            "that this root does not know.",
-        ),
-        (
-            "a root that names another log",
-            {"trusted_root": "another log"},
-            "log",
-            "The checkpoint over the entry is signed by a key that this root does not know.",
-        ),
-        (
-            "an altered proof",
-            {"log_entry": "proof altered"},
-            "log",
-            "The hashes no longer lead to the root that the log signed.",
-        ),
-        (
-            "the log entry of another signature",
-            {"log_entry": "of another signature"},
-            "entry",
-            "The entry really is in the log. It speaks of another signature, and the client compares that last.",
-        ),
-        (
-            "the wrong person and a flipped bit",
-            {"wanted_identity": other, "file": "one bit flipped"},
-            "identity",
-            "Two things are wrong. The client names the first in its order; a person who mends only "
-            "that one will meet the second.",
-        ),
+    planned: list[tuple[str, dict[str, Any], str]] = [  # name, what differs, the step that refuses
+        ("nothing wrong", {}, ""),
+        ("verified long after the certificate expired", {"minutes_later": late}, ""),
+        ("a renamed file", {"file": "renamed"}, ""),
+        ("harmful, and properly signed", {"content": "harmful"}, ""),
+        ("one bit flipped", {"file": "one bit flipped"}, "signature"),
+        ("signed by somebody else", {"wanted_identity": other}, "identity"),
+        ("signed by somebody else, anybody will do", {"wanted_identity": "anybody"}, ""),
+        ("the right person from another issuer", {"wanted_issuer": "another"}, "identity"),
+        ("anybody, from another issuer", {"wanted_identity": "anybody", "wanted_issuer": "another"}, "identity"),
+        ("the timestamp was removed", {"timestamp": "removed"}, "time"),
+        ("a root that names another CA", {"trusted_root": "another CA"}, "chain"),
+        ("a root that names another CT log", {"trusted_root": "another CT log"}, "sct"),
+        ("a root that names another log", {"trusted_root": "another log"}, "log"),
+        ("an altered proof", {"log_entry": "proof altered"}, "log"),
+        ("the log entry of another signature", {"log_entry": "of another signature"}, "entry"),
+        ("the wrong person and a flipped bit", {"wanted_identity": other, "file": "one bit flipped"}, "identity"),
         (
             "a flipped bit and a foreign log entry",
             {"file": "one bit flipped", "log_entry": "of another signature"},
             "signature",
-            "The file is compared before the entry's contents.",
         ),
-        (
-            "long after, and no timestamp",
-            {"minutes_later": late, "timestamp": "removed"},
-            "time",
-            "Late is harmless while a timestamp says when. Now none does.",
-        ),
+        ("long after, and no timestamp", {"minutes_later": late, "timestamp": "removed"}, "time"),
     ]
     stage = _Stage(lab, rng, signer)
-    for name, change, step, teaches in cases:
+    for name, change, step in planned:
         scenario = {**NOTHING_WRONG, **usual, **change}
         truth = stage.play(scenario)
-        planned = ("refused" if step else "accepted", step)
-        if truth != planned:
-            raise ChainlabError(f"exercise 1.3, '{name}': built as {planned}, the client says {truth}")
-        yield Case(name, (scenario,), truth, teaches, SEE)
+        expected = ("refused" if step else "accepted", step)
+        if truth != expected:
+            raise ChainlabError(f"exercise 1.3, '{name}': built as {expected}, the client says {truth}")
+        yield Case(name, (scenario,), truth)
 
 
 def play(lab: World, scenario: dict[str, Any], rng: random.Random) -> tuple[str, str]:

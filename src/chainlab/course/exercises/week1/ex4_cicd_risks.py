@@ -14,7 +14,41 @@ from typing import Any
 
 from chainlab.course.learning.checks import Case, Miss, World
 
-__all__ = ["HARMLESS", "weaknesses"]
+__all__ = ["HARMLESS", "cases"]
+
+SEE = "labs/01_assessment.ipynb, 'The ten, in one line each'"
+TEACHES = {
+    "a stranger's text in a shell": (
+        "Someone without write access chooses what the run executes, and the run holds something."
+    ),
+    "a tag that moved": (
+        "Bad code would run in the pipeline, but nobody changed the pipeline or its commands: a dependency "
+        "changed. Ungoverned third parties (8) may be named beside it."
+    ),
+    "the newest of two indexes": "The resolver chooses between two owners of one name.",
+    "a change nobody reviewed": ("The person was allowed to write; what is missing is a second one before it counts."),
+    "an account that stayed": "Who may act, and is it still that person? Identities, not credentials.",
+    "a job that may everything": ("The pipeline's own rights are too wide for its job. Nobody poisoned anything yet."),
+    "a key that lives too long": "How the credential is kept and how long it lives.",
+    "an open door": "The machinery under the pipeline is misconfigured.",
+    "an app nobody approved": "A third party was let in without an owner and without a limit.",
+    "a model nobody checks": "Bytes are used because of where they lie. A model is an artifact like any other.",
+    "a run that left no trace": "You could not say afterwards what happened: every other finding gets longer.",
+    "a bot that only labels": (
+        "The dangerous trigger alone poisons nothing: the commands are the project's own. Its rights are too "
+        "wide all the same."
+    ),
+    "a fork's tests that reach nothing": (
+        "That is what testing a stranger's change means. Foreign commands are a finding only when the run holds "
+        "something worth having."
+    ),
+    "a fork's tests on our own runner": (
+        "The ordinary trigger, no secret, and a stranger's commands run where production is in reach. Ask what "
+        "the run holds, not what its trigger is called."
+    ),
+    "everything in order": "A finding that finds nothing costs its reader's trust in the next one.",
+}
+
 
 HARMLESS: dict[str, list[Any]] = {
     "trigger": ["push", "schedule", "workflow_dispatch", "pull_request"],
@@ -37,19 +71,13 @@ class _Kind:
     texts: tuple[str, ...]  # "{repo}" and "{n}" vary
     facts: dict[str, list[Any]]  # one value for all texts, or one for each
     needed: frozenset[int]
-    teaches: str
     allowed: frozenset[int] = field(default_factory=frozenset)  # besides the needed ones
 
 
 def _kind(
-    name: str,
-    texts: list[str],
-    facts: dict[str, list[Any]],
-    needed: set[int],
-    teaches: str,
-    allowed: set[int] | None = None,
+    name: str, texts: list[str], facts: dict[str, list[Any]], needed: set[int], allowed: set[int] | None = None
 ) -> _Kind:
-    return _Kind(name, tuple(texts), facts, frozenset(needed), teaches, frozenset(allowed or ()))
+    return _Kind(name, tuple(texts), facts, frozenset(needed), frozenset(allowed or ()))
 
 
 KINDS = [
@@ -65,7 +93,6 @@ KINDS = [
             "secret": ["short-lived, masked"],
         },
         {4},
-        "Someone without write access chooses what the run executes, and the run holds something.",
     ),
     _kind(
         "a tag that moved",
@@ -75,8 +102,6 @@ KINDS = [
         ],
         {"trigger": ["push"], "resolves": ["a name that its owner can move"]},
         {3},
-        "Bad code would run in the pipeline, but nobody changed the pipeline or its "
-        "commands: a dependency changed. Ungoverned third parties (8) may be named beside it.",
         {8},
     ),
     _kind(
@@ -87,7 +112,6 @@ KINDS = [
         ],
         {"resolves": ["the newest of two indexes"]},
         {3},
-        "The resolver chooses between two owners of one name.",
     ),
     _kind(
         "a change nobody reviewed",
@@ -97,17 +121,12 @@ KINDS = [
         ],
         {"review": ["nobody"]},
         {1},
-        "The person was allowed to write; what is missing is a second one before it counts.",
     ),
     _kind(
         "an account that stayed",
-        [
-            "{repo}: a colleague left {n} months ago and is still an owner",
-            "{repo}: five people share one login",
-        ],
+        ["{repo}: a colleague left {n} months ago and is still an owner", "{repo}: five people share one login"],
         {"account": ["left, still an owner", "shared by a team"]},
         {2},
-        "Who may act, and is it still that person? Identities, not credentials.",
     ),
     _kind(
         "a job that may everything",
@@ -117,7 +136,6 @@ KINDS = [
         ],
         {"job_may": ["write everything", "reach production"]},
         {5},
-        "The pipeline's own rights are too wide for its job. Nobody poisoned anything yet.",
     ),
     _kind(
         "a key that lives too long",
@@ -126,15 +144,8 @@ KINDS = [
             "{repo}: a key in a layer of the image",
             "{repo}: the deploy key stands in the log of run {n}",
         ],
-        {
-            "secret": [
-                "years old, never rotated",
-                "readable in an image layer",
-                "printed in the log",
-            ]
-        },
+        {"secret": ["years old, never rotated", "readable in an image layer", "printed in the log"]},
         {6},
-        "How the credential is kept and how long it lives.",
     ),
     _kind(
         "an open door",
@@ -144,14 +155,12 @@ KINDS = [
         ],
         {"host": ["admin page open", "unpatched"]},
         {7},
-        "The machinery under the pipeline is misconfigured.",
     ),
     _kind(
         "an app nobody approved",
         ["{repo}: a coverage service may read all {n}0 repositories; nobody knows who added it"],
         {"service": ["installed by one click, no owner"]},
         {8},
-        "A third party was let in without an owner and without a limit.",
     ),
     _kind(
         "a model nobody checks",
@@ -161,22 +170,18 @@ KINDS = [
         ],
         {"checked_before_use": ["nothing"]},
         {9},
-        "Bytes are used because of where they lie. A model is an artifact like any other.",
     ),
     _kind(
         "a run that left no trace",
         ["{repo}: logs are gone after {n} hours", "{repo}: logs are kept for one day"],
         {"log_days": [0, 1]},
         {10},
-        "You could not say afterwards what happened: every other finding gets longer.",
     ),
     _kind(
         "a bot that only labels",
         ["{repo}: labels pull requests under `pull_request_target`; runs only its own code"],
         {"trigger": ["pull_request_target"], "job_may": ["write everything"]},
         {5},
-        "The dangerous trigger alone poisons nothing: the commands are the project's own. "
-        "Its rights are too wide all the same.",
     ),
     _kind(
         "a fork's tests that reach nothing",
@@ -188,8 +193,6 @@ KINDS = [
             "job_may": ["what it needs"],
         },
         set(),
-        "That is what testing a stranger's change means. Foreign commands are a finding "
-        "only when the run holds something worth having.",
     ),
     _kind(
         "a fork's tests on our own runner",
@@ -201,20 +204,12 @@ KINDS = [
             "job_may": ["reach production"],
         },
         {4, 5},
-        "The ordinary trigger, no secret, and a stranger's commands run where production "
-        "is in reach. Ask what the run holds, not what its trigger is called.",
     ),
-    _kind(
-        "everything in order",
-        ["{repo}: pinned, reviewed, least privilege, logs kept"],
-        {},
-        set(),
-        "A finding that finds nothing costs its reader's trust in the next one.",
-    ),
+    _kind("everything in order", ["{repo}: pinned, reviewed, least privilege, logs kept"], {}, set()),
 ]
 
 
-def weaknesses(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """One finding of each kind, then two at once; harmless facts vary."""
     for kind in KINDS:
         yield _case(kind.name, [kind], rng)
@@ -236,11 +231,10 @@ def _case(name: str, kinds: list[_Kind], rng: random.Random) -> Case:
     finding = {"text": "; ".join(texts), **finding}
     needed = frozenset().union(*(k.needed for k in kinds))
     allowed = needed.union(*(k.allowed for k in kinds))
-    teaches = " ".join(k.teaches for k in kinds)
-    see = "labs/01_assessment.ipynb, 'The ten, in one line each'"
+    teaches = " ".join(TEACHES[kind.name] for kind in kinds)
     if allowed == needed:
-        return Case(name, (finding,), set(needed), teaches, see)
-    return Case(name, (finding,), None, teaches, see, _between(needed, allowed))
+        return Case(name, (finding,), set(needed), teaches)
+    return Case(name, (finding,), None, teaches, accept=_between(needed, allowed))
 
 
 def _between(needed: frozenset[int], allowed: frozenset[int]) -> Callable[[Any], bool | Miss]:

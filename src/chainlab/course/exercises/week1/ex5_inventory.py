@@ -14,10 +14,39 @@ from typing import Any
 
 from chainlab.course.learning.checks import Case, Miss, World
 
-__all__ = ["KINDS", "TRIAGE_MODEL", "inventories"]
+__all__ = ["KINDS", "TRIAGE_MODEL", "cases"]
+
+SEE = "labs/01_assessment.ipynb, 'What a project trusts by name'"
+TEACHES = {
+    "one workflow": (
+        "Read the YAML, not the text: a comment and an `echo` only look like a dependency, and quotes or an "
+        "action's sub-folder do not hide one."
+    ),
+    "one action at two refs": (
+        "`v2` and a commit are two promises. Keep both; and workflow files end in .yml or .yaml."
+    ),
+    "packages": (
+        "Included files, extras, markers, hashes on their own lines; pyproject's dependencies, its optional "
+        "ones, and what builds the project. Names count in their normal form (PEP 503)."
+    ),
+    "nested actions": (
+        "An action that you name may name others. They run in your job with your token, whoever chose their "
+        "tags. Follow them, through local actions too, and stop where you have been."
+    ),
+    "a reusable workflow": (
+        "A job can consist of `uses:` alone. It names a whole workflow, and that one's steps are inside."
+    ),
+    "the data set and the base model": (
+        "What the training reads decides what the model does. Data and base models are dependencies with owners "
+        "and revisions."
+    ),
+    "a whole project": "Precision and recall of at least 95 % in every kind: nothing left out, nothing invented.",
+    "triage-model": "Compare with the smaller projects: which way of trusting is missing, or invented?",
+}
+
 
 KINDS = ["actions", "packages", "models", "datasets"]
-SEE = "labs/01_assessment.ipynb, 'What a project trusts by name'"
+
 
 TRIAGE_MODEL: dict[str, set[str]] = {  # of data/projects/triage-model, counted by hand
     "actions": {
@@ -96,83 +125,46 @@ MODELS = ["cell-encoder", "stain-normaliser", "tabular-base", "tokeniser"]
 DATASETS = ["wdbc", "biopsies-2019", "controls", "synthetic-cases"]
 
 
-def inventories(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Small projects that each add one way of trusting, a larger one, and the real triage-model."""
     folder = lab.path / "exercise-1.5"
 
     project = _Project(folder, rng)
     project.workflow("ci.yml", [project.uses() for _ in range(4)], decoys=True)
-    yield project.case(
-        "one workflow",
-        "Read the YAML, not the text: a comment and an `echo` "
-        "only look like "
-        "a dependency, and quotes or an action's sub-folder do not hide one.",
-    )
+    yield project.case("one workflow")
 
     project = _Project(folder, rng)
     name = project.name()
     project.workflow("ci.yml", [project.uses(name, "v2"), project.uses()])
     project.workflow("release.yaml", [project.uses(name, project.sha()), project.uses()])
-    yield project.case(
-        "one action at two refs",
-        "`v2` and a commit are two promises. Keep both; and workflow files end in .yml or .yaml.",
-    )
+    yield project.case("one action at two refs")
 
     project = _Project(folder, rng)
     project.workflow("ci.yml", [project.uses()])
     project.packages(9)
-    yield project.case(
-        "packages",
-        "Included files, extras, markers, hashes on their own lines; "
-        "pyproject's dependencies, its optional ones, and what builds the project. "
-        "Names count in their normal form (PEP 503).",
-    )
+    yield project.case("packages")
 
     project = _Project(folder, rng)
     outer = project.composite(depth=3)
     local = project.local_action([project.uses()])
     project.workflow("ci.yml", [outer, local, project.uses()])
-    yield project.case(
-        "nested actions",
-        "An action that you name may name others. They run in "
-        "your "
-        "job with your token, whoever chose their tags. Follow them, through local "
-        "actions too, and stop where you have been.",
-    )
+    yield project.case("nested actions")
 
     project = _Project(folder, rng)
     project.reusable("release.yml", [project.uses(), project.composite(depth=2)])
-    yield project.case(
-        "a reusable workflow",
-        "A job can consist of `uses:` alone. It names a whole workflow, and that one's steps are inside.",
-    )
+    yield project.case("a reusable workflow")
 
     project = _Project(folder, rng)
     project.workflow("train.yml", [project.uses()])
     project.artifacts(models=2, datasets=2)
-    yield project.case(
-        "the data set and the base model",
-        "What the training reads decides what "
-        "the model "
-        "does. Data and base models are dependencies with owners and revisions.",
-    )
+    yield project.case("the data set and the base model")
 
     project = _Project(folder, rng)
     project.whole()
-    yield project.case(
-        "a whole project",
-        "Precision and recall of at least 95 % in every kind: nothing left out, nothing invented.",
-        least=0.95,
-    )
+    yield project.case("a whole project", least=0.95)
 
     real = (lab.data / "projects" / "triage-model", lab.data / "actions")
-    yield Case(
-        "triage-model",
-        real,
-        TRIAGE_MODEL,
-        "Compare with the smaller projects: which way of trusting is missing, or invented?",
-        SEE,
-    )
+    yield Case("triage-model", real, TRIAGE_MODEL)
 
 
 class _Project:
@@ -187,12 +179,12 @@ class _Project:
         self.truth: dict[str, set[str]] = {kind: set() for kind in KINDS}
         self.tasks = rng.sample([f"{t}-{s}" for t in TASKS for s in ("it", "all", "now")], 40)
 
-    def case(self, name: str, teaches: str, least: float = 1.0) -> Case:
+    def case(self, name: str, least: float = 1.0) -> Case:
         """The case; with ``least`` below 1 every kind is judged by precision and recall."""
         args = (self.root, self.mirror)
         if least == 1:
-            return Case(name, args, self.truth, teaches, SEE)
-        return Case(name, args, None, teaches, SEE, _found(self.truth, least))
+            return Case(name, args, self.truth)
+        return Case(name, args, None, accept=_found(self.truth, least))
 
     def name(self) -> str:
         """A fresh action, sometimes in a sub-folder of its repository."""

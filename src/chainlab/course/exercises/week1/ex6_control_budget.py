@@ -13,10 +13,54 @@ from typing import Any
 
 from chainlab.course.learning.checks import Case, Miss, World
 
-__all__ = ["best", "budgets", "open_threats"]
+__all__ = ["best", "cases", "open_threats"]
+
+SEE = "labs/01_assessment.ipynb, 'When does a control count?'"
+TEACHES = {
+    "one purchase": (
+        "A budget may be spent to the last day. Add up loss, do not count threats. And what no control on offer "
+        "covers stays open: name it too."
+    ),
+    "the SBOM arrives too late": (
+        "An SBOM says where a component is once somebody else has found it bad. By then the harm is done. It "
+        "prevents nothing; it shortens the clean-up."
+    ),
+    "nobody reads the alerts": (
+        "A detection that reaches nobody detects nothing. Without a response there is no 'in time', however fast "
+        "the signal."
+    ),
+    "an alert in time": (
+        "Detection counts when signal and response together are not later than the harm. Preventing the wrong "
+        "half is worth less."
+    ),
+    "two controls, one threat": (
+        "Two controls that stop the same threats stop them once. Judge the set, not its members."
+    ),
+    "two small ones beat one large": (
+        "The best value for money comes first and leaves a rest that buys nothing. Compare whole purchases."
+    ),
+    "a control that needs another": (
+        "Pinning what an action calls begins with pinning the action. Alone the second does nothing, and the "
+        "first only half."
+    ),
+    "a precondition that fails": (
+        "Trusted publishing needs an index that takes OIDC tokens, a rebuild comparison needs a reproducible "
+        "build. This site has neither."
+    ),
+    "nothing is affordable": "No money, no controls: every threat stays open, and the assessment says so.",
+    "a mixed profile": (
+        "Every rule at once. Print what your set leaves open, and ask of each threat which control you believed "
+        "would stop it."
+    ),
+    "another mixed profile": (
+        "Every rule at once. Print what your set leaves open, and ask of each threat which control you believed "
+        "would stop it."
+    ),
+}
+
 
 ENOUGH = 0.95  # of the best value
-SEE = "labs/01_assessment.ipynb, 'When does a control count?'"
+
 VECTORS = [
     "bad-dependency",
     "name-confusion",
@@ -136,7 +180,7 @@ THREAT_FACTS = {  # what a threat of this vector may have besides
 }
 
 
-def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Profiles that each punish one short cut, then two mixed ones."""
     big, small = rng.randrange(10, 16), rng.randrange(7, 10)
 
@@ -152,8 +196,6 @@ def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
             ("poisoned-cache", 3, 60, []),
             ("maintainer-means-harm", small, 60, []),
         ],
-        teaches="A budget may be spent to the last day. Add up loss, do not count threats. "
-        "And what no control on offer covers stays open: name it too.",
     )
     yield _case(
         "the SBOM arrives too late",
@@ -161,13 +203,7 @@ def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
         budget=2,
         response=30,
         costs={"sbom-lookup": 1, "cooldown": 2, "separate-caches": 2},
-        threats=[
-            ("bad-dependency", big, rng.randrange(40, 200), []),
-            ("poisoned-cache", small, 20, []),
-        ],
-        teaches="An SBOM says where a component is once somebody else has found it bad. "
-        "By then "
-        "the harm is done. It prevents nothing; it shortens the clean-up.",
+        threats=[("bad-dependency", big, rng.randrange(40, 200), []), ("poisoned-cache", small, 20, [])],
     )
     yield _case(
         "nobody reads the alerts",
@@ -176,9 +212,6 @@ def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
         response=None,
         costs={"egress-watch": 2, "independent-rebuild": 4, "least-privilege-tokens": 4},
         threats=[("moved-tag", big, 600, []), ("injected-pull-request", small, 600, [])],
-        teaches="A detection that reaches nobody detects nothing. Without a response "
-        "there is no "
-        "'in time', however fast the signal.",
     )
     response = rng.randrange(10, 40)
     yield _case(
@@ -188,8 +221,6 @@ def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
         response=response,  # to the minute: 3 for signal
         costs={"egress-watch": 3, "pin-own-actions": 3},
         threats=[("moved-tag", big, response + 3, ["nested"]), ("moved-tag", small, 5, [])],
-        teaches="Detection counts when signal and response together are not later than "
-        "the harm. Preventing the wrong half is worth less.",
     )
     yield _case(
         "two controls, one threat",
@@ -202,7 +233,6 @@ def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
             ("name-confusion", small, 60, []),
             ("model-that-runs-code", big, 60, []),
         ],
-        teaches="Two controls that stop the same threats stop them once. Judge the set, not its members.",
     )
     yield _case(
         "two small ones beat one large",
@@ -215,7 +245,6 @@ def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
             ("model-that-runs-code", 4 * big, 60, []),
             ("poisoned-cache", 4 * big, 60, []),
         ],
-        teaches="The best value for money comes first and leaves a rest that buys nothing. Compare whole purchases.",
     )
     yield _case(
         "a control that needs another",
@@ -224,9 +253,6 @@ def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
         response=30,
         costs={"pin-own-actions": 2, "pin-nested-actions": 4, "separate-caches": 5},
         threats=[("moved-tag", big, 60, ["nested"]), ("poisoned-cache", small, 60, [])],
-        teaches="Pinning what an action calls begins with pinning the action. Alone the "
-        "second "
-        "does nothing, and the first only half.",
     )
     yield _case(
         "a precondition that fails",
@@ -234,16 +260,8 @@ def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
         budget=5,
         response=30,
         site=[],
-        costs={
-            "trusted-publishing": 2,
-            "expected-publisher": 3,
-            "independent-rebuild": 1,
-            "least-privilege-tokens": 5,
-        },
+        costs={"trusted-publishing": 2, "expected-publisher": 3, "independent-rebuild": 1, "least-privilege-tokens": 5},
         threats=[("stolen-upload-token", big, 600, []), ("injected-pull-request", small, 60, [])],
-        teaches="Trusted publishing needs an index that takes OIDC tokens, a rebuild "
-        "comparison "
-        "needs a reproducible build. This site has neither.",
     )
     yield _case(
         "nothing is affordable",
@@ -252,7 +270,6 @@ def budgets(lab: World, rng: random.Random) -> Iterator[Case]:
         response=30,
         costs={"cooldown": 2, "safe-model-format": 1},
         threats=[("bad-dependency", big, 60, []), ("model-that-runs-code", small, 60, [])],
-        teaches="No money, no controls: every threat stays open, and the assessment says so.",
     )
     for name in ("a mixed profile", "another mixed profile"):
         yield _mixed(name, rng)
@@ -266,7 +283,6 @@ def _case(
     response: int | None,
     costs: dict[str, int],
     threats: list[tuple[str, int, int, list[str]]],
-    teaches: str,
     site: list[str] | None = None,
 ) -> Case:
     chosen = [{**c, "cost": costs[c["id"]]} for c in CONTROLS if c["id"] in costs]
@@ -289,7 +305,7 @@ def _case(
         "controls": chosen,
         "threats": rows,
     }
-    return Case(name, (profile,), None, teaches, SEE, _good(profile))
+    return Case(name, (profile,), None, accept=_good(profile))
 
 
 def _mixed(name: str, rng: random.Random) -> Case:
@@ -315,8 +331,6 @@ def _mixed(name: str, rng: random.Random) -> Case:
         costs=costs,
         threats=threats,
         site=site,
-        teaches="Every rule at once. Print what your set leaves open, and ask of each "
-        "threat which control you believed would stop it.",
     )
 
 

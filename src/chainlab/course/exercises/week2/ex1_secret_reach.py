@@ -18,18 +18,63 @@ from typing import Any
 from chainlab.course.learning.checks import Case, Miss, World
 from chainlab.course.learning.plain import short
 
-__all__ = ["GIVEN", "REACH", "readers"]
+__all__ = ["GIVEN", "REACH", "cases"]
+
+SEE = "labs/02_hardening.ipynb, 'Who is in the room with the secret?'"
+TEACHES = {
+    "secrets at three levels": (
+        "The workflow's env reaches every step, a job's its own steps, a step's itself. Steps of one job share a "
+        "machine and a user: what one is given, the others reach. Another job is another machine. And nobody asked "
+        "for {idle}."
+    ),
+    "a fork's pull request": (
+        "Anyone can cause this run with code of their own, so it gets no secrets, a token that only reads and no "
+        "identity, whatever the file asks for."
+    ),
+    "a fork's pull_request_target": (
+        "'Pull requests from forks never see secrets' is true of `pull_request` alone. This event runs the "
+        "repository's own file for a stranger, with the repository's secrets and a token that may write."
+    ),
+    "a pull request of the same repository": (
+        "Who can push a branch here already has write access; the run gets the secrets."
+    ),
+    "an environment that waits": (
+        "Its rules are not met yet, so the job has not begun: no step, no secret. That is what an environment "
+        "adds to a secret: somebody has to open it."
+    ),
+    "an environment that is open": (
+        "An environment's secret exists in the jobs that name it and nowhere else. Beside it the repository's "
+        "secrets are there as always."
+    ),
+    "the job's own token": (
+        "No block: the repository's default holds, and here that writes. A block says all there is. An action "
+        "can take the job's token by itself, without being handed it; a script needs it in an expression."
+    ),
+    "a checkout that leaves the token behind": (
+        "Unless told `persist-credentials: false`, checkout writes the job's token into the clone's git "
+        "configuration, and every later step finds it there."
+    ),
+    "an identity for every step": (
+        "`id-token: write` is granted to a job, and every step of it can ask for the token. Give it to a job "
+        "that does nothing else."
+    ),
+    "a reusable workflow": (
+        "The called file sees the secrets that the caller passes: all with `inherit`, or those named. The "
+        "caller's `env` stays with the caller."
+    ),
+    "all of them at once": "`toJSON(secrets)` hands over every secret there is, those of next year included.",
+    "a whole run": (
+        "Take one job after the other: which secrets exist for it, what each step is handed, and then everything "
+        "in the room is within reach. A cache carries code, which is 2.5's matter."
+    ),
+}
+
 
 GIVEN, REACH = "given", "within reach"
 JOB_TOKEN, IDENTITY = "GITHUB_TOKEN", "OIDC"
-SEE = "labs/02_hardening.ipynb, 'Who is in the room with the secret?'"
+
 NAMES = ["INDEX_TOKEN", "HUB_TOKEN", "DEPLOY_KEY", "CHAT_HOOK", "SCAN_TOKEN", "MIRROR_TOKEN"]
-ACTIONS = [
-    "acme/changed-files",
-    "acme/hub-login",
-    "northwind-ml/labeler",
-    "northwind-ml/push-model",
-]
+ACTIONS = ["acme/changed-files", "acme/hub-login", "northwind-ml/labeler", "northwind-ml/push-model"]
 SCRIPTS = ["make", "python -m pytest -q", "python tools/size.py", "echo done"]
 
 
@@ -76,18 +121,10 @@ class _Run:
         step: dict[str, Any] = {"id": self._id(), "run": self.rng.choice(SCRIPTS)}
         return _Step(step | ({"env": env} if env else {}), set(given or ()))
 
-    def action(
-        self,
-        uses: str = "",
-        inputs: dict[str, Any] | None = None,
-        given: set[str] | None = None,
-    ) -> _Step:
+    def action(self, uses: str = "", inputs: dict[str, Any] | None = None, given: set[str] | None = None) -> _Step:
         """A ``uses`` step."""
         commit = f"{self.rng.getrandbits(160):040x}"
-        step: dict[str, Any] = {
-            "id": self._id(),
-            "uses": f"{uses or self.rng.choice(ACTIONS)}@{commit}",
-        }
+        step: dict[str, Any] = {"id": self._id(), "uses": f"{uses or self.rng.choice(ACTIONS)}@{commit}"}
         return _Step(step | ({"with": inputs} if inputs else {}), set(given or ()))
 
     def job(
@@ -110,10 +147,10 @@ class _Run:
             self.truth[f"{name}/{step.fields['id']}"] = {} if waits or not self.exist else row
         self.described["workflow"]["jobs"][name] = {**fields, "steps": [s.fields for s in steps]}
 
-    def case(self, name: str, teaches: str) -> Case:
+    def case(self, name: str, teaches: str = "") -> Case:
         """The case."""
         self.rng.shuffle(self.described["secrets"])
-        return Case(name, (self.described,), self.truth, teaches, SEE, _matrix(self.described, self.truth))
+        return Case(name, (self.described,), self.truth, teaches, accept=_matrix(self.described, self.truth))
 
     def _id(self) -> str:
         self.number += 1
@@ -146,19 +183,15 @@ def _secret(name: str) -> str:
     return f"${{{{ secrets.{name} }}}}"
 
 
-def readers(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Runs that each add one way of handing a secret over, then a whole one."""
     run = _Run(rng)
     top, own, one, idle = run.secret(), run.secret(), run.secret(), run.secret()
     run.described["workflow"]["env"] = {"A": _secret(top), "COLOUR": "yes"}
     run.job("build", run.script(), run.script(), all_given={top, own}, env={"B": _secret(own)})
     run.job("test", run.script({"C": _secret(one)}, {one}), run.script(), all_given={top})
-    yield run.case(
-        "secrets at three levels",
-        "The workflow's env reaches every step, a job's its own steps, a step's itself. Steps of "
-        "one job share a machine and a user: what one is given, the others reach. Another job is "
-        f"another machine. And nobody asked for {idle}.",
-    )
+    at_three_levels = "secrets at three levels"
+    yield run.case(at_three_levels, TEACHES[at_three_levels].format(idle=idle))
 
     run = _Run(rng, "pull_request", "fork")
     one, two = run.secret(), run.secret()
@@ -170,11 +203,7 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
         run.script({"T": _secret(two)}),
         permissions={"contents": "write", "id-token": "write"},
     )
-    yield run.case(
-        "a fork's pull request",
-        "Anyone can cause this run with code of their own, so it gets no secrets, a token that "
-        "only reads and no identity, whatever the file asks for.",
-    )
+    yield run.case("a fork's pull request")
 
     run = _Run(rng, "pull_request_target", "fork")
     one = run.secret()
@@ -184,35 +213,14 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
         run.action("northwind-ml/labeler", {"token": _secret(one)}, {one, JOB_TOKEN}),
         permissions={"pull-requests": "write"},
     )
-    yield run.case(
-        "a fork's pull_request_target",
-        "'Pull requests from forks never see secrets' is true of `pull_request` alone. This event "
-        "runs the repository's own file for a stranger, with the repository's secrets and a token "
-        "that may write.",
-    )
+    yield run.case("a fork's pull_request_target")
 
     run = _Run(rng, "pull_request")
     one = run.secret()
     run.job("test", run.script({"T": _secret(one)}, {one}), run.script(), permissions={})
-    yield run.case(
-        "a pull request of the same repository",
-        "Who can push a branch here already has write access; the run gets the secrets.",
-    )
+    yield run.case("a pull request of the same repository")
 
-    for name, opened, teaches in (
-        (
-            "an environment that waits",
-            False,
-            "Its rules are not met yet, so the job has not begun: no step, no secret. That is what "
-            "an environment adds to a secret: somebody has to open it.",
-        ),
-        (
-            "an environment that is open",
-            True,
-            "An environment's secret exists in the jobs that name it and nowhere else. Beside it the "
-            "repository's secrets are there as always.",
-        ),
-    ):
+    for name, opened in (("an environment that waits", False), ("an environment that is open", True)):
         run = _Run(rng)
         one = run.secret()
         environment, guarded = run.environment(opened=opened)
@@ -224,7 +232,7 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
             environment=environment,
             waits=not opened,
         )
-        yield run.case(name, teaches)
+        yield run.case(name)
 
     run = _Run(rng)
     run.described["default_token"] = "write"  # noqa: S105 (a setting)
@@ -240,12 +248,7 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
         actions_given={JOB_TOKEN},
         permissions={"contents": "read", "issues": "write"},
     )
-    yield run.case(
-        "the job's own token",
-        "No block: the repository's default holds, and here that writes. A block says all there is. "
-        "An action can take the job's token by itself, without being handed it; a script needs it "
-        "in an expression.",
-    )
+    yield run.case("the job's own token")
 
     run = _Run(rng)
     run.described["workflow"]["permissions"] = {"contents": "write"}
@@ -254,21 +257,13 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
     run.job("keeps", before, keeps, run.script(given={JOB_TOKEN}), run.script(given={JOB_TOKEN}))
     forgets = run.action("actions/checkout", {"persist-credentials": False}, {JOB_TOKEN})
     run.job("forgets", forgets, run.script(), run.script())
-    yield run.case(
-        "a checkout that leaves the token behind",
-        "Unless told `persist-credentials: false`, checkout writes the job's token into the clone's "
-        "git configuration, and every later step finds it there.",
-    )
+    yield run.case("a checkout that leaves the token behind")
 
     run = _Run(rng)
     run.described["workflow"]["permissions"] = {"id-token": "write"}
     run.job("sign", run.action(), run.script(), all_given={IDENTITY})
     run.job("test", run.action(), run.script(), permissions={"contents": "read"})
-    yield run.case(
-        "an identity for every step",
-        "`id-token: write` is granted to a job, and every step of it can ask for the token. Give it "
-        "to a job that does nothing else.",
-    )
+    yield run.case("an identity for every step")
 
     run = _Run(rng)
     one, two, top = run.secret(), run.secret(), run.secret()
@@ -289,24 +284,13 @@ def readers(lab: World, rng: random.Random) -> Iterator[Case]:
         secrets={one: _secret(one)},
     )
     run.job("none", run.script({"X": _secret(one)}), run.script({"Y": _secret(two)}), uses=called)
-    yield run.case(
-        "a reusable workflow",
-        "The called file sees the secrets that the caller passes: all with `inherit`, or those "
-        "named. The caller's `env` stays with the caller.",
-    )
+    yield run.case("a reusable workflow")
 
     run = _Run(rng)
     everything = {run.secret(), run.secret(), run.secret()}
     run.described["workflow"]["permissions"] = {}
-    run.job(
-        "send",
-        run.script(),
-        run.action(inputs={"secrets": "${{ toJSON(secrets) }}"}, given=set(everything)),
-    )
-    yield run.case(
-        "all of them at once",
-        "`toJSON(secrets)` hands over every secret there is, those of next year included.",
-    )
+    run.job("send", run.script(), run.action(inputs={"secrets": "${{ toJSON(secrets) }}"}, given=set(everything)))
+    yield run.case("all of them at once")
 
     yield _whole(rng)
 
@@ -319,13 +303,7 @@ def _whole(rng: random.Random) -> Case:
     run.described["workflow"]["permissions"] = {"contents": "read"}
     run.described["workflow"]["env"] = {"A": _secret(one)}
     cache = {"path": "~/.cache/pip", "key": "pip-${{ hashFiles('requirements.txt') }}"}
-    run.job(
-        "test",
-        run.action("actions/checkout"),
-        run.action("actions/cache", cache),
-        run.script(),
-        all_given={one},
-    )
+    run.job("test", run.action("actions/checkout"), run.action("actions/cache", cache), run.script(), all_given={one})
     run.job(
         "publish",
         run.action("actions/cache", dict(cache)),
@@ -337,8 +315,4 @@ def _whole(rng: random.Random) -> Case:
         permissions={"id-token": "write", "packages": "write"},
     )
     run.job("notes", run.script({"T": _secret(guarded)}), run.script(), all_given={one})
-    return run.case(
-        "a whole run",
-        "Take one job after the other: which secrets exist for it, what each step is handed, and "
-        "then everything in the room is within reach. A cache carries code, which is 2.5's matter.",
-    )
+    return run.case("a whole run")

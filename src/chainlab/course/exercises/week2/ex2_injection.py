@@ -23,12 +23,43 @@ from chainlab.course.learning.checks import Case, Miss, World
 from chainlab.course.learning.plain import short
 from chainlab.errors import ChainlabError
 
-__all__ = ["MARKER", "Played", "expand", "injections", "play"]
+__all__ = ["MARKER", "Played", "cases", "expand", "play"]
+
+SEE = "labs/02_hardening.ipynb, 'Pasted, not passed'"
+TEACHES = {
+    "a benign title": "A repair that no longer prints the title is no repair.",
+    "a hostile title": (
+        "The value is pasted before bash reads the line, so it can bring the quote that ends yours. Quotes round "
+        "`${{ }}` are part of the text that it is pasted into. Pass the value in `env`."
+    ),
+    "an apostrophe and other honest characters": (
+        "Titles have quotes, dollars and stars for good reasons. Nothing is to be filtered or changed: once the "
+        "value is passed, no character is special."
+    ),
+    "no quotes at all": (
+        "An unquoted variable is split at spaces and its stars become file names. Where the expression had no "
+        "quotes, yours need some."
+    ),
+    "single quotes": (
+        "Within single quotes a variable is not expanded: it prints its own name. Close them, put the variable "
+        "in double quotes, and open them again."
+    ),
+    "a name that is taken": "The step has variables already and its script reads them. Look before you name.",
+    "several expressions": "Two different values, one of them twice, with other spaces inside the braces.",
+    "an expression that chooses": (
+        "Move the whole expression into `env`, with its `||`. And a quote after a backslash opens and closes nothing."
+    ),
+    "a body of several lines": (
+        "A title has one line, a body has many, and each of them is a line of your script once it is pasted."
+    ),
+    "nothing to mend": "A step without expressions is as it should be.",
+}
+
 
 EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 MARKER = "marker"  # the file that a payload makes
 LONGEST = 10  # seconds a script may take
-SEE = "labs/02_hardening.ipynb, 'Pasted, not passed'"
+
 
 TITLES = ["Fix a typo", "Add the tokeniser", "Faster loading", "Bump numpy", "Export twice"]
 WORDS = ["cases", "weights", "loader", "report", "scores"]
@@ -93,7 +124,7 @@ def _payloads(rng: random.Random) -> list[str]:
     ]
 
 
-def injections(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Steps in which the stranger's words stand in each way of quoting; benign first."""
     scratch = lab.path / "exercise-2.2"
     title, branch = "github.event.pull_request.title", "github.head_ref"
@@ -104,71 +135,43 @@ def injections(lab: World, rng: random.Random) -> Iterator[Case]:
     intro, last, asked, last_line, mark = word(), word(), word(), word(), word()
 
     def case(
-        name: str,
-        step: dict[str, Any],
-        tried: list[dict[str, str]],
-        output: Callable[[dict[str, str]], str],
-        teaches: str,
+        name: str, step: dict[str, Any], tried: list[dict[str, str]], output: Callable[[dict[str, str]], str]
     ) -> Case:
         accept = _inert(step, [(values, output(values)) for values in tried], scratch)
-        return Case(name, (step,), None, teaches, SEE, accept)
+        return Case(name, (step,), None, accept=accept)
 
     def each(expression: str, values: list[str]) -> list[dict[str, str]]:
         return [{expression: value} for value in values]
 
     hostile = _payloads(rng)
     quoted = {"name": "say it", "run": f'echo "{intro}: ${{{{ {title} }}}}"'}
-    yield case(
-        "a benign title",
-        quoted,
-        each(title, rng.sample(TITLES, 2)),
-        lambda v: f"{intro}: {v[title]}\n",
-        "A repair that no longer prints the title is no repair.",
-    )
-    yield case(
-        "a hostile title",
-        dict(quoted),
-        each(title, hostile),
-        lambda v: f"{intro}: {v[title]}\n",
-        "The value is pasted before bash reads the line, so it can bring the quote that ends yours. "
-        "Quotes round `${{ }}` are part of the text that it is pasted into. Pass the value in `env`.",
-    )
+    yield case("a benign title", quoted, each(title, rng.sample(TITLES, 2)), lambda v: f"{intro}: {v[title]}\n")
+    yield case("a hostile title", dict(quoted), each(title, hostile), lambda v: f"{intro}: {v[title]}\n")
     yield case(
         "an apostrophe and other honest characters",
         dict(quoted),
         each(title, [f"Don't drop {rng.choice(WORDS)}", 'Say "yes" & go', "a  b * \\n $HOME; (c)"]),
         lambda v: f"{intro}: {v[title]}\n",
-        "Titles have quotes, dollars and stars for good reasons. Nothing is to be filtered or "
-        "changed: once the value is passed, no character is special.",
     )
     yield case(
         "no quotes at all",
         {"name": "branch", "run": f"printf '%s\\n' ${{{{ {branch} }}}} {last}"},
         each(branch, [f"fix/{rng.choice(WORDS)}", *hostile, "two  words *"]),
         lambda v: f"{v[branch]}\n{last}\n",
-        "An unquoted variable is split at spaces and its stars become file names. Where the "
-        "expression had no quotes, yours need some.",
     )
     yield case(
         "single quotes",
         {"name": "note", "run": f"echo 'by ${{{{ {branch} }}}} as {asked}'"},
         each(branch, [f"fix/{rng.choice(WORDS)}", *hostile]),
         lambda v: f"by {v[branch]} as {asked}\n",
-        "Within single quotes a variable is not expanded: it prints its own name. Close them, put "
-        "the variable in double quotes, and open them again.",
     )
     taken = rng.choice(["TITLE", "PR_TITLE", "GITHUB_EVENT_PULL_REQUEST_TITLE"])
     kept = {name: f"kept {rng.choice(WORDS)}" for name in {taken, "TITLE", "VALUE", "VALUE_1", "ARG"}}
     yield case(
         "a name that is taken",
-        {
-            "name": "both",
-            "env": kept,
-            "run": f'echo "${taken}: ${{{{ {title} }}}}"\necho "$VALUE"',
-        },
+        {"name": "both", "env": kept, "run": f'echo "${taken}: ${{{{ {title} }}}}"\necho "$VALUE"'},
         each(title, [rng.choice(TITLES), *hostile[:3]]),
         lambda v: f"{kept[taken]}: {v[title]}\n{kept['VALUE']}\n",
-        "The step has variables already and its script reads them. Look before you name.",
     )
     two = "github.event.pull_request.user.login"
     both = [
@@ -186,7 +189,6 @@ def injections(lab: World, rng: random.Random) -> Iterator[Case]:
         },
         both,
         lambda v: f"{v[two]} wrote {v[title]}\n{last_line}: {v[title]}, {v[two]}\n",
-        "Two different values, one of them twice, with other spaces inside the braces.",
     )
     choice = "github.head_ref || github.ref_name"
     yield case(
@@ -194,7 +196,6 @@ def injections(lab: World, rng: random.Random) -> Iterator[Case]:
         {"name": "ref", "run": f'REF="${{{{ {choice} }}}}"\necho "{mark} $REF, \\"$REF\\""'},
         each(choice, [f"topic/{rng.choice(WORDS)}", *hostile[:4]]),
         lambda v: f'{mark} {v[choice]}, "{v[choice]}"\n',
-        "Move the whole expression into `env`, with its `||`. And a quote after a backslash opens and closes nothing.",
     )
     body = "github.event.issue.body"
     yield case(
@@ -202,10 +203,9 @@ def injections(lab: World, rng: random.Random) -> Iterator[Case]:
         {"name": "body", "run": f'printf "{mark}: %s\\n" "${{{{ {body} }}}}"'},
         each(body, [f"one\n{rng.choice(WORDS)}\n", f"x\ntouch {MARKER}\n{hostile[2]}", hostile[5]]),
         lambda v: f"{mark}: {v[body]}\n",
-        "A title has one line, a body has many, and each of them is a line of your script once it is pasted.",
     )
     idle = {"name": "quiet", "env": {"A": "1"}, "run": f'echo "{word()} $A"'}
-    yield Case("nothing to mend", (idle,), idle, "A step without expressions is as it should be.", SEE)
+    yield Case("nothing to mend", (idle,), idle)
 
 
 def _inert(

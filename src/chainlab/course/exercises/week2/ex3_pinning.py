@@ -19,9 +19,51 @@ from typing import Any
 from chainlab.course.learning.checks import Case, Miss, World
 from chainlab.errors import ChainlabError
 
-__all__ = ["Actions", "History", "mirrors"]
+__all__ = ["Actions", "History", "cases"]
 
 SEE = "labs/02_hardening.ipynb, 'A tag is a promise, a commit is bytes'"
+TEACHES = {
+    "a lightweight tag": (
+        "Forty hex digits in place of the tag, and the tag in a comment: a person and an update bot both need to "
+        "know which version that was."
+    ),
+    "an annotated tag": (
+        "An annotated tag is an object with an id of its own. A workflow needs the commit behind it: ask git for "
+        "`refs/tags/…^{commit}`."
+    ),
+    "a branch, a folder, quotes": (
+        "The repository is the name's first two parts; the rest is a folder in it and stays."
+    ),
+    "already pinned, or not to be pinned": (
+        "A commit of that repository stays as it is, comment and all. A local action is part of your own commit; "
+        "an image is bound by a digest, which is another tool's matter."
+    ),
+    "a commit of a fork": (
+        "The platform serves a fork's commits under the original's name, so forty hex digits are not enough: the "
+        "commit has to be in one of that repository's own branches or tags. Report it, and leave the line to a "
+        "person."
+    ),
+    "nothing to be found": (
+        "No such ref, no such repository, and a shortened commit id, which the platform takes for a tag's name. "
+        "Guess nothing; report what stays open."
+    ),
+    "a look-alike in a script": (
+        "A comment, a script and a name only look like a reference. `yaml.compose` gives each value with its "
+        "place in the text."
+    ),
+    "a tag inside a pinned action": (
+        "Your pin holds the outer action; it calls another by tag, in your job, with your token. You cannot pin "
+        "that line, and you have to know it. Read what stands at the *pinned* commit."
+    ),
+    "three levels down": (
+        "Follow each reference to the commit that it names today, and what stands there again. A pin that is "
+        "clean on `main` may not be clean at the commit."
+    ),
+    "a reusable workflow": "A job can consist of `uses:`. The path is a file, and what it uses counts too.",
+    "a whole workflow": "Every rule at once. Which line differs from yours?",
+}
+
+
 OWNERS = ["acme", "northwind-ml", "actions"]
 TASKS = ["setup", "fetch", "label", "scan", "notes", "train", "login", "pack", "report", "score"]
 WHEN = 1_760_000_000  # seconds since 1970, of the first commit; each next one a day later
@@ -58,13 +100,7 @@ class History:
         """Make the bare repository at ``folder``, a copy of an empty one; gives the commit id of each mark."""
         shutil.copytree(empty, folder)
         marks = folder / "marks"
-        _git(
-            folder,
-            "fast-import",
-            "--quiet",
-            f"--export-marks={marks}",
-            given=b"".join(self._stream),
-        )
+        _git(folder, "fast-import", "--quiet", f"--export-marks={marks}", given=b"".join(self._stream))
         return {int(line.split()[0][1:]): line.split()[1] for line in marks.read_text().splitlines()}
 
     def _who(self, part: str) -> str:
@@ -105,12 +141,7 @@ class Actions:
         rng.shuffle(self.names)
 
     def add(
-        self,
-        inner: list[str] | None = None,
-        *,
-        path: str = "",
-        workflow: bool = False,
-        newest: list[str] | None = None,
+        self, inner: list[str] | None = None, *, path: str = "", workflow: bool = False, newest: list[str] | None = None
     ) -> tuple[str, dict[str, str]]:
         """A fresh action or reusable workflow; its full name, and the commit of each of its refs.
 
@@ -125,9 +156,7 @@ class Actions:
         old = history.commit("refs/heads/main", {file: write(inner or []), "VERSION": "1\n"})
         released = history.commit("refs/heads/main", {file: write(inner or []), "VERSION": "2\n"}, old)
         head = history.commit(
-            "refs/heads/main",
-            {file: write(newest if newest is not None else inner or []), "VERSION": "3\n"},
-            released,
+            "refs/heads/main", {file: write(newest if newest is not None else inner or []), "VERSION": "3\n"}, released
         )
         fork = history.commit("refs/pull/7/head", {file: write([]), "VERSION": "2\n", "extra.sh": "echo\n"}, released)
         history.name_commit("refs/tags/v1", old)
@@ -174,13 +203,13 @@ class _Text:
         """Lines that stay as they are."""
         self.lines += lines
 
-    def case(self, name: str, mirror: Path, teaches: str) -> Case:
+    def case(self, name: str, mirror: Path) -> Case:
         """The case."""
         text = "\n".join(self.lines) + "\n"
-        return Case(name, (text, mirror), None, teaches, SEE, _pinned(self))
+        return Case(name, (text, mirror), None, accept=_pinned(self))
 
 
-def mirrors(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Workflows that each add one kind of reference, then a whole one; one mirror for all."""
     actions = Actions(lab.path / "exercise-2.3", rng)
     mirror = actions.folder
@@ -189,58 +218,33 @@ def mirrors(lab: World, rng: random.Random) -> Iterator[Case]:
     for ref in ("v2", "v1"):
         name, refs = actions.add()
         text.step(f"{name}@{ref}", refs[ref])
-    yield text.case(
-        "a lightweight tag",
-        mirror,
-        "Forty hex digits in place of the tag, and the tag in a comment: a person and an update "
-        "bot both need to know which version that was.",
-    )
+    yield text.case("a lightweight tag", mirror)
 
     text = _Text()
     name, refs = actions.add()
     text.step(f"{name}@v2.1.0", refs["v2.1.0"])
-    yield text.case(
-        "an annotated tag",
-        mirror,
-        "An annotated tag is an object with an id of its own. A workflow needs the commit behind "
-        "it: ask git for `refs/tags/…^{commit}`.",
-    )
+    yield text.case("an annotated tag", mirror)
 
     text = _Text()
     name, refs = actions.add()
     text.step(f"{name}@main", refs["main"], quote='"')
     name, refs = actions.add(path=rng.choice(["sub", "tools/inner"]))
     text.step(f"{name}@v2", refs["v2"], quote="'")
-    yield text.case(
-        "a branch, a folder, quotes",
-        mirror,
-        "The repository is the name's first two parts; the rest is a folder in it and stays.",
-    )
+    yield text.case("a branch, a folder, quotes", mirror)
 
     text = _Text()
     name, refs = actions.add()
     text.step(f"{name}@{refs['v2']}", rest="  # v2.1.0, seen on 3 May")
     text.step(f"{name}@{refs['v1']}")
     text.add("      - uses: ./.github/actions/own", "      - uses: docker://alpine:3")
-    yield text.case(
-        "already pinned, or not to be pinned",
-        mirror,
-        "A commit of that repository stays as it is, comment and all. A local action is part of "
-        "your own commit; an image is bound by a digest, which is another tool's matter.",
-    )
+    yield text.case("already pinned, or not to be pinned", mirror)
 
     text = _Text()
     name, refs = actions.add()
     bad = f"{name}@{refs['fork']}"
     text.step(bad, rest="  # v2.1.0")
     text.open.add(bad)
-    yield text.case(
-        "a commit of a fork",
-        mirror,
-        "The platform serves a fork's commits under the original's name, so forty hex digits are "
-        "not enough: the commit has to be in one of that repository's own branches or tags. "
-        "Report it, and leave the line to a person.",
-    )
+    yield text.case("a commit of a fork", mirror)
 
     text = _Text()
     name, refs = actions.add()
@@ -249,12 +253,7 @@ def mirrors(lab: World, rng: random.Random) -> Iterator[Case]:
     for reference in (absent, unknown, short):
         text.step(reference)
         text.open.add(reference)
-    yield text.case(
-        "nothing to be found",
-        mirror,
-        "No such ref, no such repository, and a shortened commit id, which the platform takes for "
-        "a tag's name. Guess nothing; report what stays open.",
-    )
+    yield text.case("nothing to be found", mirror)
 
     text = _Text()
     name, refs = actions.add()
@@ -262,12 +261,7 @@ def mirrors(lab: World, rng: random.Random) -> Iterator[Case]:
     text.step(f"{name}@v2", refs["v2"])
     text.add("      - run: |", f"          echo 'uses: {name}@v2'", f"          uses: {name}@v2")
     text.add(f"      - name: the step 'uses {name}@v2' again")
-    yield text.case(
-        "a look-alike in a script",
-        mirror,
-        "A comment, a script and a name only look like a reference. `yaml.compose` gives each "
-        "value with its place in the text.",
-    )
+    yield text.case("a look-alike in a script", mirror)
 
     text = _Text()
     loose, _ = actions.add()
@@ -275,12 +269,7 @@ def mirrors(lab: World, rng: random.Random) -> Iterator[Case]:
     name, refs = actions.add([f"{loose}@v1", f"{firm}@{firm_refs['v2']}"])
     text.step(f"{name}@v2", refs["v2"])
     text.open.add(f"{loose}@v1")
-    yield text.case(
-        "a tag inside a pinned action",
-        mirror,
-        "Your pin holds the outer action; it calls another by tag, in your job, with your token. "
-        "You cannot pin that line, and you have to know it. Read what stands at the *pinned* commit.",
-    )
+    yield text.case("a tag inside a pinned action", mirror)
 
     text = _Text()
     deepest, _ = actions.add()
@@ -289,12 +278,7 @@ def mirrors(lab: World, rng: random.Random) -> Iterator[Case]:
     name, refs = actions.add([f"{second}@v2.1.0"], newest=[])
     text.step(f"{name}@{refs['v2']}")
     text.open |= {f"{deepest}@main", f"{second}@v2.1.0", f"{third}@{third_refs['fork']}"}
-    yield text.case(
-        "three levels down",
-        mirror,
-        "Follow each reference to the commit that it names today, and what stands there again. A "
-        "pin that is clean on `main` may not be clean at the commit.",
-    )
+    yield text.case("three levels down", mirror)
 
     text = _Text()
     loose, _ = actions.add()
@@ -302,11 +286,7 @@ def mirrors(lab: World, rng: random.Random) -> Iterator[Case]:
     text.pinned[len(text.lines) + 1] = (f"{name}@v2", refs["v2"])
     text.add("  notes:", f"    uses: {name}@v2")
     text.open.add(f"{loose}@v2")
-    yield text.case(
-        "a reusable workflow",
-        mirror,
-        "A job can consist of `uses:`. The path is a file, and what it uses counts too.",
-    )
+    yield text.case("a reusable workflow", mirror)
 
     yield _whole(actions, rng)
 
@@ -324,7 +304,7 @@ def _whole(actions: Actions, rng: random.Random) -> Case:
     text.step(f"{name}@{refs['fork']}")
     text.open.add(f"{name}@{refs['fork']}")
     text.add("      - run: |", f"          # uses: {name}@v2", "          make")
-    return text.case("a whole workflow", actions.folder, "Every rule at once. Which line differs from yours?")
+    return text.case("a whole workflow", actions.folder)
 
 
 def _pinned(text: _Text) -> Callable[[Any], bool | Miss]:

@@ -16,20 +16,42 @@ from typing import Any
 
 from chainlab.course.learning.checks import Case, Miss, World
 
-__all__ = ["LEVELS", "SCOPES", "privileges", "refused", "samples"]
+__all__ = ["LEVELS", "SCOPES", "cases", "refused", "samples"]
 
 SEE = "labs/02_hardening.ipynb, 'What may this job do, and what must it?'"
+TEACHES = {
+    "a job that reads and tests": (
+        "The repository is internal: to clone it takes `contents: read`. Tests ask the platform for nothing."
+    ),
+    "a job that pushes a tag": "One scope, one level: `write` includes `read`. Name each scope once.",
+    "a job that needs nothing": (
+        "Artifacts and caches of the same run go through the run's own storage, whatever the token may do. `{}` "
+        "is an answer: it grants nothing."
+    ),
+    "a token exchange, and a password": (
+        "A publish without a password exchanges the job's identity, so the job must be able to ask for it. With "
+        "a stored password nobody asks."
+    ),
+    "another internal repository": (
+        "The job's token is good for its own repository, whatever you grant. The other one is opened by its deploy key."
+    ),
+    "images": "Pushing and pulling are two levels of `packages`; the larger one is enough for both.",
+    "words on a pull request": (
+        "Pull requests and issues are two scopes. To label needs no clone: a job that never reads the stranger's "
+        "files cannot be fooled by them."
+    ),
+    "an artifact of another run": "With `run-id` the action asks the platform for a run that is not its own.",
+    "a release in one job": (
+        "Right, and uncomfortable: the tests of this job now run beside an identity and a token that writes. "
+        "Least privilege per job ends where one job does too much: split it."
+    ),
+    "a mixed workflow": "Step by step: whom does it ask, and for what?",
+    "another mixed workflow": "Step by step: whom does it ask, and for what?",
+}
+
+
 LEVELS = {"none": 0, "read": 1, "write": 2}
-SCOPES = [
-    "actions",
-    "attestations",
-    "contents",
-    "id-token",
-    "issues",
-    "packages",
-    "pull-requests",
-    "security-events",
-]
+SCOPES = ["actions", "attestations", "contents", "id-token", "issues", "packages", "pull-requests", "security-events"]
 READ_ALL = {scope: "read" for scope in SCOPES if scope != "id-token"}
 WRITE_ALL = dict.fromkeys(SCOPES, "write")
 
@@ -59,10 +81,7 @@ class _Steps:
         return self._uses("actions/checkout", inputs), {"contents": "read"}
 
     def other_checkout(self) -> tuple[dict[str, Any], dict[str, str]]:
-        inputs = {
-            "repository": f"acme/features-{self.rng.randrange(1000)}",
-            "ssh-key": "${{ secrets.FEATURES_KEY }}",
-        }
+        inputs = {"repository": f"acme/features-{self.rng.randrange(1000)}", "ssh-key": "${{ secrets.FEATURES_KEY }}"}
         return self._uses("actions/checkout", inputs), {}
 
     def test(self) -> tuple[dict[str, Any], dict[str, str]]:
@@ -139,68 +158,27 @@ def samples(rng: random.Random) -> list[str]:
     return lines
 
 
-def privileges(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Workflows of one or a few jobs, each for one confusion; then two mixed ones."""
-    cases: list[tuple[str, dict[str, list[str]], str]] = [
-        (
-            "a job that reads and tests",
-            {"test": ["checkout", "cache", "test"]},
-            "The repository is internal: to clone it takes `contents: read`. Tests ask the platform for nothing.",
-        ),
-        (
-            "a job that pushes a tag",
-            {"tag": ["checkout", "test", "tag"]},
-            "One scope, one level: `write` includes `read`. Name each scope once.",
-        ),
-        (
-            "a job that needs nothing",
-            {"pack": ["keep", "test"], "gather": ["cache", "keep"]},
-            "Artifacts and caches of the same run go through the run's own storage, whatever the "
-            "token may do. `{}` is an answer: it grants nothing.",
-        ),
-        (
-            "a token exchange, and a password",
-            {"new": ["keep", "exchange"], "old": ["keep", "password"]},
-            "A publish without a password exchanges the job's identity, so the job must be able to "
-            "ask for it. With a stored password nobody asks.",
-        ),
-        (
-            "another internal repository",
-            {"train": ["checkout", "other_checkout", "test"], "fetch": ["other_checkout"]},
-            "The job's token is good for its own repository, whatever you grant. The other one is "
-            "opened by its deploy key.",
-        ),
-        (
-            "images",
-            {"serve": ["checkout", "pull_image", "push_image"], "run": ["pull_image", "test"]},
-            "Pushing and pulling are two levels of `packages`; the larger one is enough for both.",
-        ),
-        (
-            "words on a pull request",
-            {"label": ["label", "list_pulls"], "list": ["list_pulls"], "answer": ["comment"]},
-            "Pull requests and issues are two scopes. To label needs no clone: a job that never "
-            "reads the stranger's files cannot be fooled by them.",
-        ),
-        (
-            "an artifact of another run",
-            {"report": ["other_run", "comment"], "again": ["keep"]},
-            "With `run-id` the action asks the platform for a run that is not its own.",
-        ),
-        (
-            "a release in one job",
-            {"release": ["checkout", "test", "sign", "release", "findings"]},
-            "Right, and uncomfortable: the tests of this job now run beside an identity and a token "
-            "that writes. Least privilege per job ends where one job does too much: split it.",
-        ),
+    workflows: list[tuple[str, dict[str, list[str]]]] = [
+        ("a job that reads and tests", {"test": ["checkout", "cache", "test"]}),
+        ("a job that pushes a tag", {"tag": ["checkout", "test", "tag"]}),
+        ("a job that needs nothing", {"pack": ["keep", "test"], "gather": ["cache", "keep"]}),
+        ("a token exchange, and a password", {"new": ["keep", "exchange"], "old": ["keep", "password"]}),
+        ("another internal repository", {"train": ["checkout", "other_checkout", "test"], "fetch": ["other_checkout"]}),
+        ("images", {"serve": ["checkout", "pull_image", "push_image"], "run": ["pull_image", "test"]}),
+        ("words on a pull request", {"label": ["label", "list_pulls"], "list": ["list_pulls"], "answer": ["comment"]}),
+        ("an artifact of another run", {"report": ["other_run", "comment"], "again": ["keep"]}),
+        ("a release in one job", {"release": ["checkout", "test", "sign", "release", "findings"]}),
     ]
-    for name, jobs, teaches in cases:
-        yield _case(name, rng, jobs, teaches)
+    for name, jobs in workflows:
+        yield _case(name, rng, jobs)
     for name in ("a mixed workflow", "another mixed workflow"):
         chosen = {f"job-{number}-{rng.randrange(100)}": rng.sample(KINDS, rng.randrange(2, 6)) for number in range(4)}
-        yield _case(name, rng, chosen, "Step by step: whom does it ask, and for what?")
+        yield _case(name, rng, chosen)
 
 
-def _case(name: str, rng: random.Random, jobs: dict[str, list[str]], teaches: str) -> Case:
+def _case(name: str, rng: random.Random, jobs: dict[str, list[str]]) -> Case:
     steps = _Steps(rng)
     given: dict[str, list[dict[str, Any]]] = {}
     asked: dict[str, list[tuple[str, dict[str, str]]]] = {}
@@ -208,7 +186,7 @@ def _case(name: str, rng: random.Random, jobs: dict[str, list[str]], teaches: st
         made = [getattr(steps, kind)() for kind in kinds]
         given[job] = [step for step, _ in made]
         asked[job] = [(str(step.get("run") or step.get("uses")), needs) for step, needs in made]
-    return Case(name, (given,), None, teaches, SEE, _least(asked))
+    return Case(name, (given,), None, accept=_least(asked))
 
 
 def _least(asked: dict[str, list[tuple[str, dict[str, str]]]]) -> Callable[[Any], bool | Miss]:

@@ -21,9 +21,40 @@ from typing import Any
 
 from chainlab.course.learning.checks import Case, Miss, World
 
-__all__ = ["BEFORE", "CURRENT", "FLOOR", "Entry", "Store", "caches", "hit_rate", "poisoned"]
+__all__ = ["BEFORE", "CURRENT", "FLOOR", "Entry", "Store", "cases", "hit_rate", "poisoned"]
 
 SEE = "labs/02_hardening.ipynb, 'Who may write what the release will read?'"
+TEACHES = {
+    "tests only": (
+        "Nobody here holds anything, so a cache is free speed. A key names what is inside: the platform and the "
+        "lock file. With the commit in it nothing is ever found again; without the lock file what is found is "
+        "old, and an entry never changes."
+    ),
+    "a run on main that was injected": (
+        "The notes job pastes a stranger's words into a shell, on main. Its token may write main's scope under "
+        "any key: key names and `save` are lines of a file, the right is in the job. The release reads main's "
+        "scope after its own."
+    ),
+    "a stranger's event in main's scope": (
+        "`{outside}` runs in the default branch's scope. Since 26 June 2026 its cache token only reads there; before "
+        "that day it wrote, and other CI hosts still let it. A design that leans on one host's rule falls with the "
+        "host."
+    ),
+    "no stranger can write here": (
+        "Pull requests write their own scope, and main never reads it: under both rules nobody from outside can "
+        "put a thing where this training looks. Uncached it trains for hours."
+    ),
+    "another branch": (
+        "A branch's scope is its own: main does not read what `next` wrote, and everybody on `next` does. Decide "
+        "per job, by the scopes it reads."
+    ),
+    "a release that only reads": (
+        "Not saving protects the others from this job. What protects this job is not restoring."
+    ),
+    "a mixed repository": "For each trusted job: who writes where it reads?",
+}
+
+
 BEFORE, CURRENT = "before 2026-06-26", "since 2026-06-26"
 FLOOR = 0.5  # of all runs that restore what they need
 DEFAULT = "refs/heads/main"
@@ -70,12 +101,12 @@ class Store:
         return (scope, key) in self._entries
 
 
-def caches(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Repositories whose jobs differ in what a stranger may reach."""
 
-    def case(name: str, jobs: list[dict[str, Any]], teaches: str) -> Case:
+    def case(name: str, jobs: list[dict[str, Any]], teaches: str = "") -> Case:
         rng.shuffle(jobs)
-        return Case(name, (jobs,), None, teaches, SEE, _good(jobs))
+        return Case(name, (jobs,), None, teaches, accept=_good(jobs))
 
     def job(name: str, event: str, runs: int, ref: str = DEFAULT, **facts: bool) -> dict[str, Any]:
         return {
@@ -88,48 +119,21 @@ def caches(lab: World, rng: random.Random) -> Iterator[Case]:
         }
 
     def tests() -> list[dict[str, Any]]:
-        return [
-            job("test", "push", 14),
-            job("test-pull", "pull_request", 18, "refs/pull/N/merge", strange=True),
-        ]
+        return [job("test", "push", 14), job("test-pull", "pull_request", 18, "refs/pull/N/merge", strange=True)]
 
     tag = f"refs/tags/v1.{rng.randrange(9)}.0"
-    yield case(
-        "tests only",
-        tests(),
-        "Nobody here holds anything, so a cache is free speed. A key names what is inside: the "
-        "platform and the lock file. With the commit in it nothing is ever found again; without "
-        "the lock file what is found is old, and an entry never changes.",
-    )
+    yield case("tests only", tests())
     yield case(
         "a run on main that was injected",
-        [
-            *tests(),
-            job("notes", "push", 5, strange=True),
-            job("release", "push", 1, tag, trusted=True),
-        ],
-        "The notes job pastes a stranger's words into a shell, on main. Its token may write main's "
-        "scope under any key: key names and `save` are lines of a file, the right is in the job. "
-        "The release reads main's scope after its own.",
+        [*tests(), job("notes", "push", 5, strange=True), job("release", "push", 1, tag, trusted=True)],
     )
     outside = rng.choice(["pull_request_target", "issue_comment", "workflow_run"])
     yield case(
         "a stranger's event in main's scope",
-        [
-            *tests(),
-            job("greet", outside, 6, strange=True),
-            job("release", "push", 1, tag, trusted=True),
-        ],
-        f"`{outside}` runs in the default branch's scope. Since 26 June 2026 its cache token only "
-        "reads there; before that day it wrote, and other CI hosts still let it. A design that "
-        "leans on one host's rule falls with the host.",
+        [*tests(), job("greet", outside, 6, strange=True), job("release", "push", 1, tag, trusted=True)],
+        TEACHES["a stranger's event in main's scope"].format(outside=outside),
     )
-    yield case(
-        "no stranger can write here",
-        [*tests(), job("train", "schedule", 60, trusted=True)],
-        "Pull requests write their own scope, and main never reads it: under both rules nobody "
-        "from outside can put a thing where this training looks. Uncached it trains for hours.",
-    )
+    yield case("no stranger can write here", [*tests(), job("train", "schedule", 60, trusted=True)])
     yield case(
         "another branch",
         [
@@ -138,8 +142,6 @@ def caches(lab: World, rng: random.Random) -> Iterator[Case]:
             job("preview", "push", 4, "refs/heads/next", trusted=True),
             job("train", "workflow_dispatch", 60, trusted=True),
         ],
-        "A branch's scope is its own: main does not read what `next` wrote, and everybody on "
-        "`next` does. Decide per job, by the scopes it reads.",
     )
     yield case(
         "a release that only reads",
@@ -149,9 +151,8 @@ def caches(lab: World, rng: random.Random) -> Iterator[Case]:
             job("train", "schedule", 6, trusted=True),
             job("release", "push", 1, tag, trusted=True),
         ],
-        "Not saving protects the others from this job. What protects this job is not restoring.",
     )
-    yield case("a mixed repository", _mixed(rng, job), "For each trusted job: who writes where it reads?")
+    yield case("a mixed repository", _mixed(rng, job))
 
 
 def _mixed(rng: random.Random, job: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:

@@ -19,9 +19,33 @@ from typing import Any
 from chainlab.course.learning.checks import Case, Miss, World
 from chainlab.course.learning.plain import short
 
-__all__ = ["protections"]
+__all__ = ["cases"]
 
 SEE = "labs/02_hardening.ipynb, 'A pin is a promise to come back'"
+TEACHES = {
+    "versions and branches": (
+        "No backport in this state: who follows v7 or main has it. A tag of an old major is where it was, "
+        "floating or not."
+    ),
+    "the pinned ones": (
+        "A pin keeps bad bytes out and good ones too. What counts is whether the commit you pinned descends from "
+        "the one that brought the protection in."
+    ),
+    "the backport came": (
+        "In this state v4 and v6 were moved to commits that carry it. The floating tags got it overnight; "
+        "`v4.2.2` and the pins of yesterday did not, and nor did v5."
+    ),
+    "switched off, and gone round": (
+        "The input `allow-unsafe-pr-checkout` turns it off, and a `git fetch` of your own never asks the action. "
+        "Having the code is not having the protection."
+    ),
+    "inside another action": (
+        "The checkout that counts is the one that runs: an action's own, at the ref that *it* names, at any depth."
+    ),
+    "a whole estate": "Resolve, ask the history, then ask whether it is in force.",
+}
+
+
 CHECKOUT = "actions/checkout"
 
 
@@ -60,15 +84,10 @@ class _Mirror:
 
     def state(self, inner: dict[str, str] | None = None) -> dict[str, Any]:
         """What the exercise is given."""
-        return {
-            "parents": self.parents,
-            "refs": self.refs,
-            "protection_added_by": self.added,
-            "inside": inner or {},
-        }
+        return {"parents": self.parents, "refs": self.refs, "protection_added_by": self.added, "inside": inner or {}}
 
 
-def protections(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Estates of workflows that check out a pull request's head on ``pull_request_target``."""
     taken: set[str] = set()
 
@@ -88,28 +107,18 @@ def protections(lab: World, rng: random.Random) -> Iterator[Case]:
         }
 
     def case(
-        name: str,
-        mirror: _Mirror,
-        users: list[tuple[dict[str, Any], bool]],
-        teaches: str,
-        inner: dict[str, str] | None = None,
+        name: str, mirror: _Mirror, users: list[tuple[dict[str, Any], bool]], inner: dict[str, str] | None = None
     ) -> Case:
         rng.shuffle(users)
         truth = {one["name"] for one, protected in users if protected}
         args = (mirror.state(inner), [one for one, _ in users])
-        return Case(name, args, truth, teaches, SEE, _names(args[1], truth))
+        return Case(name, args, truth, accept=_names(args[1], truth))
 
     def by_ref(mirror: _Mirror) -> list[tuple[dict[str, Any], bool]]:
         return [(user(f"{CHECKOUT}@{ref}"), ref in mirror.safe) for ref in mirror.refs]
 
     mirror = _Mirror(rng, backport=False)
-    yield case(
-        "versions and branches",
-        mirror,
-        by_ref(mirror),
-        "No backport in this state: who follows v7 or main has it. A tag of an old major is where "
-        "it was, floating or not.",
-    )
+    yield case("versions and branches", mirror, by_ref(mirror))
     mirror = _Mirror(rng, backport=False)
     yield case(
         "the pinned ones",
@@ -117,16 +126,10 @@ def protections(lab: World, rng: random.Random) -> Iterator[Case]:
         [(user(f"{CHECKOUT}@{commit}"), False) for commit in mirror.old]
         + [(user(f"{CHECKOUT}@{commit}"), True) for commit in mirror.new]
         + [(user(f"{CHECKOUT}@{mirror.unmerged}"), False)],
-        "A pin keeps bad bytes out and good ones too. What counts is whether the commit you pinned "
-        "descends from the one that brought the protection in.",
     )
     mirror = _Mirror(rng, backport=True)
     yield case(
-        "the backport came",
-        mirror,
-        by_ref(mirror) + [(user(f"{CHECKOUT}@{commit}"), False) for commit in mirror.old],
-        "In this state v4 and v6 were moved to commits that carry it. The floating tags got it "
-        "overnight; `v4.2.2` and the pins of yesterday did not, and nor did v5.",
+        "the backport came", mirror, by_ref(mirror) + [(user(f"{CHECKOUT}@{commit}"), False) for commit in mirror.old]
     )
     mirror = _Mirror(rng, backport=True)
     yield case(
@@ -138,8 +141,6 @@ def protections(lab: World, rng: random.Random) -> Iterator[Case]:
             (user(f"{CHECKOUT}@v7"), True),
             (user(f"{CHECKOUT}@v5", unsafe=True), False),
         ],
-        "The input `allow-unsafe-pr-checkout` turns it off, and a `git fetch` of your own never "
-        "asks the action. Having the code is not having the protection.",
     )
     mirror = _Mirror(rng, backport=rng.random() < 0.5)
     inner = {
@@ -153,7 +154,6 @@ def protections(lab: World, rng: random.Random) -> Iterator[Case]:
         "inside another action",
         mirror,
         [(user(reference), protected) for reference, protected in answers.items()],
-        "The checkout that counts is the one that runs: an action's own, at the ref that *it* names, at any depth.",
         inner,
     )
     mirror = _Mirror(rng, backport=rng.random() < 0.5)
@@ -167,13 +167,7 @@ def protections(lab: World, rng: random.Random) -> Iterator[Case]:
         (user("acme/prepare@v1"), "v6" in mirror.safe),
         (user("acme/prepare@v2"), True),
     ]
-    yield case(
-        "a whole estate",
-        mirror,
-        mixed,
-        "Resolve, ask the history, then ask whether it is in force.",
-        inner,
-    )
+    yield case("a whole estate", mirror, mixed, inner)
 
 
 def _names(users: list[dict[str, Any]], truth: set[str]) -> Callable[[Any], bool | Miss]:

@@ -19,19 +19,17 @@ from chainlab.course.exercises.fixtures.workflow_variants import Variant, varian
 from chainlab.course.exercises.fixtures.workflows import resolver
 from chainlab.course.learning.checks import Case, Miss, World
 
-__all__ = ["CONTROLS", "GROUPS", "bench", "reviews", "score"]
+__all__ = ["CONTROLS", "GROUPS", "bench", "cases", "score"]
 
 SEE = "labs/02_hardening.ipynb, 'Sixteen controls, and a way to count them'"
-GROUPS: dict[str, tuple[str, ...]] = {
-    "what a reference names": ("unpinned", "foreign-commit"),
-    "what a job holds": ("permissions", "identity", "environment", "secrets"),
-    "a stranger's words and code": ("injection", "pull-checkout", "artifact", "credentials"),
-    "what comes back from a cache": ("release-cache", "cache-key"),
-    "where packages come from": ("index", "hashes"),
-    "the machine underneath": ("runner", "commands"),
-}
-CONTROLS = tuple(control for group in GROUPS.values() for control in group)
+SCORED = (
+    "Mutants refused for the right reason × benign changes accepted. `score(review)` lists what is missed, "
+    "on other variants than these."
+)
 TEACHES = {
+    "benign changes": (
+        "Nobody keeps a gate that refuses a comment or a newer pin. A refusal has to name a control that does not hold."
+    ),
     "what a reference names": "Forty hex digits, in that repository's own branches or tags; jobs "
     "have a `uses:` as well as steps.",
     "what a job holds": "Compare parsed YAML: a missing block, a word in place of a block, one "
@@ -42,7 +40,18 @@ TEACHES = {
     "a save; a key that names no content, a prefix that matches what others wrote.",
     "where packages come from": "Options in scripts and variables in any `env` choose the index.",
     "the machine underneath": "`runs-on` is a text, a list or a mapping; `env` is in three places.",
+    **{f"a score of {height:.0%}": SCORED for height in THRESHOLDS},
 }
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "what a reference names": ("unpinned", "foreign-commit"),
+    "what a job holds": ("permissions", "identity", "environment", "secrets"),
+    "a stranger's words and code": ("injection", "pull-checkout", "artifact", "credentials"),
+    "what comes back from a cache": ("release-cache", "cache-key"),
+    "where packages come from": ("index", "hashes"),
+    "the machine underneath": ("runner", "commands"),
+}
+CONTROLS = tuple(control for group in GROUPS.values() for control in group)
 Review = Callable[[dict[str, str], Callable[[str], str | None]], Any]
 MARKING = Marking[Variant]("review", "changes", attrgetter("control"))
 
@@ -72,30 +81,18 @@ def score(review: Review, seed: int = 1) -> Score:
     return MARKING.score(made, bench(review)({v.name: v.texts for v in made}, refs))
 
 
-def reviews(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Benign changes, every group of controls, then the score at three heights."""
     made, refs = variants(rng)
 
-    def case(name: str, chosen: list[Variant], accept: Callable[[Any], bool | Miss], teaches: str) -> Case:
-        return Case(name, ({v.name: v.texts for v in chosen}, refs), None, teaches, SEE, accept)
+    def case(name: str, chosen: list[Variant], accept: Callable[[Any], bool | Miss]) -> Case:
+        return Case(name, ({v.name: v.texts for v in chosen}, refs), None, accept=accept)
 
     benign = [v for v in made if not v.control]
-    yield case(
-        "benign changes",
-        benign,
-        MARKING.at_least(benign, share=0.8),
-        "Nobody keeps a gate that refuses a comment or a newer pin. A refusal has to name a "
-        "control that does not hold.",
-    )
+    yield case("benign changes", benign, MARKING.at_least(benign, share=0.8))
     for group, controls in GROUPS.items():
         chosen = [v for v in made if v.control in controls]
         accept = MARKING.at_least([made[0]], chosen, controls)
-        yield case(group, [made[0], *chosen], accept, TEACHES[group])
+        yield case(group, [made[0], *chosen], accept)
     for height in THRESHOLDS:
-        yield case(
-            f"a score of {height:.0%}",
-            made,
-            MARKING.reaches(made, height),
-            "Mutants refused for the right reason × benign changes accepted. `score(review)` lists "
-            "what is missed, on other variants than these.",
-        )
+        yield case(f"a score of {height:.0%}", made, MARKING.reaches(made, height))

@@ -21,21 +21,38 @@ from packageurl import PackageURL
 
 from chainlab.course.learning.checks import Case, World
 
-__all__ = ["KINDS", "Truth", "falsehoods"]
+__all__ = ["KINDS", "Truth", "cases"]
 
 SEE = "labs/03_sbom.ipynb, 'Valid is a word about form'"
+TEACHES = {
+    "an honest document": "Nothing in it contradicts the facts. Who finds a lie here finds one everywhere.",
+    "honest spellings": (
+        "`Acme_Cells` is `acme-cells` (PEP 503), `2.0` is `2.0.0` (PEP 440), `%2B` in a purl is `+`, and one "
+        "moment has many spellings. Compare with packaging, packageurl and datetime, not as text."
+    ),
+    "honest gaps": (
+        "No hash, no edges, a component that the lock does not know, a list that calls itself incomplete: all of "
+        "that says *I do not know*. A lie says something that is not so."
+    ),
+    "the document of another release": (
+        "Every field is well formed, and it is about other bytes: the subject's hash is not the wheel's, and it "
+        "was made before one of its components existed."
+    ),
+    "names and versions": (
+        "A component says who it is twice, by name and version and by purl; the lock says it a third time. "
+        "Scanners read the purl, people the name."
+    ),
+    "other bytes": (
+        "The schema asks for 64 hex digits. A lock has several hashes per package, one per file: any of them is right."
+    ),
+    "edges to nowhere": "No JSON Schema checks that a `dependsOn` names something that is in the document.",
+    "said to be complete": "`complete` is a claim about what is *not* there. Hold it against the lock.",
+    "several at once": "Go through the seven kinds, one by one.",
+}
+
+
 KINDS = ("subject", "name", "version", "hash", "edge", "complete", "time")
-NAMES = [
-    "cells",
-    "quantise",
-    "tables",
-    "reports",
-    "metrics",
-    "queues",
-    "shapes",
-    "labels",
-    "scales",
-]
+NAMES = ["cells", "quantise", "tables", "reports", "metrics", "queues", "shapes", "labels", "scales"]
 APP = "triage-model@1.4.0"
 
 Document = dict[str, Any]
@@ -43,62 +60,26 @@ Facts = dict[str, Any]
 Bend = Callable[["Truth"], str]
 
 
-def falsehoods(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Documents with no lie, with gaps, with one kind of lie each, and with several."""
 
-    def case(name: str, bends: list[Bend], teaches: str) -> Case:
+    def case(name: str, bends: list[Bend]) -> Case:
         truth = Truth(rng)
         lies = {bend(truth) for bend in bends} - {""}  # not all of them bend
         facts, document = truth.made()
-        return Case(name, (document, facts), lies, teaches, SEE)
+        return Case(name, (document, facts), lies)
 
-    yield case(
-        "an honest document",
-        [],
-        "Nothing in it contradicts the facts. Who finds a lie here finds one everywhere.",
-    )
-    yield case(
-        "honest spellings",
-        [Truth.spell, Truth.spell_time],
-        "`Acme_Cells` is `acme-cells` (PEP 503), `2.0` is `2.0.0` (PEP 440), `%2B` in a purl is `+`, and one moment "
-        "has many spellings. Compare with packaging, packageurl and datetime, not as text.",
-    )
-    yield case(
-        "honest gaps",
-        [Truth.gap],
-        "No hash, no edges, a component that the lock does not know, a list that calls itself incomplete: all of that "
-        "says *I do not know*. A lie says something that is not so.",
-    )
-    yield case(
-        "the document of another release",
-        [Truth.other_subject, Truth.early],
-        "Every field is well formed, and it is about other bytes: the subject's hash is not the wheel's, and it was "
-        "made before one of its components existed.",
-    )
-    yield case(
-        "names and versions",
-        [Truth.other_name, Truth.other_version, Truth.stale_version],
-        "A component says who it is twice, by name and version and by purl; the lock says it a third time. Scanners "
-        "read the purl, people the name.",
-    )
-    yield case(
-        "other bytes",
-        [Truth.other_hash, Truth.other_hash],
-        "The schema asks for 64 hex digits. A lock has several hashes per package, one per file: any of them is right.",
-    )
-    yield case(
-        "edges to nowhere",
-        [Truth.dangle, Truth.dangle],
-        "No JSON Schema checks that a `dependsOn` names something that is in the document.",
-    )
-    yield case(
-        "said to be complete",
-        [Truth.omit],
-        "`complete` is a claim about what is *not* there. Hold it against the lock.",
-    )
+    yield case("an honest document", [])
+    yield case("honest spellings", [Truth.spell, Truth.spell_time])
+    yield case("honest gaps", [Truth.gap])
+    yield case("the document of another release", [Truth.other_subject, Truth.early])
+    yield case("names and versions", [Truth.other_name, Truth.other_version, Truth.stale_version])
+    yield case("other bytes", [Truth.other_hash, Truth.other_hash])
+    yield case("edges to nowhere", [Truth.dangle, Truth.dangle])
+    yield case("said to be complete", [Truth.omit])
     several = rng.sample([Truth.other_name, Truth.other_version, Truth.other_hash, Truth.dangle, Truth.omit], 3)
     several.sort(key=lambda bend: bend is not Truth.omit)  # an edge must not be dropped after it was bent
-    yield case("several at once", [*several, Truth.spell], "Go through the seven kinds, one by one.")
+    yield case("several at once", [*several, Truth.spell])
 
 
 class Truth:
@@ -152,10 +133,7 @@ class Truth:
         one["name"] = one["name"].title().replace("-", "_")
         local = f"{two['version']}+cpu"
         self._lock[two["name"]]["version"] = f"{two['version']}+CPU"
-        two["version"], two["purl"] = (
-            local,
-            PackageURL("pypi", None, two["name"], local).to_string(),
-        )
+        two["version"], two["purl"] = (local, PackageURL("pypi", None, two["name"], local).to_string())
         return ""
 
     def spell_time(self) -> str:

@@ -27,9 +27,32 @@ from chainlab.course.exercises.fixtures.folders import folder
 from chainlab.course.learning.checks import Case, Miss, World
 from chainlab.course.learning.plain import short
 
-__all__ = ["ENVIRONMENT", "ORIGIN", "Plan", "installations"]
+__all__ = ["ENVIRONMENT", "ORIGIN", "Plan", "cases"]
 
 SEE = "labs/03_sbom.ipynb, 'What an installed folder knows'"
+TEACHES = {
+    "names, versions, edges": (
+        "One component for every *.dist-info, one edge for every requirement. Names are compared as PyPI does "
+        "it: `canonicalize_name`. A hash is that of the wheel which was installed, from the lock; RECORD and the "
+        "installed files are other bytes."
+    ),
+    "markers": (
+        "A requirement with a marker holds or not *there*, in the environment that the folder was made for: "
+        "`requirement.marker.evaluate(environment)`. Who leaves the environment out asks about their own machine."
+    ),
+    "extras": (
+        "`acme-web[fast]` switches on the requirements of acme-web whose marker has extra == 'fast', and of "
+        "nobody else. An extra may ask for another extra of its own package: repeat until nothing is new."
+    ),
+    "whose hash is it?": (
+        "The hash of a component is the wheel's, and there is no wheel in the folder. RECORD and the installed "
+        "files are other bytes. The lock has the digests of all wheels; the tags in WHEEL say which one it was. "
+        "If it was none of them, the answer is: not known."
+    ),
+    "all of it": "Names, markers, extras and hashes; the other cases take them one by one.",
+}
+
+
 ORIGIN = "acme:hash-origin"
 # What PEP 508 markers are held against: the machine where the folder was installed, not the one that reads it.
 ENVIRONMENT = {
@@ -45,23 +68,8 @@ ENVIRONMENT = {
     "platform_version": "1",
     "implementation_version": "3.11.9",
 }
-NATIVE = (
-    "cp311-cp311-manylinux_2_17_x86_64",
-    "cp311-cp311-macosx_11_0_arm64",
-    "cp311-cp311-win_amd64",
-)
-WORDS = [
-    "web",
-    "tables",
-    "fonts",
-    "queues",
-    "codecs",
-    "colours",
-    "graphs",
-    "clocks",
-    "units",
-    "paths",
-]
+NATIVE = ("cp311-cp311-manylinux_2_17_x86_64", "cp311-cp311-macosx_11_0_arm64", "cp311-cp311-win_amd64")
+WORDS = ["web", "tables", "fonts", "queues", "codecs", "colours", "graphs", "clocks", "units", "paths"]
 
 
 class Plan:
@@ -82,11 +90,7 @@ class Plan:
         version = f"{self._rng.randrange(4)}.{self._rng.randrange(12)}.{self._rng.randrange(5)}"
         self._needs[name], self._versions[name] = [], version
         stem = f"{name.replace('-', '_')}-{version}"
-        suffixes = {
-            "pure": ["py3-none-any"],
-            "both": ["py2.py3-none-any"],
-            "local": ["py3-none-any"],
-        }
+        suffixes = {"pure": ["py3-none-any"], "both": ["py2.py3-none-any"], "local": ["py3-none-any"]}
         files = [(f"{stem}-{s}.whl", self._rng.randbytes(32).hex()) for s in suffixes.get(kind, NATIVE)]
         self._tags[name] = {
             "pure": ["py3-none-any"],
@@ -177,7 +181,7 @@ def _hash_miss(component: dict[str, Any], digest: str | None) -> str:
     return "" if origin == {"lock"} else f"the property {ORIGIN} is to say 'lock'"
 
 
-def installations(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Folders that differ in what their requirements and their files ask of the reader."""
 
     def plan(count: int) -> tuple[Plan, list[str]]:
@@ -187,30 +191,19 @@ def installations(lab: World, rng: random.Random) -> Iterator[Case]:
             made.need("app", f"{name}>=0" if rng.random() < 0.5 else name)
         return made, names
 
-    def case(name: str, made: Plan, teaches: str) -> Case:
+    def case(name: str, made: Plan) -> Case:
         site, lock = made.write(lab.path)
-        return Case(name, (site, lock, dict(ENVIRONMENT)), None, teaches, SEE, made.accepts())
+        return Case(name, (site, lock, dict(ENVIRONMENT)), None, accept=made.accepts())
 
     made, names = plan(3)
     made.need(names[0], names[1].title().replace("-", "_"))
-    yield case(
-        "names, versions, edges",
-        made,
-        "One component for every *.dist-info, one edge for every requirement. Names are compared as PyPI does it: "
-        "`canonicalize_name`. A hash is that of the wheel which was installed, from the lock; RECORD and the installed "
-        "files are other bytes.",
-    )
+    yield case("names, versions, edges", made)
     made, names = plan(4)
     made.need(names[0], names[1], 'python_version < "3.9"', holds=False)
     made.need(names[0], names[2], 'sys_platform == "linux" and python_version >= "3.9"')
     made.need(names[1], names[3], 'platform_system == "Windows"', holds=False)
     made.need(names[2], "acme-absent", 'implementation_name == "pypy"', holds=False)
-    yield case(
-        "markers",
-        made,
-        "A requirement with a marker holds or not *there*, in the environment that the folder was made for: "
-        "`requirement.marker.evaluate(environment)`. Who leaves the environment out asks about their own machine.",
-    )
+    yield case("markers", made)
     made, names = plan(5)
     made.need("app", f"{names[0]}[fast]")
     made.need(names[0], names[1], 'extra == "fast"')
@@ -219,32 +212,17 @@ def installations(lab: World, rng: random.Random) -> Iterator[Case]:
     made.need(names[3], f"{names[3]}[deep]", 'extra == "all"')
     made.need(names[3], names[4], 'extra == "deep"')
     made.need(names[4], names[2], 'extra == "fast"', holds=False)
-    yield case(
-        "extras",
-        made,
-        "`acme-web[fast]` switches on the requirements of acme-web whose marker has extra == 'fast', and of nobody "
-        "else. An extra may ask for another extra of its own package: repeat until nothing is new.",
-    )
+    yield case("extras", made)
     made, names = plan(2)
     for number, kind in enumerate(["native", "both", "local", "native"]):
         made.need(names[0], made.package(f"acme-{kind}-{number}", kind))
-    yield case(
-        "whose hash is it?",
-        made,
-        "The hash of a component is the wheel's, and there is no wheel in the folder. RECORD and the installed files "
-        "are other bytes. The lock has the digests of all wheels; the tags in WHEEL say which one it was. If it was "
-        "none of them, the answer is: not known.",
-    )
+    yield case("whose hash is it?", made)
     made, names = plan(4)
     made.need("app", f"{names[2]}[fast]")
     made.need(names[2], made.package("acme-plot", rng.choice(["native", "local"])), 'extra == "fast"')
     made.need(names[2], names[3], 'extra == "slow" or python_version < "3"', holds=False)
     made.need(names[3], names[0], 'os_name == "posix"')
-    yield case(
-        "all of it",
-        made,
-        "Names, markers, extras and hashes; the other cases take them one by one.",
-    )
+    yield case("all of it", made)
 
 
 def _urlsafe(text: str) -> str:

@@ -23,9 +23,38 @@ from packaging.utils import canonicalize_name
 from chainlab.course.exercises.fixtures.folders import folder
 from chainlab.course.learning.checks import Case, Miss, World
 
-__all__ = ["CLASSES", "Plant", "Service", "figures", "plants", "truth_test"]
+__all__ = ["CLASSES", "Plant", "Service", "cases", "figures", "truth_test"]
 
 SEE = "labs/03_sbom.ipynb, 'What is in the service?'"
+TEACHES = {
+    "declared, and what that needs": (
+        "What `dependencies` names is installed wherever the service is, imported or not; so is what it "
+        "requires, and so on. Something that happens to lie in the same folder is not in the service."
+    ),
+    "a module by another name": (
+        "`import sklearn` loads files of scikit-learn, and a package called sklearn is somebody else's. A module "
+        "belongs to the distribution whose RECORD lists its file; in a namespace, the longest path decides."
+    ),
+    "loaded by name": (
+        '`importlib.import_module("…")` and `entry_points(group="…")` load what no import statement names. A '
+        "name in a comment or a message loads nothing: look at calls in the syntax tree, not at text."
+    ),
+    "extras": (
+        "`acme-x[fast]` brings in what acme-x requires under `extra == 'fast'`; that marker in another package, "
+        "or another extra, brings in nothing."
+    ),
+    "for developers only": (
+        "`dev` is installed here and is not in the service. But who is in is in: the service also imports one of "
+        "them, inside a function, and that one needs another."
+    ),
+    "copied in": (
+        "No metadata knows a vendored component. Where its host keeps a list, `_vendor/vendor.txt`, believe it "
+        "only for files that are there, and only in a host that is in the service."
+    ),
+    "everything at once": "See the classes above, one by one; `truth_test(find, lab.path)` counts them.",
+}
+
+
 CLASSES = ("declared", "renamed", "dynamic", "extra-only", "dev-only", "vendored")
 WORDS = [
     "amber", "birch", "cedar", "delta", "ember", "flint", "grove", "heath", "islet", "jetty", "knoll", "larch",
@@ -78,26 +107,13 @@ class Service:
     def renamed(self) -> None:
         """A module that is called otherwise than its package; two packages in one namespace."""
         word = self._word()
-        self._add(
-            "renamed",
-            inside=True,
-            name=f"acme-{word}-kit",
-            files={f"{word}/__init__.py": "fit = 1\n"},
-        )
+        self._add("renamed", inside=True, name=f"acme-{word}-kit", files={f"{word}/__init__.py": "fit = 1\n"})
         self._add("renamed", inside=False, name=word, files={f"{word}_console.py": "main = 1\n"})
         self._code.append(self._rng.choice([f"import {word}", f"from {word} import fit"]))
         space, one, two = self._word(), self._word(), self._word()
+        self._add("renamed", inside=True, name=f"{space}-python-{one}", files={f"{space}/{one}/__init__.py": "a = 1\n"})
         self._add(
-            "renamed",
-            inside=True,
-            name=f"{space}-python-{one}",
-            files={f"{space}/{one}/__init__.py": "a = 1\n"},
-        )
-        self._add(
-            "renamed",
-            inside=False,
-            name=f"{space}-python-{two}",
-            files={f"{space}/{two}/__init__.py": "a = 1\n"},
+            "renamed", inside=False, name=f"{space}-python-{two}", files={f"{space}/{two}/__init__.py": "a = 1\n"}
         )
         self._code.append(self._rng.choice([f"import {space}.{one} as tool", f"from {space} import {one}"]))
 
@@ -114,19 +130,13 @@ class Service:
         for inside, of in ((True, group), (True, group), (False, other)):
             plugin = self._add("dynamic", inside=inside)
             plugin.entry_points = f"[{of}]\ncsv = {_module(plugin.name)}:read\n"
-        self._code += [
-            "from importlib.metadata import entry_points",
-            f'readers = entry_points(group="{group}")',
-        ]
+        self._code += ["from importlib.metadata import entry_points", f'readers = entry_points(group="{group}")']
 
     def extras(self) -> None:
         """Needed by an extra that the service asks for; by an extra that nobody asks for; deeper down."""
         asked, other, deep = (self._add("extra-only", inside=n != 1) for n in range(3))
         main = self._add("declared", inside=True)
-        main.needs = [
-            f"{asked.name} ; extra == 'fast'",
-            f"{other.name}>=0 ; extra == 'docs'",
-        ]
+        main.needs = [f"{asked.name} ; extra == 'fast'", f"{other.name}>=0 ; extra == 'docs'"]
         asked.needs = [f"{other.name} ; extra == 'fast'", f"{deep.name}"]
         self._declared.append(f"{main.name}[fast]")
         self._code.append(f"import {_module(main.name)}")
@@ -147,10 +157,7 @@ class Service:
         tool = self._add("dev-only", inside=False)
         self._declared.append(host.name)
         self._dev.append(tool.name)
-        for holder, names, there in (
-            (host, (inside, gone, single), True),
-            (tool, (outside,), False),
-        ):
+        for holder, names, there in ((host, (inside, gone, single), True), (tool, (outside,), False)):
             folder, lines = f"{_module(holder.name)}/_vendor", []
             holder.files[f"{folder}/__init__.py"] = ""
             for name in names:
@@ -193,13 +200,7 @@ class Service:
         return made / "service", made / "site-packages"
 
     def _add(
-        self,
-        kind: str,
-        *,
-        inside: bool,
-        name: str = "",
-        files: dict[str, str] | None = None,
-        needs: Iterable[str] = (),
+        self, kind: str, *, inside: bool, name: str = "", files: dict[str, str] | None = None, needs: Iterable[str] = ()
     ) -> _Distribution:
         name = name or f"acme-{self._word()}"
         version = f"{self._rng.randrange(5)}.{self._rng.randrange(30)}"
@@ -248,21 +249,15 @@ def truth_test(find: Find, place: Path, seed: int = 1, services: int = 4) -> pd.
         }
         for kind, (there, said, right) in total.items()
     }
-    rows["(no plant)"] = {
-        "in the service": 0,
-        "found": strange,
-        "of those in it": 0,
-        "precision": "–",
-        "recall": "–",
-    }
+    rows["(no plant)"] = {"in the service": 0, "found": strange, "of those in it": 0, "precision": "–", "recall": "–"}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def plants(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """One class of plants at a time, then all."""
 
-    def case(name: str, made: Service, teaches: str) -> Case:
-        return Case(name, made.write(lab.path), None, teaches, SEE, _accepts(made.plants))
+    def case(name: str, made: Service) -> Case:
+        return Case(name, made.write(lab.path), None, accept=_accepts(made.plants))
 
     def planted(*kinds: Callable[[Service], None]) -> Service:
         made = Service(rng)
@@ -270,59 +265,18 @@ def plants(lab: World, rng: random.Random) -> Iterator[Case]:
             kind(made)
         return made
 
-    yield case(
-        "declared, and what that needs",
-        planted(Service.declared),
-        "What `dependencies` names is installed wherever the service is, imported or not; so is what it requires, and "
-        "so on. Something that happens to lie in the same folder is not in the service.",
-    )
-    yield case(
-        "a module by another name",
-        planted(Service.declared, Service.renamed),
-        "`import sklearn` loads files of scikit-learn, and a package called sklearn is somebody else's. A module "
-        "belongs to the distribution whose RECORD lists its file; in a namespace, the longest path decides.",
-    )
-    yield case(
-        "loaded by name",
-        planted(Service.declared, Service.dynamic),
-        '`importlib.import_module("…")` and `entry_points(group="…")` load what no import statement names. A name '
-        "in a comment or a message loads nothing: look at calls in the syntax tree, not at text.",
-    )
-    yield case(
-        "extras",
-        planted(Service.declared, Service.extras),
-        "`acme-x[fast]` brings in what acme-x requires under `extra == 'fast'`; that marker in another package, or "
-        "another extra, brings in nothing.",
-    )
-    yield case(
-        "for developers only",
-        planted(Service.declared, Service.dev),
-        "`dev` is installed here and is not in the service. But who is in is in: the service also imports one of "
-        "them, inside a function, and that one needs another.",
-    )
-    yield case(
-        "copied in",
-        planted(Service.declared, Service.vendored),
-        "No metadata knows a vendored component. Where its host keeps a list, `_vendor/vendor.txt`, believe it only "
-        "for files that are there, and only in a host that is in the service.",
-    )
-    yield case(
-        "everything at once",
-        _everything(rng),
-        "See the classes above, one by one; `truth_test(find, lab.path)` counts them.",
-    )
+    yield case("declared, and what that needs", planted(Service.declared))
+    yield case("a module by another name", planted(Service.declared, Service.renamed))
+    yield case("loaded by name", planted(Service.declared, Service.dynamic))
+    yield case("extras", planted(Service.declared, Service.extras))
+    yield case("for developers only", planted(Service.declared, Service.dev))
+    yield case("copied in", planted(Service.declared, Service.vendored))
+    yield case("everything at once", _everything(rng))
 
 
 def _everything(rng: random.Random) -> Service:
     made = Service(rng)
-    kinds = [
-        Service.declared,
-        Service.renamed,
-        Service.extras,
-        Service.dev,
-        Service.vendored,
-        Service.dynamic,
-    ]
+    kinds = [Service.declared, Service.renamed, Service.extras, Service.dev, Service.vendored, Service.dynamic]
     rng.shuffle(kinds)
     for kind in kinds:
         kind(made)

@@ -20,17 +20,34 @@ from typing import Any
 
 from chainlab.course.learning.checks import Case, Miss, World
 
-__all__ = ["cards", "sample", "wilson"]
+__all__ = ["cases", "sample", "wilson"]
 
 SEE = "labs/03_sbom.ipynb, 'A model is a component with a past'"
+TEACHES = {
+    "metrics": (
+        "In CycloneDX a metric's value and both bounds are *text*. A number makes the document invalid; a "
+        "rounded text of four decimals is fine. Add to what is there: components, edges and all else stay."
+    ),
+    "a perfect score": (
+        "p ± z·√(p(1−p)/n) has no width at 0 and at 1: it says that a few dozen lucky cases leave no doubt. "
+        "Wilson's interval keeps the doubt."
+    ),
+    "nobody in the slice": (
+        "0 of 0 is neither 0 nor 1. Leave the metric out, and say that it was not measured where limits are "
+        "said: modelCard.considerations.technicalLimitations."
+    ),
+    "what was there before": (
+        "`Bom.from_json` reads what the library models, and drops the rest without a word: formulation, "
+        "compositions, annotations. Add to the JSON, and leave what you do not know as it is."
+    ),
+    "all of it": "See the cases before.",
+}
+
+
 Z = 1.959963984540054  # the normal distribution's 97.5 % point
 SLICES = ["all", "under 40", "40 to 65", "over 65", "site A", "site B", "old scanner"]
 METRICS = ["accuracy", "sensitivity", "specificity", "precision"]
-CONTENTS = [
-    "569 rows of 30 measurements of cell nuclei",
-    "1,200 rows of 12 blood values",
-    "318 rows of scan features",
-]
+CONTENTS = ["569 rows of 30 measurements of cell nuclei", "1,200 rows of 12 blood values", "318 rows of scan features"]
 
 
 def wilson(hits: int, cases: int) -> tuple[float, float]:
@@ -45,49 +62,26 @@ def sample(rng: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
     return _training(rng, _counts(rng)), _document(rng)
 
 
-def cards(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Records with plain, perfect and missing measurements; documents that have little or much."""
 
-    def case(name: str, counts: list[dict[str, Any]], teaches: str, *, bare: bool = False) -> Case:
+    def case(name: str, counts: list[dict[str, Any]], *, bare: bool = False) -> Case:
         training, document = _training(rng, counts), _document(rng)
         if bare:
             for key in ("formulation", "compositions", "annotations", "services"):
                 document.pop(key, None)
-        return Case(name, (training, document), None, teaches, SEE, _accepts(training, document))
+        return Case(name, (training, document), None, accept=_accepts(training, document))
 
-    yield case(
-        "metrics",
-        _counts(rng),
-        "In CycloneDX a metric's value and both bounds are *text*. A number makes the document invalid; a rounded "
-        "text of four decimals is fine. Add to what is there: components, edges and all else stay.",
-        bare=True,
-    )
+    yield case("metrics", _counts(rng), bare=True)
     perfect = rng.randrange(12, 60)
     yield case(
         "a perfect score",
         [*_counts(rng)[:1], _count(rng, perfect, perfect), _count(rng, 0, rng.randrange(5, 30))],
-        "p ± z·√(p(1−p)/n) has no width at 0 and at 1: it says that a few dozen lucky cases leave no doubt. Wilson's "
-        "interval keeps the doubt.",
         bare=True,
     )
-    yield case(
-        "nobody in the slice",
-        [*_counts(rng), _count(rng, 0, 0, "pregnant")],
-        "0 of 0 is neither 0 nor 1. Leave the metric out, and say that it was not measured where limits are said: "
-        "modelCard.considerations.technicalLimitations.",
-        bare=True,
-    )
-    yield case(
-        "what was there before",
-        _counts(rng),
-        "`Bom.from_json` reads what the library models, and drops the rest without a word: formulation, compositions, "
-        "annotations. Add to the JSON, and leave what you do not know as it is.",
-    )
-    yield case(
-        "all of it",
-        [*_counts(rng), _count(rng, 20, 20), _count(rng, 0, 0, "children")],
-        "See the cases before.",
-    )
+    yield case("nobody in the slice", [*_counts(rng), _count(rng, 0, 0, "pregnant")], bare=True)
+    yield case("what was there before", _counts(rng))
+    yield case("all of it", [*_counts(rng), _count(rng, 20, 20), _count(rng, 0, 0, "children")])
 
 
 def _count(rng: random.Random, hits: int, cases: int, slice_: str | None = None) -> dict[str, Any]:
@@ -110,11 +104,7 @@ def _counts(rng: random.Random) -> list[dict[str, Any]]:
 
 def _training(rng: random.Random, counts: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "model": {
-            "name": "triage",
-            "version": f"1.{rng.randrange(9)}.0",
-            "sha256": rng.randbytes(32).hex(),
-        },
+        "model": {"name": "triage", "version": f"1.{rng.randrange(9)}.0", "sha256": rng.randbytes(32).hex()},
         "task": "classification",
         "approach": "supervised",
         "architecture": rng.choice(["random forest", "logistic regression", "gradient boosting"]),
@@ -143,13 +133,7 @@ def _document(rng: random.Random) -> dict[str, Any]:
             "component": {"type": "application", "bom-ref": "app", "name": "triage-model"},
         },
         "components": [
-            {
-                "type": "library",
-                "bom-ref": name,
-                "name": name,
-                "version": "1.0",
-                "purl": f"pkg:pypi/{name}@1.0",
-            }
+            {"type": "library", "bom-ref": name, "name": name, "version": "1.0", "purl": f"pkg:pypi/{name}@1.0"}
             for name in names
         ],
         "dependencies": [{"ref": "app", "dependsOn": names}],
@@ -201,10 +185,7 @@ def _models(document: dict[str, Any], training: dict[str, Any], before: dict[str
     model = _one(document, "machine-learning-model")
     if not model:
         return "expected one component of type machine-learning-model"
-    if (model.get("name"), model.get("version")) != (
-        training["model"]["name"],
-        training["model"]["version"],
-    ):
+    if (model.get("name"), model.get("version")) != (training["model"]["name"], training["model"]["version"]):
         return "the model's name or version is another"
     if model.get("hashes") != [{"alg": "SHA-256", "content": training["model"]["sha256"]}]:
         return "the model's hashes: expected its SHA-256"
@@ -254,10 +235,7 @@ def _datasets(document: dict[str, Any], training: dict[str, Any], before: dict[s
     data, wanted = _one(document, "data"), training["dataset"]
     if data.get("hashes") != [{"alg": "SHA-256", "content": wanted["sha256"]}] or data.get("name") != wanted["name"]:
         return "expected one component of type data, with the data set's name and SHA-256"
-    if data.get("licenses") not in (
-        [{"license": {"id": wanted["licence"]}}],
-        [{"expression": wanted["licence"]}],
-    ):
+    if data.get("licenses") not in ([{"license": {"id": wanted["licence"]}}], [{"expression": wanted["licence"]}]):
         return "the data set's licence is missing"
     inside = (data.get("data") or [{}])[0]
     if (inside.get("type"), inside.get("classification")) != ("dataset", wanted["classification"]):

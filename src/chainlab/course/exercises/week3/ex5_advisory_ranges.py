@@ -19,9 +19,33 @@ from packageurl import PackageURL
 
 from chainlab.course.learning.checks import Case, World
 
-__all__ = ["LADDER", "Releases", "ladders"]
+__all__ = ["LADDER", "Releases", "cases"]
 
 SEE = "labs/03_sbom.ipynb, 'Twenty builds, and one advisory'"
+TEACHES = {
+    "plain ranges": (
+        "Events in their order: `introduced` switches on, `fixed` switches off at exactly that version, '0' is "
+        "before all versions. Ranges of type GIT speak of commits: skip them."
+    ),
+    "ten comes after nine": (
+        "'1.10.0' < '1.9.0' as text; 2.0rc1 comes before 2.0, a local version after its public one, an epoch "
+        "(1!) after everything without. `packaging.version.Version` knows; and a purl writes + as %2B."
+    ),
+    "other forms of a range": (
+        "Two stretches with a gap; `last_affected`, which includes its version; a bare list of `versions`."
+    ),
+    "withdrawn": "A record with `withdrawn` has been taken back. It stays in the database, and must not count.",
+    "two names, one vulnerability": (
+        "Databases name the same thing differently, and `aliases` join them, over several steps too. Count it "
+        "once, by the first of its ids; a withdrawn record is no reason to forget the others, and lends no name."
+    ),
+    "the same name": (
+        "Acme_Tables and acme-tables are one package (PEP 503); acme-queues of npm is another ecosystem's."
+    ),
+    "all of it": "See the cases before, one by one.",
+}
+
+
 LADDER = [
     "1.2.0", "1.9.0", "1.10.0", "1.10.0.post1", "1.11.0+acme.3", "2.0rc1", "2.0", "2.0.1", "2.10.0", "10.0",
     "1!0.9", "1!1.0",
@@ -74,11 +98,7 @@ class Releases:
                     {
                         "package": {"ecosystem": ecosystem, "name": shown or name},
                         "ranges": [
-                            {
-                                "type": "GIT",
-                                "repo": "https://git.example",
-                                "events": [{"introduced": "0"}],
-                            },
+                            {"type": "GIT", "repo": "https://git.example", "events": [{"introduced": "0"}]},
                             *([] if form == "versions" else [self._range(stretches, form)]),
                         ],
                     }
@@ -102,17 +122,11 @@ class Releases:
         self._rng.shuffle(made)
         return made
 
-    def case(self, name: str, teaches: str) -> Case:
+    def case(self, name: str) -> Case:
         """Advisories and documents, and who is affected by what."""
         self._rng.shuffle(self.advisories)
         documents = {build: self._document(places) for build, places in self._builds.items()}
-        return Case(
-            name,
-            (self.advisories, documents),
-            {b: sorted(h) for b, h in self._hits.items()},
-            teaches,
-            SEE,
-        )
+        return Case(name, (self.advisories, documents), {b: sorted(h) for b, h in self._hits.items()})
 
     def _places(self) -> dict[str, int]:
         chosen = self._rng.sample(NAMES, self._rng.randrange(2, 4))
@@ -133,86 +147,51 @@ class Releases:
         for name, place in places.items():
             purl = PackageURL("pypi", None, name, self._ladder[place]).to_string()
             components.append(
-                {
-                    "type": "library",
-                    "bom-ref": name,
-                    "name": name,
-                    "version": self._ladder[place],
-                    "purl": purl,
-                }
+                {"type": "library", "bom-ref": name, "name": name, "version": self._ladder[place], "purl": purl}
             )
-        return {
-            "bomFormat": "CycloneDX",
-            "specVersion": "1.6",
-            "version": 1,
-            "components": components,
-        }
+        return {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": components}
 
 
-def ladders(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Twenty builds each time; advisories in all the forms that OSV allows."""
     made = Releases(rng)
     for name in NAMES[:2]:
         made.advise(name, [made.stretch()])
     made.advise(NAMES[2], [(0, 3)])
     made.advise(NAMES[3], [(5, len(PLAIN))], form="open")
-    yield made.case(
-        "plain ranges",
-        "Events in their order: `introduced` switches on, `fixed` switches off at exactly that version, '0' is before "
-        "all versions. Ranges of type GIT speak of commits: skip them.",
-    )
+    yield made.case("plain ranges")
     made = Releases(rng, LADDER)
     made.advise(NAMES[0], [(1, 3)])  # 1.9.0 to before 1.10.0.post1
     made.advise(NAMES[1], [(2, 6)])  # 1.10.0 to before 2.0
     made.advise(NAMES[2], [(7, 9)])
     made.advise(NAMES[3], [(4, 11)])
-    yield made.case(
-        "ten comes after nine",
-        "'1.10.0' < '1.9.0' as text; 2.0rc1 comes before 2.0, a local version after its public one, an epoch (1!) "
-        "after everything without. `packaging.version.Version` knows; and a purl writes + as %2B.",
-    )
+    yield made.case("ten comes after nine")
     made = Releases(rng, LADDER)
     made.advise(NAMES[0], [(1, 5), (7, 10)])
     made.advise(NAMES[1], [(2, 6)], form="last")
     made.advise(NAMES[2], [(1, 4), (6, 8)], form="versions")
     made.advise(NAMES[3], [(0, 3), (5, 8)], form="last")
-    yield made.case(
-        "other forms of a range",
-        "Two stretches with a gap; `last_affected`, which includes its version; a bare list of `versions`.",
-    )
+    yield made.case("other forms of a range")
     made = Releases(rng)
     made.advise(NAMES[0], [made.stretch()], withdrawn=[0])
     made.advise(NAMES[1], [made.stretch()])
     made.advise(NAMES[2], [(0, 6)], withdrawn=[0, 1], ids=made.names(2))
-    yield made.case(
-        "withdrawn",
-        "A record with `withdrawn` has been taken back. It stays in the database, and must not count.",
-    )
+    yield made.case("withdrawn")
     made = Releases(rng)
     made.advise(NAMES[0], [made.stretch()], ids=made.names(2))
     made.advise(NAMES[1], [made.stretch()], ids=made.names(4))
     made.advise(NAMES[2], [(1, 6)], ids=made.names(3), withdrawn=[rng.randrange(3)])
-    yield made.case(
-        "two names, one vulnerability",
-        "Databases name the same thing differently, and `aliases` join them, over several steps too. Count it once, by "
-        "the first of its ids; a withdrawn record is no reason to forget the others, and lends no name.",
-    )
+    yield made.case("two names, one vulnerability")
     made = Releases(rng)
     made.advise(NAMES[0], [made.stretch()], shown="Acme_Tables")
     made.advise(NAMES[1], [(0, 7)], ecosystem="npm", counts=False)
     made.advise("acme-table", [(0, 7)], counts=False)
     made.advise(NAMES[3], [made.stretch()], shown="acme.codecs")
-    yield made.case(
-        "the same name",
-        "Acme_Tables and acme-tables are one package (PEP 503); acme-queues of npm is another ecosystem's.",
-    )
+    yield made.case("the same name")
     made = Releases(rng, LADDER)
     for name in NAMES:
         made.advise(
-            name,
-            [made.stretch()],
-            ids=made.names(rng.randrange(1, 4)),
-            form=rng.choice(["fixed", "last", "versions"]),
+            name, [made.stretch()], ids=made.names(rng.randrange(1, 4)), form=rng.choice(["fixed", "last", "versions"])
         )
     made.advise(NAMES[0], [made.stretch()], withdrawn=[0])
-    yield made.case("all of it", "See the cases before, one by one.")
+    yield made.case("all of it")

@@ -20,9 +20,34 @@ from typing import Any
 
 from chainlab.course.learning.checks import Case, World
 
-__all__ = ["JUSTIFICATIONS", "SCENES", "Layout", "reachability", "ten"]
+__all__ = ["JUSTIFICATIONS", "SCENES", "Layout", "cases", "ten"]
 
 SEE = "labs/03_sbom.ipynb, 'Not affected, because …'"
+TEACHES = {
+    "is it there at all?": (
+        "First the component, then its version (as PEP 440 orders them), then the file with the vulnerable code."
+    ),
+    "a list that is not complete": (
+        "Not listed in a list that calls itself incomplete is no evidence of absence: under_investigation."
+    ),
+    "does anything call it?": "Follow the calls from the service's starts, and from nowhere else.",
+    "a call by name": (
+        "A call by name that the service reaches may end in any function of that module. No path found is then "
+        "no proof: under_investigation, until a person has looked."
+    ),
+    "an internal service": (
+        "'Internal' is where the service stands, not who can feed it. Staff, and whoever sits on a colleague's "
+        "laptop, are adversaries too. Only input that nobody chooses justifies "
+        "vulnerable_code_cannot_be_controlled_by_adversary, and only if every start that gets there has it."
+    ),
+    "guards": (
+        "inline_mitigations_already_exist holds when no way round the guard is left. Take the guarded functions "
+        "out of the graph: is the vulnerable one still reached?"
+    ),
+    "ten findings": "Ask the questions in the table's order; the first that fits decides.",
+}
+
+
 ABSENT = "component_not_present"
 CODE_ABSENT = "vulnerable_code_not_present"
 NO_PATH = "vulnerable_code_not_in_execute_path"
@@ -127,11 +152,7 @@ class Layout:
         """A new start, and a chain of calls from it; a detour that leads nowhere beside it."""
         self._number += 1
         number, calls = self._number, self.service["calls"]
-        way = [
-            f"service.start_{number}",
-            *(f"service.step_{number}_{n}" for n in range(self._rng.randrange(2, 4))),
-            to,
-        ]
+        way = [f"service.start_{number}", *(f"service.step_{number}_{n}" for n in range(self._rng.randrange(2, 4))), to]
         for one, other in itertools.pairwise(way):
             calls.setdefault(one, []).append(other)
         detour = f"{module}.detour_{number}"
@@ -154,60 +175,24 @@ def ten(rng: random.Random) -> Layout:
     return made
 
 
-def reachability(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Findings that ask one question each, then ten at once."""
 
-    def case(name: str, made: Layout, scenes: list[str], teaches: str) -> Case:
+    def case(name: str, made: Layout, scenes: list[str]) -> Case:
         rng.shuffle(scenes)
         for scene in scenes:
             made.scene(scene)
-        return Case(name, made.made(), made.truth, teaches, SEE)
+        return Case(name, made.made(), made.truth)
 
-    yield case(
-        "is it there at all?",
-        Layout(rng),
-        ["absent", "fixed", "stripped", "plain"],
-        "First the component, then its version (as PEP 440 orders them), then the file with the vulnerable code.",
-    )
-    yield case(
-        "a list that is not complete",
-        Layout(rng, complete=False),
-        ["absent", "plain", "stripped"],
-        "Not listed in a list that calls itself incomplete is no evidence of absence: under_investigation.",
-    )
-    yield case(
-        "does anything call it?",
-        Layout(rng),
-        ["cut off", "only tests call it", "plain", "plain"],
-        "Follow the calls from the service's starts, and from nowhere else.",
-    )
-    yield case(
-        "a call by name",
-        Layout(rng),
-        ["a call by name", "cut off", "plain"],
-        "A call by name that the service reaches may end in any function of that module. No path found is then no "
-        "proof: under_investigation, until a person has looked.",
-    )
+    yield case("is it there at all?", Layout(rng), ["absent", "fixed", "stripped", "plain"])
+    yield case("a list that is not complete", Layout(rng, complete=False), ["absent", "plain", "stripped"])
+    yield case("does anything call it?", Layout(rng), ["cut off", "only tests call it", "plain", "plain"])
+    yield case("a call by name", Layout(rng), ["a call by name", "cut off", "plain"])
     yield case(
         "an internal service",
         Layout(rng, internal=True),
         ["plain", "fed by staff", "fed by constants", "constants here, anyone there"],
-        "'Internal' is where the service stands, not who can feed it. Staff, and whoever sits on a colleague's laptop, "
-        "are adversaries too. Only input that nobody chooses justifies "
-        "vulnerable_code_cannot_be_controlled_by_adversary, and only if every start that gets there has it.",
     )
-    yield case(
-        "guards",
-        Layout(rng),
-        ["guarded on every way", "guarded on one way", "a guard beside the way", "plain"],
-        "inline_mitigations_already_exist holds when no way round the guard is left. Take the guarded functions out of "
-        "the graph: is the vulnerable one still reached?",
-    )
+    yield case("guards", Layout(rng), ["guarded on every way", "guarded on one way", "a guard beside the way", "plain"])
     made = ten(rng)
-    yield Case(
-        "ten findings",
-        made.made(),
-        made.truth,
-        "Ask the questions in the table's order; the first that fits decides.",
-        SEE,
-    )
+    yield Case("ten findings", made.made(), made.truth)

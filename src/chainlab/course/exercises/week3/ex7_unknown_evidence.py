@@ -21,9 +21,31 @@ from typing import Any
 
 from chainlab.course.learning.checks import Case, World
 
-__all__ = ["AFFECTED", "CLEAR", "UNKNOWN", "Holding", "holdings"]
+__all__ = ["AFFECTED", "CLEAR", "UNKNOWN", "Holding", "cases"]
 
 SEE = "labs/03_sbom.ipynb, 'Evidence goes missing'"
+TEACHES = {
+    "nothing is missing": (
+        "Everything can be known here: who answers 'unknown' has not looked. A component may stand inside "
+        "another, and 1.9.0rc1 comes before 1.9.0: `SpecifierSet.contains(v, prereleases=True)`."
+    ),
+    "a document that is gone": (
+        "No list is not an empty list. A build about which nothing can be read is neither affected nor not."
+    ),
+    "a build that the archive never saw": (
+        "Ask the ledger which builds there are, not the archive: an archive cannot tell you what it was not given."
+    ),
+    "other bytes under the digest": "The name of the file promises its digest. Compute it before you read a word.",
+    "another build's document": "The subject's hash (metadata.component) says which bytes the document is about.",
+    "a list that is not complete": (
+        "A list that is incomplete, or does not say, proves nothing absent. What it does list is there all the "
+        "same: affected stays affected."
+    ),
+    "a component without a version": "It is in there, in some version. That is neither in the range nor out of it.",
+    "everything at once": "One question per build: what do I hold that would prove either answer?",
+}
+
+
 AFFECTED, CLEAR, UNKNOWN = "affected", "not affected", "unknown"
 NAME, RANGE = "acme-tables", ">=1.9,<1.11"
 INSIDE = ["1.9.0", "1.9.4", "1.10.0", "1.10.2"]
@@ -165,57 +187,30 @@ class Holding:
                 }
             },
             "components": [
-                {
-                    "type": "library",
-                    "bom-ref": n,
-                    "name": n,
-                    "version": v,
-                    "purl": f"pkg:pypi/{n}@{v}",
-                }
+                {"type": "library", "bom-ref": n, "name": n, "version": v, "purl": f"pkg:pypi/{n}@{v}"}
                 for n, v in components
             ],
             "compositions": [{"aggregate": "complete"}],
         }
 
 
-def holdings(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """One kind of damage at a time, then all."""
     lab.path.mkdir(parents=True, exist_ok=True)
 
-    def case(name: str, kinds: list[tuple[Damage, str]], teaches: str, builds: int = 8) -> Case:
+    def case(name: str, kinds: list[tuple[Damage, str]], builds: int = 8) -> Case:
         made = Holding(rng, builds)
         for kind, of in kinds:
             made.damage(kind, of=of)
         folder = made.write(Path(tempfile.mkdtemp(prefix="archive-", dir=lab.path)))
         ledger = {build: f"sha256:{digest}" for build, digest in made.ledger.items()}
-        return Case(name, (folder, ledger, NAME, RANGE), made.truth, teaches, SEE)
+        return Case(name, (folder, ledger, NAME, RANGE), made.truth)
 
-    yield case(
-        "nothing is missing",
-        [(Holding.nest, AFFECTED)],
-        "Everything can be known here: who answers 'unknown' has not looked. A component may stand inside another, and "
-        "1.9.0rc1 comes before 1.9.0: `SpecifierSet.contains(v, prereleases=True)`.",
-    )
-    yield case(
-        "a document that is gone",
-        [(Holding.drop_object, AFFECTED), (Holding.drop_document, CLEAR)],
-        "No list is not an empty list. A build about which nothing can be read is neither affected nor not.",
-    )
-    yield case(
-        "a build that the archive never saw",
-        [(Holding.drop_entry, AFFECTED), (Holding.drop_entry, CLEAR)],
-        "Ask the ledger which builds there are, not the archive: an archive cannot tell you what it was not given.",
-    )
-    yield case(
-        "other bytes under the digest",
-        [(Holding.change, AFFECTED), (Holding.change, CLEAR)],
-        "The name of the file promises its digest. Compute it before you read a word.",
-    )
-    yield case(
-        "another build's document",
-        [(Holding.swap, AFFECTED), (Holding.swap, CLEAR)],
-        "The subject's hash (metadata.component) says which bytes the document is about.",
-    )
+    yield case("nothing is missing", [(Holding.nest, AFFECTED)])
+    yield case("a document that is gone", [(Holding.drop_object, AFFECTED), (Holding.drop_document, CLEAR)])
+    yield case("a build that the archive never saw", [(Holding.drop_entry, AFFECTED), (Holding.drop_entry, CLEAR)])
+    yield case("other bytes under the digest", [(Holding.change, AFFECTED), (Holding.change, CLEAR)])
+    yield case("another build's document", [(Holding.swap, AFFECTED), (Holding.swap, CLEAR)])
     yield case(
         "a list that is not complete",
         [
@@ -224,15 +219,9 @@ def holdings(lab: World, rng: random.Random) -> Iterator[Case]:
             (Holding.silent, CLEAR),
             (Holding.silent, AFFECTED),
         ],
-        "A list that is incomplete, or does not say, proves nothing absent. What it does list is there all the same: "
-        "affected stays affected.",
         builds=9,
     )
-    yield case(
-        "a component without a version",
-        [(Holding.versionless, AFFECTED), (Holding.versionless, CLEAR)],
-        "It is in there, in some version. That is neither in the range nor out of it.",
-    )
+    yield case("a component without a version", [(Holding.versionless, AFFECTED), (Holding.versionless, CLEAR)])
     kinds = [
         Holding.drop_object,
         Holding.drop_entry,
@@ -243,10 +232,7 @@ def holdings(lab: World, rng: random.Random) -> Iterator[Case]:
         Holding.silent,
     ]
     yield case(
-        "everything at once",
-        [(kind, rng.choice([AFFECTED, CLEAR])) for kind in rng.sample(kinds, 4)],
-        "One question per build: what do I hold that would prove either answer?",
-        builds=12,
+        "everything at once", [(kind, rng.choice([AFFECTED, CLEAR])) for kind in rng.sample(kinds, 4)], builds=12
     )
 
 

@@ -15,60 +15,56 @@ from typing import Any
 
 from chainlab.course.learning.checks import Case, World
 
-__all__ = ["dashboards"]
+__all__ = ["cases"]
+
+SEE = "labs/03_sbom.ipynb, 'Five figures'"
+TEACHES = {
+    "all in order": "Numerator and denominator, summed over all builds.",
+    "builds without an SBOM": (
+        "They count below the line everywhere: as builds, and with every package of their lock. Leaving them out "
+        "makes the figure better the less you have."
+    ),
+    "about other bytes": "A document about another build is no SBOM of this one; what it lists is not listed.",
+    "signatures that nobody verified": (
+        "A signature counts when it was verified against the signer you expect. A file called .sigstore.json is "
+        "no verdict."
+    ),
+    "licences": (
+        "NOASSERTION, 'BSD style' and 'see LICENSE' are not SPDX expressions; MIT OR Apache-2.0 is one. "
+        "`get_spdx_licensing().validate(text).errors` knows."
+    ),
+    "late documents": "Fresh: made at most one day after the build, and not before it.",
+    "all of it": "A build without a lock says nothing about completeness, and counts in the other four.",
+}
+
 
 Document = dict[str, Any]
 
 
-def dashboards(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Tables of builds, as an archive's owner would have them, and the five shares."""
 
-    def case(name: str, rows: list[Document], teaches: str) -> Case:
+    def case(name: str, rows: list[Document]) -> Case:
         rng.shuffle(rows)
         counted = {key: [0, 0] for key in ("coverage", "completeness", "fresh", "licensed", "signed")}
         for row in rows:
             for key, (numerator, denominator) in row.pop("truth").items():
                 counted[key][0] += numerator
                 counted[key][1] += denominator
-        return Case(name, (rows,), counted, teaches, "labs/03_sbom.ipynb, 'Five figures'")
+        return Case(name, (rows,), counted)
 
     def rows(count: int, **given: Any) -> list[Document]:
         return [_row(rng, n, **given) for n in range(count)]
 
-    yield case("all in order", rows(5), "Numerator and denominator, summed over all builds.")
-    yield case(
-        "builds without an SBOM",
-        [*rows(3), *rows(3, sbom=None)],
-        "They count below the line everywhere: as builds, and with every package of their lock. Leaving them out makes "
-        "the figure better the less you have.",
-    )
-    yield case(
-        "about other bytes",
-        [*rows(3), *rows(2, about=False)],
-        "A document about another build is no SBOM of this one; what it lists is not listed.",
-    )
+    yield case("all in order", rows(5))
+    yield case("builds without an SBOM", [*rows(3), *rows(3, sbom=None)])
+    yield case("about other bytes", [*rows(3), *rows(2, about=False)])
     yield case(
         "signatures that nobody verified",
-        [
-            *rows(2),
-            *rows(2, signature="not verified"),
-            *rows(2, signature="refused"),
-            *rows(1, signature=None),
-        ],
-        "A signature counts when it was verified against the signer you expect. A file called .sigstore.json is no "
-        "verdict.",
+        [*rows(2), *rows(2, signature="not verified"), *rows(2, signature="refused"), *rows(1, signature=None)],
     )
-    yield case(
-        "licences",
-        [*rows(4, odd=True)],
-        "NOASSERTION, 'BSD style' and 'see LICENSE' are not SPDX expressions; MIT OR Apache-2.0 is one. "
-        "`get_spdx_licensing().validate(text).errors` knows.",
-    )
-    yield case(
-        "late documents",
-        [*rows(3, late=True), *rows(2)],
-        "Fresh: made at most one day after the build, and not before it.",
-    )
+    yield case("licences", [*rows(4, odd=True)])
+    yield case("late documents", [*rows(3, late=True), *rows(2)])
     mixed = [
         *rows(2),
         *rows(2, sbom=None, signature=None),
@@ -76,11 +72,7 @@ def dashboards(lab: World, rng: random.Random) -> Iterator[Case]:
         *rows(2, odd=True, late=True),
         *rows(2, lock=None),
     ]
-    yield case(
-        "all of it",
-        mixed,
-        "A build without a lock says nothing about completeness, and counts in the other four.",
-    )
+    yield case("all of it", mixed)
 
 
 def _row(

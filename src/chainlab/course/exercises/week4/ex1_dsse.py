@@ -26,9 +26,35 @@ from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
 from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, Statement
 
-__all__ = ["Sealed", "envelopes"]
+__all__ = ["Sealed", "cases"]
 
 SEE = "notebooks/04a_attestation.ipynb, 'What exactly is signed?'"
+TEACHES = {
+    "an envelope by sigstore-python": (
+        "The type and both lengths are signed with the payload: DSSEv1, length, type, length, payload, one space "
+        "between each."
+    ),
+    "a name with an accent": (
+        "A length counts bytes. In UTF-8 an accented letter is two of them, so a count of characters comes out short."
+    ),
+    "a payload with spaces": (
+        "The bytes were signed, not what they mean. Whoever reads JSON and writes it again has other bytes."
+    ),
+    "a name twice in one object": (
+        "Two readers may read two different things here. What is signed is still this one row of bytes."
+    ),
+    "a payload that is no text": (
+        "A payload is bytes. It need not decode to text, and nothing has to be decoded before the signature holds."
+    ),
+    "the other alphabet of base64": (
+        "DSSE admits both alphabets, with + and / or with - and _. `base64.b64decode` drops what it does not "
+        "know, without a word."
+    ),
+    "a type with an accent": "The type's length counts bytes too.",
+    "nothing at all": "An empty payload has the length 0, and the space before it stays.",
+}
+
+
 JSON = "application/json"
 
 
@@ -44,13 +70,7 @@ class Sealed:
     def by(cls, key: ec.EllipticCurvePrivateKey, kind: str, payload: bytes) -> Sealed:
         """Sign a payload of a type (DSSE 1.0.2, "Signature definition")."""
         signed = b" ".join(
-            [
-                b"DSSEv1",
-                str(len(kind.encode())).encode(),
-                kind.encode(),
-                str(len(payload)).encode(),
-                payload,
-            ]
+            [b"DSSEv1", str(len(kind.encode())).encode(), kind.encode(), str(len(payload)).encode(), payload]
         )
         signature = key.sign(signed, ec.ECDSA(hashes.SHA256()))
         envelope = {
@@ -98,64 +118,41 @@ class Sealed:
         return accept
 
 
-def envelopes(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Envelopes with payloads of every kind."""
     key = ec.generate_private_key(ec.SECP256R1())
     version = f"1.{rng.randrange(90)}.{rng.randrange(9)}"
     digest = Digest.of(rng.randbytes(32))
 
-    def case(name: str, sealed: Sealed, teaches: str) -> Case:
-        return Case(name, (sealed.envelope,), teaches=teaches, see=SEE, accept=sealed.judge())
+    def case(name: str, sealed: Sealed) -> Case:
+        return Case(name, (sealed.envelope,), accept=sealed.judge())
 
     statement = Statement.about({"triage.onnx": digest}, PROVENANCE, {"version": version})
-    yield case(
-        "an envelope by sigstore-python",
-        Sealed.of_bundle(_signed(lab, statement)),
-        "The type and both lengths are signed with the payload: DSSEv1, length, type, length, payload, one space "
-        "between each.",
-    )
+    yield case("an envelope by sigstore-python", Sealed.of_bundle(_signed(lab, statement)))
     name = rng.choice(["Größe", "modèle", "naïve", "señal"])
     accented = json.dumps({"name": name, "version": version}, ensure_ascii=False, separators=(",", ":"))
-    yield case(
-        "a name with an accent",
-        Sealed.by(key, JSON, accented.encode()),
-        "A length counts bytes. In UTF-8 an accented letter is two of them, so a count of characters comes out short.",
-    )
+    yield case("a name with an accent", Sealed.by(key, JSON, accented.encode()))
     indent = rng.randrange(1, 5)
     yield case(
         "a payload with spaces",
         Sealed.by(key, JSON, json.dumps({"z": 1, "version": version, "a": [1.0]}, indent=indent).encode()),
-        "The bytes were signed, not what they mean. Whoever reads JSON and writes it again has other bytes.",
     )
     yield case(
-        "a name twice in one object",
-        Sealed.by(key, JSON, b'{"ok":false,"ok":true,"run":%d}' % rng.randrange(99)),
-        "Two readers may read two different things here. What is signed is still this one row of bytes.",
+        "a name twice in one object", Sealed.by(key, JSON, b'{"ok":false,"ok":true,"run":%d}' % rng.randrange(99))
     )
     yield case(
         "a payload that is no text",
         Sealed.by(key, "application/octet-stream", b"\xff\xfe\x00" + rng.randbytes(rng.randrange(20, 40))),
-        "A payload is bytes. It need not decode to text, and nothing has to be decoded before the signature holds.",
     )
     url_safe = b"\xfb\xff\xfe" * rng.randrange(2, 6) + rng.randbytes(7)
     sealed = Sealed.by(key, "application/octet-stream", url_safe)
     sealed.envelope["payload"] = base64.urlsafe_b64encode(url_safe).decode()
-    yield case(
-        "the other alphabet of base64",
-        sealed,
-        "DSSE admits both alphabets, with + and / or with - and _. `base64.b64decode` drops what it does not know, "
-        "without a word.",
-    )
+    yield case("the other alphabet of base64", sealed)
     yield case(
         "a type with an accent",
         Sealed.by(key, f"application/vnd.acme.{name}+json", b'{"version":"%s"}' % version.encode()),
-        "The type's length counts bytes too.",
     )
-    yield case(
-        "nothing at all",
-        Sealed.by(key, rng.choice(["text/plain", JSON, PAYLOAD_TYPE]), b""),
-        "An empty payload has the length 0, and the space before it stays.",
-    )
+    yield case("nothing at all", Sealed.by(key, rng.choice(["text/plain", JSON, PAYLOAD_TYPE]), b""))
 
 
 def _signed(lab: World, statement: Statement) -> str:

@@ -18,9 +18,41 @@ from collections.abc import Iterator, Sequence
 from chainlab.course.learning.checks import Case, World
 from chainlab.trust.merkle import MerkleTree, leaf_hash, node_hash
 
-__all__ = ["planted", "proofs"]
+__all__ = ["cases", "planted"]
 
 SEE = "notebooks/04a_attestation.ipynb, 'Is the entry in the log?'"
+TEACHES = {
+    "a leaf of eight": "Three hashes, one a level. A bit of the index says on which side each belongs.",
+    "another entry": "The climb begins at the entry that you were given, or it says nothing about it.",
+    "the first of seven": "The left half of seven is complete.",
+    "the last of seven": (
+        "Seven split into four and three, three into two and one. The last leaf has nobody beside it on the "
+        "lowest level: it waits and joins higher up. It is not paired with a copy, and its proof is one hash "
+        "shorter."
+    ),
+    "the last of an odd tree": ("On each level the last node may be alone. Alone means: go up a level without a hash."),
+    "a leaf of an odd tree": "Index and size decide the shape.",
+    "the only leaf": "A tree of one has an empty proof; its root is the leaf's hash.",
+    "an entry of the kit's own log": (
+        "The canonicalized body is the leaf; index, size, hashes and root stand in the bundle."
+    ),
+    "a log that copies its last leaf": (
+        "By the copying rule seven entries and eight, the last one twice, have the same root. A log that may be "
+        "read in two ways proves nothing, so a proof of that shape is refused."
+    ),
+    "an index outside the tree": (
+        "There is no such leaf. The low bits of the index climb the same way, so the range has to be asked for."
+    ),
+    "a negative index": "In Python -3 has low bits as well. An index begins at 0.",
+    "the neighbour's index": "Left and right are not the sender's to choose: the index says which.",
+    "a hash too many": "What is not needed was put there by somebody. All of a proof is used, or it is refused.",
+    "a hash too few": "The climb has to arrive at the top, and not somewhere that has the root's name.",
+    "another root": "The proof leads to some root. It has to be the one of the checkpoint that you trust.",
+    "a node passed off as an entry": (
+        "Leaves and nodes are hashed with another first byte, 00 and 01, so that 64 bytes of hashes cannot stand "
+        "for an entry."
+    ),
+}
 
 
 def planted(rng: random.Random, size: int) -> tuple[MerkleTree, list[bytes]]:
@@ -31,7 +63,7 @@ def planted(rng: random.Random, size: int) -> tuple[MerkleTree, list[bytes]]:
     return tree, entries
 
 
-def proofs(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Proofs in even and odd trees, then one wrong thing at a time."""
     seven, of_seven = planted(rng, 7)
 
@@ -42,81 +74,29 @@ def proofs(lab: World, rng: random.Random) -> Iterator[Case]:
         index: int,
         proof: Sequence[bytes],
         truth: bool,
-        teaches: str,
         *,
         size: int | None = None,
         root: bytes | None = None,
     ) -> Case:
         size = len(tree) if size is None else size
-        return Case(
-            name,
-            (entry, index, size, list(proof), tree.root() if root is None else root),
-            truth,
-            teaches,
-            SEE,
-        )
+        return Case(name, (entry, index, size, list(proof), tree.root() if root is None else root), truth)
 
-    def honest(name: str, tree: MerkleTree, entries: list[bytes], index: int, teaches: str) -> Case:
-        return case(name, tree, entries[index], index, tree.inclusion(index, len(tree)), True, teaches)
+    def honest(name: str, tree: MerkleTree, entries: list[bytes], index: int) -> Case:
+        return case(name, tree, entries[index], index, tree.inclusion(index, len(tree)), True)
 
     eight, of_eight = planted(rng, 8)
     place = rng.randrange(8)
-    yield honest(
-        "a leaf of eight",
-        eight,
-        of_eight,
-        place,
-        "Three hashes, one a level. A bit of the index says on which side each belongs.",
-    )
+    yield honest("a leaf of eight", eight, of_eight, place)
     other = (place + rng.randrange(1, 8)) % 8
-    yield case(
-        "another entry",
-        eight,
-        of_eight[other],
-        place,
-        eight.inclusion(place, 8),
-        False,
-        "The climb begins at the entry that you were given, or it says nothing about it.",
-    )
-    yield honest(
-        "the first of seven",
-        seven,
-        of_seven,
-        rng.randrange(4),
-        "The left half of seven is complete.",
-    )
-    yield honest(
-        "the last of seven",
-        seven,
-        of_seven,
-        6,
-        "Seven split into four and three, three into two and one. The last leaf has nobody beside it on the lowest "
-        "level: it waits and joins higher up. It is not paired with a copy, and its proof is one hash shorter.",
-    )
+    yield case("another entry", eight, of_eight[other], place, eight.inclusion(place, 8), False)
+    yield honest("the first of seven", seven, of_seven, rng.randrange(4))
+    yield honest("the last of seven", seven, of_seven, 6)
     size = rng.choice([11, 13, 19, 21, 27, 37])
     odd, of_odd = planted(rng, size)
-    yield honest(
-        "the last of an odd tree",
-        odd,
-        of_odd,
-        size - 1,
-        "On each level the last node may be alone. Alone means: go up a level without a hash.",
-    )
-    yield honest(
-        "a leaf of an odd tree",
-        odd,
-        of_odd,
-        rng.randrange(size - 1),
-        "Index and size decide the shape.",
-    )
+    yield honest("the last of an odd tree", odd, of_odd, size - 1)
+    yield honest("a leaf of an odd tree", odd, of_odd, rng.randrange(size - 1))
     alone, of_alone = planted(rng, 1)
-    yield honest(
-        "the only leaf",
-        alone,
-        of_alone,
-        0,
-        "A tree of one has an empty proof; its root is the leaf's hash.",
-    )
+    yield honest("the only leaf", alone, of_alone, 0)
     yield _real(lab, rng)
     copied = seven.hashes(0, 6, 7)  # a log that pairs a lone node with a copy of itself
     left, right = seven.hashes(2, 0, 1), node_hash(seven.hashes(1, 2, 3), node_hash(copied, copied))
@@ -127,8 +107,6 @@ def proofs(lab: World, rng: random.Random) -> Iterator[Case]:
         6,
         [copied, seven.hashes(1, 2, 3), left],
         False,
-        "By the copying rule seven entries and eight, the last one twice, have the same root. A log that may be read "
-        "in two ways proves nothing, so a proof of that shape is refused.",
         root=node_hash(left, right),
     )
     yield case(
@@ -138,37 +116,12 @@ def proofs(lab: World, rng: random.Random) -> Iterator[Case]:
         place + 8 * rng.randrange(1, 5),
         eight.inclusion(place, 8),
         False,
-        "There is no such leaf. The low bits of the index climb the same way, so the range has to be asked for.",
     )
-    yield case(
-        "a negative index",
-        eight,
-        of_eight[place],
-        place - 8,
-        eight.inclusion(place, 8),
-        False,
-        "In Python -3 has low bits as well. An index begins at 0.",
-    )
-    yield case(
-        "the neighbour's index",
-        eight,
-        of_eight[place],
-        place ^ 1,
-        eight.inclusion(place, 8),
-        False,
-        "Left and right are not the sender's to choose: the index says which.",
-    )
+    yield case("a negative index", eight, of_eight[place], place - 8, eight.inclusion(place, 8), False)
+    yield case("the neighbour's index", eight, of_eight[place], place ^ 1, eight.inclusion(place, 8), False)
     where = rng.randrange(size - 1)
     path = odd.inclusion(where, size)
-    yield case(
-        "a hash too many",
-        odd,
-        of_odd[where],
-        where,
-        [*path, rng.randbytes(32)],
-        False,
-        "What is not needed was put there by somebody. All of a proof is used, or it is refused.",
-    )
+    yield case("a hash too many", odd, of_odd[where], where, [*path, rng.randbytes(32)], False)
     yield case(
         "a hash too few",
         odd,
@@ -176,19 +129,9 @@ def proofs(lab: World, rng: random.Random) -> Iterator[Case]:
         where,
         path[:-1],
         False,
-        "The climb has to arrive at the top, and not somewhere that has the root's name.",
         root=_climbed(of_odd[where], where, size, path[:-1]),
     )
-    yield case(
-        "another root",
-        odd,
-        of_odd[where],
-        where,
-        path,
-        False,
-        "The proof leads to some root. It has to be the one of the checkpoint that you trust.",
-        root=seven.root(),
-    )
+    yield case("another root", odd, of_odd[where], where, path, False, root=seven.root())
     yield case(
         "a node passed off as an entry",
         seven,
@@ -196,8 +139,6 @@ def proofs(lab: World, rng: random.Random) -> Iterator[Case]:
         0,
         [seven.hashes(1, 1, 2), node_hash(seven.hashes(1, 2, 3), seven.hashes(0, 6, 7))],
         False,
-        "Leaves and nodes are hashed with another first byte, 00 and 01, so that 64 bytes of hashes cannot stand for "
-        "an entry.",
         size=3,
     )
 
@@ -233,6 +174,4 @@ def _real(lab: World, rng: random.Random) -> Case:
             base64.b64decode(proof["rootHash"]),
         ),
         True,
-        "The canonicalized body is the leaf; index, size, hashes and root stand in the bundle.",
-        SEE,
     )

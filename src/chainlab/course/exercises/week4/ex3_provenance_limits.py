@@ -17,9 +17,42 @@ from chainlab.course.exercises.fixtures.releases import Attester, provenance
 from chainlab.course.learning.checks import Case, World
 from chainlab.digests import Digest
 
-__all__ = ["PROMISES", "promises"]
+__all__ = ["PROMISES", "cases"]
 
 SEE = "notebooks/04a_attestation.ipynb, 'What it never said'"
+TEACHES = {
+    "an honest release": "The six steps hold and no file is bad. Suspicion is not a finding.",
+    "the maintainer's own commit": (
+        "The bad file is in the commit that the provenance names. It says *which* source, truly; whether "
+        "somebody read it is the source track's question."
+    ),
+    "a cache of another run": (
+        "Signature, subject, builder and source all hold. Another run wrote the cache that this one restored, "
+        "and Build L1 and L2 do not promise to keep runs apart; L3 does."
+    ),
+    "a listed package": (
+        "The package is in resolvedDependencies, with its digest. Provenance lists ingredients and tastes none."
+    ),
+    "a script fetched by a step": (
+        "The build fetched it itself, and the list does not have it. Completeness of resolvedDependencies is "
+        "best effort, even at L3."
+    ),
+    "a model that learned the wrong thing": (
+        "No file is bad. The model misses what it is for, and no provenance says how well it does."
+    ),
+    "bytes of somebody else": (
+        "The statement is about other bytes: the second step fails. Here the provenance did its work."
+    ),
+    "a build on a laptop": ("A valid signature by a person, where the platform's was asked for. The first step fails."),
+    "a listed package with a harmless cache": (
+        "The other run's cache is there, and its digest is not the bad file's. Follow the bytes."
+    ),
+    "no bad file, and few misses": (
+        "A cache by another run is a risk that this release was exposed to. No byte of it is bad."
+    ),
+}
+
+
 PROMISES = {
     "nothing": "nothing is wrong with it",
     "evidence": "the evidence does not hold for these bytes, and promises nothing about them",
@@ -31,7 +64,7 @@ PROMISES = {
 }
 
 
-def promises(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """One release for each promise, and some in which the obvious answer is wrong."""
     by = Attester(lab.trust)
     run, other_run = rng.sample(range(100, 900), 2)
@@ -42,7 +75,6 @@ def promises(lab: World, rng: random.Random) -> Iterator[Case]:
     def release(
         name: str,
         promise: str,
-        teaches: str,
         *,
         entered: tuple[tuple[str, Digest, int, bool], ...],
         committed: tuple[Digest, ...] = (),
@@ -73,49 +105,21 @@ def promises(lab: World, rng: random.Random) -> Iterator[Case]:
             ],
             "misses_of_100": missed,
         }
-        return Case(name, (case,), promise, teaches, SEE)
+        return Case(name, (case,), promise)
 
     listed = ("numlib", harmless[2], run, True)
-    yield release(
-        "an honest release",
-        "nothing",
-        "The six steps hold and no file is bad. Suspicion is not a finding.",
-        entered=(listed,),
-        found_bad=False,
-        missed=rng.randrange(9),
-    )
-    yield release(
-        "the maintainer's own commit",
-        "source",
-        "The bad file is in the commit that the provenance names. It says *which* source, truly; whether somebody read "
-        "it is the source track's question.",
-        committed=(bad,),
-        entered=(listed,),
-    )
-    yield release(
-        "a cache of another run",
-        "isolation",
-        "Signature, subject, builder and source all hold. Another run wrote the cache that this one restored, and "
-        "Build L1 and L2 do not promise to keep runs apart; L3 does.",
-        entered=(listed, ("cache: deps", bad, other_run, False)),
-    )
-    yield release(
-        "a listed package",
-        "dependency",
-        "The package is in resolvedDependencies, with its digest. Provenance lists ingredients and tastes none.",
-        entered=(("helperlib", bad, run, True), listed),
-    )
+    yield release("an honest release", "nothing", entered=(listed,), found_bad=False, missed=rng.randrange(9))
+    yield release("the maintainer's own commit", "source", committed=(bad,), entered=(listed,))
+    yield release("a cache of another run", "isolation", entered=(listed, ("cache: deps", bad, other_run, False)))
+    yield release("a listed package", "dependency", entered=(("helperlib", bad, run, True), listed))
     yield release(
         "a script fetched by a step",
         "completeness",
-        "The build fetched it itself, and the list does not have it. Completeness of resolvedDependencies is best "
-        "effort, even at L3.",
         entered=(listed, ("https://tools.example.com/setup.sh", bad, run, False)),
     )
     yield release(
         "a model that learned the wrong thing",
         "fitness",
-        "No file is bad. The model misses what it is for, and no provenance says how well it does.",
         entered=(listed,),
         found_bad=False,
         missed=rng.randrange(40, 90),
@@ -123,28 +127,18 @@ def promises(lab: World, rng: random.Random) -> Iterator[Case]:
     yield release(
         "bytes of somebody else",
         "evidence",
-        "The statement is about other bytes: the second step fails. Here the provenance did its work.",
         entered=(listed, ("cache: deps", bad, other_run, False)),
         spoil="other bytes",
     )
-    yield release(
-        "a build on a laptop",
-        "evidence",
-        "A valid signature by a person, where the platform's was asked for. The first step fails.",
-        committed=(bad,),
-        entered=(listed,),
-        spoil="a laptop",
-    )
+    yield release("a build on a laptop", "evidence", committed=(bad,), entered=(listed,), spoil="a laptop")
     yield release(
         "a listed package with a harmless cache",
         "dependency",
-        "The other run's cache is there, and its digest is not the bad file's. Follow the bytes.",
         entered=(("helperlib", bad, run, True), ("cache: deps", harmless[0], other_run, False)),
     )
     yield release(
         "no bad file, and few misses",
         "nothing",
-        "A cache by another run is a risk that this release was exposed to. No byte of it is bad.",
         entered=(listed, ("cache: deps", harmless[1], other_run, False)),
         found_bad=False,
         missed=rng.randrange(9),

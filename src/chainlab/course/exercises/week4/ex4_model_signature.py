@@ -20,9 +20,34 @@ from chainlab.course.learning.checks import Case, World
 from chainlab.digests import Digest
 from chainlab.evidence.statements import MODEL_SIGNATURE
 
-__all__ = ["described", "signed_models"]
+__all__ = ["cases", "described"]
 
 SEE = "labs/04_attestation.ipynb, 'A folder, and what was signed of it'"
+TEACHES = {
+    "as signed": "All files are there, and no other. A refusal here is a false alarm.",
+    "one bit": "Compare each file's digest with the one that was signed.",
+    "a file is gone": "A name without a file.",
+    "an extra file": (
+        "Every file that was signed is intact, and one more lies beside them. Loaders pick code by its name, so "
+        "what nobody signed is refused."
+    ),
+    "an extra file in a folder below": "Look into the folders too.",
+    "a hidden file": "A name with a dot in front is a file like any other; five names are excepted and no more.",
+    "git's own files": "The specification leaves git's files at the top out, and the signature's own.",
+    "git's names further down": "The exception is for the top of the folder.",
+    "a name that begins like an exception": "Compare the first part of the path whole.",
+    "two files swapped": "A digest belongs to a name.",
+    "a file renamed": "One name is gone and one is new.",
+    "a link": ("What a link points to can change without the folder changing. The statement says that it allows none."),
+    "a name that leads out": "The file exists and its digest is right. It is no part of this folder.",
+    "an algorithm that nobody trusts": (
+        "MD5 collides at will. A file whose digest you would not rely on was not checked, and not checked is refused."
+    ),
+    "a statement that contradicts itself": (
+        "The list agrees with the folder, and the subject is the digest of another list: SHA-256 over the raw "
+        "digests in the order of the list."
+    ),
+}
 
 
 def described(files: Mapping[str, bytes], **algorithms: str) -> dict[str, Any]:
@@ -39,16 +64,12 @@ def described(files: Mapping[str, bytes], **algorithms: str) -> dict[str, Any]:
         "predicateType": MODEL_SIGNATURE,
         "predicate": {
             "resources": resources,
-            "serialization": {
-                "method": "files",
-                "hash_type": "sha256",
-                "allow_symlinks": False,
-            },
+            "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False},
         },
     }
 
 
-def signed_models(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """A folder as signed, and one change at a time."""
     place = lab.path / "signed-models"
     shutil.rmtree(place, ignore_errors=True)
@@ -63,7 +84,6 @@ def signed_models(lab: World, rng: random.Random) -> Iterator[Case]:
     def case(
         name: str,
         wrong: set[str],
-        teaches: str,
         change: Callable[[Path], object] = lambda folder: None,
         statement: dict[str, Any] | None = None,
     ) -> Case:
@@ -72,7 +92,7 @@ def signed_models(lab: World, rng: random.Random) -> Iterator[Case]:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
         change(folder)
-        return Case(name, (folder, statement or described(files)), wrong, teaches, SEE)
+        return Case(name, (folder, statement or described(files)), wrong)
 
     def write(path: str, content: bytes) -> Callable[[Path], object]:
         def change(folder: Path) -> None:
@@ -91,91 +111,40 @@ def signed_models(lab: World, rng: random.Random) -> Iterator[Case]:
         (folder / "triage.onnx").symlink_to(aside)
 
     flipped = bytes([files["triage.onnx"][0], files["triage.onnx"][1] ^ 1]) + files["triage.onnx"][2:]
-    yield case("as signed", set(), "All files are there, and no other. A refusal here is a false alarm.")
-    yield case(
-        "one bit",
-        {"triage.onnx"},
-        "Compare each file's digest with the one that was signed.",
-        write("triage.onnx", flipped),
-    )
+    yield case("as signed", set())
+    yield case("one bit", {"triage.onnx"}, write("triage.onnx", flipped))
     gone = rng.choice(sorted(files))
-    yield case("a file is gone", {gone}, "A name without a file.", lambda folder: (folder / gone).unlink())
+    yield case("a file is gone", {gone}, lambda folder: (folder / gone).unlink())
     extra = rng.choice(["loader.py", "modeling_triage.py", "handler.py"])
-    yield case(
-        "an extra file",
-        {extra},
-        "Every file that was signed is intact, and one more lies beside them. Loaders pick code by its name, so what "
-        "nobody signed is refused.",
-        write(extra, b"raise SystemExit"),
-    )
-    yield case(
-        "an extra file in a folder below",
-        {f"{layer}/{extra}"},
-        "Look into the folders too.",
-        write(f"{layer}/{extra}", b"pass"),
-    )
-    yield case(
-        "a hidden file",
-        {".env"},
-        "A name with a dot in front is a file like any other; five names are excepted and no more.",
-        write(".env", b"TOKEN=FAKE"),
-    )
+    yield case("an extra file", {extra}, write(extra, b"raise SystemExit"))
+    yield case("an extra file in a folder below", {f"{layer}/{extra}"}, write(f"{layer}/{extra}", b"pass"))
+    yield case("a hidden file", {".env"}, write(".env", b"TOKEN=FAKE"))
     yield case(
         "git's own files",
         set(),
-        "The specification leaves git's files at the top out, and the signature's own.",
         lambda folder: [
             write(path, b"x")(folder) for path in (".git/config", ".gitignore", ".github/a/b.yml", "model.sig")
         ],
     )
-    yield case(
-        "git's names further down",
-        {f"{layer}/.gitignore"},
-        "The exception is for the top of the folder.",
-        write(f"{layer}/.gitignore", b"*"),
-    )
-    yield case(
-        "a name that begins like an exception",
-        {".github-loader.py"},
-        "Compare the first part of the path whole.",
-        write(".github-loader.py", b"pass"),
-    )
-    yield case("two files swapped", {"config.json", "triage.onnx"}, "A digest belongs to a name.", swap)
+    yield case("git's names further down", {f"{layer}/.gitignore"}, write(f"{layer}/.gitignore", b"*"))
+    yield case("a name that begins like an exception", {".github-loader.py"}, write(".github-loader.py", b"pass"))
+    yield case("two files swapped", {"config.json", "triage.onnx"}, swap)
     yield case(
         "a file renamed",
         {"config.json", "config2.json"},
-        "One name is gone and one is new.",
         lambda folder: (folder / "config.json").rename(folder / "config2.json"),
     )
-    yield case(
-        "a link",
-        {"triage.onnx"},
-        "What a link points to can change without the folder changing. The statement says that it allows none.",
-        link,
-    )
+    yield case("a link", {"triage.onnx"}, link)
     outside = {**files, "../notes.txt": b"outside"}
     yield case(
         "a name that leads out",
         {"../notes.txt"},
-        "The file exists and its digest is right. It is no part of this folder.",
         lambda folder: (folder.parent / "notes.txt").write_bytes(b"outside"),
         described(outside),
     )
-    yield case(
-        "an algorithm that nobody trusts",
-        {"config.json"},
-        "MD5 collides at will. A file whose digest you would not rely on was not checked, and not checked is refused.",
-        statement=described(files, config="md5"),
-    )
+    yield case("an algorithm that nobody trusts", {"config.json"}, statement=described(files, config="md5"))
     edited = described(files)
     for resource in edited["predicate"]["resources"]:
         if resource["name"] == "triage.onnx":
             resource["digest"] = Digest.of(flipped).value.hex()
-    yield case(
-        "a statement that contradicts itself",
-        {"statement"},
-        "The list agrees with the folder, and the subject is the digest of another list: SHA-256 over the raw digests "
-        "in the order of the list.",
-        write("triage.onnx", flipped),
-        edited,
-    )
+    yield case("a statement that contradicts itself", {"statement"}, write("triage.onnx", flipped), edited)

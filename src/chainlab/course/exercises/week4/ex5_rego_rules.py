@@ -20,9 +20,25 @@ from chainlab.course.learning.checks import Case, Miss, World
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
 
-__all__ = ["RULES", "rules", "table"]
+__all__ = ["RULES", "cases", "table"]
 
 SEE = "notebooks/04b_gate.ipynb, 'Rego, and its one trap'"
+TEACHES = {
+    "everything is stated": (
+        "Each rule is true for what it wants to see, and for nothing else. A scan that ran and found nothing is "
+        "good news; `every` holds for an empty list."
+    ),
+    "something is missing": (
+        "What is missing is undefined, and `not` of undefined is true. A rule that looks for what is bad finds "
+        "nothing bad in nothing: write what you want to see, with `default NAME := false`."
+    ),
+    "another type than expected": (
+        "Rego orders values of all types, and the engines differ: in the one that runs here `null >= 0.9` is "
+        'true, in another `"low" >= 0.9` is. Ask for the type first: is_number, is_array.'
+    ),
+}
+
+
 READS = {"signed": "signature", "safe": "findings", "good": "recall"}  # rule to fact
 RULES = tuple(READS)
 LEAST = 0.9
@@ -89,7 +105,7 @@ def _copies(rego: str, names: Sequence[str]) -> dict[str, str]:
     return {**modules, "gate.rego": "\n".join(lines) + "\n"}
 
 
-def rules(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Rows in which everything is stated, then less and less of it."""
     signer = f"https://git.chainlab.localhost/acme/triage-model/release.yml@refs/tags/v1.{rng.randrange(60)}.0"
     advisory = f"ACME-2026-{rng.randrange(10, 99)}"
@@ -106,9 +122,9 @@ def rules(lab: World, rng: random.Random) -> Iterator[Case]:
         facts = {key: value for key, value in {**good, **changes}.items() if value is not None}
         return facts, {**yes, **({no: False} if no else {})}
 
-    def case(name: str, rows: dict[str, Row], teaches: str) -> Case:
+    def case(name: str, rows: dict[str, Row]) -> Case:
         given = {row: facts for row, (facts, _) in rows.items()}
-        return Case(name, (given, signer), teaches=teaches, see=SEE, accept=_agrees(rows))
+        return Case(name, (given, signer), accept=_agrees(rows))
 
     yield case(
         "everything is stated",
@@ -123,8 +139,6 @@ def rules(lab: World, rng: random.Random) -> Iterator[Case]:
             "scanned, nothing found": but("", findings=[]),
             "one harmless finding": but("", findings=[harmless]),
         },
-        "Each rule is true for what it wants to see, and for nothing else. A scan that ran and found nothing is good "
-        "news; `every` holds for an empty list.",
     )
     yield case(
         "something is missing",
@@ -139,8 +153,6 @@ def rules(lab: World, rng: random.Random) -> Iterator[Case]:
             "no bound": but("good", recall={"value": bound}),
             "no facts at all": ({}, dict.fromkeys(RULES, False)),
         },
-        "What is missing is undefined, and `not` of undefined is true. A rule that looks for what is bad finds nothing "
-        "bad in nothing: write what you want to see, with `default NAME := false`.",
     )
     yield case(
         "another type than expected",
@@ -156,8 +168,6 @@ def rules(lab: World, rng: random.Random) -> Iterator[Case]:
             "a bound that is a list": but("good", recall={"lower": [0.1]}),
             "a bound that is true": but("good", recall={"lower": True}),
         },
-        "Rego orders values of all types, and the engines differ: in the one that runs here `null >= 0.9` is true, in "
-        'another `"low" >= 0.9` is. Ask for the type first: is_number, is_array.',
     )
 
 

@@ -29,17 +29,18 @@ from chainlab.evidence.verifying import Expected, Verdict, verify
 if TYPE_CHECKING:
     from sigstore.models import TrustedRoot
 
-__all__ = ["GROUPS", "Batch", "attested", "bench", "gates", "sample", "score"]
+__all__ = ["GROUPS", "Batch", "attested", "bench", "cases", "sample", "score"]
 
 SEE = "labs/04_attestation.ipynb, 'Ten links'"
-GROUPS: dict[str, tuple[str, ...]] = {
-    "which bytes": ("contents", "format"),
-    "who built them": ("wheel", "model", "package"),
-    "all in one run": ("one run",),
-    "what is inside": ("sbom", "vulnerabilities"),
-    "what the model is": ("model signature", "metric"),
-}
+SCORED = (
+    "Mutants refused for the right reason × benign releases accepted. `score(gate, lab.trust)` lists what is "
+    "missed, on other releases than these."
+)
 TEACHES = {
+    "benign releases": (
+        "Nobody keeps a gate that refuses good releases, and one that refuses nothing is none. Evidence that "
+        "does not hold is no evidence, and no crime: anybody may put a bundle beside yours."
+    ),
     "which bytes": "The manifest's layers and the files: the same names, the same digests, no file more and none less. "
     "What a file is, its first bytes say, and not its name.",
     "who built them": "Signature, subject, type, builder, source, parameters, and the job: `Expected` has a field for "
@@ -49,6 +50,15 @@ TEACHES = {
     "VEX counts when security signed it about this wheel, for this package and this advisory, and gives a reason.",
     "what the model is": "OMS's subject is the digest of the digests. A metric is text; what cannot be read as a "
     "number, and what is missing, is not above a threshold.",
+    **{f"a score of {height:.0%}": SCORED for height in THRESHOLDS},
+}
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "which bytes": ("contents", "format"),
+    "who built them": ("wheel", "model", "package"),
+    "all in one run": ("one run",),
+    "what is inside": ("sbom", "vulnerabilities"),
+    "what the model is": ("model signature", "metric"),
 }
 Gate = Callable[[dict[str, Any], dict[str, Any]], Any]
 MARKING = Marking[Doctored]("gate", "releases", attrgetter("link"))
@@ -142,32 +152,20 @@ def score(gate: Gate, trust: Any, seed: int = 1) -> Score:
     return MARKING.score(made, bench(gate)(Batch.of(made)))
 
 
-def gates(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Benign releases first, then the links by group, then the score."""
     made = _variants(lab, rng.getrandbits(64))
 
-    def case(name: str, chosen: list[Doctored], accept: Callable[[Any], bool | Miss], teaches: str) -> Case:
-        return Case(name, (Batch.of(chosen),), teaches=teaches, see=SEE, accept=accept)
+    def case(name: str, chosen: list[Doctored], accept: Callable[[Any], bool | Miss]) -> Case:
+        return Case(name, (Batch.of(chosen),), accept=accept)
 
-    yield case(
-        "benign releases",
-        made,
-        _lives(made),
-        "Nobody keeps a gate that refuses good releases, and one that refuses nothing is none. Evidence that does not "
-        "hold is no evidence, and no crime: anybody may put a bundle beside yours.",
-    )
+    yield case("benign releases", made, _lives(made))
     for group, links in GROUPS.items():
         chosen = [v for v in made if v.link in links]
         accept = MARKING.at_least([made[0]], chosen, links)
-        yield case(group, [made[0], *chosen], accept, TEACHES[group])
+        yield case(group, [made[0], *chosen], accept)
     for height in THRESHOLDS:
-        yield case(
-            f"a score of {height:.0%}",
-            made,
-            MARKING.reaches(made, height),
-            "Mutants refused for the right reason × benign releases accepted. `score(gate, lab.trust)` lists what is "
-            "missed, on other releases than these.",
-        )
+        yield case(f"a score of {height:.0%}", made, MARKING.reaches(made, height))
 
 
 def _variants(lab: World, seed: int) -> list[Doctored]:

@@ -35,11 +35,36 @@ from chainlab.trust.keys import CertificateAuthority, Keys
 from chainlab.trust.root import trusted_root
 from chainlab.trust.timestamp import Query
 
-__all__ = ["Story", "rotations"]
+__all__ = ["Story", "cases"]
+
+SEE = "labs/04_attestation.ipynb, 'The key that signs certificates is stolen'"
+TEACHES = {
+    "signed before the theft": (
+        "This was signed while one hand had the key, and a timestamp proves when. Whoever deletes the old "
+        "authority throws away every release so far, and a customer who cannot verify learns to skip verifying."
+    ),
+    "signed after the rotation": "The new authority has to be in the root, with its own chain.",
+    "forged after the rotation": (
+        "The thief has the key and the log and the timestamp authority serve anybody. Only the end of the old "
+        "authority's certificate refuses this. (`validFor` alone does not: this client checks the certificates.)"
+    ),
+    "forged, with a certificate dated back": (
+        "Whoever has the CA's key writes any date into a certificate. The timestamp is somebody else's word, and "
+        "says when the signature was there."
+    ),
+    "forged between theft and discovery": (
+        "The old authority's word ends when the key was in two hands, not when somebody noticed."
+    ),
+    "signed long ago": ("An earlier generation, retired on time, is still in the root. What it certified stays good."),
+    "forged with a key from the drawer": (
+        "The earlier generation has an end of its own, before the theft. A rotation that writes a new end into "
+        "every entry opens it again."
+    ),
+}
+
 
 ALICE = "alice@example.com"
 ARTIFACT = b"weights of a small model"
-SEE = "labs/04_attestation.ipynb, 'The key that signs certificates is stolen'"
 
 
 @dataclass
@@ -128,10 +153,7 @@ class _Stage:
         key, certificate = signer
         signature = key.sign(ARTIFACT, ec.ECDSA(hashes.SHA256()))
         digest = _b64(Digest.of(ARTIFACT).value)
-        verifier = {
-            "x509Certificate": {"rawBytes": _b64(certificate)},
-            "keyDetails": "PKIX_ECDSA_P256_SHA_256",
-        }
+        verifier = {"x509Certificate": {"rawBytes": _b64(certificate)}, "keyDetails": "PKIX_ECDSA_P256_SHA_256"}
         record = {"digest": digest, "signature": {"content": _b64(signature), "verifier": verifier}}
         entry = self.instance.log_entry_v2({"hashedRekordRequestV002": record})
         asked = TimestampRequestBuilder(data=signature, cert_req=True)
@@ -142,10 +164,7 @@ class _Stage:
             "tlogEntries": [entry],
             "timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": _b64(stamp)}]},
         }
-        message = {
-            "messageDigest": {"algorithm": "SHA2_256", "digest": digest},
-            "signature": _b64(signature),
-        }
+        message = {"messageDigest": {"algorithm": "SHA2_256", "digest": digest}, "signature": _b64(signature)}
         document = {
             "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
             "verificationMaterial": material,
@@ -181,60 +200,21 @@ def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def rotations(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """One story, and each of its bundles under the root that the answer makes."""
     story = Story.tell(lab.path / "rotation", rng)
 
-    def case(name: str, bundle: str, good: bool, teaches: str) -> Case:
+    def case(name: str, bundle: str, good: bool) -> Case:
         args = (story.root, story.successor, story.stolen, story.noticed, story.recertify)
-        return Case(name, args, teaches=teaches, see=SEE, accept=_judge(story.bundles[bundle], good))
+        return Case(name, args, accept=_judge(story.bundles[bundle], good))
 
-    yield case(
-        "signed before the theft",
-        "before the theft",
-        True,
-        "This was signed while one hand had the key, and a timestamp proves when. Whoever deletes the old authority "
-        "throws away every release so far, and a customer who cannot verify learns to skip verifying.",
-    )
-    yield case(
-        "signed after the rotation",
-        "after the rotation",
-        True,
-        "The new authority has to be in the root, with its own chain.",
-    )
-    yield case(
-        "forged after the rotation",
-        "forged afterwards",
-        False,
-        "The thief has the key and the log and the timestamp authority serve anybody. Only the end of the old "
-        "authority's certificate refuses this. (`validFor` alone does not: this client checks the certificates.)",
-    )
-    yield case(
-        "forged, with a certificate dated back",
-        "dated back",
-        False,
-        "Whoever has the CA's key writes any date into a certificate. The timestamp is somebody else's word, and says "
-        "when the signature was there.",
-    )
-    yield case(
-        "forged between theft and discovery",
-        "between",
-        False,
-        "The old authority's word ends when the key was in two hands, not when somebody noticed.",
-    )
-    yield case(
-        "signed long ago",
-        "long ago",
-        True,
-        "An earlier generation, retired on time, is still in the root. What it certified stays good.",
-    )
-    yield case(
-        "forged with a key from the drawer",
-        "from the drawer",
-        False,
-        "The earlier generation has an end of its own, before the theft. A rotation that writes a new end into every "
-        "entry opens it again.",
-    )
+    yield case("signed before the theft", "before the theft", True)
+    yield case("signed after the rotation", "after the rotation", True)
+    yield case("forged after the rotation", "forged afterwards", False)
+    yield case("forged, with a certificate dated back", "dated back", False)
+    yield case("forged between theft and discovery", "between", False)
+    yield case("signed long ago", "long ago", True)
+    yield case("forged with a key from the drawer", "from the drawer", False)
 
 
 def _unread(error: Exception) -> str:

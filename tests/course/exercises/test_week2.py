@@ -1,24 +1,19 @@
-"""Week 2's exercises vary, are solvable, no constant answers them, and their models are the platform's."""
+"""Week 2: its models are the platform's, its cases bite, and its score can be told apart."""
 
 from __future__ import annotations
 
-import ast
-import copy
 import random
 import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from solved_labs import SolvedLab
 
-import chainlab
 from chainlab.ci.rights import EVENTS, Origin, rights
-from chainlab.course.authoring.source import Lesson, checked_answer, named_wrong
-from chainlab.course.exercises import week02
 from chainlab.course.exercises.fixtures import attacks
 from chainlab.course.exercises.fixtures import workflow_variants as variants
 from chainlab.course.exercises.week2 import ex1_secret_reach as runs
@@ -28,128 +23,18 @@ from chainlab.course.exercises.week2 import ex4_permissions as privileges
 from chainlab.course.exercises.week2 import ex5_cache_scopes as caches
 from chainlab.course.exercises.week2 import ex8_review as mutants
 from chainlab.course.learning import checks
-from chainlab.course.learning.plain import plain, same
 from chainlab.errors import Unavailable
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 PROJECTS = ROOT / "data" / "projects"
-LESSON = Lesson.read(ROOT / "lessons" / "02_hardening_lab.py")
-EXERCISES = [e.id for e in LESSON.exercises]
-SEEDS = {"2.2": 6, "2.3": 3, "2.6": 3, "2.8": 4}  # of the dear ones; 40 of the others
-
-
-@pytest.fixture(scope="module")
-def lab():
-    with chainlab.open("02_hardening", seed=1) as lab:
-        yield lab
-
-
-@pytest.fixture(scope="module")
-def solved(lab) -> dict[str, Any]:
-    """The lab's given cells and solutions, run up to the last exercise; no check among them."""
-    space: dict[str, Any] = {"lab": lab, "seed": 1}
-    of_last = LESSON.exercises[-1].tagged("exercise")[0].index
-    for cell in LESSON.code:
-        skipped = {"check", "wrong", "parameters"} & set(cell.tags) or "chainlab.open" in cell.source
-        if cell.index <= of_last and not skipped:
-            exec(cell.source, space)
-    return space
-
-
-@pytest.fixture(scope="module")
-def solutions(solved: dict[str, Any]) -> dict[str, Callable[..., Any]]:
-    return {e.id: eval(_answer(e), solved) for e in LESSON.exercises}
-
-
-def _answer(exercise: Any) -> str:
-    checked = checked_answer(exercise.tagged("check")[0])
-    assert checked
-    return checked[1]
-
-
-def _cases(exercise: str, lab: Any, seed: object) -> list[checks.Case]:
-    return list(week02.CASES[exercise](lab, random.Random(f"{exercise}/{seed}")))
-
-
-# The exercises ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_many_seeds_are_solvable_and_keep_their_names(exercise: str, lab, solutions) -> None:
-    names = []
-    for seed in range(SEEDS.get(exercise, 40)):
-        report = checks.examine(exercise, solutions[exercise], world=lab, seed=seed)
-        miss = report.first_miss
-        assert miss is None, (seed, miss.case.name, miss.message)
-        names.append([o.case.name for o in report.outcomes])
-    assert all(n == names[0] for n in names)
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_cases_vary_with_the_seed_and_repeat_with_it(exercise: str, lab) -> None:
-    def contents(seed: int) -> list[str]:
-        return [repr((c.args, c.expected)) for c in _cases(exercise, lab, seed)]
-
-    one = contents(1)
-    if exercise != "2.6":  # signatures and certificates are fresh each time
-        assert one == contents(1)
-    assert not set(one) & set(contents(2))
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_no_constant_answer_is_right(exercise: str, lab, solutions) -> None:
-    cases = [*_cases(exercise, lab, "visible"), *_cases(exercise, lab, 1)]
-    first = plain(solutions[exercise](*copy.deepcopy(cases[0].args)), like=cases[0].expected)
-    for constant in (None, {}, [], True, False, "", "read-all", first):
-        right = 0
-        for case in cases:
-            try:
-                got = case.accept(constant) if case.accept else same(plain(case.expected), constant)
-            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-                got = False
-            right += bool(got)
-        assert right <= (0.75 if exercise == "2.6" else 0.2) * len(cases), constant
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_every_case_teaches_and_says_where_to_look(exercise: str, lab) -> None:
-    text = (ROOT / LESSON.name).read_text()
-    for case in _cases(exercise, lab, "x"):
-        assert len(case.teaches) > 20
-        notebook, _, section = case.see.partition(", ")
-        assert notebook == "labs/02_hardening.ipynb"
-        assert f"# ## {section[1:-1]}\n" in text, case.see
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_wrong_answers_fail_where_they_say(exercise: str, lab, solved) -> None:
-    (part,) = [e for e in LESSON.exercises if e.id == exercise]
-    for cell in part.tagged("wrong"):
-        named = named_wrong(cell)
-        assert named
-        space = dict(solved)
-        exec(cell.source, space)
-        report = checks.examine(exercise, eval(_answer(part), space), world=lab, seed=2)
-        miss = report.first_miss
-        assert miss is not None, named
-        assert miss.case.name == named[1], (named, miss.message)
-
-
-def test_starters_are_complete_without_their_solution() -> None:
-    for exercise in LESSON.exercises:
-        source = exercise.tagged("exercise")[0].source
-        begin, end = source.index("### BEGIN"), source.index("### END SOLUTION")
-        starter = source[:begin] + 'raise NotImplementedError("exercise")' + source[end + 16 :]
-        (function,) = [n for n in ast.parse(starter).body if isinstance(n, ast.FunctionDef)]
-        assert function.returns is not None
-        assert ast.get_docstring(function)
+UNIT = "02_hardening"
 
 
 # 2.1 and 2.5 agree with the CI host's table -------------------------------------------------------
 
 
-def test_the_run_that_the_lab_prints_is_answered_as_printed(solved, solutions) -> None:
-    assert solutions["2.1"](solved["run"]) == {
+def test_the_run_that_the_lab_prints_is_answered_as_printed(solved: SolvedLab) -> None:
+    assert solved.answer("2.1")(solved.space["run"]) == {
         "label/size": {"HUB_TOKEN": runs.REACH},
         "label/label": {"HUB_TOKEN": runs.GIVEN},
     }
@@ -162,7 +47,7 @@ def test_the_run_that_the_lab_prints_is_answered_as_printed(solved, solutions) -
         *((e, "fork") for e in EVENTS if "pull" in e),
     ],
 )
-def test_secrets_token_and_identity_exist_where_the_hosts_table_says(event: str, head: str, solutions) -> None:
+def test_secrets_token_and_identity_exist_where_the_hosts_table_says(event: str, head: str, solved: SolvedLab) -> None:
     given = rights(Origin(event, fork=head == "fork"))
     step = {"id": "s", "uses": "acme/x@v1", "with": {"a": "${{ secrets.A }}"}}
     job = {"permissions": {"contents": "write", "id-token": "write"}, "steps": [step]}
@@ -170,7 +55,7 @@ def test_secrets_token_and_identity_exist_where_the_hosts_table_says(event: str,
     run |= {"environments": {}, "workflow": {"jobs": {"j": job}}}
     expected = ["A"] * given.secrets + ["GITHUB_TOKEN"] * (given.cap == "write")
     expected += ["OIDC"] * given.identity
-    assert sorted(solutions["2.1"](run)["j/s"]) == sorted(expected)
+    assert sorted(solved.answer("2.1")(run)["j/s"]) == sorted(expected)
 
 
 @pytest.mark.parametrize(("rule", "model"), [("before-2026-06-26", caches.BEFORE), ("current", caches.CURRENT)])
@@ -204,7 +89,7 @@ def test_every_hostile_case_runs_its_payload_in_the_unrepaired_step(lab, monkeyp
     tried: list[tuple[dict[str, Any], list[Any]]] = []
     monkeypatch.setattr(injections, "_inert", lambda given, cases, scratch: tried.append((given, cases)))
     for seed in range(5):
-        list(injections.injections(lab, random.Random(seed)))
+        list(injections.cases(lab, random.Random(seed)))
     hostile = 0
     for step, cases in tried:
         payloads = [values for values, _ in cases if injections.MARKER in str(values)]
@@ -247,11 +132,11 @@ def test_an_annotated_tag_is_an_object_and_a_forks_commit_is_in_no_branch(tmp_pa
 # 2.4 --------------------------------------------------------------------------------------------
 
 
-def test_a_poor_grant_is_told_what_it_lacks_or_has_too_much(lab, solutions) -> None:
-    case = _cases("2.4", lab, 1)[1]  # a job that pushes a tag
+def test_a_poor_grant_is_told_what_it_lacks_or_has_too_much(lab: Any, solved: SolvedLab) -> None:
+    case = [*privileges.cases(lab, random.Random("2.4/1"))][1]  # a job that pushes a tag
     accept = case.accept
     assert accept
-    least = solutions["2.4"](*case.args)
+    least = solved.answer("2.4")(*case.args)
     assert least == {"tag": {"contents": "write"}}
     for answer, said in (
         ({"tag": {}}, "was refused, it needs contents: read"),
@@ -269,7 +154,7 @@ def test_every_kind_of_step_occurs_somewhere(lab) -> None:
     seen = {
         str(step.get("run") or step["uses"]).split("@")[0].split(" ")[0]
         for seed in range(20)
-        for case in privileges.privileges(lab, random.Random(seed))
+        for case in privileges.cases(lab, random.Random(seed))
         for steps in case.args[0].values()
         for step in steps
     }
@@ -316,14 +201,6 @@ def _plain(document: dict[Any, Any]) -> dict[Any, Any]:
     return {("on" if k is True else k): yaml.safe_dump(v) for k, v in document.items()}
 
 
-def test_deny_all_accept_all_and_a_crash_score_nothing(solutions) -> None:
-    def crashes(workflows: dict[str, str], resolve: Any) -> list[str]:
-        raise KeyError("jobs")
-
-    for review in (lambda w, r: [], lambda w, r: list(mutants.CONTROLS), crashes):
-        assert mutants.score(review).value == 0
-
-
 def test_naming_a_control_that_holds_is_not_the_right_reason(made) -> None:
     (mutant,) = [v for v in made if v.name == "unpinned: a branch of the publisher"]
     assert mutant.right(["unpinned"])
@@ -347,11 +224,11 @@ def test_what_is_missed_says_what_was_expected_what_was_named_and_what_holds(mad
     assert crashed == f"{said} raised KeyError: 'jobs'"
 
 
-def test_a_partial_review_reaches_some_heights_and_not_others(lab, solved) -> None:
+def test_a_partial_review_reaches_some_heights_and_not_others(lab: Any, solved: SolvedLab) -> None:
     """Thresholds give partial credit: 60 and 80 per cent reached, 95 missed."""
 
     def partial(workflows: dict[str, str], resolve: Any) -> list[str]:
-        named = solved["review"](workflows, resolve)
+        named = solved.space["review"](workflows, resolve)
         return [c for c in named if c not in ("runner", "commands")]
 
     report = checks.examine("2.8", mutants.bench(partial), world=lab, seed=1)
@@ -360,13 +237,13 @@ def test_a_partial_review_reaches_some_heights_and_not_others(lab, solved) -> No
     assert 0.7 < report.score < 1
 
 
-def test_the_solution_names_the_weak_projects_faults_and_none_of_the_hardened(lab, solved) -> None:
+def test_the_solution_names_the_weak_projects_faults_and_none_of_the_hardened(lab: Any, solved: SolvedLab) -> None:
     resolve = attacks.resolver(lab)
     found = {}
     for kind in ("triage-model", "hardened/triage-model"):
         folder = PROJECTS / kind / ".github" / "workflows"
         texts = {p.name: p.read_text() for p in folder.glob("*.yml")}
-        found[kind] = set(solved["review"](texts, resolve))
+        found[kind] = set(solved.space["review"](texts, resolve))
     assert found["hardened/triage-model"] == set()
     assert {"unpinned", "permissions", "injection", "pull-checkout"} <= found["triage-model"]
     assert len(found["triage-model"]) >= 10

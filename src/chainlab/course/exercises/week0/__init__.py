@@ -1,0 +1,1 @@
+"""Week 0, on-ramp: one exercise a primer."""

@@ -1,0 +1,71 @@
+"""Exercise 0.3, accept the token, or say why not. The truth is the fault put into the token."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+
+from chainlab.course.exercises.fixtures.identities import PEOPLE, new_key
+from chainlab.course.learning.checks import Case, World
+
+__all__ = ["cases"]
+
+SEE = "notebooks/00c_tokens.ipynb, 'Four questions before a token means anything'"
+TEACHES = {
+    "a good token": (
+        "Nothing is wrong with this one at `now`, which need not be your machine's time. A verdict that refuses "
+        "everything protects nobody."
+    ),
+    "audience in a list": "RFC 7519 allows `aud` to be a list; ours is in it.",
+    "for somebody else": "The token was made for another service. Whoever runs that service could replay it here.",
+    "an audience that contains ours": (
+        "`x in text` looks for a part of a text. `aud` is either one name or a list of names: compare whole names."
+    ),
+    "an issuer that begins like ours": ("A prefix is not the issuer: anybody can register the rest of that host name."),
+    "expired": "`exp` has passed: the token was good until then, and is good no longer.",
+    "expires this second": "`exp` is the first second at which the token is no longer good (RFC 7519 §4.1.4).",
+    "signed by a stranger": "The claims are perfect and the signature is not the issuer's.",
+    "not signed at all": "`alg: none` is the sender's wish. The verifier names the algorithm.",
+    "a stranger's, for somebody else": (
+        "Two faults. Until the signature holds, no claim means anything: that is the reason."
+    ),
+}
+
+
+def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+    """Tokens with at most one fault put in; the truth is the fault."""
+    audience, now = rng.choice(["sigstore", "registry", "deploy"]), rng.randrange(10**9, 2 * 10**9)
+    issuer = f"https://issuer-{rng.randrange(10, 100)}.example"
+    key, stranger = new_key(rng), new_key(rng)
+    public = (
+        key.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
+    good: dict[str, Any] = {
+        "iss": issuer,
+        "sub": f"{rng.choice(PEOPLE)}@example.com",
+        "aud": audience,
+        "iat": now - 60,
+        "exp": now + rng.randrange(60, 600),
+    }
+
+    def case(name: str, truth: str, by: Any = key, **changed: Any) -> Case:
+        algorithm = "ES256" if by is not None else "none"
+        token = jwt.encode({**good, **changed}, by, algorithm=algorithm)
+        return Case(name, (token, public, issuer, audience, now), truth)
+
+    yield case("a good token", "accept")
+    yield case("audience in a list", "accept", aud=["storage", audience])
+    yield case("for somebody else", "audience", aud="payments")
+    yield case("an audience that contains ours", "audience", aud=f"not-{audience}")
+    yield case("an issuer that begins like ours", "issuer", iss=f"{issuer}.attacker.example")
+    yield case("expired", "expired", exp=now - rng.randrange(60, 600))
+    yield case("expires this second", "expired", exp=now)
+    yield case("signed by a stranger", "signature", by=stranger)
+    yield case("not signed at all", "signature", by=None)
+    yield case("a stranger's, for somebody else", "signature", by=stranger, aud="payments")
