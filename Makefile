@@ -8,17 +8,25 @@ BIN := .venv/bin
 LEARNER := .venv/.learner
 TESTS := .venv/.tests
 WHEELS := .cache/wheelhouse/.complete
-CLIENTS := tests/js/node_modules/.installed
+
+# Which tests: `make test T=tests/policy K=words` (pytest's -k) or `M=crash` (a marker, pytest's -m).
+# A selection runs in one process, all of them in WORKERS.
+T ?=
+K ?=
+M ?=
+CHOSEN := $(T) $(if $(K),-k "$(K)") $(if $(M),-m "$(M)")
+PYTEST := $(BIN)/python tests/setup/offline.py -m pytest
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 30
 
 # A stamp holds the path it was made for: a clone that was moved gets a new environment.
 ifneq ($(wildcard $(LEARNER)),)
 ifneq ($(shell cat $(LEARNER)),$(shell pwd))
-$(shell rm -rf .venv)
+MOVED := moved
 endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help start setup test test-setup check build solutions replay bench soak lock clean
+.PHONY: help start setup lint types format test check build solutions replay bench soak lock clean moved
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -29,8 +37,12 @@ start: $(LEARNER) $(WHEELS) ## set up what is missing, then open JupyterLab at w
 setup: $(LEARNER) $(WHEELS) ## make .venv from requirements.lock, then the package
 	@echo "set up; 'make start' opens the course, '$(BIN)/chainlab doctor' looks for trouble"
 
+moved:
+	@echo "this clone was moved since .venv was made: making it anew"
+	@rm -rf .venv
+
 # uv comes first, by pip and by hash; it installs the rest in seconds. Wheels only.
-$(LEARNER): requirements.lock pyproject.toml
+$(LEARNER): requirements.lock pyproject.toml $(MOVED)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) \
 	  else "chainlab needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d.\n" % v + \
 	  "  To mend it: name another one, as in: make $(MAKECMDGOALS) PYTHON=python3.12")'
@@ -59,31 +71,29 @@ $(TESTS): requirements-test.lock $(LEARNER)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $(TESTS)
 
-# sigstore-js, unmodified: as Node.js 20 runs it, and its newer releases with Node.js 22
-$(CLIENTS): tests/js/package-lock.json tests/js/node22/package-lock.json
-	@echo "installing the JavaScript clients"
-	@npm ci --prefix tests/js --ignore-scripts --no-audit --no-fund --loglevel error > /dev/null
-	@npm ci --prefix tests/js/node22 --ignore-scripts --no-audit --no-fund --loglevel error > /dev/null
-	@touch $(CLIENTS)
+lint: $(TESTS) ## in seconds: ruff, derived files, dead code, undeclared imports
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/chainlab build --check
+	@$(BIN)/python -m chainlab.course.authoring.checksums --check
+	@$(BIN)/python tests/setup/dead_code.py
+	@$(BIN)/deptry .
 
-test-setup: $(TESTS) $(CLIENTS) $(WHEELS)
-	@$(BIN)/python tests/setup/browser.py
-	@$(BIN)/python tests/setup/environments.py
-	@$(BIN)/python tests/setup/devpi.py
-	@$(BIN)/python tests/setup/registry.py
-	@$(BIN)/python tests/setup/opa.py
+types: $(TESTS) ## in seconds: mypy, strict on the package, check_untyped_defs on the tests
+	@$(BIN)/mypy
 
-test: test-setup ## set up what the tests need (network), then run them with the network cut
-	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 30
+format: $(TESTS) ## lay out the code, sort its imports, mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix --exit-zero
+	@$(BIN)/ruff format
 
-check: test-setup ## lint, types, derived files, then the tests: what CI runs
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check --quiet
-	$(BIN)/mypy
-	$(BIN)/mypy tests/setup/browser.py tests/setup/environments.py tests/setup/offline.py \
-	  tests/setup/devpi.py tests/setup/opa.py tests/setup/registry.py
-	$(BIN)/chainlab build --check
-	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 30
+# First what the chosen tests need (network), then the tests with the network cut.
+test: $(TESTS) $(WHEELS) ## run tests: all, or T=PATH, K=WORDS, M=MARKER
+	@$(BIN)/python tests/setup/prepare.py $(CHOSEN)
+	@$(PYTEST) $(CHOSEN) $(if $(T)$(K)$(M),,$(PARALLEL))
+
+check: lint types $(WHEELS) ## all of it: lint, types, every test, coverage; what CI runs
+	@$(BIN)/python tests/setup/prepare.py
+	@$(PYTEST) $(PARALLEL) --cov --cov-report=term
 
 build: $(LEARNER) ## make notebooks, labs and solutions from lessons/
 	@$(BIN)/chainlab build
@@ -103,10 +113,10 @@ bench: $(TESTS) $(WHEELS) ## measure the Sigstore instance, releases, SBOMs, adv
 	@$(BIN)/python benchmarks/gate.py
 
 soak: $(TESTS) ## by hand, bounded: random tests at length, then every notebook five times
-	@$(BIN)/python tests/setup/offline.py -m pytest -n $(WORKERS) --dist loadfile \
-	  --hypothesis-profile=soak
+	@$(BIN)/python tests/setup/prepare.py
+	@$(PYTEST) -n $(WORKERS) --dist loadfile --hypothesis-profile=soak
 	@for round in 1 2 3 4 5; do \
-	  $(BIN)/python tests/setup/offline.py -m pytest -c /dev/null --rootdir . -p no:cacheprovider \
+	  $(PYTEST) -c /dev/null --rootdir . -p no:cacheprovider \
 	    -n $(WORKERS) --dist loadfile --nbval --nbval-sanitize-with lessons/sanitise.cfg \
 	    --nbval-kernel-name python3 notebooks solutions || exit 1; \
 	done

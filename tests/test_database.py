@@ -100,6 +100,7 @@ def test_what_cannot_be_opened_is_told(tmp_path: Path, what: str) -> None:
         database.connect(path)
 
 
+@pytest.mark.crash
 def test_a_committed_row_survives_kill_9(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     program = (

@@ -44,6 +44,7 @@ def environments(root: Path) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.clients("pythons")
 @pytest.mark.parametrize("name", ["environment.yml", "3.12", "3.13"])
 def test_the_locked_set_signs_and_verifies(environments: dict[str, Any], name: str, root: Path, tmp_path: Path) -> None:
     entry = environments[name]
@@ -62,12 +63,14 @@ def test_the_locked_set_signs_and_verifies(environments: dict[str, Any], name: s
     assert run.stdout == "signed, verified, refused\n", run.stderr
 
 
+@pytest.mark.clients("pythons")
 def test_the_command_line_is_installed(environments: dict[str, Any]) -> None:
     program = Path(environments["environment.yml"]["folder"]) / "bin" / "chainlab"
     run = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=True)
     assert run.stdout.startswith("chainlab, version ")
 
 
+@pytest.mark.clients("pythons")
 def test_a_learners_set_is_small_enough(environments: dict[str, Any]) -> None:
     assert 0 < environments["environment.yml"]["bytes"] <= LARGEST
 

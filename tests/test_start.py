@@ -144,6 +144,7 @@ def test_terminate_ends_jupyterlab_too(started: Started) -> None:
     assert started.said().endswith("ended; your work is kept\n")
 
 
+@pytest.mark.crash
 def test_when_jupyterlab_breaks_start_says_so_and_ends(course: Path, tmp_path: Path) -> None:
     session = Started(course, tmp_path / "workspace")
     session.address()
@@ -153,6 +154,7 @@ def test_when_jupyterlab_breaks_start_says_so_and_ends(course: Path, tmp_path: P
     assert "Traceback" not in session.said()
 
 
+@pytest.mark.crash
 def test_a_start_after_a_kill_ends_the_jupyterlab_that_was_left(course: Path, tmp_path: Path) -> None:
     killed = Started(course, tmp_path / "workspace")
     killed.address()

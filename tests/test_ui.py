@@ -116,6 +116,7 @@ def answers() -> tuple[str, str]:
     return imports + wrong.partition("\n")[2].strip(), strip.sub("", right.partition("\n")[2].strip())
 
 
+@pytest.mark.browser
 def test_week_1_opens_and_its_first_cells_run(page: Page, address: str, asked: list[str]) -> None:
     show(page, address)
     expect(page.locator(f"{FRONT} h1").first).to_contain_text("Week 1")
@@ -128,6 +129,7 @@ def test_week_1_opens_and_its_first_cells_run(page: Page, address: str, asked: l
     expect(page.locator(".jp-Dialog")).to_have_count(0)
 
 
+@pytest.mark.browser
 def test_a_starter_a_wrong_and_a_right_answer_get_their_messages(page: Page, address: str, tmp_path: Path) -> None:
     wrong, right = answers()
     show(page, address.replace("notebooks/01_threats", "labs/01_assessment"))
@@ -155,6 +157,7 @@ def test_a_starter_a_wrong_and_a_right_answer_get_their_messages(page: Page, add
     expect(output).to_contain_text("exercise 1.1: right")
 
 
+@pytest.mark.browser
 def test_the_page_asks_nobody_but_this_machine(asked: list[str]) -> None:
     assert len(asked) > 10
     away = [url for url in asked if not re.match(r"(?:http://127\.0\.0\.1:\d+/|data:|blob:)", url)]

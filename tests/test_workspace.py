@@ -216,6 +216,7 @@ def test_the_cache_is_where_the_variable_says(cache: Path, monkeypatch: pytest.M
     assert cache_directory().name == "chainlab"
 
 
+@pytest.mark.crash
 def test_a_private_workspace_of_a_killed_process_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     script = (

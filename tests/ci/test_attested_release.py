@@ -410,6 +410,7 @@ def test_spoilt_bytes_do_not_run(released: Released, deployment: Deployment) -> 
 # -- strangers
 
 
+@pytest.mark.clients("node")
 def test_every_bundle_beside_the_release_holds_for_unmodified_clients(released: Released, tmp_path: Path) -> None:
     """sigstore-python's command and sigstore-js, with the root alone."""
     registry, trust = released.world.registry, released.world.trust

@@ -40,6 +40,7 @@ for number in range(10_000):
 """
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("wait", [0.05, 0.13, 0.31])
 def test_after_a_kill_everything_acknowledged_is_there(tmp_path: Path, wait: float) -> None:
     with subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as child:

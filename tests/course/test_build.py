@@ -142,6 +142,7 @@ def test_a_unit_a_lesson_and_a_notebook_name_what_to_build(course: Course) -> No
         assert {Path(x.name).stem for x in building.select(course, [name])} == stems, name
 
 
+@pytest.mark.notebooks
 def test_check_finds_every_kind_of_drift(executed: Course) -> None:
     root = executed.root
     assert building.drift(executed) == []
@@ -181,11 +182,13 @@ def test_check_refuses_outputs_that_were_never_stored(built: Course) -> None:
     assert any("notebooks/09_sums.ipynb: 6 cells have no stored run" in line for line in lines)
 
 
+@pytest.mark.notebooks
 def test_check_executes_nothing(executed: Course, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "run", lambda *a, **k: pytest.fail("a notebook was run"))
     assert building.drift(executed) == []
 
 
+@pytest.mark.notebooks
 def test_outputs_stay_where_source_is_unchanged_and_go_where_it_changed(executed: Course) -> None:
     edit(executed.root / WALK, "sum(numbers)\n\n# %% tags", "sum(numbers) + 0\n\n# %% tags")
     building.build(executed, say=hush)
@@ -196,6 +199,7 @@ def test_outputs_stay_where_source_is_unchanged_and_go_where_it_changed(executed
     assert "1 cell has no stored run (lessons/09_sums.py:" in "\n".join(building.drift(executed))
 
 
+@pytest.mark.notebooks
 def test_executing_twice_leaves_no_diff(executed: Course) -> None:
     before = files(executed.root)
     said: list[str] = []
@@ -204,6 +208,7 @@ def test_executing_twice_leaves_no_diff(executed: Course) -> None:
     assert sum("outputs as before" in line for line in said) == 2
 
 
+@pytest.mark.notebooks
 def test_stored_outputs_are_sanitised_and_carry_no_timing_and_no_traceback(
     executed: Course,
 ) -> None:
@@ -216,6 +221,7 @@ def test_stored_outputs_are_sanitised_and_carry_no_timing_and_no_traceback(
     assert error.traceback == ["ValueError: 9 is not in list"]
 
 
+@pytest.mark.notebooks
 def test_a_failing_cell_is_told_by_its_line_and_its_notebook_stays(executed: Course) -> None:
     before = files(executed.root)["notebooks/09_sums.ipynb"]
     edit(executed.root / WALK, "== 6  # the text says six", "== 7  # the text says six")
@@ -229,6 +235,7 @@ def test_a_failing_cell_is_told_by_its_line_and_its_notebook_stays(executed: Cou
     assert [c.get("outputs") for c in left["cells"][:3]] == [c.get("outputs") for c in stored["cells"][:3]]
 
 
+@pytest.mark.notebooks
 @pytest.mark.parametrize(
     ("code", "told"),
     [
@@ -244,6 +251,7 @@ def test_an_output_that_will_differ_next_time_is_told(course: Course, code: str,
         building.execute(course, ["09_sums"], say=hush)
 
 
+@pytest.mark.notebooks
 def test_notebooks_run_apart_from_the_learners_workspace(
     course: Course, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def nbval(*paths: Path, options: Sequence[str] = ("--nbval-lax",)) -> tuple[int,
     return counts.get("passed", 0), counts.get("failed", 0)
 
 
+@pytest.mark.notebooks
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_chainlab_fails_the_cell_and_goes_on(built: Course, kind: str) -> None:
     answer_lab(built, ANSWERS[kind])
@@ -75,15 +76,18 @@ def test_chainlab_fails_the_cell_and_goes_on(built: Course, kind: str) -> None:
     }[kind]
 
 
+@pytest.mark.notebooks
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_plain_nbval_fails_the_cell(built: Course, kind: str) -> None:
     assert nbval(answer_lab(built, ANSWERS[kind]))[1] == 1
 
 
+@pytest.mark.notebooks
 def test_plain_nbval_passes_right_answers(built: Course) -> None:
     assert nbval(answer_lab(built, ALL_RIGHT))[1] == 0
 
 
+@pytest.mark.notebooks
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_papermill_fails_the_cell_without_a_traceback_of_ours(built: Course, kind: str, tmp_path: Path) -> None:
     path = answer_lab(built, ANSWERS[kind])
@@ -160,11 +164,13 @@ def gradebook(tmp_path_factory: pytest.TempPathFactory, executed_once: Path) -> 
     }
 
 
+@pytest.mark.notebooks
 def test_nbgrader_gives_points_for_right_cells_only(gradebook: dict[str, Any]) -> None:
     assert gradebook["max"] == 5
     assert gradebook["scores"] == {"blank": 3, "wrong": 2, "right": 5}
 
 
+@pytest.mark.notebooks
 def test_nbgraders_release_asks_what_our_lab_asks(gradebook: dict[str, Any], built: Course) -> None:
     ours = [c.source for c in load(built.root / "labs/09_numbers.ipynb").cells if "nbgrader" in c.metadata]
     theirs = [c.source for c in load(gradebook["released"]).cells if "nbgrader" in c.metadata]
@@ -172,6 +178,7 @@ def test_nbgraders_release_asks_what_our_lab_asks(gradebook: dict[str, Any], bui
     assert len(ours) == len(theirs)
 
 
+@pytest.mark.notebooks
 @pytest.mark.parametrize(
     ("answers", "passes"),
     [({}, False), (ANSWERS["incorrect"], False), (ALL_RIGHT, True)],
@@ -192,11 +199,13 @@ def strict(course: Course) -> tuple[int, int]:
     return nbval(*(course.root / n for n in names), options=("--nbval", f"--nbval-sanitize-with={config}"))
 
 
+@pytest.mark.notebooks
 def test_strict_nbval_passes_the_stored_outputs_twice(executed: Course) -> None:
     assert strict(executed) == (12, 0)
     assert strict(executed) == (12, 0)
 
 
+@pytest.mark.notebooks
 def test_strict_nbval_fails_on_every_changed_verdict_count_and_result(executed: Course) -> None:
     changes = (
         ("notebooks/09_sums.ipynb", r"accepted\nserial", r"refused\nserial"),

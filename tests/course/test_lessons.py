@@ -94,6 +94,7 @@ def test_no_lesson_breaks_a_rule_of_authoring(root: Path) -> None:
     assert [str(p) for p in problems(load_course(root))] == []
 
 
+@pytest.mark.notebooks
 @pytest.mark.parametrize("half", [0, 1])
 def test_strict_nbval_passes(half: int) -> None:
     """Papermill runs the solutions once more, below; `make soak` runs everything again and again."""
@@ -111,6 +112,7 @@ def test_no_printed_number_or_verdict_is_hidden_by_the_sanitiser(name: str) -> N
             assert execution._clean(other, patterns) != execution._clean(place[key], patterns), other
 
 
+@pytest.mark.notebooks
 def test_strict_nbval_fails_every_cell_whose_number_or_verdict_was_changed(tmp_path: Path) -> None:
     name = "notebooks/01_threats.ipynb"  # a sample: the test above holds for all, without running them
     notebook = load(ROOT / name)
@@ -139,6 +141,7 @@ def test_no_output_is_longer_than_a_reader_takes_in(root: Path) -> None:
             assert lines <= 40, f"{name}, cell {cell.id}: {lines} lines of output"
 
 
+@pytest.mark.notebooks
 def test_every_solution_passes_under_papermill(root: Path) -> None:
     course = load_course(root)
     work = [(path, ids) for path, ids in replay(course, course.written) if ids]

@@ -141,6 +141,7 @@ def test_two_writers_lose_nothing(file: ProgressFile) -> None:
     assert {e: file.read().of(e).attempts for e in ("9.1", "9.2")} == {"9.1": 20, "9.2": 20}
 
 
+@pytest.mark.crash
 def test_what_was_recorded_survives_kill_9(file: ProgressFile, course: Course) -> None:
     program = (
         "import sys; from pathlib import Path; from chainlab.course.learning.progress import ProgressFile\n"

@@ -22,6 +22,7 @@ def rerun(course: Course, change: Any, parameters: dict[str, Any] | None = None)
     return run_one(path, {"seed": 1} if parameters is None else parameters, IDS)
 
 
+@pytest.mark.notebooks
 def test_all_run_in_parallel_and_the_table_says_what_happened(built: Course) -> None:
     said: list[str] = []
     work = replay(built, built.units)
@@ -41,6 +42,7 @@ def test_all_run_in_parallel_and_the_table_says_what_happened(built: Course) -> 
     assert lines[-1] == "2 of 3 passed"
 
 
+@pytest.mark.notebooks
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -90,12 +92,14 @@ def test_what_is_not_finished_and_found_right_is_a_failure(
     assert rerun(built, change).failure.startswith(told)
 
 
+@pytest.mark.notebooks
 def test_an_unknown_parameter_is_a_failure(built: Course) -> None:
     run = rerun(built, lambda c: None, {"seed": 1, "sead": 2})
     assert run.failure == "unknown parameter sead (known are seed)"
     assert run.cells == 0
 
 
+@pytest.mark.notebooks
 def test_another_seed_reaches_the_checks(built: Course) -> None:
     path = built.root / "solutions" / "09_numbers.ipynb"
     notebook = load(path)
@@ -104,6 +108,7 @@ def test_another_seed_reaches_the_checks(built: Course) -> None:
     assert run_one(path, {"seed": 77}, IDS).failure == ""
 
 
+@pytest.mark.notebooks
 def test_runs_join_no_workspace(built: Course, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CHAINLAB_WORKSPACE", str(tmp_path))
     path = built.root / "solutions" / "09_numbers.ipynb"

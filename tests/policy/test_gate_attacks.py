@@ -343,6 +343,7 @@ def stubborn(
         process.communicate()
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("answers", ANSWERS.values(), ids=ANSWERS)
 def test_a_hostile_service_is_ended_whatever_it_answers(
     stubborn: Callable[[str], tuple[Service, Popen[str]]], answers: str
@@ -375,6 +376,7 @@ sleep 60
 """
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "left to itself"])
 def test_a_tied_service_ends_with_its_starter_when_that_is_killed_another_with_the_next_deployment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tied: bool

@@ -390,6 +390,7 @@ def test_a_void_exception_says_why(reports: dict[str, Any]) -> None:
     assert reports["an exception"]["vulnerabilities"]["excused_by"] == ["security@acme.example"]
 
 
+@pytest.mark.clients("opa")
 def test_open_policy_agent_says_the_same(
     rows: dict[str, tuple[Facts, Facts]],
     reports: dict[str, Any],

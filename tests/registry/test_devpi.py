@@ -117,6 +117,7 @@ def listing(place: Place, name: str) -> dict[str, dict[str, Any]]:
     return {entry["filename"]: entry for entry in page.json()["files"]}
 
 
+@pytest.mark.clients("devpi")
 def test_both_take_uploads_list_them_alike_and_serve_pip_and_uv(
     devpi: Place, world: World, run: Run, venv: Path, tmp_path: Path
 ) -> None:
@@ -145,6 +146,7 @@ def test_both_take_uploads_list_them_alike_and_serve_pip_and_uv(
     assert listed["ours"][paths[0].name] == (digest_of(paths[0]).value.hex(), ">=3.11")
 
 
+@pytest.mark.clients("devpi")
 def test_devpi_drops_an_attestation_silently_and_ours_keeps_it(
     devpi: Place, trusting_world: World, trust: Trust, run: Run, tmp_path: Path
 ) -> None:
@@ -167,6 +169,7 @@ def test_devpi_drops_an_attestation_silently_and_ours_keeps_it(
     assert provenance["attestation_bundles"][0]["attestations"] == [json.loads(attestation)]
 
 
+@pytest.mark.clients("devpi")
 def test_devpi_replaces_a_files_bytes_and_ours_never_does(devpi: Place, world: World, run: Run, tmp_path: Path) -> None:
     seen = {}
     for who, place in places(devpi, world).items():

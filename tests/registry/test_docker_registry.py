@@ -79,6 +79,7 @@ def push(http: httpx.Client, name: str, tag: str, data: bytes, *layers: bytes) -
     return http.put(f"/v2/{name}/manifests/{tag}", content=data, headers={"Content-Type": MANIFEST})
 
 
+@pytest.mark.clients("docker-registry")
 @pytest.mark.parametrize("chunked", [False, True])
 def test_oras_round_trip(
     host: str, shared: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunked: bool
@@ -98,6 +99,7 @@ def test_oras_round_trip(
     client.session.close()
 
 
+@pytest.mark.clients("docker-registry")
 def test_the_same_requests_get_the_same_answers(http: httpx.Client) -> None:
     name, data = "acme/docker-same", image(MODEL)
     pushed = push(http, name, "v1", data, MODEL)
@@ -122,6 +124,7 @@ def test_the_same_requests_get_the_same_answers(http: httpx.Client) -> None:
     assert http.get(f"/v2/{name}/manifests/v1").status_code == 404
 
 
+@pytest.mark.clients("docker-registry")
 def test_both_take_a_subject_but_only_ours_lists_referrers(http: httpx.Client, host: str, shared: World) -> None:
     name, data = "acme/docker-referrers", image(MODEL)
     push(http, name, "v1", data, MODEL)
@@ -138,6 +141,7 @@ def test_both_take_a_subject_but_only_ours_lists_referrers(http: httpx.Client, h
         assert listing.status_code == 404
 
 
+@pytest.mark.clients("docker-registry")
 def test_only_ours_asks_for_a_credential_by_itself(shared: World, theirs: str) -> None:
     assert codes(shared.nobody.post("/v2/acme/x/blobs/uploads/")) == ["UNAUTHORIZED"]
     answer = httpx.post(f"http://{theirs}/v2/acme/x/blobs/uploads/", trust_env=False)

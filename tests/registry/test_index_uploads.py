@@ -417,6 +417,7 @@ def test_a_file_system_that_fails_gives_503_and_nothing_half_written(
     assert world.post(NAME, WHEEL).status_code == 200
 
 
+@pytest.mark.crash
 def test_every_acknowledged_upload_survives_kill_9_at_any_moment(tmp_path: Path) -> None:
     moments = random.Random(904)
     folder = tmp_path / "index"

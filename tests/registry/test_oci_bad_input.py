@@ -421,6 +421,7 @@ def start(workspace: Path) -> tuple[subprocess.Popen[str], httpx.Client]:
     return process, httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30)
 
 
+@pytest.mark.crash
 def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_half(tmp_path: Path) -> None:
     name, acknowledged, uploads = "acme/killed", {}, {}
     for round in range(3):

@@ -122,6 +122,7 @@ def node(version: str) -> tuple[str, Path]:
     return program, folder
 
 
+@pytest.mark.clients("node")
 @pytest.mark.parametrize("version", ["20", "22"])
 @pytest.mark.parametrize("user", ["alice", "<token>"])
 def test_sigstore_oci_attaches_a_bundle(shared: World, folder: Path, version: str, user: str) -> None:

@@ -174,6 +174,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("name", PAGES)
 def test_hostile_text_is_only_text(
     page: Page, shared: World, pages: dict[str, str], seen: list[str], name: str
@@ -199,6 +200,7 @@ def test_hostile_text_is_only_text(
     assert "\x00" not in page.content()
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", [1280, 320])
 def test_the_layout_holds(contexts: dict[bool, BrowserContext], pages: dict[str, str], name: str, width: int) -> None:
@@ -219,6 +221,7 @@ def test_the_layout_holds(contexts: dict[bool, BrowserContext], pages: dict[str,
     page.close()
 
 
+@pytest.mark.browser
 def test_the_keyboard_is_enough(page: Page, shared: World, pages: dict[str, str]) -> None:
     page.goto("/")
     page.keyboard.press("Tab")
@@ -246,6 +249,7 @@ def test_the_keyboard_is_enough(page: Page, shared: World, pages: dict[str, str]
     expect(page.locator("h1")).to_have_text("acme/hostile")
 
 
+@pytest.mark.browser
 def test_every_link_leads_somewhere(page: Page, shared: World, pages: dict[str, str]) -> None:
     for name in ("overview", "repository", "package", "manifest", "file", "log"):
         page.goto(pages[name])
@@ -263,6 +267,7 @@ def test_a_digest_is_found_by_search(shared: World, pages: dict[str, str]) -> No
     assert shared.nobody.get("/", params={"q": "sha256:abc"}).status_code == 200
 
 
+@pytest.mark.browser
 def test_the_overview_says_what_is_where(page: Page, pages: dict[str, str]) -> None:
     page.goto("/")
     expect(page.locator(".warning")).to_contain_text("Trust it nowhere else")
@@ -275,6 +280,7 @@ def test_the_overview_says_what_is_where(page: Page, pages: dict[str, str]) -> N
     expect(package.first).to_contain_text("1.0.0")
 
 
+@pytest.mark.browser
 def test_a_page_of_evidence_shows_what_the_json_says(page: Page, shared: World, pages: dict[str, str]) -> None:
     page.goto(pages["manifest"])
     document = shared.nobody.get(pages["manifest"].replace("/artifacts/", "/evidence/")).json()

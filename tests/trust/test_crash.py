@@ -118,6 +118,7 @@ def load(url: str, token: str, seen: Acknowledged, stop: threading.Event) -> Non
             return  # killed, as expected
 
 
+@pytest.mark.crash
 def test_every_acknowledged_entry_survives_kill_9_at_any_moment(tmp_path: Path, environment: dict[str, str]) -> None:
     state, moments = tmp_path / "state", random.Random(904)
     Instance(state).close()
@@ -146,6 +147,7 @@ def test_every_acknowledged_entry_survives_kill_9_at_any_moment(tmp_path: Path, 
             instance.close()
 
 
+@pytest.mark.crash
 def test_being_killed_while_it_starts_spoils_nothing(tmp_path: Path, environment: dict[str, str]) -> None:
     moments = random.Random(905)
     for number in range(4):
@@ -173,6 +175,7 @@ def requests_of(signer: Signer, token: str) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.crash
 def test_a_full_database_gives_503_and_nothing_half_written(fresh: Server, fresh_http: httpx.Client) -> None:
     token = Trust(fresh.instance.directory).token(ALICE)
     signer = enrol(fresh_http, token)
@@ -205,6 +208,7 @@ def test_a_full_database_gives_503_and_nothing_half_written(fresh: Server, fresh
     assert sizes(fresh.instance)["events"] == counts["events"] + 3
 
 
+@pytest.mark.crash
 @pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
 def test_a_full_disk_gives_503_and_it_works_again_when_there_is_room(
     tmp_path: Path, environment: dict[str, str]
@@ -247,6 +251,7 @@ def test_a_full_disk_gives_503_and_it_works_again_when_there_is_room(
         instance.close()
 
 
+@pytest.mark.crash
 def test_keys_that_are_gone_are_not_replaced_once_there_are_entries(tmp_path: Path, run: Run) -> None:
     state = tmp_path / "state"
     with Server(state) as server, httpx.Client(base_url=server.url, trust_env=False) as http:
@@ -263,6 +268,7 @@ def test_keys_that_are_gone_are_not_replaced_once_there_are_entries(tmp_path: Pa
     Instance(state).close()
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -289,6 +295,7 @@ def test_a_state_that_cannot_be_read_is_refused_without_a_traceback(
     assert (state / name).read_bytes() == content
 
 
+@pytest.mark.crash
 def test_an_instance_reads_back_what_it_wrote(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with Server(state) as server, httpx.Client(base_url=server.url, trust_env=False) as http:

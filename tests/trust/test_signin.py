@@ -320,6 +320,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("name", FIELDS)
 def test_planted_script_does_not_run_in_a_browser(browser: Browser, server: Server, name: str) -> None:
     context = browser.new_context()
@@ -342,6 +343,7 @@ def test_planted_script_does_not_run_in_a_browser(browser: Browser, server: Serv
         context.close()
 
 
+@pytest.mark.browser
 def test_a_person_signs_in_with_a_browser_and_the_code_arrives(browser: Browser, server: Server) -> None:
     class Program(BaseHTTPRequestHandler):
         """The program that asked, listening for its code."""
@@ -376,6 +378,7 @@ def test_a_person_signs_in_with_a_browser_and_the_code_arrives(browser: Browser,
     assert server.instance.issuer.check(token).san == ALICE
 
 
+@pytest.mark.browser
 def test_a_page_of_another_origin_can_neither_frame_nor_post_the_consent(browser: Browser, server: Server) -> None:
     context = browser.new_context()
     page = context.new_page()

@@ -110,6 +110,7 @@ def check_with_python(trust: Trust, bundle: dict[str, Any]) -> None:
         verifier.verify_artifact(ARTIFACT, read, who)
 
 
+@pytest.mark.clients("node")
 @pytest.mark.parametrize("version", [1, 2])
 def test_it_signs_and_verifies_an_artifact(ask: Ask, trust: Trust, version: int) -> None:
     bundle = ask(artifact=b64(ARTIFACT), version=version, token=trust.token(ALICE))
@@ -124,12 +125,14 @@ def test_it_signs_and_verifies_an_artifact(ask: Ask, trust: Trust, version: int)
         assert ask(status=1, bundle=bundle, **wrong)["refused"]
 
 
+@pytest.mark.clients("node")
 def test_it_signs_and_verifies_a_statement_with_log_v1(ask: Ask, trust: Trust) -> None:
     bundle = ask(statement=STATEMENT, version=1, token=trust.token(ALICE))
     ask(bundle=bundle, **by(trust))
     check_with_python(trust, bundle)
 
 
+@pytest.mark.clients("node")
 def test_it_signs_and_verifies_a_statement_with_log_v2(ask: Ask, node: Node, trust: Trust) -> None:
     bundle = ask(statement=STATEMENT, version=2, token=trust.token(ALICE))
     check_with_python(trust, bundle)
@@ -139,6 +142,7 @@ def test_it_signs_and_verifies_a_statement_with_log_v2(ask: Ask, node: Node, tru
         ask(bundle=bundle, **by(trust))
 
 
+@pytest.mark.clients("node")
 def test_it_gets_its_trust_over_tuf_from_the_root_alone(ask: Ask, trust: Trust, tmp_path: Path) -> None:
     bundle = ask(artifact=b64(ARTIFACT), version=2, token=trust.token(ALICE))
     over_tuf = {
@@ -150,12 +154,14 @@ def test_it_gets_its_trust_over_tuf_from_the_root_alone(ask: Ask, trust: Trust, 
     ask(status=1, bundle=bundle, artifact=b64(b"other"), **over_tuf, **by(trust))
 
 
+@pytest.mark.clients("node")
 @pytest.mark.parametrize("version", [1, 2])
 def test_it_verifies_what_python_signed(ask: Ask, trust: Trust, version: int) -> None:
     bundle = signed_by_python(trust, version)
     ask(bundle=bundle, artifact=b64(ARTIFACT), **by(trust))
 
 
+@pytest.mark.clients("node")
 def test_after_a_rotation_it_takes_what_is_old_and_good_and_not_what_the_retired_key_signs(
     node: Node, run: Run, tmp_path: Path
 ) -> None:
@@ -181,6 +187,7 @@ def test_after_a_rotation_it_takes_what_is_old_and_good_and_not_what_the_retired
         )
 
 
+@pytest.mark.clients("node")
 def test_its_command_line_verifies_over_tuf(node: Node, run: Run, trust: Trust, tmp_path: Path) -> None:
     artifact, bundle = tmp_path / "model.onnx", tmp_path / "bundle.json"
     artifact.write_bytes(ARTIFACT)

@@ -54,6 +54,7 @@ def roots(server: Server, tmp_path: Path) -> tuple[Path, Path]:
     return paths
 
 
+@pytest.mark.clients("openssl")
 @pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
 @pytest.mark.parametrize(
     "options",
@@ -87,6 +88,7 @@ def test_openssl_verifies_our_timestamp(
     run(*verify, *chain, "-data", signed, status=1)
 
 
+@pytest.mark.clients("openssl")
 def test_openssl_finds_the_time_that_it_was(
     http: httpx.Client, run: Run, openssl: str, signed: Path, tmp_path: Path
 ) -> None:

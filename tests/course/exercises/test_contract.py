@@ -27,8 +27,7 @@ from chainlab.course.syllabus import load
 from chainlab.errors import MalformedInput, NotAttempted
 
 UNITS = {e.id: unit.id for unit in load(ROOT).units for e in unit.exercises}
-EXERCISES = [pytest.param(e, marks=pytest.mark.xdist_group(f"contract-{unit}")) for e, unit in UNITS.items()]
-every_exercise = pytest.mark.parametrize("exercise", EXERCISES)
+every_exercise = pytest.mark.parametrize("exercise", UNITS)
 
 # How many seeds, where a case is dear: real signatures, repositories, folders, worker processes. 40 elsewhere.
 SEEDS = {
@@ -67,6 +66,13 @@ def test_every_exercise_has_one_module_and_every_module_is_an_exercise() -> None
 def test_another_number_is_no_exercise(name: str) -> None:
     with pytest.raises(MalformedInput):
         exercises.cases(name)
+
+
+def test_a_walkthrough_imports_no_exercise_and_a_lab_only_its_own_weeks() -> None:
+    for path in sorted((ROOT / "lessons").glob("*.py")):
+        imported = set(re.findall(r"chainlab\.course\.exercises\.(\w+)", path.read_text(encoding="utf-8")))
+        week = f"week{int(path.name[:2])}"
+        assert imported <= ({week, "fixtures"} if path.stem.endswith("_lab") else set()), path.name
 
 
 @every_exercise
@@ -173,9 +179,7 @@ def crashes(*given: Any) -> list[str]:
     raise KeyError("jobs")
 
 
-@pytest.mark.parametrize(
-    "exercise", [pytest.param(e, marks=pytest.mark.xdist_group(f"contract-{UNITS[e]}")) for e in MARKED]
-)
+@pytest.mark.parametrize("exercise", sorted(MARKED))
 def test_a_judge_that_does_not_look_scores_nothing(exercise: str, solved: SolvedLab) -> None:
     """Neither who accepts all, nor who refuses all, by every name or by one, nor who crashes."""
     module = importlib.import_module(exercises.module_name(exercise))
