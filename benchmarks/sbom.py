@@ -32,7 +32,7 @@ AT = datetime(2026, 5, 11, tzinfo=UTC)
 
 def process(words: list[str], out: Path) -> dict[str, Any]:
     subprocess.run(words, check=True, capture_output=True)
-    return json.loads(out.read_bytes())
+    return dict(json.loads(out.read_bytes()))
 
 
 def described(document: dict[str, Any]) -> str:

@@ -101,7 +101,7 @@ def signing(count: int) -> None:
     """Signing and verifying through the real client."""
     with tempfile.TemporaryDirectory() as directory:
         state = Path(directory)
-        starts = []
+        starts: list[float] = []
         for _ in range(5):
             fresh = state / f"fresh-{len(starts)}"
             with Served(fresh) as served:

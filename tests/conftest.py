@@ -11,9 +11,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:  # mypy refuses a list of files that share one name, and checks what is imported
+    import tests.ci.conftest
+    import tests.course.conftest
+    import tests.course.exercises.conftest
+    import tests.evidence.conftest
+    import tests.policy.conftest
+    import tests.registry.conftest
+    import tests.trust.conftest  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 GUARD = Path(__file__).parent / "setup" / "guard"

@@ -12,6 +12,7 @@ import matplotlib
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from chainlab.dashboards import archive as dashboard
 from chainlab.digests import Digest
@@ -63,7 +64,9 @@ def test_coverage_counts_builds_that_lack_a_document(archive: Archive) -> None:
     figure, table = dashboard.coverage(archive.table("documents"), archive.table("builds"))
     assert table["builds"].to_dict() == {"sbom": 4, "mlbom": 0, "provenance": 6, "signature": 0}
     assert title(figure) == "6 of 6 builds lack an ML-BOM"
-    widths = [bar.get_width() for bar in figure.axes[0].patches][len(table) :]
+    bars = [bar for bar in figure.axes[0].patches if isinstance(bar, Rectangle)]
+    assert len(bars) == len(figure.axes[0].patches)
+    widths = [bar.get_width() for bar in bars][len(table) :]
     assert widths == [share * 100 for share in table["share"]]
     figure, table = dashboard.coverage(archive.table("documents"), archive.table("builds"), kinds=["provenance"])
     assert title(figure) == "Every one of 6 builds has provenance"

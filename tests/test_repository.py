@@ -127,6 +127,17 @@ def test_every_dependency_says_why_it_is_there() -> None:
     assert [line.strip() for line in dependencies if "#" not in line.partition('",')[2]] == []
 
 
+# -- types
+
+
+def test_mypy_reaches_every_conftest(tracked: list[Path]) -> None:
+    """They share one name, so mypy checks only the first, and those that the first imports."""
+    first = ROOT / "tests" / "conftest.py"
+    imported = re.findall(r"^    import (tests\.[\w.]+)", first.read_text(encoding="utf-8"), re.MULTILINE)
+    others = [path for path in tracked if path.name == first.name and path != first]
+    assert imported == sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in others)
+
+
 # -- the package
 
 

@@ -99,8 +99,8 @@ def act(
     empty, post, left = folder / "empty", folder / "post", folder / "left"
     for directory in (empty, post, left):
         directory.mkdir(exist_ok=True)
-    for directory in ("objects", "refs"):  # act asks git for the commit
-        (empty / ".git" / directory).mkdir(parents=True, exist_ok=True)
+    for name in ("objects", "refs"):  # act asks git for the commit
+        (empty / ".git" / name).mkdir(parents=True, exist_ok=True)
     (empty / ".git" / "HEAD").write_text(f"{commit or '0' * 40}\n")
     (empty / ".git" / "config").write_text("[core]\n\trepositoryformatversion = 0\n")
     home = home or folder / "home"
@@ -117,7 +117,7 @@ def act(
     workflow = folder / "workflow.yml"
     workflow.write_text(text)
     mirror = host.platform.mirror
-    mapped = []
+    mapped: list[str] = []
     for used in mirror.closure({"workflow.yml": text}):
         mapped += ["--local-repository", f"{used.name}@{used.ref}={mirror.export(used)}"]
     (folder / "event.json").write_text(json.dumps(payload or {}))

@@ -154,7 +154,7 @@ def test_a_file_of_another_job_of_the_run_is_no_substitute(released: Released) -
     ],
 )
 def test_what_another_run_made_is_not_accepted(
-    released: Released, tmp_path: Path, other: dict[str, str], step: str
+    released: Released, tmp_path: Path, other: dict[str, Any], step: str
 ) -> None:
     store, here = released.world.ci.platform.artifacts, released.handover
     (tmp_path / "source.tar").write_bytes(store.read(released.run.id, "source")["source.tar"])
@@ -280,7 +280,7 @@ def another(released: Released, note: str, **about: Any) -> str:
 def summarise(released: Released, reference: str, **about: Any) -> None:
     """A summary by the gate of a release, beside it; of a yes, unless ``about`` says otherwise."""
     artifact, digest = pinned(reference)
-    facts = {
+    facts: dict[str, Any] = {
         "allowed": True,
         "level": summary.LEVEL,
         "policy": "release",

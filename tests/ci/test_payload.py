@@ -44,7 +44,7 @@ def read(document: Any, path: str) -> Any:
 
 
 # GitHub Docs, "Webhook events and payloads": what scripts and actions read of each event.
-EVERYWHERE = {
+EVERYWHERE: dict[str, object] = {
     "repository.full_name": REPOSITORY,
     "repository.name": "triage-model",
     "repository.owner.login": "acme",
@@ -54,7 +54,7 @@ EVERYWHERE = {
     "repository.fork": False,
     "organization.login": "acme",
 }
-OF_A_PULL = {
+OF_A_PULL: dict[str, object] = {
     "action": "opened",
     "number": 7,
     "pull_request.number": 7,
@@ -73,7 +73,7 @@ OF_A_PULL = {
     "pull_request.base.repo.full_name": REPOSITORY,
     "sender.login": "mallory",
 }
-PAYLOADS = {
+PAYLOADS: dict[str, dict[str, object]] = {
     "push": {
         "ref": MAIN,
         "before": "0" * 40,

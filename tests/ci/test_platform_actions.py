@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from platform_world import MAIN, REPOSITORY, Host, Job, act
@@ -497,7 +498,7 @@ def test_publish_uses_the_jobs_identity_and_signs(separate: Host, tmp_path: Path
     publisher = Publisher(REPOSITORY, "release.yml", "release")
     registry.index.add_publisher("demo-model", publisher, owner="acme")
     steps = built(tmp_path) + "- uses: pypa/gh-action-pypi-publish@release/v1"
-    identity = {
+    identity: dict[str, Any] = {
         "ACTIONS_ID_TOKEN_REQUEST_URL": f"{separate.url}/ci/token?job=1",
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN": trust.job_bearer(CLAIMS),
     }

@@ -279,7 +279,9 @@ def test_who_may_read_and_push(
         assert answer.status_code == status, answer.text
         assert ("www-authenticate" in answer.headers) == (status == 401)
         media = f"application/x-{service}-request"
-        posted = host.http.post(f"/git/{name}/{service}", auth=auth, headers={"Content-Type": media}, content=b"0000")
+        posted = host.http.request(
+            "POST", f"/git/{name}/{service}", auth=auth, headers={"Content-Type": media}, content=b"0000"
+        )
         assert posted.status_code == status, posted.text
 
 

@@ -15,6 +15,7 @@ import pytest
 from project_folders import Make, write
 
 from chainlab.ci.runs import Run
+from chainlab.ci.sink import Sink
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.world import World
 
@@ -297,7 +298,7 @@ ASK = (
 )
 
 
-def test_the_bearer_is_the_jobs_own_and_dies_with_it(make: Make, world: World, sink: object) -> None:
+def test_the_bearer_is_the_jobs_own_and_dies_with_it(make: Make, world: World, sink: Sink) -> None:
     project = make("acme/identity", workflow(f"""
   granted:
     permissions: {{id-token: write}}
@@ -314,12 +315,12 @@ def test_the_bearer_is_the_jobs_own_and_dies_with_it(make: Make, world: World, s
     runs-on: ubuntu-latest
     permissions: {{contents: read}}
     steps: [{{run: "echo [$ACTIONS_ID_TOKEN_REQUEST_TOKEN][$ACTIONS_ID_TOKEN_REQUEST_URL]"}}]
-"""))  # type: ignore[attr-defined]  # fmt: skip
-    run = project.run("push", ports=[sink.port])  # type: ignore[attr-defined]
+"""))  # fmt: skip
+    run = project.run("push", ports=[sink.port])
     assert run.result == "success", run.log
     assert "asked" in run.jobs["granted"].log
     assert run.jobs["denied"].log == "[][]\n"
-    bearers = [body.decode().strip() for body in sink.received]  # type: ignore[attr-defined]
+    bearers = [body.decode().strip() for body in sink.received]
     assert len(set(bearers)) == 2
     for bearer in bearers:
         answer = httpx.get(f"{world.url}/ci/token?audience=sigstore", headers={"Authorization": f"Bearer {bearer}"})

@@ -290,16 +290,16 @@ def test_payloads_do_not_run_without_a_wall(tmp_path: Path) -> None:
     [("win32", "neither bubblewrap nor sandbox-exec"), ("darwin", "sandbox-exec does not work")],
 )
 def test_other_systems_say_what_is_missing(monkeypatch: pytest.MonkeyPatch, platform: str, says: str) -> None:
-    monkeypatch.setattr(module.sys, "platform", platform)
-    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     found = module._find.__wrapped__()
     assert found.control == "none"
     assert says in found.why
 
 
 def test_macos_gets_its_own_wall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module.sys, "platform", "darwin")
-    monkeypatch.setattr(module.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(module, "_works", lambda command: (True, ""))
     found = module._find.__wrapped__()
     assert found.control == "seatbelt"
@@ -309,6 +309,6 @@ def test_macos_gets_its_own_wall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_a_machine_without_bubblewrap_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.sys, "platform", "linux")
+    monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(module, "_bubblewrap", lambda: "")
     assert module._find.__wrapped__() == Sandbox("none", "bubblewrap is not installed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import sys
@@ -63,6 +64,4 @@ def stub(made_up: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The made-up ``madeup`` module, as kernels import it."""
     monkeypatch.syspath_prepend(str(made_up))
     sys.modules.pop("madeup", None)
-    import madeup  # type: ignore[import-not-found]
-
-    return madeup
+    return importlib.import_module("madeup")

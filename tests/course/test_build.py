@@ -43,7 +43,7 @@ def test_a_walkthrough_gives_a_notebook_and_a_lab_gives_lab_and_solution(built: 
         "solutions/09_numbers.ipynb",
     ]
     for name in list(files(built.root))[1:]:
-        nbformat.validate(nbformat.read(built.root / name, as_version=4))
+        nbformat.validate(nbformat.read(built.root / name, as_version=4))  # type: ignore[no-untyped-call]
 
 
 def test_building_twice_changes_nothing(built: Course) -> None:
@@ -153,7 +153,9 @@ def test_check_finds_every_kind_of_drift(executed: Course) -> None:
         "other metadata": lambda nb: nb.metadata.update(author="me"),
         "a missing cell": lambda nb: nb.cells.pop(),
         "the kernel": lambda nb: nb.metadata.kernelspec.update(name="julia"),
-        "an added cell": lambda nb: nb.cells.append(nbformat.v4.new_markdown_cell("x", id="y")),
+        "an added cell": lambda nb: nb.cells.append(
+            nbformat.v4.new_markdown_cell("x", id="y")  # type: ignore[no-untyped-call]
+        ),
     }
     for name in ("notebooks/09_sums.ipynb", "labs/09_numbers.ipynb", "solutions/09_numbers.ipynb"):
         path = root / name
@@ -304,7 +306,7 @@ def test_no_real_lab_holds_a_line_of_its_solution(root: Path) -> None:
     for lesson in building.select(course):
         if not lesson.is_lab:
             continue
-        solution_lines, given = set(), set()
+        solution_lines, given = set[str](), set[str]()
         for cell in lesson.cells:
             inside = False
             for line in cell.source.splitlines():

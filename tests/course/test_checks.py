@@ -62,7 +62,7 @@ def test_another_not_implemented_error_is_incorrect(text: str) -> None:
 
 def test_an_exception_is_told_in_one_line_with_its_case() -> None:
     with pytest.raises(Incorrect) as caught:
-        ask(lambda n: {}["a\nb"])
+        ask(lambda n: dict[str, int]()["a\nb"])
     assert caught.value.message.startswith("exercise 9.1, case 'a number': raised KeyError: 'a\\nb'")
     assert "\n" not in caught.value.message
 

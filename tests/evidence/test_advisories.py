@@ -215,9 +215,14 @@ def vulnerable(version: Version, events: list[dict[str, str]]) -> bool:
     """OSV's evaluation: every event in the order of its version, none of our code."""
     answer = False
     zero = Version("0.dev0")
-    for event in sorted(events, key=lambda e: (lambda v: zero if v == "0" else Version(v))(*e.values())):
-        ((kind, text),) = event.items()
-        at = zero if text == "0" else Version(text)
+
+    def at_of(event: dict[str, str]) -> Version:
+        (text,) = event.values()
+        return zero if text == "0" else Version(text)
+
+    for event in sorted(events, key=at_of):
+        (kind,) = event
+        at = at_of(event)
         if kind == "introduced" and version >= at:
             answer = True
         elif (kind == "fixed" and version >= at) or (kind == "last_affected" and version > at):

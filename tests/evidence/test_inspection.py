@@ -13,6 +13,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import joblib
@@ -55,7 +56,7 @@ def dumped(value: object, compress: int = 0) -> bytes:
     return file.getvalue()
 
 
-def safetensors(header: dict[str, object], data: bytes) -> bytes:
+def safetensors(header: Mapping[str, object], data: bytes) -> bytes:
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data
 

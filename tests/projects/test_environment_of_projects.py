@@ -33,16 +33,17 @@ class Environment:
         self.folder = folder
         self.python = folder / "env" / "bin" / "python"
         uv = Path(sys.executable).parent / "uv"
-        locked = ["--require-hashes", "--no-build", HARDENED / "requirements.lock"]
-        for words in (
+        locked: list[str | Path] = ["--require-hashes", "--no-build", HARDENED / "requirements.lock"]
+        commands: tuple[list[str | Path], ...] = (
             ["venv", "--quiet", "--python", sys.executable, folder / "env"],
             ["pip", "sync", "--quiet", "--python", self.python, *self.house(), *locked],
-        ):
+        )
+        for words in commands:
             subprocess.run([uv, *words], check=True, timeout=SECONDS, env=self.variables())
 
     def house(self) -> list[str | Path]:
         """uv's options for: these two folders, and no index."""
-        links = ["--find-links", HOUSE, "--find-links", DATA / "packages" / "wheels"]
+        links: list[str | Path] = ["--find-links", HOUSE, "--find-links", DATA / "packages" / "wheels"]
         return ["--no-index", "--offline", *links]
 
     def variables(self, **more: str) -> dict[str, str]:
@@ -138,9 +139,9 @@ def test_its_wheel_builds_offline_to_the_same_bytes_and_holds_only_its_module(
     environment: Environment, name: str, module: str
 ) -> None:
     folder = environment.copy(f"projects/{name}")
-    uv, digests = Path(sys.executable).parent / "uv", set()
+    uv, digests = Path(sys.executable).parent / "uv", set[str]()
     for out in ("one", "two"):
-        words = ["build", "--quiet", "--wheel", "--python", environment.python, "--out-dir", out]
+        words: list[str | Path] = ["build", "--quiet", "--wheel", "--python", environment.python, "--out-dir", out]
         subprocess.run(
             [uv, *words, *environment.house()],
             cwd=folder,

@@ -13,7 +13,7 @@ import tarfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -179,7 +179,8 @@ class World:
             **(form or {}),
         }
         secret = self.secret("packages:upload:*") if secret is None else secret
-        return self.http.post(
+        return self.http.request(
+            "POST",
             "/legacy/",
             data=fields,
             files={"content": (filename, data, "application/octet-stream")},
@@ -243,7 +244,7 @@ def serve(routes: list[BaseRoute], bound: socket.socket, *, certificate: Path | 
     return end
 
 
-def make_world(folder: Path, **parts: Any) -> Iterator[World]:
+def make_world(folder: Path, **parts: Any) -> Generator[World]:
     folder.mkdir(parents=True, exist_ok=True)
     index, events = open_index(folder, **parts)
     bound = listener()

@@ -165,6 +165,7 @@ def test_devpi_drops_an_attestation_silently_and_ours_keeps_it(
         assert "200 OK" in said  # neither complains
         kept[who] = listing(place, "attested")[path.name].get("provenance")
     assert kept["devpi"] is None
+    assert kept["ours"] is not None
     provenance = httpx.get(kept["ours"], trust_env=False).json()
     assert provenance["attestation_bundles"][0]["attestations"] == [json.loads(attestation)]
 

@@ -99,14 +99,14 @@ def test_no_text_breaks_the_reader_of_names(text: str) -> None:
 # -- wheels: what they hold
 
 
-def changed(change: Callable[[dict[str, bytes]], None]) -> bytes:
+def changed(change: Callable[[dict[str, bytes]], object]) -> bytes:
     files = wheel_files()
     change(files)
     return pack(files)
 
 
 def without(name: str) -> bytes:
-    return changed(lambda files: files.pop(name) and None)
+    return changed(lambda files: files.pop(name))
 
 
 def with_file(name: str, data: bytes = b"") -> bytes:

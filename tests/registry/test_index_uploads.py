@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
@@ -151,23 +152,25 @@ def test_bytes_in_quarantine_are_neither_taken_nor_served(world: World, tmp_path
 def test_what_is_said_of_a_project_or_version_that_is_not_there_is_refused(world: World) -> None:
     index = world.index
     world.index.names.register("triage-model", "acme")
-    for act in (
+    absent: tuple[Callable[[], object], ...] = (
         lambda: index.quarantine("nothing", "x", by="a"),
         lambda: index.yank("triage-model", "1.0", by="a"),
         lambda: index.delete("triage-model", "1.0", by="a"),
         lambda: index.delete("nothing", by="a"),
-    ):
+    )
+    for act in absent:
         with pytest.raises(Refused) as refused:
             act()
         assert refused.value.status == 404
-    for act in (
+    malformed: tuple[Callable[[], object], ...] = (
         lambda: index.quarantine("../x", "x", by="a"),
         lambda: index.quarantine("triage-model", "", by="a"),
         lambda: index.quarantine("triage-model", "two\nlines", by="a"),
         lambda: index.yank("triage-model", "not a version", by="a"),
         lambda: index.names.register("-x-", "acme"),
         lambda: index.names.register("x" * 300, "acme"),
-    ):
+    )
+    for act in malformed:
         with pytest.raises(MalformedInput):
             act()
     assert world.kinds() == ["registered"]

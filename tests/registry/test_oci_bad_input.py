@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -287,7 +287,7 @@ def test_no_document_crashes_the_reader_of_manifests(document: dict[str, Any]) -
 # -- many at once
 
 
-def at_once(work: list[Callable[[], Any]]) -> list[Any]:
+def at_once(work: Sequence[Callable[[], Any]]) -> list[Any]:
     results: list[Any] = [None] * len(work)
 
     def one(at: int) -> None:
@@ -319,8 +319,8 @@ def test_concurrent_tags_are_all_kept_and_one_wins(shared: World) -> None:
     name = shared.name()
     shared.push(name, "start", b"model")
     manifests = [image(b"model", annotations={"n": str(n)}) for n in range(20)]
-    work = [lambda n=n: shared.put(name, f"t{n}", manifests[n]) for n in range(20)]  # type: ignore[misc]
-    work += [lambda n=n: shared.put(name, "latest", manifests[n]) for n in range(20)]  # type: ignore[misc]
+    work = [lambda n=n: shared.put(name, f"t{n}", manifests[n]) for n in range(20)]
+    work += [lambda n=n: shared.put(name, "latest", manifests[n]) for n in range(20)]
     random.Random(7).shuffle(work)
     assert {answer.status_code for answer in at_once(work)} == {201}
     tags = shared.nobody.get(f"/v2/{name}/tags/list").json()["tags"]

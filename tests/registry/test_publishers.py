@@ -78,7 +78,7 @@ def test_a_minted_credential_is_for_that_project_alone(world: World, trust: Trus
     assert world.post(path.name, path.read_bytes(), secret=body["token"]).status_code == 200
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, str | None], str]] = {
     "another repository": ({"repository": FORK}, "no project trusts a workflow of repository"),
     "a workflow of a fork": (
         {"job_workflow_ref": f"{FORK}/.github/workflows/release.yml@refs/tags/v1.0.0"},

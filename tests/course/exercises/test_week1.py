@@ -9,11 +9,12 @@ import re
 import time
 from itertools import chain, combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import pytest
 import sigstore.verify.verifier as sigstore_verifier
 import yaml
+from sigstore.verify import Verifier
 from solved_labs import SolvedLab
 
 from chainlab.course.exercises.week1 import ex3_verifier as verdicts
@@ -42,24 +43,26 @@ def test_the_durations_of_real_incidents_are_as_the_text_says(solved: SolvedLab)
 # 1.3 truth is the client's ------------------------------------------------------------------------
 
 
-def test_the_verifier_does_not_ask_the_clock_on_the_wall(lab, monkeypatch) -> None:
+def test_the_verifier_does_not_ask_the_clock_on_the_wall(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exercise 1.3 says 'days later' and verifies at once: fair only if the client cannot tell."""
 
-    def forbidden(*args: object) -> None:
+    def forbidden(*args: object, **kwargs: object) -> Never:
         raise AssertionError("the verifier asked for the time")
 
+    reader: classmethod[Any, ..., Never] = classmethod(forbidden)
+
     class Clockless(datetime.datetime):
-        now = utcnow = today = classmethod(forbidden)
+        now = utcnow = today = reader
 
-    real = verdicts.Verifier.verify_artifact
+    real = Verifier.verify_artifact
 
-    def verify(self, *args, **kwargs):
+    def verify(self: Verifier, *args: Any, **kwargs: Any) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(time, "time", forbidden)
             patch.setattr(sigstore_verifier, "datetime", Clockless)
-            return real(self, *args, **kwargs)
+            real(self, *args, **kwargs)
 
-    monkeypatch.setattr(verdicts.Verifier, "verify_artifact", verify)
+    monkeypatch.setattr(Verifier, "verify_artifact", verify)
     assert verdicts.play(lab, verdicts.NOTHING_WRONG, random.Random(1)) == ("accepted", "")
 
 
@@ -74,7 +77,7 @@ def test_the_verifier_does_not_ask_the_clock_on_the_wall(lab, monkeypatch) -> No
         ({"log_entry": "proof altered", "file": "one bit flipped"}, "log"),
     ],
 )
-def test_the_order_of_steps_is_the_clients(lab, change: dict[str, str], step: str) -> None:
+def test_the_order_of_steps_is_the_clients(lab: Any, change: dict[str, str], step: str) -> None:
     scenario = {**verdicts.NOTHING_WRONG, **change}
     assert verdicts.play(lab, scenario, random.Random(2)) == (
         "refused" if step else "accepted",
@@ -114,7 +117,7 @@ def test_every_mirrored_action_is_reached() -> None:
     assert {h.relative_to(mirror).as_posix() for h in held} <= reached
 
 
-def test_the_independent_reader_agrees_with_generated_projects(lab, tmp_path) -> None:
+def test_the_independent_reader_agrees_with_generated_projects(lab: Any, tmp_path: Path) -> None:
     """`yaml.compose` sees every file of a project; its truth was noted while it was written."""
     for seed in range(10):
         for case in inventories.cases(lab, random.Random(seed)):
@@ -139,7 +142,7 @@ def _pairs(node: Any) -> list[Any]:
 # 1.6 -------------------------------------------------------------------------------------------
 
 
-def test_best_is_the_best_by_plain_enumeration(lab) -> None:
+def test_best_is_the_best_by_plain_enumeration(lab: Any) -> None:
     for seed in range(5):
         for case in budgets.cases(lab, random.Random(seed)):
             (profile,) = case.args
@@ -154,7 +157,7 @@ def test_best_is_the_best_by_plain_enumeration(lab) -> None:
             assert budgets.best(small) == max(values)
 
 
-def test_mixed_profiles_are_worth_choosing_for(lab) -> None:
+def test_mixed_profiles_are_worth_choosing_for(lab: Any) -> None:
     """Some control helps and the budget does not buy everything; a third leaves something open."""
     open_ones = 0
     for seed in range(50):
@@ -172,7 +175,7 @@ def test_a_poor_choice_is_told_which_of_the_four_it_is(solved: SolvedLab) -> Non
     case = next(iter(budgets.cases(solved.lab, random.Random(1))))
     (profile,) = case.args
     everything = {"controls": {c["id"] for c in profile["controls"]}, "residual": set()}
-    nothing = {"controls": set(), "residual": set()}
+    nothing: dict[str, set[str]] = {"controls": set(), "residual": set()}
     honest = {"controls": set(), "residual": {t["id"] for t in profile["threats"]}}
     gloomy = {**solved.answer("1.6")(profile), "residual": honest["residual"]}
     for answer, said in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -51,7 +52,7 @@ def test_secrets_token_and_identity_exist_where_the_hosts_table_says(event: str,
     given = rights(Origin(event, fork=head == "fork"))
     step = {"id": "s", "uses": "acme/x@v1", "with": {"a": "${{ secrets.A }}"}}
     job = {"permissions": {"contents": "write", "id-token": "write"}, "steps": [step]}
-    run = {"event": event, "head": head, "default_token": "read", "secrets": ["A"]}
+    run: dict[str, Any] = {"event": event, "head": head, "default_token": "read", "secrets": ["A"]}
     run |= {"environments": {}, "workflow": {"jobs": {"j": job}}}
     expected = ["A"] * given.secrets + ["GITHUB_TOKEN"] * (given.cap == "write")
     expected += ["OIDC"] * given.identity
@@ -85,7 +86,7 @@ def test_an_entry_never_changes_and_a_scope_is_searched_before_the_next() -> Non
 # 2.2 the cases bite -------------------------------------------------------------------------------
 
 
-def test_every_hostile_case_runs_its_payload_in_the_unrepaired_step(lab, monkeypatch) -> None:
+def test_every_hostile_case_runs_its_payload_in_the_unrepaired_step(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[tuple[dict[str, Any], list[Any]]] = []
     monkeypatch.setattr(injections, "_inert", lambda given, cases, scratch: tried.append((given, cases)))
     for seed in range(5):
@@ -102,7 +103,7 @@ def test_every_hostile_case_runs_its_payload_in_the_unrepaired_step(lab, monkeyp
     assert hostile == 5 * 7
 
 
-def test_a_script_that_hangs_is_ended(lab, monkeypatch) -> None:
+def test_a_script_that_hangs_is_ended(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(injections, "LONGEST", 0.2)
     assert injections.play({"run": "sleep 5"}, {}, lab.path).status == 124
 
@@ -150,7 +151,7 @@ def test_a_poor_grant_is_told_what_it_lacks_or_has_too_much(lab: Any, solved: So
         assert said in verdict.reason
 
 
-def test_every_kind_of_step_occurs_somewhere(lab) -> None:
+def test_every_kind_of_step_occurs_somewhere(lab: Any) -> None:
     seen = {
         str(step.get("run") or step["uses"]).split("@")[0].split(" ")[0]
         for seed in range(20)
@@ -169,7 +170,7 @@ def made() -> list[variants.Variant]:
     return variants.variants(random.Random(5))[0]
 
 
-def test_every_control_has_mutants_and_every_variant_is_another_set(made) -> None:
+def test_every_control_has_mutants_and_every_variant_is_another_set(made: list[variants.Variant]) -> None:
     counted = {c: sum(v.control == c for v in made) for c in mutants.CONTROLS}
     assert min(counted.values()) >= 2
     assert sum(counted.values()) + sum(not v.control for v in made) == len(made)
@@ -177,7 +178,7 @@ def test_every_control_has_mutants_and_every_variant_is_another_set(made) -> Non
     assert len({v.name for v in made}) == len(made)
 
 
-def test_every_variant_is_a_workflow_that_the_host_reads(made) -> None:
+def test_every_variant_is_a_workflow_that_the_host_reads(made: list[variants.Variant]) -> None:
     from chainlab.ci.workflow import Workflow
 
     for variant in made:
@@ -186,7 +187,7 @@ def test_every_variant_is_a_workflow_that_the_host_reads(made) -> None:
             assert Workflow.parse(path, text), variant.name
 
 
-def test_benign_changes_are_the_same_program_or_a_harmless_one(made) -> None:
+def test_benign_changes_are_the_same_program_or_a_harmless_one(made: list[variants.Variant]) -> None:
     """Those that only change how the file is written parse to the same documents."""
     base = {path: yaml.safe_load(text) for path, text in made[0].texts.items()}
     for name in ("quoted strings", "keys in another order", "long lines folded", "comments"):
@@ -201,7 +202,7 @@ def _plain(document: dict[Any, Any]) -> dict[Any, Any]:
     return {("on" if k is True else k): yaml.safe_dump(v) for k, v in document.items()}
 
 
-def test_naming_a_control_that_holds_is_not_the_right_reason(made) -> None:
+def test_naming_a_control_that_holds_is_not_the_right_reason(made: list[variants.Variant]) -> None:
     (mutant,) = [v for v in made if v.name == "unpinned: a branch of the publisher"]
     assert mutant.right(["unpinned"])
     assert not mutant.right(["unpinned", "secrets"])
@@ -210,7 +211,7 @@ def test_naming_a_control_that_holds_is_not_the_right_reason(made) -> None:
     assert made[0].right([])
 
 
-def test_what_is_missed_says_what_was_expected_what_was_named_and_what_holds(made) -> None:
+def test_what_is_missed_says_what_was_expected_what_was_named_and_what_holds(made: list[variants.Variant]) -> None:
     (mutant,) = [v for v in made if v.name == "unpinned: a branch of the publisher"]
     said = "mutant 'unpinned: a branch of the publisher': expected unpinned, your review"
     for verdict, words in {
@@ -252,7 +253,9 @@ def test_the_solution_names_the_weak_projects_faults_and_none_of_the_hardened(la
 # Attack again -------------------------------------------------------------------------------------
 
 
-def test_every_attack_of_the_replay_wins_on_weak_workflows(lab, shorten, monkeypatch) -> None:
+def test_every_attack_of_the_replay_wins_on_weak_workflows(
+    lab: Any, shorten: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else it would show nothing; on the hardened ones it runs in the solution. The tags are back afterwards."""
     lab.ci.sandbox.require()
     folder = lab.copy("projects/triage-model")
