@@ -77,7 +77,8 @@ lint: $(TESTS) ## in seconds: ruff, derived files, dead code, undeclared imports
 	@$(BIN)/chainlab build --check
 	@$(BIN)/python -m chainlab.course.authoring.checksums --check
 	@$(BIN)/python tests/setup/dead_code.py
-	@$(BIN)/deptry .
+	@$(BIN)/deptry src lessons data/actions
+	@$(BIN)/deptry tests benchmarks --ignore DEP002,DEP004
 
 types: $(TESTS) ## in seconds: mypy, strict on the package, check_untyped_defs on the tests
 	@$(BIN)/mypy
