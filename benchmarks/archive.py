@@ -26,8 +26,8 @@ from figures import report, rows, times
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from chainlab.archive import Archive, Build
 from chainlab.digests import Digest
-from chainlab.evidence.archive import Archive, Build
 
 ARTIFACTS = 400  # that the builds are spread over
 PACKAGES = 3_000  # that they choose from, by popularity

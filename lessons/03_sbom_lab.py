@@ -748,8 +748,8 @@ def affected(advisories: list[dict], builds: dict[str, dict]) -> dict[str, list[
 # %%
 from datetime import UTC, timedelta
 
+from chainlab.archive import Archive, Build
 from chainlab.course.exercises.week3.ex7_unknown_evidence import Holding
-from chainlab.evidence.archive import Archive, Build
 
 twenty = Holding(random.Random(f"archive/{seed}"), builds=20)
 archive = Archive(lab.path / f"archive-{len(list(lab.path.glob('archive-*')))}")

@@ -14,9 +14,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from chainlab.archive import Archive, Build
 from chainlab.dashboards import archive as dashboard
 from chainlab.digests import Digest
-from chainlab.evidence.archive import Archive, Build
 from chainlab.evidence.statements import SBOM, Statement
 
 matplotlib.use("Agg")

@@ -36,6 +36,7 @@ LAYERS = (
     ("deploy",),
     ("ci",),
     ("policy",),
+    ("archive",),
     ("registry",),
     ("evidence",),
     ("trust",),

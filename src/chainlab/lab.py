@@ -26,12 +26,12 @@ from chainlab.workspace import Workspace, course_root
 from chainlab.world import World
 
 if TYPE_CHECKING:
+    from chainlab.archive import Archive
     from chainlab.ci.host import Host
     from chainlab.ci.sink import Sink
     from chainlab.course.learning.board import Board
     from chainlab.course.learning.hints import Hint
     from chainlab.deploy.deployment import Deployment
-    from chainlab.evidence.archive import Archive
     from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
 

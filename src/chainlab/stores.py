@@ -18,8 +18,8 @@ from chainlab.workspace import Workspace, course_root, wheelhouse
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
+    from chainlab.archive import Archive
     from chainlab.ci.platform import Platform
-    from chainlab.evidence.archive import Archive
     from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
 
@@ -121,7 +121,7 @@ class Stores:
 
     @cached_property
     def _archive(self) -> Archive:
-        from chainlab.evidence.archive import Archive
+        from chainlab.archive import Archive
 
         archive = Archive(self._workspace.path / "archive")
         self._undo.callback(archive.close)

@@ -16,9 +16,9 @@ from chainlab.trust.client import Trust
 from chainlab.workspace import Workspace, wheelhouse
 
 if TYPE_CHECKING:
+    from chainlab.archive import Archive
     from chainlab.ci.host import Host
     from chainlab.deploy.deployment import Deployment
-    from chainlab.evidence.archive import Archive
     from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
 

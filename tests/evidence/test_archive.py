@@ -29,13 +29,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from chainlab import storage
+from chainlab.archive import Archive, Build, tables
+from chainlab.archive.documents import read
+from chainlab.archive.graph import climb, pack, path, tree, unpack
 from chainlab.cli.archive import archive as command
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
-from chainlab.evidence import archive_tables
-from chainlab.evidence.archive import Archive, Build
-from chainlab.evidence.archive_documents import read
-from chainlab.evidence.archive_graph import climb, pack, path, tree, unpack
 from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, SBOM, Statement
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -490,7 +489,7 @@ def test_tables_that_cannot_be_written_change_no_answer(three: Archive, monkeypa
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(archive_tables, "write", full)
+    monkeypatch.setattr(tables, "write", full)
     assert answers(three, "x", range="<2") == {
         "0": "affected",
         "1": "affected",
@@ -504,7 +503,7 @@ def test_tables_that_cannot_be_written_change_no_answer(three: Archive, monkeypa
 def test_small_segments_become_one_and_a_few_entries_touch_no_large_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive_tables, "CROWD", 3)
+    monkeypatch.setattr(tables, "CROWD", 3)
     with Archive(tmp_path) as archive:
         archive.add_all((build(n), {"sbom": sbom(part("x", f"{n}"))}) for n in range(40))
         archive.refresh()
@@ -522,7 +521,7 @@ WRITER = """
 import json, sys
 from pathlib import Path
 from chainlab.digests import Digest
-from chainlab.evidence.archive import Archive, Build
+from chainlab.archive import Archive, Build
 folder, name, count = sys.argv[1:]
 document = {{"bomFormat": "CycloneDX", "components": [{{"name": "x", "version": "1"}}], "padding": "p" * {padding}}}
 with Archive(Path(folder)) as archive:

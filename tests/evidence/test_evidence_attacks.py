@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from chainlab.archive import Archive, Build
 from chainlab.cli import _main
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
-from chainlab.evidence.archive import Archive, Build
 from chainlab.evidence.statements import parse_json
 
 NESTED = b"a=" + b"[" * 5_000

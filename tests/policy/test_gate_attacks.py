@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from gate_house import ADVISORIES, POLICIES, House
 from made_release import COMMIT, NOW, REPOSITORY, USED, WHEEL, Parts, vex_said
 
+from chainlab.archive import Archive
 from chainlab.ci.handover import Handover
 from chainlab.cli import _main
 from chainlab.cli.evidence import _type
@@ -35,7 +36,6 @@ from chainlab.deploy.releases import fetch, pinned
 from chainlab.deploy.services import Service
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
-from chainlab.evidence.archive import Archive
 from chainlab.evidence.signing import sign
 from chainlab.evidence.statements import SBOM, Statement
 from chainlab.evidence.verifying import Expected, Signer, verify

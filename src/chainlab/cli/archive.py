@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chainlab.archive.entries import KINDS
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
-from chainlab.evidence.archive_entries import KINDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from chainlab.evidence.archive import Archive
+    from chainlab.archive import Archive
 
 __all__ = ["commands"]
 
@@ -71,7 +71,7 @@ def add(
 
     From a FOLDER come the files that are named for what they are: sbom.json, provenance-build.json, vex.json, …
     """
-    from chainlab.evidence.archive import Build
+    from chainlab.archive import Build
 
     if bool(digest) == (file is not None):
         raise MalformedInput("which bytes is this about?", mend="give one of --digest, --file")
@@ -190,7 +190,7 @@ def verify(directory: Path | None, as_json: bool) -> None:
 
 
 def _opened(directory: Path | None) -> Archive:
-    from chainlab.evidence.archive import Archive
+    from chainlab.archive import Archive
 
     if directory is None:
         from chainlab.workspace import learner_workspace

@@ -20,10 +20,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from chainlab.evidence.archive_entries import KINDS
+from chainlab.archive.entries import KINDS
 
 if TYPE_CHECKING:
-    from chainlab.evidence.archive import Archive
+    from chainlab.archive import Archive
 
 __all__ = ["completeness", "coverage", "freshness", "licences", "signed_share", "summary"]
 
@@ -69,7 +69,7 @@ def completeness(
     `Component.name` writes them; ``labels``: id to the name to show. Table: index build; columns listed,
     of, share, missing. Without an SBOM nothing is listed.
     """
-    from chainlab.evidence.archive_documents import key
+    from chainlab.archive.documents import key
 
     rows = {}
     for build, names in expected.items():

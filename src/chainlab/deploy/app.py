@@ -28,7 +28,7 @@ from chainlab.trust.client import Trust
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chainlab.evidence.archive import Archive
+    from chainlab.archive import Archive
     from chainlab.policy.gate import Decision, Gate
 
 __all__ = ["deploy_routes"]

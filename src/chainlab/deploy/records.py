@@ -26,7 +26,7 @@ from chainlab.evidence.statements import (
 from chainlab.registry.references import Reference
 
 if TYPE_CHECKING:
-    from chainlab.evidence.archive import Archive, Build
+    from chainlab.archive import Archive, Build
     from chainlab.policy.gate import Decision
     from chainlab.registry.registry import Registry
 
@@ -42,7 +42,7 @@ KINDS = {
 
 def keep(decision: Decision, registry: Registry, archive: Archive) -> Build:
     """Archive what a decision rests on. Raises `MalformedInput` for a decision without a summary."""
-    from chainlab.evidence.archive import Build
+    from chainlab.archive import Build
 
     if not decision.bundle:
         raise MalformedInput("the decision was not recorded, so it says nothing to keep")

@@ -1,1 +1,1 @@
-"""Evidence about artifacts: made, signed, verified, matched with advisories, archived."""
+"""Evidence about artifacts: made, signed, verified, matched with advisories."""

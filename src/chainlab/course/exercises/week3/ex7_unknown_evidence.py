@@ -6,7 +6,7 @@ can know some of it, and which builds those are is noted at the moment of the da
     DIR/entries/HEX.json            a build and the digests of its documents
     DIR/objects/sha256/ab/abcd…     documents, named by their digest
 
-The same layout as the kit's own archive, `chainlab.evidence.archive`.
+The same layout as the kit's own archive, `chainlab.archive`.
 """
 
 from __future__ import annotations

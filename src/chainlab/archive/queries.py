@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from packageurl import PackageURL
 from packaging.version import InvalidVersion, Version
 
+from chainlab.archive.documents import key
+from chainlab.archive.graph import climb, path, unpack
+from chainlab.archive.questions import Question
 from chainlab.errors import MalformedInput
-from chainlab.evidence.archive_documents import key
-from chainlab.evidence.archive_graph import climb, path, unpack
-from chainlab.evidence.archive_questions import Question
 
 if TYPE_CHECKING:
     import duckdb

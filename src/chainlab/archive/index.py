@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
 
+from chainlab.archive import tables
+from chainlab.archive.documents import Memo, Reading, read, unwrap
+from chainlab.archive.entries import Document
+from chainlab.archive.files import Files, Problem
+from chainlab.archive.tables import Batch, Segment
 from chainlab.errors import MalformedInput, VerificationFailed
-from chainlab.evidence import archive_tables
-from chainlab.evidence.archive_documents import Memo, Reading, read, unwrap
-from chainlab.evidence.archive_entries import Document
-from chainlab.evidence.archive_files import Files, Problem
-from chainlab.evidence.archive_tables import Batch, Segment
 
 if TYPE_CHECKING:
     import duckdb
@@ -185,7 +185,7 @@ class Index:
         ):  # fmt: skip
             self._stamp = stamp if settled else ()
             return
-        found = archive_tables.segments(self._folder, self._trusted)
+        found = tables.segments(self._folder, self._trusted)
         kept: list[Segment] = []
         covered: set[str] = set()
         for segment in found:
@@ -196,7 +196,7 @@ class Index:
                 covered |= held
         memory = self._derive(connection, sorted(names - covered), kept, tell)
         self._seen = {segment.folder: _marks(segment) for segment in kept}
-        self._sources = [{t: s.source(t) for t in archive_tables.COLUMNS} for s in kept] + memory
+        self._sources = [{t: s.source(t) for t in tables.COLUMNS} for s in kept] + memory
         self._prepare(connection, names)
         self._names, self._stamp = names, stamp if settled else ()
 
@@ -238,9 +238,9 @@ class Index:
                     self._keep(connection, batch, kept if lock else None, memory)
             if faulty.builds:
                 self._keep(connection, faulty, None, memory)
-            if lock and (small := archive_tables.crowd(kept)):
+            if lock and (small := tables.crowd(kept)):
                 with suppress(OSError, _duckdb_error()):
-                    merged = archive_tables.merge(connection, self._folder, small)
+                    merged = tables.merge(connection, self._folder, small)
                     kept[:] = [s for s in kept if s not in small] + [merged]
         finally:
             self._memo = {}
@@ -257,15 +257,15 @@ class Index:
     ) -> None:
         prefix = f"_m{len(memory)}_"
         batch.load(connection, prefix)
-        tables = {table: f'"{prefix}{table}"' for table in archive_tables.COLUMNS}
+        names = {table: f'"{prefix}{table}"' for table in tables.COLUMNS}
         if kept is not None:
             with suppress(OSError, _duckdb_error()):
-                selects = {table: f"SELECT * FROM {name}" for table, name in tables.items()}
-                kept.append(archive_tables.write(connection, self._folder, selects, batch.builds))
-                for name in tables.values():
+                selects = {table: f"SELECT * FROM {name}" for table, name in names.items()}
+                kept.append(tables.write(connection, self._folder, selects, batch.builds))
+                for name in names.values():
                     connection.execute(f"DROP TABLE {name}")
                 return
-        memory.append(tables)
+        memory.append(names)
 
     def _take(self, name: str, batch: Batch, faulty: Batch) -> None:
         """Read an entry and its documents into ``batch``, or ``faulty`` when some of it is missing."""
@@ -308,7 +308,7 @@ class Index:
         """Small tables in memory, views of the large ones."""
         import pandas as pd
 
-        for table, columns in archive_tables.COLUMNS.items():
+        for table, columns in tables.COLUMNS.items():
             parts = [f"SELECT {s} AS s, * FROM {source[table]}" for s, source in enumerate(self._sources)]
             nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
             whole = " UNION ALL ".join(parts) or f"SELECT 0 AS s, {nothing} WHERE false"
@@ -344,7 +344,7 @@ def _without_collector() -> Iterator[None]:
 
 def _marks(segment: Segment) -> tuple[tuple[int, int], ...]:
     marks = []
-    for table in archive_tables.COLUMNS:
+    for table in tables.COLUMNS:
         try:
             status = (segment.folder / f"{table}.parquet").stat()
             marks.append((status.st_size, status.st_mtime_ns))

@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from chainlab.archive.documents import Reading, Row
+from chainlab.archive.graph import pack, tree
 from chainlab.digests import Digest
-from chainlab.evidence.archive_documents import Reading, Row
-from chainlab.evidence.archive_graph import pack, tree
 
 if TYPE_CHECKING:
     import duckdb

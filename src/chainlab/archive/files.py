@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from chainlab.archive.entries import Build, Document, Entry
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
-from chainlab.evidence.archive_entries import Build, Document, Entry
 from chainlab.storage import sync_directory, write_whole
 
 __all__ = ["Files", "Problem"]

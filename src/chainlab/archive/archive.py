@@ -33,11 +33,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from chainlab.evidence import archive_queries
-from chainlab.evidence.archive_entries import Build
-from chainlab.evidence.archive_files import Files, Problem
-from chainlab.evidence.archive_index import Index
-from chainlab.evidence.archive_questions import Question, question
+from chainlab.archive import queries
+from chainlab.archive.entries import Build
+from chainlab.archive.files import Files, Problem
+from chainlab.archive.index import Index
+from chainlab.archive.questions import Question, question
 
 if TYPE_CHECKING:
     import duckdb
@@ -129,7 +129,7 @@ class Archive:
         """
         with self._index.open() as connection:
             asked = question(name, version=version, range=range, digest=digest, purl=purl)
-            return archive_queries.where(connection, self._index.builds, asked, every, absence)
+            return queries.where(connection, self._index.builds, asked, every, absence)
 
     def paths(
         self, name: str = "", *, version: str = "", range: str = "", purl: str = "",
@@ -141,7 +141,7 @@ class Archive:
         Where the SBOM's graph does not lead there, depth is missing and the path is the component alone.
         """
         asked = question(name, version=version, range=range, purl=purl)
-        return self._answer(archive_queries.ways_down, asked, absence)
+        return self._answer(queries.ways_down, asked, absence)
 
     def dependents(
         self, name: str = "", *, version: str = "", range: str = "", purl: str = "",
@@ -153,7 +153,7 @@ class Archive:
         components takes n²/2 names.
         """
         asked = question(name, version=version, range=range, purl=purl)
-        return self._answer(archive_queries.ways_up, asked, absence)
+        return self._answer(queries.ways_up, asked, absence)
 
     def seen(
         self, name: str = "", *, version: str = "", range: str = "", purl: str = "",
@@ -165,7 +165,7 @@ class Archive:
         the builds of which it is unknown.
         """
         asked = question(name, version=version, range=range, purl=purl)
-        return self._answer(archive_queries.seen, asked, absence)
+        return self._answer(queries.seen, asked, absence)
 
     def _answer(
         self,
@@ -188,7 +188,7 @@ class Archive:
         wanted = {"artifact": artifact, "version": version, "digest": digest, "repository": repository,
             "run": run, "builder": builder}  # fmt: skip
         with self._index.open() as connection:
-            return archive_queries.builds(connection, self._index.builds, wanted)
+            return queries.builds(connection, self._index.builds, wanted)
 
     def table(self, name: str) -> pd.DataFrame:
         """All of a table: builds, documents, components or edges; each row has its build's id."""
@@ -206,7 +206,7 @@ class Archive:
         Raises `MalformedInput` with DuckDB's words.
         """
         with self._index.open() as connection:
-            return archive_queries.sql(connection, query, values)
+            return queries.sql(connection, query, values)
 
     def read(self, digest: str) -> bytes:
         """A document's bytes. Raises `VerificationFailed` when they are missing or were changed."""
