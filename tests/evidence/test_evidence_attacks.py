@@ -34,7 +34,7 @@ def build(version: str) -> Build:
 
 
 def test_one_document_with_half_a_character_does_not_silence_the_archive(tmp_path: Path) -> None:
-    """DuckDB takes no lone surrogate: one such name and no table could be made, for any build."""
+    """SQLite takes no lone surrogate: one such name, and no build could be indexed."""
     with Archive(tmp_path) as archive:
         archive.add(build("1"), {"sbom": bill('"urllib3"')})
         archive.add(build("2"), {"sbom": bill(HALF)})

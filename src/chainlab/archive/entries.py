@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -22,18 +21,9 @@ from chainlab.evidence.statements import parse_json
 
 __all__ = ["Build", "Document", "Entry"]
 
-KINDS: Final = (
-    "sbom",
-    "mlbom",
-    "provenance",
-    "signature",
-    "vex",
-    "summary",
-)  # of documents, those in use
+KINDS: Final = ("sbom", "mlbom", "provenance", "signature", "vex", "summary")  # of documents, those in use
 FORMAT: Final = "chainlab-archive-entry-1"
-TEXTS: Final = ("artifact", "version", "repository", "commit", "run", "builder")  # of a build
-# Characters that a table or a terminal would not show as what they are.
-UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # a terminal would not show them as what they are
 
 
 @dataclass(frozen=True)
@@ -62,39 +52,28 @@ class Build:
 
     @property
     def id(self) -> str:
-        """16 hex digits: what tells this build from others, in every table of the archive."""
+        """16 hex digits that identify the build in every table of the archive."""
         return hashlib.sha256(_canonical(self.document())).hexdigest()[:16]
 
     def document(self) -> dict[str, str]:
-        """As in an entry: every value a text, empty where it is not known."""
-        at = self.built_at
-        moment = at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else ""
-        return {
-            **{name: value for name, value in vars(self).items() if name != "built_at"},
-            "digest": str(self.digest),
-            "built_at": moment,
-        }
-
-    @classmethod
-    def load(cls, document: Mapping[str, str]) -> Build:
-        """``Build.load(build.document()) == build``, up to the name of the time zone."""
-        try:
-            at = document["built_at"]
-            texts = {name: str(document[name]) for name in TEXTS}
-            digest = Digest.parse(document["digest"])
-            return cls(**texts, digest=digest, built_at=datetime.fromisoformat(at) if at else None)
-        except (KeyError, TypeError, ValueError) as error:
-            raise MalformedInput("this describes no build", why=str(error)) from error
+        """Return the build as in an entry: every value a text, empty where it is not known."""
+        moment = self.built_at.astimezone(UTC).isoformat().replace("+00:00", "Z") if self.built_at else ""
+        return {**vars(self), "digest": str(self.digest), "built_at": moment}
 
 
 @dataclass(frozen=True, order=True)
 class Document:
-    """What an entry says of one document."""
+    """One document as an entry lists it."""
 
     kind: str  # sbom, mlbom, provenance, vex, summary, signature, …
     digest: str  # of the object
     size: int  # bytes
     verdict: str = ""  # what a verification said when it was added, in words
+
+    def __post_init__(self) -> None:
+        Digest.parse(self.digest)
+        if not isinstance(self.kind, str) or not isinstance(self.verdict, str) or not 0 <= self.size < 2**53:
+            raise MalformedInput("a document has a kind, a size in bytes and a verdict")
 
 
 @dataclass(frozen=True)
@@ -105,26 +84,23 @@ class Entry:
     documents: tuple[Document, ...]
 
     def dump(self) -> bytes:
-        """The same entry gives the same bytes."""
-        return _canonical({
-            "format": FORMAT,
-            "build": self.build.document(),
-            "documents": [asdict(document) for document in sorted(self.documents)],
-        })  # fmt: skip
+        """Write the JSON form; the same entry gives the same bytes."""
+        documents = [asdict(document) for document in sorted(self.documents)]
+        return _canonical({"format": FORMAT, "build": self.build.document(), "documents": documents})
 
     @classmethod
     def load(cls, data: bytes) -> Entry:
-        """Read an entry's bytes; raises `MalformedInput`."""
+        """Read the JSON form. Raises `MalformedInput`."""
         read = parse_json(data, "the entry")
         try:
             if read["format"] != FORMAT:
-                raise MalformedInput(f"the entry's format is {read['format']!r}, not {FORMAT!r}")
-            documents = tuple(Document(**document) for document in read["documents"])
-            return cls(Build.load(read["build"]), documents)
-        except (KeyError, TypeError) as error:
-            raise MalformedInput("this is no entry of an archive", why=str(error)) from error
+                raise ValueError(f"its format is {read['format']!r}, not {FORMAT!r}")
+            at, digest = read["build"]["built_at"], Digest.parse(read["build"]["digest"])
+            values = read["build"] | {"digest": digest, "built_at": datetime.fromisoformat(at) if at else None}
+            return cls(Build(**values), tuple(Document(**document) for document in read["documents"]))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise MalformedInput("this is not an entry of an archive", why=str(error)) from error
 
 
 def _canonical(document: Any) -> bytes:
-    text = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1)
-    return f"{text}\n".encode()
+    return f"{json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1)}\n".encode()

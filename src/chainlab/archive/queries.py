@@ -1,366 +1,209 @@
-"""Queries of the archive's tables: a question's answers as DataFrames.
+"""Questions to the archive, and the queries of its index that answer them.
 
-Versions are compared by ``packaging``, on the few distinct ones that the tables hold under a name: as text, 1.10 comes
-before 1.9. Everything else is DuckDB's.
+    >>> asked = question("acme-cells", range=">=1.2,<1.4")
+    >>> [asked.meant(version, "") for version in ("1.10", "1.3rc1", "1.4", "unknown", "")]
+    [False, True, False, None, None]
+
+SQL finds the components that may be meant. Their versions are compared as PEP 440 says: as text, 1.10 comes before 1.9.
+Where a version cannot be compared the answer is neither yes nor no.
 """
 
-# ruff: noqa: S608 — conditions of this module; a person's words are parameters
+# ruff: noqa: S608 — constants of this module; a person's words are parameters
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from sqlite3 import Connection, Row
+from typing import Final
 
 from packageurl import PackageURL
-from packaging.version import InvalidVersion, Version
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
 
 from chainlab.archive.documents import key
-from chainlab.archive.graph import climb, path, unpack
-from chainlab.archive.questions import Question
 from chainlab.errors import MalformedInput
 
-if TYPE_CHECKING:
-    import duckdb
-    import pandas as pd
+__all__ = ["Problem", "Question", "answers", "doubt", "question"]
 
-__all__ = ["builds", "seen", "sql", "ways_down", "ways_up", "where"]
-
-BUILD: Final = ("digest", "repository", "commit", "run", "builder", "build")
-FOUND: Final = ("component", "found", "purl", "scope", "document", "signed")
-# What must be said of an SBOM for "not affected": the argument, and the levels that are enough.
-ABSENCE: Final = {
-    "complete": ["complete"],
-    "dependencies": ["complete", "dependencies"],
-    "silence": ["complete", "dependencies", "unsaid"],
+DIGEST: Final = re.compile(r"(?:sha-?256:)?([0-9a-f]{64})")
+# Why an SBOM does not prove absence, by the level of its composition; 4 is complete.
+CLAIMS: Final = (
+    "its SBOM is not readable: ",
+    "its SBOM says that it is incomplete",
+    "its SBOM does not say that it is complete",
+    "its SBOM is complete in dependencies, not in what they contain",
+)
+ENOUGH: Final = {"complete": 4, "dependencies": 3, "silence": 2}  # the argument ``absence``: the level that proves it
+# Builds, oldest first. An ML-BOM speaks for a build only where there is no SBOM.
+BUILDS: Final = """
+WITH own AS (SELECT build FROM entries JOIN documents USING (entry) WHERE kind = 'sbom'),
+  claims AS (SELECT *, kind = 'sbom' OR kind = 'mlbom' AND build NOT IN own AS speaks,
+    CASE composition WHEN 'complete' THEN 4 WHEN 'dependencies' THEN 3 WHEN 'unsaid' THEN 2 WHEN 'incomplete' THEN 1
+      ELSE 0 END AS claim FROM entries LEFT JOIN documents USING (entry))
+SELECT build, artifact, version, digest, repository, "commit", run, builder, built_at, broken,
+  max(claim) FILTER (WHERE speaks) AS level, min(why) FILTER (WHERE speaks AND status <> 'read') AS unread,
+  min(unhashed = 0) FILTER (WHERE speaks AND status = 'read') AS hashed,
+  min(unaddressed = 0) FILTER (WHERE speaks AND status = 'read') AS addressed,
+  group_concat(DISTINCT kind) AS kinds, group_concat(DISTINCT CASE WHEN signed THEN kind END) AS signed
+FROM claims GROUP BY build ORDER BY rtrim(built_at, 'Z'), artifact, version, build
+"""
+OF_BUILD: Final = "JOIN documents USING (document) JOIN entries USING (entry)"
+HITS: Final = f"""
+SELECT title AS component, components.version AS found, purl, scope, documents.kind AS kind, signed, build, document,
+  node FROM components {OF_BUILD} WHERE
+"""
+OWN: Final = """
+SELECT DISTINCT artifact AS component, version AS found, '' AS purl, '' AS scope, '' AS kind, 0 AS signed, build,
+  0 AS document, 0 AS node FROM entries WHERE digest = ?
+"""
+# From documents' nodes up the nearest edges, one a step: the labels on a shortest way, the subject's first.
+WAYS: Final = """
+WITH RECURSIVE way(document, hit, node, step) AS (
+  SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[1]'), 0 FROM json_each(?)
+  UNION ALL SELECT way.document, hit, parent, step + 1
+  FROM way JOIN edges ON edges.document = way.document AND child = way.node AND nearest
+)
+SELECT document, hit, trim(title || ' ' || version) FROM way JOIN components USING (document, node) ORDER BY step DESC
+"""
+PROBLEMS: Final = """
+SELECT 'entry changed', 'entries/' || entry || '.json', replace(broken, 'entries/' || entry || '.json: ', ''),
+  'add the build again, then delete this file' FROM entries WHERE broken <> ''
+UNION SELECT iif(status = 'unreadable', 'document ', 'object ') || status,
+  'objects/sha256/' || substr(object, 8, 2) || '/' || substr(object, 8),
+  min(kind || ' of ' || artifact || ' ' || version || ': ' || why),
+  iif(status = 'unreadable', 'its build answers unknown', 'add the document again')
+FROM documents JOIN entries USING (entry) WHERE status IN ('missing', 'changed', 'unreadable') GROUP BY object
+ORDER BY 1 DESC, 2
+"""
+TABLES: Final = {  # as `Archive.table` gives them
+    "documents": "SELECT build, kind, object, size, signed <> 0 AS signed, verdict, form, subjects, status, why, "
+    "composition, stated_at, components, unhashed, unaddressed, dangling FROM documents JOIN entries USING (entry)",
+    "components": "SELECT build, documents.kind AS document, node, name, title, components.version AS version, purl, "
+    f"components.kind AS kind, sha256, hashes, licence, supplier, scope FROM components {OF_BUILD}",
+    "edges": f"SELECT build, kind AS document, parent, child FROM edges {OF_BUILD}",
 }
-NO_VERSION: Final = "it lists {title} without a version"
-ODD_VERSION: Final = "its version of {title} is {version!r}, which PEP 440 does not order"
+Answer = tuple[str, Row, list[Row], str]  # the answer, the build, the places of one component version in it, and why
 
 
-def where(
-    connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question, every: bool,
-    absence: str,
-) -> pd.DataFrame:  # fmt: skip
-    """One row per build and component found, then those of which it is unknown."""
-    hits = _hits(connection, asked)
-    return _answered(builds, asked, hits, every, absence)
+@dataclass(frozen=True)
+class Problem:
+    """Something in the archive that is not as it was put there."""
+
+    kind: str  # object missing | object changed | entry changed | document unreadable | table changed
+    where: str  # the file, below the archive's folder
+    said: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.where}: {self.said} ({self.mend})"
 
 
-def seen(connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question, absence: str) -> pd.DataFrame:
-    """First and last, by version."""
-    import pandas as pd
+@dataclass(frozen=True)
+class Question:
+    """One of name, purl, digest; with a name or purl, perhaps a version or a range."""
 
-    found = where(connection, builds, asked, False, absence)
-    found["label"] = found["artifact"] + " " + found["version"]
-    rows = []
-    affected = found[found["answer"] == "affected"]
-    for (component, version), group in affected.groupby(["component", "found"], sort=True):
-        rows.append(("affected", component, version, *_span(group)))
-    rows.sort(key=lambda row: (row[1], *_order(row[2])))
-    unknown = found[found["answer"] == "unknown"]
-    if len(unknown):
-        rows.append(("unknown", "", "", *_span(unknown)))
-    columns = [
-        "answer",
-        "component",
-        "found",
-        "builds",
-        "first",
-        "first_build",
-        "last",
-        "last_build",
-    ]
-    frame = pd.DataFrame(rows, columns=columns)
-    for column in ("first", "last"):
-        frame[column] = pd.to_datetime(frame[column], utc=True)
-    return frame
+    name: str = ""
+    purl: PackageURL | None = None
+    digest: str = ""  # hex digits of a SHA-256
+    version: str = ""
+    range: SpecifierSet | None = None
 
-
-def ways_down(
-    connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question, absence: str
-) -> pd.DataFrame:
-    """As `where`, with the way to each component from the subject."""
-    return _linked(connection, builds, asked, absence, _down)
+    def meant(self, version: str, purl: str) -> bool | None:
+        """Whether a component with the same name, purl's name or digest is meant; None when that is unknown."""
+        if self.purl is not None:
+            try:
+                other = PackageURL.from_string(purl)
+            except ValueError:
+                return False
+            same = all(getattr(self.purl, part) == getattr(other, part) for part in ("type", "namespace", "name"))
+            qualified = dict(self.purl.qualifiers or {}).items() <= dict(other.qualifiers or {}).items()
+            if not same or not qualified or self.purl.subpath not in (None, other.subpath):
+                return False
+            version = other.version or ""
+        if self.range is None and self.version in ("", version):
+            return True
+        if not version:
+            return None
+        try:
+            if self.range is None:
+                return Version(version) == Version(self.version)
+            return self.range.contains(Version(version), prereleases=True)
+        except ValueError:
+            return False if self.range is None else None
 
 
-def ways_up(connection: duckdb.DuckDBPyConnection, builds: pd.DataFrame, asked: Question, absence: str) -> pd.DataFrame:
-    """As `where`, with the way to each component from every one that needs it."""
-    return _linked(connection, builds, asked, absence, _up)
-
-
-# Of every row its case, how many edges its way has (None: no way leads there), and the names on the way.
-Ways = tuple[Sequence[int], list[int | None], list[list[str]]]
-
-
-def _linked(
-    connection: duckdb.DuckDBPyConnection,
-    builds: pd.DataFrame,
-    asked: Question,
-    absence: str,
-    search: Callable[[duckdb.DuckDBPyConnection, pd.DataFrame], Ways],
-) -> pd.DataFrame:
-    import numpy as np
-    import pandas as pd
-
-    hits = _hits(connection, asked, nodes=True)
-    lost = builds["lost"].to_numpy(dtype=bool)
-    sure = hits[~hits["doubt"] & ~lost[hits["b"]]].reset_index(drop=True)
-    # One graph for each component found: a case.
-    cases = sure[["s", "d", "node", "nodes"]].assign(case=np.arange(len(sure), dtype=np.int64))
-    connection.register("cases", cases)
+def question(name: str = "", *, version: str = "", range: str = "", digest: str = "", purl: str = "") -> Question:
+    """Read what a person asks. Raises `MalformedInput`."""
+    if sum(map(bool, (name, digest, purl))) != 1:
+        raise MalformedInput("ask for one thing: a name, a purl or a digest")
+    if any("\ud800" <= character <= "\udfff" for character in name + version + range + digest + purl):
+        raise MalformedInput("the question has half a character (a lone surrogate)")
+    match = DIGEST.fullmatch(digest.lower())
+    if digest and not match:
+        raise MalformedInput(f"not a digest: {digest!r}", mend="write 'sha256:' and 64 hex digits")
     try:
-        at, depths, ways = search(connection, cases)
-    finally:
-        connection.unregister("cases")
-    affected = _described(builds, sure.take(at), "affected")
-    # The doubtful ones, and where nothing was found, as in `where`; not once more those that were found.
-    rest = _answered(builds, asked, hits, False, absence)
-    rest = rest[rest["answer"] == "unknown"]
-    whole = pd.concat([affected, rest], ignore_index=True) if len(rest) else affected
-    depths += [None] * len(rest)
-    ways += [[] for _ in range(len(rest))]
-    tail: dict[str, Any] = {}
-    if search is _up:
-        tail["dependent"] = [way[0] if way else "" for way in ways]
-    tail |= {"depth": pd.array(depths, dtype="Int64"), "path": pd.Series(ways, dtype=object)}
-    lead = [c for c in whole.columns if c not in ("why", *BUILD)]
-    return whole.assign(**tail)[[*lead, *tail, "why", *BUILD]]
-
-
-def _down(connection: duckdb.DuckDBPyConnection, cases: pd.DataFrame) -> Ways:
-    """A way from the subject to the component of each case, or the component alone; ``cases`` is registered."""
-    rows = connection.execute("SELECT s, d, tree FROM _trees SEMI JOIN cases USING (s, d)")
-    trees = {(s, d): unpack(packed) for s, d, packed in rows.fetchall()}
-    places = list(zip(*(cases[c].tolist() for c in ("s", "d", "node")), strict=True))
-    found = [path(trees[s, d], node)[::-1] if (s, d) in trees else [] for s, d, node in places]
-    ways = [way or [node] for way, (_, _, node) in zip(found, places, strict=True)]
-    of = [case for case, way in enumerate(ways) for _ in way]
-    labels = iter(_labels(connection, of, [node for way in ways for node in way]))
-    depths = [len(way) - 1 if way else None for way in found]
-    return range(len(ways)), depths, [list(islice(labels, len(way))) for way in ways]
-
-
-def _up(connection: duckdb.DuckDBPyConnection, cases: pd.DataFrame) -> Ways:
-    """A way to the component of each case from every one that needs it; ``cases`` is registered."""
-    import numpy as np
-
-    edges = connection.execute('SELECT "case", child, parent FROM _edges JOIN cases USING (s, d)').fetchnumpy()
-    # All graphs become one: a node's number is its own, plus how many nodes the cases before have.
-    nodes = cases["nodes"].to_numpy(dtype=np.int64)
-    ends = np.cumsum(nodes)
-    base = ends - nodes
-    of = base[edges["case"]]
-    starts = base + cases["node"].to_numpy()
-    towards, order = climb(of + edges["child"], of + edges["parent"], starts, int(nodes.sum()))
-    at = np.searchsorted(ends, order, "right")
-    nearest = np.argsort(at, kind="stable")  # by case, then by distance
-    at, order = at[nearest], order[nearest]
-    labels = _labels(connection, at, order - base[at])
-    ways: dict[int, list[str]] = {}
-    for place, below, label in zip(order.tolist(), towards[order].tolist(), labels, strict=True):
-        ways[place] = [label, *ways.get(below, ())]
-    away = towards[order] != order  # all but the starts
-    named = [ways[place] for place in order[away].tolist()]
-    return at[away], [len(way) - 1 for way in named], named
-
-
-def _labels(connection: duckdb.DuckDBPyConnection, cases: Any, nodes: Any) -> list[str]:
-    """Names and versions of nodes, each of its case; ``cases`` is registered."""
-    import numpy as np
-    import pandas as pd
-
-    wanted = {"case": cases, "node": nodes, "place": np.arange(len(cases))}
-    connection.register("wanted", pd.DataFrame(wanted, dtype=np.int64))
+        span = SpecifierSet(range) if range else None
+    except InvalidSpecifier as error:
+        raise MalformedInput(f"not a range of versions: {range!r}", mend="as in PEP 440: '>=1.2,<1.4'") from error
     try:
-        rows = connection.execute(
-            "SELECT place, trim(title || ' ' || version) FROM _components JOIN "
-            '(SELECT s, d, wanted.node::INTEGER AS node, place FROM wanted JOIN cases USING ("case")) '
-            "USING (s, d, node)"
-        ).fetchall()
-    finally:
-        connection.unregister("wanted")
-    labels = [""] * len(cases)
-    for place, label in rows:
-        labels[place] = label
-    return labels
+        package = PackageURL.from_string(purl) if purl else None
+    except ValueError as error:
+        raise MalformedInput(f"not a package URL: {purl!r}", why=str(error), mend="pkg:pypi/numpy@2.1.0") from error
+    versions = [version, range, digest, (package and package.version) or ""]
+    if sum(map(bool, versions)) > 1:
+        raise MalformedInput("a version, a range, a digest and a purl's version exclude one another", mend="give one")
+    return Question(name.strip(), package, match[1] if match else "", version or versions[3], span)
 
 
-def builds(connection: duckdb.DuckDBPyConnection, every: pd.DataFrame, wanted: Mapping[str, str]) -> pd.DataFrame:
-    """Builds that match every value that is not empty."""
-    rows = every
-    for column, value in wanted.items():
-        if value:
-            if column == "digest":
-                value = "sha256:" + value.lower().removeprefix("sha256:")
-            rows = rows[rows[column] == value]
-    kinds = connection.execute(
-        "SELECT b, string_agg(DISTINCT kind, ' ' ORDER BY kind) AS kinds, "
-        "coalesce(string_agg(DISTINCT kind, ' ' ORDER BY kind) FILTER (signed), '') AS signed "
-        "FROM _of GROUP BY b"
-    ).df()
-    columns = ["artifact", "version", "built_at", *BUILD, "kinds", "signed", "unknown"]
-    whole = rows.merge(kinds, on="b", how="left").rename(columns={"state": "unknown"})
-    return whole[columns].fillna({"kinds": "", "signed": ""}).reset_index(drop=True)
+def answers(connection: Connection, asked: Question, absence: str, every: bool = False) -> list[Answer]:
+    """Return one answer for each component version in a build, and one for each other build; affected ones first."""
+    if absence not in ENOUGH:
+        raise MalformedInput(f"absence={absence!r}", mend=f"one of {', '.join(ENOUGH)}")
+    known = {row["build"]: row for row in connection.execute(BUILDS)}
+    order = {build: number for number, build in enumerate(known)}
+    meant = lru_cache(maxsize=None)(asked.meant)
+    groups: dict[tuple[str, str, str, str], list[Row]] = {}
+    for hit in sorted(_hits(connection, asked), key=lambda hit: (order[hit["build"]], *hit)):
+        if meant(hit["found"], hit["purl"]) is not False:
+            groups.setdefault((hit["build"], *hit[:3]), []).append(hit)
+    sure = {build for build, _, found, purl in groups if meant(found, purl)}
+    affected: list[Answer] = []
+    others: list[Answer] = []
+    for (build, component, found, purl), hits in groups.items():
+        if meant(found, purl):
+            affected.append(("affected", known[build], hits, ""))
+        elif build not in sure:
+            odd = f"its version of {component} is {found!r}, which PEP 440 does not order"
+            others.append(("unknown", known[build], hits, odd if found else f"it lists {component} without a version"))
+    absent = known.keys() - {build for build, *_ in groups}
+    doubts = [(build, doubt(build, asked, ENOUGH[absence])) for name, build in known.items() if name in absent]
+    others += [("unknown", build, [], why) for build, why in doubts if why]
+    return affected + others + [("not affected", build, [], "") for build, why in doubts if every and not why]
 
 
-def sql(connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()) -> pd.DataFrame:
-    """Rows of a query that changes nothing."""
-    import duckdb
-
-    try:
-        statements = connection.extract_statements(query)
-        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise MalformedInput("the archive answers one SELECT", mend="change nothing here: add()")
-        with warnings.catch_warnings():  # DuckDB 2.0 builds a frame with a time zone the old way
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return connection.execute(query, list(values)).df()
-    except duckdb.Error as error:
-        raise MalformedInput("DuckDB cannot answer this", why=str(error)) from error
+def doubt(build: Row, asked: Question | None = None, enough: int = ENOUGH["complete"]) -> str:
+    """Return why a component cannot be said to be absent from a build; empty when it can."""
+    if build["broken"] or build["level"] is None:
+        return build["broken"] or "no SBOM"
+    if build["level"] < enough:
+        return CLAIMS[build["level"]] + ("" if build["level"] else build["unread"])
+    if asked and asked.digest and not build["hashed"]:
+        return "its SBOM does not give a SHA-256 for every component"
+    if asked and asked.purl and not build["addressed"]:
+        return "its SBOM does not give a purl for every component"
+    return ""
 
 
-def _hits(connection: duckdb.DuckDBPyConnection, asked: Question, *, nodes: bool = False) -> pd.DataFrame:
-    """Components that are meant, or may be (column doubt)."""
-    import pandas as pd
-
-    judge: Callable[[str], bool | None]
-    if asked.digest[1]:
-        algorithm, digits = asked.digest
-        given: list[Any] = [digits] if algorithm == "sha-256" else [f"{algorithm}:{digits}"]
-        condition = "sha256 = $1" if algorithm == "sha-256" else "list_contains(split(hashes, ' '), $1)"
-        chosen = None
-    else:
-        if asked.purl is not None:
-            column, judge = "purl", asked.holds_purl
-            bare = PackageURL(asked.purl.type, asked.purl.namespace, asked.purl.name).to_string()
-            condition, given = "starts_with(purl, $1)", [bare]
-        else:
-            column, judge = "version", asked.holds
-            given = sorted({asked.name, key(asked.name)})
-            condition = " OR ".join(f"name = ${n + 1}" for n in range(len(given)))
-            condition = f"({condition})"
-        if column == "version" and not asked.version and asked.range is None:
-            chosen = None
-        else:
-            distinct = connection.execute(
-                f"SELECT DISTINCT {column} FROM _components WHERE {condition}", given
-            ).fetchall()
-            judged = [(value, judge(value)) for (value,) in distinct]
-            judged = [(value, held is None) for value, held in judged if held is not False]
-            chosen = pd.DataFrame({
-                column: pd.Series([value for value, _ in judged], dtype=object),
-                "doubt": pd.Series([doubt for _, doubt in judged], dtype=bool),
-            })  # fmt: skip
-    if chosen is not None:
-        connection.register("chosen", chosen)
-    said = (
-        f"SELECT c.*, {'false AS doubt' if chosen is None else 'doubt'} FROM _components c "
-        + ("" if chosen is None else f"JOIN chosen USING ({column}) ")
-        + f"WHERE {condition}"
-    )
-    try:
-        if nodes:
-            select = (
-                "SELECT s, d, node, nodes, b, title AS component, version AS found, purl, scope, "
-                "o.kind AS document, signed, doubt "
-            )
-            end = "ORDER BY b, s, d, node"
-        else:
-            select = (
-                "SELECT b, title AS component, version AS found, purl, min(scope) AS scope, "
-                "concat_ws(' ', min(o.kind), nullif(max(o.kind), min(o.kind))) AS document, "  # mlbom, sbom
-                "bool_or(signed) AS signed, bool_and(doubt) AS doubt "
-            )
-            end = "GROUP BY ALL ORDER BY b, component, found, purl"
-        return connection.execute(f"{select} FROM ({said}) JOIN _of o USING (s, d) {end}", given).df()
-    finally:
-        if chosen is not None:
-            connection.unregister("chosen")
-
-
-def _answered(builds: pd.DataFrame, asked: Question, hits: pd.DataFrame, every: bool, absence: str) -> pd.DataFrame:
-    """Rows of `where`: affected, unknown, and with ``every`` not affected."""
-    import numpy as np
-    import pandas as pd
-
-    lost = builds["lost"].to_numpy(dtype=bool)
-    hits = hits.drop(columns=[c for c in ("s", "d", "node", "nodes") if c in hits])
-    own = builds["digest"].to_numpy() == f"sha256:{asked.digest[1]}" if asked.digest[1] else None
-    if own is not None and own.any():
-        rows = builds[own]
-        hits = pd.concat([hits, pd.DataFrame({
-            "b": rows["b"], "component": rows["artifact"], "found": rows["version"], "purl": "",
-            "scope": "", "document": "", "signed": False, "doubt": False,
-        })]).drop_duplicates(["b", "component", "found"])  # fmt: skip
-    sure = hits[~hits["doubt"].astype(bool) & ~lost[hits["b"]]]
-    unsure = hits[~hits["b"].isin(sure["b"])]
-    why = [
-        "an entry of this build is gone; the tables remember that it held this" if lost[hit.b]
-        else (ODD_VERSION if hit.found else NO_VERSION).format(title=hit.component, version=hit.found)
-        for hit in unsure.itertuples()
-    ]  # fmt: skip
-    state = builds["state"].to_numpy(dtype=object).copy()
-    if absence not in ABSENCE:
-        raise MalformedInput(f"absence={absence!r}", mend=f"one of {', '.join(ABSENCE)}")
-    state[np.isin(builds["level"].to_numpy(dtype=object), ABSENCE[absence])] = ""
-    missing = {"hashed": "a SHA-256", "addressed": "a purl"}
-    column = "hashed" if asked.digest[1] else "addressed" if asked.purl is not None else ""
-    if column:
-        lacking = ~builds[column].to_numpy(dtype=bool) & (state == "")
-        state[lacking] = f"its SBOM does not give {missing[column]} for every component"
-        if asked.digest[0] not in ("", "sha-256"):
-            state[state == ""] = f"nobody asks an SBOM to give {asked.digest[0]} for every component"
-    rest = np.ones(len(builds), dtype=bool)
-    rest[hits["b"].to_numpy(dtype=int)] = False
-    unknown = np.flatnonzero(rest & (state != ""))
-    clean = np.flatnonzero(rest & (state == "")) if every else unknown[:0]
-    parts = [
-        _described(builds, rows, answer, said)
-        for rows, answer, said in (
-            (sure, "affected", ""),
-            (unsure, "unknown", why),
-            (_nothing(unknown), "unknown", state[unknown]),
-            (_nothing(clean), "not affected", ""),
-        )
-        if len(rows)
-    ]
-    if not parts:
-        return _described(builds, sure, "affected")
-    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
-
-
-def _nothing(numbers: Any) -> pd.DataFrame:
-    import pandas as pd
-
-    blank = dict.fromkeys(FOUND, "") | {"signed": False}
-    return pd.DataFrame({"b": numbers, **blank})
-
-
-def _described(builds: pd.DataFrame, rows: pd.DataFrame, answer: str, why: Any = "") -> pd.DataFrame:
-    """Rows with the values of their builds."""
-    import pandas as pd
-
-    at = rows["b"].to_numpy(dtype=int)
-    of = {c: builds[c].to_numpy()[at] for c in ("artifact", "version", *BUILD)}
-    columns = {"answer": answer, "artifact": of["artifact"], "version": of["version"]}
-    columns["built_at"] = builds["built_at"].array[at]
-    columns |= {c: rows[c].array for c in rows if c not in ("b", "doubt", "s", "d", "node", "nodes")}
-    columns |= {"why": why, **{c: of[c] for c in BUILD}}
-    return pd.DataFrame(columns, index=range(len(rows)))
-
-
-def _span(group: pd.DataFrame) -> tuple[Any, ...]:
-    """Builds, and the first and last of them; a build without a time counts, but is neither."""
-    one = group.drop_duplicates("build").sort_values("built_at", kind="stable")
-    dated = one[one["built_at"].notna()]
-    if not len(dated):
-        return len(one), None, "", None, ""
-    first, last = dated.iloc[0], dated.iloc[-1]
-    return len(one), first["built_at"], first["label"], last["built_at"], last["label"]
-
-
-def _order(version: str) -> tuple[int, Any]:
-    try:
-        return 1, Version(version)
-    except InvalidVersion:
-        return 0, version
+def _hits(connection: Connection, asked: Question) -> list[Row]:
+    # Components that may be meant: their version is not compared yet.
+    condition, values = "name IN (?, ?)", [asked.name, key(asked.name)]
+    if asked.digest:
+        condition, values = "sha256 = ?", [asked.digest]
+    elif asked.purl is not None:
+        bare = PackageURL(asked.purl.type, asked.purl.namespace, asked.purl.name).to_string()
+        condition, values = "purl BETWEEN ? AND ?", [bare, f"{bare}\U0010ffff"]
+    hits = connection.execute(HITS + condition, values).fetchall()
+    listed = {(hit["build"], *hit[:2]) for hit in hits}
+    own = connection.execute(OWN, [f"sha256:{asked.digest}"])  # the build that made the file
+    return hits + [row for row in own if (row["build"], *row[:2]) not in listed]

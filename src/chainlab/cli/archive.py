@@ -136,7 +136,6 @@ def query(
     if (with_paths or when or span) and not (package or purl):
         raise MalformedInput("--range, --paths and --seen ask about a package", mend="give --package or --purl")
     with _opened(directory) as kept:
-        kept.refresh(tell=_tell("derived"))
         if run or builder:
             found = kept.builds(run=run, builder=builder)
             hits = len(found)
@@ -179,7 +178,7 @@ def verify(directory: Path | None, as_json: bool) -> None:
     from dataclasses import asdict
 
     with _opened(directory) as kept:
-        problems = kept.verify(tell=_tell("checked"))
+        problems = kept.verify()
         count = len(kept.builds())
     if as_json:
         click.echo(json.dumps([asdict(problem) for problem in problems], indent=1))
@@ -206,16 +205,6 @@ def _moment(text: str) -> datetime:
     except (ValueError, OverflowError) as error:
         raise MalformedInput(f"not a time: {text!r}", mend="write 2026-05-04T10:00:00Z") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _tell(word: str) -> Callable[[int, int], None]:
-    """Says how far long work is, where a person watches."""
-
-    def tell(done: int, of: int) -> None:
-        if of >= 500 and sys.stderr.isatty():
-            click.echo(f"\r{word} {done} of {of}", nl=done >= of, err=True)
-
-    return tell
 
 
 def _table(found: pd.DataFrame) -> str:
