@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from asn1crypto import core, tsp
+from asn1crypto.parser import emit
+from cryptography.hazmat.primitives import serialization
 from forms import Run, b64, sizes
 from rfc3161_client import (
     HashAlgorithm,
@@ -22,7 +25,6 @@ from rfc3161_client import (
 )
 
 from chainlab.services import Server
-from chainlab.trust import der
 from chainlab.trust.keys import pem
 
 UNPACKED = Path(__file__).parents[2] / ".cache" / "debian" / "root" / "usr" / "bin" / "openssl"
@@ -129,40 +131,107 @@ def test_serial_numbers_differ(http: httpx.Client) -> None:
     assert len(serials) == 5
 
 
-SHA256 = der.sequence(der.oid("2.16.840.1.101.3.4.2.1"), bytes((der.NULL, 0)))
-SHA1 = der.sequence(der.oid("1.3.14.3.2.26"), bytes((der.NULL, 0)))
-IMPRINT = der.sequence(SHA256, der.octets(bytes(32)))
-ONE = der.integer(1)
+@pytest.mark.parametrize("nonce", [0, 1, 127, 128, 255, 256, 2**64, 2**159])
+def test_a_nonce_comes_back_as_it_was_sent(http: httpx.Client, nonce: int) -> None:
+    query = sequence(ONE, IMPRINT, integer(nonce))
+    for answer in (http.post(ADDRESS, content=query), http.post(ADDRESS, json=HASH | {"nonce": nonce})):
+        assert decode_timestamp_response(answer.content).tst_info.nonce == nonce
+
+
+@pytest.mark.parametrize("with_certificate", [True, False])
+@pytest.mark.parametrize("nonce", [b"", b"\x02\x01\x07"])
+def test_the_answer_is_der_laid_out_as_its_standards_say(
+    server: Server, http: httpx.Client, nonce: bytes, with_certificate: bool
+) -> None:
+    query = sequence(ONE, IMPRINT, nonce, TRUE if with_certificate else b"")
+    answer = http.post(ADDRESS, content=query).content
+    response = tsp.TimeStampResp.load(answer, strict=True)
+    assert response["status"]["status"].native == "granted"
+    assert response["time_stamp_token"]["content_type"].native == "signed_data"
+    data = response["time_stamp_token"]["content"]
+    info = data["encap_content_info"]["content"]
+    assert info.parsed["message_imprint"].dump() == IMPRINT  # byte for byte (RFC 3161 §2.4.2)
+    found = info.native
+    assert (found["version"], found["policy"]) == ("v1", "1.3.6.1.4.1.57264.2")
+    assert (found["accuracy"], found["ordering"]) == ({"seconds": 1, "millis": None, "micros": None}, False)
+    assert found["nonce"] == (7 if nonce else None)
+    assert 0 <= found["serial_number"] < 2**128
+    assert found["gen_time"].microsecond == 0
+
+    certificate = server.instance.keys.timestamp.public_bytes(serialization.Encoding.DER)
+    assert [entry.dump() for entry in data["certificates"]] == [certificate] * with_certificate
+    (signer,) = data["signer_infos"]
+    assert signer["sid"].native["serial_number"] == server.instance.keys.timestamp.serial_number
+    for algorithm in (signer["digest_algorithm"], *data["digest_algorithms"]):
+        assert algorithm.dump() == sequence(SHA256_OID)  # without parameters (RFC 5754 §2)
+    attributes = [attribute.dump() for attribute in signer["signed_attrs"]]
+    assert attributes == sorted(attributes)  # X.690 §11.6
+    named = {attribute["type"].native: attribute["values"][0] for attribute in signer["signed_attrs"]}
+    assert named.keys() == {"content_type", "signing_time", "message_digest", "signing_certificate_v2"}
+    assert named["message_digest"].native == hashlib.sha256(bytes(info)).digest()
+    assert named["signing_time"].name == "utc_time"
+    identifier = sequence(sequence(sequence(octets(hashlib.sha256(certificate).digest()))))
+    assert named["signing_certificate_v2"].dump() == identifier  # ESSCertIDv2 with its defaults (RFC 5035)
+    assert response.dump(force=True) == answer
+
+
+def sequence(*parts: bytes) -> bytes:
+    return bytes(emit(0, 1, 16, b"".join(parts)))
+
+
+def integer(value: int) -> bytes:
+    return bytes(core.Integer(value).dump())
+
+
+def octets(value: bytes) -> bytes:
+    return bytes(core.OctetString(value).dump())
+
+
+def oid(dotted: str) -> bytes:
+    return bytes(core.ObjectIdentifier(dotted).dump())
+
+
+NULL, TRUE = b"\x05\x00", b"\x01\x01\xff"
+SHA256_OID = oid("2.16.840.1.101.3.4.2.1")
+SHA256 = sequence(SHA256_OID, NULL)
+SHA1 = sequence(oid("1.3.14.3.2.26"), NULL)
+IMPRINT = sequence(SHA256, octets(bytes(32)))
+ONE = integer(1)
+NESTED = reduce(lambda inner, _: sequence(inner), range(300), b"")
 QUERIES = {
     "nothing": b"",
     "no DER": b"hello",
-    "two queries": der.sequence(ONE, IMPRINT) * 2,
-    "trailing bytes": der.sequence(ONE, IMPRINT) + b"\x00",
-    "truncated": der.sequence(ONE, IMPRINT)[:-1],
+    "two queries": sequence(ONE, IMPRINT) * 2,
+    "trailing bytes": sequence(ONE, IMPRINT) + b"\x00",
+    "truncated": sequence(ONE, IMPRINT)[:-1],
     "an indefinite length": b"\x30\x80" + ONE + IMPRINT + b"\x00\x00",
     "a length that is not the shortest": b"\x30\x81\x05\x02\x01\x01\x30\x00",
     "a length of many bytes": b"\x30\x88" + bytes((1,)) * 8,
     "a length without bytes": b"\x30\x84",
     "a multi-byte tag": b"\x3f\x81\x00\x00",
-    "a SET": der.tlv(der.SET, ONE, IMPRINT),
-    "version 2": der.sequence(der.integer(2), IMPRINT),
-    "no version": der.sequence(IMPRINT),
-    "no imprint": der.sequence(ONE),
-    "an empty imprint": der.sequence(ONE, der.sequence()),
-    "an imprint without algorithm": der.sequence(ONE, der.sequence(der.sequence(), der.octets(bytes(32)))),
-    "SHA-1": der.sequence(ONE, der.sequence(SHA1, der.octets(bytes(20)))),
-    "a digest of another size": der.sequence(ONE, der.sequence(SHA256, der.octets(bytes(20)))),
-    "an algorithm with parameters": der.sequence(
-        ONE,
-        der.sequence(der.sequence(der.oid("2.16.840.1.101.3.4.2.1"), der.integer(7)), der.octets(bytes(32))),
-    ),
-    "another policy": der.sequence(ONE, IMPRINT, der.oid("1.2.3.4")),
-    "an extension": der.sequence(ONE, IMPRINT, der.context(0, der.sequence())),
-    "an empty nonce": der.sequence(ONE, IMPRINT, der.tlv(der.INTEGER)),
-    "two nonces": der.sequence(ONE, IMPRINT, ONE, ONE),
-    "a nonce of a kilobyte": der.sequence(ONE, IMPRINT, der.tlv(der.INTEGER, b"\x01" * 1024)),
-    "a certReq that is no BOOLEAN": der.sequence(ONE, IMPRINT, der.tlv(der.BOOLEAN, b"\x01")),
-    "fields out of order": der.sequence(ONE, IMPRINT, der.tlv(der.BOOLEAN, b"\xff"), ONE),
+    "a SET": b"\x31" + sequence(ONE, IMPRINT)[1:],
+    "version 2": sequence(integer(2), IMPRINT),
+    "no version": sequence(IMPRINT),
+    "no imprint": sequence(ONE),
+    "an empty imprint": sequence(ONE, sequence()),
+    "an imprint without algorithm": sequence(ONE, sequence(sequence(), octets(bytes(32)))),
+    "SHA-1": sequence(ONE, sequence(SHA1, octets(bytes(20)))),
+    "a digest of another size": sequence(ONE, sequence(SHA256, octets(bytes(20)))),
+    "an algorithm with parameters": sequence(ONE, sequence(sequence(SHA256_OID, integer(7)), octets(bytes(32)))),
+    "another policy": sequence(ONE, IMPRINT, oid("1.2.3.4")),
+    "an extension": sequence(ONE, IMPRINT, b"\xa0\x02" + sequence()),
+    "an empty nonce": sequence(ONE, IMPRINT, b"\x02\x00"),
+    "two nonces": sequence(ONE, IMPRINT, ONE, ONE),
+    "a nonce of a kilobyte": sequence(ONE, IMPRINT, integer(2**8191)),
+    "a nonce of 33 bytes": sequence(ONE, IMPRINT, integer(2**256)),
+    "a nonce that is not the shortest": sequence(ONE, IMPRINT, b"\x02\x02\x00\x07"),
+    "a default that is written out": sequence(ONE, IMPRINT, b"\x01\x01\x00"),
+    "an object identifier of a megabyte": sequence(ONE, IMPRINT, emit(0, 0, 6, b"\xff" * 1_000_000 + b"\x01")),
+    "an object identifier that does not end": sequence(ONE, IMPRINT, b"\x06\x02\x2a\x83"),
+    "a type that is not in use": sequence(ONE, IMPRINT, b"\x08\x01\x01"),
+    "parameters in 300 SEQUENCEs": sequence(ONE, sequence(sequence(oid("1.2.3"), NESTED), octets(bytes(32)))),
+    "a certReq that is no BOOLEAN": sequence(ONE, IMPRINT, b"\x01\x01\x01"),
+    "fields out of order": sequence(ONE, IMPRINT, TRUE, ONE),
 }
 HASH = {"artifactHash": b64(bytes(32)), "hashAlgorithm": "sha256"}
 JSON_QUERIES: dict[str, Any] = {
@@ -196,24 +265,3 @@ def test_a_bad_query_is_refused(http: httpx.Client, unchanged: None, name: str) 
     assert answer.status_code == 400, answer.content
     assert answer.json().keys() == {"code", "message"}
     assert answer.json()["code"] == 400
-
-
-@pytest.mark.parametrize("value", [0, 1, 127, 128, 255, 256, 2**64, 2**159])
-def test_the_der_of_integers_is_the_shortest(value: int) -> None:
-    encoded = der.integer(value)
-    (element,) = der.parse(encoded)
-    assert element.tag == der.INTEGER
-    assert int.from_bytes(element.value, "big") == value
-    assert len(element.value) == 1 or not (element.value[0] == 0 and element.value[1] < 0x80)
-
-
-@pytest.mark.parametrize("size", [0, 1, 127, 128, 255, 256, 65535, 65536, 2**24])
-def test_any_length_is_read_back(size: int) -> None:
-    (element,) = der.parse(der.octets(bytes(size)))
-    assert (element.tag, len(element.value)) == (der.OCTET_STRING, size)
-
-
-def test_object_identifiers_are_those_of_x_690() -> None:
-    # X.690 §8.19.5's example, and ours
-    assert der.oid("2.999.3").hex() == "0603883703"
-    assert base64.b64encode(der.oid("1.2.840.113549.1.7.2")) == b"BgkqhkiG9w0BBwI="

@@ -14,12 +14,12 @@ import struct
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from asn1crypto.core import OctetString, UTF8String
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from chainlab.trust import der
 from chainlab.trust.issuer import Identity
 from chainlab.trust.keys import CertificateAuthority, Keys, der_public_key
 
@@ -174,21 +174,21 @@ def certify(precertificate: Precertificate, ct_key: ec.EllipticCurvePrivateKey) 
         b"\x00" + log_id + struct.pack("!QHBBH", precertificate.milliseconds, 0, 4, 3, len(signature)) + signature
     )
     listed = struct.pack("!HH", len(sct) + 2, len(sct)) + sct
-    extension = x509.UnrecognizedExtension(SCT_LIST, der.octets(listed))
+    extension = x509.UnrecognizedExtension(SCT_LIST, OctetString(listed).dump())
     return precertificate.builder.add_extension(extension, critical=False).sign(
         precertificate.authority.key, hashes.SHA256()
     )
 
 
 def _fulcio_extensions(identity: Identity) -> list[tuple[int, bytes]]:
-    extensions = [(1, identity.issuer.encode()), (8, der.utf8(identity.issuer))]
+    extensions = [(1, identity.issuer.encode()), (8, UTF8String(identity.issuer).dump())]
     if identity.is_email:
         return extensions
     claims: Mapping[str, str] = {**identity.claims, "server": identity.server}  # ours wins
     extensions += [(number, claims[name].encode()) for number, name in CI_EXTENSIONS_RAW.items() if name in claims]
     for number, template in CI_EXTENSIONS.items():
         try:
-            extensions.append((number, der.utf8(template.format_map(claims))))
+            extensions.append((number, UTF8String(template.format_map(claims)).dump()))
         except KeyError:  # a claim the token does not carry gives no extension
             continue
     return extensions
