@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -171,14 +172,15 @@ def measure(folder: Path, builds: int, components: int) -> None:
             other.where(name, version=version)
 
     report("open and first question", times(cold, 5), "ms", "reads the index, and its checksum")
-    for label, asked in {
+    questions: dict[str, dict[str, Any]] = {
         "membership, one version": {"name": name, "version": version},
         "membership, PEP 440 range": {"name": name, "range": wanted},
         "membership, in most builds": {"name": "package-0"},
         "membership, purl": {"purl": f"pkg:pypi/{name}@{version}"},
         "membership, digest": {"digest": str(digest)},
         "absent everywhere": {"name": "no-such-package"},
-    }.items():
+    }
+    for label, asked in questions.items():
         count = len(archive.where(**asked))
         report(label, times(partial(archive.where, **asked), 20), "ms", f"{count} of {builds} builds")
     ways = archive.paths(name, version=version)
