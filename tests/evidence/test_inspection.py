@@ -26,7 +26,7 @@ from onnx import TensorProto, helper
 from sklearn.ensemble import RandomForestClassifier
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence import guarddog, wheelcheck
+from chainlab.evidence import wheelcheck
 from chainlab.evidence.formats import FORMATS, tell
 from chainlab.evidence.inspection import Report, inspect, inspect_bytes
 from chainlab.evidence.pickles import is_pickle, opinions
@@ -424,42 +424,3 @@ def test_what_installing_an_sdist_would_run(tmp_path: Path, files: dict[str, byt
 def test_a_build_script_that_cannot_be_parsed_is_not_scanned(tmp_path: Path) -> None:
     report = wheelcheck.check_sdist(sdist(tmp_path, {"setup.py": b"print 'old'\n"}))
     assert [name for name, _ in report.not_scanned] == ["setup.py"]
-
-
-FAKE = """#!/bin/sh
-echo 'Network error' >&2
-cat <<'END'
-{answer}
-END
-"""
-
-
-@pytest.mark.skipif("sys.platform == 'win32'")
-@pytest.mark.parametrize(
-    ("answer", "passed", "kinds"),
-    [
-        ('{"results": {"capability-network-outbound": [{}], "threat-a": {}}}', True, []),
-        (
-            '{"results": {"threat-a": [{"location": "setup.py:6", "message": "said"}]}}',
-            False,
-            ["threat-a"],
-        ),
-        ('{"results": {}, "errors": {"rules-all": "no"}}', False, []),
-        ("no JSON", False, []),
-    ],
-)
-def test_guarddogs_threats_count_and_its_silence_does_not(
-    tmp_path: Path, answer: str, passed: bool, kinds: list[str]
-) -> None:
-    program = tmp_path / "guarddog"
-    program.write_text(FAKE.format(answer=answer))
-    program.chmod(0o755)
-    report = guarddog.scan(tmp_path / "acme-1.0.tar.gz", program)
-    assert (report.passed, [finding.kind for finding in report.findings]) == (passed, kinds)
-    assert not guarddog.scan(tmp_path / "acme-1.0.tar.gz", tmp_path / "none").passed
-
-
-@pytest.mark.skipif(guarddog.program() is None, reason="guarddog is an extra")
-def test_guarddog_itself_sees_the_hook(tmp_path: Path) -> None:
-    report = guarddog.scan(sdist(tmp_path, {"setup.py": HOOK, "PKG-INFO": b"Name: acme\n"}))
-    assert [finding.kind for finding in report.findings]
