@@ -280,6 +280,28 @@ for name, document in {**lies, "a typing error": broken}.items():
 # official schema lets them pass). Remove those, too, and the shorter list is flawless; section 7 does it. The older version
 # and the other subject pass as they are: a schema knows forms, not facts.
 #
+# Facts need a second list of the same thing. We make one again, add a fourth lie (other bytes under the same version), and
+# compare:
+
+# %%
+from chainlab.evidence.difference import diff
+
+again = sbom.of_environment(env, lock=LOCK, subject="triage-model", at=AT)
+lies["other bytes"] = copy.deepcopy(bill)
+cells = next(c for c in lies["other bytes"]["components"] if c["name"] == "acme-cells")
+cells["hashes"][0]["content"] = "0" * 64
+differences = {name: diff(again, document) for name, document in lies.items()}
+for name, difference in differences.items():
+    print(f"{name}:", *str(difference).splitlines(), sep="\n   ")
+
+# %% [markdown]
+# `~` is another version, `-` a component that is gone, `+` one that came, and `!` other bytes under the same version. The
+# last matters most: a release never changes, so one of the two lists is wrong, or somebody replaced a file. Between two
+# builds, `~` and `+` are what a reviewer reads: code that nobody of the team wrote. The other subject stays unseen: only
+# components are compared, and only a verified digest says what a list is about (section 8). In a pipeline,
+# `chainlab sbom diff OLD NEW` ends with 1 when a component differs. It helps only where the second list is made apart
+# from the first: a tool that is blind in section 4 is blind twice.
+#
 # ## 7. A score, and how to raise it
 # Two US agencies have lists of *minimum elements*. NTIA's, of 2021, asks for seven fields; CISA's draft of August 2025
 # adds hash, licence, tool and context (a *draft*: we found no final version; S). A score counts how many of the
@@ -315,6 +337,9 @@ assert len(list(site.glob("*.dist-info"))) == 11 and len(bill["components"]) == 
 assert not seen.loc[["openblas", "colorama"]].any(axis=None)
 assert list(seen.loc["scikit-learn"]) == [False, True, False, False]
 assert [len(schema.problems(lies[n])) for n in ("older version", "other subject")] == [0, 0] and schema.problems(broken)
+assert not schema.problems(lies["other bytes"]) and not differences["other subject"]
+assert [len(differences[n].changed) for n in lies] == [1, 0, 0, 0] and len(differences["shorter list"].removed) == 5
+assert [c.new.name for c in differences["other bytes"].rehashed] == ["acme-cells"]
 assert max(scores, key=lambda name: scores[name].score) == "environment, shortened" and not schema.problems(better)
 assert [len(c[k]) for c in bill["compositions"] for k in c.keys() - {"aggregate"}] == [11, 4, 7]
 assert locked["compositions"][0]["aggregate"] == "unknown" and table.loc["edges", "lock file"] == 22

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainlab.cli import _main
 from chainlab.errors import MalformedInput
 from chainlab.evidence import sbom
 from chainlab.evidence.components import Component, components_of, purl_of
@@ -78,6 +81,87 @@ def test_hashes_contradict_only_where_both_say_something() -> None:
     assert not diff(bill(exact), bill(accepted))
     assert not diff(bill(accepted), bill(others))  # it may be the same file
     assert diff(bill(exact), bill(others)).rehashed
+
+
+def test_a_second_entry_of_a_version_hides_no_other_bytes() -> None:
+    good, bad = (bill(component("a", "1", digit))["components"] for digit in "ab")
+    for entries in (good + bad, bad + good, bad + bad):
+        found = diff(bill(component("a", "1", "a")), {"components": entries})
+        assert {(c.old.hashes["SHA-256"][0], c.new.hashes["SHA-256"][0]) for c in found.rehashed} == {("a", "b")}
+    assert not diff({"components": good + bad}, {"components": bad + good})
+
+
+def compare(folder: Path, old: Any, new: Any, *options: str) -> Result:
+    for name, document in (("old", old), ("new", new)):
+        data = document if isinstance(document, bytes) else json.dumps(document).encode()
+        (folder / f"{name}.cdx.json").write_bytes(data)
+    words = ["sbom", "diff", str(folder / "old.cdx.json"), str(folder / "new.cdx.json"), *options]
+    return CliRunner().invoke(_main, words)
+
+
+OLD = bill(component("same", "1", "a"), component("up", "1"), component("gone", "1"), component("hot", "1", "a"))
+NEW = bill(component("same", "1", "a"), component("up", "2"), component("come", "1"), component("hot", "1", "b"))
+
+
+def test_the_command_prints_each_difference_and_ends_with_1(tmp_path: Path) -> None:
+    done = compare(tmp_path, OLD, NEW)
+    assert (done.exit_code, done.stderr) == (1, "")
+    assert done.stdout.splitlines() == [
+        "! hot 1: other bytes under the same version", "~ up 1 → 2", "+ come 1", "- gone 1"
+    ]  # fmt: skip
+
+
+def test_the_command_ends_with_0_when_no_component_differs(tmp_path: Path) -> None:
+    shuffled = {**OLD, "components": list(reversed(OLD["components"]))}
+    done = compare(tmp_path, OLD, shuffled)
+    assert (done.exit_code, done.output) == (0, "no component differs\n")
+    done = compare(tmp_path, OLD, shuffled, "--json")
+    empty = {"same": True, "rehashed": [], "changed": [], "added": [], "removed": []}
+    assert (done.exit_code, json.loads(done.stdout)) == (0, empty)
+
+
+def test_a_program_reads_the_same_difference_as_json(tmp_path: Path) -> None:
+    done = compare(tmp_path, OLD, NEW, "--json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["same"]) == (1, False)
+    assert [(c["old"]["version"], c["new"]["version"]) for c in told["changed"]] == [("1", "2")]
+    (hot,) = told["rehashed"]
+    assert (hot["old"]["hashes"], hot["new"]["hashes"]) == ({"SHA-256": "a" * 64}, {"SHA-256": "b" * 64})
+    assert [c["purl"] for c in told["added"] + told["removed"]] == ["pkg:pypi/come@1", "pkg:pypi/gone@1"]
+
+
+UNREADABLE = {
+    "nothing": b"",
+    "no text": b"\xff\xfe\x00",
+    "no JSON": b"{",
+    "another value": b"[]",
+    "nested deeply": b"[" * 100_000,
+    "another format": {"spdxVersion": "SPDX-2.3"},
+    "an unknown version": {"bomFormat": "CycloneDX", "specVersion": "9.9"},
+    "a component without a name": {**NEW, "components": [{"type": "library", "version": "1"}]},
+    "components that are no list": {**NEW, "components": {"name": "a"}},
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+@pytest.mark.parametrize("side", ["old", "new"])
+def test_a_document_that_cannot_be_read_is_a_wrong_call(tmp_path: Path, case: str, side: str) -> None:
+    pair = (UNREADABLE[case], NEW) if side == "old" else (OLD, UNREADABLE[case])
+    for options in ((), ("--json",)):
+        done = compare(tmp_path, *pair, *options)
+        assert (done.exit_code, done.stdout) == (2, ""), done.output
+        assert f"{side}.cdx.json is not a valid CycloneDX document" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_the_command_wants_two_files(tmp_path: Path) -> None:
+    for words in ((), ("one",), (str(tmp_path), str(tmp_path)), ("a", "b", "c")):
+        assert CliRunner().invoke(_main, ["sbom", "diff", *words]).exit_code == 2
+
+
+def test_a_strangers_name_writes_no_line_of_its_own(tmp_path: Path) -> None:
+    done = compare(tmp_path, bill(), bill(component("a\n- b 1\x1b[2J", "1\r")))
+    assert done.stdout.splitlines() == ["+ a\\n- b 1\\x1b[2J 1\\r"]
 
 
 @given(bills(), bills())

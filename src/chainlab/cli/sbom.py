@@ -1,4 +1,4 @@
-"""``chainlab sbom``: make a bill of materials, and check one."""
+"""``chainlab sbom``: make a bill of materials, check one, and compare two."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from chainlab.errors import MalformedInput
+
+if TYPE_CHECKING:
+    from chainlab.evidence.components import Component
 
 __all__ = ["commands"]
 
@@ -24,7 +27,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 @click.group(epilog="Example: chainlab sbom build .venv --lock requirements.lock --out env.cdx.json")
 def sbom() -> None:
-    """Bills of materials: make one, check one."""
+    """Bills of materials: make one, check one, compare two."""
 
 
 @sbom.command(
@@ -140,6 +143,49 @@ def check(file: Path, least: float, as_json: bool) -> None:
         if not passed:
             click.echo(f"refused: the score is below {least}")
     sys.exit(0 if passed else 1)
+
+
+@sbom.command(epilog="Example: chainlab sbom diff yesterday.cdx.json today.cdx.json")
+@click.argument("old", type=FILE)
+@click.argument("new", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print the difference as JSON.")
+def diff(old: Path, new: Path, as_json: bool) -> None:
+    """Compare the components of two CycloneDX documents.
+
+    Prints "! NAME" for other bytes under the same version, "~" for another version, "+" for an added and "-" for a
+    removed component. The subject, the edges and the licences are not compared.
+
+    Ends with 0 when no component differs, with 1 when one does, and with 2 when a document cannot be read.
+    """
+    from chainlab.evidence.difference import diff as compare
+
+    found = compare(_document(old), _document(new))
+    if as_json:
+        told: dict[str, Any] = {"same": not found}
+        for part, changes in (("rehashed", found.rehashed), ("changed", found.changed)):
+            told[part] = [{"old": _facts(change.old), "new": _facts(change.new)} for change in changes]
+        for part, components in (("added", found.added), ("removed", found.removed)):
+            told[part] = [_facts(component) for component in components]
+        click.echo(json.dumps(told, indent=1))
+    else:
+        click.echo(str(found))
+    sys.exit(1 if found else 0)
+
+
+def _document(file: Path) -> Any:
+    """Read a CycloneDX document. Raises `MalformedInput`: an entry that cannot be read must not count as absent."""
+    from chainlab.evidence.schema import problems
+
+    data = file.read_bytes()
+    if found := problems(data):
+        more = f"; chainlab sbom check lists all {len(found)} problems" if len(found) > 1 else ""
+        raise MalformedInput(f"{file.name} is not a valid CycloneDX document: {found[0]}{more}")
+    return json.loads(data)
+
+
+def _facts(component: Component) -> dict[str, Any]:
+    facts = {key: getattr(component, key) for key in ("type", "name", "version", "purl")}
+    return facts | {"hashes": dict(component.hashes)}
 
 
 def _kind(path: Path) -> str:

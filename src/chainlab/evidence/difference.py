@@ -27,8 +27,8 @@ class Change:
 
     def __str__(self) -> str:
         if self.old.version != self.new.version:
-            return f"{self.new.name} {self.old.version or '?'} → {self.new.version or '?'}"
-        return f"{self.new.name} {self.new.version}: other bytes under the same version"
+            return f"{_shown(self.new.name)} {_shown(self.old.version) or '?'} → {_shown(self.new.version) or '?'}"
+        return f"{_release(self.new)}: other bytes under the same version"
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Difference:
     def __str__(self) -> str:
         lines = [f"! {change}" for change in self.rehashed]
         lines += [f"~ {change}" for change in self.changed]
-        lines += [f"+ {c.name} {c.version}".rstrip() for c in self.added]
-        lines += [f"- {c.name} {c.version}".rstrip() for c in self.removed]
+        lines += [f"+ {_release(c)}" for c in self.added]
+        lines += [f"- {_release(c)}" for c in self.removed]
         return "\n".join(lines) or "no component differs"
 
 
@@ -58,10 +58,9 @@ def diff(old: Any, new: Any) -> Difference:
     for key in sorted(set(before) | set(after)):
         was, now = before.get(key, {}), after.get(key, {})
         for version in sorted(set(was) & set(now)):
-            if _other_bytes(was[version], now[version]):
-                rehashed.append(Change(was[version], now[version]))
-        gone = [was[v] for v in sorted(set(was) - set(now))]
-        come = [now[v] for v in sorted(set(now) - set(was))]
+            rehashed += _contradictions(was[version], now[version])
+        gone = [c for version in sorted(set(was) - set(now)) for c in was[version]]
+        come = [c for version in sorted(set(now) - set(was)) for c in now[version]]
         if len(gone) == len(come) == 1:
             changed.append(Change(gone[0], come[0]))
         else:
@@ -70,11 +69,19 @@ def diff(old: Any, new: Any) -> Difference:
     return Difference(tuple(added), tuple(removed), tuple(changed), tuple(rehashed))
 
 
-def _grouped(document: Any) -> dict[str, dict[str, Component]]:
-    found: dict[str, dict[str, Component]] = {}
+def _grouped(document: Any) -> dict[str, dict[str, list[Component]]]:
+    """Components by what they are and by version; a document may list the same version twice."""
+    found: dict[str, dict[str, list[Component]]] = {}
     for component in components_of(document):
-        found.setdefault(_key(component), {})[component.version] = component
+        found.setdefault(_key(component), {}).setdefault(component.version, []).append(component)
     return found
+
+
+def _contradictions(was: list[Component], now: list[Component]) -> list[Change]:
+    """The contradicting pairs of one version, if an entry of either side agrees with none of the other."""
+    alone = [old for old in was if all(_other_bytes(old, new) for new in now)]
+    alone += [new for new in now if all(_other_bytes(old, new) for old in was)]
+    return [Change(old, new) for old in was for new in now if _other_bytes(old, new)] if alone else []
 
 
 def _key(component: Component) -> str:
@@ -97,3 +104,12 @@ def _possible(component: Component) -> set[str]:
     """SHA-256 digests of the files that it may be."""
     own = component.hashes.get("SHA-256")
     return {own.lower()} if own else {digest.lower() for digest in component.accepted}
+
+
+def _release(component: Component) -> str:
+    return f"{_shown(component.name)} {_shown(component.version)}".rstrip()
+
+
+def _shown(text: str) -> str:
+    """Text of a stranger's document for a terminal: what is not printable is written as an escape."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
