@@ -103,8 +103,8 @@ class Files:
             ),
         )
 
-    def yank(self, files: Iterable[IndexFile], reason: str | None) -> None:
-        """Set the reason of a yank, None to take it back."""
+    def yank(self, files: Iterable[IndexFile], reason: str) -> None:
+        """Set the reason of a yank."""
         self._connection.executemany(
             "UPDATE files SET yanked = ? WHERE filename = ?",
             [(reason, file.filename) for file in files],

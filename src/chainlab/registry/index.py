@@ -254,11 +254,6 @@ class Index:
 
     # -- trusted publishers
 
-    def publishers(self, project: str) -> list[Publisher]:
-        """The workflows that a project trusts."""
-        with self._guard:
-            return self._publishers.of(normalise(project))
-
     def add_publisher(self, project: str, publisher: Publisher, *, owner: str) -> None:
         """Let a workflow upload to a project; registers the name when it is free. Raises `Refused` (409)."""
         self._nobodys(normalise(project))
@@ -285,17 +280,8 @@ class Index:
     def yank(self, project: str, version: str, reason: str = "", *, by: str) -> None:
         """Let installers take a version only when it is asked for by number (PEP 592)."""
         stated(reason or "-")
-        self._yank(project, version, reason, by)
-
-    def unyank(self, project: str, version: str, *, by: str) -> None:
-        """Take a yank back."""
-        self._yank(project, version, None, by)
-
-    def _yank(self, project: str, version: str, reason: str | None, by: str) -> None:
         files = self._of_version(project, version)
-        kind = "unyanked" if reason is None else "yanked"
-        facts = {"version": files[0].version, "reason": reason or "", "by": by}
-        with self.names.changing(project, kind, facts):
+        with self.names.changing(project, "yanked", {"version": files[0].version, "reason": reason, "by": by}):
             self._files.yank(files, reason)
 
     def quarantine(self, project: str, reason: str, *, by: str) -> None:
@@ -307,20 +293,6 @@ class Index:
         if self.project(project).status is not Status.QUARANTINED:
             raise Refused(409, f"{normalise(project)} is not in quarantine")
         self.names.mark(project, "released", Status.ACTIVE, reason, by=by)
-
-    def archive(self, project: str, reason: str, *, by: str) -> None:
-        """Take no more uploads; what is there stays."""
-        self.names.mark(project, "archived", Status.ARCHIVED, reason, by=by)
-
-    def deprecate(self, project: str, reason: str, *, by: str) -> None:
-        """Tell installers that the project is obsolete; nothing else changes."""
-        self.names.mark(project, "deprecated", Status.DEPRECATED, reason, by=by)
-
-    def activate(self, project: str, reason: str = "in use again", *, by: str) -> None:
-        """End an archive or a deprecation; for a quarantine there is `release`."""
-        if self.project(project).status is Status.QUARANTINED:
-            raise Refused(409, f"{normalise(project)} is in quarantine: release it")
-        self.names.mark(project, "activated", Status.ACTIVE, reason, by=by)
 
     def delete(self, project: str, version: str | None = None, *, by: str) -> None:
         """Delete a version, or the whole project; the names of files and project stay taken."""

@@ -16,12 +16,10 @@ __all__ = ["IndexFile", "Project", "Status", "versions"]
 
 
 class Status(StrEnum):
-    """Project status markers (PEP 792)."""
+    """Project status markers (PEP 792), those that this index sets."""
 
     ACTIVE = "active"
-    ARCHIVED = "archived"  # takes no uploads
     QUARANTINED = "quarantined"  # offers no files, takes no uploads
-    DEPRECATED = "deprecated"
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,6 @@ class Project:
     def offers(self) -> bool:
         """Whether installers may see its files."""
         return not self.deleted and self.status is not Status.QUARANTINED
-
-    @property
-    def takes(self) -> bool:
-        """Whether it takes uploads."""
-        return self.status in (Status.ACTIVE, Status.DEPRECATED)
 
 
 def versions(files: Iterable[IndexFile]) -> list[str]:

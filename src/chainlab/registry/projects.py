@@ -95,7 +95,7 @@ class Projects:
         named = f"packages:upload:{name}" in by.grants or by.may(f"packages:admin:{name}")
         if not named and found.owner != by.subject:
             raise Refused(403, f"{name} belongs to {found.owner}, not to {by.subject}")
-        if not found.takes:
+        if found.status is Status.QUARANTINED:
             raise Refused(403, f"{name} is {found.status} and takes no uploads: {found.reason}")
         return found
 
@@ -134,11 +134,6 @@ class Projects:
                 (name, name, Status.ACTIVE, stated(reason), self.now()),
             )
             self.report("reserved", name, {"project": name, "reason": reason})
-
-    def transfer(self, name: str, owner: str, *, by: str) -> None:
-        """Give a project to another owner."""
-        with self.changing(name, "transferred", {"owner": owner, "by": by}) as project:
-            self._connection.execute("UPDATE projects SET owner = ? WHERE name = ?", (owner, project.name))
 
     def mark(self, name: str, kind: str, status: Status, reason: str, *, by: str) -> None:
         """Set a status (PEP 792) and report it as ``kind``. Raises `Refused` (409) when it is set already."""
