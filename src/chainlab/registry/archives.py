@@ -32,7 +32,7 @@ END = struct.Struct("<4s4H2LH")
 # Without the versions and times, and without a member's internal attributes.
 CENTRAL = struct.Struct("<4s4x2H4x3L4H2x2L")
 LOCAL = struct.Struct("<4s2x2H4x3L2H")
-ENCRYPTED, DESCRIPTOR, UTF8 = 1 << 0, 1 << 3, 1 << 11  # bits of the flags
+DESCRIPTOR, UTF8 = 1 << 3, 1 << 11  # bits of the flags
 KNOWN_FLAGS = DESCRIPTOR | UTF8 | 0b110  # and the two that say how hard it was compressed
 STORED, DEFLATED = 0, 8
 EXTRA_ZIP64, EXTRA_NAME = 0x0001, 0x7075

@@ -107,7 +107,6 @@ class Distribution:
     display_name: str  # as METADATA spells it
     metadata: bytes  # METADATA or PKG-INFO, whole
     requires_python: str | None
-    summary: str
 
 
 def inspect(path: Path, name: FileName) -> Distribution:
@@ -158,7 +157,7 @@ def _describe(name: FileName, metadata: bytes) -> Distribution:
     if parsed.version != Version(name.version):
         raise Refused(400, f"the file name says version {name.version}, its metadata {parsed.version}")
     requires = parse_email(metadata)[0].get("requires_python")  # in its author's own words
-    return Distribution(name, parsed.name, metadata, requires or None, parsed.summary or "")
+    return Distribution(name, parsed.name, metadata, requires or None)
 
 
 def _read_wheel(data: memoryview, name: FileName) -> bytes:

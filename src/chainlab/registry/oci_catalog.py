@@ -48,16 +48,16 @@ class Catalog:
 
     def repositories(self) -> list[Repository]:
         """All of them, by name."""
-        rows = self._query("SELECT name, created, private, immutable FROM oci_repositories ORDER BY name")
-        return [Repository(row[0], row[1], bool(row[2]), bool(row[3])) for row in rows]
+        rows = self._query("SELECT name, private, immutable FROM oci_repositories ORDER BY name")
+        return [Repository(row[0], bool(row[1]), bool(row[2])) for row in rows]
 
     def repository(self, name: str) -> Repository:
         """One. Raises `OciError` (404 NAME_UNKNOWN)."""
-        rows = self._query("SELECT name, created, private, immutable FROM oci_repositories WHERE name = ?", name)
+        rows = self._query("SELECT name, private, immutable FROM oci_repositories WHERE name = ?", name)
         if not rows:
             raise OciError(404, "NAME_UNKNOWN", f"there is no repository {name}")
         row = rows[0]
-        return Repository(row[0], row[1], bool(row[2]), bool(row[3]))
+        return Repository(row[0], bool(row[1]), bool(row[2]))
 
     def is_private(self, name: str) -> bool:
         """Whether pulling from it needs a credential; one that is not there is public."""

@@ -64,7 +64,6 @@ class Repository:
     """A repository and its settings."""
 
     name: str
-    created: float  # seconds since 1970
     private: bool
     immutable: bool
 

@@ -111,12 +111,10 @@ class Publisher:
 
 @dataclass(frozen=True)
 class Minted:
-    """A short-lived credential and what it came from."""
+    """A short-lived credential."""
 
     secret: str
     expires: int  # seconds since 1970
-    projects: tuple[str, ...]
-    publisher: Publisher
 
 
 class Publishers:
@@ -185,7 +183,7 @@ class Publishers:
         )
         grants = [f"packages:upload:{project}" for project in projects]
         secret = self._credentials.issue(subject, grants, lifetime=LIFETIME)
-        return Minted(secret, int(time.time()) + LIFETIME, projects, publisher)
+        return Minted(secret, int(time.time()) + LIFETIME)
 
     def behind(self, subject: str) -> tuple[Publisher, dict[str, str]] | None:
         """The publisher and the claims behind a minted credential; None for one given to a person."""

@@ -45,7 +45,6 @@ class Held:
     since: float  # seconds since 1970
     by: str
     released: float | None  # seconds since 1970
-    released_by: str | None
 
 
 class Quarantine:
@@ -94,7 +93,7 @@ class Quarantine:
         """Every stay, of one digest or of all, oldest first."""
         with self._guard:
             rows = self._connection.execute(
-                "SELECT digest, reason, since, held_by, released, released_by FROM quarantine"
+                "SELECT digest, reason, since, held_by, released FROM quarantine"
                 " WHERE ? IS NULL OR digest = ? ORDER BY id",
                 (None if digest is None else str(digest),) * 2,
             ).fetchall()
