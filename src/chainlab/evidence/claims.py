@@ -1,7 +1,7 @@
 """Claims: what somebody says about a vulnerability in products, in the words of OpenVEX and CycloneDX.
 
-The two do not have the same words. Where one cannot say what the other said, the finer word is kept beside it (in
-OpenVEX's ``status_notes``, in CycloneDX's ``properties``), so that nothing is lost on the way there and back.
+The two do not have the same words. Where OpenVEX cannot say what CycloneDX said, the finer word is kept beside it, in
+``status_notes``.
 
 | OpenVEX justification | CycloneDX justification |
 |---|---|
@@ -42,7 +42,7 @@ __all__ = [
 
 # OpenVEX's, the worst first.
 STATUSES = ("affected", "under_investigation", "fixed", "not_affected")
-# CycloneDX's word, and OpenVEX's for it; the first for each is the one written.
+# CycloneDX's word, and OpenVEX's for it.
 STATES = {
     "exploitable": "affected",
     "in_triage": "under_investigation",
@@ -62,8 +62,8 @@ JUSTIFICATIONS = {
     "protected_at_runtime": "inline_mitigations_already_exist",
     "protected_at_perimeter": "inline_mitigations_already_exist",
 }
-COARSER = {"component_not_present": "code_not_present"}  # OpenVEX's word that CycloneDX has not
-OPENVEX_JUSTIFICATIONS = (*dict.fromkeys(JUSTIFICATIONS.values()), *COARSER)
+# CycloneDX has no word for the last one.
+OPENVEX_JUSTIFICATIONS = (*dict.fromkeys(JUSTIFICATIONS.values()), "component_not_present")
 NAMESPACE = uuid.UUID("5c0f1d2e-2a4b-5d57-9a39-6f0f2b7c4f10")  # of the documents that we write
 
 

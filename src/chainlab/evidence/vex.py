@@ -1,6 +1,6 @@
 """VEX: what somebody says about a vulnerability in a product, and whether it counts.
 
-OpenVEX and CycloneDX say the same in other words; a `Claim` is what both mean, and either is written from it.
+OpenVEX and CycloneDX say the same in other words; a `Claim` is what both mean. OpenVEX is written, both are read.
 
     >>> claims = load(document)                                                # doctest: +SKIP
     >>> for outcome in apply(found, claims, at=now, products=("sha256:…",)):   # doctest: +SKIP
@@ -33,13 +33,11 @@ __all__ = [
     "Claim",
     "Outcome",
     "apply",
-    "cyclonedx",
     "load",
     "openvex",
 ]
 
 MAX_AGE = timedelta(days=90)
-cyclonedx = cyclonedx_vex.write
 openvex = open_vex.write
 
 
@@ -50,12 +48,6 @@ class Outcome:
     vulnerability: Vulnerability
     answer: str
     said: str
-    claim: Claim | None = None  # the one that decided, or the one that did not count
-
-    @property
-    def blocks(self) -> bool:
-        """Whether somebody still has to do something: an old claim is no claim."""
-        return self.answer in ("open", "stale")
 
     def __str__(self) -> str:
         found = self.vulnerability
@@ -110,21 +102,21 @@ def _outcome(
     current = [claim for claim in about if claim.at <= at]
     if not current:
         if about:
-            return Outcome(found, "open", "the claim is dated after now", about[0])
+            return Outcome(found, "open", "the claim is dated after now")
         if named:
             other = ", ".join(sorted({p for claim in named for p in claim.about})[:3])
-            return Outcome(found, "open", f"a claim is about {other}, not about this", named[0])
+            return Outcome(found, "open", f"a claim is about {other}, not about this")
         return Outcome(found, "open", "nobody says anything about it")
     claim = max(current, key=lambda c: (c.at, -STATUSES.index(c.status)))
     age = at - claim.at
     if claim.status in ("affected", "under_investigation"):
-        return Outcome(found, "open", claim.action or claim.status.replace("_", " "), claim)
+        return Outcome(found, "open", claim.action or claim.status.replace("_", " "))
     if age > max_age:
         said = f"said {age.days} days ago, and {max_age.days} are the limit"
-        return Outcome(found, "stale", said, claim)
+        return Outcome(found, "stale", said)
     if claim.status == "not_affected" and not claim.justification:
-        return Outcome(found, "open", "no justification that a machine can read", claim)
-    return Outcome(found, claim.status, claim.justification, claim)
+        return Outcome(found, "open", "no justification that a machine can read")
+    return Outcome(found, claim.status, claim.justification)
 
 
 def _is_about(claim: Claim, found: Vulnerability, shipped: frozenset[str]) -> bool:
