@@ -4,9 +4,9 @@
     >>> [advisory.id for advisory, _ in known.about("PyPI", "northwind-tensors")]      # doctest: +SKIP
     ['ACME-2026-0003']
 
-A folder of .json files, a .zip of them (as OSV publishes its dumps), a .jsonl file or one record. What was withdrawn
-is kept apart, and so is what could not be read: neither is silence. A file ``exploited.json`` beside the records, in
-the form of CISA's catalogue of known exploited vulnerabilities (KEV), says which are used in attacks.
+A folder of .json files, a .zip of them (as OSV publishes its dumps), a .jsonl file or one record. A withdrawn record
+does not count, and one that cannot be read is an error. A file ``exploited.json`` beside the records, in the form of
+CISA's catalogue of known exploited vulnerabilities (KEV), says which are used in attacks.
 OSV schema 1.7.5.
 """
 
@@ -72,11 +72,9 @@ class Advisory:
 
 @dataclass(frozen=True)
 class Advisories:
-    """Records by package. ``withdrawn`` and ``rejected`` are what does not count."""
+    """Records by package, without those that were withdrawn."""
 
     records: tuple[Advisory, ...]
-    withdrawn: tuple[Advisory, ...] = ()
-    rejected: tuple[str, ...] = ()  # file, field and reason
     exploited: Mapping[str, str] = field(default_factory=dict)  # id, and the day it was listed
 
     @cached_property
@@ -92,52 +90,31 @@ class Advisories:
         """What is known about a package; ``name`` as `ranges.normal` writes it."""
         return self._index.get((ecosystem, name), [])
 
-    @property
-    def newest(self) -> str:
-        """When the latest change was made: a list that nobody renews misses what is new."""
-        latest = max((*self.records, *self.withdrawn), key=_moment, default=None)
-        return latest.modified if latest else ""
 
-
-def load(path: Path, *, strict: bool = True, exploited: Path | None = None) -> Advisories:
+def load(path: Path) -> Advisories:
     """Every record at ``path``: a folder, a .zip, a .jsonl or one .json file.
 
-    Raises `MalformedInput`, naming file and field, for a record that cannot be read; without ``strict`` it is kept in
-    ``rejected`` instead, for dumps that nobody here can mend. One id twice: the later ``modified`` counts.
+    Raises `MalformedInput`, naming file and field, for a record that cannot be read. One id twice: the later
+    ``modified`` counts.
     """
     found: dict[str, Advisory] = {}
-    rejected: list[str] = []
     listed: dict[str, str] = {}
     try:
         for name, data in _files(path):
-            try:
-                if Path(name).name == EXPLOITED:
-                    listed |= read_exploited(data, name)
-                    continue
-                record = read(data, name)
-            except MalformedInput as error:
-                if strict:
-                    raise
-                rejected.append(error.message)
+            if Path(name).name == EXPLOITED:
+                listed |= read_exploited(data, name)
                 continue
+            record = read(data, name)
             before = found.get(record.id)
             if before is None or _moment(before) < _moment(record):
                 found[record.id] = record
-        if exploited is not None:
-            listed |= read_exploited(exploited.read_bytes(), exploited.name)
     except OSError as error:
         raise MalformedInput(
             f"the advisories at {path.name} cannot be read",
             why=str(error),
             mend="name a folder, a .zip, a .jsonl or a .json file of OSV records",
         ) from error
-    records = [found[id] for id in sorted(found)]
-    return Advisories(
-        tuple(record for record in records if not record.withdrawn),
-        tuple(record for record in records if record.withdrawn),
-        tuple(rejected),
-        listed,
-    )
+    return Advisories(tuple(found[id] for id in sorted(found) if not found[id].withdrawn), listed)
 
 
 def read(data: bytes, name: str = "the record") -> Advisory:

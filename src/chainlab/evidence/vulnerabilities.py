@@ -40,7 +40,6 @@ class Vulnerability:
     summary: str = ""
     severity: str = "unknown"  # critical, high, medium, low, none, unknown
     score: float | None = None
-    vector: str = ""
     fixed: tuple[str, ...] = ()  # releases newer than this one that have a fix, oldest first
     exploited: bool = False
     certain: bool = True
@@ -76,8 +75,8 @@ def match(components: Iterable[Any], known: Advisories) -> list[Vulnerability]:
 
 
 @lru_cache(maxsize=4_096)
-def score(severity: tuple[tuple[str, str], ...]) -> tuple[float | None, str, str]:
-    """Score, rating and vector, of CVSS v4 or else v3; (None, "unknown", "") where neither can be read."""
+def score(severity: tuple[tuple[str, str], ...]) -> tuple[float | None, str]:
+    """Score and rating, of CVSS v4 or else v3; (None, "unknown") where neither can be read."""
     read: dict[str, Any] = {"CVSS_V4": CVSS4, "CVSS_V3": CVSS3}
     for kind in ORDER:
         for found, vector in severity:
@@ -86,8 +85,8 @@ def score(severity: tuple[tuple[str, str], ...]) -> tuple[float | None, str, str
                     value = float(read[kind](vector).base_score)
                 except CVSSError:
                     continue
-                return value, next((r for at, r in RATINGS if value >= at), "none"), vector
-    return None, "unknown", ""
+                return value, next((r for at, r in RATINGS if value >= at), "none")
+    return None, "unknown"
 
 
 def _identity(component: Any) -> tuple[str, str, str]:
@@ -187,7 +186,7 @@ def _merged(
 ) -> Vulnerability:
     ids = {id for record, _, _ in group for id in (record.id, *record.aliases)}
     scores = [score(entry.severity or record.severity) for record, entries, _ in group for entry in entries]
-    value, rating, vector = max(scores, key=lambda found: -1.0 if found[0] is None else found[0])
+    value, rating = max(scores, key=lambda found: -1.0 if found[0] is None else found[0])
     fixed = {
         at for _, entries, _ in group for entry in entries for each in entry.ranges for at in each.fixed_after(version)
     }
@@ -201,7 +200,6 @@ def _merged(
         summary=next((record.summary for record, _, _ in group if record.summary), ""),
         severity=rating,
         score=value,
-        vector=vector,
         fixed=tuple(str(at) for at in sorted(fixed)),
         exploited=any(id in exploited for id in ids),
         certain=not all(doubts),
