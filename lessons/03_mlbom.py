@@ -362,13 +362,13 @@ seen.assign(harmful=["no", "yes", "yes", "yes", "no", "no", "yes"])
 # scanned is not passed**. The kit's inspection keeps them apart:
 
 # %%
-from chainlab.evidence.inspection import inspect_bytes
+from chainlab.evidence.inspection import inspect, inspect_bytes
 
 for name, data in PICKLES.items():
     report = inspect_bytes(data, "model.bin")
     print(f"{name:30}", "passed" if report.passed else "not passed:",
           *sorted({f.kind for f in report.findings}), *("not scanned" for _ in report.not_scanned))
-print(f"{'triage.onnx':30}", "passed" if inspect_bytes(model.read_bytes(), "triage.onnx").passed else "not passed")
+print(f"{'triage.onnx':30}", "passed" if inspect(model).passed else "not passed")
 
 # %% [markdown]
 # No attack passes, and the price is in the fifth and sixth line: honest work is refused with it. The compressed one has no
@@ -381,7 +381,7 @@ print(f"{'triage.onnx':30}", "passed" if inspect_bytes(model.read_bytes(), "tria
 assert list(seen["picklescan"] == "no issue") == [True, False, True, False, True, True, True]
 assert list(seen["fickling"] == "no issue") == [True] + [False] * 6
 assert seen.loc["broken after the payload", "fickling"] == "unparseable" == seen.loc["the attack, compressed", "fickling"]
-assert not inspect_bytes(PICKLES["the attack, compressed"], "m").passed and inspect_bytes(model.read_bytes(), "m").passed
+assert not inspect_bytes(PICKLES["the attack, compressed"], "m").passed and inspect(model).passed
 assert verdict(folder) == "passed" and all(changed(n, c).startswith("refused") for n, c in changes.items())
 assert len(attack) == 31 and int((guessed[y_test == 1] == 1).sum()) == 0
 
