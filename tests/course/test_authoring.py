@@ -239,6 +239,17 @@ def test_a_lesson_that_is_not_listed_is_told(made_up: Path) -> None:
     assert "lessons/09_extra.py:1: not listed in course.toml" in "\n".join(told(made_up))
 
 
+def test_reading_minutes_are_the_texts_words_within_30_percent(made_up: Path) -> None:
+    edit(made_up / WALK, "# We add.", "# We add. " + "One more. " * 1000)  # ten minutes at 200 words a minute
+    planned = 1
+    for minutes, fits in ((1, False), (6, False), (8, True), (13, True), (14, False)):
+        edit(made_up / "course.toml", f"reading = {planned}, doing", f"reading = {minutes}, doing")
+        edit(made_up / "course.toml", f"minutes = {30 - planned} }}]", f"minutes = {30 - minutes} }}]")
+        planned = minutes
+        text = f"course.toml:1: lesson 09_sums has reading = {minutes}, its text takes 10.1 minutes"
+        assert told(made_up) == ([] if fits else [text])
+
+
 def test_a_listed_lesson_that_does_not_exist_is_told(made_up: Path) -> None:
     (made_up / WALK).unlink()
     assert "unit 09_numbers lists lessons/09_sums.py, which does not exist" in "\n".join(told(made_up))

@@ -9,7 +9,6 @@ import pytest
 from editing import edit
 
 from chainlab.course.authoring import outline
-from chainlab.course.authoring.source import Lesson
 from chainlab.course.syllabus import Course, load
 from chainlab.errors import ChainlabError, MalformedInput
 
@@ -67,19 +66,6 @@ def test_written_units_have_exercises_of_several_kinds(real: Course) -> None:
     for unit in real.written:
         assert len(unit.exercises) >= 5
         assert len({e.kind for e in unit.exercises}) >= 2
-
-
-def test_reading_minutes_are_the_lessons_words_within_30_percent(real: Course) -> None:
-    wrong = []
-    for unit in real.written:
-        for part in unit.lessons:
-            path = real.root / "lessons" / f"{part.file}.py"
-            if not path.is_file():
-                continue  # authoring problems name it
-            minutes = Lesson.read(path).words / real.words_per_minute
-            if not 0.7 * minutes <= part.reading <= 1.3 * minutes:
-                wrong.append(f"{part.file}: reading = {part.reading}, its text takes {minutes:.1f}")
-    assert not wrong, "\n".join(wrong)
 
 
 def test_a_unit_is_found_by_id_number_and_file(real: Course) -> None:
