@@ -101,11 +101,6 @@ class Lab:
         return self._open().registry
 
     @property
-    def archive(self) -> Archive:
-        """The evidence of releases and other builds, and where a component is."""
-        return self._open().archive
-
-    @property
     def gate(self) -> Gate:
         """What decides whether a release is fit for prod."""
         return self._open().gate

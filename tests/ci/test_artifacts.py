@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from artifact_files import keep, unpack
 from hypothesis import given
 from hypothesis import strategies as st
 from platform_world import Host
@@ -44,7 +45,7 @@ def test_an_artifact_comes_back(fresh: Host) -> None:
     assert fresh.http.get("/ci/artifacts/7", headers=headers).text == "my dist\n"
     assert fresh.http.get("/ci/artifacts/7/my dist", headers=headers).content == tar()
     artifacts = fresh.platform.artifacts
-    assert artifacts.read(7, "my dist") == {"a/b": b"data"}
+    assert unpack(artifacts, 7, "my dist") == {"a/b": b"data"}
     assert artifacts.files(7) == {"my dist": {"a/b": str(Digest.of(b"data"))}}
     assert artifacts.files(8) == {}
     (event,) = fresh.events("dev.chainlab.artifact.packaged")
@@ -55,7 +56,7 @@ def test_a_name_is_taken_once_unless_overwritten(fresh: Host) -> None:
     put(fresh, "7/x", tar(), *BOTH)
     assert put(fresh, "7/x", tar(name="other"), *BOTH).status_code == 409
     assert put(fresh, "7/x?overwrite=true", tar(name="new"), *BOTH).status_code == 201
-    assert list(fresh.platform.artifacts.read(7, "x")) == ["new"]
+    assert list(unpack(fresh.platform.artifacts, 7, "x")) == ["new"]
     last = fresh.events("dev.chainlab.artifact.packaged")[-1]
     assert last["replaced"] == str(Digest.of(tar()))
 
@@ -70,7 +71,7 @@ def test_of_concurrent_uploads_of_one_name_one_wins(fresh: Host) -> None:
     with ThreadPoolExecutor(6) as pool:
         statuses = list(pool.map(upload, range(6)))
     assert sorted(statuses) == [201, *[409] * 5]
-    assert list(fresh.platform.artifacts.read(7, "x")) == [str(statuses.index(201))]
+    assert list(unpack(fresh.platform.artifacts, 7, "x")) == [str(statuses.index(201))]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_of_concurrent_uploads_of_one_name_one_wins(fresh: Host) -> None:
     ],
 )
 def test_only_the_grants_count(fresh: Host, grants: tuple[str, ...] | None, read: int, write: int) -> None:
-    fresh.platform.artifacts.add(7, "x", {"f": b""}, who="test")
+    keep(fresh.platform.artifacts, 7, "x", {"f": b""}, who="test")
     headers = {} if grants is None else fresh.bearer(*grants)
     for path in ("7", "7/x"):
         assert fresh.http.get(f"/ci/artifacts/{path}", headers=headers).status_code == read

@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 import httpx
 import pytest
+from artifact_files import keep, unpack
 from project_folders import PROJECTS
 from sigstore.models import Bundle
 
@@ -87,12 +88,12 @@ class Released:
     def swapped(self, artifact: str, files: dict[str, bytes]) -> Iterator[None]:
         """An artifact of the run with other files, as whatever can write to its storage may leave it."""
         store = self.world.ci.platform.artifacts
-        good = store.read(self.run.id, artifact)
+        good = unpack(store, self.run.id, artifact)
         try:
-            store.add(self.run.id, artifact, files, who="mallory", overwrite=True)
+            keep(store, self.run.id, artifact, files, who="mallory", overwrite=True)
             yield
         finally:
-            store.add(self.run.id, artifact, good, who="nobody", overwrite=True)
+            keep(store, self.run.id, artifact, good, who="nobody", overwrite=True)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def released(world: World, tmp_path_factory: pytest.TempPathFactory) -> Released
 def test_bytes_swapped_between_two_stages_stop_the_run(
     released: Released, producer: str, consumer: str, artifact: str, file: str
 ) -> None:
-    files = released.world.ci.platform.artifacts.read(released.run.id, artifact)
+    files = unpack(released.world.ci.platform.artifacts, released.run.id, artifact)
     (name,) = (n for n in files if Path(n).match(file))
     with released.swapped(artifact, files | {name: files[name] + b" "}):
         ended = released.again(consumer)
@@ -132,8 +133,8 @@ def test_bytes_swapped_between_two_stages_stop_the_run(
 def test_a_file_of_another_job_of_the_run_is_no_substitute(released: Released) -> None:
     """It has provenance; but of the job that runs other people's code, say."""
     store = released.world.ci.platform.artifacts
-    wheel = next(data for name, data in store.read(released.run.id, "wheel").items() if name.endswith(".whl"))
-    model = store.read(released.run.id, "model") | {"triage.onnx": wheel}
+    wheel = next(data for name, data in unpack(store, released.run.id, "wheel").items() if name.endswith(".whl"))
+    model = unpack(store, released.run.id, "model") | {"triage.onnx": wheel}
     with released.swapped("model", model):
         ended = released.again("package")
     assert "triage.onnx: refused at step 'parameters'" in ended.log
@@ -157,7 +158,7 @@ def test_what_another_run_made_is_not_accepted(
     released: Released, tmp_path: Path, other: dict[str, Any], step: str
 ) -> None:
     store, here = released.world.ci.platform.artifacts, released.handover
-    (tmp_path / "source.tar").write_bytes(store.read(released.run.id, "source")["source.tar"])
+    (tmp_path / "source.tar").write_bytes(unpack(store, released.run.id, "source")["source.tar"])
     assert here.accept(tmp_path, "source") == ["✓ source.tar: stored by job source of this run"]
     with pytest.raises(VerificationFailed, match=f"refused at step '{step}'"):
         replace(here, **other).accept(tmp_path, "source")
@@ -168,7 +169,7 @@ def test_a_job_that_hands_over_nothing_or_no_attestation_is_refused(released: Re
     here = released.handover
     with pytest.raises(VerificationFailed, match="handed over nothing"):
         here.accept(tmp_path, "source")
-    (tmp_path / "source.tar").write_bytes(store.read(run.id, "source")["source.tar"])
+    (tmp_path / "source.tar").write_bytes(unpack(store, run.id, "source")["source.tar"])
     with pytest.raises(VerificationFailed, match=r"source\.tar \(sbom\): there is no evidence"):
         here.accept(tmp_path, "source", ["source.tar:sbom"])
 

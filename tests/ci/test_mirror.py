@@ -35,7 +35,7 @@ def test_commit_ids_are_the_same_on_every_machine(mirror: Mirror) -> None:
     assert resolved.commit == "c73eb9b7fe370c3c7ebae4d761f318f203a8724d"
 
 
-def test_the_mirror_is_there_in_an_instant_when_it_was_built_once(host: Host, tmp_path: Path) -> None:
+def test_the_mirror_is_there_in_an_instant_when_it_was_built_once(tmp_path: Path) -> None:
     database = tmp_path / "state.db"
     best = 1.0
     for number in range(3):
@@ -43,9 +43,8 @@ def test_the_mirror_is_there_in_an_instant_when_it_was_built_once(host: Host, tm
         began = time.perf_counter()
         Mirror(remote)
         best = min(best, time.perf_counter() - began)
-        assert remote.names() == [
-            name for name in host.platform.remote.names() if name in history.prepare(ROOT / "data")
-        ]
+        for name in history.prepare(ROOT / "data"):
+            assert remote.refs(name)
         remote.close()
     assert best < 0.25  # seconds; 0.04 on an idle machine
 

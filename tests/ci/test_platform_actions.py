@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from artifact_files import keep, unpack
 from platform_world import MAIN, REPOSITORY, Host, Job, act
 
 from chainlab.ci.git import File
@@ -343,7 +344,7 @@ def test_an_artifact_holds_what_the_path_names(fresh: Host, tmp_path: Path, case
 """
     job = act(fresh, tmp_path, steps, grants=ARTIFACTS)
     assert job.passed, job.output
-    assert set(fresh.platform.artifacts.read(1, "my files")) == expected
+    assert set(unpack(fresh.platform.artifacts, 1, "my files")) == expected
     digest = fresh.platform.artifacts.get(1, "my files").digest.value.hex()
     assert f"digest={digest}" in job.output
 
@@ -358,12 +359,12 @@ def test_hidden_files_stay_out_unless_they_are_asked_for(fresh: Host, tmp_path: 
 """
     job = act(fresh, tmp_path, steps, grants=ARTIFACTS)
     assert job.passed, job.output
-    assert set(fresh.platform.artifacts.read(1, "without")) == {
+    assert set(unpack(fresh.platform.artifacts, 1, "without")) == {
         "dist/a.whl",
         "dist/sub/b.txt",
         "r.md",
     }
-    assert ".h" in fresh.platform.artifacts.read(1, "with")
+    assert ".h" in unpack(fresh.platform.artifacts, 1, "with")
 
 
 @pytest.mark.parametrize(("policy", "passed"), [("warn", True), ("ignore", True), ("error", False)])
@@ -377,9 +378,9 @@ def test_what_no_file_means_is_a_choice(fresh: Host, tmp_path: Path, policy: str
 
 def test_a_later_job_downloads_one_or_all(fresh: Host, tmp_path: Path) -> None:
     artifacts = fresh.platform.artifacts
-    artifacts.add(1, "dist", {"a.whl": b"a", "sub/b": b"b"}, who="test")
-    artifacts.add(1, "m 100%", {"m.onnx": b"m"}, who="test")
-    artifacts.add(2, "other run", {"x": b""}, who="test")
+    keep(artifacts, 1, "dist", {"a.whl": b"a", "sub/b": b"b"}, who="test")
+    keep(artifacts, 1, "m 100%", {"m.onnx": b"m"}, who="test")
+    keep(artifacts, 2, "other run", {"x": b""}, who="test")
     steps = """
 - uses: actions/download-artifact@v4
   with: {name: dist, path: one}
@@ -407,10 +408,10 @@ def test_the_same_name_twice_needs_overwrite(fresh: Host, tmp_path: Path) -> Non
     again = "- run: echo 2 > f\n- uses: actions/upload-artifact@v4\n  with: {path: f}"
     once = again.replace("echo 2", "echo 1")
     assert not act(fresh, tmp_path / "1", f"{once}\n{again}", grants=ARTIFACTS).passed
-    assert fresh.platform.artifacts.read(1, "artifact") == {"f": b"1\n"}
+    assert unpack(fresh.platform.artifacts, 1, "artifact") == {"f": b"1\n"}
     over = again.replace("path: f", "path: f, overwrite: true")
     assert act(fresh, tmp_path / "2", over, grants=ARTIFACTS).passed
-    assert fresh.platform.artifacts.read(1, "artifact") == {"f": b"2\n"}
+    assert unpack(fresh.platform.artifacts, 1, "artifact") == {"f": b"2\n"}
 
 
 # -- the others

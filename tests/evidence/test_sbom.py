@@ -84,7 +84,7 @@ def test_what_cannot_be_seen_is_named(planted: Path) -> None:
         ("unexplained", "installed, and acme-service does not ask for: acme-checks"),
         ("unowned", "stranger belongs to no installed package"),
     }
-    assert by_key(found)["acme-cells"].property("chainlab:imported-as") == "cells"
+    assert dict(by_key(found)["acme-cells"].properties)["chainlab:imported-as"] == "cells"
     site = interpreters.site_packages(planted)
     assert environments.read(planted) == environments.read(site)
     silent = environments.read(planted)
@@ -94,7 +94,7 @@ def test_what_cannot_be_seen_is_named(planted: Path) -> None:
 def test_a_hash_is_the_wheels_or_none(planted: Path, planted_lock: Path, planted_wheels: Path) -> None:
     bare = by_key(environments.read(planted))["acme-speed"]
     assert (dict(bare.hashes), bare.hash_origin) == ({}, "record")
-    assert len(bare.property("chainlab:record:sha-256")) == 64
+    assert len(dict(bare.properties)["chainlab:record:sha-256"]) == 64
     locked = by_key(environments.read(planted, lock=planted_lock))
     assert locked["acme-checks"].hash_origin == "lock"
     assert len(locked["acme-checks"].hashes) == 1  # the lock lists one file
@@ -114,7 +114,7 @@ def test_another_version_than_the_locks_gets_no_hash(planted: Path, planted_lock
     found = by_key(environments.read(planted, lock=other))["acme-speed"]
     assert not found.hashes
     assert not found.accepted
-    assert found.property("chainlab:differs-from-lock") == "the lock says 2.0.1"
+    assert dict(found.properties)["chainlab:differs-from-lock"] == "the lock says 2.0.1"
 
 
 def test_an_installation_of_ones_own_has_no_address(planted: Path, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_a_projects_scopes_and_undeclared_imports(tmp_path: Path, planted_lock: 
     )
     open_ = projects.read(tmp_path)
     assert ("missing", "nothing is locked: versions and transitive needs are open") in spots(open_)
-    assert by_key(open_)["acme-open"].property("chainlab:version-range") == ">=1"
+    assert dict(by_key(open_)["acme-open"].properties)["chainlab:version-range"] == ">=1"
     shutil.copy(planted_lock, tmp_path)
     found = projects.read(tmp_path)
     scopes = {c.key: c.scope for c in found.components}

@@ -192,7 +192,7 @@ def test_merging_loses_nothing_and_order_does_not_count(documents: list[dict[str
     hashes = {(c.purl, v) for d in documents for c in components_of(d) for v in c.hashes.values()}
     kept = {(c["purl"], h["content"]) for c in merged["components"] for h in c.get("hashes", [])}
     assert kept == hashes
-    marked = {c.purl for c in components_of(merged) if c.property("chainlab:conflict")}
+    marked = {c.purl for c in components_of(merged) if "chainlab:conflict" in dict(c.properties)}
     assert marked == {purl for purl, one in hashes for again, other in hashes if purl == again and one != other}
 
 

@@ -132,26 +132,6 @@ class Artifacts:
             raise Refused(409, f"artifact {name!r} of run {run} is gone again")
         return saved
 
-    def add(
-        self,
-        run: int | str,
-        name: str,
-        files: Mapping[str, bytes],
-        *,
-        who: str,
-        overwrite: bool = False,
-    ) -> Artifact:
-        """Keep files that are in memory, as `save` does."""
-        with self.stage() as staged:
-            packed = io.BytesIO()
-            with tarfile.open(fileobj=packed, mode="w") as tar:
-                for path, data in sorted(files.items()):
-                    member = tarfile.TarInfo(path)
-                    member.size = len(data)
-                    tar.addfile(member, io.BytesIO(data))
-            staged.write(packed.getvalue())
-            return self.save(run, name, staged, who=who, overwrite=overwrite)
-
     def list(self, run: int | str) -> Sequence[Artifact]:
         """A run's artifacts, oldest first."""
         with self._lock:
@@ -178,15 +158,6 @@ class Artifacts:
     def files(self, run: int | str) -> dict[str, dict[str, str]]:
         """Each artifact of a run, with the digest of each of its files by path."""
         return {found.name: dict(found.files) for found in self.list(run)}
-
-    def read(self, run: int | str, name: str) -> dict[str, bytes]:
-        """An artifact's files by path. Raises `Refused` (404)."""
-        with tarfile.open(self.path(self.get(run, name)), mode="r:") as tar:
-            found = {}
-            for member in tar.getmembers():
-                if member.isfile() and (file := tar.extractfile(member)) is not None:
-                    found[PurePosixPath(member.name).as_posix()] = file.read()
-        return found
 
     def _row(self, run: str, name: str) -> Artifact | None:
         row = self._connection.execute(

@@ -54,7 +54,6 @@ CREATE TABLE IF NOT EXISTS refs (  -- as last announced; git itself is what coun
 NAME = re.compile(r"(?![.-])[a-z0-9._-]{1,100}/(?![.-])[a-z0-9._-]{1,100}")
 PLATFORM = "chainlab"  # owner of the workflows that host and gate sign as; no job may be one of theirs
 NOBODY = "0" * 40  # stands for "no commit" in events, as in git's own protocol
-HIDDEN = "refs/forks"  # commits that live in forks only
 
 
 @dataclass(frozen=True)
@@ -157,12 +156,6 @@ class Remote:
         if row is None:
             raise Refused(404, f"there is no repository {name[:80]!r}")
         return Repository(row[0], bool(row[1]), row[2])
-
-    def names(self) -> list[str]:
-        """All repositories, sorted."""
-        with self._lock:
-            rows = self._connection.execute("SELECT name FROM repositories ORDER BY name")
-            return [name for (name,) in rows]
 
     def path(self, name: str) -> Path:
         """The bare repository. Raises `Refused` (404)."""

@@ -16,8 +16,6 @@ from chainlab.storage import write_whole
 
 __all__ = ["JobRun", "Run", "Step"]
 
-RESULTS = ("success", "failure", "skipped", "cancelled", "waiting")
-
 
 @dataclass(frozen=True)
 class Step:
@@ -34,7 +32,7 @@ class JobRun:
     """One job's end."""
 
     name: str
-    result: str  # one of RESULTS
+    result: str  # success, failure, skipped, cancelled or waiting
     outputs: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     seconds: float = 0.0

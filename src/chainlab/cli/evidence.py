@@ -103,8 +103,15 @@ def verify(
 def _type(kind: str) -> str:
     from chainlab.evidence import statements
 
+    uris = (
+        statements.SBOM,
+        statements.PROVENANCE,
+        statements.OPENVEX,
+        statements.VULNERABILITIES,
+        statements.SUMMARY,
+    )
     if kind in TYPES:
-        return str(getattr(statements, kind.upper()))
+        return dict(zip(TYPES, uris, strict=True))[kind]
     if "://" not in kind:
         raise MalformedInput(f"no predicate type is called {kind!r}", mend=f"one of {', '.join(TYPES)}, or a URI")
     return kind

@@ -57,11 +57,6 @@ class Deployment:
         """What was deployed last and not removed; whether it answers, `services.model_served` says."""
         return self._read()[0]
 
-    @property
-    def history(self) -> list[str]:
-        """References that ran, oldest first; the last one is the current one, if any is."""
-        return self._read()[1]
-
     def deploy(self, reference: str) -> Deployed:
         """Fetch, verify, start, then end what ran before.
 

@@ -76,10 +76,6 @@ class Component:
         """The name that PyPI knows it by."""
         return canonicalize_name(self.name)
 
-    def property(self, name: str) -> str:
-        """The value of a property; empty where there is none."""
-        return next((value for key, value in self.properties if key == name), "")
-
 
 @dataclass(frozen=True, order=True)
 class BlindSpot:

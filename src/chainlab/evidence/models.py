@@ -15,7 +15,6 @@ changed; it does not say that the weights are harmless. OMS v1.0, ossf/model-sig
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import warnings
@@ -36,7 +35,7 @@ from chainlab.evidence.verifying import Expected, Signer, Step, Verdict
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
 
-__all__ = ["digest", "sign", "verify"]
+__all__ = ["sign", "verify"]
 
 AGAIN = "fetch the model again by its digest, or have its owner sign what is there now"
 
@@ -60,15 +59,6 @@ def sign(model: Path, config: ClientTrustConfig, token: str) -> bytes:
         except Error as error:
             raise refusal("the model", error) from error
         return signature.read_bytes()
-
-
-def digest(model: Path) -> Digest:
-    """What an OMS statement has as its subject: SHA-256 over the files' raw digests, in the order of their names."""
-    with _folder(model) as folder, _quiet():
-        found = hashlib.sha256()
-        for resource in _hashing().hash(folder).resource_descriptors():
-            found.update(resource.digest.digest_value)
-        return Digest("sha256", found.digest())
 
 
 def verify(model: Path, bundle: bytes, signer: Signer, config: ClientTrustConfig) -> Verdict:

@@ -23,7 +23,7 @@ from typing import Any
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 
-__all__ = ["PAYLOAD_TYPE", "Statement", "pae", "parse_json", "payload", "value_at"]
+__all__ = ["PAYLOAD_TYPE", "Statement", "parse_json", "payload", "value_at"]
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -89,12 +89,6 @@ class Statement:
     def is_about(self, digest: Digest) -> bool:
         """Whether a subject has this digest."""
         return any(d.get("sha256") == digest.value.hex() for _, d in self.subjects)
-
-
-def pae(payload_type: str, payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding: the bytes that are signed. Lengths count bytes, not characters."""
-    kind = payload_type.encode()
-    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
 def payload(document: Any) -> bytes:

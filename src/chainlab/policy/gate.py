@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from chainlab.registry.registry import Registry
     from chainlab.trust.client import Trust
 
-__all__ = ["RESULTS", "Check", "Decision", "Gate", "checked"]
+__all__ = ["Check", "Decision", "Gate", "checked"]
 
-RESULTS = ("passed", "refused", "excepted")
 SIGNS = {"passed": "✓", "refused": "✗", "excepted": "~"}
 
 
@@ -46,7 +45,7 @@ class Check:
     """What one rule came to; one rule may refuse for several reasons, each a check of its own."""
 
     rule: str
-    result: str  # one of RESULTS
+    result: str  # passed, refused or excepted
     said: str
     mend: str = ""
 

@@ -265,7 +265,6 @@ def test_every_attack_of_the_replay_wins_on_weak_workflows(
     weak = attacks.replay(lab, folder)
     won = [row.result for row in weak.rows if not row.name.startswith(" ")]
     assert won == ["succeeded"] * 3, weak
-    assert not weak.good
     assert lab.ci.platform.mirror.resolve("acme/changed-files@v3").commit == before
 
 
@@ -275,7 +274,7 @@ def test_without_a_sandbox_no_payload_runs_and_the_report_says_so(tmp_path: Path
 
     world = SimpleNamespace(ci=SimpleNamespace(sandbox=SimpleNamespace(require=require)))
     report = attacks.replay(world, tmp_path)  # this world has nothing else to touch
-    assert not report.good
+    assert not {row.result for row in report.rows} & {"stopped", "works"}
     assert "do not run on this machine (no namespaces)" in repr(report)
 
 

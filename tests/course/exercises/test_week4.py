@@ -20,8 +20,8 @@ from chainlab.course.exercises.week4 import ex6_gate as gates
 from chainlab.course.exercises.week4 import ex7_root_rotation as rotations
 from chainlab.errors import ChainlabError
 from chainlab.evidence import models
-from chainlab.evidence.statements import pae
 from chainlab.evidence.verifying import Signer
+from chainlab.trust.log_v1 import pae
 from chainlab.trust.merkle import leaf_hash, verify_inclusion
 
 UNIT = "04_attestation"

@@ -43,7 +43,6 @@ class Outcome:
     right: int
     asked: int
     verdict: str  # "not sat yet", "ready", "ready after primer …" or "talk to your instructor …"
-    primers: tuple[str, ...]  # to read, in course order
     remarks: tuple[str, ...]  # one per wrong answer
 
     def __str__(self) -> str:
@@ -111,8 +110,8 @@ def mark(questions: Sequence[Question], answers: str) -> Outcome:
     needed = tuple(p for p, count in missed.items() if count > min(SLIPS, asked[p] - 1))
     right = len(questions) - sum(missed.values())
     if set(letters) == {"."}:
-        return Outcome(0, len(questions), "not sat yet", (), ())
-    return Outcome(right, len(questions), _verdict(needed), needed, tuple(remarks))
+        return Outcome(0, len(questions), "not sat yet", ())
+    return Outcome(right, len(questions), _verdict(needed), tuple(remarks))
 
 
 def _verdict(needed: Sequence[str]) -> str:

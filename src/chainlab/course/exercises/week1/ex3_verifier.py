@@ -29,7 +29,7 @@ from sigstore.verify import Verifier, policy
 from chainlab.course.learning.checks import Case, World
 from chainlab.errors import ChainlabError
 
-__all__ = ["NOTHING_WRONG", "cases", "play"]
+__all__ = ["NOTHING_WRONG", "cases"]
 
 SEE = "notebooks/01_first_signature.ipynb, 'Break it, five ways'"
 TEACHES = {
@@ -139,11 +139,6 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         if truth != expected:
             raise ChainlabError(f"exercise 1.3, '{name}': built as {expected}, the client says {truth}")
         yield Case(name, (scenario,), truth)
-
-
-def play(lab: World, scenario: dict[str, Any], rng: random.Random) -> tuple[str, str]:
-    """Sign and verify as a scenario says; gives verdict and failing step, as the client sees it."""
-    return _Stage(lab, rng, scenario["signer"]).play(scenario)
 
 
 class _Stage:
