@@ -269,20 +269,20 @@ def check_ref(ref: str) -> str:
     return ref
 
 
-def read_folder(folder: Path, *, ignored: Iterable[str] = IGNORED) -> dict[str, File]:
+def read_folder(folder: Path) -> dict[str, File]:
     """The files of a folder as a commit has them; caches and other repositories are left out.
 
     Raises `MalformedInput` when it is no folder or a file is too large.
     """
     if not folder.is_dir():
         raise MalformedInput(f"{folder} is not a folder")
-    left_out, found = set(ignored), {}
+    found = {}
     for directory, below, names in os.walk(folder):
-        below[:] = sorted(name for name in below if name not in left_out)
+        below[:] = sorted(name for name in below if name not in IGNORED)
         links = [name for name in below if Path(directory, name).is_symlink()]
         for name in sorted([*names, *links]):
             path = Path(directory, name)
-            if name in left_out or name.endswith((".pyc", ".egg-info")):
+            if name in IGNORED or name.endswith((".pyc", ".egg-info")):
                 continue
             relative = path.relative_to(folder).as_posix()
             if path.is_symlink():

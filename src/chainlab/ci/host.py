@@ -129,7 +129,6 @@ class Project:
         title: str,
         owner: str = OWNER,
         body: str = "",
-        number: int | None = None,
     ) -> Pull:
         """Propose the contents of ``folder`` from a branch of ``owner``'s copy; another owner's copy is a fork.
 
@@ -140,7 +139,7 @@ class Project:
         base = self.head(self.default)
         source = remote.fork(self.repository, owner) if fork else self.repository
         commit = remote.import_tree(source, folder, title or "a change", branch=branch, parent=base)
-        number = number or 1 + max(
+        number = 1 + max(
             (int(ref.split("/")[2]) for ref in remote.refs(self.repository) if ref.startswith("refs/pull/")),
             default=0,
         )

@@ -213,14 +213,14 @@ class Remote:
             target = made.decode().strip()
         self.set_ref(name, f"refs/tags/{tag}", target, who=who)
 
-    def fetch_fork(self, name: str, fork: str, ref: str, *, into: str, who: str = "") -> str:
+    def fetch_fork(self, name: str, fork: str, ref: str, *, into: str) -> str:
         """Bring a fork's ref into the base repository as ``into``; returns the commit's id.
 
         The platform does so for ``refs/pull/N/head``; ``refs/forks/…`` keeps it hidden.
         """
         source = self.path(fork)
         full = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
-        with self.changing(name, who or fork) as path:
+        with self.changing(name, fork) as path:
             spec = f"+{check_ref(full)}:{check_ref(into)}"
             if self._lookup(source, full) is None:
                 raise Refused(404, f"{fork} has no {full}")

@@ -114,7 +114,6 @@ def document(
     training: Training,
     at: datetime | None = None,
     spec: str = "1.6",
-    authors: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The ML-BOM of the model in this file.
 
@@ -148,7 +147,6 @@ def document(
         lifecycle="build",
         at=at,
         spec=spec,
-        authors=authors,
         blind_spots=spots,
     )
     described = bill["metadata"]["component"]

@@ -38,10 +38,9 @@ class OciError(Refused):
         message: str,
         *,
         detail: Mapping[str, Any] | None = None,
-        why: str = "",
         mend: str = "",
     ) -> None:
-        super().__init__(status, message, why=why, mend=mend)
+        super().__init__(status, message, mend=mend)
         self.code = code
         self.detail = detail
 

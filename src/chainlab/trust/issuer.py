@@ -108,11 +108,11 @@ class Issuer:
         once = {"jti": secrets.token_hex(16)}  # so that who takes it can tell that it is shown twice
         return self._mint(CI_ISSUER, audience, lifetime, _job_claims(claims) | once)
 
-    def job_bearer(self, claims: Mapping[str, str], *, lifetime: int = FOREVER) -> str:
+    def job_bearer(self, claims: Mapping[str, str]) -> str:
         """The secret that one job exchanges for its tokens (``ACTIONS_ID_TOKEN_REQUEST_TOKEN``)."""
         self.ci_token(claims)  # the same claims must make a token
         content = {"sub": claims["sub"], "claims": dict(claims), "jti": secrets.token_hex(16)}
-        return self._mint(CI_ISSUER, REQUEST_AUDIENCE, lifetime, content)
+        return self._mint(CI_ISSUER, REQUEST_AUDIENCE, FOREVER, content)
 
     def exchange(self, bearer: str, audience: str) -> str:
         """A job's token for ``audience``, in exchange for its bearer. Raises `Refused` (401)."""

@@ -68,9 +68,9 @@ class Releases:
         self._numbers = iter(rng.sample(range(100, 999), 100))
         self.advisories: list[Record] = []
 
-    def stretch(self, inner: int = 1) -> tuple[int, int]:
+    def stretch(self) -> tuple[int, int]:
         """Places from and to, without the first and the last step, so that no advisory covers all."""
-        start = self._rng.randrange(inner, len(self._ladder) - 3)
+        start = self._rng.randrange(1, len(self._ladder) - 3)
         return start, self._rng.randrange(start + 1, len(self._ladder) - 1)
 
     def advise(
