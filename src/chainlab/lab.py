@@ -26,7 +26,6 @@ from chainlab.workspace import Workspace, course_root
 from chainlab.world import World
 
 if TYPE_CHECKING:
-    from chainlab.archive import Archive
     from chainlab.ci.host import Host
     from chainlab.ci.sink import Sink
     from chainlab.course.learning.board import Board
