@@ -1,7 +1,7 @@
 """Cases for exercise 2.8: each control of a hardened set is broken in turn.
 
 A *mutant* is the set with one control broken, a *benign change* leaves every control in force. How
-a review is scored on them: `marking`.
+a review is scored on them: `fixtures.scoring`.
 
     >>> score(lambda workflows, resolve: []).value
     0.0
@@ -59,7 +59,7 @@ MARKING = Marking[Variant]("review", "changes", attrgetter("control"))
 def bench(review: Review) -> Callable[..., dict[str, Any]]:
     """The review as a function of many sets at once: their names to what it names in each.
 
-    A set is reviewed once; its names are as `marking.named` gives them.
+    A set is reviewed once; its names are as `scoring.named` gives them.
     """
     known: dict[tuple[tuple[str, str], ...], Any] = {}
 

@@ -1,6 +1,6 @@
 """Cases for exercise 4.6: a gate, tried on releases of which each has one link broken, or none.
 
-How a gate is scored on them: `marking`.
+How a gate is scored on them: `fixtures.scoring`.
 
     >>> score(lambda release, house: [], trust).value         # doctest: +SKIP
     0.0
@@ -128,7 +128,7 @@ class Batch:
 def bench(gate: Gate) -> Callable[..., dict[str, Any]]:
     """The gate as a function of many releases at once: their names to the links it names in each.
 
-    A release is judged once; its names are as `marking.named` gives them.
+    A release is judged once; its names are as `scoring.named` gives them.
     """
     known: dict[Any, Any] = {}
 
