@@ -20,7 +20,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
 from chainlab.stores import Stores
@@ -31,7 +30,6 @@ from chainlab.trust.instance import Instance
 __all__ = ["Server", "app", "serve"]
 
 HOSTS = ["127.0.0.1", "localhost", "[::1]", "::1", "*.localhost"]
-MAX_HEAD = 2**20  # bytes of a request before its body
 STRICT = {
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
     b"x-content-type-options": b"nosniff",
@@ -42,30 +40,6 @@ WELCOME = """\
 chainlab: a private Sigstore instance for teaching. Trust it nowhere else:
 whoever has its state directory can mint any identity.
 """
-
-
-class _Protocol(HttpToolsProtocol):
-    """Ends a connection whose request never gets to its end of headers; the parser itself keeps any amount."""
-
-    _head = 0  # bytes received since the request began; negative: its headers are complete
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
-        self._head = 0
-
-    def on_headers_complete(self) -> None:
-        """Its headers are complete."""
-        super().on_headers_complete()
-        self._head = -1
-
-    def data_received(self, data: bytes) -> None:
-        """Take bytes from the client."""
-        super().data_received(data)
-        if self._head >= 0:
-            self._head += len(data)
-            if self._head > MAX_HEAD and not self.transport.is_closing():
-                self.send_400_response("the headers are too large")
 
 
 class _Guard:
@@ -177,7 +151,7 @@ class Server:
     def _start(self, stores: Stores | None) -> None:
         config = uvicorn.Config(
             app(self.instance, stores),
-            http=_Protocol,
+            http="h11",  # ends a connection whose headers exceed 64 kB; httptools, C, would keep any amount
             ws="none",
             lifespan="off",
             interface="asgi3",

@@ -221,7 +221,7 @@ def serve(routes: list[BaseRoute], bound: socket.socket, *, certificate: Path | 
     """Serve in a thread as `services` does, by TLS with a certificate; returns what ends it."""
     config = uvicorn.Config(
         Starlette(routes=routes),
-        http="httptools",
+        http="h11",
         ws="none",
         lifespan="off",
         log_config=None,

@@ -35,14 +35,14 @@ def raw(server: Server, request: str | bytes) -> bytes:
         return connection.recv(4096)
 
 
-@pytest.mark.parametrize("name", ["Host", "Origin"])
-def test_a_header_that_says_two_things_is_refused(server: Server, name: str) -> None:
+@pytest.mark.parametrize(("name", "status"), [("Host", b"400"), ("Origin", b"403")])
+def test_a_header_that_says_two_things_is_refused(server: Server, name: str, status: bytes) -> None:
     here = server.url.removeprefix("http://")
     twice = {
         "Host": f"Host: {here}\r\nHost: example.com\r\nOrigin: http://example.com",
         "Origin": f"Host: {here}\r\nOrigin: http://example.com\r\nOrigin: {server.url}",
     }[name]
-    assert raw(server, f"GET /healthz HTTP/1.1\r\n{twice}\r\n\r\n").startswith(b"HTTP/1.1 403 ")
+    assert raw(server, f"GET /healthz HTTP/1.1\r\n{twice}\r\n\r\n").startswith(b"HTTP/1.1 " + status)
 
 
 def test_a_proxy_s_header_does_not_change_the_addresses(http: httpx.Client) -> None:
