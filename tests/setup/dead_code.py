@@ -66,6 +66,7 @@ ALLOWED: dict[str, str] = {
     "lessons/03_sbom_lab.py *_figure": FIGURE,
     "src/chainlab/evidence/wheelcheck.py check": MONITORING,
     "src/chainlab/evidence/wheelcheck.py check_sdist": MONITORING,
+    "src/chainlab/events.py verify": MONITORING,
     "src/chainlab/evidence/merging.py merge": READERS,
     "src/chainlab/registry/index.py yank": DRILL,
     "src/chainlab/registry/index.py quarantine": DRILL,
