@@ -10,6 +10,7 @@ are on the disk before the entry that names them, so ``kill -9`` leaves at most 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ from typing import Final
 from chainlab.archive.entries import Build, Document, Entry
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
-from chainlab.storage import sync_directory, write_whole
+from chainlab.storage import holds, sync_directory, write_whole
 
 __all__ = ["Files"]
 
@@ -76,14 +77,15 @@ class Files:
             path.parent.mkdir(parents=True, exist_ok=True)
             for folder in path.relative_to(self.directory).parents[1:]:
                 sync_directory(self.directory / folder)
-        write_whole(path, data, durable=True, mode=0o444)
+        if not holds(path, data):
+            write_whole(path, data, durable=True, mode=0o444)
 
     def export(self, target: Path, builds: Collection[str] | None) -> int:
         """Copy all entries, or those of some builds, with their objects to a new folder or ``.zip``; how many entries.
 
         Raises `VerificationFailed` when a file was changed; then nothing is written.
         """
-        if target.exists():
+        if os.path.lexists(target):  # also a link to nothing
             raise MalformedInput(f"{target} exists", mend="name a file or folder that does not exist")
         entries = {name: self.entry(name) for name in self.names()}
         entries = {name: entry for name, entry in entries.items() if builds is None or entry.build.id in builds}

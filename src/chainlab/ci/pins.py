@@ -22,7 +22,7 @@ from chainlab.ci.git import COMMIT
 from chainlab.ci.mirror import Mirror, Resolved
 from chainlab.ci.uses import Reference, Uses, find
 from chainlab.errors import ChainlabError, MalformedInput, Refused
-from chainlab.storage import write_whole
+from chainlab.storage import holds, write_whole
 
 __all__ = ["Finding", "findings", "pin", "pin_folder", "update"]
 
@@ -130,7 +130,8 @@ def pin_folder(root: Path, mirror: Mirror, *, check: bool = False, newest: bool 
                 message = f"{name}: {error.message}"
                 raise ChainlabError(message, why=error.why, mend=error.mend) from error
         for name, text in texts.items():
-            write_whole(root / name, text.encode())
+            if not holds(root / name, text):
+                write_whole(root / name, text)
     found = {finding for name, text in texts.items() for finding in findings(text, mirror, file=name, read=texts.get)}
     return sorted(found)
 

@@ -71,6 +71,7 @@ def build(
     Nothing of PATH is run. The same input and time give the same bytes.
     """
     from chainlab.evidence import sbom as bills
+    from chainlab.storage import write_whole
 
     kind = kind or _kind(path)
     for option, given, kinds in (
@@ -93,7 +94,7 @@ def build(
     if out is None:
         sys.stdout.buffer.write(data)
         return
-    out.write_bytes(data)
+    write_whole(out, data)
     count = len(made["components"])
     if as_json:
         told = {

@@ -20,7 +20,7 @@ from chainlab.course.authoring.rules import lesson_problems, lessons, problems
 from chainlab.course.authoring.source import Lesson, Problem
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
-from chainlab.storage import write_whole
+from chainlab.storage import holds, write_whole
 
 __all__ = ["Broken", "build", "drift", "execute", "lint", "select", "target"]
 
@@ -49,13 +49,16 @@ def build(course: Course, names: Iterable[str] = (), say: Say = print) -> list[P
     for lesson in chosen:
         for edition in editions(lesson):
             path = target(course, lesson, edition)
-            if write_whole(path, dump(_with_stored(lesson, edition, path))):
+            text = dump(_with_stored(lesson, edition, path))
+            if not holds(path, text):
+                write_whole(path, text)
                 changed.append(path)
                 say(f"wrote {edition}/{path.name}")
     readme = course.root / "README.md"
     if not names and readme.is_file():
         text = outline.refresh(readme.read_text(encoding="utf-8"), course)
-        if write_whole(readme, text):
+        if not holds(readme, text):
+            write_whole(readme, text)
             changed.append(readme)
             say("wrote the week table of README.md")
     return changed
@@ -110,7 +113,10 @@ def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list
                 continue
             execution.stabilise(notebook, patterns)
             failed += execution.unstable(lesson, notebook)
-            new = write_whole(path, dump(notebook))
+            text = dump(notebook)
+            new = not holds(path, text)
+            if new:
+                write_whole(path, text)
             changed += [path] if new and path not in changed else []
             took = time.perf_counter() - began
             say(f"executed {edition}/{path.name} ({took:.1f} s, outputs {'new' if new else 'as before'})")
