@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import html
 import json
 import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -14,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import url2pathname
 
 import pytest
 
@@ -27,14 +31,20 @@ PATIENCE = 120  # seconds; two cores may be busy with other tests
 
 
 class Started:
-    """A `chainlab start` in the background."""
+    """A `chainlab start` in the background, with a browser that notes its command line and stays open."""
 
     def __init__(self, course: Path, workspace: Path) -> None:
+        self.workspace = workspace
         self.output = workspace.with_suffix(".out")
+        browser = workspace.with_suffix(".bin") / "xdg-open"
+        browser.parent.mkdir(exist_ok=True)
+        browser.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" >> '{workspace.with_suffix('.opened')}'\nsleep 5\n")
+        browser.chmod(0o755)
         with self.output.open("w", encoding="utf-8") as output:
             self.process = subprocess.Popen(
-                [CHAINLAB, "start", "--no-browser", "--workspace", str(workspace)],
+                [CHAINLAB, "start", "--workspace", str(workspace)],
                 cwd=course,
+                env={**os.environ, "DISPLAY": ":99", "PATH": f"{browser.parent}{os.pathsep}{os.environ['PATH']}"},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -47,9 +57,17 @@ class Started:
 
     def child(self) -> int:
         """Process id of JupyterLab."""
-        workspace = Path(self.process.args[-1])  # type: ignore[index, arg-type]
-        info = next((workspace / "jupyter" / "runtime").glob("jpserver-*.json"))
+        info = next((self.workspace / "jupyter" / "runtime").glob("jpserver-*.json"))
         return int(json.loads(info.read_text(encoding="utf-8"))["pid"])
+
+    def opened(self) -> str:
+        """What the browser was told to open."""
+        note = self.workspace.with_suffix(".opened")
+        return wait_for(lambda: re.search(r".+", note.read_text() if note.exists() else ""), self)[0]
+
+    def redirects(self) -> list[Path]:
+        """JupyterLab's pages that lead to an address with its token."""
+        return list((self.workspace / "jupyter" / "runtime").glob("*.html"))
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -116,11 +134,31 @@ def test_jupyterlab_keeps_its_token(started: Started) -> None:
     refusal.value.close()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="xdg-open and /proc")
 def test_the_token_is_in_no_command_line(started: Started) -> None:
     token = started.address().partition("token=")[2].encode()
-    for pid in (started.process.pid, started.child()):
-        assert token not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert started.opened().startswith("file://")
+    for words in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            assert token not in words.read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="xdg-open")
+def test_the_browser_opens_a_file_of_its_owner_alone_that_leads_to_the_address(started: Started) -> None:
+    opened = Path(url2pathname(started.opened().removeprefix("file://")))
+    assert opened.is_relative_to(started.workspace)
+    assert stat.S_IMODE(opened.stat().st_mode) == 0o600
+    refresh = re.search(r'http-equiv="refresh" content="\d;\s*url=([^"]+)"', opened.read_text(encoding="utf-8"))
+    assert refresh is not None
+    assert html.unescape(refresh[1]) == started.address()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+def test_the_token_is_in_no_file_that_others_can_read(started: Started) -> None:
+    token = started.address().partition("token=")[2].encode()
+    for path in started.workspace.rglob("*"):
+        if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            assert token not in path.read_bytes(), path
 
 
 def test_a_second_start_on_the_same_workspace_is_refused(started: Started, course: Path, workspace: Path) -> None:
@@ -139,8 +177,10 @@ def test_a_second_start_on_the_same_workspace_is_refused(started: Started, cours
 
 def test_terminate_ends_jupyterlab_too(started: Started) -> None:
     child = started.child()
+    assert started.redirects() != []
     assert started.end() == 0
     assert not alive(child)
+    assert started.redirects() == []
     assert started.said().endswith("ended; your work is kept\n")
 
 
@@ -151,6 +191,7 @@ def test_when_jupyterlab_breaks_start_says_so_and_ends(course: Path, tmp_path: P
     os.kill(session.child(), signal.SIGKILL)
     assert session.process.wait(PATIENCE) == 1
     assert "JupyterLab ended by itself" in session.said()
+    assert session.redirects() == []
     assert "Traceback" not in session.said()
 
 
@@ -162,10 +203,13 @@ def test_a_start_after_a_kill_ends_the_jupyterlab_that_was_left(course: Path, tm
     killed.process.kill()
     killed.process.wait(PATIENCE)
     assert alive(orphan)
+    left = killed.redirects()
+    assert left != []
     session = Started(course, tmp_path / "workspace")
     try:
         session.address()
         assert session.child() != orphan
+        assert not set(left) & set(session.redirects())
         deadline = time.monotonic() + PATIENCE
         while alive(orphan) and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -6,7 +6,7 @@ and so join this session. Everything JupyterLab keeps (settings, runtime files, 
 ``jupyter/`` of the workspace, and nothing in it asks the network.
 
     with Session(root, workspace, page="notebooks/01_threats.ipynb") as session:
-        print(session.address)
+        webbrowser.open(session.redirect.as_uri())
         session.wait()
 """
 
@@ -116,12 +116,18 @@ class Session:
             self._child = self._launch(port)
             undo.callback(self._end_child)
             self._port = self._await_ready()
+            self.redirect.chmod(0o600)
             self._undo = undo.pop_all()
 
     @property
     def address(self) -> str:
         """What to open in a browser; carries the token."""
         return f"http://127.0.0.1:{self._port}/lab/tree/{self.page}?token={self._token}"
+
+    @property
+    def redirect(self) -> Path:
+        """JupyterLab's page that leads to `address`; its owner alone can read it, so a command line may name it."""
+        return self._folder / "runtime" / f"jpserver-{self._child.pid}-open.html"
 
     @property
     def services(self) -> str:
@@ -159,6 +165,7 @@ class Session:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
+        self.redirect.unlink(missing_ok=True)  # one that was killed left it
 
     def _end_orphan(self) -> None:
         """Ask the JupyterLab of a session that was killed to end, with the token it left behind."""
@@ -174,6 +181,8 @@ class Session:
                     timeout=5,
                 ).close()
             info.unlink(missing_ok=True)
+        for redirect in (self._folder / "runtime").glob("jpserver-*-open.html"):
+            redirect.unlink(missing_ok=True)
 
     def _launch(self, port: int) -> subprocess.Popen[bytes]:
         settings = self._folder / "settings"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import webbrowser
 from pathlib import Path
 
 import click
@@ -39,7 +40,7 @@ def start(unit: str, port: int, no_browser: bool, workspace: Path | None) -> Non
             click.echo(f"private Sigstore instance, registry and CI host: {session.services}")
             click.echo(f"open this page, token included: {session.address}")
             if not no_browser and has_display():
-                click.launch(session.address)
+                webbrowser.open(session.redirect.as_uri())  # its command line has no token
             click.echo("Ctrl-C ends both; your work is kept")
             session.wait()
     except KeyboardInterrupt:
