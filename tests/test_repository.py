@@ -44,6 +44,7 @@ LAYERS = (
     ("credentials",),
     ("workspace", "database", "storage", "digests", "clock"),
     ("errors",),
+    ("characters",),
 )
 # Written in two parts, so that this file does not name one itself.
 REGISTRIES = [

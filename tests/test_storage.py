@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from chainlab.evidence.archive_files import Files
 from click.testing import CliRunner, Result
 
 from chainlab.cli import _main
 from chainlab.errors import MalformedInput, Unavailable
-from chainlab.evidence.archive_files import Files
 from chainlab.storage import holds, write_whole
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="devices and pipes of POSIX")

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from chainlab.characters import join_lines
 from chainlab.ci.sandbox import Sandbox
 
 __all__ = [
@@ -68,7 +69,7 @@ class Finding:
         lines = [f"{self.level:<4}  {self.check}: {self.seen}"]
         lines += [f"      {self.meaning}"] if self.meaning else []
         lines += [f"      to mend it: {self.mend}"] if self.mend else []
-        return "\n".join(lines)
+        return join_lines(lines)
 
 
 def examine(root: Path) -> list[Finding]:

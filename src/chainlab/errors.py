@@ -18,6 +18,8 @@ No traceback reaches a person: a notebook shows ``str(error)`` alone, the comman
 
 from __future__ import annotations
 
+from chainlab.characters import join_lines
+
 __all__ = [
     "ChainlabError",
     "InUse",
@@ -33,7 +35,7 @@ __all__ = [
 class ChainlabError(Exception):
     """The root of the tree; its text is written for the person who reads it.
 
-    ``status`` is the HTTP status of a service that answers with it.
+    Each part is one line, whatever it quotes. ``status`` is the HTTP status of a service that answers with it.
     """
 
     status: int = 400
@@ -46,15 +48,17 @@ class ChainlabError(Exception):
         super().__init__(message)
 
     def __str__(self) -> str:
-        lines = [self.message]
-        lines += [f"  Why: {self.why}"] if self.why else []
-        lines += [f"  To mend it: {self.mend}"] if self.mend else []
-        lines += [f"  See: {self.see}"] if self.see else []
-        return "\n".join(lines)
+        labelled = [("", self.message), ("  Why: ", self.why), ("  To mend it: ", self.mend), ("  See: ", self.see)]
+        return join_lines(label + _one_line(text) for label, text in labelled if text or not label)
 
     def _render_traceback_(self) -> list[str]:
         """IPython's hook: what a notebook shows in place of a traceback."""
         return [f"{type(self).__name__}: {line}" if i == 0 else line for i, line in enumerate(str(self).splitlines())]
+
+
+def _one_line(text: str) -> str:
+    """Put the lines of a foreign error, such as a YAML parser's, after one another."""
+    return " ".join(line.strip() for line in str(text).splitlines())
 
 
 class MalformedInput(ChainlabError, ValueError):

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.registry.channels import Artifact
-from chainlab.registry.pages import MAX_TEXT, visible
+from chainlab.registry.pages import MAX_TEXT, brief
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -302,7 +302,7 @@ def test_what_is_no_page_is_refused_as_a_page(shared: World, path: str) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=list(HOSTILE))
 def test_visible_text_is_short_and_has_nothing_invisible(text: str) -> None:
-    shown = visible(text)
+    shown = brief(text)
     assert shown.isprintable()
     assert len(shown) <= MAX_TEXT * 12
-    assert visible("v1.0 – naïve 模型") == "v1.0 – naïve 模型"
+    assert brief("v1.0 – naïve 模型") == "v1.0 – naïve 模型"

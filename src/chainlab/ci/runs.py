@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chainlab.characters import join_lines
 from chainlab.errors import MalformedInput
 from chainlab.storage import write_whole
 
@@ -101,7 +102,7 @@ class Run:
         for job in self.jobs.values():
             lines.append(f"  {job.result:<8} {job.name}" + (f": {job.why}" if job.why else ""))
             lines += [f"    {s.result:<8} {s.seconds:5.1f} s  {s.name[:80]}" for s in job.steps]
-        return "\n".join(lines)
+        return join_lines(lines)
 
     def dump(self, folder: Path) -> None:
         """Write ``run.json``."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import importlib
 import sqlite3
-import sys
 from typing import Any
 
 import click
 
 from chainlab import __version__
+from chainlab.characters import visible
+from chainlab.cli.terminal import echo, tolerate_narrow_encodings
 from chainlab.errors import ChainlabError, MalformedInput
 
 __all__ = ["main"]
@@ -49,26 +50,40 @@ class _Commands(click.Group):
         module = importlib.import_module(f"chainlab.cli.{COMMANDS[name]}")
         return next((c for c in module.commands if c.name == name), None)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise _spelled(error) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            raise _spelled(error) from error
         except ChainlabError as error:
-            click.echo(str(error), err=True)
+            echo(error, err=True, lines=True)
             ctx.exit(2 if isinstance(error, MalformedInput) else 1)
         except OSError as error:  # a full disk, a missing permission: the system's own words say it
-            click.echo(f"the system refused: {error}", err=True)
+            echo(f"the system refused: {error}", err=True)
             ctx.exit(1)
         except (sqlite3.Error, MemoryError) as error:
-            click.echo(f"the state cannot be read or written: {error or 'no memory'}", err=True)
+            echo(f"the state cannot be read or written: {error or 'no memory'}", err=True)
             ctx.exit(1)
         except UnicodeEncodeError as error:  # a name on the command line or of a file, in any bytes
-            click.echo(f"a name or text is not UTF-8: {ascii(error.object)[:200]}", err=True)
+            echo(f"a name or text is not UTF-8: {ascii(error.object)[:200]}", err=True)
             ctx.exit(2)
         except RecursionError:
-            click.echo("a document is nested too deeply to be read", err=True)
+            echo("a document is nested too deeply to be read", err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
             ctx.exit(130)
+
+
+def _spelled(error: click.UsageError) -> click.UsageError:
+    """The error in words that click may print: they quote the call, and a shell's ``*`` puts any file's name there."""
+    own_lines = isinstance(error, click.MissingParameter)  # names our options alone, their choices one a line
+    return click.UsageError(visible(error.format_message(), lines=own_lines), error.ctx)
 
 
 @click.command(cls=_Commands, epilog="Example: chainlab start", context_settings={"max_content_width": 100})
@@ -79,7 +94,5 @@ def _main() -> None:
 
 def main() -> None:
     """Entry point of ``chainlab``."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without UTF-8 loses a sign, not the message
+    tolerate_narrow_encodings()
     _main()

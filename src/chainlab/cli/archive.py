@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chainlab.archive.entries import KINDS
+from chainlab.characters import join_lines, visible
+from chainlab.cli.terminal import echo, echo_document, echo_json
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 
@@ -90,9 +91,9 @@ def add(
         kept.add(build, {kind: [p.read_bytes() for p in files] for kind, files in paths.items()})
         unknown = kept.builds(digest=str(build.digest))
         state = unknown.loc[unknown["build"] == build.id, "unknown"].iloc[0]
-    click.echo(f"kept {build.id}: {artifact} {version}, {', '.join(paths)}")
+    echo(f"kept {build.id}: {artifact} {version}, {', '.join(paths)}")
     if state:
-        click.echo(f"what it does not hold stays unknown: {state}")
+        echo(f"what it does not hold stays unknown: {state}")
 
 
 @archive.command(
@@ -149,9 +150,9 @@ def query(
                 found = kept.where(package, digest=digest, every=every, **asked)
             hits = int((found["answer"] == "affected").sum())
     if as_json:
-        click.echo(found.to_json(orient="records", date_format="iso", indent=1))
+        echo_document(found.to_json(orient="records", date_format="iso", indent=1).encode() + b"\n")
     else:
-        click.echo(_table(found))
+        echo(_table(found), lines=True)
     sys.exit(0 if hits else 1)
 
 
@@ -167,7 +168,7 @@ def export(target: Path, builds: tuple[str, ...], directory: Path | None) -> Non
     """Copy the archive to a new folder, or a new .zip, with SHA256SUMS of every file in it."""
     with _opened(directory) as kept:
         count = kept.export(target, builds=builds or None)
-    click.echo(f"{target}: {count} builds; check it with sha256sum -c SHA256SUMS")
+    echo(f"{target}: {count} builds; check it with sha256sum -c SHA256SUMS")
 
 
 @archive.command(epilog="Example: chainlab archive verify")
@@ -181,10 +182,10 @@ def verify(directory: Path | None, as_json: bool) -> None:
         problems = kept.verify()
         count = len(kept.builds())
     if as_json:
-        click.echo(json.dumps([asdict(problem) for problem in problems], indent=1))
+        echo_json([asdict(problem) for problem in problems])
     else:
         lines = [*map(str, problems), f"{count} builds, {len(problems)} problems"]
-        click.echo("\n".join(lines))
+        echo(join_lines(lines), lines=True)
     sys.exit(1 if problems else 0)
 
 
@@ -230,7 +231,7 @@ def _table(found: pd.DataFrame) -> str:
     shown = shown.assign(**{
         name: [" > ".join(way) for way in shown[name]] for name in shown if name == "path"
     })  # fmt: skip
-    lines = shown.astype(object).fillna("").astype(str)
+    lines = shown.astype(object).fillna("").astype(str).map(visible)  # a name stays in its cell
     widths = {c: max(len(c), int(lines[c].str.len().max())) for c in lines}
     rows = [list(lines.columns), *lines.itertuples(index=False)]
     return "\n".join(

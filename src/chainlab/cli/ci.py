@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from chainlab.characters import join_lines
 from chainlab.ci.rights import CACHE_RULES, EVENTS
+from chainlab.cli.terminal import echo, echo_json
 from chainlab.errors import MalformedInput
 
 if TYPE_CHECKING:
@@ -104,13 +105,13 @@ def run(
             cache_rule=cache_rule, tell=None if as_json else _tell,
         )  # fmt: skip
     if as_json:
-        click.echo(json.dumps({**asdict(ended), "result": ended.result}, indent=1))
+        echo_json({**asdict(ended), "result": ended.result})
     else:
-        click.echo(ended.table())
+        echo(ended.table(), lines=True)
         if explain:
-            click.echo(ended.explain())
+            echo(ended.explain(), lines=True)
         if with_log:
-            click.echo(ended.log)
+            echo(ended.log, lines=True)
     sys.exit(0 if ended.result == "success" else 1)
 
 
@@ -133,7 +134,7 @@ def _pull(project: Project, event: str, change: Path | None, owner: str, branch:
 
 
 def _tell(job: str, step: Step) -> None:
-    click.echo(f"[{job}] {step.result:<8} {step.seconds:5.1f} s  {step.name[:80]}", err=True)
+    echo(f"[{job}] {step.result:<8} {step.seconds:5.1f} s  {step.name[:80]}", err=True)
 
 
 @ci.command(
@@ -163,9 +164,9 @@ def pin(folder: Path, check: bool, update: bool, as_json: bool) -> None:
     with World(learner_workspace()) as world:
         found = pin_folder(folder, world.ci.platform.mirror, check=check, newest=update)
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in found], indent=1))
+        echo_json([asdict(finding) for finding in found])
     else:
-        click.echo("\n".join(map(str, found)) or "everything is pinned")
+        echo(join_lines(found) or "everything is pinned", lines=True)
     sys.exit(1 if found else 0)
 
 

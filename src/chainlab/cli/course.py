@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chainlab.cli.terminal import echo, echo_document, echo_json
+
 if TYPE_CHECKING:
     from chainlab.course.syllabus import Course
 
@@ -33,18 +35,18 @@ def build(compare: bool, execute: bool, names: tuple[str, ...]) -> None:
     if compare:
         lines = building.drift(course, names)
         for line in lines:
-            click.echo(line, err=True)
+            echo(line, err=True)
         if lines:
-            click.echo(f"{len(lines)} problem{'s' * (len(lines) != 1)}", err=True)
+            echo(f"{len(lines)} problem{'s' * (len(lines) != 1)}", err=True)
             sys.exit(1)
-        click.echo("sources, notebooks, labs and solutions agree")
+        echo("sources, notebooks, labs and solutions agree")
     elif execute:
-        building.build(course, names, click.echo)
-        building.lint(course, names, click.echo)
-        building.execute(course, names, click.echo)
+        building.build(course, names, echo)
+        building.lint(course, names, echo)
+        building.execute(course, names, echo)
     else:
-        changed = building.build(course, names, click.echo)
-        click.echo(f"{len(changed)} file{'s' * (len(changed) != 1)} changed")
+        changed = building.build(course, names, echo)
+        echo(f"{len(changed)} file{'s' * (len(changed) != 1)} changed")
 
 
 @click.command(short_help="Check your answers in a lab.", epilog="Example: chainlab check 01_assessment")
@@ -60,7 +62,7 @@ def check(unit: str, seed: int, as_json: bool) -> None:
     from chainlab.course.learning.progress import ProgressFile
 
     course = _course()
-    outcome = attempt(course, course.unit(unit), seed, lambda text: click.echo(text, err=True))
+    outcome = attempt(course, course.unit(unit), seed, lambda text: echo(text, err=True))
     progress = ProgressFile.of_learner()
     for finding in outcome.findings:
         progress.record(finding.exercise, finding.status, finding.message)
@@ -105,17 +107,17 @@ def progress(as_json: bool, target: str | None, source: str | None, exercise: st
     if target is not None:
         text = file.read().dump()
         if target == "-":
-            click.echo(text, nl=False)
+            echo_document(text.encode())
         else:
             write_whole(Path(target), text)
-            click.echo(f"wrote {target}")
+            echo(f"wrote {target}")
         return
     if source is not None:
         restored = file.restore(_text(source), course)
-        click.echo(f"restored {len(restored.entries)} exercises")
+        echo(f"restored {len(restored.entries)} exercises")
     if exercise is not None:
         file.reset(course.exercise(exercise).id)
-        click.echo(f"exercise {exercise} is not attempted now; your cells are as they were")
+        echo(f"exercise {exercise} is not attempted now; your cells are as they were")
     if source is None and exercise is None:
         board = Board(course, file.read())
         _say(board.to_json() if as_json else str(board), as_json)
@@ -139,7 +141,7 @@ def solutions(jobs: int | None, pairs: tuple[str, ...], as_json: bool, units: tu
     work = replay(course, chosen)
     if not work:
         raise click.UsageError("nothing to run: these units are drafts")
-    runs = run_all(work, parameters, jobs or os.cpu_count() or 1, lambda text: click.echo(text, err=True))
+    runs = run_all(work, parameters, jobs or os.cpu_count() or 1, lambda text: echo(text, err=True))
     rows = [
         {
             "file": r.file,
@@ -162,7 +164,10 @@ def _course() -> Course:
 
 
 def _say(value: Any, as_json: bool) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=1) if as_json else value)
+    if as_json:
+        echo_json(value)
+    else:
+        echo(value, lines=True)
 
 
 def _pair(pair: str) -> tuple[str, Any]:

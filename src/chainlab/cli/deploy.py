@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
+from chainlab.cli.terminal import echo, echo_json
 from chainlab.errors import MalformedInput
 
 if TYPE_CHECKING:
@@ -43,16 +43,16 @@ def deploy(reference: str | None, promote: bool, stop: bool, as_json: bool) -> N
     with World(learner_workspace()) as world:
         if stop:
             world.deployment.stop()
-            click.echo("null" if as_json else "nothing runs any more")
+            echo("null" if as_json else "nothing runs any more")
             return
         if reference and promote:
             try:
                 decision = promotion.promote(reference, world.gate, world.registry)
             except promotion.NotPromoted as error:
-                click.echo(error.decision.table(), err=True)
+                echo(error.decision.table(), err=True, lines=True)
                 raise
             records.keep(decision, world.registry, world.archive)
-            click.echo(decision.table(), err=True)
+            echo(decision.table(), err=True, lines=True)
         if reference:
             _show(world.deployment.deploy(reference), as_json)
         else:
@@ -73,12 +73,12 @@ def rollback(as_json: bool) -> None:
 def _show(deployed: Deployed | None, as_json: bool) -> None:
     """Print what runs; ends with 1 when nothing does."""
     if as_json:
-        click.echo(json.dumps(asdict(deployed) if deployed else None, indent=1))
+        echo_json(asdict(deployed) if deployed else None)
     elif deployed is None:
-        click.echo("nothing is deployed")
+        echo("nothing is deployed")
     else:
-        click.echo(deployed.reference)
-        click.echo(f"{deployed.service.url}/predict serves model {deployed.service.model}")
+        echo(deployed.reference)
+        echo(f"{deployed.service.url}/predict serves model {deployed.service.model}")
     sys.exit(0 if deployed else 1)
 
 

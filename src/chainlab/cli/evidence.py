@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from chainlab.cli.terminal import echo, echo_json
 from chainlab.errors import MalformedInput, Unavailable
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def attest(file: Path, kind: str, predicate: Path, identity: str, out: Path | No
         bundle = sign(statement, _config(), ambient_token())
     target = out or file.with_name(f"{file.name}.sigstore.json")
     write_whole(target, bundle)
-    click.echo(f"{target}: {len(bundle)} bytes")
+    echo(f"{target}: {len(bundle)} bytes")
 
 
 @click.command(
@@ -92,11 +92,11 @@ def verify(
     )
     if as_json:
         steps = [asdict(step) for step in verdict.steps]
-        click.echo(json.dumps({"passed": verdict.passed, "steps": steps}, indent=1))
+        echo_json({"passed": verdict.passed, "steps": steps})
     else:
-        click.echo(str(verdict))
+        echo(verdict, lines=True)
         if verdict.failure and verdict.failure.mend:
-            click.echo(f"  To mend it: {verdict.failure.mend}")
+            echo(f"  To mend it: {verdict.failure.mend}")
     sys.exit(0 if verdict.passed else 1)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
+
+from chainlab.cli.terminal import echo, echo_json
 
 __all__ = ["commands"]
 
@@ -46,11 +47,14 @@ def gate(
             advisories=advisories or course_root() / "data" / "advisories",
         )
         if facts:
-            click.echo(json.dumps(judge.facts(reference, policy), indent=1))
+            echo_json(judge.facts(reference, policy))
             return
         own = policies is not None or advisories is not None
         decision = judge.judge(reference, policy, record=not own)
-    click.echo(json.dumps(decision.document(), indent=1) if as_json else decision.table())
+    if as_json:
+        echo_json(decision.document())
+    else:
+        echo(decision.table(), lines=True)
     sys.exit(0 if decision.allowed else 1)
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chainlab.characters import join_lines
+from chainlab.cli.terminal import echo, echo_document, echo_json
 from chainlab.errors import MalformedInput
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def build(
         made = bills.of_project(path, **about)
     data = bills.dump(made)
     if out is None:
-        sys.stdout.buffer.write(data)
+        echo_document(data)
         return
     write_whole(out, data)
     count = len(made["components"])
@@ -103,9 +105,9 @@ def build(
             "components": count,
             "serialNumber": made["serialNumber"],
         }
-        click.echo(json.dumps(told, indent=1))
+        echo_json(told)
     else:
-        click.echo(f"{out.name}: {count} components of the {kind}, CycloneDX {spec}")
+        echo(f"{out.name}: {count} components of the {kind}, CycloneDX {spec}")
 
 
 @sbom.command(epilog="Example: chainlab sbom check env.cdx.json --least 0.8")
@@ -133,16 +135,16 @@ def check(file: Path, least: float, as_json: bool) -> None:
             "standards": scores,
             "elements": [{**asdict(e), "coverage": round(e.coverage, 4)} for e in quality.elements],
         }
-        click.echo(json.dumps(told, indent=1))
+        echo_json(told)
     elif found:
-        click.echo(f"{file.name} is not valid: {len(found)} problem(s)")
-        click.echo("\n".join(f"  {problem}" for problem in found[:20]))
+        echo(f"{file.name} is not valid: {len(found)} problem(s)")
+        echo(join_lines(f"  {problem}" for problem in found[:20]), lines=True)
     else:
-        click.echo(f"{file.name} is valid; score {quality.score:.2f}")
-        click.echo("\n".join(f"  {standard}: {score:.2f}" for standard, score in scores.items()))
-        click.echo("\n".join(f"  lacks {reason}" for reason in quality.reasons))
+        echo(f"{file.name} is valid; score {quality.score:.2f}")
+        echo(join_lines(f"  {standard}: {score:.2f}" for standard, score in scores.items()), lines=True)
+        echo(join_lines(f"  lacks {reason}" for reason in quality.reasons), lines=True)
         if not passed:
-            click.echo(f"refused: the score is below {least}")
+            echo(f"refused: the score is below {least}")
     sys.exit(0 if passed else 1)
 
 
@@ -167,9 +169,9 @@ def diff(old: Path, new: Path, as_json: bool) -> None:
             told[part] = [{"old": _facts(change.old), "new": _facts(change.new)} for change in changes]
         for part, components in (("added", found.added), ("removed", found.removed)):
             told[part] = [_facts(component) for component in components]
-        click.echo(json.dumps(told, indent=1))
+        echo_json(told)
     else:
-        click.echo(str(found))
+        echo(found, lines=True)
     sys.exit(1 if found else 0)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from chainlab.cli.terminal import echo, echo_json
+
 __all__ = ["commands"]
 
 
@@ -34,18 +36,18 @@ def start(unit: str, port: int, no_browser: bool, workspace: Path | None) -> Non
     page = find_page(root, unit)
     place = workspace or root / ".chainlab" / "workspace"
     end_on_signals()
-    click.echo("starting the services and JupyterLab ...")
+    echo("starting the services and JupyterLab ...")
     try:
         with Session(root, place, page=page, port=port) as session:
-            click.echo(f"private Sigstore instance, registry and CI host: {session.services}")
-            click.echo(f"open this page, token included: {session.address}")
+            echo(f"private Sigstore instance, registry and CI host: {session.services}")
+            echo(f"open this page, token included: {session.address}")
             if not no_browser and has_display():
                 webbrowser.open(session.redirect.as_uri())  # its command line has no token
-            click.echo("Ctrl-C ends both; your work is kept")
+            echo("Ctrl-C ends both; your work is kept")
             session.wait()
     except KeyboardInterrupt:
         pass
-    click.echo("ended; your work is kept")
+    echo("ended; your work is kept")
 
 
 @click.command(short_help="Look for what would trouble the course.", epilog="Example: chainlab doctor --json")
@@ -55,7 +57,6 @@ def doctor(as_json: bool) -> None:
 
     Exit code 1 means that something must be mended first.
     """
-    import json
     import sys
     from dataclasses import asdict
 
@@ -64,10 +65,10 @@ def doctor(as_json: bool) -> None:
 
     findings = examine(course_root())
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        echo_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            click.echo(str(finding))
+            echo(finding, lines=True)
     if any(finding.level == "fail" for finding in findings):
         sys.exit(1)
 

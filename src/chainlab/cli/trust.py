@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
+from chainlab.cli.terminal import echo, echo_json
 from chainlab.errors import MalformedInput
 
 __all__ = ["commands"]
@@ -42,7 +42,8 @@ def serve(state: Path, port: int, host: str) -> None:
     server = services.serve(state, host=host, port=port)
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        click.echo(f"ready: {server.url}\ntrust config: {state / 'trust_config.json'}")
+        echo(f"ready: {server.url}")
+        echo(f"trust config: {state / 'trust_config.json'}")
         server.wait()
     except KeyboardInterrupt:
         pass
@@ -77,7 +78,7 @@ def token(state: Path, identity: str | None, claims: BinaryIO | None, ambient: b
     if (identity is None) == (claims is None) or (ambient and claims is None):
         raise MalformedInput("give --identity, or --claims (with or without --ambient)")
     if claims is None:
-        click.echo(instance.token(identity, audience=audience))
+        echo(instance.token(identity, audience=audience))
         return
     try:
         content = wire.json_object(claims.read())
@@ -87,10 +88,10 @@ def token(state: Path, identity: str | None, claims: BinaryIO | None, ambient: b
             mend='write {"sub": "…", "job_workflow_ref": "…"}',
         ) from error
     if not ambient:
-        click.echo(instance.token(claims=content, audience=audience))
+        echo(instance.token(claims=content, audience=audience))
         return
-    click.echo(f"ACTIONS_ID_TOKEN_REQUEST_URL={instance.url}/ci/token?api-version=2.0")
-    click.echo(f"ACTIONS_ID_TOKEN_REQUEST_TOKEN={instance.job_bearer(content)}")
+    echo(f"ACTIONS_ID_TOKEN_REQUEST_URL={instance.url}/ci/token?api-version=2.0")
+    echo(f"ACTIONS_ID_TOKEN_REQUEST_TOKEN={instance.job_bearer(content)}")
 
 
 @trust.command(epilog="Example: chainlab trust rotate --state ./sigstore")
@@ -106,7 +107,7 @@ def rotate(state: Path) -> None:
         generation = len(instance.keys.authorities)
     finally:
         instance.close()
-    click.echo(f"generation {generation} signs from now on; serve the instance again to publish it")
+    echo(f"generation {generation} signs from now on; serve the instance again to publish it")
 
 
 @click.command(short_help="Print the fingerprint of your root.", epilog="Example: chainlab enrol")
@@ -127,7 +128,10 @@ def enrol(state: Path | None, as_json: bool) -> None:
     directory = state or learner_workspace().trust
     prepare(directory)
     fingerprint = Trust(directory).fingerprint
-    click.echo(json.dumps({"root": str(fingerprint)}) if as_json else f"your root: {fingerprint}")
+    if as_json:
+        echo_json({"root": str(fingerprint)})
+    else:
+        echo(f"your root: {fingerprint}")
 
 
 def _demand(state: Path) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from chainlab.characters import visible
 from chainlab.course.authoring import execution
 from chainlab.course.authoring.notebook import grade_id, load
-from chainlab.course.learning.plain import visible
 from chainlab.course.learning.progress import MARKS
 from chainlab.course.syllabus import Course, Exercise, Unit
 from chainlab.errors import ChainlabError, MalformedInput
@@ -126,7 +126,7 @@ def _set_seed(lab: Any, seed: int) -> None:
 
 def _judge(lab: Any, exercise: Exercise) -> Finding:
     def finding(status: str, message: str = "") -> Finding:
-        return Finding(exercise.id, exercise.title, exercise.points, status, visible(message))
+        return Finding(exercise.id, exercise.title, exercise.points, status, visible(message, lines=True))
 
     answer = _find(lab, grade_id("exercise", exercise.id))
     check = _find(lab, grade_id("check", exercise.id))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from chainlab.characters import join_lines
 from chainlab.evidence.components import Component, components_of
 
 __all__ = ["Change", "Difference", "diff"]
@@ -27,7 +28,7 @@ class Change:
 
     def __str__(self) -> str:
         if self.old.version != self.new.version:
-            return f"{_shown(self.new.name)} {_shown(self.old.version) or '?'} → {_shown(self.new.version) or '?'}"
+            return f"{self.new.name} {self.old.version or '?'} → {self.new.version or '?'}"
         return f"{_release(self.new)}: other bytes under the same version"
 
 
@@ -48,7 +49,7 @@ class Difference:
         lines += [f"~ {change}" for change in self.changed]
         lines += [f"+ {_release(c)}" for c in self.added]
         lines += [f"- {_release(c)}" for c in self.removed]
-        return "\n".join(lines) or "no component differs"
+        return join_lines(lines) or "no component differs"
 
 
 def diff(old: Any, new: Any) -> Difference:
@@ -107,9 +108,4 @@ def _possible(component: Component) -> set[str]:
 
 
 def _release(component: Component) -> str:
-    return f"{_shown(component.name)} {_shown(component.version)}".rstrip()
-
-
-def _shown(text: str) -> str:
-    """Text of a stranger's document for a terminal: what is not printable is written as an escape."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return f"{component.name} {component.version}".rstrip()

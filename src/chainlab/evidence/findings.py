@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from chainlab.characters import join_lines
+
 __all__ = ["Finding", "Report"]
 
 
@@ -26,8 +28,8 @@ class Finding:
     mend: str = ""
 
     def __str__(self) -> str:
-        mend = f"\n  To mend it: {self.mend}" if self.mend else ""
-        return f"{self.severity}: {self.where}: {self.said}{mend}"
+        mend = [f"  To mend it: {self.mend}"] if self.mend else []
+        return join_lines([f"{self.severity}: {self.where}: {self.said}", *mend])
 
 
 @dataclass(frozen=True)
@@ -57,5 +59,4 @@ class Report:
     def __str__(self) -> str:
         lines = [f"{len(self.scanned)} scanned, {len(self.not_scanned)} not scanned"]
         lines += [f"not scanned: {name}: {why}" for name, why in self.not_scanned]
-        lines += [str(finding) for finding in self.findings]
-        return "\n".join(lines)
+        return "\n".join([join_lines(lines), *map(str, self.findings)])

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from chainlab.characters import join_lines
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, VerificationFailed
 from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, Statement, value_at
@@ -118,7 +119,7 @@ class Verdict:
 
     def __str__(self) -> str:
         signs = {"passed": "✓", "failed": "✗", "not asked": "–", "not reached": "·"}
-        return "\n".join(f"{signs[step.result]} {step.name:<15} {step.said}".rstrip() for step in self.steps)
+        return join_lines(f"{signs[step.result]} {step.name:<15} {step.said}".rstrip() for step in self.steps)
 
 
 class _Failed(Exception):

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chainlab.characters import join_lines
 from chainlab.clock import Clock, rfc3339, utc_now
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
@@ -77,7 +78,7 @@ class Decision:
             lines += [f"  {'':<{width}}  → {check.mend}"] if check.mend else []
         count = len({check.rule for check in self.refusals})
         verdict = "allowed" if self.allowed else f"refused by {count} rule{'s' * (count != 1)}"
-        return "\n".join([*lines, verdict])
+        return join_lines([*lines, verdict])
 
     def document(self) -> dict[str, Any]:
         """As JSON says it."""

@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from chainlab.characters import visible
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 from chainlab.registry import bundles
@@ -35,12 +36,13 @@ from chainlab.registry.registry import Registry
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["page_routes", "visible"]
+__all__ = ["brief", "page_routes"]
 
 POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 MAX_ROWS = 200  # of one table
 MAX_TEXT = 300  # characters of one value
 MAX_MARKS = 3  # accents on one letter
+BLANKS = str.maketrans("\n\r\t", "   ")
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -259,29 +261,25 @@ class _Pages:
         return {"count": len(entries), "entries": entries[-MAX_ROWS:][::-1]}
 
 
-def visible(text: str) -> str:
+def brief(text: str) -> str:
     """Text as a person should see it: nothing invisible in it, and not too much of it.
 
-    Control, format and direction characters are spelled out, heaps of accents are cut, and so is
-    what is longer than `MAX_TEXT` characters.
+    Line breaks are blanks, heaps of accents are cut, and so is what is longer than `MAX_TEXT` characters.
     """
     shown, marks = [], 0
-    for character in text[:MAX_TEXT]:
-        kind = unicodedata.category(character)
-        marks = marks + 1 if kind in ("Mn", "Me") else 0
-        if kind in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
-            shown.append(" " if character in "\n\r\t" else f"\\u{{{ord(character):x}}}")
-        elif marks <= MAX_MARKS:
+    for character in text[:MAX_TEXT].translate(BLANKS):
+        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        if marks <= MAX_MARKS:
             shown.append(character)
     if len(text) > MAX_TEXT:
         shown.append(f"… ({len(text):,} characters)")
-    return "".join(shown)
+    return visible("".join(shown))
 
 
 def _finalize(value: Any) -> Any:
     if value is None or isinstance(value, Markup | int | float):  # `Markup` is a page's own
         return value
-    return visible(str(value))
+    return brief(str(value))
 
 
 @cache

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from chainlab.characters import visible
 from chainlab.course.authoring import execution, outline
 from chainlab.course.authoring.notebook import EDITIONS, Edition, derive, dump, editions, keep_outputs, load
 from chainlab.course.authoring.rules import lesson_problems, lessons, problems
@@ -34,6 +35,9 @@ class Broken(ChainlabError):
         self.problems = [str(p) for p in found]
         count = len(self.problems)
         super().__init__("\n".join([*self.problems, f"{count} problem{'s' * (count != 1)}"]))
+
+    def __str__(self) -> str:
+        return visible(self.message, lines=True)
 
 
 def build(course: Course, names: Iterable[str] = (), say: Say = print) -> list[Path]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
-from chainlab.course.learning.plain import visible
+from chainlab.characters import visible
 from chainlab.course.learning.progress import MARKS, Progress
 from chainlab.course.syllabus import Course, Unit
 
@@ -33,7 +33,7 @@ class Board:
                 lines.append(
                     f"  {MARKS[entry.status]} {exercise.id} {exercise.title}: {entry.status} ({', '.join(told)})"
                 )
-                lines += [f"      {line}" for line in visible(entry.message).splitlines()]
+                lines += [f"      {line}" for line in visible(entry.message, lines=True).splitlines()]
         drafts = [str(u.week) for u in self.course.units if u.draft]
         if drafts:
             lines.append(f"Weeks {', '.join(drafts)}: draft, not written yet")
@@ -73,7 +73,7 @@ class Board:
                     exercise.id,
                     exercise.title,
                     f"{MARKS[entry.status]} {entry.status}",
-                    visible(entry.message).partition("\n")[0],
+                    visible(entry.message, lines=True).partition("\n")[0],
                 )
                 rows.append("<tr>" + "".join(f'<td style="text-align:left">{escape(c)}</td>' for c in cells) + "</tr>")
         return (

@@ -22,8 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
+from chainlab.characters import visible
 from chainlab.course import exercises
-from chainlab.course.learning.plain import Unplain, difference, plain, same, short, visible
+from chainlab.course.learning.plain import Unplain, difference, plain, same, short
 from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 
 __all__ = [

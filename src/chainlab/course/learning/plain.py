@@ -22,7 +22,7 @@ from itertools import islice
 from pathlib import PurePath
 from typing import Any
 
-__all__ = ["Unplain", "difference", "plain", "same", "short", "visible"]
+__all__ = ["Unplain", "difference", "plain", "same", "short"]
 
 MAX_ITEMS = 100_000  # of one iterator: an endless generator must end the check, not the session
 MAX_DEPTH = 50  # levels: cyclic data must end too
@@ -125,11 +125,6 @@ def short(value: Any, limit: int = SHOWN) -> str:
     except Exception:  # a value that cannot be read is still to be named
         text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def visible(text: str) -> str:
-    """``text`` without what a terminal would act on or UTF-8 cannot write; lines stay lines."""
-    return "".join(c if c.isprintable() or c in "\n\t\xa0" else "\ufffd" for c in text)
 
 
 def _members(where: str, expected: list[Any], got: list[Any]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from chainlab.course.learning.plain import visible
+from chainlab.characters import visible
 from chainlab.course.syllabus import Course
 from chainlab.errors import InUse, MalformedInput
 from chainlab.storage import write_whole
@@ -136,7 +136,7 @@ class ProgressFile:
             lambda e: replace(
                 e,
                 status=status,
-                message=visible(message) if status == "wrong" else "",
+                message=visible(message, lines=True) if status == "wrong" else "",
                 attempts=e.attempts + attempted,
             ),
         )
