@@ -47,6 +47,24 @@ def files(job: Job) -> set[str]:
     }
 
 
+# -- secrets
+
+
+def test_no_action_puts_a_token_on_a_command_line(root: Path) -> None:
+    """Every user of the machine may read a command line; what the shell itself does (printf, [[, NAME=) has none."""
+    secret = re.compile(r"\$\{?\w*(TOKEN|PASSWORD|identity)\b")
+    own = re.compile(r"((\b(?:printf|echo|test) |(?:^| )\w+=)[^|;&]*|\[\[ [^|;]*)$")
+    scripts = [path for folder in ("actions", "platform") for path in (root / "data" / folder).rglob("*")]
+    used = 0
+    for path in scripts:
+        if path.suffix in (".sh", ".yml"):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                for found in secret.finditer(line):
+                    used += 1
+                    assert own.search(line[: found.start()]), f"{path.name}: {line}"
+    assert used > 10
+
+
 # -- checkout
 
 

@@ -14,7 +14,8 @@ mkdir -p "$FOLDER"
 
 ask() {
   curl --silent --show-error --noproxy '*' --max-time 300 --output "$work/answer" --write-out '%{http_code}' \
-    --header "Authorization: Bearer $ACTIONS_RUNTIME_TOKEN" "${ACTIONS_RESULTS_URL}$GITHUB_RUN_ID$1" || true
+    --header @<(printf 'Authorization: Bearer %s\n' "$ACTIONS_RUNTIME_TOKEN") \
+    "${ACTIONS_RESULTS_URL}$GITHUB_RUN_ID$1" || true
 }
 
 fetch() { # fetch NAME FOLDER

@@ -75,7 +75,8 @@ fi
 (cd "$ancestor" && sed "s|^$(printf %s "$ancestor" | sed 's/[].[*^$|\\]/\\&/g')/|./|" "$work/files" >"$work/names" \
   && tar -cf "$work/artifact.tar" -T "$work/names")
 status=$(curl --silent --show-error --noproxy '*' --max-time 300 --output "$work/answer" --write-out '%{http_code}' \
-  --header "Authorization: Bearer $ACTIONS_RUNTIME_TOKEN" --upload-file "$work/artifact.tar" \
+  --header @<(printf 'Authorization: Bearer %s\n' "$ACTIONS_RUNTIME_TOKEN") \
+  --upload-file "$work/artifact.tar" \
   "${ACTIONS_RESULTS_URL}$GITHUB_RUN_ID/$(printf %s "$NAME" | sed -e 's/%/%25/g' -e 's/ /%20/g' -e 's/#/%23/g')?overwrite=$OVERWRITE") || true
 [[ $status == 201 ]] || fail "not uploaded ($status): $(head -c 300 "$work/answer" 2>/dev/null)"
 cat "$work/answer" >>"$GITHUB_OUTPUT"

@@ -33,7 +33,7 @@ if [[ -z $PUBLISH_PASSWORD ]]; then
     || fail "no password, and no identity: trusted publishing needs the permission id-token: write"
   index=${url%/legacy*}
   audience=$(ask "$index/_/oidc/audience" | member audience)
-  identity=$(ask --header "Authorization: Bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" \
+  identity=$(ask --header @<(printf 'Authorization: Bearer %s\n' "$ACTIONS_ID_TOKEN_REQUEST_TOKEN") \
     "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=$audience" | member value)
   [[ -n $identity ]] || fail "the platform gave no identity token"
   answer=$(printf '{"token": "%s"}' "$identity" \

@@ -30,9 +30,9 @@ roots() {
   printf %s "$roots"
 }
 
-ask() { # ask STATUS-FILE curl-arguments…
+ask() { # ask STATUS-FILE curl-arguments…; the header is a file, for every user may read a command line
   local status=$1
   shift
   curl --silent --show-error --noproxy '*' --max-time 300 --output "$status.body" --dump-header "$status.head" \
-    --write-out '%{http_code}' --header "Authorization: Bearer $ACTIONS_RUNTIME_TOKEN" "$@" >"$status"
+    --write-out '%{http_code}' --header @<(printf 'Authorization: Bearer %s\n' "$ACTIONS_RUNTIME_TOKEN") "$@" >"$status"
 }

@@ -34,7 +34,9 @@ git remote remove origin 2>/dev/null || true
 git remote add origin "$CHAINLAB_URL/git/$repository"
 header="http.$CHAINLAB_URL/.extraheader"
 if [[ -n $TOKEN ]]; then
-  git config --local "$header" "AUTHORIZATION: basic $(printf 'x-access-token:%s' "$TOKEN" | base64 | tr -d '\n')"
+  git config --local --unset-all "$header" || true
+  printf '[http "%s/"]\n\textraheader = AUTHORIZATION: basic %s\n' "$CHAINLAB_URL" \
+    "$(printf 'x-access-token:%s' "$TOKEN" | base64 | tr -d '\n')" >>.git/config
 fi
 
 fetch() {

@@ -56,7 +56,7 @@ TRIAGE_MODEL: dict[str, set[str]] = {  # of data/projects/triage-model, counted 
         "acme/changed-files@v3",
         "northwind-ml/post-metrics@main",
         "northwind-ml/push-model@559189d74e97ea3a356df3ccf430a3df93602847",
-        "actions/checkout@a93c1b4225c6c5d74b408b3936120dd21a8a9512",
+        "actions/checkout@73abf86ef313d3ba2ec876dc02e407f8130ddd0d",
         "actions/upload-artifact@v4",
         "acme/workflows/.github/workflows/notes.yml@main",
         "actions/download-artifact@v4",
