@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from chainlab.evidence.archive_files import Files
 from click.testing import CliRunner, Result
 
+from chainlab.archive.files import Files
 from chainlab.cli import _main
 from chainlab.errors import MalformedInput, Unavailable
 from chainlab.storage import holds, write_whole

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
@@ -73,7 +74,7 @@ def test_json_is_harmless_and_means_the_same(value: object) -> None:
         document = json.dumps(value, ensure_ascii=ascii_only, indent=1)
         with pytest.MonkeyPatch.context() as patch:
             printed: list[bytes] = []
-            patch.setattr(terminal.click, "echo", lambda data, **_: printed.append(data))  # noqa: B023
+            patch.setattr(click, "echo", lambda data, **_: printed.append(data))  # noqa: B023
             terminal.echo_document(document.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode())
         assert acted_on(printed[0].decode()) == []
         assert json.loads(printed[0]) == value
@@ -98,19 +99,6 @@ def writes(tree: ast.Module) -> Iterator[str]:
 def test_no_command_writes_to_the_terminal_past_echo(path: Path) -> None:
     found = set(writes(ast.parse(path.read_text(encoding="utf-8"))))
     assert found <= ({"click.echo", "sys.stdout", "sys.stderr"} if path.stem == "terminal" else set())
-
-
-# -- progress, which writes over its own line
-
-
-def test_progress_keeps_its_own_carriage_return(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(terminal.sys.stderr, "isatty", lambda: True, raising=False)
-    terminal.echo_progress("checked", 500, 1000)
-    terminal.echo_progress("checked", 1000, 1000)
-    terminal.echo_progress("checked", 1, 10)
-    assert capsys.readouterr().err == "\rchecked 500 of 1000\rchecked 1000 of 1000\n"
 
 
 # -- names that others chose

@@ -108,4 +108,4 @@ def _possible(component: Component) -> set[str]:
 
 
 def _release(component: Component) -> str:
-    return f"{component.name} {component.version}".rstrip()
+    return f"{component.name} {component.version}".rstrip(" ")
