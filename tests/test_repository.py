@@ -40,6 +40,7 @@ LAYERS = (
     ("registry",),
     ("evidence",),
     ("trust",),
+    ("sandbox",),
     ("events",),
     ("credentials",),
     ("workspace", "database", "storage", "digests", "clock"),

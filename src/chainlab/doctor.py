@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Literal
 
 from chainlab.characters import join_lines
-from chainlab.ci.sandbox import Sandbox
+from chainlab.sandbox import Sandbox
 
 __all__ = [
     "Finding",

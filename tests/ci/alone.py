@@ -7,8 +7,8 @@ from pathlib import Path
 
 from chainlab.ci.runner import LONGEST, Job, execute
 from chainlab.ci.runs import JobRun
-from chainlab.ci.sandbox import Sandbox
 from chainlab.ci.workflow import Workflow
+from chainlab.sandbox import Sandbox
 
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there
 Ended = tuple[str, Mapping[str, str]]

@@ -21,8 +21,8 @@ from alone import run
 
 from chainlab.ci import relay
 from chainlab.ci.relay import Relay
-from chainlab.ci.sandbox import VARIANTS, Sandbox
 from chainlab.ci.workflow import Workflow, dump
+from chainlab.sandbox.wall import VARIANTS, Sandbox
 
 FOUND = Sandbox.find()
 walled = pytest.mark.skipif(not FOUND.is_namespace, reason=f"no namespaces: {FOUND.why}")

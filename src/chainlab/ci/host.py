@@ -19,11 +19,11 @@ from chainlab.ci.platform import Platform
 from chainlab.ci.rights import EVENTS, Origin, rights
 from chainlab.ci.running import Order, Services, perform
 from chainlab.ci.runs import Run, Step
-from chainlab.ci.sandbox import Sandbox
 from chainlab.ci.settings import Settings
 from chainlab.ci.workflow import Workflow
 from chainlab.errors import MalformedInput
 from chainlab.registry.registry import Registry
+from chainlab.sandbox import Sandbox
 from chainlab.trust.client import Trust
 
 __all__ = ["Host", "Project", "Pull"]

@@ -25,10 +25,10 @@ from typing import IO, Any
 from chainlab.ci import relay
 from chainlab.ci.relay import Relay
 from chainlab.ci.runs import JobRun, Step
-from chainlab.ci.sandbox import Sandbox
 from chainlab.ci.transcript import WORKFLOW, Transcript
 from chainlab.ci.workflow import REPORT, RUNNER, dump
 from chainlab.errors import Unavailable
+from chainlab.sandbox import Sandbox
 from chainlab.workspace import CLOSED, LOOPBACK, cache_directory
 
 __all__ = ["Job", "execute"]

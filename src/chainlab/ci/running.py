@@ -21,7 +21,6 @@ from chainlab.ci.platform import Platform
 from chainlab.ci.rights import Rights, permissions, rights
 from chainlab.ci.runner import LONGEST, Job, execute
 from chainlab.ci.runs import JobRun, Run, Step
-from chainlab.ci.sandbox import Sandbox
 from chainlab.ci.settings import Secret, Settings
 from chainlab.ci.uses import Reference
 from chainlab.ci.workflow import Workflow
@@ -30,6 +29,7 @@ from chainlab.errors import MalformedInput
 from chainlab.registry.downloads import JOBS
 from chainlab.registry.publishers import Publisher
 from chainlab.registry.registry import Registry
+from chainlab.sandbox import Sandbox
 from chainlab.storage import write_whole
 from chainlab.trust.client import Trust
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from chainlab.ci import sandbox as module
-from chainlab.ci.sandbox import VARIANTS, Sandbox
 from chainlab.errors import Unavailable
+from chainlab.sandbox import wall as module
+from chainlab.sandbox.wall import VARIANTS, Sandbox
 from chainlab.trust.instance import prepare
 
 ROOT = Path(__file__).parents[2]
@@ -226,7 +226,7 @@ def test_what_a_job_may_read_is_not_writable(job: Path, tmp_path: Path) -> None:
 REPORT = """
 import json, subprocess, sys
 from pathlib import Path
-from chainlab.ci.sandbox import Sandbox
+from chainlab.sandbox import Sandbox
 found = Sandbox.find()
 job = Path(sys.argv[1])
 done = subprocess.run(found.command(["/bin/echo", "it runs"], job), capture_output=True, text=True)
