@@ -10,7 +10,7 @@ from chainlab.ci.runs import JobRun
 from chainlab.ci.workflow import Workflow
 from chainlab.sandbox import Sandbox
 
-NOWHERE = "http://127.0.0.1:9"  # nothing listens there
+NOWHERE = "http://127.0.0.1:50009"  # nothing listens there
 Ended = tuple[str, Mapping[str, str]]
 
 

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from chainlab.errors import Unavailable
+from chainlab.errors import MalformedInput, Unavailable
+from chainlab.sandbox import slots
 from chainlab.sandbox import wall as module
 from chainlab.sandbox.wall import VARIANTS, Sandbox
 from chainlab.trust.instance import prepare
@@ -41,12 +43,16 @@ def job(tmp_path: Path) -> Path:
 
 
 def variants() -> list[Any]:
-    """The ways of making a namespace that work on this machine."""
+    """The ways of making a namespace that hold on this machine."""
     if not FOUND.is_namespace:
         return [pytest.param(FOUND, marks=walled)]
-    probe = ("--ro-bind", "/", "/", "--dev", "/dev", "--", "/bin/true")
-    works = [v for v in VARIANTS if module._works([FOUND.program, *v, *probe])[0]]
-    return [pytest.param(replace(FOUND, options=v), id=v[0]) for v in works]
+    others = [module._tried([replace(FOUND, options=v)], "") for v in VARIANTS if v != FOUND.options]
+    found = [FOUND, *(other for other in others if other.is_namespace)]
+    kinds = {True: "a user of its own", False: "a user namespace"}
+    procs = {True: "a fresh /proc", False: "the outer /proc"}
+    return [
+        pytest.param(one, id=f"{kinds[one.changes_user]}, {procs['--unshare-pid' in one.options]}") for one in found
+    ]
 
 
 @pytest.fixture(params=variants())
@@ -199,7 +205,7 @@ answer = [
 
 @walled
 def test_a_fresh_process_table_hides_the_machine_s(job: Path) -> None:
-    if FOUND.options != VARIANTS[0]:
+    if "--unshare-pid" not in FOUND.options:
         pytest.skip("this machine allows no fresh /proc")
     code = "answer = [int(n) for n in os.listdir('/proc') if n.isdigit()]"
     assert len(inside(FOUND, job, code)) <= 3  # bubblewrap's own and this one
@@ -244,11 +250,23 @@ def within(outer: list[str], folder: Path) -> list[str]:
     return answer
 
 
+def check(answer: list[str]) -> None:
+    """Expect a wall, but not for the machine's root in a namespace without other users: no process limit binds it."""
+    if FOUND.changes_user:
+        assert (answer[0], answer[2]) == ("none", "it runs\n")
+        assert "a job could pass the process limit (" in answer[1]
+        assert "remount" not in answer[1]
+    else:
+        assert answer == ["namespace", "", "it runs\n"]
+
+
 @walled
 def test_it_works_within_a_network_namespace(tmp_path: Path) -> None:
     if not shutil.which("unshare"):
         pytest.skip("unshare is not installed")
-    assert within(["unshare", "-rn"], tmp_path) == ["namespace", "", "it runs\n"]
+    check(within(["unshare", "-rn"], tmp_path))
+    if FOUND.changes_user:
+        assert within(["unshare", "-n"], tmp_path) == ["namespace", "", "it runs\n"]
 
 
 @walled
@@ -256,7 +274,7 @@ def test_it_works_within_a_network_namespace(tmp_path: Path) -> None:
 def test_it_works_within_another_bubblewrap(tmp_path: Path, proc: list[str]) -> None:
     outer = [FOUND.program, "--unshare-user", "--unshare-net", *(["--unshare-pid"] if proc else [])]
     outer += ["--bind", "/", "/", "--dev", "/dev", *proc, "--"]
-    assert within(outer, tmp_path) == ["namespace", "", "it runs\n"]
+    check(within(outer, tmp_path))
 
 
 @walled
@@ -300,15 +318,275 @@ def test_other_systems_say_what_is_missing(monkeypatch: pytest.MonkeyPatch, plat
 def test_macos_gets_its_own_wall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(module, "_works", lambda command: (True, ""))
+    monkeypatch.setattr(module, "_try", lambda candidate: ())
     found = module._find.__wrapped__()
     assert found.control == "seatbelt"
     assert not found.is_namespace
-    assert found.command(["act"], tmp_path)[:2] == ["/usr/bin/sandbox-exec", "-p"]
-    assert "(deny network*)" in found.command(["act"], tmp_path)[2]
+    program, option, folder, flag, profile, *words = found.command(["act"], tmp_path)
+    assert (program, option, flag, words) == ("/usr/bin/sandbox-exec", "-D", "-p", ["act"])
+    assert folder == f"JOB={tmp_path.resolve()}"
+    assert "(deny network*)" in profile
+    assert '(deny file-write*)(allow file-write* (subpath (param "JOB"))' in profile
 
 
 def test_a_machine_without_bubblewrap_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(module, "_bubblewrap", lambda: "")
     assert module._find.__wrapped__() == Sandbox("none", "bubblewrap is not installed")
+
+
+# -- trying to escape
+
+PLAIN = """
+import os, sys
+os.execvp(sys.argv[4], sys.argv[4:])
+"""
+
+
+@walled
+def test_every_escape_is_tried_and_refused(sandbox: Sandbox) -> None:
+    assert [attempt.escape for attempt in sandbox.attempts] == list(module.ESCAPES.values())
+    assert {attempt.outcome for attempt in sandbox.attempts} == {"refused"}
+
+
+@walled
+def test_bubblewrap_alone_is_no_wall_and_no_payload_runs_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What root starts keeps its capabilities, and nobody has a process limit."""
+    shutil.copy(module.INSIDE / "probe.py", tmp_path)
+    (tmp_path / "launch.py").write_text(PLAIN)
+    monkeypatch.setattr(module, "INSIDE", tmp_path)
+    monkeypatch.setattr(module, "_interpreter", lambda: (Path(sys.base_prefix), Path(sys.prefix), tmp_path))
+    found = module._tried([FOUND], "")
+    escaped = {attempt.escape for attempt in found.attempts if attempt.outcome == "succeeded"}
+    assert "pass the process limit" in escaped
+    if FOUND.changes_user:
+        assert {"remount what is read-only", "write outside of its directory", "become root"} <= escaped
+    assert found.control == "none"
+    assert "there is no limit on processes" in found.why
+    with pytest.raises(Unavailable, match="do not run"):
+        found.require()
+
+
+@walled
+def test_a_wall_with_a_hole_is_found_out() -> None:
+    options = tuple(option for option in FOUND.options if option != "--unshare-net")
+    found = module._tried([replace(FOUND, options=options)], "")
+    escaped = [attempt.escape for attempt in found.attempts if attempt.outcome == "succeeded"]
+    assert escaped == ["reach a loopback port that it was not given"]
+    assert found.control == "none"
+    assert escaped[0] in found.why
+
+
+@walled
+def test_a_wall_without_a_user_of_its_own_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not FOUND.changes_user:
+        pytest.skip("only root changes its user")
+    monkeypatch.setattr(Sandbox, "changes_user", False)
+    monkeypatch.setattr(module, "_mapping", lambda user: [])
+    found = module._tried([FOUND], "")
+    assert found.control == "none"
+    assert "pass the process limit" in found.why
+
+
+@walled
+def test_the_kernel_s_settings_are_read_only_whoever_asks(sandbox: Sandbox, job: Path) -> None:
+    answer = inside(
+        sandbox,
+        job,
+        """
+lines = [line.split() for line in open("/proc/self/mountinfo")]
+answer = [line[5].split(",")[0] for line in lines if line[4] == "/proc/sys"]
+""",
+    )
+    assert answer[-1] == "ro"
+
+
+@walled
+def test_a_job_has_a_process_limit(sandbox: Sandbox, job: Path) -> None:
+    answer = inside(sandbox, job, "import resource\nanswer = resource.getrlimit(resource.RLIMIT_NPROC)")
+    assert answer[0] == answer[1] <= module.PROCESSES
+
+
+@walled
+def test_who_runs_inside_has_no_right_and_gets_none(sandbox: Sandbox, job: Path) -> None:
+    answer = inside(
+        sandbox,
+        job,
+        """
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+held = [int(status[f"Cap{name}"], 16) for name in ("Eff", "Prm", "Inh", "Amb")]
+answer = [os.getresuid(), os.getgroups(), held, int(status["NoNewPrivs"])]
+""",
+    )
+    assert 0 not in answer[0]
+    assert answer[2:] == [[0, 0, 0, 0], 1]
+    if sandbox.changes_user:
+        assert answer[1] == []
+
+
+@walled
+def test_shared_memory_is_the_job_s_own(sandbox: Sandbox, job: Path) -> None:
+    code = "open('/dev/shm/chainlab-test', 'w').close(); answer = os.listdir('/dev/shm')"
+    assert inside(sandbox, job, code) == ["chainlab-test"]
+    assert not Path("/dev/shm/chainlab-test").exists()
+
+
+@walled
+def test_links_that_a_job_left_do_not_steer_the_host(job: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").write_text("the host's")
+    (job / "etc").symlink_to(elsewhere)
+    (job / "link").symlink_to(elsewhere / "file")
+    owner = (elsewhere / "file").stat().st_uid
+    FOUND.command(["/bin/true"], job)
+    assert [path.name for path in elsewhere.iterdir()] == ["file"]
+    assert (elsewhere / "file").stat().st_uid == owner
+    (job / "tmp").rmdir()
+    (job / "tmp").symlink_to(elsewhere)
+    with pytest.raises(MalformedInput, match="is no directory"):
+        FOUND.command(["/bin/true"], job)
+
+
+@walled
+def test_a_path_below_a_closed_home_can_be_read(sandbox: Sandbox, job: Path, tmp_path: Path) -> None:
+    shown = tmp_path / "home/person/kit"
+    shown.mkdir(parents=True)
+    (shown / "file").write_text("shown")
+    (tmp_path / "home/person/secret").write_text("hidden")
+    (tmp_path / "home").chmod(0o700)
+    (tmp_path / "home/person").chmod(0o700)
+    words = ["/bin/sh", "-c", f"cat {shown}/file; ls {shown.parent}"]
+    done = subprocess.run(sandbox.command(words, job, readable=[shown]), capture_output=True, text=True, check=False)
+    assert done.stdout == "shownkit\n"
+
+
+# -- as an ordinary user, and in a wall
+
+
+def ordinary() -> list[str]:
+    """What runs a command as nobody although root's own Python is below a closed home; empty where nobody is root."""
+    if not FOUND.changes_user:
+        return []
+    needed = [Path(sys.base_prefix), Path(sys.prefix), Path(module.__file__).parents[2]]
+    closed = [next((up for up in reversed(p.parents) if not up.stat().st_mode & 0o001), None) for p in needed]
+    words = [FOUND.program, "--dev-bind", "/", "/"]
+    for folder in dict.fromkeys(shut for shut in closed if shut):
+        words += ["--perms", "0755", "--tmpfs", str(folder)]
+    for path, shut in zip(needed, closed, strict=True):
+        below = [up for up in reversed(path.parents) if shut and up.is_relative_to(shut) and up != shut]
+        words += [word for folder in below for word in ("--perms", "0755", "--dir", str(folder))]
+        words += ["--ro-bind", str(path), str(path)] if shut else []
+    launch = [os.path.realpath(sys.executable), "-I", "-S", str(module.INSIDE / "launch.py")]
+    return [*words, "--", *launch, str(module.NOBODY), "4096", "--"]
+
+
+OUTCOMES = """
+import json, os
+from chainlab.sandbox import Sandbox
+found = Sandbox.find()
+print(json.dumps([os.getuid(), found.control, found.why, sorted({a.outcome for a in found.attempts})]))
+"""
+
+
+def outcomes(command: list[str], temporary: str) -> tuple[int, list[Any]]:
+    environment = {"PATH": os.defpath, "PYTHONPATH": str(Path(module.__file__).parents[2]), "TMPDIR": temporary}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False, cwd="/")
+    assert done.returncode == 0, done.stderr
+    user, *rest = json.loads(done.stdout)
+    return user, rest
+
+
+@walled
+def test_an_ordinary_user_has_a_wall_too() -> None:
+    user, found = outcomes([*ordinary(), sys.executable, "-c", OUTCOMES], "/tmp")
+    assert user != 0
+    assert found == ["namespace", "", ["refused"]]
+
+
+@walled
+def test_a_wall_inside_the_wall_holds(sandbox: Sandbox, job: Path) -> None:
+    with sandbox.user() as user:
+        command = sandbox.command([sys.executable, "-c", OUTCOMES], job, user=user)
+        assert outcomes(command, str(job / "tmp"))[1] == ["namespace", "", ["refused"]]
+
+
+def test_the_search_takes_no_more_than_moments() -> None:
+    began = time.monotonic()
+    module._find.__wrapped__()
+    assert time.monotonic() - began < 10  # 0.3 s on a machine with nothing else to do
+
+
+# -- one user a slot
+
+root = pytest.mark.skipif(not slots.can_change_user(), reason="only root shares out users")
+
+
+@root
+def test_two_processes_never_share_a_user() -> None:
+    code = "from chainlab.sandbox.slots import Slot; s = Slot(); print(s.user, flush=True); input()"
+    command = [sys.executable, "-c", code]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as one, subprocess.Popen(command, **pipes) as two:
+        assert one.stdout
+        assert two.stdout
+        taken = [int(one.stdout.readline()), int(two.stdout.readline())]
+        mine = slots.Slot()
+        assert len({*taken, mine.user}) == 3
+        one.kill()  # a lock ends with its process
+        one.wait()
+        again = [slots.Slot() for _ in range(8)]
+        assert taken[0] in [slot.user for slot in again]
+        assert taken[1] not in [slot.user for slot in again]
+        for slot in (mine, *again):
+            slot.close()
+        two.communicate("\n")
+
+
+@root
+def test_what_a_user_left_running_ends_with_its_slot() -> None:
+    slot = slots.Slot()
+    with subprocess.Popen(["sleep", "600"], user=slot.user, group=slot.user, extra_groups=[], cwd="/") as left:
+        slot.close()
+        assert left.wait(10) == -9
+
+
+@root
+def test_a_user_with_processes_of_somebody_else_is_left_alone() -> None:
+    slot = slots.Slot()
+    user = slot.user
+    slot.close()
+    with subprocess.Popen(["sleep", "600"], user=user, group=user, extra_groups=[], cwd="/") as other:
+        slot = slots.Slot()
+        assert slot.user != user
+        slot.close()
+        assert other.poll() is None
+        other.kill()
+
+
+@root
+def test_slots_do_not_read_each_other_s_files(tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    with FOUND.user() as one, FOUND.user() as two:
+        assert one is not None
+        assert two is not None
+        for folder, user in zip(folders, (one, two), strict=True):
+            (folder / "tmp").mkdir(parents=True)
+            (folder / "file").write_text("mine")
+            (folder / "file").chmod(0o600)
+            slots.give(folder, user)
+        words = ["/bin/sh", "-c", f"cat {folders[0]}/file {folders[1]}/file"]
+        command = FOUND.command(words, folders[0], readable=[folders[1]], user=one)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "mine"
+    assert "Permission denied" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "known"),
+    [("0 0 4294967295", True), ("0 1000 1", False), ("0 1000 1\n1 100000 65536", True), ("0 100000 65000", False)],
+)
+def test_a_namespace_that_does_not_know_the_users_is_noticed(table: str, known: bool) -> None:
+    assert slots._maps(table) == known

@@ -296,11 +296,18 @@ def read_folder(folder: Path) -> dict[str, File]:
 
 
 def write_folder(files: Mapping[str, File], target: Path) -> None:
-    """Write a tree's files below ``target``, which appears whole or not at all.
+    """Write a tree's files below ``target``, which appears whole or not at all; anybody may read them.
 
-    Raises `Refused` (422) for a link that leads out of the tree.
+    Raises `Refused` (422) for a link that leads out of the tree, and for names that the disk does not hold.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write_folder(files, target)
+    except (OSError, ValueError) as error:
+        raise Refused(422, "the files of the tree cannot be written", why=str(error)[:300]) from error
+
+
+def _write_folder(files: Mapping[str, File], target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".tree-") as staging:
         root = Path(staging) / "tree"
         root.mkdir()
@@ -323,5 +330,7 @@ def write_folder(files: Mapping[str, File], target: Path) -> None:
         for path, _ in links:  # links through links
             if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
                 raise Refused(422, f"the link {path.name!r} leads out of its tree")
+        for folder, _, _ in os.walk(root):
+            Path(folder).chmod(0o755)  # whatever the umask: who runs a job may be another user
         if not target.exists():
             root.rename(target)

@@ -41,11 +41,12 @@ Connect = Callable[[], Coroutine[Any, Any, tuple[asyncio.StreamReader, asyncio.S
 class Relay:
     """Carries connections on Unix sockets in ``directory`` to loopback ports until `close`."""
 
-    def __init__(self, directory: Path, ports: list[int], source: str = "") -> None:
+    def __init__(self, directory: Path, ports: list[int], source: str = "", user: int | None = None) -> None:
         """``source`` is the loopback address to connect from; empty leaves it to the system.
 
-        Raises `OSError` when it cannot listen there.
+        The sockets belong to ``user``, if there is one. Raises `OSError` when it cannot listen there.
         """
+        self._user = user
         self.sockets = {port: directory / f"{port}.sock" for port in ports}
         self._source = (source, 0) if source else None
         self._ready = threading.Event()
@@ -82,6 +83,8 @@ class Relay:
         for port, path in self.sockets.items():
             servers.append(await asyncio.start_unix_server(_carrier(self._connect(port)), path))
             path.chmod(0o600)
+            if self._user is not None:
+                os.chown(path, self._user, self._user)
         return servers
 
     def _connect(self, port: int) -> Connect:
@@ -141,7 +144,10 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 async def _inside(ports: dict[int, str]) -> None:
     for port, path in ports.items():
         connect = lambda path=path: asyncio.open_unix_connection(path)  # noqa: E731
-        await asyncio.start_server(_carrier(connect), "127.0.0.1", port)
+        try:
+            await asyncio.start_server(_carrier(connect), "127.0.0.1", port)
+        except PermissionError:  # below 1024, and a job is never root
+            sys.stderr.write(f"port {port} cannot be reached from a job: only root listens below 1024\n")
 
 
 def _serve(ports: dict[int, str], ready: threading.Event) -> None:

@@ -3,6 +3,9 @@
 ``act`` obeys files that it finds where it starts (``.actrc``, ``.env``, ``.secrets``, ``.vars``, ``.input``), so it
 starts in an empty directory of the host's and is given each of these files by name. It asks the git repository there
 for the commit: the directory has a ``.git`` with nothing but the HEAD that the host computed.
+
+    PLACE/job/     the job's directory: all of it is the job's, and the host touches no path in it once the job runs
+    PLACE/out/     the relay's sockets: the job can connect to them and change nothing about them
 """
 
 from __future__ import annotations
@@ -18,13 +21,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 from chainlab.ci import relay
 from chainlab.ci.relay import Relay
-from chainlab.ci.runs import JobRun, Step
+from chainlab.ci.runs import JobRun, Step, reason
 from chainlab.ci.transcript import WORKFLOW, Transcript
 from chainlab.ci.workflow import REPORT, RUNNER, dump
 from chainlab.errors import Unavailable
@@ -36,6 +39,7 @@ __all__ = ["Job", "execute"]
 LONGEST = 600  # seconds a job may take, whatever its `timeout-minutes` says
 # What actions left for the end, the last one first.
 POST = 'for script in $(ls -r "$CHAINLAB_POST"); do "$CHAINLAB_POST/$script" || exit 1; done'
+REMOVAL = 30  # seconds that the host waits until a job's directory is gone
 GRACE = 10  # seconds that the relay has to end a job whose time is over
 MAX_LINE = 8 * 2**20  # bytes of one line of act's; what is longer is cut
 SHORTEST = 4  # characters of a secret that the host masks; act masks shorter ones where steps print
@@ -70,33 +74,52 @@ class Job:
 def execute(job: Job, sandbox: Sandbox, log: Path, tell: Callable[[Step], None]) -> JobRun:
     """Run it to its end; ``log`` gets act's own words, ``tell`` each step as it ends.
 
-    Raises `Unavailable` when the host itself cannot run it; what the job does wrong is in the result.
+    Raises an error when the host cannot start it. Once it runs, whatever fails is in the result, with what was seen
+    until then.
     """
     began = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="chainlab-job-"))
+    transcript = Transcript(job.name, job.copy, _lines_of_secrets(job), log, tell)
+    place = Path(tempfile.mkdtemp(prefix="chainlab-job-"))
+    folder, out = place / "job", place / "out"
+    code, runs, trouble = None, False, ""
     try:
-        environment = _prepare(job, folder)
-        port = int(job.url.rpartition(":")[2])
-        wall = Relay(folder / "out", [port, *job.ports], job.address) if sandbox.is_namespace else None
-        try:
-            command = _command(job, folder, sandbox, wall)
-            transcript = Transcript(job.name, job.copy, _lines_of_secrets(job), log, tell)
-            ended = _run(command, folder, environment, transcript, min(job.seconds, LONGEST))
-        finally:
-            if wall is not None:
-                wall.close()
-        return transcript.finish(ended, time.monotonic() - began, job.address)
+        with contextlib.ExitStack() as stack:
+            user = stack.enter_context(sandbox.user())
+            out.mkdir()
+            out.chmod(0o755)
+            environment = _prepare(job, folder)
+            wall = None
+            if sandbox.is_namespace:
+                port = int(job.url.rpartition(":")[2])
+                wall = Relay(out, [port, *job.ports], job.address, user)
+                stack.callback(wall.close)
+            command = _command(job, folder, sandbox, wall, user)
+            runs = True
+            code = _run(command, folder, environment, transcript, min(job.seconds, LONGEST))
+    except Exception as error:
+        if not runs:
+            raise
+        trouble = f"the host could not bring it to its end: {reason(error)}"
     finally:
-        _remove(folder)
+        _remove(place)
+    ended = transcript.finish(code, time.monotonic() - began, job.address)
+    return replace(ended, result="failure", why=trouble) if trouble else ended
 
 
 def _remove(folder: Path) -> None:
-    """Remove a job's directory, whatever depths and modes the job gave to what is in it."""
-    with contextlib.suppress(RecursionError):
+    """Remove a job's directory, whatever depths and modes the job gave to what is in it; no link is followed.
+
+    What takes longer than the host waits goes on in a process of its own.
+    """
+    if os.name != "posix":
         shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        for words in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
-            subprocess.run([*words, "--", str(folder)], capture_output=True, check=False)
+        return
+    script = 'rm -rf -- "$1" || { chmod -R u+rwX -- "$1"; rm -rf -- "$1"; }'
+    words = ["/bin/sh", "-c", script, "sh", str(folder)]
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen(words, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(REMOVAL)
 
 
 def _prepare(job: Job, folder: Path) -> dict[str, str]:
@@ -104,7 +127,6 @@ def _prepare(job: Job, folder: Path) -> dict[str, str]:
     for name in (
         "home",
         "tmp",
-        "out",
         "tools",
         "post",
         "files",
@@ -117,7 +139,7 @@ def _prepare(job: Job, folder: Path) -> dict[str, str]:
     (start / ".git/config").write_text("[core]\n\trepositoryformatversion = 0\n")
     for path, text in job.workflows.items():  # so that `uses: ./.github/workflows/…` finds them
         (start / path).parent.mkdir(parents=True, exist_ok=True)
-        (start / path).write_text(text)
+        (start / path).write_text(text, encoding="utf-8")
     _make_environment(job, folder)
     for tool in TOOLS:
         program = Path(sys.prefix) / "bin" / tool
@@ -209,7 +231,7 @@ def _variables(job: Job, folder: Path) -> dict[str, str]:
     }
 
 
-def _command(job: Job, folder: Path, sandbox: Sandbox, wall: Relay | None) -> list[str]:
+def _command(job: Job, folder: Path, sandbox: Sandbox, wall: Relay | None, user: int | None) -> list[str]:
     act = Path(sys.prefix) / "bin" / "act"
     if not act.exists():
         raise Unavailable(
@@ -229,7 +251,8 @@ def _command(job: Job, folder: Path, sandbox: Sandbox, wall: Relay | None) -> li
     ways = [f"{port}={path}" for port, path in wall.sockets.items()] if wall else []
     seconds = str(min(job.seconds, LONGEST))
     words = [sys.executable, "-I", str(Path(relay.__file__)), seconds, *ways, "--", *words]
-    return sandbox.command(words, folder, readable=list(job.actions.values()), cwd=folder / "start")
+    readable = [*job.actions.values(), *([folder.parent / "out"] if wall else [])]
+    return sandbox.command(words, folder, readable=readable, cwd=folder / "start", user=user)
 
 
 def _run(

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from chainlab.characters import join_lines
-from chainlab.errors import MalformedInput
+from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.storage import write_whole
 
-__all__ = ["JobRun", "Run", "Step"]
+__all__ = ["JobRun", "Run", "Step", "reason"]
 
 
 @dataclass(frozen=True)
@@ -120,3 +120,12 @@ class Run:
             return cls(**document)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise MalformedInput(f"{folder.name}: the run cannot be read", why=str(error)) from error
+
+
+def reason(error: BaseException) -> str:
+    """Say in one line what failed, for `JobRun.why`."""
+    if isinstance(error, ChainlabError):
+        said = f"{error.message}: {error.why}" if error.why else error.message
+    else:
+        said = f"{type(error).__name__}: {error}"
+    return "".join(c if c.isprintable() else " " for c in said)[:500]

@@ -1,5 +1,8 @@
-"""The wall around a job, for whoever runs code that is not trusted."""
+"""The wall around code that is not trusted: a job of the CI host, and whatever else runs what others wrote.
 
-from chainlab.sandbox.wall import Sandbox
+`wall.Sandbox` finds what holds on this machine and gives commands that run behind it. `launch` and `probe` run inside.
+"""
 
-__all__ = ["Sandbox"]
+from chainlab.sandbox.wall import Attempt, Sandbox
+
+__all__ = ["Attempt", "Sandbox"]

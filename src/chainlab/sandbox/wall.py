@@ -1,29 +1,47 @@
-"""The wall around a job: which control holds on this machine, and the command that runs behind it.
+"""The wall around code that is not trusted: which control holds on this machine, and the command that runs behind it.
 
     namespace  bubblewrap (Linux): an own network namespace, whose only ways out are the relay's ports; the file system
                is read-only and shows system, interpreter and the job's directory, nothing of the workspace
-    seatbelt   sandbox-exec (macOS): connections to loopback only; files are the user's own
-    none       neither works here: jobs run with proxies that lead nowhere, which a program can ignore
+    seatbelt   sandbox-exec (macOS): connections to loopback only; only the job's directory is written; all is read
+    none       neither holds here: jobs run with proxies that lead nowhere, which a program can ignore
+
+    >>> sandbox = Sandbox.find()                                                # doctest: +SKIP
+    >>> with sandbox.user(folder) as user:                                      # doctest: +SKIP
+    ...     subprocess.run(sandbox.command(["make"], folder, user=user))
+
+A control holds when every `Attempt` to escape from it was refused, by a program that runs as a job does. Bubblewrap
+that root starts keeps all capabilities, so root changes its user inside (`launch`), to one of its own for each sandbox
+that runs at the same time (`slots`). Anybody else gets a user namespace with a process count of its own.
 
 Attack payloads run behind a wall or not at all: `Sandbox.require`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
 import os
+import secrets
 import shutil
+import socket
+import stat
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from chainlab.errors import Unavailable
+from chainlab.errors import MalformedInput, Unavailable
+from chainlab.sandbox import slots
 
-__all__ = ["Sandbox"]
+__all__ = ["Attempt", "Sandbox"]
 
+INSIDE = Path(__file__).parent  # its `launch.py` and `probe.py` run behind the wall
 PROBE_SECONDS = 20
+PROCESSES = 1024  # and threads, that what runs behind the wall may have at once
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/opt")
 SETTINGS = (  # below /etc
     "alternatives",
@@ -35,24 +53,41 @@ SETTINGS = (  # below /etc
     "ssl",
 )
 HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
-# The first that works is used. In a sandbox that forbids a fresh /proc, the second shares the outer one's processes.
-VARIANTS = (
-    ("--unshare-all", "--proc", "/proc"),
-    (
-        "--unshare-user",
-        "--unshare-net",
-        "--unshare-ipc",
-        "--unshare-uts",
-        "--bind",
-        "/proc",
-        "/proc",
-    ),
-)
+# Kernel settings are the whole machine's; bubblewrap leaves them to root.
+FRESH = ("--unshare-pid", "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys")
+# In a sandbox that forbids a fresh /proc: the outer one's processes are seen.
+SHARED = ("--bind", "/proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys")
+OWN = ("--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
+USER = "--unshare-user"
+NOBODY = 65_534  # who the root of a user namespace becomes in one of its own
+# The first that holds is used. Without a user namespace only root can, and then changes its user.
+VARIANTS = ((*OWN, *FRESH), (*OWN, *SHARED), (USER, *OWN, *FRESH), (USER, *OWN, *SHARED))
+# Not tried by anybody who keeps this kit: none of them has a Mac.
 SEATBELT = (
     "(version 1)(allow default)(deny network*)"
     '(allow network* (local ip "localhost:*"))(allow network* (remote ip "localhost:*"))'
     "(allow network* (local unix-socket))(allow network* (remote unix-socket))"
+    '(deny file-write*)(allow file-write* (subpath (param "JOB")) (literal "/dev/null") (literal "/dev/zero")'
+    ' (literal "/dev/tty") (literal "/dev/stdout") (literal "/dev/stderr") (literal "/dev/dtracehelper"))'
 )
+ESCAPES = {  # by the name that `probe` has for it
+    "remount": "remount what is read-only",
+    "write outside": "write outside of its directory",
+    "sysctl": "write a kernel setting",
+    "port": "reach a loopback port that it was not given",
+    "other slot": "read another job's files",
+    "root": "become root",
+    "processes": "pass the process limit",
+}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One escape, and how it ended."""
+
+    escape: str  # "remount what is read-only"
+    outcome: str  # "refused", "succeeded" or "untried"
+    why: str = ""  # how it succeeded, or why it was not tried
 
 
 @dataclass(frozen=True)
@@ -63,16 +98,22 @@ class Sandbox:
     why: str = ""  # why nothing stronger holds
     program: str = ""
     options: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
     @classmethod
     def find(cls) -> Sandbox:
-        """The strongest control that works on this machine, tried once per process."""
+        """The strongest control that holds on this machine, tried once per process."""
         return _find()
 
     @property
     def is_namespace(self) -> bool:
         """Whether a job has a network of its own, so that the relay is needed."""
         return self.control == "namespace"
+
+    @property
+    def changes_user(self) -> bool:
+        """Whether root runs it, and what runs inside is another user."""
+        return self.is_namespace and USER not in self.options
 
     def require(self) -> None:
         """Raise `Unavailable` where nothing would keep a payload in."""
@@ -83,6 +124,21 @@ class Sandbox:
                 mend="use Linux with user namespaces (bubblewrap), or macOS; `chainlab doctor` says what is missing",
             )
 
+    @contextlib.contextmanager
+    def user(self) -> Iterator[int | None]:
+        """Hold a user for one command, and end what is left of it; None where it runs as who is here.
+
+        Raises `Unavailable` when all are taken, or when something does not end.
+        """
+        if not self.changes_user:
+            yield None
+            return
+        slot = slots.Slot()
+        try:
+            yield slot.user
+        finally:
+            slot.close()
+
     def command(
         self,
         words: Sequence[str],
@@ -90,44 +146,95 @@ class Sandbox:
         *,
         readable: Sequence[Path] = (),
         cwd: Path | None = None,
+        user: int | None = None,
     ) -> list[str]:
-        """``words`` behind the wall; ``job`` is writable, ``readable`` paths are not."""
+        """``words`` behind the wall; ``job`` is writable, ``readable`` paths are not.
+
+        ``user`` comes from `user`, and ``job`` belongs to it from now on. Without one, root lends what it keeps for its
+        own process. Raises `MalformedInput` for a directory in which links were laid for the host.
+        """
         if self.control == "seatbelt":
-            return [self.program, "-p", SEATBELT, *words]
+            return [self.program, "-D", f"JOB={job.resolve()}", "-p", SEATBELT, *words]
         if self.control == "none":
             return list(words)
-        options = [*self.options, "--die-with-parent", "--new-session", "--dev", "/dev"]
+        if self.changes_user:
+            user = _kept().user if user is None else user
+        shown = list(dict.fromkeys((*_interpreter(), *readable)))
+        options = [*self.options, *_mapping(user), "--die-with-parent", "--new-session", "--dev", "/dev"]
+        options += ["--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108 - the sandbox's own, as is /tmp
         for path in map(Path, SYSTEM):
             if path.is_symlink():
                 options += ["--symlink", str(path.readlink()), str(path)]
             elif path.exists():
                 options += ["--ro-bind", str(path), str(path)]
+        options += ["--perms", "0755", "--dir", "/etc"]
         for name in SETTINGS:
             options += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-        for name, text in _names().items():
-            source = job / "etc" / name
-            source.parent.mkdir(exist_ok=True)
-            source.write_text(text)
-            options += ["--ro-bind", str(source), f"/etc/{name}"]
-        options += ["--bind", str(job / "tmp"), "/tmp"]  # noqa: S108 - the sandbox's own
-        for shown in dict.fromkeys((*_interpreter(), *readable)):
-            options += ["--ro-bind", str(shown), str(shown)]
+        for name in _names(0):
+            options += ["--ro-bind", str(_etc(_id() if user is None else user) / name), f"/etc/{name}"]
+        _check(job / "tmp", [path.relative_to("/tmp") for path in (*shown, job) if path.is_relative_to("/tmp")])  # noqa: S108
+        if user is not None:
+            slots.give(job, user)
+        options += ["--bind", str(job / "tmp"), "/tmp"]  # noqa: S108
+        # Bubblewrap gives a parent the mode of its source, and what lies below a home (0700) would be out of reach.
+        for parent in dict.fromkeys(p for path in (*shown, job) for p in reversed(path.parents)):
+            if parent != Path("/") and not _is_system(parent):
+                options += ["--perms", "0755", "--dir", str(parent)]
+        for path in shown:
+            options += ["--ro-bind", str(path), str(path)]
         options += ["--bind", str(job), str(job)]
-        return [self.program, *options, "--chdir", str(cwd or job), "--", *words]
+        inside = [os.path.realpath(sys.executable), "-I", "-S", str(INSIDE / "launch.py")]
+        inside += ["-" if user is None else str(user), str(PROCESSES), "--"]
+        return [self.program, *options, "--chdir", str(cwd or job), "--", *inside, *words]
 
 
-def _names() -> Mapping[str, str]:
-    user = f"root:x:0:0:root:/:/bin/sh\nrunner:x:{_id()}:{_id()}:runner:/:/bin/sh\n"
+def _check(tmp: Path, mounted: Sequence[Path]) -> None:
+    """Make the directory that will be ``/tmp``; refuse links where bubblewrap, as root, would make mount points."""
+    tmp.mkdir(exist_ok=True)
+    for path in (tmp, *(tmp / part for place in mounted for part in (place, *place.parents))):
+        if not stat.S_ISDIR(path.lstat().st_mode if os.path.lexists(path) else stat.S_IFDIR):
+            raise MalformedInput(f"{path} is no directory", why="what ran here before replaced it")
+
+
+@functools.cache
+def _kept() -> slots.Slot:
+    """The user that this process keeps until its end."""
+    return slots.Slot()
+
+
+@functools.cache
+def _etc(user: int) -> Path:
+    """A directory with the files of ``/etc`` that a job sees; it goes when this process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="chainlab-etc-")
+    _KEPT.append(folder)
+    path = Path(folder.name)
+    path.chmod(0o755)
+    for name, text in _names(user).items():
+        (path / name).write_text(text)
+        (path / name).chmod(0o644)
+    return path
+
+
+_KEPT: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def _names(user: int) -> Mapping[str, str]:
+    people = f"root:x:0:0:root:/:/bin/sh\nrunner:x:{user}:{user}:runner:/:/bin/sh\n"
     return {
         "hosts": HOSTS,
         "resolv.conf": "",
-        "passwd": user,
-        "group": f"root:x:0:\nrunner:x:{_id()}:\n",
+        "passwd": people,
+        "group": f"root:x:0:\nrunner:x:{user}:\n",
     }
 
 
 def _id() -> int:
-    return getattr(os, "getuid", int)() or 1000
+    return getattr(os, "getuid", int)() or NOBODY
+
+
+def _mapping(user: int | None) -> list[str]:
+    """Let the root of a user namespace be nobody in the next: a user 0 regains what it gave up, by a program's file."""
+    return ["--uid", str(NOBODY), "--gid", str(NOBODY)] if user is None and os.getuid() == 0 else []
 
 
 def _interpreter() -> tuple[Path, ...]:
@@ -141,26 +248,26 @@ def _is_system(path: Path) -> bool:
     return any(path == Path(s) or Path(s) in path.parents for s in SYSTEM)
 
 
+# -- finding
+
+
 @functools.cache
 def _find() -> Sandbox:
     if sys.platform == "darwin":
         program = shutil.which("sandbox-exec")
-        if program and _works([program, "-p", SEATBELT, "/usr/bin/true"])[0]:
-            return Sandbox("seatbelt", "macOS has no network namespaces", program)
-        return Sandbox("none", "sandbox-exec does not work here")
+        if not program:
+            return Sandbox("none", "sandbox-exec does not work here")
+        return _tried(
+            [Sandbox("seatbelt", "macOS has no network namespaces", program)], "sandbox-exec does not work here"
+        )
     if sys.platform != "linux":
         return Sandbox("none", f"{sys.platform} has neither bubblewrap nor sandbox-exec")
     program = _bubblewrap()
     if not program:
         return Sandbox("none", "bubblewrap is not installed")
-    reasons = []
-    for options in VARIANTS:
-        shown = ("--ro-bind", "/", "/", "--dev", "/dev")
-        works, said = _works([program, *options, *shown, "--", "/bin/sh", "-c", "exit 0"])
-        if works:
-            return Sandbox("namespace", program=program, options=options)
-        reasons.append(said)
-    return Sandbox("none", "bubblewrap cannot make a namespace: " + "; ".join(dict.fromkeys(reasons)))
+    own = slots.can_change_user()
+    candidates = [Sandbox("namespace", "", program, v) for v in VARIANTS if own or USER in v]
+    return _tried(candidates, "bubblewrap cannot make a namespace")
 
 
 def _bubblewrap() -> str:
@@ -173,9 +280,89 @@ def _bubblewrap() -> str:
         return shutil.which("bwrap") or ""
 
 
-def _works(command: list[str]) -> tuple[bool, str]:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
-    except (OSError, subprocess.SubprocessError) as error:
-        return False, str(error)
-    return done.returncode == 0, " ".join(done.stderr.split())[-200:]
+def _tried(candidates: Sequence[Sandbox], failure: str) -> Sandbox:
+    """The first that no escape leaves, or none with the reasons."""
+    reasons: dict[str, None] = {}
+    leaky: tuple[Attempt, ...] = ()
+    for candidate in candidates:
+        try:
+            attempts = _try(candidate)
+        except (OSError, ValueError, Unavailable, subprocess.SubprocessError) as error:
+            reasons[f"{failure}: {error}"] = None
+            continue
+        escaped = [f"{a.escape} ({a.why})" for a in attempts if a.outcome == "succeeded"]
+        if not escaped:
+            return replace(candidate, attempts=attempts)
+        leaky = leaky or attempts
+        reasons[f"a job could {', '.join(escaped)}"] = None
+    return Sandbox("none", "; ".join(reasons), attempts=leaky)
+
+
+def _try(candidate: Sandbox) -> tuple[Attempt, ...]:
+    """Run the program that tries to escape behind a wall. Raises `ValueError` when it does not get that far."""
+    with contextlib.ExitStack() as stack:
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chainlab-wall-")))
+        user = stack.enter_context(candidate.user())
+        other = stack.enter_context(candidate.user())
+        job, files, apart = base / "job", base / "files", base / "apart"
+        for folder in (job, files, apart):
+            folder.mkdir(mode=0o755)
+        (files / "file").write_text("as it was\n")
+        (files / "file").chmod(0o666)
+        (apart / "file").write_text("of another job\n")
+        (apart / "file").chmod(0o600)
+        readable = [files]
+        if other is not None:  # seen in there, and still not read
+            slots.give(apart, other)
+            readable.append(apart)
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        abstract = f"chainlab-{secrets.token_hex(8)}" if sys.platform == "linux" else ""
+        if abstract:
+            hidden = stack.enter_context(socket.socket(socket.AF_UNIX))
+            hidden.bind(f"\0{abstract}")
+            hidden.listen()
+        tries = list(ESCAPES) if candidate.is_namespace else ["write outside"]
+        facts = {
+            "tries": tries,
+            "read_only": str(files),
+            "files": [str(files / "file")],
+            "folders": ["/usr", sys.prefix, str(INSIDE), str(files)],
+            "port": server.getsockname()[1],
+            "abstract": abstract,
+            "private": [str(apart / "file"), "/etc/shadow"],
+            "pid": os.getpid(),
+            "started": _started(),
+            "processes": PROCESSES,
+        }
+        words = [os.path.realpath(sys.executable), "-I", "-S", str(INSIDE / "probe.py"), json.dumps(facts)]
+        done = subprocess.run(
+            candidate.command(words, job, readable=readable, user=user),
+            capture_output=True,
+            text=True,
+            timeout=PROBE_SECONDS,
+            cwd="/",
+            env={"PATH": os.defpath},
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ValueError(" ".join(done.stderr.split())[-200:] or f"exit code {done.returncode}")
+        said: dict[str, Any] = json.loads(done.stdout)
+        if (files / "file").read_text() != "as it was\n":
+            said["write outside"] = "a file of the host changed"
+        return tuple(_attempt(name, said) for name in ESCAPES)
+
+
+def _started() -> str:
+    """When this process began, as `probe` reads it, so that it knows this process from another of the same number."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    return ""
+
+
+def _attempt(name: str, said: Mapping[str, str | None]) -> Attempt:
+    if name not in said:
+        return Attempt(ESCAPES[name], "untried", "seatbelt does not keep it in")
+    how = said[name]
+    if how is None:
+        return Attempt(ESCAPES[name], "untried", "it cannot be tried here")
+    return Attempt(ESCAPES[name], "succeeded" if how else "refused", how)
