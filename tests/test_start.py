@@ -23,6 +23,7 @@ import pytest
 
 from chainlab import doctor
 from chainlab.errors import MalformedInput
+from chainlab.sandbox import Attempt, Sandbox
 from chainlab.start import find_page
 
 CHAINLAB = str(Path(sys.executable).parent / "chainlab")
@@ -244,6 +245,16 @@ def test_doctor_answers_programs_and_exits_0_where_nothing_fails(course: Path) -
     assert {"Python", "packages", "loopback", "proxies", "clock", "disk space", "sandbox"} <= {
         finding["check"] for finding in findings
     }
+
+
+def test_doctor_shows_which_escapes_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = (Attempt("leave", "refused"), Attempt("become root", "untried", "it cannot be tried here"))
+    monkeypatch.setattr(Sandbox, "find", lambda: Sandbox("namespace", attempts=attempts))
+    assert str(doctor.sandbox()) == "ok    sandbox: namespace; refused: leave; untried: become root"
+    attempts = (Attempt("leave", "succeeded", "by the door"),)
+    monkeypatch.setattr(Sandbox, "find", lambda: Sandbox("none", "a job could leave (by the door)", attempts=attempts))
+    assert doctor.sandbox().level == "warn"
+    assert doctor.sandbox().seen == "a job could leave (by the door); succeeded: leave"
 
 
 def test_doctor_finds_a_python_without_wheels() -> None:

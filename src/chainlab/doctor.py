@@ -216,17 +216,23 @@ def space(root: Path) -> Finding:
 
 
 def sandbox() -> Finding:
-    """What keeps the payloads of the attacks in; from week 2 on."""
+    """What keeps the payloads of the attacks in, and which escapes from it were tried; from week 2 on."""
     found = Sandbox.find()
+    tried = {
+        outcome: ", ".join(attempt.escape for attempt in found.attempts if attempt.outcome == outcome)
+        for outcome in ("refused", "succeeded", "untried")
+    }
+    escapes = "".join(f"; {outcome}: {names}" for outcome, names in tried.items() if names)
     if found.control != "none":
         weaker = f"; {found.why}" if found.why else ""
-        return Finding("sandbox", "ok", f"{found.control}{weaker}")
+        return Finding("sandbox", "ok", f"{found.control}{weaker}{escapes}")
     return Finding(
         "sandbox",
         "warn",
-        found.why,
+        f"{found.why}{escapes}",
         "weeks 0 and 1 do not need it; the attacks of week 2 and grading refuse without it and say so",
-        "allow user namespaces to unprivileged programs; Ubuntu 23.10 and later do so per program (AppArmor)",
+        "allow user namespaces to unprivileged programs; Ubuntu 23.10 and later do so per program (AppArmor); "
+        "root must be that of the machine or of a container with 65,536 user ids",
     )
 
 

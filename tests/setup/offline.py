@@ -5,6 +5,8 @@
 On Linux the command gets a network namespace of its own whose only interface is loopback. Where the
 kernel grants none (macOS, a locked-down container) the command runs all the same with
 ``CHAINLAB_NO_NAMESPACE`` set to the reason, and `guard` fails each connection that leaves loopback.
+
+Root keeps its user namespace: in one that knows root alone, the CI host could give no job a user of its own.
 """
 
 from __future__ import annotations
@@ -28,6 +30,11 @@ def raise_loopback() -> None:
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | IFF_UP))
 
 
+def cut() -> list[str]:
+    """The command that starts another one without a network."""
+    return ["unshare", "-n" if os.geteuid() == 0 else "-rn"]
+
+
 def obstacle() -> str:
     """Why no namespace can be had here; empty when one can."""
     if not sys.platform.startswith("linux"):
@@ -35,7 +42,7 @@ def obstacle() -> str:
     if shutil.which("unshare") is None:
         return "unshare (util-linux) is not installed"
     trial = subprocess.run(
-        ["unshare", "-rn", sys.executable, __file__, "--inside", "-c", ""],
+        [*cut(), sys.executable, __file__, "--inside", "-c", ""],
         capture_output=True,
         text=True,
         check=False,
@@ -52,7 +59,7 @@ def main(arguments: list[str]) -> None:
     if reason:
         os.environ["CHAINLAB_NO_NAMESPACE"] = reason
         os.execv(sys.executable, [sys.executable, *arguments])
-    command = ["unshare", "-rn", sys.executable, __file__, "--inside", *arguments]
+    command = [*cut(), sys.executable, __file__, "--inside", *arguments]
     os.execvp(command[0], command)
 
 
