@@ -6,20 +6,26 @@ import io
 import json
 import os
 import socket
+import sys
 import tarfile
+import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from project_folders import Make
 
-from chainlab.ci import git, relay, runner
+from chainlab.ci import git, relay, runner, running
 from chainlab.ci.artifacts import Artifacts
 from chainlab.ci.git import File, write_folder
 from chainlab.ci.relay import Relay
+from chainlab.ci.runs import Run
 from chainlab.ci.uses import Reference, find
 from chainlab.ci.workflow import MAX_JOBS, Workflow, load
-from chainlab.errors import ChainlabError, MalformedInput, Refused
+from chainlab.credentials import Credentials
+from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
 from chainlab.world import World
 
 X = ".github/workflows/x.yml"
@@ -155,6 +161,145 @@ def test_a_job_cannot_sign_in_as_a_person(make: Make, world: World) -> None:
     walled(world)
     run = make("acme/person", job(python(SIGN_IN))).run("push")
     assert "a CI job cannot sign in as a person" in run.log
+
+
+# -- a job leaves nothing outside, and its run always ends with a record
+
+LEAVE = f"""
+set -x
+mount -o remount,bind,rw {sys.prefix} || true
+unshare -Urm mount -o remount,bind,rw {sys.prefix} || true
+(echo x > {sys.prefix}/chainlab-escape) || true
+(cat /proc/sys/vm/swappiness > /proc/sys/vm/swappiness) && echo 'sysctl written' || true
+id -u
+"""
+
+
+def test_a_job_writes_nothing_but_its_own_directory(make: Make, world: World) -> None:
+    walled(world)
+    run = make("acme/leaving", job(LEAVE)).run("push")
+    assert run.result == "success", run.log
+    assert run.log.count("Read-only file system") >= 2
+    assert "sysctl written" not in run.log
+    assert not Path(sys.prefix, "chainlab-escape").exists()
+    assert run.log.split()[-1] != "0"
+
+
+ENDS = {
+    "a folder for the socket": 'cd "$HOME/../../out" && for s in *.sock; do rm -f "$s"; mkdir "$s"; done',
+    "another folder of sockets": 'cd "$HOME/../.." && mv out away && ln -s / out',
+    "no sockets": 'rm -rf "$HOME/../../out"',
+    "a link for its directory": 'cd "$HOME/../.."; mv job away; ln -s / job',
+    "nothing left": 'rm -rf "$HOME/.." "$HOME/../files"',
+    "shut folders": 'mkdir -p "$HOME/a/b" && chmod 000 "$HOME/a" "$HOME"',
+    "pipes and long names": 'cd "$HOME"; mkfifo pipe; touch "$(printf %0255d 0)"; ln -s / root; chmod 6777 .',
+    "no processes": "kill -9 -1; sleep 2",
+}
+
+
+@pytest.mark.parametrize("script", ENDS.values(), ids=ENDS)
+def test_however_a_job_ends_its_run_has_a_record(
+    make: Make, world: World, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    walled(world)
+    before, places = world.registry.events.last, tempfile.mkdtemp(prefix="jobs-")  # short, for the sockets
+    monkeypatch.setattr(tempfile, "tempdir", places)
+    run = make("acme/ending", job(f"echo begun\n{script}")).run("push")
+    folder = world.ci.directory / "runs" / str(run.id)
+    assert {path.name for path in folder.iterdir()} == {"run.json", "build.log", "build.jsonl"}
+    told = [e.type.removeprefix("dev.chainlab.") for e in world.registry.events.read(after=before)]
+    ends = [name for name in told if name.startswith(("pipelinerun", "taskrun"))]
+    assert ends == ["pipelinerun.started", "taskrun.started", "taskrun.finished", "pipelinerun.finished"]
+    assert "begun" in run.log or run.jobs["build"].why
+    Path(places).rmdir()  # nothing is left in it
+
+
+FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "the relay": lambda patch: patch.setattr(Relay, "close", broken),
+    "the provenance": lambda patch: patch.setattr(running, "attest", broken),
+    "the credentials": lambda patch: patch.setattr(Credentials, "revoke", broken),
+}
+
+
+def broken(*arguments: object, **named: object) -> None:
+    raise OSError("nothing works")
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_what_fails_at_a_job_s_end_is_its_failure_with_the_reason(
+    make: Make, world: World, monkeypatch: pytest.MonkeyPatch, fault: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    walled(world)
+    project = make("acme/failing", job("echo done"))
+    with monkeypatch.context() as patch:
+        fault(patch)
+        run = project.run("push")
+    assert run.result == "failure"
+    assert "OSError: nothing works" in run.jobs["build"].why
+    assert run.log == "done\n"
+    assert Run.load(world.ci.directory / "runs" / str(run.id)) == run
+
+
+def test_a_job_that_the_host_cannot_start_is_a_failure_with_the_reason(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make("acme/unready", job("true"))
+    monkeypatch.setattr(runner, "_make_environment", broken)
+    run = project.run("push")
+    assert run.result == "failure"
+    assert "OSError: nothing works" in run.jobs["build"].why
+
+
+def test_an_interrupt_ends_the_run_and_leaves_its_record(
+    make: Make, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    project = make("acme/interrupted", job("true"))
+    monkeypatch.setattr(running, "execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        project.run("push")
+    (run,) = [run for run in world.ci.runs() if run.repository == "acme/interrupted"]
+    assert run.jobs["build"].result == run.result == "cancelled"
+
+
+def test_an_event_is_reported_again_when_the_database_was_busy(
+    make: Make, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, busy = world.ci.platform, iter([True, True, False, True])
+    report = platform.report
+
+    def sometimes(type: str, subject: str, data: Mapping[str, Any]) -> None:
+        if next(busy, False):
+            raise Unavailable("the state could not be written, and nothing of it was", why="database is locked")
+        report(type, subject, data)
+
+    project = make("acme/busy", job("true"))
+    before = world.registry.events.last
+    monkeypatch.setattr(platform, "report", sometimes)
+    monkeypatch.setattr(running, "PAUSE", 0)
+    assert project.run("push").result == "success"
+    told = [e.type for e in world.registry.events.read(after=before) if "run" in e.type]
+    assert len(told) == 4
+
+
+def test_a_workflow_file_whose_name_no_disk_holds_is_refused_before_the_run(make: Make, world: World) -> None:
+    long = f".github/workflows/{'a' * 300}.yml"
+    project = make("acme/naming", job("true"))
+    files = {path: text.encode() for path, text in job("true").items()} | {long: b"on: push\njobs: {}"}
+    world.ci.platform.remote.import_tree("acme/naming", files, "a long name")
+    before = world.registry.events.last
+    with pytest.raises(MalformedInput, match="too long") as caught:
+        project.run("push", workflow="x.yml")
+    assert "expected at most 255 bytes, got 304" in str(caught.value)
+    assert world.registry.events.last == before
+
+
+def test_an_action_whose_names_no_disk_holds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="cannot be written") as caught:
+        write_folder({"a" * 300: File(b"")}, tmp_path / "tree")
+    assert caught.value.status == 422
 
 
 # -- what a job leaves, and what it holds

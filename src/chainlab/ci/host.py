@@ -10,6 +10,7 @@ and only that repository counts.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from chainlab.trust.client import Trust
 __all__ = ["Host", "Project", "Pull"]
 
 WORKFLOWS = ".github/workflows/"
+MAX_NAME = 255  # bytes of a workflow file's name: NAME_MAX of usual file systems
 OWNER = "acme"  # who works on the course's projects
 Tell = Callable[[str, Step], None]
 
@@ -190,13 +192,21 @@ class Project:
         ]
 
     def workflows(self, commit: str) -> dict[str, str]:
-        """The workflow files of a commit: path to text."""
-        files = self.host.platform.remote.files(self.repository, commit)
-        return {
+        """The workflow files of a commit: path to text. Raises `MalformedInput` for a name that no disk holds."""
+        found = {
             path: file.data.decode("utf-8", "replace")
-            for path, file in files.items()
+            for path, file in self.host.platform.remote.files(self.repository, commit).items()
             if path.startswith(WORKFLOWS) and path.endswith((".yml", ".yaml")) and path.count("/") == 2
         }
+        for path in found:
+            name = path.removeprefix(WORKFLOWS)
+            if len(os.fsencode(name)) > MAX_NAME:
+                raise MalformedInput(
+                    f"the name of the workflow file {name[:40]!r}… is too long",
+                    why=f"expected at most {MAX_NAME} bytes, got {len(os.fsencode(name))}",
+                    mend=f"rename it on the branch that {commit[:12]} is of",
+                )
+        return found
 
     def _triggered(
         self, event: str, ref: str, pull: Pull | None, name: str, cache_rule: str

@@ -95,7 +95,7 @@ def execute(job: Job, sandbox: Sandbox, log: Path, tell: Callable[[Step], None])
                 stack.callback(wall.close)
             command = _command(job, folder, sandbox, wall, user)
             runs = True
-            code = _run(command, folder, environment, transcript, min(job.seconds, LONGEST))
+            code = _run(command, folder, environment, transcript, min(job.seconds, LONGEST), user)
     except Exception as error:
         if not runs:
             raise
@@ -261,6 +261,7 @@ def _run(
     environment: dict[str, str],
     transcript: Transcript,
     seconds: float,
+    user: int | None,
 ) -> int | None:
     """Run to the end; the exit code, or None when time ran out."""
     process = subprocess.Popen(
@@ -274,6 +275,8 @@ def _run(
     )
     try:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
+        if user is not None:
+            os.fchown(process.stdout.fileno(), user, user)  # so that it can be opened again as /dev/stdout
         for line in _written(process.stdout, time.monotonic() + seconds + GRACE):
             transcript.read(line)
         code = process.wait(GRACE)

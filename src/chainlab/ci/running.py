@@ -1,11 +1,13 @@
 """A run from its beginning to its end: which jobs, with which rights, in which order, and what they left.
 
 What is kept: ``runs/N/run.json`` and logs; an event for the run, each job and each step; the platform's provenance
-(`outcome`) for what each job stored, as soon as it has ended.
+(`outcome`) for what each job stored, as soon as it has ended. Whatever a job does, its run ends with a record: what
+fails at a job's end is that job's failure, with its reason.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -20,12 +22,12 @@ from chainlab.ci.payload import Change, claims, payload, variables
 from chainlab.ci.platform import Platform
 from chainlab.ci.rights import Rights, permissions, rights
 from chainlab.ci.runner import LONGEST, Job, execute
-from chainlab.ci.runs import JobRun, Run, Step
+from chainlab.ci.runs import JobRun, Run, Step, reason
 from chainlab.ci.settings import Secret, Settings
 from chainlab.ci.uses import Reference
 from chainlab.ci.workflow import Workflow
 from chainlab.clock import rfc3339, utc_now
-from chainlab.errors import MalformedInput
+from chainlab.errors import MalformedInput, Unavailable
 from chainlab.registry.downloads import JOBS
 from chainlab.registry.publishers import Publisher
 from chainlab.registry.registry import Registry
@@ -37,6 +39,8 @@ __all__ = ["Order", "Services", "perform"]
 
 # A job's tokens end with it, and by themselves if the host is killed.
 TOKEN_LIFETIME = 2 * LONGEST  # seconds
+REPORTS = 6  # times that an event is reported before the run goes on without it
+PAUSE = 0.5  # seconds between them; each waits for the database besides (`database.BUSY_TIMEOUT`)
 
 
 @dataclass(frozen=True)
@@ -147,9 +151,42 @@ class _Running:
             "actor": self.change.actor,
             "control": self.services.sandbox.control,
         }
-        self.services.platform.report("pipelinerun.started", self.subject, facts)
+        self._tell("pipelinerun.started", self.subject, facts)
+        ended_by: BaseException | None = None
         for position, name in enumerate(self._wanted()):
-            self.jobs[name] = self._job(name, position + 1)
+            try:
+                ended = self._job(name, position + 1)
+            except Exception as error:
+                ended = replace(self._seen(name), result="failure", why=f"the host could not end it: {reason(error)}")
+            except BaseException as error:  # an interrupt ends the run, and its record says so
+                ended_by, why = error, f"the host was stopped: {reason(error)}"
+                ended = replace(self._seen(name), result="cancelled", why=why)
+            self.jobs[name] = self._keep(ended)
+            if ended_by is not None:
+                break
+        run = self._finish(time.monotonic() - began, facts)
+        if ended_by is not None:
+            raise ended_by
+        return run
+
+    def _seen(self, name: str) -> JobRun:
+        """A job as far as it came."""
+        return self.jobs.get(name) or JobRun(name, "failure")
+
+    def _keep(self, ended: JobRun) -> JobRun:
+        """Write a job's log and report its end; returns the job, a failure if its log could not be written."""
+        try:
+            (self.folder / f"{ended.name}.log").write_text(ended.log, encoding="utf-8", errors="replace")
+        except OSError as error:
+            ended = replace(ended, result="failure", why=f"its log could not be kept: {reason(error)}")
+        self._report(ended)
+        return ended
+
+    def _finish(self, seconds: float, facts: Mapping[str, Any]) -> Run:
+        """Write the run's record and report its end."""
+        artifacts: Mapping[str, Mapping[str, str]] = {}
+        with contextlib.suppress(Unavailable):  # a database that is locked or full; the record counts more
+            artifacts = self.services.platform.artifacts.files(self.change.run)
         run = Run(
             self.change.run,
             self.change.repository,
@@ -160,17 +197,25 @@ class _Running:
             self.change.actor,
             self.jobs,
             actions=self.actions,
-            artifacts=self.services.platform.artifacts.files(self.change.run),
+            seconds=seconds,
+            artifacts=artifacts,
             copies=self.copies,
         )
-        run = replace(run, seconds=time.monotonic() - began)
-        run.dump(self.folder)
-        self.services.platform.report(
-            "pipelinerun.finished",
-            self.subject,
-            {**facts, "result": run.result},
-        )
+        try:
+            run.dump(self.folder)
+        finally:
+            self._tell("pipelinerun.finished", self.subject, {**facts, "result": run.result})
         return run
+
+    def _tell(self, type: str, subject: str, facts: Mapping[str, Any]) -> bool:
+        """Report an event, again when the database was busy; says whether it is there."""
+        for _ in range(REPORTS):
+            try:
+                self.services.platform.report(type, subject, facts)
+                return True
+            except Unavailable:
+                time.sleep(PAUSE)
+        return False
 
     def _wanted(self) -> list[str]:
         """The jobs to run, in order: all, or one with those it needs."""
@@ -184,7 +229,6 @@ class _Running:
 
     def _job(self, name: str, position: int) -> JobRun:
         if refused := self._refusal(name):
-            self._report(refused)
             return refused
         subject = f"{self.subject}/jobs/{name}"
         document = self.workflow.jobs[name]
@@ -237,11 +281,12 @@ class _Running:
             address if self.services.sandbox.is_namespace else "",
             _seconds(document),
         )
-        self.services.platform.report("taskrun.started", subject, {"job": name, "permissions": _above_none(granted)})
+        self._tell("taskrun.started", subject, {"job": name, "permissions": _above_none(granted)})
         before, started = self.services.registry.events.last, rfc3339(utc_now())
         try:
             log = self.folder / f"{name}.jsonl"
             ended_job = execute(job, self.services.sandbox, log, lambda step: self._step(name, step))
+            self.jobs[name] = ended_job  # if what follows fails, its steps are known
         finally:
             credentials.revoke(subject=subject)
             if bearer:
@@ -249,8 +294,10 @@ class _Running:
         left_out = ", ".join(self.workflow.left_out(name))
         why = ended_job.why or (f"`{left_out}` is ignored: there is no docker here" if left_out else "")
         ended_job = replace(ended_job, permissions=_above_none(granted), why=why)
-        if self.rights.identity:  # a fork's pull request gets no statement about our repository
-            ended_job = attest(
+        if not self.rights.identity:  # a fork's pull request gets no statement about our repository
+            return ended_job
+        try:
+            return attest(
                 ended_job,
                 self.change,
                 self.workflow.path,
@@ -261,9 +308,8 @@ class _Running:
                 after=before,
                 started=started,
             )
-        (self.folder / f"{name}.log").write_text(ended_job.log, encoding="utf-8")
-        self._report(ended_job)
-        return ended_job
+        except Exception as error:
+            return replace(ended_job, result="failure", why=f"it has no provenance: {reason(error)}")
 
     def _refusal(self, name: str) -> JobRun | None:
         """Why a job does not start at all, if it does not."""
@@ -328,7 +374,8 @@ class _Running:
             "result": step.result,
             "milliseconds": round(step.seconds * 1000),
         }
-        self.services.platform.report("step.finished", subject, facts)
+        with contextlib.suppress(Unavailable):  # the database is busy, perhaps by this job; its record has the step
+            self.services.platform.report("step.finished", subject, facts)
         self.order.tell(job, step)
 
     def _report(self, job: JobRun) -> None:
@@ -339,7 +386,7 @@ class _Running:
             "provenance": job.provenance,
             "milliseconds": round(job.seconds * 1000),
         }
-        self.services.platform.report("taskrun.finished", f"{self.subject}/jobs/{job.name}", facts)
+        self._tell("taskrun.finished", f"{self.subject}/jobs/{job.name}", facts)
 
 
 def _next(folder: Path) -> tuple[int, Path]:
