@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from project_folders import Make
 
-from chainlab.ci import git, relay, runner, running
+from chainlab.ci import artifacts as artifacts_module
+from chainlab.ci import git, outcome, relay, runner, running
 from chainlab.ci.artifacts import Artifacts
 from chainlab.ci.git import File, write_folder
 from chainlab.ci.relay import Relay
@@ -25,6 +26,7 @@ from chainlab.ci.runs import Run
 from chainlab.ci.uses import Reference, find
 from chainlab.ci.workflow import MAX_JOBS, Workflow, load
 from chainlab.credentials import Credentials
+from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
 from chainlab.world import World
 
@@ -302,6 +304,16 @@ def test_an_action_whose_names_no_disk_holds_is_refused(tmp_path: Path) -> None:
     assert caught.value.status == 422
 
 
+def test_an_artifact_s_name_is_bounded(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path / "artifacts", tmp_path / "state.db")
+    try:
+        with pytest.raises(MalformedInput, match="at most 255 bytes"):
+            artifacts.add(1, "ä" * 128, {"a": b""}, who="job")
+        artifacts.add(1, "ä" * 127, {"a": b""}, who="job")
+    finally:
+        artifacts.close()
+
+
 # -- what a job leaves, and what it holds
 
 
@@ -507,6 +519,87 @@ def test_a_folder_packed_as_dot_is_taken(tmp_path: Path) -> None:
             assert list(artifacts.save(1, "a", staged, who="job").files) == ["file"]
     finally:
         artifacts.close()
+
+
+# -- the host's work after a job has limits
+
+MANY = """
+import io, os, tarfile, urllib.request
+def put(name, count):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for n in range(count):
+            data = (name + str(n)).encode()
+            member = tarfile.TarInfo(str(n))
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    address = os.environ["ACTIONS_RESULTS_URL"] + os.environ["GITHUB_RUN_ID"] + "/" + name
+    headers = {"Authorization": "Bearer " + os.environ["ACTIONS_RUNTIME_TOKEN"]}
+    request = urllib.request.Request(address, data=packed.getvalue(), method="PUT", headers=headers)
+    try:
+        print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).status)
+    except urllib.error.HTTPError as error:
+        print(error.code, error.read().decode())
+"""
+
+
+def test_thousands_of_tiny_files_keep_the_host_busy_for_moments(make: Make, world: World) -> None:
+    run = make("acme/tiny", job(python(f"{MANY}\nput('a', 3000)"))).run("push")
+    assert run.result == "success", run.jobs["build"].why
+    assert len(run.produced) == 3000
+    assert run.seconds - run.jobs["build"].seconds < 8  # 0.7 s on a machine with nothing else to do
+    bundle = Digest.parse(run.jobs["build"].provenance)
+    for text in list(run.produced.values())[::500]:
+        assert ("provenance", bundle) in world.registry.evidence.attached(Digest.parse(text))
+
+
+def test_a_job_that_passes_a_limit_with_all_its_artifacts_fails_with_the_reason(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifacts_module, "MAX_JOB_FILES", 100)
+    run = make("acme/passing", job(python(f"{MANY}\nput('a', 60)\nput('b', 60)\nput('c', 1)"))).run("push")
+    assert run.jobs["build"].why == "a job leaves at most 100 files in artifacts"
+    assert run.result == "failure"
+    assert list(run.artifacts) == ["a"]
+    assert run.log.count("413 a job leaves at most 100 files") == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "says"),
+    [
+        ("MAX_UPLOADS", 2, "at most 2 artifacts"),
+        ("MAX_JOB_FILES", 2, "at most 2 files"),
+        ("MAX_JOB_SIZE", 25_000, "at most 25000 bytes"),
+    ],
+)
+def test_what_a_job_replaces_counts_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, says: str
+) -> None:
+    monkeypatch.setattr(artifacts_module, limit, value)
+    artifacts = Artifacts(tmp_path / "artifacts", tmp_path / "state.db")
+    try:
+        for _ in range(2):
+            artifacts.add(1, "a", {"f": b"x"}, who="one", overwrite=True)
+        assert artifacts.passed(1, "one") == ""
+        with pytest.raises(Refused, match=says) as caught:
+            artifacts.add(1, "a", {"f": b"x"}, who="one", overwrite=True)
+        assert caught.value.status == 413
+        assert says in artifacts.passed(1, "one")
+        artifacts.add(1, "b", {"f": b"x"}, who="another")
+        artifacts.add(2, "a", {"f": b"x"}, who="one")
+    finally:
+        artifacts.close()
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MAX_PRODUCTS", 10), ("MAX_NAMES", 15)])
+def test_a_job_with_more_products_than_a_statement_names_fails(
+    make: Make, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(outcome, limit, value)
+    run = make("acme/products", job(python(f"{MANY}\nput('a', 20)"))).run("push")
+    assert run.result == "failure"
+    assert f"{value} " in run.jobs["build"].why
+    assert run.jobs["build"].provenance == ""
 
 
 # -- provenance

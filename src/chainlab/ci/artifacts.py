@@ -7,7 +7,9 @@ links, devices or paths that lead out of it is refused, so whoever unpacks it ne
     GET  /ci/artifacts/RUN/NAME         the tar
     PUT  /ci/artifacts/RUN/NAME         201; 409 if there is one, unless ?overwrite=true
 
-Reading needs ``artifacts:read:RUN``, writing ``artifacts:write:RUN``.
+Reading needs ``artifacts:read:RUN``, writing ``artifacts:write:RUN``. All that one job uploads has limits together,
+also what it replaces: the host hashes, names and signs each file after the job has ended. A job that passes a limit
+fails (`Artifacts.passed`).
 """
 
 from __future__ import annotations
@@ -51,12 +53,26 @@ CREATE TABLE IF NOT EXISTS artifacts (
     who    TEXT NOT NULL,
     UNIQUE (run, name)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS artifact_work (  -- what a job has uploaded, replaced and refused artifacts too
+    run     TEXT NOT NULL,
+    who     TEXT NOT NULL,
+    uploads INTEGER NOT NULL,
+    files   INTEGER NOT NULL,
+    size    INTEGER NOT NULL,  -- bytes
+    passed  TEXT NOT NULL,     -- the limit that it passed; empty = none
+    PRIMARY KEY (run, who)
+) STRICT, WITHOUT ROWID;
 """
 COLUMNS = "id, run, name, digest, size, files, saved, who"
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 NAME = re.compile(r"[^\x00-\x1f\x7f\"<>|*?:\\/]{1,200}")  # the platform's rule
+MAX_NAME = 255  # bytes of an artifact's name, which becomes a folder's: NAME_MAX of usual file systems
 MAX_ARTIFACT = 2**30  # bytes
 MAX_FILES = 10_000  # and folders
+# Of one job, all its artifacts together; the first is the platform's limit.
+MAX_UPLOADS = 500
+MAX_JOB_FILES = 10_000
+MAX_JOB_SIZE = 2 * 2**30  # bytes
 MAX_PATH = 1000  # characters
 MAX_PIECE = 2**20  # bytes read at once
 PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)  # no sparse file, link or device
@@ -97,12 +113,17 @@ class Artifacts:
         return self._blobs.stage(limit=limit)
 
     def save(self, run: int | str, name: str, staged: Staged, *, who: str, overwrite: bool = False) -> Artifact:
-        """Keep a staged tar. Raises `Refused` (409) for a name that is taken, (422) for a bad tar."""
+        """Keep a staged tar.
+
+        Raises `Refused` (409) for a name that is taken, (413) beyond a limit of the job ``who``, (422) for a bad tar.
+        """
         run = str(run)
         _check(run, name)
         size = staged.size
+        self._count(run, who, uploads=1, size=size)
         digest = staged.commit()
         files = _members(self._blobs.path(digest))
+        self._count(run, who, files=len(files))
         with self._lock, transaction(self._connection):
             taken = self._row(run, name)
             if taken and not overwrite:
@@ -131,6 +152,33 @@ class Artifacts:
         if saved is None:
             raise Refused(409, f"artifact {name!r} of run {run} is gone again")
         return saved
+
+    def passed(self, run: int | str, who: str) -> str:
+        """The limit that a job passed with its artifacts; empty when it kept to all."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT passed FROM artifact_work WHERE run = ? AND who = ?", (str(run), who)
+            ).fetchone()
+        return str(row[0]) if row else ""
+
+    def _count(self, run: str, who: str, *, uploads: int = 0, files: int = 0, size: int = 0) -> None:
+        """Add to what a job has uploaded. Raises `Refused` (413) beyond a limit, and from then on."""
+        with self._lock, transaction(self._connection):
+            row = self._connection.execute(
+                "SELECT uploads, files, size, passed FROM artifact_work WHERE run = ? AND who = ?", (run, who)
+            ).fetchone()
+            before = row or (0, 0, 0, "")
+            now = (before[0] + uploads, before[1] + files, before[2] + size)
+            limits = ((MAX_UPLOADS, "artifacts"), (MAX_JOB_FILES, "files in artifacts"), (MAX_JOB_SIZE, "bytes"))
+            over = [
+                f"a job leaves at most {most} {what}" for n, (most, what) in zip(now, limits, strict=True) if n > most
+            ]
+            passed = before[3] or "".join(over[:1])
+            self._connection.execute(
+                "INSERT OR REPLACE INTO artifact_work VALUES (?, ?, ?, ?, ?, ?)", (run, who, *now, passed)
+            )
+        if passed:
+            raise Refused(413, passed, mend="pack small files into one archive, or leave fewer")
 
     def list(self, run: int | str) -> Sequence[Artifact]:
         """A run's artifacts, oldest first."""
@@ -188,6 +236,8 @@ def artifact_routes(artifacts: Artifacts, credentials: Credentials) -> list[Base
         _check(run, name)
         credential = require(request, credentials, f"artifacts:write:{run}")
         overwrite = request.query_params.get("overwrite") == "true"
+        if passed := artifacts.passed(run, credential.subject):
+            raise Refused(413, passed)
         with artifacts.stage() as staged:
             await receive(request, staged, limit=MAX_ARTIFACT)
 
@@ -209,6 +259,8 @@ def _check(run: str, name: str = "artifact") -> None:
     """Raises `MalformedInput` for what can be no run's id or no artifact's name."""
     if not RUN.fullmatch(run):
         raise MalformedInput("that is no run's id")
+    if len(name.encode(errors="replace")) > MAX_NAME:
+        raise MalformedInput(f"an artifact's name has at most {MAX_NAME} bytes, not as {name[:40]!r}…")
     if not NAME.fullmatch(name) or name.strip(". ") == "":
         raise MalformedInput(
             f"{name[:80]!r} cannot be an artifact's name",

@@ -7,7 +7,7 @@ of each digest, and beside each manifest as a referrer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from chainlab.ci import provenance
@@ -16,6 +16,7 @@ from chainlab.ci.payload import Change
 from chainlab.ci.runs import JobRun
 from chainlab.clock import rfc3339, utc_now
 from chainlab.digests import Digest
+from chainlab.errors import Refused
 from chainlab.events import Event
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.referring import refer
@@ -23,6 +24,12 @@ from chainlab.registry.registry import Registry
 from chainlab.trust.client import Trust
 
 __all__ = ["attest"]
+
+# Of one job; what the host does for it after its end is bounded.
+MAX_EVENTS = 10_000  # things that anybody published while it ran
+MAX_MANIFESTS = 500
+MAX_PRODUCTS = 10_000
+MAX_NAMES = 4 * 2**20  # characters of all their names
 
 
 def attest(
@@ -40,39 +47,43 @@ def attest(
     """The job with its products and the digest of their provenance; unchanged when it stored nothing.
 
     ``actions`` map ``owner/repo@ref`` to commits. ``after`` is the sequence of the last event before the job,
-    ``started`` is RFC 3339.
+    ``started`` is RFC 3339. Raises `Refused` (413) for a job that stored more than one statement can name.
     """
     subject = f"{change.repository}/runs/{change.run}/jobs/{job.name}"
-    produced: dict[str, str] = {}
+    produced = _Products()
     manifests: list[tuple[str, Digest]] = []
     layers: list[tuple[str, Digest]] = []
-    published = list(registry.events.read("dev.chainlab.artifact.published", after=after))
+    published = list(_at_most(MAX_EVENTS, registry.events.read("dev.chainlab.artifact.published", after=after)))
     for event in reversed(published):
         if not _is_of(event, change, subject):
             continue
         digest = Digest.parse(event.subject)
         if "repository" not in event.data:
-            _add(produced, str(event.data["file"]), str(digest))
+            produced.add(str(event.data["file"]), str(digest))
         elif "about" not in event.data:  # else it is evidence about a product, and none itself
             repository = str(event.data["repository"])
             manifests.append((repository, digest))
-            _add(produced, repository, str(digest))
+            if len(manifests) > MAX_MANIFESTS:
+                raise Refused(413, f"a job pushes at most {MAX_MANIFESTS} manifests")
+            produced.add(repository, str(digest))
             for held in registry.images.holdings(repository, digest):
                 if held.role == "layer":
                     layers.append((held.title or f"{repository}@{held.digest}", held.digest))
+                    if len(layers) > MAX_PRODUCTS:
+                        raise Refused(413, f"a job stores at most {MAX_PRODUCTS} products")
     for name, held_digest in layers:  # their names, and those of artifacts, are what the job likes
-        _add(produced, name, str(held_digest))
+        produced.add(name, str(held_digest))
     for artifact in artifacts.list(change.run):
         if artifact.who == subject:
             for name, text in artifact.files.items():
-                _add(produced, name, text)
-    if not produced:
+                produced.add(name, text)
+    if not produced.named:
         return job
     said = provenance.statement(
         change,
         workflow,
         job.name,
-        subjects={name: Digest.parse(text) for name, text in produced.items()},
+        subjects={name: Digest.parse(text) for name, text in produced.named.items()},
         actions=actions,
         packages=[
             (project, file, str(digest))
@@ -82,18 +93,39 @@ def attest(
         finished=rfc3339(utc_now()),
     )
     bundle = provenance.sign(said, trust)
-    for text in sorted(set(produced.values())):
-        registry.evidence.add(Digest.parse(text), "provenance", bundle, BUNDLE_TYPE, subject)
+    subjects = [Digest.parse(text) for text in sorted(set(produced.named.values()))]
+    registry.evidence.add_to(subjects, "provenance", bundle, BUNDLE_TYPE, subject)
     for repository, digest in dict.fromkeys(manifests):
         refer(registry.images, repository, digest, bundle, BUNDLE_TYPE, by=provenance.SIGNER)
-    return replace(job, produced=produced, provenance=str(Digest.of(bundle)))
+    return replace(job, produced=produced.named, provenance=str(Digest.of(bundle)))
 
 
-def _add(produced: dict[str, str], name: str, digest: str) -> None:
-    """Name a product; where another one has the name, the digest tells them apart, so that none is left out."""
-    name = name.encode(errors="replace").decode()
-    if produced.setdefault(name, digest) != digest:
-        produced[f"{name}@{digest}"] = digest
+class _Products:
+    """What a job stored: ``named`` maps each name to a digest."""
+
+    def __init__(self) -> None:
+        self.named: dict[str, str] = {}
+        self._characters = 0
+
+    def add(self, name: str, digest: str) -> None:
+        """Name a product; where another one has the name, the digest tells them apart, so that none is left out.
+
+        Raises `Refused` (413) when they are too many.
+        """
+        name = name.encode(errors="replace").decode()
+        if self.named.setdefault(name, digest) != digest:
+            self.named[f"{name}@{digest}"] = digest
+        self._characters += len(name)
+        if len(self.named) > MAX_PRODUCTS or self._characters > MAX_NAMES:
+            raise Refused(413, f"a job stores at most {MAX_PRODUCTS} products, with {MAX_NAMES} characters of names")
+
+
+def _at_most(most: int, events: Iterable[Event]) -> Iterator[Event]:
+    """The events, if they are not too many. Raises `Refused` (413)."""
+    for count, event in enumerate(events, start=1):
+        if count > most:
+            raise Refused(413, f"more than {most} things were published while the job ran")
+        yield event
 
 
 def _is_of(event: Event, change: Change, subject: str) -> bool:

@@ -95,20 +95,25 @@ class Evidence:
 
     def add(self, subject: Digest, kind: str, data: bytes, media_type: str, source: str) -> Digest:
         """Attach evidence to a digest; the same evidence again changes nothing."""
+        return self.add_to([subject], kind, data, media_type, source)
+
+    def add_to(self, subjects: Iterable[Digest], kind: str, data: bytes, media_type: str, source: str) -> Digest:
+        """Attach the same evidence to several digests: to all of them or to none."""
         digest = self._blobs.put(data)
         with self._guard, transaction(self._connection):
-            written = self._connection.execute(
-                "INSERT OR IGNORE INTO evidence (subject, kind, digest, media_type, source, added)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (str(subject), kind, str(digest), media_type, source, time.time()),
-            ).rowcount
-            if written:
-                self._events.append(
-                    "dev.chainlab.evidence.added",
-                    source="/registry",
-                    subject=str(subject),
-                    data={"kind": kind, "evidence": str(digest), "by": source},
-                )
+            for subject in subjects:
+                written = self._connection.execute(
+                    "INSERT OR IGNORE INTO evidence (subject, kind, digest, media_type, source, added)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (str(subject), kind, str(digest), media_type, source, time.time()),
+                ).rowcount
+                if written:
+                    self._events.append(
+                        "dev.chainlab.evidence.added",
+                        source="/registry",
+                        subject=str(subject),
+                        data={"kind": kind, "evidence": str(digest), "by": source},
+                    )
         return digest
 
     def read(self, subject: Digest, evidence: Digest) -> bytes:
