@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from platform_world import Host
 
+from chainlab.ci import git as git_module
+from chainlab.ci import packs
+from chainlab.ci import remote as remote_module
 from chainlab.ci.git import File, check_ref, read_folder
 from chainlab.ci.remote import NOBODY, Remote
 from chainlab.errors import ChainlabError, MalformedInput, Refused
@@ -382,3 +386,48 @@ def test_a_raw_file_of_a_public_repository_is_served_inert(host: Host, remote: R
     assert answer.content == b"<script>"
     assert answer.headers["content-type"] == "application/octet-stream"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_large_file_is_streamed_and_one_above_the_limit_is_not_read(
+    host: Host, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = remote.create("acme", next(NAMES))
+    data = random.Random(3).randbytes(3 * git_module.PIECE + 17)
+    remote.import_tree(name, {"large": data, "small": b"x"}, "files")
+    assert host.http.get(f"/raw/{name}/main/large").content == data
+    monkeypatch.setattr(remote_module, "MAX_FILE", len(data) - 1)
+    refused = host.http.get(f"/raw/{name}/main/large")
+    assert refused.status_code == 413
+    assert f"has {len(data)} bytes" in refused.text
+    assert host.http.get(f"/raw/{name}/main/small").content == b"x"
+    for folder in ("", "large/x", "main"):
+        assert host.http.get(f"/raw/{name}/main/{folder}").status_code == 404
+
+
+def test_a_pushed_file_that_unpacks_above_the_limit_is_refused(
+    host: Host, remote: Remote, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "MAX_OBJECT", 2**20)
+    name = remote.create("acme", next(NAMES))
+    remote.import_tree(name, {"a": b"x"}, "first")
+    clone = tmp_path / "clone"
+    git("clone", "--quiet", address(host, name, f"contents:write:{name}"), "clone")
+    for size, refused in ((2**20, False), (2**20 + 1, True)):
+        (clone / "zeros").write_bytes(bytes(size))
+        git("add", ".", cwd=clone)
+        git("commit", "--quiet", "--message", "zeros", cwd=clone)
+        pushed = git("push", "--quiet", "origin", "HEAD:refs/heads/zeros", cwd=clone, check=False)
+        assert (pushed.returncode != 0) == refused
+        assert ("413" in pushed.stderr) == refused
+    assert len(remote.show(name, remote.resolve(name, "zeros"), "zeros")) == 2**20
+
+
+def test_a_tree_with_too_many_names_is_refused(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = remote.create("acme", next(NAMES))
+    commit = remote.import_tree(name, {str(n): b"" for n in range(20)}, "files")
+    monkeypatch.setattr(git_module, "MAX_ENTRIES", 19)
+    with pytest.raises(Refused, match="more than 19 files"):
+        remote.files(name, commit)
+    monkeypatch.setattr(git_module, "MAX_LISTING", 100)
+    with pytest.raises(Refused, match="prints more than 100 bytes"):
+        remote.files(name, commit)

@@ -15,7 +15,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -23,6 +23,7 @@ from typing import IO, Any
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
 
 __all__ = [
+    "MAX_FILE",
     "ROLE",
     "Commit",
     "File",
@@ -37,6 +38,9 @@ __all__ = [
 LONGEST = 60.0  # seconds for one program
 MAX_TREE = 512 * 2**20  # bytes of all files of a commit, which are read at once
 MAX_FILE = 100 * 2**20  # bytes of one file, the platform's limit
+MAX_ENTRIES = 100_000  # files of a commit
+MAX_LISTING = 64 * 2**20  # bytes of their names
+PIECE = 2**18  # bytes of a file that are in memory at once
 IGNORED = {  # never part of a project, whatever made them
     ".git",
     ".venv",
@@ -52,6 +56,7 @@ IGNORED = {  # never part of a project, whatever made them
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REF_PART = re.compile(r"(?!-)(?!\.)(?!@$)[^\x00-\x20\x7f~^:?*\[\\/]+")
 SETTINGS = {
+    "core.bigFileThreshold": str(8 * 2**20),  # bytes; git streams larger files where it can
     "core.hooksPath": os.devnull,
     "core.fsync": "all",
     "core.logAllRefUpdates": "false",
@@ -170,6 +175,38 @@ class Git:
         except subprocess.TimeoutExpired as error:
             raise Refused(504, f"git {words[0]} took longer than {timeout:.0f} s") from error
 
+    def stream(self, repository: Path, *words: str, most: int, timeout: float = LONGEST) -> Iterator[bytes]:
+        """What one program prints, piece by piece, while it runs; it ends with whoever stops reading.
+
+        Raises `Refused` (413) when it is more than ``most`` bytes, (504) when it takes too long, `ChainlabError` when
+        it fails.
+        """
+        process = subprocess.Popen(
+            ["git", *words],
+            cwd=repository,
+            env=self.environment | {"GIT_DIR": str(repository)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        end, size = time.monotonic() + timeout, 0
+        try:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            while piece := process.stdout.read(PIECE):
+                size += len(piece)
+                if size > most:
+                    raise Refused(413, f"git {words[0]} prints more than {most} bytes")
+                if time.monotonic() > end:
+                    raise Refused(504, f"git {words[0]} took longer than {timeout:.0f} s")
+                yield piece
+            if process.wait() != 0:
+                raise ChainlabError(f"git {words[0]} failed in {repository.name}")
+        finally:
+            process.kill()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
+
     def __call__(self, repository: Path, *words: str, stdin: bytes = b"", extra: Mapping[str, str] = {}) -> bytes:
         """What the program prints. Raises `ChainlabError` with what it said when it fails."""
         done = self.run(repository, *words, stdin=stdin, extra=extra)
@@ -196,7 +233,10 @@ class Git:
 
     def files(self, repository: Path, commit: str) -> dict[str, File]:
         """Every file of a commit, byte for byte; no attribute of the repository is obeyed."""
-        listing = self(repository, "ls-tree", "-r", "-l", "-z", "--full-tree", commit_id(commit))
+        words = ("ls-tree", "-r", "-l", "-z", "--full-tree", commit_id(commit))
+        listing = b"".join(self.stream(repository, *words, most=MAX_LISTING))
+        if listing.count(b"\0") > MAX_ENTRIES:  # a folder named many times costs its pusher nothing
+            raise Refused(413, f"{commit[:12]} has more than {MAX_ENTRIES} files")
         entries, total = [], 0
         for line in listing.split(b"\0")[:-1]:
             facts, _, name = line.partition(b"\t")

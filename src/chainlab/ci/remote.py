@@ -25,6 +25,7 @@ from pathlib import Path
 
 from chainlab.ci.git import (
     COMMIT,
+    MAX_FILE,
     ROLE,
     Commit,
     File,
@@ -326,12 +327,23 @@ class Remote:
         return self.git.files(self.path(name), self.resolve(name, commit))
 
     def show(self, name: str, commit: str, path: str) -> bytes:
-        """One file of a commit. Raises `Refused` (404)."""
+        """One file of a commit. Raises as `stream` does."""
+        return b"".join(self.stream(name, commit, path))
+
+    def stream(self, name: str, commit: str, path: str) -> Iterator[bytes]:
+        """One file of a commit, piece by piece.
+
+        Raises `Refused` (404), or (413) for a file above the platform's limit, before anything is read.
+        """
         folder = self.path(name)
-        done = self.git.run(folder, "cat-file", "blob", f"{commit_id(commit)}:{path}")
-        if done.returncode != 0 or path.startswith(("./", "../", "/")):
+        words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit_id(commit)}:{path}")
+        id = self.git.run(folder, *words).stdout
+        facts = self.git.run(folder, "cat-file", "--batch-check", stdin=id).stdout.decode().split()
+        if facts[1:2] != ["blob"] or path.startswith(("./", "../", "/")):
             raise Refused(404, f"{name} has no file {path[:80]!r} at {commit}")
-        return done.stdout
+        if int(facts[2]) > MAX_FILE:
+            raise Refused(413, f"{path[:80]!r} has {facts[2]} bytes, and a file at most {MAX_FILE}")
+        return self.git.stream(folder, "cat-file", "blob", facts[0], most=MAX_FILE)
 
     def archive(self, name: str, commit: str) -> Path:
         """A folder with the files of a commit; do not write to it. Exported once."""

@@ -27,7 +27,7 @@ from chainlab.ci.settings import Secret, Settings
 from chainlab.ci.uses import Reference
 from chainlab.ci.workflow import Workflow
 from chainlab.clock import rfc3339, utc_now
-from chainlab.errors import MalformedInput, Unavailable
+from chainlab.errors import MalformedInput, Refused, Unavailable
 from chainlab.registry.downloads import JOBS
 from chainlab.registry.publishers import Publisher
 from chainlab.registry.registry import Registry
@@ -103,10 +103,12 @@ def perform(
     given, common = rights(change.origin, order.cache_rule), workflow.document.get("permissions")
     for job in workflow.jobs.values():  # before any of them runs: it may refuse
         permissions(common, job.get("permissions"), given)
-    tree = services.platform.remote.files(change.repository, change.commit)
 
     def read(path: str) -> str | None:
-        return tree[path].data.decode("utf-8", "replace") if path in tree else None
+        try:
+            return services.platform.remote.show(change.repository, change.commit, path).decode("utf-8", "replace")
+        except Refused:  # there is none, or it is too large for any definition
+            return None
 
     mirror = services.platform.mirror
     # Before a number is taken, since it may refuse.

@@ -12,16 +12,20 @@ no credential is asked for one (401).
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import IO
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from chainlab.ci import packs
 from chainlab.ci.access import answering, identify, receive
 from chainlab.ci.remote import Remote, Repository
 from chainlab.credentials import Credential, Credentials
@@ -30,6 +34,7 @@ from chainlab.errors import Refused
 __all__ = ["git_routes"]
 
 MAX_REQUEST = 256 * 2**20  # bytes of a push, or of what a fetch has and wants
+PIECE = 2**18  # bytes of an answer that are in memory at once
 IN_MEMORY = 2**20  # bytes; larger bodies and answers go through a file
 PROTOCOL = re.compile(r"[a-z0-9=:]{1,100}")
 HIDDEN = ("refs/forks", "refs/staging", "refs/checkout")
@@ -108,8 +113,8 @@ def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
         repository = remote.repository(name)
         if not repository.public and not (credential and credential.may(f"contents:read:{repository.name}")):
             raise Refused(404, f"there is no repository {name!r}")
-        data = await run_sync(_raw, remote, name, request.path_params["rest"])
-        return Response(data, media_type="application/octet-stream")
+        pieces = await run_sync(_raw, remote, name, request.path_params["rest"])
+        return StreamingResponse(pieces, media_type="application/octet-stream")
 
     return [
         Route("/git/{owner}/{repo}/info/refs", answering(advertise)),
@@ -127,21 +132,31 @@ def _answer(
     who: str,
     given: dict[str, str],
 ) -> Response:
-    with tempfile.TemporaryFile() as out:
+    with ExitStack() as stack:
+        out = stack.enter_context(tempfile.TemporaryFile())
         if service == "git-receive-pack":
+            packs.check(body)  # before others have to wait for it
+            os.lseek(body.fileno(), 0, os.SEEK_SET)  # git reads from there, whatever Python has in its buffer
             with remote.changing(repository.name, who) as path:
                 done = remote.git.run(path, *words, stdin=body, stdout=out, extra=given)
         else:
             path = remote.path(repository.name)
             done = remote.git.run(path, *words, stdin=body, stdout=out, extra=given)
+        if done.returncode != 0 and not out.seek(0, os.SEEK_END):
+            raise Refused(400, "git could not make sense of the request", why=_said(done.stderr))
         out.seek(0)
-        answer = out.read()
-    if done.returncode != 0 and not answer:
-        raise Refused(400, "git could not make sense of the request", why=_said(done.stderr))
-    return Response(answer, 200, {"Cache-Control": "no-cache"}, f"application/x-{service}-result")
+        stack.pop_all()  # the answer closes it
+    return StreamingResponse(_pieces(out), 200, {"Cache-Control": "no-cache"}, f"application/x-{service}-result")
 
 
-def _raw(remote: Remote, name: str, rest: str) -> bytes:
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """A file's bytes, and then the file is closed."""
+    with file:
+        while piece := file.read(PIECE):
+            yield piece
+
+
+def _raw(remote: Remote, name: str, rest: str) -> Iterator[bytes]:
     """``REF/PATH``: the longest ref that is one, because a branch may have slashes in its name."""
     parts = rest.split("/")
     for length in range(min(len(parts) - 1, 5), 0, -1):
@@ -149,7 +164,7 @@ def _raw(remote: Remote, name: str, rest: str) -> bytes:
             commit = remote.resolve(name, "/".join(parts[:length]))
         except Refused:
             continue
-        return remote.show(name, commit, "/".join(parts[length:]))
+        return remote.stream(name, commit, "/".join(parts[length:]))
     raise Refused(404, f"{name} has no such ref")
 
 
