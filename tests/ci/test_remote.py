@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 import subprocess
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -431,3 +432,15 @@ def test_a_tree_with_too_many_names_is_refused(remote: Remote, monkeypatch: pyte
     monkeypatch.setattr(git_module, "MAX_LISTING", 100)
     with pytest.raises(Refused, match="prints more than 100 bytes"):
         remote.files(name, commit)
+
+
+def test_a_stream_that_nobody_reads_ends_in_time(remote: Remote) -> None:
+    name = remote.create("acme", next(NAMES))
+    commit = remote.import_tree(name, {"large": random.Random(4).randbytes(4 * git_module.PIECE)}, "files")
+    pieces = remote.git.stream(
+        remote.path(name), "cat-file", "blob", f"{commit}:large", most=git_module.MAX_FILE, timeout=0.5
+    )
+    assert next(pieces)
+    time.sleep(1)
+    with pytest.raises(Refused, match="took longer"):
+        list(pieces)

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -189,19 +191,23 @@ class Git:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        end, size = time.monotonic() + timeout, 0
+        late = threading.Timer(timeout, process.kill)  # also when nobody reads on
+        late.daemon = True
+        late.start()
+        size = 0
         try:
             assert process.stdout is not None  # noqa: S101 - it is a pipe
             while piece := process.stdout.read(PIECE):
                 size += len(piece)
                 if size > most:
                     raise Refused(413, f"git {words[0]} prints more than {most} bytes")
-                if time.monotonic() > end:
-                    raise Refused(504, f"git {words[0]} took longer than {timeout:.0f} s")
                 yield piece
-            if process.wait() != 0:
+            if process.wait() == -signal.SIGKILL:
+                raise Refused(504, f"git {words[0]} took longer than {timeout:.0f} s")
+            if process.returncode != 0:
                 raise ChainlabError(f"git {words[0]} failed in {repository.name}")
         finally:
+            late.cancel()
             process.kill()
             process.wait()
             if process.stdout:

@@ -27,7 +27,7 @@ __all__ = ["attest"]
 
 # Of one job; what the host does for it after its end is bounded.
 MAX_EVENTS = 10_000  # things that anybody published while it ran
-MAX_MANIFESTS = 500
+MAX_MANIFESTS = 200
 MAX_PRODUCTS = 10_000
 MAX_NAMES = 4 * 2**20  # characters of all their names
 
