@@ -19,6 +19,7 @@ from project_folders import Make
 
 from chainlab.ci import artifacts as artifacts_module
 from chainlab.ci import git, outcome, relay, runner, running
+from chainlab.ci.access import Turns
 from chainlab.ci.artifacts import Artifacts
 from chainlab.ci.git import File, write_folder
 from chainlab.ci.relay import Relay
@@ -589,6 +590,27 @@ def test_what_a_job_replaces_counts_too(
         artifacts.add(2, "a", {"f": b"x"}, who="one")
     finally:
         artifacts.close()
+
+
+def test_bodies_that_are_received_at_once_are_counted_for_each_key() -> None:
+    turns = Turns(2)
+    with turns.take("a"), turns.take("a"):
+        with pytest.raises(Refused, match="at most 2") as caught, turns.take("a"):
+            pass
+        assert caught.value.status == 503
+        with turns.take("b"):
+            pass
+    with turns.take("a"):
+        pass
+
+
+def test_a_job_that_starts_processes_without_end_ends_with_a_record(make: Make, world: World) -> None:
+    walled(world)
+    bomb = "import os, time\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        time.sleep(0.1)"
+    files = job(python(bomb), more="    timeout-minutes: 0.1\n")
+    run = make("acme/forking", files).run("push")
+    assert run.result == "failure"
+    assert run.seconds < 60
 
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_PRODUCTS", 10), ("MAX_NAMES", 15)])

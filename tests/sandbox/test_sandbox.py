@@ -427,6 +427,17 @@ answer = [os.getresuid(), os.getgroups(), held, int(status["NoNewPrivs"])]
 
 
 @walled
+def test_keys_of_the_session_stay_outside(sandbox: Sandbox, job: Path) -> None:
+    number = {"x86_64": 250, "aarch64": 219}.get(os.uname().machine)
+    if number is None:
+        pytest.skip("the number of keyctl is not known here")
+    code = "import ctypes\nanswer = ctypes.CDLL(None).syscall(number, 0, -3, 0)"  # the id of the session's keyring
+    here: dict[str, Any] = {"number": number}
+    exec(code, here)
+    assert inside(sandbox, job, code, number=number) != here["answer"]
+
+
+@walled
 def test_shared_memory_is_the_job_s_own(sandbox: Sandbox, job: Path) -> None:
     code = "open('/dev/shm/chainlab-test', 'w').close(); answer = os.listdir('/dev/shm')"
     assert inside(sandbox, job, code) == ["chainlab-test"]

@@ -5,8 +5,11 @@ Refusals are plain text, which git and curl show to whoever called them.
 
 from __future__ import annotations
 
+import threading
 import zlib
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import IO, Protocol
 
 from starlette.requests import ClientDisconnect, Request
@@ -15,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from chainlab.credentials import CHALLENGE, Credential, Credentials, presented
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 
-__all__ = ["Sink", "answering", "identify", "receive", "require"]
+__all__ = ["Sink", "Turns", "answering", "identify", "receive", "require"]
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -46,6 +49,29 @@ def require(request: Request, credentials: Credentials, *grants: str) -> Credent
     if not any(credential.may(grant) for grant in grants):
         raise Refused(403, f"{credential.subject} lacks the right {grants[0]}")
     return credential
+
+
+class Turns:
+    """Bounds how many bodies are received at once for each key, because each takes disk until it is answered."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def take(self, key: str) -> Iterator[None]:
+        """Hold a turn for the block. Raises `Refused` (503) when all are held."""
+        with self._lock:
+            if self._held[key] >= self._most:
+                raise Refused(503, f"at most {self._most} such requests at once", mend="try again when one has ended")
+            self._held[key] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held[key] -= 1
+                self._held += Counter()  # keys without turns are dropped
 
 
 async def receive(request: Request, sink: Sink | IO[bytes], *, limit: int) -> int:

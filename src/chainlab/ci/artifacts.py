@@ -31,7 +31,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chainlab.ci.access import answering, receive, require
+from chainlab.ci.access import Turns, answering, receive, require
 from chainlab.credentials import Credentials
 from chainlab.database import connect, transaction
 from chainlab.digests import Digest
@@ -74,6 +74,7 @@ MAX_UPLOADS = 500
 MAX_JOB_FILES = 10_000
 MAX_JOB_SIZE = 2 * 2**30  # bytes
 MAX_PATH = 1000  # characters
+AT_ONCE = 8  # uploads of one job
 MAX_PIECE = 2**20  # bytes read at once
 PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)  # no sparse file, link or device
 
@@ -217,6 +218,7 @@ class Artifacts:
 
 def artifact_routes(artifacts: Artifacts, credentials: Credentials) -> list[BaseRoute]:
     """The routes of the artifacts."""
+    turns = Turns(AT_ONCE)
 
     async def names(request: Request) -> Response:
         run = request.path_params["run"]
@@ -238,7 +240,7 @@ def artifact_routes(artifacts: Artifacts, credentials: Credentials) -> list[Base
         overwrite = request.query_params.get("overwrite") == "true"
         if passed := artifacts.passed(run, credential.subject):
             raise Refused(413, passed)
-        with artifacts.stage() as staged:
+        with turns.take(credential.subject), artifacts.stage() as staged:
             await receive(request, staged, limit=MAX_ARTIFACT)
 
             def save() -> Artifact:

@@ -26,7 +26,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from chainlab.ci import packs
-from chainlab.ci.access import answering, identify, receive
+from chainlab.ci.access import Turns, answering, identify, receive
 from chainlab.ci.remote import Remote, Repository
 from chainlab.credentials import Credential, Credentials
 from chainlab.errors import Refused
@@ -34,6 +34,7 @@ from chainlab.errors import Refused
 __all__ = ["git_routes"]
 
 MAX_REQUEST = 256 * 2**20  # bytes of a push, or of what a fetch has and wants
+AT_ONCE = 16  # requests of one kind for a repository
 PIECE = 2**18  # bytes of an answer that are in memory at once
 IN_MEMORY = 2**20  # bytes; larger bodies and answers go through a file
 PROTOCOL = re.compile(r"[a-z0-9=:]{1,100}")
@@ -43,6 +44,7 @@ SERVICES = {"git-upload-pack": "contents:read", "git-receive-pack": "contents:wr
 
 def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
     """The routes of a remote."""
+    turns = Turns(AT_ONCE)
 
     def admit(request: Request, service: str) -> tuple[Repository, Credential | None]:
         owner, repo = request.path_params["owner"], request.path_params["repo"]
@@ -98,7 +100,10 @@ def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
         repository, credential = admit(request, service)
         if request.headers.get("content-type") != f"application/x-{service}-request":
             raise Refused(415, f"expected content of type application/x-{service}-request")
-        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as body:
+        with (
+            turns.take(f"{service} {repository.name}"),
+            tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as body,
+        ):
             await receive(request, body, limit=MAX_REQUEST)
             body.rollover()
             body.seek(0)
