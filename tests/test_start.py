@@ -248,7 +248,10 @@ def test_doctor_answers_programs_and_exits_0_where_nothing_fails(course: Path) -
 
 
 def test_doctor_shows_which_escapes_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    attempts = (Attempt("leave", "refused"), Attempt("become root", "untried", "it cannot be tried here"))
+    attempts: tuple[Attempt, ...] = (
+        Attempt("leave", "refused"),
+        Attempt("become root", "untried", "it cannot be tried here"),
+    )
     monkeypatch.setattr(Sandbox, "find", lambda: Sandbox("namespace", attempts=attempts))
     assert str(doctor.sandbox()) == "ok    sandbox: namespace; refused: leave; untried: become root"
     attempts = (Attempt("leave", "succeeded", "by the door"),)

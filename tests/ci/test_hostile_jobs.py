@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from artifact_files import keep
 from project_folders import Make
 
 from chainlab.ci import artifacts as artifacts_module
@@ -309,8 +310,8 @@ def test_an_artifact_s_name_is_bounded(tmp_path: Path) -> None:
     artifacts = Artifacts(tmp_path / "artifacts", tmp_path / "state.db")
     try:
         with pytest.raises(MalformedInput, match="at most 255 bytes"):
-            artifacts.add(1, "ä" * 128, {"a": b""}, who="job")
-        artifacts.add(1, "ä" * 127, {"a": b""}, who="job")
+            keep(artifacts, 1, "ä" * 128, {"a": b""}, who="job")
+        keep(artifacts, 1, "ä" * 127, {"a": b""}, who="job")
     finally:
         artifacts.close()
 
@@ -580,14 +581,14 @@ def test_what_a_job_replaces_counts_too(
     artifacts = Artifacts(tmp_path / "artifacts", tmp_path / "state.db")
     try:
         for _ in range(2):
-            artifacts.add(1, "a", {"f": b"x"}, who="one", overwrite=True)
+            keep(artifacts, 1, "a", {"f": b"x"}, who="one", overwrite=True)
         assert artifacts.passed(1, "one") == ""
         with pytest.raises(Refused, match=says) as caught:
-            artifacts.add(1, "a", {"f": b"x"}, who="one", overwrite=True)
+            keep(artifacts, 1, "a", {"f": b"x"}, who="one", overwrite=True)
         assert caught.value.status == 413
         assert says in artifacts.passed(1, "one")
-        artifacts.add(1, "b", {"f": b"x"}, who="another")
-        artifacts.add(2, "a", {"f": b"x"}, who="one")
+        keep(artifacts, 1, "b", {"f": b"x"}, who="another")
+        keep(artifacts, 2, "a", {"f": b"x"}, who="one")
     finally:
         artifacts.close()
 
