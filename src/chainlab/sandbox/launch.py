@@ -17,7 +17,7 @@ import signal
 import sys
 from pathlib import Path
 
-__all__: list[str] = []
+__all__ = ["main"]
 
 # prctl(2)
 PDEATHSIG, CAPBSET_READ, CAPBSET_DROP, NO_NEW_PRIVS, AMBIENT, CLEAR_ALL = 1, 23, 24, 38, 47, 4
@@ -27,14 +27,14 @@ JOIN_SESSION_KEYRING = 1
 FAILED = 72  # exit code when rights could not be given up; nothing was started
 
 
-def limit(kind: int, most: int) -> None:
+def _limit(kind: int, most: int) -> None:
     """Set a soft and a hard limit, never above the hard limit that holds."""
     _, hard = resource.getrlimit(kind)
     most = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(kind, (most, most))
 
 
-def become(user: int | None, libc: ctypes.CDLL) -> None:
+def _become(user: int | None, libc: ctypes.CDLL) -> None:
     """Give up groups and capabilities, and change user and group for good if there is another. Raises `OSError`."""
     if _holds():
         capability = 0
@@ -66,10 +66,10 @@ def main(arguments: list[str]) -> None:
     split = arguments.index("--")
     user, processes = arguments[:split]
     libc = ctypes.CDLL(None, use_errno=True)
-    limit(resource.RLIMIT_NPROC, int(processes))
-    limit(resource.RLIMIT_CORE, 0)  # the machine's own program would be given a job's memory
+    _limit(resource.RLIMIT_NPROC, int(processes))
+    _limit(resource.RLIMIT_CORE, 0)  # the machine's own program would be given a job's memory
     try:
-        become(None if user == "-" else int(user), libc)
+        _become(None if user == "-" else int(user), libc)
         if libc.prctl(NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "programs could still gain rights")
     except OSError as error:

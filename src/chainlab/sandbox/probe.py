@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__: list[str] = []
+__all__ = ["main"]
 
 REMOUNT_BIND = 0x20 | 0x1000  # mount(2): MS_REMOUNT | MS_BIND
 NEW_USER, NEW_MOUNTS = 0x10000000, 0x20000  # unshare(2)
@@ -32,7 +32,7 @@ SECONDS = 2  # for one connection
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def remount(facts: Mapping[str, Any]) -> str | None:
+def _remount(facts: Mapping[str, Any]) -> str | None:
     """Make a folder writable that is bound read-only, also from a user namespace of one's own."""
     places = [facts["read_only"], "/usr", "/proc/sys"]
     return _remounted(places) or _in_child(lambda: _remounted(places) if _own_namespace() else "")
@@ -57,7 +57,7 @@ def _own_namespace() -> bool:
     return True
 
 
-def write_outside(facts: Mapping[str, Any]) -> str | None:
+def _write_outside(facts: Mapping[str, Any]) -> str | None:
     """Write to what belongs to the host; a folder gets a file without a name."""
     for path in facts["files"]:
         with contextlib.suppress(OSError), Path(path).open("ab"):
@@ -70,7 +70,7 @@ def write_outside(facts: Mapping[str, Any]) -> str | None:
     return ""
 
 
-def sysctl(facts: Mapping[str, Any]) -> str | None:
+def _sysctl(facts: Mapping[str, Any]) -> str | None:
     """Write the value to a kernel setting that it has."""
     tried = False
     for name in SETTINGS:
@@ -84,7 +84,7 @@ def sysctl(facts: Mapping[str, Any]) -> str | None:
     return "" if tried else None
 
 
-def port(facts: Mapping[str, Any]) -> str | None:
+def _port(facts: Mapping[str, Any]) -> str | None:
     """Connect to what listens on the machine and was not granted."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", facts["port"]), SECONDS):
         return "connected to a loopback port that was not granted"
@@ -95,7 +95,7 @@ def port(facts: Mapping[str, Any]) -> str | None:
     return ""
 
 
-def other_slot(facts: Mapping[str, Any]) -> str | None:
+def _other_slot(facts: Mapping[str, Any]) -> str | None:
     """Read files and memory of another job, and of the host."""
     host, roots = f"/proc/{facts['pid']}", ["", "/proc/1/root"]
     paths = []
@@ -115,7 +115,7 @@ def _started(process: str) -> str:
     return ""
 
 
-def become_root(facts: Mapping[str, Any]) -> str | None:
+def _become_root(facts: Mapping[str, Any]) -> str | None:
     """Get another user, or a capability."""
     calls: list[Callable[[], None]] = [
         lambda: os.setresuid(0, 0, 0),
@@ -131,7 +131,7 @@ def become_root(facts: Mapping[str, Any]) -> str | None:
     return "" if not any(int(mask, 16) for mask in held) else f"holds the capabilities {'/'.join(held)}"
 
 
-def processes(facts: Mapping[str, Any]) -> str | None:
+def _processes(facts: Mapping[str, Any]) -> str | None:
     """Start more processes than a limit allows."""
     if resource.getrlimit(resource.RLIMIT_NPROC)[1] > facts["processes"]:
         return "there is no limit on processes"
@@ -171,13 +171,13 @@ def _in_child(action: Callable[[], str | None]) -> str | None:
 
 
 TRIES = {
-    "remount": remount,
-    "write outside": write_outside,
-    "sysctl": sysctl,
-    "port": port,
-    "other slot": other_slot,
-    "root": become_root,
-    "processes": processes,
+    "remount": _remount,
+    "write outside": _write_outside,
+    "sysctl": _sysctl,
+    "port": _port,
+    "other slot": _other_slot,
+    "root": _become_root,
+    "processes": _processes,
 }
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from chainlab.errors import Unavailable
@@ -22,6 +22,7 @@ __all__ = ["USERS", "Slot", "can_change_user", "give"]
 
 USERS = range(65_408, 65_472)
 LOCKS = ("/run", tempfile.gettempdir())  # the first that can be written
+STATUS = re.compile(rb"\nState:\t(?P<state>.)(?s:.*?)\nUid:\t(?P<user>\d+)")  # proc_pid_status(5)
 ROUNDS = 50  # times that a user's processes are killed before the host gives up
 
 
@@ -111,15 +112,12 @@ def _folder() -> Path:
 
 
 def _processes(user: int) -> list[int]:
-    """Process ids of a user."""
-    return [pid for pid, owner in _owners() if owner == user]
-
-
-def _owners() -> Iterator[tuple[int, int]]:
-    """Each process with its real user."""
-    for path in Path("/proc").glob("[0-9]*/status"):
-        with contextlib.suppress(OSError, StopIteration):
-            lines = path.read_text(errors="replace").splitlines()
-            state = next(line for line in lines if line.startswith("State:")).split()[1]
-            if state not in "ZX":  # a dead one holds nothing
-                yield int(path.parent.name), int(next(line for line in lines if line.startswith("Uid:")).split()[1])
+    """Process ids of a user, as a whole process table says it: the owner of a path in it can be hidden."""
+    found = []
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            with contextlib.suppress(OSError):
+                facts = STATUS.search((path / "status").read_bytes())
+                if facts and facts["state"] not in b"ZX" and int(facts["user"]) == user:  # a dead one holds nothing
+                    found.append(int(path.name))
+    return found
