@@ -498,7 +498,8 @@ assert nested and not any(a.depth for a in reached(hardened))
 # anything today: it leaves something for the job of tomorrow, and the walls between jobs, on which section 5 rests, are
 # gone. So: one job per machine, none of a stranger's jobs, no cloud role on the machine, and the way out to the network
 # closed. The rule of 26 June 2026 is about the platform's own cache; one that you run yourself has whatever rules you
-# gave it. Our own host starts a fresh directory and a fresh sandbox for each job, and still runs as your user.
+# gave it. Our own host starts a fresh directory and a fresh sandbox for each job, and still runs as your user (where
+# root runs it, as a user of the job's own).
 #
 # **Another CI.** The words change, the questions stay:
 #
@@ -513,7 +514,8 @@ assert nested and not any(a.depth for a in reached(hardened))
 # Trusted publishing on PyPI, for one, takes tokens of GitHub, GitLab, Google Cloud and ActiveState [V: PyPI docs]; the
 # claims have other names, and a publisher must still be told which ones to hold it to.
 #
-# **What is simplified here.** Steps run as your own user, behind a sandbox without a way out. `container:` is ignored.
+# **What is simplified here.** Steps run as your own user (under root: as a user of the job's own), behind a sandbox
+# without a way out. `container:` is ignored.
 # The host, the registry and the logs are one process with one owner. `docs/ci-platform.md` names each difference.
 #
 # **You can now**
