@@ -42,8 +42,8 @@ LAYERS = (
     ("trust",),
     ("sandbox",),
     ("events",),
-    ("credentials",),
-    ("workspace", "database", "storage", "digests", "clock"),
+    ("visibility", "credentials", "jobs"),
+    ("workspace", "database", "storage", "digests", "clock", "names"),
     ("errors",),
     ("characters",),
 )

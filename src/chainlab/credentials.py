@@ -9,6 +9,9 @@ that the service which checks them defines:
 
 A grant that ends in ``:*`` covers all that begin alike. Over HTTP a secret comes as ``Authorization: Bearer SECRET``
 (``token SECRET`` means the same), or as the password of Basic with any user name (`presented`).
+
+A credential of a CI job is good only while that job runs (`chainlab.jobs`), and one that was derived from another
+only while that one is.
 """
 
 from __future__ import annotations
@@ -21,10 +24,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chainlab.database import transaction
 from chainlab.errors import MalformedInput, Refused
+from chainlab.jobs import SCHEMA as JOBS
 
 __all__ = ["CHALLENGE", "Credential", "Credentials", "presented"]
 
@@ -39,7 +43,22 @@ CREATE TABLE IF NOT EXISTS credentials (
     revoked REAL               -- seconds since 1970; NULL = good
 ) STRICT;
 CREATE INDEX IF NOT EXISTS credentials_by_subject ON credentials (subject);
+CREATE TABLE IF NOT EXISTS credential_origins (  -- of those that have one
+    digest     BLOB PRIMARY KEY,
+    repository TEXT NOT NULL,  -- whose jobs use it; '' = none
+    job        TEXT,           -- the running job that it ends with
+    parent     BLOB            -- the credential that it was derived from
+) STRICT;
 """
+GOOD = "{0}.revoked IS NULL AND ({0}.expires IS NULL OR {0}.expires > :now)"
+CHECK = f"""
+SELECT c.subject, c.grants, coalesce(o.repository, ''), coalesce(o.job, ''), coalesce(o.parent, c.digest)
+FROM credentials c LEFT JOIN credential_origins o ON o.digest = c.digest
+WHERE c.digest = :digest AND {GOOD.format("c")}
+AND (o.job IS NULL OR EXISTS (
+    SELECT 1 FROM running_jobs j WHERE j.id = o.job AND j.ended IS NULL AND j.deadline > :now))
+AND (o.parent IS NULL OR EXISTS (SELECT 1 FROM credentials p WHERE p.digest = o.parent AND {GOOD.format("p")}))
+"""  # noqa: S608 - no word of it comes from outside
 
 
 @dataclass(frozen=True)
@@ -48,6 +67,9 @@ class Credential:
 
     subject: str
     grants: frozenset[str]
+    repository: str = field(default="", compare=False)  # whose jobs use it; "" = a person's, or a service's
+    job: str = field(default="", compare=False)  # id of the running job that it ends with
+    root: bytes = field(default=b"", compare=False, repr=False)  # digest of the one that all were derived from
 
     def may(self, grant: str) -> bool:
         """Whether one of the grants is this one, or a ``:*`` that covers it."""
@@ -62,7 +84,7 @@ class Credentials:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._guard = threading.Lock()  # of the transactions; reading needs none
-        connection.executescript(SCHEMA)
+        connection.executescript(JOBS + SCHEMA)
 
     def issue(
         self,
@@ -71,8 +93,17 @@ class Credentials:
         *,
         lifetime: float | None = None,
         prefix: str = "cl",
+        repository: str = "",
+        job: str = "",
+        under: Credential | None = None,
     ) -> str:
-        """A new secret ``prefix_…``; ``lifetime`` in seconds. Only its digest is kept."""
+        """A new secret ``prefix_…``; ``lifetime`` in seconds. Only its digest is kept.
+
+        It ends with the running ``job``, and with the credential ``under`` which it was derived from, whose
+        repository and job it has.
+        """
+        if under is not None:
+            repository, job = under.repository, under.job
         words = sorted(set(grants))
         if any("\n" in word for word in words):
             raise MalformedInput("a grant is one line", why="a second one would be another grant")
@@ -83,16 +114,17 @@ class Credentials:
                 "INSERT INTO credentials VALUES (?, ?, ?, ?, NULL)",
                 (_digest(secret), subject, "\n".join(words), expires),
             )
+            if repository or job or under is not None:
+                self._connection.execute(
+                    "INSERT INTO credential_origins VALUES (?, ?, ?, ?)",
+                    (_digest(secret), repository, job or None, (under.root or None) if under else None),
+                )
         return secret
 
     def check(self, secret: str) -> Credential | None:
-        """What the secret stands for, or None when it is unknown, expired or revoked."""
-        row = self._connection.execute(
-            "SELECT subject, grants FROM credentials"
-            " WHERE digest = ? AND revoked IS NULL AND (expires IS NULL OR expires > ?)",
-            (_digest(secret), time.time()),
-        ).fetchone()
-        return Credential(row[0], frozenset(row[1].split("\n")) - {""}) if row else None
+        """What the secret stands for; None when it is unknown, expired or revoked, or when its job has ended."""
+        row = self._connection.execute(CHECK, {"digest": _digest(secret), "now": time.time()}).fetchone()
+        return Credential(row[0], frozenset(row[1].split("\n")) - {""}, *row[2:]) if row else None
 
     def revoke(self, *, secret: str | None = None, subject: str | None = None) -> int:
         """End one secret, or all of a subject; returns how many were good until now."""

@@ -23,6 +23,7 @@ from chainlab.ci.pulls import Pulls
 from chainlab.ci.remote import Remote
 from chainlab.credentials import Credentials
 from chainlab.events import Events
+from chainlab.jobs import Jobs
 from chainlab.workspace import Workspace
 
 __all__ = ["Platform"]
@@ -46,6 +47,7 @@ class Platform:
             connection = database.connect(state)  # an issue and a report at once would share a transaction
             undo.callback(connection.close)
             self.credentials = Credentials(connection)
+            self.jobs = undo.enter_context(closing(Jobs(state)))
             self.remote = undo.enter_context(closing(Remote(directory, state)))
             self.mirror = Mirror(self.remote, data=data)
             self.cache = undo.enter_context(closing(Cache(directory / "cache", state)))

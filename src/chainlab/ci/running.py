@@ -37,7 +37,7 @@ from chainlab.trust.client import Trust
 
 __all__ = ["Order", "Services", "perform"]
 
-# A job's tokens end with it, and by themselves if the host is killed.
+# A job's tokens end with its row in `chainlab.jobs`, or with the row's deadline if the host is killed; never later than
 TOKEN_LIFETIME = 2 * LONGEST  # seconds
 REPORTS = 6  # times that an event is reported before the run goes on without it
 PAUSE = 0.5  # seconds between them; each waits for the database besides (`database.BUSY_TIMEOUT`)
@@ -80,7 +80,9 @@ class Services:
         known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         key = f"{repository} {name}"
         if key not in known:
-            known[key] = self.platform.credentials.issue(f"{repository} secret {name}", secret.grants, prefix="pypi")
+            known[key] = self.platform.credentials.issue(
+                f"{repository} secret {name}", secret.grants, prefix="pypi", repository=repository
+            )
             write_whole(path, json.dumps(known), durable=True, mode=0o600)
         return known[key]
 
@@ -233,66 +235,21 @@ class _Running:
         if refused := self._refusal(name):
             return refused
         subject = f"{self.subject}/jobs/{name}"
-        document = self.workflow.jobs[name]
         granted = permissions(
             self.workflow.document.get("permissions"),
-            document.get("permissions"),
+            self.workflow.jobs[name].get("permissions"),
             self.rights,
             default=self.settings.default_permissions,
         )
-        bearer = self._bearer(name) if granted["id-token"] == "write" else ""
-        identity = {
-            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.services.trust.url}/ci/token?api-version=2.0",
-            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": bearer,
-        }
-        environment = variables(self.change, self.workflow.path, self.workflow.name)
-        calls = "uses" in document  # a reusable workflow: its jobs take no `env` from the caller
-        ended = {n: (self.jobs[n].result, self.jobs[n].outputs) for n in self.workflow.needs(name)}
-        copy = self.workflow.copy(name, env=identity if bearer and not calls else {}, ended=ended)
-        self.copies[name] = self.workflow.explain(name, copy).replace(bearer or "\0", "(the job's own bearer)")
-        credentials = self.services.platform.credentials
-        token = credentials.issue(
-            subject,
-            token_grants(granted, self.change.repository),
-            lifetime=TOKEN_LIFETIME,
-            prefix="ghs",
-        )
-        runtime = credentials.issue(
-            subject,
-            runtime_grants(self.rights, self.change.repository, self.change.run),
-            lifetime=TOKEN_LIFETIME,
-            prefix="run",
-        )
-        address = self._address(position)
-        job = Job(
-            name,
-            copy,
-            self.change.origin.event,
-            payload(self.change),
-            self.change.commit,
-            self.change.actor,
-            self.services.trust.url,
-            self.services.trust.config_path,
-            environment | {"ACTIONS_RUNTIME_TOKEN": runtime} | (identity if bearer and calls else {}),
-            self._secrets(name) | {"GITHUB_TOKEN": token},
-            self.settings.with_url(self.services.trust.url).variables if self.rights.secrets else {},
-            self.trees,
-            self.files,
-            self.services.wheelhouse,
-            self.order.ports,
-            address if self.services.sandbox.is_namespace else "",
-            _seconds(document),
-        )
-        self._tell("taskrun.started", subject, {"job": name, "permissions": _above_none(granted)})
-        before, started = self.services.registry.events.last, rfc3339(utc_now())
-        try:
+        jobs, credentials = self.services.platform.jobs, self.services.platform.credentials
+        with jobs.running(subject, self.change.repository, lambda: credentials.revoke(subject=subject)) as id:
+            job = self._prepare(name, position, granted, id)
+            facts = {"job": name, "permissions": _above_none(granted)}
+            self._tell("taskrun.started", subject, facts)
+            before, started = self.services.registry.events.last, rfc3339(utc_now())
             log = self.folder / f"{name}.jsonl"
             ended_job = execute(job, self.services.sandbox, log, lambda step: self._step(name, step))
             self.jobs[name] = ended_job  # if what follows fails, its steps are known
-        finally:
-            credentials.revoke(subject=subject)
-            if bearer:
-                self.services.trust.end_job(bearer)
         left_out = ", ".join(self.workflow.left_out(name))
         why = ended_job.why or (f"`{left_out}` is ignored: there is no docker here" if left_out else "")
         ended_job = replace(ended_job, permissions=_above_none(granted), why=why)
@@ -314,6 +271,58 @@ class _Running:
             )
         except Exception as error:
             return replace(ended_job, result="failure", why=f"it has no provenance: {reason(error)}")
+
+    def _prepare(self, name: str, position: int, granted: Mapping[str, str], id: str) -> Job:
+        """All that the job with this ``id`` needs: its copy of the workflow, its credentials, what it uses."""
+        subject = f"{self.subject}/jobs/{name}"
+        document = self.workflow.jobs[name]
+        bearer = self._bearer(name, id) if granted["id-token"] == "write" else ""
+        identity = {
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.services.trust.url}/ci/token?api-version=2.0",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": bearer,
+        }
+        environment = variables(self.change, self.workflow.path, self.workflow.name)
+        calls = "uses" in document  # a reusable workflow: its jobs take no `env` from the caller
+        ended = {n: (self.jobs[n].result, self.jobs[n].outputs) for n in self.workflow.needs(name)}
+        copy = self.workflow.copy(name, env=identity if bearer and not calls else {}, ended=ended)
+        self.copies[name] = self.workflow.explain(name, copy).replace(bearer or "\0", "(the job's own bearer)")
+        credentials = self.services.platform.credentials
+        token = credentials.issue(
+            subject,
+            token_grants(granted, self.change.repository),
+            lifetime=TOKEN_LIFETIME,
+            prefix="ghs",
+            repository=self.change.repository,
+            job=id,
+        )
+        runtime = credentials.issue(
+            subject,
+            runtime_grants(self.rights, self.change.repository, self.change.run),
+            lifetime=TOKEN_LIFETIME,
+            prefix="run",
+            repository=self.change.repository,
+            job=id,
+        )
+        address = self._address(position)
+        return Job(
+            name,
+            copy,
+            self.change.origin.event,
+            payload(self.change),
+            self.change.commit,
+            self.change.actor,
+            self.services.trust.url,
+            self.services.trust.config_path,
+            environment | {"ACTIONS_RUNTIME_TOKEN": runtime} | (identity if bearer and calls else {}),
+            self._secrets(name) | {"GITHUB_TOKEN": token},
+            self.settings.with_url(self.services.trust.url).variables if self.rights.secrets else {},
+            self.trees,
+            self.files,
+            self.services.wheelhouse,
+            self.order.ports,
+            address if self.services.sandbox.is_namespace else "",
+            _seconds(document),
+        )
 
     def _refusal(self, name: str) -> JobRun | None:
         """Why a job does not start at all, if it does not."""
@@ -337,7 +346,7 @@ class _Running:
             return JobRun(name, "waiting", why=f"environment {place} waits for a reviewer")
         return None
 
-    def _bearer(self, name: str) -> str:
+    def _bearer(self, name: str, id: str) -> str:
         called, commit = str(self.workflow.jobs[name].get("uses", "")), ""
         if called.startswith("./"):
             called = f"{self.change.repository}/{called[2:]}@{self.change.origin.ref}"
@@ -352,7 +361,7 @@ class _Running:
             called=called,
             called_commit=commit,
         )
-        return self.services.trust.job_bearer(said)
+        return self.services.trust.job_bearer(said, job=id)
 
     def _address(self, position: int) -> str:
         """The loopback address of a job, with nothing noted for it yet; numbers come round after 2**14 runs."""

@@ -25,7 +25,7 @@ from chainlab.events import Events
 from chainlab.registry.blobs import Blobs
 from chainlab.registry.oci_catalog import Catalog
 from chainlab.registry.oci_errors import OciError
-from chainlab.registry.oci_manifest import MAX_MANIFEST, Manifest
+from chainlab.registry.oci_manifest import MAX_MANIFEST, Descriptor, Manifest
 from chainlab.registry.oci_names import check_name, is_tag
 from chainlab.registry.oci_tables import Repository, Stored
 from chainlab.registry.quarantine import Quarantine
@@ -114,6 +114,7 @@ class Images(Catalog):
             raise OciError(400, "DIGEST_INVALID", f"the manifest has digest {manifest.digest}")
         if reason := self._quarantine.reason(manifest.digest):
             raise OciError(403, "DENIED", f"{manifest.digest} is quarantined: {reason}")
+        self._check_sizes(repository, manifest)  # before the database is locked for writing
         self.blobs.put(data)
         with self._writing():
             self._check_holds(repository, manifest)
@@ -167,29 +168,37 @@ class Images(Catalog):
     # -- inside
 
     def _check_holds(self, repository: str, manifest: Manifest) -> None:
-        """All that the manifest holds is here, as large as it says."""
-        for entry in manifest.holds:
-            text = str(entry.digest)
-            if entry.role == "manifest":
-                there = self._query(
-                    "SELECT size FROM oci_manifests WHERE repository = ? AND digest = ?",
+        """The repository has all that the manifest holds; two queries, whatever that is."""
+        wanted = json.dumps(sorted({str(entry.digest) for entry in manifest.holds}))
+        rows = {
+            role: {
+                digest
+                for (digest,) in self._query(
+                    f"SELECT digest FROM {table} WHERE repository = ?"  # noqa: S608
+                    " AND digest IN (SELECT value FROM json_each(?))",
                     repository,
-                    text,
+                    wanted,
                 )
-                size = there[0][0] if there else None
-            else:
-                linked = self._linked(repository, entry.digest) and entry.digest in self.blobs
-                size = self.blobs.path(entry.digest).stat().st_size if linked else None
-            if size is None:
-                raise OciError(
-                    404,
-                    "MANIFEST_BLOB_UNKNOWN",
-                    f"{repository} has no {entry.role} {text}",
-                    detail={"digest": text},
-                    mend="push what a manifest holds before the manifest",
-                )
+            }
+            for role, table in (("manifest", "oci_manifests"), ("blob", "oci_links"))
+        }
+        for entry in manifest.holds:
+            if str(entry.digest) not in rows["manifest" if entry.role == "manifest" else "blob"]:
+                raise _absent(repository, entry)
+
+    def _check_sizes(self, repository: str, manifest: Manifest) -> None:
+        """What the repository has of what the manifest holds is as large as it says; what it lacks comes first."""
+        self._check_holds(repository, manifest)
+        for entry in manifest.holds:
+            try:
+                if entry.role == "manifest":
+                    size = self.manifest(repository, entry.digest).size
+                else:
+                    size = self.blobs.path(entry.digest).stat().st_size
+            except (FileNotFoundError, OciError) as error:
+                raise _absent(repository, entry) from error
             if size != entry.size:
-                raise OciError(400, "SIZE_INVALID", f"{text} has {size} bytes, the manifest says {entry.size}")
+                raise OciError(400, "SIZE_INVALID", f"{entry.digest} has {size} bytes, the manifest says {entry.size}")
 
     def _check_unused(self, repository: str, digest: Digest) -> None:
         for holding in self.holders(digest):
@@ -278,3 +287,13 @@ class Images(Catalog):
     def _writing(self) -> Iterator[None]:
         with self._guard, transaction(self._connection):
             yield
+
+
+def _absent(repository: str, entry: Descriptor) -> OciError:
+    return OciError(
+        404,
+        "MANIFEST_BLOB_UNKNOWN",
+        f"{repository} has no {entry.role} {entry.digest}",
+        detail={"digest": str(entry.digest)},
+        mend="push what a manifest holds before the manifest",
+    )

@@ -64,14 +64,14 @@ class Access:
             )
 
     def token(self, caller: Credential | None) -> str:
-        """A short-lived token with the caller's grants here, whatever scope was asked for.
+        """A short-lived token with the caller's grants here, whatever scope was asked for; it ends with the caller's.
 
         Clients keep their first token for all they do, so a narrower one would fail them.
         """
         if caller is None:
             return ANONYMOUS
         grants = {grant for grant in caller.grants if grant.startswith("oci:")}
-        return self._credentials.issue(caller.subject, grants, lifetime=LIFETIME, prefix="clt")
+        return self._credentials.issue(caller.subject, grants, lifetime=LIFETIME, prefix="clt", under=caller)
 
 
 def may(caller: Credential, action: str, name: str) -> bool:

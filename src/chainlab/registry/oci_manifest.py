@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 MAX_MANIFEST = 4 * 2**20  # bytes, distribution-spec 1.1, "Pushing Manifests"
-MAX_DESCRIPTORS = 10_000
+MAX_DESCRIPTORS = 500  # of one manifest: each costs work while the database is locked for writing
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 TITLE = "org.opencontainers.image.title"  # annotation of a layer: the file's name
@@ -115,8 +115,8 @@ def _descriptors(document: Mapping[str, Any]) -> tuple[Descriptor, ...]:
         entries = document.get(name)
         if entries is None:
             continue
-        if not isinstance(entries, list) or len(entries) > MAX_DESCRIPTORS:
-            raise _invalid(f"{name} is not a list of at most {MAX_DESCRIPTORS} descriptors")
+        if not isinstance(entries, list) or len(found) + len(entries) > MAX_DESCRIPTORS:
+            raise _invalid(f"{name} is not a list, or one of more than {MAX_DESCRIPTORS} descriptors")
         found += [_descriptor(entry, role, f"{name}[{at}]") for at, entry in enumerate(entries)]
     return tuple(found)
 

@@ -26,6 +26,7 @@ from typing import Protocol
 
 from chainlab.credentials import Credentials
 from chainlab.errors import MalformedInput, Refused
+from chainlab.trust.issuer import JOB_CLAIM
 
 __all__ = ["AUDIENCE", "LIFETIME", "Minted", "Publisher", "Publishers", "TrustSource"]
 
@@ -182,7 +183,9 @@ class Publishers:
             (subject, json.dumps(asdict(publisher)), json.dumps(kept)),
         )
         grants = [f"packages:upload:{project}" for project in projects]
-        secret = self._credentials.issue(subject, grants, lifetime=LIFETIME)
+        secret = self._credentials.issue(
+            subject, grants, lifetime=LIFETIME, repository=publisher.repository, job=claims.get(JOB_CLAIM, "")
+        )
         return Minted(secret, int(time.time()) + LIFETIME)
 
     def behind(self, subject: str) -> tuple[Publisher, dict[str, str]] | None:

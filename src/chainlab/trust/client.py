@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING
 from chainlab import database
 from chainlab.digests import Digest
 from chainlab.errors import Unavailable
+from chainlab.jobs import SCHEMA as JOBS
 from chainlab.trust import tuf
-from chainlab.trust.issuer import CI_ISSUER, ISSUER, TOKEN_LIFETIME, EndedJobs, Issuer
+from chainlab.trust.issuer import CI_ISSUER, ISSUER, TOKEN_LIFETIME, Issuer, require_running
 from chainlab.trust.keys import Keys
 
 if TYPE_CHECKING:
@@ -88,21 +90,20 @@ class Trust:
         """The identity token of a job that runs ``workflow`` of a repository at a ref, see `workflow_claims`."""
         return self.token(claims=workflow_claims(repository, workflow, ref, environment=environment))
 
-    def job_bearer(self, claims: Mapping[str, str]) -> str:
-        """The secret with which one CI job asks for its tokens at ``/ci/token``."""
-        return self._issuer.job_bearer(claims)
-
-    def end_job(self, bearer: str) -> None:
-        """From now on the bearer gives no token."""
-        connection = database.connect(self.directory / "state.db")
-        try:
-            EndedJobs(connection).add(self._issuer.bearer_id(bearer))
-        finally:
-            connection.close()
+    def job_bearer(self, claims: Mapping[str, str], *, job: str = "") -> str:
+        """The secret with which one CI job asks for its tokens at ``/ci/token``, as long as ``job`` runs."""
+        return self._issuer.job_bearer(claims, job=job)
 
     def claims(self, token: str, audience: str) -> Mapping[str, str]:
-        """What a CI job's token for ``audience`` says. Raises `Refused` (401) for any other."""
-        return self._issuer.claims(token, audience)
+        """What a CI job's token for ``audience`` says.
+
+        Raises `Refused` (401) for any other token, and when the job that it names has ended.
+        """
+        claims = self._issuer.claims(token, audience)
+        with closing(database.connect(self.directory / "state.db")) as connection:
+            connection.executescript(JOBS)
+            require_running(connection, claims)
+        return claims
 
     @cached_property
     def _issuer(self) -> Issuer:

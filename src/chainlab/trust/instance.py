@@ -28,9 +28,10 @@ from chainlab.clock import Clock, utc_now
 from chainlab.digests import Digest
 from chainlab.errors import InUse, Refused, Unavailable
 from chainlab.events import Events
+from chainlab.jobs import SCHEMA as JOBS
 from chainlab.storage import write_whole
 from chainlab.trust import authority, log_v1, log_v2, root, tuf, wire
-from chainlab.trust.issuer import EndedJobs, Identity, Issuer
+from chainlab.trust.issuer import Identity, Issuer, require_running
 from chainlab.trust.keys import Keys, der_public_key, pem
 from chainlab.trust.log import Log, Note, signed_tree_head
 from chainlab.trust.merkle import leaf_hash
@@ -79,7 +80,7 @@ class Instance:
         for left in self.directory.glob(".*.part"):  # by a process killed while it wrote keys
             left.unlink()
         self.events = Events(connection, clock=self._clock)
-        self._ended_jobs = EndedJobs(connection)
+        connection.executescript(JOBS)
         self.ct_log = Log(connection, "ct")
         self.log_v1 = Log(connection, "v1")
         self.log_v2 = Log(connection, "v2")
@@ -143,12 +144,15 @@ class Instance:
 
     def job_token(self, bearer: str, audience: str) -> str:
         """A CI job's token, as long as the job runs. Raises `Refused` (401)."""
-        if self.issuer.bearer_id(bearer) in self._ended_jobs:
-            raise Refused(401, "this bearer gives no token: its job has ended")
+        require_running(self._connection, self.issuer.bearer_claims(bearer))
         return self.issuer.exchange(bearer, audience)
 
     def certificate(self, identity: Identity, key: ec.EllipticCurvePublicKey) -> list[str]:
-        """A signing certificate for a checked identity: PEM chain, leaf first."""
+        """A signing certificate for a checked identity: PEM chain, leaf first.
+
+        Raises `Refused` (401) for a CI job that has ended.
+        """
+        require_running(self._connection, identity.claims)
         now = self._clock()
         precertificate = authority.precertify(self.keys.authority, identity, key, now)
         certificate = authority.certify(precertificate, self.keys.ct_key)

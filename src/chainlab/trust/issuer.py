@@ -22,11 +22,11 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chainlab.database import transaction
 from chainlab.errors import MalformedInput, Refused
+from chainlab.jobs import is_running
 from chainlab.trust.keys import der_public_key
 
-__all__ = ["CI_ISSUER", "GIT_SERVER", "ISSUER", "EndedJobs", "Identity", "Issuer"]
+__all__ = ["CI_ISSUER", "GIT_SERVER", "ISSUER", "JOB_CLAIM", "Identity", "Issuer", "require_running"]
 
 ISSUER = "https://oidc.chainlab.localhost"  # people
 CI_ISSUER = "https://ci.chainlab.localhost"  # jobs; claim names as GitHub's
@@ -36,7 +36,8 @@ TOKEN_LIFETIME = 600  # seconds
 CODE_LIFETIME = 120  # seconds
 MAX_PENDING = 1000  # authorization codes kept at once
 REQUEST_AUDIENCE = "chainlab:job"  # a job's bearer is good for nothing else
-FOREVER = 6 * 3600  # seconds a job may run, as on the platform
+BEARER_LIFETIME = 1200  # seconds; a job of the CI host ends sooner, and its bearer with it
+JOB_CLAIM = "check_run_id"  # the platform's name for the id of a job: here that of its row in `chainlab.jobs`
 MAX_CLAIM = 2048  # characters; a certificate carries up to twenty of them
 
 
@@ -60,23 +61,6 @@ class _Code:
     challenge: str
     nonce: str | None
     expires: float
-
-
-class EndedJobs:
-    """The bearers that no longer give a token, because their jobs have ended."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        connection.execute("CREATE TABLE IF NOT EXISTS ended_jobs (id TEXT PRIMARY KEY) STRICT")
-
-    def add(self, bearer_id: str) -> None:
-        """End one; ending it twice does nothing."""
-        with transaction(self._connection):
-            self._connection.execute("INSERT OR IGNORE INTO ended_jobs VALUES (?)", (bearer_id,))
-
-    def __contains__(self, bearer_id: str) -> bool:
-        query = "SELECT 1 FROM ended_jobs WHERE id = ?"
-        return self._connection.execute(query, (bearer_id,)).fetchone() is not None
 
 
 class Issuer:
@@ -108,28 +92,30 @@ class Issuer:
         once = {"jti": secrets.token_hex(16)}  # so that who takes it can tell that it is shown twice
         return self._mint(CI_ISSUER, audience, lifetime, _job_claims(claims) | once)
 
-    def job_bearer(self, claims: Mapping[str, str]) -> str:
-        """The secret that one job exchanges for its tokens (``ACTIONS_ID_TOKEN_REQUEST_TOKEN``)."""
+    def job_bearer(self, claims: Mapping[str, str], *, job: str = "", lifetime: int = BEARER_LIFETIME) -> str:
+        """The secret that one job exchanges for its tokens (``ACTIONS_ID_TOKEN_REQUEST_TOKEN``).
+
+        ``job`` is the running job's id; each of its tokens carries it as `JOB_CLAIM`.
+        """
+        claims = {**claims, JOB_CLAIM: job} if job else claims
         self.ci_token(claims)  # the same claims must make a token
         content = {"sub": claims["sub"], "claims": dict(claims), "jti": secrets.token_hex(16)}
-        return self._mint(CI_ISSUER, REQUEST_AUDIENCE, FOREVER, content)
+        return self._mint(CI_ISSUER, REQUEST_AUDIENCE, lifetime, content)
 
     def exchange(self, bearer: str, audience: str) -> str:
         """A job's token for ``audience``, in exchange for its bearer. Raises `Refused` (401)."""
-        return self.ci_token(self._job(bearer)["claims"], audience=audience or AUDIENCE)
+        return self.ci_token(self.bearer_claims(bearer), audience=audience or AUDIENCE)
 
-    def bearer_id(self, bearer: str) -> str:
-        """What tells a bearer from all others (``jti``). Raises `Refused` (401)."""
-        return str(self._job(bearer)["jti"])
-
-    def _job(self, bearer: str) -> dict[str, Any]:
+    def bearer_claims(self, bearer: str) -> dict[str, str]:
+        """What the tokens of a bearer say. Raises `Refused` (401)."""
         try:
             content = self._decode(bearer, CI_ISSUER, REQUEST_AUDIENCE)
         except jwt.PyJWTError as error:
             raise Refused(401, f"this bearer gives no token: {error}") from error
-        if not isinstance(content.get("claims"), dict) or "jti" not in content:
+        claims: dict[str, str] | None = content.get("claims")
+        if not isinstance(claims, dict):
             raise Refused(401, "this bearer gives no token: it names no job")
-        return content
+        return claims
 
     # -- checking
 
@@ -214,6 +200,13 @@ class Issuer:
             issuer=issuer,
             options={"require": ["iss", "aud", "exp", "iat", "sub"]},
         )
+
+
+def require_running(connection: sqlite3.Connection, claims: Mapping[str, str]) -> None:
+    """Raise `Refused` (401) unless the job that claims name runs; claims that name none are an operator's."""
+    job = claims.get(JOB_CLAIM)
+    if job is not None and not is_running(connection, job):
+        raise Refused(401, "this gives nothing: its job has ended")
 
 
 def _job_claims(claims: Mapping[str, Any]) -> dict[str, str]:
