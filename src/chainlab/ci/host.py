@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chainlab import names
 from chainlab.ci.payload import Change, Head
 from chainlab.ci.platform import Platform
 from chainlab.ci.rights import EVENTS, Origin, rights
@@ -63,8 +64,9 @@ class Host:
         if isinstance(settings, Path):
             settings = Settings.load(settings)
         settings = settings or Settings()
+        repository, public = names.repository(repository), settings.visibility == "public"
         owner, _, name = repository.partition("/")
-        self.platform.remote.create(owner, name, public=settings.visibility == "public")
+        self.platform.remote.create(owner, name, public=public)
         self.services.register_publishers(repository, settings)
         project = Project(self, repository, folder, settings)
         project.commit(f"the state of {name}")
@@ -136,7 +138,7 @@ class Project:
 
         Raises `Refused` (409) when it conflicts with the default branch.
         """
-        remote = self.host.platform.remote
+        remote, owner = self.host.platform.remote, names.owner(owner)
         fork = owner != self.repository.partition("/")[0]
         base = self.head(self.default)
         source = remote.fork(self.repository, owner) if fork else self.repository

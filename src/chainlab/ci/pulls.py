@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from chainlab import names
 from chainlab.ci.access import answering, receive, require
 from chainlab.ci.remote import check_name
 from chainlab.credentials import Credentials
@@ -111,8 +112,7 @@ def pull_routes(pulls: Pulls, credentials: Credentials) -> list[BaseRoute]:
         number = request.path_params["number"]
         if not (number.isascii() and number.isdigit() and len(number) <= 9):
             raise MalformedInput("expected a pull request's number")
-        name = "{owner}/{repo}".format(**request.path_params).lower()
-        return check_name(name), int(number)
+        return names.repository("{owner}/{repo}".format(**request.path_params)), int(number)
 
     async def post(request: Request) -> Response:
         repository, number = addressed(request)

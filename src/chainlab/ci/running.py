@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from chainlab import names
 from chainlab.ci.grants import runtime_grants, token_grants
 from chainlab.ci.mirror import Resolved
 from chainlab.ci.outcome import attest
@@ -333,7 +334,7 @@ class _Running:
         if any(job.result != "success" for job in needed) and "if" not in document:
             return JobRun(name, "skipped", why="a job that it needs did not succeed")
         place = self.workflow.environment(name)
-        rules = self.settings.environments.get(place)
+        rules = self.settings.environment(place)
         if rules is None:
             return None
         if not rules.admits(self.rights.environment_ref):
@@ -342,7 +343,7 @@ class _Running:
                 "failure",
                 why=f"environment {place} does not admit {self.rights.environment_ref} (only {', '.join(rules.refs)})",
             )
-        if rules.reviewers and place not in self.order.approved:
+        if rules.reviewers and place not in map(names.environment, self.order.approved):
             return JobRun(name, "waiting", why=f"environment {place} waits for a reviewer")
         return None
 
@@ -357,11 +358,17 @@ class _Running:
             self.change,
             self.workflow.path,
             self.workflow.name,
-            environment=self.workflow.environment(name),
+            environment=self._place(name),
             called=called,
             called_commit=commit,
         )
         return self.services.trust.job_bearer(said, job=id)
+
+    def _place(self, name: str) -> str:
+        """The environment of a job as the settings spell it; as it is folded where they do not name it."""
+        place = self.workflow.environment(name)
+        rules = self.settings.environment(place)
+        return rules.name if rules else place
 
     def _address(self, position: int) -> str:
         """The loopback address of a job, with nothing noted for it yet; numbers come round after 2**14 runs."""
@@ -375,8 +382,10 @@ class _Running:
         if not self.rights.secrets:
             return {}
         found = dict(self.settings.secrets)
-        rules = self.settings.environments.get(self.workflow.environment(name))
-        found |= rules.secrets if rules else {}
+        rules = self.settings.environment(self.workflow.environment(name))
+        for key, secret in rules.secrets.items() if rules else ():
+            found = {other: kept for other, kept in found.items() if other.lower() != key.lower()}
+            found[key] = secret  # names of secrets do not depend on case, and the environment's counts
         named = self.workflow.secrets(name, found)
         return {n: self.services.secret(self.change.repository, n, found[n]) for n in sorted(named)}
 

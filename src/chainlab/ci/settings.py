@@ -10,7 +10,7 @@ PYPI_TOKEN = { grants = ["packages:upload:triage-model"] }   # a real credential
 [variables]
 MODEL_HUB = "{url}/raw"            # {url}: where the services listen
 
-[environments.release]
+[environments.release]             # `environment: Release` in a workflow names it, too
 refs = ["refs/tags/v*"]            # which refs may use it; empty = all; * does not match /
 reviewers = true                   # a run waits until somebody approves
 secrets = { SIGNING_HINT = "FAKE-hint" }
@@ -30,12 +30,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from chainlab import names
 from chainlab.errors import MalformedInput
+from chainlab.registry.projects import normalise
 
 __all__ = ["Environment", "Publisher", "Secret", "Settings"]
 
 VISIBILITIES = ("public", "internal")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a secret
+NAMING = ("contents", "issues", "oci", "pull-requests")  # services whose rights end in a repository's name
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Environment:
     refs: tuple[str, ...] = ()  # patterns; empty = every ref
     reviewers: bool = False
     secrets: Mapping[str, Secret] = field(default_factory=dict)
+    name: str = field(default="", compare=False)  # as the settings spell it
 
     def admits(self, ref: str) -> bool:
         """Whether a run at ``ref`` may use it."""
@@ -77,8 +81,18 @@ class Settings:
     default_permissions: str = "read"
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
-    environments: Mapping[str, Environment] = field(default_factory=dict)
+    environments: Mapping[str, Environment] = field(default_factory=dict)  # by folded name
     publishers: tuple[Publisher, ...] = ()
+
+    def __post_init__(self) -> None:
+        folded = {names.environment(name): replace(entry, name=name) for name, entry in self.environments.items()}
+        if len(folded) != len(self.environments):
+            raise MalformedInput("two environments have one name", why="names of environments do not depend on case")
+        object.__setattr__(self, "environments", folded)
+
+    def environment(self, name: str) -> Environment | None:
+        """The environment with this folded name, in whatever case the settings spell it; None when they do not."""
+        return self.environments.get(name)
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -124,16 +138,29 @@ class Settings:
 
 def _secrets(table: Mapping[str, Any]) -> dict[str, Secret]:
     found = {}
+    if len({name.upper() for name in table}) != len(table):
+        raise TypeError("two secrets have one name: case does not count")
     for name, entry in table.items():
         if not NAME.fullmatch(name) or name.upper().startswith("GITHUB_"):
             raise TypeError(f"{name[:80]!r} is no name of a secret")
         if isinstance(entry, str):
             found[name] = Secret(entry)
         elif isinstance(entry, Mapping):
-            found[name] = Secret(grants=_words(entry["grants"]))
+            found[name] = Secret(grants=tuple(_grant(word) for word in _words(entry["grants"])))
         else:
             raise TypeError(f"the secret {name} is neither text nor grants")
     return found
+
+
+def _grant(word: str) -> str:
+    """A right as the services spell it, with the names in it folded."""
+    if not word.isascii():
+        raise TypeError(f"{word[:80]!r} is no right")
+    service, _, rest = word.partition(":")
+    right, _, name = rest.partition(":")
+    if service == "packages" and name not in ("", "*"):
+        return f"{service}:{right}:{normalise(name)}"
+    return word.lower() if service in NAMING else word
 
 
 def _words(value: Any) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 from yaml.constructor import ConstructorError
 
+from chainlab import names
 from chainlab.ci.filters import matches
 from chainlab.errors import MalformedInput
 
@@ -36,10 +37,10 @@ MAX_BYTES = 2**18
 MAX_NODES = 50_000  # of a document with every alias written out
 MAX_DEPTH = 50  # levels of a document
 MAX_JOBS = 250  # of one workflow; each has a loopback address of its own
-MAX_NAME = 255  # characters of a workflow's or an environment's name
+MAX_NAME = 255  # characters of a workflow's name
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
-NAMED = re.compile(r"(?i)\bsecrets\s*\.\s*([a-z_][a-z0-9_]*)")
-WHOLE = re.compile(r"(?i)\bsecrets\s*(?:\[|\)|,|\}\}|\.\s*\*)")
+NAMED = re.compile(r"(?ia)\bsecrets\s*\.\s*([a-z_][a-z0-9_]*)")
+WHOLE = re.compile(r"(?ia)\bsecrets\s*(?:\[|\)|,|\}\}|\.\s*\*)")
 ACTIVITY = "opened"  # the one activity type that the host's pull requests have
 # Tags of plain words that YAML 1.1 gives other values, or that the platform does not have.
 DROPPED = ("bool", "float", "int", "merge", "timestamp")
@@ -169,9 +170,10 @@ class Workflow:
         workflow = cls(path, text, document)
         workflow.order()
         for name in jobs:
-            place = workflow.environment(name)
-            if len(place) > MAX_NAME or not place.isprintable():
-                raise MalformedInput(f"{path}: job {name}: {place[:80]!r} names no environment")
+            try:
+                workflow.environment(name)
+            except MalformedInput as error:
+                raise MalformedInput(f"{path}: job {name}: {error.message}", mend=error.mend) from error
         return workflow
 
     @property
@@ -201,9 +203,10 @@ class Workflow:
         return _needs(self.jobs[job])
 
     def environment(self, job: str) -> str:
-        """The name of the environment that a job uses; empty for none."""
+        """The folded name of the environment that a job uses; empty for none."""
         value = self.jobs[job].get("environment", "")
-        return str(value.get("name", "") if isinstance(value, dict) else value)
+        name = value.get("name", "") if isinstance(value, dict) else value
+        return "" if name in ("", None) else names.environment(str(name))
 
     def secrets(self, job: str, known: Iterable[str]) -> set[str]:
         """Which of the ``known`` secrets a job can use: those that its text names.

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from chainlab import names
 from chainlab.deploy.promotion import NotPromoted, promote
 from chainlab.deploy.records import keep
 from chainlab.errors import ChainlabError, Refused
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["deploy_routes"]
 
 AUDIENCE = "chainlab-deploy"
-ENVIRONMENT = "production"
+ENVIRONMENT = "production"  # folded
 MAX_BODY = 2**12  # bytes
 
 
@@ -52,10 +53,11 @@ def deploy_routes(
         document = wire.json_object(await wire.body(request.stream(), MAX_BODY))
         reference = wire.string(document, "reference")
         artifact = Reference.parse(reference).artifact
-        owner = claims.get("repository", "").lower()
+        owner = names.repository(claims.get("repository", ""))
         if not f"{artifact.name}/".startswith(f"{owner}/"):
             raise Refused(403, f"{owner} may not ask about {artifact}")
-        if environment and claims.get("environment") != environment:
+        place = claims.get("environment", "")
+        if environment and (not place or names.environment(place) != environment):
             raise Refused(403, f"only a job in the environment {environment} may ask for that")
         return reference
 

@@ -23,6 +23,7 @@ from chainlab.database import transaction
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
+from chainlab.registry.projects import normalise
 
 __all__ = ["CHANNELS", "KINDS", "Artifact", "Channels", "Promotion"]
 
@@ -53,11 +54,11 @@ class Artifact:
 
     @classmethod
     def parse(cls, text: str) -> Artifact:
-        """Read ``oci/acme/triage-model`` or ``package/triage-model``; the inverse of `str`."""
+        """Read ``oci/acme/triage-model`` or ``package/triage-model`` (normalised); the inverse of `str`."""
         kind, _, name = text.partition("/")
         if kind not in KINDS or not name or len(name) > MAX_NAME:
             raise MalformedInput(f"expected 'oci/NAME' or 'package/NAME', got {text[:80]!r}")
-        return cls(kind, name)
+        return cls(kind, normalise(name) if kind == "package" else name)
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.name}"

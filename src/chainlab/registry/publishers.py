@@ -8,8 +8,9 @@ token of its CI host and gets a credential that lasts minutes and names the proj
     >>> Publisher("acme/triage-model", "release.yml", "release").objection(claims)
     "the job ran in environment 'staging', and the project trusts 'release'"
 
-As on PyPI (docs, "Trusted publishers"): names of repositories compare without case, workflow names exactly; the
-workflow that *ran* counts (``job_workflow_ref``), at the ref or commit that the run was for.
+As on PyPI (docs, "Trusted publishers"): names of repositories and environments compare as they are folded
+(`chainlab.names`), workflow names exactly; the workflow that *ran* counts (``job_workflow_ref``), at the ref or commit
+that the run was for.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ import re
 import secrets
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from chainlab import names
 from chainlab.credentials import Credentials
 from chainlab.errors import MalformedInput, Refused
 from chainlab.trust.issuer import JOB_CLAIM
@@ -78,9 +80,9 @@ class TrustSource(Protocol):
 class Publisher:
     """A workflow that a project trusts."""
 
-    repository: str  # OWNER/REPO
+    repository: str  # OWNER/REPO, folded
     workflow: str  # the file's name below .github/workflows
-    environment: str = ""  # '' = any
+    environment: str = ""  # folded; '' = any
 
     def __post_init__(self) -> None:
         for pattern, value, what in (
@@ -90,22 +92,26 @@ class Publisher:
         ):
             if not pattern.fullmatch(value):
                 raise MalformedInput(f"a trusted publisher needs a {what}, not {value[:80]!r}")
+        object.__setattr__(self, "repository", names.repository(self.repository))
+        if self.environment:
+            object.__setattr__(self, "environment", names.environment(self.environment))
 
     def objection(self, claims: Mapping[str, str]) -> str | None:
         """Why a job with these claims is not this publisher; None when it is."""
         repository = claims.get("repository", "")
-        if repository.lower() != self.repository.lower():
+        if _folded(names.repository, repository) != self.repository:
             return f"the job ran in repository {repository!r}, and the project trusts {self.repository!r}"
         path, _, ref = claims.get("job_workflow_ref", "").rpartition("@")
         folder, _, workflow = path.rpartition("/")
-        if folder.lower() != f"{self.repository}/.github/workflows".lower():
+        owner = folder.removesuffix("/.github/workflows")
+        if owner == folder or _folded(names.repository, owner) != self.repository:
             return f"the job ran the workflow {path!r}, which is not in {self.repository!r}"
         if workflow != self.workflow:
             return f"the job ran the workflow {workflow!r}, and the project trusts {self.workflow!r}"
         if not ref or ref not in (claims.get("ref"), claims.get("sha")):
             return f"the workflow came from {ref!r}, and the run was for {claims.get('ref', '')!r}"
         environment = claims.get("environment", "")
-        if self.environment and environment.lower() != self.environment.lower():
+        if self.environment and _folded(names.environment, environment) != self.environment:
             return f"the job ran in environment {environment!r}, and the project trusts {self.environment!r}"
         return None
 
@@ -158,7 +164,7 @@ class Publishers:
             objection = publisher.objection(claims)
             if objection is None:
                 matches.setdefault(publisher, []).append(project)
-            elif publisher.repository.lower() == claims.get("repository", "").lower():
+            elif publisher.repository == _folded(names.repository, claims.get("repository", "")):
                 objections.append(f"{project}: {objection}")
         if not matches:
             repository = claims.get("repository", "")
@@ -192,3 +198,11 @@ class Publishers:
         """The publisher and the claims behind a minted credential; None for one given to a person."""
         row = self._connection.execute("SELECT publisher, claims FROM minted WHERE subject = ?", (subject,)).fetchone()
         return (Publisher(**json.loads(row[0])), json.loads(row[1])) if row else None
+
+
+def _folded(fold: Callable[[str], str], text: str) -> str | None:
+    """A claim's name in its folded form; None for what is no name, and equal to none."""
+    try:
+        return fold(text)
+    except MalformedInput:
+        return None
