@@ -75,6 +75,7 @@ class Released:
             str(self.run.id),
             f"{self.run.repository}/{self.run.workflow}@{self.run.ref}",
             self.world.trust.config,
+            self.world.registry.credentials.issue("a job", [f"evidence:read:{self.run.repository}"]),
         )
 
     def again(self, job: str) -> JobRun:

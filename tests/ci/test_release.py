@@ -34,8 +34,11 @@ MODEL = "acme/triage-model/model"
 class Released:
     world: World
     run: Run
+    secret: str
 
     def get(self, path: str, **headers: str) -> httpx.Response:
+        """The answer to somebody who may read the packages of the repository, which is internal."""
+        headers["Authorization"] = f"Bearer {self.secret}"
         return httpx.get(f"{self.world.url}{path}", headers=headers).raise_for_status()
 
     @property
@@ -73,7 +76,7 @@ def released(world: World, tmp_path_factory: pytest.TempPathFactory) -> Released
     project.tag("v1.4.0")
     run = project.run("push", ref="refs/tags/v1.4.0", approve=["release"])
     assert run.result == "success", run.log
-    return Released(world, run)
+    return Released(world, run, world.registry.credentials.issue("reader", ["oci:pull:acme/triage-model"]))
 
 
 def test_the_wheels_attestation_is_the_release_workflows(released: Released, tmp_path: Path) -> None:
@@ -81,7 +84,7 @@ def test_the_wheels_attestation_is_the_release_workflows(released: Released, tmp
     (file,) = (f for f in listing["files"] if f["filename"] == released.wheel)
     wheel = tmp_path / released.wheel
     wheel.write_bytes(released.get(file["url"].removeprefix(released.world.url)).content)
-    answer = httpx.get(file["provenance"]).raise_for_status()
+    answer = released.get(file["provenance"].removeprefix(released.world.url))
     bundles = Provenance.model_validate_json(answer.content).attestation_bundles
     (attestation,) = bundles[0].attestations
     identity = policy.Identity(identity=RELEASE, issuer=CI_ISSUER)

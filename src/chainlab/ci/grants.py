@@ -1,7 +1,8 @@
 """What a job's two secrets may do, in the words of the services that check them.
 
 GITHUB_TOKEN           contents, pull requests and packages of its repository, as `permissions` say
-ACTIONS_RUNTIME_TOKEN  the run's artifacts, and the cache scopes that `Rights` give
+ACTIONS_RUNTIME_TOKEN  the run's artifacts, the cache scopes that `Rights` give, and what is known about what its
+                       repository made, so that a job can verify what it takes over
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def runtime_grants(rights: Rights, repository: str, run: int) -> list[str]:
     grants = [f"artifacts:read:{run}", f"artifacts:write:{run}"]
     scopes = enumerate(rights.cache_read)  # numbered: the services search in this order
     grants += [f"cache:read:{order}:{repository}:{scope}" for order, scope in scopes]
+    if rights.identity:  # not for a fork's pull request, whose files have no provenance either
+        grants.append(f"evidence:read:{repository}")
     if rights.cache_write:
         grants.append(f"cache:write:{repository}:{rights.cache_write}")
     return grants

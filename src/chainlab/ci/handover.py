@@ -17,7 +17,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,7 @@ class Handover:
     run: str
     workflow_ref: str  # `owner/repo/.github/workflows/release.yml@refs/…`
     config: ClientTrustConfig
+    token: str = field(default="", repr=False)  # the job's, to ask for what is known about its repository's files
 
     @classmethod
     def of_job(cls, environment: Mapping[str, str]) -> Handover:
@@ -66,6 +67,7 @@ class Handover:
                 environment["GITHUB_RUN_ID"],
                 environment["GITHUB_WORKFLOW_REF"],
                 ClientTrustConfig.from_json(Path(environment["CHAINLAB_TRUST_CONFIG"]).read_text()),
+                environment.get("ACTIONS_RUNTIME_TOKEN", ""),
             )
         except KeyError as error:
             raise MalformedInput(f"{error.args[0]} is not set: this is no job") from error
@@ -185,7 +187,9 @@ class Handover:
         url = urllib.parse.urljoin(self.url, path)
         if not url.startswith(f"{self.url}/evidence/"):
             raise ValueError(f"evidence is not at {path[:100]!r}")
-        with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # noqa: S310 - the kit's own address
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the kit's own address
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
             data: bytes = answer.read(MAX_ANSWER + 1)
         if len(data) > MAX_ANSWER:
             raise ValueError("the answer is too long")

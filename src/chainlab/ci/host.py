@@ -67,6 +67,7 @@ class Host:
         repository, public = names.repository(repository), settings.visibility == "public"
         owner, _, name = repository.partition("/")
         self.platform.remote.create(owner, name, public=public)
+        self.platform.remote.publish(repository, public=public)
         self.services.register_publishers(repository, settings)
         project = Project(self, repository, folder, settings)
         project.commit(f"the state of {name}")
@@ -243,7 +244,7 @@ class Project:
             pull.head.author if pull else OWNER,
             run=0,
             default_branch=self.settings.default_branch,
-            internal=self.settings.visibility != "public",
+            internal=not self.host.platform.remote.repository(self.repository).public,
             pull=pull.head if pull else None,
         )
         files = self.workflows(commits[given.workflow])

@@ -3,7 +3,8 @@
     DIRECTORY/git/OWNER/REPO.git     the repositories
     DIRECTORY/trees/COMMIT/          files of a commit, exported once
 
-A repository is public (anyone reads) or not (`contents:read:OWNER/REPO`). A pull request's refs are
+A repository is public (anyone reads) or internal (`contents:read:OWNER/REPO`), and a fork is never wider than what it
+is a fork of (`chainlab.visibility`). A pull request's refs are
 refs of the base repository, as on the platform: ``refs/pull/7/head`` and ``refs/pull/7/merge``; a
 push cannot write them. Commits of forks that only the host keeps lie below ``refs/forks/``: hidden
 from listings, yet fetched by id, because the platform stores a repository and its forks together.
@@ -15,7 +16,6 @@ from listings, yet fetched by id, because the platform stores a repository and i
 
 from __future__ import annotations
 
-import re
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chainlab import names
 from chainlab.ci.git import (
     COMMIT,
     MAX_FILE,
@@ -35,26 +36,23 @@ from chainlab.ci.git import (
     read_folder,
     write_folder,
 )
+from chainlab.credentials import Credential
 from chainlab.database import connect, transaction
 from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
+from chainlab.visibility import CONTENTS, Visibility
 
-__all__ = ["NOBODY", "Adopted", "Remote", "Repository", "check_name"]
+__all__ = ["NOBODY", "Adopted", "Remote", "Repository", "check_name", "missing"]
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS repositories (
-    name   TEXT PRIMARY KEY,  -- 'acme/triage-model'
-    public INTEGER NOT NULL,  -- 1: anyone reads
-    parent TEXT               -- the repository that it is a fork of
-) STRICT;
 CREATE TABLE IF NOT EXISTS mirrors (key TEXT PRIMARY KEY) STRICT;  -- histories that were adopted
 CREATE TABLE IF NOT EXISTS refs (  -- as last announced; git itself is what counts
     repository TEXT, ref TEXT, id TEXT NOT NULL, PRIMARY KEY (repository, ref)
 ) STRICT, WITHOUT ROWID;
 """
-NAME = re.compile(r"(?![.-])[a-z0-9._-]{1,100}/(?![.-])[a-z0-9._-]{1,100}")
 PLATFORM = "chainlab"  # owner of the workflows that host and gate sign as; no job may be one of theirs
 NOBODY = "0" * 40  # stands for "no commit" in events, as in git's own protocol
+BATCH = 100  # refs announced in one transaction: a push of many holds the database for no longer
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Repository:
     """What the host knows of a repository besides its bytes."""
 
     name: str
-    public: bool
+    public: bool  # and so is all that it was forked from
     parent: str | None = None
 
 
@@ -86,6 +84,7 @@ class Remote:
         self._connection = connect(database)
         self._events = Events(self._connection)
         self._connection.executescript(SCHEMA)
+        self.visibility = Visibility(self._connection)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -95,7 +94,7 @@ class Remote:
     # -- repositories
 
     def create(self, owner: str, repo: str, *, public: bool = True, parent: str | None = None) -> str:
-        """Make an empty repository unless it is there; returns its name ``owner/repo``.
+        """Make an empty repository; one that is there stays as it is. Returns its name ``owner/repo``.
 
         Raises `MalformedInput` for the platform's own: whose workflow runs there signs as the host or the gate.
         """
@@ -107,8 +106,18 @@ class Remote:
             if not (path / "HEAD").exists():
                 shutil.rmtree(path, ignore_errors=True)
                 self.git.make(path)
-            self._register(Repository(name, public, parent))
+            with transaction(self._connection):
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO repositories VALUES (?, ?, ?)", (name, int(public), parent)
+                )
         return name
+
+    def publish(self, name: str, *, public: bool) -> None:
+        """Make a repository public or internal, as its settings say. Raises `Refused` (404)."""
+        with self._lock, transaction(self._connection):
+            self._connection.execute(
+                "UPDATE repositories SET public = ? WHERE name = ?", (int(public), self.repository(name).name)
+            )
 
     def adopted(self, key: str) -> bool:
         """Whether the repositories that ``key`` names were taken over."""
@@ -148,15 +157,16 @@ class Remote:
 
     def repository(self, name: str) -> Repository:
         """What is known of a repository. Raises `Refused` (404)."""
-        row = None
-        if NAME.fullmatch(name) and not name.endswith((".git", ".lock")):
-            with self._lock:
-                row = self._connection.execute(
-                    "SELECT name, public, parent FROM repositories WHERE name = ?", (name,)
-                ).fetchone()
-        if row is None:
-            raise Refused(404, f"there is no repository {name[:80]!r}")
-        return Repository(row[0], bool(row[1]), row[2])
+        with self._lock:
+            row = self._connection.execute("SELECT name, parent FROM repositories WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                raise missing(name)
+            return Repository(row[0], not self.visibility.is_internal(name), row[1])
+
+    def reads(self, caller: Credential | None, name: str) -> bool:
+        """Whether a caller, None for anybody, may read a repository."""
+        with self._lock:
+            return self.visibility.reads(caller, CONTENTS, name)
 
     def path(self, name: str) -> Path:
         """The bare repository. Raises `Refused` (404)."""
@@ -230,9 +240,15 @@ class Remote:
         return self.resolve(name, into)
 
     def fork(self, name: str, owner: str) -> str:
-        """Copy a repository's branches and tags to another owner; returns the fork's name."""
-        source = self.path(name)
-        fork = self.create(owner, name.partition("/")[2], parent=name)
+        """Copy a repository's branches and tags to another owner; returns the fork's name.
+
+        The fork has the visibility of the repository. Raises `Refused` (409) when the owner has another repository of
+        that name: it is not the fork's, and others read it.
+        """
+        repository, source = self.repository(name), self.path(name)
+        fork = self.create(owner, name.partition("/")[2], public=repository.public, parent=name)
+        if self.repository(fork).parent != name:
+            raise Refused(409, f"{fork} is there, and no fork of {name}", mend="fork as another owner")
         with self.changing(fork, owner) as path:
             refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
             self.git(path, "fetch", "--quiet", "--no-write-fetch-head", str(source), *refs)
@@ -357,13 +373,6 @@ class Remote:
     def _folder(self, name: str) -> Path:
         return self.directory / "git" / f"{name}.git"
 
-    def _register(self, repository: Repository) -> None:
-        with transaction(self._connection):
-            self._connection.execute(
-                "INSERT OR REPLACE INTO repositories VALUES (?, ?, ?)",
-                (repository.name, int(repository.public), repository.parent),
-            )
-
     def _lookup(self, path: Path, ref: str) -> str | None:
         done = self.git.run(path, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
         return done.stdout.decode().strip() or None
@@ -378,35 +387,36 @@ class Remote:
         rows = self._connection.execute("SELECT ref, id FROM refs WHERE repository = ?", (name,))
         before = dict(rows.fetchall())
         changed = sorted(ref for ref in now.keys() | before.keys() if now.get(ref) != before.get(ref))
-        if not changed:
-            return
-        with transaction(self._connection):
-            for ref in changed:
-                if ref in now:
-                    self._connection.execute("INSERT OR REPLACE INTO refs VALUES (?, ?, ?)", (name, ref, now[ref]))
-                else:
-                    self._connection.execute("DELETE FROM refs WHERE repository = ? AND ref = ?", (name, ref))
-                self._events.append(
-                    "dev.chainlab.change.pushed",
-                    source="/ci/git",
-                    subject=name,
-                    data={
-                        "ref": ref,
-                        "old": before.get(ref, NOBODY),
-                        "new": now.get(ref, NOBODY),
-                        "who": who,
-                    },
-                )
+        for first in range(0, len(changed), BATCH):
+            with transaction(self._connection):
+                for ref in changed[first : first + BATCH]:
+                    if ref in now:
+                        self._connection.execute("INSERT OR REPLACE INTO refs VALUES (?, ?, ?)", (name, ref, now[ref]))
+                    else:
+                        self._connection.execute("DELETE FROM refs WHERE repository = ? AND ref = ?", (name, ref))
+                    self._events.append(
+                        "dev.chainlab.change.pushed",
+                        source="/ci/git",
+                        subject=name,
+                        data={
+                            "ref": ref,
+                            "old": before.get(ref, NOBODY),
+                            "new": now.get(ref, NOBODY),
+                            "who": who,
+                        },
+                    )
 
 
 def check_name(name: str) -> str:
-    """``name``, if it can be a repository's. Raises `MalformedInput`."""
-    if not NAME.fullmatch(name) or name.endswith((".git", ".lock")):
-        raise MalformedInput(
-            f"{name[:80]!r} cannot be a repository's name",
-            mend="write owner/repo in lower-case letters, digits, '.', '_' and '-'",
-        )
+    """``name``, if it is a repository's in its folded form. Raises `MalformedInput`."""
+    if names.repository(name) != name:
+        raise MalformedInput(f"{name[:80]!r} is not folded", mend=f"write {name.lower()}")
     return name
+
+
+def missing(name: str) -> Refused:
+    """The refusal of a repository that is not there, and of one that the caller may not know of."""
+    return Refused(404, f"there is no repository {name[:80]!r}")
 
 
 def _files(source: Path | Mapping[str, bytes | File]) -> dict[str, File]:

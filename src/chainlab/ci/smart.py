@@ -3,7 +3,7 @@
     GET  /git/OWNER/REPO[.git]/info/refs?service=git-upload-pack
     POST /git/OWNER/REPO[.git]/git-upload-pack          fetch, clone
     POST /git/OWNER/REPO[.git]/git-receive-pack         push
-    GET  /raw/OWNER/REPO/REF/PATH                       one file of a public repository
+    GET  /raw/OWNER/REPO/REF/PATH                       one file
 
 Reading needs ``contents:read:OWNER/REPO`` unless the repository is public, pushing
 ``contents:write:OWNER/REPO``. Who may not know of a repository is told that there is none (404); who sends
@@ -25,11 +25,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from chainlab import names
 from chainlab.ci import packs
 from chainlab.ci.access import Turns, answering, identify, receive
-from chainlab.ci.remote import Remote, Repository
+from chainlab.ci.remote import Remote, Repository, missing
 from chainlab.credentials import Credential, Credentials
-from chainlab.errors import Refused
+from chainlab.errors import MalformedInput, Refused
 
 __all__ = ["git_routes"]
 
@@ -39,7 +40,7 @@ PIECE = 2**18  # bytes of an answer that are in memory at once
 IN_MEMORY = 2**20  # bytes; larger bodies and answers go through a file
 PROTOCOL = re.compile(r"[a-z0-9=:]{1,100}")
 HIDDEN = ("refs/forks", "refs/staging", "refs/checkout")
-SERVICES = {"git-upload-pack": "contents:read", "git-receive-pack": "contents:write"}
+SERVICES = ("git-upload-pack", "git-receive-pack")
 
 
 def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
@@ -47,25 +48,30 @@ def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
     turns = Turns(AT_ONCE)
 
     def admit(request: Request, service: str) -> tuple[Repository, Credential | None]:
-        owner, repo = request.path_params["owner"], request.path_params["repo"]
-        name = f"{owner}/{repo.removesuffix('.git')}".lower()
         credential = identify(request, credentials)
-        grant = f"{SERVICES[service]}:{name}"
-        writing = service == "git-receive-pack"
         try:
-            repository = remote.repository(name)
+            repository = readable(request, credential)
         except Refused as error:
             raise (error if credential else Refused(401, "a credential is needed")) from error
-        allowed = credential is not None and (
-            credential.may(grant) or (not writing and credential.may(f"contents:write:{name}"))
-        )
-        if allowed or (repository.public and not writing):
+        if service == "git-upload-pack":
             return repository, credential
         if credential is None:
-            raise Refused(401, f"a credential is needed for {name}")
-        if repository.public or credential.may(f"contents:read:{name}"):
-            raise Refused(403, f"{credential.subject} may not push to {name}")
-        raise Refused(404, f"there is no repository {name!r}")
+            raise Refused(401, f"a credential is needed to push to {repository.name}")
+        if not credential.may(f"contents:write:{repository.name}"):
+            raise Refused(403, f"{credential.subject} may not push to {repository.name}")
+        return repository, credential
+
+    def readable(request: Request, credential: Credential | None) -> Repository:
+        """The repository of the path; one that the caller may not read is none (404)."""
+        owner, repo = request.path_params["owner"], request.path_params["repo"]
+        given = f"{owner}/{repo.removesuffix('.git')}"
+        try:
+            repository = remote.repository(names.repository(given))
+        except MalformedInput:
+            raise missing(given) from None
+        if not remote.reads(credential, repository.name):
+            raise missing(repository.name)
+        return repository
 
     def command(service: str, repository: Repository, *options: str) -> list[str]:
         hidden = [*HIDDEN, *(["refs/pull"] if service == "git-receive-pack" else [])]
@@ -113,12 +119,8 @@ def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
             return await run_sync(_answer, remote, repository, service, words, body, who, given)
 
     async def raw(request: Request) -> Response:
-        name = "{owner}/{repo}".format(**request.path_params).lower()
-        credential = identify(request, credentials)
-        repository = remote.repository(name)
-        if not repository.public and not (credential and credential.may(f"contents:read:{repository.name}")):
-            raise Refused(404, f"there is no repository {name!r}")
-        pieces = await run_sync(_raw, remote, name, request.path_params["rest"])
+        repository = readable(request, identify(request, credentials))
+        pieces = await run_sync(_raw, remote, repository.name, request.path_params["rest"])
         return StreamingResponse(pieces, media_type="application/octet-stream")
 
     return [

@@ -21,11 +21,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chainlab.credentials import CHALLENGE, Credential
+from chainlab.credentials import CHALLENGE
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Refused
 from chainlab.registry.channels import CHANNELS, Artifact
-from chainlab.registry.oci_access import may
 from chainlab.registry.registry import Registry
 from chainlab.trust import wire
 
@@ -39,16 +38,6 @@ def channel_routes(registry: Registry) -> list[BaseRoute]:
     """The endpoints of channels, quarantine and evidence."""
     access = registry.access
 
-    def sees(caller: Credential | None) -> Callable[[str], bool]:
-        def visible(name: str) -> bool:
-            hidden = registry.images.is_private(name)
-            return not hidden or (caller is not None and may(caller, "pull", name))
-
-        return visible
-
-    def listed(artifact: Artifact, caller: Credential | None) -> bool:
-        return artifact.kind != "oci" or sees(caller)(artifact.name)
-
     def current(artifact: Artifact) -> dict[str, Any]:
         steps = registry.channels.current(artifact)
         return {
@@ -58,18 +47,18 @@ def channel_routes(registry: Registry) -> list[BaseRoute]:
         }
 
     async def overview(request: Request) -> Response:
-        caller = access.caller(request)
+        viewer = registry.viewer(access.caller(request))
         entries = [
             {"artifact": str(artifact), "channels": current(artifact)}
             for artifact in registry.channels.artifacts()
-            if listed(artifact, caller)
+            if viewer.artifact(artifact)
         ]
         return JSONResponse({"artifacts": entries})
 
     async def show(request: Request) -> Response:
         artifact = Artifact.parse(request.path_params["artifact"])
         history = registry.channels.history(artifact)
-        if not history or not listed(artifact, access.caller(request)):
+        if not history or not registry.viewer(access.caller(request)).artifact(artifact):
             raise Refused(404, f"{artifact} was never in a channel")
         document = {
             "artifact": str(artifact),
@@ -115,13 +104,14 @@ def channel_routes(registry: Registry) -> list[BaseRoute]:
 
     async def evidence(request: Request) -> Response:
         digest = Digest.parse(request.path_params["digest"])
-        visible = sees(access.caller(request))
-        document = await anyio.to_thread.run_sync(lambda: registry.evidence.document(digest, sees=visible))
+        viewer = registry.evidence.viewer(access.caller(request))
+        document = await anyio.to_thread.run_sync(lambda: registry.evidence.document(digest, viewer=viewer))
         return JSONResponse(document)
 
     async def attached(request: Request) -> Response:
         subject, digest = (Digest.parse(request.path_params[name]) for name in ("digest", "item"))
-        data = registry.evidence.read(subject, digest)
+        viewer = registry.evidence.viewer(access.caller(request))
+        data = registry.evidence.read(subject, digest, viewer=viewer)
         return Response(data, media_type="application/octet-stream")
 
     return [

@@ -9,6 +9,9 @@ gathered from where it is kept, so it is as fresh as the rest:
     attached     what was added here, by `Evidence.add`
     channels, quarantine, events
 
+Each asker gets what they may know of (`chainlab.registry.viewing`): places that they see, and what was said about a
+digest that is in such a place. To others there is nothing.
+
 Bundles are read for what they say (`chainlab.registry.bundles`) and not verified: that needs a root which the reader
 trusts, and the registry decides nothing.
 """
@@ -27,17 +30,20 @@ from pathlib import Path
 from typing import Any
 
 from chainlab.clock import rfc3339
+from chainlab.credentials import Credential
 from chainlab.database import transaction
 from chainlab.digests import Digest
 from chainlab.errors import Refused
 from chainlab.events import Events
 from chainlab.registry import bundles
 from chainlab.registry.blobs import Blobs
-from chainlab.registry.channels import Channels
+from chainlab.registry.channels import KINDS, Artifact, Channels
 from chainlab.registry.index import Index
 from chainlab.registry.oci import Images
 from chainlab.registry.oci_tables import Stored
 from chainlab.registry.quarantine import Quarantine
+from chainlab.registry.viewing import Standing, Viewer
+from chainlab.visibility import OPERATOR
 
 __all__ = ["PARTS", "Evidence", "Item"]
 
@@ -52,8 +58,13 @@ CREATE TABLE IF NOT EXISTS evidence (
     added      REAL NOT NULL,   -- seconds since 1970
     UNIQUE (subject, kind, digest)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS evidence_places (  -- what held the subject when evidence was added, also if it is deleted
+    subject TEXT NOT NULL, place TEXT NOT NULL, PRIMARY KEY (subject, place)
+) STRICT, WITHOUT ROWID;
 """
 PARTS = ("places", "provenance", "referrers", "attached", "channels", "quarantine", "events")
+TRUST = "/trust"  # source of the events of the Sigstore instance
+EVIDENCE_ADDED = "dev.chainlab.evidence.added"
 MAX_ITEMS = 500  # of one part
 MAX_SUBJECTS = 20  # a file and manifests that hold it, whose events are looked for
 MAX_READ = 100  # bundles read for one answer; the others are only listed
@@ -100,8 +111,13 @@ class Evidence:
     def add_to(self, subjects: Iterable[Digest], kind: str, data: bytes, media_type: str, source: str) -> Digest:
         """Attach the same evidence to several digests: to all of them or to none."""
         digest = self._blobs.put(data)
+        viewer = self.viewer(OPERATOR)
+        standing = {subject: viewer.standing(subject).seen for subject in subjects}
         with self._guard, transaction(self._connection):
-            for subject in subjects:
+            for subject, places in standing.items():
+                self._connection.executemany(
+                    "INSERT OR IGNORE INTO evidence_places VALUES (?, ?)", [(str(subject), place) for place in places]
+                )
                 written = self._connection.execute(
                     "INSERT OR IGNORE INTO evidence (subject, kind, digest, media_type, source, added)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
@@ -109,21 +125,27 @@ class Evidence:
                 ).rowcount
                 if written:
                     self._events.append(
-                        "dev.chainlab.evidence.added",
+                        EVIDENCE_ADDED,
                         source="/registry",
                         subject=str(subject),
                         data={"kind": kind, "evidence": str(digest), "by": source},
                     )
         return digest
 
-    def read(self, subject: Digest, evidence: Digest) -> bytes:
+    def viewer(self, caller: Credential | None) -> Viewer:
+        """What somebody sees who reads evidence; None for anybody."""
+        return Viewer(self._images, self._index, caller, evidence=True)
+
+    def read(self, subject: Digest, evidence: Digest, *, viewer: Viewer | None = None) -> bytes:
         """What was attached. Raises `Refused` (404)."""
+        viewer = viewer or self.viewer(OPERATOR)
         with self._guard:
-            row = self._connection.execute(
-                "SELECT 1 FROM evidence WHERE subject = ? AND digest = ?",
+            rows = self._connection.execute(
+                "SELECT source FROM evidence WHERE subject = ? AND digest = ?",
                 (str(subject), str(evidence)),
-            ).fetchone()
-        if row is None:
+            ).fetchall()
+        standing = self._standing(subject, viewer)
+        if not any(viewer.believes(source, standing) for (source,) in rows):
             raise Refused(404, f"no evidence {evidence} is attached to {subject}")
         return self._blobs.read(evidence)
 
@@ -141,33 +163,37 @@ class Evidence:
             rows = self._connection.execute("SELECT digest FROM evidence").fetchall()
         yield from (Digest.parse(text) for (text,) in rows)
 
-    def document(self, digest: Digest, *, sees: Callable[[str], bool] | None = None) -> dict[str, Any]:
-        """What is known of a digest, part by part, as JSON. Raises `Refused` (404) for nothing."""
-        found = self.of(digest, sees=sees)
+    def document(self, digest: Digest, *, viewer: Viewer | None = None) -> dict[str, Any]:
+        """What is known of a digest, part by part, as JSON. Raises `Refused` (404) for nothing.
+
+        Without a ``viewer`` all of it, which is for whoever holds the state directory.
+        """
+        viewer = viewer or self.viewer(OPERATOR)
+        found = self.of(digest, viewer=viewer)
         if not found:
             raise Refused(404, f"nothing is known about {digest}")
         parts = {part: [dict(i.facts) for i in found if i.part == part] for part in PARTS}
-        return {"digest": str(digest), "quarantined": self._quarantine.reason(digest), **parts}
+        held = self._quarantine.reason(digest) if self._standing(digest, viewer).known else None
+        return {"digest": str(digest), "quarantined": held, **parts}
 
-    def of(self, digest: Digest, *, sees: Callable[[str], bool] | None = None) -> list[Item]:
-        """Everything known about a digest, in the order of `PARTS`.
-
-        ``sees`` says which OCI repositories the asker may see; without it, those that are public.
-        """
-        visible = sees or (lambda name: not self._images.is_private(name))
+    def of(self, digest: Digest, *, viewer: Viewer | None = None) -> list[Item]:
+        """Everything that a viewer may know about a digest, in the order of `PARTS`; without one, all of it."""
+        viewer = viewer or self.viewer(OPERATOR)
+        visible, standing = viewer.package, self._standing(digest, viewer)
         reader = _Reader(self._blobs, self._logs())
+        attached = list(self._attached(digest, viewer, standing))
         holders = [h for h in self._images.holders(digest) if visible(h.repository)]
         subjects = list(dict.fromkeys([digest, *(holder.manifest for holder in holders)]))
         parts: dict[str, Iterable[Mapping[str, Any]]] = {
-            "places": self._places(digest, visible),
-            "provenance": self._provenance(digest, reader),
+            "places": self._places(digest, viewer),
+            "provenance": self._provenance(digest, viewer, reader),
             "referrers": self._referrers(subjects, visible, reader),
-            "attached": self._attached(digest, reader),
+            "attached": (facts | {"bundle": self._bundle(facts, reader)} for facts in attached),
             "channels": (
                 step.facts()
                 for subject in subjects
                 for step in self._channels.of(subject)
-                if step.artifact.kind != "oci" or visible(step.artifact.name)
+                if viewer.artifact(step.artifact)
             ),
             "quarantine": (
                 {
@@ -177,17 +203,25 @@ class Evidence:
                     "by": stay.by,
                     "released": None if stay.released is None else _time(stay.released),
                 }
-                for subject in subjects
+                for subject in (subjects if standing.known else ())
                 for stay in self._quarantine.history(subject)
             ),
-            "events": self._told(subjects, visible),
+            "events": self._told(subjects, viewer, {str(facts["digest"]) for facts in attached}, standing),
         }
         return [Item(part, facts) for part in PARTS for _, facts in zip(range(MAX_ITEMS), parts[part], strict=False)]
 
     # -- inside
 
-    def _places(self, digest: Digest, visible: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
+    def _standing(self, digest: Digest, viewer: Viewer) -> Standing:
+        with self._guard:
+            rows = self._connection.execute("SELECT place FROM evidence_places WHERE subject = ?", (str(digest),))
+            return viewer.standing(digest, [place for (place,) in rows.fetchall()])
+
+    def _places(self, digest: Digest, viewer: Viewer) -> Iterator[dict[str, Any]]:
+        visible = viewer.package
         for file in self._index.holding(digest):
+            if not viewer.project(file.project):
+                continue
             project = self._index.project(file.project)
             yield {
                 "protocol": "index",
@@ -236,9 +270,9 @@ class Evidence:
             "by": stored.pushed_by,
         }
 
-    def _provenance(self, digest: Digest, reader: _Reader) -> Iterator[dict[str, Any]]:
+    def _provenance(self, digest: Digest, viewer: Viewer, reader: _Reader) -> Iterator[dict[str, Any]]:
         for file in self._index.holding(digest):
-            document = self._index.provenance(file)
+            document = self._index.provenance(file) if viewer.project(file.project) else None
             if document is None:
                 continue
             for bundle in document.get("attestation_bundles", []):
@@ -279,25 +313,32 @@ class Evidence:
                     ],
                 }
 
-    def _attached(self, digest: Digest, reader: _Reader) -> Iterator[dict[str, Any]]:
+    def _attached(self, digest: Digest, viewer: Viewer, standing: Standing) -> Iterator[dict[str, Any]]:
         with self._guard:
             rows = self._connection.execute(  # the newest first: what no run changes has much, and it is cut
                 "SELECT kind, digest, media_type, source, added FROM evidence WHERE subject = ? ORDER BY id DESC",
                 (str(digest),),
             ).fetchall()
         for kind, text, media_type, source, added in rows:
+            if not viewer.believes(source, standing):
+                continue
             yield {
                 "kind": kind,
                 "digest": text,
                 "mediaType": media_type,
                 "source": source,
                 "added": _time(added),
-                "bundle": reader.blob(Digest.parse(text), media_type),
+                "bundle": None,
                 "path": f"/evidence/{digest}/{text}",
             }
 
-    def _told(self, subjects: Sequence[Digest], visible: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
-        """Events that name one of the digests."""
+    def _bundle(self, facts: Mapping[str, Any], reader: _Reader) -> dict[str, Any] | None:
+        return reader.blob(Digest.parse(facts["digest"]), facts["mediaType"])
+
+    def _told(
+        self, subjects: Sequence[Digest], viewer: Viewer, attached: set[str], standing: Standing
+    ) -> Iterator[dict[str, Any]]:
+        """Events that name one of the digests: those about what the viewer sees, which name nothing else."""
         names = [subject.value.hex() for subject in subjects[:MAX_SUBJECTS]]
         condition = " OR ".join(["instr(CAST(envelope AS TEXT), ?)"] * len(names))
         with self._guard:
@@ -307,9 +348,16 @@ class Evidence:
             ).fetchall()
         for (envelope,) in rows:
             event = json.loads(envelope)
-            repository = event["data"].get("repository")
-            named = event["data"].get("name") if event["data"].get("kind") == "oci" else None
-            if all(visible(name) for name in (repository, named) if isinstance(name, str)):
+            data = event["data"]
+            if viewer.hides(f"{event['subject']} {json.dumps(data)}"):
+                continue
+            if event["type"] == EVIDENCE_ADDED and event["subject"] == str(subjects[0]):
+                told = data.get("evidence") in attached
+            elif event["source"] == TRUST or (places := _places_of(data)) is None:
+                told = event["source"] == TRUST or standing.known  # the logs are public
+            else:
+                told = all(viewer.artifact(place) for place in places)
+            if told:
                 yield {name: event[name] for name in ("id", "type", "time", "subject", "data")}
 
     def _logs(self) -> set[str]:
@@ -320,6 +368,14 @@ class Evidence:
             return {base64.b64decode(log["logId"]["keyId"]).hex() for log in logs}
         except (OSError, ValueError, KeyError, TypeError):
             return set()
+
+
+def _places_of(data: Mapping[str, Any]) -> list[Artifact] | None:
+    """The places that an event is about; None for one that is about a digest alone."""
+    texts = [f"oci/{data['repository']}"] if isinstance(data.get("repository"), str) else []
+    texts += [f"package/{data['project']}"] if isinstance(data.get("project"), str) else []
+    texts += [f"{data['kind']}/{data['name']}"] if data.get("kind") in KINDS and "name" in data else []
+    return [Artifact.parse(text) for text in texts] or None
 
 
 class _Reader:

@@ -36,6 +36,7 @@ from chainlab.registry.index_files import IndexFile, Project, Status
 from chainlab.registry.projects import Projects, normalise, stated
 from chainlab.registry.publishers import AUDIENCE, Minted, Publisher, Publishers, TrustSource
 from chainlab.registry.upstream import Upstream
+from chainlab.visibility import PACKAGES, Visibility
 
 __all__ = ["MAX_FILE", "Index"]
 
@@ -73,6 +74,7 @@ class Index:
         self.served = Downloads(connection, self._guard, clock=clock)
         self._files = Files(connection, self._guard)
         self._publishers = Publishers(connection, credentials)
+        self._visibility = Visibility(connection)
 
     # -- reading
 
@@ -93,6 +95,25 @@ class Index:
         if found is None or found.owner is None or found.deleted:
             raise Refused(404, f"there is no project {name!r}")
         return found
+
+    def sees(self, caller: Credential | None, project: str, rights: tuple[str, ...] = PACKAGES) -> bool:
+        """Whether a caller, None for anybody, may know of a project.
+
+        One that is published from an internal repository is for those who may read that repository's packages, and
+        for its own publishers.
+        """
+        name = normalise(project)
+        with self._guard:
+            if all(self._visibility.reads(caller, rights, r) for r in self.names.repositories(name)):
+                return True
+        if caller is None:
+            return False
+        found = self.names.find(name)
+        return (
+            f"packages:upload:{name}" in caller.grants
+            or caller.may(f"packages:admin:{name}")
+            or (found is not None and found.owner == caller.subject)
+        )
 
     def files(self, name: str) -> list[IndexFile]:
         """All files of a project, whatever its status, by version and name. Raises `Refused` (404)."""
@@ -222,6 +243,8 @@ class Index:
                 return same
             self.authorise(name.project, by)
             self.names.take(name.project, distribution.display_name, by.subject)
+            if repository := by.repository or (behind[0].repository if behind else ""):
+                self.names.join(name.project, repository)
             self._files.add(file)
             self._report(file)
         return file
@@ -260,6 +283,7 @@ class Index:
         name = self.names.register(project, owner).name
         with self.names.changing(name, "publisher-added", {"by": owner, **asdict(publisher)}):
             self._publishers.add(name, publisher)
+            self.names.join(name, publisher.repository)
 
     def remove_publisher(self, project: str, publisher: Publisher, *, by: str) -> None:
         """Trust a workflow no longer; credentials it has already end within minutes."""

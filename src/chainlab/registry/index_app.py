@@ -6,6 +6,9 @@
     POST /legacy/                                   uploads, with Basic credentials
     GET  /_/oidc/audience  POST /_/oidc/mint-token  trusted publishing
 
+A project of an internal repository is for those who may read the repository's packages: they present a secret, by Basic
+with any user name, and for others it is not there.
+
 A refusal is one sentence of text, which twine and uv show; where the protocol speaks JSON, its object.
 """
 
@@ -55,8 +58,9 @@ def index_routes(index: Index) -> list[BaseRoute]:
 
 def _pages(index: Index) -> list[BaseRoute]:
     async def projects(request: Request) -> Response:
-        format = _format(request)
-        return _page(request, page_of_projects(index.projects(), format), format)
+        format, caller = _format(request), _caller(request, index)
+        found = [project for project in index.projects() if project.upstream or index.sees(caller, project.name)]
+        return _page(request, page_of_projects(found, format), format)
 
     async def project(request: Request) -> Response:
         name = _name(request)
@@ -64,6 +68,7 @@ def _pages(index: Index) -> list[BaseRoute]:
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"/simple/{name}/{query}", 301)
         format = _format(request)
+        _require(request, index, name)
         found, files = index.project(name), index.offered(name)
         return _page(request, page_of_project(found, files, format, str(request.base_url)), format)
 
@@ -81,6 +86,7 @@ def _pages(index: Index) -> list[BaseRoute]:
 def _files(index: Index) -> list[BaseRoute]:
     async def file(request: Request) -> Response:
         name, filename = _name(request), request.path_params["file"]
+        _require(request, index, name)
         if filename.endswith(".metadata"):
             return await metadata(request, name, filename.removesuffix(".metadata"))
         found = index.file(name, filename)
@@ -107,7 +113,9 @@ def _files(index: Index) -> list[BaseRoute]:
         return Response(data, headers=headers, media_type="application/octet-stream")
 
     async def provenance(request: Request) -> Response:
-        found = index.file(_name(request), request.path_params["file"])
+        name = _name(request)
+        _require(request, index, name)
+        found = index.file(name, request.path_params["file"])
         document = index.provenance(found)
         if document is None or found.version != request.path_params["version"]:
             raise Refused(404, f"there is no provenance of {found.filename}")
@@ -220,6 +228,22 @@ def _name(request: Request) -> str:
         return normalise(request.path_params["name"])
     except MalformedInput as error:
         raise Refused(404, error.message) from error
+
+
+def _caller(request: Request, index: Index) -> Credential | None:
+    """Whose request this is; None for anybody. Raises `Refused` (401) for a secret that is not good."""
+    secret = presented(request.headers.getlist("authorization"))
+    if secret is None:
+        return None
+    if (credential := index.credentials.check(secret)) is None:
+        raise Refused(401, "this secret is unknown, revoked or out of date")
+    return credential
+
+
+def _require(request: Request, index: Index, name: str) -> None:
+    """Raise `Refused` (404) for a project that the caller may not know of, in the words for one that is not there."""
+    if not index.sees(_caller(request, index), name):
+        raise Refused(404, f"there is no project {name!r}")
 
 
 def _credential(request: Request, index: Index) -> Credential:

@@ -17,7 +17,7 @@ from starlette.requests import Request
 
 from chainlab.credentials import Credential, Credentials, presented
 from chainlab.registry.oci_errors import OciError
-from chainlab.registry.oci_names import parents
+from chainlab.visibility import PACKAGES, holds
 
 __all__ = ["ANONYMOUS", "LIFETIME", "Access", "challenge", "may"]
 
@@ -76,5 +76,4 @@ class Access:
 
 def may(caller: Credential, action: str, name: str) -> bool:
     """Whether the credential may do this to the repository; who may push may pull."""
-    actions = ("pull", "push") if action == "pull" else (action,)
-    return any(caller.may(f"oci:{act}:{above}") for act in actions for above in parents(name))
+    return holds(caller, PACKAGES if action == "pull" else (f"oci:{action}",), name)

@@ -10,11 +10,13 @@ import sqlite3
 import threading
 from typing import Any
 
+from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.registry.blobs import Blobs
 from chainlab.registry.oci_errors import OciError
 from chainlab.registry.oci_tables import COLUMNS, SCHEMA, Holding, Repository, Stored, Tag
 from chainlab.registry.quarantine import Quarantine
+from chainlab.visibility import Visibility, holds
 
 __all__ = ["PAGE", "Catalog"]
 
@@ -45,6 +47,7 @@ class Catalog:
         self._quarantine = quarantine
         self._guard = threading.RLock()
         connection.executescript(SCHEMA)
+        self._visibility = Visibility(connection)
 
     def repositories(self) -> list[Repository]:
         """All of them, by name."""
@@ -60,8 +63,17 @@ class Catalog:
         return Repository(row[0], bool(row[1]), bool(row[2]))
 
     def is_private(self, name: str) -> bool:
-        """Whether pulling from it needs a credential; one that is not there is public."""
-        return bool(self._query("SELECT 1 FROM oci_repositories WHERE name = ? AND private = 1", name))
+        """Whether pulling from it needs a credential: it was made private, or belongs to an internal repository."""
+        with self._guard:
+            private = self._query("SELECT 1 FROM oci_repositories WHERE name = ? AND private = 1", name)
+            return bool(private) or self._visibility.is_internal(name)
+
+    def hidden(self, caller: Credential | None, rights: tuple[str, ...]) -> list[str]:
+        """The repositories, of the platform and of this registry, that a caller may not read."""
+        with self._guard:
+            rows = self._query("SELECT name FROM oci_repositories WHERE private = 1")
+            found = {name for (name,) in rows if not holds(caller, rights, name)}
+            return sorted(found | set(self._visibility.hidden(caller, rights)))
 
     def manifest(self, repository: str, reference: Digest | str) -> Stored:
         """A manifest, quarantined or not. Raises `OciError` (404 MANIFEST_UNKNOWN)."""

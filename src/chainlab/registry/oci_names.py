@@ -17,7 +17,7 @@ from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.registry.oci_errors import OciError
 
-__all__ = ["check_name", "digest", "is_tag", "parents", "reference"]
+__all__ = ["check_name", "digest", "is_tag", "reference"]
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 NAME = re.compile(rf"{_PART}(?:/{_PART})*")
@@ -60,9 +60,3 @@ def reference(text: str) -> Digest | str:
     if not is_tag(text):
         raise OciError(404, "MANIFEST_UNKNOWN", f"no manifest can have the tag {text[:80]!r}")
     return text
-
-
-def parents(name: str) -> list[str]:
-    """The name and the names above it, nearest first: a right on one covers what is below."""
-    parts = name.split("/")
-    return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]

@@ -7,6 +7,8 @@ checked names and digests only; no address that somebody uploaded becomes a link
     /                            what there is; search with ?q=
     /artifacts/oci/NAME          an OCI repository       /artifacts/package/NAME    a package
     /artifacts/sha256:HEX        all about a digest      /artifacts/log             entries of the trust logs
+
+Whoever presents a credential (Basic, or Bearer) also sees the internal repositories that it may read.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from chainlab.registry import bundles
 from chainlab.registry.channels import CHANNELS, Artifact
 from chainlab.registry.oci_names import check_name
 from chainlab.registry.registry import Registry
+from chainlab.registry.viewing import Viewer
 
 if TYPE_CHECKING:
     import jinja2
@@ -60,7 +63,7 @@ def page_routes(registry: Registry) -> list[BaseRoute]:
 
 
 class _Pages:
-    """Every page is what anybody may see; private repositories are on none."""
+    """Every page is what its reader may see: anybody, or whoever the request's credential names."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -72,12 +75,16 @@ class _Pages:
                 return RedirectResponse(f"/artifacts/{Digest.parse(query)}", 303)
             except MalformedInput:
                 pass  # a part of one finds nothing, and the page says so
-        return await _render("overview.html", self._overview, query)
+        return await _render("overview.html", self._overview, query, self._viewer(request))
 
-    def _overview(self, query: str) -> dict[str, Any]:
+    def _viewer(self, request: Request) -> Viewer:
+        return self._registry.viewer(self._registry.access.caller(request))
+
+    def _overview(self, query: str, viewer: Viewer) -> dict[str, Any]:
         wanted = query.casefold()
-        images = [self._image(name) for name in self._public()]
-        projects = self._registry.index.projects()
+        names = [repository.name for repository in self._registry.images.repositories()]
+        images = [self._image(name) for name in names if viewer.package(name)]
+        projects = [p for p in self._registry.index.projects() if p.upstream or viewer.project(p.name)]
         ours = [self._project(project) for project in projects if not project.upstream]
         upstream = [{"name": p.name, "url": _url("package", p.name)} for p in projects if p.upstream]
         found = {
@@ -88,9 +95,6 @@ class _Pages:
         counts = {name: len(rows) for name, rows in found.items()}
         cut = {name: rows[:MAX_ROWS] for name, rows in found.items()}
         return {"query": query, "counts": counts, "channels": CHANNELS, **cut}
-
-    def _public(self) -> list[str]:
-        return [r.name for r in self._registry.images.repositories() if not r.private]
 
     def _image(self, name: str) -> dict[str, Any]:
         images = self._registry.images
@@ -148,11 +152,11 @@ class _Pages:
     # -- one artifact
 
     async def repository(self, request: Request) -> Response:
-        return await _render("repository.html", self._repository, request.path_params["name"])
+        return await _render("repository.html", self._repository, request.path_params["name"], self._viewer(request))
 
-    def _repository(self, name: str) -> dict[str, Any]:
+    def _repository(self, name: str, viewer: Viewer) -> dict[str, Any]:
         images = self._registry.images
-        if images.is_private(check_name(name)):
+        if not viewer.package(check_name(name)):
             raise Refused(404, f"there is no repository {name}")
         settings, tags, manifests = (
             images.repository(name),
@@ -190,9 +194,11 @@ class _Pages:
         }
 
     async def package(self, request: Request) -> Response:
-        return await _render("package.html", self._package, request.path_params["name"])
+        return await _render("package.html", self._package, request.path_params["name"], self._viewer(request))
 
-    def _package(self, name: str) -> dict[str, Any]:
+    def _package(self, name: str, viewer: Viewer) -> dict[str, Any]:
+        if not viewer.project(name):
+            raise Refused(404, f"there is no project {name!r}")
         project = self._registry.index.project(name)
         files = self._registry.index.files(project.name)
         artifact = Artifact("package", project.name)
@@ -226,11 +232,12 @@ class _Pages:
     # -- one digest, and the logs
 
     async def digest(self, request: Request) -> Response:
-        return await _render("digest.html", self._evidence, request.path_params["digest"])
+        viewer = self._registry.evidence.viewer(self._registry.access.caller(request))
+        return await _render("digest.html", self._evidence, request.path_params["digest"], viewer)
 
-    def _evidence(self, text: str) -> dict[str, Any]:
+    def _evidence(self, text: str, viewer: Viewer) -> dict[str, Any]:
         digest = Digest.parse(text)
-        document = self._registry.evidence.document(digest)
+        document = self._registry.evidence.document(digest, viewer=viewer)
         return {
             **document,
             "json": _address(f"/evidence/{digest}"),
@@ -299,7 +306,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-async def _render(template: str, gather: Callable[..., dict[str, Any]], *given: str) -> Response:
+async def _render(template: str, gather: Callable[..., dict[str, Any]], *given: object) -> Response:
     """A page from what ``gather`` finds, off the event loop."""
 
     def page() -> str:

@@ -40,6 +40,9 @@ CREATE TABLE IF NOT EXISTS projects (
     created TEXT NOT NULL,          -- RFC 3339
     deleted TEXT                    -- RFC 3339; NULL = it is there
 ) STRICT;
+CREATE TABLE IF NOT EXISTS project_repositories (  -- whose visibility it has
+    project TEXT NOT NULL, repository TEXT NOT NULL, PRIMARY KEY (project, repository)
+) STRICT, WITHOUT ROWID;
 """
 COLUMNS = "name, display, owner, status, reason, deleted IS NOT NULL"
 
@@ -106,6 +109,16 @@ class Projects:
             " ON CONFLICT (name) DO UPDATE SET display = excluded.display, deleted = NULL",
             (name, display, owner, Status.ACTIVE, self.now()),
         )
+
+    def join(self, name: str, repository: str) -> None:
+        """Note that a project is published from a repository; call it inside a transaction."""
+        self._connection.execute("INSERT OR IGNORE INTO project_repositories VALUES (?, ?)", (name, repository))
+
+    def repositories(self, name: str) -> list[str]:
+        """The repositories that a project was or may be published from."""
+        with self._guard:
+            rows = self._connection.execute("SELECT repository FROM project_repositories WHERE project = ?", (name,))
+            return [repository for (repository,) in rows]
 
     def bury(self, name: str) -> None:
         """Make a project a tombstone; call it inside a transaction."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from chainlab import database
 from chainlab.clock import Clock, utc_now
-from chainlab.credentials import Credentials
+from chainlab.credentials import Credential, Credentials
 from chainlab.digests import Digest
 from chainlab.events import Events
 from chainlab.registry import oci_garbage
@@ -30,6 +30,7 @@ from chainlab.registry.oci_uploads import LIFETIME, Uploads
 from chainlab.registry.publishers import TrustSource
 from chainlab.registry.quarantine import Quarantine
 from chainlab.registry.upstream import Upstream
+from chainlab.registry.viewing import Viewer
 
 __all__ = ["Registry"]
 
@@ -96,6 +97,10 @@ class Registry:
             return oci_garbage.sweep(connection, self.blobs, self.uploads, self._kept, grace=grace, lifetime=lifetime)
         finally:
             connection.close()
+
+    def viewer(self, caller: Credential | None) -> Viewer:
+        """What somebody sees who reads packages; None for anybody."""
+        return Viewer(self.images, self.index, caller)
 
     def held_back(self, artifact: Artifact, digest: Digest) -> str | None:
         """Why an artifact's digest is not handed out, or None."""
