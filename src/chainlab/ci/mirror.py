@@ -4,27 +4,33 @@ Tags and branches are promises of whoever owns a repository, and here they can b
 A commit id is resolved although no branch or tag of the repository reaches it; `Resolved.only_in_fork`
 says so, and whoever runs or pins it should look.
 
+Only public repositories are resolved, unless the mirror is one `seen_by` a repository: that one reaches the internal
+repositories of its own owner, too. What it may not read is not there.
+
     >>> mirror.resolve("acme/changed-files@v3").commit            # doctest: +SKIP
     '5a0c…'
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from chainlab.ci import history
 from chainlab.ci.git import COMMIT, File
-from chainlab.ci.remote import Remote
-from chainlab.ci.uses import Reference, Uses, find
+from chainlab.ci.remote import Remote, missing
+from chainlab.ci.uses import Reference, Uses, find, find_in_jobs
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 from chainlab.workspace import course_root
 
-__all__ = ["Mirror", "Resolved"]
+__all__ = ["Mirror", "Reached", "Resolved"]
 
 ACTION_FILES = ("action.yml", "action.yaml")
 MAX_REACHED = 500  # references of one closure
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,20 @@ class Resolved:
         return str(Reference(self.owner, self.repo, self.path, self.ref))
 
 
+@dataclass(frozen=True)
+class Reached:
+    """Everything that workflows or one of their jobs name, and what that names, each once, outermost first."""
+
+    actions: list[Resolved]
+    files: list[str]  # of the project itself: its own actions and reusable workflows
+
+
 class Mirror:
     """The actions of one state directory."""
 
     def __init__(self, remote: Remote, *, data: Path | None = None) -> None:
         self.remote = remote
+        self.owner = ""  # whose internal repositories it reaches; "" = nobody's
         self._data = data or course_root() / "data"
         if not remote.adopted(history.key(self._data)):
             self.reset()
@@ -73,12 +88,19 @@ class Mirror:
         """Put every repository of the mirror back to how it began."""
         self.remote.adopt(history.key(self._data), history.prepare(self._data).values())
 
+    def seen_by(self, repository: str, *, fork: bool = False) -> Mirror:
+        """The mirror as a run of this repository sees it; the run of a fork's pull request sees what is public."""
+        view = copy.copy(self)
+        view.owner = "" if fork else repository.partition("/")[0]
+        return view
+
     def resolve(self, uses: str | Reference) -> Resolved:
         """The commit that a reference stands for now.
 
         Raises `MalformedInput`, or `Refused` (404) when the mirror lacks repository, ref or path.
         """
         reference = uses if isinstance(uses, Reference) else Reference.parse(uses)
+        self._require(reference.name)
         commit = self.remote.resolve(reference.name, reference.ref)
         only_in_fork = reference.ref == commit and self.remote.only_in_fork(reference.name, commit)
         resolved = Resolved(reference.owner, reference.repo, reference.path, reference.ref, commit, only_in_fork)
@@ -99,7 +121,8 @@ class Mirror:
         raise Refused(404, f"{resolved.name} has no {names[0]} at {resolved.commit[:12]}")
 
     def export(self, resolved: Resolved) -> Path:
-        """A folder with the whole repository at that commit; do not write to it."""
+        """A folder with the whole repository at that commit; do not write to it. Raises `Refused` (404)."""
+        self._require(resolved.name)
         return self.remote.archive(resolved.name, resolved.commit)
 
     def move_tag(
@@ -148,25 +171,54 @@ class Mirror:
         cannot be resolved.
         """
         walk = _Walk(self, read)
-        walk.project(texts)
+        walk.project(texts, {path: _uses(path, text) for path, text in texts.items()})
         return walk.found
+
+    def reach(
+        self, path: str, text: str, jobs: Iterable[str], *, read: Callable[[str], str | None] = lambda path: None
+    ) -> dict[str, Reached]:
+        """As `closure`, for each of the jobs of one workflow apart, with the project's own files that it names."""
+        reached, known = {}, _Known()
+        for job, named in _named(path, lambda: find_in_jobs(text, jobs)).items():
+            walk = _Walk(self, read, known)
+            walk.project({path: text}, {path: named})
+            reached[job] = Reached(walk.found, walk.files)
+        return reached
+
+    def _require(self, name: str) -> None:
+        """Raise `Refused` (404) for a repository that is not there, or that is internal and another owner's."""
+        repository = self.remote.repository(name)
+        if not repository.public and (not self.owner or name.partition("/")[0] != self.owner):
+            raise missing(name)
+
+
+@dataclass
+class _Known:
+    """What walks of one workflow have looked up; each thing once, however many jobs name it."""
+
+    resolved: dict[tuple[str, str], tuple[Resolved, tuple[str, str]]] = field(default_factory=dict)
+    uses: dict[str, list[Uses]] = field(default_factory=dict)
 
 
 @dataclass
 class _Walk:
     mirror: Mirror
     read: Callable[[str], str | None]
+    known: _Known = field(default_factory=_Known)
     found: list[Resolved] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
-    def project(self, texts: Mapping[str, str]) -> None:
+    def project(self, texts: Mapping[str, str], named: Mapping[str, list[Uses]]) -> None:
+        """Follow what the project's own ``texts`` name, as far as it is in ``named``."""
         self.seen |= set(texts)
         waiting: list[tuple[str, str, Resolved | None]] = [(p, t, None) for p, t in texts.items()]
         for path, text, inside in waiting:  # grows as it is walked: breadth first
             where = f"{inside.name}@{inside.ref}: {path}" if inside else path
-            for uses in _uses(where, text):
+            own = named.get(path) if inside is None else None
+            for uses in self.uses(where, text) if own is None else own:
                 waiting += self.follow(uses, where, inside)
-            if len(self.found) > MAX_REACHED:
+            if len(self.known.resolved) > MAX_REACHED:
                 raise ChainlabError(f"more than {MAX_REACHED} references", why=f"reached {where}")
 
     def follow(self, uses: Uses, where: str, inside: Resolved | None) -> Iterable[tuple[str, str, Resolved | None]]:
@@ -176,23 +228,38 @@ class _Walk:
                 return []
             if uses.kind == "local":
                 return self.local(uses, inside)
-            resolved = replace(
-                self.mirror.resolve(uses.value),
-                file=where,
-                line=uses.line,
-                depth=inside.depth + 1 if inside else 0,
-            )
+            bare, definition = self.resolve(uses.value, self.view(inside))
+            resolved = replace(bare, file=where, line=uses.line, depth=inside.depth + 1 if inside else 0)
             if str(resolved) in self.seen:
                 return []
             self.seen.add(str(resolved))
             self.found.append(resolved)
-            return [(*self.mirror.definition(resolved), resolved)]
+            return [(*definition, resolved)]
         except (Refused, MalformedInput) as error:
             raise ChainlabError(
                 f"{where}, line {uses.line}: {uses.value!r} cannot be resolved",
                 why=error.message + (f"; {error.why}" if error.why else ""),
                 mend=error.mend or "the mirror has what data/mirror.toml lists",
             ) from error
+
+    def resolve(self, value: str, mirror: Mirror) -> tuple[Resolved, tuple[str, str]]:
+        """What a reference stands for, with path and text of its own file."""
+        key = (mirror.owner, value)
+        if key not in self.known.resolved:
+            resolved = mirror.resolve(value)
+            self.known.resolved[key] = (resolved, mirror.definition(resolved))
+        return self.known.resolved[key]
+
+    def uses(self, where: str, text: str) -> list[Uses]:
+        """What a file names that is not one of the project's own texts."""
+        if text not in self.known.uses:
+            self.known.uses[text] = _uses(where, text)
+        return self.known.uses[text]
+
+    def view(self, inside: Resolved | None) -> Mirror:
+        """The mirror for who names something: another owner's action reaches no internal repository."""
+        own = inside is None or inside.owner == self.mirror.owner
+        return self.mirror if own else self.mirror.seen_by("")
 
     def local(self, uses: Uses, inside: Resolved | None) -> Iterable[tuple[str, str, Resolved | None]]:
         """A job's ``./`` means the repository of its workflow; a step's means the checked-out one."""
@@ -212,12 +279,18 @@ class _Walk:
                 return []
             if (text := self.read(name)) is not None:
                 self.seen.add(name)
+                self.files.append(name)
                 return [(name, text, None)]
         raise Refused(404, f"the project has no {names[0]}")
 
 
 def _uses(where: str, text: str) -> list[Uses]:
+    return _named(where, lambda: find(text))
+
+
+def _named(where: str, found: Callable[[], _Found]) -> _Found:
+    """What ``found`` gives, with the name of the file in what it raises."""
     try:
-        return find(text)
+        return found()
     except MalformedInput as error:
         raise MalformedInput(f"{where}: {error.message}", why=error.why) from error

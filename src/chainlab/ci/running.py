@@ -17,7 +17,7 @@ from typing import Any
 
 from chainlab import names
 from chainlab.ci.grants import runtime_grants, token_grants
-from chainlab.ci.mirror import Resolved
+from chainlab.ci.mirror import Reached
 from chainlab.ci.outcome import attest
 from chainlab.ci.payload import Change, claims, payload, variables
 from chainlab.ci.platform import Platform
@@ -113,9 +113,9 @@ def perform(
         except Refused:  # there is none, or it is too large for any definition
             return None
 
-    mirror = services.platform.mirror
+    mirror = services.platform.mirror.seen_by(change.repository, fork=change.origin.fork)
     # Before a number is taken, since it may refuse.
-    used = mirror.closure({workflow.path: workflow.text}, read=read)
+    used = mirror.reach(workflow.path, workflow.text, workflow.jobs, read=read)
     number, folder = _next(services.directory / "runs")
     change = replace(change, run=number, inputs=order.inputs)
     return _Running(services, settings, change, workflow, files, order, folder, used).perform()
@@ -133,13 +133,13 @@ class _Running:
         files: Mapping[str, str],
         order: Order,
         folder: Path,
-        used: list[Resolved],
+        used: Mapping[str, Reached],
     ) -> None:
         self.services, self.settings, self.change = services, settings, change
         self.workflow, self.files, self.order, self.folder = workflow, files, order, folder
-        mirror = services.platform.mirror
-        self.actions = {f"{action.name}@{action.ref}": action.commit for action in used}
-        self.trees = {f"{action.name}@{action.ref}": mirror.export(action) for action in used}
+        self.used = used
+        every = [action for reached in used.values() for action in reached.actions]
+        self.actions = {f"{action.name}@{action.ref}": action.commit for action in every}
         self.rights: Rights = rights(change.origin, order.cache_rule)
         self.jobs: dict[str, JobRun] = {}
         self.copies: dict[str, str] = {}
@@ -305,6 +305,8 @@ class _Running:
             job=id,
         )
         address = self._address(position)
+        mirror, used = self.services.platform.mirror, self.used[name]
+        mirror = mirror.seen_by(self.change.repository, fork=self.change.origin.fork)
         return Job(
             name,
             copy,
@@ -317,8 +319,8 @@ class _Running:
             environment | {"ACTIONS_RUNTIME_TOKEN": runtime} | (identity if bearer and calls else {}),
             self._secrets(name) | {"GITHUB_TOKEN": token},
             self.settings.with_url(self.services.trust.url).variables if self.rights.secrets else {},
-            self.trees,
-            self.files,
+            {f"{action.name}@{action.ref}": mirror.export(action) for action in used.actions},
+            {path: text for path, text in self.files.items() if path in used.files},
             self.services.wheelhouse,
             self.order.ports,
             address if self.services.sandbox.is_namespace else "",

@@ -13,14 +13,14 @@ uses: docker://alpine:3.20                               an image
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import yaml
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["Reference", "Uses", "find"]
+__all__ = ["Reference", "Uses", "find", "find_in_jobs"]
 
 REFERENCE = re.compile(
     r"(?P<owner>[A-Za-z0-9][A-Za-z0-9-]*)/(?P<repo>[A-Za-z0-9._-]+)(?:/(?P<path>[^@\s]+))?@(?P<ref>\S+)"
@@ -85,22 +85,37 @@ def find(text: str) -> list[Uses]:
 
     Comments and scripts that only look like one are no part of it. Raises `MalformedInput`.
     """
+    return _listed(_nodes(_compose(text), None))
+
+
+def find_in_jobs(text: str, jobs: Iterable[str]) -> dict[str, list[Uses]]:
+    """As `find`, for each of the jobs of a workflow apart. Raises `MalformedInput`."""
+    root = _compose(text)
+    return {job: _listed(_nodes(root, job)) for job in jobs}
+
+
+def _compose(text: str) -> yaml.Node | None:
     if len(text) > MAX_CHARACTERS:
         raise MalformedInput(f"expected at most {MAX_CHARACTERS} characters")
     try:
-        root = yaml.compose(text, yaml.SafeLoader)
+        return yaml.compose(text, yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise MalformedInput("this is not YAML", why=" ".join(str(error).split())[:300]) from error
+
+
+def _listed(nodes: Iterable[tuple[yaml.ScalarNode, bool]]) -> list[Uses]:
     found = {}
-    for node, of_job in _nodes(root):
+    for node, of_job in nodes:
         start, end = node.start_mark.index, node.end_mark.index
         found[start] = Uses(node.value, node.start_mark.line + 1, start, end, of_job)
     return [found[start] for start in sorted(found)]
 
 
-def _nodes(root: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, bool]]:
+def _nodes(root: yaml.Node | None, wanted: str | None) -> Iterator[tuple[yaml.ScalarNode, bool]]:
     seen: set[int] = set()  # an alias is the same node again; thousands of them are read once
-    for _, job in _pairs(_member(root, "jobs")):
+    for name, job in _pairs(_member(root, "jobs")):
+        if wanted not in (None, name):
+            continue
         steps = id(_member(job, "steps") or job)
         if steps in seen and not _member(job, "uses"):
             continue
