@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import random
+import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from chainlab.ci import packs
 from chainlab.ci import remote as remote_module
 from chainlab.ci.git import File, check_ref, read_folder
 from chainlab.ci.remote import NOBODY, Remote
+from chainlab.database import transaction
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 
 pytest_plugins = ["platform_fixtures"]
@@ -205,6 +208,30 @@ def test_each_change_of_a_ref_is_one_event(fresh: Host) -> None:
         {"ref": "refs/heads/main", "old": NOBODY, "new": first, "who": "chainlab"},
         {"ref": "refs/heads/main", "old": first, "new": NOBODY, "who": "mallory"},
     ]
+
+
+def test_a_push_of_many_refs_holds_the_database_for_no_longer_than_one_of_few(
+    fresh: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+
+    @contextmanager
+    def counted(connection: sqlite3.Connection) -> Iterator[None]:
+        before = connection.total_changes
+        with transaction(connection):
+            yield
+        told.append(connection.total_changes - before)
+
+    repositories = fresh.platform.remote
+    name = repositories.create("acme", "many-refs")
+    commit = repositories.import_tree(name, FILES, "one")
+    monkeypatch.setattr(remote_module, "transaction", counted)
+    with repositories.changing(name, "alice") as path:
+        updates = "".join(f"create refs/tags/t{number} {commit}\n" for number in range(350))
+        repositories.git(path, "update-ref", "--stdin", stdin=updates.encode())
+    assert len(fresh.events("dev.chainlab.change.pushed")) == 351
+    assert max(told) <= 2 * remote_module.BATCH
+    assert len(told) == 4
 
 
 # -- over HTTP

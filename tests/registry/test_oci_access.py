@@ -187,3 +187,14 @@ def test_what_is_in_quarantine_is_refused_by_digest_and_hidden_by_tag(shared: Wo
         assert security.delete(f"/channels/quarantine/{digest}").status_code == 200
     assert status("manifests/bad") == status(f"blobs/{file}", other) == 200
     assert shared.nobody.get(f"/v2/{name}/tags/list").json()["tags"] == ["bad", "good"]
+
+
+def test_a_token_ends_with_the_secret_that_it_was_given_for(shared: World) -> None:
+    secret = shared.registry.credentials.issue("leaver", ["oci:push:acme"])
+    first = ask(shared, "GET", "/v2/token", *basic("x", secret).items()).json()["token"]
+    second = ask(shared, "GET", "/v2/token", *basic("x", first).items()).json()["token"]
+    for token in (first, second):
+        assert ask(shared, "GET", "/v2/", ("Authorization", f"Bearer {token}")).status_code == 200
+    shared.registry.credentials.revoke(secret=secret)
+    for token in (first, second):
+        assert ask(shared, "GET", "/v2/", ("Authorization", f"Bearer {token}")).status_code == 401

@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -21,12 +22,13 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oci_world import INDEX, MANIFEST, ZERO, World, codes, image, sha256
+from oci_world import INDEX, MANIFEST, ZERO, World, codes, descriptor, image, sha256
 
 from chainlab.digests import Digest
 from chainlab.events import Events
 from chainlab.registry.oci_errors import OciError
 from chainlab.registry.oci_manifest import MAX_MANIFEST, Manifest
+from chainlab.registry.registry import Registry
 
 NAMES = [
     *(
@@ -186,6 +188,39 @@ def test_what_is_no_manifest_is_400(shared: World, document: Any) -> None:
     answer = shared.put(name, "v1", json.dumps(document).encode())
     assert (answer.status_code, codes(answer)) == (400, ["MANIFEST_INVALID"])
     assert shared.nobody.get(f"/v2/{name}/manifests/v1").status_code == 404
+
+
+@pytest.mark.parametrize("lists", [{"layers": 500}, {"layers": 250, "blobs": 250}, {"manifests": 501}])
+def test_a_manifest_names_at_most_hundreds(shared: World, lists: dict[str, int]) -> None:
+    name = shared.name()
+    shared.blob(name, b"{}")
+    document = json.loads(image()) | {key: [descriptor(b"{}")] * count for key, count in lists.items()}
+    answer = shared.put(name, "v1", json.dumps(document).encode())
+    assert (answer.status_code, codes(answer)) == (400, ["MANIFEST_INVALID"])
+    assert "500 descriptors" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("layer", "code"),
+    [
+        ([descriptor(b"{}")] * 500, "MANIFEST_INVALID"),
+        ([descriptor(b"{}") | {"size": 3}], "SIZE_INVALID"),
+        ([descriptor(b"not here")], "MANIFEST_BLOB_UNKNOWN"),
+    ],
+)
+def test_what_a_manifest_holds_is_looked_at_before_the_database_is_locked(
+    registry: Registry, tmp_path: Path, layer: list[Any], code: str
+) -> None:
+    registry.images.link("acme/m", registry.blobs.put(b"{}"))
+    data = json.dumps(json.loads(image()) | {"layers": layer}).encode()
+    holder = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    with pytest.raises(OciError) as refused:
+        registry.images.push("acme/m", "v1", data, MANIFEST, by="mallory")
+    assert refused.value.code == code
+    assert time.monotonic() - began < 2  # nobody waited for the lock
+    holder.close()
 
 
 @pytest.mark.parametrize(
