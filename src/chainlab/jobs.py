@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chainlab.database import connect, transaction
-from chainlab.errors import ChainlabError
 
 __all__ = ["LEASE", "RENEWAL", "SCHEMA", "Jobs", "is_running", "settle"]
 
@@ -75,11 +74,6 @@ class Jobs:
                 "UPDATE running_jobs SET ended = ? WHERE id = ? AND ended IS NULL", (time.time(), job)
             )
 
-    def runs(self, job: str) -> bool:
-        """Whether a job runs and its deadline is not over."""
-        with self._guard:
-            return is_running(self._connection, job)
-
     @contextmanager
     def running(self, subject: str, repository: str, *then: Callable[[], object]) -> Iterator[str]:
         """A job's id, good as long as the block runs; its deadline is renewed by a thread.
@@ -104,12 +98,12 @@ class Jobs:
             pause = RENEWAL if _succeeds(lambda: self.renew(job)) else PAUSE
 
 
-def settle(*writes: Callable[[], object], patience: float = LEASE) -> list[Callable[[], object]]:
-    """Do every write; those that fail are tried again, each by itself, for ``patience`` seconds.
+def settle(*writes: Callable[[], object], patience: float | None = None) -> list[Callable[[], object]]:
+    """Do every write; those that fail are tried again, each by itself, for ``patience`` seconds (a lease).
 
     Returns the writes that failed to the last.
     """
-    end = time.monotonic() + patience
+    end = time.monotonic() + (LEASE if patience is None else patience)
     while True:
         writes = tuple(write for write in writes if not _succeeds(write))
         if not writes or time.monotonic() >= end:
@@ -128,6 +122,6 @@ def is_running(connection: sqlite3.Connection, job: str) -> bool:
 def _succeeds(write: Callable[[], object]) -> bool:
     try:
         write()
-    except (ChainlabError, sqlite3.Error):
+    except Exception:  # whatever went wrong, it is tried again, and the others are done
         return False
     return True

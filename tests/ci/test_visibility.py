@@ -264,6 +264,31 @@ def test_a_quarantine_is_told_to_those_who_know_of_the_digest(digests: Digests, 
         host.registry.quarantine.release(held, by="security@acme.example")
 
 
+def test_a_quarantined_digest_that_is_nowhere_is_the_operators_to_know(host: Host) -> None:
+    nowhere = Digest.of(b"bytes of an incident elsewhere")
+    host.registry.quarantine.hold(nowhere, "seen at initech", by="security@acme.example")
+    assert host.http.get(f"/evidence/{nowhere}").status_code == 404
+    document = host.registry.evidence.document(nowhere)
+    assert (document["quarantined"], len(document["quarantine"])) == ("seen at initech", 1)
+
+
+def test_what_is_hidden_answers_as_what_is_not_there(digests: Digests, host: Host) -> None:
+    for hidden, path in (
+        (PROJECT, "/simple/{}/"),
+        ("Closed_Model", "/artifacts/package/{}"),
+        (IMAGE, "/artifacts/oci/{}"),
+        (IMAGE, "/channels/oci/{}"),
+        (f"{CLOSED}/main/secret.py", "/raw/{}"),
+        (digests.wheel, "/evidence/{}"),
+        (digests.kept, "/evidence/{}"),
+    ):
+        other = "sha256:" + "1" * 64 if ":" in hidden else hidden.replace("losed", "lothe")
+        told, missing = (host.http.get(path.format(name)) for name in (hidden, other))
+        assert told.status_code == missing.status_code == 404
+        shown = missing.text.replace(other, hidden).replace("clothe-model", PROJECT).replace("acme/clothe", CLOSED)
+        assert told.text == shown
+
+
 def test_a_job_knows_what_its_own_run_said_whoever_else_has_the_bytes(host: Host) -> None:
     registry = host.registry
     registry.images.configure("initech/hoard", private=True)

@@ -38,7 +38,7 @@ from chainlab.trust.client import Trust
 
 __all__ = ["Order", "Services", "perform"]
 
-# A job's tokens end with its row in `chainlab.jobs`, or with the row's deadline if the host is killed; never later than
+# A job's tokens end with its row in `chainlab.jobs`, by the row's deadline if the host is killed, and at the latest:
 TOKEN_LIFETIME = 2 * LONGEST  # seconds
 REPORTS = 6  # times that an event is reported before the run goes on without it
 PAUSE = 0.5  # seconds between them; each waits for the database besides (`database.BUSY_TIMEOUT`)

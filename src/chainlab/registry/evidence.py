@@ -173,13 +173,15 @@ class Evidence:
         if not found:
             raise Refused(404, f"nothing is known about {digest}")
         parts = {part: [dict(i.facts) for i in found if i.part == part] for part in PARTS}
-        held = self._quarantine.reason(digest) if self._standing(digest, viewer).known else None
+        told = viewer.everything or self._standing(digest, viewer).known
+        held = self._quarantine.reason(digest) if told else None
         return {"digest": str(digest), "quarantined": held, **parts}
 
     def of(self, digest: Digest, *, viewer: Viewer | None = None) -> list[Item]:
         """Everything that a viewer may know about a digest, in the order of `PARTS`; without one, all of it."""
         viewer = viewer or self.viewer(OPERATOR)
         visible, standing = viewer.package, self._standing(digest, viewer)
+        known = viewer.everything or standing.known
         reader = _Reader(self._blobs, self._logs())
         attached = list(self._attached(digest, viewer, standing))
         holders = [h for h in self._images.holders(digest) if visible(h.repository)]
@@ -203,10 +205,10 @@ class Evidence:
                     "by": stay.by,
                     "released": None if stay.released is None else _time(stay.released),
                 }
-                for subject in (subjects if standing.known else ())
+                for subject in (subjects if known else ())
                 for stay in self._quarantine.history(subject)
             ),
-            "events": self._told(subjects, viewer, {str(facts["digest"]) for facts in attached}, standing),
+            "events": self._told(subjects, viewer, {str(facts["digest"]) for facts in attached}, known=known),
         }
         return [Item(part, facts) for part in PARTS for _, facts in zip(range(MAX_ITEMS), parts[part], strict=False)]
 
@@ -214,8 +216,10 @@ class Evidence:
 
     def _standing(self, digest: Digest, viewer: Viewer) -> Standing:
         with self._guard:
-            rows = self._connection.execute("SELECT place FROM evidence_places WHERE subject = ?", (str(digest),))
-            return viewer.standing(digest, [place for (place,) in rows.fetchall()])
+            rows = self._connection.execute(
+                "SELECT place FROM evidence_places WHERE subject = ?", (str(digest),)
+            ).fetchall()
+        return viewer.standing(digest, [place for (place,) in rows])
 
     def _places(self, digest: Digest, viewer: Viewer) -> Iterator[dict[str, Any]]:
         visible = viewer.package
@@ -336,7 +340,7 @@ class Evidence:
         return reader.blob(Digest.parse(facts["digest"]), facts["mediaType"])
 
     def _told(
-        self, subjects: Sequence[Digest], viewer: Viewer, attached: set[str], standing: Standing
+        self, subjects: Sequence[Digest], viewer: Viewer, attached: set[str], *, known: bool
     ) -> Iterator[dict[str, Any]]:
         """Events that name one of the digests: those about what the viewer sees, which name nothing else."""
         names = [subject.value.hex() for subject in subjects[:MAX_SUBJECTS]]
@@ -354,7 +358,7 @@ class Evidence:
             if event["type"] == EVIDENCE_ADDED and event["subject"] == str(subjects[0]):
                 told = data.get("evidence") in attached
             elif event["source"] == TRUST or (places := _places_of(data)) is None:
-                told = event["source"] == TRUST or standing.known  # the logs are public
+                told = event["source"] == TRUST or known  # the logs are public
             else:
                 told = all(viewer.artifact(place) for place in places)
             if told:

@@ -33,6 +33,7 @@ from chainlab.errors import ChainlabError, MalformedInput, Refused
 from chainlab.registry import bundles
 from chainlab.registry.channels import CHANNELS, Artifact
 from chainlab.registry.oci_names import check_name
+from chainlab.registry.projects import normalise
 from chainlab.registry.registry import Registry
 from chainlab.registry.viewing import Viewer
 
@@ -198,7 +199,7 @@ class _Pages:
 
     def _package(self, name: str, viewer: Viewer) -> dict[str, Any]:
         if not viewer.project(name):
-            raise Refused(404, f"there is no project {name!r}")
+            raise Refused(404, f"there is no project {normalise(name)!r}")
         project = self._registry.index.project(name)
         files = self._registry.index.files(project.name)
         artifact = Artifact("package", project.name)

@@ -67,6 +67,11 @@ class Viewer:
         """Whether it sees what has channels."""
         return self.package(artifact.name) if artifact.kind == "oci" else self.project(artifact.name)
 
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is hidden from it."""
+        return holds(self._caller, self._rights, "*")
+
     def standing(self, digest: Digest, recorded: Iterable[str] = ()) -> Standing:
         """The places that hold a digest, and those that are ``recorded`` to have held it."""
         images, index = self._images, self._index
