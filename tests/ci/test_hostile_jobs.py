@@ -27,7 +27,6 @@ from chainlab.ci.relay import Relay
 from chainlab.ci.runs import Run
 from chainlab.ci.uses import Reference, find
 from chainlab.ci.workflow import MAX_JOBS, Workflow, load
-from chainlab.credentials import Credentials
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
 from chainlab.world import World
@@ -221,7 +220,6 @@ def test_however_a_job_ends_its_run_has_a_record(
 FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "the relay": lambda patch: patch.setattr(Relay, "close", broken),
     "the provenance": lambda patch: patch.setattr(running, "attest", broken),
-    "the credentials": lambda patch: patch.setattr(Credentials, "revoke", broken),
 }
 
 
