@@ -22,8 +22,8 @@ from typing import Any
 
 from figures import seconds
 
-from chainlab.evidence import sbom
-from chainlab.evidence.components import Component, components_of, purl_of
+from chainlab.evidence import cyclonedx, sbom
+from chainlab.evidence.components import Component, purl_of
 from chainlab.evidence.schema import problems
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ def process(words: list[str], out: Path) -> dict[str, Any]:
 
 
 def described(document: dict[str, Any]) -> str:
-    parts = components_of(document)
+    parts = cyclonedx.read(document).components
     hashed = sum(bool(c.hashes or c.accepted) for c in parts)
     edges = sum(len(d.get("dependsOn", [])) for d in document["dependencies"])
     return f"{len(parts)} components, {hashed} with hashes, {edges} edges"
@@ -56,7 +56,9 @@ def environment(rounds: int, folder: Path, home: Path, lock: Path) -> None:
         for name, (words, out) in commands.items():
             spent, found[name] = seconds(lambda words=words, out=out: process(words, out))  # type: ignore[misc]
             taken[name].append(spent)
-    ours_seen, theirs_seen = ({(c.name, c.version) for c in components_of(document)} for document in found.values())
+    ours_seen, theirs_seen = (
+        {(c.name, c.version) for c in cyclonedx.read(document).components} for document in found.values()
+    )
     first, second = (statistics.median(times) for times in taken.values())
     print(f"one environment, {rounds} rounds")
     for name, times in taken.items():

@@ -15,8 +15,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
-from chainlab.evidence import sbom
-from chainlab.evidence.components import Component, components_of, purl_of
+from chainlab.evidence import cyclonedx, sbom
+from chainlab.evidence.components import Component, purl_of
 from chainlab.evidence.merging import merge
 from chainlab.evidence.mlbom import (
     Dataset,
@@ -90,7 +90,7 @@ def test_the_document_says_what_the_run_knew(made: dict[str, Any]) -> None:
         "solver": "lbfgs",
         "columns": '["radius", "texture"]',
     }
-    parts = {c.name: c for c in components_of(made)}
+    parts = {c.name: c for c in cyclonedx.read(made).components}
     assert parts["cells"].hashes == {"SHA-256": Digest.of(b"cells").value.hex()}
     assert (parts["cells"].licence, parts["cells"].type) == ("CC-BY-4.0", "data")
     assert parts["northwind-base"].type == "machine-learning-model"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,20 +118,26 @@ def build(
 def check(file: Path, least: float, as_json: bool) -> None:
     """Validate a CycloneDX document, and say how much of the minimum elements it has.
 
-    Ends with 1 when the document is not valid, or scores below --least.
+    Ends with 1 when the document is not valid, has an entry that cannot be read, or scores below --least.
     """
+    from chainlab.evidence import cyclonedx
     from chainlab.evidence.quality import STANDARDS, assess
     from chainlab.evidence.schema import problems
+    from chainlab.evidence.statements import parse_json
 
     data = file.read_bytes()
     found = problems(data)
+    unread: tuple[str, ...] = ()
+    with suppress(MalformedInput):  # what is not JSON, the problems name
+        unread = cyclonedx.read(parse_json(data, file.name)).unread
     quality = assess(None if found else json.loads(data))
     scores = {standard: quality.of(standard).score if not found else 0.0 for standard in STANDARDS}
-    passed = not found and quality.score >= least
+    passed = not found and not unread and quality.score >= least
     if as_json:
         told = {
             "passed": passed,
             "problems": [asdict(p) for p in found],
+            "unread": unread,
             "score": quality.score if not found else 0.0,
             "standards": scores,
             "elements": [{**asdict(e), "coverage": round(e.coverage, 4)} for e in quality.elements],
@@ -143,8 +150,10 @@ def check(file: Path, least: float, as_json: bool) -> None:
         echo(f"{file.name} is valid; score {quality.score:.2f}")
         echo(join_lines(f"  {standard}: {score:.2f}" for standard, score in scores.items()), lines=True)
         echo(join_lines(f"  lacks {reason}" for reason in quality.reasons), lines=True)
-        if not passed:
+        if quality.score < least:
             echo(f"refused: the score is below {least}")
+    if not as_json and unread:
+        echo(join_lines(f"  not read: {problem}" for problem in unread), lines=True)
     sys.exit(0 if passed else 1)
 
 
@@ -158,13 +167,14 @@ def diff(old: Path, new: Path, as_json: bool) -> None:
     Prints "! NAME" for other bytes under the same version, "~" for another version, "+" for an added and "-" for a
     removed component. The subject, the edges and the licences are not compared.
 
-    Ends with 0 when no component differs, with 1 when one does, and with 2 when a document cannot be read.
+    Ends with 0 when no component differs, with 1 when one does, and with 2 when a document, or an entry that the output
+    then names, cannot be read.
     """
     from chainlab.evidence.difference import diff as compare
 
     found = compare(_document(old), _document(new))
     if as_json:
-        told: dict[str, Any] = {"same": not found}
+        told: dict[str, Any] = {"same": not found and not found.unread, "unread": found.unread}
         for part, changes in (("rehashed", found.rehashed), ("changed", found.changed)):
             told[part] = [{"old": _facts(change.old), "new": _facts(change.new)} for change in changes]
         for part, components in (("added", found.added), ("removed", found.removed)):
@@ -172,7 +182,7 @@ def diff(old: Path, new: Path, as_json: bool) -> None:
         echo_json(told)
     else:
         echo(found, lines=True)
-    sys.exit(1 if found else 0)
+    sys.exit(2 if found.unread else 1 if found else 0)
 
 
 def _document(file: Path) -> Any:

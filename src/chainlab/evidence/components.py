@@ -12,14 +12,13 @@ Package URL specification (ECMA-427); names as PyPI compares them (PEP 503).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
 
-__all__ = ["BlindSpot", "Component", "Inventory", "bare", "components_of", "nested", "purl_of"]
+__all__ = ["BlindSpot", "Component", "Inventory", "bare", "purl_of"]
 
 ALGORITHMS = {  # as hashlib, locks and indexes write them → as CycloneDX does
     "md5": "MD5",
@@ -65,6 +64,7 @@ class Component:
     complete: bool | None = None  # whether `requires` is all of it; None: unknown
     found_in: str = ""  # the file that says so, relative to what was looked at
     description: str = ""
+    group: str = ""  # as CycloneDX: what the name belongs to
 
     @property
     def ref(self) -> str:
@@ -119,82 +119,3 @@ def purl_of(name: str, version: str = "", **qualifiers: str) -> str:
 def bare(text: str) -> str:
     """A URL, or a text with URLs, without the name and password in them: no document may spread those."""
     return re.sub(r"(?<=://)[^/\s]*@", "", text)
-
-
-def components_of(document: Any) -> list[Component]:
-    """The components of a CycloneDX document, nested ones too, in its order; what is no component is left out.
-
-    The subject (``metadata.component``) is not among them.
-    """
-    if not isinstance(document, dict):
-        return []
-    depends = {}
-    for entry in _dicts(document.get("dependencies")):
-        refs = entry.get("dependsOn")
-        depends[_text(entry.get("ref"))] = tuple(map(_text, refs)) if isinstance(refs, list) else ()
-    return [_component(entry, depends) for entry in nested(document.get("components")) if _text(entry.get("name"))]
-
-
-def _component(entry: dict[str, Any], depends: Mapping[str, tuple[str, ...]]) -> Component:
-    hashes = {_text(h.get("alg")): _text(h.get("content")) for h in _dicts(entry.get("hashes"))}
-    properties = tuple((_text(p.get("name")), _text(p.get("value"))) for p in _dicts(entry.get("properties")))
-    licence, licence_name = _licence(entry.get("licenses"))
-    supplier = entry.get("supplier")
-    accepted = tuple(
-        _text(h.get("content"))
-        for reference in _dicts(entry.get("externalReferences"))
-        if reference.get("type") == "distribution"
-        for h in _dicts(reference.get("hashes"))
-        if h.get("alg") == "SHA-256"
-    )
-    return Component(
-        name=_text(entry.get("name")),
-        version=_text(entry.get("version")),
-        purl=_text(entry.get("purl")),
-        hashes=hashes,
-        hash_origin=next((_origin(value) for key, value in properties if key == HASH_ORIGIN), ""),
-        licence=licence,
-        supplier=_text(supplier.get("name")) if isinstance(supplier, dict) else "",
-        scope=_text(entry.get("scope")),
-        requires=depends.get(_text(entry.get("bom-ref")), ()),
-        properties=properties,
-        licence_name=licence_name,
-        accepted=accepted,
-        type=_text(entry.get("type")) or "library",
-        description=_text(entry.get("description")),
-    )
-
-
-def _origin(said: str) -> str:
-    return next((name for name, words in ORIGINS.items() if words == said), said)
-
-
-def _licence(choices: Any) -> tuple[str | None, str]:
-    expressions, names = [], []
-    for choice in _dicts(choices):
-        licence = choice.get("license")
-        licence = licence if isinstance(licence, dict) else {}
-        if expression := _text(choice.get("expression")) or _text(licence.get("id")):
-            expressions.append(expression)
-        elif name := _text(licence.get("name")):
-            names.append(name)
-    if len(expressions) > 1:  # several licences in a list: all of them hold
-        expressions = [" AND ".join(f"({e})" if " OR " in e.upper() else e for e in expressions)]
-    return (expressions[0] if expressions else None), ", ".join(names)
-
-
-def nested(entries: Any) -> Iterator[dict[str, Any]]:
-    """Components of a CycloneDX document, and those inside them; without recursion, so that depth is no attack."""
-    waiting = list(reversed(list(_dicts(entries))))
-    while waiting:
-        entry = waiting.pop()
-        yield entry
-        waiting += reversed(list(_dicts(entry.get("components"))))
-
-
-def _dicts(value: Any) -> Iterator[dict[str, Any]]:
-    return (v for v in value if isinstance(v, dict)) if isinstance(value, list) else iter(())
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -20,6 +20,7 @@ from chainlab.evidence.claims import (
     read_objects,
     read_text,
 )
+from chainlab.evidence.cyclonedx import entries
 
 __all__ = ["read"]
 
@@ -79,13 +80,8 @@ def _identities(document: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     metadata = document.get("metadata")
     root = metadata.get("component") if isinstance(metadata, dict) else None
-    waiting = [*([root] if root else []), *read_list(document, "components", "the document")]
-    while waiting:
-        component = waiting.pop()
-        if not isinstance(component, dict):
-            continue
-        waiting += [each for each in component.get("components") or [] if isinstance(each, dict)]
-        hashes = [each for each in component.get("hashes") or [] if isinstance(each, dict)]
+    for component in entries(document):
+        hashes = read_objects(component, "hashes", "a component")
         digests = [f"sha256:{h.get('content')}" for h in hashes if h.get("alg") == "SHA-256"]
         purls = [str(component["purl"])] if component.get("purl") else []
         names = [*digests, *purls] if component is root else [*purls, *digests]

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainlab.characters import join_lines
-from chainlab.evidence.components import Component, components_of
+from chainlab.evidence import cyclonedx
+from chainlab.evidence.components import Component
+from chainlab.evidence.cyclonedx import Bill
 
 __all__ = ["Change", "Difference", "diff"]
 
@@ -40,6 +42,7 @@ class Difference:
     removed: tuple[Component, ...] = ()
     changed: tuple[Change, ...] = ()  # another version
     rehashed: tuple[Change, ...] = ()  # the same version, other bytes
+    unread: tuple[str, ...] = ()  # what could not be read, and so was not compared
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed or self.rehashed)
@@ -49,12 +52,14 @@ class Difference:
         lines += [f"~ {change}" for change in self.changed]
         lines += [f"+ {_release(c)}" for c in self.added]
         lines += [f"- {_release(c)}" for c in self.removed]
+        lines += [f"? not read, {said}" for said in self.unread]
         return join_lines(lines) or "no component differs"
 
 
 def diff(old: Any, new: Any) -> Difference:
     """What changed from one document to another; the order of components does not count."""
-    before, after = _grouped(old), _grouped(new)
+    bills = cyclonedx.read(old), cyclonedx.read(new)
+    before, after = map(_grouped, bills)
     added, removed, changed, rehashed = [], [], [], []
     for key in sorted(set(before) | set(after)):
         was, now = before.get(key, {}), after.get(key, {})
@@ -67,13 +72,14 @@ def diff(old: Any, new: Any) -> Difference:
         else:
             removed += gone
             added += come
-    return Difference(tuple(added), tuple(removed), tuple(changed), tuple(rehashed))
+    unread = [f"{which}: {said}" for which, bill in zip(("old", "new"), bills, strict=True) for said in bill.unread]
+    return Difference(tuple(added), tuple(removed), tuple(changed), tuple(rehashed), tuple(unread))
 
 
-def _grouped(document: Any) -> dict[str, dict[str, list[Component]]]:
+def _grouped(bill: Bill) -> dict[str, dict[str, list[Component]]]:
     """Components by what they are and by version; a document may list the same version twice."""
     found: dict[str, dict[str, list[Component]]] = {}
-    for component in components_of(document):
+    for component in bill.components:
         found.setdefault(_key(component), {}).setdefault(component.version, []).append(component)
     return found
 

@@ -23,6 +23,7 @@ from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.evidence import sbom
 from chainlab.evidence.components import PREFIX, BlindSpot, Component
+from chainlab.evidence.cyclonedx import entries
 
 __all__ = ["Dataset", "Metric", "Training", "document", "interval", "metrics"]
 
@@ -185,13 +186,7 @@ def metrics(document: Any) -> list[Metric]:
 
 
 def _cards(document: Any) -> list[dict[str, Any]]:
-    if not isinstance(document, dict):
-        return []
-    metadata = document.get("metadata")
-    subject = metadata.get("component") if isinstance(metadata, dict) else None
-    listed = document.get("components")
-    entries = [subject, *(listed if isinstance(listed, list) else [])]
-    cards = [e.get("modelCard") for e in entries if isinstance(e, dict)]
+    cards = [entry.get("modelCard") for entry in entries(document)] if isinstance(document, dict) else []
     return [card for card in cards if isinstance(card, dict)]
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chainlab.evidence.components import nested
+from chainlab.evidence.cyclonedx import entries
 from chainlab.evidence.schema import problems
 
 __all__ = ["CISA", "NTIA", "STANDARDS", "Element", "Quality", "assess"]
@@ -85,7 +85,7 @@ def assess(document: Any) -> Quality:
     wrong = tuple(str(p) for p in problems(document)[:5])
     if not isinstance(document, dict):
         return Quality((), wrong)
-    components = _components(document)
+    components = list(entries(document))
     about = _dict(document.get("metadata"))
     related = _related(document)
     every = STANDARDS
@@ -120,12 +120,6 @@ def _element(
 
 def _whole(name: str, standards: tuple[str, ...], has: bool) -> Element:
     return Element(name, standards, int(has), 1, of_document=True)
-
-
-def _components(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The subject, and all components, nested ones too."""
-    subject = _dict(document.get("metadata")).get("component")
-    return [*([subject] if isinstance(subject, dict) else []), *nested(document.get("components"))]
 
 
 def _related(document: dict[str, Any]) -> set[Any]:

@@ -133,8 +133,8 @@ def vulnerabilities(
     expected: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What is known about the components, and what remains of it after VEX."""
-    from chainlab.evidence import vex
-    from chainlab.evidence.components import components_of, purl_of
+    from chainlab.evidence import cyclonedx, vex
+    from chainlab.evidence.components import purl_of
     from chainlab.evidence.vulnerabilities import match
 
     days = expected.get("vex_days", 90)
@@ -142,7 +142,7 @@ def vulnerabilities(
         listed = _known(advisories)
         components: dict[tuple[str, str, str], Any] = {}
         for piece in each(pieces, SBOM):
-            for component in components_of(piece.predicate):
+            for component in cyclonedx.read(piece.predicate, strict=True).components:
                 key = (component.key, component.version, component.purl.partition("?")[0])
                 components.setdefault(key, component)
         # An SBOM may be silent about what was installed, or give it a purl that no advisory knows.

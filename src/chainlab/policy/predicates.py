@@ -11,8 +11,8 @@ that needs it refuses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from packaging.utils import (
     InvalidSdistFilename,
@@ -21,7 +21,11 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
+from chainlab.errors import MalformedInput
 from chainlab.evidence.statements import PROVENANCE, SBOM, value_at
+
+if TYPE_CHECKING:
+    from chainlab.evidence.components import Component
 
 __all__ = ["Served", "read", "resources", "served", "version_of"]
 
@@ -109,20 +113,26 @@ def _actions(predicate: Any) -> list[dict[str, str]]:
 
 
 def _bill(document: Any) -> dict[str, Any]:
-    from chainlab.evidence.components import components_of
+    from chainlab.evidence import cyclonedx
     from chainlab.evidence.mlbom import metrics
     from chainlab.evidence.ranges import normal, parse_version
     from chainlab.evidence.schema import problems
 
+    wrong = [str(problem) for problem in problems(document)[:MAX_PROBLEMS]]
+    listed: Sequence[Component] = ()
+    try:
+        listed = cyclonedx.read(document, strict=True).components
+    except MalformedInput as error:  # an entry that cannot be read must not count as absent
+        wrong = wrong or [error.message]
     components: dict[str, set[str]] = {}
-    for component in components_of(document):
+    for component in listed:
         version = parse_version(component.version) or component.version  # as in a file's name
         hashes = components.setdefault(f"{normal(component.name)}@{version}", set())
         hashes |= set(component.accepted)
         if component.hash_origin != "record":  # that is no digest of a file that an index serves
             hashes |= {h for a, h in component.hashes.items() if a == "SHA-256"}
     return {
-        "problems": [str(problem) for problem in problems(document)[:MAX_PROBLEMS]],
+        "problems": wrong,
         "components": {name: sorted(hashes) for name, hashes in sorted(components.items())},
         "metrics": [
             {
