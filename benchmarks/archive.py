@@ -73,14 +73,15 @@ def made(builds: int, components: int) -> Iterator[tuple[Build, dict[str, bytes]
                     texts[package, version] = component(package, version)
                 parts.append(texts[package, version])
             name = f"service-{artifact}"
+            digest = Digest.of(f"{name} 1.{number}".encode())
             text = (
                 '{"bomFormat":"CycloneDX","specVersion":"1.6","version":1,"metadata":{"timestamp":"'
                 f'{at.isoformat()}","component":{{"bom-ref":"root","type":"application","name":"{name}",'
-                f'"version":"1.{number}"}}}},"components":[{",".join(parts)}],"dependencies":[{{"ref":"root",'
-                f'"dependsOn":[{top}]}},{depends}],"compositions":[{{"aggregate":"complete"}}]}}'
+                f'"version":"1.{number}","hashes":[{{"alg":"SHA-256","content":"{digest.value.hex()}"}}]}}}},'
+                f'"components":[{",".join(parts)}],"dependencies":[{{"ref":"root","dependsOn":[{top}]}},{depends}],"compositions":[{{"aggregate":"complete"}}]}}'
             ).encode()
             build = Build(
-                name, f"1.{number}", Digest.of(text), f"acme/{name}", run=f"{artifact}-{number}",
+                name, f"1.{number}", digest, f"acme/{name}", run=f"{artifact}-{number}",
                 builder="https://git.chainlab.localhost/runner", built_at=at,
             )  # fmt: skip
             yield build, {"sbom": text}

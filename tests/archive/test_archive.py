@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -30,7 +31,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from chainlab.archive import Archive, Build, tables
-from chainlab.archive.documents import Reading, read
+from chainlab.archive.documents import Reading, nearest, read
 from chainlab.cli.archive import archive as command
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
@@ -83,6 +84,25 @@ def bundle(statement: Statement) -> bytes:
     return json.dumps({"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": envelope}).encode()
 
 
+def about(made: Build, data: bytes) -> bytes:
+    """The same SBOM, which says that it is about the bytes of a build."""
+    try:
+        document = json.loads(data)
+        document["metadata"]["component"]["hashes"] = [{"alg": "SHA-256", "content": made.digest.value.hex()}]
+    except (ValueError, KeyError, TypeError):
+        return data
+    return json.dumps(document).encode()
+
+
+def put(archive: Archive, made: Build, documents: dict[str, Any], **more: Any) -> None:
+    """Add documents that say which build they are about."""
+    named = {
+        kind: [about(made, data) for data in ([given] if isinstance(given, bytes) else given)]
+        for kind, given in documents.items()
+    }
+    archive.add(made, named, **more)
+
+
 def answers(archive: Archive, name: str, **more: Any) -> dict[str, str]:
     """Build's version to answer."""
     found = archive.where(name, every=True, **more)
@@ -101,7 +121,7 @@ UNKNOWN: dict[str, tuple[dict[str, Any], str]] = {
     "not JSON": ({"sbom": b"\x00"}, "not readable"),
     "SPDX": ({"sbom": b'{"spdxVersion": "SPDX-2.3"}'}, "SPDX is not CycloneDX"),
     "one name twice": ({"sbom": b'{"bomFormat": "CycloneDX", "bomFormat": "CycloneDX"}'}, "name twice"),
-    "a list of words": ({"sbom": sbom(components=["x"])}, "not a list of objects"),
+    "a list of words": ({"sbom": sbom(components=["x"])}, "an entry that is not an object"),
     "another predicate": (
         {"sbom": bundle(Statement.about({"app": Digest.of(b"1")}, PROVENANCE, {}))}, "not an SBOM"),
     "says nothing": ({"sbom": sbom(compositions=None)}, "does not say"),
@@ -136,7 +156,7 @@ KNOWN: dict[str, dict[str, Any]] = {
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     archive = Archive(tmp_path_factory.mktemp("cases"))
     for number, documents in enumerate([*(documents for documents, _ in UNKNOWN.values()), *KNOWN.values()]):
-        archive.add(build(number), documents)
+        put(archive, build(number), documents)
     return archive
 
 
@@ -151,6 +171,103 @@ def test_absence_is_claimed_only_where_it_can_be_known(cases: Archive) -> None:
     assert set(shown["answer"]) == {"unknown"}, "the clean ones are listed only when asked for"
     assert len(shown) == len(UNKNOWN) == len(cases.paths("target", range="<2"))
     assert cases.seen("target", range="<2")[["answer", "builds"]].values.tolist() == [["unknown", len(UNKNOWN)]]
+
+
+MANIFEST = json.dumps({"layers": [{"digest": str(Digest.of(b"the wheel"))}]}).encode()
+RELEASE = Build("release", "1", Digest.of(MANIFEST))
+WHEEL, OTHER = Build("wheel", "1", Digest.of(b"the wheel")), build(99)
+
+
+def statement(subject: Digest, inner: bytes) -> bytes:
+    return bundle(Statement.about({"app": subject}, SBOM, json.loads(inner)))
+
+
+SHA512 = Statement((("app", {"sha512": "0" * 128}),), SBOM, json.loads(sbom(part("target"))))
+ABOUT: dict[str, tuple[Build, dict[str, Any], str, str]] = {  # of RELEASE or WHEEL; listed, and not listed
+    "its own bytes": (WHEEL, {"sbom": about(WHEEL, sbom(part("target")))}, "affected", "not affected"),
+    "a statement about its bytes": (
+        WHEEL, {"sbom": statement(WHEEL.digest, sbom(part("target")))}, "affected", "not affected"),
+    "a file of its manifest": (
+        RELEASE, {"sbom": about(WHEEL, sbom(part("target"))), "manifest": MANIFEST}, "affected", "not affected"),
+    "no digest": (WHEEL, {"sbom": sbom(part("target"))}, "affected", "does not say which bytes"),
+    "a subject without SHA-256": (WHEEL, {"sbom": bundle(SHA512)}, "affected", "does not say which bytes"),
+    "other bytes": (
+        WHEEL, {"sbom": about(OTHER, sbom(part("target")))}, "about other bytes", "about other bytes"),
+    "a statement about other bytes": (
+        WHEEL, {"sbom": statement(OTHER.digest, sbom(part("target")))}, "about other bytes", "about other bytes"),
+    "a statement and a document that differ": (
+        WHEEL, {"sbom": statement(WHEEL.digest, about(OTHER, sbom(part("target"))))}, "about other bytes",
+        "about other bytes"),
+    "a file, and no manifest": (
+        RELEASE, {"sbom": about(WHEEL, sbom(part("target")))}, "about other bytes", "about other bytes"),
+    "a file of another manifest": (
+        RELEASE, {"sbom": about(WHEEL, sbom(part("target"))), "manifest": MANIFEST + b" "}, "about other bytes",
+        "about other bytes"),
+    "its own bytes, and others beside": (
+        WHEEL, {"sbom": [about(WHEEL, sbom()), about(OTHER, sbom(part("target")))]}, "not affected", "not affected"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ABOUT)
+def test_a_document_is_believed_only_about_the_bytes_of_its_build(tmp_path: Path, case: str) -> None:
+    made, documents, listed, absent = ABOUT[case]
+    with Archive(tmp_path) as archive:
+        archive.add(made, documents)
+        for name, expected in (("target", listed), ("nothere", absent)):
+            row = archive.where(name, every=True).iloc[0]
+            known = row["answer"] if row["answer"] != "unknown" else row["why"]
+            assert expected in known, name
+        told = archive.table("documents")
+        foreign = set(told.loc[told["status"] == "about other bytes", "kind"])
+        assert ("sbom" in foreign) == ("other bytes" in listed or "beside" in case)
+        assert archive.table("components").empty == ("other bytes" in listed), "no figure counts it"
+
+
+def test_a_presence_without_a_digest_says_what_it_rests_on(tmp_path: Path) -> None:
+    with Archive(tmp_path) as archive:
+        archive.add(build(1), {"sbom": sbom(part("x"))})
+        put(archive, build(2), {"sbom": sbom(part("x"))})
+        for found in (archive.where("x"), archive.paths("x")):
+            assert found["answer"].tolist() == ["affected", "affected"]
+            assert found["why"].tolist() == ["its SBOM does not say which bytes it is about", ""]
+
+
+def test_a_manifest_that_is_added_later_says_whose_its_files_are(tmp_path: Path) -> None:
+    with Archive(tmp_path) as archive:
+        archive.add(RELEASE, {"sbom": about(WHEEL, sbom())})
+        assert answers(archive, "x") == {"1": "unknown"}
+        archive.add(RELEASE, {"manifest": MANIFEST})
+        assert answers(archive, "x") == {"1": "not affected"}
+
+
+@pytest.mark.parametrize("settled", [True, False], ids=["long ago", "just now"])
+def test_a_document_that_was_changed_after_it_was_indexed_is_unknown(
+    three: Archive, monkeypatch: pytest.MonkeyPatch, settled: bool
+) -> None:
+    if settled:
+        monkeypatch.setattr("chainlab.archive.files.SETTLED", 0)
+    assert answers(three, "x") == dict.fromkeys("012", "affected")
+    path = document(three, 1)
+    status = path.stat()
+    change(path, b'"1.0"', b'"9.0"')
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # the same size, and the time it had
+    changed = {"0": "affected", "1": "unknown", "2": "affected"}
+    with Archive(three.directory) as fresh:
+        for archive in (three, fresh, three):
+            assert answers(archive, "x") == changed
+            assert "was changed" in archive.where("x").set_index("version").loc["1", "why"]
+    change(path, b'"9.0"', b'"1.0"')
+    assert answers(three, "x") == dict.fromkeys("012", "affected"), "put back, it is believed again"
+
+
+def test_a_copy_is_not_read_again_only_compared(
+    three: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = answers(three, "x")
+    shutil.copytree(three.directory, tmp_path / "copy")
+    monkeypatch.setattr(tables, "read", lambda data: pytest.fail("it was parsed again"))
+    with Archive(tmp_path / "copy") as copy:
+        assert answers(copy, "x") == asked
 
 
 def test_a_weaker_proof_of_absence_is_the_askers_choice(cases: Archive) -> None:
@@ -190,7 +307,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     archive = Archive(tmp_path_factory.mktemp("versions"))
     for number, version in enumerate(["1.9", "1.10rc1", "1.10", "1.10+cpu", "2"]):
         wheel = part("Num_Py", version, hashes=[{"alg": "SHA-256", "content": HASH}] if number == 4 else [])
-        archive.add(build(number), {"sbom": sbom(wheel)})
+        put(archive, build(number), {"sbom": sbom(wheel)})
     return archive
 
 
@@ -233,7 +350,7 @@ def test_a_signed_bundle_is_kept_whole_and_read_inside(tmp_path: Path) -> None:
         x = part("x", licenses=licences, supplier={"name": "acme"}, components=inside)
         inner = json.loads(sbom(x))
         data = bundle(Statement.about({"app": build(1).digest}, SBOM, inner))
-        archive.add(build(1), {"sbom": data, "vex": [b"{}", b"[]"]}, verdicts={"sbom": "passed"})
+        put(archive, build(1), {"sbom": data, "vex": [b"{}", b"[]"]}, verdicts={"sbom": "passed"})
         document = archive.table("documents").set_index("kind").loc["sbom"]
         assert (bool(document["signed"]), document["verdict"]) == (True, "passed")
         assert document["subjects"] == str(build(1).digest)
@@ -250,12 +367,12 @@ def test_a_signed_bundle_is_kept_whole_and_read_inside(tmp_path: Path) -> None:
 
 def test_documents_of_a_build_add_up(tmp_path: Path) -> None:
     with Archive(tmp_path) as archive:
-        archive.add(build(1), {"provenance": b"{}"})
+        put(archive, build(1), {"provenance": b"{}"})
         assert archive.where("x")["answer"].tolist() == ["unknown"]
-        archive.add(build(1), {"sbom": sbom(part("x"))})
+        put(archive, build(1), {"sbom": sbom(part("x"))})
         assert archive.where("x")["answer"].tolist() == ["affected"]
         before = files(tmp_path / "entries")
-        archive.add(build(1), {"sbom": sbom(part("x"))})
+        put(archive, build(1), {"sbom": sbom(part("x"))})
         assert files(tmp_path / "entries") == before, "the same again changes nothing"
         assert archive.builds()["kinds"].tolist() == ["provenance sbom"]
 
@@ -296,7 +413,7 @@ def test_where_equals_a_scan_of_the_documents(
             if number == early:
                 archive.where("foo")  # so that some of the tables are there already
             made = sbom(*document[0], compositions=COMPLETE if document[1] else None) if document else None
-            archive.add(build(number), {"sbom": made} if made else {"vex": b"{}"})
+            put(archive, build(number), {"sbom": made} if made else {"vex": b"{}"})
         assert answers(archive, "foo-bar", range=span) == naive(documents, span)
         archive.reindex()
         assert answers(archive, "foo-bar", range=span) == naive(documents, span)
@@ -317,10 +434,10 @@ def brute(edges: set[tuple[int, int]], start: int) -> dict[int, int]:
 @settings(max_examples=60)
 @given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9))))
 def test_the_nearest_edges_lead_up_shortest_ways_in_any_graph(edges: set[tuple[int, int]]) -> None:
-    nearest = Reading(edges=sorted(edges)).nearest()
-    assert nearest <= edges
-    above = {child: parent for parent, child in nearest}
-    assert len(above) == len(nearest), "one way to each node"
+    chosen = nearest(sorted(edges))
+    assert chosen <= edges
+    above = {child: parent for parent, child in chosen}
+    assert len(above) == len(chosen), "one way to each node"
     for node in range(10):
         way = [node]
         while way[-1] in above and len(way) < 10:
@@ -339,7 +456,7 @@ def test_paths_equal_a_search_of_each_document(tmp_path: Path) -> None:
             needs: dict[str, list[str]] = {}
             for parent, child in sorted(edges):
                 needs.setdefault(names[parent], []).append(names[child])
-            archive.add(build(number), {"sbom": sbom(*(part(f"p{n}") for n in range(1, 20)), needs=needs)})
+            put(archive, build(number), {"sbom": sbom(*(part(f"p{n}") for n in range(1, 20)), needs=needs)})
             said = [name.replace("app", "app 1") for name in names]
             expected[str(number)] = brute(edges, 7), {(said[p], said[c]) for p, c in edges}
         ways = archive.paths("p7").set_index("version")
@@ -356,7 +473,7 @@ def test_paths_equal_a_search_of_each_document(tmp_path: Path) -> None:
 def test_ways_of_any_length_are_found(tmp_path: Path) -> None:
     needs = {"app": ["p0 1.0"], **{f"p{n} 1.0": [f"p{n + 1} 1.0"] for n in range(400)}}
     with Archive(tmp_path) as archive:
-        archive.add(build(1), {"sbom": sbom(*(part(f"p{n}") for n in range(401)), needs=needs)})
+        put(archive, build(1), {"sbom": sbom(*(part(f"p{n}") for n in range(401)), needs=needs)})
         ways = archive.paths("p400")
         assert ways["depth"].tolist() == [401]
         assert ways["path"][0] == ["app 1", *(f"p{n} 1.0" for n in range(401))]
@@ -369,7 +486,7 @@ def test_a_way_through_many_diamonds_is_found_at_once(tmp_path: Path) -> None:
         needs |= {f"{side}{n} 1.0": [f"l{n + 1} 1.0", f"r{n + 1} 1.0"] for side in "lr"}
     parts = [part(f"{side}{n}") for n in range(61) for side in "lr"]
     with Archive(tmp_path) as archive:
-        archive.add(build(1), {"sbom": sbom(*parts, needs=needs)})
+        put(archive, build(1), {"sbom": sbom(*parts, needs=needs)})
         assert archive.paths("r60")["depth"].tolist() == [61]
 
 
@@ -380,7 +497,7 @@ def test_a_way_through_many_diamonds_is_found_at_once(tmp_path: Path) -> None:
 def three(tmp_path: Path) -> Archive:
     archive = Archive(tmp_path / "archive")
     for number in range(3):
-        archive.add(build(number), {"sbom": sbom(part("x", f"{number}.0"), part("y"))})
+        put(archive, build(number), {"sbom": sbom(part("x", f"{number}.0"), part("y"))})
     return archive
 
 
@@ -487,7 +604,7 @@ def test_damage_is_reported_and_never_gives_a_wrong_answer(three: Archive, damag
         assert [p.kind for p in checked.verify()] == ([kind] if kind else [])
         assert damage not in OF_INDEX or checked.verify() == [], "it was made anew"
     if damage in (swap_version, cut, drop):  # adding the document again mends it
-        three.add(build(1), {"sbom": sbom(part("x", "1.0"), part("y"))})
+        put(three, build(1), {"sbom": sbom(part("x", "1.0"), part("y"))})
         assert three.verify() == []
         assert answers(three, "x") == dict.fromkeys("012", "affected")
 
@@ -507,7 +624,7 @@ def test_a_full_disk_leaves_nothing_half_written(three: Archive, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space"):
-            three.add(build(9), {"sbom": sbom(part("x", "9")), "provenance": b"{}"})
+            put(three, build(9), {"sbom": sbom(part("x", "9")), "provenance": b"{}"})
     after = files(three.directory)
     assert {k: v for k, v in after.items() if k in before} == before
     assert not [name for name in after if name.endswith(".part")]
@@ -539,7 +656,7 @@ def test_an_index_that_cannot_be_written_changes_no_answer(
         assert os.geteuid() == 0 or not index(three).exists()  # root writes everywhere
     finally:
         three.directory.chmod(0o755)
-    three.add(build(3), {"sbom": sbom(part("x", "0.1"))})
+    put(three, build(3), {"sbom": sbom(part("x", "0.1"))})
     assert answers(three, "x", range="<2")["3"] == "affected"
 
 
@@ -547,7 +664,7 @@ def test_an_index_that_is_deleted_while_open_is_written_again(three: Archive) ->
     asked = answers(three, "x")
     index(three).unlink()
     assert answers(three, "x") == asked
-    three.add(build(3), {"sbom": sbom(part("x", "3.0"))})
+    put(three, build(3), {"sbom": sbom(part("x", "3.0"))})
     assert answers(three, "x") == asked | {"3": "affected"}
     with Archive(three.directory) as fresh:
         assert answers(fresh, "x") == asked | {"3": "affected"}
@@ -569,7 +686,7 @@ def test_an_index_is_derived_once_and_only_what_is_new_is_added(
         with Archive(three.directory) as fresh:
             answers(fresh, "x")
         assert len(read_documents) == number
-        three.add(build(number), {"sbom": sbom(part("x", f"{number}.0"))})
+        put(three, build(number), {"sbom": sbom(part("x", f"{number}.0"))})
 
 
 def test_parquet_tables_of_an_older_kit_do_no_harm(three: Archive) -> None:
@@ -632,7 +749,7 @@ def test_an_archive_reads_after_kill_9(tmp_path: Path, asks: bool) -> None:
         assert archive.verify() == []
         held = archive.where("x")
         assert set(range(done + 1)) <= {int(version) for version in held["version"]}, "what was said to be kept is"
-        archive.add(build(1), {"sbom": sbom(part("x"))})
+        put(archive, build(1), {"sbom": sbom(part("x"))})
         assert len(archive.where("x")) == len(held) + 1
 
 
@@ -692,7 +809,7 @@ def test_a_document_of_ten_thousand_levels_is_read_or_refused() -> None:
     nested: dict[str, Any] = part("bottom")
     for level in range(200):
         nested = part(f"p{level}", components=[nested])
-    assert len(read(sbom(nested)).components) == 202
+    assert len(read(sbom(nested)).rows()) == 202
     with pytest.raises(MalformedInput):
         read(b'{"bomFormat":"CycloneDX","components":' + b"[" * 100_000)
 
@@ -702,7 +819,8 @@ def test_a_document_of_ten_thousand_levels_is_read_or_refused() -> None:
 
 def test_the_commands_keep_find_check_and_export(tmp_path: Path) -> None:
     (tmp_path / "evidence").mkdir()
-    (tmp_path / "evidence" / "sbom.cdx.json").write_bytes(sbom(part("x"), needs={"app": ["x 1.0"]}))
+    of_app = Build("app", "1", Digest.parse(f"sha256:{HASH}"))
+    (tmp_path / "evidence" / "sbom.cdx.json").write_bytes(about(of_app, sbom(part("x"), needs={"app": ["x 1.0"]})))
     (tmp_path / "evidence" / "provenance-build.json").write_bytes(b"{}")
     (tmp_path / "vex.json").write_bytes(b"{}")
 
@@ -729,10 +847,55 @@ def test_the_commands_keep_find_check_and_export(tmp_path: Path) -> None:
     code, said = run("query", "--package", "x", "--range", "<2", "--paths")
     assert (code, "app 1 > x 1.0" in said, "no SBOM" in said) == (0, True, True)
     code, said = run("query", "--package", "x", "--range", ">2", "--json")
-    assert (code, [row["answer"] for row in json.loads(said)]) == (1, ["unknown"])
+    assert (code, [row["answer"] for row in json.loads(said)]) == (3, ["unknown"])
     code, said = run("query", "--run", "17")
     assert (code, "provenance sbom vex" in said) == (0, True)
     assert run("export", str(tmp_path / "out.zip"))[0] == 0
     assert run("verify")[1].strip() == "2 builds, 0 problems"
     next((tmp_path / "archive" / "objects").glob("sha256/*/*")).unlink()
     assert run("verify")[0] == 1
+
+
+def run_in(folder: Path, *words: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(command, [*words, "--archive", str(folder)], standalone_mode=False)
+    if isinstance(done.exception, MalformedInput):
+        return 2, done.stdout, done.exception.message
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("words", [("query", "--package", "x"), ("verify",), ("export", "out.zip"), ("reindex",)])
+def test_an_archive_that_is_not_there_is_a_wrong_call_and_is_not_made(tmp_path: Path, words: tuple[str, ...]) -> None:
+    for folder in (tmp_path / "nosuch", tmp_path):
+        code, _, said = run_in(folder, *words)
+        assert (code, said) == (2, f"no archive here: {folder}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_status_of_a_question_tells_none_from_unknown(three: Archive, tmp_path: Path) -> None:
+    folder = three.directory
+    assert run_in(folder, "query", "--package", "x")[0] == 0
+    assert run_in(folder, "query", "--package", "nothere")[0] == 1
+    three.add(build(3), {"sbom": sbom()})
+    assert run_in(folder, "query", "--package", "nothere")[0] == 3
+    assert run_in(folder, "query", "--package", "x", "--seen")[0] == 0
+    assert run_in(folder, "query", "--package", "x", "--range", ">=")[0] == 2
+    assert run_in(folder, "reindex")[:2] == (0, "4 builds\n")
+    assert run_in(folder, "export", str(tmp_path / "out"), "--build", "nosuch")[2] == "no build here has the id nosuch"
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_will_count_for_nothing_is_said_when_it_is_added(tmp_path: Path) -> None:
+    files = {"other": about(OTHER, sbom()), "broken": b"{", "bare": sbom(), "own": about(WHEEL, sbom())}
+    said = {}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+        words = ("--artifact", name, "--version", "1", "--digest", str(WHEEL.digest), "--sbom", str(tmp_path / name))
+        code, out, warning = run_in(tmp_path / name[:1], "add", *words)
+        assert code == 0
+        said[name] = (warning, out.partition("unknown: ")[2])
+    assert said["other"] == ("warning: the sbom counts for nothing, it is about other bytes\n",
+        "its SBOM is about other bytes\n")  # fmt: skip
+    assert "it is unreadable: the document is not JSON" in said["broken"][0]
+    assert said["bare"] == ("", "its SBOM does not say which bytes it is about\n")
+    assert said["own"] == ("", "")

@@ -19,10 +19,12 @@ NESTED = b"a=" + b"[" * 5_000
 HALF = '"\\ud800"'
 
 
-def bill(name: str) -> bytes:
-    """A bill of materials with one component, whose name is JSON as it stands."""
+def bill(name: str, of: str = "") -> bytes:
+    """A bill of materials of a build, with one component, whose name is JSON as it stands."""
+    digest = build(of).digest.value.hex()
     return (
         '{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1,'
+        f' "metadata": {{"component": {{"name": "x", "hashes": [{{"alg": "SHA-256", "content": "{digest}"}}]}}}},'
         f' "components": [{{"type": "library", "name": {name}, "version": "1"}}],'
         ' "compositions": [{"aggregate": "complete"}]}'
     ).encode()
@@ -36,9 +38,9 @@ def build(version: str) -> Build:
 def test_one_document_with_half_a_character_does_not_silence_the_archive(tmp_path: Path) -> None:
     """SQLite takes no lone surrogate: one such name, and no build could be indexed."""
     with Archive(tmp_path) as archive:
-        archive.add(build("1"), {"sbom": bill('"urllib3"')})
-        archive.add(build("2"), {"sbom": bill(HALF)})
-        archive.add(build("3"), {"sbom": bill('"a \\ud83d\\ude00"')})  # a whole one, in two halves
+        archive.add(build("1"), {"sbom": bill('"urllib3"', "1")})
+        archive.add(build("2"), {"sbom": bill(HALF, "2")})
+        archive.add(build("3"), {"sbom": bill('"a \\ud83d\\ude00"', "3")})  # a whole one, in two halves
         answers = archive.where("urllib3", every=True, absence="silence")
         assert dict(zip(answers["version"], answers["answer"], strict=True)) == {
             "1": "affected",

@@ -89,10 +89,8 @@ def test_a_layer_s_name_leads_nowhere(house: House, name: str) -> None:
 
 
 @pytest.mark.parametrize("predicate", [None, {"metadata": []}, {"metadata": {"component": 1}}])
-def test_a_statement_of_no_use_keeps_no_release_out_of_the_archive(
-    house: House, tmp_path: Path, predicate: Any
-) -> None:
-    """It is about the manifest, which needs no SBOM; so no rule looks at it."""
+def test_an_sbom_that_nobody_can_read_is_refused_and_archived(house: House, tmp_path: Path, predicate: Any) -> None:
+    """It is about the manifest, which needs no SBOM; but what it lists might be vulnerable."""
     parts = house.maker.parts()
     workflow = parts.statements["SBOM"].signer
     other = parts.statements["VEX"] = vex_said(parts, workflow)
@@ -100,7 +98,8 @@ def test_a_statement_of_no_use_keeps_no_release_out_of_the_archive(
     other.predicate_type, other.predicate = SBOM, predicate
     parts.statements["elsewhere"] = replace(other, signer=workflow.replace("v1.4.0", "v9.9.9"))
     decision = judged(house, parts)
-    assert decision.allowed, decision.table()
+    assert rules(decision) == {"vulnerabilities"}
+    assert "not scanned: this is not CycloneDX JSON" in decision.table()
     with Archive(tmp_path) as archive:
         keep(decision, house.registry, archive)
         (build,) = archive.builds().to_dict("records")

@@ -10,8 +10,13 @@
     >>> archive.where("urllib3", range="<2.5")[["answer", "artifact", "version", "found"]]
 
 **Three answers.** A build is *affected* when one of its documents lists the component, whatever its scope. It is *not
-affected* only when a readable SBOM (or, without one, an ML-BOM) declares itself complete, and every component in it
-states what was asked for (a purl, a SHA-256). In all other cases it is *unknown*, and ``why`` says why.
+affected* only when a readable SBOM (or, without one, an ML-BOM) about the bytes of this build declares itself complete,
+and every component in it states what was asked for (a purl, a SHA-256). In all other cases it is *unknown*, and ``why``
+says why.
+
+**About these bytes.** The statement's subjects and the SHA-256 of ``metadata.component``: whichever is there has to
+name the build's digest, or a file that the build's manifest holds. A document about other bytes is kept, and counts for
+nothing. One that names no bytes can show that a component is there (``why`` says so), never that one is not.
 
 **Complete** is what the SBOM's compositions declare: ``complete`` for the assembly of every component (or, without
 references, for the whole document), and nothing else for dependencies. ``absence="dependencies"`` also accepts an SBOM
@@ -29,11 +34,11 @@ from pathlib import Path
 from sqlite3 import Row
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from chainlab.archive.entries import Build
 from chainlab.archive.files import Documents, Files
-from chainlab.archive.queries import BUILDS, PROBLEMS, TABLES, WAYS, Problem, answers, doubt, question
+from chainlab.archive.queries import PROBLEMS, TABLES, WAYS, Problem, answers, doubt, question
 from chainlab.archive.tables import Index
 from chainlab.errors import MalformedInput
 
@@ -93,15 +98,18 @@ class Archive:
         asked = question(name, version=version, range=range, purl=purl)
         with self._index.open() as connection:
             found = answers(connection, asked, absence)
-            sure = [(build, hit) for answer, build, hits, _ in found if answer == "affected" for hit in hits]
-            ways: dict[tuple[int, int], list[str]] = {(hit["document"], hit["node"]): [] for _, hit in sure}
+            sure = [(build, hit, why) for answer, build, hits, why in found if answer == "affected" for hit in hits]
+            ways: dict[tuple[int, int], list[str]] = {(hit["document"], hit["node"]): [] for _, hit, _ in sure}
             for document, node, label in connection.execute(WAYS, [json.dumps(list(ways))]):
                 ways[document, node].append(label)
-        paths = [ways[hit["document"], hit["node"]] for _, hit in sure]
+        paths = [ways[hit["document"], hit["node"]] for _, hit, _ in sure]
         rest = [_row(*answer) for answer in found if answer[0] != "affected"]
-        reached = [len(path) > 1 or not hit["node"] for path, (_, hit) in zip(paths, sure, strict=True)]
+        reached = [len(path) > 1 or not hit["node"] for path, (_, hit, _) in zip(paths, sure, strict=True)]
         depths = [len(path) - 1 if there else None for path, there in zip(paths, reached, strict=True)]
-        frame, at = _frame([*(_row("affected", build, [hit], "") for build, hit in sure), *rest]), COLUMNS.index("why")
+        frame, at = (
+            _frame([*(_row("affected", build, [hit], why) for build, hit, why in sure), *rest]),
+            COLUMNS.index("why"),
+        )
         frame.insert(at, "depth", [*depths, *[None] * len(rest)])
         frame.insert(at + 1, "path", [*paths, *([] for _ in rest)])
         return frame.astype({"depth": "Int64", "path": object})
@@ -137,7 +145,7 @@ class Archive:
         wanted["digest"] = digest and "sha256:" + digest.lower().removeprefix("sha256:")
         rows = []
         with self._index.open() as connection:
-            for build in connection.execute(BUILDS):
+            for build in connection.execute("SELECT * FROM builds"):
                 if all(build[name] == value for name, value in wanted.items() if value):
                     kinds = [" ".join(sorted((build[name] or "").split(","))) for name in ("kinds", "signed")]
                     rows.append((*(build[name] for name in BUILD), *kinds, doubt(build)))
@@ -171,7 +179,8 @@ class Archive:
     def export(self, target: Path | str, *, builds: Collection[str] | None = None) -> int:
         """Copy the archive, or some builds (their ids), to a new archive in a folder or .zip, and count the entries.
 
-        ``sha256sum -c SHA256SUMS`` checks it. Raises `VerificationFailed`, and writes nothing, when a file was changed.
+        ``sha256sum -c SHA256SUMS`` checks it. Raises `VerificationFailed` when a file was changed, `MalformedInput` for
+        an id that no build has; then nothing is written.
         """
         return self._files.export(Path(target), builds)
 
@@ -207,5 +216,5 @@ def _frame(rows: Sequence[Sequence[Any]], columns: Sequence[str] = COLUMNS) -> p
 def _order(version: str) -> tuple[bool, Version | str]:
     try:
         return True, Version(version)
-    except InvalidVersion:
+    except ValueError:  # also of a version with thousands of digits
         return False, version

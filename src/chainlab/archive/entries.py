@@ -21,7 +21,8 @@ from chainlab.evidence.statements import parse_json
 
 __all__ = ["Build", "Document", "Entry"]
 
-KINDS: Final = ("sbom", "mlbom", "provenance", "signature", "vex", "summary")  # of documents, those in use
+# Kinds of documents in use. A manifest is the build itself, where that is an OCI artifact: its digest is the build's.
+KINDS: Final = ("sbom", "mlbom", "provenance", "signature", "vex", "summary", "manifest")
 FORMAT: Final = "chainlab-archive-entry-1"
 UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # a terminal would not show them as what they are
 

@@ -27,35 +27,39 @@ from chainlab.errors import MalformedInput
 __all__ = ["Problem", "Question", "answers", "doubt", "question"]
 
 DIGEST: Final = re.compile(r"(?:sha-?256:)?([0-9a-f]{64})")
-# Why an SBOM does not prove absence, by the level of its composition; 4 is complete.
+UNSAID: Final = "its SBOM does not say which bytes it is about"
+# Why an SBOM does not prove absence, by its level: what it says of itself and of its build; 6 is complete.
 CLAIMS: Final = (
+    "its SBOM is about other bytes",
     "its SBOM is not readable: ",
+    UNSAID,
     "its SBOM says that it is incomplete",
     "its SBOM does not say that it is complete",
     "its SBOM is complete in dependencies, not in what they contain",
 )
-ENOUGH: Final = {"complete": 4, "dependencies": 3, "silence": 2}  # the argument ``absence``: the level that proves it
-# Builds, oldest first. An ML-BOM speaks for a build only where there is no SBOM.
+ENOUGH: Final = {"complete": 6, "dependencies": 5, "silence": 4}  # the argument ``absence``: the level that proves it
+# The table `builds`, oldest first. An ML-BOM speaks for a build only where there is no SBOM.
 BUILDS: Final = """
 WITH own AS (SELECT build FROM entries JOIN documents USING (entry) WHERE kind = 'sbom'),
   claims AS (SELECT *, kind = 'sbom' OR kind = 'mlbom' AND build NOT IN own AS speaks,
-    CASE composition WHEN 'complete' THEN 4 WHEN 'dependencies' THEN 3 WHEN 'unsaid' THEN 2 WHEN 'incomplete' THEN 1
-      ELSE 0 END AS claim FROM entries LEFT JOIN documents USING (entry))
+    CASE WHEN about = 'other' THEN 0 WHEN status <> 'read' THEN 1 WHEN about = 'unsaid' THEN 2
+      ELSE CASE composition WHEN 'complete' THEN 6 WHEN 'dependencies' THEN 5 WHEN 'unsaid' THEN 4 ELSE 3 END
+      END AS claim FROM entries LEFT JOIN documents USING (entry))
 SELECT build, artifact, version, digest, repository, "commit", run, builder, built_at, broken,
   max(claim) FILTER (WHERE speaks) AS level, min(why) FILTER (WHERE speaks AND status <> 'read') AS unread,
-  min(unhashed = 0) FILTER (WHERE speaks AND status = 'read') AS hashed,
-  min(unaddressed = 0) FILTER (WHERE speaks AND status = 'read') AS addressed,
+  min(unhashed = 0) FILTER (WHERE speaks AND claim > 2) AS hashed,
+  min(unaddressed = 0) FILTER (WHERE speaks AND claim > 2) AS addressed,
   group_concat(DISTINCT kind) AS kinds, group_concat(DISTINCT CASE WHEN signed THEN kind END) AS signed
 FROM claims GROUP BY build ORDER BY rtrim(built_at, 'Z'), artifact, version, build
 """
 OF_BUILD: Final = "JOIN documents USING (document) JOIN entries USING (entry)"
 HITS: Final = f"""
 SELECT title AS component, components.version AS found, purl, scope, documents.kind AS kind, signed, build, document,
-  node FROM components {OF_BUILD} WHERE
+  node, about FROM components {OF_BUILD} WHERE about <> 'other' AND
 """
 OWN: Final = """
 SELECT DISTINCT artifact AS component, version AS found, '' AS purl, '' AS scope, '' AS kind, 0 AS signed, build,
-  0 AS document, 0 AS node FROM entries WHERE digest = ?
+  0 AS document, 0 AS node, 'own' AS about FROM entries WHERE digest = ?
 """
 # From documents' nodes up the nearest edges, one a step: the labels on a shortest way, the subject's first.
 WAYS: Final = """
@@ -77,11 +81,13 @@ FROM documents JOIN entries USING (entry) WHERE status IN ('missing', 'changed',
 ORDER BY 1 DESC, 2
 """
 TABLES: Final = {  # as `Archive.table` gives them
-    "documents": "SELECT build, kind, object, size, signed <> 0 AS signed, verdict, form, subjects, status, why, "
-    "composition, stated_at, components, unhashed, unaddressed, dangling FROM documents JOIN entries USING (entry)",
+    "documents": "SELECT build, kind, object, size, signed <> 0 AS signed, verdict, form, subjects, stated, "
+    "iif(about = 'other', 'about other bytes', status) AS status, why, about, composition, stated_at, components, "
+    "unhashed, unaddressed, dangling FROM documents JOIN entries USING (entry)",
     "components": "SELECT build, documents.kind AS document, node, name, title, components.version AS version, purl, "
-    f"components.kind AS kind, sha256, hashes, licence, supplier, scope FROM components {OF_BUILD}",
-    "edges": f"SELECT build, kind AS document, parent, child FROM edges {OF_BUILD}",
+    f"components.kind AS kind, sha256, hashes, licence, supplier, scope FROM components {OF_BUILD} "
+    "WHERE about <> 'other'",
+    "edges": f"SELECT build, kind AS document, parent, child FROM edges {OF_BUILD} WHERE about <> 'other'",
 }
 Answer = tuple[str, Row, list[Row], str]  # the answer, the build, the places of one component version in it, and why
 
@@ -160,7 +166,7 @@ def answers(connection: Connection, asked: Question, absence: str, every: bool =
     """Return one answer for each component version in a build, and one for each other build; affected ones first."""
     if absence not in ENOUGH:
         raise MalformedInput(f"absence={absence!r}", mend=f"one of {', '.join(ENOUGH)}")
-    known = {row["build"]: row for row in connection.execute(BUILDS)}
+    known = {row["build"]: row for row in connection.execute("SELECT * FROM builds")}
     order = {build: number for number, build in enumerate(known)}
     meant = lru_cache(maxsize=None)(asked.meant)
     groups: dict[tuple[str, str, str, str], list[Row]] = {}
@@ -172,7 +178,8 @@ def answers(connection: Connection, asked: Question, absence: str, every: bool =
     others: list[Answer] = []
     for (build, component, found, purl), hits in groups.items():
         if meant(found, purl):
-            affected.append(("affected", known[build], hits, ""))
+            sure_of = any(hit["about"] == "own" for hit in hits)
+            affected.append(("affected", known[build], hits, "" if sure_of else UNSAID))
         elif build not in sure:
             odd = f"its version of {component} is {found!r}, which PEP 440 does not order"
             others.append(("unknown", known[build], hits, odd if found else f"it lists {component} without a version"))
@@ -187,7 +194,7 @@ def doubt(build: Row, asked: Question | None = None, enough: int = ENOUGH["compl
     if build["broken"] or build["level"] is None:
         return build["broken"] or "no SBOM"
     if build["level"] < enough:
-        return CLAIMS[build["level"]] + ("" if build["level"] else build["unread"])
+        return CLAIMS[build["level"]] + (build["unread"] if build["level"] == 1 else "")
     if asked and asked.digest and not build["hashed"]:
         return "its SBOM does not give a SHA-256 for every component"
     if asked and asked.purl and not build["addressed"]:
@@ -204,6 +211,6 @@ def _hits(connection: Connection, asked: Question) -> list[Row]:
         bare = PackageURL(asked.purl.type, asked.purl.namespace, asked.purl.name).to_string()
         condition, values = "purl BETWEEN ? AND ?", [bare, f"{bare}\U0010ffff"]
     hits = connection.execute(HITS + condition, values).fetchall()
-    listed = {(hit["build"], *hit[:2]) for hit in hits}
+    listed = {hit["build"] for hit in hits if not hit["node"]}
     own = connection.execute(OWN, [f"sha256:{asked.digest}"])  # the build that made the file
-    return hits + [row for row in own if (row["build"], *row[:2]) not in listed]
+    return hits + [row for row in own if row["build"] not in listed]

@@ -12,27 +12,31 @@ import hashlib
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import Any, Final
 
-from chainlab.archive.documents import Reading, read, unwrap
+from chainlab.archive.documents import Reading, layers, nearest, read, unwrap
 from chainlab.archive.entries import Document
 from chainlab.archive.files import Files
+from chainlab.archive.queries import BUILDS
 from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.storage import write_whole
 
 __all__ = ["Index"]
 
 # `broken`: why an entry cannot be read; `faulty`: it or an object is missing or changed, so each question derives it
-# again; `nearest`: the edge ends a shortest way from the subject.
-SCHEMA: Final = """ -- 3: another number, or another schema, makes every index anew
+# again; `stamp`: of the object when it was read, see `Files.stamp`; `stated`: the digest that an SBOM gives its
+# subject; `holds`: the digests of a manifest's layers; `about`: own, other or unsaid, see `_compare`; `nearest`: the
+# edge ends a shortest way from the subject.
+SCHEMA: Final = """ -- 4: another number, or another schema, makes every index anew
 PRAGMA foreign_keys = ON;
 CREATE TABLE IF NOT EXISTS entries (
   entry PRIMARY KEY, build, artifact, version, digest, repository, "commit", run, builder, built_at, broken, faulty);
 CREATE TABLE IF NOT EXISTS documents (
   document INTEGER PRIMARY KEY, entry REFERENCES entries ON DELETE CASCADE, kind, object, size, verdict, status, why,
-  signed, form, subjects, composition, stated_at, components, unhashed, unaddressed, dangling);
+  signed, form, subjects, composition, stated_at, components, unhashed, unaddressed, dangling, stated, holds, stamp,
+  about);
 CREATE TABLE IF NOT EXISTS components (
   document REFERENCES documents ON DELETE CASCADE, node, name, title, version, purl, kind, sha256, hashes, licence,
   supplier, scope, PRIMARY KEY (document, node)) WITHOUT ROWID;
@@ -44,6 +48,15 @@ CREATE INDEX IF NOT EXISTS by_name ON components (name, version);
 CREATE INDEX IF NOT EXISTS by_purl ON components (purl);
 CREATE INDEX IF NOT EXISTS by_sha256 ON components (sha256);
 """
+# The objects that an answer may rest on.
+ANSWERING: Final = """
+SELECT object, stamp FROM documents JOIN entries USING (entry)
+WHERE kind IN ('sbom', 'mlbom', 'manifest') AND NOT faulty
+"""
+NAMING: Final = """
+SELECT document, entries.digest AS digest, kind, object, subjects, stated, holds
+FROM documents JOIN entries USING (entry) WHERE build = ?
+"""
 
 
 class Index:
@@ -54,6 +67,8 @@ class Index:
         self.path = files.directory / "tables" / "index.sqlite"
         self._guard = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._sound: set[str] | None = None  # entries that need not be derived again; None: ask for all
+        self._stamps: dict[str, int] = {}  # of the objects that answers rest on
 
     @contextmanager
     def open(self) -> Iterator[sqlite3.Connection]:
@@ -91,53 +106,102 @@ class Index:
                 stored.deserialize(data)
                 stored.backup(connection)
         connection.executescript(SCHEMA)
+        self._sound, self._stamps = None, dict(connection.execute(ANSWERING).fetchall())
         return connection
 
     def _refresh(self, connection: sqlite3.Connection) -> bool:
-        # Derives new and faulty entries, forgets those that are gone; returns whether the file should be written.
+        # Derives new, changed and faulty entries, forgets those that are gone; returns whether to write the file.
         present = self._files.names()
-        known = dict(connection.execute("SELECT entry, faulty FROM entries").fetchall())
-        stale = {name for name, faulty in known.items() if faulty or name not in present}
+        changed = [digest for digest, stamp in self._stamps.items() if self._is_other(digest, stamp)]
+        if present == self._sound and not changed:
+            return False
+        known = {row["entry"]: row for row in connection.execute("SELECT entry, build, faulty FROM entries")}
+        stale = {name for name, row in known.items() if row["faulty"] or name not in present}
+        for digest in changed:
+            stale |= {name for (name,) in connection.execute("SELECT entry FROM documents WHERE object = ?", (digest,))}
         new = present - (known.keys() - stale)
         with connection:
             connection.executemany("DELETE FROM entries WHERE entry = ?", [(name,) for name in stale])
-            for name in sorted(new):
-                self._add(connection, name)
+            builds = {known[name]["build"] for name in stale} | {self._add(connection, name) for name in sorted(new)}
+            _compare(connection, builds)
+            connection.execute("DROP TABLE IF EXISTS temp.builds")
+            connection.execute(f"CREATE TEMP TABLE builds AS {BUILDS}")
+        self._sound = {name for (name,) in connection.execute("SELECT entry FROM entries WHERE NOT faulty")}
+        renewed = {digest: stamp for digest, stamp in self._stamps.items() if digest not in changed}
+        stamps = connection.execute(ANSWERING).fetchall()
+        self._stamps = {digest: renewed.get(digest) or stamp for digest, stamp in stamps}
         return new != stale
 
-    def _add(self, connection: sqlite3.Connection, name: str) -> None:
+    def _is_other(self, digest: str, stamp: int) -> bool:
+        # Whether an object is not what it was read as: its stamp is another, and so is its digest.
+        now = self._files.stamp(digest)
+        if now and now == stamp:
+            return False
+        try:
+            self._files.get(digest)
+        except VerificationFailed:
+            return True
+        self._stamps[digest] = now
+        return False
+
+    def _add(self, connection: sqlite3.Connection, name: str) -> str:
+        # Returns the build's id.
         try:
             entry = self._files.entry(name)
         except (VerificationFailed, MalformedInput) as error:
-            _insert(connection, "entries", [(name, name, *[""] * 8, f"entries/{name}.json: {error.message}", True)])
-            return
+            said = f"entries/{name}.json: {error.message}"
+            _insert(connection, "entries", [(name, name, *[""] * 8, said, True)])
+            return name
+        stamps = [self._files.stamp(document.digest) for document in entry.documents]  # before they are read
         readings = [(document, *self._read(document)) for document in entry.documents]
-        faulty = any(status in ("missing", "changed") for _, status, _, _ in readings)
+        faulty = any(status in ("missing", "changed") for _, status, _, _, _ in readings)
         _insert(connection, "entries", [(name, entry.build.id, *entry.build.document().values(), "", faulty)])
-        for document, status, why, reading in readings:
-            rows = reading.components
-            parts = [row for row in rows if row.node]  # without the subject
+        for (document, status, why, reading, holds), stamp in zip(readings, stamps, strict=True):
+            rows, bill = reading.rows(), reading.bill
             number = _insert(connection, "documents", [(
                 None, name, document.kind, document.digest, document.size, document.verdict, status, why,
-                reading.signed, reading.form, " ".join(reading.subjects), reading.composition, reading.stated_at,
-                len(rows), sum(not row.sha256 for row in parts), sum(not row.purl for row in parts), reading.dangling,
+                reading.signed, reading.form, " ".join(reading.subjects), bill.composition, bill.stated_at, len(rows),
+                sum(not one.hashes.get("SHA-256") for one in bill.components),
+                sum(not one.purl for one in bill.components), bill.dangling,
+                bill.digest, " ".join(holds), stamp, "",
             )])  # fmt: skip
-            nearest = reading.nearest()
+            ways = nearest(bill.edges)
             _insert(connection, "components", [(number, *row) for row in rows])
-            _insert(connection, "edges", [(number, c, p, (p, c) in nearest) for p, c in reading.edges])
+            _insert(connection, "edges", [(number, c, p, (p, c) in ways) for p, c in bill.edges])
+        return entry.build.id
 
-    def _read(self, document: Document) -> tuple[str, str, Reading]:
-        # A document's status, why it is not read, and its content.
+    def _read(self, document: Document) -> tuple[str, str, Reading, tuple[str, ...]]:
+        # A document's status, why it is not read, its content, and the digests of the files that a manifest holds.
         listed = document.kind in ("sbom", "mlbom")
         try:
             data = self._files.get(document.digest)
-            return ("read", "", read(data)) if listed else ("stored", "", unwrap(data)[1])
+            if document.kind == "manifest":
+                return "stored", "", Reading(), layers(data)
+            return ("read", "", read(data), ()) if listed else ("stored", "", unwrap(data), ())
         except VerificationFailed as error:
             exists = self._files.path(document.digest).exists()
-            return "changed" if exists else "missing", error.message, Reading()
+            return "changed" if exists else "missing", error.message, Reading(), ()
         except MalformedInput as error:
             why = f"{error.message}: {error.why}" if error.why else error.message
-            return ("unreadable", why, Reading()) if listed else ("stored", "", Reading())  # which need not be JSON
+            return (
+                ("unreadable", why, Reading(), ()) if listed else ("stored", "", Reading(), ())
+            )  # it need not be JSON
+
+
+def _compare(connection: sqlite3.Connection, builds: Iterable[str]) -> None:
+    # Notes of each document which bytes it says it is about: its build's (the artifact, or a file that the artifact's
+    # manifest holds), others, or none. A model's signature names its files in a way of its own.
+    for build in builds:
+        rows = connection.execute(NAMING, (build,)).fetchall()
+        own = {row["digest"] for row in rows}
+        own |= {file for row in rows if row["object"] == row["digest"] for file in row["holds"].split()}
+        for row in rows:
+            subjects = {name for name in row["subjects"].lower().split() if name.startswith("sha256:")}
+            named = [subjects, {row["object"]} if row["kind"] == "manifest" else {row["stated"]} - {""}]
+            claims = [digests for digests in named if digests and row["kind"] != "signature"]
+            about = "own" if all(digests & own for digests in claims) else "other"
+            values = (about if claims else "unsaid", row["document"])
+            connection.execute("UPDATE documents SET about = ? WHERE document = ?", values)
 
 
 def _checksum(data: bytes) -> bytes:

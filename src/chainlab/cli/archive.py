@@ -68,7 +68,7 @@ def add(
     folder: Path | None, artifact: str, version: str, digest: str, file: Path | None, repository: str,
     commit: str, run: str, builder: str, at: str, directory: Path | None, **given: tuple[Path, ...],
 ) -> None:  # fmt: skip
-    """Keep the documents of one build.
+    """Keep the documents of one build; a document that cannot be read, or is about other bytes, is named.
 
     From a FOLDER come the files that are named for what they are: sbom.json, provenance-build.json, vex.json, …
     """
@@ -87,11 +87,15 @@ def add(
             paths.setdefault(kind, []).append(path)
     if not paths:
         raise MalformedInput("there is no document to keep", mend="for example --sbom FILE")
-    with _opened(directory) as kept:
+    with _opened(directory, new=True) as kept:
         kept.add(build, {kind: [p.read_bytes() for p in files] for kind, files in paths.items()})
-        unknown = kept.builds(digest=str(build.digest))
-        state = unknown.loc[unknown["build"] == build.id, "unknown"].iloc[0]
+        builds, documents = kept.builds(digest=str(build.digest)), kept.table("documents")
+        state = builds.loc[builds["build"] == build.id, "unknown"].iloc[0]
     echo(f"kept {build.id}: {artifact} {version}, {', '.join(paths)}")
+    for document in documents[documents["build"] == build.id].itertuples():
+        if document.status not in ("read", "stored"):
+            why = f": {document.why}" if document.why else ""
+            echo(f"warning: the {document.kind} counts for nothing, it is {document.status}{why}", err=True)
     if state:
         echo(f"what it does not hold stays unknown: {state}")
 
@@ -125,7 +129,9 @@ def query(
     package: str, span: str, digest: str, purl: str, run: str, builder: str, with_paths: bool,
     when: bool, every: bool, absence: str, directory: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Where is it? Ends with 0 when some build is affected, 1 when none is known to be.
+    """Where is it?
+
+    Ends with 0 when some build is affected, 1 when none is, and 3 when none is known to be and some are unknown.
 
     A build without an SBOM, or with one that is incomplete, is not listed as clean: it is unknown, and the last column
     says why.
@@ -139,7 +145,7 @@ def query(
     with _opened(directory) as kept:
         if run or builder:
             found = kept.builds(run=run, builder=builder)
-            hits = len(found)
+            status = 0 if len(found) else 1
         else:
             asked = {"range": span, "purl": purl, "absence": absence}
             if with_paths:
@@ -148,12 +154,13 @@ def query(
                 found = kept.seen(package, **asked)
             else:
                 found = kept.where(package, digest=digest, every=every, **asked)
-            hits = int((found["answer"] == "affected").sum())
+            told = set(found["answer"])
+            status = 0 if "affected" in told else 3 if "unknown" in told else 1
     if as_json:
         echo_document(found.to_json(orient="records", date_format="iso", indent=1).encode() + b"\n")
     else:
         echo(_table(found), lines=True)
-    sys.exit(0 if hits else 1)
+    sys.exit(status)
 
 
 @archive.command(
@@ -189,13 +196,23 @@ def verify(directory: Path | None, as_json: bool) -> None:
     sys.exit(1 if problems else 0)
 
 
-def _opened(directory: Path | None) -> Archive:
+@archive.command(epilog="Example: chainlab archive reindex")
+@AT
+def reindex(directory: Path | None) -> None:
+    """Derive the index anew from entries and documents: nothing is lost with it."""
+    with _opened(directory) as kept:
+        echo(f"{kept.reindex()} builds")
+
+
+def _opened(directory: Path | None, *, new: bool = False) -> Archive:
     from chainlab.archive import Archive
 
     if directory is None:
         from chainlab.workspace import learner_workspace
 
         directory = learner_workspace().path / "archive"
+    if not new and not (directory / "entries").is_dir():
+        raise MalformedInput(f"no archive here: {directory}", mend="chainlab archive add makes one")
     return Archive(directory)
 
 

@@ -49,6 +49,7 @@ def keep(decision: Decision, registry: Registry, archive: Archive) -> Build:
     said = _statement(decision.bundle).predicate
     inputs = [Digest.parse(f"sha256:{i['digest']['sha256']}") for i in said["inputAttestations"]]
     documents: dict[str, list[bytes]] = {"summary": [decision.bundle]}
+    documents["manifest"] = [registry.blobs.read(decision.digest)]  # it says which files the statements are about
     made: dict[str, Any] = {}
     for digest in inputs:
         bundle = registry.blobs.read(digest)
