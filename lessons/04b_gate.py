@@ -301,8 +301,9 @@ for check in tomorrow.judge(reference, record=False).refusals:
 
 # %% [markdown]
 # The same bytes, the same evidence, another verdict: a decision is good for the day on which it was made. Three honest
-# ways on: update; show in a signed VEX that the code is not reached; or accept the risk, for these bytes, for some
-# days, with a name under it. The third is an *exception*, and it is data, in the policy's file, reviewed like code:
+# ways on: update; let security sign a VEX that shows that the code is not reached (a VEX by the release workflow counts
+# for nothing: the suspect does not write the alibi); or accept the risk, for these bytes, for some days, with a name
+# under it. The third is an *exception*, and it is data, in the policy's file, reviewed like code:
 
 # %%
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,5 @@
-# exceptions — which exceptions count: those with an owner, a reason, the digest of these bytes, and an end.
+# exceptions — which exceptions count: those with an owner, a reason, the digest of these bytes, and an end, and with no
+# field that says something else: a slip must not make one wider than it was meant.
 #
 # Facts: now, release.digest, release.layers.
 # Expected: exceptions[].{rule, about, digest, owner, reason, expires}, excepting.{rules, days}.
@@ -38,8 +39,31 @@ is_owned(exception) if contains(evidence.text(exception, "owner"), "@")
 
 is_reasoned(exception) if evidence.text(exception, "reason") != "nothing"
 
+fields := {"rule", "about", "digest", "owner", "reason", "expires"}
+
+unknown(exception) := [name |
+	is_object(exception)
+	some name in object.keys(object.remove(exception, fields))
+]
+
+# The one value of `about`, whatever it is, or none: `text` gives the same for a field that is missing and one that is
+# malformed, and without it an exception is for every finding of its rule.
+abouts(exception) := [value |
+	is_object(exception)
+	"about" in object.keys(exception)
+	value := object.get(exception, "about", null)
+]
+
+is_known(exception) if count(unknown(exception)) == 0
+
+is_specific(exception) if count(abouts(exception)) == 0
+
+is_specific(exception) if evidence.text(exception, "about") != "nothing"
+
 valid contains exception if {
 	some exception in all
+	is_known(exception)
+	is_specific(exception)
 	is_owned(exception)
 	is_reasoned(exception)
 	is_for_digest(exception)
@@ -47,6 +71,17 @@ valid contains exception if {
 	is_running(exception)
 	is_short(exception)
 	can_be(exception)
+}
+
+faults contains [exception, said] if {
+	some exception in all
+	some name in unknown(exception)
+	said := concat("", ["it has a field that nobody knows, ", name])
+}
+
+faults contains [exception, "what it is about is not a text"] if {
+	some exception in all
+	not is_specific(exception)
 }
 
 faults contains [exception, "it has no owner"] if {
@@ -89,8 +124,12 @@ faults contains [exception, "its rule can have none"] if {
 excuses(rule, about) := {evidence.text(exception, "owner") |
 	some exception in valid
 	exception.rule == rule
-	evidence.text(exception, "about") in {"nothing", about}
+	is_about(exception, about)
 }
+
+is_about(exception, _) if count(abouts(exception)) == 0
+
+is_about(exception, about) if abouts(exception) == [about]
 
 void contains said if {
 	some exception in all

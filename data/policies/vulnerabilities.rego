@@ -1,8 +1,9 @@
 # vulnerabilities — nothing that is known to be exploited, unless a valid VEX says why it does not matter here.
 #
-# Facts: vulnerabilities.{scanned, why, components, advisories, found[]}, found[].{id, component, exploited, status, why}.
-#   `status` comes from the verified VEX statements: open, not_affected, fixed, stale.
-# Expected: nothing.
+# Facts: vulnerabilities.{scanned, why, components, advisories, found[]},
+#   found[].{id, component, exploited, status, why, by}.
+#   `status` comes from the verified VEX statements: open, not_affected, fixed, stale; `by` signed the one that counted.
+# Expected: vulnerabilities.excused_by, signers: who may excuse what is exploited. The suspect does not write the alibi.
 # Undefined never passes: "not scanned" is no "nothing found", and an `exploited` that is not false counts as true.
 
 package chainlab.rules.vulnerabilities
@@ -19,7 +20,14 @@ found := evidence.entries(scan, "found")
 
 is_settled(finding) if finding.exploited == false
 
-is_settled(finding) if finding.status in ["not_affected", "fixed"]
+is_settled(finding) if {
+	finding.status in ["not_affected", "fixed"]
+	evidence.text(finding, "by") in excusers
+}
+
+excusers := {data.expected.signers[name].identity |
+	some name in data.expected.vulnerabilities.excused_by
+}
 
 passed if {
 	scan.scanned == true
@@ -34,8 +42,12 @@ passed if {
 refused contains {"about": evidence.text(finding, "id"), "said": said, "mend": "update the component; or, if it is not reachable, say so in a signed VEX"} if {
 	some finding in found
 	not is_settled(finding)
-	said := concat("", [evidence.text(finding, "id"), " in ", evidence.text(finding, "component"), " is exploited, and ", evidence.text(finding, "status"), ": ", evidence.text(finding, "why")])
+	said := concat("", [evidence.text(finding, "id"), " in ", evidence.text(finding, "component"), " is exploited, and ", evidence.text(finding, "status"), ": ", evidence.text(finding, "why"), whose(finding)])
 }
+
+whose(finding) := concat("", [", says ", evidence.text(finding, "by")]) if {
+	evidence.text(finding, "by") != "nothing"
+} else := ""
 
 refused contains {"about": evidence.digest, "said": said, "mend": "mend the scan: what was not scanned is not known to be safe"} if {
 	not scan.scanned == true

@@ -82,6 +82,33 @@ def test_the_newest_claim_counts_and_of_two_the_worse() -> None:
         assert apply([FOUND], claims, NOW)[0].answer == "open"
 
 
+YES = replace(CLAIM, by="security")
+NO = replace(YES, status="affected", justification="")
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("claims", "answer"),
+    {  # each with the days before now: dated, and signed
+        "signed later": ([(YES, 1, 9), (NO, 5, 2)], "open"),
+        "dated later, and signed before": ([(NO, 1, 9), (YES, 5, 2)], "not_affected"),
+        "dated after its signature": ([(YES, 1, 2)], "open"),
+        "dated after its signature, and signed before": ([(YES, -30, 9), (NO, 2, 2)], "open"),
+        "dated after its signature, and says no": ([(YES, 9, 9), (NO, -30, 2)], "open"),
+        "within the skew of two clocks": ([(YES, 2 - 1 / 480, 2)], "not_affected"),
+        "one document that tells how it came": ([(NO, 8, 2), (YES, 4, 2)], "not_affected"),
+        "two at one time": ([(replace(NO, by="another"), 8, 2), (YES, 4, 2)], "open"),
+        "signed again, and as old as before": ([(YES, 100, 1)], "stale"),
+    }.values(),
+)
+def test_claims_are_ordered_by_their_signatures(claims: list[tuple[Claim, float, float]], answer: str) -> None:
+    said = [replace(claim, at=NOW - at * DAY, signed_at=NOW - signed * DAY) for claim, at, signed in claims]
+    for order in (said, said[::-1]):
+        (outcome,) = apply([FOUND], order, NOW)
+        assert outcome.answer == answer, outcome
+        assert outcome.by in {claim.by for claim in said}
+
+
 def test_without_claims_everything_is_open() -> None:
     assert [outcome.answer for outcome in apply([FOUND, FOUND], [], NOW)] == ["open", "open"]
 
@@ -109,6 +136,11 @@ def test_a_claim_without_its_reason_is_refused(changed: dict[str, object], said:
         (lambda s: s.update(timestamp="soon"), r"statements\[0\]: no time"),
         (lambda s: s.update(vulnerability={}), r"statements\[0\]: no vulnerability"),
         (lambda s: s.update(products="x"), r"statements\[0\].products: expected a list"),
+        (lambda s: s["products"].append({}), r"statements\[0\]: a product or component has no name"),
+        (lambda s: s["products"][0].update(subcomponents=[{}]), "a product or component has no name"),
+        (lambda s: s["products"][0].update(subcomponents=[{"@id": ["pkg:pypi/x@1"]}]), "@id: expected a text"),
+        (lambda s: s["products"][0].update(subcomponents=[{"identifiers": {"purl": 5}}]), "purl: expected a text"),
+        (lambda s: s["products"][0].update(hashes=["sha-256"]), "hashes: expected an object"),
     ],
 )
 def test_an_openvex_statement_that_lacks_something_is_refused(edit: object, said: str) -> None:

@@ -13,6 +13,7 @@ releases take seconds.
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -44,6 +45,7 @@ from chainlab.trust.issuer import GIT_SERVER
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC).replace(microsecond=0)
 MODEL = ROOT / "data" / "models" / "triage.onnx"
+NUMBERS = itertools.count()
 EMPTY = "application/vnd.oci.empty.v1+json"
 RELEASE_TYPE = "application/vnd.acme.release.v1+json"
 REPOSITORY = "acme/triage-model"
@@ -293,6 +295,13 @@ class Maker:
             else:
                 refer(images, repository, stored.digest, bundle, BUNDLE_TYPE, by="a job")
         return f"oci/{repository}@{stored.digest}"
+
+
+def apart(parts: Parts) -> Parts:
+    """The release with a digest of its own: what the gate counted about the same bytes before counts for it too."""
+    parts.annotations["note"] = f"release {next(NUMBERS)}"
+    parts.statements["provenance of package"].subjects = parts.digests()
+    return parts
 
 
 def run_of(version: str) -> int:

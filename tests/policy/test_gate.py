@@ -121,7 +121,9 @@ SPOILT: dict[str, tuple[Callable[[Parts], None], set[str]]] = {
     "a parameter nobody knows": (
         said(f"{HOST}build", DEFINITION, "externalParameters", "debug", to=True), {"provenance"}),
     "the SBOM leaves most out": (said("SBOM", "components", to=[]), {"sbom"}),
-    "the SBOM is no CycloneDX": (said("SBOM", "bomFormat", to="SPDX"), {"sbom"}),
+    "the SBOM is no CycloneDX": (said("SBOM", "bomFormat", to="SPDX"), {"sbom", "vulnerabilities"}),
+    "a component of the SBOM has no name": (
+        said("SBOM", "components", 0, "name", to=5), {"sbom", "vulnerabilities"}),
     "the metrics are poor": (
         lambda p: setattr(p.statements["ML-BOM"], "predicate", card("v1.4.0", recall=38)), {"metrics"}),
     "the interval is too wide": (
@@ -271,13 +273,6 @@ def answered_by_vex(house: House) -> Decision:
     return judged(house, parts)
 
 
-def answered_by_the_workflow(house: House) -> Decision:
-    parts = house.maker.parts(used=EXPLOITED)
-    signer = f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/v1.4.0"
-    parts.statements["VEX"] = vex_said(parts, signer)
-    return judged(house, parts)
-
-
 def with_strangers_beside(house: House) -> Decision:
     parts = house.maker.parts()
     bundles = house.maker.sign(parts)
@@ -330,7 +325,7 @@ def twice(house: House) -> Decision:
 
 
 BENIGN = (
-    another_version, answered_by_vex, answered_by_the_workflow, with_strangers_beside, reversed_fields,
+    another_version, answered_by_vex, with_strangers_beside, reversed_fields,
     unknown_fields, attached_only, not_exploited, twice,
 )  # fmt: skip
 
@@ -347,8 +342,10 @@ def test_what_is_only_unusual_is_allowed(house: House, case: Callable[[House], D
         ({"status": "under_investigation"}, "security@acme.example"),
         ({"status": "not_affected", "at": OLD}, "security@acme.example"),
         ({"status": "not_affected"}, "mallory@example.com"),
+        ({"status": "not_affected"}, f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/v1.4.0"),
+        ({"status": "not_affected", "at": NOW + timedelta(days=30)}, "security@acme.example"),
     ],
-    ids=["no answer yet", "too old", "a stranger's"],
+    ids=["no answer yet", "too old", "a stranger's", "the workflow's own", "dated after its signature"],
 )
 def test_a_vex_that_does_not_count_changes_nothing(house: House, how: dict[str, Any], signer: str) -> None:
     parts = house.maker.parts(used=EXPLOITED)

@@ -112,8 +112,11 @@ def good() -> Facts:
         "vulnerabilities": {
             "scanned": True, "components": 3, "advisories": 12,
             "found": [
-                {"id": "ACME-1", "component": "a 1", "exploited": False, "status": "open", "why": "nobody says"},
-                {"id": "ACME-2", "component": "b 1", "exploited": True, "status": "not_affected", "why": "not reached"},
+                {"id": "ACME-1", "component": "a 1", "exploited": False, "status": "open", "why": "nobody", "by": ""},
+                {
+                    "id": "ACME-2", "component": "b 1", "exploited": True, "status": "not_affected",
+                    "why": "not reached", "by": "security@acme.example",
+                },
             ],
         },
         "models": [
@@ -216,6 +219,12 @@ TABLE: dict[str, Row] = {  # case: facts, and the rules that refuse
     "exploited and open": (change("vulnerabilities/found/1/status", "open"), V),
     "exploited, and the VEX is old": (change("vulnerabilities/found/1/status", "stale"), V),
     "exploited and fixed": (change("vulnerabilities/found/1/status", "fixed"), set()),
+    "exploited, and excused by the workflow": (change("vulnerabilities/found/1/by", WORKFLOW), V),
+    "exploited, and excused by the workflow without its tag": (
+        change("vulnerabilities/found/1/by", POLICY.expected["signers"]["workflow"]["identity"]), V),
+    "not exploited, and excused by the workflow": (
+        change("vulnerabilities/found/0/status", "not_affected", also={"vulnerabilities/found/0/by": WORKFLOW}), set()),
+    "exploited, and the policy says nobody may excuse it": (change("expected/vulnerabilities", GONE), V),
     "not scanned": (change("vulnerabilities", {"scanned": False, "why": "no advisories"}), V),
     "no advisory": (change("vulnerabilities/advisories", 0), V),
     "no component": (change("vulnerabilities/components", 0), V),
@@ -258,6 +267,20 @@ TABLE: dict[str, Row] = {  # case: facts, and the rules that refuse
     "an exception": (excepted(), set()),
     "for every finding of the rule": (excepted(about=GONE), set()),
     "for another finding": (excepted(about="ACME-9"), V),
+    "for this finding, and about nothing": (excepted(about="nothing"), V),
+    "about a list": (excepted(about=["ACME-9"]), V),
+    "about a list with this finding": (excepted(about=["ACME-2"]), V),
+    "about a number": (excepted(about=9), V),
+    "about yes": (excepted(about=True), V),
+    "about no": (excepted(about=False), V),
+    "about null": (excepted(about=None), V),
+    "about a table": (excepted(about={"id": "ACME-9"}), V),
+    "about an empty text": (excepted(about=""), V),
+    "about, misspelt": (excepted(about=GONE, abuot="ACME-9"), V),
+    "with a field that nobody knows": (excepted(severity="low"), V),
+    "its owner as a list": (excepted(owner=["security@acme.example"]), V),
+    "its digests as a list": (excepted(digest=[WHEEL]), V),
+    "its rules as a list": (excepted(rule=["vulnerabilities"]), V),
     "of nobody": (excepted(owner=GONE), V),
     "without a reason": (excepted(reason=""), V),
     "for a name": (excepted(digest="triage-model"), V),
@@ -285,7 +308,12 @@ NEEDED = {
     "identity": ("release/annotations", "evidence/4/about", "evidence/4/signer", "evidence"),
     "provenance": ("evidence/1/fork", "evidence/1/unknown_parameters", "evidence/2/about", "evidence/3/run"),
     "pins": ("evidence/1/actions", "evidence/1/actions/0/ref", "evidence/1/actions/0/commit"),
-    "vulnerabilities": ("vulnerabilities/scanned", "vulnerabilities/found", "vulnerabilities/found/0/exploited"),
+    "vulnerabilities": (
+        "vulnerabilities/scanned",
+        "vulnerabilities/found",
+        "vulnerabilities/found/0/exploited",
+        "vulnerabilities/found/1/by",
+    ),
     "sbom": ("evidence/4/problems", "evidence/4/components", "packages/0/id", "packages/0/jobs", "unserved"),
     "model": ("models", "models/0/format", "models/0/code_on_load", "models/0/passed", "evidence/6/about"),
     "metrics": ("evidence/5/metrics", "evidence/5/metrics/0/value", "evidence/5/kind"),
@@ -385,6 +413,9 @@ def test_a_void_exception_says_why(reports: dict[str, Any]) -> None:
         ("of nobody", "it has no owner"),
         ("for a name", "it is for a name, not for a digest"),
         ("for ten years", "it is for too long"),
+        ("about a list", "what it is about is not a text"),
+        ("about an empty text", "what it is about is not a text"),
+        ("about, misspelt", "it has a field that nobody knows, abuot"),
     ):
         assert f"counts for nothing: {why}" in reports[case]["exceptions"]["note"]
     assert reports["an exception"]["vulnerabilities"]["excused_by"] == ["security@acme.example"]

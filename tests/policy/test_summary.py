@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from gate_house import House
-from made_release import NOW
+from made_release import NOW, apart
 
 from chainlab.cli.gate import gate as command
 from chainlab.clock import rfc3339
@@ -128,7 +128,7 @@ def test_the_gate_leaves_its_verdict_in_the_registry(house: House) -> None:
     [held] = [h for h in house.registry.images.holdings(stored.repository, stored.digest) if h.role == "layer"]
     assert house.registry.blobs.read(held.digest) == decision.bundle
     assert ("summary", Digest.of(decision.bundle)) in house.registry.evidence.attached(digest)
-    parts = house.maker.parts()
+    parts = apart(house.maker.parts())
     parts.statements.pop("SBOM")
     refused = house.gate.judge(house.maker.push(parts))
     verdict = verify_summary(refused.bundle, refused.digest, refused.reference.partition("@")[0], root)
@@ -137,7 +137,7 @@ def test_the_gate_leaves_its_verdict_in_the_registry(house: House) -> None:
 
 
 def test_a_decision_reads_for_people_and_for_programs(house: House) -> None:
-    parts = house.maker.parts()
+    parts = apart(house.maker.parts())
     parts.statements.pop("model signature")
     decision = house.gate.judge(house.maker.push(parts), record=False)
     table = decision.table()
@@ -169,7 +169,7 @@ def test_the_command_ends_with_its_answer(house: House, tmp_path: Path, monkeypa
     run = CliRunner().invoke
     allowed = run(command, [reference])
     assert (allowed.exit_code, allowed.output.splitlines()[-1]) == (0, "allowed")
-    parts = house.maker.parts()
+    parts = apart(house.maker.parts())
     parts.statements.pop("SBOM")
     refused = run(command, [house.maker.push(parts), "--json"])
     assert refused.exit_code == 1

@@ -81,6 +81,8 @@ class Claim:
     aliases: tuple[str, ...] = ()
     components: tuple[str, ...] = ()  # in the products; empty: the products themselves
     finer: tuple[str, str] = ("", "")  # CycloneDX's two words, where OpenVEX's are coarser
+    by: str = ""  # who signed it, and when, by the word of somebody else; for a claim that was verified
+    signed_at: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from chainlab.clock import rfc3339
+from chainlab.errors import MalformedInput
 from chainlab.evidence.claims import (
     NAMESPACE,
     STATES,
@@ -81,8 +82,8 @@ def read(document: Mapping[str, Any]) -> list[Claim]:
         products: list[str] = []
         components: list[str] = []
         for product in read_objects(statement, "products", at):
-            products.append(_name(product, "digest"))
-            components += [_name(p, "purl") for p in read_objects(product, "subcomponents", at)]
+            products.append(_name(product, "digest", at))
+            components += [_name(p, "purl", at) for p in read_objects(product, "subcomponents", at)]
         when = statement.get("last_updated") or statement.get("timestamp")
         when = when or document.get("last_updated") or document.get("timestamp")
         note = NOTE.fullmatch(read_text(statement, "status_notes", at))
@@ -91,8 +92,8 @@ def read(document: Mapping[str, Any]) -> list[Claim]:
                 at,
                 vulnerability=read_text(named, "name", at) or read_text(named, "@id", at),
                 aliases=tuple(str(alias) for alias in read_list(named, "aliases", at)),
-                products=tuple(filter(None, dict.fromkeys(products))),
-                components=tuple(filter(None, dict.fromkeys(components))),
+                products=tuple(dict.fromkeys(products)),
+                components=tuple(dict.fromkeys(components)),
                 status=read_text(statement, "status", at),
                 justification=read_text(statement, "justification", at),
                 impact=read_text(statement, "impact_statement", at),
@@ -116,13 +117,15 @@ def _product(name: str) -> dict[str, Any]:
     return {"@id": name}
 
 
-def _name(product: Mapping[str, Any], first: str) -> str:
-    """What a product is called, by the first kind of name (``digest`` or ``purl``) where it has both."""
-    identifiers, hashes = product.get("identifiers"), product.get("hashes")
-    purl = identifiers.get("purl") if isinstance(identifiers, dict) else None
-    digits = hashes.get("sha-256") if isinstance(hashes, dict) else None
-    names = {
-        "purl": purl if isinstance(purl, str) else "",
-        "digest": f"sha256:{digits}" if isinstance(digits, str) else "",
-    }
-    return names[first] or names["purl"] or names["digest"] or str(product.get("@id") or "")
+def _name(product: Mapping[str, Any], first: str, at: str) -> str:
+    """What a product is called, by the first kind of name (``digest`` or ``purl``) where it has both.
+
+    Raises `MalformedInput` for one that is called nothing: left out, it would leave the claim about more than was said.
+    """
+    identifiers, hashes = (read_object(product.get(name, {}), f"{at}.{name}") for name in ("identifiers", "hashes"))
+    digits = read_text(hashes, "sha-256", at)
+    names = {"purl": read_text(identifiers, "purl", at), "digest": f"sha256:{digits}" if digits else ""}
+    found = names[first] or names["purl"] or names["digest"] or read_text(product, "@id", at)
+    if not found:
+        raise MalformedInput(f"{at}: a product or component has no name")
+    return found

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from chainlab.errors import MalformedInput
 
@@ -33,7 +33,7 @@ def parse_version(text: str) -> Version | None:
     """A PEP 440 version; None for anything else."""
     try:
         return Version(text)
-    except InvalidVersion:
+    except ValueError:  # not only InvalidVersion: thousands of digits are none
         return None
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +90,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What verifying came to. ``statement`` and ``signer`` are there only once the signature held."""
+    """What verifying came to. ``statement``, ``signer`` and ``signed_at`` are there only once the signature held.
+
+    ``signed_at`` is the time of a timestamp authority, or of the log: not one that the signer wrote.
+    """
 
     steps: tuple[Step, ...]
     statement: Statement | None = None
     signer: str = ""
+    signed_at: datetime | None = None
 
     @property
     def passed(self) -> bool:
@@ -136,9 +141,10 @@ def verify(bundle: bytes, digest: Digest, expected: Expected, root: TrustedRoot)
     """Verify a bundle about the bytes of ``digest``; never raises for what is wrong with the bundle."""
     steps: list[Step] = []
     statement: Statement | None = None
+    signed_at: datetime | None = None
     identity = ""
     try:
-        statement, identity = _signature(bundle, expected.signer, root)
+        statement, identity, signed_at = _signature(bundle, expected.signer, root)
         steps.append(Step("signature", "passed", f"by {identity}"))
         steps.append(Step("subject", "passed", _subject(statement, digest)))
         for name, check in zip(STEPS[2:], (_predicate_type, _builder, _source, _parameters), strict=True):
@@ -147,7 +153,7 @@ def verify(bundle: bytes, digest: Digest, expected: Expected, root: TrustedRoot)
     except _Failed as failed:
         steps.append(Step(STEPS[len(steps)], "failed", failed.said, failed.mend))
     steps += [Step(name, "not reached") for name in STEPS[len(steps) :]]
-    return Verdict(tuple(steps), statement, identity)
+    return Verdict(tuple(steps), statement, identity, signed_at)
 
 
 def signer_of(certificate: Certificate) -> tuple[str, str]:
@@ -185,7 +191,7 @@ class _AnyName:
         """Accept."""
 
 
-def _signature(bundle: bytes, signer: Signer, root: TrustedRoot) -> tuple[Statement, str]:
+def _signature(bundle: bytes, signer: Signer, root: TrustedRoot) -> tuple[Statement, str, datetime]:
     from sigstore.errors import Error
     from sigstore.models import Bundle
     from sigstore.verify import Verifier
@@ -195,7 +201,10 @@ def _signature(bundle: bytes, signer: Signer, root: TrustedRoot) -> tuple[Statem
     except Exception as error:  # its parsers raise errors of several families
         raise _Failed(f"this is no Sigstore bundle: {str(error)[:200]}", "fetch the evidence again") from error
     try:
-        kind, payload = Verifier(trusted_root=root).verify_dsse(read, _AnyName())
+        verifier = Verifier(trusted_root=root)
+        kind, payload = verifier.verify_dsse(read, _AnyName())
+        # Public is only whether the times that it verified are in the certificate's, not which they are.
+        signed_at = min(verified.time for verified in verifier._establish_time(read))
     except Error as error:
         raise _Failed(
             f"the bundle does not hold: {str(error)[:300]}",
@@ -212,7 +221,7 @@ def _signature(bundle: bytes, signer: Signer, root: TrustedRoot) -> tuple[Statem
     if kind != PAYLOAD_TYPE:
         raise _Failed(f"the payload is {kind[:80]!r}, expected {PAYLOAD_TYPE!r}")
     try:
-        return Statement.load(payload), found
+        return Statement.load(payload), found, signed_at
     except ChainlabError as error:
         raise _Failed(f"what was signed cannot be read: {error.message}") from error
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from chainlab.clock import rfc3339
 from chainlab.errors import MalformedInput
 from chainlab.evidence import cyclonedx_vex
 from chainlab.evidence import openvex as open_vex
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 MAX_AGE = timedelta(days=90)
+SKEW = timedelta(minutes=5)  # between the clock of who claims and that of who stamps the signature
 openvex = open_vex.write
 
 
@@ -48,6 +50,7 @@ class Outcome:
     vulnerability: Vulnerability
     answer: str
     said: str
+    by: str = ""  # who signed the claim that counted
 
     def __str__(self) -> str:
         found = self.vulnerability
@@ -84,7 +87,8 @@ def apply(
 
     ``products`` are the package URLs and digests (``sha256:…``) of what is shipped. A claim about a product as a whole
     counts for what it contains; a claim about a component of a product counts inside that product only. Of several
-    claims the newest counts, and of two that are equally new the worse one.
+    claims the one signed last counts; of those in one document, or without a signature, the newest by its own time; of
+    two that are equally new the worse one. A claim that is dated after its signature excuses nothing.
     """
     shipped, known = frozenset(products), list(claims)
     return [_outcome(found, known, shipped, at, max_age) for found in vulnerabilities]
@@ -99,7 +103,7 @@ def _outcome(
 ) -> Outcome:
     named = [claim for claim in claims if found.ids & {claim.vulnerability, *claim.aliases}]
     about = [claim for claim in named if _is_about(claim, found, shipped)]
-    current = [claim for claim in about if claim.at <= at]
+    current = [claim for claim in about if claim.signed_at or claim.at <= at]
     if not current:
         if about:
             return Outcome(found, "open", "the claim is dated after now")
@@ -107,16 +111,23 @@ def _outcome(
             other = ", ".join(sorted({p for claim in named for p in claim.about})[:3])
             return Outcome(found, "open", f"a claim is about {other}, not about this")
         return Outcome(found, "open", "nobody says anything about it")
-    claim = max(current, key=lambda c: (c.at, -STATUSES.index(c.status)))
-    age = at - claim.at
+    newest: dict[tuple[datetime, str], Claim] = {}  # of each document
+    for each in sorted(current, key=lambda c: (c.at, -STATUSES.index(c.status))):
+        newest[each.signed_at or each.at, each.by] = each
+    signed_at, claim = max(
+        ((moment, each) for (moment, _), each in newest.items()), key=lambda c: (c[0], -STATUSES.index(c[1].status))
+    )
+    age = at - min(claim.at, signed_at)
+    answer, said = claim.status, claim.justification
     if claim.status in ("affected", "under_investigation"):
-        return Outcome(found, "open", claim.action or claim.status.replace("_", " "))
-    if age > max_age:
-        said = f"said {age.days} days ago, and {max_age.days} are the limit"
-        return Outcome(found, "stale", said)
-    if claim.status == "not_affected" and not claim.justification:
-        return Outcome(found, "open", "no justification that a machine can read")
-    return Outcome(found, claim.status, claim.justification)
+        answer, said = "open", claim.action or claim.status.replace("_", " ")
+    elif claim.at > signed_at + SKEW:
+        answer, said = "open", f"the claim is dated {rfc3339(claim.at)}, and was signed at {rfc3339(signed_at)}"
+    elif age > max_age:
+        answer, said = "stale", f"said {age.days} days ago, and {max_age.days} are the limit"
+    elif claim.status == "not_affected" and not claim.justification:
+        answer, said = "open", "no justification that a machine can read"
+    return Outcome(found, answer, said, claim.by)
 
 
 def _is_about(claim: Claim, found: Vulnerability, shipped: frozenset[str]) -> bool:

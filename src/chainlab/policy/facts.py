@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Layer", "Piece", "Release", "collect", "each", "examine", "is_plain", "resolve"]
 
+COUNTED = "counted"  # the kind of evidence that a gate counted, and keeps
 MAX_BUNDLE = 16 * 2**20  # bytes
 MAX_EVIDENCE = 2**28  # bytes of all bundles
 MAX_NAME = 200  # characters
@@ -154,10 +155,11 @@ def collect(
     problems: list[str] = []
     found: dict[Digest, bytes | None] = {}
     unread: dict[Digest, str] = {}  # and why
+    bundles = _bundles(release, registry)
     left = MAX_EVIDENCE
-    for digest, held in sorted(_bundles(release, registry).items()):
-        if held or _is_long(registry, digest):
-            unread[digest] = f"in quarantine: {held}" if held else f"it has more than {MAX_BUNDLE} bytes"
+    for digest, _ in sorted(bundles.items()):
+        if _is_long(registry, digest):
+            unread[digest] = f"it has more than {MAX_BUNDLE} bytes"
         data = b"" if digest in unread else _read(registry, digest, "evidence", problems)
         left -= len(data or b"")
         if left < 0:
@@ -174,8 +176,15 @@ def collect(
             break
         if digest in unread:
             pieces.append(Piece(digest, False, _unverified(unread[digest])))
-        else:
-            pieces.append(examine(data, release, policy, config))
+            continue
+        piece = examine(data, release, policy, config)
+        if reason := bundles[digest]:  # what somebody said who may: perhaps a no. What a stranger said is nothing
+            if piece.verified:
+                problems.append(
+                    f"evidence is in quarantine, {piece.facts['kind']} by {piece.facts['signer']}: {reason}"
+                )
+            piece = Piece(digest, False, _unverified(f"in quarantine: {reason}"))
+        pieces.append(piece)
     return pieces, problems
 
 
@@ -215,6 +224,7 @@ def examine(data: bytes, release: Release, policy: Policy, config: ClientTrustCo
             "kind": kind,
             "signer": verdict.signer,
             "issuer": signer.issuer,
+            "signed_at": verdict.signed_at.timestamp() if verdict.signed_at else None,
             "about": [str(d) for d in about],
             **predicates.read(predicate_type, verdict.statement.predicate),
         }
@@ -233,7 +243,7 @@ def _bundles(release: Release, registry: Registry) -> dict[Digest, str | None]:
     found: dict[Digest, str | None] = {}
     for subject in release.subjects:
         for kind, digest in registry.evidence.attached(subject):
-            if kind == "provenance":
+            if kind in ("provenance", COUNTED):
                 found[digest] = registry.quarantine.reason(digest)
     repository = release.stored.repository
     for subject in release.subjects:

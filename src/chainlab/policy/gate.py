@@ -139,7 +139,7 @@ class Gate:
         try:
             bundle = self._summary(release, rules, pieces, at, allowed=allowed)
             if record:
-                self._keep(release, bundle)
+                self._keep(release, pieces, bundle)
         except Exception as error:  # without a summary nothing is deployed: say so here
             said = error.message if isinstance(error, ChainlabError) else type(error).__name__
             mend = "start the services: chainlab start"
@@ -200,9 +200,14 @@ class Gate:
         )
         return summary.sign_summary(statement, self._trust)
 
-    def _keep(self, release: Release, bundle: bytes) -> None:
+    def _keep(self, release: Release, pieces: list[Piece], bundle: bytes) -> None:
+        """Keep the verdict, and what it counted: a referrer that says no must not be gone for the next one."""
         repository = release.stored.repository
         signer = summary.SIGNER
+        evidence, blobs = self._registry.evidence, self._registry.blobs
+        kept = {digest for subject in release.subjects for _, digest in evidence.attached(subject)}
+        for digest in {piece.digest for piece in pieces if piece.verified} - kept:
+            evidence.add(release.digest, facts.COUNTED, blobs.read(digest), BUNDLE_TYPE, signer)
         self._registry.evidence.add(release.digest, "summary", bundle, BUNDLE_TYPE, signer)
         refer(self._registry.images, repository, release.digest, bundle, BUNDLE_TYPE, by=signer)
 

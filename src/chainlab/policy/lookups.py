@@ -11,7 +11,8 @@ What could not be looked at says so (``scanned: false``), and the rules refuse i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +154,11 @@ def vulnerabilities(
         claims = []
         for piece in each(pieces, OPENVEX):
             if piece.facts["about"]:
-                claims += vex.load(piece.predicate)
+                signed = {
+                    "by": piece.facts["signer"],
+                    "signed_at": datetime.fromtimestamp(piece.facts["signed_at"], UTC),
+                }
+                claims += [replace(claim, **signed) for claim in vex.load(piece.predicate)]
         products = [str(subject) for subject in release.subjects]
         outcomes = vex.apply(
             match(components.values(), listed),
@@ -177,6 +182,7 @@ def vulnerabilities(
                 "exploited": outcome.vulnerability.exploited,
                 "status": outcome.answer,
                 "why": outcome.said,
+                "by": outcome.by,
             }
             for outcome in outcomes
         ],

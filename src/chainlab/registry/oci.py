@@ -133,7 +133,8 @@ class Images(Catalog):
     def delete_manifest(self, repository: str, reference: Digest | str, *, by: str) -> None:
         """Delete a tag, or a manifest with all its tags. Raises `OciError`.
 
-        405 while an image index needs the manifest, 409 for an immutable tag.
+        405 while an image index needs the manifest, 409 for an immutable tag, 403 for a manifest in quarantine: once it
+        was gone, what it holds would be held back no longer.
         """
         with self._writing():
             stored = self.manifest(repository, reference)
@@ -150,6 +151,8 @@ class Images(Catalog):
             if isinstance(reference, str):
                 self._execute("DELETE FROM oci_tags WHERE repository = ? AND tag = ?", name, reference)
             else:
+                if reason := self._quarantine.reason(stored.digest):
+                    raise OciError(403, "DENIED", f"{digest} is quarantined, and kept: {reason}")
                 self._check_unused(name, reference)
                 for table, column in (
                     ("oci_tags", "digest"),
