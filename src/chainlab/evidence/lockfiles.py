@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -20,13 +21,13 @@ from packaging.utils import canonicalize_name
 from chainlab.errors import MalformedInput
 from chainlab.evidence.components import bare
 
-__all__ = ["Lock", "Locked", "load", "parse"]
+__all__ = ["Lock", "Locked", "contents", "load", "parse"]
 
-PIN = re.compile(
-    r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[(?P<extras>[^\]]*)\])?\s*===?\s*(?P<version>[^\s;,\\]+)"
-    r"\s*(?:;(?P<marker>[^#]*))?\Z"
-)
-HASH = re.compile(r"--hash[= ](\w+):(\w+)(?=\s|\Z)")
+# Read after white space was made single spaces; no two parts can match the same character, so time is linear.
+PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*) ?(?:\[[^\]]*\] ?)?===? ?([^ ;,\\]+) ?")
+HASH = re.compile(r"(\w+):(\w+)")
+INDEX_OPTIONS = ("--index-url", "--extra-index-url", "-i", "--find-links", "-f")  # with one value
+BREAKS = frozenset("\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")  # some readers begin a new line here, and others do not
 MAX_SIZE = 32 * 2**20  # bytes
 DIGEST = re.compile(r"[0-9a-f]{64}\Z")  # SHA-256
 
@@ -65,15 +66,20 @@ def load(path: Path, *, empty: bool = False) -> Lock:
 
     Raises `MalformedInput` for another file, and unless ``empty`` for one that pins nothing.
     """
+    return parse(path.name, contents(path), empty=empty)
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a lock file. Raises `MalformedInput` where there are none, or too many."""
     try:
         if path.stat().st_size > MAX_SIZE:
             raise MalformedInput(f"{path.name} is longer than {MAX_SIZE} bytes")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise MalformedInput(f"{path.name} cannot be read: {error}", mend="name a lock file") from error
-    return parse(path.name, data, empty=empty)
 
 
+@lru_cache(maxsize=4)
 def parse(name: str, data: bytes, *, empty: bool = False) -> Lock:
     """What `load` does, of bytes; the name tells pylock.toml from pip's form."""
     try:
@@ -103,8 +109,7 @@ def _requirements(name: str, text: str) -> Lock:
     unread: list[str] = []
     vias: list[list[str] | None] = []
     remark = False
-    for line in text.replace("\\\r\n", " ").replace("\\\n", " ").splitlines():
-        line = line.strip()
+    for line in _logical(text):
         if line.startswith("#"):
             said = line.lstrip("#").strip()
             if said == "via" or said.startswith("via "):
@@ -115,27 +120,14 @@ def _requirements(name: str, text: str) -> Lock:
                 vias[-1].append(said)
             continue
         remark = False
-        if not line or line.startswith(("--index-url", "--extra-index-url", "-i ", "--find-links", "--no-index")):
+        words = line.split()
+        if not words or _is_index_option(words):
             continue
-        words, *rest = re.split(r"\s--hash[= ]", line, maxsplit=1)
-        match = PIN.match(words.split(" #")[0].strip())
-        if match is None or match["version"].endswith(".*"):
+        found = _pinned(name, words)
+        if not found:
             unread.append(bare(line))
-            continue
-        options = f"--hash={rest[0]}" if rest else ""
-        named = HASH.findall(options)
-        if len(named) != len(re.findall(r"--hash", options)):
-            raise MalformedInput(f"{name}: a hash of {match['name']} cannot be read", mend="make the lock again")
-        digests = [value.lower() for algorithm, value in named if algorithm == "sha256"]
-        pins.append(
-            Locked(
-                match["name"],
-                match["version"],
-                (match["marker"] or "").strip(),
-                tuple(sorted(set(digests))),
-            )
-        )
-        vias.append(None)
+        pins += found
+        vias += [None] * len(found)
     done = []
     for pin, said_by in zip(pins, vias, strict=True):
         people = [v for v in said_by or () if v.startswith(("-r ", "-c ")) or "(" in v]
@@ -148,6 +140,71 @@ def _requirements(name: str, text: str) -> Lock:
             )
         )
     return Lock(name, tuple(done), tuple(unread), any(v is not None for v in vias))
+
+
+def _logical(text: str) -> Iterator[str]:
+    """Logical lines without the remarks behind them; a remark that has a line of its own is one.
+
+    A remark ends with its line, whatever it ends with: pip and uv agree on that. What they read differently comes with
+    its backslash or its line break still in it, so that it is no pin, and the lines after it are read by themselves.
+    """
+    begun: list[str] = []
+    for physical in text.removeprefix("\ufeff").split("\n"):
+        line = physical.removesuffix("\r")
+        bare_line = line.strip(" \t")
+        if bare_line.startswith("#"):
+            if begun:  # pip ends the line here, uv goes on
+                yield " ".join([*begun, "\\"])
+                begun = []
+            yield from bare_line.splitlines() if BREAKS.isdisjoint(bare_line) else [f"\\ {bare_line}"]
+            continue
+        shown, hash_sign, _ = line.replace("\t#", " #").partition(" #")
+        if not BREAKS.isdisjoint(line) or (hash_sign and line.endswith("\\")):
+            yield " ".join([*begun, line if "\\" in line else f"\\ {line}"])
+            begun = []
+        elif line.endswith("\\"):
+            begun.append(line[:-1])
+        else:
+            yield " ".join([*begun, shown]).strip()
+            begun = []
+    if begun:
+        yield " ".join(begun).strip()
+
+
+def _is_index_option(words: list[str]) -> bool:
+    """Whether a line is nothing but an option that says where to look, and so names no package."""
+    option, equals, _ = words[0].partition("=")
+    if words == ["--no-index"]:
+        return True
+    return option in INDEX_OPTIONS and len(words) == (1 if equals else 2)
+
+
+def _pinned(name: str, words: list[str]) -> list[Locked]:
+    """The pins of a logical line, of which uv reads several; none when a part of it is anything else.
+
+    Raises `MalformedInput` for a hash that cannot be read.
+    """
+    pins = []
+    words = words[::-1]
+    while words:
+        parts = []
+        while words and not words[-1].startswith("-"):
+            parts.append(words.pop())
+        requirement, _, marker = " ".join(parts).partition(";")
+        match = PIN.fullmatch(requirement)
+        if match is None or match[2].endswith(".*"):
+            return []
+        digests: set[str] = set()
+        while words and words[-1].startswith("-"):
+            option, equals, value = words.pop().partition("=")
+            if option != "--hash":
+                return []
+            digest = HASH.fullmatch(value if equals or not words else words.pop())
+            if digest is None:
+                raise MalformedInput(f"{name}: a hash of {match[1]} cannot be read", mend="make the lock again")
+            digests |= {digest[2].lower()} if digest[1] == "sha256" else set()
+        pins.append(Locked(match[1], match[2], marker.strip(), tuple(sorted(digests))))
+    return pins
 
 
 def _pylock(name: str, text: str) -> Lock:

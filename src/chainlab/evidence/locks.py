@@ -27,17 +27,18 @@ from packaging.version import InvalidVersion, Version
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
-from chainlab.evidence import metadata
+from chainlab.evidence import lock_markers, metadata
 from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of
 from chainlab.evidence.graph import Graph, Node, roots, unreached
 from chainlab.evidence.interpreters import described, markers_here
-from chainlab.evidence.lockfiles import Lock, Locked, load, parse
+from chainlab.evidence.lockfiles import Lock, Locked, contents, load, parse
 
 if TYPE_CHECKING:
     from chainlab.evidence.wheels import Wheel
 
 __all__ = ["applying", "read", "with_hashes"]
 
+MAX_MARKER = 4000  # characters
 SCOPES = ("required", "optional", "excluded")  # the strongest first
 
 
@@ -55,11 +56,11 @@ def read(
     subject itself asks for, each as ``Requires-Dist`` writes it, with its scope; what is locked and nobody asks for
     gets the scope ``excluded``, where the graph is known.
     """
-    lock = load(path)
-    values = markers_here(markers)
-    chosen = [pin for pin in lock.pins if _applies(pin, values)]
+    data = contents(path)
+    lock, values = parse(path.name, data), markers_here(markers)
+    chosen, unread = applying(path.name, data, values)
     others = sorted({pin.name for pin in lock.pins} - {pin.name for pin in chosen})
-    spots = [BlindSpot("not pinned", f"{lock.name}: {line[:80]}") for line in lock.unread]
+    spots = [BlindSpot("not pinned", f"{lock.name}: {line[:80]}") for line in unread]
     if others:
         said = f"locked, and not for this one: {', '.join(others)}"
         spots.append(BlindSpot("other platform", said))
@@ -232,16 +233,20 @@ def _applies(pin: Locked, values: Mapping[str, str]) -> bool:
     if not pin.marker:
         return True
     try:
-        marker = Marker(pin.marker)
+        return lock_markers.parse(pin.marker).holds(values)
+    except MalformedInput:
+        pass  # installers read it in different ways, so it is not left out
+    try:
+        marker = Marker(pin.marker[:MAX_MARKER])
         if "extras" in pin.marker or "dependency_groups" in pin.marker:  # PEP 751: none is asked for
             sets: dict[str, str | frozenset[str]] = {
                 "extras": frozenset(),
                 "dependency_groups": frozenset(),
             }
             return marker.evaluate({**values, **sets}, context="lock_file")
-    except ValueError as error:
-        raise MalformedInput(f"{pin.name}: the marker {pin.marker!r} cannot be read") from error
-    return metadata.applies(marker, values)
+    except (ValueError, RecursionError) as error:
+        raise MalformedInput(f"{pin.name}: the marker {pin.marker[:200]!r} cannot be read") from error
+    return True
 
 
 def _pinned(by_key: Mapping[tuple[str, str], Locked], place: tuple[str, str]) -> Locked | None:
