@@ -1,4 +1,6 @@
-"""What a workspace keeps beside its Sigstore instance: registry, CI platform, gate, archive; opened when asked for.
+"""What a workspace keeps beside its Sigstore instance: registry, CI platform, gate, archive, deployment.
+
+Each is opened when asked for.
 
 A lesson about signatures needs neither, and should not wait for them.
 """
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from chainlab.archive import Archive
     from chainlab.ci.platform import Platform
+    from chainlab.deploy.deployment import Deployment
     from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
 
@@ -29,10 +32,14 @@ COMPANY = "acme"  # whose projects the course works on
 
 
 class Stores:
-    """The stores of one workspace; close them. Safe to call from several threads."""
+    """The stores of one workspace; close them. Safe to call from several threads.
 
-    def __init__(self, workspace: Workspace) -> None:
+    What is deployed in a ``private`` one ends with this process.
+    """
+
+    def __init__(self, workspace: Workspace, *, private: bool = False) -> None:
         self._workspace = workspace
+        self._private = private
         self._guard = threading.RLock()
         self._undo = ExitStack()
 
@@ -60,6 +67,12 @@ class Stores:
         with self._guard:
             return self._archive
 
+    @property
+    def deployment(self) -> Deployment:
+        """What runs in prod, and the one way there."""
+        with self._guard:
+            return self._deployment
+
     def routes(self) -> list[BaseRoute]:
         """Every endpoint besides those of the instance."""
         from chainlab.ci.app import platform_routes
@@ -69,12 +82,7 @@ class Stores:
         return [
             *routes(self.registry),
             *platform_routes(self.platform),
-            *deploy_routes(
-                self.registry,
-                Trust(self._workspace.trust),
-                lambda: self.gate,
-                lambda: self.archive,
-            ),
+            *deploy_routes(Trust(self._workspace.trust), lambda: self.deployment),
         ]
 
     def close(self) -> None:
@@ -126,3 +134,16 @@ class Stores:
         archive = Archive(self._workspace.path / "archive")
         self._undo.callback(archive.close)
         return archive
+
+    @cached_property
+    def _deployment(self) -> Deployment:
+        from chainlab.deploy.deployment import Deployment
+
+        return Deployment(
+            self._workspace.path / "deploy",
+            registry=self.registry,
+            trust=Trust(self._workspace.trust),
+            gate=lambda: self.gate,
+            archive=lambda: self.archive,
+            tied=self._private,
+        )

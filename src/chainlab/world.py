@@ -30,10 +30,9 @@ class World:
 
     def __init__(self, workspace: Workspace, *, private: bool = False) -> None:
         self.workspace = workspace
-        self._private = private
         self.trust = Trust(workspace.trust)
         self._undo = contextlib.ExitStack()
-        self._stores = Stores(workspace)
+        self._stores = Stores(workspace, private=private)
         self._undo.callback(self._stores.close)
         with contextlib.suppress(InUse):  # another process serves it: join
             server = Server(workspace.trust, stores=self._stores)
@@ -72,17 +71,10 @@ class World:
         """What decides whether a release is fit for prod."""
         return self._stores.gate
 
-    @cached_property
+    @property
     def deployment(self) -> Deployment:
-        """What runs in prod."""
-        from chainlab.deploy.deployment import Deployment
-
-        return Deployment(
-            self.workspace.path / "deploy",
-            registry=self.registry,
-            trust=self.trust,
-            tied=self._private,
-        )
+        """What runs in prod, and the one way there."""
+        return self._stores.deployment
 
     def close(self) -> None:
         """End what this opened."""

@@ -286,7 +286,7 @@ def summarise(released: Released, reference: str, **about: Any) -> None:
         "allowed": True,
         "level": summary.LEVEL,
         "policy": "release",
-        "policy_digest": Digest.of(b"policy"),
+        "policy_digest": released.world.gate.policy().digest,
         "inputs": [],
         "at": utc_now(),
     }
@@ -361,6 +361,7 @@ def test_what_was_not_promoted_or_is_named_by_a_tag_does_not_run(released: Relea
         ({"allowed": False}, "last word on .* is no"),
         ({"level": "SLSA_BUILD_LEVEL_0"}, "last word on .* is no"),
         ({"policy": "lenient"}, "no summary of the gate"),
+        ({"policy_digest": Digest.of(b"other rules")}, "no summary of the gate"),
     ],
 )
 def test_a_release_that_the_gate_did_not_let_through_does_not_run(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from made_release import ROOT, Maker
 
+from chainlab.archive import Archive
+from chainlab.deploy.deployment import Deployment
 from chainlab.policy.gate import Gate
 from chainlab.registry.registry import Registry
 from chainlab.trust.client import Trust
@@ -22,3 +27,16 @@ class House:
     trust: Trust
     maker: Maker
     gate: Gate
+
+    @contextmanager
+    def deploying(self, folder: Path, gate: Gate | None = None) -> Iterator[Deployment]:
+        """A deployment in an empty folder, with an archive of its own."""
+        with Archive(folder / "archive") as archive:
+            yield Deployment(
+                folder / "deploy",
+                registry=self.registry,
+                trust=self.trust,
+                gate=lambda: gate or self.gate,
+                archive=lambda: archive,
+                tied=True,
+            )

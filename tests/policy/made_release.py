@@ -208,10 +208,10 @@ class Maker:
         return next(f.digest for f in self.registry.index.files(project) if f.filename == name)
 
     def pin(self, file: str, marker: str = "") -> str:
-        """The line of a lock that accepts a file that the index serves."""
+        """The lines of a lock that accept a file that the index serves, in a release's canonical form."""
         name, version = file.split("-")[:2]
         digest = self.file(file).value.hex()
-        return f"{name.replace('_', '-')}=={version}{marker} --hash=sha256:{digest}\n"
+        return f"{name.replace('_', '-')}=={version}{marker} \\\n    --hash=sha256:{digest}\n"
 
     def bill(self, used: Iterable[str], wheel: bytes) -> dict[str, Any]:
         """The SBOM of the service."""

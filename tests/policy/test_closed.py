@@ -20,6 +20,8 @@ from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.policy import facts, predicates, worker
 from chainlab.policy.expectations import Policy
 from chainlab.policy.gate import Gate, checked
+from chainlab.policy.limits import Limits
+from chainlab.registry.releases import Release
 from chainlab.trust.client import Trust
 
 POLICY = Policy.load(POLICIES, "release")
@@ -54,7 +56,7 @@ def test_no_answer_but_a_whole_one_lets_anything_pass(
     program = tmp_path / "evaluation.py"
     program.write_text(f"import sys; sys.stdin.buffer.read()\n{PROGRAMS[name]}")
     monkeypatch.setattr(worker, "PROGRAM", program)
-    gate = Gate(house.registry, house.trust, POLICIES, ADVISORIES, clock=lambda: NOW, seconds=0.5)
+    gate = Gate(house.registry, house.trust, POLICIES, ADVISORIES, clock=lambda: NOW, limits=Limits(rule_seconds=0.5))
     started = time.monotonic()
     decision = gate.judge(reference, record=False)
     assert time.monotonic() - started < 10
@@ -84,7 +86,7 @@ RULES = {
 def test_a_policy_that_gives_no_verdict_lets_nothing_pass(name: str) -> None:
     policy = Policy("x", POLICY.rules, {"gate.rego": RULES[name]}, POLICY.expected, POLICY.digest)
     try:
-        report = worker.ask(policy, {}, seconds=0.5, memory=2**27)
+        report = worker.ask(policy, {}, limits=Limits(rule_seconds=0.5, rule_memory=2**27))
     except ChainlabError:
         return
     results = {rule: {c.result for c in checked(rule, report.get(rule))} for rule in policy.rules}
@@ -241,13 +243,13 @@ def test_a_spoilt_timestamp_is_refused_and_raises_nothing(house: House) -> None:
     assert "no Sigstore bundle: Invalid Timestamp" in piece.facts["why"]
 
 
-_kept: dict[int, facts.Release] = {}
+_kept: dict[int, Release] = {}
 
 
-def _release(house: House) -> facts.Release:
+def _release(house: House) -> Release:
     if id(house) not in _kept:
         reference = house.maker.push(house.maker.parts())
-        _kept[id(house)] = facts.resolve(reference, house.registry)
+        _kept[id(house)] = house.registry.release(reference)
     return _kept[id(house)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -28,19 +29,19 @@ from chainlab.archive import Archive
 from chainlab.ci.handover import Handover
 from chainlab.cli import _main
 from chainlab.cli.evidence import _type
-from chainlab.deploy import services
+from chainlab.deploy import releases, services
 from chainlab.deploy.deployment import Deployment
-from chainlab.deploy.promotion import promote
+from chainlab.deploy.promotion import NotPromoted
 from chainlab.deploy.records import keep
-from chainlab.deploy.releases import fetch, pinned
+from chainlab.deploy.releases import Verified, fetch, pinned
 from chainlab.deploy.services import Service
 from chainlab.digests import Digest
-from chainlab.errors import MalformedInput, VerificationFailed
+from chainlab.errors import MalformedInput, Refused, VerificationFailed
 from chainlab.evidence.signing import sign
 from chainlab.evidence.statements import SBOM, Statement
 from chainlab.evidence.verifying import Expected, Signer, verify
-from chainlab.policy.facts import MAX_BUNDLES
 from chainlab.policy.gate import Decision, Gate
+from chainlab.policy.limits import Limits
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.oci_manifest import MANIFEST_TYPE
 from chainlab.registry.referring import refer
@@ -127,17 +128,20 @@ def test_a_version_as_its_author_writes_it_is_the_one_that_was_served(house: Hou
     assert judged(house, parts).allowed
 
 
-def test_a_huge_referrer_is_not_read(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_referrer_is_not_read(house: House) -> None:
     parts = house.maker.parts()
     reference = house.maker.push(parts, {**house.maker.sign(parts), "huge": b"x" * 300_000})
-    monkeypatch.setattr("chainlab.policy.facts.MAX_BUNDLE", 200_000)
-    assert house.gate.judge(reference, record=False).allowed  # it says nothing, and stops nobody
-    whys = [piece.get("why") for piece in house.gate.facts(reference)["evidence"]]
+
+    def gate(**limits: int) -> Gate:
+        return Gate(house.registry, house.trust, POLICIES, ADVISORIES, lambda: NOW, limits=Limits(**limits))
+
+    short = gate(bundle=200_000)
+    assert short.judge(reference, record=False).allowed  # it says nothing, and stops nobody
+    whys = [piece.get("why") for piece in short.facts(reference)["evidence"]]
     assert "it has more than 200000 bytes" in whys
-    monkeypatch.setattr("chainlab.policy.facts.MAX_BUNDLE", 2**24)
-    monkeypatch.setattr("chainlab.policy.facts.MAX_EVIDENCE", 300_000)
-    decision = house.gate.judge(reference, record=False)
-    assert "evidence of more than 300000 bytes" in decision.table()
+    size = house.registry.release(reference).size
+    decision = gate(read=size + 300_000).judge(reference, record=False)
+    assert f"release and evidence have more than {size + 300_000} bytes" in decision.table()
 
 
 def test_a_lock_that_a_hundred_releases_share_is_judged_by_its_own_run(house: House) -> None:
@@ -149,7 +153,7 @@ def test_a_lock_that_a_hundred_releases_share_is_judged_by_its_own_run(house: Ho
             said.subjects["requirements.lock"] = parts.digests()["requirements.lock"]
     parts.statements["provenance of package"].subjects = parts.digests()
     lock = parts.digests()["requirements.lock"]
-    for run in range(MAX_BUNDLES):
+    for run in range(Limits().bundles):
         other = deepcopy(parts.statements["provenance of source"])
         other.predicate["runDetails"]["metadata"]["invocationId"] += f"/{run}"
         other.predicate["buildDefinition"]["externalParameters"]["inputs"] = {"debug": "yes"}
@@ -187,17 +191,23 @@ def test_a_job_asks_for_the_newest_provenance_first(house: House, monkeypatch: p
 
 
 @pytest.fixture
-def refused(house: House, request: pytest.FixtureRequest) -> tuple[str, Digest, bytes, Digest]:
+def deployment(house: House, tmp_path: Path) -> Iterator[Deployment]:
+    with house.deploying(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def refused(house: House, deployment: Deployment, request: pytest.FixtureRequest) -> tuple[str, Digest, bytes, Digest]:
     """A release in prod that the gate let through, and refused since: an old yes, and the no's referrer."""
     registry = house.registry
     parts = house.maker.parts()
     parts.annotations["example.note"] = request.node.name  # a digest of its own
     parts.statements["provenance of package"].subjects = parts.digests()
     reference = house.maker.push(parts)
-    promote(reference, house.gate, registry)
+    deployment.promote(reference)
     _, digest = pinned(reference)
     (yes,) = (d for kind, d in registry.evidence.attached(digest) if kind == "summary")
-    fetch(reference, registry, house.trust.config.trusted_root)
+    fetched(house, reference)
     before = {s.digest for s in registry.images.referrers(None, digest)}
     later = Gate(registry, house.trust, POLICIES, house.trust.directory, lambda: NOW + timedelta(days=1))
     assert not later.judge(reference).allowed
@@ -210,7 +220,7 @@ def test_an_old_yes_does_not_come_after_a_no(
     house: House, refused: tuple[str, Digest, bytes, Digest], how: str
 ) -> None:
     reference, digest, yes, no = refused
-    registry, root = house.registry, house.trust.config.trusted_root
+    registry = house.registry
     name = pinned(reference)[0].name
     if how == "re-encoded":
         yes = json.dumps(json.loads(yes), indent=1).encode()
@@ -225,7 +235,11 @@ def test_an_old_yes_does_not_come_after_a_no(
     else:
         refer(registry.images, name, digest, yes + b" ", BUNDLE_TYPE, by="a job")
     with pytest.raises(VerificationFailed, match="last word"):
-        fetch(reference, registry, root)
+        fetched(house, reference)
+
+
+def fetched(house: House, reference: str) -> Verified:
+    return fetch(reference, house.registry, house.trust.config.trusted_root, house.gate.policy())
 
 
 def fresh(house: House, note: str) -> str:
@@ -236,27 +250,110 @@ def fresh(house: House, note: str) -> str:
     return house.maker.push(parts)
 
 
-def test_a_no_counts_also_when_the_clock_was_ahead_for_the_yes(house: House) -> None:
-    registry, root = house.registry, house.trust.config.trusted_root
+def test_a_no_counts_also_when_the_clock_was_ahead_for_the_yes(house: House, tmp_path: Path) -> None:
+    registry = house.registry
     reference = fresh(house, "ahead")
     ahead = Gate(registry, house.trust, POLICIES, ADVISORIES, lambda: NOW + timedelta(days=9))
-    promote(reference, ahead, registry)
+    with house.deploying(tmp_path, ahead) as early:
+        early.promote(reference)
     with pytest.raises(VerificationFailed, match="lets") as refused:
-        fetch(reference, registry, root)
+        fetched(house, reference)
     assert "still to come" in refused.value.why
     house.gate.judge(reference)
-    fetch(reference, registry, root)  # and counts again once the clock is right
+    fetched(house, reference)  # and counts again once the clock is right
 
 
-def test_a_no_counts_also_when_the_clock_was_set_back_for_it(house: House) -> None:
-    registry, root = house.registry, house.trust.config.trusted_root
+def test_a_no_counts_also_when_the_clock_was_set_back_for_it(house: House, deployment: Deployment) -> None:
+    registry = house.registry
     reference = fresh(house, "back")
-    promote(reference, house.gate, registry)
-    fetch(reference, registry, root)
+    deployment.promote(reference)
+    fetched(house, reference)
     back = Gate(registry, house.trust, POLICIES, house.trust.directory, lambda: NOW - timedelta(days=9))
     assert not back.judge(reference).allowed
     with pytest.raises(VerificationFailed, match="last word"):
-        fetch(reference, registry, root)
+        fetched(house, reference)
+
+
+def test_a_verdict_by_another_policy_of_the_same_name_lets_nothing_run(
+    house: House, deployment: Deployment, tmp_path: Path
+) -> None:
+    reference = fresh(house, "lenient")
+    deployment.promote(reference)
+    assert fetched(house, reference).release.reference == reference
+    folder = tmp_path / "policies"
+    shutil.copytree(POLICIES, folder)
+    (folder / "release.toml").write_text((folder / "release.toml").read_text() + "\n# another one\n")
+    other = Gate(house.registry, house.trust, folder, ADVISORIES, lambda: NOW)
+    root = house.trust.config.trusted_root
+    with pytest.raises(VerificationFailed, match="no summary") as refused:
+        fetch(reference, house.registry, root, other.policy())
+    assert "it was judged by the policy" in refused.value.why
+    fresher = fresh(house, "lenient only")
+    assert other.judge(fresher).allowed  # recorded, and not a yes by the policy in force
+    with pytest.raises(VerificationFailed, match="no summary"):
+        _verdict_of(house, fresher)
+
+
+def _verdict_of(house: House, reference: str) -> Digest:
+    """The verdict that a deployment would rely on, whether the release is in prod or not."""
+    artifact, digest = pinned(reference)
+    return releases._verdict(artifact, digest, house.registry, house.trust.config.trusted_root, house.gate.policy())
+
+
+def test_what_is_promoted_is_archived_and_what_cannot_be_archived_is_not_promoted(house: House, tmp_path: Path) -> None:
+    reference = fresh(house, "archived")
+    artifact, digest = pinned(reference)
+
+    def broken() -> Archive:
+        raise OSError("the disk is full")
+
+    with house.deploying(tmp_path / "one") as deployment:
+        deployment._archive = broken
+        with pytest.raises(OSError, match="disk is full"):
+            deployment.promote(reference)
+    assert house.registry.channels.current(artifact) == {}
+    with house.deploying(tmp_path / "two") as deployment:
+        deployment.promote(reference)
+        assert list(deployment._archive().builds()["digest"]) == [str(digest)]
+    assert set(house.registry.channels.current(artifact)) == {"dev", "staging", "prod"}
+
+
+def test_a_refused_release_enters_no_channel(house: House, deployment: Deployment) -> None:
+    reference = house.maker.push(house.maker.parts(used=EXPLOITED))
+    with pytest.raises(NotPromoted) as refused:
+        deployment.promote(reference)
+    assert rules(refused.value.decision) == {"vulnerabilities"}
+    assert house.registry.channels.current(pinned(reference)[0]) == {}
+
+
+@pytest.mark.parametrize("what", ["a quarantine", "a no", "another policy"])
+def test_what_comes_while_a_release_is_installed_keeps_it_from_going_live(
+    house: House, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = house.registry
+    folder = tmp_path / "policies"
+    shutil.copytree(POLICIES, folder)
+    gate = Gate(registry, house.trust, folder, ADVISORIES, lambda: NOW)
+    reference = fresh(house, what)
+    stopped: list[Service] = []
+
+    def start(*_: Any, **__: Any) -> Service:  # stands for the seconds that installing takes
+        if what == "a quarantine":
+            registry.quarantine.hold(pinned(reference)[1], "exfiltrates patient data", by="security")
+        elif what == "a no":
+            assert not Gate(registry, house.trust, folder, tmp_path, lambda: NOW).judge(reference).allowed
+        else:
+            (folder / "release.toml").write_text((folder / "release.toml").read_text() + "\n")
+        return Service("http://127.0.0.1:9", 4194000, "sha256:x")
+
+    monkeypatch.setattr(services, "start", start)
+    monkeypatch.setattr(services, "stop", stopped.append)
+    with house.deploying(tmp_path, gate) as deployment:
+        deployment.promote(reference)
+        with pytest.raises((Refused, VerificationFailed)):
+            deployment.deploy(reference)
+        assert deployment.current is None
+        assert [service.pid for service in stopped] == [4194000]
 
 
 @pytest.mark.parametrize("what", ["file", "project"])
@@ -359,11 +456,12 @@ STARTER = """
 import sys, time
 from pathlib import Path
 from types import SimpleNamespace
-from chainlab.deploy import services
+from chainlab.deploy import releases, services
 services._environment = lambda release, folder, index: Path(sys.argv[1])
 services.model_served = lambda service: f"sha256:{'0' * 64}"
 services.Digest = SimpleNamespace(of=lambda data: f"sha256:{'0' * 64}")
-release = SimpleNamespace(one=lambda suffix: ("triage.onnx", b"a model"))
+model = SimpleNamespace(name="triage.onnx")
+release = SimpleNamespace(ending=lambda suffix: model, read=lambda layer: b"a model")
 print(services.start(release, Path(sys.argv[2]), index="", tied=sys.argv[3] == "tied").pid, flush=True)
 time.sleep(60)
 """
@@ -425,18 +523,18 @@ def test_a_process_that_only_has_the_number_is_left_alone(
         {"history": None},
     ],
 )
-def test_a_state_that_was_edited_moves_nothing(house: House, tmp_path: Path, change: dict[str, Any]) -> None:
+def test_a_state_that_was_edited_moves_nothing(deployment: Deployment, change: dict[str, Any]) -> None:
     """A number of -1 would end every process of the person."""
-    (tmp_path / "state.json").write_text(json.dumps({"current": None, "history": []} | change))
-    deployment = Deployment(tmp_path, registry=house.registry, trust=house.trust)
+    deployment.directory.mkdir()
+    (deployment.directory / "state.json").write_text(json.dumps({"current": None, "history": []} | change))
     for attempt in (deployment.stop, deployment.rollback):
         with pytest.raises(MalformedInput, match="state of the deployment"):
             attempt()
 
 
-def test_a_state_that_is_nested_deeply_is_no_state(house: House, tmp_path: Path) -> None:
-    (tmp_path / "state.json").write_text('{"current":' + "[" * 100_000)
-    deployment = Deployment(tmp_path, registry=house.registry, trust=house.trust)
+def test_a_state_that_is_nested_deeply_is_no_state(deployment: Deployment) -> None:
+    deployment.directory.mkdir()
+    (deployment.directory / "state.json").write_text('{"current":' + "[" * 100_000)
     with pytest.raises(MalformedInput, match="state of the deployment"):
         deployment.stop()
 

@@ -1,4 +1,4 @@
-"""Channels keep digests and evidence, go up one step at a time, and prod is for a credential of its own."""
+"""Channels keep digests and evidence, go up one step at a time, and prod is for the deployment alone."""
 
 from __future__ import annotations
 
@@ -26,16 +26,22 @@ def promote(world: World, name: str, digest: str, source: str, target: str, who:
     return world.as_(who).post(f"/channels/oci/{name}", json=document)
 
 
+def deploy(world: World, name: str, digest: str) -> None:
+    """What the deployment does, in its own process."""
+    credential = Credential("deploy", frozenset({"channel:prod"}))
+    world.registry.channels.promote(Artifact("oci", name), Digest.parse(digest), "staging", "prod", credential)
+
+
 def test_an_image_goes_up_with_all_that_is_known_about_it(shared: World) -> None:
     name = shared.name()
     digest = shared.push(name, "v1", MODEL)
     signature = shared.refer(name, digest)
     before = shared.nobody.get(f"/evidence/{digest}").json()
-    steps = [("", "dev", "alice"), ("dev", "staging", "alice"), ("staging", "prod", "deploy")]
-    for source, target, who in steps:
-        answer = promote(shared, name, digest, source, target, who)
+    for source, target in [("", "dev"), ("dev", "staging")]:
+        answer = promote(shared, name, digest, source, target)
         assert answer.status_code == 201, answer.text
         assert answer.json()["digest"] == digest
+    deploy(shared, name, digest)
     after = shared.nobody.get(f"/evidence/{digest}").json()
     assert before["referrers"] == after["referrers"]
     assert [entry["digest"] for entry in after["referrers"]] == [signature]
@@ -57,8 +63,9 @@ REFUSALS: list[tuple[str, dict[str, Any], str, int]] = [
     ("into prod by who pushes", {"from": "staging", "to": "prod"}, "alice", 403),
     ("into dev by who deploys", {"from": "", "to": "dev"}, "deploy", 403),
     ("by nobody", {"from": "", "to": "dev"}, "nobody", 401),
-    ("from dev to prod", {"from": "dev", "to": "prod"}, "deploy", 409),
-    ("from outside to prod", {"from": "", "to": "prod"}, "deploy", 409),
+    ("into prod by a secret that is granted it", {"from": "staging", "to": "prod"}, "deploy", 403),
+    ("into prod by nobody", {"from": "staging", "to": "prod"}, "nobody", 401),
+    ("from dev over staging", {"from": "", "to": "staging"}, "alice", 409),
     ("down", {"from": "staging", "to": "dev"}, "alice", 409),
     ("nowhere", {"from": "dev", "to": "dev"}, "alice", 409),
     ("what was never in dev", {"from": "dev", "to": "staging"}, "alice", 409),
@@ -105,14 +112,29 @@ def test_promoting_again_changes_nothing(shared: World) -> None:
     assert len(shared.nobody.get(f"/channels/oci/{name}").json()["history"]) == 1
 
 
+def test_no_secret_promotes_to_prod_whatever_it_is_granted(shared: World) -> None:
+    name = shared.name()
+    digest = shared.push(name, "v1", MODEL)
+    for source, target in (("", "dev"), ("dev", "staging")):
+        assert promote(shared, name, digest, source, target).status_code == 201
+    secret = shared.registry.credentials.issue("mallory", ["channel:*", "channel:prod"])
+    answer = httpx.post(
+        f"{shared.server.url}/channels/oci/{name}",
+        json={"digest": digest, "from": "staging", "to": "prod"},
+        headers={"Authorization": f"Bearer {secret}"},
+    )
+    assert (answer.status_code, "the deployment alone" in answer.json()["error"]) == (403, True)
+    assert "prod" not in shared.nobody.get(f"/channels/oci/{name}").json()["channels"]
+
+
 def test_what_was_there_before_may_come_back(shared: World) -> None:
     name = shared.name()
     old, new = shared.push(name, "v1", MODEL), shared.push(name, "v2", b"other weights")
     for digest in (old, new):
         for source, target in (("", "dev"), ("dev", "staging")):
             assert promote(shared, name, digest, source, target).status_code == 201
-        assert promote(shared, name, digest, "staging", "prod", "deploy").status_code == 201
-    assert promote(shared, name, old, "staging", "prod", "deploy").status_code == 201  # roll back
+        deploy(shared, name, digest)
+    deploy(shared, name, old)  # roll back
     channels = shared.nobody.get(f"/channels/oci/{name}").json()["channels"]
     assert (channels["prod"]["digest"], channels["staging"]["digest"]) == (old, new)
 

@@ -16,6 +16,8 @@ from pypi_attestations import Attestation, Distribution, Provenance
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
+from chainlab.evidence.verifying import Expected, Signer, verify
+from chainlab.registry.attestations import bundles
 from chainlab.registry.publishers import AUDIENCE, Publisher
 from chainlab.trust.client import Trust
 
@@ -114,6 +116,19 @@ def test_a_persons_credential_is_checked_against_the_projects_publishers(
     assert (answer.status_code, "this one has none" in answer.text) == (400, True)
     answer = world.http.get(f"/integrity/triage-model/1.0.0/{path.name}/provenance")
     assert (answer.status_code, "message" in answer.json()) == (404, True)
+
+
+def test_an_attestation_of_the_index_is_a_bundle_like_any_other(
+    world: World, trust: Trust, minted: str, tmp_path: Path
+) -> None:
+    path = wheel(tmp_path)
+    form = {"attestations": json.dumps([attest(trust, path)])}
+    assert world.post(path.name, path.read_bytes(), secret=minted, form=form).status_code == 200
+    (file,) = world.index.files("triage-model")
+    (bundle,) = bundles(world.index.provenance(file))
+    signer = Signer(f"https://git.chainlab.localhost/{CLAIMS['job_workflow_ref']}", trust.ci_issuer)
+    expected = Expected(signer, "https://docs.pypi.org/attestations/publish/v1")
+    assert verify(bundle, file.digest, expected, trust.config.trusted_root).passed
 
 
 def spoil_signature(document: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def deploy(reference: str | None, promote: bool, stop: bool, as_json: bool) -> N
 
     Without a reference, say what runs.
     """
-    from chainlab.deploy import promotion, records
+    from chainlab.deploy.promotion import NotPromoted
     from chainlab.workspace import learner_workspace
     from chainlab.world import World
 
@@ -47,11 +47,10 @@ def deploy(reference: str | None, promote: bool, stop: bool, as_json: bool) -> N
             return
         if reference and promote:
             try:
-                decision = promotion.promote(reference, world.gate, world.registry)
-            except promotion.NotPromoted as error:
+                decision = world.deployment.promote(reference)
+            except NotPromoted as error:
                 echo(error.decision.table(), err=True, lines=True)
                 raise
-            records.keep(decision, world.registry, world.archive)
             echo(decision.table(), err=True, lines=True)
         if reference:
             _show(world.deployment.deploy(reference), as_json)

@@ -18,19 +18,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from chainlab import names
-from chainlab.deploy.promotion import NotPromoted, promote
-from chainlab.deploy.records import keep
+from chainlab.deploy.promotion import NotPromoted
 from chainlab.errors import ChainlabError, Refused
 from chainlab.registry.references import Reference
-from chainlab.registry.registry import Registry
 from chainlab.trust import wire
 from chainlab.trust.client import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chainlab.archive import Archive
-    from chainlab.policy.gate import Decision, Gate
+    from chainlab.deploy.deployment import Deployment
+    from chainlab.policy.gate import Decision
 
 __all__ = ["deploy_routes"]
 
@@ -39,10 +37,8 @@ ENVIRONMENT = "production"  # folded
 MAX_BODY = 2**12  # bytes
 
 
-def deploy_routes(
-    registry: Registry, trust: Trust, gate: Callable[[], Gate], archive: Callable[[], Archive]
-) -> list[BaseRoute]:
-    """The endpoints; gate and archive are made when first asked for."""
+def deploy_routes(trust: Trust, deployment: Callable[[], Deployment]) -> list[BaseRoute]:
+    """The endpoints; the deployment is opened when first asked for."""
 
     async def asked(request: Request, environment: str = "") -> str:
         """The reference, if the caller may ask about it."""
@@ -63,19 +59,14 @@ def deploy_routes(
 
     async def verdict(request: Request) -> Response:
         reference = await asked(request)
-        decision = await anyio.to_thread.run_sync(lambda: gate().judge(reference))
+        decision = await anyio.to_thread.run_sync(lambda: deployment().judge(reference))
         return JSONResponse(_told(decision))
 
     async def promotion(request: Request) -> Response:
         reference = await asked(request, ENVIRONMENT)
 
-        def promoted() -> Decision:
-            decision = promote(reference, gate(), registry)
-            keep(decision, registry, archive())
-            return decision
-
         try:
-            decision = await anyio.to_thread.run_sync(promoted)
+            decision = await anyio.to_thread.run_sync(lambda: deployment().promote(reference))
         except NotPromoted as error:
             return JSONResponse(_told(error.decision))
         return JSONResponse(_told(decision))

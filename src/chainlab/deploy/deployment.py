@@ -1,7 +1,11 @@
-"""What runs in prod: deploy a release by digest, roll back to the one before.
+"""What runs in prod: promote a release, deploy it by digest, roll back to the one before.
 
+    deployment.promote("oci/acme/triage-model/release@sha256:…")
     deployment.deploy("oci/acme/triage-model/release@sha256:…")
     deployment.rollback()
+
+`Deployment.promote` is the one way to prod. It owns the gate, its policy and the archive, so no other gate can promote
+and nothing is promoted without being archived.
 
 The new service must answer before the old one ends. A rollback is a deployment of the digest before, verified like any
 other: what was quarantined since does not come back. What runs is in ``deploy/state.json``; each change is an event.
@@ -11,22 +15,29 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from chainlab import database
-from chainlab.deploy import services
-from chainlab.deploy.releases import Release, fetch, pinned
+from chainlab.deploy import promotion, services
+from chainlab.deploy.promotion import NotPromoted
+from chainlab.deploy.records import keep
+from chainlab.deploy.releases import admit, fetch, pinned
 from chainlab.deploy.services import Service
 from chainlab.errors import InUse, MalformedInput, Refused
 from chainlab.events import Events
 from chainlab.registry.registry import Registry
 from chainlab.storage import write_whole
 from chainlab.trust.client import Trust
+
+if TYPE_CHECKING:
+    from chainlab.archive import Archive
+    from chainlab.policy.gate import Decision, Gate
 
 __all__ = ["Deployed", "Deployment"]
 
@@ -45,10 +56,21 @@ class Deployed:
 class Deployment:
     """The deployment of one workspace; one that is ``tied`` ends its service with this process."""
 
-    def __init__(self, directory: Path, *, registry: Registry, trust: Trust, tied: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        registry: Registry,
+        trust: Trust,
+        gate: Callable[[], Gate],
+        archive: Callable[[], Archive],
+        tied: bool = False,
+    ) -> None:
         self.directory = directory
         self._registry = registry
         self._trust = trust
+        self._gate = gate  # both are opened when first needed
+        self._archive = archive
         self._tied = tied
         self._releases = directory / "releases"
 
@@ -56,6 +78,25 @@ class Deployment:
     def current(self) -> Deployed | None:
         """What was deployed last and not removed; whether it answers, `services.model_served` says."""
         return self._read()[0]
+
+    def promote(self, reference: str) -> Decision:
+        """Judge a release here and now, whatever was said before; archive it, and let it go to prod.
+
+        A release that is in prod already stays there. Raises `NotPromoted` for a no of the gate, `Refused` or
+        `MalformedInput` for a reference that names nothing.
+        """
+        decision = self._gate().judge(reference)
+        if not decision.allowed:
+            raise NotPromoted(decision)
+        if decision.policy_digest != self._gate().policy().digest:
+            raise Refused(409, "the policy changed while the release was judged", mend="promote it again")
+        keep(decision, self._registry, self._archive())
+        promotion._raise_to_prod(decision, self._registry)
+        return decision
+
+    def judge(self, reference: str) -> Decision:
+        """What the gate of this deployment says, recorded; nothing is promoted."""
+        return self._gate().judge(reference)
 
     def deploy(self, reference: str) -> Deployed:
         """Fetch, verify, start, then end what ran before.
@@ -87,7 +128,9 @@ class Deployment:
     # -- inside
 
     def _replace(self, reference: str, kind: str) -> Deployed:
-        release: Release = fetch(reference, self._registry, self._trust.config.trusted_root)
+        root = self._trust.config.trusted_root
+        verified = fetch(reference, self._registry, root, self._gate().policy())
+        release = verified.release
         current, history = self._read()
         self._releases.mkdir(exist_ok=True)
         # Installed anew each time: what was left on the disk may have been changed since.
@@ -105,14 +148,17 @@ class Deployment:
             history = [*history, release.reference][-KEPT:]
         deployed = Deployed(release.reference, service)
         try:
+            # Installing takes seconds: a quarantine, a no or another policy may have come meanwhile.
+            summary = admit(reference, self._registry, root, self._gate().policy())
             self._write(deployed, history)
         except BaseException:
             services.stop(service)  # nobody would know of it
+            services.remove(folder)
             raise
         facts = {
             "artifact": str(release.artifact),
             "model": service.model,
-            "summary": str(release.summary),
+            "summary": str(summary),
             "before": current.reference if current else None,
         }
         try:

@@ -1,9 +1,7 @@
-"""Promotion: the only way to prod.
+"""What promotion needs besides the gate: the credential that writes channels, and the no of a refusal.
 
-    decision = promote("oci/acme/triage-model/release@sha256:…", gate, registry)
-
-The gate judges the release here and now, whatever anybody said of it before. Only when it allows it does the release go
-up, channel by channel, with a credential that nobody else holds.
+`Deployment.promote` is the one way to prod. The credential below is given to nobody: it stands for no secret, and the
+registry's endpoint for channels takes no promotion to prod, whatever credential asks.
 """
 
 from __future__ import annotations
@@ -16,10 +14,10 @@ from chainlab.registry.channels import CHANNELS
 from chainlab.registry.references import Reference
 
 if TYPE_CHECKING:
-    from chainlab.policy.gate import Decision, Gate
+    from chainlab.policy.gate import Decision
     from chainlab.registry.registry import Registry
 
-__all__ = ["NotPromoted", "promote"]
+__all__ = ["NotPromoted"]
 
 DEPLOY = "deploy"  # who promotes
 _CREDENTIAL = Credential(DEPLOY, frozenset(f"channel:{channel}" for channel in CHANNELS))
@@ -38,18 +36,10 @@ class NotPromoted(Refused):
         self.decision = decision
 
 
-def promote(reference: str, gate: Gate, registry: Registry, *, policy: str = "release") -> Decision:
-    """Judge a release, then let it go to prod; returns the decision.
-
-    A release that is in prod already stays there. Raises `NotPromoted`, and `Refused` or `MalformedInput` for a
-    reference that names nothing.
-    """
-    decision = gate.judge(reference, policy)
-    if not decision.allowed:
-        raise NotPromoted(decision)
+def _raise_to_prod(decision: Decision, registry: Registry) -> None:
+    """Note in each channel, up to prod, that the release has come so far; one that is there stays."""
     artifact = Reference.parse(decision.reference).artifact
     below = ""
     for channel in CHANNELS:
         registry.channels.promote(artifact, decision.digest, below, channel, _CREDENTIAL)
         below = channel
-    return decision

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from chainlab.digests import Digest
-from chainlab.errors import MalformedInput
+from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.evidence.statements import (
     MODEL_SIGNATURE,
     OPENVEX,
@@ -23,7 +23,6 @@ from chainlab.evidence.statements import (
     parse_json,
     payload,
 )
-from chainlab.registry.references import Reference
 
 if TYPE_CHECKING:
     from chainlab.archive import Archive, Build
@@ -51,14 +50,17 @@ def keep(decision: Decision, registry: Registry, archive: Archive) -> Build:
     documents: dict[str, list[bytes]] = {"summary": [decision.bundle]}
     documents["manifest"] = [registry.blobs.read(decision.digest)]  # it says which files the statements are about
     made: dict[str, Any] = {}
+    release = registry.release(decision.reference)
+    found = registry.evidence.bundles(*release.subjects, repository=release.artifact.name)
     for digest in inputs:
-        bundle = registry.blobs.read(digest)
+        if digest not in found:
+            raise VerificationFailed(f"the evidence {digest} is gone since the gate relied on it", mend="judge again")
+        bundle = found[digest].read()
         statement = _statement(bundle)
         documents.setdefault(_kind(statement), []).append(bundle)
         if statement.predicate_type == PROVENANCE and statement.is_about(decision.digest):
             made = statement.predicate["runDetails"]
-    name = Reference.parse(decision.reference).artifact.name
-    notes = registry.images.manifest(name, decision.digest).annotations
+    name, notes = release.artifact.name, release.stored.annotations
     finished = made.get("metadata", {}).get("finishedOn")
     build = Build(
         name,

@@ -25,9 +25,9 @@ import urllib.request
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chainlab.deploy.releases import Release
 from chainlab.digests import Digest
 from chainlab.errors import Unavailable, VerificationFailed
+from chainlab.registry.releases import Release
 from chainlab.workspace import CLOSED, LOOPBACK, cache_directory
 
 __all__ = ["Service", "model_served", "remove", "start", "stop"]
@@ -64,7 +64,8 @@ def start(release: Release, folder: Path, *, index: str, tied: bool) -> Service:
 
     Raises `Unavailable` when it does not come up, `VerificationFailed` when it serves another model.
     """
-    name, model = release.one(".onnx")
+    layer = release.ending(".onnx")
+    name, model = layer.name, release.read(layer)
     python = _environment(release, folder, index)
     (folder / name).write_bytes(model)
     keeper = [sys.executable, "-I", str(KEEPER)] if tied else []
@@ -160,9 +161,9 @@ def _environment(release: Release, folder: Path, index: str) -> Path:
     """A virtual environment of the release alone; its Python."""
     venv = folder / "venv"
     python = venv / "bin" / "python"
-    lock, wheel = folder / "requirements.lock", folder / release.one(".whl")[0]
-    lock.write_bytes(release.one("requirements.lock")[1])
-    wheel.write_bytes(release.one(".whl")[1])
+    lock, wheel = folder / "requirements.lock", folder / release.ending(".whl").name
+    lock.write_bytes(release.read(release.layer("requirements.lock")))
+    wheel.write_bytes(release.read(release.ending(".whl")))
     base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     uv = [str(Path(sys.prefix) / "bin" / "uv")]
     into = ["--quiet", "--python", str(python)]

@@ -86,12 +86,12 @@ def read(
     return Inventory(tuple(components), subject, "pre-build", tuple(sorted(set(spots))), described(values))
 
 
-def applying(name: str, data: bytes) -> tuple[list[Locked], list[str]]:
-    """The pins of a lock that an installer takes on this Python and platform, and the lines that are no pin.
+def applying(name: str, data: bytes, markers: Mapping[str, str] | None = None) -> tuple[list[Locked], list[str]]:
+    """The pins of a lock that an installer takes where ``markers`` say so, and the lines that are no pin.
 
     ``data`` is the lock's bytes, ``name`` its file name. Raises `MalformedInput` for what is no lock.
     """
-    lock, values = parse(name, data), markers_here()
+    lock, values = parse(name, data), markers_here(markers)
     return [pin for pin in lock.pins if _applies(pin, values)], [*lock.unread]
 
 

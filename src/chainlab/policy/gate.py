@@ -23,17 +23,19 @@ from chainlab.characters import join_lines
 from chainlab.clock import Clock, rfc3339, utc_now
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
-from chainlab.evidence.statements import value_at
-from chainlab.policy import facts, lookups, summary, worker
+from chainlab.policy import document, summary, worker
 from chainlab.policy.expectations import Policy
+from chainlab.policy.facts import COUNTED
+from chainlab.policy.limits import Limits
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.referring import refer
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from chainlab.policy.facts import Piece, Release
+    from chainlab.policy.facts import Piece
     from chainlab.registry.registry import Registry
+    from chainlab.registry.releases import Release
     from chainlab.trust.client import Trust
 
 __all__ = ["Check", "Decision", "Gate", "checked"]
@@ -96,7 +98,7 @@ class Decision:
 class Gate:
     """The gate of one registry; safe to use from several threads.
 
-    ``policies`` is a folder of policies, ``advisories`` one of OSV records. ``seconds`` is how long the rules may take.
+    ``policies`` is a folder of policies, ``advisories`` one of OSV records.
     """
 
     def __init__(
@@ -107,30 +109,28 @@ class Gate:
         advisories: Path,
         clock: Clock = utc_now,
         *,
-        seconds: float = worker.SECONDS,
-        memory: int = worker.MEMORY,
+        limits: Limits | None = None,
     ) -> None:
         self._registry = registry
         self._trust = trust
         self._policies = policies
         self._advisories = advisories
         self._clock = clock
-        self._seconds = seconds
-        self._memory = memory
+        self._limits = limits or Limits()
 
     def judge(self, reference: str, policy: str = "release", *, record: bool = True) -> Decision:
         """Judge what a reference names, and sign what came of it; with ``record`` the registry keeps it.
 
         Raises `MalformedInput` for no reference or no policy, and `OciError` (404) for a reference that names nothing.
         """
-        rules = Policy.load(self._policies, policy)
-        release = facts.resolve(reference, self._registry)
+        rules = self.policy(policy)
+        release = self._registry.release(reference)
         at = self._clock()
         pieces: list[Piece] = []
         try:
-            with worker.Worker(rules, seconds=self._seconds, memory=self._memory) as asked:
-                document, pieces = self._facts(release, rules, at)
-                answer = asked.ask(document)
+            with worker.Worker(rules, limits=self._limits) as asked:
+                told, pieces = self._facts(release, rules, at)
+                answer = asked.ask(told)
             checks = [check for rule in rules.rules for check in checked(rule, answer.get(rule))]
         except Exception as error:  # whatever it is, nothing passes
             checks = [_failed(error)]
@@ -158,34 +158,24 @@ class Gate:
 
     def facts(self, reference: str, policy: str = "release") -> dict[str, Any]:
         """What the rules are told of a release: for who writes a rule, or wants to know why one refused."""
-        rules = Policy.load(self._policies, policy)
-        return self._facts(facts.resolve(reference, self._registry), rules, self._clock())[0]
+        return self._facts(self._registry.release(reference), self.policy(policy), self._clock())[0]
+
+    def policy(self, name: str = "release") -> Policy:
+        """A policy as it is now: in force. Raises `MalformedInput`."""
+        return Policy.load(self._policies, name)
 
     # -- inside
 
     def _facts(self, release: Release, rules: Policy, at: datetime) -> tuple[dict[str, Any], list[Piece]]:
-        config = self._trust.config
-        pieces, problems = facts.collect(release, rules, self._registry, config)
-        served = lookups.packages(release, pieces, self._registry.index)
-        said = release.facts()
-        said["problems"] += problems + lookups.held_back(served, self._registry)
-        said["intact"] = not said["problems"]
-        model = rules.expected.get("model")
-        ends = [str(end) for end in model.get("ends", ())] if isinstance(model, dict) else []
-        vulnerable = rules.expected.get("vulnerabilities")
-        document = {
-            "now": at.timestamp(),
-            "release": said,
-            "evidence": [dict(piece.facts) for piece in pieces],
-            "packages": served,
-            "unserved": lookups.unserved(release, served, str(value_at(rules.expected, "release", "lock"))),
-            "vulnerabilities": lookups.vulnerabilities(
-                release, pieces, served, self._advisories, at,
-                vulnerable if isinstance(vulnerable, dict) else {},
-            ),
-            "models": lookups.models(release, ends),
-        }  # fmt: skip
-        return document, pieces
+        return document.build(
+            release,
+            rules,
+            self._registry,
+            self._trust.config,
+            advisories=self._advisories,
+            at=at,
+            limits=self._limits,
+        )
 
     def _summary(self, release: Release, rules: Policy, pieces: list[Piece], at: datetime, *, allowed: bool) -> bytes:
         statement = summary.summary(
@@ -204,11 +194,12 @@ class Gate:
         """Keep the verdict, and what it counted: a referrer that says no must not be gone for the next one."""
         repository = release.stored.repository
         signer = summary.SIGNER
-        evidence, blobs = self._registry.evidence, self._registry.blobs
-        kept = {digest for subject in release.subjects for _, digest in evidence.attached(subject)}
-        for digest in {piece.digest for piece in pieces if piece.verified} - kept:
-            evidence.add(release.digest, facts.COUNTED, blobs.read(digest), BUNDLE_TYPE, signer)
-        self._registry.evidence.add(release.digest, "summary", bundle, BUNDLE_TYPE, signer)
+        evidence = self._registry.evidence
+        known = evidence.bundles(*release.subjects, repository=release.artifact.name)
+        for digest in {piece.digest for piece in pieces if piece.verified}:
+            if known[digest].place != "added":
+                evidence.add(release.digest, COUNTED, known[digest].read(), BUNDLE_TYPE, signer)
+        evidence.add(release.digest, "summary", bundle, BUNDLE_TYPE, signer)
         refer(self._registry.images, repository, release.digest, bundle, BUNDLE_TYPE, by=signer)
 
 

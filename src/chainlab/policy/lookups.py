@@ -20,13 +20,15 @@ from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
 from chainlab.evidence.statements import OPENVEX, PROVENANCE, SBOM
 from chainlab.policy import predicates
-from chainlab.policy.facts import Piece, Release, each
+from chainlab.policy.facts import Piece, each
+from chainlab.policy.requirements import requirements
 from chainlab.registry.channels import Artifact
 
 if TYPE_CHECKING:
     from chainlab.evidence.advisories import Advisories
     from chainlab.registry.index import Index
     from chainlab.registry.registry import Registry
+    from chainlab.registry.releases import Release
 
 __all__ = ["held_back", "models", "packages", "unserved", "vulnerabilities"]
 
@@ -82,33 +84,15 @@ def _held(index: Index, name: str, file: str, digest: str) -> dict[str, Any]:
 
 
 def unserved(release: Release, served: Sequence[Mapping[str, Any]], name: str) -> list[str]:
-    """What the lock lets prod install, and the index served to no job: nothing is known of it, and nobody tried it.
+    """Why prod may not install from the lock: another form than the canonical one, and pins that no job was served.
 
-    ``name`` is the title of the layer with the lock. Markers have the values of this machine, where prod runs too: a
-    line may be for another interpreter than the jobs had.
+    ``name`` is the title of the layer with the lock.
     """
-    from chainlab.evidence import locks
-
-    layers = [layer for layer in release.layers if layer.name == name]
-    if len(layers) != 1 or layers[0].data is None:
-        return [f"there is no {name} that can be read: what prod would install is unknown"]
     try:
-        pins, unread = locks.applying(name, layers[0].data)
-    except ChainlabError as error:
-        return [error.message]
-    known = {(package["name"], package["sha256"]) for package in served}
-    said = [f"{name} has a line that pins nothing: {line[:80]}" for line in unread]
-    new = sorted(
-        {
-            f"{pin.key} {pin.version}"
-            for pin in pins
-            if pin.source or not any((pin.key, digest) in known for digest in pin.hashes)
-        }
-    )
-    if new:
-        names = ", ".join(new[:5]) + ", …" * (len(new) > 5)
-        said.append(f"prod would install {len(new)} packages that no job was served: {names}")
-    return said
+        lock = release.read(release.layer(name))
+    except ChainlabError:
+        return [f"there is no {name} that can be read: what prod would install is unknown"]
+    return requirements(lock, served)[1]
 
 
 def held_back(served: Sequence[Mapping[str, Any]], registry: Registry) -> list[str]:
@@ -211,9 +195,10 @@ def models(release: Release, ends: Sequence[str]) -> list[dict[str, Any]]:
 
     found = []
     for layer in release.layers:
-        if layer.data is None or not layer.name.endswith(tuple(ends)):
+        if not release.is_intact(layer) or not layer.name.endswith(tuple(ends)):
             continue
-        form, report = tell(layer.data, layer.name), inspect_bytes(layer.data, layer.name)
+        data = release.read(layer)
+        form, report = tell(data, layer.name), inspect_bytes(data, layer.name)
         said = [f"{what} was not scanned: {why}" for what, why in report.not_scanned]
         said += [finding.said for finding in report.findings]
         found.append(

@@ -27,13 +27,11 @@ from typing import Any
 from chainlab.errors import ChainlabError, Unavailable
 from chainlab.evidence.statements import parse_json
 from chainlab.policy.expectations import Policy
+from chainlab.policy.limits import Limits
 
 __all__ = ["Worker", "ask", "harmless"]
 
 PROGRAM = Path(__file__).with_name("evaluation.py")
-SECONDS = 10.0  # a release takes 0.1
-MEMORY = 2**30  # bytes of address space
-MAX_FACTS = 32 * 2**20  # bytes
 MAX_DEPTH = 40
 UNSAFE = re.compile(r'["\\\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]')
 SUBSTITUTE = "\ufffd"
@@ -42,15 +40,15 @@ SUBSTITUTE = "\ufffd"
 class Worker:
     """One process for one question; a context manager that ends it."""
 
-    def __init__(self, policy: Policy, *, seconds: float = SECONDS, memory: int = MEMORY) -> None:
-        self._seconds = seconds
+    def __init__(self, policy: Policy, *, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
         self._process: subprocess.Popen[bytes] | None = None
         self._rules = _line(
             {
                 "modules": dict(policy.modules),
                 "expected": harmless(policy.expected),
-                "seconds": max(1, round(seconds + 0.5)),
-                "bytes": memory,
+                "seconds": max(1, round(self._limits.rule_seconds + 0.5)),
+                "bytes": self._limits.rule_memory,
             }
         )
 
@@ -82,9 +80,9 @@ class Worker:
     def ask(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the rules report: rule to its verdict. Raises `ChainlabError` when there is no answer to rely on."""
         text = _line({"input": harmless(facts)})
-        if len(text) > MAX_FACTS:
+        if len(text) > self._limits.facts:
             raise ChainlabError(
-                f"there are {len(text)} bytes of facts, at most {MAX_FACTS} are looked at",
+                f"there are {len(text)} bytes of facts, at most {self._limits.facts} are looked at",
                 mend="find out who attached so much evidence",
             )
         answer = self._answer(text)
@@ -105,10 +103,10 @@ class Worker:
         if self._process is None:
             raise Unavailable("the worker is not running", mend="use it as a context manager")
         try:
-            answer, said = self._process.communicate(text, timeout=self._seconds)
+            answer, said = self._process.communicate(text, timeout=self._limits.rule_seconds)
         except subprocess.TimeoutExpired as error:
             raise ChainlabError(
-                f"the rules did not answer within {self._seconds:g} s",
+                f"the rules did not answer within {self._limits.rule_seconds:g} s",
                 mend="look for a rule that compares everything with everything",
             ) from error
         status = self._process.returncode
@@ -127,11 +125,9 @@ class Worker:
         return answer
 
 
-def ask(
-    policy: Policy, facts: Mapping[str, Any], *, seconds: float = SECONDS, memory: int = MEMORY
-) -> Mapping[str, Any]:
+def ask(policy: Policy, facts: Mapping[str, Any], *, limits: Limits | None = None) -> Mapping[str, Any]:
     """What the rules report of facts that are at hand; raises as `Worker.ask`."""
-    with Worker(policy, seconds=seconds, memory=memory) as worker:
+    with Worker(policy, limits=limits) as worker:
         return worker.ask(facts)
 
 

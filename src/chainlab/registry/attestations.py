@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from pypi_attestations import Attestation
 
-__all__ = ["MAX_ATTESTATIONS", "PublisherPolicy", "read", "verify"]
+__all__ = ["MAX_ATTESTATIONS", "PublisherPolicy", "bundles", "read", "verify"]
 
 MAX_ATTESTATIONS = 2  # of one file: one of each kind that PEP 740's index knows
 EXTENSION = "1.3.6.1.4.1.57264.1."  # Fulcio, docs/oid-info.md
@@ -75,6 +75,18 @@ def read(text: str) -> list[Attestation]:
         return [Attestation.model_validate(document) for document in documents]
     except (ValidationError, ValueError, RecursionError) as error:
         raise Refused(400, f"the attestations cannot be read: {_short(error)}") from error
+
+
+def bundles(provenance: Mapping[str, Any] | None) -> list[bytes]:
+    """The attestations of a provenance object as Sigstore bundles; the index verified them when they came."""
+    found: list[bytes] = []
+    if provenance is None:
+        return found
+    from pypi_attestations import Provenance
+
+    for bundle in Provenance.model_validate(provenance).attestation_bundles:
+        found += [attestation.to_bundle().to_json().encode() for attestation in bundle.attestations]
+    return found
 
 
 def verify(

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 
 from chainlab.digests import Digest
-from chainlab.errors import Refused
+from chainlab.errors import Refused, VerificationFailed
 from chainlab.storage import sync_directory
 
 __all__ = ["GRACE", "MAX_SIZE", "Blobs", "Staged"]
@@ -126,6 +126,17 @@ class Blobs:
             return self.path(digest).read_bytes()
         except FileNotFoundError as error:
             raise Refused(404, f"there are no bytes with digest {digest}") from error
+
+    def verified(self, digest: Digest) -> bytes:
+        """All of the bytes, hashed again. Raises `Refused` (404) for none, `VerificationFailed` for others."""
+        data = self.read(digest)
+        if (found := Digest.of(data)) != digest:
+            raise VerificationFailed(
+                f"the bytes of {digest} are others",
+                why=f"they have the digest {found}",
+                mend="somebody wrote into the store: keep it, and look who could",
+            )
+        return data
 
     def __contains__(self, digest: Digest) -> bool:
         return self.path(digest).is_file()

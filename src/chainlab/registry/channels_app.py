@@ -2,7 +2,7 @@
 
     GET    /channels/                          what is in which channel
     GET    /channels/oci/acme/triage-model     the channels of one artifact, and how they came to be
-    POST   /channels/oci/acme/triage-model     {"digest": "sha256:…", "from": "dev", "to": "staging"}
+    POST   /channels/oci/acme/triage-model     {"digest": "sha256:…", "from": "dev", "to": "staging"}; never to prod
     POST   /channels/quarantine                {"digest": "sha256:…", "reason": "…"}
     DELETE /channels/quarantine/sha256:…       release
     GET    /evidence/sha256:…                  everything known about a digest
@@ -71,6 +71,8 @@ def channel_routes(registry: Registry) -> list[BaseRoute]:
         artifact = Artifact.parse(request.path_params["artifact"])
         caller = access.caller(request)
         document = await _document(request, "digest", "to")
+        if caller is not None and document["to"] == CHANNELS[-1]:
+            raise Refused(403, f"{caller.subject} may not promote to {CHANNELS[-1]}: the deployment alone does")
         step = registry.channels.promote(
             artifact,
             Digest.parse(document["digest"]),

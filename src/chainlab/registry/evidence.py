@@ -12,6 +12,8 @@ gathered from where it is kept, so it is as fresh as the rest:
 Each asker gets what they may know of (`chainlab.registry.viewing`): places that they see, and what was said about a
 digest that is in such a place. To others there is nothing.
 
+`Evidence.bundles` is the one look-up for whoever verifies: it finds a bundle wherever it is kept.
+
 Bundles are read for what they say (`chainlab.registry.bundles`) and not verified: that needs a root which the reader
 trusts, and the registry decides nothing.
 """
@@ -24,8 +26,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ from chainlab.database import transaction
 from chainlab.digests import Digest
 from chainlab.errors import Refused
 from chainlab.events import Events
+from chainlab.registry import attestations as pep740
 from chainlab.registry import bundles
 from chainlab.registry.blobs import Blobs
 from chainlab.registry.channels import KINDS, Artifact, Channels
@@ -45,7 +49,7 @@ from chainlab.registry.quarantine import Quarantine
 from chainlab.registry.viewing import Standing, Viewer
 from chainlab.visibility import OPERATOR
 
-__all__ = ["PARTS", "Evidence", "Item"]
+__all__ = ["PARTS", "Evidence", "Found", "Item"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS evidence (
@@ -76,6 +80,21 @@ class Item:
 
     part: str  # one of PARTS
     facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A bundle about a digest, and where it is kept."""
+
+    digest: Digest  # of the bundle
+    place: str  # 'added' (by a service, nobody removes it), 'referrer' (whoever may push), 'index' (PEP 740)
+    held: str | None  # why it is held back
+    size: int | None  # bytes; None: they are not here
+    _read: Callable[[], bytes] = field(repr=False, compare=False)
+
+    def read(self) -> bytes:
+        """The bundle, hashed again. Raises `Refused` (404) for none, `VerificationFailed` for other bytes."""
+        return self._read()
 
 
 class Evidence:
@@ -156,6 +175,48 @@ class Evidence:
                 "SELECT kind, digest FROM evidence WHERE subject = ? ORDER BY id", (str(subject),)
             ).fetchall()
         return [(kind, Digest.parse(text)) for kind, text in rows]
+
+    def bundles(self, *subjects: Digest, repository: str | None = None) -> dict[Digest, Found]:
+        """Every Sigstore bundle about these digests, by its own digest, wherever it is kept.
+
+        First those that services added, oldest first; then OCI referrers in order of arrival, of one repository or of
+        all (None); then the attestations of files of the index. A bundle in two places is held back if one of them is.
+        """
+        found: dict[Digest, Found] = {}
+        for entry in self._found(subjects, repository):
+            known = found.setdefault(entry.digest, entry)
+            found[entry.digest] = replace(known, held=known.held or entry.held)
+        return found
+
+    def _found(self, subjects: Iterable[Digest], repository: str | None) -> Iterator[Found]:
+        subjects = tuple(dict.fromkeys(subjects))
+        for subject in subjects:
+            with self._guard:
+                rows = self._connection.execute(
+                    "SELECT digest FROM evidence WHERE subject = ? AND media_type = ? ORDER BY id",
+                    (str(subject), bundles.BUNDLE_TYPE),
+                ).fetchall()
+            for (text,) in rows:
+                digest = Digest.parse(text)
+                yield self._blob(digest, "added", self._quarantine.reason(digest))
+        for subject in subjects:
+            for stored in self._images.referrers(repository, subject):
+                for held in self._images.holdings(stored.repository, stored.digest):
+                    types = (stored.artifact_type, held.media_type)
+                    if held.role == "layer" and bundles.BUNDLE_TYPE in types:
+                        reason = self._images.held_back(stored.repository, stored.digest)
+                        yield self._blob(held.digest, "referrer", reason)
+        for subject in subjects:
+            for file in self._index.holding(subject):
+                for data in pep740.bundles(self._index.provenance(file)):
+                    yield Found(
+                        Digest.of(data), "index", self._quarantine.reason(subject), len(data), partial(bytes, data)
+                    )
+
+    def _blob(self, digest: Digest, place: str, held: str | None) -> Found:
+        path = self._blobs.path(digest)
+        size = path.stat().st_size if path.is_file() else None
+        return Found(digest, place, held, size, partial(self._blobs.verified, digest))
 
     def digests(self) -> Iterator[Digest]:
         """Every blob that is attached to something."""

@@ -19,7 +19,7 @@ from chainlab.clock import Clock, utc_now
 from chainlab.credentials import Credential, Credentials
 from chainlab.digests import Digest
 from chainlab.events import Events
-from chainlab.registry import oci_garbage
+from chainlab.registry import oci_garbage, releases
 from chainlab.registry.blobs import GRACE, Blobs
 from chainlab.registry.channels import Artifact, Channels
 from chainlab.registry.evidence import Evidence
@@ -29,6 +29,7 @@ from chainlab.registry.oci_access import Access
 from chainlab.registry.oci_uploads import LIFETIME, Uploads
 from chainlab.registry.publishers import TrustSource
 from chainlab.registry.quarantine import Quarantine
+from chainlab.registry.releases import Release
 from chainlab.registry.upstream import Upstream
 from chainlab.registry.viewing import Viewer
 
@@ -101,6 +102,10 @@ class Registry:
     def viewer(self, caller: Credential | None) -> Viewer:
         """What somebody sees who reads packages; None for anybody."""
         return Viewer(self.images, self.index, caller)
+
+    def release(self, reference: str) -> Release:
+        """The release that a reference names, its files not yet read. Raises as `releases.resolve`."""
+        return releases.resolve(reference, self.images, self.held_back)
 
     def held_back(self, artifact: Artifact, digest: Digest) -> str | None:
         """Why an artifact's digest is not handed out, or None."""

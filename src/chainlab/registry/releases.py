@@ -1,0 +1,167 @@
+"""Releases: one OCI manifest and the files it names, resolved and read in this one place, for the gate and for prod.
+
+    >>> release = registry.release("oci/acme/triage-model/release@sha256:…")          # doctest: +SKIP
+    >>> release.layer("requirements.lock").size                                       # doctest: +SKIP
+    48213
+    >>> release.problems                                                              # doctest: +SKIP
+    ()
+
+Resolving reads rows of the database only, so a caller can look at `Release.size` before it reads any bytes. Each blob
+is read at most once, and hashed again whenever it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from chainlab.digests import Digest
+from chainlab.errors import ChainlabError, MalformedInput
+from chainlab.registry.channels import Artifact
+from chainlab.registry.oci import Images
+from chainlab.registry.oci_tables import Stored
+from chainlab.registry.references import Reference
+
+__all__ = ["Layer", "Release", "resolve"]
+
+MAX_NAME = 200  # characters
+MAX_LAYERS = 500  # a release of the course has three
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One file of a release."""
+
+    name: str
+    digest: Digest
+    size: int  # bytes, as the registry checked when the manifest came
+
+
+@dataclass(frozen=True)
+class Release:
+    """A manifest and the files it names, as the registry has them now."""
+
+    artifact: Artifact
+    stored: Stored
+    layers: tuple[Layer, ...]
+    config: tuple[Layer, ...]  # read for its digest alone
+    quarantined: str | None  # why
+    faults: tuple[str, ...]  # of the manifest's form
+    _bytes: Callable[[Digest], bytes] = field(repr=False, compare=False)
+    _read: dict[Digest, bytes] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the manifest."""
+        return self.stored.digest
+
+    @property
+    def reference(self) -> str:
+        """The text form: ``oci/OWNER/REPOSITORY@sha256:…``."""
+        return f"{self.artifact}@{self.digest}"
+
+    @property
+    def resource(self) -> str:
+        """The name without the digest: ``oci/OWNER/REPOSITORY``."""
+        return str(self.artifact)
+
+    @property
+    def subjects(self) -> tuple[Digest, ...]:
+        """What evidence may be about: the manifest, and each layer."""
+        return tuple(dict.fromkeys((self.digest, *(layer.digest for layer in self.layers))))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the manifest and of each different file; reads none of them."""
+        sizes = {entry.digest: entry.size for entry in (*self.layers, *self.config)}
+        return self.stored.size + sum(sizes.values())
+
+    def layer(self, name: str) -> Layer:
+        """The one layer of that name. Raises `MalformedInput` for none or several."""
+        return self._one(f"called {name!r}", [layer for layer in self.layers if layer.name == name])
+
+    def ending(self, suffix: str) -> Layer:
+        """The one layer whose name ends so. Raises `MalformedInput` for none or several."""
+        return self._one(f"that ends in {suffix!r}", [layer for layer in self.layers if layer.name.endswith(suffix)])
+
+    def read(self, layer: Layer) -> bytes:
+        """The bytes of a layer. Raises `VerificationFailed` for other bytes, `Refused` (404) for none."""
+        if layer.digest not in self._read:
+            self._read[layer.digest] = self._bytes(layer.digest)
+        return self._read[layer.digest]
+
+    def is_intact(self, layer: Layer) -> bool:
+        """Whether the registry has the bytes that the layer's digest names."""
+        return layer.digest not in self._missing
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the manifest's form, and with bytes that are missing or others. Reads every file."""
+        return (*self.faults, *self._missing.values())
+
+    @cached_property
+    def _missing(self) -> dict[Digest, str]:
+        manifest = Layer("the manifest", self.digest, self.stored.size)
+        found: dict[Digest, str] = {}
+        for entry in (manifest, *self.layers, *self.config):
+            if entry.digest in found:
+                continue
+            try:
+                self.read(entry)
+            except (ChainlabError, OSError) as error:
+                said = error.message if isinstance(error, ChainlabError) else str(error)
+                found[entry.digest] = f"{entry.name[:80] or 'a file'} cannot be read: {said}"
+        return found
+
+    def _one(self, what: str, found: list[Layer]) -> Layer:
+        if len(found) != 1:
+            raise MalformedInput(f"expected one file {what} in a release, got {len(found)}")
+        return found[0]
+
+
+def resolve(
+    reference: str,
+    images: Images,
+    held_back: Callable[[Artifact, Digest], str | None],
+) -> Release:
+    """The release that a reference names: ``oci/OWNER/REPOSITORY@sha256:…`` or ``:tag``; reads no file of it.
+
+    Raises `MalformedInput` for a text that is not a reference, `OciError` (404) for one that names nothing. A release
+    in quarantine is found, and says so.
+    """
+    wanted = Reference.parse(reference)
+    artifact = wanted.artifact
+    stored = images.manifest(artifact.name, wanted.digest or wanted.tag)
+    layers: list[Layer] = []
+    config: list[Layer] = []
+    faults: list[str] = []
+    for held in images.holdings(artifact.name, stored.digest):
+        entry = Layer(held.title, held.digest, held.size)
+        if held.role == "config":
+            config.append(Layer("the configuration", held.digest, held.size))
+        elif held.role != "layer":
+            faults.append(f"it holds a {held.role}, and a release holds files")
+        elif len(layers) == MAX_LAYERS:
+            faults.append(f"it has more than {MAX_LAYERS} files")
+            break
+        else:
+            layers.append(entry)
+            if not _is_plain(entry.name):
+                faults.append(f"not a file's name: {entry.name[:80]!r}")
+    names = [layer.name for layer in layers]
+    faults += sorted({f"two files have the name {name[:80]!r}" for name in names if names.count(name) > 1})
+    return Release(
+        artifact,
+        stored,
+        tuple(layers),
+        tuple(config),
+        held_back(artifact, stored.digest),
+        tuple(faults),
+        images.blobs.verified,
+    )
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a layer's title is a file's name, and leads into no other folder."""
+    return 0 < len(name) <= MAX_NAME and name.isprintable() and not set(name) & set("/\\") and name[0] not in ".-"
