@@ -18,13 +18,20 @@ __all__ = ["connect", "transaction"]
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode (`transaction` opens transactions), usable from any thread.
 
-    The file is readable by its owner alone. Raises `Unavailable` when it is not a database or
-    cannot be opened.
+    The file is readable by its owner alone; one that is opened ``read_only`` has to be there. Raises `Unavailable` when
+    it is not a database or cannot be opened.
     """
     try:
+        if read_only:
+            address = f"{path.absolute().as_uri()}?mode=ro"
+            connection = sqlite3.connect(
+                address, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("SELECT 1 FROM sqlite_schema")
+            return connection
         if not path.exists():
             path.touch(mode=0o600)
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)

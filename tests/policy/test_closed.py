@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from made_release import NOW
 
 from chainlab.errors import ChainlabError, MalformedInput
-from chainlab.policy import facts, predicates, worker
+from chainlab.policy import evaluation, facts, predicates, worker
 from chainlab.policy.expectations import Policy
 from chainlab.policy.gate import Gate, checked
 from chainlab.policy.limits import Limits
@@ -282,5 +282,5 @@ def test_predicates_of_any_form_are_facts_of_one_form(house: House) -> None:
         for predicate_type in ("https://slsa.dev/provenance/v1", "https://cyclonedx.org/bom"):
             read = predicates.read(predicate_type, shape)
             assert isinstance(read, dict)
-            json.dumps(worker.harmless(read), allow_nan=False)
+            json.dumps(evaluation.harmless(read), allow_nan=False)
         assert predicates.served(shape)[1] == []

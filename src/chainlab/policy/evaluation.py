@@ -1,27 +1,36 @@
 """The worker's program: evaluates Rego, and nothing else. Run as a file of its own, by ``python -I``.
 
     stdin    {"modules": {name: Rego}, "expected": …, "seconds": 10, "bytes": 536870912}
-             {"input": …}
+             the facts document
     stdout   the engine's own answer, JSON
 
 It imports none of chainlab, opens no file, and has an empty environment. The engine is native code that has crashed on
 some policies: here that ends a process which nobody trusts before it has answered.
+
+The engine writes text into its answer without escaping it (regopy 1.5.2): a file's name with a quotation mark in it
+could end the text and add an answer. So no text with such a character is given to it; each becomes U+FFFD, which no
+policy may contain.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["QUERY", "evaluate", "limit", "load", "main"]
+__all__ = ["QUERY", "evaluate", "harmless", "limit", "load", "main"]
 
 QUERY = "data.chainlab.gate.report"
+MAX_DEPTH = 40
+UNSAFE = re.compile(r'["\\\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]')
+SUBSTITUTE = "\ufffd"
 
 
-def limit(seconds: int, size: int) -> None:
-    """Limit this process, where the system can: processor time, further memory (bytes), no file, no core.
+def limit(seconds: int, size: int, file: int = 0) -> None:
+    """Limit this process, where the system can: processor time, further memory and each file (bytes), no core.
 
     Call it with the engine loaded: its allocator reserves hundreds of gigabytes of addresses at the start.
     """
@@ -29,7 +38,7 @@ def limit(seconds: int, size: int) -> None:
         import resource
     except ImportError:  # Windows: the parent's clock is the only limit
         return
-    limits = {"RLIMIT_CPU": seconds, "RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0}
+    limits = {"RLIMIT_CPU": seconds, "RLIMIT_CORE": 0, "RLIMIT_FSIZE": file}
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])  # proc(5)
         limits["RLIMIT_AS"] = pages * resource.getpagesize() + size
@@ -63,6 +72,21 @@ def evaluate(engine: Any, query: Any, facts: Any) -> str:
     return str(answer)
 
 
+def harmless(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """The value without any character that the engine would have to escape. Raises `ValueError` for great depth."""
+    if isinstance(value, str):
+        return UNSAFE.sub(SUBSTITUTE, value)
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**53 else float(value) if abs(value) < 1e300 else None
+    if not depth:
+        raise ValueError("the facts are nested too deeply")
+    if isinstance(value, Mapping):
+        return {harmless(str(n)): harmless(v, depth - 1) for n, v in value.items()}
+    return [harmless(entry, depth - 1) for entry in value]
+
+
 def main() -> int:
     """Read a question, answer it; the exit status is 0 only with an answer."""
     from regopy import Interpreter  # type: ignore[import-untyped]
@@ -71,8 +95,8 @@ def main() -> int:
     engine = Interpreter()
     limit(int(rules["seconds"]), int(rules["bytes"]))
     try:
-        query = load(engine, rules["modules"], rules["expected"])
-        answer = evaluate(engine, query, json.loads(sys.stdin.buffer.readline())["input"])
+        query = load(engine, rules["modules"], harmless(rules["expected"]))
+        answer = evaluate(engine, query, harmless(json.loads(sys.stdin.buffer.readline())))
     except Exception as error:  # of whatever kind: the parent reads the reason
         sys.stderr.write(f"{type(error).__name__}: {str(error)[:2000]}")
         return 3

@@ -7,7 +7,10 @@
     ✓ intact           3 layers, all as their digests say
     …
 
-It fails closed. A release is allowed only if the rules answered in time and in full, each rule of the policy said
+The facts are collected (`collector`) and the rules evaluated (`worker`) in processes of their own, with `Limits`. One
+verdict is made at a time, and few may wait.
+
+The gate fails closed. A release is allowed only if the rules answered in time and in full, each rule of the policy said
 `passed` (or was excepted for this digest), and the summary could be signed. What cannot be read, is missing or takes
 too long is a refusal, with its reason and how to mend it.
 """
@@ -23,23 +26,27 @@ from chainlab.characters import join_lines
 from chainlab.clock import Clock, rfc3339, utc_now
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
-from chainlab.policy import document, summary, worker
+from chainlab.evidence.statements import parse_json
+from chainlab.policy import summary, worker
+from chainlab.policy.collector import COLLECTOR, Collected
 from chainlab.policy.expectations import Policy
 from chainlab.policy.facts import COUNTED
 from chainlab.policy.limits import Limits
+from chainlab.policy.turns import Turns
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.referring import refer
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from chainlab.policy.facts import Piece
     from chainlab.registry.registry import Registry
     from chainlab.registry.releases import Release
     from chainlab.trust.client import Trust
 
 __all__ = ["Check", "Decision", "Gate", "checked"]
 
+FACTS_TYPE = "application/json"
+TURNS = Turns()  # of this process
 SIGNS = {"passed": "✓", "refused": "✗", "excepted": "~"}
 
 
@@ -55,7 +62,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate says, and why. ``bundle`` is the signed summary, empty where none was made."""
+    """What the gate says, and why.
+
+    ``bundle`` is the signed summary, empty where none was made. ``facts`` is the digest of what the rules were told,
+    which the summary names; None where nothing could be collected.
+    """
 
     reference: str  # with the digest
     digest: Digest
@@ -65,6 +76,7 @@ class Decision:
     allowed: bool
     at: datetime
     bundle: bytes = b""
+    facts: Digest | None = None
 
     @property
     def refusals(self) -> tuple[Check, ...]:
@@ -92,6 +104,7 @@ class Decision:
             "allowed": self.allowed,
             "checks": [{"rule": c.rule, "result": c.result, "said": c.said, "mend": c.mend} for c in self.checks],
             "summary": str(Digest.of(self.bundle)) if self.bundle else None,
+            "facts": str(self.facts) if self.facts else None,
         }
 
 
@@ -117,29 +130,61 @@ class Gate:
         self._advisories = advisories
         self._clock = clock
         self._limits = limits or Limits()
+        COLLECTOR.start()  # it imports what it needs while its first caller still prepares a question
 
     def judge(self, reference: str, policy: str = "release", *, record: bool = True) -> Decision:
         """Judge what a reference names, and sign what came of it; with ``record`` the registry keeps it.
 
-        Raises `MalformedInput` for no reference or no policy, and `OciError` (404) for a reference that names nothing.
+        Raises `MalformedInput` for no reference or no policy, `OciError` (404) for a reference that names nothing, and
+        `Unavailable` (503) when too many wait.
         """
         rules = self.policy(policy)
         release = self._registry.release(reference)
+        with TURNS.one():
+            return self._judge(release, rules, record=record)
+
+    def facts(self, reference: str, policy: str = "release") -> dict[str, Any]:
+        """What the rules are told of a release: for who writes a rule, or wants to know why one refused."""
+        rules = self.policy(policy)
+        release = self._registry.release(reference)
+        with TURNS.one():
+            facts = self._collect(release, rules, self._clock()).facts
+        return dict(parse_json(facts, "the facts"))
+
+    def policy(self, name: str = "release") -> Policy:
+        """A policy as it is now: in force. Raises `MalformedInput`."""
+        return Policy.load(self._policies, name)
+
+    # -- inside
+
+    def _judge(self, release: Release, rules: Policy, *, record: bool) -> Decision:
         at = self._clock()
-        pieces: list[Piece] = []
+        collected = Collected(b"", ())
         try:
             with worker.Worker(rules, limits=self._limits) as asked:
-                told, pieces = self._facts(release, rules, at)
-                answer = asked.ask(told)
+                collected = self._collect(release, rules, at)
+                answer = asked.ask(collected.facts)
             checks = [check for rule in rules.rules for check in checked(rule, answer.get(rule))]
         except Exception as error:  # whatever it is, nothing passes
             checks = [_failed(error)]
         allowed = bool(checks) and not any(check.result == "refused" for check in checks)
+        facts = Digest.of(collected.facts) if collected.facts else None
         bundle = b""
         try:
-            bundle = self._summary(release, rules, pieces, at, allowed=allowed)
+            statement = summary.summary(
+                release.digest,
+                release.resource,
+                allowed=allowed,
+                level=rules.level,
+                policy=rules.name,
+                policy_digest=rules.digest,
+                inputs=collected.inputs,
+                at=at,
+                facts=facts,
+            )
+            bundle = summary.sign_summary(statement, self._trust)
             if record:
-                self._keep(release, pieces, bundle)
+                self._keep(release, collected, bundle)
         except Exception as error:  # without a summary nothing is deployed: say so here
             said = error.message if isinstance(error, ChainlabError) else type(error).__name__
             mend = "start the services: chainlab start"
@@ -154,51 +199,33 @@ class Gate:
             allowed,
             at,
             bundle,
+            facts,
         )
 
-    def facts(self, reference: str, policy: str = "release") -> dict[str, Any]:
-        """What the rules are told of a release: for who writes a rule, or wants to know why one refused."""
-        return self._facts(self._registry.release(reference), self.policy(policy), self._clock())[0]
+    def _collect(self, release: Release, rules: Policy, at: datetime) -> Collected:
+        question = {
+            "reference": release.reference,
+            "policy": {"name": rules.name, "expected": dict(rules.expected)},
+            "registry": self._registry.description,
+            "trust": str(self._trust.config_path.absolute()),
+            "advisories": str(self._advisories.absolute()),
+            "now": at.timestamp(),
+        }
+        return COLLECTOR.collect(question, self._limits)
 
-    def policy(self, name: str = "release") -> Policy:
-        """A policy as it is now: in force. Raises `MalformedInput`."""
-        return Policy.load(self._policies, name)
+    def _keep(self, release: Release, collected: Collected, bundle: bytes) -> None:
+        """Keep a verdict: first what it rests on and what it counted, then itself, in both places where it is looked for.
 
-    # -- inside
-
-    def _facts(self, release: Release, rules: Policy, at: datetime) -> tuple[dict[str, Any], list[Piece]]:
-        return document.build(
-            release,
-            rules,
-            self._registry,
-            self._trust.config,
-            advisories=self._advisories,
-            at=at,
-            limits=self._limits,
-        )
-
-    def _summary(self, release: Release, rules: Policy, pieces: list[Piece], at: datetime, *, allowed: bool) -> bytes:
-        statement = summary.summary(
-            release.digest,
-            release.resource,
-            allowed=allowed,
-            level=rules.level,
-            policy=rules.name,
-            policy_digest=rules.digest,
-            inputs=[piece.digest for piece in pieces if piece.verified],
-            at=at,
-        )
-        return summary.sign_summary(statement, self._trust)
-
-    def _keep(self, release: Release, pieces: list[Piece], bundle: bytes) -> None:
-        """Keep the verdict, and what it counted: a referrer that says no must not be gone for the next one."""
-        repository = release.stored.repository
-        signer = summary.SIGNER
+        A referrer that says no must not be gone for the next verdict.
+        """
+        repository, signer = release.stored.repository, summary.SIGNER
         evidence = self._registry.evidence
         known = evidence.bundles(*release.subjects, repository=release.artifact.name)
-        for digest in {piece.digest for piece in pieces if piece.verified}:
+        for digest in collected.inputs:
             if known[digest].place != "added":
                 evidence.add(release.digest, COUNTED, known[digest].read(), BUNDLE_TYPE, signer)
+        if collected.facts:
+            evidence.add(Digest.of(bundle), "facts", collected.facts, FACTS_TYPE, signer)
         evidence.add(release.digest, "summary", bundle, BUNDLE_TYPE, signer)
         refer(self._registry.images, repository, release.digest, bundle, BUNDLE_TYPE, by=signer)
 

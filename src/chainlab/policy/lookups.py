@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from chainlab.registry.registry import Registry
     from chainlab.registry.releases import Release
 
-__all__ = ["held_back", "models", "packages", "unserved", "vulnerabilities"]
+__all__ = ["held_back", "known_advisories", "models", "packages", "prepare", "unserved", "vulnerabilities"]
 
 # The last folder that was loaded, by its files' names, times and sizes
 _loaded: dict[tuple[str, tuple[tuple[str, int, int], ...]], Advisories] = {}
@@ -124,7 +124,7 @@ def vulnerabilities(
 
     days = expected.get("vex_days", 90)
     try:
-        listed = _known(advisories)
+        listed = known_advisories(advisories)
         components: dict[tuple[str, str, str], Any] = {}
         for piece in each(pieces, SBOM):
             for component in cyclonedx.read(piece.predicate, strict=True).components:
@@ -173,7 +173,7 @@ def vulnerabilities(
     }
 
 
-def _known(folder: Path) -> Advisories:
+def known_advisories(folder: Path) -> Advisories:
     """The advisories of a folder; read again when a file in it changes."""
     from chainlab.evidence import advisories
 
@@ -212,3 +212,14 @@ def models(release: Release, ends: Sequence[str]) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def prepare() -> None:
+    """Import what looking up and verifying need, once, before the first release."""
+    import sigstore.models
+    import sigstore.verify  # noqa: F401
+
+    from chainlab.evidence import advisories, formats, inspection, mlbom, models, ranges, schema, vex  # noqa: F401
+
+    schema.problems({})  # compiles the schema
+    inspection.inspect_bytes(b"", "empty.onnx")

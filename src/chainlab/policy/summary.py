@@ -8,8 +8,10 @@
     result              PASSED
     level               at least the level that was asked for
 
-It lets a machine deploy without reading any SBOM: whom it trusts is the gate. A level above `LEVEL` is never claimed:
-on a laptop whoever runs the host holds its keys. SLSA v1.2, "Verification Summary Attestation".
+It lets a machine deploy without reading any SBOM: whom it trusts is the gate. The facts that the gate's rules were told
+are named by digest: what prod installs, and who asks the rules again in a later week, start from the same. A level
+above `LEVEL` is never claimed: on a laptop whoever runs the host holds its keys. SLSA v1.2, "Verification Summary
+Attestation".
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ WORKFLOW = "chainlab/gate/.github/workflows/gate.yml@refs/heads/main"
 SIGNER = f"{GIT_SERVER}/{WORKFLOW}"  # what the certificate names
 VERIFIER = f"{CI_ISSUER}/gate"
 POLICIES = f"{GIT_SERVER}/chainlab/gate/policies"
+FACTS = "chainlab_facts"  # an extension field, named as SLSA v1.2 asks: VENDOR_FIELD
 LEVELS = tuple(f"SLSA_BUILD_LEVEL_{n}" for n in range(4))
 LEVEL = "SLSA_BUILD_LEVEL_1"  # the most that is claimed
 
@@ -52,11 +55,15 @@ def summary(
     policy_digest: Digest,
     inputs: Iterable[Digest],
     at: datetime,
+    facts: Digest | None = None,
 ) -> Statement:
-    """The statement: ``resource`` is the reference without its digest, ``inputs`` are the bundles that hold."""
+    """The statement: ``resource`` is the reference without its digest, ``inputs`` are the bundles that hold.
+
+    ``facts`` is the document that the rules were told; a verdict for which none could be collected names none.
+    """
     most = LEVELS.index(LEVEL)
     found = LEVELS.index(level) if level in LEVELS else 0
-    predicate = {
+    predicate: dict[str, Any] = {
         "verifier": {"id": VERIFIER, "version": {"chainlab": __version__}},
         "timeVerified": rfc3339(at, "microseconds"),  # of two verdicts in a second the later counts
         "resourceUri": resource,
@@ -71,6 +78,8 @@ def summary(
         "verifiedLevels": [LEVELS[min(found, most)] if allowed else "FAILED"],
         "slsaVersion": "1.2",
     }
+    if facts is not None:
+        predicate[FACTS] = {"digest": {"sha256": facts.value.hex()}, "mediaType": "application/json"}
     return Statement.about({resource: digest}, SUMMARY, predicate)
 
 

@@ -1,15 +1,11 @@
 """The worker: asks a process of its own what the rules say, and takes no answer but a whole one.
 
     >>> with Worker(policy) as worker:                                         # doctest: +SKIP
-    ...     answer = worker.ask(facts)
+    ...     answer = worker.ask(document)
     >>> answer["pins"]["result"]                                               # doctest: +SKIP
     'passed'
 
 The process starts and reads the rules while its caller still collects the facts.
-
-The engine writes text into its answer without escaping it (regopy 1.5.2): a file's name with a quotation mark in it
-could end the text and add an answer. So no text with such a character is given to it; each becomes U+FFFD, which no
-policy may contain.
 """
 
 from __future__ import annotations
@@ -17,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -29,12 +24,9 @@ from chainlab.evidence.statements import parse_json
 from chainlab.policy.expectations import Policy
 from chainlab.policy.limits import Limits
 
-__all__ = ["Worker", "ask", "harmless"]
+__all__ = ["Worker", "ask"]
 
 PROGRAM = Path(__file__).with_name("evaluation.py")
-MAX_DEPTH = 40
-UNSAFE = re.compile(r'["\\\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]')
-SUBSTITUTE = "\ufffd"
 
 
 class Worker:
@@ -46,7 +38,7 @@ class Worker:
         self._rules = _line(
             {
                 "modules": dict(policy.modules),
-                "expected": harmless(policy.expected),
+                "expected": dict(policy.expected),
                 "seconds": max(1, round(self._limits.rule_seconds + 0.5)),
                 "bytes": self._limits.rule_memory,
             }
@@ -77,14 +69,12 @@ class Worker:
                 self._process.kill()
             self._process = None
 
-    def ask(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the rules report: rule to its verdict. Raises `ChainlabError` when there is no answer to rely on."""
-        text = _line({"input": harmless(facts)})
-        if len(text) > self._limits.facts:
-            raise ChainlabError(
-                f"there are {len(text)} bytes of facts, at most {self._limits.facts} are looked at",
-                mend="find out who attached so much evidence",
-            )
+    def ask(self, facts: bytes) -> Mapping[str, Any]:
+        """What the rules report of a facts document (JSON on one line): rule to its verdict.
+
+        Raises `ChainlabError` when there is no answer to rely on.
+        """
+        text = facts + b"\n"
         answer = self._answer(text)
         try:
             document = parse_json(answer, "the answer")
@@ -128,25 +118,7 @@ class Worker:
 def ask(policy: Policy, facts: Mapping[str, Any], *, limits: Limits | None = None) -> Mapping[str, Any]:
     """What the rules report of facts that are at hand; raises as `Worker.ask`."""
     with Worker(policy, limits=limits) as worker:
-        return worker.ask(facts)
-
-
-def harmless(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """The value without any character that the engine would have to escape.
-
-    Raises `ChainlabError` for great depth.
-    """
-    if isinstance(value, str):
-        return UNSAFE.sub(SUBSTITUTE, value)
-    if value is None or isinstance(value, (bool, float)):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) < 2**53 else float(value) if abs(value) < 1e300 else None
-    if not depth:
-        raise ChainlabError("the facts are nested too deeply")
-    if isinstance(value, Mapping):
-        return {harmless(str(n)): harmless(v, depth - 1) for n, v in value.items()}
-    return [harmless(entry, depth - 1) for entry in value]
+        return worker.ask(json.dumps(facts, allow_nan=False).encode())
 
 
 def _line(part: Mapping[str, Any]) -> bytes:

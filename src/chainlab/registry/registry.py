@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from chainlab import database
 from chainlab.clock import Clock, utc_now
@@ -40,7 +41,7 @@ class Registry:
     """An open registry; close it. Safe to call from several threads.
 
     ``upstream`` is a directory of wheels that the index serves beside its own; ``trust`` checks the
-    tokens of CI jobs, and its trust configuration names our own logs.
+    tokens of CI jobs, and its trust configuration names our own logs. One that is ``read_only`` changes nothing.
     """
 
     def __init__(
@@ -51,9 +52,13 @@ class Registry:
         upstream: Upstream | Path | None = None,
         trust: TrustSource | None = None,
         clock: Clock = utc_now,
+        read_only: bool = False,
     ) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        if not read_only:
+            directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
         self._database = database
+        self._read_only = read_only
         self._clock = clock
         self._undo = ExitStack()
         with ExitStack() as undo:  # in reverse, as far as the start came
@@ -63,12 +68,13 @@ class Registry:
             self.events = Events(self._connect(), clock=clock)
             self.quarantine = Quarantine(*self._reporting())
             connection, events = self._reporting()
+            self._upstream = Upstream(upstream) if isinstance(upstream, Path) else upstream
             self.index = Index(
                 connection,
                 self.blobs,
                 Credentials(connection),
                 events,
-                upstream=Upstream(upstream) if isinstance(upstream, Path) else upstream,
+                upstream=self._upstream,
                 trust=trust,
                 held=self.quarantine.reason,
                 clock=clock,
@@ -90,6 +96,15 @@ class Registry:
                 trust_config=trust.config_path if trust else None,
             )
             undo.pop_all()
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What another process needs to open it for reading, as JSON."""
+        return {
+            "directory": str(self._directory.absolute()),
+            "database": str(self._database.absolute()),
+            "upstream": self._upstream.description if self._upstream else None,
+        }
 
     def sweep(self, *, grace: float = GRACE, lifetime: float = LIFETIME) -> oci_garbage.Swept:
         """Remove blobs that nothing refers to, and uploads that were abandoned; both times in seconds."""
@@ -129,7 +144,7 @@ class Registry:
     # -- inside
 
     def _connect(self) -> sqlite3.Connection:
-        connection = database.connect(self._database)
+        connection = database.connect(self._database, read_only=self._read_only)
         self._undo.callback(connection.close)
         return connection
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from packaging.utils import parse_wheel_filename
 
+from chainlab.clock import rfc3339
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused, Unavailable
 from chainlab.registry.distributions import wheel_metadata
@@ -39,6 +40,18 @@ class Upstream:
         self._guard = threading.Lock()
         self._stamp: int | None = None
         self._projects: dict[str, list[IndexFile]] = {}
+
+    @classmethod
+    def described(cls, description: Mapping[str, Any]) -> Upstream:
+        """The inverse of `description`."""
+        times = {Digest.parse(d): datetime.fromisoformat(time) for d, time in description["times"].items()}
+        return cls(Path(description["directory"]), times)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What another process needs to open it, as JSON."""
+        times = {str(digest): rfc3339(time, "microseconds") for digest, time in self._times.items()}
+        return {"directory": str(self._directory), "times": times}
 
     def projects(self) -> Mapping[str, list[IndexFile]]:
         """The files of each project, by normalised name."""

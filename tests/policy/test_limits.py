@@ -1,0 +1,363 @@
+"""A verdict has limits of time, memory and bytes; what reaches one is a refusal, and nobody else waits for it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import statistics
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gate_house import ADVISORIES, POLICIES, House
+from made_release import LOCK, NOW, USED, Parts
+
+from chainlab import database
+from chainlab.digests import Digest
+from chainlab.errors import ChainlabError, Unavailable
+from chainlab.policy import collector, gate, worker
+from chainlab.policy.collector import COLLECTOR
+from chainlab.policy.gate import Decision, Gate, checked
+from chainlab.policy.limits import Limits
+from chainlab.policy.turns import Turns
+from chainlab.registry.registry import Registry
+from chainlab.registry.upstream import Upstream
+
+
+def limited(house: House, **limits: Any) -> Gate:
+    return Gate(house.registry, house.trust, POLICIES, ADVISORIES, lambda: NOW, limits=Limits(**limits))
+
+
+def only(decision: Decision) -> str:
+    """The one refusal of a verdict that was not reached."""
+    assert not decision.allowed
+    [check] = decision.refusals
+    assert check.rule == "gate"
+    assert check.mend
+    return check.said
+
+
+# -- what hostile releases cost
+
+
+def locked(parts: Parts, data: bytes) -> Parts:
+    """The release with another lock, and honest evidence about it."""
+    parts.files[LOCK] = data
+    digests = parts.digests()
+    for said in parts.statements.values():
+        said.subjects = {name: digests.get(name, digest) for name, digest in said.subjects.items()}
+    return parts
+
+
+def spaces(house: House) -> Parts:
+    parts = house.maker.parts()
+    return locked(parts, parts.files[LOCK] + b"a" + b" " * 2**20 + b"!\n")
+
+
+def many_layers(house: House) -> Parts:
+    parts = house.maker.parts()
+    big = bytes(20 * 2**20)
+    parts.files |= {f"f{n}.txt": big for n in range(60)}
+    return parts
+
+
+def zip_in_a_model(house: House) -> Parts:
+    """Thirty entries of a zip share one member, which unpacks to 256 MB."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr("0.npy", b"\x93NUMPY\x01\x00" + bytes(2**28))
+    one = packed.getvalue()
+    start = one.index(b"PK\1\2")
+    directory = one[start : start + 46 + 5] * 30
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 30, 30, len(directory), start, 0)
+    parts = house.maker.parts()
+    parts.files["triage.onnx"] = one[:start] + directory + end
+    return parts
+
+
+def test_a_line_of_a_million_spaces_is_refused_at_once(house: House) -> None:
+    reference = house.maker.push(spaces(house))
+    house.gate.judge(reference, record=False)
+    began = time.monotonic()
+    decision = house.gate.judge(reference, record=False)
+    assert time.monotonic() - began < 5
+    assert {check.rule for check in decision.refusals} == {"sbom"}
+    assert "not a line of a release's lock: 'a   " in decision.table()
+
+
+def test_one_blob_of_many_layers_is_held_once_and_not_in_this_process(house: House) -> None:
+    reference = house.maker.push(many_layers(house))
+    house.gate.judge(reference, record=False)
+    before = resident()
+    decision = house.gate.judge(reference, record=False)
+    assert resident() - before < 2**24
+    assert not decision.allowed  # nobody made these files; it is looked at all the same
+    assert house.registry.release(reference).size < 22 * 2**20
+
+
+def resident() -> int:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
+
+
+def test_a_scan_that_takes_too_long_is_a_refusal_in_time(house: House) -> None:
+    reference = house.maker.push(zip_in_a_model(house))
+    began = time.monotonic()
+    said = only(limited(house, seconds=2.0).judge(reference, record=False))
+    assert said == "collecting the facts took more than 2 s"
+    assert time.monotonic() - began < 10
+
+
+def test_a_release_that_is_too_large_is_refused_before_a_byte_is_read(house: House) -> None:
+    reference = house.maker.push(many_layers(house))
+    size = house.registry.release(reference).size
+    said = only(limited(house, read=2**20).judge(reference, record=False))
+    assert said == f"the release has {size} bytes, and the gate reads at most {2**20}"
+
+
+def test_what_takes_too_much_memory_is_a_refusal(house: House) -> None:
+    reference = house.maker.push(many_layers(house))
+    said = only(limited(house, memory=2**24 + 2**20).judge(reference, record=False))
+    assert said in ("collecting the facts takes more memory than it may", "collecting the facts ended early")
+
+
+def test_too_long_a_facts_document_is_a_refusal(house: House) -> None:
+    said = only(limited(house, facts=5000).judge(house.maker.push(house.maker.parts()), record=False))
+    assert said == "there are more than 5000 bytes of facts"
+
+
+def test_the_collector_that_was_killed_is_a_refusal_and_the_next_verdict_is_as_before(house: House) -> None:
+    reference = house.maker.push(house.maker.parts())
+    assert house.gate.judge(reference, record=False).allowed
+    slow = house.maker.push(zip_in_a_model(house))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(house.gate.judge, slow, record=False)
+        time.sleep(1)
+        process = COLLECTOR._process
+        assert process is not None
+        os.killpg(process.pid, signal.SIGKILL)
+        assert only(running.result(20)).startswith("the facts were not collected")
+    assert house.gate.judge(reference, record=False).allowed
+
+
+ASKING = """
+import sys, time, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+for line in sys.stdin:
+    waits, end = [], time.monotonic() + float(line)
+    while time.monotonic() < end:
+        began = time.monotonic()
+        opener.open(sys.argv[1] + "/healthz", timeout=60).read()
+        waits.append(time.monotonic() - began)
+        time.sleep(0.02)
+    print(sorted(waits)[int(len(waits) * 0.99)], flush=True)
+"""
+
+
+@pytest.mark.parametrize("attack", [spaces, many_layers, zip_in_a_model])
+def test_the_services_answer_while_the_gate_reads_what_takes_long(
+    house: House, attack: Callable[[House], Parts]
+) -> None:
+    """They are in this process, as the gate is; p99 of waiting for one of them."""
+    reference = house.maker.push(attack(house))
+    house.gate.judge(house.maker.push(house.maker.parts()), record=False)
+    words = [sys.executable, "-I", "-c", ASKING, house.trust.url]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdin is not None
+        assert asking.stdout is not None
+
+        def waited(seconds: float) -> float:
+            assert asking.stdin is not None
+            assert asking.stdout is not None
+            asking.stdin.write(f"{seconds}\n")
+            asking.stdin.flush()
+            return float(asking.stdout.readline())
+
+        idle = waited(2)
+        with ThreadPoolExecutor(1) as pool:
+            wait = pool.submit(waited, 5)
+            end = time.monotonic() + 5
+            while time.monotonic() < end:
+                assert not limited(house, seconds=4.0).judge(reference, record=False).allowed
+            busy = wait.result()
+        asking.stdin.close()
+    assert busy <= 0.25 + idle, f"p99 {busy * 1000:.0f} ms, of an idle gate {idle * 1000:.0f} ms"
+
+
+# -- one at a time
+
+
+def test_one_verdict_at_a_time_eight_wait_and_the_tenth_is_told_to_come_later() -> None:
+    turns, started, go = Turns(waiting=8), threading.Semaphore(0), threading.Event()
+    inside: list[int] = []
+
+    def ask() -> None:
+        with turns.one():
+            inside.append(1)
+            assert len(inside) == 1, "another one is inside"
+            started.release()
+            go.wait(10)
+            inside.pop()
+
+    threads = [threading.Thread(target=ask) for _ in range(9)]
+    for thread in threads:
+        thread.start()
+    assert started.acquire(timeout=5)
+    end = time.monotonic() + 5
+    while turns._count < 9 and time.monotonic() < end:
+        time.sleep(0.01)
+    with pytest.raises(Unavailable, match="8 verdicts wait") as refused, turns.one():
+        pass
+    assert refused.value.status == 503
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    with turns.one():
+        pass
+
+
+def test_a_full_gate_answers_503_and_makes_no_verdict(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = house.maker.push(house.maker.parts())
+    full = Turns(waiting=0)
+    monkeypatch.setattr(gate, "TURNS", full)
+    with full.one():
+        for ask in (house.gate.judge, house.gate.facts):
+            with pytest.raises(Unavailable, match="0 verdicts wait"):
+                ask(reference)
+    assert house.registry.evidence.attached(house.registry.release(reference).digest) == []
+
+
+# -- the facts are kept
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_each_verdict_names_the_facts_that_it_rests_on_and_they_are_kept(house: House, allowed: bool) -> None:
+    parts = house.maker.parts()
+    if not allowed:
+        del parts.statements["SBOM"]
+    decision = house.gate.judge(house.maker.push(parts))
+    assert decision.allowed is allowed
+    assert decision.facts is not None
+    assert decision.document()["facts"] == str(decision.facts)
+    assert house.registry.evidence.attached(Digest.of(decision.bundle)) == [("facts", decision.facts)]
+    told = house.registry.evidence.read(Digest.of(decision.bundle), decision.facts)
+    facts = json.loads(told)
+    assert facts["release"]["digest"] == str(decision.digest)
+    again = worker.ask(house.gate.policy(), facts)
+    checks = [check for rule in house.gate.policy().rules for check in checked(rule, again.get(rule))]
+    assert tuple(checks) == decision.checks
+
+
+def test_a_verdict_that_was_not_reached_has_no_facts(house: House) -> None:
+    decision = limited(house, read=1).judge(house.maker.push(house.maker.parts()))
+    assert (decision.allowed, decision.facts) == (False, None)
+    assert house.registry.evidence.attached(Digest.of(decision.bundle)) == []
+
+
+# -- the collector
+
+
+@pytest.fixture
+def question(house: House) -> dict[str, Any]:
+    reference = house.maker.push(house.maker.parts())
+    policy = house.gate.policy()
+    return {
+        "reference": reference,
+        "policy": {"name": policy.name, "expected": dict(policy.expected)},
+        "registry": house.registry.description,
+        "trust": str(house.trust.config_path),
+        "advisories": str(ADVISORIES),
+        "now": NOW.timestamp(),
+    }
+
+
+ANSWERS = {
+    "nothing": "pass",
+    "garbage": "sys.stdout.write('allowed\\n')",
+    "no size": "sys.stdout.write('{}\\n')",
+    "a size that is no number": 'sys.stdout.write(\'{"size": "1"}\\n\')',
+    "a negative size": "sys.stdout.write('{\"size\": -1}\\n')",
+    "too large a size": "sys.stdout.write('{\"size\": 99999999999}\\n')",
+    "less than it says": 'sys.stdout.write(\'{"size": 10, "inputs": []}\\nabc\')',
+    "more than it says": 'sys.stdout.write(\'{"size": 1, "inputs": []}\\nabc\')',
+    "without inputs": "sys.stdout.write('{\"size\": 1}\\n1')",
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_no_answer_of_the_collector_but_a_whole_one_counts(
+    question: dict[str, Any], case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "PROGRAM", f"import sys; sys.stdin.readline(); {ANSWERS[case]}; sys.stdout.flush()")
+    made = collector.Collector()
+    try:
+        with pytest.raises(ChainlabError):
+            made.collect(question, Limits(seconds=1))
+    finally:
+        made.close()
+
+
+def test_the_collector_ends_with_whoever_started_it(question: dict[str, Any]) -> None:
+    made = collector.Collector()
+    made.start()
+    process = made._process
+    assert process is not None
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(20) == 0
+    made.close()
+
+
+def test_the_collector_sees_none_of_the_secrets_of_its_starter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_TOKEN", "FAKE")
+    made = collector.Collector()
+    try:
+        made.start()
+        assert made._process is not None
+        assert b"FAKE" not in Path(f"/proc/{made._process.pid}/environ").read_bytes()
+    finally:
+        made.close()
+
+
+def test_a_registry_that_is_read_only_changes_nothing(house: House) -> None:
+    described = house.registry.description
+    with Registry(
+        Path(described["directory"]),
+        Path(described["database"]),
+        upstream=Upstream.described(described["upstream"]),
+        read_only=True,
+    ) as opened:
+        [file] = opened.index.files("acme-cells")
+        assert file.digest == house.maker.file(USED[0])
+        assert opened.index.files("northwind-http")[0].uploaded is not None
+        with pytest.raises(ChainlabError, match="could not be written"):
+            opened.quarantine.hold(Digest.of(b"x"), "why", by="nobody")
+
+
+def test_a_state_that_is_not_there_is_not_made_by_reading(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="cannot open the state"):
+        database.connect(tmp_path / "state.db", read_only=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_warm_verdict_costs_a_fork_and_no_start(house: House) -> None:
+    reference = house.maker.push(house.maker.parts())
+    house.gate.judge(reference, record=False)
+    process = COLLECTOR._process
+    times = []
+    for _ in range(3):
+        began = time.monotonic()
+        house.gate.judge(reference, record=False)
+        times.append(time.monotonic() - began)
+    assert COLLECTOR._process is process
+    assert statistics.median(times) < 5  # seconds; benchmarks/gate.py has the figure
