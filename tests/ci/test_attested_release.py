@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -63,6 +64,11 @@ class Released:
     @property
     def reference(self) -> str:
         return self.run.jobs["package"].outputs["reference"]
+
+    @cached_property
+    def packages(self) -> list[Any]:
+        """What the index served to the run's jobs, as the gate tells its rules."""
+        return list(self.world.gate.facts(self.reference)["packages"])
 
     @property
     def handover(self) -> Handover:
@@ -282,7 +288,9 @@ def another(released: Released, note: str, **about: Any) -> str:
 def summarise(released: Released, reference: str, **about: Any) -> None:
     """A summary by the gate of a release, beside it; of a yes, unless ``about`` says otherwise."""
     artifact, digest = pinned(reference)
+    told = {"release": {"digest": str(digest)}, "packages": released.packages}
     facts: dict[str, Any] = {
+        "facts": released.world.registry.blobs.put(json.dumps(told).encode()),
         "allowed": True,
         "level": summary.LEVEL,
         "policy": "release",

@@ -294,7 +294,7 @@ def test_a_verdict_by_another_policy_of_the_same_name_lets_nothing_run(
         _verdict_of(house, fresher)
 
 
-def _verdict_of(house: House, reference: str) -> Digest:
+def _verdict_of(house: House, reference: str) -> releases.Passed:
     """The verdict that a deployment would rely on, whether the release is in prod or not."""
     artifact, digest = pinned(reference)
     return releases._verdict(artifact, digest, house.registry, house.trust.config.trusted_root, house.gate.policy())
@@ -457,12 +457,12 @@ import sys, time
 from pathlib import Path
 from types import SimpleNamespace
 from chainlab.deploy import releases, services
-services._environment = lambda release, folder, index: Path(sys.argv[1])
+services.environment.install = lambda *_, **__: Path(sys.argv[1])
 services.model_served = lambda service: f"sha256:{'0' * 64}"
 services.Digest = SimpleNamespace(of=lambda data: f"sha256:{'0' * 64}")
-model = SimpleNamespace(name="triage.onnx")
-release = SimpleNamespace(ending=lambda suffix: model, read=lambda layer: b"a model")
-print(services.start(release, Path(sys.argv[2]), index="", tied=sys.argv[3] == "tied").pid, flush=True)
+release = SimpleNamespace(ending=lambda suffix: SimpleNamespace(name="triage.onnx"), read=lambda layer: b"a model")
+verified = SimpleNamespace(release=release, requirements=())
+print(services.start(verified, Path(sys.argv[2]), index="", wheels=None, tied=sys.argv[3] == "tied").pid, flush=True)
 time.sleep(60)
 """
 IGNORING = """#!/bin/sh

@@ -29,7 +29,8 @@ from chainlab.deploy.promotion import NotPromoted
 from chainlab.deploy.records import keep
 from chainlab.deploy.releases import admit, fetch, pinned
 from chainlab.deploy.services import Service
-from chainlab.errors import InUse, MalformedInput, Refused
+from chainlab.digests import Digest
+from chainlab.errors import InUse, MalformedInput, Refused, VerificationFailed
 from chainlab.events import Events
 from chainlab.registry.registry import Registry
 from chainlab.storage import write_whole
@@ -138,7 +139,7 @@ class Deployment:
         folder = Path(tempfile.mkdtemp(prefix=beginning, dir=self._releases))
         try:
             index = f"{self._trust.url}/simple/"
-            service = services.start(release, folder, index=index, tied=self._tied)
+            service = services.start(verified, folder, index=index, wheels=self._wheel, tied=self._tied)
         except BaseException:
             services.remove(folder)
             raise
@@ -149,7 +150,7 @@ class Deployment:
         deployed = Deployed(release.reference, service)
         try:
             # Installing takes seconds: a quarantine, a no or another policy may have come meanwhile.
-            summary = admit(reference, self._registry, root, self._gate().policy())
+            passed = admit(reference, self._registry, root, self._gate().policy())
             self._write(deployed, history)
         except BaseException:
             services.stop(service)  # nobody would know of it
@@ -158,7 +159,7 @@ class Deployment:
         facts = {
             "artifact": str(release.artifact),
             "model": service.model,
-            "summary": str(summary),
+            "summary": str(passed.summary),
             "before": current.reference if current else None,
         }
         try:
@@ -168,6 +169,15 @@ class Deployment:
                 services.stop(current.service)
             self._clear(folder)
         return deployed
+
+    def _wheel(self, digest: str) -> tuple[str, bytes]:
+        """File name and bytes of a wheel of the index, by its SHA-256. Raises `VerificationFailed`."""
+        wanted = Digest.parse(f"sha256:{digest}")
+        for file in self._registry.index.holding(wanted):
+            data = self._registry.index.path(file).read_bytes()
+            if Digest.of(data) == wanted:
+                return file.filename, data
+        raise VerificationFailed(f"the index has no file {wanted} any more", mend="judge the release again")
 
     def _clear(self, kept: Path | None = None) -> None:
         """Remove what was installed before, with what a deployment that was killed left running."""

@@ -1,25 +1,28 @@
 """What a deployment may run: a release of prod, by digest, whose last verdict of the gate is a yes.
 
     verified = fetch("oci/acme/triage-model/release@sha256:…", registry, root, policy)
-    verified.release.ending(".onnx")
+    verified.requirements[0].name
 
 Refused: a tag, because it can name something else tomorrow; a digest that never was in prod, or is in quarantine; one
-without a signed summary (VSA) of the gate that says PASSED by the policy in force; bytes that are not the digest's.
+without a signed summary (VSA) of the gate that says PASSED by the policy in force; bytes that are not the digest's; a
+lock of which a pin was served to no job. What the jobs were served is in the facts document that the summary names by
+digest: the machine that deploys verifies one signature, the gate's, and reads no other evidence.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chainlab.clock import rfc3339, utc_now
 from chainlab.digests import Digest
-from chainlab.errors import Refused, VerificationFailed
-from chainlab.evidence.statements import value_at
+from chainlab.errors import MalformedInput, Refused, VerificationFailed
+from chainlab.evidence.statements import parse_json, value_at
 from chainlab.evidence.verifying import Verdict
 from chainlab.policy.expectations import Policy
-from chainlab.policy.summary import CHECKS, POLICIES, verify_summary
+from chainlab.policy.requirements import Requirement, requirements
+from chainlab.policy.summary import CHECKS, FACTS, POLICIES, verify_summary
 from chainlab.registry.channels import Artifact
 from chainlab.registry.references import Reference
 from chainlab.registry.registry import Registry
@@ -28,17 +31,26 @@ from chainlab.registry.releases import Release
 if TYPE_CHECKING:
     from sigstore.models import TrustedRoot
 
-__all__ = ["Verified", "admit", "fetch", "pinned"]
+__all__ = ["Passed", "Verified", "admit", "fetch", "pinned"]
 
 SKEW = timedelta(minutes=1)  # that a clock may have been set back since
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A release whose every byte is its digest's, and the verdict that lets it run."""
+    """A release whose every byte is its digest's, the verdict that lets it run, and what it needs installed."""
 
     release: Release
-    summary: Digest  # of the bundle with the gate's VSA
+    verdict: Passed
+    requirements: tuple[Requirement, ...]
+
+
+@dataclass(frozen=True)
+class Passed:
+    """The gate's yes."""
+
+    summary: Digest  # of the bundle with the VSA
+    facts: Digest | None  # of the facts document that the VSA names
 
 
 def pinned(reference: str) -> tuple[Artifact, Digest]:
@@ -59,17 +71,34 @@ def fetch(reference: str, registry: Registry, root: TrustedRoot, policy: Policy)
 
     Raises `Refused`, `VerificationFailed`, `MalformedInput`.
     """
-    summary = admit(reference, registry, root, policy)
+    verdict = admit(reference, registry, root, policy)
     release = registry.release(reference)
     if release.problems:
         raise VerificationFailed(
             f"the release is not intact: {release.problems[0]}",
             mend="somebody wrote into the store: keep it, and look who could",
         )
-    return Verified(release, summary)
+    lock = release.read(release.layer(str(value_at(policy.expected, "release", "lock"))))
+    wanted, problems = requirements(lock, _served(verdict, release, registry))
+    if problems:
+        raise VerificationFailed(f"the release cannot be installed as it was tried: {problems[0]}")
+    return Verified(release, verdict, tuple(wanted))
 
 
-def admit(reference: str, registry: Registry, root: TrustedRoot, policy: Policy) -> Digest:
+def _served(verdict: Passed, release: Release, registry: Registry) -> list[dict[str, Any]]:
+    """The packages of the facts document that the verdict names. Raises `VerificationFailed` without one."""
+    if verdict.facts is None:
+        raise VerificationFailed(
+            "the gate's summary does not name the facts that it rests on", mend="let the gate judge it again"
+        )
+    facts = parse_json(registry.blobs.verified(verdict.facts), "the facts")
+    packages = value_at(facts, "packages")
+    if value_at(facts, "release", "digest") != str(release.digest) or not isinstance(packages, list):
+        raise VerificationFailed("the facts that the gate's summary names are about another release")
+    return [package for package in packages if isinstance(package, dict)]
+
+
+def admit(reference: str, registry: Registry, root: TrustedRoot, policy: Policy) -> Passed:
     """The verdict that lets a release run now; asked first, and again in the last moment before it goes live.
 
     Raises `Refused` or `VerificationFailed` for a tag, a release that is not in prod or is in quarantine, and one whose
@@ -84,7 +113,7 @@ def admit(reference: str, registry: Registry, root: TrustedRoot, policy: Policy)
     return _verdict(artifact, digest, registry, root, policy)
 
 
-def _verdict(artifact: Artifact, digest: Digest, registry: Registry, root: TrustedRoot, policy: Policy) -> Digest:
+def _verdict(artifact: Artifact, digest: Digest, registry: Registry, root: TrustedRoot, policy: Policy) -> Passed:
     """The gate's newest verdict by the policy of that name, which must be a yes. Raises `VerificationFailed`.
 
     Newest by the time that the gate signed: whoever may push could push an old yes again, or remove a no. A yes of a
@@ -92,8 +121,8 @@ def _verdict(artifact: Artifact, digest: Digest, registry: Registry, root: Trust
     by other rules than those in force does not count either; a no does.
     """
     why = "there is none"
-    last: tuple[datetime, bool, Digest, str] | None = None
-    added: tuple[datetime, bool, Digest, str] | None = None  # the gate's own last one
+    last: tuple[datetime, bool, Passed, str] | None = None
+    added: tuple[datetime, bool, Passed, str] | None = None  # the gate's own last one
     latest = utc_now() + SKEW
     for found in registry.evidence.bundles(digest, repository=artifact.name).values():
         if found.place == "index":
@@ -101,7 +130,8 @@ def _verdict(artifact: Artifact, digest: Digest, registry: Registry, root: Trust
         verdict = verify_summary(found.read(), digest, str(artifact), root)
         failed = verdict.failure
         if _policy(verdict) == policy.name and (failed is None or failed.name in CHECKS[5:]):
-            said = (_time(verdict), failed is not None, found.digest, failed.said if failed else "")
+            passed = Passed(found.digest, _facts(verdict))
+            said = (_time(verdict), failed is not None, passed, failed.said if failed else "")
             if failed is None and said[0] > latest:
                 why = f"it was said at {rfc3339(said[0])}, which is still to come"
                 continue
@@ -147,3 +177,12 @@ def _policy(verdict: Verdict) -> str:
 def _policy_digest(verdict: Verdict) -> str:
     """The digest (hex) of the policy that a verified summary is about."""
     return str(value_at(verdict.statement.predicate if verdict.statement else None, "policy", "digest", "sha256"))
+
+
+def _facts(verdict: Verdict) -> Digest | None:
+    """The digest of the facts document that a verified summary names."""
+    said = value_at(verdict.statement.predicate if verdict.statement else None, FACTS, "digest", "sha256")
+    try:
+        return Digest.parse(f"sha256:{said}")
+    except MalformedInput:
+        return None

@@ -1,12 +1,12 @@
-"""The prediction service of a release: an environment from the lock, and a process on loopback.
+"""The prediction service of a release: an environment of its own, and a process on loopback.
 
-    service = start(release, folder, index="http://127.0.0.1:8000/simple/", tied=False)
+    service = start(verified, folder, index="http://127.0.0.1:8000/simple/", wheels=wheels, tied=False)
     service.url, service.model        # where it answers, and the digest of the model that it says it serves
     stop(service)
 
-The environment has what the release's lock lists, by hash, and the release's wheel; nothing else is installed. The
-process gets an environment of its own, without a way to the network. One that is tied ends with the process that
-started it, also when that is killed.
+The environment has what the release's lock pins and its jobs were served, and the release's wheel; nothing else
+(`environment`). The process gets variables of its own, without a way to the network. One that is tied ends with the
+process that started it, also when that is killed.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from chainlab.deploy import environment
+from chainlab.deploy.releases import Verified
 from chainlab.digests import Digest
 from chainlab.errors import Unavailable, VerificationFailed
-from chainlab.registry.releases import Release
-from chainlab.workspace import CLOSED, LOOPBACK, cache_directory
 
 __all__ = ["Service", "model_served", "remove", "start", "stop"]
 
@@ -59,21 +60,25 @@ class Service:
             raise ValueError(f"{self.url!r} is no service's address")
 
 
-def start(release: Release, folder: Path, *, index: str, tied: bool) -> Service:
+def start(
+    verified: Verified, folder: Path, *, index: str, wheels: Callable[[str], tuple[str, bytes]], tied: bool
+) -> Service:
     """Install a release into an empty folder and start it; returns when it answers with the right model.
 
     Raises `Unavailable` when it does not come up, `VerificationFailed` when it serves another model.
     """
-    layer = release.ending(".onnx")
+    release = verified.release
+    layer, wheel = release.ending(".onnx"), release.ending(".whl")
     name, model = layer.name, release.read(layer)
-    python = _environment(release, folder, index)
+    own = wheel.name, release.read(wheel)
+    python = environment.install(verified.requirements, own, folder, index=index, wheels=wheels)
     (folder / name).write_bytes(model)
     keeper = [sys.executable, "-I", str(KEEPER)] if tied else []
     with (folder / "service.log").open("wb") as log:
         process = subprocess.Popen(
             [*keeper, str(python), "-I", "-m", MODULE, name, "--port", "0"],
             cwd=folder,
-            env=_variables(folder),
+            env=environment.surroundings(folder),
             stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -155,50 +160,6 @@ def _born(pid: int) -> str:
         return ""
     words = [ps, "-o", "lstart=", "-p", str(pid)]
     return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def _environment(release: Release, folder: Path, index: str) -> Path:
-    """A virtual environment of the release alone; its Python."""
-    venv = folder / "venv"
-    python = venv / "bin" / "python"
-    lock, wheel = folder / "requirements.lock", folder / release.ending(".whl").name
-    lock.write_bytes(release.read(release.layer("requirements.lock")))
-    wheel.write_bytes(release.read(release.ending(".whl")))
-    base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    uv = [str(Path(sys.prefix) / "bin" / "uv")]
-    into = ["--quiet", "--python", str(python)]
-    for words in (
-        [*uv, "venv", "--quiet", "--python", str(base), str(venv)],
-        [*uv, "pip", "sync", *into, "--require-hashes", "--index-url", index, str(lock)],
-        [*uv, "pip", "install", *into, "--no-deps", "--no-index", str(wheel)],
-    ):
-        made = subprocess.run(
-            words,
-            env=_variables(folder) | {"UV_CACHE_DIR": str(cache_directory() / "uv"), "UV_NO_CONFIG": "1"},
-            cwd=folder,  # uv obeys a uv.toml where it runs
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if made.returncode != 0:
-            raise Unavailable(
-                "the release cannot be installed",
-                why=made.stderr.strip()[-500:],
-                mend="the index must have what the lock lists: `make setup` keeps the wheels",
-            )
-    return python
-
-
-def _variables(folder: Path) -> dict[str, str]:
-    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
-    return {
-        "PATH": os.defpath,
-        "HOME": str(folder),
-        "LANG": "C.UTF-8",
-        **dict.fromkeys(names, CLOSED),
-        "NO_PROXY": LOOPBACK,
-        "no_proxy": LOOPBACK,
-    }
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -214,7 +214,7 @@ class Gate:
         return COLLECTOR.collect(question, self._limits)
 
     def _keep(self, release: Release, collected: Collected, bundle: bytes) -> None:
-        """Keep a verdict: first what it rests on and what it counted, then itself, in both places where it is looked for.
+        """Keep a verdict: first what it rests on and counted, then itself, in both places where it is looked for.
 
         A referrer that says no must not be gone for the next verdict.
         """

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.parser import BytesHeaderParser
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import parse_wheel_filename
 
