@@ -379,17 +379,18 @@ for name, (bundle, about, resource, level) in attempts.items():
 # %% [markdown]
 # ## Promote
 # dev → staging → prod are *channels*: notes in the registry that a digest has come so far. No byte moves. The
-# deployment alone holds the right to write them, and it asks the gate first, always, whatever was said before.
+# deployment alone holds the right to write them, and it asks its own gate first, always, whatever was said before. A
+# gate with other rules or advisories, as the one you made above, can judge. It cannot promote.
 
 # %%
-from chainlab.deploy.promotion import NotPromoted, promote
+from chainlab.deploy.promotion import NotPromoted
 from chainlab.registry.channels import Artifact
 
 try:
-    promote(releases["pushed from a laptop"], lab.gate, lab.registry)
+    lab.deployment.promote(releases["pushed from a laptop"])
 except NotPromoted as error:
     print("from a laptop:", "not fit for prod,", len(error.decision.refusals), "refusals")
-promote(reference, lab.gate, lab.registry)
+lab.deployment.promote(reference)
 for channel, step in lab.registry.channels.current(Artifact.parse(RESOURCE)).items():
     print(f"{channel:8} {'the good release' if step.digest == digest else 'another'}, by {step.by}")
 
@@ -426,7 +427,7 @@ tried("the good release", reference)
 # %%
 second = again("second", description="packed again")
 fresh = Digest.parse(second.partition("@")[2])
-promote(second, lab.gate, lab.registry)
+lab.deployment.promote(second)
 tried("the second", second)
 
 # %% [markdown]
