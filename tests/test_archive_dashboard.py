@@ -115,6 +115,23 @@ def test_a_summary_is_the_dashboard_in_words(archive: Archive) -> None:
     assert answers["artifacts not built for 90 days"] == 1
 
 
+def test_a_document_about_other_bytes_counts_in_no_figure(tmp_path: Path) -> None:
+    inner = {"bomFormat": "CycloneDX", "components": [{"name": "a", "version": "1"}]}
+    payload = Statement.about({"app": Digest.of(b"others")}, SBOM, inner).dump()
+    data = json.dumps({"dsseEnvelope": {"payload": base64.b64encode(payload).decode()}}).encode()
+    with Archive(tmp_path) as archive:
+        made = archive.add(Build("one", "1", Digest.of(b"these"), built_at=START), {"sbom": data})
+        documents, builds, components = (archive.table(n) for n in ("documents", "builds", "components"))
+        answers = dashboard.summary(archive, START)["answer"]
+    assert dashboard.coverage(documents, builds)[1]["builds"]["sbom"] == 0
+    assert dashboard.completeness(components, {made.id: ["a"]})[1]["missing"].tolist() == [["a"]]
+    assert dashboard.signed_share(documents, builds)[1]["signed"].tolist() == [0]
+    assert dashboard.licences(components)[1].empty
+    assert (answers["builds with an SBOM"], answers["builds with a signed SBOM"], answers["component versions"]) == (
+        0,
+    ) * 3
+
+
 def test_an_empty_archive_is_drawn_too(tmp_path: Path) -> None:
     with Archive(tmp_path) as empty:
         documents, builds, components = (empty.table(n) for n in ("documents", "builds", "components"))

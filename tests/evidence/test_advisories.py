@@ -113,7 +113,7 @@ def test_withdrawn_records_do_not_count(known: Advisories) -> None:
     assert "ACME-2026-0007" not in {each.id for each in known.records}
 
 
-@pytest.mark.parametrize("version", ["", "main", "2.3.0-SNAPSHOT-7"])
+@pytest.mark.parametrize("version", ["", "main", "2.3.0-SNAPSHOT-7", "9" * 5000])
 def test_a_version_that_nobody_can_compare_is_not_safe_by_silence(known: Advisories, version: str) -> None:
     (unknown,) = found(f"northwind-tensors=={version}", known)
     assert not unknown.certain

@@ -21,8 +21,8 @@ from chainlab.evidence.statements import parse_json
 
 __all__ = ["Build", "Document", "Entry"]
 
-# Kinds of documents in use. A manifest is the build itself, where that is an OCI artifact: its digest is the build's.
-KINDS: Final = ("sbom", "mlbom", "provenance", "signature", "vex", "summary", "manifest")
+KINDS: Final = ("sbom", "mlbom", "provenance", "signature", "vex", "summary")  # of evidence, those in use
+MANIFEST: Final = "manifest"  # the build itself, where it is an OCI artifact: its digest is the build's
 FORMAT: Final = "chainlab-archive-entry-1"
 UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # a terminal would not show them as what they are
 

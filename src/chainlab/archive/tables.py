@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import Any, Final
 
 from chainlab.archive.documents import Reading, layers, nearest, read, unwrap
-from chainlab.archive.entries import Document
+from chainlab.archive.entries import MANIFEST, Document
 from chainlab.archive.files import Files
 from chainlab.archive.queries import BUILDS
 from chainlab.errors import MalformedInput, VerificationFailed
@@ -175,7 +175,7 @@ class Index:
         listed = document.kind in ("sbom", "mlbom")
         try:
             data = self._files.get(document.digest)
-            if document.kind == "manifest":
+            if document.kind == MANIFEST:
                 return "stored", "", Reading(), layers(data)
             return ("read", "", read(data), ()) if listed else ("stored", "", unwrap(data), ())
         except VerificationFailed as error:
@@ -197,7 +197,7 @@ def _compare(connection: sqlite3.Connection, builds: Iterable[str]) -> None:
         own |= {file for row in rows if row["object"] == row["digest"] for file in row["holds"].split()}
         for row in rows:
             subjects = {name for name in row["subjects"].lower().split() if name.startswith("sha256:")}
-            named = [subjects, {row["object"]} if row["kind"] == "manifest" else {row["stated"]} - {""}]
+            named = [subjects, {row["object"]} if row["kind"] == MANIFEST else {row["stated"]} - {""}]
             claims = [digests for digests in named if digests and row["kind"] != "signature"]
             about = "own" if all(digests & own for digests in claims) else "other"
             values = (about if claims else "unsaid", row["document"])

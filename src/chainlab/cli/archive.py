@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chainlab.archive.entries import KINDS
+from chainlab.archive.entries import KINDS, MANIFEST
 from chainlab.characters import join_lines, visible
 from chainlab.cli.terminal import echo, echo_document, echo_json
 from chainlab.digests import Digest
@@ -39,7 +39,7 @@ def archive() -> None:
 
 
 def _documents(command: Callable[..., Any]) -> Callable[..., Any]:
-    for kind in reversed(KINDS):
+    for kind in reversed((*KINDS, MANIFEST)):
         command = click.option(f"--{kind}", type=FILE, multiple=True, metavar="FILE", help=f"Its {kind}; repeatable.")(
             command
         )
@@ -80,9 +80,9 @@ def add(
         artifact, version, Digest.parse(digest) if digest else Digest.of_file(file or Path()),
         repository, commit, run, builder, _moment(at),
     )  # fmt: skip
-    paths = {kind: list(given[kind]) for kind in KINDS if given[kind]}
+    paths = {kind: list(given[kind]) for kind in (*KINDS, MANIFEST) if given[kind]}
     for path in sorted(folder.iterdir()) if folder else []:
-        kind = next((k for k in KINDS if path.name.partition(".")[0].partition("-")[0] == k), "")
+        kind = next((k for k in (*KINDS, MANIFEST) if path.name.partition(".")[0].partition("-")[0] == k), "")
         if kind and path.is_file():
             paths.setdefault(kind, []).append(path)
     if not paths:

@@ -41,7 +41,7 @@ def coverage(
     """How many builds have each kind of document.
 
     ``documents`` and ``builds`` as `Archive.table` gives them. Table: index kind; columns builds, of, share.
-    A document that is gone or unreadable does not count.
+    A document that is gone, unreadable or about other bytes does not count.
     """
     there = documents[documents["status"].isin(["read", "stored"])]
     counts = [there.loc[there["kind"] == kind, "build"].nunique() for kind in kinds]
@@ -175,7 +175,8 @@ def signed_share(
     ``freq``: of pandas, MS is months. Table: index the period's begin; columns builds (signed), of, share. Builds
     without a time are not drawn; a build without the document counts as unsigned.
     """
-    signed = set(documents.loc[(documents["kind"] == kind) & documents["signed"], "build"])
+    own = documents[documents["status"] != "about other bytes"]
+    signed = set(own.loc[(own["kind"] == kind) & own["signed"], "build"])
     dated = builds[builds["built_at"].notna()].drop_duplicates("build")
     marked = dated.assign(signed=dated["build"].isin(signed)).set_index("built_at").sort_index()
     if len(marked):
@@ -217,10 +218,11 @@ def summary(archive: Archive, at: datetime) -> pd.DataFrame:
     for kind in KINDS:
         rows[f"builds with {_named(kind)}"] = (
             there.loc[there["kind"] == kind, "build"].nunique(), whole)  # fmt: skip
-    signed = documents[(documents["kind"] == "sbom") & documents["signed"]]
+    signed = there[(there["kind"] == "sbom") & there["signed"]]
     rows["builds with a signed SBOM"] = (signed["build"].nunique(), whole)
     rows["builds whose SBOM proves absence"] = (int((builds["unknown"] == "").sum()), whole)
-    rows["documents gone, changed or unreadable"] = (len(documents) - len(there), len(documents))
+    lost = documents["status"].isin(["missing", "changed", "unreadable"])
+    rows["documents gone, changed or unreadable"] = (int(lost.sum()), len(documents))
     parts = components[components["node"] != 0].drop_duplicates(["name", "version", "purl"])
     rows["component versions"] = (len(parts), len(parts))
     rows["of them without a licence"] = (int((parts["licence"] == "").sum()), len(parts))
