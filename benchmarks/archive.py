@@ -200,7 +200,7 @@ def measure(folder: Path, builds: int, components: int) -> None:
     one = next(made(ARTIFACTS, components))
     fresh = []
     for number in range(5):
-        archive.add(Build(f"fresh-{number}", "1", Digest.of(bytes([number])), built_at=START), one[1])
+        archive.add(Build(f"fresh-{number}", "1", one[0].digest, built_at=START), one[1])
         fresh.append(seconds(lambda: archive.where(name, version=version))[0] * 1000)
     report("question after one more build", fresh, "ms", "derives its rows, writes the index, answers")
     archive.close()
