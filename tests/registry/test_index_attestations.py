@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from index_world import CLAIMS, HTML, REPOSITORY, Run, World, wheel
-from pypi_attestations import Attestation, Distribution, Provenance
+from pypi_attestations import Attestation, AttestationType, Distribution, Provenance
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
@@ -127,7 +127,7 @@ def test_an_attestation_of_the_index_is_a_bundle_like_any_other(
     (file,) = world.index.files("triage-model")
     (bundle,) = bundles(world.index.provenance(file))
     signer = Signer(f"https://git.chainlab.localhost/{CLAIMS['job_workflow_ref']}", trust.ci_issuer)
-    expected = Expected(signer, "https://docs.pypi.org/attestations/publish/v1")
+    expected = Expected(signer, AttestationType.PYPI_PUBLISH_V1.value)
     assert verify(bundle, file.digest, expected, trust.config.trusted_root).passed
 
 
