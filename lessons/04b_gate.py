@@ -342,14 +342,20 @@ for name, changes in {"for 14 days": {}, "expired yesterday": {"expires": today 
 
 # %%
 summary = json.loads(base64.b64decode(json.loads(decision.bundle)["dsseEnvelope"]["payload"]))["predicate"]
+shown = {
+    "verifier": summary["verifier"]["id"],
+    "timeVerified": "(the clock's)",
+    "policy": summary["policy"]["uri"] + ", with digest",
+    "inputAttestations": f"{len(summary['inputAttestations'])} bundles, by digest",
+    "chainlab_facts": "one document, by digest",
+}
 for name, value in summary.items():
-    what = f"{len(value)} bundles, by digest" if name == "inputAttestations" else value
-    what = value["uri"] + ", with digest" if name == "policy" else "(the clock's)" if name == "timeVerified" else what
-    print(f"{name:19}", what["id"] if name == "verifier" else what)
+    print(f"{name:19}", shown.get(name, value))
 
 # %% [markdown]
-# It names the policy by digest: *passed* means nothing without *passed what*. It lists what it relied on. And it claims
-# level 1, because that is what our builder is good for; a gate cannot raise it.
+# It names the policy by digest: *passed* means nothing without *passed what*. It lists what it relied on, and
+# `chainlab_facts` names the facts that the policy judged: the gate keeps them, so that anybody can judge again. And it
+# claims level 1, because that is what our builder is good for; a gate cannot raise it.
 #
 # Seven checks, in this order, before anybody relies on it:
 
