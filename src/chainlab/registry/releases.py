@@ -26,7 +26,6 @@ from chainlab.registry.references import Reference
 __all__ = ["Layer", "Release", "resolve"]
 
 MAX_NAME = 200  # characters
-MAX_LAYERS = 500  # a release of the course has three
 
 
 @dataclass(frozen=True)
@@ -142,9 +141,6 @@ def resolve(
             config.append(Layer("the configuration", held.digest, held.size))
         elif held.role != "layer":
             faults.append(f"it holds a {held.role}, and a release holds files")
-        elif len(layers) == MAX_LAYERS:
-            faults.append(f"it has more than {MAX_LAYERS} files")
-            break
         else:
             layers.append(entry)
             if not _is_plain(entry.name):
