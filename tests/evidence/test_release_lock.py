@@ -220,6 +220,7 @@ CONDITIONS = (
 )
 
 
+@pytest.mark.filterwarnings("ignore:Setuptools is replacing distutils")  # where a test before has imported it
 def test_pip_and_uv_take_what_is_read_of_a_thousand_random_files(
     links: tuple[Path, dict[str, str]], uv: Callable[[str], set[str] | None], tmp_path: Path
 ) -> None:
