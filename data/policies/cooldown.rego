@@ -1,9 +1,9 @@
 # cooldown — a dependency is used only when its file has been public for some days.
 #
-# Facts: now; packages[].{id, name, uploaded, upstream}, from provenance and index; seconds since 1970.
+# Facts: now; packages[].{id, uploaded, upstream, owner}, from provenance and index; seconds since 1970.
 # Expected: cooldown.{days, own}.
-# The time is the index's, not the file's own. Our own packages are exempt when our own index holds them: by its name
-# alone anybody's package could claim to be ours.
+# The time is the index's, not the file's own. Our own packages are exempt: those whose project in our own index has us
+# for its owner. A name, or the beginning of one, anybody may register.
 # Undefined never passes: an unknown age is no old age, and a list of packages has to be there.
 
 package chainlab.rules.cooldown
@@ -23,8 +23,8 @@ is_listed if is_array(input.packages)
 
 is_own(item) if {
 	item.upstream == false
-	some start in data.expected.cooldown.own
-	startswith(evidence.text(item, "name"), start)
+	is_string(item.owner)
+	item.owner in data.expected.cooldown.own
 }
 
 age(item) := (now - item.uploaded) / 86400 if {

@@ -125,6 +125,7 @@ expected_build(entry) if {
 	entry.workflow_ref == ref
 	entry.commit == annotation("revision")
 	entry.fork == false
+	entry.result == "success"
 	entry.unknown_parameters == []
 }
 

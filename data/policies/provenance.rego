@@ -1,9 +1,10 @@
 # provenance — the expected platform saw every stage of one run, and each layer came from the job that makes it.
 #
-# Facts: evidence[] of kind provenance: job, about, run, builder, build_type, repository, ref, commit, fork,
+# Facts: evidence[] of kind provenance: job, about, run, result, builder, build_type, repository, ref, commit, fork,
 #   workflow_*, unknown_parameters; release.layers.
 # Expected: builder.{id, build_type, workflow, jobs, publishes}, layers[].{ends, job}.
 # A builder's id counts only together with who signed: anybody may write an id into a statement. Python pairs them.
+# What a job that failed stored has provenance too, which says how the job ended: only a success counts.
 # Undefined never passes: a statement without `fork` is not one with `fork == false`.
 
 package chainlab.rules.provenance
@@ -61,6 +62,13 @@ refused contains {"about": evidence.text(layer, "digest"), "said": said, "mend":
 	some job in {job_of(name), data.expected.builder.publishes}
 	not makes(run, job, evidence.text(layer, "digest"))
 	said := concat("", ["job ", job, " of ", run, " did not store ", name])
+}
+
+refused contains {"about": evidence.digest, "said": said, "mend": "look at the job's log, and release again"} if {
+	count(complete) == 0
+	some entry in evidence.provenance
+	not evidence.text(entry, "result") == "success"
+	said := concat("", ["job ", evidence.text(entry, "job"), " ended with ", evidence.text(entry, "result")])
 }
 
 refused contains {"about": evidence.digest, "said": said, "mend": "ask what the parameter does before the policy accepts it"} if {

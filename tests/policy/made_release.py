@@ -35,6 +35,7 @@ from chainlab.evidence.statements import (
     SBOM,
     Statement,
 )
+from chainlab.evidence.verifying import RESULT
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.oci_manifest import MANIFEST_TYPE, TITLE
 from chainlab.registry.referring import refer
@@ -198,7 +199,10 @@ class Maker:
             },
             "runDetails": {
                 "builder": {"id": provenance.BUILDER},
-                "metadata": {"invocationId": provenance.invocation(REPOSITORY, run_of(version))},
+                "metadata": {
+                    "invocationId": provenance.invocation(REPOSITORY, run_of(version)),
+                    RESULT: "success",
+                },
             },
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -27,9 +28,11 @@ from made_release import (
     vex_said,
 )
 
+from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.evidence.statements import SBOM
+from chainlab.evidence.verifying import RESULT
 from chainlab.policy.gate import Decision, Gate
 from chainlab.policy.limits import Limits
 from chainlab.registry.bundles import BUNDLE_TYPE
@@ -109,6 +112,8 @@ SPOILT: dict[str, tuple[Callable[[Parts], None], set[str]]] = {
     "the SBOM is a person's": (resigned("SBOM", "mallory@example.com"), {"identity", "sbom"}),
     "the provenance is the workflow's own": (
         resigned(f"{HOST}build", f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/v1.4.0"), {"provenance"}),
+    "the training failed after it stored the model": (
+        said(f"{HOST}train", "runDetails", "metadata", RESULT, to="failure"), {"provenance"}),
     "there is no provenance of the training": (dropped(f"{HOST}train"), {"provenance"}),
     "there is no SBOM": (dropped("SBOM"), {"identity", "sbom"}),
     "there is no model signature": (dropped("model signature"), {"identity", "model"}),
@@ -163,6 +168,28 @@ def test_a_spoilt_link_is_refused_by_the_rule_that_is_for_it(house: House, case:
 )
 def test_a_package_that_should_not_be_in_it_is_refused(house: House, used: tuple[str, ...], refused: set[str]) -> None:
     assert rules(judged(house, house.maker.parts(used=used))) == refused
+
+
+@pytest.mark.parametrize(("owner", "refused"), [("acme", set()), ("mallory", {"cooldown"})])
+def test_a_new_package_of_our_own_is_told_by_its_owner_and_not_by_its_name(
+    house: House, tmp_path: Path, owner: str, refused: set[str]
+) -> None:
+    name = f"acme_of_{owner}-1.0-py3-none-any.whl"
+    project, info = f"acme_of_{owner}", f"acme_of_{owner}-1.0.dist-info"
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        files = {
+            f"{project}.py": "",
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {project.replace('_', '-')}\nVersion: 1.0\n",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        }
+        rows = [
+            f"{path},sha256={base64.urlsafe_b64encode(Digest.of(text.encode()).value).rstrip(b'=').decode()},{len(text)}\n"
+            for path, text in files.items()
+        ]
+        for path, text in {**files, f"{info}/RECORD": "".join([*rows, f"{info}/RECORD,,\n"])}.items():
+            archive.writestr(path, text)
+    house.registry.index.publish(tmp_path / name, by=Credential(owner, frozenset({"packages:upload:*"})))
+    assert rules(judged(house, house.maker.parts(used=(*USED, name)))) == refused
 
 
 QUEUE = "northwind_queue-1.0-py3-none-any.whl"  # no job was served it

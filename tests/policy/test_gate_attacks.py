@@ -39,7 +39,7 @@ from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused, VerificationFailed
 from chainlab.evidence.signing import sign
 from chainlab.evidence.statements import SBOM, Statement
-from chainlab.evidence.verifying import Expected, Signer, verify
+from chainlab.evidence.verifying import RESULT, Expected, Signer, verify
 from chainlab.policy.gate import Decision, Gate
 from chainlab.policy.limits import Limits
 from chainlab.registry.bundles import BUNDLE_TYPE
@@ -185,6 +185,23 @@ def test_a_job_asks_for_the_newest_provenance_first(house: House, monkeypatch: p
     assert verdict is not None
     assert verdict.passed, str(verdict)
     assert asked[1:] == ["/evidence/x/299"]
+
+
+@pytest.mark.parametrize("result", ["failure", "cancelled", None])
+def test_what_a_job_that_did_not_succeed_stored_is_not_taken_over(
+    house: House, monkeypatch: pytest.MonkeyPatch, result: str | None
+) -> None:
+    parts = house.maker.parts()
+    metadata = parts.statements["provenance of build"].predicate["runDetails"]["metadata"]
+    metadata |= {RESULT: result}
+    bundle = house.maker.signed(parts.statements["provenance of build"], parts)
+    monkeypatch.setattr(Handover, "_evidence", lambda self, digest: iter([bundle]))
+    workflow = f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/v1.4.0"
+    job = Handover("", REPOSITORY, "refs/tags/v1.4.0", COMMIT, "17", workflow, house.trust.config)
+    verdict = job.provenance(Digest.of(parts.files[WHEEL]), "build")
+    assert verdict is not None
+    assert verdict.failure is not None
+    assert (verdict.failure.name, verdict.failure.said) == ("builder", f"the job ended with {result}, expected success")
 
 
 # -- the summary, and what a deployment makes of it

@@ -128,7 +128,8 @@ def test_a_release_that_is_too_large_is_refused_before_a_byte_is_read(house: Hou
 def test_what_takes_too_much_memory_is_a_refusal(house: House) -> None:
     reference = house.maker.push(many_layers(house))
     said = only(limited(house, memory=2**24 + 2**20).judge(reference, record=False))
-    assert said in ("collecting the facts takes more memory than it may", "collecting the facts ended early")
+    # Whichever library finds out first, and in whatever words.
+    assert said.startswith(("collecting the facts takes more memory", "collecting the facts ended", "the facts cannot"))
 
 
 def test_too_long_a_facts_document_is_a_refusal(house: House) -> None:

@@ -44,6 +44,7 @@ def provenance(job: str, *about: str) -> Facts:
         "job": job,
         "fork": False,
         "run": f"{SOURCE}/actions/runs/17/attempts/1",
+        "result": "success",
         "builder": POLICY.expected["builder"]["id"],
         "build_type": POLICY.expected["builder"]["build_type"],
         "repository": SOURCE,
@@ -106,6 +107,7 @@ def good() -> Facts:
             {
                 "id": HTTP, "name": "northwind-http",
                 "sha256": "f" * 64, "jobs": ["build", "train"], "uploaded": NOW - 30 * DAY, "upstream": True,
+                "owner": None,
             }
         ],
         "unserved": [],
@@ -207,6 +209,12 @@ TABLE: dict[str, Row] = {  # case: facts, and the rules that refuse
     "the model from another job": (change("evidence/2/job", "test"), {"provenance"}),
     "from a branch": (change("evidence/1/ref", "refs/heads/main"), {"provenance"}),
     "from a fork": (change("evidence/1/fork", True), {"provenance"}),
+    "by a job that failed": (change("evidence/1/result", "failure"), {"provenance"}),
+    "by a job that was cut off": (change("evidence/2/result", "cancelled"), {"provenance"}),
+    "packed by a job that failed": (
+        change("evidence/3/result", "failure"), {"identity", "provenance", "pins", "cooldown"}),
+    "a failed job beside the good ones": (
+        change("evidence/8", {**provenance("build", WHEEL), "result": "failure"}), set()),
     "another workflow file": (change("evidence/1/workflow_path", ".github/workflows/ci.yml"), {"provenance"}),
     "an unknown parameter": (change("evidence/1/unknown_parameters", ["inputs.debug"]), {"provenance"}),
     "a layer that nobody made": (change("release/layers/3", {"name": "x.pkl", "digest": f"sha256:{'e' * 64}",
@@ -259,10 +267,15 @@ TABLE: dict[str, Row] = {  # case: facts, and the rules that refuse
     "uploaded in the future": (change("packages/0/uploaded", NOW + DAY), {"cooldown"}),
     "of unknown age": (change("packages/0/uploaded", None), {"cooldown"}),
     "our own, uploaded today": (
-        change("packages/0/name", "acme-cells", also={"packages/0/upstream": False, "packages/0/uploaded": NOW}),
-        set()),
-    "called like our own": (
-        change("packages/0/name", "acme-cells", also={"packages/0/uploaded": NOW}), {"cooldown"}),
+        change("packages/0/owner", "acme", also={"packages/0/upstream": False, "packages/0/uploaded": NOW}), set()),
+    "called like our own, of another owner": (
+        change("packages/0/name", "acme-cells", also={
+            "packages/0/upstream": False, "packages/0/uploaded": NOW, "packages/0/owner": "mallory"}), {"cooldown"}),
+    "of our name, and upstream's": (
+        change("packages/0/owner", "acme", also={"packages/0/uploaded": NOW}), {"cooldown"}),
+    "ours, and nobody owns it": (
+        change("packages/0/upstream", False, also={"packages/0/uploaded": NOW, "packages/0/owner": None}),
+        {"cooldown"}),
     # exceptions
     "an exception": (excepted(), set()),
     "for every finding of the rule": (excepted(about=GONE), set()),
@@ -306,7 +319,13 @@ TABLE: dict[str, Row] = {  # case: facts, and the rules that refuse
 NEEDED = {
     "intact": ("release/intact", "release/quarantined", "release/problems", "release/layers/1/intact"),
     "identity": ("release/annotations", "evidence/4/about", "evidence/4/signer", "evidence"),
-    "provenance": ("evidence/1/fork", "evidence/1/unknown_parameters", "evidence/2/about", "evidence/3/run"),
+    "provenance": (
+        "evidence/1/result",
+        "evidence/1/fork",
+        "evidence/1/unknown_parameters",
+        "evidence/2/about",
+        "evidence/3/run",
+    ),
     "pins": ("evidence/1/actions", "evidence/1/actions/0/ref", "evidence/1/actions/0/commit"),
     "vulnerabilities": (
         "vulnerabilities/scanned",

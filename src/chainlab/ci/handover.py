@@ -2,7 +2,8 @@
 
 The storage of artifacts is nobody's witness: what can write to it can swap the bytes. So for each file the job asks the
 registry for the platform's provenance of that digest, and accepts it only from this run's job of that name, made from
-this commit. Then it verifies what the other job itself signed, a bundle beside the file:
+this commit, and only if that job succeeded. Then it verifies what the other job itself signed, a bundle beside the
+file:
 
     triage.onnx   triage.onnx.sbom.sigstore.json   triage.onnx.model.sigstore.json
 
@@ -154,6 +155,7 @@ class Handover:
             refs=(self.ref,),
             commit=self.commit,
             invocation=provenance.invocation(self.repository, self.run),
+            result="success",
             parameters={
                 "workflow": {
                     "repository": f"{GIT_SERVER}/{self.repository}",

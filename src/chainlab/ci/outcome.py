@@ -1,13 +1,14 @@
 """What a job stored, as the host saw it, and the platform's provenance for it.
 
-Artifacts that the job left, files that it published in the index, manifests that it pushed and what these hold. The
-provenance is made as soon as the job has ended, so the next one can verify what it takes over. It goes to the evidence
-of each digest, and beside each manifest as a referrer.
+Artifacts that the job left, files that it published in the index, manifests that it pushed and what these hold: each
+store notes with the thing which job's credential brought it. The provenance is made as soon as the job has ended, and
+says how; so the next one can verify what it takes over. It goes to the evidence of each digest, and beside each
+manifest as a referrer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from chainlab.ci import provenance
@@ -17,7 +18,6 @@ from chainlab.ci.runs import JobRun
 from chainlab.clock import rfc3339, utc_now
 from chainlab.digests import Digest
 from chainlab.errors import Refused
-from chainlab.events import Event
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.referring import refer
 from chainlab.registry.registry import Registry
@@ -26,7 +26,6 @@ from chainlab.trust.client import Trust
 __all__ = ["attest"]
 
 # Of one job; what the host does for it after its end is bounded.
-MAX_EVENTS = 10_000  # things that anybody published while it ran
 MAX_MANIFESTS = 200
 MAX_PRODUCTS = 10_000
 MAX_NAMES = 4 * 2**20  # characters of all their names
@@ -41,34 +40,27 @@ def attest(
     artifacts: Artifacts,
     registry: Registry,
     trust: Trust,
-    after: int,
     started: str,
 ) -> JobRun:
     """The job with its products and the digest of their provenance; unchanged when it stored nothing.
 
-    ``actions`` map ``owner/repo@ref`` to commits. ``after`` is the sequence of the last event before the job,
-    ``started`` is RFC 3339. Raises `Refused` (413) for a job that stored more than one statement can name.
+    ``actions`` map ``owner/repo@ref`` to commits; ``started`` is RFC 3339. Raises `Refused` (413) for a job that stored
+    more than one statement can name.
     """
-    subject = f"{change.repository}/runs/{change.run}/jobs/{job.name}"
+    run = f"{change.repository}/runs/{change.run}"
+    subject = f"{run}/jobs/{job.name}"
     produced = _Products()
     manifests: list[tuple[str, Digest]] = []
     layers: list[tuple[str, Digest]] = []
-    published = list(_at_most(MAX_EVENTS, registry.events.read("dev.chainlab.artifact.published", after=after)))
-    for event in reversed(published):
-        if not _is_of(event, change, subject):
-            continue
-        digest = Digest.parse(event.subject)
-        if "repository" not in event.data:
-            produced.add(str(event.data["file"]), str(digest))
-        elif "about" not in event.data:  # else it is evidence about a product, and none itself
-            repository = str(event.data["repository"])
-            manifests.append((repository, digest))
+    for product in reversed(registry.produced_by(run, job.name)):
+        produced.add(product.name, str(product.digest))
+        if product.place == "oci":
+            manifests.append((product.name, product.digest))
             if len(manifests) > MAX_MANIFESTS:
                 raise Refused(413, f"a job pushes at most {MAX_MANIFESTS} manifests")
-            produced.add(repository, str(digest))
-            for held in registry.images.holdings(repository, digest):
+            for held in registry.images.holdings(product.name, product.digest):
                 if held.role == "layer":
-                    layers.append((held.title or f"{repository}@{held.digest}", held.digest))
+                    layers.append((held.title or f"{product.name}@{held.digest}", held.digest))
                     if len(layers) > MAX_PRODUCTS:
                         raise Refused(413, f"a job stores at most {MAX_PRODUCTS} products")
     for name, held_digest in layers:  # their names, and those of artifacts, are what the job likes
@@ -91,6 +83,7 @@ def attest(
         ],
         started=started,
         finished=rfc3339(utc_now()),
+        result=job.result,
     )
     bundle = provenance.sign(said, trust)
     subjects = [Digest.parse(text) for text in sorted(set(produced.named.values()))]
@@ -118,22 +111,3 @@ class _Products:
         self._characters += len(name)
         if len(self.named) > MAX_PRODUCTS or self._characters > MAX_NAMES:
             raise Refused(413, f"a job stores at most {MAX_PRODUCTS} products, with {MAX_NAMES} characters of names")
-
-
-def _at_most(most: int, events: Iterable[Event]) -> Iterator[Event]:
-    """The events, if they are not too many. Raises `Refused` (413)."""
-    for count, event in enumerate(events, start=1):
-        if count > most:
-            raise Refused(413, f"more than {most} things were published while the job ran")
-        yield event
-
-
-def _is_of(event: Event, change: Change, subject: str) -> bool:
-    """Whether the job published it, with its own token or with one that it exchanged; jobs of a run do not overlap."""
-    said = event.data.get("claims")
-    if isinstance(said, Mapping):
-        return (said.get("repository"), said.get("run_id")) == (
-            change.repository,
-            str(change.run),
-        )
-    return event.data.get("by") == subject

@@ -4,6 +4,9 @@ No step of the job writes any of it. The host lists what it saw itself: the work
 each action, the packages that the index served to the job's address, and the digests of what the job stored. It signs
 with an identity of its own, which no job can ask for.
 
+What a job that failed stored has provenance too, which says so: `RESULT` is an extension field of the run's metadata,
+``success`` or the word that the platform has for another end. Who takes files over demands a success.
+
 It claims Build L1 and nothing above: on a laptop whoever runs the host holds its keys (SLSA v1.2, "Build track").
 """
 
@@ -16,6 +19,7 @@ from chainlab.ci.payload import Change
 from chainlab.digests import Digest
 from chainlab.evidence import signing
 from chainlab.evidence.statements import PROVENANCE, Statement
+from chainlab.evidence.verifying import RESULT
 from chainlab.trust.issuer import CI_ISSUER, GIT_SERVER
 
 if TYPE_CHECKING:
@@ -39,8 +43,9 @@ def statement(
     packages: Iterable[tuple[str, str, str]],
     started: str,
     finished: str,
+    result: str,
 ) -> Statement:
-    """The statement about ``subjects``, which the job stored.
+    """The statement about ``subjects``, which the job stored before it ended with ``result``.
 
     ``actions`` map ``owner/repo@ref`` to a commit; ``packages`` are (project, file, ``sha256:…``); times are RFC 3339.
     """
@@ -75,6 +80,7 @@ def statement(
                 "invocationId": invocation(change.repository, change.run),
                 "startedOn": started,
                 "finishedOn": finished,
+                RESULT: result,
             },
         },
     }

@@ -28,6 +28,7 @@ from chainlab.ci.settings import Secret, Settings
 from chainlab.ci.uses import Reference
 from chainlab.ci.workflow import Workflow
 from chainlab.clock import rfc3339, utc_now
+from chainlab.credentials import JOB
 from chainlab.errors import MalformedInput, Refused, Unavailable
 from chainlab.registry.downloads import JOBS
 from chainlab.registry.publishers import Publisher
@@ -247,7 +248,7 @@ class _Running:
             job = self._prepare(name, position, granted, id)
             facts = {"job": name, "permissions": _above_none(granted)}
             self._tell("taskrun.started", subject, facts)
-            before, started = self.services.registry.events.last, rfc3339(utc_now())
+            started = rfc3339(utc_now())
             log = self.folder / f"{name}.jsonl"
             ended_job = execute(job, self.services.sandbox, log, lambda step: self._step(name, step))
             self.jobs[name] = ended_job  # if what follows fails, its steps are known
@@ -267,7 +268,6 @@ class _Running:
                 artifacts=self.services.platform.artifacts,
                 registry=self.services.registry,
                 trust=self.services.trust,
-                after=before,
                 started=started,
             )
         except Exception as error:
@@ -290,7 +290,7 @@ class _Running:
         credentials = self.services.platform.credentials
         token = credentials.issue(
             subject,
-            token_grants(granted, self.change.repository),
+            [*token_grants(granted, self.change.repository), f"{JOB}{subject}"],
             lifetime=TOKEN_LIFETIME,
             prefix="ghs",
             repository=self.change.repository,
@@ -298,7 +298,7 @@ class _Running:
         )
         runtime = credentials.issue(
             subject,
-            runtime_grants(self.rights, self.change.repository, self.change.run),
+            [*runtime_grants(self.rights, self.change.repository, self.change.run), f"{JOB}{subject}"],
             lifetime=TOKEN_LIFETIME,
             prefix="run",
             repository=self.change.repository,
@@ -364,7 +364,7 @@ class _Running:
             called=called,
             called_commit=commit,
         )
-        return self.services.trust.job_bearer(said, job=id)
+        return self.services.trust.job_bearer(said | {"job": name}, job=id)
 
     def _place(self, name: str) -> str:
         """The environment of a job as the settings spell it; as it is folded where they do not name it."""

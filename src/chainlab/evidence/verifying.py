@@ -3,7 +3,7 @@
     signature       the bundle holds against a root that the verifier trusts, and the signer is the expected one
     subject         the statement is about these bytes
     predicate type  it says what we asked for
-    builder         a builder that we accept, for this signer
+    builder         a builder that we accept, for this signer; and what it ran succeeded
     source          the repository, ref and commit that we expect
     parameters      nothing was asked of the build that we do not know
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["STEPS", "Expected", "Signer", "Step", "Verdict", "signer_of", "verify"]
 
 STEPS = ("signature", "subject", "predicate type", "builder", "source", "parameters")
+RESULT = "chainlab_result"  # how a job ended: an extension field of runDetails.metadata, named as SLSA asks
 ISSUER_OID = "1.3.6.1.4.1.57264.1.8"  # Fulcio: issuer, DER UTF8String
 
 
@@ -74,6 +75,7 @@ class Expected:
     refs: tuple[str, ...] = ()  # patterns
     commit: str = ""
     invocation: str = ""
+    result: str = ""  # how the job has to have ended
     parameters: Mapping[str, Any] | None = None
     internal: Mapping[str, Any] = field(default_factory=dict)
 
@@ -246,7 +248,7 @@ def _predicate_type(statement: Statement, expected: Expected) -> str | None:
 
 
 def _builder(statement: Statement, expected: Expected) -> str | None:
-    if not expected.builder and not expected.build_type:
+    if not (expected.builder or expected.build_type or expected.result):
         return None
     found = value_at(statement.predicate, "runDetails", "builder", "id")
     if expected.builder and found != expected.builder:
@@ -257,6 +259,12 @@ def _builder(statement: Statement, expected: Expected) -> str | None:
     kind = value_at(statement.predicate, "buildDefinition", "buildType")
     if expected.build_type and kind != expected.build_type:
         raise _Failed(f"the build type is {_short(kind)}, expected {expected.build_type}")
+    ended = value_at(statement.predicate, "runDetails", "metadata", RESULT)
+    if expected.result and ended != expected.result:
+        raise _Failed(
+            f"the job ended with {_short(ended)}, expected {expected.result}",
+            "its own checks came after it stored the file: look at that job's log",
+        )
     return str(found)
 
 

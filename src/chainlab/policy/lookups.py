@@ -65,21 +65,23 @@ def packages(release: Release, pieces: Sequence[Piece], index: Index) -> list[di
 
 
 def _held(index: Index, name: str, file: str, digest: str) -> dict[str, Any]:
-    """What the index says of the file; nulls where it has none such."""
+    """What the index says of the file and of its project's owner; nulls where it has none such."""
     try:
         held = [
             entry
             for entry in index.holding(Digest.parse(f"sha256:{digest}"))
             if (entry.project, entry.filename) == (name, file)
         ]
+        owner = index.project(name).owner if held else None
     except ChainlabError:
-        held = []
+        held, owner = [], None
     if not held:
-        return {"uploaded": None, "upstream": None}
+        return {"uploaded": None, "upstream": None, "owner": None}
     uploaded = held[0].uploaded
     return {
         "uploaded": None if uploaded is None else uploaded.timestamp(),
         "upstream": held[0].upstream,
+        "owner": owner,
     }
 
 
@@ -221,5 +223,5 @@ def prepare() -> None:
 
     from chainlab.evidence import advisories, formats, inspection, mlbom, models, ranges, schema, vex  # noqa: F401
 
-    schema.problems({})  # compiles the schema
+    schema.problems({"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1})  # compiles the schema
     inspection.inspect_bytes(b"", "empty.onnx")

@@ -1,7 +1,7 @@
 """What verified statements say, as the rules read it: values of one type, whatever the predicate holds.
 
-    provenance       job, run, builder, build_type, repository, ref, commit, fork, workflow_*, unknown_parameters,
-                     actions
+    provenance       job, run, result, builder, build_type, repository, ref, commit, fork, workflow_*,
+                     unknown_parameters, actions
     SBOM, ML-BOM     problems (by the official schema), components (name@version) with their hashes, metrics
 
 A predicate is whatever its signer wrote. What is missing or of another type is left out here, or becomes null; a rule
@@ -23,6 +23,7 @@ from packaging.utils import (
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence.statements import PROVENANCE, SBOM, value_at
+from chainlab.evidence.verifying import RESULT
 
 if TYPE_CHECKING:
     from chainlab.evidence.components import Component
@@ -86,6 +87,7 @@ def _provenance(predicate: Any) -> dict[str, Any]:
         "job": _text(internal.get("job")),
         "fork": internal.get("fork"),
         "run": _text(value_at(predicate, "runDetails", "metadata", "invocationId")),
+        "result": _text(value_at(predicate, "runDetails", "metadata", RESULT)),
         "builder": _text(value_at(predicate, "runDetails", "builder", "id")),
         "build_type": _text(definition.get("buildType")),
         "repository": uri.removeprefix("git+"),

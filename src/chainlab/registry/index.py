@@ -33,6 +33,7 @@ from chainlab.registry.distributions import FileName, inspect
 from chainlab.registry.downloads import Downloads
 from chainlab.registry.files import Files
 from chainlab.registry.index_files import IndexFile, Project, Status
+from chainlab.registry.products import Products
 from chainlab.registry.projects import Projects, normalise, stated
 from chainlab.registry.publishers import AUDIENCE, Minted, Publisher, Publishers, TrustSource
 from chainlab.registry.upstream import Upstream
@@ -73,6 +74,7 @@ class Index:
         self.names = Projects(connection, events, self._guard, clock=clock)
         self.served = Downloads(connection, self._guard, clock=clock)
         self._files = Files(connection, self._guard)
+        self._products = Products(connection, self._guard)
         self._publishers = Publishers(connection, credentials)
         self._visibility = Visibility(connection)
 
@@ -216,6 +218,8 @@ class Index:
         if reason := self._held(digest):
             raise Refused(403, f"these bytes are in quarantine: {reason}")
         if same := self._files.same(name.text, digest):
+            with self._guard, transaction(self._connection):
+                self._products.note(by.producer, "index", same.filename, digest)
             return same
         staged.flush()
         distribution = inspect(staged.path, name)
@@ -239,6 +243,7 @@ class Index:
             scenario_time=scenario_time,
         )
         with self._guard, transaction(self._connection):
+            self._products.note(by.producer, "index", name.text, digest)
             if same := self._files.same(name.text, digest):  # somebody was quicker
                 return same
             self.authorise(name.project, by)

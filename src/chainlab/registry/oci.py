@@ -28,6 +28,7 @@ from chainlab.registry.oci_errors import OciError
 from chainlab.registry.oci_manifest import MAX_MANIFEST, Descriptor, Manifest
 from chainlab.registry.oci_names import check_name, is_tag
 from chainlab.registry.oci_tables import Repository, Stored
+from chainlab.registry.products import Products
 from chainlab.registry.quarantine import Quarantine
 
 __all__ = ["Images"]
@@ -51,6 +52,7 @@ class Images(Catalog):
     ) -> None:
         super().__init__(connection, blobs, quarantine=quarantine)
         self._events = events
+        self._products = Products(connection, self._guard)
 
     # -- repositories
 
@@ -99,8 +101,10 @@ class Images(Catalog):
 
     # -- manifests
 
-    def push(self, repository: str, reference: Digest | str, data: bytes, content_type: str, *, by: str) -> Stored:
-        """Store a manifest, and let the tag point to it when the reference is one.
+    def push(
+        self, repository: str, reference: Digest | str, data: bytes, content_type: str, *, by: str, job: str = ""
+    ) -> Stored:
+        """Store a manifest, and let the tag point to it when the reference is one; ``job`` is the CI job that pushes.
 
         Raises `OciError` for what cannot be read, another digest, blobs that are not here, a
         quarantined digest, and a tag that may not move.
@@ -120,6 +124,8 @@ class Images(Catalog):
             self._check_holds(repository, manifest)
             self._ensure(repository)
             is_new = self._insert(repository, manifest, by)
+            if manifest.subject is None:  # else it is evidence about a product, and none itself
+                self._products.note(job, "oci", repository, manifest.digest)
             tag = reference if isinstance(reference, str) else None
             moved = tag is not None and self._point(repository, tag, manifest.digest)
             if is_new or moved:

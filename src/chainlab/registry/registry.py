@@ -10,6 +10,7 @@ transaction, and two parts never share one by accident. Several processes may ha
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +29,7 @@ from chainlab.registry.index import Index
 from chainlab.registry.oci import Images
 from chainlab.registry.oci_access import Access
 from chainlab.registry.oci_uploads import LIFETIME, Uploads
+from chainlab.registry.products import Product, Products
 from chainlab.registry.publishers import TrustSource
 from chainlab.registry.quarantine import Quarantine
 from chainlab.registry.releases import Release
@@ -66,6 +68,7 @@ class Registry:
             self.blobs = Blobs(directory / "blobs")
             self.credentials = Credentials(self._connect())
             self.events = Events(self._connect(), clock=clock)
+            self._products = Products(self._connect(), threading.RLock())
             self.quarantine = Quarantine(*self._reporting())
             connection, events = self._reporting()
             self._upstream = Upstream(upstream) if isinstance(upstream, Path) else upstream
@@ -121,6 +124,10 @@ class Registry:
     def release(self, reference: str) -> Release:
         """The release that a reference names, its files not yet read. Raises as `releases.resolve`."""
         return releases.resolve(reference, self.images, self.held_back)
+
+    def produced_by(self, run: str, job: str) -> list[Product]:
+        """What a job of a run (``OWNER/REPO/runs/N``) stored here with its own credentials, oldest first."""
+        return self._products.of(f"{run}/jobs/{job}")
 
     def held_back(self, artifact: Artifact, digest: Digest) -> str | None:
         """Why an artifact's digest is not handed out, or None."""
