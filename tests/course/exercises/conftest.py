@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from solved_labs import SolvedLab, solve
 
 
+@pytest.fixture(scope="module", autouse=True)
+def environment() -> Iterator[None]:
+    """An open lab changes the process's environment: what a module's labs changed goes with the module."""
+    with patch.dict(os.environ):
+        yield
+
+
 @pytest.fixture(scope="session")
 def solved_lab() -> Iterator[Callable[[str], SolvedLab]]:
-    """Gives a unit's solved lab; each is run once."""
-    solved = {}
+    """Gives a unit's solved lab, and this process the lab's environment; each is run once."""
+    outside = {name: value for name, value in os.environ.items() if name != "CHAINLAB_WORKSPACE"}
+    solved: dict[str, SolvedLab] = {}
+    inside: dict[str, dict[str, str]] = {}
+
+    def become(environment: dict[str, str]) -> None:
+        test = {name: os.environ[name] for name in ("PYTEST_CURRENT_TEST",) if name in os.environ}
+        os.environ.clear()
+        os.environ.update(environment | test)
 
     def get(unit: str) -> SolvedLab:
         if unit not in solved:
+            become(outside)
             solved[unit] = solve(unit)
+            inside[unit] = dict(os.environ)
+        become(inside[unit])
         return solved[unit]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("CHAINLAB_WORKSPACE", raising=False)
-        yield get
-    for one in solved.values():
-        one.lab.close()
+    yield get
+    with patch.dict(os.environ):
+        for one in solved.values():
+            one.lab.close()
 
 
 @pytest.fixture(scope="module")
