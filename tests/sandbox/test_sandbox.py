@@ -125,6 +125,19 @@ answer = [
 
 
 @walled
+def test_a_workspace_may_lie_where_programs_do_and_is_hidden_there_too(sandbox: Sandbox, job: Path) -> None:
+    words = [sys.executable, "-c", "import os; print(os.path.exists('/opt'))"]
+    run = subprocess.run(sandbox.command(words, job), capture_output=True, text=True, check=True)
+    opened = [path for path in (sys.prefix, sys.base_prefix, str(ROOT)) if path.startswith("/opt/")]
+    assert run.stdout.split() == [str(bool(opened))]
+
+
+def test_no_job_runs_within_the_system_s_own_directories(sandbox: Sandbox) -> None:
+    for place in ("/usr/src/course/job", "/usr"):
+        with pytest.raises(MalformedInput, match="no wall hides what lies beside"):
+            sandbox.command(["true"], Path(place))
+
+
 def test_only_the_job_s_directory_can_be_written(sandbox: Sandbox, job: Path) -> None:
     answer = inside(
         sandbox,

@@ -42,7 +42,7 @@ __all__ = ["Attempt", "Sandbox"]
 INSIDE = Path(__file__).parent  # its `launch.py` and `probe.py` run behind the wall
 PROBE_SECONDS = 20
 PROCESSES = 1024  # and threads, that what runs behind the wall may have at once
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/opt")
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")  # seen whole
 SETTINGS = (  # below /etc
     "alternatives",
     "ld.so.cache",
@@ -151,12 +151,19 @@ class Sandbox:
         """``words`` behind the wall; ``job`` is writable, ``readable`` paths are not.
 
         ``user`` comes from `user`, and ``job`` belongs to it from now on. Without one, root lends what it keeps for its
-        own process. Raises `MalformedInput` for a directory in which links were laid for the host.
+        own process. Raises `MalformedInput` for a directory in which links were laid for the host, and for one within
+        the system's own, where the job would see all that lies beside it.
         """
         if self.control == "seatbelt":
             return [self.program, "-D", f"JOB={job.resolve()}", "-p", SEATBELT, *words]
         if self.control == "none":
             return list(words)
+        if _is_system(job.resolve()):
+            raise MalformedInput(
+                f"no wall hides what lies beside {job}",
+                why=f"a job sees the whole of {', '.join(SYSTEM)}",
+                mend="work in another place, such as your home directory",
+            )
         if self.changes_user:
             user = _kept().user if user is None else user
         shown = list(dict.fromkeys((*_interpreter(), *readable)))
