@@ -1,7 +1,8 @@
 """How long the gate takes to judge a real release: the attested release of triage-model, run on the CI host first.
 
-Each round judges it with the verdict recorded, without, and collects the facts alone (every bundle verified, no Rego,
-no summary), by turns in one process that is warm. Also how long the run itself took, job by job.
+The first judgement starts the processes that collect and evaluate. After it, each round judges with the verdict
+recorded, without, and collects the facts alone (every bundle verified, no Rego, no summary), by turns. Also how long
+the run itself took, job by job.
 
     python benchmarks/gate.py --rounds 15
 """
@@ -48,8 +49,10 @@ def main() -> None:
         jobs = ", ".join(f"{job.name} {job.seconds:.1f}" for job in run.jobs.values())
         print(f"attested release on the host: {run.seconds:.1f} s ({jobs})", flush=True)
         reference = run.jobs["package"].outputs["reference"]
-        if not world.gate.judge(reference, record=False).allowed:  # and now it is warm
+        cold, decision = seconds(lambda: world.gate.judge(reference, record=False))
+        if not decision.allowed:
             raise SystemExit("the gate refuses the release")
+        print(f"{'judged, the first':20} {cold:.3f} s", flush=True)
         ways: dict[str, Callable[[], object]] = {
             "judged and recorded": lambda: world.gate.judge(reference),
             "judged": lambda: world.gate.judge(reference, record=False),
