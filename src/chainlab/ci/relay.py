@@ -56,6 +56,7 @@ class Relay:
         self._thread.start()
         self._ready.wait()
         if self._failed:
+            self._thread.join()
             raise self._failed
 
     def _run(self) -> None:
