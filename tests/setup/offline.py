@@ -6,11 +6,13 @@ On Linux the command gets a network namespace of its own whose only interface is
 kernel grants none (macOS, a locked-down container) the command runs all the same with
 ``CHAINLAB_NO_NAMESPACE`` set to the reason, and `guard` fails each connection that leaves loopback.
 
-Root keeps its user namespace: in one that knows root alone, the CI host could give no job a user of its own.
+Root keeps its user namespace: in one that knows root alone, the CI host could give no job a user of its own. Anybody
+else stays who they are in theirs, and has no rights there but to raise loopback before the command begins.
 """
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import shutil
@@ -20,6 +22,7 @@ import subprocess
 import sys
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1  # linux/sockios.h, linux/if.h
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4  # linux/prctl.h
 
 
 def raise_loopback() -> None:
@@ -32,7 +35,7 @@ def raise_loopback() -> None:
 
 def cut() -> list[str]:
     """The command that starts another one without a network."""
-    return ["unshare", "-n" if os.geteuid() == 0 else "-rn"]
+    return ["unshare", "-n", *([] if os.geteuid() == 0 else ["--map-current-user", "--keep-caps"])]
 
 
 def obstacle() -> str:
@@ -54,6 +57,7 @@ def main(arguments: list[str]) -> None:
     """Replace this process by the command."""
     if arguments[:1] == ["--inside"]:
         raise_loopback()
+        ctypes.CDLL(None).prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)  # the tests run without rights
         os.execv(sys.executable, [sys.executable, *arguments[1:]])
     reason = obstacle()
     if reason:
