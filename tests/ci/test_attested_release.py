@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
@@ -31,11 +31,13 @@ from chainlab.deploy import services
 from chainlab.deploy.app import AUDIENCE
 from chainlab.deploy.deployment import Deployment
 from chainlab.deploy.releases import pinned
+from chainlab.deploy.services import Service
 from chainlab.digests import Digest
 from chainlab.errors import Refused, VerificationFailed
 from chainlab.evidence.statements import MODEL_SIGNATURE, PROVENANCE, SBOM, SUMMARY, Statement
 from chainlab.evidence.verifying import signer_of
 from chainlab.policy import summary
+from chainlab.policy.gate import Gate
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.channels import CHANNELS
 from chainlab.registry.referring import refer
@@ -408,6 +410,36 @@ def test_a_quarantined_release_neither_runs_nor_comes_back(released: Released, d
     assert now is not None
     assert services.model_served(now.service) == now.service.model  # what ran still runs
     assert now.reference == released.reference
+
+
+@pytest.mark.parametrize("what", ["a quarantine", "a no", "another policy"])
+def test_what_comes_while_a_release_is_being_installed_stops_it(
+    released: Released, deployment: Deployment, what: str
+) -> None:
+    before = deployment.deploy(released.reference)
+    reference = another(released, what)
+    gate, registry = released.world.gate, released.world.registry
+    started = []
+    with ExitStack() as meanwhile:
+
+        def start(*arguments: Any, **options: Any) -> Service:
+            started.append(whole(*arguments, **options))
+            if what == "a quarantine":
+                registry.quarantine.hold(pinned(reference)[1], "a report", by="test")
+            elif what == "a no":
+                summarise(released, reference, allowed=False)
+            else:
+                changed = replace(gate.policy(), digest=Digest.of(b"other rules"))
+                meanwhile.enter_context(patch.object(Gate, "policy", lambda *_: changed))
+            return started[-1]
+
+        whole = services.start
+        meanwhile.enter_context(patch.object(services, "start", start))
+        with pytest.raises((Refused, VerificationFailed), match=r"quarantined|last word on .* is no|no summary"):
+            deployment.deploy(reference)
+    assert services.model_served(started[0]) is None
+    assert deployment.current == before
+    assert services.model_served(before.service) == before.service.model
 
 
 def test_spoilt_bytes_do_not_run(released: Released, deployment: Deployment) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from project_folders import Make
 
 from chainlab.ci.handover import Handover, bundle_name
 from chainlab.digests import Digest
@@ -16,6 +17,27 @@ from chainlab.evidence.statements import OPENVEX, SBOM, Statement
 from chainlab.evidence.verifying import Step, Verdict
 from chainlab.world import World
 
+FAILED = """
+on: push
+permissions: {}
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    steps:
+      - run: mkdir out && echo 'before END' > out/wheel
+      - uses: actions/upload-artifact@v4
+        with: {name: wheel, path: out}
+      - run: END
+  package:
+    needs: build
+    if: always()
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/download-artifact@v4
+        with: {name: wheel, path: out}
+      - uses: acme/evidence/verify@v1
+        with: {path: out, job: build}
+"""
 REPOSITORY = "acme/triage-model"
 WORKFLOW = f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/v1.4.0"
 Signed = Callable[..., bytes]
@@ -85,3 +107,11 @@ def test_only_a_stage_s_own_attestations_go_along_with_a_file(here: Handover, so
     good.write_bytes(signed(source, OPENVEX))
     with pytest.raises(VerificationFailed, match="predicate type"):
         here.beside(source)
+
+
+@pytest.mark.parametrize("end", ["true", "exit 1"])
+def test_what_a_job_that_failed_stored_is_not_taken_over(make: Make, end: str) -> None:
+    run = make("acme/handing", {".github/workflows/x.yml": FAILED.replace("END", end)}).run("push")
+    assert run.jobs["build"].provenance
+    assert run.jobs["package"].result == ("success" if end == "true" else "failure")
+    assert ("Why: the job ended with failure, expected success" in run.log) == (end == "exit 1")
