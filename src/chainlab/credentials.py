@@ -6,7 +6,6 @@ that the service which checks them defines:
     packages:upload:triage-model      the package index
     oci:push:acme/triage-model        the OCI registry
     contents:write:acme/triage-model  the git server
-    job:acme/triage-model/runs/3/jobs/build    nothing: it says which CI job has it, and stores note what that job made
 
 A grant that ends in ``:*`` covers all that begin alike. Over HTTP a secret comes as ``Authorization: Bearer SECRET``
 (``token SECRET`` means the same), or as the password of Basic with any user name (`presented`).
@@ -31,9 +30,8 @@ from chainlab.database import transaction
 from chainlab.errors import MalformedInput, Refused
 from chainlab.jobs import SCHEMA as JOBS
 
-__all__ = ["CHALLENGE", "JOB", "Credential", "Credentials", "presented"]
+__all__ = ["CHALLENGE", "Credential", "Credentials", "presented"]
 
-JOB = "job:"  # begins the one grant that names a job
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="chainlab"'}  # asks for a secret; goes with status 401
 
 SCHEMA = """
@@ -72,11 +70,6 @@ class Credential:
     repository: str = field(default="", compare=False)  # whose jobs use it; "" = a person's, or a service's
     job: str = field(default="", compare=False)  # id of the running job that it ends with
     root: bytes = field(default=b"", compare=False, repr=False)  # digest of the one that all were derived from
-
-    @property
-    def producer(self) -> str:
-        """The CI job that it was given to, ``OWNER/REPO/runs/N/jobs/NAME``; empty for anybody else's."""
-        return next((grant.removeprefix(JOB) for grant in sorted(self.grants) if grant.startswith(JOB)), "")
 
     def may(self, grant: str) -> bool:
         """Whether one of the grants is this one, or a ``:*`` that covers it."""

@@ -37,6 +37,7 @@ def attest(
     workflow: str,
     actions: Mapping[str, str],
     *,
+    id: str,
     artifacts: Artifacts,
     registry: Registry,
     trust: Trust,
@@ -44,15 +45,14 @@ def attest(
 ) -> JobRun:
     """The job with its products and the digest of their provenance; unchanged when it stored nothing.
 
-    ``actions`` map ``owner/repo@ref`` to commits; ``started`` is RFC 3339. Raises `Refused` (413) for a job that stored
-    more than one statement can name.
+    ``actions`` map ``owner/repo@ref`` to commits; ``id`` is the one that the job's credentials carried; ``started`` is
+    RFC 3339. Raises `Refused` (413) for a job that stored more than one statement can name.
     """
-    run = f"{change.repository}/runs/{change.run}"
-    subject = f"{run}/jobs/{job.name}"
+    subject = f"{change.repository}/runs/{change.run}/jobs/{job.name}"
     produced = _Products()
     manifests: list[tuple[str, Digest]] = []
     layers: list[tuple[str, Digest]] = []
-    for product in reversed(registry.produced_by(run, job.name)):
+    for product in reversed(registry.produced_by(id)):
         produced.add(product.name, str(product.digest))
         if product.place == "oci":
             manifests.append((product.name, product.digest))

@@ -28,7 +28,6 @@ from chainlab.ci.settings import Secret, Settings
 from chainlab.ci.uses import Reference
 from chainlab.ci.workflow import Workflow
 from chainlab.clock import rfc3339, utc_now
-from chainlab.credentials import JOB
 from chainlab.errors import MalformedInput, Refused, Unavailable
 from chainlab.registry.downloads import JOBS
 from chainlab.registry.publishers import Publisher
@@ -265,6 +264,7 @@ class _Running:
                 self.change,
                 self.workflow.path,
                 self.actions,
+                id=id,
                 artifacts=self.services.platform.artifacts,
                 registry=self.services.registry,
                 trust=self.services.trust,
@@ -290,7 +290,7 @@ class _Running:
         credentials = self.services.platform.credentials
         token = credentials.issue(
             subject,
-            [*token_grants(granted, self.change.repository), f"{JOB}{subject}"],
+            token_grants(granted, self.change.repository),
             lifetime=TOKEN_LIFETIME,
             prefix="ghs",
             repository=self.change.repository,
@@ -298,7 +298,7 @@ class _Running:
         )
         runtime = credentials.issue(
             subject,
-            [*runtime_grants(self.rights, self.change.repository, self.change.run), f"{JOB}{subject}"],
+            runtime_grants(self.rights, self.change.repository, self.change.run),
             lifetime=TOKEN_LIFETIME,
             prefix="run",
             repository=self.change.repository,
@@ -364,7 +364,7 @@ class _Running:
             called=called,
             called_commit=commit,
         )
-        return self.services.trust.job_bearer(said | {"job": name}, job=id)
+        return self.services.trust.job_bearer(said, job=id)
 
     def _place(self, name: str) -> str:
         """The environment of a job as the settings spell it; as it is folded where they do not name it."""

@@ -219,7 +219,7 @@ class Index:
             raise Refused(403, f"these bytes are in quarantine: {reason}")
         if same := self._files.same(name.text, digest):
             with self._guard, transaction(self._connection):
-                self._products.note(by.producer, "index", same.filename, digest)
+                self._products.note(by.job, "index", same.filename, digest)
             return same
         staged.flush()
         distribution = inspect(staged.path, name)
@@ -243,7 +243,7 @@ class Index:
             scenario_time=scenario_time,
         )
         with self._guard, transaction(self._connection):
-            self._products.note(by.producer, "index", name.text, digest)
+            self._products.note(by.job, "index", name.text, digest)
             if same := self._files.same(name.text, digest):  # somebody was quicker
                 return same
             self.authorise(name.project, by)

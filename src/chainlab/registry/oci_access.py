@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
-from chainlab.credentials import JOB, Credential, Credentials, presented
+from chainlab.credentials import Credential, Credentials, presented
 from chainlab.registry.oci_errors import OciError
 from chainlab.visibility import PACKAGES, holds
 
@@ -70,7 +70,7 @@ class Access:
         """
         if caller is None:
             return ANONYMOUS
-        grants = {grant for grant in caller.grants if grant.startswith(("oci:", JOB))}
+        grants = {grant for grant in caller.grants if grant.startswith("oci:")}
         return self._credentials.issue(caller.subject, grants, lifetime=LIFETIME, prefix="clt", under=caller)
 
 

@@ -61,8 +61,8 @@ class _Asked:
         return self.caller.subject if self.caller else "anonymous"
 
     @property
-    def producer(self) -> str:
-        return self.caller.producer if self.caller else ""
+    def job(self) -> str:
+        return self.caller.job if self.caller else ""
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -254,7 +254,7 @@ class _Distribution:
         content_type = asked.request.headers.get("content-type", "")
 
         def push() -> Stored:
-            return self._images.push(asked.name, reference, bytes(data), content_type, by=asked.by, job=asked.producer)
+            return self._images.push(asked.name, reference, bytes(data), content_type, by=asked.by, job=asked.job)
 
         stored = await anyio.to_thread.run_sync(push)
         headers = {

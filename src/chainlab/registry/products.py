@@ -1,10 +1,11 @@
 """Products: what each CI job stored in the registry, noted when it came, by the credential that brought it.
 
-    >>> products.of("acme/triage-model/runs/3/jobs/build")                     # doctest: +SKIP
+    >>> products.of("412345678901234567")                                      # doctest: +SKIP
     [Product(place='index', name='triage_model-1.4.0-py3-none-any.whl', digest=…)]
 
 The row is written in the transaction that stores the thing itself. Who asks later what a job made need not guess it
-from names and times; a person's credential names no job, and notes nothing.
+from names and times. A job goes by the id of its row in `chainlab.jobs`; a person's credential carries none, and notes
+nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["Product", "Products"]
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS products (
     id     INTEGER PRIMARY KEY,
-    job    TEXT NOT NULL,   -- OWNER/REPO/runs/N/jobs/NAME
+    job    TEXT NOT NULL,   -- id in running_jobs
     place  TEXT NOT NULL,   -- 'index' or 'oci'
     name   TEXT NOT NULL,   -- a file of the index, or an OCI repository
     digest TEXT NOT NULL,

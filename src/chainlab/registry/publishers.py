@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chainlab import names
-from chainlab.credentials import JOB, Credentials
+from chainlab.credentials import Credentials
 from chainlab.errors import MalformedInput, Refused
 from chainlab.trust.issuer import JOB_CLAIM
 
@@ -189,8 +189,6 @@ class Publishers:
             (subject, json.dumps(asdict(publisher)), json.dumps(kept)),
         )
         grants = [f"packages:upload:{project}" for project in projects]
-        if claims.get("job") and claims.get("run_id"):
-            grants.append(f"{JOB}{claims['repository']}/runs/{claims['run_id']}/jobs/{claims['job']}")
         secret = self._credentials.issue(
             subject, grants, lifetime=LIFETIME, repository=publisher.repository, job=claims.get(JOB_CLAIM, "")
         )

@@ -125,9 +125,9 @@ class Registry:
         """The release that a reference names, its files not yet read. Raises as `releases.resolve`."""
         return releases.resolve(reference, self.images, self.held_back)
 
-    def produced_by(self, run: str, job: str) -> list[Product]:
-        """What a job of a run (``OWNER/REPO/runs/N``) stored here with its own credentials, oldest first."""
-        return self._products.of(f"{run}/jobs/{job}")
+    def produced_by(self, job: str) -> list[Product]:
+        """What a CI job stored here with its own credentials, oldest first; ``job`` is the id that they carry."""
+        return self._products.of(job)
 
     def held_back(self, artifact: Artifact, digest: Digest) -> str | None:
         """Why an artifact's digest is not handed out, or None."""
