@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -147,7 +148,7 @@ def test_a_file_of_another_job_of_the_run_is_no_substitute(released: Released) -
     with released.swapped("model", model):
         ended = released.again("package")
     assert "triage.onnx: refused at step 'parameters'" in ended.log
-    assert "job is build, expected train" in ended.log
+    assert re.search("job is (build|package), expected train", ended.log)  # one made it, the other published it
 
 
 @pytest.mark.parametrize(
