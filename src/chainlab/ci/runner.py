@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -118,9 +119,10 @@ def _remove(folder: Path) -> None:
     script = 'for time in 1 2 3 4 5; do rm -rf -- "$1" && exit; chmod -R u+rwX -- "$1"; sleep 0.2; done'
     words = ["/bin/sh", "-c", script, "sh", str(folder)]
     nothing = subprocess.DEVNULL
-    process = subprocess.Popen(words, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(REMOVAL)
+    pipes: dict[str, Any] = {"stdin": nothing, "stdout": nothing, "stderr": nothing, "start_new_session": True}
+    removing = threading.Thread(target=subprocess.run, args=(words,), kwargs=pipes, daemon=True)
+    removing.start()
+    removing.join(REMOVAL)
 
 
 def _prepare(job: Job, folder: Path) -> dict[str, str]:
