@@ -110,7 +110,8 @@ def _members(data: memoryview) -> list[Member]:
     if at < 0 or bytes(data[at : at + 4]) != b"PK\5\6":
         raise _refused("this is no zip archive, or bytes follow its end")
     _, disk, first_disk, here, count, size, start, comment = END.unpack(data[at:])
-    if comment or disk or first_disk or here != count or count == 0xFFFF or 0xFFFFFFFF in (size, start):
+    is_wide = bytes(data[max(0, at - 20) : at][:4]) == b"PK\6\7" or count == 0xFFFF or 0xFFFFFFFF in (size, start)
+    if comment or disk or first_disk or here != count or is_wide:
         raise _refused("the zip archive has a comment, several parts, or is ZIP64")
     if start + size != at:
         raise _refused("bytes stand before the zip archive, or between its directory and its end")

@@ -1,0 +1,111 @@
+"""Configurations beside a model: keys that make a loader run code, and chat templates.
+
+    >>> findings(b'{"text_config": {"auto_map": {"AutoModel": "loader.Model"}}}', "config.json")[0].kind
+    'remote-code'
+
+Such a key counts wherever it stands, for loaders read the parts of a configuration as they read the whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from chainlab.errors import MalformedInput
+from chainlab.evidence.findings import Finding
+
+__all__ = ["findings", "templates"]
+
+# transformers and diffusers (a Python file of the model's), Hydra (any function by its name)
+REMOTE = ("auto_map", "custom_pipeline", "custom_pipelines", "trust_remote_code", "_target_")
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # of its parser only: no value is ever made
+MAX_YAML = 2**21  # characters
+OFF = ("", "~", "null", "false", "no", "off")  # as YAML writes it
+PYTHON_TAG = "tag:yaml.org,2002:python/"
+TEMPLATE = ("chat_template", "template")
+# What a template needs to leave its sandbox: names of Python's own, or a way to spell them in parts.
+REACHES_OUT = re.compile(
+    r"__|\|\s*attr\b|\bcycler\b|\blipsum\b|\bself\.|['\"]_['\"]\s*[~+*]|[~+*]\s*['\"]_['\"]|%c"
+    r"|\\(?:x5f|u005f|U0000005f|137|N\{)",
+    re.IGNORECASE,
+)
+
+Setting = tuple[str, Any]
+
+
+def findings(data: bytes, where: str) -> list[Finding]:
+    """What speaks against a text. Raises `MalformedInput` for a configuration that cannot be read."""
+    suffix = PurePosixPath(where.lower()).suffix
+    text = data.decode("utf-8-sig")
+    if suffix in (".jinja", ".jinja2"):
+        return templates([text], where)
+    read = {".json": _json, ".yaml": _yaml, ".yml": _yaml, ".toml": _toml}.get(suffix)
+    try:
+        settings = list(read(text)) if read else []
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise MalformedInput(f"it is no {suffix[1:].upper()} that can be read: {error}") from error
+    named = sorted({key for key, value in settings if key in REMOTE and value})
+    found = []
+    if named:
+        said = f"{', '.join(named)}: names code that a loader imports and runs"
+        found.append(Finding("remote-code", "high", where, said, "use a class of the library"))
+    return found + templates([value for key, value in settings if key in TEMPLATE and isinstance(value, str)], where)
+
+
+def templates(texts: Iterable[str], where: str) -> list[Finding]:
+    """What a file's chat templates are: Jinja programs, and some reach out of their sandbox."""
+    found = set()
+    for text in texts:
+        if reach := REACHES_OUT.search(text):
+            said = f"its chat template reaches for {reach[0]!r}: a Jinja program that leaves its sandbox"
+            found.add(Finding("template", "high", where, said, "render it in a sandbox, or replace it"))
+        else:
+            said = "it has a chat template: a Jinja program that the runtime renders"
+            found.add(Finding("template", "info", where, said))
+    return sorted(found)
+
+
+def _json(text: str) -> list[Setting]:
+    """Every key with its value, at any depth; also the first of two with one name."""
+    found: list[Setting] = []
+
+    def collect(pairs: list[Setting]) -> dict[str, Any]:
+        found.extend(pairs)
+        return dict(pairs)
+
+    json.loads(text, object_pairs_hook=collect)
+    return found
+
+
+def _toml(text: str) -> Iterator[Setting]:
+    waiting: list[Any] = [tomllib.loads(text)]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield from item.items()
+            waiting += item.values()
+        elif isinstance(item, list):
+            waiting += item
+
+
+def _yaml(text: str) -> Iterator[Setting]:
+    """Each scalar with what follows it, so each key with its value. A tag of Python's counts as a key."""
+    if len(text) > MAX_YAML:
+        raise ValueError(f"it has more than {MAX_YAML} characters")
+    key = ""
+    for event in yaml.parse(text, Loader=LOADER):
+        if isinstance(event, yaml.NodeEvent) and str(getattr(event, "tag", "")).startswith(PYTHON_TAG):
+            yield "_target_", True
+        if isinstance(event, yaml.ScalarEvent):
+            is_off = event.implicit[0] and event.value.lower() in OFF
+            yield key, "" if is_off else event.value
+            key = event.value
+        else:
+            yield key, True
+            key = ""
