@@ -24,7 +24,7 @@ __all__ = ["findings", "templates"]
 
 # transformers and diffusers (a Python file of the model's), Hydra (any function by its name)
 REMOTE = ("auto_map", "custom_pipeline", "custom_pipelines", "trust_remote_code", "_target_")
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # of its parser only: no value is ever made
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_YAML = 2**21  # characters
 OFF = ("", "~", "null", "false", "no", "off")  # as YAML writes it
 PYTHON_TAG = "tag:yaml.org,2002:python/"
@@ -50,7 +50,7 @@ def findings(data: bytes, where: str) -> list[Finding]:
         settings = list(read(text)) if read else []
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise MalformedInput(f"it is no {suffix[1:].upper()} that can be read: {error}") from error
-    named = sorted({key for key, value in settings if key in REMOTE and value})
+    named = sorted({key for key, value in settings if key in REMOTE and _is_on(value)})
     found = []
     if named:
         said = f"{', '.join(named)}: names code that a loader imports and runs"
@@ -69,6 +69,11 @@ def templates(texts: Iterable[str], where: str) -> list[Finding]:
             said = "it has a chat template: a Jinja program that the runtime renders"
             found.add(Finding("template", "info", where, said))
     return sorted(found)
+
+
+def _is_on(value: Any) -> bool:
+    """Whether a setting is set; a number beside a vocabulary's word is its place."""
+    return value == 1 if isinstance(value, int | float) else bool(value)
 
 
 def _json(text: str) -> list[Setting]:
@@ -95,17 +100,33 @@ def _toml(text: str) -> Iterator[Setting]:
 
 
 def _yaml(text: str) -> Iterator[Setting]:
-    """Each scalar with what follows it, so each key with its value. A tag of Python's counts as a key."""
+    """Every key with its value, at any depth, and each tag that makes a Python object. No value is ever made."""
     if len(text) > MAX_YAML:
         raise ValueError(f"it has more than {MAX_YAML} characters")
-    key = ""
+    texts: dict[str, str] = {}  # by anchor
+    waiting: list[str | bool | None] = []  # for each mapping the key whose value comes next; False: a sequence
     for event in yaml.parse(text, Loader=LOADER):
-        if isinstance(event, yaml.NodeEvent) and str(getattr(event, "tag", "")).startswith(PYTHON_TAG):
-            yield "_target_", True
-        if isinstance(event, yaml.ScalarEvent):
-            is_off = event.implicit[0] and event.value.lower() in OFF
-            yield key, "" if is_off else event.value
-            key = event.value
-        else:
-            yield key, True
-            key = ""
+        if isinstance(event, yaml.CollectionEndEvent):
+            waiting.pop()
+        elif isinstance(event, yaml.NodeEvent):
+            if str(getattr(event, "tag", "")).startswith(PYTHON_TAG):
+                yield "_target_", True
+            said, value = _node(event, texts)
+            if waiting and waiting[-1] is None:
+                waiting[-1] = said
+            elif waiting and waiting[-1] is not False:
+                yield str(waiting[-1]), value
+                waiting[-1] = None
+            if isinstance(event, yaml.CollectionStartEvent):
+                waiting.append(None if isinstance(event, yaml.MappingStartEvent) else False)
+
+
+def _node(event: yaml.NodeEvent, texts: dict[str, str]) -> tuple[str, Any]:
+    """What a node is as a key, and as a value: of a scalar its text, empty where it says no."""
+    if isinstance(event, yaml.AliasEvent):
+        return texts.get(event.anchor or "", "?"), True
+    if not isinstance(event, yaml.ScalarEvent):
+        return "?", True
+    if event.anchor:
+        texts[event.anchor] = event.value
+    return event.value, "" if event.implicit[0] and event.value.lower() in OFF else event.value

@@ -74,8 +74,8 @@ ZLIB = tuple(bytes((0x78, flags)) for flags in (0x01, 0x5E, 0x9C, 0xDA))
 HDF5 = b"\x89HDF\r\n\x1a\n"  # at 0, or at 512 times a power of two
 GLIMPSE = 2**20  # bytes that a decompressor is tried on
 TEXT_SUFFIXES = frozenset(
-    {".md", ".markdown", ".rst", ".txt", ".csv", ".tsv", ".bib", ".cff", ".jinja", ".jinja2", ".sha256"}
-    | {".json", ".jsonl", ".yaml", ".yml", ".toml"}
+    {".md", ".markdown", ".rst", ".txt", ".csv", ".tsv", ".bib", ".cff", ".jinja", ".jinja2", ".sha256", ".sig"}
+    | {".json", ".jsonl", ".yaml", ".yml", ".toml", ".bpe", ".vocab"}
 )
 TEXT_NAMES = re.compile(
     r"(?:licen[cs]e|notice|copying|readme|authors|changelog|model_card|sha256sums|version)(?:[-_]\w+)?"
