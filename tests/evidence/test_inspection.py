@@ -115,6 +115,10 @@ SAMPLES: dict[str, tuple[bytes, str, str]] = {  # bytes, format; then clean, a f
         "ONNX",
         "custom-operator",
     ),
+    "onnx that is a SavedModel to TensorFlow": (b"\x12\x04\x12\x02\x0a\x00" + graph(), "unknown", "not scanned"),
+    "the same behind its version": (b"\x08\x01\x12\x04\x12\x02\x0a\x00" + graph(), "ONNX", "two-formats"),
+    "the same behind a name": (graph() + b"\x12\x05torch\x12\x04\x12\x02\x0a\x00\x12\x01x", "ONNX", "two-formats"),
+    "onnx by a named producer": (graph() + b"\x12\x05torch", "ONNX", "clean"),
     "safetensors": (safetensors(TENSOR, b"abcd"), "safetensors", "clean"),
     "safetensors and more": (safetensors(TENSOR, b"abcdMZ"), "safetensors", "hidden-bytes"),
     "safetensors, a gap": (

@@ -72,6 +72,7 @@ COMPRESSED = (
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 ZLIB = tuple(bytes((0x78, flags)) for flags in (0x01, 0x5E, 0x9C, 0xDA))
 HDF5 = b"\x89HDF\r\n\x1a\n"  # at 0, or at 512 times a power of two
+MAX_FIELDS = 10_000  # of a protobuf's outermost message; ONNX has a dozen
 GLIMPSE = 2**20  # bytes that a decompressor is tried on
 TEXT_SUFFIXES = frozenset(
     {".md", ".markdown", ".rst", ".txt", ".csv", ".tsv", ".bib", ".cff", ".jinja", ".jinja2", ".sha256", ".sig"}
@@ -81,7 +82,7 @@ TEXT_NAMES = re.compile(
     r"(?:licen[cs]e|notice|copying|readme|authors|changelog|model_card|sha256sums|version)(?:[-_]\w+)?"
     r"|\.gitattributes|\.gitignore"
 )
-CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f]")
+CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f]")  # tab, line feeds and form feed are text
 
 
 def tell(data: bytes, name: str = "") -> Format:
@@ -94,8 +95,9 @@ def others(data: bytes, kind: Format) -> list[str]:
     checks: dict[str, Callable[[bytes], bool]] = {
         "tar": _is_tar,
         "compressed": _is_compressed,
-        "ONNX": lambda data: data.startswith(b"\x08") and _protobuf(data) == "ONNX",
     }
+    if data.startswith(b"\x08"):
+        checks |= {"ONNX": lambda data: _protobuf(data) == "ONNX", "SavedModel": _has_meta_graph}
     if not data.startswith(ZIP):  # whose first byte asks an unpickler for a persistent object
         checks |= {"pickle": is_pickle, "zip": lambda data: zipfile.is_zipfile(io.BytesIO(data))}
     return [name for name, is_one in checks.items() if name != kind.name and is_one(data)]
@@ -183,3 +185,34 @@ def _protobuf(data: bytes) -> str:
         if model.HasField("graph") and model.opset_import:
             return "ONNX"
     return "SavedModel" if data.startswith(b"\x08\x01\x12") else "unknown"
+
+
+def _has_meta_graph(data: bytes) -> bool:
+    """Whether field 2 is anywhere more than a name, as ONNX has it: in a SavedModel it is a graph of operators."""
+    at = 0
+    for _ in range(MAX_FIELDS):
+        tag, at = _varint(data, at)
+        if tag & 7 == 0:
+            _, at = _varint(data, at)
+        elif tag & 7 == 2:
+            length, at = _varint(data, at)
+            if tag >> 3 == 2 and CONTROLS.search(data, at, at + length):
+                return True
+            at += length
+        else:
+            at += {1: 8, 5: 4}.get(tag & 7, len(data))
+        if at >= len(data):
+            return False
+    return True
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number of protobuf's, and where it ends."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[at] if at < len(data) else 0
+        value |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            break
+    return value, at
