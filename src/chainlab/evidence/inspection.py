@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -46,11 +47,22 @@ def inspect(model: Path) -> Report:
     """The report on a model's file, or on every file below a folder. Raises `MalformedInput` where there is neither."""
     budget = _Budget()
     if model.is_dir():
-        paths = sorted(path for path in model.rglob("*") if path.is_symlink() or not path.is_dir())
-        return Report.of(_file(path, path.relative_to(model).as_posix(), budget) for path in paths)
+        unread: list[OSError] = []
+        found = [_file(path, path.relative_to(model).as_posix(), budget) for path in _paths(model, unread)]
+        left = [(os.path.relpath(error.filename, model), f"cannot be listed: {error.strerror}") for error in unread]
+        return Report.of([*found, Report((), tuple(left))])
     if not model.exists():
         raise MalformedInput(f"there is no file {model.name}")
     return _file(model, model.name, budget)
+
+
+def _paths(folder: Path, unread: list[OSError]) -> list[Path]:
+    """Every file and link below a folder; ``unread`` takes the errors of folders that cannot be listed."""
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=unread.append):
+        found += [Path(parent, name) for name in names]
+        found += [path for path in (Path(parent, name) for name in folders) if path.is_symlink()]
+    return sorted(found)
 
 
 def inspect_bytes(data: bytes, name: str) -> Report:
@@ -61,9 +73,9 @@ def inspect_bytes(data: bytes, name: str) -> Report:
 def _file(path: Path, name: str, budget: _Budget) -> Report:
     if path.is_symlink() or not path.is_file():
         return Report((), ((name, "no regular file"),))
-    if path.stat().st_size > MAX_BYTES:
-        return Report((), ((name, f"larger than {MAX_BYTES} bytes"),))
     try:
+        if path.stat().st_size > MAX_BYTES:
+            return Report((), ((name, f"larger than {MAX_BYTES} bytes"),))
         return _bytes(path.read_bytes(), name, budget)
     except OSError as error:
         return Report((), ((name, str(error)),))
