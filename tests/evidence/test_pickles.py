@@ -208,7 +208,7 @@ def test_prose_is_no_pickle(text: str) -> None:
     [
         pytest.param(b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x940h\0h\1\x93.", "imports posix.system", id="memo"),
         pytest.param(b"(S'x'\nios\nsystem\n.", "imports os.system", id="INST"),
-        pytest.param(b"\x82\x01.", "an extension of copyreg", id="extension"),
+        pytest.param(b"\x82\x01.", "asks its loader for objects", id="extension"),
         pytest.param(b"Pname\n.", "asks its loader for objects", id="persistent"),
         pytest.param(b"N.N", "cannot be followed", id="more behind it"),
         pytest.param(b"\x80\x04N", "cannot be followed", id="cut off"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import pickle
 import re
 import tarfile
 import zipfile
@@ -23,7 +24,7 @@ from pathlib import PurePosixPath
 
 from chainlab.errors import Refused
 from chainlab.evidence.archives import members
-from chainlab.evidence.pickles import is_pickle
+from chainlab.evidence.pickles import is_pickle, program
 
 __all__ = ["FORMATS", "Format", "others", "tell"]
 
@@ -71,8 +72,10 @@ COMPRESSED = (
 )
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 ZLIB = tuple(bytes((0x78, flags)) for flags in (0x01, 0x5E, 0x9C, 0xDA))
+PROTOCOLS = tuple(bytes((0x80, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1))
 HDF5 = b"\x89HDF\r\n\x1a\n"  # at 0, or at 512 times a power of two
 MAX_FIELDS = 10_000  # of a protobuf's outermost message; ONNX has a dozen
+WIDTHS = {1: 8, 3: 0, 4: 0, 5: 4}  # bytes of a protobuf's numbers; a group's begin and end have none
 GLIMPSE = 2**20  # bytes that a decompressor is tried on
 TEXT_SUFFIXES = frozenset(
     {".md", ".markdown", ".rst", ".txt", ".csv", ".tsv", ".bib", ".cff", ".jinja", ".jinja2", ".sha256", ".sig"}
@@ -99,7 +102,7 @@ def others(data: bytes, kind: Format) -> list[str]:
     if data.startswith(b"\x08"):
         checks |= {"ONNX": lambda data: _protobuf(data) == "ONNX", "SavedModel": _has_meta_graph}
     if not data.startswith(ZIP):  # whose first byte asks an unpickler for a persistent object
-        checks |= {"pickle": is_pickle, "zip": lambda data: zipfile.is_zipfile(io.BytesIO(data))}
+        checks |= {"pickle": lambda data: program(data).runs, "zip": lambda data: zipfile.is_zipfile(io.BytesIO(data))}
     return [name for name, is_one in checks.items() if name != kind.name and is_one(data)]
 
 
@@ -118,7 +121,7 @@ def _name(data: bytes, name: str) -> str:
         return "safetensors"
     if data.startswith(COMPRESSED) or data.startswith(ZLIB):
         return "compressed"
-    if is_pickle(data):
+    if data.startswith(PROTOCOLS) or is_pickle(data):
         return "pickle"
     if _is_tar(data):
         return "tar"
@@ -189,20 +192,21 @@ def _protobuf(data: bytes) -> str:
 
 def _has_meta_graph(data: bytes) -> bool:
     """Whether field 2 is anywhere more than a name, as ONNX has it: in a SavedModel it is a graph of operators."""
-    at = 0
+    at, found = 0, False
     for _ in range(MAX_FIELDS):
         tag, at = _varint(data, at)
-        if tag & 7 == 0:
-            _, at = _varint(data, at)
-        elif tag & 7 == 2:
+        if tag >> 3 == 0 or tag & 7 > 5:
+            return False  # no protobuf
+        if tag & 7 == 2:
             length, at = _varint(data, at)
-            if tag >> 3 == 2 and CONTROLS.search(data, at, at + length):
-                return True
+            found = found or (tag >> 3 == 2 and CONTROLS.search(data, at, at + length) is not None)
             at += length
+        elif tag & 7 == 0:
+            _, at = _varint(data, at)
         else:
-            at += {1: 8, 5: 4}.get(tag & 7, len(data))
+            at += WIDTHS[tag & 7]
         if at >= len(data):
-            return False
+            return found and at == len(data)
     return True
 
 

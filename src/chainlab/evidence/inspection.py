@@ -82,56 +82,45 @@ def _file(path: Path, name: str, budget: _Budget) -> Report:
 
 
 def _bytes(data: bytes, name: str, budget: _Budget) -> Report:
+    found: list[Finding] = []
+    told = ""
     try:
         kind = formats.tell(data, name)
-        found = _two_formats(data, name, kind)
-    except Exception as error:  # a parser that hostile bytes upset
-        return Report((), ((name, f"{type(error).__name__}: {error}"),))
-    scan = _SCANS.get(kind.name)
-    if scan is None:
-        return Report((), ((name, f"{kind.name}: {kind.why}"),), tuple(found))
-    try:
-        found += scan(data, name, budget)
+        told = f"{kind.name}: "
+        found += _readings(data, name, kind)
+        if kind.name not in SCANNED:
+            return Report((), ((name, told + kind.why),), tuple(found))
+        found += _arrays(data, name, budget) if kind.name == "NumPy zip" else _SCANS[kind.name](data, name)
     except ChainlabError as error:
-        return Report((), ((name, f"{kind.name}: {error.message}"),), tuple(found))
+        return Report((), ((name, told + error.message),), tuple(found))
     except Exception as error:  # a parser that hostile bytes upset
-        return Report((), ((name, f"{kind.name}: {type(error).__name__}: {error}"),), tuple(found))
+        return Report((), ((name, f"{told}it cannot be read: {error or type(error).__name__}"),), tuple(found))
     return Report((name,), (), tuple(found))
 
 
-def _two_formats(data: bytes, name: str, kind: Format) -> list[Finding]:
+def _readings(data: bytes, name: str, kind: Format) -> list[Finding]:
     """A file that is valid as two formats, or a zip with two readings: what is loaded depends on the loader."""
+    mend = "fetch it again from its owner, or have it exported again"
     said = [f"it is {kind.name} to one loader and {other} to another" for other in formats.others(data, kind)]
+    found = [Finding("two-formats", "high", name, each, mend) for each in said]
     if data.startswith(formats.ZIP):
         try:
             archives.members(memoryview(data))
         except Refused as error:
-            said.append(f"one loader may read it as another does not: {error.message}")
-    return [Finding("two-formats", "high", name, each, "fetch it again from its owner") for each in said]
+            found.append(Finding("refused-zip", "high", name, f"{error.message}: not every reader unpacks it", mend))
+    return found
 
 
-def _clean(data: bytes, name: str, budget: _Budget) -> list[Finding]:
+def _clean(data: bytes, name: str) -> list[Finding]:
     return []
 
 
-def _text(data: bytes, name: str, budget: _Budget) -> list[Finding]:
-    return configurations.findings(data, name)
-
-
-def _python(data: bytes, name: str, budget: _Budget) -> list[Finding]:
+def _python(data: bytes, name: str) -> list[Finding]:
     said = "source code beside a model: some loaders run it"
     return [Finding("code", "high", name, said, "ship code as a package, and have it reviewed")]
 
 
-def _pickle(data: bytes, name: str, budget: _Budget) -> list[Finding]:
-    return pickles.findings(data, name)
-
-
-def _safetensors(data: bytes, name: str, budget: _Budget) -> list[Finding]:
-    return safetensors.findings(data, name)
-
-
-def _numpy(data: bytes, name: str, budget: _Budget) -> list[Finding]:
+def _numpy(data: bytes, name: str) -> list[Finding]:
     return _array(data, len(data), name)
 
 
@@ -168,7 +157,7 @@ def _arrays(data: bytes, name: str, budget: _Budget) -> list[Finding]:
     return found
 
 
-def _onnx(data: bytes, name: str, budget: _Budget) -> list[Finding]:
+def _onnx(data: bytes, name: str) -> list[Finding]:
     from onnx import ModelProto, NodeProto, TensorProto
 
     model = ModelProto()
@@ -207,19 +196,19 @@ def _messages(message: Any) -> Iterator[Any]:
                 yield from _messages(each)
 
 
-def _gguf(data: bytes, name: str, budget: _Budget) -> list[Finding]:
+def _gguf(data: bytes, name: str) -> list[Finding]:
     templates = [text for key, texts in gguf.texts(data) if key.startswith(gguf.TEMPLATE) for text in texts]
     return configurations.templates(templates, name)
 
 
-_SCANS: dict[str, Callable[[bytes, str, _Budget], list[Finding]]] = {
+_SCANS: dict[str, Callable[[bytes, str], list[Finding]]] = {
     "ONNX": _onnx,
-    "safetensors": _safetensors,
+    "safetensors": safetensors.findings,
     "GGUF": _gguf,
-    "pickle": _pickle,
-    "NumPy zip": _arrays,
+    "pickle": pickles.findings,
     "NumPy": _numpy,
-    "text": _text,
+    "text": configurations.findings,
     "Python": _python,
     "empty": _clean,
 }
+SCANNED = {*_SCANS, "NumPy zip"}

@@ -40,8 +40,8 @@ COUNTED = {  # how an argument's length is written: bytes of the number, and whe
 }
 MODULE = re.compile(r"[\w.-]+")  # what can be imported; a line of prose begins with the letter of GLOBAL, too
 NUMBER = re.compile(rb"\d|inf|nan|^[^A-Za-z]*$", re.IGNORECASE)  # what the unpickler may take for a number
-IMPORTING = {"GLOBAL", "INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
-ASKING = {"PERSID", "BINPERSID"}
+IMPORTING = {"GLOBAL", "INST", "STACK_GLOBAL"}
+ASKING = {"PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4"}  # an extension's code means something to its own loader alone
 REMEMBERING = {"DUP", "MEMOIZE", "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT"}
 TEXTS = {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
 QUOTED = re.compile(rb"\s*['\"]")
@@ -54,14 +54,19 @@ class Program:
 
     imports: tuple[str, ...] = ()  # module and name, as far as they stand in the file
     pickles: int = 0  # that came to their end
-    persistent: bool = False  # it asks the loader for objects that are not in the file
+    asks: bool = False  # the loader for objects that are not in the file
     whole: bool = False  # the last one ended where the file ends
     too_long: bool = False  # to be followed to its end
 
     @property
+    def runs(self) -> bool:
+        """Whether it imports something, or may: what is imported runs."""
+        return bool(self.imports) or self.too_long
+
+    @property
     def is_plain(self) -> bool:
         """Whether it makes plain data, whoever loads it."""
-        return self.whole and not self.imports and not self.persistent
+        return self.whole and not self.runs and not self.asks
 
 
 @dataclass(frozen=True)
@@ -81,15 +86,15 @@ def program(data: bytes) -> Program:
     machine = _Machine()
     imports: list[str] = []
     at = pickles = 0
-    persistent = False
+    asks = False
     for _ in range(MAX_OPCODES):
         opcode = _OPCODES.get(data[at]) if at < len(data) else None
         read = _argument(opcode, data, at + 1) if opcode else None
         if opcode is None or read is None or not machine.run(opcode, read[0]):
-            return Program(tuple(imports), pickles, persistent)
+            return Program(tuple(imports), pickles, asks)
         at = read[1]
         if opcode.name in ASKING:
-            persistent = True
+            asks = True
         elif opcode.name in IMPORTING:
             imports.append(_import(opcode.name, read[0], machine.taken))
             if len(imports) == MAX_IMPORTS:
@@ -97,16 +102,14 @@ def program(data: bytes) -> Program:
         elif opcode.name == "STOP":
             pickles, machine = pickles + 1, _Machine()
             if at == len(data):
-                return Program(tuple(imports), pickles, persistent, whole=True)
-    return Program(tuple(imports), pickles, persistent, too_long=True)
+                return Program(tuple(imports), pickles, asks, whole=True)
+    return Program(tuple(imports), pickles, asks, too_long=True)
 
 
 def is_pickle(data: bytes) -> bool:
     """Whether the unpickler would make or import anything of the bytes, also where they break off later."""
-    if len(data) > 1 and data[0] == 0x80 and data[1] <= 5:
-        return True
     found = program(data)
-    return bool(found.pickles or found.imports or found.too_long)
+    return found.runs or found.pickles > 0
 
 
 def opinions(data: bytes) -> tuple[Opinion, Opinion]:
@@ -120,7 +123,7 @@ def findings(data: bytes, where: str) -> list[Finding]:
     if found.is_plain:
         return []
     said = [f"it imports {', '.join(dict.fromkeys(found.imports[:MAX_SAID]))}"] if found.imports else []
-    said += ["it asks its loader for objects that are not in the file"] if found.persistent else []
+    said += ["it asks its loader for objects that are not in the file"] if found.asks else []
     said += [f"it has more than {MAX_OPCODES} opcodes or {MAX_IMPORTS} imports"] if found.too_long else []
     said += [] if found.whole else ["it cannot be followed to its end, and a loader runs what comes before"]
     mend = "have it exported to ONNX or safetensors by whoever trained it; never load it to find out"
@@ -225,7 +228,7 @@ def _fits(name: str, line: bytes) -> bool:
 def _import(name: str, argument: bytes, taken: list[str | None]) -> str:
     if name in ("GLOBAL", "INST"):
         return ".".join(argument.decode("utf-8", "replace").splitlines())
-    return ".".join(part or "?" for part in taken) if name == "STACK_GLOBAL" else "an extension of copyreg"
+    return ".".join(part or "?" for part in taken)
 
 
 def _index(name: str, argument: bytes) -> int:
