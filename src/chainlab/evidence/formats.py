@@ -163,6 +163,8 @@ def _is_text(data: bytes) -> bool:
 
 
 def _is_compressed(data: bytes) -> bool:
+    if not data.startswith((*COMPRESSED, *ZLIB)):  # which is where loaders look
+        return False
     for machine in (zlib.decompressobj(), zlib.decompressobj(wbits=31), lzma.LZMADecompressor()):
         with suppress(zlib.error, lzma.LZMAError, EOFError):
             if machine.decompress(data[:GLIMPSE], 1):

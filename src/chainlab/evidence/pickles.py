@@ -15,10 +15,12 @@ arguments with `pickletools`, which stops at some that the unpickler takes, such
 
 from __future__ import annotations
 
+import _compat_pickle
 import io
 import logging
 import pickletools
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +43,9 @@ COUNTED = {  # how an argument's length is written: bytes of the number, and whe
 MODULE = re.compile(r"[\w.-]+")  # what can be imported; a line of prose begins with the letter of GLOBAL, too
 NUMBER = re.compile(rb"\d|inf|nan|^[^A-Za-z]*$", re.IGNORECASE)  # what the unpickler may take for a number
 IMPORTING = {"GLOBAL", "INST", "STACK_GLOBAL"}
+CALLING = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "BUILD", "STOP"}
+# Modules that are there wherever Python is, also by the names that Python 2 had for them
+STANDARD = sys.stdlib_module_names | {name.split(".")[0] for name in _compat_pickle.IMPORT_MAPPING}
 ASKING = {"PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4"}  # an extension's code means something to its own loader alone
 REMEMBERING = {"DUP", "MEMOIZE", "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT"}
 TEXTS = {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
@@ -53,20 +58,15 @@ class Program:
     """What the pickles of one file do, one after the other."""
 
     imports: tuple[str, ...] = ()  # module and name, as far as they stand in the file
-    pickles: int = 0  # that came to their end
+    runs: bool = False  # it imports a module that is there, or calls what it imported: a list of words does neither
     asks: bool = False  # the loader for objects that are not in the file
-    whole: bool = False  # the last one ended where the file ends
+    whole: bool = False  # the last pickle ends where the file ends
     too_long: bool = False  # to be followed to its end
-
-    @property
-    def runs(self) -> bool:
-        """Whether it imports something, or may: what is imported runs."""
-        return bool(self.imports) or self.too_long
 
     @property
     def is_plain(self) -> bool:
         """Whether it makes plain data, whoever loads it."""
-        return self.whole and not self.runs and not self.asks
+        return self.whole and not self.imports and not self.asks
 
 
 @dataclass(frozen=True)
@@ -85,31 +85,31 @@ def program(data: bytes) -> Program:
     """Follow the pickles of a file, opcode by opcode."""
     machine = _Machine()
     imports: list[str] = []
-    at = pickles = 0
-    asks = False
+    at, runs, asks = 0, False, False
     for _ in range(MAX_OPCODES):
         opcode = _OPCODES.get(data[at]) if at < len(data) else None
         read = _argument(opcode, data, at + 1) if opcode else None
         if opcode is None or read is None or not machine.run(opcode, read[0]):
-            return Program(tuple(imports), pickles, asks)
+            return Program(tuple(imports), runs, asks)
         at = read[1]
-        if opcode.name in ASKING:
-            asks = True
-        elif opcode.name in IMPORTING:
+        if opcode.name in IMPORTING:
             imports.append(_import(opcode.name, read[0], machine.taken))
-            if len(imports) == MAX_IMPORTS:
-                break
-        elif opcode.name == "STOP":
-            pickles, machine = pickles + 1, _Machine()
+            runs = runs or opcode.name == "STACK_GLOBAL" or imports[-1].split(".")[0] in STANDARD
+        runs = runs or (bool(imports) and opcode.name in CALLING)
+        asks = asks or opcode.name in ASKING
+        if opcode.name == "STOP":
+            machine = _Machine()
             if at == len(data):
-                return Program(tuple(imports), pickles, asks, whole=True)
-    return Program(tuple(imports), pickles, asks, too_long=True)
+                return Program(tuple(imports), runs, asks, whole=True)
+        if len(imports) == MAX_IMPORTS:
+            break
+    return Program(tuple(imports), True, asks, too_long=True)
 
 
 def is_pickle(data: bytes) -> bool:
-    """Whether the unpickler would make or import anything of the bytes, also where they break off later."""
+    """Whether the unpickler would begin to run the bytes, wherever they break off later, or would take all of them."""
     found = program(data)
-    return found.runs or found.pickles > 0
+    return found.runs or found.whole
 
 
 def opinions(data: bytes) -> tuple[Opinion, Opinion]:
