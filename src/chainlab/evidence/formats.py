@@ -176,7 +176,7 @@ def _is_tar(data: bytes) -> bool:
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             return archive.next() is not None
-    except (tarfile.TarError, ValueError):
+    except Exception:  # tarfile raises what the bytes make it raise
         return False
 
 
