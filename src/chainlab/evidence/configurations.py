@@ -31,7 +31,7 @@ PYTHON_TAG = "tag:yaml.org,2002:python/"
 TEMPLATE = ("chat_template", "template")
 # What a template needs to leave its sandbox: names of Python's own, or a way to spell them in parts.
 REACHES_OUT = re.compile(
-    r"__|\|\s*attr\b|\bcycler\b|\blipsum\b|\bself\.|['\"]_['\"]\s*[~+*]|[~+*]\s*['\"]_['\"]|%c"
+    r"__|\|\s*attr\b|\bcycler\b|\blipsum\b|\bself\.|['\"]_['\"]\s*[~+*]|[~+*]\s*['\"]_['\"]|[\[=]\s*['\"]_['\"]|%c"
     r"|\\(?:x5f|u005f|U0000005f|137|N\{)",
     re.IGNORECASE,
 )
@@ -40,7 +40,7 @@ Setting = tuple[str, Any]
 
 
 def findings(data: bytes, where: str) -> list[Finding]:
-    """What speaks against a text. Raises `MalformedInput` for a configuration that cannot be read."""
+    """Report keys that run code, and chat templates. Raises `MalformedInput` for what cannot be read."""
     suffix = PurePosixPath(where.lower()).suffix
     text = data.decode("utf-8-sig")
     if suffix in (".jinja", ".jinja2"):
@@ -59,7 +59,7 @@ def findings(data: bytes, where: str) -> list[Finding]:
 
 
 def templates(texts: Iterable[str], where: str) -> list[Finding]:
-    """What a file's chat templates are: Jinja programs, and some reach out of their sandbox."""
+    """Report a file's chat templates: they are Jinja programs, and some reach out of their sandbox."""
     found = set()
     for text in texts:
         if reach := REACHES_OUT.search(text):
@@ -72,12 +72,12 @@ def templates(texts: Iterable[str], where: str) -> list[Finding]:
 
 
 def _is_on(value: Any) -> bool:
-    """Whether a setting is set; a number beside a vocabulary's word is its place."""
+    """Tell whether a setting is on. A number other than 1 is a word's place in a vocabulary."""
     return value == 1 if isinstance(value, int | float) else bool(value)
 
 
 def _json(text: str) -> list[Setting]:
-    """Every key with its value, at any depth; also the first of two with one name."""
+    """List every key with its value, at any depth; of two keys with one name, both."""
     found: list[Setting] = []
 
     def collect(pairs: list[Setting]) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _toml(text: str) -> Iterator[Setting]:
 
 
 def _yaml(text: str) -> Iterator[Setting]:
-    """Every key with its value, at any depth, and each tag that makes a Python object. No value is ever made."""
+    """List every key with its value, at any depth. A tag that would make a Python object counts as a key."""
     if len(text) > MAX_YAML:
         raise ValueError(f"it has more than {MAX_YAML} characters")
     texts: dict[str, str] = {}  # by anchor
@@ -122,7 +122,7 @@ def _yaml(text: str) -> Iterator[Setting]:
 
 
 def _node(event: yaml.NodeEvent, texts: dict[str, str]) -> tuple[str, Any]:
-    """What a node is as a key, and as a value: of a scalar its text, empty where it says no."""
+    """Read a node as a key and as a value: a scalar's text, or an empty one where it means no."""
     if isinstance(event, yaml.AliasEvent):
         return texts.get(event.anchor or "", "?"), True
     if not isinstance(event, yaml.ScalarEvent):

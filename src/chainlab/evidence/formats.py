@@ -94,7 +94,7 @@ def tell(data: bytes, name: str = "") -> Format:
 
 
 def others(data: bytes, kind: Format) -> list[str]:
-    """What else a loader could take the bytes for: a file with two formats is another one to each of two loaders."""
+    """Name the further formats that a loader could take the bytes for."""
     checks: dict[str, Callable[[bytes], bool]] = {
         "tar": _is_tar,
         "compressed": _is_compressed,
@@ -193,7 +193,7 @@ def _protobuf(data: bytes) -> str:
 
 
 def _has_meta_graph(data: bytes) -> bool:
-    """Whether field 2 is anywhere more than a name, as ONNX has it: in a SavedModel it is a graph of operators."""
+    """Tell whether field 2 holds more than a name: ONNX keeps the producer's name there, a SavedModel its graphs."""
     at, found = 0, False
     for _ in range(MAX_FIELDS):
         tag, at = _varint(data, at)
@@ -213,7 +213,7 @@ def _has_meta_graph(data: bytes) -> bool:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of protobuf's, and where it ends."""
+    """Read one of protobuf's numbers, and where it ends."""
     value = 0
     for shift in range(0, 70, 7):
         byte = data[at] if at < len(data) else 0

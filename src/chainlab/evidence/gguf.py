@@ -21,7 +21,10 @@ MAX_DEPTH = 4  # of arrays in arrays; writers make none
 
 
 def texts(data: bytes) -> list[tuple[str, list[str]]]:
-    """Each key with the texts in its value. Raises `MalformedInput` for a table with two readings or none."""
+    """Read each key with the texts in its value.
+
+    Raises `MalformedInput` for a key that is there twice, a table that breaks off, and another version.
+    """
     reader = _Reader(data, 4)
     version = reader.number(4)
     if version not in VERSIONS:
@@ -42,7 +45,7 @@ class _Reader:
         self.at = at
 
     def skip(self, length: int) -> int:
-        """Go on by so many bytes, and say from where."""
+        """Advance by so many bytes, and return where they begin."""
         start = self.at
         if length > len(self.data) - start:
             raise MalformedInput("the table of keys and values breaks off")
@@ -59,7 +62,7 @@ class _Reader:
         return self.data[start : start + length].decode("utf-8", "replace")
 
     def value(self, kind: int, depth: int = 0) -> list[str]:
-        """Go past a value; the texts in it."""
+        """Read a value, and return the texts in it."""
         if kind == STRING:
             return [self.text()]
         if kind == ARRAY and depth < MAX_DEPTH:

@@ -57,7 +57,7 @@ def inspect(model: Path) -> Report:
 
 
 def _paths(folder: Path, unread: list[OSError]) -> list[Path]:
-    """Every file and link below a folder; ``unread`` takes the errors of folders that cannot be listed."""
+    """List every file and link below a folder; ``unread`` receives the errors of folders that cannot be listed."""
     found = []
     for parent, folders, names in os.walk(folder, onerror=unread.append):
         found += [Path(parent, name) for name in names]
@@ -99,7 +99,7 @@ def _bytes(data: bytes, name: str, budget: _Budget) -> Report:
 
 
 def _readings(data: bytes, name: str, kind: Format) -> list[Finding]:
-    """A file that is valid as two formats, or a zip with two readings: what is loaded depends on the loader."""
+    """Report a file that is valid as two formats, and a zip with two readings: each loader loads something else."""
     mend = "fetch it again from its owner, or have it exported again"
     said = [f"it is {kind.name} to one loader and {other} to another" for other in formats.others(data, kind)]
     found = [Finding("two-formats", "high", name, each, mend) for each in said]
@@ -125,7 +125,7 @@ def _numpy(data: bytes, name: str) -> list[Finding]:
 
 
 def _array(head: bytes, size: int, where: str) -> list[Finding]:
-    """What speaks against an array in a file of ``size`` bytes that begins with ``head``."""
+    """Report objects in an array of ``size`` bytes that begins with ``head``, and bytes that belong to no element."""
     from numpy.lib import format as npy
 
     file = io.BytesIO(head)
@@ -147,7 +147,7 @@ def _array(head: bytes, size: int, where: str) -> list[Finding]:
 
 
 def _arrays(data: bytes, name: str, budget: _Budget) -> list[Finding]:
-    """What speaks against a zip of arrays, each in a member of its own."""
+    """Report what is wrong with the arrays in a zip, each a member of its own."""
     view = memoryview(data)
     found: list[Finding] = []
     for member in archives.members(view):

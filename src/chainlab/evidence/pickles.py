@@ -1,16 +1,17 @@
-"""Pickles: read as the unpickler reads them, and what two scanners say about the same bytes. Nothing is ever unpickled.
+"""Pickles: followed as the unpickler runs them, without running them, and two scanners to compare with.
 
     >>> program(b"cos\\nsystem\\n(S'touch MARKER'\\ntR.").imports
     ('os.system',)
 
-A pickle is a program: loading runs it. `program` follows the opcodes as CPython's C unpickler does. Where that one
-would give up for the value of an argument, `program` may go on: so no byte that is imported is missed. Only plain
-data passes: a pickle that imports nothing, asks the loader for nothing, and ends where the file ends.
+A pickle is a program: loading runs it. `program` follows the opcodes as CPython's C unpickler does. Where the unpickler
+stops at an argument that it cannot read, `program` may go on, so it misses no import. Only plain data passes: a pickle
+that imports nothing, asks the loader for nothing, and ends where the file ends.
 
-Two scanners are there to compare. **fickling** is strict: a call or an import that it does not know is unsafe, so it
-flags an honest scikit-learn model too. **picklescan** has a deny list: a call of a module that it has never heard of is
-"suspicious", and its command still ends with 0. It also says "no issue" of bytes that it cannot read. Both read
-arguments with `pickletools`, which stops at some that the unpickler takes, such as ``I0x1``; neither decides here.
+Two scanners stand beside it for comparison. **fickling** is strict: a call or an import that it does not know is
+unsafe, so it flags an honest scikit-learn model too. **picklescan** has a deny list: a call of a module that it has
+never heard of is "suspicious", and its command still ends with 0. It also says "no issue" of bytes that it cannot
+read. Both read arguments with `pickletools`, which stops at some that the unpickler takes, such as ``I0x1``; so neither
+decides here.
 """
 
 from __future__ import annotations
@@ -55,11 +56,11 @@ MAX_SAID = 5  # imports that are named
 
 @dataclass(frozen=True)
 class Program:
-    """What the pickles of one file do, one after the other."""
+    """What all pickles of a file do together."""
 
     imports: tuple[str, ...] = ()  # module and name, as far as they stand in the file
-    runs: bool = False  # it imports a module that is there, or calls what it imported: a list of words does neither
-    asks: bool = False  # the loader for objects that are not in the file
+    runs: bool = False  # imports a module of Python's own, or calls an import; a list of words does neither
+    asks: bool = False  # needs objects that only its loader has
     whole: bool = False  # the last pickle ends where the file ends
     too_long: bool = False  # to be followed to its end
 
@@ -107,7 +108,7 @@ def program(data: bytes) -> Program:
 
 
 def is_pickle(data: bytes) -> bool:
-    """Whether the unpickler would begin to run the bytes, wherever they break off later, or would take all of them."""
+    """Tell whether the unpickler would begin to run the bytes, or would take all of them for plain data."""
     found = program(data)
     return found.runs or found.whole
 
@@ -118,17 +119,17 @@ def opinions(data: bytes) -> tuple[Opinion, Opinion]:
 
 
 def findings(data: bytes, where: str) -> list[Finding]:
-    """What speaks against a pickle; empty when it is plain data."""
+    """Report what a pickle imports and where it breaks off; nothing for plain data."""
     found = program(data)
     if found.is_plain:
         return []
-    said = [f"it imports {', '.join(dict.fromkeys(found.imports[:MAX_SAID]))}"] if found.imports else []
-    said += ["it asks its loader for objects that are not in the file"] if found.asks else []
-    said += [f"it has more than {MAX_OPCODES} opcodes or {MAX_IMPORTS} imports"] if found.too_long else []
-    said += [] if found.whole else ["it cannot be followed to its end, and a loader runs what comes before"]
+    reasons = [f"it imports {', '.join(dict.fromkeys(found.imports[:MAX_SAID]))}"] if found.imports else []
+    reasons += ["it asks its loader for objects that are not in the file"] if found.asks else []
+    reasons += [f"it has more than {MAX_OPCODES} opcodes or {MAX_IMPORTS} imports"] if found.too_long else []
+    reasons += [] if found.whole else ["it cannot be followed to its end, and a loader runs what comes before"]
     mend = "have it exported to ONNX or safetensors by whoever trained it; never load it to find out"
     kind = "unsafe-pickle" if found.whole else "unparseable-pickle"
-    return [Finding(kind, "high", where, "; ".join(said), mend)]
+    return [Finding(kind, "high", where, "; ".join(reasons), mend)]
 
 
 class _Opcode(NamedTuple):
@@ -152,7 +153,7 @@ _OPCODES = {ord(opcode.code): _Opcode.of(opcode) for opcode in pickletools.opcod
 
 
 class _Machine:
-    """The unpickler's stack, with its marks, and its memo; of the values it keeps texts alone."""
+    """The unpickler's stack, marks and memo. A text is kept as it is, any other value as None."""
 
     def __init__(self) -> None:
         self.stack: list[list[str | None]] = [[]]  # a list for each mark
@@ -160,7 +161,7 @@ class _Machine:
         self.taken: list[str | None] = []  # by the last opcode
 
     def run(self, opcode: _Opcode, argument: bytes) -> bool:
-        """Take one step; False where the unpickler stops with an error."""
+        """Run one opcode; False where the unpickler stops with an error."""
         name = opcode.name
         if name == "MARK":
             self.stack.append([])
@@ -193,7 +194,7 @@ class _Machine:
 
 
 def _argument(opcode: _Opcode, data: bytes, at: int) -> tuple[bytes, int] | None:
-    """An opcode's argument, and where the next opcode is; None where it breaks off or is none."""
+    """Read an opcode's argument and where it ends; None where the unpickler stops with an error."""
     if opcode.form == LINE:
         end = _line(data, at)
         if opcode.name in ("GLOBAL", "INST"):
@@ -209,12 +210,12 @@ def _argument(opcode: _Opcode, data: bytes, at: int) -> tuple[bytes, int] | None
 
 
 def _line(data: bytes, at: int) -> int:
-    """Where the line ends that begins here; the unpickler takes a last one without a line feed."""
+    """Find the end of the line that begins here; the last line needs no line feed."""
     return data.find(b"\n", at) + 1 or len(data)
 
 
 def _fits(name: str, line: bytes) -> bool:
-    """Whether the unpickler may take the line for the opcode's argument; in doubt it may."""
+    """Tell whether the unpickler may accept the line as the opcode's argument; True in doubt."""
     if name in ("INT", "LONG", "FLOAT", "GET", "PUT"):
         return bool(NUMBER.search(line))
     if name == "STRING":

@@ -29,7 +29,7 @@ BITS = {
 
 
 def findings(data: bytes, where: str) -> list[Finding]:
-    """What speaks against the file: a header that breaks the format's rules, or bytes that belong to no tensor."""
+    """Report a header that breaks the format's rules, and bytes that belong to no tensor."""
     length = int.from_bytes(data[:8], "little")
     try:
         header = _header(data[8 : 8 + length])
@@ -47,7 +47,7 @@ def findings(data: bytes, where: str) -> list[Finding]:
 
 
 def _header(text: bytes) -> dict[str, Any]:
-    """The tensors' entries by name. Raises `MalformedInput` for what the reference reader refuses."""
+    """Read the tensors' entries by name. Raises `MalformedInput` for what the reference reader refuses."""
     if len(text) > MAX_HEADER:
         raise MalformedInput(f"its header has more than {MAX_HEADER} bytes")
     try:
@@ -72,7 +72,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _span(name: str, entry: Any) -> tuple[int, int]:
-    """Where a tensor begins and ends. Raises `MalformedInput` unless dtype and shape give that length."""
+    """Read where a tensor begins and ends. Raises `MalformedInput` unless dtype and shape give that length."""
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise MalformedInput(f"tensor {name[:40]!r} does not have dtype, shape and data_offsets, or has more")
     shape, offsets, bits = entry["shape"], entry["data_offsets"], BITS.get(str(entry["dtype"]))
