@@ -75,6 +75,7 @@ def test_a_text_of_another_name_is_not_scanned(name: str) -> None:
         ("config.json", f'{{"a": {"1" * 5000}}}'),
         ("config.yaml", "a: [\n"),
         ("config.yaml", "a: b\n" * 500_000),
+        ("config.json", "[" + "1," * 2**25 + "1]"),
         ("config.toml", "a = \n"),
         ("chat_template.jinja", "{{ ().__class__ }}"),
         ("tokenizer_config.json", json.dumps({"chat_template": [{"name": "a", "template": "{{ ().__class__ }}"}]})),

@@ -25,7 +25,7 @@ __all__ = ["findings", "templates"]
 # transformers and diffusers (a Python file of the model's), Hydra (any function by its name)
 REMOTE = ("auto_map", "custom_pipeline", "custom_pipelines", "trust_remote_code", "_target_")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-MAX_YAML = 2**21  # characters
+MAX_SIZE = {".json": 2**26, ".yaml": 2**21, ".yml": 2**21, ".toml": 2**21}  # bytes; a vocabulary in JSON has 2**25
 OFF = ("", "~", "null", "false", "no", "off")  # as YAML writes it
 PYTHON_TAG = "tag:yaml.org,2002:python/"
 TEMPLATE = ("chat_template", "template")
@@ -42,6 +42,8 @@ Setting = tuple[str, Any]
 def findings(data: bytes, where: str) -> list[Finding]:
     """Report keys that run code, and chat templates. Raises `MalformedInput` for what cannot be read."""
     suffix = PurePosixPath(where.lower()).suffix
+    if len(data) > MAX_SIZE.get(suffix, len(data)):
+        raise MalformedInput(f"it has more than {MAX_SIZE[suffix]} bytes")
     text = data.decode("utf-8-sig")
     if suffix in (".jinja", ".jinja2"):
         return templates([text], where)
@@ -101,8 +103,6 @@ def _toml(text: str) -> Iterator[Setting]:
 
 def _yaml(text: str) -> Iterator[Setting]:
     """List every key with its value, at any depth. A tag that would make a Python object counts as a key."""
-    if len(text) > MAX_YAML:
-        raise ValueError(f"it has more than {MAX_YAML} characters")
     texts: dict[str, str] = {}  # by anchor
     waiting: list[str | bool | None] = []  # for each mapping the key whose value comes next; False: a sequence
     for event in yaml.parse(text, Loader=LOADER):
