@@ -70,6 +70,19 @@ def test_an_array_passes_unless_it_holds_objects(dtype: np.dtype, shape: list[in
         assert inspect_bytes(form.getvalue(), "array.npz").passed == (not array.dtype.hasobject)
 
 
+@given(DTYPES, st.integers(6, 130), st.sampled_from([b"", b"O", b"|O", b"'O'", b"[", b"("]) | st.binary(max_size=4))
+def test_a_changed_array_that_passes_is_loaded_without_a_pickle(dtype: np.dtype, at: int, noise: bytes) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(2, dtype))
+    data = buffer.getvalue()
+    for changed in (data[:at] + noise + data[at:], data[:at] + noise + data[at + len(noise) :]):
+        for form in (changed, zipped({"a.npy": changed})):
+            if inspect_bytes(form, "array.npy").passed:
+                loaded = np.load(io.BytesIO(form), allow_pickle=False)
+                array = loaded if isinstance(loaded, np.ndarray) else loaded["a"]
+                assert not array.dtype.hasobject
+
+
 @pytest.mark.parametrize(
     "data",
     [

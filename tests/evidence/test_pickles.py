@@ -30,8 +30,8 @@ import io, json, pickle, re, struct, sys
 try:
     import resource
     resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
-except ImportError:
-    pass
+except (ImportError, ValueError, OSError):
+    pass  # a system without the limit
 
 class Inert:
     def __new__(cls, *values, **named):
@@ -226,11 +226,11 @@ def test_prose_is_no_pickle(text: str) -> None:
     ],
 )
 def test_only_plain_data_that_ends_with_the_file_passes(data: bytes, said: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     report = inspect_bytes(data, "vocab.txt")
     assert said in report.findings[0].said
     assert not report.passed
-    assert time.monotonic() - start < 60  # two walks, on a core that others use
+    assert time.process_time() - start < 30
 
 
 def test_an_honest_stream_of_plain_pickles_passes() -> None:

@@ -46,11 +46,11 @@ def test_a_file_that_keeps_the_rules_passes(case: str) -> None:
     assert report.passed, report
 
 
-@pytest.mark.parametrize("length", [*range(0x48, 0x200), 0x280, 0x358, 0x580, 0x5E78, 0x9C78, 0xDA78, 0x8B1F, 0x10008])
-def test_a_header_passes_whatever_its_length_looks_like(length: int) -> None:
+def test_a_header_passes_whatever_its_length_looks_like() -> None:
     """Its eight bytes may be those of a pickle's protocol, of zlib, gzip or LZMA, or of a protobuf."""
-    report = inspect_bytes(file(json.dumps({"w": F32}).ljust(length)), "weights.safetensors")
-    assert report.passed, report
+    for length in (*range(0x48, 0x200), 0x280, 0x358, 0x580, 0x5E78, 0x9C78, 0xDA78, 0x8B1F, 0x10008):
+        report = inspect_bytes(file(json.dumps({"w": F32}).ljust(length)), "weights.safetensors")
+        assert report.passed, (length, report)
 
 
 REFUSED = {
