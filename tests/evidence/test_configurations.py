@@ -49,7 +49,7 @@ PLAIN = {
     ".gitattributes": "*.bin filter=lfs\n",
     "merges.txt": "#version: 0.2\na b\n",
     "vocab.txt": "[PAD]\n[UNK]\nthe\n",
-    "m/chat_template.jinja": "{% for m in messages %}{{ m['role'] | replace('_', ' ') }}{% endfor %}",
+    "m/chat_template.jinja": "{% for m in messages %}{{ m['role'] | replace('_', ' ') if m != '_' }}{% endfor %}",
     "tokenizer_config.json": json.dumps({"chat_template": [{"name": "a", "template": "{{ messages }}"}]}),
 }
 
@@ -80,6 +80,8 @@ def test_a_text_of_another_name_is_not_scanned(name: str) -> None:
         ("chat_template.jinja", "{{ ().__class__ }}"),
         ("tokenizer_config.json", json.dumps({"chat_template": [{"name": "a", "template": "{{ ().__class__ }}"}]})),
         ("tokenizer_config.json", json.dumps({"chat_template": "{{ ''|attr('x') }}"})),
+        ("chat_template.jinja", "{% set u = '_' %}{{ ''[u ~ u ~ 'class' ~ u ~ u] }}"),
+        ("chat_template.jinja", "{{ ''[['_', '_', 'class', '_', '_'] | join] }}"),
         ("loader.py", "A = 1\n"),
         ("loader.PY", "A = 1\n"),
         ("start.txt", "#!/bin/sh\n"),

@@ -31,7 +31,7 @@ PYTHON_TAG = "tag:yaml.org,2002:python/"
 TEMPLATE = ("chat_template", "template")
 # What a template needs to leave its sandbox: names of Python's own, or a way to spell them in parts.
 REACHES_OUT = re.compile(
-    r"__|\|\s*attr\b|\bcycler\b|\blipsum\b|\bself\.|['\"]_['\"]\s*[~+*]|[~+*]\s*['\"]_['\"]|[\[=]\s*['\"]_['\"]|%c"
+    r"__|\|\s*attr\b|\bcycler\b|\blipsum\b|\bself\.|['\"]_['\"]\s*[~+*]|[~+*]\s*['\"]_['\"]|(?:\[|(?<![=!])=)\s*['\"]_['\"]|%c"
     r"|\\(?:x5f|u005f|U0000005f|137|N\{)",
     re.IGNORECASE,
 )
