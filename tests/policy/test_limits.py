@@ -25,6 +25,7 @@ from made_release import LOCK, NOW, USED, Parts, apart
 from chainlab import database
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Unavailable
+from chainlab.evidence.pickles import MAX_OPCODES
 from chainlab.policy import collector, gate, worker
 from chainlab.policy.collector import COLLECTOR
 from chainlab.policy.gate import Decision, Gate, checked
@@ -85,6 +86,22 @@ def zip_in_a_model(house: House) -> Parts:
     return parts
 
 
+def pickles_in_models(house: House) -> Parts:
+    """Each as many opcodes as a scan follows."""
+    parts = house.maker.parts()
+    parts.files |= dict.fromkeys(("triage.onnx", "a.onnx", "b.onnx", "c.onnx"), b"N0" * MAX_OPCODES)
+    return parts
+
+
+def test_a_zip_whose_entries_share_a_member_is_refused_at_once(house: House) -> None:
+    reference = house.maker.push(zip_in_a_model(house))
+    house.gate.judge(reference, record=False)
+    began = time.monotonic()
+    decision = house.gate.judge(reference, record=False)
+    assert time.monotonic() - began < 5
+    assert "model" in {check.rule for check in decision.refusals}
+
+
 def test_a_line_of_a_million_spaces_is_refused_at_once(house: House) -> None:
     reference = house.maker.push(spaces(house))
     house.gate.judge(reference, record=False)
@@ -111,7 +128,7 @@ def resident() -> int:
 
 
 def test_a_scan_that_takes_too_long_is_a_refusal_in_time(house: House) -> None:
-    reference = house.maker.push(zip_in_a_model(house))
+    reference = house.maker.push(pickles_in_models(house))
     began = time.monotonic()
     said = only(limited(house, seconds=2.0).judge(reference, record=False))
     assert said == "collecting the facts took more than 2 s"
@@ -140,7 +157,7 @@ def test_too_long_a_facts_document_is_a_refusal(house: House) -> None:
 def test_the_collector_that_was_killed_is_a_refusal_and_the_next_verdict_is_as_before(house: House) -> None:
     reference = house.maker.push(house.maker.parts())
     assert house.gate.judge(reference, record=False).allowed
-    slow = house.maker.push(zip_in_a_model(house))
+    slow = house.maker.push(pickles_in_models(house))
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(house.gate.judge, slow, record=False)
         time.sleep(1)
@@ -165,7 +182,7 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.parametrize("attack", [spaces, many_layers, zip_in_a_model])
+@pytest.mark.parametrize("attack", [spaces, many_layers, pickles_in_models])
 def test_the_services_answer_while_the_gate_reads_what_takes_long(
     house: House, attack: Callable[[House], Parts]
 ) -> None:

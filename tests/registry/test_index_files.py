@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from index_world import metadata, pack, sdist_bytes, wheel_files
 
 from chainlab.errors import Refused
-from chainlab.registry.archives import members
+from chainlab.evidence.archives import members
 from chainlab.registry.distributions import FileName, inspect
 
 NAME = "triage_model-1.0.0-py3-none-any.whl"
@@ -271,6 +271,8 @@ ZIPS = {
     "another CRC in the directory": lambda: field(GOOD, CENTRAL, 16, b"\0\0\0\0"),
     "encrypted": lambda: field(field(GOOD, CENTRAL, 8, b"\1"), LOCAL, 6, b"\1"),
     "an unusual method": lambda: field(field(GOOD, CENTRAL, 10, b"\x0e"), LOCAL, 8, b"\x0e"),
+    "a version of the format that is to come": lambda: field(GOOD, CENTRAL, 6, b"\x40"),
+    "the same in the local header": lambda: field(GOOD, LOCAL, 4, b"\x40"),
     "a comment": lambda: GOOD[:-2] + b"\1\0x",
     "fewer members than there are": lambda: field(GOOD, END, 8, b"\1\0\1\0"),
     "more members than there are": lambda: field(GOOD, END, 8, b"\x09\0\x09\0"),

@@ -4,21 +4,29 @@
     'HDF5'
 
 A name is the sender's word; a loader looks at the bytes, and so do we. Whoever renames a pickle to ``.safetensors``
-is not believed.
+is not believed. Text alone needs a name, too: bytes that are no more than readable pass as configuration or
+documentation only under a name that is known for it.
 """
 
 from __future__ import annotations
 
 import io
-import json
-import struct
+import lzma
+import pickle
+import re
 import tarfile
 import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
-from chainlab.evidence.pickles import is_pickle
+from chainlab.errors import Refused
+from chainlab.evidence.archives import members
+from chainlab.evidence.pickles import is_pickle, program
 
-__all__ = ["FORMATS", "Format", "safetensors_header", "tell"]
+__all__ = ["FORMATS", "Format", "others", "tell"]
 
 
 @dataclass(frozen=True)
@@ -28,14 +36,13 @@ class Format:
     name: str
     runs: str
     why: str
-    safe: bool = False  # fit for a release, once its content was scanned
 
 
 FORMATS = {
     found.name: found
     for found in (
-        Format("ONNX", "no", "a graph of operators; external files and own operators are the exceptions", True),
-        Format("safetensors", "no", "a header in JSON, then raw tensors", True),
+        Format("ONNX", "no", "a graph of operators; external files and own operators are the exceptions"),
+        Format("safetensors", "no", "a header in JSON, then raw tensors"),
         Format("GGUF", "partly", "tensors and metadata; its chat template is a Jinja program"),
         Format("pickle", "yes", "a program that loading runs (also joblib's, uncompressed)"),
         Format("PyTorch zip", "yes", "a zip around a pickle"),
@@ -48,9 +55,10 @@ FORMATS = {
         Format("compressed", "yes", "compressed: joblib stores pickles so, and no scanner here looks inside"),
         Format("tar", "yes", "an archive: PyTorch's oldest form keeps pickles in one"),
         Format("zip", "yes", "an archive of something"),
-        Format("text", "no", "text: configuration, vocabulary, documentation", True),
+        Format("text", "no", "text: configuration, vocabulary, documentation"),
+        Format("other text", "yes", "text, and its name does not say what it is for"),
         Format("Python", "yes", "source code, as `trust_remote_code` runs it"),
-        Format("empty", "no", "no bytes", True),
+        Format("empty", "no", "no bytes"),
         Format("unknown", "yes", "nothing that we know"),
     )
 }
@@ -62,62 +70,78 @@ COMPRESSED = (
     b"\x04\x22\x4d\x18",  # lz4
     b"\x28\xb5\x2f\xfd",  # zstd
 )
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 ZLIB = tuple(bytes((0x78, flags)) for flags in (0x01, 0x5E, 0x9C, 0xDA))
+PROTOCOLS = tuple(bytes((0x80, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1))
 HDF5 = b"\x89HDF\r\n\x1a\n"  # at 0, or at 512 times a power of two
-MAX_HEADER = 100 * 2**20  # bytes; the limit of safetensors' own reader
+MAX_FIELDS = 10_000  # of a protobuf's outermost message; ONNX has a dozen
+WIDTHS = {1: 8, 3: 0, 4: 0, 5: 4}  # bytes of a protobuf's numbers; a group's begin and end have none
+GLIMPSE = 2**20  # bytes that a decompressor is tried on
+TEXT_SUFFIXES = frozenset(
+    {".md", ".markdown", ".rst", ".txt", ".csv", ".tsv", ".bib", ".cff", ".jinja", ".jinja2", ".sha256", ".sig"}
+    | {".json", ".jsonl", ".yaml", ".yml", ".toml", ".bpe", ".vocab"}
+)
+TEXT_NAMES = re.compile(
+    r"(?:licen[cs]e|notice|copying|readme|authors|changelog|model_card|sha256sums|version)(?:[-_]\w+)?"
+    r"|\.gitattributes|\.gitignore"
+)
+CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f]")  # tab, line feeds and form feed are text
 
 
 def tell(data: bytes, name: str = "") -> Format:
-    """The format of a file's bytes. ``name`` matters for text alone, where ``.py`` says that it is code."""
+    """The format of a file's bytes. ``name`` matters for text alone: what it is for, and whether it is code."""
     return FORMATS[_name(data, name)]
+
+
+def others(data: bytes, kind: Format) -> list[str]:
+    """Name the further formats that a loader could take the bytes for."""
+    checks: dict[str, Callable[[bytes], bool]] = {
+        "tar": _is_tar,
+        "compressed": _is_compressed,
+    }
+    if data.startswith(b"\x08"):
+        checks |= {"ONNX": lambda data: _protobuf(data) == "ONNX", "SavedModel": _has_meta_graph}
+    if not data.startswith(ZIP):  # whose first byte asks an unpickler for a persistent object
+        checks |= {"pickle": lambda data: program(data).runs, "zip": lambda data: zipfile.is_zipfile(io.BytesIO(data))}
+    return [name for name, is_one in checks.items() if name != kind.name and is_one(data)]
 
 
 def _name(data: bytes, name: str) -> str:
     if not data:
         return "empty"
-    if data.startswith(HDF5) or any(data[512 << n :].startswith(HDF5) for n in range(8)):
+    if any(data.startswith(HDF5, at) for at in (0, *(512 << n for n in range(len(data).bit_length())))):
         return "HDF5"
     if data.startswith(b"GGUF"):
         return "GGUF"
-    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+    if data.startswith(ZIP):
         return _zip(data)
     if data.startswith(b"\x93NUMPY"):
         return "NumPy"
+    if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
+        return "safetensors"
     if data.startswith(COMPRESSED) or data.startswith(ZLIB):
         return "compressed"
-    if safetensors_header(data) is not None:
-        return "safetensors"
-    if is_pickle(data):
+    if data.startswith(PROTOCOLS) or is_pickle(data):
         return "pickle"
-    if _is_text(data):
-        return "Python" if name.endswith(".py") or data.startswith(b"#!") else "text"
-    if data[257:262] == b"ustar" or _is_tar(data):
+    if _is_tar(data):
         return "tar"
-    if data.startswith(b"\x08"):  # field 1, a number: ONNX's ir_version, SavedModel's schema version
-        return _protobuf(data)
-    return "unknown"
+    if _is_text(data):
+        return _text(data, PurePosixPath(name.lower()))
+    return _protobuf(data) if data.startswith(b"\x08") else "unknown"
 
 
-def safetensors_header(data: bytes) -> dict[str, object] | None:
-    """The header of a safetensors file; None for any other."""
-    if len(data) < 10:
-        return None
-    (length,) = struct.unpack("<Q", data[:8])
-    if length > min(MAX_HEADER, len(data) - 8) or data[8:9] != b"{":
-        return None
-    try:
-        header = json.loads(data[8 : 8 + length])
-    except (ValueError, RecursionError):
-        return None
-    return header if isinstance(header, dict) else None
+def _text(data: bytes, path: PurePosixPath) -> str:
+    if path.suffix in (".py", ".pyw") or data.startswith(b"#!"):
+        return "Python"
+    return "text" if path.suffix in TEXT_SUFFIXES or TEXT_NAMES.fullmatch(path.name) else "other text"
 
 
 def _zip(data: bytes) -> str:
+    strict = True
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = set(archive.namelist())
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        return "unknown"
+        names = {member.name for member in members(memoryview(data))}
+    except Refused:  # also what PyTorch writes, which is always ZIP64: told by its first member's name
+        names, strict = {data[30 : 30 + int.from_bytes(data[26:28], "little")].decode("utf-8", "replace")}, False
     last = {name.rsplit("/", 1)[-1] for name in names}
     if "constants.pkl" in last:
         return "TorchScript"
@@ -125,24 +149,34 @@ def _zip(data: bytes) -> str:
         return "PyTorch zip"
     if {"config.json", "metadata.json"} <= names:
         return "Keras zip"
-    if names and all(name.endswith(".npy") for name in names):
+    if strict and names and all(name.endswith(".npy") for name in names):
         return "NumPy zip"
     return "zip"
 
 
 def _is_text(data: bytes) -> bool:
     try:
-        text = data.decode("utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    return not any(ord(c) < 32 and c not in "\t\n\r\f" for c in text)
+    return not CONTROLS.search(data)
+
+
+def _is_compressed(data: bytes) -> bool:
+    if not data.startswith((*COMPRESSED, *ZLIB)):  # which is where loaders look
+        return False
+    for machine in (zlib.decompressobj(), zlib.decompressobj(wbits=31), lzma.LZMADecompressor()):
+        with suppress(zlib.error, lzma.LZMAError, EOFError):
+            if machine.decompress(data[:GLIMPSE], 1):
+                return True
+    return False
 
 
 def _is_tar(data: bytes) -> bool:
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             return archive.next() is not None
-    except (tarfile.TarError, ValueError):
+    except Exception:  # tarfile raises what the bytes make it raise
         return False
 
 
@@ -151,10 +185,40 @@ def _protobuf(data: bytes) -> str:
     from onnx import ModelProto
 
     model = ModelProto()
-    try:
+    with suppress(DecodeError, RuntimeError):
         model.ParseFromString(data)
-    except (DecodeError, RuntimeError):
-        return "SavedModel" if data.startswith(b"\x08\x01\x12") else "unknown"
-    if model.HasField("graph") and model.opset_import:
-        return "ONNX"
+        if model.HasField("graph") and model.opset_import:
+            return "ONNX"
     return "SavedModel" if data.startswith(b"\x08\x01\x12") else "unknown"
+
+
+def _has_meta_graph(data: bytes) -> bool:
+    """Tell whether field 2 holds more than a name: ONNX keeps the producer's name there, a SavedModel its graphs."""
+    at, found = 0, False
+    for _ in range(MAX_FIELDS):
+        tag, at = _varint(data, at)
+        if tag >> 3 == 0 or tag & 7 > 5:
+            return False  # no protobuf
+        if tag & 7 == 2:
+            length, at = _varint(data, at)
+            found = found or (tag >> 3 == 2 and CONTROLS.search(data, at, at + length) is not None)
+            at += length
+        elif tag & 7 == 0:
+            _, at = _varint(data, at)
+        else:
+            at += WIDTHS[tag & 7]
+        if at >= len(data):
+            return found and at == len(data)
+    return True
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """Read one of protobuf's numbers, and where it ends."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[at] if at < len(data) else 0
+        value |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            break
+    return value, at

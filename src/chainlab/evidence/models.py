@@ -167,9 +167,15 @@ def _hashing() -> Any:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Every file, in order. Raises `MalformedInput` for a link, whose target no signature holds, and for no file."""
+    """Every file, in order. Raises `MalformedInput` for a link, whose target no signature holds, for no file, and for a
+    folder that cannot be listed.
+    """
+
+    def stop(error: OSError) -> None:
+        raise MalformedInput(f"{error.filename} cannot be listed: {error.strerror}") from error
+
     found = []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=stop):
         for name in sorted((*folders, *names)):
             path = Path(parent, name)
             where = path.relative_to(folder).as_posix()

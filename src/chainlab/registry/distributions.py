@@ -36,7 +36,7 @@ from packaging.utils import (
 from packaging.version import Version
 
 from chainlab.errors import Refused
-from chainlab.registry.archives import (
+from chainlab.evidence.archives import (
     FREE_SIZE,
     MAX_MEMBERS,
     MAX_RATIO,
