@@ -177,7 +177,11 @@ def test_a_file_is_sent_in_parts_to_whoever_asks(world: World, tmp_path: Path) -
     world.publish(path)
     part = world.http.get(f"/files/triage-model/{NAME}", headers={"Range": "bytes=-22"})
     assert (part.status_code, part.content) == (206, path.read_bytes()[-22:])
-    head = world.http.head(f"/files/triage-model/{NAME}")
+    for ignored in ("items=0-3", "bytes=500-0"):
+        whole = world.http.get(f"/files/triage-model/{NAME}", headers={"Range": ignored})
+        assert (whole.status_code, whole.content) == (200, path.read_bytes())
+    head = world.http.head(f"/files/triage-model/{NAME}", headers={"Range": "bytes=0-3"})
+    assert head.status_code == 200
     assert head.headers["content-length"] == str(path.stat().st_size)
     assert head.headers["content-type"] == "application/octet-stream"
     assert head.headers["content-disposition"].startswith("attachment")

@@ -22,7 +22,6 @@ from functools import partial
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import (
-    FileResponse,
     JSONResponse,
     PlainTextResponse,
     RedirectResponse,
@@ -33,6 +32,7 @@ from starlette.routing import BaseRoute, Route
 from chainlab.credentials import CHALLENGE, Credential, presented
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
+from chainlab.file_response import StoredFile
 from chainlab.registry.distributions import wheel_metadata
 from chainlab.registry.index import MAX_FILE, Index
 from chainlab.registry.index_files import IndexFile
@@ -100,7 +100,7 @@ def _files(index: Index) -> list[BaseRoute]:
         path = index.path(found)
         if not path.is_file():
             raise Refused(404, f"the bytes of {filename} are gone")
-        return FileResponse(path, headers=headers, media_type="application/octet-stream", filename=filename)
+        return StoredFile(path, headers=headers, media_type="application/octet-stream", filename=filename)
 
     async def metadata(request: Request, name: str, filename: str) -> Response:
         found = index.file(name, filename)

@@ -11,10 +11,11 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from chainlab.errors import ChainlabError, MalformedInput, Refused
+from chainlab.file_response import StoredFile
 from chainlab.trust import keys, log_v1, wire
 from chainlab.trust.instance import Instance
 from chainlab.trust.issuer import ISSUER
@@ -167,7 +168,7 @@ def _monitors(instance: Instance) -> list[BaseRoute]:
         path = instance.directory / "tuf" / name
         if not TUF_NAME.fullmatch(name) or not path.is_file():
             raise Refused(404, "the repository has no such file")
-        return FileResponse(path, media_type="application/octet-stream")
+        return StoredFile(path, media_type="application/octet-stream")
 
     return [
         Route("/ct/v1/get-sth", sth),
