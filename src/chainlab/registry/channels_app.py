@@ -25,6 +25,7 @@ from chainlab.credentials import CHALLENGE
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Refused
 from chainlab.registry.channels import CHANNELS, Artifact
+from chainlab.registry.oci_names import any_digest
 from chainlab.registry.registry import Registry
 from chainlab.trust import wire
 
@@ -105,7 +106,7 @@ def channel_routes(registry: Registry) -> list[BaseRoute]:
         return JSONResponse({"digest": str(digest), "quarantined": None})
 
     async def evidence(request: Request) -> Response:
-        digest = Digest.parse(request.path_params["digest"])
+        digest = any_digest(request.path_params["digest"])
         viewer = registry.evidence.viewer(access.caller(request))
         document = await anyio.to_thread.run_sync(lambda: registry.evidence.document(digest, viewer=viewer))
         return JSONResponse(document)

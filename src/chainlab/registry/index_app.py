@@ -39,6 +39,7 @@ from chainlab.registry.index_files import IndexFile
 from chainlab.registry.index_simple import Format, negotiate, page_of_project, page_of_projects
 from chainlab.registry.projects import normalise
 from chainlab.registry.publishers import AUDIENCE
+from chainlab.registry.rendering import POLICY
 from chainlab.registry.uploads import MAX_FIELDS, read_form
 from chainlab.trust import wire
 
@@ -200,6 +201,8 @@ def _minting(error: ChainlabError) -> Response:
 def _page(request: Request, text: str, format: Format) -> Response:
     data = text.encode()
     headers = _headers(Digest.of(data)) | {"Vary": "Accept"}
+    if format is not Format.JSON_V1:
+        headers["Content-Security-Policy"] = POLICY  # also of a 304, whose headers replace those of the kept page
     if _unchanged(request, headers["ETag"]):
         return Response(None, 304, headers)
     kind = format.value if format is Format.JSON_V1 else f"{format.value}; charset=utf-8"

@@ -200,6 +200,16 @@ class Catalog:
         rows = self._query("SELECT repository FROM oci_links WHERE digest = ? ORDER BY repository", str(digest))
         return [name for (name,) in rows]
 
+    def beginning(self, prefix: str) -> list[tuple[Digest, str]]:
+        """Digests that begin so (``sha256:1f``), of manifests, their subjects and blobs, each with its repository."""
+        rows = self._query(
+            "SELECT digest, repository FROM oci_manifests WHERE digest GLOB ?1"
+            " UNION SELECT subject, repository FROM oci_manifests WHERE subject GLOB ?1"
+            " UNION SELECT digest, repository FROM oci_links WHERE digest GLOB ?1 ORDER BY digest, repository",
+            f"{prefix}*",
+        )
+        return [(Digest.parse(digest), repository) for digest, repository in rows]
+
     def held_back(self, repository: str, digest: Digest) -> str | None:
         """Why a digest is not handed out, or None.
 
