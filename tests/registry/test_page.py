@@ -374,6 +374,12 @@ def test_an_entry_that_no_log_has_is_refused_as_a_page(shared: World, entry: str
     assert answer.headers["Content-Type"].startswith("text/html")
 
 
+def test_a_page_asks_again_for_a_credential_that_is_not_good(shared: World) -> None:
+    answer = shared.nobody.get("/", auth=("alice", "wrong"))
+    assert (answer.status_code, answer.headers["WWW-Authenticate"].partition(" ")[0]) == (401, "Basic")
+    assert "Not signed in" in answer.text
+
+
 def test_a_digest_is_found_by_search(shared: World, pages: dict[str, str]) -> None:
     digest = pages["manifest"].rpartition("/")[2]
     answer = shared.nobody.get("/", params={"q": digest})

@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, Response
 
 from chainlab.characters import visible
 from chainlab.clock import rfc3339
+from chainlab.credentials import CHALLENGE
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
 
@@ -58,7 +59,10 @@ def shown(endpoint: _Endpoint) -> _Endpoint:
         except ChainlabError as error:
             title = REFUSALS.get(error.status, "Refused")
             template = _environment().get_template("refused.html")
-            return _html(template.render(title=title, message=error.message, mend=error.mend), error.status)
+            answer = _html(template.render(title=title, message=error.message, mend=error.mend), error.status)
+            if error.status == 401:
+                answer.headers.update(CHALLENGE)
+            return answer
 
     return guarded
 
