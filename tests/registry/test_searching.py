@@ -38,13 +38,16 @@ def found(world: World, text: str, who: str = "nobody") -> set[str]:
     return set(re.findall(r'href="(/(?:artifacts|evidence)/[^"]*)"', answer.text.partition("<main")[2]))
 
 
-@pytest.mark.parametrize("text", ["cells.reader", "CELLS-READER", "acme/cells_reader", "v1.0-rc", "V1-0", "v7.0-rc"])
+@pytest.mark.parametrize(
+    "text",
+    ["cells.reader", "CELLS-READER", "acme/cells_reader", "v1.0-rc", "V1-0", "v7.0-rc", "oci/acme/cells.reader:v3"],
+)
 def test_a_repository_is_found_by_every_tag_and_spelling(world: World, text: str) -> None:
     assert "/artifacts/oci/acme/cells.reader" in found(world, text)
 
 
 @pytest.mark.parametrize(
-    "text", ["cell_counter", "Cell.Counter", "cell-counter", "2.0.0", "cell_counter-1.0.0-py3-none"]
+    "text", ["cell_counter", "Cell.Counter", "package/cell-counter", "2.0.0", "cell_counter-1.0.0-py3-none"]
 )
 def test_a_package_is_found_by_every_spelling_version_and_file(world: World, text: str) -> None:
     assert "/artifacts/package/cell-counter" in found(world, text)

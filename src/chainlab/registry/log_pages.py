@@ -21,7 +21,7 @@ from chainlab.digests import Digest
 from chainlab.errors import Refused
 from chainlab.registry import bundles
 from chainlab.registry.registry import Registry
-from chainlab.registry.rendering import address, describe, render, shown, url
+from chainlab.registry.rendering import address, describe, render, shown
 from chainlab.trust.merkle import leaf_hash
 
 __all__ = ["LOGGED", "log_routes"]
@@ -51,7 +51,7 @@ def _newest(registry: Registry) -> dict[str, Any]:
     for event in registry.events.read(LOGGED):
         log, index = event.data["log"], event.data["logIndex"]
         signed = describe(Digest.parse(event.subject))
-        rows.append({"log": log, "index": index, "time": event.time, "page": url("log", log, str(index)), **signed})
+        rows.append({"log": log, "index": index, "time": event.time, **signed})
     return {"count": len(rows), "entries": rows[-MAX_ROWS:][::-1]}
 
 

@@ -108,7 +108,8 @@ class _Pages:
         channels = self._channels(Artifact("oci", name))
         status = "quarantined" if is_held else "active"
         digests = [digest for m in manifests for digest in (m.digest, m.subject) if digest]
-        if not _finds(query, [name, status, *channels, *(tag.name for tag in tags)], digests):
+        names = [f"oci/{name}", status, *channels, *(f"oci/{name}:{tag.name}" for tag in tags)]
+        if not _finds(query, names, digests):
             return None
         return {
             "name": name,
@@ -126,7 +127,14 @@ class _Pages:
         is_held = any(self._registry.quarantine.reason(file.digest) for file in files)
         channels = self._channels(Artifact("package", project.name))
         status = "quarantined" if is_held else str(project.status)
-        names = [project.name, project.display_name, status, *channels, *versions, *(file.filename for file in files)]
+        names = [
+            f"package/{project.name}",
+            project.display_name,
+            status,
+            *channels,
+            *versions,
+            *(file.filename for file in files),
+        ]
         if not _finds(query, names, [file.digest for file in files]):
             return None
         return {
