@@ -232,20 +232,51 @@ def test_the_layout_holds(contexts: dict[bool, BrowserContext], pages: dict[str,
     page.close()
 
 
+# What a screen reader stumbles over, of axe's rules: each gives the names of what breaks it.
+RULES = """() => {
+  document.querySelectorAll("details").forEach(e => e.open = true);
+  const all = selector => [...document.querySelectorAll(selector)], name = e => e.outerHTML.slice(0, 80);
+  const levels = all("h1, h2, h3").map(e => +e.localName[1]);
+  const regions = all("[role=region], nav").map(e => e.getAttribute("aria-label"));
+  const own = e => [...e.childNodes].some(node => node.nodeType == Node.TEXT_NODE && node.data.trim());
+  return Object.entries({
+    "html-has-lang": all("html:not([lang])").map(name),
+    "landmark-one-main": all("main").length == 1 ? [] : ["main"],
+    "region": all("body *").filter(e => own(e) && !e.closest("header, main, footer, .skip")).map(name),
+    "landmark-unique": regions.filter((label, at) => !label || regions.indexOf(label) != at),
+    "heading-order": levels.filter((level, at) => level > (levels[at - 1] ?? 0) + 1),
+    "nested-interactive": all("summary a, summary button").map(name),
+    "link-name": all("a").filter(e => !e.textContent.trim()).map(name),
+    "label": all("input").filter(e => !e.labels.length && !e.ariaLabel).map(name),
+    "definition-list": all("dl").filter(e => [...e.children].some(c => !["DT", "DD"].includes(c.tagName))).map(name),
+    "list": all("ul, ol").filter(e => [...e.children].some(c => c.tagName != "LI")).map(name),
+    "scrollable-region-focusable": all(".table").filter(e => e.tabIndex < 0).map(name),
+  }).filter(([, found]) => found.length);
+}"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", [*PAGES, "/simple/", "/simple/triage-model/"])
+def test_a_screen_reader_stumbles_over_nothing(
+    contexts: dict[bool, BrowserContext], pages: dict[str, str], name: str
+) -> None:
+    page = contexts[True].new_page()
+    page.goto(pages.get(name, name))
+    assert page.evaluate(RULES) == []
+    page.close()
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("path", ["/simple/", "/simple/triage-model/", f"/simple/{LONG}/"])
 @pytest.mark.parametrize("width", [1280, 320])
 def test_the_pages_of_the_index_are_for_people_too(
     contexts: dict[bool, BrowserContext], pages: dict[str, str], path: str, width: int
 ) -> None:
-    """WCAG 2.2: 3.1.1 (language), 1.3.1 (landmarks), 1.4.10 (no sideways scrolling), 2.5.8 (targets of 24 pixels)."""
+    """WCAG 2.2: 1.4.10 (no sideways scrolling), 2.5.8 (targets of 24 pixels)."""
     page = contexts[True].new_page()
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(path)
-    assert page.locator("html").get_attribute("lang") == "en"
-    assert page.locator("main").count() == page.locator("h1").count() == 1
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("[...document.body.children].filter(e => e.localName != 'main').length") == 0
     sizes = page.evaluate("[...document.links].map(a => a.getBoundingClientRect()).map(r => [r.width, r.height])")
     assert all(min(size) >= 24 for size in sizes)
     page.close()
