@@ -14,6 +14,7 @@ from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.registry.blobs import Blobs
 from chainlab.registry.oci_errors import OciError
+from chainlab.registry.oci_names import any_digest
 from chainlab.registry.oci_tables import COLUMNS, SCHEMA, Holding, Repository, Stored, Tag
 from chainlab.registry.quarantine import Quarantine
 from chainlab.visibility import Visibility, holds
@@ -208,7 +209,7 @@ class Catalog:
             " UNION SELECT digest, repository FROM oci_links WHERE digest GLOB ?1 ORDER BY digest, repository",
             f"{prefix}*",
         )
-        return [(Digest.parse(digest), repository) for digest, repository in rows]
+        return [(any_digest(digest), repository) for digest, repository in rows]
 
     def held_back(self, repository: str, digest: Digest) -> str | None:
         """Why a digest is not handed out, or None.

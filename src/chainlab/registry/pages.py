@@ -58,10 +58,10 @@ class _Pages:
 
     async def overview(self, request: Request) -> Response:
         query = Query.parse(request.query_params.get("q", ""))
-        if query.digest is not None:
-            return RedirectResponse(f"/artifacts/{query.digest}", 303)
         caller = self._registry.access.caller(request)
         viewer, reader = self._registry.viewer(caller), self._registry.evidence.viewer(caller)
+        if query.digest is not None and not self._registry.evidence.beginning(query.prefix, viewer=reader):
+            return RedirectResponse(f"/artifacts/{query.digest}", 303)
         return await render("overview.html", self._overview, query, viewer, reader)
 
     def _viewer(self, request: Request) -> Viewer:
@@ -71,7 +71,7 @@ class _Pages:
         images = [r.name for r in self._registry.images.repositories() if viewer.package(r.name)]
         projects = [p for p in self._registry.index.projects() if p.upstream or viewer.project(p.name)]
         found = {
-            "digests": list(self._digests(query, set(images), projects, reader)) if query.digits else [],
+            "digests": list(self._digests(query, set(images), projects, reader)) if query.prefix else [],
             "images": list(filter(None, (self._image(query, name) for name in images))),
             "packages": list(filter(None, (self._project(query, p) for p in projects if not p.upstream))),
             "upstream": [{"name": p.name, "url": url("package", p.name)} for p in self._upstream(query, projects)],
@@ -279,4 +279,4 @@ def _named(query: Query, names: Sequence[str]) -> dict[str, Any]:
 
 async def _style(_: Request) -> Response:
     sheet = resources.files("chainlab.registry").joinpath("templates/style.css").read_text()
-    return Response(sheet, media_type="text/css", headers={"Cache-Control": "max-age=3600"})
+    return Response(sheet, media_type="text/css", headers={"Cache-Control": "no-cache"})

@@ -36,7 +36,7 @@ MAX_TEXT = 300  # characters of one value
 MAX_MARKS = 3  # accents on one letter
 SHORT = 12  # hex digits of a digest, where it is cut
 BLANKS = str.maketrans("\n\r\t", "   ")
-LONG_DIGEST = re.compile(rf"(sha256:[0-9a-f]{{{SHORT}}})[0-9a-f]{{{64 - SHORT}}}")
+LONG_DIGEST = re.compile(rf"(sha(?:256|512):[0-9a-f]{{{SHORT}}})[0-9a-f]{{{64 - SHORT},}}")
 REFUSALS = {400: "Not readable", 401: "Not signed in", 403: "Not allowed", 404: "Not here"}
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
