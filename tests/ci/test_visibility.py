@@ -96,6 +96,10 @@ WAYS: dict[str, tuple[str, str]] = {
     "overview": ("/", IMAGE),
     "overview, packages": ("/", PROJECT),
     "search": ("/?q=model", PROJECT),
+    "search by the digest of a manifest": ("/?q=SHORT_MANIFEST", IMAGE),
+    "search by the digest of a layer": ("/?q=SHORT_MODEL", IMAGE),
+    "search by the digest of a wheel": ("/?q=SHORT_WHEEL", PROJECT),
+    "search by the digest of a bundle": ("/?q=SHORT_BUNDLE", "/evidence/"),
     "page of an image": (f"/artifacts/oci/{IMAGE}", ""),
     "page of a package": (f"/artifacts/package/{PROJECT}", ""),
     "page of a manifest": ("/artifacts/MANIFEST", ""),
@@ -185,7 +189,7 @@ def told(client: httpx.Client, way: str, digests: Digests) -> bool:
     """Whether an answer tells of the internal repository."""
     path, marker = WAYS[way]
     for name, digest in vars(digests).items():
-        path = path.replace(name.upper(), digest)
+        path = path.replace(f"SHORT_{name.upper()}", digest[:19]).replace(name.upper(), digest)
     answer = client.get(path)
     if answer.status_code == 200:
         return marker in answer.text

@@ -6,6 +6,7 @@ end-1 to end-13), asked over HTTP.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -24,6 +25,7 @@ def name(shared: World) -> str:
 
 
 DIGEST = sha256(image(LAYER))
+SHA512 = f"sha512:{hashlib.sha512(image(LAYER)).hexdigest()}"
 
 # -- pull
 
@@ -42,7 +44,12 @@ PULLS = [
     ("what no tag can be", "GET", "manifests/.INVALID_MANIFEST_NAME", 404, "MANIFEST_UNKNOWN"),
     ("whether what no tag can be is there", "HEAD", "manifests/.INVALID", 404, None),
     ("no such manifest", "GET", f"manifests/{ZERO}", 404, "MANIFEST_UNKNOWN"),
-    ("another algorithm", "GET", f"manifests/sha512:{'0' * 128}", 400, "DIGEST_INVALID"),
+    ("a manifest by another algorithm", "GET", f"manifests/{SHA512}", 404, "MANIFEST_UNKNOWN"),
+    ("whether a manifest by another algorithm is there", "HEAD", f"manifests/{SHA512}", 404, None),
+    ("a blob by another algorithm", "GET", f"blobs/{SHA512}", 404, "BLOB_UNKNOWN"),
+    ("whether a blob by another algorithm is there", "HEAD", f"blobs/{SHA512}", 404, None),
+    ("a blob by an unregistered algorithm", "GET", "blobs/multihash+base58:QmRZxt2b1F_=", 404, "BLOB_UNKNOWN"),
+    ("a blob by a short SHA-512 digest", "GET", f"blobs/{SHA512[:-1]}", 400, "DIGEST_INVALID"),
     ("a method that is not served", "POST", "manifests/v1", 405, "UNSUPPORTED"),
     ("a path that is not served", "GET", "stickers/v1", 404, "NAME_UNKNOWN"),
 ]
@@ -81,7 +88,11 @@ RANGES = [
     ("the end", "bytes=-5", 206, LAYER[-5:]),
     ("beyond the end", "bytes=0-999999", 206, LAYER),
     ("past it", f"bytes={len(LAYER)}-", 416, None),
-    ("another unit", "lines=0-1", 200, LAYER),
+    ("the first of two, the second past the end", "bytes=0-3, 9999-", 206, LAYER[:4]),
+    ("none of two", "bytes=9999-, -0", 416, None),
+    ("the last before the first", "bytes=500-0", 200, LAYER),
+    ("another unit", "items=0-3", 200, LAYER),
+    ("no range", "bytes=all", 200, LAYER),
 ]
 
 
@@ -89,12 +100,18 @@ RANGES = [
 def test_a_range_of_a_blob(shared: World, name: str, header: str, status: int, data: bytes | None) -> None:
     path = f"/v2/{name}/blobs/{sha256(LAYER)}"
     answer = shared.nobody.get(path, headers={"Range": header})
-    if header.startswith("lines"):  # RFC 9110 §14.2: an unknown unit is ignored, or refused
-        assert answer.status_code in (200, 400)
-        return
     assert answer.status_code == status
     if data is not None:
         assert answer.content == data
+    if status == 416:
+        assert answer.headers["Content-Range"] == f"bytes */{len(LAYER)}"
+
+
+@pytest.mark.parametrize("header", [row[1] for row in RANGES], ids=[row[0] for row in RANGES])
+def test_head_has_no_ranges(shared: World, name: str, header: str) -> None:
+    answer = shared.nobody.head(f"/v2/{name}/blobs/{sha256(LAYER)}", headers={"Range": header})
+    assert (answer.status_code, answer.headers["Content-Length"]) == (200, str(len(LAYER)))
+    assert "Content-Range" not in answer.headers
 
 
 # -- push
@@ -427,6 +444,43 @@ def test_a_referrer_may_come_before_its_subject(shared: World) -> None:
 def test_referrers_of_what_is_nowhere_are_an_empty_list(shared: World, name: str) -> None:
     assert listed(shared, name, ZERO) == []
     assert listed(shared, "acme/no-such", ZERO) == []
+
+
+@pytest.mark.parametrize("subject", [SHA512, "multihash+base58:QmRZxt2b1F_="])
+def test_a_subject_by_another_algorithm_has_its_referrers(shared: World, subject: str) -> None:
+    name = shared.name()
+    assert listed(shared, name, subject) == []
+    data = image(subject={"mediaType": MANIFEST, "digest": subject, "size": 2})
+    shared.blob(name, b"{}")
+    answer = shared.put(name, "v1", data)
+    assert (answer.status_code, answer.headers["OCI-Subject"]) == (201, subject)
+    assert [entry["digest"] for entry in listed(shared, name, subject)] == [sha256(data)]
+    assert shared.nobody.get(f"/v2/{name}/manifests/v1").content == data
+
+
+def test_a_manifest_that_holds_what_is_never_here_is_refused(shared: World) -> None:
+    name = shared.name()
+    shared.blob(name, b"{}")
+    document = json.loads(image(b"x"))
+    document["layers"][0]["digest"] = SHA512
+    answer = shared.put(name, "v1", json.dumps(document).encode())
+    assert (answer.status_code, codes(answer)) == (404, ["MANIFEST_BLOB_UNKNOWN"])
+
+
+def test_deleting_by_another_algorithm_finds_nothing(shared: World, name: str) -> None:
+    for kind, code in (("manifests", "MANIFEST_UNKNOWN"), ("blobs", "BLOB_UNKNOWN")):
+        answer = shared.alice.delete(f"/v2/{name}/{kind}/{SHA512}")
+        assert (answer.status_code, codes(answer)) == (404, [code])
+
+
+def test_pushing_by_another_algorithm_is_refused(shared: World, name: str) -> None:
+    whole = shared.alice.post(f"/v2/{name}/blobs/uploads/", params={"digest": SHA512}, content=image(LAYER))
+    last = shared.alice.put(begin(shared, name), params={"digest": SHA512}, content=image(LAYER))
+    manifest = shared.put(name, SHA512, image(LAYER))
+    for answer in (whole, last, manifest):
+        assert (answer.status_code, codes(answer)) == (400, ["DIGEST_INVALID"])
+    mounted = shared.alice.post(f"/v2/{name}/blobs/uploads/", params={"mount": SHA512, "from": name})
+    assert mounted.status_code == 202
 
 
 def test_referrers_of_no_digest(shared: World, name: str) -> None:

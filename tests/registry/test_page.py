@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
 import re
@@ -17,7 +18,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.registry.channels import Artifact
-from chainlab.registry.pages import MAX_TEXT, brief
+from chainlab.registry.rendering import MAX_TEXT, brief
+from chainlab.trust.log import read_entry
+from chainlab.trust.merkle import leaf_hash
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -45,6 +48,8 @@ HOSTILE = {
     "cdata": "]]><![CDATA[",
     "textarea": "<textarea><title><plaintext>",
 }
+LONG = "triage-" + "x" * 80
+FOREIGN = f"sha512:{'0' * 128}"
 ALL = " ".join(text for name, text in HOSTILE.items() if name not in ("long", "words", "marks"))
 
 
@@ -77,6 +82,9 @@ def pages(shared: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     document = json.loads(image(subject=about, artifactType=BUNDLE, annotations=HOSTILE | {ALL: ALL}))
     document["layers"] = [descriptor(evidence, BUNDLE)]
     registry.images.push(name, "sig", json.dumps(document).encode(), MANIFEST, by=ALL)
+    about["digest"] = FOREIGN
+    document = image(subject=about)
+    registry.images.push(name, Digest.of(document), document, MANIFEST, by=ALL)
     for kind, text in HOSTILE.items():
         registry.evidence.add(pushed, f"{kind} {text}", evidence, text, text)
     oci = Artifact("oci", name)
@@ -89,10 +97,9 @@ def pages(shared: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     registry.quarantine.hold(held, HOSTILE["script"] + HOSTILE["direction"] + "W" * 500, by=ALL)
     shared.push(f"acme/{'long-name-' * 20}x", "v1", b"{}")
     folder = tmp_path_factory.mktemp("wheels")
-    long = "triage_" + "x" * 80
     files = [
         registry.index.publish(wheel(folder, project, summary=HOSTILE["script"]), by=who)
-        for project in ("triage-model", long)
+        for project in ("triage-model", LONG)
     ]
     index = registry.index
     printable = "".join(character for character in ALL if character.isprintable())
@@ -105,12 +112,16 @@ def pages(shared: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         "repository": f"/artifacts/oci/{name}",
         "held": "/artifacts/oci/acme/held",
         "package": "/artifacts/package/triage-model",
-        "longest": f"/artifacts/package/{long.replace('_', '-')}",
+        "longest": f"/artifacts/package/{LONG}",
         "manifest": f"/artifacts/{pushed}",
         "layer": f"/artifacts/{sha256(b'model')}",
         "file": f"/artifacts/{files[0].digest}",
         "quarantined": f"/artifacts/{held}",
         "log": "/artifacts/log",
+        "entry": "/artifacts/log/v2/0",
+        "old entry": "/artifacts/log/v1/0",
+        "foreign": f"/artifacts/{FOREIGN}",
+        "digits": f"/?q={str(pushed)[7:13]}",
         "missing": "/artifacts/oci/no/such<script>",
     }
 
@@ -170,7 +181,7 @@ def page(
 
 PAGES = [
     *("overview", "search", "nothing", "repository", "held", "package", "longest", "manifest"),
-    *("layer", "file", "quarantined", "log", "missing"),
+    *("layer", "file", "quarantined", "log", "entry", "old entry", "foreign", "digits", "missing"),
 ]
 
 
@@ -221,6 +232,98 @@ def test_the_layout_holds(contexts: dict[bool, BrowserContext], pages: dict[str,
     page.close()
 
 
+# What a screen reader stumbles over, of axe's rules: each gives the names of what breaks it.
+RULES = """() => {
+  document.querySelectorAll("details").forEach(e => e.open = true);
+  const all = selector => [...document.querySelectorAll(selector)], name = e => e.outerHTML.slice(0, 80);
+  const levels = all("h1, h2, h3").map(e => +e.localName[1]);
+  const regions = all("[role=region], nav").map(e => e.getAttribute("aria-label"));
+  const own = e => [...e.childNodes].some(node => node.nodeType == Node.TEXT_NODE && node.data.trim());
+  return Object.entries({
+    "html-has-lang": all("html:not([lang])").map(name),
+    "landmark-one-main": all("main").length == 1 ? [] : ["main"],
+    "region": all("body *").filter(e => own(e) && !e.closest("header, main, footer, .skip")).map(name),
+    "landmark-unique": regions.filter((label, at) => !label || regions.indexOf(label) != at),
+    "heading-order": levels.filter((level, at) => level > (levels[at - 1] ?? 0) + 1),
+    "nested-interactive": all("summary a, summary button").map(name),
+    "link-name": all("a").filter(e => !e.textContent.trim()).map(name),
+    "label": all("input").filter(e => !e.labels.length && !e.ariaLabel).map(name),
+    "definition-list": all("dl").filter(e => [...e.children].some(c => !["DT", "DD"].includes(c.tagName))).map(name),
+    "list": all("ul, ol").filter(e => [...e.children].some(c => c.tagName != "LI")).map(name),
+    "scrollable-region-focusable": all(".table").filter(e => e.tabIndex < 0).map(name),
+  }).filter(([, found]) => found.length);
+}"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", [*PAGES, "/simple/", "/simple/triage-model/"])
+def test_a_screen_reader_stumbles_over_nothing(
+    contexts: dict[bool, BrowserContext], pages: dict[str, str], name: str
+) -> None:
+    page = contexts[True].new_page()
+    page.goto(pages.get(name, name))
+    assert page.evaluate(RULES) == []
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("path", ["/simple/", "/simple/triage-model/", f"/simple/{LONG}/"])
+@pytest.mark.parametrize("width", [1280, 320])
+def test_the_pages_of_the_index_are_for_people_too(
+    contexts: dict[bool, BrowserContext], pages: dict[str, str], path: str, width: int
+) -> None:
+    """WCAG 2.2: 1.4.10 (no sideways scrolling), 2.5.8 (targets of 24 pixels)."""
+    page = contexts[True].new_page()
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    sizes = page.evaluate("[...document.links].map(a => a.getBoundingClientRect()).map(r => [r.width, r.height])")
+    assert all(min(size) >= 24 for size in sizes)
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_narrow_screen_shows_the_state_beside_the_name(
+    contexts: dict[bool, BrowserContext], pages: dict[str, str]
+) -> None:
+    page = contexts[True].new_page()
+    page.set_viewport_size({"width": 375, "height": 667})
+    for path, table in (("/", "OCI repositories"), (pages["held"], "Tags"), (pages["package"], "Files")):
+        page.goto(path)
+        state = page.get_by_role("region", name=table).locator(".bad").first.bounding_box()
+        assert state is not None
+        assert state["x"] + state["width"] <= 375
+    page.close()
+
+
+@pytest.mark.browser
+def test_long_evidence_is_folded_and_every_heading_says_what_it_is(page: Page, pages: dict[str, str]) -> None:
+    page.goto(pages["manifest"])
+    folded = page.locator("details", has_text="script <script>")
+    assert page.locator("details:not([open])").count() >= len(HOSTILE)
+    assert folded.count()
+    page.locator("details:not([open]) > summary").first.click()
+    titles = page.locator("summary h3").all_inner_texts()
+    assert len(set(titles)) == len(titles)
+    assert page.locator("main").text_content()
+    assert "from ," not in (page.locator("main").text_content() or "")
+    first = "e => getComputedStyle(e).gridTemplateColumns.split(' ')[0]"
+    assert page.evaluate(f"new Set([...document.querySelectorAll('dl')].map({first})).size") == 1
+
+
+@pytest.mark.browser
+def test_a_short_digest_stays_on_one_line(contexts: dict[bool, BrowserContext], pages: dict[str, str]) -> None:
+    page = contexts[True].new_page()
+    for width in (1280, 375):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(pages["repository"])
+        heights = page.evaluate(
+            "[...document.querySelectorAll('td code, th code')].map(e => e.getClientRects().length)"
+        )
+        assert set(heights) == {1}
+    page.close()
+
+
 @pytest.mark.browser
 def test_the_keyboard_is_enough(page: Page, shared: World, pages: dict[str, str]) -> None:
     page.goto("/")
@@ -251,13 +354,61 @@ def test_the_keyboard_is_enough(page: Page, shared: World, pages: dict[str, str]
 
 @pytest.mark.browser
 def test_every_link_leads_somewhere(page: Page, shared: World, pages: dict[str, str]) -> None:
-    for name in ("overview", "repository", "package", "manifest", "file", "log"):
+    for name in (
+        "overview",
+        "repository",
+        "package",
+        "manifest",
+        "file",
+        "log",
+        "entry",
+        "old entry",
+        "foreign",
+        "digits",
+    ):
         page.goto(pages[name])
         targets = {a.get_attribute("href") for a in page.locator("main a").all()}
         for target in targets:
             assert target
             answer = shared.nobody.get(target, follow_redirects=True)
             assert answer.status_code == 200, f"{name}: {target}"
+
+
+@pytest.mark.parametrize("name", ["repository", "package", "manifest", "file", "log", "entry"])
+def test_every_time_has_one_form(shared: World, pages: dict[str, str], name: str) -> None:
+    text = shared.nobody.get(pages[name]).text
+    times = re.findall(r'<time datetime="([^"]*)">([^<]*)</time>', text)
+    assert times
+    for machine, person in times:
+        assert machine == person.replace(" UTC", "Z").replace(" ", "T")
+    assert not re.findall(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", re.sub("<time.*?</time>", "", text))
+
+
+@pytest.mark.parametrize("log", ["v1", "v2"])
+def test_an_entry_of_a_log_has_a_page(shared: World, log: str) -> None:
+    text = shared.nobody.get(f"/artifacts/log/{log}/0").text
+    body = read_entry(shared.server.instance._connection, log, 0).body
+    assert f"Entry 0 of log {log}" in text
+    assert leaf_hash(body).hex() in text
+    assert json.loads(html.unescape(text.partition("<pre")[2].partition("<code>")[2].partition("</code>")[0])) == (
+        json.loads(body)
+    )
+    assert "a key without a certificate" in text
+    for target in re.findall(r'href="(/api/[^"]*)"', text):
+        assert shared.nobody.get(html.unescape(target)).status_code == 200
+
+
+@pytest.mark.parametrize("entry", ["v1/99999", "v2/-1", "v2/x", "v3/0", "ct/0", "v2/0/", "v2/" + "9" * 30, "v2/٣"])
+def test_an_entry_that_no_log_has_is_refused_as_a_page(shared: World, entry: str) -> None:
+    answer = shared.nobody.get(f"/artifacts/log/{entry}", follow_redirects=True)
+    assert answer.status_code == (200 if entry == "v2/0/" else 404)
+    assert answer.headers["Content-Type"].startswith("text/html")
+
+
+def test_a_page_asks_again_for_a_credential_that_is_not_good(shared: World) -> None:
+    answer = shared.nobody.get("/", auth=("alice", "wrong"))
+    assert (answer.status_code, answer.headers["WWW-Authenticate"].partition(" ")[0]) == (401, "Basic")
+    assert "Not signed in" in answer.text
 
 
 def test_a_digest_is_found_by_search(shared: World, pages: dict[str, str]) -> None:
@@ -287,8 +438,8 @@ def test_a_page_of_evidence_shows_what_the_json_says(page: Page, shared: World, 
     for heading in ("Places", "Referrers", "Attached evidence", "Channels", "Quarantine", "Events"):
         expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
     expect(page.locator("main")).to_contain_text("entry 7 of a log that is not ours")
-    assert page.locator("tbody tr").count() == len(document["events"])
-    assert "<script>window.pwned = 1</script>" in page.locator("main").inner_text()
+    assert page.locator("ol > li").count() == len(document["events"])
+    assert "<script>window.pwned = 1</script>" in (page.locator("main").text_content() or "")
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,51 @@ def test_a_form_that_cannot_be_read_is_refused(http: httpx.Client, path: str, bo
     assert answer.json().keys() == {"error", "error_description"}
 
 
+# -- what a person is told
+
+PERSON = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+def check_page(answer: httpx.Response, status: int, title: str, *words: str) -> None:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'nonce-")
+    assert answer.headers["cache-control"] == "no-store"
+    assert f"<title>{title} · chainlab</title>" in answer.text
+    assert '<html lang="en">' in answer.text
+    for word in words:
+        assert word in answer.text
+
+
+def test_a_person_is_told_on_a_page_what_is_wrong_with_a_sign_in(http: httpx.Client) -> None:
+    form = form_of(http)
+    http.headers.update(PERSON)
+    check_page(consent(http, form, "alice"), 400, "Sign-in refused", "not an email address", "write name@example.com")
+    check_page(consent(http, form | {"csrf": "x"}), 403, "Sign-in refused", "did not come from our page")
+    check_page(
+        http.get("/oidc/authorize", params=ASKED | {"client_id": ""}), 400, "Sign-in refused", "expected client_id"
+    )
+    check_page(consent(http, form, "<b>\u202e"), 400, "Sign-in refused", "&lt;b&gt;\\u202e")
+
+
+def test_the_page_with_the_code_says_so_in_its_title(http: httpx.Client) -> None:
+    form = form_of(http, redirect_uri="urn:ietf:wg:oauth:2.0:oob")
+    assert "<title>Copy this code · chainlab</title>" in consent(http, form).text
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_person_is_told_on_a_page_that_nothing_is_there(http: httpx.Client, method: str) -> None:
+    check_page(http.request(method, "/no/such/<b>", headers=PERSON), 404, "Not here", "&lt;b&gt;")
+    check_page(http.delete("/oidc/jwks", headers=PERSON), 405, "Sign-in refused")
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/json, text/html;q=0.1", ""])
+def test_a_program_is_told_in_json(http: httpx.Client, accept: str) -> None:
+    check_refused(http.get("/oidc/authorize", headers={"Accept": accept}))
+    assert http.get("/no/such/path", headers={"Accept": accept}).json()["code"] == 5
+    assert http.get("/api/v2/no/such/path", headers=PERSON).json()["code"] == 5
+
+
 # -- planted HTML and script
 
 PLANTED = (

@@ -28,7 +28,7 @@ from typing import IO
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from chainlab.ci.access import Turns, answering, receive, require
@@ -37,6 +37,7 @@ from chainlab.database import connect, transaction
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
+from chainlab.file_response import StoredFile
 from chainlab.registry.blobs import Blobs, Staged
 
 __all__ = ["Artifact", "Artifacts", "artifact_routes"]
@@ -231,7 +232,7 @@ def artifact_routes(artifacts: Artifacts, credentials: Credentials) -> list[Base
         _check(run, name)
         require(request, credentials, f"artifacts:read:{run}")
         found = await run_sync(artifacts.get, run, name)
-        return FileResponse(artifacts.path(found), media_type="application/x-tar")
+        return StoredFile(artifacts.path(found), media_type="application/x-tar")
 
     async def put(request: Request) -> Response:
         run, name = request.path_params["run"], request.path_params["name"]

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from chainlab.ci.access import answering, identify, receive
@@ -34,6 +34,7 @@ from chainlab.database import connect, transaction
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
+from chainlab.file_response import StoredFile
 from chainlab.registry.blobs import Blobs, Staged
 
 __all__ = ["Cache", "Entry", "cache_routes"]
@@ -209,7 +210,7 @@ def cache_routes(cache: Cache, credentials: Credentials) -> list[BaseRoute]:
         if entry is None:
             raise Refused(404, "no entry fits")
         headers = {"X-Cache-Key": entry.key, "X-Cache-Scope": entry.scope}
-        return FileResponse(cache.path(entry), headers=headers, media_type="application/octet-stream")
+        return StoredFile(cache.path(entry), headers=headers, media_type="application/octet-stream")
 
     async def put(request: Request) -> Response:
         credential = job(request)

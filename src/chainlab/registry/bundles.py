@@ -22,7 +22,7 @@ from cryptography import x509
 from chainlab.clock import rfc3339
 from chainlab.evidence.verifying import ISSUER_OID
 
-__all__ = ["BUNDLE_TYPE", "MAX_BUNDLE", "Facts", "entry_path", "read"]
+__all__ = ["BUNDLE_TYPE", "MAX_BUNDLE", "Facts", "entry_path", "identity", "read"]
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"  # of the bundles made here
 MAX_BUNDLE = 2**20  # bytes; a larger one is shown without being read
@@ -107,7 +107,7 @@ def _bundle(document: Mapping[str, Any]) -> Facts:
     entry = _at(material, "tlogEntries", 0)
     return Facts(
         **_statement(_at(document, "dsseEnvelope", "payload")),
-        **_identity(certificate),
+        **identity(certificate),
         **_entry(entry, _stamped(stamp)),
     )
 
@@ -116,7 +116,7 @@ def _attestation(document: Mapping[str, Any]) -> Facts:
     material = document["verification_material"]
     return Facts(
         **_statement(_at(document, "envelope", "statement")),
-        **_identity(_at(material, "certificate")),
+        **identity(_at(material, "certificate")),
         **_entry(_at(material, "transparency_entries", 0), ""),
     )
 
@@ -134,7 +134,8 @@ def _statement(payload: Any) -> dict[str, Any]:
     return {"predicate_type": _text(kind), "subjects": subjects} if isinstance(kind, str) else {}
 
 
-def _identity(encoded: Any) -> dict[str, Any]:
+def identity(encoded: Any) -> dict[str, Any]:
+    """Who a certificate (DER in base64) names, and who vouched for it; empty when it cannot be read."""
     try:
         certificate = x509.load_der_x509_certificate(base64.b64decode(encoded))
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -25,6 +25,7 @@ from chainlab.credentials import CHALLENGE
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Refused
 from chainlab.registry.channels import CHANNELS, Artifact
+from chainlab.registry.oci_names import any_digest
 from chainlab.registry.registry import Registry
 from chainlab.trust import wire
 
@@ -36,44 +37,55 @@ _Endpoint = Callable[[Request], Awaitable[Response]]
 
 def channel_routes(registry: Registry) -> list[BaseRoute]:
     """The endpoints of channels, quarantine and evidence."""
-    access = registry.access
+    channels = _Channels(registry)
+    return [
+        Route("/channels/", _told(channels.overview)),
+        Route("/channels/quarantine", _told(channels.hold), methods=["POST"]),
+        Route("/channels/quarantine/{digest}", _told(channels.release), methods=["DELETE"]),
+        Route("/channels/{artifact:path}", _told(channels.show)),
+        Route("/channels/{artifact:path}", _told(channels.promote), methods=["POST"]),
+        Route("/evidence/{digest}", _told(channels.evidence)),
+        Route("/evidence/{digest}/{item}", _told(channels.attached)),
+    ]
 
-    def current(artifact: Artifact) -> dict[str, Any]:
-        steps = registry.channels.current(artifact)
-        return {
-            channel: steps[channel].facts() | {"quarantined": registry.held_back(artifact, steps[channel].digest)}
-            for channel in CHANNELS
-            if channel in steps
-        }
 
-    async def overview(request: Request) -> Response:
-        viewer = registry.viewer(access.caller(request))
+class _Channels:
+    """What one registry answers."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._access = registry.access
+
+    # -- channels
+
+    async def overview(self, request: Request) -> Response:
+        viewer = self._registry.viewer(self._access.caller(request))
         entries = [
-            {"artifact": str(artifact), "channels": current(artifact)}
-            for artifact in registry.channels.artifacts()
+            {"artifact": str(artifact), "channels": self._current(artifact)}
+            for artifact in self._registry.channels.artifacts()
             if viewer.artifact(artifact)
         ]
         return JSONResponse({"artifacts": entries})
 
-    async def show(request: Request) -> Response:
+    async def show(self, request: Request) -> Response:
         artifact = Artifact.parse(request.path_params["artifact"])
-        history = registry.channels.history(artifact)
-        if not history or not registry.viewer(access.caller(request)).artifact(artifact):
+        history = self._registry.channels.history(artifact)
+        if not history or not self._registry.viewer(self._access.caller(request)).artifact(artifact):
             raise Refused(404, f"{artifact} was never in a channel")
         document = {
             "artifact": str(artifact),
-            "channels": current(artifact),
+            "channels": self._current(artifact),
             "history": [step.facts() for step in history],
         }
         return JSONResponse(document)
 
-    async def promote(request: Request) -> Response:
+    async def promote(self, request: Request) -> Response:
         artifact = Artifact.parse(request.path_params["artifact"])
-        caller = access.caller(request)
+        caller = self._access.caller(request)
         document = await _document(request, "digest", "to")
         if caller is not None and document["to"] == CHANNELS[-1]:
             raise Refused(403, f"{caller.subject} may not promote to {CHANNELS[-1]}: the deployment alone does")
-        step = registry.channels.promote(
+        step = self._registry.channels.promote(
             artifact,
             Digest.parse(document["digest"]),
             document.get("from", ""),
@@ -82,49 +94,51 @@ def channel_routes(registry: Registry) -> list[BaseRoute]:
         )
         return JSONResponse(step.facts(), 201)
 
-    def warden(request: Request) -> str:
+    def _current(self, artifact: Artifact) -> dict[str, Any]:
+        steps = self._registry.channels.current(artifact)
+        return {
+            channel: steps[channel].facts() | {"quarantined": self._registry.held_back(artifact, steps[channel].digest)}
+            for channel in CHANNELS
+            if channel in steps
+        }
+
+    # -- quarantine
+
+    async def hold(self, request: Request) -> Response:
+        by = self._warden(request)
+        document = await _document(request, "digest", "reason")
+        digest = Digest.parse(document["digest"])
+        self._registry.quarantine.hold(digest, document["reason"], by=by)
+        return JSONResponse({"digest": str(digest), "quarantined": document["reason"]}, 201)
+
+    async def release(self, request: Request) -> Response:
+        by = self._warden(request)
+        digest = Digest.parse(request.path_params["digest"])
+        self._registry.quarantine.release(digest, by=by)
+        return JSONResponse({"digest": str(digest), "quarantined": None})
+
+    def _warden(self, request: Request) -> str:
         """Who asks, if they may quarantine."""
-        caller = access.caller(request)
+        caller = self._access.caller(request)
         if caller is None:
             raise Refused(401, "quarantine needs a credential")
         if not caller.may("channel:quarantine"):
             raise Refused(403, f"{caller.subject} may not quarantine")
         return caller.subject
 
-    async def hold(request: Request) -> Response:
-        by = warden(request)
-        document = await _document(request, "digest", "reason")
-        digest = Digest.parse(document["digest"])
-        registry.quarantine.hold(digest, document["reason"], by=by)
-        return JSONResponse({"digest": str(digest), "quarantined": document["reason"]}, 201)
+    # -- evidence
 
-    async def release(request: Request) -> Response:
-        by = warden(request)
-        digest = Digest.parse(request.path_params["digest"])
-        registry.quarantine.release(digest, by=by)
-        return JSONResponse({"digest": str(digest), "quarantined": None})
-
-    async def evidence(request: Request) -> Response:
-        digest = Digest.parse(request.path_params["digest"])
-        viewer = registry.evidence.viewer(access.caller(request))
-        document = await anyio.to_thread.run_sync(lambda: registry.evidence.document(digest, viewer=viewer))
+    async def evidence(self, request: Request) -> Response:
+        digest = any_digest(request.path_params["digest"])
+        viewer = self._registry.evidence.viewer(self._access.caller(request))
+        document = await anyio.to_thread.run_sync(lambda: self._registry.evidence.document(digest, viewer=viewer))
         return JSONResponse(document)
 
-    async def attached(request: Request) -> Response:
+    async def attached(self, request: Request) -> Response:
         subject, digest = (Digest.parse(request.path_params[name]) for name in ("digest", "item"))
-        viewer = registry.evidence.viewer(access.caller(request))
-        data = registry.evidence.read(subject, digest, viewer=viewer)
+        viewer = self._registry.evidence.viewer(self._access.caller(request))
+        data = self._registry.evidence.read(subject, digest, viewer=viewer)
         return Response(data, media_type="application/octet-stream")
-
-    return [
-        Route("/channels/", _told(overview)),
-        Route("/channels/quarantine", _told(hold), methods=["POST"]),
-        Route("/channels/quarantine/{digest}", _told(release), methods=["DELETE"]),
-        Route("/channels/{artifact:path}", _told(show)),
-        Route("/channels/{artifact:path}", _told(promote), methods=["POST"]),
-        Route("/evidence/{digest}", _told(evidence)),
-        Route("/evidence/{digest}/{item}", _told(attached)),
-    ]
 
 
 def _told(endpoint: _Endpoint) -> _Endpoint:

@@ -176,6 +176,26 @@ class Evidence:
             ).fetchall()
         return [(kind, Digest.parse(text)) for kind, text in rows]
 
+    def beginning(self, prefix: str, *, viewer: Viewer) -> list[tuple[Digest, Digest, str]]:
+        """Attached evidence whose digest begins so (``sha256:1f``): subject, its own digest, kind."""
+        with self._guard:
+            rows = self._connection.execute(
+                "SELECT subject, digest, kind, source FROM evidence WHERE digest GLOB ? ORDER BY id", (f"{prefix}*",)
+            ).fetchall()
+        found = [(Digest.parse(subject), Digest.parse(digest), kind, source) for subject, digest, kind, source in rows]
+        return [row[:3] for row in found if viewer.believes(row[3], self._standing(row[0], viewer))]
+
+    def predicates(self, referrers: Iterable[Stored]) -> dict[Digest, str]:
+        """What each referrer says, as a predicate type, by its digest; those that are no bundle are left out."""
+        reader = _Reader(self._blobs, set())
+        found: dict[Digest, str] = {}
+        for stored in referrers:
+            for held in self._images.holdings(stored.repository, stored.digest):
+                facts = reader.blob(held.digest, held.media_type) if held.role == "layer" else None
+                if facts and "predicateType" in facts:
+                    found.setdefault(stored.digest, str(facts["predicateType"]))
+        return found
+
     def bundles(self, *subjects: Digest, repository: str | None = None) -> dict[Digest, Found]:
         """Every Sigstore bundle about these digests, by its own digest, wherever it is kept.
 
@@ -404,7 +424,7 @@ class Evidence:
         self, subjects: Sequence[Digest], viewer: Viewer, attached: set[str], *, known: bool
     ) -> Iterator[dict[str, Any]]:
         """Events that name one of the digests: those about what the viewer sees, which name nothing else."""
-        names = [subject.value.hex() for subject in subjects[:MAX_SUBJECTS]]
+        names = [str(subject).partition(":")[2] for subject in subjects[:MAX_SUBJECTS]]
         condition = " OR ".join(["instr(CAST(envelope AS TEXT), ?)"] * len(names))
         with self._guard:
             rows = self._connection.execute(

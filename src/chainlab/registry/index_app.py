@@ -22,7 +22,6 @@ from functools import partial
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import (
-    FileResponse,
     JSONResponse,
     PlainTextResponse,
     RedirectResponse,
@@ -33,12 +32,14 @@ from starlette.routing import BaseRoute, Route
 from chainlab.credentials import CHALLENGE, Credential, presented
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
+from chainlab.file_response import StoredFile
 from chainlab.registry.distributions import wheel_metadata
 from chainlab.registry.index import MAX_FILE, Index
 from chainlab.registry.index_files import IndexFile
 from chainlab.registry.index_simple import Format, negotiate, page_of_project, page_of_projects
 from chainlab.registry.projects import normalise
 from chainlab.registry.publishers import AUDIENCE
+from chainlab.registry.rendering import POLICY
 from chainlab.registry.uploads import MAX_FIELDS, read_form
 from chainlab.trust import wire
 
@@ -100,7 +101,7 @@ def _files(index: Index) -> list[BaseRoute]:
         path = index.path(found)
         if not path.is_file():
             raise Refused(404, f"the bytes of {filename} are gone")
-        return FileResponse(path, headers=headers, media_type="application/octet-stream", filename=filename)
+        return StoredFile(path, headers=headers, media_type="application/octet-stream", filename=filename)
 
     async def metadata(request: Request, name: str, filename: str) -> Response:
         found = index.file(name, filename)
@@ -200,6 +201,8 @@ def _minting(error: ChainlabError) -> Response:
 def _page(request: Request, text: str, format: Format) -> Response:
     data = text.encode()
     headers = _headers(Digest.of(data)) | {"Vary": "Accept"}
+    if format is not Format.JSON_V1:
+        headers["Content-Security-Policy"] = POLICY  # also of a 304, whose headers replace those of the kept page
     if _unchanged(request, headers["ETag"]):
         return Response(None, 304, headers)
     kind = format.value if format is Format.JSON_V1 else f"{format.value}; charset=utf-8"

@@ -27,6 +27,7 @@ from simple_repository.model import (
 )
 from simple_repository.serializer import SerializerJsonV1
 
+from chainlab.characters import visible
 from chainlab.errors import Refused
 from chainlab.registry.index_files import IndexFile, Project, versions
 
@@ -36,14 +37,21 @@ API_VERSION = "1.4"
 LATEST = {"json": Format.JSON_V1, "html": Format.HTML_V1}
 PREFERENCE = (Format.JSON_V1, Format.HTML_V1, Format.HTML_LEGACY)
 PAGE = """<!DOCTYPE html>
-<html>
+<html lang="en">
 <head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="pypi:repository-version" content="{version}">
 {more}<title>{title}</title>
+<link rel="stylesheet" href="/artifacts/style.css">
 </head>
 <body>
+<main>
 <h1>{title}</h1>
-{links}</body>
+{status}<ul class="links">
+{links}</ul>
+</main>
+</body>
 </html>
 """
 
@@ -86,7 +94,7 @@ def page_of_projects(projects: Iterable[Project], format: Format) -> str:
     """The list of projects (``/simple/``)."""
     names = [project.name for project in projects]
     if format is not Format.JSON_V1:
-        links = [f'<a href="{name}/">{name}</a><br>\n' for name in names]
+        links = [f'<li><a href="{name}/">{name}</a></li>\n' for name in names]
         return _html("Simple index", links)
     listed = frozenset(ProjectListElement(name) for name in names)
     document = json.loads(SerializerJsonV1().serialize_project_list(ProjectList(Meta(API_VERSION), listed)))
@@ -99,7 +107,9 @@ def page_of_project(project: Project, files: Sequence[IndexFile], format: Format
     if format is not Format.JSON_V1:
         more = _meta("pypi:project-status", project.status)
         more += _meta("pypi:project-status-reason", project.reason) if project.reason else ""
-        return _html(f"Links for {project.name}", [_link(file, base) for file in files], more)
+        reason = f" ({visible(project.reason)})" if project.reason else ""
+        status = "" if project.offers else f"<p>Status: {escape(f'{project.status}{reason}')}</p>\n"
+        return _html(f"Links for {project.name}", [_link(file, base) for file in files], more, status)
     detail = ProjectDetail(
         Meta(API_VERSION),
         project.name,
@@ -150,7 +160,7 @@ def _link(file: IndexFile, base: str) -> str:
     if file.provenance:
         attributes["data-provenance"] = _provenance(file, base)
     written = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
-    return f"<a {written}>{escape(file.filename)}</a><br>\n"
+    return f"<li><a {written}>{escape(file.filename)}</a></li>\n"
 
 
 def _provenance(file: IndexFile, base: str) -> str:
@@ -161,5 +171,6 @@ def _meta(name: str, content: str) -> str:
     return f'<meta name="{name}" content="{escape(content)}">\n'
 
 
-def _html(title: str, links: Iterable[str], more: str = "") -> str:
-    return PAGE.format(version=API_VERSION, title=escape(title), links="".join(links), more=more)
+def _html(title: str, links: Iterable[str], more: str = "", status: str = "") -> str:
+    """A page; ``more`` and ``status`` are HTML."""
+    return PAGE.format(version=API_VERSION, title=escape(title), links="".join(links), more=more, status=status)

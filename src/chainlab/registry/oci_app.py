@@ -15,12 +15,13 @@ from urllib.parse import urlencode
 
 import anyio.to_thread
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Refused
+from chainlab.file_response import StoredFile
 from chainlab.registry import oci_names
 from chainlab.registry.oci import Images
 from chainlab.registry.oci_access import LIFETIME, Access, challenge
@@ -159,22 +160,22 @@ class _Distribution:
     # -- blobs
 
     async def _blob(self, asked: _Asked) -> Response:
-        digest = self._images.blob(asked.name, oci_names.digest(asked.reference))
-        return FileResponse(
+        digest = self._images.blob(asked.name, oci_names.any_digest(asked.reference))
+        return StoredFile(
             self._images.blobs.path(digest),
             media_type="application/octet-stream",
             headers={"Docker-Content-Digest": str(digest), "ETag": f'"{digest}"'},
         )
 
     async def _delete_blob(self, asked: _Asked) -> Response:
-        digest = oci_names.digest(asked.reference)
+        digest = oci_names.any_digest(asked.reference)
         self._images.delete_blob(asked.name, digest, by=asked.by)
         return Response(status_code=202)
 
     async def _start(self, asked: _Asked) -> Response:
         """Begin an upload; or mount a blob, or take all of it, in this one request."""
         if "mount" in asked.query:
-            digest = oci_names.digest(asked.query["mount"])
+            digest = oci_names.any_digest(asked.query["mount"])
             source = asked.query.get("from")
             if source is not None and self._may_mount(asked.caller, oci_names.check_name(source)):
                 if reason := self._images.held_back(source, digest):
@@ -284,7 +285,7 @@ class _Distribution:
         return JSONResponse({"name": asked.name, "tags": names}, headers=headers)
 
     async def _referrers(self, asked: _Asked) -> Response:
-        subject = oci_names.digest(asked.reference)
+        subject = oci_names.any_digest(asked.reference)
         wanted = asked.query.get("artifactType") or None
         if wanted is not None and not MEDIA_TYPE.fullmatch(wanted):
             raise OciError(400, "UNSUPPORTED", "artifactType is not a media type")

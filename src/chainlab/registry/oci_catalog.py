@@ -14,6 +14,7 @@ from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.registry.blobs import Blobs
 from chainlab.registry.oci_errors import OciError
+from chainlab.registry.oci_names import any_digest
 from chainlab.registry.oci_tables import COLUMNS, SCHEMA, Holding, Repository, Stored, Tag
 from chainlab.registry.quarantine import Quarantine
 from chainlab.visibility import Visibility, holds
@@ -199,6 +200,16 @@ class Catalog:
         """The repositories that link to this blob."""
         rows = self._query("SELECT repository FROM oci_links WHERE digest = ? ORDER BY repository", str(digest))
         return [name for (name,) in rows]
+
+    def beginning(self, prefix: str) -> list[tuple[Digest, str]]:
+        """Digests that begin so (``sha256:1f``), of manifests, their subjects and blobs, each with its repository."""
+        rows = self._query(
+            "SELECT digest, repository FROM oci_manifests WHERE digest GLOB ?1"
+            " UNION SELECT subject, repository FROM oci_manifests WHERE subject GLOB ?1"
+            " UNION SELECT digest, repository FROM oci_links WHERE digest GLOB ?1 ORDER BY digest, repository",
+            f"{prefix}*",
+        )
+        return [(any_digest(digest), repository) for digest, repository in rows]
 
     def held_back(self, repository: str, digest: Digest) -> str | None:
         """Why a digest is not handed out, or None.

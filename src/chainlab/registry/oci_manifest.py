@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainlab.digests import Digest
-from chainlab.errors import MalformedInput
 from chainlab.registry.oci_errors import OciError
+from chainlab.registry.oci_names import any_digest
 
 __all__ = [
     "INDEX_TYPE",
@@ -132,9 +132,9 @@ def _descriptor(entry: Any, role: str, where: str) -> Descriptor:
     if not isinstance(digest, str):
         raise _invalid(f"{where} has no digest")
     try:
-        parsed = Digest.parse(digest)
-    except MalformedInput as error:
-        raise _invalid(f"{where} has no SHA-256 digest") from error
+        parsed = any_digest(digest)
+    except OciError as error:
+        raise _invalid(f"{where} has no digest: {digest[:80]!r}") from error
     annotations = _annotations(entry.get("annotations"), f"{where}.annotations")
     return Descriptor(role, media_type, parsed, size, annotations.get(TITLE, ""))
 

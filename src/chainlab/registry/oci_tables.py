@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainlab.digests import Digest
+from chainlab.registry.oci_names import any_digest
 
 __all__ = ["COLUMNS", "SCHEMA", "Holding", "Repository", "Stored", "Tag"]
 
@@ -104,7 +105,7 @@ class Stored:
             size,
             artifact,
             json.loads(annotations),
-            Digest.parse(subject) if subject else None,
+            any_digest(subject) if subject else None,
             pushed,
             by,
         )

@@ -35,6 +35,7 @@ from chainlab.registry.quarantine import Quarantine
 from chainlab.registry.releases import Release
 from chainlab.registry.upstream import Upstream
 from chainlab.registry.viewing import Viewer
+from chainlab.trust.log import Entry, read_entry
 
 __all__ = ["Registry"]
 
@@ -67,6 +68,7 @@ class Registry:
             undo.callback(self._undo.close)
             self.blobs = Blobs(directory / "blobs")
             self.credentials = Credentials(self._connect())
+            self._entries = self._connect()
             self.events = Events(self._connect(), clock=clock)
             self._products = Products(self._connect(), threading.RLock())
             self.quarantine = Quarantine(*self._reporting())
@@ -128,6 +130,10 @@ class Registry:
     def produced_by(self, job: str) -> list[Product]:
         """What a CI job stored here with its own credentials, oldest first; ``job`` is the id that they carry."""
         return self._products.of(job)
+
+    def log_entry(self, log: str, index: int) -> Entry:
+        """An entry of the instance's transparency log ``v1`` or ``v2``. Raises `Refused` (404)."""
+        return read_entry(self._entries, log, index)
 
     def held_back(self, artifact: Artifact, digest: Digest) -> str | None:
         """Why an artifact's digest is not handed out, or None."""

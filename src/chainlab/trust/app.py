@@ -11,13 +11,15 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from chainlab.errors import ChainlabError, MalformedInput, Refused
+from chainlab.file_response import StoredFile
 from chainlab.trust import keys, log_v1, wire
 from chainlab.trust.instance import Instance
 from chainlab.trust.issuer import ISSUER
+from chainlab.trust.page import refused, wants_page
 from chainlab.trust.signin import SignIn
 from chainlab.trust.timestamp import Query
 
@@ -29,9 +31,11 @@ MAX_ENTRIES = 1000  # CT entries in one answer
 TUF_NAME = re.compile(r"(targets/)?[a-z0-9][a-z0-9._]{0,199}")  # no way out, no file half written
 
 
-def refusal(request: Request, error: ChainlabError) -> JSONResponse:
-    """The answer to a request that failed, in the shape of the service it was meant for."""
+def refusal(request: Request, error: ChainlabError) -> Response:
+    """The answer to a request that failed, in the shape of the service it was meant for; for a person, a page."""
     status, path = error.status, request.url.path
+    if wants_page(request) and not path.startswith(("/api/", "/ct/")):
+        return refused(error, signing_in=path.startswith("/oidc/"))
     content: dict[str, Any]
     if path.startswith("/oidc/"):  # RFC 6749 §5.2
         name = error.message if error.message in OAUTH_ERRORS else "invalid_request"
@@ -167,7 +171,7 @@ def _monitors(instance: Instance) -> list[BaseRoute]:
         path = instance.directory / "tuf" / name
         if not TUF_NAME.fullmatch(name) or not path.is_file():
             raise Refused(404, "the repository has no such file")
-        return FileResponse(path, media_type="application/octet-stream")
+        return StoredFile(path, media_type="application/octet-stream")
 
     return [
         Route("/ct/v1/get-sth", sth),

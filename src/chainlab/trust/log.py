@@ -25,7 +25,7 @@ from chainlab.errors import MalformedInput, Refused
 from chainlab.trust.merkle import MerkleTree, leaf_hash
 from chainlab.trust.wire import base64_text
 
-__all__ = ["Entry", "Log", "Note", "key_id_c2sp", "signed_tree_head"]
+__all__ = ["Entry", "Log", "Note", "key_id_c2sp", "read_entry", "signed_tree_head"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS leaves (   -- small rows, so that a start reads little
@@ -134,6 +134,16 @@ class Log:
         if level is None:
             return b"".join(len(e.body).to_bytes(2, "big") + e.body for e in self.entries(start, stop))
         return self.tree.hashes(TILE_HEIGHT * level, start, stop)
+
+
+def read_entry(connection: sqlite3.Connection, log: str, index: int) -> Entry:
+    """One committed entry, for who reads beside the process that writes. Raises `Refused` (404)."""
+    row = connection.execute(
+        "SELECT entry, body, time FROM bodies WHERE log = ? AND entry = ?", (log, index)
+    ).fetchone()
+    if row is None:
+        raise Refused(404, f"log {log} has no entry {index}", mend="choose one from the list of log entries")
+    return Entry(*row)
 
 
 def _tile_address(path: str) -> tuple[int | None, int, int]:

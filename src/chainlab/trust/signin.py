@@ -10,19 +10,15 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from chainlab.errors import MalformedInput, Refused
 from chainlab.trust import wire
 from chainlab.trust.issuer import TOKEN_LIFETIME, Issuer
-
-if TYPE_CHECKING:
-    import jinja2
+from chainlab.trust.page import page
 
 __all__ = ["SignIn"]
 
@@ -50,13 +46,10 @@ class SignIn:
             raise Refused(400, "expected response_type=code and code_challenge_method=S256")
         parameters = _parameters(query)
         csrf = request.cookies.get(COOKIE) or secrets.token_urlsafe(24)
-        response = _html(
-            "signin.html",
-            parameters["redirect_uri"],
-            parameters=parameters,
-            csrf=csrf,
-            people=PEOPLE,
-        )
+        target = parameters["redirect_uri"]
+        # Browsers apply form-action to the redirect after a form as well, so the target is listed.
+        onward = "" if target == OUT_OF_BAND else f"http://{urlsplit(target).netloc}"
+        response = page("signin.html", onward=onward, parameters=parameters, csrf=csrf, people=PEOPLE)
         response.set_cookie(COOKIE, csrf, httponly=True, samesite="strict", path="/oidc/authorize", max_age=3600)
         return response
 
@@ -77,7 +70,7 @@ class SignIn:
         )
         target = parameters["redirect_uri"]
         if target == OUT_OF_BAND:
-            return _html("signin.html", target, code=code)
+            return page("signin.html", code=code)
         answer = {"code": code} | ({"state": parameters["state"]} if "state" in parameters else {})
         return RedirectResponse(f"{target}{'&' if '?' in target else '?'}{urlencode(answer)}", 303)
 
@@ -127,24 +120,3 @@ def _parameters(given: Mapping[str, str]) -> dict[str, str]:
     if target != OUT_OF_BAND and not fine:
         raise Refused(400, "redirect_uri must be http on this machine, with its port")
     return parameters
-
-
-@cache
-def _template(name: str) -> jinja2.Template:
-    import jinja2  # a third of the instance's start, and most instances show no page
-
-    loader = jinja2.PackageLoader("chainlab.trust", "pages")
-    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(name)
-
-
-def _html(template: str, target: str, **values: object) -> HTMLResponse:
-    nonce = secrets.token_urlsafe(16)
-    page = _template(template).render(nonce=nonce, **values)
-    # Browsers apply form-action to the redirect after a form as well, so the target is listed.
-    parts = urlsplit(target)
-    onward = "" if target == OUT_OF_BAND else f" http://{parts.netloc}"
-    policy = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'{onward}; "
-        "frame-ancestors 'none'; base-uri 'none'"
-    )
-    return HTMLResponse(page, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
