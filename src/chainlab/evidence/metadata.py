@@ -17,10 +17,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.markers import Marker
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion
 
 from chainlab.evidence.licences import licence
 
@@ -30,6 +29,8 @@ VENDOR = re.compile(r"(?:^|/)(_?vendor(?:ed)?(?:_packages)?|_?third_party|extern
 NATIVE = re.compile(r"\.(so(\.[0-9.]+)?|pyd|dylib|dll)$")
 # Where auditwheel, delvewheel and delocate put native libraries
 BUNDLED = re.compile(r"(?:^|/)([\w.-]+\.libs|\.dylibs)/")
+# packaging's own errors are ValueErrors, as are those of int for thousands of digits; parentheses can be too deep.
+UNREADABLE = (ValueError, RecursionError)
 SAMPLES = 6  # names that a blind spot gives before it only counts
 
 
@@ -91,7 +92,7 @@ def requirement(text: str) -> Requirement | None:
     """A parsed requirement; None for one that cannot be read."""
     try:
         return Requirement(text)
-    except InvalidRequirement:
+    except UNREADABLE:
         return None
 
 
@@ -108,7 +109,7 @@ def _holds(marker: Marker, markers: Mapping[str, str], extra: str) -> bool:
 def _evaluate(marker: str, values: tuple[tuple[str, str], ...]) -> bool:
     try:
         return Marker(marker).evaluate(dict(values))
-    except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName, InvalidVersion):
+    except UNREADABLE:
         return True  # it cannot be read, so it is not left out
 
 

@@ -15,13 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.evidence import imports, metadata
 from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of
 from chainlab.evidence.interpreters import markers_here
+from chainlab.evidence.ranges import parse_version
 
 __all__ = ["Wheel", "asked", "declared", "open_wheel", "read"]
 
@@ -129,7 +130,7 @@ def open_wheel(path: Path) -> Wheel:
     """Read a wheel's own metadata. Raises `MalformedInput` for a file that is no wheel, or not the one it is named."""
     try:
         name, version, _, tags = parse_wheel_filename(path.name)
-    except InvalidWheelFilename as error:
+    except ValueError as error:  # also of a version of thousands of digits
         raise MalformedInput(
             f"{path.name} is no wheel's name",
             why=str(error),
@@ -150,19 +151,12 @@ def open_wheel(path: Path) -> Wheel:
             raise
         raise MalformedInput(f"{path.name} cannot be read: {error}", mend="fetch it again") from error
     package = metadata.package(text)
-    if (canonicalize_name(package.name), package.version) != (name, str(version)):
-        from packaging.version import InvalidVersion, Version
-
-        try:
-            same = canonicalize_name(package.name) == name and Version(package.version) == version
-        except InvalidVersion:
-            same = False
-        if not same:
-            raise MalformedInput(
-                f"{path.name} says inside that it is {package.name or '?'} {package.version or '?'}",
-                why="installers believe the name outside or the one inside, and not the same one",
-                mend="do not use it; ask who built it",
-            )
+    if canonicalize_name(package.name) != name or parse_version(package.version) != version:
+        raise MalformedInput(
+            f"{path.name} says inside that it is {package.name or '?'} {package.version[:80] or '?'}",
+            why="installers believe the name outside or the one inside, and not the same one",
+            mend="do not use it; ask who built it",
+        )
     return Wheel(path, package, tuple(sorted(map(str, tags))), names, digest)
 
 

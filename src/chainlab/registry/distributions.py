@@ -33,9 +33,9 @@ from packaging.utils import (
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import Version
 
 from chainlab.errors import Refused
+from chainlab.evidence.ranges import is_same_version
 from chainlab.registry.archives import (
     FREE_SIZE,
     MAX_MEMBERS,
@@ -154,7 +154,7 @@ def _describe(name: FileName, metadata: bytes) -> Distribution:
         raise Refused(400, "the metadata is not valid: " + "; ".join(str(reason) for reason in reasons)) from error
     if canonicalize_name(parsed.name) != name.project:
         raise Refused(400, f"the file name says {name.project!r}, its metadata {parsed.name!r}")
-    if parsed.version != Version(name.version):
+    if not is_same_version(str(parsed.version), name.version):
         raise Refused(400, f"the file name says version {name.version}, its metadata {parsed.version}")
     requires = parse_email(metadata)[0].get("requires_python")  # in its author's own words
     return Distribution(name, parsed.name, metadata, requires or None)
@@ -171,11 +171,7 @@ def _read_wheel(data: memoryview, name: FileName) -> bytes:
         )
     folder = folders[0]
     owner, _, version = folder.removesuffix(".dist-info").partition("-")
-    try:
-        agrees = canonicalize_name(owner) == name.project and Version(version) == Version(name.version)
-    except ValueError:
-        agrees = False
-    if not agrees:
+    if canonicalize_name(owner) != name.project or not is_same_version(version, name.version):
         raise Refused(
             400,
             f"the folder {folder!r} is not of {name.project} {name.version}, as the file name is",
