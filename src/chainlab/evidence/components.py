@@ -39,6 +39,7 @@ ORIGINS = {  # of a hash
 }
 PREFIX = "chainlab:"  # of the names of our properties
 HASH_ORIGIN = f"{PREFIX}hash-origin"
+CONFLICT = f"{PREFIX}conflict"  # two documents name different hashes
 RECORD_DIGEST = f"{PREFIX}record:sha-256"
 UNSEEN = f"{PREFIX}unseen:"
 
@@ -81,7 +82,9 @@ class Component:
 class BlindSpot:
     """Something that is there, or may be there, and that the list of components does not show."""
 
-    kind: str  # vendored, native, dynamic import, extra, unowned, missing, undeclared import, not looked for
+    # vendored, native, dynamic import, extra, unowned, missing, undeclared import, not looked for, unreadable,
+    # leftover, installed twice, other python
+    kind: str
     what: str
     where: str = ""  # the component's ref; empty: the whole
 

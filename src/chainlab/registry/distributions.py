@@ -11,9 +11,7 @@ PEP 440 (versions), PEP 503 (names), PEP 376 and 627 (RECORD).
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
-import io
 import mmap
 import re
 import tarfile
@@ -35,8 +33,7 @@ from packaging.utils import (
 )
 
 from chainlab.errors import Refused
-from chainlab.evidence.ranges import is_same_version
-from chainlab.registry.archives import (
+from chainlab.evidence.archives import (
     FREE_SIZE,
     MAX_MEMBERS,
     MAX_RATIO,
@@ -45,6 +42,8 @@ from chainlab.registry.archives import (
     check_names,
     members,
 )
+from chainlab.evidence.metadata import record
+from chainlab.evidence.ranges import is_same_version
 
 __all__ = ["Distribution", "FileName", "inspect", "wheel_metadata"]
 
@@ -190,17 +189,11 @@ def _check_record(data: memoryview, found: dict[str, Member], folder: str) -> No
     """RECORD lists every file of the wheel, with its size and digest, and nothing else (PEP 376, PEP 627)."""
     own = f"{folder}/RECORD"
     try:
-        text = found[own].read(data, limit=MAX_RECORD).decode("utf-8")
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
+        listed, wrong = record(found[own].read(data, limit=MAX_RECORD).decode("utf-8"))
+    except UnicodeDecodeError as error:
         raise Refused(400, f"the wheel's RECORD cannot be read: {error}") from error
-    listed: dict[str, tuple[str, str]] = {}
-    for row in rows:
-        if len(row) != 3:
-            raise Refused(400, f"a line of the wheel's RECORD has {len(row)} fields and not three")
-        if row[0] in listed:
-            raise Refused(400, f"the wheel's RECORD lists {row[0][:120]!r} twice")
-        listed[row[0]] = (row[1], row[2])
+    if wrong:
+        raise Refused(400, f"the wheel's RECORD cannot be read: {wrong[0]}")
     unsigned = {own, *(f"{folder}/{text}" for text in SIGNATURES)}
     files = {text for text, member in found.items() if not member.is_folder}
     if stray := sorted(files - listed.keys() - unsigned):

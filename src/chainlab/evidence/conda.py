@@ -1,0 +1,90 @@
+"""Conda: what conda installed in an environment, Python packages or not.
+
+    >>> packages, spots = find(Path("miniconda3/envs/lab"))
+    >>> packages[0].component.purl                                                           # doctest: +SKIP
+    'pkg:conda/openssl@3.0.13?build=h7f8727e_0&channel=main&subdir=linux-64'
+
+conda keeps a JSON file for each package in ``conda-meta``. A Python package that it installed has metadata in
+site-packages too, and is one component: `Package.infos` says which.
+
+conda, "PrefixRecord"; Package URL types, "conda".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from packageurl import PackageURL
+
+from chainlab.errors import MalformedInput
+from chainlab.evidence.components import ALGORITHMS, BlindSpot, Component, bare
+from chainlab.evidence.licences import licence
+from chainlab.evidence.statements import parse_json
+
+__all__ = ["Package", "find"]
+
+INFO = re.compile(r"[^/]+\.(?:dist|egg)-info$")
+
+
+@dataclass(frozen=True)
+class Package:
+    """One record of conda-meta."""
+
+    component: Component
+    needs: tuple[str, ...]  # names of conda packages
+    files: tuple[str, ...]  # below the environment
+
+    @property
+    def infos(self) -> set[str]:
+        """The folders or files with metadata of Python packages that it brought."""
+        return {path for file in self.files for path in (file, file.rpartition("/")[0]) if INFO.search(path)}
+
+
+def find(prefix: Path) -> tuple[list[Package], list[BlindSpot]]:
+    """What conda-meta lists, and the records that cannot be read."""
+    found, spots = [], []
+    for file in sorted(prefix.glob("conda-meta/*.json")):
+        try:
+            found.append(_package(file))
+        except (MalformedInput, OSError, ValueError) as error:
+            said = error.message if isinstance(error, MalformedInput) else str(error)
+            spots.append(BlindSpot("unreadable", f"conda-meta/{file.name}: {said}"))
+    return found, spots
+
+
+def _package(file: Path) -> Package:
+    record = parse_json(file.read_bytes(), "it")
+    if not isinstance(record, dict):
+        raise MalformedInput("it is not an object")
+    texts = {key: value for key, value in record.items() if isinstance(value, str)}
+    if not texts.get("name") or not texts.get("version"):
+        raise MalformedInput("it has no name or no version")
+    subdir = texts.get("subdir", "")
+    channel = bare(texts.get("channel", "")).rstrip("/").removesuffix(f"/{subdir}").rpartition("/")[2]
+    qualifiers = {"build": texts.get("build", ""), "channel": channel, "subdir": subdir}
+    purl = PackageURL("conda", None, texts["name"], texts["version"], {k: v for k, v in qualifiers.items() if v})
+    hashes = {
+        ALGORITHMS[name]: texts[name].lower()
+        for name, digits in (("md5", 32), ("sha256", 64))
+        if re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", texts.get(name, ""))
+    }
+    expression, named = licence("", texts.get("license", ""), [])
+    component = Component(
+        texts["name"],
+        texts["version"],
+        purl.to_string(),
+        hashes=hashes,
+        hash_origin="index" if hashes else "",
+        licence=expression,
+        licence_name=named,
+        scope="required",
+        found_in=f"conda-meta/{file.name}",
+    )
+    needs = tuple(text.split()[0] for text in _texts(record.get("depends")) if text.split())
+    return Package(component, needs, tuple(_texts(record.get("files"))))
+
+
+def _texts(value: object) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
