@@ -8,7 +8,7 @@ byte to the central directory, which the end record closes as the last bytes of 
     >>> {member.name for member in members(data)}
     {'pkg/__init__.py', 'pkg-1.0.dist-info/METADATA', …}
 
-Source: PKWARE APPNOTE 6.3.10, sections 4.3 and 4.4. ZIP64, encryption, links and comments are not for wheels.
+Source: PKWARE APPNOTE 6.3.10, sections 4.3 and 4.4. ZIP64, encryption, links and comments are not for wheels or models.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ MAX_RATIO = 100  # unpacked to packed, above FREE_SIZE; ordinary code and weight
 FREE_SIZE = 16 * 2**20  # bytes unpacked for which the ratio does not matter
 MAX_MEMBERS = 20_000
 END = struct.Struct("<4s4H2LH")
-# Without the versions and times, and without a member's internal attributes.
-CENTRAL = struct.Struct("<4s4x2H4x3L4H2x2L")
-LOCAL = struct.Struct("<4s2x2H4x3L2H")
+# Without the writer's version and the times, and without a member's internal attributes.
+CENTRAL = struct.Struct("<4s2x3H4x3L4H2x2L")
+LOCAL = struct.Struct("<4s3H4x3L2H")
+MAX_VERSION = 63  # needed to extract: 6.3, the newest there is; readers stop at another number, or do not look
 DESCRIPTOR, UTF8 = 1 << 3, 1 << 11  # bits of the flags
 KNOWN_FLAGS = DESCRIPTOR | UTF8 | 0b110  # and the two that say how hard it was compressed
 STORED, DEFLATED = 0, 8
@@ -153,12 +154,13 @@ class _Entry:
 def _central(data: memoryview, at: int, end: int) -> tuple[_Entry, int, int]:
     """An entry of the central directory: itself, the offset of its local header, where the next one is."""
     fields = CENTRAL.unpack(data[at : at + CENTRAL.size])
-    mark, flags, method, crc, packed, size, name, extra, comment, disk, mode, offset = fields
+    mark, needed, flags, method, crc, packed, size, name, extra, comment, disk, mode, offset = fields
     after = at + CENTRAL.size + name + extra + comment
     if mark != b"PK\1\2" or after > end:
         raise _refused("the zip archive's directory is damaged")
     text = bytes(data[at + CENTRAL.size : at + CENTRAL.size + name])
     shown = text.decode("utf-8", "replace")[:120]
+    _check_version(needed, shown)
     if flags & ~KNOWN_FLAGS or method not in (STORED, DEFLATED) or disk or comment:
         raise _refused(f"the member {shown!r} is encrypted, compressed in an unusual way, or has a comment")
     if 0xFFFFFFFF in (packed, size, offset):
@@ -174,12 +176,13 @@ def _central(data: memoryview, at: int, end: int) -> tuple[_Entry, int, int]:
 def _local(data: memoryview, at: int, entry: _Entry) -> tuple[Member, int]:
     """The member whose local header is at ``at``, and where its bytes end."""
     fields = LOCAL.unpack(data[at : at + LOCAL.size])
-    mark, flags, method, crc, packed, size, length, extra = fields
+    mark, needed, flags, method, crc, packed, size, length, extra = fields
     start = at + LOCAL.size + length + extra
     name = bytes(data[at + LOCAL.size : at + LOCAL.size + length])
     shown = entry.name.decode("utf-8", "replace")[:120]
     if mark != b"PK\3\4" or (name, flags, method) != (entry.name, entry.flags, entry.method):
         raise _refused(f"the two headers of the member {shown!r} disagree")
+    _check_version(needed, shown)
     sizes = (entry.crc, entry.packed, entry.size)
     wide = _check_extra(data[at + LOCAL.size + length : start], shown)
     if wide is not None:  # as `force_zip64` writes it: true, but needless
@@ -203,6 +206,11 @@ def _local(data: memoryview, at: int, entry: _Entry) -> tuple[Member, int]:
     if name.endswith(b"/") and entry.size:
         raise _refused(f"the folder {shown!r} has bytes of its own")
     return Member(name.decode("utf-8"), entry.size, entry.packed, entry.crc, entry.method, start), after
+
+
+def _check_version(needed: int, shown: str) -> None:
+    if needed > MAX_VERSION:
+        raise _refused(f"the member {shown!r} needs version {needed / 10} of the zip format, and 6.3 is the newest")
 
 
 def _check_extra(extra: memoryview, shown: str) -> bytes | None:
