@@ -268,6 +268,29 @@ def test_system_site_packages_are_read_or_named(tmp_path: Path, layout: str) -> 
     assert len(spots(found, "installed twice")) == 1
 
 
+def test_folders_that_a_pth_file_adds_are_read_or_named(tmp_path: Path) -> None:
+    site = place(tmp_path / "env")
+    add(site, "alpha", "1.0", "Requires-Dist: beta\nRequires-Dist: gamma\n")
+    add(tmp_path / "more", "beta", "2.0")
+    (site / "more.pth").write_bytes(f"# here\r\n{tmp_path}/more\r\nimport os\r\n".encode())
+    found = environments.read(tmp_path / "env")
+    assert listed(found) == {("alpha", "1.0"), ("beta", "2.0")}
+    assert spots(found, "missing") == ["gamma is required and not installed"]
+    (site / "gone.pth").write_text("../nowhere\n")
+    found = environments.read(tmp_path / "env")
+    assert spots(found, "missing") == ["gamma is required, and not among what could be read"]
+
+
+def test_an_editable_package_is_no_second_one(tmp_path: Path) -> None:
+    site = place(tmp_path / "env")
+    folder = add(site, "alpha")
+    (folder / "direct_url.json").write_text('{"url": "file:///src", "dir_info": {"editable": true}}')
+    add(tmp_path / "src", "alpha", info="alpha.egg-info")
+    (site / "__editable__.alpha-1.0.pth").write_text(f"{tmp_path}/src")
+    found = environments.read(tmp_path / "env")
+    assert (listed(found), spots(found, "installed twice")) == ({("alpha", "1.0")}, [])
+
+
 # -- conda
 
 

@@ -210,7 +210,7 @@ def _kind(path: Path) -> str:
         return "environment" if is_environment(path) else "project"
     if path.suffix in (".lock", ".toml", ".txt"):
         return "lock"
-    if path.name.startswith("python"):
+    if path.name.startswith(("python", "pypy")):
         return "environment"
     raise MalformedInput(f"what {path.name} is cannot be seen", mend=f"say it: --kind {'|'.join(KINDS)}")
 

@@ -11,6 +11,7 @@ Package URL specification (ECMA-427); names as PyPI compares them (PEP 503).
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
 
-__all__ = ["BlindSpot", "Component", "Inventory", "bare", "purl_of"]
+__all__ = ["BlindSpot", "Component", "Inventory", "bare", "purl_of", "shown"]
 
 ALGORITHMS = {  # as hashlib, locks and indexes write them → as CycloneDX does
     "md5": "MD5",
@@ -117,6 +118,11 @@ def purl_of(name: str, version: str = "", **qualifiers: str) -> str:
     if pairs := sorted((k, v) for k, v in qualifiers.items() if v):
         text += "?" + "&".join(f"{k}={quote(v, safe='.-_~:/')}" for k, v in pairs)
     return text
+
+
+def shown(name: str) -> str:
+    """A file's name as text that can be written: bytes that are not UTF-8 become question marks."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def bare(text: str) -> str:

@@ -24,10 +24,10 @@ from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence import conda, metadata
-from chainlab.evidence.components import ALGORITHMS, PREFIX, RECORD_DIGEST, BlindSpot, Component, Inventory
+from chainlab.evidence.components import ALGORITHMS, PREFIX, RECORD_DIGEST, BlindSpot, Component, Inventory, shown
 from chainlab.evidence.embedded import MAX_DOCUMENT, joined, stated
 from chainlab.evidence.graph import Graph, Node, roots, unreached
-from chainlab.evidence.installed import Installed, find, shown
+from chainlab.evidence.installed import Installed, find
 from chainlab.evidence.interpreters import INFO, beside, described, home, markers_of, site_packages
 
 __all__ = ["read"]
@@ -65,7 +65,7 @@ def read(
         first.setdefault(one.key, one)
     values = {**markers_of(folder, [t for i in installed for t in i.tags]), **(markers or {})}
     components, inner, seen = _components(first, values, any(s.kind in UNREAD for s in spots))
-    spots += [*seen, *(_is_twice(one, first[one.key]) for one in installed if first[one.key] is not one)]
+    spots += [*seen, *(_is_twice(one, first[one.key]) for one in installed if _counts(one, first[one.key]))]
     if lock is not None or wheels is not None:
         from chainlab.evidence import locks
 
@@ -133,6 +133,11 @@ def _components(
         inner += parts
         spots += [*seen, *unread]
     return components, inner, spots
+
+
+def _counts(one: Installed, first: Installed) -> bool:
+    """Whether it matters that a package is there again: an editable one is also in the folder of its source."""
+    return one is not first and (one.site == first.site or one.package.version != first.package.version)
 
 
 def _is_twice(one: Installed, first: Installed) -> BlindSpot:
@@ -255,6 +260,8 @@ def _imports(one: Installed) -> set[str]:
     names = set()
     for path in one.paths:
         head, slash, _ = path.partition("/")
+        if not head or ":" in head:
+            continue  # an absolute path
         if slash:
             if not head.endswith((".dist-info", ".libs", ".data")) and head not in (
                 "..",

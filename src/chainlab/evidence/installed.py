@@ -25,10 +25,10 @@ from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence import metadata
-from chainlab.evidence.components import BlindSpot, bare, purl_of
+from chainlab.evidence.components import BlindSpot, bare, purl_of, shown
 from chainlab.evidence.statements import parse_json
 
-__all__ = ["Installed", "find", "shown"]
+__all__ = ["Installed", "find"]
 
 MAX_FILE = 2**26  # bytes of one metadata file
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508
@@ -97,11 +97,6 @@ def find(site: Path) -> tuple[list[Installed], list[BlindSpot]]:
     return found, spots
 
 
-def shown(name: str) -> str:
-    """A file's name as text that can be written: bytes that are not UTF-8 become question marks."""
-    return os.fsencode(name).decode("utf-8", "replace")
-
-
 def _package(path: str) -> metadata.Package:
     package = metadata.package(_read(path).decode(errors="replace"))
     if not package.name:
@@ -156,8 +151,8 @@ def _egg_link(site: Path, name: str) -> tuple[Installed, list[str]]:
 def _egg(site: Path, info: Path, name: str, source: str) -> tuple[Installed, list[str]]:
     package = _package(f"{site}/{name}/{source}".rstrip("/"))
     package = replace(package, requires=tuple(Distribution.at(info).requires or ()))  # perhaps from requires.txt
-    if installed := _read(f"{info}/installed-files.txt").decode(errors="replace").splitlines():
-        paths = [posixpath.normpath(f"{info.name}/{line}".replace("\\", "/")) for line in installed]
+    if installed := _read(f"{info}/installed-files.txt").decode(errors="replace").split("\n")[:-1]:
+        paths = [posixpath.normpath(f"{info.name}/{line.rstrip()}".replace("\\", "/")) for line in installed]
     else:
         tops = _read(f"{info}/top_level.txt").decode(errors="replace").split()
         paths = [path for top in tops if re.fullmatch(r"\w+", top) for path in _below(site, top)]

@@ -8,14 +8,15 @@ PEP 405 (pyvenv.cfg), PEP 425 (tags of installed wheels), PEP 508 (markers).
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from packaging.markers import default_environment
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.components import PREFIX, BlindSpot
+from chainlab.evidence.components import PREFIX, BlindSpot, shown
 
 __all__ = ["INFO", "beside", "described", "home", "is_environment", "markers_here", "markers_of", "site_packages"]
 
@@ -66,7 +67,7 @@ def site_packages(path: Path) -> Path:
     if folders:
         version = _chosen(path, program, list(folders))
         return folders[version][0]
-    if path.is_dir() and (path.name in NAMES or (path / CONDA).is_dir() or any(_packages(path))):
+    if path.is_dir() and (path.name in NAMES or (path / CONDA).is_dir() or _packages(path)):
         return path
     raise MalformedInput(
         f"{path.name or path} is no environment",
@@ -79,14 +80,15 @@ def is_environment(path: Path) -> bool:
     """Whether a folder is an environment, and not the source of a project."""
     if (path / CONFIG).is_file() or (path / CONDA).is_dir() or path.name in NAMES or any(path.glob("*.dist-info")):
         return True
-    return bool(_folders(path)) and not (path / "pyproject.toml").is_file()
+    is_source = any((path / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg"))
+    return not is_source and bool(_folders(path) or _packages(path))
 
 
 def beside(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
     """Folders that the same Python imports from after ``folder``, and what it imports from that is not here.
 
-    They are the second half of a divided installation (lib64, dist-packages), and the base Python's where pyvenv.cfg
-    includes system site packages.
+    They are the second half of a divided installation (lib64, dist-packages), folders that ``.pth`` files add, and the
+    base Python's where pyvenv.cfg includes system site packages.
     """
     prefix = home(folder)
     version = _of_folder(folder)
@@ -96,8 +98,11 @@ def beside(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
         BlindSpot("other python", f"{count} packages in {one.relative_to(prefix).as_posix()}, for another Python")
         for other, folders in sorted(every.items())
         for one in folders
-        if other != version and (count := sum(1 for _ in _packages(one)))
+        if other != version and (count := _packages(one))
     ]
+    added, gone = _added(folder)
+    found += [f for f in added if f.resolve() not in {folder.resolve(), *(known.resolve() for known in found)}]
+    spots += gone
     config = _config(prefix)
     if config.get("include-system-site-packages", "").lower() == "true":
         base = Path(config.get("home", ""))
@@ -197,8 +202,31 @@ def _folders(prefix: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _packages(folder: Path) -> Iterator[Path]:
-    return (p for p in folder.iterdir() if p.name.endswith(INFO))
+def _added(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
+    """Folders with packages that ``.pth`` files add to sys.path, as module site reads them."""
+    found, spots = [], []
+    for file in sorted(folder.glob("*.pth")):
+        try:
+            lines = re.split(r"\r\n|\r|\n", file.read_bytes().decode("utf-8-sig", "replace"))
+        except OSError:
+            lines = []
+        for line in map(str.rstrip, lines):
+            if not line or line.startswith(("#", "import ", "import\t")) or "\0" in line:
+                continue
+            if _packages(folder / line):
+                found.append(folder / line)
+            elif not os.path.exists(folder / line):  # noqa: PTH110 - of any length
+                said = f"a folder that {shown(file.name)} adds to sys.path, and is not here"
+                spots.append(BlindSpot("not looked for", said))
+    return found, spots
+
+
+def _packages(folder: Path) -> int:
+    """How many packages left metadata in a folder; 0 for what is none, or cannot be read."""
+    try:
+        return sum(name.endswith(INFO) for name in os.listdir(folder))  # noqa: PTH208
+    except OSError:
+        return 0
 
 
 def _of_folder(folder: Path) -> str:
