@@ -343,7 +343,8 @@ def bill(*components: dict[str, Any], subject: dict[str, Any] | None = None, nee
 
 
 ZLIB = {"name": "zlib", "version": "1.3", "purl": "pkg:generic/zlib@1.3", "bom-ref": "z"}
-SSL = {"name": "openssl", "version": "3", "bom-ref": "s", "components": [{"type": "file", "name": "libssl.so"}]}
+INSIDE = [{"type": "library", "name": "rand", "version": "1"}, {"type": "file", "name": "libssl.so"}]
+SSL = {"name": "openssl", "version": "3", "bom-ref": "s", "components": INSIDE}
 SHA = {"alg": "SHA-256", "content": "a" * 64}
 
 
@@ -361,9 +362,9 @@ def test_an_sbom_in_a_package_is_merged_as_its_authors_state_it(tmp_path: Path) 
     (site / "alpha-1.0.dist-info" / "sboms" / "x.spdx.json").write_text('{"spdxVersion": "SPDX-2.3"}')
     (site / "beta-1.0.dist-info" / "sboms" / "odd.json").write_bytes(bill({"name": 5}))
     found = environments.read(tmp_path)
-    assert listed(found) == {("alpha", "1.0"), ("beta", "1.0"), ("zlib", "1.3"), ("openssl", "3"), ("libssl.so", "")}
+    assert listed(found) == {("alpha", "1.0"), ("beta", "1.0"), ("zlib", "1.3"), ("openssl", "3"), ("rand", "1")}
     assert needs(found, "alpha") == ("openssl@3",)
-    assert needs(found, "openssl") == ("libssl.so", "pkg:generic/zlib@1.3")
+    assert needs(found, "openssl") == ("pkg:generic/zlib@1.3", "rand@1")
     zlib = next(c for c in found.components if c.name == "zlib")
     assert (zlib.licence, zlib.found_in) == ("Zlib", "alpha-1.0.dist-info/sboms/deep/native.cdx.json")
     assert "different SHA-256" in dict(zlib.properties)["chainlab:conflict"]
@@ -383,6 +384,29 @@ def test_what_is_installed_is_not_what_an_sbom_says_of_it(tmp_path: Path) -> Non
     found = environments.read(tmp_path)
     assert [c.licence for c in found.components if c.name == "beta"] == ["MIT"]
     assert needs(found, "alpha") == ("pkg:pypi/beta@1.0",)
+
+
+def test_an_sbom_of_a_real_shape_adds_what_is_inside_alone(tmp_path: Path) -> None:
+    site = place(tmp_path)
+    folder = add(site, "alpha_x")
+    add(site, "beta")
+    (folder / "sboms").mkdir()
+    purl = "pkg:pypi/alpha_x@1.0?file_name=alpha_x-1.0-cp311-cp311-manylinux_2_28_x86_64.whl"
+    me = {"type": "library", "bom-ref": purl, "name": "alpha_x", "version": "1.0", "purl": purl}
+    edges = [{"ref": purl, "dependsOn": ["z"]}, {"ref": "z"}]
+    (folder / "sboms" / "auditwheel.cdx.json").write_bytes(bill(me, ZLIB, subject=me, needs=edges))
+    asked = {"name": "beta", "purl": "pkg:pypi/beta", "bom-ref": "b"}  # as it requires it, not as it contains it
+    bundled = {"name": "beta", "version": "0.1", "purl": "pkg:pypi/beta@0.1"}
+    crate = {"name": "alpha_x", "version": "1.0", "purl": "pkg:cargo/alpha_x@1.0", "bom-ref": "me"}
+    edges = [{"ref": "me", "dependsOn": ["b"]}]
+    (folder / "sboms" / "own.cdx.json").write_bytes(bill(asked, bundled, subject=crate, needs=edges))
+    found = environments.read(tmp_path)
+    by_ref = {c.ref: c.requires for c in found.components}
+    zlib, beta = "pkg:generic/zlib@1.3", ["pkg:pypi/beta@0.1", "pkg:pypi/beta@1.0"]
+    assert sorted(by_ref) == ["pkg:cargo/alpha_x@1.0", zlib, "pkg:pypi/alpha-x@1.0", *beta]
+    assert by_ref["pkg:pypi/alpha-x@1.0"] == ("pkg:cargo/alpha_x@1.0", "pkg:generic/zlib@1.3", "pkg:pypi/beta@0.1")
+    assert by_ref["pkg:cargo/alpha_x@1.0"] == ("pkg:pypi/beta@1.0",)
+    assert spots(found, "unreadable") == []
 
 
 def test_a_wheel_carries_its_sboms_too(tmp_path: Path) -> None:

@@ -123,12 +123,13 @@ def _components(
     """The packages, what their SBOMs state to be in them, and blind spots."""
     graph = Graph({key: Node(one.ref, one.package.requires) for key, one in first.items()}, values)
     gone = "is required, and not among what could be read" if is_partly_read else "is required and not installed"
+    refs = {key: one.ref for key, one in first.items()}
     components: list[Component] = []
     inner: list[Component] = []
     spots: list[BlindSpot] = []
     for one in first.values():
         component, seen = _component(one, graph, gone)
-        component, parts, unread = stated(component, _documents(one))
+        component, parts, unread = stated(component, _documents(one), refs)
         components.append(component)
         inner += parts
         spots += [*seen, *unread]

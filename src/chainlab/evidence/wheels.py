@@ -171,7 +171,7 @@ def _with_stated(wheel: Wheel, found: Inventory) -> Inventory:
                     documents[name] = member.read(MAX_DOCUMENT + 1)
             except UNREADABLE:
                 documents[name] = b""  # which is no document, and is named as such
-    subject, parts, spots = stated(found.subject, documents)
+    subject, parts, spots = stated(found.subject, documents, {c.key: c.ref for c in found.components})
     listed = {c.ref for c in found.components}
     inner = [part for part in joined(parts) if part.ref not in listed]
     known = tuple(sorted({*found.blind_spots, *spots}))
