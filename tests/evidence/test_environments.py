@@ -237,6 +237,14 @@ def test_an_environment_needs_no_pyvenv_cfg(tmp_path: Path, layout: str) -> None
     assert [c["name"] for c in json.loads(done.stdout)["components"]] == ["beta"], "a project"
 
 
+def test_the_folder_that_every_python_shares_is_no_other_python(tmp_path: Path) -> None:
+    add(place(tmp_path, "lib/python3/dist-packages", None), "alpha")
+    add(place(tmp_path, "local/lib/python3.11/dist-packages", None), "beta")
+    for path in (tmp_path, tmp_path / "lib/python3/dist-packages", tmp_path / "local/lib/python3.11/dist-packages"):
+        found = environments.read(path)
+        assert (listed(found), spots(found, "other python")) == ({("alpha", "1.0"), ("beta", "1.0")}, [])
+
+
 def test_both_halves_of_an_installation_are_read(tmp_path: Path) -> None:
     add(place(tmp_path, config=None), "alpha", "1.0", "Requires-Dist: beta\n")
     add(place(tmp_path, "lib64/python3.11/site-packages", None), "beta")
@@ -256,15 +264,20 @@ def test_system_site_packages_are_read_or_named(tmp_path: Path, layout: str) -> 
     add(site, "gamma", "2.0")
     found = environments.read(own)
     assert spots(found, "missing") == ["beta is required, and not among what could be read"]
-    assert any(text.startswith("system site packages") for text in spots(found, "not looked for"))
+    assert "system site packages: those of its base Python, which is not here" in str(spots(found, "not looked for"))
     system = place(base, layout, None)
     add(system, "beta")
     add(system, "gamma", "1.0")
     (own / "pyvenv.cfg").write_text(f"home = {base}/bin\nversion = 3.11.7\nInclude-System-Site-Packages = TRUE\n")
+    assert listed(environments.read(own)) == {("alpha", "1.0"), ("gamma", "2.0")}, "nothing says that it is its base"
+    (base / "bin").mkdir()
+    (base / "bin" / "python3").write_text("")
+    (own / "bin").mkdir()
+    (own / "bin" / "python").symlink_to(base / "bin" / "python3")
     found = environments.read(own)
     assert listed(found) == {("alpha", "1.0"), ("beta", "1.0"), ("gamma", "2.0")}
     assert needs(found, "alpha") == ("pkg:pypi/beta@1.0", "pkg:pypi/gamma@2.0")
-    assert not any(text.startswith("system site packages") for text in spots(found, "not looked for"))
+    assert "system site packages: the user's own" in spots(found, "not looked for")
     assert len(spots(found, "installed twice")) == 1
 
 

@@ -91,8 +91,9 @@ def beside(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
     base Python's where pyvenv.cfg includes system site packages.
     """
     prefix = home(folder)
-    version = _of_folder(folder)
     every = _folders(prefix) if prefix != folder else {}
+    here = [version for version, folders in every.items() if any(f.resolve() == folder.resolve() for f in folders)]
+    version = next(iter(here), _of_folder(folder))
     found = [f for f in every.get(version, ()) if f.resolve() != folder.resolve()]
     spots = [
         BlindSpot("other python", f"{count} packages in {one.relative_to(prefix).as_posix()}, for another Python")
@@ -103,17 +104,22 @@ def beside(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
     added, gone = _added(folder)
     found += [f for f in added if f.resolve() not in {folder.resolve(), *(known.resolve() for known in found)}]
     spots += gone
-    config = _config(prefix)
-    if config.get("include-system-site-packages", "").lower() == "true":
-        base = Path(config.get("home", ""))
-        base = base if base.name.lower() not in ("bin", "scripts") else base.parent
-        system = _folders(base) if base.is_absolute() else {}
-        own = [f for f in system.get(version) or system.get("", []) if f.resolve() != folder.resolve()]
-        found += own
-        if not own:
-            spots.append(BlindSpot("not looked for", "system site packages: the base Python's folder is not here"))
-        spots.append(BlindSpot("not looked for", "packages in the folder of the user who runs it (user site)"))
+    if _config(prefix).get("include-system-site-packages", "").lower() == "true":
+        system = _of_base(prefix, version)
+        found += system
+        said = "the user's own" if system else "those of its base Python, which is not here, and the user's own"
+        spots.append(BlindSpot("not looked for", f"system site packages: {said}"))
     return found, spots
+
+
+def _of_base(prefix: Path, version: str) -> list[Path]:
+    """Folders of the Python that an environment was made from, if its interpreter is a link to that one."""
+    base = Path(_config(prefix).get("home", ""))
+    base = base.parent if base.name.lower() == "bin" else base
+    if not base.is_absolute() or not (prefix / "bin" / "python").resolve().is_relative_to(base.resolve()):
+        return []  # of another machine perhaps, and what is here is another Python's
+    folders = _folders(base)
+    return folders.get(version) or folders.get("", [])
 
 
 def markers_of(folder: Path, tags: Iterable[str] = ()) -> dict[str, str]:
