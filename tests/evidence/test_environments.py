@@ -154,6 +154,9 @@ RECORDS = {  # text, and what is said of it
     "backslashes": ("alpha\\__init__.py,,\nalpha\\_vendor\\six.py,,\n", ""),
     "CRLF": ("alpha/__init__.py,,\r\nalpha/_vendor/six.py,,\r\n", ""),
     "a line of one field": ("alpha/_vendor/six.py,,\nx\n", "line 2 has 1 fields"),
+    "no path": ("alpha/_vendor/six.py,,\n,sha256=x,1\n", "line 2 has no path"),
+    "a hash that is none": ("alpha/_vendor/six.py,,\nalpha/x.py,x,1\n", "line 2 has no path"),
+    "a size that is none": ("alpha/_vendor/six.py,,\nalpha/x.py,sha256=x,-1\n", "line 2 has no path"),
     "a path twice": ("alpha/_vendor/six.py,,\nalpha/_vendor/six.py,,\n", "twice"),
     "a quote that does not end": ('alpha/_vendor/six.py,,\n"open,,\n', "line 2"),
 }
@@ -316,7 +319,7 @@ def conda(prefix: Path, name: str, **more: Any) -> None:
         "channel": "https://conda.example/main/linux-64",
     }
     record |= {"subdir": "linux-64", "sha256": "a" * 64, "license": "Apache-2.0", "depends": [], "files": [], **more}
-    (prefix / "conda-meta" / f"{name}-3.0-h1_0.json").write_text(json.dumps(record))
+    (prefix / "conda-meta" / f"{name}-{record['version']}-h1_0.json").write_text(json.dumps(record))
 
 
 def test_what_conda_installed_is_listed_once(tmp_path: Path) -> None:
@@ -325,10 +328,11 @@ def test_what_conda_installed_is_listed_once(tmp_path: Path) -> None:
     files = [f"{layout}/alpha/__init__.py", f"{layout}/alpha-1.0.dist-info/METADATA"]
     conda(tmp_path, "alpha", depends=["openssl >=3", "__glibc >=2.17", "gone"], files=files)
     conda(tmp_path, "openssl")
+    conda(tmp_path, "openssl", version="2.0")
     (tmp_path / "conda-meta" / "odd.json").write_text("{")
     (tmp_path / "conda-meta" / "history").write_text("==> 2026 <==\n")
     found = environments.read(tmp_path)
-    assert listed(found) == {("alpha", "1.0"), ("openssl", "3.0")}
+    assert listed(found) == {("alpha", "1.0"), ("openssl", "3.0"), ("openssl", "2.0")}
     (openssl,) = needs(found, "alpha")
     assert openssl == "pkg:conda/openssl@3.0?build=h1_0&channel=main&subdir=linux-64"
     assert spots(found, "missing") == ["gone is required and not installed"]

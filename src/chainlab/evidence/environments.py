@@ -178,25 +178,28 @@ def _with_conda(
 ) -> tuple[list[Component], list[BlindSpot]]:
     """With conda's packages; a Python package that conda brought stays one component, and says so."""
     by_folder = {one.folder: one.ref for one in first.values()}
-    refs = {p.component.name: p.component.ref for p in packages}
-    joint: dict[str, conda.Package] = {}
+    refs: dict[str, str] = {}  # of each name
+    own: dict[str, str] = {}  # of each purl
     for package in packages:
-        for ref in (by_folder[f] for f in (i.rpartition("/")[2] for i in package.infos) if f in by_folder):
-            refs[package.component.name] = ref
-            joint[ref] = package
+        brought = sorted(by_folder[f] for path in package.infos if (f := path.rpartition("/")[2]) in by_folder)
+        ref = brought[0] if brought else package.component.ref
+        refs[package.component.name] = own[package.component.ref] = ref
     spots = []
     found = {c.ref: c for c in components}
     for package in packages:
-        ref = refs[package.component.name]
+        conda_ref = package.component.ref
+        ref = own[conda_ref]
         known = found.get(ref, replace(package.component, complete=True))
         needed = {refs[name] for name in package.needs if name in refs} - {ref}
         gone = sorted(n for n in package.needs if n not in refs and not n.startswith("__"))  # __glibc: the machine's
         spots += [BlindSpot("missing", f"{name} is required and not installed", ref) for name in gone]
-        properties = known.properties
-        if joint.get(ref) is package:
-            properties = (*properties, (f"{PREFIX}installed-by-conda", package.component.purl))
-        requires = tuple(sorted({*known.requires, *needed}))
-        found[ref] = replace(known, requires=requires, properties=properties, complete=known.complete and not gone)
+        said = ((f"{PREFIX}installed-by-conda", conda_ref),) if ref != conda_ref else ()
+        found[ref] = replace(
+            known,
+            requires=tuple(sorted({*known.requires, *needed})),
+            properties=(*known.properties, *said),
+            complete=known.complete and not gone,
+        )
     return list(found.values()), spots
 
 

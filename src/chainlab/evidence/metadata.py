@@ -38,6 +38,7 @@ DOCUMENT = re.compile(  # what is no code, whatever folder it is in
 BUNDLED = re.compile(r"(?:^|/)([\w.-]+\.libs|\.dylibs)/")
 # packaging's own errors are ValueErrors, as are those of int for thousands of digits; parentheses can be too deep.
 UNREADABLE = (ValueError, RecursionError)
+RECORDED_SIZE = re.compile(r"[0-9]+")
 SAMPLES = 6  # names that a blind spot gives before it only counts
 
 
@@ -115,7 +116,8 @@ def _evaluate(marker: str, values: tuple[tuple[str, str], ...]) -> bool:
 def record(text: str) -> tuple[dict[str, tuple[str, str]], list[str]]:
     """Read a RECORD: each path with its hash and size as written, and what is wrong with it.
 
-    The rules are those of the `installer` library's parser: CSV with commas and double quotes, three fields a line.
+    The rules are those of the `installer` library's parser: CSV with commas and double quotes; three fields a line,
+    of which the path is not empty, the hash is ``algorithm=value`` and the size a number where they are there.
     """
     listed: dict[str, tuple[str, str]] = {}
     wrong = []
@@ -126,6 +128,8 @@ def record(text: str) -> tuple[dict[str, tuple[str, str]], list[str]]:
                 wrong.append(f"line {rows.line_num} has {len(row)} fields and not three")
             elif row[0] in listed:
                 wrong.append(f"it lists {row[0][:120]!r} twice")
+            elif not row[0] or (row[1] and "=" not in row[1]) or (row[2] and not RECORDED_SIZE.fullmatch(row[2])):
+                wrong.append(f"line {rows.line_num} has no path, or a hash or a size that is none")
             else:
                 listed[row[0]] = (row[1], row[2])
     except csv.Error as error:
