@@ -443,7 +443,8 @@ def test_a_wheel_carries_its_sboms_too(tmp_path: Path) -> None:
 
 FILES = ("METADATA", "RECORD", "WHEEL", "direct_url.json", "sboms/x.json", "entry_points.txt")
 WORDS = st.sampled_from([
-    b"Name: odd\n", b"Version: 1\n", b"Version: " + b"9" * 5000, b"Name: ../x\n", b"Requires-Dist: a; (((\n",
+    b"Name: odd\n", b"Version: 1\n", b"Version: " + b"9" * 5000 + b"\n",
+    b"Name: odd\nVersion: " + b"9" * 5000, b"Name: ../x\n", b"Requires-Dist: a; (((\n",
     b"Requires-Dist: alpha>=" + b"9" * 5000 + b"\n", b'{"url": "file:///x"}', b'{"url": "\\ud800"}', b"[" * 5000,
     b"License: \xff\xfe\n", b"\x00", b"\r", b"\x0c", b'"', b",,\n", b"../../etc/passwd,,\n", b"Tag: py3-none-win32\n",
     bill(ZLIB), b"Provides-Extra: x\n", b"Requires-Dist: b; extra == 'x'\n", b"Requires-Dist: c; python_version<'9'\n",
@@ -475,6 +476,30 @@ def test_one_odd_package_is_a_finding_and_ends_nothing(
     assert problems(document) == []
 
 
+VALUES = st.none() | st.integers() | st.text("ab/.:@?=<>\0 \n\u00fc", max_size=8) | st.just("9" * 5000)
+RECORD = st.dictionaries(
+    st.sampled_from(["name", "version", "build", "channel", "subdir", "sha256", "md5", "license", "depends", "files"]),
+    VALUES | st.lists(VALUES, max_size=3),
+)
+
+
+@given(st.lists(RECORD, max_size=3))
+def test_one_odd_record_of_conda_ends_nothing(
+    tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, Any]]
+) -> None:
+    prefix = tmp_path_factory.mktemp("conda")
+    add(place(prefix, config=None), "alpha")
+    (prefix / "conda-meta").mkdir()
+    for number, record in enumerate(records):
+        (prefix / "conda-meta" / f"{number}.json").write_text(json.dumps(record))
+    found = environments.read(prefix)
+    assert ("alpha", "1.0") in listed(found)
+    assert len(found.components) - 1 + len(spots(found, "unreadable")) <= len(records)
+    document = sbom.of_inventory(found, at=AT)
+    sbom.dump(document)
+    assert problems(document) == []
+
+
 def test_a_file_whose_name_is_no_text_can_be_told(tmp_path: Path) -> None:
     site = place(tmp_path)
     add(site, "alpha")
@@ -486,6 +511,15 @@ def test_a_file_whose_name_is_no_text_can_be_told(tmp_path: Path) -> None:
     found = environments.read(tmp_path)
     assert len(spots(found, "unowned")) == len(spots(found, "unreadable")) == 1
     sbom.dump(sbom.of_inventory(found, at=AT))
+
+
+def test_a_version_of_thousands_of_digits_is_a_finding(tmp_path: Path) -> None:
+    add(place(tmp_path), "alpha", "9" * 200)
+    (tmp_path / "lib/python3.11/site-packages/odd-1.egg-info").write_text(f"Name: odd\nVersion: {'9' * 5000}\n")
+    found = environments.read(tmp_path)
+    assert listed(found) == {("alpha", "9" * 200), ("odd", "")}
+    assert spots(found, "unreadable") == ["odd-1.egg-info: no version of at most 256 characters"]
+    assert problems(sbom.of_inventory(found, at=AT)) == []
 
 
 def test_where_nothing_can_be_read_the_reason_is_told(tmp_path: Path) -> None:

@@ -21,10 +21,12 @@ from packageurl import PackageURL
 from chainlab.errors import MalformedInput
 from chainlab.evidence.components import ALGORITHMS, BlindSpot, Component, bare
 from chainlab.evidence.licences import licence
+from chainlab.evidence.ranges import MAX_VERSION
 from chainlab.evidence.statements import parse_json
 
 __all__ = ["Package", "find"]
 
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 INFO = re.compile(r"[^/]+\.(?:dist|egg)-info$")
 
 
@@ -59,8 +61,8 @@ def _package(file: Path) -> Package:
     if not isinstance(record, dict):
         raise MalformedInput("it is not an object")
     texts = {key: value for key, value in record.items() if isinstance(value, str)}
-    if not texts.get("name") or not texts.get("version"):
-        raise MalformedInput("it has no name or no version")
+    if not NAME.fullmatch(texts.get("name", "")) or not 0 < len(texts.get("version", "")) <= MAX_VERSION:
+        raise MalformedInput(f"it has no name, or no version of at most {MAX_VERSION} characters")
     subdir = texts.get("subdir", "")
     channel = bare(texts.get("channel", "")).rstrip("/").removesuffix(f"/{subdir}").rpartition("/")[2]
     qualifiers = {"build": texts.get("build", ""), "channel": channel, "subdir": subdir}

@@ -26,6 +26,7 @@ from packaging.utils import canonicalize_name
 from chainlab.errors import MalformedInput
 from chainlab.evidence import metadata
 from chainlab.evidence.components import BlindSpot, bare, purl_of, shown
+from chainlab.evidence.ranges import MAX_VERSION
 from chainlab.evidence.statements import parse_json
 
 __all__ = ["Installed", "find"]
@@ -89,6 +90,7 @@ def find(site: Path) -> tuple[list[Installed], list[BlindSpot]]:
             continue
         try:
             one, wrong = READERS[kind](site, name)
+            wrong += [] if one.package.version else [f"no version of at most {MAX_VERSION} characters"]
         except (MalformedInput, OSError, ValueError) as error:
             one, wrong = None, [error.message if isinstance(error, MalformedInput) else str(error)]
         spots += [BlindSpot("unreadable", f"{shown(name)}: {said}") for said in wrong]
@@ -103,7 +105,7 @@ def _package(path: str) -> metadata.Package:
         raise MalformedInput(f"no name in its {path.rpartition('/')[2]}")
     if not NAME.fullmatch(package.name):
         raise MalformedInput(f"{package.name[:80]!r} is not a package's name")
-    return package
+    return replace(package, version="") if len(package.version) > MAX_VERSION else package
 
 
 def _dist_info(site: Path, folder: str) -> tuple[Installed, list[str]]:
@@ -130,7 +132,7 @@ def _dist_info(site: Path, folder: str) -> tuple[Installed, list[str]]:
         direct=direct,
         tags=tuple(metadata.headers(wheel).get("tag", ())),
     )
-    return one, wrong if one.package.version else [*wrong, "no version in its METADATA"]
+    return one, wrong
 
 
 def _egg_info(site: Path, name: str) -> tuple[Installed, list[str]]:
