@@ -175,9 +175,10 @@ def test_a_record_is_read_as_its_specification_says(tmp_path: Path, case: str) -
 
 def test_licences_and_documents_are_no_vendored_code() -> None:
     inside = ("idna/__init__.py", "idna/LICENSE.md", "bom.cdx.json", "vendor.txt", "README", "license.py", "py.typed")
+    inside += ("parse.py.SHA256SUM", "x.pyi", "only/COPYING", "only/notes.txt", "typeshed/os.pyi")
     licences = ("licenses/src/alpha/_vendor/six/LICENSE", "licenses/alpha/_vendor/idna/COPYING")
     files = (*(f"alpha/_vendor/{f}" for f in inside), *(f"alpha-1.0.dist-info/{f}" for f in licences))
-    assert metadata.inside(files) == {"vendored": "alpha/_vendor/: idna, license"}
+    assert metadata.inside(files) == {"vendored": "alpha/_vendor/: idna, license, typeshed"}
 
 
 # -- which Python

@@ -29,9 +29,10 @@ __all__ = ["Package", "applies", "headers", "inside", "package", "record", "requ
 VENDOR = re.compile(r"(?:^|/)(_?vendor(?:ed)?(?:_packages)?|_?third_party|externals?|extern)/([^/]+)")
 NATIVE = re.compile(r"\.(so(\.[0-9.]+)?|pyd|dylib|dll)$")
 INFO = re.compile(r"\.(dist|egg)-info$")
+CODE = re.compile(r"\.(?:py|pyw|so(?:\.[0-9.]+)?|pyd|dylib|dll|whl|egg|zip|jar|m?js|wasm)$", re.IGNORECASE)
 DOCUMENT = re.compile(  # what is no code, whatever folder it is in
     r"(?:^|/)(?:licen[cs]es?|copying|notices?|authors|readme|changelog|changes|history)(?:[._-][^/]*)?$"
-    r"|\.(?:txt|md|rst|json|xml|toml|cfg|ini|spdx|pyi|pyc|typed)$",
+    r"|\.(?:txt|md|rst|html|json|xml|toml|cfg|ini|spdx)$",
     re.IGNORECASE,
 )
 # Where auditwheel, delvewheel and delocate put native libraries
@@ -146,7 +147,7 @@ def inside(paths: Iterable[str]) -> dict[str, str]:
             continue  # its own metadata, licence texts (PEP 639) and SBOMs (PEP 770) among them
         if ("vend" in path or "third_party" in path or "extern" in path) and (match := VENDOR.search(path)):
             name = match[2]
-            if not name.startswith("__") and (INFO.search(name) or _is_code(path)):
+            if not name.startswith("__") and (INFO.search(name) or _is_code(path, match)):
                 vendored.setdefault(path[: match.end(1)], set()).add(name)
         if NATIVE.search(path):
             if BUNDLED.search(path):
@@ -165,8 +166,9 @@ def inside(paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _is_code(path: str) -> bool:
-    return path.endswith(".py") or not DOCUMENT.search(path)
+def _is_code(path: str, vendored: re.Match[str]) -> bool:
+    """Whether a file below a vendor folder belongs to a package: a module, or in a folder and no text."""
+    return bool(CODE.search(path)) or (vendored.end() < len(path) and not DOCUMENT.search(path))
 
 
 def _packages(names: set[str]) -> set[str]:
