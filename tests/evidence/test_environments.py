@@ -174,7 +174,8 @@ def test_a_record_is_read_as_its_specification_says(tmp_path: Path, case: str) -
 
 
 def test_licences_and_documents_are_no_vendored_code() -> None:
-    inside = ("idna/__init__.py", "idna/LICENSE.md", "bom.cdx.json", "vendor.txt", "README", "license.py", "py.typed")
+    inside: tuple[str, ...] = ("idna/__init__.py", "idna/LICENSE.md", "bom.cdx.json", "vendor.txt", "README")
+    inside += ("license.py", "py.typed")
     inside += ("parse.py.SHA256SUM", "x.pyi", "only/COPYING", "only/notes.txt", "typeshed/os.pyi")
     licences = ("licenses/src/alpha/_vendor/six/LICENSE", "licenses/alpha/_vendor/idna/COPYING")
     files = (*(f"alpha/_vendor/{f}" for f in inside), *(f"alpha-1.0.dist-info/{f}" for f in licences))
@@ -336,7 +337,7 @@ def test_what_conda_installed_is_listed_once(tmp_path: Path) -> None:
     assert listed(found) == {("alpha", "1.0"), ("openssl", "3.0"), ("openssl", "2.0")}
     (openssl,) = needs(found, "alpha")
     assert openssl == "pkg:conda/openssl@3.0?build=h1_0&channel=main&subdir=linux-64"
-    assert spots(found, "missing") == ["gone is required and not installed"]
+    assert spots(found, "missing") == ["gone is required, and not among what could be read"]
     assert spots(found, "unreadable") == ["conda-meta/odd.json: it is not JSON"]
     assert spots(found, "unowned") == ["alpha-1.0.dist-info has no RECORD"]
     assert problems(sbom.of_inventory(found, at=AT)) == []

@@ -13,18 +13,19 @@ conda, "PrefixRecord"; Package URL types, "conda".
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packageurl import PackageURL
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.components import ALGORITHMS, BlindSpot, Component, bare
+from chainlab.evidence.components import ALGORITHMS, PREFIX, BlindSpot, Component, bare, shown
 from chainlab.evidence.licences import licence
 from chainlab.evidence.ranges import MAX_VERSION
 from chainlab.evidence.statements import parse_json
 
-__all__ = ["Package", "find"]
+__all__ = ["Package", "added", "find"]
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 INFO = re.compile(r"[^/]+\.(?:dist|egg)-info$")
@@ -52,8 +53,41 @@ def find(prefix: Path) -> tuple[list[Package], list[BlindSpot]]:
             found.append(_package(file))
         except (MalformedInput, OSError, ValueError) as error:
             said = error.message if isinstance(error, MalformedInput) else str(error)
-            spots.append(BlindSpot("unreadable", f"conda-meta/{file.name}: {said}"))
+            spots.append(BlindSpot("unreadable", f"conda-meta/{shown(file.name)}: {said}"))
     return found, spots
+
+
+def added(
+    components: Sequence[Component], packages: Sequence[Package], by_folder: Mapping[str, str], gone: str
+) -> tuple[list[Component], list[BlindSpot]]:
+    """The components with conda's packages; a Python package that conda brought stays one component, and says so.
+
+    ``by_folder`` are refs by the name of the folder or file in site-packages that has the metadata; ``gone`` is said of
+    what is required and not listed.
+    """
+    refs: dict[str, str] = {}  # of each name
+    own: dict[str, str] = {}  # of each purl
+    for package in packages:
+        brought = sorted(by_folder[f] for path in package.infos if (f := path.rpartition("/")[2]) in by_folder)
+        ref = brought[0] if brought else package.component.ref
+        refs[package.component.name] = own[package.component.ref] = ref
+    spots = []
+    found = {c.ref: c for c in components}
+    for package in packages:
+        conda_ref = package.component.ref
+        ref = own[conda_ref]
+        known = found.get(ref, replace(package.component, complete=True))
+        needed = {refs[name] for name in package.needs if name in refs} - {ref}
+        missing = sorted(n for n in package.needs if n not in refs and not n.startswith("__"))  # __glibc: the machine's
+        spots += [BlindSpot("missing", f"{name} {gone}", ref) for name in missing]
+        said = ((f"{PREFIX}installed-by-conda", conda_ref),) if ref != conda_ref else ()
+        found[ref] = replace(
+            known,
+            requires=tuple(sorted({*known.requires, *needed})),
+            properties=(*known.properties, *said),
+            complete=known.complete and not missing,
+        )
+    return list(found.values()), spots
 
 
 def _package(file: Path) -> Package:

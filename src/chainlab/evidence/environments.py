@@ -32,6 +32,7 @@ from chainlab.evidence.interpreters import INFO, beside, described, home, marker
 
 __all__ = ["read"]
 
+GONE = "is required, and not among what could be read"
 UNREAD = ("unreadable", "not looked for")  # kinds: what is there may be more than what is listed
 UNOWNED = {
     "__pycache__",
@@ -64,14 +65,16 @@ def read(
     for one in installed:
         first.setdefault(one.key, one)
     values = {**markers_of(folder, [t for i in installed for t in i.tags]), **(markers or {})}
-    components, inner, seen = _components(first, values, any(s.kind in UNREAD for s in spots))
+    gone = GONE if any(s.kind in UNREAD for s in spots) else "is required and not installed"
+    components, inner, seen = _components(first, values, gone)
     spots += [*seen, *(_is_twice(one, first[one.key]) for one in installed if _counts(one, first[one.key]))]
     if lock is not None or wheels is not None:
         from chainlab.evidence import locks
 
         tags = {i.ref: i.tags for i in installed}
         components = locks.with_hashes(components, lock=lock, wheels=wheels, tags=tags)
-    components, more = _with_conda([*components, *_twice(installed, first)], packages, first)
+    by_folder = {one.folder: one.ref for one in first.values()}
+    components, more = conda.added([*components, *_twice(installed, first)], packages, by_folder, gone)
     spots += more
     listed = {c.ref for c in components}
     components += [part for part in joined(inner) if part.ref not in listed]
@@ -118,11 +121,10 @@ def _found(folder: Path) -> tuple[list[Installed], list[conda.Package], list[Bli
 
 
 def _components(
-    first: Mapping[str, Installed], values: Mapping[str, str], is_partly_read: bool
+    first: Mapping[str, Installed], values: Mapping[str, str], gone: str
 ) -> tuple[list[Component], list[Component], list[BlindSpot]]:
     """The packages, what their SBOMs state to be in them, and blind spots."""
     graph = Graph({key: Node(one.ref, one.package.requires) for key, one in first.items()}, values)
-    gone = "is required, and not among what could be read" if is_partly_read else "is required and not installed"
     refs = {key: one.ref for key, one in first.items()}
     components: list[Component] = []
     inner: list[Component] = []
@@ -171,36 +173,6 @@ def _documents(one: Installed) -> dict[str, bytes]:
             data = b""  # which is no document, and is named as such
         found[shown(file.relative_to(one.site).as_posix())] = data
     return found
-
-
-def _with_conda(
-    components: Sequence[Component], packages: Sequence[conda.Package], first: Mapping[str, Installed]
-) -> tuple[list[Component], list[BlindSpot]]:
-    """With conda's packages; a Python package that conda brought stays one component, and says so."""
-    by_folder = {one.folder: one.ref for one in first.values()}
-    refs: dict[str, str] = {}  # of each name
-    own: dict[str, str] = {}  # of each purl
-    for package in packages:
-        brought = sorted(by_folder[f] for path in package.infos if (f := path.rpartition("/")[2]) in by_folder)
-        ref = brought[0] if brought else package.component.ref
-        refs[package.component.name] = own[package.component.ref] = ref
-    spots = []
-    found = {c.ref: c for c in components}
-    for package in packages:
-        conda_ref = package.component.ref
-        ref = own[conda_ref]
-        known = found.get(ref, replace(package.component, complete=True))
-        needed = {refs[name] for name in package.needs if name in refs} - {ref}
-        gone = sorted(n for n in package.needs if n not in refs and not n.startswith("__"))  # __glibc: the machine's
-        spots += [BlindSpot("missing", f"{name} is required and not installed", ref) for name in gone]
-        said = ((f"{PREFIX}installed-by-conda", conda_ref),) if ref != conda_ref else ()
-        found[ref] = replace(
-            known,
-            requires=tuple(sorted({*known.requires, *needed})),
-            properties=(*known.properties, *said),
-            complete=known.complete and not gone,
-        )
-    return list(found.values()), spots
 
 
 def _fits(algorithm: str, digest: str) -> bool:
