@@ -173,7 +173,7 @@ def _read_wheel(data: memoryview, name: FileName) -> bytes:
     if canonicalize_name(owner) != name.project or not is_same_version(version, name.version):
         raise Refused(
             400,
-            f"the folder {folder!r} is not of {name.project} {name.version}, as the file name is",
+            f"the folder {folder[:120]!r} is not of {name.project} {name.version}, as the file name is",
         )
     for needed in ("METADATA", "WHEEL", "RECORD"):
         if f"{folder}/{needed}" not in found:
