@@ -309,6 +309,13 @@ def test_an_editable_package_is_no_second_one(tmp_path: Path) -> None:
     assert (listed(found), spots(found, "installed twice")) == ({("alpha", "1.0")}, [])
 
 
+def test_links_in_a_circle_end_nothing(tmp_path: Path) -> None:
+    add(place(tmp_path, config="version = 3.11.7\ninclude-system-site-packages = true"), "alpha")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to("python")
+    assert listed(environments.read(tmp_path)) == {("alpha", "1.0")}
+
+
 # -- conda
 
 

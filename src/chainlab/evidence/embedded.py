@@ -5,7 +5,8 @@
     ['zlib']
 
 They lie in ``NAME-VERSION.dist-info/sboms/``. Their components are listed as their authors state them: nobody here has
-seen those bytes, so each says in which document it was found. CycloneDX in JSON is read, anything else is named.
+seen those bytes, so each says in which document it was found. CycloneDX in JSON is read, anything else is named. Files
+inside a component (some documents list them by the thousand) are left out.
 """
 
 from __future__ import annotations

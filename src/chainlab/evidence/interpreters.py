@@ -116,7 +116,8 @@ def _of_base(prefix: Path, version: str) -> list[Path]:
     """Folders of the Python that an environment was made from, if its interpreter is a link to that one."""
     base = Path(_config(prefix).get("home", ""))
     base = base.parent if base.name.lower() == "bin" else base
-    if not base.is_absolute() or not (prefix / "bin" / "python").resolve().is_relative_to(base.resolve()):
+    program = Path(os.path.realpath(prefix / "bin" / "python"))  # Path.resolve raises for links in a circle
+    if not base.is_absolute() or not program.is_relative_to(os.path.realpath(base)):
         return []  # of another machine perhaps, and what is here is another Python's
     folders = _folders(base)
     return folders.get(version) or folders.get("", [])
