@@ -337,10 +337,20 @@ def test_a_component_is_found_by_name_version_purl_and_digest(versions: Archive)
 @pytest.mark.parametrize("asked", [
     {}, {"name": "x", "purl": "pkg:pypi/x"}, {"name": "x", "range": "newer"}, {"digest": "abc"}, {"purl": "x"},
     {"name": "x", "version": "1", "range": "<2"}, {"digest": HASH, "range": "<2"}, {"name": "x", "absence": "maybe"},
+    {"name": "x", "range": "<" + "9" * 5000},
 ])  # fmt: skip
 def test_a_question_that_makes_no_sense_is_refused(versions: Archive, asked: dict[str, Any]) -> None:
     with pytest.raises(MalformedInput):
         versions.where(**asked)
+
+
+def test_a_version_of_thousands_of_digits_is_unknown_and_stops_no_question(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    for number, version in enumerate(["1.9", "9" * 5000]):
+        put(archive, build(number), {"sbom": sbom(part("num-py", version))})
+    assert archive.where("num-py", range="<2")["answer"].tolist() == ["affected", "unknown"]
+    assert archive.where("num-py", version="1.9.0")["version"].tolist() == ["0"]
+    assert archive.seen("num-py")["found"].tolist() == ["9" * 5000, "1.9"]
 
 
 def test_a_signed_bundle_is_kept_whole_and_read_inside(tmp_path: Path) -> None:

@@ -339,7 +339,7 @@ def wheel(folder: Path, more: dict[str, bytes], record: dict[str, str] | None = 
             {"acme_made_up-1.0.data/scripts/ls": b""}, {}, {"unexpected-file", "script"}, id="script"
         ),
         pytest.param(
-            {"../x.py": b""}, {}, {"unexpected-file", "path"}, id="out of the folder"
+            {"../x.py": b""}, {}, {"archive"}, id="out of the folder"
         ),
         pytest.param({}, {"acme_made_up/__init__.py": ""}, {"record"}, id="not in RECORD"),
         pytest.param({}, {"gone": "gone.py,sha256=AA,1"}, {"record"}, id="only in RECORD"),
@@ -367,7 +367,7 @@ def test_machine_code_is_not_scanned_and_generated_files_are_named(source: Path)
     assert [name for name, _ in report.not_scanned] == ["acme_made_up/_fast.so"]
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("acme_made_up/__init__.py", b"A = 2\n")
-    assert "twice" in {finding.kind for finding in wheelcheck.check(path).findings}
+    assert {"archive"} == {finding.kind for finding in wheelcheck.check(path).findings}
     path.write_bytes(b"PK")
     with pytest.raises(MalformedInput, match="no readable wheel"):
         wheelcheck.check(path)

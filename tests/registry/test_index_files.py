@@ -146,6 +146,14 @@ CONTENTS = {
         with_file(f"{INFO}/METADATA", metadata("triage-model", "1.0.1")),
         "its metadata 1.0.1",
     ),
+    "metadata with a version of thousands of digits": (
+        with_file(f"{INFO}/METADATA", metadata("triage-model", "9" * 5000)),
+        "metadata is not valid",
+    ),
+    "a folder with a version of thousands of digits": (
+        pack(wheel_files(version="9" * 5000)),
+        "is not of triage-model 1.0.0",
+    ),
     "metadata that is none": (with_file(f"{INFO}/METADATA", b"\xff\x00"), "metadata is not valid"),
     "metadata with a bad field": (
         with_file(f"{INFO}/METADATA", metadata("triage-model", "1.0.0", Requires_Python="soon")),

@@ -211,6 +211,7 @@ FORMS = {
     "another name": ({"name": "other"}, "the form says name 'other'"),
     "another version": ({"version": "1.0.1"}, "the form says version '1.0.1'"),
     "no version at all": ({"version": "one"}, "the form says version 'one'"),
+    "a version of thousands of digits": ({"version": "9" * 5000}, "the form says version '999"),
     "another kind": ({"filetype": "sdist"}, "the form says filetype 'sdist'"),
     "another action": ({":action": "submit"}, "file_upload"),
     "another protocol": ({"protocol_version": "2"}, "protocol_version is 1"),

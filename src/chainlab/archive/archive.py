@@ -34,13 +34,12 @@ from pathlib import Path
 from sqlite3 import Row
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from packaging.version import Version
-
 from chainlab.archive.entries import Build
 from chainlab.archive.files import Documents, Files
 from chainlab.archive.queries import PROBLEMS, TABLES, WAYS, Problem, answers, doubt, question
 from chainlab.archive.tables import Index
 from chainlab.errors import MalformedInput
+from chainlab.evidence.ranges import version_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,7 +127,8 @@ class Archive:
                 found = (hits[0]["component"], hits[0]["found"]) if answer == "affected" else ("", "")
                 groups.setdefault((answer, *found), set()).add(build)
         rows = []
-        for names, group in sorted(groups.items(), key=lambda item: (*item[0][:2], _order(item[0][2]), item[0][2])):
+        for names in sorted(groups, key=lambda names: (*names[:2], version_key(names[2]), names[2])):
+            group = groups[names]
             dated = [(b["built_at"].rstrip("Z"), f"{b['artifact']} {b['version']}") for b in group if b["built_at"]]
             rows.append((*names, len(group), *min(dated, default=("", "")), *max(dated, default=("", ""))))
         return _frame(rows, SEEN)
@@ -211,10 +211,3 @@ def _frame(rows: Sequence[Sequence[Any]], columns: Sequence[str] = COLUMNS) -> p
     for name in {"built_at", "first", "last"}.intersection(columns):
         frame[name] = pd.to_datetime(frame[name].replace("", None), utc=True, format="ISO8601")
     return frame if "kinds" in frame or "signed" not in frame else frame.astype({"signed": bool})
-
-
-def _order(version: str) -> tuple[bool, Version | str]:
-    try:
-        return True, Version(version)
-    except ValueError:  # also of a version with thousands of digits
-        return False, version

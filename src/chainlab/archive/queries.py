@@ -18,11 +18,11 @@ from sqlite3 import Connection, Row
 from typing import Final
 
 from packageurl import PackageURL
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import Version
+from packaging.specifiers import SpecifierSet
 
 from chainlab.archive.documents import key
 from chainlab.errors import MalformedInput
+from chainlab.evidence.ranges import is_same_version, parse_version
 
 __all__ = ["Problem", "Question", "answers", "doubt", "question"]
 
@@ -131,12 +131,10 @@ class Question:
             return True
         if not version:
             return None
-        try:
-            if self.range is None:
-                return Version(version) == Version(self.version)
-            return self.range.contains(Version(version), prereleases=True)
-        except ValueError:
-            return False if self.range is None else None
+        if self.range is None:
+            return is_same_version(version, self.version)
+        found = parse_version(version)
+        return None if found is None else self.range.contains(found, prereleases=True)
 
 
 def question(name: str = "", *, version: str = "", range: str = "", digest: str = "", purl: str = "") -> Question:
@@ -150,7 +148,9 @@ def question(name: str = "", *, version: str = "", range: str = "", digest: str 
         raise MalformedInput(f"not a digest: {digest!r}", mend="write 'sha256:' and 64 hex digits")
     try:
         span = SpecifierSet(range) if range else None
-    except InvalidSpecifier as error:
+        if span is not None:
+            span.contains("0")  # a version of thousands of digits shows itself here
+    except ValueError as error:
         raise MalformedInput(f"not a range of versions: {range!r}", mend="as in PEP 440: '>=1.2,<1.4'") from error
     try:
         package = PackageURL.from_string(purl) if purl else None

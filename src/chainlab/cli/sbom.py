@@ -205,11 +205,12 @@ def _kind(path: Path) -> str:
     if path.suffix == ".whl":
         return "wheel"
     if path.is_dir():
-        installed = (path / "pyvenv.cfg").is_file() or any(path.glob("*.dist-info"))
-        return "environment" if installed else "project"
+        from chainlab.evidence.interpreters import is_environment
+
+        return "environment" if is_environment(path) else "project"
     if path.suffix in (".lock", ".toml", ".txt"):
         return "lock"
-    if path.name.startswith("python"):
+    if path.name.startswith(("python", "pypy")):
         return "environment"
     raise MalformedInput(f"what {path.name} is cannot be seen", mend=f"say it: --kind {'|'.join(KINDS)}")
 

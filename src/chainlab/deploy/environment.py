@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import base64
 import configparser
-import csv
 import io
 import os
 import stat
@@ -30,6 +29,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from chainlab.digests import SHA256_SIZE, Digest
 from chainlab.errors import Unavailable, VerificationFailed
+from chainlab.evidence import metadata
 from chainlab.policy.requirements import Requirement
 from chainlab.workspace import CLOSED, LOOPBACK, cache_directory
 
@@ -210,11 +210,13 @@ def _recorded(archive: zipfile.ZipFile, record: str, site: str) -> Iterator[tupl
     """Each file that RECORD lists: where it is installed, and its SHA-256."""
     if archive.getinfo(record).file_size > MAX_RECORD:
         raise ValueError("RECORD is too long")
-    for row in csv.reader(io.StringIO(archive.read(record).decode())):
-        if not row or row[0].endswith("/") or row[0] == record:
+    listed, wrong = metadata.record(archive.read(record).decode())
+    if wrong:
+        raise ValueError(f"its RECORD: {wrong[0]}")
+    for path, (hash, _) in listed.items():
+        if path.endswith("/") or path == record:
             continue
-        path = row[0]
-        algorithm, _, text = (row[1] if len(row) > 1 else "").partition("=")
+        algorithm, _, text = hash.partition("=")
         if algorithm == "sha256":
             value = base64.b64decode(f"{text}{'=' * (-len(text) % 4)}", altchars=b"-_", validate=True)
             if len(value) != SHA256_SIZE:

@@ -11,6 +11,7 @@ Package URL specification (ECMA-427); names as PyPI compares them (PEP 503).
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
 
-__all__ = ["BlindSpot", "Component", "Inventory", "bare", "purl_of"]
+__all__ = ["BlindSpot", "Component", "Inventory", "bare", "purl_of", "shown"]
 
 ALGORITHMS = {  # as hashlib, locks and indexes write them → as CycloneDX does
     "md5": "MD5",
@@ -39,6 +40,7 @@ ORIGINS = {  # of a hash
 }
 PREFIX = "chainlab:"  # of the names of our properties
 HASH_ORIGIN = f"{PREFIX}hash-origin"
+CONFLICT = f"{PREFIX}conflict"  # two documents name different hashes
 RECORD_DIGEST = f"{PREFIX}record:sha-256"
 UNSEEN = f"{PREFIX}unseen:"
 
@@ -81,7 +83,9 @@ class Component:
 class BlindSpot:
     """Something that is there, or may be there, and that the list of components does not show."""
 
-    kind: str  # vendored, native, dynamic import, extra, unowned, missing, undeclared import, not looked for
+    # vendored, native, dynamic import, extra, unowned, missing, undeclared import, not looked for, unreadable,
+    # leftover, installed twice, other python
+    kind: str
     what: str
     where: str = ""  # the component's ref; empty: the whole
 
@@ -114,6 +118,11 @@ def purl_of(name: str, version: str = "", **qualifiers: str) -> str:
     if pairs := sorted((k, v) for k, v in qualifiers.items() if v):
         text += "?" + "&".join(f"{k}={quote(v, safe='.-_~:/')}" for k, v in pairs)
     return text
+
+
+def shown(name: str) -> str:
+    """A file's name as text that can be written: bytes that are not UTF-8 become question marks."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def bare(text: str) -> str:

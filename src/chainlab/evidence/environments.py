@@ -14,73 +14,34 @@ none of them, the digest of the RECORD stands in a property, and says so.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence import metadata
-from chainlab.evidence.components import (
-    ALGORITHMS,
-    PREFIX,
-    RECORD_DIGEST,
-    BlindSpot,
-    Component,
-    Inventory,
-    bare,
-    purl_of,
-)
+from chainlab.evidence import conda, metadata
+from chainlab.evidence.components import ALGORITHMS, PREFIX, RECORD_DIGEST, BlindSpot, Component, Inventory, shown
+from chainlab.evidence.embedded import MAX_DOCUMENT, joined, stated
 from chainlab.evidence.graph import Graph, Node, roots, unreached
-from chainlab.evidence.interpreters import described, home, markers_of, site_packages
+from chainlab.evidence.installed import Installed, find
+from chainlab.evidence.interpreters import INFO, beside, described, home, markers_of, site_packages
 
 __all__ = ["read"]
 
+GONE = "is required, and not among what could be read"
+UNREAD = ("unreadable", "not looked for")  # kinds: what is there may be more than what is listed
 UNOWNED = {
     "__pycache__",
+    "conda-meta",
     "_virtualenv.py",
     "_virtualenv.pth",
     "distutils-precedence.pth",
     "README.txt",
 }
-
-
-@dataclass
-class _Installed:
-    package: metadata.Package
-    folder: str  # *.dist-info
-    paths: list[str]
-    record: str  # hex; empty without a RECORD
-    direct: dict[str, Any]
-    tags: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        """The name by which requirements find it."""
-        return canonicalize_name(self.package.name)
-
-    @property
-    def ref(self) -> str:
-        """The purl, or name@version of what was never published."""
-        return self.purl or f"{self.package.name}@{self.package.version}"
-
-    @property
-    def purl(self) -> str:
-        """Its address; empty for what was installed from a local folder or file."""
-        url = str(self.direct.get("url", ""))
-        name, version = self.package.name, self.package.version
-        vcs = self.direct.get("vcs_info")
-        if url.startswith("file:"):
-            return ""
-        if isinstance(vcs, dict):
-            source = f"{vcs.get('vcs')}+{bare(url)}@{vcs.get('commit_id')}"
-            return purl_of(name, version, vcs_url=source)
-        return purl_of(name, version, download_url=bare(url))
 
 
 def read(
@@ -99,32 +60,29 @@ def read(
     installed.
     """
     folder = site_packages(path)
-    found = [_installed(entry) for entry in _dist_infos(folder)]
-    installed = [i for i in found if i.package.name]
-    if not installed:
-        raise MalformedInput(
-            f"nothing is installed in {folder.name}",
-            mend="name a virtual environment, its python, or a site-packages folder",
-        )
-    values = {**markers_of(folder, [t for i in installed for t in i.tags]), **(markers or {})}
-    nodes = {i.key: Node(i.ref, i.package.requires) for i in installed}
-    graph = Graph(nodes, values)
-    spots = [BlindSpot("unreadable", f"{d}: no name in its METADATA") for d in _nameless(found)]
-    spots += _unowned(folder, installed)
-    components = []
+    installed, packages, spots = _found(folder)
+    first: dict[str, Installed] = {}
     for one in installed:
-        component, seen = _component(one, graph)
-        components.append(component)
-        spots += seen
+        first.setdefault(one.key, one)
+    values = {**markers_of(folder, [t for i in installed for t in i.tags]), **(markers or {})}
+    gone = GONE if any(s.kind in UNREAD for s in spots) else "is required and not installed"
+    components, inner, seen = _components(first, values, gone)
+    spots += [*seen, *(_is_twice(one, first[one.key]) for one in installed if _counts(one, first[one.key]))]
     if lock is not None or wheels is not None:
         from chainlab.evidence import locks
 
-        components = locks.with_hashes(components, lock=lock, wheels=wheels, tags={i.ref: i.tags for i in installed})
+        tags = {i.ref: i.tags for i in installed}
+        components = locks.with_hashes(components, lock=lock, wheels=wheels, tags=tags)
+    by_folder = {one.folder: one.ref for one in first.values()}
+    components, more = conda.added([*components, *_twice(installed, first)], packages, by_folder, gone)
+    spots += more
+    listed = {c.ref for c in components}
+    components += [part for part in joined(inner) if part.ref not in listed]
     if look_inside:
         from chainlab.evidence import imports
 
         for one in installed:
-            spots += imports.dynamic_in(folder, one.paths, one.ref)
+            spots += imports.dynamic_in(one.site, one.paths, one.ref)
     else:
         spots.append(BlindSpot("not looked for", "imports with a computed name, in installed code"))
     top, rest = _subject(subject, components, folder)
@@ -133,43 +91,88 @@ def read(
     elif strangers := unreached(top.requires, rest):
         said = ", ".join(c.name for c in rest if c.ref in strangers)
         spots.append(BlindSpot("unexplained", f"installed, and {top.name} does not ask for: {said}"))
-    return Inventory(tuple(rest), top, "operations", tuple(sorted(spots)), described(values))
+    return Inventory(tuple(rest), top, "operations", tuple(sorted(set(spots))), described(values))
 
 
-def _dist_infos(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(str(folder / e.name) for e in entries if e.name.endswith(".dist-info"))
+def _found(folder: Path) -> tuple[list[Installed], list[conda.Package], list[BlindSpot]]:
+    """Python's packages in the order in which it finds them, conda's, and what is not read or belongs to nobody.
+
+    Raises `MalformedInput` where nothing is installed.
+    """
+    others, spots = beside(folder)
+    installed: list[Installed] = []
+    for site in (folder, *others):
+        found, unread = find(site)
+        # Of two installations of one package in one folder the one with a RECORD counts.
+        installed += sorted(found, key=lambda one: (not one.record, one.folder))
+        spots += unread
+    packages, unread = conda.find(home(folder))
+    spots += unread
+    if not installed and not packages:
+        raise MalformedInput(
+            f"nothing is installed in {folder.name}",
+            why="; ".join(map(str, spots))[:500],
+            mend="name a virtual environment, its python, or a site-packages folder",
+        )
+    for site in (folder, *others):
+        if home(site) == home(folder):
+            spots += _unowned(site, installed, packages)
+    return installed, packages, spots
 
 
-def _installed(folder: str) -> _Installed:
-    about = _read(f"{folder}/METADATA").decode(errors="replace")
-    record = _read(f"{folder}/RECORD")
-    direct = _read(f"{folder}/direct_url.json")
-    wheel = _read(f"{folder}/WHEEL").decode(errors="replace")
-    try:
-        origin = json.loads(direct) if direct else {}
-    except (ValueError, RecursionError):
-        origin = {}
-    return _Installed(
-        metadata.package(about),
-        os.path.basename(folder),  # noqa: PTH119 - hundreds of Path objects cost milliseconds
-        metadata.record_paths(record.decode(errors="replace")),
-        hashlib.sha256(record).hexdigest() if record else "",
-        origin if isinstance(origin, dict) else {},
-        tuple(line[5:] for line in wheel.splitlines() if line.startswith("Tag: ")),
-    )
+def _components(
+    first: Mapping[str, Installed], values: Mapping[str, str], gone: str
+) -> tuple[list[Component], list[Component], list[BlindSpot]]:
+    """The packages, what their SBOMs state to be in them, and blind spots."""
+    graph = Graph({key: Node(one.ref, one.package.requires) for key, one in first.items()}, values)
+    refs = {key: one.ref for key, one in first.items()}
+    components: list[Component] = []
+    inner: list[Component] = []
+    spots: list[BlindSpot] = []
+    for one in first.values():
+        component, seen = _component(one, graph, gone)
+        component, parts, unread = stated(component, _documents(one), refs)
+        components.append(component)
+        inner += parts
+        spots += [*seen, *unread]
+    return components, inner, spots
 
 
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - as above
-            return file.read()
-    except OSError:
-        return b""
+def _counts(one: Installed, first: Installed) -> bool:
+    """Whether it matters that a package is there again: an editable one is also in the folder of its source."""
+    return one is not first and (one.site == first.site or one.package.version != first.package.version)
 
 
-def _nameless(found: Iterable[_Installed]) -> list[str]:
-    return [i.folder for i in found if not i.package.name]
+def _is_twice(one: Installed, first: Installed) -> BlindSpot:
+    place = "in the same folder" if one.site == first.site else f"in {one.site.parent.name}/{one.site.name}, behind it"
+    said = f"{one.package.name} {one.package.version} ({shown(one.folder)}) is there too, {place}"
+    return BlindSpot("installed twice", said, first.ref)
+
+
+def _twice(installed: Iterable[Installed], first: Mapping[str, Installed]) -> list[Component]:
+    """Other versions of a package in the folder of the first: which one Python imports, nothing says."""
+    found: dict[str, Component] = {}
+    for one in installed:
+        known = first[one.key]
+        if one.site == known.site and one.ref != known.ref:
+            found[one.ref] = _described(one)
+    return list(found.values())
+
+
+def _documents(one: Installed) -> dict[str, bytes]:
+    """The SBOMs that a package carries (PEP 770), by their path below site-packages."""
+    place = one.site / one.folder / "sboms"
+    if not place.is_dir():
+        return {}
+    found = {}
+    for file in sorted(p for p in place.rglob("*") if p.is_file()):
+        try:
+            with file.open("rb") as opened:
+                data = opened.read(MAX_DOCUMENT + 1)
+        except OSError:
+            data = b""  # which is no document, and is named as such
+        found[shown(file.relative_to(one.site).as_posix())] = data
+    return found
 
 
 def _fits(algorithm: str, digest: str) -> bool:
@@ -177,9 +180,22 @@ def _fits(algorithm: str, digest: str) -> bool:
     return re.fullmatch(rf"[0-9a-fA-F]{{{wanted}}}", digest) is not None
 
 
-def _component(one: _Installed, graph: Graph) -> tuple[Component, list[BlindSpot]]:
-    package = one.package
+def _component(one: Installed, graph: Graph, gone: str) -> tuple[Component, list[BlindSpot]]:
     ref = one.ref
+    spots = [BlindSpot(kind, said, ref) for kind, said in metadata.inside(one.paths).items()]
+    active = graph.extras.get(one.key, set())
+    if left := [e for e in one.package.extras if e not in active]:
+        spots.append(BlindSpot("extra", f"not asked for: {', '.join(left)}", ref))
+    needs = graph.needs(one.key)
+    spots += [BlindSpot("missing", f"{n} {gone}", ref) for n in needs.missing]
+    spots += [BlindSpot("unreadable", f"the requirement {t[:80]!r}", ref) for t in needs.unreadable]
+    complete = not needs.missing and not needs.unreadable
+    return replace(_described(one), requires=needs.refs, complete=complete), spots
+
+
+def _described(one: Installed) -> Component:
+    """A component as its own metadata describe it."""
+    package = one.package
     properties, hashes, origin = [], {}, ""
     archive = one.direct.get("archive_info")
     noted = archive.get("hashes") if isinstance(archive, dict) else None
@@ -199,14 +215,7 @@ def _component(one: _Installed, graph: Graph) -> tuple[Component, list[BlindSpot
     names = _imports(one)
     if names and canonicalize_name(package.name).replace("-", "_") not in {n.lower() for n in names}:
         properties.append((f"{PREFIX}imported-as", ", ".join(sorted(names)[:8])))
-    spots = [BlindSpot(kind, said, ref) for kind, said in metadata.inside(one.paths).items()]
-    active = graph.extras.get(one.key, set())
-    if left := [e for e in package.extras if e not in active]:
-        spots.append(BlindSpot("extra", f"not asked for: {', '.join(left)}", ref))
-    needs = graph.needs(one.key)
-    spots += [BlindSpot("missing", f"{n} is required and not installed", ref) for n in needs.missing]
-    spots += [BlindSpot("unreadable", f"the requirement {t[:80]!r}", ref) for t in needs.unreadable]
-    component = Component(
+    return Component(
         name=package.name,
         version=package.version,
         purl=one.purl,
@@ -216,20 +225,19 @@ def _component(one: _Installed, graph: Graph) -> tuple[Component, list[BlindSpot
         licence_name=package.licence_name,
         supplier=package.supplier,
         scope="required",
-        requires=needs.refs,
         properties=tuple(properties),
-        complete=not needs.missing and not needs.unreadable,
-        found_in=f"{one.folder}/METADATA",
+        found_in=shown(f"{one.folder}/{one.source}".rstrip("/")),
         description=package.summary,
     )
-    return component, spots
 
 
-def _imports(one: _Installed) -> set[str]:
+def _imports(one: Installed) -> set[str]:
     """The top-level names that it puts into site-packages."""
     names = set()
     for path in one.paths:
         head, slash, _ = path.partition("/")
+        if not head or ":" in head:
+            continue  # an absolute path
         if slash:
             if not head.endswith((".dist-info", ".libs", ".data")) and head not in (
                 "..",
@@ -241,16 +249,18 @@ def _imports(one: _Installed) -> set[str]:
     return names
 
 
-def _unowned(folder: Path, installed: Iterable[_Installed]) -> list[BlindSpot]:
+def _unowned(folder: Path, installed: Iterable[Installed], packages: Iterable[conda.Package]) -> list[BlindSpot]:
     """What lies in site-packages and belongs to no RECORD: copied there by hand, or by somebody else."""
-    owned = {path.partition("/")[0] for i in installed for path in i.paths}
-    owned |= {i.folder for i in installed}
+    here = [one for one in installed if one.site == folder]
+    owned = {path.partition("/")[0] for one in here for path in one.paths}
+    prefix = f"{folder.relative_to(home(folder)).as_posix()}/" if home(folder) != folder else ""
+    owned |= {f.removeprefix(prefix).partition("/")[0] for p in packages for f in p.files if f.startswith(prefix)}
     found = sorted(
-        entry.name
+        shown(entry.name)
         for entry in os.scandir(folder)
-        if entry.name not in owned and entry.name not in UNOWNED and not entry.name.endswith(".pyc")
+        if entry.name not in owned and entry.name not in UNOWNED and not entry.name.endswith((".pyc", *INFO))
     )
-    unlisted = sorted(i.folder for i in installed if not i.record)
+    unlisted = sorted(shown(one.folder) for one in here if not one.record and one.folder.endswith(".dist-info"))
     return [
         *(BlindSpot("unowned", f"{name} belongs to no installed package") for name in found),
         *(BlindSpot("unowned", f"{name} has no RECORD") for name in unlisted),

@@ -20,9 +20,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from packaging.specifiers import InvalidSpecifier, Specifier
-from packaging.version import InvalidVersion, Version
 
 from chainlab.errors import MalformedInput
+from chainlab.evidence.ranges import parse_version
 
 __all__ = ["Comparison", "Group", "Marker", "parse"]
 
@@ -62,10 +62,10 @@ class Comparison:
             return (self.value in found) == (self.operator == "contains")
         if self.variable in TEXTS:
             return (found == self.value) == (self.operator == "==")
-        try:
-            return Specifier(f"{self.operator}{self.value}").contains(Version(found), prereleases=True)
-        except InvalidVersion as error:
-            raise MalformedInput(f"{self} cannot be answered: {self.variable} is {found!r} here") from error
+        version = parse_version(found)
+        if version is None:
+            raise MalformedInput(f"{self} cannot be answered: {self.variable} is {found!r} here")
+        return Specifier(f"{self.operator}{self.value}").contains(version, prereleases=True)
 
     def __str__(self) -> str:
         if self.operator in ("contains", "lacks"):

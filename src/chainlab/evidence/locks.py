@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING
 
 from packaging.markers import Marker
 from packaging.tags import sys_tags
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
@@ -32,6 +31,7 @@ from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory
 from chainlab.evidence.graph import Graph, Node, roots, unreached
 from chainlab.evidence.interpreters import described, markers_here
 from chainlab.evidence.lockfiles import Lock, Locked, contents, load, parse
+from chainlab.evidence.ranges import is_same_version
 
 if TYPE_CHECKING:
     from chainlab.evidence.wheels import Wheel
@@ -212,7 +212,7 @@ def _fitting(files: Mapping[str, str], tags: list[str]) -> str:
         try:
             for tag in parse_wheel_filename(name)[3]:
                 by_tag.setdefault(str(tag), set()).add(digest)
-        except InvalidWheelFilename:
+        except ValueError:  # also of a version of thousands of digits
             continue  # a source distribution
     for wanted in tags:
         if wanted in by_tag:
@@ -253,12 +253,8 @@ def _pinned(by_key: Mapping[tuple[str, str], Locked], place: tuple[str, str]) ->
     """The pin of this version, also where it is written differently."""
     if place in by_key:
         return by_key[place]
-    try:
-        wanted = Version(place[1])
-        same = (p for (k, v), p in by_key.items() if k == place[0] and Version(v) == wanted)
-        return next(same, None)
-    except InvalidVersion:
-        return None
+    same = (p for (k, v), p in by_key.items() if k == place[0] and is_same_version(v, place[1]))
+    return next(same, None)
 
 
 def _wheels(folders: Path | Sequence[Path] | None, accepted: set[str] | None) -> dict[str, Wheel]:

@@ -17,12 +17,11 @@ from typing import Any
 from chainlab.clock import rfc3339
 from chainlab.errors import MalformedInput
 from chainlab.evidence import sbom
-from chainlab.evidence.components import PREFIX, Component
+from chainlab.evidence.components import CONFLICT, Component
 from chainlab.evidence.schema import problems
 
 __all__ = ["merge"]
 
-CONFLICT = f"{PREFIX}conflict"
 REFS = {"bom-ref", "ref", "dependsOn", "provides", "subjects", "assemblies", "dependencies"}
 WORST = ("incomplete", "unknown", "not_specified", "complete")  # of two, the earlier one stands
 FIRST = ("type", "bom-ref", "name", "version")  # fields of an entry that a reader looks for

@@ -1,6 +1,6 @@
 """Core metadata of Python packages: METADATA, PKG-INFO, WHEEL and RECORD, read as they stand.
 
-A small reader of headers, since an environment has hundreds of these files; a test compares it with `packaging`.
+Headers are read by the standard library's parser of emails, as the specification says and as `packaging` does.
 
     >>> headers("Name: acme-cells\\nRequires-Dist: numpy\\n\\nProse")["requires-dist"]
     ['numpy']
@@ -15,21 +15,31 @@ import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from email.parser import HeaderParser
 from functools import cache
 
-from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.markers import Marker
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion
 
 from chainlab.evidence.licences import licence
 
-__all__ = ["Package", "applies", "headers", "inside", "package", "record_paths", "requirement"]
+__all__ = ["Package", "applies", "headers", "inside", "package", "record", "requirement"]
 
 VENDOR = re.compile(r"(?:^|/)(_?vendor(?:ed)?(?:_packages)?|_?third_party|externals?|extern)/([^/]+)")
 NATIVE = re.compile(r"\.(so(\.[0-9.]+)?|pyd|dylib|dll)$")
+INFO = re.compile(r"\.(dist|egg)-info$")
+CODE = re.compile(r"\.(?:py|pyw|so(?:\.[0-9.]+)?|pyd|dylib|dll|whl|egg|zip|jar|m?js|wasm)$", re.IGNORECASE)
+DOCUMENT = re.compile(  # what is no code, whatever folder it is in
+    r"(?:^|/)(?:licen[cs]es?|copying|notices?|authors|readme|changelog|changes|history)(?:[._-][^/]*)?$"
+    r"|\.(?:txt|md|rst|html|json|xml|toml|cfg|ini|spdx)$",
+    re.IGNORECASE,
+)
 # Where auditwheel, delvewheel and delocate put native libraries
 BUNDLED = re.compile(r"(?:^|/)([\w.-]+\.libs|\.dylibs)/")
+# packaging's own errors are ValueErrors, as are those of int for thousands of digits; parentheses can be too deep.
+UNREADABLE = (ValueError, RecursionError)
+RECORDED_SIZE = re.compile(r"[0-9]+")
 SAMPLES = 6  # names that a blind spot gives before it only counts
 
 
@@ -50,18 +60,10 @@ class Package:
 def headers(text: str) -> dict[str, list[str]]:
     """The headers before the first empty line: lower-case name to values, continuation lines joined."""
     found: dict[str, list[str]] = {}
-    values: list[str] = []
-    for line in text.splitlines():
-        if not line.strip() and not line.startswith((" ", "\t")):
-            break
-        if line[0] in " \t":
-            if values:
-                values[-1] += "\n" + line.strip().removeprefix("|")
-            continue
-        name, colon, value = line.partition(":")
-        if colon:
-            values = found.setdefault(name.strip().lower(), [])
-            values.append(value.strip())
+    for name, value in HeaderParser().parsestr(text).items():
+        if "\n" in value or "\r" in value:
+            value = "\n".join(line.strip().removeprefix("|") for line in re.split(r"\r\n|\r|\n", value))
+        found.setdefault(name.lower(), []).append(value.strip())
     return found
 
 
@@ -91,7 +93,7 @@ def requirement(text: str) -> Requirement | None:
     """A parsed requirement; None for one that cannot be read."""
     try:
         return Requirement(text)
-    except InvalidRequirement:
+    except UNREADABLE:
         return None
 
 
@@ -108,15 +110,32 @@ def _holds(marker: Marker, markers: Mapping[str, str], extra: str) -> bool:
 def _evaluate(marker: str, values: tuple[tuple[str, str], ...]) -> bool:
     try:
         return Marker(marker).evaluate(dict(values))
-    except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName, InvalidVersion):
+    except UNREADABLE:
         return True  # it cannot be read, so it is not left out
 
 
-def record_paths(text: str) -> list[str]:
-    """The paths that a RECORD lists."""
-    if '"' not in text:  # faster, and the ordinary case
-        return [line.partition(",")[0] for line in text.splitlines() if line]
-    return [row[0] for row in csv.reader(io.StringIO(text)) if row]
+def record(text: str) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """Read a RECORD: each path with its hash and size as written, and what is wrong with it.
+
+    The rules are those of the `installer` library's parser: CSV with commas and double quotes; three fields a line,
+    of which the path is not empty, the hash is ``algorithm=value`` and the size a number where they are there.
+    """
+    listed: dict[str, tuple[str, str]] = {}
+    wrong = []
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in rows:
+            if len(row) != 3:
+                wrong.append(f"line {rows.line_num} has {len(row)} fields and not three")
+            elif row[0] in listed:
+                wrong.append(f"it lists {row[0][:120]!r} twice")
+            elif not row[0] or (row[1] and "=" not in row[1]) or (row[2] and not RECORDED_SIZE.fullmatch(row[2])):
+                wrong.append(f"line {rows.line_num} has no path, or a hash or a size that is none")
+            else:
+                listed[row[0]] = (row[1], row[2])
+    except csv.Error as error:
+        wrong.append(f"line {rows.line_num}: {error}")
+    return listed, wrong
 
 
 def inside(paths: Iterable[str]) -> dict[str, str]:
@@ -124,11 +143,11 @@ def inside(paths: Iterable[str]) -> dict[str, str]:
     vendored: dict[str, set[str]] = {}
     extensions, bundled = 0, set()
     for path in paths:
-        if ".dist-info/" in path and "/_vendor" not in path:
-            continue
+        if path.partition("/")[0].endswith((".dist-info", ".egg-info")):
+            continue  # its own metadata, licence texts (PEP 639) and SBOMs (PEP 770) among them
         if ("vend" in path or "third_party" in path or "extern" in path) and (match := VENDOR.search(path)):
             name = match[2]
-            if not name.startswith("__") and not name.endswith((".txt", ".md", ".rst", ".pyi", ".pyc")):
+            if not name.startswith("__") and (INFO.search(name) or _is_code(path, match)):
                 vendored.setdefault(path[: match.end(1)], set()).add(name)
         if NATIVE.search(path):
             if BUNDLED.search(path):
@@ -145,6 +164,11 @@ def inside(paths: Iterable[str]) -> dict[str, str]:
     if native:
         found["native"] = ", ".join(native)
     return found
+
+
+def _is_code(path: str, vendored: re.Match[str]) -> bool:
+    """Whether a file below a vendor folder belongs to a package: a module, or in a folder and no text."""
+    return bool(CODE.search(path)) or (vendored.end() < len(path) and not DOCUMENT.search(path))
 
 
 def _packages(names: set[str]) -> set[str]:

@@ -22,18 +22,36 @@ from packaging.version import Version
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["Range", "Version", "normal", "parse_version"]
+__all__ = ["Range", "Version", "is_same_version", "normal", "parse_version", "version_key"]
+
+MAX_VERSION = 256  # characters; the name of a file with that version would fit no file system
 
 KINDS = ("introduced", "fixed", "last_affected", "limit")
 RANK = {"fixed": 0, "introduced": 1, "last_affected": 2}  # at one version, so that ranges may touch
 
 
-@lru_cache(maxsize=65_536)
 def parse_version(text: str) -> Version | None:
-    """A PEP 440 version; None for anything else."""
+    """Read a PEP 440 version; None for anything else, and for more than `MAX_VERSION` characters."""
+    return _parsed(text) if len(text) <= MAX_VERSION else None
+
+
+def is_same_version(one: str, other: str) -> bool:
+    """Whether two texts are one PEP 440 version; what is none is the same as nothing."""
+    version = parse_version(one)
+    return version is not None and version == parse_version(other)
+
+
+def version_key(text: str) -> tuple[bool, Version | str]:
+    """A key to sort by: texts that are no version first, then versions as PEP 440 orders them."""
+    version = parse_version(text)
+    return (False, text) if version is None else (True, version)
+
+
+@lru_cache(maxsize=65_536)
+def _parsed(text: str) -> Version | None:
     try:
         return Version(text)
-    except ValueError:  # not only InvalidVersion: thousands of digits are none
+    except ValueError:
         return None
 
 

@@ -21,12 +21,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence import lock_markers
 from chainlab.evidence.interpreters import markers_here
 from chainlab.evidence.lock_markers import Marker
+from chainlab.evidence.ranges import parse_version
 
 __all__ = ["Pin", "applying", "parse"]
 
@@ -122,10 +122,8 @@ def _is_name(text: str) -> bool:
 def _is_version(text: str) -> bool:
     if not (0 < len(text) <= MAX_WORD and VERSION.issuperset(text)):
         return False
-    try:
-        return str(Version(text)) == text
-    except InvalidVersion:
-        return False
+    version = parse_version(text)
+    return version is not None and str(version) == text
 
 
 def _refused(line: str, number: int, why: str = "") -> MalformedInput:

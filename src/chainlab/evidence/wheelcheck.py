@@ -11,37 +11,37 @@ Binary distribution format and PyPA's "Recording installed projects".
 
 from __future__ import annotations
 
-import ast
 import base64
-import csv
 import hashlib
-import io
 import lzma
+import posixpath
+import re
 import tarfile
 import tomllib
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-from chainlab.errors import MalformedInput
+from chainlab.errors import MalformedInput, Refused
+from chainlab.evidence import buildscripts, metadata
+from chainlab.evidence.archives import MAX_MEMBERS, MAX_UNPACKED, members
 from chainlab.evidence.findings import Finding, Report
 from chainlab.evidence.wheels import UNREADABLE
 
 __all__ = ["check", "check_sdist"]
 
-NATIVE = (".so", ".pyd", ".dll", ".dylib", ".a", ".exe")
-AT_START = ("sitecustomize.py", "usercustomize.py")  # Python imports them by itself
+UNREAD = re.compile(r"\.(?:so(?:\.[0-9.]+)?|pyd|dll|dylib|a|exe|pyc)$", re.IGNORECASE)
+AT_START = ("sitecustomize", "usercustomize")  # module site imports them: module, package, extension or bytecode
+MODULES = (".py", ".pyw", ".pyc", ".so", ".pyd")
+PATHS = (".pth", "._pth")  # the second beside python.exe
+STARTERS = (".start", ".site.toml")  # PEP 829 and its draft
 METADATA = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt", "INSTALLER")
 MAX_MEMBER = 2**28  # bytes unpacked
-RISKY_MODULES = frozenset(
-    {"base64", "ctypes", "ftplib", "http", "marshal", "requests"}
-    | {"smtplib", "socket", "subprocess", "telnetlib", "urllib", "webbrowser"}
-)
-RISKY_CALLS = frozenset({"exec", "eval", "compile", "__import__"})
+MAX_PADDING = 2**20  # bytes; tar fills up to 10 kB, a block of a tape
 _UNREADABLE = (*UNREADABLE, tarfile.TarError, lzma.LZMAError)
 REVIEW = "compare with the source at the commit that the provenance names, or build it yourself"
 
@@ -51,84 +51,119 @@ def check(wheel: Path, source: Path | None = None, *, generated: tuple[str, ...]
 
     ``generated`` are patterns of files that the build is known to write. Raises `MalformedInput` for what is no wheel.
     """
+    if not zipfile.is_zipfile(wheel) or wheel.stat().st_size > MAX_UNPACKED:
+        why = f"expected a zip archive of at most {MAX_UNPACKED} bytes"
+        raise MalformedInput(f"{wheel.name} is no readable wheel", why=why)
+    data = memoryview(wheel.read_bytes())
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            names = [info.filename for info in archive.infolist() if not info.is_dir()]
-            files = {name: _read(archive, name) for name in sorted(set(names))}
-    except _UNREADABLE as error:
-        raise MalformedInput(f"{wheel.name} is no readable wheel", why=str(error)) from error
-    info = {name.split("/", 1)[0] for name in files if name.endswith(".dist-info/METADATA")}
+        files = {m.name: m.read(data, limit=MAX_MEMBER) for m in members(data) if not m.is_folder}
+    except Refused as error:
+        said = Finding("archive", "high", wheel.name, f"two readers may see two archives: {error.message}", REVIEW)
+        return Report((), ((wheel.name, error.message),), (said,))
+    info = {name.split("/", 1)[0] for name in files if name.split("/", 1)[0].endswith(".dist-info")}
     if len(info) != 1:
         raise MalformedInput(f"{wheel.name} has {len(info)} .dist-info folders, and a wheel has one")
     (folder,) = info
-    found = [*_twice(names), *_record(files, folder), *_runs_by_itself(files)]
+    if f"{folder}/METADATA" not in files:
+        raise MalformedInput(f"{wheel.name} has no {folder}/METADATA")
+    found = [*_record(files, folder), *_runs_by_itself(files)]
     if source is not None:
         found += _against(files, folder, source, generated)
         found += _entry_points(files, folder, source)
-    native = [name for name in files if name.lower().endswith(NATIVE)]
+    native = {name for name in files if UNREAD.search(name)}
     return Report(
         tuple(name for name in files if name not in native),
-        tuple((name, "machine code: nobody here reads it") for name in native),
+        tuple((name, "machine code or bytecode: nobody here reads it") for name in sorted(native)),
         tuple(sorted(set(found))),
     )
 
 
 def check_sdist(sdist: Path) -> Report:
     """What installing an sdist (.tar.gz) would run. Raises `MalformedInput` for what is none."""
-    files: dict[str, bytes] = {}
-    left: list[tuple[str, str]] = []
-    try:
-        with tarfile.open(sdist, "r:*") as archive:
-            for member in archive:
-                name = member.name.partition("/")[2]
-                if member.isfile() and member.size <= MAX_MEMBER:
-                    if name.endswith(".py") or name in ("pyproject.toml", "setup.cfg"):
-                        opened = archive.extractfile(member)
-                        files[name] = opened.read() if opened else b""
-                elif not member.isdir():
-                    left.append((member.name, "no regular file, or too large"))
-    except _UNREADABLE as error:
-        raise MalformedInput(f"{sdist.name} is no readable sdist", why=str(error)) from error
-    found: list[Finding] = []
+    files, left, found = _unpacked(sdist)
+    if not files.keys() & {"setup.py", "pyproject.toml"}:
+        said = "neither setup.py nor pyproject.toml is in its top folder: nothing says how it is built"
+        found.append(Finding("layout", "medium", sdist.name, said, REVIEW))
     if "setup.py" in files:
         said = "pip runs it to build and to ask for metadata, before anything is installed"
         mend = "install wheels alone: --only-binary :all:"
         found.append(Finding("runs-at-install", "info", "setup.py", said, mend))
-        hooks, unread = _hooks(files["setup.py"], "setup.py")
+        hooks, unread = buildscripts.hooks(files["setup.py"], "setup.py")
         found += hooks
         left += unread
-    found += _backend(files.get("pyproject.toml", b""))
-    for name in _modules_of_backend(files.get("pyproject.toml", b""), files):
-        hooks, unread = _hooks(files[name], name)
+    found += buildscripts.backend(files.get("pyproject.toml", b""))
+    for name in buildscripts.modules_of_backend(files.get("pyproject.toml", b""), files):
+        hooks, unread = buildscripts.hooks(files[name], name)
         found += hooks
         left += unread
     return Report(tuple(sorted(files)), tuple(left), tuple(sorted(set(found))))
 
 
-def _read(archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).file_size > MAX_MEMBER:
-        raise ValueError(f"{name} is too large")
-    return archive.read(name)
+def _unpacked(sdist: Path) -> tuple[dict[str, bytes], list[tuple[str, str]], list[Finding]]:
+    """Files that a build reads, by their path below the top folder; what is not scanned; how it is laid out."""
+    files: dict[str, bytes] = {}
+    left: list[tuple[str, str]] = []
+    listed: list[tarfile.TarInfo] = []
+    size = 0
+    try:
+        with tarfile.open(sdist, "r:*") as archive:
+            for member in archive:
+                member.name = posixpath.normpath(member.name)  # `tar czf X ./demo-1.0` writes ./demo-1.0/setup.py
+                listed.append(member)
+                size += member.size
+                if size > MAX_UNPACKED or len(listed) > MAX_MEMBERS:
+                    raise ValueError(f"more than {MAX_UNPACKED} bytes or {MAX_MEMBERS} members")
+                if member.isfile() and member.size <= MAX_MEMBER:
+                    if member.name.endswith((".py", "pyproject.toml", "setup.cfg")):
+                        opened = archive.extractfile(member)
+                        files[member.name] = opened.read() if opened else b""
+                elif not member.isdir():
+                    left.append((member.name, "no regular file, or too large"))
+            is_padded = _is_padding(archive)
+    except _UNREADABLE as error:
+        raise MalformedInput(f"{sdist.name} is no readable sdist", why=str(error)) from error
+    top = _top(listed)
+    found = list(_layout(sdist.name, [m.name for m in listed if not m.isdir()], top, is_padded=is_padded))
+    below = {name.partition("/")[2]: data for name, data in files.items()}
+    # Without a top folder an installer may take the archive itself for the source, or one of its folders.
+    return (below if top else below | files), left, found
 
 
-def _twice(names: list[str]) -> Iterator[Finding]:
-    for name in sorted(set(names)):
-        if names.count(name) > 1:
-            said = "is in the archive twice: two readers see two files"
-            yield Finding("twice", "high", name, said, REVIEW)
-        if name.startswith("/") or ".." in name.split("/") or "\\" in name:
-            yield Finding("path", "high", name, "leaves the folder that it is installed in", REVIEW)
+def _top(listed: list[tarfile.TarInfo]) -> str:
+    """The one folder that everything is in; empty where there is none."""
+    tops = {m.name.partition("/")[0] for m in listed if m.name != "."}
+    is_flat = any("/" not in m.name and not m.isdir() for m in listed)
+    return "" if is_flat or len(tops) != 1 else tops.pop().replace("..", "")
+
+
+def _is_padding(archive: tarfile.TarFile) -> bool:
+    """Whether only zeros follow the last member; another reader may go on where this one stopped."""
+    if archive.fileobj is None:
+        return False
+    archive.fileobj.seek(archive.offset)
+    rest = archive.fileobj.read(MAX_PADDING + 1)
+    return len(rest) <= MAX_PADDING and not rest.strip(b"\0")
+
+
+def _layout(where: str, names: list[str], top: str, *, is_padded: bool) -> Iterator[Finding]:
+    if not is_padded:
+        said = "bytes follow its last member: two readers may see two archives"
+        yield Finding("archive", "high", where, said, REVIEW)
+    if not top:
+        said = "has no single top folder: installers differ in what they build"
+        yield Finding("layout", "high", where, said, REVIEW)
+    for name, times in sorted(Counter(names).items()):
+        if times > 1:
+            yield Finding("twice", "high", name, "is in the archive twice: two readers see two files", REVIEW)
+        if name.startswith(("/", "../")) or name == ".." or "\\" in name:
+            yield Finding("path", "high", name, "leaves the folder that it is unpacked in", REVIEW)
 
 
 def _record(files: dict[str, bytes], folder: str) -> Iterator[Finding]:
     where = f"{folder}/RECORD"
-    try:
-        rows = list(csv.reader(io.StringIO(files.get(where, b"").decode("utf-8"))))
-    except (UnicodeDecodeError, csv.Error):
-        rows = []
-    listed = {row[0]: (row[1], row[2]) for row in rows if len(row) == 3}
-    if len(listed) != len(rows) or not rows:
-        yield Finding("record", "high", where, "cannot be read, or lists a file twice", REVIEW)
+    listed, wrong = metadata.record(files.get(where, b"").decode("utf-8", "replace"))
+    for said in wrong if listed else ["is missing, or lists nothing"]:
+        yield Finding("record", "high", where, said, REVIEW)
     for name in sorted(files.keys() - listed.keys() - {where, f"{where}.jws", f"{where}.p7s"}):
         yield Finding("record", "high", name, "is not in RECORD", REVIEW)
     for name in sorted(listed.keys() - files.keys()):
@@ -147,29 +182,35 @@ def _record(files: dict[str, bytes], folder: str) -> Iterator[Finding]:
 def _runs_by_itself(files: dict[str, bytes]) -> Iterator[Finding]:
     for name, data in files.items():
         top, _, rest = name.partition("/")
+        places = [name]  # below a folder that is, or may be, on sys.path
         if top.endswith(".data"):  # its folders are unpacked into the environment's own
             place, _, rest = rest.partition("/")
+            places = [rest]
             if place == "scripts":
                 said = "becomes a program on the PATH"
                 yield Finding("script", "high", name, said, "use an entry point")
-                continue
-            if place not in ("purelib", "platlib"):
+            elif place not in ("purelib", "platlib"):
                 said = f"is unpacked outside the packages' folder ({place})"
                 yield Finding("outside", "medium", name, said, REVIEW)
-                continue
-            name_at = rest
-        else:
-            name_at = name
-        if "/" in name_at:
-            continue
-        if name_at.endswith(".pth"):
-            lines = data.decode("utf-8", "replace").splitlines()
-            runs = any(line.startswith(("import ", "import\t")) for line in lines)
-            said = "runs code at every start of Python" if runs else "adds folders to sys.path"
-            yield Finding("pth", "high", name, said, "no library needs it: refuse the wheel")
-        elif name_at in AT_START:
-            said = "Python imports it at every start"
-            yield Finding("at-start", "high", name, said, "no library needs it: refuse the wheel")
+                parts = rest.split("/")  # lib/python3.11/site-packages, Lib/site-packages, lib/python3/dist-packages…
+                places = ["/".join(parts[at:]) for at in range(len(parts))]
+        for kind, said in sorted({found for at in places if (found := _at_start(at, data)) is not None}):
+            yield Finding(kind, "high", name, said, "no library needs it: refuse the wheel")
+
+
+def _at_start(path: str, data: bytes) -> tuple[str, str] | None:
+    """What every start of Python does with a file in a folder on sys.path: a finding's kind and words."""
+    head, _, rest = path.lower().partition("/")
+    module, dot, suffix = head.partition(".")
+    if module in AT_START and (rest or (dot and f".{suffix}".endswith(MODULES))):
+        return "at-start", "Python imports it at every start"
+    if not rest and head.endswith(STARTERS):
+        return "at-start", "Python reads it at every start, and runs what it names"
+    if not rest and head.endswith(PATHS):
+        lines = re.split(r"\r\n|\r|\n", data.decode("utf-8-sig", "replace"))
+        runs = any(line.startswith(("import ", "import\t")) for line in lines)
+        return "pth", "runs code at every start of Python" if runs else "adds folders to sys.path"
+    return None
 
 
 def _against(files: dict[str, bytes], folder: str, source: Path, generated: tuple[str, ...]) -> Iterator[Finding]:
@@ -207,67 +248,7 @@ def _entry_points(files: dict[str, bytes], folder: str, source: Path) -> Iterato
         **project.get("entry-points", {}),
     }
     for group, entries in groups.items():
-        declared |= {(group, name, value) for name, value in entries.items()}
+        declared |= {(group, name, value) for name, value in entries.items()} if isinstance(entries, dict) else set()
     for group, name, value in sorted(shipped - declared):
         said = f"{group}: {name} = {value} is not declared in pyproject.toml"
         yield Finding("entry-point", "high", where, said, REVIEW)
-
-
-def _hooks(data: bytes, name: str) -> tuple[list[Finding], list[tuple[str, str]]]:
-    """What a build script does beyond describing a package."""
-    try:
-        tree = ast.parse(data)
-    except (SyntaxError, ValueError, RecursionError) as error:
-        return [], [(name, f"cannot be parsed: {error}")]
-    found = []
-    for node in ast.walk(tree):
-        said = ""
-        if isinstance(node, ast.keyword) and node.arg == "cmdclass":
-            said = "replaces a command of the build (cmdclass)"
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-            risky = sorted({m.split(".")[0] for m in modules} & RISKY_MODULES)
-            said = f"imports {', '.join(risky)}" if risky else ""
-        elif isinstance(node, ast.Call):
-            called = ast.unparse(node.func)[:60]
-            if called in RISKY_CALLS or called.startswith(("os.system", "os.popen", "os.exec")):
-                said = f"calls {called}"
-        if said:
-            at = f"{name}:{node.lineno}" if hasattr(node, "lineno") else name
-            mend = "install a wheel instead, or read the script before it runs"
-            found.append(Finding("install-hook", "high", at, said, mend))
-    return found, []
-
-
-def _backend(pyproject: bytes) -> Iterator[Finding]:
-    system = _build_system(pyproject)
-    if system is None:
-        yield Finding("build-system", "high", "pyproject.toml", "cannot be read", REVIEW)
-        return
-    if system.get("backend-path"):
-        said = f"its build backend is in the package itself: {system.get('build-backend')}"
-        yield Finding("own-backend", "medium", "pyproject.toml", said, "install a wheel instead")
-    for requirement in system.get("requires") or []:
-        if "@" in str(requirement):
-            said = f"the build downloads {requirement}"
-            yield Finding("build-requirement", "high", "pyproject.toml", said, REVIEW)
-
-
-def _modules_of_backend(pyproject: bytes, files: dict[str, bytes]) -> list[str]:
-    paths = (_build_system(pyproject) or {}).get("backend-path") or []
-    folders = [str(path).strip("./") for path in paths]
-    return [
-        name
-        for name in sorted(files)
-        if name.endswith(".py")
-        and name != "setup.py"
-        and any(name.startswith(f"{f}/") if f else "/" not in name for f in folders)
-    ]
-
-
-def _build_system(pyproject: bytes) -> dict[str, Any] | None:
-    try:
-        system = tomllib.loads(pyproject.decode("utf-8")).get("build-system", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return system if isinstance(system, dict) else None

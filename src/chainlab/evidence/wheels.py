@@ -15,13 +15,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.evidence import imports, metadata
 from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of
+from chainlab.evidence.embedded import MAX_DOCUMENT, PLACE, joined, stated
 from chainlab.evidence.interpreters import markers_here
+from chainlab.evidence.ranges import parse_version
 
 __all__ = ["Wheel", "asked", "declared", "open_wheel", "read"]
 
@@ -88,7 +90,7 @@ def read(
             requires=asked(wheel.package, values),
         )
         known = tuple(sorted({*found.blind_spots, *spots, *_extras(wheel, subject.ref)}))
-        return replace(found, lifecycle="build", blind_spots=known)
+        return _with_stated(wheel, replace(found, lifecycle="build", blind_spots=known))
     components = []
     for text, scope in asked(wheel.package, values):
         needed = metadata.requirement(text)
@@ -102,7 +104,7 @@ def read(
     unique = {c.ref: c for c in components}
     subject = replace(subject, requires=tuple(sorted(unique)), complete=True)
     ordered = tuple(unique[ref] for ref in sorted(unique))
-    return Inventory(ordered, subject, "build", tuple(sorted(spots)), ())
+    return _with_stated(wheel, Inventory(ordered, subject, "build", tuple(sorted(spots)), ()))
 
 
 def asked(package: metadata.Package, markers: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -129,7 +131,7 @@ def open_wheel(path: Path) -> Wheel:
     """Read a wheel's own metadata. Raises `MalformedInput` for a file that is no wheel, or not the one it is named."""
     try:
         name, version, _, tags = parse_wheel_filename(path.name)
-    except InvalidWheelFilename as error:
+    except ValueError as error:  # also of a version of thousands of digits
         raise MalformedInput(
             f"{path.name} is no wheel's name",
             why=str(error),
@@ -150,20 +152,30 @@ def open_wheel(path: Path) -> Wheel:
             raise
         raise MalformedInput(f"{path.name} cannot be read: {error}", mend="fetch it again") from error
     package = metadata.package(text)
-    if (canonicalize_name(package.name), package.version) != (name, str(version)):
-        from packaging.version import InvalidVersion, Version
-
-        try:
-            same = canonicalize_name(package.name) == name and Version(package.version) == version
-        except InvalidVersion:
-            same = False
-        if not same:
-            raise MalformedInput(
-                f"{path.name} says inside that it is {package.name or '?'} {package.version or '?'}",
-                why="installers believe the name outside or the one inside, and not the same one",
-                mend="do not use it; ask who built it",
-            )
+    if canonicalize_name(package.name) != name or parse_version(package.version) != version:
+        raise MalformedInput(
+            f"{path.name} says inside that it is {package.name or '?'} {package.version[:80] or '?'}",
+            why="installers believe the name outside or the one inside, and not the same one",
+            mend="do not use it; ask who built it",
+        )
     return Wheel(path, package, tuple(sorted(map(str, tags))), names, digest)
+
+
+def _with_stated(wheel: Wheel, found: Inventory) -> Inventory:
+    """With the components of the SBOMs that the wheel carries (PEP 770)."""
+    documents: dict[str, bytes] = {}
+    with zipfile.ZipFile(wheel.path) as archive:
+        for name in sorted(n for n in set(wheel.names) if PLACE.fullmatch(n)):
+            try:
+                with archive.open(name) as member:
+                    documents[name] = member.read(MAX_DOCUMENT + 1)
+            except UNREADABLE:
+                documents[name] = b""  # which is no document, and is named as such
+    subject, parts, spots = stated(found.subject, documents, {c.key: c.ref for c in found.components})
+    listed = {c.ref for c in found.components}
+    inner = [part for part in joined(parts) if part.ref not in listed]
+    known = tuple(sorted({*found.blind_spots, *spots}))
+    return replace(found, subject=subject, components=(*found.components, *inner), blind_spots=known)
 
 
 def _extras(wheel: Wheel, ref: str) -> list[BlindSpot]:

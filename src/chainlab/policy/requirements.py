@@ -14,10 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
-
 from chainlab.errors import MalformedInput
 from chainlab.evidence import release_lock
+from chainlab.evidence.ranges import is_same_version
 
 __all__ = ["Requirement", "requirements"]
 
@@ -57,7 +56,7 @@ def requirements(lock: bytes, packages: Sequence[Mapping[str, Any]]) -> tuple[li
             digest: file
             for digest in pin.hashes
             for version, file in served.get((pin.name, digest), {}).items()
-            if _is_same(version, pin.version)
+            if is_same_version(version, pin.version)
         }
         if files:
             wanted.append(Requirement(pin.name, pin.version, files))
@@ -68,10 +67,3 @@ def requirements(lock: bytes, packages: Sequence[Mapping[str, Any]]) -> tuple[li
         names = ", ".join(missing[:SHOWN]) + ", …" * (len(missing) > SHOWN)
         problems.append(f"prod would install {len(missing)} packages that no job was served: {names}")
     return wanted, problems
-
-
-def _is_same(version: str, pinned: str) -> bool:
-    try:
-        return Version(version) == Version(pinned)
-    except InvalidVersion:
-        return False

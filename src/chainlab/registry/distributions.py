@@ -11,9 +11,7 @@ PEP 440 (versions), PEP 503 (names), PEP 376 and 627 (RECORD).
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
-import io
 import mmap
 import re
 import tarfile
@@ -33,7 +31,6 @@ from packaging.utils import (
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import Version
 
 from chainlab.errors import Refused
 from chainlab.evidence.archives import (
@@ -45,6 +42,8 @@ from chainlab.evidence.archives import (
     check_names,
     members,
 )
+from chainlab.evidence.metadata import record
+from chainlab.evidence.ranges import is_same_version
 
 __all__ = ["Distribution", "FileName", "inspect", "wheel_metadata"]
 
@@ -154,7 +153,7 @@ def _describe(name: FileName, metadata: bytes) -> Distribution:
         raise Refused(400, "the metadata is not valid: " + "; ".join(str(reason) for reason in reasons)) from error
     if canonicalize_name(parsed.name) != name.project:
         raise Refused(400, f"the file name says {name.project!r}, its metadata {parsed.name!r}")
-    if parsed.version != Version(name.version):
+    if not is_same_version(str(parsed.version), name.version):
         raise Refused(400, f"the file name says version {name.version}, its metadata {parsed.version}")
     requires = parse_email(metadata)[0].get("requires_python")  # in its author's own words
     return Distribution(name, parsed.name, metadata, requires or None)
@@ -171,14 +170,10 @@ def _read_wheel(data: memoryview, name: FileName) -> bytes:
         )
     folder = folders[0]
     owner, _, version = folder.removesuffix(".dist-info").partition("-")
-    try:
-        agrees = canonicalize_name(owner) == name.project and Version(version) == Version(name.version)
-    except ValueError:
-        agrees = False
-    if not agrees:
+    if canonicalize_name(owner) != name.project or not is_same_version(version, name.version):
         raise Refused(
             400,
-            f"the folder {folder!r} is not of {name.project} {name.version}, as the file name is",
+            f"the folder {folder[:120]!r} is not of {name.project} {name.version}, as the file name is",
         )
     for needed in ("METADATA", "WHEEL", "RECORD"):
         if f"{folder}/{needed}" not in found:
@@ -194,17 +189,11 @@ def _check_record(data: memoryview, found: dict[str, Member], folder: str) -> No
     """RECORD lists every file of the wheel, with its size and digest, and nothing else (PEP 376, PEP 627)."""
     own = f"{folder}/RECORD"
     try:
-        text = found[own].read(data, limit=MAX_RECORD).decode("utf-8")
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
+        listed, wrong = record(found[own].read(data, limit=MAX_RECORD).decode("utf-8"))
+    except UnicodeDecodeError as error:
         raise Refused(400, f"the wheel's RECORD cannot be read: {error}") from error
-    listed: dict[str, tuple[str, str]] = {}
-    for row in rows:
-        if len(row) != 3:
-            raise Refused(400, f"a line of the wheel's RECORD has {len(row)} fields and not three")
-        if row[0] in listed:
-            raise Refused(400, f"the wheel's RECORD lists {row[0][:120]!r} twice")
-        listed[row[0]] = (row[1], row[2])
+    if wrong:
+        raise Refused(400, f"the wheel's RECORD cannot be read: {wrong[0]}")
     unsigned = {own, *(f"{folder}/{text}" for text in SIGNATURES)}
     files = {text for text, member in found.items() if not member.is_folder}
     if stray := sorted(files - listed.keys() - unsigned):

@@ -19,14 +19,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
-
 from chainlab.clock import Clock, utc_now
 from chainlab.credentials import Credential, Credentials
 from chainlab.database import transaction
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
+from chainlab.evidence.ranges import is_same_version, parse_version, version_key
 from chainlab.registry import attestations as pep740
 from chainlab.registry.blobs import Blobs, Staged
 from chainlab.registry.distributions import FileName, inspect
@@ -124,7 +123,7 @@ class Index:
             found = self._upstream.files(project.name)
         else:
             found = self._files.of(project.name)
-        return sorted(found, key=lambda file: (Version(file.version), file.filename))
+        return sorted(found, key=lambda file: (version_key(file.version), file.filename))
 
     def offered(self, name: str) -> list[IndexFile]:
         """The files installers may see: none of a quarantined project, none whose digest is held back."""
@@ -335,11 +334,9 @@ class Index:
                 self.names.bury(found.name)
 
     def _of_version(self, project: str, version: str) -> list[IndexFile]:
-        try:
-            wanted = Version(version)
-        except InvalidVersion as error:
-            raise MalformedInput(f"{version[:80]!r} is no version (PEP 440)") from error
-        found = [file for file in self.files(project) if Version(file.version) == wanted]
+        if parse_version(version) is None:
+            raise MalformedInput(f"{version[:80]!r} is no version (PEP 440)")
+        found = [file for file in self.files(project) if is_same_version(file.version, version)]
         if not found:
             raise Refused(404, f"{normalise(project)} has no version {version}")
         return found

@@ -8,9 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from packaging.version import Version
-
 from chainlab.digests import Digest
+from chainlab.evidence.ranges import version_key
 
 __all__ = ["IndexFile", "Project", "Status", "versions"]
 
@@ -64,4 +63,4 @@ class Project:
 
 def versions(files: Iterable[IndexFile]) -> list[str]:
     """The versions of some files, oldest first."""
-    return sorted({file.version for file in files}, key=Version)
+    return sorted({file.version for file in files}, key=version_key)

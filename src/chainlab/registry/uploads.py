@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from chainlab.errors import Refused
+from chainlab.evidence.ranges import is_same_version
 from chainlab.registry.blobs import Staged
 from chainlab.registry.distributions import FileName
 
@@ -59,11 +59,7 @@ class UploadForm:
         project, version, kind = (self.one(field) for field in ("name", "version", "filetype"))
         if project is None or canonicalize_name(project) != name.project:
             raise Refused(400, f"the form says name {_short(project)}, the file name {name.project!r}")
-        try:
-            same = version is not None and Version(version) == Version(name.version)
-        except InvalidVersion:
-            same = False
-        if not same:
+        if version is None or not is_same_version(version, name.version):
             raise Refused(400, f"the form says version {_short(version)}, the file name {name.version!r}")
         if kind not in (None, name.kind):
             raise Refused(400, f"the form says filetype {_short(kind)}, the file name {name.kind!r}")
