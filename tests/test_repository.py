@@ -43,7 +43,7 @@ LAYERS = (
     ("sandbox",),
     ("events",),
     ("visibility", "credentials", "jobs"),
-    ("workspace", "database", "storage", "digests", "clock", "names"),
+    ("workspace", "database", "storage", "digests", "clock", "names", "shapes"),
     ("errors",),
     ("characters",),
 )

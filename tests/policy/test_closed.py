@@ -163,6 +163,31 @@ def test_without_advisories_nothing_counts_as_scanned(house: House, reference: s
         assert {check.rule for check in decision.refusals} == {"vulnerabilities"}
 
 
+def test_an_advisory_that_cannot_be_read_is_not_scanned_unless_the_policy_excuses_it(
+    house: House, reference: str, tmp_path: Path
+) -> None:
+    known, policies = tmp_path / "known", tmp_path / "policies"
+    shutil.copytree(ADVISORIES, known)
+    shutil.copytree(POLICIES, policies)
+    (known / "ACME-2026-0099.json").write_text('{"id": "ACME-2026-0099", "modified": "2026-01-01T00:00:00Z"}')
+    (known / "other.json").write_text('{"id": "ACME-2026-0098", "modified": "yesterday"}')
+    (known / "cut.json").write_text('{"id": "ACME-2026-0097"')
+    gate = Gate(house.registry, house.trust, policies, known, clock=lambda: NOW)
+    facts = gate.facts(reference)["vulnerabilities"]
+    assert [record["id"] for record in facts["unread"]] == ["ACME-2026-0098", "cut"]
+    assert not facts["scanned"]
+    assert facts["found"] == [], "the scan goes on"
+    assert facts["skipped"]["about no package of an ecosystem that is compared"] == 1
+    refusals = gate.judge(reference, record=False).refusals
+    assert {refusal.rule for refusal in refusals} == {"vulnerabilities"}
+    assert "ACME-2026-0098 cannot be read: other.json: modified" in " ".join(each.said for each in refusals)
+    path = policies / "release.toml"
+    path.write_text(path.read_text().replace("excused_records = []", 'excused_records = ["ACME-2026-0098", "cut"]'))
+    decision = gate.judge(reference, record=False)
+    assert decision.allowed
+    assert "2 advisories cannot be read, and are excused" in decision.table()
+
+
 def test_without_an_instance_nothing_is_allowed(house: House, reference: str, tmp_path: Path) -> None:
     gate = Gate(house.registry, Trust(tmp_path), POLICIES, ADVISORIES, clock=lambda: NOW)
     decision = gate.judge(reference)

@@ -45,6 +45,7 @@ ALLOWED: dict[str, str] = {
     "src/chainlab/ci/workflow.py flatten_mapping": FRAMEWORK,  # PyYAML
     "src/chainlab/ci/workflow.py ignore_aliases": FRAMEWORK,
     "* daemon_threads": SETTING,  # socketserver
+    "* model_config": SETTING,  # pydantic
     "data/platform/pypa/gh-action-pypi-publish/attest.py force_tlog_version": SETTING,
     "data/projects/triage-model/src/triage_model/train.py doc_string": SETTING,  # ONNX
     "* optionxform": SETTING,  # configparser

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
+    canonicalize_name,
     parse_sdist_filename,
     parse_wheel_filename,
 )
@@ -117,7 +118,7 @@ def _actions(predicate: Any) -> list[dict[str, str]]:
 def _bill(document: Any) -> dict[str, Any]:
     from chainlab.evidence import cyclonedx
     from chainlab.evidence.mlbom import metrics
-    from chainlab.evidence.ranges import normal, parse_version
+    from chainlab.evidence.ranges import parse_version
     from chainlab.evidence.schema import problems
 
     wrong = [str(problem) for problem in problems(document)[:MAX_PROBLEMS]]
@@ -129,7 +130,7 @@ def _bill(document: Any) -> dict[str, Any]:
     components: dict[str, set[str]] = {}
     for component in listed:
         version = parse_version(component.version) or component.version  # as in a file's name
-        hashes = components.setdefault(f"{normal(component.name)}@{version}", set())
+        hashes = components.setdefault(f"{canonicalize_name(component.name)}@{version}", set())
         hashes |= set(component.accepted)
         if component.hash_origin != "record":  # that is no digest of a file that an index serves
             hashes |= {h for a, h in component.hashes.items() if a == "SHA-256"}
