@@ -71,7 +71,7 @@ def _said(error: Mapping[str, Any], cause: object) -> str:
         return cause.message
     if cause is not None:
         return str(cause)
-    if kind == "missing" or (kind == "string_too_short" and given == ""):
+    if kind in ("missing", "too_short") or (kind == "string_too_short" and given == ""):
         return "missing"
     if kind == "extra_forbidden":
         return "unknown"
@@ -79,7 +79,7 @@ def _said(error: Mapping[str, Any], cause: object) -> str:
         return f"{short(given)} is none of {error['ctx']['expected']}"
     if kind in KINDS:
         return "missing" if given is None else f"{KINDS[kind]}, got {short(given)}"
-    return error["msg"]
+    return str(error["msg"])
 
 
 def _known(shape: type[Shape], error: Mapping[str, Any]) -> str:

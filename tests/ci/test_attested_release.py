@@ -33,8 +33,8 @@ from chainlab.deploy.deployment import Deployment
 from chainlab.deploy.releases import pinned
 from chainlab.digests import Digest
 from chainlab.errors import Refused, VerificationFailed
+from chainlab.evidence.certificates import signer_of
 from chainlab.evidence.statements import MODEL_SIGNATURE, PROVENANCE, SBOM, SUMMARY, Statement
-from chainlab.evidence.verifying import signer_of
 from chainlab.policy import summary
 from chainlab.registry.bundles import BUNDLE_TYPE
 from chainlab.registry.channels import CHANNELS

@@ -25,6 +25,7 @@ from packaging.utils import (
 from chainlab.errors import MalformedInput
 from chainlab.evidence.statements import PROVENANCE, SBOM, value_at
 from chainlab.evidence.verifying import RESULT
+from chainlab.names import cut_ref
 
 if TYPE_CHECKING:
     from chainlab.evidence.components import Component
@@ -80,7 +81,7 @@ def _provenance(predicate: Any) -> dict[str, Any]:
     external = definition.get("externalParameters")
     workflow = value_at(external, "workflow")
     source = next(_dependencies(predicate), {})
-    uri, _, ref = _text(source.get("uri")).rpartition("@")
+    uri, ref = cut_ref(_text(source.get("uri")))
     unknown = sorted(set(_dict(external)) - PARAMETERS) + sorted(set(_dict(workflow)) - WORKFLOW)
     inputs = value_at(external, "inputs")
     unknown += sorted(f"inputs.{name}" for name in _dict(inputs))
@@ -109,7 +110,7 @@ def _actions(predicate: Any) -> list[dict[str, str]]:
         uri = _text(entry.get("uri"))
         if uri.startswith("pkg:"):
             continue
-        name, _, ref = uri.removeprefix("git+").rpartition("@")
+        name, ref = cut_ref(uri.removeprefix("git+"))
         commit = _text(_dict(entry.get("digest")).get("gitCommit"))
         found.append({"name": name, "ref": ref, "commit": commit})
     return found
