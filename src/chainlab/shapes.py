@@ -17,13 +17,15 @@ from datetime import datetime
 from reprlib import repr as short
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["Many", "Moment", "Shape", "Text"]
+__all__ = ["Many", "Moment", "Shape", "Text", "read"]
 
 Item = TypeVar("Item")
+Kind = TypeVar("Kind")
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # a name that the shape does not have
 KINDS = {  # of pydantic's errors, and what a person reads
     "string_type": "expected a text",
     "tuple_type": "expected a list",
@@ -31,6 +33,7 @@ KINDS = {  # of pydantic's errors, and what a person reads
     "dict_type": "expected an object",
     "model_type": "expected an object",
     "model_attributes_type": "expected an object",
+    "dataclass_type": "expected an object",
     "bool_type": "expected true or false",
     "int_type": "expected a whole number",
     "float_type": "expected a number",
@@ -44,19 +47,24 @@ class Shape(BaseModel):
 
     @classmethod
     def read(cls, document: Any, name: str = "", at: str = "") -> Self:
-        """The document, or the part of it at a path.
+        """The document, as `read` does it."""
+        return read(cls, document, name, at)
 
-        Raises `MalformedInput` with its name, the path and what is wrong, for the first thing that does not fit; an
-        empty name is left out.
-        """
-        try:
-            return cls.model_validate(document)
-        except ValidationError as error:
-            first: dict[str, Any] = dict(error.errors(include_url=False)[0])
-            cause = first.get("ctx", {}).get("error")
-            why, mend = (cause.why, cause.mend) if isinstance(cause, MalformedInput) else ("", _known(cls, first))
-            told = ": ".join(filter(None, (name, _path(at, first), _said(first, cause))))
-            raise MalformedInput(told, why=why, mend=mend) from error
+
+def read(shape: type[Kind], document: Any, name: str = "", at: str = "") -> Kind:
+    """The document, or the part of it at a path, as a `Shape` or a pydantic dataclass.
+
+    Raises `MalformedInput` with its name, the path and what is wrong, for the first thing that does not fit; an empty
+    name is left out.
+    """
+    try:
+        return TypeAdapter(shape).validate_python(document)
+    except ValidationError as error:
+        first: dict[str, Any] = dict(error.errors(include_url=False)[0])
+        cause = first.get("ctx", {}).get("error")
+        why, mend = (cause.why, cause.mend) if isinstance(cause, MalformedInput) else ("", _known(shape, first))
+        told = ": ".join(filter(None, (name, _path(at, first), _said(first, cause))))
+        raise MalformedInput(told, why=why, mend=mend) from error
 
 
 def _path(at: str, error: Mapping[str, Any]) -> str:
@@ -73,7 +81,7 @@ def _said(error: Mapping[str, Any], cause: object) -> str:
         return str(cause)
     if kind in ("missing", "too_short") or (kind == "string_too_short" and given == ""):
         return "missing"
-    if kind == "extra_forbidden":
+    if kind in UNKNOWN:
         return "unknown"
     if kind == "literal_error":
         return f"{short(given)} is none of {error['ctx']['expected']}"
@@ -82,11 +90,12 @@ def _said(error: Mapping[str, Any], cause: object) -> str:
     return str(error["msg"])
 
 
-def _known(shape: type[Shape], error: Mapping[str, Any]) -> str:
+def _known(shape: type, error: Mapping[str, Any]) -> str:
     """The names that the document itself may have, for one with another name."""
-    if error["type"] != "extra_forbidden" or len(error["loc"]) != 1:
+    if error["type"] not in UNKNOWN or len(error["loc"]) != 1:
         return ""
-    return f"known: {', '.join(sorted(shape.model_fields))}"
+    fields = getattr(shape, "model_fields", None) or getattr(shape, "__dataclass_fields__", {})
+    return f"known: {', '.join(sorted(fields))}"
 
 
 def _none_is_nothing(value: object) -> object:
