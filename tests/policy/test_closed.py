@@ -129,6 +129,13 @@ def test_the_worker_s_program_is_nothing_of_ours() -> None:
         lambda t: t + "\nx = inf",
         lambda t: t + "\n[",
         lambda t: t.replace("[signers.host]", "[signers.other]"),
+        lambda t: t.replace('signers = ["host"]', "signers = [5]"),
+        lambda t: t.replace('signers = ["host"]', 'signers = "host"'),
+        lambda t: t.replace('refs = ["refs/tags/v*"]', 'refs = "refs/tags/v*"'),
+        lambda t: t.replace("level =", "level = 1 #"),
+        lambda t: t.replace("excused_by =", "vex_days = -1\nexcused_by ="),
+        lambda t: t.replace("excused_by =", "vex_days = 1e300\nexcused_by ="),
+        lambda t: t.replace("excused_by =", 'vex_days = "90"\nexcused_by ='),
         lambda t: t.replace('publishes = "package"', ""),
     ],
 )
@@ -145,6 +152,24 @@ def test_a_policy_that_cannot_be_read_lets_nothing_pass(
     except MalformedInput as error:  # the call is wrong: that is no yes either
         message = error.message
         assert message, "it says what is wrong"
+
+
+def test_a_policy_that_cannot_be_read_says_where(tmp_path: Path) -> None:
+    text = (POLICIES / "release.toml").read_text()
+    for old, new, said in (
+        ("[signers.host]", "[signers.other]", "the policy 'release': nobody is 'host'"),
+        (
+            'signers = ["host"]',
+            "signers = [5]",
+            "the policy 'release': statements[0].signers[0]: expected a text, got 5",
+        ),
+        ('lock = "requirements.lock"', "lock = 5", "the policy 'release': release.lock: expected a text, got 5"),
+    ):
+        assert old in text
+        (tmp_path / "release.toml").write_text(text.replace(old, new))
+        with pytest.raises(MalformedInput) as refused:
+            Policy.load(tmp_path, "release")
+        assert refused.value.message == said
 
 
 @pytest.mark.parametrize("name", ["nothing", "../release", "RELEASE", ""])

@@ -199,10 +199,9 @@ def _kind(policy: Policy, predicate_type: str, release: Release, hexes: Sequence
     entries = policy.statements(predicate_type)
     names = [layer.name for layer in release.layers if layer.digest.value.hex() in hexes]
     for entry in entries:
-        ends = entry.get("about", ())
-        if any(name.endswith(str(end)) for name in names for end in ends):
-            return str(entry.get("name"))
-    return str(entries[0].get("name")) if len(entries) == 1 else "nothing"
+        if any(name.endswith(entry.about) for name in names):
+            return entry.name
+    return entries[0].name if len(entries) == 1 else "nothing"
 
 
 def _claimed(data: bytes) -> tuple[str, list[str]]:

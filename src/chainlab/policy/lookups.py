@@ -118,7 +118,7 @@ def vulnerabilities(
     served: Sequence[Mapping[str, Any]],
     advisories: Path,
     at: datetime,
-    expected: Mapping[str, Any],
+    max_age: timedelta,
 ) -> dict[str, Any]:
     """What is known about the components, and what remains of it after VEX.
 
@@ -128,7 +128,6 @@ def vulnerabilities(
     from chainlab.evidence.components import purl_of
     from chainlab.evidence.vulnerabilities import match
 
-    days = expected.get("vex_days", 90)
     try:
         listed = known_advisories(advisories)
         components: dict[tuple[str, str, str], Any] = {}
@@ -158,7 +157,7 @@ def vulnerabilities(
             claims,
             at,
             products=products,
-            max_age=timedelta(days=float(days)),
+            max_age=max_age,
             void=void,
         )
     except (ChainlabError, OSError, ValueError, TypeError) as error:
