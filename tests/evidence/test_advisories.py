@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
@@ -501,3 +501,33 @@ def test_a_record_reads_as_it_is_documented() -> None:
     once = read(record(schema_version="-", severity="-"))
     assert re.fullmatch(r"ACME-\d+-\d+", once.id)
     assert once.affected[0].ranges[0].fixed_after(Version("1")) == [Version("2")]
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_any_record_is_read_or_refused_and_matching_never_fails(data: st.DataObject) -> None:
+    entry = {
+        "package": {"ecosystem": "PyPI", "name": "northwind-made-up"},
+        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2"}]}],
+        "versions": ["1.0"],
+        "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:U/C:H/I:N/A:N"}],
+    }
+    document = json.loads(record(affected=[entry], aliases=["X-1"], summary="x", withdrawn=None))
+    values: st.SearchStrategy[Any] = (
+        st.none() | st.integers() | st.text(max_size=6) | st.just([]) | st.just({}) | st.just([{}])
+    )
+    for _ in range(data.draw(st.integers(1, 3))):
+        place: Any = document
+        while place:
+            name = data.draw(st.sampled_from(list(place) if isinstance(place, dict) else list(range(len(place)))))
+            if isinstance(place[name], dict | list) and data.draw(st.integers(0, 4)):
+                place = place[name]
+                continue
+            place[name] = data.draw(values)
+            break
+    try:
+        once = read(json.dumps(document).encode())
+    except MalformedInput:
+        return
+    for each in match([component("northwind-made-up==1")], Advisories((once,))):
+        assert str(each)

@@ -458,3 +458,56 @@ def test_the_finer_words_of_cyclonedx_survive_in_openvex(state: str, word: str) 
     assert load(json.dumps(document).encode()) == [claim]
     kept = document["statements"][0]["justification"], document["statements"][0].get("status_notes", "")
     assert word in kept[1] or JUSTIFICATIONS[word] == kept[0]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """A document in which a value at some place is another, or gone."""
+    document: dict[str, Any] = json.loads(json.dumps(draw(st.sampled_from(documents))))
+    for _ in range(draw(st.integers(1, 3))):
+        place: Any = document
+        while True:
+            names = list(place) if isinstance(place, dict) else list(range(len(place)))
+            if not names:
+                break
+            name = draw(st.sampled_from(names))
+            if isinstance(place[name], dict | list) and draw(st.integers(0, 4)):
+                place = place[name]
+                continue
+            if draw(st.booleans()):
+                place[name] = draw(JSON)
+            else:
+                del place[name]
+            break
+    return document
+
+
+def whole() -> list[dict[str, Any]]:
+    both = cyclonedx("ref-1")
+    hashes = [{"alg": "SHA-256", "content": "ab" * 32}]
+    both["metadata"]["component"] = {"bom-ref": "ref-0", "name": "a", "version": "1", "hashes": hashes}
+    both["components"] = [{"bom-ref": "ref-1", "name": "x", "version": "2.3.0", "purl": PURL, "cpe": "cpe:/a:x"}]
+    listed = [{"version": "2.3.0", "status": "unaffected"}, {"range": "vers:pypi/>=1|<2"}]
+    both["vulnerabilities"][0] |= {"affects": [{"ref": "ref-1", "versions": listed}], "references": [{"id": "X"}]}
+    claim = replace(CLAIM, products=(PURL, WHEEL), components=(PURL,), aliases=("X-1",))
+    return [openvex([claim], author="security@acme.example", at=NOW), both]
+
+
+@settings(max_examples=150)
+@given(spoilt(whole()))
+def test_any_document_is_claims_and_void_entries_or_refused(document: dict[str, Any]) -> None:
+    try:
+        claims = load(document)
+    except MalformedInput:
+        return
+    assert all(void.why and void.where for void in claims.void)
+    (outcome,) = apply([FOUND], claims, NOW, products=[WHEEL], void=claims.void)
+    assert outcome.answer in ("open", "not_affected", "fixed", "stale")
+    assert load(openvex(claims, author="x", at=NOW)).void == ()
