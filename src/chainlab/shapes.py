@@ -37,6 +37,7 @@ KINDS = {  # of pydantic's errors, and what a person reads
     "bool_type": "expected true or false",
     "int_type": "expected a whole number",
     "float_type": "expected a number",
+    "string_unicode": "expected a text that UTF-8 can write",
 }
 
 
