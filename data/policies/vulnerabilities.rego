@@ -1,6 +1,6 @@
 # vulnerabilities — nothing that is known to be exploited, unless a valid VEX says why it does not matter here.
 #
-# Facts: vulnerabilities.{scanned, why, components, advisories, skipped, void, found[], unread[]},
+# Facts: vulnerabilities.{scanned, why, components, uncompared, advisories, skipped, void, found[], unread[]},
 #   found[].{id, component, exploited, status, why, by}, unread[].{id, where, why}: advisories that cannot be read.
 #   `void` are entries of VEX statements that cannot be read.
 #   `status` comes from the verified VEX statements: open, not_affected, fixed, stale; `by` signed the one that counted.
@@ -90,11 +90,15 @@ refused contains {"about": evidence.digest, "said": "there was no advisory to co
 	evidence.number(scan, "advisories") <= 0
 }
 
-note := concat("", [counts, excuses])
+note := concat("", [counts, others, excuses])
 
 counts := sprintf("%d components against %d advisories: %d findings, none exploited and open", [
 	evidence.number(scan, "components"), evidence.number(scan, "advisories"), count(found),
 ])
+
+others := sprintf("; %d components are of ecosystems that are not compared", [evidence.number(scan, "uncompared")]) if {
+	evidence.number(scan, "uncompared") > 0
+} else := ""
 
 excuses := sprintf("; %d advisories cannot be read, and are excused", [count(unread)]) if {
 	count(unread) > 0

@@ -23,7 +23,7 @@ from packaging.version import Version
 from chainlab.errors import MalformedInput
 from chainlab.evidence.advisories import Advisories, load, read
 from chainlab.evidence.ranges import Range, in_vers
-from chainlab.evidence.vulnerabilities import Vulnerability, match, score
+from chainlab.evidence.vulnerabilities import Vulnerability, is_compared, match, score
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "data" / "advisories"
@@ -292,6 +292,20 @@ def test_names_follow_their_ecosystem_and_package_urls_are_parsed(
     parts = {"name": "cells-of-the-application", "version": "1.0.0", "purl": purl}
     assert bool(match([parts], one(ecosystem, name))) == hit
     assert bool(match([{**parts, "version": ""}], one(ecosystem, name))) == hit, "the URL has the version too"
+
+
+@pytest.mark.parametrize(
+    ("purl", "compared"),
+    [
+        ("pkg:pypi/a@1", True),
+        ("pkg:npm/%40a/b@1", True),
+        ("", True),
+        ("pkg:generic/a@1", False),
+        ("pkg:deb/a/b@1", False),
+    ],
+)
+def test_a_component_of_an_ecosystem_that_is_not_compared_is_told(purl: str, compared: bool) -> None:
+    assert is_compared({"name": "a", "version": "1", "purl": purl}) == compared
 
 
 def test_a_package_url_that_cannot_be_read_leaves_the_name() -> None:

@@ -252,6 +252,7 @@ TABLE: dict[str, Row] = {  # case: facts, and the rules that refuse
         change("vulnerabilities/found/0/status", "not_affected", also={"vulnerabilities/found/0/by": WORKFLOW}), set()),
     "exploited, and the policy says nobody may excuse it": (change("expected/vulnerabilities", GONE), V),
     "not scanned": (change("vulnerabilities", {"scanned": False, "why": "no advisories"}), V),
+    "some components are not compared": (change("vulnerabilities/uncompared", 2), set()),
     "an advisory cannot be read": (unread(UNREAD), V),
     "an advisory cannot be read, and is excused": (unread(UNREAD, excused=["ACME-7"]), set()),
     "two advisories cannot be read, and one is excused": (
@@ -469,6 +470,15 @@ def test_a_void_exception_says_why(reports: dict[str, Any]) -> None:
     ):
         assert f"counts for nothing: {why}" in reports[case]["exceptions"]["note"]
     assert reports["an exception"]["vulnerabilities"]["excused_by"] == ["security@acme.example"]
+
+
+def test_what_was_not_read_is_said_in_a_yes_too(reports: dict[str, Any]) -> None:
+    for case, said in (
+        ("some components are not compared", "; 2 components are of ecosystems that are not compared"),
+        ("an advisory cannot be read, and is excused", "; 1 advisories cannot be read, and are excused"),
+        ("nothing is wrong", "2 findings, none exploited and open"),
+    ):
+        assert reports[case]["vulnerabilities"]["note"].endswith(said)
 
 
 @pytest.mark.clients("opa")

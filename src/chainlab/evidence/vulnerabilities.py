@@ -19,10 +19,10 @@ from typing import Any
 from cvss import CVSS3, CVSS4, CVSSError
 
 from chainlab.evidence.advisories import Advisories, Advisory, Affected
-from chainlab.evidence.purls import PYPI, Package, package, package_of, parse_purl
+from chainlab.evidence.purls import PYPI, TYPES, Package, package, package_of, parse_purl
 from chainlab.evidence.ranges import Version, parse_version
 
-__all__ = ["Vulnerability", "match", "score"]
+__all__ = ["Vulnerability", "is_compared", "match", "score"]
 
 ORDER = ("CVSS_V4", "CVSS_V3")
 RATINGS = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"), (0.1, "low"))  # CVSS v4.0, table 23
@@ -72,6 +72,12 @@ def match(components: Iterable[Any], known: Advisories) -> list[Vulnerability]:
         if records:
             found += _of(name, version, purl, records, known.exploited)
     return found
+
+
+def is_compared(component: Any) -> bool:
+    """Whether records about the component's ecosystem are compared; about others nothing is ever found."""
+    named = package(_identity(component)[2])
+    return named is None or named[0] in TYPES.values()
 
 
 @lru_cache(maxsize=4_096)

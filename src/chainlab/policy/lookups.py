@@ -126,7 +126,7 @@ def vulnerabilities(
     """
     from chainlab.evidence import cyclonedx, vex
     from chainlab.evidence.components import purl_of
-    from chainlab.evidence.vulnerabilities import match
+    from chainlab.evidence.vulnerabilities import is_compared, match
 
     try:
         listed = known_advisories(advisories)
@@ -168,6 +168,7 @@ def vulnerabilities(
         "why": f"{len(listed.unread)} of the advisories cannot be read" if listed.unread else "",
         "unread": [asdict(record) for record in listed.unread],
         "components": len(components),
+        "uncompared": sum(not is_compared(each) for each in components.values()),
         "advisories": len(listed.records),
         "skipped": dict(listed.skipped),
         "void": [entry.why for entry in void],
