@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from chainlab.errors import MalformedInput
 from chainlab.shapes import Many, Moment, Shape, Text
@@ -28,12 +28,14 @@ class Whole(Shape, extra="forbid"):
     table: dict[str, Part] | None = None
     kind: Literal["a", "b"] = "a"
     at: Moment | None = None
+    share: Annotated[float, Field(ge=0, le=1)] = 0
 
 
 @pytest.mark.parametrize(
     ("document", "said"),
     [
         ([], "doc: expected an object, got []"),
+        (None, "doc: expected an object, got None"),
         ({"parts": {"name": "x"}}, "doc: parts: expected a list, got {'name': 'x'}"),
         ({"parts": [{"name": "x"}, 5]}, "doc: parts[1]: expected an object, got 5"),
         ({"parts": [{}]}, "doc: parts[0].name: missing"),
@@ -45,6 +47,8 @@ class Whole(Shape, extra="forbid"):
         ({"table": {"one": {}}}, "doc: table.one.name: missing"),
         ({"kind": "c"}, "doc: kind: 'c' is none of 'a' or 'b'"),
         ({"at": "2026-01-01T00:00:00"}, "doc: at: '2026-01-01T00:00:00' is not a time with its zone"),
+        ({"share": -1}, "doc: share: expected at least 0"),
+        ({"share": 1.5}, "doc: share: expected at most 1"),
         ({"at": 5}, "doc: at: 5 is not a time with its zone"),
         ({"part": []}, "doc: part: unknown"),
         ({"parts": [{"name": "x" * 10**6, "number": []}]}, "doc: parts[0].number: expected a whole number, got []"),
@@ -59,7 +63,7 @@ def test_what_does_not_fit_is_told_by_its_path(document: Any, said: str) -> None
 def test_an_unknown_name_is_told_with_the_known_ones() -> None:
     with pytest.raises(MalformedInput) as refused:
         Whole.read({"part": []})
-    assert (refused.value.message, refused.value.mend) == ("part: unknown", "known: at, kind, parts, table")
+    assert (refused.value.message, refused.value.mend) == ("part: unknown", "known: at, kind, parts, share, table")
 
 
 def test_an_error_of_ours_keeps_its_reason_and_its_remedy() -> None:

@@ -41,10 +41,13 @@ KINDS = {  # of pydantic's errors, and what a person reads
 }
 
 
+BOUNDS = {"greater_than_equal": "at least", "less_than_equal": "at most"}
+
+
 class Shape(BaseModel):
     """A document, or a part of one, as it has to be."""
 
-    model_config = ConfigDict(strict=True, frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(strict=True, frozen=True)
 
     @classmethod
     def read(cls, document: Any, name: str = "", at: str = "") -> Self:
@@ -87,7 +90,9 @@ def _said(error: Mapping[str, Any], cause: object) -> str:
     if kind == "literal_error":
         return f"{short(given)} is none of {error['ctx']['expected']}"
     if kind in KINDS:
-        return "missing" if given is None else f"{KINDS[kind]}, got {short(given)}"
+        return "missing" if given is None and error["loc"] else f"{KINDS[kind]}, got {short(given)}"
+    if kind in BOUNDS:
+        return f"expected {BOUNDS[kind]} {next(iter(error['ctx'].values()))}, got {short(given)}"
     return str(error["msg"])
 
 
