@@ -8,9 +8,11 @@ about a product, a claim about one of its components is about that product's onl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 from packageurl import PackageURL
+from pydantic import Field
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence.claims import JUSTIFICATIONS, STATES, Claim, Claims, read_claim, read_each
@@ -62,6 +64,7 @@ class _Hash(Shape):
 
 
 class _Component(Shape):
+    ref: str = Field("", alias="bom-ref")
     version: str = ""
     purl: str = ""
     cpe: str = ""
@@ -85,15 +88,18 @@ class _Component(Shape):
         return named, *(name for name in others if name != self.purl)
 
 
+class _Metadata(Shape):
+    timestamp: Moment | None = None
+    component: _Component | None = None  # what the document is about
+
+
 def read(document: Mapping[str, Any]) -> Claims:
     """The claims of a document, in its order; an entry without an analysis, or without its state, judges nothing.
 
-    Raises `MalformedInput` for another form of list.
+    Raises `MalformedInput` for metadata, or a list, of another form.
     """
-    subject = value_at(document, "metadata", "component")
-    root = value_at(subject, "bom-ref")
-    made = value_at(document, "metadata", "timestamp")
-    parts = _parts(document)
+    metadata = _Metadata.read(document.get("metadata") or {}, at="metadata")
+    subject, parts = metadata.component, _parts(document)
 
     def claims(value: Any, at: str) -> list[Claim]:
         entry = _Entry.read(value, at=at)
@@ -101,63 +107,55 @@ def read(document: Mapping[str, Any]) -> Claims:
             return []
         if not entry.affects:
             raise MalformedInput(f"{at}.affects: the claim names no product")
-        product = _component(subject).names if subject else ()
         found = []
         for affects in entry.affects:
-            inside = product if affects.ref != root and affects.ref in parts else ()
-            for names, status in _about(affects, parts, entry.analysis, at):
-                found.append(_claim(entry, entry.analysis, at, made, inside or names, names if inside else (), status))
+            product = subject.names if subject and affects.ref in parts and affects.ref != subject.ref else ()
+            for names, status in _about(affects, parts, entry.analysis.state, at):
+                about: dict[str, Any] = {
+                    "products": product or names,
+                    "components": names if product else (),
+                    "status": status,
+                }
+                found.append(_claim(entry, entry.analysis, at, metadata.timestamp, **about))
         return found
 
     return read_each(document, "vulnerabilities", claims, _ids)
 
 
-def _about(
-    affects: _Affects, parts: Mapping[str, Any], analysis: _Analysis, at: str
-) -> Iterator[tuple[tuple[str, ...], str]]:
+def _about(affects: _Affects, parts: Mapping[str, Any], state: str, at: str) -> Iterator[tuple[tuple[str, ...], str]]:
     """The names that an entry of ``affects`` means, and what is said of them."""
-    status = STATES.get(analysis.state, analysis.state)
-    part = _component(parts[affects.ref]) if affects.ref in parts else _Component(purl=affects.ref)
+    if state not in STATES:
+        raise MalformedInput(
+            f"{at}.analysis.state: {state!r} is no word of CycloneDX", mend=f"one of {', '.join(STATES)}"
+        )
+    part = _Component.read(parts.get(affects.ref, {"purl": affects.ref}), at=f"the component {affects.ref!r}")
     if not part.names:
         raise MalformedInput(f"{at}.affects: {affects.ref!r} has no package URL, CPE or SHA-256 to know it by")
     if not affects.versions:
-        yield part.names, status
+        yield part.names, STATES[state]
     for listed in affects.versions:
         if bool(listed.version) == bool(listed.range):
             raise MalformedInput(f"{at}.affects: expected either a version or a range")
+        status = OTHERWISE.get(listed.status, STATES[state])
         if listed.status == "unaffected" and status not in EXCUSES:
             continue  # the analysis does not say why
         if names := part.names_at(listed):
-            yield names, status if listed.status == "unaffected" else OTHERWISE[listed.status]
+            yield names, status
 
 
-def _claim(
-    entry: _Entry,
-    analysis: _Analysis,
-    at: str,
-    made: Any,
-    products: tuple[str, ...],
-    components: tuple[str, ...],
-    status: str,
-) -> Claim:
-    state, word = analysis.state, analysis.justification
-    if state not in STATES or (word and word not in JUSTIFICATIONS):
+def _claim(entry: _Entry, analysis: _Analysis, at: str, made: datetime | None, *, status: str, **about: Any) -> Claim:
+    state, word = (analysis.state, analysis.justification) if status == STATES[analysis.state] else ("", "")
+    if word and word not in JUSTIFICATIONS:
         raise MalformedInput(
-            f"{at}.analysis: {(word if state in STATES else state)!r} is no word of CycloneDX",
-            mend=f"states: {', '.join(STATES)}; justifications: {', '.join(JUSTIFICATIONS)}",
+            f"{at}.analysis.justification: {word!r} is no word of CycloneDX", mend=f"one of {', '.join(JUSTIFICATIONS)}"
         )
-    if status != STATES[state]:
-        state = word = ""
     meant = JUSTIFICATIONS.get(word, "")
     first = next((w for w, m in JUSTIFICATIONS.items() if m == meant), "")
-    when = analysis.lastUpdated or analysis.firstIssued or _Made.read({"timestamp": made}, "metadata").timestamp
     return read_claim(
         at,
-        when,
+        analysis.lastUpdated or analysis.firstIssued or made,
         vulnerability=entry.id,
         aliases=tuple(each.id for each in entry.references if each.id),
-        products=products,
-        components=components,
         status=status,
         justification=meant,
         impact=analysis.detail if status == "not_affected" else "",
@@ -166,11 +164,8 @@ def _claim(
             state if state in ("resolved_with_pedigree", "false_positive") else "",
             word if word != first else "",
         ),
+        **about,
     )
-
-
-class _Made(Shape):
-    timestamp: Moment | None = None
 
 
 def _parts(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,10 +176,6 @@ def _parts(document: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(ref, str):
             found[ref] = {} if ref in found else component
     return found
-
-
-def _component(value: Any) -> _Component:
-    return _Component.read(value, "the component")
 
 
 def _ids(entry: Any) -> list[Any]:
