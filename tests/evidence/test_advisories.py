@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
@@ -517,7 +517,6 @@ def test_a_record_reads_as_it_is_documented() -> None:
     assert once.affected[0].ranges[0].fixed_after(Version("1")) == [Version("2")]
 
 
-@settings(max_examples=150)
 @given(st.data())
 def test_any_record_is_read_or_refused_and_matching_never_fails(data: st.DataObject) -> None:
     entry = {

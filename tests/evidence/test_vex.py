@@ -500,7 +500,6 @@ def whole() -> list[dict[str, Any]]:
     return [openvex([claim], author="security@acme.example", at=NOW), both]
 
 
-@settings(max_examples=150)
 @given(spoilt(whole()))
 def test_any_document_is_claims_and_void_entries_or_refused(document: dict[str, Any]) -> None:
     try:
