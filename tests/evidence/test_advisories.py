@@ -284,6 +284,9 @@ def one(ecosystem: str, name: str) -> Advisories:
         ("Maven", "example.acme:cells", "pkg:maven/example.acme/cells@1.0.0", True),
         ("Maven", "example.acme:cells", "pkg:maven/example/acme.cells@1.0.0", False),
         ("Packagist", "acme/cells", "pkg:composer/acme/cells@1.0.0", True),
+        ("NuGet", "Acme.Cells", "pkg:nuget/acme.cells@1.0.0", True),
+        ("NuGet", "Acme.Cells", "pkg:nuget/acme-cells@1.0.0", False),
+        ("GitHub Actions", "Acme/Changed-Files", "pkg:githubactions/acme/changed-files@1.0.0", True),
     ],
 )  # fmt: skip
 def test_names_follow_their_ecosystem_and_package_urls_are_parsed(

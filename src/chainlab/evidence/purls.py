@@ -33,7 +33,9 @@ TYPES = {  # OSV's name of an ecosystem, and the type of its package URLs
     "Packagist": "composer",
     "Hex": "hex",
     "Pub": "pub",
+    "GitHub Actions": "githubactions",
 }
+FOLDED = ("nuget", "githubactions")  # types whose names do not depend on case, which packageurl leaves as it is
 IMAGES = ("oci", "docker")  # types whose version may be a digest
 Package = tuple[str, str, str]  # type, namespace and name, canonical
 
@@ -52,8 +54,11 @@ def package(purl: str | PackageURL) -> Package | None:
     read = parse_purl(purl) if isinstance(purl, str) else purl
     if read is None:
         return None
-    name = canonicalize_name(read.name) if read.type == "pypi" else read.name
-    return read.type, read.namespace or "", name
+    if read.type == "pypi":
+        return read.type, read.namespace or "", canonicalize_name(read.name)
+    parts = read.namespace or "", read.name
+    namespace, name = (part.lower() for part in parts) if read.type in FOLDED else parts
+    return read.type, namespace, name
 
 
 @lru_cache(maxsize=65_536)
