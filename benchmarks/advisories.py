@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from chainlab.evidence.advisories import Advisories, load
-from chainlab.evidence.ranges import normal
+from chainlab.evidence.purls import package
 from chainlab.evidence.vulnerabilities import Vulnerability, match
 
 COMPONENTS, RECORDS, NAMED = 10_000, 2_700, 1_200  # NAMED: packages that records are about
@@ -63,8 +63,11 @@ def naively(components: list[dict[str, str]], known: Advisories) -> list[Vulnera
     """Every record is looked at for every component, and its name compared."""
     found = []
     for component in components:
-        name = normal(component["name"])
-        named = tuple(each for each in known.records if any(entry.name == name for entry in each.affected))
+        named = tuple(
+            each
+            for each in known.records
+            if any(entry.package == package(component["purl"]) for entry in each.affected)
+        )
         found += match([component], replace(known, records=named))
     return found
 

@@ -512,7 +512,7 @@ print(release["files"]["requirements.lock"].decode()[:80] + "…")
 # | `metric` | an ML-BOM (type SBOM) by the workflow about the model, whose `recall` has a `lowerBound` of at least `house["least_recall"]` |
 # | `format` | the model's first byte is `08`, as ONNX begins |
 #
-# *Provenance* has to name the builder `house["builder"]`; the source `git+` and `house["repository"]`, at the tag; the
+# *Provenance* has to name the builder `house["builder"]`, the build type `house["build_type"]`; the source `git+` and `house["repository"]`, at the tag; the
 # external parameters `workflow` (`repository`, `ref`, `path`) and `inputs`, which is empty, and no other; and the
 # internal parameter `job`. `Expected` has a field for each; `04a`, "Verify, in six steps", fills them all. Given to you:
 # `attested(release, digest, expected, root)`, the statements that are about a digest and hold as expected.
@@ -549,8 +549,8 @@ def gate(release: dict, house: dict) -> list[str]:
     given = {"workflow": {"repository": house["repository"], "ref": tag, "path": house["path"]}, "inputs": {}}
 
     def runs_of(job, data):
-        wanted = Expected(host, PROVENANCE, builder=house["builder"], source=f"git+{house['repository']}",
-                          refs=(tag,), parameters=given, internal={"job": job})
+        wanted = Expected(host, PROVENANCE, builder=house["builder"], build_type=house["build_type"],
+                          source=f"git+{house['repository']}", refs=(tag,), parameters=given, internal={"job": job})
         return {s.predicate["runDetails"]["metadata"]["invocationId"]
                 for s in attested(release, Digest.of(data), wanted, root)}
 

@@ -319,8 +319,9 @@ pd.DataFrame(rows, columns=["field", "value", "asked by step", "comes from"]).se
 # builder claims L1.)
 
 # %%
-from chainlab.ci.provenance import BUILDER, SIGNER
-from chainlab.evidence.verifying import Expected, Signer, signer_of, verify
+from chainlab.ci.provenance import BUILD_TYPE, BUILDER, SIGNER
+from chainlab.evidence.certificates import signer_of
+from chainlab.evidence.verifying import Expected, Signer, verify
 
 said = Statement.load(payload)
 job = "acme/notes-model/.github/workflows/release.yml@refs/tags/v1.4.0"
@@ -348,6 +349,7 @@ expected = Expected(
     Signer(SIGNER, lab.trust.ci_issuer),
     "https://slsa.dev/provenance/v1",
     builder=BUILDER,
+    build_type=BUILD_TYPE,
     source=f"git+{GIT}/acme/notes-model",
     refs=("refs/tags/v*",),
     parameters={"workflow": {"repository": f"{GIT}/acme/notes-model", "ref": "refs/tags/v1.4.0",
@@ -360,8 +362,8 @@ print(verdict)
 
 # %% [markdown]
 # Six ticks. What we *brought* matters more than what we found: the signer with its issuer, the builder, the source, the
-# parameters, and the trusted root. None of it came with the artifact. Leave a field empty and the step says `–`, not
-# asked; nobody else asks it for you.
+# parameters, and the trusted root. None of it came with the artifact. Leave a field empty and the step says `–`, or names
+# what was not asked, such as the build type; nobody else asks it for you.
 #
 # ## Break each step once
 # Now we doctor the bundle. For the first two steps anybody can. For the other four a *validly signed* statement is

@@ -1,9 +1,11 @@
 # vulnerabilities — nothing that is known to be exploited, unless a valid VEX says why it does not matter here.
 #
-# Facts: vulnerabilities.{scanned, why, components, advisories, found[]},
-#   found[].{id, component, exploited, status, why, by}.
+# Facts: vulnerabilities.{scanned, why, components, uncompared, advisories, skipped, void, found[], unread[]},
+#   found[].{id, component, exploited, status, why, by}, unread[].{id, where, why}: advisories that cannot be read.
+#   `void` are entries of VEX statements that cannot be read.
 #   `status` comes from the verified VEX statements: open, not_affected, fixed, stale; `by` signed the one that counted.
 # Expected: vulnerabilities.excused_by, signers: who may excuse what is exploited. The suspect does not write the alibi.
+#   vulnerabilities.excused_records: ids of advisories that cannot be read, and that somebody has looked at.
 # Undefined never passes: "not scanned" is no "nothing found", and an `exploited` that is not false counts as true.
 
 package chainlab.rules.vulnerabilities
@@ -29,8 +31,25 @@ excusers := {data.expected.signers[name].identity |
 	some name in data.expected.vulnerabilities.excused_by
 }
 
-passed if {
+# Everything was read, or all that was not is excused: a scan that failed lists nothing unread.
+is_scanned if {
 	scan.scanned == true
+	count(unread) == 0
+}
+
+is_scanned if {
+	count(unread) > 0
+	every record in unread {
+		is_excused(record)
+	}
+}
+
+unread := evidence.entries(scan, "unread")
+
+is_excused(record) if evidence.text(record, "id") in data.expected.vulnerabilities.excused_records
+
+passed if {
+	is_scanned
 	evidence.number(scan, "components") > 0
 	evidence.number(scan, "advisories") > 0
 	is_array(scan.found)
@@ -49,23 +68,40 @@ whose(finding) := concat("", [", says ", evidence.text(finding, "by")]) if {
 	evidence.text(finding, "by") != "nothing"
 } else := ""
 
+refused contains {"about": evidence.text(record, "id"), "said": said, "mend": "mend the record, or look at it and excuse its id: vulnerabilities.excused_records"} if {
+	some record in unread
+	not is_excused(record)
+	said := concat("", ["not scanned: the advisory ", evidence.text(record, "id"), " cannot be read: ", evidence.text(record, "why")])
+}
+
 refused contains {"about": evidence.digest, "said": said, "mend": "mend the scan: what was not scanned is not known to be safe"} if {
-	not scan.scanned == true
+	not is_scanned
+	count(unread) == 0
 	said := concat("", ["not scanned: ", evidence.text(scan, "why")])
 }
 
 refused contains {"about": evidence.digest, "said": "there was no component to look at", "mend": "give the release its SBOM"} if {
-	scan.scanned == true
+	is_scanned
 	evidence.number(scan, "components") <= 0
 }
 
 refused contains {"about": evidence.digest, "said": "there was no advisory to compare with", "mend": "fetch the advisories: --advisories FOLDER"} if {
-	scan.scanned == true
+	is_scanned
 	evidence.number(scan, "advisories") <= 0
 }
 
-note := sprintf("%d components against %d advisories: %d findings, none exploited and open", [
+note := concat("", [counts, others, excuses])
+
+counts := sprintf("%d components against %d advisories: %d findings, none exploited and open", [
 	evidence.number(scan, "components"), evidence.number(scan, "advisories"), count(found),
 ])
+
+others := sprintf("; %d components are of ecosystems that are not compared", [evidence.number(scan, "uncompared")]) if {
+	evidence.number(scan, "uncompared") > 0
+} else := ""
+
+excuses := sprintf("; %d advisories cannot be read, and are excused", [count(unread)]) if {
+	count(unread) > 0
+} else := ""
 
 verdict := {"passed": passed, "refused": refused, "note": note}

@@ -15,13 +15,26 @@ import re
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["environment", "owner", "repository"]
+__all__ = ["cut_ref", "environment", "owner", "repository"]
 
 PART = r"(?![.-])[A-Za-z0-9._-]{1,100}"
 OWNER = re.compile(PART)
 REPOSITORY = re.compile(rf"{PART}/{PART}")
 ENVIRONMENT = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")  # printable ASCII, no space at either end
 TAKEN = (".git", ".lock")  # git's own endings
+
+
+def cut_ref(text: str) -> tuple[str, str]:
+    """A workflow or a repository, and the git ref behind it. A tag may hold ``@``, what stands before it does not.
+
+    >>> cut_ref("https://git.example/acme/models@refs/tags/triage@1.0.0")
+    ('https://git.example/acme/models', 'refs/tags/triage@1.0.0')
+    """
+    before, _, ref = text.partition("@refs/")
+    if ref:
+        return before, f"refs/{ref}"
+    before, _, ref = text.rpartition("@")  # a commit
+    return before, ref
 
 
 def owner(text: str) -> str:

@@ -35,8 +35,8 @@ from chainlab.deploy.releases import pinned
 from chainlab.deploy.services import Service
 from chainlab.digests import Digest
 from chainlab.errors import Refused, VerificationFailed
+from chainlab.evidence.certificates import signer_of
 from chainlab.evidence.statements import MODEL_SIGNATURE, PROVENANCE, SBOM, SUMMARY, Statement
-from chainlab.evidence.verifying import signer_of
 from chainlab.policy import summary
 from chainlab.policy.gate import Gate
 from chainlab.registry.bundles import BUNDLE_TYPE

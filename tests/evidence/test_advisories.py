@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,8 +22,8 @@ from packaging.version import Version
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence.advisories import Advisories, load, read
-from chainlab.evidence.ranges import Range
-from chainlab.evidence.vulnerabilities import Vulnerability, match, score
+from chainlab.evidence.ranges import Range, in_vers
+from chainlab.evidence.vulnerabilities import Vulnerability, is_compared, match, score
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "data" / "advisories"
@@ -146,15 +147,16 @@ def test_scores_come_from_v4_then_v3_and_are_unknown_otherwise() -> None:
     ("data", "said"),
     [
         (b"{", "is not JSON"),
-        (b"[]", "the record: expected an object"),
+        (b"[]", "expected an object"),
         (b'{"id": "A", "id": "B"}', "has a name twice"),
         (record(id="-"), "id: missing"),
-        (record(modified="yesterday"), "modified: 'yesterday' is no time"),
-        (record(modified="2026-01-01T00:00:00"), "modified: '2026-01-01T00:00:00' is no time"),
-        (record(withdrawn=7), "withdrawn: expected a text"),
+        (record(modified="yesterday"), "modified: 'yesterday' is not a time"),
+        (record(modified="2026-01-01T00:00:00"), "modified: '2026-01-01T00:00:00' is not a time"),
+        (record(withdrawn=7), "withdrawn: 7 is not a time"),
         (record(schema_version="2.0.0"), "schema_version: '2.0.0'"),
         (record(aliases="CVE-1"), "aliases: expected a list"),
-        (record(affected=[{}]), r"affected[0].package: expected an object"),
+        (record(affected=[7]), "affected[0]: expected an object"),
+        (record(affected=[{"package": {"name": "x"}}]), "affected[0].package.ecosystem: missing"),
         (affected(ranges=[{"type": "DATES"}]), "affected[0].ranges[0].type: 'DATES'"),
         (
             affected(ranges=[{"type": "ECOSYSTEM", "events": [{"fixed": "1.0"}]}]),
@@ -168,17 +170,20 @@ def test_scores_come_from_v4_then_v3_and_are_unknown_otherwise() -> None:
             affected(ranges=[{"type": "SEMVER", "events": [{"introduced": "0", "fixed": "1"}]}]),
             "affected[0].ranges[0].events[0]: an event has one name",
         ),
-        (affected(versions=[1.0]), "affected[0].versions: expected a list of texts"),
+        (affected(versions=[1.0]), "affected[0].versions[0]: expected a text"),
         (record(severity=[{"type": "CVSS_V4"}]), "severity[0].score: missing"),
     ],
 )
 def test_a_malformed_record_is_refused_by_file_and_field(tmp_path: Path, data: bytes, said: str) -> None:
-    (tmp_path / "bad.json").write_bytes(data)
-    (tmp_path / "good.json").write_bytes(record())
     with pytest.raises(MalformedInput) as refused:
-        load(tmp_path)
+        read(data, "bad.json")
     assert refused.value.message.startswith("bad.json")
     assert said in refused.value.message
+    (tmp_path / "bad.json").write_bytes(data)
+    (tmp_path / "good.json").write_bytes(record(id="ACME-2026-9000"))
+    loaded = load(tmp_path)
+    assert [each.id for each in loaded.records] == ["ACME-2026-9000"], "the scan goes on"
+    assert [(each.where, each.why) for each in loaded.unread] == [("bad.json", refused.value.message)]
 
 
 def test_a_folder_a_zip_and_lines_say_the_same(tmp_path: Path, known: Advisories) -> None:
@@ -190,8 +195,158 @@ def test_a_folder_a_zip_and_lines_say_the_same(tmp_path: Path, known: Advisories
     (tmp_path / "all.jsonl").write_text("\n".join(lines) + "\n")
     assert load(tmp_path / "all.zip") == known
     assert load(tmp_path / "all.jsonl").records == known.records
-    with pytest.raises(MalformedInput, match="cannot be read"):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "all.zip").rename(tmp_path / "folder" / "all.ZIP")
+    assert load(tmp_path / "folder") == known, "a folder may hold a dump"
+    with pytest.raises(MalformedInput, match="there are no advisories at"):
         load(tmp_path / "none")
+    (tmp_path / "cut.zip").write_bytes((tmp_path / "folder" / "all.ZIP").read_bytes()[:-30])
+    with pytest.raises(MalformedInput, match=r"cut\.zip cannot be read"):
+        load(tmp_path / "cut.zip")
+
+
+OTHERS = {  # records that are valid, and not for us
+    "none affected": record(affected="-"),
+    "nothing affected": record(affected=None),
+    "a library in C": record(affected=[{"ranges": [{"type": "GIT", "events": [{"introduced": "0"}]}]}]),
+    "without a package or a range": record(affected=[{}]),
+    "a distribution": record(affected=[{"package": {"ecosystem": "Debian:12", "name": "northwind-made-up"}}]),
+    "an ecosystem of tomorrow": record(affected=[{"package": {"ecosystem": "Northwind", "name": "northwind-made-up"}}]),
+    "withdrawn": record(withdrawn="2026-02-01T00:00:00Z"),
+}
+
+
+@pytest.mark.parametrize("data", OTHERS.values(), ids=OTHERS)
+def test_a_record_that_is_not_for_us_is_counted_and_left_out(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "other.json").write_bytes(data)
+    (tmp_path / "ours.json").write_bytes(record(id="ACME-2026-9000"))
+    known = load(tmp_path)
+    assert [each.id for each in known.records] == ["ACME-2026-9000"]
+    assert (sum(known.skipped.values()), known.unread) == (1, ())
+    assert len(found("northwind-made-up==1", known)) == 1
+
+
+def test_a_record_for_us_and_for_others_counts() -> None:
+    package = {"ecosystem": "PyPI", "name": "northwind-made-up"}
+    both = read(record(affected=[{}, {"package": {"ecosystem": "Debian", "name": "x"}}, {"package": package}]))
+    assert len(both.affected) == 1
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "lines.jsonl").write_bytes(b"{\n" + record() + b"\n")
+    known = load(tmp_path)
+    assert [each.id for each in known.unread] == ["gone", "lines.jsonl:1", "pipe"]
+    assert len(known.records) == 1
+
+
+def test_a_member_of_a_dump_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("a.json", record(id="ACME-2026-9000"))
+        archive.writestr("b.json", record(id="ACME-2026-9001"))
+    data = (tmp_path / "all.zip").read_bytes()
+    (tmp_path / "all.zip").write_bytes(data.replace(b"ACME-2026-9001", b"ACME-2026-XXXX", 1))  # its checksum is another
+    known = load(tmp_path / "all.zip")
+    assert [each.id for each in known.records] == ["ACME-2026-9000"]
+    assert [each.id for each in known.unread] == ["b"]
+
+
+# -- names and package URLs
+
+
+def one(ecosystem: str, name: str) -> Advisories:
+    data = record(affected=[{"package": {"ecosystem": ecosystem, "name": name}, "versions": ["1.0.0"]}])
+    return Advisories((read(data),))
+
+
+@pytest.mark.parametrize(
+    ("ecosystem", "name", "purl", "hit"),
+    [
+        ("npm", "northwind.merge", "pkg:npm/northwind.merge@1.0.0", True),
+        ("npm", "northwind.merge", "pkg:npm/northwind-merge@1.0.0", False),
+        ("npm", "northwind.merge", "pkg:npm/northwind_merge@1.0.0", False),
+        ("npm", "@acme/ui", "pkg:npm/%40acme/ui@1.0.0", True),
+        ("npm", "@acme/ui", "pkg:npm/@acme/ui@1.0.0", True),
+        ("npm", "@acme/ui", "pkg:npm/%40acme/ui@1.0.0?vcs_url=x#lib", True),
+        ("npm", "@acme/ui", "pkg:npm/ui@1.0.0", False),
+        ("npm", "ui", "pkg:npm/%40acme/ui@1.0.0", False),
+        ("PyPI", "Northwind_Cells", "pkg:pypi/northwind.cells@1.0.0", True),
+        ("PyPI", "northwind-cells", "pkg:PyPI/Northwind_Cells@1.0", True),
+        ("PyPI", "northwind-cells", "pkg:pypi/northwind%2Dcells@1.0.0", True),
+        ("PyPI", "northwind-cells", "pkg:npm/northwind-cells@1.0.0", False),
+        ("crates.io", "northwind_cells", "pkg:cargo/northwind_cells@1.0.0", True),
+        ("crates.io", "northwind_cells", "pkg:cargo/northwind-cells@1.0.0", False),
+        ("RubyGems", "Northwind", "pkg:gem/Northwind@1.0.0", True),
+        ("RubyGems", "Northwind", "pkg:gem/northwind@1.0.0", False),
+        ("Go", "git.example/acme/cells", "pkg:golang/git.example/acme/cells@1.0.0", True),
+        ("Maven", "example.acme:cells", "pkg:maven/example.acme/cells@1.0.0", True),
+        ("Maven", "example.acme:cells", "pkg:maven/example/acme.cells@1.0.0", False),
+        ("Packagist", "acme/cells", "pkg:composer/acme/cells@1.0.0", True),
+        ("NuGet", "Acme.Cells", "pkg:nuget/acme.cells@1.0.0", True),
+        ("NuGet", "Acme.Cells", "pkg:nuget/acme-cells@1.0.0", False),
+        ("GitHub Actions", "Acme/Changed-Files", "pkg:githubactions/acme/changed-files@1.0.0", True),
+    ],
+)  # fmt: skip
+def test_names_follow_their_ecosystem_and_package_urls_are_parsed(
+    ecosystem: str, name: str, purl: str, hit: bool
+) -> None:
+    parts = {"name": "cells-of-the-application", "version": "1.0.0", "purl": purl}
+    assert bool(match([parts], one(ecosystem, name))) == hit
+    assert bool(match([{**parts, "version": ""}], one(ecosystem, name))) == hit, "the URL has the version too"
+
+
+@pytest.mark.parametrize(
+    ("purl", "compared"),
+    [
+        ("pkg:pypi/a@1", True),
+        ("pkg:npm/%40a/b@1", True),
+        ("", True),
+        ("pkg:generic/a@1", False),
+        ("pkg:deb/a/b@1", False),
+    ],
+)
+def test_a_component_of_an_ecosystem_that_is_not_compared_is_told(purl: str, compared: bool) -> None:
+    assert is_compared({"name": "a", "version": "1", "purl": purl}) == compared
+
+
+def test_a_package_url_that_cannot_be_read_leaves_the_name() -> None:
+    for purl in ("pkg:pypi", "pkg:", "northwind", ""):
+        assert match([{"name": "northwind", "version": "1.0.0", "purl": purl}], one("PyPI", "northwind")), purl
+
+
+def test_versions_of_other_ecosystems_are_not_compared_as_python_s() -> None:
+    parts = {"name": "x", "version": "1.0.0-0", "purl": "pkg:npm/northwind@1.0.0-0"}
+    assert match([parts], one("npm", "northwind")) == []
+    assert match([{**parts, "version": "1.0", "purl": "pkg:pypi/northwind@1.0"}], one("PyPI", "northwind"))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "inside", "outside"),
+    [
+        ("vers:pypi/>=1.0|<1.4", "pypi", "1.0 1.3rc1 1.4rc1", "0.9 1.4 2"),
+        ("vers:pypi/<1.4|>=1.0", "pypi", "1.0 1.3", "0.9 1.4"),
+        ("vers:pypi/1.0|1.2", "pypi", "1.0 1.0.0 1.2", "1.1"),
+        ("vers:pypi/<=1.0|!=1.2|>=2", "pypi", "0.1 1 2 3", "1.2 1.5"),
+        ("vers:pypi/>=1|!=1.2|<2", "pypi", "1 1.3", "1.2 2"),
+        ("vers:pypi/>1|<=2|>3|<4", "pypi", "1.5 2 3.5", "1 3 4"),
+        ("vers:pypi/*", "pypi", "1 main", ""),
+        ("vers:pypi/2.1.0%2Bcpu", "pypi", "2.1.0+cpu", "2.1.0"),
+        ("vers:npm/1.0.0|1.2.0", "npm", "1.0.0", "1.0 1.1.0"),
+        ("vers:npm/*", "npm", "1.0.0", ""),
+        # what nobody can say
+        ("vers:npm/>=1.0.0|<2.0.0", "npm", "", "1.0.0 1.5.0"),
+        ("vers:npm/1.0.0", "pypi", "", "1.0.0"),
+        ("vers:pypi/>=one", "pypi", "", "1"),
+        ("vers:pypi/>=1|", "pypi", "", "1"),
+        ("vers:pypi/!=1", "pypi", "", "1 2"),
+        (">=1", "pypi", "", "1"),
+        ("", "pypi", "", "1"),
+    ],
+)
+def test_a_vers_is_evaluated_or_holds_for_nothing(text: str, kind: str, inside: str, outside: str) -> None:
+    assert [v for v in inside.split() + outside.split() if in_vers(text, kind, v)] == inside.split()
 
 
 def test_the_later_of_two_records_counts(tmp_path: Path) -> None:
@@ -363,3 +518,31 @@ def test_a_record_reads_as_it_is_documented() -> None:
     once = read(record(schema_version="-", severity="-"))
     assert re.fullmatch(r"ACME-\d+-\d+", once.id)
     assert once.affected[0].ranges[0].fixed_after(Version("1")) == [Version("2")]
+
+
+@given(st.data())
+def test_any_record_is_read_or_refused_and_matching_never_fails(data: st.DataObject) -> None:
+    entry = {
+        "package": {"ecosystem": "PyPI", "name": "northwind-made-up"},
+        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2"}]}],
+        "versions": ["1.0"],
+        "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:U/C:H/I:N/A:N"}],
+    }
+    document = json.loads(record(affected=[entry], aliases=["X-1"], summary="x", withdrawn=None))
+    values: st.SearchStrategy[Any] = st.none() | st.integers() | st.text(max_size=6)
+    values |= st.sampled_from(["[]", "{}", "[{}]"]).map(json.loads)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place: Any = document
+        while place:
+            name = data.draw(st.sampled_from(list(place) if isinstance(place, dict) else list(range(len(place)))))
+            if isinstance(place[name], dict | list) and data.draw(st.integers(0, 4)):
+                place = place[name]
+                continue
+            place[name] = data.draw(values)
+            break
+    try:
+        once = read(json.dumps(document).encode())
+    except MalformedInput:
+        return
+    for each in match([component("northwind-made-up==1")], Advisories((once,))):
+        assert str(each)

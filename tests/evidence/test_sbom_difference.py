@@ -73,6 +73,22 @@ def test_a_difference_has_four_kinds() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("pkg:npm/%40acme/ui@1", "pkg:npm/@acme/ui@1", True),
+        ("pkg:npm/%40acme/ui@1", "pkg:npm/ui@1", False),
+        ("pkg:npm/a.b@1", "pkg:npm/a-b@1", False),
+        ("pkg:pypi/Acme.Cells@1", "pkg:pypi/acme-cells@1?x=y", True),
+        ("pkg:PyPI/acme%2Dcells@1", "pkg:pypi/acme-cells@1", True),
+        ("pkg:maven/a/b@1", "pkg:maven/a.b/b@1", False),
+    ],
+)
+def test_a_component_is_the_same_however_its_package_url_is_spelled(old: str, new: str, same: bool) -> None:
+    found = diff(bill(Component("x", "1", old)), bill(Component("x", "1", new)))
+    assert (str(found) == str(diff(bill(), bill()))) == same
+
+
 def test_hashes_contradict_only_where_both_say_something() -> None:
     exact = component("a", "1", "a")
     accepted = Component("a", "1", exact.purl, accepted=("a" * 64, "b" * 64))

@@ -129,6 +129,13 @@ def test_the_worker_s_program_is_nothing_of_ours() -> None:
         lambda t: t + "\nx = inf",
         lambda t: t + "\n[",
         lambda t: t.replace("[signers.host]", "[signers.other]"),
+        lambda t: t.replace('signers = ["host"]', "signers = [5]"),
+        lambda t: t.replace('signers = ["host"]', 'signers = "host"'),
+        lambda t: t.replace('refs = ["refs/tags/v*"]', 'refs = "refs/tags/v*"'),
+        lambda t: t.replace("level =", "level = 1 #"),
+        lambda t: t.replace("excused_by =", "vex_days = -1\nexcused_by ="),
+        lambda t: t.replace("excused_by =", "vex_days = 1e300\nexcused_by ="),
+        lambda t: t.replace("excused_by =", 'vex_days = "90"\nexcused_by ='),
         lambda t: t.replace('publishes = "package"', ""),
     ],
 )
@@ -147,6 +154,24 @@ def test_a_policy_that_cannot_be_read_lets_nothing_pass(
         assert message, "it says what is wrong"
 
 
+def test_a_policy_that_cannot_be_read_says_where(tmp_path: Path) -> None:
+    text = (POLICIES / "release.toml").read_text()
+    for old, new, said in (
+        ("[signers.host]", "[signers.other]", "the policy 'release': nobody is 'host'"),
+        (
+            'signers = ["host"]',
+            "signers = [5]",
+            "the policy 'release': statements[0].signers[0]: expected a text, got 5",
+        ),
+        ('lock = "requirements.lock"', "lock = 5", "the policy 'release': release.lock: expected a text, got 5"),
+    ):
+        assert old in text
+        (tmp_path / "release.toml").write_text(text.replace(old, new))
+        with pytest.raises(MalformedInput) as refused:
+            Policy.load(tmp_path, "release")
+        assert refused.value.message == said
+
+
 @pytest.mark.parametrize("name", ["nothing", "../release", "RELEASE", ""])
 def test_a_policy_that_is_not_there_is_a_wrong_call(house: House, reference: str, name: str) -> None:
     with pytest.raises(MalformedInput):
@@ -161,6 +186,31 @@ def test_without_advisories_nothing_counts_as_scanned(house: House, reference: s
         gate = Gate(house.registry, house.trust, POLICIES, folder, clock=lambda: NOW)
         decision = gate.judge(reference, record=False)
         assert {check.rule for check in decision.refusals} == {"vulnerabilities"}
+
+
+def test_an_advisory_that_cannot_be_read_is_not_scanned_unless_the_policy_excuses_it(
+    house: House, reference: str, tmp_path: Path
+) -> None:
+    known, policies = tmp_path / "known", tmp_path / "policies"
+    shutil.copytree(ADVISORIES, known)
+    shutil.copytree(POLICIES, policies)
+    (known / "ACME-2026-0099.json").write_text('{"id": "ACME-2026-0099", "modified": "2026-01-01T00:00:00Z"}')
+    (known / "other.json").write_text('{"id": "ACME-2026-0098", "modified": "yesterday"}')
+    (known / "cut.json").write_text('{"id": "ACME-2026-0097"')
+    gate = Gate(house.registry, house.trust, policies, known, clock=lambda: NOW)
+    facts = gate.facts(reference)["vulnerabilities"]
+    assert [record["id"] for record in facts["unread"]] == ["ACME-2026-0098", "cut"]
+    assert not facts["scanned"]
+    assert facts["found"] == [], "the scan goes on"
+    assert facts["skipped"]["about no package of an ecosystem that is compared"] == 1
+    refusals = gate.judge(reference, record=False).refusals
+    assert {refusal.rule for refusal in refusals} == {"vulnerabilities"}
+    assert "ACME-2026-0098 cannot be read: other.json: modified" in " ".join(each.said for each in refusals)
+    path = policies / "release.toml"
+    path.write_text(path.read_text().replace("excused_records = []", 'excused_records = ["ACME-2026-0098", "cut"]'))
+    decision = gate.judge(reference, record=False)
+    assert decision.allowed
+    assert "2 advisories cannot be read, and are excused" in decision.table()
 
 
 def test_without_an_instance_nothing_is_allowed(house: House, reference: str, tmp_path: Path) -> None:

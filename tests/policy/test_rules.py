@@ -172,6 +172,24 @@ def excepted(**changes: Any) -> Callable[[], tuple[Facts, Facts]]:
     return change("vulnerabilities/found/1/status", "open", also={"expected/exceptions": [entry]})
 
 
+UNREAD = {"id": "ACME-7", "where": "ACME-7.json", "why": "ACME-7.json: modified: missing"}
+
+
+def unread(
+    *records: Facts, excused: Any = (), scanned: bool = False, exceptions: Any = ()
+) -> Callable[[], tuple[Facts, Facts]]:
+    """Facts of a scan for which some advisories could not be read, and the ids that the policy excuses."""
+    return change(
+        "vulnerabilities/unread",
+        list(records),
+        also={
+            "vulnerabilities/scanned": scanned,
+            "expected/vulnerabilities/excused_records": list(excused) if isinstance(excused, tuple) else excused,
+            "expected/exceptions": list(exceptions),
+        },
+    )
+
+
 V = {"vulnerabilities"}
 EVERY = set(POLICY.rules)
 OLD_RUN = f"{SOURCE}/actions/runs/9/attempts/1"
@@ -234,6 +252,20 @@ TABLE: dict[str, Row] = {  # case: facts, and the rules that refuse
         change("vulnerabilities/found/0/status", "not_affected", also={"vulnerabilities/found/0/by": WORKFLOW}), set()),
     "exploited, and the policy says nobody may excuse it": (change("expected/vulnerabilities", GONE), V),
     "not scanned": (change("vulnerabilities", {"scanned": False, "why": "no advisories"}), V),
+    "some components are not compared": (change("vulnerabilities/uncompared", 2), set()),
+    "an advisory cannot be read": (unread(UNREAD), V),
+    "an advisory cannot be read, and is excused": (unread(UNREAD, excused=["ACME-7"]), set()),
+    "two advisories cannot be read, and one is excused": (
+        unread(UNREAD, {**UNREAD, "id": "ACME-8"}, excused=["ACME-7"]), V),
+    "an advisory cannot be read, and another is excused": (unread(UNREAD, excused=["ACME-70"]), V),
+    "an advisory cannot be read, and a text excuses it": (unread(UNREAD, excused="ACME-7"), V),
+    "an advisory cannot be read, and the scan calls itself whole": (unread(UNREAD, scanned=True), V),
+    "an advisory without an id cannot be read": (unread({**UNREAD, "id": None}, excused=["ACME-7", "", None]), V),
+    "an advisory cannot be read, with an exception": (
+        unread(UNREAD, exceptions=[exception(about="ACME-7")]), set()),
+    "an advisory cannot be read, and nothing was scanned": (
+        change("vulnerabilities", {"scanned": False, "unread": [UNREAD]},
+               also={"expected/vulnerabilities/excused_records": ["ACME-7"]}), V),
     "no advisory": (change("vulnerabilities/advisories", 0), V),
     "no component": (change("vulnerabilities/components", 0), V),
     "nothing found": (change("vulnerabilities/found", []), set()),
@@ -438,6 +470,15 @@ def test_a_void_exception_says_why(reports: dict[str, Any]) -> None:
     ):
         assert f"counts for nothing: {why}" in reports[case]["exceptions"]["note"]
     assert reports["an exception"]["vulnerabilities"]["excused_by"] == ["security@acme.example"]
+
+
+def test_what_was_not_read_is_said_in_a_yes_too(reports: dict[str, Any]) -> None:
+    for case, said in (
+        ("some components are not compared", "; 2 components are of ecosystems that are not compared"),
+        ("an advisory cannot be read, and is excused", "; 1 advisories cannot be read, and are excused"),
+        ("nothing is wrong", "2 findings, none exploited and open"),
+    ):
+        assert reports[case]["vulnerabilities"]["note"].endswith(said)
 
 
 @pytest.mark.clients("opa")

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chainlab import names
 from chainlab.ci import provenance
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
@@ -145,7 +146,7 @@ class Handover:
 
     def expected(self, job: str) -> Expected:
         """What the platform's provenance of a job of this run says."""
-        path = self.workflow_ref.partition("@")[0].removeprefix(f"{self.repository}/")
+        path = names.cut_ref(self.workflow_ref)[0].removeprefix(f"{self.repository}/")
         return Expected(
             Signer(provenance.SIGNER, CI_ISSUER),
             PROVENANCE,

@@ -26,63 +26,109 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr
+from pydantic.dataclasses import dataclass
 
 from chainlab import names
 from chainlab.errors import MalformedInput
 from chainlab.registry.projects import normalise
+from chainlab.shapes import Many, read
 
 __all__ = ["Environment", "Publisher", "Secret", "Settings"]
 
-VISIBILITIES = ("public", "internal")
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a secret
+NAME = re.compile(r"(?i:(?!GITHUB_)[A-Z_][A-Z0-9_]*)")  # of a secret
 NAMING = ("contents", "issues", "oci", "pull-requests")  # services whose rights end in a repository's name
+FORM = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True)
+def _grant(word: str) -> str:
+    """A right as the services spell it, with the names in it folded."""
+    if not word.isascii():
+        raise MalformedInput(f"{word[:80]!r} is not a right")
+    service, _, rest = word.partition(":")
+    right, _, name = rest.partition(":")
+    if service == "packages" and name not in ("", "*"):
+        return f"{service}:{right}:{normalise(name)}"
+    return word.lower() if service in NAMING else word
+
+
+def _secret(value: Any) -> Any:
+    """A secret as it is written: its value alone, or a table with its grants."""
+    if isinstance(value, str):
+        return {"value": value}
+    if isinstance(value, Mapping) and set(value) != {"grants"}:
+        raise MalformedInput("expected a text or a table with `grants`")
+    return value
+
+
+def _secret_name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise MalformedInput(f"{text[:80]!r} cannot be a secret's name")
+    return text
+
+
+def _apart(secrets: dict[str, Secret]) -> dict[str, Secret]:
+    if len({name.upper() for name in secrets}) != len(secrets):
+        raise MalformedInput("two secrets have one name", why="names of secrets do not depend on case")
+    return secrets
+
+
+def _variable(value: Any) -> Any:
+    return str(value) if isinstance(value, bool | int | float) else value
+
+
+@dataclass(frozen=True, config=FORM)
 class Secret:
     """A fake value, or the grants of a credential that the registry issues."""
 
-    value: str = ""
-    grants: tuple[str, ...] = ()
+    value: StrictStr = ""
+    grants: Many[Annotated[StrictStr, AfterValidator(_grant)]] = ()
 
 
-@dataclass(frozen=True)
+Secrets = Annotated[
+    dict[Annotated[StrictStr, AfterValidator(_secret_name)], Annotated[Secret, BeforeValidator(_secret)]],
+    AfterValidator(_apart),
+]
+
+
+@dataclass(frozen=True, config=FORM)
 class Environment:
     """A named place that a job may deploy to, and its protection."""
 
-    refs: tuple[str, ...] = ()  # patterns; empty = every ref
-    reviewers: bool = False
-    secrets: Mapping[str, Secret] = field(default_factory=dict)
-    name: str = field(default="", compare=False)  # as the settings spell it
+    refs: Many[StrictStr] = ()  # patterns; empty = every ref
+    reviewers: StrictBool = False
+    secrets: Secrets = Field(default_factory=dict)
+    name: StrictStr = field(default="", compare=False)  # as the settings spell it
 
     def admits(self, ref: str) -> bool:
         """Whether a run at ``ref`` may use it."""
         return not self.refs or any(_fits(ref, pattern) for pattern in self.refs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=FORM)
 class Publisher:
     """A workflow that may publish a project without a stored token."""
 
-    project: str
-    workflow: str
-    environment: str = ""
+    project: StrictStr
+    workflow: StrictStr
+    environment: StrictStr = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=FORM)
 class Settings:
     """All of one repository's settings."""
 
-    visibility: str = "internal"
-    default_branch: str = "main"
-    default_permissions: str = "read"
-    secrets: Mapping[str, Secret] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
-    environments: Mapping[str, Environment] = field(default_factory=dict)  # by folded name
-    publishers: tuple[Publisher, ...] = ()
+    visibility: Literal["public", "internal"] = "internal"
+    default_branch: StrictStr = "main"
+    default_permissions: Literal["read", "write"] = "read"
+    secrets: Secrets = Field(default_factory=dict)
+    variables: dict[StrictStr, Annotated[StrictStr, BeforeValidator(_variable)]] = Field(default_factory=dict)
+    environments: dict[StrictStr, Environment] = Field(default_factory=dict)  # by folded name
+    publishers: Many[Publisher] = ()
 
     def __post_init__(self) -> None:
         folded = {names.environment(name): replace(entry, name=name) for name, entry in self.environments.items()}
@@ -104,69 +150,13 @@ class Settings:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Settings:
-        """The settings that a parsed TOML document holds."""
-        known = set(cls.__dataclass_fields__)
-        if unknown := sorted(set(document) - known):
-            raise MalformedInput(f"unknown setting {', '.join(unknown)}", mend=f"known: {', '.join(sorted(known))}")
-        fields = dict(document)
-        try:
-            fields["secrets"] = _secrets(document.get("secrets", {}))
-            fields["variables"] = {k: str(v) for k, v in document.get("variables", {}).items()}
-            fields["environments"] = {
-                name: Environment(
-                    _words(entry.get("refs", [])),
-                    bool(entry.get("reviewers", False)),
-                    _secrets(entry.get("secrets", {})),
-                )
-                for name, entry in document.get("environments", {}).items()
-            }
-            fields["publishers"] = tuple(Publisher(**p) for p in document.get("publishers", ()))
-        except (AttributeError, TypeError, KeyError) as error:
-            raise MalformedInput("a setting has another form", why=str(error)) from error
-        settings = cls(**fields)
-        if settings.visibility not in VISIBILITIES:
-            raise MalformedInput(f"visibility is one of {', '.join(VISIBILITIES)}")
-        if settings.default_permissions not in ("read", "write"):
-            raise MalformedInput("default_permissions is 'read' or 'write'")
-        return settings
+        """The settings that a parsed TOML document holds. Raises `MalformedInput` with the path."""
+        return read(cls, document)
 
     def with_url(self, url: str) -> Settings:
         """The same, with ``{url}`` in variables replaced by where the services listen."""
         filled = {name: value.replace("{url}", url) for name, value in self.variables.items()}
         return replace(self, variables=filled)
-
-
-def _secrets(table: Mapping[str, Any]) -> dict[str, Secret]:
-    found = {}
-    if len({name.upper() for name in table}) != len(table):
-        raise TypeError("two secrets have one name: case does not count")
-    for name, entry in table.items():
-        if not NAME.fullmatch(name) or name.upper().startswith("GITHUB_"):
-            raise TypeError(f"{name[:80]!r} is no name of a secret")
-        if isinstance(entry, str):
-            found[name] = Secret(entry)
-        elif isinstance(entry, Mapping):
-            found[name] = Secret(grants=tuple(_grant(word) for word in _words(entry["grants"])))
-        else:
-            raise TypeError(f"the secret {name} is neither text nor grants")
-    return found
-
-
-def _grant(word: str) -> str:
-    """A right as the services spell it, with the names in it folded."""
-    if not word.isascii():
-        raise TypeError(f"{word[:80]!r} is no right")
-    service, _, rest = word.partition(":")
-    right, _, name = rest.partition(":")
-    if service == "packages" and name not in ("", "*"):
-        return f"{service}:{right}:{normalise(name)}"
-    return word.lower() if service in NAMING else word
-
-
-def _words(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise TypeError(f"expected a list of texts, got {value!r:.80}")
-    return tuple(value)
 
 
 def _fits(ref: str, pattern: str) -> bool:

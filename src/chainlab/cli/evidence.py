@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,8 +32,12 @@ Examples: chainlab attest dist/model.onnx --type sbom --predicate model.cdx.json
 @click.option("--identity", default="", help="Who signs; in a CI job, the job itself.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the bundle.")
 def attest(file: Path, kind: str, predicate: Path, identity: str, out: Path | None) -> None:
-    """Sign a statement about a file, keylessly; the bundle is written beside it."""
+    """Sign a statement about a file, keylessly; the bundle is written beside it.
+
+    A predicate that is not of its type is not signed. Of a type that is not listed, only that it is a JSON object.
+    """
     from chainlab.digests import Digest
+    from chainlab.evidence import predicate_types
     from chainlab.evidence.signing import ambient_token, sign
     from chainlab.evidence.statements import Statement, parse_json
     from chainlab.storage import write_whole
@@ -41,6 +45,7 @@ def attest(file: Path, kind: str, predicate: Path, identity: str, out: Path | No
     from chainlab.world import World
 
     said = parse_json(predicate.read_bytes(), predicate.name)
+    predicate_types.require(_type(kind), said)
     statement = Statement.about({file.name: Digest.of_file(file)}, _type(kind), said)
     if identity:
         with World(learner_workspace()) as world:
@@ -55,7 +60,10 @@ def attest(file: Path, kind: str, predicate: Path, identity: str, out: Path | No
 @click.command(
     epilog="""\b
 Example: chainlab verify dist/model.onnx --bundle dist/model.onnx.sigstore.json --type sbom \\
-             --signer alice@example.com"""
+             --signer alice@example.com
+         chainlab verify dist/model.onnx --bundle build.sigstore.json --type provenance --signer https://… \\
+             --builder https://… --build-type https://… --source git+https://… --ref 'refs/tags/v*' \\
+             --parameters '{"workflow": null, "inputs": {}}'"""
 )
 @click.argument("file", type=FILE)
 @click.option("--bundle", type=FILE, required=True, help="The signed bundle.")
@@ -63,7 +71,10 @@ Example: chainlab verify dist/model.onnx --bundle dist/model.onnx.sigstore.json 
 @click.option("--signer", required=True, help="The name that the certificate must have.")
 @click.option("--issuer", default="", help="Who vouches for that name; the kit's own by default.")
 @click.option("--builder", default="", help="For provenance: the builder's id.")
-@click.option("--source", default="", help="For provenance: git+https://…/owner/repo.")
+@click.option("--build-type", default="", help="For provenance: the build type, which says how to read the rest.")
+@click.option("--source", default="", help="For provenance: git+https://…/owner/repo, without a ref.")
+@click.option("--ref", "refs", multiple=True, help="For provenance: a ref of the source, such as 'refs/tags/v*'.")
+@click.option("--parameters", default="", help="For provenance: every external parameter: JSON, or a file of it.")
 @click.option("--trust-config", type=FILE, help="Whom to trust; the learner's workspace by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print the steps as JSON.")
 def verify(
@@ -73,11 +84,18 @@ def verify(
     signer: str,
     issuer: str,
     builder: str,
+    build_type: str,
     source: str,
+    refs: tuple[str, ...],
+    parameters: str,
     trust_config: Path | None,
     as_json: bool,
 ) -> None:
-    """Verify a statement about a file step by step; ends with 1 when a step fails."""
+    """Verify a statement about a file step by step; ends with 1 when a step fails.
+
+    What you do not ask for is shown as not asked. `--parameters` is an object of every parameter that may be there,
+    each with the value that it must have, or null for any.
+    """
     from chainlab.digests import Digest
     from chainlab.evidence.verifying import Expected, Signer
     from chainlab.evidence.verifying import verify as check
@@ -87,7 +105,15 @@ def verify(
     verdict = check(
         bundle.read_bytes(),
         Digest.of_file(file),
-        Expected(by, _type(kind), builder=builder, source=source),
+        Expected(
+            by,
+            _type(kind),
+            builder=builder,
+            build_type=build_type,
+            source=source,
+            refs=refs,
+            parameters=_parameters(parameters) if parameters else None,
+        ),
         _config(trust_config).trusted_root,
     )
     if as_json:
@@ -98,6 +124,22 @@ def verify(
         if verdict.failure and verdict.failure.mend:
             echo(f"  To mend it: {verdict.failure.mend}")
     sys.exit(0 if verdict.passed else 1)
+
+
+def _parameters(text: str) -> dict[str, Any]:
+    """The external parameters that are expected: JSON, or the name of a file with it."""
+    from chainlab.evidence.statements import parse_json
+
+    try:
+        data = text.encode() if text.lstrip().startswith("{") else Path(text).read_bytes()
+    except (OSError, ValueError) as error:
+        raise MalformedInput(
+            "--parameters cannot be read", why=str(error), mend="give JSON, or a file of it"
+        ) from error
+    found = parse_json(data, "--parameters")
+    if not isinstance(found, dict):
+        raise MalformedInput("--parameters is not a JSON object", mend="""such as '{"workflow": null, "inputs": {}}'""")
+    return found
 
 
 def _type(kind: str) -> str:

@@ -78,7 +78,7 @@ def fetch(reference: str, registry: Registry, root: TrustedRoot, policy: Policy)
             f"the release is not intact: {release.problems[0]}",
             mend="somebody wrote into the store: keep it, and look who could",
         )
-    lock = release.read(release.layer(str(value_at(policy.expected, "release", "lock"))))
+    lock = release.read(release.layer(policy.read.release.lock))
     wanted, problems = requirements(lock, _served(verdict, release, registry))
     if problems:
         raise VerificationFailed(f"the release cannot be installed as it was tried: {problems[0]}")

@@ -1,4 +1,4 @@
-"""Claims: what somebody says about a vulnerability in products, in the words of OpenVEX and CycloneDX.
+"""Claims: what somebody says about a vulnerability in a product, in the words of OpenVEX and CycloneDX.
 
 The two do not have the same words. Where OpenVEX cannot say what CycloneDX said, the finer word is kept beside it, in
 ``status_notes``.
@@ -20,25 +20,14 @@ OpenVEX 0.2.0; CycloneDX 1.6 and 1.7.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from chainlab.errors import MalformedInput
 
-__all__ = [
-    "JUSTIFICATIONS",
-    "STATES",
-    "STATUSES",
-    "Claim",
-    "read_claim",
-    "read_list",
-    "read_moment",
-    "read_object",
-    "read_objects",
-    "read_text",
-]
+__all__ = ["JUSTIFICATIONS", "STATES", "STATUSES", "Claim", "Claims", "Void", "read_claim", "read_each"]
 
 # OpenVEX's, the worst first.
 STATUSES = ("affected", "under_investigation", "fixed", "not_affected")
@@ -68,18 +57,27 @@ NAMESPACE = uuid.UUID("5c0f1d2e-2a4b-5d57-9a39-6f0f2b7c4f10")  # of the document
 
 
 @dataclass(frozen=True)
+class Void:
+    """An entry of a VEX document that cannot be read."""
+
+    where: str
+    why: str
+    ids: frozenset[str]  # of the vulnerabilities that it names, as far as that can be read
+
+
+@dataclass(frozen=True)
 class Claim:
-    """One statement: what its author says about a vulnerability in products."""
+    """What an author says about a vulnerability in one product; a statement about several is several claims."""
 
     vulnerability: str
-    products: tuple[str, ...]  # package URLs and digests (`sha256:…`)
+    products: tuple[str, ...]  # names of the product, of which any is enough: package URLs and digests (`sha256:…`)
     status: str  # one of STATUSES
     at: datetime
     justification: str = ""  # OpenVEX's word
     impact: str = ""  # prose; for not_affected
     action: str = ""  # prose; for affected
     aliases: tuple[str, ...] = ()
-    components: tuple[str, ...] = ()  # in the products; empty: the products themselves
+    components: tuple[str, ...] = ()  # names of its components that are meant; empty: the product itself
     finer: tuple[str, str] = ("", "")  # CycloneDX's two words, where OpenVEX's are coarser
     by: str = ""  # who signed it, and when, by the word of somebody else; for a claim that was verified
     signed_at: datetime | None = None
@@ -112,50 +110,45 @@ class Claim:
         return self.components or self.products
 
 
-def read_claim(where: str, **values: Any) -> Claim:
+class Claims(list[Claim]):
+    """The claims of a document, in its order; ``void`` are its entries that cannot be read."""
+
+    def __init__(self, claims: Iterable[Claim], void: Iterable[Void] = ()) -> None:
+        super().__init__(claims)
+        self.void = tuple(void)
+
+
+def read_each(
+    document: Mapping[str, Any],
+    field: str,
+    reader: Callable[[Any, str], list[Claim]],
+    names: Callable[[Any], Iterable[Any]],
+) -> Claims:
+    """The claims of each entry of a list. One that cannot be read voids itself alone, whatever else it may say.
+
+    ``names`` gives the vulnerabilities of such an entry. Raises `MalformedInput` for what is not a list.
+    """
+    entries = document.get(field)
+    if not isinstance(entries, list | None):
+        raise MalformedInput(f"{field}: expected a list")
+    claims: list[Claim] = []
+    void: list[Void] = []
+    for number, entry in enumerate(entries or ()):
+        at = f"{field}[{number}]"
+        try:
+            claims += reader(entry, at)
+        except MalformedInput as error:
+            void.append(Void(at, error.message, frozenset(name for name in names(entry) if isinstance(name, str))))
+    return Claims(claims, void)
+
+
+def read_claim(at: str, when: datetime | None, **values: Any) -> Claim:
     """A claim; what is wrong with it is said with the place. Raises `MalformedInput`."""
     if not values["vulnerability"]:
-        raise MalformedInput(f"{where}: no vulnerability is named")
-    try:
-        return Claim(**values)
-    except MalformedInput as error:
-        raise MalformedInput(f"{where}: {error.message}", why=error.why, mend=error.mend) from error
-
-
-def read_object(value: Any, at: str) -> Mapping[str, Any]:
-    """An object. Raises `MalformedInput` for anything else."""
-    if not isinstance(value, dict):
-        raise MalformedInput(f"{at}: expected an object")
-    return value
-
-
-def read_list(entry: Mapping[str, Any], name: str, at: str) -> list[Any]:
-    """A list, empty where there is none. Raises `MalformedInput` for anything else."""
-    value = entry.get(name, [])
-    if not isinstance(value, list):
-        raise MalformedInput(f"{at}.{name}: expected a list")
-    return value
-
-
-def read_objects(entry: Mapping[str, Any], name: str, at: str) -> list[Mapping[str, Any]]:
-    """A list of objects, empty where there is none. Raises `MalformedInput` for anything else."""
-    return [read_object(value, f"{at}.{name}") for value in read_list(entry, name, at)]
-
-
-def read_text(entry: Mapping[str, Any], name: str, at: str) -> str:
-    """A text, empty where there is none. Raises `MalformedInput` for anything else."""
-    value = entry.get(name, "")
-    if not isinstance(value, str):
-        raise MalformedInput(f"{at}.{name}: expected a text")
-    return value
-
-
-def read_moment(value: Any, at: str) -> datetime:
-    """A time with its zone. Raises `MalformedInput` for anything else."""
-    try:
-        moment = datetime.fromisoformat(value)
-    except (ValueError, TypeError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
+        raise MalformedInput(f"{at}: no vulnerability is named")
+    if when is None:
         raise MalformedInput(f"{at}: no time says when this was claimed")
-    return moment
+    try:
+        return Claim(at=when, **values)
+    except MalformedInput as error:
+        raise MalformedInput(f"{at}: {error.message}", why=error.why, mend=error.mend) from error

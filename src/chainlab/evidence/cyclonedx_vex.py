@@ -1,90 +1,183 @@
-"""VEX in CycloneDX 1.6 and 1.7: the claims of any document.
+"""VEX in CycloneDX 1.4 to 1.7: the claims of any document.
 
-``vulnerabilities[].analysis``, ECMA-424.
+``vulnerabilities[].analysis`` says what its author found, ``affects[].ref`` in what, ``affects[].versions`` for which
+versions. For a version that is listed with another status than the analysis has, its own status counts. In a document
+about a product, a claim about one of its components is about that product's only. ECMA-424.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from packageurl import PackageURL
+from pydantic import Field
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.claims import (
-    JUSTIFICATIONS,
-    STATES,
-    Claim,
-    read_claim,
-    read_list,
-    read_moment,
-    read_object,
-    read_objects,
-    read_text,
-)
+from chainlab.evidence.claims import JUSTIFICATIONS, STATES, Claim, Claims, read_claim, read_each
 from chainlab.evidence.cyclonedx import entries
+from chainlab.evidence.purls import parse_purl
+from chainlab.evidence.ranges import in_vers
+from chainlab.evidence.statements import value_at
+from chainlab.shapes import Many, Moment, Shape, Text
 
 __all__ = ["read"]
 
+EXCUSES = ("not_affected", "fixed")
+OTHERWISE = {"affected": "affected", "unknown": "under_investigation"}  # a version's status, where it is another
 
-def read(document: Mapping[str, Any]) -> list[Claim]:
-    """The claims of a document, in its order; a finding that nobody has judged is none.
 
-    Raises `MalformedInput`, naming the entry.
+class _Analysis(Shape):
+    state: str = ""
+    justification: str = ""
+    detail: str = ""
+    firstIssued: Moment | None = None  # noqa: N815 — CycloneDX's own names
+    lastUpdated: Moment | None = None  # noqa: N815
+
+
+class _Version(Shape):
+    version: str = ""
+    range: str = ""  # a vers
+    status: Literal["affected", "unaffected", "unknown"] = "affected"
+
+
+class _Affects(Shape):
+    ref: Text
+    versions: Many[_Version] = ()
+
+
+class _Reference(Shape):
+    id: str = ""
+
+
+class _Entry(Shape):
+    id: str = ""
+    references: Many[_Reference] = ()
+    analysis: _Analysis | None = None
+    affects: Many[_Affects] = ()
+
+
+class _Hash(Shape):
+    alg: str
+    content: str
+
+
+class _Component(Shape):
+    ref: str = Field("", alias="bom-ref")
+    version: str = ""
+    purl: str = ""
+    cpe: str = ""
+    hashes: Many[_Hash] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every identifier: any of them names it."""
+        digests = (f"sha256:{each.content}" for each in self.hashes if each.alg == "SHA-256")
+        return tuple(dict.fromkeys(filter(None, (self.purl, self.cpe, *digests))))
+
+    def names_at(self, listed: _Version) -> tuple[str, ...]:
+        """Its names for a listed version, or a range; other names than its package URL if that is its own version."""
+        purl = parse_purl(self.purl)
+        own, kind = self.version or (purl.version if purl else ""), purl.type if purl else ""
+        others = self.names if own and (listed.version == own or in_vers(listed.range, kind, own)) else ()
+        if purl is None:
+            return others
+        qualifiers = {**dict(purl.qualifiers or {}), **({"vers": listed.range} if listed.range else {})}
+        named = PackageURL(kind, purl.namespace, purl.name, listed.version, qualifiers, purl.subpath).to_string()
+        return named, *(name for name in others if name != self.purl)
+
+
+class _Metadata(Shape):
+    timestamp: Moment | None = None
+    component: _Component | None = None  # what the document is about
+
+
+def read(document: Mapping[str, Any]) -> Claims:
+    """The claims of a document, in its order; an entry without an analysis, or without its state, judges nothing.
+
+    Raises `MalformedInput` for metadata, or a list, of another form.
     """
-    named = _identities(document)
-    metadata = document.get("metadata")
-    made = metadata.get("timestamp") if isinstance(metadata, dict) else None
-    found = []
-    for number, value in enumerate(read_list(document, "vulnerabilities", "the document")):
-        at = f"vulnerabilities[{number}]"
-        entry = read_object(value, at)
-        if entry.get("analysis") is not None:
-            found.append(_claim(entry, at, named, made))
-    return found
+    metadata = _Metadata.read(document.get("metadata") or {}, at="metadata")
+    subject, parts = metadata.component, _parts(document)
+
+    def claims(value: Any, at: str) -> list[Claim]:
+        entry = _Entry.read(value, at=at)
+        if entry.analysis is None or not entry.analysis.state:
+            return []
+        if not entry.affects:
+            raise MalformedInput(f"{at}.affects: the claim names no product")
+        found = []
+        for affects in entry.affects:
+            product = subject.names if subject and affects.ref in parts and affects.ref != subject.ref else ()
+            for names, status in _about(affects, parts, entry.analysis.state, at):
+                about: dict[str, Any] = {
+                    "products": product or names,
+                    "components": names if product else (),
+                    "status": status,
+                }
+                found.append(_claim(entry, entry.analysis, at, metadata.timestamp, **about))
+        return found
+
+    return read_each(document, "vulnerabilities", claims, _ids)
 
 
-def _claim(entry: Mapping[str, Any], at: str, named: Mapping[str, str], made: Any) -> Claim:
-    analysis = read_object(entry["analysis"], f"{at}.analysis")
-    state, word = read_text(analysis, "state", at), read_text(analysis, "justification", at)
-    if state not in STATES or (word and word not in JUSTIFICATIONS):
+def _about(affects: _Affects, parts: Mapping[str, Any], state: str, at: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The names that an entry of ``affects`` means, and what is said of them."""
+    if state not in STATES:
         raise MalformedInput(
-            f"{at}.analysis: {(word if state in STATES else state)!r} is no word of CycloneDX",
-            mend=f"states: {', '.join(STATES)}; justifications: {', '.join(JUSTIFICATIONS)}",
+            f"{at}.analysis.state: {state!r} is no word of CycloneDX", mend=f"one of {', '.join(STATES)}"
         )
-    status, detail = STATES[state], read_text(analysis, "detail", at)
-    refs = [str(each.get("ref")) for each in read_objects(entry, "affects", at)]
-    others = [str(each.get("id")) for each in read_objects(entry, "references", at)]
+    part = _Component.read(parts.get(affects.ref, {"purl": affects.ref}), at=f"the component {affects.ref!r}")
+    if not part.names:
+        raise MalformedInput(f"{at}.affects: {affects.ref!r} has no package URL, CPE or SHA-256 to know it by")
+    if not affects.versions:
+        yield part.names, STATES[state]
+    for listed in affects.versions:
+        if bool(listed.version) == bool(listed.range):
+            raise MalformedInput(f"{at}.affects: expected either a version or a range")
+        status = OTHERWISE.get(listed.status, STATES[state])
+        if listed.status == "unaffected" and status not in EXCUSES:
+            continue  # the analysis does not say why
+        if names := part.names_at(listed):
+            yield names, status
+
+
+def _claim(entry: _Entry, analysis: _Analysis, at: str, made: datetime | None, *, status: str, **about: Any) -> Claim:
+    state, word = (analysis.state, analysis.justification) if status == STATES[analysis.state] else ("", "")
+    if word and word not in JUSTIFICATIONS:
+        raise MalformedInput(
+            f"{at}.analysis.justification: {word!r} is no word of CycloneDX", mend=f"one of {', '.join(JUSTIFICATIONS)}"
+        )
     meant = JUSTIFICATIONS.get(word, "")
     first = next((w for w, m in JUSTIFICATIONS.items() if m == meant), "")
     return read_claim(
         at,
-        vulnerability=read_text(entry, "id", at),
-        aliases=tuple(others),
-        products=tuple(named.get(ref, ref) for ref in refs),
+        analysis.lastUpdated or analysis.firstIssued or made,
+        vulnerability=entry.id,
+        aliases=tuple(each.id for each in entry.references if each.id),
         status=status,
         justification=meant,
-        impact=detail if status == "not_affected" else "",
-        action=detail if status != "not_affected" else "",
-        at=read_moment(analysis.get("lastUpdated") or analysis.get("firstIssued") or made, at),
+        impact=analysis.detail if status == "not_affected" else "",
+        action=analysis.detail if status != "not_affected" else "",
         finer=(
             state if state in ("resolved_with_pedigree", "false_positive") else "",
             word if word != first else "",
         ),
+        **about,
     )
 
 
-def _identities(document: Mapping[str, Any]) -> dict[str, str]:
-    """What a bom-ref in the same document stands for.
-
-    What the document is about is its bytes, where it has a digest; a component in it is its package URL.
-    """
-    found: dict[str, str] = {}
-    metadata = document.get("metadata")
-    root = metadata.get("component") if isinstance(metadata, dict) else None
+def _parts(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Every component by its bom-ref, the subject too; two with one ref are nothing that a claim can mean."""
+    found: dict[str, Any] = {}
     for component in entries(document):
-        hashes = read_objects(component, "hashes", "a component")
-        digests = [f"sha256:{h.get('content')}" for h in hashes if h.get("alg") == "SHA-256"]
-        purls = [str(component["purl"])] if component.get("purl") else []
-        names = [*digests, *purls] if component is root else [*purls, *digests]
-        if component.get("bom-ref") and names:
-            found[str(component["bom-ref"])] = names[0]
+        ref = component.get("bom-ref")
+        if isinstance(ref, str):
+            found[ref] = {} if ref in found else component
     return found
+
+
+def _ids(entry: Any) -> list[Any]:
+    references = value_at(entry, "references")
+    return [value_at(each, "id") for each in (entry, *(references if isinstance(references, list) else ()))]

@@ -17,6 +17,7 @@ from chainlab.characters import join_lines
 from chainlab.evidence import cyclonedx
 from chainlab.evidence.components import Component
 from chainlab.evidence.cyclonedx import Bill
+from chainlab.evidence.purls import package
 
 __all__ = ["Change", "Difference", "diff"]
 
@@ -92,11 +93,8 @@ def _contradictions(was: list[Component], now: list[Component]) -> list[Change]:
 
 
 def _key(component: Component) -> str:
-    bare = component.purl.partition("?")[0].partition("#")[0]
-    name = bare.rpartition("@")[0] if "@" in bare.rpartition("/")[2] else bare
-    if name.startswith("pkg:pypi/"):  # some tools write its name as the package does, dots and all
-        name = f"pkg:pypi/{component.key}"
-    return f"{component.type} {name or component.name}"
+    named = package(component.purl)
+    return f"{component.type} {'/'.join(named) if named else component.name}"
 
 
 def _other_bytes(one: Component, other: Component) -> bool:

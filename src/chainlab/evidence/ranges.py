@@ -8,25 +8,28 @@ A range is a list of events: from ``introduced`` on a release is affected, until
     ['1.9', '1.10rc1']
 
 A local build (``1.9+cpu``) counts as the release that it was built from, unless the record names a local version.
-OSV schema 1.7.5, "affected[].ranges[].events fields"; PEP 440.
+OSV schema 1.7.5, "affected[].ranges[].events fields"; PEP 440; package-url/vers-spec.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from urllib.parse import unquote
 
-from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["Range", "Version", "is_same_version", "normal", "parse_version", "version_key"]
+__all__ = ["Range", "Version", "in_vers", "is_same_version", "parse_version", "version_key"]
 
 MAX_VERSION = 256  # characters; the name of a file with that version would fit no file system
 
 KINDS = ("introduced", "fixed", "last_affected", "limit")
+CONSTRAINT = re.compile(r"(>=|<=|!=|<|>|=|)([^<>=!]+)")  # of a vers
 RANK = {"fixed": 0, "introduced": 1, "last_affected": 2}  # at one version, so that ranges may touch
 
 
@@ -53,12 +56,6 @@ def _parsed(text: str) -> Version | None:
         return Version(text)
     except ValueError:
         return None
-
-
-@lru_cache(maxsize=65_536)
-def normal(name: str) -> str:
-    """A package's name as PyPI compares it: ``Acme_Cells`` and ``acme-cells`` are one."""
-    return canonicalize_name(name)
 
 
 @dataclass(frozen=True)
@@ -114,6 +111,43 @@ class Range:
         return [
             at for at, kind in self.events if kind == "fixed" and at is not None and (version is None or at > version)
         ]
+
+
+def in_vers(text: str, kind: str, version: str) -> bool:
+    """Whether a version is in a range such as ``vers:pypi/>=1.0|<1.4``; False also where nobody can say.
+
+    ``kind`` is the package's type. Of other packages than Python's, whose order is another, only equality is known.
+    """
+    scheme, _, rest = "".join(text.split()).partition("/")
+    if scheme != f"vers:{kind}":
+        return False
+    if rest == "*":
+        return True
+    found = [CONSTRAINT.fullmatch(part) for part in rest.split("|")]
+    listed = [(match[1] or "=", unquote(match[2])) for match in found if match]
+    if len(listed) != len(found):
+        return False
+    if kind != "pypi":
+        return all(sign == "=" for sign, _ in listed) and version in {at for _, at in listed}
+    wanted, read = parse_version(version), [(parse_version(at), sign) for sign, at in listed]
+    known = [(at, sign) for at, sign in read if at is not None]
+    return wanted is not None and len(known) == len(read) and _within(wanted, known)
+
+
+def _within(version: Version, listed: list[tuple[Version, str]]) -> bool:
+    """vers-spec, "Checking if a version is contained within a range"."""
+    for at, sign in listed:
+        if version == at and sign in ("=", "<=", ">="):
+            return True
+    if any(version == at for at, sign in listed if sign == "!="):
+        return False
+    bounds = sorted((at, sign[0]) for at, sign in listed if sign[0] in "<>")
+    if not bounds:
+        return False
+    (first, opens), (last, closes) = bounds[0], bounds[-1]
+    if (opens == "<" and version < first) or (closes == ">" and version > last):
+        return True
+    return any(low < version < high for (low, a), (high, b) in pairwise(bounds) if (a, b) == (">", "<"))
 
 
 def _read(text: object, number: int) -> Version:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chainlab.errors import ChainlabError, Unavailable
+from chainlab.errors import ChainlabError, MalformedInput, Unavailable
 from chainlab.evidence.statements import Statement
 
 if TYPE_CHECKING:
@@ -30,9 +30,13 @@ def sign(statement: Statement, config: ClientTrustConfig, token: str) -> bytes:
     from sigstore.sign import SigningContext
 
     try:
+        signable = Signable(statement.dump())
+    except Error as error:
+        raise MalformedInput("the statement cannot be signed", why=str(error)[:300]) from error
+    try:
         context = SigningContext.from_trust_config(config)
         with context.signer(IdentityToken(token)) as signer:
-            return signer.sign_dsse(Signable(statement.dump())).to_json().encode()
+            return signer.sign_dsse(signable).to_json().encode()
     except Error as error:
         raise refusal("the statement", error) from error
 

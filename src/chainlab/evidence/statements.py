@@ -18,10 +18,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
+from chainlab.shapes import Many, Shape, Text
 
 __all__ = ["PAYLOAD_TYPE", "Statement", "parse_json", "payload", "value_at"]
 
@@ -35,6 +38,18 @@ SBOM = "https://cyclonedx.org/bom"  # an ML-BOM too
 OPENVEX = "https://openvex.dev/ns/v0.2.0"
 VULNERABILITIES = "https://in-toto.io/attestation/vulns/v0.2"  # the command signs it for others
 MODEL_SIGNATURE = "https://model_signing/signature/v1.0"
+
+
+class _Subject(Shape):
+    name: str | None = None
+    digest: Annotated[dict[str, str], Field(min_length=1)]  # without one it is about nothing
+
+
+class _Statement(Shape):
+    type: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
+    subject: Annotated[Many[_Subject], Field(min_length=1)]
+    predicateType: Text  # noqa: N815 — in-toto's own name
+    predicate: Any = None
 
 
 @dataclass(frozen=True)
@@ -55,23 +70,10 @@ class Statement:
     def load(cls, data: bytes) -> Statement:
         """Read the JSON form; unknown fields are ignored, as the specification asks.
 
-        Raises `MalformedInput` for another type, no subject, or a subject without a digest.
+        Raises `MalformedInput` with the path, such as for another type, no subject, or a subject without a digest.
         """
-        document = parse_json(data, "the statement")
-        if not isinstance(document, dict) or document.get("_type") != STATEMENT_TYPE:
-            raise MalformedInput("this is no in-toto statement v1")
-        subjects, predicate_type = document.get("subject"), document.get("predicateType")
-        if not isinstance(subjects, list) or not subjects or not isinstance(predicate_type, str):
-            raise MalformedInput("a statement needs a subject and a predicateType")
-        found = []
-        for subject in subjects:
-            digests = subject.get("digest") if isinstance(subject, dict) else None
-            if not isinstance(digests, dict) or not digests:
-                raise MalformedInput("a subject without a digest is about nothing")
-            if not all(isinstance(v, str) for v in digests.values()):
-                raise MalformedInput("a digest is hex digits")
-            found.append((str(subject.get("name", "")), digests))
-        return cls(tuple(found), predicate_type, document.get("predicate"))
+        read = _Statement.read(parse_json(data, "the statement"), "the statement")
+        return cls(tuple((each.name or "", each.digest) for each in read.subject), read.predicateType, read.predicate)
 
     def dump(self) -> bytes:
         """The JSON form; the same statement gives the same bytes."""

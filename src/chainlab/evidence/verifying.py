@@ -3,12 +3,13 @@
     signature       the bundle holds against a root that the verifier trusts, and the signer is the expected one
     subject         the statement is about these bytes
     predicate type  it says what we asked for
-    builder         a builder that we accept, for this signer; and what it ran succeeded
+    builder         a builder that we accept, for this signer, its build type; and what it ran succeeded
     source          the repository, ref and commit that we expect
     parameters      nothing was asked of the build that we do not know
 
 A step after the first failure is not looked at: what an unverified statement says is nobody's word. Nothing is parsed
-but the bytes that the signature covers. SLSA v1.2, "Verifying artifacts".
+but the bytes that the signature covers. What was not asked is said: a step that compares nothing is "not asked", and
+one that compares the builder alone says so of the build type. SLSA v1.2, "Verifying artifacts".
 """
 
 from __future__ import annotations
@@ -22,17 +23,18 @@ from typing import TYPE_CHECKING, Any
 from chainlab.characters import join_lines
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, VerificationFailed
+from chainlab.evidence.certificates import signer_of
 from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, Statement, value_at
+from chainlab.names import cut_ref
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from sigstore.models import TrustedRoot
 
-__all__ = ["STEPS", "Expected", "Signer", "Step", "Verdict", "signer_of", "verify"]
+__all__ = ["STEPS", "Expected", "Signer", "Step", "Verdict", "verify"]
 
 STEPS = ("signature", "subject", "predicate type", "builder", "source", "parameters")
 RESULT = "chainlab_result"  # how a job ended: an extension field of runDetails.metadata, named as SLSA asks
-ISSUER_OID = "1.3.6.1.4.1.57264.1.8"  # Fulcio: issuer, DER UTF8String
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Signer:
             return False
         if not self.refs:
             return identity == self.identity
-        workflow, _, ref = identity.rpartition("@")
+        workflow, ref = cut_ref(identity)
         return workflow == self.identity and any(fnmatchcase(ref, p) for p in self.refs)
 
     def __str__(self) -> str:
@@ -158,34 +160,6 @@ def verify(bundle: bytes, digest: Digest, expected: Expected, root: TrustedRoot)
     return Verdict(tuple(steps), statement, identity, signed_at)
 
 
-def signer_of(certificate: Certificate) -> tuple[str, str]:
-    """The one name in a certificate, and the issuer of the identity; empty where there is none."""
-    from cryptography.x509 import (
-        DuplicateExtension,
-        ExtensionNotFound,
-        ObjectIdentifier,
-        RFC822Name,
-        SubjectAlternativeName,
-        UniformResourceIdentifier,
-        UnrecognizedExtension,
-        UnsupportedGeneralNameType,
-    )
-
-    try:
-        names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
-        found = [
-            *names.get_values_for_type(RFC822Name),
-            *names.get_values_for_type(UniformResourceIdentifier),
-        ]
-        issued_by = certificate.extensions.get_extension_for_oid(ObjectIdentifier(ISSUER_OID)).value
-    except (ExtensionNotFound, DuplicateExtension, UnsupportedGeneralNameType, ValueError):
-        return "", ""
-    raw = issued_by.value if isinstance(issued_by, UnrecognizedExtension) else b""
-    short = len(raw) >= 2 and raw[0] == 0x0C and raw[1] < 0x80  # DER: UTF8String, short length
-    issuer = raw[2 : 2 + raw[1]] if short else raw[3:] if raw[:2] == b"\x0c\x81" else b""
-    return (found[0], issuer.decode(errors="replace")) if len(found) == 1 else ("", "")
-
-
 class _AnyName:
     """Sigstore's verification policy, which names nobody here: we look at the name next, and say whose it is."""
 
@@ -250,6 +224,8 @@ def _predicate_type(statement: Statement, expected: Expected) -> str | None:
 def _builder(statement: Statement, expected: Expected) -> str | None:
     if not (expected.builder or expected.build_type or expected.result):
         return None
+    if statement.predicate_type != PROVENANCE:
+        raise _Failed(f"{statement.predicate_type} names no builder")
     found = value_at(statement.predicate, "runDetails", "builder", "id")
     if expected.builder and found != expected.builder:
         raise _Failed(
@@ -265,18 +241,18 @@ def _builder(statement: Statement, expected: Expected) -> str | None:
             f"the job ended with {_short(ended)}, expected {expected.result}",
             "its own checks came after it stored the file: look at that job's log",
         )
-    return str(found)
+    return _asked(str(found), builder=expected.builder, build_type=expected.build_type)
 
 
 def _source(statement: Statement, expected: Expected) -> str | None:
-    if not (expected.source or expected.commit or expected.invocation):
+    if not (expected.source or expected.refs or expected.commit or expected.invocation):
         return None
     if statement.predicate_type != PROVENANCE:
         raise _Failed(f"{statement.predicate_type} names no source")
     used = value_at(statement.predicate, "buildDefinition", "resolvedDependencies")
     first = used[0] if isinstance(used, list) and used else None
     uri, commit = value_at(first, "uri"), value_at(first, "digest", "gitCommit")
-    where, _, ref = str(uri).rpartition("@")
+    where, ref = cut_ref(str(uri))
     if expected.source and where != expected.source:
         raise _Failed(
             f"built from {_short(uri)}, expected {expected.source}",
@@ -289,7 +265,7 @@ def _source(statement: Statement, expected: Expected) -> str | None:
     run = value_at(statement.predicate, "runDetails", "metadata", "invocationId")
     if expected.invocation and run != expected.invocation:
         raise _Failed(f"built by {_short(run)}, expected {expected.invocation}")
-    return str(uri)
+    return _asked(str(uri), source=expected.source, ref=expected.refs)
 
 
 def _parameters(statement: Statement, expected: Expected) -> str | None:
@@ -317,6 +293,12 @@ def _parameters(statement: Statement, expected: Expected) -> str | None:
         if found != value:
             raise _Failed(f"{name} is {_short(found)}, expected {_short(value)}")
     return "as expected"
+
+
+def _asked(said: str, **expected: object) -> str:
+    """What a step found, with what it was not asked to compare."""
+    others = [name.replace("_", " ") for name, value in expected.items() if not value]
+    return "; ".join([said, *(f"{name} not asked" for name in others)])
 
 
 def _short(value: Any) -> str:

@@ -9,13 +9,13 @@ OpenVEX and CycloneDX say the same in other words; a `Claim` is what both mean. 
 
 A claim is somebody's opinion: it counts when it is signed by whoever may say it (`verifying`), names this very version
 or digest, gives a justification, and is not old. Everything else leaves the vulnerability open.
-OpenVEX 0.2.0; CycloneDX 1.6 and 1.7, ``vulnerabilities[].analysis``.
+OpenVEX 0.2.0; CycloneDX 1.4 to 1.7, ``vulnerabilities[].analysis``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,8 +23,8 @@ from chainlab.clock import rfc3339
 from chainlab.errors import MalformedInput
 from chainlab.evidence import cyclonedx_vex
 from chainlab.evidence import openvex as open_vex
-from chainlab.evidence.claims import JUSTIFICATIONS, STATUSES, Claim
-from chainlab.evidence.ranges import normal
+from chainlab.evidence.claims import JUSTIFICATIONS, STATUSES, Claim, Claims, Void
+from chainlab.evidence.purls import is_same
 from chainlab.evidence.statements import OPENVEX, parse_json
 from chainlab.evidence.vulnerabilities import Vulnerability
 
@@ -58,10 +58,11 @@ class Outcome:
         return f"{found.id} in {found.component} {found.version}: {self.answer}{said}"
 
 
-def load(data: bytes | Mapping[str, Any]) -> list[Claim]:
+def load(data: bytes | Mapping[str, Any]) -> Claims:
     """The claims of an OpenVEX or CycloneDX document, in its order: its bytes, or a signed statement's predicate.
 
-    Raises `MalformedInput`, naming the statement, for what cannot be read; not_affected without a reason is refused.
+    An entry that cannot be read, or says not_affected without a reason, is in ``void``. Raises `MalformedInput` for a
+    document that is neither.
     """
     document = parse_json(data, "the VEX document") if isinstance(data, bytes) else data
     if isinstance(document, Mapping) and document.get("bomFormat") == "CycloneDX":
@@ -82,16 +83,26 @@ def apply(
     *,
     products: Iterable[str] = (),
     max_age: timedelta = MAX_AGE,
+    void: Iterable[Void] = (),
 ) -> list[Outcome]:
     """What remains of each vulnerability at a moment, in the given order.
 
     ``products`` are the package URLs and digests (``sha256:…``) of what is shipped. A claim about a product as a whole
     counts for what it contains; a claim about a component of a product counts inside that product only. Of several
     claims the one signed last counts; of those in one document, or without a signature, the newest by its own time; of
-    two that are equally new the worse one. A claim that is dated after its signature excuses nothing.
+    two that are equally new the worse one. A claim that is dated after its signature excuses nothing. Where an entry in
+    ``void`` names the vulnerability, nothing excuses it: nobody knows what that entry says.
     """
-    shipped, known = frozenset(products), list(claims)
-    return [_outcome(found, known, shipped, at, max_age) for found in vulnerabilities]
+    shipped, known, odd = frozenset(products), list(claims), list(void)
+    return [_unless(odd, _outcome(found, known, shipped, at, max_age)) for found in vulnerabilities]
+
+
+def _unless(void: list[Void], outcome: Outcome) -> Outcome:
+    """The outcome; open where an entry about it cannot be read."""
+    entry = next((each for each in void if outcome.vulnerability.ids & each.ids), None)
+    if entry is None:
+        return outcome
+    return replace(outcome, answer="open", said=f"what is said of it cannot be read: {entry.why}")
 
 
 def _outcome(
@@ -132,22 +143,16 @@ def _outcome(
 
 def _is_about(claim: Claim, found: Vulnerability, shipped: frozenset[str]) -> bool:
     """Whether a claim names this component, or the product that it is shipped in, at this version."""
-    products = {_exact(product) for product in claim.products} - {""}
-    in_product = bool(products & {_exact(product) for product in shipped})
+    in_product = _ships(claim, shipped)
     if claim.components:
-        component = _exact(found.purl)
-        return in_product and component in {_exact(purl) for purl in claim.components} - {""}
-    return in_product or _exact(found.purl) in products
+        return in_product and any(is_same(name, found.purl) for name in claim.components)
+    return in_product or any(is_same(name, found.purl) for name in claim.products)
 
 
-def _exact(product: str) -> str:
-    """What names one release: a digest, or a package URL with a version, without qualifiers. Empty for the rest."""
-    if product.startswith("sha256:"):
-        return product
-    plain = product.split("?", 1)[0].split("#", 1)[0]
-    name, _, version = plain.rpartition("@")
-    if not plain.startswith("pkg:") or not name.partition("/")[2] or not version or "/" in version:
-        return ""
-    if name.startswith("pkg:pypi/"):  # Acme_Cells and acme-cells are one
-        name = f"pkg:pypi/{normal(name.removeprefix('pkg:pypi/'))}"
-    return f"{name}@{version}"
+def _ships(claim: Claim, shipped: frozenset[str]) -> bool:
+    """Whether the claim's product is shipped; where both sides have digests, one of them must be the same bytes."""
+    same = {name for name in claim.products if any(is_same(name, product) for product in shipped)}
+    digests = {name for name in claim.products if name.startswith("sha256:")}
+    if digests and any(product.startswith("sha256:") for product in shipped):
+        return bool(same & digests)
+    return bool(same)

@@ -18,12 +18,12 @@ from typing import Any
 
 from cvss import CVSS3, CVSS4, CVSSError
 
-from chainlab.evidence.advisories import PYPI, Advisories, Advisory, Affected
-from chainlab.evidence.ranges import Version, normal, parse_version
+from chainlab.evidence.advisories import Advisories, Advisory, Affected
+from chainlab.evidence.purls import PYPI, TYPES, Package, package, package_of, parse_purl
+from chainlab.evidence.ranges import Version, parse_version
 
-__all__ = ["Vulnerability", "match", "score"]
+__all__ = ["Vulnerability", "is_compared", "match", "score"]
 
-ECOSYSTEMS = {"pypi": PYPI, "npm": "npm", "cargo": "crates.io", "golang": "Go", "gem": "RubyGems"}
 ORDER = ("CVSS_V4", "CVSS_V3")
 RATINGS = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"), (0.1, "low"))  # CVSS v4.0, table 23
 
@@ -67,11 +67,17 @@ def match(components: Iterable[Any], known: Advisories) -> list[Vulnerability]:
     for component in components:
         name, version, purl = _identity(component)
         records: list[tuple[Advisory, Affected]] = []
-        for ecosystem, called in _names(name, purl):
-            records += known.about(ecosystem, called)
+        for each in _packages(name, purl):
+            records += known.about(each)
         if records:
             found += _of(name, version, purl, records, known.exploited)
     return found
+
+
+def is_compared(component: Any) -> bool:
+    """Whether records about the component's ecosystem are compared; about others nothing is ever found."""
+    named = package(_identity(component)[2])
+    return named is None or named[0] in TYPES.values()
 
 
 @lru_cache(maxsize=4_096)
@@ -94,27 +100,19 @@ def _identity(component: Any) -> tuple[str, str, str]:
         name, version, purl = (component.get(key) for key in ("name", "version", "purl"))
     else:
         name, version, purl = component.name, component.version, component.purl
-    return str(name or ""), str(version or ""), str(purl or "")
+    read = parse_purl(str(purl or ""))
+    return str(name or ""), str(version or (read and read.version) or ""), str(purl or "")
 
 
-def _names(name: str, purl: str) -> list[tuple[str, str]]:
-    """The packages that a component may be: by its purl, and by its name where the two differ.
+def _packages(name: str, purl: str) -> list[Package]:
+    """The packages that a component may be: by its purl, and a Python package by its name where the two differ.
 
-    Without a purl the name is taken for PyPI's.
+    Without a purl that can be read the name is taken for PyPI's.
     """
-    if not purl.startswith("pkg:"):
-        return [(PYPI, normal(name))]
-    kind, _, path = purl[4:].partition("/")
-    ecosystem = ECOSYSTEMS.get(kind.lower())
-    if ecosystem is None:
-        return []
-    if "?" in path or "#" in path:  # qualifiers, subpath
-        path = path.split("?", 1)[0].split("#", 1)[0]
-    called = normal(path[:1] + path[1:].partition("@")[0].replace("%40", "@"))
-    names = [(ecosystem, called)]
-    if ecosystem == PYPI and normal(name) != called:
-        names.append((ecosystem, normal(name)))
-    return names
+    by_purl, by_name = package(purl), package_of(PYPI, name)
+    if by_purl is not None and by_purl[0] != "pypi":
+        return [by_purl]
+    return [each for each in dict.fromkeys((by_purl, by_name)) if each]
 
 
 def _of(

@@ -11,12 +11,11 @@ Times are seconds since 1970. Each verdict names its document by digest, so that
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainlab.errors import ChainlabError
-from chainlab.evidence.statements import value_at
 from chainlab.policy import facts, lookups
 from chainlab.policy.expectations import Policy
 from chainlab.policy.facts import Piece
@@ -52,19 +51,16 @@ def build(
     told = _release(release)
     told["problems"] += problems + lookups.held_back(served, registry)
     told["intact"] = not told["problems"]
-    model = policy.expected.get("model")
-    ends = [str(end) for end in model.get("ends", ())] if isinstance(model, dict) else []
-    expected = policy.expected.get("vulnerabilities")
     document = {
         "now": at.timestamp(),
         "release": told,
         "evidence": [dict(piece.facts) for piece in pieces],
         "packages": served,
-        "unserved": lookups.unserved(release, served, str(value_at(policy.expected, "release", "lock"))),
+        "unserved": lookups.unserved(release, served, policy.read.release.lock),
         "vulnerabilities": lookups.vulnerabilities(
-            release, pieces, served, advisories, at, expected if isinstance(expected, dict) else {}
+            release, pieces, served, advisories, at, timedelta(days=policy.read.vulnerabilities.vex_days)
         ),
-        "models": lookups.models(release, ends),
+        "models": lookups.models(release, policy.read.model.ends),
     }
     return document, pieces
 

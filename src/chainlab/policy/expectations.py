@@ -16,18 +16,68 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.evidence.verifying import Signer
+from chainlab.shapes import Many, Shape, Text
 
-__all__ = ["Policy"]
+__all__ = ["Expected", "Policy", "Statements"]
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+
+class Statements(Shape):
+    """Who may sign statements of a type, and what the policy calls those about files with these ends of names."""
+
+    name: Text
+    type: Text
+    signers: Many[Text] = ()
+    about: Many[Text] = ()
+
+
+class _Signer(Shape):
+    identity: Text
+    issuer: Text
+    refs: Many[Text] = ()
+
+
+class _Release(Shape):
+    lock: str = ""  # the layer from which prod installs
+
+
+class _Model(Shape):
+    ends: Many[Text] = ()
+
+
+class _Vulnerabilities(Shape):
+    vex_days: Annotated[float, Field(ge=0, le=36_500)] = 90  # how long a VEX counts
+
+
+class Expected(Shape):
+    """What Python reads of a policy; the rules read all of it."""
+
+    rules: Many[Text] = ()
+    level: str = "SLSA_BUILD_LEVEL_0"  # that the expected builder is good for
+    statements: Many[Statements] = ()
+    signers: dict[str, _Signer] = Field(default_factory=dict)
+    release: _Release = _Release()
+    model: _Model = _Model()
+    vulnerabilities: _Vulnerabilities = _Vulnerabilities()
+
+    @model_validator(mode="after")
+    def _knows_its_signers(self) -> Expected:
+        for name in (name for entry in self.statements for name in entry.signers):
+            if name not in self.signers:
+                raise MalformedInput(f"nobody is {name!r}", mend=f"write [signers.{name}] with identity and issuer")
+        return self
 
 
 @dataclass(frozen=True)
@@ -58,51 +108,26 @@ class Policy:
             modules = {n: t.decode() for n, t in texts.items() if n.endswith(".rego")}
         except (ValueError, RecursionError) as error:
             raise MalformedInput(f"the policy {name!r} cannot be read", why=str(error)[:300]) from error
-        rules = expected.get("rules")
-        if not isinstance(rules, list) or not rules or not all(isinstance(r, str) for r in rules):
-            raise MalformedInput(
-                f"the policy {name!r} has no rules",
-                mend="a policy that asks for nothing allows all",
-            )
         expected.setdefault("exceptions", [])
         listing = "".join(f"{n}\0{Digest.of(text)}\n" for n, text in sorted(texts.items()))
-        return cls(
-            name,
-            tuple(dict.fromkeys(rules)),
-            modules,
-            _plain(expected),
-            Digest.of(listing.encode()),
-        )
+        policy = cls(name, (), modules, _plain(expected), Digest.of(listing.encode()))
+        if not policy.read.rules:
+            raise MalformedInput(f"the policy {name!r} has no rules", mend="a policy that asks for nothing allows all")
+        return replace(policy, rules=tuple(dict.fromkeys(policy.read.rules)))
 
-    @property
-    def level(self) -> str:
-        """The SLSA level that the expected builder is good for."""
-        level = self.expected.get("level")
-        return level if isinstance(level, str) else "SLSA_BUILD_LEVEL_0"
+    @cached_property
+    def read(self) -> Expected:
+        """What Python reads of the expectations. Raises `MalformedInput` with the path of what is not as it must be."""
+        return Expected.read(self.expected, f"the policy {self.name!r}")
 
-    def statements(self, predicate_type: str) -> list[Mapping[str, Any]]:
+    def statements(self, predicate_type: str) -> list[Statements]:
         """What the policy says about statements of a type."""
-        entries = self.expected.get("statements")
-        found = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
-        return [e for e in found if e.get("type") == predicate_type]
+        return [entry for entry in self.read.statements if entry.type == predicate_type]
 
     def signers(self, predicate_type: str) -> list[Signer]:
         """Who may sign statements of a type; nobody, for a type that the policy does not name."""
-        names = [str(n) for entry in self.statements(predicate_type) for n in entry.get("signers", ())]
-        return [self.signer(name) for name in dict.fromkeys(names)]
-
-    def signer(self, name: str) -> Signer:
-        """A signer of the policy. Raises `MalformedInput`."""
-        signers = self.expected.get("signers")
-        entry = signers.get(name) if isinstance(signers, dict) else None
-        if isinstance(entry, dict):
-            identity, issuer, refs = (entry.get(n, d) for n, d in (("identity", ""), ("issuer", ""), ("refs", [])))
-            if isinstance(identity, str) and isinstance(issuer, str) and identity and issuer:
-                return Signer(identity, issuer, tuple(str(ref) for ref in refs))
-        raise MalformedInput(
-            f"the policy {self.name!r} says nobody is {name!r}",
-            mend=f"write [signers.{name}] with identity and issuer",
-        )
+        names = dict.fromkeys(name for entry in self.statements(predicate_type) for name in entry.signers)
+        return [Signer(each.identity, each.issuer, each.refs) for each in map(self.read.signers.__getitem__, names)]
 
 
 def _plain(value: Any) -> Any:

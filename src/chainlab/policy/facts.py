@@ -25,6 +25,7 @@ from chainlab.evidence.statements import (
     value_at,
 )
 from chainlab.evidence.verifying import Expected, Signer, Verdict, verify
+from chainlab.names import cut_ref
 from chainlab.policy import predicates
 from chainlab.policy.expectations import Policy
 from chainlab.policy.limits import Limits
@@ -148,8 +149,9 @@ def examine(data: bytes, release: Release, policy: Policy, config: ClientTrustCo
 
 def _may_speak(signer: str, release: Release) -> bool:
     """Whether it is no workflow at another version's tag: else whoever may set a tag speaks for every release."""
-    _, tag, ref = signer.rpartition("@refs/tags/")
-    return not tag or ref == release.stored.annotations.get("org.opencontainers.image.version")
+    _, ref = cut_ref(signer)
+    tag = ref.removeprefix("refs/tags/")
+    return tag == ref or tag == release.stored.annotations.get("org.opencontainers.image.version")
 
 
 def _elsewhere(release: Release, found: Mapping[Digest, bytes | None]) -> set[Digest]:
@@ -197,10 +199,9 @@ def _kind(policy: Policy, predicate_type: str, release: Release, hexes: Sequence
     entries = policy.statements(predicate_type)
     names = [layer.name for layer in release.layers if layer.digest.value.hex() in hexes]
     for entry in entries:
-        ends = entry.get("about", ())
-        if any(name.endswith(str(end)) for name in names for end in ends):
-            return str(entry.get("name"))
-    return str(entries[0].get("name")) if len(entries) == 1 else "nothing"
+        if any(name.endswith(entry.about) for name in names):
+            return entry.name
+    return entries[0].name if len(entries) == 1 else "nothing"
 
 
 def _claimed(data: bytes) -> tuple[str, list[str]]:

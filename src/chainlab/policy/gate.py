@@ -175,7 +175,7 @@ class Gate:
                 release.digest,
                 release.resource,
                 allowed=allowed,
-                level=rules.level,
+                level=rules.read.level,
                 policy=rules.name,
                 policy_digest=rules.digest,
                 inputs=collected.inputs,

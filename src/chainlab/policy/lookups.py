@@ -11,7 +11,7 @@ What could not be looked at says so (``scanned: false``), and the rules refuse i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from chainlab.registry.channels import Artifact
 
 if TYPE_CHECKING:
     from chainlab.evidence.advisories import Advisories
+    from chainlab.evidence.claims import Claim, Void
     from chainlab.registry.index import Index
     from chainlab.registry.registry import Registry
     from chainlab.registry.releases import Release
@@ -117,14 +118,16 @@ def vulnerabilities(
     served: Sequence[Mapping[str, Any]],
     advisories: Path,
     at: datetime,
-    expected: Mapping[str, Any],
+    max_age: timedelta,
 ) -> dict[str, Any]:
-    """What is known about the components, and what remains of it after VEX."""
+    """What is known about the components, and what remains of it after VEX.
+
+    With an advisory that cannot be read it is not ``scanned``: the policy may excuse that record by its id.
+    """
     from chainlab.evidence import cyclonedx, vex
     from chainlab.evidence.components import purl_of
-    from chainlab.evidence.vulnerabilities import match
+    from chainlab.evidence.vulnerabilities import is_compared, match
 
-    days = expected.get("vex_days", 90)
     try:
         listed = known_advisories(advisories)
         components: dict[tuple[str, str, str], Any] = {}
@@ -137,29 +140,38 @@ def vulnerabilities(
             name, version = str(package["name"]), str(package["version"])
             entry = {"name": name, "version": version, "purl": purl_of(name, version)}
             components.setdefault((name, version, entry["purl"]), entry)
-        claims = []
+        claims: list[Claim] = []
+        void: list[Void] = []
         for piece in each(pieces, OPENVEX):
             if piece.facts["about"]:
                 signed = {
                     "by": piece.facts["signer"],
                     "signed_at": datetime.fromtimestamp(piece.facts["signed_at"], UTC),
                 }
-                claims += [replace(claim, **signed) for claim in vex.load(piece.predicate)]
+                said = vex.load(piece.predicate)
+                claims += [replace(claim, **signed) for claim in said]
+                void += said.void
         products = [str(subject) for subject in release.subjects]
         outcomes = vex.apply(
             match(components.values(), listed),
             claims,
             at,
             products=products,
-            max_age=timedelta(days=float(days)),
+            max_age=max_age,
+            void=void,
         )
     except (ChainlabError, OSError, ValueError, TypeError) as error:
-        said = error.message if isinstance(error, ChainlabError) else str(error)
-        return {"scanned": False, "why": said[:300]}
+        why = error.message if isinstance(error, ChainlabError) else str(error)
+        return {"scanned": False, "why": why[:300]}
     return {
-        "scanned": True,
+        "scanned": not listed.unread,
+        "why": f"{len(listed.unread)} of the advisories cannot be read" if listed.unread else "",
+        "unread": [asdict(record) for record in listed.unread],
         "components": len(components),
+        "uncompared": sum(not is_compared(each) for each in components.values()),
         "advisories": len(listed.records),
+        "skipped": dict(listed.skipped),
+        "void": [entry.why for entry in void],
         "found": [
             {
                 "id": outcome.vulnerability.id,

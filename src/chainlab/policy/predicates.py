@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
+    canonicalize_name,
     parse_sdist_filename,
     parse_wheel_filename,
 )
@@ -24,6 +25,7 @@ from packaging.utils import (
 from chainlab.errors import MalformedInput
 from chainlab.evidence.statements import PROVENANCE, SBOM, value_at
 from chainlab.evidence.verifying import RESULT
+from chainlab.names import cut_ref
 
 if TYPE_CHECKING:
     from chainlab.evidence.components import Component
@@ -79,7 +81,7 @@ def _provenance(predicate: Any) -> dict[str, Any]:
     external = definition.get("externalParameters")
     workflow = value_at(external, "workflow")
     source = next(_dependencies(predicate), {})
-    uri, _, ref = _text(source.get("uri")).rpartition("@")
+    uri, ref = cut_ref(_text(source.get("uri")))
     unknown = sorted(set(_dict(external)) - PARAMETERS) + sorted(set(_dict(workflow)) - WORKFLOW)
     inputs = value_at(external, "inputs")
     unknown += sorted(f"inputs.{name}" for name in _dict(inputs))
@@ -108,7 +110,7 @@ def _actions(predicate: Any) -> list[dict[str, str]]:
         uri = _text(entry.get("uri"))
         if uri.startswith("pkg:"):
             continue
-        name, _, ref = uri.removeprefix("git+").rpartition("@")
+        name, ref = cut_ref(uri.removeprefix("git+"))
         commit = _text(_dict(entry.get("digest")).get("gitCommit"))
         found.append({"name": name, "ref": ref, "commit": commit})
     return found
@@ -117,7 +119,7 @@ def _actions(predicate: Any) -> list[dict[str, str]]:
 def _bill(document: Any) -> dict[str, Any]:
     from chainlab.evidence import cyclonedx
     from chainlab.evidence.mlbom import metrics
-    from chainlab.evidence.ranges import normal, parse_version
+    from chainlab.evidence.ranges import parse_version
     from chainlab.evidence.schema import problems
 
     wrong = [str(problem) for problem in problems(document)[:MAX_PROBLEMS]]
@@ -129,7 +131,7 @@ def _bill(document: Any) -> dict[str, Any]:
     components: dict[str, set[str]] = {}
     for component in listed:
         version = parse_version(component.version) or component.version  # as in a file's name
-        hashes = components.setdefault(f"{normal(component.name)}@{version}", set())
+        hashes = components.setdefault(f"{canonicalize_name(component.name)}@{version}", set())
         hashes |= set(component.accepted)
         if component.hash_origin != "record":  # that is no digest of a file that an index serves
             hashes |= {h for a, h in component.hashes.items() if a == "SHA-256"}

@@ -1,9 +1,9 @@
 """PEP 740: attestations that come with an upload, checked before anybody can download it.
 
-pypi-attestations reads and verifies them, unmodified; what it must be told is whom to trust. Its `Attestation.verify`
-asks Sigstore's public instance by name, so the same function runs here over a namespace in which that name is a
-verifier for this instance's trusted root (`_verify`). Identity is the project's trusted publisher: the certificate
-must say that this CI host ran that repository's workflow, and in that environment if one is named.
+pypi-attestations reads them. Its `Attestation.verify` knows Sigstore's public instances alone, so its bundle goes to
+sigstore's own verifier, with this instance's trusted root; the statement is compared with the file here. Identity is
+the project's trusted publisher: the certificate must say that this CI host ran that repository's workflow, and in that
+environment if one is named.
 
     >>> provenance = verify(attestations, distribution, publisher, config)   # or Refused (400), with the reason
     >>> provenance["attestation_bundles"][0]["publisher"]["repository"]
@@ -16,25 +16,26 @@ kind. The issuer in the certificate is this instance's, so nobody takes it for o
 from __future__ import annotations
 
 import json
-import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainlab.digests import Digest
-from chainlab.errors import Refused
+from chainlab.errors import MalformedInput, Refused
+from chainlab.evidence.certificates import claims_of
+from chainlab.evidence.statements import PAYLOAD_TYPE, Statement
 from chainlab.registry.publishers import Publisher
 from chainlab.trust.issuer import CI_ISSUER, GIT_SERVER
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from pypi_attestations import Attestation
+    from sigstore.verify import Verifier
 
 __all__ = ["MAX_ATTESTATIONS", "PublisherPolicy", "bundles", "read", "verify"]
 
 MAX_ATTESTATIONS = 2  # of one file: one of each kind that PEP 740's index knows
-EXTENSION = "1.3.6.1.4.1.57264.1."  # Fulcio, docs/oid-info.md
-ISSUER, REPOSITORY, COMMIT, REF, WORKFLOW, ENVIRONMENT = "8", "12", "13", "14", "18", "23"
+ISSUER, REPOSITORY, COMMIT, REF, WORKFLOW, ENVIRONMENT = 8, 12, 13, 14, 18, 23  # Fulcio, docs/oid-info.md
 
 
 class PublisherPolicy:
@@ -47,7 +48,7 @@ class PublisherPolicy:
         """Check the certificate's claims. Raises sigstore's `VerificationError` naming the one that is wrong."""
         from sigstore.errors import VerificationError
 
-        says = _claims(cert)
+        says = claims_of(cert)
         server = f"{GIT_SERVER}/"
         workflow = says.get(WORKFLOW, "").removeprefix(server)
         claims = {
@@ -99,12 +100,7 @@ def verify(
 
     Raises `Refused` (400) with the step that failed; also when two are of one kind or by two publishers.
     """
-    from pypi_attestations import (
-        AttestationBundle,
-        Distribution,
-        GitHubPublisher,
-        Provenance,
-    )
+    from pypi_attestations import AttestationBundle, GitHubPublisher, Provenance
     from sigstore.errors import Error as SigstoreError
     from sigstore.models import ClientTrustConfig
     from sigstore.verify import Verifier
@@ -117,8 +113,7 @@ def verify(
         )
     try:
         root = ClientTrustConfig.from_json(config.read_text()).trusted_root
-        check = _verify(Verifier(trusted_root=root))
-        distribution = Distribution(name=file[0], digest=file[1].value.hex())
+        verifier = Verifier(trusted_root=root)
     except (OSError, ValueError, SigstoreError) as error:
         raise Refused(503, f"attestations cannot be checked here: {_short(error)}") from error
     reasons: list[str] = []
@@ -126,7 +121,7 @@ def verify(
         kinds: set[str] = set()
         try:
             for attestation in attestations:
-                kind, _ = check(attestation, PublisherPolicy(publisher), distribution)
+                kind = _kind(attestation, PublisherPolicy(publisher), verifier, file)
                 if kind in kinds:
                     raise Refused(400, f"two attestations are of one kind, {kind}")
                 kinds.add(kind)
@@ -148,34 +143,22 @@ def verify(
     raise Refused(400, "an attestation does not hold: " + "; ".join(dict.fromkeys(reasons)))
 
 
-def _verify(verifier: object) -> Callable[..., tuple[str, dict[str, Any] | None]]:
-    """pypi-attestations' own `Attestation.verify`, with this verifier where it asks for Sigstore's public one."""
-    from pypi_attestations import Attestation
+def _kind(attestation: Attestation, policy: PublisherPolicy, verifier: Verifier, file: tuple[str, Digest]) -> str:
+    """The predicate type of an attestation that holds for this file. Raises whatever a stranger's bytes raise."""
+    from pypi_attestations import AttestationType
 
-    original = Attestation.verify
-    names = original.__globals__ | {"Verifier": types.SimpleNamespace(production=lambda **_: verifier)}
-    function = types.FunctionType(original.__code__, names, original.__name__, original.__defaults__)
-    function.__kwdefaults__ = original.__kwdefaults__
-    return function
-
-
-def _claims(certificate: Certificate) -> dict[str, str]:
-    """Fulcio's extensions with a DER UTF8String, by their last number."""
-    from cryptography.x509 import UnrecognizedExtension
-    from pyasn1.codec.der.decoder import decode  # type: ignore[import-untyped]
-    from pyasn1.error import PyAsn1Error  # type: ignore[import-untyped]
-    from pyasn1.type.char import UTF8String  # type: ignore[import-untyped]
-
-    found = {}
-    for extension in certificate.extensions:
-        number = extension.oid.dotted_string.removeprefix(EXTENSION)
-        if not number.isdigit() or int(number) < 8 or not isinstance(extension.value, UnrecognizedExtension):
-            continue
-        try:
-            found[number] = bytes(decode(extension.value.value, UTF8String)[0]).decode()
-        except (PyAsn1Error, UnicodeDecodeError):
-            continue  # it says nothing, and what needs it is refused
-    return found
+    payload_type, payload = verifier.verify_dsse(attestation.to_bundle(), policy)
+    if payload_type != PAYLOAD_TYPE:
+        raise MalformedInput(f"the payload is {payload_type[:80]!r}, expected {PAYLOAD_TYPE!r}")
+    statement = Statement.load(payload)
+    if len(statement.subjects) != 1:
+        raise MalformedInput(f"the statement has {len(statement.subjects)} subjects, and is about one file")
+    name, digest = statement.subjects[0][0], statement.subjects[0][1].get("sha256")
+    if name != file[0]:
+        raise MalformedInput(f"the subject does not match the file: {name[:200]!r} is not {file[0]!r}")
+    if digest != file[1].value.hex():
+        raise MalformedInput("the subject does not match the file: its digest is another")
+    return AttestationType(statement.predicate_type).value
 
 
 def _short(error: BaseException) -> str:

@@ -20,16 +20,14 @@ from typing import Any
 from cryptography import x509
 
 from chainlab.clock import rfc3339
-from chainlab.evidence.verifying import ISSUER_OID
+from chainlab.evidence.certificates import signer_of
 
 __all__ = ["BUNDLE_TYPE", "MAX_BUNDLE", "Facts", "entry_path", "identity", "read"]
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"  # of the bundles made here
 MAX_BUNDLE = 2**20  # bytes; a larger one is shown without being read
-ISSUER = x509.ObjectIdentifier(ISSUER_OID)
 # What reading a stranger's JSON, base64, certificate or timestamp raises.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
-BAD_EXTENSIONS = (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
 @dataclass(frozen=True)
@@ -137,17 +135,10 @@ def _statement(payload: Any) -> dict[str, Any]:
 def identity(encoded: Any) -> dict[str, Any]:
     """Who a certificate (DER in base64) names, and who vouched for it; empty when it cannot be read."""
     try:
-        certificate = x509.load_der_x509_certificate(base64.b64decode(encoded))
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        found: dict[str, Any] = {"identity": str(next(iter(names)).value)}
-    except (*UNREADABLE, *BAD_EXTENSIONS, StopIteration):
+        identity, issuer = signer_of(x509.load_der_x509_certificate(base64.b64decode(encoded)))
+    except UNREADABLE:
         return {}
-    try:
-        raw = certificate.extensions.get_extension_for_oid(ISSUER).value.public_bytes()
-        found["issuer"] = raw[2:].decode()  # UTF8String shorter than 128 bytes
-    except (*UNREADABLE, *BAD_EXTENSIONS):
-        pass
-    return found
+    return {name: value for name, value in (("identity", identity), ("issuer", issuer)) if value}
 
 
 def _entry(entry: Any, stamped: str) -> dict[str, Any]:

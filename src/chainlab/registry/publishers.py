@@ -101,7 +101,7 @@ class Publisher:
         repository = claims.get("repository", "")
         if _folded(names.repository, repository) != self.repository:
             return f"the job ran in repository {repository!r}, and the project trusts {self.repository!r}"
-        path, _, ref = claims.get("job_workflow_ref", "").rpartition("@")
+        path, ref = names.cut_ref(claims.get("job_workflow_ref", ""))
         folder, _, workflow = path.rpartition("/")
         owner = folder.removesuffix("/.github/workflows")
         if owner == folder or _folded(names.repository, owner) != self.repository:

@@ -14,13 +14,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import pydantic.dataclasses
 from filelock import FileLock, Timeout
+from pydantic import AfterValidator, ConfigDict, Field, StrictInt, StrictStr
 
 from chainlab.characters import visible
 from chainlab.course.syllabus import Course
 from chainlab.errors import InUse, MalformedInput
+from chainlab.shapes import Shape
 from chainlab.storage import write_whole
 from chainlab.workspace import learner_workspace
 
@@ -34,39 +37,39 @@ LOCK_SECONDS = 10
 MAX_IMPORT = 2**20  # bytes
 
 
-@dataclass(frozen=True)
+def _status(text: str) -> str:
+    if text not in STATUSES:
+        raise MalformedInput(f"{_cut(text)} is none of {', '.join(STATUSES)}")
+    return text
+
+
+def _moment(text: str) -> str:
+    try:
+        if text:
+            datetime.fromisoformat(text)
+    except ValueError as error:
+        raise MalformedInput(f"{_cut(text)} is not a time") from error
+    return text
+
+
+Count = Annotated[StrictInt, Field(ge=0)]
+
+
+@pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Entry:
     """What is known of one exercise."""
 
-    status: str = "not attempted"
-    message: str = ""  # of the last wrong answer
-    attempts: int = 0  # checks of an answer, right or wrong
-    hints: int = 0  # rungs shown
-    active: int = 0  # seconds between its checks and hints, breaks left out
-    changed: str = ""  # ISO 8601, UTC
+    status: Annotated[StrictStr, AfterValidator(_status)] = "not attempted"
+    message: StrictStr = ""  # of the last wrong answer
+    attempts: Count = 0  # checks of an answer, right or wrong
+    hints: Count = 0  # rungs shown
+    active: Count = 0  # seconds between its checks and hints, breaks left out
+    changed: Annotated[StrictStr, AfterValidator(_moment)] = ""  # ISO 8601, UTC
 
-    @classmethod
-    def parse(cls, exercise: str, data: Any) -> Entry:
-        """Read one entry; ``Entry.parse(id, asdict(entry)) == entry``. Raises `MalformedInput`."""
-        if not isinstance(data, dict) or not data.keys() <= cls.__dataclass_fields__.keys():
-            raise MalformedInput(f"exercise {exercise}: unknown or missing fields: {_cut(data)}")
-        entry = cls(**data)
-        if entry.status not in STATUSES:
-            raise MalformedInput(f"exercise {exercise}: status {_cut(entry.status)} is none of {', '.join(STATUSES)}")
-        for name in ("attempts", "hints", "active"):
-            value = getattr(entry, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise MalformedInput(f"exercise {exercise}: {name} is to be a count, got {_cut(value)}")
-        for name in ("message", "changed"):
-            value = getattr(entry, name)
-            if not isinstance(value, str) or value != value.encode(errors="ignore").decode():
-                raise MalformedInput(f"exercise {exercise}: {name} is to be text for UTF-8")
-        if entry.changed:
-            try:
-                datetime.fromisoformat(entry.changed)
-            except ValueError as error:
-                raise MalformedInput(f"exercise {exercise}: {_cut(entry.changed)} is no time") from error
-        return entry
+
+class _Export(Shape):
+    format: Literal["chainlab-progress/1"]
+    exercises: dict[str, Entry]
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,7 @@ class Progress:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise MalformedInput(f"not JSON: {str(error)[:100]}") from error
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise MalformedInput(f'expected a JSON object with "format": "{FORMAT}"')
-        exercises = data.get("exercises")
-        if not isinstance(exercises, dict):
-            raise MalformedInput('expected "exercises" to be an object')
-        return cls({str(k): Entry.parse(str(k)[:20], v) for k, v in exercises.items()})
+        return cls(_Export.read(data).exercises)
 
 
 @dataclass(frozen=True)
