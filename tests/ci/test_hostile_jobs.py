@@ -22,11 +22,12 @@ from chainlab.ci import artifacts as artifacts_module
 from chainlab.ci import git, outcome, relay, runner, running
 from chainlab.ci.access import Turns
 from chainlab.ci.artifacts import Artifacts
+from chainlab.ci.document import load
 from chainlab.ci.git import File, write_folder
 from chainlab.ci.relay import Relay
 from chainlab.ci.runs import Run
 from chainlab.ci.uses import Reference, find
-from chainlab.ci.workflow import MAX_JOBS, Workflow, load
+from chainlab.ci.workflow import MAX_JOBS, Workflow
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
 from chainlab.world import World
