@@ -25,8 +25,9 @@ EVENTS = ("push", "pull_request", "pull_request_target", "schedule", "workflow_d
 CACHE_RULES = ("current", "before-2026-06-26")
 # The scopes of the platform's token that something here checks; the others are carried and do nothing.
 SCOPES = (
-    "actions", "artifact-metadata", "attestations", "checks", "contents", "deployments", "discussions", "id-token",
-    "issues", "models", "packages", "pages", "pull-requests", "repository-projects", "security-events", "statuses",
+    "actions", "artifact-metadata", "attestations", "checks", "code-quality", "contents", "copilot-requests",
+    "deployments", "discussions", "drives", "id-token", "issues", "models", "packages", "pages", "pull-requests",
+    "repository-projects", "security-events", "statuses", "vulnerability-alerts",
 )  # fmt: skip
 LEVELS = ("none", "read", "write")
 

@@ -1,14 +1,4 @@
-"""A workflow file, and the copy of it that runs one job.
-
-A job runs alone: in a process, a sandbox and a directory of its own, as on the platform. Its copy of the workflow is
-the file as it is, but for
-
-- a job-level ``env`` that gives its identity (address and bearer), when it may have one;
-- stubs in place of the jobs it needs, which end as those did and give what those gave;
-- a last step that does what actions left for the end (a real runner's "post" steps), if all went well;
-- a last job that prints what came of it;
-- ``container`` and ``services``, which need docker: they are left out, and the run says so.
-"""
+"""A workflow file: its jobs, their order, and what starts it."""
 
 from __future__ import annotations
 
@@ -21,6 +11,7 @@ from typing import Any
 from chainlab import names
 from chainlab.ci.document import dump, load
 from chainlab.ci.filters import matches
+from chainlab.ci.templates import needs_evaluation
 from chainlab.errors import MalformedInput
 
 __all__ = ["AFTER", "REPORT", "Workflow"]
@@ -35,12 +26,6 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 NAMED = re.compile(r"(?ia)\bsecrets\s*\.\s*([a-z_][a-z0-9_]*)")
 WHOLE = re.compile(r"(?ia)\bsecrets\s*(?:\[|\)|,|\}\}|\.\s*\*)")
 ACTIVITY = "opened"  # the one activity type that the host's pull requests have
-# Its `env` is the step's: act evaluates that of a job twice, and would run what an output says.
-_PRINT = {
-    "run": "printf '%s' \"$NEEDS\"",
-    "shell": "sh",
-    "env": {"NEEDS": "${{ toJSON(needs) }}"},
-}
 
 
 @dataclass(frozen=True)
@@ -54,7 +39,10 @@ class Workflow:
     @classmethod
     def parse(cls, path: str, text: str) -> Workflow:
         """Read a file. Raises `MalformedInput` for what the platform would not take either."""
-        document = load(text)
+        try:
+            document = load(text)
+        except MalformedInput as error:
+            raise MalformedInput(f"{path}, {error.message}", why=error.why, mend=error.mend) from error
         jobs = document.get("jobs") if isinstance(document, dict) else None
         if not isinstance(document, dict) or "on" not in document or not isinstance(jobs, dict):
             raise MalformedInput(f"{path} is no workflow", mend="it needs `on:` and `jobs:`")
@@ -65,8 +53,6 @@ class Workflow:
                 raise MalformedInput(f"{path}: job {str(name)[:80]!r} is not a job")
             if name == REPORT:
                 raise MalformedInput(f"{path}: the host uses the name {REPORT} itself")
-            if not isinstance(job.get("env") or {}, dict):
-                raise MalformedInput(f"{path}: job {name}: `env` is no mapping")
             missing = [n for n in _needs(job) if n not in jobs]
             if missing:
                 raise MalformedInput(f"{path}: job {name} needs {missing[0]!r}, which is no job")
@@ -74,7 +60,8 @@ class Workflow:
         workflow.order()
         for name in jobs:
             try:
-                workflow.environment(name)
+                if not needs_evaluation(place := workflow.environment(name)) and place not in ("", None):
+                    names.environment(str(place))
             except MalformedInput as error:
                 raise MalformedInput(f"{path}: job {name}: {error.message}", mend=error.mend) from error
         return workflow
@@ -101,15 +88,24 @@ class Workflow:
             done += ready
         return done
 
+    def ancestors(self, job: str) -> list[str]:
+        """All jobs before ``job`` in its chain of ``needs``."""
+        found: list[str] = []
+        waiting = self.needs(job)
+        for name in waiting:  # grows as it is walked
+            if name not in found:
+                found.append(name)
+                waiting += self.needs(name)
+        return found
+
     def needs(self, job: str) -> list[str]:
         """The jobs that ``job`` names in its ``needs``."""
         return _needs(self.jobs[job])
 
-    def environment(self, job: str) -> str:
-        """The folded name of the environment that a job uses; empty for none."""
-        value = self.jobs[job].get("environment", "")
-        name = value.get("name", "") if isinstance(value, dict) else value
-        return "" if name in ("", None) else names.environment(str(name))
+    def environment(self, job: str) -> Any:
+        """The value of ``environment`` that names one: a text that may hold expressions; None for none."""
+        value = self.jobs[job].get("environment")
+        return value.get("name") if isinstance(value, dict) else value
 
     def secrets(self, job: str, known: Iterable[str]) -> set[str]:
         """Which of the ``known`` secrets a job can use: those that its text names.
@@ -155,37 +151,6 @@ class Workflow:
             return matches(name, _words(filters[kind]))
         return not matches(name, _words(filters.get(f"{kind}-ignore")))
 
-    def copy(
-        self,
-        job: str,
-        *,
-        env: Mapping[str, str],
-        ended: Mapping[str, tuple[str, Mapping[str, str]]],
-    ) -> dict[str, Any]:
-        """The document that runs ``job`` alone.
-
-        ``env`` is added to its environment; ``ended`` gives result and outputs of each job that it needs.
-        """
-        target = {k: v for k, v in self.jobs[job].items() if k not in NO_DOCKER}
-        if env and "uses" not in target:  # a call of a reusable workflow takes no env
-            target["env"] = {**(target.get("env") or {}), **env}
-        if isinstance(target.get("steps"), list):
-            target["steps"] = [
-                *target["steps"],
-                {"name": AFTER, "run": "chainlab-post", "shell": "sh"},
-            ]
-        # `defaults` name a folder that is not there where nothing was checked out.
-        where = {"working-directory": "."} if "defaults" in self.document else {}
-        jobs: dict[str, Any] = {n: _stub(*ended[n], where) for n in _needs(target)}
-        jobs[job] = target
-        jobs[REPORT] = {
-            "needs": [job],
-            "if": "always()",
-            "runs-on": RUNNER,
-            "steps": [_PRINT | where],
-        }
-        return {**self.document, "jobs": jobs}
-
     def left_out(self, job: str) -> list[str]:
         """Keys of a job that this host cannot follow."""
         return [key for key in NO_DOCKER if key in self.jobs[job]]
@@ -205,17 +170,3 @@ def _needs(job: Mapping[str, Any]) -> list[str]:
 def _words(value: Any) -> list[str]:
     """One word or a list of them."""
     return [str(n) for n in value] if isinstance(value, list) else [str(value)] if value else []
-
-
-def _stub(result: str, outputs: Mapping[str, str], where: Mapping[str, str]) -> dict[str, Any]:
-    stub: dict[str, Any] = {
-        "runs-on": RUNNER,
-        "outputs": {name: _literal(value) for name, value in outputs.items()},
-        "steps": [{"run": "true" if result == "success" else "false", "shell": "sh", **where}],
-    }
-    return {"if": "${{ false }}", **stub} if result == "skipped" else stub
-
-
-def _literal(value: str) -> str:
-    """Text that an expression evaluator leaves as it is."""
-    return "${{ '" + value.replace("'", "''") + "' }}" if "${{" in value else value
