@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from platform_parsers import ask, rounds
 
 from chainlab.ci.document import MAX_CHARACTERS, NotYaml, compose, dump, load
+from chainlab.ci.values import text as written
 from chainlab.errors import MalformedInput
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -142,7 +145,7 @@ def test_merge_keys_multiply_nothing() -> None:
         ("a: >2-\n   b\n", {"a": " b"}),
         ("a: |+1\n b\n\n", {"a": "b\n\n"}),
         ("a: [v?.x, ?y, ::z]", {"a": ["v?.x", "?y", "::z"]}),
-        ("a: {'b':c, d: e:f}", {"a": {"b": "c", "d": "e:f"}}),
+        ("a: {'b':c, \"g\" :h, d: e:f}", {"a": {"b": "c", "g": "h", "d": "e:f"}}),
         ("a: &b.c/d x\ne: *b.c/d", {"a": "x", "e": "x"}),
         ("a: &b x\nc: &b y\nd: *b", {"a": "x", "c": "y", "d": "y"}),
         ("a: x\u2028y\nb: 'x\x85y'", {"a": "x\u2028y", "b": "x\x85y"}),
@@ -186,3 +189,74 @@ def test_places_are_those_of_the_text() -> None:
     _, (_, value) = root.value
     assert text[value.start_mark.index : value.end_mark.index] == "\u2603c"
     assert value.start_mark.line == 2
+
+
+# -- against the parser that the platform's own reader of workflows uses
+
+TEXTS = [
+    "on: push\njobs:\n  a:\n    steps:\n      - run: |\n          a\n\n          b\n      - uses: a/x@v1 # c\n",
+    "a: &a [b, 'c', \"d\\n\"]\ne: *a\nf: >-\n  x\n  y\n\n   z\n",
+    "k: v\n# c\n\nl:\n- m\n-  - n\n   - o: p\n     q: ~\n",
+    "a: {b: c, 'd': e, \"f\":g, h: [i, {j: k}]}\n",
+    "? a\n: b\nc: d e\n  f\n\n  g\n",
+    "a: 'it''s'\nb: \"x\\ty\\u2603\"\nc: >-\n  x\n  y\nd: |+\n  z\n\n",
+    "---\na: '1'\nb: -1\nc: 0x1f\nd: 1.5e3\ne: true\nf: No\n...\n",
+    "branches: [main, 'v*', \"r/**\", v?.x]\nu: http://x?y#z\nt: 12:30\n",
+]
+PIECES = [*" \t\n:-?#'\"[]{},&*|>%@`~ab1.$", "  ", "\t# x", "---\n", ": ", "- ", "\u2028", "\x85"]
+# Taken here though the specification asks for more: indentation in flow collections and quotes, a space before "#".
+LENIENT = (
+    "Flow ", "Missing closing", "Block scalar lines", "Comments must", "Tabs are not", "Tags and anchors", "Implicit",
+    "All mapping items", "Unexpected"
+)  # fmt: skip
+# Refused here: what no workflow has, such as keys that are empty, mappings or lists, and carriage returns in names.
+STRICT = (
+    "'?'",
+    "could not find expected ':'",
+    "but got ':'",
+    "expected <block end>",
+    "found ':'",
+    "<block mapping start>",
+    "unhashable",
+    "mapping values",
+    "alphabetic or numeric",
+    "there twice",
+)
+
+
+def spoilt(draw: random.Random) -> str:
+    text = draw.choice(TEXTS)
+    for _ in range(draw.choice([1, 1, 1, 2, 3])):
+        place, rest = draw.randrange(len(text)), draw.choice([0, 0, 0, 1])
+        text = text[:place] + draw.choice([*PIECES, ""]) + text[place + rest :]
+    return text
+
+
+def as_json(value: Any) -> Any:
+    """The value as JavaScript has it."""
+    if isinstance(value, dict):
+        return {written(key): as_json(inner) for key, inner in value.items()}
+    return [as_json(inner) for inner in value] if isinstance(value, list) else value
+
+
+@pytest.mark.clients("node")
+@pytest.mark.parametrize("seed", rounds())
+def test_spoilt_documents_are_read_and_refused_as_there(seed: int) -> None:
+    draw = random.Random(seed)
+    texts = [spoilt(draw) for _ in range(1000)]
+    differing, read = [], 0
+    for text, said in zip(texts, ask({"yaml": text} for text in texts), strict=True):
+        try:
+            value, why = load(text), ""
+        except MalformedInput as error:
+            value, why = None, str(error)
+        if "value" in said and not why:
+            read += 1
+            if as_json(value) != said["value"]:
+                differing.append((text, value, said))
+        elif why and "value" in said and not any(words in why for words in STRICT):
+            differing.append((text, why, said))
+        elif not why and "errors" in said and not said["errors"][0].startswith(LENIENT):
+            differing.append((text, value, said))
+    assert differing == []
+    assert read > 300

@@ -1,5 +1,6 @@
 // The platform's own readers of workflows: one JSON question a line, one JSON answer a line.
 //   {"workflow": TEXT}                       -> {"errors": [MESSAGE, …]}
+//   {"yaml": TEXT}                           -> {"value": JSON} or {"errors": [MESSAGE, …]}
 //   {"expression": TEXT, "contexts": {…}}    -> {"value": JSON} or {"errors": [MESSAGE]}
 import {register} from "node:module";
 import {createInterface} from "node:readline";
@@ -18,6 +19,7 @@ const {parseWorkflow} = await import("@actions/workflow-parser/workflows/workflo
 const {convertWorkflowTemplate} = await import("@actions/workflow-parser/model/convert");
 const {NoOperationTraceWriter} = await import("@actions/workflow-parser/templates/trace-writer");
 const {Evaluator, Lexer, Parser, data} = await import("@actions/expressions");
+const {parseDocument} = await import("yaml");
 const {reviver} = await import("@actions/expressions/data/reviver");
 const {replacer} = await import("@actions/expressions/data/replacer");
 
@@ -25,6 +27,11 @@ async function workflow(text) {
   const {context, value} = parseWorkflow({name: "ci.yml", content: text}, new NoOperationTraceWriter());
   if (value && !context.errors.getErrors().length) await convertWorkflowTemplate(context, value);
   return {errors: context.errors.getErrors().map(error => error.message)};
+}
+
+function yaml(text) {
+  const document = parseDocument(text, {uniqueKeys: false});
+  return document.errors.length ? {errors: document.errors.map(error => error.message)} : {value: document.toJS()};
 }
 
 function expression(text, contexts) {
@@ -38,6 +45,7 @@ for await (const line of createInterface({input: process.stdin})) {
   let answer;
   try {
     answer = "workflow" in question ? await workflow(question.workflow)
+      : "yaml" in question ? yaml(question.yaml)
       : expression(question.expression, question.contexts);
   } catch (error) {
     answer = {errors: [String(error.message)]};

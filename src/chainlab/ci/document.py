@@ -96,11 +96,14 @@ class _Loader(yaml.SafeLoader):
         return self.peek(1) in ENDS
 
     def check_value(self) -> bool:
-        """A ``:`` that has white space behind it, or stands right behind a quoted or bracketed key."""
+        """A ``:`` that has white space behind it, or that follows a quoted or bracketed key."""
         following = self.peek(1)
-        if not self.flow_level:
+        if not self.flow_level or following in ENDS:
             return following in ENDS
-        return following in ENDS + ",[]{}" or self.buffer[self.pointer - 1] in "\"']}"
+        before = self.pointer - 1
+        while self.buffer[before] in " \t":
+            before -= 1
+        return following in ",[]{}" or self.buffer[before] in "\"']}"
 
     def check_plain(self) -> bool:
         """Whether a plain scalar begins."""
