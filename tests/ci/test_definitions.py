@@ -62,7 +62,8 @@ LACKING = {
     "env by steps": (workflow("run: x\n        env: ${{ fromJSON(steps.a.outputs.b) }}"), 7, "`steps`"),
     "with by env": (workflow("uses: a/b@c\n        with: ${{ fromJSON(env.A) }}"), 7, "`env`"),
     "env by secrets": (workflow(job="    env: ${{ fromJSON(secrets.A) }}\n"), 5, "`secrets`"),
-    "env by a file": (workflow("run: x\n        env: ${{ fromJSON(hashFiles('x')) }}"), 7, "`hashFiles`"),
+    "env by a file": (workflow("run: x\n        env: ${{ fromJSON(hashFiles('x')) }}"), 7, "`hashfiles`"),
+    "env by a token": (workflow(job="    env: ${{ fromJSON(GitHub['token']) }}\n"), 5, "`github.token`"),
     "environment": (workflow(job="    environment: ${{ matrix.place }}\n"), 5, "`matrix`"),
     "environment's name": (workflow(job="    environment: {name: '${{ matrix.x }}'}\n"), 5, "`matrix`"),
 }

@@ -51,7 +51,10 @@ LACKING = {
     "snapshot": "images of a runner",
 }
 # What an expression in the place of a mapping, or in a place that the host looks at before the job, cannot read here.
-LATE = ("steps", "job", "runner", "env", "secrets", "hashfiles")
+LATE = (
+    "steps", "job", "runner", "env", "secrets", "hashfiles", "github.token", "github.workspace", "github.event_path",
+    "github.api_url", "github.job",
+)  # fmt: skip
 EARLY = {"job-environment": ("matrix", "strategy"), "job-environment-name": ("matrix", "strategy")}
 ACTION_CONTEXTS = (
     "github",
@@ -215,9 +218,8 @@ class _Reader:
             return
         read = {name for part in parts if isinstance(part, tuple) for name in names(part[0])}
         for name in late:
-            if name in {word.lower() for word in read}:
-                shown = next(word for word in read if word.lower() == name)
-                self.fault(node, f"this host cannot evaluate an expression here that reads `{shown}`")
+            if name in read:
+                self.fault(node, f"this host cannot evaluate an expression here that reads `{name}`")
 
     def expression(self, node: yaml.ScalarNode, source: str, context: Sequence[str]) -> None:
         """Read one expression."""

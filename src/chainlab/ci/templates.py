@@ -130,14 +130,20 @@ def _asks(expression: Expression) -> bool:
 
 
 def names(source: str) -> set[str]:
-    """The contexts and functions that an expression uses; nothing for a text that is none."""
+    """What an expression uses, folded: contexts, parts such as ``github.token``, functions; nothing for a bad one."""
     try:
         waiting: list[Expression] = [parse(source, functions=ANY)]
     except MalformedInput:
         return set()
+    found = set()
     for part in waiting:  # grows as it is walked
         waiting += children(part)
-    return {part.name for part in waiting if isinstance(part, Named | Call)}
+        match part:
+            case Named(name) | Call(name, _):
+                found.add(name.lower())
+            case Index(Named(name), Literal(str(key)), _):
+                found.add(f"{name}.{key}".lower())
+    return found
 
 
 def _plain(source: str, known: Mapping[str, Mapping[str, Any]]) -> str:
