@@ -26,6 +26,7 @@ def workflow(*steps: str, job: str = "", head: str = "") -> str:
 
 # What the platform refuses: (text, line, words of ours)
 REFUSED = {
+    "nothing": ("# a remark\n", 1, "the file is empty"),
     "function": (workflow("run: ${{ cas(true) }}"), 6, "no function 'cas'"),
     "function there": (workflow("run: ${{ success() }}"), 6, "no function 'success'"),
     "arguments": (workflow("run: ${{ format() }}"), 6, "cannot take 0 arguments"),

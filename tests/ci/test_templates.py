@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chainlab.ci.contexts import functions
 from chainlab.ci.expressions import evaluate, parse
 from chainlab.ci.runs import JobRun
-from chainlab.ci.templates import condition, literal, resolve, segments, translate
+from chainlab.ci.templates import condition, literal, resolve, segments, translate, translate_condition
 from chainlab.errors import MalformedInput
 
 CONTEXTS: dict[str, Any] = {
@@ -132,7 +132,7 @@ def test_case_is_said_in_other_words_that_mean_the_same(source: str) -> None:
     assert "case" not in other
     said = segments(other)[1][0]
     assert evaluate(parse(said), CONTEXTS) == evaluate(parse(source), CONTEXTS)
-    assert translate({"if": source})["if"] == said
+    assert translate_condition(source) == said
     assert translate(other) == other
 
 
@@ -144,8 +144,23 @@ def test_the_strategy_is_written_out() -> None:
     assert resolve(whole, {}) == resolve("${{ toJSON(x) }}", {"x": strategy})
 
 
-def test_a_number_as_if_becomes_an_expression() -> None:
-    assert translate({"steps": [{"if": 1.5, "timeout-minutes": 2}]}) == {"steps": [{"if": "1.5", "timeout-minutes": 2}]}
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (1.5, "1.5"),
+        (True, True),
+        ("", ""),
+        (" a.b ", " a.b "),
+        ("${{ a }}", "${{ a }}"),
+        ("steps.x == 1", "steps.x == 1"),
+    ],
+)
+def test_an_if_without_case_stays_and_a_number_becomes_an_expression(value: Any, said: Any) -> None:
+    assert translate_condition(value) == said
+
+
+def test_an_input_called_if_is_a_text() -> None:
+    assert translate({"with": {"if": "a b"}}) == {"with": {"if": "a b"}}
 
 
 def test_what_a_context_lacks_there_is_written_out() -> None:

@@ -22,7 +22,7 @@ from typing import Any
 from chainlab.ci.contexts import lacking
 from chainlab.ci.document import dump, load
 from chainlab.ci.legs import Leg, elsewhere
-from chainlab.ci.templates import literal, needs_evaluation, resolve, translate
+from chainlab.ci.templates import literal, needs_evaluation, resolve, translate, translate_condition
 from chainlab.ci.uses import SELF
 from chainlab.ci.workflow import AFTER, NO_DOCKER, REPORT, RUNNER, Workflow
 from chainlab.errors import MalformedInput
@@ -121,10 +121,13 @@ def _known(job: dict[str, Any], known: Mapping[str, Mapping[str, Any]], reposito
     found: dict[str, Any] = translate(job, known)
     if isinstance(found.get("uses"), str):
         found["uses"] = _reference(found["uses"], "./", "")
-    if steps := _steps(found):
-        for step in steps:
-            if isinstance(step.get("uses"), str):
-                step["uses"] = _reference(step["uses"], f"{repository.partition('@')[0]}/", repository)
+    steps = _steps(found)
+    for step in steps:
+        if isinstance(step.get("uses"), str):
+            step["uses"] = _reference(step["uses"], f"{repository.partition('@')[0]}/", repository)
+    for holder in (found, *steps):
+        if "if" in holder:
+            holder["if"] = translate_condition(holder["if"], known)
     return found
 
 

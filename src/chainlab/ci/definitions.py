@@ -78,10 +78,11 @@ def check(path: str, text: str) -> None:
     Raises `MalformedInput` with the line of the first fault, and all others in its reason.
     """
     root = compose(text)
-    if root is not None:
-        reader = _Reader()
-        reader.read(root, "workflow-root-strict", ())
-        _refuse(path, reader.faults)
+    if root is None:
+        raise MalformedInput(f"{path}, line 1: the file is empty")
+    reader = _Reader()
+    reader.read(root, "workflow-root-strict", ())
+    _refuse(path, reader.faults)
 
 
 def check_expressions(path: str, text: str) -> None:

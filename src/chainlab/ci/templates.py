@@ -26,7 +26,16 @@ from chainlab.ci.expressions import (
 from chainlab.ci.values import text, truthy
 from chainlab.errors import MalformedInput
 
-__all__ = ["condition", "literal", "names", "needs_evaluation", "resolve", "segments", "translate"]
+__all__ = [
+    "condition",
+    "literal",
+    "names",
+    "needs_evaluation",
+    "resolve",
+    "segments",
+    "translate",
+    "translate_condition",
+]
 
 STATUS = ("always", "cancelled", "failure", "success")
 ANY = {"hashfiles": (1, 255)} | dict.fromkeys(STATUS, (0, 10**6))  # functions that are not in every place
@@ -91,27 +100,34 @@ def needs_evaluation(value: Any) -> bool:
     return isinstance(value, str) and "${{" in value
 
 
-def translate(value: Any, known: Mapping[str, Mapping[str, Any]] = {}, *, key: str = "") -> Any:
+def translate(value: Any, known: Mapping[str, Mapping[str, Any]] = {}) -> Any:
     """The value with its expressions as `act` knows them: without ``case``, and with what contexts lack there.
 
     ``known`` has the parts of contexts that are written out, by folded names; ``strategy`` is written out as a whole.
     A text in which nothing changes stays as it is.
     """
     if isinstance(value, dict):
-        return {name: translate(inner, known, key=str(name)) for name, inner in value.items()}
+        return {name: translate(inner, known) for name, inner in value.items()}
     if isinstance(value, list):
         return [translate(inner, known) for inner in value]
-    if key == "if" and isinstance(value, int | float) and not isinstance(value, bool):
+    if not needs_evaluation(value):
+        return value
+    parts = segments(value)
+    said = [_plain(part[0], known) if isinstance(part, tuple) else part for part in parts]
+    if said == [part[0] if isinstance(part, tuple) else part for part in parts]:
+        return value
+    pairs = zip(said, parts, strict=True)
+    return "".join("${{ " + new + " }}" if isinstance(old, tuple) else new for new, old in pairs)
+
+
+def translate_condition(value: Any, known: Mapping[str, Mapping[str, Any]] = {}) -> Any:
+    """As `translate`, for an ``if``: an expression without braces; `act` takes no number there."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return text(value)
-    bare = key == "if" and isinstance(value, str) and "${{" not in value and value.strip()
-    if not bare and not needs_evaluation(value):
-        return value
-    parts: list[str | tuple[str]] = [(value.strip(),)] if bare else segments(value)
-    changed = [_plain(part[0], known) if isinstance(part, tuple) else part for part in parts]
-    if all(new == (old[0] if isinstance(old, tuple) else old) for new, old in zip(changed, parts, strict=True)):
-        return value
-    pairs = zip(changed, parts, strict=True)
-    return "".join(new if bare or isinstance(old, str) else "${{ " + new + " }}" for new, old in pairs)
+    if not isinstance(value, str) or needs_evaluation(value) or not value.strip():
+        return translate(value, known)
+    said = _plain(value.strip(), known)
+    return value if said == value.strip() else said
 
 
 def literal(value: Any) -> Any:
