@@ -13,12 +13,13 @@ from chainlab.ci.copying import RIGHTS, called
 from chainlab.ci.definitions import check, check_expressions
 from chainlab.ci.document import load
 from chainlab.ci.mirror import Mirror, Reached
+from chainlab.ci.rights import NEWER
 from chainlab.ci.uses import find
 from chainlab.errors import MalformedInput
 
 __all__ = ["runnable"]
 
-NEW_SCOPES = {"artifact-metadata", "code-quality", "copilot-requests", "drives", "vulnerability-alerts"}  # to `act`
+UNKNOWN_SCOPES = {"artifact-metadata", *NEWER}  # to `act`
 
 
 def runnable(
@@ -60,7 +61,7 @@ def _without_rights(where: str, document: Any) -> Any:
     """A called workflow without what the host decides; refuses scopes that `act` does not know."""
     for holder in (document, *document["jobs"].values()):
         scopes = holder.get("permissions")
-        if isinstance(scopes, dict) and (unknown := sorted(NEW_SCOPES & set(scopes))):
+        if isinstance(scopes, dict) and (unknown := sorted(UNKNOWN_SCOPES & set(scopes))):
             raise MalformedInput(f"{where}: this host does not know the scope {unknown[0]!r} inside a called workflow")
     jobs = {name: {k: v for k, v in job.items() if k not in RIGHTS} for name, job in document["jobs"].items()}
     return {**{key: value for key, value in document.items() if key not in RIGHTS}, "jobs": jobs}
