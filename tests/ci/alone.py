@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from chainlab.ci.copying import copy
 from chainlab.ci.runner import LONGEST, Job, execute
 from chainlab.ci.runs import JobRun
 from chainlab.ci.workflow import Workflow
@@ -30,7 +31,7 @@ def run(
     (folder / "trust.json").write_text("{}")
     job = Job(
         name,
-        workflow.copy(name, env={"BEARER": "b"}, ended=needs),
+        copy(workflow, name, env={"BEARER": "b"}, ended=needs),
         "push",
         {"ref": "refs/heads/main", "repository": {"full_name": "acme/x"}},
         "1" * 40,

@@ -177,7 +177,7 @@ def test_a_workflow_called_inside_another_repository_is_that_repositorys(moving:
     assert [str(r) for r in found][1] == "acme/hub-login@v1"
 
 
-@pytest.mark.parametrize("text", ["a: [", "{", "\t", "&a *a", "\x00"])
+@pytest.mark.parametrize("text", ["a: [", "{", "a:\n\tb: c", "&a *a", "\x00"])
 def test_what_is_not_yaml_is_refused(mirror: Mirror, text: str) -> None:
     with pytest.raises(MalformedInput, match=r"bad\.yml"):
         mirror.closure({"bad.yml": text})

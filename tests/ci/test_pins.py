@@ -67,6 +67,9 @@ LAYOUTS = {
     "a branch": ("- uses: acme/changed-files@main", f"- uses: {CHANGED}  # main"),
     "a full ref": ("- uses: acme/changed-files@refs/tags/v3", f"- uses: {CHANGED}  # v3.0.0"),
     "folded": ("- uses: >-\n          acme/changed-files@v3", f"- uses: >-\n          {CHANGED}"),
+    "literal": ("- uses: |\n          acme/changed-files@v3", f"- uses: |\n          {CHANGED}"),
+    "a tab": ("- uses: acme/changed-files@v3\t# keep", f"- uses: {CHANGED}  # v3.0.0  # keep"),
+    "of the repository": ("- uses: $/x",) * 2,
     "an anchor": ("- uses: &a acme/changed-files@v3", f"- uses: &a {CHANGED}  # v3.0.0"),
     "pinned": (f"- uses: {CHANGED}", f"- uses: {CHANGED}"),
     "local": ("- uses: ./x", "- uses: ./x"),
@@ -174,3 +177,79 @@ def test_whatever_stands_around_it_stays(mirror: Mirror, used: list[tuple[str, s
     assert without_refs(pinned) == without_refs(document)
     for step in pinned["jobs"]["a"]["steps"]:
         assert COMMIT.fullmatch(step["uses"].partition("@")[2])
+
+
+# -- one reference or file hides nothing else
+
+
+def project(folder: Path, **files: str) -> Path:
+    workflows = folder / ".github" / "workflows"
+    workflows.mkdir(parents=True)
+    for name, text in files.items():
+        (workflows / f"{name}.yml").write_text(text)
+    return folder
+
+
+MOVABLE = steps("- uses: acme/changed-files@v3")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("jobs:\n  a:\n    uses: ./.github/workflows/lost.yml\n", ("a.yml", 3, "unresolved")),
+        ("jobs:\n  a:\n    uses: $/.github/workflows/lost.yml\n", ("a.yml", 3, "unresolved")),
+        (steps("- uses: ./lost"), ("a.yml", 5, "unresolved")),
+        (steps("- uses: ./../x"), ("a.yml", 5, "unresolved")),
+        (steps("- uses: northwind-ml/no-such-action@v1"), ("a.yml", 5, "unresolved")),
+        (steps("- uses: not a reference"), ("a.yml", 5, "unresolved")),
+        ("jobs:\n  a:\n    uses: ./.github/workflows/b.yml\n", ("b.yml", 5, "unresolved")),
+        ("on: push\njobs: [\n", ("a.yml", 3, "unreadable")),
+        ("on: push\njobs:\n\ta: b\n", ("a.yml", 3, "unreadable")),
+        ("on: push\n# \udcff\n", ("a.yml", 2, "unreadable")),
+    ],
+)
+def test_what_cannot_be_followed_hides_no_other_finding(
+    mirror: Mirror, tmp_path: Path, text: str, expected: tuple[str, int, str]
+) -> None:
+    lost = steps("- uses: acme/no-such-action@v1")
+    folder = project(tmp_path, b=lost, c=MOVABLE)
+    (folder / ".github/workflows/a.yml").write_bytes(text.encode(errors="surrogateescape"))
+    found = [(Path(f.file).name, f.line, f.kind) for f in pin_folder(folder, mirror, check=True)]
+    assert expected in found
+    assert ("b.yml", 5, "unresolved") in found
+    assert ("c.yml", 5, "unpinned") in found
+    assert len(found) == len(set(found))
+    with pytest.raises(ChainlabError) as caught:
+        pin_folder(folder, mirror)
+    assert "b.yml" in str(caught.value)
+    assert f"{expected[0]}:" in str(caught.value)
+    assert (folder / ".github/workflows/c.yml").read_text() == MOVABLE
+
+
+def test_an_action_that_cannot_be_followed_inside_is_a_finding_of_its_own(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.move_tag("acme/hub-login", "v1", {"action.yml": b"runs:\n  steps:\n    - uses: acme/gone@v1\n"})
+    folder = project(tmp_path, a=steps("- uses: acme/hub-login@v1"), c=MOVABLE)
+    found = {(f.file.rpartition("/")[2], f.line, f.kind) for f in pin_folder(folder, mirror, check=True)}
+    mirror.reset()
+    assert ("hub-login@v1: action.yml", 3, "unresolved") in found
+    assert ("c.yml", 5, "unpinned") in found
+
+
+def test_a_reference_to_the_same_repository_is_as_pinned_as_a_local_one(mirror: Mirror, tmp_path: Path) -> None:
+    folder = project(
+        tmp_path,
+        a=steps("- uses: $/own") + "  b:\n    uses: $/.github/workflows/b.yml\n",
+        b="on: workflow_call\njobs:\n  a:\n    steps:\n      - uses: $/own\n",
+    )
+    (folder / "own").mkdir()
+    (folder / "own/action.yml").write_text("runs:\n  using: composite\n  steps:\n    - uses: $/own\n")
+    assert pin_folder(folder, mirror, check=True) == []
+
+
+def test_inside_an_action_the_same_repository_is_the_action_s(mirror: Mirror) -> None:
+    outer = b"runs:\n  steps:\n    - uses: $/inner\n"
+    inner = b"runs:\n  steps:\n    - uses: acme/changed-files@v3\n"
+    mirror.move_tag("acme/hub-login", "v1", {"action.yml": outer, "inner/action.yml": inner})
+    found = findings(pin(steps("- uses: acme/hub-login@v1"), mirror), mirror)
+    mirror.reset()
+    assert [(f.kind, f.uses) for f in found] == [("nested", "acme/changed-files@v3")]

@@ -20,8 +20,9 @@ import pytest
 from alone import run
 
 from chainlab.ci import relay
+from chainlab.ci.document import dump
 from chainlab.ci.relay import Relay
-from chainlab.ci.workflow import Workflow, dump
+from chainlab.ci.workflow import Workflow
 from chainlab.sandbox.wall import VARIANTS, Sandbox
 
 FOUND = Sandbox.find()

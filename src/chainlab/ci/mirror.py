@@ -22,11 +22,11 @@ from typing import TypeVar
 from chainlab.ci import history
 from chainlab.ci.git import COMMIT, File
 from chainlab.ci.remote import Remote, missing
-from chainlab.ci.uses import Reference, Uses, find, find_in_jobs
+from chainlab.ci.uses import SELF, Reference, Uses, find, find_in_jobs
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 from chainlab.workspace import course_root
 
-__all__ = ["Mirror", "Reached", "Resolved"]
+__all__ = ["Mirror", "Problem", "Reached", "Resolved"]
 
 ACTION_FILES = ("action.yml", "action.yaml")
 MAX_REACHED = 500  # references of one closure
@@ -64,6 +64,16 @@ class Resolved:
 
     def __str__(self) -> str:
         return str(Reference(self.owner, self.repo, self.path, self.ref))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A reference that cannot be resolved, or a file that cannot be read (``uses`` is empty then)."""
+
+    file: str
+    line: int
+    uses: str
+    error: ChainlabError
 
 
 @dataclass(frozen=True)
@@ -163,15 +173,16 @@ class Mirror:
         texts: Mapping[str, str],
         *,
         read: Callable[[str], str | None] = lambda path: None,
+        problems: list[Problem] | None = None,
     ) -> list[Resolved]:
         """Everything that workflows name, and what that names, each once, outermost first.
 
-        ``texts`` are files by path; ``read`` gives the project's other files, for ``./`` references.
-        Images (``docker://``) are no part of it. Raises `ChainlabError` naming file and line of what
-        cannot be resolved.
+        ``texts`` are files by path; ``read`` gives the project's other files, for ``./`` and ``$/`` references.
+        Images (``docker://``) are no part of it. What cannot be read or resolved is added to ``problems``; without
+        them, raises `ChainlabError` naming file and line.
         """
-        walk = _Walk(self, read)
-        walk.project(texts, {path: _uses(path, text) for path, text in texts.items()})
+        walk = _Walk(self, read, problems=problems)
+        walk.project(texts, {})
         return walk.found
 
     def reach(
@@ -208,6 +219,7 @@ class _Walk:
     found: list[Resolved] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    problems: list[Problem] | None = None  # None: raise
 
     def project(self, texts: Mapping[str, str], named: Mapping[str, list[Uses]]) -> None:
         """Follow what the project's own ``texts`` name, as far as it is in ``named``."""
@@ -217,30 +229,40 @@ class _Walk:
             where = f"{inside.name}@{inside.ref}: {path}" if inside else path
             own = named.get(path) if inside is None else None
             for uses in self.uses(where, text) if own is None else own:
-                waiting += self.follow(uses, where, inside)
+                try:
+                    waiting += self.follow(uses, inside, where)
+                except (Refused, MalformedInput) as error:
+                    self.report(Problem(where, uses.line, uses.value, error))
             if len(self.known.resolved) > MAX_REACHED:
                 raise ChainlabError(f"more than {MAX_REACHED} references", why=f"reached {where}")
 
-    def follow(self, uses: Uses, where: str, inside: Resolved | None) -> Iterable[tuple[str, str, Resolved | None]]:
-        """What to read next because of one reference."""
-        try:
-            if uses.kind == "docker":
-                return []
-            if uses.kind == "local":
-                return self.local(uses, inside)
-            bare, definition = self.resolve(uses.value, self.view(inside))
-            resolved = replace(bare, file=where, line=uses.line, depth=inside.depth + 1 if inside else 0)
-            if str(resolved) in self.seen:
-                return []
-            self.seen.add(str(resolved))
-            self.found.append(resolved)
-            return [(*definition, resolved)]
-        except (Refused, MalformedInput) as error:
-            raise ChainlabError(
-                f"{where}, line {uses.line}: {uses.value!r} cannot be resolved",
-                why=error.message + (f"; {error.why}" if error.why else ""),
-                mend=error.mend or "the mirror has what data/mirror.toml lists",
-            ) from error
+    def report(self, problem: Problem) -> None:
+        """Keep a problem, or raise it."""
+        if self.problems is not None:
+            self.problems.append(problem)
+            return
+        error = problem.error
+        if not problem.uses:
+            raise MalformedInput(f"{problem.file}: {error.message}", why=error.why, mend=error.mend) from error
+        raise ChainlabError(
+            f"{problem.file}, line {problem.line}: {problem.uses!r} cannot be resolved",
+            why=error.message + (f"; {error.why}" if error.why else ""),
+            mend=error.mend or "the mirror has what data/mirror.toml lists",
+        ) from error
+
+    def follow(self, uses: Uses, inside: Resolved | None, where: str) -> Iterable[tuple[str, str, Resolved | None]]:
+        """What to read next because of one reference. Raises `Refused` or `MalformedInput`."""
+        if uses.kind == "docker":
+            return []
+        if uses.kind == "local":
+            return self.local(uses, inside)
+        bare, definition = self.resolve(uses.value, self.view(inside))
+        resolved = replace(bare, file=where, line=uses.line, depth=inside.depth + 1 if inside else 0)
+        if str(resolved) in self.seen:
+            return []
+        self.seen.add(str(resolved))
+        self.found.append(resolved)
+        return [(*definition, resolved)]
 
     def resolve(self, value: str, mirror: Mirror) -> tuple[Resolved, tuple[str, str]]:
         """What a reference stands for, with path and text of its own file."""
@@ -251,9 +273,13 @@ class _Walk:
         return self.known.resolved[key]
 
     def uses(self, where: str, text: str) -> list[Uses]:
-        """What a file names that is not one of the project's own texts."""
+        """What a file names; nothing when it cannot be read."""
         if text not in self.known.uses:
-            self.known.uses[text] = _uses(where, text)
+            try:
+                self.known.uses[text] = find(text)
+            except MalformedInput as error:
+                self.report(Problem(where, getattr(error, "line", 0), "", error))
+                return []
         return self.known.uses[text]
 
     def view(self, inside: Resolved | None) -> Mirror:
@@ -262,12 +288,12 @@ class _Walk:
         return self.mirror if own else self.mirror.seen_by("")
 
     def local(self, uses: Uses, inside: Resolved | None) -> Iterable[tuple[str, str, Resolved | None]]:
-        """A job's ``./`` means the repository of its workflow; a step's means the checked-out one."""
-        path = PurePosixPath(uses.value.replace("\\", "/")).as_posix()
+        """``$/``, and a job's ``./``, mean the repository of their file; a step's ``./`` the checked-out one."""
+        path = PurePosixPath(uses.value.removeprefix(SELF).replace("\\", "/")).as_posix()
         if ".." in path.split("/"):
             raise MalformedInput(f"{uses.value!r} leads out of the project")
-        if uses.of_job and inside is not None:
-            called = replace(inside, path=path, file=inside.file, line=uses.line)
+        if (uses.of_job or uses.of_repository) and inside is not None:
+            called = replace(inside, path="" if path == "." else path, line=uses.line)
             if f"{called}" in self.seen:
                 return []
             self.seen.add(f"{called}")
@@ -282,10 +308,6 @@ class _Walk:
                 self.files.append(name)
                 return [(name, text, None)]
         raise Refused(404, f"the project has no {names[0]}")
-
-
-def _uses(where: str, text: str) -> list[Uses]:
-    return _named(where, lambda: find(text))
 
 
 def _named(where: str, found: Callable[[], _Found]) -> _Found:

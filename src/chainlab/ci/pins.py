@@ -14,12 +14,13 @@ what is still movable, also inside.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from chainlab.ci.document import NotYaml
 from chainlab.ci.git import COMMIT
-from chainlab.ci.mirror import Mirror, Resolved
+from chainlab.ci.mirror import Mirror, Problem, Resolved
 from chainlab.ci.uses import Reference, Uses, find
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 from chainlab.storage import holds, write_whole
@@ -27,6 +28,7 @@ from chainlab.storage import holds, write_whole
 __all__ = ["Finding", "findings", "pin", "pin_folder", "update"]
 
 FILES = (".github/workflows/*.yml", ".github/workflows/*.yaml", "**/action.yml", "**/action.yaml")
+UNPINNABLE = ("fork", "unresolved", "unreadable")
 VERSION = re.compile(r"v?\d+(\.\d+)*")
 REMARK = re.compile(r"[ \t]+#[ \t]*(?P<version>\S+)[ \t]*(?=\r?\n|\r?\Z)")
 
@@ -37,7 +39,7 @@ class Finding:
 
     file: str
     line: int
-    kind: str  # unpinned, fork, nested, image, unresolved
+    kind: str  # unpinned, fork, nested, image, unresolved, unreadable
     uses: str
     message: str
 
@@ -88,10 +90,15 @@ def findings(
 ) -> list[Finding]:
     """What is not pinned, in order of file and line; inside pinned actions too.
 
-    ``read`` gives the project's other files, for ``./`` references.
+    ``read`` gives the project's other files, for ``./`` and ``$/`` references. What cannot be resolved, or read, is a
+    finding of its own and hides none of the others.
     """
     found = []
-    for uses in find(text):
+    try:
+        named = find(text)
+    except MalformedInput as error:
+        return [_unreadable(file, error)]
+    for uses in named:
         if uses.kind == "docker" and "@sha256:" not in uses.value:
             found.append(Finding(file, uses.line, "image", uses.value, "pin it by digest"))
         if uses.kind != "remote":
@@ -99,41 +106,79 @@ def findings(
         try:
             resolved = _resolve(uses, mirror)
         except ChainlabError as error:
-            kind = "fork" if "fork" in error.message else "unresolved"
+            kind = "fork" if error.message.endswith("of a fork") else "unresolved"
             found.append(Finding(file, uses.line, kind, uses.value, error.why or error.message))
             continue
         if not resolved.pinned:
             message = f"movable: {resolved.commit[:12]} today, whatever its owner says tomorrow"
             found.append(Finding(file, uses.line, "unpinned", uses.value, message))
-    if any(finding.kind in ("fork", "unresolved") for finding in found):
-        return found
-    for inner in mirror.closure({file: text}, read=read):
+    problems: list[Problem] = []
+    for inner in mirror.closure({file: text}, read=read, problems=problems):
         if inner.depth > 0 and (not inner.pinned or inner.only_in_fork):
             message = f"movable, {inner.depth} below: a pin outside does not hold it"
             found.append(Finding(inner.file, inner.line, "nested", str(inner), message))
-    return found
+    known = {(finding.file, finding.line) for finding in found}
+    found += [_open(problem) for problem in problems if (problem.file, problem.line) not in known]
+    return sorted(found)
 
 
 def pin_folder(root: Path, mirror: Mirror, *, check: bool = False, newest: bool = False) -> list[Finding]:
     """Pin every workflow and composite action of a project; with ``check`` only look, with ``newest`` `update`.
 
-    Returns what is open afterwards (with ``check``: now). Raises `ChainlabError` naming file and line,
-    and then has written nothing.
+    Returns what is open afterwards (with ``check``: now). Raises `ChainlabError` naming file and line of everything
+    that cannot be pinned, and then has written nothing.
     """
     paths = sorted({path for pattern in FILES for path in root.glob(pattern) if path.is_file()})
-    texts = {path.relative_to(root).as_posix(): _read(path) for path in paths}
-    if not check:
-        for name, text in texts.items():
-            try:
-                texts[name] = update(text, mirror) if newest else pin(text, mirror)
-            except ChainlabError as error:
-                message = f"{name}: {error.message}"
-                raise ChainlabError(message, why=error.why, mend=error.mend) from error
-        for name, text in texts.items():
-            if not holds(root / name, text):
-                write_whole(root / name, text)
-    found = {finding for name, text in texts.items() for finding in findings(text, mirror, file=name, read=texts.get)}
-    return sorted(found)
+    texts: dict[str, str] = {}
+    found: set[Finding] = set()
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        try:
+            texts[name] = _read(path)
+        except MalformedInput as error:
+            found.add(_unreadable(name, error))
+    found |= _findings(texts, mirror)
+    if check:
+        return sorted(found)
+    _refuse([finding for finding in sorted(found) if finding.kind in UNPINNABLE])
+    for name, text in texts.items():
+        try:
+            texts[name] = update(text, mirror) if newest else pin(text, mirror)
+        except ChainlabError as error:
+            message = f"{name}: {error.message}"
+            raise ChainlabError(message, why=error.why, mend=error.mend) from error
+    for name, text in texts.items():
+        if not holds(root / name, text):
+            write_whole(root / name, text)
+    return sorted(_findings(texts, mirror))
+
+
+def _findings(texts: Mapping[str, str], mirror: Mirror) -> set[Finding]:
+    return {finding for name, text in texts.items() for finding in findings(text, mirror, file=name, read=texts.get)}
+
+
+def _refuse(unpinnable: list[Finding]) -> None:
+    """Raise an error that names each of them, if there is any."""
+    if not unpinnable:
+        return
+    first, *others = unpinnable
+    raise ChainlabError(
+        f"{first.file}: line {first.line}: {first.kind}{first.uses and f': {first.uses!r}'}",
+        why="; ".join([first.message, *(f"{other.file}:{other.line}: {other.kind}: {other.uses}" for other in others)]),
+        mend="mend these first; nothing was written, and --check lists all that is open",
+    )
+
+
+def _unreadable(file: str, error: MalformedInput) -> Finding:
+    return _open(Problem(file, getattr(error, "line", 0), "", error))
+
+
+def _open(problem: Problem) -> Finding:
+    """What could not be followed, as a finding."""
+    error = problem.error
+    message = error.message + (f"; {error.why}" if error.why else "")
+    kind = "unresolved" if problem.uses else "unreadable"
+    return Finding(problem.file, problem.line, kind, problem.uses, message)
 
 
 def _resolve(uses: Uses, mirror: Mirror) -> Resolved:
@@ -204,4 +249,5 @@ def _read(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise MalformedInput(f"{path.name} is not UTF-8") from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise NotYaml(line, "it is not UTF-8") from error

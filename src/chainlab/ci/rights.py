@@ -28,6 +28,7 @@ SCOPES = (
     "actions", "artifact-metadata", "attestations", "checks", "contents", "deployments", "discussions", "id-token",
     "issues", "models", "packages", "pages", "pull-requests", "repository-projects", "security-events", "statuses",
 )  # fmt: skip
+NEWER = ("code-quality", "copilot-requests", "drives", "vulnerability-alerts")  # where a workflow names them
 LEVELS = ("none", "read", "write")
 
 
@@ -125,7 +126,7 @@ def permissions(workflow: Any, job: Any, given: Rights, *, default: str = "read"
     else:
         raise MalformedInput(f"permissions cannot be {said!r}", mend="write scopes, or {}")
     for scope, level in levels.items():
-        if scope not in SCOPES or level not in LEVELS:
+        if scope not in (*SCOPES, *NEWER) or level not in LEVELS:
             raise MalformedInput(
                 f"permissions: {scope}: {level} is unknown",
                 mend=f"scopes: {', '.join(SCOPES)}; levels: {', '.join(LEVELS)}",
@@ -136,7 +137,7 @@ def permissions(workflow: Any, job: Any, given: Rights, *, default: str = "read"
     if capped.get("models") == "write":
         capped["models"] = "read"  # it has no level above read
     capped["id-token"] = "write" if levels.get("id-token") == "write" and given.identity else "none"
-    return {scope: capped.get(scope, "none") for scope in SCOPES}
+    return {scope: capped.get(scope, "none") for scope in (*SCOPES, *(scope for scope in NEWER if scope in levels))}
 
 
 def _once(*scopes: str) -> tuple[str, ...]:

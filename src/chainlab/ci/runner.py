@@ -27,10 +27,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from chainlab.ci import relay
+from chainlab.ci.document import dump
 from chainlab.ci.relay import Relay
 from chainlab.ci.runs import JobRun, Step, reason
 from chainlab.ci.transcript import WORKFLOW, Transcript
-from chainlab.ci.workflow import REPORT, RUNNER, dump
+from chainlab.ci.workflow import REPORT, RUNNER
 from chainlab.errors import Unavailable
 from chainlab.sandbox import Sandbox
 from chainlab.workspace import CLOSED, LOOPBACK, cache_directory

@@ -8,6 +8,7 @@ fails at a job's end is that job's failure, with its reason.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from chainlab import names
+from chainlab.ci.calls import runnable
+from chainlab.ci.contexts import contexts, functions
+from chainlab.ci.copying import copy
+from chainlab.ci.definitions import check
 from chainlab.ci.grants import runtime_grants, token_grants
+from chainlab.ci.inputs import complete
+from chainlab.ci.legs import Leg, elsewhere, legs
 from chainlab.ci.mirror import Reached
 from chainlab.ci.outcome import attest
 from chainlab.ci.payload import Change, claims, payload, variables
@@ -25,7 +32,9 @@ from chainlab.ci.rights import Rights, permissions, rights
 from chainlab.ci.runner import LONGEST, Job, execute
 from chainlab.ci.runs import JobRun, Run, Step, reason
 from chainlab.ci.settings import Secret, Settings
-from chainlab.ci.uses import Reference
+from chainlab.ci.templates import condition, resolve
+from chainlab.ci.uses import SELF, Reference
+from chainlab.ci.values import truthy
 from chainlab.ci.workflow import Workflow
 from chainlab.clock import rfc3339, utc_now
 from chainlab.errors import MalformedInput, Refused, Unavailable
@@ -41,6 +50,7 @@ __all__ = ["Order", "Services", "perform"]
 # A job's tokens end with its row in `chainlab.jobs`, by the row's deadline if the host is killed, and at the latest:
 TOKEN_LIFETIME = 2 * LONGEST  # seconds
 REPORTS = 6  # times that an event is reported before the run goes on without it
+RANKS = ("skipped", "success", "cancelled", "failure")  # of a job's legs, the worst last
 PAUSE = 0.5  # seconds between them; each waits for the database besides (`database.BUSY_TIMEOUT`)
 
 
@@ -103,8 +113,9 @@ def perform(
             f"{workflow.path} has no job {order.job!r}",
             mend=f"its jobs: {', '.join(workflow.jobs)}",
         )
+    check(workflow.path, workflow.text)  # all that may refuse comes before any job runs
     given, common = rights(change.origin, order.cache_rule), workflow.document.get("permissions")
-    for job in workflow.jobs.values():  # before any of them runs: it may refuse
+    for job in workflow.jobs.values():
         permissions(common, job.get("permissions"), given)
 
     def read(path: str) -> str | None:
@@ -114,10 +125,12 @@ def perform(
             return None
 
     mirror = services.platform.mirror.seen_by(change.repository, fork=change.origin.fork)
-    # Before a number is taken, since it may refuse.
+    inputs = complete(workflow, change.origin.event, order.inputs)
     used = mirror.reach(workflow.path, workflow.text, workflow.jobs, read=read)
+    files = {path: text for path, text in files.items() if any(path in reached.files for reached in used.values())}
+    files = runnable(mirror, used.values(), files, read, f"{change.repository}@{change.commit}")
     number, folder = _next(services.directory / "runs")
-    change = replace(change, run=number, inputs=order.inputs)
+    change = replace(change, run=number, inputs=inputs)
     return _Running(services, settings, change, workflow, files, order, folder, used).perform()
 
 
@@ -142,6 +155,8 @@ class _Running:
         self.actions = {f"{action.name}@{action.ref}": action.commit for action in every}
         self.rights: Rights = rights(change.origin, order.cache_rule)
         self.jobs: dict[str, JobRun] = {}
+        self.places: dict[str, str] = {}  # job -> folded name of its environment; empty for none
+        self.variables = settings.with_url(services.trust.url).variables if self.rights.secrets else {}
         self.copies: dict[str, str] = {}
         self.subject = f"{change.repository}/runs/{change.run}"
 
@@ -161,6 +176,8 @@ class _Running:
         for position, name in enumerate(self._wanted()):
             try:
                 ended = self._job(name, position + 1)
+            except MalformedInput as error:  # of an expression, which no earlier look could evaluate
+                ended = replace(self._seen(name), result="failure", why=f"it cannot run: {reason(error)}")
             except Exception as error:
                 ended = replace(self._seen(name), result="failure", why=f"the host could not end it: {reason(error)}")
             except BaseException as error:  # an interrupt ends the run, and its record says so
@@ -233,8 +250,10 @@ class _Running:
         return [name for name in self.workflow.order() if name in wanted]
 
     def _job(self, name: str, position: int) -> JobRun:
-        if refused := self._refusal(name):
+        known = contexts(self.change, self.workflow, self.variables, self._before(self.workflow.needs(name)))
+        if refused := self._refusal(name, known):
             return refused
+        every = legs(resolve(self.workflow.jobs[name].get("strategy"), known))
         subject = f"{self.subject}/jobs/{name}"
         granted = permissions(
             self.workflow.document.get("permissions"),
@@ -244,18 +263,17 @@ class _Running:
         )
         jobs, credentials = self.services.platform.jobs, self.services.platform.credentials
         with jobs.running(subject, self.change.repository, lambda: credentials.revoke(subject=subject)) as id:
-            job = self._prepare(name, position, granted, id)
             facts = {"job": name, "permissions": _above_none(granted)}
             self._tell("taskrun.started", subject, facts)
             started = rfc3339(utc_now())
-            log = self.folder / f"{name}.jsonl"
-            ended_job = execute(job, self.services.sandbox, log, lambda step: self._step(name, step))
+            prepare = functools.partial(self._prepare, name, position, granted, id, known)
+            ended_job = self._legs(name, every, known, prepare)
             self.jobs[name] = ended_job  # if what follows fails, its steps are known
         left_out = ", ".join(self.workflow.left_out(name))
         why = ended_job.why or (f"`{left_out}` is ignored: there is no docker here" if left_out else "")
         ended_job = replace(ended_job, permissions=_above_none(granted), why=why)
         if passed := self.services.platform.artifacts.passed(self.change.run, subject):
-            ended_job = replace(ended_job, result="failure", why=passed)
+            ended_job = replace(ended_job, result="failure", tolerated=False, why=passed)
         if not self.rights.identity:  # a fork's pull request gets no statement about our repository
             return ended_job
         try:
@@ -271,10 +289,37 @@ class _Running:
                 started=started,
             )
         except Exception as error:
-            return replace(ended_job, result="failure", why=f"it has no provenance: {reason(error)}")
+            return replace(ended_job, result="failure", tolerated=False, why=f"it has no provenance: {reason(error)}")
 
-    def _prepare(self, name: str, position: int, granted: Mapping[str, str], id: str) -> Job:
-        """All that the job with this ``id`` needs: its copy of the workflow, its credentials, what it uses."""
+    def _before(self, names: list[str]) -> dict[str, JobRun]:
+        """Those of the named jobs that have ended."""
+        return {name: self.jobs[name] for name in names}
+
+    def _legs(self, name: str, every: list[Leg], known: Mapping[str, Any], prepare: Callable[[Leg], Job]) -> JobRun:
+        """Run the legs of a job one after another; returns them as one job."""
+        document = self.workflow.jobs[name]
+        ended: JobRun | None = None
+        for leg in every:
+            if leg.fail_fast and ended and ended.counted == "failure":
+                return replace(
+                    ended, why=f"{ended.why}; `fail-fast`: not run: {leg} and what follows".removeprefix("; ")
+                )
+            inside = {**known, "strategy": leg.strategy, "matrix": leg.matrix}
+            if "uses" not in document and (why := elsewhere(resolve(document.get("runs-on"), inside))):
+                ran = JobRun(name, "failure", why=why)
+            else:
+                log = self.folder / (f"{name}.{leg.index}.jsonl" if leg.index else f"{name}.jsonl")
+                ran = execute(prepare(leg), self.services.sandbox, log, lambda step: self._step(name, step))
+            if ran.result == "failure":
+                ran = replace(ran, tolerated=truthy(resolve(document.get("continue-on-error"), inside)))
+            ended = _joined(ended, ran, leg)
+            self.jobs[name] = ended
+        return ended or JobRun(name, "skipped")
+
+    def _prepare(
+        self, name: str, position: int, granted: Mapping[str, str], id: str, known: Mapping[str, Any], leg: Leg
+    ) -> Job:
+        """All that one leg of the job with this ``id`` needs: its copy of the workflow, credentials, what it uses."""
         subject = f"{self.subject}/jobs/{name}"
         document = self.workflow.jobs[name]
         bearer = self._bearer(name, id) if granted["id-token"] == "write" else ""
@@ -284,9 +329,19 @@ class _Running:
         }
         environment = variables(self.change, self.workflow.path, self.workflow.name)
         calls = "uses" in document  # a reusable workflow: its jobs take no `env` from the caller
-        ended = {n: (self.jobs[n].result, self.jobs[n].outputs) for n in self.workflow.needs(name)}
-        copy = self.workflow.copy(name, env=identity if bearer and not calls else {}, ended=ended)
-        self.copies[name] = self.workflow.explain(name, copy).replace(bearer or "\0", "(the job's own bearer)")
+        this = f"{self.change.repository}@{self.change.commit}"
+        document_of_leg = copy(
+            self.workflow,
+            name,
+            env=identity if bearer and not calls else {},
+            ended={n: (job.counted, job.outputs) for n, job in self._before(self.workflow.needs(name)).items()},
+            event=self.change.origin.event,
+            leg=leg,
+            contexts=known,
+            repository=this,
+        )
+        shown = self.workflow.explain(name, document_of_leg).replace(bearer or "\0", "(the job's own bearer)")
+        self.copies[name] = "\n".join(filter(None, [self.copies.get(name), shown]))
         credentials = self.services.platform.credentials
         token = credentials.issue(
             subject,
@@ -307,9 +362,14 @@ class _Running:
         address = self._address(position)
         mirror, used = self.services.platform.mirror, self.used[name]
         mirror = mirror.seen_by(self.change.repository, fork=self.change.origin.fork)
+        actions = {f"{action.name}@{action.ref}": mirror.export(action) for action in used.actions}
+        texts = (self.files[path] for path in used.files if path in self.files)
+        if SELF in self.workflow.text or any(f"@{self.change.commit}" in text for text in texts):
+            actions[this] = self.services.platform.remote.archive(self.change.repository, self.change.commit)
+        seconds = resolve(document.get("timeout-minutes"), {**known, "strategy": leg.strategy, "matrix": leg.matrix})
         return Job(
             name,
-            copy,
+            document_of_leg,
             self.change.origin.event,
             payload(self.change),
             self.change.commit,
@@ -318,24 +378,27 @@ class _Running:
             self.services.trust.config_path,
             environment | {"ACTIONS_RUNTIME_TOKEN": runtime} | (identity if bearer and calls else {}),
             self._secrets(name) | {"GITHUB_TOKEN": token},
-            self.settings.with_url(self.services.trust.url).variables if self.rights.secrets else {},
-            {f"{action.name}@{action.ref}": mirror.export(action) for action in used.actions},
+            self.variables,
+            actions,
             {path: text for path, text in self.files.items() if path in used.files},
             self.services.wheelhouse,
             self.order.ports,
             address if self.services.sandbox.is_namespace else "",
-            _seconds(document),
+            _seconds(seconds),
         )
 
-    def _refusal(self, name: str) -> JobRun | None:
-        """Why a job does not start at all, if it does not."""
+    def _refusal(self, name: str, known: Mapping[str, Any]) -> JobRun | None:
+        """Why a job does not start at all, if it does not. Raises `MalformedInput` for what the host cannot know."""
         document = self.workflow.jobs[name]
-        needed = [self.jobs[n] for n in self.workflow.needs(name)]
-        if any(job.result == "waiting" for job in needed):
+        if any(job.result == "waiting" for job in self._before(self.workflow.needs(name)).values()):
             return JobRun(name, "waiting", why="it needs a job that waits")
-        if any(job.result != "success" for job in needed) and "if" not in document:
-            return JobRun(name, "skipped", why="a job that it needs did not succeed")
-        place = self.workflow.environment(name)
+        before = functions(self._before(self.workflow.ancestors(name)).values())
+        if not condition(document.get("if"), known, before):
+            why = "its `if` is false" if before["success"]() else "a job that it needs did not succeed"
+            return JobRun(name, "skipped", why=why)
+        named = resolve(self.workflow.environment(name), known)
+        self.places[name] = names.environment(str(named)) if named not in ("", None) else ""
+        place = self.places[name]
         rules = self.settings.environment(place)
         if rules is None:
             return None
@@ -350,8 +413,8 @@ class _Running:
         return None
 
     def _bearer(self, name: str, id: str) -> str:
-        called, commit = str(self.workflow.jobs[name].get("uses", "")), ""
-        if called.startswith("./"):
+        called, commit = str(self.workflow.jobs[name].get("uses", "")).strip(), ""
+        if called.startswith(("./", SELF)):
             called = f"{self.change.repository}/{called[2:]}@{self.change.origin.ref}"
         elif called:
             reference = Reference.parse(called)
@@ -368,7 +431,7 @@ class _Running:
 
     def _place(self, name: str) -> str:
         """The environment of a job as the settings spell it; as it is folded where they do not name it."""
-        place = self.workflow.environment(name)
+        place = self.places[name]
         rules = self.settings.environment(place)
         return rules.name if rules else place
 
@@ -384,7 +447,7 @@ class _Running:
         if not self.rights.secrets:
             return {}
         found = dict(self.settings.secrets)
-        rules = self.settings.environment(self.workflow.environment(name))
+        rules = self.settings.environment(self.places[name])
         for key, secret in rules.secrets.items() if rules else ():
             found = {other: kept for other, kept in found.items() if other.lower() != key.lower()}
             found[key] = secret  # names of secrets do not depend on case, and the environment's counts
@@ -428,6 +491,25 @@ def _above_none(granted: Mapping[str, str]) -> dict[str, str]:
     return {scope: level for scope, level in granted.items() if level != "none"}
 
 
-def _seconds(document: Mapping[str, Any]) -> float:
-    minutes = document.get("timeout-minutes", LONGEST / 60)
+def _joined(before: JobRun | None, leg_run: JobRun, leg: Leg) -> JobRun:
+    """A job with one more of its legs: the last output of a name counts, and the worst result."""
+    if leg_run.why and leg.matrix:
+        leg_run = replace(leg_run, why=f"{leg}: {leg_run.why}")
+    if before is None:
+        return leg_run
+    worst = max(before, leg_run, key=lambda run: (RANKS.index(run.counted), run.tolerated))
+    return replace(
+        leg_run,
+        result=worst.result,
+        tolerated=worst.tolerated,
+        outputs={**before.outputs, **{name: value for name, value in leg_run.outputs.items() if value}},
+        steps=before.steps + leg_run.steps,
+        seconds=before.seconds + leg_run.seconds,
+        summary=before.summary + leg_run.summary,
+        why="; ".join(filter(None, [before.why, leg_run.why])),
+        address=leg_run.address or before.address,
+    )
+
+
+def _seconds(minutes: Any) -> float:
     return min(LONGEST, 60 * minutes) if isinstance(minutes, int | float) and minutes > 0 else LONGEST

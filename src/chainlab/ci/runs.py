@@ -1,6 +1,6 @@
 """What a run left: its jobs, steps, outputs, logs; kept as ``run.json`` beside the jobs' logs.
 
-DIR/runs/7/run.json  DIR/runs/7/build.log  DIR/runs/7/build.jsonl (act's own words)
+DIR/runs/7/run.json  DIR/runs/7/build.log  DIR/runs/7/build.jsonl (act's own words; build.1.jsonl of the second leg)
 """
 
 from __future__ import annotations
@@ -43,6 +43,12 @@ class JobRun:
     permissions: Mapping[str, str] = field(default_factory=dict)  # scopes above "none"
     produced: Mapping[str, str] = field(default_factory=dict)  # file or package -> digest
     provenance: str = ""  # digest of the platform's provenance bundle; empty = none
+    tolerated: bool = False  # it failed, and its `continue-on-error` lets the run go on
+
+    @property
+    def counted(self) -> str:
+        """The result that the run, and the jobs that need this one, go by."""
+        return "success" if self.tolerated else self.result
 
     @property
     def log(self) -> str:
@@ -71,7 +77,7 @@ class Run:
     @property
     def result(self) -> str:
         """The worst of its jobs; skipped jobs do not count unless all are."""
-        results = [job.result for job in self.jobs.values()]
+        results = [job.counted for job in self.jobs.values()]
         for worst in ("failure", "cancelled", "waiting", "success"):
             if worst in results:
                 return worst
@@ -100,7 +106,8 @@ class Run:
         """Jobs and steps with results and seconds, for a terminal."""
         lines = [f"run {self.id}: {self.workflow} on {self.event} at {self.ref}: {self.result}, {self.seconds:.1f} s"]
         for job in self.jobs.values():
-            lines.append(f"  {job.result:<8} {job.name}" + (f": {job.why}" if job.why else ""))
+            tolerated = " (continue-on-error)" if job.tolerated else ""
+            lines.append(f"  {job.result:<8} {job.name}{tolerated}" + (f": {job.why}" if job.why else ""))
             lines += [f"    {s.result:<8} {s.seconds:5.1f} s  {s.name[:80]}" for s in job.steps]
         return join_lines(lines)
 

@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chainlab.ci.document import dump
 from chainlab.ci.runs import JobRun, Step
-from chainlab.ci.workflow import AFTER, REPORT, dump
+from chainlab.ci.workflow import AFTER, REPORT
 
 __all__ = ["WORKFLOW", "Transcript"]
 

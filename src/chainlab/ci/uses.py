@@ -4,6 +4,7 @@ uses: acme/changed-files@v3                              an action, by tag, bran
 uses: acme/tools/sub/folder@v1                           one in a folder of a repository
 uses: acme/workflows/.github/workflows/notes.yml@main    a reusable workflow
 uses: ./.github/actions/summary                          from the project's own files
+uses: $/.github/actions/summary                          from the same repository, at the commit that runs
 uses: docker://alpine:3.20                               an image
 
 >>> Reference.parse("acme/tools/sub@v1").path
@@ -18,14 +19,17 @@ from dataclasses import dataclass
 
 import yaml
 
+from chainlab.ci.document import compose
 from chainlab.errors import MalformedInput
 
-__all__ = ["Reference", "Uses", "find", "find_in_jobs"]
+__all__ = ["SELF", "Reference", "Uses", "find", "find_in_jobs"]
 
 REFERENCE = re.compile(
     r"(?P<owner>[A-Za-z0-9][A-Za-z0-9-]*)/(?P<repo>[A-Za-z0-9._-]+)(?:/(?P<path>[^@\s]+))?@(?P<ref>\S+)"
 )
-MAX_CHARACTERS = 2**20
+
+
+SELF = "$/"  # changelog of 30 July 2026, "Reference same-repository actions with self-repository syntax"
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,14 @@ class Uses:
     of_job: bool  # a job's: it names a reusable workflow
 
     @property
+    def of_repository(self) -> bool:
+        """Whether it names a path of the repository that it stands in, at the commit that runs."""
+        return self.value.startswith(SELF)
+
+    @property
     def kind(self) -> str:
         """``local``, ``docker`` or ``remote``."""
-        if self.value.startswith(("./", ".\\")) or self.value == ".":
+        if self.value.startswith(("./", ".\\", SELF)) or self.value == ".":
             return "local"
         return "docker" if self.value.startswith("docker://") else "remote"
 
@@ -85,29 +94,20 @@ def find(text: str) -> list[Uses]:
 
     Comments and scripts that only look like one are no part of it. Raises `MalformedInput`.
     """
-    return _listed(_nodes(_compose(text), None))
+    return _listed(_nodes(compose(text), None))
 
 
 def find_in_jobs(text: str, jobs: Iterable[str]) -> dict[str, list[Uses]]:
     """As `find`, for each of the jobs of a workflow apart. Raises `MalformedInput`."""
-    root = _compose(text)
+    root = compose(text)
     return {job: _listed(_nodes(root, job)) for job in jobs}
-
-
-def _compose(text: str) -> yaml.Node | None:
-    if len(text) > MAX_CHARACTERS:
-        raise MalformedInput(f"expected at most {MAX_CHARACTERS} characters")
-    try:
-        return yaml.compose(text, yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise MalformedInput("this is not YAML", why=" ".join(str(error).split())[:300]) from error
 
 
 def _listed(nodes: Iterable[tuple[yaml.ScalarNode, bool]]) -> list[Uses]:
     found = {}
     for node, of_job in nodes:
         start, end = node.start_mark.index, node.end_mark.index
-        found[start] = Uses(node.value, node.start_mark.line + 1, start, end, of_job)
+        found[start] = Uses(node.value.strip(), node.start_mark.line + 1, start, end, of_job)
     return [found[start] for start in sorted(found)]
 
 

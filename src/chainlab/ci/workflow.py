@@ -1,16 +1,4 @@
-"""A workflow file, and the copy of it that runs one job.
-
-A job runs alone: in a process, a sandbox and a directory of its own, as on the platform. Its copy of the workflow is
-the file as it is, but for
-
-- a job-level ``env`` that gives its identity (address and bearer), when it may have one;
-- stubs in place of the jobs it needs, which end as those did and give what those gave;
-- a last step that does what actions left for the end (a real runner's "post" steps), if all went well;
-- a last job that prints what came of it;
-- ``container`` and ``services``, which need docker: they are left out, and the run says so.
-
-YAML is read by version 1.2's rules: ``on`` is a word, not a boolean, and ``010`` is ten.
-"""
+"""A workflow file: its jobs, their order, and what starts it."""
 
 from __future__ import annotations
 
@@ -20,124 +8,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-from yaml.constructor import ConstructorError
-
 from chainlab import names
+from chainlab.ci.document import dump, load
 from chainlab.ci.filters import matches
+from chainlab.ci.templates import needs_evaluation
 from chainlab.errors import MalformedInput
 
-__all__ = ["AFTER", "REPORT", "Workflow", "dump", "load"]
+__all__ = ["AFTER", "REPORT", "Workflow"]
 
 AFTER = "after the job"  # the step that does what actions left for the end
 REPORT = "chainlab-report"  # the job that prints what came of the other
 RUNNER = "ubuntu-latest"
 NO_DOCKER = ("container", "services")
-MAX_BYTES = 2**18
-MAX_NODES = 50_000  # of a document with every alias written out
-MAX_DEPTH = 50  # levels of a document
 MAX_JOBS = 250  # of one workflow; each has a loopback address of its own
 MAX_NAME = 255  # characters of a workflow's name
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 NAMED = re.compile(r"(?ia)\bsecrets\s*\.\s*([a-z_][a-z0-9_]*)")
 WHOLE = re.compile(r"(?ia)\bsecrets\s*(?:\[|\)|,|\}\}|\.\s*\*)")
 ACTIVITY = "opened"  # the one activity type that the host's pull requests have
-# Tags of plain words that YAML 1.1 gives other values, or that the platform does not have.
-DROPPED = ("bool", "float", "int", "merge", "timestamp")
-PLAIN = {
-    "bool": r"true|True|TRUE|false|False|FALSE",
-    "int": r"[-+]?[0-9]{1,300}|0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300}",
-    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-}  # YAML 1.2.2, section 10.3.2
-KINDS = ("null", "bool", "int", "float", "str", "seq", "map")  # of values that a workflow has
-UNHOLDABLE = re.compile(r"[\x00\ud800-\udfff]")  # written as escapes, for YAML's own text has none
-# Its `env` is the step's: act evaluates that of a job twice, and would run what an output says.
-_PRINT = {
-    "run": "printf '%s' \"$NEEDS\"",
-    "shell": "sh",
-    "env": {"NEEDS": "${{ toJSON(needs) }}"},
-}
-ODD = re.compile(r"[\x85\u2028\u2029\r]")  # line breaks to one version of YAML, not to the other
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's booleans and numbers, without merge keys, and with each key once."""
-
-    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
-        """Its text, if a file and an environment can hold it."""
-        if isinstance(node.value, str) and UNHOLDABLE.search(node.value):
-            raise ConstructorError(None, None, "a character that no text has", node.start_mark)
-        return super().construct_scalar(node)
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merge nothing; refuse a key that is there twice, for readers differ in which one counts."""
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in seen:
-                raise ConstructorError(None, None, f"{key.value[:80]!r} is there twice", key.start_mark)
-            seen.add((key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key))
-
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """A number, without YAML 1.1's octals and sexagesimals."""
-        text = str(self.construct_scalar(node))
-        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-
-
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True  # an anchor would be a difference from the file
-
-
-_Loader.yaml_constructors = {
-    tag: make
-    for tag, make in yaml.SafeLoader.yaml_constructors.items()
-    if tag is None or tag.rpartition(":")[2] in KINDS
-}
-_Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] not in DROPPED
-    ]
-    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}  # fmt: skip
-for _tag, _words_of_it in PLAIN.items():
-    for _class in (_Loader, _Dumper):
-        _class.add_implicit_resolver(
-            f"tag:yaml.org,2002:{_tag}",
-            re.compile(f"^(?:{_words_of_it})$"),
-            list("tTfF" if _tag == "bool" else "-+.0123456789"),
-        )
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
-
-
-def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """Text in a form that reads back the same, in lines where it has lines."""
-    style = '"' if ODD.search(text) else "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent)
-
-
-def load(text: str) -> Any:
-    """The YAML document in ``text``. Raises `MalformedInput` with the line that cannot be read.
-
-    Aliases count as what they stand for, so that a document cannot grow when it is written out.
-    """
-    if len(text) > MAX_BYTES:
-        raise MalformedInput(f"a workflow has at most {MAX_BYTES} characters")
-    try:
-        document = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError, LookupError) as error:
-        raise MalformedInput("this is not YAML", why=" ".join(str(error).split())[:300]) from error
-    nodes, levels = _measure(document, {})
-    if nodes > MAX_NODES or levels > MAX_DEPTH:
-        raise MalformedInput(f"a workflow has at most {MAX_NODES} values in {MAX_DEPTH} levels, aliases written out")
-    return document
-
-
-def dump(document: Any) -> str:
-    """YAML that reads back as ``document``."""
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True)
 
 
 @dataclass(frozen=True)
@@ -151,7 +39,10 @@ class Workflow:
     @classmethod
     def parse(cls, path: str, text: str) -> Workflow:
         """Read a file. Raises `MalformedInput` for what the platform would not take either."""
-        document = load(text)
+        try:
+            document = load(text)
+        except MalformedInput as error:
+            raise MalformedInput(f"{path}, {error.message}", why=error.why, mend=error.mend) from error
         jobs = document.get("jobs") if isinstance(document, dict) else None
         if not isinstance(document, dict) or "on" not in document or not isinstance(jobs, dict):
             raise MalformedInput(f"{path} is no workflow", mend="it needs `on:` and `jobs:`")
@@ -162,8 +53,6 @@ class Workflow:
                 raise MalformedInput(f"{path}: job {str(name)[:80]!r} is not a job")
             if name == REPORT:
                 raise MalformedInput(f"{path}: the host uses the name {REPORT} itself")
-            if not isinstance(job.get("env") or {}, dict):
-                raise MalformedInput(f"{path}: job {name}: `env` is no mapping")
             missing = [n for n in _needs(job) if n not in jobs]
             if missing:
                 raise MalformedInput(f"{path}: job {name} needs {missing[0]!r}, which is no job")
@@ -171,7 +60,8 @@ class Workflow:
         workflow.order()
         for name in jobs:
             try:
-                workflow.environment(name)
+                if not needs_evaluation(place := workflow.environment(name)) and place not in ("", None):
+                    names.environment(str(place))
             except MalformedInput as error:
                 raise MalformedInput(f"{path}: job {name}: {error.message}", mend=error.mend) from error
         return workflow
@@ -198,15 +88,24 @@ class Workflow:
             done += ready
         return done
 
+    def ancestors(self, job: str) -> list[str]:
+        """All jobs before ``job`` in its chain of ``needs``."""
+        found: list[str] = []
+        waiting = self.needs(job)
+        for name in waiting:  # grows as it is walked
+            if name not in found:
+                found.append(name)
+                waiting += self.needs(name)
+        return found
+
     def needs(self, job: str) -> list[str]:
         """The jobs that ``job`` names in its ``needs``."""
         return _needs(self.jobs[job])
 
-    def environment(self, job: str) -> str:
-        """The folded name of the environment that a job uses; empty for none."""
-        value = self.jobs[job].get("environment", "")
-        name = value.get("name", "") if isinstance(value, dict) else value
-        return "" if name in ("", None) else names.environment(str(name))
+    def environment(self, job: str) -> Any:
+        """The value of ``environment`` that names one: a text that may hold expressions; None for none."""
+        value = self.jobs[job].get("environment")
+        return value.get("name") if isinstance(value, dict) else value
 
     def secrets(self, job: str, known: Iterable[str]) -> set[str]:
         """Which of the ``known`` secrets a job can use: those that its text names.
@@ -252,37 +151,6 @@ class Workflow:
             return matches(name, _words(filters[kind]))
         return not matches(name, _words(filters.get(f"{kind}-ignore")))
 
-    def copy(
-        self,
-        job: str,
-        *,
-        env: Mapping[str, str],
-        ended: Mapping[str, tuple[str, Mapping[str, str]]],
-    ) -> dict[str, Any]:
-        """The document that runs ``job`` alone.
-
-        ``env`` is added to its environment; ``ended`` gives result and outputs of each job that it needs.
-        """
-        target = {k: v for k, v in self.jobs[job].items() if k not in NO_DOCKER}
-        if env and "uses" not in target:  # a call of a reusable workflow takes no env
-            target["env"] = {**(target.get("env") or {}), **env}
-        if isinstance(target.get("steps"), list):
-            target["steps"] = [
-                *target["steps"],
-                {"name": AFTER, "run": "chainlab-post", "shell": "sh"},
-            ]
-        # `defaults` name a folder that is not there where nothing was checked out.
-        where = {"working-directory": "."} if "defaults" in self.document else {}
-        jobs: dict[str, Any] = {n: _stub(*ended[n], where) for n in _needs(target)}
-        jobs[job] = target
-        jobs[REPORT] = {
-            "needs": [job],
-            "if": "always()",
-            "runs-on": RUNNER,
-            "steps": [_PRINT | where],
-        }
-        return {**self.document, "jobs": jobs}
-
     def left_out(self, job: str) -> list[str]:
         """Keys of a job that this host cannot follow."""
         return [key for key in NO_DOCKER if key in self.jobs[job]]
@@ -302,28 +170,3 @@ def _needs(job: Mapping[str, Any]) -> list[str]:
 def _words(value: Any) -> list[str]:
     """One word or a list of them."""
     return [str(n) for n in value] if isinstance(value, list) else [str(value)] if value else []
-
-
-def _measure(value: Any, known: dict[int, tuple[int, int]], depth: int = 0) -> tuple[int, int]:
-    """How many values and levels a document has when each alias is written out."""
-    if not isinstance(value, dict | list):
-        return 1, 1
-    if id(value) not in known and depth <= MAX_DEPTH:
-        inside = [*value, *value.values()] if isinstance(value, dict) else value
-        found = [_measure(v, known, depth + 1) for v in inside] or [(0, 0)]
-        known[id(value)] = 1 + sum(n for n, _ in found), 1 + max(levels for _, levels in found)
-    return known.get(id(value), (1, MAX_DEPTH + 1))
-
-
-def _stub(result: str, outputs: Mapping[str, str], where: Mapping[str, str]) -> dict[str, Any]:
-    stub: dict[str, Any] = {
-        "runs-on": RUNNER,
-        "outputs": {name: _literal(value) for name, value in outputs.items()},
-        "steps": [{"run": "true" if result == "success" else "false", "shell": "sh", **where}],
-    }
-    return {"if": "${{ false }}", **stub} if result == "skipped" else stub
-
-
-def _literal(value: str) -> str:
-    """Text that an expression evaluator leaves as it is."""
-    return "${{ '" + value.replace("'", "''") + "' }}" if "${{" in value else value

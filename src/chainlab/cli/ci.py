@@ -58,7 +58,7 @@ Examples: chainlab ci run --project data/projects/triage-model --event push
     "inputs",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Input of workflow_dispatch; repeatable.",
+    help="Input of workflow_dispatch; repeatable. Others have their defaults.",
 )
 @click.option("--approve", multiple=True, metavar="ENVIRONMENT", help="Say yes for a reviewer; repeatable.")
 @click.option(
@@ -153,7 +153,8 @@ Examples: chainlab ci pin my-project
 def pin(folder: Path, check: bool, update: bool, as_json: bool) -> None:
     """Pin the actions of a project's workflows to commits.
 
-    What a pinned action names inside is not pinned by that; such references are listed.
+    What a pinned action names inside is not pinned by that; such references are listed. Where something cannot be read
+    or resolved, nothing is written, and all of it is named.
     """
     from chainlab.ci.pins import pin_folder
     from chainlab.workspace import learner_workspace
