@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from platform_parsers import PACKAGE, refusals, rounds
 
-from chainlab.ci.definitions import DEFINITIONS, check, check_expressions
+from chainlab.ci.definitions import BUILT_IN, DEFINITIONS, check, check_expressions
 from chainlab.ci.document import dump
 from chainlab.errors import MalformedInput
 
@@ -141,17 +142,39 @@ def test_the_platform_refuses_and_takes_the_same() -> None:
 
 
 @pytest.mark.clients("node")
-def test_the_definitions_are_the_platform_s() -> None:
-    """To renew them: write what this test expects to the file, one definition a line."""
-
-    def bare(definition: dict[str, Any]) -> dict[str, Any]:
-        found = {key: value for key, value in definition.items() if key != "description"}
-        for name, rule in found.get("mapping", {}).get("properties", {}).items():
-            found["mapping"]["properties"][name] = bare(rule) if isinstance(rule, dict) else rule
-        return found
-
+def test_the_shape_is_the_platform_s() -> None:
     theirs = json.loads((PACKAGE / "workflow-v1.0.min.json").read_text())["definitions"]
-    assert json.loads(DEFINITIONS.read_text()) == {name: bare(rule) for name, rule in theirs.items()}
+    ours = tomllib.loads(DEFINITIONS.read_text())
+    assert {name: table for name, table in ours.items() if table != told(theirs[name])} == {}
+    named = {"workflow-root-strict", *(name for table in ours.values() for name in shapes(table))}
+    assert named - set(BUILT_IN) == set(ours)
+
+
+def told(theirs: dict[str, Any]) -> dict[str, Any]:
+    """A definition of the package's as ours is written."""
+    mapping, text = theirs.get("mapping", {}), theirs.get("string", {})
+    keys = {
+        key: rule if isinstance(rule, dict) else {"type": rule} for key, rule in mapping.get("properties", {}).items()
+    }
+    plain = next((kind for kind in ("null", "boolean", "number", "string") if kind in theirs), None)
+    table = {
+        "reads": theirs.get("context"),
+        "either": theirs.get("one-of"),
+        "words": theirs.get("allowed-values") or ([text["constant"]] if "constant" in text else None),
+        "items": theirs.get("sequence", {}).get("item-type"),
+        "keys": {key: rule["type"] for key, rule in keys.items()},
+        "required": [key for key, rule in keys.items() if rule.get("required")],
+        "others": [mapping["loose-key-type"], mapping["loose-value-type"]] if "loose-key-type" in mapping else None,
+        "value": "text" if text.get("require-non-empty") else None if "constant" in text else plain,
+    }
+    assert set(text) <= {"constant", "require-non-empty"}
+    return {key: value for key, value in table.items() if value}
+
+
+def shapes(table: dict[str, Any]) -> list[str]:
+    """The definitions that one of ours names."""
+    item = [table["items"]] if "items" in table else []
+    return [*table.get("either", ()), *item, *table.get("keys", {}).values(), *table.get("others", ())]
 
 
 # -- drawn workflows

@@ -1,8 +1,7 @@
 """The shape of workflow files: which keys and values, and which contexts and functions in whose expressions.
 
-``workflow-v1.0.json`` beside this file has the definitions of the platform's own ``@actions/workflow-parser`` without
-their descriptions (copyright GitHub, MIT licence); a test compares the two. A mapping or a list that stands where an
-expression may stand can be one, too, wherever the definition has a context:
+``workflow_shape.toml`` beside this file says them; a test compares it with the platform's own parser on npm. A mapping
+or a list that stands where an expression may stand can be one, too, wherever the definition has a context:
 
     env: ${{ fromJSON(vars.SETTINGS) }}
 """
@@ -10,8 +9,8 @@ expression may stand can be one, too, wherever the definition has a context:
 from __future__ import annotations
 
 import functools
-import json
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,20 +25,16 @@ from chainlab.errors import MalformedInput
 
 __all__ = ["check", "check_expressions"]
 
-DEFINITIONS = Path(__file__).with_name("workflow-v1.0.json")
+DEFINITIONS = Path(__file__).with_name("workflow_shape.toml")
 FUNCTION = re.compile(r"([A-Za-z]+)\(([0-9]+),([0-9]+|MAX)\)")
 IDENTIFIER = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_-]{0,98}")
 MANY = 10**6
-KINDS = ("null", "boolean", "number", "string", "sequence", "mapping", "one-of", "allowed-values")
 TAGS = {"null": "null", "bool": "boolean", "int": "number", "float": "number", "str": "string"}
 BUILT_IN: Mapping[str, Any] = {
-    "null": {"null": {}},
-    "boolean": {"boolean": {}},
-    "number": {"number": {}},
-    "string": {"string": {}},
-    "sequence": {"sequence": {"item-type": "any"}},
-    "mapping": {"mapping": {"loose-key-type": "string", "loose-value-type": "any"}},
-    "any": {"one-of": ["null", "boolean", "number", "string", "sequence", "mapping"]},
+    **{kind: {"value": kind} for kind in ("null", "boolean", "number", "string")},
+    "sequence": {"items": "any"},
+    "mapping": {"others": ["string", "any"]},
+    "any": {"either": ["null", "boolean", "number", "string", "sequence", "mapping"]},
 }
 # What the platform has and this host has not.
 LACKING = {
@@ -120,38 +115,28 @@ class _Definition:
 
     name: str
     context: tuple[str, ...]
-    scalars: tuple[tuple[str, Mapping[str, Any]], ...]  # kind and its rules
+    scalars: tuple[tuple[str, str], ...]  # a kind and, where only one text will do, that text
     item: str  # the definition of a list's items; empty where no list may stand
     mappings: tuple[Mapping[str, Any], ...]
 
 
 @functools.cache
 def _known() -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads(DEFINITIONS.read_text(encoding="utf-8"))
-    return {**BUILT_IN, **found}
+    return {**BUILT_IN, **tomllib.loads(DEFINITIONS.read_text(encoding="utf-8"))}
 
 
 @functools.cache
 def _definition(name: str) -> _Definition:
-    raw = _known()[name]
-    scalars: list[tuple[str, Mapping[str, Any]]] = []
-    mappings: list[Mapping[str, Any]] = []
-    item = ""
-    kind = next(kind for kind in KINDS if kind in raw)
-    if kind == "one-of":
-        for inner in map(_definition, raw[kind]):
-            scalars += inner.scalars
-            mappings += inner.mappings
-            item = item or inner.item
-    elif kind == "allowed-values":
-        scalars = [("string", {"constant": value}) for value in raw[kind]]
-    elif kind == "mapping":
-        mappings = [raw[kind]]
-    elif kind == "sequence":
-        item = raw[kind]["item-type"]
-    else:
-        scalars = [(kind, raw[kind])]
-    return _Definition(name, tuple(raw.get("context", ())), tuple(scalars), item, tuple(mappings))
+    table = _known()[name]
+    scalars = [("string", word) for word in table.get("words", ())]
+    scalars += [(table["value"], "")] if "value" in table else []
+    mappings = [table] if "keys" in table or "others" in table else []
+    item = table.get("items", "")
+    for inner in map(_definition, table.get("either", ())):
+        scalars += inner.scalars
+        mappings += inner.mappings
+        item = item or inner.item
+    return _Definition(name, tuple(table.get("reads", ())), tuple(scalars), item, tuple(mappings))
 
 
 class _Reader:
@@ -237,7 +222,7 @@ class _Reader:
     def mapping(self, node: yaml.MappingNode, definition: _Definition, context: Sequence[str]) -> None:
         """Compare the keys of a mapping with those of the definitions that it may have."""
         options = list(definition.mappings)
-        loose, seen = options[0].get("loose-value-type"), set()
+        others, seen = options[0].get("others"), set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self.fault(key, "a key is a mapping or a list")
@@ -250,29 +235,25 @@ class _Reader:
                 self.fault(key, f"{name[:80]!r} is there twice")
                 continue
             seen.add(name.upper())
-            having = [option for option in options if name in option.get("properties", {})]
+            having = [option for option in options if name in option.get("keys", {})]
             if having:
                 options = having
                 if name in LACKING and definition.name in ("steps-item", "job"):
                     self.fault(key, f"`{name}`: this host has no {LACKING[name]}")
-                rule = having[0]["properties"][name]
-                self.read(value, rule if isinstance(rule, str) else rule["type"], context)
-            elif loose is not None:
-                if not any(_fits("string", name, *rule) for rule in _definition(options[0]["loose-key-type"]).scalars):
+                self.read(value, having[0]["keys"][name], context)
+            elif others is not None:
+                if not any(_fits("string", name, *rule) for rule in _definition(others[0]).scalars):
                     self.fault(key, f"unexpected key {name[:80]!r}")
                 if definition.name == "jobs" and not IDENTIFIER.fullmatch(name):
                     self.fault(key, f"{name[:80]!r} cannot be the id of a job")
-                self.read(value, loose, context)
+                self.read(value, others[1], context)
             else:
                 self.fault(key, f"unexpected key {name[:80]!r}")
         self.complete(node, options, seen)
 
     def complete(self, node: yaml.MappingNode, options: list[Mapping[str, Any]], seen: set[str]) -> None:
         """Look for the keys that a mapping must have."""
-        required = [
-            [key for key, rule in option.get("properties", {}).items() if isinstance(rule, dict) and "required" in rule]
-            for option in options
-        ]
+        required = [option.get("required", ()) for option in options]
         if len(options) > 1:
             keys = sorted({key for keys in required for key in keys} - set(LACKING))
             self.fault(node, f"one of these keys is missing: {', '.join(keys)}")
@@ -292,10 +273,10 @@ class _Reader:
                     seen.add(value.value)
 
 
-def _fits(kind: str, value: str, wanted: str, rule: Mapping[str, Any]) -> bool:
+def _fits(kind: str, value: str, wanted: str, word: str) -> bool:
     """Whether a value is of the kind ``wanted``; any value but a list or a mapping can be a text."""
-    if wanted != "string":
-        return kind == wanted
-    if constant := rule.get("constant"):
-        return value.upper() == constant.upper() if rule.get("ignore-case") else bool(value == constant)
-    return kind != "null" and bool(value) if rule.get("require-non-empty") else True
+    if word:
+        return value == word
+    if wanted == "text":
+        return kind != "null" and bool(value)
+    return wanted in ("string", kind)
