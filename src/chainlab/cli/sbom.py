@@ -131,27 +131,31 @@ def check(file: Path, least: float, as_json: bool) -> None:
     with suppress(MalformedInput):  # what is not JSON, the problems name
         unread = cyclonedx.read(parse_json(data, file.name)).unread
     quality = assess(None if found else json.loads(data))
-    scores = {standard: quality.of(standard).score if not found else 0.0 for standard in STANDARDS}
-    passed = not found and not unread and quality.score >= least
+    scores = {standard: quality.of(standard).score for standard in STANDARDS}
+    low = (quality.score or 0.0) < least
+    passed = not found and not unread and not low
     if as_json:
         told = {
             "passed": passed,
             "problems": [asdict(p) for p in found],
             "unread": unread,
-            "score": quality.score if not found else 0.0,
+            "score": quality.score,
             "standards": scores,
-            "elements": [{**asdict(e), "coverage": round(e.coverage, 4)} for e in quality.elements],
+            "elements": [{**asdict(e), "coverage": e.coverage and round(e.coverage, 4)} for e in quality.elements],
         }
         echo_json(told)
     elif found:
         echo(f"{file.name} is not valid: {len(found)} problem(s)")
         echo(join_lines(f"  {problem}" for problem in found[:20]), lines=True)
     else:
-        echo(f"{file.name} is valid; score {quality.score:.2f}")
-        echo(join_lines(f"  {standard}: {score:.2f}" for standard, score in scores.items()), lines=True)
+        if quality.score is None:
+            echo(f"{file.name} is valid; no score, for it lists no component")
+        else:
+            echo(f"{file.name} is valid; score {quality.score:.2f}")
+            echo(join_lines(f"  {standard}: {score:.2f}" for standard, score in scores.items()), lines=True)
         echo(join_lines(f"  lacks {reason}" for reason in quality.reasons), lines=True)
-        if quality.score < least:
-            echo(f"refused: the score is below {least}")
+        if low:
+            echo(f"refused: the score is not {least} or more")
     if not as_json and unread:
         echo(join_lines(f"  not read: {problem}" for problem in unread), lines=True)
     sys.exit(0 if passed else 1)
