@@ -25,6 +25,7 @@ __all__ = ["commands"]
 KINDS = ("environment", "wheel", "lock", "project")
 ANY = click.Path(exists=True, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+MOST = 5  # notes shown
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -94,6 +95,11 @@ def build(
     else:
         made = bills.of_project(path, **about)
     data = bills.dump(made)
+    notes = _notes(made) if kind in ("lock", "project") else []
+    for note in notes[:MOST]:
+        echo(f"note: {note}", err=True)
+    if len(notes) > MOST:
+        echo(f"note: the document names {len(notes) - MOST} more", err=True)
     if out is None:
         echo_document(data)
         return
@@ -205,13 +211,23 @@ def _facts(component: Component) -> dict[str, Any]:
     return facts | {"hashes": dict(component.hashes)}
 
 
+def _notes(made: dict[str, Any]) -> list[str]:
+    """What a lock or a project leaves open, as the document says it."""
+    from chainlab.evidence.components import UNSEEN
+
+    names = {f"{UNSEEN}{kind}" for kind in ("not-pinned", "pinned-twice", "missing", "not-looked-for")}
+    return [p["value"] for p in made["metadata"].get("properties", ()) if p["name"] in names]
+
+
 def _kind(path: Path) -> str:
+    from chainlab.evidence.lockfiles import EXPORTS
+
     if path.suffix == ".whl":
         return "wheel"
     if path.is_dir():
         installed = (path / "pyvenv.cfg").is_file() or any(path.glob("*.dist-info"))
         return "environment" if installed else "project"
-    if path.suffix in (".lock", ".toml", ".txt"):
+    if path.suffix in (".lock", ".toml", ".txt") or path.name in EXPORTS:
         return "lock"
     if path.name.startswith("python"):
         return "environment"

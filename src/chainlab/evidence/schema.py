@@ -24,7 +24,7 @@ from chainlab.evidence.statements import parse_json
 if TYPE_CHECKING:
     from jsonschema_rs import Draft7Validator, ValidationError
 
-__all__ = ["Problem", "bundled", "problems"]
+__all__ = ["LENGTHS", "Problem", "bundled", "problems"]
 
 SPECS = ("1.2", "1.3", "1.4", "1.5", "1.6", "1.7")
 MOST = 200  # problems told; a document with more is no bill of materials

@@ -15,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.evidence import imports, metadata
-from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of
+from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, bare, purl_of
 from chainlab.evidence.interpreters import markers_here
 
 __all__ = ["Wheel", "asked", "declared", "open_wheel", "read"]
@@ -95,7 +96,7 @@ def read(
         if needed is None:
             spots.append(BlindSpot("unreadable", f"the requirement {text[:80]!r}", subject.ref))
         elif scope == "required":
-            components.append(declared(needed.name, str(needed.specifier), wheel.path.name))
+            components.append(declared(needed, wheel.path.name))
     if components:
         spots.append(BlindSpot("missing", "a wheel names ranges: versions and transitive needs are not in it"))
     spots += _extras(wheel, subject.ref)
@@ -115,14 +116,19 @@ def asked(package: metadata.Package, markers: Mapping[str, str]) -> list[tuple[s
         elif metadata.applies(needed.marker, markers, package.extras):
             scope = "required" if metadata.applies(needed.marker, markers) else "optional"
             extras = f"[{','.join(sorted(needed.extras))}]" if needed.extras else ""
-            found.append((f"{needed.name}{extras}{needed.specifier}", scope))
+            where = f" @ {needed.url}" if needed.url else str(needed.specifier)
+            found.append((f"{needed.name}{extras}{where}", scope))
     return found
 
 
-def declared(name: str, specifier: str, where: str, scope: str = "required") -> Component:
-    """A component that is asked for by a range: its version is not known."""
-    ranged = ((f"{PREFIX}version-range", specifier or "any version"),)
-    return Component(name, "", purl_of(name), scope=scope, properties=ranged, found_in=where)
+def declared(needed: Requirement, where: str, scope: str = "required") -> Component:
+    """A component that is asked for by a range or an address: its version is not known."""
+    address = bare(needed.url or "")
+    asked = address or str(needed.specifier) or "any version"
+    kind = "vcs_url" if "+" in address.partition(":")[0] else "download_url"
+    purl = "" if "file:" in address else purl_of(needed.name, **{kind: address.partition("#")[0]})
+    ranged = ((f"{PREFIX}version-range", asked),)
+    return Component(needed.name, "", purl, scope=scope, properties=ranged, found_in=where)
 
 
 def open_wheel(path: Path) -> Wheel:
