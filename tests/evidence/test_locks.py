@@ -161,6 +161,14 @@ def test_a_damaged_hash_is_refused(value: str, tmp_path: Path) -> None:
         locks.read(written(tmp_path, f"alpha==1.0 --hash={value}\n"))
 
 
+def test_no_credentials_are_told(tmp_path: Path) -> None:
+    lines = ["{} @ git+https://{}/a@main", "-e git+https://{1}/a@main#egg={0}", "{} @ https://{}/${{X}}.zip"]
+    secret = [line.format("alpha", "user:secret@acme.example") for line in lines]
+    found = locks.read(written(tmp_path, "\n".join([*secret, "omega==1.0", "--nothing https://x:secret@acme.example"])))
+    assert told(found, "not pinned").count("acme.example") == 4
+    assert "secret" not in json.dumps(sbom.of_inventory(found))
+
+
 def test_a_pin_without_a_hash_says_so(tmp_path: Path) -> None:
     found = locks.read(written(tmp_path, "alpha==1.0\nbeta @ https://acme.example/beta-1.0.zip\n"))
     assert "any file of this version" in told(found, "no hash")
@@ -226,7 +234,9 @@ def test_an_address_that_always_means_the_same_is_a_pin(line: str, purl: str, tm
     [
         "alpha @ git+https://acme.example/alpha@main",
         "alpha @ git+https://acme.example/alpha",
-        "git+https://acme.example/alpha@v1.0#egg=alpha",
+        "-e git+https://acme.example/alpha@main#egg=alpha",
+        "-e .",
+        "./alpha",
         "alpha @ https://${HOST}/alpha-1.0.zip",
         "https://acme.example/archive/v1.zip",
         "alpha @ ssh://acme.example/alpha",
@@ -318,6 +328,11 @@ def test_the_same_pin_twice_is_one_component(tmp_path: Path) -> None:
     assert problems(sbom.of_inventory(found)) == []
 
 
+def test_a_range_that_another_line_pins_is_not_open(tmp_path: Path) -> None:
+    found = locks.read(written(tmp_path, "alpha>=0.5\nalpha==1.0\nbeta>=2\nbeta==1.0\n"))
+    assert told(found, "not pinned") == "requirements.txt: beta>=2"
+
+
 def test_two_versions_of_one_package_are_told(tmp_path: Path) -> None:
     found = locks.read(written(tmp_path, "alpha==1.0\nalpha==2.0\nbeta==1.0\n"))
     assert [c.version for c in found.components if c.key == "alpha"] == ["1.0", "2.0"]
@@ -358,6 +373,18 @@ def test_the_default_groups_of_a_pylock_are_installed(tmp_path: Path) -> None:
     assert list(parts(found)) == ["alpha", "beta", "epsilon"]
     assert parts(found)["alpha"].hashes == {"SHA-256": A, "SHA-512": "c" * 128}
     assert told(found, "other platform").endswith("delta, gamma")
+
+
+def test_a_pylock_without_a_file_for_this_platform_says_so(tmp_path: Path) -> None:
+    file = '{{name="alpha-1.0{}", url="https://acme.example/x", hashes={{sha256="' + A + '"}}}}'
+    wheel, sdist = file.format("-cp27-cp27m-nowhere.whl"), file.format(".tar.gz")
+    for more, stops in (("", True), (f"sdist={sdist}", False)):
+        text = pylock(f'name="alpha"\nversion="1.0"\nwheels=[{wheel}]\n{more}')
+        found = locks.read(written(tmp_path, text, "pylock.toml"))
+        assert ("an installer stops" in told(found, "other platform")) is stops
+        assert list(parts(found)) == ["alpha"]
+        elsewhere = locks.read(tmp_path / "pylock.toml", markers={"sys_platform": "win32"})
+        assert not told(elsewhere, "other platform")
 
 
 @pytest.mark.parametrize(
@@ -543,7 +570,7 @@ def pip(path: Path) -> set[tuple[str, str]] | None:
         limits.setdefault(canonicalize_name(one.name), set()).add(exact(one))
     for one in asked:
         if one.link is not None:
-            address = "local" if "file:" in one.link.url else one.link.url.partition("#")[0]
+            address = "local" if one.link.is_file else one.link.url.partition("#")[0]
             found.add((canonicalize_name(one.name or ""), address))
         else:
             key = canonicalize_name(one.name)
@@ -576,7 +603,8 @@ def test_what_pip_takes_of_a_random_file_is_read_or_named(folder: Path, text: st
     for name, place in taken - read:
         included = name.startswith("inc") and ("-r " in lines or "-c " in lines)
         nameless = not name and (ours.unread or place in {place for _, place in read})
-        assert included or nameless or (name and name in lines)
+        by_another_line = not place and name in {name for name, _ in read}
+        assert included or nameless or by_another_line or (name and name in lines)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ MAX_SIZE = 2**24  # bytes
 ENVIRONMENT = "install it, and read the environment: chainlab sbom build FOLDER"
 EXPORTS = {  # locks of other tools → how to have one that is read here
     "uv.lock": "uv export --format pylock.toml --output-file pylock.toml",
-    "poetry.lock": "poetry export --format requirements.txt --output requirements.txt",
+    "poetry.lock": "poetry export --format requirements.txt --output requirements.txt (by poetry-plugin-export)",
     "pdm.lock": "pdm export --format requirements --output requirements.txt",
     "Pipfile.lock": "pipenv requirements --hash > requirements.txt",
     "conda-lock.yml": ENVIRONMENT,
@@ -70,11 +70,16 @@ class Locked:
         return canonicalize_name(self.name)
 
     @property
+    def is_revision(self) -> bool:
+        """Whether it is one revision of a repository."""
+        return self.local == "a local repository" or "+" in self.source.partition(":")[0]
+
+    @property
     def purl(self) -> str:
         """Its package URL; empty for what comes from this machine."""
         if self.local:
             return ""
-        kind = "vcs_url" if "+" in self.source.partition(":")[0] else "download_url"
+        kind = "vcs_url" if self.is_revision else "download_url"
         return purl_of(self.name, self.version, **{kind: self.source})
 
     @property

@@ -34,7 +34,7 @@ from chainlab.evidence.ranges import parse_version
 if TYPE_CHECKING:
     from chainlab.evidence.wheels import Wheel
 
-__all__ = ["applying", "load", "read", "with_hashes"]
+__all__ = ["applying", "load", "read", "unpinned", "with_hashes"]
 
 SCOPES = ("required", "optional", "excluded")  # the strongest first
 
@@ -64,7 +64,7 @@ def read(
     lock, values = _pinning(path), markers_here(markers)
     subject = subject or Component(path.parent.resolve().name, type="application")
     chosen = [pin for pin in _chosen(lock, values) if not (pin.local and pin.key == subject.key)]
-    spots = _unpinned(lock, chosen)
+    spots = unpinned(lock, chosen)
     at_hand = _wheels(wheels, {file.sha256 for pin in chosen for file in pin.files})
     packages = {pin.key: w.package for pin in chosen for w in _of(pin, at_hand)}
     nodes = {pin.key: Node(pin.ref, packages[pin.key].requires if pin.key in packages else ()) for pin in chosen}
@@ -120,7 +120,7 @@ def _chosen(lock: Lock, values: Mapping[str, str]) -> list[Locked]:
     return merged(replace(pin, marker="") for pin in lock.pins if _applies(pin, values))
 
 
-def _unpinned(lock: Lock, chosen: Sequence[Locked]) -> list[BlindSpot]:
+def unpinned(lock: Lock, chosen: Sequence[Locked]) -> list[BlindSpot]:
     """What a lock leaves open: lines that pin nothing, pins for other platforms, and two pins of one package."""
     spots = [BlindSpot("not pinned", f"{lock.name}: {line[:80]}") for line in lock.open]
     spots += [BlindSpot("not pinned", f"{lock.name}: cannot be read: {line[:80]}") for line in lock.unread]
@@ -181,6 +181,8 @@ def _components(
         for name in pin.via or ():
             via.setdefault(name, set()).add(pin.ref)
     supported = [str(tag) for tag in sys_tags()] if lock.pylock is not None else []
+    own = {**graph.markers, **markers_here()} == graph.markers
+    here = {*supported, "*"} if own and supported else set()
     components, spots = [], []
     for pin in chosen:
         wheel = packages.get(pin.key)
@@ -209,9 +211,12 @@ def _components(
             ref = component.ref
             spots += [BlindSpot(k, said, ref) for k, said in metadata.inside(wheel.names).items()]
             spots += [BlindSpot("missing", f"{name} is required and not locked", ref) for name in needs.missing]
-        if not pin.files and not pin.source.startswith("git+"):  # a commit's name is a hash
+        if not pin.files and not pin.is_revision:
             any_ = "whatever is at this address" if pin.source or pin.local else "any file of this version"
             spots.append(BlindSpot("no hash", f"the lock accepts {any_}", component.ref))
+        if here and pin.files and not any(_tags(file, sdist="*") & here for file in pin.files):
+            said = "the lock has no file for this platform, and an installer stops"
+            spots.append(BlindSpot("other platform", said, component.ref))
         components.append(_hashed(component, pin, supported, wheel))
     return sorted(components, key=lambda c: (c.key, c.version, c.ref)), spots
 
@@ -256,13 +261,18 @@ def _fitting(files: Iterable[LockedFile], tags: Iterable[str]) -> LockedFile | N
     """The file with the best of these tags; None unless there is one such file."""
     by_tag: dict[str, set[LockedFile]] = {}
     for file in files:
-        try:
-            for tag in parse_wheel_filename(file.name)[3]:
-                by_tag.setdefault(str(tag), set()).add(file)
-        except ValueError:
-            continue  # a source distribution, or no name
+        for tag in _tags(file):
+            by_tag.setdefault(tag, set()).add(file)
     best = next((by_tag[tag] for tag in tags if tag in by_tag), set())
     return next(iter(best)) if len(best) == 1 else None
+
+
+def _tags(file: LockedFile, sdist: str = "") -> set[str]:
+    """The platforms that a wheel is for; for another file, ``sdist``."""
+    try:
+        return {str(tag) for tag in parse_wheel_filename(file.name)[3]}
+    except ValueError:
+        return {sdist} if sdist else set()
 
 
 def _applies(pin: Locked, values: Mapping[str, str]) -> bool:

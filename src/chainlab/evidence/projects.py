@@ -83,8 +83,7 @@ def read(
     else:
         what = "no lock is read" if beside else "nothing is locked"
         spots.append(BlindSpot("missing", f"{what}: versions and transitive needs are open"))
-        unread = listed.unread if listed is not None else ()
-        spots += [BlindSpot("not pinned", f"{LOCKS[-1]}: cannot be read: {line[:80]}") for line in unread]
+        spots += locks.unpinned(listed, ()) if listed is not None else []
     components, more = _declared(asked, components, subject, values, locked)
     spots += more
     wanted = {c.ref for c in components if not c.version} | set(subject.requires)

@@ -77,12 +77,12 @@ for flag in FLAGS:
 
 @dataclass(frozen=True)
 class _Open:
-    """A requirement that pins nothing by itself."""
+    """A requirement that pins nothing by itself; one with a name may be pinned by another line."""
 
     text: str
-    name: str
-    specifier: SpecifierSet
-    marker: str
+    key: str = ""
+    specifier: SpecifierSet = field(default_factory=SpecifierSet)
+    marker: str = ""
 
 
 def read(name: str, data: bytes, folder: Path | None = None) -> Lock:
@@ -108,12 +108,10 @@ class _Reading:
 
     def file(self, name: str, data: bytes, folder: Path | None, within: tuple[Path, ...], *, constraint: bool) -> None:
         """Read one file and, in their place, those that it includes."""
-        at: int | None = None  # of the pin that remarks are about
+        at: int | None = None  # the pin that remarks are about
         for line, remark in _lines(_text(name, data)):
             if line:
-                count = len(self.pins)
-                self.line(line, folder, within, constraint=constraint)
-                at = count if len(self.pins) == count + 1 else None
+                at = self.line(line, folder, within, constraint=constraint)
                 self.unread += [remark] if remark else []
             elif not remark:
                 at = None
@@ -124,37 +122,41 @@ class _Reading:
                 if words and at in self.said:
                     self.said[at].append(words)
 
-    def line(self, line: str, folder: Path | None, within: tuple[Path, ...], *, constraint: bool) -> None:
-        """Read one logical line. What is behind its options, or contradicts itself, makes it unread."""
+    def line(self, line: str, folder: Path | None, within: tuple[Path, ...], *, constraint: bool) -> int | None:
+        """Read one logical line; give the number of its pin. Words behind the options make it unread."""
         try:
             before, options = _options(line)
         except ValueError:
             self.unread.append(line)
-            return
+            return None
         asked = [before] * bool(before) + (options.editable or [])
         files = (options.requirement or []) + (options.constraint or [])
         hashes = options.hash or []
         found = _requirement(asked[0], hashes) if len(asked) == 1 and not files else None
-        if options.editable and not (isinstance(found, Locked) and "+" in found.source.partition(":")[0]):
-            found = None  # a folder of this machine
+        if len(asked) == 1 and options.editable and not (isinstance(found, Locked) and found.is_revision):
+            found = _Open(line)  # a folder, or a branch
+        if isinstance(found, Locked) and not constraint:
+            self.pins.append(found)
+            return len(self.pins) - 1
         if isinstance(found, Locked):
-            (self.limits if constraint else self.pins).append(found)
+            self.limits.append(found)
         elif isinstance(found, _Open):
             self.open += [] if constraint else [found]
         elif len(files) == 1 and not asked and not hashes and folder is not None and not SCHEME.match(files[0]):
             self.include(folder / files[0], within, constraint=bool(options.constraint))
         elif asked or files or hashes:
             self.unread.append(line)
+        return None
 
     def include(self, path: Path, within: tuple[Path, ...], *, constraint: bool) -> None:
         """Read an included file. Raises `MalformedInput` for one that includes itself, and for too many."""
         path = path.resolve()
-        self.included.append(path)
-        if path in within or len(self.included) > MAX_FILES:
+        if path in within or len(self.included) == MAX_FILES:
             raise MalformedInput(
                 f"{path.name} includes itself, or more than {MAX_FILES} files are included",
                 mend="remove the -r or -c that leads back",
             )
+        self.included.append(path)
         self.file(path.name, contents(path), path.parent, (*within, path), constraint=constraint)
 
     def lock(self, name: str) -> Lock:
@@ -162,10 +164,17 @@ class _Reading:
         limits: dict[str, list[Locked]] = {}
         for limit in merged(self.limits):
             limits.setdefault(limit.key, []).append(limit)
-        pins, still_open = [_told(pin, self.said.get(at)) for at, pin in enumerate(self.pins)], []
+        pins = [_told(pin, self.said.get(at)) for at, pin in enumerate(self.pins)]
+        by_key: dict[str, list[Locked]] = {}
+        for pin in merged(pins):
+            by_key.setdefault(pin.key, []).append(pin)
+        still_open = []
         for one in dict.fromkeys(self.open):
-            known = [limit for limit in limits.get(canonicalize_name(one.name), ()) if _allows(one.specifier, limit)]
-            pins += [replace(limit, name=one.name, marker=_both(one.marker, limit.marker)) for limit in known]
+            pinned = [pin for pin in by_key.get(one.key, ()) if pin.marker in ("", one.marker)]
+            if any(_allows(one.specifier, pin) for pin in pinned):
+                continue  # by another line
+            known = [limit for limit in limits.get(one.key, ()) if _allows(one.specifier, limit)]
+            pins += [replace(limit, marker=_both(one.marker, limit.marker)) for limit in known]
             if all(limit.marker for limit in known):
                 still_open.append(one.text)
             if len(pins) > MAX_PINS:
@@ -176,10 +185,11 @@ class _Reading:
                     (pins[at],) = merged([pins[at], replace(limit, marker=pin.marker)])
                 else:
                     self.unread.append(f"{pin.name} {pin.version}, of which a constraint says {limit.version}")
-        asked = {pin.key for pin in pins} | {canonicalize_name(one.name) for one in self.open}
-        if alone := sorted(limits.keys() - asked):
+        if alone := sorted(limits.keys() - {pin.key for pin in pins} - {one.key for one in self.open}):
             self.unread.append(f"only where another package asks for it: {', '.join(alone)}")
-        return Lock(name, tuple(pins), tuple(map(bare, self.unread)), tuple(still_open), tuple(self.included))
+        return Lock(
+            name, tuple(pins), tuple(map(bare, self.unread)), tuple(map(bare, still_open)), tuple(self.included)
+        )
 
 
 def _text(name: str, data: bytes) -> str:
@@ -241,7 +251,7 @@ def _options(line: str) -> tuple[str, Values]:
 
 
 def _requirement(text: str, hashes: Iterable[str]) -> Locked | _Open | None:
-    """What one requirement pins; None for one that cannot be read, or whose address may come to mean other bytes.
+    """What one requirement says; None for one that cannot be read.
 
     Raises `MalformedInput` for a hash that cannot be read.
     """
@@ -257,6 +267,8 @@ def _requirement(text: str, hashes: Iterable[str]) -> Locked | _Open | None:
             Marker(marker)
         if by_scheme or (address.lower().endswith(ARCHIVES) and ("/" in first or not at)):
             return _addressed("", address, marker, hashes)
+        if wanted.startswith((".", "/")):
+            return _Open(text)  # a folder
         asked = Requirement(wanted)
         if asked.url:
             return _addressed(asked.name, asked.url, marker, hashes)
@@ -266,7 +278,7 @@ def _requirement(text: str, hashes: Iterable[str]) -> Locked | _Open | None:
     except (ValueError, RecursionError):
         return None
     if not version:
-        return _Open(text, asked.name, asked.specifier, marker)
+        return _Open(text, canonicalize_name(asked.name), asked.specifier, marker)
     pairs = {digest(*_halves(value), asked.name) for value in hashes}
     return Locked(asked.name, version, marker, tuple(LockedFile((pair,)) for pair in sorted(pairs)))
 
@@ -279,8 +291,11 @@ def _exact(specifier: SpecifierSet) -> str:
     return exact[0].version
 
 
-def _addressed(name: str, address: str, marker: str, hashes: Iterable[str]) -> Locked | None:
-    """What an address names. Raises `ValueError` for one that is none."""
+def _addressed(name: str, address: str, marker: str, hashes: Iterable[str]) -> Locked | _Open | None:
+    """What an address names; it is open if it may come to mean other bytes.
+
+    Raises `ValueError` for one that is none.
+    """
     url, _, fragment = address.partition("#")
     fields = dict(parse_qsl(fragment))
     scheme = SCHEME.match(url)
@@ -292,9 +307,10 @@ def _addressed(name: str, address: str, marker: str, hashes: Iterable[str]) -> L
     source = bare(url)
     if tool:
         if not REVISIONS[tool].fullmatch(url.rpartition("@")[2].lower()):
-            return None
+            return _Open(f"{name} @ {bare(address)}")
         source += f"#{fields['subdirectory']}" if "subdirectory" in fields else ""
-    if VARIABLE.search(source) or not (tool or protocol in ("http", "https", "file")):
+    known = tool or protocol in ("http", "https", "file")
+    if not known or VARIABLE.search(source) or (scheme and re.search(r"\s", url)):
         return None
     kind = "repository" if tool else "file" if url.lower().endswith(ARCHIVES) else "folder"
     pairs = {digest(key, value, name) for key, value in fields.items() if key in ALGORITHMS}
