@@ -495,6 +495,20 @@ def test_lines_that_cannot_be_read_are_named_in_a_project_without_pins(tmp_path:
     assert "--no-index beta==1.0" in told(found, "not pinned")
 
 
+def test_every_range_of_a_name_is_told(tmp_path: Path) -> None:
+    needs = '["alpha>=1", "Alpha<2", "alpha[x]>=1"]'
+    written(tmp_path, f'[project]\nname = "mine"\nauthors = 1\ndependencies = {needs}\n', "pyproject.toml")
+    (component,) = projects.read(tmp_path).components
+    assert dict(component.properties)["chainlab:version-range"] == ">=1, <2"
+
+
+@pytest.mark.parametrize("needs", ['"alpha"', "[1]", "{alpha = '1'}"])
+def test_needs_that_are_no_list_of_texts_are_refused(needs: str, tmp_path: Path) -> None:
+    written(tmp_path, f'[project]\nname = "mine"\ndependencies = {needs}\n', "pyproject.toml")
+    with pytest.raises(MalformedInput, match="where a list of texts is expected"):
+        projects.read(tmp_path)
+
+
 NEEDS = {
     f"alpha @ git+https://u:secret@acme.example/alpha@{COMMIT}": (
         f"git+https://acme.example/alpha@{COMMIT}",

@@ -72,7 +72,9 @@ def build(
 ) -> None:  # fmt: skip
     """Make the CycloneDX document of an environment, a wheel, a lock file or a project.
 
-    Nothing of PATH is run. The same input and time give the same bytes.
+    Nothing of PATH is run. The same input and time give the same bytes. A lock file is a requirements file, read as pip
+    reads it, or a pylock.toml; another tool's lock is refused with the command that exports it. What a lock or a
+    project leaves open is in the document, and the first of it on standard error.
     """
     from chainlab.evidence import sbom as bills
     from chainlab.storage import write_whole
@@ -124,7 +126,8 @@ def build(
 def check(file: Path, least: float, as_json: bool) -> None:
     """Validate a CycloneDX document, and say how much of the minimum elements it has.
 
-    Ends with 1 when the document is not valid, has an entry that cannot be read, or scores below --least.
+    Ends with 1 when the document is not valid, has an entry that cannot be read, or scores below --least. A document
+    that lists no component has no score.
     """
     from chainlab.evidence import cyclonedx
     from chainlab.evidence.quality import STANDARDS, assess

@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
@@ -136,7 +137,8 @@ def _subject(path: Path, about: Mapping[str, Any]) -> Component:
     found = project.get("license")
     text = found if isinstance(found, str) else str(found.get("text", "")) if isinstance(found, dict) else ""
     expression, name = licence(text if isinstance(found, str) else "", text, [])
-    people = [p.get("name") for p in project.get("authors", []) if isinstance(p, dict)]
+    authors = project.get("authors")
+    people = [p.get("name") for p in authors if isinstance(p, dict)] if isinstance(authors, list) else []
     return Component(
         name=str(project.get("name") or path.resolve().name),
         version=str(project.get("version") or _version(path, str(project.get("name", "")))),
@@ -184,6 +186,7 @@ def _declared(
     spots = []
     strongest = {"required": 0, "optional": 1, "excluded": 2}
     scopes: dict[str, str] = {}
+    wanted: dict[str, list[Requirement]] = {}
     for text, scope in asked:
         parsed = metadata.requirement(text)
         if parsed is None:
@@ -192,13 +195,14 @@ def _declared(
         key = canonicalize_name(parsed.name)
         if key == subject.key or not metadata.applies(parsed.marker, values):
             continue  # an extra of its own; or not for this platform
-        known = scopes.get(key)
-        scopes[key] = scope if known is None else min(known, scope, key=strongest.__getitem__)
-        if key not in by_key:
-            by_key[key] = declared(parsed, "pyproject.toml", scope)
+        wanted.setdefault(key, []).append(parsed)
+        scopes[key] = min(scopes.get(key, scope), scope, key=strongest.__getitem__)
+    for name, needed in wanted.items():
+        if name not in by_key:
+            by_key[name] = component = declared(needed, "pyproject.toml", scopes[name])
             if locked:
-                said = f"{parsed.name} is declared ({scope}) and not locked for this platform"
-                spots.append(BlindSpot("missing", said, by_key[key].ref))
+                said = f"{component.name} is declared ({component.scope}) and not locked for this platform"
+                spots.append(BlindSpot("missing", said, component.ref))
     found = [  # where the graph is known, the lock's reader has followed the scopes
         c if c.complete is not None else replace(c, scope=scopes.get(c.key, c.scope)) for c in by_key.values()
     ]
@@ -258,4 +262,10 @@ def _table(value: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _texts(value: Any) -> list[str]:
-    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
+    """The texts of a list; groups may hold tables, too. Raises `MalformedInput` for anything else."""
+    if not isinstance(value, list | None) or not all(isinstance(v, str | dict) for v in value or ()):
+        raise MalformedInput(
+            f"pyproject.toml has {str(value)[:80]!r} where a list of texts is expected",
+            mend='write each requirement as a text: ["acme-cells>=1"]',
+        )
+    return [v for v in value or () if isinstance(v, str)]

@@ -90,19 +90,19 @@ def read(
         )
         known = tuple(sorted({*found.blind_spots, *spots, *_extras(wheel, subject.ref)}))
         return replace(found, lifecycle="build", blind_spots=known)
-    components = []
+    wanted: dict[str, list[Requirement]] = {}
     for text, scope in asked(wheel.package, values):
         needed = metadata.requirement(text)
         if needed is None:
             spots.append(BlindSpot("unreadable", f"the requirement {text[:80]!r}", subject.ref))
         elif scope == "required":
-            components.append(declared(needed, wheel.path.name))
+            wanted.setdefault(canonicalize_name(needed.name), []).append(needed)
+    components = [declared(ranges, wheel.path.name) for ranges in wanted.values()]
     if components:
         spots.append(BlindSpot("missing", "a wheel names ranges: versions and transitive needs are not in it"))
     spots += _extras(wheel, subject.ref)
-    unique = {c.ref: c for c in components}
-    subject = replace(subject, requires=tuple(sorted(unique)), complete=True)
-    ordered = tuple(unique[ref] for ref in sorted(unique))
+    ordered = tuple(sorted(components, key=lambda component: component.ref))
+    subject = replace(subject, requires=tuple(component.ref for component in ordered), complete=True)
     return Inventory(ordered, subject, "build", tuple(sorted(spots)), ())
 
 
@@ -121,14 +121,15 @@ def asked(package: metadata.Package, markers: Mapping[str, str]) -> list[tuple[s
     return found
 
 
-def declared(needed: Requirement, where: str, scope: str = "required") -> Component:
-    """A component that is asked for by a range or an address: its version is not known."""
-    address = bare(needed.url or "")
-    asked = address or str(needed.specifier) or "any version"
+def declared(needed: Sequence[Requirement], where: str, scope: str = "required") -> Component:
+    """A component that is asked for by ranges or an address, all of one name: its version is not known."""
+    address = next((bare(one.url) for one in needed if one.url), "")
+    ranges = dict.fromkeys(bare(one.url or "") or str(one.specifier) for one in needed)
     kind = "vcs_url" if "+" in address.partition(":")[0] else "download_url"
-    purl = "" if "file:" in address else purl_of(needed.name, **{kind: address.partition("#")[0]})
-    ranged = ((f"{PREFIX}version-range", asked),)
-    return Component(needed.name, "", purl, scope=scope, properties=ranged, found_in=where)
+    name = needed[0].name
+    purl = "" if "file:" in address else purl_of(name, **{kind: address.partition("#")[0]})
+    asked_for = ", ".join(filter(None, ranges)) or "any version"
+    return Component(name, "", purl, scope=scope, properties=((f"{PREFIX}version-range", asked_for),), found_in=where)
 
 
 def open_wheel(path: Path) -> Wheel:
