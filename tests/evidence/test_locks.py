@@ -87,7 +87,9 @@ LINES = {
     "a folder": ("./alpha\n", [], 1),
     "an included file, with no folder to look in": ("-r other.txt\n", [], 1),
     "an included address": ("-r https://acme.example/other.txt\n", [], 1),
-    "a version of thousands of digits": (f"alpha==1.{'1' * 5000}\nbeta==2.0\n", ["alpha", "beta"], 0),
+    "a version of thousands of digits": (f"alpha==1.{'1' * 5000}\nbeta==2.0\n", ["beta"], 1),
+    "a range of thousands of digits": (f"alpha>=1.{'1' * 5000}\nbeta==2.0\n", ["beta"], 1),
+    "a zero byte in a file's name": ("-r a\0b\n", [], 1),
     "thousands of parentheses": (f"alpha==1.0 ; {'(' * 8000}\n", [], 1),
 }
 

@@ -24,9 +24,10 @@ from chainlab.evidence.schema import LENGTHS
 if TYPE_CHECKING:
     from packaging.pylock import Pylock
 
-__all__ = ["EXPORTS", "Lock", "Locked", "LockedFile", "contents", "digest", "merged"]
+__all__ = ["EXPORTS", "MAX_VERSION", "Lock", "Locked", "LockedFile", "contents", "digest", "merged"]
 
 MAX_SIZE = 2**24  # bytes
+MAX_VERSION = 200  # characters
 ENVIRONMENT = "install it, and read the environment: chainlab sbom build FOLDER"
 EXPORTS = {  # locks of other tools → how to have one that is read here
     "uv.lock": "uv export --format pylock.toml --output-file pylock.toml",

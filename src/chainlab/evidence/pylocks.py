@@ -20,7 +20,7 @@ from packaging.utils import parse_wheel_filename
 from chainlab.errors import MalformedInput
 from chainlab.evidence import lock_markers
 from chainlab.evidence.components import bare
-from chainlab.evidence.lockfiles import Lock, Locked, LockedFile, digest
+from chainlab.evidence.lockfiles import MAX_VERSION, Lock, Locked, LockedFile, digest
 
 if TYPE_CHECKING:
     from packaging.markers import Environment
@@ -99,4 +99,6 @@ def _pin(package: Package) -> Locked:
         for name, hashes in named
     ]
     version = str(package.version or "")
+    if len(version) > MAX_VERSION:
+        raise MalformedInput(f"the version of {package.name} has {len(version)} characters, more than {MAX_VERSION}")
     return Locked(package.name, version, str(package.marker or ""), tuple(files), source=bare(source), local=local)

@@ -29,7 +29,7 @@ from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence.components import ALGORITHMS, bare
-from chainlab.evidence.lockfiles import Lock, Locked, LockedFile, contents, digest, merged
+from chainlab.evidence.lockfiles import MAX_VERSION, Lock, Locked, LockedFile, contents, digest, merged
 from chainlab.evidence.ranges import parse_version
 
 __all__ = ["read"]
@@ -242,8 +242,8 @@ def _options(line: str) -> tuple[str, Values]:
     words = line.split(" ")
     at = next((number for number, word in enumerate(words) if word.startswith("-")), len(words))
     rest = shlex.split(" ".join(words[at:]))
-    if len(rest) > MAX_WORDS:
-        raise ValueError("too many words")
+    if len(rest) > MAX_WORDS or "\0" in line:
+        raise ValueError("not the words of a command")
     options, behind = PARSER.parse_args(rest, PARSER.get_default_values())
     if behind:
         raise ValueError("words behind the options")
@@ -272,6 +272,8 @@ def _requirement(text: str, hashes: Iterable[str]) -> Locked | _Open | None:
         asked = Requirement(wanted)
         if asked.url:
             return _addressed(asked.name, asked.url, marker, hashes)
+        if any(len(one.version) > MAX_VERSION for one in asked.specifier):
+            return None
         version = _exact(asked.specifier)
     except MalformedInput:
         raise
@@ -333,7 +335,7 @@ def _in_filename(file: str) -> tuple[str, str]:
         name, version = parse_wheel_filename(file)[:2] if file.endswith(".whl") else parse_sdist_filename(file)
     except ValueError:
         return "", ""
-    return name, str(version)
+    return name, str(version) if len(str(version)) <= MAX_VERSION else ""
 
 
 def _halves(text: str) -> tuple[str, str]:
