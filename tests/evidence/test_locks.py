@@ -369,10 +369,12 @@ def test_the_default_groups_of_a_pylock_are_installed(tmp_path: Path) -> None:
         package("gamma", "marker=\"'docs' in dependency_groups and python_version >= '3'\""),
         package("delta", "marker=\"'more' in extras\""),
         package("epsilon", "marker=\"python_version >= '3.99.*'\""),  # some installers mend it, and find it true
+        package("zeta", "marker=\"platform_release >= '2'\""),  # and compare what is no version
         head='extras = ["more"]\ndependency-groups = ["dev", "docs"]\ndefault-groups = ["dev"]',
     )
-    found = locks.read(written(tmp_path, "\ufeff" + text, "pylock.toml"))
-    assert list(parts(found)) == ["alpha", "beta", "epsilon"]
+    markers = {"platform_release": "6.1-generic"}
+    found = locks.read(written(tmp_path, "\ufeff" + text, "pylock.toml"), markers=markers)
+    assert list(parts(found)) == ["alpha", "beta", "epsilon", "zeta"]
     assert parts(found)["alpha"].hashes == {"SHA-256": A, "SHA-512": "c" * 128}
     assert told(found, "other platform").endswith("delta, gamma")
 

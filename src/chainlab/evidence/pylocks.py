@@ -59,7 +59,7 @@ def select(lock: Lock, pylock: Pylock, markers: Mapping[str, str]) -> list[Locke
     """
     from packaging.pylock import PylockSelectError
 
-    packages = [one if _is_read_alike(one) else replace(one, marker=None) for one in pylock.packages]
+    packages = [one if _is_read_alike(one, markers) else replace(one, marker=None) for one in pylock.packages]
     # Every file fits: which of them is for this platform is asked later, and may stay open.
     tags = {tag for one in packages for wheel in one.wheels or () for tag in parse_wheel_filename(wheel.filename)[3]}
     environment = cast("Environment", dict(markers))
@@ -72,9 +72,10 @@ def select(lock: Lock, pylock: Pylock, markers: Mapping[str, str]) -> list[Locke
     return [pin for pin, package in zip(lock.pins, packages, strict=True) if id(package) in chosen]
 
 
-def _is_read_alike(package: Package) -> bool:
+def _is_read_alike(package: Package, markers: Mapping[str, str]) -> bool:
+    """Whether every installer answers the marker of a package in the same way."""
     try:
-        lock_markers.parse(SETS.sub("os_name == ''", str(package.marker or "os_name == ''")))
+        lock_markers.parse(SETS.sub("os_name == ''", str(package.marker or "os_name == ''"))).holds(markers)
     except MalformedInput:
         return False
     return True
