@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import io
 import json
@@ -637,7 +638,7 @@ def uv(folder: Path) -> Callable[[Path], set[str] | None]:
     program = str(Path(sys.prefix) / "bin" / "uv")
     subprocess.run([program, "venv", "-q", str(folder / "venv")], check=True)
     words = [program, "pip", "install", "--offline", "--no-cache", "--dry-run", "--no-deps", "--no-index"]
-    words += ["--python", str(folder / "venv/bin/python"), "--find-links", str(folder), "-r"]
+    words += ["--preview", "--python", str(folder / "venv/bin/python"), "--find-links", str(folder), "-r"]
     environment = {"PATH": os.environ["PATH"], "UV_NO_CONFIG": "1", "HOME": str(folder)}
 
     def ask(path: Path) -> set[str] | None:
@@ -683,6 +684,40 @@ def test_what_uv_installs_of_a_random_file_is_read_or_named(
         lines = " ".join((*lock.open, *lock.unread))
         assert {name for name in found - names if name not in lines} == set(), text
     assert installed > FILES / 5
+
+
+MARKERS = (
+    "sys_platform == 'win32'", "sys_platform == 'linux'", "python_version >= '3'", "python_version < '3.11'",
+    "'dev' in dependency_groups", "'dev' not in dependency_groups", "'docs' in dependency_groups", "'x' in extras",
+    "'dev' in dependency_groups or os_name == 'nt'", "'x' not in extras and 'dev' in dependency_groups",
+    "python_full_version >= '3.11.*'", "platform_release >= '2'", "implementation_name == 'cpython'",
+)  # fmt: skip
+
+
+def test_uv_and_this_reader_take_the_same_of_random_pylocks(
+    folder: Path, uv: Callable[[Path], set[str] | None]
+) -> None:
+    rnd, read = random.Random(11), 0
+    for _ in range(FILES):
+        groups = rnd.choice(['["dev"]', "[]", '["dev", "docs"]'])
+        head = f'extras = ["x"]\ndependency-groups = ["dev", "docs"]\ndefault-groups = {groups}\n'
+        head += rnd.choice(["", "", 'requires-python = ">=99"\n', "environments = [\"os_name != 'x'\"]\n"])
+        packages = []
+        for name in rnd.sample(["alpha", "beta", "gamma", "delta"], rnd.randrange(1, 5)):
+            file = f"{name}-1.0-py3-none-any.whl"
+            digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+            wheel = f'wheels=[{{path="{file}", hashes={{sha256="{digest}"}}}}]'
+            marker = f'marker="{rnd.choice(MARKERS)}"' if rnd.random() < 0.8 else ""
+            packages.append(f'name="{name}"\nversion="1.0"\n{marker}\n{wheel}')
+        path = written(folder, pylock(*packages, head=head), "pylock.toml")
+        try:
+            ours = {pin.key for pin in locks.applying(path.name, path.read_bytes())[0]}
+        except MalformedInput:
+            assert uv(path) is None, path.read_text()
+            continue
+        read += 1
+        assert uv(path) == ours, path.read_text()
+    assert read > FILES / 2
 
 
 def test_uv_and_this_reader_take_the_same_of_a_plain_lock(folder: Path, uv: Callable[[Path], set[str] | None]) -> None:
