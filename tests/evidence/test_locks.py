@@ -252,6 +252,16 @@ def test_an_address_that_may_come_to_mean_other_bytes_is_named(line: str, tmp_pa
     assert line[:60] in told(found, "not pinned")
 
 
+def test_an_extra_that_a_line_asks_for_is_followed(planted_wheels: Path, tmp_path: Path) -> None:
+    pins = {wheel.name.split("-")[0]: wheel for wheel in planted_wheels.iterdir()}
+    hashes = {name: hashlib.sha256(wheel.read_bytes()).hexdigest() for name, wheel in pins.items()}
+    text = f"acme-cells{{}}==1.2.0 --hash=sha256:{hashes['acme_cells']}\n"
+    text += f"acme-speed==2.0.0 --hash=sha256:{hashes['acme_speed']}\n"
+    for extra, needs in (("[fast]", ("pkg:pypi/acme-speed@2.0.0",)), ("", ())):
+        found = locks.read(written(tmp_path, text.format(extra)), wheels=planted_wheels)
+        assert parts(found)["acme-cells"].requires == needs
+
+
 # -- included files
 
 

@@ -64,6 +64,7 @@ class Locked:
     direct: bool = False  # a person asks for it
     source: str = ""  # a URL, when it comes from no index
     local: str = ""  # "a local file", for example, when it comes from this machine
+    extras: tuple[str, ...] = ()  # asked for
 
     @property
     def key(self) -> str:
@@ -168,4 +169,5 @@ def _merged(group: Sequence[Locked]) -> Locked:
         files=tuple(sorted(files, key=lambda file: (file.name, file.hashes))),
         via=tuple(sorted({name for names in said for name in names})) if said else None,
         direct=any(pin.direct for pin in group),
+        extras=tuple(sorted({extra for pin in group for extra in pin.extras})),
     )

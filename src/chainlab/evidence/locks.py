@@ -69,7 +69,8 @@ def read(
     packages = {pin.key: w.package for pin in chosen for w in _of(pin, at_hand)}
     nodes = {pin.key: Node(pin.ref, packages[pin.key].requires if pin.key in packages else ()) for pin in chosen}
     asked = Node(subject.ref, tuple(text for text, _ in requires or ()))
-    graph = Graph({**nodes, subject.key: asked} if requires is not None else nodes, values)
+    extras = Node("", tuple(f"{pin.name}[{','.join(pin.extras)}]" for pin in chosen if pin.extras))
+    graph = Graph({**nodes, "": extras} | ({subject.key: asked} if requires is not None else {}), values)
     components, seen = _components(lock, chosen, at_hand, graph)
     spots += seen
     if requires is not None:

@@ -282,7 +282,8 @@ def _requirement(text: str, hashes: Iterable[str]) -> Locked | _Open | None:
     if not version:
         return _Open(text, canonicalize_name(asked.name), asked.specifier, marker)
     pairs = {digest(*_halves(value), asked.name) for value in hashes}
-    return Locked(asked.name, version, marker, tuple(LockedFile((pair,)) for pair in sorted(pairs)))
+    files = tuple(LockedFile((pair,)) for pair in sorted(pairs))
+    return Locked(asked.name, version, marker, files, extras=tuple(sorted(asked.extras)))
 
 
 def _exact(specifier: SpecifierSet) -> str:
