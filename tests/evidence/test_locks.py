@@ -300,7 +300,7 @@ def test_a_constraint_pins_what_is_asked_for_and_nothing_else(tmp_path: Path) ->
 
 
 INCLUDED: dict[str, tuple[dict[str, str], str]] = {
-    "one that is not there": ({"requirements.txt": "-r gone.txt"}, "gone.txt is not a file"),
+    "one that is not there": ({"requirements.txt": "-r gone.txt"}, "gone.txt is included, and is not a file"),
     "one that includes itself": ({"requirements.txt": "-r requirements.txt"}, "includes itself"),
     "two that include each other": (
         {"requirements.txt": "-r b.txt", "b.txt": "-c requirements.txt"},
@@ -325,7 +325,7 @@ def test_an_included_file_that_cannot_be_read_is_an_error(files: dict[str, str],
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes have no names there")
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
-    with pytest.raises(MalformedInput, match=r"pipe.txt is not a file"):
+    with pytest.raises(MalformedInput, match=r"pipe.txt is included, and is not a file"):
         locks.read(written(tmp_path, "-r pipe.txt\n"))
 
 
@@ -486,9 +486,16 @@ def test_a_project_beside_another_tools_lock_is_not_called_unlocked(tmp_path: Pa
     assert "more" in done.stderr
 
 
+@pytest.mark.parametrize(("name", "text"), [("pylock.toml", "packages = []"), ("requirements.lock", "# nothing\n")])
+def test_a_lock_of_a_project_without_needs_is_not_called_missing(name: str, text: str, tmp_path: Path) -> None:
+    written(tmp_path, '[project]\nname = "mine"\n', "pyproject.toml")
+    written(tmp_path, pylock(head=text) if name == "pylock.toml" else text, name)
+    assert told(projects.read(tmp_path), "missing").startswith(f"{name} pins nothing")
+
+
 def test_a_folder_with_nothing_but_another_tools_lock_says_how_to_export_it(tmp_path: Path) -> None:
     written(tmp_path, "", "uv.lock")
-    with pytest.raises(MalformedInput) as refused:
+    with pytest.raises(MalformedInput, match=r"uv.lock is not read here") as refused:
         projects.read(tmp_path)
     assert EXPORTS["uv.lock"] in str(refused.value)
 

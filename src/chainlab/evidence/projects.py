@@ -61,10 +61,12 @@ def read(
     beside = _beside(path, listed)
     locked = listed is not None and bool(listed.pins)
     if not about and not locked:
+        if other := next((path / name for name in EXPORTS if (path / name).is_file()), None):
+            locks.load(other)  # an error, with the command that exports it
         raise MalformedInput(
             f"{path.name or path} is no Python project",
             why=f"it has no pyproject.toml, and none of {', '.join(LOCKS)} with pins",
-            mend="name the folder with one of them" if not beside else f"of what is there, {'; '.join(beside)}",
+            mend="name the folder with one of them",
         )
     values = markers_here(markers)
     asked = _asked(about)
@@ -82,12 +84,12 @@ def read(
         # What is declared and not locked becomes a component below, and is named there.
         spots += [s for s in found.blind_spots if (s.kind, s.where) != ("missing", subject.ref)]
     else:
-        what = "no lock is read" if beside else "nothing is locked"
+        what = f"{listed.name} pins nothing" if listed else "no lock is read" if beside else "nothing is locked"
         spots.append(BlindSpot("missing", f"{what}: versions and transitive needs are open"))
         spots += locks.unpinned(listed, ()) if listed is not None else []
     components, more = _declared(asked, components, subject, values, locked)
     spots += more
-    wanted = {c.ref for c in components if not c.version} | set(subject.requires)
+    wanted = {c.ref for c in components if c.found_in == "pyproject.toml"} | set(subject.requires)
     subject = replace(subject, requires=tuple(sorted(wanted)), complete=bool(asked) or None)
     spots += _source(path, components, subject)
     return Inventory(tuple(components), subject, "pre-build", tuple(sorted(set(spots))), looked)

@@ -156,6 +156,8 @@ class _Reading:
                 f"{path.name} includes itself, or more than {MAX_FILES} files are included",
                 mend="remove the -r or -c that leads back",
             )
+        if not path.is_file():
+            raise MalformedInput(f"{path.name} is included, and is not a file", mend="add it, or remove its -r or -c")
         self.included.append(path)
         self.file(path.name, contents(path), path.parent, (*within, path), constraint=constraint)
 
