@@ -301,6 +301,7 @@ def test_a_constraint_pins_what_is_asked_for_and_nothing_else(tmp_path: Path) ->
 
 INCLUDED: dict[str, tuple[dict[str, str], str]] = {
     "one that is not there": ({"requirements.txt": "-r gone.txt"}, "gone.txt is included, and is not a file"),
+    "one whose name is too long": ({"requirements.txt": f"-r {'x' * 5000}"}, "x is included, and is not a file"),
     "one that includes itself": ({"requirements.txt": "-r requirements.txt"}, "includes itself"),
     "two that include each other": (
         {"requirements.txt": "-r b.txt", "b.txt": "-c requirements.txt"},
@@ -325,8 +326,12 @@ def test_an_included_file_that_cannot_be_read_is_an_error(files: dict[str, str],
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes have no names there")
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
-    with pytest.raises(MalformedInput, match=r"pipe.txt is included, and is not a file"):
-        locks.read(written(tmp_path, "-r pipe.txt\n"))
+    (tmp_path / "loop.lock").symlink_to(tmp_path / "loop.lock")
+    written(tmp_path, '[project]\nname = "mine"\n', "pyproject.toml")
+    projects.read(tmp_path)
+    for name in ("pipe.txt", "loop.lock"):
+        with pytest.raises(MalformedInput, match=f"{name} is included, and is not a file"):
+            locks.read(written(tmp_path, f"-r {name}\n"))
 
 
 # -- the same again
@@ -352,6 +357,11 @@ def test_two_versions_of_one_package_are_told(tmp_path: Path) -> None:
     assert "alpha is locked as 1.0 and as 2.0" in told(found, "pinned twice")
     apart = "alpha==1.0 ; python_version < '3'\nalpha==2.0 ; python_version >= '3'\n"
     assert not told(locks.read(written(tmp_path, apart)), "pinned twice")
+
+
+def test_a_package_with_more_pins_than_a_lock_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MalformedInput, match="alpha is pinned in more than 100 ways"):
+        locks.read(written(tmp_path, "".join(f"alpha=={n}\nalpha>{n}\n" for n in range(10_000))))
 
 
 def test_two_lines_without_a_common_file_are_refused(tmp_path: Path) -> None:

@@ -106,8 +106,8 @@ def _listed(path: Path) -> Lock | None:
 def _beside(path: Path, listed: Lock | None) -> list[str]:
     """Files that look like locks, and are not read: each with what to do about it."""
     read = {path.resolve() / listed.name, *listed.included} if listed is not None else set()
-    found = {file for pattern in LIKE_LOCKS for file in path.glob(pattern) if file.resolve() not in read}
-    names = sorted(file.relative_to(path).as_posix() for file in found if file.is_file())
+    found = {file for pattern in LIKE_LOCKS for file in path.glob(pattern) if file.is_file()}
+    names = sorted(file.relative_to(path).as_posix() for file in found if file.resolve() not in read)
     return [
         f"{name} is not read here: {EXPORTS[name]}" if name in EXPORTS else f"{name} is not read with the project"
         for name in names

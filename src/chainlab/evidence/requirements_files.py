@@ -52,7 +52,7 @@ ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar
 MAX_FILES = 100  # included ones, each time that they are
 MAX_LINE = 2**13  # characters of a requirement
 MAX_WORDS = 5000  # of the options of one line
-MAX_PINS = 20_000
+MAX_PINS = 100  # of one package
 # Options that do not say what is installed, with a value and without one; pip has dropped the last two with a value.
 VALUED = (
     ("-i", "--index-url", "--pypi-url"), ("--extra-index-url",), ("-f", "--find-links"), ("--no-binary",),
@@ -150,26 +150,30 @@ class _Reading:
 
     def include(self, path: Path, within: tuple[Path, ...], *, constraint: bool) -> None:
         """Read an included file. Raises `MalformedInput` for one that includes itself, and for too many."""
-        path = path.resolve()
-        if path in within or len(self.included) == MAX_FILES:
+        try:
+            place = path.resolve()
+            there = place.is_file()
+        except (OSError, RuntimeError):  # a name that is too long, a link to itself
+            there = False
+        if not there:
+            mend = "add it, or remove its -r or -c"
+            raise MalformedInput(f"{path.name[:80]} is included, and is not a file", mend=mend)
+        if place in within or len(self.included) == MAX_FILES:
             raise MalformedInput(
                 f"{path.name} includes itself, or more than {MAX_FILES} files are included",
                 mend="remove the -r or -c that leads back",
             )
-        if not path.is_file():
-            raise MalformedInput(f"{path.name} is included, and is not a file", mend="add it, or remove its -r or -c")
-        self.included.append(path)
-        self.file(path.name, contents(path), path.parent, (*within, path), constraint=constraint)
+        self.included.append(place)
+        self.file(path.name, contents(place), place.parent, (*within, place), constraint=constraint)
 
     def lock(self, name: str) -> Lock:
-        """All of it, with what the constraint files say of it. Raises `MalformedInput` for too many pins."""
-        limits: dict[str, list[Locked]] = {}
-        for limit in merged(self.limits):
-            limits.setdefault(limit.key, []).append(limit)
+        """All of it, with what the constraint files say of it.
+
+        Raises `MalformedInput` for more pins of one package than a lock has.
+        """
+        limits = _by_key(self.limits)
         pins = [_told(pin, self.said.get(at)) for at, pin in enumerate(self.pins)]
-        by_key: dict[str, list[Locked]] = {}
-        for pin in merged(pins):
-            by_key.setdefault(pin.key, []).append(pin)
+        by_key = _by_key(pins)
         still_open = []
         for one in dict.fromkeys(self.open):
             pinned = [pin for pin in by_key.get(one.key, ()) if pin.marker in ("", one.marker)]
@@ -179,8 +183,6 @@ class _Reading:
             pins += [replace(limit, marker=_both(one.marker, limit.marker)) for limit in known]
             if all(limit.marker for limit in known):
                 still_open.append(one.text)
-            if len(pins) > MAX_PINS:
-                raise MalformedInput(f"{name} pins more than {MAX_PINS} versions")
         for at, pin in enumerate(pins):
             for limit in (one for one in limits.get(pin.key, ()) if one.marker in ("", pin.marker)):
                 if limit.place == pin.place:
@@ -213,9 +215,8 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
 
     A line that goes on behind a remark comes with that remark: pip drops what follows, and uv reads it.
     """
-    begun = ""
     parts: list[str] = []
-    for line in text.splitlines():
+    for line in [*text.splitlines(), ""]:
         alone = line.lstrip().startswith("#")
         if line.endswith("\\") and not alone:
             parts.append(line.strip("\\"))
@@ -226,9 +227,6 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
         if alone:
             yield "", line.strip()
         parts = []
-    if parts:
-        begun = "".join(parts)
-        yield _without_remark(begun, len(begun))
 
 
 def _without_remark(line: str, length: int) -> tuple[str, str]:
@@ -353,6 +351,17 @@ def _told(pin: Locked, said: list[str] | None) -> Locked:
     people = [words for words in said if words.startswith(("-r ", "-c ")) or "(" in words]
     packages = tuple(canonicalize_name(words.partition("[")[0]) for words in said if words not in people)
     return replace(pin, via=packages, direct=any(not words.startswith("-c ") for words in people))
+
+
+def _by_key(pins: Iterable[Locked]) -> dict[str, list[Locked]]:
+    """Pins by package. Raises `MalformedInput` for too many of one: each is compared with the others."""
+    found: dict[str, list[Locked]] = {}
+    for pin in merged(pins):
+        found.setdefault(pin.key, []).append(pin)
+    for key, several in found.items():
+        if len(several) > MAX_PINS:
+            raise MalformedInput(f"{key} is pinned in more than {MAX_PINS} ways", mend="make the lock again")
+    return found
 
 
 def _allows(specifier: SpecifierSet, limit: Locked) -> bool:
