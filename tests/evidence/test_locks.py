@@ -215,6 +215,7 @@ ADDRESSES = {
         "pkg:pypi/alpha?vcs_url=svn%2Bhttps://acme.example/alpha%407",
     ),
     "a file": ("alpha @ file:///srv/alpha-1.0-py3-none-any.whl", ""),
+    "a file in a folder with a strange name": ("./a#sha256=0?/alpha-1.0-py3-none-any.whl", ""),
     "a file here": (f"./wheels/alpha-1.0-py3-none-any.whl --hash=sha256:{A}", ""),
     "a repository here": (f"alpha @ git+file:///srv/alpha@{COMMIT}", ""),
 }

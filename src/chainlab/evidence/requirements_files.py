@@ -299,11 +299,12 @@ def _addressed(name: str, address: str, marker: str, hashes: Iterable[str]) -> L
 
     Raises `ValueError` for one that is none.
     """
-    url, _, fragment = address.partition("#")
+    scheme = SCHEME.match(address)
+    url, _, fragment = address.partition("#") if scheme else (address, "", "")
     fields = dict(parse_qsl(fragment))
-    scheme = SCHEME.match(url)
     tool, protocol = (scheme[1] or "").lower() if scheme else "", scheme[2].lower() if scheme else "file"
-    named, version = _in_filename(unquote(urlsplit(url).path).rpartition("/")[2])
+    place = unquote(urlsplit(url).path) if scheme else url
+    named, version = _in_filename(place.rpartition("/")[2])
     egg = EXTRAS.sub("", fields.get("egg", name or named))
     canonicalize_name(egg, validate=True)
     name = name or egg
