@@ -142,10 +142,9 @@ class _Reader:
                 self.note(f"{at} has two values of {algorithm[:40]!r}")
         for link in self.entries(entry, "externalReferences", dict, at):
             if link.get("type") == "distribution":
-                listed = self.entries(link, "hashes", dict, at)
-                accepted += [
-                    (self.get(one, "alg", str, at), self.get(one, "content", str, at).lower()) for one in listed
-                ]
+                for one in self.entries(link, "hashes", dict, at):
+                    algorithm, value = self.get(one, "alg", str, at), self.get(one, "content", str, at).lower()
+                    accepted += [(NAMES.get(algorithm.lower(), algorithm), value)] if algorithm else []
         listed = self.entries(entry, "properties", dict, at)
         properties = tuple((self.get(one, "name", str, at), self.get(one, "value", str, at)) for one in listed)
         choices = [(one, self.get(one, "license", dict, at)) for one in self.entries(entry, "licenses", dict, at)]
