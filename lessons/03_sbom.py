@@ -325,8 +325,9 @@ pd.DataFrame.from_dict(rows, orient="index")
 
 # %% [markdown]
 # The last row has the best score: from the first list we threw away the components without a supplier, and every mention
-# of them. The result is valid, too. (The counts include the subject: 11 for a list of 10. The lock file gets nothing for
-# its 22 edges: the document itself calls them unknown.)
+# of them. The result is valid, too. (The counts include the subject: 11 for a list of 10. Only a hash of the component's
+# own counts, not the candidates of section 5. The lock file gets nothing for its 22 edges: the document itself calls
+# them unknown.)
 #
 # The score measures what is said about what is listed. It cannot see what is missing, or what is untrue. Read it as a
 # spelling checker, and use the *truth test* of the lab for the rest: plant components that you know of, and count how

@@ -306,27 +306,3 @@ def test_a_pin_writes_what_it_was_read_from() -> None:
     marker = lock_markers.parse("python_version >= '3.12'")
     pin = Pin("alpha", "1.0", (HASH, "1" * 64), marker)
     assert parse(f"{pin}\n".encode()) == (pin,)
-
-
-# -- the reader for SBOMs, which takes what installers take
-
-
-LINES = {
-    "a remark that ends in a backslash": ("# remark \\\nalpha==1.0\nbeta==2.0\n", ["alpha", "beta"], 0),
-    "two requirements on one line": (f"alpha==1.0 --hash=sha256:{HASH} beta==2.0\n", ["alpha", "beta"], 0),
-    "a remark behind a pin that goes on": ("alpha==1.0 # remark \\\nbeta==2.0\n", ["beta"], 1),
-    "an option with a pin behind it": ("--no-index alpha==1.0\n", [], 1),
-    "an option of one requirement": ("alpha==1.0 --global-option x\nbeta==2.0\n", ["beta"], 1),
-    "a form feed in a remark": ("# x\x0calpha==1.0\nbeta==2.0\n", ["beta"], 1),
-    "a remark inside a line that goes on": ("alpha==1.0 \\\n# x\nbeta==2.0\n", ["beta"], 1),
-    "a marker that compares with no version": ("alpha==1.0 ; python_version >= '3.99.*'\n", ["alpha"], 0),
-    "a marker that every reader finds false": ("alpha==1.0 ; 'win32' == sys_platform\n", [], 0),
-}
-
-
-@pytest.mark.parametrize("case", LINES)
-def test_a_line_that_an_installer_reads_is_never_swallowed(case: str) -> None:
-    text, names, unread = LINES[case]
-    pins, lines = locks.applying("requirements.lock", f"{text}omega==1.0\n".encode())
-    assert [pin.name for pin in pins] == [*names, "omega"]
-    assert len(lines) == unread

@@ -91,8 +91,8 @@ def test_a_component_is_the_same_however_its_package_url_is_spelled(old: str, ne
 
 def test_hashes_contradict_only_where_both_say_something() -> None:
     exact = component("a", "1", "a")
-    accepted = Component("a", "1", exact.purl, accepted=("a" * 64, "b" * 64))
-    others = Component("a", "1", exact.purl, accepted=("c" * 64, "b" * 64))
+    accepted = Component("a", "1", exact.purl, accepted=(("SHA-256", "a" * 64), ("SHA-256", "b" * 64)))
+    others = Component("a", "1", exact.purl, accepted=(("SHA-256", "c" * 64), ("SHA-256", "b" * 64)))
     assert not diff(bill(exact), bill(component("a", "1")))
     assert not diff(bill(exact), bill(accepted))
     assert not diff(bill(accepted), bill(others))  # it may be the same file

@@ -51,6 +51,17 @@ CASES: dict[str, tuple[str, Any, str]] = {
         "components/0/licenses", [{"license": {"id": "MIT"}}, {"expression": "MIT"}],
         "components[0].licenses: licences in a list, or one expression: not both",
     ),
+    "two alternatives at once": (
+        "metadata/lifecycles", [{"phase": "build", "name": "n"}],
+        "metadata.lifecycles[0]: this is two alternatives at once, and one is allowed (mend: split it",
+    ),
+    "two alternatives, inside": (
+        "components/0/licenses", [{"license": {"id": "MIT", "name": "M"}}], "license: this is two alternatives at once",
+    ),
+    "an alternative and a strange name": (
+        "metadata/lifecycles", [{"phase": "build", "colour": "red"}], "'colour' is not known here",
+    ),
+    "too much": ("components/0/evidence", {"identity": {"field": "purl", "confidence": 3}}, "confidence: 3 is above 1"),
     "a number for a text": (
         "components/0/version", 1.2, 'string expected, this is a number (mend: write "1.2", in quotes',
     ),
@@ -71,6 +82,45 @@ def test_a_problem_is_told_with_place_and_remedy(path: str, value: Any, said: st
     assert problems(good) == problems(sbom.dump(good)) == []
     found = "\n".join(map(str, problems(edited(good, path, value))))
     assert said in found
+
+
+OLDER: dict[str, tuple[str, dict[str, Any], str]] = {
+    "an expression beside a licence": (
+        "1.4", {"licenses": [{"expression": "MIT", "license": {"name": "MIT"}}]},
+        "components[0].licenses[0]: this is two alternatives at once",
+    ),
+    "deep inside": ("1.2", {"pedigree": {"commits": [{"url": 1}]}}, "string expected, this is a number"),
+    "what may not stand together": (
+        "1.7", {"version": "1", "versionRange": "vers:pypi/>1", "isExternal": True},
+        "'version' and 'versionRange' may not stand here together (mend: leave one out)",
+    ),
+    "what may not stand there": ("1.7", {"versionRange": "vers:pypi/>1"}, "'versionRange' may not stand here (mend"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spec", "fields", "said"), OLDER.values(), ids=OLDER.keys())
+def test_every_version_is_told_in_our_words(spec: str, fields: dict[str, Any], said: str) -> None:
+    component = {"type": "library", "name": "a", "version": "1", **fields}
+    if "versionRange" in fields and "version" not in fields:
+        del component["version"]
+    document = {"bomFormat": "CycloneDX", "specVersion": spec, "version": 1, "components": [component]}
+    found = "\n".join(map(str, problems(document)))
+    assert said in found
+
+
+def test_only_what_looks_like_xml_is_told_that_it_is_not_read() -> None:
+    assert "XML" in str(problems(b"<?xml version='1.0'?>")[0])
+    assert "XML" not in str(problems(b'{"bomFormat": "CycloneDX"')[0])
+
+
+VALIDATORS = (
+    "keyword",
+    "schemas listed",
+    "is not of type",
+    "is a required property",
+    "were unexpected",
+    "is less than",
+)
 
 
 @pytest.mark.parametrize(
@@ -100,3 +150,4 @@ def test_no_document_raises(good: dict[str, Any], data: st.DataObject) -> None:
             at = at[key]
     for problem in problems(changed):
         assert json.dumps(str(problem))
+        assert not any(words in problem.said for words in VALIDATORS)

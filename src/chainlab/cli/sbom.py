@@ -25,6 +25,7 @@ __all__ = ["commands"]
 KINDS = ("environment", "wheel", "lock", "project")
 ANY = click.Path(exists=True, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+MOST = 5  # notes shown
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -71,7 +72,9 @@ def build(
 ) -> None:  # fmt: skip
     """Make the CycloneDX document of an environment, a wheel, a lock file or a project.
 
-    Nothing of PATH is run. The same input and time give the same bytes.
+    Nothing of PATH is run. The same input and time give the same bytes. A lock file is a requirements file, read as pip
+    reads it, or a pylock.toml; another tool's lock is refused with the command that exports it. What a lock or a
+    project leaves open is in the document, and the first of it on standard error.
     """
     from chainlab.evidence import sbom as bills
     from chainlab.storage import write_whole
@@ -94,6 +97,11 @@ def build(
     else:
         made = bills.of_project(path, **about)
     data = bills.dump(made)
+    notes = _notes(made) if kind in ("lock", "project") else []
+    for note in notes[:MOST]:
+        echo(f"note: {note}", err=True)
+    if len(notes) > MOST:
+        echo(f"note: the document names {len(notes) - MOST} more", err=True)
     if out is None:
         echo_document(data)
         return
@@ -118,7 +126,8 @@ def build(
 def check(file: Path, least: float, as_json: bool) -> None:
     """Validate a CycloneDX document, and say how much of the minimum elements it has.
 
-    Ends with 1 when the document is not valid, has an entry that cannot be read, or scores below --least.
+    Ends with 1 when the document is not valid, has an entry that cannot be read, or scores below --least. A document
+    that lists no component has no score.
     """
     from chainlab.evidence import cyclonedx
     from chainlab.evidence.quality import STANDARDS, assess
@@ -131,27 +140,31 @@ def check(file: Path, least: float, as_json: bool) -> None:
     with suppress(MalformedInput):  # what is not JSON, the problems name
         unread = cyclonedx.read(parse_json(data, file.name)).unread
     quality = assess(None if found else json.loads(data))
-    scores = {standard: quality.of(standard).score if not found else 0.0 for standard in STANDARDS}
-    passed = not found and not unread and quality.score >= least
+    scores = {standard: quality.of(standard).score for standard in STANDARDS}
+    low = (quality.score or 0.0) < least
+    passed = not found and not unread and not low
     if as_json:
         told = {
             "passed": passed,
             "problems": [asdict(p) for p in found],
             "unread": unread,
-            "score": quality.score if not found else 0.0,
+            "score": quality.score,
             "standards": scores,
-            "elements": [{**asdict(e), "coverage": round(e.coverage, 4)} for e in quality.elements],
+            "elements": [{**asdict(e), "coverage": e.coverage and round(e.coverage, 4)} for e in quality.elements],
         }
         echo_json(told)
     elif found:
         echo(f"{file.name} is not valid: {len(found)} problem(s)")
         echo(join_lines(f"  {problem}" for problem in found[:20]), lines=True)
     else:
-        echo(f"{file.name} is valid; score {quality.score:.2f}")
-        echo(join_lines(f"  {standard}: {score:.2f}" for standard, score in scores.items()), lines=True)
+        if quality.score is None:
+            echo(f"{file.name} is valid; no score, for it lists no component")
+        else:
+            echo(f"{file.name} is valid; score {quality.score:.2f}")
+            echo(join_lines(f"  {standard}: {score:.2f}" for standard, score in scores.items()), lines=True)
         echo(join_lines(f"  lacks {reason}" for reason in quality.reasons), lines=True)
-        if quality.score < least:
-            echo(f"refused: the score is below {least}")
+        if low:
+            echo(f"refused: the score is not {least} or more")
     if not as_json and unread:
         echo(join_lines(f"  not read: {problem}" for problem in unread), lines=True)
     sys.exit(0 if passed else 1)
@@ -201,14 +214,24 @@ def _facts(component: Component) -> dict[str, Any]:
     return facts | {"hashes": dict(component.hashes)}
 
 
+def _notes(made: dict[str, Any]) -> list[str]:
+    """What a lock or a project leaves open, as the document says it."""
+    from chainlab.evidence.components import UNSEEN
+
+    names = {f"{UNSEEN}{kind}" for kind in ("not-pinned", "pinned-twice", "missing", "not-looked-for")}
+    return [p["value"] for p in made["metadata"].get("properties", ()) if p["name"] in names]
+
+
 def _kind(path: Path) -> str:
+    from chainlab.evidence.lockfiles import EXPORTS
+
     if path.suffix == ".whl":
         return "wheel"
     if path.is_dir():
         from chainlab.evidence.interpreters import is_environment
 
         return "environment" if is_environment(path) else "project"
-    if path.suffix in (".lock", ".toml", ".txt"):
+    if path.suffix in (".lock", ".toml", ".txt") or path.name in EXPORTS:
         return "lock"
     if path.name.startswith(("python", "pypy")):
         return "environment"

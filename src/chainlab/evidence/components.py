@@ -61,7 +61,7 @@ class Component:
     requires: tuple[str, ...] = ()  # refs of components: their purl, or name@version
     properties: tuple[tuple[str, str], ...] = ()
     licence_name: str = ""  # what its metadata say where that is no SPDX expression
-    accepted: tuple[str, ...] = ()  # SHA-256, hex: a lock's list of which the file is one
+    accepted: tuple[tuple[str, str], ...] = ()  # algorithm and hex: a lock's list of which the file is one
     type: str = "library"  # as CycloneDX: application, library, file, data, machine-learning-model…
     complete: bool | None = None  # whether `requires` is all of it; None: unknown
     found_in: str = ""  # the file that says so, relative to what was looked at

@@ -130,20 +130,21 @@ class _Reader:
             return None
         texts: dict[str, Any] = {name: self.get(entry, name, str, at) for name in TEXTS}
         hashes: dict[str, str] = {}
-        accepted: list[str] = []
+        accepted: list[tuple[str, str]] = []
         for one in self.entries(entry, "hashes", dict, at):
             algorithm, value = self.get(one, "alg", str, at), self.get(one, "content", str, at).lower()
             algorithm = NAMES.get(algorithm.lower(), algorithm)
             if hashes.setdefault(algorithm, value) == value:
                 continue
             if algorithm == SHA256:  # documents that were merged differ: it may be either
-                accepted.append(value)
+                accepted.append((algorithm, value))
             else:
                 self.note(f"{at} has two values of {algorithm[:40]!r}")
         for link in self.entries(entry, "externalReferences", dict, at):
             if link.get("type") == "distribution":
-                listed = self.entries(link, "hashes", dict, at)
-                accepted += [self.get(one, "content", str, at).lower() for one in listed if one.get("alg") == SHA256]
+                for one in self.entries(link, "hashes", dict, at):
+                    algorithm, value = self.get(one, "alg", str, at), self.get(one, "content", str, at).lower()
+                    accepted += [(NAMES.get(algorithm.lower(), algorithm), value)] if algorithm else []
         listed = self.entries(entry, "properties", dict, at)
         properties = tuple((self.get(one, "name", str, at), self.get(one, "value", str, at)) for one in listed)
         choices = [(one, self.get(one, "license", dict, at)) for one in self.entries(entry, "licenses", dict, at)]

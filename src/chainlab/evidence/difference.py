@@ -108,7 +108,9 @@ def _other_bytes(one: Component, other: Component) -> bool:
 def _possible(component: Component) -> set[str]:
     """SHA-256 digests of the files that it may be."""
     own = component.hashes.get("SHA-256")
-    return {own.lower()} if own else {digest.lower() for digest in component.accepted}
+    return (
+        {own.lower()} if own else {value.lower() for algorithm, value in component.accepted if algorithm == "SHA-256"}
+    )
 
 
 def _release(component: Component) -> str:

@@ -8,38 +8,43 @@ names: a component's hash stands alone only where one file is listed, where ``py
 platform, or where a folder of wheels has the one file that matches. Otherwise they are *accepted* hashes, and the
 component says so.
 
-pip's requirements file format; PEP 751 (pylock.toml); edges come from the ``# via`` remarks that uv and pip-compile
-write, or from the metadata of the wheels at hand.
+Edges come from the ``# via`` remarks that uv and pip-compile write, from the dependencies of a pylock.toml, or from the
+metadata of the wheels at hand.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.markers import Marker
 from packaging.tags import sys_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
-from chainlab.evidence import lock_markers, metadata
-from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of
+from chainlab.evidence import lock_markers, metadata, pylocks, requirements_files
+from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory
 from chainlab.evidence.graph import Graph, Node, roots, unreached
 from chainlab.evidence.interpreters import described, markers_here
-from chainlab.evidence.lockfiles import Lock, Locked, contents, load, parse
+from chainlab.evidence.lockfiles import Lock, Locked, LockedFile, contents, merged
 from chainlab.evidence.ranges import is_same_version
 
 if TYPE_CHECKING:
     from chainlab.evidence.wheels import Wheel
 
-__all__ = ["applying", "read", "with_hashes"]
+__all__ = ["applying", "load", "read", "unpinned", "with_hashes"]
 
-MAX_MARKER = 4000  # characters
 SCOPES = ("required", "optional", "excluded")  # the strongest first
+
+
+def load(path: Path) -> Lock:
+    """Read a lock file, and the files that it includes.
+
+    Raises `MalformedInput` for another file, and for another tool's lock, with the command that exports it.
+    """
+    return _parse(path.name, contents(path), path.parent)
 
 
 def read(
@@ -56,20 +61,16 @@ def read(
     subject itself asks for, each as ``Requires-Dist`` writes it, with its scope; what is locked and nobody asks for
     gets the scope ``excluded``, where the graph is known.
     """
-    data = contents(path)
-    lock, values = parse(path.name, data), markers_here(markers)
-    chosen, unread = applying(path.name, data, values)
-    others = sorted({pin.name for pin in lock.pins} - {pin.name for pin in chosen})
-    spots = [BlindSpot("not pinned", f"{lock.name}: {line[:80]}") for line in unread]
-    if others:
-        said = f"locked, and not for this one: {', '.join(others)}"
-        spots.append(BlindSpot("other platform", said))
-    at_hand = _wheels(wheels, {h for pin in chosen for h in pin.hashes})
+    lock, values = _pinning(path), markers_here(markers)
     subject = subject or Component(path.parent.resolve().name, type="application")
+    chosen = [pin for pin in _chosen(lock, values) if not (pin.local and pin.key == subject.key)]
+    spots = unpinned(lock, chosen)
+    at_hand = _wheels(wheels, {file.sha256 for pin in chosen for file in pin.files})
     packages = {pin.key: w.package for pin in chosen for w in _of(pin, at_hand)}
-    nodes = {pin.key: Node(_purl(pin), packages[pin.key].requires if pin.key in packages else ()) for pin in chosen}
+    nodes = {pin.key: Node(pin.ref, packages[pin.key].requires if pin.key in packages else ()) for pin in chosen}
     asked = Node(subject.ref, tuple(text for text, _ in requires or ()))
-    graph = Graph({**nodes, subject.key: asked} if requires is not None else nodes, values)
+    extras = Node("", tuple(f"{pin.name}[{','.join(pin.extras)}]" for pin in chosen if pin.extras))
+    graph = Graph({**nodes, "": extras} | ({subject.key: asked} if requires is not None else {}), values)
     components, seen = _components(lock, chosen, at_hand, graph)
     spots += seen
     if requires is not None:
@@ -79,7 +80,7 @@ def read(
         if lock.edges or len(packages) == len(chosen):
             components, more = _scoped(components, nodes, requires, values)
             spots += more
-    elif direct := {_purl(pin) for pin in chosen if pin.direct}:
+    elif direct := {pin.ref for pin in chosen if pin.direct}:
         subject = replace(subject, requires=tuple(sorted(direct)), complete=True)
     else:
         subject = replace(subject, requires=roots(components), complete=None)
@@ -87,12 +88,53 @@ def read(
 
 
 def applying(name: str, data: bytes, markers: Mapping[str, str] | None = None) -> tuple[list[Locked], list[str]]:
-    """The pins of a lock that an installer takes where ``markers`` say so, and the lines that are no pin.
+    """The pins of a lock that an installer takes where ``markers`` say so, and the lines that pin nothing.
 
-    ``data`` is the lock's bytes, ``name`` its file name. Raises `MalformedInput` for what is no lock.
+    ``data`` is the lock's bytes, ``name`` its file name; what it includes is unread. Raises `MalformedInput` for what
+    is no lock.
     """
-    lock, values = parse(name, data), markers_here(markers)
-    return [pin for pin in lock.pins if _applies(pin, values)], [*lock.unread]
+    lock = _parse(name, data, None)
+    return _chosen(lock, markers_here(markers)), [*lock.open, *lock.unread]
+
+
+def _parse(name: str, data: bytes, folder: Path | None) -> Lock:
+    return pylocks.read(name, data) if name.endswith(".toml") else requirements_files.read(name, data, folder)
+
+
+def _pinning(path: Path) -> Lock:
+    """A lock that pins something. Raises `MalformedInput` as `load`, and for another."""
+    lock = load(path)
+    if not lock.pins:
+        first = next(iter((*lock.open, *lock.unread)), "")
+        raise MalformedInput(
+            f"{lock.name} pins nothing",
+            why="no line names one version or one address" + (f": {first[:80]!r} does not" if first else ""),
+            mend="make one: uv pip compile --generate-hashes requirements.txt -o requirements.lock",
+        )
+    return lock
+
+
+def _chosen(lock: Lock, values: Mapping[str, str]) -> list[Locked]:
+    """The pins that apply, each once."""
+    if lock.pylock is not None:
+        return pylocks.select(lock, lock.pylock, values)
+    return merged(replace(pin, marker="") for pin in lock.pins if _applies(pin, values))
+
+
+def unpinned(lock: Lock, chosen: Sequence[Locked]) -> list[BlindSpot]:
+    """What a lock leaves open: lines that pin nothing, pins for other platforms, and two pins of one package."""
+    spots = [BlindSpot("not pinned", f"{lock.name}: {line[:80]}") for line in lock.open]
+    spots += [BlindSpot("not pinned", f"{lock.name}: cannot be read: {line[:80]}") for line in lock.unread]
+    if others := sorted({pin.name for pin in lock.pins if pin.key not in {pin.key for pin in chosen}}):
+        spots.append(BlindSpot("other platform", f"locked, and not for this one: {', '.join(others)}"))
+    places: dict[str, list[str]] = {}
+    for pin in chosen:
+        places.setdefault(pin.key, []).append(pin.source or pin.local or pin.version)
+    return spots + [
+        BlindSpot("pinned twice", f"{key} is locked as {' and as '.join(found)}: an installer takes one, or refuses")
+        for key, found in places.items()
+        if len(found) > 1
+    ]
 
 
 def with_hashes(
@@ -106,16 +148,18 @@ def with_hashes(
 
     ``tags`` are each component's platform tags, by its ref: they choose among the files that a pylock names.
     """
-    pins = load(lock).pins if lock is not None else ()
-    by_key: dict[tuple[str, str], Locked] = {(str(p.key), p.version): p for p in pins}
-    named = {p.key for p in pins}
+    pins = _pinning(lock).pins if lock is not None else ()
+    by_key: dict[tuple[str, str], Locked] = {}
+    for p in pins:  # one version may stand there for several platforms
+        known = by_key.get((p.key, p.version), p)
+        by_key[p.key, p.version] = replace(p, files=tuple(dict.fromkeys((*known.files, *p.files))))
+    named = {p.key for p in pins if p.version}
     at_hand = {(str(canonicalize_name(w.package.name)), w.package.version): w for w in _wheels(wheels, None).values()}
     found = []
     for component in components:
         place: tuple[str, str] = (component.key, component.version)
-        known = component.key in named
-        pin = _pinned(by_key, place) if known else None
-        if pin is not None and pin.hashes:
+        pin = _pinned(by_key, place) if component.key in named else None
+        if pin is not None and pin.files:
             found.append(_hashed(component, pin, (tags or {}).get(component.ref, ()), at_hand.get(place)))
         elif pin is None and component.key in named:
             versions = ", ".join(sorted(p.version for p in pins if p.key == component.key))
@@ -136,16 +180,19 @@ def _components(
     via: dict[str, set[str]] = {}
     for pin in chosen:
         for name in pin.via or ():
-            via.setdefault(name, set()).add(_purl(pin))
-    supported = [str(tag) for tag in sys_tags()] if any(p.files for p in chosen) else []
+            via.setdefault(name, set()).add(pin.ref)
+    supported = [str(tag) for tag in sys_tags()] if lock.pylock is not None else []
+    own = {**graph.markers, **markers_here()} == graph.markers
+    here = {*supported, "*"} if own and supported else set()
     components, spots = [], []
     for pin in chosen:
         wheel = packages.get(pin.key)
         component = Component(
             pin.name,
             pin.version,
-            _purl(pin),
+            pin.purl,
             scope="required",
+            properties=((f"{PREFIX}installed-from", pin.local),) if pin.local else (),
             requires=tuple(sorted(via.get(pin.key, ()))),
             complete=True if lock.edges else None,
             found_in=lock.name,
@@ -165,8 +212,12 @@ def _components(
             ref = component.ref
             spots += [BlindSpot(k, said, ref) for k, said in metadata.inside(wheel.names).items()]
             spots += [BlindSpot("missing", f"{name} is required and not locked", ref) for name in needs.missing]
-        if not pin.hashes:
-            spots.append(BlindSpot("no hash", "the lock accepts any file of this version", component.ref))
+        if not pin.files and not pin.is_revision:
+            any_ = "whatever is at this address" if pin.source or pin.local else "any file of this version"
+            spots.append(BlindSpot("no hash", f"the lock accepts {any_}", component.ref))
+        if here and pin.files and not any(_tags(file, sdist="*") & here for file in pin.files):
+            said = "the lock has no file for this platform, and an installer stops"
+            spots.append(BlindSpot("other platform", said, component.ref))
         components.append(_hashed(component, pin, supported, wheel))
     return sorted(components, key=lambda c: (c.key, c.version, c.ref)), spots
 
@@ -193,40 +244,36 @@ def _scoped(
 
 
 def _hashed(component: Component, pin: Locked, tags: Iterable[str], wheel: Wheel | None) -> Component:
-    exact = ""
-    if len(pin.hashes) == 1:
-        exact = pin.hashes[0]
-    elif wheel is not None and wheel.digest.value.hex() in pin.hashes:
-        exact = wheel.digest.value.hex()
-    elif pin.files:
-        exact = _fitting(pin.files, list(tags))
-    if exact:
-        return replace(component, hashes={"SHA-256": exact}, hash_origin="lock")
-    return replace(component, accepted=tuple(sorted(pin.hashes)), hash_origin="lock" if pin.hashes else "")
+    if exact := _exact(pin, tags, wheel):
+        return replace(component, hashes=dict(exact.hashes), hash_origin="lock")
+    accepted = {pair for file in pin.files for pair in file.hashes}
+    return replace(component, accepted=tuple(sorted(accepted)), hash_origin="lock" if accepted else "")
 
 
-def _fitting(files: Mapping[str, str], tags: list[str]) -> str:
-    """The hash of the file with the best of these tags; empty unless there is one such file."""
-    by_tag: dict[str, set[str]] = {}
-    for name, digest in files.items():
-        try:
-            for tag in parse_wheel_filename(name)[3]:
-                by_tag.setdefault(str(tag), set()).add(digest)
-        except ValueError:  # also of a version of thousands of digits
-            continue  # a source distribution
-    for wanted in tags:
-        if wanted in by_tag:
-            found = by_tag[wanted]
-            return next(iter(found)) if len(found) == 1 else ""
-    return ""
+def _exact(pin: Locked, tags: Iterable[str], wheel: Wheel | None) -> LockedFile | None:
+    """The one file that is accepted here; None where it may be several."""
+    if len(pin.files) == 1:
+        return pin.files[0]
+    at_hand = wheel.digest.value.hex() if wheel is not None else ""
+    return next((file for file in pin.files if at_hand and file.sha256 == at_hand), None) or _fitting(pin.files, tags)
 
 
-def _purl(pin: Locked) -> str:
-    if not pin.source:
-        return purl_of(pin.name, pin.version)
-    if re.match(r"[a-z]+\+", pin.source):
-        return purl_of(pin.name, pin.version, vcs_url=pin.source)
-    return purl_of(pin.name, pin.version, download_url=pin.source)
+def _fitting(files: Iterable[LockedFile], tags: Iterable[str]) -> LockedFile | None:
+    """The file with the best of these tags; None unless there is one such file."""
+    by_tag: dict[str, set[LockedFile]] = {}
+    for file in files:
+        for tag in _tags(file):
+            by_tag.setdefault(tag, set()).add(file)
+    best = next((by_tag[tag] for tag in tags if tag in by_tag), set())
+    return next(iter(best)) if len(best) == 1 else None
+
+
+def _tags(file: LockedFile, sdist: str = "") -> set[str]:
+    """The platforms that a wheel is for; for another file, ``sdist``."""
+    try:
+        return {str(tag) for tag in parse_wheel_filename(file.name)[3]}
+    except ValueError:
+        return {sdist} if sdist else set()
 
 
 def _applies(pin: Locked, values: Mapping[str, str]) -> bool:
@@ -235,18 +282,7 @@ def _applies(pin: Locked, values: Mapping[str, str]) -> bool:
     try:
         return lock_markers.parse(pin.marker).holds(values)
     except MalformedInput:
-        pass  # installers read it in different ways, so it is not left out
-    try:
-        marker = Marker(pin.marker[:MAX_MARKER])
-        if "extras" in pin.marker or "dependency_groups" in pin.marker:  # PEP 751: none is asked for
-            sets: dict[str, str | frozenset[str]] = {
-                "extras": frozenset(),
-                "dependency_groups": frozenset(),
-            }
-            return marker.evaluate({**values, **sets}, context="lock_file")
-    except (ValueError, RecursionError) as error:
-        raise MalformedInput(f"{pin.name}: the marker {pin.marker[:200]!r} cannot be read") from error
-    return True
+        return True  # installers read it in different ways, so it is not left out
 
 
 def _pinned(by_key: Mapping[tuple[str, str], Locked], place: tuple[str, str]) -> Locked | None:
@@ -272,4 +308,4 @@ def _wheels(folders: Path | Sequence[Path] | None, accepted: set[str] | None) ->
 
 
 def _of(pin: Locked, at_hand: Mapping[str, Wheel]) -> list[Wheel]:
-    return [at_hand[h] for h in pin.hashes if h in at_hand][:1]
+    return [at_hand[file.sha256] for file in pin.files if file.sha256 in at_hand][:1]

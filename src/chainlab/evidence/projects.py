@@ -21,18 +21,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence import imports, lockfiles, locks, metadata
+from chainlab.evidence import imports, locks, metadata
 from chainlab.evidence.components import BlindSpot, Component, Inventory
 from chainlab.evidence.interpreters import markers_here
 from chainlab.evidence.licences import licence
+from chainlab.evidence.lockfiles import EXPORTS, Lock
 from chainlab.evidence.wheels import declared
 
 __all__ = ["read"]
 
 LOCKS = ("pylock.toml", "requirements.lock", "requirements.txt")
+LIKE_LOCKS = ("*.lock", "pylock.*toml", "*requirements*.txt", "requirements/*.txt", "*constraints*.txt", *EXPORTS)
 SKIPPED = {
     "__pycache__", "node_modules", "build", "dist", "site-packages", ".venv", "venv", "env"
 }  # fmt: skip
@@ -54,8 +57,12 @@ def read(
 ) -> Inventory:
     """What a project needs. Raises `MalformedInput` for a folder without pyproject.toml and without a lock."""
     about = _pyproject(path)
-    lock = next((path / name for name in LOCKS if _pins(path / name)), None)
-    if not about and lock is None:
+    listed = _listed(path)
+    beside = _beside(path, listed)
+    locked = listed is not None and bool(listed.pins)
+    if not about and not locked:
+        if other := next((path / name for name in EXPORTS if (path / name).is_file()), None):
+            locks.load(other)  # an error, with the command that exports it
         raise MalformedInput(
             f"{path.name or path} is no Python project",
             why=f"it has no pyproject.toml, and none of {', '.join(LOCKS)} with pins",
@@ -63,26 +70,58 @@ def read(
         )
     values = markers_here(markers)
     asked = _asked(about)
-    listed = lock or path / "requirements.txt"
     named = {canonicalize_name(r.name) for text, _ in asked if (r := metadata.requirement(text))}
-    asked += [(text, "required") for name, text in _ranges(listed) if name not in named]
+    for text in listed.open if listed is not None else ():
+        if (needed := metadata.requirement(text)) and canonicalize_name(needed.name) not in named:
+            asked.append((text, "required"))
     subject = _subject(path, about)
-    spots: list[BlindSpot] = []
+    spots = [BlindSpot("not looked for", words) for words in beside] + _undeclared(about)
     components: list[Component] = []
     looked: tuple[tuple[str, str], ...] = ()
-    if lock is not None:
-        found = locks.read(lock, subject=subject, wheels=wheels, markers=values, requires=asked or None)
+    if listed is not None and locked:
+        found = locks.read(path / listed.name, subject=subject, wheels=wheels, markers=values, requires=asked or None)
         subject, components, looked = found.subject, list(found.components), found.properties
         # What is declared and not locked becomes a component below, and is named there.
         spots += [s for s in found.blind_spots if (s.kind, s.where) != ("missing", subject.ref)]
     else:
-        spots.append(BlindSpot("missing", "nothing is locked: versions and transitive needs are open"))
-    components, more = _declared(asked, components, subject, values, lock is not None)
+        what = f"{listed.name} pins nothing" if listed else "no lock is read" if beside else "nothing is locked"
+        spots.append(BlindSpot("missing", f"{what}: versions and transitive needs are open"))
+        spots += locks.unpinned(listed, ()) if listed is not None else []
+    components, more = _declared(asked, components, subject, values, locked)
     spots += more
-    wanted = {c.ref for c in components if not c.version} | set(subject.requires)
+    wanted = {c.ref for c in components if c.found_in == "pyproject.toml"} | set(subject.requires)
     subject = replace(subject, requires=tuple(sorted(wanted)), complete=bool(asked) or None)
     spots += _source(path, components, subject)
     return Inventory(tuple(components), subject, "pre-build", tuple(sorted(set(spots))), looked)
+
+
+def _listed(path: Path) -> Lock | None:
+    """The project's lock, or a requirements.txt that pins nothing; a broken one is an error, and no reason to go on."""
+    for file in (path / name for name in LOCKS):
+        if file.is_file():
+            return locks.load(file)
+    return None
+
+
+def _beside(path: Path, listed: Lock | None) -> list[str]:
+    """Files that look like locks, and are not read: each with what to do about it."""
+    read = {path.resolve() / listed.name, *listed.included} if listed is not None else set()
+    found = {file for pattern in LIKE_LOCKS for file in path.glob(pattern) if file.is_file()}
+    names = sorted(file.relative_to(path).as_posix() for file in found if file.resolve() not in read)
+    return [
+        f"{name} is not read here: {EXPORTS[name]}" if name in EXPORTS else f"{name} is not read with the project"
+        for name in names
+    ]
+
+
+def _undeclared(about: Mapping[str, Any]) -> list[BlindSpot]:
+    """Needs that stand where only a build backend or another tool reads them."""
+    found = [f"project.{name}, which is dynamic" for name in _texts(_table(about, "project").get("dynamic"))]
+    found = [words for words in found if "dependencies" in words]
+    for tool, table in _table(about, "tool").items():
+        names = table if isinstance(table, dict) else {}
+        found += [f"tool.{tool}.{name}" for name in names if name.endswith("dependencies")]
+    return [BlindSpot("not looked for", f"what pyproject.toml needs by {words}") for words in found]
 
 
 def _pyproject(path: Path) -> dict[str, Any]:
@@ -95,23 +134,13 @@ def _pyproject(path: Path) -> dict[str, Any]:
         raise MalformedInput(f"pyproject.toml cannot be read: {error}") from error
 
 
-def _pins(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    if path.name != "requirements.txt":
-        return True  # a lock that is broken is an error, not a reason to take another file
-    try:
-        return bool(lockfiles.load(path).pins)
-    except MalformedInput:
-        return False
-
-
 def _subject(path: Path, about: Mapping[str, Any]) -> Component:
     project = _table(about, "project")
     found = project.get("license")
     text = found if isinstance(found, str) else str(found.get("text", "")) if isinstance(found, dict) else ""
     expression, name = licence(text if isinstance(found, str) else "", text, [])
-    people = [p.get("name") for p in project.get("authors", []) if isinstance(p, dict)]
+    authors = project.get("authors")
+    people = [p.get("name") for p in authors if isinstance(p, dict)] if isinstance(authors, list) else []
     return Component(
         name=str(project.get("name") or path.resolve().name),
         version=str(project.get("version") or _version(path, str(project.get("name", "")))),
@@ -147,14 +176,6 @@ def _asked(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def _ranges(lock: Path) -> list[tuple[str, str]]:
-    """Names and requirements that stand in a lock without being pinned."""
-    if not lock.is_file():
-        return []
-    lines = [line.split(" #")[0].strip() for line in lockfiles.load(lock, empty=True).unread]
-    return [(canonicalize_name(r.name), line) for line in lines if (r := metadata.requirement(line))]
-
-
 def _declared(
     asked: Sequence[tuple[str, str]],
     components: list[Component],
@@ -167,6 +188,7 @@ def _declared(
     spots = []
     strongest = {"required": 0, "optional": 1, "excluded": 2}
     scopes: dict[str, str] = {}
+    wanted: dict[str, list[Requirement]] = {}
     for text, scope in asked:
         parsed = metadata.requirement(text)
         if parsed is None:
@@ -175,13 +197,14 @@ def _declared(
         key = canonicalize_name(parsed.name)
         if key == subject.key or not metadata.applies(parsed.marker, values):
             continue  # an extra of its own; or not for this platform
-        known = scopes.get(key)
-        scopes[key] = scope if known is None else min(known, scope, key=strongest.__getitem__)
-        if key not in by_key:
-            by_key[key] = declared(parsed.name, str(parsed.specifier), "pyproject.toml", scope)
+        wanted.setdefault(key, []).append(parsed)
+        scopes[key] = min(scopes.get(key, scope), scope, key=strongest.__getitem__)
+    for name, needed in wanted.items():
+        if name not in by_key:
+            by_key[name] = component = declared(needed, "pyproject.toml", scopes[name])
             if locked:
-                said = f"{parsed.name} is declared ({scope}) and not locked for this platform"
-                spots.append(BlindSpot("missing", said, by_key[key].ref))
+                said = f"{component.name} is declared ({component.scope}) and not locked for this platform"
+                spots.append(BlindSpot("missing", said, component.ref))
     found = [  # where the graph is known, the lock's reader has followed the scopes
         c if c.complete is not None else replace(c, scope=scopes.get(c.key, c.scope)) for c in by_key.values()
     ]
@@ -241,4 +264,10 @@ def _table(value: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _texts(value: Any) -> list[str]:
-    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
+    """The texts of a list; groups may hold tables, too. Raises `MalformedInput` for anything else."""
+    if not isinstance(value, list | None) or not all(isinstance(v, str | dict) for v in value or ()):
+        raise MalformedInput(
+            f"pyproject.toml has {str(value)[:80]!r} where a list of texts is expected",
+            mend='write each requirement as a text: ["acme-cells>=1"]',
+        )
+    return [v for v in value or () if isinstance(v, str)]

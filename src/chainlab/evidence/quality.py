@@ -2,18 +2,19 @@
 
     >>> found = assess(document)
     >>> found.score, found.reasons[:1]
-    (0.83, ('component hash: 12 of 22 component(s), not numpy, scipy, onnx',))
+    (0.83, ('component hash: 2 of 22 component(s), not numpy, scipy, onnx; candidates of a lock: 20',))
 
 Two lists of minimum elements: NTIA's of 12 July 2021, and CISA's of 22 August 2025, which is a *draft for comment*: its
-final version may differ. A value such as "unknown" is not a value. What is declared is counted, not whether it is true:
-a document that lists too little scores well, so compare it with what is installed.
+final version may differ. A value such as "unknown" is not a value. What nothing could say counts neither way, and a
+document without components has no score. What is declared is counted, not whether it is true: a document that lists too
+little scores well, so compare it with what is installed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -42,17 +43,19 @@ class Element:
     total: int
     missing: tuple[str, ...] = ()  # names of the first ones that do not
     of_document: bool = False  # said once, not by each component
+    candidates: int = 0  # components that have not their own hash, but hashes of files that a lock accepts
 
     @property
-    def coverage(self) -> float:
-        """0 to 1; an element that nothing could say is covered."""
-        return self.present / self.total if self.total else 1.0
+    def coverage(self) -> float | None:
+        """0 to 1; None for an element that nothing could say."""
+        return self.present / self.total if self.total else None
 
     def __str__(self) -> str:
         if self.of_document:
             return f"{self.name}: {'said' if self.present else 'not said'}"
         first = f", not {', '.join(self.missing)}" if self.missing else ""
-        return f"{self.name}: {self.present} of {self.total} component(s){first}"
+        more = f"; candidates of a lock: {self.candidates}" if self.candidates else ""
+        return f"{self.name}: {self.present} of {self.total} component(s){first}{more}"
 
 
 @dataclass(frozen=True)
@@ -63,17 +66,23 @@ class Quality:
     invalid: tuple[str, ...] = ()  # what is wrong with the document itself
 
     @property
-    def score(self) -> float:
-        """0 to 1: the mean coverage of the elements, each counting alike; 0 for a document that is not valid."""
-        if self.invalid or not self.elements:
+    def score(self) -> float | None:
+        """0 to 1: the mean coverage of the elements, each counting alike.
+
+        0 for a document that is not valid; None for one that lists no component.
+        """
+        if self.invalid:
             return 0.0
-        return round(sum(e.coverage for e in self.elements) / len(self.elements), 4)
+        if not any(e.total for e in self.elements if not e.of_document):
+            return None
+        coverages = [e.coverage for e in self.elements if e.coverage is not None]
+        return round(sum(coverages) / len(coverages), 4)
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the score is not 1: what is invalid, then elements by what they lack."""
-        lacking = sorted((e for e in self.elements if e.coverage < 1), key=lambda e: (e.coverage, e.name))
-        return (*self.invalid, *map(str, lacking))
+        told = [(e.coverage, e.name, str(e)) for e in self.elements if e.coverage is not None and e.coverage < 1]
+        return (*self.invalid, *(text for _, _, text in sorted(told)))
 
     def of(self, standard: str) -> Quality:
         """By one of the standards alone."""
@@ -98,7 +107,7 @@ def assess(document: Any) -> Quality:
         _element("dependency relationship", every, components, lambda c: c.get("bom-ref") in related),
         _whole("SBOM author", every, _author(about)),
         _whole("timestamp", every, _timestamp(about.get("timestamp"))),
-        _element("component hash", (CISA,), components, _hashed),
+        replace(_element("component hash", (CISA,), components, _hashed), candidates=sum(map(_accepting, components))),
         _element("license", (CISA,), components, _licensed),
         _whole("tool name", (CISA,), _tool(about.get("tools"))),
         _whole("generation context", (CISA,), bool(_dicts(about.get("lifecycles")))),
@@ -145,9 +154,13 @@ def _identified(component: dict[str, Any]) -> bool:
 
 
 def _hashed(component: dict[str, Any]) -> bool:
-    """A hash of its own, or of the files that a lock accepts for it."""
+    return any(_said(h.get("content")) for h in _dicts(component.get("hashes")))
+
+
+def _accepting(component: dict[str, Any]) -> bool:
+    """Whether it has only hashes of files of which it may be one."""
     files = [r for r in _dicts(component.get("externalReferences")) if r.get("type") == "distribution"]
-    return any(_said(h.get("content")) for c in (component, *files) for h in _dicts(c.get("hashes")))
+    return not _hashed(component) and any(map(_hashed, files))
 
 
 def _licensed(component: dict[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -226,8 +227,8 @@ def entry(component: Component, spots: Iterable[BlindSpot] = ()) -> dict[str, An
             {
                 "type": "distribution",
                 "url": component.purl or "#",
-                "comment": f"one of {len(component.accepted)} files; the lock does not say which",
-                "hashes": [{"alg": "SHA-256", "content": h} for h in component.accepted],
+                "comment": f"one of {_files(component)} files; the lock does not say which",
+                "hashes": [{"alg": algorithm, "content": value} for algorithm, value in component.accepted],
             }
         ]
     properties = list(component.properties)
@@ -241,6 +242,11 @@ def entry(component: Component, spots: Iterable[BlindSpot] = ()) -> dict[str, An
     return found
 
 
+def _files(component: Component) -> int:
+    """How many files are accepted, of which each may be named in several algorithms."""
+    return max(Counter(algorithm for algorithm, _ in component.accepted).values())
+
+
 def _unique(components: Iterable[Component], subject: Component) -> list[Component]:
     """In the order of their refs, each ref once. Raises `MalformedInput` for two that only share a ref."""
     found: dict[str, Component] = {}
@@ -251,8 +257,9 @@ def _unique(components: Iterable[Component], subject: Component) -> list[Compone
         if known is not component and known != component:
             raise MalformedInput(
                 f"two different components are called {component.ref}",
-                why="a reference in the document would mean either",
-                mend="give them purls that differ, or merge them",
+                why=f"a reference in the document would mean either; one is in {known.found_in or 'what was read'}, "
+                f"one in {component.found_in or 'what was read'}",
+                mend="remove one of the two where they come from",
             )
     return [found[ref] for ref in sorted(found)]
 

@@ -24,7 +24,7 @@ from chainlab.evidence.statements import parse_json
 if TYPE_CHECKING:
     from jsonschema_rs import Draft7Validator, ValidationError
 
-__all__ = ["Problem", "bundled", "problems"]
+__all__ = ["LENGTHS", "Problem", "bundled", "problems"]
 
 SPECS = ("1.2", "1.3", "1.4", "1.5", "1.6", "1.7")
 MOST = 200  # problems told; a document with more is no bill of materials
@@ -65,7 +65,7 @@ def problems(document: Any) -> list[Problem]:
             document = parse_json(data, "the document")
         except MalformedInput as error:
             said = f"{error.message}: {error.why}" if error.why else error.message
-            return [Problem("", said, "CycloneDX in XML is not read here")]
+            return [Problem("", said, "CycloneDX in XML is not read here" if data.lstrip()[:1] == b"<" else error.mend)]
         except UnicodeEncodeError as error:  # half a character
             return [Problem("", f"this is no text: {error}")]
     if not isinstance(document, dict):
@@ -124,15 +124,24 @@ def _told(error: ValidationError) -> Iterator[Problem]:
         said = "licences in a list, or one expression: not both"
         yield Problem(_path(at), said, "join them with AND in one expression")
         return
-    kind = error.kind.as_dict()
-    if branches := kind.get("context"):
-        chosen = _closest([b for b in branches if b])
-        if chosen:
-            for inner in chosen:
-                yield from _told(inner)
-            return
-    said, mend = _words(error, str(at[-1]) if at else "")
-    yield Problem(_path(at), said, mend)
+    branches = error.kind.as_dict().get("context")
+    if branches is None:
+        yield Problem(_path(at), *_words(error, str(at[-1]) if at else ""))
+    elif not all(branches) or _is_torn(branches):
+        yield Problem(_path(at), "this is two alternatives at once, and one is allowed", "split it into two entries")
+    else:
+        for inner in _closest(branches):
+            yield from _told(inner)
+
+
+def _is_torn(branches: Sequence[Sequence[ValidationError]]) -> bool:
+    """Whether each alternative refuses only fields, and knows those that another one refuses."""
+    refused = []
+    for errors in branches:
+        if any(e.kind.name != "additionalProperties" for e in errors):
+            return False
+        refused.append({name for e in errors for name in e.kind.as_dict()["unexpected"]})
+    return not set.intersection(*refused)
 
 
 def _closest(branches: Sequence[Sequence[ValidationError]]) -> Sequence[ValidationError]:
@@ -140,16 +149,15 @@ def _closest(branches: Sequence[Sequence[ValidationError]]) -> Sequence[Validati
     return max(
         branches,
         key=lambda errors: (
-            max(len(list(e.instance_path)) for e in errors) if errors else 0,
+            max(len(list(e.instance_path)) for e in errors),
             not any(e.kind.name in ("additionalProperties", "required") for e in errors),
             -len(errors),
         ),
-        default=(),
     )
 
 
 def _words(error: ValidationError, name: str) -> tuple[str, str]:
-    """What is wrong with the field called ``name``, and how it is mended; else the validator's own words."""
+    """What is wrong with the field called ``name``, and how it is mended."""
     kind, value = error.kind.as_dict(), error.instance
     match error.kind.name:
         case "enum":
@@ -172,12 +180,17 @@ def _words(error: ValidationError, name: str) -> tuple[str, str]:
             return f"{_short(value)} is no {kind['format']}", FORMATS.get(kind["format"], "")
         case "uniqueItems":
             return "the same entry stands there twice", "leave one"
-        case "minimum":
-            return f"{_short(value)} is below {kind['limit']}", ""
-        case "oneOfMultipleValid":
-            said = "this is two alternatives at once, and one is allowed"
-            return said, "split it into two entries"
-    return error.message[:200], ""
+        case "minimum" | "maximum" as bound:
+            return f"{_short(value)} is {'below' if bound == 'minimum' else 'above'} {kind['limit']}", ""
+        case "minItems" | "maxItems" | "minLength" | "maxLength" as bound:
+            unit = "entries" if bound.endswith("Items") else "characters"
+            return f"{unit}: {'at least' if bound.startswith('min') else 'at most'} {kind['limit']} expected", ""
+        case "not":
+            *others, last = [repr(name) for name in kind["schema"].get("required", ["this"])]
+            if others:
+                return f"{', '.join(others)} and {last} may not stand here together", "leave one out"
+            return f"{last} may not stand here", "leave it out"
+    return f"this does not keep the rule {error.kind.name!r} of the schema", "compare it with the specification"
 
 
 def _none_of(options: list[str], value: Any, name: str) -> tuple[str, str]:

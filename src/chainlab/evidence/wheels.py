@@ -15,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.evidence import imports, metadata
-from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of
+from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, bare, purl_of
 from chainlab.evidence.embedded import MAX_DOCUMENT, PLACE, joined, stated
 from chainlab.evidence.interpreters import markers_here
 from chainlab.evidence.ranges import parse_version
@@ -91,19 +92,19 @@ def read(
         )
         known = tuple(sorted({*found.blind_spots, *spots, *_extras(wheel, subject.ref)}))
         return _with_stated(wheel, replace(found, lifecycle="build", blind_spots=known))
-    components = []
+    wanted: dict[str, list[Requirement]] = {}
     for text, scope in asked(wheel.package, values):
         needed = metadata.requirement(text)
         if needed is None:
             spots.append(BlindSpot("unreadable", f"the requirement {text[:80]!r}", subject.ref))
         elif scope == "required":
-            components.append(declared(needed.name, str(needed.specifier), wheel.path.name))
+            wanted.setdefault(canonicalize_name(needed.name), []).append(needed)
+    components = [declared(ranges, wheel.path.name) for ranges in wanted.values()]
     if components:
         spots.append(BlindSpot("missing", "a wheel names ranges: versions and transitive needs are not in it"))
     spots += _extras(wheel, subject.ref)
-    unique = {c.ref: c for c in components}
-    subject = replace(subject, requires=tuple(sorted(unique)), complete=True)
-    ordered = tuple(unique[ref] for ref in sorted(unique))
+    ordered = tuple(sorted(components, key=lambda component: component.ref))
+    subject = replace(subject, requires=tuple(component.ref for component in ordered), complete=True)
     return _with_stated(wheel, Inventory(ordered, subject, "build", tuple(sorted(spots)), ()))
 
 
@@ -117,14 +118,20 @@ def asked(package: metadata.Package, markers: Mapping[str, str]) -> list[tuple[s
         elif metadata.applies(needed.marker, markers, package.extras):
             scope = "required" if metadata.applies(needed.marker, markers) else "optional"
             extras = f"[{','.join(sorted(needed.extras))}]" if needed.extras else ""
-            found.append((f"{needed.name}{extras}{needed.specifier}", scope))
+            where = f" @ {needed.url}" if needed.url else str(needed.specifier)
+            found.append((f"{needed.name}{extras}{where}", scope))
     return found
 
 
-def declared(name: str, specifier: str, where: str, scope: str = "required") -> Component:
-    """A component that is asked for by a range: its version is not known."""
-    ranged = ((f"{PREFIX}version-range", specifier or "any version"),)
-    return Component(name, "", purl_of(name), scope=scope, properties=ranged, found_in=where)
+def declared(needed: Sequence[Requirement], where: str, scope: str = "required") -> Component:
+    """A component that is asked for by ranges or an address, all of one name: its version is not known."""
+    address = next((bare(one.url) for one in needed if one.url), "")
+    ranges = dict.fromkeys(bare(one.url or "") or str(one.specifier) for one in needed)
+    kind = "vcs_url" if "+" in address.partition(":")[0] else "download_url"
+    name = needed[0].name
+    purl = "" if "file:" in address else purl_of(name, **{kind: address.partition("#")[0]})
+    asked_for = ", ".join(filter(None, ranges)) or "any version"
+    return Component(name, "", purl, scope=scope, properties=((f"{PREFIX}version-range", asked_for),), found_in=where)
 
 
 def open_wheel(path: Path) -> Wheel:

@@ -132,9 +132,9 @@ def _bill(document: Any) -> dict[str, Any]:
     for component in listed:
         version = parse_version(component.version) or component.version  # as in a file's name
         hashes = components.setdefault(f"{canonicalize_name(component.name)}@{version}", set())
-        hashes |= set(component.accepted)
-        if component.hash_origin != "record":  # that is no digest of a file that an index serves
-            hashes |= {h for a, h in component.hashes.items() if a == "SHA-256"}
+        # The digest of a RECORD is none of a file that an index serves.
+        own = component.hashes.items() if component.hash_origin != "record" else ()
+        hashes |= {value for algorithm, value in (*component.accepted, *own) if algorithm == "SHA-256"}
     return {
         "problems": wrong,
         "components": {name: sorted(hashes) for name, hashes in sorted(components.items())},
