@@ -177,13 +177,13 @@ class Cache:
         return whole[0][2], whole[0][3]
 
     def _newest(self, repository: str, scope: str, key: str, version: str, *, exact: bool) -> Entry | None:
-        wanted = "key = ?1" if exact else "substr(key, 1, length(?1)) = ?1"
+        wanted = "key = :key" if exact else "substr(key, 1, length(:key)) = :key"
         with self._lock:
             row = self._connection.execute(
                 f"SELECT {COLUMNS} FROM cache_entries"  # noqa: S608
-                f" WHERE {wanted} AND repository = ?2 AND scope = ?3 AND version = ?4"
+                f" WHERE {wanted} AND repository = :repository AND scope = :scope AND version = :version"
                 " ORDER BY id DESC LIMIT 1",
-                (key, repository, scope, version),
+                {"key": key, "repository": repository, "scope": scope, "version": version},
             ).fetchone()
         return _entry(row) if row else None
 

@@ -204,10 +204,10 @@ class Catalog:
     def beginning(self, prefix: str) -> list[tuple[Digest, str]]:
         """Digests that begin so (``sha256:1f``), of manifests, their subjects and blobs, each with its repository."""
         rows = self._query(
-            "SELECT digest, repository FROM oci_manifests WHERE digest GLOB ?1"
-            " UNION SELECT subject, repository FROM oci_manifests WHERE subject GLOB ?1"
-            " UNION SELECT digest, repository FROM oci_links WHERE digest GLOB ?1 ORDER BY digest, repository",
-            f"{prefix}*",
+            "SELECT digest, repository FROM oci_manifests WHERE digest GLOB ?"
+            " UNION SELECT subject, repository FROM oci_manifests WHERE subject GLOB ?"
+            " UNION SELECT digest, repository FROM oci_links WHERE digest GLOB ? ORDER BY digest, repository",
+            *[f"{prefix}*"] * 3,
         )
         return [(any_digest(digest), repository) for digest, repository in rows]
 
