@@ -512,10 +512,11 @@ print(release["files"]["requirements.lock"].decode()[:80] + "…")
 # | `metric` | an ML-BOM (type SBOM) by the workflow about the model, whose `recall` has a `lowerBound` of at least `house["least_recall"]` |
 # | `format` | the model's first byte is `08`, as ONNX begins |
 #
-# *Provenance* has to name the builder `house["builder"]`, the build type `house["build_type"]`; the source `git+` and `house["repository"]`, at the tag; the
-# external parameters `workflow` (`repository`, `ref`, `path`) and `inputs`, which is empty, and no other; and the
-# internal parameter `job`. `Expected` has a field for each; `04a`, "Verify, in six steps", fills them all. Given to you:
-# `attested(release, digest, expected, root)`, the statements that are about a digest and hold as expected.
+# *Provenance* has to name the builder `house["builder"]` and the build type `house["build_type"]`; the source `git+` and
+# `house["repository"]`, at the tag; the external parameters `workflow` (`repository`, `ref`, `path`) and `inputs`, which
+# is empty, and no other; and the internal parameter `job`. `Expected` has a field for each; `04a`, "Verify, in six
+# steps", fills them all. Given to you: `attested(release, digest, expected, root)`, the statements that are about a
+# digest and hold as expected.
 
 # %%
 tag = f"refs/tags/{release['version']}"
