@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence.components import ALGORITHMS, purl_of
-from chainlab.evidence.ranges import parse_version
+from chainlab.evidence.ranges import Version, parse_version
 from chainlab.evidence.schema import LENGTHS
 
 if TYPE_CHECKING:

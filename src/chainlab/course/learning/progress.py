@@ -53,6 +53,7 @@ def _moment(text: str) -> str:
 
 
 Count = Annotated[StrictInt, Field(ge=0)]
+Message = Annotated[StrictStr, Field(max_length=MAX_IMPORT)]  # a bound, so that half a character is refused, too
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -60,7 +61,7 @@ class Entry:
     """What is known of one exercise."""
 
     status: Annotated[StrictStr, AfterValidator(_status)] = "not attempted"
-    message: StrictStr = ""  # of the last wrong answer
+    message: Message = ""  # of the last wrong answer
     attempts: Count = 0  # checks of an answer, right or wrong
     hints: Count = 0  # rungs shown
     active: Count = 0  # seconds between its checks and hints, breaks left out
