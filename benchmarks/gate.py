@@ -13,6 +13,7 @@ import argparse
 import statistics
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from figures import seconds
@@ -41,14 +42,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
-    with (
-        tempfile.TemporaryDirectory(prefix="chainlab-bench-") as name,
-        World(Workspace(Path(name) / "workspace")) as world,
-    ):
-        run = release(world, Path(name) / "triage-model")
+    with tempfile.TemporaryDirectory(prefix="chainlab-bench-") as name, ExitStack() as opened:
+        workspace = Workspace(Path(name) / "workspace")
+        with World(workspace) as world:
+            run = release(world, Path(name) / "triage-model")
         jobs = ", ".join(f"{job.name} {job.seconds:.1f}" for job in run.jobs.values())
         print(f"attested release on the host: {run.seconds:.1f} s ({jobs})", flush=True)
         reference = run.jobs["package"].outputs["reference"]
+        world = opened.enter_context(World(workspace))  # its gate has no process yet
         cold, decision = seconds(lambda: world.gate.judge(reference, record=False))
         if not decision.allowed:
             raise SystemExit("the gate refuses the release")
