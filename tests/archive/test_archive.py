@@ -534,7 +534,9 @@ def swap_version(archive: Archive) -> str:
 
 
 def cut(archive: Archive) -> str:
-    os.truncate(document(archive, 1), 40)
+    path = document(archive, 1)
+    path.chmod(0o644)
+    os.truncate(path, 40)
     return "object changed"
 
 
