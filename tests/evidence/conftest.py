@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import os
 import venv
 import zipfile
 from collections.abc import Mapping
@@ -119,3 +120,17 @@ def planted_lock(planted_wheels: Path) -> Path:
     path = planted_wheels.parent / "requirements.lock"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture
+def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder ``closed`` that cannot be listed; the system refuses it to all but root."""
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refusing(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)

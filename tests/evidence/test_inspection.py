@@ -8,7 +8,6 @@ import collections
 import hashlib
 import io
 import json
-import os
 import pickle
 import struct
 import tarfile
@@ -253,17 +252,9 @@ def test_a_folder_passes_when_every_file_does(tmp_path: Path) -> None:
         inspect(tmp_path / "none")
 
 
-def test_a_folder_that_cannot_be_listed_is_not_scanned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("closed")
+def test_a_folder_that_cannot_be_listed_is_not_scanned(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(graph())
-    (tmp_path / "closed").mkdir()
-    scan = os.scandir
-
-    def refusing(path: str) -> object:
-        if Path(path).name == "closed":  # as the system does to all but root
-            raise PermissionError(13, "Permission denied", path)
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", refusing)
     report = inspect(tmp_path)
     assert report.scanned == ("model.onnx",)
     assert report.not_scanned == (("closed", "cannot be listed: Permission denied"),)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -226,18 +225,8 @@ def test_what_cannot_be_signed_says_why(trust: Trust, tmp_path: Path) -> None:
     assert refused.value.why
 
 
-def test_a_folder_that_cannot_be_listed_is_not_signed(
-    trust: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("closed")
+def test_a_folder_that_cannot_be_listed_is_not_signed(trust: Trust, tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(b"1")
-    (tmp_path / "closed").mkdir()
-    scan = os.scandir
-
-    def refusing(path: str) -> object:
-        if Path(path).name == "closed":  # as the system does to all but root
-            raise PermissionError(13, "Permission denied", path)
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", refusing)
     with pytest.raises(MalformedInput, match="closed cannot be listed: Permission denied"):
         models.sign(tmp_path, trust.config, trust.token(ALICE))
