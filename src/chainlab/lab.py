@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainlab import database, trust
 from chainlab.course.learning.checks import Result, check
+from chainlab.course.learning.predictions import Prediction
 from chainlab.course.learning.progress import ProgressFile
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Incorrect, MalformedInput, NotAttempted, Unavailable
@@ -179,6 +180,10 @@ class Lab:
             raise
         self._progress.record(exercise, "done")
         return result
+
+    def predicted(self, yours: Any, true: Any) -> Prediction:
+        """Compare a prediction, None for none, with what came out; the cell shows both."""
+        return Prediction(yours, true)
 
     def hint(self, exercise: str) -> Hint:
         """The exercise's next hint; each asks before the one after it tells."""

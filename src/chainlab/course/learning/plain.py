@@ -87,7 +87,10 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, bool) or isinstance(other, bool) or one is None or other is None:
         return one is other
     if isinstance(one, (int, float)) and isinstance(other, (int, float)):
-        return one == other or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+        try:
+            return one == other or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+        except OverflowError:  # a whole number beyond every float is near none
+            return False
     if type(one) is not type(other):
         return False
     if isinstance(one, list):
