@@ -3,7 +3,7 @@
 #
 # > Everything here really runs. Nothing here leaves your machine.
 #
-# **You will** (40 min: 5 reading, 35 doing)
+# **You will** (27 min: 7 reading, 20 doing)
 # - start a certificate authority, two logs and a timestamp authority, with one line
 # - learn how notebooks, checks, hints and the progress board work
 # - find out which of the six primers you need, in twenty questions

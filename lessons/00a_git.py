@@ -3,7 +3,7 @@
 #
 # > A commit id is a fact. A tag is a statement, and whoever made it can change it.
 #
-# **You will** (25 min: 5 reading, 20 doing)
+# **You will** (20 min: 7 reading, 13 doing)
 # - read both answers of a command: its text and its exit code
 # - tell a commit, a branch, a lightweight tag and an annotated tag apart by looking at them
 # - say which of these names can come to mean other files, and who can make it so

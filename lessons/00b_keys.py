@@ -3,7 +3,7 @@
 #
 # > A signature answers two questions: which key, and which bytes. Every other answer has to come from elsewhere.
 #
-# **You will** (30 min: 5 reading, 25 doing)
+# **You will** (19 min: 6 reading, 13 doing)
 # - see what a hash, a signature and a certificate each prove, by breaking each of them
 # - read a real signing certificate, field by field
 # - tell a genuine certificate from a look-alike, and say which check found it

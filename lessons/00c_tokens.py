@@ -3,7 +3,7 @@
 #
 # > Anyone can read it. Anyone can write one. Only the issuer can seal it, and the seal helps only those who look.
 #
-# **You will** (25 min: 5 reading, 20 doing)
+# **You will** (19 min: 6 reading, 13 doing)
 # - take an identity token apart by hand, and name its five important claims
 # - forge one that a client believes, and see who stops it
 # - ask the four questions that a token must answer before any claim in it means anything

@@ -3,7 +3,7 @@
 #
 # > You need not trust a log keeper who cannot change the past without changing 32 bytes that you kept.
 #
-# **You will** (30 min: 5 reading, 25 doing)
+# **You will** (19 min: 6 reading, 13 doing)
 # - draw a Merkle tree on paper, for a number of entries that is not a power of two
 # - write one in a dozen lines, and see two tempting simplifications break
 # - prove "my entry is in the log" and "the log has only grown", and say why the first does not give you the second

@@ -3,7 +3,7 @@
 #
 # > It looks like configuration. It runs with your credentials.
 #
-# **You will** (25 min: 5 reading, 20 doing)
+# **You will** (20 min: 7 reading, 13 doing)
 # - read a workflow file: which event, which jobs, which steps, which secrets
 # - say what each job's token may do, from the `permissions:` blocks
 # - break a workflow with the title of a pull request, and see a secret leave a log that hides it

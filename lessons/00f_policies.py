@@ -3,7 +3,7 @@
 #
 # > Ask three languages about a value that is not there, and you get three answers.
 #
-# **You will** (30 min: 5 reading, 25 doing)
+# **You will** (20 min: 7 reading, 13 doing)
 # - ask questions of a table in SQL, and meet the answer that is neither yes nor no
 # - read a Sigma rule, and run its meaning by hand
 # - read a Rego policy, and say what it decides when a field is missing

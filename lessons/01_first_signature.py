@@ -4,7 +4,7 @@
 # > On 1 April 2021 a customer compared the checksum of Codecov's upload script with the published one. They differed.
 # > The script had been altered since 31 January: sixty days. [V: Codecov post-mortem, April 2021]
 #
-# **You will** (48 min: 8 reading, 40 doing)
+# **You will** (80 min: 11 reading, 69 doing)
 # - sign a model without owning a key, and open everything that the signature consists of
 # - find in it the answers to five questions: which bytes, which identity, when, who else saw it, who accepts it
 # - break each answer on purpose, and read the refusal

@@ -5,7 +5,7 @@
 # > 32 minutes. The token that published them had leaked through the project's *security scanner*.
 # > [V: PyPI incident report, 2 April 2026; LiteLLM security update]
 #
-# **You will** (51 min: 16 reading, 35 doing)
+# **You will** (100 min: 21 reading, 79 doing)
 # - place SLSA's nine threats on one ML pipeline, and say what SLSA leaves out
 # - take three incidents apart by running what made them work
 # - browse 22 incidents, and read exposure windows in which the unknown stays unknown

@@ -5,7 +5,7 @@
 # > secrets that those runs held, a deploy token among them. Version 0.10.1 of the package was bad.
 # > [V: guardrails security advisory; CVE-2026-45758]
 #
-# **You will** (102 min: 12 reading, 90 doing)
+# **You will** (90 min: 18 reading, 72 doing)
 # - follow a push: event, workflow file, commit, job, token, log, registry
 # - put a guest into a job and see which keys lie about, in four kinds of run
 # - read the identity in a certificate, and the platform's own account of a run

@@ -5,7 +5,7 @@
 # > that the release restored. Versions 8.3.41 and 8.3.42 came out of the right workflow, with attestations.
 # > [V: PyPI, attack analysis; the details S]
 #
-# **You will** (102 min: 12 reading, 90 doing)
+# **You will** (90 min: 16 reading, 74 doing)
 # - steal a secret through a tag that moved, pin it, and steal the secret again one level deeper
 # - poison a cache, and verify a bad wheel with clients that are right to accept it
 # - push to a repository you have no right to, with the name of a branch

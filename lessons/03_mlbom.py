@@ -4,7 +4,7 @@
 # > In February 2025 models on a public hub carried a compressed pickle that was broken on purpose, *after* its payload.
 # > Loading it ran the payload. The scanner `picklescan` could not parse it. [V: MITRE ATLAS AML.CS0031; details S]
 #
-# **You will** (96 min: 6 reading, 90 doing)
+# **You will** (90 min: 10 reading, 80 doing)
 # - measure a model, and say how sure you are
 # - describe model, data and training run in an ML-BOM, and watch a library lose half of it
 # - sign a model with its folder, and slip a file in

@@ -5,7 +5,7 @@
 # > public record of the flaw, as stored on 25 March, named version **0.6.94**. Whoever compared an honest, complete list
 # > of components with that record found nothing. [V: CVE-2026-33634]
 #
-# **You will** (98 min: 8 reading, 90 doing)
+# **You will** (90 min: 13 reading, 77 doing)
 # - read a bill of materials: subject, components, edges, and what it says of its own gaps
 # - make four lists of one environment and see where each is blind
 # - tell the hash of a wheel from the hash of what was installed

@@ -9,7 +9,7 @@
 # Nothing was forged in either case. So before we let a gate decide by attestations, we take one apart, down to its
 # bytes, and write down which sentences it contains.
 #
-# **You will** (100 min: 10 reading, 90 doing)
+# **You will** (90 min: 12 reading, 78 doing)
 # - run a release, and find what the platform says about it
 # - rebuild the exact bytes that were signed, and check the signature and the log's proof by hand
 # - read provenance field by field, and tell the platform's word from the workflow's

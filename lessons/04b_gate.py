@@ -7,7 +7,7 @@
 # A release of `triage-model` now brings eight signed statements. A gate reads them and says yes or no, with reasons,
 # and signs its answer. Here you watch one at work: what it is told, how its rules think, what it refuses.
 #
-# **You will** (99 min: 9 reading, 90 doing)
+# **You will** (90 min: 13 reading, 77 doing)
 # - run the attested release, and see what Python hands to the rules
 # - learn the one trap of Rego, in five lines
 # - read a decision, doctor releases, and read the refusals

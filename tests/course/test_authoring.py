@@ -243,11 +243,24 @@ def test_reading_minutes_are_the_texts_words_within_30_percent(made_up: Path) ->
     edit(made_up / WALK, "# We add.", "# We add. " + "One more. " * 1000)  # ten minutes at 200 words a minute
     planned = 1
     for minutes, fits in ((1, False), (6, False), (8, True), (13, True), (14, False)):
-        edit(made_up / "course.toml", f"reading = {planned}, doing", f"reading = {minutes}, doing")
-        edit(made_up / "course.toml", f"minutes = {30 - planned} }}]", f"minutes = {30 - minutes} }}]")
+        edit(
+            made_up / "course.toml",
+            f"reading = {planned}, doing = {30 - planned}",
+            f"reading = {minutes}, doing = {30 - minutes}",
+        )
+        edit(made_up / WALK, f"{planned} reading, {30 - planned} doing", f"{minutes} reading, {30 - minutes} doing")
         planned = minutes
-        text = f"course.toml:1: lesson 09_sums has reading = {minutes}, its text takes 10.1 minutes"
+        text = f"course.toml:1: lesson 09_sums has reading = {minutes}, its text takes 10.2 minutes"
         assert told(made_up) == ([] if fits else [text])
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["(30 min: 2 reading, 28 doing)", "(29 min: 1 reading, 29 doing)", "(30 min)", "(half an hour)"],
+)
+def test_a_header_gives_the_minutes_of_the_syllabus(made_up: Path, header: str) -> None:
+    edit(made_up / WALK, "(30 min: 1 reading, 29 doing)", header)
+    assert told(made_up) == ["lessons/09_sums.py:6: expected '**You will** (30 min: 1 reading, 29 doing)'"]
 
 
 def test_a_listed_lesson_that_does_not_exist_is_told(made_up: Path) -> None:

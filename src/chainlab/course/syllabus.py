@@ -1,8 +1,9 @@
 """The syllabus: what ``course.toml`` says, as values.
 
 A course has units (one a week, and the on-ramp); a unit has lessons (walkthroughs), set readings, one lab and its
-exercises. Hours are planned hours of a learner, minutes are minutes. What the parts say must add up: lessons and
-readings to the unit's reading hours, exercises to its lab hours, units to the course.
+exercises. Hours are planned hours of a learner, minutes are minutes. What the parts say must add up: set readings to
+the unit's reading hours, lessons (their text and the work in them) to its walkthrough hours, exercises to its lab
+hours, units to the course.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ class Lesson:
     file: str
     reading: int  # minutes: words of its text / words a minute
     doing: int  # minutes
+
+    @property
+    def minutes(self) -> int:
+        """Minutes of the whole lesson, as its header says."""
+        return self.reading + self.doing
 
 
 @dataclass(frozen=True)
@@ -216,16 +222,16 @@ def _closed(tables: list[Table], *keys: str) -> list[Table]:
 def _adds_up(table: Table, unit: Unit) -> None:
     """A written unit's parts must sum to its hours."""
     sums = {
-        "reading": sum(p.reading for p in unit.lessons) + sum(r.minutes for r in unit.readings),
-        "walkthrough": sum(p.doing for p in unit.lessons),
+        "reading": sum(r.minutes for r in unit.readings),
+        "walkthrough": sum(p.minutes for p in unit.lessons),
         "lab": sum(e.minutes for e in unit.exercises),
     }
     for kind, minutes in sums.items():
         planned = round(getattr(unit.hours, kind) * 60)
         if minutes != planned:
             parts = {
-                "reading": "its lessons' reading and set readings",
-                "walkthrough": "its lessons' doing",
+                "reading": "its set readings",
+                "walkthrough": "its lessons' reading and doing",
                 "lab": "its exercises",
             }[kind]
             raise table.error("hours", f"{kind} is {planned} minutes, but {parts} sum to {minutes}")

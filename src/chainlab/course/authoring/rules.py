@@ -28,6 +28,7 @@ __all__ = ["lesson_problems", "lessons", "problems"]
 WALKTHROUGH_CELLS = range(10, 51)
 LEAST_HINTS = 2
 READING_TOLERANCE = 0.3  # of a lesson's planned reading minutes, at least one minute
+HEADER = re.compile(r"^\*\*You will\*\* \((\d+) min: (\d+) reading, (\d+) doing\)$", re.MULTILINE)
 
 
 def lessons(course: Course) -> tuple[list[Lesson], list[Problem]]:
@@ -65,7 +66,7 @@ def problems(course: Course) -> list[Problem]:
 
 
 def _listing(course: Course, read: list[Lesson]) -> Iterator[Problem]:
-    """No lesson unlisted, none listed that does not exist, and reading minutes as the text is long."""
+    """No lesson unlisted, none listed that does not exist, and minutes as the text and its header have them."""
     there = {lesson.name.partition("/")[2] for lesson in read}
     there |= {p.name for p in (course.root / "lessons").glob("*.py")}
     listed = {f"{p.file}.py": u for u in course.units for p in u.lessons}
@@ -75,12 +76,17 @@ def _listing(course: Course, read: list[Lesson]) -> Iterator[Problem]:
     for name, unit in sorted(listed.items()):
         if name not in there and not unit.draft:
             yield Problem("course.toml", 1, f"unit {unit.id} lists lessons/{name}, which does not exist")
-    planned = {part.file: part.reading for unit in course.units for part in unit.lessons}
-    for lesson in (each for each in read if not each.is_lab):
+    planned = {part.file: part for unit in course.units for part in unit.lessons}
+    for lesson in (each for each in read if each.stem in planned and not each.is_lab):
+        part = planned[lesson.stem]
         minutes = lesson.words / course.words_per_minute
-        if abs(minutes - planned.get(lesson.stem, minutes)) > max(1, READING_TOLERANCE * minutes):
-            text = f"lesson {lesson.stem} has reading = {planned[lesson.stem]}, its text takes {minutes:.1f} minutes"
+        if abs(minutes - part.reading) > max(1, READING_TOLERANCE * minutes):
+            text = f"lesson {lesson.stem} has reading = {part.reading}, its text takes {minutes:.1f} minutes"
             yield Problem("course.toml", 1, text)
+        header = HEADER.search(lesson.cells[0].source)
+        wanted = f"({part.minutes} min: {part.reading} reading, {part.doing} doing)"
+        if header is None or tuple(map(int, header.groups())) != (part.minutes, part.reading, part.doing):
+            yield Problem(lesson.name, lesson.cells[0].line_of("**You will**"), f"expected '**You will** {wanted}'")
 
 
 def lesson_problems(lesson: Lesson, course: Course | None) -> list[Problem]:

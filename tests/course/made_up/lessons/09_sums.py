@@ -2,6 +2,9 @@
 # # Sums
 #
 # > One and one make two.
+#
+# **You will** (30 min: 1 reading, 29 doing)
+# - add
 
 # %% tags=["parameters"]
 seed = 1
