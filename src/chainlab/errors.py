@@ -48,8 +48,15 @@ class ChainlabError(Exception):
         super().__init__(message)
 
     def __str__(self) -> str:
-        labelled = [("", self.message), ("  Why: ", self.why), ("  To mend it: ", self.mend), ("  See: ", self.see)]
-        return join_lines(label + _one_line(text) for label, text in labelled if text or not label)
+        return join_lines(f"  {label}: {text}" if label else text for label, text in self.parts())
+
+    def parts(self) -> list[tuple[str, str]]:
+        """Labels and texts, each one line: the message without a label, then what else there is to say."""
+        labelled = self._labelled()
+        return [("", _one_line(self.message)), *((label, _one_line(text)) for label, text in labelled if text)]
+
+    def _labelled(self) -> list[tuple[str, str]]:
+        return [("Why", self.why), ("To mend it", self.mend), ("See", self.see)]
 
     def _render_traceback_(self) -> list[str]:
         """IPython's hook: what a notebook shows in place of a traceback."""
@@ -92,4 +99,17 @@ class NotAttempted(ChainlabError):
 
 
 class Incorrect(ChainlabError):
-    """An exercise's answer is wrong; the message says for which case, and what to look at."""
+    """An exercise's answer is wrong; the message says for which case, and what to look at.
+
+    ``at`` is the line of the answer that raised an exception, ``attempt`` the call that gives the case's arguments.
+    """
+
+    def __init__(
+        self, message: str, *, at: str = "", why: str = "", mend: str = "", attempt: str = "", see: str = ""
+    ) -> None:
+        super().__init__(message, why=why, mend=mend, see=see)
+        self.at = at
+        self.attempt = attempt
+
+    def _labelled(self) -> list[tuple[str, str]]:
+        return [("At", self.at), *super()._labelled()[:-1], ("To try it", self.attempt), ("See", self.see)]

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.course import exercises
-from chainlab.course.learning.checks import Case, Miss, check, examine
+from chainlab.course.learning.checks import Case, Miss, Note, check, examine
 from chainlab.course.learning.plain import Unplain, difference, plain, same, short
 from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 
@@ -40,7 +40,6 @@ def test_a_right_answer_says_on_how_many_cases() -> None:
     result = ask(lambda n: n + n)
     assert str(result) == "exercise 9.1: right on 2 cases, and on 2 generated from seed 1"
     assert repr(result) == str(result)
-    assert result.score == 1.0
 
 
 def test_a_starter_is_not_attempted_by_its_own_name() -> None:
@@ -179,7 +178,7 @@ def test_what_is_not_plain_data_is_told(value: Any, told: str) -> None:
 
 def test_accept_judges_plain_data_where_several_answers_are_right() -> None:
     cases = one(None, accept=lambda got: got["x"] > 3)
-    assert ask(lambda: {"x": 4}, cases).score == 1
+    ask(lambda: {"x": 4}, cases)
     for wrong in ({"x": 2}, {}, None, [1]):
         with pytest.raises(Incorrect, match="not accepted"):
             ask(lambda wrong=wrong: wrong, cases)
@@ -309,3 +308,52 @@ def test_beside_a_reason_stands_the_whole_answer_or_none_of_it() -> None:
     assert told([7]) == "the budget is 6: [7], given []"
     assert told(["x" * 200]) == "the budget is 6, given []"  # no torso
     assert told([7], print) == "the budget is 6: [7]"  # a function has no plain form: not "<tuple>"
+
+
+def told(answer: Any, **fields: Any) -> Incorrect:
+    """What is said of a wrong answer to a case that teaches something."""
+    with pytest.raises(Incorrect) as caught:
+        ask(answer, one(None, teaches="unknown is not zero", **fields))
+    return caught.value
+
+
+def test_a_reason_is_told_only_for_the_mistake_that_it_is_about() -> None:
+    assert told(lambda: 0).why == "unknown is not zero"
+    assert told(lambda: 0, why_if=lambda got: got == 0).why == "unknown is not zero"
+    assert told(lambda: 7, why_if=lambda got: got == 0).why == ""
+    assert told(lambda: 7, why_if=lambda got: got["x"]).why == ""  # data of another shape
+
+
+def test_an_exception_is_told_without_a_reason_that_is_about_something_else() -> None:
+    error = told(lambda: {}["x"])
+    assert error.why == ""
+    assert error.at.endswith('error = told(lambda: {}["x"])')
+
+
+def test_a_judge_tells_the_reason_of_what_it_found() -> None:
+    def because(**fields: Any) -> str:
+        return told(lambda: 1, accept=lambda got: Miss("too small", **fields)).why
+
+    assert because() == "unknown is not zero"
+    assert because(why="one is not two") == "one is not two"
+    assert because(why="") == ""
+
+
+def test_a_right_answer_is_told_what_it_missed() -> None:
+    result = ask(lambda: 1, one(None, accept=lambda got: Note("missed: a forged\nname")))
+    assert str(result).splitlines()[1:] == ["  missed: a forged\\nname"]
+
+
+def test_a_line_in_code_that_an_answer_calls_is_told_by_the_innermost_own_one() -> None:
+    def part(text: str) -> Any:
+        return json.loads(text)
+
+    def answer() -> Any:
+        return part("{")
+
+    number = part.__code__.co_firstlineno + 1
+    assert told(answer).at == f"test_checks.py, line {number}, in part: return json.loads(text)"
+
+
+def test_an_answer_without_a_text_has_no_line() -> None:
+    assert told(eval("lambda: [][0]")).at == ""

@@ -149,7 +149,7 @@ class _Trial:
                 cell,
                 f"the wrong answer is to fail first at '{case_name}', and fails at '{miss.case.name}': {miss.message}",
             )
-        elif not miss.case.teaches:
+        elif not miss.why and not miss.at:
             yield self.problem(cell, f"the case '{case_name}' teaches nothing to who misses it")
 
     def constants_fail(self) -> Iterator[Problem]:

@@ -10,6 +10,19 @@ A starter gives `NotAttempted`, a wrong answer or an exception `Incorrect`; both
 also the case, what was expected and what came back. Only plain data is compared (`plain.plain`), so an object
 with an ``__eq__`` of its own gains nothing. The check and the answer share one process: whoever wants to read the
 expected value out of a stack frame can, which is why grading repeats the check elsewhere with another seed.
+
+A case's reason (``teaches``) is told only for the mistake that it is about:
+
+- an answer that raises an exception is told its own line, and no reason,
+- ``Case.why_if`` is given the wrong answer as plain data and says whether the reason is about it,
+- a `Miss` may bring the reason of the very mistake that it found, or ``why=""`` for none,
+- order does the rest: the first case that fails is told, so the plain case stands before the one with the trap.
+
+    >>> trap = Case("of nothing", ([],), None, teaches="unknown is not zero", why_if=lambda got: got == 0)
+    >>> trap.reason(0), trap.reason([])
+    ('unknown is not zero', '')
+
+A right answer may still be told something, such as mutants that it missed: ``accept`` returns a `Note`.
 """
 
 from __future__ import annotations
@@ -18,12 +31,13 @@ import copy
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from chainlab.characters import visible
+from chainlab.characters import join_lines, visible
 from chainlab.course import exercises
+from chainlab.course.learning.own_code import own_line
 from chainlab.course.learning.plain import Unplain, difference, plain, same, short
 from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 
@@ -31,6 +45,7 @@ __all__ = [
     "Case",
     "Cases",
     "Miss",
+    "Note",
     "Outcome",
     "Report",
     "Result",
@@ -42,6 +57,8 @@ __all__ = [
 
 
 ON_ONE_LINE = 100  # characters of a value that is shown beside a reason
+# What a case's own judge raises for data of another shape than it asks for.
+ODD_SHAPE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class World(Protocol):
@@ -65,9 +82,17 @@ class Miss:
     """What `Case.accept` may return in place of False: it is false, and says why."""
 
     reason: str  # told to the learner: "cost 7, the budget is 6"
+    why: str | None = None  # instead of what the case teaches: the reason of this very mistake; "" for none
 
     def __bool__(self) -> bool:
         return False
+
+
+@dataclass(frozen=True)
+class Note:
+    """What `Case.accept` may return in place of True: it is true, and the learner is told this beside the result."""
+
+    text: str  # "missed: 'a VEX without a justification'"
 
 
 @dataclass(frozen=True)
@@ -79,7 +104,17 @@ class Case:
     expected: Any = None  # compared as plain data: sets sorted, tuples as lists, dataclasses as dicts
     teaches: str = ""  # told to the learner who misses this case
     see: str = ""  # "notebooks/01_threats.ipynb, 'Unknown is not zero'"
-    accept: Callable[[Any], bool | Miss] | None = None  # instead of expected; is given plain data
+    accept: Callable[[Any], bool | Miss | Note] | None = None  # instead of expected; is given plain data
+    why_if: Callable[[Any], bool] | None = None  # of a wrong answer, as plain data: whether `teaches` is about it
+
+    def reason(self, got: Any) -> str:
+        """What the case teaches, if that is about the mistake in ``got``."""
+        if self.why_if is None:
+            return self.teaches
+        try:
+            return self.teaches if self.why_if(got) else ""
+        except ODD_SHAPE:
+            return ""
 
 
 Cases: TypeAlias = Callable[[Any, random.Random], Iterable[Case]]
@@ -93,6 +128,9 @@ class Outcome:
     case: Case
     verdict: Verdict
     message: str = ""  # one line: "expected None, got 0"
+    why: str = ""  # the reason, where the case's is about this mistake
+    at: str = ""  # the learner's line that raised
+    note: str = ""  # of a right answer
     generated: bool = False  # from the seed, not from the visible set
 
 
@@ -119,7 +157,8 @@ class Report:
         miss = self.first_miss
         if miss is None:
             visible = sum(not o.generated for o in self.outcomes)
-            return Result(self.exercise, visible, len(self.outcomes) - visible, self.seed, self.score)
+            notes = tuple(dict.fromkeys(o.note for o in self.outcomes if o.note))
+            return Result(self.exercise, visible, len(self.outcomes) - visible, self.seed, notes)
         if miss.verdict == "not attempted":
             raise NotAttempted(
                 f"exercise {self.exercise} is not attempted yet",
@@ -130,7 +169,8 @@ class Report:
         raise Incorrect(
             f"exercise {self.exercise}, case '{miss.case.name}'{origin}: {miss.message}"
             f" [{right} of {len(self.outcomes)} cases right]",
-            why=miss.case.teaches,
+            at=miss.at,
+            why=miss.why,
             see=miss.case.see,
         )
 
@@ -143,12 +183,13 @@ class Result:
     visible: int  # cases
     generated: int  # cases
     seed: int
-    score: float = field(default=1.0)  # 0 to 1
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         cases = "case" if self.visible == 1 else "cases"
         generated = f", and on {self.generated} generated from seed {self.seed}" if self.generated else ""
-        return f"exercise {self.exercise}: right on {self.visible} {cases}{generated}"
+        told = f"exercise {self.exercise}: right on {self.visible} {cases}{generated}"
+        return join_lines([told, *(f"  {note}" for note in self.notes)])
 
     __repr__ = __str__
 
@@ -192,36 +233,39 @@ def _each(exercise: str, generate: Cases, world: Any, rng: random.Random) -> Ite
 
 def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool) -> Outcome:
     given = f", given {text}" if (text := _whole(case.args)) else ""
+
+    def outcome(verdict: Verdict, message: str = "", **told: str) -> Outcome:
+        return Outcome(case, verdict, message, generated=generated, **told)
+
+    def raised(error: BaseException) -> Outcome:
+        return outcome("raised", _raised(error) + given, at=own_line(error))
+
     try:
         got = plain(answer(*copy.deepcopy(case.args)), like=case.expected)
     except Unplain as error:
         wanted = f"expected {short(case.expected)}" if case.accept is None else "expected plain data"
-        return Outcome(case, "wrong", f"{wanted}, got {error}{given}", generated)
+        return outcome("wrong", f"{wanted}, got {error}{given}")
     except NotImplementedError as error:
-        if _is_starter(exercise, error):
-            return Outcome(case, "not attempted", generated=generated)
-        return Outcome(case, "raised", _raised(error) + given, generated)
+        return outcome("not attempted") if _is_starter(exercise, error) else raised(error)
     except (Exception, SystemExit) as error:
-        return Outcome(case, "raised", _raised(error) + given, generated)
-    if case.accept is not None:
-        right: bool | Miss
-        try:
-            right = case.accept(got)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            right = False  # data of another shape than the case asks for
-        return Outcome(
-            case,
-            "right" if right else "wrong",
-            "" if right else f"{_reason(right, got)}{given}",
-            generated,
-        )
-    expected = plain(case.expected)
-    if same(expected, got):
-        return Outcome(case, "right", generated=generated)
-    return Outcome(case, "wrong", difference(expected, got) + given, generated)
+        return raised(error)
+    if case.accept is None:
+        expected = plain(case.expected)
+        if same(expected, got):
+            return outcome("right")
+        return outcome("wrong", difference(expected, got) + given, why=case.reason(got))
+    verdict: bool | Miss | Note
+    try:
+        verdict = case.accept(got)
+    except ODD_SHAPE:
+        verdict = False
+    if verdict:
+        return outcome("right", note=verdict.text if isinstance(verdict, Note) else "")
+    own = verdict.why if isinstance(verdict, Miss) else None
+    return outcome("wrong", _reason(verdict, got) + given, why=case.reason(got) if own is None else own)
 
 
-def _reason(verdict: bool | Miss, got: Any) -> str:
+def _reason(verdict: bool | Miss | Note, got: Any) -> str:
     """Why an answer is not accepted; beside a reason of its own only an answer that fits on the line."""
     if not isinstance(verdict, Miss):
         return f"not accepted: {short(got)}"
