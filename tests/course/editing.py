@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chainlab.course.authoring.links import References
 from chainlab.course.authoring.notebook import derive, dump
 from chainlab.course.authoring.source import Lesson
 from chainlab.course.syllabus import Course
@@ -20,7 +21,7 @@ def answer_lab(course: Course, answers: dict[str, str]) -> Path:
     """Put answers into the made-up lab: exercise id to the text of its cell."""
     path = course.root / "labs" / "09_numbers.ipynb"
     lesson = Lesson.read(course.root / "lessons" / "09_numbers_lab.py")
-    notebook = derive(lesson, "labs")
+    notebook = derive(lesson, "labs", References.of(course))
     for cell in notebook.cells:
         grading = cell.metadata.get("nbgrader", {})
         for exercise, text in answers.items():

@@ -16,6 +16,7 @@ from typing import Any
 
 from chainlab.characters import visible
 from chainlab.course.authoring import execution, outline
+from chainlab.course.authoring.links import References
 from chainlab.course.authoring.notebook import EDITIONS, Edition, derive, dump, editions, keep_outputs, load
 from chainlab.course.authoring.rules import lesson_problems, lessons, problems
 from chainlab.course.authoring.source import Lesson, Problem
@@ -49,11 +50,12 @@ def build(course: Course, names: Iterable[str] = (), say: Say = print) -> list[P
         found = problems(course)
     if found:
         raise Broken(found)
+    references = References.of(course)
     changed = []
     for lesson in chosen:
         for edition in editions(lesson):
             path = target(course, lesson, edition)
-            text = dump(_with_stored(lesson, edition, path))
+            text = dump(_with_stored(lesson, edition, path, references))
             if not holds(path, text):
                 write_whole(path, text)
                 changed.append(path)
@@ -77,10 +79,11 @@ def drift(course: Course, names: Iterable[str] = ()) -> list[str]:
         found = problems(course)
     broken = {p.file for p in found}
     lines = [str(p) for p in found]
+    references = References.of(course)
     for lesson in chosen:
         if lesson.name not in broken:
             for edition in editions(lesson):
-                lines += _drift_of(course, lesson, edition)
+                lines += _drift_of(course, lesson, edition, references)
     if not names:
         lines += _strays(course, chosen)
         readme = course.root / "README.md"
@@ -99,6 +102,7 @@ def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list
     """
     changed = build(course, names, say)
     patterns = execution.sanitiser(course.root)
+    references = References.of(course)
     failed: list[Problem] = []
     for lesson in select(course, names):
         for edition in editions(lesson):
@@ -106,7 +110,7 @@ def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list
                 continue
             path = target(course, lesson, edition)
             began = time.perf_counter()
-            notebook = derive(lesson, edition)
+            notebook = derive(lesson, edition, references)
             try:
                 execution.run(notebook, path.parent)
             except execution.Failure as error:
@@ -185,8 +189,8 @@ def _stems(course: Course, name: str) -> set[str]:
     return ({p.file for p in unit.lessons} | {f"{unit.id}_lab"}) & sources
 
 
-def _with_stored(lesson: Lesson, edition: Edition, path: Path) -> Any:
-    notebook = derive(lesson, edition)
+def _with_stored(lesson: Lesson, edition: Edition, path: Path, references: References) -> Any:
+    notebook = derive(lesson, edition, references)
     if edition != "labs" and path.is_file():
         try:
             keep_outputs(notebook, load(path))
@@ -195,12 +199,12 @@ def _with_stored(lesson: Lesson, edition: Edition, path: Path) -> Any:
     return notebook
 
 
-def _drift_of(course: Course, lesson: Lesson, edition: Edition) -> list[str]:
+def _drift_of(course: Course, lesson: Lesson, edition: Edition, references: References) -> list[str]:
     path = target(course, lesson, edition)
     name = f"{edition}/{path.name}"
     if not path.is_file():
         return [f"{name}: missing: run chainlab build"]
-    notebook = _with_stored(lesson, edition, path)
+    notebook = _with_stored(lesson, edition, path, references)
     if path.read_bytes() != dump(notebook).encode("utf-8"):
         return [f"{name}: differs from {lesson.name}{_first_difference(lesson, notebook, path)}: run chainlab build"]
     if edition == "labs":

@@ -2,16 +2,21 @@
 
 A walkthrough becomes ``notebooks/<stem>.ipynb``; a lab becomes ``labs/<stem>.ipynb``, with starters in place of
 answers, and ``solutions/<stem>.ipynb``, whole. Cell ids are the stem and the cell's number in the source, so a lab's
-cell has the same id as its solution. Only tags and nbgrader's metadata are kept.
+cell has the same id as its solution. Beside tags and nbgrader's metadata, a cell says what JupyterLab folds: the output
+below a question, and code that only holds the text to its values. References become links, and hints get the blank
+lines that make their markdown render.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from chainlab.course.authoring.links import References
 from chainlab.course.authoring.source import Cell, Lesson, starter
+from chainlab.course.learning.hints import rendered
 from chainlab.errors import MalformedInput
 
 __all__ = [
@@ -34,6 +39,7 @@ METADATA = {
     "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
 }
 NBGRADER_SCHEMA = 3
+FOLDED_FROM = 4  # lines of a walkthrough's check; a shorter one is read in passing
 
 
 def editions(lesson: Lesson) -> tuple[Edition, ...]:
@@ -41,8 +47,8 @@ def editions(lesson: Lesson) -> tuple[Edition, ...]:
     return ("labs", "solutions") if lesson.is_lab else ("notebooks",)
 
 
-def derive(lesson: Lesson, edition: Edition) -> Any:
-    """The notebook of a lesson, without outputs."""
+def derive(lesson: Lesson, edition: Edition, references: References) -> Any:
+    """The notebook of a lesson, without outputs; ``references`` become links."""
     import nbformat
 
     exercise_of = {cell.index: exercise for exercise in lesson.exercises for cell in exercise.cells}
@@ -58,6 +64,9 @@ def derive(lesson: Lesson, edition: Edition) -> Any:
                 cell = starter(cell, exercise.id)
         elif exercise and cell.has("check"):
             grading = _nbgrader("check", exercise.id, grade=True, points=exercise.points)
+        if cell.kind == "markdown":
+            page = f"{edition}/{lesson.stem}.ipynb"
+            cell = replace(cell, source=references.link(rendered(cell.source), page))
         cells.append(_cell(lesson, cell, grading))
     return nbformat.from_dict(  # type: ignore[no-untyped-call]
         {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
@@ -122,6 +131,8 @@ def _cell(lesson: Lesson, cell: Cell, grading: dict[str, Any] | None) -> dict[st
     metadata: dict[str, Any] = {"tags": list(cell.tags)} if cell.tags else {}
     if grading:
         metadata["nbgrader"] = grading
+    if folded := _folded(lesson, cell):
+        metadata["jupyter"] = folded
     made: dict[str, Any] = {
         "cell_type": cell.kind,
         "id": f"{lesson.stem}-{cell.index:02d}",
@@ -131,3 +142,15 @@ def _cell(lesson: Lesson, cell: Cell, grading: dict[str, Any] | None) -> dict[st
     if cell.kind == "code":
         made |= {"execution_count": None, "outputs": []}
     return made
+
+
+def _folded(lesson: Lesson, cell: Cell) -> dict[str, bool]:
+    """What JupyterLab hides of a cell until a reader opens it; running a cell opens its output."""
+    checks = cell.has("check") and not lesson.is_lab
+    long = len([line for line in cell.source.splitlines() if line.strip()]) >= FOLDED_FROM
+    folded = {}
+    if cell.has("folded") or (checks and long):
+        folded["source_hidden"] = True
+    if cell.has("predict"):
+        folded["outputs_hidden"] = True
+    return folded

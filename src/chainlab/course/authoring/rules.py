@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from chainlab.course.authoring.content import code_problems, prose_problems
+from chainlab.course.authoring.links import References
 from chainlab.course.authoring.source import (
     BEGIN,
     END,
@@ -94,6 +95,8 @@ def lesson_problems(lesson: Lesson, course: Course | None) -> list[Problem]:
     found = [*_shape(lesson), *_regions(lesson)]
     for cell in lesson.cells:
         found += code_problems(lesson, cell) if cell.kind == "code" else prose_problems(lesson, cell)
+    if course:
+        found += _references(lesson, References.of(course))
     unit = _unit(lesson, course) if course else None
     for exercise in lesson.exercises if lesson.is_lab else ():
         found += _exercise(lesson, exercise)
@@ -138,6 +141,8 @@ def _shape(lesson: Lesson) -> Iterator[Problem]:
                 yield Problem(name, cell.line, f"unknown tag {tag!r} (known are {', '.join(TAGS)})")
             elif not lesson.is_lab and tag in ("exercise", "wrong", "solution"):
                 yield Problem(name, cell.line, f"{tag!r} cells belong in a lab, lessons/…_lab.py")
+            elif tag == "predict" and (lesson.is_lab or cell.kind != "code"):
+                yield Problem(name, cell.line, "'predict' folds the output of a walkthrough's code cell")
         for attribute in cell.attributes:
             yield Problem(name, cell.line, f"unknown words on the cell marker: {attribute}")
         if not cell.source.strip():
@@ -146,6 +151,13 @@ def _shape(lesson: Lesson) -> Iterator[Problem]:
             yield Problem(name, cell.line, "a 'solution' cell is markdown: the code stands in the exercise")
         if cell.has("raises-exception") and not re.search(r"#\s*\w", cell.source):
             yield Problem(name, cell.line, "a 'raises-exception' cell needs a comment that says why")
+
+
+def _references(lesson: Lesson, references: References) -> Iterator[Problem]:
+    """Each page that the text names by its path exists."""
+    for cell in lesson.cells:
+        for name in references.unresolved(cell.source) if cell.kind == "markdown" else ():
+            yield Problem(lesson.name, cell.line_of(name), f"there is no {name}")
 
 
 def _regions(lesson: Lesson) -> Iterator[Problem]:

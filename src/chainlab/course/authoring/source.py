@@ -9,6 +9,8 @@
     wrong             a plausible wrong answer, for the author lint alone
     solution          markdown with the reason, kept in solutions
     raises-exception  an expected failure, with a comment that says why
+    predict           a walkthrough's output that is folded until the reader asks for it
+    folded            code that is folded: it runs, and teaches nothing
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ __all__ = [
 ]
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-TAGS = ("parameters", "exercise", "check", "wrong", "solution", "raises-exception")
+TAGS = ("parameters", "exercise", "check", "wrong", "solution", "raises-exception", "predict", "folded")
 MARKER = re.compile(r"^\s*#\s*%%")  # jupytext takes an indented one for a marker too
 FORMAT = {"extension": ".py", "format_name": "percent", "comment_magics": False}
 LAB_SUFFIX = "_lab"

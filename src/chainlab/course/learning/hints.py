@@ -16,7 +16,7 @@ from chainlab.course.learning.progress import ProgressFile
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
 
-__all__ = ["HEADING", "Hint", "hints_in", "ladder", "next_hint"]
+__all__ = ["HEADING", "Hint", "hints_in", "ladder", "next_hint", "rendered"]
 
 HEADING = re.compile(r"^## Exercise (?P<id>\d+\.\d+)\b(?P<rest>[^\n]*)", re.MULTILINE)
 HINT = re.compile(r"<details>\s*<summary>\s*Hint (\d+)\s*</summary>(.*?)</details>", re.DOTALL)
@@ -70,6 +70,13 @@ def next_hint(course: Course, exercise_id: str, progress: ProgressFile | None) -
 def hints_in(markdown: str) -> list[str]:
     """Texts of ``<details><summary>Hint n</summary>…</details>``, first rung first."""
     return [text.strip() for _, text in sorted(HINT.findall(markdown), key=lambda h: int(h[0]))]
+
+
+def rendered(markdown: str) -> str:
+    """Set the text of each hint between blank lines: only then does markdown inside HTML render."""
+    return HINT.sub(
+        lambda hint: f"<details><summary>Hint {hint[1]}</summary>\n\n{hint[2].strip()}\n\n</details>\n", markdown
+    ).rstrip("\n")
 
 
 def _markdown(path: Path) -> list[str]:

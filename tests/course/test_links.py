@@ -1,0 +1,94 @@
+"""References in lessons become links that lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from chainlab.course.authoring.links import References
+from chainlab.course.authoring.notebook import derive, load
+from chainlab.course.authoring.rules import lesson_problems
+from chainlab.course.authoring.source import Lesson
+from chainlab.course.syllabus import Course
+from chainlab.workspace import course_root
+
+LINK = re.compile(r"\]\((?P<target>\.\./[^)#\s]+)?(?:#(?P<anchor>[^)\s]+))?\)")
+HEADING = re.compile(r"^#{1,3} (.+)$", re.MULTILINE)
+LESSON = """\
+# %% [markdown]
+# # Sums
+#
+# Before: `09_numbers`. See `labs/09_numbers.ipynb`, exercise 9.1, and `ls`.
+#
+# ```
+# labs/09_numbers.ipynb stays: `09_numbers`
+# ```
+
+# %% tags=["parameters", "folded"]
+seed = 1
+
+# %% tags=["predict"]
+1 + 1
+
+# %% tags=["check"]
+assert 1
+assert 2
+assert 3
+assert 4
+"""
+
+
+def test_code_spans_and_exercise_numbers_become_links(course: Course) -> None:
+    lesson = Lesson.parse(LESSON, "lessons/09_sums.py")
+    text = derive(lesson, "notebooks", References.of(course)).cells[0].source
+    assert "Before: [`09_numbers`](../labs/09_numbers.ipynb)." in text
+    assert "See [`labs/09_numbers.ipynb`](../labs/09_numbers.ipynb), [exercise 9.1](../labs/09_numbers.ipynb#" in text
+    assert "and `ls`." in text
+    assert "stays: `09_numbers`" in text
+
+
+def test_an_exercise_of_the_same_page_is_an_anchor(course: Course) -> None:
+    references = References.of(course)
+    linked = references.link("as in exercise 9.1", "labs/09_numbers.ipynb")
+    assert linked == "as in [exercise 9.1](#Exercise-9.1-%E2%80%94-add-them-%282-points%29)"
+    assert references.link("exercise 9.9 and [`09_sums`](x)", "labs/09_numbers.ipynb") == (
+        "exercise 9.9 and [`09_sums`](x)"
+    )
+
+
+def test_a_path_that_leads_nowhere_is_a_problem(course: Course) -> None:
+    lesson = Lesson.parse(LESSON.replace("`ls`", "`docs/nothing.md`"), "lessons/09_sums.py")
+    assert "there is no docs/nothing.md" in [problem.text for problem in lesson_problems(lesson, course)]
+
+
+def test_what_a_reader_opens_is_folded(course: Course) -> None:
+    cells = derive(Lesson.parse(LESSON, "lessons/09_sums.py"), "notebooks", References.of(course)).cells
+    assert [cell.metadata.get("jupyter") for cell in cells] == [
+        None,
+        {"source_hidden": True},
+        {"outputs_hidden": True},
+        {"source_hidden": True},
+    ]
+
+
+@pytest.mark.parametrize("folder", ["notebooks", "labs", "solutions"])
+def test_every_link_of_a_derived_page_leads_to_a_heading_or_a_file(folder: str) -> None:
+    root = course_root()
+    links = 0
+    for path in sorted((root / folder).glob("*.ipynb")):
+        for cell in load(path).cells:
+            for found in LINK.finditer(cell.source) if cell.cell_type == "markdown" else ():
+                links += 1
+                target = (path.parent / unquote(found["target"])).resolve() if found["target"] else path
+                assert target.is_file(), f"{path.name}: {found[0]}"
+                if found["anchor"]:
+                    assert unquote(found["anchor"]) in _anchors(target), f"{path.name}: {found[0]}"
+    assert links >= 10
+
+
+def _anchors(page: Path) -> set[str]:
+    text = "\n\n".join(cell.source for cell in load(page).cells if cell.cell_type == "markdown")
+    return {heading.strip().replace(" ", "-") for heading in HEADING.findall(text)}
