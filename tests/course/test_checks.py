@@ -325,9 +325,10 @@ def test_a_reason_is_told_only_for_the_mistake_that_it_is_about() -> None:
 
 
 def test_an_exception_is_told_without_a_reason_that_is_about_something_else() -> None:
-    error = told(lambda: {}["x"])
+    known: dict[str, int] = {}
+    error = told(lambda: known["x"])
     assert error.why == ""
-    assert error.at.endswith('error = told(lambda: {}["x"])')
+    assert error.at.endswith('error = told(lambda: known["x"])')
 
 
 def test_a_judge_tells_the_reason_of_what_it_found() -> None:
