@@ -3,7 +3,7 @@
 #
 # > Everything here really runs. Nothing here leaves your machine.
 #
-# **You will** (27 min: 7 reading, 20 doing)
+# **You will** (28 min: 8 reading, 20 doing)
 # - start a certificate authority, two logs and a timestamp authority, with one line
 # - learn how notebooks, checks, hints and the progress board work
 # - find out which of the six primers you need, in twenty questions
@@ -28,21 +28,29 @@ print("identity provider for jobs:  ", lab.trust.ci_issuer)
 # apart. You need not know yet what any of these words mean. The primers explain each one, by breaking it;
 # `docs/glossary.md` has a line for each.
 #
-# We can already ask it to do its work. Alice signs five bytes:
+# We can already ask it to do its work: Alice signs five bytes. The instance reports what it does as *events*.
+#
+# **Predict.** How many events will one signature leave? All lessons ask you such things: put your guess in place of `None`,
+# run the cell (Shift+Enter), and compare. Nobody marks it.
 
-# %%
+# %% tags=["predict"]
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
+prediction = None  # a number
+
+before = len(lab.events())
 token = IdentityToken(lab.trust.token("alice@example.com"))
 with SigningContext.from_trust_config(lab.trust.config).signer(token) as signer:
     signer.sign_artifact(b"hello")
-for event in lab.events()[-2:]:
+reported = lab.events()[before:]
+for event in reported:
     print(event.type, "·", event.subject.split(":")[0])
+lab.predicted(prediction, len(reported))
 
 # %% [markdown]
-# The instance reports what it did: it issued a certificate for alice, and made a log entry about some bytes, which it
-# names by their SHA-256. `sigstore` here is the unmodified client from PyPI; it cannot tell our instance from the public
+# It issued a certificate for alice, and made a log entry about some bytes, which it names by their SHA-256. (The
+# timestamp authority signed as well, and reports nothing.) `sigstore` here is the unmodified client from PyPI; it cannot tell our instance from the public
 # one, except by the *root of trust*: the keys that it was told to believe. Keep that thought for the end of this page.
 #
 # ## The promise
@@ -56,8 +64,10 @@ for event in lab.events()[-2:]:
 # Practising on systems of others without their written permission is a crime in most places, whatever the intention.
 #
 # ## How a notebook works here
-# Read a cell, predict, run it (Shift+Enter), compare. Every notebook stands alone: it needs
-# nothing that another one left behind. After a failure, *Kernel → Restart and run all* is never wrong.
+# Read a cell, predict, run it, compare. Where a page says **Change one thing**, do that: a page that you only run teaches
+# little. The stored outputs are ours; an output that would give the answer away is folded until you run its cell. Every
+# notebook stands alone: it needs nothing that another one left behind. So when something went wrong, choose *Kernel →
+# Restart Kernel and Run All Cells…* and go on from there.
 #
 # A lab has exercises. Each begins like this one, about the rights of a job (Primer E); watch only how it is marked:
 
@@ -73,7 +83,9 @@ lab.check("0.5", token_may)
 
 # %% [markdown]
 # *Not attempted* is not *wrong*. The `raise` line is a placeholder; replace it with your answer. Suppose that you answer
-# in haste, and say that no job may do anything:
+# in haste, and say that no job may do anything.
+#
+# **Predict.** The check tries many workflows. Will it find this answer wrong for all of them, for some, or for none?
 
 # %%
 def token_may(workflow: str, job: str, default: dict[str, str]) -> dict[str, str]:
@@ -86,9 +98,14 @@ def token_may(workflow: str, job: str, default: dict[str, str]) -> dict[str, str
 lab.check("0.5", token_may)
 
 # %% [markdown]
-# Now it is *wrong*, and the message says for which case, what was expected, what came back, why, and where to read. A check
-# runs your function on cases that you see and on others that are generated from the seed, so an answer written for one
-# case does not pass. Stuck? Ask for a hint. The first one asks a question back; the next one points.
+# Now it is *wrong*, for some cases and not for others: the numbers in brackets say how many are right. The message says for
+# which case, what was expected, what came back, why, and where to read. A check runs your function on cases that you see
+# and on others that are generated from the seed, so an answer written for one case does not pass.
+#
+# **Change one thing.** Write `return default` in place of `return {}`, and run the last two cells again. Which case fails
+# now, and what does the message say about it? (That is no right answer either. You give one in the lab, after Primer E.)
+#
+# Stuck? Ask for a hint. The first one asks a question back; the next one points.
 
 # %%
 lab.hint("0.5")
@@ -122,7 +139,7 @@ print("stops the course:", [finding["check"] for finding in report if finding["l
 #
 # ## Twenty questions
 # They tell you which primers to read, and nobody else sees them. Write one letter per question, and a dot for "I don't
-# know". A dot is the honest answer that costs least: a lucky guess only takes a primer from you.
+# know". Do not guess: a lucky guess only hides a primer that would have helped.
 
 # %%
 from chainlab.course.learning import diagnostic
@@ -163,7 +180,12 @@ diagnostic.mark(questions, "cbda cbda baa dbc b.c b.b")
 
 # %% [markdown]
 # Two wrong letters, each with its reason; the two dots need none. One slip per subject is forgiven; two call for the
-# primer. There are three outcomes:
+# primer.
+#
+# **Change one thing.** Put a dot in place of the sheet's first letter, run the cell, then another in place of the second.
+# When does the verdict change?
+#
+# There are three outcomes:
 # - **ready**: go to week 1. The lab of this week is still worth an hour.
 # - **ready after primer X**: read those, do their exercise in the lab, and go on.
 # - **talk to your instructor**: five or six primers at once is a week and not an afternoon. That is no verdict on you. Plan
@@ -175,11 +197,15 @@ diagnostic.mark(questions, "cbda cbda baa dbc b.c b.b")
 # Whoever runs a certificate authority can issue a certificate in any name. You now run one. So a signature made with it
 # proves nothing to anybody else, unless they know, *from you and by another way*, which instance is yours. That is what a
 # fingerprint is for.
+#
+# **Predict.** The notebook can compute the fingerprint, and the command `chainlab enrol` prints it. Are the two the same?
 
-# %%
+# %% tags=["predict"]
+prediction = None  # "yes" or "no"
+
 shown = lab.run(["chainlab", "enrol", "--state", lab.trust.directory]).stdout
 print("fingerprint:", lab.trust.fingerprint)
-print("the command says the same:", str(lab.trust.fingerprint) in shown)
+lab.predicted(prediction, "yes" if str(lab.trust.fingerprint) in shown else "no")
 
 # %% tags=["check"]
 assert str(lab.trust.fingerprint) in shown  # the text says that they are the same

@@ -3,7 +3,7 @@
 #
 # > A commit id is a fact. A tag is a statement, and whoever made it can change it.
 #
-# **You will** (20 min: 7 reading, 13 doing)
+# **You will** (20 min: 8 reading, 12 doing)
 # - read both answers of a command: its text and its exit code
 # - tell a commit, a branch, a lightweight tag and an annotated tag apart by looking at them
 # - say which of these names can come to mean other files, and who can make it so
@@ -21,13 +21,19 @@ lab = chainlab.open("00a_git", seed=seed)
 # %% [markdown]
 # ## A command has two answers
 # Pipelines are made of commands, so we begin with one. This one prints something and stops.
+#
+# **Predict.** On such a page you write your guess in place of `None`, then run the cell (Shift+Enter) and compare. Here:
+# will a pipeline take this command for a success or a failure?
 
-# %%
+# %% tags=["predict"]
 import sys
+
+prediction = None  # "success" or "failure"
 
 done = lab.run([sys.executable, "-c", "print('all fine'); raise SystemExit(3)"], check=False)
 print("text:", done.stdout.strip())
 print("exit code:", done.returncode)
+lab.predicted(prediction, "success" if done.returncode == 0 else "failure")
 
 # %% [markdown]
 # The text says "all fine" and the exit code says it is not. A pipeline believes the exit code: 0 is success, any
@@ -36,10 +42,16 @@ print("exit code:", done.returncode)
 #
 # Note the shape of the call, too: a *list* of words, not one line of text. Each item reaches the program as one
 # word, whatever is in it.
+#
+# **Predict.** How many words does the program receive if the item holds a semicolon and a command?
 
-# %%
+# %% tags=["predict"]
+prediction = None  # a number
+
 hostile = "main; echo I was run"
-print(lab.run([sys.executable, "-c", "import sys; print(sys.argv[1:])", hostile]).stdout.strip())
+received = lab.run([sys.executable, "-c", "import sys; print(sys.argv[1:])", hostile]).stdout
+print(received.strip())
+lab.predicted(prediction, received.count("'") // 2)
 
 # %% [markdown]
 # One word went in, one word came out, and nothing was run. Had we pasted the same text into a line for a shell,
@@ -93,6 +105,9 @@ assert by_hand == first  # the text says the id is computed from the content
 # as ours, on any machine, and that is why we fixed the dates. What it does *not* show is that the content is good,
 # or that "maintainer" wrote it. Author and date are text that anybody may set; we have just done so.
 #
+# **Change one thing.** Note the first digits of the id. Write another word into the message `List the changed files`, and
+# run the cells again from `import os` on. How many of the 40 digits are the same, more than chance would give?
+#
 # (Git's usual hash is SHA-1, for which collisions are known. Git detects the known attacks. A full commit id is
 # today's best pin, not a law of nature.)
 #
@@ -121,16 +136,19 @@ print(repr(stored))
 # Forty digits and a newline. No key, no signature, no history. A project that uses us writes
 # `uses: acme/changed-files@v3` into its workflow; at each run, the runner asks *our* repository what v3 is.
 #
-# **Stop and predict.** The maintainer's password leaks. The thief wants `v3` to mean other code. Will git ask for
-# anything else? Will a user of v3 see a change?
+# **Predict.** The maintainer's password leaks, and the thief wants `v3` to mean other code. Three users wrote the branch
+# `main`, the tag `v3` and the full commit id into their workflows. Who runs the thief's code now?
 
-# %%
+# %% tags=["predict"]
+prediction = {"main": None, "v3": None, "the commit": None}  # "the thief's" or "the old"
+
 before = git("show", "v3:action.sh")
 (repo / "action.sh").write_text("echo harmless marker: the thief was here\n", newline="\n")
 git("commit", "--quiet", "-am", "Tidy up")
 print(git("tag", "--force", "v3", "HEAD"))
-print("v3 ran:     ", before)
-print("v3 runs now:", git("show", "v3:action.sh"))
+runs = {name: git("show", f"{ref}:action.sh") for name, ref in
+        {"main": "main", "v3": "v3", "the commit": second}.items()}
+lab.predicted(prediction, {name: "the old" if code == before else "the thief's" for name, code in runs.items()})
 
 # %% tags=["check"]
 assert before != git("show", "v3:action.sh")  # the text says the same name now means other code
@@ -143,14 +161,8 @@ assert before != git("show", "v3:action.sh")  # the text says the same name now 
 # This is not a thought experiment. On 14–15 March 2025 the tags v1 to v45.0.7 of `tj-actions/changed-files` were
 # all pointed at one bad commit [CVE-2025-30066]; press reports speak of more than 23,000 repositories that used it.
 #
-# A user who had written the commit's id would have got:
-
-# %%
-print(git("show", f"{second}:action.sh"))
-
-# %% [markdown]
-# The old code. A full commit id names the same bytes tomorrow. It does not say that those bytes were ever good, and
-# it says nothing about other actions that this one may call by tag.
+# Only the user of the full commit id still runs the old code. That id names the same bytes tomorrow. It does not say
+# that those bytes were ever good, and it says nothing about other actions that this one may call by tag.
 #
 # ## A tag that is an object of its own
 # "Then use annotated tags. They carry a name, a date and a message, so they are real objects and cannot be moved."
@@ -161,9 +173,16 @@ git("tag", "--annotate", "-m", "Release 4", "v4", second)
 print("v4 is a", git("cat-file", "-t", "v4"))
 print(git("cat-file", "-p", "v4"))
 
-# %%
-print("tag object:", git("rev-parse", "v4"))
-print("commit:    ", git("rev-parse", "v4^{commit}"))
+# %% [markdown]
+# **Predict.** `git rev-parse NAME` prints the id that a name stands for. We made v4 on the commit `second`. Is the id that
+# `rev-parse v4` prints the id of that commit?
+
+# %% tags=["predict"]
+prediction = None  # "yes" or "no"
+
+print("rev-parse v4:         ", git("rev-parse", "v4"))
+print("rev-parse v4^{commit}:", git("rev-parse", "v4^{commit}"))
+lab.predicted(prediction, "yes" if git("rev-parse", "v4") == second else "no")
 
 # %% tags=["check"]
 assert git("rev-parse", "v4") != second == git("rev-parse", "v4^{commit}")  # the text says two ids
@@ -173,11 +192,15 @@ assert git("rev-parse", "v4") != second == git("rev-parse", "v4^{commit}")  # th
 # gives the tag object; `v4^{commit}` peels it, layer by layer, until a commit is left. Scripts that turn tags into
 # pins fall into this hole: they write the first number, and it is no commit at all.
 #
-# And can it be moved?
+# **Predict.** And can its name be moved?
 
-# %%
+# %% tags=["predict"]
+prediction = None  # "yes" or "no"
+
 git("tag", "--force", "--annotate", "-m", "Release 4", "v4", "main")
-print("v4 now names:", git("rev-parse", "v4^{commit}")[:10], "| before:", second[:10])
+print("v4 named:    ", second[:10])
+print("v4 now names:", git("rev-parse", "v4^{commit}")[:10])
+lab.predicted(prediction, "no" if git("rev-parse", "v4^{commit}") == second else "yes")
 
 # %% tags=["check"]
 assert git("rev-parse", "v4^{commit}") == git("rev-parse", "main") != second  # the text says it moved
@@ -188,16 +211,21 @@ assert git("rev-parse", "v4^{commit}") == git("rev-parse", "main") != second  # 
 # was signed as well.
 #
 # ## A last look: digits that nobody made
-# Here is a trap for those who automate. We ask git for 40 digits that we invented.
+# Here is a trap for those who automate. We invent 40 digits and ask git to verify them, twice: as they are, and with
+# `^{commit}` behind them.
+#
+# **Predict.** Which exit codes do the two commands end with?
 
-# %%
+# %% tags=["predict"]
+prediction = {"as they are": None, "with ^{commit}": None}  # 0, or 128
+
 invented = "5eed" * 10
-print("rev-parse says:", git("rev-parse", "--verify", invented)[:12], "…")
-asked = lab.run(["git", "-C", str(repo), "rev-parse", "--verify", invented + "^{commit}"], check=False)
-print("and as a commit:", "found" if asked.returncode == 0 else f"no such commit (exit {asked.returncode})")
+asked = {name: lab.run(["git", "-C", str(repo), "rev-parse", "--verify", invented + end], check=False)
+         for name, end in {"as they are": "", "with ^{commit}": "^{commit}"}.items()}
+lab.predicted(prediction, {name: done.returncode for name, done in asked.items()})
 
 # %% [markdown]
-# Given 40 hex digits, plain `rev-parse` repeats them without looking. Only `^{commit}` makes git open the object.
+# Given 40 hex digits, plain `rev-parse` repeats them without looking, and reports success. Only `^{commit}` makes git open the object.
 # "It looks like a commit id" and "it is a commit" are two statements.
 #
 # | name | who can make it mean other files | how you would notice |

@@ -3,7 +3,7 @@
 #
 # > A signature answers two questions: which key, and which bytes. Every other answer has to come from elsewhere.
 #
-# **You will** (19 min: 6 reading, 13 doing)
+# **You will** (19 min: 7 reading, 12 doing)
 # - see what a hash, a signature and a certificate each prove, by breaking each of them
 # - read a real signing certificate, field by field
 # - tell a genuine certificate from a look-alike, and say which check found it
@@ -20,18 +20,25 @@ lab = chainlab.open("00b_keys", seed=seed)
 
 # %% [markdown]
 # ## A hash names bytes
-# SHA-256 turns any bytes into 32. We change one bit of a file and look again.
+# SHA-256 turns any bytes into 32 bytes, the *digest*. We change one bit of a file and look again.
+#
+# **Predict.** Written in hex, each digest has 64 digits. In how many places will the two digests agree? Put your number in
+# place of `None`, run the cell (Shift+Enter) and compare.
 
-# %%
+# %% tags=["predict"]
 import hashlib
+
+prediction = None  # 0 to 64
 
 model = b"weights: 0.5 1.25 -3.0"
 flipped = bytes([model[0] ^ 1]) + model[1:]
 for data in (model, flipped):
     print(hashlib.sha256(data).hexdigest()[:32], "…", data[:8])
+pairs = zip(hashlib.sha256(model).hexdigest(), hashlib.sha256(flipped).hexdigest(), strict=True)
+lab.predicted(prediction, sum(one == other for one, other in pairs))
 
 # %% [markdown]
-# One bit in, another name out, with nothing in common. Nobody knows how to find two inputs with the same SHA-256, so
+# A handful, as many as chance gives: one place in sixteen. One bit in, another name out. Nobody knows how to find two inputs with the same SHA-256, so
 # the digest stands for the bytes. That is all it does. Here is the belief to lose first: *"the checksum on the
 # download page matches, so the file is theirs."*
 
@@ -74,12 +81,16 @@ print("one bit changed:", holds(key.public_key(), signature, flipped))
 # The signature holds for these bytes and this key, and for nothing else. Unlike a digest, it could not have been made
 # by someone who has only the file and the public key.
 #
-# Now, who signed? Look for a name.
+# Now, who signed? Look for a name. A stranger makes a key, calls the variable `alice_key`, and signs.
+#
+# **Predict.** Will the check accept the evil model as signed by "alice"?
 
-# %%
+# %% tags=["predict"]
+prediction = None  # True or False
+
 alice_key = ec.generate_private_key(ec.SECP256R1())  # made by a stranger, who likes this variable name
 stranger = alice_key.sign(evil, ALGORITHM)
-print("'alice' signed the evil model:", holds(alice_key.public_key(), stranger, evil))
+lab.predicted(prediction, holds(alice_key.public_key(), stranger, evil))
 
 # %% tags=["check"]
 assert holds(alice_key.public_key(), stranger, evil)  # the text says the mathematics is satisfied
@@ -115,11 +126,8 @@ print("subject: ", certificate.subject.rfc4514_string() or "(empty)")
 print("name:    ", san.get_values_for_type(x509.RFC822Name))
 print("may be used for:", [purpose._name for purpose in usage])
 print("key:     ", certificate.public_key().curve.name)
-print("lifetime:", certificate.not_valid_after_utc - certificate.not_valid_before_utc)
-
-# %% tags=["check"]
 lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-assert lifetime.total_seconds() == 600  # the text says ten minutes
+print("lifetime:", lifetime)
 
 # %% [markdown]
 # A real X.509 certificate, the same format that web sites use. Three things are unusual. The subject is empty, and the
@@ -177,12 +185,22 @@ def imitate(original, issuer_key, public_key):
 mallory_ca, mallory_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 forged = imitate(certificate, mallory_ca, mallory_key.public_key())
 
-# %%
+# %% [markdown]
+# She signs the evil model with her own key and lays the copied certificate beside it.
+#
+# **Predict.** Which of the three checks does her forgery pass?
+
+# %% tags=["predict"]
+prediction = {"1. these bytes": None, "2. the authority": None, "3. when": None}  # True or False
+
 evil_signature = mallory_key.sign(evil, ALGORITHM)
 same = ("issuer", "subject", "serial_number", "not_valid_before_utc", "not_valid_after_utc")
 print("fields that read the same:", all(getattr(forged, f) == getattr(certificate, f) for f in same))
-print("1. these bytes:  ", holds(forged.public_key(), evil_signature, evil))
-print("2. the authority:", issued_by(forged, intermediate))
+lab.predicted(prediction, {
+    "1. these bytes": holds(forged.public_key(), evil_signature, evil),
+    "2. the authority": issued_by(forged, intermediate),
+    "3. when": forged.not_valid_before_utc <= signed_at <= forged.not_valid_after_utc,
+})
 
 # %% tags=["check"]
 assert issued_by(certificate, intermediate) and not issued_by(forged, intermediate)  # the text says only 2 tells
@@ -195,11 +213,15 @@ assert issued_by(certificate, intermediate) and not issued_by(forged, intermedia
 #
 # ## And who vouches for the root?
 # A root certificate is signed by itself. So is Mallory's.
+#
+# **Predict.** We check each root with itself. Which of them holds?
 
-# %%
+# %% tags=["predict"]
+prediction = {"the kit's root": None, "Mallory's root": None}  # True or False
+
 mallory_root = imitate(root, mallory_ca, mallory_ca.public_key())
-print("the kit's root, checked with itself:", issued_by(root, root))
-print("Mallory's root, checked with itself:", issued_by(mallory_root, mallory_root))
+lab.predicted(prediction, {"the kit's root": issued_by(root, root),
+                           "Mallory's root": issued_by(mallory_root, mallory_root)})
 
 # %% tags=["check"]
 assert issued_by(root, root) and issued_by(mallory_root, mallory_root)  # the text says both hold
@@ -214,17 +236,24 @@ assert issued_by(root, root) and issued_by(mallory_root, mallory_root)  # the te
 # *"The certificate has expired, so the signature is invalid."* Let us ask the third question at two moments.
 
 # %%
+later = dt.timedelta(days=1)
+
+
 def valid_at(moment):
     return certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc
 
 
-print("valid when it signed:  ", valid_at(signed_at))
-print("valid tomorrow:        ", valid_at(signed_at + dt.timedelta(days=1)))
+print("valid when it signed:", valid_at(signed_at))
+print("valid later:         ", valid_at(signed_at + later))
 
 # %% tags=["check"]
 assert valid_at(signed_at) and not valid_at(signed_at + dt.timedelta(days=1))  # the text says so
+assert lifetime.total_seconds() == 600  # the text says ten minutes
 
 # %% [markdown]
+# **Change one thing.** How much later is too late? Set `later` to other spans, such as `dt.timedelta(minutes=9)`, and run
+# the cell again until the answer turns.
+#
 # Tomorrow the certificate is long over, and the signature is as good as today. A notary's stamp stays good when the
 # notary retires. But it follows that a verifier must *know* when the signature was made, and the signer's word will
 # not do: whoever finds an old key would simply write an old date. So Sigstore takes the time from a third party, a

@@ -3,7 +3,7 @@
 #
 # > Anyone can read it. Anyone can write one. Only the issuer can seal it, and the seal helps only those who look.
 #
-# **You will** (19 min: 6 reading, 13 doing)
+# **You will** (19 min: 7 reading, 12 doing)
 # - take an identity token apart by hand, and name its five important claims
 # - forge one that a client believes, and see who stops it
 # - ask the four questions that a token must answer before any claim in it means anything
@@ -53,8 +53,11 @@ assert claims["aud"] == "sigstore" and claims["exp"] - claims["iat"] == 600  # t
 
 # %% [markdown]
 # This is a JSON Web Token (JWT, RFC 7519). Its sentence reads: *the issuer (`iss`) says to sigstore (`aud`) that the
-# bearer is alice (`sub`), until ten minutes after it was issued (`iat`, `exp`).* (`aud` may also be a list of names.) OpenID Connect (OIDC) is the set of
-# rules by which such tokens are asked for and handed out.
+# bearer is alice (`sub`), until ten minutes after it was issued (`iat`, `exp`).* (`aud` may also be a list of names.)
+# OpenID Connect (OIDC) is the set of rules by which such tokens are asked for and handed out.
+#
+# **Change one thing.** Ask for a token of another name: write `mallory@example.com` in the cell above that makes the token,
+# and run the two cells again. Who was asked whether you are Mallory?
 #
 # You have just read it with no key at all. So two beliefs are gone at once: a token is **not encrypted**, and whoever
 # reads it can use it until it expires. It is a *bearer* token: like cash, it belongs to whoever holds it.
@@ -74,18 +77,25 @@ print(read(forged.split(".")[1])["sub"])
 
 # %% [markdown]
 # It reads perfectly well. Now give it to a real client, the one that people sign their packages with.
+#
+# **Predict.** For whom does the client take us? Put your guess in place of `None`, run the cell (Shift+Enter) and compare.
 
-# %%
+# %% tags=["predict"]
 from sigstore.oidc import IdentityToken
 
-print("the client takes it as:", IdentityToken(forged).identity)
+prediction = None  # "alice@example.com", "bob@example.com" or "refused"
+
+lab.predicted(prediction, IdentityToken(forged).identity)
 
 # %% [markdown]
-# The client believes that we are bob. **Is that a bug?** Predict before you go on: what will happen when it asks the CA
-# for a certificate?
+# The client believes that we are bob. **Is that a bug?** It will now ask the CA for a certificate.
+#
+# **Predict.** Does the CA issue one in bob's name?
 
-# %%
+# %% tags=["predict"]
 from sigstore.sign import SigningContext
+
+prediction = None  # "issued" or "refused"
 
 context = SigningContext.from_trust_config(lab.trust.config)
 try:
@@ -95,6 +105,7 @@ try:
 except Exception as error:  # the client wraps the CA's answer; the reason is inside
     refused = True
     print("the CA says:", error.__cause__.response.json()["message"])
+lab.predicted(prediction, "refused" if refused else "issued")
 
 # %% tags=["check"]
 assert refused  # the text says that the CA refuses it
@@ -140,6 +151,7 @@ print("as bob:   ", verdict(forged, key, **rules))
 # 4. **Time**: is it still good?
 #
 # To break them one by one we need tokens with a perfect signature, so now *we* play the issuer, with a key of our own.
+# We are `sigstore` too, and have to decide on four tokens.
 
 # %%
 import time
@@ -157,12 +169,17 @@ variants = {
     "look-alike issuer": {"iss": "https://issuer.example.attacker.example"},
 }
 
-# %%
-seen = {}
-for name, change in variants.items():
-    sealed = jwt.encode({**good, **change}, our_key, algorithm="ES256")
-    seen[name] = verdict(sealed, our_key.public_key(), **ours)
-    print(f"{name:>18}: {seen[name]}")
+# %% [markdown]
+# **Predict.** Which of the four are accepted?
+
+# %% tags=["predict"]
+prediction = {"good": None, "for payments": None, "expired": None, "look-alike issuer": None}  # True or False
+
+sealed = {name: jwt.encode({**good, **change}, our_key, algorithm="ES256") for name, change in variants.items()}
+seen = {name: verdict(token, our_key.public_key(), **ours) for name, token in sealed.items()}
+for name, said in seen.items():
+    print(f"{name:>18}: {said}")
+lab.predicted(prediction, {name: said.startswith("accepted") for name, said in seen.items()})
 
 # %% tags=["check"]
 assert [v.startswith("accepted") for v in seen.values()] == [True, False, False, False]  # the text says one
@@ -175,11 +192,18 @@ assert [v.startswith("accepted") for v in seen.values()] == [True, False, False,
 #
 # ## The token that chooses its own lock
 # The header says how the token is signed. Who wrote the header?
+#
+# **Predict.** We write one whose header says "no signature", and leave the third part empty. Our `verdict` names the
+# algorithm that it wants. Does it accept?
 
-# %%
+# %% tags=["predict"]
+prediction = None  # True or False
+
 unsigned = spell({"alg": "none"}) + "." + spell({**good, "sub": "bob@example.com"}) + "."
-print("we name the algorithm: ", verdict(unsigned, our_key.public_key(), **ours))
-print("we look at no seal:    ", jwt.decode(unsigned, options={"verify_signature": False})["sub"])
+said = verdict(unsigned, our_key.public_key(), **ours)
+print("we name the algorithm:", said)
+print("we look at no seal:   ", jwt.decode(unsigned, options={"verify_signature": False})["sub"])
+lab.predicted(prediction, said.startswith("accepted"))
 
 # %% [markdown]
 # `alg: none` is a legal header that means "no signature". A verifier that lets the header choose has let the sender

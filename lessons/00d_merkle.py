@@ -3,7 +3,7 @@
 #
 # > You need not trust a log keeper who cannot change the past without changing 32 bytes that you kept.
 #
-# **You will** (19 min: 6 reading, 13 doing)
+# **You will** (20 min: 7 reading, 13 doing)
 # - draw a Merkle tree on paper, for a number of entries that is not a power of two
 # - write one in a dozen lines, and see two tempting simplifications break
 # - prove "my entry is in the log" and "the log has only grown", and say why the first does not give you the second
@@ -51,30 +51,45 @@ a, b, c, d = (leaf(entry) for entry in (b"a", b"b", b"c", b"d"))
 print(node(node(a, b), node(c, d)).hex()[:16])
 
 # %% [markdown]
-# Those are the first digits of the root that you would have drawn. Why the bytes `00` and `01` in front? They look like
-# decoration. Leave them out and see.
+# Those are the first digits of the root that you would have drawn.
+#
+# **Change one thing.** Swap `a` and `b` in the last line and run the cell again. Same entries, another order: same root?
+# Then put them back.
+#
+# Why the bytes `00` and `01` in front? They look like decoration. Leave them out: one log has the entries a and b. Another
+# has a single strange entry of 64 bytes, the hash of a followed by the hash of b.
+#
+# **Predict.** Do the two logs have the same root, without the prefixes and with them? Put your guesses in place of `None`,
+# run the cell and compare.
 
-# %%
+# %% tags=["predict"]
+prediction = {"without prefixes": None, "with prefixes": None}  # True (the same) or False
+
+
 def bare(data):
     return hashlib.sha256(data).digest()
 
 
-strange = bare(b"a") + bare(b"b")  # 64 bytes that somebody submits as ONE entry
-two_entries, one_entry = bare(bare(b"a") + bare(b"b")), bare(strange)
-print("without prefixes, same root:", two_entries == one_entry)
-
-strange = leaf(b"a") + leaf(b"b")
-print("with prefixes, same root:   ", node(leaf(b"a"), leaf(b"b")) == leaf(strange))
+strange, prefixed = bare(b"a") + bare(b"b"), leaf(b"a") + leaf(b"b")
+lab.predicted(prediction, {
+    "without prefixes": bare(bare(b"a") + bare(b"b")) == bare(strange),
+    "with prefixes": node(leaf(b"a"), leaf(b"b")) == leaf(prefixed),
+})
 
 # %% [markdown]
-# Without prefixes, a log with two entries and a log with one strange entry have the same root. Someone could "prove" that
+# Without prefixes, both logs have the same root. Someone could "prove" that
 # an entry is in the log that nobody ever put there. One byte says "I am a leaf" or "I am a node", and the two can no
 # longer be mistaken for each other.
 #
 # ## Odd sizes
 # Five entries, or three. A tempting rule says: if one is left over, pair it with a copy of itself.
+#
+# **Predict.** Under this rule, do the logs `a b c` and `a b c c` have the same root?
 
-# %%
+# %% tags=["predict"]
+prediction = None  # True or False
+
+
 def copying(hashes):
     while len(hashes) > 1:
         hashes = hashes + hashes[-1:] if len(hashes) % 2 else hashes
@@ -82,7 +97,7 @@ def copying(hashes):
     return hashes[0]
 
 
-print("a b c   and   a b c c have the same root:", copying([a, b, c]) == copying([a, b, c, c]))
+lab.predicted(prediction, copying([a, b, c]) == copying([a, b, c, c]))
 
 # %% tags=["check"]
 assert copying([a, b, c]) == copying([a, b, c, c])  # the text says that the rule breaks
@@ -100,9 +115,14 @@ assert copying([a, b, c]) == copying([a, b, c, c])  # the text says that the rul
 #       / \     / \   / \
 #      a   b   c   d e   f
 # ```
-# That sentence is the whole algorithm:
+# That sentence is the whole algorithm.
+#
+# **Predict.** How many entries go to the left when the log has 5, 8 and 11 of them?
 
-# %%
+# %% tags=["predict"]
+prediction = {5: None, 8: None, 11: None}  # entries on the left
+
+
 def split(size):
     return 1 << (size - 1).bit_length() - 1
 
@@ -114,15 +134,14 @@ def root(hashes):
     return node(root(hashes[:k]), root(hashes[k:]))
 
 
-print([(size, split(size)) for size in range(2, 9)])
-print("a b c differs from a b c c:", root([a, b, c]) != root([a, b, c, c]))
+lab.predicted(prediction, {size: split(size) for size in prediction})
 
 # %% tags=["check"]
 assert root([a, b, c]) != root([a, b, c, c])  # the text says that this rule holds
 
 # %% [markdown]
-# That is where e goes: five split into four and one, so e stands alone and joins `abcd` at the top. And the list with
-# a copy now has a root of its own.
+# That is where e goes: five split into four and one, so e stands alone and joins `abcd` at the top. Eight split into four
+# and four: *smaller than* the size. And the list with a copy now has a root of its own.
 #
 # ## "My entry is in there"
 # Your entry is c, among seven. The log sends the root, but you don't want all seven entries. What is the least that you
@@ -151,13 +170,21 @@ proof = path(seven, 2)
 print("steps:", [side for side, _ in proof])
 print("c leads to the root:", climb(seven[2], proof) == root(seven))
 print("x leads to the root:", climb(leaf(b"x"), proof) == root(seven))
-print("hashes needed for a million entries:", (10**6 - 1).bit_length())
+
+# %% [markdown]
+# **Predict.** How many hashes does the *last* entry, g, need? And one in a log of a million entries, at most?
+
+# %% tags=["predict"]
+prediction = {"g, the last of seven": None, "one of a million": None}  # hashes
+
+lab.predicted(prediction, {"g, the last of seven": len(path(seven, 6)), "one of a million": (10**6 - 1).bit_length()})
 
 # %% tags=["check"]
 assert climb(seven[2], proof) == root(seven) != climb(leaf(b"x"), proof)  # the text says c only
 
 # %% [markdown]
-# That is an **inclusion proof**: three hashes for seven entries, and twenty for a million. The entry x, which is not in
+# These hashes are an **inclusion proof** (RFC 6962 calls it the *audit path*): at most three for seven entries, and twenty
+# for a million. The last entry stands higher up and needs two. The entry x, which is not in
 # the log, would need a path that leads to the same root, and finding one means breaking SHA-256.
 #
 # What it shows: this entry is under *this root*. What it does not show: that the entry is true, or that anyone else was
@@ -165,13 +192,19 @@ assert climb(seven[2], proof) == root(seven) != climb(leaf(b"x"), proof)  # the 
 #
 # ## "The log has only grown"
 # A log keeper with something to hide writes a second history. In it, b never happened; everything else is the same.
+#
+# **Predict.** You own entry c, and ask each log for an inclusion proof of c under its own root. Which log can give one?
 
-# %%
+# %% tags=["predict"]
+prediction = {"the honest log": None, "the rewritten log": None}  # True or False
+
 rewritten = [*seven]
 rewritten[1] = leaf(b"nothing to see here")
-print("c is in the honest log:   ", climb(seven[2], path(seven, 2)) == root(seven))
-print("c is in the rewritten log:", climb(seven[2], path(rewritten, 2)) == root(rewritten))
-print("the roots agree:          ", root(seven) == root(rewritten))
+print("the roots agree:", root(seven) == root(rewritten))
+lab.predicted(prediction, {
+    "the honest log": climb(seven[2], path(seven, 2)) == root(seven),
+    "the rewritten log": climb(seven[2], path(rewritten, 2)) == root(rewritten),
+})
 
 # %% tags=["check"]
 assert climb(seven[2], path(rewritten, 2)) == root(rewritten) != root(seven)  # the text says both prove c

@@ -3,7 +3,7 @@
 #
 # > It looks like configuration. It runs with your credentials.
 #
-# **You will** (20 min: 7 reading, 13 doing)
+# **You will** (19 min: 7 reading, 12 doing)
 # - read a workflow file: which event, which jobs, which steps, which secrets
 # - say what each job's token may do, from the `permissions:` blocks
 # - break a workflow with the title of a pull request, and see a secret leave a log that hides it
@@ -28,20 +28,24 @@ source = lab.copy("primers/build.yml").read_text()
 print(source)
 
 # %% [markdown]
-# We want to know when it runs, so we parse it and ask for `on`.
+# We want to know when it runs, so we parse it and ask for the key `on`.
+#
+# **Predict.** How many events does our script find there? Put your guess in place of `None`, run the cell and compare.
 
-# %%
+# %% tags=["predict"]
 import yaml
+
+prediction = None  # a number
 
 workflow = yaml.safe_load(source)
 print("keys:", list(workflow))
-print("on:", workflow.get("on"))
+lab.predicted(prediction, len(workflow.get("on") or ()))
 
 # %% tags=["check"]
 assert workflow.get("on") is None and True in workflow  # the text says that `on` became True
 
 # %% [markdown]
-# There is no key `on`. There is a key `True`. In YAML 1.1, which PyYAML reads, the bare words `on`, `off`, `yes` and `no`
+# None: there is no key `on`. There is a key `True`. In YAML 1.1, which PyYAML reads, the bare words `on`, `off`, `yes` and `no`
 # are booleans. The platform's own parser takes the word as text, so the workflow runs, and it is your *audit script*
 # that sees no event. A scanner that goes blind in silence is worse than none. Ask for both:
 
@@ -93,15 +97,28 @@ for name, job in workflow["jobs"].items():
 #
 # ## The token's permissions: one block wins
 # Beside the secrets that you set, each job gets a token of its own, `GITHUB_TOKEN`, for the repository it runs in.
-# `permissions:` says what it may do. Write down, for each of the three jobs, what its token may do. Then read on.
-#
-# The rules are short, and two of them surprise people:
+# `permissions:` says what it may do. The rules are short, and two of them surprise people:
 #
 # 1. A job's own block counts. Only without one does the workflow's block count; without that, the repository's default.
 # 2. Blocks **replace** each other; they are never merged.
 # 3. In a block that counts, what is not named is `none`. An empty block, `{}`, therefore grants nothing. An *absent*
 #    block means "ask the next one", which is a different thing.
 #
+# **Predict.** What may the token of each of our three jobs do? The kit's CI host knows the rules,
+# and answers.
+
+# %% tags=["predict"]
+from chainlab.ci.rights import Origin, permissions, rights
+
+prediction = {"test": None, "triage": None, "publish": None}  # such as {"contents": "read"}
+
+given = rights(Origin("push"))
+tokens = {name: permissions(workflow["permissions"], job.get("permissions"), given)
+          for name, job in workflow["jobs"].items()}
+may = {name: {scope: level for scope, level in token.items() if level != "none"} for name, token in tokens.items()}
+lab.predicted(prediction, may)
+
+# %% [markdown]
 # | job | its token may | why |
 # |---|---|---|
 # | test | read contents | has no block, so the workflow's counts |
@@ -115,9 +132,14 @@ for name, job in workflow["jobs"].items():
 #
 # ## `${{ }}` is pasted, not passed
 # Now the harmless-looking `triage` job. Before a shell starts, the platform replaces `${{ … }}` by its value, as text.
-# We do the same with two titles.
+# We do the same with two titles. The script is one command, an `echo`.
+#
+# **Predict.** How many lines does it print for the title `hostile`?
 
-# %%
+# %% tags=["predict"]
+prediction = None  # a number
+
+
 def paste(script, title):
     return script.replace("${{ github.event.pull_request.title }}", title)
 
@@ -125,8 +147,9 @@ def paste(script, title):
 script = workflow["jobs"]["triage"]["steps"][0]["run"]
 benign = "Fix a typo"
 hostile = 'x"; echo "and now I run: $(echo harmless marker)'
-for title in (benign, hostile):
-    print(lab.run(["sh", "-c", paste(script, title)]).stdout.rstrip())
+printed = {title: lab.run(["sh", "-c", paste(script, title)]).stdout for title in (benign, hostile)}
+print(*printed.values(), sep="")
+lab.predicted(prediction, printed[hostile].count("\n"))
 
 # %% tags=["check"]
 assert "and now I run: harmless marker" in lab.run(["sh", "-c", paste(script, hostile)]).stdout  # the text says so
@@ -139,11 +162,16 @@ assert "and now I run: harmless marker" in lab.run(["sh", "-c", paste(script, ho
 #
 # "Then quote it." It *is* quoted; the title brought a quote of its own. The cure is to pass the value, and not to paste
 # it: as an environment variable, which the shell expands but never reads as code.
+#
+# **Predict.** And now, how many lines for the same title?
 
-# %%
+# %% tags=["predict"]
+prediction = None  # a number
+
 safe = 'echo "Title: $TITLE"'
 shown = lab.run(["env", f"TITLE={hostile}", "sh", "-c", safe]).stdout.rstrip()
 print(shown)
+lab.predicted(prediction, len(shown.splitlines()))
 
 # %% tags=["check"]
 assert shown == f"Title: {hostile}"  # the text says that the title stays text
@@ -152,10 +180,15 @@ assert shown == f"Title: {hostile}"  # the text says that the title stays text
 # The same title, now as text. Nothing was filtered, and no list of bad characters was needed.
 #
 # ## A log hides what it recognises
-# Platforms replace a secret by `***` wherever they see it in a log. Here is that, in one line, and someone who knows it.
+# Platforms replace a secret by `***` wherever they see it in a log. Here is that, in one line. A thief in the job prints
+# the secret in three spellings.
+#
+# **Predict.** In which of them is it hidden?
 
-# %%
+# %% tags=["predict"]
 import base64
+
+prediction = {"as it is": None, "in base64": None, "backwards": None}  # True or False
 
 secret = "FAKE-index-token-0000"
 
@@ -164,16 +197,24 @@ def redact(line):
     return line.replace(secret, "***")
 
 
-print(redact(f"token is {secret}"))
 leak = redact("checksum " + base64.b64encode(secret.encode()).decode())
-print(leak)
+lines = {"as it is": redact(f"token is {secret}"), "in base64": leak, "backwards": redact(f"tag {secret[::-1]}")}
+print(*lines.values(), sep="\n")
+lab.predicted(prediction, {spelling: "***" in line for spelling, line in lines.items()})
+
+# %%
 print("read by a stranger:", base64.b64decode(leak.split()[1]).decode())
 
 # %% tags=["check"]
 assert "***" not in leak  # the text says that the second line was not recognised
 
 # %% [markdown]
-# The first line is hidden. The second is the same secret in another spelling, and passes. Redaction is best effort, as
+# Only the first line is hidden. The others are the same secret in another spelling, and anyone can read it back.
+#
+# **Change one thing.** Find a fourth spelling that passes, with one character between the letters, say. Then ask yourself
+# how long a list of spellings a platform would have to hide.
+#
+# Redaction is best effort, as
 # GitHub's documentation says; the attack on `tj-actions` printed secrets as base64 of base64
 # [reported by secondary sources], which passes in the same way. The log of a public repository is public.
 #

@@ -3,7 +3,7 @@
 #
 # > Ask three languages about a value that is not there, and you get three answers.
 #
-# **You will** (20 min: 7 reading, 13 doing)
+# **You will** (19 min: 7 reading, 12 doing)
 # - ask questions of a table in SQL, and meet the answer that is neither yes nor no
 # - read a Sigma rule, and run its meaning by hand
 # - read a Rego policy, and say what it decides when a field is missing
@@ -46,15 +46,19 @@ ask("SELECT file, hour FROM upload WHERE workflow = 'release.yml' ORDER BY hour 
 
 # %% [markdown]
 # Read it as a sentence: *these columns, from this table, of the rows where this holds, in this order.* Four rows come
-# from the release workflow. So the question "which do **not**?" should give the other two.
+# from the release workflow, and there are six uploads. Now the opposite question: `<>` means "is not".
+#
+# **Predict.** How many rows does it give? Put your guess in place of `None`, run the cell and compare.
 
-# %%
+# %% tags=["predict"]
+prediction = None  # a number
+
 ask("SELECT file FROM upload WHERE workflow <> 'release.yml'")
-ask("SELECT count(*), 'in all' FROM upload")
+(others,) = db.execute("SELECT count(*) FROM upload WHERE workflow <> 'release.yml'").fetchone()
+lab.predicted(prediction, others)
 
 # %% tags=["check"]
-known = db.execute("SELECT count(*) FROM upload WHERE workflow <> 'release.yml'").fetchone()
-assert known == (1,)  # the text says that one of the two is missing
+assert others == 1  # the text says that one of the two is missing
 
 # %% [markdown]
 # ## NULL: the third answer
@@ -62,11 +66,16 @@ assert known == (1,)  # the text says that one of the two is missing
 # *neither* list. Its workflow is NULL, "not known". Is an unknown thing equal to `'release.yml'`? Unknown. Different
 # from it? Unknown as well:
 
-# %%
-ask("SELECT (NULL = 'release.yml') IS NULL, (NULL <> 'release.yml') IS NULL, (NOT (NULL = 'release.yml')) IS NULL")
+# **Predict.** What does SQL answer to each of these three? (NULL reaches Python as `None`; write `"NULL"`.)
+
+# %% tags=["predict"]
+prediction = {"NULL = 'release.yml'": None, "NULL <> 'release.yml'": None, "NOT (NULL = 'release.yml')": None}
+
+answers = {test: db.execute(f"SELECT {test}").fetchone()[0] for test in prediction}
+lab.predicted(prediction, {test: "NULL" if answer is None else answer for test, answer in answers.items()})
 
 # %% [markdown]
-# Three ones: all three comparisons give NULL. `WHERE` keeps a row only if its condition is *true*, so the unknown row
+# All three comparisons give NULL. `WHERE` keeps a row only if its condition is *true*, so the unknown row
 # drops out of a question and of its opposite. The one upload that should have rung a bell is the one that both queries
 # lost. In May 2026 a file of the `mistralai` project appeared on PyPI with no tag, no commit and no workflow run behind
 # it [the project's own issue]: attacks look like missing values. You have to ask for them by name.
@@ -80,16 +89,21 @@ ask("SELECT file FROM upload WHERE workflow IS NULL")
 # ## Two tables: who has no partner?
 # A `LEFT JOIN` keeps each row of the left table, and puts NULL where the right one has nothing to offer. Here that turns
 # into a detection: uploads without a successful run behind them.
+#
+# **Predict.** Compare the two tables above by eye, then run the cell. How many uploads does it find?
 
-# %%
+# %% tags=["predict"]
+prediction = None  # a number
+
 ask("""
     SELECT file, coalesce(outcome, 'no such run')
     FROM upload LEFT JOIN run ON upload.run = run.id
     WHERE outcome IS NULL OR outcome <> 'success'
 """)
+rows = db.execute("SELECT file FROM upload LEFT JOIN run ON run = id WHERE outcome IS NOT 'success'").fetchall()
+lab.predicted(prediction, len(rows))
 
 # %% tags=["check"]
-rows = db.execute("SELECT file FROM upload LEFT JOIN run ON run = id WHERE outcome IS NOT 'success'").fetchall()
 assert len(rows) == 3  # the text says three
 
 # %% [markdown]
@@ -123,13 +137,17 @@ for name, fields in rule["detection"].items():
 # and a list of values means **any** of them. `condition` combines the groups. `level` is what the author thinks of a
 # match, and `falsepositives` who will be woken for nothing; a rule without that line has not been thought through.
 #
-# A rule does nothing on its own. A tool turns it into a query. Let us be that tool, word by word:
+# A rule does nothing on its own. A tool turns it into a query. Let us be that tool, word by word.
+#
+# **Predict.** Which file does the rule find among our six uploads?
 
-# %%
+# %% tags=["predict"]
+prediction = None  # "triage-1.….whl", or "none"
+
 night = "hour IN (0, 1, 2, 3, 4, 5)"
 release = "workflow = 'release.yml'"
 found = db.execute(f"SELECT file FROM upload WHERE {night} AND NOT ({release})").fetchall()
-print("found:", found)
+lab.predicted(prediction, found[0][0] if found else "none")
 
 # %% tags=["check"]
 assert found == []  # the text says that the literal translation finds nothing
@@ -142,17 +160,24 @@ assert found == []  # the text says that the literal translation finds nothing
 ask(f"SELECT file FROM upload WHERE {night} AND ({release}) IS NOT TRUE")
 
 # %% [markdown]
-# There it is. In many log stores a missing field simply does not match, and `not release` would have held at once. The
+# There it is.
+#
+# **Change one thing.** Write `IS NOT TRUE` without the word `NOT`, then `= FALSE` in its place. Which of the three finds
+# version 1.4?
+#
+# In many log stores a missing field simply does not match, and `not release` would have held at once. The
 # same rule, two products, two answers: **test a rule on events where the field is absent**, not only on those where it
 # is wrong.
 #
 # ## Rego: what is not defined
-# Gates are often written in Rego, the language of Open Policy Agent. Its engine comes with week 4; reading comes first.
-# This gate lets a model through if the right party signed it and no vulnerability is known.
+# A *gate* decides whether a release may pass. Gates are often written in Rego, the language of Open Policy Agent. This one
+# lets a model through if the right party signed it and no vulnerability is known.
 
 # %%
 POLICY = """\
 package gate
+
+import rego.v1
 
 default allow := false
 
@@ -164,16 +189,40 @@ allow if {
 print(POLICY)
 
 # %% [markdown]
-# `input` is the document that the gate is asked about. A rule's body is a list of conditions, and **all** must hold.
-# `default` says what `allow` is when no rule makes it anything. Cover the last two columns and decide each line:
+# `import rego.v1` chooses the language's current form. `input` is the document that the gate is asked about. A rule's body is a list of conditions, and **all** must hold.
+# `default` says what `allow` is when no rule makes it anything.
 #
-# | input | `allow` | why |
+# **Predict.** Five models come to the gate. For which of them is `allow` true?
+
+# %% tags=["predict"]
+import json
+
+from regopy import Interpreter
+
+us, them = {"signer": "release@example.com"}, {"signer": "mallory@example.com"}
+models = {"ours, sound": {**us, "vulnerable": False}, "ours, vulnerable": {**us, "vulnerable": True},
+          "Mallory's, sound": {**them, "vulnerable": False}, "an empty input": {}, "ours, nobody scanned it": us}
+prediction = dict.fromkeys(models)  # {"ours, sound": True, …}
+
+decided = {}
+for name, facts in models.items():
+    engine = Interpreter()
+    engine.add_module("gate", POLICY)
+    engine.set_input(facts)
+    decided[name] = json.loads(str(engine.query("data.gate")))["expressions"][0]["allow"]
+lab.predicted(prediction, decided)
+
+# %% tags=["check"]
+assert list(decided.values()) == [True, False, False, False, True]  # the text says so
+
+# %% [markdown]
+# | model | `allow` | why |
 # |---|---|---|
-# | `{"signer": "release@example.com", "vulnerable": false}` | true | both conditions hold |
-# | `{"signer": "release@example.com", "vulnerable": true}` | false | the second does not; the default stands |
-# | `{"signer": "mallory@example.com", "vulnerable": false}` | false | the first does not |
-# | `{}` | false | `input.signer` is undefined, so the body does not hold |
-# | `{"signer": "release@example.com"}` | **true** | `input.vulnerable` is undefined, and `not` of undefined holds |
+# | ours, sound | true | both conditions hold |
+# | ours, vulnerable | false | the second does not; the default stands |
+# | Mallory's, sound | false | the first does not |
+# | an empty input | false | `input.signer` is undefined, so the body does not hold |
+# | ours, nobody scanned it | **true** | `input.vulnerable` is undefined, and `not` of undefined holds |
 #
 # The last line is a model that **nobody scanned**, and the gate lets it pass. In Rego, a field that is not there is
 # *undefined*. It is no error and no `false`. A condition that meets it fails, quietly, and a `not` in front turns that
@@ -186,7 +235,10 @@ print("vulnerable is False:", unscanned.get("vulnerable") is False)
 
 # %% [markdown]
 # `None` behaves like undefined under `not`, and the mending is the same in both: ask for the good, by name. In Rego the
-# line becomes `input.vulnerable == false`, which an absent field cannot satisfy. Now nobody gets in unscanned.
+# line becomes `input.vulnerable == false`, which an absent field cannot satisfy.
+#
+# **Change one thing.** Write that line into `POLICY`, in place of the one with `not`, and run the two cells again. Now
+# nobody gets in unscanned.
 #
 # The analogy breaks soon, and it matters where. `None` is a value: you can store it, return it, compare it, and
 # `None == None` is true. Undefined is the *absence* of a value: `input.a == input.b` with both missing is not true but

@@ -15,7 +15,7 @@
 # - inventory everything the project trusts by name, nested actions and data included
 # - choose the first controls under a budget, and name what stays open
 #
-# **Before:** `01_threats`, `01_first_signature`. **Deliverable:** `assessment.md`, from the template at the end.
+# **Before:** `01_threats`, `01_first_signature`, `01_measuring`. **Deliverable:** `assessment.md`, from the template at the end.
 #
 # Every check calls your function on the cases shown and on cases made from `seed`, so only a rule passes.
 
@@ -111,7 +111,7 @@ verify_manifest(lab.data, listed)
 
 # %% [markdown]
 # ## Three durations that headlines mix up
-# Anchors as in `01_threats`: **T0** the malicious artifact is available, **T2** an alert is raised, **T5** contained.
+# Anchors as in `01_measuring`: **T0** the malicious artifact is available, **T2** an alert is raised, **T5** contained.
 # *Exposure* is T5 − T0, *time to detect* T2 − T0, *time to contain* T5 − T2. MTTD and MTTC are the means of the last
 # two. Here are four incidents as their sources give them.
 

@@ -4,13 +4,13 @@
 # > On 1 April 2021 a customer compared the checksum of Codecov's upload script with the published one. They differed.
 # > The script had been altered since 31 January: sixty days. [V: Codecov post-mortem, April 2021]
 #
-# **You will** (80 min: 11 reading, 69 doing)
+# **You will** (65 min: 12 reading, 53 doing)
 # - sign a model without owning a key, and open everything that the signature consists of
 # - find in it the answers to five questions: which bytes, which identity, when, who else saw it, who accepts it
 # - break each answer on purpose, and read the refusal
 # - say what a valid signature leaves open
 #
-# **Before:** `01_threats`. **Lab:** `labs/01_assessment.ipynb`
+# **Before:** `01_threats`, primer `00b_keys`. **Next:** `01_measuring`. **Lab:** `labs/01_assessment.ipynb`, exercise 1.3
 
 # %% tags=["parameters"]
 seed = 1
@@ -50,12 +50,17 @@ print(f"{len(model)} bytes; {(predict(model)[malignant] == 1).sum()} of {maligna
 # %% [markdown]
 # 205 of 212. (70 % of the cases trained it, so this is no measure of quality.) Now somebody changes a single bit on the way
 # from the build to you. We pick the exponent of one number.
+#
+# **Predict.** How many malignant cases does the altered model find? Put your guess in place of `None`, run the cell and
+# compare.
 
-# %%
-altered = bytearray(model)
-altered[882] ^= 0b0100_0000
-altered = bytes(altered)
-print(f"{len(altered)} bytes; {(predict(altered)[malignant] == 1).sum()} of {malignant.sum()} malignant cases found")
+# %% tags=["predict"]
+prediction = None  # a number, 0 to 212
+
+flip = 0b0100_0000  # one bit of byte 882
+altered = model[:882] + bytes([model[882] ^ flip]) + model[883:]
+print(len(altered), "bytes")
+lab.predicted(prediction, (predict(altered)[malignant] == 1).sum().item())
 
 # %% tags=["check"]
 assert len(altered) == len(model)
@@ -64,7 +69,12 @@ assert (predict(altered)[malignant] == 1).sum() == 0  # the text says none
 
 # %% [markdown]
 # None. The file has the same size and name, it loads without a warning, and it calls every tumour benign. A test that
-# only asks whether the model loads would pass. So the first question is:
+# only asks whether the model loads would pass.
+#
+# **Change one thing.** Set `flip = 0b0010_0000` and run the cell again. This altered model finds *more* cases. A check of
+# quality lets it pass, too; it is still not the file that was released. (Then set it back.)
+#
+# So the first question is:
 #
 # ## 1. Which bytes?
 
@@ -93,8 +103,9 @@ print("issuer:  ", token.issuer)
 
 # %% [markdown]
 # No password was asked. Whoever has the state of this instance can be anyone, which is why nothing outside this machine
-# should trust it. A real issuer would have sent you through its login page. Now the signature:
-# three lines. `config` holds the addresses of your instance and the roots that you trust.
+# should trust it. A real issuer would have sent you through its login page.
+#
+# Now the signature: three lines. `config` holds the addresses of your instance and the roots that you trust.
 
 # %%
 from sigstore.sign import SigningContext
@@ -106,17 +117,31 @@ print(bundle.to_json()[:61], "…")
 # %% [markdown]
 # In the few milliseconds of that cell the client made a key pair, sent the public half with the token to the
 # certificate authority, got a certificate, signed, had the signature timestamped, wrote it into a log and threw
-# the private key away. What is left is the *bundle*: one JSON document with everything that a verifier needs.
+# the private key away. What is left is the *bundle*: one JSON document with everything that a verifier needs, except the
+# roots that it trusts.
+#
+# **Predict.** Which of these will you find in it?
 
-# %%
+# %% tags=["predict"]
+import base64
 import json
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
+prediction = {"the model": None, "its digest": None, "the root that vouches for it": None}  # True or False
+
 document = json.loads(bundle.to_json())
-for name, part in (document["verificationMaterial"] | {"messageSignature": document["messageSignature"]}).items():
+material = document["verificationMaterial"]
+for name, part in (material | {"messageSignature": document["messageSignature"]}).items():
     print(f"{name:28}", ", ".join(part) if isinstance(part, dict) else f"{len(part)} entry")
+authority = lab.trust.config.trusted_root.get_fulcio_certs()[1].public_bytes(Encoding.DER)
+looked_for = {"the model": model, "its digest": Digest.of(model).value, "the root that vouches for it": authority}
+lab.predicted(prediction, {name: base64.b64encode(data).decode() in bundle.to_json()
+                           for name, data in looked_for.items()})
 
 # %% [markdown]
-# Four parts: a certificate, timestamps, log entries, and the signature over the digest. We open them one by one.
+# Four parts: a certificate, timestamps, log entries, and the signature over the digest. The root is not among them: it
+# must come to you by another way. We open the parts one by one.
 #
 # ### The certificate
 
@@ -130,21 +155,19 @@ print("subject:     ", certificate.subject.rfc4514_string() or "(empty)")
 print("identity:    ", names.get_values_for_type(x509.RFC822Name))
 print("valid for:   ", lifetime)
 print("certified by:", certificate.issuer.rfc4514_string())
-
-# %% [markdown]
-# The subject is empty: the identity stands in the *subject alternative name*. The certificate lives ten minutes, so
-# there is nothing to revoke next month. It also says who vouched for the identity. Fulcio, Sigstore's certificate
-# authority, has its own extensions for that, numbered below `1.3.6.1.4.1.57264.1`.
-
-# %%
 for extension in certificate.extensions:
     number = extension.oid.dotted_string
     if number.startswith("1.3.6.1.4.1.57264.1."):
         print(number, extension.value.value)
 
 # %% [markdown]
-# `.1` is the issuer as raw bytes, kept for old clients. `.8` is the same as a DER string: its first two bytes are a tag
-# and a length. Remember both halves: *alice@example.com* means nothing without *according to whom*. Another issuer may
+# The subject is empty: the identity stands in the *subject alternative name* (SAN). The certificate lives ten minutes, so
+# there is nothing to revoke next month. It also says who vouched for the identity. Fulcio, Sigstore's certificate
+# authority, has its own extensions for that. An extension is named by a row of numbers, and all of Fulcio's begin with
+# `1.3.6.1.4.1.57264.1`.
+#
+# `.1` is the issuer as raw bytes, kept for old clients. `.8` is the same in DER, the byte form of certificates, whose first
+# two bytes say what follows and how long it is. Remember both halves: *alice@example.com* means nothing without *according to whom*. Another issuer may
 # have another Alice.
 #
 # A certificate of a CI job carries more: repository, ref, workflow, run. Here is one, for a job that we make up.
@@ -169,18 +192,24 @@ print("\n@".join(alternative.value.get_values_for_type(x509.UniformResourceIdent
 # ## 3. When?
 # The certificate ended ten minutes after it began, and you may verify in a year. So a verifier does not ask "is the
 # certificate valid now?" but "was it valid when this was signed?". The signer's own clock is no answer: whoever steals
-# a key can set a clock. A third party has to say the time.
+# a key can set a clock. A third party has to say the time. It is called a *timestamp authority*, and its answer has the
+# form of the standard RFC 3161: a digest and a time, signed.
+#
+# **Predict.** Of what does the authority sign the digest: of the model, of the certificate, or of the signature?
 
-# %%
-import base64
-
+# %% tags=["predict"]
 from rfc3161_client import decode_timestamp_response
 
-stamps = document["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"]
+prediction = None  # "the model", "the certificate" or "the signature"
+
+stamps = material["timestampVerificationData"]["rfc3161Timestamps"]
 stamp = decode_timestamp_response(base64.b64decode(stamps[0]["signedTimestamp"])).tst_info
 signature = base64.b64decode(document["messageSignature"]["signature"])
-print("what was stamped is the signature:", stamp.message_imprint.message == Digest.of(signature).value)
+parts = {"the model": model, "the certificate": base64.b64decode(material["certificate"]["rawBytes"]),
+         "the signature": signature}
 print("inside the ten minutes:", certificate.not_valid_before_utc <= stamp.gen_time <= certificate.not_valid_after_utc)
+(stamped,) = (name for name, part in parts.items() if Digest.of(part).value == stamp.message_imprint.message)
+lab.predicted(prediction, stamped)
 
 # %% [markdown]
 # The timestamp authority never saw the model. It signed the digest of the signature, together with its own clock.
@@ -191,7 +220,7 @@ print("inside the ten minutes:", certificate.not_valid_before_utc <= stamp.gen_t
 # log*. It only grows, anyone can read it, and any two readers can prove to each other that they see the same log.
 
 # %%
-entry = document["verificationMaterial"]["tlogEntries"][0]
+entry = material["tlogEntries"][0]
 logged = json.loads(base64.b64decode(entry["canonicalizedBody"]))
 record = logged["spec"]["hashedRekordV002"]
 print("entry number:", entry["logIndex"], "in a log of", entry["inclusionProof"]["treeSize"])
@@ -200,7 +229,8 @@ print("same digest: ", base64.b64decode(record["data"]["digest"]) == Digest.of(m
 print("same signature:", record["signature"]["content"] == document["messageSignature"]["signature"])
 
 # %% [markdown]
-# The entry repeats digest, signature and certificate. It does not hold the model. Is it really in the log? The primer
+# An entry of the kind *hashedrekord* (Rekor is the name of Sigstore's log) repeats digest, signature and certificate. It
+# does not hold the model. Is it really in the log? The primer
 # `00d_merkle` built the tree. Here we check the proof in the bundle with the same rule.
 
 # %%
@@ -228,13 +258,9 @@ print("the checkpoint has that root:", root == proof["rootHash"], f"({origin}, s
 # | **transparency log** | every *signature* | whoever owns an identity, or an artifact: what was signed in my name? |
 #
 # The CT log's promise is inside the certificate (a *signed certificate timestamp*, SCT: extension
-# `1.3.6.1.4.1.11129.2.4.2`). The instance reports both steps as events; week 5 builds monitoring on them:
-
-# %%
-for event in lab.events()[-4:-2]:  # Alice's; the last two are the job's
-    print(event.type, "·", event.subject[:24])
-
-# %% [markdown]
+# `1.3.6.1.4.1.11129.2.4.2`). The instance reports both steps as events, as you saw in `00_onramp`; week 5 builds
+# monitoring on them.
+#
 # ## 5. Who accepts it?
 # So far we only looked. Looking is not verifying: nothing failed because nothing could. A verifier needs two things
 # that are *not* in the bundle: roots that it trusts, and the identity that it expects.
@@ -263,23 +289,34 @@ print(verdict())
 # under roots that we trust. Drop any of the five and the sentence is worth less. We take them away one at a time.
 #
 # ## Break it, five ways
-# First the model that calls every tumour benign.
+# **Predict.** Seven changes follow, each alone. Write down what the client will say; you compare at the end.
 
 # %%
-print(verdict(artifact=altered))
+prediction = {  # "accepted" or "refused"
+    "the model, one bit": None,
+    "bob is expected": None,
+    "another issuer is expected": None,
+    "another's timestamp": None,
+    "another's log entry": None,
+    "Mallory's instance, by our root": None,
+    "Mallory's instance, by her root": None,
+}
 
 # %% [markdown]
-# **Which bytes?** The signature covers the digest of the file, so one bit is enough. Next: everything is genuine, but
-# signed by somebody else than you expect.
+# First the model that calls every tumour benign. Then everything is genuine, but we expect another signer, or another
+# issuer.
 
 # %%
-print(verdict(who=policy.Identity(identity="release-manager@example.com", issuer=lab.trust.issuer)))
-print(verdict(who=policy.Identity(identity="alice@example.com", issuer="https://example.com")))
+bit = verdict(artifact=altered)
+other_person = verdict(who=policy.Identity(identity="bob@example.com", issuer=lab.trust.issuer))
+other_issuer = verdict(who=policy.Identity(identity="alice@example.com", issuer="https://example.com"))
+print(bit, other_person, other_issuer, sep="\n")
 
 # %% [markdown]
-# **Which identity?** Two refusals, and the second is the one that people forget to ask for. The name is right,
-# the issuer is not. A policy that names an identity and no issuer accepts
-# the Alice of any issuer that the authority admits.
+# **Which bytes?** The signature covers the digest of the file, so one bit is enough.
+#
+# **Which identity?** Two refusals, and the second is the one that people forget to ask for. The name is right, the issuer
+# is not. A policy that names an identity and no issuer accepts the Alice of any issuer that the authority admits.
 #
 # For the third we edit the bundle: the timestamps go.
 
@@ -299,22 +336,18 @@ except Error as error:
 
 # %% [markdown]
 # **When?** The client does not even finish reading: a certificate of ten minutes without a trusted time proves nothing.
-# A timestamp of *another* signature does not help either, because it covers other bytes:
+# Next we give her bundle the timestamp of *another* signature, and then that signature's log entry:
 
 # %%
 other = json.loads(by_job.to_json())["verificationMaterial"]
-other_time = edited(timestampVerificationData=other["timestampVerificationData"])
-print(verdict(signed=other_time))
+other_time = verdict(signed=edited(timestampVerificationData=other["timestampVerificationData"]))
+other_entry = verdict(signed=edited(tlogEntries=other["tlogEntries"]))
+print(other_time, other_entry, sep="\n")
 
 # %% [markdown]
-# "Not enough sources of verified time": one stamp was there, none verified. Read the message again in that light. It
-# names the step that failed, not the cause. Now the log entry of the other signature:
-
-# %%
-other_entry = edited(tlogEntries=other["tlogEntries"])
-print(verdict(signed=other_entry))
-
-# %% [markdown]
+# "Not enough sources of verified time": one stamp was there, and it covers other bytes, so none verified. The message names
+# the step that failed, not the cause.
+#
 # **Who else saw it?** That entry *is* in the log, with a perfect proof. It is the entry of another signature, and the
 # client compares. A verifier that only checks the proof would have been fooled; this was a real flaw once
 # (CVE-2022-36056, in cosign, another client).
@@ -331,8 +364,10 @@ with serve(lab.path / "mallory"):
     name = IdentityToken(Trust(lab.path / "mallory").token("alice@example.com"))
     with SigningContext.from_trust_config(mallory).signer(name) as signer:
         forged = signer.sign_artifact(altered)
-print("by our root:  ", verdict(artifact=altered, signed=forged))
-print("by Mallory's: ", verdict(artifact=altered, signed=forged, root=mallory.trusted_root))
+ours = verdict(artifact=altered, signed=forged)
+hers = verdict(artifact=altered, signed=forged, root=mallory.trusted_root)
+print("by our root:  ", ours)
+print("by Mallory's: ", hers)
 
 # %% [markdown]
 # **Who accepts it?** Same bytes, same bundle, two verdicts. Under her root everything holds: the certificate names
@@ -343,25 +378,24 @@ print("by Mallory's: ", verdict(artifact=altered, signed=forged, root=mallory.tr
 # %%
 import pandas as pd
 
-bob = policy.Identity(identity="bob@example.com", issuer=lab.trust.issuer)
-rows = [
-    ("the model, one bit", "which bytes", verdict(artifact=altered)),
-    ("the expected identity", "which identity", verdict(who=bob)),
-    ("another's timestamp", "when", verdict(signed=other_time)),
-    ("another's log entry", "who else saw it", verdict(signed=other_entry)),
-    ("the root", "who accepts it", verdict(artifact=altered, signed=forged)),
-]
 pd.set_option("display.max_colwidth", None)
-table = pd.DataFrame(rows, columns=["changed", "question", "the client says"]).set_index("changed")
+rows = [("which bytes", bit), ("which identity", other_person), ("which identity", other_issuer), ("when", other_time),
+        ("who else saw it", other_entry), ("who accepts it", ours), ("who accepts it", hers)]
+table = pd.DataFrame(rows, columns=["question", "the client says"], index=list(prediction))
 table
 
+# %% tags=["predict"]
+lab.predicted(prediction, dict(table["the client says"].str.partition(":")[0]))
+
 # %% tags=["check"]
-assert table["the client says"].str.startswith("refused").all()  # the text says five refusals
-assert table.loc["the root", "the client says"] == table.loc["another's timestamp", "the client says"]
+assert list(table["the client says"].str.startswith("refused")) == [True] * 6 + [False]  # the text says six refusals
+assert table["the client says"].iloc[:6].nunique() == 5  # … in five wordings
+assert ours == other_time
 
 # %% [markdown]
-# Five changes, five refusals, four messages. The last speaks of time, although its true reason is a foreign root: time
-# is simply what the client establishes first. Error messages name the first wall, not the only one.
+# Six refusals, five messages, and one acceptance: hers, by her own root. Our refusal of her bundle speaks of time, although
+# its true reason is a foreign root. The client establishes the time first. An error message names the first wall that was
+# hit, not the only one.
 #
 # ## What it does not say
 # Alice signs the altered model. Perhaps she was tricked, perhaps her build was.

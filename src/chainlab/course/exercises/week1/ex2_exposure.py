@@ -11,7 +11,7 @@ from chainlab.course.learning.checks import Case, World
 
 __all__ = ["cases"]
 
-SEE = "notebooks/01_threats.ipynb, 'How long was the door open?'"
+SEE = "notebooks/01_measuring.ipynb, 'T0 to T5, and what lies between'"
 TEACHES = {
     "every anchor known": (
         "Containment counts from the alert: T5−T2; from the publication, T5−T0, it is the exposure. Name the two "
