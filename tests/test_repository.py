@@ -45,6 +45,7 @@ LAYERS = (
     ("visibility", "credentials", "jobs"),
     ("workspace", "database", "storage", "digests", "clock", "names", "shapes", "file_response"),
     ("errors",),
+    ("display",),
     ("characters",),
 )
 # Written in two parts, so that this file does not name one itself.

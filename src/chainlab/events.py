@@ -18,14 +18,18 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
+from typing import Any, SupportsIndex, overload
 
 import rfc8785
 
 from chainlab.clock import Clock, rfc3339, utc_now
+from chainlab.display import Display, Shown
 from chainlab.errors import VerificationFailed
 
-__all__ = ["Event", "Events"]
+__all__ = ["PREFIX", "Event", "EventList", "Events"]
+
+PREFIX = "dev.chainlab."  # of every type
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -56,6 +60,11 @@ class Event:
         """CloudEvents ``id``: unique with ``source``."""
         return str(self.sequence)
 
+    def is_of(self, type: str) -> bool:
+        """Whether this is its type or one above it, with or without `PREFIX`; every event is of the type ""."""
+        wanted = PREFIX + type.removeprefix(PREFIX)
+        return not type or self.type == wanted or self.type.startswith(f"{wanted}.")
+
     def envelope(self) -> dict[str, Any]:
         """The CloudEvents 1.0 JSON object."""
         envelope: dict[str, Any] = {
@@ -83,6 +92,27 @@ class Event:
             envelope["data"],
             envelope.get("scenariotime"),
         )
+
+
+class EventList(Shown, list[Event]):
+    """Events in order; a slice of them is a list of events, too."""
+
+    @overload
+    def __getitem__(self, at: SupportsIndex) -> Event: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> EventList: ...
+
+    def __getitem__(self, at: SupportsIndex | slice) -> Event | EventList:
+        found = super().__getitem__(at)
+        return EventList(found) if isinstance(found, list) else found
+
+    def _display(self) -> Display:
+        """What happened to what, and which service says so; repeated ones are counted."""
+        told = [(event.type.removeprefix(PREFIX), event.subject, event.source) for event in self]
+        times = [(row, sum(1 for _ in same)) for row, same in groupby(told)]
+        rows = [(*row, f"{count} times" if count > 1 else "") for row, count in times]
+        return Display(f"{len(self)} event{'s' * (len(self) != 1)}", ("event", "about", "reported by", ""), rows)
 
 
 class Events:

@@ -20,7 +20,7 @@ from chainlab.course.learning.predictions import Prediction
 from chainlab.course.learning.progress import ProgressFile
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Incorrect, MalformedInput, NotAttempted, Unavailable
-from chainlab.events import Event, Events
+from chainlab.events import EventList, Events
 from chainlab.trust.client import Trust
 from chainlab.trust.instance import prepare
 from chainlab.workspace import Workspace, course_root
@@ -123,11 +123,15 @@ class Lab:
             raise Unavailable("this lab is closed", mend="open it again: run the first cells")
         return self._world
 
-    def events(self, type: str | None = None) -> list[Event]:
-        """What the services reported so far, oldest first; of one type or all."""
+    def events(self, type: str = "", *, about: str = "") -> EventList:
+        """What the services reported so far, oldest first.
+
+        ``type`` chooses one type or those below a name (``service``: ``dev.chainlab.service.deployed`` and others);
+        ``about`` what the subject begins with, such as ``acme/triage-model/runs/3``.
+        """
         connection = database.connect(self.workspace.trust / "state.db")
         try:
-            return list(Events(connection).read(type))
+            return EventList(e for e in Events(connection).read() if e.is_of(type) and e.subject.startswith(about))
         finally:
             connection.close()
 

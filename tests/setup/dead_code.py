@@ -40,7 +40,7 @@ ALLOWED: dict[str, str] = {
     "* log_message": FRAMEWORK,
     "src/chainlab/__init__.py __getattr__": FRAMEWORK,
     "src/chainlab/errors.py _render_traceback_": FRAMEWORK,  # IPython
-    "src/chainlab/course/learning/board.py _repr_html_": FRAMEWORK,  # Jupyter
+    "* _repr_html_": FRAMEWORK,  # Jupyter
     "src/chainlab/cli/__init__.py list_commands": FRAMEWORK,  # click
     "src/chainlab/cli/__init__.py get_command": FRAMEWORK,
     "src/chainlab/ci/document.py flatten_mapping": FRAMEWORK,  # PyYAML

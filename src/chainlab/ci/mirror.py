@@ -22,13 +22,13 @@ from typing import TypeVar
 from chainlab.ci import history
 from chainlab.ci.git import COMMIT, File
 from chainlab.ci.remote import Remote, missing
+from chainlab.ci.tree import ACTION_FILES, Tree
 from chainlab.ci.uses import SELF, Reference, Uses, find, find_in_jobs
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 from chainlab.workspace import course_root
 
 __all__ = ["Mirror", "Problem", "Reached", "Resolved"]
 
-ACTION_FILES = ("action.yml", "action.yaml")
 MAX_REACHED = 500  # references of one closure
 _Found = TypeVar("_Found")
 
@@ -174,7 +174,7 @@ class Mirror:
         *,
         read: Callable[[str], str | None] = lambda path: None,
         problems: list[Problem] | None = None,
-    ) -> list[Resolved]:
+    ) -> Tree:
         """Everything that workflows name, and what that names, each once, outermost first.
 
         ``texts`` are files by path; ``read`` gives the project's other files, for ``./`` and ``$/`` references.
@@ -183,7 +183,7 @@ class Mirror:
         """
         walk = _Walk(self, read, problems=problems)
         walk.project(texts, {})
-        return walk.found
+        return Tree(walk.found)
 
     def reach(
         self, path: str, text: str, jobs: Iterable[str], *, read: Callable[[str], str | None] = lambda path: None

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from chainlab.characters import join_lines
+from chainlab.display import Display, Fold, Mark, Shown
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.storage import write_whole
 
-__all__ = ["JobRun", "Run", "Step", "reason"]
+__all__ = ["AROUND", "JobRun", "Run", "Step", "reason"]
+
+AROUND = "around the steps"  # the name of what a job's log has outside them
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,15 @@ class JobRun:
         """All that its steps printed."""
         return "".join(step.log for step in self.steps)
 
+    @property
+    def broken(self) -> Step | None:
+        """The step that failed, the last of several; None where none did, or where the job went on."""
+        failed = [step for step in self.steps if step.result == "failure" == self.result]
+        return next((step for step in reversed(failed) if step.name != AROUND), failed[-1] if failed else None)
 
-@dataclass(frozen=True)
-class Run:
+
+@dataclass(frozen=True, repr=False)
+class Run(Shown):
     """A workflow run."""
 
     id: int
@@ -111,6 +120,20 @@ class Run:
             lines += [f"    {s.result:<8} {s.seconds:5.1f} s  {s.name[:80]}" for s in job.steps]
         return join_lines(lines)
 
+    def _display(self) -> Display:
+        """Its jobs: what each may do, what it stored, why it ended so; folded, their steps and a failed step's log."""
+        rows, folds = [], []
+        for job in self.jobs.values():
+            why = job.why or (f"failed at: {job.broken.name}" if job.broken else "")
+            rows.append((job.name, Mark(job.result), _may(job.permissions), ", ".join(job.produced), why))
+            if job.steps:
+                lines = [str(Mark(step.result, step.name)) for step in job.steps]
+                folds.append(Fold(f"{job.name}: {len(lines)} step{'s' * (len(lines) != 1)}", lines))
+            if job.broken:
+                folds.append(Fold(f"{job.name}: the log of '{job.broken.name}'", job.broken.log.splitlines()))
+        title = f"run {self.id}: {self.workflow.rpartition('/')[2]} on {self.event} at {self.ref}"
+        return Display(title, ("job", "result", "may", "stored", "why"), rows, Mark(self.result), folds, "no job")
+
     def dump(self, folder: Path) -> None:
         """Write ``run.json``."""
         write_whole(folder / "run.json", json.dumps(asdict(self), indent=1) + "\n", durable=True)
@@ -127,6 +150,16 @@ class Run:
             return cls(**document)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise MalformedInput(f"{folder.name}: the run cannot be read", why=str(error)) from error
+
+
+def _may(permissions: Mapping[str, str]) -> str:
+    """The scopes of a job's token: by level where they are many."""
+    if len(permissions) <= 4:
+        return ", ".join(f"{scope}: {level}" for scope, level in permissions.items()) or "nothing"
+    levels: dict[str, list[str]] = {}
+    for scope, level in permissions.items():
+        levels.setdefault(level, []).append(scope)
+    return "; ".join(f"{level}: {', '.join(scopes)}" for level, scopes in levels.items())
 
 
 def reason(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chainlab.ci.document import dump
-from chainlab.ci.runs import JobRun, Step
+from chainlab.ci.runs import AROUND, JobRun, Step
 from chainlab.ci.workflow import AFTER, REPORT
 
 __all__ = ["WORKFLOW", "Transcript"]
@@ -146,7 +146,7 @@ class Transcript:
             result, why = "failure", f"act ended with {code}"
         rest = _plain("".join("".join(said) for said in self._said.values()))
         if rest:
-            self._steps.append(Step("around the steps", result, 0.0, rest))
+            self._steps.append(Step(AROUND, result, 0.0, rest))
         return JobRun(
             self._job,
             result,

@@ -16,13 +16,14 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from chainlab.digests import Digest
+from chainlab.display import Cell, Display, Fresh, Shown
 from chainlab.errors import MalformedInput
 from chainlab.shapes import Many, Shape, Text
 
@@ -31,6 +32,7 @@ __all__ = ["PAYLOAD_TYPE", "Statement", "parse_json", "payload", "value_at"]
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # a surrogate, escaped
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")
 # Predicate types
 PROVENANCE = "https://slsa.dev/provenance/v1"
 SUMMARY = "https://slsa.dev/verification_summary/v1"
@@ -52,8 +54,8 @@ class _Statement(Shape):
     predicate: Any = None
 
 
-@dataclass(frozen=True)
-class Statement:
+@dataclass(frozen=True, repr=False)
+class Statement(Shown):
     """One in-toto statement."""
 
     subjects: tuple[tuple[str, Mapping[str, str]], ...]  # name, and algorithm to hex digits
@@ -91,6 +93,37 @@ class Statement:
     def is_about(self, digest: Digest) -> bool:
         """Whether a subject has this digest."""
         return any(d.get("sha256") == digest.value.hex() for _, d in self.subjects)
+
+    def _display(self) -> Display:
+        """Its subjects, and the parts of its predicate."""
+        rows: list[tuple[Cell, ...]] = [
+            ("subject", name, ", ".join(f"{algorithm}:{value}" for algorithm, value in digest.items()))
+            for name, digest in self.subjects
+        ]
+        rows += [("predicate", name, _brief(value)) for name, value in _parts(self.predicate)]
+        return Display(f"a statement: {self.predicate_type}", ("part", "name", "is"), rows)
+
+
+def _parts(predicate: Any) -> Iterator[tuple[str, Any]]:
+    """The values of a predicate by name, two levels deep."""
+    for name, value in predicate.items() if isinstance(predicate, dict) else [("", predicate)]:
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", part) for inner, part in value.items())
+        else:
+            yield str(name), value
+
+
+def _brief(value: Any) -> Cell:
+    """A JSON value as a cell, or what a large one holds."""
+    if isinstance(value, dict):
+        (name, only), *others = value.items() or [("", None)]
+        return f"{name}:{only}" if not others and isinstance(only, str) else f"{{{', '.join(value)}}}"
+    if isinstance(value, list):
+        few = len(value) <= 3 and all(isinstance(each, str | int | float) for each in value)
+        return ", ".join(map(str, value)) if few else f"a list of {len(value)}"
+    if isinstance(value, str):
+        return Fresh(value) if TIME.fullmatch(value) else value
+    return json.dumps(value)
 
 
 def payload(document: Any) -> bytes:

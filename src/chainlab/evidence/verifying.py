@@ -21,7 +21,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from chainlab.characters import join_lines
+from chainlab.clock import rfc3339
 from chainlab.digests import Digest
+from chainlab.display import SIGNS, Cell, Display, Fresh, Mark, Shown
 from chainlab.errors import ChainlabError, VerificationFailed
 from chainlab.evidence.certificates import signer_of
 from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, Statement, value_at
@@ -92,8 +94,8 @@ class Step:
     mend: str = ""
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, repr=False)
+class Verdict(Shown):
     """What verifying came to. ``statement``, ``signer`` and ``signed_at`` are there only once the signature held.
 
     ``signed_at`` is the time of a timestamp authority, or of the log: not one that the signer wrote.
@@ -127,8 +129,18 @@ class Verdict:
         return self.statement
 
     def __str__(self) -> str:
-        signs = {"passed": "✓", "failed": "✗", "not asked": "–", "not reached": "·"}
-        return join_lines(f"{signs[step.result]} {step.name:<15} {step.said}".rstrip() for step in self.steps)
+        return join_lines(f"{SIGNS[step.result]} {step.name:<15} {step.said}".rstrip() for step in self.steps)
+
+    def _display(self) -> Display:
+        """Its steps: what each found, and how to mend the one that failed."""
+        rows: list[tuple[Cell, ...]] = [(s.name, Mark(s.result), s.said, s.mend) for s in self.steps]
+        if self.signed_at is not None:
+            rows.append(("signed at", "", Fresh(rfc3339(self.signed_at)), ""))
+        failed = self.failure
+        ended = (
+            Mark("failed", f"refused at: {failed.name}") if failed else Mark("passed" if self.passed else "not asked")
+        )
+        return Display("verified", ("step", "result", "found", "to mend it"), rows, ended)
 
 
 class _Failed(Exception):

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from chainlab.characters import join_lines
 from chainlab.clock import Clock, rfc3339, utc_now
 from chainlab.digests import Digest
+from chainlab.display import SIGNS, Display, Mark, Shown
 from chainlab.errors import ChainlabError
 from chainlab.evidence.statements import parse_json
 from chainlab.policy import summary, worker
@@ -47,7 +48,6 @@ __all__ = ["Check", "Decision", "Gate", "checked"]
 
 FACTS_TYPE = "application/json"
 TURNS = Turns()  # of this process
-SIGNS = {"passed": "✓", "refused": "✗", "excepted": "~"}
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Check:
     mend: str = ""
 
 
-@dataclass(frozen=True)
-class Decision:
+@dataclass(frozen=True, repr=False)
+class Decision(Shown):
     """What the gate says, and why.
 
     ``bundle`` is the signed summary, empty where none was made. ``facts`` is the digest of what the rules were told,
@@ -90,9 +90,19 @@ class Decision:
         for check in self.checks:
             lines.append(f"{SIGNS[check.result]} {check.rule:<{width}}  {check.said}")
             lines += [f"  {'':<{width}}  → {check.mend}"] if check.mend else []
+        return join_lines([*lines, self._ended])
+
+    @property
+    def _ended(self) -> str:
         count = len({check.rule for check in self.refusals})
-        verdict = "allowed" if self.allowed else f"refused by {count} rule{'s' * (count != 1)}"
-        return join_lines([*lines, verdict])
+        return "allowed" if self.allowed else f"refused by {count} rule{'s' * (count != 1)}"
+
+    def _display(self) -> Display:
+        """What each rule came to, and how to mend what it refuses."""
+        rows = [(check.rule, Mark(check.result), check.said, check.mend) for check in self.checks]
+        ended = Mark("allowed" if self.allowed else "refused", self._ended)
+        title = f"{self.reference}, by the policy {self.policy}"
+        return Display(title, ("rule", "result", "says", "to mend it"), rows, ended)
 
     def document(self) -> dict[str, Any]:
         """As JSON says it."""

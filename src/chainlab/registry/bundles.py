@@ -20,6 +20,7 @@ from typing import Any
 from cryptography import x509
 
 from chainlab.clock import rfc3339
+from chainlab.display import Cell, Display, Fresh, Shown
 from chainlab.evidence.certificates import signer_of
 
 __all__ = ["BUNDLE_TYPE", "MAX_BUNDLE", "Facts", "entry_path", "identity", "read"]
@@ -30,8 +31,8 @@ MAX_BUNDLE = 2**20  # bytes; a larger one is shown without being read
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
 
 
-@dataclass(frozen=True)
-class Facts:
+@dataclass(frozen=True, repr=False)
+class Facts(Shown):
     """What one bundle says; empty where it says nothing."""
 
     predicate_type: str = ""
@@ -66,6 +67,15 @@ class Facts:
             "logEntry": {name: value for name, value in entry.items() if value not in ("", None)},
         }
         return {name: value for name, value in document.items() if value}
+
+    def _display(self) -> Display:
+        """What it says of itself, and that nobody has verified it."""
+        index = "" if self.log_index is None else str(self.log_index)
+        rows: list[tuple[str, Cell]] = [("about", subject) for subject in self.subjects]
+        rows += [("predicate type", self.predicate_type), ("signed by", self.identity), ("according to", self.issuer)]
+        rows += [("at", Fresh(self.time)), ("entry in the log", Fresh(index))]
+        known = [row for row in rows if row[1] not in ("", Fresh(""))]
+        return Display("a bundle as it reads, not verified", ("part", "is"), known)
 
 
 def entry_path(version: int, index: int) -> str:

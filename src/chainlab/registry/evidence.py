@@ -43,6 +43,7 @@ from chainlab.registry import bundles
 from chainlab.registry.blobs import Blobs
 from chainlab.registry.channels import KINDS, Artifact, Channels
 from chainlab.registry.index import Index
+from chainlab.registry.known import Known
 from chainlab.registry.oci import Images
 from chainlab.registry.oci_tables import Stored
 from chainlab.registry.quarantine import Quarantine
@@ -244,7 +245,7 @@ class Evidence:
             rows = self._connection.execute("SELECT digest FROM evidence").fetchall()
         yield from (Digest.parse(text) for (text,) in rows)
 
-    def document(self, digest: Digest, *, viewer: Viewer | None = None) -> dict[str, Any]:
+    def document(self, digest: Digest, *, viewer: Viewer | None = None) -> Known:
         """What is known of a digest, part by part, as JSON. Raises `Refused` (404) for nothing.
 
         Without a ``viewer`` all of it, which is for whoever holds the state directory.
@@ -256,7 +257,7 @@ class Evidence:
         parts = {part: [dict(i.facts) for i in found if i.part == part] for part in PARTS}
         told = viewer.everything or self._standing(digest, viewer).known
         held = self._quarantine.reason(digest) if told else None
-        return {"digest": str(digest), "quarantined": held, **parts}
+        return Known({"digest": str(digest), "quarantined": held, **parts})
 
     def of(self, digest: Digest, *, viewer: Viewer | None = None) -> list[Item]:
         """Everything that a viewer may know about a digest, in the order of `PARTS`; without one, all of it."""
