@@ -171,7 +171,20 @@ print("steps:", [side for side, _ in proof])
 print("c leads to the root:", climb(seven[2], proof) == root(seven))
 print("x leads to the root:", climb(leaf(b"x"), proof) == root(seven))
 
+# %%
+import matplotlib.pyplot as plt
+
+from chainlab.dashboards import diagrams
+
+plt.style.use("chainlab.dashboards.style")
+fig, ax = diagrams.audit_path(7, 2, title="One hash beside each step: c needs three (d, ab, efg)")
+
 # %% [markdown]
+# The figure counts from 0, so c is entry 2. Filled: its way to the root. Ringed: the three hashes that somebody must give
+# you, 3 (that is d), 0–1 (ab) and 4–6 (efg). Everything else you compute or never see.
+#
+# **Change one thing.** Draw the path of g, `audit_path(7, 6, …)`, and one in a tree of eleven.
+#
 # **Predict.** How many hashes does the *last* entry, g, need? And one in a log of a million entries, at most?
 
 # %% tags=["predict"]

@@ -105,6 +105,22 @@ print("issuer:  ", token.issuer)
 # No password was asked. Whoever has the state of this instance can be anyone, which is why nothing outside this machine
 # should trust it. A real issuer would have sent you through its login page.
 #
+# Before you sign, look at who will talk to whom:
+
+# %%
+import matplotlib.pyplot as plt
+
+from chainlab.dashboards import diagrams
+
+plt.style.use("chainlab.dashboards.style")
+fig, ax = diagrams.keyless(title="One signature, five services, and a verifier who asks none of them")
+
+# %% [markdown]
+# In words. You show the issuer who you are and get a token (1, 2). You make a key pair and send the token and the public
+# half to the CA (3), which writes the certificate into a log of its own and gives it to you (4, 5). You sign. A timestamp
+# authority says when (6, 7), a second log keeps the signature (8, 9). The private key never leaves your machine, and you
+# throw it away. Whoever gets the file and the bundle later (10) needs none of the five services.
+#
 # Now the signature: three lines. `config` holds the addresses of your instance and the roots that you trust.
 
 # %%
@@ -141,9 +157,15 @@ lab.predicted(prediction, {name: base64.b64encode(data).decode() in bundle.to_js
 
 # %% [markdown]
 # Four parts: a certificate, timestamps, log entries, and the signature over the digest. The root is not among them: it
-# must come to you by another way. We open the parts one by one.
-#
-# ### The certificate
+# must come to you by another way.
+
+# %%
+fig, ax = diagrams.bundle(title="Four of the five questions have their field in the bundle; the fifth is yours")
+
+# %% [markdown]
+# In words: the signature with the digest says *which bytes*, the certificate *which identity*, the timestamp *when*, the log
+# entry *who else saw it*. *Who accepts it* is answered by your trusted root and your policy, outside. We open the parts one
+# by one, the certificate first.
 
 # %%
 from cryptography import x509
