@@ -44,8 +44,8 @@ assert 4
 def test_code_spans_and_exercise_numbers_become_links(course: Course) -> None:
     lesson = Lesson.parse(LESSON, "lessons/09_sums.py")
     text = derive(lesson, "notebooks", References.of(course)).cells[0].source
-    assert "Before: [`09_numbers`](../labs/09_numbers.ipynb)." in text
-    assert "See [`labs/09_numbers.ipynb`](../labs/09_numbers.ipynb), [exercise 9.1](../labs/09_numbers.ipynb#" in text
+    assert "Before: [09_numbers](../labs/09_numbers.ipynb)." in text
+    assert "See [labs/09_numbers.ipynb](../labs/09_numbers.ipynb), [exercise 9.1](../labs/09_numbers.ipynb#" in text
     assert "and `ls`." in text
     assert "stays: `09_numbers`" in text
 

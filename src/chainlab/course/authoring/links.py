@@ -2,11 +2,11 @@
 
 An author writes ``01_threats`` or ``labs/01_assessment.ipynb`` as a code span, and "exercise 2.6" as plain words. The
 derived notebook has a relative link in their place. Learners' copies lie in folders of the same names, so one link
-serves both.
+serves both. A link's text is not a code span: JupyterLab would show it in the colours of code, not of a link.
 
     >>> references = References({"01_threats": "notebooks/01_threats.ipynb"}, {})
     >>> references.link("Read `01_threats` first.", "labs/01_assessment.ipynb")
-    'Read [`01_threats`](../notebooks/01_threats.ipynb) first.'
+    'Read [01_threats](../notebooks/01_threats.ipynb) first.'
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class References:
     def _line(self, line: str, page: str) -> str:
         def span(found: re.Match[str]) -> str:
             target = self.targets.get(found["name"])
-            return f"[{found[0]}]({_relative(target)})" if target and target != page else found[0]
+            return f"[{found['name']}]({_relative(target)})" if target and target != page else found[0]
 
         def number(found: re.Match[str]) -> str:
             place = self.exercises.get(found["id"])
