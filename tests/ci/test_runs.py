@@ -69,6 +69,15 @@ def test_a_jobs_environment_shares_no_file_with_the_hosts_cache(make: Make) -> N
     assert run.log == "1\n"
 
 
+def test_an_interpreter_called_by_a_relative_path_runs_jobs_too(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()  # no sandbox has it
+    monkeypatch.setattr(sys, "executable", f"{tmp_path}/here/../{os.path.relpath(sys.executable, tmp_path)}")
+    jobs = "  look:\n    runs-on: ubuntu-latest\n    steps: [{run: echo works}]\n"
+    assert make("acme/relative", workflow(jobs)).run("push").log == "works\n"
+
+
 def test_a_failure_skips_what_needs_it_unless_it_says_always(make: Make) -> None:
     run = make("acme/failing", workflow("""
   bad:

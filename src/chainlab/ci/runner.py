@@ -149,7 +149,7 @@ def _prepare(job: Job, folder: Path) -> dict[str, str]:
         program = Path(sys.prefix) / "bin" / tool
         if program.exists():
             (folder / "tools" / tool).symlink_to(program)
-    scripts = {"chainlab-python": f'exec "{sys.executable}" "$@"', "chainlab-post": POST}
+    scripts = {"chainlab-python": f'exec "{_python()}" "$@"', "chainlab-post": POST}
     for name, text in scripts.items():
         (folder / "tools" / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / "tools" / name).chmod(0o755)
@@ -173,6 +173,11 @@ def _prepare(job: Job, folder: Path) -> dict[str, str]:
         "CHAINLAB_POST": str(folder / "post"),
         "GIT_CONFIG_NOSYSTEM": "1",
     } | _variables(job, folder)
+
+
+def _python() -> str:
+    """Name this interpreter as the sandbox knows it; one called as ``../repo/.venv/bin/python`` is not found there."""
+    return str(Path(sys.prefix) / "bin" / Path(sys.executable).name)
 
 
 def _make_environment(job: Job, folder: Path) -> None:
@@ -254,7 +259,7 @@ def _command(job: Job, folder: Path, sandbox: Sandbox, wall: Relay | None, user:
         words += ["--local-repository", f"{reference}={path}"]
     ways = [f"{port}={path}" for port, path in wall.sockets.items()] if wall else []
     seconds = str(min(job.seconds, LONGEST))
-    words = [sys.executable, "-I", str(Path(relay.__file__)), seconds, *ways, "--", *words]
+    words = [_python(), "-I", str(Path(relay.__file__)), seconds, *ways, "--", *words]
     readable = [*job.actions.values(), *([folder.parent / "out"] if wall else [])]
     return sandbox.command(words, folder, readable=readable, cwd=folder / "start", user=user)
 
