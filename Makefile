@@ -31,7 +31,7 @@ endif
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
-start: $(LEARNER) $(WHEELS) ## set up what is missing, then open JupyterLab at week 1
+start: $(LEARNER) $(WHEELS) ## set up what is missing, then open JupyterLab
 	@$(BIN)/chainlab start
 
 setup: $(LEARNER) $(WHEELS) ## make .venv from requirements.lock, then the package

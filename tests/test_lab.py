@@ -73,10 +73,10 @@ def test_only_the_variable_joins_a_running_workspace(running: Workspace) -> None
     with chainlab.open("01_assessment") as lab:
         assert "your running workspace" in repr(lab)
         assert lab.workspace.path == running.path
-        assert lab.path == running.path / "units" / "01_assessment"
+        assert lab.path == running.path / "desk" / "units" / "01_assessment"
         (lab.path / "work").write_text("mine")
         url = lab.trust.url
-    assert (running.path / "units" / "01_assessment" / "work").read_text() == "mine"
+    assert (running.path / "desk" / "units" / "01_assessment" / "work").read_text() == "mine"
     assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200  # not ours to end
 
 

@@ -26,6 +26,7 @@ BIN = Path(sys.executable).parent
 LAYERS = (
     ("cli", "__main__"),
     ("start", "doctor"),
+    ("notebook_server",),
     ("__init__",),  # `chainlab.open` leads to lab
     ("lab",),
     ("world",),

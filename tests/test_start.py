@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import html
+import http.cookiejar
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -17,24 +19,43 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.request import url2pathname
 
 import pytest
 
 from chainlab import doctor
-from chainlab.errors import MalformedInput
+from chainlab.errors import MalformedInput, Unavailable
+from chainlab.notebook_server import choose_address
 from chainlab.sandbox import Attempt, Sandbox
-from chainlab.start import find_page
+from chainlab.start import find_page, open_workspace
+from chainlab.workspace import Workspace
 
 CHAINLAB = str(Path(sys.executable).parent / "chainlab")
 NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+SERVICE = """
+import http.server
+
+class Service(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"sha256": "sha256:0000"}')
+
+    def log_message(self, *words):
+        pass
+
+server = http.server.HTTPServer(("127.0.0.1", 0), Service)
+print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
+server.serve_forever()
+"""
 PATIENCE = 120  # seconds; two cores may be busy with other tests
 
 
 class Started:
     """A `chainlab start` in the background, with a browser that notes its command line and stays open."""
 
-    def __init__(self, course: Path, workspace: Path) -> None:
+    def __init__(self, course: Path, workspace: Path, *options: str) -> None:
         self.workspace = workspace
         self.output = workspace.with_suffix(".out")
         browser = workspace.with_suffix(".bin") / "xdg-open"
@@ -43,7 +64,7 @@ class Started:
         browser.chmod(0o755)
         with self.output.open("w", encoding="utf-8") as output:
             self.process = subprocess.Popen(
-                [CHAINLAB, "start", "--workspace", str(workspace)],
+                [CHAINLAB, "start", "--workspace", str(workspace), *options],
                 cwd=course,
                 env={**os.environ, "DISPLAY": ":99", "PATH": f"{browser.parent}{os.pathsep}{os.environ['PATH']}"},
                 stdout=output,
@@ -95,11 +116,11 @@ def alive(pid: int) -> bool:
 
 @pytest.fixture(scope="module")
 def course(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A course of one empty lesson and one empty lab."""
+    """A course of two empty lessons and one empty lab."""
     folder = tmp_path_factory.mktemp("course")
     shutil.copy(root / "course.toml", folder)
     shutil.copy(root / "requirements.lock", folder)
-    for page in ("notebooks/01_threats.ipynb", "labs/01_assessment.ipynb"):
+    for page in ("notebooks/00_onramp.ipynb", "notebooks/01_threats.ipynb", "labs/01_assessment.ipynb"):
         (folder / page).parent.mkdir(exist_ok=True)
         (folder / page).write_text(json.dumps(NOTEBOOK), encoding="utf-8")
     return folder
@@ -119,9 +140,26 @@ def started(course: Path, workspace: Path) -> Iterator[Started]:
         session.end()
 
 
-def test_start_prints_an_address_that_opens_week_1(started: Started) -> None:
+def ask(address: str, path: str, document: object = None, method: str = "GET") -> Any:
+    """What JupyterLab's API answers at a path of the place that a session printed."""
+    place, _, token = address.partition("/lab")
+    request = urllib.request.Request(
+        f"{place}/{path}",
+        data=None if document is None else json.dumps(document).encode(),
+        method=method,
+        headers={"Authorization": f"token {token.rpartition('token=')[2]}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def held(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_first_start_opens_the_on_ramp(started: Started) -> None:
     address = started.address()
-    assert "/lab/tree/notebooks/01_threats.ipynb?token=" in address
+    assert "/lab/tree/notebooks/00_onramp.ipynb?token=" in address
     with urllib.request.urlopen(address) as answer:
         page = answer.read().decode()
     config = json.loads(re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.S)[1])  # type: ignore[index]
@@ -173,7 +211,30 @@ def test_a_second_start_on_the_same_workspace_is_refused(started: Started, cours
     )
     assert run.returncode == 1
     assert "a session is open on this workspace already" in run.stderr
+    named = re.search(r"http://\S+token=\S+", run.stderr)
+    assert named is not None
+    assert [entry["name"] for entry in ask(named[0], "api/contents/labs")["content"]] == ["01_assessment.ipynb"]
     assert "Traceback" not in run.stderr
+
+
+def test_what_jupyterlab_saves_goes_into_the_learners_copy(started: Started, course: Path) -> None:
+    before = held(course)
+    page = ask(started.address(), "api/contents/notebooks/01_threats.ipynb")
+    page["content"]["cells"] = [{"cell_type": "markdown", "id": "mine", "metadata": {}, "source": "mine"}]
+    ask(started.address(), "api/contents/notebooks/01_threats.ipynb", page, "PUT")
+    assert "mine" in (started.workspace / "desk" / "notebooks" / "01_threats.ipynb").read_text()
+    assert held(course) == before
+
+
+def test_deliverables_are_seen_in_jupyterlab(started: Started) -> None:
+    (Workspace(started.workspace).unit("01_assessment") / "assessment.md").write_text("mine\n")
+    shown = ask(started.address(), "api/contents/units/01_assessment/assessment.md?type=file&format=text")
+    assert shown["content"] == "mine\n"
+
+
+def test_jupyterlab_saves_every_eight_seconds(started: Started) -> None:
+    settings = ask(started.address(), "lab/api/settings/@jupyterlab/docmanager-extension:plugin")
+    assert settings["schema"]["properties"]["autosaveInterval"]["default"] == 8
 
 
 def test_terminate_ends_jupyterlab_too(started: Started) -> None:
@@ -182,7 +243,108 @@ def test_terminate_ends_jupyterlab_too(started: Started) -> None:
     assert started.end() == 0
     assert not alive(child)
     assert started.redirects() == []
-    assert started.said().endswith("ended; your work is kept\n")
+    assert "Save first (Ctrl-S). Ctrl-C ends both; what is saved is kept." in started.said()
+    assert started.said().endswith(f"ended; what you saved is kept in {started.workspace}\n")
+
+
+@pytest.fixture
+def ended(started: Started) -> tuple[str, str]:
+    """Place and token of the session, which has ended."""
+    place, _, rest = started.address().partition("/lab")
+    if started.process.poll() is None:
+        started.end()
+    return place, rest.partition("token=")[2]
+
+
+@pytest.fixture
+def service(tmp_path: Path, workspace: Path) -> Iterator[str]:
+    """A service in prod, as far as a session needs one: a process that answers, and the state that names it."""
+    with subprocess.Popen([sys.executable, "-c", SERVICE], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        running = {"url": url, "pid": process.pid, "model": "sha256:" + "0" * 64, "born": ""}
+        state = workspace / "deploy" / "state.json"
+        state.parent.mkdir(exist_ok=True)
+        state.write_text(json.dumps({"current": {"reference": "oci/x", "service": running}, "history": ["oci/x"]}))
+        yield url
+        process.kill()
+    state.unlink()
+
+
+def test_a_later_start_has_the_address_of_before_and_says_what_goes_on_in_prod(
+    ended: tuple[str, str], course: Path, workspace: Path, service: str
+) -> None:
+    saved = workspace / "jupyter" / "workspaces" / "default-37a8.jupyterlab-workspace"  # as a tab leaves it
+    saved.parent.mkdir(exist_ok=True)
+    saved.write_text('{"data": {}, "metadata": {"id": "default"}}')
+    session = Started(course, workspace)
+    assert session.address() == f"{ended[0]}/lab?token={ended[1]}"  # where the learner was
+    assert session.end() == 0
+    assert f"the service that you deployed goes on: {service}" in session.said()
+
+
+def test_a_new_token_shuts_out_the_tabs_of_before(ended: tuple[str, str], course: Path, workspace: Path) -> None:
+    cookies = http.cookiejar.CookieJar()
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
+    session = Started(course, workspace)
+    address, place = session.address(), ended[0]
+    browser.open(address).close()
+    browser.open(f"{place}/api/contents").close()  # by its cookie
+    session.end()
+    renewed = Started(course, workspace, "--new-token", "--unit", "01_assessment")
+    try:
+        assert renewed.address().startswith(f"{place}/lab/tree/labs/01_assessment.ipynb?")
+        assert ask(renewed.address(), "api/contents/labs")["name"] == "labs"
+        with pytest.raises(urllib.error.HTTPError, match="403") as by_token:
+            ask(address, "api/contents")
+        with pytest.raises(urllib.error.HTTPError, match="403") as by_cookie:
+            browser.open(f"{place}/api/contents")
+        by_token.value.close()
+        by_cookie.value.close()
+    finally:
+        renewed.end()
+
+
+def test_the_kept_address_is_used_again_while_nobody_else_has_it(tmp_path: Path) -> None:
+    assert choose_address(tmp_path)[0] == 0
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port, token = other.getsockname()[1], "t" * 32
+        file = tmp_path / "address.json"
+        file.write_text(json.dumps({"port": port, "token": token}))
+        file.chmod(0o600)
+        taken = choose_address(tmp_path)
+        assert taken[0] == 0
+        assert taken[1] != token  # a tab that is left open tells the old one to whoever listens there
+        with pytest.raises(Unavailable, match="is taken") as refusal:
+            choose_address(tmp_path, port)
+        assert refusal.value.mend == "name another port, or none"
+    assert choose_address(tmp_path) == (port, token)
+    assert choose_address(tmp_path, new_token=True)[0] == port
+    assert choose_address(tmp_path, new_token=True)[1] != token
+    file.chmod(0o644)  # others could have read it
+    assert choose_address(tmp_path)[1] != token
+    for damaged in ("", "[]", '{"port": 99999999, "token": "x"}', '{"port": 1, "token": "short"}'):
+        file.write_text(damaged)
+        file.chmod(0o600)
+        assert choose_address(tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize("place", ["/proc/chainlab", "file"])
+def test_a_place_that_cannot_be_written_names_the_option(course: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match="your work cannot be kept") as refusal:
+        open_workspace(tmp_path / place / "workspace")
+    assert "--workspace DIR" in refusal.value.mend
+
+
+def test_doctor_finds_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHAINLAB_WORKSPACE", raising=False)
+    assert doctor.workspace(tmp_path).level == "ok"
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("CHAINLAB_WORKSPACE", "/proc/chainlab")
+    finding = doctor.workspace(tmp_path)
+    assert finding.level == "fail"
+    assert finding.mend == "keep them elsewhere: chainlab start --workspace DIR"
 
 
 @pytest.mark.crash
@@ -200,7 +362,7 @@ def test_when_jupyterlab_breaks_start_says_so_and_ends(course: Path, tmp_path: P
 def test_a_start_after_a_kill_ends_the_jupyterlab_that_was_left(course: Path, tmp_path: Path) -> None:
     killed = Started(course, tmp_path / "workspace")
     killed.address()
-    orphan = killed.child()
+    orphan, address = killed.child(), killed.address()
     killed.process.kill()
     killed.process.wait(PATIENCE)
     assert alive(orphan)
@@ -208,7 +370,7 @@ def test_a_start_after_a_kill_ends_the_jupyterlab_that_was_left(course: Path, tm
     assert left != []
     session = Started(course, tmp_path / "workspace")
     try:
-        session.address()
+        assert session.address() == address  # tabs of before go on
         assert session.child() != orphan
         assert not set(left) & set(session.redirects())
         deadline = time.monotonic() + PATIENCE
@@ -222,7 +384,7 @@ def test_a_start_after_a_kill_ends_the_jupyterlab_that_was_left(course: Path, tm
 @pytest.mark.parametrize(
     ("unit", "page"),
     [
-        ("", "notebooks/01_threats.ipynb"),
+        ("0", "notebooks/00_onramp.ipynb"),
         ("01_assessment", "labs/01_assessment.ipynb"),
         ("01_threats.ipynb", "notebooks/01_threats.ipynb"),
         ("1", "notebooks/01_threats.ipynb"),
@@ -233,7 +395,7 @@ def test_a_unit_opens_its_notebook(course: Path, unit: str, page: str) -> None:
 
 
 def test_an_unknown_unit_names_the_known_ones(course: Path) -> None:
-    with pytest.raises(MalformedInput, match="01_assessment, 01_threats"):
+    with pytest.raises(MalformedInput, match="00_onramp, 01_assessment, 01_threats"):
         find_page(course, "99_nothing")
 
 
@@ -297,4 +459,4 @@ def test_doctor_finds_a_path_too_long_for_sockets() -> None:
 def test_doctor_goes_on_when_a_check_breaks(tmp_path: Path) -> None:
     findings = doctor.examine(tmp_path)  # no lock here
     assert "could not be checked" in next(str(f) for f in findings if f.check == "packages")
-    assert len(findings) == 11
+    assert len(findings) == 12

@@ -1,14 +1,15 @@
-"""A learner's first minutes in a real browser: week 1 runs, answers get their messages."""
+"""A learner in a real browser: pages run, answers get their messages, work outlives the session."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,24 +30,51 @@ def chainlab() -> str:
     return str(built if built.exists() else Path(sys.executable).parent / "chainlab")
 
 
-@pytest.fixture(scope="module")
-def address(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a session over a copy of the course and a fresh workspace."""
-    folder = tmp_path_factory.mktemp("ui")
-    output = folder / "start.out"
-    command = [chainlab(), "start", "--no-browser", "--workspace", str(folder / "workspace")]
-    with output.open("w", encoding="utf-8") as stdout:
-        process = subprocess.Popen(command, cwd=clone, stdout=stdout, stderr=subprocess.STDOUT)
-    try:
+class Session:
+    """`chainlab start` over a course and a workspace; can be ended and started again."""
+
+    def __init__(self, course: Path, workspace: Path) -> None:
+        self.course = course
+        self.workspace = workspace
+        self.address = self.start()
+
+    def start(self) -> str:
+        output = self.workspace.with_suffix(".out")
+        command = [chainlab(), "start", "--no-browser", "--workspace", str(self.workspace)]
+        # As on a machine whose login shells set a PATH of their own.
+        environment = {**os.environ, "SHELL": "/bin/bash"}
+        with output.open("w", encoding="utf-8") as stdout:
+            self.process = subprocess.Popen(
+                command, cwd=self.course, env=environment, stdout=stdout, stderr=subprocess.STDOUT
+            )
         deadline = time.monotonic() + PATIENCE
         while not (found := re.search(r"http://\S+token=\S+", output.read_text(encoding="utf-8"))):
-            assert process.poll() is None, output.read_text(encoding="utf-8")
+            assert self.process.poll() is None, output.read_text(encoding="utf-8")
             assert time.monotonic() < deadline, output.read_text(encoding="utf-8")
             time.sleep(0.2)
-        yield found[0]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE)
+        return found[0]
+
+    def end(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(PATIENCE)
+
+    def copy(self, name: str) -> Path:
+        """The learner's copy of a notebook."""
+        return self.workspace / "desk" / name
+
+
+@pytest.fixture(scope="module")
+def session(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """A session over a copy of the course and a fresh workspace."""
+    session = Session(clone, tmp_path_factory.mktemp("ui") / "workspace")
+    yield session
+    session.end()
+
+
+@pytest.fixture(scope="module")
+def address(session: Session) -> str:
+    """Address of week 1 in the session."""
+    return session.address.replace("00_onramp", "01_threats")
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +131,13 @@ def write(page: Page, target: Locator, source: str) -> None:
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.insert_text(source)
     page.keyboard.press("Escape")
+
+
+def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.2)
 
 
 def answers() -> tuple[str, str]:
@@ -162,3 +197,51 @@ def test_the_page_asks_nobody_but_this_machine(asked: list[str]) -> None:
     assert len(asked) > 10
     away = [url for url in asked if not re.match(r"(?:http://127\.0\.0\.1:\d+/|data:|blob:)", url)]
     assert away == []
+
+
+@pytest.mark.browser
+def test_chainlab_is_found_in_jupyterlabs_terminal(page: Page, session: Session) -> None:
+    typed = "command -v chainlab > units/found; chainlab hint 1.2 > units/hint; touch units/done\r"
+    page.evaluate(
+        """async typed => {
+          const token = document.cookie.match(/_xsrf=([^;]+)/)[1];
+          const made = await fetch('/api/terminals', {method: 'POST', headers: {'X-XSRFToken': token}});
+          const socket = new WebSocket(`ws://${location.host}/terminals/websocket/${(await made.json()).name}`);
+          socket.onopen = () => socket.send(JSON.stringify(['stdin', typed]));
+        }""",
+        typed,
+    )
+    until((session.workspace / "desk" / "units" / "done").exists)
+    assert (session.workspace / "desk" / "units" / "found").read_text().strip() == chainlab()
+    assert "Hint 1 of 2 for exercise 1.2" in (session.workspace / "desk" / "units" / "hint").read_text()
+
+
+@pytest.mark.browser
+def test_what_is_typed_is_on_the_disk_within_ten_seconds_and_the_clone_is_as_it_was(
+    page: Page, session: Session, address: str
+) -> None:
+    name = "labs/01_assessment.ipynb"
+    before = {path: path.read_bytes() for path in (session.course / "labs").iterdir()}
+    show(page, address.replace("notebooks/01_threats", "labs/01_assessment"))
+    write(page, cell(page, "def verify_manifest"), "first_note = 1")
+    until(lambda: "first_note" in session.copy(name).read_text(encoding="utf-8"), seconds=10.5)
+    assert {path: path.read_bytes() for path in (session.course / "labs").iterdir()} == before
+
+
+@pytest.mark.browser
+def test_an_open_tab_goes_on_after_a_restart(page: Page, session: Session) -> None:
+    session.end()
+    write(page, cell(page, "first_note = 1"), "second_note = 2")
+    expect(page.locator(".jp-Dialog")).to_contain_text("Server Connection Error", timeout=PATIENCE * 1000)
+    assert session.start().startswith(session.address.partition("/lab")[0])
+    page.locator(".jp-Dialog button", has_text="Close").click()
+    until(lambda: "second_note" in session.copy("labs/01_assessment.ipynb").read_text(encoding="utf-8"))
+
+
+@pytest.mark.browser
+def test_a_later_start_opens_what_was_open(page: Page, session: Session) -> None:
+    session.end()
+    address = session.start()
+    assert "/lab?token=" in address
+    page.goto(address)
+    expect(page.locator(f"{FRONT} h1").first).to_contain_text("Week 1 lab", timeout=PATIENCE * 1000)

@@ -46,12 +46,13 @@ __all__ = [
     "python",
     "sandbox",
     "space",
+    "workspace",
 ]
 
 DAY = 86_400  # seconds
 SPACE_NEEDED = 2.0  # GB: caches and workspaces of all weeks
 SOCKET_LIMIT = 104  # bytes of a Unix socket's path: sun_path on macOS; Linux has 108
-SOCKET_TAIL = "/units/01_assessment/kernel-00000000-ipc-1"  # the longest one below a workspace
+SOCKET_TAIL = "/desk/units/01_assessment/kernel-00000000-ipc-1"  # the longest one below a workspace
 BROWSERS = ("firefox", "chromium", "chromium-browser", "google-chrome", "x-www-browser")
 
 
@@ -81,6 +82,7 @@ def examine(root: Path) -> list[Finding]:
         ("proxies", proxies),
         ("clock", lambda: clock(root)),
         ("disk space", lambda: space(root)),
+        ("workspace", lambda: workspace(root)),
         ("sandbox", sandbox),
         ("browser", browser),
         ("git", git),
@@ -213,6 +215,23 @@ def space(root: Path) -> Finding:
         "the log and the caches of later weeks may not fit",
         f"free {SPACE_NEEDED:.0f} GB on this disk",
     )
+
+
+def workspace(root: Path) -> Finding:
+    """Whether the folder that keeps the learner's work can be written to."""
+    place = Path(os.environ.get("CHAINLAB_WORKSPACE") or root / ".chainlab" / "workspace")
+    existing = next(folder for folder in (place, *place.parents) if folder.exists())
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing):
+            return Finding("workspace", "ok", str(place))
+    except OSError as err:
+        return Finding(
+            "workspace",
+            "fail",
+            f"{existing} cannot be written to: {err.strerror}",
+            "your answers and your progress could not be kept",
+            "keep them elsewhere: chainlab start --workspace DIR",
+        )
 
 
 def sandbox() -> Finding:

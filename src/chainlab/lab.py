@@ -194,7 +194,7 @@ class Lab:
         from chainlab.course import syllabus  # the reading of notebooks costs seconds: only here
         from chainlab.course.learning.hints import next_hint
 
-        return next_hint(syllabus.load(self._root), exercise, self._progress)
+        return next_hint(syllabus.load(self._root), exercise, self._progress, self.workspace.copy)
 
     def progress(self) -> Board:
         """The board: what is not attempted, wrong and done."""

@@ -2,7 +2,8 @@
 
     DIR/trust/      state of the Sigstore instance
     DIR/home/       HOME of everything that runs here; XDG, pip and uv configuration below it
-    DIR/units/ID/   working files of one unit
+    DIR/desk/       what JupyterLab shows: the learner's copies of the course's files (`chainlab.course.copies`)
+    DIR/desk/units/ID/   working files of one unit
     DIR/progress.json
 
 A private workspace is a temporary copy of a checkpoint and goes with the process that opened it.
@@ -42,7 +43,7 @@ class Workspace:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self._held: FileLock | None = None  # of a private one, as long as its process lives
-        for directory in (self.path, self.home, self.path / "units"):
+        for directory in (self.path, self.home, self.desk, self.desk / "units"):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property
@@ -55,9 +56,19 @@ class Workspace:
         """HOME inside the workspace."""
         return self.path / "home"
 
+    @property
+    def desk(self) -> Path:
+        """The folder that JupyterLab shows."""
+        return self.path / "desk"
+
+    def copy(self, root: Path, name: str) -> Path:
+        """The learner's copy of a file of the course, such as ``labs/x.ipynb``; the course's own if there is none."""
+        copy = self.desk / name
+        return copy if copy.is_file() else root / name
+
     def unit(self, unit: str) -> Path:
         """Working directory of a unit, made when it does not exist."""
-        directory = self.path / "units" / unit
+        directory = self.desk / "units" / unit
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 

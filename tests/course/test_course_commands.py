@@ -12,7 +12,10 @@ from click.testing import CliRunner, Result
 from editing import answer_lab, edit
 
 from chainlab.cli.course import commands
+from chainlab.course.authoring import build as building
+from chainlab.course.copies import renew
 from chainlab.course.syllabus import Course
+from chainlab.workspace import Workspace
 
 RIGHT = {
     "9.1": "def total(numbers):\n    return sum(numbers)",
@@ -50,6 +53,19 @@ def test_check_tells_each_exercise_records_it_and_exits_1_until_all_is_done(run:
         "9.1": ("done", 1),
         "9.2": ("done", 1),
     }
+
+
+def test_check_and_hint_read_the_learners_copy(run: Any, built: Course) -> None:
+    renew(built.root, Workspace(workspace(built)))
+    copy = workspace(built) / "desk" / "labs" / "09_numbers.ipynb"
+    answer_lab(built, RIGHT).replace(copy)
+    building.build(built, say=lambda _: None)
+    edit(copy, "What is the sum", "Mine: what is the sum")
+    assert "Mine:" in run("hint", "9.1").stdout
+    assert run("check", "9").exit_code == 0
+    copy.unlink()
+    assert "Mine:" not in run("hint", "9.1").stdout
+    assert run("check", "9").exit_code == 1
 
 
 def test_hints_and_progress_go_with_the_running_workspace(

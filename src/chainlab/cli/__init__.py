@@ -21,6 +21,7 @@ __all__ = ["main"]
 # Command → the module that defines it: a module is imported only when its command is asked for.
 COMMANDS = {
     "start": "start",
+    "fresh": "start",
     "doctor": "start",
     "trust": "trust",
     "enrol": "trust",

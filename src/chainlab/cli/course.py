@@ -54,15 +54,16 @@ def build(compare: bool, execute: bool, names: tuple[str, ...]) -> None:
 @click.option("--seed", default=1, show_default=True, help="Another seed gives other generated cases.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(unit: str, seed: int, as_json: bool) -> None:
-    """Run your labs/UNIT.ipynb and say what is not attempted, wrong or done.
+    """Run your copy of labs/UNIT.ipynb and say what is not attempted, wrong or done.
 
     The exit status is 1 unless all is done.
     """
     from chainlab.course.attempt import attempt
     from chainlab.course.learning.progress import ProgressFile
+    from chainlab.workspace import learner_workspace
 
-    course = _course()
-    outcome = attempt(course, course.unit(unit), seed, lambda text: echo(text, err=True))
+    course, mine = _course(), learner_workspace()
+    outcome = attempt(course, course.unit(unit), seed, lambda text: echo(text, err=True), copy_of=mine.copy)
     progress = ProgressFile.of_learner()
     for finding in outcome.findings:
         progress.record(finding.exercise, finding.status, finding.message)
@@ -77,8 +78,9 @@ def hint(exercise: str, as_json: bool) -> None:
     """Show the next hint for an exercise: the first asks, the second points."""
     from chainlab.course.learning.hints import next_hint
     from chainlab.course.learning.progress import ProgressFile
+    from chainlab.workspace import learner_workspace
 
-    shown = next_hint(_course(), exercise, ProgressFile.of_learner())
+    shown = next_hint(_course(), exercise, ProgressFile.of_learner(), learner_workspace().copy)
     _say(
         {"exercise": shown.exercise, "number": shown.number, "of": shown.of, "text": shown.text}
         if as_json

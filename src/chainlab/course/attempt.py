@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from chainlab.characters import visible
@@ -84,11 +85,15 @@ def attempt(
     seed: int = 1,
     say: Callable[[str], None] = lambda _: None,
     seconds: int = CELL_SECONDS,
+    copy_of: Callable[[Path, str], Path] = Path.joinpath,
 ) -> Attempt:
-    """Run ``labs/<unit>.ipynb`` with ``seed``. Raises `ChainlabError` where there is no such notebook."""
+    """Run ``labs/<unit>.ipynb`` with ``seed``. Raises `ChainlabError` where there is no such notebook.
+
+    ``copy_of`` gives the path of a file of the course, such as `Workspace.copy`: the learner's, where there is one.
+    """
     import nbformat
 
-    path = course.root / "labs" / f"{unit.id}.ipynb"
+    path = copy_of(course.root, f"labs/{unit.id}.ipynb")
     if unit.draft:
         raise MalformedInput(f"unit {unit.id} is a draft: its lab is not written yet")
     try:
@@ -104,7 +109,7 @@ def attempt(
             trial.cells[index].source = f"raise SystemError({reason!r})\n{lab.cells[index].source}"
         say(f"running labs/{path.name}" + (f" without {len(skipped)} cells that end it" if skipped else ""))
         try:
-            execution.run(trial, path.parent, keep_going=True, seconds=seconds)
+            execution.run(trial, path.parent, keep_going=True, seconds=seconds, root=course.root)
         except execution.Failure as error:
             if error.cell in skipped or error.cell < 0:
                 raise ChainlabError(f"labs/{path.name} cannot be run: {error.message}") from error

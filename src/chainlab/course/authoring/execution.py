@@ -52,9 +52,11 @@ def run(
     *,
     keep_going: bool = False,
     seconds: int = CELL_SECONDS,
+    root: Path | None = None,
 ) -> Any:
     """Execute all cells of ``notebook`` in place, with ``folder`` as working directory.
 
+    ``root`` is the course that its cells open; by default the one that ``folder`` is in.
     A failing cell raises `Failure`, unless ``keep_going``: then its error is in its outputs and the next cell runs,
     and what cells print is dropped, for it can be without end. A dead kernel always raises `Failure`.
     """
@@ -91,7 +93,7 @@ def run(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of zmq, asyncio and traitlets at shutdown; not ours to mend
-            client.execute(env=private_environment())
+            client.execute(env=private_environment() | ({"CHAINLAB_COURSE": str(root)} if root else {}))
     except CellExecutionError as error:
         raise Failure(f"{error.ename}: {error.evalue}", cell=running) from error
     except CellTimeoutError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,10 +42,13 @@ class Hint:
     __repr__ = __str__
 
 
-def ladder(course: Course, exercise_id: str) -> list[str]:
-    """All hints of an exercise, as plain text. Raises `ChainlabError` where the lab has none."""
+def ladder(course: Course, exercise_id: str, copy_of: Callable[[Path, str], Path] = Path.joinpath) -> list[str]:
+    """All hints of an exercise, as plain text. Raises `ChainlabError` where the lab has none.
+
+    ``copy_of`` gives the path of a file of the course, such as `Workspace.copy`: the learner's, where there is one.
+    """
     unit, _ = course.find(exercise_id)
-    path = course.root / "labs" / f"{unit.id}.ipynb"
+    path = copy_of(course.root, f"labs/{unit.id}.ipynb")
     for text in _markdown(path):
         heading = HEADING.search(text)
         if heading and heading["id"] == exercise_id:
@@ -57,9 +61,14 @@ def ladder(course: Course, exercise_id: str) -> list[str]:
     )
 
 
-def next_hint(course: Course, exercise_id: str, progress: ProgressFile | None) -> Hint:
+def next_hint(
+    course: Course,
+    exercise_id: str,
+    progress: ProgressFile | None,
+    copy_of: Callable[[Path, str], Path] = Path.joinpath,
+) -> Hint:
     """The next rung that was not shown yet; without a progress file always the first."""
-    rungs = ladder(course, exercise_id)
+    rungs = ladder(course, exercise_id, copy_of)
     if progress is None:
         return Hint(exercise_id, 1, len(rungs), rungs[0])
     shown = progress.hint_shown(exercise_id, at_most=len(rungs))
