@@ -36,6 +36,7 @@ COMMANDS = {
     "build": "course",
     "check": "course",
     "hint": "course",
+    "lint": "course",
     "progress": "course",
     "solutions": "course",
 }

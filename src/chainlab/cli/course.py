@@ -1,9 +1,10 @@
-"""Commands of the course: build, check, hint, progress, solutions."""
+"""Commands of the course: build, check, hint, lint, progress, solutions."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,12 +34,7 @@ def build(compare: bool, execute: bool, names: tuple[str, ...]) -> None:
         raise click.UsageError("--check executes nothing: give --check or --execute")
     course = _course()
     if compare:
-        lines = building.drift(course, names)
-        for line in lines:
-            echo(line, err=True)
-        if lines:
-            echo(f"{len(lines)} problem{'s' * (len(lines) != 1)}", err=True)
-            sys.exit(1)
+        _end(building.drift(course, names))
         echo("sources, notebooks, labs and solutions agree")
     elif execute:
         building.build(course, names, echo)
@@ -87,6 +83,62 @@ def hint(exercise: str, as_json: bool) -> None:
         else str(shown),
         as_json,
     )
+
+
+@click.command(
+    short_help="Put labs to the proof, for authors.",
+    epilog="Example: chainlab lint --mutants 00_onramp",
+)
+@click.option("--mutants", is_flag=True, help="Try each check on its solution with one change at a time.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("names", nargs=-1, metavar="[UNIT|EXERCISE]…")
+def lint(mutants: bool, as_json: bool, names: tuple[str, ...]) -> None:
+    """Show that starters and wrong answers fail and solutions pass; with --mutants, that changed solutions fail.
+
+    lessons/survivors.toml says which changed solutions may pass, and why.
+    """
+    from chainlab.course.authoring import build as building
+
+    course = _course()
+    chosen = [name for name in names if re.fullmatch(r"\d+\.\d+", name)]
+    units = [course.find(name)[0].id if name in chosen else name for name in names]
+    labs = [Path(lesson.name).name for lesson in building.select(course, units) if lesson.is_lab]
+    if not labs:
+        raise click.UsageError("nothing to lint: name a unit that has a lab")
+    if mutants:
+        _lint_mutants(course, labs, chosen, as_json)
+        return
+    problems: list[str] = []
+    try:
+        building.lint(course, units, lambda text: echo(text, err=as_json))
+    except building.Broken as broken:
+        problems = broken.problems
+    if as_json:
+        echo_json({"labs": labs, "problems": problems})
+    _end(problems)
+
+
+def _lint_mutants(course: Course, labs: list[str], chosen: list[str], as_json: bool) -> None:
+    from chainlab.course.authoring.mutants import try_labs
+    from chainlab.course.authoring.survivors import compare, entries, read_record, report, table
+
+    record = read_record(course.root)
+    tallies = try_labs(course.root, labs, chosen, lambda text: echo(text, err=True))
+    problems = [str(p) for p in compare(tallies, record, {e.id for u in course.units for e in u.exercises})]
+    if as_json:
+        echo_json({"exercises": [report(t, record) for t in tallies], "problems": problems})
+    else:
+        echo("\n".join([table(tallies), *entries(tallies, record)]), lines=True)
+    _end(problems)
+
+
+def _end(problems: list[str]) -> None:
+    """Exit with 1 when there are problems, after a line for each."""
+    for line in problems:
+        echo(line, err=True)
+    if problems:
+        echo(f"{len(problems)} problem{'s' * (len(problems) != 1)}", err=True)
+        sys.exit(1)
 
 
 @click.command(
@@ -193,4 +245,4 @@ def _text(source: str) -> str:
         raise MalformedInput(f"{source} is no text", why=str(error)) from error
 
 
-commands: list[click.Command] = [build, check, hint, progress, solutions]
+commands: list[click.Command] = [build, check, hint, lint, progress, solutions]

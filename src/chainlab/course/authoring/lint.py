@@ -15,7 +15,7 @@ import contextlib
 import io
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from chainlab.course.learning.checks import Case, Cases, examine
 from chainlab.course.learning.plain import Unplain, plain, same, short
 from chainlab.errors import ChainlabError, NotAttempted
 
-__all__ = ["lint_lab"]
+__all__ = ["lint_lab", "play", "run_cell"]
 
 HIDDEN_SEEDS = (20_011, 30_029, 40_031)  # any three that no lesson uses
 CONSTANTS: tuple[Any, ...] = (True, False, None, [], {}, set(), "", 0)
@@ -41,6 +41,17 @@ CONSTANTS: tuple[Any, ...] = (True, False, None, [], {}, set(), "", 0)
 
 def lint_lab(lesson: Lesson, root: Path, cases: Mapping[str, Cases] | None = None) -> list[Problem]:
     """Run a lab's cells and report what does not hold. ``cases`` replaces the course's own in tests."""
+
+    def trial(exercise: Exercise, cell: Cell, namespace: dict[str, Any]) -> Iterator[Problem]:
+        return _Trial(lesson, root, exercise, cell, namespace, cases).run()
+
+    return play(lesson, root, trial)
+
+
+def play(
+    lesson: Lesson, root: Path, trial: Callable[[Exercise, Cell, dict[str, Any]], Iterable[Problem]]
+) -> list[Problem]:
+    """Run a lab's cells in order; at each exercise's own cell ``trial`` runs it and says what does not hold."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
     found: list[Problem] = []
     exercise_of = {c.index: e for e in lesson.exercises for c in e.cells}
@@ -51,9 +62,9 @@ def lint_lab(lesson: Lesson, root: Path, cases: Mapping[str, Cases] | None = Non
                 continue  # run with their exercise
             try:
                 if exercise and cell.has("exercise"):
-                    found += _Trial(lesson, root, exercise, cell, namespace, cases).run()
+                    found += trial(exercise, cell, namespace)
                 else:
-                    _run(lesson, root, cell, namespace)
+                    run_cell(lesson, root, cell, namespace)
             except (Exception, SystemExit) as error:
                 if not cell.has("raises-exception"):
                     found.append(Problem(lesson.name, _line(error, lesson, cell), _said(error)))
@@ -86,7 +97,7 @@ class _Trial:
 
     def run(self) -> Iterator[Problem]:
         yield from self.starter_fails()
-        _run(self.lesson, self.root, self.cell, self.namespace)
+        run_cell(self.lesson, self.root, self.cell, self.namespace)
         yield from self.solution_passes()
         for cell in self.exercise.tagged("wrong"):
             yield from self.wrong_fails(cell)
@@ -96,8 +107,8 @@ class _Trial:
         blank = starter(self.cell, self.exercise.id)
         apart = dict(self.namespace)
         try:
-            _run(self.lesson, self.root, blank, apart)
-            _run(self.lesson, self.root, self.check, apart)
+            run_cell(self.lesson, self.root, blank, apart)
+            run_cell(self.lesson, self.root, self.check, apart)
         except NotAttempted as error:
             if f"exercise {self.exercise.id} " not in f"{error} ":
                 yield self.problem(self.cell, f"the starter fails by another name: {_said(error)}")
@@ -111,7 +122,7 @@ class _Trial:
 
     def solution_passes(self) -> Iterator[Problem]:
         try:
-            _run(self.lesson, self.root, self.check, self.namespace)
+            run_cell(self.lesson, self.root, self.check, self.namespace)
         except ChainlabError as error:
             yield self.problem(self.check, f"the solution fails its check: {_said(error)}")
             return
@@ -129,7 +140,7 @@ class _Trial:
         description, case_name = named if named else ("", "")
         apart = dict(self.namespace)
         try:
-            _run(self.lesson, self.root, cell, apart)
+            run_cell(self.lesson, self.root, cell, apart)
             report = self.examine(apart, HIDDEN_SEEDS[0])
         except (Exception, SystemExit) as error:
             yield Problem(
@@ -181,7 +192,7 @@ def _accepts(case: Case, constant: Any) -> bool:
         return False
 
 
-def _run(lesson: Lesson, root: Path, cell: Cell, namespace: dict[str, Any]) -> None:
+def run_cell(lesson: Lesson, root: Path, cell: Cell, namespace: dict[str, Any]) -> None:
     """Run one cell as the source file's own lines; what it prints is not shown."""
     padded = "\n" * cell.line + cell.source  # so that line numbers are the file's
     code = compile(padded, str(root / lesson.name), "exec")
