@@ -62,9 +62,9 @@ SIGNS: Final = {
     "waiting": "○",
 }
 # Readable on a white and on a dark page; the sign and the word say the same without colour.
-COLOURS: Final = {"✓": "#2e8b57", "✗": "#d9483b"}
+COLOURS: Final = {"✓": "#2f9a62", "✗": "#d9483b"}
 TABLE: Final = "border-collapse:collapse;margin:0 0 6px 0"
-CAPTION: Final = "caption-side:top;text-align:left;font-weight:bold;color:inherit;padding:4px 0"
+CAPTION: Final = "caption-side:top;white-space:nowrap;text-align:left;font-weight:bold;color:inherit;padding:4px 0"
 CELL: Final = "text-align:left;vertical-align:top;padding:2px 16px 2px 0"
 LOG: Final = "white-space:pre-wrap;overflow-wrap:break-word;margin:4px 0 8px 16px"
 
