@@ -88,6 +88,14 @@ def test_a_package_that_is_there_twice_is_named(tmp_path: Path) -> None:
     assert problems(sbom.of_inventory(found, at=AT)) == []
 
 
+def test_a_file_that_is_no_environment_is_called_by_its_own_name(tmp_path: Path) -> None:
+    wheel = tmp_path / "dist" / "x-1-py3-none-any.whl"
+    wheel.parent.mkdir()
+    wheel.touch()
+    with pytest.raises(MalformedInput, match=r"x-1-py3-none-any\.whl is no environment"):
+        environments.read(wheel)
+
+
 def test_eggs_are_packages(tmp_path: Path) -> None:
     site = place(tmp_path)
     folder = add(site, "alpha", info="alpha-1.0-py3.11.egg-info", files=("alpha/__init__.py", "alpha/_vendor/idna.py"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +121,28 @@ def test_a_workflow_at_another_tag_does_not_speak_for_a_release(signer: str, may
 
 
 # -- verify
+
+
+def test_much_that_is_no_bundle_is_refused_before_it_is_parsed(trust: Trust) -> None:
+    root, expected = trust.config.trusted_root, Expected(Signer("alice@example.com", CI_ISSUER), PROVENANCE)
+    junk = b'{"mediaType": "x", "a": [' + b"{}," * 700_000 + b"{}]}"
+    tracemalloc.start()
+    try:
+        verdict = verify(junk, Digest.of(FILE), expected, root)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert verdict.failure
+    assert verdict.failure.said == "this is no Sigstore bundle: it has more than 10000 values"
+    assert peak < len(junk)
+
+
+def test_a_bundle_with_a_large_predicate_is_read(trust: Trust) -> None:
+    predicate = {**PREDICATE, "list": [{"n": number} for number in range(50_000)]}
+    statement = Statement.about({"model.bin": Digest.of(FILE)}, PROVENANCE, predicate)
+    bundle = signing.sign_as(f"{WORKFLOW}@{TAG}", statement, trust)
+    expected = Expected(Signer(f"{GIT_SERVER}/{WORKFLOW}@{TAG}", CI_ISSUER), PROVENANCE)
+    assert verify(bundle, Digest.of(FILE), expected, trust.config.trusted_root).passed
 
 
 @pytest.mark.parametrize(

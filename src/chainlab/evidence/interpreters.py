@@ -58,7 +58,7 @@ def site_packages(path: Path) -> Path:
     Of several Pythons in one environment it is that of the interpreter named, or else of the one in pyvenv.cfg. Raises
     `MalformedInput` where there is none, and where nothing says which.
     """
-    path = path.absolute()  # not resolved: an environment's python is a link out of it
+    path = given = path.absolute()  # not resolved: an environment's python is a link out of it
     program = ""
     if path.is_file() or (path.is_symlink() and not path.is_dir()):
         program = path.name
@@ -70,7 +70,7 @@ def site_packages(path: Path) -> Path:
     if path.is_dir() and (path.name in NAMES or (path / CONDA).is_dir() or _packages(path)):
         return path
     raise MalformedInput(
-        f"{path.name or path} is no environment",
+        f"{given.name or given} is no environment",
         why="it has no lib/python3…/site-packages, no *.dist-info and no *.egg-info",
         mend="name a virtual environment, its python, or a site-packages folder",
     )

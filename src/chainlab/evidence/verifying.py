@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["STEPS", "Expected", "Signer", "Step", "Verdict", "verify"]
 
 STEPS = ("signature", "subject", "predicate type", "builder", "source", "parameters")
+MAX_VALUES = 10_000  # of a bundle's JSON: a real one has some dozens, and its bulk is one text
+AGAIN = "fetch the evidence again"
 RESULT = "chainlab_result"  # how a job ended: an extension field of runDetails.metadata, named as SLSA asks
 
 
@@ -184,10 +186,12 @@ def _signature(bundle: bytes, signer: Signer, root: TrustedRoot) -> tuple[Statem
     from sigstore.models import Bundle
     from sigstore.verify import Verifier
 
+    if sum(map(bundle.count, (b",", b"{", b"["))) > MAX_VALUES:  # before a parser makes a hundred bytes of each
+        raise _Failed(f"this is no Sigstore bundle: it has more than {MAX_VALUES} values", AGAIN)
     try:
         read = Bundle.from_json(bundle)
     except Exception as error:  # its parsers raise errors of several families
-        raise _Failed(f"this is no Sigstore bundle: {str(error)[:200]}", "fetch the evidence again") from error
+        raise _Failed(f"this is no Sigstore bundle: {str(error)[:200]}", AGAIN) from error
     try:
         verifier = Verifier(trusted_root=root)
         kind, payload = verifier.verify_dsse(read, _AnyName())
