@@ -293,6 +293,21 @@ def test_a_long_difference_shows_only_the_place() -> None:
     assert "missing ['n49']" in difference([f"n{i}" for i in range(50)], [f"n{i}" for i in range(49)])
 
 
+def test_sets_look_like_sets_in_the_order_of_their_numbers() -> None:
+    assert difference(plain({1, 2, 10}), plain({10, 9})) == "expected {1, 2, 10}, got {9, 10}"
+    assert short(({"b", "a"}, set(), {3.5, 10, -2})) == "({'a', 'b'}, set(), {-2, 3.5, 10})"
+    assert short([{(10, "x"), (9, "y")}, (1,), ()]) == "[{(9, 'y'), (10, 'x')}, (1,), ()]"
+    assert short({None, True, "x", 2, frozenset({1})}) == "{None, True, 2, 'x', {1}}"
+    assert short({"names": {"b", "a"}}) == "{'names': {'a', 'b'}}"
+    with pytest.raises(Incorrect, match=r"expected \{2, 10\}, got \{2\}"):
+        ask(lambda: [2], one({10, 2}))  # a list in place of a set is taken for one
+
+
+@given(st.lists(st.none() | st.integers() | st.text() | st.tuples(st.integers(), st.text())))
+def test_a_set_has_one_plain_form_in_whichever_order_it_was_filled(values: list[Any]) -> None:
+    assert plain(dict.fromkeys(values).keys()) == plain(dict.fromkeys(values[::-1]).keys())
+
+
 def test_a_value_that_cannot_be_read_is_still_named() -> None:
     assert short(object()) == "<object>"
     with pytest.raises(Unplain):
@@ -305,8 +320,9 @@ def test_beside_a_reason_stands_the_whole_answer_or_none_of_it() -> None:
         report = examine("9.1", lambda *_: answer, world=None, seed=1, cases=lambda *_: [case])
         return report.outcomes[0].message
 
-    assert told([7]) == "the budget is 6: [7], given []"
-    assert told(["x" * 200]) == "the budget is 6, given []"  # no torso
+    assert told([7]) == "the budget is 6: [7]"
+    assert told(["x" * 200]) == "the budget is 6"  # no torso
+    assert told([7], [1], "x") == "the budget is 6: [7], given [1], 'x'"
     assert told([7], print) == "the budget is 6: [7]"  # a function has no plain form: not "<tuple>"
 
 

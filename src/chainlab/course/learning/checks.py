@@ -232,7 +232,7 @@ def _each(exercise: str, generate: Cases, world: Any, rng: random.Random) -> Ite
 
 
 def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool) -> Outcome:
-    given = f", given {text}" if (text := _whole(case.args)) else ""
+    given = f", given {text}" if (text := _all_whole(case.args)) else ""
 
     def outcome(verdict: Verdict, message: str = "", **told: str) -> Outcome:
         return Outcome(case, verdict, message, generated=generated, **told)
@@ -281,6 +281,13 @@ def _whole(value: Any) -> str:
         return ""
     text = short(value, 1000)
     return text if len(text) <= ON_ONE_LINE else ""
+
+
+def _all_whole(values: tuple[Any, ...]) -> str:
+    """Arguments on one line; empty unless all of them fit there."""
+    texts = [_whole(value) for value in values]
+    line = ", ".join(texts)
+    return line if all(texts) and len(line) <= ON_ONE_LINE else ""
 
 
 def _is_starter(exercise: str, error: NotImplementedError) -> bool:

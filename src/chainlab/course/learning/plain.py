@@ -1,9 +1,13 @@
 """Plain data: numbers, text, lists and dicts with text keys, as JSON has them.
 
     >>> plain({"b": (1, 2), "a": {"y", "x"}})
-    {'b': [1, 2], 'a': ['x', 'y']}
+    {'b': (1, 2), 'a': {'x', 'y'}}
+    >>> plain({"y", "x"}) == ["x", "y"]
+    True
     >>> difference([1, 2, 3], [1, 2, 4])
     'expected [1, 2, 3], got [1, 2, 4]'
+    >>> short(({10, 9}, set()))
+    '({9, 10}, set())'
 
 Two plain values are the same when they have the same shape and the same leaves; ``744`` and ``744.0`` are the same
 number, ``1`` and ``True`` are not the same thing. A float may differ by one part in 10⁹.
@@ -29,15 +33,30 @@ MAX_DEPTH = 50  # levels: cyclic data must end too
 SHOWN = 160  # characters of a value in a message
 
 
+class _Ordered(list[Any]):
+    """A set as a sorted list, which is still shown as the set it was."""
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(map(repr, self))}}}" if self else "set()"
+
+
+class _Fixed(list[Any]):
+    """A tuple as a list, which is still shown as the tuple it was."""
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
 class Unplain(Exception):
     """A value that has no plain form; the text says which and what to return."""
 
 
 def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
-    """``value`` made of exact built-in types only.
+    """``value`` made of built-in types only.
 
-    Sets become sorted lists, tuples and iterators lists, dataclasses dicts, enums their value, dates ISO text, paths
-    text with slashes, bytes hex. Where ``like`` has a set, a list is sorted too. Raises `Unplain`.
+    Sets become sorted lists, tuples and iterators lists (a set still looks like a set, and a tuple like a tuple),
+    dataclasses dicts, enums their value, dates ISO text, paths text with slashes, bytes hex. Where ``like`` has a
+    set, a list becomes one, too. Raises `Unplain`.
     """
     if depth > MAX_DEPTH:
         raise Unplain(f"data nested more than {MAX_DEPTH} levels deep")
@@ -75,7 +94,8 @@ def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
             return _in_order(plain(v, depth=depth + 1) for v in items)
         models = list(like) if isinstance(like, (list, tuple)) else []
         models += [None] * (len(items) - len(models))
-        return [plain(v, like=m, depth=depth + 1) for v, m in zip(items, models, strict=False)]
+        parts = [plain(v, like=m, depth=depth + 1) for v, m in zip(items, models, strict=False)]
+        return _Fixed(parts) if issubclass(kind, tuple) else parts
     if kind.__module__ == "numpy" and hasattr(value, "tolist"):
         return plain(value.tolist(), like=like, depth=depth + 1)
     article = "an" if kind.__name__[:1].lower() in "aeiou" else "a"
@@ -91,10 +111,10 @@ def same(one: Any, other: Any) -> bool:
             return one == other or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
         except OverflowError:  # a whole number beyond every float is near none
             return False
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
     if type(one) is not type(other):
         return False
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
     return bool(one == other)
@@ -163,4 +183,17 @@ _END = object()
 
 
 def _in_order(values: Iterable[Any]) -> list[Any]:
-    return sorted(values, key=lambda v: json.dumps(v, sort_keys=True))
+    return _Ordered(sorted(values, key=_rank))
+
+
+def _rank(value: Any) -> tuple[Any, ...]:
+    """A key that orders plain values of any kind: numbers by size, lists by their items."""
+    if value is None or isinstance(value, bool):
+        return (0, str(value))
+    if isinstance(value, (int, float)):
+        return (1, value)
+    if isinstance(value, str):
+        return (2, value)
+    if isinstance(value, list):
+        return (3, [_rank(item) for item in value])
+    return (4, json.dumps(value, sort_keys=True))
