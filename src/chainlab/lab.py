@@ -11,13 +11,20 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainlab import database, trust
-from chainlab.course.learning.checks import Result, check
+from chainlab.course import syllabus
+from chainlab.course.learning.checks import check
+from chainlab.course.learning.given import Given, arguments
+from chainlab.course.learning.hints import Hint, next_hint
+from chainlab.course.learning.own_code import source_digest, written_as
 from chainlab.course.learning.predictions import Prediction
 from chainlab.course.learning.progress import ProgressFile
+from chainlab.course.learning.reasons import reason_of
+from chainlab.course.learning.results import NotRight, Right
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Incorrect, MalformedInput, NotAttempted, Unavailable
 from chainlab.events import EventList, Events
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
     from chainlab.ci.host import Host
     from chainlab.ci.sink import Sink
     from chainlab.course.learning.board import Board
-    from chainlab.course.learning.hints import Hint
+    from chainlab.course.syllabus import Course
     from chainlab.deploy.deployment import Deployment
     from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
@@ -38,6 +45,9 @@ if TYPE_CHECKING:
 __all__ = ["Lab", "open"]
 
 LONGEST_RUN = 120  # seconds a program of a lesson may take
+# Jupyter's server gives it to the kernel of a notebook that somebody opened. What runs a notebook by itself, such as
+# pytest or papermill in a terminal of the session, does not: there a wrong answer must fail the cell.
+SESSION = "JPY_SESSION_NAME"
 
 
 class Lab:
@@ -47,9 +57,10 @@ class Lab:
         self.unit = unit
         self.seed = seed
         self._root = course_root()
-        _check_unit(self._root, unit)
+        self._course = _course_with(self._root, unit)
         joined = Workspace.joined()
         self._joined = joined is not None
+        self._watched = self._joined and SESSION in os.environ
         self._world: World | None = None
         self.workspace = joined or Workspace.private(_checkpoint_key(), _checkpoint)
         self._process = os.getpid()
@@ -169,39 +180,50 @@ class Lab:
 
     # -- exercises
 
-    def check(self, exercise: str, answer: Any) -> Result:
-        """Check an answer on visible cases and on those generated from the seed.
+    def check(self, exercise: str, answer: Any, *, demo: bool = False) -> Right | NotRight:
+        """Check an answer on visible cases and on those generated from the seed; progress notes the outcome.
 
-        Raises `NotAttempted` or `Incorrect`, which say what to do next; progress notes all three.
+        Raises `NotAttempted` or `Incorrect`, which say what to do next. In a notebook of a running session it returns
+        them as a false result instead, so that Run All goes on. ``demo`` does so everywhere, and notes nothing.
         """
         try:
             result = check(exercise, answer, world=self, seed=self.seed)
-        except NotAttempted:
-            self._progress.record(exercise, "not attempted")
-            raise
-        except Incorrect as error:
-            self._progress.record(exercise, "wrong", error.message)
-            raise
-        self._progress.record(exercise, "done")
-        return result
+        except (NotAttempted, Incorrect) as error:
+            missed = NotRight(error)
+            if not demo:
+                self._note(exercise, answer, missed.status, error.message)
+                if not self._watched:
+                    raise
+            return missed
+        if not demo:
+            self._note(exercise, answer, "done")
+        reason = reason_of(self._course, exercise) if self._watched else None
+        return replace(result, points=self._course.exercise(exercise).points, reason=reason)
+
+    def case(self, exercise: str, name: str, *, seed: int | None = None) -> Given:
+        """The arguments of one case, to play with: ``answer(*lab.case("2.1", "a reusable workflow"))``.
+
+        With a seed it is the case of that name which is generated from it. Raises `MalformedInput`, which lists the
+        names, for a case that the exercise does not have.
+        """
+        return arguments(exercise, name, world=self, seed=seed)
+
+    def hint(self, exercise: str, *, demo: bool = False) -> Hint:
+        """The exercise's next hint; each asks before the one after it tells. ``demo`` shows the first, uncounted."""
+        return next_hint(self._course, exercise, None if demo else self._progress, self.workspace.copy)
+
+    def _note(self, exercise: str, answer: Any, status: str, message: str = "") -> None:
+        self._progress.record(exercise, status, message, source_digest(written_as(answer)))
 
     def predicted(self, yours: Any, true: Any) -> Prediction:
         """Compare a prediction, None for none, with what came out; the cell shows both."""
         return Prediction(yours, true)
 
-    def hint(self, exercise: str) -> Hint:
-        """The exercise's next hint; each asks before the one after it tells."""
-        from chainlab.course import syllabus  # the reading of notebooks costs seconds: only here
-        from chainlab.course.learning.hints import next_hint
-
-        return next_hint(syllabus.load(self._root), exercise, self._progress, self.workspace.copy)
-
     def progress(self) -> Board:
         """The board: what is not attempted, wrong and done."""
-        from chainlab.course import syllabus
         from chainlab.course.learning.board import Board
 
-        return Board(syllabus.load(self._root), self._progress.read())
+        return Board(self._course, self._progress.read())
 
     def close(self) -> None:
         """End what this lab started; a private workspace is removed."""
@@ -243,15 +265,15 @@ def open(unit: str, *, seed: int = 1) -> Lab:
     return Lab(unit, seed)
 
 
-def _check_unit(root: Path, name: str) -> None:
-    """Units and their lessons alone have a world; anything else may be a path that leads out."""
-    from chainlab.course import syllabus
-
+def _course_with(root: Path, name: str) -> Course:
+    """The course. Units and their lessons alone have a world; anything else may be a path that leads out."""
+    course = syllabus.load(root)
     known: dict[str, None] = {}  # in the course's order
-    for unit in syllabus.load(root).units:
+    for unit in course.units:
         known |= dict.fromkeys((unit.id, *(lesson.file for lesson in unit.lessons)))
     if name not in known:
         raise MalformedInput(f"the course has no unit {name!r}", mend=f"known: {', '.join(known)}")
+    return course
 
 
 def _checkpoint_key() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from editing import answer_lab
 
 from chainlab.course.attempt import attempt
 from chainlab.course.authoring.notebook import dump, load
+from chainlab.course.learning.own_code import source_digest
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
 
@@ -38,7 +40,10 @@ def test_a_blank_lab_is_not_attempted_and_a_right_one_done(built: Course) -> Non
         "points": 2,
         "status": "done",
         "message": "",
+        "answer": source_digest(RIGHT["9.1"]),
     }
+    saved = datetime.fromtimestamp((built.root / "labs/09_numbers.ipynb").stat().st_mtime)
+    assert str(outcome).splitlines()[0].startswith(f"{built.root / 'labs/09_numbers.ipynb'}, saved {saved.day} ")
 
 
 def test_a_wrong_answer_says_what_was_expected_and_where_to_look(built: Course) -> None:

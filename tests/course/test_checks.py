@@ -38,7 +38,7 @@ def one(expected: Any, *args: Any, **fields: Any) -> Any:
 
 def test_a_right_answer_says_on_how_many_cases() -> None:
     result = ask(lambda n: n + n)
-    assert str(result) == "exercise 9.1: right on 2 cases, and on 2 generated from seed 1"
+    assert str(result) == "✔ 9.1 right (2 cases, 2 generated from seed 1)"
     assert repr(result) == str(result)
 
 
@@ -74,18 +74,20 @@ def test_leaving_the_process_is_an_exception_like_others() -> None:
 def test_a_wrong_answer_is_told_expected_got_why_and_where() -> None:
     with pytest.raises(Incorrect) as caught:
         ask(lambda n: n)
-    message, why, see = str(caught.value).splitlines()
+    message, why, attempt, see = str(caught.value).splitlines()
     assert message.startswith("exercise 9.1, case 'a number': expected ")
     assert ", got " in message
     assert "[2 of 4 cases right]" in message
     assert why == "  Why: add it to itself"
+    assert attempt == '  To try it: lab.case("9.1", "a number")'
     assert see == "  See: notebooks/09.ipynb, 'Doubling'"
 
 
 def test_a_miss_on_a_generated_case_names_the_seed() -> None:
     visible = next(iter(doubled(None, random.Random("9.1/visible")))).args[0]
-    with pytest.raises(Incorrect, match=r"case 'a number' \(generated from seed 7\)"):
+    with pytest.raises(Incorrect, match=r"case 'a number' \(generated from seed 7\)") as caught:
         ask(lambda n: {visible: 2 * visible}.get(n, 0), seed=7)
+    assert caught.value.attempt == 'lab.case("9.1", "a number", seed=7)'
 
 
 def test_the_visible_cases_do_not_change_with_the_seed_and_the_generated_do() -> None:

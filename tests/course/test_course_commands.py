@@ -98,7 +98,7 @@ def test_build_check_exits_1_with_a_line_for_each_problem(run: Any, executed: Co
     edit(executed.root / "lessons/09_sums.py", "# We add.", "# We add numbers.")
     result = run("build", "--check")
     assert result.exit_code == 1
-    assert "notebooks/09_sums.ipynb: differs from lessons/09_sums.py at cell 09_sums-03, line 14" in result.stderr
+    assert "notebooks/09_sums.ipynb: differs from lessons/09_sums.py at cell 09_sums-03, line 17" in result.stderr
     assert run("build").stdout == "wrote notebooks/09_sums.ipynb\n1 file changed\n"
     assert run("build", "--check").exit_code == 0
     assert run("build", "--check", "--execute").exit_code == 2

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from chainlab.course.authoring.notebook import dump, load
 from chainlab.course.learning.board import Board
 from chainlab.course.learning.hints import ladder, next_hint
+from chainlab.course.learning.own_code import source_digest
 from chainlab.course.learning.progress import STATUSES, Entry, Progress, ProgressFile
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
@@ -52,6 +53,49 @@ def test_active_minutes_leave_out_breaks(tmp_path: Path) -> None:
     assert (file.read().of("9.1").active, file.read().of("9.2").active) == (240, 300)
 
 
+def test_what_is_done_stays_done_beside_the_last_result(tmp_path: Path, course: Course) -> None:
+    clock = [datetime(2026, 11, 30, 12, tzinfo=UTC)]
+    file = ProgressFile(tmp_path / "p.json", now=lambda: clock[0])
+    file.record("9.1", "done")
+    clock[0] += timedelta(days=2)
+    file.record("9.1", "not attempted")
+    file.record("9.2", "wrong", "x")
+    file.record("9.2", "not attempted")
+    entry = file.read().of("9.1")
+    assert (entry.status, entry.best, entry.reached[:10]) == ("not attempted", "done", "2026-11-30")
+    board = Board(course, file.read())
+    assert "✔ 9.1 add them: done 30 Nov; last run: not attempted (2 p" in str(board)
+    assert "✘ 9.2 find the largest: wrong; last run: not attempted (3 p" in str(board)
+    assert "1 of 2 done, 2 of 5 points" in str(board)
+    assert "<td" in board._repr_html_()
+    assert "✔ done 30 Nov; last run: not attempted</td>" in board._repr_html_()
+    assert board.to_json()["counts"] == {"not attempted": 0, "wrong": 1, "done": 1}
+    file.record("9.1", "done")
+    assert file.read().of("9.1").reached[:10] == "2026-11-30"
+    assert "✔ 9.1 add them: done 30 Nov (2 p" in str(Board(course, file.read()))
+
+
+def test_a_file_of_the_first_format_loses_nothing(file: ProgressFile, course: Course) -> None:
+    file.path.parent.mkdir(parents=True)
+    file.path.write_text(export(attempts=3, changed="2026-11-23T09:00:00+00:00"))
+    entry = file.read().of("9.1")
+    assert (entry.best, entry.reached, entry.attempts) == ("done", "2026-11-23T09:00:00+00:00", 3)
+    file.record("9.1", "wrong", "x")
+    written = json.loads(file.path.read_text())
+    assert written["format"] == "chainlab-progress/2"
+    entry = file.read().of("9.1")
+    assert (entry.best, entry.status, entry.attempts) == ("done", "wrong", 4)
+    assert entry.reached == "2026-11-23T09:00:00+00:00"
+
+
+def test_a_check_of_a_file_leaves_what_is_known_of_the_last_check_in_a_notebook(file: ProgressFile) -> None:
+    digest = source_digest("def f():\n    return 1")
+    assert file.record("9.1", "done", answer=digest).answer == digest
+    entry = file.record("9.1", "wrong", "x")
+    assert (entry.answer, entry.checked) == (digest, file.read().of("9.1").checked)
+    assert file.record("9.1", "wrong", "x", answer="").answer == ""
+
+
 def test_an_exercise_is_reset_alone(file: ProgressFile) -> None:
     file.record("9.1", "done")
     file.record("9.2", "done")
@@ -74,6 +118,9 @@ entries = st.builds(
     hints=st.integers(0),
     active=st.integers(0),
     changed=st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
+    best=st.sampled_from(STATUSES),
+    reached=st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
+    answer=st.sampled_from(["", "sha256:" + 64 * "0"]),
 )
 
 
@@ -106,6 +153,9 @@ def export(**entry: object) -> str:
         (export(message=None), "message: missing"),
         (export(changed="yesterday"), "'yesterday' is not a time"),
         (export(extra=1), "extra: unknown"),
+        (export(best="perfect"), "best: 'perfect' is none of"),
+        (export(reached="yesterday"), "'yesterday' is not a time"),
+        (export(answer="<b>"), "answer: "),
         (export().replace("9.1", "7.7"), "exercise '7.7' is not in this course"),
         (export().replace("9.1", "9.1 <b>"), "is not in this course"),
         (export(message="x" * 2**21), "at most"),

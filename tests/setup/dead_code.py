@@ -41,6 +41,7 @@ ALLOWED: dict[str, str] = {
     "src/chainlab/__init__.py __getattr__": FRAMEWORK,
     "src/chainlab/errors.py _render_traceback_": FRAMEWORK,  # IPython
     "* _repr_html_": FRAMEWORK,  # Jupyter
+    "* _repr_markdown_": FRAMEWORK,
     "src/chainlab/cli/__init__.py list_commands": FRAMEWORK,  # click
     "src/chainlab/cli/__init__.py get_command": FRAMEWORK,
     "src/chainlab/ci/document.py flatten_mapping": FRAMEWORK,  # PyYAML

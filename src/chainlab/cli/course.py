@@ -64,6 +64,8 @@ def check(unit: str, seed: int, as_json: bool) -> None:
     for finding in outcome.findings:
         progress.record(finding.exercise, finding.status, finding.message)
     _say(outcome.to_json() if as_json else str(outcome), as_json)
+    for line in outcome.warnings(progress.read()):
+        echo(line, err=True)
     sys.exit(0 if outcome.done else 1)
 
 

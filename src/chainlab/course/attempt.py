@@ -8,13 +8,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from chainlab.characters import visible
 from chainlab.course.authoring import execution
 from chainlab.course.authoring.notebook import grade_id, load
-from chainlab.course.learning.progress import MARKS
+from chainlab.course.learning.own_code import source_digest
+from chainlab.course.learning.progress import MARKS, Progress, moment
+from chainlab.course.learning.reasons import solution_page
 from chainlab.course.syllabus import Course, Exercise, Unit
 from chainlab.errors import ChainlabError, MalformedInput
 
@@ -41,6 +44,7 @@ class Finding:
     points: int
     status: str  # "not attempted", "wrong" or "done"
     message: str = ""
+    answer: str = ""  # digest of the saved cell
 
     def __str__(self) -> str:
         lines = [f"{MARKS[self.status]} {self.exercise} {self.title}: {self.status}"]
@@ -54,6 +58,9 @@ class Attempt:
     unit: str
     seed: int
     findings: tuple[Finding, ...]
+    file: Path
+    saved: datetime
+    reasons: str = ""  # the page that says why the right answers are right, in an edition that has it
 
     @property
     def done(self) -> bool:
@@ -63,17 +70,37 @@ class Attempt:
     def __str__(self) -> str:
         right = [f for f in self.findings if f.status == "done"]
         total = sum(f.points for f in self.findings)
-        lines = [str(f) for f in self.findings]
+        lines = [f"{self.file}, saved {moment(self.saved)}", *(str(f) for f in self.findings)]
+        if right and self.reasons:
+            lines.append(f"Why the right ones work, and what they still do not prove: {self.reasons}")
         lines.append(
             f"{len(right)} of {len(self.findings)} exercises done, {sum(f.points for f in right)} of {total} points"
         )
         return "\n".join(lines)
+
+    def warnings(self, progress: Progress) -> list[str]:
+        """Say which saved answers are not those that a notebook checked last, and which were done before."""
+        told = []
+        for finding in self.findings:
+            entry = progress.of(finding.exercise)
+            if entry.answer and entry.answer != finding.answer:
+                checked = datetime.fromisoformat(entry.checked)
+                then = "save the notebook (Ctrl-S) and check again" if checked > self.saved else "it was changed since"
+                told.append(
+                    f"{finding.exercise}: the last check in a notebook, {moment(checked)}, ran another answer than the"
+                    f" saved one; {then}"
+                )
+            if entry.best == "done" and finding.status != "done":
+                told.append(f"{finding.exercise}: done before, and so it stays on the board")
+        return told
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {
             "unit": self.unit,
             "seed": self.seed,
+            "file": str(self.file),
+            "saved": self.saved.isoformat(timespec="seconds"),
             "done": self.done,
             "exercises": [asdict(f) for f in self.findings],
         }
@@ -97,6 +124,7 @@ def attempt(
     if unit.draft:
         raise MalformedInput(f"unit {unit.id} is a draft: its lab is not written yet")
     try:
+        saved = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         lab = load(path)
     except FileNotFoundError:
         raise ChainlabError(f"labs/{path.name} is missing", mend="restore it, or run: chainlab build") from None
@@ -116,7 +144,14 @@ def attempt(
             skipped[error.cell] = "this cell ended the Python process, so it was left out"
             continue
         break
-    return Attempt(unit.id, seed, tuple(_judge(trial, e) for e in unit.exercises))
+    return Attempt(
+        unit.id,
+        seed,
+        tuple(_judge(trial, e) for e in unit.exercises),
+        path,
+        saved,
+        next((page for e in unit.exercises[:1] if (page := solution_page(course, e.id))), ""),
+    )
 
 
 def _set_seed(lab: Any, seed: int) -> None:
@@ -130,10 +165,12 @@ def _set_seed(lab: Any, seed: int) -> None:
 
 
 def _judge(lab: Any, exercise: Exercise) -> Finding:
-    def finding(status: str, message: str = "") -> Finding:
-        return Finding(exercise.id, exercise.title, exercise.points, status, visible(message, lines=True))
-
     answer = _find(lab, grade_id("exercise", exercise.id))
+    digest = source_digest(answer.source) if answer is not None else ""
+
+    def finding(status: str, message: str = "") -> Finding:
+        return Finding(exercise.id, exercise.title, exercise.points, status, visible(message, lines=True), digest)
+
     check = _find(lab, grade_id("check", exercise.id))
     restore = f"restore it from the course's copy of labs/ (grade_id {grade_id('check', exercise.id)})"
     if check is None:
@@ -145,7 +182,7 @@ def _judge(lab: Any, exercise: Exercise) -> Finding:
         )
     error = _error(check)
     if error is None:
-        if any(str(exercise.id) in text for text in _results(check)):
+        if any(text.startswith(f"{MARKS['done']} {exercise.id} right") for text in _results(check)):
             return finding("done")
         return finding("wrong", f"the check cell gave no result\nTo mend it: {restore}")
     if error.ename == "NotAttempted":

@@ -149,7 +149,13 @@ def _shape(lesson: Lesson) -> Iterator[Problem]:
             yield Problem(name, cell.line, "empty cell")
         if cell.has("solution") and cell.kind != "markdown":
             yield Problem(name, cell.line, "a 'solution' cell is markdown: the code stands in the exercise")
-        if cell.has("raises-exception") and not re.search(r"#\s*\w", cell.source):
+        if not lesson.is_lab and "lab.check(" in cell.source and "demo=True" not in cell.source:
+            yield Problem(
+                name, cell.line, "a walkthrough shows a check by lab.check(…, demo=True), which notes nothing"
+            )
+        if cell.has("raises-exception") and (cell.has("check") or "lab.check(" in cell.source):
+            yield Problem(name, cell.line, "a check never carries 'raises-exception': nbval passes such a cell anyway")
+        elif cell.has("raises-exception") and not re.search(r"#\s*\w", cell.source):
             yield Problem(name, cell.line, "a 'raises-exception' cell needs a comment that says why")
 
 

@@ -21,7 +21,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from chainlab.course.learning.hints import HEADING, hints_in
+from chainlab.course.learning.hints import hints_in
+from chainlab.course.learning.pages import HEADING
 from chainlab.errors import ChainlabError, MalformedInput
 
 __all__ = [
@@ -219,6 +220,7 @@ def checked_answer(cell: Cell) -> tuple[str, str] | None:
             and isinstance(node.func, ast.Attribute)
             and node.func.attr == "check"
             and len(node.args) == 2
+            and not node.keywords
             and isinstance(node.args[0], ast.Constant)
         ):
             return str(node.args[0].value), ast.unparse(node.args[1])

@@ -1,4 +1,4 @@
-"""The progress board: every written exercise with its status, as text, JSON or HTML."""
+"""The progress board: every written exercise with its best and its last result, as text, JSON or HTML."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ class Board:
                 told += [f"{entry.attempts} tried"] if entry.attempts else []
                 told += [f"{entry.hints} hints"] if entry.hints else []
                 told += [f"{(entry.active + 30) // 60} of {exercise.minutes} min"] if entry.active >= 60 else []
-                lines.append(
-                    f"  {MARKS[entry.status]} {exercise.id} {exercise.title}: {entry.status} ({', '.join(told)})"
-                )
+                lines.append(f"  {MARKS[entry.best]} {exercise.id} {exercise.title}: {entry} ({', '.join(told)})")
                 lines += [f"      {line}" for line in visible(entry.message, lines=True).splitlines()]
         drafts = [str(u.week) for u in self.course.units if u.draft]
         if drafts:
@@ -72,7 +70,7 @@ class Board:
                 cells = (
                     exercise.id,
                     exercise.title,
-                    f"{MARKS[entry.status]} {entry.status}",
+                    f"{MARKS[entry.best]} {entry}",
                     visible(entry.message, lines=True).partition("\n")[0],
                 )
                 rows.append("<tr>" + "".join(f'<td style="text-align:left">{escape(c)}</td>' for c in cells) + "</tr>")
@@ -83,7 +81,7 @@ class Board:
         )
 
     def _headline(self, unit: Unit) -> str:
-        done = [e for e in unit.exercises if self.progress.of(e.id).status == "done"]
+        done = [e for e in unit.exercises if self.progress.of(e.id).best == "done"]
         points = sum(e.points for e in done)
         return (
             f"Week {unit.week} · {unit.title} — {len(done)} of {len(unit.exercises)} done,"

@@ -4,7 +4,7 @@
     ...     n = rng.randrange(10, 99)
     ...     yield Case("double", (n,), 2 * n, teaches="add the number to itself")
     >>> check("9.1", lambda n: n + n, world=None, seed=7, cases=cases)
-    exercise 9.1: right on 1 case, and on 1 generated from seed 7
+    ✔ 9.1 right (1 case, 1 generated from seed 7)
 
 A starter gives `NotAttempted`, a wrong answer or an exception `Incorrect`; both name the exercise, and the second
 also the case, what was expected and what came back. Only plain data is compared (`plain.plain`), so an object
@@ -28,6 +28,7 @@ A right answer may still be told something, such as mutants that it missed: ``ac
 from __future__ import annotations
 
 import copy
+import json
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -35,10 +36,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from chainlab.characters import join_lines, visible
+from chainlab.characters import visible
 from chainlab.course import exercises
 from chainlab.course.learning.own_code import own_line
 from chainlab.course.learning.plain import Unplain, difference, plain, same, short
+from chainlab.course.learning.results import Right
 from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 
 __all__ = [
@@ -48,8 +50,9 @@ __all__ = [
     "Note",
     "Outcome",
     "Report",
-    "Result",
     "World",
+    "call_for",
+    "cases_of",
     "check",
     "examine",
     "short_text",
@@ -152,13 +155,13 @@ class Report:
         """The share of cases that are right, 0 to 1."""
         return sum(o.verdict == "right" for o in self.outcomes) / len(self.outcomes)
 
-    def result(self) -> Result:
+    def result(self) -> Right:
         """The result when all cases are right; raises `NotAttempted` or `Incorrect` otherwise."""
         miss = self.first_miss
         if miss is None:
             visible = sum(not o.generated for o in self.outcomes)
             notes = tuple(dict.fromkeys(o.note for o in self.outcomes if o.note))
-            return Result(self.exercise, visible, len(self.outcomes) - visible, self.seed, notes)
+            return Right(self.exercise, visible, len(self.outcomes) - visible, self.seed, notes)
         if miss.verdict == "not attempted":
             raise NotAttempted(
                 f"exercise {self.exercise} is not attempted yet",
@@ -171,31 +174,13 @@ class Report:
             f" [{right} of {len(self.outcomes)} cases right]",
             at=miss.at,
             why=miss.why,
+            attempt=call_for(self.exercise, miss.case.name, self.seed if miss.generated else None),
             see=miss.case.see,
         )
 
 
-@dataclass(frozen=True, repr=False)
-class Result:
-    """A right answer; a notebook shows it as one line."""
-
-    exercise: str
-    visible: int  # cases
-    generated: int  # cases
-    seed: int
-    notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        cases = "case" if self.visible == 1 else "cases"
-        generated = f", and on {self.generated} generated from seed {self.seed}" if self.generated else ""
-        told = f"exercise {self.exercise}: right on {self.visible} {cases}{generated}"
-        return join_lines([told, *(f"  {note}" for note in self.notes)])
-
-    __repr__ = __str__
-
-
-def check(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases | None = None) -> Result:
-    """A `Result` when ``answer`` is right on the visible cases and on those generated from ``seed``.
+def check(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases | None = None) -> Right:
+    """A `Right` when ``answer`` is right on the visible cases and on those generated from ``seed``.
 
     Raises `NotAttempted` for a starter and `Incorrect` for anything else that is not right.
     """
@@ -211,10 +196,9 @@ def examine(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases |
             mend="pass the function itself, without calling it",
         )
     outcomes: list[Outcome] = []
-    for label, generated in ((f"{exercise}/visible", False), (f"{exercise}/{seed}", True)):
-        rng = random.Random(label)  # noqa: S311 (variation, not secrecy)
-        for case in _each(exercise, generate, world, rng):
-            outcomes.append(_try(exercise, answer, case, generated))
+    for source in (None, seed):
+        for case in cases_of(exercise, generate, world, source):
+            outcomes.append(_try(exercise, answer, case, source is not None))
             if outcomes[-1].verdict == "not attempted":
                 return Report(exercise, seed, tuple(outcomes))
     if not outcomes:
@@ -222,13 +206,21 @@ def examine(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases |
     return Report(exercise, seed, tuple(outcomes))
 
 
-def _each(exercise: str, generate: Cases, world: Any, rng: random.Random) -> Iterator[Case]:
+def cases_of(exercise: str, generate: Cases, world: Any, seed: int | None) -> Iterator[Case]:
+    """The cases generated from a seed; without one the visible cases, which are the same for every seed."""
+    label = f"{exercise}/{'visible' if seed is None else seed}"
     seen: set[str] = set()
-    for case in generate(world, rng):
+    for case in generate(world, random.Random(label)):  # noqa: S311 (variation, not secrecy)
         if case.name in seen:
             raise ChainlabError(f"exercise {exercise} has two cases named '{case.name}'")
         seen.add(case.name)
         yield case
+
+
+def call_for(exercise: str, name: str, seed: int | None) -> str:
+    """The call that gives a learner the arguments of a case."""
+    quoted = json.dumps(name, ensure_ascii=False)
+    return f'lab.case("{exercise}", {quoted}{"" if seed is None else f", seed={seed}"})'
 
 
 def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool) -> Outcome:

@@ -7,19 +7,19 @@ learner climbed is kept with the progress.
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from chainlab.course.learning.pages import HEADING, markdown_cells
 from chainlab.course.learning.progress import ProgressFile
+from chainlab.course.learning.reasons import solution_page
 from chainlab.course.syllabus import Course
-from chainlab.errors import ChainlabError, MalformedInput
+from chainlab.errors import ChainlabError
 
-__all__ = ["HEADING", "Hint", "hints_in", "ladder", "next_hint", "rendered"]
+__all__ = ["Hint", "hints_in", "ladder", "next_hint", "rendered"]
 
-HEADING = re.compile(r"^## Exercise (?P<id>\d+\.\d+)\b(?P<rest>[^\n]*)", re.MULTILINE)
 HINT = re.compile(r"<details>\s*<summary>\s*Hint (\d+)\s*</summary>(.*?)</details>", re.DOTALL)
 
 
@@ -30,29 +30,49 @@ class Hint:
     exercise: str
     number: int
     of: int
-    text: str
+    markdown: str
     repeated: bool = False  # all were shown before; this is the last one again
+    solutions: str = ""  # the page that has the solution, in an edition that has it
+
+    @property
+    def text(self) -> str:
+        """The hint as plain text, on one line."""
+        return _plain(self.markdown)
 
     def __str__(self) -> str:
-        lines = [f"Hint {self.number} of {self.of} for exercise {self.exercise}: {self.text}"]
-        if self.repeated:
-            lines.append("That was the last hint. Read what the check says, then ask a person.")
-        return "\n".join(lines)
+        line = f"{self._label}: {self.text}"
+        return f"{line}\n{self._advice.format(self.solutions)}" if self.repeated else line
 
     __repr__ = __str__
 
+    def _repr_markdown_(self) -> str:
+        parts = [f"**{self._label}**", self.markdown]
+        if self.repeated:
+            parts.append(self._advice.format(f"[{self.solutions}](../{self.solutions})"))
+        return "\n\n".join(parts)
+
+    @property
+    def _label(self) -> str:
+        return f"Hint {self.number} of {self.of} for exercise {self.exercise}"
+
+    @property
+    def _advice(self) -> str:
+        """What to do after the last hint; the page of the solution goes into the braces."""
+        last = "That was the last hint. Read what the check says, then "
+        return last + ("look at {}, close it, and write it again from memory." if self.solutions else "ask a person.")
+
 
 def ladder(course: Course, exercise_id: str, copy_of: Callable[[Path, str], Path] = Path.joinpath) -> list[str]:
-    """All hints of an exercise, as plain text. Raises `ChainlabError` where the lab has none.
+    """All hints of an exercise, as markdown. Raises `ChainlabError` where the lab has none.
 
     ``copy_of`` gives the path of a file of the course, such as `Workspace.copy`: the learner's, where there is one.
     """
     unit, _ = course.find(exercise_id)
     path = copy_of(course.root, f"labs/{unit.id}.ipynb")
-    for text in _markdown(path):
-        heading = HEADING.search(text)
+    for cell in markdown_cells(path):
+        heading = HEADING.search(cell.text)
         if heading and heading["id"] == exercise_id:
-            hints = [_plain(hint) for hint in hints_in(text[heading.start() :])]
+            hints = hints_in(cell.text[heading.start() :])
             if hints:
                 return hints
     raise ChainlabError(
@@ -73,7 +93,8 @@ def next_hint(
         return Hint(exercise_id, 1, len(rungs), rungs[0])
     shown = progress.hint_shown(exercise_id, at_most=len(rungs))
     number = min(shown, len(rungs))
-    return Hint(exercise_id, number, len(rungs), rungs[number - 1], repeated=shown > len(rungs))
+    solutions = solution_page(course, exercise_id)
+    return Hint(exercise_id, number, len(rungs), rungs[number - 1], shown > len(rungs), solutions)
 
 
 def hints_in(markdown: str) -> list[str]:
@@ -88,16 +109,6 @@ def rendered(markdown: str) -> str:
     ).rstrip("\n")
 
 
-def _markdown(path: Path) -> list[str]:
-    """Markdown cells of a notebook file; read as JSON, because the format's library takes 2 s to import."""
-    try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        return ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
-    except FileNotFoundError:
-        raise ChainlabError(f"labs/{path.name} is missing", mend="restore it, or run: chainlab build") from None
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise MalformedInput(f"labs/{path.name} is not a notebook", mend="restore it") from error
-
-
 def _plain(text: str) -> str:
-    return html.unescape(re.sub(r"<[^>]+>", "", re.sub(r"\s+", " ", text))).strip()
+    unlinked = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", " ".join(text.split()))
+    return html.unescape(re.sub(r"<[^>]+>", "", unlinked)).strip()

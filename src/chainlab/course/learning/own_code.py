@@ -14,18 +14,24 @@ that the learner wrote.
 
 from __future__ import annotations
 
+import functools
 import linecache
 import sysconfig
 import traceback
 import types
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from chainlab.characters import visible
+from chainlab.digests import Digest
 
-__all__ = ["own_line"]
+__all__ = ["own_line", "source_digest", "written_as"]
 
 LONGEST_LINE = 160  # characters of a line that is shown
+MOST_PARTS = 20  # functions within an answer that are looked at
 
 
 def own_line(error: BaseException) -> str:
@@ -39,10 +45,48 @@ def own_line(error: BaseException) -> str:
     return ""
 
 
+def written_as(answer: Any) -> str:
+    """The text of the notebook cell that made an answer; empty where no cell did.
+
+    An answer may be wrapped, as in ``bench(gate)``: then it is the cell of what is inside.
+    """
+    for function in _functions(answer):
+        file = function.__code__.co_filename
+        if _is_own(file) and _is_cell(file) and (lines := linecache.getlines(file)):
+            return "".join(lines)
+    return ""
+
+
+def source_digest(text: str) -> str:
+    """Name the text of a cell: equal for texts that differ in space at the ends of lines alone; empty for none."""
+    lines = [line.rstrip() for line in text.strip().splitlines()]
+    return str(Digest.of("\n".join(lines).encode(errors="surrogatepass"))) if lines else ""
+
+
+def _functions(answer: Any) -> Iterator[types.FunctionType]:
+    """Functions that an answer is made of, the outer before the inner; at most `MOST_PARTS`."""
+    parts = [answer]
+    for part in parts:  # grows meanwhile
+        inner: list[Any] = []
+        if isinstance(part, types.FunctionType):
+            yield part
+            with suppress(ValueError):  # an empty cell: the variable has no value yet
+                inner = [cell.cell_contents for cell in part.__closure__ or ()]
+        elif isinstance(part, types.MethodType):
+            inner = [part.__func__]
+        elif isinstance(part, functools.partial):
+            inner = [part.func]
+        parts += [each for each in inner if not any(each is known for known in parts)][: MOST_PARTS - len(parts)]
+
+
 def _file(code: types.CodeType) -> str:
     """The name of a file; a notebook's cell has none."""
-    path = Path(code.co_filename)
-    return f"{path.name}, " if path.is_file() else ""
+    return "" if _is_cell(code.co_filename) else f"{Path(code.co_filename).name}, "
+
+
+def _is_cell(file: str) -> bool:
+    path = Path(file)
+    return path.parent.name.startswith("ipykernel_") or not path.is_file()
 
 
 def _is_own(file: str) -> bool:

@@ -1,6 +1,9 @@
 """A learner's progress: one JSON file in the workspace, and the board that shows it.
 
-    {"format": "chainlab-progress/1", "exercises": {"1.2": {"status": "wrong", "message": "…", "attempts": 2, …}}}
+    {"format": "chainlab-progress/2", "exercises": {"1.2": {"status": "wrong", "best": "done", "attempts": 2, …}}}
+
+What was done stays done: beside the last result stands the best one, with its day. A file of the first format, which
+had the last result alone, is read, and written in this one with the next change.
 
 Every change is made under a file lock and written whole, then flushed: a killed process loses at most the change it
 was making. An import is validated before anything is replaced.
@@ -27,14 +30,25 @@ from chainlab.shapes import Shape
 from chainlab.storage import write_whole
 from chainlab.workspace import learner_workspace
 
-__all__ = ["MARKS", "STATUSES", "Entry", "Progress", "ProgressFile"]
+__all__ = ["MARKS", "STATUSES", "Entry", "Progress", "ProgressFile", "day", "moment"]
 
-FORMAT = "chainlab-progress/1"
+FORMAT = "chainlab-progress/2"
 MARKS = {"not attempted": "·", "wrong": "✘", "done": "✔"}  # never colour alone
-STATUSES = tuple(MARKS)
+STATUSES = tuple(MARKS)  # from the least to the best
 PAUSE = 600  # seconds: a longer silence is a break, and counts as none
 LOCK_SECONDS = 10
 MAX_IMPORT = 2**20  # bytes
+
+
+def day(when: datetime) -> str:
+    """The day of a moment where the reader is: 30 Nov."""
+    here = when.astimezone()
+    return f"{here.day} {here:%b}"
+
+
+def moment(when: datetime) -> str:
+    """A moment where the reader is: 30 Nov 15:04:10."""
+    return f"{day(when)} {when.astimezone():%H:%M:%S}"
 
 
 def _status(text: str) -> str:
@@ -53,6 +67,9 @@ def _moment(text: str) -> str:
 
 
 Count = Annotated[StrictInt, Field(ge=0)]
+Status = Annotated[StrictStr, AfterValidator(_status)]
+Moment = Annotated[StrictStr, AfterValidator(_moment)]  # ISO 8601, UTC; empty for never
+Source = Annotated[StrictStr, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")]
 Message = Annotated[StrictStr, Field(max_length=MAX_IMPORT)]  # a bound, so that half a character is refused, too
 
 
@@ -60,16 +77,30 @@ Message = Annotated[StrictStr, Field(max_length=MAX_IMPORT)]  # a bound, so that
 class Entry:
     """What is known of one exercise."""
 
-    status: Annotated[StrictStr, AfterValidator(_status)] = "not attempted"
+    status: Status = "not attempted"  # of the last check
     message: Message = ""  # of the last wrong answer
     attempts: Count = 0  # checks of an answer, right or wrong
     hints: Count = 0  # rungs shown
     active: Count = 0  # seconds between its checks and hints, breaks left out
-    changed: Annotated[StrictStr, AfterValidator(_moment)] = ""  # ISO 8601, UTC
+    changed: Moment = ""
+    best: Status = "not attempted"  # never less than `status`
+    reached: Moment = ""  # when an answer was `best` for the first time
+    answer: Source = ""  # digest of the cell whose answer a notebook checked last
+    checked: Moment = ""  # when that was
+
+    def __post_init__(self) -> None:
+        if STATUSES.index(self.status) > STATUSES.index(self.best):  # of the first format
+            object.__setattr__(self, "best", self.status)
+            object.__setattr__(self, "reached", self.changed)
+
+    def __str__(self) -> str:
+        since = f" {day(datetime.fromisoformat(self.reached))}" if self.best == "done" and self.reached else ""
+        last = f"; last run: {self.status}" if self.status != self.best else ""
+        return f"{self.best}{since}{last}"
 
 
 class _Export(Shape):
-    format: Literal["chainlab-progress/1"]
+    format: Literal["chainlab-progress/1", "chainlab-progress/2"]
     exercises: dict[str, Entry]
 
 
@@ -84,8 +115,8 @@ class Progress:
         return self.entries.get(exercise, Entry())
 
     def counts(self, course: Course) -> dict[str, int]:
-        """How many exercises of the course have each status."""
-        statuses = [self.of(e.id).status for u in course.written for e in u.exercises]
+        """How many exercises of the course have each status as their best."""
+        statuses = [self.of(e.id).best for u in course.written for e in u.exercises]
         return {status: statuses.count(status) for status in STATUSES}
 
     def dump(self) -> str:
@@ -127,23 +158,32 @@ class ProgressFile:
                 mend="move that file away and import your last export: chainlab progress --import FILE",
             ) from error
 
-    def record(self, exercise: str, status: str, message: str = "") -> Entry:
-        """Note the outcome of a check."""
+    def record(self, exercise: str, status: str, message: str = "", answer: str | None = None) -> Entry:
+        """Note the outcome of a check; ``answer`` is the digest of the notebook cell that was checked, where one was.
+
+        A check of a saved file has none, and leaves what is known of the last check in a notebook.
+        """
         attempted = status != "not attempted"
-        return self._change(
-            exercise,
-            lambda e: replace(
-                e,
+
+        def noted(before: Entry, now: str) -> Entry:
+            better = STATUSES.index(status) > STATUSES.index(before.best)
+            return replace(
+                before,
                 status=status,
                 message=visible(message, lines=True) if status == "wrong" else "",
-                attempts=e.attempts + attempted,
-            ),
-        )
+                attempts=before.attempts + attempted,
+                best=status if better else before.best,
+                reached=now if better else before.reached,
+                answer=before.answer if answer is None else answer,
+                checked=before.checked if answer is None else now,
+            )
+
+        return self._change(exercise, noted)
 
     def hint_shown(self, exercise: str, at_most: int) -> int:
         """Count one more hint; the number it has, ``at_most + 1`` when all were shown before."""
         before = self.read().of(exercise).hints
-        entry = self._change(exercise, lambda e: replace(e, hints=min(e.hints + 1, at_most)))
+        entry = self._change(exercise, lambda e, _: replace(e, hints=min(e.hints + 1, at_most)))
         return entry.hints if before < at_most else at_most + 1
 
     def reset(self, exercise: str) -> None:
@@ -165,15 +205,12 @@ class ProgressFile:
             self._write(progress)
         return progress
 
-    def _change(self, exercise: str, change: Callable[[Entry], Entry]) -> Entry:
+    def _change(self, exercise: str, change: Callable[[Entry, str], Entry]) -> Entry:
         with self._locked() as progress:
             now = self.now().astimezone(UTC)
-            entry = change(progress.of(exercise))
-            entry = replace(
-                entry,
-                active=entry.active + _active(progress, now),
-                changed=now.isoformat(timespec="seconds"),
-            )
+            text = now.isoformat(timespec="seconds")
+            entry = change(progress.of(exercise), text)
+            entry = replace(entry, active=entry.active + _active(progress, now), changed=text)
             self._write(Progress({**progress.entries, exercise: entry}))
             return entry
 

@@ -1,0 +1,64 @@
+"""What a case gives to an answer, to play with: the arguments, and never the expected value.
+
+>>> def cases(world, rng):
+...     yield checks.Case("two numbers", ([3, 4],), 7)
+>>> given = arguments("9.1", "two numbers", world=None, seed=None, cases=cases)
+>>> given
+exercise 9.1, case 'two numbers': 1 argument
+  [3, 4]
+To try it: your_function(*lab.case("9.1", "two numbers"))
+>>> numbers, = given
+"""
+
+from __future__ import annotations
+
+import copy
+import pprint
+from typing import Any
+
+from chainlab.characters import visible
+from chainlab.course import exercises
+from chainlab.course.learning import checks
+from chainlab.errors import MalformedInput
+
+__all__ = ["Given", "arguments"]
+
+WIDTH, LINES = 110, 40  # of a shown argument
+
+
+class Given(tuple[Any, ...]):
+    """The arguments of a case, as a tuple; deep copies, so that they may be changed."""
+
+    exercise: str
+    call: str  # that gives them
+
+    def __repr__(self) -> str:
+        count = f"{len(self)} argument{'s' * (len(self) != 1)}"
+        lines = [f"{self.exercise}: {count}"]
+        for argument in self:
+            lines += [f"  {line}" for line in _shown(argument)]
+        return "\n".join([*lines, f"To try it: your_function(*{self.call})"])
+
+
+def arguments(exercise: str, name: str, *, world: Any, seed: int | None, cases: checks.Cases | None = None) -> Given:
+    """Arguments of a case: of the visible one of that name, or with a seed of the one generated from it.
+
+    Raises `MalformedInput`, which lists the names, for a case that the exercise does not have.
+    """
+    generate = exercises.cases(exercise) if cases is None else cases
+    known = []
+    for case in checks.cases_of(exercise, generate, world, seed):
+        if case.name == name:
+            given = Given(copy.deepcopy(case.args))
+            given.call = checks.call_for(exercise, name, seed)
+            origin = "" if seed is None else f", generated from seed {seed}"
+            given.exercise = f"exercise {exercise}, case '{visible(name)}'{origin}"
+            return given
+        known.append(case.name)
+    raise MalformedInput(f"exercise {exercise} has no case {name!r}", mend=f"name one of {', '.join(map(repr, known))}")
+
+
+def _shown(argument: Any) -> list[str]:
+    """An argument on at most `LINES` lines."""
+    lines = visible(pprint.pformat(argument, width=WIDTH, sort_dicts=False), lines=True).splitlines()
+    return lines if len(lines) <= LINES else [*lines[:LINES], f"… and {len(lines) - LINES} lines more"]

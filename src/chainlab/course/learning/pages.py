@@ -1,0 +1,41 @@
+"""Pages of the course as a reader has them: the markdown cells of a notebook file."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from chainlab.errors import ChainlabError, MalformedInput
+
+__all__ = ["HEADING", "MarkdownCell", "markdown_cells"]
+
+HEADING = re.compile(r"^## Exercise (?P<id>\d+\.\d+)\b(?P<rest>[^\n]*)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class MarkdownCell:
+    """One cell of text."""
+
+    text: str
+    tags: tuple[str, ...]
+
+
+def markdown_cells(path: Path) -> list[MarkdownCell]:
+    """Markdown cells of a notebook file; read as JSON, because the format's library takes 2 s to import.
+
+    Raises `ChainlabError` where there is no such file, `MalformedInput` where it is not a notebook.
+    """
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        return [
+            MarkdownCell("".join(cell["source"]), tuple(cell.get("metadata", {}).get("tags", ())))
+            for cell in cells
+            if cell["cell_type"] == "markdown"
+        ]
+    except FileNotFoundError:
+        raise ChainlabError(f"{name} is missing", mend="restore it, or run: chainlab build") from None
+    except (AttributeError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise MalformedInput(f"{name} is not a notebook", mend="restore it") from error
