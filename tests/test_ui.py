@@ -161,6 +161,7 @@ def test_week_1_opens_and_its_first_cells_run(page: Page, address: str, asked: l
     figures = cell(page, "import matplotlib")
     expect(figures.locator(".jp-OutputArea")).to_contain_text("source → workflow run")
     expect(figures.locator("img")).to_have_count(1)
+    expect(figures.locator(".jp-OutputArea-output pre").first).to_have_css("word-break", "normal")
     expect(page.locator(".jp-Dialog")).to_have_count(0)
 
 

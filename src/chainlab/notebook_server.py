@@ -32,6 +32,8 @@ SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
     "@jupyterlab/docmanager-extension:plugin": {"autosaveInterval": 8},  # seconds; an edit is on the disk within 10
 }
+# JupyterLab breaks a printed line anywhere; words stay whole, but for one that is longer than a line.
+STYLE = "body .jp-OutputArea-output pre { word-break: normal; overflow-wrap: break-word; }\n"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback, past any proxy
 TOKEN_BYTES = 24
 
@@ -129,6 +131,9 @@ class NotebookServer:
         settings = self._folder / "settings"
         settings.mkdir(exist_ok=True)
         (settings / "overrides.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
+        style = self._folder / "config" / "custom" / "custom.css"
+        style.parent.mkdir(parents=True, exist_ok=True)
+        style.write_text(STYLE, encoding="utf-8")
         options = {
             "ServerApp.ip": "127.0.0.1",
             "ServerApp.port": str(port),  # 0: JupyterLab takes a free one
@@ -144,6 +149,7 @@ class NotebookServer:
             "LabApp.news_url": "None",
             "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
             "LabApp.extension_manager": "readonly",
+            "LabApp.custom_css": "True",
         }
         if shell := os.environ.get("SHELL") or shutil.which("bash") or shutil.which("sh"):
             # By itself JupyterLab runs a login shell, whose /etc/profile may set a PATH without `chainlab`.
