@@ -729,13 +729,7 @@ def choose(profile: dict) -> dict[str, set[str]]:
 # letters A to I on this pipeline; *claimed v. proven*; and your open questions.
 
 # %%
-import shutil
-
-template = lab.data.parent / "templates" / "assessment.md"
-assessment = lab.path / template.name
-if not assessment.exists():
-    shutil.copy(template, assessment)
-print([line for line in assessment.read_text().splitlines() if line.startswith("## ")])
+lab.template("assessment.md")
 
 # %% [markdown]
 # **A reviewer will** follow three of your claims to a file and line · ask of each control what it does *not* stop, and

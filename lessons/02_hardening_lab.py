@@ -1053,13 +1053,7 @@ replay(lab, mine)
 # The cell copies the template, once. Fill it for *your* hardened `triage-model`.
 
 # %%
-import shutil
-
-template = lab.data.parent / "templates" / "design_guide.md"
-guide = lab.path / template.name
-if not guide.exists():
-    shutil.copy(template, guide)
-print([line for line in guide.read_text().splitlines() if line.startswith("## ")])
+lab.template("design_guide.md")
 
 # %% [markdown]
 # **A reviewer will**

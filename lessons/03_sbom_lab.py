@@ -1162,13 +1162,7 @@ boards.summary(archive, at)
 # with their answers, precision and recall by class, the gaps that you know of, and the five figures.
 
 # %%
-import shutil
-
-template = lab.data.parent / "templates" / "sbom_archive.md"
-record = lab.path / template.name
-if not record.exists():
-    shutil.copy(template, record)
-print(*[line for line in record.read_text().splitlines() if line.startswith("## ")], sep="\n")
+lab.template("sbom_archive.md")
 
 # %% [markdown]
 # **A reviewer will**

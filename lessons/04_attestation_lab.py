@@ -781,13 +781,7 @@ for fixed in (False, True):
 # the gate stands behind it. Fill it for `triage-model`.
 
 # %%
-import shutil
-
-template = lab.data.parent / "templates" / "implementation_guide.md"
-guide = lab.path / template.name
-if not guide.exists():
-    shutil.copy(template, guide)
-print([line for line in guide.read_text().splitlines() if line.startswith("## ")])
+lab.template("implementation_guide.md")
 
 # %% [markdown]
 # **A reviewer will**

@@ -80,6 +80,24 @@ def test_only_the_variable_joins_a_running_workspace(running: Workspace) -> None
     assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200  # not ours to end
 
 
+def test_a_template_is_copied_once_and_its_sections_tell_what_is_written(running: Workspace, root: Path) -> None:
+    with chainlab.open("01_assessment") as lab:
+        first = lab.template("assessment.md")
+        copy = running.desk / first.place
+        assert first.place == "units/01_assessment/assessment.md"
+        assert copy.read_text() == (root / "templates" / "assessment.md").read_text()
+        assert next(iter(first.sections)) == "1. Threat map"
+        assert set(first.sections.values()) == {False}
+        copy.write_text(copy.read_text().replace("## 2. Inventory\n", "## 2. Inventory\nThree actions, none pinned.\n"))
+        later = lab.template("assessment.md")
+        assert [title for title, written in later.sections.items() if written] == ["2. Inventory"]
+        assert "none pinned" in copy.read_text()
+        assert "units/01_assessment/assessment.md" in repr(later)
+        with pytest.raises(MalformedInput, match="no template") as refusal:
+            lab.template("../README.md")
+        assert "design_guide.md" in refusal.value.mend
+
+
 def test_what_a_lab_runs_joins_as_it_did(running: Workspace) -> None:
     with chainlab.open("01_assessment") as lab:
         assert os.environ["CHAINLAB_WORKSPACE"] == str(running.path)

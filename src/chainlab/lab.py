@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from chainlab import database, trust
 from chainlab.course import syllabus
 from chainlab.course.learning.checks import check
+from chainlab.course.learning.deliverables import Deliverable, begin
 from chainlab.course.learning.given import Given, arguments
 from chainlab.course.learning.hints import Hint, next_hint
 from chainlab.course.learning.own_code import source_digest, written_as
@@ -100,6 +101,12 @@ class Lab:
         else:
             shutil.copyfile(source, target)
         return target
+
+    def template(self, name: str) -> Deliverable:
+        """Copy a template such as ``assessment.md`` into `path`, once; gives where it lies and what is written."""
+        copy = self.path / Path(name).name
+        place = copy.relative_to(self.workspace.desk).as_posix()
+        return begin(self._root / "templates" / copy.name, copy, place)
 
     @property
     def ci(self) -> Host:

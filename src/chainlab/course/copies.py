@@ -47,7 +47,7 @@ class Renewal:
 
     def __str__(self) -> str:
         lines = [
-            f"you had worked in the clone's {name}: that is your copy now (git restore {name} makes the clone clean)"
+            f"somebody wrote into the clone's {name}: that is your copy now (git restore {name} makes the clone clean)"
             for name in self.taken
         ]
         lines += [
