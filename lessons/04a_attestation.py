@@ -2,23 +2,25 @@
 # # Week 4 · Valid provenance, bad bytes: what an attestation says
 #
 # > On 11 May 2026, 84 versions of 42 packages of TanStack were published with provenance that verified. An attacker had
-# > poisoned a cache that the release restored, and read the run's token out of memory. The builder was the expected
-# > one, the source too. [V: TanStack postmortem; SLSA blog, 2026-05-15] In December 2024 it was Ultralytics: a cache as
+# > poisoned a cache that the release restored, and read the run's token out of memory. The builder was the expected one,
+# > and so was the source. [V: TanStack postmortem; SLSA blog, 2026-05-15] In December 2024 it was Ultralytics: a cache as
 # > well, and attestations present. [V: PyPI blog; details: S]
 #
 # Nothing was forged in either case. So before we let a gate decide by attestations, we take one apart, down to its
 # bytes, and write down which sentences it contains.
 #
-# **You will** (90 min: 12 reading, 78 doing)
+# **You will** (90 min: 15 reading, 75 doing)
 # - run a release, and find what the platform says about it
 # - rebuild the exact bytes that were signed, and check the signature and the log's proof by hand
 # - read provenance field by field, and tell the platform's word from the workflow's
-# - verify in six steps, and break each step once
+# - verify in six steps, and break each step
 #
 # **Before:** `01_first_signature`, `02_anatomy`, primer `00d_merkle`. **Next:** `04b_gate`. **Lab:**
 # `labs/04_attestation.ipynb`
 #
-# **V** and **S** as in week 1: read in a primary text; read in secondary text only.
+# **V** and **S** as in week 1: read in a primary text; read in secondary text only. Words are in
+# [the glossary](../docs/glossary.md). At **Predict**, write your answer in place of `None` before you run the cell. At
+# **Change it**, change one value and run the cell again.
 
 # %% tags=["parameters"]
 seed = 1
@@ -38,16 +40,7 @@ lab = chainlab.open("04a_attestation", seed=seed)
 
 # %% [markdown]
 # ## A release, small enough to hold
-# One job, one file: `notes.json` has the threshold above which a note is shown to a doctor. First five strangers use
-# the same log, as on any real one.
-
-# %%
-from chainlab.evidence import signing
-from chainlab.evidence.statements import Statement
-
-for name in ("bob", "carol", "dave", "erin", "frank"):
-    note = Statement.about({"note": Digest.of(name.encode())}, "https://example.com/note/v1", {})
-    signing.sign(note, lab.trust.config, lab.trust.token(f"{name}@example.com"))
+# One job, one file: `notes.json` has the threshold above which a note is shown to a doctor.
 
 # %%
 WORKFLOW = """name: release
@@ -78,11 +71,12 @@ settings.write_text('visibility = "internal"\ndefault_branch = "main"\ndefault_p
 project = lab.ci.project("acme/notes-model", folder, settings)
 project.tag("v1.4.0")
 run = project.run("push", ref="refs/tags/v1.4.0")
-print(run.result, *run.produced)
+run
 
 # %% [markdown]
-# The job held no key and no identity: `contents: read` was all. Yet somebody spoke about its file. The registry keeps
-# what is said, by digest:
+# The run shows itself: one job, what it may do, and the file that it stored. The job held no key and no identity:
+# `contents: read` was all. Yet there is a signed statement about its file. The registry keeps such statements by the digest
+# of the file:
 
 # %%
 notes = Digest.parse(run.produced["notes.json"])
@@ -96,33 +90,35 @@ def provenance_of(digest):
 
 bundle = provenance_of(notes)
 document = json.loads(bundle)
+parts = {**document["verificationMaterial"], "dsseEnvelope": document["dsseEnvelope"]}
 print(document["mediaType"])
-for part, value in {**document["verificationMaterial"], "dsseEnvelope": document["dsseEnvelope"]}.items():
-    print(f"{part:26} {', '.join(value) if isinstance(value, dict) else f'{len(value)} entry'}")
+pd.DataFrame([{"part": part, "holds": ", ".join(value) if isinstance(value, dict) else f"{len(value)} entry"}
+              for part, value in parts.items()]).set_index("part")
 
 # %% [markdown]
 # A Sigstore bundle, version 0.3, in JSON: the certificate, one log entry, timestamps, and in place of week 1's
 # `messageSignature` a *DSSE envelope*. The platform made it as soon as the job had ended.
 #
 # ## A statement: somebody says something about some bytes
-# Inside the envelope is the payload. We look at it unverified. Remember that we did; a program must not.
+# The envelope holds the *payload*, the text that was signed. We read it before we verify it, to see what it is. A program
+# must not: what it has read unverified, it may act on.
 
 # %%
 envelope = document["dsseEnvelope"]
 payload = base64.b64decode(envelope["payload"])
 statement = json.loads(payload)
-print("_type:        ", statement["_type"])
-for subject in statement["subject"]:
-    print("subject:      ", subject["name"], subject["digest"]["sha256"][:16] + "…")
-print("predicateType:", statement["predicateType"])
-print("predicate:    ", *statement["predicate"])
+pd.Series({
+    "_type": statement["_type"],
+    "subject": ", ".join(f"{one['name']}, sha256 {one['digest']['sha256'][:16]}…" for one in statement["subject"]),
+    "predicateType": statement["predicateType"],
+    "predicate": "has " + " and ".join(statement["predicate"]),
+}).to_frame("says")
 
 # %% [markdown]
 # Four fields, the same for every kind of evidence in this course [V: in-toto attestation framework]. *Subject*: which
 # bytes, by digest; the name is a label. *Predicate type*: what kind of sentence. *Predicate*: the sentence. Here it is
 # SLSA provenance; it could be an SBOM, a VEX, a model's signature, or a gate's verdict.
-
-# %% [markdown]
+#
 # ## What exactly is signed?
 # Not the JSON around it, and not the payload alone. DSSE signs the *pre-authentication encoding*, PAE: a fixed word,
 # then type and payload, each after its length. [V: DSSE 1.0.2]
@@ -130,68 +126,95 @@ print("predicate:    ", *statement["predicate"])
 # %%
 kind = envelope["payloadType"].encode()
 pae = b"DSSEv1 " + str(len(kind)).encode() + b" " + kind + b" " + str(len(payload)).encode() + b" " + payload
-at = 0
-for part in (b"DSSEv1 ", b"28 ", kind + b" ", str(len(payload)).encode() + b" ", payload[:40]):
-    print(f"{at:3}  {part.decode():42} {part[:8].hex(' ')}{' …' if len(part) > 8 else ''}")
-    at += len(part)
+pieces = (b"DSSEv1 ", b"28 ", kind + b" ", str(len(payload)).encode() + b" ", payload[:40])
+pd.DataFrame([{"from byte": sum(map(len, pieces[:i])), "text": part.decode(),
+               "bytes": part[:8].hex(" ") + (" …" if len(part) > 8 else "")} for i, part in enumerate(pieces)])
 
 # %% [markdown]
-# Byte by byte: seven for word and space, the type's length in decimal, the type, the payload's length, the payload. The
-# lengths make it unambiguous; nobody can move a byte from one part into the next. Lengths count *bytes*. Is this really
-# what was signed? The certificate has the key:
+# Seven bytes for word and space, the type's length in decimal, the type, the payload's length, the payload (here its first
+# 40 bytes). Lengths count *bytes*, and make the text unambiguous: nobody can move a byte from one part into the next.
+#
+# The certificate has the public key, so we can try what was signed with it. **Predict**: for which of three byte strings
+# is the signature "valid", and for which "invalid"?
 
-# %%
+# %% tags=["predict"]
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from sigstore.models import Bundle
 
+prediction = {"the payload alone": None, "the PAE": None, "the PAE and a space": None}
 certificate = Bundle.from_json(bundle).signing_certificate
-signature = base64.b64decode(envelope["signatures"][0]["sig"])
-for what, data in {"the PAE": pae, "the payload alone": payload, "the PAE, one space more": pae + b" "}.items():
+signature, said_of = base64.b64decode(envelope["signatures"][0]["sig"]), {}
+for what, data in {"the payload alone": payload, "the PAE": pae, "the PAE and a space": pae + b" "}.items():
     try:
         certificate.public_key().verify(signature, data, ec.ECDSA(hashes.SHA256()))
-        print("holds:   ", what)
+        said_of[what] = "valid"
     except InvalidSignature:
-        print("does not:", what)
+        said_of[what] = "invalid"
+lab.predicted(prediction, said_of)
 
 # %% [markdown]
 # Only the PAE, to the last byte. This is why a verifier must never parse the JSON, write it again and check that: it
-# would check bytes that nobody sent. Base64 off, verify, then parse *the very bytes just verified*.
+# would check bytes that nobody sent. Decode the base64, verify, then parse *the very bytes just verified*.
 #
 # What this shows: some key signed these bytes. Not yet: whose key, when, and who else knows.
-
-# %% [markdown]
+#
 # ## Is the entry in the log?
 # The log never saw the payload. Ours works like Rekor v2, Sigstore's: it takes one kind of entry, `hashedrekord`, with
 # a digest, a signature and a certificate. For an envelope the digest is that of the PAE. [V: rekor-tiles]
 
 # %%
 entry = document["verificationMaterial"]["tlogEntries"][0]
-body = base64.b64decode(entry["canonicalizedBody"])
-record = json.loads(body)["spec"]["hashedRekordV002"]
-print("kind:                  ", json.loads(body)["kind"], json.loads(body)["apiVersion"])
-print("digest is SHA-256(PAE):", base64.b64decode(record["data"]["digest"]) == hashlib.sha256(pae).digest())
-print("the same signature:    ", base64.b64decode(record["signature"]["content"]) == signature)
-proof = entry["inclusionProof"]
-beside = [base64.b64decode(hash) for hash in proof["hashes"]]
-print(f"entry {proof['logIndex']} of {proof['treeSize']}, with a proof of {len(beside)} hashes")
+record = json.loads(base64.b64decode(entry["canonicalizedBody"]))
+logged = record["spec"]["hashedRekordV002"]
+print("kind:                  ", record["kind"], record["apiVersion"])
+print("digest is SHA-256(PAE):", base64.b64decode(logged["data"]["digest"]) == hashlib.sha256(pae).digest())
+print("the same signature:    ", base64.b64decode(logged["signature"]["content"]) == signature)
 
 # %% [markdown]
-# Seven entries: the instance's own root (week 1), five strangers, and ours, the last. (In a workspace with a past the
-# numbers are higher.) Its proof is one hash shorter than you would expect of seven. We recompute all of it from the
-# leaves that the log publishes, with primer D's dozen lines.
+# So the entry is about our signature. Where in the log is it? Your instance's log grows with all that you do, so we start a
+# second instance beside it, with an empty log that you can count on your fingers. Its own root is the first entry (week
+# 1). Then five strangers sign something, and last the platform signs our statement once more. That makes seven entries;
+# ours has index 6, because counting begins at 0.
+#
+# The log publishes its tree in *tiles*: files with up to 256 hashes of one level each. Level 0 are the leaves, 32 bytes
+# each; a leaf is the hash of an entry.
+#
+# **Predict.** A proof lists the hashes that one needs, beside one's own leaf, to compute the root. How many are they for
+# the last of seven leaves?
 
 # %%
+import shutil
 from urllib.request import urlopen
 
-leaves, size = [], int(proof["treeSize"])
-while (missing := size - len(leaves)) > 0:  # a tile of level 0: up to 256 leaves, 32 bytes each
-    number, part = len(leaves) // 256, f".p/{missing}" if missing < 256 else ""
-    tile = urlopen(f"{lab.trust.url}/api/v2/tile/0/{number:03}{part}").read()
-    leaves += [tile[at : at + 32] for at in range(0, len(tile), 32)]
+from chainlab.ci import provenance
+from chainlab.evidence import signing
+from chainlab.evidence.statements import Statement
+from chainlab.services import serve
+from chainlab.trust.client import Trust
 
+shutil.rmtree(lab.path / "small", ignore_errors=True)
+with serve(lab.path / "small"):
+    small = Trust(lab.path / "small")
+    for name in ("bob", "carol", "dave", "erin", "frank"):
+        note = Statement.about({"note": Digest.of(name.encode())}, "https://example.com/note/v1", {})
+        signing.sign(note, small.config, small.token(f"{name}@example.com"))
+    entry = json.loads(provenance.sign(Statement.load(payload), small))["verificationMaterial"]["tlogEntries"][0]
+    tile = urlopen(f"{small.url}/api/v2/tile/0/000.p/7").read()
 
+# %% tags=["predict"]
+prediction = None  # a number
+proof, body = entry["inclusionProof"], base64.b64decode(entry["canonicalizedBody"])
+leaves = [tile[at : at + 32] for at in range(0, len(tile), 32)]
+beside = [base64.b64decode(hash) for hash in proof["hashes"]]
+print(f"index {proof['logIndex']} in a tree of {proof['treeSize']} leaves;", len(leaves), "leaves in the tile")
+lab.predicted(prediction, len(beside))
+
+# %% [markdown]
+# Two, where a tree of eight would need three. We recompute all of it from the leaves, with primer D's dozen lines:
+
+# %%
 def node(left, right):
     return hashlib.sha256(b"\x01" + left + right).digest()
 
@@ -200,7 +223,7 @@ def root(hashes):
     k = 1 << (len(hashes) - 1).bit_length() - 1 if len(hashes) > 1 else 0
     return node(root(hashes[:k]), root(hashes[k:])) if k else hashes[0]
 
-# %%
+
 def path(hashes, index):
     """The hashes beside the way up, lowest first, each with its side."""
     if len(hashes) == 1:
@@ -211,23 +234,36 @@ def path(hashes, index):
     return [*path(hashes[k:], index - k), ("left", root(hashes[:k]))]
 
 
-steps = path(leaves, int(proof["logIndex"]))
-print("our entry's hash is that leaf:  ", hashlib.sha256(b"\x00" + body).digest() == leaves[int(proof["logIndex"])])
-print("the proof is the one we compute:", [hash for _, hash in steps] == beside, [side for side, _ in steps])
-print("the root is the one we compute: ", root(leaves) == base64.b64decode(proof["rootHash"]))
+# %%
+import matplotlib.pyplot as plt
+from chainlab.dashboards import diagrams
+
+index = 6
+steps = path(leaves, index)
+print("leaf", index, "has beside its way up, lowest first:", *(side for side, _ in steps))
+print("the entry's hash is that leaf: ", hashlib.sha256(b"\x00" + body).digest() == leaves[index])
+print("the proof is what we compute:  ", [hash for _, hash in steps] == beside)
+print("the root is what we compute:   ", root(leaves) == base64.b64decode(proof["rootHash"]))
+plt.style.use("chainlab.dashboards.style")
+_ = diagrams.audit_path(7, index, title=f"Seven leaves: the proof of leaf {index} has {len(steps)} hashes")
 
 # %% [markdown]
-# Leaf 6 stands alone on the lowest level of seven: no hash there. It joins the pair 4–5 on its left, then the four
-# 0–3. That is the case that trips those who copy the last leaf (exercise 4.2).
+# In words: leaf 6 stands alone on the lowest level of seven, so the proof has no hash there. On the way up it joins the pair
+# 4–5 on its left, then the four 0–3: two hashes. Who copies the last leaf to make the number even gets another root
+# (exercise 4.2).
 #
-# The root itself is a claim. It counts because the log signed it, in a *checkpoint*:
+# **Change it**: set `index` to 0, then to 5. How long is each way, and on which sides? The lines about entry and proof turn
+# False, because ours is entry 6. The root stays.
+#
+# The root itself is a claim. It counts because the log signed it, in a *checkpoint*, a note with the log's name, its size
+# and its root:
 
 # %%
 note = proof["checkpoint"]["envelope"]
 text, _, signed = note.partition("\n\n")
 origin, tree_size, root_text = text.splitlines()
 raw = base64.b64decode(signed.split()[2])  # "— name base64(4 bytes of key id + signature)"
-trusted = json.loads(lab.trust.config.trusted_root._inner.to_json())
+trusted = json.loads(small.config.trusted_root._inner.to_json())
 [log] = [log for log in trusted["tlogs"] if origin in log["baseUrl"]]
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
@@ -235,8 +271,8 @@ load_der_public_key(base64.b64decode(log["publicKey"]["rawBytes"])).verify(raw[4
 print(origin, "signed size", tree_size, "| same root:", root_text == proof["rootHash"])
 
 # %% [markdown]
-# No exception: the Ed25519 signature holds, under a key from *our* trusted root. Note the chain of reasons: PAE →
-# signature → entry → root → checkpoint → a key that we got another way.
+# No exception: the Ed25519 signature holds, under a key from the instance's trusted root, which did not come with the
+# bundle. Each link rests on the next: PAE → signature → entry → root → checkpoint → a key that we got another way.
 #
 # It shows: this signature was shown to this log. It does not show that the log shows the same to everybody; for that,
 # somebody keeps checkpoints and compares (week 5).
@@ -246,9 +282,10 @@ assert run.result == "success" and statement["subject"][0]["digest"]["sha256"] =
 assert len(statement) == 4  # the text says four fields
 assert pae.startswith(b"DSSEv1 28 application/vnd.in-toto+json ")  # the text says 28
 certificate.public_key().verify(signature, pae, ec.ECDSA(hashes.SHA256()))
+steps = path(leaves, 6)
+assert (proof["logIndex"], proof["treeSize"], len(leaves)) == ("6", "7", 7)  # the text says seven, and the last one
 assert root(leaves) == base64.b64decode(proof["rootHash"]) and [hash for _, hash in steps] == beside
-if size == 7:  # the text says seven, the last one, and two steps to the left
-    assert proof["logIndex"] == "6" and [side for side, _ in steps] == ["left", "left"]
+assert [side for side, _ in steps] == ["left", "left"] and len(path(leaves, 0)) == len(path(leaves, 5)) == 3
 
 # %% [markdown]
 # ## Two logs, and a clock
@@ -263,11 +300,11 @@ receipts = certificate.extensions.get_extension_for_class(x509.PrecertificateSig
 names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
 [identity] = names.get_values_for_type(x509.UniformResourceIdentifier)
 lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-print("receipts of the CT log:", len(receipts))
-print("name in it:", identity)
-print("good for:  ", lifetime)
+pd.Series({"receipts of the CT log": len(receipts), "name in it": identity, "good for": str(lifetime)}).to_frame("certificate")
 
 # %% [markdown]
+# One receipt, the platform's name, and ten minutes. Two logs, then, and two questions:
+#
 # | | **CT log** | **transparency log** |
 # |---|---|---|
 # | holds | certificates | signatures: digest, signature, certificate |
@@ -275,8 +312,8 @@ print("good for:  ", lifetime)
 # | in the bundle | a receipt inside the certificate, a *promise* | an inclusion proof and a checkpoint, a *fact* |
 # | watched by | owners of identities | owners of identities, and of artifacts |
 #
-# And the certificate is good for ten minutes, so *when* matters: the timestamp is a third party's signature over ours,
-# with a clock. The log states no time at all [V: rekor-tiles].
+# The certificate is good for ten minutes, so *when* matters: the timestamp is a third party's signature over ours, with a
+# clock. The log states no time at all [V: rekor-tiles].
 #
 # ## Provenance, field by field
 # The predicate has two halves: what was asked and used, and how it ran.
@@ -286,18 +323,23 @@ predicate = statement["predicate"]
 definition, details = predicate["buildDefinition"], predicate["runDetails"]
 used = definition["resolvedDependencies"]
 rows = [
-    ("buildType", definition["buildType"], "builder", "how to read the rest"),
+    ("buildType", definition["buildType"], "builder", "the platform"),
     ("externalParameters", ", ".join(definition["externalParameters"]), "parameters", "whoever started the run"),
-    ("internalParameters", ", ".join(definition["internalParameters"]), "-", "the platform"),
-    ("resolvedDependencies", f"{len(used)}, each with a digest", "source", "the platform, as far as it saw"),
+    ("internalParameters", ", ".join(definition["internalParameters"]), "parameters, if you ask", "the platform"),
+    ("resolvedDependencies", f"{len(used)}, each with a digest", "source: the first", "the platform, as far as it saw"),
     ("builder.id", details["builder"]["id"], "builder", "the platform; decides the level"),
-    ("metadata", ", ".join(details["metadata"]), "-", "the platform"),
+    ("metadata", ", ".join(details["metadata"]), "source and builder, if you ask", "the platform"),
 ]
 print(json.dumps(definition["externalParameters"], indent=1))
 print("used:", *(entry["uri"].removeprefix("git+https://").partition("/")[2].partition("@")[0] for entry in used), sep="\n  ")
 pd.DataFrame(rows, columns=["field", "value", "asked by step", "comes from"]).set_index("field")
 
 # %% [markdown]
+# First the external parameters in full, then what was used, then all fields with the step of verification that asks for
+# them:
+#
+# - **buildType** names the recipe: how platform, parameters and files belong together. Under another build type the same
+#   parameters mean something else, so a consumer compares it, too [V: SLSA v1.2].
 # - **External parameters** are what somebody outside chose: which workflow, at which ref, with which inputs. They are
 #   not to be trusted, so the consumer compares all of them. One that you do not know is a reason to refuse.
 # - **resolvedDependencies**: first the source, by commit; then the actions, by commit; in a bigger build the packages
@@ -306,6 +348,8 @@ pd.DataFrame(rows, columns=["field", "value", "asked by step", "comes from"]).se
 # - **builder.id** stands for everything that nobody can check from outside: isolation, hosting, who holds the signing
 #   key. Ours says `build-l1`, because on a laptop the user holds all keys. A consumer decides what a builder's word is
 #   worth: a table from (signer, builder id) to a level.
+# - **metadata** has the run: `invocationId` is its address, one for all of its jobs. A gate uses it to keep the evidence of
+#   two runs apart (`04b_gate`). `chainlab_result` says how the job ended, and is an addition of our platform.
 #
 # Level 1: provenance exists. Level 2: a hosted platform signs it; forging it *after* the build is out of reach. Level
 # 3: runs cannot influence one another, and no step reaches the signing key. A cache that one run poisons for another is
@@ -327,8 +371,8 @@ said = Statement.load(payload)
 job = "acme/notes-model/.github/workflows/release.yml@refs/tags/v1.4.0"
 claims = {"sub": "repo:acme/notes-model:ref:refs/tags/v1.4.0", "repository": "acme/notes-model", "job_workflow_ref": job}
 by_workflow = signing.sign(said, lab.trust.config, lab.trust.token(claims=claims))
-for who, text in {"platform": bundle, "workflow": by_workflow}.items():
-    print(f"{who}: {signer_of(Bundle.from_json(text).signing_certificate)[0].partition('localhost/')[2]}")
+pd.Series({who: signer_of(Bundle.from_json(text).signing_certificate)[0].partition("localhost/")[2]
+           for who, text in {"platform": bundle, "workflow": by_workflow}.items()}).to_frame("name in the certificate")
 
 # %% [markdown]
 # The same bytes inside, and two very different sentences. A workflow's identity is within reach of every step of its
@@ -340,8 +384,8 @@ for who, text in {"platform": bundle, "workflow": by_workflow}.items():
 # | worth as much as the steps in that job | worth as much as the platform's isolation |
 #
 # ## Verify, in six steps
-# A consumer of provenance follows an order [V: SLSA v1.2, "Verifying artifacts"]. Each step rests on the one before;
-# after a failure nothing is looked at, because what an unverified statement says is nobody's word.
+# A consumer of provenance follows an order [V: SLSA v1.2, "Verifying artifacts"]. Each step rests on the one before. After
+# a failure nothing more is looked at: an unverified statement may say anything.
 
 # %%
 GIT = "https://git.chainlab.localhost"
@@ -358,21 +402,18 @@ expected = Expected(
 )
 trusted_root = lab.trust.config.trusted_root
 verdict = verify(bundle, notes, expected, trusted_root)
-print(verdict)
+verdict
 
 # %% [markdown]
-# Six ticks. What we *brought* matters more than what we found: the signer with its issuer, the builder, the source, the
-# parameters, and the trusted root. None of it came with the artifact. Leave a field empty and the step says `–`, or names
-# what was not asked, such as the build type; nobody else asks it for you.
+# Six steps, six times yes. What we *brought* matters more than what we found: the signer with its issuer, the builder and
+# its build type, the source, the parameters, and the trusted root. None of it came with the artifact.
 #
-# ## Break each step once
+# ## Break each step
 # Now we doctor the bundle. For the first two steps anybody can. For the other four a *validly signed* statement is
-# needed that says something else; we play a platform that builds for others too.
+# needed that says something else; we play a platform that builds for others, too.
 
 # %%
 import copy
-
-from chainlab.ci import provenance
 
 
 def other(change):
@@ -403,33 +444,61 @@ doctored = {
     "for other bytes": (bundle, Digest.of(b'{"threshold": 0.95}')),
     "an older type": (other(lambda s, d: s.update(predicateType="https://slsa.dev/provenance/v0.2")), notes),
     "a better builder, it says": (other(l3), notes),
+    "another recipe": (other(lambda s, d: d.update(buildType="https://example.com/shell/v1")), notes),
     "from a fork": (other(from_fork), notes),
     "with an input": (other(lambda s, d: d["externalParameters"].update(inputs={"threshold": "0.95"})), notes),
     "a parameter more": (other(lambda s, d: d["externalParameters"].update(debug="on")), notes),
 }
 
-# %%
+# %% [markdown]
+# **Predict.** At which step does each fail: signature, subject, predicate type, builder, source or parameters?
+
+# %% tags=["predict"]
+prediction = {
+    "one letter changed": None, "signed by the workflow": None, "for other bytes": None,
+    "an older type": None, "a better builder, it says": None, "another recipe": None,
+    "from a fork": None, "with an input": None, "a parameter more": None,
+}
 verdicts = {name: verify(text, digest, expected, trusted_root) for name, (text, digest) in doctored.items()}
-for name, refused in verdicts.items():
-    reason = re.sub(f"{GIT}/|https://|[.]github/workflows/|[.]chainlab[.]localhost", "", refused.failure.said)
-    print(f"{name:25} {refused.failure.name:14} {reason.partition(' (issuer')[0]}")
+print(lab.predicted(prediction, {name: refused.failure.name for name, refused in verdicts.items()}))
+short = re.compile(f"{GIT}/|https://|[.]github/workflows/|[.]chainlab[.]localhost| [(]issuer.*")
+pd.Series({name: short.sub("", refused.failure.said) for name, refused in verdicts.items()}).to_frame("because")
 
 # %% [markdown]
-# Eight refusals, at six different steps. Read three of them closely.
+# Nine refusals, at six different steps. Read four of them closely.
 #
-# - *Signed by the workflow* fails at the *signature*: mathematically it holds, and it is somebody else's. A signature
+# - *Signed by the workflow* fails at the *signature*: it holds mathematically, and it is somebody else's. A signature
 #   without an expected signer is no check.
 # - *A better builder, it says*: a statement may call its builder whatever it likes. Only pairs of signer and builder
 #   that you know count.
+# - *Another recipe*: the right platform, source and parameters, in a build of another type. Here those parameters could
+#   name a shell script.
 # - *With an input* is the honest platform, the honest source, the honest workflow; and a build that was asked for
 #   something else.
+#
+# **Change it.** What you do not ask, nobody asks for you. Below, `build_type` is left empty. Run it, then leave out another
+# expectation in its place (`source=""`, `builder=""`, `parameters=None`) and verify the bundle that should now pass.
+
+# %%
+from dataclasses import replace
+
+careless = replace(expected, build_type="")
+text, about = doctored["another recipe"]
+verify(text, about, careless, trusted_root)
+
+# %% [markdown]
+# The other recipe passes, and the step *builder* says that the build type was not asked. A verifier that keeps silent about
+# what it did not ask looks like one that asked.
 
 # %% tags=["check"]
 assert len(used) == 3 and all(entry["digest"] for entry in used)  # source and two actions
 assert details["builder"]["id"].endswith("build-l1") and str(lifetime) == "0:10:00"
 assert verdict.passed and not any(refused.passed for refused in verdicts.values())
-wanted = ["signature", "signature", "subject", "predicate type", "builder", "source", "parameters", "parameters"]
+wanted = ["signature"] * 2 + ["subject", "predicate type", "builder", "builder", "source", "parameters", "parameters"]
 assert [refused.failure.name for refused in verdicts.values()] == wanted  # the text says six different steps
+assert "build type" in verdicts["another recipe"].failure.said
+loose = verify(doctored["another recipe"][0], notes, replace(expected, build_type=""), trusted_root)
+assert loose.passed and "build type not asked" in str(loose)  # the text says that it passes, and what is said of it
 
 # %% [markdown]
 # ## Five questions
@@ -445,23 +514,24 @@ assert [refused.failure.name for refused in verdicts.values()] == wanted  # the 
 #
 # ## What it never said
 # Somebody at acme, or somebody with their password, changes one number. The threshold becomes 0.95: from now on almost
-# no note is shown to a doctor. A tag, a release:
+# no note is shown to a doctor. Then a tag, and a release.
+#
+# **Predict.** How many of the six steps does the provenance of this release pass?
 
-# %%
+# %% tags=["predict"]
+prediction = None  # 0 to 6
 (folder / "pack.py").write_text("import json, sys\njson.dump({'threshold': 0.95}, open(sys.argv[1], 'w'))\n")
 project.commit("Tidy up")
 project.tag("v1.4.1")
 bad_run = project.run("push", ref="refs/tags/v1.4.1")
 bad = Digest.parse(bad_run.produced["notes.json"])
-from dataclasses import replace
-
 wanted = {**expected.parameters["workflow"], "ref": "refs/tags/v1.4.1"}
 next_one = replace(expected, parameters={"workflow": wanted, "inputs": {}})
-for step in verify(provenance_of(bad), bad, next_one, trusted_root).steps:
-    print(step.result, step.name)
+steps = verify(provenance_of(bad), bad, next_one, trusted_root).steps
+lab.predicted(prediction, [step.result for step in steps].count("passed"))
 
 # %% [markdown]
-# Six times *passed*, and rightly. Every sentence in it is true. It was built from that commit, by that workflow, on that
+# All six, and rightly. Every sentence in it is true. It was built from that commit, by that workflow, on that
 # platform, into those bytes. What valid provenance does **not** promise:
 #
 # | not promised | then it was | who could promise it |
@@ -472,12 +542,12 @@ for step in verify(provenance_of(bad), bad, next_one, trusted_root).steps:
 # | that no other run interfered | TanStack, Ultralytics' first wave | Build L3 |
 # | that the artifact is any good | a model that misses melanomas | tests, metrics in an ML-BOM |
 #
-# Exercise 4.3 gives you such cases, with their evidence. And one more: nobody promises that evidence is *there*.
-# Ultralytics' second wave used an old token and had no attestations [V: PyPI blog]. Who only verifies what is present
-# accepts the bare file.
+# (*Cooldown* means to wait some days before one uses a new version; `04b_gate` has a rule for it.) Exercise 4.3 gives you
+# such cases, with their evidence. And one more: nobody promises that evidence is *there*. Ultralytics' second wave used an
+# old token and had no attestations [V: PyPI blog]. Who only verifies what is present accepts the bare file.
 
 # %% tags=["check"]
-assert verify(provenance_of(bad), bad, next_one, trusted_root).passed  # the text says six times passed
+assert verify(provenance_of(bad), bad, next_one, trusted_root).passed  # the text says all six
 assert not verify(bundle, bad, expected, trusted_root).passed
 
 # %% [markdown]
@@ -492,6 +562,6 @@ assert not verify(bundle, bad, expected, trusted_root).passed
 # - tell the platform's word from the workflow's, and why the suspect should not write the alibi
 # - list five promises that valid provenance does not make
 #
-# **Exit question.** A vendor's gate checks signature, subject, predicate type and builder, and skips the last two steps
-# "because the builder is trusted". Which of the eight doctored bundles does it accept, and what does its customer run
+# **Exit question.** A vendor's gate checks signature, subject, predicate type and the builder's id, and nothing more,
+# "because the builder is trusted". Which of the nine doctored bundles does it accept, and what does its customer run
 # then?
