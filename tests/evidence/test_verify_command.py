@@ -137,6 +137,21 @@ def test_much_that_is_no_bundle_is_refused_before_it_is_parsed(trust: Trust) -> 
     assert peak < len(junk)
 
 
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"[]", "1 validation error for Bundle Input should be an object"),
+        (b"{}", "2 validation errors for Bundle mediaType Field required"),
+        (b"", "1 validation error for Bundle Invalid JSON: EOF while parsing a value at line 1 column 0"),
+    ],
+)
+def test_why_something_is_no_bundle_is_one_line_without_addresses(trust: Trust, data: bytes, why: str) -> None:
+    expected = Expected(Signer("alice@example.com", CI_ISSUER), PROVENANCE)
+    failure = verify(data, Digest.of(FILE), expected, trust.config.trusted_root).failure
+    assert failure
+    assert failure.said == f"this is no Sigstore bundle: failed to load bundle: {why}"
+
+
 def test_a_bundle_with_a_large_predicate_is_read(trust: Trust) -> None:
     predicate = {**PREDICATE, "list": [{"n": number} for number in range(50_000)]}
     statement = Statement.about({"model.bin": Digest.of(FILE)}, PROVENANCE, predicate)

@@ -191,7 +191,8 @@ def _signature(bundle: bytes, signer: Signer, root: TrustedRoot) -> tuple[Statem
     try:
         read = Bundle.from_json(bundle)
     except Exception as error:  # its parsers raise errors of several families
-        raise _Failed(f"this is no Sigstore bundle: {str(error)[:200]}", AGAIN) from error
+        why = " ".join(str(error).partition(" [type=")[0].split())  # without pydantic's own words
+        raise _Failed(f"this is no Sigstore bundle: {why[:200]}", AGAIN) from error
     try:
         verifier = Verifier(trusted_root=root)
         kind, payload = verifier.verify_dsse(read, _AnyName())
