@@ -20,6 +20,8 @@ SEE = {
     "a lightweight tag": "notebooks/00a_git.ipynb, 'A lightweight tag is 41 bytes in a file'",
     "an annotated tag": "notebooks/00a_git.ipynb, 'A tag that is an object of its own'",
     "a tag on a tag": "notebooks/00a_git.ipynb, 'A tag that is an object of its own'",
+    "a branch whose name ends like a tag": "notebooks/00a_git.ipynb, 'A branch moves, and is meant to'",
+    "a tag on a file": "notebooks/00a_git.ipynb, 'A tag that is an object of its own'",
     "a name nobody made": "notebooks/00a_git.ipynb, 'A last look: digits that nobody made'",
     "40 digits nobody made": "notebooks/00a_git.ipynb, 'A last look: digits that nobody made'",
 }
@@ -33,6 +35,10 @@ TEACHES = {
         "names no commit at all. Peel the tag."
     ),
     "a tag on a tag": "A tag may point at a tag. Peel until a commit is left; `^{commit}` does that.",
+    "a branch whose name ends like a tag": (
+        "Give git the whole name: its last part alone is a tag, of another commit."
+    ),
+    "a tag on a file": ("A tag may point at any object. Peel this one and a file is left: no commit to pin, so None."),
     "a name nobody made": "No such ref: the answer is None, not an empty text and not an exception.",
     "40 digits nobody made": "`git rev-parse` repeats any 40 hex digits without looking. Ask for a commit.",
 }
@@ -51,6 +57,8 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     git.run("tag", "-a", "-m", "moving", f"v{major}", f"refs/tags/v{major}.2")
     third = git.commit("not released")
     git.run("branch", feature, second)
+    git.run("branch", f"release/v{major}.2", third)
+    git.run("tag", "-a", "-m", "a key", "maintainers-key", git.file(f"key {rng.getrandbits(64):x}\n"))
     unknown = f"{rng.getrandbits(160):040x}"
 
     yield Case("a full commit id", (repository, first), first)
@@ -59,6 +67,8 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     yield Case("a lightweight tag", (repository, f"v{major}.0"), first)
     yield Case("an annotated tag", (repository, f"v{major}.1"), first)
     yield Case("a tag on a tag", (repository, f"v{major}"), second)
+    yield Case("a branch whose name ends like a tag", (repository, f"release/v{major}.2"), third)
+    yield Case("a tag on a file", (repository, "maintainers-key"), None)
     yield Case("a name nobody made", (repository, f"v{major}.9"), None)
     yield Case("40 digits nobody made", (repository, unknown), None)
 
@@ -73,7 +83,7 @@ class _Repository:
         self.clock = 1_700_000_000 + rng.randrange(10**6)  # seconds since 1970
         self.run("init", "--quiet", "--initial-branch=main")
 
-    def run(self, *words: str) -> str:
+    def run(self, *words: str, given: str | None = None) -> str:
         stamp, mail = f"{self.clock} +0000", "maintainer@example.com"
         settings = {
             "GIT_CONFIG_GLOBAL": os.devnull,
@@ -88,6 +98,7 @@ class _Repository:
         done = subprocess.run(
             ["git", "-C", str(self.path), *words],
             env={**os.environ, **settings},
+            input=given,
             capture_output=True,
             text=True,
             check=True,
@@ -99,3 +110,7 @@ class _Repository:
         self.clock += self.rng.randrange(60, 86_400)
         self.run("commit", "--quiet", "--allow-empty", "-m", message)
         return self.run("rev-parse", "HEAD")
+
+    def file(self, text: str) -> str:
+        """Store a file's content; returns its id."""
+        return self.run("hash-object", "-w", "--stdin", given=text)

@@ -19,6 +19,8 @@ __all__ = ["cases"]
 SEE = {
     "an honest signature": "notebooks/00b_keys.ipynb, 'Three questions, three checks'",
     "another honest signature": "notebooks/00b_keys.ipynb, 'Three questions, three checks'",
+    "a new key of the same person": "notebooks/00b_keys.ipynb, 'Three questions, three checks'",
+    "another artifact": "notebooks/00b_keys.ipynb, 'Three questions, three checks'",
     "one bit changed": "notebooks/00b_keys.ipynb, 'Three questions, three checks'",
     "another person's certificate": "notebooks/00b_keys.ipynb, 'Three questions, three checks'",
     "a look-alike certificate": "notebooks/00b_keys.ipynb, 'A forged look-alike'",
@@ -28,6 +30,8 @@ TEACHES = {
         "Both checks hold: the key in the certificate signed these bytes, and the authority signed the certificate."
     ),
     "another honest signature": "The name comes from the certificate, not from a list.",
+    "a new key of the same person": "A person may have many keys: what counts is the certificate beside the signature.",
+    "another artifact": "Other bytes, another person: the certificate beside this signature fits both.",
     "one bit changed": "These are not the bytes that were signed.",
     "another person's certificate": "The certificate is genuine, and its key did not make this signature.",
     "a look-alike certificate": (
@@ -39,7 +43,7 @@ TEACHES = {
 
 def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Artifact, signature, certificate and authority; the truth is whose key signed."""
-    one, other = (f"{name}@example.com" for name in rng.sample(PEOPLE, 2))
+    one, other, third = (f"{name}@example.com" for name in rng.sample(PEOPLE, 3))
     name = f"teaching CA {rng.randrange(100, 1000)}"
     authority, impostor = _Authority(name, rng), _Authority(name, rng)
     root = authority.certificate
@@ -47,10 +51,15 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     flipped = bytes([artifact[0] ^ 1]) + artifact[1:]
     key, vouched = authority.issue(one, rng)
     other_key, other_vouched = authority.issue(other, rng)
+    renewed_key, newly_vouched = authority.issue(other, rng)
+    third_key, third_vouched = authority.issue(third, rng)
     fake_key, fake = impostor.issue(one, rng)
+    text = rng.randbytes(rng.randrange(100, 200))
 
     yield Case("an honest signature", (artifact, _sign(key, artifact), vouched, root), one)
     yield Case("another honest signature", (artifact, _sign(other_key, artifact), other_vouched, root), other)
+    yield Case("a new key of the same person", (artifact, _sign(renewed_key, artifact), newly_vouched, root), other)
+    yield Case("another artifact", (text, _sign(third_key, text), third_vouched, root), third)
     yield Case("one bit changed", (flipped, _sign(key, artifact), vouched, root), None)
     yield Case("another person's certificate", (artifact, _sign(key, artifact), other_vouched, root), None)
     yield Case("a look-alike certificate", (artifact, _sign(fake_key, artifact), fake, root), None)

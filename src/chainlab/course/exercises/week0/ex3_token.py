@@ -21,6 +21,7 @@ TEACHES = {
         "everything protects nobody."
     ),
     "audience in a list": "RFC 7519 allows `aud` to be a list; ours is in it.",
+    "a list without ours": "A list of other services is as good as one of them: ours is not in it.",
     "for somebody else": "The token was made for another service. Whoever runs that service could replay it here.",
     "an audience that contains ours": (
         "`x in text` looks for a part of a text. `aud` is either one name or a list of names: compare whole names."
@@ -33,11 +34,13 @@ TEACHES = {
     "a stranger's, for somebody else": (
         "Two faults. Until the signature holds, no claim means anything: that is the reason."
     ),
+    "of another issuer, for somebody else": "Two faults, and the order is given: the issuer comes before the audience.",
+    "for somebody else, and expired": "Two faults, and the order is given: the audience comes before the time.",
 }
 
 
 def cases(lab: World, rng: random.Random) -> Iterator[Case]:
-    """Tokens with at most one fault put in; the truth is the fault."""
+    """Tokens with faults put in; the truth is the first of them."""
     audience, now = rng.choice(["sigstore", "registry", "deploy"]), rng.randrange(10**9, 2 * 10**9)
     issuer = f"https://issuer-{rng.randrange(10, 100)}.example"
     key, stranger = new_key(rng), new_key(rng)
@@ -61,6 +64,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
 
     yield case("a good token", "accept")
     yield case("audience in a list", "accept", aud=["storage", audience])
+    yield case("a list without ours", "audience", aud=["storage", f"{audience}-test"])
     yield case("for somebody else", "audience", aud="payments")
     yield case("an audience that contains ours", "audience", aud=f"not-{audience}")
     yield case("an issuer that begins like ours", "issuer", iss=f"{issuer}.attacker.example")
@@ -69,3 +73,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     yield case("signed by a stranger", "signature", by=stranger)
     yield case("not signed at all", "signature", by=None)
     yield case("a stranger's, for somebody else", "signature", by=stranger, aud="payments")
+    yield case(
+        "of another issuer, for somebody else", "issuer", iss=f"https://{rng.choice(PEOPLE)}.example", aud="payments"
+    )
+    yield case("for somebody else, and expired", "audience", aud="payments", exp=now - rng.randrange(60, 600))

@@ -25,6 +25,8 @@ TEACHES = {
         "`permissions: {}` is a block, and it grants nothing. An empty block is not an absent one."
     ),
     "the workflow grants nothing": "`permissions: {}` at the top holds for every job without a block of its own.",
+    "the default has a none": "`none` grants nothing, wherever it is written: leave it out of the answer.",
+    "none, at the top": "`none` grants nothing, in the workflow's block as in the job's.",
     "none, written out": "`none` grants nothing: leave it out of the answer.",
 }
 
@@ -35,25 +37,31 @@ SCOPES = ["actions", "checks", "contents", "deployments", "id-token", "issues", 
 def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Workflow files with `permissions:` in different places; the truth is chosen first."""
     a, b, c = rng.sample(SCOPES, 3)
-    default = {"contents": "read", "packages": "read"}
+    default = {"contents": rng.choice(["read", "write"]), a: "read"}
 
-    def case(name: str, truth: dict[str, str], *, top: Any = None, own: Any = None) -> Case:
+    def case(
+        name: str, truth: dict[str, str], *, top: Any = None, own: Any = None, otherwise: dict[str, str] = default
+    ) -> Case:
         steps = [{"run": "make"}]
         job: dict[str, Any] = {"runs-on": "ubuntu-latest"}
         job |= {"permissions": own} if own is not None else {}
         workflow: dict[str, Any] = {"name": "build", "on": {"push": {"branches": ["main"]}}}
         workflow |= {"permissions": top} if top is not None else {}
         chosen = rng.choice(["build", "test", "publish"])
-        workflow["jobs"] = {
-            "lint": {"runs-on": "ubuntu-latest", "permissions": {b: "write"}, "steps": steps},
-            chosen: {**job, "steps": steps},
-        }
+        jobs = [
+            ("lint", {"runs-on": "ubuntu-latest", "permissions": {b: "write"}, "steps": steps}),
+            (chosen, {**job, "steps": steps}),
+            ("notify", {"runs-on": "ubuntu-latest", "permissions": {b: "read"}, "steps": steps}),
+        ]
+        workflow["jobs"] = dict(rng.sample(jobs, len(jobs)))
         text = yaml.safe_dump(workflow, sort_keys=False)
-        return Case(name, (text, chosen, dict(default)), truth)
+        return Case(name, (text, chosen, dict(otherwise)), truth)
 
     yield case("nobody says anything", default)
     yield case("the workflow says", {a: "write"}, top={a: "write"})
     yield case("the job says otherwise", {c: "write"}, top={a: "read"}, own={c: "write"})
     yield case("the job asks for nothing", {}, top={a: "write"}, own={})
     yield case("the workflow grants nothing", {}, top={})
+    yield case("the default has a none", {b: "read"}, otherwise={c: "none", b: "read"})
+    yield case("none, at the top", {c: "write"}, top={b: "none", c: "write"})
     yield case("none, written out", {b: "read"}, own={a: "none", b: "read"})

@@ -20,7 +20,10 @@ TEACHES = {
         "An upload that nobody accounts for is the one that a stolen token would make. And `sum` over nothing "
         "but NULL is NULL: count rows."
     ),
-    "other events too": "Only uploads count. A finished run names a workflow too, and uploads nothing.",
+    "other events too": (
+        "Only uploads count, whether the other events name a workflow or not: a finished run uploads nothing, and a "
+        "removed package is gone."
+    ),
     "no uploads": ("Over no rows `sum` gives NULL, `count` gives 0. Nothing happened is not the same as nobody knows."),
 }
 
@@ -35,14 +38,9 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
             events += [{"type": upload, "subject": _wheel(rng), **extra} for _ in range(count)]
         others = ["test.yml", "docs.yml", "Release.yml"]
         events += [{"type": upload, "subject": _wheel(rng), "workflow": rng.choice(others)} for _ in range(other)]
-        events += [
-            {
-                "type": "run.finished",
-                "subject": f"run {rng.randrange(100)}",
-                "workflow": rng.choice(["release.yml", "test.yml"]),
-            }
-            for _ in range(noise)
-        ]
+        for extra in ({"workflow": "release.yml"}, {"workflow": "test.yml"}, {}):
+            events += [{"type": "run.finished", "subject": f"run {rng.randrange(100)}", **extra} for _ in range(noise)]
+            events += [{"type": "package.removed", "subject": _wheel(rng), **extra} for _ in range(noise)]
         rng.shuffle(events)
         truth = {"release": release, "other": other, "unknown": unknown}
         return Case(name, (events,), truth)
