@@ -176,13 +176,13 @@ def test_a_starter_a_wrong_and_a_right_answer_get_their_messages(page: Page, add
 
     run(page, exercise)
     run(page, check)
-    expect(output).to_contain_text("NotAttempted")
+    expect(output).to_contain_text("not attempted")
 
     write(page, exercise, wrong)
     run(page, exercise)
     run(page, check)
     page.screenshot(path=tmp_path / "wrong.png")
-    expect(output).to_contain_text("Incorrect: exercise 1.1")
+    expect(output).to_contain_text("✘ wrong exercise 1.1")
     expect(output).to_contain_text("an extra file in a hidden folder")
     expect(output).not_to_contain_text("Traceback")
 
@@ -190,7 +190,7 @@ def test_a_starter_a_wrong_and_a_right_answer_get_their_messages(page: Page, add
     run(page, exercise)
     run(page, check)
     page.screenshot(path=tmp_path / "right.png")
-    expect(output).to_contain_text("exercise 1.1: right")
+    expect(output).to_contain_text("✔ right 1.1, 4 points")
 
 
 @pytest.mark.browser
