@@ -73,6 +73,36 @@ BREACHES = {
         'lab.check("9.2", total)',
         'the check is to say lab.check("9.1", …)',
     ),
+    "a check that goes on": (
+        LAB,
+        'lab.check("9.1", total)',
+        'lab.check("9.1", total, demo=True)',
+        'the check is to say lab.check("9.1", …)',
+    ),
+    "a check that may fail": (
+        LAB,
+        '# %% tags=["check"]\nlab.check("9.1", total)',
+        '# %% tags=["check", "raises-exception"]\n# for a reason\nlab.check("9.1", total)',
+        "a check never carries 'raises-exception'",
+    ),
+    "a guard that may fail": (
+        WALK,
+        '# %% tags=["check"]',
+        '# %% tags=["check", "raises-exception"]',
+        "a check never carries 'raises-exception'",
+    ),
+    "a demonstration that may fail": (
+        WALK,
+        "numbers.index(9)  #",
+        'lab.check("9.1", total, demo=True)  #',
+        "a check never carries 'raises-exception'",
+    ),
+    "a demonstration that the board notes": (
+        WALK,
+        "sum(numbers)\n\n# %% tags",
+        'lab.check("9.1", sum)\n\n# %% tags',
+        "a walkthrough shows a check by lab.check(…, demo=True)",
+    ),
     "one hint": (
         LAB,
         "# <details><summary>Hint 2</summary>It takes `default=`.</details>\n",

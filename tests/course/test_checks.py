@@ -300,6 +300,11 @@ def test_sets_look_like_sets_in_the_order_of_their_numbers() -> None:
     assert short(({"b", "a"}, set(), {3.5, 10, -2})) == "({'a', 'b'}, set(), {-2, 3.5, 10})"
     assert short([{(10, "x"), (9, "y")}, (1,), ()]) == "[{(9, 'y'), (10, 'x')}, (1,), ()]"
     assert short({None, True, "x", 2, frozenset({1})}) == "{None, True, 2, 'x', {1}}"
+    long = {f"n{i}" for i in range(50)}
+    assert difference(plain({"all": long | {"x"}}), plain({"all": long})).endswith("got 50; missing {'x'}")
+    assert difference(plain({"one": {"x" * 90}}), plain({"one": set()})).startswith(
+        "at ['one']: expected 1 item, got 0"
+    )
     assert short({"names": {"b", "a"}}) == "{'names': {'a', 'b'}}"
     with pytest.raises(Incorrect, match=r"expected \{2, 10\}, got \{2\}"):
         ask(lambda: [2], one({10, 2}))  # a list in place of a set is taken for one

@@ -39,8 +39,9 @@ SPLITS_AT_SPACES = RIGHT.replace('split("  ", 1)', "split()")
 
 
 def notebook(*cells: Any) -> Any:
-    made = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
-    made.cells = [nbformat.v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
+    v4: Any = nbformat.v4
+    made = v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    made.cells = [v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
     return made
 
 

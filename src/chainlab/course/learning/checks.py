@@ -60,6 +60,7 @@ __all__ = [
 
 
 ON_ONE_LINE = 100  # characters of a value that is shown beside a reason
+NOTHING_RETURNED = " (does every path end in a `return`?)"
 # What a case's own judge raises for data of another shape than it asks for.
 ODD_SHAPE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -245,7 +246,8 @@ def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool)
         expected = plain(case.expected)
         if same(expected, got):
             return outcome("right")
-        return outcome("wrong", difference(expected, got) + given, why=case.reason(got))
+        nothing = NOTHING_RETURNED if got is None and isinstance(expected, (dict, list)) else ""
+        return outcome("wrong", difference(expected, got) + nothing + given, why=case.reason(got))
     verdict: bool | Miss | Note
     try:
         verdict = case.accept(got)

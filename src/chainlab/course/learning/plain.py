@@ -86,7 +86,7 @@ def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
     if issubclass(kind, Mapping):
         model = like if isinstance(like, Mapping) else {}
         return {_key(k): plain(v, like=model.get(k), depth=depth + 1) for k, v in value.items()}
-    if issubclass(kind, Set):
+    if issubclass(kind, (Set, _Ordered)):
         return _in_order(plain(v, depth=depth + 1) for v in _items(value))
     if issubclass(kind, (list, tuple, range, deque, Iterator)) or issubclass(kind, type({}.values())):
         items = list(_items(value))
@@ -95,7 +95,7 @@ def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
         models = list(like) if isinstance(like, (list, tuple)) else []
         models += [None] * (len(items) - len(models))
         parts = [plain(v, like=m, depth=depth + 1) for v, m in zip(items, models, strict=False)]
-        return _Fixed(parts) if issubclass(kind, tuple) else parts
+        return _Fixed(parts) if issubclass(kind, (tuple, _Fixed)) else parts
     if kind.__module__ == "numpy" and hasattr(value, "tolist"):
         return plain(value.tolist(), like=like, depth=depth + 1)
     article = "an" if kind.__name__[:1].lower() in "aeiou" else "a"
@@ -151,9 +151,10 @@ def short(value: Any, limit: int = SHOWN) -> str:
 
 
 def _members(where: str, expected: list[Any], got: list[Any]) -> str:
-    missing = [e for e in expected if not any(same(e, g) for g in got)]
-    surplus = [g for g in got if not any(same(e, g) for e in expected)]
-    parts = [f"expected {len(expected)} items, got {len(got)}"]
+    sort = _Ordered if isinstance(expected, _Ordered) else list
+    missing = sort(e for e in expected if not any(same(e, g) for g in got))
+    surplus = sort(g for g in got if not any(same(e, g) for e in expected))
+    parts = [f"expected {len(expected)} item{'s' * (len(expected) != 1)}, got {len(got)}"]
     parts += [f"missing {short(missing)}"] if missing else []
     parts += [f"too many {short(surplus)}"] if surplus else []
     return (f"at {where}: " if where else "") + "; ".join(parts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chainlab.characters import visible
 from chainlab.course.learning.pages import HEADING, markdown_cells
 from chainlab.course.syllabus import Course
 
@@ -25,7 +26,9 @@ class Reason:
         """The markdown rendered; HTML within it is shown as text."""
         import mistune  # when one is shown, which is in a notebook
 
-        return str(mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])(self.markdown))
+        return str(
+            mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])(visible(self.markdown, lines=True))
+        )
 
 
 def solution_page(course: Course, exercise_id: str) -> str:

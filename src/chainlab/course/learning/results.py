@@ -127,4 +127,4 @@ def _linked(text: str) -> str:
         return _text(text)
     heading = (found["heading"] or "").replace("`", "").replace(" ", "-")
     anchor = f"#{quote(heading)}" if heading else ""  # as JupyterLab forms it
-    return f'<a href="../{quote(found["path"])}{anchor}">{escape(text)}</a>'
+    return f'<a href="../{quote(found["path"])}{anchor}">{escape(visible(text))}</a>'
