@@ -232,6 +232,17 @@ def test_deliverables_are_seen_in_jupyterlab(started: Started) -> None:
     assert shown["content"] == "mine\n"
 
 
+def test_a_projects_workflows_are_seen_in_jupyterlab_and_its_own_checkpoints_are_not(started: Started) -> None:
+    project = Workspace(started.workspace).unit("02_hardening") / "triage-model"
+    for hidden in (".github/workflows", ".ipynb_checkpoints"):
+        (project / hidden).mkdir(parents=True)
+    (project / ".github/workflows/release.yml").write_text("on: push\n")
+    shown = ask(started.address(), "api/contents/units/02_hardening/triage-model")
+    assert [entry["name"] for entry in shown["content"]] == [".github"]
+    path = "api/contents/units/02_hardening/triage-model/.github/workflows/release.yml?type=file&format=text"
+    assert ask(started.address(), path)["content"] == "on: push\n"
+
+
 def test_jupyterlab_saves_every_eight_seconds(started: Started) -> None:
     settings = ask(started.address(), "lab/api/settings/@jupyterlab/docmanager-extension:plugin")
     assert settings["schema"]["properties"]["autosaveInterval"]["default"] == 8

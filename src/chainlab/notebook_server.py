@@ -30,10 +30,12 @@ READY_TIMEOUT = 90.0  # seconds; a cold start on a slow disk took 20
 STOP_TIMEOUT = 10.0  # seconds for JupyterLab to end its kernels
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
+    "@jupyterlab/filebrowser-extension:browser": {"showHiddenFiles": True},  # as far as the server allows
     "@jupyterlab/docmanager-extension:plugin": {"autosaveInterval": 8},  # seconds; an edit is on the disk within 10
 }
 # JupyterLab breaks a printed line anywhere; words stay whole, but for one that is longer than a line.
 STYLE = "body .jp-OutputArea-output pre { word-break: normal; overflow-wrap: break-word; }\n"
+HIDDEN = (".ipynb_checkpoints", ".jupyter*", ".venv", "__pycache__", "*.pyc", ".DS_Store")  # from the file browser
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback, past any proxy
 TOKEN_BYTES = 24
 
@@ -142,6 +144,7 @@ class NotebookServer:
             "ServerApp.allow_remote_access": "False",
             "ServerApp.allow_root": "True",  # root is usual in a container; loopback and token hold
             "ServerApp.open_browser": "False",
+            "ContentsManager.allow_hidden": "True",  # a project's .github is what lab 2 is about
             "LabApp.default_url": _path(self._page),
             "LabApp.app_settings_dir": str(settings),
             "LabApp.user_settings_dir": str(self._folder / "user-settings"),
@@ -155,6 +158,7 @@ class NotebookServer:
             # By itself JupyterLab runs a login shell, whose /etc/profile may set a PATH without `chainlab`.
             options["ServerApp.terminado_settings"] = f"shell_command={shlex.quote(shell)}"
         command = [sys.executable, "-m", "jupyterlab", *(f"--{k}={v}" for k, v in options.items())]
+        command += [f"--ContentsManager.hide_globs={pattern}" for pattern in HIDDEN]
         with self.log.open("w", encoding="utf-8") as log:
             return subprocess.Popen(
                 command,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -147,6 +148,35 @@ def test_work_in_the_clone_becomes_the_copy_and_outlives_a_clean_clone(built: Co
     publish(built)
     assert renew(built.root, workspace) == Renewal(newer=(LAB,))
     assert (workspace.desk / LAB).read_bytes() == mine
+
+
+def test_a_pull_meets_no_work_of_the_learners(built: Course, root: Path) -> None:
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=author", "-c", "user.email=author@example.com")
+        return subprocess.run(["git", *who, *words], capture_output=True, text=True, check=True).stdout
+
+    def commit() -> None:
+        git("-C", str(built.root), "add", "--all")
+        git("-C", str(built.root), "commit", "--quiet", "--message", "as it is")
+
+    shutil.copy(root / ".gitignore", built.root)
+    git("init", "--quiet", str(built.root))
+    commit()
+    clone = built.root.with_name("clone")
+    git("clone", "--quiet", str(built.root), str(clone))
+    workspace = Workspace(clone / ".chainlab" / "workspace")
+    renew(clone, workspace)
+    type_into(workspace.desk / LAB)
+    run_in_jupyterlab(workspace.desk / WALK)
+    (workspace.desk / "labs" / ".ipynb_checkpoints").mkdir()
+    (workspace.desk / "labs" / ".ipynb_checkpoints" / "09_numbers-checkpoint.ipynb").touch()
+    publish(built)
+    commit()
+    assert git("-C", str(clone), "status", "--porcelain") == ""
+    git("-C", str(clone), "pull", "--quiet", "--ff-only")
+    assert renew(clone, workspace) == Renewal(newer=(LAB,))
+    assert (workspace.desk / WALK).read_bytes() == (built.root / WALK).read_bytes()
+    assert "mine = 1" in (workspace.desk / LAB).read_text()
 
 
 def test_without_a_record_a_copy_that_differs_counts_as_the_learners(built: Course, workspace: Workspace) -> None:
