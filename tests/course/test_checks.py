@@ -66,6 +66,27 @@ def test_an_exception_is_told_in_one_line_with_its_case() -> None:
     assert "\n" not in caught.value.message
 
 
+def test_an_exception_without_a_text_is_told_by_its_name() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    def answer(n: int) -> int:
+        raise Mute
+
+    with pytest.raises(Incorrect, match="raised Mute, given"):
+        ask(answer)
+
+
+def test_endless_recursion_is_told_with_the_line_that_recurs() -> None:
+    def answer(n: int) -> int:
+        return answer(n + 1)
+
+    with pytest.raises(Incorrect, match="raised RecursionError") as caught:
+        ask(answer)
+    assert caught.value.at.endswith(": return answer(n + 1)")
+
+
 def test_leaving_the_process_is_an_exception_like_others() -> None:
     with pytest.raises(Incorrect, match="raised SystemExit"):
         ask(lambda n: exit())

@@ -14,6 +14,8 @@ from editing import answer_lab, edit
 from chainlab.cli.course import commands
 from chainlab.course.authoring import build as building
 from chainlab.course.copies import renew
+from chainlab.course.learning.own_code import source_digest
+from chainlab.course.learning.progress import ProgressFile
 from chainlab.course.syllabus import Course
 from chainlab.workspace import Workspace
 
@@ -41,8 +43,14 @@ def test_help_ends_with_an_example(command: click.Command) -> None:
 
 
 def test_check_tells_each_exercise_records_it_and_exits_1_until_all_is_done(run: Any, built: Course) -> None:
+    ProgressFile(workspace(built) / "progress.json").record("9.1", "done", answer=source_digest("def total(): ..."))
     result: Result = run("check", "9")
     assert result.exit_code == 1
+    assert f"{built.root / 'labs/09_numbers.ipynb'}, saved " in result.stdout
+    assert "9.1: the last check in a notebook, " in result.stderr
+    assert "ran another answer than the saved one" in result.stderr
+    assert "9.1: done before, and so it stays on the board" in result.stderr
+    assert "; last run: not attempted" in run("progress").stdout
     assert "· 9.1 add them: not attempted" in result.stdout
     answer_lab(built, RIGHT)
     result = run("check", "09_numbers", "--json", "--seed", "3")
@@ -50,7 +58,7 @@ def test_check_tells_each_exercise_records_it_and_exits_1_until_all_is_done(run:
     assert json.loads(result.stdout)["done"] is True
     saved = json.loads((workspace(built) / "progress.json").read_text())["exercises"]
     assert {k: (v["status"], v["attempts"]) for k, v in saved.items()} == {
-        "9.1": ("done", 1),
+        "9.1": ("done", 2),
         "9.2": ("done", 1),
     }
 

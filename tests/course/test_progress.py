@@ -239,6 +239,12 @@ def test_hints_climb_one_rung_at_a_time_and_are_remembered(built: Course, file: 
     assert shown[0] == "Hint 1 of 2 for exercise 9.1: What is the sum of nothing?"
     assert shown[1] == "Hint 2 of 2 for exercise 9.1: `sum` & a list."
     assert shown[2].startswith(shown[1] + "\nThat was the last hint.")
+    assert shown[2].endswith("then look at solutions/09_numbers.ipynb, close it, and write it again from memory.")
+    last = next_hint(built, "9.1", file)._repr_markdown_()
+    assert last.startswith("**Hint 2 of 2 for exercise 9.1**\n\n`sum` &amp; a list.\n\n")
+    assert "[solutions/09_numbers.ipynb](../solutions/09_numbers.ipynb)" in last
+    (built.root / "solutions/09_numbers.ipynb").unlink()
+    assert str(next_hint(built, "9.1", file)).endswith("Read what the check says, then ask a person.")
     assert file.read().of("9.1").hints == 2
     assert file.read().of("9.1").status == "not attempted"
     assert next_hint(built, "9.2", file).number == 1

@@ -289,7 +289,10 @@ def _is_starter(exercise: str, error: NotImplementedError) -> bool:
 
 
 def _raised(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an exception of the learner's own may have no text
+        text = ""
     name = type(error).__name__
     return short_text(visible(f"raised {name}: {text}" if text else f"raised {name}"))
 
