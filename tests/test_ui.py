@@ -181,16 +181,21 @@ def test_a_starter_a_wrong_and_a_right_answer_get_their_messages(page: Page, add
     write(page, exercise, wrong)
     run(page, exercise)
     run(page, check)
-    page.screenshot(path=tmp_path / "wrong.png")
     expect(output).to_contain_text("✘ wrong exercise 1.1")
     expect(output).to_contain_text("an extra file in a hidden folder")
     expect(output).not_to_contain_text("Traceback")
+    output.locator("p").last.scroll_into_view_if_needed()
+    page.screenshot(path=tmp_path / "wrong.png")
+    output.locator("a").click()  # See: the section of this lab
+    expect(page.locator(f"{FRONT} h2", has_text="What a manifest promises")).to_be_in_viewport()
 
     write(page, exercise, right)
     run(page, exercise)
     run(page, check)
     page.screenshot(path=tmp_path / "right.png")
     expect(output).to_contain_text("✔ right 1.1, 4 points")
+    output.locator("summary").click()
+    expect(output).to_contain_text("A list of good files says nothing about files that are not on it")
 
 
 @pytest.mark.browser
