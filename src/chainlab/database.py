@@ -24,6 +24,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     The file is readable by its owner alone; one that is opened ``read_only`` has to be there. Raises `Unavailable` when
     it is not a database or cannot be opened.
     """
+    connection: sqlite3.Connection | None = None
     try:
         if read_only:
             address = f"{path.absolute().as_uri()}?mode=ro"
@@ -39,6 +40,8 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA journal_size_limit=4194304")  # bytes; a full log is cut back
     except (sqlite3.Error, OSError) as error:
+        if connection is not None:
+            connection.close()
         raise Unavailable(
             f"cannot open the state in {path}",
             why=str(error),
