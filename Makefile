@@ -21,12 +21,23 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 30
 # A stamp holds the path it was made for: a clone that was moved gets a new environment.
 ifneq ($(wildcard $(LEARNER)),)
 ifneq ($(shell cat $(LEARNER)),$(shell pwd))
-MOVED := moved
+ANEW := this clone was moved since .venv was made
+endif
+endif
+
+# So does one whose .venv another Python made than the call names: `make check PYTHON=python3.13`.
+ifneq ($(origin PYTHON),file)
+ifneq ($(wildcard .venv),)
+VERSION := -c "import sys; print('%d.%d' % sys.version_info[:2])"
+NAMED := $(filter 3.11 3.12 3.13,$(shell $(PYTHON) $(VERSION)))
+ifneq ($(NAMED),$(shell $(BIN)/python $(VERSION)))
+ANEW := $(if $(NAMED),.venv was made with another Python than $(NAMED))
+endif
 endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help start setup lint types format test check build solutions replay bench soak lock clean moved
+.PHONY: help start setup lint types format test check build solutions replay bench soak lock clean anew
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -37,12 +48,12 @@ start: $(LEARNER) $(WHEELS) ## set up what is missing, then open JupyterLab
 setup: $(LEARNER) $(WHEELS) ## make .venv from requirements.lock, then the package
 	@echo "set up; 'make start' opens the course, '$(BIN)/chainlab doctor' looks for trouble"
 
-moved:
-	@echo "this clone was moved since .venv was made: making it anew"
+anew:
+	@echo "$(ANEW): making it anew"
 	@rm -rf .venv
 
 # uv comes first, by pip and by hash; it installs the rest in seconds. Wheels only.
-$(LEARNER): requirements.lock pyproject.toml $(MOVED)
+$(LEARNER): requirements.lock pyproject.toml $(if $(ANEW),anew)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) \
 	  else "chainlab needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d.\n" % v + \
 	  "  To mend it: name another one, as in: make $(MAKECMDGOALS) PYTHON=python3.12")'
@@ -92,7 +103,7 @@ test: $(TESTS) $(WHEELS) ## run tests: all, or T=PATH, K=WORDS, M=MARKER
 	@$(BIN)/python tests/setup/prepare.py $(CHOSEN)
 	@$(PYTEST) $(CHOSEN) $(if $(T)$(K)$(M),,$(PARALLEL))
 
-check: lint types $(WHEELS) ## all of it: lint, types, every test, coverage; what CI runs
+check: lint types $(WHEELS) ## all of it, what CI runs; PYTHON=python3.13 for another Python
 	@$(BIN)/python tests/setup/prepare.py
 	@$(PYTEST) $(PARALLEL) --cov --cov-report=term
 

@@ -280,22 +280,45 @@ def test_every_make_target_can_be_planned(target: str) -> None:
     assert run.returncode == 0, run.stderr
 
 
-def test_make_help_removes_nothing_from_a_moved_clone(tmp_path: Path) -> None:
-    for name in ("Makefile", "requirements.lock", "pyproject.toml", "wheelhouse.lock"):
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder with what make reads, and an environment that was set up there."""
+    for name in ("Makefile", "requirements.lock", "requirements-test.lock", "pyproject.toml", "wheelhouse.lock"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    stamp = tmp_path / ".venv" / ".learner"
-    stamp.parent.mkdir()
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / ".learner").write_text(f"{tmp_path.resolve()}\n")
+    return tmp_path
+
+
+def make(clone: Path, *words: str) -> str:
+    """What make says, in an environment that names no Python."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHON"}
+    run = subprocess.run(["make", *words], cwd=clone, env=environment, capture_output=True, text=True, check=True)
+    return run.stdout
+
+
+def test_make_help_removes_nothing_from_a_moved_clone(clone: Path) -> None:
+    stamp = clone / ".venv" / ".learner"
+    assert "rm -rf .venv\n" not in make(clone, "-n", "start")
     stamp.write_text("/somewhere/else\n")
-
-    def make(*words: str) -> str:
-        return subprocess.run(["make", *words], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-
-    assert "make check" in make("help")
-    planned = make("-n", "start")
+    assert "make check" in make(clone, "help")
+    planned = make(clone, "-n", "start")
     assert stamp.exists()
     assert planned.index("rm -rf .venv") < planned.index("pip install")
-    stamp.write_text(f"{tmp_path.resolve()}\n")
-    assert "rm -rf .venv\n" not in make("-n", "start")
+
+
+@pytest.mark.parametrize(
+    ("named", "anew"), [(None, False), ("3.12", False), ("3.13", True), ("3.9", False)], ids=lambda value: str(value)
+)
+def test_an_environment_of_another_python_is_made_anew_when_one_is_named(
+    clone: Path, named: str | None, anew: bool
+) -> None:
+    for path, version in ((clone / ".venv" / "bin" / "python", "3.12"), (clone / "another", named)):
+        path.write_text(f"#!/bin/sh\necho {version}\n")
+        path.chmod(0o755)
+    planned = make(clone, "-n", "check", *([] if named is None else [f"PYTHON={clone}/another"]))
+    assert ("rm -rf .venv\n" in planned) is anew
+    assert (f".venv was made with another Python than {named}" in planned) is anew
 
 
 def test_a_commit_waits_for_local_checks_alone() -> None:
