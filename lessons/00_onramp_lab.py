@@ -370,31 +370,31 @@ def token_may(workflow: str, job: str, default: dict[str, str]) -> dict[str, str
 # `release.yml`, how many from something else, and how many nobody can account for, because the field `workflow` is missing.
 # Return `{"release": …, "other": …, "unknown": …}`, three whole numbers.
 #
-# `table(events)` puts them into SQLite as `event (type, subject, workflow)`; a missing field becomes NULL. SQL or Python,
-# as you like.
+# `ask(events, "SELECT …")` puts them into SQLite as `event (type, subject, workflow)`, a missing field as NULL, and gives
+# the rows of the answer. SQL or Python, as you like.
 # <details><summary>Hint 1</summary>Your three numbers should add up to the number of uploads. Do they, when a workflow is missing?</details>
 # <details><summary>Hint 2</summary>Which comparison answers yes or no even for NULL? And try `count(*)` and `sum(…)` over no rows. See "NULL: the third answer".</details>
 
 # %%
 import sqlite3
+from contextlib import closing
 
 
-def table(events: list[dict[str, str]]) -> sqlite3.Connection:
-    db = sqlite3.connect(":memory:")
-    db.execute("CREATE TABLE event (type TEXT, subject TEXT, workflow TEXT)")
+def ask(events: list[dict[str, str]], query: str) -> list[tuple]:
     rows = [(e["type"], e["subject"], e.get("workflow")) for e in events]
-    db.executemany("INSERT INTO event VALUES (?, ?, ?)", rows)
-    return db
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("CREATE TABLE event (type TEXT, subject TEXT, workflow TEXT)")
+        db.executemany("INSERT INTO event VALUES (?, ?, ?)", rows)
+        return db.execute(query).fetchall()
 
 
 # %% tags=["exercise"]
 def accounted(events: list[dict[str, str]]) -> dict[str, int]:
     """How many uploads came from the release workflow, from another, and from nobody knows where."""
     ### BEGIN SOLUTION
-    db = table(events)
     kinds = {"release": "= 'release.yml'", "other": "<> 'release.yml'", "unknown": "IS NULL"}
     query = "SELECT count(*) FROM event WHERE type = 'package.uploaded' AND workflow"
-    return {kind: db.execute(f"{query} {test}").fetchone()[0] for kind, test in kinds.items()}
+    return {kind: ask(events, f"{query} {test}")[0][0] for kind, test in kinds.items()}
     ### END SOLUTION
 
 
@@ -411,18 +411,15 @@ def accounted(events: list[dict[str, str]]) -> dict[str, int]:
 # %% tags=["wrong"]
 # wrong: compares with NULL, which is never true -> some of it unknown
 def accounted(events: list[dict[str, str]]) -> dict[str, int]:
-    db = table(events)
     kinds = {"release": "= 'release.yml'", "other": "<> 'release.yml'", "unknown": "= NULL"}
     query = "SELECT count(*) FROM event WHERE type = 'package.uploaded' AND workflow"
-    return {kind: db.execute(f"{query} {test}").fetchone()[0] for kind, test in kinds.items()}
+    return {kind: ask(events, f"{query} {test}")[0][0] for kind, test in kinds.items()}
 
 # %% tags=["wrong"]
 # wrong: adds up answers that are NULL, and gets NULL -> nothing known
 def accounted(events: list[dict[str, str]]) -> dict[str, int]:
-    row = table(events).execute(
-        "SELECT sum(workflow = 'release.yml'), sum(workflow <> 'release.yml'), sum(workflow IS NULL)"
-        " FROM event WHERE type = 'package.uploaded'"
-    ).fetchone()
+    sums = "sum(workflow = 'release.yml'), sum(workflow <> 'release.yml'), sum(workflow IS NULL)"
+    [row] = ask(events, f"SELECT {sums} FROM event WHERE type = 'package.uploaded'")
     return dict(zip(("release", "other", "unknown"), row, strict=True))
 
 # %% [markdown] tags=["solution"]

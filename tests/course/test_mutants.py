@@ -222,8 +222,8 @@ def test_a_survivor_without_a_reason_ends_the_command_with_1_and_its_entry(lint:
     monkeypatch.setattr("chainlab.course.authoring.survivors.RECORD", "lessons/nothing.toml")
     result = lint("--mutants", "0.6")
     assert result.exit_code == 1
-    assert '[["0.6".survivor]]\nchange = "`db.execute(' in result.stdout
-    assert "the check accepts a mutant: `db.execute(" in result.stderr
+    assert '[["0.6".survivor]]\nchange = "`ask(events' in result.stdout
+    assert "the check accepts a mutant: `ask(events" in result.stderr
 
 
 def test_lint_says_what_does_not_hold_and_exits_with_1(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,7 @@ def read_record(root: Path) -> dict[str, Recorded]:
                 raise entry.error("change", f"recorded twice: {change}")
             reasons[change] = entry.text("why")
             entry.done()
-        line = record.source[: table.start].count("\n") + 1
+        line = record.source.partition(f'["{exercise}"]')[0].count("\n") + 1
         found[exercise] = Recorded(table.whole("mutants", least=1), reasons, line)
         table.done()
     return found
