@@ -11,9 +11,11 @@ and only that repository counts.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from chainlab import names
 from chainlab.ci.payload import Change, Head
@@ -116,6 +118,20 @@ class Project:
             branch=branch or self.settings.default_branch,
         )
 
+    def edit(self, path: str, *changes: tuple[str, str]) -> str:
+        """Replace texts of a file in the folder, old by new, and commit; returns the commit's id.
+
+        Raises `MalformedInput`, and changes nothing, for an old text that the file does not have.
+        """
+        file = self.folder / path
+        text = file.read_text(encoding="utf-8")
+        for old, new in changes:
+            if old not in text:
+                raise MalformedInput(f"{path} has no {old!r}", mend="compare with the file: was it changed before?")
+            text = text.replace(old, new)
+        file.write_text(text, encoding="utf-8")
+        return self.commit(f"change {path}")
+
     def tag(self, name: str, *, message: str = "") -> str:
         """Tag the head of the default branch; annotated when there is a message. Returns the commit's id."""
         commit = self.head(self.default)
@@ -156,6 +172,14 @@ class Project:
         remote.set_ref(self.repository, f"refs/pull/{number}/merge", merge)
         head = Head(number, title, source, branch, commit, owner, base, merge, body)
         return Pull(head, fork, self.settings.default_branch)
+
+    def propose(self, files: Mapping[str, str], *, branch: str, owner: str, title: str = "A typo") -> Pull:
+        """Propose the folder with these files in place of its own, path to text; see `pull_request`."""
+        with TemporaryDirectory() as copy:
+            fork = shutil.copytree(self.folder, copy, dirs_exist_ok=True)
+            for path, text in files.items():
+                Path(fork, path).write_text(text, encoding="utf-8")
+            return self.pull_request(owner=owner, branch=branch, folder=Path(fork), title=title)
 
     def run(
         self,
