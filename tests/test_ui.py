@@ -162,6 +162,9 @@ def test_week_1_opens_and_its_first_cells_run(page: Page, address: str, asked: l
     expect(figures.locator(".jp-OutputArea")).to_contain_text("source → workflow run")
     expect(figures.locator("img")).to_have_count(1)
     expect(figures.locator(".jp-OutputArea-output pre").first).to_have_css("word-break", "normal")
+    folded = cell(page, "prediction = None").locator(".jp-OutputPlaceholder")
+    expect(folded).to_be_visible()
+    expect(folded.locator(".jp-PlaceholderText")).to_be_hidden()  # the output's first line may be the answer
     expect(page.locator(".jp-Dialog")).to_have_count(0)
 
 

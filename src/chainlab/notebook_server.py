@@ -34,7 +34,12 @@ SETTINGS = {
     "@jupyterlab/docmanager-extension:plugin": {"autosaveInterval": 8},  # seconds; an edit is on the disk within 10
 }
 # JupyterLab breaks a printed line anywhere; words stay whole, but for one that is longer than a line.
-STYLE = "body .jp-OutputArea-output pre { word-break: normal; overflow-wrap: break-word; }\n"
+# In place of a folded output it shows the first line, which would answer what the page asks.
+STYLE = """\
+body .jp-OutputArea-output pre { word-break: normal; overflow-wrap: break-word; }
+.jp-OutputPlaceholder .jp-PlaceholderText { display: none; }
+.jp-OutputPlaceholder .jp-Placeholder-contentContainer::before { content: "folded: run the cell, or click here"; }
+"""
 HIDDEN = (".ipynb_checkpoints", ".jupyter*", ".venv", "__pycache__", "*.pyc", ".DS_Store")  # from the file browser
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback, past any proxy
 TOKEN_BYTES = 24
