@@ -29,6 +29,16 @@ def test_there_are_twenty_questions_in_the_order_of_the_primers() -> None:
     assert all((lessons / f"{primer}.py").is_file() for primer in PRIMERS)
 
 
+def test_a_sheet_shows_the_questions_of_one_primer_as_text_and_as_a_list() -> None:
+    for primer in PRIMERS:
+        shown = diagnostic.sheet(QUESTIONS, primer)
+        for number, question in enumerate(QUESTIONS, 1):
+            mine = question.primer == primer
+            assert (f"{number}. {question.text}\n   a) {question.choices[0]}\n" in repr(shown)) == mine
+            assert (f"**{number}.** {question.text}<br>\na) " in shown._repr_markdown_()) == mine
+        assert repr(shown).count("\n   d) ") == sum(question.primer == primer for question in QUESTIONS)
+
+
 def test_no_letter_answers_more_than_a_third() -> None:
     assert max(KEY.count(letter) for letter in "abcd") <= 7
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["Outcome", "Question", "load", "mark", "sheet"]
+__all__ = ["Outcome", "Question", "Sheet", "load", "mark", "sheet"]
 
 LETTERS = "abcd"
 SLIPS = 1  # wrong answers on a primer's subject that a reader may have and still skip it
@@ -78,14 +78,30 @@ def load(path: Path) -> list[Question]:
     return questions
 
 
-def sheet(questions: Sequence[Question], primer: str) -> str:
-    """The questions of one primer as text, numbered as in the whole diagnostic."""
-    lines = []
-    for number, question in enumerate(questions, 1):
-        if question.primer == primer:
+@dataclass(frozen=True, repr=False)
+class Sheet:
+    """The questions of one primer, numbered as in the whole diagnostic; a notebook shows them as a list."""
+
+    numbered: tuple[tuple[int, Question], ...]
+
+    def __repr__(self) -> str:
+        lines = []
+        for number, question in self.numbered:
             lines.append(f"{number}. {question.text}")
-            lines += [f"   {letter}) {choice}" for letter, choice in zip(LETTERS, question.choices, strict=False)]
-    return "\n".join(lines)
+            lines += [f"   {letter}) {choice}" for letter, choice in zip(LETTERS, question.choices, strict=True)]
+        return "\n".join(lines)
+
+    def _repr_markdown_(self) -> str:
+        return "\n\n".join(
+            f"**{number}.** {question.text}<br>\n"
+            + "<br>\n".join(f"{letter}) {choice}" for letter, choice in zip(LETTERS, question.choices, strict=True))
+            for number, question in self.numbered
+        )
+
+
+def sheet(questions: Sequence[Question], primer: str) -> Sheet:
+    """Take the questions of one primer out of the whole diagnostic."""
+    return Sheet(tuple((number, q) for number, q in enumerate(questions, 1) if q.primer == primer))
 
 
 def mark(questions: Sequence[Question], answers: str) -> Outcome:
