@@ -11,6 +11,9 @@
 #
 # Every exercise is a function. The check calls it on cases that stay the same and on others generated from `seed`; change
 # the seed, and your answer should still hold. Each exercise stands alone: do them in any order.
+#
+# Stuck after the last hint? `solutions/00_onramp.ipynb` has a worked answer to each, and why it works. Read it, close it,
+# and write yours from memory.
 
 # %% tags=["parameters"]
 seed = 1
@@ -429,3 +432,14 @@ def accounted(events: list[dict[str, str]]) -> dict[str, int]:
 # workflow" is *not* 0 releases; it is an unknown number of releases. If half of a week's uploads are unknown, then "three
 # came from elsewhere" means "at least three". The habit to take along: **let the third column be seen**, and be suspicious
 # when it is always empty. A log that never lacks anything is usually a log in which something fills the gaps.
+
+# %% [markdown]
+# ## What now
+# **You can now** pin by the commit behind a tag; say when a name in a certificate is established; check a token in the right
+# order; compute a root; read a job's rights; and keep "nobody knows" apart from no.
+#
+# **To carry home** (10 min, in a repository of your own). Open one workflow. Write down, for each job, what its token may do,
+# by the three rules of exercise 0.5. Where no block stands, look at the repository's setting *Workflow permissions*: if it
+# says read and write, set it to read, and give the one job that needs more a block of its own.
+#
+# **Next:** week 1, `01_threats`.
