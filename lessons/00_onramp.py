@@ -64,10 +64,10 @@ lab.predicted(prediction, len(reported))
 # Practising on systems of others without their written permission is a crime in most places, whatever the intention.
 #
 # ## How a notebook works here
-# Read a cell, predict, run it, compare. Where a page says **Change one thing**, do that: a page that you only run teaches
-# little. The stored outputs are ours; an output that would give the answer away is folded until you run its cell. Every
-# notebook stands alone: it needs nothing that another one left behind. So when something went wrong, choose *Kernel →
-# Restart Kernel and Run All Cells…* and go on from there.
+# Read a cell, predict, run it, compare. Where a page says **Change it**, change one thing and run again: a page that you
+# only run teaches little. The stored outputs are ours; an output that would give the answer away is folded until you run
+# its cell. Every notebook stands alone: it needs nothing that another one left behind. So when something went wrong, choose
+# *Kernel → Restart Kernel and Run All Cells…* and go on from there.
 #
 # A lab has exercises. Each begins like this one, about the rights of a job (Primer E); watch only how it is marked:
 
@@ -92,7 +92,7 @@ def token_may(workflow: str, job: str, default: dict[str, str]) -> dict[str, str
     return {}
 
 
-# %%
+# %% tags=["predict"]
 lab.check("0.5", token_may, demo=True)
 
 # %% [markdown]
@@ -100,7 +100,7 @@ lab.check("0.5", token_may, demo=True)
 # which case, what was expected, what came back, why, and where to read. A check runs your function on cases that you see
 # and on others that are generated from the seed, so an answer written for one case does not pass.
 #
-# **Change one thing.** Write `return default` in place of `return {}`, and run the last two cells again. Which case fails
+# **Change it.** Write `return default` in place of `return {}`, and run the last two cells again. Which case fails
 # now, and what does the message say about it? (That is no right answer either. You give one in the lab, after Primer E.)
 #
 # Stuck? Ask for a hint. The first one asks a question back; the next one points.
@@ -136,35 +136,36 @@ print("stops the course:", [finding["check"] for finding in report if finding["l
 # on yours? Run `chainlab doctor` in a terminal to see the warnings as well, each with what it costs and how to mend it.
 #
 # ## Twenty questions
-# They tell you which primers to read, and nobody else sees them. Write one letter per question, and a dot for "I don't
-# know". Do not guess: a lucky guess only hides a primer that would have helped.
+# They tell you which primers to read, and nobody else sees them. Each cell shows the questions of one
+# primer. Write one letter per question into it, and a dot for "I don't know". Do not guess: a lucky guess only hides a
+# primer that would have helped.
 
 # %%
 from chainlab.course.learning import diagnostic
 
 questions = diagnostic.load(lab.data / "diagnostic.toml")
-print(diagnostic.sheet(questions, "00a_git"))
 git = "...."  # four letters or dots
+diagnostic.sheet(questions, "00a_git")
 
 # %%
-print(diagnostic.sheet(questions, "00b_keys"))
 keys = "...."
+diagnostic.sheet(questions, "00b_keys")
 
 # %%
-print(diagnostic.sheet(questions, "00c_tokens"))
 tokens = "..."
+diagnostic.sheet(questions, "00c_tokens")
 
 # %%
-print(diagnostic.sheet(questions, "00d_merkle"))
 merkle = "..."
+diagnostic.sheet(questions, "00d_merkle")
 
 # %%
-print(diagnostic.sheet(questions, "00e_workflows"))
 workflows = "..."
+diagnostic.sheet(questions, "00e_workflows")
 
 # %%
-print(diagnostic.sheet(questions, "00f_policies"))
 policies = "..."
+diagnostic.sheet(questions, "00f_policies")
 
 # %%
 diagnostic.mark(questions, git + keys + tokens + merkle + workflows + policies)
@@ -180,7 +181,7 @@ diagnostic.mark(questions, "cbda cbda baa dbc b.c b.b")
 # Two wrong letters, each with its reason; the two dots need none. One slip per subject is forgiven; two call for the
 # primer.
 #
-# **Change one thing.** Put a dot in place of the sheet's first letter, run the cell, then another in place of the second.
+# **Change it.** Put a dot in place of the sheet's first letter, run the cell, then another in place of the second.
 # When does the verdict change?
 #
 # There are three outcomes:

@@ -105,7 +105,7 @@ assert by_hand == first  # the text says the id is computed from the content
 # as ours, on any machine, and that is why we fixed the dates. What it does *not* show is that the content is good,
 # or that "maintainer" wrote it. Author and date are text that anybody may set; we have just done so.
 #
-# **Change one thing.** Note the first digits of the id. Write another word into the message `List the changed files`, and
+# **Change it.** Note the first digits of the id. Write another word into the message `List the changed files`, and
 # run the cells again from `import os` on. How many of the 40 digits are the same, more than chance would give?
 #
 # (Git's usual hash is SHA-1, for which collisions are known. Git detects the known attacks. A full commit id is

@@ -251,7 +251,7 @@ assert valid_at(signed_at) and not valid_at(signed_at + dt.timedelta(days=1))  #
 assert lifetime.total_seconds() == 600  # the text says ten minutes
 
 # %% [markdown]
-# **Change one thing.** How much later is too late? Set `later` to other spans, such as `dt.timedelta(minutes=9)`, and run
+# **Change it.** How much later is too late? Set `later` to other spans, such as `dt.timedelta(minutes=9)`, and run
 # the cell again until the answer turns.
 #
 # Tomorrow the certificate is long over, and the signature is as good as today. A notary's stamp stays good when the

@@ -56,7 +56,7 @@ assert claims["aud"] == "sigstore" and claims["exp"] - claims["iat"] == 600  # t
 # bearer is alice (`sub`), until ten minutes after it was issued (`iat`, `exp`).* (`aud` may also be a list of names.)
 # OpenID Connect (OIDC) is the set of rules by which such tokens are asked for and handed out.
 #
-# **Change one thing.** Ask for a token of another name: write `mallory@example.com` in the cell above that makes the token,
+# **Change it.** Ask for a token of another name: write `mallory@example.com` in the cell above that makes the token,
 # and run the two cells again. Who was asked whether you are Mallory?
 #
 # You have just read it with no key at all. So two beliefs are gone at once: a token is **not encrypted**, and whoever

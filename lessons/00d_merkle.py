@@ -53,7 +53,7 @@ print(node(node(a, b), node(c, d)).hex()[:16])
 # %% [markdown]
 # Those are the first digits of the root that you would have drawn.
 #
-# **Change one thing.** Swap `a` and `b` in the last line and run the cell again. Same entries, another order: same root?
+# **Change it.** Swap `a` and `b` in the last line and run the cell again. Same entries, another order: same root?
 # Then put them back.
 #
 # Why the bytes `00` and `01` in front? They look like decoration. Leave them out: one log has the entries a and b. Another
@@ -183,7 +183,7 @@ fig, ax = diagrams.audit_path(7, 2, title="One hash beside each step: c needs th
 # The figure counts from 0, so c is entry 2. Filled: its way to the root. Ringed: the three hashes that somebody must give
 # you, 3 (that is d), 0–1 (ab) and 4–6 (efg). Everything else you compute or never see.
 #
-# **Change one thing.** Draw the path of g, `audit_path(7, 6, …)`, and one in a tree of eleven.
+# **Change it.** Draw the path of g, `audit_path(7, 6, …)`, and one in a tree of eleven.
 #
 # **Predict.** How many hashes does the *last* entry, g, need? And one in a log of a million entries, at most?
 

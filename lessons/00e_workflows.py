@@ -211,7 +211,7 @@ assert "***" not in leak  # the text says that the second line was not recognise
 # %% [markdown]
 # Only the first line is hidden. The others are the same secret in another spelling, and anyone can read it back.
 #
-# **Change one thing.** Find a fourth spelling that passes, with one character between the letters, say. Then ask yourself
+# **Change it.** Find a fourth spelling that passes, with one character between the letters, say. Then ask yourself
 # how long a list of spellings a platform would have to hide.
 #
 # Redaction is best effort, as

@@ -162,7 +162,7 @@ ask(f"SELECT file FROM upload WHERE {night} AND ({release}) IS NOT TRUE")
 # %% [markdown]
 # There it is.
 #
-# **Change one thing.** Write `IS NOT TRUE` without the word `NOT`, then `= FALSE` in its place. Which of the three finds
+# **Change it.** Write `IS NOT TRUE` without the word `NOT`, then `= FALSE` in its place. Which of the three finds
 # version 1.4?
 #
 # In many log stores a missing field simply does not match, and `not release` would have held at once. The
@@ -237,7 +237,7 @@ print("vulnerable is False:", unscanned.get("vulnerable") is False)
 # `None` behaves like undefined under `not`, and the mending is the same in both: ask for the good, by name. In Rego the
 # line becomes `input.vulnerable == false`, which an absent field cannot satisfy.
 #
-# **Change one thing.** Write that line into `POLICY`, in place of the one with `not`, and run the two cells again. Now
+# **Change it.** Write that line into `POLICY`, in place of the one with `not`, and run the two cells again. Now
 # nobody gets in unscanned.
 #
 # The analogy breaks soon, and it matters where. `None` is a value: you can store it, return it, compare it, and

