@@ -178,14 +178,37 @@ table
 # - the **scan** has names of modules.
 #
 # ## 4. Where each is blind
-# First all names of all lists. A dot means: this list names it.
+# Questions of another kind: pick things of which we *know* whether they are there, and look for each in each list.
+#
+# **Predict.** In how many of the four lists does each of the seven stand? Write 0 to 4; the comment says what it is.
+
+# %% tags=["predict"]
+from packaging.utils import canonicalize_name
+
+prediction = {
+    "acme-cells": None,  # the project declares it
+    "protobuf": None,  # a dependency needs it
+    "pytest": None,  # for developers only
+    "scikit-learn": None,  # for the extra only; imported as sklearn
+    "sklearn": None,  # no package of ours at all
+    "colorama": None,  # locked, for another platform
+    "openblas": None,  # a native library inside numpy
+}
+names = {name: {canonicalize_name(c["name"]) for c in document["components"]} for name, document in lists.items()}
+names["import scan"] = {canonicalize_name(name) for name in imported(project)}
+seen = pd.DataFrame({source: {q: q in found for q in prediction} for source, found in names.items()})
+print(lab.predicted(prediction, {name: int(count) for name, count in seen.sum(axis=1).items()}))
+seen.replace({True: "listed", False: "–"})
+
+# %% [markdown]
+# Two rows are empty. For colorama that is right: the lock names it for Windows, and the builder held the marker against
+# this platform. For OpenBLAS it is wrong: it is *in* the environment, as machine code.
+#
+# Now all names of all lists. A dot means: this list names it.
 
 # %% tags=["folded"]
 import matplotlib.pyplot as plt
-from packaging.utils import canonicalize_name
 
-names = {name: {canonicalize_name(c["name"]) for c in document["components"]} for name, document in lists.items()}
-names["import scan"] = {canonicalize_name(name) for name in imported(project)}
 every = sorted(set().union(*names.values()), key=lambda n: (-sum(n in found for found in names.values()), n))
 plt.style.use("chainlab.dashboards.style")
 fig, ax = plt.subplots(figsize=(9, 2.8))
@@ -200,29 +223,7 @@ _ = ax.set_title("Three of 24 names stand in all four lists")
 # %% [markdown]
 # In words: `acme-cells`, `numpy` and `onnxruntime` stand in all four lists. Twelve names stand in one list only: ten
 # in the lock (for training and building), `sklearn` in the scan, and `triage-model` in cyclonedx-py's. So "is it in the
-# SBOM?" has no answer before you say in *which*.
-#
-# Now questions of another kind: pick things of which we *know* whether they are there, and look for each.
-#
-# **Predict.** In how many of the four lists does each of the seven stand? Write 0 to 4; the comment says what it is.
-
-# %% tags=["predict"]
-prediction = {
-    "acme-cells": None,  # the project declares it
-    "protobuf": None,  # a dependency needs it
-    "pytest": None,  # for developers only
-    "scikit-learn": None,  # for the extra only; imported as sklearn
-    "sklearn": None,  # no package of ours at all
-    "colorama": None,  # locked, for another platform
-    "openblas": None,  # a native library inside numpy
-}
-seen = pd.DataFrame({source: {q: q in found for q in prediction} for source, found in names.items()})
-print(lab.predicted(prediction, {name: int(count) for name, count in seen.sum(axis=1).items()}))
-seen.replace({True: "listed", False: "–"})
-
-# %% [markdown]
-# Two rows are empty. For colorama that is right: the lock names it for Windows, and the builder held the marker against
-# this platform. For OpenBLAS it is wrong: it is *in* the environment, as machine code.
+# SBOM?" has no answer before you say in *which*. And OpenBLAS, which is in no list?
 
 # %%
 from chainlab.evidence import environments
