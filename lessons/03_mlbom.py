@@ -4,7 +4,7 @@
 # > In February 2025 models on a public hub carried a compressed pickle that was broken on purpose, *after* its payload.
 # > Loading it ran the payload. The scanner `picklescan` could not parse it. [V: MITRE ATLAS AML.CS0031; details S]
 #
-# **You will** (90 min: 10 reading, 80 doing)
+# **You will** (90 min: 11 reading, 79 doing)
 # - measure a model, and say how sure you are
 # - describe model, data and training run in an ML-BOM, and watch a library lose half of it
 # - sign a model with its folder, and slip a file in
@@ -13,7 +13,10 @@
 #
 # **Before:** `03_sbom`. **Lab:** `labs/03_sbom.ipynb`
 #
-# **V** and **S** as before. `triage` is a toy model for teaching: never use it on people.
+# **V** and **S** as before; words are in [the glossary](../docs/glossary.md). At **Predict**, write your answer in place of
+# `None` before you run the cell. At **Change it**, change one value and run the cell again.
+#
+# `triage` is a toy model for teaching: never use it on people.
 
 # %% tags=["parameters"]
 seed = 1
@@ -49,10 +52,12 @@ _ = shutil.copy(lab.copy("models/triage.onnx"), model)
 import onnx
 
 graph = onnx.load(model)
-print("producer: ", graph.producer_name, graph.producer_version)
-print("operators:", *sorted({node.op_type for node in graph.graph.node}))
-print("inputs:   ", [(i.name, [d.dim_value or "any" for d in i.type.tensor_type.shape.dim]) for i in graph.graph.input])
-print("metadata: ", {p.key: p.value for p in graph.metadata_props} or "none")
+pd.Series({
+    "producer": f"{graph.producer_name}, version {graph.producer_version or 'not given'}",
+    "operators": ", ".join(sorted({node.op_type for node in graph.graph.node})),
+    "inputs": [(i.name, [d.dim_value or "any" for d in i.type.tensor_type.shape.dim]) for i in graph.graph.input],
+    "metadata": {p.key: p.value for p in graph.metadata_props} or "none",
+}).to_frame("the file says")
 
 # %% [markdown]
 # Thirty numbers in, two operators, and the name of the program that wrote it, without a version. Which data, whose, under
@@ -80,20 +85,27 @@ slices = {"all": radius > 0, "large nuclei": radius >= 17, "middle": (radius >= 
           "small nuclei": radius < 13}
 malignant = {name: s & (y_test == 1) for name, s in slices.items()}
 counts = {name: (int((labels[s] == 1).sum()), int(s.sum())) for name, s in malignant.items()}
-print("found of malignant:", counts)
+counts
 
 # %% [markdown]
-# *Recall*: malignant cases found, of all malignant cases. As a share alone it would read like a law of nature. Wilson's
-# interval says what the count supports, at 95 %:
+# For each slice: malignant cases found, and all malignant cases. The share of the two is *recall*. As a share alone it
+# would read like a law of nature. Wilson's interval says what the count supports, at 95 %: the share may well be anything
+# from its lower to its upper end.
+#
+# **Predict.** The project's threshold is 0.93. For how many of the four slices is the *value* above it, and for how many the
+# interval's *lower end*?
 
-# %%
+# %% tags=["predict"]
 from chainlab.evidence.mlbom import Dataset, Metric, Training, interval
 
+prediction = {"value": None, "lower end": None}
 metrics = [Metric.of("recall", hits, cases, slice=name) for name, (hits, cases) in counts.items()]
+above = {"value": sum(float(m.value) > 0.93 for m in metrics), "lower end": sum(float(m.lower) > 0.93 for m in metrics)}
+print(lab.predicted(prediction, above))
 pd.DataFrame([{"slice": m.slice, "cases": counts[m.slice][1], "recall": m.value, "from": m.lower, "to": m.upper}
               for m in metrics])
 
-# %%
+# %% tags=["predict"]
 import matplotlib.pyplot as plt
 
 plt.style.use("chainlab.dashboards.style")
@@ -111,27 +123,22 @@ ax.set_xlabel("recall (share of malignant cases found), 95 % interval; dashed: t
 _ = ax.set_title("Two values clear the threshold, and no interval does")
 
 # %% [markdown]
-# The figure shows the table. The value for all cases, 61 of 64, clears the project's threshold of 0.93, and its lower
-# end does not. For small nuclei a handful of cases support nearly any claim. A card that gives the value alone hides
-# which of these situations you are in.
+# The picture makes it plain. The value for all cases, 61 of 64, clears the threshold, and its lower end does not. For small
+# nuclei four cases support nearly any claim. A card that gives the value alone hides which of these situations you are in.
 #
-# (A classical interval, p ± 1.96·√(p(1−p)/n), has no width at 100 %. Wilson's has:)
+# (A classical interval, p ± 1.96·√(p(1−p)/n), has no width at 100 %. Wilson's has.)
+#
+# **Predict.** Suppose a model finds *every* case. How many cases must that be, so that the lower end clears 0.93?
 
-# %%
-for hits, cases in ((3, 3), (30, 30), (300, 300)):
-    lower, upper = interval(hits, cases)
-    print(f"{hits} of {cases}: from {lower:.3f} to {upper:.3f}")
+# %% tags=["predict"]
+prediction = None  # a number of cases
+enough = next(cases for cases in range(1, 1000) if interval(cases, cases)[0] >= 0.93)
+print(lab.predicted(prediction, enough))
+pd.DataFrame([{"found": n, "of": n, "from": round(interval(n, n)[0], 3), "to": interval(n, n)[1]} for n in (3, 30, 300)])
 
 # %% [markdown]
-# Three times 100 %. With three cases it may be less than half; only the last of the three clears 0.93.
-
-# %% tags=["check"]
-overall = metrics[0]
-assert float(overall.value) > 0.93 > float(overall.lower) and counts["all"] == (61, 64) and len(y) == 569
-assert interval(3, 3)[0] < 0.5 and interval(30, 30)[0] < 0.93 < interval(300, 300)[0]
-assert sum(float(m.value) > 0.93 for m in metrics) == 2  # the figure's title says two
-assert all(float(m.lower) < 0.93 for m in metrics)
-assert counts["small nuclei"][1] < 10 and list(slices) == ["all", "large nuclei", "middle", "small nuclei"]
+# Fifty-two. The table has three times 100 %: with three cases it may be less than half, and only the last row clears 0.93.
+# **Change it**: ask for 0.99 in place of 0.93. How many cases does that cost?
 
 # %% [markdown]
 # ## 3. Write it down
@@ -141,11 +148,11 @@ assert counts["small nuclei"][1] < 10 and list(slices) == ["all", "large nuclei"
 
 # %%
 card = tomllib.loads((lab.data / "projects/attested/triage-model/model-card.toml").read_text())
-print(card["architecture"], "|", card["parameters"])
 print(*card["considerations"]["limits"], sep="\n")
+pd.Series(card["parameters"] | {"architecture": card["architecture"]}).map(str).to_frame("the card says")
 
 # %% [markdown]
-# What it is, how it was trained, and two limits that no program could have measured. Now all three kinds together:
+# Two limits that no program could have measured, how the model was trained, and what it is. Now all three kinds together:
 
 # %%
 from pathlib import Path
@@ -171,11 +178,14 @@ print(*bill)
 
 # %%
 subject = bill["metadata"]["component"]
-print("type:        ", subject["type"])
-print("data set:    ", subject["modelCard"]["modelParameters"]["datasets"], "->", bill["components"][0]["licenses"])
-print("first metric:", subject["modelCard"]["quantitativeAnalysis"]["performanceMetrics"][0])
 run = bill["formulation"][0]["workflows"][0]
-print("made in:     ", run["taskTypes"], "by", run.get("name"))
+pd.Series({
+    "type": subject["type"],
+    "data set": subject["modelCard"]["modelParameters"]["datasets"],
+    "its licence": bill["components"][0]["licenses"][0]["license"]["id"],
+    "first metric": subject["modelCard"]["quantitativeAnalysis"]["performanceMetrics"][0],
+    "made in": f"{run['taskTypes'][0]}, by job {run.get('name')}",
+}).to_frame("says")
 
 # %% [markdown]
 # The card names its data set by `bom-ref` (`wdbc`), and the component of that name has the licence.
@@ -189,8 +199,7 @@ from chainlab.evidence import schema
 numbers = copy.deepcopy(bill)
 numbers["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"][0]["value"] = 0.95
 print("as text:  ", schema.problems(bill) or "valid")
-where, _, why = str(schema.problems(numbers)[0]).partition(": ")
-print("as number:", why, "\n    where:", where)
+print("as number:", *str(schema.problems(numbers)[0]).split(": ", 1), sep="\n  ")
 
 # %% [markdown]
 # The message names the place and says what to write.
@@ -198,19 +207,23 @@ print("as number:", why, "\n    where:", where)
 # ## 4. A round trip through the library
 # A later job wants to add a component. The obvious way: read the document with the library, add, write. We only read and
 # write.
+#
+# **Predict.** Which of seven parts are "kept", and which "lost"?
 
-# %%
+# %% tags=["predict"]
 from cyclonedx.model.bom import Bom
 from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 
+prediction = {"modelCard": None, "data (of the data set)": None, "formulation": None, "compositions": None,
+              "dependencies": None, "components": None, "metadata": None}
 again = Bom.from_json(json.loads(json.dumps(bill)))
 back = json.loads(make_outputter(again, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string())
 kept = {"modelCard": "modelCard" in back["metadata"]["component"],
         "data (of the data set)": "data" in back["components"][0],
-        **{key: key in back for key in ("formulation", "compositions", "dependencies", "components", "metadata")}}
-print(*(f"{'kept' if there else 'LOST'}  {key}" for key, there in kept.items()), sep="\n")
-print("and the result is", "valid" if not schema.problems(back) else "not valid")
+        **{key: key in back for key in list(prediction)[2:]}}
+print("the result is", "valid" if not schema.problems(back) else "not valid")
+lab.predicted(prediction, {key: "kept" if there else "lost" for key, there in kept.items()})
 
 # %% [markdown]
 # No exception, no warning, and a valid document: the model card, the data set's description, the training run and the
@@ -218,6 +231,12 @@ print("and the result is", "valid" if not schema.problems(back) else "not valid"
 # JSON, validate the document, and compare what went in with what came out.
 
 # %% tags=["check"]
+overall = metrics[0]
+assert float(overall.value) > 0.93 > float(overall.lower) and counts["all"] == (61, 64) and len(y) == 569
+assert interval(3, 3)[0] < 0.5 and interval(30, 30)[0] < 0.93 < interval(300, 300)[0]
+assert sum(float(m.value) > 0.93 for m in metrics) == 2  # the figure's title says two
+assert above == {"value": 2, "lower end": 0} and interval(51, 51)[0] < 0.93 < interval(52, 52)[0]
+assert counts["small nuclei"][1] == 4 and list(slices) == ["all", "large nuclei", "middle", "small nuclei"]
 assert [key for key, there in kept.items() if not there] == ["modelCard", "data (of the data set)", "formulation", "compositions"]
 assert not schema.problems(back) and not schema.problems(bill) and schema.problems(numbers)
 assert mlbom.metrics(bill) == metrics and mlbom.metrics(back) == []
@@ -235,36 +254,29 @@ release = ("acme/triage-model", "release.yml", "refs/tags/v1.4.0")
 signature = models.sign(folder, lab.trust.config, lab.trust.workflow_token(*release))
 identity = "https://git.chainlab.localhost/acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"
 signer = Signer(identity, lab.trust.ci_issuer)
-
-
-def verdict(path, bundle=signature):
-    """What verification says, in a line."""
-    said = models.verify(path, bundle, signer, lab.trust.config)
-    return "passed" if said.passed else f"refused: {said.failure.name}: {said.failure.said}"
-
-
-print(verdict(folder))
+models.verify(folder, signature, signer, lab.trust.config)
 
 # %% [markdown]
-# Now three changes, each in a copy: one byte of the weights; a file that nobody signed, which a loader might run; a file
-# taken away.
+# The signer is the expected one, and the folder is as it was signed. Now three changes, each in a copy: one byte of the
+# weights; a file that nobody signed, which a loader might run; a file taken away.
+#
+# **Predict**: which are "refused", and which pass ("passed")?
 
-# %%
+# %% tags=["predict"]
 def changed(name, change):
     """The verdict on a copy of the folder in which something was changed."""
-    copy_ = shutil.copytree(folder, lab.path / name, dirs_exist_ok=True)
-    change(copy_)
-    return verdict(copy_)
+    shutil.rmtree(lab.path / name, ignore_errors=True)
+    change(shutil.copytree(folder, lab.path / name))
+    return models.verify(lab.path / name, signature, signer, lab.trust.config)
 
 
+prediction = {"one byte": None, "an extra file": None, "a file gone": None}
 data_ = model.read_bytes()
-changes = {
-    "one-byte": lambda f: (f / "triage.onnx").write_bytes(data_[:-1] + bytes([data_[-1] ^ 1])),
-    "extra-file": lambda f: (f / "loader.py").write_text("print('a guest')\n"),
-    "gone": lambda f: (f / "triage.onnx").unlink(),
-}
-for name, change in changes.items():
-    print(f"{name:11}", changed(name, change))
+changes = [lambda f: (f / "triage.onnx").write_bytes(data_[:-1] + bytes([data_[-1] ^ 1])),
+           lambda f: (f / "loader.py").write_text("print('a guest')\n"), lambda f: (f / "triage.onnx").unlink()]
+verdicts = {name: changed(name.replace(" ", "-"), change) for name, change in zip(prediction, changes, strict=True)}
+print(lab.predicted(prediction, {name: "passed" if said.passed else "refused" for name, said in verdicts.items()}))
+pd.Series({name: said.failure.said for name, said in verdicts.items()}).to_frame("because")
 
 # %% [markdown]
 # All three are refused. The middle one is the one that home-made checks miss: they take the list of signed files and
@@ -272,9 +284,10 @@ for name, change in changes.items():
 # model hub topped the trends; what did the harm was its `loader.py`. [S]
 #
 # ## 6. What the signature does not say
-# We make a model that calls everything benign, and sign it with the same workflow.
+# We make a model that calls everything benign, and sign it with the same workflow. **Predict**: "passed" or "refused"?
 
-# %%
+# %% tags=["predict"]
+prediction = None
 lazy = copy.deepcopy(graph)
 scores = [t for t in lazy.graph.node if t.op_type == "LinearClassifier"]
 for attribute in (a for node in scores for a in node.attribute):
@@ -287,10 +300,11 @@ onnx.save(lazy, worse / "triage.onnx")
 blind = onnxruntime.InferenceSession((worse / "triage.onnx").read_bytes(), providers=["CPUExecutionProvider"])
 guessed = blind.run(["label"], {"X": x_test.astype(np.float32)})[0]
 print("malignant cases found:", int((guessed[y_test == 1] == 1).sum()), "of", int((y_test == 1).sum()))
-print("signature:", verdict(worse, models.sign(worse, lab.trust.config, lab.trust.workflow_token(*release))))
+lied = models.sign(worse, lab.trust.config, lab.trust.workflow_token(*release))
+lab.predicted(prediction, "passed" if models.verify(worse, lied, signer, lab.trust.config).passed else "refused")
 
 # %% [markdown]
-# It passes. A valid signature on a model says: *these files, all of them and no others, were signed by this identity*. It
+# It passes, and finds none of the sick. A valid signature on a model says: *these files, all of them and no others, were signed by this identity*. It
 # does not say
 #
 # - that the model is any good, let alone **clinically valid**: that is a study with patients, and no field of a BOM holds
@@ -333,8 +347,6 @@ pickletools.dis(attack)
 # names.
 
 # %%
-from chainlab.evidence.pickles import opinions
-
 PICKLES = {
     "plain numbers": pickle.dumps({"weights": [0.1, 0.2]}),
     "os.system": attack,
@@ -344,9 +356,21 @@ PICKLES = {
     "an ordered dict": pickle.dumps(OrderedDict(a=1)),
     "the attack, compressed": gzip.compress(attack),
 }
+
+# %% [markdown]
+# **Predict.** Of which of the seven does picklescan say "no issue"? Write "yes" or "no".
+
+# %% tags=["predict"]
+from chainlab.evidence.pickles import opinions
+
+prediction = {"plain numbers": None, "os.system": None, "a gadget in an unknown module": None,
+              "broken after the payload": None, "an honest scikit-learn model": None,
+              "an ordered dict": None, "the attack, compressed": None}
 seen = pd.DataFrame({name: {o.scanner: o.verdict for o in opinions(data)} for name, data in PICKLES.items()}).T
+print(lab.predicted(prediction, {n: "yes" if v == "no issue" else "no" for n, v in seen["picklescan"].items()}))
 print("picklescan, of the unknown module:", *opinions(PICKLES["a gadget in an unknown module"])[1].said)
-seen.assign(harmful=["no", "yes", "yes", "yes", "no", "no", "yes"])
+harmful = dict(zip(prediction, ("no", "yes", "yes", "yes", "no", "no", "yes"), strict=True))
+seen.assign(harmful=[harmful.get(name, "yours") for name in seen.index])
 
 # %% [markdown]
 # Read the rows where they differ.
@@ -364,25 +388,32 @@ seen.assign(harmful=["no", "yes", "yes", "yes", "no", "no", "yes"])
 # %%
 from chainlab.evidence.inspection import inspect, inspect_bytes
 
-for name, data in PICKLES.items():
-    report = inspect_bytes(data, "model.bin")
-    print(f"{name:30}", "passed" if report.passed else "not passed:",
-          *sorted({f.kind for f in report.findings}), *("not scanned" for _ in report.not_scanned))
-print(f"{'triage.onnx':30}", "passed" if inspect(model).passed else "not passed")
+def looked_at(report):
+    """What inspection says, in a row."""
+    said = sorted({f.kind for f in report.findings}) + ["not scanned"] * bool(report.not_scanned)
+    return {"passed": report.passed, "because": ", ".join(said)}
+
+
+reports = {name: inspect_bytes(data, "model.bin") for name, data in PICKLES.items()} | {"triage.onnx": inspect(model)}
+pd.DataFrame({name: looked_at(report) for name, report in reports.items()}).T
 
 # %% [markdown]
-# No attack passes, and the price is in the fifth and sixth line: honest work is refused with it. The compressed one has no
+# No attack passes, and the price is in the fifth and sixth row: honest work is refused, too. The compressed one has no
 # finding at all; it does not pass because nobody looked.
+#
+# **Change it**: add a pickle of your own to `PICKLES`, such as `pickle.dumps(AT)` or `pickle.dumps(print)`, and run the last
+# two cells again. (`dumps` only writes; still, load nothing.)
 #
 # Better than scanning a pickle is not to have one: exported to ONNX or safetensors, the question is gone, and another one
 # stays (own operators, external files, parsers with errors).
 
 # %% tags=["check"]
-assert list(seen["picklescan"] == "no issue") == [True, False, True, False, True, True, True]
-assert list(seen["fickling"] == "no issue") == [True] + [False] * 6
+assert list(seen["picklescan"] == "no issue")[:7] == [True, False, True, False, True, True, True]
+assert list(seen["fickling"] == "no issue")[:7] == [True] + [False] * 6
 assert seen.loc["broken after the payload", "fickling"] == "unparseable" == seen.loc["the attack, compressed", "fickling"]
 assert not inspect_bytes(PICKLES["the attack, compressed"], "m").passed and inspect(model).passed
-assert verdict(folder) == "passed" and all(changed(n, c).startswith("refused") for n, c in changes.items())
+assert models.verify(folder, signature, signer, lab.trust.config).passed
+assert not any(said.passed for said in verdicts.values())
 assert len(attack) == 31 and int((guessed[y_test == 1] == 1).sum()) == 0
 
 # %% [markdown]
