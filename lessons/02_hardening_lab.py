@@ -14,7 +14,7 @@
 # - tell whom a protection reached that arrived by update
 # - write the review that guards it all, and be scored by breaking your controls one by one
 #
-# **Before:** `02_anatomy`, `02_attacks`. **Deliverable:** `design_guide.md`, from the template at the end.
+# **Before:** `02_anatomy`, `02_attacks`, `02_evidence`. **Deliverable:** `design_guide.md`, from the template at the end.
 #
 # Each check calls your function on visible cases and on cases made from `seed`, so only a rule passes. When a case
 # fails, put `print(run)` (or whatever the argument is called) into your function, and run the check again: you see what

@@ -15,7 +15,7 @@
 # - read provenance field by field, and tell the platform's word from the workflow's
 # - verify in six steps, and break each step
 #
-# **Before:** `01_first_signature`, `02_anatomy`, primer `00d_merkle`. **Next:** `04b_gate`. **Lab:**
+# **Before:** `01_first_signature`, `02_evidence`, primer `00d_merkle`. **Next:** `04b_gate`. **Lab:**
 # `labs/04_attestation.ipynb`
 #
 # **V** and **S** as in week 1: read in a primary text; read in secondary text only. Words are in
