@@ -142,9 +142,9 @@ print(repr(stored))
 # %% tags=["predict"]
 prediction = {"main": None, "v3": None, "the commit": None}  # "the thief's" or "the old"
 
-before = git("show", "v3:action.sh")
+before = git("show", f"{second}:action.sh")
 (repo / "action.sh").write_text("echo harmless marker: the thief was here\n", newline="\n")
-git("commit", "--quiet", "-am", "Tidy up")
+git("commit", "--quiet", "--allow-empty", "-am", "Tidy up")
 print(git("tag", "--force", "v3", "HEAD"))
 runs = {name: git("show", f"{ref}:action.sh") for name, ref in
         {"main": "main", "v3": "v3", "the commit": second}.items()}

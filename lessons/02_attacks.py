@@ -500,8 +500,11 @@ rows = {f"passed, name with {quote}": strike(acme, quote) for quote in ('"', "'"
 rows
 
 # %% [markdown]
-# Both names are inert. No list of bad characters, no filter. (We also stopped writing into `$GITHUB_ENV`: what a stranger
-# says there becomes the environment of every later step.)
+# Both names are inert. No list of bad characters, no filter.
+#
+# (We also stopped writing into `$GITHUB_ENV`: what a stranger says there becomes the environment of every later step.)
+#
+# **Change it.** Bring a third quote, the backtick, into the loop of the cell above. Does it find a way in?
 #
 # ### The other door
 # `label.yml` still checks out the change and runs `tests/size.py` from it, under `contents: write`. Mallory does not need
@@ -514,6 +517,7 @@ rows
 prediction = {"injection closed, her file runs": None, "and checkout v7": None}  # True (she is in) or False
 
 OPEN = "import subprocess; subprocess.run('git push -q origin +HEAD:refs/heads/mallory-was-here'.split())\n"
+acme.edit(LABEL, ("actions/checkout@v7", "actions/checkout@v4"))  # should you run this cell again
 rows = {"injection closed, her file runs": strike(acme, files={"tests/size.py": OPEN})}
 acme.edit(LABEL, ("actions/checkout@v4", "actions/checkout@v7"))
 rows["and checkout v7"] = strike(acme, files={"tests/size.py": OPEN})

@@ -23,6 +23,15 @@ def test_an_edit_is_a_commit_on_the_default_branch(make: Make) -> None:
     assert at(project, commit, CI) == TEXT.replace("one", "three").replace("two", "four")
 
 
+def test_an_edit_that_was_made_is_left_as_it_is(make: Make) -> None:
+    project = make("acme/edited-twice", {CI: TEXT})
+    project.edit(CI, ("one", "three"))
+    again = project.edit(CI, ("one", "three"), ("two", "four"))
+    assert at(project, again, CI) == TEXT.replace("one", "three").replace("two", "four")
+    with pytest.raises(MalformedInput, match=r"ci\.yml has no 'one'"):
+        project.edit(CI, ("one", ""))
+
+
 def test_an_edit_of_a_missing_text_changes_nothing(make: Make) -> None:
     project = make("acme/unedited", {CI: TEXT})
     before = project.head(project.default)

@@ -121,11 +121,14 @@ class Project:
     def edit(self, path: str, *changes: tuple[str, str]) -> str:
         """Replace texts of a file in the folder, old by new, and commit; returns the commit's id.
 
-        Raises `MalformedInput`, and changes nothing, for an old text that the file does not have.
+        A change that was made before is left as it is. Raises `MalformedInput`, and changes nothing, for an old text
+        that the file does not have.
         """
         file = self.folder / path
         text = file.read_text(encoding="utf-8")
         for old, new in changes:
+            if old not in text and new and new in text:
+                continue
             if old not in text:
                 raise MalformedInput(f"{path} has no {old!r}", mend="compare with the file: was it changed before?")
             text = text.replace(old, new)
