@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chainlab.course.authoring.source import Exercise, Lesson, checked_answer
+from chainlab.course.learning import checks
 
 ROOT = Path(__file__).parents[3]
 
@@ -56,3 +57,15 @@ def solve(unit: str) -> SolvedLab:
                     if not cell.has("raises-exception"):
                         raise
     return solved
+
+
+def refused_at(solved: SolvedLab, number: str, *changes: tuple[str, str]) -> str:
+    """The first case that the solution fails after changes to its text; empty when it is still right."""
+    source = solved.exercise(number).tagged("exercise")[0].source
+    for old, new in changes:
+        assert old in source, old
+        source = source.replace(old, new)
+    space = dict(solved.space)
+    exec(source, space)
+    miss = checks.examine(number, solved.answer(number, space), world=solved.lab, seed=2).first_miss
+    return miss.case.name if miss else ""

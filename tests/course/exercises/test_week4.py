@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from solved_labs import SolvedLab, refused_at
 
 from chainlab.course.exercises.fixtures import release_mutants as doctored
 from chainlab.course.exercises.fixtures.releases import Attester
@@ -59,6 +60,8 @@ def test_model_signing_agrees_about_folders_that_differ(lab: Any) -> None:
     signed = models.sign(cases["as signed"].args[0], lab.trust.config, lab.trust.token(ALICE))
     changed_statement = {
         "a name that leads out",
+        "an absolute name",
+        "a digest under another algorithm's name",
         "an algorithm that nobody trusts",
         "a statement that contradicts itself",
     }
@@ -110,4 +113,89 @@ def test_the_old_root_tells_good_from_forged_nowhere_that_matters(lab: Any) -> N
         "forged after the rotation",
         "forged, with a certificate dated back",
         "forged between theft and discovery",
+        "what people and other clients read",
     ]
+
+
+# A change to the solution that is plausible and wrong: exercise, the case that refuses it, the text and its change.
+HALF_RIGHT = {
+    "takes any length of proof": ("4.2", "a hash too many", ("not hashes and climbed", "climbed")),
+    "does not know that a leaf may be alone": (
+        "4.2",
+        "the last of seven",
+        ("if place % 2 or place < last:", "if True:"),
+    ),
+    "looks at the digest behind a link": (
+        "4.4",
+        "a link",
+        (" or path.is_symlink()", ""),
+    ),
+    "looks at links that lead out only": (
+        "4.4",
+        "a link to the right bytes",
+        ("path.is_symlink() or", "(path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())) or"),
+    ),
+    "looks for links among files": ("4.4", "a folder that is a link", ("p.is_symlink() or p.is_file()", "p.is_file()")),
+    "does not read the algorithm": (
+        "4.4",
+        "a digest under another algorithm's name",
+        (' or resource["algorithm"] != "sha256"', ""),
+    ),
+    "asks how the signer begins": (
+        "4.5",
+        "everything is stated",
+        ("input.signature.signer == data.expected.signer", "startswith(data.expected.signer, input.signature.signer)"),
+    ),
+    "asks how the expected signer begins": (
+        "4.5",
+        "everything is stated",
+        ("input.signature.signer == data.expected.signer", "startswith(input.signature.signer, data.expected.signer)"),
+    ),
+    "writes no end into the field": (
+        "4.7",
+        "what people and other clients read",
+        ('        "validFor": {**old["validFor"], "end": stolen},\n', ""),
+    ),
+    "writes the discovery into the field": (
+        "4.7",
+        "what people and other clients read",
+        ('"end": stolen', '"end": noticed'),
+    ),
+}
+HALF_GATES = {
+    "the metric's value": ("what the model is", 'm["confidenceInterval"]["lowerBound"]', 'm["value"]'),
+    "any metric": ("what the model is", 'for m in metrics if m["type"] == "recall"', "for m in reversed(metrics)"),
+    "any list of files": ("what the model is", '["triage.onnx"] in signed', "bool(signed)"),
+    "a VEX that says affected": ("what is inside", 'e["status"] == "not_affected" and ', ""),
+    "a VEX without a reason": ("what is inside", ' and e.get("justification")]', "]"),
+    "a VEX of another advisory": ("what is inside", "hits <= settled", "dict(hits).keys() <= dict(settled).keys()"),
+    "a VEX of another package": (
+        "what is inside",
+        "hits <= settled",
+        "{a for _, a in hits} <= {a for _, a in settled}",
+    ),
+    "names without versions": (
+        "what is inside",
+        "any(lock <= bom for bom in boms)",
+        "any(dict(lock).keys() <= dict(bom).keys() for bom in boms)",
+    ),
+    "nothing of nothing": ("what is inside", "bool(lock) and any", "any"),
+    "any build type": ("who built them", ' build_type=house["build_type"],', ""),
+    "any builder": ("who built them", 'builder=house["builder"], ', ""),
+    "any job": ("who built them", ', internal={"job": job}', ""),
+    "any source": ("who built them", "source=f\"git+{house['repository']}\", ", ""),
+    "any ref": ("who built them", "refs=(tag,), ", ""),
+    "any parameters": ("who built them", "parameters=given, ", ""),
+}
+
+
+@pytest.mark.parametrize("name", HALF_RIGHT)
+def test_a_half_right_answer_is_refused_by_the_case_that_teaches_it(solved: SolvedLab, name: str) -> None:
+    exercise, case, change = HALF_RIGHT[name]
+    assert refused_at(solved, exercise, change) == case
+
+
+@pytest.mark.parametrize("name", HALF_GATES)
+def test_a_gate_that_leaves_one_question_out_is_refused_by_its_kind_of_mutant(solved: SolvedLab, name: str) -> None:
+    group, old, new = HALF_GATES[name]
+    assert refused_at(solved, "4.6", (old, new)) == group

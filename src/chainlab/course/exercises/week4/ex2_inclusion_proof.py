@@ -32,6 +32,11 @@ TEACHES = {
     ),
     "the last of an odd tree": ("On each level the last node may be alone. Alone means: go up a level without a hash."),
     "a leaf of an odd tree": "Index and size decide the shape.",
+    "the last of nine": (
+        "Nine split into eight and one, 17 into 16 and one: the last leaf is alone on every level below the top, and "
+        "needs one hash."
+    ),
+    "a leaf of a large tree": "Eleven levels, the same two questions on each: which side, and is there a sibling?",
     "the only leaf": "A tree of one has an empty proof; its root is the leaf's hash.",
     "an entry of the kit's own log": (
         "The canonicalized body is the leaf; index, size, hashes and root stand in the bundle."
@@ -95,6 +100,11 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     odd, of_odd = planted(rng, size)
     yield honest("the last of an odd tree", odd, of_odd, size - 1)
     yield honest("a leaf of an odd tree", odd, of_odd, rng.randrange(size - 1))
+    power = 2 ** rng.randrange(3, 6)
+    nine, of_nine = planted(rng, power + 1)
+    yield honest("the last of nine", nine, of_nine, power)
+    large, of_large = planted(rng, rng.randrange(1025, 1200))
+    yield honest("a leaf of a large tree", large, of_large, rng.randrange(1024))
     alone, of_alone = planted(rng, 1)
     yield honest("the only leaf", alone, of_alone, 0)
     yield _real(lab, rng)

@@ -40,6 +40,7 @@ TEACHES = {
     "a model that learned the wrong thing": (
         "No file is bad. The model misses what it is for, and no provenance says how well it does."
     ),
+    "one miss more than is fit": "More than 10 of 100 is not fit for use, and 11 is more. No file is bad here either.",
     "bytes of somebody else": (
         "The statement is about other bytes: the second step fails. Here the provenance did its work."
     ),
@@ -124,6 +125,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         found_bad=False,
         missed=rng.randrange(40, 90),
     )
+    yield release("one miss more than is fit", "fitness", entered=(listed,), found_bad=False, missed=11)
     yield release(
         "bytes of somebody else",
         "evidence",
@@ -141,5 +143,5 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         "nothing",
         entered=(listed, ("cache: deps", harmless[1], other_run, False)),
         found_bad=False,
-        missed=rng.randrange(9),
+        missed=10,
     )

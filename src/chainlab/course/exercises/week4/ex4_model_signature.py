@@ -38,11 +38,22 @@ TEACHES = {
     "a name that begins like an exception": "Compare the first part of the path whole.",
     "two files swapped": "A digest belongs to a name.",
     "a file renamed": "One name is gone and one is new.",
-    "a link": ("What a link points to can change without the folder changing. The statement says that it allows none."),
+    "a link": "What a link points to can change without the folder changing. The statement says that it allows none.",
+    "a link to the right bytes": (
+        "It leads to another signed file of this folder with the same content, and today its digest is right. It is a "
+        "link, and the statement allows none: ask `is_symlink()` before you follow it."
+    ),
+    "a folder that is a link": "A link to a folder is a link. `rglob` names it, and does not go into it.",
+    "a link to nowhere": "`is_file()` is false for a link whose target is gone, and the link is there all the same.",
     "a name that leads out": "The file exists and its digest is right. It is no part of this folder.",
     "an algorithm that nobody trusts": (
         "MD5 collides at will. A file whose digest you would not rely on was not checked, and not checked is refused."
     ),
+    "a digest under another algorithm's name": (
+        "The digits are right for SHA-256, and the statement says that they are something else. You check what was "
+        "signed: read `algorithm` before you compare."
+    ),
+    "an absolute name": "`folder / name` is `name` when it begins with a slash, and so leads anywhere.",
     "a statement that contradicts itself": (
         "The list agrees with the folder, and the subject is the digest of another list: SHA-256 over the raw "
         "digests in the order of the list."
@@ -80,19 +91,21 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         f"{layer}/weights.bin": rng.randbytes(64),
         f"{layer}/vocabulary.txt": rng.randbytes(12).hex().encode(),
     }
+    twin = {**files, "vocabulary.txt": files[f"{layer}/vocabulary.txt"]}  # two files of one content
 
     def case(
         name: str,
         wrong: set[str],
         change: Callable[[Path], object] = lambda folder: None,
         statement: dict[str, Any] | None = None,
+        written: Mapping[str, bytes] = files,
     ) -> Case:
         folder = place / f"{rng.getrandbits(40):x}" / "model"
-        for path, content in files.items():
+        for path, content in written.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
         change(folder)
-        return Case(name, (folder, statement or described(files)), wrong)
+        return Case(name, (folder, statement or described(written)), wrong)
 
     def write(path: str, content: bytes) -> Callable[[Path], object]:
         def change(folder: Path) -> None:
@@ -135,6 +148,14 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         lambda folder: (folder / "config.json").rename(folder / "config2.json"),
     )
     yield case("a link", {"triage.onnx"}, link)
+
+    def replace_by_link(folder: Path) -> None:
+        (folder / "vocabulary.txt").unlink()
+        (folder / "vocabulary.txt").symlink_to(Path(layer) / "vocabulary.txt")
+
+    yield case("a link to the right bytes", {"vocabulary.txt"}, replace_by_link, written=twin)
+    yield case("a folder that is a link", {"latest"}, lambda folder: (folder / "latest").symlink_to(layer))
+    yield case("a link to nowhere", {"cache.bin"}, lambda folder: (folder / "cache.bin").symlink_to("gone.bin"))
     outside = {**files, "../notes.txt": b"outside"}
     yield case(
         "a name that leads out",
@@ -142,7 +163,19 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         lambda folder: (folder.parent / "notes.txt").write_bytes(b"outside"),
         described(outside),
     )
+    absolute = (place / f"{rng.getrandbits(40):x}.txt").as_posix()
+    yield case(
+        "an absolute name",
+        {absolute},
+        lambda folder: Path(absolute).write_bytes(b"outside"),
+        described({**files, absolute: b"outside"}),
+    )
     yield case("an algorithm that nobody trusts", {"config.json"}, statement=described(files, config="md5"))
+    named = described(files)
+    for resource in named["predicate"]["resources"]:
+        if resource["name"] == "config.json":
+            resource["algorithm"] = rng.choice(["sha3-256", "blake2s", "sha512-256"])
+    yield case("a digest under another algorithm's name", {"config.json"}, statement=named)
     edited = described(files)
     for resource in edited["predicate"]["resources"]:
         if resource["name"] == "triage.onnx":

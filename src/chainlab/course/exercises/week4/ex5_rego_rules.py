@@ -26,7 +26,8 @@ SEE = "notebooks/04b_gate.ipynb, 'Rego, and its one trap'"
 TEACHES = {
     "everything is stated": (
         "Each rule is true for what it wants to see, and for nothing else. A scan that ran and found nothing is "
-        "good news; `every` holds for an empty list."
+        "good news; `every` holds for an empty list. A signer is equal to the expected one: a name that begins like "
+        "it, or is a part of it, is another one."
     ),
     "something is missing": (
         "What is missing is undefined, and `not` of undefined is true. A rule that looks for what is bad finds "
@@ -131,9 +132,13 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         {
             "all is well": but(),
             "not verified": but("signed", signature={**signature, "verified": False}),
+            "by another tag's workflow": but("signed", signature={**signature, "signer": f"{signer}-rc1"}),
+            "by a signer whose name is half of it": but("signed", signature={**signature, "signer": signer[:40]}),
             "by somebody else": but("signed", signature={**signature, "signer": "mallory@example.com"}),
             "exploited and open": but("safe", findings=[harmless, open_]),
             "one answered, one open": but("safe", findings=[open_, answered]),
+            "not exploited, and looked into": but("", findings=[{**open_, "exploited": False}]),
+            "one open, one harmless": but("safe", findings=[open_, harmless]),
             "below the threshold": but("good", recall={"lower": bound - 0.2}),
             "exactly the threshold": but("", recall={"lower": LEAST}),
             "scanned, nothing found": but("", findings=[]),
@@ -145,6 +150,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         {
             "no signature": but("signed", signature=None),
             "nobody says whether it was verified": but("signed", signature={"signer": signer}),
+            "a signer without a name": but("signed", signature={"verified": True, "signer": ""}),
             "nobody says who signed": but("signed", signature={"verified": True}),
             "not scanned": but("safe", findings=None),
             "nobody says whether it is exploited": but("safe", findings=[{"id": advisory}]),
@@ -165,6 +171,9 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
             "a bound that nobody could read": but("good", recall={"lower": None}),
             "a bound that is a word": but("good", recall={"lower": "low"}),
             "a bound as text, far below": but("good", recall={"lower": "0.10"}),
+            "a bound as text, far above": but("good", recall={"lower": "0.99"}),
+            "a harmless finding, not in a list": but("safe", findings={"first": harmless}),
+            "verified, as a number": but("signed", signature={**signature, "verified": 1}),
             "a bound that is a list": but("good", recall={"lower": [0.1]}),
             "a bound that is true": but("good", recall={"lower": True}),
         },

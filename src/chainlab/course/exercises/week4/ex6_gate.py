@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainlab.course.exercises.fixtures.release_mutants import Doctored, variants
 from chainlab.course.exercises.fixtures.releases import Attester, Release, house_of
-from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Marking, Score, named
+from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marking, Score, named
 from chainlab.course.learning.checks import Case, Miss, World
 from chainlab.digests import Digest
 from chainlab.evidence.statements import Statement
@@ -64,7 +64,7 @@ Gate = Callable[[dict[str, Any], dict[str, Any]], Any]
 MARKING = Marking[Doctored]("gate", "releases", attrgetter("link"))
 _verdicts: dict[tuple[bytes, str, str], Verdict] = {}
 _roots: dict[int, Any] = {}  # kept alive, so that an id stays one root's
-_made: dict[tuple[str, int], list[Doctored]] = {}
+_made: dict[tuple[str, str], list[Doctored]] = {}
 
 
 def attested(release: dict[str, Any], digest: Digest, expected: Expected, root: TrustedRoot) -> list[Statement]:
@@ -148,35 +148,39 @@ def bench(gate: Gate) -> Callable[..., dict[str, Any]]:
 
 def score(gate: Gate, trust: Any, seed: int = 1) -> Score:
     """The score of a gate on the releases of one seed; other ones than the check's."""
-    made = variants(Attester(trust), random.Random(f"score/{seed}"))  # noqa: S311
+    made = _variants(trust, f"score/{seed}")
     return MARKING.score(made, bench(gate)(Batch.of(made)))
 
 
 def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Benign releases first, then the links by group, then the score."""
-    made = _variants(lab, rng.getrandbits(64))
+    made = _variants(lab.trust, str(rng.getrandbits(64)))
 
-    def case(name: str, chosen: list[Doctored], accept: Callable[[Any], bool | Miss]) -> Case:
+    def case(name: str, chosen: list[Doctored], accept: Accept) -> Case:
         return Case(name, (Batch.of(chosen),), accept=accept)
 
     yield case("benign releases", made, _lives(made))
     for group, links in GROUPS.items():
         chosen = [v for v in made if v.link in links]
-        accept = MARKING.at_least([made[0]], chosen, links)
-        yield case(group, [made[0], *chosen], accept)
+        yield case(group, [made[0], *chosen], _both(MARKING.at_least([made[0]], chosen, links), chosen))
     for height in THRESHOLDS:
         yield case(f"a score of {height:.0%}", made, MARKING.reaches(made, height))
 
 
-def _variants(lab: World, seed: int) -> list[Doctored]:
-    """Kept for the process: the visible ones come again with every check."""
-    key = (str(lab.trust.fingerprint), seed)
+def _both(each_link: Accept, chosen: list[Doctored]) -> Accept:
+    every_kind = MARKING.every_kind(chosen)
+    return lambda verdicts: each_link(verdicts) and every_kind(verdicts)
+
+
+def _variants(trust: Any, seed: str) -> list[Doctored]:
+    """Kept for the process: the visible ones come again with every check, and the scored ones with every score."""
+    key = (str(trust.fingerprint), seed)
     if key not in _made:
-        _made[key] = variants(Attester(lab.trust), random.Random(seed))  # noqa: S311
+        _made[key] = variants(Attester(trust), random.Random(seed))  # noqa: S311 (variation, not secrecy)
     return _made[key]
 
 
-def _lives(made: list[Doctored]) -> Callable[[Any], bool | Miss]:
+def _lives(made: list[Doctored]) -> Accept:
     """Accepts when all benign are accepted and something is refused, for whichever right reason."""
     benign = [v for v in made if not v.link]
 

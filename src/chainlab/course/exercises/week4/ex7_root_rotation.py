@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -54,6 +55,11 @@ TEACHES = {
     ),
     "forged between theft and discovery": (
         "The old authority's word ends when the key was in two hands, not when somebody noticed."
+    ),
+    "what people and other clients read": (
+        "`validFor.end` of the stolen key's entry is the hour of the theft: this client does not ask for it, others "
+        "and every person who reads the root do. A root in which certificate and field disagree is read in two ways. "
+        "The other entries keep what they say."
     ),
     "signed long ago": ("An earlier generation, retired on time, is still in the root. What it certified stays good."),
     "forged with a key from the drawer": (
@@ -204,9 +210,10 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """One story, and each of its bundles under the root that the answer makes."""
     story = Story.tell(lab.path / "rotation", rng)
 
+    args = (story.root, story.successor, story.stolen, story.noticed, story.recertify)
+
     def case(name: str, bundle: str, good: bool) -> Case:
-        args = (story.root, story.successor, story.stolen, story.noticed, story.recertify)
-        return Case(name, args, accept=_judge(story.bundles[bundle], good))
+        return Case(name, args, accept=_judge(story, bundle, good))
 
     yield case("signed before the theft", "before the theft", True)
     yield case("signed after the rotation", "after the rotation", True)
@@ -215,6 +222,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     yield case("forged between theft and discovery", "between", False)
     yield case("signed long ago", "long ago", True)
     yield case("forged with a key from the drawer", "from the drawer", False)
+    yield Case("what people and other clients read", args, accept=_reads_like(story))
 
 
 def _unread(error: Exception) -> str:
@@ -228,13 +236,48 @@ def _unread(error: Exception) -> str:
     return str(error).splitlines()[0][:120]
 
 
-def _judge(bundle: str, good: bool) -> Callable[[Any], bool | Miss]:
-    """Accepts a trusted root under which the bundle verifies, or does not."""
+def _reads_like(story: Story) -> Callable[[Any], bool | Miss]:
+    """Accepts a root whose stolen entry ends at the theft, by its field, and whose other entries are as they were."""
+
+    def accept(answer: Any) -> bool | Miss:
+        *earlier, old = story.root["certificateAuthorities"]
+        said = answer["certificateAuthorities"]
+        own = [entry for entry in said if _key(entry) == _key(old)]
+        if len(own) != 1:
+            return Miss(f"expected one entry for the stolen key, found {len(own)}")
+        end = own[0]["validFor"].get("end")
+        if end is None:
+            return Miss("validFor of the stolen key's entry has no end")
+        if datetime.fromisoformat(end) != datetime.fromisoformat(story.stolen):
+            return Miss(f"validFor of the stolen key's entry ends {end}, expected {story.stolen}")
+        if own[0]["certChain"]["certificates"][1:] != old["certChain"]["certificates"][1:]:
+            return Miss("the stolen key's entry has lost the root certificate of its chain")
+        if any(entry not in said for entry in [*earlier, story.successor]):
+            return Miss("an earlier generation's entry or the successor's is not as it was")
+        kept = {key: value for key, value in story.root.items() if key != "certificateAuthorities"}
+        changed = [key for key, value in kept.items() if answer.get(key) != value]
+        return Miss(f"{changed[0]} is not as it was") if changed else True
+
+    return accept
+
+
+def _key(entry: dict[str, Any]) -> bytes:
+    """The signing key of an authority's entry."""
+    raw = base64.b64decode(entry["certChain"]["certificates"][0]["rawBytes"])
+    key = x509.load_der_x509_certificate(raw).public_key()
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _judge(story: Story, bundle: str, good: bool) -> Callable[[Any], bool | Miss]:
+    """Accepts a trusted root under which the bundle verifies; or is refused, by a root that still keeps old words.
+
+    A root that verifies nothing refuses every forgery, so each refusal counts beside a good bundle that verifies.
+    """
 
     def accept(answer: Any) -> bool | Miss:
         from sigstore.errors import Error
-        from sigstore.models import Bundle, TrustedRoot
-        from sigstore.verify import Verifier, policy
+        from sigstore.models import TrustedRoot
+        from sigstore.verify import Verifier
         from sigstore_models.trustroot.v1 import TrustedRoot as Document
 
         try:
@@ -242,11 +285,25 @@ def _judge(bundle: str, good: bool) -> Callable[[Any], bool | Miss]:
             verifier = Verifier(trusted_root=root)
         except (Error, ValueError, TypeError, KeyError) as error:
             return Miss(f"no client reads this root: {_unread(error)}")
-        try:
-            verifier.verify_artifact(ARTIFACT, Bundle.from_json(bundle), policy.Identity(identity=ALICE, issuer=ISSUER))
-        except Error as error:
-            said = str(error).splitlines()[0][:120]
-            return Miss(f"the client refuses a good bundle: {said}") if good else True
-        return good or Miss("the client accepts a forgery")
+        refusal = _refused(verifier, story.bundles[bundle])
+        if good:
+            return Miss(f"the client refuses a good bundle: {refusal}") if refusal else True
+        if not refusal:
+            return Miss("the client accepts a forgery")
+        old = _refused(verifier, story.bundles["before the theft"])
+        return Miss(f"the client refuses the forgery, and what was signed before the theft too: {old}") if old else True
 
     return accept
+
+
+def _refused(verifier: Any, bundle: str) -> str:
+    """Why the client refuses a bundle of alice's; empty when it does not."""
+    from sigstore.errors import Error
+    from sigstore.models import Bundle
+    from sigstore.verify import policy
+
+    try:
+        verifier.verify_artifact(ARTIFACT, Bundle.from_json(bundle), policy.Identity(identity=ALICE, issuer=ISSUER))
+    except Error as error:
+        return str(error).splitlines()[0][:120]
+    return ""
