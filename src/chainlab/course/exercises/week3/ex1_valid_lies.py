@@ -34,19 +34,38 @@ TEACHES = {
         "No hash, no edges, a component that the lock does not know, a list that calls itself incomplete: all of "
         "that says *I do not know*. A lie says something that is not so."
     ),
-    "the document of another release": (
-        "Every field is well formed, and it is about other bytes: the subject's hash is not the wheel's, and it "
-        "was made before one of its components existed."
+    "a document that says little": (
+        "No subject's hash, no time, no edges, no compositions: a document without them says nothing about them, "
+        "which is a gap. Read what may be missing with `.get`."
     ),
-    "names and versions": (
-        "A component says who it is twice, by name and version and by purl; the lock says it a third time. "
-        "Scanners read the purl, people the name."
+    "hashes of other kinds": "A SHA-512 is not a wrong SHA-256: the facts have no digest to hold it against.",
+    "the document of another release": (
+        "Every field is well formed, and it is about other bytes: the subject's hash is not the wheel's."
+    ),
+    "older than its parts": (
+        "It was made before the first file of one of its components was uploaded. Compare moments, not texts."
+    ),
+    "another package's name": (
+        "A component says who it is twice, by its name and by its purl. Scanners read the purl, people the name: the "
+        "package is the one that the purl names, and it counts as listed."
+    ),
+    "versions of a component": (
+        "A component says its version twice, and the lock says it a third time. It is a lie when it is not the "
+        "purl's, for a component that the lock does not know too, and when it is not the lock's."
+    ),
+    "a purl with another version": (
+        "Name, version and lock agree, and the purl, which scanners read, says another version. That is the table's "
+        "*its version is not the purl's*."
     ),
     "other bytes": (
         "The schema asks for 64 hex digits. A lock has several hashes per package, one per file: any of them is right."
     ),
-    "edges to nowhere": "No JSON Schema checks that a `dependsOn` names something that is in the document.",
+    "edges to nowhere": (
+        "No JSON Schema checks that a `dependsOn` names something that is in the document. Its own subject "
+        "(`metadata.component`) is in it."
+    ),
     "said to be complete": "`complete` is a claim about what is *not* there. Hold it against the lock.",
+    "said to be complete by one of several": "One composition of them says `complete`: that is the claim.",
     "several at once": "Go through the seven kinds, one by one.",
 }
 
@@ -70,13 +89,19 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         return Case(name, (document, facts), lies)
 
     yield case("an honest document", [])
-    yield case("honest spellings", [Truth.spell, Truth.spell_time])
+    yield case("honest spellings", [Truth.spell, Truth.spell_time, Truth.plug])
     yield case("honest gaps", [Truth.gap])
-    yield case("the document of another release", [Truth.other_subject, Truth.early])
-    yield case("names and versions", [Truth.other_name, Truth.other_version, Truth.stale_version])
+    yield case("a document that says little", [Truth.say_little])
+    yield case("hashes of other kinds", [Truth.more_hashes])
+    yield case("the document of another release", [Truth.other_subject])
+    yield case("older than its parts", [Truth.early])
+    yield case("another package's name", [Truth.other_name, Truth.other_name])
+    yield case("versions of a component", [Truth.other_version, Truth.stale_version, Truth.unknown_version])
+    yield case("a purl with another version", [Truth.other_purl])
     yield case("other bytes", [Truth.other_hash, Truth.other_hash])
-    yield case("edges to nowhere", [Truth.dangle, Truth.dangle])
+    yield case("edges to nowhere", [Truth.dangle, Truth.dangle, Truth.plug])
     yield case("said to be complete", [Truth.omit])
+    yield case("said to be complete by one of several", [Truth.omit, Truth.doubt])
     several = rng.sample([Truth.other_name, Truth.other_version, Truth.other_hash, Truth.dangle, Truth.omit], 3)
     several.sort(key=lambda bend: bend is not Truth.omit)  # an edge must not be dropped after it was bent
     yield case("several at once", [*several, Truth.spell])
@@ -137,8 +162,8 @@ class Truth:
         return ""
 
     def spell_time(self) -> str:
-        """The moment of the youngest upload, written in another zone; and a version with one zero more."""
-        uploaded = self._day - dt.timedelta(minutes=30)
+        """Made in the moment of the youngest upload, written in another zone; and a version with one zero more."""
+        uploaded = self._day
         zone = dt.timezone(dt.timedelta(hours=5))
         component = self._take()
         self._lock[component["name"]]["uploaded"] = uploaded.astimezone(zone).isoformat()
@@ -155,9 +180,38 @@ class Truth:
         missing = self._take()
         self._drop(missing)
         self.document["compositions"] = [{"aggregate": "incomplete"}]
-        self.document["components"].append(
-            {"type": "library", "bom-ref": "vendored", "name": "acme-oldparser", "version": "0.3"}
+        self._vendor()
+        return ""
+
+    def say_little(self) -> str:
+        """A list of components, and nothing beside it that the schema does not ask for."""
+        del self.document["metadata"]["timestamp"], self.document["metadata"]["component"]["hashes"]
+        del self.document["compositions"], self.document["dependencies"]
+        self._drop(self._take())
+        return ""
+
+    def more_hashes(self) -> str:
+        """A SHA-512 beside the SHA-256, of the subject and of a component, and one alone."""
+        subject = self.document["metadata"]["component"]
+        one, two = self._take(), self._take()
+        for holder in (subject, one):
+            holder["hashes"].insert(0, {"alg": "SHA-512", "content": self._rng.randbytes(64).hex()})
+        two["hashes"] = [{"alg": "SHA-512", "content": self._rng.randbytes(64).hex()}]
+        return ""
+
+    def plug(self) -> str:
+        """A plug-in: it needs the application that it is for."""
+        entry = next(e for e in self.document["dependencies"] if e["ref"] != APP)
+        entry["dependsOn"] = [*entry["dependsOn"], APP]
+        return ""
+
+    def doubt(self) -> str:
+        """Two compositions more, each about one component: nobody knows what is in it."""
+        one, two = (
+            {"aggregate": "unknown", "assemblies": [component["bom-ref"]]}
+            for component in self.document["components"][:2]
         )
+        self.document["compositions"] = [one, *self.document["compositions"], two]
         return ""
 
     # -- lies
@@ -183,7 +237,7 @@ class Truth:
     def other_version(self) -> str:
         """The version and the purl's version differ."""
         component = self._take()
-        component["version"] += "1"
+        component["version"] += ".post1"
         return f"version: {component['bom-ref']}"
 
     def stale_version(self) -> str:
@@ -191,6 +245,17 @@ class Truth:
         component = self._take()
         self._lock[component["name"]]["version"] += ".post1"
         return f"version: {component['bom-ref']}"
+
+    def other_purl(self) -> str:
+        """The purl's version is another; the component's is the lock's."""
+        component = self._take()
+        component["purl"] = f"pkg:pypi/{component['name']}@{component['version']}.post1"
+        return f"version: {component['bom-ref']}"
+
+    def unknown_version(self) -> str:
+        """A component that the lock does not know contradicts itself."""
+        self._vendor(purl="pkg:pypi/acme-oldparser@0.4")
+        return "version: vendored"
 
     def other_hash(self) -> str:
         """64 hex digits that no file of the package has."""
@@ -200,14 +265,15 @@ class Truth:
 
     def dangle(self) -> str:
         """An edge that ends nowhere."""
-        entries = [e for e in self.document["dependencies"] if len(e["dependsOn"]) == 1]
+        entries = [e for e in self.document["dependencies"] if e["ref"] != APP and len(e["dependsOn"]) == 1]
         entry = self._rng.choice(entries)
         entry["dependsOn"] = [*entry["dependsOn"], f"acme-gone-{self._rng.randrange(1000)}"]
         return f"edge: {entry['ref']}"
 
     def omit(self) -> str:
-        """A locked package is missing from a list that calls itself complete."""
+        """A locked package is missing from a list that calls itself complete; it has another one more."""
         self._drop(self._take())
+        self._vendor()
         return "complete: document"
 
     # -- inside
@@ -223,6 +289,12 @@ class Truth:
             "hashes": [{"alg": "SHA-256", "content": self._rng.choice(self._lock[name]["hashes"])}],
         }
 
+    def _vendor(self, **more: str) -> None:
+        """A component that the lock does not know."""
+        self.document["components"].append(
+            {"type": "library", "bom-ref": "vendored", "name": "acme-oldparser", "version": "0.3", **more}
+        )
+
     def _take(self) -> Document:
         """A component that nobody bent yet."""
         name = self._free.pop()
@@ -231,10 +303,11 @@ class Truth:
     def _drop(self, component: Document) -> None:
         ref = component["bom-ref"]
         self.document["components"].remove(component)
-        kept = [e for e in self.document["dependencies"] if e["ref"] != ref]
+        kept = [e for e in self.document.get("dependencies", []) if e["ref"] != ref]
         for entry in kept:
             entry["dependsOn"] = [r for r in entry["dependsOn"] if r != ref]
-        self.document["dependencies"] = kept
+        if kept:
+            self.document["dependencies"] = kept
 
     def _hex(self) -> str:
         return self._rng.randbytes(32).hex()

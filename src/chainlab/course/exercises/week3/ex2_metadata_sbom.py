@@ -17,7 +17,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from chainlab.course.exercises.fixtures.folders import folder
 from chainlab.course.learning.checks import Case, Miss, World
 from chainlab.course.learning.plain import short
 
-__all__ = ["ENVIRONMENT", "ORIGIN", "Plan", "cases"]
+__all__ = ["ORIGIN", "Plan", "cases"]
 
 SEE = "labs/03_sbom.ipynb, 'What an installed folder knows'"
 TEACHES = {
@@ -40,9 +40,17 @@ TEACHES = {
         "A requirement with a marker holds or not *there*, in the environment that the folder was made for: "
         "`requirement.marker.evaluate(environment)`. Who leaves the environment out asks about their own machine."
     ),
+    "another machine": (
+        "The folder was made for another system, and its requirements hold or not there. Every `evaluate` needs "
+        '`environment`, the one for extras too: `{**environment, "extra": extra}`.'
+    ),
     "extras": (
         "`acme-web[fast]` switches on the requirements of acme-web whose marker has extra == 'fast', and of "
         "nobody else. An extra may ask for another extra of its own package: repeat until nothing is new."
+    ),
+    "a lock by another tool": (
+        "In PEP 751 a wheel's `name` is optional: without it, the file's name is the last part of `url` or `path`. A "
+        "package may have no `wheels` at all, such as one that is built from its source."
     ),
     "whose hash is it?": (
         "The hash of a component is the wheel's, and there is no wheel in the folder. RECORD and the installed "
@@ -55,7 +63,7 @@ TEACHES = {
 
 ORIGIN = "acme:hash-origin"
 # What PEP 508 markers are held against: the machine where the folder was installed, not the one that reads it.
-ENVIRONMENT = {
+LINUX = {
     "python_version": "3.11",
     "python_full_version": "3.11.9",
     "sys_platform": "linux",
@@ -68,6 +76,29 @@ ENVIRONMENT = {
     "platform_version": "1",
     "implementation_version": "3.11.9",
 }
+# Machines on which nobody reads it: this course asks for a newer Python.
+ELSEWHERE = (
+    {
+        **LINUX,
+        "python_version": "3.10",
+        "python_full_version": "3.10.11",
+        "implementation_version": "3.10.11",
+        "sys_platform": "win32",
+        "platform_system": "Windows",
+        "platform_machine": "AMD64",
+        "os_name": "nt",
+        "platform_release": "10",
+    },
+    {
+        **LINUX,
+        "python_version": "3.9",
+        "python_full_version": "3.9.18",
+        "implementation_version": "3.9.18",
+        "sys_platform": "darwin",
+        "platform_system": "Darwin",
+        "platform_machine": "arm64",
+    },
+)
 NATIVE = ("cp311-cp311-manylinux_2_17_x86_64", "cp311-cp311-macosx_11_0_arm64", "cp311-cp311-win_amd64")
 WORDS = ["web", "tables", "fonts", "queues", "codecs", "colours", "graphs", "clocks", "units", "paths"]
 
@@ -75,8 +106,9 @@ WORDS = ["web", "tables", "fonts", "queues", "codecs", "colours", "graphs", "clo
 class Plan:
     """Packages, who needs whom, and which files the lock names."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, *, by_url: bool = False) -> None:
         self._rng = rng
+        self._by_url = by_url  # the lock names its files by their URL alone
         self._needs: dict[str, list[str]] = {}
         self._versions: dict[str, str] = {}
         self._tags: dict[str, list[str]] = {}
@@ -86,19 +118,24 @@ class Plan:
         self.package("app")
 
     def package(self, name: str, kind: str = "pure") -> str:
-        """From a wheel for all (``pure``, ``both``), for this machine (``native``), or built (``local``)."""
+        """From a wheel for all (``pure``, ``both``), for this machine (``native``), or built: ``local``, or ``source``.
+
+        Of ``source`` the lock has no wheel; of ``local`` it has one that was not taken.
+        """
         version = f"{self._rng.randrange(4)}.{self._rng.randrange(12)}.{self._rng.randrange(5)}"
         self._needs[name], self._versions[name] = [], version
         stem = f"{name.replace('-', '_')}-{version}"
         suffixes = {"pure": ["py3-none-any"], "both": ["py2.py3-none-any"], "local": ["py3-none-any"]}
+        suffixes["source"] = []
         files = [(f"{stem}-{s}.whl", self._rng.randbytes(32).hex()) for s in suffixes.get(kind, NATIVE)]
         self._tags[name] = {
             "pure": ["py3-none-any"],
             "both": ["py2-none-any", "py3-none-any"],
             "native": [NATIVE[0]],
             "local": ["cp311-cp311-linux_x86_64"],
+            "source": ["py3-none-any"],
         }[kind]
-        self.hashes[name] = None if kind == "local" or name == "app" else files[0][1]
+        self.hashes[name] = None if kind in ("local", "source") or name == "app" else files[0][1]
         self._rng.shuffle(files)
         self._files[name] = files
         return name
@@ -131,10 +168,21 @@ class Plan:
             found |= {f"site-packages/{path}": text for path, text in files.items()}
         lock = 'lock-version = "1.0"\ncreated-by = "chainlab"\n'
         for name in sorted(self._files.keys() - {"app"}):
-            wheels = ",\n".join(f'  {{name = "{f}", hashes = {{sha256 = "{h}"}}}}' for f, h in self._files[name])
-            lock += f'\n[[packages]]\nname = "{name}"\nversion = "{self._versions[name]}"\nwheels = [\n{wheels},\n]\n'
+            lock += f'\n[[packages]]\nname = "{name}"\nversion = "{self._versions[name]}"\n'
+            if self._files[name]:
+                wheels = ",\n".join(self._wheel(name, *file) for file in self._files[name])
+                lock += f"wheels = [\n{wheels},\n]\n"
         made = folder(place, "site", {**found, "pylock.toml": lock})
         return made / "site-packages", made / "pylock.toml"
+
+    def _wheel(self, name: str, file: str, digest: str) -> str:
+        """An entry of the lock."""
+        named = f'name = "{file}"'
+        if self._by_url:
+            named = self._rng.choice(
+                [f'url = "https://files.example/packages/{digest[:4]}/{file}"', f'path = "wheels/{file}"']
+            )
+        return f'  {{{named}, hashes = {{sha256 = "{digest}"}}}}'
 
     def accepts(self) -> Callable[[Any], bool | Miss]:
         """Whether a CycloneDX document says what the plan says."""
@@ -184,16 +232,16 @@ def _hash_miss(component: dict[str, Any], digest: str | None) -> str:
 def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Folders that differ in what their requirements and their files ask of the reader."""
 
-    def plan(count: int) -> tuple[Plan, list[str]]:
-        made = Plan(rng)
+    def plan(count: int, *, by_url: bool = False) -> tuple[Plan, list[str]]:
+        made = Plan(rng, by_url=by_url)
         names = [made.package(f"acme-{w}") for w in rng.sample(WORDS, count)]
         for name in names:
             made.need("app", f"{name}>=0" if rng.random() < 0.5 else name)
         return made, names
 
-    def case(name: str, made: Plan) -> Case:
+    def case(name: str, made: Plan, environment: Mapping[str, str] = LINUX) -> Case:
         site, lock = made.write(lab.path)
-        return Case(name, (site, lock, dict(ENVIRONMENT)), None, accept=made.accepts())
+        return Case(name, (site, lock, dict(environment)), None, accept=made.accepts())
 
     made, names = plan(3)
     made.need(names[0], names[1].title().replace("-", "_"))
@@ -204,6 +252,15 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     made.need(names[1], names[3], 'platform_system == "Windows"', holds=False)
     made.need(names[2], "acme-absent", 'implementation_name == "pypy"', holds=False)
     yield case("markers", made)
+    elsewhere = rng.choice(ELSEWHERE)
+    made, names = plan(5)
+    made.need(names[0], names[1], 'python_version < "3.11"')
+    made.need(names[0], names[2], 'python_version >= "3.11"', holds=False)
+    made.need(names[1], names[3], f'sys_platform == "{elsewhere["sys_platform"]}"')
+    made.need("app", f"{names[3]}[fast]")
+    made.need(names[3], names[4], 'extra == "fast" and python_version < "3.11"')
+    made.need(names[3], names[0], 'extra == "fast" and sys_platform == "linux"', holds=False)
+    yield case("another machine", made, elsewhere)
     made, names = plan(5)
     made.need("app", f"{names[0]}[fast]")
     made.need(names[0], names[1], 'extra == "fast"')
@@ -217,11 +274,20 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     for number, kind in enumerate(["native", "both", "local", "native"]):
         made.need(names[0], made.package(f"acme-{kind}-{number}", kind))
     yield case("whose hash is it?", made)
+    made, names = plan(2, by_url=True)
+    for number, kind in enumerate(["native", "source", "both"]):
+        made.need(names[1], made.package(f"acme-{kind}-{number}", kind))
+    yield case("a lock by another tool", made)
     made, names = plan(4)
     made.need("app", f"{names[2]}[fast]")
     made.need(names[2], made.package("acme-plot", rng.choice(["native", "local"])), 'extra == "fast"')
     made.need(names[2], names[3], 'extra == "slow" or python_version < "3"', holds=False)
     made.need(names[3], names[0], 'os_name == "posix"')
+    for number in range(1, 4):  # extras that ask for each other in turn: two rounds are not enough
+        made.need(names[0], f"{names[1]}[all{number}]", f'extra == "all{number}"')
+        made.need(names[1], f"{names[0]}[all{number + 1}]", f'extra == "all{number}"')
+    made.need(names[2], f"{names[0]}[all1]", 'extra == "fast"')
+    made.need(names[0], made.package("acme-deep"), 'extra == "all4"')
     yield case("all of it", made)
 
 

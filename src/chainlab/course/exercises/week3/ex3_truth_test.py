@@ -33,7 +33,8 @@ TEACHES = {
     ),
     "a module by another name": (
         "`import sklearn` loads files of scikit-learn, and a package called sklearn is somebody else's. A module "
-        "belongs to the distribution whose RECORD lists its file; in a namespace, the longest path decides."
+        "belongs to the distribution whose RECORD lists its file; in a namespace, the longest path decides. What is "
+        "imported from a module need not be one, and a module need not be a .py file: then a shorter path is listed."
     ),
     "loaded by name": (
         '`importlib.import_module("…")` and `entry_points(group="…")` load what no import statement names. A '
@@ -41,7 +42,7 @@ TEACHES = {
     ),
     "extras": (
         "`acme-x[fast]` brings in what acme-x requires under `extra == 'fast'`; that marker in another package, "
-        "or another extra, brings in nothing."
+        "or another extra, brings in nothing. A package that was brought in asks for extras, too."
     ),
     "for developers only": (
         "`dev` is installed here and is not in the service. But who is in is in: the service also imports one of "
@@ -109,7 +110,15 @@ class Service:
         word = self._word()
         self._add("renamed", inside=True, name=f"acme-{word}-kit", files={f"{word}/__init__.py": "fit = 1\n"})
         self._add("renamed", inside=False, name=word, files={f"{word}_console.py": "main = 1\n"})
-        self._code.append(self._rng.choice([f"import {word}", f"from {word} import fit"]))
+        self._code.append(self._rng.choice([f"import {word}", f"import {word} as tool"]))
+        self._add("renamed", inside=False, name="acme-settings", files={"settings.py": "LEVEL = 1\n"})
+        self._code.append("from .settings import LEVEL")  # the service's own module
+        taken, native = self._word(), self._word()
+        self._add("renamed", inside=True, name=f"acme-{taken}-kit", files={f"{taken}/__init__.py": "fit = 1\n"})
+        self._code.append(f"from {taken} import fit")  # a name in a module, and no module itself
+        compiled = {f"{native}/__init__.py": "", f"{native}/fast.cpython-311-x86_64-linux-gnu.so": "\x7f"}
+        self._add("renamed", inside=True, name=f"acme-{native}-kit", files=compiled)
+        self._code.append(f"import {native}.fast")  # no .py file has this name
         space, one, two = self._word(), self._word(), self._word()
         self._add("renamed", inside=True, name=f"{space}-python-{one}", files={f"{space}/{one}/__init__.py": "a = 1\n"})
         self._add(
@@ -120,9 +129,12 @@ class Service:
     def dynamic(self) -> None:
         """Loaded by a name in quotes; loaded as plugins; and named in quotes without being loaded."""
         loaded, named, tested = (self._add("dynamic", inside=n == 0) for n in range(3))
+        below = self._add("dynamic", inside=True)
         self._code += [
             "import importlib",
+            "from importlib import import_module",
             f'codec = importlib.import_module("{_module(loaded.name)}")',
+            f'reader = import_module("{_module(below.name)}.reader")',
             f'message = "import {_module(named.name)} failed"  # import_module("{_module(named.name)}")',
         ]
         self._tests.append(f'import importlib\nimportlib.import_module("{_module(tested.name)}")')
@@ -137,7 +149,8 @@ class Service:
         asked, other, deep = (self._add("extra-only", inside=n != 1) for n in range(3))
         main = self._add("declared", inside=True)
         main.needs = [f"{asked.name} ; extra == 'fast'", f"{other.name}>=0 ; extra == 'docs'"]
-        asked.needs = [f"{other.name} ; extra == 'fast'", f"{deep.name}"]
+        asked.needs = [f"{other.name} ; extra == 'fast'", f"{deep.name}[more]"]
+        deep.needs = [f"{self._add('extra-only', inside=True).name} ; extra == 'more'"]
         self._declared.append(f"{main.name}[fast]")
         self._code.append(f"import {_module(main.name)}")
 

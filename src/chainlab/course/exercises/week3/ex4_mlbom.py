@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,8 +26,13 @@ __all__ = ["cases", "sample", "wilson"]
 SEE = "labs/03_sbom.ipynb, 'A model is a component with a past'"
 TEACHES = {
     "metrics": (
-        "In CycloneDX a metric's value and both bounds are *text*. A number makes the document invalid; a "
-        "rounded text of four decimals is fine. Add to what is there: components, edges and all else stay."
+        "In CycloneDX a metric's value and both bounds are *text*, here rounded to four decimals: f'{value:.4f}'. A "
+        "number makes the document invalid. Add to what is there: components, edges and all else stay."
+    ),
+    "the data set": (
+        "The data set is a component of its own, of type data: name, SHA-256, licence, and in `data` one entry with "
+        "type, name, contents and classification. The model names it twice: as a reference in `datasets`, and as an "
+        "edge."
     ),
     "a perfect score": (
         "p ± z·√(p(1−p)/n) has no width at 0 and at 1: it says that a few dozen lucky cases leave no doubt. "
@@ -45,6 +51,8 @@ TEACHES = {
 
 
 Z = 1.959963984540054  # the normal distribution's 97.5 % point
+FOUR_DECIMALS = re.compile(r"-?[01]\.[0-9]{4}")
+ROUNDED = 0.00006  # half of the last decimal, and z may have been taken as 1.959964
 SLICES = ["all", "under 40", "40 to 65", "over 65", "site A", "site B", "old scanner"]
 METRICS = ["accuracy", "sensitivity", "specificity", "precision"]
 CONTENTS = ["569 rows of 30 measurements of cell nuclei", "1,200 rows of 12 blood values", "318 rows of scan features"]
@@ -73,6 +81,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         return Case(name, (training, document), None, accept=_accepts(training, document))
 
     yield case("metrics", _counts(rng), bare=True)
+    yield case("the data set", _counts(rng)[:1], bare=True)
     perfect = rng.randrange(12, 60)
     yield case(
         "a perfect score",
@@ -205,10 +214,11 @@ def _models(document: dict[str, Any], training: dict[str, Any], before: dict[str
 
 def _metrics(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
     card = _one(document, "machine-learning-model")["modelCard"]
-    said = {
-        (m.get("type"), m.get("slice")): m for m in card.get("quantitativeAnalysis", {}).get("performanceMetrics", [])
-    }
+    listed = card.get("quantitativeAnalysis", {}).get("performanceMetrics", [])
+    said = {(m.get("type"), m.get("slice")): m for m in listed}
     measured = [c for c in training["counts"] if c["cases"]]
+    if len(listed) != len(said):
+        return "a metric of one slice is listed twice"
     odd = said.keys() ^ {(c["metric"], c["slice"]) for c in measured}
     if odd:
         return f"metrics: not the measured ones, see {min(odd, key=str)}"
@@ -220,7 +230,9 @@ def _metrics(document: dict[str, Any], training: dict[str, Any], before: dict[st
         if not all(isinstance(v, str) for v in got):
             return f"{where}: value, lowerBound and upperBound are texts in CycloneDX, got {got}"
         wanted = [count["hits"] / count["cases"], *wilson(count["hits"], count["cases"])]
-        if any(abs(float(g) - w) > 0.0006 for g, w in zip(got, wanted, strict=True)):
+        if not all(FOUR_DECIMALS.fullmatch(v) for v in got):
+            return f"{where}: expected texts with four decimals such as {wanted[0]:.4f}, got {got}"
+        if any(abs(float(g) - w) > ROUNDED for g, w in zip(got, wanted, strict=True)):
             return f"{where}: expected about {[f'{w:.4f}' for w in wanted]}, got {got}"
     limits = card.get("considerations", {}).get("technicalLimitations", [])
     if missing := [text for text in training["limits"] if text not in limits]:
@@ -238,6 +250,10 @@ def _datasets(document: dict[str, Any], training: dict[str, Any], before: dict[s
     if data.get("licenses") not in ([{"license": {"id": wanted["licence"]}}], [{"expression": wanted["licence"]}]):
         return "the data set's licence is missing"
     inside = (data.get("data") or [{}])[0]
+    if (inside.get("contents") or {}).get("attachment") != {"content": wanted["contents"]}:
+        return f"the data set's data[0].contents: expected an attachment with the content {wanted['contents']!r}"
+    if inside.get("name") != wanted["name"]:
+        return "the data set's data[0] has another name, or none"
     if (inside.get("type"), inside.get("classification")) != ("dataset", wanted["classification"]):
         return "the data set's data[0]: type 'dataset' and its classification"
     model = _one(document, "machine-learning-model")
@@ -245,11 +261,18 @@ def _datasets(document: dict[str, Any], training: dict[str, Any], before: dict[s
     if card["modelParameters"].get("datasets") != [{"ref": data.get("bom-ref")}]:
         return "modelParameters.datasets: expected one reference to the data set"
     edges = {(e.get("ref"), to) for e in document.get("dependencies", []) for to in e.get("dependsOn", [])}
-    return "" if (model.get("bom-ref"), data.get("bom-ref")) in edges else "expected an edge from model to data set"
+    known = {(e["ref"], to) for e in before["dependencies"] for to in e["dependsOn"]}
+    wanted_edge = (model.get("bom-ref"), data.get("bom-ref"))
+    return "" if edges - known == {wanted_edge} else "expected one edge more, from model to data set"
 
 
 def _kept(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
     """Everything that was there is there, unchanged; only the document's version is one higher."""
+    refs = [c.get("bom-ref") for c in document["components"]]
+    if len(set(refs)) < len(refs) or None in refs:
+        return "each component needs a bom-ref of its own"
+    if len(refs) != len(before["components"]) + 2:
+        return "components: expected two more than there were, the model and its data set"
     for key, value in before.items():
         now = document.get(key)
         if key == "version":

@@ -24,23 +24,39 @@ __all__ = ["LADDER", "Releases", "cases"]
 SEE = "labs/03_sbom.ipynb, 'Twenty builds, and one advisory'"
 TEACHES = {
     "plain ranges": (
-        "Events in their order: `introduced` switches on, `fixed` switches off at exactly that version, '0' is "
+        "`introduced` switches on, `fixed` switches off at exactly that version, '0' is "
         "before all versions. Ranges of type GIT speak of commits: skip them."
     ),
     "ten comes after nine": (
         "'1.10.0' < '1.9.0' as text; 2.0rc1 comes before 2.0, a local version after its public one, an epoch "
         "(1!) after everything without. `packaging.version.Version` knows; and a purl writes + as %2B."
     ),
+    "events in another order": (
+        "OSV's schema recommends an order of `events` and does not require one; its algorithm sorts them by version "
+        'first, with "0" before everything.'
+    ),
     "other forms of a range": (
         "Two stretches with a gap; `last_affected`, which includes its version; a bare list of `versions`."
+    ),
+    "versions beside a range": "A version that `versions` names is affected, whether a range covers it or not.",
+    "two ranges, two entries": (
+        "`affected` is a list, and so is `ranges`: a version is affected if any range of any entry for its package "
+        "covers it."
     ),
     "withdrawn": "A record with `withdrawn` has been taken back. It stays in the database, and must not count.",
     "two names, one vulnerability": (
         "Databases name the same thing differently, and `aliases` join them, over several steps too. Count it "
         "once, by the first of its ids; a withdrawn record is no reason to forget the others, and lends no name."
     ),
+    "an alias without a record": (
+        "An alias joins the records that name it, though nobody gave you its own record. It lends no name: a "
+        "vulnerability is called by the id of a record."
+    ),
     "the same name": (
-        "Acme_Tables and acme-tables are one package (PEP 503); acme-queues of npm is another ecosystem's."
+        "Acme_Tables and acme-tables are one package (PEP 503); an advisory about acme-queues of npm is about another."
+    ),
+    "a component of npm": (
+        "A build may list `pkg:npm/acme-tables@1.4.0`. That is no package of PyPI: ask the purl for its `type`."
     ),
     "all of it": "See the cases before, one by one.",
 }
@@ -65,6 +81,7 @@ class Releases:
         first = rng.randrange(2, 30)
         self._builds = {f"triage-model 1.4.{first + n}": self._places() for n in range(BUILDS)}
         self._hits: dict[str, set[str]] = {}
+        self._foreign: dict[str, dict[str, int]] = {}  # build to npm packages and their places
         self._numbers = iter(rng.sample(range(100, 999), 100))
         self.advisories: list[Record] = []
 
@@ -84,37 +101,55 @@ class Releases:
         withdrawn: list[int] | None = None,
         ecosystem: str = "PyPI",
         shown: str = "",
+        absent: int | None = None,
     ) -> None:
-        """Records about a package, one per id, each an alias of the next; they cover the places [from, to)."""
+        """Records about a package, one per id, each an alias of the next; they cover the places [from, to).
+
+        ``absent``: the place of an id that others have for an alias, and that has no record here.
+        """
         names = ids or [f"ACME-2026-{next(self._numbers)}"]
         for number, id_ in enumerate(names):
+            beside = [number + 1] if absent is None else [number - 1, number + 1]
             record: Record = {
                 "schema_version": "1.7.5",
                 "id": id_,
                 "modified": "2026-09-01T00:00:00Z",
-                "aliases": names[number + 1 : number + 2],
+                "aliases": [names[n] for n in beside if 0 <= n < len(names)],
                 "summary": "Made up for this course.",
                 "affected": [
                     {
                         "package": {"ecosystem": ecosystem, "name": shown or name},
                         "ranges": [
                             {"type": "GIT", "repo": "https://git.example", "events": [{"introduced": "0"}]},
-                            *([] if form == "versions" else [self._range(stretches, form)]),
+                            *self._ranges(stretches, form),
                         ],
                     }
                 ],
             }
+            if form == "entries":
+                [entry] = record["affected"]
+                record["affected"] = [{**entry, "ranges": [*entry["ranges"][:1], one]} for one in entry["ranges"][1:]]
             if form == "versions":
                 record["affected"][0]["versions"] = [v for start, stop in stretches for v in self._ladder[start:stop]]
             if number in (withdrawn or []):
                 record["withdrawn"] = "2026-09-02T00:00:00Z"
-            self.advisories.append(record)
-        alive = [id_ for number, id_ in enumerate(names) if number not in (withdrawn or [])]
+            if form == "beside":
+                start, stop = stretches[-1]
+                record["affected"][0]["versions"] = self._ladder[start:stop]
+            if number != absent:
+                self.advisories.append(record)
+        alive = [id_ for number, id_ in enumerate(names) if number not in (withdrawn or []) and number != absent]
         if not counts or not alive:
             return
         for build, places in self._builds.items():
             if name in places and any(start <= places[name] < stop for start, stop in stretches):
                 self._hits.setdefault(build, set()).add(min(alive))
+
+    def add_npm(self, name: str) -> None:
+        """In every build without the package, a package of npm by its name."""
+        for build, places in self._builds.items():
+            if name not in places:
+                self._foreign[build] = {name: self._rng.randrange(len(self._ladder))}
 
     def names(self, count: int) -> list[str]:
         """Ids of several databases for one vulnerability, in no order."""
@@ -126,11 +161,23 @@ class Releases:
         """Advisories and documents, and who is affected by what."""
         self._rng.shuffle(self.advisories)
         documents = {build: self._document(places) for build, places in self._builds.items()}
+        for build, places in self._foreign.items():
+            listed = documents[build]["components"]
+            listed += [{**c, "purl": c["purl"].replace("pypi", "npm")} for c in self._document(places)["components"]]
         return Case(name, (self.advisories, documents), {b: sorted(h) for b, h in self._hits.items()})
 
     def _places(self) -> dict[str, int]:
         chosen = self._rng.sample(NAMES, self._rng.randrange(2, 4))
         return {name: self._rng.randrange(len(self._ladder)) for name in chosen}
+
+    def _ranges(self, stretches: list[tuple[int, int]], form: str) -> list[Record]:
+        if form == "versions":
+            return []
+        if form == "beside":  # the last stretch is a list of versions
+            return [self._range(stretches[:-1], "fixed")]
+        if form in ("ranges", "entries"):
+            return [self._range([stretch], "fixed") for stretch in stretches]
+        return [self._range(stretches, form)]
 
     def _range(self, stretches: list[tuple[int, int]], form: str) -> Record:
         events = []
@@ -140,6 +187,8 @@ class Releases:
                 events.append({"last_affected": self._ladder[stop - 1]})
             elif form != "open":
                 events.append({"fixed": self._ladder[stop]})
+        if form == "shuffled":
+            events.reverse()
         return {"type": "ECOSYSTEM", "events": events}
 
     def _document(self, places: dict[str, int]) -> Record:
@@ -166,12 +215,25 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     made.advise(NAMES[2], [(7, 9)])
     made.advise(NAMES[3], [(4, 11)])
     yield made.case("ten comes after nine")
+    made = Releases(rng)
+    made.advise(NAMES[0], [(1, 3), (5, 7)], form="shuffled")
+    made.advise(NAMES[1], [made.stretch()], form="shuffled")
+    made.advise(NAMES[2], [(0, 2), (4, 6)], form="shuffled")
+    yield made.case("events in another order")
     made = Releases(rng, LADDER)
     made.advise(NAMES[0], [(1, 5), (7, 10)])
     made.advise(NAMES[1], [(2, 6)], form="last")
     made.advise(NAMES[2], [(1, 4), (6, 8)], form="versions")
     made.advise(NAMES[3], [(0, 3), (5, 8)], form="last")
     yield made.case("other forms of a range")
+    made = Releases(rng)
+    made.advise(NAMES[0], [(1, 3), (5, 7)], form="beside")
+    made.advise(NAMES[1], [(2, 4), (6, 7)], form="beside")
+    yield made.case("versions beside a range")
+    made = Releases(rng)
+    made.advise(NAMES[0], [(1, 3), (5, 7)], form="ranges")
+    made.advise(NAMES[1], [(1, 3), (4, 7)], form="entries")
+    yield made.case("two ranges, two entries")
     made = Releases(rng)
     made.advise(NAMES[0], [made.stretch()], withdrawn=[0])
     made.advise(NAMES[1], [made.stretch()])
@@ -180,14 +242,24 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     made = Releases(rng)
     made.advise(NAMES[0], [made.stretch()], ids=made.names(2))
     made.advise(NAMES[1], [made.stretch()], ids=made.names(4))
-    made.advise(NAMES[2], [(1, 6)], ids=made.names(3), withdrawn=[rng.randrange(3)])
+    ids = made.names(3)
+    made.advise(NAMES[2], [(1, 6)], ids=ids, withdrawn=[ids.index(min(ids))])
     yield made.case("two names, one vulnerability")
+    made = Releases(rng)
+    made.advise(NAMES[0], [made.stretch()], ids=made.names(3), absent=1)
+    made.advise(NAMES[1], [(1, 6)], ids=sorted(made.names(3)), absent=0)
+    yield made.case("an alias without a record")
     made = Releases(rng)
     made.advise(NAMES[0], [made.stretch()], shown="Acme_Tables")
     made.advise(NAMES[1], [(0, 7)], ecosystem="npm", counts=False)
     made.advise("acme-table", [(0, 7)], counts=False)
     made.advise(NAMES[3], [made.stretch()], shown="acme.codecs")
     yield made.case("the same name")
+    made = Releases(rng)
+    made.advise(NAMES[0], [(0, 7)])
+    made.advise(NAMES[1], [made.stretch()])
+    made.add_npm(NAMES[0])
+    yield made.case("a component of npm")
     made = Releases(rng, LADDER)
     for name in NAMES:
         made.advise(

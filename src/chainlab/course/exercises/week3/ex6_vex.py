@@ -24,9 +24,10 @@ __all__ = ["JUSTIFICATIONS", "SCENES", "Layout", "cases", "ten"]
 
 SEE = "labs/03_sbom.ipynb, 'Not affected, because …'"
 TEACHES = {
-    "is it there at all?": (
-        "First the component, then its version (as PEP 440 orders them), then the file with the vulnerable code."
-    ),
+    "is the component there?": "What a complete list does not have is not in the artifact: component_not_present.",
+    "is it fixed?": "A version that is `fixed_in`, or later, is fixed.",
+    "ten comes after nine": "Compare versions as PEP 440 orders them, `Version(text)`: 1.10.0 is later than 1.9.3.",
+    "is the file there?": "The component may be there without the file that has the vulnerable code.",
     "a list that is not complete": (
         "Not listed in a list that calls itself incomplete is no evidence of absence: under_investigation."
     ),
@@ -34,6 +35,10 @@ TEACHES = {
     "a call by name": (
         "A call by name that the service reaches may end in any function of that module. No path found is then "
         "no proof: under_investigation, until a person has looked."
+    ),
+    "a call by name that nothing reaches": (
+        "The function that calls by name is itself not reached from a start, or calls into another module. Then it "
+        "opens no way here."
     ),
     "an internal service": (
         "'Internal' is where the service stands, not who can feed it. Staff, and whoever sits on a colleague's "
@@ -44,6 +49,11 @@ TEACHES = {
         "inline_mitigations_already_exist holds when no way round the guard is left. Take the guarded functions "
         "out of the graph: is the vulnerable one still reached?"
     ),
+    "a guard for another finding": (
+        "A guard stops the attacks that it was made for: the ids in `guards`. One for another finding lets this attack "
+        "through."
+    ),
+    "two answers would fit": "The questions have an order, and the first that decides, decides.",
     "ten findings": "Ask the questions in the table's order; the first that fits decides.",
 }
 
@@ -59,15 +69,22 @@ SCENES = {
     "plain": (AFFECTED, None),
     "absent": ("not_affected", ABSENT),
     "fixed": (FIXED, None),
+    "fixed, and stripped": (FIXED, None),
+    "stripped, and cut off": ("not_affected", CODE_ABSENT),
+    "fed by constants, and guarded": ("not_affected", NO_CONTROL),
+    "cut off, and fed by constants": ("not_affected", NO_PATH),
     "stripped": ("not_affected", CODE_ABSENT),
     "cut off": ("not_affected", NO_PATH),
     "only tests call it": ("not_affected", NO_PATH),
     "a call by name": (OPEN, None),
+    "a call by name, not reached": ("not_affected", NO_PATH),
+    "a call by name, elsewhere": ("not_affected", NO_PATH),
     "fed by constants": ("not_affected", NO_CONTROL),
     "fed by staff": (AFFECTED, None),
     "guarded on every way": ("not_affected", GUARDED),
     "guarded on one way": (AFFECTED, None),
     "a guard beside the way": (AFFECTED, None),
+    "guarded for another finding": (AFFECTED, None),
     "constants here, anyone there": (AFFECTED, None),
 }
 
@@ -75,8 +92,11 @@ SCENES = {
 class Layout:
     """A service's components, calls and starts, and findings with the statements that fit."""
 
-    def __init__(self, rng: random.Random, *, internal: bool = False, complete: bool = True) -> None:
+    def __init__(
+        self, rng: random.Random, *, internal: bool = False, complete: bool = True, tenth: bool = False
+    ) -> None:
         self._rng = rng
+        self._tenth = tenth  # versions that are in another order as text
         self._number = 0
         self._ids = iter(rng.sample(range(100, 999), 40))
         self.service: dict[str, Any] = {
@@ -99,7 +119,7 @@ class Layout:
         component = f"acme-{rng.choice(['fonts', 'tables', 'codecs', 'queues', 'units', 'graphs'])}-{self._number}"
         module = component.replace("-", "_")
         vulnerable = f"{module}.{rng.choice(['load', 'parse', 'render', 'expand'])}"
-        minor = rng.choice([9, 10, 11])
+        minor = 10 if self._tenth else rng.choice([4, 6, 9])
         finding = {
             "id": f"ACME-2026-{next(self._ids)}",
             "component": component,
@@ -107,28 +127,40 @@ class Layout:
             "function": vulnerable,
             "file": f"{module}/reader.py",
         }
-        version = f"1.{minor}.1" if name == "fixed" else f"1.{minor - 1}.{rng.randrange(4)}"
+        said = name.replace(",", "").split()  # a scene is named by what holds in it
+        version = f"1.{minor - 1}.{rng.randrange(4)}"
+        if "fixed" in said:
+            version = rng.choice([f"1.{minor}.0", f"1.{minor}.0", f"1.{minor}.1"])
         if name != "absent":
             self.service["components"][component] = version
-        if name not in ("absent", "stripped"):
+        if not {"absent", "stripped"} & set(said):
             self.service["files"].append(finding["file"])
         self.service["files"].append(f"{module}/__init__.py")
         way = self._way(module, vulnerable)
-        if name in ("cut off", "only tests call it"):
+        if "cut" in said or name == "only tests call it":
             calls[way[-2]].remove(vulnerable)
-        if name == "cut off":
+        if "constants" in said and "anyone" not in said:
+            self.service["starts"][way[0]] = "constants"
+        if "cut" in said:
             calls[f"{module}.unused"] = [vulnerable]
         elif name == "only tests call it":
             calls[f"tests.test_{module}"] = [vulnerable]
-        elif name == "a call by name":
+        elif name.startswith("a call by name"):
             calls[way[-2]].remove(vulnerable)
-            self.service["calls_by_name"].append({"function": way[-2], "module": module})
-        elif name in ("fed by constants", "fed by staff"):
-            self.service["starts"][way[0]] = name.removeprefix("fed by ")
+            by = f"{module}.unused" if name.endswith("not reached") else way[-2]
+            to = f"{module}_extra" if name.endswith("elsewhere") else module
+            calls.setdefault(by, [])
+            self.service["calls_by_name"].append({"function": by, "module": to})
+        elif name == "fed by staff":
+            self.service["starts"][way[0]] = "staff"
+        elif name == "fed by constants, and guarded":
+            self._guard(way[1], finding["id"])
         elif name == "guarded on every way":
             self._guard(way[1], finding["id"])
             for other in (self._way(module, way[1]), self._way(module, vulnerable)):
                 self._guard(other[1], finding["id"])
+        elif name == "guarded for another finding":
+            self._guard(way[1], f"ACME-2026-{next(self._ids)}")
         elif name == "guarded on one way":
             self._guard(way[-2], finding["id"])
             self._way(module, vulnerable)
@@ -170,7 +202,8 @@ def ten(rng: random.Random) -> Layout:
     """Ten findings of one service."""
     made = Layout(rng, internal=True)
     fixed = ["plain", "absent", "a call by name", "guarded on every way", "fed by staff"]
-    for name in [*fixed, *rng.sample([s for s in SCENES if s not in fixed], 5)]:
+    others = [scene for scene in SCENES if scene not in fixed and ", and " not in scene]
+    for name in [*fixed, *rng.sample(others, 5)]:
         made.scene(name)
     return made
 
@@ -184,15 +217,25 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
             made.scene(scene)
         return Case(name, made.made(), made.truth)
 
-    yield case("is it there at all?", Layout(rng), ["absent", "fixed", "stripped", "plain"])
+    yield case("is the component there?", Layout(rng), ["absent", "plain", "absent"])
+    yield case("is it fixed?", Layout(rng), ["fixed", "plain", "fixed", "fixed"])
+    yield case("ten comes after nine", Layout(rng, tenth=True), ["fixed", "plain", "plain"])
+    yield case("is the file there?", Layout(rng), ["stripped", "plain"])
     yield case("a list that is not complete", Layout(rng, complete=False), ["absent", "plain", "stripped"])
     yield case("does anything call it?", Layout(rng), ["cut off", "only tests call it", "plain", "plain"])
     yield case("a call by name", Layout(rng), ["a call by name", "cut off", "plain"])
+    yield case(
+        "a call by name that nothing reaches",
+        Layout(rng),
+        ["a call by name, not reached", "a call by name, elsewhere", "plain"],
+    )
     yield case(
         "an internal service",
         Layout(rng, internal=True),
         ["plain", "fed by staff", "fed by constants", "constants here, anyone there"],
     )
     yield case("guards", Layout(rng), ["guarded on every way", "guarded on one way", "a guard beside the way", "plain"])
+    yield case("a guard for another finding", Layout(rng), ["guarded for another finding", "guarded on every way"])
+    yield case("two answers would fit", Layout(rng), [scene for scene in SCENES if ", and " in scene])
     made = ten(rng)
     yield Case("ten findings", made.made(), made.truth)

@@ -11,13 +11,16 @@ The same layout as the kit's own archive, `chainlab.archive`.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import random
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from packaging.utils import canonicalize_name
 
 from chainlab.course.learning.checks import Case, World
 
@@ -25,9 +28,11 @@ __all__ = ["AFFECTED", "CLEAR", "UNKNOWN", "Holding", "cases"]
 
 SEE = "labs/03_sbom.ipynb, 'Evidence goes missing'"
 TEACHES = {
-    "nothing is missing": (
-        "Everything can be known here: who answers 'unknown' has not looked. A component may stand inside "
-        "another, and 1.9.0rc1 comes before 1.9.0: `SpecifierSet.contains(v, prereleases=True)`."
+    "nothing is missing": "Everything can be known here: who answers 'unknown' has not looked.",
+    "inside another": "A component may stand inside another, and that one inside a third: go down to any depth.",
+    "a name and a version": (
+        "Acme_Tables is acme-tables (PEP 503), acme-table is not; 1.9.0rc1 comes before 1.9.0, and 1.10.0b1 lies in "
+        "the range: `SpecifierSet.contains(v, prereleases=True)`."
     ),
     "a document that is gone": (
         "No list is not an empty list. A build about which nothing can be read is neither affected nor not."
@@ -36,10 +41,18 @@ TEACHES = {
         "Ask the ledger which builds there are, not the archive: an archive cannot tell you what it was not given."
     ),
     "other bytes under the digest": "The name of the file promises its digest. Compute it before you read a word.",
-    "another build's document": "The subject's hash (metadata.component) says which bytes the document is about.",
+    "another build's document": (
+        "The subject's hash (metadata.component) says which bytes the document is about. Without one it does not say."
+    ),
+    "two documents": (
+        "One document that holds is enough, whichever is named first, and one that does not hold takes nothing back."
+    ),
     "a list that is not complete": (
         "A list that is incomplete, or does not say, proves nothing absent. What it does list is there all the "
         "same: affected stays affected."
+    ),
+    "complete in part": (
+        "Several compositions, and not all of them say `complete`: then the list does not say that it is all."
     ),
     "a component without a version": "It is in there, in some version. That is neither in the range nor out of it.",
     "everything at once": "One question per build: what do I hold that would prove either answer?",
@@ -49,7 +62,7 @@ TEACHES = {
 AFFECTED, CLEAR, UNKNOWN = "affected", "not affected", "unknown"
 NAME, RANGE = "acme-tables", ">=1.9,<1.11"
 INSIDE = ["1.9.0", "1.9.4", "1.10.0", "1.10.2"]
-OUTSIDE = ["1.2.0", "1.8.9", "1.11.0", "2.0", "1.9.0rc1"]
+OUTSIDE = ["1.2.0", "1.8.9", "1.11.0", "2.0"]
 OTHERS = ["acme-fonts", "acme-queues", "acme-codecs", "acme-table"]
 
 Document = dict[str, Any]
@@ -67,6 +80,7 @@ class Holding:
         self.truth: dict[str, str] = {}
         self._entries: dict[str, bool] = {}
         self._after: dict[str, Callable[[Path, str], None]] = {}
+        self._beside: dict[str, Document] = {}  # build to one more document that its entry names
         for number, build in enumerate(self.ledger):
             inside = [True, False, None][number % 3]
             self.documents[build] = self._document(build, inside)
@@ -116,6 +130,37 @@ class Holding:
         self.documents[build]["metadata"]["component"]["hashes"][0]["content"] = self._rng.randbytes(32).hex()
         return UNKNOWN
 
+    def nameless(self, build: str) -> str:
+        """A document that does not say which bytes it is about."""
+        del self.documents[build]["metadata"]["component"]["hashes"]
+        return UNKNOWN
+
+    def partly(self, build: str) -> str:
+        """Two compositions say that it is all, and one between them that it is not."""
+        doubt = self._rng.choice(["incomplete", "unknown"])
+        self.documents[build]["compositions"] = [{"aggregate": said} for said in ("complete", doubt, "complete")]
+        return AFFECTED if self.truth[build] == AFFECTED else UNKNOWN
+
+    def second(self, build: str) -> str:
+        """A second document, about other bytes, whose answer would be the other one."""
+        other = copy.deepcopy(self.documents[build])
+        other["metadata"]["component"]["hashes"][0]["content"] = self._rng.randbytes(32).hex()
+        inside = self.truth[build] == AFFECTED
+        listed = [c for c in other["components"] if c["name"] != NAME]
+        other["components"] = listed if inside else [*listed, _component(NAME, self._rng.choice(INSIDE))]
+        self._beside[build] = other
+        return self.truth[build]
+
+    def spell(self, build: str) -> str:
+        """The package by another spelling of its name, in a version before a release."""
+        inside = self.truth[build] == AFFECTED
+        listed = [c for c in self.documents[build]["components"] if c["name"] != NAME]
+        version = self._rng.choice(["1.10.0b1", "1.9.1rc2"] if inside else ["1.9.0rc1", "1.9.0.dev3"])
+        listed.insert(1, _component(self._rng.choice(["Acme_Tables", "acme.tables"]), version))
+        listed.append(_component("acme-table", self._rng.choice(OUTSIDE if inside else INSIDE)))
+        self.documents[build]["components"] = listed
+        return self.truth[build]
+
     def incomplete(self, build: str) -> str:
         """The list says that it is not all: what it does list stays true."""
         self.documents[build]["compositions"][0]["aggregate"] = self._rng.choice(["incomplete", "unknown"])
@@ -139,7 +184,8 @@ class Holding:
         mine = next((c for c in listed if c["name"] == NAME), None)
         if mine is not None:
             listed.remove(mine)
-            listed[0].setdefault("components", []).append(mine)
+            between = _component("acme-between", "1.0") | {"components": [mine]}
+            listed[0].setdefault("components", []).append(self._rng.choice([mine, between]))
         return self.truth[build]
 
     def write(self, folder: Path) -> Path:
@@ -149,9 +195,10 @@ class Holding:
             if not self._entries[build]:
                 continue
             artifact, _, version = build.partition(" ")
+            documents = [held[build] for held in (self.documents, self._beside) if build in held]
             named = []
-            if build in self.documents:
-                data = json.dumps(self.documents[build]).encode()
+            for document in documents if self._rng.random() < 0.5 else reversed(documents):
+                data = json.dumps(document).encode()
                 digest = hashlib.sha256(data).hexdigest()
                 path = _object(folder, digest)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,10 +233,7 @@ class Holding:
                     "hashes": hashes,
                 }
             },
-            "components": [
-                {"type": "library", "bom-ref": n, "name": n, "version": v, "purl": f"pkg:pypi/{n}@{v}"}
-                for n, v in components
-            ],
+            "components": [_component(*component) for component in components],
             "compositions": [{"aggregate": "complete"}],
         }
 
@@ -198,7 +242,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """One kind of damage at a time, then all."""
     lab.path.mkdir(parents=True, exist_ok=True)
 
-    def case(name: str, kinds: list[tuple[Damage, str]], builds: int = 8) -> Case:
+    def case(name: str, kinds: Sequence[tuple[Damage, str]], builds: int = 8) -> Case:
         made = Holding(rng, builds)
         for kind, of in kinds:
             made.damage(kind, of=of)
@@ -206,11 +250,15 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         ledger = {build: f"sha256:{digest}" for build, digest in made.ledger.items()}
         return Case(name, (folder, ledger, NAME, RANGE), made.truth)
 
-    yield case("nothing is missing", [(Holding.nest, AFFECTED)])
+    yield case("nothing is missing", [])
+    yield case("inside another", [(Holding.nest, AFFECTED), (Holding.nest, AFFECTED), (Holding.nest, CLEAR)])
+    yield case("a name and a version", [(Holding.spell, a) for a in (AFFECTED, AFFECTED, CLEAR, CLEAR)])
     yield case("a document that is gone", [(Holding.drop_object, AFFECTED), (Holding.drop_document, CLEAR)])
     yield case("a build that the archive never saw", [(Holding.drop_entry, AFFECTED), (Holding.drop_entry, CLEAR)])
     yield case("other bytes under the digest", [(Holding.change, AFFECTED), (Holding.change, CLEAR)])
-    yield case("another build's document", [(Holding.swap, AFFECTED), (Holding.swap, CLEAR)])
+    others = [(kind, of) for kind in (Holding.swap, Holding.nameless) for of in (AFFECTED, CLEAR)]
+    yield case("another build's document", others)
+    yield case("two documents", [(Holding.second, a) for a in (AFFECTED, AFFECTED, CLEAR, CLEAR)])
     yield case(
         "a list that is not complete",
         [
@@ -221,6 +269,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         ],
         builds=9,
     )
+    yield case("complete in part", [(Holding.partly, AFFECTED), (Holding.partly, CLEAR), (Holding.partly, CLEAR)])
     yield case("a component without a version", [(Holding.versionless, AFFECTED), (Holding.versionless, CLEAR)])
     kinds = [
         Holding.drop_object,
@@ -234,6 +283,11 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     yield case(
         "everything at once", [(kind, rng.choice([AFFECTED, CLEAR])) for kind in rng.sample(kinds, 4)], builds=12
     )
+
+
+def _component(name: str, version: str) -> Document:
+    purl = f"pkg:pypi/{canonicalize_name(name)}@{version}"
+    return {"type": "library", "bom-ref": name, "name": name, "version": version, "purl": purl}
 
 
 def _object(folder: Path, digest: str) -> Path:

@@ -89,7 +89,7 @@ def _row(
     built = datetime(2026, rng.randrange(1, 12), rng.randrange(1, 28), rng.randrange(24), tzinfo=UTC)
     locked = [f"acme-{word}" for word in rng.sample(["fonts", "tables", "queues", "units", "codecs", "paths"], 4)]
     listed = locked[: rng.randrange(2, 5)]
-    hours = rng.choice([-30, 30, 300]) if late else rng.randrange(24)
+    hours = rng.choice([-30, -1, 25, 300]) if late else rng.choice([0, 24, rng.randrange(24)])
     components, good = [], 0
     for name in [*listed, "acme-vendored"]:
         bad = odd and rng.random() < 0.6
