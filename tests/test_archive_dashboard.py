@@ -78,7 +78,7 @@ def test_completeness_names_what_is_missing(archive: Archive) -> None:
     figure, table = dashboard.completeness(archive.table("components"), expected, labels={builds["1"]: "one 1"})
     assert table.loc["one 1", "missing"] == ["c"]
     assert table["listed"].tolist() == [2, 3, 0]
-    assert title(figure) == "2 of 3 builds omit something; most often c"
+    assert title(figure) == "Of 3 builds 1 has no list that can be read; 1 omits something, most often c"
 
 
 def test_freshness_tells_old_from_unknown(archive: Archive) -> None:

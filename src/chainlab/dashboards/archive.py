@@ -67,7 +67,7 @@ def completeness(
 
     ``components`` as `Archive.table` gives them; ``expected``: a build's id to the names that must be there, as
     `Component.name` writes them; ``labels``: id to the name to show. Table: index build; columns listed,
-    of, share, missing. Without an SBOM nothing is listed.
+    of, share, missing. Without an SBOM that can be read nothing is listed, and what it would omit is unknown.
     """
     from chainlab.archive.documents import key
 
@@ -83,11 +83,15 @@ def completeness(
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["builds", "of", "missing"])
     table = table.rename_axis("build").rename(columns={"builds": "listed"})
     table.insert(2, "share", (table["listed"] / table["of"].where(table["of"] > 0)).astype(float))
-    short = table[table["listed"] < table["of"]]
+    unread = [name for build, name in zip(expected, rows, strict=True) if not (components["build"] == build).any()]
+    short = table[(table["listed"] < table["of"]) & ~table.index.isin(unread)]
+    findings = [f"{len(unread)} {'has' if len(unread) == 1 else 'have'} no list that can be read"] if unread else []
     if len(short):
         often = pd.Series([name for names in short["missing"] for name in names]).value_counts()
         most = sorted(often[often == often.max()].index)[0]
-        title = f"{len(short)} of {_builds(len(table))} omit something; most often {most}"
+        findings.append(f"{len(short)} {'omits' if len(short) == 1 else 'omit'} something, most often {most}")
+    if findings:
+        title = f"Of {_builds(len(table))} {'; '.join(findings)}"
     else:
         title = f"Every SBOM of {_builds(len(table))} lists all that was expected"
     shown = table.rename(columns={"listed": "builds"})
