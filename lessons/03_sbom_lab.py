@@ -18,17 +18,27 @@
 # **Before:** `03_sbom`, `03_mlbom`. **Deliverable:** `sbom_archive.md`, from the template at the end.
 #
 # Each check calls your function on visible cases and on cases made from `seed`, so only a rule passes. When a case
-# fails, print the argument inside your function and run the check again. `lab.hint("3.1")` gives one hint at a time.
-# Packages named `acme-…` and their vulnerabilities are made up.
+# fails, `lab.case("3.1", "honest gaps")` gives its arguments, to look at and to call your function with:
+# `lies(*lab.case("3.1", "honest gaps"))`. `lab.hint("3.1")` gives one hint at a time, and `solutions/03_sbom.ipynb` has
+# every answer with its reason, for afterwards. Packages named `acme-…` and their vulnerabilities are made up.
 
 # %% tags=["parameters"]
 seed = 1
 
 # %%
+import ast
+import datetime as dt
+import hashlib
 import json
 import random
+from importlib.metadata import distributions
 from pathlib import Path
 from pprint import pprint
+
+from packageurl import PackageURL
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import chainlab
 
@@ -83,10 +93,6 @@ pprint({"lock": dict([min(facts["lock"].items())])}, width=110)
 
 # %% tags=["exercise"]
 from datetime import datetime
-
-from packageurl import PackageURL
-from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 
 def lies(document: dict, facts: dict) -> set[str]:
@@ -169,9 +175,10 @@ def lies(document: dict, facts: dict) -> set[str]:
 #
 # The standard library reads them: `importlib.metadata.distributions(path=[…])` gives objects with `.metadata["Name"]`,
 # `.version`, `.requires` (a list of texts, or None) and `.read_text("WHEEL")`. A lock in the format of PEP 751
-# (`pylock.toml`) knows the digests, of every wheel of each version: `packages` is a list of tables with `name`, `version`
-# and `wheels`, and a wheel has `name` (its file's) and `hashes.sha256`. This is how a document is made with the field's
-# library, `cyclonedx-python-lib`:
+# (`pylock.toml`) knows the digests, of every wheel of each version: `packages` is a list of tables with `name`,
+# `version` and `wheels`. A wheel has `hashes.sha256`, and its file's name stands in `name`, or else is the last part of
+# `url` or `path`: `name` is optional, and uv leaves it out. `wheels` is optional too, where there is only the source.
+# This is how a document is made with the field's library, `cyclonedx-python-lib`:
 
 # %%
 from cyclonedx.model import HashAlgorithm, HashType, Property
@@ -207,8 +214,9 @@ pprint({key: as_json(bom)[key] for key in ("components", "dependencies")}, width
 # - A component for every `*.dist-info`, its name as PyPI compares names, its purl `pkg:pypi/NAME@VERSION`.
 # - An edge for every requirement that holds in `environment` (values of PEP 508's markers, but `extra`) and whose
 #   package is installed. A requirement may ask for extras of another package, `acme-web[fast]`; requirements of
-#   `acme-web` that are marked with one of the asked extras hold, too. A package may ask for an extra of itself; that
-#   switches the extra on, and is no edge.
+#   `acme-web` that are marked with one of the asked extras hold, too. A package may require *itself* with an extra:
+#   `acme-web` may have the line `acme-web[all] ; extra == "fast"`. Whoever asks it for `fast` then asks it for `all` as
+#   well. No edge leads from a package to itself.
 # - A SHA-256 where it is known which of the lock's wheels was installed: the one whose file name has the same tags as
 #   the `WHEEL` file. Say where it comes from (`component` above does). No hash is the right answer if there is none.
 # <details><summary>Hint 1</summary>You have three things with a SHA-256: the installed files, RECORD, and the wheels of the lock. Which of them could anybody find in an index?</details>
@@ -216,9 +224,7 @@ pprint({key: as_json(bom)[key] for key in ("components", "dependencies")}, width
 
 # %% tags=["exercise"]
 import tomllib
-from importlib.metadata import distributions
 
-from packaging.requirements import Requirement
 from packaging.tags import parse_tag
 from packaging.utils import parse_wheel_filename
 
@@ -306,7 +312,8 @@ def build(site: Path, lock: Path, environment: dict[str, str]) -> dict:
 #
 # 1. *declared*: `dependencies` names it, with extras perhaps;
 # 2. *imported*: a file in `src/` imports one of its modules, at the top or inside a function. The package of a module
-#    is the one whose RECORD lists the module's file;
+#    is the one whose RECORD lists the module's file. A name that is imported *from* a module need not be a module, and a
+#    module need not be a `.py` file (`a/b.cpython-311-….so`): then the package of `a` counts;
 # 3. *dynamic*: a file in `src/` calls `importlib.import_module` with a text, or `entry_points(group=…)`, which loads
 #    every installed package with such a group in its `entry_points.txt`;
 # 4. *needed*: a package that is in requires it, or does so for an extra that was asked for;
@@ -316,18 +323,19 @@ def build(site: Path, lock: Path, environment: dict[str, str]) -> dict:
 # Code of the installed packages is not searched for imports: their metadata speak for them. (Simplified, and a known
 # gap for your deliverable.) Markers on the platform do not occur here, only those on extras.
 #
-# Finders fail by class, so the check counts six of them: *declared*, *renamed* (the module has another name than its
-# package), *dynamic*, *extra-only* (needed for an extra alone), *dev-only* (a tool for developers, or what looks like
-# one) and *vendored*.
+# A finder that misses one component usually misses all of its kind. So the check plants components of six kinds, and
+# counts each kind by itself: *declared*, *renamed* (the module has another name than its package), *dynamic*,
+# *extra-only* (needed for an extra alone), *dev-only* (a tool for developers, or what looks like one) and *vendored*.
 #
 # ## Exercise 3.3 — the truth test (7 points)
-# *50 min.* Return the set of purls, `pkg:pypi/NAME@VERSION`. The check has planted components of each class, some in
-# the service and some that only look so, and tells you precision and recall per class.
+# *50 min.* Return the set of purls, `pkg:pypi/NAME@VERSION`. Of each kind some plants are in the service, and some only
+# look so. The check tells you *precision* (of what you listed, the share that is in) and *recall* (of what is in, the
+# share that you listed), kind by kind.
 # <details><summary>Hint 1</summary>`import sklearn`: how do you get from the name of a module to the name of a package, without guessing?</details>
 # <details><summary>Hint 2</summary>`ast.walk(ast.parse(text))`: look at Import, ImportFrom (`level == 0`) and Call. `distribution.files` are the paths of RECORD: make a dict from module to package, and look up `a.b.c`, then `a.b`, then `a`; for `from a import b` begin with `a.b`. Then go round as in 3.2, from what is in, with extras.</details>
 
 # %% tags=["exercise"]
-import ast
+import tomllib
 
 
 def find(service: Path, site: Path) -> set[str]:
@@ -431,7 +439,6 @@ def scanned(service, site):
     names = {canonicalize_name(name.partition(".")[0]) for name in names}
     return {f"pkg:pypi/{name}@{versions[name]}" for name in names & versions.keys()}
 
-
 import pandas as pd
 
 measured = {name: truth_test(finder, lab.path, seed) for name, finder in
@@ -457,7 +464,7 @@ from chainlab.evidence.statements import SBOM, Statement
 from chainlab.registry.referring import refer
 
 WHEEL = lab.data / "packages/wheels/acme_quantise-1.0.3-py3-none-any.whl"
-AT = datetime.fromisoformat("2026-09-01T08:00:00Z")
+AT = dt.datetime.fromisoformat("2026-09-01T08:00:00Z")
 wheel, images = Digest.of(WHEEL.read_bytes()), lab.registry.images
 bill = sbom.of_wheel(WHEEL, at=AT)
 token = lab.trust.workflow_token("acme/acme-quantise", "release.yml", "refs/tags/v1.0.3")
@@ -466,8 +473,9 @@ bundle = sign(statement, lab.trust.config, token)
 print(f"a bundle of {len(bundle) // 1000} kB about", *(name for name, _ in statement.subjects))
 
 # %% [markdown]
-# Now the registry. The wheel becomes the one layer of a manifest; the bundle is stored beside it, as a manifest whose
-# `subject` is the first. (The project's release does the same with an action; here you see the parts.)
+# Now the registry. A *manifest* lists files by their digests, and calls each a *layer*; the wheel becomes its only one.
+# The bundle is stored beside it, as a manifest whose `subject` is the first. (The project's release does the same with
+# an action; here you see the parts.)
 
 # %%
 def push(repository, path, artifact_type):
@@ -551,9 +559,11 @@ print("the document has:", *before)
 # ## Exercise 3.4 — add the model, lose nothing (5 points)
 # *35 min.* Return the document with the model and its data set added.
 #
-# - A metric's `type` is the count's `metric`; `value`, `lowerBound`, `upperBound` are texts with four decimals.
+# - A metric's `type` is the count's `metric`; `value`, `lowerBound`, `upperBound` are texts, rounded to four decimals
+#   (`"0.8123"`; the last digit may be off by one half). Metrics and limitations may stand in any order.
 # - A count with no cases was not measured: leave it out, and add the limitation `not measured: METRIC, SLICE`. The
 #   record's own `limits` are limitations, too.
+# - The data set is described in full, its contents and its classification included.
 # - The model depends on its data set (an edge).
 # - Everything that was there stays as it was. The serial number stays, the document's `version` counts on by one.
 # <details><summary>Hint 1</summary>Read a document with `Bom.from_json`, write it again, and compare the keys. What happened to the parts that the library has no class for?</details>
@@ -654,16 +664,17 @@ def describe(training: dict, document: dict) -> dict:
 # |---|---|
 # | `id`, `aliases` | its name here, and names of the same thing in other databases, each way only perhaps |
 # | `withdrawn` | if there: taken back |
-# | `affected[].package` | `ecosystem` (ours is PyPI) and `name` |
-# | `affected[].ranges[]` | `type` `ECOSYSTEM`, with `events` in order: `introduced` (from; "0" is before everything), `fixed` (up to, without), `last_affected` (up to, with). `GIT` speaks of commits: skip it |
+# | `affected[].package` | `ecosystem` (ours is PyPI, in a purl the type `pypi`) and `name` |
+# | `affected[].ranges[]` | `type` `ECOSYSTEM`, with `events`: `introduced` (from; "0" is before everything), `fixed` (up to, without), `last_affected` (up to, with). Their order is recommended and not required: sort them by version. `GIT` speaks of commits: skip it |
 # | `affected[].versions[]` | single versions, beside the ranges |
 #
 # `builds` maps a build's name to its CycloneDX document.
 #
 # ## Exercise 3.5 — which builds does it affect? (5 points)
 # *35 min.* Return, for every build that is affected by anything, the sorted list of vulnerabilities: a dict without the
-# builds that are not. Records that are aliases of each other, over any number of steps, are one vulnerability; call it
-# by the first of its ids in the alphabet that is not withdrawn.
+# builds that are not. Records that are aliases of each other, over any number of steps, are one vulnerability. A step
+# may lead over an id whose record you do not have. Call the vulnerability by the first, in the alphabet, of its
+# records' ids that is not withdrawn; an alias without a record lends no name.
 # <details><summary>Hint 1</summary>Sort `["1.9.0", "1.10.0", "2.0rc1", "2.0"]` with `sorted`. Which pair would cost you a night?</details>
 # <details><summary>Hint 2</summary>One dict from id to group: go through all aliases and merge. `Version(text)`; the purl's version is percent-encoded, so let `PackageURL` read it. Withdrawn records join groups and affect nobody.</details>
 
@@ -756,8 +767,6 @@ def affected(advisories: list[dict], builds: dict[str, dict]) -> dict[str, list[
 # then the archive gets the bundle, with the document in it.
 
 # %%
-from datetime import UTC, timedelta
-
 from chainlab.archive import Archive, Build
 from chainlab.course.exercises.week3.ex7_unknown_evidence import Holding
 
@@ -765,7 +774,7 @@ twenty = Holding(random.Random(f"archive/{seed}"), builds=20)
 archive = Archive(lab.path / f"archive-{len(list(lab.path.glob('archive-*')))}")
 token = lab.trust.workflow_token("acme/triage-model", "release.yml", "refs/tags/v1.4.0")
 for number, (name, sha256) in enumerate(twenty.ledger.items()):
-    digest, day = Digest.parse(f"sha256:{sha256}"), datetime(2026, 6, 1, tzinfo=UTC) + timedelta(days=4 * number)
+    digest, day = Digest.parse(f"sha256:{sha256}"), dt.datetime(2026, 6, 1, tzinfo=dt.UTC) + dt.timedelta(days=4 * number)
     document = json.dumps(twenty.documents[name]).encode()
     if number >= 14:
         document = sign(Statement.about({name: digest}, SBOM, twenty.documents[name]), lab.trust.config, token)
@@ -807,8 +816,8 @@ archive.seen("acme-tables", range=">=1.9,<1.11")[["found", "builds", "first", "l
 # |---|---|
 # | `components` | what is in the artifact: name to version. `sbom_complete`: whether the list says it is all |
 # | `files` | the files of those components that are really in the artifact |
-# | `calls` | function to the functions that it calls; `starts`: where the service's work begins, and what is fed in: `anyone`, `staff` or `constants` |
-# | `calls_by_name` | `{"function", "module"}`: this function calls something in that module, by a computed name |
+# | `calls` | function to the functions that it calls; one that calls nothing may be missing. `starts`: where the service's work begins, and what is fed in: `anyone`, `staff` or `constants` |
+# | `calls_by_name` | `{"function", "module"}`: this function calls something in that module, by a computed name. The module of the component `acme-fonts` is `acme_fonts`, its name with `_` for `-`; a function's name begins with its module's, `acme_fonts.load` |
 # | `guards` | function to the ids of the findings whose attack it stops: nothing harmful gets through it |
 # | `exposure` | `public` or `internal` |
 #
@@ -817,8 +826,8 @@ archive.seen("acme-tables", range=">=1.9,<1.11")[["found", "builds", "first", "l
 # 1. Not in the artifact: `component_not_present`, or `under_investigation` where the list is not complete.
 # 2. The version is `fixed_in` or later: `fixed`.
 # 3. The file is not in the artifact: `vulnerable_code_not_present`.
-# 4. No way from a start to the function: `vulnerable_code_not_in_execute_path`. But if a way leads to a call by name
-#    into its module (the component's name, `-` as `_`), nobody knows: `under_investigation`.
+# 4. No way from a start to the function: `vulnerable_code_not_in_execute_path`. But if a way from a start leads to a
+#    call by name into the component's module, nobody knows: `under_investigation`.
 # 5. Every start with a way is fed `constants`: `vulnerable_code_cannot_be_controlled_by_adversary`.
 # 6. Every way passes a guard for this finding: `inline_mitigations_already_exist`.
 # 7. Else `affected`.
@@ -940,15 +949,14 @@ print("referrers now:", len(lab.registry.evidence.document(wheel)["referrers"]))
 #
 # - *affected* needs a document that is what its name promises, is about this build's artifact, and lists the package in
 #   such a version (at any depth: components can have `components`).
-# - *not affected* needs the same document, one that says it is complete (`compositions`, all `complete`; here they have
-#   no references, and so speak of the whole document), and a version that is out of range, or no such package.
-# - Everything else is *unknown*.
+# - *not affected* needs the same document, one that says it is complete (`compositions`, at least one and all of them
+#   `complete`; here they have no references, and so speak of the whole document), and a version that is out of range,
+#   or no such package.
+# - Everything else is *unknown*. Where an entry names several documents, one that holds is enough.
 # <details><summary>Hint 1</summary>Write down all the ways in which you could be lied to by a file that is not there, and by one that is.</details>
 # <details><summary>Hint 2</summary>Begin with `dict.fromkeys(ledger, "unknown")`, and let a build leave that state only for a reason. Recompute the object's SHA-256; compare `metadata.component.hashes` with the ledger; `SpecifierSet(s).contains(v, prereleases=True)`.</details>
 
 # %% tags=["exercise"]
-import hashlib
-
 from packaging.specifiers import SpecifierSet
 
 
@@ -1004,7 +1012,8 @@ def where(folder: Path, ledger: dict[str, str], name: str, specifier: str) -> di
 # wrong: believes what lies there, without asking whether these are the bytes -> other bytes under the digest
 def where(folder: Path, ledger: dict[str, str], name: str, specifier: str) -> dict[str, str]:
     answers, wanted = dict.fromkeys(ledger, "unknown"), SpecifierSet(specifier)
-    for bom in (json.loads(p.read_bytes()) for p in (folder / "objects").rglob("*") if p.is_file()):
+    documents = (json.loads(p.read_bytes()) for p in (folder / "objects").rglob("*") if p.is_file())
+    for bom in (document for document in documents if "bomFormat" in document):
         subject, parts = bom["metadata"]["component"], list(bom["components"])
         for part in parts:
             parts += part.get("components", [])
@@ -1019,8 +1028,9 @@ right = where
 def where(folder: Path, ledger: dict[str, str], name: str, specifier: str) -> dict[str, str]:
     answers = right(folder, ledger, name, specifier)
     for path in (folder / "objects").rglob("*"):
-        if path.is_file() and json.loads(path.read_bytes()).get("compositions", [{}])[0].get("aggregate") != "complete":
-            subject = json.loads(path.read_bytes())["metadata"]["component"]
+        document = json.loads(path.read_bytes()) if path.is_file() else {}
+        if "bomFormat" in document and document.get("compositions", [{}])[0].get("aggregate") != "complete":
+            subject = document["metadata"]["component"]
             answers[f"{subject['name']} {subject['version']}"] = "unknown"
     return answers
 
@@ -1075,6 +1085,8 @@ print("verify():", *(problem.kind for problem in archive.verify()), sep=" | ")
 # <details><summary>Hint 2</summary>`get_spdx_licensing().validate(text).errors` is empty for a valid expression; look out for None.</details>
 
 # %% tags=["exercise"]
+from datetime import datetime, timedelta
+
 from license_expression import get_spdx_licensing
 
 SPDX = get_spdx_licensing()
@@ -1141,7 +1153,7 @@ import matplotlib.pyplot as plt
 from chainlab.dashboards import archive as boards
 
 plt.style.use("chainlab.dashboards.style")
-at = datetime(2026, 9, 1, tzinfo=UTC)
+at = dt.datetime(2026, 9, 1, tzinfo=dt.UTC)
 documents, builds, components = (archive.table(name) for name in ("documents", "builds", "components"))
 named = {row.build: f"{row.artifact} {row.version}" for row in builds.sort_values("version").itertuples()}
 known = {build: [c["name"] for c in twenty.documents[name]["components"]] for build, name in named.items()}
@@ -1151,8 +1163,10 @@ fresh_figure, fresh = boards.freshness(builds, at)
 print(complete[["listed", "of"]].sum().to_string(), fresh[["version", "days"]].to_string(), sep="\n")
 
 # %% [markdown]
-# The two lists that are gone or changed list nothing, so their whole content is missing from the sum; an *average of
-# shares* would hide how large they were. Freshness looks at the newest build of each artifact: an archive of old lists answers for old builds.
+# Two builds have no list that can be read: one document is gone, one has other bytes. They count with 0 of 4 below the
+# line. That is no statement about what those lists omit: what stood in them is *unknown*, and the figure says so. (Were
+# they left out, the figure would get better by the loss.) Freshness looks at the newest build of each artifact: an
+# archive of old lists answers for old builds.
 #
 # Then coverage and licences, and the archive in words:
 
@@ -1170,8 +1184,10 @@ boards.summary(archive, at)
 # because we put 20 in: it has no ledger. A figure is only as good as the sentence that defines it.
 #
 # ## Hand in: the SBOM archive, first version
-# The cell copies the template, once. Fill it for your archive: what is in it, how a stranger verifies it, three queries
-# with their answers, precision and recall by class, the gaps that you know of, and the five figures.
+# The cell copies the template, once, and says where your file is. Fill it for your archive: what is in it, how a stranger
+# verifies it, three queries with their answers, precision and recall by class, the gaps that you know of, and the five
+# figures. `templates/examples/sbom_archive.md` is a filled one at level 3 of the rubric, for the archive of this lab:
+# look at how a row names its evidence, and where it says *unknown*.
 
 # %%
 lab.template("sbom_archive.md")
@@ -1190,6 +1206,17 @@ lab.template("sbom_archive.md")
 # **Also think about** *lineage* (which rows of which data trained the model, and who may ask to be taken out),
 # *retention* (a list is needed as long as anybody runs the artifact, not as long as you build it), and *models from
 # others* (a base model comes with whatever its makers chose to write: record it, with its digest, as what it is).
+#
+# **To carry home** (20 min, in a project of your own that you install into an environment). Make its list and look at what
+# you can say about it:
+#
+#     chainlab sbom build .venv --out old.cdx.json
+#     chainlab sbom check old.cdx.json
+#
+# Then add one package to the environment, or take one away, build `new.cdx.json`, and let `chainlab sbom diff
+# old.cdx.json new.cdx.json` name it. Keep the first list beside the release that it is about, with the release's digest in its name. You are
+# done when a colleague who has the release and the list alone can say of one package whether it is in, and which of
+# your packages the list cannot know about.
 #
 # **You can now** find a lie that is valid; build a list and say how true it is; describe a model with its doubt; say
 # which builds an advisory affects, why a finding does not matter, and what you do not know. Next: `04a_attestation`.

@@ -17,8 +17,9 @@
 #
 # **Before:** `04a_attestation`, `04b_gate`. **Deliverable:** the implementation guide, from the template at the end.
 #
-# Each check calls your function on visible cases and on cases made from `seed`, so only a rule passes.
-# `lab.hint("4.1")` gives one hint at a time. **V** and **S** as in week 1: read in a primary text; read in secondary
+# Each check calls your function on visible cases and on cases made from `seed`, so only a rule passes. When a case
+# fails, `lab.case("4.1", "a name with an accent")` gives its arguments, to call your function with. `lab.hint("4.1")`
+# gives one hint at a time, and `solutions/04_attestation.ipynb` has every answer with its reason, for afterwards. **V** and **S** as in week 1: read in a primary text; read in secondary
 # text only.
 
 # %% tags=["parameters"]
@@ -28,6 +29,7 @@ seed = 1
 import base64
 import hashlib
 import json
+from pathlib import Path
 
 import chainlab
 
@@ -214,7 +216,8 @@ for name, promise in PROMISES.items():
 # ## Exercise 4.3 — name the promise that was not made (4 points)
 # *20 min.* Return the name of what explains the harm. `nothing` and `evidence` are findings too: some artifacts are
 # fine, and some evidence simply does not hold. Otherwise name the sentence that the provenance, valid as it is, never
-# said. Follow the bytes of `bad_file`.
+# said. Follow the bytes of `bad_file`, in this order: the commit, what the provenance lists, what else went in. The
+# first place that has them decides; a file in none of the first two counts by the run that wrote it.
 # <details><summary>Hint 1</summary>Which three places can a file have come from, and how do you tell them apart by digest?</details>
 # <details><summary>Hint 2</summary>`verdict.statement.predicate["buildDefinition"]["resolvedDependencies"]` lists what the platform saw go in; each has `digest`. Something that another run wrote is a matter between runs; something that this run fetched and the list does not have is a gap in the list.</details>
 
@@ -285,7 +288,8 @@ print({name: oms["predicate"]["serialization"][name] for name in ("method", "has
 # agree. It is empty when the folder is what was signed. To be named:
 #
 # - a file whose digest differs, a file that is not there, and **a file that was not signed**;
-# - a link, because the statement allows none; a listed name that leads out of the folder;
+# - a link to a file or to a folder, wherever it leads, because the statement allows none;
+# - a listed name that leads out of the folder;
 # - a file listed with another algorithm than sha256: you cannot vouch for it;
 # - `statement`, alone, when the subject is not the digest over the list.
 #
@@ -295,8 +299,6 @@ print({name: oms["predicate"]["serialization"][name] for name in ("method", "has
 # <details><summary>Hint 2</summary>`folder.rglob("*")` also gives hidden files; `path.relative_to(folder).parts[0]` is the top name. Check `is_symlink()` before anything else. `resolve()` shows where a name leads.</details>
 
 # %% tags=["exercise"]
-from pathlib import Path
-
 LEFT_OUT = {".git", ".gitattributes", ".github", ".gitignore", "model.sig"}
 
 
@@ -385,14 +387,16 @@ for row, verdicts in table(naive)(ROWS, RELEASE).items():
 
 # %% [markdown]
 # The second row was never scanned, and its recall could not be read. It is `safe` and `good`. The first row is in
-# order, and gets no answer to `safe`. (`signed` is undefined in both: nobody has written that rule yet.)
+# order, and gets no answer to `safe`. (`signed` is undefined in both: nobody has written that rule yet. And `good` is a
+# matter of this engine: here `null` is at least 0.9, while another orders the types in another way and lets a text pass.
+# A rule that asks for the type first does not depend on it.)
 #
 # ## Exercise 4.5 — three rules that survive missing facts (5 points)
 # *35 min.* Write the package `lesson` with three rules, each true or false for every row, never undefined:
 #
 # | rule | true when |
 # |---|---|
-# | `signed` | `input.signature.verified` is true, and `input.signature.signer` is `data.expected.signer` |
+# | `signed` | `input.signature.verified` is true, and `input.signature.signer` is equal to `data.expected.signer` |
 # | `safe` | `input.findings` is a list (the scan ran), and each finding either has `exploited` false or has `vex` `"not_affected"` |
 # | `good` | `input.recall.lower` is a number, at least `data.expected.least` |
 #
@@ -495,25 +499,39 @@ print(len(release["evidence"]), "bundles; the lock begins:")
 print(release["files"]["requirements.lock"].decode()[:80] + "…")
 
 # %% [markdown]
-# The tag of a release is `refs/tags/` and its version. *By the workflow* means: the signer is `house["workflow"]`, `@`,
-# the tag, with the issuer `house["ci"]`. *By the host*: `house["host"]`, the same issuer. *By security*:
-# `house["security"]`, with the issuer `house["people"]`.
+# The tag of a release is `refs/tags/` and its version. Three signers matter. *By the workflow* means: the signer is
+# `house["workflow"]`, `@`, the tag, with the issuer `house["ci"]`. *By the host*: `house["host"]`, the same issuer. *By
+# security*: `house["security"]`, with the issuer `house["people"]`.
+#
+# Two links need bytes alone:
 #
 # | link | holds when |
 # |---|---|
 # | `contents` | the manifest's `layers` are the files: the same names (`annotations`, `org.opencontainers.image.title`), the same digests (`digest`) |
-# | `wheel` | provenance by the host of the job `build` about the wheel; see below |
-# | `model` | the same, of the job `train`, about the model |
-# | `package` | the same, of the job `package`, about the manifest |
-# | `one run` | one `invocationId` (predicate: `runDetails`, `metadata`) is common to the three |
-# | `sbom` | an SBOM by the workflow about the wheel, which lists each `name==version` of the lock |
-# | `vulnerabilities` | each package of the lock whose purl, `pkg:pypi/NAME@VERSION`, is in `house["exploited"]` (purl to advisory) has an OpenVEX entry (`statements`), by security, about the wheel, for that advisory (`vulnerability`, `name`) and that purl (`products`, `@id`): `status` `not_affected`, with a `justification` |
-# | `model signature` | an OMS statement by the workflow: one resource, `triage.onnx`; subject: the digest of the model's raw digest |
-# | `metric` | an ML-BOM (type SBOM) by the workflow about the model, whose `recall` has a `lowerBound` of at least `house["least_recall"]` |
 # | `format` | the model's first byte is `08`, as ONNX begins |
 #
-# *Provenance* has to name the builder `house["builder"]` and the build type `house["build_type"]`; the source `git+` and
-# `house["repository"]`, at the tag; the external parameters `workflow` (`repository`, `ref`, `path`) and `inputs`, which
+# Four ask who built what. *Provenance* is described below. Its `invocationId` (in the predicate: `runDetails`,
+# `metadata`) names the run of the platform that it is about:
+#
+# | link | holds when |
+# |---|---|
+# | `wheel` | there is provenance, by the host, of the job `build`, about the wheel |
+# | `model` | the same, of the job `train`, about the model |
+# | `package` | the same, of the job `package`, about the manifest |
+# | `one run` | one `invocationId` is common to the three. Where one of them has no provenance, that is its own link's failure |
+#
+# And four ask what is said about it. `house["exploited"]` maps the purl of a package that is attacked at this very time
+# to its advisory, as the list of known exploited vulnerabilities in `04b_gate` does:
+#
+# | link | holds when |
+# |---|---|
+# | `sbom` | an SBOM by the workflow about the wheel lists each `name==version` of the lock, and the lock names at least one |
+# | `vulnerabilities` | each package of the lock whose purl, `pkg:pypi/NAME@VERSION`, is in `house["exploited"]` is answered. An answer is an entry (in `statements`) of an OpenVEX document by security about the wheel: for that advisory (`vulnerability`, `name`) and that purl (`products`, `@id`), with the `status` `not_affected` and a `justification` |
+# | `model signature` | an OMS statement by the workflow lists one resource, `triage.onnx`. Its subject is the digest over the list of digests, as in 4.4: for one file, the SHA-256 of the model's raw (32-byte) digest |
+# | `metric` | an ML-BOM by the workflow about the model (its predicate type is that of an SBOM) has a `recall` whose `lowerBound` is at least `house["least_recall"]`. Not every document about the model has a `modelCard` |
+#
+# *Provenance* has to name the builder `house["builder"]` and the build type `house["build_type"]`, which says how to read
+# everything else; the source `git+` and `house["repository"]`, at the tag; the external parameters `workflow` (`repository`, `ref`, `path`) and `inputs`, which
 # is empty, and no other; and the internal parameter `job`. `Expected` has a field for each; `04a`, "Verify, in six
 # steps", fills them all. Given to you: `attested(release, digest, expected, root)`, the statements that are about a
 # digest and hold as expected.
@@ -532,7 +550,8 @@ print(json.dumps(ml_bom.predicate["components"][0]["modelCard"], indent=1))
 # a wrong signer, a fork, another run, a changed file, a missing fact. Naming a link that holds is not the right reason.
 # Where one change breaks several links you may name all of them; the one that it is about has to be among them. A gate
 # that raises has refused nothing for a reason. `bench(gate)` lets the check try all of them. It passes at a score of 95
-# %, with every link caught at least once and no benign release refused.
+# %, with every link and every *kind* of mutant refused at least once (a fork's source, another job, a VEX without a
+# reason, …: each counts on its own) and no benign release refused. A pass names what was missed all the same.
 #
 # Plan before you write: which links need only bytes, which a signed statement, which two things that must agree? Begin
 # with those that need only bytes, and run the check and the score below after each link more: both say by name what is
@@ -634,7 +653,7 @@ def gate(release: dict, house: dict) -> list[str]:
 # %% [markdown]
 # The score on releases that the check did not use; below it, by name, what your gate missed. Where the lab is graded
 # and your score is short of 95 %, part of the points is yours. One ninth each: all benign releases (if anything else is
-# refused), five groups of links, and a score of 60, of 80 and of 95 %.
+# refused), five groups of links (each with all its kinds of mutants), and a score of 60, of 80 and of 95 %.
 
 # %%
 print(score(gate, lab.trust, seed=seed))
@@ -651,16 +670,19 @@ print(score(gate, lab.trust, seed=seed))
 # Three things are at hand:
 #
 # - `successor`: the entry of a new authority, with a new key under the same root certificate;
-# - `stolen` and `noticed`: two times, as text;
+# - `stolen` and `noticed`, two times, as text: from `stolen` on the key was in two hands, and until then you can vouch
+#   for it; at `noticed` somebody saw it. In between good signatures and forgeries look alike;
 # - `recertify(entry, until)`: the root key comes out of its safe and certifies an entry's signing key once more, with a
 #   certificate that ends at `until`. You get the new certificate's `rawBytes`.
 #
 # The last is needed because this client asks the *certificates* what was valid at the time of the timestamp; it does
-# not look at an authority's `validFor` when it verifies. The field is still the one that people and other clients read.
+# not look at an authority's `validFor` when it verifies. The field is still the one that people and other clients read,
+# so certificate and field have to say the same.
 #
 # ## Exercise 4.7 — rotate (5 points)
 # *35 min.* Return the new trusted root. What was signed before the theft must still verify; so must what the successor
-# certifies. No forgery may. The check verifies seven bundles under your root, with sigstore's unmodified client.
+# certifies. No forgery may. The check verifies seven bundles under your root, with sigstore's unmodified client, and
+# reads the fields as a person would. The order of the entries is yours.
 # <details><summary>Hint 1</summary>Which of the two times ends the old key's word? What about a good signature made between them?</details>
 # <details><summary>Hint 2</summary>Change one entry and append one. In the old entry: `certificates[0]["rawBytes"]` and `validFor["end"]`. Leave the earlier generations, the logs and the timestamp authority as they are.</details>
 
@@ -777,8 +799,10 @@ for fixed in (False, True):
 # dependency gives the same bad bytes: it checks the *builder*, not the source.
 #
 # ## Hand in: the implementation guide
-# The cell copies the template, once. It is your design guide (D1), version 2: what you designed in week 2 is built, and
-# the gate stands behind it. Fill it for `triage-model`.
+# The cell copies the template, once, and says where your file is. It is your design guide (D1), version 2: what you
+# designed in week 2 is built, and the gate stands behind it. Fill it for `triage-model`.
+# `templates/examples/implementation_guide.md` is a filled one at level 3 of the rubric, for the kit's own release and the
+# gate of this lab: look at how a row names its test and its evidence, not at its choices.
 
 # %%
 lab.template("implementation_guide.md")
@@ -794,6 +818,20 @@ lab.template("implementation_guide.md")
 # By the rubric, level 3 verifies every stage and proves it by a test per edge, can be repeated, and names residual
 # risk. Level 4 adds failure modes, a rehearsed rotation, the answer to a log outage, a rebuild and what all of it
 # costs.
+#
+# **To carry home** (30 min, in a repository of your own whose workflow has two jobs). Let the first job hand on the digests
+# of what it made as an *output*, and let the second refuse other bytes before it uses them:
+#
+#     # first job, last step; `outputs: {sums: "${{ steps.sums.outputs.sums }}"}` in the job
+#     - id: sums
+#       run: echo "sums=$(sha256sum dist/* | base64 -w0)" >> "$GITHUB_OUTPUT"
+#     # second job, after it took the files over
+#     - env: {SUMS: "${{ needs.build.outputs.sums }}"}
+#       run: echo "$SUMS" | base64 -d | sha256sum --check --strict
+#
+# Then, on a branch, append a byte to a file between the two, and after that add a file. The first has to stop the run.
+# The second does not: the list is checked, the folder is not. Compare the number of files as well (4.4). You are done
+# when both stop the run, each with a message that names the file.
 #
 # **You can now** say which bytes a signature covers; check a log's proof in odd trees; name the promise that was not
 # made; refuse a file more; write rules that survive missing facts; build a gate whose score you know; and give up a CA

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Any
 
-from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Marking, Score, named
+from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marking, Score, named
 from chainlab.course.exercises.fixtures.workflow_variants import Variant, variants
 from chainlab.course.exercises.fixtures.workflows import resolver
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, World
 
 __all__ = ["CONTROLS", "GROUPS", "bench", "cases", "score"]
 
@@ -85,7 +85,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Benign changes, every group of controls, then the score at three heights."""
     made, refs = variants(rng)
 
-    def case(name: str, chosen: list[Variant], accept: Callable[[Any], bool | Miss]) -> Case:
+    def case(name: str, chosen: list[Variant], accept: Accept) -> Case:
         return Case(name, ({v.name: v.texts for v in chosen}, refs), None, accept=accept)
 
     benign = [v for v in made if not v.control]

@@ -155,7 +155,10 @@ class Truth:
     def spell(self) -> str:
         """Other spellings of the same."""
         one, two = self._take(), self._take()
-        one["name"] = one["name"].title().replace("-", "_")
+        bare = self._take()
+        for component in (one, bare):
+            component["name"] = component["name"].title().replace("-", "_")
+        del bare["purl"]  # then the name says which package it is
         local = f"{two['version']}+cpu"
         self._lock[two["name"]]["version"] = f"{two['version']}+CPU"
         two["version"], two["purl"] = (local, PackageURL("pypi", None, two["name"], local).to_string())
@@ -176,9 +179,11 @@ class Truth:
 
     def gap(self) -> str:
         """A list that knows little, and says so."""
-        self._take().pop("hashes")
+        unknown = self._take()
+        del unknown["hashes"]
         missing = self._take()
         self._drop(missing)
+        self.document["dependencies"].append({"ref": unknown["bom-ref"]})  # what it needs, nobody said
         self.document["compositions"] = [{"aggregate": "incomplete"}]
         self._vendor()
         return ""

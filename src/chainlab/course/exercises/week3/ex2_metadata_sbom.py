@@ -32,8 +32,8 @@ __all__ = ["ORIGIN", "Plan", "cases"]
 SEE = "labs/03_sbom.ipynb, 'What an installed folder knows'"
 TEACHES = {
     "names, versions, edges": (
-        "One component for every *.dist-info, one edge for every requirement. Names are compared as PyPI does "
-        "it: `canonicalize_name`. A hash is that of the wheel which was installed, from the lock; RECORD and the "
+        "One component for every *.dist-info, one edge for every requirement that is installed. Compare names as PyPI "
+        "does it: `canonicalize_name`. A hash is that of the wheel which was installed, from the lock; RECORD and the "
         "installed files are other bytes."
     ),
     "markers": (
@@ -245,6 +245,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
 
     made, names = plan(3)
     made.need(names[0], names[1].title().replace("-", "_"))
+    made.need(names[1], "acme-absent", holds=False)  # asked for, and not installed
     yield case("names, versions, edges", made)
     made, names = plan(4)
     made.need(names[0], names[1], 'python_version < "3.9"', holds=False)

@@ -29,7 +29,8 @@ SEE = "labs/03_sbom.ipynb, 'What is in the service?'"
 TEACHES = {
     "declared, and what that needs": (
         "What `dependencies` names is installed wherever the service is, imported or not; so is what it "
-        "requires, and so on. Something that happens to lie in the same folder is not in the service."
+        "requires, and so on; two may require each other. Something that happens to lie in the same folder is not in "
+        "the service, and may have no RECORD: then `.files` is None."
     ),
     "a module by another name": (
         "`import sklearn` loads files of scikit-learn, and a package called sklearn is somebody else's. A module "
@@ -81,6 +82,7 @@ class _Distribution:
     files: dict[str, str]
     needs: list[str] = field(default_factory=list)
     entry_points: str = ""
+    recorded: bool = True  # it has a RECORD
 
 
 class Service:
@@ -101,9 +103,11 @@ class Service:
         for imported in (True, False):
             needed = self._add("declared", inside=True)
             main = self._add("declared", inside=True, needs=[f"{needed.name.title()}>=0"])
+            needed.needs = [main.name]  # and the other way round: a search has to end
             self._declared.append(f"{main.name}>=0.1")
             self._code += [f"import {_module(main.name)}"] * imported
-        self._add("declared", inside=False)  # installed by somebody, once, for nothing
+        lost = self._add("declared", inside=False)  # installed by somebody, once, for nothing
+        lost.recorded = False  # as some systems' own packages are
 
     def renamed(self) -> None:
         """A module that is called otherwise than its package; two packages in one namespace."""
@@ -133,7 +137,8 @@ class Service:
         self._code += [
             "import importlib",
             "from importlib import import_module",
-            f'codec = importlib.import_module("{_module(loaded.name)}")',
+            f'codec = importlib.import_module("{_module(loaded.name)}", __name__)',
+            "def load(name):\n    return importlib.import_module(name)",
             f'reader = import_module("{_module(below.name)}.reader")',
             f'message = "import {_module(named.name)} failed"  # import_module("{_module(named.name)}")',
         ]
@@ -142,7 +147,11 @@ class Service:
         for inside, of in ((True, group), (True, group), (False, other)):
             plugin = self._add("dynamic", inside=inside)
             plugin.entry_points = f"[{of}]\ncsv = {_module(plugin.name)}:read\n"
-        self._code += ["from importlib.metadata import entry_points", f'readers = entry_points(group="{group}")']
+        second = f"{self._word()}.writers"
+        plugin = self._add("dynamic", inside=True)
+        plugin.entry_points = f"[{second}]\ncsv = {_module(plugin.name)}:write\n"
+        self._code += ["from importlib.metadata import entry_points"]
+        self._code += [f'found_{n} = entry_points(group="{name}")' for n, name in enumerate((group, second))]
 
     def extras(self) -> None:
         """Needed by an extra that the service asks for; by an extra that nobody asks for; deeper down."""
@@ -165,21 +174,27 @@ class Service:
 
     def vendored(self) -> None:
         """Copied into a package that is in; listed there and taken out again; copied into one that is not in."""
-        inside, gone, outside, single = (self._word() for _ in range(4))
-        host = self._add("declared", inside=True)
+        inside, gone, outside, single, another, beside, bare = (self._word() for _ in range(7))
+        host, guest = self._add("declared", inside=True), self._add("declared", inside=True)
         tool = self._add("dev-only", inside=False)
-        self._declared.append(host.name)
+        self._declared += [host.name, guest.name]
         self._dev.append(tool.name)
-        for holder, names, there in ((host, (inside, gone, single), True), (tool, (outside,), False)):
+        plugins = f"{_module(host.name)}/plugins"  # no copies: nothing there says so
+        host.files |= {f"{plugins}/vendor.txt": f"acme-{beside}==1.0\n", f"{plugins}/acme_{beside}.py": "a = 1\n"}
+        self.plants.append(Plant(f"pkg:pypi/acme-{beside}@1.0", "vendored", False))
+        holders = ((host, (inside, gone, single), True), (tool, (outside,), False), (guest, (another,), True))
+        for holder, names, there in holders:
             folder, lines = f"{_module(holder.name)}/_vendor", []
             holder.files[f"{folder}/__init__.py"] = ""
             for name in names:
                 version = f"{self._rng.randrange(4)}.{self._rng.randrange(20)}"
-                lines.append(f"acme-{name}=={version}")
+                lines.append(f"{self._rng.choice(['acme-', 'acme_'])}{name}=={version}")
                 path = f"acme_{name}.py" if name == single else f"acme_{name}/__init__.py"
                 if name != gone:
                     holder.files[f"{folder}/{path}"] = "a = 1\n"
                 self.plants.append(Plant(f"pkg:pypi/acme-{name}@{version}", "vendored", there and name != gone))
+            lines.append(f"acme-{bare}")  # no version, so no component that could be named
+            holder.files[f"{folder}/acme_{bare}.py"] = "a = 1\n"
             self._rng.shuffle(lines)
             holder.files[f"{folder}/vendor.txt"] = "# copied, do not edit\n" + "\n".join(lines) + "\n"
 
@@ -198,12 +213,14 @@ class Service:
         }
         for one in self._installed:
             info = f"{_module(one.name)}-{one.version}.dist-info"
-            lines = ["Metadata-Version: 2.4", f"Name: {one.name}", f"Version: {one.version}"]
+            shown = one.name.title() if one.needs else one.name
+            lines = ["Metadata-Version: 2.4", f"Name: {shown}", f"Version: {one.version}"]
             lines += [f"Requires-Dist: {need}" for need in one.needs]
             files = {**one.files, f"{info}/METADATA": "\n".join(lines) + "\n"}
             if one.entry_points:
                 files[f"{info}/entry_points.txt"] = one.entry_points
-            files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+            if one.recorded:
+                files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
             found |= {f"site-packages/{path}": text for path, text in files.items()}
         return found
 

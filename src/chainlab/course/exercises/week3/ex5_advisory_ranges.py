@@ -66,7 +66,7 @@ LADDER = [
     "1.2.0", "1.9.0", "1.10.0", "1.10.0.post1", "1.11.0+acme.3", "2.0rc1", "2.0", "2.0.1", "2.10.0", "10.0",
     "1!0.9", "1!1.0",
 ]  # fmt: skip
-PLAIN = ["1.2.0", "1.3.0", "1.4.0", "1.5.0", "1.6.0", "1.7.0", "1.8.0", "1.9.0"]
+PLAIN = ["0.dev3", "1.2.0", "1.3.0", "1.4.0", "1.5.0", "1.6.0", "1.7.0", "1.8.0", "1.9.0"]
 NAMES = ["acme-tables", "acme-queues", "acme-fonts", "acme-codecs"]
 BUILDS = 20
 
@@ -129,7 +129,10 @@ class Releases:
             if form == "entries":
                 [entry] = record["affected"]
                 record["affected"] = [{**entry, "ranges": [*entry["ranges"][:1], one]} for one in entry["ranges"][1:]]
+            if not record["aliases"]:
+                del record["aliases"]
             if form == "versions":
+                del record["affected"][0]["ranges"]
                 record["affected"][0]["versions"] = [v for start, stop in stretches for v in self._ladder[start:stop]]
             if number in (withdrawn or []):
                 record["withdrawn"] = "2026-09-02T00:00:00Z"
@@ -171,8 +174,6 @@ class Releases:
         return {name: self._rng.randrange(len(self._ladder)) for name in chosen}
 
     def _ranges(self, stretches: list[tuple[int, int]], form: str) -> list[Record]:
-        if form == "versions":
-            return []
         if form == "beside":  # the last stretch is a list of versions
             return [self._range(stretches[:-1], "fixed")]
         if form in ("ranges", "entries"):

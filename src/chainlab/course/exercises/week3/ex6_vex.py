@@ -149,7 +149,6 @@ class Layout:
             calls[way[-2]].remove(vulnerable)
             by = f"{module}.unused" if name.endswith("not reached") else way[-2]
             to = f"{module}_extra" if name.endswith("elsewhere") else module
-            calls.setdefault(by, [])
             self.service["calls_by_name"].append({"function": by, "module": to})
         elif name == "fed by staff":
             self.service["starts"][way[0]] = "staff"
@@ -190,7 +189,6 @@ class Layout:
         detour = f"{module}.detour_{number}"
         calls[way[1]].append(detour)
         calls.setdefault(detour, []).append(way[0])  # recursion: a search must end
-        calls.setdefault(to, [])
         self.service["starts"][way[0]] = "anyone"
         return way
 

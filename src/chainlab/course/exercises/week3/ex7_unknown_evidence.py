@@ -135,6 +135,11 @@ class Holding:
         del self.documents[build]["metadata"]["component"]["hashes"]
         return UNKNOWN
 
+    def mislabel(self, build: str) -> str:
+        """The digits of the subject's hash are right, and said to be another algorithm's."""
+        self.documents[build]["metadata"]["component"]["hashes"][0]["alg"] = "SHA3-256"
+        return UNKNOWN
+
     def partly(self, build: str) -> str:
         """Two compositions say that it is all, and one between them that it is not."""
         doubt = self._rng.choice(["incomplete", "unknown"])
@@ -206,7 +211,11 @@ class Holding:
                 named.append({"digest": f"sha256:{digest}", "kind": "sbom", "size": len(data), "verdict": ""})
                 if build in self._after:
                     self._after[build](folder, digest)
-            named.append({"digest": f"sha256:{sha256}", "kind": "provenance", "size": 9, "verdict": ""})
+            data = json.dumps({"_type": "https://in-toto.io/Statement/v1", "subject": [{"name": build}]}).encode()
+            digest = hashlib.sha256(data).hexdigest()
+            _object(folder, digest).parent.mkdir(parents=True, exist_ok=True)
+            _object(folder, digest).write_bytes(data)
+            named.append({"digest": f"sha256:{digest}", "kind": "provenance", "size": len(data), "verdict": ""})
             about = {"artifact": artifact, "version": version, "digest": f"sha256:{sha256}"}
             entry = {"format": "chainlab-archive-entry-1", "build": about, "documents": named}
             text = json.dumps(entry).encode()
@@ -256,8 +265,8 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     yield case("a document that is gone", [(Holding.drop_object, AFFECTED), (Holding.drop_document, CLEAR)])
     yield case("a build that the archive never saw", [(Holding.drop_entry, AFFECTED), (Holding.drop_entry, CLEAR)])
     yield case("other bytes under the digest", [(Holding.change, AFFECTED), (Holding.change, CLEAR)])
-    others = [(kind, of) for kind in (Holding.swap, Holding.nameless) for of in (AFFECTED, CLEAR)]
-    yield case("another build's document", others)
+    others = [(kind, of) for kind in (Holding.swap, Holding.nameless, Holding.mislabel) for of in (AFFECTED, CLEAR)]
+    yield case("another build's document", others, builds=9)
     yield case("two documents", [(Holding.second, a) for a in (AFFECTED, AFFECTED, CLEAR, CLEAR)])
     yield case(
         "a list that is not complete",

@@ -37,6 +37,7 @@ TEACHES = {
         "needs one hash."
     ),
     "a leaf of a large tree": "Eleven levels, the same two questions on each: which side, and is there a sibling?",
+    "one of two": "One hash, on the side that the index says.",
     "the only leaf": "A tree of one has an empty proof; its root is the leaf's hash.",
     "an entry of the kit's own log": (
         "The canonicalized body is the leaf; index, size, hashes and root stand in the bundle."
@@ -47,6 +48,10 @@ TEACHES = {
     ),
     "an index outside the tree": (
         "There is no such leaf. The low bits of the index climb the same way, so the range has to be asked for."
+    ),
+    "an index that is the size": (
+        "Seven entries have the numbers 0 to 6. The proof is that of entry 7 in a tree of eight, with its root: "
+        "size and index do not fit each other."
     ),
     "a negative index": "In Python -3 has low bits as well. An index begins at 0.",
     "the neighbour's index": "Left and right are not the sender's to choose: the index says which.",
@@ -105,6 +110,8 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     yield honest("the last of nine", nine, of_nine, power)
     large, of_large = planted(rng, rng.randrange(1025, 1200))
     yield honest("a leaf of a large tree", large, of_large, rng.randrange(1024))
+    two, of_two = planted(rng, 2)
+    yield honest("one of two", two, of_two, rng.randrange(2))
     alone, of_alone = planted(rng, 1)
     yield honest("the only leaf", alone, of_alone, 0)
     yield _real(lab, rng)
@@ -127,6 +134,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         eight.inclusion(place, 8),
         False,
     )
+    yield case("an index that is the size", eight, of_eight[7], 7, eight.inclusion(7, 8), False, size=7)
     yield case("a negative index", eight, of_eight[place], place - 8, eight.inclusion(place, 8), False)
     yield case("the neighbour's index", eight, of_eight[place], place ^ 1, eight.inclusion(place, 8), False)
     where = rng.randrange(size - 1)

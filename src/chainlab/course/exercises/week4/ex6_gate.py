@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from chainlab.course.exercises.fixtures.release_mutants import Doctored, variants
 from chainlab.course.exercises.fixtures.releases import Attester, Release, house_of
 from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marking, Score, named
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, Miss, Note, World
 from chainlab.digests import Digest
 from chainlab.evidence.statements import Statement
 from chainlab.evidence.verifying import Expected, Verdict, verify
@@ -184,7 +184,7 @@ def _lives(made: list[Doctored]) -> Accept:
     """Accepts when all benign are accepted and something is refused, for whichever right reason."""
     benign = [v for v in made if not v.link]
 
-    def accept(verdicts: Any) -> bool | Miss:
+    def accept(verdicts: Any) -> bool | Miss | Note:
         fine = MARKING.at_least(benign)(verdicts)
         if fine and not any(v.right(verdicts.get(v.name)) for v in made if v.link):
             return Miss("all of them are accepted, and no mutant is refused for the right reason")
