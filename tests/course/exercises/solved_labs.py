@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from chainlab.course.authoring.source import Exercise, Lesson, checked_answer
+from chainlab.course.authoring.source import Cell, Exercise, Lesson, checked_answer
 from chainlab.course.learning import checks
 
 ROOT = Path(__file__).parents[3]
@@ -69,3 +70,48 @@ def refused_at(solved: SolvedLab, number: str, *changes: tuple[str, str]) -> str
     exec(source, space)
     miss = checks.examine(number, solved.answer(number, space), world=solved.lab, seed=2).first_miss
     return miss.case.name if miss else ""
+
+
+# How a learner might import what the exercises need, in a way that the given cells do not.
+OTHER_IMPORTS = "import datetime, packaging.version\nversion = packaging.version.Version\n"
+
+
+def run_given_cells(unit: str) -> tuple[list[Cell], list[Cell]]:
+    """The given cells of a lab whose learner has answered nothing: those that ran, and those that ask for an answer.
+
+    Raises what a cell raises that asks for neither an answer nor a name made from one.
+    """
+    part = lesson(unit)
+    answers = {cell.index: _functions(cell) for e in part.exercises for cell in e.tagged("exercise")}
+    space: dict[str, Any] = {"__name__": "__main__"}
+    ran: list[Cell] = []
+    left: list[Cell] = []
+    for cell in part.code:
+        if cell.index in answers:
+            exec(OTHER_IMPORTS, space)  # and none of the exercise's own
+            for name in answers[cell.index]:
+                exec(f"def {name}(*given):\n    raise NotImplementedError\n", space)
+        elif not {"check", "wrong", "raises-exception"} & set(cell.tags):
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):
+                    exec(cell.source, space)
+            except NotImplementedError:
+                left.append(cell)
+            except NameError as error:
+                if not any(error.name in _bound(earlier) for earlier in left):
+                    raise
+                left.append(cell)
+            else:
+                ran.append(cell)
+    space["lab"].close()
+    return ran, left
+
+
+def _functions(cell: Cell) -> list[str]:
+    return [node.name for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
+
+
+def _bound(cell: Cell) -> set[str]:
+    """The names that a cell gives values to."""
+    nodes = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
+    return {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
