@@ -1,0 +1,107 @@
+"""The filled examples of weeks 3 and 4: what they cite stands there, and their numbers are those of the solutions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from solved_labs import ROOT, SolvedLab
+
+from chainlab.course.exercises.week3.ex3_truth_test import truth_test
+from chainlab.digests import Digest
+from chainlab.evidence.statements import SBOM
+from chainlab.evidence.verifying import Expected, Signer, verify
+
+FOLDERS = (ROOT / "data/projects/attested/triage-model", ROOT / "data/policies")
+CITED = re.compile(r"`([\w.-]+\.(?:yml|toml|rego)):(\d+)` `([^`]+)`")  # `release.yml:62` `job: source`
+
+
+def example(name: str) -> str:
+    return (ROOT / "templates" / "examples" / name).read_text(encoding="utf-8")
+
+
+def table_under(text: str, heading: str) -> list[list[str]]:
+    section = text.partition(f"## {heading}")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
+
+
+def test_what_the_guide_cites_stands_in_that_line() -> None:
+    cited = CITED.findall(example("implementation_guide.md"))
+    assert len(cited) >= 15
+    for file, line, words in cited:
+        (path,) = [path for folder in FOLDERS for path in folder.rglob(file)]
+        assert words in path.read_text(encoding="utf-8").splitlines()[int(line) - 1], (file, line, words)
+
+
+@pytest.mark.parametrize("name", ["sbom_archive.md", "implementation_guide.md"])
+def test_an_example_fills_every_section_and_table_of_its_template(name: str) -> None:
+    def sections(text: str) -> list[str]:
+        return re.findall(r"(?m)^## (\d+\. .+)$", text)
+
+    def heads(text: str) -> list[str]:
+        return re.findall(r"(?m)^(\|.*\|)\n\|[-|]+\|$", text)
+
+    template = (ROOT / "templates" / name).read_text(encoding="utf-8")
+    assert sections(example(name)) == sections(template)
+    assert heads(example(name)) == heads(template)
+    for table in re.findall(r"(?m)^((?:\|.*\|\n)+)", example(name)):
+        assert len({line.count("|") for line in table.splitlines()}) == 1, table
+
+
+def test_the_archive_s_numbers_are_those_of_the_lab(solved_lab: Callable[[str], SolvedLab]) -> None:
+    solved, text = solved_lab("03_sbom"), example("sbom_archive.md")
+    space, archive = solved.space, solved.space["archive"]
+    (row, damaged, *_) = table_under(text, "3.")
+    counts = {}
+    for answer, builds in space["answer"].groupby("answer")["version"]:
+        counts[answer] = sorted(builds)
+    assert row[2] == f"7 of 20: {', '.join(counts['affected'])}"
+    assert row[3] == f"{len(counts['not affected'])} of 20"
+    now = archive.where("acme-tables", range=">=1.9,<1.11", every=True)["answer"].value_counts()
+    assert [cell.partition(":")[0] for cell in damaged[2:5]] == [
+        f"{now[answer]} of 20" for answer in ("affected", "not affected", "unknown")
+    ]
+    assert [problem.kind for problem in archive.verify()] == ["object missing", "object changed"]
+    measured = truth_test(space["find"], solved.lab.path, 1)
+    planted = {name: cells for name, *cells in table_under(text, "4.") if name != "native"}
+    for name, cells in planted.items():
+        assert cells[:5] == [str(value) for value in measured.loc[name]], name
+    listed = archive.table("components").query("name != 'triage-model'")  # each list names its subject, too
+    components = listed[["name", "version", "sha256"]].drop_duplicates()
+    assert f"of {len(components)} component versions {(components['sha256'] != '').sum()} have one" in text
+
+
+def test_the_archive_s_signed_lists_verify(solved_lab: Callable[[str], SolvedLab]) -> None:
+    solved = solved_lab("03_sbom")
+    workflow = "https://git.chainlab.localhost/acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"
+    expected = Expected(Signer(workflow, solved.lab.trust.ci_issuer), predicate_type=SBOM)
+    archive = solved.space["archive"]
+    passed = 0
+    for entry in archive.table("documents").query("signed").itertuples():
+        digest = archive.builds().set_index("build")["digest"][entry.build]
+        bundle = (archive.directory / "objects/sha256" / entry.object[7:9] / entry.object[7:]).read_bytes()
+        passed += verify(bundle, Digest.parse(digest), expected, solved.lab.trust.config.trusted_root).passed
+    (signed,) = [row for row in table_under(example("sbom_archive.md"), "7.") if row[0] == "signed (verified)"]
+    assert signed[1] == str(passed) == "6"
+
+
+def test_the_models_row_is_that_of_the_lab(solved_lab: Callable[[str], SolvedLab]) -> None:
+    space, text = solved_lab("03_sbom").space, example("sbom_archive.md")
+    document = space["describe"](space["training"], space["before"])
+    metrics = document["components"][-2]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    for metric, count in zip(metrics, space["training"]["counts"], strict=True):
+        interval = metric["confidenceInterval"]
+        shown = f"{metric['value']} [{interval['lowerBound']}, {interval['upperBound']}]"
+        assert f'{metric["type"]}, "{metric["slice"]}" | {shown}, {count["hits"]} of {count["cases"]} |' in text
+    for id_, _, status, justification, *_ in table_under(text, "6."):
+        said = space["statements"][id_.partition(" ")[0]]
+        assert (said["status"], said["justification"] or "–") == (status, justification)
+
+
+def test_the_guide_s_numbers_are_those_of_the_gate(solved_lab: Callable[[str], SolvedLab]) -> None:
+    solved, text = solved_lab("04_attestation"), example("implementation_guide.md")
+    score = solved.space["score"](solved.space["gate"], solved.lab.trust, seed=1)
+    assert f"| mutants refused for the right reason | {score.refused} of {score.mutants} |" in text
+    assert f"| benign releases accepted | {score.accepted} of {score.benign} |" in text
