@@ -12,6 +12,7 @@ from solved_labs import SolvedLab, refused_at
 from chainlab.course import exercises
 from chainlab.course.exercises.week3 import ex3_truth_test as plants
 from chainlab.course.exercises.week3 import ex4_mlbom as cards
+from chainlab.course.learning.plain import plain
 from chainlab.evidence import mlbom, schema
 
 UNIT = "03_sbom"
@@ -149,3 +150,24 @@ HALF_RIGHT: dict[str, tuple[str, str, *tuple[tuple[str, str], ...]]] = {
 def test_a_half_right_answer_is_refused_by_the_case_that_teaches_it(solved: SolvedLab, name: str) -> None:
     exercise, case, *changes = HALF_RIGHT[name]
     assert refused_at(solved, exercise, *changes) == case
+
+
+@pytest.mark.parametrize(
+    ("exercise", "case", "change"),
+    [
+        ("3.1", "edges to nowhere", ('found.add(f"edge:', 'found.add(f"hash: {ref}") or found.add(f"edge:')),
+        ("3.6", "is it fixed?", ('return "affected" if', 'return "fixed" if')),
+        ("3.7", "a document that is gone", ('answers[build] = "affected"', 'answers[build] = "clear"')),
+    ],
+)
+def test_a_reason_is_told_for_the_mistake_that_it_is_about_alone(
+    solved: SolvedLab, exercise: str, case: str, change: tuple[str, str]
+) -> None:
+    asked = {c.name: c for c in exercises.cases(exercise)(solved.lab, random.Random(4))}[case]
+    space = dict(solved.space)
+    source = solved.exercise(exercise).tagged("exercise")[0].source
+    assert change[0] in source
+    exec(source.replace(*change), space)
+    beside = plain(solved.answer(exercise, space)(*asked.args), like=asked.expected)
+    assert asked.reason(beside) == ""
+    assert asked.reason(plain([] if exercise == "3.1" else {}, like=asked.expected)) == asked.teaches

@@ -86,7 +86,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         truth = Truth(rng)
         lies = {bend(truth) for bend in bends} - {""}  # not all of them bend
         facts, document = truth.made()
-        return Case(name, (document, facts), lies)
+        return Case(name, (document, facts), lies, why_if=lambda found: _about(lies, found))
 
     yield case("an honest document", [])
     yield case("honest spellings", [Truth.spell, Truth.spell_time, Truth.plug])
@@ -105,6 +105,12 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     several = rng.sample([Truth.other_name, Truth.other_version, Truth.other_hash, Truth.dangle, Truth.omit], 3)
     several.sort(key=lambda bend: bend is not Truth.omit)  # an edge must not be dropped after it was bent
     yield case("several at once", [*several, Truth.spell])
+
+
+def _about(lies: set[str], found: list[str]) -> bool:
+    """Whether what is wrong is of the kinds that the case is about; in an honest document, anything is."""
+    kinds = {lie.partition(":")[0] for lie in lies}
+    return not lies or any(one.partition(":")[0] in kinds for one in lies ^ set(found))
 
 
 class Truth:

@@ -111,6 +111,7 @@ class Layout:
         }
         self.findings: list[dict[str, Any]] = []
         self.truth: dict[str, dict[str, str | None]] = {}
+        self._plain: set[str] = set()  # findings that no case is about
 
     def scene(self, name: str) -> None:
         """One more finding, laid out so that the scene's statement fits."""
@@ -172,7 +173,13 @@ class Layout:
         if name == "absent" and not self.service["sbom_complete"]:
             status, justification = OPEN, None
         self.findings.append(finding)
+        if name == "plain":
+            self._plain.add(finding["id"])
         self.truth[finding["id"]] = {"status": status, "justification": justification}
+
+    def is_missed(self, said: dict[str, Any]) -> bool:
+        """Whether a finding with something to teach is answered wrong."""
+        return any(said.get(id_) != right for id_, right in self.truth.items() if id_ not in self._plain)
 
     def made(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Findings and service, in no order."""
@@ -213,7 +220,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         rng.shuffle(scenes)
         for scene in scenes:
             made.scene(scene)
-        return Case(name, made.made(), made.truth)
+        return Case(name, made.made(), made.truth, why_if=made.is_missed)
 
     yield case("is the component there?", Layout(rng), ["absent", "plain", "absent"])
     yield case("is it fixed?", Layout(rng), ["fixed", "plain", "fixed", "fixed"])

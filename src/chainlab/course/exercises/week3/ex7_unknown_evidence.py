@@ -78,6 +78,7 @@ class Holding:
         self.ledger = {f"triage-model 1.{first + n}.0": rng.randbytes(32).hex() for n in range(builds)}
         self.documents: dict[str, Document] = {}
         self.truth: dict[str, str] = {}
+        self._damaged: set[str] = set()
         self._entries: dict[str, bool] = {}
         self._after: dict[str, Callable[[Path, str], None]] = {}
         self._beside: dict[str, Document] = {}  # build to one more document that its entry names
@@ -92,6 +93,11 @@ class Holding:
         """Harm one build that was, in truth, affected or not; its answer becomes what can still be known."""
         build = self._free[of].pop(self._rng.randrange(len(self._free[of])))
         self.truth[build] = kind(self, build)
+        self._damaged.add(build)
+
+    def is_missed(self, answers: dict[str, str]) -> bool:
+        """Whether the answer about a damaged build is wrong; where none is damaged, any answer."""
+        return any(answers.get(build) != self.truth[build] for build in self._damaged or self.truth)
 
     # -- kinds of damage; each returns what can be known afterwards
 
@@ -257,7 +263,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
             made.damage(kind, of=of)
         folder = made.write(Path(tempfile.mkdtemp(prefix="archive-", dir=lab.path)))
         ledger = {build: f"sha256:{digest}" for build, digest in made.ledger.items()}
-        return Case(name, (folder, ledger, NAME, RANGE), made.truth)
+        return Case(name, (folder, ledger, NAME, RANGE), made.truth, why_if=made.is_missed)
 
     yield case("nothing is missing", [])
     yield case("inside another", [(Holding.nest, AFFECTED), (Holding.nest, AFFECTED), (Holding.nest, CLEAR)])
