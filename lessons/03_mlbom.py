@@ -401,8 +401,8 @@ pd.DataFrame({name: looked_at(report) for name, report in reports.items()}).T
 # No attack passes, and the price is in the fifth and sixth row: honest work is refused, too. The compressed one has no
 # finding at all; it does not pass because nobody looked.
 #
-# **Change it**: add a pickle of your own to `PICKLES`, such as `pickle.dumps(AT)` or `pickle.dumps(print)`, and run the last
-# two cells again. (`dumps` only writes; still, load nothing.)
+# **Change it**: add a pickle of your own to `PICKLES`, such as `pickle.dumps(AT)` or `pickle.dumps(print)`, and run that
+# cell and the next two again. (`dumps` only writes; still, load nothing.)
 #
 # Better than scanning a pickle is not to have one: exported to ONNX or safetensors, the question is gone, and another one
 # stays (own operators, external files, parsers with errors).

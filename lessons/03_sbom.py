@@ -444,12 +444,11 @@ _ = refer(images, REPOSITORY, manifest, bundle, BUNDLE, by="acme")
 
 # %%
 known = lab.registry.evidence.document(Digest.of(wheel.read_bytes()))
-[place], [referrer] = known["places"], known["referrers"][-1:]
-print("it is in:  ", place["repository"], "as", place["name"])
-print("said of it:", referrer["artifactType"], "pushed by", referrer["by"])
+known
 
 # %% [markdown]
-# One place, and one bundle said about it. `acme` is the account that pushed it, and no proof of who signed. So verify.
+# One place, and one bundle about it. What the table says of a signer it has read in the bundle, and nobody has verified it.
+# So verify.
 #
 # **Predict.** We ask for this wheel, and then for other bytes with the same bundle. Verification has the steps signature,
 # subject, predicate type, builder, source, parameters. At which step are the other bytes refused?
@@ -460,10 +459,11 @@ from chainlab.evidence.verifying import Expected, Signer, verify
 prediction = None  # the name of a step
 identity = "https://git.chainlab.localhost/acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"
 expected = Expected(signer=Signer(identity, lab.trust.ci_issuer), predicate_type=SBOM)
-signed = images.blobs.read(Digest.parse(referrer["files"][0]["digest"]))
-print("this wheel:", "passed" if verify(signed, digest, expected, lab.trust.config.trusted_root).passed else "refused")
+signed = images.blobs.read(Digest.parse(known["referrers"][-1]["files"][0]["digest"]))
+print("this wheel: ", "passed" if verify(signed, digest, expected, lab.trust.config.trusted_root).passed else "refused")
 verdict = verify(signed, Digest.of(b"another"), expected, lab.trust.config.trusted_root)
-lab.predicted(prediction, verdict.failure.name)
+print("other bytes:", lab.predicted(prediction, verdict.failure.name))
+verdict
 
 # %% tags=["check"]
 assert len(installed) == 11 and len(bill["components"]) == 10
