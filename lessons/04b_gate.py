@@ -7,7 +7,7 @@
 # A release of `triage-model` now brings eight signed statements. A gate reads them and says yes or no, with reasons,
 # and signs its answer. Here you watch one at work: what it is told, how its rules think, what it refuses.
 #
-# **You will** (90 min: 13 reading, 77 doing)
+# **You will** (90 min: 17 reading, 73 doing)
 # - run the attested release, and see what Python hands to the rules
 # - learn the one trap of Rego, in five lines
 # - read a decision, doctor releases, and read the refusals
@@ -16,7 +16,9 @@
 #
 # **Before:** `04a_attestation`. **Lab:** `labs/04_attestation.ipynb`
 #
-# **V** and **S** as in week 1: read in a primary text; read in secondary text only.
+# **V** and **S** as in week 1: read in a primary text; read in secondary text only. Words are in
+# [the glossary](../docs/glossary.md). At **Predict**, write your answer in place of `None` before you run the cell. At
+# **Change it**, change one value and run the cell again.
 
 # %% tags=["parameters"]
 seed = 1
@@ -45,19 +47,26 @@ lab = chainlab.open("04b_gate", seed=seed)
 # last job, `promote`, waits for the environment `production`. We do not approve it: that step we want to do by hand.
 
 # %%
+import matplotlib.pyplot as plt
+from chainlab.dashboards import diagrams
+
 folder = working_copy(lab.data / "projects", lab.path / "triage-model", "attested")
 project = lab.ci.project("acme/triage-model", folder, settings_of(lab.data / "projects", "attested"))
 project.tag("v1.4.0")
 run = project.run("push", ref="refs/tags/v1.4.0", approve=["release"])
-for job in run.jobs.values():
-    verifies = sum(step.name == "verify it" for step in job.steps)
-    print(f"{job.name:8} {job.result:8} verifies {verifies} hand-overs; may: {', '.join(job.permissions)}")
+plt.style.use("chainlab.dashboards.style")
+_ = diagrams.signers(title="Every job signs what it makes; the platform says how each job went")
+run
 
 # %% [markdown]
-# Each job that takes files over verifies them before it touches a byte, by the platform's provenance (the right job, of
-# this run) and by the statement of the stage before. Then it signs its own. The chain matters: a gate at the end sees
-# only results, and bytes that were swapped between `build` and `train` would come out signed by an honest `train`.
-# (`promote` waits, and holds no permission yet.)
+# Five jobs ended well, and `promote` waits without any permission. In words, what the picture shows: `source`, `build`,
+# `train` and `package` each make something and sign a statement about it, as this workflow at this tag. The platform
+# signs provenance of what each of them stored, after the job has ended. The gate signs its verdict.
+#
+# A job that takes files over verifies them before it touches a byte: open the steps of `package`, and see "verify it"
+# three times. It asks for the platform's provenance (the right job, of this run) and for the statement of the stage
+# before. A gate at the end could not do that: it sees only results, and bytes that were swapped between `build` and
+# `train` would come out signed by an honest `train`.
 #
 # What came out is *one* artifact in the registry, a manifest that names a model, a wheel and a lock by digest.
 
@@ -67,13 +76,14 @@ REPOSITORY = "acme/triage-model/release"
 digest, images = Digest.parse(reference.partition("@")[2]), lab.registry.images
 manifest = json.loads(images.blobs.read(digest))
 TITLE = "org.opencontainers.image.title"
-for layer in manifest["layers"]:
-    print(f"{layer['annotations'][TITLE]:38} {layer['digest'][:7]}…")
+print(*(layer["annotations"][TITLE] for layer in manifest["layers"]), sep="\n")
 
 # %% [markdown]
+# Three files, called *layers*: each is named by its digest, so the manifest's digest stands for all of it.
+#
 # ## Rego, and its one trap
 # The rules are written in Rego, the language of Open Policy Agent. A rule gives a name a value *if* all its lines hold.
-# Five lines, each with the facts that it gets:
+# The function asks an engine:
 
 # %%
 from regopy import Interpreter
@@ -88,11 +98,20 @@ def asked(rules, facts):
     return answer
 
 
-print("1", asked("safe if input.exploited == 0", {"exploited": 0}))
-print("2", asked("safe if input.exploited == 0", {"exploited": 3}))
-print("3", asked("safe if input.exploited == 0", {}))
-print("4", asked("safe if not input.exploited > 0", {}))
-print("5", asked("default safe := false\n\nsafe if input.exploited == 0", {}))
+# %% [markdown]
+# **Predict.** Below, five rules each get some facts. What is `safe` in each: "true", "false" or "undefined"?
+
+# %% tags=["predict"]
+prediction = {1: None, 2: None, 3: None, 4: None, 5: None}
+FIVE = {
+    1: ("safe if input.exploited == 0", {"exploited": 0}),
+    2: ("safe if input.exploited == 0", {"exploited": 3}),
+    3: ("safe if input.exploited == 0", {}),
+    4: ("safe if not input.exploited > 0", {}),
+    5: ("default safe := false\n\nsafe if input.exploited == 0", {}),
+}
+answers = {number: asked(rules, facts) for number, (rules, facts) in FIVE.items()}
+lab.predicted(prediction, {n: str(answer.get("safe", "undefined")).lower() for n, answer in answers.items()})
 
 # %% [markdown]
 # 1. Holds: `safe` is true.
@@ -108,26 +127,37 @@ print("5", asked("default safe := false\n\nsafe if input.exploited == 0", {}))
 every = "default safe := false\n\nsafe if {\n  every f in input.findings {\n    f.exploited == false\n  }\n}"
 some = "default bad := false\n\nbad if {\n  some f in input.findings\n  f.exploited == true\n}"
 either = 'harmless(f) if f.exploited == false\n\nharmless(f) if f.vex == "not_affected"\n\nsafe if harmless(input)'
-print("either of two rules: ", asked(either, {"exploited": True, "vex": "not_affected"}))
-print("every, empty list:   ", asked(every, {"findings": []}))
-print("every, no list:      ", asked(every, {}))
-print("some, no list:       ", asked(some, {}))
-print("null at least 0.9:   ", asked("good if input.recall >= 0.9", {"recall": None}))
-print("with a type asked:   ", asked("good if {\n  is_number(input.recall)\n  input.recall >= 0.9\n}", {"recall": None}))
+number = "good if {\n  is_number(input.recall)\n  input.recall >= 0.9\n}"
+pd.Series({
+    "either of two rules": asked(either, {"exploited": True, "vex": "not_affected"}),
+    "every, empty list": asked(every, {"findings": []}),
+    "every, no list": asked(every, {}),
+    "some, no list": asked(some, {}),
+    "null at least 0.9": asked("good if input.recall >= 0.9", {"recall": None}),
+    "with a type asked": asked(number, {"recall": None}),
+}).to_frame("answer")
 
 # %% [markdown]
-# One `harmless` of the two holds, and that is enough. `every` holds for an empty list, which is right for a scan that
-# found nothing, and wrong where something has to be there: ask for `count(…) > 0` as well. `some` over a missing list
-# finds nothing bad. And `null` is at least 0.9: Rego orders values of all types, engines differ in how, and a number
-# that could not be read passes the threshold.
-
-# %% [markdown]
+# - One `harmless` of the two holds, and that is enough.
+# - `every` holds for an empty list. That is right for a scan that found nothing, and wrong where something has to be there:
+#   ask for `count(…) > 0` as well.
+# - `some` over a missing list finds nothing bad.
+# - In this engine `null` is at least 0.9, so a number that could not be read passes the threshold. Rego compares values of
+#   all types, and engines differ in how: another one may let a text pass instead. So ask for the type.
+#
+# **Change it**: take `every`, and give it a finding without the field `exploited`. Does it pass?
+#
 # ## Python verifies, Rego decides
 # Rego cannot check a signature. So the gate works in two halves. Python fetches all evidence about the manifest and its
-# files, verifies each bundle, and writes down *facts*. Of a bundle that does not hold it writes down that, and nothing
-# of what it says.
+# files, verifies each bundle, and writes down *facts*. Of a bundle that does not hold it writes down that, and nothing of
+# what the bundle says. Ten rules in Rego read the facts, and verify nothing. Then the gate signs the verdict, a VSA, and
+# the deployment believes that verdict alone. Under the table of the evidence you find this way as a picture.
+#
+# **Predict.** The release has evidence from the workflow and from the platform. How many of the statements are
+# provenance?
 
-# %%
+# %% tags=["predict"]
+prediction = None  # a number
 facts = lab.gate.facts(reference)
 [this_run] = {e["run"] for e in facts["evidence"] if "run" in e and str(digest) in e["about"]}
 evidence = pd.DataFrame([
@@ -135,24 +165,42 @@ evidence = pd.DataFrame([
      "signed by": re.sub(r".*localhost/|/.github.*", "", e.get("signer", "")),
      "why not": re.sub("[0-9a-f]{12}…", "…", e.get("why", "")).partition(": ")[2] or e.get("why", "")}
     for e in facts["evidence"] if e.get("run", this_run) == this_run])
+print(lab.predicted(prediction, int((evidence["kind"] == "provenance").sum())))
+_ = diagrams.decision(title="Python verifies, Rego decides, the gate signs, the deployment believes the gate")
 evidence.sort_values(["kind", "job"], ignore_index=True)
 
 # %% [markdown]
-# Eight statements: provenance by the host, everything else by the workflow. `about` counts what each is about in this
-# release: `package`'s four are the manifest and its three files; `source`'s one is the lock, which goes into the
-# release as it lay in the commit. One is not verified. It is about `source.tar`, which is not in the release: valid
-# perhaps, and not about these bytes. Its kind reads *nothing*, because nothing of it was believed. That refuses
-# nothing. Evidence that does not hold counts for nothing; what counts is whether enough of it *does* hold. (The job
-# `gate` has asked before us; the gate's own earlier word is not in the list. It is never evidence for itself. If you
-# run this notebook twice, the first run's provenance is about the same wheel and model too. We show one run; so does
-# the rule: it wants all jobs from one.)
+# Eight statements: four times provenance by the platform, one for each job; everything else by the workflow. `about` counts
+# what each is about in this release: `package`'s four are the manifest and its three files; `source`'s one is the lock,
+# which goes into the release as it lay in the commit. One is not verified. It is about `source.tar`, which is not in the
+# release: valid perhaps, and not about these bytes. Its kind reads *nothing*, because nothing of it was believed. That
+# refuses nothing: what counts is whether enough evidence *does* hold.
+#
+# (The gate's own earlier word is not in the list: it is never evidence for itself. If you run this notebook twice, the
+# first run's provenance is about the same wheel and model, too. `invocationId`, the address of a run, keeps the two apart:
+# we show one run, and the rule wants all jobs from one.)
 #
 # Further facts the gate looks up itself, so that it takes nobody's word: the bytes of each file, the age of each
 # package in the index, the components against the advisories, the model's format by its content.
-
-# %% [markdown]
-# ## One rule, read
-# Facts on the one side, expectations in a TOML file on the other; the rule only compares.
+#
+# ## Ten rules
+# Each has to pass. A rule that does not answer refuses.
+#
+# | rule | passes when |
+# |---|---|
+# | `intact` | all bytes have the digests that name them, and nobody holds them back in *quarantine* (the registry's owner can hold a digest back, with a reason, without deleting it) |
+# | `identity` | each kind of file has the statements that it needs, by whom the policy expects, for this version's tag |
+# | `provenance` | the platform saw every job of *one* run, and each file comes from the job that makes it |
+# | `pins` | every action of the run was named by a full commit id, and not by a tag that its owner can move |
+# | `vulnerabilities` | the components were compared with the advisories, and none is *exploited*, unless security's VEX says why that does not matter here |
+# | `sbom` | the lists are valid and name what the index served to the jobs; prod will install nothing else |
+# | `model` | each model is signed as a model, and its format runs no code when it is loaded |
+# | `metrics` | the ML-BOM's numbers reach the thresholds |
+# | `cooldown` | each package has been public for three days, in which most malicious uploads are found; our own are exempt |
+# | `exceptions` | it is known which exceptions count; one that does not count excuses nothing |
+#
+# Facts stand on the one side, expectations in a TOML file on the other; a rule only compares. One of them, `metrics`, and
+# what it expects:
 
 # %%
 policies = lab.data / "policies"
@@ -165,29 +213,20 @@ print("\n" + expectations[expectations.index("[[metrics]]") : expectations.index
 # (`unmet contains x if` collects a set; `values`, above it in the file, lists what the ML-BOM says of a metric.) Read it
 # from the end. It passes when there *is* an ML-BOM, something *is* wanted, and nothing wanted is unmet. A metric is met
 # when there are values, more than none, and each one *is a number*, in bounds. So undefined, null and text never pass;
-# and 61.4, meant as a percentage, is above the most that a share can be. The
-# policy asks for the interval's lower end too: few test cases and a lucky split make a fine number cheaply.
+# and 61.4, meant as a percentage, is above the most that a share can be. The policy asks for the interval's lower end,
+# too: few test cases and a lucky split make a fine number cheaply.
 #
 # ## The decision
 
 # %%
-def shown(decision):
-    """A decision, without what differs from run to run."""
-    for check in decision.checks:
-        said = re.sub(r"[0-9a-f]{40}", "…", check.said).replace("https://", "").replace(".chainlab.localhost", "")
-        print(f"{check.result:8} {check.rule:16} {said[:100]}")
-    print("allowed" if decision.allowed else "refused")
-
-
 decision = lab.gate.judge(reference)
-shown(decision)
+decision
 
 # %% [markdown]
-# Ten rules, ten answers, each with what it looked at. A rule that does not answer refuses. So do a worker that crashes
-# or takes too long, and a registry that cannot be read: *failing closed*. The rules run in a process of their own,
-# because the engine is native code that has crashed before.
-
-# %% [markdown]
+# Ten rules, ten answers, each with what it looked at. When the rules crash or take too long, or the registry cannot be
+# read, the gate refuses, too: it *fails closed*. The rules run in a process of their own, because the engine is native code that
+# has crashed before.
+#
 # ## Refused, and for which reason
 # Now we doctor releases. `again` pushes a manifest with changes and copies all evidence of the good one beside it. The
 # platform's word that *it* packed this manifest we add ourselves, unless told otherwise: whoever has this machine can
@@ -233,54 +272,60 @@ releases = {
     "a pickle, named .onnx": again("pickled", {"triage.onnx": b"\x80\x04N."}),
     "it says v1.5.0": again("renamed", version="v1.5.0"),
 }
-judged = {name: lab.gate.judge(doctored, record=False) for name, doctored in releases.items()}
-for name, doctored in judged.items():
-    print(f"{name:22}", *dict.fromkeys(check.rule for check in doctored.refusals))
-for name, rule in zip(judged, ("provenance", "model", "model"), strict=False):
-    word = next(check for check in judged[name].refusals if check.rule == rule)
-    print(f"\n{name}: {re.sub('https://[^ ]+|[0-9a-f]{12,}', '…', word.said)}\n  → {word.mend}")
 
 # %% [markdown]
-# One thing is broken in each, and every rule that rests on it refuses. *From a laptop*: all files are genuine, all of
-# their evidence holds, and nobody but the platform may say who packed them; what is asked of that job's run falls with
-# it. *Another model* and *a pickle*: no `train` made these bytes, so job, signature and metrics are all missing. *It
-# says v1.5.0*: genuine bytes again, under a version whose tag nobody built. Below the table are the words, each with a
-# way to mend it. A gate that only says "denied" teaches people to look for the way round.
+# **Predict.** *Pushed from a laptop*: the same files, without the platform's word. *Another model*: one number in its text
+# changed. *A pickle*: the model is one. *It says v1.5.0*: the right files, under another version. How many of the four does
+# each of these rules refuse?
+
+# %% tags=["predict"]
+prediction = {"intact": None, "identity": None, "pins": None, "model": None, "metrics": None}  # 0 to 4
+judged = {name: lab.gate.judge(doctored, record=False) for name, doctored in releases.items()}
+refusing = {name: {check.rule for check in doctored.refusals} for name, doctored in judged.items()}
+print(lab.predicted(prediction, {rule: sum(rule in rules for rules in refusing.values()) for rule in prediction}))
+pd.DataFrame({name: {check.rule: "refuses" if check.rule in refusing[name] else "–" for check in decision.checks}
+              for name in judged})
+
+# %% [markdown]
+# One thing is broken in each, and every rule that rests on it refuses. `intact` never does: all bytes are what their
+# digests say, and they are other bytes.
 #
-# And the other direction. Somebody without rights attaches noise to the *good* release: junk, and an SBOM of their own
-# that lists nothing.
+# - *From a laptop*: all files are genuine, all of their evidence holds, and nobody but the platform may say who packed
+#   them. What is asked of that job's run falls with it.
+# - *Another model* and *a pickle*: no `train` made these bytes, so job, signature and metrics are all missing.
+# - *It says v1.5.0*: genuine bytes again, under a version whose tag nobody built.
+#
+# **Change it**: read the refusals of the other three, each with a way to mend it. A gate that only says "denied" teaches
+# people to look for the way round.
 
 # %%
+name = "a pickle, named .onnx"
+pd.DataFrame([{"rule": check.rule, "says": re.sub("; what is there .*", "", check.said), "to mend it": check.mend}
+              for check in judged[name].refusals])
+
+# %% [markdown]
+# And the other direction. Somebody without rights attaches noise to the *good* release: junk, and an SBOM of their own
+# that lists nothing. **Predict**: is the release then "allowed" or "refused"?
+
+# %% tags=["predict"]
 from chainlab.evidence import signing
 
+prediction = None
 noise = Statement.about({REPOSITORY: digest}, SBOM, {"bomFormat": "CycloneDX", "components": []})
 by_mallory = signing.sign(noise, lab.trust.config, lab.trust.token("mallory@example.com"))
 for data in (b"junk", by_mallory):
     refer(images, REPOSITORY, digest, data, BUNDLE_TYPE, by="mallory")
-print("with noise beside it:", "allowed" if lab.gate.judge(reference, record=False).allowed else "refused")
+noisy = lab.gate.judge(reference, record=False)
+lab.predicted(prediction, "allowed" if noisy.allowed else "refused")
 
 # %% [markdown]
 # Allowed. If noise could refuse a release, anybody could stop you from shipping the security fix. The price: bad news
-# counts only through a channel that you chose, such as advisories, quarantine, or a VEX by somebody whom the policy
-# names.
-
-# %% tags=["check"]
-assert asked("safe if not input.exploited > 0", {}) == {"safe": True}  # the trap
-assert asked(some, {}) == {"bad": False} and asked("good if input.recall >= 0.9", {"recall": None}) == {"good": True}
-assert [job.result for job in run.jobs.values()] == ["success"] * 5 + ["waiting"]
-assert asked(either, {"exploited": True}) == {} and asked(either, {"vex": "not_affected"}) == {"safe": True}
-assert len(evidence) == 8 and list(evidence["verified"]).count(False) == 1  # the text says eight, and one
-assert list(evidence.set_index("job")["about"][["package", "source"]]) == [4, 1]
-assert decision.allowed and {check.result for check in decision.checks} == {"passed"} and len(decision.checks) == 10
-assert not any(doctored.allowed for doctored in judged.values())
-assert {check.rule for check in judged["pushed from a laptop"].refusals} >= {"provenance"}
-assert all({check.rule for check in judged[name].refusals} >= {"model", "metrics"} for name in list(judged)[1:3])
-assert lab.gate.judge(reference, record=False).allowed  # the text says that noise refuses nothing
-
-# %% [markdown]
+# counts only by a way that you chose, such as advisories, quarantine, or a VEX by somebody whom the policy names.
+#
 # ## Tomorrow's advisory, and an exception
-# Nothing about the release changes; the world does. An advisory appears for `acme-cells`, and it is being exploited. We
-# add it to a copy of the advisories, and judge with that.
+# Nothing about the release changes; the world does. An advisory appears for `acme-cells`, and attackers use the flaw. CISA
+# keeps a list of such flaws, KEV (*Known Exploited Vulnerabilities*); `exploited.json` has its form, and names a flaw in
+# the field `cveID`. We add advisory and entry to a copy of the advisories, and judge with that:
 
 # %%
 from chainlab.policy.gate import Gate
@@ -296,46 +341,56 @@ known["vulnerabilities"].append({**known["vulnerabilities"][0], "cveID": "ACME-2
 (world / "ACME-2026-9001.json").write_text(json.dumps(record))
 (world / "exploited.json").write_text(json.dumps(known | {"count": len(known["vulnerabilities"])}))
 tomorrow = Gate(lab.registry, lab.trust, policies, world)
-for check in tomorrow.judge(reference, record=False).refusals:
-    print(f"{check.rule}: {check.said}\n  → {check.mend}")
+verdict = tomorrow.judge(reference, record=False)
+verdict
 
 # %% [markdown]
-# The same bytes, the same evidence, another verdict: a decision is good for the day on which it was made. Three honest
-# ways on: update; let security sign a VEX that shows that the code is not reached (a VEX by the release workflow counts
-# for nothing: the suspect does not write the alibi); or accept the risk, for these bytes, for some days, with a name
-# under it. The third is an *exception*, and it is data, in the policy's file, reviewed like code:
+# One rule refuses: the same bytes, the same evidence, another verdict. A decision is good for the day on which it was made.
+# There are three honest ways on:
+#
+# - update;
+# - let security sign a VEX that shows that the code is not reached (a VEX by the release workflow counts for nothing: the
+#   suspect does not write the alibi);
+# - accept the risk, for these bytes, for some days, with a name under it. This is an *exception*, and it is data, in the
+#   policy's file, reviewed like code:
 
 # %%
 from datetime import UTC, datetime, timedelta
 
+from chainlab.policy.expectations import Policy
+from chainlab.policy.worker import ask
+
 today = datetime.now(UTC).date()
-
-
-def with_exception(changes):
-    """The decision by a policy with an exception for this release."""
+def with_exception(**changes):
+    """The policy with an exception for this release."""
     mine = shutil.copytree(policies, lab.path / "policies", dirs_exist_ok=True)
     entry = {"rule": "vulnerabilities", "about": "ACME-2026-9001", "digest": str(digest),
              "owner": "security@acme.example", "reason": "the counter is not used",
              "expires": today + timedelta(days=14)} | changes
     lines = [f"{key} = {value if key == 'expires' else json.dumps(value)}" for key, value in entry.items() if value]
     (mine / "release.toml").write_text("\n".join([expectations, "[[exceptions]]", *lines, ""]))
-    return Gate(lab.registry, lab.trust, mine, world).judge(reference, record=False)
+    return Policy.load(mine, "release")
 
-# %%
-counted = []
-for name, changes in {"for 14 days": {}, "expired yesterday": {"expires": today - timedelta(days=1)},
-                      "for a year": {"expires": today + timedelta(days=365)}, "without an owner": {"owner": ""},
-                      "for a tag": {"digest": "v1.4.0"}, "for the rule intact": {"rule": "intact"}}.items():
-    excepted = with_exception(changes)
-    counted.append(excepted.allowed)
-    note = next(check.said for check in excepted.checks if check.rule == "exceptions")
-    print(f"{name:20} {'allowed' if excepted.allowed else 'refused':8} {note.partition('; ')[2].partition(': ')[2]}")
+# %% [markdown]
+# The facts stay the same, so we collect them once and ask the rules of six policies. **Predict** for each: "allowed" or
+# "refused"?
+
+# %% tags=["predict"]
+prediction = {"for 14 days": None, "expired yesterday": None, "for a year": None,
+              "without an owner": None, "for a tag": None, "for the rule intact": None}
+forms = [{}, {"expires": today - timedelta(days=1)}, {"expires": today + timedelta(days=365)},
+         {"owner": ""}, {"digest": "v1.4.0"}, {"rule": "intact"}]
+facts = tomorrow.facts(reference)
+asked_of = {name: ask(with_exception(**form), facts) for name, form in zip(prediction, forms, strict=True)}
+excepted = {name: all(rule["result"] != "refused" for rule in told.values()) for name, told in asked_of.items()}
+print(lab.predicted(prediction, {name: "allowed" if ok else "refused" for name, ok in excepted.items()}))
+pd.Series({name: told["exceptions"]["note"].partition("for nothing: ")[2] or "counts"
+           for name, told in asked_of.items()}).to_frame("the exception")
 
 # %% [markdown]
 # One form counts, five do not. The digest is what keeps it narrow: the next release needs its own. The end is what
 # keeps it short. And some rules admit none: no one may except bytes that are not what their digest says.
-
-# %% [markdown]
+#
 # ## The gate's own word
 # The machine that deploys has no time to read SBOMs, and should not need the rights to. It trusts the gate: a
 # *verification summary attestation*, VSA [V: SLSA v1.2]. The gate signed one when it decided.
@@ -343,46 +398,42 @@ for name, changes in {"for 14 days": {}, "expired yesterday": {"expires": today 
 # %%
 summary = json.loads(base64.b64decode(json.loads(decision.bundle)["dsseEnvelope"]["payload"]))["predicate"]
 shown = {
-    "verifier": summary["verifier"]["id"],
     "timeVerified": "(the clock's)",
     "policy": summary["policy"]["uri"] + ", with digest",
+    "verifier": summary["verifier"]["id"],
     "inputAttestations": f"{len(summary['inputAttestations'])} bundles, by digest",
     "chainlab_facts": "one document, by digest",
 }
-for name, value in summary.items():
-    print(f"{name:19}", shown.get(name, value))
+pd.Series(summary | shown).to_frame("says")
 
 # %% [markdown]
 # It names the policy by digest: *passed* means nothing without *passed what*. It lists what it relied on, and
 # `chainlab_facts` names the facts that the policy judged: the gate keeps them, so that anybody can judge again. And it
 # claims level 1, because that is what our builder is good for; a gate cannot raise it.
 #
-# Seven checks, in this order, before anybody relies on it:
+# Whoever relies on it makes seven checks, in this order: signature, subject, predicate type, verifier, resource, result,
+# level. **Predict**: at which check does each of five attempts fail?
 
-# %%
+# %% tags=["predict"]
 from chainlab.policy.summary import verify_summary
 
+prediction = {"for another release's bytes": None, "for another project": None, "the gate said no": None,
+              "level 2 wanted": None, "an SBOM instead": None}
 RESOURCE, root = f"oci/{REPOSITORY}", lab.trust.config.trusted_root
-for step in verify_summary(decision.bundle, digest, RESOURCE, root).steps:
-    print(step.result, step.name)
-refused = lab.gate.judge(releases["another model"], record=False)
-attempts = {
-    "for another release's bytes": (decision.bundle, refused.digest, RESOURCE, {}),
-    "for another project": (decision.bundle, digest, "oci/acme/website", {}),
-    "the gate said no": (refused.bundle, refused.digest, RESOURCE, {}),
-    "level 2 wanted": (decision.bundle, digest, RESOURCE, {"level": "SLSA_BUILD_LEVEL_2"}),
-    "an SBOM instead": (by_mallory, digest, RESOURCE, {}),
-}
-for name, (bundle, about, resource, level) in attempts.items():
-    print(f"{name:28} fails at: {verify_summary(bundle, about, resource, root, **level).failure.name}")
+no = lab.gate.judge(releases["another model"], record=False)
+attempts = [(decision.bundle, no.digest, RESOURCE), (decision.bundle, digest, "oci/acme/website"),
+            (no.bundle, no.digest, RESOURCE), (decision.bundle, digest, RESOURCE, "SLSA_BUILD_LEVEL_2"),
+            (by_mallory, digest, RESOURCE)]
+failures = [verify_summary(*(a[:3]), root, *a[3:]).failure.name for a in attempts]
+print(lab.predicted(prediction, dict(zip(prediction, failures, strict=True))))
+verify_summary(decision.bundle, digest, RESOURCE, root)
 
 # %% [markdown]
-# *For another project* is the one that people leave out. A VSA is a sentence about bytes **under a name**. Without the
-# check, a yes for a demo serves for production. And a VSA of a refusal exists too, signed like any other. Who only
-# looks for "a valid VSA" deploys what was refused. *An SBOM instead* does not come as far as its type: the signature is
-# mallory's, and not the gate's.
-
-# %% [markdown]
+# The gate's own VSA passes all seven, and each attempt fails. *For another project* is the one that people leave out. A VSA
+# is a sentence about bytes **under a name**. Without the check, a yes for a demo serves for production. And a VSA of a
+# refusal exists, too, signed like any other. Who only looks for "a valid VSA" deploys what was refused. *An SBOM instead*
+# does not come as far as its type: the signature is mallory's, and not the gate's.
+#
 # ## Promote
 # dev → staging → prod are *channels*: notes in the registry that a digest has come so far. No byte moves. The
 # deployment alone holds the right to write them, and it asks its own gate first, always, whatever was said before. A
@@ -397,8 +448,8 @@ try:
 except NotPromoted as error:
     print("from a laptop:", "not fit for prod,", len(error.decision.refusals), "refusals")
 lab.deployment.promote(reference)
-for channel, step in lab.registry.channels.current(Artifact.parse(RESOURCE)).items():
-    print(f"{channel:8} {'the good release' if step.digest == digest else 'another'}, by {step.by}")
+pd.Series({channel: f"{'the good release' if step.digest == digest else 'another'}, by {step.by}"
+           for channel, step in lab.registry.channels.current(Artifact.parse(RESOURCE)).items()}).to_frame("holds")
 
 # %% [markdown]
 # The laptop's release got no note, and its refusal says why. The good one has three, all by `deploy`, the deployment's
@@ -416,53 +467,62 @@ def tried(what, reference):
     """Deploy, or say why not."""
     try:
         lab.deployment.deploy(reference)
-        print(f"{what:16} runs")
     except ChainlabError as error:
         print(f"{what:16} refused: {re.sub('sha256:[0-9a-f]+', 'it', error.message)}")
+        return "no"
+    print(f"{what:16} runs")
+    return "yes"
 
 
 tried("a tag", f"oci/{REPOSITORY}:v1.4.0")
 tried("from a laptop", releases["pushed from a laptop"])
-tried("the good release", reference)
+_ = tried("the good release", reference)
 
 # %% [markdown]
-# A tag can be moved, so it is refused before anything is looked up; the laptop's release has no note for prod. For a
-# rollback we need a second good release. To save you another half minute, we play the platform again: the same
-# files, another manifest.
+# A tag can be moved, so it is refused before anything is looked up; the laptop's release has no note for prod.
+#
+# For a rollback we need a second good release. To save you another half minute, we play the platform again: the same
+# files, another manifest. It is promoted and deployed, and then turns out bad: we quarantine it, and return to the digest
+# before. **Predict**: after that, does `deploy` take the second release again, "yes" or "no"?
 
-# %%
+# %% tags=["predict"]
+prediction = None
 second = again("second", description="packed again")
-fresh = Digest.parse(second.partition("@")[2])
 lab.deployment.promote(second)
 tried("the second", second)
-
-# %% [markdown]
-# Then the second one turns out bad. Quarantine it, and return to the digest before:
-
-# %%
-lab.registry.quarantine.hold(fresh, "misses melanomas", by="security@acme.example")
+lab.registry.quarantine.hold(Digest.parse(second.partition("@")[2]), "misses melanomas", by="security@acme.example")
 back = lab.deployment.rollback()
-print("runs now:", "the good release" if back.reference == reference else "another")
-tried("the second", second)
-events = [event for event in lab.events() if event.type.startswith("dev.chainlab.service")][-3:]
-print(*(event.type.removeprefix("dev.chainlab.") for event in events))
+print("rolled back to", "the good release" if back.reference == reference else "another")
+print(lab.predicted(prediction, tried("the second", second)))
+events = lab.events("service")
+events
 
 # %% [markdown]
-# A rollback is a deployment of the digest before, verified like any other. No tag was moved, so nobody has to guess
-# what `latest` meant yesterday, and nothing was deleted: the evidence of the bad release stays for whoever
-# investigates.
+# Quarantine stops it, although the gate had said yes. A rollback is a deployment of the digest before, verified like any
+# other. No tag was moved, so nobody has to guess what `latest` meant yesterday, and nothing was deleted: the evidence of
+# the bad release stays for whoever investigates.
 #
 # The service that runs now is a process. In a session of `chainlab start` it outlives this notebook: end it with
 # `.venv/bin/chainlab deploy --stop` in a terminal. Without a session it ends with the kernel.
 
 # %% tags=["check"]
-failures = [verify_summary(b, a, r, root, **l).failure.name for b, a, r, l in attempts.values()]
+assert answers == {1: {"safe": True}, 2: {}, 3: {}, 4: {"safe": True}, 5: {"safe": False}}  # 4 is the trap
+assert asked(some, {}) == {"bad": False} and asked("good if input.recall >= 0.9", {"recall": None}) == {"good": True}
+assert asked(either, {"exploited": True}) == {} and asked(either, {"vex": "not_affected"}) == {"safe": True}
+assert [job.result for job in run.jobs.values()] == ["success"] * 5 + ["waiting"]
+assert [step.name for step in run.jobs["package"].steps].count("verify it") == 3
+assert len(evidence) == 8 and list(evidence["verified"]).count(False) == 1  # the text says eight, and one
+assert list(evidence.set_index("job")["about"][["package", "source"]]) == [4, 1]
+assert decision.allowed and {check.result for check in decision.checks} == {"passed"} and len(decision.checks) == 10
+assert not any("intact" in rules for rules in refusing.values()) and all(refusing.values())
+assert "provenance" in refusing["pushed from a laptop"] and "model" not in refusing["pushed from a laptop"]
+assert all(refusing[name] >= {"model", "metrics"} for name in list(judged)[1:3])
+assert noisy.allowed and [check.rule for check in verdict.refusals] == ["vulnerabilities"]
+assert list(excepted.values()) == [True] + [False] * 5  # the text says that one form counts, and five do not
 assert failures == ["subject", "resource", "result", "level", "signature"]
-assert counted == [True] + [False] * 5  # the text says that one form counts, and five do not
-assert not tomorrow.judge(reference, record=False).allowed
+assert verify_summary(decision.bundle, digest, RESOURCE, root).passed and back.reference == reference
 assert summary["verificationResult"] == "PASSED" and summary["verifiedLevels"] == ["SLSA_BUILD_LEVEL_1"]
-assert back.reference == reference
-assert [event.type.rpartition(".")[2] for event in events] == ["deployed", "deployed", "rolledback"]
+assert [event.type.rpartition(".")[2] for event in events][-3:] == ["deployed", "deployed", "rolledback"]
 
 # %% [markdown]
 # ## What a gate cannot do
