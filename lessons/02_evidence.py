@@ -36,6 +36,7 @@ project = lab.ci.project("acme/triage-model", working_copy(lab.data / "projects"
 before = len(lab.events())
 project.tag("v1.4.0")
 release = project.run("push", ref="refs/tags/v1.4.0", approve=["release"])
+reported = lab.events()[before:]
 release
 
 # %% [markdown]
@@ -100,27 +101,41 @@ attestation = Provenance.model_validate(lab.registry.index.provenance(file)).att
 by_workflow = attestation.to_bundle()
 MEANING = {"8": "issuer", "18": "workflow", "12": "repository", "14": "ref", "20": "event", "23": "environment",
            "24": "subject of the token", "11": "runner"}
-claims = {e.oid.dotted_string.rpartition(".")[2]: e.value for e in by_workflow.signing_certificate.extensions
-          if e.oid.dotted_string.startswith("1.3.6.1.4.1.57264.1.")}
-said = {meaning: claims[number].value[2:].decode() for number, meaning in MEANING.items()}  # two bytes of DER first
-pd.DataFrame({"field": [f".{number}" for number in MEANING], "says": said.values()}, index=list(MEANING.values()))
+
+
+def claims_of(certificate):
+    """The claims of the job's token that the authority copied into its certificate."""
+    fields = {e.oid.dotted_string.partition("57264.1.")[2]: e.value for e in certificate.extensions}
+    return {name: fields[n].value[2:].decode() for n, name in MEANING.items() if n in fields}  # 2 bytes of DER first
+
+
+said = claims_of(by_workflow.signing_certificate)
+pd.DataFrame({"field": [f".{number}" for number in MEANING], "says": said.values()}, index=list(said))
 
 # %% [markdown]
 # Each line is a claim of the job's identity token, copied by the certificate authority [V: Fulcio, oid-info]. A policy may
 # ask for any of them. Note the runner: our host says `self-hosted`, because it is.
 #
-# **Predict.** Mallory opens a pull request from a fork, and its run gets a token from the same platform. Or a colleague
-# adds a workflow `quick.yml` on a branch and publishes from it. Which of these fields would differ from the ones above?
-# Write a set of names for each, out of issuer, repository, workflow.
+# **Predict.** Two other jobs sign a wheel on the same platform. One runs `release.yml` in Mallory's own repository, the other
+# a new `quick.yml` that a colleague added to ours on a branch. Which of issuer, repository and workflow differ from the ones
+# above? Write a set of names for each.
 
 # %% tags=["predict"]
-prediction = {"a stranger's own repository": None, "quick.yml in this repository": None}
+from sigstore.oidc import IdentityToken
+from sigstore.sign import SigningContext
 
-stranger = said | {"repository": "mallory/triage-model", "workflow": said["workflow"].replace("acme", "mallory")}
-quick = said | {"workflow": said["workflow"].replace("release.yml", "quick.yml")}
-asked = ("issuer", "repository", "workflow")
-lab.predicted(prediction, {"a stranger's own repository": {name for name in asked if stranger[name] != said[name]},
-                           "quick.yml in this repository": {name for name in asked if quick[name] != said[name]}})
+prediction = {"mallory/triage-model release.yml": None, "acme/triage-model quick.yml": None}
+
+differs = {}
+for job in prediction:
+    (repository, workflow), ref = job.split(), "refs/heads/quick"
+    file_at_ref = f"{repository}/.github/workflows/{workflow}@{ref}"
+    token = lab.trust.token(claims={"sub": f"repo:{repository}:ref:{ref}", "repository": repository, "ref": ref,
+                                    "workflow_ref": file_at_ref, "job_workflow_ref": file_at_ref})
+    with SigningContext.from_trust_config(lab.trust.config).signer(IdentityToken(token)) as signer:
+        other = claims_of(signer.sign_artifact(b"a wheel").signing_certificate)
+    differs[job] = {name for name in ("issuer", "repository", "workflow") if other[name] != said[name]}
+lab.predicted(prediction, differs)
 
 # %% [markdown]
 # So a policy that asks for the *issuer* alone accepts every repository of the platform, and one that asks for the
@@ -207,6 +222,7 @@ pd.Series({"builder": details["builder"]["id"].removeprefix(GIT), "listed": len(
 assert release.result == "success" and list(release.jobs) == ["build", "publish", "push-model"]
 assert len(known("acme/triage-model/model")["referrers"]) >= 2 and known("metrics.json")["places"] == []
 assert len(release.produced) == 4 and len(verdict.statement.subjects) == 3  # build pushed no manifest
+assert list(map(len, differs.values())) == [2, 1]
 assert said["environment"] == "release" and said["runner"] == "self-hosted"
 assert verdict.passed and not any("cache" in uri for uri in used)
 
@@ -222,7 +238,7 @@ from chainlab.events import EventList
 
 prediction = None  # a number
 
-written = EventList(event for event in lab.events()[before:]
+written = EventList(event for event in reported
                     if any(map(event.is_of, ("certificate.issued", "logentry.created", "artifact.published"))))
 lab.predicted(prediction, sum(event.is_of("certificate.issued") for event in written))
 
