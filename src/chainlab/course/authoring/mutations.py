@@ -151,7 +151,8 @@ def _places(tree: ast.AST, inside: set[int]) -> Iterator[_Place]:
             for index, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
                 if not isinstance(node, ast.AST) or _is_docstring(node):
                     continue
-                text = node if isinstance(node, (ast.expr, ast.stmt)) else around
+                part_of_text = isinstance(node, ast.FormattedValue) or field == "format_spec"  # has no place in 3.11
+                text = node if isinstance(node, (ast.expr, ast.stmt)) and not part_of_text else around
                 waiting.append((node, text))
                 if getattr(node, "lineno", getattr(text, "lineno", 0)) in inside:
                     yield _Place(node, parent, field, index, around)
