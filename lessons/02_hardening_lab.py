@@ -46,9 +46,9 @@ lab = chainlab.open("02_hardening", seed=seed)
 #
 # The rules are the platform's, shortened; `02_anatomy` has them in full.
 #
-# 1. **Which secrets exist.** The repository's exist in every run but one kind: a fork's `pull_request` has none. An
-#    environment's exist only in jobs that name it (`environment: release`). A job whose environment is not open has not
-#    begun: its steps can read nothing at all.
+# 1. **Which secrets exist.** The repository's exist in every run but one kind: a fork's `pull_request` has none, neither
+#    the repository's nor an environment's. An environment's exist only in jobs that name it (`environment: release`). A
+#    job whose environment is not open has not begun: its steps can read nothing at all.
 # 2. **Who is handed one.** An expression `${{ secrets.NAME }}` in a step's own `env`, `with` or `run` hands it to that
 #    step. In the `env` of a job or of the workflow it hands it to every step below. `${{ toJSON(secrets) }}` hands over
 #    all that exist there.
@@ -61,6 +61,7 @@ lab = chainlab.open("02_hardening", seed=seed)
 #    - every step with `uses:`, unasked;
 #    - a step that names `github.token` or `secrets.GITHUB_TOKEN`, as by rule 2;
 #    - all steps after an `actions/checkout` without `persist-credentials: false`, which leaves it in `.git/config`.
+#      What an action gets is text: `false` and `"false"` are one to it.
 # 5. **The job's identity** counts, as `OIDC`, in a job with `id-token: write`. It is handed to each of its steps. A
 #    fork's `pull_request` has none.
 # 6. **Within reach** is whatever another step of the same job is handed. Steps share a machine and a user: an earlier
@@ -123,7 +124,8 @@ def readable(run: dict) -> dict[str, dict[str, str]]:
             texts = [*step.get("env", {}).values(), *step.get("with", {}).values(), step.get("run", "")]
             given[step["id"]] = everybody | handed(texts, there | own) | (own if "uses" in step else set())
             if step.get("uses", "").startswith("actions/checkout@"):
-                everybody |= own if step.get("with", {}).get("persist-credentials", True) else set()
+                keeps = str(step.get("with", {}).get("persist-credentials", True)).lower() != "false"
+                everybody |= own if keeps else set()
         room = set() if strangers or not guard["open"] else set().union(*given.values())
         for step, tokens in given.items():
             matrix[f"{name}/{step}"] = {t: "given" if t in tokens else "within reach" for t in room}
@@ -185,7 +187,7 @@ for branch in ("fix/typo", 'x";touch${IFS}marker;echo"'):
 # it contains, and nothing of it runs.
 #
 # - Only the step's `run` and `env` may change; what `env` has already stays.
-# - The scripts are a few lines of bash, without comments and without here-documents (`<<END`).
+# - The scripts are a few lines of bash, without comments, here-documents (`<<END`) and `$(…)`.
 # - An expression can stand in double quotes, in single quotes, or in none.
 #
 # The check runs your step with honest and with hostile values. `EXPRESSION` finds an expression; its group 1 is what
@@ -284,9 +286,10 @@ def references(source):
 # %% [markdown]
 # Four facts about names:
 #
-# - `acme/tools/lint@v2` is the folder `lint` of the repository `acme/tools`; the action's file is `lint/action.yml`. A
-#   reusable workflow's path is the file itself, `acme/workflows/.github/workflows/notes.yml@v2`.
-# - An *annotated* tag is an object of its own, with an id of its own, that points to a commit.
+# - `acme/tools/lint@v2` is the folder `lint` of the repository `acme/tools`; the action's file is `lint/action.yml`, or
+#   `lint/action.yaml`. A reusable workflow's path is the file itself, `acme/workflows/.github/workflows/notes.yml@v2`.
+# - An *annotated* tag is an object of its own, with an id of its own, that points to a commit. Where a tag and a branch
+#   have one name, git takes the tag.
 # - A fork's commits can be fetched under the original's name. So a commit id alone does not say whose it is.
 # - An action may name other actions. They run in your job, with what your job holds.
 #
@@ -295,10 +298,12 @@ def references(source):
 # Return a dict with two keys.
 #
 # - `text`: the file, pinned. Every tag or branch of an action or reusable workflow becomes its full commit id, with a
-#   comment that says what it was (`@<40 hex>  # v3`). All else stays byte for byte.
+#   comment at the end of its line that says what it was (`@<40 hex>  # v3`). All else stays byte for byte, quotes
+#   included.
 # - `open`: the set of references that are still not bound, as written (`name@ref`). From this file, those for which the
-#   mirror has no commit, and commit ids that only a fork has; leave their lines alone. From inside the actions that you
-#   pinned, at any depth, every reference that is not bound. Follow a tag there too, to the commit that it names today.
+#   mirror has no commit, and commit ids that only a fork has; leave their lines alone. From inside every action that is
+#   bound now, whether you pinned it or it was bound before, at any depth: every reference that is not bound. Follow a
+#   tag there too, to the commit that it names today.
 #
 # Local actions (`./…`) and images (`docker://…`) are left alone.
 # <details><summary>Hint 1</summary>`git cat-file -t v2.1.0` says "tag". What is the id of a tag object good for, where a workflow wants a commit?</details>
@@ -336,15 +341,17 @@ def pin(text: str, mirror: Path) -> dict[str, object]:
             unbound.add(node.value)
         if commit not in ("", ref):
             start, stop = node.start_mark.index, node.end_mark.index
-            pinned = text[start:stop].replace(f"@{ref}", f"@{commit}")
-            text = f"{text[:start]}{pinned}  # {ref}{text[stop:]}"
+            pinned, (rest, *below) = text[start:stop].replace(f"@{ref}", f"@{commit}"), text[stop:].split("\n")
+            text = "\n".join([f"{text[:start]}{pinned}{rest}  # {ref}", *below])
     while queue:
         name, commit = queue.pop()
         path = "/".join(name.split("/")[2:])
-        file = path if path.endswith((".yml", ".yaml")) else f"{path}/action.yml".lstrip("/")
-        inside = [] if (name, commit) in seen else named(git(repository(name), "show", f"{commit}:{file}"))
+        files = [f"{path}/action.yml".lstrip("/"), f"{path}/action.yaml".lstrip("/")]
+        if path.endswith((".yml", ".yaml")):
+            files = [path]
+        found = [] if (name, commit) in seen else [git(repository(name), "show", f"{commit}:{f}") for f in files]
         seen.add((name, commit))
-        for node in inside:
+        for node in (node for source in found if source for node in named(source)):
             inner = commit_of(node.value)
             unbound |= set() if inner and node.value.endswith(inner) else {node.value}
             queue += [(node.value.partition("@")[0], inner)] if inner else []
@@ -700,9 +707,12 @@ def accept(file: bytes, bundle: str, publisher: dict[str, str]) -> bool:
     return ref.startswith(publisher["ref_prefix"]) and named in ("", field(signed.signing_certificate, 23))
 
 # %% tags=["wrong"]
-# wrong: reads the certificate and never verifies the signature -> the right certificate, other bytes
-right = accept
+# wrong: reads the certificate, and believes the bundle's own digest -> the same claims, from an instance of Mallory's
 def accept(file: bytes, bundle: str, publisher: dict[str, str]) -> bool:
+    import base64, hashlib
+    noted = json.loads(bundle)["messageSignature"]["messageDigest"]["digest"]
+    if base64.b64decode(noted) != hashlib.sha256(file).digest():
+        return False
     certificate = Bundle.from_json(bundle).signing_certificate
     ref, named = field(certificate, 14) or "", publisher["environment"]
     repository = f"{SERVER}/{publisher['repository']}"
@@ -722,9 +732,9 @@ def accept(file: bytes, bundle: str, publisher: dict[str, str]) -> bool:
 # %% [markdown]
 # ## A pin is a promise to come back
 # On 18 June 2026 `actions/checkout` v7 began to refuse a fork's pull-request code under `pull_request_target` and
-# `workflow_run`, unless `allow-unsafe-pr-checkout: true`. A `git fetch` of your own never asks the action. [release
-# notes] A backport to older majors was announced for July 2026; whether it came is not confirmed here [secondary
-# sources]. So each case *says* which world it is in: look at `refs`, do not assume.
+# `workflow_run`, unless `allow-unsafe-pr-checkout: true`. A `git fetch` of your own never asks the action. On 20 July
+# 2026 the refusal came to the older majors too, v2 to v6 but not v1, as v4.4.0, v5.1.0 and v6.1.0. [release notes] Some
+# cases here are of June, others of today. So each *says* which commits have it: look, do not assume.
 #
 # A `state` is what a mirror knows at one moment:
 #
@@ -735,7 +745,8 @@ def accept(file: bytes, bundle: str, publisher: dict[str, str]) -> bool:
 # | `protection_added_by` | the commits that brought the protection in; a commit has it if one of them is among its ancestors, or is itself |
 # | `inside` | another action to the one reference that it calls |
 #
-# A user is a workflow: a dict with `name`, `uses`, `with` and `run`. All of them run on `pull_request_target` and want
+# A user is a workflow: a dict with `name`, `uses`, `with` and `run`. An input in `with` is text to the action, so `true`
+# and `"true"` are one. All of them run on `pull_request_target` and want
 # the pull request's head. A small state, with ids of two letters:
 
 # %%
@@ -758,7 +769,7 @@ pprint({"size"})
 # *15 min.* "We pinned everything, so we are safe." From what? Return the set of names of the users whose *next* run
 # refuses a fork's head.
 # <details><summary>Hint 1</summary>Write down who got the protection without doing anything, and who would have had to act. Is the first group the careless one?</details>
-# <details><summary>Hint 2</summary>Follow `inside` until `actions/checkout`; a ref that is not in `refs` is a commit; walk `parents`. Then read `with` and `run`: is the protection in force?</details>
+# <details><summary>Hint 2</summary>Follow `inside` until `actions/checkout`; a ref that is not in `refs` is a commit; walk `parents`, all of them. Then read `with` and `run`: is the protection in force?</details>
 
 # %% tags=["exercise"]
 def reached(state: dict, users: list[dict]) -> set[str]:
@@ -773,8 +784,8 @@ def reached(state: dict, users: list[dict]) -> set[str]:
         while reference in state["inside"]:
             reference = state["inside"][reference]
         ref = reference.partition("@")[2]
-        off = user["with"].get("allow-unsafe-pr-checkout") or "git fetch" in user["run"]
-        if has_it(state["refs"].get(ref, ref)) and not off:
+        off = str(user["with"].get("allow-unsafe-pr-checkout")).lower() == "true"
+        if has_it(state["refs"].get(ref, ref)) and not off and "git fetch" not in user["run"]:
             found.add(user["name"])
     return found
     ### END SOLUTION

@@ -40,7 +40,7 @@ SAME_FOR_ALL_SEEDS = {"1.5": {"triage-model"}}  # the real project
 # The share of cases that an answer may get right without looking at the question. Where most cases are there to be
 # refused, "no" is right in most.
 WORTH_OF_A_CONSTANT = {
-    "0.1": 0.3, "0.2": 0.45, "0.3": 0.31, "0.5": 0.34, "1.3": 0.3, "2.6": 0.75, "3.1": 0.34, "4.2": 0.5, "4.5": 0.34,
+    "0.1": 0.3, "0.2": 0.45, "0.3": 0.31, "0.5": 0.34, "1.3": 0.3, "2.6": 0.6, "3.1": 0.34, "4.2": 0.5, "4.5": 0.34,
     "4.7": 0.5,
 }  # fmt: skip
 MARKED = {"2.8", "4.6"}  # by mutants: the answer is a verdict for each variant, by its name

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+from sigstore.errors import VerificationError
+from sigstore.models import Bundle
+from sigstore.verify import Verifier, policy
 from solved_labs import SolvedLab
 
 from chainlab.ci.rights import EVENTS, Origin, rights
@@ -22,9 +25,11 @@ from chainlab.course.exercises.week2 import ex2_injection as injections
 from chainlab.course.exercises.week2 import ex3_pinning as mirrors
 from chainlab.course.exercises.week2 import ex4_permissions as privileges
 from chainlab.course.exercises.week2 import ex5_cache_scopes as caches
+from chainlab.course.exercises.week2 import ex6_trusted_publisher as publishers
 from chainlab.course.exercises.week2 import ex8_review as mutants
 from chainlab.course.learning import checks
 from chainlab.errors import Unavailable
+from chainlab.trust.client import workflow_claims
 
 ROOT = Path(__file__).parents[3]
 PROJECTS = ROOT / "data" / "projects"
@@ -100,7 +105,7 @@ def test_every_hostile_case_runs_its_payload_in_the_unrepaired_step(lab: Any, mo
         benign = [(v, wanted) for v, wanted in cases if injections.MARKER not in str(v)]
         if benign and "'" not in str(benign[0][0]):  # honest words were printed before the repair, too
             assert injections.play(step, benign[0][0], lab.path).output == benign[0][1], step
-    assert hostile == 5 * 7
+    assert hostile == 5 * 9
 
 
 def test_a_script_that_hangs_is_ended(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +165,22 @@ def test_every_kind_of_step_occurs_somewhere(lab: Any) -> None:
         for step in steps
     }
     assert {"actions/checkout", "pypa/gh-action-pypi-publish", "docker", "gh", "git"} <= seen
+
+
+# 2.6 ------------------------------------------------------------------------------------------
+
+
+def test_mallorys_bundle_is_whole_under_her_root_and_nothing_under_ours(lab: Any, tmp_path: Path) -> None:
+    """Else the case would be refused for a clumsy forgery, and not for its root."""
+    file, claims = b"a wheel", workflow_claims("acme/triage-model", "release.yml", "refs/tags/v1.0.0")
+    good = publishers._Signer(lab.trust).job(file, claims)
+    bundle, hers = publishers.impostor(tmp_path, file, claims, good)
+    everybody = policy.OIDCIssuerV2(lab.trust.ci_issuer)
+    root = type(lab.trust.config.trusted_root)
+    inner = type(lab.trust.config.trusted_root._inner)
+    Verifier(trusted_root=root(inner.from_json(hers))).verify_artifact(file, Bundle.from_json(bundle), everybody)
+    with pytest.raises(VerificationError):
+        Verifier(trusted_root=lab.trust.config.trusted_root).verify_artifact(file, Bundle.from_json(bundle), everybody)
 
 
 # 2.8 --------------------------------------------------------------------------------------------

@@ -27,9 +27,17 @@ TEACHES = {
         "machine and a user: what one is given, the others reach. Another job is another machine. And nobody asked "
         "for {idle}."
     ),
+    "a secret in the script itself": (
+        "An expression in `run` is pasted into the script, so the step has the secret, and whoever lists processes can "
+        "see it. `env` is better; here it counts the same."
+    ),
     "a fork's pull request": (
         "Anyone can cause this run with code of their own, so it gets no secrets, a token that only reads and no "
         "identity, whatever the file asks for."
+    ),
+    "a fork's pull request and an open environment": (
+        "The fork's `pull_request` has no secret at all, an environment's no more than the repository's. An "
+        "environment that is open lets the job begin; it does not make a stranger's run a trusted one."
     ),
     "a fork's pull_request_target": (
         "'Pull requests from forks never see secrets' is true of `pull_request` alone. This event runs the "
@@ -52,7 +60,11 @@ TEACHES = {
     ),
     "a checkout that leaves the token behind": (
         "Unless told `persist-credentials: false`, checkout writes the job's token into the clone's git "
-        "configuration, and every later step finds it there."
+        "configuration, and every later step finds it there. Another owner's action of a like name leaves nothing."
+    ),
+    "an option written as text": (
+        "What an action gets is text: `false` and `'false'` are one to checkout, and so are `true` and `'true'`. In "
+        "Python the text 'false' is true: compare words, not truth."
     ),
     "an identity for every step": (
         "`id-token: write` is granted to a job, and every step of it can ask for the token. Give it to a job "
@@ -193,6 +205,13 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     at_three_levels = "secrets at three levels"
     yield run.case(at_three_levels, TEACHES[at_three_levels].format(idle=idle))
 
+    run = _Run(rng)
+    one = run.secret()
+    pasted = run.script(given={one})
+    pasted.fields["run"] = f'curl -d "key={_secret(one)}" "$ADDRESS"'
+    run.job("send", pasted, run.script())
+    yield run.case("a secret in the script itself")
+
     run = _Run(rng, "pull_request", "fork")
     one, two = run.secret(), run.secret()
     run.described["default_token"] = "write"  # noqa: S105 (a setting)
@@ -204,6 +223,12 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         permissions={"contents": "write", "id-token": "write"},
     )
     yield run.case("a fork's pull request")
+
+    run = _Run(rng, "pull_request", "fork")
+    one = run.secret()
+    environment, guarded = run.environment(opened=True)
+    run.job("preview", run.script({"T": _secret(guarded)}), run.script({"U": _secret(one)}), environment=environment)
+    yield run.case("a fork's pull request and an open environment")
 
     run = _Run(rng, "pull_request_target", "fork")
     one = run.secret()
@@ -257,7 +282,16 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     run.job("keeps", before, keeps, run.script(given={JOB_TOKEN}), run.script(given={JOB_TOKEN}))
     forgets = run.action("actions/checkout", {"persist-credentials": False}, {JOB_TOKEN})
     run.job("forgets", forgets, run.script(), run.script())
+    run.job("another", run.action("acme/actions-checkout", given={JOB_TOKEN}), run.script())
     yield run.case("a checkout that leaves the token behind")
+
+    run = _Run(rng)
+    run.described["workflow"]["permissions"] = {"contents": "write"}
+    forgets = run.action("actions/checkout", {"persist-credentials": "false"}, {JOB_TOKEN})
+    run.job("forgets", forgets, run.script(), run.script())
+    keeps = run.action("actions/checkout", {"persist-credentials": "true"}, {JOB_TOKEN})
+    run.job("keeps", keeps, run.script(given={JOB_TOKEN}))
+    yield run.case("an option written as text")
 
     run = _Run(rng)
     run.described["workflow"]["permissions"] = {"id-token": "write"}

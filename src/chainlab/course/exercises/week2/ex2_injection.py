@@ -46,8 +46,14 @@ TEACHES = {
     ),
     "a name that is taken": "The step has variables already and its script reads them. Look before you name.",
     "several expressions": "Two different values, one of them twice, with other spaces inside the braces.",
-    "an expression that chooses": (
-        "Move the whole expression into `env`, with its `||`. And a quote after a backslash opens and closes nothing."
+    "an expression that chooses": "Move the whole expression into `env`, with its `||`.",
+    "a quote behind a backslash": (
+        "`\\\"` within double quotes and `\\'` outside all quotes are characters: they open and close nothing. Within "
+        "single quotes a backslash is itself a character like any other, and the next quote ends them."
+    ),
+    "two names that look alike": (
+        "`a-b` and `a_b` are two inputs. A variable has no hyphen in its name, so a name made from the expression is "
+        "to be compared with those that are taken already, by your own too."
     ),
     "a body of several lines": (
         "A title has one line, a body has many, and each of them is a line of your script once it is pasted."
@@ -193,9 +199,27 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     choice = "github.head_ref || github.ref_name"
     yield case(
         "an expression that chooses",
-        {"name": "ref", "run": f'REF="${{{{ {choice} }}}}"\necho "{mark} $REF, \\"$REF\\""'},
-        each(choice, [f"topic/{rng.choice(WORDS)}", *hostile[:4]]),
-        lambda v: f'{mark} {v[choice]}, "{v[choice]}"\n',
+        {"name": "ref", "run": f'REF="${{{{ {choice} }}}}"\necho "{mark} $REF"'},
+        each(choice, [f"topic/{rng.choice(WORDS)}", *hostile[:2]]),
+        lambda v: f"{mark} {v[choice]}\n",
+    )
+    spaced = "two  words *"
+    yield case(
+        "a quote behind a backslash",
+        {
+            "name": "said",
+            "run": f'echo "{mark} \\"${{{{ {title} }}}}\\""\n'
+            f"echo it\\'s ${{{{ {title} }}}}\necho 'C:\\' \"${{{{ {title} }}}}\"",
+        },
+        each(title, [spaced, hostile[2], hostile[5]]),
+        lambda v: f'{mark} "{v[title]}"\nit\'s {v[title]}\nC:\\ {v[title]}\n',
+    )
+    hyphen, underscore = "inputs.log-level", "inputs.log_level"
+    yield case(
+        "two names that look alike",
+        {"name": "levels", "run": f'echo "{mark} ${{{{ {hyphen} }}}} ${{{{ {underscore} }}}}"'},
+        [{hyphen: rng.choice(WORDS), underscore: hostile[2]}],
+        lambda v: f"{mark} {v[hyphen]} {v[underscore]}\n",
     )
     body = "github.event.issue.body"
     yield case(

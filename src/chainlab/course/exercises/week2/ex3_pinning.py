@@ -31,8 +31,14 @@ TEACHES = {
         "An annotated tag is an object with an id of its own. A workflow needs the commit behind it: ask git for "
         "`refs/tags/…^{commit}`."
     ),
-    "a branch, a folder, quotes": (
-        "The repository is the name's first two parts; the rest is a folder in it and stays."
+    "a branch, in quotes": (
+        "A branch moves as a tag does. All else of the line stays, its quotes included; the comment comes behind them."
+    ),
+    "an action in a folder": "The repository is the name's first two parts; the rest is a folder in it and stays.",
+    "a tag and a branch of one name": "Where a tag and a branch share a name, git means the tag. So does the platform.",
+    "a step on one line": (
+        "A comment runs to the end of its line. Behind the value it would cut off the rest of the step: the inputs, "
+        "and the closing brace. It belongs behind everything else, also behind a comment that is there already."
     ),
     "already pinned, or not to be pinned": (
         "A commit of that repository stays as it is, comment and all. A local action is part of your own commit; "
@@ -56,8 +62,11 @@ TEACHES = {
         "that line, and you have to know it. Read what stands at the *pinned* commit."
     ),
     "three levels down": (
-        "Follow each reference to the commit that it names today, and what stands there again. A pin that is "
-        "clean on `main` may not be clean at the commit."
+        "Follow each reference to the commit that it names today, and what stands there again. That the first was "
+        "bound before you came changes nothing. A pin that is clean on `main` may not be clean at the commit."
+    ),
+    "an action file called action.yaml": (
+        "The platform takes `action.yml` or `action.yaml`. A look-up of one misses half."
     ),
     "a reusable workflow": "A job can consist of `uses:`. The path is a file, and what it uses counts too.",
     "a whole workflow": "Every rule at once. Which line differs from yours?",
@@ -141,17 +150,24 @@ class Actions:
         rng.shuffle(self.names)
 
     def add(
-        self, inner: list[str] | None = None, *, path: str = "", workflow: bool = False, newest: list[str] | None = None
+        self,
+        inner: list[str] | None = None,
+        *,
+        path: str = "",
+        workflow: bool = False,
+        newest: list[str] | None = None,
+        file_name: str = "action.yml",
     ) -> tuple[str, dict[str, str]]:
         """A fresh action or reusable workflow; its full name, and the commit of each of its refs.
 
         ``inner`` is what it uses at its tags, ``newest`` what it uses on ``main``. The refs: ``v1``
         (an older commit, lightweight), ``v2`` (lightweight), ``v2.1.0`` (annotated), ``main``,
-        ``fork`` (in no branch and no tag, as a fork's commits are on the platform).
+        ``fork`` (in no branch and no tag, as a fork's commits are on the platform), and ``v3``, a
+        tag and a branch: the commit is the tag's.
         """
         name = self.names.pop()
         history = History(name)
-        file = path if workflow else f"{path}/action.yml".lstrip("/")
+        file = path if workflow else f"{path}/{file_name}".lstrip("/")
         write = _workflow if workflow else _action
         old = history.commit("refs/heads/main", {file: write(inner or []), "VERSION": "1\n"})
         released = history.commit("refs/heads/main", {file: write(inner or []), "VERSION": "2\n"}, old)
@@ -162,8 +178,10 @@ class Actions:
         history.name_commit("refs/tags/v1", old)
         history.name_commit("refs/tags/v2", released)
         history.name_commit("refs/tags/v2.1.0", released, annotated=True)
+        history.name_commit("refs/tags/v3", released)
+        history.name_commit("refs/heads/v3", head)
         ids = history.write(self.folder / f"{name}.git", self.empty)
-        refs = {"v1": old, "v2": released, "v2.1.0": released, "main": head, "fork": fork}
+        refs = {"v1": old, "v2": released, "v2.1.0": released, "v3": released, "main": head, "fork": fork}
         return "/".join(filter(None, [name, path])), {ref: ids[mark] for ref, mark in refs.items()}
 
     @staticmethod
@@ -192,12 +210,18 @@ class _Text:
         self.lines = ["on: push", "jobs:", "  work:", "    runs-on: ubuntu-latest", "    steps:"]
         self.pinned: dict[int, tuple[str, str]] = {}  # line → the reference's ref, and its commit
         self.open: set[str] = set()
+        self.inside: dict[str, str] = {}  # a nested reference → the action that names it
 
     def step(self, reference: str, commit: str = "", rest: str = "", quote: str = "") -> None:
         """A step; ``commit`` is what its ref is to become, "" where it stays."""
         if commit:
             self.pinned[len(self.lines)] = (reference, commit)
         self.lines.append(Actions.reference_line(f"{quote}{reference}{quote}", rest))
+
+    def nested(self, outer: str, *references: str) -> None:
+        """References that stay open inside the action ``outer``."""
+        self.open |= set(references)
+        self.inside |= dict.fromkeys(references, outer)
 
     def add(self, *lines: str) -> None:
         """Lines that stay as they are."""
@@ -228,9 +252,25 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     text = _Text()
     name, refs = actions.add()
     text.step(f"{name}@main", refs["main"], quote='"')
+    text.step(f"{name}@v1", refs["v1"], quote="'")
+    yield text.case("a branch, in quotes", mirror)
+
+    text = _Text()
     name, refs = actions.add(path=rng.choice(["sub", "tools/inner"]))
-    text.step(f"{name}@v2", refs["v2"], quote="'")
-    yield text.case("a branch, a folder, quotes", mirror)
+    text.step(f"{name}@v2", refs["v2"])
+    yield text.case("an action in a folder", mirror)
+
+    text = _Text()
+    name, refs = actions.add()
+    text.step(f"{name}@v3", refs["v3"])
+    yield text.case("a tag and a branch of one name", mirror)
+
+    text = _Text()
+    name, refs = actions.add()
+    for line in (f"{{uses: {name}@v2, with: {{level: {rng.randrange(9)}}}}}", f"uses: {name}@v2  # as agreed"):
+        text.pinned[len(text.lines)] = (f"{name}@v2", refs["v2"])
+        text.add(f"      - {line}")
+    yield text.case("a step on one line", mirror)
 
     text = _Text()
     name, refs = actions.add()
@@ -268,7 +308,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     firm, firm_refs = actions.add()
     name, refs = actions.add([f"{loose}@v1", f"{firm}@{firm_refs['v2']}"])
     text.step(f"{name}@v2", refs["v2"])
-    text.open.add(f"{loose}@v1")
+    text.nested(f"{name}@v2", f"{loose}@v1")
     yield text.case("a tag inside a pinned action", mirror)
 
     text = _Text()
@@ -277,15 +317,24 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     second, _ = actions.add([f"{third}@{third_refs['v2']}", f"{third}@{third_refs['fork']}"])
     name, refs = actions.add([f"{second}@v2.1.0"], newest=[])
     text.step(f"{name}@{refs['v2']}")
-    text.open |= {f"{deepest}@main", f"{second}@v2.1.0", f"{third}@{third_refs['fork']}"}
+    text.nested(name, f"{second}@v2.1.0")
+    text.nested(second, f"{third}@{third_refs['fork']}")
+    text.nested(third, f"{deepest}@main")
     yield text.case("three levels down", mirror)
+
+    text = _Text()
+    loose, _ = actions.add()
+    name, refs = actions.add([f"{loose}@v2"], path=rng.choice(["", "sub"]), file_name="action.yaml")
+    text.step(f"{name}@v1", refs["v1"])
+    text.nested(f"{name}@v1", f"{loose}@v2")
+    yield text.case("an action file called action.yaml", mirror)
 
     text = _Text()
     loose, _ = actions.add()
     name, refs = actions.add([f"{loose}@v2"], path=".github/workflows/notes.yml", workflow=True, newest=[])
     text.pinned[len(text.lines) + 1] = (f"{name}@v2", refs["v2"])
     text.add("  notes:", f"    uses: {name}@v2")
-    text.open.add(f"{loose}@v2")
+    text.nested(f"{name}@v2", f"{loose}@v2")
     yield text.case("a reusable workflow", mirror)
 
     yield _whole(actions, rng)
@@ -298,7 +347,7 @@ def _whole(actions: Actions, rng: random.Random) -> Case:
         loose, _ = actions.add()
         name, refs = actions.add([f"{loose}@main"], path=rng.choice(["", "sub"]))
         text.step(f"{name}@{ref}", refs[ref], quote=rng.choice(["", '"']))
-        text.open.add(f"{loose}@main")
+        text.nested(f"{name}@{ref}", f"{loose}@main")
     name, refs = actions.add()
     text.step(f"{name}@{refs['main']}")
     text.step(f"{name}@{refs['fork']}")
@@ -322,16 +371,19 @@ def _pinned(text: _Text) -> Callable[[Any], bool | Miss]:
             reference, commit = text.pinned.get(number, ("", ""))
             if not commit and before != after:
                 return Miss(f"line {number + 1} is to stay {before.strip()!r}, is {after.strip()!r}")
+            if not commit:
+                continue
             name, _, ref = reference.partition("@")
-            head, _, comment = after.partition("#")
-            wanted = before.replace(reference, f"{name}@{commit}") if commit else head.rstrip()
-            if commit and head.rstrip() != wanted:
-                return Miss(f"line {number + 1}: expected {wanted.strip()!r}, got {after.strip()!r}")
-            if commit and ref not in comment.split():
-                return Miss(f"line {number + 1}: no comment says that this was {ref}")
-        if set(answer["open"]) != text.open:
-            missing, surplus = text.open - set(answer["open"]), set(answer["open"]) - text.open
-            return Miss(f"open: missing {sorted(missing)[:2]}, too many {sorted(surplus)[:2]}")
+            wanted = before.replace(reference, f"{name}@{commit}")
+            added = after.removeprefix(wanted)
+            if not after.startswith(wanted) or not added.lstrip().startswith("#") or ref not in added.split():
+                return Miss(f"line {number + 1}: expected {f'{wanted}  # {ref}'.strip()!r}, got {after.strip()!r}")
+        for reference in sorted(text.open - set(answer["open"])):
+            where = text.inside.get(reference)
+            stands = f"inside {where}, which is bound now, at any depth" if where else "in this file"
+            return Miss(f"open lacks {reference}: it stands {stands}")
+        if surplus := sorted(set(answer["open"]) - text.open):
+            return Miss(f"open has {surplus[0]}, which is bound, or is not to be followed")
         return True
 
     return accept

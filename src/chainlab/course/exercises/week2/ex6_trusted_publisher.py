@@ -7,17 +7,28 @@ publisher's claims decides its truth.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import random
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
 from chainlab.course.learning.checks import Case, World
-from chainlab.trust.client import workflow_claims
+from chainlab.trust.client import Trust, workflow_claims
+from chainlab.trust.instance import Instance
+from chainlab.trust.root import trusted_root
+from chainlab.trust.timestamp import Query
 
-__all__ = ["cases"]
+__all__ = ["cases", "impostor"]
 
 SEE = "labs/02_hardening.ipynb, 'The workflow is the publisher'"
 TEACHES = {
@@ -32,11 +43,40 @@ TEACHES = {
         "The publisher releases from version tags. A branch may be called v1.0.0 too: the ref is compared from "
         "its beginning."
     ),
+    "the same release, signed again": (
+        "Each signature has a key and a certificate of its own. The identity is what stays; a fingerprint does not."
+    ),
+    "a release started by hand": (
+        "The same workflow at the same tag, by `workflow_dispatch`. The publisher asks for no event, so add no "
+        "condition."
+    ),
+    "a project of another owner": "The owner's name and number are the publisher's, not always acme's.",
+    "a publisher that releases from branches": (
+        "The publisher says which refs it releases from: compare with its prefix."
+    ),
+    "a branch that is called like a tag": (
+        "A branch may be called `refs/tags/v1`; its ref is `refs/heads/refs/tags/v1`. Compare from the beginning."
+    ),
     "another version": "The next release has another tag. A policy that names one tag has to be edited for each.",
     "another workflow of the repository": (
         "Every workflow of the repository can ask for an identity once a job has the right. Only one of them "
         "builds releases."
     ),
+    "a workflow whose name ends alike": "Compare the file's whole path: `pre-release.yml` ends as `release.yml` does.",
+    "the workflow's file at another ref": (
+        "The file that was started is read at a ref too, and another branch may hold another file of that name. It is "
+        "to be the one at the source ref."
+    ),
+    "our workflow file, run for another repository": (
+        "An organisation can require one workflow file for all its repositories. Then the file is one repository's and "
+        "the source another's: both are to be the publisher's."
+    ),
+    "the fork, for itself": "What one publisher refuses is right for another: compare, list nothing.",
+    "a publisher on another platform": (
+        "The names say something only together with who vouches for them: two platforms can have an acme each."
+    ),
+    "the other project, for itself": "What one publisher refuses is right for another: compare, list nothing.",
+    "staging, for itself": "What one publisher refuses is right for another: compare, list nothing.",
     "without the environment": (
         "The job did not pass the environment's reviewer, and its certificate says so by saying nothing. An "
         "absent field is no match."
@@ -44,6 +84,9 @@ TEACHES = {
     "another environment": "Another environment has other rules: staging may ask nobody.",
     "a publisher without an environment": (
         'Where the publisher names none (""), every environment will do, and none as well.'
+    ),
+    "a publisher that takes any environment": (
+        'Where the publisher names none (""), every environment will do: it asks nothing about it.'
     ),
     "a shared workflow, called by another repository": (
         "The certificate's own name (SAN) is the file that ran, and a reusable workflow has many callers. Who "
@@ -57,6 +100,14 @@ TEACHES = {
         "An account can be deleted and its name taken by somebody else; the owner's number cannot."
     ),
     "signed by a person": ("A valid signature of somebody who works here, on a laptop. Its issuer vouches for people."),
+    "the same claims, from an instance of Mallory's": (
+        "Whoever runs a CA can write any name into a certificate, and sign with its key. Every field is as it should "
+        "be. Only the chain tells: verify against the root that you enrolled, never against one that came along."
+    ),
+    "the right digest, under a signature over other bytes": (
+        "The bundle's `messageDigest` is a note for whoever looks for the file: nobody signed it. What counts is that "
+        "the certificate's key signed these bytes."
+    ),
     "the right certificate, other bytes": (
         "The certificate says who signed; only the signature says what was signed. Verify it over the bytes that "
         "you were given."
@@ -64,12 +115,47 @@ TEACHES = {
 }
 
 
+def impostor(place: Path, file: bytes, claims: dict[str, str], good: str) -> tuple[str, str]:
+    """A bundle with these claims by an instance that Mallory runs for the moment, and that instance's trusted root.
+
+    Both are JSON. ``good`` is a bundle of the same file, whose form hers has.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    bundle = json.loads(good)
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        instance = Instance(Path(folder) / "mallory")
+        try:
+            identity = instance.issuer.check(Trust(instance.directory).token(claims=claims))
+            key = ec.generate_private_key(ec.SECP256R1())
+            leaf = x509.load_pem_x509_certificate(instance.certificate(identity, key.public_key())[0].encode())
+            signature, digest = key.sign(file, ec.ECDSA(hashes.SHA256())), hashlib.sha256(file).digest()
+            certificate = {"rawBytes": _base64(leaf.public_bytes(serialization.Encoding.DER))}
+            verifier = {"x509Certificate": certificate, "keyDetails": "PKIX_ECDSA_P256_SHA_256"}
+            signed = {"content": _base64(signature), "verifier": verifier}
+            record = {"digest": _base64(digest), "signature": signed}
+            stamped = {"artifactHash": _base64(hashlib.sha256(signature).digest()), "hashAlgorithm": "sha256"}
+            stamp = instance.timestamp(Query.from_json({**stamped, "certificates": True}))
+            bundle["verificationMaterial"] = {
+                "certificate": certificate,
+                "tlogEntries": [instance.log_entry_v2({"hashedRekordRequestV002": record})],
+                "timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": _base64(stamp)}]},
+            }
+            bundle["messageSignature"]["signature"] = _base64(signature)
+            return json.dumps(bundle), json.dumps(trusted_root(instance.keys))
+        finally:
+            instance.close()
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
 class _Signer:
     """Signs files with the claims of made-up jobs."""
 
-    def __init__(self, lab: World) -> None:
-        self.trust = lab.trust
-        self.context = SigningContext.from_trust_config(lab.trust.config)
+    def __init__(self, trust: Trust) -> None:
+        self.trust = trust
+        self.context = SigningContext.from_trust_config(trust.config)
 
     def job(self, file: bytes, claims: dict[str, str]) -> str:
         """A bundle, as JSON, by a job."""
@@ -87,7 +173,7 @@ class _Signer:
 
 def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """One good release, then one changed claim at a time."""
-    signer = _Signer(lab)
+    signer = _Signer(lab.trust)
     file = f"triage_model-1.{rng.randrange(90)}-py3-none-any.whl {rng.getrandbits(64):x}".encode()
     name = rng.choice(["triage-model", "scan-model", "notes-model"])
     repository, workflow = f"acme/{name}", rng.choice(["release.yml", "publish.yml"])
@@ -117,19 +203,50 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     good = signer.job(file, claims())
     yield case("a release as expected", good, True)
     yield case("another repository of the owner", signer.job(file, claims(repository="acme/website")), False)
-    yield case("a stranger's fork", signer.job(file, claims(repository=f"mallory/{name}")), False)
-    yield case("a name that begins alike", signer.job(file, claims(repository=f"{repository}-nightly")), False)
+    fork = claims(repository=f"mallory/{name}")
+    forked = signer.job(file, fork)
+    yield case("a stranger's fork", forked, False)
+    hers = {"repository": fork["repository"], "owner_id": fork["repository_owner_id"]}
+    yield case("the fork, for itself", forked, True, expected=hers)
+    alike = f"{repository}-nightly"
+    nightly = signer.job(file, claims(repository=alike))
+    yield case("a name that begins alike", nightly, False)
+    yield case("the other project, for itself", nightly, True, expected={"repository": alike})
+    yield case("a branch", signer.job(file, claims(ref=f"refs/heads/{rng.choice(['main', 'v1.0.0'])}")), False)
+    like_a_tag = f"refs/heads/refs/tags/v{rng.randrange(9)}"
+    yield case("a branch that is called like a tag", signer.job(file, claims(ref=like_a_tag)), False)
+    yield case("the same release, signed again", signer.job(file, claims()), True)
+    yield case("a release started by hand", signer.job(file, claims(event_name="workflow_dispatch")), True)
+    other_owner = claims(repository=f"northwind-ml/{name}")
     yield case(
-        "a branch", signer.job(file, claims(ref=f"refs/heads/{rng.choice(['main', 'v1.0.0', 'refs/tags/v1'])}")), False
+        "a project of another owner",
+        signer.job(file, other_owner),
+        True,
+        expected={"repository": other_owner["repository"], "owner_id": other_owner["repository_owner_id"]},
+    )
+    branch = f"refs/heads/release/{rng.randrange(1, 9)}"
+    yield case(
+        "a publisher that releases from branches",
+        signer.job(file, claims(ref=branch)),
+        True,
+        expected={"ref_prefix": "refs/heads/release/"},
     )
     yield case("another version", signer.job(file, claims(ref=f"refs/tags/v{rng.randrange(10, 99)}.1")), True)
     other = claims(workflow=rng.choice(["ci.yml", "train.yml"]))
     yield case("another workflow of the repository", signer.job(file, other), False)
+    yield case("a workflow whose name ends alike", signer.job(file, claims(workflow=f"pre-{workflow}")), False)
+    required = f"{repository}/.github/workflows/{workflow}@{tag}"
+    elsewhere_run = signer.job(file, claims(repository="acme/website", workflow_ref=required))
+    yield case("our workflow file, run for another repository", elsewhere_run, False)
+    yield case("a publisher on another platform", good, False, expected={"issuer": lab.trust.issuer})
     without = workflow_claims(repository, workflow, tag)
     yield case("without the environment", signer.job(file, without), False)
     elsewhere = workflow_claims(repository, workflow, tag, environment="staging")
-    yield case("another environment", signer.job(file, elsewhere), False)
+    staged = signer.job(file, elsewhere)
+    yield case("another environment", staged, False)
+    yield case("staging, for itself", staged, True, expected={"environment": "staging"})
     yield case("a publisher without an environment", signer.job(file, without), True, expected={"environment": ""})
+    yield case("a publisher that takes any environment", good, True, expected={"environment": ""})
     shared = f"acme/workflows/.github/workflows/{workflow}@refs/heads/main"
     yield case(
         "a shared workflow, called by another repository",
@@ -137,6 +254,13 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         False,
     )
     yield case("a shared workflow, called by the release", signer.job(file, claims(job_workflow_ref=shared)), True)
+    at_another_ref = f"{repository}/.github/workflows/{workflow}@refs/heads/try"
+    yield case("the workflow's file at another ref", signer.job(file, claims(workflow_ref=at_another_ref)), False)
     yield case("the same name, another owner", signer.job(file, claims(repository_owner_id="99887")), False)
     yield case("signed by a person", signer.person(file, "alice@example.com"), False)
+    forged, _ = impostor(lab.path, file, claims(), good)
+    yield case("the same claims, from an instance of Mallory's", forged, False)
+    noted = json.loads(signer.job(file + b" and more", claims()))
+    noted["messageSignature"]["messageDigest"]["digest"] = _base64(hashlib.sha256(file).digest())
+    yield case("the right digest, under a signature over other bytes", json.dumps(noted), False)
     yield case("the right certificate, other bytes", good, False, bytes_=file + b" and more")

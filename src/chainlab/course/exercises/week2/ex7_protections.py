@@ -2,8 +2,8 @@
 
 A state is what a mirror knows of ``actions/checkout`` at one moment: its commits with their parents,
 what tags and branches name, and which commits brought the protection in. Users are how workflows
-refer to it. Two worlds occur: one in which only v7 has it, and one in which a backport came to
-older majors (announced for July 2026, not confirmed: each state says what is so).
+refer to it. Two worlds occur: one before 20 July 2026, in which only v7 has it, and one after the
+backport to v4, v5 and v6.
 
     >>> import random
     >>> [case.name for case in protections(None, random.Random(1))][0]
@@ -25,22 +25,26 @@ SEE = "labs/02_hardening.ipynb, 'A pin is a promise to come back'"
 TEACHES = {
     "versions and branches": (
         "No backport in this state: who follows v7 or main has it. A tag of an old major is where it was, "
-        "floating or not."
+        "floating or not. A commit has several parents where a line was merged: ask all of them."
     ),
     "the pinned ones": (
         "A pin keeps bad bytes out and good ones too. What counts is whether the commit you pinned descends from "
         "the one that brought the protection in."
     ),
     "the backport came": (
-        "In this state v4 and v6 were moved to commits that carry it. The floating tags got it overnight; "
-        "`v4.2.2` and the pins of yesterday did not, and nor did v5."
+        "In this state v4, v5 and v6 were moved to commits that carry it. The floating tags got it overnight; "
+        "`v4.2.2` and the pins of yesterday did not, and nor did v1."
+    ),
+    "a merge": (
+        "A merge has two parents, and the protection may have come by either. Ancestors are the parents of all parents."
     ),
     "switched off, and gone round": (
         "The input `allow-unsafe-pr-checkout` turns it off, and a `git fetch` of your own never asks the action. "
-        "Having the code is not having the protection."
+        "Having the code is not having the protection. `false`, as a word or as a text, turns nothing off."
     ),
     "inside another action": (
-        "The checkout that counts is the one that runs: an action's own, at the ref that *it* names, at any depth."
+        "The checkout that counts is the one that runs: an action's own, at the ref that *it* names, however many "
+        "actions stand between."
     ),
     "a whole estate": "Resolve, ask the history, then ask whether it is in force.",
 }
@@ -57,15 +61,17 @@ class _Mirror:
         commit = self._commit
         self.parents: dict[str, list[str]] = {}
         first = commit()
-        old = {major: commit(first) for major in ("v4", "v5", "v6")}
-        fixed = {major: commit(old[major]) for major in ("v4", "v6")} if backport else {}
+        old = {major: commit(first) for major in ("v1", "v4", "v5", "v6")}
+        fixed = {major: commit(old[major]) for major in ("v4", "v5", "v6")} if backport else {}
         protected = commit(old["v6"])
         main = commit(protected)
         merged = commit(main, old["v5"])  # a merge of a line without it; main has it all the same
+        self.joined = commit(old["v5"], main)  # the other way round: a line without it took it in
         self.refs = {
+            "v1": old["v1"],
             "v4": fixed.get("v4", old["v4"]),
             "v4.2.2": old["v4"],
-            "v5": old["v5"],
+            "v5": fixed.get("v5", old["v5"]),
             "v6": fixed.get("v6", old["v6"]),
             "v7": main,
             "v7.0.0": protected,
@@ -91,7 +97,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Estates of workflows that check out a pull request's head on ``pull_request_target``."""
     taken: set[str] = set()
 
-    def user(uses: str, *, by_hand: bool = False, unsafe: bool = False) -> dict[str, Any]:
+    def user(uses: str, *, by_hand: bool = False, unsafe: bool | str | None = None) -> dict[str, Any]:
         name = f"{rng.choice(['label', 'greet', 'size', 'docs', 'scan'])}-{rng.randrange(10_000)}"
         while name in taken:
             name += "x"
@@ -102,7 +108,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         return {
             "name": name,
             "uses": uses,
-            "with": inputs | ({"allow-unsafe-pr-checkout": True} if unsafe else {}),
+            "with": inputs | ({} if unsafe is None else {"allow-unsafe-pr-checkout": unsafe}),
             "run": fetch if by_hand else "make size",
         }
 
@@ -127,6 +133,16 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         + [(user(f"{CHECKOUT}@{commit}"), True) for commit in mirror.new]
         + [(user(f"{CHECKOUT}@{mirror.unmerged}"), False)],
     )
+    mirror = _Mirror(rng, backport=False)
+    yield case(
+        "a merge",
+        mirror,
+        [
+            (user(f"{CHECKOUT}@{mirror.joined}"), True),
+            (user(f"{CHECKOUT}@main"), True),
+            (user(f"{CHECKOUT}@{mirror.unmerged}"), False),
+        ],
+    )
     mirror = _Mirror(rng, backport=True)
     yield case(
         "the backport came", mirror, by_ref(mirror) + [(user(f"{CHECKOUT}@{commit}"), False) for commit in mirror.old]
@@ -137,9 +153,12 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         mirror,
         [
             (user(f"{CHECKOUT}@v7", unsafe=True), False),
+            (user(f"{CHECKOUT}@v6", unsafe="true"), False),
+            (user(f"{CHECKOUT}@v7", unsafe=False), True),
+            (user(f"{CHECKOUT}@v7.0.0", unsafe="false"), True),
             (user(f"{CHECKOUT}@{mirror.new[0]}", by_hand=True), False),
             (user(f"{CHECKOUT}@v7"), True),
-            (user(f"{CHECKOUT}@v5", unsafe=True), False),
+            (user(f"{CHECKOUT}@v1", unsafe=True), False),
         ],
     )
     mirror = _Mirror(rng, backport=rng.random() < 0.5)
@@ -148,8 +167,10 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         "acme/prepare@v2": f"{CHECKOUT}@v7",
         f"acme/begin@{rng.getrandbits(160):040x}": f"{CHECKOUT}@main",
         "northwind-ml/ready@v3": "acme/prepare@v1",
+        "northwind-ml/ready@v4": "acme/prepare@v2",
+        "acme/all-in-one@v1": "northwind-ml/ready@v4",
     }
-    answers = dict(zip(inner, (False, True, True, False), strict=True))
+    answers = dict(zip(inner, (False, True, True, False, True, True), strict=True))
     yield case(
         "inside another action",
         mirror,
