@@ -344,47 +344,58 @@ def predict(scenario: dict[str, str | int]) -> tuple[str, str]:
 # | 9 | Improper Artifact Integrity Validation | are bytes checked before they are used? |
 # | 10 | Insufficient Logging and Visibility | could you say afterwards what happened? |
 #
+# What you have in hand is evidence: lines of files, settings and logs. Here is one line of every kind that occurs, in no
+# order. Some show a risk, some show that there is none.
+
+# %%
+import random
+
+from chainlab.course.exercises.week1.ex4_cicd_risks import samples
+
+print(*samples(random.Random(seed)), sep="\n")
+
+# %% [markdown]
+# **First on paper** (5 min): write a number beside each line, or a dash. Two lines show nothing by themselves: you
+# would have to know more about the run.
+#
 # ## Exercise 1.4 — name the weakness (3 points)
-# *15 min.* The name decides who mends it: 3 goes to whoever locks dependencies, 5 to whoever writes `permissions:`. Return
-# the set of numbers that apply to a finding, the empty set if none does. Every finding has all facts; most are harmless:
+# *15 min.* The name decides who mends it: 3 goes to whoever locks dependencies, 5 to whoever writes `permissions:`. A
+# finding is a dict:
 #
-# | fact | harmless | a finding |
-# |---|---|---|
-# | `trigger` | push, schedule, workflow_dispatch | pull_request and pull_request_target may be |
-# | `commands_chosen_by` | the project | anyone with an account may be |
-# | `review` | two people, one other person | nobody |
-# | `account` | personal, with a security key | left, still an owner · shared by a team |
-# | `resolves` | locked by hash, pinned by commit | a name that its owner can move · the newest of two indexes |
-# | `job_may` | what it needs | write everything · reach production |
-# | `secret` | none · short-lived, masked | years old, never rotated · readable in an image layer · printed in the log |
-# | `host` | patched, closed | admin page open · unpatched |
-# | `service` | none · approved, with an owner | installed by one click, no owner |
-# | `checked_before_use` | digest and signature | nothing |
-# | `log_days` | 90 and more | 0, 1 |
+# | key | value |
+# |---|---|
+# | `lines` | evidence as printed above; most of it harmless |
+# | `event` | what starts the run: `push`, `schedule` and `workflow_dispatch` need write access; `pull_request`, `pull_request_target` and `issue_comment` need an account |
+# | `holds` | what the run has that is worth having: names of secrets, rights, a network; may be empty |
 #
-# Besides them `text` tells the story. Where two names are defensible, either is accepted.
+# Return the set of numbers that the lines show, the empty set if none does. Where two names are defensible, either is
+# accepted.
 # <details><summary>Hint 1</summary>Bad code ran in the pipeline. Did somebody change the pipeline's commands, or something that the pipeline fetches?</details>
-# <details><summary>Hint 2</summary>Poisoned pipeline execution needs both halves of its question. A fork chooses its tests' commands; which two facts say what the run holds?</details>
+# <details><summary>Hint 2</summary>A dict from number to the words, or the pattern, that give it away; `re.search` tells `@v3` from `@` and 40 hex digits. Then 4: poisoned pipeline execution needs both halves of its question. Which key answers which?</details>
 
 # %% tags=["exercise"]
-def place(finding: dict[str, str | int]) -> set[int]:
-    """Numbers 1–10 of OWASP's CI/CD risks that apply to a finding; empty if none does."""
+import re
+
+
+def place(finding: dict[str, str | list[str]]) -> set[int]:
+    """Numbers 1–10 of OWASP's CI/CD risks that a finding's lines show; empty if none does."""
     ### BEGIN SOLUTION
-    f = finding
-    holds_something = f["secret"] != "none" or f["job_may"] != "what it needs"
-    rules = {
-        1: f["review"] == "nobody",
-        2: f["account"] != "personal, with a security key",
-        3: f["resolves"] not in ("locked by hash", "pinned by commit"),
-        4: f["commands_chosen_by"] != "the project" and holds_something,
-        5: f["job_may"] != "what it needs",
-        6: f["secret"] not in ("none", "short-lived, masked"),
-        7: f["host"] != "patched, closed",
-        8: f["service"] not in ("none", "approved, with an owner"),
-        9: f["checked_before_use"] == "nothing",
-        10: f["log_days"] <= 1,
+    signs = {
+        1: r"before a merge: 0",
+        2: r"left the company|used by \d+ people",
+        3: r"^uses: .*@(?![0-9a-f]{40}\b)|--extra-index-url",
+        4: r"^run: .*(github\.event|pull request's)",
+        5: r"write-all|contents: write",
+        6: r"never rotated|ENV \w+=|^log of run \d",
+        7: r"without a password|patched \d+ months ago",
+        8: r"approved by nobody",
+        9: r"^run: curl|latest",
+        10: r"kept for \d+ hours",
     }
-    return {number for number, applies in rules.items() if applies}
+    lines = [line for line in finding["lines"] if not line.startswith("#")]
+    shown = {number for number, sign in signs.items() if any(re.search(sign, line) for line in lines)}
+    outsiders = finding["event"] in ("pull_request", "pull_request_target", "issue_comment")
+    return shown if outsiders and finding["holds"] else shown - {4}
     ### END SOLUTION
 
 # %% tags=["check"]
@@ -392,34 +403,32 @@ lab.check("1.4", place)
 
 # %% tags=["wrong"]
 # wrong: everything is poisoned pipeline execution -> a tag that moved
-def place(finding: dict[str, str | int]) -> set[int]:
+def place(finding: dict[str, str | list[str]]) -> set[int]:
     return {4}
 
 # %% tags=["wrong"]
-# wrong: any foreign command is poisoned pipeline execution -> a fork's tests that reach nothing
-def place(finding: dict[str, str | int]) -> set[int]:
-    f = finding
-    spoilt = {1: f["review"] == "nobody", 2: "personal" not in f["account"], 3: "ed by" not in f["resolves"],
-              4: f["commands_chosen_by"] != "the project", 5: f["job_may"] != "what it needs",
-              6: f["secret"] not in ("none", "short-lived, masked"), 7: f["host"] != "patched, closed",
-              8: f["service"].startswith("installed"), 9: f["checked_before_use"] == "nothing", 10: f["log_days"] < 2}
-    return {number for number, applies in spoilt.items() if applies}
+# wrong: any foreign command is poisoned pipeline execution -> a maintainer's own words
+right = place
+def place(finding: dict[str, str | list[str]]) -> set[int]:
+    return right({**finding, "event": "pull_request", "holds": ["something"]})
+
+# %% tags=["wrong"]
+# wrong: whoever may start the run decides, whatever the run holds -> a fork's tests that reach nothing
+right = place
+def place(finding: dict[str, str | list[str]]) -> set[int]:
+    return right({**finding, "holds": ["something"]})
 
 # %% tags=["wrong"]
 # wrong: only the infamous trigger can poison -> a fork's tests on our own runner
-def place(finding: dict[str, str | int]) -> set[int]:
-    f = finding
-    spoilt = {1: f["review"] == "nobody", 2: "personal" not in f["account"], 3: "ed by" not in f["resolves"],
-              4: f["trigger"] == "pull_request_target" and f["commands_chosen_by"] != "the project",
-              5: f["job_may"] != "what it needs", 6: f["secret"] not in ("none", "short-lived, masked"),
-              7: f["host"] != "patched, closed", 8: f["service"].startswith("installed"),
-              9: f["checked_before_use"] == "nothing", 10: f["log_days"] < 2}
-    return {number for number, applies in spoilt.items() if applies}
+right = place
+def place(finding: dict[str, str | list[str]]) -> set[int]:
+    return right(finding) if finding["event"] == "pull_request_target" else right(finding) - {4}
 
 # %% [markdown] tags=["solution"]
 # **Why.** The moved tag is the case people get wrong: more than 23,000 repositories used the action (press), bad code
 # ran inside pipelines that nobody had touched, and none was poisoned in the list's sense. A *dependency* was; the mend
-# is a pin, not a changed trigger. The label bot is its mirror: the infamous trigger, and no poisoning, because every
+# is a pin, not a changed trigger. The two lines that decide nothing alone are the pasted title and the pull request's
+# script: who may start the run, and what it holds, make them a finding. The label bot is its mirror: the infamous trigger, and no poisoning, because every
 # command is the project's own. The fork on your own runner is the reverse. Naming by the trigger alone would have you
 # forbid a safe workflow and keep an unsafe one. Real findings carry several numbers. One reading of TanStack: 4 (a
 # stranger's pull request chose commands), 5 (that run could write main's cache), 9 (the release used the cache

@@ -17,8 +17,11 @@
 # **Before:** `02_anatomy`, `02_attacks`, `02_evidence`. **Deliverable:** `design_guide.md`, from the template at the end.
 #
 # Each check calls your function on visible cases and on cases made from `seed`, so only a rule passes. When a case
-# fails, put `print(run)` (or whatever the argument is called) into your function, and run the check again: you see what
-# it was given. `lab.hint("2.1")` gives one hint at a time.
+# fails, `lab.case("2.1", "a reusable workflow")` gives what your function was given there, to play with.
+# `lab.hint("2.1")` gives one hint at a time. Afterwards `solutions/02_hardening.ipynb` has another way to do it, and
+# under each exercise why it works and what it does not prove: read it once your own answer is right, or to begin again.
+#
+# The exercises stand alone: each begins with its own rules, and a break between two of them loses nothing.
 #
 # Payloads here make a marker file, or speak to a *sink*: a small server on this machine that collects what it is sent.
 # Secrets are fake.
@@ -27,6 +30,15 @@
 seed = 1
 
 # %%
+import json
+import random
+import re
+import shutil
+from pathlib import Path
+from pprint import pprint
+
+import yaml
+
 import chainlab
 
 lab = chainlab.open("02_hardening", seed=seed)
@@ -44,7 +56,8 @@ lab = chainlab.open("02_hardening", seed=seed)
 # | `environments` | name to `{"secrets": [names], "open": True or False}`; open: its rules are met, its reviewer said yes |
 # | `workflow` | the parsed file: `jobs`, perhaps `env` and `permissions` (always a dict here). Every step has an `id` |
 #
-# The rules are the platform's, shortened; `02_anatomy` has them in full.
+# The rules are the platform's, shortened; `02_anatomy` has them in full. Do not learn six rules at once. Read 1, 2 and
+# 6, write them down as code, and run the check: its first cases need no more. Then it tells you which rule is next.
 #
 # 1. **Which secrets exist.** The repository's exist in every run but one kind: a fork's `pull_request` has none, neither
 #    the repository's nor an environment's. An environment's exist only in jobs that name it (`environment: release`). A
@@ -68,8 +81,6 @@ lab = chainlab.open("02_hardening", seed=seed)
 #    step can leave a process waiting, a later one can look at what is left. Jobs share no machine.
 
 # %%
-from pprint import pprint
-
 run = {
     "event": "pull_request_target", "head": "fork", "default_token": "read",
     "secrets": ["HUB_TOKEN"], "environments": {},
@@ -92,9 +103,6 @@ pprint({"label/size": {"HUB_TOKEN": "within reach"}, "label/label": {"HUB_TOKEN"
 # <details><summary>Hint 2</summary>Per job: the set of secrets that exist there; then a set of "given" per step; their union is the room. `re.findall(r"secrets\.(\w+)", text)` finds the names in an expression.</details>
 
 # %% tags=["exercise"]
-import re
-
-
 def readable(run: dict) -> dict[str, dict[str, str]]:
     """For each step, "job/step": token name to "given" or "within reach"."""
     ### BEGIN SOLUTION
@@ -265,11 +273,6 @@ def harden(step: dict) -> dict:
 # places in a workflow or action file where another is named.
 
 # %%
-import random
-
-import yaml
-
-
 def git(repository, *words):
     """What git answers about a bare repository; "" when it has no answer."""
     done = lab.run(["git", "--git-dir", repository, *words], check=False)
@@ -310,9 +313,6 @@ def references(source):
 # <details><summary>Hint 2</summary>`rev-parse --verify --quiet refs/tags/v2^{commit}` peels; `for-each-ref --contains ID refs/heads refs/tags` says whether a commit is theirs; `show COMMIT:sub/action.yml` reads a file there. Replace from the end of the text, so that earlier places stay right.</details>
 
 # %% tags=["exercise"]
-from pathlib import Path
-
-
 def pin(text: str, mirror: Path) -> dict[str, object]:
     """``text``: the file pinned; ``open``: the set of references that stay movable, nested ones included."""
     ### BEGIN SOLUTION
@@ -849,24 +849,54 @@ def reached(state: dict, users: list[dict]) -> set[str]:
 # or a comment is none. *Outside events* are `pull_request_target`, `workflow_run` and `issue_comment`, which a stranger
 # can cause and which run with what the repository holds.
 #
+# They come in six groups, and the check marks one group after the other. Write a group, run the check, go on: after each
+# it names the one that is next.
+#
+# **1. What a reference names**
+#
 # | control | holds when |
 # |---|---|
-# | `unpinned` | every `uses:` of a step or job names a full commit id; local actions (`./`) excepted |
-# | `foreign-commit` | `resolve(reference)` finds that commit in that repository (it gives None otherwise) |
-# | `permissions` | the file says `permissions: {}`, every job has a block of named scopes (no `read-all`), and none writes but `pull-requests`, `id-token` and, in a job with an environment, `packages` |
-# | `identity` | a job with `id-token: write` has no `run:` |
-# | `environment` | a job that has `id-token: write`, or names a secret other than `GITHUB_TOKEN`, names an environment |
-# | `secrets` | no `secrets: inherit`, no `toJSON(secrets)` |
-# | `injection` | a script has no `${{ }}`, save `runner.…`, `matrix.…` and `github.sha` |
-# | `pull-checkout` | a file that an outside event starts has no checkout action, and no script with `git fetch`, `git clone`, `git pull` or `gh pr checkout` |
-# | `artifact` | a file that `workflow_run` starts downloads no artifact (`actions/download-artifact`, `gh run download`) |
-# | `credentials` | every checkout action says `persist-credentials: false`, as a word or as a text |
-# | `release-cache` | a file in which a job names an environment has no `actions/cache…` and no `cache:` input |
-# | `cache-key` | in other files, a cache's key has `hashFiles(` in it, and there are no `restore-keys` |
-# | `index` | no script with `--extra-index-url`; in no `env` a variable with `EXTRA_INDEX` in its name |
-# | `hashes` | every `pip install` in a script says `--require-hashes`, or is `--no-deps … .`: the project alone |
-# | `runner` | in a file that `pull_request` or an outside event starts, `runs-on` is one `ubuntu-…` label; a job with `uses:` has none |
-# | `commands` | `ACTIONS_ALLOW_UNSECURE_COMMANDS` is in no `env`: it lets printed text set variables of later steps |
+# | `unpinned` | `unpinned` | every `uses:` of a step or job names a full commit id; local actions (`./`) excepted |
+# | `foreign-commit` | `foreign-commit` | `resolve(reference)` finds that commit in that repository (it gives None otherwise) |
+#
+# **2. What a job holds**
+#
+# | control | holds when |
+# |---|---|
+# | `permissions` | `permissions` | the file says `permissions: {}`, every job has a block of named scopes (no `read-all`), and none writes but `pull-requests`, `id-token` and, in a job with an environment, `packages` |
+# | `identity` | `identity` | a job with `id-token: write` has no `run:` |
+# | `environment` | `environment` | a job that has `id-token: write`, or names a secret other than `GITHUB_TOKEN`, names an environment |
+# | `secrets` | `secrets` | no `secrets: inherit`, no `toJSON(secrets)` |
+#
+# **3. A stranger's words and code**
+#
+# | control | holds when |
+# |---|---|
+# | `injection` | `injection` | a script has no `${{ }}`, save `runner.…`, `matrix.…` and `github.sha` |
+# | `pull-checkout` | `pull-checkout` | a file that an outside event starts has no checkout action, and no script with `git fetch`, `git clone`, `git pull` or `gh pr checkout` |
+# | `artifact` | `artifact` | a file that `workflow_run` starts downloads no artifact (`actions/download-artifact`, `gh run download`) |
+# | `credentials` | `credentials` | every checkout action says `persist-credentials: false`, as a word or as a text |
+#
+# **4. What comes back from a cache**
+#
+# | control | holds when |
+# |---|---|
+# | `release-cache` | `release-cache` | a file in which a job names an environment has no `actions/cache…` and no `cache:` input |
+# | `cache-key` | `cache-key` | in other files, a cache's key has `hashFiles(` in it, and there are no `restore-keys` |
+#
+# **5. Where packages come from**
+#
+# | control | holds when |
+# |---|---|
+# | `index` | `index` | no script with `--extra-index-url`; in no `env` a variable with `EXTRA_INDEX` in its name |
+# | `hashes` | `hashes` | every `pip install` in a script says `--require-hashes`, or is `--no-deps … .`: the project alone |
+#
+# **6. The machine underneath**
+#
+# | control | holds when |
+# |---|---|
+# | `runner` | `runner` | in a file that `pull_request` or an outside event starts, `runs-on` is one `ubuntu-…` label; a job with `uses:` has none |
+# | `commands` | `commands` | `ACTIONS_ALLOW_UNSECURE_COMMANDS` is in no `env`: it lets printed text set variables of later steps |
 
 # %%
 from chainlab.course.exercises.fixtures.workflows import Workflows
@@ -900,17 +930,13 @@ def opened(text):
 # You are scored by *mutants refused for the right reason × benign changes accepted*. A *mutant* is the set with one
 # control broken; naming a control that holds is not the right reason. A *benign change* breaks none: a newer pin, a
 # comment, a matrix, another form of `on`, quotes, anchors, an extra job. `bench(review)` lets the check try all of
-# them. It passes at a score of 95 %, with every control caught at least once. One benign change refused is already too
-# much.
+# them. It passes when every kind of mutant is refused for the right reason, and every benign change accepted.
 #
 # Plan before you write: which of the sixteen need the text, which the parsed file, which the mirror?
 # <details><summary>Hint 1</summary>How would your rule for `--extra-index-url` treat a comment that forbids it? And `persist-credentials: "false"`?</details>
 # <details><summary>Hint 2</summary>Work on parsed YAML, job by job: all `run` texts of the job, all `env` names of file, job and steps, all `uses`. A dict from control to a condition keeps sixteen rules readable. `score(review)` (next cell) lists what you miss.</details>
 
 # %% tags=["exercise"]
-import json
-
-
 def review(workflows: dict[str, str], resolve) -> list[str]:
     """The controls that do not hold in this set; empty when all do."""
     ### BEGIN SOLUTION
@@ -996,17 +1022,64 @@ def review(workflows: dict[str, str], resolve) -> list[str]:
 
 # %% [markdown]
 # The score on variants that the check did not use; below it, by name, what your review missed. Where the lab is graded
-# and your score is short of 95 %, part of the points is yours: the benign changes, each of six groups of controls, and
-# each of the heights 60, 80 and 95 % count one tenth.
+# and something is missed, part of the points is yours: the benign changes, each of six groups of controls, and each of
+# the heights 60, 80 and 95 % count one tenth.
 
 # %%
-print(score(review, seed=seed))
+try:
+    print(score(review, seed=seed))
+except NotImplementedError as unanswered:
+    print(unanswered)
 
 # %% [markdown]
 # ## Attack again
-# Now the real project. The cell copies `triage-model` into your folder for this lab, once (`lab.path` says where). Open
-# its `.github/workflows` beside this notebook and harden them. An order that works, with the cell run again after each
-# round:
+# *90 min*, and the part to be proud of. Now the real project. The cell copies `triage-model` into your folder for this
+# lab, once (`lab.path` says where), and asks your review what is wrong with it.
+
+# %%
+from chainlab.course.exercises.fixtures.attacks import replay, resolver
+
+mine, hardened = lab.path / "triage-model", lab.data / "projects" / "hardened" / "triage-model"
+if not mine.exists():
+    lab.copy("projects/triage-model")
+
+
+def controls_broken(project):
+    folder = project / ".github" / "workflows"
+    return review({f.name: f.read_text() for f in sorted(folder.glob("*.y*ml"))}, resolver(lab))
+
+
+try:
+    print("mine:", ", ".join(controls_broken(mine)) or "none")
+    print("the kit's:", ", ".join(controls_broken(hardened)) or "none")
+except NotImplementedError as unanswered:
+    print(unanswered)
+
+# %% [markdown]
+# The first line gets shorter as you work; before you begin it names most of the sixteen. One name is missing from it
+# then, although `release.yml` does restore a cache: `release-cache`. Why? Read its rule again.
+# <details><summary>Answer</summary>To this review a file without an environment is no release. Mend one control and the next appears: run the review until it is silent.</details>
+#
+# The second line is silent. `data/projects/hardened` is one way, not the only one: it gave up the cache and the label
+# bot's right to label. Where it differs from yours, one of you has a reason to write into the guide.
+#
+# **Lose first.** Before you change a line, let your copy meet the three attacks of `02_attacks` (1 to 3 minutes):
+#
+# - a thief moves every tag that your workflows still name, at any depth;
+# - a stranger's pull request has commands for a title and a branch name;
+# - a stranger's run poisons what it may write, under the rule before 26 June 2026, and you release.
+#
+# What an attack won is read from the sink, and from the wheel in the registry. Beside each stands the honest run that
+# it rides on.
+
+# %%
+replay(lab, mine)
+
+# %% [markdown]
+# Three times *succeeded*: credentials left by a tag, and by a title; and what a stranger put into a cache was released
+# under your project's name.
+#
+# **Then harden.** Open `.github/workflows` of your copy beside this notebook. An order that works:
 #
 # 1. **Cut.** One job builds, and may only read. Another publishes: it takes the wheel over as an artifact, holds the
 #    identity, names the environment `release`, and runs no script.
@@ -1017,48 +1090,22 @@ print(score(review, seed=seed))
 # What you find ready: the environment `release`, for tags `v*`, with a reviewer; a trusted publisher for `release.yml`
 # in that environment, so that `pypa/gh-action-pypi-publish` needs no password; `acme/publish-model`, which pushes and
 # signs a model; and a lock file with hashes, `data/projects/hardened/triage-model/requirements.lock`, to copy (week 3
-# makes such files). Your review says what is left. Behind its `resolve` now stands the CI host's own mirror.
-
-# %%
-from chainlab.course.exercises.fixtures.attacks import replay, resolver
-
-mine = lab.path / "triage-model"
-if not mine.exists():
-    lab.copy("projects/triage-model")
-
-
-def controls_broken(project):
-    folder = project / ".github" / "workflows"
-    return review({f.name: f.read_text() for f in sorted(folder.glob("*.y*ml"))}, resolver(lab))
-
-
-print("mine:", ", ".join(controls_broken(mine)) or "none")
-print("the kit's:", ", ".join(controls_broken(lab.data / "projects" / "hardened" / "triage-model")) or "none")
-
-# %% [markdown]
-# The first line gets shorter as you work; before you begin it names most of the sixteen. One name is missing from it
-# then, although `release.yml` does restore a cache: `release-cache`. Why? Read its rule again.
-# <details><summary>Answer</summary>To this review a file without an environment is no release. Mend one control and the next appears: run the review until it is silent.</details>
+# makes such files). A tool that it does not lock is not there: `python -m build` ends with "No module named build", and
+# a `pip install build` beside it breaks `hashes`. The kit builds with `uv build --wheel --no-build-isolation`.
 #
-# The second line is silent. `data/projects/hardened` is one way, not the only one: it gave up the cache and the label
-# bot's right to label. Where it differs from yours, one of you has a reason to write into the guide.
+# **Round by round**: the review until it is silent (seconds), then the replay above (minutes; plan three or four). Each
+# attack has two lines: did it win, and does the honest run beside it still work? The second matters as much: hardening
+# that stops the release is deny all. Where an honest run broke, its job, the failed step and the end of its log stand
+# below it; all of the log is `lab.ci.runs()[-1].log`. With the kit's files in their place, the replay says:
 #
-# Then the three attacks of `02_attacks`, against your copy, on the host (1 to 2 minutes):
+#     a moved tag                stopped    nothing reached the sink
+#       a push to main           works      ci success
+#     a title and a branch name  stopped    nothing reached the sink
+#       a pull request           works      ci success
+#     a poisoned cache           stopped    main's cache was not written; no marker in the released wheel
+#       a release                works      release success; wheels: 1
 #
-# - a thief moves every tag that your workflows still name, at any depth;
-# - a stranger's pull request has commands for a title and a branch name;
-# - a stranger's run poisons what it may write, under the rule before 26 June 2026, and you release.
-#
-# What an attack won is read from the sink, and from the wheel in the registry. Beside each stands the honest run that
-# it rides on. While your workflows are still the weak ones, the kit's take their place.
-
-# %%
-replay(lab, mine)
-
-# %% [markdown]
-# Each attack has two lines: did it win, and does the honest run beside it still work? The second matters as much:
-# hardening that stops the release is deny all. What the replay does *not* show: attacks that nobody wrote down yet,
-# settings, and a maintainer who means harm.
+# What it does *not* show: attacks that nobody wrote down yet, settings, and a maintainer who means harm.
 #
 # ## Hand in: the design guide, first version
 # The cell copies the template, once. Fill it for *your* hardened `triage-model`.
@@ -1076,6 +1123,11 @@ lab.template("design_guide.md")
 #
 # By the rubric, level 3 links threat → control → test → evidence, can be repeated, and names residual risk. Level 4
 # adds rejected options, failure modes, rotation and cost, and works on the second project in week 8.
+#
+# **To carry home** (20 min, in a repository of your own). Take one workflow. Write `permissions: {}` at its top, and give
+# each job what it needs by name, with a comment that says which step asks. Push it on a branch until the run is green.
+# Then the check of 2.4, by hand: lower one of the grants. The run has to fail, at the step that your comment names. A
+# grant whose loss breaks nothing goes. You are done when each of them has broken the run once.
 #
 # **You can now** say who could read which secret in a run; make a stranger's words inert; pin to the bottom and say
 # what stays open; give each job the least; split a cache by who may write it; accept one publisher; tell whom an update

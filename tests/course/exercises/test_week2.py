@@ -18,11 +18,10 @@ from sigstore.verify import Verifier, policy
 from solved_labs import SolvedLab
 
 from chainlab.ci.rights import EVENTS, Origin, rights
-from chainlab.course.exercises.fixtures import attacks
+from chainlab.course.exercises.fixtures import attacks, mirrors
+from chainlab.course.exercises.fixtures import described_runs as runs
 from chainlab.course.exercises.fixtures import workflow_variants as variants
-from chainlab.course.exercises.week2 import ex1_secret_reach as runs
 from chainlab.course.exercises.week2 import ex2_injection as injections
-from chainlab.course.exercises.week2 import ex3_pinning as mirrors
 from chainlab.course.exercises.week2 import ex4_permissions as privileges
 from chainlab.course.exercises.week2 import ex5_cache_scopes as caches
 from chainlab.course.exercises.week2 import ex6_trusted_publisher as publishers

@@ -1,20 +1,23 @@
-"""Cases for exercise 1.4: which of OWASP's ten CI/CD risks is this finding?
+"""Cases for exercise 1.4: which of OWASP's ten CI/CD risks does this evidence show?
 
-A finding is a sentence for people and facts for code. Every finding has every fact; most are
-harmless. The truth is which facts were spoilt when the finding was made: numbers that must be
-named, and numbers that may be.
+A finding is what an assessor has at hand: lines of evidence, who can cause the run that they are about, and what that
+run holds. Each kind of line is written down with the number that it shows, beside a line of the same matter that shows
+nothing, so the truth never comes from reading the lines back.
+
+    >>> any("reviews" in line for line in samples(random.Random(1)))
+    True
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from chainlab.course.learning.checks import Case, Miss, World
 
-__all__ = ["HARMLESS", "cases"]
+__all__ = ["cases", "samples"]
 
 SEE = "labs/01_assessment.ipynb, 'The ten, in one line each'"
 TEACHES = {
@@ -34,6 +37,10 @@ TEACHES = {
     "an app nobody approved": "A third party was let in without an owner and without a limit.",
     "a model nobody checks": "Bytes are used because of where they lie. A model is an artifact like any other.",
     "a run that left no trace": "You could not say afterwards what happened: every other finding gets longer.",
+    "a maintainer's own words": (
+        "The same paste, in a run that only people with write access can cause. They may change the file itself: "
+        "nobody is let in. Bad style, and no poisoning in the list's sense."
+    ),
     "a bot that only labels": (
         "The dangerous trigger alone poisons nothing: the commands are the project's own. Its rights are too "
         "wide all the same."
@@ -46,195 +53,158 @@ TEACHES = {
         "The ordinary trigger, no secret, and a stranger's commands run where production is in reach. Ask what "
         "the run holds, not what its trigger is called."
     ),
+    "words in a comment": "A comment runs nothing. Whoever searches for words finds those that warn of the danger too.",
     "everything in order": "A finding that finds nothing costs its reader's trust in the next one.",
+    "two at once": "Real findings carry several numbers. Take one line after the other.",
 }
 
+FROM_OUTSIDE = ["pull_request", "pull_request_target", "issue_comment"]
+INSIDE = ["push", "schedule", "workflow_dispatch"]
+WORDS = ["pull_request.title", "issue.title", "comment.body", "pull_request.body"]
+TOOLS = ["setup-ml-python", "changed-files", "hub-login", "release-notes"]
+APPS = ["coverage", "badges", "chat-notes", "spell-check"]
+PEOPLE = ["alice", "bob", "carol", "dave", "erin"]
+INDEX = "--extra-index-url https://packages.acme.example/simple"
+HELD = ["HUB_TOKEN", "PYPI_TOKEN", "contents: write", "the deploy key"]
+NETWORK = "the production network"
 
-HARMLESS: dict[str, list[Any]] = {
-    "trigger": ["push", "schedule", "workflow_dispatch", "pull_request"],
-    "commands_chosen_by": ["the project"],
-    "review": ["two people", "one other person"],
-    "account": ["personal, with a security key"],
-    "resolves": ["locked by hash", "pinned by commit"],
-    "job_may": ["what it needs"],
-    "secret": ["none", "short-lived, masked"],
-    "host": ["patched, closed"],
-    "service": ["none", "approved, with an owner"],
-    "checked_before_use": ["digest and signature"],
-    "log_days": [90, 180, 365],
+Line = Callable[[random.Random], str]
+
+
+def _commit(rng: random.Random) -> str:
+    return f"{rng.getrandbits(160):040x}"
+
+
+# By OWASP's number: lines that show it, and lines of the same matter that show nothing.
+SHOW: dict[int, list[Line]] = {
+    1: [lambda rng: "branch main: reviews required before a merge: 0"],
+    2: [
+        lambda rng: f"owner {rng.choice(PEOPLE)}: left the company {rng.randrange(2, 14)} months ago",
+        lambda rng: f"owner {rng.choice(APPS)}-team: one login, used by {rng.randrange(2, 9)} people",
+    ],
+    3: [
+        lambda rng: f"uses: acme/{rng.choice(TOOLS)}@v{rng.randrange(1, 9)}",
+        lambda rng: f"uses: northwind-ml/{rng.choice(TOOLS)}@{rng.choice(['main', 'release/v1'])}",
+        lambda rng: f"run: pip install {INDEX} acme-{rng.choice(['cells', 'quantise'])}",
+    ],
+    4: [
+        lambda rng: f'run: echo "new: ${{{{ github.event.{rng.choice(WORDS)} }}}}"',
+        lambda rng: f"run: python tests/size.py --limit {rng.randrange(9)}  (the file is the pull request's)",
+    ],
+    5: [
+        lambda rng: f"permissions: write-all  (the job runs {rng.choice(['ruff', 'mypy', 'codespell'])})",
+        lambda rng: f"permissions: {{contents: write}}  (the job runs {rng.choice(['ruff', 'mypy', 'codespell'])})",
+    ],
+    6: [
+        lambda rng: f"secret PYPI_TOKEN: made {rng.randrange(2, 7)} years ago, never rotated",
+        lambda rng: f"Dockerfile, line {rng.randrange(3, 30)}: ENV HUB_TOKEN=FAKE-{rng.randrange(1000)}",
+        lambda rng: f"log of run {rng.randrange(1000)}: DEPLOY_KEY=FAKE-{rng.randrange(1000)}",
+    ],
+    7: [
+        lambda rng: f"runner {rng.randrange(9)}: admin page answers without a password",
+        lambda rng: f"runner {rng.randrange(9)}: last patched {rng.randrange(7, 30)} months ago",
+    ],
+    8: [lambda rng: f"app {rng.choice(APPS)}: reads all {rng.randrange(20, 90)} repositories, approved by nobody"],
+    9: [
+        lambda rng: f"run: curl -O https://models.acme.example/base-{rng.randrange(9)}.onnx && python train.py",
+        lambda rng: f"deploy: takes whatever `latest` is, at {rng.randrange(24)}:00",
+    ],
+    10: [lambda rng: f"log of runs: kept for {rng.randrange(4, 25)} hours"],
+}
+CLEAN: dict[int, list[Line]] = {
+    1: [lambda rng: f"branch main: reviews required before a merge: {rng.randrange(1, 3)}"],
+    2: [lambda rng: f"owner {rng.choice(PEOPLE)}: active, with a security key of her own"],
+    3: [
+        lambda rng: f"uses: acme/{rng.choice(TOOLS)}@{_commit(rng)}  # v{rng.randrange(1, 9)}",
+        lambda rng: f"run: pip install --require-hashes -r locks/{rng.randrange(9)}.lock",
+    ],
+    4: [
+        lambda rng: f'env: TITLE="${{{{ github.event.{rng.choice(WORDS)} }}}}", run: echo "$TITLE"',
+        lambda rng: f'run: echo "on ${{{{ runner.os }}}}, try {rng.randrange(9)}"',
+    ],
+    5: [lambda rng: f"permissions: {{contents: read}}  (the job runs {rng.choice(['ruff', 'mypy', 'codespell'])})"],
+    6: [lambda rng: f"secret HUB_TOKEN: lives {rng.randrange(5, 30)} minutes, masked"],
+    7: [lambda rng: f"runner {rng.randrange(9)}: last patched {rng.randrange(1, 9)} days ago, no open port"],
+    8: [lambda rng: f"app {rng.choice(APPS)}: reads one repository, approved by {rng.choice(PEOPLE)} until June"],
+    9: [lambda rng: f"run: sha256sum --check base-{rng.randrange(9)}.sha256 && python train.py"],
+    10: [lambda rng: f"log of runs: kept for {rng.randrange(90, 400)} days"],
 }
 
 
 @dataclass(frozen=True)
 class _Kind:
     name: str  # of the case
-    texts: tuple[str, ...]  # "{repo}" and "{n}" vary
-    facts: dict[str, list[Any]]  # one value for all texts, or one for each
+    shows: tuple[tuple[int, int], ...]  # number and place in SHOW; a place of -1 is any
     needed: frozenset[int]
-    allowed: frozenset[int] = field(default_factory=frozenset)  # besides the needed ones
-
-
-def _kind(
-    name: str, texts: list[str], facts: dict[str, list[Any]], needed: set[int], allowed: set[int] | None = None
-) -> _Kind:
-    return _Kind(name, tuple(texts), facts, frozenset(needed), frozenset(allowed or ()))
+    allowed: frozenset[int] = frozenset()  # besides the needed ones
+    events: tuple[str, ...] = ("push", "schedule", "workflow_dispatch")
+    holds: tuple[str, ...] = ()
 
 
 KINDS = [
-    _kind(
-        "a stranger's text in a shell",
-        [
-            "{repo}: the pull request's title is pasted into a `run:` line",
-            "{repo}: a script of the pull request's branch runs, beside a token",
-        ],
-        {
-            "trigger": ["pull_request_target"],
-            "commands_chosen_by": ["anyone with an account"],
-            "secret": ["short-lived, masked"],
-        },
-        {4},
-    ),
-    _kind(
-        "a tag that moved",
-        [
-            "{repo}: `uses: acme/changed-files@v{n}`, and v{n} points elsewhere since yesterday",
-            "{repo}: the action's branch is named, not its commit",
-        ],
-        {"trigger": ["push"], "resolves": ["a name that its owner can move"]},
-        {3},
-        {8},
-    ),
-    _kind(
-        "the newest of two indexes",
-        [
-            "{repo}: `--extra-index-url`, and the higher version wins",
-            "{repo}: our internal name is free on the public index",
-        ],
-        {"resolves": ["the newest of two indexes"]},
-        {3},
-    ),
-    _kind(
-        "a change nobody reviewed",
-        [
-            "{repo}: one person pushed to main and it was deployed",
-            "{repo}: the bot approves and merges its own updates",
-        ],
-        {"review": ["nobody"]},
-        {1},
-    ),
-    _kind(
-        "an account that stayed",
-        ["{repo}: a colleague left {n} months ago and is still an owner", "{repo}: five people share one login"],
-        {"account": ["left, still an owner", "shared by a team"]},
-        {2},
-    ),
-    _kind(
-        "a job that may everything",
-        [
-            "{repo}: `permissions: write-all` for a job that lints",
-            "{repo}: the test job can reach the production network",
-        ],
-        {"job_may": ["write everything", "reach production"]},
-        {5},
-    ),
-    _kind(
-        "a key that lives too long",
-        [
-            "{repo}: an upload token of {n} years, in use",
-            "{repo}: a key in a layer of the image",
-            "{repo}: the deploy key stands in the log of run {n}",
-        ],
-        {"secret": ["years old, never rotated", "readable in an image layer", "printed in the log"]},
-        {6},
-    ),
-    _kind(
-        "an open door",
-        [
-            "{repo}: the runner's admin page answers without a password",
-            "{repo}: the host was last patched {n} months ago",
-        ],
-        {"host": ["admin page open", "unpatched"]},
-        {7},
-    ),
-    _kind(
-        "an app nobody approved",
-        ["{repo}: a coverage service may read all {n}0 repositories; nobody knows who added it"],
-        {"service": ["installed by one click, no owner"]},
-        {8},
-    ),
-    _kind(
-        "a model nobody checks",
-        [
-            "{repo}: the base model is fetched by name at every training",
-            "{repo}: the deploy job takes whatever file `latest` is",
-        ],
-        {"checked_before_use": ["nothing"]},
-        {9},
-    ),
-    _kind(
-        "a run that left no trace",
-        ["{repo}: logs are gone after {n} hours", "{repo}: logs are kept for one day"],
-        {"log_days": [0, 1]},
-        {10},
-    ),
-    _kind(
-        "a bot that only labels",
-        ["{repo}: labels pull requests under `pull_request_target`; runs only its own code"],
-        {"trigger": ["pull_request_target"], "job_may": ["write everything"]},
-        {5},
-    ),
-    _kind(
-        "a fork's tests that reach nothing",
-        ["{repo}: pull requests of forks run their tests: no secret, read-only token"],
-        {
-            "trigger": ["pull_request"],
-            "commands_chosen_by": ["anyone with an account"],
-            "secret": ["none"],
-            "job_may": ["what it needs"],
-        },
-        set(),
-    ),
-    _kind(
+    _Kind("a stranger's text in a shell", ((4, 0),), frozenset({4}), events=("pull_request_target",), holds=(HELD[0],)),
+    _Kind("a tag that moved", ((3, 0),), frozenset({3}), frozenset({8}), holds=(HELD[1],)),
+    _Kind("the newest of two indexes", ((3, 2),), frozenset({3})),
+    _Kind("a change nobody reviewed", ((1, -1),), frozenset({1})),
+    _Kind("an account that stayed", ((2, -1),), frozenset({2})),
+    _Kind("a job that may everything", ((5, -1),), frozenset({5}), holds=(HELD[2],)),
+    _Kind("a key that lives too long", ((6, -1),), frozenset({6}), holds=(HELD[1],)),
+    _Kind("an open door", ((7, -1),), frozenset({7})),
+    _Kind("an app nobody approved", ((8, -1),), frozenset({8})),
+    _Kind("a model nobody checks", ((9, -1),), frozenset({9})),
+    _Kind("a run that left no trace", ((10, -1),), frozenset({10})),
+    _Kind("a maintainer's own words", ((4, 0), (10, -1)), frozenset({10}), holds=(HELD[0],)),
+    _Kind("a bot that only labels", ((5, -1),), frozenset({5}), events=("pull_request_target",), holds=(HELD[2],)),
+    _Kind("a fork's tests that reach nothing", ((4, 1),), frozenset(), events=("pull_request",)),
+    _Kind(
         "a fork's tests on our own runner",
-        ["{repo}: pull requests of forks run their tests on a runner inside our network"],
-        {
-            "trigger": ["pull_request"],
-            "commands_chosen_by": ["anyone with an account"],
-            "secret": ["none"],
-            "job_may": ["reach production"],
-        },
-        {4, 5},
+        ((4, 1),),
+        frozenset({4}),
+        frozenset({5}),
+        events=("pull_request",),
+        holds=(NETWORK,),
     ),
-    _kind("everything in order", ["{repo}: pinned, reviewed, least privilege, logs kept"], {}, set()),
+    _Kind("everything in order", (), frozenset(), events=tuple(FROM_OUTSIDE), holds=(HELD[3],)),
 ]
 
 
+def samples(rng: random.Random) -> list[str]:
+    """One line of every kind that occurs, in no order: some show a risk, some show none."""
+    made = [line(rng) for lines in (SHOW, CLEAN) for group in lines.values() for line in group]
+    rng.shuffle(made)
+    return made
+
+
 def cases(lab: World, rng: random.Random) -> Iterator[Case]:
-    """One finding of each kind, then two at once; harmless facts vary."""
+    """One finding of each kind, one with a comment, then two at once; each among lines that show nothing."""
     for kind in KINDS:
         yield _case(kind.name, [kind], rng)
-    mergeable = [k for k in KINDS if len(k.facts) == 1]
-    one, two = rng.sample(mergeable, 2)
-    while one.facts.keys() & two.facts.keys():
-        one, two = rng.sample(mergeable, 2)
+    comment = f"# never again: {SHOW[3][0](rng)}"
+    yield _case("words in a comment", [KINDS[9]], rng, also=[comment])
+    plain = [k for k in KINDS if len(k.shows) == 1 and not k.allowed and 4 not in k.needed and k.needed]
+    one, two = rng.sample(plain, 2)
+    while one.needed == two.needed:
+        one, two = rng.sample(plain, 2)
     yield _case("two at once", [one, two], rng)
 
 
-def _case(name: str, kinds: list[_Kind], rng: random.Random) -> Case:
-    finding: dict[str, Any] = {fact: rng.choice(values) for fact, values in HARMLESS.items()}
-    stories = [(kind, rng.randrange(len(kind.texts))) for kind in kinds]
-    for kind, story in stories:  # the facts are those of the text
-        finding.update({fact: v[story % len(v)] for fact, v in kind.facts.items()})
-    owner, task = rng.choice(["acme", "northwind-ml"]), rng.choice(["triage", "grading", "intake"])
-    repo = f"{owner}/{task}-model"
-    texts = [kind.texts[story].format(repo=repo, n=rng.randrange(2, 10)) for kind, story in stories]
-    finding = {"text": "; ".join(texts), **finding}
+def _case(name: str, kinds: list[_Kind], rng: random.Random, also: list[str] | None = None) -> Case:
+    lines = list(also or [])
+    shown: set[int] = set()
+    for kind in kinds:
+        for number, place in kind.shows:
+            group = SHOW[number]
+            lines.append((rng.choice(group) if place < 0 else group[place])(rng))
+            shown.add(number)
+    for number in rng.sample(sorted(CLEAN.keys() - shown), 3):
+        lines.append(rng.choice(CLEAN[number])(rng))
+    rng.shuffle(lines)
+    finding = {"lines": lines, "event": rng.choice(kinds[0].events), "holds": [h for k in kinds for h in k.holds]}
     needed = frozenset().union(*(k.needed for k in kinds))
     allowed = needed.union(*(k.allowed for k in kinds))
-    teaches = " ".join(TEACHES[kind.name] for kind in kinds)
     if allowed == needed:
-        return Case(name, (finding,), set(needed), teaches)
-    return Case(name, (finding,), None, teaches, accept=_between(needed, allowed))
+        return Case(name, (finding,), set(needed))
+    return Case(name, (finding,), None, accept=_between(needed, allowed))
 
 
 def _between(needed: frozenset[int], allowed: frozenset[int]) -> Callable[[Any], bool | Miss]:

@@ -303,7 +303,7 @@ def _found(truth: dict[str, set[str]], least: float) -> Callable[[Any], bool | M
 
     def accept(answer: Any) -> bool | Miss:
         if not isinstance(answer, dict) or set(answer) != set(truth):
-            return Miss(f"expected a dict with {', '.join(truth)}")
+            return Miss(f"expected a dict with {', '.join(truth)}", why="")
         for kind, wanted in truth.items():
             got = set(answer[kind])
             right = len(got & wanted)

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from chainlab.course.exercises.fixtures.controls import CONTROLS, THREAT_FACTS, VECTORS
 from chainlab.course.learning.checks import Case, Miss, World
 
 __all__ = ["best", "cases", "open_threats"]
@@ -60,124 +61,6 @@ TEACHES = {
 
 
 ENOUGH = 0.95  # of the best value
-
-VECTORS = [
-    "bad-dependency",
-    "name-confusion",
-    "moved-tag",
-    "stolen-upload-token",
-    "poisoned-cache",
-    "injected-pull-request",
-    "model-that-runs-code",
-]
-
-CONTROLS: list[dict[str, Any]] = [
-    {
-        "id": "hash-locked-install",
-        "kind": "prevent",
-        "covers": ["bad-dependency", "name-confusion"],
-        "unless": ["relocked-in-the-window"],
-        "needs": [],
-        "signal_minutes": None,
-    },
-    {
-        "id": "cooldown",
-        "kind": "prevent",
-        "covers": ["bad-dependency", "name-confusion"],
-        "unless": ["found-late"],
-        "needs": [],
-        "signal_minutes": None,
-    },
-    {
-        "id": "pin-own-actions",
-        "kind": "prevent",
-        "covers": ["moved-tag"],
-        "unless": ["nested"],
-        "needs": [],
-        "signal_minutes": None,
-    },
-    {
-        "id": "pin-nested-actions",
-        "kind": "prevent",
-        "covers": ["moved-tag"],
-        "unless": [],
-        "needs": ["pin-own-actions"],
-        "signal_minutes": None,
-    },
-    {
-        "id": "trusted-publishing",
-        "kind": "prevent",
-        "covers": ["stolen-upload-token"],
-        "unless": ["old-token-left-behind"],
-        "needs": ["oidc-at-the-index"],
-        "signal_minutes": None,
-    },
-    {
-        "id": "expected-publisher",
-        "kind": "prevent",
-        "covers": ["stolen-upload-token"],
-        "unless": [],
-        "needs": ["trusted-publishing"],
-        "signal_minutes": None,
-    },
-    {
-        "id": "separate-caches",
-        "kind": "prevent",
-        "covers": ["poisoned-cache"],
-        "unless": [],
-        "needs": [],
-        "signal_minutes": None,
-    },
-    {
-        "id": "independent-rebuild",
-        "kind": "detect",
-        "covers": ["poisoned-cache", "stolen-upload-token"],
-        "unless": [],
-        "needs": ["reproducible-build"],
-        "signal_minutes": 90,
-    },
-    {
-        "id": "egress-watch",
-        "kind": "detect",
-        "covers": ["moved-tag", "bad-dependency", "poisoned-cache"],
-        "unless": ["leaves-through-the-log"],
-        "needs": [],
-        "signal_minutes": 3,
-    },
-    {
-        "id": "least-privilege-tokens",
-        "kind": "prevent",
-        "covers": ["injected-pull-request"],
-        "unless": [],
-        "needs": [],
-        "signal_minutes": None,
-    },
-    {
-        "id": "sbom-lookup",
-        "kind": "detect",
-        "covers": ["bad-dependency", "name-confusion"],
-        "unless": [],
-        "needs": [],
-        "signal_minutes": 1440,
-    },
-    {
-        "id": "safe-model-format",
-        "kind": "prevent",
-        "covers": ["model-that-runs-code"],
-        "unless": [],
-        "needs": [],
-        "signal_minutes": None,
-    },
-]
-THREAT_FACTS = {  # what a threat of this vector may have besides
-    "bad-dependency": ["relocked-in-the-window", "found-late", "leaves-through-the-log"],
-    "name-confusion": ["relocked-in-the-window", "found-late"],
-    "moved-tag": ["nested", "leaves-through-the-log"],
-    "stolen-upload-token": ["old-token-left-behind"],
-    "poisoned-cache": ["leaves-through-the-log"],
-    "injected-pull-request": [],
-    "model-that-runs-code": [],
-}
 
 
 def cases(lab: World, rng: random.Random) -> Iterator[Case]:
@@ -390,10 +273,10 @@ def _good(profile: dict[str, Any]) -> Callable[[Any], bool | Miss]:
 
     def accept(answer: Any) -> bool | Miss:
         if not isinstance(answer, dict) or set(answer) != {"controls", "residual"}:
-            return Miss("expected a dict with controls and residual")
+            return Miss("expected a dict with controls and residual", why="")
         chosen, residual = set(answer["controls"]), set(answer["residual"])
         if unknown := (chosen - cost.keys()) | (residual - loss.keys()):
-            return Miss(f"no such id: {min(unknown)}")
+            return Miss(f"no such id: {min(unknown)}", why="")
         if (spent := sum(cost[c] for c in chosen)) > profile["budget"]:
             return Miss(f"cost {spent}, the budget is {profile['budget']}")
         left = open_threats(profile, chosen)

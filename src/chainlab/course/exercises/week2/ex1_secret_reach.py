@@ -11,14 +11,12 @@ step together with what each step is handed, so the truth never comes from readi
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
 
-from chainlab.course.learning.checks import Case, Miss, World
-from chainlab.course.learning.plain import short
+from chainlab.course.exercises.fixtures.described_runs import IDENTITY, JOB_TOKEN, DescribedRun, secret
+from chainlab.course.learning.checks import Case, World
 
-__all__ = ["GIVEN", "REACH", "cases"]
+__all__ = ["cases"]
 
 SEE = "labs/02_hardening.ipynb, 'Who is in the room with the secret?'"
 TEACHES = {
@@ -82,184 +80,71 @@ TEACHES = {
 }
 
 
-GIVEN, REACH = "given", "within reach"
-JOB_TOKEN, IDENTITY = "GITHUB_TOKEN", "OIDC"
-
-NAMES = ["INDEX_TOKEN", "HUB_TOKEN", "DEPLOY_KEY", "CHAT_HOOK", "SCAN_TOKEN", "MIRROR_TOKEN"]
-ACTIONS = ["acme/changed-files", "acme/hub-login", "northwind-ml/labeler", "northwind-ml/push-model"]
-SCRIPTS = ["make", "python -m pytest -q", "python tools/size.py", "echo done"]
-
-
-@dataclass
-class _Step:
-    """A step as the workflow has it, and what it is handed."""
-
-    fields: dict[str, Any]
-    given: set[str] = field(default_factory=set)
-
-
-class _Run:
-    """A run that grows together with its truth."""
-
-    def __init__(self, rng: random.Random, event: str = "push", head: str = "same repository") -> None:
-        self.rng = rng
-        self.names = rng.sample(NAMES, len(NAMES))
-        self.described: dict[str, Any] = {
-            "event": event,
-            "head": head,
-            "default_token": "read",
-            "secrets": [],
-            "environments": {},
-            "workflow": {"jobs": {}},
-        }
-        self.truth: dict[str, dict[str, str]] = {}
-        self.exist = not (event == "pull_request" and head == "fork")
-        self.number = 0
-
-    def secret(self) -> str:
-        """A fresh secret of the repository."""
-        name = self.names.pop()
-        self.described["secrets"].append(name)
-        return name
-
-    def environment(self, *, opened: bool) -> tuple[str, str]:
-        """A fresh environment and its one secret."""
-        environment, name = self.rng.choice(["release", "production", "hub"]), self.names.pop()
-        self.described["environments"][environment] = {"secrets": [name], "open": opened}
-        return environment, name
-
-    def script(self, env: dict[str, str] | None = None, given: set[str] | None = None) -> _Step:
-        """A ``run`` step."""
-        step: dict[str, Any] = {"id": self._id(), "run": self.rng.choice(SCRIPTS)}
-        return _Step(step | ({"env": env} if env else {}), set(given or ()))
-
-    def action(self, uses: str = "", inputs: dict[str, Any] | None = None, given: set[str] | None = None) -> _Step:
-        """A ``uses`` step."""
-        commit = f"{self.rng.getrandbits(160):040x}"
-        step: dict[str, Any] = {"id": self._id(), "uses": f"{uses or self.rng.choice(ACTIONS)}@{commit}"}
-        return _Step(step | ({"with": inputs} if inputs else {}), set(given or ()))
-
-    def job(
-        self,
-        name: str,
-        *steps: _Step,
-        all_given: set[str] | None = None,
-        actions_given: set[str] | None = None,
-        waits: bool = False,
-        **fields: Any,
-    ) -> None:
-        """A job, and which tokens all its steps and all its actions are handed."""
-        for step in steps:
-            step.given |= all_given or set()
-            if "uses" in step.fields:
-                step.given |= actions_given or set()
-        reach = set().union(*(s.given for s in steps))
-        for step in steps:
-            row = {token: GIVEN if token in step.given else REACH for token in reach}
-            self.truth[f"{name}/{step.fields['id']}"] = {} if waits or not self.exist else row
-        self.described["workflow"]["jobs"][name] = {**fields, "steps": [s.fields for s in steps]}
-
-    def case(self, name: str, teaches: str = "") -> Case:
-        """The case."""
-        self.rng.shuffle(self.described["secrets"])
-        return Case(name, (self.described,), self.truth, teaches, accept=_matrix(self.described, self.truth))
-
-    def _id(self) -> str:
-        self.number += 1
-        return f"{self.rng.choice(['get', 'make', 'test', 'send', 'note'])}-{self.number}"
-
-
-def _matrix(run: dict[str, Any], truth: dict[str, dict[str, str]]) -> Callable[[Any], bool | Miss]:
-    """Accepts the truth; else says the first step and token that differ, and shows the job."""
-
-    def accept(answer: Any) -> bool | Miss:
-        if not isinstance(answer, dict) or answer.keys() != truth.keys():
-            return Miss(f"expected a dict with the steps {', '.join(truth)}")
-        for step, row in truth.items():
-            said = answer[step]
-            if not isinstance(said, dict):
-                return Miss(f"{step}: expected a dict, token to {GIVEN!r} or {REACH!r}")
-            for token in sorted(row.keys() | said.keys()):
-                right, yours = row.get(token, "out of reach"), said.get(token, "out of reach")
-                if right != yours:
-                    job = run["workflow"]["jobs"][step.rpartition("/")[0]]
-                    where = f"on {run['event']} from {run['head']}, in the job {short(job, 600)}"
-                    return Miss(f"{step}: {token} is {right}, you say {yours}; {where}")
-        return True
-
-    return accept
-
-
-def _secret(name: str) -> str:
-    """The expression that hands a secret over."""
-    return f"${{{{ secrets.{name} }}}}"
-
-
 def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """Runs that each add one way of handing a secret over, then a whole one."""
-    run = _Run(rng)
+    run = DescribedRun(rng)
     top, own, one, idle = run.secret(), run.secret(), run.secret(), run.secret()
-    run.described["workflow"]["env"] = {"A": _secret(top), "COLOUR": "yes"}
-    run.job("build", run.script(), run.script(), all_given={top, own}, env={"B": _secret(own)})
-    run.job("test", run.script({"C": _secret(one)}, {one}), run.script(), all_given={top})
+    run.described["workflow"]["env"] = {"A": secret(top), "COLOUR": "yes"}
+    run.job("build", run.script(), run.script(), all_given={top, own}, env={"B": secret(own)})
+    run.job("test", run.script({"C": secret(one)}, {one}), run.script(), all_given={top})
     at_three_levels = "secrets at three levels"
     yield run.case(at_three_levels, TEACHES[at_three_levels].format(idle=idle))
 
-    run = _Run(rng)
+    run = DescribedRun(rng)
     one = run.secret()
     pasted = run.script(given={one})
-    pasted.fields["run"] = f'curl -d "key={_secret(one)}" "$ADDRESS"'
+    pasted.fields["run"] = f'curl -d "key={secret(one)}" "$ADDRESS"'
     run.job("send", pasted, run.script())
     yield run.case("a secret in the script itself")
 
-    run = _Run(rng, "pull_request", "fork")
+    run = DescribedRun(rng, "pull_request", "fork")
     one, two = run.secret(), run.secret()
     run.described["default_token"] = "write"  # noqa: S105 (a setting)
     run.job(
         "test",
         run.action("actions/checkout"),
-        run.action(inputs={"token": _secret(one)}),
-        run.script({"T": _secret(two)}),
+        run.action(inputs={"token": secret(one)}),
+        run.script({"T": secret(two)}),
         permissions={"contents": "write", "id-token": "write"},
     )
     yield run.case("a fork's pull request")
 
-    run = _Run(rng, "pull_request", "fork")
+    run = DescribedRun(rng, "pull_request", "fork")
     one = run.secret()
     environment, guarded = run.environment(opened=True)
-    run.job("preview", run.script({"T": _secret(guarded)}), run.script({"U": _secret(one)}), environment=environment)
+    run.job("preview", run.script({"T": secret(guarded)}), run.script({"U": secret(one)}), environment=environment)
     yield run.case("a fork's pull request and an open environment")
 
-    run = _Run(rng, "pull_request_target", "fork")
+    run = DescribedRun(rng, "pull_request_target", "fork")
     one = run.secret()
     run.job(
         "label",
         run.script({"TITLE": "${{ github.event.pull_request.title }}"}),
-        run.action("northwind-ml/labeler", {"token": _secret(one)}, {one, JOB_TOKEN}),
+        run.action("northwind-ml/labeler", {"token": secret(one)}, {one, JOB_TOKEN}),
         permissions={"pull-requests": "write"},
     )
     yield run.case("a fork's pull_request_target")
 
-    run = _Run(rng, "pull_request")
+    run = DescribedRun(rng, "pull_request")
     one = run.secret()
-    run.job("test", run.script({"T": _secret(one)}, {one}), run.script(), permissions={})
+    run.job("test", run.script({"T": secret(one)}, {one}), run.script(), permissions={})
     yield run.case("a pull request of the same repository")
 
     for name, opened in (("an environment that waits", False), ("an environment that is open", True)):
-        run = _Run(rng)
+        run = DescribedRun(rng)
         one = run.secret()
         environment, guarded = run.environment(opened=opened)
-        run.job("build", run.script({"T": _secret(guarded)}), run.script({"U": _secret(one)}, {one}))
+        run.job("build", run.script({"T": secret(guarded)}), run.script({"U": secret(one)}, {one}))
         run.job(
             "publish",
-            run.action("pypa/gh-action-pypi-publish", {"password": _secret(guarded)}, {guarded}),
-            run.script({"U": _secret(one)}, {one}),
+            run.action("pypa/gh-action-pypi-publish", {"password": secret(guarded)}, {guarded}),
+            run.script({"U": secret(one)}, {one}),
             environment=environment,
             waits=not opened,
         )
-        yield run.case(name)
+        yield run.case(name, build=TEACHES["an environment that is open"])
 
-    run = _Run(rng)
+    run = DescribedRun(rng)
     run.described["default_token"] = "write"  # noqa: S105 (a setting)
     run.job("old", run.action(), run.script(), actions_given={JOB_TOKEN})
     run.job("closed", run.action(), run.script(), permissions={})
@@ -268,14 +153,14 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         "writes",
         run.script({"GH": "${{ github.token }}"}, {JOB_TOKEN}),
         run.action(),
-        run.script({"GH": _secret(JOB_TOKEN)}, {JOB_TOKEN}),
+        run.script({"GH": secret(JOB_TOKEN)}, {JOB_TOKEN}),
         run.script(),
         actions_given={JOB_TOKEN},
         permissions={"contents": "read", "issues": "write"},
     )
     yield run.case("the job's own token")
 
-    run = _Run(rng)
+    run = DescribedRun(rng)
     run.described["workflow"]["permissions"] = {"contents": "write"}
     before = run.script()
     keeps = run.action("actions/checkout", given={JOB_TOKEN})
@@ -285,7 +170,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     run.job("another", run.action("acme/actions-checkout", given={JOB_TOKEN}), run.script())
     yield run.case("a checkout that leaves the token behind")
 
-    run = _Run(rng)
+    run = DescribedRun(rng)
     run.described["workflow"]["permissions"] = {"contents": "write"}
     forgets = run.action("actions/checkout", {"persist-credentials": "false"}, {JOB_TOKEN})
     run.job("forgets", forgets, run.script(), run.script())
@@ -293,34 +178,34 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     run.job("keeps", keeps, run.script(given={JOB_TOKEN}))
     yield run.case("an option written as text")
 
-    run = _Run(rng)
+    run = DescribedRun(rng)
     run.described["workflow"]["permissions"] = {"id-token": "write"}
     run.job("sign", run.action(), run.script(), all_given={IDENTITY})
     run.job("test", run.action(), run.script(), permissions={"contents": "read"})
     yield run.case("an identity for every step")
 
-    run = _Run(rng)
+    run = DescribedRun(rng)
     one, two, top = run.secret(), run.secret(), run.secret()
-    run.described["workflow"]["env"] = {"A": _secret(top)}
+    run.described["workflow"]["env"] = {"A": secret(top)}
     called = f"acme/workflows/.github/workflows/notes.yml@{run.rng.getrandbits(160):040x}"
     run.job(
         "inherits",
-        run.script({"X": _secret(one)}, {one}),
-        run.script({"Y": _secret(two)}, {two}),
+        run.script({"X": secret(one)}, {one}),
+        run.script({"Y": secret(two)}, {two}),
         uses=called,
         secrets="inherit",
     )
     run.job(
         "named",
-        run.script({"X": _secret(one)}, {one}),
-        run.script({"Y": _secret(two)}),
+        run.script({"X": secret(one)}, {one}),
+        run.script({"Y": secret(two)}),
         uses=called,
-        secrets={one: _secret(one)},
+        secrets={one: secret(one)},
     )
-    run.job("none", run.script({"X": _secret(one)}), run.script({"Y": _secret(two)}), uses=called)
-    yield run.case("a reusable workflow")
+    run.job("none", run.script({"X": secret(one)}), run.script({"Y": secret(two)}), uses=called)
+    yield run.case("a reusable workflow", none="Neither `inherit` nor a mapping: the called file is handed no secret.")
 
-    run = _Run(rng)
+    run = DescribedRun(rng)
     everything = {run.secret(), run.secret(), run.secret()}
     run.described["workflow"]["permissions"] = {}
     run.job("send", run.script(), run.action(inputs={"secrets": "${{ toJSON(secrets) }}"}, given=set(everything)))
@@ -331,22 +216,22 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
 
 def _whole(rng: random.Random) -> Case:
     """Three jobs and most of the rules; a cache carries code between them, but no secret."""
-    run = _Run(rng, "pull_request_target", rng.choice(["fork", "same repository"]))
+    run = DescribedRun(rng, "pull_request_target", rng.choice(["fork", "same repository"]))
     one, two = run.secret(), run.secret()
     environment, guarded = run.environment(opened=True)
     run.described["workflow"]["permissions"] = {"contents": "read"}
-    run.described["workflow"]["env"] = {"A": _secret(one)}
+    run.described["workflow"]["env"] = {"A": secret(one)}
     cache = {"path": "~/.cache/pip", "key": "pip-${{ hashFiles('requirements.txt') }}"}
     run.job("test", run.action("actions/checkout"), run.action("actions/cache", cache), run.script(), all_given={one})
     run.job(
         "publish",
         run.action("actions/cache", dict(cache)),
-        run.script({"T": _secret(guarded)}, {guarded}),
-        run.action(inputs={"token": _secret(two)}, given={two}),
+        run.script({"T": secret(guarded)}, {guarded}),
+        run.action(inputs={"token": secret(two)}, given={two}),
         all_given={one, IDENTITY},
         actions_given={JOB_TOKEN},
         environment=environment,
         permissions={"id-token": "write", "packages": "write"},
     )
-    run.job("notes", run.script({"T": _secret(guarded)}), run.script(), all_given={one})
+    run.job("notes", run.script({"T": secret(guarded)}), run.script(), all_given={one})
     return run.case("a whole run")

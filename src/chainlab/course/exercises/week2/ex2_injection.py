@@ -239,10 +239,10 @@ def _inert(
 
     def accept(step: Any) -> bool | Miss:
         if not isinstance(step, dict) or not isinstance(step.get("run"), str):
-            return Miss("expected the step, a dict with run")
+            return Miss("expected the step, a dict with run", why="")
         env = step.get("env", {})
         if not isinstance(env, dict) or not all(isinstance(v, str) for v in env.values()):
-            return Miss("env is to be a dict of texts")
+            return Miss("env is to be a dict of texts", why="")
         if lost := {k: v for k, v in given.get("env", {}).items() if env.get(k) != v}:
             return Miss(f"env lost or changed {short(lost)}")
         changed = {k for k in given.keys() | step.keys() if given.get(k) != step.get(k)}

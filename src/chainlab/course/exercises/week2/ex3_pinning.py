@@ -1,25 +1,20 @@
 """Cases for exercise 2.3: a workflow and a mirror of the actions that it names.
 
-The mirror is a folder of bare git repositories, ``OWNER/REPO.git``, written by git itself. What a
-reference should become is noted when its commit is made, so the truth never comes from resolving it.
-
-    >>> Actions.reference_line("acme/changed-files@v3", "  # as agreed")
-    '      - uses: acme/changed-files@v3  # as agreed'
+The mirror is real (`fixtures.mirrors`). What a reference should become is noted when its commit is made, so the truth
+never comes from resolving it.
 """
 
 from __future__ import annotations
 
 import random
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from chainlab.course.exercises.fixtures.mirrors import Actions
 from chainlab.course.learning.checks import Case, Miss, World
-from chainlab.errors import ChainlabError
 
-__all__ = ["Actions", "History", "cases"]
+__all__ = ["cases"]
 
 SEE = "labs/02_hardening.ipynb, 'A tag is a promise, a commit is bytes'"
 TEACHES = {
@@ -71,136 +66,6 @@ TEACHES = {
     "a reusable workflow": "A job can consist of `uses:`. The path is a file, and what it uses counts too.",
     "a whole workflow": "Every rule at once. Which line differs from yours?",
 }
-
-
-OWNERS = ["acme", "northwind-ml", "actions"]
-TASKS = ["setup", "fetch", "label", "scan", "notes", "train", "login", "pack", "report", "score"]
-WHEN = 1_760_000_000  # seconds since 1970, of the first commit; each next one a day later
-
-
-class History:
-    """One repository's commits, branches and tags, as a stream for ``git fast-import``."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name  # OWNER/REPO
-        self._stream: list[bytes] = []
-        self._marks = 0
-
-    def commit(self, branch: str, files: Mapping[str, str], after: int = 0) -> int:
-        """A commit on ``branch`` (a full ref); ``after`` is the mark of its parent, 0 for a root."""
-        self._marks += 1
-        self._say(f"commit {branch}\nmark :{self._marks}\n{self._who('committer')}\n")
-        self._data(f"change {self._marks} of {self.name}")
-        self._say(f"from :{after}\ndeleteall\n" if after else "deleteall\n")
-        for path, text in files.items():
-            self._say(f"M 100644 inline {path}\n")
-            self._data(text)
-        return self._marks
-
-    def name_commit(self, ref: str, mark: int, *, annotated: bool = False) -> None:
-        """Let a branch or tag (a full ref) name a commit; an annotated tag is an object of its own."""
-        if annotated:
-            self._say(f"tag {ref.removeprefix('refs/tags/')}\nfrom :{mark}\n{self._who('tagger')}\n")
-            self._data(f"release {ref}")
-        else:
-            self._say(f"reset {ref}\nfrom :{mark}\n\n")
-
-    def write(self, folder: Path, empty: Path) -> dict[int, str]:
-        """Make the bare repository at ``folder``, a copy of an empty one; gives the commit id of each mark."""
-        shutil.copytree(empty, folder)
-        marks = folder / "marks"
-        _git(folder, "fast-import", "--quiet", f"--export-marks={marks}", given=b"".join(self._stream))
-        return {int(line.split()[0][1:]): line.split()[1] for line in marks.read_text().splitlines()}
-
-    def _who(self, part: str) -> str:
-        return f"{part} {self.name.split('/')[0]} <ci@example.com> {WHEN + 86400 * self._marks} +0000"
-
-    def _say(self, text: str) -> None:
-        self._stream.append(text.encode())
-
-    def _data(self, text: str) -> None:
-        self._stream.append(b"data %d\n%s\n" % (len(text.encode()), text.encode()))
-
-
-def _git(repository: Path, *words: str, given: bytes = b"") -> None:
-    """Run git with no configuration but its own."""
-    try:
-        subprocess.run(
-            ["git", "--git-dir", str(repository), *words],
-            input=given,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin", "HOME": str(repository)}
-            | {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"},
-            capture_output=True,
-            check=True,
-        )
-    except FileNotFoundError as error:
-        raise ChainlabError("exercise 2.3 needs git", mend="run `chainlab doctor`") from error
-
-
-class Actions:
-    """A mirror on disk that fills as a case asks for actions."""
-
-    def __init__(self, folder: Path, rng: random.Random) -> None:
-        self.folder, self.rng = folder / f"{rng.getrandbits(32):08x}", rng
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.empty = self.folder / "empty.git"
-        self.empty.mkdir(parents=True)
-        _git(self.empty, "init", "--quiet", "--bare", "--initial-branch=main", "--template=")
-        self.names = [f"{o}/{t}-{s}" for o in OWNERS for t in TASKS for s in ("model", "files")]
-        rng.shuffle(self.names)
-
-    def add(
-        self,
-        inner: list[str] | None = None,
-        *,
-        path: str = "",
-        workflow: bool = False,
-        newest: list[str] | None = None,
-        file_name: str = "action.yml",
-    ) -> tuple[str, dict[str, str]]:
-        """A fresh action or reusable workflow; its full name, and the commit of each of its refs.
-
-        ``inner`` is what it uses at its tags, ``newest`` what it uses on ``main``. The refs: ``v1``
-        (an older commit, lightweight), ``v2`` (lightweight), ``v2.1.0`` (annotated), ``main``,
-        ``fork`` (in no branch and no tag, as a fork's commits are on the platform), and ``v3``, a
-        tag and a branch: the commit is the tag's.
-        """
-        name = self.names.pop()
-        history = History(name)
-        file = path if workflow else f"{path}/{file_name}".lstrip("/")
-        write = _workflow if workflow else _action
-        old = history.commit("refs/heads/main", {file: write(inner or []), "VERSION": "1\n"})
-        released = history.commit("refs/heads/main", {file: write(inner or []), "VERSION": "2\n"}, old)
-        head = history.commit(
-            "refs/heads/main", {file: write(newest if newest is not None else inner or []), "VERSION": "3\n"}, released
-        )
-        fork = history.commit("refs/pull/7/head", {file: write([]), "VERSION": "2\n", "extra.sh": "echo\n"}, released)
-        history.name_commit("refs/tags/v1", old)
-        history.name_commit("refs/tags/v2", released)
-        history.name_commit("refs/tags/v2.1.0", released, annotated=True)
-        history.name_commit("refs/tags/v3", released)
-        history.name_commit("refs/heads/v3", head)
-        ids = history.write(self.folder / f"{name}.git", self.empty)
-        refs = {"v1": old, "v2": released, "v2.1.0": released, "v3": released, "main": head, "fork": fork}
-        return "/".join(filter(None, [name, path])), {ref: ids[mark] for ref, mark in refs.items()}
-
-    @staticmethod
-    def reference_line(reference: str, rest: str = "") -> str:
-        """A step of a workflow."""
-        return f"      - uses: {reference}{rest}"
-
-
-def _action(inner: list[str]) -> str:
-    steps = "".join(f"    - uses: {reference}\n" for reference in inner)
-    return (
-        "name: an action\ndescription: Made for an exercise.\nruns:\n  using: composite\n  steps:\n"
-        f"    - shell: bash\n      run: echo work\n{steps}"
-    )
-
-
-def _workflow(inner: list[str]) -> str:
-    steps = "".join(f"      - uses: {reference}\n" for reference in inner)
-    return f"on: workflow_call\njobs:\n  work:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo work\n{steps}"
 
 
 class _Text:
@@ -361,7 +226,7 @@ def _pinned(text: _Text) -> Callable[[Any], bool | Miss]:
 
     def accept(answer: Any) -> bool | Miss:
         if not isinstance(answer, dict) or set(answer) != {"text", "open"}:
-            return Miss("expected a dict with text and open")
+            return Miss("expected a dict with text and open", why="")
         lines = answer["text"].split("\n")
         if lines and lines[-1] == "":
             lines.pop()

@@ -194,15 +194,15 @@ def _least(asked: dict[str, list[tuple[str, dict[str, str]]]]) -> Callable[[Any]
 
     def accept(answer: Any) -> bool | Miss:
         if not isinstance(answer, dict) or answer.keys() != asked.keys():
-            return Miss(f"expected a dict with the jobs {', '.join(asked)}")
+            return Miss(f"expected a dict with the jobs {', '.join(asked)}", why="")
         for job, steps in asked.items():
             granted = {"read-all": READ_ALL, "write-all": WRITE_ALL}.get(
                 answer[job] if isinstance(answer[job], str) else "", answer[job]
             )
             if not isinstance(granted, dict) or not set(granted.values()) <= LEVELS.keys():
-                return Miss(f"job {job}: expected a dict, scope to read or write")
+                return Miss(f"job {job}: expected a dict, scope to read or write", why="")
             if unknown := granted.keys() - set(SCOPES):
-                return Miss(f"job {job}: no such scope here: {min(unknown)}")
+                return Miss(f"job {job}: no such scope here: {min(unknown)}", why="")
             for step, needs in steps:
                 if lacking := refused(granted, needs):
                     return Miss(f"job {job}: `{step}` was refused, it needs {lacking[0]}")

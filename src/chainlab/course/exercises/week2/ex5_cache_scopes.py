@@ -55,6 +55,11 @@ TEACHES = {
 }
 
 
+SLOW = (
+    "Nothing is poisoned, and too little is cached: deny all, for caches. Take the cache from those trusted jobs alone "
+    "that read a scope which a stranger writes; a key without the commit and without the run is found again."
+)
+ABOUT_SPEED = {"tests only", "no stranger can write here"}
 BEFORE, CURRENT = "before 2026-06-26", "since 2026-06-26"
 FLOOR = 0.5  # of all runs that restore what they need
 DEFAULT = "refs/heads/main"
@@ -106,7 +111,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
 
     def case(name: str, jobs: list[dict[str, Any]], teaches: str = "") -> Case:
         rng.shuffle(jobs)
-        return Case(name, (jobs,), None, teaches, accept=_good(jobs))
+        return Case(name, (jobs,), None, teaches, accept=_good(jobs, about_speed=name in ABOUT_SPEED))
 
     def job(name: str, event: str, runs: int, ref: str = DEFAULT, **facts: bool) -> dict[str, Any]:
         return {
@@ -239,23 +244,26 @@ def poisoned(jobs: Sequence[dict[str, Any]], design: dict[str, Any], rule: str) 
     return None
 
 
-def _good(jobs: list[dict[str, Any]]) -> Callable[[Any], bool | Miss]:
-    """Accepts a design that no replay gets through and that is found often enough."""
+def _good(jobs: list[dict[str, Any]], about_speed: bool) -> Callable[[Any], bool | Miss]:
+    """Accepts a design that no replay gets through and that is found often enough.
+
+    Unless the case is ``about_speed``, a slow design is told a reason of its own.
+    """
     names = [job["name"] for job in jobs]
 
     def accept(design: Any) -> bool | Miss:
         if not isinstance(design, dict) or design.keys() != set(names):
-            return Miss(f"expected a dict with the jobs {', '.join(names)}")
+            return Miss(f"expected a dict with the jobs {', '.join(names)}", why="")
         for name, plan in design.items():
             if plan is None:
                 continue
             if not isinstance(plan, dict) or plan.keys() != {"key", "restore_keys", "save"}:
-                return Miss(f"{name}: expected None, or a dict with key, restore_keys and save")
+                return Miss(f"{name}: expected None, or a dict with key, restore_keys and save", why="")
             try:
                 for template in [plan["key"], *plan["restore_keys"]]:
                     template.format_map(dict.fromkeys(FIELDS, ""))
             except (KeyError, ValueError, IndexError) as error:
-                return Miss(f"{name}: no such field in a key: {error}")
+                return Miss(f"{name}: no such field in a key: {error}", why="")
         for rule in (BEFORE, CURRENT):
             if found := poisoned(jobs, design, rule):
                 return Miss(f"{rule}: {found[0]} restored what {found[1]} had written")
@@ -263,7 +271,8 @@ def _good(jobs: list[dict[str, Any]]) -> Callable[[Any], bool | Miss]:
         if rate < FLOOR:
             return Miss(
                 f"safe, but only {rate:.0%} of the runs find a cache made for the present lock "
-                f"file; {FLOOR:.0%} are asked"
+                f"file; {FLOOR:.0%} are asked",
+                None if about_speed else SLOW,
             )
         return True
 

@@ -196,9 +196,9 @@ def _names(users: list[dict[str, Any]], truth: set[str]) -> Callable[[Any], bool
 
     def accept(answer: Any) -> bool | Miss:
         if not isinstance(answer, list):  # plain data: a set comes as a sorted list
-            return Miss("expected a set of names")
+            return Miss("expected a set of names", why="")
         if strange := [n for n in answer if n not in {user["name"] for user in users}]:
-            return Miss(f"no such user: {strange[0]!r}")
+            return Miss(f"no such user: {strange[0]!r}", why="")
         for user in users:
             if (user["name"] in answer) != (user["name"] in truth):
                 does = "refuses" if user["name"] in truth else "does not refuse"
