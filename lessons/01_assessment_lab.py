@@ -17,12 +17,29 @@
 #
 # **Before:** `01_threats`, `01_first_signature`, `01_measuring`. **Deliverable:** `assessment.md`, from the template at the end.
 #
-# Every check calls your function on the cases shown and on cases made from `seed`, so only a rule passes.
+# Every check calls your function on the cases shown and on cases made from `seed`, so only a rule passes. When a case
+# fails, `lab.case("1.2", "an anchor is missing")` gives what your function was given there; `lab.hint("1.2")` gives one
+# hint at a time. Once your own answer is right, read `solutions/01_assessment.ipynb`: under each exercise it says why
+# that works, and what it still does not prove.
 
 # %% tags=["parameters"]
 seed = 1
 
 # %%
+import hashlib
+import random
+import re
+import shutil
+import tomllib
+from datetime import datetime
+from itertools import combinations
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 import chainlab
 
 lab = chainlab.open("01_assessment", seed=seed)
@@ -49,10 +66,6 @@ for line in [line for line in listed.splitlines() if "  projects/triage-model/.g
 # <details><summary>Hint 2</summary>`Path.rglob("*")` also enters folders whose name begins with a dot. Compare two dicts, path to digest, with set operations on their keys.</details>
 
 # %% tags=["exercise"]
-import hashlib
-from pathlib import Path
-
-
 def verify_manifest(root: Path, manifest: str) -> dict[str, set[str]]:
     """Paths (relative to ``root``, forward slashes) by what is wrong: changed, missing, extra.
 
@@ -107,7 +120,10 @@ def verify_manifest(root: Path, manifest: str) -> dict[str, set[str]]:
 # Now the kit itself. Three empty sets say: intact, as far as this list goes. Where did you get the list?
 
 # %%
-verify_manifest(lab.data, listed)
+try:
+    print(verify_manifest(lab.data, listed))
+except NotImplementedError as unanswered:
+    print(unanswered)
 
 # %% [markdown]
 # ## Three durations that headlines mix up
@@ -116,8 +132,6 @@ verify_manifest(lab.data, listed)
 # two. Here are four incidents as their sources give them.
 
 # %%
-import pandas as pd
-
 incidents = pd.read_csv(lab.data / "incidents.csv", keep_default_na=False, dtype=str)
 names = {"id": "id", "t0": "T0", "t2": "T2", "t5": "T5"}
 real = incidents[incidents["id"].isin(["ultra-1", "reviewdog", "num2words", "litellm"])]
@@ -138,9 +152,6 @@ print(real.to_string(index=False))
 # <details><summary>Hint 2</summary>Turn each anchor into an aware `datetime` or `None` in one small function (a clock time has a "T" in it); the subtraction then needs one rule.</details>
 
 # %% tags=["exercise"]
-from datetime import datetime
-
-
 def measure(incidents: list[dict[str, str | None]]) -> dict[str, object]:
     """Minutes per incident, and the means over what is known.
 
@@ -230,7 +241,10 @@ def measure(incidents: list[dict[str, str | None]]) -> dict[str, object]:
 # clock time: half. PyPI's own post gives 1 h 12 min for LiteLLM's containment where these times give 73: it rounded.
 
 # %%
-pd.DataFrame(measure(real.to_dict("records"))["rows"]).T
+try:
+    print(pd.DataFrame(measure(real.to_dict("records"))["rows"]).T)
+except NotImplementedError as unanswered:
+    print(unanswered)
 
 # %% [markdown]
 # ## A verifier has an order
@@ -348,8 +362,6 @@ def predict(scenario: dict[str, str | int]) -> tuple[str, str]:
 # order. Some show a risk, some show that there is none.
 
 # %%
-import random
-
 from chainlab.course.exercises.week1.ex4_cicd_risks import samples
 
 print(*samples(random.Random(seed)), sep="\n")
@@ -374,9 +386,6 @@ print(*samples(random.Random(seed)), sep="\n")
 # <details><summary>Hint 2</summary>A dict from number to the words, or the pattern, that give it away; `re.search` tells `@v3` from `@` and 40 hex digits. Then 4: poisoned pipeline execution needs both halves of its question. Which key answers which?</details>
 
 # %% tags=["exercise"]
-import re
-
-
 def place(finding: dict[str, str | list[str]]) -> set[int]:
     """Numbers 1–10 of OWASP's CI/CD risks that a finding's lines show; empty if none does."""
     ### BEGIN SOLUTION
@@ -419,10 +428,10 @@ def place(finding: dict[str, str | list[str]]) -> set[int]:
     return right({**finding, "holds": ["something"]})
 
 # %% tags=["wrong"]
-# wrong: only the infamous trigger can poison -> a fork's tests on our own runner
+# wrong: the ordinary trigger of pull requests cannot poison -> a fork's tests on our own runner
 right = place
 def place(finding: dict[str, str | list[str]]) -> set[int]:
-    return right(finding) if finding["event"] == "pull_request_target" else right(finding) - {4}
+    return right(finding) - {4} if finding["event"] == "pull_request" else right(finding)
 
 # %% [markdown] tags=["solution"]
 # **Why.** The moved tag is the case people get wrong: more than 23,000 repositories used the action (press), bad code
@@ -439,12 +448,6 @@ def place(finding: dict[str, str | list[str]]) -> set[int]:
 # Now the project itself. `lab.copy` puts it into your own folder, so you may change it.
 
 # %%
-import tomllib
-
-import yaml
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 project = lab.copy("projects/triage-model")
 for file in sorted(project.rglob("*")):
     if file.suffix in (".yml", ".toml", ".txt"):
@@ -453,12 +456,13 @@ for file in sorted(project.rglob("*")):
 # %% [markdown]
 # Four kinds of things come in by name:
 #
-# - **actions**: every `uses:` of a step, and of a job that is a reusable workflow. An action of the course's mirror,
+# - **actions**: every `uses:` of a step, and of a job that is a reusable workflow, in the files of `.github/workflows`
+#   whose names end in `.yml` or `.yaml`. An action of the course's mirror,
 #   `lab.data / "actions"`, can be opened: `OWNER/REPO/PATH@REF` lies in `OWNER/REPO/PATH/action.yml`, a reusable workflow in
 #   the file of that path; what it uses counts as well; two may use each other. One that is not in the mirror is listed only.
 #   A local action, `./folder`, is the project's own: not listed, but opened. Written as `name@ref`.
-# - **packages**: `requirements.txt` with the files it includes (`-r`; other options name nothing); in `pyproject.toml` the
-#   dependencies, the optional ones and what builds the project. Names in PEP 503's form: lower case, one hyphen for
+# - **packages**: `requirements.txt` with the files it includes (`-r FILE` or `--requirement FILE`; other options name
+#   nothing; a line may end in `\` and go on with `--hash`); in `pyproject.toml` the dependencies, the optional ones and what builds the project. Names in PEP 503's form: lower case, one hyphen for
 #   each run of `-`, `_`, `.`.
 # - **models** and **datasets**: the tables `[[model]]` and `[[dataset]]` of `artifacts.toml`, as `name@revision`.
 #
@@ -477,9 +481,9 @@ def inventory(project: Path, actions: Path) -> dict[str, set[str]]:
     (``name@ref``) and ``packages`` (names in PEP 503's form). Any of the files may be absent.
     """
     ### BEGIN SOLUTION
-    found = {"actions": set(), "packages": set(), "models": set(), "datasets": set()}
+    found = {"actions": set()}
 
-    to_open = sorted((project / ".github" / "workflows").glob("*.y*ml"))
+    to_open = list((project / ".github" / "workflows").glob("*.y*ml"))
     while to_open:
         document = yaml.safe_load(to_open.pop().read_text())
         parts = [*document.get("jobs", {}).values(), document.get("runs", {})]
@@ -502,7 +506,7 @@ def inventory(project: Path, actions: Path) -> dict[str, set[str]]:
         for line in file.read_text().replace("\\\n", " ").splitlines() if file.is_file() else []:
             line = line.partition("#")[0].partition("--hash")[0].strip()
             if line.startswith(("-r ", "--requirement ")):
-                files.append(file.parent / line.split(maxsplit=1)[1])
+                files.append(file.parent / line.split()[1])
             elif line and not line.startswith("-"):
                 requirements.append(line)
 
@@ -541,7 +545,7 @@ def inventory(project: Path, actions: Path) -> dict[str, set[str]]:
         for job in yaml.safe_load(file.read_text())["jobs"].values():
             found["actions"] |= {part["uses"] for part in [job, *job.get("steps", [])] if "uses" in part}
     found["actions"] = {r for r in found["actions"] if not r.startswith("./")}
-    lines = [line for name in ("requirements.txt", "base.txt") if (project / name).is_file()
+    lines = [line for name in ("requirements.txt", "base.txt", "more.txt") if (project / name).is_file()
              for line in (project / name).read_text().splitlines()]
     lines = [line.split("#")[0].strip(" \\") for line in lines if line.strip() and line.strip()[0] not in "#-"]
     if (project / "pyproject.toml").is_file():
@@ -564,7 +568,7 @@ def inventory(project: Path, actions: Path) -> dict[str, set[str]]:
             target = project / used if used.startswith("./") else actions / used.partition("@")[0]
             found["actions"] |= set() if used.startswith("./") else {used}
             to_open += [f for f in (target, target / "action.yml") if f.is_file()]
-    lines = [line for name in ("requirements.txt", "base.txt") if (project / name).is_file()
+    lines = [line for name in ("requirements.txt", "base.txt", "more.txt") if (project / name).is_file()
              for line in (project / name).read_text().splitlines()]
     lines = [line.split("#")[0].strip(" \\") for line in lines if line.strip() and line.strip()[0] not in "#-"]
     if (project / "pyproject.toml").is_file():
@@ -588,11 +592,13 @@ def inventory(project: Path, actions: Path) -> dict[str, set[str]]:
 # else is what its owner says it is today.
 
 # %%
-trusted = inventory(project, lab.data / "actions")
-refs = pd.Series([r.partition("@")[2] for r in trusted["actions"]])
-firm = refs.str.fullmatch("[0-9a-f]{40}")
-print(f"actions: {len(refs)}, bound to a commit: {firm.sum()}")
-print({kind: len(names) for kind, names in trusted.items() if kind != "actions"})
+try:
+    trusted = inventory(project, lab.data / "actions")
+    refs = pd.Series([r.partition("@")[2] for r in trusted["actions"]])
+    print(f"actions: {len(refs)}, bound to a commit: {refs.str.fullmatch('[0-9a-f]{40}').sum()}")
+    print({kind: len(names) for kind, names in trusted.items() if kind != "actions"})
+except NotImplementedError as unanswered:
+    print(unanswered)
 
 # %% [markdown]
 # ## When does a control count?
@@ -623,9 +629,6 @@ print({kind: len(names) for kind, names in trusted.items() if kind != "actions"}
 # <details><summary>Hint 2</summary>Write `still_open(profile, chosen)` first and try it on choices you can judge by hand. Twelve controls have 4,096 subsets: no need to be clever, `itertools.combinations` will do.</details>
 
 # %% tags=["exercise"]
-from itertools import combinations
-
-
 def choose(profile: dict) -> dict[str, set[str]]:
     """The first controls for a profile, and what they leave open.
 
@@ -735,7 +738,8 @@ def choose(profile: dict) -> dict[str, set[str]]:
 # ## Hand in: the assessment
 # The cell copies the template into your folder for this lab, once. Fill it for `triage-model`: your inventory, your
 # findings with their numbers, your five first controls. Three of the six sections are in no exercise: the threat map,
-# letters A to I on this pipeline; *claimed v. proven*; and your open questions.
+# letters A to I on this pipeline; *claimed v. proven*; and your open questions. `templates/examples/assessment.md` is a
+# filled one at level 3 of the rubric: look at how a row names its evidence and where it says *unknown*, then close it.
 
 # %%
 lab.template("assessment.md")
@@ -745,6 +749,11 @@ lab.template("assessment.md")
 # expect the answer to stand there already · look for the word *unknown* and be glad to find it · take two entries of your
 # inventory and ask which job runs them · try to find one thing trusted that your list omits. Level 3 of the rubric asks:
 # threat, control, test and evidence linked, residual risk named. Level 4 adds rejected options and what they would cost.
+#
+# **To carry home** (15 min, in a repository of your own). In its settings, protect the default branch: changes come by a
+# pull request, with one approval, or with a green check where you work alone. Then test it, as you would a verifier: make
+# an empty commit and push it to the branch directly. You are done when that push is refused, and when you have written
+# down who may still go round the rule.
 #
 # **You can now** verify a folder both ways and say what that does not prove; give durations with their unknowns; predict
 # a verifier's verdict and its step; name a weakness so that the right person mends it; list what a pipeline trusts, to

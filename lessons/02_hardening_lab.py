@@ -1108,7 +1108,9 @@ replay(lab, mine)
 # What it does *not* show: attacks that nobody wrote down yet, settings, and a maintainer who means harm.
 #
 # ## Hand in: the design guide, first version
-# The cell copies the template, once. Fill it for *your* hardened `triage-model`.
+# The cell copies the template, once. Fill it for *your* hardened `triage-model`. `templates/examples/design_guide.md` is
+# a filled one at level 3 of the rubric, for the kit's hardened files: look at how a row names its test and its evidence,
+# not at its choices.
 
 # %%
 lab.template("design_guide.md")

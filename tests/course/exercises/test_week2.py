@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ from sigstore.verify import Verifier, policy
 from solved_labs import SolvedLab
 
 from chainlab.ci.rights import EVENTS, Origin, rights
+from chainlab.ci.runs import JobRun, Step
 from chainlab.course.exercises.fixtures import attacks, mirrors
 from chainlab.course.exercises.fixtures import described_runs as runs
 from chainlab.course.exercises.fixtures import workflow_variants as variants
@@ -273,19 +274,32 @@ def test_the_solution_names_the_weak_projects_faults_and_none_of_the_hardened(la
 # Attack again -------------------------------------------------------------------------------------
 
 
-def test_every_attack_of_the_replay_wins_on_weak_workflows(
-    lab: Any, shorten: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else it would show nothing; on the hardened ones it runs in the solution. The tags are back afterwards."""
+def test_the_kits_hardened_workflows_stop_every_attack_as_the_lab_prints(lab: Any, tmp_path: Path) -> None:
+    """The weak ones lose each in the stored solution, where a learner's copy is replayed first."""
     lab.ci.sandbox.require()
-    folder = lab.copy("projects/triage-model")
-    shorten(folder)
+    folder = tmp_path / "triage-model"
+    shutil.copytree(PROJECTS / "triage-model", folder, ignore=shutil.ignore_patterns(".github", "__pycache__"))
+    shutil.copytree(PROJECTS / "hardened" / "triage-model", folder, dirs_exist_ok=True)
     before = lab.ci.platform.mirror.resolve("acme/changed-files@v3").commit
-    monkeypatch.setattr(attacks, "_same", lambda one, other: False)
-    weak = attacks.replay(lab, folder)
-    won = [row.result for row in weak.rows if not row.name.startswith(" ")]
-    assert won == ["succeeded"] * 3, weak
+    report = attacks.replay(lab, folder)
+    text = (ROOT / "lessons" / "02_hardening_lab.py").read_text(encoding="utf-8")
+    assert [f"#     {row}" for row in report.rows] == re.findall(r"(?m)^#      {0,2}\S.* (?:stopped|works) .*$", text)
     assert lab.ci.platform.mirror.resolve("acme/changed-files@v3").commit == before
+
+
+def test_a_run_that_broke_says_its_job_its_step_and_the_end_of_its_log() -> None:
+    step = Step("Build", "failure", 1.0, "one\ntwo\n\nthree\npython: No module named build\n")
+    run = SimpleNamespace(
+        workflow=".github/workflows/release.yml",
+        result="failure",
+        jobs={"build": JobRun("build", "failure", steps=(step,)), "notes": JobRun("notes", "success")},
+    )
+    assert str(attacks._honest("  a release", [run])).splitlines()[1:] == [  # type: ignore[list-item]
+        "      build: failure, in the step 'Build'",
+        "        | two",
+        "        | three",
+        "        | python: No module named build",
+    ]
 
 
 def test_without_a_sandbox_no_payload_runs_and_the_report_says_so(tmp_path: Path) -> None:

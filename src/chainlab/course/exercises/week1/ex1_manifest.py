@@ -15,8 +15,8 @@ __all__ = ["cases"]
 SEE = "labs/01_assessment.ipynb, 'What a manifest promises'"
 TEACHES = {
     "an untouched kit": (
-        "Nothing was touched, so nothing is to be reported. Mind hidden folders, names with spaces, empty files, "
-        "and SHA256SUMS itself, which cannot list its own digest."
+        "Nothing was touched, so nothing is to be reported. Mind hidden folders, names with two spaces in a row, empty "
+        "files, and SHA256SUMS itself, which cannot list its own digest."
     ),
     "one bit flipped": "The size is the same and the name is the same. Only the bytes tell.",
     "a file is missing": "A listed file that is not there is a finding, not an exception.",
@@ -37,7 +37,7 @@ TEACHES = {
 }
 
 
-FOLDERS = ["models", "policies", "actions/acme/cache", "projects/triage/src", "notes of the team"]
+FOLDERS = ["models", "policies", "actions/acme/cache", "projects/triage/src", "notes  of the team"]
 HIDDEN = "projects/triage/.github/workflows"
 
 

@@ -30,6 +30,9 @@ TEACHES = {
         "The bad version was gone before the first alert. Nobody contained it, so there is no time to contain; "
         "the exposure stands. A negative duration is a definition that broke."
     ),
+    "a known zero": (
+        "Alert and containment in the same minute: 0 minutes, and known. Zero is measured; None says that nobody did."
+    ),
     "nothing known": (
         'An unknown anchor is "" or None. A mean of no values is not zero: it is None, beside a count of what is '
         "unknown."
@@ -71,6 +74,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         [_incident(rng, i, zone=z) for i, z in enumerate(rng.sample([-420, -300, 60, 120, 330], 3))],
     )
     yield case("over before anyone noticed", [_incident(rng, 0), _incident(rng, 1, unnoticed=True)])
+    yield case("a known zero", [_incident(rng, 0), _incident(rng, 1, at_once=True)])
     yield case("nothing known", [_incident(rng, i, lost="T2") for i in range(2)])
     table = [
         _incident(rng, 0),
@@ -93,13 +97,20 @@ def _rounded(got: dict[str, Any], expected: dict[str, Any]) -> bool:
 
 
 def _incident(
-    rng: random.Random, number: int, *, lost: str = "", day: str = "", zone: int = 0, unnoticed: bool = False
+    rng: random.Random,
+    number: int,
+    *,
+    lost: str = "",
+    day: str = "",
+    zone: int = 0,
+    unnoticed: bool = False,
+    at_once: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One row and its minutes: ``lost`` anchors are empty, a ``day`` anchor has no clock time.
 
     Only the alert is told in the ``zone``: whoever drops offsets gets other minutes.
     """
-    detect, contain = rng.randrange(7, 5000), rng.randrange(11, 3000)
+    detect, contain = rng.randrange(7, 5000), 0 if at_once else rng.randrange(11, 3000)
     ended = rng.randrange(1, detect) if unnoticed else detect + contain
     start = dt.datetime(2026, 1, 5, tzinfo=dt.UTC) + dt.timedelta(minutes=rng.randrange(400_000))
     row: dict[str, Any] = {"id": f"incident-{number}-{rng.randrange(1000)}"}

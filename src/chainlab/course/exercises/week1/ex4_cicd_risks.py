@@ -28,6 +28,14 @@ TEACHES = {
         "Bad code would run in the pipeline, but nobody changed the pipeline or its commands: a dependency "
         "changed. Ungoverned third parties (8) may be named beside it."
     ),
+    "another owner's branch": "A branch is a name that its owner moves with every push.",
+    "a comment that becomes a command": "Whoever has an account may comment. The run holds a right to write.",
+    "an account that is shared": "Five people behind one login are nobody: who acted, and who has left?",
+    "a job that may push": "A linter needs to read. What else it may is there for whoever gets into it.",
+    "a key in an image": "A layer of an image is kept, and whoever may pull it may read it.",
+    "a key in a log": "Logs are read by more people than secrets are, and are kept longer.",
+    "an old machine": "The machinery under the pipeline is not patched.",
+    "whatever is the latest": "A name is no check: the bytes behind `latest` are whatever was put there.",
     "the newest of two indexes": "The resolver chooses between two owners of one name.",
     "a change nobody reviewed": ("The person was allowed to write; what is missing is a second one before it counts."),
     "an account that stayed": "Who may act, and is it still that person? Identities, not credentials.",
@@ -134,7 +142,7 @@ CLEAN: dict[int, list[Line]] = {
 @dataclass(frozen=True)
 class _Kind:
     name: str  # of the case
-    shows: tuple[tuple[int, int], ...]  # number and place in SHOW; a place of -1 is any
+    shows: tuple[tuple[int, int], ...]  # number and place in SHOW
     needed: frozenset[int]
     allowed: frozenset[int] = frozenset()  # besides the needed ones
     events: tuple[str, ...] = ("push", "schedule", "workflow_dispatch")
@@ -143,18 +151,26 @@ class _Kind:
 
 KINDS = [
     _Kind("a stranger's text in a shell", ((4, 0),), frozenset({4}), events=("pull_request_target",), holds=(HELD[0],)),
+    _Kind("a comment that becomes a command", ((4, 0),), frozenset({4}), events=("issue_comment",), holds=(HELD[2],)),
     _Kind("a tag that moved", ((3, 0),), frozenset({3}), frozenset({8}), holds=(HELD[1],)),
+    _Kind("another owner's branch", ((3, 1),), frozenset({3}), frozenset({8}), holds=(HELD[1],)),
     _Kind("the newest of two indexes", ((3, 2),), frozenset({3})),
-    _Kind("a change nobody reviewed", ((1, -1),), frozenset({1})),
-    _Kind("an account that stayed", ((2, -1),), frozenset({2})),
-    _Kind("a job that may everything", ((5, -1),), frozenset({5}), holds=(HELD[2],)),
-    _Kind("a key that lives too long", ((6, -1),), frozenset({6}), holds=(HELD[1],)),
-    _Kind("an open door", ((7, -1),), frozenset({7})),
-    _Kind("an app nobody approved", ((8, -1),), frozenset({8})),
-    _Kind("a model nobody checks", ((9, -1),), frozenset({9})),
-    _Kind("a run that left no trace", ((10, -1),), frozenset({10})),
-    _Kind("a maintainer's own words", ((4, 0), (10, -1)), frozenset({10}), holds=(HELD[0],)),
-    _Kind("a bot that only labels", ((5, -1),), frozenset({5}), events=("pull_request_target",), holds=(HELD[2],)),
+    _Kind("a change nobody reviewed", ((1, 0),), frozenset({1})),
+    _Kind("an account that stayed", ((2, 0),), frozenset({2})),
+    _Kind("an account that is shared", ((2, 1),), frozenset({2})),
+    _Kind("a job that may everything", ((5, 0),), frozenset({5}), holds=(HELD[2],)),
+    _Kind("a job that may push", ((5, 1),), frozenset({5}), holds=(HELD[2],)),
+    _Kind("a key that lives too long", ((6, 0),), frozenset({6}), holds=(HELD[1],)),
+    _Kind("a key in an image", ((6, 1),), frozenset({6})),
+    _Kind("a key in a log", ((6, 2),), frozenset({6})),
+    _Kind("an open door", ((7, 0),), frozenset({7})),
+    _Kind("an old machine", ((7, 1),), frozenset({7})),
+    _Kind("an app nobody approved", ((8, 0),), frozenset({8})),
+    _Kind("a model nobody checks", ((9, 0),), frozenset({9})),
+    _Kind("whatever is the latest", ((9, 1),), frozenset({9})),
+    _Kind("a run that left no trace", ((10, 0),), frozenset({10})),
+    _Kind("a maintainer's own words", ((4, 0), (10, 0)), frozenset({10}), holds=(HELD[0],)),
+    _Kind("a bot that only labels", ((5, 0),), frozenset({5}), events=("pull_request_target",), holds=(HELD[2],)),
     _Kind("a fork's tests that reach nothing", ((4, 1),), frozenset(), events=("pull_request",)),
     _Kind(
         "a fork's tests on our own runner",
@@ -179,8 +195,9 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     """One finding of each kind, one with a comment, then two at once; each among lines that show nothing."""
     for kind in KINDS:
         yield _case(kind.name, [kind], rng)
-    comment = f"# never again: {SHOW[3][0](rng)}"
-    yield _case("words in a comment", [KINDS[9]], rng, also=[comment])
+    comments = [f"# never again: {SHOW[number][0](rng)}" for number in (3, 5)]
+    checks_nothing = next(k for k in KINDS if k.name == "a model nobody checks")
+    yield _case("words in a comment", [checks_nothing], rng, also=comments)
     plain = [k for k in KINDS if len(k.shows) == 1 and not k.allowed and 4 not in k.needed and k.needed]
     one, two = rng.sample(plain, 2)
     while one.needed == two.needed:
@@ -194,7 +211,7 @@ def _case(name: str, kinds: list[_Kind], rng: random.Random, also: list[str] | N
     for kind in kinds:
         for number, place in kind.shows:
             group = SHOW[number]
-            lines.append((rng.choice(group) if place < 0 else group[place])(rng))
+            lines.append(group[place](rng))
             shown.add(number)
     for number in rng.sample(sorted(CLEAN.keys() - shown), 3):
         lines.append(rng.choice(CLEAN[number])(rng))

@@ -26,15 +26,16 @@ TEACHES = {
         "`v2` and a commit are two promises. Keep both; and workflow files end in .yml or .yaml."
     ),
     "packages": (
-        "Included files, extras, markers, hashes on their own lines; pyproject's dependencies, its optional "
-        "ones, and what builds the project. Names count in their normal form (PEP 503)."
+        "Included files (`-r`, `--requirement`), extras, markers, hashes on their own lines; pyproject's dependencies, "
+        "all its optional ones, and what builds the project. Names count in their normal form (PEP 503)."
     ),
     "nested actions": (
         "An action that you name may name others. They run in your job with your token, whoever chose their "
         "tags. Follow them, through local actions too, and stop where you have been."
     ),
     "a reusable workflow": (
-        "A job can consist of `uses:` alone. It names a whole workflow, and that one's steps are inside."
+        "A job can consist of `uses:` alone. It names a whole workflow, a file in .yml or .yaml, and that one's steps "
+        "are inside."
     ),
     "the data set and the base model": (
         "What the training reads decides what the model does. Data and base models are dependencies with owners "
@@ -242,14 +243,16 @@ class _Project:
         path.write_text("\n".join(lines) + "\n")
 
     def reusable(self, file: str, references: list[str]) -> None:
-        """A workflow whose only job is a reusable one in the mirror, which has ``references``."""
+        """A workflow whose two jobs are reusable ones in the mirror, which have ``references`` between them."""
         owner, repository = self.name().split("/")[:2]
         path = f"{owner}/{repository}/.github/workflows"
-        self.workflow("called.yml", references, folder=self.mirror / path)
-        reference = self.uses(f"{path}/called.yml")
+        jobs = ""
+        for number, called in enumerate(("called.yml", "called.yaml")):
+            self.workflow(called, references[number::2], folder=self.mirror / path)
+            jobs += f"  job-{number}:\n    uses: {self.uses(f'{path}/{called}')}\n    secrets: inherit\n"
         target = self.root / ".github" / "workflows" / file
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(f"on: push\njobs:\n  all:\n    uses: {reference}\n    secrets: inherit\n")
+        target.write_text(f"on: push\njobs:\n{jobs}")
 
     def packages(self, number: int) -> None:
         """requirements.txt, the file it includes, and pyproject.toml; at least five packages."""
@@ -260,14 +263,15 @@ class _Project:
         hashed = f"{written[2].split(';')[0].strip()} \\\n    {digest}\n"
         (self.root / "requirements.txt").write_text(
             "# what CI installs\n--extra-index-url https://packages.acme.example/simple\n"
-            f"-r base.txt\n-e .\n\n{written[0]}  # pinned later\n{written[1]}\n"
+            f"-r base.txt\n-e .\n\n    # indented, and still a comment\n{written[0]}  # pinned later\n"
         )
-        (self.root / "base.txt").write_text(hashed + written[3] + "\n")
-        optional, required = written[4], written[5:]
+        (self.root / "base.txt").write_text(f"{hashed}{written[3]}\n--requirement more.txt\n")
+        (self.root / "more.txt").write_text(f"{written[1]}\n")
+        optional, required = written[4:6], written[6:]
         (self.root / "pyproject.toml").write_text(
             '[build-system]\nrequires = ["flit_core>=3"]\nbuild-backend = "flit_core.buildapi"\n\n'
             f'[project]\nname = "the-project"\nversion = "1"\ndependencies = {_toml(required)}\n\n'
-            f"[project.optional-dependencies]\ntrain = {_toml([optional])}\n"
+            f"[project.optional-dependencies]\ntrain = {_toml(optional[:1])}\nplot = {_toml(optional[1:])}\n"
         )
 
     def artifacts(self, models: int, datasets: int) -> None:

@@ -48,6 +48,7 @@ TEACHES = {
         "Trusted publishing needs an index that takes OIDC tokens, a rebuild comparison needs a reproducible "
         "build. This site has neither."
     ),
+    "money for everything": "Everything on offer is affordable and stops something: all of it is a choice too.",
     "nothing is affordable": "No money, no controls: every threat stays open, and the assessment says so.",
     "a mixed profile": (
         "Every rule at once. Print what your set leaves open, and ask of each threat which control you believed "
@@ -145,6 +146,18 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         site=[],
         costs={"trusted-publishing": 2, "expected-publisher": 3, "independent-rebuild": 1, "least-privilege-tokens": 5},
         threats=[("stolen-upload-token", big, 600, []), ("injected-pull-request", small, 60, [])],
+    )
+    yield _case(
+        "money for everything",
+        rng,
+        budget=9,
+        response=30,
+        costs={"cooldown": 3, "safe-model-format": 2, "separate-caches": 4},
+        threats=[
+            ("bad-dependency", big, 60, []),
+            ("model-that-runs-code", small, 60, []),
+            ("poisoned-cache", 2, 60, []),
+        ],
     )
     yield _case(
         "nothing is affordable",
