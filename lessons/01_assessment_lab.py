@@ -15,7 +15,8 @@
 # - inventory everything the project trusts by name, nested actions and data included
 # - choose the first controls under a budget, and name what stays open
 #
-# **Before:** `01_threats`, `01_first_signature`, `01_measuring`. **Deliverable:** `assessment.md`, from the template at the end.
+# **Before:** `01_threats`, `01_first_signature`, `01_measuring`. **Deliverable:** `assessment.md`, from the template
+# at the end.
 #
 # Every check calls your function on the cases shown and on cases made from `seed`, so only a rule passes. When a case
 # fails, `lab.case("1.2", "an anchor is missing")` gives what your function was given there; `lab.hint("1.2")` gives one
@@ -253,7 +254,7 @@ except NotImplementedError as unanswered:
 #
 # | step | question |
 # |---|---|
-# | `time` | does signed evidence say *when* the signature was made? (log v2: an RFC 3161 timestamp) |
+# | `time` | does signed evidence say *when* the signature was made? (log v2: a timestamp by RFC 3161, signed by a service that states the time) |
 # | `chain` | does the certificate lead to the CA that my trusted root names, and was it valid *then*? |
 # | `sct` | is there a receipt of the certificate transparency log that my root names? |
 # | `identity` | is the certificate's identity, from this issuer, the one my policy wants? |
@@ -358,8 +359,8 @@ def predict(scenario: dict[str, str | int]) -> tuple[str, str]:
 # | 9 | Improper Artifact Integrity Validation | are bytes checked before they are used? |
 # | 10 | Insufficient Logging and Visibility | could you say afterwards what happened? |
 #
-# What you have in hand is evidence: lines of files, settings and logs. Here is one line of every kind that occurs, in no
-# order. Some show a risk, some show that there is none.
+# What you have in hand is evidence: lines of files, settings and logs. Here is one line of every kind that occurs, in
+# no order. Some show a risk, some show that there is none.
 
 # %%
 from chainlab.course.exercises.week1.ex4_cicd_risks import samples
@@ -435,13 +436,14 @@ def place(finding: dict[str, str | list[str]]) -> set[int]:
 
 # %% [markdown] tags=["solution"]
 # **Why.** The moved tag is the case people get wrong: more than 23,000 repositories used the action (press), bad code
-# ran inside pipelines that nobody had touched, and none was poisoned in the list's sense. A *dependency* was; the mend
-# is a pin, not a changed trigger. The two lines that decide nothing alone are the pasted title and the pull request's
-# script: who may start the run, and what it holds, make them a finding. The label bot is its mirror: the infamous trigger, and no poisoning, because every
-# command is the project's own. The fork on your own runner is the reverse. Naming by the trigger alone would have you
-# forbid a safe workflow and keep an unsafe one. Real findings carry several numbers. One reading of TanStack: 4 (a
-# stranger's pull request chose commands), 5 (that run could write main's cache), 9 (the release used the cache
-# unchecked). A finding that holds nothing worth having is no finding; write it down as "looked at, accepted".
+# ran inside pipelines that nobody had touched, and none was poisoned in the list's sense. A *dependency* was; the
+# mend is a pin, not a changed trigger. The two lines that decide nothing alone are the pasted title and the pull
+# request's script: who may start the run, and what it holds, make them a finding. The label bot is its mirror: the
+# infamous trigger, and no poisoning, because every command is the project's own. The fork on your own runner is the
+# reverse. Naming by the trigger alone would have you forbid a safe workflow and keep an unsafe one. Real findings
+# carry several numbers. One reading of TanStack: 4 (a stranger's pull request chose commands), 5 (that run could
+# write main's cache), 9 (the release used the cache unchecked). A finding that holds nothing worth having is no
+# finding; write it down as "looked at, accepted".
 
 # %% [markdown]
 # ## What a project trusts by name
@@ -456,14 +458,14 @@ for file in sorted(project.rglob("*")):
 # %% [markdown]
 # Four kinds of things come in by name:
 #
-# - **actions**: every `uses:` of a step, and of a job that is a reusable workflow, in the files of `.github/workflows`
-#   whose names end in `.yml` or `.yaml`. An action of the course's mirror,
-#   `lab.data / "actions"`, can be opened: `OWNER/REPO/PATH@REF` lies in `OWNER/REPO/PATH/action.yml`, a reusable workflow in
-#   the file of that path; what it uses counts as well; two may use each other. One that is not in the mirror is listed only.
-#   A local action, `./folder`, is the project's own: not listed, but opened. Written as `name@ref`.
+# - **actions**: every `uses:` of a step, and of a job that is a reusable workflow, in the files of
+#   `.github/workflows` whose names end in `.yml` or `.yaml`. An action of the course's mirror,
+#   `lab.data / "actions"`, can be opened: `OWNER/REPO/PATH@REF` lies in `OWNER/REPO/PATH/action.yml`, a reusable workflow in the
+#   file of that path; what it uses counts as well; two may use each other. One that is not in the mirror is listed
+#   only. A local action, `./folder`, is the project's own: not listed, but opened. Written as `name@ref`.
 # - **packages**: `requirements.txt` with the files it includes (`-r FILE` or `--requirement FILE`; other options name
-#   nothing; a line may end in `\` and go on with `--hash`); in `pyproject.toml` the dependencies, the optional ones and what builds the project. Names in PEP 503's form: lower case, one hyphen for
-#   each run of `-`, `_`, `.`.
+#   nothing; a line may end in `\` and go on with `--hash`); in `pyproject.toml` the dependencies, the optional ones
+#   and what builds the project. Names in PEP 503's form: lower case, one hyphen for each run of `-`, `_`, `.`.
 # - **models** and **datasets**: the tables `[[model]]` and `[[dataset]]` of `artifacts.toml`, as `name@revision`.
 #
 # ## Exercise 1.5 — inventory everything the project trusts (6 points)
@@ -579,13 +581,14 @@ def inventory(project: Path, actions: Path) -> dict[str, set[str]]:
     return found
 
 # %% [markdown] tags=["solution"]
-# **Why.** `triage-model` itself names twelve references, and gets six more from inside them. One action even
-# comes at two refs, because an action inside another chose its own. That is how users of reviewdog's actions were hit
+# **Why.** `triage-model` itself names twelve references, and gets six more from inside them. One action even comes at
+# two refs, because an action inside another chose its own. That is how users of reviewdog's actions were hit
 # "regardless of version or pinning method" [CVE-2025-30154]. And this inventory is still short. Four things that the
-# workflows trust have no kind in it: the container image, the runner's own software, the file that `curl` fetches, and
-# what `pip install build` finds that day. Nor does a name say where it comes from: `acme-cells` and `acme-quantise` are
-# acme's own, and the workflows ask two indexes for them. A list that says where it ends is worth more than one that looks complete:
-# the NTIA's minimum elements for an SBOM ask for exactly that, under *known unknowns*.
+# workflows trust have no kind in it: the container image, the runner's own software, the file that `curl` fetches,
+# and what `pip install build` finds that day. Nor does a name say where it comes from: `acme-cells` and
+# `acme-quantise` are acme's own, and the workflows ask two indexes for them. A list that says where it ends is worth
+# more than one that looks complete: the NTIA's minimum elements for an SBOM ask for exactly that, under *known
+# unknowns*.
 
 # %% [markdown]
 # Your inventory of the real project, by how firmly each reference is bound. A commit id is one set of bytes; anything
@@ -621,10 +624,10 @@ except NotImplementedError as unanswered:
 # 4. A threat stopped twice is stopped once. The value of a choice is the sum of `loss` of the threats it stops.
 #
 # ## Exercise 1.6 — choose the first controls (9 points)
-# *70 min, and the hard one.* An assessment ends with "do these first, and this stays open". Return `controls`, ids within
-# the budget whose value is at least 95 % of the best possible, and `residual`, the ids of *all* threats your choice leaves
-# open. Take time to design: write the rules as one function of a choice, then search. A profile has up to twelve
-# controls.
+# *70 min, and the hard one.* An assessment ends with "do these first, and this stays open". Return `controls`, ids
+# within the budget whose value is at least 95 % of the best possible, and `residual`, the ids of *all* threats your
+# choice leaves open. Take time to design: write the rules as one function of a choice, then search. A profile has up
+# to twelve controls.
 # <details><summary>Hint 1</summary>You bought the control with the highest value. What is the second-best worth now that you own the first?</details>
 # <details><summary>Hint 2</summary>Write `still_open(profile, chosen)` first and try it on choices you can judge by hand. Twelve controls have 4,096 subsets: no need to be clever, `itertools.combinations` will do.</details>
 
@@ -726,13 +729,13 @@ def choose(profile: dict) -> dict[str, set[str]]:
             "residual": {t["id"] for t in profile["threats"]} - stopped(chosen).keys()}
 
 # %% [markdown] tags=["solution"]
-# **Why.** Controls are bought as a set: one makes another worthless (overlap) or possible (a pin, then the pins inside it),
-# and the last person-days decide. Three lessons outlast the arithmetic. *Detection is a chain*: signal, reader, block;
-# money for the signal alone buys nothing, which is why `response_minutes` moves a plan more than any product. *An SBOM
-# is an answer, not a barrier*: it earns its price on the day after, when you are asked where the bad version runs.
-# *The table is the assumption.* Change one `unless` and the plan changes, so write each precondition beside the control
-# it belongs to, and test the plan against two wrong guesses. With forty controls you would need more than all subsets: a
-# solver, or groups decided one by one.
+# **Why.** Controls are bought as a set: one makes another worthless (overlap) or possible (a pin, then the pins
+# inside it), and the last person-days decide. Three lessons outlast the arithmetic. *Detection is a chain*: signal,
+# reader, block; money for the signal alone buys nothing, which is why `response_minutes` moves a plan more than any
+# product. *An SBOM is an answer, not a barrier*: it earns its price on the day after, when you are asked where the
+# bad version runs. *The table is the assumption.* Change one `unless` and the plan changes, so write each
+# precondition beside the control it belongs to, and test the plan against two wrong guesses. With forty controls you
+# would need more than all subsets: a solver, or groups decided one by one.
 
 # %% [markdown]
 # ## Hand in: the assessment
@@ -745,16 +748,18 @@ def choose(profile: dict) -> dict[str, set[str]]:
 lab.template("assessment.md")
 
 # %% [markdown]
-# **A reviewer will** follow three of your claims to a file and line · ask of each control what it does *not* stop, and
-# expect the answer to stand there already · look for the word *unknown* and be glad to find it · take two entries of your
-# inventory and ask which job runs them · try to find one thing trusted that your list omits. Level 3 of the rubric asks:
-# threat, control, test and evidence linked, residual risk named. Level 4 adds rejected options and what they would cost.
+# **A reviewer will** follow three of your claims to a file and line · ask of each control what it does *not* stop,
+# and expect the answer to stand there already · look for the word *unknown* and be glad to find it · take two entries
+# of your inventory and ask which job runs them · try to find one thing trusted that your list omits. Level 3 of the
+# rubric asks: threat, control, test and evidence linked, residual risk named. Level 4 adds rejected options and what
+# they would cost.
 #
-# **To carry home** (15 min, in a repository of your own). In its settings, protect the default branch: changes come by a
-# pull request, with one approval, or with a green check where you work alone. Then test it, as you would a verifier: make
-# an empty commit and push it to the branch directly. You are done when that push is refused, and when you have written
-# down who may still go round the rule.
+# **To carry home** (15 min, in a repository of your own). In its settings, protect the default branch: changes come
+# by a pull request, with one approval, or with a green check where you work alone. Then test it, as you would a
+# verifier: make an empty commit and push it to the branch directly. You are done when that push is refused, and when
+# you have written down who may still go round the rule.
 #
-# **You can now** verify a folder both ways and say what that does not prove; give durations with their unknowns; predict
-# a verifier's verdict and its step; name a weakness so that the right person mends it; list what a pipeline trusts, to
-# the bottom; and defend a first purchase. Next: `02_anatomy`, where the weak workflows run, and are attacked.
+# **You can now** verify a folder both ways and say what that does not prove; give durations with their unknowns;
+# predict a verifier's verdict and its step; name a weakness so that the right person mends it; list what a pipeline
+# trusts, to the bottom; and defend a first purchase. Next: `02_anatomy`, where the weak workflows run, and are
+# attacked.

@@ -59,9 +59,9 @@ lab = chainlab.open("02_hardening", seed=seed)
 # The rules are the platform's, shortened; `02_anatomy` has them in full. Do not learn six rules at once. Read 1, 2 and
 # 6, write them down as code, and run the check: its first cases need no more. Then it tells you which rule is next.
 #
-# 1. **Which secrets exist.** The repository's exist in every run but one kind: a fork's `pull_request` has none, neither
-#    the repository's nor an environment's. An environment's exist only in jobs that name it (`environment: release`). A
-#    job whose environment is not open has not begun: its steps can read nothing at all.
+# 1. **Which secrets exist.** The repository's exist in every run but one kind: a fork's `pull_request` has none,
+#    neither the repository's nor an environment's. An environment's exist only in jobs that name it
+#    (`environment: release`). A job whose environment is not open has not begun: its steps can read nothing at all.
 # 2. **Who is handed one.** An expression `${{ secrets.NAME }}` in a step's own `env`, `with` or `run` hands it to that
 #    step. In the `env` of a job or of the workflow it hands it to every step below. `${{ toJSON(secrets) }}` hands over
 #    all that exist there.
@@ -496,9 +496,9 @@ def least(jobs: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
 # ## Who may write what the release will read?
 # A cache entry belongs to a *scope*, which is a ref. The platform's rules, shortened:
 #
-# - A run **writes** its own scope: the ref it runs on. For `push` that is the branch or tag, for `workflow_dispatch` the
-#   chosen branch, for `pull_request` its own `refs/pull/N/merge`. `schedule`, `pull_request_target`, `issue_comment`
-#   and `workflow_run` run on the default branch, so they write the default branch's scope.
+# - A run **writes** its own scope: the ref it runs on. For `push` that is the branch or tag, for `workflow_dispatch`
+#   the chosen branch, for `pull_request` its own `refs/pull/N/merge`. `schedule`, `pull_request_target`,
+#   `issue_comment` and `workflow_run` run on the default branch, so they write the default branch's scope.
 # - A run **reads** its own scope, then the default branch's: in each first the exact key, then the newest entry that
 #   begins with the key, then the newest that begins with a restore key. An entry never changes.
 # - Since 26 June 2026 the events that somebody without write access can cause have a token that only *reads* in the
@@ -745,9 +745,9 @@ def accept(file: bytes, bundle: str, publisher: dict[str, str]) -> bool:
 # | `protection_added_by` | the commits that brought the protection in; a commit has it if one of them is among its ancestors, or is itself |
 # | `inside` | another action to the one reference that it calls |
 #
-# A user is a workflow: a dict with `name`, `uses`, `with` and `run`. An input in `with` is text to the action, so `true`
-# and `"true"` are one. All of them run on `pull_request_target` and want
-# the pull request's head. A small state, with ids of two letters:
+# A user is a workflow: a dict with `name`, `uses`, `with` and `run`. An input in `with` is text to the action, so
+# `true` and `"true"` are one. All of them run on `pull_request_target` and want the pull request's head. A small
+# state, with ids of two letters:
 
 # %%
 state = {
@@ -849,8 +849,8 @@ def reached(state: dict, users: list[dict]) -> set[str]:
 # or a comment is none. *Outside events* are `pull_request_target`, `workflow_run` and `issue_comment`, which a stranger
 # can cause and which run with what the repository holds.
 #
-# They come in six groups, and the check marks one group after the other. Write a group, run the check, go on: after each
-# it names the one that is next.
+# They come in six groups, and the check marks one group after the other. Write a group, run the check, go on: after
+# each it names the one that is next.
 #
 # **1. What a reference names**
 #
@@ -917,7 +917,7 @@ from chainlab.course.exercises.week2.ex8_review import CONTROLS, bench, score
 
 def opened(text):
     """A file's document, the set of its events, and its jobs."""
-    document = yaml.safe_load(text)
+    document = yaml.load(text, yaml.CSafeLoader)  # as safe_load, by the reader in C: the check opens 800 files
     on = document.get("on", document.get(True))
     return document, {on} if isinstance(on, str) else set(on), document["jobs"]
 
@@ -1033,8 +1033,9 @@ except NotImplementedError as unanswered:
 
 # %% [markdown]
 # ## Attack again
-# *90 min*, and the part to be proud of. Now the real project. The cell copies `triage-model` into your folder for this
-# lab, once (`lab.path` says where), and asks your review what is wrong with it.
+# *90 min*, of the 2.5 hours that the design guide has, and the part to be proud of. Now the real project. The cell
+# copies `triage-model` into your folder for this lab, once (`lab.path` says where), and asks your review what is
+# wrong with it.
 
 # %%
 from chainlab.course.exercises.fixtures.attacks import replay, resolver
@@ -1108,9 +1109,9 @@ replay(lab, mine)
 # What it does *not* show: attacks that nobody wrote down yet, settings, and a maintainer who means harm.
 #
 # ## Hand in: the design guide, first version
-# The cell copies the template, once. Fill it for *your* hardened `triage-model`. `templates/examples/design_guide.md` is
-# a filled one at level 3 of the rubric, for the kit's hardened files: look at how a row names its test and its evidence,
-# not at its choices.
+# The cell copies the template, once. Fill it for *your* hardened `triage-model`. `templates/examples/design_guide.md`
+# is a filled one at level 3 of the rubric, for the kit's hardened files: look at how a row names its test and its
+# evidence, not at its choices.
 
 # %%
 lab.template("design_guide.md")
@@ -1126,10 +1127,10 @@ lab.template("design_guide.md")
 # By the rubric, level 3 links threat → control → test → evidence, can be repeated, and names residual risk. Level 4
 # adds rejected options, failure modes, rotation and cost, and works on the second project in week 8.
 #
-# **To carry home** (20 min, in a repository of your own). Take one workflow. Write `permissions: {}` at its top, and give
-# each job what it needs by name, with a comment that says which step asks. Push it on a branch until the run is green.
-# Then the check of 2.4, by hand: lower one of the grants. The run has to fail, at the step that your comment names. A
-# grant whose loss breaks nothing goes. You are done when each of them has broken the run once.
+# **To carry home** (20 min, in a repository of your own). Take one workflow. Write `permissions: {}` at its top, and
+# give each job what it needs by name, with a comment that says which step asks. Push it on a branch until the run is
+# green. Then the check of 2.4, by hand: lower one of the grants. The run has to fail, at the step that your comment
+# names. A grant whose loss breaks nothing goes. You are done when each of them has broken the run once.
 #
 # **You can now** say who could read which secret in a run; make a stranger's words inert; pin to the bottom and say
 # what stays open; give each job the least; split a cache by who may write it; accept one publisher; tell whom an update

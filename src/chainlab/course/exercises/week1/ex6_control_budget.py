@@ -48,6 +48,10 @@ TEACHES = {
         "Trusted publishing needs an index that takes OIDC tokens, a rebuild comparison needs a reproducible "
         "build. This site has neither."
     ),
+    "a precondition that holds": (
+        "This site's index takes OIDC tokens, so trusted publishing acts, and what needs it acts too. A fact of the "
+        "site meets a need, and so does a control that acts."
+    ),
     "money for everything": "Everything on offer is affordable and stops something: all of it is a choice too.",
     "nothing is affordable": "No money, no controls: every threat stays open, and the assessment says so.",
     "a mixed profile": (
@@ -146,6 +150,19 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         site=[],
         costs={"trusted-publishing": 2, "expected-publisher": 3, "independent-rebuild": 1, "least-privilege-tokens": 5},
         threats=[("stolen-upload-token", big, 600, []), ("injected-pull-request", small, 60, [])],
+    )
+    yield _case(
+        "a precondition that holds",
+        rng,
+        budget=5,
+        response=30,
+        site=["oidc-at-the-index"],
+        costs={"trusted-publishing": 2, "expected-publisher": 3, "least-privilege-tokens": 5},
+        threats=[
+            ("stolen-upload-token", big, 600, ["old-token-left-behind"]),
+            ("stolen-upload-token", small, 600, []),
+            ("injected-pull-request", small, 60, []),
+        ],
     )
     yield _case(
         "money for everything",
