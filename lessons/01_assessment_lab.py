@@ -30,7 +30,6 @@ seed = 1
 import hashlib
 import random
 import re
-import shutil
 import tomllib
 from datetime import datetime
 from itertools import combinations

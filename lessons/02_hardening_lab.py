@@ -33,7 +33,6 @@ seed = 1
 import json
 import random
 import re
-import shutil
 from pathlib import Path
 from pprint import pprint
 
@@ -132,7 +131,7 @@ def readable(run: dict) -> dict[str, dict[str, str]]:
             texts = [*step.get("env", {}).values(), *step.get("with", {}).values(), step.get("run", "")]
             given[step["id"]] = everybody | handed(texts, there | own) | (own if "uses" in step else set())
             if step.get("uses", "").startswith("actions/checkout@"):
-                keeps = str(step.get("with", {}).get("persist-credentials", True)).lower() != "false"
+                keeps = str(step.get("with", {}).get("persist-credentials")).lower() != "false"
                 everybody |= own if keeps else set()
         room = set() if strangers or not guard["open"] else set().union(*given.values())
         for step, tokens in given.items():
@@ -294,7 +293,7 @@ def references(source):
 # - An *annotated* tag is an object of its own, with an id of its own, that points to a commit. Where a tag and a branch
 #   have one name, git takes the tag.
 # - A fork's commits can be fetched under the original's name. So a commit id alone does not say whose it is.
-# - An action may name other actions. They run in your job, with what your job holds.
+# - An action may name other actions, and two may name each other. They run in your job, with what your job holds.
 #
 # ## Exercise 2.3 — write the pinner (6 points)
 # *45 min.* A reference is *bound* when it is a full commit id that a branch or tag of that very repository contains.
@@ -458,7 +457,7 @@ def least(jobs: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
                 needed.append(("id-token", "write"))
             if "download-artifact@" in text and "run-id" in inputs:
                 needed.append(("actions", "read"))
-        result[job] = dict(sorted(needed, key=lambda need: need[1]))  # "write" comes after "read"
+        result[job] = dict(sorted(needed))  # of one scope, "write" comes after "read"
     return result
     ### END SOLUTION
 

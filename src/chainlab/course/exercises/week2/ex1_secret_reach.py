@@ -158,6 +158,8 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         actions_given={JOB_TOKEN},
         permissions={"contents": "read", "issues": "write"},
     )
+    env = {"GH": "${{ github.token }}"}
+    run.job("shares", run.script(), run.script(), all_given={JOB_TOKEN}, permissions={"issues": "write"}, env=env)
     yield run.case("the job's own token")
 
     run = DescribedRun(rng)
@@ -202,8 +204,15 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         uses=called,
         secrets={one: secret(one)},
     )
+    ghost = {"GHOST_TOKEN": secret("GHOST_TOKEN")}  # nobody ever stored it
+    run.job("ghost", run.script({"X": secret("GHOST_TOKEN")}), run.script(), uses=called, secrets=ghost)
     run.job("none", run.script({"X": secret(one)}), run.script({"Y": secret(two)}), uses=called)
-    yield run.case("a reusable workflow", none="Neither `inherit` nor a mapping: the called file is handed no secret.")
+    unknown = "A name that is passed and that nobody stored is empty: no secret exists because a file mentions it."
+    yield run.case(
+        "a reusable workflow",
+        ghost=unknown,
+        none="Neither `inherit` nor a mapping: the called file is handed no secret.",
+    )
 
     run = DescribedRun(rng)
     everything = {run.secret(), run.secret(), run.secret()}

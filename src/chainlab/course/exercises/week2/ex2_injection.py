@@ -51,6 +51,10 @@ TEACHES = {
         "`\\\"` within double quotes and `\\'` outside all quotes are characters: they open and close nothing. Within "
         "single quotes a backslash is itself a character like any other, and the next quote ends them."
     ),
+    "one quote within the other": (
+        "Within double quotes an apostrophe is a character, and within single quotes a double quote is one: only the "
+        "quote that opened closes."
+    ),
     "two names that look alike": (
         "`a-b` and `a_b` are two inputs. A variable has no hyphen in its name, so a name made from the expression is "
         "to be compared with those that are taken already, by your own too."
@@ -172,7 +176,8 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         lambda v: f"by {v[branch]} as {asked}\n",
     )
     taken = rng.choice(["TITLE", "PR_TITLE", "GITHUB_EVENT_PULL_REQUEST_TITLE"])
-    kept = {name: f"kept {rng.choice(WORDS)}" for name in {taken, "TITLE", "VALUE", "VALUE_1", "ARG"}}
+    full = "GITHUB_EVENT_PULL_REQUEST_TITLE"
+    kept = {n: f"kept {rng.choice(WORDS)}" for n in (taken, "TITLE", "VALUE", "VALUE_1", "ARG", full, f"{full}_")}
     yield case(
         "a name that is taken",
         {"name": "both", "env": kept, "run": f'echo "${taken}: ${{{{ {title} }}}}"\necho "$VALUE"'},
@@ -213,6 +218,15 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         },
         each(title, [spaced, hostile[2], hostile[5]]),
         lambda v: f'{mark} "{v[title]}"\nit\'s {v[title]}\nC:\\ {v[title]}\n',
+    )
+    yield case(
+        "one quote within the other",
+        {
+            "name": "quotes",
+            "run": f'echo "{mark} it\'s ${{{{ {title} }}}}"\necho \'say "${{{{ {title} }}}}"\' "${{{{ {title} }}}}"',
+        },
+        each(title, [spaced, hostile[2]]),
+        lambda v: f'{mark} it\'s {v[title]}\nsay "{v[title]}" {v[title]}\n',
     )
     hyphen, underscore = "inputs.log-level", "inputs.log_level"
     yield case(

@@ -39,6 +39,10 @@ TEACHES = {
         "A commit of that repository stays as it is, comment and all. A local action is part of your own commit; "
         "an image is bound by a digest, which is another tool's matter."
     ),
+    "a commit that only a tag contains": (
+        "A release is often made beside the branches, and only its tag leads to it. It is the repository's own all the "
+        "same: ask branches and tags."
+    ),
     "a commit of a fork": (
         "The platform serves a fork's commits under the original's name, so forty hex digits are not enough: the "
         "commit has to be in one of that repository's own branches or tags. Report it, and leave the line to a "
@@ -63,7 +67,12 @@ TEACHES = {
     "an action file called action.yaml": (
         "The platform takes `action.yml` or `action.yaml`. A look-up of one misses half."
     ),
-    "a reusable workflow": "A job can consist of `uses:`. The path is a file, and what it uses counts too.",
+    "two that name each other": (
+        "An action may name one that names it again. Keep what you have been at, and stop there."
+    ),
+    "a reusable workflow": (
+        "A job can consist of `uses:`. The path is a file, in .yml or .yaml, and what it uses counts too."
+    ),
     "a whole workflow": "Every rule at once. Which line differs from yours?",
 }
 
@@ -146,6 +155,11 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
 
     text = _Text()
     name, refs = actions.add()
+    text.step(f"{name}@{refs['v0.9']}", rest="  # v0.9")
+    yield text.case("a commit that only a tag contains", mirror)
+
+    text = _Text()
+    name, refs = actions.add()
     bad = f"{name}@{refs['fork']}"
     text.step(bad, rest="  # v2.1.0")
     text.open.add(bad)
@@ -188,18 +202,29 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     yield text.case("three levels down", mirror)
 
     text = _Text()
-    loose, _ = actions.add()
-    name, refs = actions.add([f"{loose}@v2"], path=rng.choice(["", "sub"]), file_name="action.yaml")
-    text.step(f"{name}@v1", refs["v1"])
-    text.nested(f"{name}@v1", f"{loose}@v2")
+    for path in ("", "sub"):
+        loose, _ = actions.add()
+        name, refs = actions.add([f"{loose}@v2"], path=path, file_name="action.yaml")
+        text.step(f"{name}@v1", refs["v1"])
+        text.nested(f"{name}@v1", f"{loose}@v2")
     yield text.case("an action file called action.yaml", mirror)
 
     text = _Text()
-    loose, _ = actions.add()
-    name, refs = actions.add([f"{loose}@v2"], path=".github/workflows/notes.yml", workflow=True, newest=[])
-    text.pinned[len(text.lines) + 1] = (f"{name}@v2", refs["v2"])
-    text.add("  notes:", f"    uses: {name}@v2")
-    text.nested(f"{name}@v2", f"{loose}@v2")
+    other = actions.names[-2]
+    name, refs = actions.add([f"{other}@v2"])
+    actions.add([f"{name}@v1"])
+    text.step(f"{name}@v1", refs["v1"])
+    text.nested(f"{name}@v1", f"{other}@v2")
+    text.nested(f"{other}@v2", f"{name}@v1")
+    yield text.case("two that name each other", mirror)
+
+    text = _Text()
+    for job in ("notes.yml", "more.yaml"):
+        loose, _ = actions.add()
+        name, refs = actions.add([f"{loose}@v2"], path=f".github/workflows/{job}", workflow=True, newest=[])
+        text.pinned[len(text.lines) + 1] = (f"{name}@v2", refs["v2"])
+        text.add(f"  {job.partition('.')[0]}:", f"    uses: {name}@v2")
+        text.nested(f"{name}@v2", f"{loose}@v2")
     yield text.case("a reusable workflow", mirror)
 
     yield _whole(actions, rng)

@@ -76,7 +76,7 @@ class _Steps:
         return {"uses": f"{action}@{commit}"} | ({"with": inputs} if inputs else {})
 
     def checkout(self) -> tuple[dict[str, Any], dict[str, str]]:
-        choices: list[dict[str, Any]] = [{"persist-credentials": False}, {"fetch-depth": 0}]
+        choices: list[dict[str, Any]] = [{}, {"persist-credentials": False}, {"fetch-depth": 0}]
         inputs = self.rng.choice(choices)
         return self._uses("actions/checkout", inputs), {"contents": "read"}
 

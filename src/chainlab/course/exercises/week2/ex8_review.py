@@ -92,7 +92,21 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     yield case("benign changes", benign, MARKING.at_least(benign, share=0.8))
     for group, controls in GROUPS.items():
         chosen = [v for v in made if v.control in controls]
-        accept = MARKING.at_least([made[0]], chosen, controls)
-        yield case(group, [made[0], *chosen], accept)
+        yield case(group, [made[0], *chosen], _every(made[0], chosen, controls))
     for height in THRESHOLDS:
         yield case(f"a score of {height:.0%}", made, MARKING.reaches(made, height))
+
+
+def _every(unchanged: Variant, mutants: list[Variant], controls: tuple[str, ...]) -> Callable[[Any], bool | Miss]:
+    """Accepts when the unchanged set is accepted, each control caught, and then every one of its mutants."""
+    each_control = MARKING.at_least([unchanged], mutants, controls)
+
+    def accept(verdicts: Any) -> bool | Miss:
+        caught = each_control(verdicts)
+        let_through = [v for v in mutants if caught and not v.right(verdicts.get(v.name))]
+        if not let_through:
+            return caught
+        count = f"{len(mutants) - len(let_through)} of {len(mutants)} mutants refused"
+        return Miss(f"{count}; {MARKING.said(let_through[0], verdicts)}")
+
+    return accept
