@@ -855,47 +855,47 @@ def reached(state: dict, users: list[dict]) -> set[str]:
 #
 # | control | holds when |
 # |---|---|
-# | `unpinned` | `unpinned` | every `uses:` of a step or job names a full commit id; local actions (`./`) excepted |
-# | `foreign-commit` | `foreign-commit` | `resolve(reference)` finds that commit in that repository (it gives None otherwise) |
+# | `unpinned` | every `uses:` of a step or job names a full commit id; local actions (`./`) excepted |
+# | `foreign-commit` | `resolve(reference)` finds that commit in that repository (it gives None otherwise) |
 #
 # **2. What a job holds**
 #
 # | control | holds when |
 # |---|---|
-# | `permissions` | `permissions` | the file says `permissions: {}`, every job has a block of named scopes (no `read-all`), and none writes but `pull-requests`, `id-token` and, in a job with an environment, `packages` |
-# | `identity` | `identity` | a job with `id-token: write` has no `run:` |
-# | `environment` | `environment` | a job that has `id-token: write`, or names a secret other than `GITHUB_TOKEN`, names an environment |
-# | `secrets` | `secrets` | no `secrets: inherit`, no `toJSON(secrets)` |
+# | `permissions` | the file says `permissions: {}`, every job has a block of named scopes (no `read-all`), and none writes but `pull-requests`, `id-token` and, in a job with an environment, `packages` |
+# | `identity` | a job with `id-token: write` has no `run:` |
+# | `environment` | a job that has `id-token: write`, or names a secret other than `GITHUB_TOKEN`, names an environment |
+# | `secrets` | no `secrets: inherit`, no `toJSON(secrets)` |
 #
 # **3. A stranger's words and code**
 #
 # | control | holds when |
 # |---|---|
-# | `injection` | `injection` | a script has no `${{ }}`, save `runner.…`, `matrix.…` and `github.sha` |
-# | `pull-checkout` | `pull-checkout` | a file that an outside event starts has no checkout action, and no script with `git fetch`, `git clone`, `git pull` or `gh pr checkout` |
-# | `artifact` | `artifact` | a file that `workflow_run` starts downloads no artifact (`actions/download-artifact`, `gh run download`) |
-# | `credentials` | `credentials` | every checkout action says `persist-credentials: false`, as a word or as a text |
+# | `injection` | a script has no `${{ }}`, save `runner.…`, `matrix.…` and `github.sha` |
+# | `pull-checkout` | a file that an outside event starts has no checkout action, and no script with `git fetch`, `git clone`, `git pull` or `gh pr checkout` |
+# | `artifact` | a file that `workflow_run` starts downloads no artifact (`actions/download-artifact`, `gh run download`) |
+# | `credentials` | every checkout action says `persist-credentials: false`, as a word or as a text |
 #
 # **4. What comes back from a cache**
 #
 # | control | holds when |
 # |---|---|
-# | `release-cache` | `release-cache` | a file in which a job names an environment has no `actions/cache…` and no `cache:` input |
-# | `cache-key` | `cache-key` | in other files, a cache's key has `hashFiles(` in it, and there are no `restore-keys` |
+# | `release-cache` | a file in which a job names an environment has no `actions/cache…` and no `cache:` input |
+# | `cache-key` | in other files, a cache's key has `hashFiles(` in it, and there are no `restore-keys` |
 #
 # **5. Where packages come from**
 #
 # | control | holds when |
 # |---|---|
-# | `index` | `index` | no script with `--extra-index-url`; in no `env` a variable with `EXTRA_INDEX` in its name |
-# | `hashes` | `hashes` | every `pip install` in a script says `--require-hashes`, or is `--no-deps … .`: the project alone |
+# | `index` | no script with `--extra-index-url`; in no `env` a variable with `EXTRA_INDEX` in its name |
+# | `hashes` | every `pip install` in a script says `--require-hashes`, or is `--no-deps … .`: the project alone |
 #
 # **6. The machine underneath**
 #
 # | control | holds when |
 # |---|---|
-# | `runner` | `runner` | in a file that `pull_request` or an outside event starts, `runs-on` is one `ubuntu-…` label; a job with `uses:` has none |
-# | `commands` | `commands` | `ACTIONS_ALLOW_UNSECURE_COMMANDS` is in no `env`: it lets printed text set variables of later steps |
+# | `runner` | in a file that `pull_request` or an outside event starts, `runs-on` is one `ubuntu-…` label; a job with `uses:` has none |
+# | `commands` | `ACTIONS_ALLOW_UNSECURE_COMMANDS` is in no `env`: it lets printed text set variables of later steps |
 
 # %%
 from chainlab.course.exercises.fixtures.workflows import Workflows
@@ -1039,7 +1039,7 @@ except NotImplementedError as unanswered:
 # %%
 from chainlab.course.exercises.fixtures.attacks import replay, resolver
 
-mine, hardened = lab.path / "triage-model", lab.data / "projects" / "hardened" / "triage-model"
+mine, kits = lab.path / "triage-model", lab.data / "projects" / "hardened" / "triage-model"
 if not mine.exists():
     lab.copy("projects/triage-model")
 
@@ -1051,7 +1051,7 @@ def controls_broken(project):
 
 try:
     print("mine:", ", ".join(controls_broken(mine)) or "none")
-    print("the kit's:", ", ".join(controls_broken(hardened)) or "none")
+    print("the kit's:", ", ".join(controls_broken(kits)) or "none")
 except NotImplementedError as unanswered:
     print(unanswered)
 
