@@ -1101,7 +1101,7 @@ replay(lab, mine)
 #     a moved tag                stopped    nothing reached the sink
 #       a push to main           works      ci success
 #     a title and a branch name  stopped    nothing reached the sink
-#       a pull request           works      ci success
+#       a pull request           works      ci success, label success
 #     a poisoned cache           stopped    main's cache was not written; no marker in the released wheel
 #       a release                works      release success; wheels: 1
 #
