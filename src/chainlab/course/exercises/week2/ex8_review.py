@@ -97,16 +97,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
         yield case(f"a score of {height:.0%}", made, MARKING.reaches(made, height))
 
 
-def _every(unchanged: Variant, mutants: list[Variant], controls: tuple[str, ...]) -> Callable[[Any], bool | Miss]:
-    """Accepts when the unchanged set is accepted, each control caught, and then every one of its mutants."""
-    each_control = MARKING.at_least([unchanged], mutants, controls)
-
-    def accept(verdicts: Any) -> bool | Miss:
-        caught = each_control(verdicts)
-        let_through = [v for v in mutants if caught and not v.right(verdicts.get(v.name))]
-        if not let_through:
-            return caught
-        count = f"{len(mutants) - len(let_through)} of {len(mutants)} mutants refused"
-        return Miss(f"{count}; {MARKING.said(let_through[0], verdicts)}")
-
-    return accept
+def _every(unchanged: Variant, mutants: list[Variant], controls: tuple[str, ...]) -> Accept:
+    """Accepts when the unchanged set is accepted, each control caught, and every kind of mutant refused."""
+    each_control, every_kind = MARKING.at_least([unchanged], mutants, controls), MARKING.every_kind(mutants)
+    return lambda verdicts: each_control(verdicts) and every_kind(verdicts)
