@@ -212,7 +212,7 @@ def test_strict_nbval_fails_on_every_changed_verdict_count_and_result(executed: 
         ("notebooks/09_sums.ipynb", '"text/plain": "6"', '"text/plain": "7"'),
         ("notebooks/09_sums.ipynb", '"evalue": "9 is not', '"evalue": "8 is not'),
         ("solutions/09_numbers.ipynb", "9.1 right (3 cases", "9.1 right (4 cases"),
-        ("solutions/09_numbers.ipynb", "(2 cases, 2 generated", "(2 cases, 3 generated"),
+        ("solutions/09_numbers.ipynb", "9.2 right (2 cases, 2 generated", "9.2 right (2 cases, 3 generated"),
     )
     for name, old, new in changes:
         edit(executed.root / name, old, new)
