@@ -105,7 +105,7 @@ def test_every_hostile_case_runs_its_payload_in_the_unrepaired_step(lab: Any, mo
         benign = [(v, wanted) for v, wanted in cases if injections.MARKER not in str(v)]
         if benign and "'" not in str(benign[0][0]):  # honest words were printed before the repair, too
             assert injections.play(step, benign[0][0], lab.path).output == benign[0][1], step
-    assert hostile == 5 * 9
+    assert hostile == 5 * 10
 
 
 def test_a_script_that_hangs_is_ended(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
