@@ -24,7 +24,7 @@ from chainlab.workspace import Workspace
 pytestmark = [pytest.mark.notebooks, pytest.mark.usefixtures("cache")]
 
 ROOT = Path(__file__).parents[2]
-OPEN = 'import chainlab\n\nlab = chainlab.open("01_assessment")'
+OPEN = 'import hashlib\nfrom pathlib import Path\n\nimport chainlab\n\nlab = chainlab.open("01_assessment")'
 CHECK = 'lab.check("1.1", verify_manifest)'
 
 
