@@ -30,7 +30,7 @@ from typing import Final, TypeAlias
 
 from chainlab.characters import visible
 
-__all__ = ["SIGNS", "Cell", "Display", "Fold", "Fresh", "Mark", "Shown"]
+__all__ = ["SIGNS", "Cell", "Display", "Fold", "Fresh", "Mark", "Shown", "brief_type"]
 
 MAX_ROWS: Final = 30  # of a table
 MAX_TEXT: Final = 300  # characters of a cell, and of a fold's line
@@ -152,6 +152,15 @@ class Shown:
 
     def __repr__(self) -> str:
         return self._display().text()
+
+
+def brief_type(predicate_type: str) -> str:
+    """Name a predicate type of PEP 740, an address at a package index, by its standard; others stay as they are.
+
+    >>> brief_type("https://index.example/attestations/publish/v1"), brief_type("https://slsa.dev/provenance/v1")
+    ('PEP 740 publish/v1', 'https://slsa.dev/provenance/v1')
+    """
+    return re.sub(r"^https://\S+/attestations/(publish/v\d+)$", r"PEP 740 \1", predicate_type)
 
 
 def _parts(text: str) -> Iterator[str | Fresh]:

@@ -94,6 +94,14 @@ def test_no_lesson_breaks_a_rule_of_authoring(root: Path) -> None:
     assert [str(p) for p in problems(load_course(root))] == []
 
 
+def test_each_walkthrough_asks_a_reader_at_least_four_times(root: Path) -> None:
+    course = load_course(root)
+    for part in (part for unit in course.written for part in unit.lessons):
+        text = (root / "lessons" / f"{part.file}.py").read_text(encoding="utf-8")
+        asked = re.findall(r"\*\*(?:Predict|Change it)\b", text)
+        assert len(asked) >= 4, f"{part.file} asks {len(asked)} times"
+
+
 @pytest.mark.notebooks
 @pytest.mark.parametrize("half", [0, 1])
 def test_strict_nbval_passes(half: int) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from chainlab.characters import join_lines
 from chainlab.clock import rfc3339
 from chainlab.digests import Digest
-from chainlab.display import SIGNS, Cell, Display, Fresh, Mark, Shown
+from chainlab.display import SIGNS, Cell, Display, Fresh, Mark, Shown, brief_type
 from chainlab.errors import ChainlabError, VerificationFailed
 from chainlab.evidence.certificates import signer_of
 from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, Statement, value_at
@@ -135,7 +135,7 @@ class Verdict(Shown):
 
     def _display(self) -> Display:
         """Its steps: what each found, and how to mend the one that failed."""
-        rows: list[tuple[Cell, ...]] = [(s.name, Mark(s.result), s.said, s.mend) for s in self.steps]
+        rows: list[tuple[Cell, ...]] = [(s.name, Mark(s.result), brief_type(s.said), s.mend) for s in self.steps]
         if self.signed_at is not None:
             rows.append(("signed at", "", Fresh(rfc3339(self.signed_at)), ""))
         failed = self.failure

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chainlab.display import Display, Shown
+from chainlab.display import Display, Shown, brief_type
 
 __all__ = ["Known"]
 
@@ -75,7 +75,7 @@ _ROWS = {
 
 def _said(facts: Mapping[str, Any] | None) -> tuple[str, str]:
     """The predicate type of a bundle, and who it says has signed it; empty for something else."""
-    return (str((facts or {}).get("predicateType", "")), str((facts or {}).get("identity", "")))
+    return (brief_type(str((facts or {}).get("predicateType", ""))), str((facts or {}).get("identity", "")))
 
 
 def _by(entry: Mapping[str, Any]) -> str:
