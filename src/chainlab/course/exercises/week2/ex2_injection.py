@@ -180,9 +180,9 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     kept = {n: f"kept {rng.choice(WORDS)}" for n in (taken, "TITLE", "VALUE", "VALUE_1", "ARG", full, f"{full}_")}
     yield case(
         "a name that is taken",
-        {"name": "both", "env": kept, "run": f'echo "${taken}: ${{{{ {title} }}}}"\necho "$VALUE"'},
+        {"name": "both", "env": kept, "run": f'echo "$VALUE"\necho "${taken}: ${{{{ {title} }}}}"'},
         each(title, [rng.choice(TITLES), *hostile[:3]]),
-        lambda v: f"{kept[taken]}: {v[title]}\n{kept['VALUE']}\n",
+        lambda v: f"{kept['VALUE']}\n{kept[taken]}: {v[title]}\n",
     )
     two = "github.event.pull_request.user.login"
     both = [
