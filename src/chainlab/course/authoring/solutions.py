@@ -8,7 +8,6 @@ checked and found right.
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any
 
 from chainlab.course.authoring.execution import private_environment
 from chainlab.course.authoring.notebook import grade_id, load
+from chainlab.course.learning.progress import MARKS
 from chainlab.course.syllabus import Course, Unit
 
 __all__ = ["Run", "replay", "run_all", "run_one", "table"]
@@ -191,7 +191,7 @@ def _unchecked(notebook: Any, exercises: tuple[str, ...]) -> str:
         if cell is None:
             return f"missing check: exercise {exercise}"
         said = "".join(o.get("data", {}).get("text/plain", "") for o in cell.outputs)
-        if not re.search(rf"exercise {re.escape(exercise)}: right", said):
+        if f"{MARKS['done']} {exercise} right" not in said:
             return f"missing check: exercise {exercise} was not found right"
     return ""
 
