@@ -142,7 +142,7 @@ class Verdict(Shown):
         ended = (
             Mark("failed", f"refused at: {failed.name}") if failed else Mark("passed" if self.passed else "not asked")
         )
-        return Display("verified", ("step", "result", "found", "to mend it"), rows, ended)
+        return Display("verification", ("step", "result", "found", "to mend it"), rows, ended)
 
 
 class _Failed(Exception):
