@@ -43,7 +43,9 @@ def test_the_cell_of_a_wrapped_answer_is_found(judge: Any, wrap: Callable[[Any],
     assert written_as(wrap(judge)) == SOURCE
 
 
-@pytest.mark.parametrize("answer", [print, 5, int, None, lambda: 1], ids=repr)
+@pytest.mark.parametrize(
+    "answer", [print, 5, int, None, lambda: 1], ids=["built-in", "number", "class", "none", "lambda"]
+)
 def test_what_no_cell_defined_has_no_text(answer: Any) -> None:
     assert written_as(answer) == ""
 

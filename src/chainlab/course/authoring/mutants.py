@@ -39,7 +39,7 @@ from chainlab.errors import ChainlabError
 __all__ = ["try_lab", "try_labs"]
 
 SEEDS = (1, 2, 3)
-MEMORY = 2 * 2**30  # bytes of data that a mutant may have
+MEMORY = 2 * 2**30  # bytes of data that a mutant may have, where its solution does with that
 SECONDS = 10.0  # between two lines on an exercise that takes long
 FIRST_LIMIT = 120.0  # CPU seconds of the solution itself
 REFUSED, ACCEPTED, BROKEN = 40, 41, 42  # a child's exit status
@@ -122,6 +122,7 @@ class _Trial:
         self.solution = compile("\n" * cell.line + cell.source, path, "exec")
         checked = checked_answer(exercise.tagged("check")[0])
         self.answer = checked[1] if checked else "None"
+        self.memory = MEMORY
         self.endless = 0
         self.told = time.monotonic()
 
@@ -145,6 +146,9 @@ class _Trial:
         rng = random.Random(f"{self.exercise.id}/{label}")  # noqa: S311 (variation, not secrecy)
         cases = list(self.generate(self.namespace.get("lab"), rng))
         status, cpu = self._fork(self.solution, cases, cpu=FIRST_LIMIT)
+        if status != ACCEPTED:  # Rego's engine reserves hundreds of gigabytes of addresses, and uses few
+            self.memory = resource.RLIM_INFINITY
+            status, cpu = self._fork(self.solution, cases, cpu=FIRST_LIMIT)
         if status != ACCEPTED:
             raise ChainlabError(
                 f"exercise {self.exercise.id}: the solution itself is refused on its {label} cases, run in a child",
@@ -185,7 +189,7 @@ class _Trial:
             ):
                 signal.signal(number, signal.SIG_DFL)
                 signal.setitimer(timer, seconds)
-            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+            resource.setrlimit(resource.RLIMIT_DATA, (self.memory, resource.RLIM_INFINITY))
             silent = os.open(os.devnull, os.O_RDWR)
             for stream in range(3):
                 os.dup2(silent, stream)
