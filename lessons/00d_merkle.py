@@ -183,8 +183,6 @@ fig, ax = diagrams.audit_path(7, 2, title="One hash beside each step: c needs th
 # The figure counts from 0, so c is entry 2. Filled: its way to the root. Ringed: the three hashes that somebody must give
 # you, 3 (that is d), 0–1 (ab) and 4–6 (efg). Everything else you compute or never see.
 #
-# **Change it.** Draw the path of g, `audit_path(7, 6, …)`, and one in a tree of eleven.
-#
 # **Predict.** How many hashes does the *last* entry, g, need? And one in a log of a million entries, at most?
 
 # %% tags=["predict"]
@@ -199,6 +197,8 @@ assert climb(seven[2], proof) == root(seven) != climb(leaf(b"x"), proof)  # the 
 # These hashes are an **inclusion proof** (RFC 6962 calls it the *audit path*): at most three for seven entries, and twenty
 # for a million. The last entry stands higher up and needs two. The entry x, which is not in
 # the log, would need a path that leads to the same root, and finding one means breaking SHA-256.
+#
+# **Change it.** In the cell of the figure, draw the path of g, `audit_path(7, 6, …)`, and one in a tree of eleven.
 #
 # What it shows: this entry is under *this root*. What it does not show: that the entry is true, or that anyone else was
 # given the same root.

@@ -64,8 +64,8 @@ assert others == 1  # the text says that one of the two is missing
 # ## NULL: the third answer
 # Four and one make five, and there are six. Version 1.4, uploaded at three in the morning by nobody knows what, is in
 # *neither* list. Its workflow is NULL, "not known". Is an unknown thing equal to `'release.yml'`? Unknown. Different
-# from it? Unknown as well:
-
+# from it? Unknown as well.
+#
 # **Predict.** What does SQL answer to each of these three? (NULL reaches Python as `None`; write `"NULL"`.)
 
 # %% tags=["predict"]
