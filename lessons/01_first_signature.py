@@ -444,4 +444,5 @@ print(verdict(artifact=altered, signed=honest_signature))
 # - read a refusal as the first step that failed, which need not be the cause
 # - say what a valid signature leaves open: goodness, origin of the build, and the signer's judgement
 #
-# Next, the lab: `labs/01_assessment.ipynb`. Exercise 1.3 asks you to predict refusals *before* you run them.
+# **Next:** `01_measuring` asks how long a door was open. Then the lab, `labs/01_assessment.ipynb`: exercise 1.3 has you
+# predict refusals *before* you run them.
