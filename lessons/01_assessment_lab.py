@@ -359,7 +359,7 @@ def predict(scenario: dict[str, str | int]) -> tuple[str, str]:
 # | 10 | Insufficient Logging and Visibility | could you say afterwards what happened? |
 #
 # What you have in hand is evidence: lines of files, settings and logs. Here is one line of every kind that occurs, in
-# no order. Some show a risk, some show that there is none.
+# no order. Some show a risk, some show that there is none. (A line of a file can also stand there as a comment, `# …`.)
 
 # %%
 from chainlab.course.exercises.week1.ex4_cicd_risks import samples
