@@ -1033,8 +1033,8 @@ except NotImplementedError as unanswered:
 # %% [markdown]
 # ## Attack again
 # *90 min*, of the 2.5 hours that the design guide has, and the part to be proud of. Now the real project. The cell
-# copies `triage-model` into your folder for this lab, once (`lab.path` says where), and asks your review what is
-# wrong with it.
+# copies `triage-model` into your folder for this lab, once, and asks your review what is wrong with it. In the file
+# browser at the left the copy is `units/02_hardening/triage-model`.
 
 # %%
 from chainlab.course.exercises.fixtures.attacks import replay, resolver
@@ -1070,7 +1070,7 @@ except NotImplementedError as unanswered:
 # - a stranger's run poisons what it may write, under the rule before 26 June 2026, and you release.
 #
 # What an attack won is read from the sink, and from the wheel in the registry. Beside each stands the honest run that
-# it rides on.
+# it rides on; beside the first, once no tag is left to move (until then that run is the thief's).
 
 # %%
 replay(lab, mine)
