@@ -318,7 +318,8 @@ def build(site: Path, lock: Path, environment: dict[str, str]) -> dict:
 #    every installed package with such a group in its `entry_points.txt`;
 # 4. *needed*: a package that is in requires it, or does so for an extra that was asked for;
 # 5. *vendored*: a package that is in carries a copy, `…/_vendor/NAME`, which `_vendor/vendor.txt` lists as
-#    `NAME==VERSION` (`-` becomes `_` in the folder's or file's name). A line whose copy is not there lists nothing.
+#    `NAME==VERSION` (`-` becomes `_` in the folder's or file's name). A line without a version, or
+#    whose copy is not there, lists nothing.
 #
 # Code of the installed packages is not searched for imports: their metadata speak for them. (Simplified, and a known
 # gap for your deliverable.) Markers on the platform do not occur here, only those on extras.

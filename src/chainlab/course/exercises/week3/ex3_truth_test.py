@@ -51,7 +51,7 @@ TEACHES = {
     ),
     "copied in": (
         "No metadata knows a vendored component. Where its host keeps a list, `_vendor/vendor.txt`, believe it "
-        "only for files that are there, and only in a host that is in the service."
+        "only for files that are there, only lines with a version, and only in a host that is in the service."
     ),
     "everything at once": "See the classes above, one by one; `truth_test(find, lab.path)` counts them.",
 }
