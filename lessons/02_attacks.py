@@ -428,7 +428,9 @@ lab.predicted(prediction, {"same wheel": rebuilt.artifacts["dist"][wheel] == str
 # **What happened.** Ultralytics again, the first step: the branch's name was shell code, and a workflow on
 # `pull_request_target` pasted it into a script. [V: PyPI; details S] **The entry**, in `label.yml`:
 #
-#     echo "BRANCH=${{ github.head_ref }}" >> $GITHUB_ENV
+# ```sh
+# echo "BRANCH=${{ github.head_ref }}" >> $GITHUB_ENV
+# ```
 #
 # **The payload.** A name may hold no space, no colon and no backslash. `${IFS}` is a space to a shell, and base64 needs no
 # colon. What it decodes to uses the credential that `checkout` left in `.git/config`: it *pushes a branch to acme's

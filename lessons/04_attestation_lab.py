@@ -532,8 +532,8 @@ print(release["files"]["requirements.lock"].decode()[:80] + "…")
 #
 # *Provenance* has to name the builder `house["builder"]` and the build type `house["build_type"]`, which says how to read
 # everything else; the source `git+` and `house["repository"]`, at the tag; the external parameters `workflow` (`repository`, `ref`, `path`) and `inputs`, which
-# is empty, and no other; and the internal parameter `job`. `Expected` has a field for each; `04a`, "Verify, in six
-# steps", fills them all. Given to you: `attested(release, digest, expected, root)`, the statements that are about a
+# is empty, and no other; and the internal parameter `job`. `Expected` has a field for each; `04a_attestation`,
+# "Verify, in six steps", fills them all. Given to you: `attested(release, digest, expected, root)`, the statements that are about a
 # digest and hold as expected.
 
 # %%
@@ -822,15 +822,19 @@ lab.template("implementation_guide.md")
 # **To carry home** (30 min, in a repository of your own whose workflow has two jobs). Let the first job hand on the digests
 # of what it made as an *output*, and let the second refuse other bytes before it uses them:
 #
-#     # first job, last step; `outputs: {sums: "${{ steps.sums.outputs.sums }}"}` in the job
-#     - id: sums
-#       run: echo "sums=$(sha256sum dist/* | base64 -w0)" >> "$GITHUB_OUTPUT"
-#     # second job, after it took the files over
-#     - env: {SUMS: "${{ needs.build.outputs.sums }}"}
-#       run: echo "$SUMS" | base64 -d | sha256sum --check --strict
+# In the first job the last step, with `outputs: {sums: "${{ steps.sums.outputs.sums }}"}` beside the job's `steps`:
+# ```yaml
+# - id: sums
+#   run: echo "sums=$(sha256sum dist/* | base64 -w0)" >> "$GITHUB_OUTPUT"
+# ```
+# In the second job (here with `needs: build`, the first one's name), after it took the files over:
+# ```yaml
+# - env: {SUMS: "${{ needs.build.outputs.sums }}"}
+#   run: echo "$SUMS" | base64 -d | sha256sum --check --strict
+# ```
 #
 # Then, on a branch, append a byte to a file between the two, and after that add a file. The first has to stop the run.
-# The second does not: the list is checked, the folder is not. Compare the number of files as well (4.4). You are done
+# The second does not: the list is checked, the folder is not. Compare the names of the files as well (4.4). You are done
 # when both stop the run, each with a message that names the file.
 #
 # **You can now** say which bytes a signature covers; check a log's proof in odd trees; name the promise that was not

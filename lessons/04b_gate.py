@@ -528,7 +528,7 @@ assert [event.type.rpartition(".")[2] for event in events][-3:] == ["deployed", 
 # ## What a gate cannot do
 # | it cannot | because | so |
 # |---|---|---|
-# | see what valid evidence never said | `04a`, the five promises | review, tests, monitoring |
+# | see what valid evidence never said | `04a_attestation`, the five promises | review, tests, monitoring |
 # | be better than its root, clock, advisories and policy | it trusts them without a word | guard them like keys |
 # | decide for tomorrow | the world changes | judge again; watch (week 5) |
 # | stop who goes round it | it is a check, not a wall | one credential to prod, held by the deployment |
