@@ -664,7 +664,7 @@ def uv(folder: Path) -> Callable[[Path], set[str] | None]:
             archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             archive.writestr(f"{info}/RECORD", "")
     program = str(Path(sys.prefix) / "bin" / "uv")
-    subprocess.run([program, "venv", "-q", str(folder / "venv")], check=True)
+    subprocess.run([program, "venv", "-q", "--python", sys.executable, str(folder / "venv")], check=True)
     words = [program, "pip", "install", "--offline", "--no-cache", "--dry-run", "--no-deps", "--no-index"]
     words += ["--preview", "--python", str(folder / "venv/bin/python"), "--find-links", str(folder), "-r"]
     environment = {"PATH": os.environ["PATH"], "UV_NO_CONFIG": "1", "HOME": str(folder)}

@@ -163,7 +163,7 @@ def uv(
     """What ``uv pip sync`` would install of a lock; None when it refuses."""
     folder = tmp_path_factory.mktemp("uv")
     program = str(Path(sys.prefix) / "bin" / "uv")
-    subprocess.run([program, "venv", "-q", str(folder / "venv")], check=True)
+    subprocess.run([program, "venv", "-q", "--python", sys.executable, str(folder / "venv")], check=True)
     options = ["--offline", "--no-cache", "--dry-run", "--require-hashes", "--allow-empty-requirements", "--no-index"]
 
     def ask(text: str) -> set[str] | None:
