@@ -21,6 +21,9 @@
 # fails, `lab.case("4.1", "a name with an accent")` gives its arguments, to call your function with. `lab.hint("4.1")`
 # gives one hint at a time, and `solutions/04_attestation.ipynb` has every answer with its reason, for afterwards. **V** and **S** as in week 1: read in a primary text; read in secondary
 # text only.
+#
+# Some given cells use your function. Until it is written they stop with its number, and so does *Run All Cells*: go on by
+# hand at the next heading.
 
 # %% tags=["parameters"]
 seed = 1
