@@ -348,10 +348,10 @@ def test_beside_a_reason_stands_the_whole_answer_or_none_of_it() -> None:
         report = examine("9.1", lambda *_: answer, world=None, seed=1, cases=lambda *_: [case])
         return report.outcomes[0].message
 
-    assert told([7]) == "the budget is 6: [7]"
+    assert told([7]) == "the budget is 6; you returned [7]"
     assert told(["x" * 200]) == "the budget is 6"  # no torso
-    assert told([7], [1], "x") == "the budget is 6: [7], given [1], 'x'"
-    assert told([7], print) == "the budget is 6: [7]"  # a function has no plain form: not "<tuple>"
+    assert told([7], [1], "x") == "the budget is 6; you returned [7], given [1], 'x'"
+    assert told([7], print) == "the budget is 6; you returned [7]"  # a function has no plain form: not "<tuple>"
 
 
 def told(answer: Any, **fields: Any) -> Incorrect:

@@ -264,7 +264,7 @@ def _reason(verdict: bool | Miss | Note, got: Any) -> str:
     if not isinstance(verdict, Miss):
         return f"not accepted: {short(got)}"
     text = _whole(got)
-    return f"{verdict.reason}: {text}" if text else verdict.reason
+    return f"{verdict.reason}; you returned {text}" if text else verdict.reason
 
 
 def _whole(value: Any) -> str:
