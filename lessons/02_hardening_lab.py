@@ -1023,6 +1023,10 @@ def review(workflows: dict[str, str], resolve) -> list[str]:
 # The score on variants that the check did not use; below it, by name, what your review missed. Where the lab is graded
 # and something is missed, part of the points is yours: the benign changes, each of six groups of controls, and each of
 # the heights 60, 80 and 95 % count one tenth.
+#
+# To look at a mutant that the check names: `sets = lab.case("2.8", "a stranger's words and code")[0]` holds every set of that
+# group by name, `sets["injection: a title"]` beside `sets["nothing changed"]`, each a dict from path to text. Compare
+# the two file by file.
 
 # %%
 try:
