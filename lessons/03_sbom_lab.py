@@ -22,8 +22,7 @@
 # `lies(*lab.case("3.1", "honest gaps"))`. `lab.hint("3.1")` gives one hint at a time, and `solutions/03_sbom.ipynb` has
 # every answer with its reason, for afterwards. Packages named `acme-…` and their vulnerabilities are made up.
 #
-# Some given cells use your function. Until it is written they stop with its number, and so does *Run All Cells*: go on by
-# hand at the next heading.
+# Some given cells use your function. Until it is written they stop with its number; *Run All Cells* goes on behind them.
 
 # %% tags=["parameters"]
 seed = 1

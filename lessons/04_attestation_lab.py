@@ -22,8 +22,7 @@
 # gives one hint at a time, and `solutions/04_attestation.ipynb` has every answer with its reason, for afterwards. **V** and **S** as in week 1: read in a primary text; read in secondary
 # text only.
 #
-# Some given cells use your function. Until it is written they stop with its number, and so does *Run All Cells*: go on by
-# hand at the next heading.
+# Some given cells use your function. Until it is written they stop with its number; *Run All Cells* goes on behind them.
 
 # %% tags=["parameters"]
 seed = 1

@@ -4,18 +4,20 @@ A walkthrough becomes ``notebooks/<stem>.ipynb``; a lab becomes ``labs/<stem>.ip
 answers, and ``solutions/<stem>.ipynb``, whole. Cell ids are the stem and the cell's number in the source, so a lab's
 cell has the same id as its solution. Beside tags and nbgrader's metadata, a cell says what JupyterLab folds: the output
 below a question, and code that only holds the text to its values. References become links, and hints get the blank
-lines that make their markdown render.
+lines that make their markdown render. In a lab, a given cell that uses an answer carries ``raises-exception``, so that
+Run All goes on behind it.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from chainlab.course.authoring.links import References
-from chainlab.course.authoring.source import Cell, Lesson, starter
+from chainlab.course.authoring.source import Cell, Lesson, parse_code, starter
 from chainlab.course.learning.hints import rendered
 from chainlab.errors import MalformedInput
 
@@ -52,6 +54,7 @@ def derive(lesson: Lesson, edition: Edition, references: References) -> Any:
     import nbformat
 
     exercise_of = {cell.index: exercise for exercise in lesson.exercises for cell in exercise.cells}
+    waiting = _waiting(lesson) if edition == "labs" else frozenset()
     cells = []
     for cell in lesson.cells:
         if cell.has("wrong") or (edition == "labs" and cell.has("solution")):
@@ -64,6 +67,8 @@ def derive(lesson: Lesson, edition: Edition, references: References) -> Any:
                 cell = starter(cell, exercise.id)
         elif exercise and cell.has("check"):
             grading = _nbgrader("check", exercise.id, grade=True, points=exercise.points)
+        if cell.index in waiting:
+            cell = replace(cell, tags=(*cell.tags, "raises-exception"))
         if cell.kind == "markdown":
             page = f"{edition}/{lesson.stem}.ipynb"
             cell = replace(cell, source=references.link(rendered(cell.source), page))
@@ -142,6 +147,27 @@ def _cell(lesson: Lesson, cell: Cell, grading: dict[str, Any] | None) -> dict[st
     if cell.kind == "code":
         made |= {"execution_count": None, "outputs": []}
     return made
+
+
+def _waiting(lesson: Lesson) -> frozenset[int]:
+    """The given cells of a lab that use an answer: they fail until it is written, and Run All goes on behind them."""
+    answers: set[str] = set()  # names of answers, and of what was made with one
+    waiting = set()
+    for cell in lesson.code:
+        if cell.has("check") or cell.has("wrong"):
+            continue
+        body = parse_code(cell).body
+        defined = [node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+        run = [name for node in body if node not in defined for name in ast.walk(node) if isinstance(name, ast.Name)]
+        bound = {node.name for node in defined} | {name.id for name in run if isinstance(name.ctx, ast.Store)}
+        if cell.has("exercise"):
+            answers |= bound
+        elif answers & {name.id for name in run if isinstance(name.ctx, ast.Load)}:
+            waiting.add(cell.index)
+            answers |= bound
+        else:
+            answers -= bound
+    return frozenset(waiting)
 
 
 def _folded(lesson: Lesson, cell: Cell) -> dict[str, bool]:

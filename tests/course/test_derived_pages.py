@@ -1,4 +1,4 @@
-"""References in lessons become links that lead somewhere."""
+"""What derivation adds for a reader: links that lead somewhere, folds, and a lab that runs past what is unanswered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from chainlab.course.authoring.links import References
-from chainlab.course.authoring.notebook import derive, load
+from chainlab.course.authoring.notebook import Edition, derive, load
 from chainlab.course.authoring.rules import lesson_problems
 from chainlab.course.authoring.source import Lesson
 from chainlab.course.syllabus import Course
@@ -72,6 +72,58 @@ def test_what_a_reader_opens_is_folded(course: Course) -> None:
         {"outputs_hidden": True},
         {"source_hidden": True},
     ]
+
+
+LAB = """\
+# %% [markdown]
+# # A lab
+
+# %% tags=["parameters"]
+seed = 1
+
+# %% [markdown]
+# ## Exercise 9.1 — add them (2 points)
+
+# %% tags=["exercise"]
+def total(numbers):
+    ### BEGIN SOLUTION
+    local = sum(numbers)
+    return local
+    ### END SOLUTION
+
+# %% tags=["check"]
+lab.check("9.1", total)
+
+# %%
+local = [1, 2]
+
+# %%
+def later(numbers):
+    return total(numbers)
+
+# %%
+made = total(local)
+
+# %%
+made
+
+# %%
+made = 3
+
+# %%
+made
+"""
+
+
+def test_in_a_lab_run_all_goes_on_behind_given_cells_that_use_an_answer(course: Course) -> None:
+    lesson = Lesson.parse(LAB, "lessons/09_numbers_lab.py")
+
+    def failing(edition: Edition) -> list[str]:
+        cells = derive(lesson, edition, References.of(course)).cells
+        return [cell.source for cell in cells if "raises-exception" in cell.metadata.get("tags", [])]
+
+    assert failing("labs") == ["made = total(local)", "made"]
+    assert failing("solutions") == []
 
 
 @pytest.mark.parametrize("folder", ["notebooks", "labs", "solutions"])
