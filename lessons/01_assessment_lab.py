@@ -123,7 +123,7 @@ def verify_manifest(root: Path, manifest: str) -> dict[str, set[str]]:
 try:
     print(verify_manifest(lab.data, listed))
 except NotImplementedError as unanswered:
-    print(unanswered)
+    print("not answered yet:", unanswered)
 
 # %% [markdown]
 # ## Three durations that headlines mix up
@@ -244,7 +244,7 @@ def measure(incidents: list[dict[str, str | None]]) -> dict[str, object]:
 try:
     print(pd.DataFrame(measure(real.to_dict("records"))["rows"]).T)
 except NotImplementedError as unanswered:
-    print(unanswered)
+    print("not answered yet:", unanswered)
 
 # %% [markdown]
 # ## A verifier has an order
@@ -600,7 +600,7 @@ try:
     print(f"actions: {len(refs)}, bound to a commit: {refs.str.fullmatch('[0-9a-f]{40}').sum()}")
     print({kind: len(names) for kind, names in trusted.items() if kind != "actions"})
 except NotImplementedError as unanswered:
-    print(unanswered)
+    print("not answered yet:", unanswered)
 
 # %% [markdown]
 # ## When does a control count?

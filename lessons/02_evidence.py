@@ -67,7 +67,8 @@ lab.predicted(prediction, {name: ", ".join(sorted({place["protocol"] for place i
 
 # %% [markdown]
 # ## 2. Everything that is known about a digest
-# `registry.evidence` answers for a digest where it is, and what anybody has said about it. First the wheel:
+# `registry.evidence` answers for a digest where it is, and what anybody has said about it. (In a workspace in which a
+# release of this version was made before, there are more rows: evidence is added, never replaced.) First the wheel:
 
 # %%
 (wheel,) = (name for name in release.produced if name.endswith(".whl"))
@@ -84,8 +85,7 @@ known(wheel)
 known("acme/triage-model/model")
 
 # %% [markdown]
-# The same two voices, in another shape: here each statement is a referrer. (In a workspace in which this notebook ran
-# before, there are more rows: evidence is added, never replaced.)
+# The same two voices, in another shape: here each statement is a referrer.
 #
 # **Change it.** Ask for `known("metrics.json")`. It never left the run, and is known all the same. By whom?
 #

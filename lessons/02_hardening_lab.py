@@ -1032,7 +1032,7 @@ def review(workflows: dict[str, str], resolve) -> list[str]:
 try:
     print(score(review, seed=seed))
 except NotImplementedError as unanswered:
-    print(unanswered)
+    print("not answered yet:", unanswered)
 
 # %% [markdown]
 # ## Attack again
@@ -1057,7 +1057,7 @@ try:
     print("mine:", ", ".join(controls_broken(mine)) or "none")
     print("the kit's:", ", ".join(controls_broken(kits)) or "none")
 except NotImplementedError as unanswered:
-    print(unanswered)
+    print("not answered yet:", unanswered)
 
 # %% [markdown]
 # The first line gets shorter as you work; before you begin it names most of the sixteen. One name is missing from it

@@ -19,8 +19,8 @@
 #
 # Each check calls your function on visible cases and on cases made from `seed`, so only a rule passes. When a case
 # fails, `lab.case("4.1", "a name with an accent")` gives its arguments, to call your function with. `lab.hint("4.1")`
-# gives one hint at a time, and `solutions/04_attestation.ipynb` has every answer with its reason, for afterwards. **V** and **S** as in week 1: read in a primary text; read in secondary
-# text only.
+# gives one hint at a time, and `solutions/04_attestation.ipynb` has every answer with its reason, for afterwards. **V**
+# and **S** as in week 1: read in a primary text; read in secondary text only.
 #
 # Some given cells use your function. Until it is written they stop with its number; *Run All Cells* goes on behind them.
 
