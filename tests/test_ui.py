@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 ROOT = Path(__file__).parents[1]
 FLAGS = [
@@ -245,16 +247,28 @@ def test_what_is_typed_is_on_the_disk_within_ten_seconds_and_the_clone_is_as_it_
 
 @pytest.mark.browser
 def test_an_open_tab_goes_on_after_a_restart(page: Page, session: Session) -> None:
+    lost = re.compile("Server Connection Error|File Save Error")  # which comes first is a matter of timing
+
+    def dismiss() -> None:
+        with contextlib.suppress(PlaywrightTimeout):  # it may go by itself meanwhile
+            if page.locator(".jp-Dialog").count():
+                page.locator(".jp-Dialog button", has_text="Close").first.click(timeout=2000)
+
+    def written() -> int:
+        dismiss()  # it may come before a word is typed, and again
+        with contextlib.suppress(PlaywrightTimeout):
+            cell(page, "first_note = 1").locator(".cm-content").click(timeout=2000)
+            page.keyboard.press("ControlOrMeta+a")
+            page.keyboard.insert_text("second_note = 2")
+        return cell(page, "second_note = 2").count()
+
     session.end()
-    write(page, cell(page, "first_note = 1"), "second_note = 2")
-    # Which of the two comes first is a matter of timing.
-    lost = re.compile("Server Connection Error|File Save Error")
+    until(written)
     expect(page.locator(".jp-Dialog").first).to_contain_text(lost, timeout=PATIENCE * 1000)
     assert session.start().startswith(session.address.partition("/lab")[0])
 
     def saved() -> bool:
-        if page.locator(".jp-Dialog").count():
-            page.locator(".jp-Dialog button", has_text="Close").first.click()
+        dismiss()
         return "second_note" in session.copy("labs/01_assessment.ipynb").read_text(encoding="utf-8")
 
     until(saved)
