@@ -150,7 +150,7 @@ def attempt(
         tuple(_judge(trial, e) for e in unit.exercises),
         path,
         saved,
-        next((page for e in unit.exercises[:1] if (page := solution_page(course, e.id))), ""),
+        solution_page(course, unit),
     )
 
 

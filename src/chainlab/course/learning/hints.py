@@ -93,7 +93,7 @@ def next_hint(
         return Hint(exercise_id, 1, len(rungs), rungs[0])
     shown = progress.hint_shown(exercise_id, at_most=len(rungs))
     number = min(shown, len(rungs))
-    solutions = solution_page(course, exercise_id)
+    solutions = solution_page(course, course.find(exercise_id)[0])
     return Hint(exercise_id, number, len(rungs), rungs[number - 1], shown > len(rungs), solutions)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from chainlab.characters import visible
 from chainlab.course.learning.pages import HEADING, markdown_cells
-from chainlab.course.syllabus import Course
+from chainlab.course.syllabus import Course, Unit
 
 __all__ = ["Reason", "reason_of", "solution_page"]
 
@@ -31,15 +31,15 @@ class Reason:
         )
 
 
-def solution_page(course: Course, exercise_id: str) -> str:
-    """The path of the solutions that have an exercise, from the course's folder; empty in an edition without."""
-    page = f"solutions/{course.find(exercise_id)[0].id}.ipynb"
+def solution_page(course: Course, unit: Unit) -> str:
+    """The path of a unit's solutions, from the course's folder; empty in an edition without them."""
+    page = f"solutions/{unit.id}.ipynb"
     return page if (course.root / page).is_file() else ""
 
 
 def reason_of(course: Course, exercise_id: str) -> Reason | None:
     """The reason of an exercise; None where the edition has no solutions, or the exercise no reason."""
-    page = solution_page(course, exercise_id)
+    page = solution_page(course, course.find(exercise_id)[0])
     if not page:
         return None
     told: list[str] = []
