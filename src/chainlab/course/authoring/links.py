@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from chainlab.course.learning.pages import anchor
 from chainlab.course.syllabus import Course, Exercise
 
 __all__ = ["References"]
@@ -51,7 +52,7 @@ class References:
         ]
         return cls(
             targets=labs | walkthroughs | {path: path for path in paths},  # a walkthrough before the lab of its name
-            exercises={e.id: (unit.id, _anchor(e)) for unit in course.written for e in unit.exercises},
+            exercises={e.id: (unit.id, anchor(_heading(e))) for unit in course.written for e in unit.exercises},
         )
 
     def link(self, markdown: str, page: str) -> str:
@@ -83,9 +84,9 @@ class References:
             place = self.exercises.get(found["id"])
             if place is None:
                 return found[0]
-            stem, anchor = place
+            stem, heading = place
             here = page in (f"labs/{stem}.ipynb", f"solutions/{stem}.ipynb")
-            return f"[{found['words']}]({'' if here else _relative(f'labs/{stem}.ipynb')}#{anchor})"
+            return f"[{found['words']}]({'' if here else _relative(f'labs/{stem}.ipynb')}#{heading})"
 
         return NUMBER.sub(number, SPAN.sub(span, line))
 
@@ -95,7 +96,7 @@ def _relative(target: str) -> str:
     return f"../{quote(target)}"
 
 
-def _anchor(exercise: Exercise) -> str:
-    """The anchor of an exercise's heading, as JupyterLab forms it: the heading's text with dashes for spaces."""
+def _heading(exercise: Exercise) -> str:
+    """The heading of an exercise in its lab."""
     points = f"{exercise.points} point{'s' * (exercise.points != 1)}"
-    return quote(f"Exercise {exercise.id} — {exercise.title} ({points})".replace(" ", "-"))
+    return f"Exercise {exercise.id} — {exercise.title} ({points})"

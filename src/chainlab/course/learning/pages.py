@@ -1,4 +1,4 @@
-"""Pages of the course as a reader has them: the markdown cells of a notebook file."""
+"""Pages of the course as a reader has them: the markdown cells of a notebook file, and the anchors of headings."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from chainlab.errors import ChainlabError, MalformedInput
 
-__all__ = ["HEADING", "MarkdownCell", "markdown_cells"]
+__all__ = ["HEADING", "MarkdownCell", "anchor", "markdown_cells"]
 
 HEADING = re.compile(r"^## Exercise (?P<id>\d+\.\d+)\b(?P<rest>[^\n]*)", re.MULTILINE)
+
+
+def anchor(heading: str) -> str:
+    """The anchor of a heading as JupyterLab forms it: its text as shown, with dashes for spaces.
+
+    >>> anchor("What `act` cannot protect")
+    'What-act-cannot-protect'
+    """
+    return quote(heading.replace("`", "").replace(" ", "-"))
 
 
 @dataclass(frozen=True)

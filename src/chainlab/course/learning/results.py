@@ -18,6 +18,7 @@ from html import escape
 from urllib.parse import quote
 
 from chainlab.characters import join_lines, visible
+from chainlab.course.learning.pages import anchor
 from chainlab.course.learning.progress import MARKS
 from chainlab.course.learning.reasons import Reason
 from chainlab.errors import Incorrect, NotAttempted
@@ -125,6 +126,5 @@ def _linked(text: str) -> str:
     found = PAGE.fullmatch(text)
     if found is None:
         return _text(text)
-    heading = (found["heading"] or "").replace("`", "").replace(" ", "-")
-    anchor = f"#{quote(heading)}" if heading else ""  # as JupyterLab forms it
-    return f'<a href="../{quote(found["path"])}{anchor}">{escape(visible(text))}</a>'
+    place = f"#{anchor(found['heading'])}" if found["heading"] else ""
+    return f'<a href="../{quote(found["path"])}{place}">{escape(visible(text))}</a>'
