@@ -15,7 +15,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["join_lines", "visible"]
+__all__ = ["join_lines", "shortened", "visible"]
 
 NOT_ASCII = re.compile(r"[^ -~]")
 
@@ -39,3 +39,8 @@ def visible(text: str, *, lines: bool = False) -> str:
 def join_lines(lines: Iterable[object]) -> str:
     """Join lines, each of which stays one line whatever its text is."""
     return "\n".join(visible(str(line)) for line in lines)
+
+
+def shortened(text: str, limit: int = 160) -> str:
+    """Cut ``text`` to ``limit`` characters, the last of which says so."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

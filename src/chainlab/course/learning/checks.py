@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from chainlab.characters import visible
+from chainlab.characters import shortened, visible
 from chainlab.course import exercises
 from chainlab.course.learning.own_code import own_line
 from chainlab.course.learning.plain import Unplain, difference, plain, same, short
@@ -55,7 +55,6 @@ __all__ = [
     "cases_of",
     "check",
     "examine",
-    "short_text",
 ]
 
 
@@ -294,9 +293,4 @@ def _raised(error: BaseException) -> str:
     except Exception:  # an exception of the learner's own may have no text
         text = ""
     name = type(error).__name__
-    return short_text(visible(f"raised {name}: {text}" if text else f"raised {name}"))
-
-
-def short_text(text: str, limit: int = 160) -> str:
-    """``text`` cut to ``limit`` characters."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return shortened(visible(f"raised {name}: {text}" if text else f"raised {name}"))

@@ -25,12 +25,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from chainlab.characters import visible
+from chainlab.characters import shortened, visible
 from chainlab.digests import Digest
 
 __all__ = ["own_line", "source_digest", "written_as"]
 
-LONGEST_LINE = 160  # characters of a line that is shown
 MOST_PARTS = 20  # functions within an answer that are looked at
 
 
@@ -41,7 +40,7 @@ def own_line(error: BaseException) -> str:
         text = linecache.getline(code.co_filename, number).strip()
         if text:
             called = "" if code is steps[0][0] or code.co_name.startswith("<") else f", in {code.co_name}"
-            return _short(visible(f"{_file(code)}line {number}{called}: {text}"))
+            return shortened(visible(f"{_file(code)}line {number}{called}: {text}"))
     return ""
 
 
@@ -102,7 +101,3 @@ def _libraries() -> tuple[Path, ...]:
     installed = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     installed |= {path.resolve() for path in installed}
     return (*installed, Path(__file__).parents[2])
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 1] + "…"

@@ -26,6 +26,8 @@ from itertools import islice
 from pathlib import PurePath
 from typing import Any
 
+from chainlab.characters import shortened
+
 __all__ = ["Unplain", "difference", "plain", "same", "short"]
 
 MAX_ITEMS = 100_000  # of one iterator: an endless generator must end the check, not the session
@@ -147,7 +149,7 @@ def short(value: Any, limit: int = SHOWN) -> str:
         text = _text(plain(value))
     except Exception:  # a value that cannot be read is still to be named
         text = f"<{type(value).__name__}>"
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return shortened(text, limit)
 
 
 def _members(where: str, expected: list[Any], got: list[Any]) -> str:

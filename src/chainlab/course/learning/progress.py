@@ -23,7 +23,7 @@ import pydantic.dataclasses
 from filelock import FileLock, Timeout
 from pydantic import AfterValidator, ConfigDict, Field, StrictInt, StrictStr
 
-from chainlab.characters import visible
+from chainlab.characters import shortened, visible
 from chainlab.course.syllabus import Course
 from chainlab.errors import InUse, MalformedInput
 from chainlab.shapes import Shape
@@ -236,5 +236,4 @@ def _active(progress: Progress, now: datetime) -> int:
 
 
 def _cut(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"
+    return shortened(repr(value), 60)
