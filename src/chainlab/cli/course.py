@@ -121,6 +121,10 @@ def lint(mutants: bool, as_json: bool, names: tuple[str, ...]) -> None:
 
 
 def _lint_mutants(course: Course, labs: list[str], chosen: list[str], as_json: bool) -> None:
+    from chainlab.errors import Unavailable
+
+    if not hasattr(os, "fork"):
+        raise Unavailable("mutants run in forked processes, which this system has not", mend="use Linux or macOS")
     from chainlab.course.authoring.mutants import try_labs
     from chainlab.course.authoring.survivors import compare, entries, read_record, report, table
 
