@@ -12,10 +12,10 @@ A notebook is changed when the text of a cell is; outputs and metadata, which Ju
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -123,7 +123,9 @@ def replace(root: Path, workspace: Workspace, name: str) -> tuple[str, Path | No
 def _choose(names: list[str], wanted: str) -> str:
     stem = wanted.removesuffix(NOTEBOOK)
     paths = [n for n in names if stem in (n, n.removesuffix(NOTEBOOK)) or wanted == n]
-    found = paths or [n for n in names if Path(n).suffix == NOTEBOOK and Path(n).stem == stem and n[:3] != "sol"]
+    found = paths or [
+        n for n in names if Path(n).suffix == NOTEBOOK and Path(n).stem == stem and Path(n).parts[0] in LEARNED
+    ]
     if len(found) == 1:
         return found[0]
     if found:
@@ -183,7 +185,7 @@ def _move_units(workspace: Workspace) -> None:
             folder.rename(new / folder.name)
     if not any(old.iterdir()):
         old.rmdir()
-        old.symlink_to(new)
+        _link(old, new)
 
 
 def _link_data(root: Path, desk: Path) -> None:
@@ -191,10 +193,16 @@ def _link_data(root: Path, desk: Path) -> None:
     if link.is_symlink() and link.resolve() != (root / "data").resolve():
         link.unlink()  # the clone was moved
     if not link.exists() and (root / "data").is_dir():
-        link.symlink_to(root / "data")
+        _link(link, root / "data")
 
 
-@contextmanager
+def _link(link: Path, target: Path) -> None:
+    """Make a link, for convenience alone: Windows gives not everybody the right to, and nothing depends on it."""
+    with contextlib.suppress(OSError):
+        link.symlink_to(target)
+
+
+@contextlib.contextmanager
 def _origins(workspace: Workspace) -> Iterator[dict[str, _Origin]]:
     """What each copy was made from, to change; it is kept when the block ends well."""
     file = workspace.path / "copies.json"
