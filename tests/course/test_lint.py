@@ -123,5 +123,6 @@ def test_a_case_that_teaches_nothing_is_told(course: Course, stub: ModuleType) -
     assert any("the case 'unknown' teaches nothing" in line for line in found), found
 
 
-def test_every_real_lab_holds(root: Path) -> None:
-    building.lint(load(root), say=lambda _: None)
+def test_a_real_lab_holds(root: Path) -> None:
+    """One of them: test_contract asks the same of every exercise, and more, and nbval runs every solution."""
+    building.lint(load(root), ["01_assessment"], say=lambda _: None)

@@ -173,6 +173,7 @@ def test_wrong_answers_fail_first_at_the_case_they_name(exercise: str, solved: S
             miss = checks.examine(exercise, answer, world=solved.lab, seed=seed).first_miss
             assert miss is not None, named
             assert miss.case.name == named[1], (named, miss.message)
+            assert miss.why or miss.at, (named, "is told neither a reason nor a line")
 
 
 def crashes(*given: Any) -> list[str]:
