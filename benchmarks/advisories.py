@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from chainlab.evidence.advisories import Advisories, load
-from chainlab.evidence.purls import package
+from chainlab.evidence.packages.purls import package
 from chainlab.evidence.vulnerabilities import Vulnerability, match
 
 COMPONENTS, RECORDS, NAMED = 10_000, 2_700, 1_200  # NAMED: packages that records are about

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from figures import seconds
 
-from chainlab.ci.copies import settings_of, working_copy
-from chainlab.ci.runs import Run
+from chainlab.ci.runs.run_record import Run
+from chainlab.course.projects import settings_of, working_copy
 from chainlab.workspace import Workspace
 from chainlab.world import World
 

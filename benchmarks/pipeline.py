@@ -19,8 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from chainlab.ci.copies import working_copy
-from chainlab.ci.runs import Run
+from chainlab.ci.runs.run_record import Run
+from chainlab.course.projects import working_copy
 from chainlab.workspace import Workspace, wheelhouse
 from chainlab.world import World
 

@@ -22,9 +22,9 @@ from typing import Any
 
 from figures import seconds
 
-from chainlab.evidence import cyclonedx, sbom
 from chainlab.evidence.components import Component, purl_of
-from chainlab.evidence.schema import problems
+from chainlab.evidence.sbom import builder, cyclonedx
+from chainlab.evidence.sbom.schema import problems
 
 ROOT = Path(__file__).parents[1]
 AT = datetime(2026, 5, 11, tzinfo=UTC)
@@ -68,8 +68,8 @@ def environment(rounds: int, folder: Path, home: Path, lock: Path) -> None:
 
 def by_us(parts: list[Component]) -> bool:
     top = Component("whole", "1", requires=(parts[0].ref,), type="application")
-    document = sbom.document(parts, subject=top, at=AT)
-    return len(sbom.dump(document)) > 0 and problems(document) == []
+    document = builder.document(parts, subject=top, at=AT)
+    return len(builder.dump(document)) > 0 and problems(document) == []
 
 
 def by_library(parts: list[Component]) -> bool:

@@ -108,7 +108,7 @@ for name, job in workflow["jobs"].items():
 # and answers.
 
 # %% tags=["predict"]
-from chainlab.ci.rights import Origin, permissions, rights
+from chainlab.ci.runs.rights import Origin, permissions, rights
 
 prediction = {"test": None, "triage": None, "publish": None}  # such as {"contents": "read"}
 

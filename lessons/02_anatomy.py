@@ -23,7 +23,7 @@ import shutil
 
 import chainlab
 import pandas as pd
-from chainlab.ci.copies import working_copy
+from chainlab.course.projects import working_copy
 from chainlab.events import EventList
 
 pd.set_option("display.width", 140, "display.max_columns", None, "display.max_colwidth", None)
@@ -47,7 +47,7 @@ print("hardened:", *sorted(p.name for p in (hardened / ".github/workflows").iter
 # the five below start? Put your guesses in place of `None`, run the cell and compare.
 
 # %% tags=["predict"]
-from chainlab.ci.workflow import Workflow
+from chainlab.ci.workflows.workflow import Workflow
 
 happenings = {
     "push to main": ("push", "refs/heads/main"),
@@ -192,7 +192,7 @@ assert push.jobs["test"].permissions["id-token"] == "write" and "id-token" not i
 # documentation for each cell.
 
 # %%
-from chainlab.ci.rights import Origin, rights
+from chainlab.ci.runs.rights import Origin, rights
 
 origins = {"push": Origin("push"), "pull_request, own branch": Origin("pull_request", ref="refs/pull/7/merge"),
            "pull_request, fork": Origin("pull_request", fork=True, ref="refs/pull/7/merge"),

@@ -96,7 +96,7 @@ counts
 # interval's *lower end*?
 
 # %% tags=["predict"]
-from chainlab.evidence.mlbom import Dataset, Metric, Training, interval
+from chainlab.evidence.models.mlbom import Dataset, Metric, Training, interval
 
 prediction = {"value": None, "lower end": None}
 metrics = [Metric.of("recall", hits, cases, slice=name) for name, (hits, cases) in counts.items()]
@@ -159,7 +159,7 @@ from pathlib import Path
 
 import sklearn.datasets
 from chainlab.digests import Digest
-from chainlab.evidence import mlbom
+from chainlab.evidence.models import mlbom
 
 csv = Path(sklearn.datasets.__file__).parent / "data" / "breast_cancer.csv"
 about = card["dataset"]
@@ -194,7 +194,7 @@ pd.Series({
 # the same number, and not the same statement. A number there makes the document invalid:
 
 # %%
-from chainlab.evidence import schema
+from chainlab.evidence.sbom import schema
 
 numbers = copy.deepcopy(bill)
 numbers["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"][0]["value"] = 0.95
@@ -247,14 +247,14 @@ assert mlbom.metrics(bill) == metrics and mlbom.metrics(back) == []
 # file with its digest. A file that is not listed makes verification fail. [V: OMS v1.0]
 
 # %%
-from chainlab.evidence import models
+from chainlab.evidence.models import model_signing
 from chainlab.evidence.verifying import Signer
 
 release = ("acme/triage-model", "release.yml", "refs/tags/v1.4.0")
-signature = models.sign(folder, lab.trust.config, lab.trust.workflow_token(*release))
+signature = model_signing.sign(folder, lab.trust.config, lab.trust.workflow_token(*release))
 identity = "https://git.chainlab.localhost/acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"
 signer = Signer(identity, lab.trust.ci_issuer)
-models.verify(folder, signature, signer, lab.trust.config)
+model_signing.verify(folder, signature, signer, lab.trust.config)
 
 # %% [markdown]
 # The signer is the expected one, and the folder is as it was signed. Now three changes, each in a copy: one byte of the
@@ -267,7 +267,7 @@ def changed(name, change):
     """The verdict on a copy of the folder in which something was changed."""
     shutil.rmtree(lab.path / name, ignore_errors=True)
     change(shutil.copytree(folder, lab.path / name))
-    return models.verify(lab.path / name, signature, signer, lab.trust.config)
+    return model_signing.verify(lab.path / name, signature, signer, lab.trust.config)
 
 
 prediction = {"one byte": None, "an extra file": None, "a file gone": None}
@@ -276,7 +276,7 @@ changes = [lambda f: (f / "triage.onnx").write_bytes(data_[:-1] + bytes([data_[-
            lambda f: (f / "loader.py").write_text("print('a guest')\n"), lambda f: (f / "triage.onnx").unlink()]
 verdicts = {name: changed(name.replace(" ", "-"), change) for name, change in zip(prediction, changes, strict=True)}
 print(lab.predicted(prediction, {name: "passed" if said.passed else "refused" for name, said in verdicts.items()}))
-pd.Series({name: said.failure.said for name, said in verdicts.items()}).to_frame("because")
+pd.Series({name: said.failure.message for name, said in verdicts.items()}).to_frame("because")
 
 # %% [markdown]
 # All three are refused. The middle one is the one that home-made checks miss: they take the list of signed files and
@@ -300,8 +300,8 @@ onnx.save(lazy, worse / "triage.onnx")
 blind = onnxruntime.InferenceSession((worse / "triage.onnx").read_bytes(), providers=["CPUExecutionProvider"])
 guessed = blind.run(["label"], {"X": x_test.astype(np.float32)})[0]
 print("malignant cases found:", int((guessed[y_test == 1] == 1).sum()), "of", int((y_test == 1).sum()))
-lied = models.sign(worse, lab.trust.config, lab.trust.workflow_token(*release))
-lab.predicted(prediction, "passed" if models.verify(worse, lied, signer, lab.trust.config).passed else "refused")
+lied = model_signing.sign(worse, lab.trust.config, lab.trust.workflow_token(*release))
+lab.predicted(prediction, "passed" if model_signing.verify(worse, lied, signer, lab.trust.config).passed else "refused")
 
 # %% [markdown]
 # It passes, and finds none of the sick. A valid signature on a model says: *these files, all of them and no others, were signed by this identity*. It
@@ -316,7 +316,7 @@ lab.predicted(prediction, "passed" if models.verify(worse, lied, signer, lab.tru
 # Eight forms in which models travel (a *tensor* is an array of numbers):
 
 # %%
-from chainlab.evidence import formats
+from chainlab.evidence.models import formats
 
 SHOWN = ("ONNX", "safetensors", "pickle", "PyTorch zip", "Keras zip", "GGUF", "SavedModel", "compressed")
 pd.DataFrame([{"format": f.name, "runs code on load": f.runs, "why": f.why} for f in formats.FORMATS.values()
@@ -361,14 +361,14 @@ PICKLES = {
 # **Predict.** Of which of the seven does picklescan say "no issue"? Write "yes" or "no".
 
 # %% tags=["predict"]
-from chainlab.evidence.pickles import opinions
+from chainlab.evidence.models.pickles import opinions
 
 prediction = {"plain numbers": None, "os.system": None, "a gadget in an unknown module": None,
               "broken after the payload": None, "an honest scikit-learn model": None,
               "an ordered dict": None, "the attack, compressed": None}
 seen = pd.DataFrame({name: {o.scanner: o.verdict for o in opinions(data)} for name, data in PICKLES.items()}).T
 print(lab.predicted(prediction, {n: "yes" if v == "no issue" else "no" for n, v in seen["picklescan"].items()}))
-print("picklescan, of the unknown module:", *opinions(PICKLES["a gadget in an unknown module"])[1].said)
+print("picklescan, of the unknown module:", *opinions(PICKLES["a gadget in an unknown module"])[1].message)
 harmful = dict(zip(prediction, ("no", "yes", "yes", "yes", "no", "no", "yes"), strict=True))
 seen.assign(harmful=[harmful.get(name, "yours") for name in seen.index])
 
@@ -386,7 +386,7 @@ seen.assign(harmful=[harmful.get(name, "yours") for name in seen.index])
 # scanned is not passed**. The kit's inspection keeps them apart:
 
 # %%
-from chainlab.evidence.inspection import inspect, inspect_bytes
+from chainlab.evidence.models.inspection import inspect, inspect_bytes
 
 def looked_at(report):
     """What inspection says, in a row."""
@@ -412,7 +412,7 @@ assert list(seen["picklescan"] == "no issue")[:7] == [True, False, True, False, 
 assert list(seen["fickling"] == "no issue")[:7] == [True] + [False] * 6
 assert seen.loc["broken after the payload", "fickling"] == "unparseable" == seen.loc["the attack, compressed", "fickling"]
 assert not inspect_bytes(PICKLES["the attack, compressed"], "m").passed and inspect(model).passed
-assert models.verify(folder, signature, signer, lab.trust.config).passed
+assert model_signing.verify(folder, signature, signer, lab.trust.config).passed
 assert not any(said.passed for said in verdicts.values())
 assert len(attack) == 31 and int((guessed[y_test == 1] == 1).sum()) == 0
 

@@ -68,10 +68,10 @@ lab.predicted(prediction, len(installed))
 # The kit's builder reads the folder without running anything in it. First: what is the document *about*?
 
 # %%
-from chainlab.evidence import sbom
+from chainlab.evidence.sbom import builder
 
 LOCK = lab.data / "projects/hardened/triage-model/requirements.lock"
-bill = sbom.of_environment(env, lock=LOCK, subject="triage-model", at=AT)
+bill = builder.of_environment(env, lock=LOCK, subject="triage-model", at=AT)
 about = bill["metadata"]
 pd.Series({
     "format": f"{bill['bomFormat']} {bill['specVersion']}",
@@ -132,7 +132,7 @@ pd.DataFrame([entry for entry in about["properties"] if "unseen" in entry["name"
 # `cyclonedx-py`, unmodified. And what many scripts do: scan the imports.
 
 # %%
-locked = sbom.of_lock(LOCK, at=AT)
+locked = builder.of_lock(LOCK, at=AT)
 options = ["--output-reproducible", "--no-validate", "-o", "reference.cdx.json"]  # we validate ourselves, in section 6
 _ = lab.run(["cyclonedx-py", "environment", env / "bin" / "python", *options])
 reference = json.loads((lab.path / "reference.cdx.json").read_text())
@@ -226,7 +226,7 @@ _ = ax.set_title("Three of 24 names stand in all four lists")
 # SBOM?" has no answer before you say in *which*. And OpenBLAS, which is in no list?
 
 # %%
-from chainlab.evidence import environments
+from chainlab.evidence.sbom import environments
 
 found = environments.read(env, lock=LOCK, subject="triage-model", look_inside=True)
 brought = sorted(p.name.partition("-")[0] for p in (site / "numpy.libs").glob("*"))
@@ -299,7 +299,7 @@ pd.DataFrame([{"package": name, "has a hash": bool(packages[name].hashes), "from
 # %%
 import copy
 
-from chainlab.evidence import schema
+from chainlab.evidence.sbom import schema
 
 lies = {name: copy.deepcopy(bill) for name in ("older version", "shorter list", "other subject")}
 next(c for c in lies["older version"]["components"] if c["name"] == "protobuf")["version"] = "3.0.0"
@@ -325,9 +325,9 @@ pd.DataFrame([{"document": name, "problems": len(found), "the first": str(next(i
 # compare:
 
 # %%
-from chainlab.evidence.difference import diff
+from chainlab.evidence.sbom.difference import diff
 
-again = sbom.of_environment(env, lock=LOCK, subject="triage-model", at=AT)
+again = builder.of_environment(env, lock=LOCK, subject="triage-model", at=AT)
 lies["other bytes"] = copy.deepcopy(bill)
 cells = next(c for c in lies["other bytes"]["components"] if c["name"] == "acme-cells")
 cells["hashes"][0]["content"] = "0" * 64
@@ -363,7 +363,7 @@ print(diff(again, mine))
 # without every mention of them.
 
 # %%
-from chainlab.evidence import quality
+from chainlab.evidence.sbom import quality
 
 lists["environment, shortened"] = better = copy.deepcopy(bill)
 keep = {c["bom-ref"] for c in better["components"] if c.get("supplier")}
@@ -403,7 +403,7 @@ from chainlab.evidence.signing import sign
 from chainlab.evidence.statements import SBOM, Statement
 
 digest = Digest.of(wheel.read_bytes())
-of_wheel = sbom.of_wheel(wheel, lock=LOCK, at=AT)
+of_wheel = builder.of_wheel(wheel, lock=LOCK, at=AT)
 statement = Statement.about({wheel.name: digest}, SBOM, of_wheel)
 token = lab.trust.workflow_token("acme/triage-model", "release.yml", "refs/tags/v1.4.0")
 bundle = sign(statement, lab.trust.config, token)
@@ -420,7 +420,7 @@ print("subject:       ", *(name for name, _ in statement.subjects))
 # evidence can be added later, and nothing about the release changes.
 
 # %%
-from chainlab.registry.referring import refer
+from chainlab.registry.oci.referrers import refer
 
 images, REPOSITORY = lab.registry.images, "acme/triage-model/release"
 BUNDLE, MANIFEST = "application/vnd.dev.sigstore.bundle.v0.3+json", "application/vnd.oci.image.manifest.v1+json"

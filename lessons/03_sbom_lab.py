@@ -60,7 +60,7 @@ lab = chainlab.open("03_sbom", seed=seed)
 
 # %%
 from chainlab.course.exercises.week3.ex1_valid_lies import Truth
-from chainlab.evidence import schema
+from chainlab.evidence.sbom import schema
 
 facts, document = Truth(random.Random(seed)).made()
 pprint(document["metadata"], width=110)
@@ -461,15 +461,15 @@ pd.concat({name: table[["precision", "recall"]] for name, table in measured.item
 
 # %%
 from chainlab.digests import Digest
-from chainlab.evidence import sbom
+from chainlab.evidence.sbom import builder
 from chainlab.evidence.signing import sign
 from chainlab.evidence.statements import SBOM, Statement
-from chainlab.registry.referring import refer
+from chainlab.registry.oci.referrers import refer
 
 WHEEL = lab.data / "packages/wheels/acme_quantise-1.0.3-py3-none-any.whl"
 AT = dt.datetime.fromisoformat("2026-09-01T08:00:00Z")
 wheel, images = Digest.of(WHEEL.read_bytes()), lab.registry.images
-bill = sbom.of_wheel(WHEEL, at=AT)
+bill = builder.of_wheel(WHEEL, at=AT)
 token = lab.trust.workflow_token("acme/acme-quantise", "release.yml", "refs/tags/v1.0.3")
 statement = Statement.about({WHEEL.name: wheel}, SBOM, bill)
 bundle = sign(statement, lab.trust.config, token)
@@ -921,7 +921,7 @@ def vex(findings: list[dict], service: dict) -> dict[str, dict]:
 
 # %%
 from chainlab.course.exercises.week3.ex6_vex import ten
-from chainlab.evidence.vex import Claim, openvex
+from chainlab.evidence.vex.document import Claim, openvex
 from chainlab.evidence.statements import OPENVEX
 
 layout = ten(random.Random(f"ten/{seed}"))

@@ -198,7 +198,7 @@ def included(entry: bytes, index: int, size: int, proof: list[bytes], root: byte
 # | `misses_of_100` | sick notes, of a hundred, that the model calls healthy; more than 10 is not fit for use |
 
 # %%
-from chainlab.ci.provenance import BUILDER, SIGNER
+from chainlab.ci.runs.provenance import BUILDER, SIGNER
 from chainlab.course.exercises.week4.ex3_provenance_limits import PROMISES
 from chainlab.evidence.verifying import Expected, Signer, verify
 
@@ -271,13 +271,13 @@ def explains(release: dict) -> str:
 # with its digest, and whose subject is the SHA-256 over those digests, raw and in order [V: model-signing spec v1.0]:
 
 # %%
-from chainlab.evidence import models
+from chainlab.evidence.models import model_signing
 
 folder = lab.path / "folder"
 (folder / "parts").mkdir(parents=True, exist_ok=True)
 (folder / "triage.onnx").write_bytes(model.read_bytes())
 (folder / "parts/vocabulary.txt").write_text("melanoma\nnaevus\n")
-signed_model = models.sign(folder, lab.trust.config, lab.trust.token("alice@example.com"))
+signed_model = model_signing.sign(folder, lab.trust.config, lab.trust.token("alice@example.com"))
 oms = json.loads(base64.b64decode(json.loads(signed_model)["dsseEnvelope"]["payload"]))
 print(*(f"{r['name']:22} {r['algorithm']} {r['digest'][:12]}…" for r in oms["predicate"]["resources"]), sep="\n")
 print({name: oms["predicate"]["serialization"][name] for name in ("method", "hash_type", "allow_symlinks")})
@@ -357,8 +357,8 @@ def differs(folder: Path, statement: dict) -> set[str]:
 spoiled = lab.path / "folder" / "loader.py"
 for content in (None, "print('loaded')"):
     spoiled.write_text(content) if content else spoiled.unlink(missing_ok=True)
-    verdict = models.verify(folder, signed_model, Signer("alice@example.com", lab.trust.issuer), lab.trust.config)
-    print("with loader.py:" if content else "as signed:     ", "accepted" if verdict.passed else verdict.failure.said)
+    verdict = model_signing.verify(folder, signed_model, Signer("alice@example.com", lab.trust.issuer), lab.trust.config)
+    print("with loader.py:" if content else "as signed:     ", "accepted" if verdict.passed else verdict.failure.message)
 
 # %% [markdown]
 # The unmodified library says the same: nothing that was signed changed, and it refuses.

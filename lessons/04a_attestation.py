@@ -188,7 +188,7 @@ print("the same signature:    ", base64.b64decode(logged["signature"]["content"]
 import shutil
 from urllib.request import urlopen
 
-from chainlab.ci import provenance
+from chainlab.ci.runs import provenance
 from chainlab.evidence import signing
 from chainlab.evidence.statements import Statement
 from chainlab.services import serve
@@ -363,7 +363,7 @@ pd.DataFrame(rows, columns=["field", "value", "asked by step", "comes from"]).se
 # builder claims L1.)
 
 # %%
-from chainlab.ci.provenance import BUILD_TYPE, BUILDER, SIGNER
+from chainlab.ci.runs.provenance import BUILD_TYPE, BUILDER, SIGNER
 from chainlab.evidence.certificates import signer_of
 from chainlab.evidence.verifying import Expected, Signer, verify
 
@@ -462,7 +462,7 @@ prediction = {
 verdicts = {name: verify(text, digest, expected, trusted_root) for name, (text, digest) in doctored.items()}
 print(lab.predicted(prediction, {name: refused.failure.name for name, refused in verdicts.items()}))
 short = re.compile(f"{GIT}/|https://|[.]github/workflows/|[.]chainlab[.]localhost| [(]issuer.*")
-pd.Series({name: short.sub("", refused.failure.said) for name, refused in verdicts.items()}).to_frame("because")
+pd.Series({name: short.sub("", refused.failure.message) for name, refused in verdicts.items()}).to_frame("because")
 
 # %% [markdown]
 # Nine refusals, at six different steps. Read four of them closely.
@@ -496,7 +496,7 @@ assert details["builder"]["id"].endswith("build-l1") and str(lifetime) == "0:10:
 assert verdict.passed and not any(refused.passed for refused in verdicts.values())
 wanted = ["signature"] * 2 + ["subject", "predicate type", "builder", "builder", "source", "parameters", "parameters"]
 assert [refused.failure.name for refused in verdicts.values()] == wanted  # the text says six different steps
-assert "build type" in verdicts["another recipe"].failure.said
+assert "build type" in verdicts["another recipe"].failure.message
 loose = verify(doctored["another recipe"][0], notes, replace(expected, build_type=""), trusted_root)
 assert loose.passed and "build type not asked" in str(loose)  # the text says that it passes, and what is said of it
 

@@ -32,11 +32,11 @@ import shutil
 
 import chainlab
 import pandas as pd
-from chainlab.ci.copies import settings_of, working_copy
+from chainlab.course.projects import settings_of, working_copy
 from chainlab.digests import Digest
-from chainlab.registry.bundles import BUNDLE_TYPE
-from chainlab.registry.oci_manifest import MANIFEST_TYPE
-from chainlab.registry.referring import refer
+from chainlab.registry.bundle_summary import BUNDLE_TYPE
+from chainlab.registry.oci.manifest import MANIFEST_TYPE
+from chainlab.registry.oci.referrers import refer
 
 pd.set_option("display.width", 150, "display.max_columns", None, "display.max_colwidth", None)
 lab = chainlab.open("04b_gate", seed=seed)
@@ -233,7 +233,7 @@ decision
 # play the platform. So each release breaks one thing only.
 
 # %%
-from chainlab.ci import provenance
+from chainlab.ci.runs import provenance
 from chainlab.evidence.statements import PROVENANCE, SBOM, Statement
 
 
@@ -300,7 +300,7 @@ pd.DataFrame({name: {check.rule: "refuses" if check.rule in refusing[name] else 
 
 # %%
 name = "a pickle, named .onnx"
-pd.DataFrame([{"rule": check.rule, "says": re.sub("; what is there .*", "", check.said), "to mend it": check.mend}
+pd.DataFrame([{"rule": check.rule, "says": re.sub("; what is there .*", "", check.message), "help": check.hint}
               for check in judged[name].refusals])
 
 # %% [markdown]
@@ -357,8 +357,8 @@ verdict
 # %%
 from datetime import UTC, datetime, timedelta
 
-from chainlab.policy.expectations import Policy
-from chainlab.policy.worker import ask
+from chainlab.policy.policy import Policy
+from chainlab.policy.rego.rego_client import ask
 
 today = datetime.now(UTC).date()
 def with_exception(**changes):
@@ -415,7 +415,7 @@ pd.Series(summary | shown).to_frame("says")
 # level. **Predict**: at which check does each of five attempts fail?
 
 # %% tags=["predict"]
-from chainlab.policy.summary import verify_summary
+from chainlab.policy.vsa import verify_summary
 
 prediction = {"for another release's bytes": None, "for another project": None, "the gate said no": None,
               "level 2 wanted": None, "an SBOM instead": None}

@@ -57,7 +57,7 @@ def test_a_leaf_that_the_tree_lacks_is_refused(size: int, index: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("draw", "said"),
+    ("draw", "message"),
     [
         (diagrams.keyless, "9  entry with inclusion proof and signed checkpoint"),
         (diagrams.bundle, "Who accepts it?"),
@@ -66,9 +66,9 @@ def test_a_leaf_that_the_tree_lacks_is_refused(size: int, index: int) -> None:
         (diagrams.decision, "verifies nothing"),
     ],
 )
-def test_a_diagram_stays_within_its_figure(draw: Callable[..., tuple[Figure, Axes]], said: str) -> None:
+def test_a_diagram_stays_within_its_figure(draw: Callable[..., tuple[Figure, Axes]], message: str) -> None:
     fig, ax = draw(title="What it finds")
-    assert said in words(ax)
+    assert message in words(ax)
     assert ax.get_title(loc="left") == "What it finds"
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a glyph that the font lacks

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainlab.ci.mirror import Resolved
-from chainlab.ci.runs import JobRun, Run, Step
-from chainlab.ci.tree import Tree
+from chainlab.ci.actions.action_tree import Resolved, Tree
+from chainlab.ci.runs.run_record import JobRun, Run, Step
 from chainlab.course.authoring import execution
 from chainlab.digests import Digest
 from chainlab.display import MAX_LINES, MAX_ROWS, MAX_TEXT, Display, Fold, Fresh, Mark, Shown
@@ -24,7 +23,7 @@ from chainlab.events import Event, EventList
 from chainlab.evidence import verifying
 from chainlab.evidence.statements import Statement
 from chainlab.policy.gate import Check, Decision
-from chainlab.registry.bundles import Facts
+from chainlab.registry.bundle_summary import Facts
 from chainlab.registry.known import Known
 
 ROOT = Path(__file__).parents[1]
@@ -231,16 +230,16 @@ def test_a_run_says_which_step_failed_and_keeps_its_log_closed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("permissions", "said"),
+    ("permissions", "message"),
     [
         ({}, "nothing"),
         ({"contents": "read", "id-token": "write"}, "contents: read, id-token: write"),
         (dict.fromkeys("abcd", "write") | {"e": "read"}, "write: a, b, c, d; read: e"),
     ],
 )
-def test_a_job_s_rights_are_one_cell(permissions: Mapping[str, str], said: str) -> None:
+def test_a_job_s_rights_are_one_cell(permissions: Mapping[str, str], message: str) -> None:
     job = JobRun("j", "success", permissions=permissions)
-    assert repr(Run(1, "a/b", "w.yml", "push", "main", HEX, "alice", {"j": job})).endswith(said)
+    assert repr(Run(1, "a/b", "w.yml", "push", "main", HEX, "alice", {"j": job})).endswith(message)
 
 
 def test_actions_stand_below_the_one_that_names_them() -> None:

@@ -95,7 +95,7 @@ def test_a_template_is_copied_once_and_its_sections_tell_what_is_written(running
         assert "units/01_assessment/assessment.md" in repr(later)
         with pytest.raises(MalformedInput, match="no template") as refusal:
             lab.template("../README.md")
-        assert "design_guide.md" in refusal.value.mend
+        assert "design_guide.md" in refusal.value.hint
 
 
 def test_what_a_lab_runs_joins_as_it_did(running: Workspace) -> None:

@@ -13,7 +13,7 @@ from chainlab.shapes import Many, Moment, Shape, Text
 
 def even(value: object) -> object:
     if type(value) is int and value % 2:
-        raise MalformedInput(f"{value} is odd", why="it is so", mend="take another")
+        raise MalformedInput(f"{value} is odd", why="it is so", hint="take another")
     return value
 
 
@@ -32,7 +32,7 @@ class Whole(Shape, extra="forbid"):
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "message"),
     [
         ([], "doc: expected an object, got []"),
         (None, "doc: expected an object, got None"),
@@ -54,23 +54,23 @@ class Whole(Shape, extra="forbid"):
         ({"parts": [{"name": "x" * 10**6, "number": []}]}, "doc: parts[0].number: expected a whole number, got []"),
     ],
 )
-def test_what_does_not_fit_is_told_by_its_path(document: Any, said: str) -> None:
+def test_what_does_not_fit_is_told_by_its_path(document: Any, message: str) -> None:
     with pytest.raises(MalformedInput) as refused:
         Whole.read(document, "doc")
-    assert refused.value.message.startswith(said)
+    assert refused.value.message.startswith(message)
 
 
 def test_an_unknown_name_is_told_with_the_known_ones() -> None:
     with pytest.raises(MalformedInput) as refused:
         Whole.read({"part": []})
-    assert (refused.value.message, refused.value.mend) == ("part: unknown", "known: at, kind, parts, share, table")
+    assert (refused.value.message, refused.value.hint) == ("part: unknown", "known: at, kind, parts, share, table")
 
 
 def test_an_error_of_ours_keeps_its_reason_and_its_remedy() -> None:
     with pytest.raises(MalformedInput) as refused:
         Whole.read({"parts": [{"name": "x", "number": 3}]}, at="whole")
     error = refused.value
-    assert (error.message, error.why, error.mend) == ("whole.parts[0].number: 3 is odd", "it is so", "take another")
+    assert (error.message, error.why, error.hint) == ("whole.parts[0].number: 3 is odd", "it is so", "take another")
 
 
 def test_what_is_quoted_is_short() -> None:

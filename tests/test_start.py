@@ -71,11 +71,11 @@ class Started:
                 stderr=subprocess.STDOUT,
             )
 
-    def said(self) -> str:
+    def printed(self) -> str:
         return self.output.read_text(encoding="utf-8")
 
     def address(self) -> str:
-        return wait_for(lambda: re.search(r"http://\S+token=\S+", self.said()), self)[0]
+        return wait_for(lambda: re.search(r"http://\S+token=\S+", self.printed()), self)[0]
 
     def child(self) -> int:
         """Process id of JupyterLab."""
@@ -101,9 +101,9 @@ def wait_for(condition: Callable[[], re.Match[str] | None], started: Started) ->
     while time.monotonic() < deadline:
         if found := condition():
             return found
-        assert started.process.poll() is None, started.said()
+        assert started.process.poll() is None, started.printed()
         time.sleep(0.1)
-    raise AssertionError(f"nothing after {PATIENCE} s: {started.said()}")
+    raise AssertionError(f"nothing after {PATIENCE} s: {started.printed()}")
 
 
 def alive(pid: int) -> bool:
@@ -254,8 +254,8 @@ def test_terminate_ends_jupyterlab_too(started: Started) -> None:
     assert started.end() == 0
     assert not alive(child)
     assert started.redirects() == []
-    assert "Save first (Ctrl-S). Ctrl-C ends both; what is saved is kept." in started.said()
-    assert started.said().endswith(f"ended; what you saved is kept in {started.workspace}\n")
+    assert "Save first (Ctrl-S). Ctrl-C ends both; what is saved is kept." in started.printed()
+    assert started.printed().endswith(f"ended; what you saved is kept in {started.workspace}\n")
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ def test_a_later_start_has_the_address_of_before_and_says_what_goes_on_in_prod(
     session = Started(course, workspace)
     assert session.address() == f"{ended[0]}/lab?token={ended[1]}"  # where the learner was
     assert session.end() == 0
-    assert f"the service that you deployed goes on: {service}" in session.said()
+    assert f"the service that you deployed goes on: {service}" in session.printed()
 
 
 def test_a_new_token_shuts_out_the_tabs_of_before(ended: tuple[str, str], course: Path, workspace: Path) -> None:
@@ -328,7 +328,7 @@ def test_the_kept_address_is_used_again_while_nobody_else_has_it(tmp_path: Path)
         assert taken[1] != token  # a tab that is left open tells the old one to whoever listens there
         with pytest.raises(Unavailable, match="is taken") as refusal:
             choose_address(tmp_path, port)
-        assert refusal.value.mend == "name another port, or none"
+        assert refusal.value.hint == "name another port, or none"
     assert choose_address(tmp_path) == (port, token)
     assert choose_address(tmp_path, new_token=True)[0] == port
     assert choose_address(tmp_path, new_token=True)[1] != token
@@ -345,7 +345,7 @@ def test_a_place_that_cannot_be_written_names_the_option(course: Path, tmp_path:
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="your work cannot be kept") as refusal:
         open_workspace(tmp_path / place / "workspace")
-    assert "--workspace DIR" in refusal.value.mend
+    assert "--workspace DIR" in refusal.value.hint
 
 
 def test_doctor_finds_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,7 +355,7 @@ def test_doctor_finds_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatc
     monkeypatch.setenv("CHAINLAB_WORKSPACE", "/proc/chainlab")
     finding = doctor.workspace(tmp_path)
     assert finding.level == "fail"
-    assert finding.mend == "keep them elsewhere: chainlab start --workspace DIR"
+    assert finding.hint == "keep them elsewhere: chainlab start --workspace DIR"
 
 
 @pytest.mark.crash
@@ -364,9 +364,9 @@ def test_when_jupyterlab_breaks_start_says_so_and_ends(course: Path, tmp_path: P
     session.address()
     os.kill(session.child(), signal.SIGKILL)
     assert session.process.wait(PATIENCE) == 1
-    assert "JupyterLab ended by itself" in session.said()
+    assert "JupyterLab ended by itself" in session.printed()
     assert session.redirects() == []
-    assert "Traceback" not in session.said()
+    assert "Traceback" not in session.printed()
 
 
 @pytest.mark.crash

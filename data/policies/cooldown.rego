@@ -49,24 +49,24 @@ passed if {
 
 about(item) := evidence.text(item, "id")
 
-refused contains {"about": about(item), "said": said, "mend": "wait, or take an older version"} if {
+refused contains {"about": about(item), "message": message, "hint": "wait, or take an older version"} if {
 	some item in packages
 	not is_fine(item)
-	said := concat("", [about(item), " was uploaded ", sprintf("%d", [floor(age(item))]), " days ago, expected at least ", sprintf("%v", [data.expected.cooldown.days])])
+	message := concat("", [about(item), " was uploaded ", sprintf("%d", [floor(age(item))]), " days ago, expected at least ", sprintf("%v", [data.expected.cooldown.days])])
 }
 
-refused contains {"about": about(item), "said": said, "mend": "take it from an index that states when it was uploaded"} if {
+refused contains {"about": about(item), "message": message, "hint": "take it from an index that states when it was uploaded"} if {
 	some item in packages
 	not is_own(item)
 	not age(item)
-	said := concat("", ["the age of ", about(item), " is unknown"])
+	message := concat("", ["the age of ", about(item), " is unknown"])
 }
 
-refused contains {"about": evidence.digest, "said": "no provenance of this release says what was installed", "mend": "see the rules identity and provenance"} if {
+refused contains {"about": evidence.digest, "message": "no provenance of this release says what was installed", "hint": "see the rules identity and provenance"} if {
 	count(evidence.builds) == 0
 }
 
-refused contains {"about": evidence.digest, "said": "there is no list of packages", "mend": "see the rules identity and provenance"} if {
+refused contains {"about": evidence.digest, "message": "there is no list of packages", "hint": "see the rules identity and provenance"} if {
 	not is_listed
 }
 

@@ -73,10 +73,10 @@ valid contains exception if {
 	can_be(exception)
 }
 
-faults contains [exception, said] if {
+faults contains [exception, message] if {
 	some exception in all
 	some name in unknown(exception)
-	said := concat("", ["it has a field that nobody knows, ", name])
+	message := concat("", ["it has a field that nobody knows, ", name])
 }
 
 faults contains [exception, "what it is about is not a text"] if {
@@ -131,10 +131,10 @@ is_about(exception, _) if count(abouts(exception)) == 0
 
 is_about(exception, about) if abouts(exception) == [about]
 
-void contains said if {
+void contains message if {
 	some exception in all
 	not exception in valid
-	said := concat("", ["an exception for ", evidence.text(exception, "rule"), " counts for nothing: ", concat(", ", sort([fault[1] | some fault in faults; fault[0] == exception]))])
+	message := concat("", ["an exception for ", evidence.text(exception, "rule"), " counts for nothing: ", concat(", ", sort([fault[1] | some fault in faults; fault[0] == exception]))])
 }
 
 passed if {
@@ -142,13 +142,13 @@ passed if {
 	is_array(data.expected.exceptions)
 }
 
-refused contains {"about": evidence.digest, "said": "the time is unknown, so nothing can expire", "mend": "give the gate a clock"} if {
+refused contains {"about": evidence.digest, "message": "the time is unknown, so nothing can expire", "hint": "give the gate a clock"} if {
 	now <= 0
 }
 
 note := concat("; ", array.concat(
 	[sprintf("%d of %d count", [count(valid), count(all)])],
-	sort([said | some said in void]),
+	sort([message | some message in void]),
 ))
 
 verdict := {"passed": passed, "refused": refused, "note": note}

@@ -31,38 +31,38 @@ passed if {
 	}
 }
 
-refused contains {"about": want[2], "said": said, "mend": "let the release workflow of this version sign it again"} if {
+refused contains {"about": want[2], "message": message, "hint": "let the release workflow of this version sign it again"} if {
 	some want in needed
 	count(evidence.of(want[0], want[2])) == 0
-	said := concat("", ["no ", want[0], " of ", want[1], " signed by ", evidence.workflow, reasons(want[0])])
+	message := concat("", ["no ", want[0], " of ", want[1], " signed by ", evidence.workflow, reasons(want[0])])
 }
 
-refused contains {"about": evidence.digest, "said": said, "mend": "build from the repository that the policy names, and annotate it"} if {
+refused contains {"about": evidence.digest, "message": message, "hint": "build from the repository that the policy names, and annotate it"} if {
 	found := evidence.source
 	found != data.expected.source.repository
-	said := concat("", ["the manifest states source ", found, ", expected ", data.expected.source.repository])
+	message := concat("", ["the manifest states source ", found, ", expected ", data.expected.source.repository])
 }
 
-refused contains {"about": evidence.digest, "said": said, "mend": "release from the tag of the version; compare version and revision of the manifest with the provenance"} if {
+refused contains {"about": evidence.digest, "message": message, "hint": "release from the tag of the version; compare version and revision of the manifest with the provenance"} if {
 	count(evidence.runs) == 0
-	said := concat("", ["no provenance says that ", data.expected.source.repository, " at ", evidence.ref, ", commit ", evidence.annotation("revision"), ", made this manifest", reasons("provenance")])
+	message := concat("", ["no provenance says that ", data.expected.source.repository, " at ", evidence.ref, ", commit ", evidence.annotation("revision"), ", made this manifest", reasons("provenance")])
 }
 
-refused contains {"about": evidence.digest, "said": said, "mend": "a release holds one file of each kind that needs a statement"} if {
+refused contains {"about": evidence.digest, "message": message, "hint": "a release holds one file of each kind that needs a statement"} if {
 	some statement in data.expected.statements
 	count(object.get(statement, "about", [])) > 0
 	not statement.name in {want[0] | some want in needed}
-	said := concat("", ["no layer is one that needs a statement: ", statement.name])
+	message := concat("", ["no layer is one that needs a statement: ", statement.name])
 }
 
 # Why statements of a kind did not count. An unverified one does not even say reliably what kind it is.
-reasons(kind) := said if {
+reasons(kind) := message if {
 	found := sort([evidence.text(entry, "why") |
 		some entry in evidence.unverified
 		evidence.text(entry, "kind") in {kind, "nothing"}
 	])
 	count(found) > 0
-	said := concat("", ["; what is there does not count: ", concat("; ", array.slice(found, 0, 3))])
+	message := concat("", ["; what is there does not count: ", concat("; ", array.slice(found, 0, 3))])
 } else := "; there is none"
 
 note := concat("", [evidence.source, " at ", evidence.ref, ", commit ", evidence.annotation("revision")])

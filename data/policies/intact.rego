@@ -25,32 +25,32 @@ passed if {
 	count({layer.name | some layer in evidence.layers}) == count(evidence.layers)
 }
 
-refused contains {"about": evidence.digest, "said": said, "mend": "give the digest back only after somebody looked into it"} if {
+refused contains {"about": evidence.digest, "message": message, "hint": "give the digest back only after somebody looked into it"} if {
 	is_string(evidence.release.quarantined)
-	said := concat("", ["in quarantine: ", evidence.text(evidence.release, "quarantined")])
+	message := concat("", ["in quarantine: ", evidence.text(evidence.release, "quarantined")])
 }
 
-refused contains {"about": evidence.digest, "said": said, "mend": "restore the bytes from where they were built, and look for who changed them"} if {
-	some said in evidence.texts(evidence.release, "problems")
+refused contains {"about": evidence.digest, "message": message, "hint": "restore the bytes from where they were built, and look for who changed them"} if {
+	some message in evidence.texts(evidence.release, "problems")
 }
 
-refused contains {"about": evidence.digest, "said": said, "mend": "judge the manifest of a release"} if {
+refused contains {"about": evidence.digest, "message": message, "hint": "judge the manifest of a release"} if {
 	found := evidence.text(evidence.release, "artifact_type")
 	found != data.expected.release.artifact_type
-	said := concat("", ["the artifact type is ", found, ", expected ", data.expected.release.artifact_type])
+	message := concat("", ["the artifact type is ", found, ", expected ", data.expected.release.artifact_type])
 }
 
-refused contains {"about": evidence.text(layer, "digest"), "said": said, "mend": "push the file again"} if {
+refused contains {"about": evidence.text(layer, "digest"), "message": message, "hint": "push the file again"} if {
 	some layer in evidence.layers
 	not layer.intact == true
-	said := concat("", [evidence.text(layer, "name"), ": its bytes are not those that the digest names"])
+	message := concat("", [evidence.text(layer, "name"), ": its bytes are not those that the digest names"])
 }
 
-refused contains {"about": evidence.digest, "said": "two layers have one name, or a layer has none", "mend": "give each layer its title"} if {
+refused contains {"about": evidence.digest, "message": "two layers have one name, or a layer has none", "hint": "give each layer its title"} if {
 	count({evidence.text(layer, "name") | some layer in evidence.layers}) != count(evidence.layers)
 }
 
-refused contains {"about": evidence.digest, "said": "the release has no layer", "mend": "judge the manifest of a release"} if {
+refused contains {"about": evidence.digest, "message": "the release has no layer", "hint": "judge the manifest of a release"} if {
 	count(evidence.layers) == 0
 }
 

@@ -55,40 +55,40 @@ passed if {
 	count(unmet) == 0
 }
 
-refused contains {"about": wanted.type, "said": said, "mend": "train again, or look at the data; the threshold is the policy's"} if {
+refused contains {"about": wanted.type, "message": message, "hint": "train again, or look at the data; the threshold is the policy's"} if {
 	some bom in ml_boms
 	some wanted in data.expected.metrics
 	some value in values(bom, wanted)
 	is_number(value)
 	value < wanted.at_least
-	said := concat("", [wanted.field, " of ", wanted.type, " is ", sprintf("%v", [value]), ", expected at least ", sprintf("%v", [wanted.at_least])])
+	message := concat("", [wanted.field, " of ", wanted.type, " is ", sprintf("%v", [value]), ", expected at least ", sprintf("%v", [wanted.at_least])])
 }
 
-refused contains {"about": wanted.type, "said": said, "mend": "state a share as a number from 0 to 1"} if {
+refused contains {"about": wanted.type, "message": message, "hint": "state a share as a number from 0 to 1"} if {
 	some bom in ml_boms
 	some wanted in data.expected.metrics
 	some value in values(bom, wanted)
 	is_number(value)
 	value > at_most(wanted)
-	said := concat("", [wanted.field, " of ", wanted.type, " is ", sprintf("%v", [value]), ", expected at most ", sprintf("%v", [at_most(wanted)])])
+	message := concat("", [wanted.field, " of ", wanted.type, " is ", sprintf("%v", [value]), ", expected at most ", sprintf("%v", [at_most(wanted)])])
 }
 
-refused contains {"about": wanted.type, "said": said, "mend": "write it as a plain decimal number"} if {
+refused contains {"about": wanted.type, "message": message, "hint": "write it as a plain decimal number"} if {
 	some bom in ml_boms
 	some wanted in data.expected.metrics
 	some value in values(bom, wanted)
 	not is_numeric(value)
-	said := concat("", [wanted.field, " of ", wanted.type, " is no number"])
+	message := concat("", [wanted.field, " of ", wanted.type, " is no number"])
 }
 
-refused contains {"about": wanted.type, "said": said, "mend": "let the training job put it into the ML-BOM"} if {
+refused contains {"about": wanted.type, "message": message, "hint": "let the training job put it into the ML-BOM"} if {
 	some bom in ml_boms
 	some wanted in data.expected.metrics
 	count(values(bom, wanted)) == 0
-	said := concat("", ["the ML-BOM states no ", wanted.type])
+	message := concat("", ["the ML-BOM states no ", wanted.type])
 }
 
-refused contains {"about": evidence.digest, "said": "there is no verified ML-BOM to look at", "mend": "see the rule identity"} if {
+refused contains {"about": evidence.digest, "message": "there is no verified ML-BOM to look at", "hint": "see the rule identity"} if {
 	count(ml_boms) == 0
 }
 

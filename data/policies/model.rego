@@ -36,23 +36,23 @@ passed if {
 	}
 }
 
-refused contains {"about": evidence.text(model, "digest"), "said": said, "mend": "export the model to a format without code, such as ONNX or safetensors"} if {
+refused contains {"about": evidence.text(model, "digest"), "message": message, "hint": "export the model to a format without code, such as ONNX or safetensors"} if {
 	some model in models
 	not is_safe(model)
-	said := concat("", [evidence.text(model, "name"), " is ", evidence.text(model, "format"), " (", evidence.text(model, "why"), ")"])
+	message := concat("", [evidence.text(model, "name"), " is ", evidence.text(model, "format"), " (", evidence.text(model, "why"), ")"])
 }
 
-refused contains {"about": evidence.text(model, "digest"), "said": said, "mend": "sign the model in the job that trained it"} if {
+refused contains {"about": evidence.text(model, "digest"), "message": message, "hint": "sign the model in the job that trained it"} if {
 	some model in models
 	not is_signed(model)
-	said := concat("", [evidence.text(model, "name"), " has no model signature by ", evidence.workflow])
+	message := concat("", [evidence.text(model, "name"), " has no model signature by ", evidence.workflow])
 }
 
-refused contains {"about": digest, "said": "a model was not looked at", "mend": "mend the scan: what was not scanned is not known to be safe"} if {
+refused contains {"about": digest, "message": "a model was not looked at", "hint": "mend the scan: what was not scanned is not known to be safe"} if {
 	some digest in needed - {evidence.text(model, "digest") | some model in models}
 }
 
-refused contains {"about": evidence.digest, "said": "the release holds no model", "mend": "judge the manifest of a release"} if {
+refused contains {"about": evidence.digest, "message": "the release holds no model", "hint": "judge the manifest of a release"} if {
 	count(needed) == 0
 }
 

@@ -33,13 +33,13 @@ passed if {
 	}
 }
 
-refused contains {"about": evidence.text(action, "name"), "said": said, "mend": "chainlab ci pin FOLDER"} if {
+refused contains {"about": evidence.text(action, "name"), "message": message, "hint": "chainlab ci pin FOLDER"} if {
 	some action in actions
 	not is_pinned(action)
-	said := concat("", [evidence.text(action, "name"), "@", evidence.text(action, "ref"), " is not the commit ", evidence.text(action, "commit")])
+	message := concat("", [evidence.text(action, "name"), "@", evidence.text(action, "ref"), " is not the commit ", evidence.text(action, "commit")])
 }
 
-refused contains {"about": evidence.digest, "said": "no provenance of this release says which actions were used", "mend": "see the rules identity and provenance"} if {
+refused contains {"about": evidence.digest, "message": "no provenance of this release says which actions were used", "hint": "see the rules identity and provenance"} if {
 	count(evidence.builds) == 0
 }
 

@@ -42,39 +42,39 @@ complete contains run if {
 
 passed if count(complete) > 0
 
-refused contains {"about": evidence.digest, "said": said, "mend": "push the release from the workflow's own job, so that the platform sees it"} if {
+refused contains {"about": evidence.digest, "message": message, "hint": "push the release from the workflow's own job, so that the platform sees it"} if {
 	count(evidence.runs) == 0
-	said := concat("", ["no provenance of job ", data.expected.builder.publishes, " by ", data.expected.builder.id, " about the manifest"])
+	message := concat("", ["no provenance of job ", data.expected.builder.publishes, " by ", data.expected.builder.id, " about the manifest"])
 }
 
-refused contains {"about": evidence.digest, "said": said, "mend": "let the whole workflow run"} if {
+refused contains {"about": evidence.digest, "message": message, "hint": "let the whole workflow run"} if {
 	count(complete) == 0
 	some run in evidence.runs
 	some job in {job | some job in data.expected.builder.jobs} - jobs_of(run)
-	said := concat("", ["no provenance of job ", job, " of ", run])
+	message := concat("", ["no provenance of job ", job, " of ", run])
 }
 
-refused contains {"about": evidence.text(layer, "digest"), "said": said, "mend": "find out where the file was changed: these bytes are not what the job stored"} if {
+refused contains {"about": evidence.text(layer, "digest"), "message": message, "hint": "find out where the file was changed: these bytes are not what the job stored"} if {
 	count(complete) == 0
 	some run in evidence.runs
 	some layer in evidence.layers
 	name := evidence.text(layer, "name")
 	some job in {job_of(name), data.expected.builder.publishes}
 	not makes(run, job, evidence.text(layer, "digest"))
-	said := concat("", ["job ", job, " of ", run, " did not store ", name])
+	message := concat("", ["job ", job, " of ", run, " did not store ", name])
 }
 
-refused contains {"about": evidence.digest, "said": said, "mend": "look at the job's log, and release again"} if {
+refused contains {"about": evidence.digest, "message": message, "hint": "look at the job's log, and release again"} if {
 	count(complete) == 0
 	some entry in evidence.provenance
 	not evidence.text(entry, "result") == "success"
-	said := concat("", ["job ", evidence.text(entry, "job"), " ended with ", evidence.text(entry, "result")])
+	message := concat("", ["job ", evidence.text(entry, "job"), " ended with ", evidence.text(entry, "result")])
 }
 
-refused contains {"about": evidence.digest, "said": said, "mend": "ask what the parameter does before the policy accepts it"} if {
+refused contains {"about": evidence.digest, "message": message, "hint": "ask what the parameter does before the policy accepts it"} if {
 	some entry in evidence.provenance
 	some name in evidence.texts(entry, "unknown_parameters")
-	said := concat("", ["job ", evidence.text(entry, "job"), " was given ", name, ", which the policy does not know"])
+	message := concat("", ["job ", evidence.text(entry, "job"), " was given ", name, ", which the policy does not know"])
 }
 
 note := concat("", ["jobs ", concat(", ", data.expected.builder.jobs), ", by ", data.expected.builder.id])

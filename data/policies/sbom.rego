@@ -57,32 +57,32 @@ passed if {
 
 names := concat(", ", array.slice(sort([id | some id in missing]), 0, 5))
 
-refused contains {"about": evidence.digest, "said": "there is no verified SBOM to look at", "mend": "see the rule identity"} if {
+refused contains {"about": evidence.digest, "message": "there is no verified SBOM to look at", "hint": "see the rule identity"} if {
 	count(evidence.boms) == 0
 }
 
-refused contains {"about": evidence.text(bom, "digest"), "said": said, "mend": "chainlab sbom check FILE"} if {
+refused contains {"about": evidence.text(bom, "digest"), "message": message, "hint": "chainlab sbom check FILE"} if {
 	some bom in evidence.boms
 	not bom.problems == []
-	said := concat("", ["the ", evidence.text(bom, "kind"), " is not valid CycloneDX: ", concat("; ", array.slice(evidence.texts(bom, "problems"), 0, 3))])
+	message := concat("", ["the ", evidence.text(bom, "kind"), " is not valid CycloneDX: ", concat("; ", array.slice(evidence.texts(bom, "problems"), 0, 3))])
 }
 
-refused contains {"about": evidence.digest, "said": "nothing says what was installed: how complete the SBOM is, is unknown", "mend": "let the jobs install from the index"} if {
+refused contains {"about": evidence.digest, "message": "nothing says what was installed: how complete the SBOM is, is unknown", "hint": "let the jobs install from the index"} if {
 	count(served) == 0
 }
 
-refused contains {"about": evidence.digest, "said": said, "mend": "list what was installed: chainlab sbom build"} if {
+refused contains {"about": evidence.digest, "message": message, "hint": "list what was installed: chainlab sbom build"} if {
 	share < data.expected.sbom.complete
-	said := concat("", [sprintf("%d", [count(missing)]), " of ", sprintf("%d", [count(wanted)]), " packages that were installed are not listed: ", names])
+	message := concat("", [sprintf("%d", [count(missing)]), " of ", sprintf("%d", [count(wanted)]), " packages that were installed are not listed: ", names])
 }
 
-refused contains {"about": evidence.text(item, "sha256"), "said": said, "mend": "find out which of the two was installed"} if {
+refused contains {"about": evidence.text(item, "sha256"), "message": message, "hint": "find out which of the two was installed"} if {
 	some item in other
-	said := concat("", [evidence.text(item, "id"), " is listed with other bytes than were installed"])
+	message := concat("", [evidence.text(item, "id"), " is listed with other bytes than were installed"])
 }
 
-refused contains {"about": evidence.digest, "said": said, "mend": "build with the lock and the interpreter that prod has"} if {
-	some said in evidence.texts(input, "unserved")
+refused contains {"about": evidence.digest, "message": message, "hint": "build with the lock and the interpreter that prod has"} if {
+	some message in evidence.texts(input, "unserved")
 }
 
 default note := "nothing was served"

@@ -58,34 +58,34 @@ passed if {
 	}
 }
 
-refused contains {"about": evidence.text(finding, "id"), "said": said, "mend": "update the component; or, if it is not reachable, say so in a signed VEX"} if {
+refused contains {"about": evidence.text(finding, "id"), "message": message, "hint": "update the component; or, if it is not reachable, say so in a signed VEX"} if {
 	some finding in found
 	not is_settled(finding)
-	said := concat("", [evidence.text(finding, "id"), " in ", evidence.text(finding, "component"), " is exploited, and ", evidence.text(finding, "status"), ": ", evidence.text(finding, "why"), whose(finding)])
+	message := concat("", [evidence.text(finding, "id"), " in ", evidence.text(finding, "component"), " is exploited, and ", evidence.text(finding, "status"), ": ", evidence.text(finding, "why"), whose(finding)])
 }
 
 whose(finding) := concat("", [", says ", evidence.text(finding, "by")]) if {
 	evidence.text(finding, "by") != "nothing"
 } else := ""
 
-refused contains {"about": evidence.text(record, "id"), "said": said, "mend": "mend the record, or look at it and excuse its id: vulnerabilities.excused_records"} if {
+refused contains {"about": evidence.text(record, "id"), "message": message, "hint": "mend the record, or look at it and excuse its id: vulnerabilities.excused_records"} if {
 	some record in unread
 	not is_excused(record)
-	said := concat("", ["not scanned: the advisory ", evidence.text(record, "id"), " cannot be read: ", evidence.text(record, "why")])
+	message := concat("", ["not scanned: the advisory ", evidence.text(record, "id"), " cannot be read: ", evidence.text(record, "why")])
 }
 
-refused contains {"about": evidence.digest, "said": said, "mend": "mend the scan: what was not scanned is not known to be safe"} if {
+refused contains {"about": evidence.digest, "message": message, "hint": "mend the scan: what was not scanned is not known to be safe"} if {
 	not is_scanned
 	count(unread) == 0
-	said := concat("", ["not scanned: ", evidence.text(scan, "why")])
+	message := concat("", ["not scanned: ", evidence.text(scan, "why")])
 }
 
-refused contains {"about": evidence.digest, "said": "there was no component to look at", "mend": "give the release its SBOM"} if {
+refused contains {"about": evidence.digest, "message": "there was no component to look at", "hint": "give the release its SBOM"} if {
 	is_scanned
 	evidence.number(scan, "components") <= 0
 }
 
-refused contains {"about": evidence.digest, "said": "there was no advisory to compare with", "mend": "fetch the advisories: --advisories FOLDER"} if {
+refused contains {"about": evidence.digest, "message": "there was no advisory to compare with", "hint": "fetch the advisories: --advisories FOLDER"} if {
 	is_scanned
 	evidence.number(scan, "advisories") <= 0
 }

@@ -156,7 +156,7 @@ def presented(headers: Sequence[str]) -> str | None:
             colon = ""
         if colon:
             return secret
-    raise Refused(401, "the Authorization header cannot be read", mend="use Basic or Bearer")
+    raise Refused(401, "the Authorization header cannot be read", hint="use Basic or Bearer")
 
 
 def _digest(secret: str) -> bytes:

@@ -45,7 +45,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         raise Unavailable(
             f"cannot open the state in {path}",
             why=str(error),
-            mend="check the disk's room, the file's owner, and that it is a chainlab state",
+            hint="check the disk's room, the file's owner, and that it is a chainlab state",
         ) from error
     return connection
 
@@ -71,5 +71,5 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise Unavailable(
             "the state could not be written, and nothing of it was",
             why=str(error),
-            mend="free some disk space, then try again",
+            hint="free some disk space, then try again",
         ) from error

@@ -5,7 +5,7 @@ Each `Finding` says what was seen, what it means and how to mend it:
     >>> print(Finding("disk space", "warn", "0.4 GB free", "the caches may not fit", "free 2 GB"))
     warn  disk space: 0.4 GB free
           the caches may not fit
-          to mend it: free 2 GB
+          help: free 2 GB
 
 ``ok`` needs nothing, ``warn`` costs a part of the course, ``fail`` stops it. A check that cannot be
 made on this platform says so; it is never left out.
@@ -64,12 +64,12 @@ class Finding:
     level: Literal["ok", "warn", "fail"]
     seen: str
     meaning: str = ""  # for the course; empty when ok
-    mend: str = ""
+    hint: str = ""
 
     def __str__(self) -> str:
         lines = [f"{self.level:<4}  {self.check}: {self.seen}"]
         lines += [f"      {self.meaning}"] if self.meaning else []
-        lines += [f"      to mend it: {self.mend}"] if self.mend else []
+        lines += [f"      help: {self.hint}"] if self.hint else []
         return join_lines(lines)
 
 

@@ -13,7 +13,7 @@ No traceback reaches a person: a notebook shows ``str(error)`` alone, the comman
 
     >>> print(MalformedInput("not a digest: 'md5:1'", mend="write 'sha256:' and 64 hex digits"))
     not a digest: 'md5:1'
-      To mend it: write 'sha256:' and 64 hex digits
+      Help: write 'sha256:' and 64 hex digits
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class ChainlabError(Exception):
 
     status: int = 400
 
-    def __init__(self, message: str, *, why: str = "", mend: str = "", see: str = "") -> None:
+    def __init__(self, message: str, *, why: str = "", hint: str = "", see: str = "") -> None:
         self.message = message
         self.why = why
-        self.mend = mend
+        self.hint = hint
         self.see = see
         super().__init__(message)
 
@@ -56,7 +56,7 @@ class ChainlabError(Exception):
         return [("", _one_line(self.message)), *((label, _one_line(text)) for label, text in labelled if text)]
 
     def _labelled(self) -> list[tuple[str, str]]:
-        return [("Why", self.why), ("To mend it", self.mend), ("See", self.see)]
+        return [("Why", self.why), ("Help", self.hint), ("See", self.see)]
 
     def _render_traceback_(self) -> list[str]:
         """IPython's hook: what a notebook shows in place of a traceback."""
@@ -75,8 +75,8 @@ class MalformedInput(ChainlabError, ValueError):
 class Refused(ChainlabError):
     """A service refuses the request, with the HTTP ``status`` that the real one gives."""
 
-    def __init__(self, status: int, message: str, *, why: str = "", mend: str = "", see: str = "") -> None:
-        super().__init__(message, why=why, mend=mend, see=see)
+    def __init__(self, status: int, message: str, *, why: str = "", hint: str = "", see: str = "") -> None:
+        super().__init__(message, why=why, hint=hint, see=see)
         self.status = status
 
 
@@ -105,9 +105,9 @@ class Incorrect(ChainlabError):
     """
 
     def __init__(
-        self, message: str, *, at: str = "", why: str = "", mend: str = "", attempt: str = "", see: str = ""
+        self, message: str, *, at: str = "", why: str = "", hint: str = "", attempt: str = "", see: str = ""
     ) -> None:
-        super().__init__(message, why=why, mend=mend, see=see)
+        super().__init__(message, why=why, hint=hint, see=see)
         self.at = at
         self.attempt = attempt
 

@@ -173,7 +173,7 @@ class Events:
                 raise VerificationFailed(
                     f"event {count} does not fit the chain",
                     why="an event before it was removed, changed or reordered, or this one was",
-                    mend="compare with a copy kept elsewhere; do not repair the chain in place",
+                    hint="compare with a copy kept elsewhere; do not repair the chain in place",
                 )
             previous = expected
         return count, previous

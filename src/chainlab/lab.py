@@ -35,9 +35,9 @@ from chainlab.workspace import Workspace, course_root
 from chainlab.world import World
 
 if TYPE_CHECKING:
-    from chainlab.ci.host import Host
-    from chainlab.ci.sink import Sink
+    from chainlab.ci.project import Host
     from chainlab.course.learning.board import Board
+    from chainlab.course.sink import Sink
     from chainlab.course.syllabus import Course
     from chainlab.deploy.deployment import Deployment
     from chainlab.policy.gate import Gate
@@ -93,7 +93,7 @@ class Lab:
         """Copy a file or folder of ``data/`` into `path`; returns the copy, made anew each time."""
         source = (self.data / name).resolve()
         if self.data.resolve() not in source.parents or not source.exists():
-            raise MalformedInput(f"data/ has no {name!r}", mend="list it: sorted(lab.data.iterdir())")
+            raise MalformedInput(f"data/ has no {name!r}", hint="list it: sorted(lab.data.iterdir())")
         target = self.path / source.name
         if source.is_dir():
             shutil.rmtree(target, ignore_errors=True)
@@ -130,7 +130,7 @@ class Lab:
 
     def sink(self) -> Sink:
         """A loopback sink for payloads, open until this lab closes; give runs its port."""
-        from chainlab.ci.sink import Sink
+        from chainlab.course.sink import Sink
 
         sink = Sink()
         self._sinks.append(sink)
@@ -138,7 +138,7 @@ class Lab:
 
     def _open(self) -> World:
         if self._world is None:
-            raise Unavailable("this lab is closed", mend="open it again: run the first cells")
+            raise Unavailable("this lab is closed", hint="open it again: run the first cells")
         return self._world
 
     def events(self, type: str = "", *, about: str = "") -> EventList:
@@ -162,7 +162,7 @@ class Lab:
         """
         words = [str(word) for word in command]
         if isinstance(command, str) or not words:
-            raise MalformedInput("expected a list of words", mend='write lab.run(["sigstore", "--version"])')
+            raise MalformedInput("expected a list of words", hint='write lab.run(["sigstore", "--version"])')
         try:
             done = subprocess.run(
                 words,
@@ -176,7 +176,7 @@ class Lab:
                 check=False,
             )
         except FileNotFoundError as error:
-            raise ChainlabError(f"there is no program {words[0]!r} here", mend="run `chainlab doctor`") from error
+            raise ChainlabError(f"there is no program {words[0]!r} here", hint="run `chainlab doctor`") from error
         except (OSError, ValueError) as error:  # not a program, or a name that none can have
             raise ChainlabError(f"{words[0]!r} cannot be run", why=str(error)) from error
         except subprocess.TimeoutExpired as error:
@@ -279,7 +279,7 @@ def _course_with(root: Path, name: str) -> Course:
     for unit in course.units:
         known |= dict.fromkeys((unit.id, *(lesson.file for lesson in unit.lessons)))
     if name not in known:
-        raise MalformedInput(f"the course has no unit {name!r}", mend=f"known: {', '.join(known)}")
+        raise MalformedInput(f"the course has no unit {name!r}", hint=f"known: {', '.join(known)}")
     return course
 
 

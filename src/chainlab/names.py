@@ -3,7 +3,7 @@
 Names of owners, repositories and environments do not depend on case, so two spellings are one name. Each of them has
 one function here, which gives the form that everything stores and compares. Names are ASCII: letters that only fold
 to one (``K``, the Kelvin sign, and ``ſ``) or look like one (``ı``) are refused. Packages have PEP 503 for the same
-purpose: `chainlab.registry.projects.normalise`.
+purpose: `chainlab.registry.index.project_table.normalise`.
 
     >>> repository("Acme/Triage-Model"), environment("Release")
     ('acme/triage-model', 'release')
@@ -41,7 +41,7 @@ def owner(text: str) -> str:
     """The folded name of an owner. Raises `MalformedInput`."""
     if not OWNER.fullmatch(text):
         raise MalformedInput(
-            f"{text[:80]!r} cannot be an owner's name", mend="write ASCII letters, digits, '.', '_' and '-'"
+            f"{text[:80]!r} cannot be an owner's name", hint="write ASCII letters, digits, '.', '_' and '-'"
         )
     return text.lower()
 
@@ -52,7 +52,7 @@ def repository(text: str) -> str:
     if not folded or folded.endswith(TAKEN):
         raise MalformedInput(
             f"{text[:80]!r} cannot be a repository's name",
-            mend="write owner/repo in ASCII letters, digits, '.', '_' and '-'",
+            hint="write owner/repo in ASCII letters, digits, '.', '_' and '-'",
         )
     return folded
 
@@ -62,6 +62,6 @@ def environment(text: str) -> str:
     if not ENVIRONMENT.fullmatch(text):
         raise MalformedInput(
             f"{text[:80]!r} names no environment",
-            mend="write 1 to 255 printable ASCII characters, none a space at an end",
+            hint="write 1 to 255 printable ASCII characters, none a space at an end",
         )
     return text.lower()

@@ -61,7 +61,7 @@ def choose_address(folder: Path, port: int = 0, *, new_token: bool = False) -> t
     Raises `Unavailable` when ``port`` is asked for and taken.
     """
     if port and not _is_free(port):
-        raise Unavailable(f"port {port} is taken by another program", mend="name another port, or none")
+        raise Unavailable(f"port {port} is taken by another program", hint="name another port, or none")
     kept, token = _kept(folder)
     free = _is_free(kept)
     if new_token or not free:  # a tab left open tells the token to whoever listens there now
@@ -202,7 +202,7 @@ class NotebookServer:
         return Unavailable(
             message,
             why=f"its last words were: {' / '.join(line.strip() for line in said[-3:]) or 'none'}",
-            mend="run 'chainlab doctor'; its findings often name the cause",
+            hint="run 'chainlab doctor'; its findings often name the cause",
             see=str(self.log),
         )
 

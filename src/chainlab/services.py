@@ -214,7 +214,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise MalformedInput(
             f"{host!r} is not a loopback address",
             why="a teaching CA that others can reach would let them be anyone",
-            mend="listen on 127.0.0.1 (or ::1), the default",
+            hint="listen on 127.0.0.1 (or ::1), the default",
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio sets TCP_NODELAY only where it sees it: 40 ms an answer.
@@ -229,6 +229,6 @@ def _listen(host: str, port: int) -> socket.socket:
         raise Unavailable(
             f"cannot listen on {host} port {port}",
             why=str(error),
-            mend="choose another port, or 0 for a free one",
+            hint="choose another port, or 0 for a free one",
         ) from error
     return listener

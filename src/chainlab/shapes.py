@@ -66,9 +66,9 @@ def read(shape: type[Kind], document: Any, name: str = "", at: str = "") -> Kind
     except ValidationError as error:
         first: dict[str, Any] = dict(error.errors(include_url=False)[0])
         cause = first.get("ctx", {}).get("error")
-        why, mend = (cause.why, cause.mend) if isinstance(cause, MalformedInput) else ("", _known(shape, first))
+        why, hint = (cause.why, cause.hint) if isinstance(cause, MalformedInput) else ("", _known(shape, first))
         told = ": ".join(filter(None, (name, _path(at, first), _said(first, cause))))
-        raise MalformedInput(told, why=why, mend=mend) from error
+        raise MalformedInput(told, why=why, hint=hint) from error
 
 
 def _path(at: str, error: Mapping[str, Any]) -> str:

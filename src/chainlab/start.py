@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from chainlab.course import copies
 from chainlab.course.syllabus import load
-from chainlab.deploy import services as prod
+from chainlab.deploy import prediction_service as prod
 from chainlab.errors import ChainlabError, InUse, MalformedInput, Unavailable
 from chainlab.notebook_server import NotebookServer, kept_address
 from chainlab.services import serve
@@ -51,7 +51,7 @@ def find_page(root: Path, unit: str) -> str:
     known = sorted({path.stem for f in FOLDERS for path in (root / f).glob("*.ipynb")})
     raise MalformedInput(
         f"there is no notebook for {name!r}",
-        mend=f"name one of {', '.join(known)}" if known else "make them: chainlab build",
+        hint=f"name one of {', '.join(known)}" if known else "make them: chainlab build",
     )
 
 
@@ -83,7 +83,7 @@ def open_workspace(path: Path) -> Workspace:
         raise Unavailable(
             f"your work cannot be kept in {path}",
             why=error.strerror or str(error),
-            mend="name a folder that you can write to: chainlab start --workspace DIR",
+            hint="name a folder that you can write to: chainlab start --workspace DIR",
         ) from error
     return workspace
 
@@ -110,7 +110,7 @@ class Session:
             raise InUse(
                 "a session is open on this workspace already" + (f": {address}" if address else ""),
                 why="two sessions would write into the same log and the same progress",
-                mend="use its browser page, end it with Ctrl-C, or start one elsewhere: chainlab start --workspace DIR",
+                hint="use its browser page, end it with Ctrl-C, or start one elsewhere: chainlab start --workspace DIR",
             ) from err
         with contextlib.ExitStack() as undo:  # in reverse, as far as the start came
             undo.callback(self._lock.release)

@@ -37,7 +37,7 @@ def write_whole(path: Path, data: str | bytes, *, durable: bool = False, mode: i
     elif stat.S_ISDIR(found):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     else:
-        raise MalformedInput(f"{path} is a socket or a disk, which is not written to", mend="name a file")
+        raise MalformedInput(f"{path} is a socket or a disk, which is not written to", hint="name a file")
 
 
 def holds(path: Path, data: str | bytes) -> bool:
@@ -86,7 +86,7 @@ def _write_into(path: Path, data: bytes) -> None:
     except OSError as error:
         if error.errno != errno.ENXIO:
             raise
-        raise Unavailable(f"nobody reads from {path}", mend="start its reader first, or name a file") from error
+        raise Unavailable(f"nobody reads from {path}", hint="start its reader first, or name a file") from error
     with os.fdopen(descriptor, "wb") as file:
         if hasattr(os, "O_NONBLOCK"):
             os.set_blocking(descriptor, True)  # a reader is there: wait for it as a shell would

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from chainlab.archive import Archive
-    from chainlab.ci.platform import Platform
+    from chainlab.ci.services.platform import Platform
     from chainlab.deploy.deployment import Deployment
     from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
@@ -75,7 +75,7 @@ class Stores:
 
     def routes(self) -> list[BaseRoute]:
         """Every endpoint besides those of the instance."""
-        from chainlab.ci.app import platform_routes
+        from chainlab.ci.services.app import platform_routes
         from chainlab.deploy.app import deploy_routes
         from chainlab.registry.app import routes
 
@@ -111,7 +111,7 @@ class Stores:
 
     @cached_property
     def _platform(self) -> Platform:
-        from chainlab.ci.platform import Platform
+        from chainlab.ci.services.platform import Platform
 
         return self._undo.enter_context(Platform(self._workspace))
 

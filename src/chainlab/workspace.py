@@ -124,7 +124,7 @@ class Workspace:
         if not Path(name).is_dir():
             raise Unavailable(
                 f"{JOIN} names {name}, which is not a directory",
-                mend=f"start it with `chainlab start`, or unset {JOIN} for a private workspace",
+                hint=f"start it with `chainlab start`, or unset {JOIN} for a private workspace",
             )
         return cls(Path(name))
 
@@ -147,7 +147,7 @@ class Workspace:
                 raise Unavailable(
                     f"{directory} belongs to another user, or others can write to it",
                     why="it holds signing keys, and whoever put them there could be anyone",
-                    mend="delete that directory, or let CHAINLAB_CACHE name one of your own",
+                    hint="delete that directory, or let CHAINLAB_CACHE name one of your own",
                 )
         _sweep()
         # Short, because the path of a Unix socket below it must stay under 104 characters.
@@ -202,7 +202,7 @@ def course_root() -> Path:
             return candidate.resolve()
     raise Unavailable(
         "there is no course here: course.toml is missing",
-        mend="run this inside a clone of the course, or let CHAINLAB_COURSE name one",
+        hint="run this inside a clone of the course, or let CHAINLAB_COURSE name one",
     )
 
 

@@ -17,7 +17,7 @@ from chainlab.workspace import Workspace, wheelhouse
 
 if TYPE_CHECKING:
     from chainlab.archive import Archive
-    from chainlab.ci.host import Host
+    from chainlab.ci.project import Host
     from chainlab.deploy.deployment import Deployment
     from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
@@ -51,7 +51,7 @@ class World:
     @cached_property
     def ci(self) -> Host:
         """The CI host of this workspace."""
-        from chainlab.ci.host import Host
+        from chainlab.ci.project import Host
 
         return Host(
             self.workspace.path / "ci",

@@ -851,17 +851,17 @@ def test_the_commands_keep_find_check_and_export(tmp_path: Path) -> None:
         "--digest",
         f"sha256:{HASH}",
     ]
-    code, said = run(*first, "--run", "17", "--at", "2026-05-04", "--vex", str(tmp_path / "vex.json"))
-    assert (code, "vex, provenance, sbom" in said) == (0, True)
-    code, said = run("add", "--artifact", "bare", "--version", "1", "--file", str(tmp_path / "vex.json"), "--vex",
+    code, message = run(*first, "--run", "17", "--at", "2026-05-04", "--vex", str(tmp_path / "vex.json"))
+    assert (code, "vex, provenance, sbom" in message) == (0, True)
+    code, message = run("add", "--artifact", "bare", "--version", "1", "--file", str(tmp_path / "vex.json"), "--vex",
         str(tmp_path / "vex.json"))  # fmt: skip
-    assert "unknown: no SBOM" in said
-    code, said = run("query", "--package", "x", "--range", "<2", "--paths")
-    assert (code, "app 1 > x 1.0" in said, "no SBOM" in said) == (0, True, True)
-    code, said = run("query", "--package", "x", "--range", ">2", "--json")
-    assert (code, [row["answer"] for row in json.loads(said)]) == (3, ["unknown"])
-    code, said = run("query", "--run", "17")
-    assert (code, "provenance sbom vex" in said) == (0, True)
+    assert "unknown: no SBOM" in message
+    code, message = run("query", "--package", "x", "--range", "<2", "--paths")
+    assert (code, "app 1 > x 1.0" in message, "no SBOM" in message) == (0, True, True)
+    code, message = run("query", "--package", "x", "--range", ">2", "--json")
+    assert (code, [row["answer"] for row in json.loads(message)]) == (3, ["unknown"])
+    code, message = run("query", "--run", "17")
+    assert (code, "provenance sbom vex" in message) == (0, True)
     assert run("export", str(tmp_path / "out.zip"))[0] == 0
     assert run("verify")[1].strip() == "2 builds, 0 problems"
     next((tmp_path / "archive" / "objects").glob("sha256/*/*")).unlink()
@@ -879,8 +879,8 @@ def run_in(folder: Path, *words: str) -> tuple[int, str, str]:
 @pytest.mark.parametrize("words", [("query", "--package", "x"), ("verify",), ("export", "out.zip"), ("reindex",)])
 def test_an_archive_that_is_not_there_is_a_wrong_call_and_is_not_made(tmp_path: Path, words: tuple[str, ...]) -> None:
     for folder in (tmp_path / "nosuch", tmp_path):
-        code, _, said = run_in(folder, *words)
-        assert (code, said) == (2, f"no archive here: {folder}")
+        code, _, message = run_in(folder, *words)
+        assert (code, message) == (2, f"no archive here: {folder}")
     assert not list(tmp_path.iterdir())
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from chainlab.ci.copying import copy
-from chainlab.ci.runner import LONGEST, Job, execute
-from chainlab.ci.runs import JobRun
-from chainlab.ci.workflow import Workflow
+from chainlab.ci.runs.job import LONGEST, Job, execute
+from chainlab.ci.runs.job_copy import copy
+from chainlab.ci.runs.run_record import JobRun
+from chainlab.ci.workflows.workflow import Workflow
 from chainlab.sandbox import Sandbox
 
 NOWHERE = "http://127.0.0.1:50009"  # nothing listens there

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from chainlab.ci.artifacts import Artifacts
+from chainlab.ci.services.artifacts import Artifacts
 
 
 def keep(

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from chainlab.ci.platform import Platform
+from chainlab.ci.services.platform import Platform
 from chainlab.database import connect
 from chainlab.registry.registry import Registry
 from chainlab.services import Server

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
-from chainlab.ci.host import Project
+from chainlab.ci.project import Project
 
 PROJECTS = Path(__file__).parents[2] / "data" / "projects"
 Make = Callable[..., Project]

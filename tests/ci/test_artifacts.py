@@ -156,9 +156,9 @@ def test_odd_runs_are_refused(host: Host, run: str) -> None:
 
 
 def test_an_artifact_that_is_too_large_leaves_nothing(fresh: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chainlab.ci.artifacts.MAX_ARTIFACT", 1000)
+    monkeypatch.setattr("chainlab.ci.services.artifacts.MAX_ARTIFACT", 1000)
     assert put(fresh, "7/x", tar(), *BOTH).status_code == 413
-    monkeypatch.setattr("chainlab.ci.artifacts.MAX_ARTIFACT", 10**9)
-    monkeypatch.setattr("chainlab.ci.artifacts.MAX_FILES", 0)
+    monkeypatch.setattr("chainlab.ci.services.artifacts.MAX_ARTIFACT", 10**9)
+    monkeypatch.setattr("chainlab.ci.services.artifacts.MAX_FILES", 0)
     assert put(fresh, "7/x", tar(), *BOTH).status_code == 413
     assert fresh.platform.artifacts.list(7) == []

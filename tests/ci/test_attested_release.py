@@ -22,26 +22,26 @@ from artifact_files import keep, unpack
 from project_folders import PROJECTS
 from sigstore.models import Bundle
 
-from chainlab.ci import running
-from chainlab.ci.copies import settings_of, working_copy
-from chainlab.ci.handover import Handover
-from chainlab.ci.runs import JobRun, Run
+from chainlab.ci.runs import workflow_run
+from chainlab.ci.runs.handover import Handover
+from chainlab.ci.runs.run_record import JobRun, Run
 from chainlab.clock import utc_now
+from chainlab.course.projects import settings_of, working_copy
 from chainlab.credentials import Credential
-from chainlab.deploy import services
+from chainlab.deploy import prediction_service
 from chainlab.deploy.app import AUDIENCE
 from chainlab.deploy.deployment import Deployment
+from chainlab.deploy.prediction_service import Service
 from chainlab.deploy.releases import pinned
-from chainlab.deploy.services import Service
 from chainlab.digests import Digest
 from chainlab.errors import Refused, VerificationFailed
 from chainlab.evidence.certificates import signer_of
 from chainlab.evidence.statements import MODEL_SIGNATURE, PROVENANCE, SBOM, SUMMARY, Statement
-from chainlab.policy import summary
+from chainlab.policy import vsa
 from chainlab.policy.gate import Gate
-from chainlab.registry.bundles import BUNDLE_TYPE
+from chainlab.registry.bundle_summary import BUNDLE_TYPE
 from chainlab.registry.channels import CHANNELS
-from chainlab.registry.referring import refer
+from chainlab.registry.oci.referrers import refer
 from chainlab.trust.client import Trust
 from chainlab.world import World
 
@@ -62,7 +62,7 @@ EDGES = [
 class Released:
     world: World
     run: Run
-    running: Any  # what ran it, and can run one of its jobs again
+    workflow_run: Any  # what ran it, and can run one of its jobs again
 
     @property
     def reference(self) -> str:
@@ -90,8 +90,8 @@ class Released:
     def again(self, job: str) -> JobRun:
         """One job once more, with what the jobs before it left."""
         before = JOBS[: JOBS.index(job)]
-        self.running.jobs = {name: self.run.jobs[name] for name in before}
-        ended: JobRun = self.running._job(job, 20 + JOBS.index(job))
+        self.workflow_run.jobs = {name: self.run.jobs[name] for name in before}
+        ended: JobRun = self.workflow_run._job(job, 20 + JOBS.index(job))
         return ended
 
     @contextmanager
@@ -112,13 +112,13 @@ def released(world: World, tmp_path_factory: pytest.TempPathFactory) -> Released
     project = world.ci.project("acme/triage-model", folder, settings_of(PROJECTS, "attested"))
     project.tag("v1.4.0")
     seen = []
-    perform = running._Running.perform
+    perform = workflow_run._Running.perform
 
     def noted(self: Any) -> Run:
         seen.append(self)
         return perform(self)
 
-    with patch.object(running._Running, "perform", noted):
+    with patch.object(workflow_run._Running, "perform", noted):
         run = project.run("push", ref="refs/tags/v1.4.0", approve=["release", "production"])
     assert run.result == "success", run.log
     assert tuple(run.jobs) == JOBS
@@ -295,14 +295,14 @@ def summarise(released: Released, reference: str, **about: Any) -> None:
     facts: dict[str, Any] = {
         "facts": released.world.registry.blobs.put(json.dumps(told).encode()),
         "allowed": True,
-        "level": summary.LEVEL,
+        "level": vsa.LEVEL,
         "policy": "release",
         "policy_digest": released.world.gate.policy().digest,
         "inputs": [],
         "at": utc_now(),
     }
-    statement = summary.summary(digest, str(artifact), **facts | about)
-    bundle = summary.sign_summary(statement, released.world.trust)
+    statement = vsa.summary(digest, str(artifact), **facts | about)
+    bundle = vsa.sign_summary(statement, released.world.trust)
     refer(released.world.registry.images, artifact.name, digest, bundle, BUNDLE_TYPE, by="test")
 
 
@@ -321,7 +321,7 @@ def test_a_deployed_release_serves_its_model_and_a_rollback_the_one_before(
     assert 0 <= answer["malignant"][0] <= 1
     assert first.service.model == released.run.jobs["package"].produced["triage.onnx"]
     second = deployment.deploy(another(released, "second"))
-    assert services.model_served(first.service) is None
+    assert prediction_service.model_served(first.service) is None
     third = deployment.deploy(another(released, "third"))
     back = deployment.rollback()
     assert back.reference == second.reference
@@ -393,7 +393,7 @@ def test_the_later_of_two_verdicts_counts_in_one_second_too(released: Released, 
 
 
 def test_a_summary_signed_by_the_workflow_is_not_the_gates(released: Released, deployment: Deployment) -> None:
-    with patch.object(summary, "WORKFLOW", "acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"):
+    with patch.object(vsa, "WORKFLOW", "acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"):
         reference = another(released, "forged")
     with pytest.raises(VerificationFailed, match="no summary of the gate"):
         deployment.deploy(reference)
@@ -409,7 +409,7 @@ def test_a_quarantined_release_neither_runs_nor_comes_back(released: Released, d
         deployment.rollback()
     now = deployment.current
     assert now is not None
-    assert services.model_served(now.service) == now.service.model  # what ran still runs
+    assert prediction_service.model_served(now.service) == now.service.model  # what ran still runs
     assert now.reference == released.reference
 
 
@@ -434,13 +434,13 @@ def test_what_comes_while_a_release_is_being_installed_stops_it(
                 meanwhile.enter_context(patch.object(Gate, "policy", lambda *_: changed))
             return started[-1]
 
-        whole = services.start
-        meanwhile.enter_context(patch.object(services, "start", start))
+        whole = prediction_service.start
+        meanwhile.enter_context(patch.object(prediction_service, "start", start))
         with pytest.raises((Refused, VerificationFailed), match=r"quarantined|last word on .* is no|no summary"):
             deployment.deploy(reference)
-    assert services.model_served(started[0]) is None
+    assert prediction_service.model_served(started[0]) is None
     assert deployment.current == before
-    assert services.model_served(before.service) == before.service.model
+    assert prediction_service.model_served(before.service) == before.service.model
 
 
 def test_spoilt_bytes_do_not_run(released: Released, deployment: Deployment) -> None:

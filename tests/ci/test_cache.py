@@ -163,7 +163,7 @@ def test_odd_requests_are_refused(host: Host) -> None:
 
 
 def test_a_body_that_is_too_large_leaves_nothing(fresh: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chainlab.ci.cache.MAX_ENTRY", 1000)
+    monkeypatch.setattr("chainlab.ci.services.cache.MAX_ENTRY", 1000)
     assert put(fresh, "declared", bytes(1001), WRITE_MAIN).status_code == 413
     headers = fresh.bearer(WRITE_MAIN)
     params = {"key": "chunked", "version": "v"}

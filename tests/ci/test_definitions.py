@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from platform_parsers import PACKAGE, refusals, rounds
 
-from chainlab.ci.definitions import BUILT_IN, DEFINITIONS, check, check_expressions
-from chainlab.ci.document import dump
+from chainlab.ci.workflows.definitions import BUILT_IN, DEFINITIONS, check, check_expressions
+from chainlab.ci.workflows.yaml_document import dump
 from chainlab.errors import MalformedInput
 
 DATA = Path(__file__).parents[2] / "data"

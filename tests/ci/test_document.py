@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from platform_parsers import ask, rounds
 
-from chainlab.ci.document import MAX_CHARACTERS, NotYaml, compose, dump, load
-from chainlab.ci.values import text as written
+from chainlab.ci.workflows.values import text as written
+from chainlab.ci.workflows.yaml_document import MAX_CHARACTERS, NotYaml, compose, dump, load
 from chainlab.errors import MalformedInput
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(

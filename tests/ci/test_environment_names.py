@@ -14,11 +14,11 @@ from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
 from chainlab.ci.settings import Settings
-from chainlab.ci.workflow import Workflow
+from chainlab.ci.workflows.workflow import Workflow
 from chainlab.deploy.app import AUDIENCE
 from chainlab.errors import MalformedInput
-from chainlab.registry.attestations import PublisherPolicy
-from chainlab.registry.publishers import Publisher
+from chainlab.registry.index.attestations import PublisherPolicy
+from chainlab.registry.index.publishers import Publisher
 from chainlab.trust.client import workflow_claims
 from chainlab.world import World
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from platform_parsers import ask, rounds
 
-from chainlab.ci.expressions import evaluate, parse, render
-from chainlab.ci.values import text
+from chainlab.ci.workflows.expressions import evaluate, parse, render
+from chainlab.ci.workflows.values import text
 from chainlab.errors import MalformedInput
 
 EVENT = {"n": 1, "s": "Ab", "l": [1, "x", None, {"k": True}], "e": "", "z": 0, "o": {"a": {"k": "v"}, "b": {"k": 2}}}

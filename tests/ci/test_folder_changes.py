@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from project_folders import Make
 
-from chainlab.ci.host import Project
+from chainlab.ci.project import Project
 from chainlab.errors import MalformedInput
 
 CI = ".github/workflows/ci.yml"

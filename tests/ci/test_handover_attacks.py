@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from project_folders import Make
 
-from chainlab.ci.handover import Handover, bundle_name
+from chainlab.ci.runs.handover import Handover, bundle_name
 from chainlab.digests import Digest
 from chainlab.errors import VerificationFailed
 from chainlab.evidence.signing import sign

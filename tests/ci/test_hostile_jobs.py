@@ -19,16 +19,18 @@ import pytest
 from artifact_files import keep
 from project_folders import Make
 
-from chainlab.ci import artifacts as artifacts_module
-from chainlab.ci import git, outcome, relay, runner, running
-from chainlab.ci.access import Turns
-from chainlab.ci.artifacts import Artifacts
-from chainlab.ci.document import load
-from chainlab.ci.git import File, write_folder
-from chainlab.ci.relay import Relay
-from chainlab.ci.runs import Run
-from chainlab.ci.uses import Reference, find
-from chainlab.ci.workflow import MAX_JOBS, Workflow
+from chainlab.ci.actions.uses import Reference, find
+from chainlab.ci.git import git
+from chainlab.ci.git.git import File, write_folder
+from chainlab.ci.runs import job as runner
+from chainlab.ci.runs import job_provenance, relay, workflow_run
+from chainlab.ci.runs.relay import Relay
+from chainlab.ci.runs.run_record import Run
+from chainlab.ci.services import artifacts as artifacts_module
+from chainlab.ci.services.access import Turns
+from chainlab.ci.services.artifacts import Artifacts
+from chainlab.ci.workflows.workflow import MAX_JOBS, Workflow
+from chainlab.ci.workflows.yaml_document import load
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
 from chainlab.world import World
@@ -86,7 +88,7 @@ def test_lines_that_a_job_forges_neither_end_the_host_nor_steer_a_terminal(make:
     assert run.result == "success"
     names = [step.name for step in run.jobs["build"].steps]
     assert names[:2] == ["s", "?red"]
-    assert "said" in run.log
+    assert "message" in run.log
     assert not {"\x1b", "\x9b", "\x07", "\ud800"} & set(run.log + run.table())
     folder = world.ci.directory / "runs" / str(run.id)
     assert all(json.loads(line) for line in (folder / "build.jsonl").read_text().splitlines()[:3])
@@ -224,7 +226,7 @@ def test_however_a_job_ends_its_run_has_a_record(
 
 FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "the relay": lambda patch: patch.setattr(Relay, "close", broken),
-    "the provenance": lambda patch: patch.setattr(running, "attest", broken),
+    "the provenance": lambda patch: patch.setattr(workflow_run, "attest", broken),
 }
 
 
@@ -264,7 +266,7 @@ def test_an_interrupt_ends_the_run_and_leaves_its_record(
         raise KeyboardInterrupt
 
     project = make("acme/interrupted", job("true"))
-    monkeypatch.setattr(running, "execute", interrupted)
+    monkeypatch.setattr(workflow_run, "execute", interrupted)
     with pytest.raises(KeyboardInterrupt):
         project.run("push")
     (run,) = [run for run in world.ci.runs() if run.repository == "acme/interrupted"]
@@ -285,7 +287,7 @@ def test_an_event_is_reported_again_when_the_database_was_busy(
     project = make("acme/busy", job("true"))
     before = world.registry.events.last
     monkeypatch.setattr(platform, "report", sometimes)
-    monkeypatch.setattr(running, "PAUSE", 0)
+    monkeypatch.setattr(workflow_run, "PAUSE", 0)
     assert project.run("push").result == "success"
     told = [e.type for e in world.registry.events.read(after=before) if "run" in e.type]
     assert len(told) == 4
@@ -395,7 +397,7 @@ def test_jobs_are_counted_and_names_are_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("message", "expected"),
     [
         ("echo", set()),
         ("${{ secrets.ONE }}", {"ONE"}),
@@ -406,8 +408,8 @@ def test_jobs_are_counted_and_names_are_one_line() -> None:
         ("${{ join(secrets , '') }}", {"ONE", "TWO"}),
     ],
 )
-def test_a_job_gets_the_secrets_that_it_names(said: str, expected: set[str]) -> None:
-    text = f'on: push\njobs: {{a: {{steps: [{{run: "{said}"}}]}}, b: {{secrets: inherit}}}}'
+def test_a_job_gets_the_secrets_that_it_names(message: str, expected: set[str]) -> None:
+    text = f'on: push\njobs: {{a: {{steps: [{{run: "{message}"}}]}}, b: {{secrets: inherit}}}}'
     found = Workflow.parse(X, text)
     assert found.secrets("a", ["ONE", "TWO"]) == expected
     assert found.secrets("b", ["ONE", "TWO"]) == {"ONE", "TWO"}
@@ -623,7 +625,7 @@ def test_a_job_that_starts_processes_without_end_ends_with_a_record(make: Make, 
 def test_a_job_with_more_products_than_a_statement_names_fails(
     make: Make, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    monkeypatch.setattr(outcome, limit, value)
+    monkeypatch.setattr(job_provenance, limit, value)
     run = make("acme/products", job(python(f"{MANY}\nput('a', 20)"))).run("push")
     assert run.result == "failure"
     assert f"{value} " in run.jobs["build"].why

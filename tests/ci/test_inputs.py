@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from chainlab.ci.document import dump
-from chainlab.ci.inputs import complete, typed
-from chainlab.ci.workflow import Workflow
+from chainlab.ci.workflows.inputs import complete, typed
+from chainlab.ci.workflows.workflow import Workflow
+from chainlab.ci.workflows.yaml_document import dump
 from chainlab.errors import MalformedInput
 
 JOB = {"runs-on": "ubuntu-latest", "steps": [{"run": "true"}]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chainlab.ci.legs import Leg, elsewhere, legs
+from chainlab.ci.workflows.matrix import Leg, elsewhere, legs
 from chainlab.errors import MalformedInput
 
 # GitHub Docs, "Running variations of jobs in a workflow", its examples.

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from platform_world import Host
 
-from chainlab.ci import history
-from chainlab.ci.mirror import Mirror
-from chainlab.ci.remote import Remote
-from chainlab.ci.uses import Reference, find
+from chainlab.ci.actions import mirror_history
+from chainlab.ci.actions.mirror import Mirror
+from chainlab.ci.actions.uses import Reference, find
+from chainlab.ci.git.repositories import Remote
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 
 pytest_plugins = ["platform_fixtures"]
@@ -35,8 +35,8 @@ def test_commit_ids_are_the_same_on_every_machine(mirror: Mirror) -> None:
 
 
 def test_a_mirror_that_was_built_once_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = history.prepare(ROOT / "data")
-    monkeypatch.setattr(history, "_build", lambda *_: pytest.fail("built again"))
+    kept = mirror_history.prepare(ROOT / "data")
+    monkeypatch.setattr(mirror_history, "_build", lambda *_: pytest.fail("built again"))
     remote = Remote(tmp_path / "git", tmp_path / "state.db")
     Mirror(remote)
     for name in kept:

@@ -12,7 +12,7 @@ import zlib
 
 import pytest
 
-from chainlab.ci import packs
+from chainlab.ci.git import packs
 from chainlab.errors import Refused
 
 COMMAND = b"0" * 40 + b" " + b"1" * 40 + b" refs/heads/x"

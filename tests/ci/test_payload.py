@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainlab.ci.payload import Change, Head, claims, payload, variables
-from chainlab.ci.rights import EVENTS, Origin
+from chainlab.ci.runs.event_payload import Change, Head, claims, payload, variables
+from chainlab.ci.runs.rights import EVENTS, Origin
 
 DATA = Path(__file__).parents[2] / "data"
 MAIN, MERGE = "refs/heads/main", "refs/pull/7/merge"

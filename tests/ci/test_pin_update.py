@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chainlab.ci.pins import pin, update
+from chainlab.ci.actions.pins import pin, update
 from chainlab.world import World
 
 OLD = "v4.2.1"

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from platform_world import Host
 
-from chainlab.ci.git import COMMIT
-from chainlab.ci.mirror import Mirror
-from chainlab.ci.pins import findings, pin, pin_folder
+from chainlab.ci.actions.mirror import Mirror
+from chainlab.ci.actions.pins import findings, pin, pin_folder
+from chainlab.ci.git.git import COMMIT
 from chainlab.errors import ChainlabError
 
 pytest_plugins = ["platform_fixtures"]

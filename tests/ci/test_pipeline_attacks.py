@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from chainlab.ci.host import Project, Pull
-from chainlab.ci.sink import Sink
+from chainlab.ci.project import Project, Pull
+from chainlab.course.sink import Sink
 from chainlab.world import World
 
 pytestmark = pytest.mark.usefixtures("walled")

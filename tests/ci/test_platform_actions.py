@@ -16,8 +16,8 @@ import pytest
 from artifact_files import keep, unpack
 from platform_world import MAIN, REPOSITORY, Host, Job, act
 
-from chainlab.ci.git import File
-from chainlab.registry.publishers import Publisher
+from chainlab.ci.git.git import File
+from chainlab.registry.index.publishers import Publisher
 from chainlab.trust.client import Trust
 
 pytest_plugins = ["platform_fixtures"]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from chainlab.ci.cache import Cache
-from chainlab.ci.remote import Remote
+from chainlab.ci.git.repositories import Remote
+from chainlab.ci.services.cache import Cache
 from chainlab.credentials import Credential
 from chainlab.database import connect
 from chainlab.events import Events
@@ -22,8 +22,8 @@ GRANTS = frozenset({f"cache:write:{REPO}:main", f"cache:read:0:{REPO}:main"})
 CHILD = f"""
 import sys
 from pathlib import Path
-from chainlab.ci.cache import Cache
-from chainlab.ci.remote import Remote
+from chainlab.ci.services.cache import Cache
+from chainlab.ci.git.repositories import Remote
 from chainlab.credentials import Credential
 folder = Path(sys.argv[1])
 cache = Cache(folder / "cache", folder / "state.db")

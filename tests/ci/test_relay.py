@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 from alone import run
 
-from chainlab.ci import relay
-from chainlab.ci.document import dump
-from chainlab.ci.relay import Relay
-from chainlab.ci.workflow import Workflow
+from chainlab.ci.runs import relay
+from chainlab.ci.runs.relay import Relay
+from chainlab.ci.workflows.workflow import Workflow
+from chainlab.ci.workflows.yaml_document import dump
 from chainlab.sandbox.wall import VARIANTS, Sandbox
 
 FOUND = Sandbox.find()

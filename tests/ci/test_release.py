@@ -18,9 +18,9 @@ from sigstore.errors import VerificationError
 from sigstore.models import Bundle, ClientTrustConfig
 from sigstore.verify import Verifier, policy
 
-from chainlab.ci import provenance
-from chainlab.ci.copies import working_copy
-from chainlab.ci.runs import Run
+from chainlab.ci.runs import provenance
+from chainlab.ci.runs.run_record import Run
+from chainlab.course.projects import working_copy
 from chainlab.digests import Digest
 from chainlab.trust.issuer import CI_ISSUER
 from chainlab.world import World
@@ -126,8 +126,8 @@ def statement(released: Released) -> dict[str, Any]:
     (bundle,) = (bundle for _, bundle in released.referrers() if _is_statement(bundle))
     kind, payload = released.verifier.verify_dsse(bundle, policy.Identity(identity=provenance.SIGNER, issuer=CI_ISSUER))
     assert kind == "application/vnd.in-toto+json"
-    said: dict[str, Any] = json.loads(payload)
-    return said
+    message: dict[str, Any] = json.loads(payload)
+    return message
 
 
 def attested(released: Released, job: str) -> dict[str, Any]:
@@ -137,8 +137,8 @@ def attested(released: Released, job: str) -> dict[str, Any]:
     _, payload = released.verifier.verify_dsse(
         Bundle.from_json(bundle), policy.Identity(identity=provenance.SIGNER, issuer=CI_ISSUER)
     )
-    said: dict[str, Any] = json.loads(payload)
-    return said
+    message: dict[str, Any] = json.loads(payload)
+    return message
 
 
 def test_the_platform_signed_provenance_for_all_that_each_job_stored(released: Released) -> None:

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from platform_world import Host
 
-from chainlab.ci import git as git_module
-from chainlab.ci import packs
-from chainlab.ci import remote as remote_module
-from chainlab.ci.git import File, check_ref, read_folder
-from chainlab.ci.remote import NOBODY, Remote
+from chainlab.ci.git import git as git_module
+from chainlab.ci.git import packs
+from chainlab.ci.git import repositories as remote_module
+from chainlab.ci.git.git import File, check_ref, read_folder
+from chainlab.ci.git.repositories import NOBODY, Remote
 from chainlab.database import transaction
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainlab.ci.grants import runtime_grants, token_grants
-from chainlab.ci.rights import CACHE_RULES, EVENTS, LEVELS, SCOPES, Origin, permissions, rights
+from chainlab.ci.runs.grants import runtime_grants, token_grants
+from chainlab.ci.runs.rights import CACHE_RULES, EVENTS, LEVELS, SCOPES, Origin, permissions, rights
 from chainlab.errors import MalformedInput
 
 PAGE = Path(__file__).parents[2] / "docs" / "ci-platform.md"
@@ -287,16 +287,16 @@ def test_permissions_are_the_platform_s(workflow: Any, job: Any, default: str, e
     assert above_none(permissions(workflow, job, SAME, default=default)) == expected
 
 
-@pytest.mark.parametrize("said", [None, "write-all", {"contents": "write", "id-token": "write"}])
-def test_a_fork_s_pull_request_reads_at_most(said: Any) -> None:
-    levels = permissions(None, said, FORK, default="write")
+@pytest.mark.parametrize("message", [None, "write-all", {"contents": "write", "id-token": "write"}])
+def test_a_fork_s_pull_request_reads_at_most(message: Any) -> None:
+    levels = permissions(None, message, FORK, default="write")
     assert "write" not in levels.values()
     assert levels["id-token"] == "none"
     assert levels["contents"] == "read"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         {"content": "read"},
         {"contents": "admin"},
@@ -309,9 +309,9 @@ def test_a_fork_s_pull_request_reads_at_most(said: Any) -> None:
         {"contents": ["write"]},
     ],
 )
-def test_an_unknown_permission_is_refused(said: Any) -> None:
+def test_an_unknown_permission_is_refused(message: Any) -> None:
     with pytest.raises(MalformedInput, match="permissions"):
-        permissions(said, None, SAME)
+        permissions(message, None, SAME)
 
 
 said = (

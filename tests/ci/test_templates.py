@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainlab.ci.contexts import functions
-from chainlab.ci.expressions import evaluate, parse
-from chainlab.ci.runs import JobRun
-from chainlab.ci.templates import condition, literal, resolve, segments, translate, translate_condition
+from chainlab.ci.runs.contexts import functions
+from chainlab.ci.runs.run_record import JobRun
+from chainlab.ci.workflows.expressions import evaluate, parse
+from chainlab.ci.workflows.templates import condition, literal, resolve, segments, translate, translate_condition
 from chainlab.errors import MalformedInput
 
 CONTEXTS: dict[str, Any] = {
@@ -145,7 +145,7 @@ def test_the_strategy_is_written_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         (1.5, "1.5"),
         (True, True),
@@ -155,8 +155,8 @@ def test_the_strategy_is_written_out() -> None:
         ("steps.x == 1", "steps.x == 1"),
     ],
 )
-def test_an_if_without_case_stays_and_a_number_becomes_an_expression(value: Any, said: Any) -> None:
-    assert translate_condition(value) == said
+def test_an_if_without_case_stays_and_a_number_becomes_an_expression(value: Any, message: Any) -> None:
+    assert translate_condition(value) == message
 
 
 def test_an_input_called_if_is_a_text() -> None:

@@ -14,17 +14,17 @@ import httpx
 import pytest
 from platform_world import Host
 
-from chainlab.ci.grants import runtime_grants, token_grants
-from chainlab.ci.mirror import Mirror
-from chainlab.ci.rights import SCOPES, Origin, rights
+from chainlab.ci.actions.mirror import Mirror
+from chainlab.ci.runs.grants import runtime_grants, token_grants
+from chainlab.ci.runs.rights import SCOPES, Origin, rights
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Refused
-from chainlab.registry.bundles import BUNDLE_TYPE
+from chainlab.registry.bundle_summary import BUNDLE_TYPE
 from chainlab.registry.channels import Artifact
-from chainlab.registry.oci_manifest import MANIFEST_TYPE
-from chainlab.registry.publishers import Publisher
-from chainlab.registry.referring import refer
+from chainlab.registry.index.publishers import Publisher
+from chainlab.registry.oci.manifest import MANIFEST_TYPE
+from chainlab.registry.oci.referrers import refer
 
 pytest_plugins = ["platform_fixtures"]
 

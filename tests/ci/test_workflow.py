@@ -14,11 +14,11 @@ from alone import run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainlab.ci.copying import copy
-from chainlab.ci.definitions import check
-from chainlab.ci.document import dump, load
-from chainlab.ci.filters import matches
-from chainlab.ci.workflow import AFTER, REPORT, Workflow
+from chainlab.ci.runs.job_copy import copy
+from chainlab.ci.workflows.definitions import check
+from chainlab.ci.workflows.filters import matches
+from chainlab.ci.workflows.workflow import AFTER, REPORT, Workflow
+from chainlab.ci.workflows.yaml_document import dump, load
 from chainlab.errors import ChainlabError, MalformedInput
 
 DATA = Path(__file__).parents[2] / "data"

@@ -204,10 +204,10 @@ def test_outputs_stay_where_source_is_unchanged_and_go_where_it_changed(executed
 @pytest.mark.notebooks
 def test_executing_twice_leaves_no_diff(executed: Course) -> None:
     before = files(executed.root)
-    said: list[str] = []
-    assert building.execute(executed, say=said.append) == []
+    message: list[str] = []
+    assert building.execute(executed, say=message.append) == []
     assert files(executed.root) == before
-    assert sum("outputs as before" in line for line in said) == 2
+    assert sum("outputs as before" in line for line in message) == 2
 
 
 @pytest.mark.notebooks

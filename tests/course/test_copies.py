@@ -131,7 +131,7 @@ def test_a_name_of_two_copies_is_asked_about(built: Course, workspace: Workspace
     shutil.copy(built.root / WALK, built.root / "notebooks" / "09_numbers.ipynb")
     with pytest.raises(MalformedInput, match="more than one file") as refusal:
         replace(built.root, workspace, "09_numbers")
-    assert refusal.value.mend == "name one of notebooks/09_numbers.ipynb, labs/09_numbers.ipynb"
+    assert refusal.value.hint == "name one of notebooks/09_numbers.ipynb, labs/09_numbers.ipynb"
 
 
 def test_work_in_the_clone_becomes_the_copy_and_outlives_a_clean_clone(built: Course, workspace: Workspace) -> None:

@@ -12,7 +12,7 @@ from chainlab.course.learning.predictions import Prediction
 
 
 @pytest.mark.parametrize(
-    ("predicted", "true", "said"),
+    ("predicted", "true", "message"),
     [
         (None, 2, "it is 2 (no prediction: put yours in place of None, and run the cell again)"),
         (2, 2, "right: 2"),
@@ -27,8 +27,8 @@ from chainlab.course.learning.predictions import Prediction
         ("a\x1b[2J", "b", "you said a\\x1b[2J, it is b"),
     ],
 )
-def test_a_prediction_is_shown_beside_the_truth(predicted: Any, true: Any, said: str) -> None:
-    assert repr(Prediction(predicted, true)) == said
+def test_a_prediction_is_shown_beside_the_truth(predicted: Any, true: Any, message: str) -> None:
+    assert repr(Prediction(predicted, true)) == message
 
 
 def test_each_entry_of_a_mapping_is_compared_alone() -> None:

@@ -20,7 +20,7 @@ EVIL = "<script>alert(1)</script><img src=x onerror=y> \x1b[2J \u202e"
 
 
 def test_whatever_a_result_quotes_is_escaped_and_spelled_out() -> None:
-    error = Incorrect(EVIL, at=EVIL, why=EVIL, mend=EVIL, attempt=EVIL, see=f"notebooks/x.ipynb, '{EVIL}'")
+    error = Incorrect(EVIL, at=EVIL, why=EVIL, hint=EVIL, attempt=EVIL, see=f"notebooks/x.ipynb, '{EVIL}'")
     for shown in (NotRight(error), Right("9.1", 1, 1, 1, notes=(EVIL,), reason=Reason("solutions/x.ipynb", EVIL))):
         form = shown._repr_html_()
         assert "<script" not in form
@@ -85,7 +85,7 @@ def test_a_case_gives_the_arguments_of_the_check_and_nothing_else() -> None:
 def test_a_case_that_is_not_there_lists_the_names() -> None:
     with pytest.raises(MalformedInput, match="has no case 'third'") as caught:
         arguments("9.1", "third", world=None, seed=None, cases=two)
-    assert caught.value.mend == "name one of 'first', 'second'"
+    assert caught.value.hint == "name one of 'first', 'second'"
 
 
 def test_a_judge_that_names_nothing_readable_is_told_what_it_did() -> None:

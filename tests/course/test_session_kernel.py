@@ -81,7 +81,7 @@ def shown(ran: Any, cell: int, kind: str = "text/plain") -> str:
 
 
 def test_run_all_goes_on_after_a_check_that_fails(ran: Any) -> None:
-    assert shown(ran, 2).startswith("· exercise 1.1 is not attempted yet\n  To mend it: replace the line")
+    assert shown(ran, 2).startswith("· exercise 1.1 is not attempted yet\n  Help: replace the line")
     assert shown(ran, 4).startswith("✘ exercise 1.1, case '")
     assert shown(ran, 6).startswith("✔ 1.1 right, 4 points (")
     assert shown(ran, 7, "stdout").startswith("went on: ")

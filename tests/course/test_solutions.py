@@ -24,18 +24,18 @@ def rerun(course: Course, change: Any, parameters: dict[str, Any] | None = None)
 
 @pytest.mark.notebooks
 def test_all_run_in_parallel_and_the_table_says_what_happened(built: Course) -> None:
-    said: list[str] = []
+    message: list[str] = []
     work = replay(built, built.units)
     assert [(p.name, e) for p, e in work] == [("09_sums.ipynb", ()), ("09_numbers.ipynb", IDS)]
     work.append((built.root / "solutions" / "gone.ipynb", ()))
-    runs = run_all(work, {"seed": 1}, jobs=2, say=said.append)
+    runs = run_all(work, {"seed": 1}, jobs=2, say=message.append)
     assert [r.verdict for r in runs] == [
         "passed",
         "passed",
         "FAILED: missing: run chainlab build --execute",
     ]
     assert [r.cells for r in runs] == [7, 7, 0]  # the injected parameters are a cell too
-    assert len(said) == 3
+    assert len(message) == 3
     lines = table(runs).splitlines()
     assert lines[0].split() == ["file", "cells", "seconds", "verdict"]
     assert lines[2].startswith("solutions/09_numbers.ipynb")

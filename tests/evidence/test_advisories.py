@@ -22,7 +22,7 @@ from packaging.version import Version
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence.advisories import Advisories, load, read
-from chainlab.evidence.ranges import Range, in_vers
+from chainlab.evidence.packages.versions import Range, in_vers
 from chainlab.evidence.vulnerabilities import Vulnerability, is_compared, match, score
 
 ROOT = Path(__file__).parents[2]
@@ -118,7 +118,7 @@ def test_withdrawn_records_do_not_count(known: Advisories) -> None:
 def test_a_version_that_nobody_can_compare_is_not_safe_by_silence(known: Advisories, version: str) -> None:
     (unknown,) = found(f"northwind-tensors=={version}", known)
     assert not unknown.certain
-    assert unknown.said
+    assert unknown.message
 
 
 def test_another_ecosystem_is_another_package(known: Advisories) -> None:
@@ -144,7 +144,7 @@ def test_scores_come_from_v4_then_v3_and_are_unknown_otherwise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"{", "is not JSON"),
         (b"[]", "expected an object"),
@@ -174,11 +174,11 @@ def test_scores_come_from_v4_then_v3_and_are_unknown_otherwise() -> None:
         (record(severity=[{"type": "CVSS_V4"}]), "severity[0].score: missing"),
     ],
 )
-def test_a_malformed_record_is_refused_by_file_and_field(tmp_path: Path, data: bytes, said: str) -> None:
+def test_a_malformed_record_is_refused_by_file_and_field(tmp_path: Path, data: bytes, message: str) -> None:
     with pytest.raises(MalformedInput) as refused:
         read(data, "bad.json")
     assert refused.value.message.startswith("bad.json")
-    assert said in refused.value.message
+    assert message in refused.value.message
     (tmp_path / "bad.json").write_bytes(data)
     (tmp_path / "good.json").write_bytes(record(id="ACME-2026-9000"))
     loaded = load(tmp_path)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.errors import Refused
-from chainlab.evidence.archives import members
+from chainlab.evidence.packages.strict_zip import members
 
 LOCAL, CENTRAL, END = b"PK\3\4", b"PK\1\2", b"PK\5\6"
 # Where a field is in the local header and in the directory, and its width in bytes.

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainlab.evidence import inspection
-from chainlab.evidence.formats import tell
-from chainlab.evidence.inspection import inspect, inspect_bytes
+from chainlab.evidence.models import inspection
+from chainlab.evidence.models.formats import tell
+from chainlab.evidence.models.inspection import inspect, inspect_bytes
 
 PAYLOAD = b"cos\nsystem\n(S'touch MARKER'\ntR."  # written, and never loaded
 
@@ -128,7 +128,7 @@ def test_a_name_that_is_there_twice_is_a_finding(name: str) -> None:
     report = inspect_bytes(twice(name), "model.pt")
     assert not report.passed
     assert [finding.kind for finding in report.findings] == ["refused-zip"]
-    assert "two members" in report.findings[0].said
+    assert "two members" in report.findings[0].message
 
 
 @pytest.mark.parametrize(

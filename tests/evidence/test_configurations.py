@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chainlab.evidence.formats import tell
-from chainlab.evidence.inspection import inspect, inspect_bytes
+from chainlab.evidence.models.formats import tell
+from chainlab.evidence.models.inspection import inspect, inspect_bytes
 
 MAP = {"AutoModel": "loader.Model"}
 REMOTE = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from chainlab.cli import _main
 from chainlab.errors import MalformedInput
-from chainlab.evidence import cyclonedx
+from chainlab.evidence.sbom import cyclonedx
 
 
 def bill(*components: Any, **more: Any) -> dict[str, Any]:
@@ -47,13 +47,13 @@ MALFORMED: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("case", MALFORMED)
 def test_what_is_malformed_is_refused_or_named_and_the_rest_is_read(case: str) -> None:
-    document, said = MALFORMED[case]
+    document, message = MALFORMED[case]
     with pytest.raises(MalformedInput) as refused:
         cyclonedx.read(document, strict=True)
-    assert said in refused.value.message
+    assert message in refused.value.message
     found = cyclonedx.read(document)
     assert [component.name for component in found.components] == ["fine"]
-    assert any(said in line for line in found.unread)
+    assert any(message in line for line in found.unread)
 
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3), lambda inner: (

@@ -18,9 +18,10 @@ from packaging.metadata import parse_email
 
 from chainlab.cli.sbom import commands
 from chainlab.errors import MalformedInput
-from chainlab.evidence import environments, metadata, sbom, wheels
 from chainlab.evidence.components import Inventory
-from chainlab.evidence.schema import problems
+from chainlab.evidence.packages import metadata
+from chainlab.evidence.sbom import builder, environments, wheels
+from chainlab.evidence.sbom.schema import problems
 
 AT = datetime(2026, 5, 11, tzinfo=UTC)
 
@@ -85,7 +86,7 @@ def test_a_package_that_is_there_twice_is_named(tmp_path: Path) -> None:
     found = environments.read(tmp_path)
     assert listed(found) == {("Alpha", "1.0"), ("beta", "1.0"), ("beta", "2.0")}
     assert len(spots(found, "installed twice")) == 2
-    assert problems(sbom.of_inventory(found, at=AT)) == []
+    assert problems(builder.of_inventory(found, at=AT)) == []
 
 
 def test_a_file_that_is_no_environment_is_called_by_its_own_name(tmp_path: Path) -> None:
@@ -355,7 +356,7 @@ def test_what_conda_installed_is_listed_once(tmp_path: Path) -> None:
     assert spots(found, "missing") == ["gone is required, and not among what could be read"]
     assert spots(found, "unreadable") == ["conda-meta/odd.json: it is not JSON"]
     assert spots(found, "unowned") == ["alpha-1.0.dist-info has no RECORD"]
-    assert problems(sbom.of_inventory(found, at=AT)) == []
+    assert problems(builder.of_inventory(found, at=AT)) == []
 
 
 def test_a_conda_environment_without_python_is_one(tmp_path: Path) -> None:
@@ -405,7 +406,7 @@ def test_an_sbom_in_a_package_is_merged_as_its_authors_state_it(tmp_path: Path) 
     assert [text.partition(": ")[0] for text in spots(found, "unreadable")] == [
         "the SBOM alpha-1.0.dist-info/sboms/x.spdx.json", "the SBOM beta-1.0.dist-info/sboms/odd.json",
     ]  # fmt: skip
-    assert problems(sbom.of_inventory(found, at=AT)) == []
+    assert problems(builder.of_inventory(found, at=AT)) == []
 
 
 def test_what_is_installed_is_not_what_an_sbom_says_of_it(tmp_path: Path) -> None:
@@ -488,8 +489,8 @@ def test_one_odd_package_is_a_finding_and_ends_nothing(
     assert ("alpha", "1.0") in listed(found)
     names = {name for name, _ in listed(found)}
     assert "odd" in names or not contents or any(text.startswith("odd-1") for text in spots(found, "unreadable"))
-    document = sbom.of_inventory(found, at=AT)
-    sbom.dump(document)
+    document = builder.of_inventory(found, at=AT)
+    builder.dump(document)
     assert problems(document) == []
 
 
@@ -512,8 +513,8 @@ def test_one_odd_record_of_conda_ends_nothing(
     found = environments.read(prefix)
     assert ("alpha", "1.0") in listed(found)
     assert len(found.components) - 1 + len(spots(found, "unreadable")) <= len(records)
-    document = sbom.of_inventory(found, at=AT)
-    sbom.dump(document)
+    document = builder.of_inventory(found, at=AT)
+    builder.dump(document)
     assert problems(document) == []
 
 
@@ -527,7 +528,7 @@ def test_a_file_whose_name_is_no_text_can_be_told(tmp_path: Path) -> None:
             pytest.skip("this file system has no such names")
     found = environments.read(tmp_path)
     assert len(spots(found, "unowned")) == len(spots(found, "unreadable")) == 1
-    sbom.dump(sbom.of_inventory(found, at=AT))
+    builder.dump(builder.of_inventory(found, at=AT))
 
 
 def test_a_version_of_thousands_of_digits_is_a_finding(tmp_path: Path) -> None:
@@ -536,7 +537,7 @@ def test_a_version_of_thousands_of_digits_is_a_finding(tmp_path: Path) -> None:
     found = environments.read(tmp_path)
     assert listed(found) == {("alpha", "9" * 200), ("odd", "")}
     assert spots(found, "unreadable") == ["odd-1.egg-info: no version of at most 256 characters"]
-    assert problems(sbom.of_inventory(found, at=AT)) == []
+    assert problems(builder.of_inventory(found, at=AT)) == []
 
 
 def test_where_nothing_can_be_read_the_reason_is_told(tmp_path: Path) -> None:

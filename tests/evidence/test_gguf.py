@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.gguf import texts
-from chainlab.evidence.inspection import inspect_bytes
+from chainlab.evidence.models.gguf import texts
+from chainlab.evidence.models.inspection import inspect_bytes
 
 STRING, ARRAY, UINT32 = 8, 9, 4
 HONEST = "{% for message in messages %}{{ message['role'] + ': ' + message['content'] }}{% endfor %}"

@@ -26,10 +26,10 @@ from onnx import TensorProto, helper
 from sklearn.ensemble import RandomForestClassifier
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence import wheelcheck
-from chainlab.evidence.formats import FORMATS, tell
-from chainlab.evidence.inspection import Report, inspect, inspect_bytes
-from chainlab.evidence.pickles import is_pickle, opinions
+from chainlab.evidence.models.formats import FORMATS, tell
+from chainlab.evidence.models.inspection import Report, inspect, inspect_bytes
+from chainlab.evidence.models.pickles import is_pickle, opinions
+from chainlab.evidence.packages import wheel_against_source
 
 ROOT = Path(__file__).parents[2]
 # A pickle is bytes: these are written, and never loaded. What they would do is make a file.
@@ -345,29 +345,29 @@ def wheel(folder: Path, more: dict[str, bytes], record: dict[str, str] | None = 
     ],
 )  # fmt: skip
 def test_a_wheel_is_its_source(source: Path, more: dict[str, bytes], record: dict[str, str], kinds: set[str]) -> None:
-    report = wheelcheck.check(wheel(source, more, record), source)
+    report = wheel_against_source.check(wheel(source, more, record), source)
     assert {finding.kind for finding in report.findings} == kinds, report
     assert report.passed == (not kinds)
 
 
 def test_machine_code_is_not_scanned_and_generated_files_are_named(source: Path) -> None:
     path = wheel(source, {"acme_made_up/_fast.so": b"\x7fELF", "acme_made_up/_version.py": b""})
-    report = wheelcheck.check(path, source, generated=("*/_version.py", "*.so"))
+    report = wheel_against_source.check(path, source, generated=("*/_version.py", "*.so"))
     assert report.findings == ()
     assert not report.passed
     assert [name for name, _ in report.not_scanned] == ["acme_made_up/_fast.so"]
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("acme_made_up/__init__.py", b"A = 2\n")
-    assert {"archive"} == {finding.kind for finding in wheelcheck.check(path).findings}
+    assert {"archive"} == {finding.kind for finding in wheel_against_source.check(path).findings}
     path.write_bytes(b"PK")
     with pytest.raises(MalformedInput, match="no readable wheel"):
-        wheelcheck.check(path)
+        wheel_against_source.check(path)
 
 
 @pytest.mark.parametrize("name", ["acme-cells", "acme-quantise"])
 def test_the_companys_wheels_are_their_source(name: str) -> None:
     (path,) = (ROOT / "data" / "packages" / "wheels").glob(f"{name.replace('-', '_')}-*.whl")
-    report = wheelcheck.check(path, ROOT / "data" / "packages" / name)
+    report = wheel_against_source.check(path, ROOT / "data" / "packages" / name)
     assert report.passed, report
 
 
@@ -419,11 +419,11 @@ BACKEND = b'[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path =
     ],
 )
 def test_what_installing_an_sdist_would_run(tmp_path: Path, files: dict[str, bytes], kinds: set[str]) -> None:
-    report = wheelcheck.check_sdist(sdist(tmp_path, {"PKG-INFO": b"", "a.py": b"", **files}))
+    report = wheel_against_source.check_sdist(sdist(tmp_path, {"PKG-INFO": b"", "a.py": b"", **files}))
     assert {finding.kind for finding in report.findings} == kinds, report
     assert report.passed == (kinds <= {"runs-at-install"})
 
 
 def test_a_build_script_that_cannot_be_parsed_is_not_scanned(tmp_path: Path) -> None:
-    report = wheelcheck.check_sdist(sdist(tmp_path, {"setup.py": b"print 'old'\n"}))
+    report = wheel_against_source.check_sdist(sdist(tmp_path, {"setup.py": b"print 'old'\n"}))
     assert [name for name, _ in report.not_scanned] == ["setup.py"]

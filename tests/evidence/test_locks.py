@@ -25,11 +25,12 @@ from packaging.utils import canonicalize_name
 
 from chainlab.cli.sbom import commands
 from chainlab.errors import MalformedInput
-from chainlab.evidence import cyclonedx, locks, projects, requirements_files, sbom, wheels
 from chainlab.evidence.components import Component, Inventory
-from chainlab.evidence.interpreters import markers_here
-from chainlab.evidence.lockfiles import EXPORTS
-from chainlab.evidence.schema import problems
+from chainlab.evidence.locks import lock_inventory, requirements_file
+from chainlab.evidence.locks.lock_file import EXPORTS
+from chainlab.evidence.packages.interpreters import markers_here
+from chainlab.evidence.sbom import builder, cyclonedx, projects, wheels
+from chainlab.evidence.sbom.schema import problems
 
 A, B, COMMIT = "a" * 64, "b" * 64, "0" * 40
 FILES = 40  # random files that uv reads, too; each costs a process
@@ -98,7 +99,7 @@ LINES = {
 @pytest.mark.parametrize("case", LINES)
 def test_a_line_that_an_installer_reads_is_never_swallowed(case: str) -> None:
     text, names, unread = LINES[case]
-    pins, lines = locks.applying("requirements.lock", f"{text}omega==1.0\n".encode())
+    pins, lines = lock_inventory.applying("requirements.lock", f"{text}omega==1.0\n".encode())
     assert [pin.name for pin in pins] == [*names, "omega"]
     assert len(lines) == unread
 
@@ -117,7 +118,7 @@ ENCODINGS = {
 
 @pytest.mark.parametrize("data", ENCODINGS.values(), ids=ENCODINGS.keys())
 def test_a_file_is_read_in_the_encoding_that_pip_reads(data: bytes, tmp_path: Path) -> None:
-    found = locks.read(written(tmp_path, data))
+    found = lock_inventory.read(written(tmp_path, data))
     assert [(c.name, c.version) for c in found.components] == [("alpha", "1.0"), ("beta", "2.0")]
     assert not told(found, "not pinned")
 
@@ -129,7 +130,7 @@ def test_a_file_is_read_in_the_encoding_that_pip_reads(data: bytes, tmp_path: Pa
 )
 def test_another_encoding_is_refused(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(MalformedInput, match=r"requirements.txt cannot be read"):
-        locks.read(written(tmp_path, data))
+        lock_inventory.read(written(tmp_path, data))
 
 
 # -- hashes
@@ -145,11 +146,11 @@ def test_another_encoding_is_refused(data: bytes, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_hash_of_every_algorithm_is_kept(algorithm: str, digits: int, name: str, tmp_path: Path) -> None:
     one, other = f"--hash={algorithm}:{'A' * digits}", f"--hash={algorithm}:{'b' * digits}"
-    found = locks.read(written(tmp_path, f"alpha==1.0 {one}\nbeta==1.0 {one} {other}\n"))
+    found = lock_inventory.read(written(tmp_path, f"alpha==1.0 {one}\nbeta==1.0 {one} {other}\n"))
     assert parts(found)["alpha"].hashes == {name: "a" * digits}
     assert parts(found)["beta"].accepted == ((name, "a" * digits), (name, "b" * digits))
     assert not told(found, "no hash")
-    document = sbom.of_inventory(found)
+    document = builder.of_inventory(found)
     assert problems(document) == []
     read = {component.name: component for component in cyclonedx.read(document).components}
     assert (read["alpha"].hashes, read["beta"].accepted) == (
@@ -161,19 +162,21 @@ def test_a_hash_of_every_algorithm_is_kept(algorithm: str, digits: int, name: st
 @pytest.mark.parametrize("value", [f"sha256:{A}0", "sha256:", A, f"sha224:{'a' * 56}", f"sha256:{'g' * 64}", "x:" + A])
 def test_a_damaged_hash_is_refused(value: str, tmp_path: Path) -> None:
     with pytest.raises(MalformedInput, match="a hash of alpha cannot be read"):
-        locks.read(written(tmp_path, f"alpha==1.0 --hash={value}\n"))
+        lock_inventory.read(written(tmp_path, f"alpha==1.0 --hash={value}\n"))
 
 
 def test_no_credentials_are_told(tmp_path: Path) -> None:
     lines = ["{} @ git+https://{}/a@main", "-e git+https://{1}/a@main#egg={0}", "{} @ https://{}/${{X}}.zip"]
     secret = [line.format("alpha", "user:secret@acme.example") for line in lines]
-    found = locks.read(written(tmp_path, "\n".join([*secret, "omega==1.0", "--nothing https://x:secret@acme.example"])))
+    found = lock_inventory.read(
+        written(tmp_path, "\n".join([*secret, "omega==1.0", "--nothing https://x:secret@acme.example"]))
+    )
     assert told(found, "not pinned").count("acme.example") == 4
-    assert "secret" not in json.dumps(sbom.of_inventory(found))
+    assert "secret" not in json.dumps(builder.of_inventory(found))
 
 
 def test_a_pin_without_a_hash_says_so(tmp_path: Path) -> None:
-    found = locks.read(written(tmp_path, "alpha==1.0\nbeta @ https://acme.example/beta-1.0.zip\n"))
+    found = lock_inventory.read(written(tmp_path, "alpha==1.0\nbeta @ https://acme.example/beta-1.0.zip\n"))
     assert "any file of this version" in told(found, "no hash")
     assert "whatever is at this address" in told(found, "no hash")
 
@@ -223,14 +226,14 @@ ADDRESSES = {
 
 @pytest.mark.parametrize(("line", "purl"), ADDRESSES.values(), ids=ADDRESSES.keys())
 def test_an_address_that_always_means_the_same_is_a_pin(line: str, purl: str, tmp_path: Path) -> None:
-    found = locks.read(written(tmp_path, line + "\n"))
+    found = lock_inventory.read(written(tmp_path, line + "\n"))
     (component,) = found.components
     assert (component.name, component.purl) == ("alpha", purl)
     assert not told(found, "not pinned")
     assert "local" not in component.purl
     assert bool(component.hashes) == (A in line)
     assert ("chainlab:installed-from" in dict(component.properties)) == (not purl)
-    assert problems(sbom.of_inventory(found)) == []
+    assert problems(builder.of_inventory(found)) == []
 
 
 @pytest.mark.parametrize(
@@ -248,7 +251,7 @@ def test_an_address_that_always_means_the_same_is_a_pin(line: str, purl: str, tm
     ],
 )
 def test_an_address_that_may_come_to_mean_other_bytes_is_named(line: str, tmp_path: Path) -> None:
-    found = locks.read(written(tmp_path, f"{line}\nomega==1.0\n"))
+    found = lock_inventory.read(written(tmp_path, f"{line}\nomega==1.0\n"))
     assert [c.name for c in found.components] == ["omega"]
     assert line[:60] in told(found, "not pinned")
 
@@ -259,7 +262,7 @@ def test_an_extra_that_a_line_asks_for_is_followed(planted_wheels: Path, tmp_pat
     text = f"acme-cells{{}}==1.2.0 --hash=sha256:{hashes['acme_cells']}\n"
     text += f"acme-speed==2.0.0 --hash=sha256:{hashes['acme_speed']}\n"
     for extra, needs in (("[fast]", ("pkg:pypi/acme-speed@2.0.0",)), ("", ())):
-        found = locks.read(written(tmp_path, text.format(extra)), wheels=planted_wheels)
+        found = lock_inventory.read(written(tmp_path, text.format(extra)), wheels=planted_wheels)
         assert parts(found)["acme-cells"].requires == needs
 
 
@@ -272,7 +275,7 @@ def test_included_files_are_read_where_they_stand(tmp_path: Path) -> None:
     written(tmp_path, "beta==2.0\n    # via alpha\n-r ../deeper.txt\n", "more/base.txt")
     written(tmp_path, "gamma==3.0\n", "deeper.txt")
     written(tmp_path, b"\xef\xbb\xbfdelta==4.0\n", "two words.txt")
-    found = locks.read(tmp_path / "requirements.txt")
+    found = lock_inventory.read(tmp_path / "requirements.txt")
     assert [(c.name, c.version) for c in found.components] == [
         ("alpha", "1.0"), ("beta", "2.0"), ("delta", "4.0"), ("gamma", "3.0"),
     ]  # fmt: skip
@@ -290,13 +293,13 @@ def test_a_constraint_pins_what_is_asked_for_and_nothing_else(tmp_path: Path) ->
         f"delta==1.0.0 --hash=sha256:{B}\n",
         "limits.txt",
     )
-    found = locks.read(tmp_path / "requirements.txt", markers={"sys_platform": "linux"})
+    found = lock_inventory.read(tmp_path / "requirements.txt", markers={"sys_platform": "linux"})
     assert [(c.name, c.version) for c in found.components] == [("alpha", "1.0"), ("delta", "1.0"), ("omega", "1.0")]
     assert parts(found)["alpha"].hashes == {"SHA-256": A}
     assert parts(found)["delta"].hashes == {"SHA-256": B}
     open_ = told(found, "not pinned")
     assert all(words in open_ for words in ("Beta>=1", "gamma", "epsilon", "a constraint says 2.0"))
-    there = locks.read(tmp_path / "requirements.txt", markers={"sys_platform": "win32"})
+    there = lock_inventory.read(tmp_path / "requirements.txt", markers={"sys_platform": "win32"})
     assert parts(there)["beta"].version == "2.0"
 
 
@@ -316,12 +319,12 @@ INCLUDED: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize(("files", "said"), INCLUDED.values(), ids=INCLUDED.keys())
-def test_an_included_file_that_cannot_be_read_is_an_error(files: dict[str, str], said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("files", "message"), INCLUDED.values(), ids=INCLUDED.keys())
+def test_an_included_file_that_cannot_be_read_is_an_error(files: dict[str, str], message: str, tmp_path: Path) -> None:
     for name, text in files.items():
         written(tmp_path, text, name)
-    with pytest.raises(MalformedInput, match=said):
-        locks.read(tmp_path / "requirements.txt")
+    with pytest.raises(MalformedInput, match=message):
+        lock_inventory.read(tmp_path / "requirements.txt")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes have no names there")
@@ -332,7 +335,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     projects.read(tmp_path)
     for name in ("pipe.txt", "loop.lock"):
         with pytest.raises(MalformedInput, match=f"{name} is included, and is not a file"):
-            locks.read(written(tmp_path, f"-r {name}\n"))
+            lock_inventory.read(written(tmp_path, f"-r {name}\n"))
 
 
 # -- the same again
@@ -340,34 +343,34 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_the_same_pin_twice_is_one_component(tmp_path: Path) -> None:
     text = f"alpha==1.0\nbeta==2.0 --hash=sha256:{A} --hash=sha256:{B}\nAlpha==1.0.0\nbeta==2.0 --hash=sha256:{A}\n"
-    found = locks.read(written(tmp_path, text + f"gamma @ https://acme.example/g.zip#sha256={A}\n" * 2))
+    found = lock_inventory.read(written(tmp_path, text + f"gamma @ https://acme.example/g.zip#sha256={A}\n" * 2))
     assert [c.key for c in found.components] == ["alpha", "beta", "gamma"]
     assert parts(found)["beta"].hashes == {"SHA-256": A}  # pip takes a file that both lines accept
     assert not told(found, "pinned twice")
-    assert problems(sbom.of_inventory(found)) == []
+    assert problems(builder.of_inventory(found)) == []
 
 
 def test_a_range_that_another_line_pins_is_not_open(tmp_path: Path) -> None:
-    found = locks.read(written(tmp_path, "alpha>=0.5\nalpha==1.0\nbeta>=2\nbeta==1.0\n"))
+    found = lock_inventory.read(written(tmp_path, "alpha>=0.5\nalpha==1.0\nbeta>=2\nbeta==1.0\n"))
     assert told(found, "not pinned") == "requirements.txt: beta>=2"
 
 
 def test_two_versions_of_one_package_are_told(tmp_path: Path) -> None:
-    found = locks.read(written(tmp_path, "alpha==1.0\nalpha==2.0\nbeta==1.0\n"))
+    found = lock_inventory.read(written(tmp_path, "alpha==1.0\nalpha==2.0\nbeta==1.0\n"))
     assert [c.version for c in found.components if c.key == "alpha"] == ["1.0", "2.0"]
     assert "alpha is locked as 1.0 and as 2.0" in told(found, "pinned twice")
     apart = "alpha==1.0 ; python_version < '3'\nalpha==2.0 ; python_version >= '3'\n"
-    assert not told(locks.read(written(tmp_path, apart)), "pinned twice")
+    assert not told(lock_inventory.read(written(tmp_path, apart)), "pinned twice")
 
 
 def test_a_package_with_more_pins_than_a_lock_has_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MalformedInput, match="alpha is pinned in more than 100 ways"):
-        locks.read(written(tmp_path, "".join(f"alpha=={n}\nalpha>{n}\n" for n in range(10_000))))
+        lock_inventory.read(written(tmp_path, "".join(f"alpha=={n}\nalpha>{n}\n" for n in range(10_000))))
 
 
 def test_two_lines_without_a_common_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MalformedInput, match=r"alpha 1\.0 is locked 2 times, and no file fits all") as refused:
-        locks.read(written(tmp_path, f"alpha==1.0 --hash=sha256:{A}\nalpha==1.0 --hash=sha256:{B}\n"))
+        lock_inventory.read(written(tmp_path, f"alpha==1.0 --hash=sha256:{A}\nalpha==1.0 --hash=sha256:{B}\n"))
     assert "leave one of the lines" in str(refused.value)
 
 
@@ -395,7 +398,7 @@ def test_the_default_groups_of_a_pylock_are_installed(tmp_path: Path) -> None:
         head='extras = ["more"]\ndependency-groups = ["dev", "docs"]\ndefault-groups = ["dev"]',
     )
     markers = {"platform_release": "6.1-generic"}
-    found = locks.read(written(tmp_path, "\ufeff" + text, "pylock.toml"), markers=markers)
+    found = lock_inventory.read(written(tmp_path, "\ufeff" + text, "pylock.toml"), markers=markers)
     assert list(parts(found)) == ["alpha", "beta", "epsilon", "zeta"]
     assert parts(found)["alpha"].hashes == {"SHA-256": A, "SHA-512": "c" * 128}
     assert told(found, "other platform").endswith("delta, gamma")
@@ -406,10 +409,10 @@ def test_a_pylock_without_a_file_for_this_platform_says_so(tmp_path: Path) -> No
     wheel, sdist = file.format("-cp27-cp27m-nowhere.whl"), file.format(".tar.gz")
     for more, stops in (("", True), (f"sdist={sdist}", False)):
         text = pylock(f'name="alpha"\nversion="1.0"\nwheels=[{wheel}]\n{more}')
-        found = locks.read(written(tmp_path, text, "pylock.toml"))
+        found = lock_inventory.read(written(tmp_path, text, "pylock.toml"))
         assert ("an installer stops" in told(found, "other platform")) is stops
         assert list(parts(found)) == ["alpha"]
-        elsewhere = locks.read(tmp_path / "pylock.toml", markers={"sys_platform": "win32"})
+        elsewhere = lock_inventory.read(tmp_path / "pylock.toml", markers={"sys_platform": "win32"})
         assert not told(elsewhere, "other platform")
 
 
@@ -425,7 +428,7 @@ def test_a_pylock_without_a_file_for_this_platform_says_so(tmp_path: Path) -> No
 )
 def test_a_pylock_that_installers_refuse_is_refused(packages: list[str], head: str, tmp_path: Path) -> None:
     with pytest.raises(MalformedInput, match=r"pylock.toml is refused by installers here"):
-        locks.read(written(tmp_path, pylock(*packages, head=head), "pylock.toml"))
+        lock_inventory.read(written(tmp_path, pylock(*packages, head=head), "pylock.toml"))
 
 
 @pytest.mark.parametrize(
@@ -438,7 +441,7 @@ def test_a_pylock_that_installers_refuse_is_refused(packages: list[str], head: s
 )  # fmt: skip
 def test_a_pylock_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(MalformedInput):
-        locks.read(written(tmp_path, text, "pylock.toml"))
+        lock_inventory.read(written(tmp_path, text, "pylock.toml"))
 
 
 def test_what_a_pylock_takes_from_this_machine_has_no_address(tmp_path: Path) -> None:
@@ -450,7 +453,7 @@ def test_what_a_pylock_takes_from_this_machine_has_no_address(tmp_path: Path) ->
         f'name="delta"\nversion="1.0"\narchive={{url="https://acme.example/delta.zip", {hashes}}}',
         f'name="epsilon"\nvcs={{type="git", url="https://acme.example/e", commit-id="{COMMIT}", subdirectory="x"}}',
     )
-    found = parts(locks.read(written(tmp_path, text, "pylock.toml")))
+    found = parts(lock_inventory.read(written(tmp_path, text, "pylock.toml")))
     for name, words in (("alpha", "file"), ("beta", "repository"), ("gamma", "folder")):
         assert not found[name].purl
         assert ("chainlab:installed-from", f"a local {words}") in found[name].properties
@@ -638,7 +641,7 @@ def test_what_pip_takes_of_a_random_file_is_read_or_named(folder: Path, text: st
     path = written(folder, text)
     taken = pip(path)
     try:
-        ours = requirements_files.read(path.name, path.read_bytes(), folder)
+        ours = requirements_file.read(path.name, path.read_bytes(), folder)
     except MalformedInput:
         return  # a damaged hash, which pip would find later
     lines = re.sub("[-_.]+", "-", re.sub(r"[\"'\\]", "", " ".join((*ours.open, *ours.unread)).lower()))
@@ -699,7 +702,7 @@ def test_what_uv_installs_of_a_random_file_is_read_or_named(
     while tried < FILES:
         text = "".join(rnd.choice(FOR_UV) for _ in range(rnd.randrange(1, 9)))
         path = written(folder, text)
-        lock = requirements_files.read(path.name, path.read_bytes(), folder)
+        lock = requirements_file.read(path.name, path.read_bytes(), folder)
         if not lock.pins:
             continue
         tried += 1
@@ -707,7 +710,7 @@ def test_what_uv_installs_of_a_random_file_is_read_or_named(
         if found is None:
             continue
         installed += bool(found)
-        pins, _ = locks.applying(path.name, path.read_bytes(), markers_here())
+        pins, _ = lock_inventory.applying(path.name, path.read_bytes(), markers_here())
         names = {pin.key for pin in pins} | {pin.key for pin in lock.pins}
         lines = " ".join((*lock.open, *lock.unread))
         assert {name for name in found - names if name not in lines} == set(), text
@@ -739,7 +742,7 @@ def test_uv_and_this_reader_take_the_same_of_random_pylocks(
             packages.append(f'name="{name}"\nversion="1.0"\n{marker}\n{wheel}')
         path = written(folder, pylock(*packages, head=head), "pylock.toml")
         try:
-            ours = {pin.key for pin in locks.applying(path.name, path.read_bytes())[0]}
+            ours = {pin.key for pin in lock_inventory.applying(path.name, path.read_bytes())[0]}
         except MalformedInput:
             assert uv(path) is None, path.read_text()
             continue
@@ -753,12 +756,12 @@ def test_uv_and_this_reader_take_the_same_of_a_plain_lock(folder: Path, uv: Call
     written(folder, "gamma==1.0\n", "one.txt")
     written(folder, "delta==1.0\n", "two.txt")
     path = written(folder, text)
-    assert uv(path) == {"alpha", "delta", "gamma"} == {c.key for c in locks.read(path).components}
+    assert uv(path) == {"alpha", "delta", "gamma"} == {c.key for c in lock_inventory.read(path).components}
 
 
 def test_a_document_of_a_lock_is_the_same_each_time(tmp_path: Path) -> None:
     path = written(
         tmp_path, f"alpha==1.0 --hash=sha512:{'c' * 128} --hash=sha256:{A}\nbeta @ https://acme.example/b.zip\n"
     )
-    one, other = (json.dumps(sbom.of_lock(path)["components"]) for _ in range(2))
+    one, other = (json.dumps(builder.of_lock(path)["components"]) for _ in range(2))
     assert one == other

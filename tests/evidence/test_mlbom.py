@@ -15,10 +15,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
-from chainlab.evidence import cyclonedx, sbom
 from chainlab.evidence.components import Component, purl_of
-from chainlab.evidence.merging import merge
-from chainlab.evidence.mlbom import (
+from chainlab.evidence.models.mlbom import (
     Dataset,
     Metric,
     Training,
@@ -26,7 +24,9 @@ from chainlab.evidence.mlbom import (
     interval,
     metrics,
 )
-from chainlab.evidence.schema import problems
+from chainlab.evidence.sbom import builder, cyclonedx
+from chainlab.evidence.sbom.merging import merge
+from chainlab.evidence.sbom.schema import problems
 
 COMMIT = "a" * 40
 METRICS = [
@@ -103,15 +103,15 @@ def test_it_is_valid_and_the_same_each_time(made: dict[str, Any], model: Path, a
     assert problems(made) == []
     spec = made["specVersion"]
     version = {"1.6": SchemaVersion.V1_6, "1.7": SchemaVersion.V1_7}[spec]
-    assert JsonStrictValidator(version).validate_str(sbom.dump(made).decode()) is None
+    assert JsonStrictValidator(version).validate_str(builder.dump(made).decode()) is None
     again = document(model, name="triage-model", version="1.4.0", training=TRAINING, at=at, spec=spec)
-    assert sbom.dump(again) == sbom.dump(made)
+    assert builder.dump(again) == builder.dump(made)
 
 
 def test_json_loses_nothing_and_the_librarys_model_does(made: dict[str, Any]) -> None:
-    assert json.loads(sbom.dump(made)) == made
+    assert json.loads(builder.dump(made)) == made
     parse = Bom.from_json  # type: ignore[attr-defined]  # its decorator adds it
-    read = parse(json.loads(sbom.dump(made)))  # no warning: that is the trap
+    read = parse(json.loads(builder.dump(made)))  # no warning: that is the trap
     lost = json.dumps(json.loads(JsonV1Dot6(read).output_as_string()))
     for word in ("modelCard", "formulation", "compositions", "classification"):
         assert word in json.dumps(made)

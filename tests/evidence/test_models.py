@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput
-from chainlab.evidence import models, signing
+from chainlab.evidence import signing
+from chainlab.evidence.models import model_signing
 from chainlab.evidence.statements import MODEL_SIGNATURE, Statement
 from chainlab.evidence.verifying import Signer
 from chainlab.services import Server
@@ -59,11 +60,11 @@ def signed(trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     (again / "weights.bin").write_bytes(bytes(range(256)))
     (again / "config.json").write_text("{}")
     (again / "tokenizer" / "words.txt").write_text("a\nb\n")
-    return models.sign(again, trust.config, trust.token(ALICE))
+    return model_signing.sign(again, trust.config, trust.token(ALICE))
 
 
 def test_what_was_signed_holds_and_lists_every_file(trust: Trust, folder: Path, signed: bytes, alice: Signer) -> None:
-    verdict = models.verify(folder, signed, alice, trust.config)
+    verdict = model_signing.verify(folder, signed, alice, trust.config)
     assert verdict.passed, verdict
     statement = verdict.require()
     assert verdict.signer == ALICE
@@ -82,7 +83,7 @@ def rename(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("doctor", "said"),
+    ("doctor", "message"),
     [
         (lambda f: (f / "weights.bin").write_bytes(b"other"), "changed: weights.bin"),
         (lambda f: (f / "loader.py").write_text(""), "not signed: loader.py"),
@@ -100,22 +101,22 @@ def test_a_doctored_model_is_refused_at_its_subject(
     signed: bytes,
     alice: Signer,
     doctor: Callable[[Path], object],
-    said: str,
+    message: str,
 ) -> None:
     doctor(folder)
-    failed = models.verify(folder, signed, alice, trust.config).failure
+    failed = model_signing.verify(folder, signed, alice, trust.config).failure
     assert failed is not None
-    assert (failed.name, failed.said.startswith(said)) == ("subject", True), failed
-    assert failed.mend
+    assert (failed.name, failed.message.startswith(message)) == ("subject", True), failed
+    assert failed.hint
 
 
 @pytest.mark.parametrize("who", [("bob@example.com", ""), (ALICE, "https://elsewhere.example")])
 def test_another_signer_is_refused(trust: Trust, folder: Path, signed: bytes, who: tuple[str, str]) -> None:
     signer = Signer(who[0], who[1] or trust.issuer)
-    failed = models.verify(folder, signed, signer, trust.config).failure
+    failed = model_signing.verify(folder, signed, signer, trust.config).failure
     assert failed is not None
     assert failed.name == "signature"
-    assert ALICE in failed.said
+    assert ALICE in failed.message
 
 
 def test_a_damaged_signature_is_refused_and_never_raises(
@@ -124,7 +125,7 @@ def test_a_damaged_signature_is_refused_and_never_raises(
     document = json.loads(signed)
     document["dsseEnvelope"]["payload"] = document["dsseEnvelope"]["payload"][:-8] + "AAAAAAA="
     for bundle in (b"", b"{}", signed[:-40], json.dumps(document).encode()):
-        failed = models.verify(folder, bundle, alice, trust.config).failure
+        failed = model_signing.verify(folder, bundle, alice, trust.config).failure
         assert failed is not None
         assert failed.name == "signature"
 
@@ -136,17 +137,17 @@ def test_whatever_byte_of_a_signature_changes_it_says_the_same_or_is_refused(
 ) -> None:
     at = data.draw(st.integers(0, len(signed) - 1))
     other = data.draw(st.integers(0, 255))
-    verdict = models.verify(folder, signed[:at] + bytes([other]) + signed[at + 1 :], alice, trust.config)
-    before = models.verify(folder, signed, alice, trust.config)
+    verdict = model_signing.verify(folder, signed[:at] + bytes([other]) + signed[at + 1 :], alice, trust.config)
+    before = model_signing.verify(folder, signed, alice, trust.config)
     assert not verdict.passed or verdict.statement == before.statement
 
 
 def test_a_statement_of_another_type_is_no_model_signature(trust: Trust, folder: Path, alice: Signer) -> None:
     said = Statement.about({"finbert": digest_of(folder)}, "https://acme.example/other", {})
     bundle = signing.sign(said, trust.config, trust.token(ALICE))
-    failed = models.verify(folder, bundle, alice, trust.config).failure
+    failed = model_signing.verify(folder, bundle, alice, trust.config).failure
     assert failed is not None
-    assert failed.said.startswith("https://acme.example/other lists no model's files")
+    assert failed.message.startswith("https://acme.example/other lists no model's files")
 
 
 def test_a_statement_of_our_own_making_does_not_pass_for_one(trust: Trust, folder: Path, alice: Signer) -> None:
@@ -158,7 +159,7 @@ def test_a_statement_of_our_own_making_does_not_pass_for_one(trust: Trust, folde
     ):
         said = Statement.about({"finbert": digest_of(folder)}, MODEL_SIGNATURE, predicate)
         bundle = signing.sign(said, trust.config, trust.token(ALICE))
-        failed = models.verify(folder, bundle, alice, trust.config).failure
+        failed = model_signing.verify(folder, bundle, alice, trust.config).failure
         assert failed is not None
         assert failed.name == "subject"
 
@@ -173,16 +174,16 @@ def test_a_single_file_is_signed_under_its_name_by_a_workflow(trust: Trust, tmp_
     }
     model = tmp_path / "triage.onnx"
     model.write_bytes(b"weights")
-    bundle = models.sign(model, trust.config, trust.token(claims=claims))
+    bundle = model_signing.sign(model, trust.config, trust.token(claims=claims))
     name = f"https://git.chainlab.localhost/{WORKFLOW}"
     release = Signer(name, CI_ISSUER, refs=("refs/tags/v*",))
-    assert models.verify(model, bundle, release, trust.config).passed
+    assert model_signing.verify(model, bundle, release, trust.config).passed
     branch = Signer(name, CI_ISSUER, refs=("refs/heads/*",))
-    assert not models.verify(model, bundle, branch, trust.config).passed
+    assert not model_signing.verify(model, bundle, branch, trust.config).passed
     other = model.rename(tmp_path / "other.onnx")
-    assert not models.verify(other, bundle, release, trust.config).passed
+    assert not model_signing.verify(other, bundle, release, trust.config).passed
     other.write_bytes(b"weightz")
-    assert not models.verify(other.rename(model), bundle, release, trust.config).passed
+    assert not model_signing.verify(other.rename(model), bundle, release, trust.config).passed
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # model-signing's own
@@ -205,23 +206,23 @@ def test_model_signing_reads_ours_and_we_read_its(
         library.Config().set_hashing_config(config).use_sigstore_signer(  # type: ignore[no-untyped-call]
             identity_token=trust.token(ALICE), trust_config=trust.config_path
         ).sign(folder, theirs)
-        verdict = models.verify(folder, theirs.read_bytes(), alice, trust.config)
+        verdict = model_signing.verify(folder, theirs.read_bytes(), alice, trust.config)
         assert verdict.passed, str(verdict)
         (folder / ".gitignore").touch()  # the library says nothing about it
-        assert not models.verify(folder, theirs.read_bytes(), alice, trust.config).passed
+        assert not model_signing.verify(folder, theirs.read_bytes(), alice, trust.config).passed
         (folder / ".gitignore").unlink()
         weights = (folder / "weights.bin").read_bytes()
         (folder / "weights.bin").write_bytes(weights[::-1])
-        assert not models.verify(folder, theirs.read_bytes(), alice, trust.config).passed
+        assert not model_signing.verify(folder, theirs.read_bytes(), alice, trust.config).passed
         (folder / "weights.bin").write_bytes(weights)
 
 
 def test_what_cannot_be_signed_says_why(trust: Trust, tmp_path: Path) -> None:
     with pytest.raises(MalformedInput, match="there is no model"):
-        models.sign(tmp_path / "none", trust.config, trust.token(ALICE))
+        model_signing.sign(tmp_path / "none", trust.config, trust.token(ALICE))
     (tmp_path / "model").write_bytes(b"")
     with pytest.raises(ChainlabError, match="could not be signed") as refused:
-        models.sign(tmp_path / "model", trust.config, trust.token(ALICE, lifetime=-60))
+        model_signing.sign(tmp_path / "model", trust.config, trust.token(ALICE, lifetime=-60))
     assert refused.value.why
 
 
@@ -229,4 +230,4 @@ def test_what_cannot_be_signed_says_why(trust: Trust, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_listed_is_not_signed(trust: Trust, tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(b"1")
     with pytest.raises(MalformedInput, match="closed cannot be listed: Permission denied"):
-        models.sign(tmp_path, trust.config, trust.token(ALICE))
+        model_signing.sign(tmp_path, trust.config, trust.token(ALICE))

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chainlab.evidence.formats import tell
-from chainlab.evidence.inspection import inspect_bytes
-from chainlab.evidence.pickles import MAX_OPCODES, is_pickle, program
+from chainlab.evidence.models.formats import tell
+from chainlab.evidence.models.inspection import inspect_bytes
+from chainlab.evidence.models.pickles import MAX_OPCODES, is_pickle, program
 
 PAYLOAD = b"cos\nsystem\n(S'touch MARKER'\ntR."  # written, and never loaded
 
@@ -175,7 +175,7 @@ def test_a_pickle_under_the_name_of_a_text_is_a_pickle(unpickler: Unpickler, sta
     assert tell(data, "vocab.txt").name == "pickle"
     (finding,) = inspect_bytes(data, "vocab.txt").findings
     assert finding.kind == "unsafe-pickle"
-    assert "it imports os.system" in finding.said
+    assert "it imports os.system" in finding.message
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_prose_is_no_pickle(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         pytest.param(b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x940h\0h\1\x93.", "imports posix.system", id="memo"),
         pytest.param(b"cos\nsystem\n", "imports os.system", id="an import alone"),
@@ -225,10 +225,10 @@ def test_prose_is_no_pickle(text: str) -> None:
         pytest.param(b"N0" * MAX_OPCODES, f"more than {MAX_OPCODES} opcodes", id="endless"),
     ],
 )
-def test_only_plain_data_that_ends_with_the_file_passes(data: bytes, said: str) -> None:
+def test_only_plain_data_that_ends_with_the_file_passes(data: bytes, message: str) -> None:
     start = time.process_time()
     report = inspect_bytes(data, "vocab.txt")
-    assert said in report.findings[0].said
+    assert message in report.findings[0].message
     assert not report.passed
     assert time.process_time() - start < 30
 

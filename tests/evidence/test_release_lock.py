@@ -19,9 +19,9 @@ import pytest
 from packaging.markers import Marker
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence import lock_markers, locks
-from chainlab.evidence.interpreters import markers_here
-from chainlab.evidence.release_lock import Pin, applying, parse
+from chainlab.evidence.locks import lock_inventory, lock_markers
+from chainlab.evidence.locks.release_lock import Pin, applying, parse
+from chainlab.evidence.packages.interpreters import markers_here
 
 ROOT = Path(__file__).parents[2]
 HASH = "0" * 64
@@ -114,7 +114,9 @@ def test_two_pins_of_one_package_that_both_apply_are_refused() -> None:
     ],
     ids=lambda line: str(line)[:20],
 )
-@pytest.mark.parametrize("read", [parse, lambda data: locks.applying("requirements.lock", data)], ids=["gate", "SBOM"])
+@pytest.mark.parametrize(
+    "read", [parse, lambda data: lock_inventory.applying("requirements.lock", data)], ids=["gate", "SBOM"]
+)
 def test_reading_takes_time_in_proportion_to_the_size(line: str, read: Callable[[bytes], Any]) -> None:
     began, refusal = time.process_time(), ""
     try:

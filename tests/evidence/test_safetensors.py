@@ -9,8 +9,8 @@ import zipfile
 
 import pytest
 
-from chainlab.evidence.formats import tell
-from chainlab.evidence.inspection import inspect_bytes
+from chainlab.evidence.models.formats import tell
+from chainlab.evidence.models.inspection import inspect_bytes
 
 F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
@@ -144,7 +144,7 @@ def test_a_file_that_is_another_one_to_another_loader_is_refused(other: str) -> 
     assert tell(TWO[other]).name == "safetensors"
     (finding,) = inspect_bytes(TWO[other], "weights.safetensors").findings  # its header keeps the rules
     assert finding.kind == "two-formats"
-    assert finding.said.endswith(f"{other} to another")
+    assert finding.message.endswith(f"{other} to another")
 
 
 def test_a_text_that_is_a_tar_is_no_text() -> None:

@@ -25,21 +25,13 @@ from packaging.metadata import parse_email
 
 from chainlab.cli.sbom import commands
 from chainlab.errors import MalformedInput
-from chainlab.evidence import (
-    cyclonedx,
-    environments,
-    imports,
-    interpreters,
-    locks,
-    metadata,
-    projects,
-    sbom,
-    wheels,
-)
 from chainlab.evidence.components import BlindSpot, Component, Inventory, purl_of
-from chainlab.evidence.licences import licence
-from chainlab.evidence.quality import CISA, NTIA, assess
-from chainlab.evidence.schema import problems
+from chainlab.evidence.locks import lock_inventory
+from chainlab.evidence.packages import imports, interpreters, metadata
+from chainlab.evidence.packages.licences import licence
+from chainlab.evidence.sbom import builder, cyclonedx, environments, projects, wheels
+from chainlab.evidence.sbom.quality import CISA, NTIA, assess
+from chainlab.evidence.sbom.schema import problems
 
 HARDENED = "data/projects/hardened/triage-model/requirements.lock"
 
@@ -135,7 +127,7 @@ def test_an_installation_of_ones_own_has_no_address(planted: Path, tmp_path: Pat
     }
     for folder, origin in origins.items():
         (site / f"{folder}.dist-info" / "direct_url.json").write_text(json.dumps(origin))
-    document = sbom.of_environment(home)
+    document = builder.of_environment(home)
     parts = {c.key: c for c in cyclonedx.read(document).components}
     assert parts["acme-service"].purl == ""
     assert "vcs_url=git%2Bhttps://git.acme.example/speed" in parts["acme-speed"].purl
@@ -166,7 +158,7 @@ def test_markers_are_those_of_the_interpreter_that_owns_the_folder(
 
 
 def test_a_lock_is_read_for_one_platform(planted_lock: Path, root: Path, at: datetime) -> None:
-    found = locks.read(planted_lock, markers={"sys_platform": "linux"})
+    found = lock_inventory.read(planted_lock, markers={"sys_platform": "linux"})
     parts = by_key(found)
     assert parts["acme-service"].requires == (purl_of("acme-cells", "1.2.0"),)  # by `# via`
     assert found.subject.requires == (
@@ -174,8 +166,8 @@ def test_a_lock_is_read_for_one_platform(planted_lock: Path, root: Path, at: dat
         purl_of("acme-service", "1.4.0"),
     )
     assert ("other platform", "locked, and not for this one: acme-windows") in spots(found)
-    assert "acme-windows" in by_key(locks.read(planted_lock, markers={"sys_platform": "win32"}))
-    hardened = sbom.of_lock(root / HARDENED, at=at)
+    assert "acme-windows" in by_key(lock_inventory.read(planted_lock, markers={"sys_platform": "win32"}))
+    hardened = builder.of_lock(root / HARDENED, at=at)
     assert len(hardened["components"]) >= 20
     assert all(c.accepted or c.hashes for c in cyclonedx.read(hardened).components)
     unknown = [c for c in hardened["compositions"] if c["aggregate"] == "unknown"]
@@ -195,7 +187,7 @@ def test_a_damaged_lock_is_refused(old: str, new: str, planted_lock: Path, tmp_p
     path = tmp_path / "requirements.lock"
     path.write_text(planted_lock.read_text().replace(old, new))
     with pytest.raises(MalformedInput):
-        locks.read(path)
+        lock_inventory.read(path)
 
 
 @given(st.data())
@@ -209,7 +201,7 @@ def test_whatever_a_lock_holds_it_is_refused_or_its_document_is_valid(planted_lo
     path = planted_lock.parent / "damaged.lock"
     path.write_bytes(text)
     try:
-        made = sbom.of_lock(path)
+        made = builder.of_lock(path)
     except MalformedInput:
         return
     assert problems(made) == []
@@ -244,14 +236,14 @@ marker = "'draw' in extras"
 sdist = {{name = "acme_draw-1.tar.gz", url = "https://files.acme.example/d", hashes = {{sha256 = "{"d" * 64}"}}}}
 """
     )
-    found = by_key(locks.read(path))
+    found = by_key(lock_inventory.read(path))
     assert sorted(found) == ["acme-cells", "acme-speed"]
     assert found["acme-cells"].requires == (found["acme-speed"].ref,)
     assert "download_url=https:" in found["acme-cells"].purl
     assert "secret" not in found["acme-cells"].purl
     installed = Component("acme-speed", "2.0.0", purl_of("acme-speed", "2.0.0"))
     tags = {installed.ref: ("cp311-cp311-win_amd64",)}
-    (hashed,) = locks.with_hashes([installed], lock=path, tags=tags)
+    (hashed,) = lock_inventory.with_hashes([installed], lock=path, tags=tags)
     assert hashed.hashes == {"SHA-256": "b" * 64}
 
 
@@ -261,7 +253,7 @@ def test_a_wheel_with_its_lock_has_what_it_runs_with(planted_wheels: Path, plant
     assert alone.subject.hashes == {"SHA-256": hashlib.sha256(wheel.read_bytes()).hexdigest()}
     assert {(c.key, c.version) for c in alone.components} == {("acme-cells", ""), ("acme-gone", "")}
     assert ("dynamic import", "a computed name is imported at acme_service/__init__.py:2") in spots(alone)
-    document = sbom.of_wheel(wheel, lock=planted_lock, wheels=planted_wheels, at=at)
+    document = builder.of_wheel(wheel, lock=planted_lock, wheels=planted_wheels, at=at)
     parts = {c.key: c for c in cyclonedx.read(document).components}
     assert [parts[k].scope for k in sorted(parts)] == ["required", "optional", "required"]
     assert all(c.hash_origin == "lock" and len(c.hashes) == 1 for c in parts.values())
@@ -270,7 +262,7 @@ def test_a_wheel_with_its_lock_has_what_it_runs_with(planted_wheels: Path, plant
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "said"),
+    ("name", "data", "message"),
     [
         ("acme.whl", b"", "no wheel's name"),
         ("acme_cells-1.2.0-py3-none-any.whl", b"not a zip", "cannot be read"),
@@ -279,11 +271,11 @@ def test_a_wheel_with_its_lock_has_what_it_runs_with(planted_wheels: Path, plant
     ids=["name", "no zip", "another package inside"],
 )
 def test_a_wheel_that_is_none_is_refused(
-    name: str, data: bytes | None, said: str, tmp_path: Path, planted_wheels: Path
+    name: str, data: bytes | None, message: str, tmp_path: Path, planted_wheels: Path
 ) -> None:
     (cells,) = planted_wheels.glob("acme_cells*")
     (tmp_path / name).write_bytes(cells.read_bytes() if data is None else data)
-    with pytest.raises(MalformedInput, match=said):
+    with pytest.raises(MalformedInput, match=message):
         wheels.read(tmp_path / name)
 
 
@@ -314,7 +306,7 @@ def test_a_projects_scopes_and_undeclared_imports(tmp_path: Path, planted_lock: 
 
 
 def test_the_triage_models_source_is_read(root: Path, at: datetime) -> None:
-    document = sbom.of_project(root / "data/projects/triage-model", at=at)
+    document = builder.of_project(root / "data/projects/triage-model", at=at)
     scopes = {c.key: c.scope for c in cyclonedx.read(document).components}
     assert scopes["numpy"] == "required"
     assert scopes["skl2onnx"] == "optional"
@@ -323,11 +315,11 @@ def test_the_triage_models_source_is_read(root: Path, at: datetime) -> None:
 
 @pytest.mark.parametrize("spec", ["1.6", "1.7"])
 def test_the_librarys_model_and_validator_agree(spec: str, planted: Path, planted_lock: Path, at: datetime) -> None:
-    document = sbom.of_environment(planted, lock=planted_lock, subject="acme-service", at=at, spec=spec)
-    assert sbom.dump(document) == sbom.dump(
-        sbom.of_environment(planted, lock=planted_lock, subject="acme-service", at=at, spec=spec)
+    document = builder.of_environment(planted, lock=planted_lock, subject="acme-service", at=at, spec=spec)
+    assert builder.dump(document) == builder.dump(
+        builder.of_environment(planted, lock=planted_lock, subject="acme-service", at=at, spec=spec)
     )
-    text = sbom.dump(document).decode()
+    text = builder.dump(document).decode()
     version, output = {
         "1.6": (SchemaVersion.V1_6, JsonV1Dot6),
         "1.7": (SchemaVersion.V1_7, JsonV1Dot7),
@@ -347,7 +339,7 @@ def test_what_is_written_is_read_back(planted: Path, planted_lock: Path) -> None
         "name", "version", "purl", "hashes", "hash_origin", "licence", "licence_name", "supplier",
         "scope", "requires", "accepted", "type",
     )  # fmt: skip
-    read = {c.ref: c for c in cyclonedx.read(sbom.of_inventory(found)).components}
+    read = {c.ref: c for c in cyclonedx.read(builder.of_inventory(found)).components}
     assert len(read) == len(found.components)
     for component in found.components:
         for name in kept:
@@ -358,7 +350,7 @@ def test_what_is_written_is_read_back(planted: Path, planted_lock: Path) -> None
 def test_cyclonedx_py_finds_the_same_components(planted: Path) -> None:
     command = [sys.executable, "-m", "cyclonedx_py", "environment", str(planted), "--of", "JSON"]
     theirs = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
-    ours = sbom.of_environment(planted)
+    ours = builder.of_environment(planted)
     assert {(c.name, c.version) for c in cyclonedx.read(theirs).components} == {
         (c.name, c.version) for c in cyclonedx.read(ours).components
     }
@@ -425,7 +417,7 @@ def test_compositions_claim_no_more_than_was_seen(at: datetime) -> None:
     seen = Component("a", "1", complete=True, requires=("b@1",))
     open_ = Component("b", "1")
     top = Component("top", "1", requires=("a@1",), complete=True)
-    document = sbom.document([open_, seen], subject=top, at=at, blind_spots=[BlindSpot("vendored", "x", "b@1")])
+    document = builder.document([open_, seen], subject=top, at=at, blind_spots=[BlindSpot("vendored", "x", "b@1")])
     assert document["compositions"] == [
         {"aggregate": "complete", "dependencies": ["a@1", "top@1"]},
         {"aggregate": "unknown", "dependencies": ["b@1"]},
@@ -434,14 +426,14 @@ def test_compositions_claim_no_more_than_was_seen(at: datetime) -> None:
     ]
     assert problems(document) == []
     with pytest.raises(MalformedInput, match="two different components"):
-        sbom.document([seen, replace(seen, supplier="x")], subject=top)
+        builder.document([seen, replace(seen, supplier="x")], subject=top)
     with pytest.raises(MalformedInput, match="lifecycle"):
-        sbom.document([], subject=top, lifecycle="birth")
+        builder.document([], subject=top, lifecycle="birth")
 
 
 def test_quality_counts_what_is_said(planted: Path, planted_lock: Path, at: datetime) -> None:
-    bare = assess(sbom.of_environment(planted, at=at))
-    locked = assess(sbom.of_environment(planted, at=at, lock=planted_lock, subject="acme-service"))
+    bare = assess(builder.of_environment(planted, at=at))
+    locked = assess(builder.of_environment(planted, at=at, lock=planted_lock, subject="acme-service"))
     assert bare.score is not None
     assert locked.score is not None
     assert 0.5 < bare.score < locked.score < 1
@@ -450,25 +442,25 @@ def test_quality_counts_what_is_said(planted: Path, planted_lock: Path, at: date
     assert {e.name for e in locked.of(CISA).elements} - {e.name for e in locked.of(NTIA).elements} == {
         "component hash", "license", "tool name", "generation context"
     }  # fmt: skip
-    said: dict[str, Any] = {
+    message: dict[str, Any] = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "components": [{"type": "library", "name": "a", "version": "unknown", "supplier": {"name": "N/A"}}],
     }
-    assert assess(said).score == round(1 / 12, 4)  # it has a name: "unknown" is no value
-    assert assess({**said, "version": "one"}).score == 0
+    assert assess(message).score == round(1 / 12, 4)  # it has a name: "unknown" is no value
+    assert assess({**message, "version": "one"}).score == 0
     assert assess(None).reasons
 
 
 def test_only_a_components_own_hash_is_its_hash(planted_lock: Path, at: datetime) -> None:
-    (element,) = (e for e in assess(sbom.of_lock(planted_lock, at=at)).elements if e.name == "component hash")
+    (element,) = (e for e in assess(builder.of_lock(planted_lock, at=at)).elements if e.name == "component hash")
     assert (element.present, element.candidates, element.total) == (1, 3, 5)
     assert str(element).endswith("; candidates of a lock: 3")
 
 
 def test_nothing_of_nothing_is_no_score(tmp_path: Path) -> None:
     empty: dict[str, Any] = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1}
-    whole = sbom.document([], subject=Component("a", "1"), lifecycle="build", authors=["Acme"])
+    whole = builder.document([], subject=Component("a", "1"), lifecycle="build", authors=["Acme"])
     del whole["metadata"]["component"]
     for document in (empty, {**whole, "dependencies": [], "compositions": []}):
         assert assess(document).score is None

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from chainlab.cli import _main
 from chainlab.errors import MalformedInput
-from chainlab.evidence import cyclonedx, sbom
 from chainlab.evidence.components import Component, purl_of
-from chainlab.evidence.difference import diff
-from chainlab.evidence.merging import merge
-from chainlab.evidence.schema import problems
+from chainlab.evidence.sbom import builder, cyclonedx
+from chainlab.evidence.sbom.difference import diff
+from chainlab.evidence.sbom.merging import merge
+from chainlab.evidence.sbom.schema import problems
 
 AT = datetime(2026, 5, 11, tzinfo=UTC)
 TOP = Component("top", "1", type="application")
@@ -36,7 +36,7 @@ def component(name: str, version: str, digit: str = "", licence: str | None = No
 
 
 def bill(*components: Component, spec: str = "1.6") -> dict[str, Any]:
-    return sbom.document(components, subject=TOP, at=AT, spec=spec)
+    return builder.document(components, subject=TOP, at=AT, spec=spec)
 
 
 @st.composite
@@ -197,10 +197,10 @@ def test_merging_loses_nothing_and_order_does_not_count(documents: list[dict[str
     merged = merge(documents, subject=WHOLE, at=AT)
     shuffled = list(documents)
     random.shuffle(shuffled)
-    assert sbom.dump(merge(shuffled, subject=WHOLE, at=AT)) == sbom.dump(merged)
-    assert sbom.dump(merge([*documents, documents[0]], subject=WHOLE, at=AT)) == sbom.dump(merged)
-    assert sbom.dump(merge([merged], subject=WHOLE, at=AT)) == sbom.dump(merged)
-    assert sbom.dump(merge([merged, documents[0]], subject=WHOLE, at=AT)) == sbom.dump(merged)
+    assert builder.dump(merge(shuffled, subject=WHOLE, at=AT)) == builder.dump(merged)
+    assert builder.dump(merge([*documents, documents[0]], subject=WHOLE, at=AT)) == builder.dump(merged)
+    assert builder.dump(merge([merged], subject=WHOLE, at=AT)) == builder.dump(merged)
+    assert builder.dump(merge([merged, documents[0]], subject=WHOLE, at=AT)) == builder.dump(merged)
     assert json.dumps(documents) == before
     assert problems(merged) == []
     parts = {(c.purl or c.ref) for c in cyclonedx.read(merged).components}

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainlab.evidence import sbom
-from chainlab.evidence.schema import problems
+from chainlab.evidence.sbom import builder
+from chainlab.evidence.sbom.schema import problems
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -24,7 +24,7 @@ JSON = st.recursive(
 
 @pytest.fixture(scope="module")
 def good(planted: Path, planted_lock: Path, at: datetime) -> dict[str, Any]:
-    return sbom.of_environment(planted, lock=planted_lock, at=at)
+    return builder.of_environment(planted, lock=planted_lock, at=at)
 
 
 def edited(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -41,7 +41,7 @@ CASES: dict[str, tuple[str, Any, str]] = {
     "an unknown type": ("components/0/type", "lib", "components[0].type: 'lib' is not a value"),
     "a misspelt algorithm": (
         "components/1/hashes/0/alg", "sha256", "components[1].hashes[0].alg: 'sha256' is not a value that is "
-        "allowed here (mend: write 'SHA-256')",
+        "allowed here (help: write 'SHA-256')",
     ),
     "no digest": ("components/1/hashes/0/content", "zz", "write the digest in hex digits"),
     "a short digest": ("components/1/hashes/0/content", "a" * 32, "32 digits, and SHA-256 has 64"),
@@ -53,7 +53,7 @@ CASES: dict[str, tuple[str, Any, str]] = {
     ),
     "two alternatives at once": (
         "metadata/lifecycles", [{"phase": "build", "name": "n"}],
-        "metadata.lifecycles[0]: this is two alternatives at once, and one is allowed (mend: split it",
+        "metadata.lifecycles[0]: this is two alternatives at once, and one is allowed (help: split it",
     ),
     "two alternatives, inside": (
         "components/0/licenses", [{"license": {"id": "MIT", "name": "M"}}], "license: this is two alternatives at once",
@@ -63,11 +63,11 @@ CASES: dict[str, tuple[str, Any, str]] = {
     ),
     "too much": ("components/0/evidence", {"identity": {"field": "purl", "confidence": 3}}, "confidence: 3 is above 1"),
     "a number for a text": (
-        "components/0/version", 1.2, 'string expected, this is a number (mend: write "1.2", in quotes',
+        "components/0/version", 1.2, 'string expected, this is a number (help: write "1.2", in quotes',
     ),
     "a name of one's own": ("components/0/colour", "red", "'colour' is not known here"),
     "a component that is none": (
-        "components/0", {"type": "library"}, "components[0]: 'name' is missing (mend: add it)",
+        "components/0", {"type": "library"}, "components[0]: 'name' is missing (help: add it)",
     ),
     "a dead end": ("dependencies/0/dependsOn", ["pkg:pypi/nobody"], "'pkg:pypi/nobody' leads nowhere"),
     "two of one name": ("components/0/bom-ref", "pkg:pypi/acme-checks@0.1", "is also at"),
@@ -77,11 +77,11 @@ CASES: dict[str, tuple[str, Any, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "value", "said"), CASES.values(), ids=CASES.keys())
-def test_a_problem_is_told_with_place_and_remedy(path: str, value: Any, said: str, good: dict[str, Any]) -> None:
-    assert problems(good) == problems(sbom.dump(good)) == []
+@pytest.mark.parametrize(("path", "value", "message"), CASES.values(), ids=CASES.keys())
+def test_a_problem_is_told_with_place_and_remedy(path: str, value: Any, message: str, good: dict[str, Any]) -> None:
+    assert problems(good) == problems(builder.dump(good)) == []
     found = "\n".join(map(str, problems(edited(good, path, value))))
-    assert said in found
+    assert message in found
 
 
 OLDER: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -92,20 +92,20 @@ OLDER: dict[str, tuple[str, dict[str, Any], str]] = {
     "deep inside": ("1.2", {"pedigree": {"commits": [{"url": 1}]}}, "string expected, this is a number"),
     "what may not stand together": (
         "1.7", {"version": "1", "versionRange": "vers:pypi/>1", "isExternal": True},
-        "'version' and 'versionRange' may not stand here together (mend: leave one out)",
+        "'version' and 'versionRange' may not stand here together (help: leave one out)",
     ),
     "what may not stand there": ("1.7", {"versionRange": "vers:pypi/>1"}, "'versionRange' may not stand here (mend"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("spec", "fields", "said"), OLDER.values(), ids=OLDER.keys())
-def test_every_version_is_told_in_our_words(spec: str, fields: dict[str, Any], said: str) -> None:
+@pytest.mark.parametrize(("spec", "fields", "message"), OLDER.values(), ids=OLDER.keys())
+def test_every_version_is_told_in_our_words(spec: str, fields: dict[str, Any], message: str) -> None:
     component = {"type": "library", "name": "a", "version": "1", **fields}
     if "versionRange" in fields and "version" not in fields:
         del component["version"]
     document = {"bomFormat": "CycloneDX", "specVersion": spec, "version": 1, "components": [component]}
     found = "\n".join(map(str, problems(document)))
-    assert said in found
+    assert message in found
 
 
 def test_only_what_looks_like_xml_is_told_that_it_is_not_read() -> None:
@@ -150,4 +150,4 @@ def test_no_document_raises(good: dict[str, Any], data: st.DataObject) -> None:
             at = at[key]
     for problem in problems(changed):
         assert json.dumps(str(problem))
-        assert not any(words in problem.said for words in VALIDATORS)
+        assert not any(words in problem.message for words in VALIDATORS)

@@ -20,8 +20,8 @@ from chainlab.errors import MalformedInput
 from chainlab.evidence import predicate_types, signing, statements
 from chainlab.evidence.statements import PROVENANCE, Statement
 from chainlab.evidence.verifying import Expected, Signer, verify
-from chainlab.policy import facts
-from chainlab.registry.publishers import Publisher
+from chainlab.policy.facts import verification
+from chainlab.registry.index.publishers import Publisher
 from chainlab.services import Server
 from chainlab.trust.client import Trust
 from chainlab.trust.issuer import CI_ISSUER, GIT_SERVER
@@ -117,7 +117,7 @@ def test_a_tag_with_an_at_sign_publishes() -> None:
 )
 def test_a_workflow_at_another_tag_does_not_speak_for_a_release(signer: str, may: bool) -> None:
     release = SimpleNamespace(stored=SimpleNamespace(annotations={"org.opencontainers.image.version": "triage@1.0.0"}))
-    assert facts._may_speak(signer, release) == may  # type: ignore[arg-type]
+    assert verification._may_speak(signer, release) == may  # type: ignore[arg-type]
 
 
 # -- verify
@@ -133,7 +133,7 @@ def test_much_that_is_no_bundle_is_refused_before_it_is_parsed(trust: Trust) -> 
     finally:
         tracemalloc.stop()
     assert verdict.failure
-    assert verdict.failure.said == "this is no Sigstore bundle: it has more than 10000 values"
+    assert verdict.failure.message == "this is no Sigstore bundle: it has more than 10000 values"
     assert peak < len(junk)
 
 
@@ -149,7 +149,7 @@ def test_why_something_is_no_bundle_is_one_line_without_addresses(trust: Trust, 
     expected = Expected(Signer("alice@example.com", CI_ISSUER), PROVENANCE)
     failure = verify(data, Digest.of(FILE), expected, trust.config.trusted_root).failure
     assert failure
-    assert failure.said == f"this is no Sigstore bundle: failed to load bundle: {why}"
+    assert failure.message == f"this is no Sigstore bundle: failed to load bundle: {why}"
 
 
 def test_a_bundle_with_a_large_predicate_is_read(trust: Trust) -> None:
@@ -161,7 +161,7 @@ def test_a_bundle_with_a_large_predicate_is_read(trust: Trust) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ([], ["– builder", "– source", "– parameters"]),
         (["--builder", BUILDER], [f"✓ builder         {BUILDER}; build type not asked"]),
@@ -174,14 +174,14 @@ def test_a_bundle_with_a_large_predicate_is_read(trust: Trust) -> None:
         (["--parameters", '{"workflow": null, "inputs": null, "debug": null}'], ["✓ parameters"]),
     ],
 )
-def test_what_is_asked_is_shown_and_what_is_not_too(asked: Any, options: list[str], said: list[str]) -> None:
+def test_what_is_asked_is_shown_and_what_is_not_too(asked: Any, options: list[str], message: list[str]) -> None:
     answer = asked(*options)
     assert answer.exit_code == 0, answer.output
-    assert all(text in answer.output for text in said), answer.output
+    assert all(text in answer.output for text in message), answer.output
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--builder", "https://x.example"], "✗ builder"),
         (["--build-type", "https://x.example/shell"], "the build type is https://ci.example/workflow/v1"),
@@ -192,10 +192,10 @@ def test_what_is_asked_is_shown_and_what_is_not_too(asked: Any, options: list[st
         (["--parameters", '{"workflow": null, "inputs": null, "debug": true}'], "the parameter 'debug' is missing"),
     ],
 )
-def test_what_is_asked_and_is_another_is_refused(asked: Any, options: list[str], said: str) -> None:
+def test_what_is_asked_and_is_another_is_refused(asked: Any, options: list[str], message: str) -> None:
     answer = asked(*options)
     assert answer.exit_code == 1, answer.output
-    assert said in answer.output
+    assert message in answer.output
 
 
 def test_parameters_may_be_a_file_and_have_to_be_an_object(asked: Any, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_builder_is_not_asked_of_what_has_none(trust: Trust) -> None:
     expected = Expected(Signer("alice@example.com", trust.issuer), "https://x.example/note", builder=BUILDER)
     failure = verify(signed, Digest.of(FILE), expected, trust.config.trusted_root).failure
     assert failure
-    assert failure.said == "https://x.example/note names no builder"
+    assert failure.message == "https://x.example/note names no builder"
 
 
 # -- attest
@@ -261,7 +261,7 @@ def test_a_predicate_is_of_one_type(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "predicate", "said"),
+    ("kind", "predicate", "message"),
     [
         ("sbom", [], "a predicate is a JSON object, not list"),
         ("https://x.example/own", None, "a predicate is a JSON object, not NoneType"),
@@ -274,12 +274,12 @@ def test_a_predicate_is_of_one_type(kind: str) -> None:
         ("vulnerabilities", {**SCAN, "metadata": {}}, "metadata.scanStartedOn: missing"),
     ],
 )
-def test_what_is_not_of_its_type_is_not_signed(tmp_path: Path, kind: str, predicate: Any, said: str) -> None:
+def test_what_is_not_of_its_type_is_not_signed(tmp_path: Path, kind: str, predicate: Any, message: str) -> None:
     said_file = tmp_path / "said.json"
     said_file.write_text(json.dumps(predicate))
     words = ["attest", str(said_file), "--type", kind, "--predicate", str(said_file), "--identity", "a@b.example"]
     answer = CliRunner().invoke(main, words)
     assert answer.exit_code == 2, answer.output
-    assert said in answer.output
+    assert message in answer.output
     assert "ten minutes" not in answer.output
     assert not (tmp_path / "said.json.sigstore.json").exists()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from packaging.version import InvalidVersion, Version
 
 from chainlab.evidence.advisories import load
-from chainlab.evidence.ranges import MAX_VERSION, is_same_version, parse_version, version_key
+from chainlab.evidence.packages.versions import MAX_VERSION, is_same_version, parse_version, version_key
 from chainlab.evidence.vulnerabilities import match
 
 ROOT = Path(__file__).parents[2]

@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.claims import OPENVEX_JUSTIFICATIONS, STATES
-from chainlab.evidence.purls import is_same
-from chainlab.evidence.vex import (
+from chainlab.evidence.packages.purls import is_same
+from chainlab.evidence.vex.document import (
     JUSTIFICATIONS,
     STATUSES,
     Claim,
@@ -24,6 +23,7 @@ from chainlab.evidence.vex import (
     load,
     openvex,
 )
+from chainlab.evidence.vex.statement import OPENVEX_JUSTIFICATIONS, STATES
 from chainlab.evidence.vulnerabilities import Vulnerability
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -41,7 +41,7 @@ CLAIM = Claim(
 
 
 @pytest.mark.parametrize(
-    ("changed", "answer", "said"),
+    ("changed", "answer", "message"),
     [
         ({}, "not_affected", "vulnerable_code_not_in_execute_path"),
         ({"vulnerability": "NWSA-2026-0007"}, "not_affected", "vulnerable_code"),
@@ -68,11 +68,11 @@ CLAIM = Claim(
         ({"justification": "", "impact": "we think so"}, "open", "no justification"),
     ],
 )
-def test_a_claim_counts_or_leaves_it_open(changed: dict[str, object], answer: str, said: str) -> None:
+def test_a_claim_counts_or_leaves_it_open(changed: dict[str, object], answer: str, message: str) -> None:
     claim = replace(CLAIM, **changed)  # type: ignore[arg-type]
     (outcome,) = apply([FOUND], [claim], NOW, products=(WHEEL,))
     assert outcome.answer == answer, outcome
-    assert outcome.said.startswith(said)
+    assert outcome.message.startswith(message)
     assert "ACME-2026-0003 in northwind-tensors 2.3.0" in str(outcome)
 
 
@@ -117,7 +117,7 @@ def test_without_claims_everything_is_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"justification": ""}, "not_affected without a justification"),
         ({"justification": "trust_me"}, "'trust_me' is no justification"),
@@ -125,13 +125,13 @@ def test_without_claims_everything_is_open() -> None:
         ({"products": ()}, "names no product"),
     ],
 )
-def test_a_claim_without_its_reason_is_refused(changed: dict[str, object], said: str) -> None:
-    with pytest.raises(MalformedInput, match=said):
+def test_a_claim_without_its_reason_is_refused(changed: dict[str, object], message: str) -> None:
+    with pytest.raises(MalformedInput, match=message):
         replace(CLAIM, **changed)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "message"),
     [
         (lambda s: s.pop("justification"), r"statements\[0\]: .* without a justification"),
         (lambda s: s.update(status="ok"), r"statements\[0\]: .* is no status"),
@@ -147,7 +147,7 @@ def test_a_claim_without_its_reason_is_refused(changed: dict[str, object], said:
         (lambda s: s["products"][0].update(hashes=["sha-256"]), "hashes: expected an object"),
     ],
 )
-def test_an_openvex_statement_that_lacks_something_voids_itself_alone(edit: object, said: str) -> None:
+def test_an_openvex_statement_that_lacks_something_voids_itself_alone(edit: object, message: str) -> None:
     other = replace(CLAIM, vulnerability="ACME-2026-0009")
     document = openvex([CLAIM, other], author="security@acme.example", at=NOW)
     edit(document["statements"][0])  # type: ignore[operator]
@@ -155,7 +155,7 @@ def test_an_openvex_statement_that_lacks_something_voids_itself_alone(edit: obje
     assert read == [other]
     (void,) = read.void
     assert void.where == "statements[0]"
-    assert re.search(said, void.why)
+    assert re.search(message, void.why)
     assert void.ids <= {CLAIM.vulnerability}
 
 
@@ -177,7 +177,7 @@ def test_nothing_excuses_what_an_entry_that_cannot_be_read_is_about() -> None:
     read = load(document)
     (outcome,) = apply([FOUND], read, NOW, void=read.void)
     assert outcome.answer == "open"
-    assert "statements[1]" in outcome.said
+    assert "statements[1]" in outcome.message
     (other,) = apply([replace(FOUND, aliases=())], read, NOW, void=read.void)
     assert other.answer == "not_affected"
 
@@ -211,7 +211,7 @@ def test_cyclonedx_says_the_same_in_its_own_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "message"),
     [
         (lambda e: e["analysis"].update(state="safe"), "'safe' is no word of CycloneDX"),
         (lambda e: e["analysis"].update(justification="so"), "'so' is no word of CycloneDX"),
@@ -224,7 +224,7 @@ def test_cyclonedx_says_the_same_in_its_own_words() -> None:
         (lambda e: e["affects"][0].update(versions=[{"version": "1", "status": "fine"}]), "'fine' is none of"),
     ],
 )
-def test_a_cyclonedx_entry_that_cannot_be_read_voids_itself_alone(edit: object, said: str) -> None:
+def test_a_cyclonedx_entry_that_cannot_be_read_voids_itself_alone(edit: object, message: str) -> None:
     document = cyclonedx(PURL)
     document["components"] = [{"bom-ref": "ref-2", "type": "library", "name": "northwind-tensors"}]
     document["vulnerabilities"] += [{**document["vulnerabilities"][0], "id": "ACME-2026-0010"}]
@@ -234,7 +234,7 @@ def test_a_cyclonedx_entry_that_cannot_be_read_voids_itself_alone(edit: object, 
     assert [claim.vulnerability for claim in read] == ["ACME-2026-0010"]
     (void,) = read.void
     assert (void.where, *void.ids) == ("vulnerabilities[0]", CLAIM.vulnerability)
-    assert re.search(said, void.why)
+    assert re.search(message, void.why)
 
 
 @pytest.mark.parametrize("analysis", [{}, {"detail": "we are looking", "response": ["update"]}, {"state": ""}])

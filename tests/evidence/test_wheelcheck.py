@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence import wheelcheck
+from chainlab.evidence.packages import wheel_against_source
 
 INFO = "demo-1.0.dist-info"
 NAME = "demo-1.0-py3-none-any.whl"
@@ -59,7 +59,7 @@ def packed(more: dict[str, bytes], method: int = zipfile.ZIP_STORED, streamed: b
 
 def kinds(folder: Path, data: bytes) -> set[str]:
     (folder / NAME).write_bytes(data)
-    report = wheelcheck.check(folder / NAME)
+    report = wheel_against_source.check(folder / NAME)
     assert report.passed == (not report.findings and not report.not_scanned)
     return {finding.kind for finding in report.findings}
 
@@ -100,8 +100,8 @@ def test_a_pth_file_is_found_in_every_folder(tmp_path: Path, name: str) -> None:
 )  # fmt: skip
 def test_a_pth_file_says_whether_it_runs_code(tmp_path: Path, data: bytes, runs: bool) -> None:
     (tmp_path / NAME).write_bytes(packed({"a.pth": data}))
-    (finding,) = wheelcheck.check(tmp_path / NAME).findings
-    assert ("runs code" in finding.said) == runs
+    (finding,) = wheel_against_source.check(tmp_path / NAME).findings
+    assert ("runs code" in finding.message) == runs
 
 
 BENIGN = [
@@ -124,7 +124,7 @@ def test_whatever_pythons_finder_takes_is_found(parts: list[str], end: str, join
         path = Path(place, "site", name)
         path.parent.mkdir(parents=True)
         path.write_bytes(b"")
-        specs = [importlib.machinery.PathFinder.find_spec(n, [f"{place}/site"]) for n in wheelcheck.AT_START]
+        specs = [importlib.machinery.PathFinder.find_spec(n, [f"{place}/site"]) for n in wheel_against_source.AT_START]
         if any(spec is not None and spec.loader is not None for spec in specs):
             assert "at-start" in kinds(Path(place), packed({name: b""}))
 
@@ -177,7 +177,7 @@ ARCHIVES: dict[str, Callable[[bytes], bytes]] = {
 def test_an_archive_with_two_readings_is_refused_and_nothing_in_it_counts_as_scanned(tmp_path: Path, case: str) -> None:
     assert kinds(tmp_path, packed({})) == set()
     (tmp_path / NAME).write_bytes(ARCHIVES[case](packed({})))
-    report = wheelcheck.check(tmp_path / NAME)
+    report = wheel_against_source.check(tmp_path / NAME)
     assert ({f.kind for f in report.findings}, report.scanned, report.passed) == ({"archive"}, (), False)
 
 
@@ -213,7 +213,7 @@ def test_a_wheel_that_passes_is_what_python_and_uv_install(
         wheel = Path(place, NAME)
         wheel.write_bytes(mutated(whole, steps))
         try:
-            passed = wheelcheck.check(wheel).passed
+            passed = wheel_against_source.check(wheel).passed
         except MalformedInput:
             passed = False
         if passed:
@@ -260,7 +260,7 @@ def test_metadata_of_vendored_packages_are_no_second_wheel(tmp_path: Path) -> No
 def test_libraries_of_any_version_and_bytecode_are_not_scanned(tmp_path: Path) -> None:
     names = ["demo.libs/libfast-1a.so.3.1", "demo/__pycache__/x.cpython-311.pyc", "demo/x.PYD"]
     (tmp_path / NAME).write_bytes(packed(dict.fromkeys(names, b"")))
-    assert sorted(name for name, _ in wheelcheck.check(tmp_path / NAME).not_scanned) == sorted(names)
+    assert sorted(name for name, _ in wheel_against_source.check(tmp_path / NAME).not_scanned) == sorted(names)
 
 
 # -- sdists
@@ -296,7 +296,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_sdist_is_read_in_any_layout(tmp_path: Path, layout: str, form: int) -> None:
-    report = wheelcheck.check_sdist(sdist(tmp_path, dict.fromkeys(LAYOUTS[layout], SETUP), form))
+    report = wheel_against_source.check_sdist(sdist(tmp_path, dict.fromkeys(LAYOUTS[layout], SETUP), form))
     assert {f.kind for f in report.findings} == {"runs-at-install", "install-hook"}
     assert "setup.py" in report.scanned
 
@@ -313,22 +313,22 @@ WITHOUT = {
 
 @pytest.mark.parametrize("layout", WITHOUT)
 def test_an_sdist_without_a_single_top_folder_is_named_and_still_read(tmp_path: Path, layout: str) -> None:
-    report = wheelcheck.check_sdist(sdist(tmp_path, dict.fromkeys(WITHOUT[layout], SETUP)))
+    report = wheel_against_source.check_sdist(sdist(tmp_path, dict.fromkeys(WITHOUT[layout], SETUP)))
     assert {"layout", "high"} <= {word for f in report.findings for word in (f.kind, f.severity)}
     assert layout in ("absolute", "leading out") or "install-hook" in {f.kind for f in report.findings}
     assert not report.passed
 
 
 def test_an_sdist_that_nothing_builds_is_named(tmp_path: Path) -> None:
-    report = wheelcheck.check_sdist(sdist(tmp_path, {"demo-1.0/sub/setup.py": SETUP}))
+    report = wheel_against_source.check_sdist(sdist(tmp_path, {"demo-1.0/sub/setup.py": SETUP}))
     assert [f.kind for f in report.findings] == ["layout"]
 
 
 def test_what_another_reader_may_see_in_an_sdist_is_named(tmp_path: Path) -> None:
     twice = sdist(tmp_path, {"demo-1.0/setup.py": b"", "./demo-1.0/setup.py": SETUP})
-    assert "twice" in {f.kind for f in wheelcheck.check_sdist(twice).findings}
+    assert "twice" in {f.kind for f in wheel_against_source.check_sdist(twice).findings}
     hidden = sdist(tmp_path, {"demo-1.0/setup.py": b""}, more=b"demo-1.0/evil.py" + bytes(496))
-    assert "archive" in {f.kind for f in wheelcheck.check_sdist(hidden).findings}
+    assert "archive" in {f.kind for f in wheel_against_source.check_sdist(hidden).findings}
 
 
 @given(MUTATIONS, st.booleans())
@@ -339,17 +339,17 @@ def test_no_sdist_ends_in_anything_but_a_report_or_an_error(steps: list[tuple[in
         data = path.read_bytes()
         path.write_bytes(gzip.compress(mutated(gzip.decompress(data), steps)) if inside else mutated(data, steps))
         with suppress(MalformedInput):
-            assert wheelcheck.check_sdist(path) is not None
+            assert wheel_against_source.check_sdist(path) is not None
 
 
 @pytest.mark.parametrize("table", ["requires = 5", "backend-path = 5", "requires = {}", "backend-path = 'b'", "x = 1"])
 def test_a_build_system_of_another_shape_is_read_or_named(tmp_path: Path, table: str) -> None:
     files = {"demo-1.0/pyproject.toml": f"[build-system]\n{table}\n".encode(), "demo-1.0/b/x.py": SETUP}
-    report = wheelcheck.check_sdist(sdist(tmp_path, files))
+    report = wheel_against_source.check_sdist(sdist(tmp_path, files))
     assert report.passed == ("backend-path" not in table)
 
 
 def test_a_build_script_of_any_depth_is_not_scanned_or_read(tmp_path: Path) -> None:
     for script in (b"(" * 5000, b"a" + b".b" * 20_000 + b"()\n", b"\0", b"x = '\\d'\n", b"f" + b"()" * 20_000):
-        report = wheelcheck.check_sdist(sdist(tmp_path, {"demo-1.0/setup.py": script}))
+        report = wheel_against_source.check_sdist(sdist(tmp_path, {"demo-1.0/setup.py": script}))
         assert "setup.py" in [*report.scanned, *(name for name, _ in report.not_scanned)]

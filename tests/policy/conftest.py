@@ -9,8 +9,8 @@ from gate_house import ADVISORIES, POLICIES, House
 from made_release import NOW, Maker, wheelhouse
 
 from chainlab.policy.gate import Gate
+from chainlab.registry.index.upstream import Upstream
 from chainlab.registry.registry import Registry
-from chainlab.registry.upstream import Upstream
 from chainlab.services import Server
 from chainlab.trust.client import Trust
 

@@ -22,12 +22,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from chainlab.ci import provenance
+from chainlab.ci.runs import provenance
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
-from chainlab.evidence import mlbom, models, sbom, signing
+from chainlab.evidence import signing
 from chainlab.evidence.components import Component, purl_of
-from chainlab.evidence.mlbom import Metric, Training
+from chainlab.evidence.models import mlbom, model_signing
+from chainlab.evidence.models.mlbom import Metric, Training
+from chainlab.evidence.sbom import builder
 from chainlab.evidence.statements import (
     MODEL_SIGNATURE,
     OPENVEX,
@@ -36,9 +38,9 @@ from chainlab.evidence.statements import (
     Statement,
 )
 from chainlab.evidence.verifying import RESULT
-from chainlab.registry.bundles import BUNDLE_TYPE
-from chainlab.registry.oci_manifest import MANIFEST_TYPE, TITLE
-from chainlab.registry.referring import refer
+from chainlab.registry.bundle_summary import BUNDLE_TYPE
+from chainlab.registry.oci.manifest import MANIFEST_TYPE, TITLE
+from chainlab.registry.oci.referrers import refer
 from chainlab.registry.registry import Registry
 from chainlab.trust.client import Trust
 from chainlab.trust.issuer import GIT_SERVER
@@ -228,7 +230,7 @@ class Maker:
                 components.append(Component(name, version, purl_of(name, version), hashes, "index", "Apache-2.0"))
         hashes = {"SHA-256": Digest.of(wheel).value.hex()}
         subject = Component("triage-model", "1.4.0", purl_of("triage-model", "1.4.0"), hashes)
-        return dict(plain(sbom.document(components, subject=subject, at=OLD)))
+        return dict(plain(builder.document(components, subject=subject, at=OLD)))
 
     # -- signing
 
@@ -257,7 +259,7 @@ class Maker:
             path = self.trust.directory / "model" / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
-            self._models[key] = models.sign(path, self.trust.config, self.token(said.signer))
+            self._models[key] = model_signing.sign(path, self.trust.config, self.token(said.signer))
         return self._models[key]
 
     def token(self, signer: str) -> str:

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from made_release import NOW
 
 from chainlab.errors import ChainlabError, MalformedInput
-from chainlab.policy import evaluation, facts, predicates, worker
-from chainlab.policy.expectations import Policy
+from chainlab.policy.facts import predicates, verification
 from chainlab.policy.gate import Gate, checked
 from chainlab.policy.limits import Limits
+from chainlab.policy.policy import Policy
+from chainlab.policy.rego import rego_client, rego_process
 from chainlab.registry.releases import Release
 from chainlab.trust.client import Trust
 
@@ -55,13 +56,13 @@ def test_no_answer_but_a_whole_one_lets_anything_pass(
 ) -> None:
     program = tmp_path / "evaluation.py"
     program.write_text(f"import sys; sys.stdin.buffer.read()\n{PROGRAMS[name]}")
-    monkeypatch.setattr(worker, "PROGRAM", program)
+    monkeypatch.setattr(rego_client, "PROGRAM", program)
     gate = Gate(house.registry, house.trust, POLICIES, ADVISORIES, clock=lambda: NOW, limits=Limits(rule_seconds=0.5))
     started = time.monotonic()
     decision = gate.judge(reference, record=False)
     assert time.monotonic() - started < 10
     assert not decision.allowed
-    assert all(check.said and check.mend for check in decision.refusals)
+    assert all(check.message and check.hint for check in decision.refusals)
 
 
 RULES = {
@@ -86,7 +87,7 @@ RULES = {
 def test_a_policy_that_gives_no_verdict_lets_nothing_pass(name: str) -> None:
     policy = Policy("x", POLICY.rules, {"gate.rego": RULES[name]}, POLICY.expected, POLICY.digest)
     try:
-        report = worker.ask(policy, {}, limits=Limits(rule_seconds=0.5, rule_memory=2**27))
+        report = rego_client.ask(policy, {}, limits=Limits(rule_seconds=0.5, rule_memory=2**27))
     except ChainlabError:
         return
     results = {rule: {c.result for c in checked(rule, report.get(rule))} for rule in policy.rules}
@@ -102,7 +103,7 @@ def test_no_text_of_the_facts_can_add_to_the_answer() -> None:
         {},
         POLICY.digest,
     )
-    report = worker.ask(policy, {"text": hostile + "\\\n\x00\ud800é"})
+    report = rego_client.ask(policy, {"text": hostile + "\\\n\x00\ud800é"})
     [text] = report["intact"]["refused"]
     assert report["intact"]["result"] == "refused"
     assert not set(text) & set('"\\\n\x00')
@@ -112,11 +113,11 @@ def test_no_text_of_the_facts_can_add_to_the_answer() -> None:
 def test_the_worker_has_an_empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_TOKEN", "FAKE")
     policy = Policy("x", ("a",), {"g": UP + "report := opa.runtime()"}, {}, POLICY.digest)
-    assert "FAKE" not in json.dumps(dict(worker.ask(policy, {})))
+    assert "FAKE" not in json.dumps(dict(rego_client.ask(policy, {})))
 
 
 def test_the_worker_s_program_is_nothing_of_ours() -> None:
-    text = worker.PROGRAM.read_text()
+    text = rego_client.PROGRAM.read_text()
     assert "import chainlab" not in text
     assert "from chainlab" not in text
 
@@ -198,14 +199,14 @@ def test_an_advisory_that_cannot_be_read_is_not_scanned_unless_the_policy_excuse
     (known / "other.json").write_text('{"id": "ACME-2026-0098", "modified": "yesterday"}')
     (known / "cut.json").write_text('{"id": "ACME-2026-0097"')
     gate = Gate(house.registry, house.trust, policies, known, clock=lambda: NOW)
-    facts = gate.facts(reference)["vulnerabilities"]
-    assert [record["id"] for record in facts["unread"]] == ["ACME-2026-0098", "cut"]
-    assert not facts["scanned"]
-    assert facts["found"] == [], "the scan goes on"
-    assert facts["skipped"]["about no package of an ecosystem that is compared"] == 1
+    verification = gate.facts(reference)["vulnerabilities"]
+    assert [record["id"] for record in verification["unread"]] == ["ACME-2026-0098", "cut"]
+    assert not verification["scanned"]
+    assert verification["found"] == [], "the scan goes on"
+    assert verification["skipped"]["about no package of an ecosystem that is compared"] == 1
     refusals = gate.judge(reference, record=False).refusals
     assert {refusal.rule for refusal in refusals} == {"vulnerabilities"}
-    assert "ACME-2026-0098 cannot be read: other.json: modified" in " ".join(each.said for each in refusals)
+    assert "ACME-2026-0098 cannot be read: other.json: modified" in " ".join(each.message for each in refusals)
     path = policies / "release.toml"
     path.write_text(path.read_text().replace("excused_records = []", 'excused_records = ["ACME-2026-0098", "cut"]'))
     decision = gate.judge(reference, record=False)
@@ -272,11 +273,11 @@ def test_nothing_spoilt_at_random_is_evidence(house: House, data: st.DataObject)
     found = spoilt(data.draw, bundles[name], others)
     release = _release(house)
     config = house.trust.config
-    piece = facts.examine(found, release, POLICY, config)
+    piece = verification.examine(found, release, POLICY, config)
     if not piece.verified:
         assert set(piece.facts) == {"verified", "why", "kind"}
         return
-    genuine = [facts.examine(b, release, POLICY, config) for b in bundles.values()]
+    genuine = [verification.examine(b, release, POLICY, config) for b in bundles.values()]
     assert (piece.predicate_type, piece.predicate) in [(g.predicate_type, g.predicate) for g in genuine]
     said = {k: v for k, v in piece.facts.items() if k != "digest"}
     assert said in [{k: v for k, v in g.facts.items() if k != "digest"} for g in genuine]
@@ -288,7 +289,7 @@ def test_a_spoilt_timestamp_is_refused_and_raises_nothing(house: House) -> None:
     bundle = json.loads(house.maker.sign(parts)["SBOM"])
     times = bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"]
     times[0]["signedTimestamp"] = base64.b64encode(b"no time").decode()
-    piece = facts.examine(json.dumps(bundle).encode(), _release(house), POLICY, house.trust.config)
+    piece = verification.examine(json.dumps(bundle).encode(), _release(house), POLICY, house.trust.config)
     assert not piece.verified
     assert "no Sigstore bundle: Invalid Timestamp" in piece.facts["why"]
 
@@ -311,7 +312,7 @@ def test_a_release_with_a_spoilt_bundle_is_refused(house: House, data: st.DataOb
     name = data.draw(st.sampled_from(sorted(bundles)))
     others = [bundles[other] for other in sorted(bundles) if other != name]
     found = spoilt(data.draw, bundles[name], others)
-    piece = facts.examine(found, _release(house), POLICY, house.trust.config)
+    piece = verification.examine(found, _release(house), POLICY, house.trust.config)
     same = piece.verified and found not in others
     decision = house.gate.judge(house.maker.push(parts, {**bundles, name: found}), record=False)
     assert decision.allowed == same, (name, decision.table())
@@ -332,5 +333,5 @@ def test_predicates_of_any_form_are_facts_of_one_form(house: House) -> None:
         for predicate_type in ("https://slsa.dev/provenance/v1", "https://cyclonedx.org/bom"):
             read = predicates.read(predicate_type, shape)
             assert isinstance(read, dict)
-            json.dumps(evaluation.harmless(read), allow_nan=False)
+            json.dumps(rego_process.harmless(read), allow_nan=False)
         assert predicates.served(shape)[1] == []

@@ -35,11 +35,11 @@ from chainlab.evidence.statements import SBOM
 from chainlab.evidence.verifying import RESULT
 from chainlab.policy.gate import Decision, Gate
 from chainlab.policy.limits import Limits
-from chainlab.registry.bundles import BUNDLE_TYPE
-from chainlab.registry.oci_errors import OciError
-from chainlab.registry.referring import refer
+from chainlab.registry.bundle_summary import BUNDLE_TYPE
+from chainlab.registry.index.upstream import Upstream
+from chainlab.registry.oci.errors import OciError
+from chainlab.registry.oci.referrers import refer
 from chainlab.registry.registry import Registry
-from chainlab.registry.upstream import Upstream
 
 HOST = "provenance of "
 EXPLOITED = tuple(f.replace("loader-1.6.2", "loader-1.5.0") for f in USED)
@@ -282,7 +282,7 @@ def test_the_gate_s_own_summaries_are_no_evidence_and_count_as_none(
     ) -> list[Any]:  # bundles are looked at by digest, and one of the gate's may be the last
         return sorted(found, key=lambda entry: (entry[0] in own, entry))
 
-    monkeypatch.setattr("chainlab.policy.facts.sorted", own_last, raising=False)
+    monkeypatch.setattr("chainlab.policy.facts.verification.sorted", own_last, raising=False)
     for _ in range(3):
         decision = gate.judge(reference)
         assert decision.allowed, decision.table()
@@ -399,7 +399,7 @@ def test_an_exception_counts_for_one_digest_and_some_time(house: House, tmp_path
     decision = gate.judge(reference, record=False)
     assert decision.allowed
     [check] = [check for check in decision.checks if check.result == "excepted"]
-    assert (check.rule, "security@acme.example" in check.said) == ("vulnerabilities", True)
+    assert (check.rule, "security@acme.example" in check.message) == ("vulnerabilities", True)
     later = Gate(house.registry, house.trust, folder, ADVISORIES, clock=lambda: NOW + timedelta(days=6))
     decision = later.judge(reference, record=False)
     assert rules(decision) == {"vulnerabilities"}

@@ -26,15 +26,15 @@ from gate_house import ADVISORIES, POLICIES, House
 from made_release import COMMIT, NOW, REPOSITORY, USED, WHEEL, Parts, vex_said
 
 from chainlab.archive import Archive
-from chainlab.ci.handover import Handover
+from chainlab.ci.runs.handover import Handover
 from chainlab.cli import _main
 from chainlab.cli.evidence import _type
-from chainlab.deploy import releases, services
+from chainlab.deploy import prediction_service, releases
+from chainlab.deploy.archiving import keep
 from chainlab.deploy.deployment import Deployment
+from chainlab.deploy.prediction_service import Service
 from chainlab.deploy.promotion import NotPromoted
-from chainlab.deploy.records import keep
 from chainlab.deploy.releases import Verified, fetch, pinned
-from chainlab.deploy.services import Service
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused, VerificationFailed
 from chainlab.evidence.signing import sign
@@ -42,9 +42,9 @@ from chainlab.evidence.statements import SBOM, Statement
 from chainlab.evidence.verifying import RESULT, Expected, Signer, verify
 from chainlab.policy.gate import Decision, Gate
 from chainlab.policy.limits import Limits
-from chainlab.registry.bundles import BUNDLE_TYPE
-from chainlab.registry.oci_manifest import MANIFEST_TYPE
-from chainlab.registry.referring import refer
+from chainlab.registry.bundle_summary import BUNDLE_TYPE
+from chainlab.registry.oci.manifest import MANIFEST_TYPE
+from chainlab.registry.oci.referrers import refer
 
 EXPLOITED = tuple(f.replace("loader-1.6.2", "loader-1.5.0") for f in USED)
 
@@ -201,7 +201,10 @@ def test_what_a_job_that_did_not_succeed_stored_is_not_taken_over(
     verdict = job.provenance(Digest.of(parts.files[WHEEL]), "build")
     assert verdict is not None
     assert verdict.failure is not None
-    assert (verdict.failure.name, verdict.failure.said) == ("builder", f"the job ended with {result}, expected success")
+    assert (verdict.failure.name, verdict.failure.message) == (
+        "builder",
+        f"the job ended with {result}, expected success",
+    )
 
 
 # -- the summary, and what a deployment makes of it
@@ -363,8 +366,8 @@ def test_what_comes_while_a_release_is_installed_keeps_it_from_going_live(
             (folder / "release.toml").write_text((folder / "release.toml").read_text() + "\n")
         return Service("http://127.0.0.1:9", 4194000, "sha256:x")
 
-    monkeypatch.setattr(services, "start", start)
-    monkeypatch.setattr(services, "stop", stopped.append)
+    monkeypatch.setattr(prediction_service, "start", start)
+    monkeypatch.setattr(prediction_service, "stop", stopped.append)
     with house.deploying(tmp_path, gate) as deployment:
         deployment.promote(reference)
         with pytest.raises((Refused, VerificationFailed)):
@@ -438,8 +441,8 @@ def stubborn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[str], tuple[Service, Popen[str]]]]:
     """A release's service that turned hostile: it ends for no request, and answers what it likes."""
-    monkeypatch.setattr(services, "GRACE", 0.2)
-    monkeypatch.setattr(services, "ANSWER", 0.3)
+    monkeypatch.setattr(prediction_service, "GRACE", 0.2)
+    monkeypatch.setattr(prediction_service, "ANSWER", 0.3)
     started: list[Popen[str]] = []
 
     def start(answers: str) -> tuple[Service, Popen[str]]:
@@ -448,7 +451,7 @@ def stubborn(
         started.append(process)
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        return Service(url, process.pid, "sha256:1", services._born(process.pid)), process
+        return Service(url, process.pid, "sha256:1", prediction_service._born(process.pid)), process
 
     yield start
     for process in started:
@@ -463,8 +466,8 @@ def test_a_hostile_service_is_ended_whatever_it_answers(
 ) -> None:
     service, process = stubborn(answers)
     began = time.monotonic()
-    assert services.model_served(service) != service.model
-    services.stop(service)
+    assert prediction_service.model_served(service) != service.model
+    prediction_service.stop(service)
     assert process.wait(2) == -signal.SIGKILL
     assert time.monotonic() - began < 3
 
@@ -507,12 +510,12 @@ def test_a_tied_service_ends_with_its_starter_when_that_is_killed_another_with_t
     pid = int((tmp_path / "python.pid").read_text())
     try:
         end = time.monotonic() + 5
-        while time.monotonic() < end and services._born(pid):
+        while time.monotonic() < end and prediction_service._born(pid):
             time.sleep(0.02 if tied else 0.5)
-        assert bool(services._born(pid)) is not tied
-        monkeypatch.setattr(services, "GRACE", 0.2)
-        services.remove(folder)  # what the next deployment does
-        assert not services._born(pid)
+        assert bool(prediction_service._born(pid)) is not tied
+        monkeypatch.setattr(prediction_service, "GRACE", 0.2)
+        prediction_service.remove(folder)  # what the next deployment does
+        assert not prediction_service._born(pid)
         assert not folder.exists()
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -523,8 +526,8 @@ def test_a_process_that_only_has_the_number_is_left_alone(
     stubborn: Callable[[str], tuple[Service, Popen[str]]],
 ) -> None:
     service, process = stubborn("[]")
-    services.stop(replace(service, born="1"))
-    services.stop(replace(service, born=""))  # as written before beginnings were noted
+    prediction_service.stop(replace(service, born="1"))
+    prediction_service.stop(replace(service, born=""))  # as written before beginnings were noted
     assert process.poll() is None
 
 
@@ -568,7 +571,7 @@ def test_no_name_in_a_bundle_writes_a_line_of_the_verdict(house: House) -> None:
     expected = Expected(Signer("alice@example.com", trust.issuer), SBOM)
     verdict = verify(bundle, Digest.of(b"2"), expected, trust.config.trusted_root)
     assert verdict.failure is not None
-    assert verdict.failure.said.isprintable()
+    assert verdict.failure.message.isprintable()
     assert len(str(verdict).splitlines()) == len(verdict.steps)
 
 

@@ -17,12 +17,12 @@ from chainlab.digests import Digest
 from chainlab.evidence import signing
 from chainlab.evidence.statements import OPENVEX, Statement
 from chainlab.policy.gate import Decision, Gate
-from chainlab.registry.bundles import BUNDLE_TYPE
-from chainlab.registry.oci_errors import OciError
-from chainlab.registry.oci_manifest import INDEX_TYPE, MANIFEST_TYPE, TITLE
-from chainlab.registry.oci_tables import Stored
+from chainlab.registry.bundle_summary import BUNDLE_TYPE
+from chainlab.registry.oci.errors import OciError
+from chainlab.registry.oci.manifest import INDEX_TYPE, MANIFEST_TYPE, TITLE
+from chainlab.registry.oci.referrers import refer
+from chainlab.registry.oci.tables import Stored
 from chainlab.registry.references import Reference
-from chainlab.registry.referring import refer
 
 EXPLOITED = tuple(f.replace("loader-1.6.2", "loader-1.5.0") for f in USED)
 

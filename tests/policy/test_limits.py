@@ -25,14 +25,16 @@ from made_release import LOCK, NOW, USED, Parts, apart
 from chainlab import database
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Unavailable
-from chainlab.evidence.pickles import MAX_OPCODES
-from chainlab.policy import collector, gate, worker
-from chainlab.policy.collector import COLLECTOR
+from chainlab.evidence.models.pickles import MAX_OPCODES
+from chainlab.policy import gate
+from chainlab.policy.facts import facts_client
+from chainlab.policy.facts.facts_client import COLLECTOR
 from chainlab.policy.gate import Decision, Gate, checked
 from chainlab.policy.limits import Limits
+from chainlab.policy.rego import rego_client
 from chainlab.policy.turns import Turns
+from chainlab.registry.index.upstream import Upstream
 from chainlab.registry.registry import Registry
-from chainlab.registry.upstream import Upstream
 
 
 def limited(house: House, **limits: Any) -> Gate:
@@ -44,8 +46,8 @@ def only(decision: Decision) -> str:
     assert not decision.allowed
     [check] = decision.refusals
     assert check.rule == "gate"
-    assert check.mend
-    return check.said
+    assert check.hint
+    return check.message
 
 
 # -- what hostile releases cost
@@ -273,7 +275,7 @@ def test_each_verdict_names_the_facts_that_it_rests_on_and_they_are_kept(house: 
     told = house.registry.evidence.read(Digest.of(decision.bundle), decision.facts)
     facts = json.loads(told)
     assert facts["release"]["digest"] == str(decision.digest)
-    again = worker.ask(house.gate.policy(), facts)
+    again = rego_client.ask(house.gate.policy(), facts)
     checks = [check for rule in house.gate.policy().rules for check in checked(rule, again.get(rule))]
     assert tuple(checks) == decision.checks
 
@@ -318,8 +320,10 @@ ANSWERS = {
 def test_no_answer_of_the_collector_but_a_whole_one_counts(
     question: dict[str, Any], case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collector, "PROGRAM", f"import sys; sys.stdin.readline(); {ANSWERS[case]}; sys.stdout.flush()")
-    made = collector.Collector()
+    monkeypatch.setattr(
+        facts_client, "PROGRAM", f"import sys; sys.stdin.readline(); {ANSWERS[case]}; sys.stdout.flush()"
+    )
+    made = facts_client.Collector()
     try:
         with pytest.raises(ChainlabError):
             made.collect(question, Limits(seconds=1))
@@ -328,7 +332,7 @@ def test_no_answer_of_the_collector_but_a_whole_one_counts(
 
 
 def test_the_collector_ends_with_whoever_started_it(question: dict[str, Any]) -> None:
-    made = collector.Collector()
+    made = facts_client.Collector()
     made.start()
     process = made._process
     assert process is not None
@@ -340,7 +344,7 @@ def test_the_collector_ends_with_whoever_started_it(question: dict[str, Any]) ->
 
 def test_the_collector_sees_none_of_the_secrets_of_its_starter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_TOKEN", "FAKE")
-    made = collector.Collector()
+    made = facts_client.Collector()
     try:
         made.start()
         assert made._process is not None

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from gate_house import POLICIES
 
-from chainlab.policy import evaluation
-from chainlab.policy.expectations import Policy
+from chainlab.policy.policy import Policy
+from chainlab.policy.rego import rego_process
 
 POLICY = Policy.load(POLICIES, "release")
 NOW = 1_795_000_000
@@ -432,7 +432,7 @@ def rows() -> dict[str, tuple[Facts, Facts]]:
 def reports(rows: dict[str, tuple[Facts, Facts]]) -> dict[str, Any]:
     """Every row, by regopy in one process apart."""
     done = subprocess.run(
-        [sys.executable, "-I", "-c", BATCH, evaluation.__file__.rpartition("/")[0]],
+        [sys.executable, "-I", "-c", BATCH, rego_process.__file__.rpartition("/")[0]],
         input=json.dumps([dict(POLICY.modules), dict(POLICY.expected), list(rows.values())]),
         capture_output=True,
         text=True,
@@ -455,7 +455,7 @@ def test_what_is_missing_or_of_another_type_never_passes(reports: dict[str, Any]
 def test_every_refusal_says_what_and_how_to_mend_it(reports: dict[str, Any]) -> None:
     said = [entry for case in TABLE for verdict in reports[case].values() for entry in verdict["refused"]]
     assert len(said) > 50
-    assert all(e["said"] and e["mend"] and isinstance(e["about"], str) for e in said)
+    assert all(e["message"] and e["hint"] and isinstance(e["about"], str) for e in said)
 
 
 def test_a_void_exception_says_why(reports: dict[str, Any]) -> None:

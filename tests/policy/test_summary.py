@@ -19,15 +19,15 @@ from chainlab.errors import MalformedInput
 from chainlab.evidence import signing
 from chainlab.evidence.statements import PROVENANCE, Statement
 from chainlab.evidence.verifying import Verdict
-from chainlab.policy import summary
-from chainlab.policy.summary import CHECKS, LEVEL, VERIFIER, verify_summary
+from chainlab.policy import vsa
+from chainlab.policy.vsa import CHECKS, LEVEL, VERIFIER, verify_summary
 
 DIGEST = Digest.of(b"manifest")
 RESOURCE = "oci/acme/triage-model/release"
 
 
 def statement(allowed: bool = True, level: str = LEVEL) -> Statement:
-    return summary.summary(
+    return vsa.summary(
         DIGEST,
         RESOURCE,
         allowed=allowed,
@@ -46,13 +46,13 @@ def changed(**fields: Any) -> Statement:
 
 def check(
     house: House,
-    said: Statement,
+    message: Statement,
     level: str = LEVEL,
     *,
     digest: Digest = DIGEST,
     resource: str = RESOURCE,
 ) -> Verdict:
-    bundle = summary.sign_summary(said, house.trust)
+    bundle = vsa.sign_summary(message, house.trust)
     return verify_summary(bundle, digest, resource, house.trust.config.trusted_root, level)
 
 
@@ -105,7 +105,7 @@ def test_a_wrong_summary_fails_at_the_check_that_is_for_it(house: House, case: s
     verdict = run(house)
     assert not verdict.passed
     assert verdict.failure is not None
-    assert (verdict.failure.name, bool(verdict.failure.said)) == (step, True)
+    assert (verdict.failure.name, bool(verdict.failure.message)) == (step, True)
     assert tuple(s.name for s in verdict.steps) == CHECKS
 
 
@@ -146,7 +146,7 @@ def test_a_decision_reads_for_people_and_for_programs(house: House) -> None:
     assert "✓ metrics" in table
     document = json.loads(json.dumps(decision.document()))
     assert document["allowed"] is False
-    assert {"rule", "result", "said", "mend"} == set(document["checks"][0])
+    assert {"rule", "result", "message", "hint"} == set(document["checks"][0])
 
 
 class _World:

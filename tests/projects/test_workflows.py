@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chainlab.ci.git import Git
-from chainlab.ci.history import prepare
+from chainlab.ci.actions.mirror_history import prepare
+from chainlab.ci.actions.uses import Reference, find
+from chainlab.ci.git.git import Git
 from chainlab.ci.settings import Settings
-from chainlab.ci.uses import Reference, find
 
 PROJECTS = Path(__file__).parents[2] / "data" / "projects"
 PLACES = {

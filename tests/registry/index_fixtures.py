@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from index_world import BIN, WHEELHOUSE, Run, World, listener, make_world, serve
 
-from chainlab.registry.upstream import Upstream
+from chainlab.registry.index.upstream import Upstream
 from chainlab.trust.app import routes as trust_routes
 from chainlab.trust.client import Trust
 from chainlab.trust.instance import Instance

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from index_world import listener, open_index, serve
 
-from chainlab.registry.index_app import index_routes
+from chainlab.registry.index.app import index_routes
 
 if __name__ == "__main__":
     index, _ = open_index(Path(sys.argv[1]))

@@ -32,10 +32,10 @@ from chainlab.credentials import Credential, Credentials
 from chainlab.digests import Digest
 from chainlab.events import Events
 from chainlab.registry.blobs import Blobs
-from chainlab.registry.index import Index
-from chainlab.registry.index_app import index_routes
-from chainlab.registry.publishers import TrustSource
-from chainlab.registry.upstream import Upstream
+from chainlab.registry.index.app import index_routes
+from chainlab.registry.index.package_index import Index
+from chainlab.registry.index.publishers import TrustSource
+from chainlab.registry.index.upstream import Upstream
 from chainlab.trust.keys import pem
 
 ROOT = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 from simple_repository.parser import parse_html_project_page, parse_json_project_page
 
-from chainlab.registry.publishers import Publisher
+from chainlab.registry.index.publishers import Publisher
 from chainlab.trust.client import Trust
 
 pytest_plugins = ["index_fixtures"]

@@ -19,9 +19,9 @@ from sigstore.sign import SigningContext
 
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
-from chainlab.registry import bundles
+from chainlab.registry import bundle_summary
 from chainlab.registry.evidence import PARTS
-from chainlab.registry.publishers import Publisher
+from chainlab.registry.index.publishers import Publisher
 from chainlab.trust.client import Trust
 
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -197,7 +197,7 @@ def test_what_is_not_known_and_what_is_no_digest(shared: World, text: str, statu
 
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_the_reader_of_bundles(data: bytes) -> None:
-    bundles.read(data)
+    bundle_summary.read(data)
 
 
 JSON = st.recursive(
@@ -232,21 +232,21 @@ def test_a_bundle_spoilt_anywhere_is_still_read_without_a_crash(
     for step in path:
         target = target[step]
     target[last] = data.draw(JSON | st.sampled_from(["AAAA", "\ud800"]) | st.just("-1") | st.just("9" * 30))
-    facts = bundles.read(json.dumps(document).encode())
+    facts = bundle_summary.read(json.dumps(document).encode())
     if facts is not None:
         json.dumps(facts.document(), allow_nan=False, ensure_ascii=False).encode()
 
 
 def test_a_bundle_in_the_old_form_is_read_alike(specimens: list[dict[str, Any]]) -> None:
-    new, _, old = (bundles.read(json.dumps(document).encode()) for document in specimens)
+    new, _, old = (bundle_summary.read(json.dumps(document).encode()) for document in specimens)
     assert new == old
     assert new is not None
     assert new.identity == ALICE
 
 
 def test_a_huge_bundle_is_not_read() -> None:
-    document = {"verificationMaterial": {}, "x": "x" * bundles.MAX_BUNDLE}
-    assert bundles.read(json.dumps(document).encode()) is None
+    document = {"verificationMaterial": {}, "x": "x" * bundle_summary.MAX_BUNDLE}
+    assert bundle_summary.read(json.dumps(document).encode()) is None
 
 
 def test_half_a_character_in_a_statement_does_not_spoil_the_answer(shared: World) -> None:
@@ -273,4 +273,4 @@ def test_half_a_character_in_a_statement_does_not_spoil_the_answer(shared: World
     ],
 )
 def test_where_an_entry_of_log_v2_is_served(index: int, path: str) -> None:
-    assert bundles.entry_path(2, index) == f"/api/v2/tile/entries/{path}"
+    assert bundle_summary.entry_path(2, index) == f"/api/v2/tile/entries/{path}"

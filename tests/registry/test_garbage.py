@@ -12,7 +12,7 @@ from oci_world import MANIFEST, image
 
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
-from chainlab.registry.oci_errors import OciError
+from chainlab.registry.oci.errors import OciError
 from chainlab.registry.registry import Registry
 
 LONG_AGO = 1_000_000_000  # seconds since 1970

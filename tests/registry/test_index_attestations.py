@@ -17,8 +17,8 @@ from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
 from chainlab.evidence.verifying import Expected, Signer, verify
-from chainlab.registry.attestations import bundles
-from chainlab.registry.publishers import AUDIENCE, Publisher
+from chainlab.registry.index.attestations import bundles
+from chainlab.registry.index.publishers import AUDIENCE, Publisher
 from chainlab.trust.client import Trust
 
 pytest_plugins = ["index_fixtures"]

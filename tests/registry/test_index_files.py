@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from index_world import metadata, pack, sdist_bytes, wheel_files
 
 from chainlab.errors import Refused
-from chainlab.evidence.archives import members
-from chainlab.registry.distributions import FileName, inspect
+from chainlab.evidence.packages.strict_zip import members
+from chainlab.registry.index.distributions import FileName, inspect
 
 NAME = "triage_model-1.0.0-py3-none-any.whl"
 INFO = "triage_model-1.0.0.dist-info"

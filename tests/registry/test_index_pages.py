@@ -14,7 +14,7 @@ from simple_repository.parser import parse_json_project_page
 
 from chainlab.digests import Digest
 from chainlab.errors import Refused
-from chainlab.registry.index_simple import Format, negotiate
+from chainlab.registry.index.simple import Format, negotiate
 
 pytest_plugins = ["index_fixtures"]
 

@@ -24,7 +24,8 @@ from index_world import World, digest_of, metadata, open_index, pack, sdist, whe
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused
-from chainlab.registry import index_app, uploads
+from chainlab.registry.index import app as index_app
+from chainlab.registry.index import upload_form
 
 pytest_plugins = ["index_fixtures"]
 
@@ -319,13 +320,13 @@ def test_a_body_of_another_kind_is_refused(world: World) -> None:
 def test_what_is_too_large_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_app, "MAX_FILE", len(WHEEL) - 1)
     assert send(world, GOOD_FORM).status_code == 413
-    monkeypatch.setattr(uploads, "MAX_FIELDS", 1000)
+    monkeypatch.setattr(upload_form, "MAX_FIELDS", 1000)
     monkeypatch.setattr(index_app, "MAX_FIELDS", 1000)
     long = (b'form-data; name="description"', b"x" * 1001)
     assert send(world, body(ACTION, long)).status_code == 413
     endless = GOOD_FORM + b"x" * (len(WHEEL) + 1000)  # after the last boundary
     assert send(world, endless).status_code == 413
-    monkeypatch.setattr(uploads, "MAX_PARTS", 3)
+    monkeypatch.setattr(upload_form, "MAX_PARTS", 3)
     assert send(world, body(*[(b'form-data; name="x"', b"")] * 4)).status_code == 413
     assert nothing_was_added(world)
     declared = world.http.build_request("POST", "/legacy/", content=b"", headers={"Content-Length": "0"})

@@ -26,8 +26,8 @@ from oci_world import INDEX, MANIFEST, ZERO, World, codes, descriptor, image, sh
 
 from chainlab.digests import Digest
 from chainlab.events import Events
-from chainlab.registry.oci_errors import OciError
-from chainlab.registry.oci_manifest import MAX_MANIFEST, Manifest
+from chainlab.registry.oci.errors import OciError
+from chainlab.registry.oci.manifest import MAX_MANIFEST, Manifest
 from chainlab.registry.registry import Registry
 
 NAMES = [
@@ -280,7 +280,7 @@ def test_a_manifest_may_be_four_mebibytes_and_no_more(shared: World) -> None:
 
 
 def test_a_blob_has_a_limit(shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chainlab.registry.oci_uploads.MAX_SIZE", 10)
+    monkeypatch.setattr("chainlab.registry.oci.uploads.MAX_SIZE", 10)
     begun = shared.alice.post(f"/v2/{shared.name()}/blobs/uploads/").headers["Location"]
     assert shared.alice.patch(begun, content=b"0123456").status_code == 202
     answer = shared.alice.patch(begun, content=b"789!")

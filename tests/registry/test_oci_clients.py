@@ -86,8 +86,8 @@ def test_oras_walks_the_pages_of_tags(
     name = shared.name()
     for n in range(7):
         shared.push(name, f"v{n}", MODEL)
-    monkeypatch.setattr("chainlab.registry.oci_app.MAX_PAGE", 3)
-    monkeypatch.setattr("chainlab.registry.oci_app.PAGE", 3)
+    monkeypatch.setattr("chainlab.registry.oci.app.MAX_PAGE", 3)
+    monkeypatch.setattr("chainlab.registry.oci.app.PAGE", 3)
     assert client.get_tags(f"{shared.host}/{name}") == [f"v{n}" for n in range(7)]
 
 

@@ -18,8 +18,8 @@ from index_world import (
 )
 
 from chainlab.errors import MalformedInput, Refused
-from chainlab.registry.index_app import index_routes
-from chainlab.registry.publishers import AUDIENCE, Publisher
+from chainlab.registry.index.app import index_routes
+from chainlab.registry.index.publishers import AUDIENCE, Publisher
 from chainlab.trust.client import Trust
 
 pytest_plugins = ["index_fixtures"]

@@ -11,7 +11,7 @@ from index_world import CLAIMS, REPOSITORY, World
 from oci_world import World as Served
 
 from chainlab.errors import MalformedInput, Refused
-from chainlab.registry.publishers import AUDIENCE, Publisher
+from chainlab.registry.index.publishers import AUDIENCE, Publisher
 from chainlab.trust.client import Trust
 
 pytest_plugins = ["index_fixtures"]

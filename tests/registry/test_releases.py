@@ -11,7 +11,7 @@ from oci_world import BUNDLE, MANIFEST, descriptor, image
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
-from chainlab.registry.referring import refer
+from chainlab.registry.oci.referrers import refer
 from chainlab.registry.registry import Registry
 
 NAME = "acme/m/release"

@@ -10,7 +10,7 @@ from oci_world import World, sha256
 
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
-from chainlab.registry.searching import Query
+from chainlab.registry.pages.search import Query
 
 BYTES = sha256(b"model")
 

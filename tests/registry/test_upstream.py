@@ -14,7 +14,7 @@ import pytest
 from index_world import JSON, ROOT, WHEELHOUSE, World, digest_of, make_world, wheel
 
 from chainlab.errors import MalformedInput
-from chainlab.registry.upstream import Upstream, load_times
+from chainlab.registry.index.upstream import Upstream, load_times
 
 pytest_plugins = ["index_fixtures"]
 

@@ -44,28 +44,28 @@ ALLOWED: dict[str, str] = {
     "* _repr_markdown_": FRAMEWORK,
     "src/chainlab/cli/__init__.py list_commands": FRAMEWORK,  # click
     "src/chainlab/cli/__init__.py get_command": FRAMEWORK,
-    "src/chainlab/ci/document.py flatten_mapping": FRAMEWORK,  # PyYAML
-    "src/chainlab/ci/document.py scan_to_next_token": FRAMEWORK,  # PyYAML
-    "src/chainlab/ci/document.py check_key": FRAMEWORK,  # PyYAML
-    "src/chainlab/ci/document.py check_value": FRAMEWORK,  # PyYAML
-    "src/chainlab/ci/document.py check_plain": FRAMEWORK,  # PyYAML
-    "src/chainlab/ci/document.py scan_plain": FRAMEWORK,  # PyYAML
-    "src/chainlab/ci/document.py scan_anchor": FRAMEWORK,  # PyYAML
-    "src/chainlab/ci/document.py scan_block_scalar_indicators": FRAMEWORK,  # PyYAML
-    "src/chainlab/ci/document.py ignore_aliases": FRAMEWORK,
+    "src/chainlab/ci/workflows/yaml_document.py flatten_mapping": FRAMEWORK,  # PyYAML
+    "src/chainlab/ci/workflows/yaml_document.py scan_to_next_token": FRAMEWORK,  # PyYAML
+    "src/chainlab/ci/workflows/yaml_document.py check_key": FRAMEWORK,  # PyYAML
+    "src/chainlab/ci/workflows/yaml_document.py check_value": FRAMEWORK,  # PyYAML
+    "src/chainlab/ci/workflows/yaml_document.py check_plain": FRAMEWORK,  # PyYAML
+    "src/chainlab/ci/workflows/yaml_document.py scan_plain": FRAMEWORK,  # PyYAML
+    "src/chainlab/ci/workflows/yaml_document.py scan_anchor": FRAMEWORK,  # PyYAML
+    "src/chainlab/ci/workflows/yaml_document.py scan_block_scalar_indicators": FRAMEWORK,  # PyYAML
+    "src/chainlab/ci/workflows/yaml_document.py ignore_aliases": FRAMEWORK,
     "* daemon_threads": SETTING,  # socketserver
     "* model_config": SETTING,  # pydantic
     "src/chainlab/evidence/predicate_types.py *": SHAPE,
-    "src/chainlab/policy/expectations.py _knows_its_signers": FRAMEWORK,  # pydantic
+    "src/chainlab/policy/policy.py _knows_its_signers": FRAMEWORK,  # pydantic
     "data/platform/pypa/gh-action-pypi-publish/attest.py force_tlog_version": SETTING,
     "data/projects/triage-model/src/triage_model/train.py doc_string": SETTING,  # ONNX
     "* optionxform": SETTING,  # configparser
-    "src/chainlab/policy/evaluation.py strict_built_in_errors": SETTING,  # regopy
-    "src/chainlab/registry/oci_app.py path_regex": SETTING,  # Starlette
+    "src/chainlab/policy/rego/rego_process.py strict_built_in_errors": SETTING,  # regopy
+    "src/chainlab/registry/oci/app.py path_regex": SETTING,  # Starlette
     "src/chainlab/services.py should_exit": SETTING,  # uvicorn
     "src/chainlab/archive/tables.py row_factory": SETTING,  # sqlite3
     "src/chainlab/registry/blobs.py trace": ARGUMENT,
-    "src/chainlab/policy/lookups.py sigstore": "imported ahead of the first verdict",
+    "src/chainlab/policy/facts/scans.py sigstore": "imported ahead of the first verdict",
     "src/chainlab/start.py signum": ARGUMENT,
     "src/chainlab/course/syllabus.py competency": COURSE_FIELD,
     "src/chainlab/course/syllabus.py milestone": COURSE_FIELD,
@@ -77,16 +77,16 @@ ALLOWED: dict[str, str] = {
     "src/chainlab/course/exercises/week2/ex4_permissions.py pull_image": STEP,
     "src/chainlab/course/exercises/week2/ex4_permissions.py list_pulls": STEP,
     "lessons/03_sbom_lab.py *_figure": FIGURE,
-    "src/chainlab/evidence/wheelcheck.py check": MONITORING,
-    "src/chainlab/evidence/wheelcheck.py check_sdist": MONITORING,
+    "src/chainlab/evidence/packages/wheel_against_source.py check": MONITORING,
+    "src/chainlab/evidence/packages/wheel_against_source.py check_sdist": MONITORING,
     "src/chainlab/events.py verify": MONITORING,
-    "src/chainlab/evidence/merging.py merge": READERS,
-    "src/chainlab/registry/index.py yank": DRILL,
-    "src/chainlab/registry/index.py quarantine": DRILL,
-    "src/chainlab/registry/index.py release": DRILL,
-    "src/chainlab/registry/index.py delete": DRILL,
-    "src/chainlab/registry/index.py remove_publisher": DRILL,
-    "src/chainlab/registry/projects.py reserve": DRILL,
+    "src/chainlab/evidence/sbom/merging.py merge": READERS,
+    "src/chainlab/registry/index/package_index.py yank": DRILL,
+    "src/chainlab/registry/index/package_index.py quarantine": DRILL,
+    "src/chainlab/registry/index/package_index.py release": DRILL,
+    "src/chainlab/registry/index/package_index.py delete": DRILL,
+    "src/chainlab/registry/index/package_index.py remove_publisher": DRILL,
+    "src/chainlab/registry/index/project_table.py reserve": DRILL,
 }
 
 

@@ -189,5 +189,5 @@ def test_a_full_disk_is_said_in_words(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "state")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert "To mend it: free some disk space" in done.stderr
+    assert "Help: free some disk space" in done.stderr
     assert "Traceback" not in done.stderr

@@ -101,7 +101,7 @@ def test_a_second_process_on_the_same_state_is_refused_and_told_why(
         for command in (("serve",), ("rotate",)):
             refused = run("chainlab", "trust", *command, "--state", state, status=1)
             assert f"process {program.pid} serves it at {url}" in refused.stderr
-            assert "To mend it:" in refused.stderr
+            assert "Help:" in refused.stderr
             assert "Traceback" not in refused.stderr
         httpx.get(f"{url}/healthz", trust_env=False).raise_for_status()
 
@@ -185,7 +185,7 @@ def test_a_token_from_a_state_without_keys_is_refused(run: Run, state: Path) -> 
 
 def test_an_end_under_load_prints_no_traceback(state: Path, environment: dict[str, str], tmp_path: Path) -> None:
     """Ctrl-C and SIGTERM wait for the requests in hand before the state is let go."""
-    said = tmp_path / "said"
+    said = tmp_path / "message"
     command = ["chainlab", "trust", "serve", "--state", str(state)]
     with (
         said.open("w") as errors,

@@ -39,7 +39,7 @@ from chainlab.archive.files import Documents, Files
 from chainlab.archive.queries import PROBLEMS, TABLES, WAYS, Problem, answers, doubt, question
 from chainlab.archive.tables import Index
 from chainlab.errors import MalformedInput
-from chainlab.evidence.ranges import version_key
+from chainlab.evidence.packages.versions import version_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,7 +157,7 @@ class Archive:
             columns = ["build", "artifact", "version", *IDENTITY[:-1], "built_at", "unknown"]
             return self.builds()[columns].sort_values("build", ignore_index=True)
         if name not in TABLES:
-            raise MalformedInput(f"there is no table {name!r}", mend=f"one of builds, {', '.join(TABLES)}")
+            raise MalformedInput(f"there is no table {name!r}", hint=f"one of builds, {', '.join(TABLES)}")
         with self._index.open() as connection:
             cursor = connection.execute(TABLES[name])
             return _frame(sorted(map(tuple, cursor)), [column[0] for column in cursor.description])

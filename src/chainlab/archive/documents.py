@@ -20,9 +20,9 @@ from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence import cyclonedx
 from chainlab.evidence.components import Component
-from chainlab.evidence.cyclonedx import Bill
+from chainlab.evidence.sbom import cyclonedx
+from chainlab.evidence.sbom.cyclonedx import Bill
 from chainlab.evidence.statements import SBOM, Statement, parse_json, payload
 
 __all__ = ["Reading", "key", "layers", "nearest", "read", "unwrap"]

@@ -47,9 +47,9 @@ class Build:
         if not self.artifact or not self.version:
             raise MalformedInput("a build needs the artifact's name and its version")
         if not isinstance(self.digest, Digest):
-            raise MalformedInput("a build's digest is a Digest", mend="write Digest.parse('sha256:…')")
+            raise MalformedInput("a build's digest is a Digest", hint="write Digest.parse('sha256:…')")
         if self.built_at is not None and self.built_at.tzinfo is None:
-            raise MalformedInput("built_at has no time zone", mend="datetime(2026, 5, 4, tzinfo=UTC), for example")
+            raise MalformedInput("built_at has no time zone", hint="datetime(2026, 5, 4, tzinfo=UTC), for example")
 
     @property
     def id(self) -> str:

@@ -81,7 +81,7 @@ class Files:
         stored = []
         for kind, given in documents.items():
             if not KIND.fullmatch(kind):
-                raise MalformedInput(f"{kind!r} is not a kind", mend="lower-case letters: sbom, vex, provenance")
+                raise MalformedInput(f"{kind!r} is not a kind", hint="lower-case letters: sbom, vex, provenance")
             for data in [given] if isinstance(given, bytes) else given:
                 digest = str(Digest.of(data))
                 self._write(self.path(digest), data)
@@ -104,12 +104,12 @@ class Files:
         is written.
         """
         if os.path.lexists(target):  # also a link to nothing
-            raise MalformedInput(f"{target} exists", mend="name a file or folder that does not exist")
+            raise MalformedInput(f"{target} exists", hint="name a file or folder that does not exist")
         entries = {name: self.entry(name) for name in self.names()}
         ids = {entry.build.id for entry in entries.values()}
         if unknown := set(builds or ()) - ids:
             raise MalformedInput(
-                f"no build here has the id {', '.join(sorted(unknown))}", mend="chainlab archive query"
+                f"no build here has the id {', '.join(sorted(unknown))}", hint="chainlab archive query"
             )
         entries = {name: entry for name, entry in entries.items() if builds is None or entry.build.id in builds}
         paths = {self.directory / "entries" / f"{name}.json" for name in entries}
@@ -138,7 +138,7 @@ def _whole(path: Path, name: str) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise VerificationFailed(f"{name} is missing", mend="chainlab archive verify") from error
+        raise VerificationFailed(f"{name} is missing", hint="chainlab archive verify") from error
     if hashlib.sha256(data).hexdigest() != path.stem:
-        raise VerificationFailed(f"{name} was changed: its bytes have another digest", mend="chainlab archive verify")
+        raise VerificationFailed(f"{name} was changed: its bytes have another digest", hint="chainlab archive verify")
     return data

@@ -22,7 +22,7 @@ from packaging.specifiers import SpecifierSet
 
 from chainlab.archive.documents import key
 from chainlab.errors import MalformedInput
-from chainlab.evidence.ranges import is_same_version, parse_version
+from chainlab.evidence.packages.versions import is_same_version, parse_version
 
 __all__ = ["Problem", "Question", "answers", "doubt", "question"]
 
@@ -98,11 +98,11 @@ class Problem:
 
     kind: str  # object missing | object changed | entry changed | document unreadable | table changed
     where: str  # the file, below the archive's folder
-    said: str
-    mend: str
+    message: str
+    hint: str
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.where}: {self.said} ({self.mend})"
+        return f"{self.kind}: {self.where}: {self.message} ({self.hint})"
 
 
 @dataclass(frozen=True)
@@ -145,27 +145,27 @@ def question(name: str = "", *, version: str = "", range: str = "", digest: str 
         raise MalformedInput("the question has half a character (a lone surrogate)")
     match = DIGEST.fullmatch(digest.lower())
     if digest and not match:
-        raise MalformedInput(f"not a digest: {digest!r}", mend="write 'sha256:' and 64 hex digits")
+        raise MalformedInput(f"not a digest: {digest!r}", hint="write 'sha256:' and 64 hex digits")
     try:
         span = SpecifierSet(range) if range else None
         if span is not None:
             span.contains("0")  # a version of thousands of digits shows itself here
     except ValueError as error:
-        raise MalformedInput(f"not a range of versions: {range!r}", mend="as in PEP 440: '>=1.2,<1.4'") from error
+        raise MalformedInput(f"not a range of versions: {range!r}", hint="as in PEP 440: '>=1.2,<1.4'") from error
     try:
         package = PackageURL.from_string(purl) if purl else None
     except ValueError as error:
-        raise MalformedInput(f"not a package URL: {purl!r}", why=str(error), mend="pkg:pypi/numpy@2.1.0") from error
+        raise MalformedInput(f"not a package URL: {purl!r}", why=str(error), hint="pkg:pypi/numpy@2.1.0") from error
     versions = [version, range, digest, (package and package.version) or ""]
     if sum(map(bool, versions)) > 1:
-        raise MalformedInput("a version, a range, a digest and a purl's version exclude one another", mend="give one")
+        raise MalformedInput("a version, a range, a digest and a purl's version exclude one another", hint="give one")
     return Question(name.strip(), package, match[1] if match else "", version or versions[3], span)
 
 
 def answers(connection: Connection, asked: Question, absence: str, every: bool = False) -> list[Answer]:
     """Return one answer for each component version in a build, and one for each other build; affected ones first."""
     if absence not in ENOUGH:
-        raise MalformedInput(f"absence={absence!r}", mend=f"one of {', '.join(ENOUGH)}")
+        raise MalformedInput(f"absence={absence!r}", hint=f"one of {', '.join(ENOUGH)}")
     known = {row["build"]: row for row in connection.execute("SELECT * FROM builds")}
     order = {build: number for number, build in enumerate(known)}
     meant = lru_cache(maxsize=None)(asked.meant)

@@ -35,7 +35,7 @@ from pydantic.dataclasses import dataclass
 
 from chainlab import names
 from chainlab.errors import MalformedInput
-from chainlab.registry.projects import normalise
+from chainlab.registry.index.project_table import normalise
 from chainlab.shapes import Many, read
 
 __all__ = ["Environment", "Publisher", "Secret", "Settings"]

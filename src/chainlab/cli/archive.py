@@ -75,7 +75,7 @@ def add(
     from chainlab.archive import Build
 
     if bool(digest) == (file is not None):
-        raise MalformedInput("which bytes is this about?", mend="give one of --digest, --file")
+        raise MalformedInput("which bytes is this about?", hint="give one of --digest, --file")
     build = Build(
         artifact, version, Digest.parse(digest) if digest else Digest.of_file(file or Path()),
         repository, commit, run, builder, _moment(at),
@@ -86,7 +86,7 @@ def add(
         if kind and path.is_file():
             paths.setdefault(kind, []).append(path)
     if not paths:
-        raise MalformedInput("there is no document to keep", mend="for example --sbom FILE")
+        raise MalformedInput("there is no document to keep", hint="for example --sbom FILE")
     with _opened(directory, new=True) as kept:
         kept.add(build, {kind: [p.read_bytes() for p in files] for kind, files in paths.items()})
         builds, documents = kept.builds(digest=str(build.digest)), kept.table("documents")
@@ -137,11 +137,11 @@ def query(
     says why.
     """
     if sum(map(bool, (package, digest, purl, run or builder))) != 1:
-        raise MalformedInput("ask for one thing", mend="one of --package, --hash, --purl, or --run and --builder")
+        raise MalformedInput("ask for one thing", hint="one of --package, --hash, --purl, or --run and --builder")
     if with_paths and when:
-        raise MalformedInput("--paths and --seen are two questions", mend="give one of them")
+        raise MalformedInput("--paths and --seen are two questions", hint="give one of them")
     if (with_paths or when or span) and not (package or purl):
-        raise MalformedInput("--range, --paths and --seen ask about a package", mend="give --package or --purl")
+        raise MalformedInput("--range, --paths and --seen ask about a package", hint="give --package or --purl")
     with _opened(directory) as kept:
         if run or builder:
             found = kept.builds(run=run, builder=builder)
@@ -212,7 +212,7 @@ def _opened(directory: Path | None, *, new: bool = False) -> Archive:
 
         directory = learner_workspace().path / "archive"
     if not new and not (directory / "entries").is_dir():
-        raise MalformedInput(f"no archive here: {directory}", mend="chainlab archive add makes one")
+        raise MalformedInput(f"no archive here: {directory}", hint="chainlab archive add makes one")
     return Archive(directory)
 
 
@@ -221,7 +221,7 @@ def _moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text) if text else datetime.now(UTC)
         moment.astimezone(UTC)  # the first and the last hours that there are have none
     except (ValueError, OverflowError) as error:
-        raise MalformedInput(f"not a time: {text!r}", mend="write 2026-05-04T10:00:00Z") from error
+        raise MalformedInput(f"not a time: {text!r}", hint="write 2026-05-04T10:00:00Z") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

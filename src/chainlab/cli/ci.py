@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from chainlab.characters import join_lines
-from chainlab.ci.rights import CACHE_RULES, EVENTS
+from chainlab.ci.runs.rights import CACHE_RULES, EVENTS
 from chainlab.cli.terminal import echo, echo_json
 from chainlab.errors import MalformedInput
 
 if TYPE_CHECKING:
-    from chainlab.ci.host import Host, Project, Pull
-    from chainlab.ci.runs import Step
+    from chainlab.ci.project import Host, Project, Pull
+    from chainlab.ci.runs.run_record import Step
 
 __all__ = ["commands"]
 
@@ -93,7 +93,7 @@ def run(
     for pair in inputs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise MalformedInput(f"--input {pair!r} has no value", mend="write --input NAME=VALUE")
+            raise MalformedInput(f"--input {pair!r} has no value", hint="write --input NAME=VALUE")
         given[name] = value
     with World(learner_workspace()) as world:
         project = _project(world.ci, folder, repository, settings)
@@ -129,7 +129,7 @@ def _pull(project: Project, event: str, change: Path | None, owner: str, branch:
     if not event.startswith("pull_request"):
         return None
     if change is None:
-        raise MalformedInput(f"{event} needs a change", mend="name the changed folder: --from DIR")
+        raise MalformedInput(f"{event} needs a change", hint="name the changed folder: --from DIR")
     return project.pull_request(owner=owner, branch=branch, folder=change, title=title)
 
 
@@ -156,12 +156,12 @@ def pin(folder: Path, check: bool, update: bool, as_json: bool) -> None:
     What a pinned action names inside is not pinned by that; such references are listed. Where something cannot be read
     or resolved, nothing is written, and all of it is named.
     """
-    from chainlab.ci.pins import pin_folder
+    from chainlab.ci.actions.pins import pin_folder
     from chainlab.workspace import learner_workspace
     from chainlab.world import World
 
     if check and update:
-        raise MalformedInput("--check changes nothing, --update does", mend="give one of them")
+        raise MalformedInput("--check changes nothing, --update does", hint="give one of them")
     with World(learner_workspace()) as world:
         mirror = world.ci.platform.mirror.seen_by(f"acme/{folder.resolve().name}")  # as `run` names it by default
         found = pin_folder(folder, mirror, check=check, newest=update)

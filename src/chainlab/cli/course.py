@@ -124,7 +124,7 @@ def _lint_mutants(course: Course, labs: list[str], chosen: list[str], as_json: b
     from chainlab.errors import Unavailable
 
     if not hasattr(os, "fork"):
-        raise Unavailable("mutants run in forked processes, which this system has not", mend="use Linux or macOS")
+        raise Unavailable("mutants run in forked processes, which this system has not", hint="use Linux or macOS")
     from chainlab.course.authoring.mutants import try_labs
     from chainlab.course.authoring.survivors import compare, entries, read_record, report, table
 

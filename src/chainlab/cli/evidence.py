@@ -121,8 +121,8 @@ def verify(
         echo_json({"passed": verdict.passed, "steps": steps})
     else:
         echo(verdict, lines=True)
-        if verdict.failure and verdict.failure.mend:
-            echo(f"  To mend it: {verdict.failure.mend}")
+        if verdict.failure and verdict.failure.hint:
+            echo(f"  Help: {verdict.failure.hint}")
     sys.exit(0 if verdict.passed else 1)
 
 
@@ -134,11 +134,11 @@ def _parameters(text: str) -> dict[str, Any]:
         data = text.encode() if text.lstrip().startswith("{") else Path(text).read_bytes()
     except (OSError, ValueError) as error:
         raise MalformedInput(
-            "--parameters cannot be read", why=str(error), mend="give JSON, or a file of it"
+            "--parameters cannot be read", why=str(error), hint="give JSON, or a file of it"
         ) from error
     found = parse_json(data, "--parameters")
     if not isinstance(found, dict):
-        raise MalformedInput("--parameters is not a JSON object", mend="""such as '{"workflow": null, "inputs": {}}'""")
+        raise MalformedInput("--parameters is not a JSON object", hint="""such as '{"workflow": null, "inputs": {}}'""")
     return found
 
 
@@ -155,7 +155,7 @@ def _type(kind: str) -> str:
     if kind in TYPES:
         return dict(zip(TYPES, uris, strict=True))[kind]
     if "://" not in kind:
-        raise MalformedInput(f"no predicate type is called {kind!r}", mend=f"one of {', '.join(TYPES)}, or a URI")
+        raise MalformedInput(f"no predicate type is called {kind!r}", hint=f"one of {', '.join(TYPES)}, or a URI")
     return kind
 
 
@@ -172,7 +172,7 @@ def _config(path: Path | None = None) -> ClientTrustConfig:
     try:
         return ClientTrustConfig.from_json(found.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Unavailable("there is no trust configuration here", mend="run `chainlab start` once") from error
+        raise Unavailable("there is no trust configuration here", hint="run `chainlab start` once") from error
     except ValueError as error:
         raise MalformedInput(f"{found.name} is no trust configuration", why=str(error)[:200]) from error
 

@@ -76,7 +76,7 @@ def build(
     reads it, or a pylock.toml; another tool's lock is refused with the command that exports it. What a lock or a
     project leaves open is in the document, and the first of it on standard error.
     """
-    from chainlab.evidence import sbom as bills
+    from chainlab.evidence.sbom import builder as bills
     from chainlab.storage import write_whole
 
     kind = kind or _kind(path)
@@ -86,7 +86,7 @@ def build(
         ("--look-inside", look_inside, ("environment",)),
     ):
         if given and kind not in kinds:
-            raise MalformedInput(f"{option} says nothing about a {kind}", mend=f"leave {option} out")
+            raise MalformedInput(f"{option} says nothing about a {kind}", hint=f"leave {option} out")
     about: dict[str, Any] = {"at": _moment(at), "spec": spec, "authors": authors, "wheels": wheels}
     if kind == "environment":
         made = bills.of_environment(path, lock=lock, subject=subject or None, look_inside=look_inside, **about)
@@ -129,9 +129,9 @@ def check(file: Path, least: float, as_json: bool) -> None:
     Ends with 1 when the document is not valid, has an entry that cannot be read, or scores below --least. A document
     that lists no component has no score.
     """
-    from chainlab.evidence import cyclonedx
-    from chainlab.evidence.quality import STANDARDS, assess
-    from chainlab.evidence.schema import problems
+    from chainlab.evidence.sbom import cyclonedx
+    from chainlab.evidence.sbom.quality import STANDARDS, assess
+    from chainlab.evidence.sbom.schema import problems
     from chainlab.evidence.statements import parse_json
 
     data = file.read_bytes()
@@ -183,7 +183,7 @@ def diff(old: Path, new: Path, as_json: bool) -> None:
     Ends with 0 when no component differs, with 1 when one does, and with 2 when a document, or an entry that the output
     then names, cannot be read.
     """
-    from chainlab.evidence.difference import diff as compare
+    from chainlab.evidence.sbom.difference import diff as compare
 
     found = compare(_document(old), _document(new))
     if as_json:
@@ -200,7 +200,7 @@ def diff(old: Path, new: Path, as_json: bool) -> None:
 
 def _document(file: Path) -> Any:
     """Read a CycloneDX document. Raises `MalformedInput`: an entry that cannot be read must not count as absent."""
-    from chainlab.evidence.schema import problems
+    from chainlab.evidence.sbom.schema import problems
 
     data = file.read_bytes()
     if found := problems(data):
@@ -223,19 +223,19 @@ def _notes(made: dict[str, Any]) -> list[str]:
 
 
 def _kind(path: Path) -> str:
-    from chainlab.evidence.lockfiles import EXPORTS
+    from chainlab.evidence.locks.lock_file import EXPORTS
 
     if path.suffix == ".whl":
         return "wheel"
     if path.is_dir():
-        from chainlab.evidence.interpreters import is_environment
+        from chainlab.evidence.packages.interpreters import is_environment
 
         return "environment" if is_environment(path) else "project"
     if path.suffix in (".lock", ".toml", ".txt") or path.name in EXPORTS:
         return "lock"
     if path.name.startswith(("python", "pypy")):
         return "environment"
-    raise MalformedInput(f"what {path.name} is cannot be seen", mend=f"say it: --kind {'|'.join(KINDS)}")
+    raise MalformedInput(f"what {path.name} is cannot be seen", hint=f"say it: --kind {'|'.join(KINDS)}")
 
 
 def _moment(text: str) -> datetime:
@@ -249,9 +249,9 @@ def _moment(text: str) -> datetime:
         else:
             moment = datetime.now(UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise MalformedInput(f"{text or epoch!r} is no time", mend="write it as 2026-05-11T19:20:39Z") from error
+        raise MalformedInput(f"{text or epoch!r} is no time", hint="write it as 2026-05-11T19:20:39Z") from error
     if moment.tzinfo is None:
-        raise MalformedInput(f"{text!r} has no zone", mend="end it with Z")
+        raise MalformedInput(f"{text!r} has no zone", hint="end it with Z")
     return moment
 
 

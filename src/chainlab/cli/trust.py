@@ -85,7 +85,7 @@ def token(state: Path, identity: str | None, claims: BinaryIO | None, ambient: b
     except MalformedInput as error:
         raise MalformedInput(
             f"{claims.name} is not a JSON object",
-            mend='write {"sub": "…", "job_workflow_ref": "…"}',
+            hint='write {"sub": "…", "job_workflow_ref": "…"}',
         ) from error
     if not ambient:
         echo(instance.token(claims=content, audience=audience))
@@ -138,7 +138,7 @@ def _demand(state: Path) -> None:
     if not (state / "keys.json").exists():
         raise MalformedInput(
             f"there is no instance in {state}",
-            mend=f"begin one: chainlab trust serve --state {state}",
+            hint=f"begin one: chainlab trust serve --state {state}",
         )
 
 

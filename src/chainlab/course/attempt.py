@@ -127,7 +127,7 @@ def attempt(
         saved = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         lab = load(path)
     except FileNotFoundError:
-        raise ChainlabError(f"labs/{path.name} is missing", mend="restore it, or run: chainlab build") from None
+        raise ChainlabError(f"labs/{path.name} is missing", hint="restore it, or run: chainlab build") from None
     _set_seed(lab, seed)
     lab.cells.insert(0, nbformat.v4.new_code_cell(EXIT, id="exit"))  # type: ignore[no-untyped-call]
     skipped: dict[int, str] = {}
@@ -174,17 +174,17 @@ def _judge(lab: Any, exercise: Exercise) -> Finding:
     check = _find(lab, grade_id("check", exercise.id))
     restore = f"restore it from the course's copy of labs/ (grade_id {grade_id('check', exercise.id)})"
     if check is None:
-        return finding("wrong", f"the check cell is missing\nTo mend it: {restore}")
+        return finding("wrong", f"the check cell is missing\nHelp: {restore}")
     if f'lab.check("{exercise.id}"' not in check.source:
         return finding(
             "wrong",
-            f"the check cell was changed: it no longer checks {exercise.id}\nTo mend it: {restore}",
+            f"the check cell was changed: it no longer checks {exercise.id}\nHelp: {restore}",
         )
     error = _error(check)
     if error is None:
         if any(text.startswith(f"{MARKS['done']} {exercise.id} right") for text in _results(check)):
             return finding("done")
-        return finding("wrong", f"the check cell gave no result\nTo mend it: {restore}")
+        return finding("wrong", f"the check cell gave no result\nHelp: {restore}")
     if error.ename == "NotAttempted":
         return finding("not attempted")
     if error.ename == "Incorrect":
@@ -195,7 +195,7 @@ def _judge(lab: Any, exercise: Exercise) -> Finding:
     if cause is not None:
         return finding("wrong", f"the exercise's cell fails: {_told(cause)}")
     if answer is None:
-        return finding("wrong", f"the exercise's cell is missing\nTo mend it: {restore}")
+        return finding("wrong", f"the exercise's cell is missing\nHelp: {restore}")
     first = _first_error(lab)
     if first is not None and first is not error and error.ename == "NameError":
         return finding("wrong", f"{_told(error)}\nAn earlier cell failed: {_told(first)}")

@@ -129,9 +129,9 @@ def _choose(names: list[str], wanted: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise MalformedInput(f"{wanted!r} is more than one file", mend=f"name one of {', '.join(found)}")
+        raise MalformedInput(f"{wanted!r} is more than one file", hint=f"name one of {', '.join(found)}")
     raise MalformedInput(
-        f"there is no copy {wanted!r}", mend="name a lab or a walkthrough, as in labs/01_assessment or 01_threats"
+        f"there is no copy {wanted!r}", hint="name a lab or a walkthrough, as in labs/01_assessment or 01_threats"
     )
 
 

@@ -116,7 +116,7 @@ class Course:
             if stem == unit.id or (stem.isdigit() and int(stem) == unit.week):
                 return unit
         known = ", ".join(u.id for u in self.units)
-        raise MalformedInput(f"there is no unit {name!r}", mend=f"name one of {known}")
+        raise MalformedInput(f"there is no unit {name!r}", hint=f"name one of {known}")
 
     def exercise(self, exercise_id: str) -> Exercise:
         """An exercise by its number."""
@@ -129,7 +129,7 @@ class Course:
                 if exercise.id == exercise_id:
                     return unit, exercise
         known = ", ".join(e.id for u in self.units for e in u.exercises)
-        raise MalformedInput(f"there is no exercise {exercise_id!r}", mend=f"name one of {known}")
+        raise MalformedInput(f"there is no exercise {exercise_id!r}", hint=f"name one of {known}")
 
     @property
     def written(self) -> tuple[Unit, ...]:

@@ -108,7 +108,7 @@ def audit_path(size: int, index: int, *, title: str) -> tuple[Figure, Axes]:
     that the tree does not have. (RFC 6962, section 2.1.1)
     """
     if not 1 <= size <= 16 or not 0 <= index < size:
-        raise MalformedInput(f"no leaf {index} in a tree of {size}", mend="draw 1 to 16 leaves, counted from 0")
+        raise MalformedInput(f"no leaf {index} in a tree of {size}", hint="draw 1 to 16 leaves, counted from 0")
     fig, ax = plt.subplots(figsize=(9, 4.2))
     nodes: list[tuple[Point, int, int]] = []
 

@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from chainlab import database
-from chainlab.deploy import promotion, services
+from chainlab.deploy import prediction_service, promotion
+from chainlab.deploy.archiving import keep
+from chainlab.deploy.prediction_service import Service
 from chainlab.deploy.promotion import NotPromoted
-from chainlab.deploy.records import keep
 from chainlab.deploy.releases import admit, fetch, pinned
-from chainlab.deploy.services import Service
 from chainlab.digests import Digest
 from chainlab.errors import InUse, MalformedInput, Refused, VerificationFailed
 from chainlab.events import Events
@@ -90,7 +90,7 @@ class Deployment:
         if not decision.allowed:
             raise NotPromoted(decision)
         if decision.policy_digest != self._gate().policy().digest:
-            raise Refused(409, "the policy changed while the release was judged", mend="promote it again")
+            raise Refused(409, "the policy changed while the release was judged", hint="promote it again")
         keep(decision, self._registry, self._archive())
         promotion._raise_to_prod(decision, self._registry)
         return decision
@@ -113,7 +113,7 @@ class Deployment:
         with self._alone():
             current, history = self._read()
             if current is None or len(history) < 2:
-                raise Refused(409, "there is nothing to roll back to", mend="deploy a release")
+                raise Refused(409, "there is nothing to roll back to", hint="deploy a release")
             return self._replace(history[-2], "rolledback")
 
     def stop(self) -> None:
@@ -121,7 +121,7 @@ class Deployment:
         with self._alone():
             current, history = self._read()
             if current is not None:
-                services.stop(current.service)
+                prediction_service.stop(current.service)
                 self._write(None, history)
                 self._report("removed", current.reference, {})
             self._clear()
@@ -139,9 +139,9 @@ class Deployment:
         folder = Path(tempfile.mkdtemp(prefix=beginning, dir=self._releases))
         try:
             index = f"{self._trust.url}/simple/"
-            service = services.start(verified, folder, index=index, wheels=self._wheel, tied=self._tied)
+            service = prediction_service.start(verified, folder, index=index, wheels=self._wheel, tied=self._tied)
         except BaseException:
-            services.remove(folder)
+            prediction_service.remove(folder)
             raise
         if kind == "rolledback":
             history = history[:-1]  # what was left is not to be returned to
@@ -153,8 +153,8 @@ class Deployment:
             passed = admit(reference, self._registry, root, self._gate().policy())
             self._write(deployed, history)
         except BaseException:
-            services.stop(service)  # nobody would know of it
-            services.remove(folder)
+            prediction_service.stop(service)  # nobody would know of it
+            prediction_service.remove(folder)
             raise
         facts = {
             "artifact": str(release.artifact),
@@ -166,7 +166,7 @@ class Deployment:
             self._report(kind, release.reference, facts)
         finally:
             if current is not None:
-                services.stop(current.service)
+                prediction_service.stop(current.service)
             self._clear(folder)
         return deployed
 
@@ -177,13 +177,13 @@ class Deployment:
             data = self._registry.index.path(file).read_bytes()
             if Digest.of(data) == wanted:
                 return file.filename, data
-        raise VerificationFailed(f"the index has no file {wanted} any more", mend="judge the release again")
+        raise VerificationFailed(f"the index has no file {wanted} any more", hint="judge the release again")
 
     def _clear(self, kept: Path | None = None) -> None:
         """Remove what was installed before, with what a deployment that was killed left running."""
         for folder in self._releases.iterdir() if self._releases.exists() else ():
             if folder != kept:
-                services.remove(folder)
+                prediction_service.remove(folder)
 
     def _read(self) -> tuple[Deployed | None, list[str]]:
         try:
@@ -200,7 +200,7 @@ class Deployment:
             raise MalformedInput(
                 "the state of the deployment cannot be read",
                 why=str(error),
-                mend=f"look at {self.directory / 'state.json'}; without it nothing counts as deployed",
+                hint=f"look at {self.directory / 'state.json'}; without it nothing counts as deployed",
             ) from error
 
     def _write(self, current: Deployed | None, history: list[str]) -> None:
@@ -228,4 +228,4 @@ class Deployment:
             with FileLock(self.directory / "lock", timeout=PATIENCE, mode=0o600):
                 yield
         except Timeout as error:
-            raise InUse("another deployment is under way", mend="wait for it to end") from error
+            raise InUse("another deployment is under way", hint="wait for it to end") from error

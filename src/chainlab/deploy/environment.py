@@ -29,7 +29,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from chainlab.digests import SHA256_SIZE, Digest
 from chainlab.errors import Unavailable, VerificationFailed
-from chainlab.evidence import metadata
+from chainlab.evidence.packages import metadata
 from chainlab.policy.requirements import Requirement
 from chainlab.workspace import CLOSED, LOOPBACK, cache_directory
 
@@ -126,7 +126,7 @@ def compare(
             raise VerificationFailed(
                 f"{requirement.name} {requirement.version} was not installed as it was served",
                 why=f"missing or changed: {lacks}",
-                mend="keep the folder, and look who can write to the index or to the installer's cache",
+                hint="keep the folder, and look who can write to the index or to the installer's cache",
             )
         chosen.append(max(fitting, key=lambda wheel: len(wheel.files)))  # one may hold all that another holds
     if lacks := ", ".join(_missing(chosen[0], found)[:3]):
@@ -141,7 +141,7 @@ def compare(
             raise VerificationFailed(
                 f"the environment has {path}, which no wheel that was asked for brings",
                 why="it was added or changed while the release was installed",
-                mend="keep the folder, and look who can write to it, to the index or to the installer's cache",
+                hint="keep the folder, and look who can write to it, to the index or to the installer's cache",
             )
     if gone := sorted(set(before) - set(found)):
         raise VerificationFailed(f"the environment has lost {gone[0]}")
@@ -197,7 +197,7 @@ def _uv(folder: Path, *words: str) -> None:
         raise Unavailable(
             "the release cannot be installed",
             why=said,
-            mend="the index must have what the lock lists: `make setup` keeps the wheels",
+            hint="the index must have what the lock lists: `make setup` keeps the wheels",
         )
 
 

@@ -30,8 +30,8 @@ class NotPromoted(Refused):
         super().__init__(
             403,
             f"{decision.reference} is not fit for prod",
-            why="; ".join(check.said for check in decision.refusals)[:1000],
-            mend="mend what each line names, release again; an exception needs owner, digest and end",
+            why="; ".join(check.message for check in decision.refusals)[:1000],
+            hint="mend what each line names, release again; an exception needs owner, digest and end",
         )
         self.decision = decision
 

@@ -20,9 +20,9 @@ from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused, VerificationFailed
 from chainlab.evidence.statements import parse_json, value_at
 from chainlab.evidence.verifying import Verdict
-from chainlab.policy.expectations import Policy
+from chainlab.policy.policy import Policy
 from chainlab.policy.requirements import Requirement, requirements
-from chainlab.policy.summary import CHECKS, FACTS, POLICIES, verify_summary
+from chainlab.policy.vsa import CHECKS, FACTS, POLICIES, verify_summary
 from chainlab.registry.channels import Artifact
 from chainlab.registry.references import Reference
 from chainlab.registry.registry import Registry
@@ -61,7 +61,7 @@ def pinned(reference: str) -> tuple[Artifact, Digest]:
             403,
             f"{reference} is deployed by digest only",
             why="a tag is a name that its owner can move",
-            mend="ask what the tag names now, look whether that is what you mean, and name the digest",
+            hint="ask what the tag names now, look whether that is what you mean, and name the digest",
         )
     return named.artifact, named.digest
 
@@ -76,7 +76,7 @@ def fetch(reference: str, registry: Registry, root: TrustedRoot, policy: Policy)
     if release.problems:
         raise VerificationFailed(
             f"the release is not intact: {release.problems[0]}",
-            mend="somebody wrote into the store: keep it, and look who could",
+            hint="somebody wrote into the store: keep it, and look who could",
         )
     lock = release.read(release.layer(policy.read.release.lock))
     wanted, problems = requirements(lock, _served(verdict, release, registry))
@@ -89,7 +89,7 @@ def _served(verdict: Passed, release: Release, registry: Registry) -> list[dict[
     """The packages of the facts document that the verdict names. Raises `VerificationFailed` without one."""
     if verdict.facts is None:
         raise VerificationFailed(
-            "the gate's summary does not name the facts that it rests on", mend="let the gate judge it again"
+            "the gate's summary does not name the facts that it rests on", hint="let the gate judge it again"
         )
     facts = parse_json(registry.blobs.verified(verdict.facts), "the facts")
     packages = value_at(facts, "packages")
@@ -107,9 +107,9 @@ def admit(reference: str, registry: Registry, root: TrustedRoot, policy: Policy)
     artifact, digest = pinned(reference)
     steps = registry.channels.of(digest)
     if not any(step.target == "prod" and step.artifact == artifact for step in steps):
-        raise Refused(403, f"{digest} was never promoted to prod", mend="promote it: the gate decides")
+        raise Refused(403, f"{digest} was never promoted to prod", hint="promote it: the gate decides")
     if reason := registry.held_back(artifact, digest):
-        raise Refused(403, f"{digest} is quarantined: {reason}", mend="roll back, or release it")
+        raise Refused(403, f"{digest} is quarantined: {reason}", hint="roll back, or release it")
     return _verdict(artifact, digest, registry, root, policy)
 
 
@@ -131,7 +131,7 @@ def _verdict(artifact: Artifact, digest: Digest, registry: Registry, root: Trust
         failed = verdict.failure
         if _policy(verdict) == policy.name and (failed is None or failed.name in CHECKS[5:]):
             passed = Passed(found.digest, _facts(verdict))
-            said = (_time(verdict), failed is not None, passed, failed.said if failed else "")
+            said = (_time(verdict), failed is not None, passed, failed.message if failed else "")
             if failed is None and said[0] > latest:
                 why = f"it was said at {rfc3339(said[0])}, which is still to come"
                 continue
@@ -143,10 +143,10 @@ def _verdict(artifact: Artifact, digest: Digest, registry: Registry, root: Trust
             if last is None or said[:2] > last[:2]:  # of two at one time the no
                 last = said
         elif failed and failed.name not in CHECKS[:3]:
-            why = failed.said
+            why = failed.message
     if last is None:
         raise VerificationFailed(
-            f"no summary of the gate lets {digest} run", why=why, mend="let the gate judge it again: chainlab gate"
+            f"no summary of the gate lets {digest} run", why=why, hint="let the gate judge it again: chainlab gate"
         )
     if added and added[1]:
         last = added
@@ -154,7 +154,7 @@ def _verdict(artifact: Artifact, digest: Digest, registry: Registry, root: Trust
         raise VerificationFailed(
             f"the gate's last word on {digest} is no",
             why=last[3],
-            mend="chainlab gate says what was refused",
+            hint="chainlab gate says what was refused",
         )
     return last[2]
 

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Literal
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.purls import PYPI, Package, package_of
-from chainlab.evidence.ranges import Range, Version, parse_version
+from chainlab.evidence.packages.purls import PYPI, Package, package_of
+from chainlab.evidence.packages.versions import Range, Version, parse_version
 from chainlab.evidence.statements import parse_json, value_at
 from chainlab.shapes import Many, Moment, Shape, Text
 
@@ -184,7 +184,7 @@ def read(data: bytes, name: str = "the record") -> Advisory:
     if not record.schema_version.startswith("1."):
         raise MalformedInput(
             f"{name}: schema_version: {record.schema_version!r} is not a version 1 of OSV's schema",
-            mend="update chainlab, or fetch the record in the older form",
+            hint="update chainlab, or fetch the record in the older form",
         )
     entries = (_affected(entry, f"{name}: affected[{number}]") for number, entry in enumerate(record.affected))
     return Advisory(
@@ -220,7 +220,7 @@ def _affected(entry: _Affected, at: str) -> Affected | None:
         try:
             ranges.append(Range.of(each.events))
         except MalformedInput as error:
-            raise MalformedInput(f"{at}.ranges[{number}].{error.message}", why=error.why, mend=error.mend) from error
+            raise MalformedInput(f"{at}.ranges[{number}].{error.message}", why=error.why, hint=error.hint) from error
     versions = frozenset(entry.versions)
     return Affected(package, ecosystem, versions, tuple(ranges), _scores(entry.severity), tuple(skipped))
 
@@ -255,7 +255,7 @@ def _files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
         elif path.exists():
             yield from _of_file(path, path.name)
         else:
-            raise MalformedInput(f"there are no advisories at {path}", mend="name a folder, .zip, .jsonl or .json file")
+            raise MalformedInput(f"there are no advisories at {path}", hint="name a folder, .zip, .jsonl or .json file")
     except UNREADABLE as error:
         raise MalformedInput(f"the advisories at {path.name} cannot be read", why=str(error)) from error
 

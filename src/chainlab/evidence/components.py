@@ -32,6 +32,11 @@ ALGORITHMS = {  # as hashlib, locks and indexes write them → as CycloneDX does
     "sha3_512": "SHA3-512",
     "blake2b": "BLAKE2b-512",
 }
+HASH_LENGTHS = {  # hex digits
+    "MD5": 32, "SHA-1": 40, "SHA-256": 64, "SHA-384": 96, "SHA-512": 128, "SHA3-256": 64,
+    "SHA3-384": 96, "SHA3-512": 128, "BLAKE2b-256": 64, "BLAKE2b-384": 96, "BLAKE2b-512": 128,
+    "BLAKE3": 64, "Streebog-256": 64, "Streebog-512": 128,
+}  # fmt: skip
 ORIGINS = {  # of a hash
     "lock": "the lock names it",
     "index": "the index or address that it was installed from named it",

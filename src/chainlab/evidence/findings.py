@@ -24,12 +24,12 @@ class Finding:
     kind: str  # a word to count by, such as `unsafe-pickle`
     severity: str  # high, medium, or info: worth knowing, and no reason to refuse
     where: str  # file, and member or line
-    said: str
-    mend: str = ""
+    message: str
+    hint: str = ""
 
     def __str__(self) -> str:
-        mend = [f"  To mend it: {self.mend}"] if self.mend else []
-        return join_lines([f"{self.severity}: {self.where}: {self.said}", *mend])
+        hint = [f"  Help: {self.hint}"] if self.hint else []
+        return join_lines([f"{self.severity}: {self.where}: {self.message}", *hint])
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence import statements, vex
-from chainlab.evidence.schema import problems
+from chainlab.evidence import statements
+from chainlab.evidence.sbom.schema import problems
+from chainlab.evidence.vex import document as vex
 from chainlab.shapes import Many, Moment, Shape, Text
 
 __all__ = ["require"]
@@ -82,14 +83,14 @@ def require(predicate_type: str, predicate: Any) -> None:
     try:
         check(predicate)
     except MalformedInput as error:
-        mend = error.mend or f"sign it as what it is: {predicate_type} has another form"
-        raise MalformedInput(f"not {name}: {error.message}", why=error.why, mend=mend) from error
+        hint = error.hint or f"sign it as what it is: {predicate_type} has another form"
+        raise MalformedInput(f"not {name}: {error.message}", why=error.why, hint=hint) from error
 
 
 def _bill(document: Any) -> None:
     if found := problems(document):
-        told = ": ".join(filter(None, (found[0].path, found[0].said)))
-        raise MalformedInput(told, mend=found[0].mend or "chainlab sbom check shows all that is wrong with it")
+        told = ": ".join(filter(None, (found[0].path, found[0].message)))
+        raise MalformedInput(told, hint=found[0].hint or "chainlab sbom check shows all that is wrong with it")
 
 
 def _vex(document: Any) -> None:

@@ -64,9 +64,9 @@ def ambient_token(audience: str = "sigstore") -> str:
     try:
         token = detect_credential(audience)
     except IdentityError as error:
-        raise Unavailable("this job gets no identity", why=str(error), mend="give it `id-token: write`") from error
+        raise Unavailable("this job gets no identity", why=str(error), hint="give it `id-token: write`") from error
     if token is None:
-        raise Unavailable("this is no CI job with an identity", mend="say who signs: --identity")
+        raise Unavailable("this is no CI job with an identity", hint="say who signs: --identity")
     return token
 
 
@@ -75,7 +75,7 @@ def refusal(what: str, error: BaseException) -> ChainlabError:
     return ChainlabError(
         f"{what} could not be signed",
         why=_reason(error),
-        mend="a token is good for ten minutes, and for the instance that issued it",
+        hint="a token is good for ten minutes, and for the instance that issued it",
     )
 
 

@@ -92,8 +92,8 @@ class Step:
 
     name: str  # one of STEPS
     result: str
-    said: str = ""
-    mend: str = ""
+    message: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,34 +125,34 @@ class Verdict(Shown):
             name = failed.name if failed else "verification"
             raise VerificationFailed(
                 f"refused at step '{name}'",
-                why=failed.said if failed else "nothing was verified",
-                mend=failed.mend if failed else "",
+                why=failed.message if failed else "nothing was verified",
+                hint=failed.hint if failed else "",
             )
         return self.statement
 
     def __str__(self) -> str:
-        return join_lines(f"{SIGNS[step.result]} {step.name:<15} {step.said}".rstrip() for step in self.steps)
+        return join_lines(f"{SIGNS[step.result]} {step.name:<15} {step.message}".rstrip() for step in self.steps)
 
     def _display(self) -> Display:
         """Its steps: what each found, and how to mend the one that failed."""
-        rows: list[tuple[Cell, ...]] = [(s.name, Mark(s.result), brief_type(s.said), s.mend) for s in self.steps]
+        rows: list[tuple[Cell, ...]] = [(s.name, Mark(s.result), brief_type(s.message), s.hint) for s in self.steps]
         if self.signed_at is not None:
             rows.append(("signed at", "", Fresh(rfc3339(self.signed_at)), ""))
         failed = self.failure
         ended = (
             Mark("failed", f"refused at: {failed.name}") if failed else Mark("passed" if self.passed else "not asked")
         )
-        return Display("verification", ("step", "result", "found", "to mend it"), rows, ended)
+        return Display("verification", ("step", "result", "found", "help"), rows, ended)
 
 
 class _Failed(Exception):
     """A step that failed."""
 
-    def __init__(self, said: str, mend: str = "") -> None:
+    def __init__(self, said: str, hint: str = "") -> None:
         # What others wrote is quoted here: no sign of theirs may begin a line, or move the cursor.
         plain = "".join(c if c.isprintable() else " " for c in said)
         super().__init__(plain)
-        self.said, self.mend = plain, mend
+        self.message, self.hint = plain, hint
 
 
 def verify(bundle: bytes, digest: Digest, expected: Expected, root: TrustedRoot) -> Verdict:
@@ -169,7 +169,7 @@ def verify(bundle: bytes, digest: Digest, expected: Expected, root: TrustedRoot)
             said = check(statement, expected)
             steps.append(Step(name, "not asked" if said is None else "passed", said or ""))
     except _Failed as failed:
-        steps.append(Step(STEPS[len(steps)], "failed", failed.said, failed.mend))
+        steps.append(Step(STEPS[len(steps)], "failed", failed.message, failed.hint))
     steps += [Step(name, "not reached") for name in STEPS[len(steps) :]]
     return Verdict(tuple(steps), statement, identity, signed_at)
 

@@ -19,8 +19,8 @@ from typing import Any
 from cvss import CVSS3, CVSS4, CVSSError
 
 from chainlab.evidence.advisories import Advisories, Advisory, Affected
-from chainlab.evidence.purls import PYPI, TYPES, Package, package, package_of, parse_purl
-from chainlab.evidence.ranges import Version, parse_version
+from chainlab.evidence.packages.purls import PYPI, TYPES, Package, package, package_of, parse_purl
+from chainlab.evidence.packages.versions import Version, parse_version
 
 __all__ = ["Vulnerability", "is_compared", "match", "score"]
 
@@ -43,7 +43,7 @@ class Vulnerability:
     fixed: tuple[str, ...] = ()  # releases newer than this one that have a fix, oldest first
     exploited: bool = False
     certain: bool = True
-    said: str = ""  # why it is not certain
+    message: str = ""  # why it is not certain
 
     @property
     def ids(self) -> frozenset[str]:
@@ -54,7 +54,7 @@ class Vulnerability:
         words = [self.severity + (f" ({self.score})" if self.score is not None else "")]
         words += ["exploited"] if self.exploited else []
         words += [f"fixed in {self.fixed[0]}" if self.fixed else "no fix known"]
-        words += [] if self.certain else [f"uncertain: {self.said}"]
+        words += [] if self.certain else [f"uncertain: {self.message}"]
         return f"{self.component} {self.version or '(no version)'}: {self.id}, {', '.join(words)}"
 
 
@@ -201,5 +201,5 @@ def _merged(
         fixed=tuple(str(at) for at in sorted(fixed)),
         exploited=any(id in exploited for id in ids),
         certain=not all(doubts),
-        said=doubts[0] if all(doubts) else "",
+        message=doubts[0] if all(doubts) else "",
     )

@@ -28,14 +28,15 @@ from chainlab.digests import Digest
 from chainlab.display import SIGNS, Display, Mark, Shown
 from chainlab.errors import ChainlabError
 from chainlab.evidence.statements import parse_json
-from chainlab.policy import summary, worker
-from chainlab.policy.collector import COLLECTOR, Collected
-from chainlab.policy.expectations import Policy
-from chainlab.policy.facts import COUNTED
+from chainlab.policy import vsa
+from chainlab.policy.facts.facts_client import COLLECTOR, Collected
+from chainlab.policy.facts.verification import COUNTED
 from chainlab.policy.limits import Limits
+from chainlab.policy.policy import Policy
+from chainlab.policy.rego import rego_client
 from chainlab.policy.turns import Turns
-from chainlab.registry.bundles import BUNDLE_TYPE
-from chainlab.registry.referring import refer
+from chainlab.registry.bundle_summary import BUNDLE_TYPE
+from chainlab.registry.oci.referrers import refer
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -56,8 +57,8 @@ class Check:
 
     rule: str
     result: str  # passed, refused or excepted
-    said: str
-    mend: str = ""
+    message: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,8 +89,8 @@ class Decision(Shown):
         width = max(len(check.rule) for check in self.checks)
         lines = [f"{self.reference}", f"policy {self.policy} {self.policy_digest}"]
         for check in self.checks:
-            lines.append(f"{SIGNS[check.result]} {check.rule:<{width}}  {check.said}")
-            lines += [f"  {'':<{width}}  → {check.mend}"] if check.mend else []
+            lines.append(f"{SIGNS[check.result]} {check.rule:<{width}}  {check.message}")
+            lines += [f"  {'':<{width}}  → {check.hint}"] if check.hint else []
         return join_lines([*lines, self._ended])
 
     @property
@@ -99,10 +100,10 @@ class Decision(Shown):
 
     def _display(self) -> Display:
         """What each rule came to, and how to mend what it refuses."""
-        rows = [(check.rule, Mark(check.result), check.said, check.mend) for check in self.checks]
+        rows = [(check.rule, Mark(check.result), check.message, check.hint) for check in self.checks]
         ended = Mark("allowed" if self.allowed else "refused", self._ended)
         title = f"{self.reference}, by the policy {self.policy}"
-        return Display(title, ("rule", "result", "says", "to mend it"), rows, ended)
+        return Display(title, ("rule", "result", "says", "help"), rows, ended)
 
     def document(self) -> dict[str, Any]:
         """As JSON says it."""
@@ -112,7 +113,7 @@ class Decision(Shown):
             "policy": {"name": self.policy, "digest": str(self.policy_digest)},
             "time": rfc3339(self.at),
             "allowed": self.allowed,
-            "checks": [{"rule": c.rule, "result": c.result, "said": c.said, "mend": c.mend} for c in self.checks],
+            "checks": [{"rule": c.rule, "result": c.result, "message": c.message, "hint": c.hint} for c in self.checks],
             "summary": str(Digest.of(self.bundle)) if self.bundle else None,
             "facts": str(self.facts) if self.facts else None,
         }
@@ -171,7 +172,7 @@ class Gate:
         at = self._clock()
         collected = Collected(b"", ())
         try:
-            with worker.Worker(rules, limits=self._limits) as asked:
+            with rego_client.Worker(rules, limits=self._limits) as asked:
                 collected = self._collect(release, rules, at)
                 answer = asked.ask(collected.facts)
             checks = [check for rule in rules.rules for check in checked(rule, answer.get(rule))]
@@ -181,7 +182,7 @@ class Gate:
         facts = Digest.of(collected.facts) if collected.facts else None
         bundle = b""
         try:
-            statement = summary.summary(
+            statement = vsa.summary(
                 release.digest,
                 release.resource,
                 allowed=allowed,
@@ -192,13 +193,13 @@ class Gate:
                 at=at,
                 facts=facts,
             )
-            bundle = summary.sign_summary(statement, self._trust)
+            bundle = vsa.sign_summary(statement, self._trust)
             if record:
                 self._keep(release, collected, bundle)
         except Exception as error:  # without a summary nothing is deployed: say so here
             said = error.message if isinstance(error, ChainlabError) else type(error).__name__
-            mend = "start the services: chainlab start"
-            checks.append(Check("summary", "refused", f"the verdict was not recorded: {said}", mend))
+            hint = "start the services: chainlab start"
+            checks.append(Check("summary", "refused", f"the verdict was not recorded: {said}", hint))
             allowed, bundle = False, b""
         return Decision(
             release.reference,
@@ -228,7 +229,7 @@ class Gate:
 
         A referrer that says no must not be gone for the next verdict.
         """
-        repository, signer = release.stored.repository, summary.SIGNER
+        repository, signer = release.stored.repository, vsa.SIGNER
         evidence = self._registry.evidence
         known = evidence.bundles(*release.subjects, repository=release.artifact.name)
         for digest in collected.inputs:
@@ -242,12 +243,12 @@ class Gate:
 
 def checked(rule: str, verdict: Any) -> list[Check]:
     """What the rules' report says of one rule; refused unless it says that it passed, in the form agreed on."""
-    mend = f"mend {rule}.rego: each rule has to give a verdict, whatever the facts are"
+    hint = f"mend {rule}.rego: each rule has to give a verdict, whatever the facts are"
     if not isinstance(verdict, Mapping):
-        return [Check(rule, "refused", "the rule gave no verdict: undefined is no yes", mend)]
+        return [Check(rule, "refused", "the rule gave no verdict: undefined is no yes", hint)]
     result, refused, note = (verdict.get(name) for name in ("result", "refused", "note"))
     if not isinstance(refused, list) or not isinstance(note, str):
-        return [Check(rule, "refused", "the rule's verdict has another form than agreed", mend)]
+        return [Check(rule, "refused", "the rule's verdict has another form than agreed", hint)]
     if result == "passed" and not refused:
         return [Check(rule, "passed", note)]
     if result == "excepted" and not refused:
@@ -255,16 +256,16 @@ def checked(rule: str, verdict: Any) -> list[Check]:
         if isinstance(owners, list) and owners and all(isinstance(o, str) for o in owners):
             return [Check(rule, "excepted", f"refused, and excepted by {', '.join(owners)}")]
     found = [
-        Check(rule, "refused", str(entry.get("said")), str(entry.get("mend")))
+        Check(rule, "refused", str(entry.get("message")), str(entry.get("hint")))
         for entry in refused
         if isinstance(entry, Mapping)
     ]
-    return found or [Check(rule, "refused", "nothing was found wrong, and nothing proves it right", mend)]
+    return found or [Check(rule, "refused", "nothing was found wrong, and nothing proves it right", hint)]
 
 
 def _failed(error: Exception) -> Check:
     if isinstance(error, ChainlabError):
         said = f"{error.message}: {error.why}" if error.why else error.message
-        return Check("gate", "refused", said, error.mend or "mend what it names, and judge again")
+        return Check("gate", "refused", said, error.hint or "mend what it names, and judge again")
     said = f"the gate could not finish: {type(error).__name__}: {str(error)[:200]}"
     return Check("gate", "refused", said, "report it, with the release that did it")

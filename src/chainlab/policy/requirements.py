@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence import release_lock
-from chainlab.evidence.ranges import is_same_version
+from chainlab.evidence.locks import release_lock
+from chainlab.evidence.packages.versions import is_same_version
 
 __all__ = ["Requirement", "requirements"]
 

@@ -32,7 +32,7 @@ class Turns:
         """Wait for a turn, and keep it for the block. Raises `Unavailable` (503) when too many wait already."""
         with self._guard:
             if self._count > self._waiting:
-                raise Unavailable(f"{self._waiting} verdicts wait for the gate already", mend="ask again in a minute")
+                raise Unavailable(f"{self._waiting} verdicts wait for the gate already", hint="ask again in a minute")
             self._count += 1
         try:
             with self._turn:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.routing import BaseRoute
 
 from chainlab.registry.channels_app import channel_routes
-from chainlab.registry.index_app import index_routes
-from chainlab.registry.oci_app import oci_routes
-from chainlab.registry.pages import page_routes
+from chainlab.registry.index.app import index_routes
+from chainlab.registry.oci.app import oci_routes
+from chainlab.registry.pages.app import page_routes
 from chainlab.registry.registry import Registry
 
 __all__ = ["routes"]

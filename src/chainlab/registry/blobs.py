@@ -134,7 +134,7 @@ class Blobs:
             raise VerificationFailed(
                 f"the bytes of {digest} are others",
                 why=f"they have the digest {found}",
-                mend="somebody wrote into the store: keep it, and look who could",
+                hint="somebody wrote into the store: keep it, and look who could",
             )
         return data
 

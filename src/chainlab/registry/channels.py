@@ -23,7 +23,7 @@ from chainlab.database import transaction
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
-from chainlab.registry.projects import normalise
+from chainlab.registry.index.project_table import normalise
 
 __all__ = ["CHANNELS", "KINDS", "Artifact", "Channels", "Promotion"]
 
@@ -131,7 +131,7 @@ class Channels:
             raise Refused(
                 409,
                 f"{source or 'outside'} → {target} is not one step up",
-                mend="dev, then staging, then prod",
+                hint="dev, then staging, then prod",
             )
         if not self._has(artifact, digest):
             raise Refused(404, f"{artifact} has no {digest}")

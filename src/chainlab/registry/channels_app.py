@@ -8,7 +8,7 @@
     GET    /evidence/sha256:…                  everything known about a digest
     GET    /evidence/sha256:…/sha256:…         a piece of evidence that was attached to it
 
-A refusal is ``{"error": "…", "mend": "…"}`` with its status.
+A refusal is ``{"error": "…", "hint": "…"}`` with its status.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from chainlab.credentials import CHALLENGE
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Refused
 from chainlab.registry.channels import CHANNELS, Artifact
-from chainlab.registry.oci_names import any_digest
+from chainlab.registry.oci.names import any_digest
 from chainlab.registry.registry import Registry
 from chainlab.trust import wire
 
@@ -148,7 +148,7 @@ def _told(endpoint: _Endpoint) -> _Endpoint:
         try:
             return await endpoint(request)
         except ChainlabError as error:
-            content = {"error": error.message} | ({"mend": error.mend} if error.mend else {})
+            content = {"error": error.message} | ({"hint": error.hint} if error.hint else {})
             headers = CHALLENGE if error.status == 401 else None
             return JSONResponse(content, error.status, headers)
 

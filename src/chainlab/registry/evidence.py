@@ -14,8 +14,8 @@ digest that is in such a place. To others there is nothing.
 
 `Evidence.bundles` is the one look-up for whoever verifies: it finds a bundle wherever it is kept.
 
-Bundles are read for what they say (`chainlab.registry.bundles`) and not verified: that needs a root which the reader
-trusts, and the registry decides nothing.
+Bundles are read for what they say (`chainlab.registry.bundle_summary`) and not verified: that needs a root which the
+reader trusts, and the registry decides nothing.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from chainlab.database import transaction
 from chainlab.digests import Digest
 from chainlab.errors import Refused
 from chainlab.events import Events
-from chainlab.registry import attestations as pep740
-from chainlab.registry import bundles
+from chainlab.registry import bundle_summary
 from chainlab.registry.blobs import Blobs
 from chainlab.registry.channels import KINDS, Artifact, Channels
-from chainlab.registry.index import Index
+from chainlab.registry.index import attestations as pep740
+from chainlab.registry.index.package_index import Index
 from chainlab.registry.known import Known
-from chainlab.registry.oci import Images
-from chainlab.registry.oci_tables import Stored
+from chainlab.registry.oci.images import Images
+from chainlab.registry.oci.tables import Stored
 from chainlab.registry.quarantine import Quarantine
 from chainlab.registry.viewing import Standing, Viewer
 from chainlab.visibility import OPERATOR
@@ -215,7 +215,7 @@ class Evidence:
             with self._guard:
                 rows = self._connection.execute(
                     "SELECT digest FROM evidence WHERE subject = ? AND media_type = ? ORDER BY id",
-                    (str(subject), bundles.BUNDLE_TYPE),
+                    (str(subject), bundle_summary.BUNDLE_TYPE),
                 ).fetchall()
             for (text,) in rows:
                 digest = Digest.parse(text)
@@ -224,7 +224,7 @@ class Evidence:
             for stored in self._images.referrers(repository, subject):
                 for held in self._images.holdings(stored.repository, stored.digest):
                     types = (stored.artifact_type, held.media_type)
-                    if held.role == "layer" and bundles.BUNDLE_TYPE in types:
+                    if held.role == "layer" and bundle_summary.BUNDLE_TYPE in types:
                         reason = self._images.held_back(stored.repository, stored.digest)
                         yield self._blob(held.digest, "referrer", reason)
         for subject in subjects:
@@ -476,7 +476,7 @@ class _Reader:
         """What a stored bundle says; None for something else."""
         if "json" not in media_type or digest not in self._blobs:
             return None
-        if self._blobs.path(digest).stat().st_size > bundles.MAX_BUNDLE:
+        if self._blobs.path(digest).stat().st_size > bundle_summary.MAX_BUNDLE:
             return None
         return self.facts(self._blobs.read(digest))
 
@@ -485,7 +485,7 @@ class _Reader:
         if not self._left:
             return None
         self._left -= 1
-        facts = bundles.read(data)
+        facts = bundle_summary.read(data)
         if facts is None:
             return None
         document = facts.document()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.registry.channels import Artifact
-from chainlab.registry.oci_names import is_tag
+from chainlab.registry.oci.names import is_tag
 
 __all__ = ["Reference"]
 
@@ -41,7 +41,7 @@ class Reference:
         if not colon or not is_tag(tag):
             raise MalformedInput(
                 f"{text[:200]!r} names no release",
-                mend="write oci/OWNER/REPOSITORY@sha256:… or oci/OWNER/REPOSITORY:TAG",
+                hint="write oci/OWNER/REPOSITORY@sha256:… or oci/OWNER/REPOSITORY:TAG",
             )
         return cls(_image(name), tag=tag)
 
@@ -52,5 +52,5 @@ class Reference:
 def _image(name: str) -> Artifact:
     artifact = Artifact.parse(name)
     if artifact.kind != "oci":
-        raise MalformedInput(f"{artifact} is no OCI artifact", mend="a release is one: oci/…")
+        raise MalformedInput(f"{artifact} is no OCI artifact", hint="a release is one: oci/…")
     return artifact

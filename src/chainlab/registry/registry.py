@@ -21,19 +21,20 @@ from chainlab.clock import Clock, utc_now
 from chainlab.credentials import Credential, Credentials
 from chainlab.digests import Digest
 from chainlab.events import Events
-from chainlab.registry import oci_garbage, releases
+from chainlab.registry import releases
 from chainlab.registry.blobs import GRACE, Blobs
 from chainlab.registry.channels import Artifact, Channels
 from chainlab.registry.evidence import Evidence
-from chainlab.registry.index import Index
-from chainlab.registry.oci import Images
-from chainlab.registry.oci_access import Access
-from chainlab.registry.oci_uploads import LIFETIME, Uploads
+from chainlab.registry.index.package_index import Index
+from chainlab.registry.index.publishers import TrustSource
+from chainlab.registry.index.upstream import Upstream
+from chainlab.registry.oci import garbage
+from chainlab.registry.oci.access import Access
+from chainlab.registry.oci.images import Images
+from chainlab.registry.oci.uploads import LIFETIME, Uploads
 from chainlab.registry.products import Product, Products
-from chainlab.registry.publishers import TrustSource
 from chainlab.registry.quarantine import Quarantine
 from chainlab.registry.releases import Release
-from chainlab.registry.upstream import Upstream
 from chainlab.registry.viewing import Viewer
 from chainlab.trust.log import Entry, read_entry
 
@@ -111,11 +112,11 @@ class Registry:
             "upstream": self._upstream.description if self._upstream else None,
         }
 
-    def sweep(self, *, grace: float = GRACE, lifetime: float = LIFETIME) -> oci_garbage.Swept:
+    def sweep(self, *, grace: float = GRACE, lifetime: float = LIFETIME) -> garbage.Swept:
         """Remove blobs that nothing refers to, and uploads that were abandoned; both times in seconds."""
         connection = database.connect(self._database)
         try:
-            return oci_garbage.sweep(connection, self.blobs, self.uploads, self._kept, grace=grace, lifetime=lifetime)
+            return garbage.sweep(connection, self.blobs, self.uploads, self._kept, grace=grace, lifetime=lifetime)
         finally:
             connection.close()
 

@@ -19,8 +19,8 @@ from functools import cached_property
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.registry.channels import Artifact
-from chainlab.registry.oci import Images
-from chainlab.registry.oci_tables import Stored
+from chainlab.registry.oci.images import Images
+from chainlab.registry.oci.tables import Stored
 from chainlab.registry.references import Reference
 
 __all__ = ["Layer", "Release", "resolve"]

@@ -59,7 +59,7 @@ def shown(endpoint: _Endpoint) -> _Endpoint:
         except ChainlabError as error:
             title = REFUSALS.get(error.status, "Refused")
             template = _environment().get_template("refused.html")
-            answer = _html(template.render(title=title, message=error.message, mend=error.mend), error.status)
+            answer = _html(template.render(title=title, message=error.message, hint=error.hint), error.status)
             if error.status == 401:
                 answer.headers.update(CHALLENGE)
             return answer

@@ -19,8 +19,8 @@ from functools import cached_property
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.registry.channels import Artifact
-from chainlab.registry.index import Index
-from chainlab.registry.oci import Images
+from chainlab.registry.index.package_index import Index
+from chainlab.registry.oci.images import Images
 from chainlab.visibility import EVIDENCE, PACKAGES, holds
 
 __all__ = ["Standing", "Viewer", "repository_of"]

@@ -50,7 +50,7 @@ class Slot:
         raise Unavailable(
             "no user is free for another sandbox",
             why=f"the ids {USERS[0]} to {USERS[-1]} all run something",
-            mend="wait until other jobs of this machine have ended",
+            hint="wait until other jobs of this machine have ended",
         )
 
     def close(self) -> None:

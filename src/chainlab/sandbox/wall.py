@@ -121,7 +121,7 @@ class Sandbox:
             raise Unavailable(
                 "attack payloads do not run on this machine",
                 why=f"nothing would keep them in: {self.why}",
-                mend="use Linux with user namespaces (bubblewrap), or macOS; `chainlab doctor` says what is missing",
+                hint="use Linux with user namespaces (bubblewrap), or macOS; `chainlab doctor` says what is missing",
             )
 
     @contextlib.contextmanager
@@ -162,7 +162,7 @@ class Sandbox:
             raise MalformedInput(
                 f"no wall hides what lies beside {job}",
                 why=f"a job sees the whole of {', '.join(SYSTEM)}",
-                mend="work in another place, such as your home directory",
+                hint="work in another place, such as your home directory",
             )
         if self.changes_user:
             user = _kept().user if user is None else user
@@ -353,10 +353,10 @@ def _try(candidate: Sandbox) -> tuple[Attempt, ...]:
         )
         if done.returncode != 0:
             raise ValueError(" ".join(done.stderr.split())[-200:] or f"exit code {done.returncode}")
-        said: dict[str, Any] = json.loads(done.stdout)
+        message: dict[str, Any] = json.loads(done.stdout)
         if (files / "file").read_text() != "as it was\n":
-            said["write outside"] = "a file of the host changed"
-        return tuple(_attempt(name, said) for name in ESCAPES)
+            message["write outside"] = "a file of the host changed"
+        return tuple(_attempt(name, message) for name in ESCAPES)
 
 
 def _started() -> str:

@@ -46,7 +46,7 @@ class Trust:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Unavailable(
                 f"nothing serves {self.directory}",
-                mend="start it: `chainlab start`, or `chainlab trust serve`",
+                hint="start it: `chainlab start`, or `chainlab trust serve`",
             ) from error
         return str(url)
 

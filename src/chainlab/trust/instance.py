@@ -60,7 +60,7 @@ class Instance:
             raise Unavailable(
                 f"cannot use {directory} as a state directory",
                 why=str(error),
-                mend="give a directory that you can write to",
+                hint="give a directory that you can write to",
             ) from error
         with ExitStack() as undo:  # in reverse, as far as the start came
             undo.callback(self._lock.release)
@@ -72,7 +72,7 @@ class Instance:
                 raise Unavailable(
                     f"cannot read or write the state in {directory}",
                     why=str(error),
-                    mend="free some disk space, or restore state.db from a copy",
+                    hint="free some disk space, or restore state.db from a copy",
                 ) from error
             undo.pop_all()
 
@@ -91,7 +91,7 @@ class Instance:
                 raise Unavailable(
                     f"{self.directory} was in use, but keys.json is gone",
                     why="new keys would contradict each checkpoint and root handed out so far",
-                    mend="restore keys.json from a copy, or begin in an empty directory",
+                    hint="restore keys.json from a copy, or begin in an empty directory",
                 )
             authority.create_keys(self._clock()).dump(path)
         self._use(Keys.load(path))
@@ -298,6 +298,6 @@ def _hold(directory: Path) -> FileLock:
         raise InUse(
             f"{directory} is in use: {where}",
             why="two writers would make two histories of one log",
-            mend="use the running instance, end it, or give another directory",
+            hint="use the running instance, end it, or give another directory",
         ) from error
     return lock

@@ -83,7 +83,7 @@ class Issuer:
     ) -> str:
         """A person's token, a compact JWT. Raises `MalformedInput` for what is no email address."""
         if not _is_email(email):
-            raise MalformedInput(f"not an email address: {email[:80]!r}", mend="write name@example.com")
+            raise MalformedInput(f"not an email address: {email[:80]!r}", hint="write name@example.com")
         claims = {"sub": email, "email": email, "email_verified": True}
         return self._mint(ISSUER, audience, lifetime, claims | ({"nonce": nonce} if nonce else {}))
 
@@ -163,7 +163,7 @@ class Issuer:
         if len(self._codes) >= MAX_PENDING:
             raise Refused(503, "too many sign-ins are pending")
         if not _is_email(email):
-            raise MalformedInput(f"not an email address: {email[:80]!r}", mend="write name@example.com")
+            raise MalformedInput(f"not an email address: {email[:80]!r}", hint="write name@example.com")
         code = secrets.token_urlsafe(24)
         self._codes[code] = _Code(email, client_id, redirect_uri, challenge, nonce, now + CODE_LIFETIME)
         return code

@@ -66,7 +66,7 @@ class Keys:
             raise Unavailable(
                 f"cannot read the keys in {path}",
                 why=str(error),
-                mend="restore the file from a copy; without it this instance cannot sign again"
+                hint="restore the file from a copy; without it this instance cannot sign again"
                 if path.parent.exists()
                 else f"begin an instance there: chainlab trust serve --state {path.parent}",
             ) from error

@@ -142,7 +142,7 @@ def read_entry(connection: sqlite3.Connection, log: str, index: int) -> Entry:
         "SELECT entry, body, time FROM bodies WHERE log = ? AND entry = ?", (log, index)
     ).fetchone()
     if row is None:
-        raise Refused(404, f"log {log} has no entry {index}", mend="choose one from the list of log entries")
+        raise Refused(404, f"log {log} has no entry {index}", hint="choose one from the list of log entries")
     return Entry(*row)
 
 

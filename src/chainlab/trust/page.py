@@ -38,8 +38,8 @@ def page(template: str, *, status: int = 200, onward: str = "", **values: object
 def refused(error: ChainlabError, *, signing_in: bool) -> HTMLResponse:
     """What was refused, and how to go on."""
     title = "Sign-in refused" if signing_in else TITLES.get(error.status, "Refused")
-    message, mend = (visible(text[:MAX_MESSAGE]) for text in (error.message, error.mend))
-    return page("refused.html", status=error.status, title=title, message=message, mend=mend, signing_in=signing_in)
+    message, hint = (visible(text[:MAX_MESSAGE]) for text in (error.message, error.hint))
+    return page("refused.html", status=error.status, title=title, message=message, hint=hint, signing_in=signing_in)
 
 
 def wants_page(request: Request) -> bool:

@@ -70,7 +70,7 @@ def _keep_root(directory: Path, *, begun: bool) -> None:
         raise Unavailable(
             f"the first root in {directory} is lost or damaged",
             why="clients that enrolled its fingerprint would refuse another one",
-            mend="restore root.json from a copy",
+            hint="restore root.json from a copy",
         )
     for path in copies:
         write_whole(path, good[0], durable=True)

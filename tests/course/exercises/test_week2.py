@@ -17,8 +17,8 @@ from sigstore.models import Bundle
 from sigstore.verify import Verifier, policy
 from solved_labs import SolvedLab
 
-from chainlab.ci.rights import EVENTS, Origin, rights
-from chainlab.ci.runs import JobRun, Step
+from chainlab.ci.runs.rights import EVENTS, Origin, rights
+from chainlab.ci.runs.run_record import JobRun, Step
 from chainlab.course.exercises.fixtures import attacks, mirrors
 from chainlab.course.exercises.fixtures import described_runs as runs
 from chainlab.course.exercises.fixtures import workflow_variants as variants
@@ -200,7 +200,7 @@ def test_every_control_has_mutants_and_every_variant_is_another_set(made: list[v
 
 
 def test_every_variant_is_a_workflow_that_the_host_reads(made: list[variants.Variant]) -> None:
-    from chainlab.ci.workflow import Workflow
+    from chainlab.ci.workflows.workflow import Workflow
 
     for variant in made:
         for path, text in variant.texts.items():
@@ -240,9 +240,9 @@ def test_what_is_missed_says_what_was_expected_what_was_named_and_what_holds(mad
         ("secrets",): "named secrets; secrets holds",
         ("hashes", "secrets"): "named hashes, secrets; hashes, secrets hold",
     }.items():
-        got = mutants.MARKING.said(mutant, {mutant.name: list(verdict)})
+        got = mutants.MARKING.describe(mutant, {mutant.name: list(verdict)})
         assert got == f"{said} {words}"
-    crashed = mutants.MARKING.said(mutant, {mutant.name: "raised KeyError: 'jobs'"})
+    crashed = mutants.MARKING.describe(mutant, {mutant.name: "raised KeyError: 'jobs'"})
     assert crashed == f"{said} raised KeyError: 'jobs'"
 
 

@@ -13,7 +13,8 @@ from chainlab.course import exercises
 from chainlab.course.exercises.week3 import ex3_truth_test as plants
 from chainlab.course.exercises.week3 import ex4_mlbom as cards
 from chainlab.course.learning.plain import plain
-from chainlab.evidence import mlbom, schema
+from chainlab.evidence.models import mlbom
+from chainlab.evidence.sbom import schema
 
 UNIT = "03_sbom"
 
@@ -27,7 +28,7 @@ def test_documents_of_the_cases_pass_the_official_schema(exercise: str, lab: Any
             documents += [d for d in (value, *values) if isinstance(d, dict) and "bomFormat" in d]
     assert documents
     for document in documents:
-        found = [str(p) for p in schema.problems(document) if "leads nowhere" not in p.said]
+        found = [str(p) for p in schema.problems(document) if "leads nowhere" not in p.message]
         assert found == []  # an edge to nowhere is one of the lies, and no schema sees it
 
 

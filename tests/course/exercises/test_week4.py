@@ -20,7 +20,7 @@ from chainlab.course.exercises.week4 import ex5_rego_rules as rules
 from chainlab.course.exercises.week4 import ex6_gate as gates
 from chainlab.course.exercises.week4 import ex7_root_rotation as rotations
 from chainlab.errors import ChainlabError
-from chainlab.evidence import models
+from chainlab.evidence.models import model_signing
 from chainlab.evidence.verifying import Signer
 from chainlab.trust.log_v1 import pae
 from chainlab.trust.merkle import leaf_hash, verify_inclusion
@@ -57,7 +57,7 @@ def test_envelopes_hold_over_the_encoding_and_over_nothing_near_it(lab: Any, see
 def test_model_signing_agrees_about_folders_that_differ(lab: Any) -> None:
     """The unmodified library, given a signature over the folder as it was, refuses what the exercise refuses."""
     cases = {case.name: case for case in signed_models.cases(lab, random.Random(3))}
-    signed = models.sign(cases["as signed"].args[0], lab.trust.config, lab.trust.token(ALICE))
+    signed = model_signing.sign(cases["as signed"].args[0], lab.trust.config, lab.trust.token(ALICE))
     changed_statement = {
         "a name that leads out",
         "an absolute name",
@@ -68,7 +68,7 @@ def test_model_signing_agrees_about_folders_that_differ(lab: Any) -> None:
     for name, case in cases.items():
         if name in changed_statement or name == "git's own files":  # `model.sig` is our own exception
             continue
-        verdict = models.verify(case.args[0], signed, Signer(ALICE, lab.trust.issuer), lab.trust.config)
+        verdict = model_signing.verify(case.args[0], signed, Signer(ALICE, lab.trust.issuer), lab.trust.config)
         assert verdict.passed is (not case.expected), name
 
 

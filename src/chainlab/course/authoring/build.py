@@ -184,7 +184,7 @@ def _stems(course: Course, name: str) -> set[str]:
         if path.stem in sources and (path.suffix or path.stem not in {u.id for u in course.units}):
             return {path.stem}
         if path.suffix:
-            raise MalformedInput(f"there is no lesson {name}", mend="name a file of lessons/, or a unit")
+            raise MalformedInput(f"there is no lesson {name}", hint="name a file of lessons/, or a unit")
     unit = course.unit(name)
     return ({p.file for p in unit.lessons} | {f"{unit.id}_lab"}) & sources
 

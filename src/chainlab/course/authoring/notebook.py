@@ -99,7 +99,7 @@ def load(path: Path) -> Any:
         text = " ".join(str(error).split())[:120]
         raise MalformedInput(
             f"{name} is not a notebook: {text}",
-            mend="restore it from your copy, or from git: git checkout -- " + name,
+            hint="restore it from your copy, or from git: git checkout -- " + name,
         ) from error
     return notebook
 

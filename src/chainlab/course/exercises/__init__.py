@@ -50,10 +50,10 @@ def numbered() -> dict[str, str]:
 def module_name(exercise: str) -> str:
     """The dotted name of an exercise's module. Raises `MalformedInput` for an exercise that has none."""
     if ID.fullmatch(exercise) is None:
-        raise MalformedInput(f"not an exercise: {exercise!r}", mend="write its number as in '1.2'")
+        raise MalformedInput(f"not an exercise: {exercise!r}", hint="write its number as in '1.2'")
     modules = numbered()
     if exercise not in modules:
-        raise MalformedInput(f"there is no exercise {exercise}", mend=f"name one of {', '.join(modules)}")
+        raise MalformedInput(f"there is no exercise {exercise}", hint=f"name one of {', '.join(modules)}")
     return modules[exercise]
 
 

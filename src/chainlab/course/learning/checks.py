@@ -165,7 +165,7 @@ class Report:
         if miss.verdict == "not attempted":
             raise NotAttempted(
                 f"exercise {self.exercise} is not attempted yet",
-                mend="replace the line `raise NotImplementedError(…)` by your answer, run that cell, then this one",
+                hint="replace the line `raise NotImplementedError(…)` by your answer, run that cell, then this one",
             )
         origin = f" (generated from seed {self.seed})" if miss.generated else ""
         right = sum(o.verdict == "right" for o in self.outcomes)
@@ -193,7 +193,7 @@ def examine(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases |
     if not callable(answer):
         raise Incorrect(
             f"exercise {exercise}: expected a function, got {short(answer)}",
-            mend="pass the function itself, without calling it",
+            hint="pass the function itself, without calling it",
         )
     outcomes: list[Outcome] = []
     for source in (None, seed):

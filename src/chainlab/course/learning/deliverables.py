@@ -37,7 +37,7 @@ def begin(template: Path, copy: Path, place: str) -> Deliverable:
     """Copy a template where there is no copy yet, and look at its sections. Raises `MalformedInput` for no template."""
     if not template.is_file():
         known = ", ".join(sorted(path.name for path in template.parent.glob("*.md")))
-        raise MalformedInput(f"there is no template {template.name!r}", mend=f"name one of {known}")
+        raise MalformedInput(f"there is no template {template.name!r}", hint=f"name one of {known}")
     given = template.read_text(encoding="utf-8")
     if not copy.exists():
         write_whole(copy, given)

@@ -113,7 +113,7 @@ def mark(questions: Sequence[Question], answers: str) -> Outcome:
     if len(letters) != len(questions) or set(letters) - set(LETTERS + "."):
         raise MalformedInput(
             f"expected {len(questions)} letters a to d, or dots, got {answers!r}",
-            mend="one character per question, in order; a dot means 'I don't know'",
+            hint="one character per question, in order; a dot means 'I don't know'",
         )
     missed: dict[str, int] = {question.primer: 0 for question in questions}
     remarks = []

@@ -55,7 +55,7 @@ def arguments(exercise: str, name: str, *, world: Any, seed: int | None, cases: 
             given.exercise = f"exercise {exercise}, case '{visible(name)}'{origin}"
             return given
         known.append(case.name)
-    raise MalformedInput(f"exercise {exercise} has no case {name!r}", mend=f"name one of {', '.join(map(repr, known))}")
+    raise MalformedInput(f"exercise {exercise} has no case {name!r}", hint=f"name one of {', '.join(map(repr, known))}")
 
 
 def _shown(argument: Any) -> list[str]:

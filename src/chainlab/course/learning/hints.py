@@ -77,7 +77,7 @@ def ladder(course: Course, exercise_id: str, copy_of: Callable[[Path, str], Path
                 return hints
     raise ChainlabError(
         f"labs/{path.name} has no hints for exercise {exercise_id}",
-        mend="restore the markdown cell with the exercise's heading",
+        hint="restore the markdown cell with the exercise's heading",
     )
 
 

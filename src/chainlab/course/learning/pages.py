@@ -46,6 +46,6 @@ def markdown_cells(path: Path) -> list[MarkdownCell]:
             if cell["cell_type"] == "markdown"
         ]
     except FileNotFoundError:
-        raise ChainlabError(f"{name} is missing", mend="restore it, or run: chainlab build") from None
+        raise ChainlabError(f"{name} is missing", hint="restore it, or run: chainlab build") from None
     except (AttributeError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise MalformedInput(f"{name} is not a notebook", mend="restore it") from error
+        raise MalformedInput(f"{name} is not a notebook", hint="restore it") from error

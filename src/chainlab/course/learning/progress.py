@@ -155,7 +155,7 @@ class ProgressFile:
         except (MalformedInput, UnicodeDecodeError) as error:
             raise MalformedInput(
                 f"{self.path.name} cannot be read: {error}",
-                mend="move that file away and import your last export: chainlab progress --import FILE",
+                hint="move that file away and import your last export: chainlab progress --import FILE",
             ) from error
 
     def record(self, exercise: str, status: str, message: str = "", answer: str | None = None) -> Entry:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from sigstore.models import ClientTrustConfig
 
-from chainlab.ci.handover import bundle_name
+from chainlab.ci.runs.handover import bundle_name
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
-from chainlab.evidence import models, schema
+from chainlab.evidence.models import model_signing
+from chainlab.evidence.sbom import schema
 from chainlab.evidence.signing import ambient_token, sign
 from chainlab.evidence.statements import SBOM, Statement, parse_json
 
@@ -19,7 +20,7 @@ def main() -> None:
     file, kind = Path(os.environ["FILE"]), os.environ["KIND"]
     config = ClientTrustConfig.from_json(Path(os.environ["CHAINLAB_TRUST_CONFIG"]).read_text())
     if kind == "model":
-        bundle = models.sign(file, config, ambient_token())
+        bundle = model_signing.sign(file, config, ambient_token())
     elif kind == "sbom":
         document = parse_json(Path(os.environ["PREDICATE"]).read_bytes(), "the SBOM")
         if wrong := schema.problems(document):

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
-from chainlab.evidence import locks, mlbom, sbom
 from chainlab.evidence.components import Component
-from chainlab.evidence.mlbom import Dataset, Metric, Training
+from chainlab.evidence.locks import lock_inventory
+from chainlab.evidence.models import mlbom
+from chainlab.evidence.models.mlbom import Dataset, Metric, Training
+from chainlab.evidence.sbom import builder
 
 
 def main() -> None:
@@ -71,7 +73,7 @@ def main() -> None:
         training=training,
         at=datetime.now(UTC),
     )
-    Path(os.environ["OUT"]).write_bytes(sbom.dump(document))
+    Path(os.environ["OUT"]).write_bytes(builder.dump(document))
     for metric in mlbom.metrics(document):
         print(f"{metric.type} {metric.value} ({metric.lower} to {metric.upper})")
 
@@ -83,7 +85,7 @@ def measured(kind: str, value: float, cases: int, part: str) -> Metric:
 
 def installed(lock: Path) -> list[Component]:
     """What the training was installed from."""
-    return list(locks.read(lock).components)
+    return list(lock_inventory.read(lock).components)
 
 
 try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from chainlab.ci.handover import Handover
+from chainlab.ci.runs.handover import Handover
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
 

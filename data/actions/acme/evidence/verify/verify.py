@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from chainlab.ci.handover import Handover
+from chainlab.ci.runs.handover import Handover
 from chainlab.errors import ChainlabError
 
 try:

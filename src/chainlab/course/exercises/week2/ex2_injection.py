@@ -97,7 +97,7 @@ def play(step: Mapping[str, Any], values: Mapping[str, str], scratch: Path) -> P
     """
     bash = shutil.which("bash", path="/bin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
     if bash is None:
-        raise ChainlabError("exercise 2.2 needs bash", mend="install it with your package manager")
+        raise ChainlabError("exercise 2.2 needs bash", hint="install it with your package manager")
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         script = Path(folder) / "step.sh"
@@ -212,7 +212,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     yield case(
         "a quote behind a backslash",
         {
-            "name": "said",
+            "name": "message",
             "run": f'echo "{mark} \\"${{{{ {title} }}}}\\""\n'
             f"echo it\\'s ${{{{ {title} }}}}\necho 'C:\\' \"${{{{ {title} }}}}\"",
         },

@@ -55,8 +55,8 @@ def table(text: str | Callable[[], str]) -> Callable[..., Any]:
     """
 
     def run(rows: Mapping[str, Mapping[str, Any]], signer: str) -> dict[str, Any]:
-        from chainlab.policy.expectations import Policy
-        from chainlab.policy.worker import ask
+        from chainlab.policy.policy import Policy
+        from chainlab.policy.rego.rego_client import ask
 
         rego = text() if callable(text) else text
         if not isinstance(rego, str):
@@ -84,12 +84,12 @@ def _slip(error: ChainlabError, rego: str, modules: Mapping[str, str]) -> Chainl
     found = re.search(r"\(error \d+:(row\d+\.rego)\|(\d+)\|\d+\s+\(errormsg \d+:([^()]*)\)", error.why)
     if found is None:
         return error
-    name, offset, said = found.groups()
+    name, offset, message = found.groups()
     number = modules[name].encode()[: int(offset)].count(b"\n")  # a copy has the same lines
     line = [*rego.splitlines(), ""][number].strip()
-    mend = "Rego has no such word: write a second rule of the same name" if WORDS.search(line) else ""
-    more = f" ({mend})" if mend else ""
-    return ChainlabError(f"line {number + 1}, `{line[:40]}`: {said}{more}")
+    hint = "Rego has no such word: write a second rule of the same name" if WORDS.search(line) else ""
+    more = f" ({hint})" if hint else ""
+    return ChainlabError(f"line {number + 1}, `{line[:40]}`: {message}{more}")
 
 
 def _said(report: Mapping[str, Any], row: int, rule: str) -> Any:

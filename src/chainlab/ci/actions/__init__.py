@@ -1,0 +1,1 @@
+"""Actions: what `uses:` names, the mirror that serves it, and the pinner."""

@@ -1,0 +1,285 @@
+"""The mirror of actions: from what a ``uses:`` names to the exact commit, also inside what it names.
+
+Tags and branches are promises of whoever owns a repository, and here they can be broken: `move_tag`.
+A commit id is resolved although no branch or tag of the repository reaches it; `Resolved.only_in_fork`
+says so, and whoever runs or pins it should look.
+
+Only public repositories are resolved, unless the mirror is one `seen_by` a repository: that one reaches the internal
+repositories of its own owner, too. What it may not read is not there.
+
+    >>> mirror.resolve("acme/changed-files@v3").commit            # doctest: +SKIP
+    '5a0c…'
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from chainlab.ci.actions import mirror_history
+from chainlab.ci.actions.action_tree import ACTION_FILES, Resolved, Tree
+from chainlab.ci.actions.uses import SELF, Reference, Uses, find, find_in_jobs
+from chainlab.ci.git.git import File
+from chainlab.ci.git.repositories import Remote, missing
+from chainlab.errors import ChainlabError, MalformedInput, Refused
+from chainlab.workspace import course_root
+
+__all__ = ["Mirror", "Problem", "Reached"]
+
+MAX_REACHED = 500  # references of one closure
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A reference that cannot be resolved, or a file that cannot be read (``uses`` is empty then)."""
+
+    file: str
+    line: int
+    uses: str
+    error: ChainlabError
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Everything that workflows or one of their jobs name, and what that names, each once, outermost first."""
+
+    actions: list[Resolved]
+    files: list[str]  # of the project itself: its own actions and reusable workflows
+
+
+class Mirror:
+    """The actions of one state directory."""
+
+    def __init__(self, remote: Remote, *, data: Path | None = None) -> None:
+        self.remote = remote
+        self.owner = ""  # whose internal repositories it reaches; "" = nobody's
+        self._data = data or course_root() / "data"
+        if not remote.adopted(mirror_history.key(self._data)):
+            self.reset()
+
+    def reset(self) -> None:
+        """Put every repository of the mirror back to how it began."""
+        self.remote.adopt(mirror_history.key(self._data), mirror_history.prepare(self._data).values())
+
+    def seen_by(self, repository: str, *, fork: bool = False) -> Mirror:
+        """The mirror as a run of this repository sees it; the run of a fork's pull request sees what is public."""
+        view = copy.copy(self)
+        view.owner = "" if fork else repository.partition("/")[0]
+        return view
+
+    def resolve(self, uses: str | Reference) -> Resolved:
+        """The commit that a reference stands for now.
+
+        Raises `MalformedInput`, or `Refused` (404) when the mirror lacks repository, ref or path.
+        """
+        reference = uses if isinstance(uses, Reference) else Reference.parse(uses)
+        self._require(reference.name)
+        commit = self.remote.resolve(reference.name, reference.ref)
+        only_in_fork = reference.ref == commit and self.remote.only_in_fork(reference.name, commit)
+        resolved = Resolved(reference.owner, reference.repo, reference.path, reference.ref, commit, only_in_fork)
+        self.definition(resolved)
+        return resolved
+
+    def definition(self, resolved: Resolved) -> tuple[str, str]:
+        """Path and text of the action's or the reusable workflow's own file.
+
+        Raises `Refused` (404) when the commit has none there.
+        """
+        folder = self.export(resolved)
+        top = PurePosixPath(resolved.path)
+        names = [top] if resolved.is_workflow else [top / name for name in ACTION_FILES]
+        for name in names:
+            if (folder / name).is_file():
+                return name.as_posix(), (folder / name).read_text("utf-8", errors="replace")
+        raise Refused(404, f"{resolved.name} has no {names[0]} at {resolved.commit[:12]}")
+
+    def export(self, resolved: Resolved) -> Path:
+        """A folder with the whole repository at that commit; do not write to it. Raises `Refused` (404)."""
+        self._require(resolved.name)
+        return self.remote.archive(resolved.name, resolved.commit)
+
+    def move_tag(
+        self,
+        repo: str,
+        tag: str,
+        to: str | Mapping[str, bytes | File],
+        *,
+        message: str = "chore: small fix",
+        who: str = "",
+    ) -> str:
+        """Point a tag elsewhere, as who stole the owner's token does; returns the commit's id.
+
+        ``to`` is a commit, or files that replace those of the commit the tag names now: they make a
+        new commit that is in no branch. The tag becomes a lightweight one.
+        """
+        owner = who or repo.partition("/")[0]
+        if isinstance(to, str):
+            commit = self.remote.resolve(repo, to)
+        else:
+            before = self.remote.resolve(repo, tag)
+            changed = {n: f if isinstance(f, File) else File(f) for n, f in to.items()}
+            commit = self.remote.import_tree(
+                repo,
+                self.remote.files(repo, before) | changed,
+                message,
+                branch="refs/staging/move",
+                parent=before,
+                who=owner,
+                quiet=True,
+            )
+            self.remote.set_ref(repo, "refs/staging/move", None, who=owner, quiet=True)
+        self.remote.set_ref(repo, f"refs/tags/{tag}", commit, who=owner)
+        return commit
+
+    def closure(
+        self,
+        texts: Mapping[str, str],
+        *,
+        read: Callable[[str], str | None] = lambda path: None,
+        problems: list[Problem] | None = None,
+    ) -> Tree:
+        """Everything that workflows name, and what that names, each once, outermost first.
+
+        ``texts`` are files by path; ``read`` gives the project's other files, for ``./`` and ``$/`` references.
+        Images (``docker://``) are no part of it. What cannot be read or resolved is added to ``problems``; without
+        them, raises `ChainlabError` naming file and line.
+        """
+        walk = _Walk(self, read, problems=problems)
+        walk.project(texts, {})
+        return Tree(walk.found)
+
+    def reach(
+        self, path: str, text: str, jobs: Iterable[str], *, read: Callable[[str], str | None] = lambda path: None
+    ) -> dict[str, Reached]:
+        """As `closure`, for each of the jobs of one workflow apart, with the project's own files that it names."""
+        reached, known = {}, _Known()
+        for job, named in _named(path, lambda: find_in_jobs(text, jobs)).items():
+            walk = _Walk(self, read, known)
+            walk.project({path: text}, {path: named})
+            reached[job] = Reached(walk.found, walk.files)
+        return reached
+
+    def _require(self, name: str) -> None:
+        """Raise `Refused` (404) for a repository that is not there, or that is internal and another owner's."""
+        repository = self.remote.repository(name)
+        if not repository.public and (not self.owner or name.partition("/")[0] != self.owner):
+            raise missing(name)
+
+
+@dataclass
+class _Known:
+    """What walks of one workflow have looked up; each thing once, however many jobs name it."""
+
+    resolved: dict[tuple[str, str], tuple[Resolved, tuple[str, str]]] = field(default_factory=dict)
+    uses: dict[str, list[Uses]] = field(default_factory=dict)
+
+
+@dataclass
+class _Walk:
+    mirror: Mirror
+    read: Callable[[str], str | None]
+    known: _Known = field(default_factory=_Known)
+    found: list[Resolved] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    problems: list[Problem] | None = None  # None: raise
+
+    def project(self, texts: Mapping[str, str], named: Mapping[str, list[Uses]]) -> None:
+        """Follow what the project's own ``texts`` name, as far as it is in ``named``."""
+        self.seen |= set(texts)
+        waiting: list[tuple[str, str, Resolved | None]] = [(p, t, None) for p, t in texts.items()]
+        for path, text, inside in waiting:  # grows as it is walked: breadth first
+            where = f"{inside.name}@{inside.ref}: {path}" if inside else path
+            own = named.get(path) if inside is None else None
+            for uses in self.uses(where, text) if own is None else own:
+                try:
+                    waiting += self.follow(uses, inside, where)
+                except (Refused, MalformedInput) as error:
+                    self.report(Problem(where, uses.line, uses.value, error))
+            if len(self.known.resolved) > MAX_REACHED:
+                raise ChainlabError(f"more than {MAX_REACHED} references", why=f"reached {where}")
+
+    def report(self, problem: Problem) -> None:
+        """Keep a problem, or raise it."""
+        if self.problems is not None:
+            self.problems.append(problem)
+            return
+        error = problem.error
+        if not problem.uses:
+            raise MalformedInput(f"{problem.file}: {error.message}", why=error.why, hint=error.hint) from error
+        raise ChainlabError(
+            f"{problem.file}, line {problem.line}: {problem.uses!r} cannot be resolved",
+            why=error.message + (f"; {error.why}" if error.why else ""),
+            hint=error.hint or "the mirror has what data/mirror.toml lists",
+        ) from error
+
+    def follow(self, uses: Uses, inside: Resolved | None, where: str) -> Iterable[tuple[str, str, Resolved | None]]:
+        """What to read next because of one reference. Raises `Refused` or `MalformedInput`."""
+        if uses.kind == "docker":
+            return []
+        if uses.kind == "local":
+            return self.local(uses, inside)
+        bare, definition = self.resolve(uses.value, self.view(inside))
+        resolved = replace(bare, file=where, line=uses.line, depth=inside.depth + 1 if inside else 0)
+        if str(resolved) in self.seen:
+            return []
+        self.seen.add(str(resolved))
+        self.found.append(resolved)
+        return [(*definition, resolved)]
+
+    def resolve(self, value: str, mirror: Mirror) -> tuple[Resolved, tuple[str, str]]:
+        """What a reference stands for, with path and text of its own file."""
+        key = (mirror.owner, value)
+        if key not in self.known.resolved:
+            resolved = mirror.resolve(value)
+            self.known.resolved[key] = (resolved, mirror.definition(resolved))
+        return self.known.resolved[key]
+
+    def uses(self, where: str, text: str) -> list[Uses]:
+        """What a file names; nothing when it cannot be read."""
+        if text not in self.known.uses:
+            try:
+                self.known.uses[text] = find(text)
+            except MalformedInput as error:
+                self.report(Problem(where, getattr(error, "line", 0), "", error))
+                return []
+        return self.known.uses[text]
+
+    def view(self, inside: Resolved | None) -> Mirror:
+        """The mirror for who names something: another owner's action reaches no internal repository."""
+        own = inside is None or inside.owner == self.mirror.owner
+        return self.mirror if own else self.mirror.seen_by("")
+
+    def local(self, uses: Uses, inside: Resolved | None) -> Iterable[tuple[str, str, Resolved | None]]:
+        """``$/``, and a job's ``./``, mean the repository of their file; a step's ``./`` the checked-out one."""
+        path = PurePosixPath(uses.value.removeprefix(SELF).replace("\\", "/")).as_posix()
+        if ".." in path.split("/"):
+            raise MalformedInput(f"{uses.value!r} leads out of the project")
+        if (uses.of_job or uses.of_repository) and inside is not None:
+            called = replace(inside, path="" if path == "." else path, line=uses.line)
+            if f"{called}" in self.seen:
+                return []
+            self.seen.add(f"{called}")
+            return [(*self.mirror.definition(called), called)]
+        names = [path] if uses.of_job else [f"{path}/{name}" for name in ACTION_FILES]
+        names = [name.removeprefix("./") for name in names]
+        for name in names:
+            if name in self.seen:
+                return []
+            if (text := self.read(name)) is not None:
+                self.seen.add(name)
+                self.files.append(name)
+                return [(name, text, None)]
+        raise Refused(404, f"the project has no {names[0]}")
+
+
+def _named(where: str, found: Callable[[], _Found]) -> _Found:
+    """What ``found`` gives, with the name of the file in what it raises."""
+    try:
+        return found()
+    except MalformedInput as error:
+        raise MalformedInput(f"{where}: {error.message}", why=error.why) from error

@@ -1,0 +1,1 @@
+"""Git repositories of the CI host, and git's own programs."""

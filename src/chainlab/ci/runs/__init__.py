@@ -1,0 +1,1 @@
+"""Workflow runs: rights, jobs, and what each job left."""

@@ -1,0 +1,1 @@
+"""The platform's services over HTTP: git, pull requests, caches and artifacts."""

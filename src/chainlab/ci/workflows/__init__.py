@@ -1,0 +1,1 @@
+"""Workflow files: read, validated, and their expressions evaluated."""

@@ -1,0 +1,72 @@
+"""The inputs of a run that a person starts: what was typed, held to what the workflow declares.
+
+GitHub Docs, "Workflow syntax", on.workflow_dispatch.inputs, and "Events that trigger workflows": all are texts in
+``github.event.inputs``, defaults too; ``inputs`` holds booleans as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chainlab.ci.workflows.values import text
+from chainlab.ci.workflows.workflow import Workflow
+from chainlab.errors import MalformedInput
+
+__all__ = ["complete", "typed"]
+
+EMPTY = {"boolean": "false"}  # what a kind has that nobody typed; any other is empty
+
+
+def complete(workflow: Workflow, event: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The inputs of a run, with defaults. Raises `MalformedInput` for what the platform refuses."""
+    declared = _declared(workflow) if event == "workflow_dispatch" else {}
+    names = {name.lower(): name for name in declared}
+    if unknown := sorted(name for name in given if name.lower() not in names):
+        raise MalformedInput(
+            f"{workflow.path}: unexpected input {', '.join(unknown)}",
+            why="only a workflow_dispatch has inputs" if event != "workflow_dispatch" else "",
+            hint=f"its inputs: {', '.join(declared) or 'none'}",
+        )
+    typed_in = {names[name.lower()]: value for name, value in given.items()}
+    return {name: _value(workflow, name, rule, typed_in.get(name)) for name, rule in declared.items()}
+
+
+def typed(workflow: Workflow, event: str, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """The ``inputs`` context."""
+    declared = _declared(workflow) if event == "workflow_dispatch" else {}
+    booleans = {name for name, rule in declared.items() if rule.get("type") == "boolean"}
+    return {name: value == "true" if name in booleans else value for name, value in inputs.items()}
+
+
+def _declared(workflow: Workflow) -> dict[str, Mapping[str, Any]]:
+    on = workflow.document["on"]
+    dispatch = on.get("workflow_dispatch") if isinstance(on, dict) else None
+    inputs = dispatch.get("inputs") if isinstance(dispatch, dict) else None
+    return {str(name): rule or {} for name, rule in (inputs or {}).items()}
+
+
+def _value(workflow: Workflow, name: str, rule: Mapping[str, Any], given: str | None) -> str:
+    """One input's value."""
+    kind = str(rule.get("type") or "string")
+    where = f"{workflow.path}: input {name}"
+    value = text(rule.get("default")) if given is None else given
+    if not value and rule.get("required") is True and kind != "boolean":
+        raise MalformedInput(f"{where} is required", hint=f"give it: --input {name}=VALUE")
+    if not value and given is None:
+        return EMPTY.get(kind, "")
+    options = [text(option) for option in rule.get("options") or []]
+    if kind == "choice" and value not in options:
+        raise MalformedInput(f"{where} cannot be {value!r}", hint=f"its options: {', '.join(options)}")
+    if kind == "boolean" and value not in ("true", "false"):
+        raise MalformedInput(f"{where} is a boolean and cannot be {value!r}", hint="write true or false")
+    if kind == "number" and not _is_number(value):
+        raise MalformedInput(f"{where} is a number and cannot be {value!r}")
+    return value
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return bool(value.strip()) and float(value) == float(value)
+    except ValueError:
+        return False

@@ -1,0 +1,17 @@
+"""The schemas that cyclonedx-python-lib ships: CycloneDX itself, and the SPDX list of licences."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+__all__ = ["bundled"]
+
+
+def bundled(name: str) -> Any:
+    """A schema that comes with cyclonedx-python-lib, which is not imported for it, by its file's name."""
+    package = find_spec("cyclonedx")
+    folder = Path((package.origin if package else None) or "").parent / "schema" / "_res"
+    return json.loads((folder / name).read_text(encoding="utf-8"))

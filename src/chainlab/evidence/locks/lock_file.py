@@ -1,0 +1,171 @@
+"""Lock files as values: the versions and addresses that a lock names, and the files that it accepts for each.
+
+    >>> digest("sha256", "AB" * 32, "acme-cells")[0]
+    'SHA-256'
+
+`requirements_files` and `pylocks` read them; other tools' locks are refused, each with the command that exports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from chainlab.errors import MalformedInput
+from chainlab.evidence.components import ALGORITHMS, HASH_LENGTHS, purl_of
+from chainlab.evidence.packages.versions import Version, parse_version
+
+if TYPE_CHECKING:
+    from packaging.pylock import Pylock
+
+__all__ = ["EXPORTS", "MAX_VERSION", "Lock", "Locked", "LockedFile", "contents", "digest", "merged"]
+
+MAX_SIZE = 2**24  # bytes
+MAX_VERSION = 200  # characters
+ENVIRONMENT = "install it, and read the environment: chainlab sbom build FOLDER"
+EXPORTS = {  # locks of other tools → how to have one that is read here
+    "uv.lock": "uv export --format pylock.toml --output-file pylock.toml",
+    "poetry.lock": "poetry export --format requirements.txt --output requirements.txt (by poetry-plugin-export)",
+    "pdm.lock": "pdm export --format requirements --output requirements.txt",
+    "Pipfile.lock": "pipenv requirements --hash > requirements.txt",
+    "conda-lock.yml": ENVIRONMENT,
+    "pixi.lock": ENVIRONMENT,
+}
+
+
+@dataclass(frozen=True)
+class LockedFile:
+    """A file that a lock accepts."""
+
+    hashes: tuple[tuple[str, str], ...]  # algorithm as CycloneDX writes it, hex
+    name: str = ""  # empty: not said
+
+    @property
+    def sha256(self) -> str:
+        """In hex; empty where the lock does not say it."""
+        return dict(self.hashes).get("SHA-256", "")
+
+
+@dataclass(frozen=True)
+class Locked:
+    """One version that the lock names."""
+
+    name: str
+    version: str  # as written; may be empty where there is an address
+    marker: str = ""
+    files: tuple[LockedFile, ...] = ()  # empty: any
+    via: tuple[str, ...] | None = None  # who asks for it; None: not said
+    direct: bool = False  # a person asks for it
+    source: str = ""  # a URL, when it comes from no index
+    local: str = ""  # "a local file", for example, when it comes from this machine
+    extras: tuple[str, ...] = ()  # asked for
+
+    @property
+    def key(self) -> str:
+        """The name by which requirements find it."""
+        return canonicalize_name(self.name)
+
+    @property
+    def is_revision(self) -> bool:
+        """Whether it is one revision of a repository."""
+        return self.local == "a local repository" or "+" in self.source.partition(":")[0]
+
+    @property
+    def purl(self) -> str:
+        """Its package URL; empty for what comes from this machine."""
+        if self.local:
+            return ""
+        kind = "vcs_url" if self.is_revision else "download_url"
+        return purl_of(self.name, self.version, **{kind: self.source})
+
+    @property
+    def ref(self) -> str:
+        """How a document refers to it, as `Component.ref`."""
+        return self.purl or (f"{self.name}@{self.version}" if self.version else self.name)
+
+    @property
+    def place(self) -> tuple[str, Version | str, str]:
+        """What tells it from another: its name, its version as PEP 440 compares it, and where it comes from."""
+        return self.key, parse_version(self.version) or self.version, self.source or self.local
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock file as read."""
+
+    name: str
+    pins: tuple[Locked, ...]
+    unread: tuple[str, ...] = ()  # lines that cannot be read, or not as every installer reads them
+    open: tuple[str, ...] = ()  # requirements that pin nothing
+    included: tuple[Path, ...] = ()  # other files that were read for it
+    pylock: Pylock | None = None  # with a package for each pin
+
+    @property
+    def edges(self) -> bool:
+        """Whether it says who asks for what."""
+        return any(pin.via is not None for pin in self.pins)
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a lock file. Raises `MalformedInput` where there are none, or too many."""
+    if path.name in EXPORTS:
+        raise MalformedInput(f"{path.name} is not read here", hint=EXPORTS[path.name])
+    try:
+        if not path.is_file():
+            raise MalformedInput(f"{path.name} is not a file", hint="name a lock file")
+        if path.stat().st_size > MAX_SIZE:
+            raise MalformedInput(f"{path.name} is longer than {MAX_SIZE} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise MalformedInput(f"{path.name} cannot be read: {error}", hint="name a lock file") from error
+
+
+def digest(algorithm: str, value: str, name: str) -> tuple[str, str]:
+    """A hash of a file of ``name``: its algorithm as CycloneDX writes it, and lower-case hex.
+
+    Raises `MalformedInput` for what is none: an installer that leaves it out would accept any file.
+    """
+    known = ALGORITHMS.get(algorithm, "")
+    if known == "BLAKE2b-512" and len(value) == HASH_LENGTHS["BLAKE2b-256"]:  # as PyPI shortens it
+        known = "BLAKE2b-256"
+    if len(value) != HASH_LENGTHS.get(known) or not set(value.lower()) <= set("0123456789abcdef"):
+        raise MalformedInput(
+            f"a hash of {name} cannot be read: {f'{algorithm}:{value}'[:80]!r}",
+            why=f"expected one of {', '.join(ALGORITHMS)}, and its hex digits; a damaged lock protects nothing",
+            hint="make the lock again, or take it from the repository",
+        )
+    return known, value.lower()
+
+
+def merged(pins: Iterable[Locked]) -> list[Locked]:
+    """Pins that say the same made one; as for pip, it accepts only files that all of them accept.
+
+    Raises `MalformedInput` where there is no such file.
+    """
+    groups: dict[tuple[object, str], list[Locked]] = {}
+    for pin in pins:
+        groups.setdefault((pin.place, pin.marker), []).append(pin)
+    return [group[0] if len(group) == 1 else _merged(group) for group in groups.values()]
+
+
+def _merged(group: Sequence[Locked]) -> Locked:
+    first = group[0]
+    accepting = [pin.files for pin in group if pin.files]
+    files = set(accepting[0]).intersection(*accepting[1:]) if accepting else set()
+    if accepting and not files:
+        raise MalformedInput(
+            f"{first.name} {first.version} is locked {len(group)} times, and no file fits all of them",
+            hint="leave one of the lines, or make the lock again",
+        )
+    said = [pin.via for pin in group if pin.via is not None]
+    return replace(
+        first,
+        files=tuple(sorted(files, key=lambda file: (file.name, file.hashes))),
+        via=tuple(sorted({name for names in said for name in names})) if said else None,
+        direct=any(pin.direct for pin in group),
+        extras=tuple(sorted({extra for pin in group for extra in pin.extras})),
+    )

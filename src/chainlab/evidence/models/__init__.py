@@ -1,0 +1,1 @@
+"""Models: formats, unsafe content, signatures (OMS) and ML-BOMs."""

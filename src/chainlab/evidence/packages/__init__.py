@@ -1,0 +1,1 @@
+"""Python packages: names, versions, metadata, dependencies, and what is inside a wheel."""

@@ -1,0 +1,90 @@
+"""Build scripts: what building an sdist would run beyond describing a package; read, never run.
+
+    >>> [finding.said for finding in hooks(b"import subprocess", "setup.py")[0]]
+    ['imports subprocess']
+
+PEP 517 (build backends), PEP 518 (build requirements).
+"""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from chainlab.evidence.findings import Finding
+
+__all__ = ["backend", "hooks", "modules_of_backend"]
+
+RISKY_MODULES = frozenset(
+    {"base64", "ctypes", "ftplib", "http", "marshal", "requests"}
+    | {"smtplib", "socket", "subprocess", "telnetlib", "urllib", "webbrowser"}
+)
+RISKY_CALLS = frozenset({"exec", "eval", "compile", "__import__"})
+READ = "read the script and its pyproject.toml before it is built"
+
+
+def hooks(data: bytes, name: str) -> tuple[list[Finding], list[tuple[str, str]]]:
+    """What a build script does beyond describing a package, and the script's name where it cannot be parsed."""
+    hint = "install a wheel instead, or read the script before it runs"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the code that is read, not ours
+            nodes = list(ast.walk(ast.parse(data)))
+        said = [(getattr(node, "lineno", 0), words) for node in nodes if (words := _risk(node))]
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return [], [(name, f"cannot be parsed: {error}")]
+    return [Finding("install-hook", "high", f"{name}:{line}", words, hint) for line, words in said], []
+
+
+def _risk(node: ast.AST) -> str:
+    if isinstance(node, ast.keyword) and node.arg == "cmdclass":
+        return "replaces a command of the build (cmdclass)"
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        risky = sorted({m.split(".")[0] for m in modules} & RISKY_MODULES)
+        return f"imports {', '.join(risky)}" if risky else ""
+    if isinstance(node, ast.Call):
+        called = ast.unparse(node.func)[:60]
+        if called in RISKY_CALLS or called.startswith(("os.system", "os.popen", "os.exec")):
+            return f"calls {called}"
+    return ""
+
+
+def backend(pyproject: bytes) -> Iterator[Finding]:
+    """What a pyproject.toml makes an installer run or fetch besides a build backend of the index."""
+    system = _build_system(pyproject)
+    if system is None:
+        yield Finding("build-system", "high", "pyproject.toml", "cannot be read", READ)
+        return
+    if system.get("backend-path"):
+        said = f"its build backend is in the package itself: {system.get('build-backend')}"
+        yield Finding("own-backend", "medium", "pyproject.toml", said, "install a wheel instead")
+    requires = system.get("requires") or []
+    for requirement in requires if isinstance(requires, list) else [requires]:
+        if "@" in str(requirement):
+            said = f"the build downloads {requirement}"
+            yield Finding("build-requirement", "high", "pyproject.toml", said, READ)
+
+
+def modules_of_backend(pyproject: bytes, files: dict[str, bytes]) -> list[str]:
+    """The files of a build backend that is in the package itself."""
+    paths = (_build_system(pyproject) or {}).get("backend-path") or []
+    folders = [str(path).strip("./") for path in (paths if isinstance(paths, list) else [paths])]
+    return [
+        name
+        for name in sorted(files)
+        if name.endswith(".py")
+        and name != "setup.py"
+        and any(name.startswith(f"{f}/") if f else "/" not in name for f in folders)
+    ]
+
+
+def _build_system(pyproject: bytes) -> dict[str, Any] | None:
+    try:
+        system = tomllib.loads(pyproject.decode("utf-8")).get("build-system", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return system if isinstance(system, dict) else None

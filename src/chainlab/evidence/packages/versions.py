@@ -1,0 +1,165 @@
+"""Ranges: which versions of a package an OSV record means, in the order of PEP 440.
+
+A range is a list of events: from ``introduced`` on a release is affected, until ``fixed`` (which is not) or
+``last_affected`` (which is). Compared as text, "1.10" comes before "1.9", and a release candidate after its release.
+
+    >>> read = Range.of([{"introduced": "0"}, {"fixed": "1.10"}])
+    >>> [version for version in ("1.9", "1.10rc1", "1.10") if read.has(Version(version))]
+    ['1.9', '1.10rc1']
+
+A local build (``1.9+cpu``) counts as the release that it was built from, unless the record names a local version.
+OSV schema 1.7.5, "affected[].ranges[].events fields"; PEP 440; package-url/vers-spec.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from urllib.parse import unquote
+
+from packaging.version import Version
+
+from chainlab.errors import MalformedInput
+
+__all__ = ["Range", "Version", "in_vers", "is_same_version", "parse_version", "version_key"]
+
+MAX_VERSION = 256  # characters; the name of a file with that version would fit no file system
+
+KINDS = ("introduced", "fixed", "last_affected", "limit")
+CONSTRAINT = re.compile(r"(>=|<=|!=|<|>|=|)([^<>=!]+)")  # of a vers
+RANK = {"fixed": 0, "introduced": 1, "last_affected": 2}  # at one version, so that ranges may touch
+
+
+def parse_version(text: str) -> Version | None:
+    """Read a PEP 440 version; None for anything else, and for more than `MAX_VERSION` characters."""
+    return _parsed(text) if len(text) <= MAX_VERSION else None
+
+
+def is_same_version(one: str, other: str) -> bool:
+    """Whether two texts are one PEP 440 version; what is none is the same as nothing."""
+    version = parse_version(one)
+    return version is not None and version == parse_version(other)
+
+
+def version_key(text: str) -> tuple[bool, Version | str]:
+    """A key to sort by: texts that are no version first, then versions as PEP 440 orders them."""
+    version = parse_version(text)
+    return (False, text) if version is None else (True, version)
+
+
+@lru_cache(maxsize=65_536)
+def _parsed(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class Range:
+    """Events in the order of their versions; None is "0", which comes before every version."""
+
+    events: tuple[tuple[Version | None, str], ...]  # version and kind
+    limits: tuple[Version | None, ...] = ()  # None: "*", no limit
+
+    @classmethod
+    def of(cls, events: Sequence[Mapping[str, str]]) -> Range:
+        """Read OSV's events. Raises `MalformedInput`, naming the event, for one that cannot be read."""
+        found: list[tuple[Version | None, str]] = []
+        limits: list[Version | None] = []
+        for number, event in enumerate(events):
+            if not isinstance(event, Mapping) or len(event) != 1:
+                raise MalformedInput(f"events[{number}]: an event has one name and one version")
+            ((kind, text),) = event.items()
+            if kind not in KINDS:
+                raise MalformedInput(f"events[{number}]: {kind!r} is no event", hint=f"one of {', '.join(KINDS)}")
+            if kind == "limit":
+                limits.append(None if text == "*" else _read(text, number))
+            elif text == "0" and kind == "introduced":
+                found.append((None, kind))
+            else:
+                found.append((_read(text, number), kind))
+        if not any(kind == "introduced" for _, kind in found):
+            raise MalformedInput(
+                "events: no release is affected before one is introduced",
+                hint='say where it starts; `{"introduced": "0"}` is the very beginning',
+            )
+        return cls(tuple(sorted(found, key=_order)), tuple(limits))
+
+    def has(self, version: Version) -> bool:
+        """Whether a release is in the range."""
+        release = None if version.local is None else Version(version.public)
+        inside = False
+        for at, kind in self.events:
+            if at is None:
+                inside = True
+                continue
+            seen = version if release is None or at.local is not None else release
+            if kind == "introduced":
+                inside = inside or seen >= at
+            elif kind == "fixed":
+                inside = inside and seen < at
+            else:
+                inside = inside and seen <= at
+        return inside and (not self.limits or any(limit is None or version < limit for limit in self.limits))
+
+    def fixed_after(self, version: Version | None) -> list[Version]:
+        """Releases with a fix that are newer than ``version``; all of them for None."""
+        return [
+            at for at, kind in self.events if kind == "fixed" and at is not None and (version is None or at > version)
+        ]
+
+
+def in_vers(text: str, kind: str, version: str) -> bool:
+    """Whether a version is in a range such as ``vers:pypi/>=1.0|<1.4``; False also where nobody can say.
+
+    ``kind`` is the package's type. Of other packages than Python's, whose order is another, only equality is known.
+    """
+    scheme, _, rest = "".join(text.split()).partition("/")
+    if scheme != f"vers:{kind}":
+        return False
+    if rest == "*":
+        return True
+    found = [CONSTRAINT.fullmatch(part) for part in rest.split("|")]
+    listed = [(match[1] or "=", unquote(match[2])) for match in found if match]
+    if len(listed) != len(found):
+        return False
+    if kind != "pypi":
+        return all(sign == "=" for sign, _ in listed) and version in {at for _, at in listed}
+    wanted, read = parse_version(version), [(parse_version(at), sign) for sign, at in listed]
+    known = [(at, sign) for at, sign in read if at is not None]
+    return wanted is not None and len(known) == len(read) and _within(wanted, known)
+
+
+def _within(version: Version, listed: list[tuple[Version, str]]) -> bool:
+    """vers-spec, "Checking if a version is contained within a range"."""
+    for at, sign in listed:
+        if version == at and sign in ("=", "<=", ">="):
+            return True
+    if any(version == at for at, sign in listed if sign == "!="):
+        return False
+    bounds = sorted((at, sign[0]) for at, sign in listed if sign[0] in "<>")
+    if not bounds:
+        return False
+    (first, opens), (last, closes) = bounds[0], bounds[-1]
+    if (opens == "<" and version < first) or (closes == ">" and version > last):
+        return True
+    return any(low < version < high for (low, a), (high, b) in pairwise(bounds) if (a, b) == (">", "<"))
+
+
+def _read(text: object, number: int) -> Version:
+    version = parse_version(text) if isinstance(text, str) else None
+    if version is None:
+        raise MalformedInput(
+            f"events[{number}]: {str(text)[:60]!r} is no PEP 440 version",
+            why="without an order nobody can say which releases are meant",
+        )
+    return version
+
+
+def _order(event: tuple[Version | None, str]) -> tuple[bool, Version, int]:
+    at, kind = event
+    return (at is not None, at or Version("0"), RANK[kind])

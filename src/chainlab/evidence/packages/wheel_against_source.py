@@ -1,0 +1,254 @@
+"""Wheels and sdists: what is in the package that is not in the source, and what runs without being asked for.
+
+    >>> print(check(wheel, source=project))                                    # doctest: +SKIP
+    5 scanned, 0 not scanned
+
+A wheel is the source plus what its metadata say. Anything else came in on the way: a file that the repository has not,
+a ``.pth`` that every start of Python runs, a script, a member that RECORD does not list. An sdist runs its build when
+it is installed; `check_sdist` says what that build would do. Nothing is installed or run.
+Binary distribution format and PyPA's "Recording installed projects".
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import lzma
+import posixpath
+import re
+import tarfile
+import tomllib
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from configparser import ConfigParser
+from configparser import Error as ConfigError
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from chainlab.errors import MalformedInput, Refused
+from chainlab.evidence.findings import Finding, Report
+from chainlab.evidence.packages import build_scripts, metadata
+from chainlab.evidence.packages.strict_zip import MAX_MEMBERS, MAX_UNPACKED, members
+from chainlab.evidence.packages.wheel_file import UNREADABLE
+
+__all__ = ["check", "check_sdist"]
+
+UNREAD = re.compile(r"\.(?:so(?:\.[0-9.]+)?|pyd|dll|dylib|a|exe|pyc)$", re.IGNORECASE)
+AT_START = ("sitecustomize", "usercustomize")  # module site imports them: module, package, extension or bytecode
+MODULES = (".py", ".pyw", ".pyc", ".so", ".pyd")
+PATHS = (".pth", "._pth")  # the second beside python.exe
+STARTERS = (".start", ".site.toml")  # PEP 829 and its draft
+METADATA = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt", "INSTALLER")
+MAX_MEMBER = 2**28  # bytes unpacked
+MAX_PADDING = 2**20  # bytes; tar fills up to 10 kB, a block of a tape
+_UNREADABLE = (*UNREADABLE, tarfile.TarError, lzma.LZMAError)
+REVIEW = "compare with the source at the commit that the provenance names, or build it yourself"
+
+
+def check(wheel: Path, source: Path | None = None, *, generated: tuple[str, ...] = ()) -> Report:
+    """The report on a wheel, against its project's folder where there is one.
+
+    ``generated`` are patterns of files that the build is known to write. Raises `MalformedInput` for what is no wheel.
+    """
+    if not zipfile.is_zipfile(wheel) or wheel.stat().st_size > MAX_UNPACKED:
+        why = f"expected a zip archive of at most {MAX_UNPACKED} bytes"
+        raise MalformedInput(f"{wheel.name} is no readable wheel", why=why)
+    data = memoryview(wheel.read_bytes())
+    try:
+        files = {m.name: m.read(data, limit=MAX_MEMBER) for m in members(data) if not m.is_folder}
+    except Refused as error:
+        said = Finding("archive", "high", wheel.name, f"two readers may see two archives: {error.message}", REVIEW)
+        return Report((), ((wheel.name, error.message),), (said,))
+    info = {name.split("/", 1)[0] for name in files if name.split("/", 1)[0].endswith(".dist-info")}
+    if len(info) != 1:
+        raise MalformedInput(f"{wheel.name} has {len(info)} .dist-info folders, and a wheel has one")
+    (folder,) = info
+    if f"{folder}/METADATA" not in files:
+        raise MalformedInput(f"{wheel.name} has no {folder}/METADATA")
+    found = [*_record(files, folder), *_runs_by_itself(files)]
+    if source is not None:
+        found += _against(files, folder, source, generated)
+        found += _entry_points(files, folder, source)
+    native = {name for name in files if UNREAD.search(name)}
+    return Report(
+        tuple(name for name in files if name not in native),
+        tuple((name, "machine code or bytecode: nobody here reads it") for name in sorted(native)),
+        tuple(sorted(set(found))),
+    )
+
+
+def check_sdist(sdist: Path) -> Report:
+    """What installing an sdist (.tar.gz) would run. Raises `MalformedInput` for what is none."""
+    files, left, found = _unpacked(sdist)
+    if not files.keys() & {"setup.py", "pyproject.toml"}:
+        said = "neither setup.py nor pyproject.toml is in its top folder: nothing says how it is built"
+        found.append(Finding("layout", "medium", sdist.name, said, REVIEW))
+    if "setup.py" in files:
+        said = "pip runs it to build and to ask for metadata, before anything is installed"
+        hint = "install wheels alone: --only-binary :all:"
+        found.append(Finding("runs-at-install", "info", "setup.py", said, hint))
+        hooks, unread = build_scripts.hooks(files["setup.py"], "setup.py")
+        found += hooks
+        left += unread
+    found += build_scripts.backend(files.get("pyproject.toml", b""))
+    for name in build_scripts.modules_of_backend(files.get("pyproject.toml", b""), files):
+        hooks, unread = build_scripts.hooks(files[name], name)
+        found += hooks
+        left += unread
+    return Report(tuple(sorted(files)), tuple(left), tuple(sorted(set(found))))
+
+
+def _unpacked(sdist: Path) -> tuple[dict[str, bytes], list[tuple[str, str]], list[Finding]]:
+    """Files that a build reads, by their path below the top folder; what is not scanned; how it is laid out."""
+    files: dict[str, bytes] = {}
+    left: list[tuple[str, str]] = []
+    listed: list[tarfile.TarInfo] = []
+    size = 0
+    try:
+        with tarfile.open(sdist, "r:*") as archive:
+            for member in archive:
+                member.name = posixpath.normpath(member.name)  # `tar czf X ./demo-1.0` writes ./demo-1.0/setup.py
+                listed.append(member)
+                size += member.size
+                if size > MAX_UNPACKED or len(listed) > MAX_MEMBERS:
+                    raise ValueError(f"more than {MAX_UNPACKED} bytes or {MAX_MEMBERS} members")
+                if member.isfile() and member.size <= MAX_MEMBER:
+                    if member.name.endswith((".py", "pyproject.toml", "setup.cfg")):
+                        opened = archive.extractfile(member)
+                        files[member.name] = opened.read() if opened else b""
+                elif not member.isdir():
+                    left.append((member.name, "no regular file, or too large"))
+            is_padded = _is_padding(archive)
+    except _UNREADABLE as error:
+        raise MalformedInput(f"{sdist.name} is no readable sdist", why=str(error)) from error
+    top = _top(listed)
+    found = list(_layout(sdist.name, [m.name for m in listed if not m.isdir()], top, is_padded=is_padded))
+    below = {name.partition("/")[2]: data for name, data in files.items()}
+    # Without a top folder an installer may take the archive itself for the source, or one of its folders.
+    return (below if top else below | files), left, found
+
+
+def _top(listed: list[tarfile.TarInfo]) -> str:
+    """The one folder that everything is in; empty where there is none."""
+    tops = {m.name.partition("/")[0] for m in listed if m.name != "."}
+    is_flat = any("/" not in m.name and not m.isdir() for m in listed)
+    return "" if is_flat or len(tops) != 1 else tops.pop().replace("..", "")
+
+
+def _is_padding(archive: tarfile.TarFile) -> bool:
+    """Whether only zeros follow the last member; another reader may go on where this one stopped."""
+    if archive.fileobj is None:
+        return False
+    archive.fileobj.seek(archive.offset)
+    rest = archive.fileobj.read(MAX_PADDING + 1)
+    return len(rest) <= MAX_PADDING and not rest.strip(b"\0")
+
+
+def _layout(where: str, names: list[str], top: str, *, is_padded: bool) -> Iterator[Finding]:
+    if not is_padded:
+        said = "bytes follow its last member: two readers may see two archives"
+        yield Finding("archive", "high", where, said, REVIEW)
+    if not top:
+        said = "has no single top folder: installers differ in what they build"
+        yield Finding("layout", "high", where, said, REVIEW)
+    for name, times in sorted(Counter(names).items()):
+        if times > 1:
+            yield Finding("twice", "high", name, "is in the archive twice: two readers see two files", REVIEW)
+        if name.startswith(("/", "../")) or name == ".." or "\\" in name:
+            yield Finding("path", "high", name, "leaves the folder that it is unpacked in", REVIEW)
+
+
+def _record(files: dict[str, bytes], folder: str) -> Iterator[Finding]:
+    where = f"{folder}/RECORD"
+    listed, wrong = metadata.record(files.get(where, b"").decode("utf-8", "replace"))
+    for said in wrong if listed else ["is missing, or lists nothing"]:
+        yield Finding("record", "high", where, said, REVIEW)
+    for name in sorted(files.keys() - listed.keys() - {where, f"{where}.jws", f"{where}.p7s"}):
+        yield Finding("record", "high", name, "is not in RECORD", REVIEW)
+    for name in sorted(listed.keys() - files.keys()):
+        yield Finding("record", "high", name, "is in RECORD and not in the wheel", REVIEW)
+    for name in sorted(listed.keys() & files.keys() - {where}):
+        algorithm, _, value = listed[name][0].partition("=")
+        data = files[name]
+        if algorithm not in ("sha256", "sha384", "sha512"):
+            yield Finding("record", "high", name, f"RECORD has no strong hash ({algorithm or 'none'})")
+            continue
+        digest = base64.urlsafe_b64encode(hashlib.new(algorithm, data).digest()).rstrip(b"=")
+        if digest.decode() != value or listed[name][1] not in ("", str(len(data))):
+            yield Finding("record", "high", name, "has another hash or size than RECORD says", REVIEW)
+
+
+def _runs_by_itself(files: dict[str, bytes]) -> Iterator[Finding]:
+    for name, data in files.items():
+        top, _, rest = name.partition("/")
+        places = [name]  # below a folder that is, or may be, on sys.path
+        if top.endswith(".data"):  # its folders are unpacked into the environment's own
+            place, _, rest = rest.partition("/")
+            places = [rest]
+            if place == "scripts":
+                said = "becomes a program on the PATH"
+                yield Finding("script", "high", name, said, "use an entry point")
+            elif place not in ("purelib", "platlib"):
+                said = f"is unpacked outside the packages' folder ({place})"
+                yield Finding("outside", "medium", name, said, REVIEW)
+                parts = rest.split("/")  # lib/python3.11/site-packages, Lib/site-packages, lib/python3/dist-packages…
+                places = ["/".join(parts[at:]) for at in range(len(parts))]
+        for kind, said in sorted({found for at in places if (found := _at_start(at, data)) is not None}):
+            yield Finding(kind, "high", name, said, "no library needs it: refuse the wheel")
+
+
+def _at_start(path: str, data: bytes) -> tuple[str, str] | None:
+    """What every start of Python does with a file in a folder on sys.path: a finding's kind and words."""
+    head, _, rest = path.lower().partition("/")
+    module, dot, suffix = head.partition(".")
+    if module in AT_START and (rest or (dot and f".{suffix}".endswith(MODULES))):
+        return "at-start", "Python imports it at every start"
+    if not rest and head.endswith(STARTERS):
+        return "at-start", "Python reads it at every start, and runs what it names"
+    if not rest and head.endswith(PATHS):
+        lines = re.split(r"\r\n|\r|\n", data.decode("utf-8-sig", "replace"))
+        runs = any(line.startswith(("import ", "import\t")) for line in lines)
+        return "pth", "runs code at every start of Python" if runs else "adds folders to sys.path"
+    return None
+
+
+def _against(files: dict[str, bytes], folder: str, source: Path, generated: tuple[str, ...]) -> Iterator[Finding]:
+    for name, data in files.items():
+        if name.startswith(f"{folder}/"):
+            short = name.removeprefix(f"{folder}/")
+            if short in METADATA or short.split("/")[0] == "licenses":
+                continue
+        at = next((at for at in (source / "src" / name, source / name) if at.is_file()), None)
+        if at is None:
+            if not any(fnmatchcase(name, pattern) for pattern in generated):
+                yield Finding("unexpected-file", "high", name, "is not in the source", REVIEW)
+        elif at.read_bytes() != data:
+            yield Finding("changed-file", "high", name, "differs from the source", REVIEW)
+
+
+def _entry_points(files: dict[str, bytes], folder: str, source: Path) -> Iterator[Finding]:
+    where = f"{folder}/entry_points.txt"
+    parser = ConfigParser(delimiters=("=",), interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string(files.get(where, b"").decode("utf-8"))
+        shipped = {(s, n, v) for s in parser.sections() for n, v in parser.items(s)}
+    except (ConfigError, UnicodeDecodeError) as error:
+        yield Finding("entry-point", "high", where, f"cannot be read: {error}", REVIEW)
+        return
+    declared: set[tuple[str, str, str]] = set()
+    try:
+        project = tomllib.loads((source / "pyproject.toml").read_text("utf-8")).get("project", {})
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
+        project = {}
+    groups = {
+        "console_scripts": project.get("scripts", {}),
+        "gui_scripts": project.get("gui-scripts", {}),
+        **project.get("entry-points", {}),
+    }
+    for group, entries in groups.items():
+        declared |= {(group, name, value) for name, value in entries.items()} if isinstance(entries, dict) else set()
+    for group, name, value in sorted(shipped - declared):
+        said = f"{group}: {name} = {value} is not declared in pyproject.toml"
+        yield Finding("entry-point", "high", where, said, REVIEW)

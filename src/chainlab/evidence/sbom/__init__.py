@@ -1,0 +1,1 @@
+"""Software bills of materials: built, read, validated, compared and merged as CycloneDX."""

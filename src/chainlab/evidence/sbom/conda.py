@@ -1,0 +1,126 @@
+"""Conda: what conda installed in an environment, Python packages or not.
+
+    >>> packages, spots = find(Path("miniconda3/envs/lab"))
+    >>> packages[0].component.purl                                                           # doctest: +SKIP
+    'pkg:conda/openssl@3.0.13?build=h7f8727e_0&channel=main&subdir=linux-64'
+
+conda keeps a JSON file for each package in ``conda-meta``. A Python package that it installed has metadata in
+site-packages too, and is one component: `Package.infos` says which.
+
+conda, "PrefixRecord"; Package URL types, "conda".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from packageurl import PackageURL
+
+from chainlab.errors import MalformedInput
+from chainlab.evidence.components import ALGORITHMS, PREFIX, BlindSpot, Component, bare, shown
+from chainlab.evidence.packages.licences import licence
+from chainlab.evidence.packages.versions import MAX_VERSION
+from chainlab.evidence.statements import parse_json
+
+__all__ = ["Package", "added", "find"]
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+INFO = re.compile(r"[^/]+\.(?:dist|egg)-info$")
+
+
+@dataclass(frozen=True)
+class Package:
+    """One record of conda-meta."""
+
+    component: Component
+    needs: tuple[str, ...]  # names of conda packages
+    files: tuple[str, ...]  # below the environment
+
+    @property
+    def infos(self) -> set[str]:
+        """The folders or files with metadata of Python packages that it brought."""
+        return {path for file in self.files for path in (file, file.rpartition("/")[0]) if INFO.search(path)}
+
+
+def find(prefix: Path) -> tuple[list[Package], list[BlindSpot]]:
+    """What conda-meta lists, and the records that cannot be read."""
+    found, spots = [], []
+    for file in sorted(prefix.glob("conda-meta/*.json")):
+        try:
+            found.append(_package(file))
+        except (MalformedInput, OSError, ValueError) as error:
+            said = error.message if isinstance(error, MalformedInput) else str(error)
+            spots.append(BlindSpot("unreadable", f"conda-meta/{shown(file.name)}: {said}"))
+    return found, spots
+
+
+def added(
+    components: Sequence[Component], packages: Sequence[Package], by_folder: Mapping[str, str], gone: str
+) -> tuple[list[Component], list[BlindSpot]]:
+    """The components with conda's packages; a Python package that conda brought stays one component, and says so.
+
+    ``by_folder`` are refs by the name of the folder or file in site-packages that has the metadata; ``gone`` is said of
+    what is required and not listed.
+    """
+    refs: dict[str, str] = {}  # of each name
+    own: dict[str, str] = {}  # of each purl
+    for package in packages:
+        brought = sorted(by_folder[f] for path in package.infos if (f := path.rpartition("/")[2]) in by_folder)
+        ref = brought[0] if brought else package.component.ref
+        refs[package.component.name] = own[package.component.ref] = ref
+    spots = []
+    found = {c.ref: c for c in components}
+    for package in packages:
+        conda_ref = package.component.ref
+        ref = own[conda_ref]
+        known = found.get(ref, replace(package.component, complete=True))
+        needed = {refs[name] for name in package.needs if name in refs} - {ref}
+        missing = sorted(n for n in package.needs if n not in refs and not n.startswith("__"))  # __glibc: the machine's
+        spots += [BlindSpot("missing", f"{name} {gone}", ref) for name in missing]
+        said = ((f"{PREFIX}installed-by-conda", conda_ref),) if ref != conda_ref else ()
+        found[ref] = replace(
+            known,
+            requires=tuple(sorted({*known.requires, *needed})),
+            properties=(*known.properties, *said),
+            complete=known.complete and not missing,
+        )
+    return list(found.values()), spots
+
+
+def _package(file: Path) -> Package:
+    record = parse_json(file.read_bytes(), "it")
+    if not isinstance(record, dict):
+        raise MalformedInput("it is not an object")
+    texts = {key: value for key, value in record.items() if isinstance(value, str)}
+    if not NAME.fullmatch(texts.get("name", "")) or not 0 < len(texts.get("version", "")) <= MAX_VERSION:
+        raise MalformedInput(f"it has no name, or no version of at most {MAX_VERSION} characters")
+    subdir = texts.get("subdir", "")
+    channel = bare(texts.get("channel", "")).rstrip("/").removesuffix(f"/{subdir}").rpartition("/")[2]
+    qualifiers = {"build": texts.get("build", ""), "channel": channel, "subdir": subdir}
+    purl = PackageURL("conda", None, texts["name"], texts["version"], {k: v for k, v in qualifiers.items() if v})
+    hashes = {
+        ALGORITHMS[name]: texts[name].lower()
+        for name, digits in (("md5", 32), ("sha256", 64))
+        if re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", texts.get(name, ""))
+    }
+    expression, named = licence("", texts.get("license", ""), [])
+    component = Component(
+        texts["name"],
+        texts["version"],
+        purl.to_string(),
+        hashes=hashes,
+        hash_origin="index" if hashes else "",
+        licence=expression,
+        licence_name=named,
+        scope="required",
+        found_in=f"conda-meta/{file.name}",
+    )
+    needs = tuple(text.split()[0] for text in _texts(record.get("depends")) if text.split())
+    return Package(component, needs, tuple(_texts(record.get("files"))))
+
+
+def _texts(value: object) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []

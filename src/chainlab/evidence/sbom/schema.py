@@ -1,0 +1,294 @@
+"""Schemas: whether a CycloneDX document is one, in words for the person who mends it.
+
+    >>> print(problems({"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"type": "library"}]})[0])
+    components[0]: 'name' is missing (help: add it)
+
+The official schemas come with cyclonedx-python-lib; jsonschema-rs validates in milliseconds, where the library's own
+strict validator is quadratic. Beyond the schemas: references that lead nowhere or to two places, and hashes whose
+length is not their algorithm's, which the schemas let pass.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from chainlab.errors import MalformedInput
+from chainlab.evidence.bundled_schemas import bundled
+from chainlab.evidence.components import HASH_LENGTHS
+from chainlab.evidence.statements import parse_json
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft7Validator, ValidationError
+
+__all__ = ["Problem", "problems"]
+
+SPECS = ("1.2", "1.3", "1.4", "1.5", "1.6", "1.7")
+MOST = 200  # problems told; a document with more is no bill of materials
+FORMATS = {
+    "date-time": "write RFC 3339 with a zone: 2026-05-11T19:20:39Z",
+    "iri-reference": "percent-encode what a URL cannot hold",
+    "idn-email": "write name@domain",
+}
+PATTERNS = {
+    "serialNumber": "write urn:uuid: and a UUID in lower case",
+    "content": "write the digest in hex digits, 32 to 128 of them",
+}
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing that is wrong."""
+
+    path: str  # components[3].hashes[0].alg; empty: the whole document
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f" (help: {self.hint})" if self.hint else ""
+        return f"{self.path or 'the document'}: {self.message}{hint}"
+
+
+def problems(document: Any) -> list[Problem]:
+    """What is wrong with a document: a value as JSON gives it, or its bytes. Empty: nothing; never raises."""
+    if isinstance(document, (bytes, bytearray, str)):
+        try:
+            data = document.encode() if isinstance(document, str) else bytes(document)
+            document = parse_json(data, "the document")
+        except MalformedInput as error:
+            said = f"{error.message}: {error.why}" if error.why else error.message
+            return [Problem("", said, "CycloneDX in XML is not read here" if data.lstrip()[:1] == b"<" else error.hint)]
+        except UnicodeEncodeError as error:  # half a character
+            return [Problem("", f"this is no text: {error}")]
+    if not isinstance(document, dict):
+        return [Problem("", f"a bill of materials is an object, this is {_kind(document)}")]
+    spec = document.get("specVersion")
+    if document.get("bomFormat") != "CycloneDX" or not isinstance(spec, str) or spec not in SPECS:
+        return [
+            Problem(
+                "",
+                f"bomFormat {_short(document.get('bomFormat'))}, specVersion {_short(spec)}: no CycloneDX known here",
+                f"bomFormat is 'CycloneDX', specVersion one of {', '.join(SPECS)}",
+            )
+        ]
+    try:
+        json.dumps(document, allow_nan=False)
+        found = list(_schema_problems(document, spec))
+        found += _beyond(document)
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        return [Problem("", f"this cannot be written as JSON: {str(error)[:200]}")]
+    return sorted(set(found))[:MOST]
+
+
+@cache
+def _validator(spec: str) -> Draft7Validator:
+    from jsonschema_rs import Draft7Validator
+
+    return Draft7Validator(
+        bundled(f"bom-{spec}.SNAPSHOT.schema.json"),
+        validate_formats=True,
+        # $ref to spdx, jsf and cryptography: never fetched
+        retriever=lambda uri: bundled(uri.rpartition("/")[2]),
+    )
+
+
+def _schema_problems(document: dict[str, Any], spec: str) -> Iterator[Problem]:
+    validator = _validator(spec)
+    if validator.is_valid(document):
+        return
+    for number, error in enumerate(validator.iter_errors(document)):
+        if number >= MOST:
+            return
+        yield from _told(error)
+
+
+def _told(error: ValidationError) -> Iterator[Problem]:
+    """In our words; of alternatives, the one that the value comes closest to."""
+    at = list(error.instance_path)
+    if at[-1:] == ["licenses"] and _mixed(error.instance):
+        said = "licences in a list, or one expression: not both"
+        yield Problem(_path(at), said, "join them with AND in one expression")
+        return
+    branches = error.kind.as_dict().get("context")
+    if branches is None:
+        yield Problem(_path(at), *_words(error, str(at[-1]) if at else ""))
+    elif not all(branches) or _is_torn(branches):
+        yield Problem(_path(at), "this is two alternatives at once, and one is allowed", "split it into two entries")
+    else:
+        for inner in _closest(branches):
+            yield from _told(inner)
+
+
+def _is_torn(branches: Sequence[Sequence[ValidationError]]) -> bool:
+    """Whether each alternative refuses only fields, and knows those that another one refuses."""
+    refused = []
+    for errors in branches:
+        if any(e.kind.name != "additionalProperties" for e in errors):
+            return False
+        refused.append({name for e in errors for name in e.kind.as_dict()["unexpected"]})
+    return not set.intersection(*refused)
+
+
+def _closest(branches: Sequence[Sequence[ValidationError]]) -> Sequence[ValidationError]:
+    """The alternative whose errors lie deepest in the value: it was the one that was meant."""
+    return max(
+        branches,
+        key=lambda errors: (
+            max(len(list(e.instance_path)) for e in errors),
+            not any(e.kind.name in ("additionalProperties", "required") for e in errors),
+            -len(errors),
+        ),
+    )
+
+
+def _words(error: ValidationError, name: str) -> tuple[str, str]:
+    """What is wrong with the field called ``name``, and how it is mended."""
+    kind, value = error.kind.as_dict(), error.instance
+    match error.kind.name:
+        case "enum":
+            return _none_of([str(option) for option in kind["options"]], value, name)
+        case "required":
+            return f"{kind['property']!r} is missing", "add it"
+        case "additionalProperties":
+            names = ", ".join(repr(str(n)) for n in kind["unexpected"][:5])
+            hint = "a misspelt name? what is your own belongs into 'properties'"
+            return f"{names} is not known here", hint
+        case "type":
+            wanted = " or ".join(str(t) for t in kind["types"])
+            text = isinstance(value, (int, float)) and wanted == "string"
+            said = f"{wanted} expected, this is {_kind(value)}"
+            return said, f'write "{value}", in quotes' if text else ""
+        case "pattern":
+            hint = PATTERNS.get(name, f"the pattern is {kind['pattern']}"[:200])
+            return f"{_short(value)} does not have the form that is asked for", hint
+        case "format":
+            return f"{_short(value)} is no {kind['format']}", FORMATS.get(kind["format"], "")
+        case "uniqueItems":
+            return "the same entry stands there twice", "leave one"
+        case "minimum" | "maximum" as bound:
+            return f"{_short(value)} is {'below' if bound == 'minimum' else 'above'} {kind['limit']}", ""
+        case "minItems" | "maxItems" | "minLength" | "maxLength" as bound:
+            unit = "entries" if bound.endswith("Items") else "characters"
+            return f"{unit}: {'at least' if bound.startswith('min') else 'at most'} {kind['limit']} expected", ""
+        case "not":
+            *others, last = [repr(name) for name in kind["schema"].get("required", ["this"])]
+            if others:
+                return f"{', '.join(others)} and {last} may not stand here together", "leave one out"
+            return f"{last} may not stand here", "leave it out"
+    return f"this does not keep the rule {error.kind.name!r} of the schema", "compare it with the specification"
+
+
+def _none_of(options: list[str], value: Any, name: str) -> tuple[str, str]:
+    near = [o for o in options if _letters(o) == _letters(str(value))]
+    if near:
+        return f"{_short(value)} is not a value that is allowed here", f"write {near[0]!r}"
+    if len(options) > 20:
+        hint = (
+            "an SPDX identifier, exactly as SPDX writes it; put another licence's name in 'name'"
+            if name == "id"
+            else ""
+        )
+        return f"{_short(value)} is none of the {len(options)} values that are allowed", hint
+    return f"{_short(value)} is not a value that is allowed here", f"one of {', '.join(options)}"
+
+
+def _beyond(document: dict[str, Any]) -> Iterator[Problem]:
+    """What the schemas cannot say."""
+    places: dict[str, list[str]] = {}
+    used: list[tuple[str, str]] = []
+    for path, name, value in _walk(document):
+        if name == "bom-ref" and isinstance(value, str):
+            places.setdefault(value, []).append(path)
+        elif name == "ref" and isinstance(value, str) and path.startswith("dependencies"):
+            used.append((path, value))
+        elif name == "hashes":
+            yield from _hashes(path, value)
+        elif name in ("dependsOn", "provides", "assemblies", "dependencies", "subjects") and _texts(value):
+            used += [(path, ref) for ref in value]
+    for ref, where in sorted(places.items()):
+        if len(where) > 1:
+            yield Problem(
+                where[1],
+                f"the bom-ref {_short(ref)} is also at {where[0]}",
+                "a reference needs one place: rename one",
+            )
+    for path, ref in used:
+        if ref not in places and not ref.startswith("urn:cdx:"):
+            yield Problem(
+                path,
+                f"{_short(ref)} leads nowhere",
+                "no component has this bom-ref: add it, or the component",
+            )
+    twice: set[str] = set()
+    for number, one in enumerate(_list(document.get("dependencies"))):
+        about = one.get("ref") if isinstance(one, dict) else None
+        if isinstance(about, str) and about in twice:
+            yield Problem(f"dependencies[{number}]", f"{_short(about)} has two entries", "join them")
+        twice.add(str(about))
+
+
+def _hashes(path: str, hashes: Any) -> Iterator[Problem]:
+    for number, one in enumerate(_list(hashes)):
+        if isinstance(one, dict) and isinstance(one.get("content"), str):
+            wanted = HASH_LENGTHS.get(str(one.get("alg")))
+            if wanted and len(one["content"]) != wanted:
+                said = f"{len(one['content'])} digits, and {one['alg']} has {wanted}"
+                yield Problem(f"{path}[{number}].content", said, "compute it again")
+
+
+def _walk(document: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Every value in an object, with its path and name; without recursion."""
+    waiting: list[tuple[str, Any]] = [("", document)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                below = f"{path}.{name}" if path else str(name)
+                yield below, name, inner
+                if isinstance(inner, (dict, list)):
+                    waiting.append((below, inner))
+        else:
+            waiting += [(f"{path}[{n}]", inner) for n, inner in enumerate(value) if isinstance(inner, (dict, list))]
+
+
+def _path(parts: Iterable[Any]) -> str:
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _mixed(value: Any) -> bool:
+    kinds = {key for one in _list(value) if isinstance(one, dict) for key in ("license", "expression") if key in one}
+    return len(kinds) == 2
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in text.lower() if c.isalnum())
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) for v in value)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _kind(value: Any) -> str:
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+        type(None): "null",
+    }
+    return names.get(type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

@@ -1,0 +1,1 @@
+"""VEX: statements about vulnerabilities in a product, in CycloneDX and OpenVEX."""

@@ -1,0 +1,183 @@
+"""VEX in CycloneDX 1.4 to 1.7: the claims of any document.
+
+``vulnerabilities[].analysis`` says what its author found, ``affects[].ref`` in what, ``affects[].versions`` for which
+versions. For a version that is listed with another status than the analysis has, its own status counts. In a document
+about a product, a claim about one of its components is about that product's only. ECMA-424.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from packageurl import PackageURL
+from pydantic import Field
+
+from chainlab.errors import MalformedInput
+from chainlab.evidence.packages.purls import parse_purl
+from chainlab.evidence.packages.versions import in_vers
+from chainlab.evidence.sbom.cyclonedx import entries
+from chainlab.evidence.statements import value_at
+from chainlab.evidence.vex.statement import JUSTIFICATIONS, STATES, Claim, Claims, read_claim, read_each
+from chainlab.shapes import Many, Moment, Shape, Text
+
+__all__ = ["read"]
+
+EXCUSES = ("not_affected", "fixed")
+OTHERWISE = {"affected": "affected", "unknown": "under_investigation"}  # a version's status, where it is another
+
+
+class _Analysis(Shape):
+    state: str = ""
+    justification: str = ""
+    detail: str = ""
+    firstIssued: Moment | None = None  # noqa: N815 — CycloneDX's own names
+    lastUpdated: Moment | None = None  # noqa: N815
+
+
+class _Version(Shape):
+    version: str = ""
+    range: str = ""  # a vers
+    status: Literal["affected", "unaffected", "unknown"] = "affected"
+
+
+class _Affects(Shape):
+    ref: Text
+    versions: Many[_Version] = ()
+
+
+class _Reference(Shape):
+    id: str = ""
+
+
+class _Entry(Shape):
+    id: str = ""
+    references: Many[_Reference] = ()
+    analysis: _Analysis | None = None
+    affects: Many[_Affects] = ()
+
+
+class _Hash(Shape):
+    alg: str
+    content: str
+
+
+class _Component(Shape):
+    ref: str = Field("", alias="bom-ref")
+    version: str = ""
+    purl: str = ""
+    cpe: str = ""
+    hashes: Many[_Hash] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every identifier: any of them names it."""
+        digests = (f"sha256:{each.content}" for each in self.hashes if each.alg == "SHA-256")
+        return tuple(dict.fromkeys(filter(None, (self.purl, self.cpe, *digests))))
+
+    def names_at(self, listed: _Version) -> tuple[str, ...]:
+        """Its names for a listed version, or a range; other names than its package URL if that is its own version."""
+        purl = parse_purl(self.purl)
+        own, kind = self.version or (purl.version if purl else ""), purl.type if purl else ""
+        others = self.names if own and (listed.version == own or in_vers(listed.range, kind, own)) else ()
+        if purl is None:
+            return others
+        qualifiers = {**dict(purl.qualifiers or {}), **({"vers": listed.range} if listed.range else {})}
+        named = PackageURL(kind, purl.namespace, purl.name, listed.version, qualifiers, purl.subpath).to_string()
+        return named, *(name for name in others if name != self.purl)
+
+
+class _Metadata(Shape):
+    timestamp: Moment | None = None
+    component: _Component | None = None  # what the document is about
+
+
+def read(document: Mapping[str, Any]) -> Claims:
+    """The claims of a document, in its order; an entry without an analysis, or without its state, judges nothing.
+
+    Raises `MalformedInput` for metadata, or a list, of another form.
+    """
+    metadata = _Metadata.read(document.get("metadata") or {}, at="metadata")
+    subject, parts = metadata.component, _parts(document)
+
+    def claims(value: Any, at: str) -> list[Claim]:
+        entry = _Entry.read(value, at=at)
+        if entry.analysis is None or not entry.analysis.state:
+            return []
+        if not entry.affects:
+            raise MalformedInput(f"{at}.affects: the claim names no product")
+        found = []
+        for affects in entry.affects:
+            product = subject.names if subject and affects.ref in parts and affects.ref != subject.ref else ()
+            for names, status in _about(affects, parts, entry.analysis.state, at):
+                about: dict[str, Any] = {
+                    "products": product or names,
+                    "components": names if product else (),
+                    "status": status,
+                }
+                found.append(_claim(entry, entry.analysis, at, metadata.timestamp, **about))
+        return found
+
+    return read_each(document, "vulnerabilities", claims, _ids)
+
+
+def _about(affects: _Affects, parts: Mapping[str, Any], state: str, at: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The names that an entry of ``affects`` means, and what is said of them."""
+    if state not in STATES:
+        raise MalformedInput(
+            f"{at}.analysis.state: {state!r} is no word of CycloneDX", hint=f"one of {', '.join(STATES)}"
+        )
+    part = _Component.read(parts.get(affects.ref, {"purl": affects.ref}), at=f"the component {affects.ref!r}")
+    if not part.names:
+        raise MalformedInput(f"{at}.affects: {affects.ref!r} has no package URL, CPE or SHA-256 to know it by")
+    if not affects.versions:
+        yield part.names, STATES[state]
+    for listed in affects.versions:
+        if bool(listed.version) == bool(listed.range):
+            raise MalformedInput(f"{at}.affects: expected either a version or a range")
+        status = OTHERWISE.get(listed.status, STATES[state])
+        if listed.status == "unaffected" and status not in EXCUSES:
+            continue  # the analysis does not say why
+        if names := part.names_at(listed):
+            yield names, status
+
+
+def _claim(entry: _Entry, analysis: _Analysis, at: str, made: datetime | None, *, status: str, **about: Any) -> Claim:
+    state, word = (analysis.state, analysis.justification) if status == STATES[analysis.state] else ("", "")
+    if word and word not in JUSTIFICATIONS:
+        raise MalformedInput(
+            f"{at}.analysis.justification: {word!r} is no word of CycloneDX", hint=f"one of {', '.join(JUSTIFICATIONS)}"
+        )
+    meant = JUSTIFICATIONS.get(word, "")
+    first = next((w for w, m in JUSTIFICATIONS.items() if m == meant), "")
+    return read_claim(
+        at,
+        analysis.lastUpdated or analysis.firstIssued or made,
+        vulnerability=entry.id,
+        aliases=tuple(each.id for each in entry.references if each.id),
+        status=status,
+        justification=meant,
+        impact=analysis.detail if status == "not_affected" else "",
+        action=analysis.detail if status != "not_affected" else "",
+        finer=(
+            state if state in ("resolved_with_pedigree", "false_positive") else "",
+            word if word != first else "",
+        ),
+        **about,
+    )
+
+
+def _parts(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Every component by its bom-ref, the subject too; two with one ref are nothing that a claim can mean."""
+    found: dict[str, Any] = {}
+    for component in entries(document):
+        ref = component.get("bom-ref")
+        if isinstance(ref, str):
+            found[ref] = {} if ref in found else component
+    return found
+
+
+def _ids(entry: Any) -> list[Any]:
+    references = value_at(entry, "references")
+    return [value_at(each, "id") for each in (entry, *(references if isinstance(references, list) else ()))]

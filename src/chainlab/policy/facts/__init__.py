@@ -1,0 +1,1 @@
+"""Facts about a release: read, verified, and written down for the rules."""

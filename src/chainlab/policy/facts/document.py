@@ -1,0 +1,82 @@
+"""The facts document: what the rules are told about a release. What the facts mean, the rules say.
+
+    {"now": 1795000000,
+     "release": {"reference": …, "digest": …, "intact": true, "quarantined": null, "annotations": …, "layers": […]},
+     "evidence": [{"verified": true, "kind": "SBOM", "signer": …, "about": ["sha256:…"], …},
+                  {"verified": false, "why": …}],
+     "packages": […], "unserved": […], "vulnerabilities": {…}, "models": […]}
+
+Times are seconds since 1970. Each verdict names its document by digest, so that a later reader can ask the rules again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chainlab.errors import ChainlabError
+from chainlab.policy.facts import scans, verification
+from chainlab.policy.facts.verification import Piece
+from chainlab.policy.limits import Limits
+from chainlab.policy.policy import Policy
+
+if TYPE_CHECKING:
+    from sigstore.models import ClientTrustConfig
+
+    from chainlab.registry.registry import Registry
+    from chainlab.registry.releases import Release
+
+__all__ = ["build"]
+
+
+def build(
+    release: Release,
+    policy: Policy,
+    registry: Registry,
+    config: ClientTrustConfig,
+    *,
+    advisories: Path,
+    at: datetime,
+    limits: Limits,
+) -> tuple[dict[str, Any], list[Piece]]:
+    """The document, and every bundle with what verifying it came to. Raises `ChainlabError` for a release too large."""
+    if release.size > limits.read:
+        raise ChainlabError(
+            f"the release has {release.size} bytes, and the gate reads at most {limits.read}",
+            hint="leave out of the release what no job needs",
+        )
+    pieces, problems = verification.collect(release, policy, registry, config, limits)
+    served = scans.packages(release, pieces, registry.index)
+    told = _release(release)
+    told["problems"] += problems + scans.held_back(served, registry)
+    told["intact"] = not told["problems"]
+    document = {
+        "now": at.timestamp(),
+        "release": told,
+        "evidence": [dict(piece.facts) for piece in pieces],
+        "packages": served,
+        "unserved": scans.unserved(release, served, policy.read.release.lock),
+        "vulnerabilities": scans.vulnerabilities(
+            release, pieces, served, advisories, at, timedelta(days=policy.read.vulnerabilities.vex_days)
+        ),
+        "models": scans.models(release, policy.read.model.ends),
+    }
+    return document, pieces
+
+
+def _release(release: Release) -> dict[str, Any]:
+    """The release's own part."""
+    return {
+        "reference": release.reference,
+        "digest": str(release.digest),
+        "artifact_type": release.stored.artifact_type,
+        "annotations": dict(release.stored.annotations),
+        "quarantined": release.quarantined,
+        "intact": not release.problems,
+        "problems": list(release.problems),
+        "layers": [
+            {"name": layer.name, "digest": str(layer.digest), "intact": release.is_intact(layer)}
+            for layer in release.layers
+        ],
+    }

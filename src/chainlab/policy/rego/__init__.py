@@ -1,0 +1,1 @@
+"""Rego rules, evaluated in a process of their own."""

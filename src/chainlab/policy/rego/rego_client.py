@@ -1,0 +1,126 @@
+"""The worker: asks a process of its own what the rules say, and takes no answer but a whole one.
+
+    >>> with Worker(policy) as worker:                                         # doctest: +SKIP
+    ...     answer = worker.ask(document)
+    >>> answer["pins"]["result"]                                               # doctest: +SKIP
+    'passed'
+
+The process starts and reads the rules while its caller still collects the facts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chainlab.errors import ChainlabError, Unavailable
+from chainlab.evidence.statements import parse_json
+from chainlab.policy.limits import Limits
+from chainlab.policy.policy import Policy
+
+__all__ = ["Worker", "ask"]
+
+PROGRAM = Path(__file__).with_name("rego_process.py")
+
+
+class Worker:
+    """One process for one question; a context manager that ends it."""
+
+    def __init__(self, policy: Policy, *, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._rules = _line(
+            {
+                "modules": dict(policy.modules),
+                "expected": dict(policy.expected),
+                "seconds": max(1, round(self._limits.rule_seconds + 0.5)),
+                "bytes": self._limits.rule_memory,
+            }
+        )
+
+    def __enter__(self) -> Worker:
+        kept = {n: os.environ[n] for n in ("SYSTEMROOT",) if n in os.environ}  # Windows needs it
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", str(PROGRAM)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=kept,
+                cwd=PROGRAM.parent,
+            )
+        except OSError as error:
+            raise Unavailable("the worker cannot be started", why=str(error)) from error
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):  # it is gone already: `ask` says why
+                self._process.stdin.write(self._rules)
+                self._process.stdin.flush()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            with self._process:  # closes the pipes, and waits
+                self._process.kill()
+            self._process = None
+
+    def ask(self, facts: bytes) -> Mapping[str, Any]:
+        """What the rules report of a facts document (JSON on one line): rule to its verdict.
+
+        Raises `ChainlabError` when there is no answer to rely on.
+        """
+        text = facts + b"\n"
+        answer = self._answer(text)
+        try:
+            document = parse_json(answer, "the answer")
+            [report] = document["expressions"]
+        except (ChainlabError, KeyError, TypeError, ValueError) as error:
+            raise ChainlabError(
+                "the rules gave no answer that can be read",
+                why="the report is undefined" if answer.strip() in (b"{}", b"undefined") else str(error),
+                hint="evaluate the policy alone, and look for a rule without a default",
+            ) from error
+        if not isinstance(report, dict):
+            raise ChainlabError("the rules gave no report", why=f"it is {str(report)[:80]}")
+        return report
+
+    def _answer(self, text: bytes) -> bytes:
+        if self._process is None:
+            raise Unavailable("the worker is not running", hint="use it as a context manager")
+        try:
+            answer, message = self._process.communicate(text, timeout=self._limits.rule_seconds)
+        except subprocess.TimeoutExpired as error:
+            raise ChainlabError(
+                f"the rules did not answer within {self._limits.rule_seconds:g} s",
+                hint="look for a rule that compares everything with everything",
+            ) from error
+        status = self._process.returncode
+        if status < 0:
+            raise ChainlabError(
+                f"the worker was ended by signal {-status}",
+                why="it crashed, or used more time or memory than it may",
+                hint="take the last change of the policy back; look at the size of the evidence",
+            )
+        if status != 0:
+            raise ChainlabError(
+                "the rules cannot be evaluated",
+                why=message.decode(errors="replace")[:1000].strip(),
+                hint="mend the policy: each rule has to read whatever the facts are",
+            )
+        return answer
+
+
+def ask(policy: Policy, facts: Mapping[str, Any], *, limits: Limits | None = None) -> Mapping[str, Any]:
+    """What the rules report of facts that are at hand; raises as `Worker.ask`."""
+    with Worker(policy, limits=limits) as worker:
+        return worker.ask(json.dumps(facts, allow_nan=False).encode())
+
+
+def _line(part: Mapping[str, Any]) -> bytes:
+    """One line of the question."""
+    return json.dumps(part, allow_nan=False).encode() + b"\n"

@@ -1,0 +1,267 @@
+"""The package index over HTTP.
+
+    GET  /simple/  /simple/NAME/                    pages for installers (PEP 503, 691)
+    GET  /files/NAME/FILE  /files/NAME/FILE.metadata (PEP 658)
+    GET  /integrity/NAME/VERSION/FILE/provenance    (PEP 740)
+    POST /legacy/                                   uploads, with Basic credentials
+    GET  /_/oidc/audience  POST /_/oidc/mint-token  trusted publishing
+
+A project of an internal repository is for those who may read the repository's packages: they present a secret, by Basic
+with any user name, and for others it is not there.
+
+A refusal is one sentence of text, which twine and uv show; where the protocol speaks JSON, its object.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from email.utils import format_datetime
+from functools import partial
+
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import (
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
+from starlette.routing import BaseRoute, Route
+
+from chainlab.credentials import CHALLENGE, Credential, presented
+from chainlab.digests import Digest
+from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
+from chainlab.file_response import StoredFile
+from chainlab.registry.index.distributions import wheel_metadata
+from chainlab.registry.index.models import IndexFile
+from chainlab.registry.index.package_index import MAX_FILE, Index
+from chainlab.registry.index.project_table import normalise
+from chainlab.registry.index.publishers import AUDIENCE
+from chainlab.registry.index.simple import Format, negotiate, page_of_project, page_of_projects
+from chainlab.registry.index.upload_form import MAX_FIELDS, read_form
+from chainlab.registry.rendering import POLICY
+from chainlab.trust import wire
+
+__all__ = ["index_routes"]
+
+MAX_TOKEN = 2**16  # bytes of the body that carries an identity token
+INTEGRITY = "application/vnd.pypi.integrity.v1+json"
+MINTING = {401: "invalid-token", 422: "invalid-publisher"}  # PyPI's codes
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def index_routes(index: Index) -> list[BaseRoute]:
+    """The endpoints of a package index."""
+    return [*_pages(index), *_files(index), *_uploads(index)]
+
+
+def _pages(index: Index) -> list[BaseRoute]:
+    async def projects(request: Request) -> Response:
+        format, caller = _format(request), _caller(request, index)
+        found = [project for project in index.projects() if project.upstream or index.sees(caller, project.name)]
+        return _page(request, page_of_projects(found, format), format)
+
+    async def project(request: Request) -> Response:
+        name = _name(request)
+        if name != request.path_params["name"] or not request.url.path.endswith("/"):
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(f"/simple/{name}/{query}", 301)
+        format = _format(request)
+        _require(request, index, name)
+        found, files = index.project(name), index.offered(name)
+        return _page(request, page_of_project(found, files, format, str(request.base_url)), format)
+
+    async def top(_: Request) -> Response:
+        return RedirectResponse("/simple/", 301)
+
+    return [
+        Route("/simple", _answering(top)),
+        Route("/simple/", _answering(projects)),
+        Route("/simple/{name}", _answering(project)),
+        Route("/simple/{name}/", _answering(project)),
+    ]
+
+
+def _files(index: Index) -> list[BaseRoute]:
+    async def file(request: Request) -> Response:
+        name, filename = _name(request), request.path_params["file"]
+        _require(request, index, name)
+        if filename.endswith(".metadata"):
+            return await metadata(request, name, filename.removesuffix(".metadata"))
+        found = index.file(name, filename)
+        if request.method == "GET" and request.client is not None:
+            index.served.note(request.client.host, found)
+        headers = _headers(found.digest)
+        if found.uploaded is not None:
+            headers["Last-Modified"] = format_datetime(found.uploaded, usegmt=True)
+        if _unchanged(request, headers["ETag"]):
+            return Response(None, 304, headers)
+        path = index.path(found)
+        if not path.is_file():
+            raise Refused(404, f"the bytes of {filename} are gone")
+        return StoredFile(path, headers=headers, media_type="application/octet-stream", filename=filename)
+
+    async def metadata(request: Request, name: str, filename: str) -> Response:
+        found = index.file(name, filename)
+        if found.metadata is None:
+            raise Refused(404, f"{filename} has no metadata file")
+        headers = _headers(found.metadata)
+        if _unchanged(request, headers["ETag"]):
+            return Response(None, 304, headers)
+        data = await run_sync(_metadata_of, index, found)
+        return Response(data, headers=headers, media_type="application/octet-stream")
+
+    async def provenance(request: Request) -> Response:
+        name = _name(request)
+        _require(request, index, name)
+        found = index.file(name, request.path_params["file"])
+        document = index.provenance(found)
+        if document is None or found.version != request.path_params["version"]:
+            raise Refused(404, f"there is no provenance of {found.filename}")
+        return JSONResponse(document, media_type=INTEGRITY)
+
+    return [
+        Route("/files/{name}/{file}", _answering(file)),
+        Route("/integrity/{name}/{version}/{file}/provenance", _answering(provenance, _message)),
+    ]
+
+
+def _uploads(index: Index) -> list[BaseRoute]:
+    async def upload(request: Request) -> Response:
+        credential = _credential(request, index)
+        length = request.headers.get("content-length", "0")
+        limit = MAX_FILE + MAX_FIELDS
+        if not (length.isascii() and length.isdigit()) or int(length[:18]) > limit:
+            raise Refused(413, f"a distribution has at most {MAX_FILE} bytes")
+        with index.blobs.stage(limit=MAX_FILE) as staged:
+            form = await read_form(request.headers.get("content-type", ""), request.stream(), staged, limit=limit)
+            name = form.name()
+            index.authorise(name.project, credential)
+            await run_sync(form.check_digests, staged)
+            accept = partial(index.accept, name, staged, by=credential, attestations=form.one("attestations"))
+            await run_sync(accept)
+        return PlainTextResponse("OK")
+
+    async def audience(_: Request) -> Response:
+        return JSONResponse({"audience": AUDIENCE})
+
+    async def mint(request: Request) -> Response:
+        document = wire.json_object(await wire.body(request.stream(), MAX_TOKEN))
+        minted = index.mint(wire.string(document, "token"))
+        return JSONResponse({"success": True, "token": minted.secret, "expires": minted.expires})
+
+    return [
+        Route("/legacy", _answering(upload), methods=["POST"]),
+        Route("/legacy/", _answering(upload), methods=["POST"]),
+        Route("/_/oidc/audience", _answering(audience, _message)),
+        Route("/_/oidc/mint-token", _answering(mint, _minting), methods=["POST"]),
+    ]
+
+
+# -- answers
+
+
+def _answering(handler: Handler, refuse: Callable[[ChainlabError], Response] | None = None) -> Handler:
+    """The handler, with refusals in the shape that its clients understand."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except sqlite3.Error as error:
+            problem: ChainlabError = Unavailable("the index's state cannot be read", why=str(error))
+        except OSError as error:
+            problem = Unavailable("the index's files cannot be read or written", why=str(error))
+        except ChainlabError as error:
+            problem = error
+        response = (refuse or _sentence)(problem)
+        if problem.status == 401:
+            response.headers.update(CHALLENGE)
+        return response
+
+    return answer
+
+
+def _sentence(error: ChainlabError) -> Response:
+    return PlainTextResponse(f"{error}\n", error.status)
+
+
+def _message(error: ChainlabError) -> Response:
+    return JSONResponse({"message": error.message}, error.status)
+
+
+def _minting(error: ChainlabError) -> Response:
+    code = MINTING.get(error.status, "invalid-payload")
+    problem = {"code": code, "description": error.message}
+    status = 503 if error.status == 503 else 422  # PyPI's for whatever is wrong with the request
+    return JSONResponse({"message": "Token request failed", "errors": [problem]}, status)
+
+
+def _page(request: Request, text: str, format: Format) -> Response:
+    data = text.encode()
+    headers = _headers(Digest.of(data)) | {"Vary": "Accept"}
+    if format is not Format.JSON_V1:
+        headers["Content-Security-Policy"] = POLICY  # also of a 304, whose headers replace those of the kept page
+    if _unchanged(request, headers["ETag"]):
+        return Response(None, 304, headers)
+    kind = format.value if format is Format.JSON_V1 else f"{format.value}; charset=utf-8"
+    return Response(data, headers=headers | {"Content-Type": kind})
+
+
+def _headers(digest: Digest) -> dict[str, str]:
+    """Clients may keep what they got, and ask each time whether it still holds: a quarantine is seen at once."""
+    return {"ETag": f'"{digest.value.hex()}"', "Cache-Control": "no-cache"}
+
+
+def _unchanged(request: Request, etag: str) -> bool:
+    known = request.headers.get("if-none-match", "")
+    return etag in {tag.strip().removeprefix("W/") for tag in known.split(",")}
+
+
+# -- requests
+
+
+def _format(request: Request) -> Format:
+    return negotiate(request.headers.get("accept"), request.query_params.get("format"))
+
+
+def _name(request: Request) -> str:
+    try:
+        return normalise(request.path_params["name"])
+    except MalformedInput as error:
+        raise Refused(404, error.message) from error
+
+
+def _caller(request: Request, index: Index) -> Credential | None:
+    """Whose request this is; None for anybody. Raises `Refused` (401) for a secret that is not good."""
+    secret = presented(request.headers.getlist("authorization"))
+    if secret is None:
+        return None
+    if (credential := index.credentials.check(secret)) is None:
+        raise Refused(401, "this secret is unknown, revoked or out of date")
+    return credential
+
+
+def _require(request: Request, index: Index, name: str) -> None:
+    """Raise `Refused` (404) for a project that the caller may not know of, in the words for one that is not there."""
+    if not index.sees(_caller(request, index), name):
+        raise Refused(404, f"there is no project {name!r}")
+
+
+def _credential(request: Request, index: Index) -> Credential:
+    """Who uploads. Raises `Refused`: 401 without a secret, 403 with one that is not good."""
+    secret = presented(request.headers.getlist("authorization"))
+    if not secret:
+        raise Refused(401, "an upload needs credentials: user name __token__, and the secret")
+    credential = index.credentials.check(secret)
+    if credential is None:
+        raise Refused(403, "this secret is unknown, revoked or out of date")
+    return credential
+
+
+def _metadata_of(index: Index, file: IndexFile) -> bytes:
+    if file.upstream:
+        return wheel_metadata(index.path(file))
+    assert file.metadata is not None  # noqa: S101 - the caller looked
+    return index.blobs.read(file.metadata)

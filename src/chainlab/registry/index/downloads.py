@@ -1,0 +1,75 @@
+"""Which files of the index each CI job was served: the package digests that its provenance lists.
+
+A job's requests come from a loopback address of its own, in 127.64.0.0/10; other addresses are not noted, so ordinary
+serving writes nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import sqlite3
+import threading
+
+from chainlab.clock import Clock, rfc3339, utc_now
+from chainlab.database import transaction
+from chainlab.digests import Digest
+from chainlab.registry.index.models import IndexFile
+
+__all__ = ["JOBS", "Downloads"]
+
+JOBS = ipaddress.IPv4Network("127.64.0.0/10")
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS downloads (
+    id      INTEGER PRIMARY KEY,
+    address TEXT NOT NULL,
+    project TEXT NOT NULL,
+    file    TEXT NOT NULL,
+    digest  TEXT NOT NULL,
+    time    TEXT NOT NULL,          -- RFC 3339, of the first time
+    UNIQUE (address, file, digest)
+) STRICT;
+"""
+
+
+class Downloads:
+    """The notes of one index; ``guard`` is the lock of its connection."""
+
+    def __init__(self, connection: sqlite3.Connection, guard: threading.RLock, *, clock: Clock = utc_now) -> None:
+        connection.executescript(SCHEMA)
+        self._connection = connection
+        self._guard = guard
+        self._clock = clock
+
+    def note(self, address: str, file: IndexFile) -> bool:
+        """Note a file for a job's address, once; false for any other address, which costs nothing."""
+        try:
+            if ipaddress.IPv4Address(address) not in JOBS:
+                return False
+        except ValueError:
+            return False
+        key = (address, file.filename, str(file.digest))
+        with self._guard:
+            noted = self._connection.execute(
+                "SELECT 1 FROM downloads WHERE address = ? AND file = ? AND digest = ?", key
+            ).fetchone()
+            if noted is None:
+                with transaction(self._connection):
+                    self._connection.execute(
+                        "INSERT OR IGNORE INTO downloads (address, project, file, digest, time) VALUES (?, ?, ?, ?, ?)",
+                        (address, file.project, *key[1:], rfc3339(self._clock())),
+                    )
+        return True
+
+    def forget(self, address: str) -> None:
+        """Begin anew with an address: another job has it now."""
+        with self._guard, transaction(self._connection):
+            self._connection.execute("DELETE FROM downloads WHERE address = ?", (address,))
+
+    def of(self, address: str) -> list[tuple[str, str, Digest]]:
+        """What an address was served: project, file name, digest; in order."""
+        with self._guard:
+            rows = self._connection.execute(
+                "SELECT project, file, digest FROM downloads WHERE address = ? ORDER BY id",
+                (address,),
+            ).fetchall()
+        return [(project, file, Digest.parse(digest)) for project, file, digest in rows]

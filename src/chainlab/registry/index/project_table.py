@@ -1,0 +1,207 @@
+"""The projects of the package index: names, owners, and what installers are told about them.
+
+A name has one spelling (PEP 503), one owner, and a status (PEP 792). It is never free again: a deleted project leaves
+a tombstone that stays its owner's, and a reserved name is nobody's.
+
+Each change is committed together with its event.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from packaging.utils import InvalidName, canonicalize_name
+
+from chainlab.clock import Clock, rfc3339, utc_now
+from chainlab.credentials import Credential
+from chainlab.database import transaction
+from chainlab.errors import MalformedInput, Refused
+from chainlab.events import Events
+from chainlab.registry.index.models import Project, Status
+
+__all__ = ["SOURCE", "Projects", "normalise", "stated"]
+
+SOURCE = "/registry"  # CloudEvents source
+MAX_NAME = 100  # characters
+MAX_REASON = 1000  # characters
+STANDARD = {str(canonicalize_name(name)) for name in sys.stdlib_module_names}
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS projects (
+    name    TEXT PRIMARY KEY,       -- normalised (PEP 503)
+    display TEXT NOT NULL,
+    owner   TEXT,                   -- NULL = reserved: nobody may take it
+    status  TEXT NOT NULL,          -- PEP 792
+    reason  TEXT NOT NULL,
+    created TEXT NOT NULL,          -- RFC 3339
+    deleted TEXT                    -- RFC 3339; NULL = it is there
+) STRICT;
+CREATE TABLE IF NOT EXISTS project_repositories (  -- whose visibility it has
+    project TEXT NOT NULL, repository TEXT NOT NULL, PRIMARY KEY (project, repository)
+) STRICT, WITHOUT ROWID;
+"""
+COLUMNS = "name, display, owner, status, reason, deleted IS NOT NULL"
+
+
+class Projects:
+    """The names of one index; ``guard`` is the lock of its connection."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        events: Events,
+        guard: threading.RLock,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        connection.executescript(SCHEMA)
+        self._connection = connection
+        self._events = events
+        self._guard = guard
+        self._clock = clock
+
+    def all(self) -> list[Project]:
+        """Every name, with tombstones and reserved ones, sorted."""
+        with self._guard:
+            rows = self._connection.execute(
+                f"SELECT {COLUMNS} FROM projects ORDER BY name"  # noqa: S608
+            ).fetchall()
+        return [_project(row) for row in rows]
+
+    def find(self, name: str) -> Project | None:
+        """What is known of a normalised name; None when it is free."""
+        with self._guard:
+            row = self._connection.execute(
+                f"SELECT {COLUMNS} FROM projects WHERE name = ?",  # noqa: S608
+                (name,),
+            ).fetchone()
+        return _project(row) if row else None
+
+    def authorise(self, name: str, by: Credential) -> Project | None:
+        """The project that ``by`` may upload to; None when the name is free. Raises `Refused` (403).
+
+        A grant for the name itself is its owner's word. One for all names takes free names and adds to one's own.
+        """
+        if not by.may(f"packages:upload:{name}"):
+            raise Refused(403, f"this credential ({by.subject}) may not upload to {name}")
+        found = self.find(name)
+        if found is None:
+            if name in STANDARD:
+                raise Refused(403, f"the name {name} is reserved: a module of Python itself has it")
+            return None
+        if found.owner is None:
+            raise Refused(403, f"the name {name} is reserved: {found.reason}")
+        named = f"packages:upload:{name}" in by.grants or by.may(f"packages:admin:{name}")
+        if not named and found.owner != by.subject:
+            raise Refused(403, f"{name} belongs to {found.owner}, not to {by.subject}")
+        if found.status is Status.QUARANTINED:
+            raise Refused(403, f"{name} is {found.status} and takes no uploads: {found.reason}")
+        return found
+
+    def take(self, name: str, display: str, owner: str) -> None:
+        """Make a free name the owner's, or bring a deleted project back; call it inside a transaction."""
+        self._connection.execute(
+            "INSERT INTO projects VALUES (?, ?, ?, ?, '', ?, NULL)"
+            " ON CONFLICT (name) DO UPDATE SET display = excluded.display, deleted = NULL",
+            (name, display, owner, Status.ACTIVE, self.now()),
+        )
+
+    def join(self, name: str, repository: str) -> None:
+        """Note that a project is published from a repository; call it inside a transaction."""
+        self._connection.execute("INSERT OR IGNORE INTO project_repositories VALUES (?, ?)", (name, repository))
+
+    def repositories(self, name: str) -> list[str]:
+        """The repositories that a project was or may be published from."""
+        with self._guard:
+            rows = self._connection.execute("SELECT repository FROM project_repositories WHERE project = ?", (name,))
+            return [repository for (repository,) in rows]
+
+    def bury(self, name: str) -> None:
+        """Make a project a tombstone; call it inside a transaction."""
+        self._connection.execute("UPDATE projects SET deleted = ? WHERE name = ?", (self.now(), name))
+
+    def register(self, name: str, owner: str) -> Project:
+        """Give a free name to an owner, before any upload. Raises `Refused` (409) when it is another's."""
+        key = normalise(name)
+        with self._guard, transaction(self._connection):
+            found = self.find(key)
+            if found is None:
+                self.take(key, name, owner)
+                self.report("registered", key, {"project": key, "owner": owner})
+            elif found.owner != owner:
+                raise Refused(409, f"the name {key} is {found.owner or 'reserved'}, not {owner}'s")
+        return Project(key, name, owner) if found is None else found
+
+    def reserve(self, name: str, reason: str) -> None:
+        """Let nobody take a free name. Raises `Refused` (409) when somebody has it."""
+        name = normalise(name)
+        with self._guard, transaction(self._connection):
+            if self.find(name) is not None:
+                raise Refused(409, f"the name {name} is taken")
+            self._connection.execute(
+                "INSERT INTO projects VALUES (?, ?, NULL, ?, ?, ?, NULL)",
+                (name, name, Status.ACTIVE, stated(reason), self.now()),
+            )
+            self.report("reserved", name, {"project": name, "reason": reason})
+
+    def mark(self, name: str, kind: str, status: Status, reason: str, *, by: str) -> None:
+        """Set a status (PEP 792) and report it as ``kind``. Raises `Refused` (409) when it is set already."""
+        facts = {"status": str(status), "reason": stated(reason), "by": by}
+        with self.changing(name, kind, facts) as project:
+            if project.status is status:
+                raise Refused(409, f"{project.name} is {status} already")
+            self._connection.execute(
+                "UPDATE projects SET status = ?, reason = ? WHERE name = ?",
+                (status, reason, project.name),
+            )
+
+    @contextmanager
+    def changing(self, name: str, kind: str, facts: Mapping[str, Any]) -> Iterator[Project]:
+        """One transaction around a change to a project and its event. Raises `Refused` (404)."""
+        name = normalise(name)
+        with self._guard, transaction(self._connection):
+            project = self.find(name)
+            if project is None or project.owner is None or project.deleted:
+                raise Refused(404, f"there is no project {name!r} of ours")
+            yield project
+            self.report(kind, name, {"project": name, **facts})
+
+    def report(self, kind: str, subject: str, facts: Mapping[str, Any], scenario_time: str | None = None) -> None:
+        """Append an event; call it inside a transaction."""
+        self._events.append(
+            f"dev.chainlab.artifact.{kind}",
+            source=SOURCE,
+            subject=subject,
+            data=facts,
+            scenario_time=scenario_time,
+        )
+
+    def now(self) -> str:
+        """The present moment, RFC 3339."""
+        return rfc3339(self._clock())
+
+
+def normalise(name: str) -> str:
+    """The one spelling of a project's name (PEP 503). Raises `MalformedInput` for what is no name."""
+    try:
+        if not name.isascii() or len(name) > MAX_NAME:
+            raise InvalidName
+        return str(canonicalize_name(name, validate=True))
+    except InvalidName as error:
+        raise MalformedInput(f"{name[:80]!r} cannot be a project's name") from error
+
+
+def stated(reason: str) -> str:
+    """``reason``, if it can be shown on one line. Raises `MalformedInput`."""
+    if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
+        raise MalformedInput(f"expected a reason of one line and at most {MAX_REASON} characters")
+    return reason
+
+
+def _project(row: tuple[Any, ...]) -> Project:
+    name, display, owner, status, reason, deleted = row
+    return Project(name, display, owner, Status(status), reason, bool(deleted))

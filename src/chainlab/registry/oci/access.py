@@ -1,0 +1,79 @@
+"""Who asks, and may they: credentials on requests to ``/v2/``, and the challenge to those without.
+
+Pulling is anonymous unless the repository is private; everything else needs a grant. A right on a name covers
+the names below it:
+
+    oci:push:acme/triage-model     also acme/triage-model/signatures
+
+The challenge names a token endpoint (distribution's "token authentication"), where Basic with the secret as
+password gets a short-lived credential. A request may carry the secret itself, too, by Basic or Bearer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+
+from chainlab.credentials import Credential, Credentials, presented
+from chainlab.registry.oci.errors import OciError
+from chainlab.visibility import PACKAGES, holds
+
+__all__ = ["ANONYMOUS", "LIFETIME", "Access", "challenge", "may"]
+
+ANONYMOUS = "anonymous"  # the token of whoever presents no secret; it is worth nothing
+SERVICE = "chainlab"
+LIFETIME = 900  # seconds a token lives
+
+
+def challenge(request: Request, name: str = "", actions: str = "pull") -> Mapping[str, str]:
+    """The header that tells a client how to present its credential."""
+    scope = f',scope="repository:{name}:{actions}"' if name else ""
+    realm = f"{request.base_url}v2/token"
+    return {"WWW-Authenticate": f'Bearer realm="{realm}",service="{SERVICE}"{scope}'}
+
+
+class Access:
+    """Decides for each request; ``may`` and ``check`` answer by the credential's grants."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def caller(self, request: Request) -> Credential | None:
+        """Whose request this is; None when it is anonymous.
+
+        Raises `Refused` (401) for a secret that is unknown, expired or revoked.
+        """
+        secret = presented(request.headers.getlist("authorization"))
+        if secret is None or secret == ANONYMOUS:
+            return None
+        if (credential := self._credentials.check(secret)) is None:
+            raise OciError(401, "UNAUTHORIZED", "the credential is unknown, expired or revoked")
+        return credential
+
+    def check(self, caller: Credential | None, action: str, name: str) -> None:
+        """Raises `OciError`: 401 for nobody, 403 for a credential without the grant."""
+        if caller is None:
+            raise OciError(401, "UNAUTHORIZED", f"{action} on {name} needs a credential")
+        if not may(caller, action, name):
+            raise OciError(
+                403,
+                "DENIED",
+                f"{caller.subject} may not {action} to {name}",
+                hint=f"use a credential that is granted oci:{action}:{name}",
+            )
+
+    def token(self, caller: Credential | None) -> str:
+        """A short-lived token with the caller's grants here, whatever scope was asked for; it ends with the caller's.
+
+        Clients keep their first token for all they do, so a narrower one would fail them.
+        """
+        if caller is None:
+            return ANONYMOUS
+        grants = {grant for grant in caller.grants if grant.startswith("oci:")}
+        return self._credentials.issue(caller.subject, grants, lifetime=LIFETIME, prefix="clt", under=caller)
+
+
+def may(caller: Credential, action: str, name: str) -> bool:
+    """Whether the credential may do this to the repository; who may push may pull."""
+    return holds(caller, PACKAGES if action == "pull" else (f"oci:{action}",), name)

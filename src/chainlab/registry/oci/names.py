@@ -1,0 +1,89 @@
+"""What may stand in a path: names of repositories, tags and digests.
+
+A reference is a digest when it holds a colon, else a tag:
+
+    >>> str(reference("v1.2"))
+    'v1.2'
+
+Nothing else gets past this module, so no name leads out of a directory or into another path.
+
+Bytes are kept here by their SHA-256 alone. Whoever asks for a digest of another algorithm asks a fair question, whose
+answer is that nothing is here; whoever pushes by one is refused.
+
+Specifications: distribution-spec 1.1, "Pulling manifests"; image-spec 1.1, "Digests".
+"""
+
+from __future__ import annotations
+
+import re
+
+from chainlab.digests import Digest
+from chainlab.errors import MalformedInput
+from chainlab.registry.oci.errors import OciError
+
+__all__ = ["any_digest", "check_name", "digest", "is_tag", "reference"]
+
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+NAME = re.compile(rf"{_PART}(?:/{_PART})*")
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+MAX_NAME = 255  # characters; many clients join a host name to it
+DIGEST = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):([A-Za-z0-9=_-]+)")  # image-spec 1.1, "Digests"
+MAX_DIGEST = 255  # characters; no registered algorithm has so many
+SHA512 = re.compile(r"[0-9a-f]{128}")
+
+
+class _Foreign(Digest):
+    """A digest that is not SHA-256: ``value`` holds its encoded part as ASCII, since its alphabet is not known."""
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.value.decode()}"
+
+
+def check_name(name: str) -> str:
+    """``name``, if a repository may be called so. Raises `OciError` (400 NAME_INVALID)."""
+    if len(name) > MAX_NAME or not NAME.fullmatch(name):
+        raise OciError(
+            400,
+            "NAME_INVALID",
+            f"not the name of a repository: {name[:80]!r}",
+            hint="write lower-case words with '.', '_' or '-' between them, and '/' between parts",
+        )
+    return name
+
+
+def is_tag(text: str) -> bool:
+    """Whether a tag may be called so."""
+    return TAG.fullmatch(text) is not None
+
+
+def digest(text: str) -> Digest:
+    """The digest of what a request brings. Raises `OciError` (400 DIGEST_INVALID)."""
+    try:
+        return Digest.parse(text)
+    except MalformedInput as error:
+        raise OciError(400, "DIGEST_INVALID", f"not a SHA-256 digest: {text[:80]!r}") from error
+
+
+def any_digest(text: str) -> Digest:
+    """A digest that a request asks for, or that a manifest refers to; nothing is kept by one that is not SHA-256.
+
+    Raises `OciError` (400 DIGEST_INVALID).
+    """
+    found = DIGEST.fullmatch(text)
+    if found is None or found[1] == "sha256" or len(text) > MAX_DIGEST:
+        return digest(text)
+    if found[1] == "sha512" and not SHA512.fullmatch(found[2]):
+        raise OciError(400, "DIGEST_INVALID", f"not a SHA-512 digest: {text[:80]!r}")
+    return _Foreign(found[1], found[2].encode())
+
+
+def reference(text: str) -> Digest | str:
+    """The digest or tag of a manifest, as a request to read or delete names it.
+
+    Raises `OciError`: 400 DIGEST_INVALID, or 404 MANIFEST_UNKNOWN for what no tag can be.
+    """
+    if ":" in text:
+        return any_digest(text)
+    if not is_tag(text):
+        raise OciError(404, "MANIFEST_UNKNOWN", f"no manifest can have the tag {text[:80]!r}")
+    return text
