@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chainlab.course.authoring.links import References
 from chainlab.course.authoring.notebook import derive, dump
-from chainlab.course.authoring.source import Lesson
+from chainlab.course.authoring.source import LessonSource
 from chainlab.course.syllabus import Course
 
 
@@ -20,7 +20,7 @@ def edit(path: Path, old: str, new: str) -> None:
 def answer_lab(course: Course, answers: dict[str, str]) -> Path:
     """Put answers into the made-up lab: exercise id to the text of its cell."""
     path = course.root / "labs" / "09_numbers.ipynb"
-    lesson = Lesson.read(course.root / "lessons" / "09_numbers_lab.py")
+    lesson = LessonSource.read(course.root / "lessons" / "09_numbers_lab.py")
     notebook = derive(lesson, "labs", References.of(course))
     for cell in notebook.cells:
         grading = cell.metadata.get("nbgrader", {})

@@ -8,7 +8,7 @@ import pytest
 from editing import edit
 
 from chainlab.course.authoring.rules import lesson_problems, problems
-from chainlab.course.authoring.source import BEGIN, END, MARKER, Lesson
+from chainlab.course.authoring.source import BEGIN, END, MARKER, LessonSource
 from chainlab.course.syllabus import Course, load
 
 LAB = "lessons/09_numbers_lab.py"
@@ -308,7 +308,7 @@ def test_a_walkthrough_has_ten_to_fifty_cells() -> None:
     cell = "# %%\nx = 1\n\n"
     head = '# %% [markdown]\n# # T\n\n# %% tags=["parameters"]\nseed = 1\n\n'
     for count, good in ((7, False), (8, True), (48, True), (49, False)):
-        lesson = Lesson.parse(head + cell * count, "lessons/x.py")
+        lesson = LessonSource.parse(head + cell * count, "lessons/x.py")
         assert (lesson_problems(lesson, None) == []) is good
 
 
@@ -321,7 +321,7 @@ def test_a_file_without_cells_is_told(made_up: Path, text: str) -> None:
 def test_cells_know_their_lines(course: Course) -> None:
     for path in (course.root / "lessons").glob("*.py"):
         lines = path.read_text().splitlines()
-        lesson = Lesson.read(path)
+        lesson = LessonSource.read(path)
         assert len(lesson.cells) == sum(bool(MARKER.match(line)) for line in lines)
         for cell in lesson.cells:
             first = cell.source.splitlines()[0]

@@ -11,7 +11,7 @@ import pytest
 from chainlab.course.authoring.links import References
 from chainlab.course.authoring.notebook import Edition, derive, load
 from chainlab.course.authoring.rules import lesson_problems
-from chainlab.course.authoring.source import Lesson
+from chainlab.course.authoring.source import LessonSource
 from chainlab.course.syllabus import Course
 from chainlab.workspace import course_root
 
@@ -42,7 +42,7 @@ assert 4
 
 
 def test_code_spans_and_exercise_numbers_become_links(course: Course) -> None:
-    lesson = Lesson.parse(LESSON, "lessons/09_sums.py")
+    lesson = LessonSource.parse(LESSON, "lessons/09_sums.py")
     text = derive(lesson, "notebooks", References.of(course)).cells[0].source
     assert "Before: [09_numbers](../labs/09_numbers.ipynb)." in text
     assert "See [labs/09_numbers.ipynb](../labs/09_numbers.ipynb), [exercise 9.1](../labs/09_numbers.ipynb#" in text
@@ -60,12 +60,12 @@ def test_an_exercise_of_the_same_page_is_an_anchor(course: Course) -> None:
 
 
 def test_a_path_that_leads_nowhere_is_a_problem(course: Course) -> None:
-    lesson = Lesson.parse(LESSON.replace("`ls`", "`docs/nothing.md`"), "lessons/09_sums.py")
+    lesson = LessonSource.parse(LESSON.replace("`ls`", "`docs/nothing.md`"), "lessons/09_sums.py")
     assert "there is no docs/nothing.md" in [problem.text for problem in lesson_problems(lesson, course)]
 
 
 def test_what_a_reader_opens_is_folded(course: Course) -> None:
-    cells = derive(Lesson.parse(LESSON, "lessons/09_sums.py"), "notebooks", References.of(course)).cells
+    cells = derive(LessonSource.parse(LESSON, "lessons/09_sums.py"), "notebooks", References.of(course)).cells
     assert [cell.metadata.get("jupyter") for cell in cells] == [
         None,
         {"source_hidden": True},
@@ -116,7 +116,7 @@ made
 
 
 def test_in_a_lab_run_all_goes_on_behind_given_cells_that_use_an_answer(course: Course) -> None:
-    lesson = Lesson.parse(LAB, "lessons/09_numbers_lab.py")
+    lesson = LessonSource.parse(LAB, "lessons/09_numbers_lab.py")
 
     def failing(edition: Edition) -> list[str]:
         cells = derive(lesson, edition, References.of(course)).cells

@@ -10,7 +10,7 @@ from editing import edit
 
 from chainlab.course.authoring import build as building
 from chainlab.course.authoring.lint import lint_lab
-from chainlab.course.authoring.source import Lesson
+from chainlab.course.authoring.source import LessonSource
 from chainlab.course.learning.checks import Case
 from chainlab.course.syllabus import Course, load
 
@@ -18,7 +18,7 @@ LAB = "lessons/09_numbers_lab.py"
 
 
 def lint(course: Course, stub: ModuleType) -> list[str]:
-    lesson = Lesson.read(course.root / LAB)
+    lesson = LessonSource.read(course.root / LAB)
     return [str(p) for p in lint_lab(lesson, course.root, stub.CASES)]
 
 
@@ -93,7 +93,7 @@ def test_an_error_points_to_the_very_line(course: Course, stub: ModuleType) -> N
 def test_a_constant_answer_that_passes_is_told(course: Course, stub: ModuleType, constant: object) -> None:
     generators = stub.CASES | {"9.2": lambda lab, rng: [Case("unknown", ([rng.random()],), constant, "teaches")]}
     edit(course.root / LAB, "return max(numbers, default=None)", f"return {constant!r}")
-    lesson = Lesson.read(course.root / LAB)
+    lesson = LessonSource.read(course.root / LAB)
     found = [str(p) for p in lint_lab(lesson, course.root, generators)]
     assert any(f"exercise 9.2: the constant answer {constant!r} passes" in line for line in found), found
 
@@ -106,7 +106,7 @@ def test_a_solution_for_the_visible_cases_alone_fails_on_hidden_seeds(course: Co
         n = calls["n"]
         yield Case("a negative number", ([n],), n if n < 4 else -1, "teaches")
 
-    lesson = Lesson.read(course.root / LAB)
+    lesson = LessonSource.read(course.root / LAB)
     found = [str(p) for p in lint_lab(lesson, course.root, stub.CASES | {"9.1": total})]
     assert any("the solution fails on seed" in line for line in found), found
 
@@ -118,7 +118,7 @@ def test_a_case_that_teaches_nothing_is_told(course: Course, stub: ModuleType) -
             Case("some", ([rng.randrange(9)],), 0),
         ]
     }
-    lesson = Lesson.read(course.root / LAB)
+    lesson = LessonSource.read(course.root / LAB)
     found = [str(p) for p in lint_lab(lesson, course.root, generators)]
     assert any("the case 'unknown' teaches nothing" in line for line in found), found
 

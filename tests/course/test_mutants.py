@@ -17,7 +17,7 @@ from editing import edit
 from chainlab.cli.course import commands
 from chainlab.course.authoring.mutants import try_lab, try_labs
 from chainlab.course.authoring.mutations import mutants
-from chainlab.course.authoring.source import Lesson
+from chainlab.course.authoring.source import LessonSource
 from chainlab.course.authoring.survivors import RECORD, Recorded, Survivor, Tally, compare, read_record
 from chainlab.course.learning.checks import Case
 from chainlab.course.syllabus import Course, load
@@ -86,7 +86,7 @@ def test_only_the_solution_is_changed_and_each_change_has_a_name_of_its_own() ->
 def run(course: Course, cases: Any, *chosen: str) -> dict[str, Tally]:
     """The tallies of the made-up lab, by exercise."""
     told: list[Any] = []
-    assert try_lab(Lesson.read(course.root / LAB), course.root, chosen, told.append, cases) == []
+    assert try_lab(LessonSource.read(course.root / LAB), course.root, chosen, told.append, cases) == []
     return {t.exercise: t for t in told if isinstance(t, Tally)}
 
 
@@ -96,7 +96,7 @@ def test_the_made_up_lab_refuses_every_mutant(course: Course, stub: ModuleType) 
 
 
 def test_a_mutant_that_one_seed_lets_pass_survives_with_its_line(course: Course, stub: ModuleType) -> None:
-    lesson = Lesson.read(course.root / LAB)
+    lesson = LessonSource.read(course.root / LAB)
 
     empty = iter((False, True, False))  # asked for by the visible cases, by those of seed 1, of seed 2
 
@@ -133,7 +133,7 @@ def test_what_a_mutant_leaves_behind_reaches_no_other(course: Course, stub: Modu
 
 def test_a_solution_that_its_own_cases_refuse_is_told(course: Course, stub: ModuleType) -> None:
     edit(course.root / LAB, "return max(numbers, default=None)", "return min(numbers, default=None)")
-    lesson = Lesson.read(course.root / LAB)
+    lesson = LessonSource.read(course.root / LAB)
     [problem] = try_lab(lesson, course.root, ["9.2"], lambda _: None, stub.CASES)
     assert "exercise 9.2: the solution itself is refused on its visible cases" in str(problem)
 
@@ -211,7 +211,7 @@ def test_the_checks_of_week_0_refuse_all_mutants_but_the_recorded(lint: Any, roo
 def test_the_record_has_every_exercise_and_the_number_of_its_mutants(root: Path) -> None:
     made = {
         exercise.id: len(mutants(exercise.tagged("exercise")[0].source, lesson.name))
-        for lesson in (Lesson.read(path) for path in sorted((root / "lessons").glob("*_lab.py")))
+        for lesson in (LessonSource.read(path) for path in sorted((root / "lessons").glob("*_lab.py")))
         for exercise in lesson.exercises
     }
     assert {exercise: told.mutants for exercise, told in read_record(root).items()} == made

@@ -20,7 +20,7 @@ from chainlab.course.authoring.notebook import dump, load
 from chainlab.course.learning.board import Board
 from chainlab.course.learning.hints import ladder, next_hint
 from chainlab.course.learning.own_code import source_digest
-from chainlab.course.learning.progress import STATUSES, Entry, Progress, ProgressFile
+from chainlab.course.learning.progress import STATUSES, Progress, ProgressEntry, ProgressFile
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
 
@@ -37,7 +37,7 @@ def test_the_last_status_and_message_count_and_attempts_add_up(file: ProgressFil
     file.record("9.1", "done")
     entry = file.read().of("9.1")
     assert (entry.status, entry.message, entry.attempts) == ("done", "", 2)
-    assert file.read().of("9.2") == Entry()
+    assert file.read().of("9.2") == ProgressEntry()
 
 
 def test_active_minutes_leave_out_breaks(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_an_export_is_imported_whole(file: ProgressFile, tmp_path: Path, course:
 
 
 entries = st.builds(
-    Entry,
+    ProgressEntry,
     status=st.sampled_from(STATUSES),
     message=st.text(),
     attempts=st.integers(0),
@@ -125,7 +125,7 @@ entries = st.builds(
 
 
 @given(st.dictionaries(st.sampled_from(["9.1", "9.2", "1.1"]), entries))
-def test_reading_what_was_dumped_gives_the_same(data: dict[str, Entry]) -> None:
+def test_reading_what_was_dumped_gives_the_same(data: dict[str, ProgressEntry]) -> None:
     assert Progress.parse(Progress(data).dump()) == Progress(data)
 
 

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from chainlab.course.attempt import Attempt, Finding
+from chainlab.course.attempt import Attempt, CellFinding
 from chainlab.course.authoring.notebook import dump, grade_id, load
 from chainlab.course.learning.own_code import source_digest
 from chainlab.course.learning.progress import Progress, ProgressFile
@@ -130,7 +130,7 @@ def test_an_unsaved_answer_is_told(ran: Any, session: Workspace) -> None:
     checked = datetime.fromisoformat(progress.of("1.1").checked)
 
     def told(saved_answer: str, saved: datetime, status: str, progress: Progress = progress) -> list[str]:
-        finding = Finding("1.1", "t", 4, status, answer=source_digest(saved_answer))
+        finding = CellFinding("1.1", "t", 4, status, answer=source_digest(saved_answer))
         return Attempt("01_assessment", 1, (finding,), Path("labs/x.ipynb"), saved).warnings(progress)
 
     before, after = checked - timedelta(minutes=1), checked + timedelta(minutes=1)

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from chainlab.course.authoring.notebook import dump, load
-from chainlab.course.authoring.solutions import Run, replay, run_all, run_one, table
+from chainlab.course.authoring.solutions import NotebookRun, replay, run_all, run_one, table
 from chainlab.course.syllabus import Course
 
 IDS = ("9.1", "9.2")
 
 
-def rerun(course: Course, change: Any, parameters: dict[str, Any] | None = None) -> Run:
+def rerun(course: Course, change: Any, parameters: dict[str, Any] | None = None) -> NotebookRun:
     path = course.root / "solutions" / "09_numbers.ipynb"
     notebook = load(path)
     change(notebook.cells)

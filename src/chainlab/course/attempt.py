@@ -21,7 +21,7 @@ from chainlab.course.learning.reasons import solution_page
 from chainlab.course.syllabus import Course, Exercise, Unit
 from chainlab.errors import ChainlabError, MalformedInput
 
-__all__ = ["Attempt", "Finding", "attempt"]
+__all__ = ["Attempt", "CellFinding", "attempt"]
 
 CELL_SECONDS = 60  # an answer that takes longer does not end
 # `exit()` ends the kernel some cells later: nobody could say which cell it was.
@@ -36,7 +36,7 @@ del _stop
 
 
 @dataclass(frozen=True)
-class Finding:
+class CellFinding:
     """One exercise of the lab."""
 
     exercise: str
@@ -57,7 +57,7 @@ class Attempt:
 
     unit: str
     seed: int
-    findings: tuple[Finding, ...]
+    findings: tuple[CellFinding, ...]
     file: Path
     saved: datetime
     reasons: str = ""  # the page that says why the right answers are right, in an edition that has it
@@ -164,12 +164,12 @@ def _set_seed(lab: Any, seed: int) -> None:
             return
 
 
-def _judge(lab: Any, exercise: Exercise) -> Finding:
+def _judge(lab: Any, exercise: Exercise) -> CellFinding:
     answer = _find(lab, grade_id("exercise", exercise.id))
     digest = source_digest(answer.source) if answer is not None else ""
 
-    def finding(status: str, message: str = "") -> Finding:
-        return Finding(exercise.id, exercise.title, exercise.points, status, visible(message, lines=True), digest)
+    def finding(status: str, message: str = "") -> CellFinding:
+        return CellFinding(exercise.id, exercise.title, exercise.points, status, visible(message, lines=True), digest)
 
     check = _find(lab, grade_id("check", exercise.id))
     restore = f"restore it from the course's copy of labs/ (grade_id {grade_id('check', exercise.id)})"

@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from chainlab.course.authoring.links import References
 from chainlab.course.authoring.notebook import Edition, derive
-from chainlab.course.authoring.source import Lesson
+from chainlab.course.authoring.source import LessonSource
 from chainlab.course.syllabus import load
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
@@ -170,7 +170,7 @@ def _authored(root: Path, name: str, references: Callable[[], References]) -> st
     if edition is None or not source.is_file():
         return None
     try:
-        return _text(name, json.dumps(derive(Lesson.read(source), edition, references())).encode())
+        return _text(name, json.dumps(derive(LessonSource.read(source), edition, references())).encode())
     except MalformedInput:  # an author at work
         return None
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from chainlab.course.authoring.source import Cell, Exercise, Lesson, checked_answer
+from chainlab.course.authoring.source import Cell, ExerciseSource, LessonSource, checked_answer
 from chainlab.course.learning import checks
 
 ROOT = Path(__file__).parents[3]
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 class SolvedLab:
     """A lab whose exercises are answered."""
 
-    lesson: Lesson
+    lesson: LessonSource
     space: dict[str, Any]  # names that its cells define
 
     @property
@@ -29,7 +29,7 @@ class SolvedLab:
         """What `chainlab.open` gave."""
         return self.space["lab"]
 
-    def exercise(self, number: str) -> Exercise:
+    def exercise(self, number: str) -> ExerciseSource:
         (part,) = [e for e in self.lesson.exercises if e.id == number]
         return part
 
@@ -42,8 +42,8 @@ class SolvedLab:
 
 
 @cache
-def lesson(unit: str) -> Lesson:
-    return Lesson.read(ROOT / "lessons" / f"{unit}_lab.py")
+def lesson(unit: str) -> LessonSource:
+    return LessonSource.read(ROOT / "lessons" / f"{unit}_lab.py")
 
 
 def solve(unit: str) -> SolvedLab:

@@ -19,7 +19,7 @@ from chainlab.course.authoring import execution, outline
 from chainlab.course.authoring.links import References
 from chainlab.course.authoring.notebook import EDITIONS, Edition, derive, dump, editions, keep_outputs, load
 from chainlab.course.authoring.rules import lesson_problems, lessons, problems
-from chainlab.course.authoring.source import Lesson, Problem
+from chainlab.course.authoring.source import LessonProblem, LessonSource
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.storage import holds, write_whole
@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 class Broken(ChainlabError):
     """Authored files with problems; the message lists them, one a line."""
 
-    def __init__(self, found: Iterable[Problem | str]) -> None:
+    def __init__(self, found: Iterable[LessonProblem | str]) -> None:
         self.problems = [str(p) for p in found]
         count = len(self.problems)
         super().__init__("\n".join([*self.problems, f"{count} problem{'s' * (count != 1)}"]))
@@ -103,7 +103,7 @@ def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list
     changed = build(course, names, say)
     patterns = execution.sanitiser(course.root)
     references = References.of(course)
-    failed: list[Problem] = []
+    failed: list[LessonProblem] = []
     for lesson in select(course, names):
         for edition in editions(lesson):
             if edition == "labs":
@@ -116,7 +116,7 @@ def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list
             except execution.Failure as error:
                 at = notebook.cells[max(error.cell, 0)].id
                 line = execution.line_of(lesson, at)
-                failed.append(Problem(lesson.name, line, f"the cell fails: {error.message}"))
+                failed.append(LessonProblem(lesson.name, line, f"the cell fails: {error.message}"))
                 say(f"FAILED {edition}/{path.name}")
                 continue
             execution.stabilise(notebook, patterns)
@@ -152,7 +152,7 @@ def lint(course: Course, names: Iterable[str] = (), say: Say = print) -> None:
     say(f"linted {', '.join(labs)} ({time.perf_counter() - began:.1f} s)")
 
 
-def select(course: Course, names: Iterable[str] = ()) -> list[Lesson]:
+def select(course: Course, names: Iterable[str] = ()) -> list[LessonSource]:
     """The lessons named by unit or file; all of them without a name. Raises `Broken` for unreadable ones."""
     read, bad = lessons(course)
     wanted = [_stems(course, name) for name in names]
@@ -167,7 +167,7 @@ def select(course: Course, names: Iterable[str] = ()) -> list[Lesson]:
     return [lesson for lesson in read if Path(lesson.name).stem in chosen]
 
 
-def target(course: Course, lesson: Lesson, edition: Edition) -> Path:
+def target(course: Course, lesson: LessonSource, edition: Edition) -> Path:
     """Where a derived notebook lies."""
     return course.root / edition / f"{lesson.stem}.ipynb"
 
@@ -189,7 +189,7 @@ def _stems(course: Course, name: str) -> set[str]:
     return ({p.file for p in unit.lessons} | {f"{unit.id}_lab"}) & sources
 
 
-def _with_stored(lesson: Lesson, edition: Edition, path: Path, references: References) -> Any:
+def _with_stored(lesson: LessonSource, edition: Edition, path: Path, references: References) -> Any:
     notebook = derive(lesson, edition, references)
     if edition != "labs" and path.is_file():
         try:
@@ -199,7 +199,7 @@ def _with_stored(lesson: Lesson, edition: Edition, path: Path, references: Refer
     return notebook
 
 
-def _drift_of(course: Course, lesson: Lesson, edition: Edition, references: References) -> list[str]:
+def _drift_of(course: Course, lesson: LessonSource, edition: Edition, references: References) -> list[str]:
     path = target(course, lesson, edition)
     name = f"{edition}/{path.name}"
     if not path.is_file():
@@ -220,7 +220,7 @@ def _drift_of(course: Course, lesson: Lesson, edition: Edition, references: Refe
     return []
 
 
-def _first_difference(lesson: Lesson, notebook: Any, path: Path) -> str:
+def _first_difference(lesson: LessonSource, notebook: Any, path: Path) -> str:
     try:
         stored = load(path)
     except MalformedInput:
@@ -233,7 +233,7 @@ def _first_difference(lesson: Lesson, notebook: Any, path: Path) -> str:
     return " (metadata or format)"
 
 
-def _strays(course: Course, known: list[Lesson]) -> list[str]:
+def _strays(course: Course, known: list[LessonSource]) -> list[str]:
     """Derived files that no lesson stands behind."""
     expected = {target(course, lesson, e) for lesson in known for e in editions(lesson)}
     found = {p for e in EDITIONS for p in (course.root / e).glob("*.ipynb")}

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from chainlab.course.authoring.source import Cell, Lesson, Problem, parse_code
+from chainlab.course.authoring.source import Cell, LessonProblem, LessonSource, parse_code
 
 __all__ = ["code_problems", "prose_problems"]
 
@@ -44,49 +44,49 @@ UNSEEDED = re.compile(
 )
 
 
-def code_problems(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
+def code_problems(lesson: LessonSource, cell: Cell) -> Iterator[LessonProblem]:
     """Magics, installers, live addresses, absolute paths, chance without a seed, long cells."""
     name = lesson.name
     for line, text in cell.numbered:
         if re.match(r"\s*(?:%%?\w|!\S)", text):
-            yield Problem(name, line, "no '%' magic and no '!' command: plain Python runs everywhere")
+            yield LessonProblem(name, line, "no '%' magic and no '!' command: plain Python runs everywhere")
         if re.search(r"\bpip3?\s+install\b", text):
-            yield Problem(name, line, "no 'pip install': the environment is locked")
+            yield LessonProblem(name, line, "no 'pip install': the environment is locked")
         if "NBVAL_" in text:
-            yield Problem(name, line, "no NBVAL_ comment: every cell counts")
+            yield LessonProblem(name, line, "no NBVAL_ comment: every cell counts")
         for url in URL.finditer(text):
             if not _allowed(url):
-                yield Problem(name, line, f"live address {url[0]}: use loopback, '.localhost' or example.com")
+                yield LessonProblem(name, line, f"live address {url[0]}: use loopback, '.localhost' or example.com")
         if UNSEEDED.search(text):
-            yield Problem(name, line, "unseeded randomness: make a Random(seed)")
+            yield LessonProblem(name, line, "unseeded randomness: make a Random(seed)")
         if REGISTRIES.search(text):
-            yield Problem(name, line, "the host name of a package registry: write its name (PyPI)")
+            yield LessonProblem(name, line, "the host name of a package registry: write its name (PyPI)")
     limit = LONG_CODE_LINES if {"exercise", "check", "wrong"} & set(cell.tags) else CODE_LINES
     length = len([text for _, text in cell.numbered if text.strip()])
     if length > limit:
-        yield Problem(name, cell.line, f"{length} lines of code in one cell; at most {limit}")
+        yield LessonProblem(name, cell.line, f"{length} lines of code in one cell; at most {limit}")
     try:
         tree = parse_code(cell)
     except SyntaxError as error:
         if not re.search(r"(?m)^\s*[%!]", cell.source):
-            yield Problem(name, cell.line + (error.lineno or 1), f"not Python: {error.msg}")
+            yield LessonProblem(name, cell.line + (error.lineno or 1), f"not Python: {error.msg}")
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and ABSOLUTE.match(node.value):
-            yield Problem(
+            yield LessonProblem(
                 name,
                 cell.line + node.lineno,
                 f"absolute path {node.value!r}: use lab.path or lab.data",
             )
 
 
-def prose_problems(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
+def prose_problems(lesson: LessonSource, cell: Cell) -> Iterator[LessonProblem]:
     """Registries\' host names, and what a page would load from the network."""
     for line, text in cell.numbered:
         if REGISTRIES.search(text):
-            yield Problem(lesson.name, line, "the host name of a package registry: write its name (PyPI)")
+            yield LessonProblem(lesson.name, line, "the host name of a package registry: write its name (PyPI)")
         if re.search(r"(?:src|href)=\"https?://|!\[[^\]]*\]\(https?://", text):
-            yield Problem(lesson.name, line, "an image or page from the network: the course is offline")
+            yield LessonProblem(lesson.name, line, "an image or page from the network: the course is offline")
 
 
 def _allowed(url: re.Match[str]) -> bool:

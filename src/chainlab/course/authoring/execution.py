@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chainlab.course.authoring.notebook import METADATA
-from chainlab.course.authoring.source import Lesson, Problem
+from chainlab.course.authoring.source import LessonProblem, LessonSource
 from chainlab.errors import ChainlabError
 
 __all__ = ["Failure", "line_of", "private_environment", "run", "sanitiser", "stabilise", "unstable"]
@@ -146,7 +146,7 @@ def stabilise(notebook: Any, patterns: list[tuple[re.Pattern[str], str]]) -> Any
     return notebook
 
 
-def unstable(lesson: Lesson, notebook: Any) -> list[Problem]:
+def unstable(lesson: LessonSource, notebook: Any) -> list[LessonProblem]:
     """Outputs that would differ on the next run, by the line of their cell in the source."""
     found = []
     for cell in notebook.cells:
@@ -155,7 +155,7 @@ def unstable(lesson: Lesson, notebook: Any) -> list[Problem]:
                 match = pattern.search(text)
                 if match:
                     found.append(
-                        Problem(
+                        LessonProblem(
                             lesson.name,
                             line_of(lesson, cell.id),
                             f"the output shows {what} ({match[0]}): print a logical name instead",
@@ -164,7 +164,7 @@ def unstable(lesson: Lesson, notebook: Any) -> list[Problem]:
     return found
 
 
-def line_of(lesson: Lesson, cell_id: str) -> int:
+def line_of(lesson: LessonSource, cell_id: str) -> int:
     """The line in the source that a derived cell comes from."""
     index = int(cell_id.rpartition("-")[2])
     return lesson.cells[index].line

@@ -22,9 +22,9 @@ from typing import Any
 from chainlab.course import exercises
 from chainlab.course.authoring.source import (
     Cell,
-    Exercise,
-    Lesson,
-    Problem,
+    ExerciseSource,
+    LessonProblem,
+    LessonSource,
     checked_answer,
     named_wrong,
     starter,
@@ -39,21 +39,21 @@ HIDDEN_SEEDS = (20_011, 30_029, 40_031)  # any three that no lesson uses
 CONSTANTS: tuple[Any, ...] = (True, False, None, [], {}, set(), "", 0)
 
 
-def lint_lab(lesson: Lesson, root: Path, cases: Mapping[str, Cases] | None = None) -> list[Problem]:
+def lint_lab(lesson: LessonSource, root: Path, cases: Mapping[str, Cases] | None = None) -> list[LessonProblem]:
     """Run a lab's cells and report what does not hold. ``cases`` replaces the course's own in tests."""
 
-    def trial(exercise: Exercise, cell: Cell, namespace: dict[str, Any]) -> Iterator[Problem]:
-        return _Trial(lesson, root, exercise, cell, namespace, cases).run()
+    def trial(exercise: ExerciseSource, cell: Cell, namespace: dict[str, Any]) -> Iterator[LessonProblem]:
+        return _ExerciseLint(lesson, root, exercise, cell, namespace, cases).run()
 
     return play(lesson, root, trial)
 
 
 def play(
-    lesson: Lesson, root: Path, trial: Callable[[Exercise, Cell, dict[str, Any]], Iterable[Problem]]
-) -> list[Problem]:
+    lesson: LessonSource, root: Path, trial: Callable[[ExerciseSource, Cell, dict[str, Any]], Iterable[LessonProblem]]
+) -> list[LessonProblem]:
     """Run a lab's cells in order; at each exercise's own cell ``trial`` runs it and says what does not hold."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    found: list[Problem] = []
+    found: list[LessonProblem] = []
     exercise_of = {c.index: e for e in lesson.exercises for c in e.cells}
     try:
         for cell in lesson.code:
@@ -67,7 +67,7 @@ def play(
                     run_cell(lesson, root, cell, namespace)
             except (Exception, SystemExit) as error:
                 if not cell.has("raises-exception"):
-                    found.append(Problem(lesson.name, _line(error, lesson, cell), _said(error)))
+                    found.append(LessonProblem(lesson.name, _line(error, lesson, cell), _said(error)))
                     break  # later cells may need this one
     finally:
         close = getattr(namespace.get("lab"), "close", None)
@@ -76,14 +76,14 @@ def play(
     return found
 
 
-class _Trial:
+class _ExerciseLint:
     """One exercise put to the proof."""
 
     def __init__(
         self,
-        lesson: Lesson,
+        lesson: LessonSource,
         root: Path,
-        exercise: Exercise,
+        exercise: ExerciseSource,
         cell: Cell,
         namespace: dict[str, Any],
         cases: Mapping[str, Cases] | None,
@@ -95,7 +95,7 @@ class _Trial:
         checked = checked_answer(self.check)
         self.answer_text = checked[1] if checked else "None"
 
-    def run(self) -> Iterator[Problem]:
+    def run(self) -> Iterator[LessonProblem]:
         yield from self.starter_fails()
         run_cell(self.lesson, self.root, self.cell, self.namespace)
         yield from self.solution_passes()
@@ -103,7 +103,7 @@ class _Trial:
             yield from self.wrong_fails(cell)
         yield from self.constants_fail()
 
-    def starter_fails(self) -> Iterator[Problem]:
+    def starter_fails(self) -> Iterator[LessonProblem]:
         blank = starter(self.cell, self.exercise.id)
         apart = dict(self.namespace)
         try:
@@ -120,7 +120,7 @@ class _Trial:
         else:
             yield self.problem(self.cell, "the starter passes its check")
 
-    def solution_passes(self) -> Iterator[Problem]:
+    def solution_passes(self) -> Iterator[LessonProblem]:
         try:
             run_cell(self.lesson, self.root, self.check, self.namespace)
         except ChainlabError as error:
@@ -135,7 +135,7 @@ class _Trial:
                 )
                 return
 
-    def wrong_fails(self, cell: Cell) -> Iterator[Problem]:
+    def wrong_fails(self, cell: Cell) -> Iterator[LessonProblem]:
         named = named_wrong(cell)
         description, case_name = named if named else ("", "")
         apart = dict(self.namespace)
@@ -143,7 +143,7 @@ class _Trial:
             run_cell(self.lesson, self.root, cell, apart)
             report = self.examine(apart, HIDDEN_SEEDS[0])
         except (Exception, SystemExit) as error:
-            yield Problem(
+            yield LessonProblem(
                 self.lesson.name,
                 _line(error, self.lesson, cell),
                 f"the wrong answer does not run: {_said(error)}",
@@ -163,7 +163,7 @@ class _Trial:
         elif not miss.why and not miss.at:
             yield self.problem(cell, f"the case '{case_name}' teaches nothing to who misses it")
 
-    def constants_fail(self) -> Iterator[Problem]:
+    def constants_fail(self) -> Iterator[LessonProblem]:
         world = self.namespace.get("lab")
         cases = [
             case
@@ -180,8 +180,8 @@ class _Trial:
         answer = eval(self.answer_text, namespace)  # noqa: S307 (our own authored text)
         return examine(self.exercise.id, answer, world=namespace.get("lab"), seed=seed, cases=self.generate)
 
-    def problem(self, cell: Cell, text: str) -> Problem:
-        return Problem(self.lesson.name, cell.line, f"exercise {self.exercise.id}: {text}")
+    def problem(self, cell: Cell, text: str) -> LessonProblem:
+        return LessonProblem(self.lesson.name, cell.line, f"exercise {self.exercise.id}: {text}")
 
 
 def _accepts(case: Case, constant: Any) -> bool:
@@ -192,7 +192,7 @@ def _accepts(case: Case, constant: Any) -> bool:
         return False
 
 
-def run_cell(lesson: Lesson, root: Path, cell: Cell, namespace: dict[str, Any]) -> None:
+def run_cell(lesson: LessonSource, root: Path, cell: Cell, namespace: dict[str, Any]) -> None:
     """Run one cell as the source file's own lines; what it prints is not shown."""
     padded = "\n" * cell.line + cell.source  # so that line numbers are the file's
     code = compile(padded, str(root / lesson.name), "exec")
@@ -200,7 +200,7 @@ def run_cell(lesson: Lesson, root: Path, cell: Cell, namespace: dict[str, Any]) 
         exec(code, namespace)  # noqa: S102 (our own authored text)
 
 
-def _line(error: BaseException, lesson: Lesson, cell: Cell) -> int:
+def _line(error: BaseException, lesson: LessonSource, cell: Cell) -> int:
     """The deepest line of the traceback that lies in the lesson."""
     line, step = cell.line, error.__traceback__
     while step is not None:
@@ -218,7 +218,7 @@ def _said(error: BaseException) -> str:
 def main() -> int:
     """Lint labs in a process of their own: ``python -m chainlab.course.authoring.lint ROOT LAB…``."""
     root = Path(sys.argv[1])
-    found = [problem for name in sys.argv[2:] for problem in lint_lab(Lesson.read(root / "lessons" / name), root)]
+    found = [problem for name in sys.argv[2:] for problem in lint_lab(LessonSource.read(root / "lessons" / name), root)]
     for problem in found:
         sys.stdout.write(f"{problem}\n")
     return 1 if found else 0

@@ -31,7 +31,7 @@ from chainlab.course import exercises
 from chainlab.course.authoring import execution
 from chainlab.course.authoring.lint import play, run_cell
 from chainlab.course.authoring.mutations import Mutant, mutants
-from chainlab.course.authoring.source import Cell, Exercise, Lesson, Problem, checked_answer
+from chainlab.course.authoring.source import Cell, ExerciseSource, LessonProblem, LessonSource, checked_answer
 from chainlab.course.authoring.survivors import Survivor, Tally
 from chainlab.course.learning.checks import Case, Cases, examine
 from chainlab.errors import ChainlabError
@@ -77,12 +77,12 @@ def try_labs(
 
 
 def try_lab(
-    lesson: Lesson,
+    lesson: LessonSource,
     root: Path,
     chosen: Collection[str] = (),
     tell: Callable[[Tally | str], None] = print,
     cases: Mapping[str, Cases] | None = None,
-) -> list[Problem]:
+) -> list[LessonProblem]:
     """Try the mutants of one lab's exercises and ``tell`` each tally; the problems of cells that do not run.
 
     ``cases`` replaces the course's own in tests.
@@ -92,24 +92,24 @@ def try_lab(
         return []
     needed = replace(lesson, cells=lesson.cells[: wanted[-1].cells[-1].index + 1])
 
-    def trial(exercise: Exercise, cell: Cell, namespace: dict[str, Any]) -> Iterable[Problem]:
+    def trial(exercise: ExerciseSource, cell: Cell, namespace: dict[str, Any]) -> Iterable[LessonProblem]:
         if exercise in wanted:
             generate = (cases or {}).get(exercise.id) or exercises.cases(exercise.id)
-            tell(_Trial(lesson, root, exercise, cell, namespace, generate, tell).run())
+            tell(_ExerciseMutants(lesson, root, exercise, cell, namespace, generate, tell).run())
         run_cell(lesson, root, cell, namespace)
         return ()
 
     return play(needed, root, trial)
 
 
-class _Trial:
+class _ExerciseMutants:
     """The mutants of one exercise, each put to its cases."""
 
     def __init__(
         self,
-        lesson: Lesson,
+        lesson: LessonSource,
         root: Path,
-        exercise: Exercise,
+        exercise: ExerciseSource,
         cell: Cell,
         namespace: dict[str, Any],
         generate: Cases,
@@ -222,7 +222,7 @@ def main() -> int:
     def tell(message: Tally | str) -> None:
         say(*("progress", message) if isinstance(message, str) else ("tally", asdict(message)))
 
-    problems = [p for lab in labs for p in try_lab(Lesson.read(root / "lessons" / lab), root, chosen, tell)]
+    problems = [p for lab in labs for p in try_lab(LessonSource.read(root / "lessons" / lab), root, chosen, tell)]
     for problem in problems:
         say("problem", str(problem))
     return 1 if problems else 0

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from chainlab.course.authoring.links import References
-from chainlab.course.authoring.source import Cell, Lesson, parse_code, starter
+from chainlab.course.authoring.source import Cell, LessonSource, parse_code, starter
 from chainlab.course.learning.hints import rendered
 from chainlab.errors import MalformedInput
 
@@ -44,12 +44,12 @@ NBGRADER_SCHEMA = 3
 FOLDED_FROM = 4  # lines of a walkthrough's check; a shorter one is read in passing
 
 
-def editions(lesson: Lesson) -> tuple[Edition, ...]:
+def editions(lesson: LessonSource) -> tuple[Edition, ...]:
     """The folders a lesson is derived into."""
     return ("labs", "solutions") if lesson.is_lab else ("notebooks",)
 
 
-def derive(lesson: Lesson, edition: Edition, references: References) -> Any:
+def derive(lesson: LessonSource, edition: Edition, references: References) -> Any:
     """The notebook of a lesson, without outputs; ``references`` become links."""
     import nbformat
 
@@ -132,7 +132,7 @@ def _nbgrader(part: str, exercise_id: str, **fields: Any) -> dict[str, Any]:
     return grading | fields
 
 
-def _cell(lesson: Lesson, cell: Cell, grading: dict[str, Any] | None) -> dict[str, Any]:
+def _cell(lesson: LessonSource, cell: Cell, grading: dict[str, Any] | None) -> dict[str, Any]:
     metadata: dict[str, Any] = {"tags": list(cell.tags)} if cell.tags else {}
     if grading:
         metadata["nbgrader"] = grading
@@ -149,7 +149,7 @@ def _cell(lesson: Lesson, cell: Cell, grading: dict[str, Any] | None) -> dict[st
     return made
 
 
-def _waiting(lesson: Lesson) -> frozenset[int]:
+def _waiting(lesson: LessonSource) -> frozenset[int]:
     """The given cells of a lab that use an answer: they fail until it is written, and Run All goes on behind them."""
     answers: set[str] = set()  # names of answers, and of what was made with one
     waiting = set()
@@ -170,7 +170,7 @@ def _waiting(lesson: Lesson) -> frozenset[int]:
     return frozenset(waiting)
 
 
-def _folded(lesson: Lesson, cell: Cell) -> dict[str, bool]:
+def _folded(lesson: LessonSource, cell: Cell) -> dict[str, bool]:
     """What JupyterLab hides of a cell until a reader opens it; running a cell opens its output."""
     checks = cell.has("check") and not lesson.is_lab
     long = len([line for line in cell.source.splitlines() if line.strip()]) >= FOLDED_FROM

@@ -1,4 +1,4 @@
-"""Rules for authored lessons; each breach is a `Problem` with file and line.
+"""Rules for authored lessons; each breach is a `LessonProblem` with file and line.
 
 `problems(course)` reads every lesson and nothing else: no cell runs. What needs running (does the solution pass, does
 the wrong answer fail at its case) is `chainlab.course.authoring.lint`.
@@ -15,9 +15,9 @@ from chainlab.course.authoring.source import (
     BEGIN,
     END,
     TAGS,
-    Exercise,
-    Lesson,
-    Problem,
+    ExerciseSource,
+    LessonProblem,
+    LessonSource,
     checked_answer,
     named_wrong,
 )
@@ -32,20 +32,20 @@ READING_TOLERANCE = 0.3  # of a lesson's planned reading minutes, at least one m
 HEADER = re.compile(r"^\*\*You will\*\* \((\d+) min: (\d+) reading, (\d+) doing\)$", re.MULTILINE)
 
 
-def lessons(course: Course) -> tuple[list[Lesson], list[Problem]]:
+def lessons(course: Course) -> tuple[list[LessonSource], list[LessonProblem]]:
     """All lessons of ``course.root/lessons`` that can be read, by name, and the problems of the others."""
-    read: list[Lesson] = []
-    bad: list[Problem] = []
+    read: list[LessonSource] = []
+    bad: list[LessonProblem] = []
     for path in sorted((course.root / "lessons").glob("*.py")):
         try:
-            read.append(Lesson.read(path))
+            read.append(LessonSource.read(path))
         except MalformedInput as error:
             file, line, text = error.message.split(":", 2)
-            bad.append(Problem(file, int(line), text.strip()))
+            bad.append(LessonProblem(file, int(line), text.strip()))
     return read, bad
 
 
-def problems(course: Course) -> list[Problem]:
+def problems(course: Course) -> list[LessonProblem]:
     """Everything wrong with the authored files, in the order of files and lines."""
     read, found = lessons(course)
     found += _listing(course, read)
@@ -56,7 +56,7 @@ def problems(course: Course) -> list[Problem]:
             place = f"{lesson.name}:{exercise.line}"
             if exercise.id in ids:
                 found.append(
-                    Problem(
+                    LessonProblem(
                         lesson.name,
                         exercise.line,
                         f"exercise {exercise.id} stands in {ids[exercise.id]} already",
@@ -66,31 +66,33 @@ def problems(course: Course) -> list[Problem]:
     return sorted(set(found), key=lambda p: (p.file, p.line, p.text))
 
 
-def _listing(course: Course, read: list[Lesson]) -> Iterator[Problem]:
+def _listing(course: Course, read: list[LessonSource]) -> Iterator[LessonProblem]:
     """No lesson unlisted, none listed that does not exist, and minutes as the text and its header have them."""
     there = {lesson.name.partition("/")[2] for lesson in read}
     there |= {p.name for p in (course.root / "lessons").glob("*.py")}
     listed = {f"{p.file}.py": u for u in course.units for p in u.lessons}
     listed |= {f"{u.id}_lab.py": u for u in course.units}
     for name in sorted(there - listed.keys()):
-        yield Problem(f"lessons/{name}", 1, "not listed in course.toml (a unit's `lessons`, or its `id`)")
+        yield LessonProblem(f"lessons/{name}", 1, "not listed in course.toml (a unit's `lessons`, or its `id`)")
     for name, unit in sorted(listed.items()):
         if name not in there and not unit.draft:
-            yield Problem("course.toml", 1, f"unit {unit.id} lists lessons/{name}, which does not exist")
+            yield LessonProblem("course.toml", 1, f"unit {unit.id} lists lessons/{name}, which does not exist")
     planned = {part.file: part for unit in course.units for part in unit.lessons}
     for lesson in (each for each in read if each.stem in planned and not each.is_lab):
         part = planned[lesson.stem]
         minutes = lesson.words / course.words_per_minute
         if abs(minutes - part.reading) > max(1, READING_TOLERANCE * minutes):
             text = f"lesson {lesson.stem} has reading = {part.reading}, its text takes {minutes:.1f} minutes"
-            yield Problem("course.toml", 1, text)
+            yield LessonProblem("course.toml", 1, text)
         header = HEADER.search(lesson.cells[0].source)
         wanted = f"({part.minutes} min: {part.reading} reading, {part.doing} doing)"
         if header is None or tuple(map(int, header.groups())) != (part.minutes, part.reading, part.doing):
-            yield Problem(lesson.name, lesson.cells[0].line_of("**You will**"), f"expected '**You will** {wanted}'")
+            yield LessonProblem(
+                lesson.name, lesson.cells[0].line_of("**You will**"), f"expected '**You will** {wanted}'"
+            )
 
 
-def lesson_problems(lesson: Lesson, course: Course | None) -> list[Problem]:
+def lesson_problems(lesson: LessonSource, course: Course | None) -> list[LessonProblem]:
     """What is wrong in one lesson; without a course, the syllabus is not asked."""
     found = [*_shape(lesson), *_regions(lesson)]
     for cell in lesson.cells:
@@ -105,68 +107,70 @@ def lesson_problems(lesson: Lesson, course: Course | None) -> list[Problem]:
     if lesson.is_lab and unit and not unit.draft:
         missing = {e.id for e in unit.exercises} - {e.id for e in lesson.exercises}
         for exercise_id in sorted(missing):
-            found.append(Problem(lesson.name, 1, f"exercise {exercise_id} of course.toml is missing here"))
+            found.append(LessonProblem(lesson.name, 1, f"exercise {exercise_id} of course.toml is missing here"))
     return found
 
 
-def _unit(lesson: Lesson, course: Course) -> Unit | None:
+def _unit(lesson: LessonSource, course: Course) -> Unit | None:
     try:
         return course.unit(lesson.stem) if lesson.is_lab else None
     except ChainlabError:
         return None
 
 
-def _shape(lesson: Lesson) -> Iterator[Problem]:
+def _shape(lesson: LessonSource) -> Iterator[LessonProblem]:
     """Title, parameters cell, number of cells, tags."""
     name, cells = lesson.name, lesson.cells
     if cells[0].kind != "markdown" or not cells[0].source.startswith("# "):
-        yield Problem(name, cells[0].line, "the first cell is to be markdown with the title, '# …'")
+        yield LessonProblem(name, cells[0].line, "the first cell is to be markdown with the title, '# …'")
     for cell in cells[1:]:
         for line, text in cell.numbered if cell.kind == "markdown" else ():
             if text.startswith("# "):
-                yield Problem(name, line, "a second title: use '## …'")
+                yield LessonProblem(name, line, "a second title: use '## …'")
     parameters = [c for c in cells if c.has("parameters")]
     if len(parameters) != 1:
         line = parameters[1].line if parameters else 1
-        yield Problem(name, line, f'expected one cell with tags=["parameters"], found {len(parameters)}')
+        yield LessonProblem(name, line, f'expected one cell with tags=["parameters"], found {len(parameters)}')
     elif not re.search(r"^seed = 1\b", parameters[0].source, re.MULTILINE):
-        yield Problem(name, parameters[0].line, "the parameters cell is to say 'seed = 1'")
+        yield LessonProblem(name, parameters[0].line, "the parameters cell is to say 'seed = 1'")
     kept = [c for c in cells if not c.has("wrong")]
     if not lesson.is_lab and len(kept) not in WALKTHROUGH_CELLS:
         low, high = WALKTHROUGH_CELLS.start, WALKTHROUGH_CELLS.stop - 1
-        yield Problem(name, 1, f"a walkthrough has {low} to {high} cells, this one {len(kept)}")
+        yield LessonProblem(name, 1, f"a walkthrough has {low} to {high} cells, this one {len(kept)}")
     for cell in cells:
         for tag in cell.tags:
             if tag not in TAGS:
-                yield Problem(name, cell.line, f"unknown tag {tag!r} (known are {', '.join(TAGS)})")
+                yield LessonProblem(name, cell.line, f"unknown tag {tag!r} (known are {', '.join(TAGS)})")
             elif not lesson.is_lab and tag in ("exercise", "wrong", "solution"):
-                yield Problem(name, cell.line, f"{tag!r} cells belong in a lab, lessons/…_lab.py")
+                yield LessonProblem(name, cell.line, f"{tag!r} cells belong in a lab, lessons/…_lab.py")
             elif tag == "predict" and (lesson.is_lab or cell.kind != "code"):
-                yield Problem(name, cell.line, "'predict' folds the output of a walkthrough's code cell")
+                yield LessonProblem(name, cell.line, "'predict' folds the output of a walkthrough's code cell")
         for attribute in cell.attributes:
-            yield Problem(name, cell.line, f"unknown words on the cell marker: {attribute}")
+            yield LessonProblem(name, cell.line, f"unknown words on the cell marker: {attribute}")
         if not cell.source.strip():
-            yield Problem(name, cell.line, "empty cell")
+            yield LessonProblem(name, cell.line, "empty cell")
         if cell.has("solution") and cell.kind != "markdown":
-            yield Problem(name, cell.line, "a 'solution' cell is markdown: the code stands in the exercise")
+            yield LessonProblem(name, cell.line, "a 'solution' cell is markdown: the code stands in the exercise")
         if not lesson.is_lab and "lab.check(" in cell.source and "demo=True" not in cell.source:
-            yield Problem(
+            yield LessonProblem(
                 name, cell.line, "a walkthrough shows a check by lab.check(…, demo=True), which notes nothing"
             )
         if cell.has("raises-exception") and (cell.has("check") or "lab.check(" in cell.source):
-            yield Problem(name, cell.line, "a check never carries 'raises-exception': nbval passes such a cell anyway")
+            yield LessonProblem(
+                name, cell.line, "a check never carries 'raises-exception': nbval passes such a cell anyway"
+            )
         elif cell.has("raises-exception") and not re.search(r"#\s*\w", cell.source):
-            yield Problem(name, cell.line, "a 'raises-exception' cell needs a comment that says why")
+            yield LessonProblem(name, cell.line, "a 'raises-exception' cell needs a comment that says why")
 
 
-def _references(lesson: Lesson, references: References) -> Iterator[Problem]:
+def _references(lesson: LessonSource, references: References) -> Iterator[LessonProblem]:
     """Each page that the text names by its path exists."""
     for cell in lesson.cells:
         for name in references.unresolved(cell.source) if cell.kind == "markdown" else ():
-            yield Problem(lesson.name, cell.line_of(name), f"there is no {name}")
+            yield LessonProblem(lesson.name, cell.line_of(name), f"there is no {name}")
 
 
-def _regions(lesson: Lesson) -> Iterator[Problem]:
+def _regions(lesson: LessonSource) -> Iterator[LessonProblem]:
     """Solution regions: in exercise cells, balanced, not nested, not empty."""
     for cell in lesson.cells:
         opened, filled, regions = 0, False, 0
@@ -174,40 +178,40 @@ def _regions(lesson: Lesson) -> Iterator[Problem]:
             word = text.strip()
             if word == BEGIN:
                 if opened:
-                    yield Problem(lesson.name, line, f"a region inside the one opened on line {opened}")
+                    yield LessonProblem(lesson.name, line, f"a region inside the one opened on line {opened}")
                 if not cell.has("exercise"):
-                    yield Problem(lesson.name, line, "a solution region outside an 'exercise' cell")
+                    yield LessonProblem(lesson.name, line, "a solution region outside an 'exercise' cell")
                 opened, filled, regions = line, False, regions + 1
             elif word == END:
                 if not opened:
-                    yield Problem(lesson.name, line, f"'{END}' without '{BEGIN}'")
+                    yield LessonProblem(lesson.name, line, f"'{END}' without '{BEGIN}'")
                 elif not filled:
-                    yield Problem(
+                    yield LessonProblem(
                         lesson.name,
                         line,
                         "an exercise without a solution text: the region is empty",
                     )
                 opened = 0
             elif "BEGIN SOLUTION" in word or "END SOLUTION" in word:
-                yield Problem(lesson.name, line, f"write exactly '{BEGIN}' or '{END}'")
+                yield LessonProblem(lesson.name, line, f"write exactly '{BEGIN}' or '{END}'")
             elif opened:
                 filled = filled or bool(word)
         if opened:
-            yield Problem(lesson.name, opened, f"'{BEGIN}' without '{END}'")
+            yield LessonProblem(lesson.name, opened, f"'{BEGIN}' without '{END}'")
         if cell.has("exercise") and not regions:
-            yield Problem(lesson.name, cell.line, f"an 'exercise' cell without '{BEGIN}'")
+            yield LessonProblem(lesson.name, cell.line, f"an 'exercise' cell without '{BEGIN}'")
 
 
-def _exercise(lesson: Lesson, exercise: Exercise) -> Iterator[Problem]:
+def _exercise(lesson: LessonSource, exercise: ExerciseSource) -> Iterator[LessonProblem]:
     """Heading, points, hints, then exercise, check, wrong answer and reason."""
     name, line = lesson.name, exercise.line
     label = f"exercise {exercise.id}"
     if exercise.points is None:
-        yield Problem(name, line, f"{label} without points: end the heading by '(4 points)'")
+        yield LessonProblem(name, line, f"{label} without points: end the heading by '(4 points)'")
     if not exercise.title:
-        yield Problem(name, line, f"{label} without a title")
+        yield LessonProblem(name, line, f"{label} without a title")
     if len(exercise.hints) < LEAST_HINTS:
-        yield Problem(
+        yield LessonProblem(
             name,
             line,
             f"{label} has {len(exercise.hints)} of {LEAST_HINTS} hints:"
@@ -221,43 +225,43 @@ def _exercise(lesson: Lesson, exercise: Exercise) -> Iterator[Problem]:
     ):
         cells = exercise.tagged(tag)
         if not cells:
-            yield Problem(name, line, f"{label} without {what}")
+            yield LessonProblem(name, line, f"{label} without {what}")
         elif len(cells) > 1 and tag in ("exercise", "check"):
-            yield Problem(name, cells[1].line, f"{label} has two {tag!r} cells")
+            yield LessonProblem(name, cells[1].line, f"{label} has two {tag!r} cells")
     order = [t for c in exercise.cells for t in c.tags if t in ("exercise", "check", "wrong", "solution")]
     if order != sorted(order, key=["exercise", "check", "wrong", "solution"].index):
-        yield Problem(name, line, f"{label}: the order is exercise, check, wrong, solution")
+        yield LessonProblem(name, line, f"{label}: the order is exercise, check, wrong, solution")
     for cell in exercise.tagged("check"):
         try:
             checked = checked_answer(cell)
         except SyntaxError:
             continue  # reported with its line elsewhere
         if checked is None or checked[0] != exercise.id:
-            yield Problem(name, cell.line, f'the check is to say lab.check("{exercise.id}", …)')
+            yield LessonProblem(name, cell.line, f'the check is to say lab.check("{exercise.id}", …)')
     for cell in exercise.tagged("wrong"):
         if named_wrong(cell) is None:
-            yield Problem(
+            yield LessonProblem(
                 name,
                 cell.line + 1,
                 "begin with '# wrong: what it does wrong -> the case it fails at'",
             )
 
 
-def _planned(lesson: Lesson, exercise: Exercise, unit: Unit) -> Iterator[Problem]:
+def _planned(lesson: LessonSource, exercise: ExerciseSource, unit: Unit) -> Iterator[LessonProblem]:
     """Title and points as course.toml has them."""
     line = exercise.line
     planned = {e.id: e for e in unit.exercises}.get(exercise.id)
     if planned is None:
-        yield Problem(lesson.name, line, f"exercise {exercise.id} is not in course.toml, unit {unit.id}")
+        yield LessonProblem(lesson.name, line, f"exercise {exercise.id} is not in course.toml, unit {unit.id}")
         return
     if exercise.points is not None and exercise.points != planned.points:
-        yield Problem(
+        yield LessonProblem(
             lesson.name,
             line,
             f"exercise {exercise.id}: {exercise.points} points here, {planned.points} in course.toml",
         )
     if exercise.title != planned.title:
-        yield Problem(
+        yield LessonProblem(
             lesson.name,
             line,
             f"exercise {exercise.id}: the title here is '{exercise.title}', in course.toml '{planned.title}'",

@@ -24,14 +24,14 @@ from chainlab.course.authoring.notebook import grade_id, load
 from chainlab.course.learning.progress import MARKS
 from chainlab.course.syllabus import Course, Unit
 
-__all__ = ["Run", "replay", "run_all", "run_one", "table"]
+__all__ = ["NotebookRun", "replay", "run_all", "run_one", "table"]
 
 START_SECONDS = 60
 CELL_SECONDS = 300
 
 
 @dataclass(frozen=True)
-class Run:
+class NotebookRun:
     """One notebook's verdict."""
 
     file: str  # "solutions/01_assessment.ipynb"
@@ -63,9 +63,9 @@ def run_all(
     jobs: int,
     say: Callable[[str], None] = print,
     seconds: int = CELL_SECONDS,
-) -> list[Run]:
+) -> list[NotebookRun]:
     """Run notebooks in ``jobs`` processes; the runs, in the order of ``work``."""
-    runs: dict[int, Run] = {}
+    runs: dict[int, NotebookRun] = {}
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
         futures = {
             pool.submit(_apart, path, parameters, exercises, seconds): position
@@ -78,7 +78,7 @@ def run_all(
     return [runs[i] for i in range(len(work))]
 
 
-def _apart(path: Path, parameters: Mapping[str, Any], exercises: tuple[str, ...], seconds: int) -> Run:
+def _apart(path: Path, parameters: Mapping[str, Any], exercises: tuple[str, ...], seconds: int) -> NotebookRun:
     """`run_one` in a process whose environment names no workspace."""
     task = json.dumps([str(path), dict(parameters), exercises, seconds])
     done = subprocess.run(
@@ -90,18 +90,20 @@ def _apart(path: Path, parameters: Mapping[str, Any], exercises: tuple[str, ...]
         check=False,
     )
     try:
-        return Run(**json.loads(done.stdout))
+        return NotebookRun(**json.loads(done.stdout))
     except (ValueError, TypeError):
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]
-        return Run(f"{path.parent.name}/{path.name}", 0, 0.0, f"the run itself failed: {last}")
+        return NotebookRun(f"{path.parent.name}/{path.name}", 0, 0.0, f"the run itself failed: {last}")
 
 
-def run_one(path: Path, parameters: dict[str, Any], exercises: tuple[str, ...], seconds: int = CELL_SECONDS) -> Run:
+def run_one(
+    path: Path, parameters: dict[str, Any], exercises: tuple[str, ...], seconds: int = CELL_SECONDS
+) -> NotebookRun:
     """Run one notebook by papermill in this process, whose environment names no workspace."""
     began = time.perf_counter()
     name = f"{path.parent.name}/{path.name}"
     if not path.is_file():
-        return Run(name, 0, 0.0, "missing: run chainlab build --execute")
+        return NotebookRun(name, 0, 0.0, "missing: run chainlab build --execute")
     with tempfile.TemporaryDirectory(prefix="chainlab-") as folder:
         output = Path(folder) / path.name
         failure = _unknown(path, parameters) or _execute(path, output, parameters, seconds)
@@ -110,10 +112,10 @@ def run_one(path: Path, parameters: dict[str, Any], exercises: tuple[str, ...], 
     finished = [c for c in cells if _finished(c)]
     if not failure and executed is not None:
         failure = _left_out(cells, len(finished)) or _unchecked(executed, exercises)
-    return Run(name, len(finished), time.perf_counter() - began, failure)
+    return NotebookRun(name, len(finished), time.perf_counter() - began, failure)
 
 
-def table(runs: Sequence[Run]) -> str:
+def table(runs: Sequence[NotebookRun]) -> str:
     """The closing table: file, cells, seconds, verdict."""
     width = max((len(r.file) for r in runs), default=4)
     lines = [f"{'file':<{width}}  cells  seconds  verdict"]

@@ -30,9 +30,9 @@ __all__ = [
     "END",
     "TAGS",
     "Cell",
-    "Exercise",
-    "Lesson",
-    "Problem",
+    "ExerciseSource",
+    "LessonProblem",
+    "LessonSource",
     "checked_answer",
     "named_wrong",
     "parse_code",
@@ -47,7 +47,7 @@ LAB_SUFFIX = "_lab"
 
 
 @dataclass(frozen=True)
-class Problem:
+class LessonProblem:
     """What is wrong in an authored file, and on which line."""
 
     file: str  # as the author calls it: lessons/01_threats.py
@@ -85,7 +85,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Exercise:
+class ExerciseSource:
     """All cells of one exercise, from its heading to the next."""
 
     id: str
@@ -110,7 +110,7 @@ class Exercise:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class LessonSource:
     """One authored file."""
 
     name: str  # lessons/01_threats.py
@@ -119,7 +119,7 @@ class Lesson:
     cells: tuple[Cell, ...]
 
     @classmethod
-    def read(cls, path: Path) -> Lesson:
+    def read(cls, path: Path) -> LessonSource:
         """Read a file. Raises `MalformedInput` when it is not py:percent text."""
         try:
             text = path.read_text(encoding="utf-8")
@@ -128,7 +128,7 @@ class Lesson:
         return cls.parse(text, f"{path.parent.name}/{path.name}")
 
     @classmethod
-    def parse(cls, text: str, name: str) -> Lesson:
+    def parse(cls, text: str, name: str) -> LessonSource:
         """Read text; ``name`` is what messages call it."""
         lines = text.splitlines()
         markers = [n for n, line in enumerate(lines, start=1) if MARKER.match(line)]
@@ -171,9 +171,9 @@ class Lesson:
         return sum(len(re.findall(r"\b\w[\w'’./-]*", text)) for text in prose)
 
     @cached_property
-    def exercises(self) -> tuple[Exercise, ...]:
+    def exercises(self) -> tuple[ExerciseSource, ...]:
         """The exercises, in order; each reaches from its heading to the next ``##`` heading."""
-        found: list[Exercise] = []
+        found: list[ExerciseSource] = []
         for position, cell in enumerate(self.cells):
             head = HEADING.search(cell.source) if cell.kind == "markdown" else None
             if head is None:
@@ -185,7 +185,7 @@ class Lesson:
                 rest.append(follower)
             points = re.search(r"\((\d+) points?\)\s*$", head["rest"])
             title = re.sub(r"\s*\(\d+ points?\)\s*$", "", head["rest"]).lstrip(" —–-:").strip()
-            found.append(Exercise(head["id"], title, int(points[1]) if points else None, cell, tuple(rest)))
+            found.append(ExerciseSource(head["id"], title, int(points[1]) if points else None, cell, tuple(rest)))
         return tuple(found)
 
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from chainlab.course.authoring.source import Problem
+from chainlab.course.authoring.source import LessonProblem
 from chainlab.course.toml import Table
 
 __all__ = ["RECORD", "Recorded", "Survivor", "Tally", "compare", "entries", "read_record", "report", "table"]
@@ -91,23 +91,25 @@ def read_record(root: Path) -> dict[str, Recorded]:
     return found
 
 
-def compare(tallies: Iterable[Tally], record: Mapping[str, Recorded], known: Collection[str]) -> list[Problem]:
+def compare(tallies: Iterable[Tally], record: Mapping[str, Recorded], known: Collection[str]) -> list[LessonProblem]:
     """Where tallies and record disagree: a survivor without a reason, a stale entry, another number.
 
     ``known`` are all exercises of the course: the record names no other.
     """
-    found: list[Problem] = []
+    found: list[LessonProblem] = []
     for tally in tallies:
         told = record.get(tally.exercise, NOTHING)
         for survivor in _unrecorded(tally, record):
             at = f"exercise {tally.exercise}, seed {survivor.seed}"
-            found.append(Problem(tally.file, survivor.line, f"{at}: the check accepts a mutant: {survivor.change}"))
+            found.append(
+                LessonProblem(tally.file, survivor.line, f"{at}: the check accepts a mutant: {survivor.change}")
+            )
         stale = [change for change in told.reasons if change not in {s.change for s in tally.survivors}]
-        found += [Problem(RECORD, told.line, f"exercise {tally.exercise}: no such survivor: {c}") for c in stale]
+        found += [LessonProblem(RECORD, told.line, f"exercise {tally.exercise}: no such survivor: {c}") for c in stale]
         if told.mutants != tally.mutants:
             text = f"exercise {tally.exercise}: expected 'mutants = {tally.mutants}', got {told.mutants}"
-            found.append(Problem(RECORD, told.line, text))
-    found += [Problem(RECORD, r.line, f"there is no exercise {e}") for e, r in record.items() if e not in known]
+            found.append(LessonProblem(RECORD, told.line, text))
+    found += [LessonProblem(RECORD, r.line, f"there is no exercise {e}") for e, r in record.items() if e not in known]
     return found
 
 

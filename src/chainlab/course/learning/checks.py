@@ -46,11 +46,11 @@ from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 __all__ = [
     "Case",
     "Cases",
+    "CheckOutcome",
+    "CheckReport",
+    "LabContext",
     "Miss",
     "Note",
-    "Outcome",
-    "Report",
-    "World",
     "call_for",
     "cases_of",
     "check",
@@ -64,7 +64,7 @@ NOTHING_RETURNED = " (does every path end in a `return`?)"
 ODD_SHAPE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
-class World(Protocol):
+class LabContext(Protocol):
     """What a case generator may use; ``chainlab.open`` gives one."""
 
     @property
@@ -125,7 +125,7 @@ Verdict: TypeAlias = Literal["right", "wrong", "raised", "not attempted"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckOutcome:
     """What one case showed."""
 
     case: Case
@@ -138,15 +138,15 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """All cases of one exercise, in order: the visible ones, then those generated from the seed."""
 
     exercise: str
     seed: int
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CheckOutcome, ...]
 
     @property
-    def first_miss(self) -> Outcome | None:
+    def first_miss(self) -> CheckOutcome | None:
         """The first outcome that is not right."""
         return next((o for o in self.outcomes if o.verdict != "right"), None)
 
@@ -187,7 +187,7 @@ def check(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases | N
     return examine(exercise, answer, world=world, seed=seed, cases=cases).result()
 
 
-def examine(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases | None = None) -> Report:
+def examine(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases | None = None) -> CheckReport:
     """The outcome of every case, without raising for a wrong answer."""
     generate = exercises.cases(exercise) if cases is None else cases
     if not callable(answer):
@@ -195,15 +195,15 @@ def examine(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases |
             f"exercise {exercise}: expected a function, got {short(answer)}",
             hint="pass the function itself, without calling it",
         )
-    outcomes: list[Outcome] = []
+    outcomes: list[CheckOutcome] = []
     for source in (None, seed):
         for case in cases_of(exercise, generate, world, source):
             outcomes.append(_try(exercise, answer, case, source is not None))
             if outcomes[-1].verdict == "not attempted":
-                return Report(exercise, seed, tuple(outcomes))
+                return CheckReport(exercise, seed, tuple(outcomes))
     if not outcomes:
         raise ChainlabError(f"exercise {exercise} has no cases")
-    return Report(exercise, seed, tuple(outcomes))
+    return CheckReport(exercise, seed, tuple(outcomes))
 
 
 def cases_of(exercise: str, generate: Cases, world: Any, seed: int | None) -> Iterator[Case]:
@@ -223,13 +223,13 @@ def call_for(exercise: str, name: str, seed: int | None) -> str:
     return f'lab.case("{exercise}", {quoted}{"" if seed is None else f", seed={seed}"})'
 
 
-def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool) -> Outcome:
+def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool) -> CheckOutcome:
     given = f", given {text}" if (text := _all_whole(case.args)) else ""
 
-    def outcome(verdict: Verdict, message: str = "", **told: str) -> Outcome:
-        return Outcome(case, verdict, message, generated=generated, **told)
+    def outcome(verdict: Verdict, message: str = "", **told: str) -> CheckOutcome:
+        return CheckOutcome(case, verdict, message, generated=generated, **told)
 
-    def raised(error: BaseException) -> Outcome:
+    def raised(error: BaseException) -> CheckOutcome:
         return outcome("raised", _raised(error) + given, at=own_line(error))
 
     try:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["Outcome", "Question", "Sheet", "load", "mark", "sheet"]
+__all__ = ["DiagnosticOutcome", "Question", "Sheet", "load", "mark", "sheet"]
 
 LETTERS = "abcd"
 SLIPS = 1  # wrong answers on a primer's subject that a reader may have and still skip it
@@ -37,7 +37,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DiagnosticOutcome:
     """What a sitting showed; its text is for the person who sat it."""
 
     right: int
@@ -104,7 +104,7 @@ def sheet(questions: Sequence[Question], primer: str) -> Sheet:
     return Sheet(tuple((number, q) for number, q in enumerate(questions, 1) if q.primer == primer))
 
 
-def mark(questions: Sequence[Question], answers: str) -> Outcome:
+def mark(questions: Sequence[Question], answers: str) -> DiagnosticOutcome:
     """Compare an answer sheet with the key.
 
     Raises `MalformedInput` unless there is one letter or dot per question.
@@ -126,8 +126,8 @@ def mark(questions: Sequence[Question], answers: str) -> Outcome:
     needed = tuple(p for p, count in missed.items() if count > min(SLIPS, asked[p] - 1))
     right = len(questions) - sum(missed.values())
     if set(letters) == {"."}:
-        return Outcome(0, len(questions), "not sat yet", ())
-    return Outcome(right, len(questions), _verdict(needed), tuple(remarks))
+        return DiagnosticOutcome(0, len(questions), "not sat yet", ())
+    return DiagnosticOutcome(right, len(questions), _verdict(needed), tuple(remarks))
 
 
 def _verdict(needed: Sequence[str]) -> str:

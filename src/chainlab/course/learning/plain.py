@@ -35,14 +35,14 @@ MAX_DEPTH = 50  # levels: cyclic data must end too
 SHOWN = 160  # characters of a value in a message
 
 
-class _Ordered(list[Any]):
+class _PlainSet(list[Any]):
     """A set as a sorted list, which is still shown as the set it was."""
 
     def __repr__(self) -> str:
         return f"{{{', '.join(map(repr, self))}}}" if self else "set()"
 
 
-class _Fixed(list[Any]):
+class _PlainTuple(list[Any]):
     """A tuple as a list, which is still shown as the tuple it was."""
 
     def __repr__(self) -> str:
@@ -88,7 +88,7 @@ def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
     if issubclass(kind, Mapping):
         model = like if isinstance(like, Mapping) else {}
         return {_key(k): plain(v, like=model.get(k), depth=depth + 1) for k, v in value.items()}
-    if issubclass(kind, (Set, _Ordered)):
+    if issubclass(kind, (Set, _PlainSet)):
         return _in_order(plain(v, depth=depth + 1) for v in _items(value))
     if issubclass(kind, (list, tuple, range, deque, Iterator)) or issubclass(kind, type({}.values())):
         items = list(_items(value))
@@ -97,7 +97,7 @@ def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
         models = list(like) if isinstance(like, (list, tuple)) else []
         models += [None] * (len(items) - len(models))
         parts = [plain(v, like=m, depth=depth + 1) for v, m in zip(items, models, strict=False)]
-        return _Fixed(parts) if issubclass(kind, (tuple, _Fixed)) else parts
+        return _PlainTuple(parts) if issubclass(kind, (tuple, _PlainTuple)) else parts
     if kind.__module__ == "numpy" and hasattr(value, "tolist"):
         return plain(value.tolist(), like=like, depth=depth + 1)
     article = "an" if kind.__name__[:1].lower() in "aeiou" else "a"
@@ -153,7 +153,7 @@ def short(value: Any, limit: int = SHOWN) -> str:
 
 
 def _members(where: str, expected: list[Any], got: list[Any]) -> str:
-    sort = _Ordered if isinstance(expected, _Ordered) else list
+    sort = _PlainSet if isinstance(expected, _PlainSet) else list
     missing = sort(e for e in expected if not any(same(e, g) for g in got))
     surplus = sort(g for g in got if not any(same(e, g) for e in expected))
     parts = [f"expected {len(expected)} item{'s' * (len(expected) != 1)}, got {len(got)}"]
@@ -186,7 +186,7 @@ _END = object()
 
 
 def _in_order(values: Iterable[Any]) -> list[Any]:
-    return _Ordered(sorted(values, key=_rank))
+    return _PlainSet(sorted(values, key=_rank))
 
 
 def _rank(value: Any) -> tuple[Any, ...]:

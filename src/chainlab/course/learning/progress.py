@@ -30,7 +30,7 @@ from chainlab.shapes import Shape
 from chainlab.storage import write_whole
 from chainlab.workspace import learner_workspace
 
-__all__ = ["MARKS", "STATUSES", "Entry", "Progress", "ProgressFile", "day", "moment"]
+__all__ = ["MARKS", "STATUSES", "Progress", "ProgressEntry", "ProgressFile", "day", "moment"]
 
 FORMAT = "chainlab-progress/2"
 MARKS = {"not attempted": "·", "wrong": "✘", "done": "✔"}  # never colour alone
@@ -74,7 +74,7 @@ Message = Annotated[StrictStr, Field(max_length=MAX_IMPORT)]  # a bound, so that
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class Entry:
+class ProgressEntry:
     """What is known of one exercise."""
 
     status: Status = "not attempted"  # of the last check
@@ -101,18 +101,18 @@ class Entry:
 
 class _Export(Shape):
     format: Literal["chainlab-progress/1", "chainlab-progress/2"]
-    exercises: dict[str, Entry]
+    exercises: dict[str, ProgressEntry]
 
 
 @dataclass(frozen=True)
 class Progress:
     """Entries by exercise id."""
 
-    entries: Mapping[str, Entry] = field(default_factory=dict)
+    entries: Mapping[str, ProgressEntry] = field(default_factory=dict)
 
-    def of(self, exercise: str) -> Entry:
+    def of(self, exercise: str) -> ProgressEntry:
         """The entry of an exercise; a blank one where nothing is known."""
-        return self.entries.get(exercise, Entry())
+        return self.entries.get(exercise, ProgressEntry())
 
     def counts(self, course: Course) -> dict[str, int]:
         """How many exercises of the course have each status as their best."""
@@ -158,14 +158,14 @@ class ProgressFile:
                 hint="move that file away and import your last export: chainlab progress --import FILE",
             ) from error
 
-    def record(self, exercise: str, status: str, message: str = "", answer: str | None = None) -> Entry:
+    def record(self, exercise: str, status: str, message: str = "", answer: str | None = None) -> ProgressEntry:
         """Note the outcome of a check; ``answer`` is the digest of the notebook cell that was checked, where one was.
 
         A check of a saved file has none, and leaves what is known of the last check in a notebook.
         """
         attempted = status != "not attempted"
 
-        def noted(before: Entry, now: str) -> Entry:
+        def noted(before: ProgressEntry, now: str) -> ProgressEntry:
             better = STATUSES.index(status) > STATUSES.index(before.best)
             return replace(
                 before,
@@ -205,7 +205,7 @@ class ProgressFile:
             self._write(progress)
         return progress
 
-    def _change(self, exercise: str, change: Callable[[Entry, str], Entry]) -> Entry:
+    def _change(self, exercise: str, change: Callable[[ProgressEntry, str], ProgressEntry]) -> ProgressEntry:
         with self._locked() as progress:
             now = self.now().astimezone(UTC)
             text = now.isoformat(timespec="seconds")

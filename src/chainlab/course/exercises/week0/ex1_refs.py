@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["cases"]
 
@@ -44,7 +44,7 @@ TEACHES = {
 }
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """A real repository with every kind of ref; the truth is the id that `git commit` gave."""
     repository = lab.path / "exercise-0.1" / f"{rng.getrandbits(32):08x}"
     major, feature = rng.randrange(2, 9), rng.choice(["faster", "retry", "cache", "matrix"])

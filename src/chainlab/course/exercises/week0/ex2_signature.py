@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from chainlab.course.exercises.fixtures.identities import PEOPLE, new_key
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["cases"]
 
@@ -41,7 +41,7 @@ TEACHES = {
 }
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Artifact, signature, certificate and authority; the truth is whose key signed."""
     one, other, third = (f"{name}@example.com" for name in rng.sample(PEOPLE, 3))
     name = f"teaching CA {rng.randrange(100, 1000)}"

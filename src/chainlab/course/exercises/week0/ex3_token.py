@@ -10,7 +10,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 
 from chainlab.course.exercises.fixtures.identities import PEOPLE, new_key
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["cases"]
 
@@ -39,7 +39,7 @@ TEACHES = {
 }
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Tokens with faults put in; the truth is the first of them."""
     audience, now = rng.choice(["sigstore", "registry", "deploy"]), rng.randrange(10**9, 2 * 10**9)
     issuer = f"https://issuer-{rng.randrange(10, 100)}.example"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 from chainlab.trust.merkle import MerkleTree, leaf_hash
 
 __all__ = ["cases"]
@@ -22,7 +22,7 @@ TEACHES = {
 }
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Complete subtrees of a log, left to right; the truth is that log's own root."""
     sizes = {
         "one entry": 1,

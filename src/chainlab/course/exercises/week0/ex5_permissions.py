@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["cases"]
 
@@ -34,7 +34,7 @@ TEACHES = {
 SCOPES = ["actions", "checks", "contents", "deployments", "id-token", "issues", "packages", "pages"]
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Workflow files with `permissions:` in different places; the truth is chosen first."""
     a, b, c = rng.sample(SCOPES, 3)
     default = {"contents": rng.choice(["read", "write"]), a: "read"}

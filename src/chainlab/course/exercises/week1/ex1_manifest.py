@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["cases"]
 
@@ -41,7 +41,7 @@ FOLDERS = ["models", "policies", "actions/acme/cache", "projects/triage/src", "n
 HIDDEN = "projects/triage/.github/workflows"
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """A small kit with its manifest; each case spoils a fresh copy in one way and knows which."""
     kit = _kit(rng)
     listed = "".join(f"{hashlib.sha256(kit[p]).hexdigest()}  {p}\n" for p in sorted(kit))

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["cases"]
 
@@ -44,7 +44,7 @@ TEACHES = {
 UNKNOWN = None
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Tables built from minutes: first the minutes, then the timestamps that give them."""
 
     def case(name: str, rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> Case:

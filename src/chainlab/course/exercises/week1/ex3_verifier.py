@@ -26,7 +26,7 @@ from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 from sigstore.verify import Verifier, policy
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 from chainlab.errors import ChainlabError
 
 __all__ = ["NOTHING_WRONG", "cases"]
@@ -101,7 +101,7 @@ CA_USAGE = x509.KeyUsage(False, False, False, False, False, True, True, False, F
 PEOPLE = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"]
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Scenarios with one change, with none that matters, and with two."""
     names = rng.sample(PEOPLE, 2)
     signer, other = (f"{name}@example.com" for name in names)
@@ -144,7 +144,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
 class _Stage:
     """Two signed files of one signer, and the ways to spoil them."""
 
-    def __init__(self, lab: World, rng: random.Random, signer: str) -> None:
+    def __init__(self, lab: LabContext, rng: random.Random, signer: str) -> None:
         self.config, self.issuer = lab.trust.config, lab.trust.issuer
         self.root = json.loads(self.config.trusted_root._inner.to_json())
         self.files = {c: f"{c} {rng.getrandbits(64):x}".encode() for c in ("harmless", "harmful", "another")}

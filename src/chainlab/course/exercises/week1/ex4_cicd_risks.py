@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 
 __all__ = ["cases", "samples"]
 
@@ -191,7 +191,7 @@ def samples(rng: random.Random) -> list[str]:
     return made
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """One finding of each kind, one with a comment, then two at once; each among lines that show nothing."""
     for kind in KINDS:
         yield _case(kind.name, [kind], rng)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 
 __all__ = ["KINDS", "TRIAGE_MODEL", "cases"]
 
@@ -126,7 +126,7 @@ MODELS = ["cell-encoder", "stain-normaliser", "tabular-base", "tokeniser"]
 DATASETS = ["wdbc", "biopsies-2019", "controls", "synthetic-cases"]
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Small projects that each add one way of trusting, a larger one, and the real triage-model."""
     folder = lab.path / "exercise-1.5"
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from chainlab.course.exercises.fixtures.controls import CONTROLS, THREAT_FACTS, VECTORS
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 
 __all__ = ["best", "cases", "open_threats"]
 
@@ -68,7 +68,7 @@ TEACHES = {
 ENOUGH = 0.95  # of the best value
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Profiles that each punish one short cut, then two mixed ones."""
     big, small = rng.randrange(10, 16), rng.randrange(7, 10)
 

@@ -14,7 +14,7 @@ import random
 from collections.abc import Iterator
 
 from chainlab.course.exercises.fixtures.described_runs import IDENTITY, JOB_TOKEN, DescribedRun, secret
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["cases"]
 
@@ -80,7 +80,7 @@ TEACHES = {
 }
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Runs that each add one way of handing a secret over, then a whole one."""
     run = DescribedRun(rng)
     top, own, one, idle = run.secret(), run.secret(), run.secret(), run.secret()

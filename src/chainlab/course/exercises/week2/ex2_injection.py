@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 from chainlab.course.learning.plain import short
 from chainlab.errors import ChainlabError
 
@@ -134,7 +134,7 @@ def _payloads(rng: random.Random) -> list[str]:
     ]
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Steps in which the stranger's words stand in each way of quoting; benign first."""
     scratch = lab.path / "exercise-2.2"
     title, branch = "github.event.pull_request.title", "github.head_ref"

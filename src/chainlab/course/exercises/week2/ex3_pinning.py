@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chainlab.course.exercises.fixtures.mirrors import Actions
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 
 __all__ = ["cases"]
 
@@ -107,7 +107,7 @@ class _Text:
         return Case(name, (text, mirror), None, accept=_pinned(self))
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Workflows that each add one kind of reference, then a whole one; one mirror for all."""
     actions = Actions(lab.path / "exercise-2.3", rng)
     mirror = actions.folder

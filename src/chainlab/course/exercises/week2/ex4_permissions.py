@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 
 __all__ = ["LEVELS", "SCOPES", "cases", "refused", "samples"]
 
@@ -158,7 +158,7 @@ def samples(rng: random.Random) -> list[str]:
     return lines
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Workflows of one or a few jobs, each for one confusion; then two mixed ones."""
     workflows: list[tuple[str, dict[str, list[str]]]] = [
         ("a job that reads and tests", {"test": ["checkout", "cache", "test"]}),

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 
 __all__ = ["BEFORE", "CURRENT", "FLOOR", "Entry", "Store", "cases", "hit_rate", "poisoned"]
 
@@ -106,7 +106,7 @@ class Store:
         return (scope, key) in self._entries
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Repositories whose jobs differ in what a stranger may reach."""
 
     def case(name: str, jobs: list[dict[str, Any]], teaches: str = "") -> Case:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 from chainlab.trust.client import Trust, workflow_claims
 from chainlab.trust.instance import Instance
 from chainlab.trust.root import trusted_root
@@ -171,7 +171,7 @@ class _Signer:
         return str(bundle.to_json())
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """One good release, then one changed claim at a time."""
     signer = _Signer(lab.trust)
     file = f"triage_model-1.{rng.randrange(90)}-py3-none-any.whl {rng.getrandbits(64):x}".encode()

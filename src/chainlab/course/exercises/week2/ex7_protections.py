@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 from chainlab.course.learning.plain import short
 
 __all__ = ["cases"]
@@ -93,7 +93,7 @@ class _Mirror:
         return {"parents": self.parents, "refs": self.refs, "protection_added_by": self.added, "inside": inner or {}}
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Estates of workflows that check out a pull request's head on ``pull_request_target``."""
     taken: set[str] = set()
 

@@ -17,7 +17,7 @@ from typing import Any
 from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marking, Score, named
 from chainlab.course.exercises.fixtures.workflow_variants import Variant, variants
 from chainlab.course.exercises.fixtures.workflows import resolver
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["CONTROLS", "GROUPS", "bench", "cases", "score"]
 
@@ -81,7 +81,7 @@ def score(review: Review, seed: int = 1) -> Score:
     return MARKING.score(made, bench(review)({v.name: v.texts for v in made}, refs))
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Benign changes, every group of controls, then the score at three heights."""
     made, refs = variants(rng)
 

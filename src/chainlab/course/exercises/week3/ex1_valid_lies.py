@@ -19,7 +19,7 @@ from typing import Any
 
 from packageurl import PackageURL
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["KINDS", "Truth", "cases"]
 
@@ -79,7 +79,7 @@ Facts = dict[str, Any]
 Bend = Callable[["Truth"], str]
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Documents with no lie, with gaps, with one kind of lie each, and with several."""
 
     def case(name: str, bends: list[Bend]) -> Case:

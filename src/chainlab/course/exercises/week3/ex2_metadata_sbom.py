@@ -24,7 +24,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from chainlab.course.exercises.fixtures.folders import folder
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 from chainlab.course.learning.plain import short
 
 __all__ = ["ORIGIN", "Plan", "cases"]
@@ -229,7 +229,7 @@ def _hash_miss(component: dict[str, Any], digest: str | None) -> str:
     return "" if origin == {"lock"} else f"the property {ORIGIN} is to say 'lock'"
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Folders that differ in what their requirements and their files ask of the reader."""
 
     def plan(count: int, *, by_url: bool = False) -> tuple[Plan, list[str]]:

@@ -21,7 +21,7 @@ import pandas as pd
 from packaging.utils import canonicalize_name
 
 from chainlab.course.exercises.fixtures.folders import folder
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 
 __all__ = ["CLASSES", "Plant", "Service", "cases", "figures", "truth_test"]
 
@@ -283,7 +283,7 @@ def truth_test(find: Find, place: Path, seed: int = 1, services: int = 4) -> pd.
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """One class of plants at a time, then all."""
 
     def case(name: str, made: Service) -> Case:

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 
 __all__ = ["cases", "sample", "wilson"]
 
@@ -70,7 +70,7 @@ def sample(rng: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
     return _training(rng, _counts(rng)), _document(rng)
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Records with plain, perfect and missing measurements; documents that have little or much."""
 
     def case(name: str, counts: list[dict[str, Any]], *, bare: bool = False) -> Case:

@@ -17,7 +17,7 @@ from typing import Any
 
 from packageurl import PackageURL
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["LADDER", "Releases", "cases"]
 
@@ -202,7 +202,7 @@ class Releases:
         return {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": components}
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Twenty builds each time; advisories in all the forms that OSV allows."""
     made = Releases(rng)
     for name in NAMES[:2]:

@@ -18,7 +18,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["JUSTIFICATIONS", "SCENES", "Layout", "cases", "ten"]
 
@@ -213,7 +213,7 @@ def ten(rng: random.Random) -> Layout:
     return made
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Findings that ask one question each, then ten at once."""
 
     def case(name: str, made: Layout, scenes: list[str]) -> Case:

@@ -22,7 +22,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["AFFECTED", "CLEAR", "UNKNOWN", "Holding", "cases"]
 
@@ -253,7 +253,7 @@ class Holding:
         }
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """One kind of damage at a time, then all."""
     lab.path.mkdir(parents=True, exist_ok=True)
 

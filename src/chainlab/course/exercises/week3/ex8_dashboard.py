@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["cases"]
 
@@ -41,7 +41,7 @@ TEACHES = {
 Document = dict[str, Any]
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Tables of builds, as an archive's owner would have them, and the five shares."""
 
     def case(name: str, rows: list[Document]) -> Case:

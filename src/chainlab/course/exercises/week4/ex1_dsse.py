@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
 from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, Statement
@@ -118,7 +118,7 @@ class Sealed:
         return accept
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Envelopes with payloads of every kind."""
     key = ec.generate_private_key(ec.SECP256R1())
     version = f"1.{rng.randrange(90)}.{rng.randrange(9)}"
@@ -155,7 +155,7 @@ def cases(lab: World, rng: random.Random) -> Iterator[Case]:
     yield case("nothing at all", Sealed.by(key, rng.choice(["text/plain", JSON, PAYLOAD_TYPE]), b""))
 
 
-def _signed(lab: World, statement: Statement) -> str:
+def _signed(lab: LabContext, statement: Statement) -> str:
     from chainlab.evidence.signing import sign
 
     return sign(statement, lab.trust.config, lab.trust.token("alice@example.com")).decode()

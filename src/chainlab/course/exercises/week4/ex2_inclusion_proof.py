@@ -15,7 +15,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 from chainlab.trust.merkle import MerkleTree, leaf_hash, node_hash
 
 __all__ = ["cases", "planted"]
@@ -73,7 +73,7 @@ def planted(rng: random.Random, size: int) -> tuple[MerkleTree, list[bytes]]:
     return tree, entries
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Proofs in even and odd trees, then one wrong thing at a time."""
     seven, of_seven = planted(rng, 7)
 
@@ -172,7 +172,7 @@ def _climbed(entry: bytes, index: int, size: int, proof: Sequence[bytes]) -> byt
     return computed
 
 
-def _real(lab: World, rng: random.Random) -> Case:
+def _real(lab: LabContext, rng: random.Random) -> Case:
     """An entry of the instance's own log, as its bundle has it."""
     from sigstore.oidc import IdentityToken
     from sigstore.sign import SigningContext

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chainlab.course.exercises.fixtures.releases import Attester, provenance
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 from chainlab.digests import Digest
 
 __all__ = ["PROMISES", "cases"]
@@ -65,7 +65,7 @@ PROMISES = {
 }
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """One release for each promise, and some in which the obvious answer is wrong."""
     by = Attester(lab.trust)
     run, other_run = rng.sample(range(100, 900), 2)

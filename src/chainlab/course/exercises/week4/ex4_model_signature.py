@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from chainlab.course.learning.checks import Case, World
+from chainlab.course.learning.checks import Case, LabContext
 from chainlab.digests import Digest
 from chainlab.evidence.statements import MODEL_SIGNATURE
 
@@ -80,7 +80,7 @@ def described(files: Mapping[str, bytes], **algorithms: str) -> dict[str, Any]:
     }
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """A folder as signed, and one change at a time."""
     place = lab.path / "signed-models"
     shutil.rmtree(place, ignore_errors=True)

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
 
@@ -106,7 +106,7 @@ def _copies(rego: str, names: Sequence[str]) -> dict[str, str]:
     return {**modules, "gate.rego": "\n".join(lines) + "\n"}
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Rows in which everything is stated, then less and less of it."""
     signer = f"https://git.chainlab.localhost/acme/triage-model/release.yml@refs/tags/v1.{rng.randrange(60)}.0"
     advisory = f"ACME-2026-{rng.randrange(10, 99)}"

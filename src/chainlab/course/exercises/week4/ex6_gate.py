@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from chainlab.course.exercises.fixtures.release_mutants import Doctored, variants
 from chainlab.course.exercises.fixtures.releases import Attester, Release, house_of
 from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marking, Score, named
-from chainlab.course.learning.checks import Case, Miss, Note, World
+from chainlab.course.learning.checks import Case, LabContext, Miss, Note
 from chainlab.digests import Digest
 from chainlab.evidence.statements import Statement
 from chainlab.evidence.verifying import Expected, Verdict, verify
@@ -152,7 +152,7 @@ def score(gate: Gate, trust: Any, seed: int = 1) -> Score:
     return MARKING.score(made, bench(gate)(Batch.of(made)))
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Benign releases first, then the links by group, then the score."""
     made = _variants(lab.trust, str(rng.getrandbits(64)))
 

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chainlab.clock import rfc3339
-from chainlab.course.learning.checks import Case, Miss, World
+from chainlab.course.learning.checks import Case, LabContext, Miss
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
 from chainlab.trust.authority import certify, precertify, rotate
@@ -206,7 +206,7 @@ def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def cases(lab: World, rng: random.Random) -> Iterator[Case]:
+def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """One story, and each of its bundles under the root that the answer makes."""
     story = Story.tell(lab.path / "rotation", rng)
 
