@@ -420,7 +420,7 @@ print("subject:       ", *(name for name, _ in statement.subjects))
 # evidence can be added later, and nothing about the release changes.
 
 # %%
-from chainlab.registry.oci.referrers import refer
+from chainlab.registry.oci.referrers import attach
 
 images, REPOSITORY = lab.registry.images, "acme/triage-model/release"
 BUNDLE, MANIFEST = "application/vnd.dev.sigstore.bundle.v0.3+json", "application/vnd.oci.image.manifest.v1+json"
@@ -436,7 +436,7 @@ raw = json.dumps({
     "layers": [layer(wheel.read_bytes(), "application/zip", **{"org.opencontainers.image.title": wheel.name})],
 }).encode()
 manifest = images.push(REPOSITORY, Digest.of(raw), raw, MANIFEST, by="acme").digest
-_ = refer(images, REPOSITORY, manifest, bundle, BUNDLE, by="acme")
+_ = attach(images, REPOSITORY, manifest, bundle, BUNDLE, by="acme")
 
 # %% [markdown]
 # Some months later somebody has a wheel, and no idea from where. `GET /evidence/sha256:…` answers for a digest; in

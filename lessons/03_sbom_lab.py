@@ -464,7 +464,7 @@ from chainlab.digests import Digest
 from chainlab.evidence.sbom import builder
 from chainlab.evidence.signing import sign
 from chainlab.evidence.statements import SBOM, Statement
-from chainlab.registry.oci.referrers import refer
+from chainlab.registry.oci.referrers import attach
 
 WHEEL = lab.data / "packages/wheels/acme_quantise-1.0.3-py3-none-any.whl"
 AT = dt.datetime.fromisoformat("2026-09-01T08:00:00Z")
@@ -499,7 +499,7 @@ def push(repository, path, artifact_type):
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 images.configure("acme/acme-quantise", private=False)
 manifest = push("acme/acme-quantise", WHEEL, "application/vnd.acme.wheel.v1")
-_ = refer(images, "acme/acme-quantise", manifest, bundle, BUNDLE, by="acme")
+_ = attach(images, "acme/acme-quantise", manifest, bundle, BUNDLE, by="acme")
 
 # %% [markdown]
 # Somebody holds the wheel, and nothing else. Its digest is the question:
@@ -932,7 +932,7 @@ claims = [Claim(id_, (str(wheel),), s["status"], AT, justification=s["justificat
 document = openvex(claims, author="security@acme.example", at=AT)
 token = lab.trust.token("security@acme.example")
 said = sign(Statement.about({WHEEL.name: wheel}, OPENVEX, document), lab.trust.config, token)
-_ = refer(images, "acme/acme-quantise", manifest, said, BUNDLE, by="acme-security")
+_ = attach(images, "acme/acme-quantise", manifest, said, BUNDLE, by="acme-security")
 print(pd.Series([s["justification"] or s["status"] for s in statements.values()]).value_counts().sort_index().to_string())
 print("referrers now:", len(lab.registry.evidence.document(wheel)["referrers"]))
 

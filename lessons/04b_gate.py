@@ -36,7 +36,7 @@ from chainlab.course.projects import settings_of, working_copy
 from chainlab.digests import Digest
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
 from chainlab.registry.oci.manifest import MANIFEST_TYPE
-from chainlab.registry.oci.referrers import refer
+from chainlab.registry.oci.referrers import attach
 
 pd.set_option("display.width", 150, "display.max_columns", None, "display.max_colwidth", None)
 lab = chainlab.open("04b_gate", seed=seed)
@@ -260,7 +260,7 @@ def again(tag, files=None, packed=True, **annotations):
     about = {layer["annotations"][TITLE]: Digest.parse(layer["digest"]) for layer in changed["layers"]}
     word = provenance.sign(Statement.about({REPOSITORY: pushed, **about}, PROVENANCE, packing.predicate), lab.trust)
     for bundle in [*good, word] if packed else good:
-        refer(images, REPOSITORY, pushed, bundle, BUNDLE_TYPE, by="acme")
+        attach(images, REPOSITORY, pushed, bundle, BUNDLE_TYPE, by="acme")
     return f"oci/{REPOSITORY}@{pushed}"
 
 # %%
@@ -314,7 +314,7 @@ prediction = None
 noise = Statement.about({REPOSITORY: digest}, SBOM, {"bomFormat": "CycloneDX", "components": []})
 by_mallory = signing.sign(noise, lab.trust.config, lab.trust.token("mallory@example.com"))
 for data in (b"junk", by_mallory):
-    refer(images, REPOSITORY, digest, data, BUNDLE_TYPE, by="mallory")
+    attach(images, REPOSITORY, digest, data, BUNDLE_TYPE, by="mallory")
 noisy = lab.gate.judge(reference, record=False)
 lab.predicted(prediction, "allowed" if noisy.allowed else "refused")
 
@@ -441,7 +441,7 @@ verify_summary(decision.bundle, digest, RESOURCE, root)
 
 # %%
 from chainlab.deploy.promotion import NotPromoted
-from chainlab.registry.channels import Artifact
+from chainlab.registry.channels import ChannelArtifact
 
 try:
     lab.deployment.promote(releases["pushed from a laptop"])
@@ -449,7 +449,7 @@ except NotPromoted as error:
     print("from a laptop:", "not fit for prod,", len(error.decision.refusals), "refusals")
 lab.deployment.promote(reference)
 pd.Series({channel: f"{'the good release' if step.digest == digest else 'another'}, by {step.by}"
-           for channel, step in lab.registry.channels.current(Artifact.parse(RESOURCE)).items()}).to_frame("holds")
+           for channel, step in lab.registry.channels.current(ChannelArtifact.parse(RESOURCE)).items()}).to_frame("holds")
 
 # %% [markdown]
 # The laptop's release got no note, and its refusal says why. The good one has three, all by `deploy`, the deployment's

@@ -23,7 +23,7 @@ from chainlab.events import Event, EventList
 from chainlab.evidence import verifying
 from chainlab.evidence.statements import Statement
 from chainlab.policy.gate import Check, Decision
-from chainlab.registry.bundle_summary import Facts
+from chainlab.registry.bundle_summary import BundleSummary
 from chainlab.registry.known import Known
 
 ROOT = Path(__file__).parents[1]
@@ -97,7 +97,7 @@ def shown(name: str) -> dict[str, Shown]:
         "statement": Statement.about(
             {name: digest}, name, {name: {name: [name]}, "b": None, "at": "2026-05-11T19:20:39Z"}
         ),
-        "facts": Facts(name, (f"{name} sha256:{HEX}",), name, name, "2026-05-11T19:20:39Z", HEX, 17, 2),
+        "facts": BundleSummary(name, (f"{name} sha256:{HEX}",), name, name, "2026-05-11T19:20:39Z", HEX, 17, 2),
         "known": Known(known),
         "actions": Tree([Resolved("acme", name, name, name, HEX, file=name, line=1)]),
         "events": EventList([event(name)]),
@@ -131,7 +131,7 @@ def test_what_is_missing_is_shown_as_missing(kind: str) -> None:
         "verdict": verifying.Verdict(()),
         "decision": Decision("", Digest.of(b""), "", Digest.of(b""), (), False, datetime.now(UTC)),
         "statement": Statement((), "", None),
-        "facts": Facts(),
+        "facts": BundleSummary(),
         "known": Known(digest=""),
         "actions": Tree(),
         "events": EventList(),

@@ -41,7 +41,7 @@ from chainlab.policy import vsa
 from chainlab.policy.gate import Gate
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
 from chainlab.registry.channels import CHANNELS
-from chainlab.registry.oci.referrers import refer
+from chainlab.registry.oci.referrers import attach
 from chainlab.trust.client import Trust
 from chainlab.world import World
 
@@ -303,7 +303,7 @@ def summarise(released: Released, reference: str, **about: Any) -> None:
     }
     statement = vsa.summary(digest, str(artifact), **facts | about)
     bundle = vsa.sign_summary(statement, released.world.trust)
-    refer(released.world.registry.images, artifact.name, digest, bundle, BUNDLE_TYPE, by="test")
+    attach(released.world.registry.images, artifact.name, digest, bundle, BUNDLE_TYPE, by="test")
 
 
 @pytest.fixture

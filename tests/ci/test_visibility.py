@@ -21,10 +21,10 @@ from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Refused
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
-from chainlab.registry.channels import Artifact
+from chainlab.registry.channels import ChannelArtifact
 from chainlab.registry.index.publishers import Publisher
 from chainlab.registry.oci.manifest import MANIFEST_TYPE
-from chainlab.registry.oci.referrers import refer
+from chainlab.registry.oci.referrers import attach
 
 pytest_plugins = ["platform_fixtures"]
 
@@ -154,7 +154,7 @@ def digests(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Digests:
     remote.create("mallory", "open")
     remote.import_tree(FOREIGN, {"a": b"a"}, "one")
     manifest = Digest.parse(image(host, IMAGE, MODEL, JOB))
-    referrer = refer(registry.images, IMAGE, manifest, BUNDLE, BUNDLE_TYPE, by=JOB)
+    referrer = attach(registry.images, IMAGE, manifest, BUNDLE, BUNDLE_TYPE, by=JOB)
     owner = Credential("acme", frozenset({"packages:upload:*", "channel:dev"}), repository=CLOSED)
     file = registry.index.publish(wheel(tmp_path_factory.mktemp("wheel"), PROJECT), by=owner)
     proof = registry.blobs.put(b'{"attestation_bundles": []}')
@@ -162,8 +162,8 @@ def digests(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Digests:
     kept, model = Digest.of(KEPT), Digest.of(MODEL)
     for subject in (manifest, model, file.digest, kept):
         bundle = registry.evidence.add(subject, "provenance", BUNDLE, BUNDLE_TYPE, JOB)
-    registry.channels.promote(Artifact("oci", IMAGE), manifest, "", "dev", owner)
-    registry.channels.promote(Artifact("package", PROJECT), file.digest, "", "dev", owner)
+    registry.channels.promote(ChannelArtifact("oci", IMAGE), manifest, "", "dev", owner)
+    registry.channels.promote(ChannelArtifact("package", PROJECT), file.digest, "", "dev", owner)
     return Digests(*map(str, (manifest, model, file.digest, kept, bundle, referrer.digest)))
 
 

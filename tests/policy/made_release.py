@@ -39,8 +39,8 @@ from chainlab.evidence.statements import (
 )
 from chainlab.evidence.verifying import RESULT
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
+from chainlab.registry.oci import referrers
 from chainlab.registry.oci.manifest import MANIFEST_TYPE, TITLE
-from chainlab.registry.oci.referrers import refer
 from chainlab.registry.registry import Registry
 from chainlab.trust.client import Trust
 from chainlab.trust.issuer import GIT_SERVER
@@ -299,7 +299,7 @@ class Maker:
                 for digest in (*parts.statements[kind].subjects.values(), stored.digest):
                     self.registry.evidence.add(digest, "provenance", bundle, BUNDLE_TYPE, "host")
             else:
-                refer(images, repository, stored.digest, bundle, BUNDLE_TYPE, by="a job")
+                referrers.attach(images, repository, stored.digest, bundle, BUNDLE_TYPE, by="a job")
         return f"oci/{repository}@{stored.digest}"
 
 

@@ -38,7 +38,7 @@ from chainlab.policy.limits import Limits
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
 from chainlab.registry.index.upstream import Upstream
 from chainlab.registry.oci.errors import OciError
-from chainlab.registry.oci.referrers import refer
+from chainlab.registry.oci.referrers import attach
 from chainlab.registry.registry import Registry
 
 HOST = "provenance of "
@@ -471,7 +471,7 @@ def test_too_much_evidence_is_refused_not_sampled(house: House) -> None:
 def test_an_image_index_is_no_release(house: House) -> None:
     reference = house.maker.push(house.maker.parts(), name="acme/triage-model/index")
     digest = Digest.parse(reference.partition("@")[2])
-    refer(house.registry.images, "acme/triage-model/index", digest, b"{}", BUNDLE_TYPE, by="x")
+    attach(house.registry.images, "acme/triage-model/index", digest, b"{}", BUNDLE_TYPE, by="x")
     [stored] = house.registry.images.referrers("acme/triage-model/index", digest)[-1:]
     decision = house.gate.judge(f"oci/acme/triage-model/index@{stored.digest}", record=False)
     assert {"intact", "identity", "provenance", "model"} <= rules(decision)

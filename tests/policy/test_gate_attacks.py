@@ -44,7 +44,7 @@ from chainlab.policy.gate import Decision, Gate
 from chainlab.policy.limits import Limits
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
 from chainlab.registry.oci.manifest import MANIFEST_TYPE
-from chainlab.registry.oci.referrers import refer
+from chainlab.registry.oci.referrers import attach
 
 EXPLOITED = tuple(f.replace("loader-1.6.2", "loader-1.5.0") for f in USED)
 
@@ -251,9 +251,9 @@ def test_an_old_yes_does_not_come_after_a_no(
         twin = pinned(twin)[0].name
         raw = registry.blobs.read(digest)
         registry.images.push(twin, digest, raw, MANIFEST_TYPE, by="mallory")
-        refer(registry.images, twin, digest, yes + b" ", BUNDLE_TYPE, by="mallory")
+        attach(registry.images, twin, digest, yes + b" ", BUNDLE_TYPE, by="mallory")
     else:
-        refer(registry.images, name, digest, yes + b" ", BUNDLE_TYPE, by="a job")
+        attach(registry.images, name, digest, yes + b" ", BUNDLE_TYPE, by="a job")
     with pytest.raises(VerificationFailed, match="last word"):
         fetched(house, reference)
 

@@ -20,9 +20,9 @@ from chainlab.policy.gate import Decision, Gate
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
 from chainlab.registry.oci.errors import OciError
 from chainlab.registry.oci.manifest import INDEX_TYPE, MANIFEST_TYPE, TITLE
-from chainlab.registry.oci.referrers import refer
+from chainlab.registry.oci.referrers import attach
 from chainlab.registry.oci.tables import Stored
-from chainlab.registry.references import Reference
+from chainlab.registry.references import ArtifactRef
 
 EXPLOITED = tuple(f.replace("loader-1.6.2", "loader-1.5.0") for f in USED)
 
@@ -42,7 +42,7 @@ class Case:
         self.house, self.parts = house, apart(house.maker.parts(used=EXPLOITED))
         self.parts.statements["VEX"] = vex_said(self.parts, at=NOW - timedelta(days=5))
         self.reference = house.maker.push(self.parts)
-        named = Reference.parse(self.reference)
+        named = ArtifactRef.parse(self.reference)
         assert named.digest is not None
         self.repository, self.digest = named.artifact.name, named.digest
         self.images = house.registry.images
@@ -52,7 +52,7 @@ class Case:
         time.sleep(1.1)  # the timestamp authority counts seconds
         statement = Statement.about(said.subjects, said.predicate_type, said.predicate)
         data = signing.sign(statement, self.house.trust.config, self.house.maker.token(said.signer))
-        return refer(self.images, self.repository, self.digest, data, BUNDLE_TYPE, by="whoever may push")
+        return attach(self.images, self.repository, self.digest, data, BUNDLE_TYPE, by="whoever may push")
 
     def judge(self, *, record: bool = True) -> Decision:
         return self.house.gate.judge(self.reference, record=record)
@@ -129,7 +129,7 @@ def test_rubbish_of_strangers_stops_no_release_held_back_or_not(house: House) ->
     case = Case(house)
     parts = case.parts
     stranger = Said({WHEEL: Digest.of(parts.files[WHEEL])}, OPENVEX, {"x": 1}, "mallory@example.com")
-    pushed = [case.say(stranger), refer(case.images, case.repository, case.digest, b"junk", BUNDLE_TYPE, by="mallory")]
+    pushed = [case.say(stranger), attach(case.images, case.repository, case.digest, b"junk", BUNDLE_TYPE, by="mallory")]
     assert case.judge().allowed
     for stored in pushed:
         with quarantined(house, stored.digest):

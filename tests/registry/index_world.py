@@ -33,7 +33,7 @@ from chainlab.digests import Digest
 from chainlab.events import Events
 from chainlab.registry.blobs import Blobs
 from chainlab.registry.index.app import index_routes
-from chainlab.registry.index.package_index import Index
+from chainlab.registry.index.package_index import PackageIndex
 from chainlab.registry.index.publishers import TrustSource
 from chainlab.registry.index.upstream import Upstream
 from chainlab.trust.keys import pem
@@ -141,7 +141,7 @@ def sdist(folder: Path, name: str = "triage-model", version: str = "1.0.0", **mo
 class World:
     """An index, its server, and what a client needs."""
 
-    index: Index
+    index: PackageIndex
     events: Events
     url: str
     http: httpx.Client
@@ -209,12 +209,12 @@ def listener() -> socket.socket:
 
 def open_index(
     folder: Path, *, upstream: Upstream | None = None, trust: TrustSource | None = None
-) -> tuple[Index, Events]:
+) -> tuple[PackageIndex, Events]:
     connection = database.connect(folder / "state.db")
     events = Events(connection)
     blobs = Blobs(folder / "blobs")
     credentials = Credentials(connection)
-    return Index(connection, blobs, credentials, events, upstream=upstream, trust=trust), events
+    return PackageIndex(connection, blobs, credentials, events, upstream=upstream, trust=trust), events
 
 
 def serve(routes: list[BaseRoute], bound: socket.socket, *, certificate: Path | None = None) -> Callable[[], None]:

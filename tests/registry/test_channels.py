@@ -15,7 +15,7 @@ from oci_world import ZERO, World, sha256
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused
-from chainlab.registry.channels import CHANNELS, Artifact
+from chainlab.registry.channels import CHANNELS, ChannelArtifact
 from chainlab.registry.registry import Registry
 
 MODEL = b"weights"
@@ -29,7 +29,7 @@ def promote(world: World, name: str, digest: str, source: str, target: str, who:
 def deploy(world: World, name: str, digest: str) -> None:
     """What the deployment does, in its own process."""
     credential = Credential("deploy", frozenset({"channel:prod"}))
-    world.registry.channels.promote(Artifact("oci", name), Digest.parse(digest), "staging", "prod", credential)
+    world.registry.channels.promote(ChannelArtifact("oci", name), Digest.parse(digest), "staging", "prod", credential)
 
 
 def test_an_image_goes_up_with_all_that_is_known_about_it(shared: World) -> None:
@@ -169,7 +169,7 @@ def test_what_is_in_quarantine_goes_nowhere_until_it_is_released(shared: World) 
 def test_a_package_has_channels_too_and_its_quarantine_holds(registry: Registry, tmp_path: Path) -> None:
     owner = Credential("alice", frozenset({"packages:upload:triage-model", "channel:dev", "channel:staging"}))
     file = registry.index.publish(wheel(tmp_path), by=owner)
-    artifact = Artifact.parse("package/triage-model")
+    artifact = ChannelArtifact.parse("package/triage-model")
     registry.channels.promote(artifact, file.digest, "", "dev", owner)
     registry.quarantine.hold(file.digest, "harmful", by="security")
     with pytest.raises(Refused, match="harmful") as refused:
@@ -189,7 +189,7 @@ def test_threads_promote_without_losing_a_step(registry: Registry) -> None:
         data = f'{{"schemaVersion": 2, "layers": [], "annotations": {{"n": "{n}"}}}}'.encode()
         pushed = registry.images.push("acme/m", f"v{n}", data, "application/vnd.oci.image.manifest.v1+json", by="alice")
         digests.append(pushed.digest)
-    artifact = Artifact("oci", "acme/m")
+    artifact = ChannelArtifact("oci", "acme/m")
     threads = [
         threading.Thread(target=registry.channels.promote, args=(artifact, digest, "", "dev", owner))
         for digest in digests
@@ -204,13 +204,13 @@ def test_threads_promote_without_losing_a_step(registry: Registry) -> None:
 
 def test_an_artifact_reads_back_as_it_is_written() -> None:
     for text in ("oci/acme/triage-model", "package/triage-model"):
-        assert str(Artifact.parse(text)) == text
+        assert str(ChannelArtifact.parse(text)) == text
     with pytest.raises(MalformedInput):
-        Artifact.parse("conda/x")
+        ChannelArtifact.parse("conda/x")
 
 
 def test_a_digest_in_nobodys_hands_is_not_promoted(registry: Registry) -> None:
     owner = Credential("alice", frozenset({"channel:dev"}))
     with pytest.raises(Refused) as refused:
-        registry.channels.promote(Artifact("oci", "acme/m"), Digest.parse(sha256(b"x")), "", "dev", owner)
+        registry.channels.promote(ChannelArtifact("oci", "acme/m"), Digest.parse(sha256(b"x")), "", "dev", owner)
     assert refused.value.status == 404

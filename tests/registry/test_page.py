@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
-from chainlab.registry.channels import Artifact
+from chainlab.registry.channels import ChannelArtifact
 from chainlab.registry.rendering import MAX_TEXT, brief
 from chainlab.trust.log import read_entry
 from chainlab.trust.merkle import leaf_hash
@@ -87,13 +87,13 @@ def pages(shared: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     registry.images.push(name, Digest.of(document), document, MANIFEST, by=ALL)
     for kind, text in HOSTILE.items():
         registry.evidence.add(pushed, f"{kind} {text}", evidence, text, text)
-    oci = Artifact("oci", name)
+    oci = ChannelArtifact("oci", name)
     registry.channels.promote(oci, pushed, "", "dev", who)
     registry.channels.promote(oci, pushed, "dev", "staging", who)
     registry.quarantine.hold(pushed, ALL[:900], by=ALL)
     registry.quarantine.release(pushed, by=ALL)
     held = Digest.parse(shared.push("acme/held", "v1", b"held"))
-    registry.channels.promote(Artifact("oci", "acme/held"), held, "", "dev", who)
+    registry.channels.promote(ChannelArtifact("oci", "acme/held"), held, "", "dev", who)
     registry.quarantine.hold(held, HOSTILE["script"] + HOSTILE["direction"] + "W" * 500, by=ALL)
     shared.push(f"acme/{'long-name-' * 20}x", "v1", b"{}")
     folder = tmp_path_factory.mktemp("wheels")
@@ -104,7 +104,7 @@ def pages(shared: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     index = registry.index
     printable = "".join(character for character in ALL if character.isprintable())
     index.yank("triage-model", "1.0.0", printable[:900], by=ALL)
-    registry.channels.promote(Artifact("package", "triage-model"), files[0].digest, "", "dev", who)
+    registry.channels.promote(ChannelArtifact("package", "triage-model"), files[0].digest, "", "dev", who)
     return {
         "overview": "/",
         "search": "/?q=" + "".join(f"%{byte:02X}" for byte in ALL[:900].encode()),

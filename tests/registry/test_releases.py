@@ -11,7 +11,7 @@ from oci_world import BUNDLE, MANIFEST, descriptor, image
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
-from chainlab.registry.oci.referrers import refer
+from chainlab.registry.oci.referrers import attach
 from chainlab.registry.registry import Registry
 
 NAME = "acme/m/release"
@@ -93,9 +93,9 @@ def test_the_one_look_up_finds_a_bundle_wherever_it_is_kept(registry: Registry) 
     reference = push(registry, [("a.whl", b"wheel")])
     release, wheel = registry.release(reference), Digest.of(b"wheel")
     added = registry.evidence.add(wheel, "provenance", b'{"a": 1}', BUNDLE, "host")
-    refer(registry.images, NAME, release.digest, b'{"b": 2}', BUNDLE, by="a job")
-    refer(registry.images, NAME, release.digest, b'{"a": 1}', BUNDLE, by="a job")  # in both places
-    refer(registry.images, NAME, release.digest, b"prose", "text/plain", by="a job")
+    attach(registry.images, NAME, release.digest, b'{"b": 2}', BUNDLE, by="a job")
+    attach(registry.images, NAME, release.digest, b'{"a": 1}', BUNDLE, by="a job")  # in both places
+    attach(registry.images, NAME, release.digest, b"prose", "text/plain", by="a job")
     registry.evidence.add(wheel, "note", b"{}", "application/json", "host")
     found = registry.evidence.bundles(*release.subjects, repository=NAME)
     assert {digest: (entry.place, entry.read()) for digest, entry in found.items()} == {

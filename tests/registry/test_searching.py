@@ -10,7 +10,7 @@ from oci_world import World, sha256
 
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
-from chainlab.registry.pages.search import Query
+from chainlab.registry.pages.search import SearchQuery
 
 BYTES = sha256(b"model")
 
@@ -119,5 +119,5 @@ def test_what_is_hidden_is_not_found(world: World, text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "…", "sha256:", "sha256:…", "@", "*", "%", "[a-z]", "\x00", "a" * 5000])
 def test_any_text_is_a_query(world: World, text: str) -> None:
-    assert Query.parse(text).prefix == ""
+    assert SearchQuery.parse(text).prefix == ""
     assert world.nobody.get("/", params={"q": text[:500]}).status_code == 200

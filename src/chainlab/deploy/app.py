@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from chainlab import names
 from chainlab.deploy.promotion import NotPromoted
 from chainlab.errors import ChainlabError, Refused
-from chainlab.registry.references import Reference
+from chainlab.registry.references import ArtifactRef
 from chainlab.trust import wire
 from chainlab.trust.client import Trust
 
@@ -48,7 +48,7 @@ def deploy_routes(trust: Trust, deployment: Callable[[], Deployment]) -> list[Ba
         claims = trust.claims(token, AUDIENCE)
         document = wire.json_object(await wire.body(request.stream(), MAX_BODY))
         reference = wire.string(document, "reference")
-        artifact = Reference.parse(reference).artifact
+        artifact = ArtifactRef.parse(reference).artifact
         owner = names.repository(claims.get("repository", ""))
         if not f"{artifact.name}/".startswith(f"{owner}/"):
             raise Refused(403, f"{owner} may not ask about {artifact}")

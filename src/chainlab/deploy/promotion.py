@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from chainlab.credentials import Credential
 from chainlab.errors import Refused
 from chainlab.registry.channels import CHANNELS
-from chainlab.registry.references import Reference
+from chainlab.registry.references import ArtifactRef
 
 if TYPE_CHECKING:
     from chainlab.policy.gate import Decision
@@ -38,7 +38,7 @@ class NotPromoted(Refused):
 
 def _raise_to_prod(decision: Decision, registry: Registry) -> None:
     """Note in each channel, up to prod, that the release has come so far; one that is there stays."""
-    artifact = Reference.parse(decision.reference).artifact
+    artifact = ArtifactRef.parse(decision.reference).artifact
     below = ""
     for channel in CHANNELS:
         registry.channels.promote(artifact, decision.digest, below, channel, _CREDENTIAL)

@@ -23,8 +23,8 @@ from chainlab.evidence.verifying import Verdict
 from chainlab.policy.policy import Policy
 from chainlab.policy.requirements import Requirement, requirements
 from chainlab.policy.vsa import CHECKS, FACTS, POLICIES, verify_summary
-from chainlab.registry.channels import Artifact
-from chainlab.registry.references import Reference
+from chainlab.registry.channels import ChannelArtifact
+from chainlab.registry.references import ArtifactRef
 from chainlab.registry.registry import Registry
 from chainlab.registry.releases import Release
 
@@ -53,9 +53,9 @@ class Passed:
     facts: Digest | None  # of the facts document that the VSA names
 
 
-def pinned(reference: str) -> tuple[Artifact, Digest]:
+def pinned(reference: str) -> tuple[ChannelArtifact, Digest]:
     """Artifact and digest. Raises `Refused` (403) for a tag, `MalformedInput` for what is no reference."""
-    named = Reference.parse(reference)
+    named = ArtifactRef.parse(reference)
     if named.digest is None:
         raise Refused(
             403,
@@ -113,7 +113,9 @@ def admit(reference: str, registry: Registry, root: TrustedRoot, policy: Policy)
     return _verdict(artifact, digest, registry, root, policy)
 
 
-def _verdict(artifact: Artifact, digest: Digest, registry: Registry, root: TrustedRoot, policy: Policy) -> Passed:
+def _verdict(
+    artifact: ChannelArtifact, digest: Digest, registry: Registry, root: TrustedRoot, policy: Policy
+) -> Passed:
     """The gate's newest verdict by the policy of that name, which must be a yes. Raises `VerificationFailed`.
 
     Newest by the time that the gate signed: whoever may push could push an old yes again, or remove a no. A yes of a

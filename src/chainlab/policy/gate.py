@@ -36,7 +36,7 @@ from chainlab.policy.policy import Policy
 from chainlab.policy.rego import rego_client
 from chainlab.policy.turns import Turns
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
-from chainlab.registry.oci.referrers import refer
+from chainlab.registry.oci.referrers import attach
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -238,7 +238,7 @@ class Gate:
         if collected.facts:
             evidence.add(Digest.of(bundle), "facts", collected.facts, FACTS_TYPE, signer)
         evidence.add(release.digest, "summary", bundle, BUNDLE_TYPE, signer)
-        refer(self._registry.images, repository, release.digest, bundle, BUNDLE_TYPE, by=signer)
+        attach(self._registry.images, repository, release.digest, bundle, BUNDLE_TYPE, by=signer)
 
 
 def checked(rule: str, verdict: Any) -> list[Check]:

@@ -23,7 +23,7 @@ from chainlab.clock import rfc3339
 from chainlab.display import Cell, Display, Fresh, Shown
 from chainlab.evidence.certificates import signer_of
 
-__all__ = ["BUNDLE_TYPE", "MAX_BUNDLE", "Facts", "entry_path", "identity", "read"]
+__all__ = ["BUNDLE_TYPE", "MAX_BUNDLE", "BundleSummary", "entry_path", "identity", "read"]
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"  # of the bundles made here
 MAX_BUNDLE = 2**20  # bytes; a larger one is shown without being read
@@ -32,7 +32,7 @@ UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, Recur
 
 
 @dataclass(frozen=True, repr=False)
-class Facts(Shown):
+class BundleSummary(Shown):
     """What one bundle says; empty where it says nothing."""
 
     predicate_type: str = ""
@@ -89,7 +89,7 @@ def entry_path(version: int, index: int) -> str:
     return f"/api/v2/tile/entries/{name}" + (f".p/{width}" if width < 256 else "")
 
 
-def read(data: bytes) -> Facts | None:
+def read(data: bytes) -> BundleSummary | None:
     """What the bundle says, as far as it can be read; None when it is not one."""
     if len(data) > MAX_BUNDLE:
         return None
@@ -106,23 +106,23 @@ def read(data: bytes) -> Facts | None:
     return None
 
 
-def _bundle(document: Mapping[str, Any]) -> Facts:
+def _bundle(document: Mapping[str, Any]) -> BundleSummary:
     material = document["verificationMaterial"]
     certificate = _at(material, "certificate", "rawBytes") or _at(
         material, "x509CertificateChain", "certificates", 0, "rawBytes"
     )
     stamp = _at(material, "timestampVerificationData", "rfc3161Timestamps", 0, "signedTimestamp")
     entry = _at(material, "tlogEntries", 0)
-    return Facts(
+    return BundleSummary(
         **_statement(_at(document, "dsseEnvelope", "payload")),
         **identity(certificate),
         **_entry(entry, _stamped(stamp)),
     )
 
 
-def _attestation(document: Mapping[str, Any]) -> Facts:
+def _attestation(document: Mapping[str, Any]) -> BundleSummary:
     material = document["verification_material"]
-    return Facts(
+    return BundleSummary(
         **_statement(_at(document, "envelope", "statement")),
         **identity(_at(material, "certificate")),
         **_entry(_at(material, "transparency_entries", 0), ""),

@@ -3,7 +3,7 @@
 A promotion says that a digest is now in the next channel. No bytes move and no evidence is made or lost: the digest
 is the same before and after, so whatever was known about it still is.
 
-    >>> channels.promote(Artifact.parse("oci/acme/triage-model"), digest, "dev", "staging", credential)
+    >>> channels.promote(ChannelArtifact.parse("oci/acme/triage-model"), digest, "dev", "staging", credential)
 
 It goes up one step at a time and needs the grant ``channel:<to>``. A digest that was in a channel before may be
 promoted from it again: that is a rollback. Each promotion is committed with its event; the history is kept.
@@ -25,7 +25,7 @@ from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
 from chainlab.registry.index.project_table import normalise
 
-__all__ = ["CHANNELS", "KINDS", "Artifact", "Channels", "Promotion"]
+__all__ = ["CHANNELS", "KINDS", "ChannelArtifact", "Channels", "Promotion"]
 
 CHANNELS = ("dev", "staging", "prod")
 KINDS = ("oci", "package")
@@ -46,14 +46,14 @@ CREATE INDEX IF NOT EXISTS promotions_by_digest ON promotions (digest, id);
 
 
 @dataclass(frozen=True, order=True)
-class Artifact:
+class ChannelArtifact:
     """What has channels: an OCI repository, or a package."""
 
     kind: str  # one of KINDS
     name: str
 
     @classmethod
-    def parse(cls, text: str) -> Artifact:
+    def parse(cls, text: str) -> ChannelArtifact:
         """Read ``oci/acme/triage-model`` or ``package/triage-model`` (normalised); the inverse of `str`."""
         kind, _, name = text.partition("/")
         if kind not in KINDS or not name or len(name) > MAX_NAME:
@@ -68,7 +68,7 @@ class Artifact:
 class Promotion:
     """One step of one digest."""
 
-    artifact: Artifact
+    artifact: ChannelArtifact
     source: str  # '' = it entered
     target: str
     digest: Digest
@@ -98,8 +98,8 @@ class Channels:
         connection: sqlite3.Connection,
         events: Events,
         *,
-        has: Callable[[Artifact, Digest], bool],
-        held_back: Callable[[Artifact, Digest], str | None],
+        has: Callable[[ChannelArtifact, Digest], bool],
+        held_back: Callable[[ChannelArtifact, Digest], str | None],
     ) -> None:
         self._connection = connection
         self._events = events
@@ -110,7 +110,7 @@ class Channels:
 
     def promote(
         self,
-        artifact: Artifact,
+        artifact: ChannelArtifact,
         digest: Digest,
         source: str,
         target: str,
@@ -166,11 +166,11 @@ class Channels:
             )
         return step
 
-    def current(self, artifact: Artifact) -> Mapping[str, Promotion]:
+    def current(self, artifact: ChannelArtifact) -> Mapping[str, Promotion]:
         """What is in each channel now, and how it came there."""
         return {step.target: step for step in self.history(artifact)}  # the last one stays
 
-    def history(self, artifact: Artifact) -> list[Promotion]:
+    def history(self, artifact: ChannelArtifact) -> list[Promotion]:
         """Every promotion of an artifact, oldest first."""
         return self._read("kind = ? AND name = ?", artifact.kind, artifact.name)
 
@@ -178,13 +178,13 @@ class Channels:
         """Every promotion of a digest, oldest first, whatever artifact it belongs to."""
         return self._read("digest = ?", str(digest))
 
-    def artifacts(self) -> list[Artifact]:
+    def artifacts(self) -> list[ChannelArtifact]:
         """Everything that is or was in a channel."""
         with self._guard:
             rows = self._connection.execute("SELECT DISTINCT kind, name FROM promotions").fetchall()
-        return sorted(Artifact(*row) for row in rows)
+        return sorted(ChannelArtifact(*row) for row in rows)
 
-    def _was_in(self, artifact: Artifact, channel: str, digest: Digest) -> bool:
+    def _was_in(self, artifact: ChannelArtifact, channel: str, digest: Digest) -> bool:
         return any(step.target == channel and step.digest == digest for step in self.history(artifact))
 
     def _read(self, condition: str, *values: str) -> list[Promotion]:
@@ -194,4 +194,6 @@ class Channels:
                 f" WHERE {condition} ORDER BY id",
                 values,
             ).fetchall()
-        return [Promotion(Artifact(row[0], row[1]), row[2], row[3], Digest.parse(row[4]), *row[5:]) for row in rows]
+        return [
+            Promotion(ChannelArtifact(row[0], row[1]), row[2], row[3], Digest.parse(row[4]), *row[5:]) for row in rows
+        ]

@@ -24,7 +24,7 @@ from starlette.routing import BaseRoute, Route
 from chainlab.credentials import CHALLENGE
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Refused
-from chainlab.registry.channels import CHANNELS, Artifact
+from chainlab.registry.channels import CHANNELS, ChannelArtifact
 from chainlab.registry.oci.names import any_digest
 from chainlab.registry.registry import Registry
 from chainlab.trust import wire
@@ -68,7 +68,7 @@ class _Channels:
         return JSONResponse({"artifacts": entries})
 
     async def show(self, request: Request) -> Response:
-        artifact = Artifact.parse(request.path_params["artifact"])
+        artifact = ChannelArtifact.parse(request.path_params["artifact"])
         history = self._registry.channels.history(artifact)
         if not history or not self._registry.viewer(self._access.caller(request)).artifact(artifact):
             raise Refused(404, f"{artifact} was never in a channel")
@@ -80,7 +80,7 @@ class _Channels:
         return JSONResponse(document)
 
     async def promote(self, request: Request) -> Response:
-        artifact = Artifact.parse(request.path_params["artifact"])
+        artifact = ChannelArtifact.parse(request.path_params["artifact"])
         caller = self._access.caller(request)
         document = await _document(request, "digest", "to")
         if caller is not None and document["to"] == CHANNELS[-1]:
@@ -94,7 +94,7 @@ class _Channels:
         )
         return JSONResponse(step.facts(), 201)
 
-    def _current(self, artifact: Artifact) -> dict[str, Any]:
+    def _current(self, artifact: ChannelArtifact) -> dict[str, Any]:
         steps = self._registry.channels.current(artifact)
         return {
             channel: steps[channel].facts() | {"quarantined": self._registry.held_back(artifact, steps[channel].digest)}

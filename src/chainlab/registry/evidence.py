@@ -40,9 +40,9 @@ from chainlab.errors import Refused
 from chainlab.events import Events
 from chainlab.registry import bundle_summary
 from chainlab.registry.blobs import Blobs
-from chainlab.registry.channels import KINDS, Artifact, Channels
+from chainlab.registry.channels import KINDS, ChannelArtifact, Channels
 from chainlab.registry.index import attestations as pep740
-from chainlab.registry.index.package_index import Index
+from chainlab.registry.index.package_index import PackageIndex
 from chainlab.registry.known import Known
 from chainlab.registry.oci.images import Images
 from chainlab.registry.oci.tables import Stored
@@ -108,7 +108,7 @@ class Evidence:
         events: Events,
         *,
         images: Images,
-        index: Index,
+        index: PackageIndex,
         channels: Channels,
         quarantine: Quarantine,
         trust_config: Path | None = None,
@@ -456,12 +456,12 @@ class Evidence:
             return set()
 
 
-def _places_of(data: Mapping[str, Any]) -> list[Artifact] | None:
+def _places_of(data: Mapping[str, Any]) -> list[ChannelArtifact] | None:
     """The places that an event is about; None for one that is about a digest alone."""
     texts = [f"oci/{data['repository']}"] if isinstance(data.get("repository"), str) else []
     texts += [f"package/{data['project']}"] if isinstance(data.get("project"), str) else []
     texts += [f"{data['kind']}/{data['name']}"] if data.get("kind") in KINDS and "name" in data else []
-    return [Artifact.parse(text) for text in texts] or None
+    return [ChannelArtifact.parse(text) for text in texts] or None
 
 
 class _Reader:

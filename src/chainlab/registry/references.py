@@ -1,8 +1,8 @@
 """References: how people and programs name one artifact of the registry.
 
-    >>> Reference.parse("oci/acme/triage-model/release:v1.4.0").tag
+    >>> ArtifactRef.parse("oci/acme/triage-model/release:v1.4.0").tag
     'v1.4.0'
-    >>> str(Reference.parse("oci/acme/triage-model/release@sha256:" + "0" * 64).artifact)
+    >>> str(ArtifactRef.parse("oci/acme/triage-model/release@sha256:" + "0" * 64).artifact)
     'oci/acme/triage-model/release'
 
 With a digest it names bytes; with a tag, whatever the tag's owner lets it name today.
@@ -14,22 +14,22 @@ from dataclasses import dataclass
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
-from chainlab.registry.channels import Artifact
+from chainlab.registry.channels import ChannelArtifact
 from chainlab.registry.oci.names import is_tag
 
-__all__ = ["Reference"]
+__all__ = ["ArtifactRef"]
 
 
 @dataclass(frozen=True)
-class Reference:
+class ArtifactRef:
     """An artifact, and either a digest or a tag."""
 
-    artifact: Artifact
+    artifact: ChannelArtifact
     digest: Digest | None = None
     tag: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> Reference:
+    def parse(cls, text: str) -> ArtifactRef:
         """Read ``oci/OWNER/REPOSITORY@sha256:…`` or ``oci/OWNER/REPOSITORY:TAG``; the inverse of `str`.
 
         Raises `MalformedInput` for anything else.
@@ -49,8 +49,8 @@ class Reference:
         return f"{self.artifact}@{self.digest}" if self.digest else f"{self.artifact}:{self.tag}"
 
 
-def _image(name: str) -> Artifact:
-    artifact = Artifact.parse(name)
+def _image(name: str) -> ChannelArtifact:
+    artifact = ChannelArtifact.parse(name)
     if artifact.kind != "oci":
         raise MalformedInput(f"{artifact} is no OCI artifact", hint="a release is one: oci/…")
     return artifact

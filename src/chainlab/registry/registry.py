@@ -23,9 +23,9 @@ from chainlab.digests import Digest
 from chainlab.events import Events
 from chainlab.registry import releases
 from chainlab.registry.blobs import GRACE, Blobs
-from chainlab.registry.channels import Artifact, Channels
+from chainlab.registry.channels import ChannelArtifact, Channels
 from chainlab.registry.evidence import Evidence
-from chainlab.registry.index.package_index import Index
+from chainlab.registry.index.package_index import PackageIndex
 from chainlab.registry.index.publishers import TrustSource
 from chainlab.registry.index.upstream import Upstream
 from chainlab.registry.oci import garbage
@@ -75,7 +75,7 @@ class Registry:
             self.quarantine = Quarantine(*self._reporting())
             connection, events = self._reporting()
             self._upstream = Upstream(upstream) if isinstance(upstream, Path) else upstream
-            self.index = Index(
+            self.index = PackageIndex(
                 connection,
                 self.blobs,
                 Credentials(connection),
@@ -136,7 +136,7 @@ class Registry:
         """An entry of the instance's transparency log ``v1`` or ``v2``. Raises `Refused` (404)."""
         return read_entry(self._entries, log, index)
 
-    def held_back(self, artifact: Artifact, digest: Digest) -> str | None:
+    def held_back(self, artifact: ChannelArtifact, digest: Digest) -> str | None:
         """Why an artifact's digest is not handed out, or None."""
         if artifact.kind == "oci":
             return self.images.held_back(artifact.name, digest)
@@ -171,7 +171,7 @@ class Registry:
         yield from self.index.digests()
         yield from self.evidence.digests()
 
-    def _has(self, artifact: Artifact, digest: Digest) -> bool:
+    def _has(self, artifact: ChannelArtifact, digest: Digest) -> bool:
         if artifact.kind == "oci":
             return any(stored.repository == artifact.name for stored in self.images.found(digest))
         return any(file.project == artifact.name for file in self.index.holding(digest))

@@ -18,10 +18,10 @@ from functools import cached_property
 
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput
-from chainlab.registry.channels import Artifact
+from chainlab.registry.channels import ChannelArtifact
 from chainlab.registry.oci.images import Images
 from chainlab.registry.oci.tables import Stored
-from chainlab.registry.references import Reference
+from chainlab.registry.references import ArtifactRef
 
 __all__ = ["Layer", "Release", "resolve"]
 
@@ -41,7 +41,7 @@ class Layer:
 class Release:
     """A manifest and the files it names, as the registry has them now."""
 
-    artifact: Artifact
+    artifact: ChannelArtifact
     stored: Stored
     layers: tuple[Layer, ...]
     config: tuple[Layer, ...]  # read for its digest alone
@@ -122,14 +122,14 @@ class Release:
 def resolve(
     reference: str,
     images: Images,
-    held_back: Callable[[Artifact, Digest], str | None],
+    held_back: Callable[[ChannelArtifact, Digest], str | None],
 ) -> Release:
     """The release that a reference names: ``oci/OWNER/REPOSITORY@sha256:…`` or ``:tag``; reads no file of it.
 
     Raises `MalformedInput` for a text that is not a reference, `OciError` (404) for one that names nothing. A release
     in quarantine is found, and says so.
     """
-    wanted = Reference.parse(reference)
+    wanted = ArtifactRef.parse(reference)
     artifact = wanted.artifact
     stored = images.manifest(artifact.name, wanted.digest or wanted.tag)
     layers: list[Layer] = []

@@ -18,8 +18,8 @@ from functools import cached_property
 
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
-from chainlab.registry.channels import Artifact
-from chainlab.registry.index.package_index import Index
+from chainlab.registry.channels import ChannelArtifact
+from chainlab.registry.index.package_index import PackageIndex
 from chainlab.registry.oci.images import Images
 from chainlab.visibility import EVIDENCE, PACKAGES, holds
 
@@ -49,7 +49,9 @@ class Standing:
 class Viewer:
     """Who reads; ``evidence`` says that it is evidence which is read, for which another right is enough."""
 
-    def __init__(self, images: Images, index: Index, caller: Credential | None, *, evidence: bool = False) -> None:
+    def __init__(
+        self, images: Images, index: PackageIndex, caller: Credential | None, *, evidence: bool = False
+    ) -> None:
         self._images = images
         self._index = index
         self._caller = caller
@@ -63,7 +65,7 @@ class Viewer:
         """Whether it sees a project of the index."""
         return self._index.sees(self._caller, name, self._rights)
 
-    def artifact(self, artifact: Artifact) -> bool:
+    def artifact(self, artifact: ChannelArtifact) -> bool:
         """Whether it sees what has channels."""
         return self.package(artifact.name) if artifact.kind == "oci" else self.project(artifact.name)
 
@@ -77,9 +79,9 @@ class Viewer:
         images, index = self._images, self._index
         names = {stored.repository for stored in images.found(digest)}
         names |= {holding.repository for holding in images.holders(digest)} | set(images.has_blob(digest))
-        places = {Artifact("oci", name) for name in names}
-        places |= {Artifact("package", file.project) for file in index.holding(digest)}
-        places |= {Artifact.parse(text) for text in recorded}
+        places = {ChannelArtifact("oci", name) for name in names}
+        places |= {ChannelArtifact("package", file.project) for file in index.holding(digest)}
+        places |= {ChannelArtifact.parse(text) for text in recorded}
         seen = {str(place) for place in places if self.artifact(place)}
         return Standing(frozenset(seen), frozenset(str(place) for place in places) - seen)
 
@@ -106,7 +108,7 @@ class Viewer:
         return re.compile(rf"(?<![a-z0-9._-])(?:{names})(?![a-z0-9_-]|\.(?!git\b)[a-z0-9])") if names else None
 
     def _belongs(self, place: str, repository: str) -> bool:
-        artifact = Artifact.parse(place)
+        artifact = ChannelArtifact.parse(place)
         if artifact.kind == "oci":
             return f"{artifact.name}/".startswith(f"{repository}/")
         return repository in self._index.names.repositories(artifact.name)

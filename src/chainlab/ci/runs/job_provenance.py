@@ -19,7 +19,7 @@ from chainlab.clock import rfc3339, utc_now
 from chainlab.digests import Digest
 from chainlab.errors import Refused
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
-from chainlab.registry.oci.referrers import refer
+from chainlab.registry.oci.referrers import attach
 from chainlab.registry.registry import Registry
 from chainlab.trust.client import Trust
 
@@ -89,7 +89,7 @@ def attest(
     subjects = [Digest.parse(text) for text in sorted(set(produced.named.values()))]
     registry.evidence.add_to(subjects, "provenance", bundle, BUNDLE_TYPE, subject)
     for repository, digest in dict.fromkeys(manifests):
-        refer(registry.images, repository, digest, bundle, BUNDLE_TYPE, by=provenance.SIGNER)
+        attach(registry.images, repository, digest, bundle, BUNDLE_TYPE, by=provenance.SIGNER)
     return replace(job, produced=produced.named, provenance=str(Digest.of(bundle)))
 
 

@@ -22,12 +22,12 @@ from chainlab.evidence.statements import OPENVEX, PROVENANCE, SBOM
 from chainlab.policy.facts import predicates
 from chainlab.policy.facts.verification import Piece, each
 from chainlab.policy.requirements import requirements
-from chainlab.registry.channels import Artifact
+from chainlab.registry.channels import ChannelArtifact
 
 if TYPE_CHECKING:
     from chainlab.evidence.advisories import Advisories
     from chainlab.evidence.vex.statement import Claim, Void
-    from chainlab.registry.index.package_index import Index
+    from chainlab.registry.index.package_index import PackageIndex
     from chainlab.registry.registry import Registry
     from chainlab.registry.releases import Release
 
@@ -37,7 +37,7 @@ __all__ = ["held_back", "known_advisories", "models", "packages", "prepare", "un
 _loaded: dict[tuple[str, tuple[tuple[str, int, int], ...]], Advisories] = {}
 
 
-def packages(release: Release, pieces: Sequence[Piece], index: Index) -> list[dict[str, Any]]:
+def packages(release: Release, pieces: Sequence[Piece], index: PackageIndex) -> list[dict[str, Any]]:
     """The packages that the platform's provenance lists, each with its jobs, and when the index got it.
 
     Only of the runs that pushed this manifest: another run may have made the same bytes from other packages.
@@ -65,7 +65,7 @@ def packages(release: Release, pieces: Sequence[Piece], index: Index) -> list[di
     ]
 
 
-def _held(index: Index, name: str, file: str, digest: str) -> dict[str, Any]:
+def _held(index: PackageIndex, name: str, file: str, digest: str) -> dict[str, Any]:
     """What the index says of the file and of its project's owner; nulls where it has none such."""
     try:
         held = [
@@ -103,7 +103,7 @@ def held_back(served: Sequence[Mapping[str, Any]], registry: Registry) -> list[s
     found = []
     for package in served:
         try:
-            artifact = Artifact("package", str(package["name"]))
+            artifact = ChannelArtifact("package", str(package["name"]))
             reason = registry.held_back(artifact, Digest.parse(f"sha256:{package['sha256']}"))
         except ChainlabError:  # the index does not have it: its age is unknown too
             continue

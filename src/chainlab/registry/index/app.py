@@ -35,7 +35,7 @@ from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
 from chainlab.file_response import StoredFile
 from chainlab.registry.index.distributions import wheel_metadata
 from chainlab.registry.index.models import IndexFile
-from chainlab.registry.index.package_index import MAX_FILE, Index
+from chainlab.registry.index.package_index import MAX_FILE, PackageIndex
 from chainlab.registry.index.project_table import normalise
 from chainlab.registry.index.publishers import AUDIENCE
 from chainlab.registry.index.simple import Format, negotiate, page_of_project, page_of_projects
@@ -52,12 +52,12 @@ MINTING = {401: "invalid-token", 422: "invalid-publisher"}  # PyPI's codes
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def index_routes(index: Index) -> list[BaseRoute]:
+def index_routes(index: PackageIndex) -> list[BaseRoute]:
     """The endpoints of a package index."""
     return [*_pages(index), *_files(index), *_uploads(index)]
 
 
-def _pages(index: Index) -> list[BaseRoute]:
+def _pages(index: PackageIndex) -> list[BaseRoute]:
     async def projects(request: Request) -> Response:
         format, caller = _format(request), _caller(request, index)
         found = [project for project in index.projects() if project.upstream or index.sees(caller, project.name)]
@@ -84,7 +84,7 @@ def _pages(index: Index) -> list[BaseRoute]:
     ]
 
 
-def _files(index: Index) -> list[BaseRoute]:
+def _files(index: PackageIndex) -> list[BaseRoute]:
     async def file(request: Request) -> Response:
         name, filename = _name(request), request.path_params["file"]
         _require(request, index, name)
@@ -128,7 +128,7 @@ def _files(index: Index) -> list[BaseRoute]:
     ]
 
 
-def _uploads(index: Index) -> list[BaseRoute]:
+def _uploads(index: PackageIndex) -> list[BaseRoute]:
     async def upload(request: Request) -> Response:
         credential = _credential(request, index)
         length = request.headers.get("content-length", "0")
@@ -233,7 +233,7 @@ def _name(request: Request) -> str:
         raise Refused(404, error.message) from error
 
 
-def _caller(request: Request, index: Index) -> Credential | None:
+def _caller(request: Request, index: PackageIndex) -> Credential | None:
     """Whose request this is; None for anybody. Raises `Refused` (401) for a secret that is not good."""
     secret = presented(request.headers.getlist("authorization"))
     if secret is None:
@@ -243,13 +243,13 @@ def _caller(request: Request, index: Index) -> Credential | None:
     return credential
 
 
-def _require(request: Request, index: Index, name: str) -> None:
+def _require(request: Request, index: PackageIndex, name: str) -> None:
     """Raise `Refused` (404) for a project that the caller may not know of, in the words for one that is not there."""
     if not index.sees(_caller(request, index), name):
         raise Refused(404, f"there is no project {name!r}")
 
 
-def _credential(request: Request, index: Index) -> Credential:
+def _credential(request: Request, index: PackageIndex) -> Credential:
     """Who uploads. Raises `Refused`: 401 without a secret, 403 with one that is not good."""
     secret = presented(request.headers.getlist("authorization"))
     if not secret:
@@ -260,7 +260,7 @@ def _credential(request: Request, index: Index) -> Credential:
     return credential
 
 
-def _metadata_of(index: Index, file: IndexFile) -> bytes:
+def _metadata_of(index: PackageIndex, file: IndexFile) -> bytes:
     if file.upstream:
         return wheel_metadata(index.path(file))
     assert file.metadata is not None  # noqa: S101 - the caller looked

@@ -17,7 +17,7 @@ from chainlab.digests import Digest
 from chainlab.errors import Refused
 from chainlab.registry.index.models import IndexFile
 
-__all__ = ["Files"]
+__all__ = ["FileTable"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -46,7 +46,7 @@ COLUMNS = (
 )
 
 
-class Files:
+class FileTable:
     """The table of one index; ``guard`` is the lock of its connection. It changes inside transactions alone."""
 
     def __init__(self, connection: sqlite3.Connection, guard: threading.RLock) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from chainlab.digests import Digest
 from chainlab.evidence.packages.versions import version_key
 
-__all__ = ["IndexFile", "Project", "Status", "versions"]
+__all__ = ["IndexFile", "IndexProject", "Status", "versions"]
 
 
 class Status(StrEnum):
@@ -44,7 +44,7 @@ class IndexFile:
 
 
 @dataclass(frozen=True)
-class Project:
+class IndexProject:
     """A name, whose it is, and what installers are told about it."""
 
     name: str  # normalised

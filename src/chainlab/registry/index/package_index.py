@@ -30,20 +30,20 @@ from chainlab.registry.blobs import Blobs, Staged
 from chainlab.registry.index import attestations as pep740
 from chainlab.registry.index.distributions import FileName, inspect
 from chainlab.registry.index.downloads import Downloads
-from chainlab.registry.index.file_table import Files
-from chainlab.registry.index.models import IndexFile, Project, Status
+from chainlab.registry.index.file_table import FileTable
+from chainlab.registry.index.models import IndexFile, IndexProject, Status
 from chainlab.registry.index.project_table import Projects, normalise, stated
 from chainlab.registry.index.publishers import AUDIENCE, Minted, Publisher, Publishers, TrustSource
 from chainlab.registry.index.upstream import Upstream
 from chainlab.registry.products import Products
 from chainlab.visibility import PACKAGES, Visibility
 
-__all__ = ["MAX_FILE", "Index"]
+__all__ = ["MAX_FILE", "PackageIndex"]
 
 MAX_FILE = 100 * 2**20  # bytes of one distribution, as on PyPI
 
 
-class Index:
+class PackageIndex:
     """The package index of one registry; safe to call from several threads.
 
     ``connection`` serves nobody else, apart from ``events`` and ``credentials``. ``held`` says why a digest is held
@@ -72,27 +72,27 @@ class Index:
         self.credentials = credentials
         self.names = Projects(connection, events, self._guard, clock=clock)
         self.served = Downloads(connection, self._guard, clock=clock)
-        self._files = Files(connection, self._guard)
+        self._files = FileTable(connection, self._guard)
         self._products = Products(connection, self._guard)
         self._publishers = Publishers(connection, credentials)
         self._visibility = Visibility(connection)
 
     # -- reading
 
-    def projects(self) -> list[Project]:
+    def projects(self) -> list[IndexProject]:
         """Every project, upstream's too, sorted; no tombstones and no reserved names."""
         ours = {project.name: project for project in self.names.all()}
         names = self._upstream.projects() if self._upstream else {}
-        theirs = [Project(name, name, None, upstream=True) for name in names if name not in ours]
+        theirs = [IndexProject(name, name, None, upstream=True) for name in names if name not in ours]
         shown = [entry for entry in ours.values() if entry.owner is not None and not entry.deleted]
         return sorted([*shown, *theirs], key=lambda project: project.name)
 
-    def project(self, name: str) -> Project:
+    def project(self, name: str) -> IndexProject:
         """A project, by any spelling of its name. Raises `Refused` (404)."""
         name = normalise(name)
         found = self.names.find(name)
         if found is None and self._upstream and self._upstream.files(name):
-            return Project(name, name, None, upstream=True)
+            return IndexProject(name, name, None, upstream=True)
         if found is None or found.owner is None or found.deleted:
             raise Refused(404, f"there is no project {name!r}")
         return found

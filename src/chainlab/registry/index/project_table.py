@@ -22,7 +22,7 @@ from chainlab.credentials import Credential
 from chainlab.database import transaction
 from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
-from chainlab.registry.index.models import Project, Status
+from chainlab.registry.index.models import IndexProject, Status
 
 __all__ = ["SOURCE", "Projects", "normalise", "stated"]
 
@@ -64,7 +64,7 @@ class Projects:
         self._guard = guard
         self._clock = clock
 
-    def all(self) -> list[Project]:
+    def all(self) -> list[IndexProject]:
         """Every name, with tombstones and reserved ones, sorted."""
         with self._guard:
             rows = self._connection.execute(
@@ -72,7 +72,7 @@ class Projects:
             ).fetchall()
         return [_project(row) for row in rows]
 
-    def find(self, name: str) -> Project | None:
+    def find(self, name: str) -> IndexProject | None:
         """What is known of a normalised name; None when it is free."""
         with self._guard:
             row = self._connection.execute(
@@ -81,7 +81,7 @@ class Projects:
             ).fetchone()
         return _project(row) if row else None
 
-    def authorise(self, name: str, by: Credential) -> Project | None:
+    def authorise(self, name: str, by: Credential) -> IndexProject | None:
         """The project that ``by`` may upload to; None when the name is free. Raises `Refused` (403).
 
         A grant for the name itself is its owner's word. One for all names takes free names and adds to one's own.
@@ -124,7 +124,7 @@ class Projects:
         """Make a project a tombstone; call it inside a transaction."""
         self._connection.execute("UPDATE projects SET deleted = ? WHERE name = ?", (self.now(), name))
 
-    def register(self, name: str, owner: str) -> Project:
+    def register(self, name: str, owner: str) -> IndexProject:
         """Give a free name to an owner, before any upload. Raises `Refused` (409) when it is another's."""
         key = normalise(name)
         with self._guard, transaction(self._connection):
@@ -134,7 +134,7 @@ class Projects:
                 self.report("registered", key, {"project": key, "owner": owner})
             elif found.owner != owner:
                 raise Refused(409, f"the name {key} is {found.owner or 'reserved'}, not {owner}'s")
-        return Project(key, name, owner) if found is None else found
+        return IndexProject(key, name, owner) if found is None else found
 
     def reserve(self, name: str, reason: str) -> None:
         """Let nobody take a free name. Raises `Refused` (409) when somebody has it."""
@@ -160,7 +160,7 @@ class Projects:
             )
 
     @contextmanager
-    def changing(self, name: str, kind: str, facts: Mapping[str, Any]) -> Iterator[Project]:
+    def changing(self, name: str, kind: str, facts: Mapping[str, Any]) -> Iterator[IndexProject]:
         """One transaction around a change to a project and its event. Raises `Refused` (404)."""
         name = normalise(name)
         with self._guard, transaction(self._connection):
@@ -202,6 +202,6 @@ def stated(reason: str) -> str:
     return reason
 
 
-def _project(row: tuple[Any, ...]) -> Project:
+def _project(row: tuple[Any, ...]) -> IndexProject:
     name, display, owner, status, reason, deleted = row
-    return Project(name, display, owner, Status(status), reason, bool(deleted))
+    return IndexProject(name, display, owner, Status(status), reason, bool(deleted))

@@ -29,7 +29,7 @@ from simple_repository.serializer import SerializerJsonV1
 
 from chainlab.characters import visible
 from chainlab.errors import Refused
-from chainlab.registry.index.models import IndexFile, Project, versions
+from chainlab.registry.index.models import IndexFile, IndexProject, versions
 
 __all__ = ["API_VERSION", "Format", "negotiate", "page_of_project", "page_of_projects"]
 
@@ -90,7 +90,7 @@ def negotiate(accept: str | None, asked: str | None = None) -> Format:
     return best
 
 
-def page_of_projects(projects: Iterable[Project], format: Format) -> str:
+def page_of_projects(projects: Iterable[IndexProject], format: Format) -> str:
     """The list of projects (``/simple/``)."""
     names = [project.name for project in projects]
     if format is not Format.JSON_V1:
@@ -102,7 +102,7 @@ def page_of_projects(projects: Iterable[Project], format: Format) -> str:
     return json.dumps(document)
 
 
-def page_of_project(project: Project, files: Sequence[IndexFile], format: Format, base: str) -> str:
+def page_of_project(project: IndexProject, files: Sequence[IndexFile], format: Format, base: str) -> str:
     """The files of a project (``/simple/NAME/``); ``base`` is the server's own address, with a slash at its end."""
     if format is not Format.JSON_V1:
         more = _meta("pypi:project-status", project.status)

@@ -92,7 +92,7 @@ async def read_form(content_type: str, chunks: AsyncIterable[bytes], staged: Sta
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:
         raise Refused(415, "an upload is multipart/form-data with a boundary")
-    reader = _Reader(staged)
+    reader = _FormReader(staged)
     try:
         parser = MultipartParser(boundary, reader.callbacks())
         async for chunk in chunks:
@@ -108,7 +108,7 @@ async def read_form(content_type: str, chunks: AsyncIterable[bytes], staged: Sta
     return reader.form
 
 
-class _Reader:
+class _FormReader:
     """Takes the parts of a form as the parser finds them."""
 
     def __init__(self, staged: Staged) -> None:

@@ -75,7 +75,7 @@ _Handler = Callable[[_Asked], Awaitable[Response]]
 
 def oci_routes(images: Images, uploads: Uploads, access: Access) -> list[BaseRoute]:
     """The endpoints of the specification, and of token authentication."""
-    distribution = _Distribution(images, uploads, access)
+    distribution = _Endpoints(images, uploads, access)
     below = Route("/v2/{path:path}", distribution.serve, methods=METHODS)
     # A path with a line feed in it, too, is refused here.
     below.path_regex = re.compile("^/v2/(?P<path>.*)$", re.DOTALL)
@@ -87,7 +87,7 @@ def oci_routes(images: Images, uploads: Uploads, access: Access) -> list[BaseRou
     ]
 
 
-class _Distribution:
+class _Endpoints:
     def __init__(self, images: Images, uploads: Uploads, access: Access) -> None:
         self._images = images
         self._uploads = uploads

@@ -15,7 +15,7 @@ from chainlab.digests import Digest
 from chainlab.registry.blobs import Blobs
 from chainlab.registry.oci.errors import OciError
 from chainlab.registry.oci.names import any_digest
-from chainlab.registry.oci.tables import COLUMNS, SCHEMA, Holding, Repository, Stored, Tag
+from chainlab.registry.oci.tables import COLUMNS, SCHEMA, Holding, ImageRepository, Stored, Tag
 from chainlab.registry.quarantine import Quarantine
 from chainlab.visibility import Visibility, holds
 
@@ -50,18 +50,18 @@ class Catalog:
         connection.executescript(SCHEMA)
         self._visibility = Visibility(connection)
 
-    def repositories(self) -> list[Repository]:
+    def repositories(self) -> list[ImageRepository]:
         """All of them, by name."""
         rows = self._query("SELECT name, private, immutable FROM oci_repositories ORDER BY name")
-        return [Repository(row[0], bool(row[1]), bool(row[2])) for row in rows]
+        return [ImageRepository(row[0], bool(row[1]), bool(row[2])) for row in rows]
 
-    def repository(self, name: str) -> Repository:
+    def repository(self, name: str) -> ImageRepository:
         """One. Raises `OciError` (404 NAME_UNKNOWN)."""
         rows = self._query("SELECT name, private, immutable FROM oci_repositories WHERE name = ?", name)
         if not rows:
             raise OciError(404, "NAME_UNKNOWN", f"there is no repository {name}")
         row = rows[0]
-        return Repository(row[0], bool(row[1]), bool(row[2]))
+        return ImageRepository(row[0], bool(row[1]), bool(row[2]))
 
     def is_private(self, name: str) -> bool:
         """Whether pulling from it needs a credential: it was made private, or belongs to an internal repository."""

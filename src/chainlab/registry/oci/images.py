@@ -27,7 +27,7 @@ from chainlab.registry.oci.catalog import Catalog
 from chainlab.registry.oci.errors import OciError
 from chainlab.registry.oci.manifest import MAX_MANIFEST, Descriptor, Manifest
 from chainlab.registry.oci.names import check_name, is_tag
-from chainlab.registry.oci.tables import Repository, Stored
+from chainlab.registry.oci.tables import ImageRepository, Stored
 from chainlab.registry.products import Products
 from chainlab.registry.quarantine import Quarantine
 
@@ -56,7 +56,7 @@ class Images(Catalog):
 
     # -- repositories
 
-    def configure(self, name: str, *, private: bool | None = None, immutable: bool | None = None) -> Repository:
+    def configure(self, name: str, *, private: bool | None = None, immutable: bool | None = None) -> ImageRepository:
         """Change a repository's settings; it is made when it does not exist."""
         with self._writing():
             self._ensure(check_name(name))

@@ -12,12 +12,12 @@ from chainlab.registry.oci.images import Images
 from chainlab.registry.oci.manifest import MANIFEST_TYPE
 from chainlab.registry.oci.tables import Stored
 
-__all__ = ["refer"]
+__all__ = ["attach"]
 
 EMPTY = "application/vnd.oci.empty.v1+json"  # image-spec, "Guidance for an Empty Descriptor"
 
 
-def refer(images: Images, repository: str, subject: Digest, data: bytes, media_type: str, *, by: str) -> Stored:
+def attach(images: Images, repository: str, subject: Digest, data: bytes, media_type: str, *, by: str) -> Stored:
     """Store ``data`` as the one layer of a manifest that refers to ``subject``; its artifact type is ``media_type``.
 
     Raises `OciError` when the repository has no such manifest.

@@ -10,7 +10,7 @@ from typing import Any
 from chainlab.digests import Digest
 from chainlab.registry.oci.names import any_digest
 
-__all__ = ["COLUMNS", "SCHEMA", "Holding", "Repository", "Stored", "Tag"]
+__all__ = ["COLUMNS", "SCHEMA", "Holding", "ImageRepository", "Stored", "Tag"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS oci_repositories (
@@ -61,7 +61,7 @@ COLUMNS = (  # of oci_manifests
 
 
 @dataclass(frozen=True)
-class Repository:
+class ImageRepository:
     """A repository and its settings."""
 
     name: str

@@ -20,13 +20,13 @@ from starlette.routing import BaseRoute, Route
 
 from chainlab.digests import Digest
 from chainlab.errors import Refused
-from chainlab.registry.channels import CHANNELS, Artifact
-from chainlab.registry.index.models import IndexFile, Project
+from chainlab.registry.channels import CHANNELS, ChannelArtifact
+from chainlab.registry.index.models import IndexFile, IndexProject
 from chainlab.registry.index.project_table import normalise
 from chainlab.registry.oci.names import any_digest, check_name
 from chainlab.registry.oci.tables import Stored
 from chainlab.registry.pages.logs import LOGGED, log_routes
-from chainlab.registry.pages.search import Query
+from chainlab.registry.pages.search import SearchQuery
 from chainlab.registry.registry import Registry
 from chainlab.registry.rendering import address, describe, render, shown, url
 from chainlab.registry.viewing import Viewer
@@ -57,7 +57,7 @@ class _Pages:
         self._registry = registry
 
     async def overview(self, request: Request) -> Response:
-        query = Query.parse(request.query_params.get("q", ""))
+        query = SearchQuery.parse(request.query_params.get("q", ""))
         caller = self._registry.access.caller(request)
         viewer, reader = self._registry.viewer(caller), self._registry.evidence.viewer(caller)
         if query.digest is not None and not self._registry.evidence.beginning(query.prefix, viewer=reader):
@@ -67,7 +67,7 @@ class _Pages:
     def _viewer(self, request: Request) -> Viewer:
         return self._registry.viewer(self._registry.access.caller(request))
 
-    def _overview(self, query: Query, viewer: Viewer, reader: Viewer) -> dict[str, Any]:
+    def _overview(self, query: SearchQuery, viewer: Viewer, reader: Viewer) -> dict[str, Any]:
         images = [r.name for r in self._registry.images.repositories() if viewer.package(r.name)]
         projects = [p for p in self._registry.index.projects() if p.upstream or viewer.project(p.name)]
         found = {
@@ -81,7 +81,7 @@ class _Pages:
         return {"query": query.text, "counts": counts, "channels": CHANNELS, **cut}
 
     def _digests(
-        self, query: Query, images: set[str], projects: Sequence[Project], reader: Viewer
+        self, query: SearchQuery, images: set[str], projects: Sequence[IndexProject], reader: Viewer
     ) -> Iterator[dict[str, Any]]:
         """Every digest that a page shows and that begins with what was typed, and where it is."""
         for digest, repository in self._registry.images.beginning(query.prefix):
@@ -99,13 +99,13 @@ class _Pages:
                 entry = f"entry {event.data['logIndex']} of log {event.data['log']}"
                 yield describe(digest) | {"what": "signed by", "name": entry}
 
-    def _image(self, query: Query, name: str) -> dict[str, Any] | None:
+    def _image(self, query: SearchQuery, name: str) -> dict[str, Any] | None:
         """A row of the overview; None when it has nothing of what is searched for."""
         images = self._registry.images
         tags = sorted(images.tags(name), key=lambda tag: -tag.updated)
         manifests = images.manifests(name)
         is_held = any(images.held_back(name, digest) is not None for digest in {tag.digest for tag in tags})
-        channels = self._channels(Artifact("oci", name))
+        channels = self._channels(ChannelArtifact("oci", name))
         status = "quarantined" if is_held else "active"
         digests = [digest for m in manifests for digest in (m.digest, m.subject) if digest]
         names = [f"oci/{name}", status, *channels, *(f"oci/{name}:{tag.name}" for tag in tags)]
@@ -120,12 +120,12 @@ class _Pages:
             "evidence": sum(stored.subject is not None for stored in manifests),
         }
 
-    def _project(self, query: Query, project: Project) -> dict[str, Any] | None:
+    def _project(self, query: SearchQuery, project: IndexProject) -> dict[str, Any] | None:
         """A row of the overview; None when it has nothing of what is searched for."""
         files = self._registry.index.files(project.name)
         versions = list(dict.fromkeys(file.version for file in reversed(files)))
         is_held = any(self._registry.quarantine.reason(file.digest) for file in files)
-        channels = self._channels(Artifact("package", project.name))
+        channels = self._channels(ChannelArtifact("package", project.name))
         status = "quarantined" if is_held else str(project.status)
         names = [
             f"package/{project.name}",
@@ -146,21 +146,21 @@ class _Pages:
             "evidence": sum(file.provenance is not None for file in files),
         }
 
-    def _upstream(self, query: Query, projects: Sequence[Project]) -> Iterator[Project]:
+    def _upstream(self, query: SearchQuery, projects: Sequence[IndexProject]) -> Iterator[IndexProject]:
         for project in projects:
             files = self._registry.index.files(project.name) if project.upstream and query.text else []
             names = [project.name, *(file.filename for file in files)]
             if project.upstream and _finds(query, names, [file.digest for file in files]):
                 yield project
 
-    def _channels(self, artifact: Artifact) -> dict[str, dict[str, Any]]:
+    def _channels(self, artifact: ChannelArtifact) -> dict[str, dict[str, Any]]:
         return {
             channel: describe(step.digest)
             | {"time": step.time, "by": step.by, "held": self._registry.held_back(artifact, step.digest)}
             for channel, step in self._registry.channels.current(artifact).items()
         }
 
-    def _history(self, artifact: Artifact) -> list[dict[str, Any]]:
+    def _history(self, artifact: ChannelArtifact) -> list[dict[str, Any]]:
         history = self._registry.channels.history(artifact)
         return [
             describe(step.digest) | {"source": step.source, "target": step.target, "time": step.time, "by": step.by}
@@ -179,7 +179,7 @@ class _Pages:
         settings, tags, stored = images.repository(name), images.tags(name), images.manifests(name)
         manifests = [m for m in stored if m.subject is None]
         referrers = [m for m in stored if m.subject is not None]
-        artifact = Artifact("oci", name)
+        artifact = ChannelArtifact("oci", name)
         return {
             "name": name,
             "immutable": settings.immutable,
@@ -222,7 +222,7 @@ class _Pages:
             raise Refused(404, f"there is no project {normalise(name)!r}")
         project = self._registry.index.project(name)
         files = self._registry.index.files(project.name)
-        artifact = Artifact("package", project.name)
+        artifact = ChannelArtifact("package", project.name)
         return {
             "name": project.display_name,
             "owner": project.owner,
@@ -267,11 +267,11 @@ class _Pages:
         }
 
 
-def _finds(query: Query, texts: Iterable[str], digests: Iterable[Digest]) -> bool:
+def _finds(query: SearchQuery, texts: Iterable[str], digests: Iterable[Digest]) -> bool:
     return query.matches(texts) or any(map(query.begins, digests))
 
 
-def _named(query: Query, names: Sequence[str]) -> dict[str, Any]:
+def _named(query: SearchQuery, names: Sequence[str]) -> dict[str, Any]:
     """The first tags or versions of a row, those that are searched for before the others."""
     first = sorted(names, key=lambda name: bool(query.text) and not query.matches([name]))
     return {"versions": first[:MAX_NAMED], "more": max(len(names) - MAX_NAMED, 0)}

@@ -3,9 +3,9 @@
 A word is found in names, tags, versions, files, channels and states; case does not matter, and neither does which of
 ``-``, ``_`` and ``.`` stands between words. The beginning of a digest is found as the pages show it, or as bare hex:
 
-    >>> Query.parse("8D2E3E312AFF…").prefix
+    >>> SearchQuery.parse("8D2E3E312AFF…").prefix
     'sha256:8d2e3e312aff'
-    >>> Query.parse("acme_cells").matches(["acme-cells"])
+    >>> SearchQuery.parse("acme_cells").matches(["acme-cells"])
     True
 """
 
@@ -19,7 +19,7 @@ from chainlab.digests import Digest
 from chainlab.registry.oci.errors import OciError
 from chainlab.registry.oci.names import any_digest
 
-__all__ = ["Query"]
+__all__ = ["SearchQuery"]
 
 BETWEEN = re.compile(r"[-_.]+")
 # In a reference the digest follows an "@". Bare hex is SHA-256's, and long enough that few words are taken for it.
@@ -29,14 +29,14 @@ BEGINNING = re.compile(
 
 
 @dataclass(frozen=True)
-class Query:
+class SearchQuery:
     """What was typed."""
 
     text: str
     prefix: str  # how the digests begin that are looked for; empty when the text is the beginning of none
 
     @classmethod
-    def parse(cls, text: str) -> Query:
+    def parse(cls, text: str) -> SearchQuery:
         """Read what was typed; every text is a query."""
         found = BEGINNING.fullmatch(text.strip().lower())
         return cls(text.strip(), (found[1] or f"sha256:{found[2]}") if found else "")
