@@ -1,8 +1,8 @@
 """Looks at this machine for what would trouble the course.
 
-Each `Finding` says what was seen, what it means and how to mend it:
+Each `DoctorFinding` says what was seen, what it means and how to mend it:
 
-    >>> print(Finding("disk space", "warn", "0.4 GB free", "the caches may not fit", "free 2 GB"))
+    >>> print(DoctorFinding("disk space", "warn", "0.4 GB free", "the caches may not fit", "free 2 GB"))
     warn  disk space: 0.4 GB free
           the caches may not fit
           help: free 2 GB
@@ -33,7 +33,7 @@ from chainlab.characters import join_lines
 from chainlab.sandbox import Sandbox
 
 __all__ = [
-    "Finding",
+    "DoctorFinding",
     "browser",
     "clock",
     "encoding",
@@ -57,7 +57,7 @@ BROWSERS = ("firefox", "chromium", "chromium-browser", "google-chrome", "x-www-b
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """What one check saw."""
 
     check: str
@@ -73,9 +73,9 @@ class Finding:
         return join_lines(lines)
 
 
-def examine(root: Path) -> list[Finding]:
+def examine(root: Path) -> list[DoctorFinding]:
     """All checks, for the course in that folder."""
-    checks: list[tuple[str, Callable[[], Finding]]] = [
+    checks: list[tuple[str, Callable[[], DoctorFinding]]] = [
         ("Python", python),
         ("packages", lambda: packages(root / "requirements.lock")),
         ("loopback", loopback),
@@ -94,16 +94,16 @@ def examine(root: Path) -> list[Finding]:
         try:
             findings.append(check())
         except Exception as err:  # one broken check must not hide the others
-            findings.append(Finding(name, "warn", f"could not be checked: {err}", "nothing is known"))
+            findings.append(DoctorFinding(name, "warn", f"could not be checked: {err}", "nothing is known"))
     return findings
 
 
-def python(version: tuple[int, int] = sys.version_info[:2]) -> Finding:
+def python(version: tuple[int, int] = sys.version_info[:2]) -> DoctorFinding:
     """The interpreter's version."""
     seen = f"{version[0]}.{version[1]}"
     if (3, 11) <= version <= (3, 13):
-        return Finding("Python", "ok", seen)
-    return Finding(
+        return DoctorFinding("Python", "ok", seen)
+    return DoctorFinding(
         "Python",
         "fail",
         seen,
@@ -112,7 +112,7 @@ def python(version: tuple[int, int] = sys.version_info[:2]) -> Finding:
     )
 
 
-def packages(lock: Path) -> Finding:
+def packages(lock: Path) -> DoctorFinding:
     """What is installed beside what the lock asks for."""
     missing, other = [], []
     total = 0
@@ -128,9 +128,9 @@ def packages(lock: Path) -> Finding:
         if installed != version:
             other.append(f"{name} {installed} in place of {version}")
     if not missing and not other:
-        return Finding("packages", "ok", f"all {total} as locked")
+        return DoctorFinding("packages", "ok", f"all {total} as locked")
     seen = "; ".join([f"{len(missing)} missing ({', '.join(missing[:3])})"] * bool(missing) + other[:3])
-    return Finding(
+    return DoctorFinding(
         "packages",
         "fail" if missing else "warn",
         seen,
@@ -139,7 +139,7 @@ def packages(lock: Path) -> Finding:
     )
 
 
-def loopback() -> Finding:
+def loopback() -> DoctorFinding:
     """Whether a server can listen on 127.0.0.1 and be reached."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -148,26 +148,26 @@ def loopback() -> Finding:
                 server.accept()[0].close()
             port = server.getsockname()[1]
     except OSError as err:
-        return Finding(
+        return DoctorFinding(
             "loopback",
             "fail",
             f"127.0.0.1 does not answer: {err}",
             "neither the services nor JupyterLab can run",
             "look for a firewall or security tool that stops programs from listening on 127.0.0.1",
         )
-    return Finding("loopback", "ok", f"a free port ({port}) answers")
+    return DoctorFinding("loopback", "ok", f"a free port ({port}) answers")
 
 
-def proxies() -> Finding:
+def proxies() -> DoctorFinding:
     """Whether a proxy variable would catch traffic to this machine itself."""
     found = urllib.request.getproxies()
     caught = [name for name in found if name in ("http", "https", "all")]
     bypassed = all(urllib.request.proxy_bypass(host) for host in ("127.0.0.1", "localhost"))
     if not caught:
-        return Finding("proxies", "ok", "none set")
+        return DoctorFinding("proxies", "ok", "none set")
     if bypassed:
-        return Finding("proxies", "ok", f"{', '.join(caught)}; loopback bypasses them")
-    return Finding(
+        return DoctorFinding("proxies", "ok", f"{', '.join(caught)}; loopback bypasses them")
+    return DoctorFinding(
         "proxies",
         "warn",
         f"{', '.join(caught)} set, loopback not excepted",
@@ -176,7 +176,7 @@ def proxies() -> Finding:
     )
 
 
-def clock(root: Path, now: float | None = None) -> Finding:
+def clock(root: Path, now: float | None = None) -> DoctorFinding:
     """Whether the clock is believable: clients refuse tokens a day off."""
     now = time.time() if now is None else now
     newest = max(path.stat().st_mtime for path in (root / "requirements.lock", root / "course.toml"))
@@ -184,7 +184,7 @@ def clock(root: Path, now: float | None = None) -> Finding:
         drift = Path(probe.name).stat().st_mtime - now
     seen = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now))
     if newest - now > DAY:
-        return Finding(
+        return DoctorFinding(
             "clock",
             "fail",
             f"{seen}, before the course's own files were written",
@@ -192,23 +192,23 @@ def clock(root: Path, now: float | None = None) -> Finding:
             "set the date, by network time if you can",
         )
     if abs(drift) > 60:
-        return Finding(
+        return DoctorFinding(
             "clock",
             "warn",
             f"{seen}; the disk's clock is {drift:+.0f} s off",
             "files look older or newer than they are",
             "set the date of the machine that holds the disk",
         )
-    return Finding("clock", "ok", seen)
+    return DoctorFinding("clock", "ok", seen)
 
 
-def space(root: Path) -> Finding:
+def space(root: Path) -> DoctorFinding:
     """Free disk space where the course is."""
     free = shutil.disk_usage(root).free / 1e9
     seen = f"{free:.1f} GB free"
     if free >= SPACE_NEEDED:
-        return Finding("disk space", "ok", seen)
-    return Finding(
+        return DoctorFinding("disk space", "ok", seen)
+    return DoctorFinding(
         "disk space",
         "fail" if free < SPACE_NEEDED / 10 else "warn",
         seen,
@@ -217,15 +217,15 @@ def space(root: Path) -> Finding:
     )
 
 
-def workspace(root: Path) -> Finding:
+def workspace(root: Path) -> DoctorFinding:
     """Whether the folder that keeps the learner's work can be written to."""
     place = Path(os.environ.get("CHAINLAB_WORKSPACE") or root / ".chainlab" / "workspace")
     existing = next(folder for folder in (place, *place.parents) if folder.exists())
     try:
         with tempfile.NamedTemporaryFile(dir=existing):
-            return Finding("workspace", "ok", str(place))
+            return DoctorFinding("workspace", "ok", str(place))
     except OSError as err:
-        return Finding(
+        return DoctorFinding(
             "workspace",
             "fail",
             f"{existing} cannot be written to: {err.strerror}",
@@ -234,7 +234,7 @@ def workspace(root: Path) -> Finding:
         )
 
 
-def sandbox() -> Finding:
+def sandbox() -> DoctorFinding:
     """What keeps the payloads of the attacks in, and which escapes from it were tried; from week 2 on."""
     found = Sandbox.find()
     tried = {
@@ -244,8 +244,8 @@ def sandbox() -> Finding:
     escapes = "".join(f"; {outcome}: {names}" for outcome, names in tried.items() if names)
     if found.control != "none":
         weaker = f"; {found.why}" if found.why else ""
-        return Finding("sandbox", "ok", f"{found.control}{weaker}{escapes}")
-    return Finding(
+        return DoctorFinding("sandbox", "ok", f"{found.control}{weaker}{escapes}")
+    return DoctorFinding(
         "sandbox",
         "warn",
         f"{found.why}{escapes}",
@@ -255,15 +255,15 @@ def sandbox() -> Finding:
     )
 
 
-def browser() -> Finding:
+def browser() -> DoctorFinding:
     """Whether a browser can be opened from here."""
     if sys.platform in ("darwin", "win32"):
-        return Finding("browser", "ok", "the system's default")
+        return DoctorFinding("browser", "ok", "the system's default")
     names = [name for name in BROWSERS if shutil.which(name)]
     display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if names and display:
-        return Finding("browser", "ok", names[0])
-    return Finding(
+        return DoctorFinding("browser", "ok", names[0])
+    return DoctorFinding(
         "browser",
         "warn",
         "no display" if names or not display else "none found",
@@ -272,11 +272,11 @@ def browser() -> Finding:
     )
 
 
-def git() -> Finding:
+def git() -> DoctorFinding:
     """The version of git."""
     program = shutil.which("git")
     if program is None:
-        return Finding(
+        return DoctorFinding(
             "git",
             "warn",
             "not found",
@@ -285,25 +285,25 @@ def git() -> Finding:
         )
     run = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
     if run.returncode:
-        return Finding(
+        return DoctorFinding(
             "git",
             "warn",
             f"does not run: {run.stderr.strip()[-100:]}",
             "primer 00a needs it",
             "install git",
         )
-    return Finding("git", "ok", run.stdout.strip().removeprefix("git version "))
+    return DoctorFinding("git", "ok", run.stdout.strip().removeprefix("git version "))
 
 
-def path_length(root: Path) -> Finding:
+def path_length(root: Path) -> DoctorFinding:
     """Whether Unix sockets below the workspace still have room in their address."""
     longest = len(os.fsencode(root / ".chainlab" / "workspace")) + len(SOCKET_TAIL)
     seen = f"a socket's path would have {longest} bytes, {SOCKET_LIMIT - 1} are allowed"
     if sys.platform == "win32":
-        return Finding("path length", "ok", "no Unix sockets are used on Windows")
+        return DoctorFinding("path length", "ok", "no Unix sockets are used on Windows")
     if longest < SOCKET_LIMIT:
-        return Finding("path length", "ok", seen)
-    return Finding(
+        return DoctorFinding("path length", "ok", seen)
+    return DoctorFinding(
         "path length",
         "warn",
         seen,
@@ -312,12 +312,12 @@ def path_length(root: Path) -> Finding:
     )
 
 
-def encoding() -> Finding:
+def encoding() -> DoctorFinding:
     """The encoding in which programs read and write text."""
     preferred = locale.getpreferredencoding(do_setlocale=False)
     if preferred.lower().replace("-", "") == "utf8":
-        return Finding("text encoding", "ok", preferred)
-    return Finding(
+        return DoctorFinding("text encoding", "ok", preferred)
+    return DoctorFinding(
         "text encoding",
         "warn",
         preferred,

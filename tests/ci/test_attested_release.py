@@ -31,7 +31,7 @@ from chainlab.credentials import Credential
 from chainlab.deploy import prediction_service
 from chainlab.deploy.app import AUDIENCE
 from chainlab.deploy.deployment import Deployment
-from chainlab.deploy.prediction_service import Service
+from chainlab.deploy.prediction_service import PredictionService
 from chainlab.deploy.releases import pinned
 from chainlab.digests import Digest
 from chainlab.errors import Refused, VerificationFailed
@@ -423,7 +423,7 @@ def test_what_comes_while_a_release_is_being_installed_stops_it(
     started = []
     with ExitStack() as meanwhile:
 
-        def start(*arguments: Any, **options: Any) -> Service:
+        def start(*arguments: Any, **options: Any) -> PredictionService:
             started.append(whole(*arguments, **options))
             if what == "a quarantine":
                 registry.quarantine.hold(pinned(reference)[1], "a report", by="test")

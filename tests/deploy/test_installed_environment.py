@@ -240,4 +240,4 @@ def test_a_record_that_leads_elsewhere_is_no_record(tmp_path: Path, row: str) ->
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("alpha-1.0.dist-info/RECORD", row)
     with pytest.raises(VerificationFailed, match="not a wheel that can be compared"):
-        environment.Wheel.read(path.name, path.read_bytes(), SITE)
+        environment.PinnedWheel.read(path.name, path.read_bytes(), SITE)

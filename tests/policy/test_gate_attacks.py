@@ -30,9 +30,9 @@ from chainlab.ci.runs.handover import Handover
 from chainlab.cli import _main
 from chainlab.cli.evidence import _type
 from chainlab.deploy import prediction_service, releases
-from chainlab.deploy.archiving import keep
+from chainlab.deploy.archiving import archive_release
 from chainlab.deploy.deployment import Deployment
-from chainlab.deploy.prediction_service import Service
+from chainlab.deploy.prediction_service import PredictionService
 from chainlab.deploy.promotion import NotPromoted
 from chainlab.deploy.releases import Verified, fetch, pinned
 from chainlab.digests import Digest
@@ -102,7 +102,7 @@ def test_an_sbom_that_nobody_can_read_is_refused_and_archived(house: House, tmp_
     assert rules(decision) == {"vulnerabilities"}
     assert "not scanned: this is not CycloneDX JSON" in decision.table()
     with Archive(tmp_path) as archive:
-        keep(decision, house.registry, archive)
+        archive_release(decision, house.registry, archive)
         (build,) = archive.builds().to_dict("records")
     assert "sbom" in build["signed"]
 
@@ -355,16 +355,16 @@ def test_what_comes_while_a_release_is_installed_keeps_it_from_going_live(
     shutil.copytree(POLICIES, folder)
     gate = Gate(registry, house.trust, folder, ADVISORIES, lambda: NOW)
     reference = fresh(house, what)
-    stopped: list[Service] = []
+    stopped: list[PredictionService] = []
 
-    def start(*_: Any, **__: Any) -> Service:  # stands for the seconds that installing takes
+    def start(*_: Any, **__: Any) -> PredictionService:  # stands for the seconds that installing takes
         if what == "a quarantine":
             registry.quarantine.hold(pinned(reference)[1], "exfiltrates patient data", by="security")
         elif what == "a no":
             assert not Gate(registry, house.trust, folder, tmp_path, lambda: NOW).judge(reference).allowed
         else:
             (folder / "release.toml").write_text((folder / "release.toml").read_text() + "\n")
-        return Service("http://127.0.0.1:9", 4194000, "sha256:x")
+        return PredictionService("http://127.0.0.1:9", 4194000, "sha256:x")
 
     monkeypatch.setattr(prediction_service, "start", start)
     monkeypatch.setattr(prediction_service, "stop", stopped.append)
@@ -439,19 +439,19 @@ ANSWERS = {
 @pytest.fixture
 def stubborn(
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Callable[[str], tuple[Service, Popen[str]]]]:
+) -> Iterator[Callable[[str], tuple[PredictionService, Popen[str]]]]:
     """A release's service that turned hostile: it ends for no request, and answers what it likes."""
     monkeypatch.setattr(prediction_service, "GRACE", 0.2)
     monkeypatch.setattr(prediction_service, "ANSWER", 0.3)
     started: list[Popen[str]] = []
 
-    def start(answers: str) -> tuple[Service, Popen[str]]:
+    def start(answers: str) -> tuple[PredictionService, Popen[str]]:
         words = [sys.executable, "-I", "-c", STUBBORN, answers]
         process = Popen(words, stdout=PIPE, text=True, start_new_session=True)
         started.append(process)
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        return Service(url, process.pid, "sha256:1", prediction_service._born(process.pid)), process
+        return PredictionService(url, process.pid, "sha256:1", prediction_service._born(process.pid)), process
 
     yield start
     for process in started:
@@ -462,7 +462,7 @@ def stubborn(
 @pytest.mark.crash
 @pytest.mark.parametrize("answers", ANSWERS.values(), ids=ANSWERS)
 def test_a_hostile_service_is_ended_whatever_it_answers(
-    stubborn: Callable[[str], tuple[Service, Popen[str]]], answers: str
+    stubborn: Callable[[str], tuple[PredictionService, Popen[str]]], answers: str
 ) -> None:
     service, process = stubborn(answers)
     began = time.monotonic()
@@ -476,7 +476,7 @@ STARTER = """
 import sys, time
 from pathlib import Path
 from types import SimpleNamespace
-from chainlab.deploy import releases, services
+from chainlab.deploy import prediction_service as services
 services.environment.install = lambda *_, **__: Path(sys.argv[1])
 services.model_served = lambda service: f"sha256:{'0' * 64}"
 services.Digest = SimpleNamespace(of=lambda data: f"sha256:{'0' * 64}")
@@ -523,7 +523,7 @@ def test_a_tied_service_ends_with_its_starter_when_that_is_killed_another_with_t
 
 
 def test_a_process_that_only_has_the_number_is_left_alone(
-    stubborn: Callable[[str], tuple[Service, Popen[str]]],
+    stubborn: Callable[[str], tuple[PredictionService, Popen[str]]],
 ) -> None:
     service, process = stubborn("[]")
     prediction_service.stop(replace(service, born="1"))

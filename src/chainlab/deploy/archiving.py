@@ -1,6 +1,6 @@
 """What of a release goes to the archive: every bundle that the gate accepted, and the gate's own word.
 
-    build = keep(decision, registry, archive)
+    build = archive_release(decision, registry, archive)
     archive.where("numpy", range="<2")
 
 The registry may forget a release one day; whoever has to answer "where is it?" must not.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from chainlab.policy.gate import Decision
     from chainlab.registry.registry import Registry
 
-__all__ = ["keep"]
+__all__ = ["archive_release"]
 
 KINDS = {
     PROVENANCE: "provenance",
@@ -39,7 +39,7 @@ KINDS = {
 }
 
 
-def keep(decision: Decision, registry: Registry, archive: Archive) -> Build:
+def archive_release(decision: Decision, registry: Registry, archive: Archive) -> Build:
     """Archive what a decision rests on. Raises `MalformedInput` for a decision without a summary."""
     from chainlab.archive import Build
 

@@ -25,8 +25,8 @@ from filelock import FileLock, Timeout
 
 from chainlab import database
 from chainlab.deploy import prediction_service, promotion
-from chainlab.deploy.archiving import keep
-from chainlab.deploy.prediction_service import Service
+from chainlab.deploy.archiving import archive_release
+from chainlab.deploy.prediction_service import PredictionService
 from chainlab.deploy.promotion import NotPromoted
 from chainlab.deploy.releases import admit, fetch, pinned
 from chainlab.digests import Digest
@@ -51,7 +51,7 @@ class Deployed:
     """A release that runs, and its service."""
 
     reference: str
-    service: Service
+    service: PredictionService
 
 
 class Deployment:
@@ -91,7 +91,7 @@ class Deployment:
             raise NotPromoted(decision)
         if decision.policy_digest != self._gate().policy().digest:
             raise Refused(409, "the policy changed while the release was judged", hint="promote it again")
-        keep(decision, self._registry, self._archive())
+        archive_release(decision, self._registry, self._archive())
         promotion._raise_to_prod(decision, self._registry)
         return decision
 
@@ -189,7 +189,7 @@ class Deployment:
         try:
             document = json.loads((self.directory / "state.json").read_text(encoding="utf-8"))
             now = document["current"]
-            current = Deployed(str(now["reference"]), Service(**now["service"])) if now else None
+            current = Deployed(str(now["reference"]), PredictionService(**now["service"])) if now else None
             history = document["history"]
             if not isinstance(history, list):
                 raise TypeError("the history is no list")

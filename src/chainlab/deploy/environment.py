@@ -33,7 +33,7 @@ from chainlab.evidence.packages import metadata
 from chainlab.policy.requirements import Requirement
 from chainlab.workspace import CLOSED, LOOPBACK, cache_directory
 
-__all__ = ["Wheel", "compare", "install", "surroundings", "tree"]
+__all__ = ["PinnedWheel", "compare", "install", "surroundings", "tree"]
 
 SECONDS = 300  # to install a release, which takes 5 to 20
 MAX_RECORD = 2**25  # bytes
@@ -43,7 +43,7 @@ SCHEMES = {"purelib": "", "platlib": "", "scripts": "bin", "data": ".", "headers
 
 
 @dataclass(frozen=True)
-class Wheel:
+class PinnedWheel:
     """What installing one wheel leaves: its files by path below the environment, and its launchers' names."""
 
     name: str
@@ -53,7 +53,7 @@ class Wheel:
     launchers: frozenset[str]
 
     @classmethod
-    def read(cls, filename: str, data: bytes, site: str) -> Wheel:
+    def read(cls, filename: str, data: bytes, site: str) -> PinnedWheel:
         """From a wheel's bytes; ``site`` is the path of site-packages. Raises `VerificationFailed` for no wheel."""
         try:
             name, version, _, _ = parse_wheel_filename(filename)
@@ -116,9 +116,9 @@ def compare(
     """
     found = tree(venv)
     site = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-    chosen = [Wheel.read(*own, site)]
+    chosen = [PinnedWheel.read(*own, site)]
     for requirement in requirements:
-        candidates = [Wheel.read(*wheels(digest), site) for digest in requirement.files]
+        candidates = [PinnedWheel.read(*wheels(digest), site) for digest in requirement.files]
         named = [w for w in candidates if (w.name, w.version) == (requirement.name, requirement.version)]
         fitting = [wheel for wheel in named if not _missing(wheel, found)]
         if not fitting:
@@ -201,7 +201,7 @@ def _uv(folder: Path, *words: str) -> None:
         )
 
 
-def _missing(wheel: Wheel, found: Mapping[str, str]) -> list[str]:
+def _missing(wheel: PinnedWheel, found: Mapping[str, str]) -> list[str]:
     """The files of a wheel that are not there, or are others."""
     return [p for p, digest in wheel.files.items() if not found.get(p, "").startswith(f"file {digest}")]
 

@@ -31,7 +31,7 @@ from chainlab.deploy.releases import Verified
 from chainlab.digests import Digest
 from chainlab.errors import Unavailable, VerificationFailed
 
-__all__ = ["Service", "model_served", "remove", "start", "stop"]
+__all__ = ["PredictionService", "model_served", "remove", "start", "stop"]
 
 PATIENCE = 30  # seconds until it answers
 ANSWER = 3  # seconds for one answer
@@ -45,7 +45,7 @@ _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # what this process started,
 
 
 @dataclass(frozen=True)
-class Service:
+class PredictionService:
     """A running service. Raises `ValueError` for what can be none, such as a number that means every process."""
 
     url: str
@@ -62,7 +62,7 @@ class Service:
 
 def start(
     verified: Verified, folder: Path, *, index: str, wheels: Callable[[str], tuple[str, bytes]], tied: bool
-) -> Service:
+) -> PredictionService:
     """Install a release into an empty folder and start it; returns when it answers with the right model.
 
     Raises `Unavailable` when it does not come up, `VerificationFailed` when it serves another model.
@@ -87,7 +87,7 @@ def start(
     begun = {"url": NOWHERE, "pid": process.pid, "model": "", "born": _born(process.pid)}
     try:
         (folder / BEGUN).write_text(json.dumps(begun), encoding="utf-8")
-        service = Service(_address(process, folder / "service.log"), process.pid, "")
+        service = PredictionService(_address(process, folder / "service.log"), process.pid, "")
         served, meant = model_served(service), str(Digest.of(model))
         if served != meant:
             raise VerificationFailed(f"it serves the model {served}, not {meant}")
@@ -100,7 +100,7 @@ def start(
     return replace(service, model=meant, born=_born(process.pid))
 
 
-def stop(service: Service) -> None:
+def stop(service: PredictionService) -> None:
     """End a service, whatever it answers; one that ended, and a process that only has its number, are left alone."""
     child = _CHILDREN.pop(service.pid, None)
     if child is None and not _is_running(service):
@@ -118,11 +118,11 @@ def stop(service: Service) -> None:
 def remove(folder: Path) -> None:
     """Remove a service's folder; ends the process that was started there, if whoever started it was killed since."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        stop(Service(**json.loads((folder / BEGUN).read_text(encoding="utf-8"))))
+        stop(PredictionService(**json.loads((folder / BEGUN).read_text(encoding="utf-8"))))
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def model_served(service: Service) -> str | None:
+def model_served(service: PredictionService) -> str | None:
     """The digest of the model that a service says it serves; None when it does not answer, or not in time."""
     message: list[str] = []
 
@@ -140,7 +140,7 @@ def model_served(service: Service) -> str | None:
     return message[0] if message else None
 
 
-def _is_running(service: Service) -> bool:
+def _is_running(service: PredictionService) -> bool:
     """Whether the process is still this service; by what it answers where the system does not tell its beginning."""
     if service.born:
         return _born(service.pid) == service.born

@@ -36,7 +36,7 @@ from chainlab.registry.products import Product, Products
 from chainlab.registry.quarantine import Quarantine
 from chainlab.registry.releases import Release
 from chainlab.registry.viewing import Viewer
-from chainlab.trust.log import Entry, read_entry
+from chainlab.trust.log import LogEntry, read_entry
 
 __all__ = ["Registry"]
 
@@ -132,7 +132,7 @@ class Registry:
         """What a CI job stored here with its own credentials, oldest first; ``job`` is the id that they carry."""
         return self._products.of(job)
 
-    def log_entry(self, log: str, index: int) -> Entry:
+    def log_entry(self, log: str, index: int) -> LogEntry:
         """An entry of the instance's transparency log ``v1`` or ``v2``. Raises `Refused` (404)."""
         return read_entry(self._entries, log, index)
 

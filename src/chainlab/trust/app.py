@@ -21,7 +21,7 @@ from chainlab.trust.instance import Instance
 from chainlab.trust.issuer import ISSUER
 from chainlab.trust.page import refused, wants_page
 from chainlab.trust.signin import SignIn
-from chainlab.trust.timestamp import Query
+from chainlab.trust.timestamp import TimestampQuery
 
 __all__ = ["refusal", "routes"]
 
@@ -80,7 +80,7 @@ def _authority(instance: Instance) -> list[BaseRoute]:
     async def timestamp(request: Request) -> Response:
         data = await wire.body(request.stream())
         as_json = "json" in request.headers.get("content-type", "")
-        query = Query.from_json(wire.json_object(data)) if as_json else Query.from_der(data)
+        query = TimestampQuery.from_json(wire.json_object(data)) if as_json else TimestampQuery.from_der(data)
         return Response(instance.timestamp(query), 201, media_type="application/timestamp-reply")
 
     return [

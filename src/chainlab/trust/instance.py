@@ -33,9 +33,9 @@ from chainlab.storage import write_whole
 from chainlab.trust import authority, log_v1, log_v2, root, tuf, wire
 from chainlab.trust.issuer import Identity, Issuer, require_running
 from chainlab.trust.keys import Keys, der_public_key, pem
-from chainlab.trust.log import Log, Note, signed_tree_head
+from chainlab.trust.log import Log, SignedNote, signed_tree_head
 from chainlab.trust.merkle import leaf_hash
-from chainlab.trust.timestamp import Query, TimestampAuthority
+from chainlab.trust.timestamp import TimestampAuthority, TimestampQuery
 
 __all__ = ["SOURCE", "Instance", "prepare"]
 
@@ -132,8 +132,8 @@ class Instance:
         self.ca_chain = [pem(entry) for entry in (keys.authority.certificate, keys.root)]
         self.issuer = Issuer(keys.issuer_key)
         self.timestamps = TimestampAuthority(keys.timestamp, keys.timestamp_key, clock=self._clock)
-        self.note_v2 = Note(root.LOG_V2, root.LOG_V2, root.log_id(keys.log_v2_key), keys.log_v2_key.sign)
-        self.note_v1 = Note(
+        self.note_v2 = SignedNote(root.LOG_V2, root.LOG_V2, root.log_id(keys.log_v2_key), keys.log_v2_key.sign)
+        self.note_v1 = SignedNote(
             f"{root.LOG_V1} - {log_v1.TREE_ID}",
             root.LOG_V1,
             root.log_id(keys.log_v1_key),
@@ -213,7 +213,7 @@ class Instance:
         with self._guard:
             return signed_tree_head(self.ct_log.tree, self.keys.ct_key, self._clock())
 
-    def timestamp(self, query: Query) -> bytes:
+    def timestamp(self, query: TimestampQuery) -> bytes:
         """A TimeStampResp, DER."""
         return self.timestamps.answer(query)
 

@@ -25,7 +25,7 @@ from chainlab.errors import MalformedInput, Refused
 from chainlab.trust.merkle import MerkleTree, leaf_hash
 from chainlab.trust.wire import base64_text
 
-__all__ = ["Entry", "Log", "Note", "key_id_c2sp", "read_entry", "signed_tree_head"]
+__all__ = ["Log", "LogEntry", "SignedNote", "key_id_c2sp", "read_entry", "signed_tree_head"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS leaves (   -- small rows, so that a start reads little
@@ -41,7 +41,7 @@ TILE_HEIGHT = 8  # levels a tile
 
 
 @dataclass(frozen=True)
-class Note:
+class SignedNote:
     """Who signs a log's checkpoints, and how."""
 
     origin: str  # the checkpoint's first line
@@ -57,7 +57,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LogEntry:
     """One entry as it was logged."""
 
     index: int
@@ -106,15 +106,15 @@ class Log:
         ).fetchone()
         return row[0] if row else None
 
-    def entries(self, start: int, stop: int) -> list[Entry]:
+    def entries(self, start: int, stop: int) -> list[LogEntry]:
         """Entries ``start`` to ``stop`` (exclusive), as many as there are."""
         rows = self._connection.execute(
             "SELECT entry, body, time FROM bodies WHERE log = ? AND entry >= ? AND entry < ? ORDER BY entry",
             (self.name, start, min(stop, len(self.tree))),
         )
-        return [Entry(*row) for row in rows]
+        return [LogEntry(*row) for row in rows]
 
-    def entry(self, index: int) -> Entry:
+    def entry(self, index: int) -> LogEntry:
         """One entry. Raises `Refused` (404)."""
         found = self.entries(index, index + 1) if 0 <= index < len(self.tree) else []
         if not found:
@@ -136,14 +136,14 @@ class Log:
         return self.tree.hashes(TILE_HEIGHT * level, start, stop)
 
 
-def read_entry(connection: sqlite3.Connection, log: str, index: int) -> Entry:
+def read_entry(connection: sqlite3.Connection, log: str, index: int) -> LogEntry:
     """One committed entry, for who reads beside the process that writes. Raises `Refused` (404)."""
     row = connection.execute(
         "SELECT entry, body, time FROM bodies WHERE log = ? AND entry = ?", (log, index)
     ).fetchone()
     if row is None:
         raise Refused(404, f"log {log} has no entry {index}", hint="choose one from the list of log entries")
-    return Entry(*row)
+    return LogEntry(*row)
 
 
 def _tile_address(path: str) -> tuple[int | None, int, int]:

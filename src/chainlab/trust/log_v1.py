@@ -14,7 +14,7 @@ import rfc8785
 
 from chainlab.errors import MalformedInput
 from chainlab.trust import wire
-from chainlab.trust.log import Entry, Log, Note
+from chainlab.trust.log import Log, LogEntry, SignedNote
 from chainlab.trust.merkle import leaf_hash
 
 __all__ = ["TREE_ID", "answer", "canonical_body", "description", "index_of", "pae", "uuid"]
@@ -102,7 +102,7 @@ def index_of(log: Log, name: str) -> int | None:
         raise MalformedInput("expected an entry's UUID of 64 or 80 hex digits") from error
 
 
-def answer(log: Log, note: Note, entry: Entry) -> dict[str, Any]:
+def answer(log: Log, note: SignedNote, entry: LogEntry) -> dict[str, Any]:
     """A log entry keyed by its UUID, with SET and a proof in the tree as it is now."""
     size = len(log.tree)
     root = log.tree.root(size)
@@ -129,7 +129,7 @@ def answer(log: Log, note: Note, entry: Entry) -> dict[str, Any]:
     }
 
 
-def description(log: Log, note: Note) -> dict[str, Any]:
+def description(log: Log, note: SignedNote) -> dict[str, Any]:
     """What ``GET /api/v1/log`` says: the tree as it is now, with a signed checkpoint."""
     size = len(log.tree)
     root = log.tree.root(size)

@@ -13,7 +13,7 @@ import rfc8785
 
 from chainlab.errors import MalformedInput
 from chainlab.trust import wire
-from chainlab.trust.log import Log, Note
+from chainlab.trust.log import Log, SignedNote
 from chainlab.trust.log_v1 import pae
 from chainlab.trust.merkle import leaf_hash
 
@@ -80,7 +80,7 @@ def _dsse(request: Mapping[str, Any]) -> tuple[bytes, bytes, dict[str, Any]]:
     return hashlib.sha256(signed).digest(), content, verifiers[0]  # type: ignore[index]
 
 
-def answer(log: Log, note: Note, index: int, body: bytes) -> dict[str, Any]:
+def answer(log: Log, note: SignedNote, index: int, body: bytes) -> dict[str, Any]:
     """A TransparencyLogEntry (protobuf JSON) with a proof in the tree as it is now."""
     size = len(log.tree)
     root = log.tree.root(size)

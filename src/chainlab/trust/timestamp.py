@@ -22,7 +22,7 @@ from chainlab.clock import Clock, utc_now
 from chainlab.errors import MalformedInput
 from chainlab.trust import wire
 
-__all__ = ["Query", "TimestampAuthority"]
+__all__ = ["TimestampAuthority", "TimestampQuery"]
 
 POLICY = "1.3.6.1.4.1.57264.2"  # the one that sigstore/timestamp-authority uses
 ACCURACY = 1  # second
@@ -34,7 +34,7 @@ UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError
 
 
 @dataclass(frozen=True)
-class Query:
+class TimestampQuery:
     """A TimeStampReq, as far as the answer depends on it."""
 
     imprint: bytes  # MessageImprint, DER
@@ -42,7 +42,7 @@ class Query:
     with_certificate: bool = False
 
     @classmethod
-    def from_der(cls, data: bytes) -> Query:
+    def from_der(cls, data: bytes) -> TimestampQuery:
         """Read a TimeStampReq. Raises `MalformedInput` for anything else."""
         if len(data) > MAX_QUERY:
             raise MalformedInput(f"not a TimeStampReq: expected at most {MAX_QUERY} bytes, got {len(data)}")
@@ -70,7 +70,7 @@ class Query:
         return cls(request["message_imprint"].dump(), nonce, fields["cert_req"])
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Query:
+    def from_json(cls, document: Mapping[str, Any]) -> TimestampQuery:
         """Read the JSON form that sigstore-js sends. Raises `MalformedInput`."""
         digest = wire.base64_bytes(document, "artifactHash")
         if document.get("hashAlgorithm") != "sha256" or len(digest) != 32:
@@ -96,7 +96,7 @@ class TimestampAuthority:
         self._clock = clock
         self._certificate = certificate.public_bytes(serialization.Encoding.DER)
 
-    def answer(self, query: Query) -> bytes:
+    def answer(self, query: TimestampQuery) -> bytes:
         """A TimeStampResp that grants the query, DER."""
         now = self._clock().replace(microsecond=0)
         info = tsp.TSTInfo(

@@ -26,7 +26,7 @@ from chainlab.course.learning.checks import Case, LabContext
 from chainlab.trust.client import Trust, workflow_claims
 from chainlab.trust.instance import Instance
 from chainlab.trust.root import trusted_root
-from chainlab.trust.timestamp import Query
+from chainlab.trust.timestamp import TimestampQuery
 
 __all__ = ["cases", "impostor"]
 
@@ -134,7 +134,7 @@ def impostor(place: Path, file: bytes, claims: dict[str, str], good: str) -> tup
             signed = {"content": _base64(signature), "verifier": verifier}
             record = {"digest": _base64(digest), "signature": signed}
             stamped = {"artifactHash": _base64(hashlib.sha256(signature).digest()), "hashAlgorithm": "sha256"}
-            stamp = instance.timestamp(Query.from_json({**stamped, "certificates": True}))
+            stamp = instance.timestamp(TimestampQuery.from_json({**stamped, "certificates": True}))
             bundle["verificationMaterial"] = {
                 "certificate": certificate,
                 "tlogEntries": [instance.log_entry_v2({"hashedRekordRequestV002": record})],

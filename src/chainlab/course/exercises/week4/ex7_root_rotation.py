@@ -34,7 +34,7 @@ from chainlab.trust.instance import Instance
 from chainlab.trust.issuer import ISSUER, Identity
 from chainlab.trust.keys import CertificateAuthority, Keys
 from chainlab.trust.root import trusted_root
-from chainlab.trust.timestamp import Query
+from chainlab.trust.timestamp import TimestampQuery
 
 __all__ = ["Story", "cases"]
 
@@ -164,7 +164,7 @@ class _Stage:
         entry = self.instance.log_entry_v2({"hashedRekordRequestV002": record})
         asked = TimestampRequestBuilder(data=signature, cert_req=True)
         query = asked.hash_algorithm(HashAlgorithm.SHA256).build().as_bytes()
-        stamp = self.instance.timestamp(Query.from_der(query))
+        stamp = self.instance.timestamp(TimestampQuery.from_der(query))
         material = {
             "certificate": {"rawBytes": _b64(certificate)},
             "tlogEntries": [entry],
