@@ -452,7 +452,7 @@ def strike(project, quote='"', files=None):
     files = files or {"README.md": "A typo, corrected.\n"}
     change = project.propose(files, branch=branch_name(sink, quote), owner="mallory")
     run = project.run("pull_request_target", pull=change, workflow="label.yml", ports=[sink.port])
-    refs = lab.ci.platform.remote.refs("acme/triage-model")
+    refs = lab.ci.platform.repositories.refs("acme/triage-model")
     pushed = refs.get("refs/heads/mallory-was-here") == change.head.commit
     got = "a credential" if "basic " in sink.text else sink.text or "nothing"
     return {"run": run.result, "sink": got, "branch in acme's repository": pushed}

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.characters import join_lines, visible
-from chainlab.ci.actions.pins import Finding
+from chainlab.ci.actions.pins import PinFinding
 from chainlab.ci.runs.run_record import JobRun, Run, Step
 from chainlab.cli import _main, terminal
 from chainlab.cli.ci import _tell
@@ -176,7 +176,7 @@ def test_a_run_s_names_stay_on_their_lines(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_finding_and_a_decision_stay_on_their_lines() -> None:
-    finding = Finding(f"f{HOSTILE}", 1, "nested", f"u{HOSTILE}", f"m{HOSTILE}")
+    finding = PinFinding(f"f{HOSTILE}", 1, "nested", f"u{HOSTILE}", f"m{HOSTILE}")
     assert len(join_lines([finding]).splitlines()) == 1
     check = Check(f"r{HOSTILE}", "refused", f"s{HOSTILE}", f"m{HOSTILE}")
     digest = Digest.of(b"")

@@ -4,9 +4,9 @@ A repository is public (anybody reads) or internal. What belongs to it has its v
 the OCI registry and in the package index, its actions and reusable workflows, and what is known about its digests. A
 fork is never wider than the repository that it is a fork of.
 
-    reads(caller, CONTENTS, "acme/triage-model")           its git repository
-    reads(caller, PACKAGES, "acme/triage-model/release")   an OCI repository below it
-    reads(caller, EVIDENCE, "acme/triage-model")           what is known about what it made
+    may_read(caller, CONTENTS, "acme/triage-model")           its git repository
+    may_read(caller, PACKAGES, "acme/triage-model/release")   an OCI repository below it
+    may_read(caller, EVIDENCE, "acme/triage-model")           what is known about what it made
 
 What no repository of the CI host has a name for is public, unless its own service says otherwise.
 """
@@ -60,7 +60,7 @@ class Visibility:
         """Whether ``owner/repo``, or the repository that ``owner/repo/…`` belongs to, is internal."""
         return not all(public for _, public in self._line(name))
 
-    def reads(self, caller: Credential | None, rights: tuple[str, ...], name: str) -> bool:
+    def may_read(self, caller: Credential | None, rights: tuple[str, ...], name: str) -> bool:
         """Whether the caller, None for anybody, may read what has this name or belongs to the repository.
 
         Who may read the files of a repository may read those of its forks: their pull requests bring them there.

@@ -13,7 +13,7 @@ TEXT = "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: one}, {run: t
 
 
 def at(project: Project, commit: str, path: str) -> str:
-    return project.host.platform.remote.show(project.repository, commit, path).decode()
+    return project.host.platform.repositories.show(project.repository, commit, path).decode()
 
 
 def test_an_edit_is_a_commit_on_the_default_branch(make: Make) -> None:

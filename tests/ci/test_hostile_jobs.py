@@ -19,7 +19,7 @@ import pytest
 from artifact_files import keep
 from project_folders import Make
 
-from chainlab.ci.actions.uses import Reference, find
+from chainlab.ci.actions.uses import ActionRef, find
 from chainlab.ci.git import git
 from chainlab.ci.git.git import File, write_folder
 from chainlab.ci.runs import job as runner
@@ -27,7 +27,7 @@ from chainlab.ci.runs import job_provenance, relay, workflow_run
 from chainlab.ci.runs.relay import Relay
 from chainlab.ci.runs.run_record import Run
 from chainlab.ci.services import artifacts as artifacts_module
-from chainlab.ci.services.access import Turns
+from chainlab.ci.services.access import ConcurrencyLimit
 from chainlab.ci.services.artifacts import Artifacts
 from chainlab.ci.workflows.workflow import MAX_JOBS, Workflow
 from chainlab.ci.workflows.yaml_document import load
@@ -297,7 +297,7 @@ def test_a_workflow_file_whose_name_no_disk_holds_is_refused_before_the_run(make
     long = f".github/workflows/{'a' * 300}.yml"
     project = make("acme/naming", job("true"))
     files = {path: text.encode() for path, text in job("true").items()} | {long: b"on: push\njobs: {}"}
-    world.ci.platform.remote.import_tree("acme/naming", files, "a long name")
+    world.ci.platform.repositories.import_tree("acme/naming", files, "a long name")
     before = world.registry.events.last
     with pytest.raises(MalformedInput, match="too long") as caught:
         project.run("push", workflow="x.yml")
@@ -438,7 +438,7 @@ def test_many_aliases_of_one_list_are_read_once_and_thousands_refused() -> None:
 @pytest.mark.parametrize("text", ["acme/x/..@v1", "acme/x/a/..@v1", "acme/x/../a@v1", "acme/x/.@v1"])
 def test_an_action_lies_in_its_repository(text: str) -> None:
     with pytest.raises(MalformedInput):
-        Reference.parse(text)
+        ActionRef.parse(text)
 
 
 # -- bytes
@@ -454,7 +454,7 @@ def test_links_through_links_stay_in_the_tree(tmp_path: Path) -> None:
 
 def test_a_branch_named_like_a_commit_is_none(make: Make, world: World) -> None:
     project = make("acme/likeness", job("true"))
-    remote, name = world.ci.platform.remote, "ab" * 20
+    remote, name = world.ci.platform.repositories, "ab" * 20
     remote.set_ref("acme/likeness", f"refs/heads/{name}", project.head("refs/heads/main"))
     with pytest.raises(Refused, match="no commit"):
         remote.resolve("acme/likeness", name)
@@ -601,7 +601,7 @@ def test_what_a_job_replaces_counts_too(
 
 
 def test_bodies_that_are_received_at_once_are_counted_for_each_key() -> None:
-    turns = Turns(2)
+    turns = ConcurrencyLimit(2)
     with turns.take("a"), turns.take("a"):
         with pytest.raises(Refused, match="at most 2") as caught, turns.take("a"):
             pass

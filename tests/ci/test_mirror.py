@@ -9,8 +9,8 @@ from platform_world import Host
 
 from chainlab.ci.actions import mirror_history
 from chainlab.ci.actions.mirror import Mirror
-from chainlab.ci.actions.uses import Reference, find
-from chainlab.ci.git.repositories import Remote
+from chainlab.ci.actions.uses import ActionRef, find
+from chainlab.ci.git.repositories import Repositories
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 
 pytest_plugins = ["platform_fixtures"]
@@ -37,7 +37,7 @@ def test_commit_ids_are_the_same_on_every_machine(mirror: Mirror) -> None:
 def test_a_mirror_that_was_built_once_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = mirror_history.prepare(ROOT / "data")
     monkeypatch.setattr(mirror_history, "_build", lambda *_: pytest.fail("built again"))
-    remote = Remote(tmp_path / "git", tmp_path / "state.db")
+    remote = Repositories(tmp_path / "git", tmp_path / "state.db")
     Mirror(remote)
     for name in kept:
         assert remote.refs(name)
@@ -45,7 +45,7 @@ def test_a_mirror_that_was_built_once_is_not_built_again(tmp_path: Path, monkeyp
 
 
 def test_an_annotated_tag_is_peeled(mirror: Mirror) -> None:
-    refs = mirror.remote.refs("acme/changed-files")
+    refs = mirror.repositories.refs("acme/changed-files")
     commit = mirror.resolve("acme/changed-files@v3").commit
     assert refs["refs/heads/main"] == commit
     assert refs["refs/tags/v3"] != commit
@@ -54,14 +54,14 @@ def test_an_annotated_tag_is_peeled(mirror: Mirror) -> None:
 
 
 def test_a_commit_of_a_fork_resolves_and_says_so(mirror: Mirror) -> None:
-    commit = mirror.remote.resolve("mallory/changed-files", "main")
+    commit = mirror.repositories.resolve("mallory/changed-files", "main")
     base = mirror.resolve(f"acme/changed-files@{commit}")
     assert base.only_in_fork
     assert not mirror.resolve(f"mallory/changed-files@{commit}").only_in_fork
-    assert "refs/heads/main" in mirror.remote.refs("acme/changed-files")
+    assert "refs/heads/main" in mirror.repositories.refs("acme/changed-files")
     assert commit not in [
-        mirror.remote.resolve("acme/changed-files", ref.removeprefix("refs/tags/"))
-        for ref in mirror.remote.refs("acme/changed-files")
+        mirror.repositories.resolve("acme/changed-files", ref.removeprefix("refs/tags/"))
+        for ref in mirror.repositories.refs("acme/changed-files")
         if ref.startswith("refs/tags/")
     ]
 
@@ -110,7 +110,7 @@ def test_a_moved_tag_changes_what_runs_and_an_event_tells(moving: Mirror, fresh:
 
 def test_a_mirror_that_was_changed_stays_changed(moving: Mirror) -> None:
     moved = moving.move_tag("acme/hub-login", "v1", {"x": b""})
-    assert Mirror(moving.remote).resolve("acme/hub-login@v1").commit == moved
+    assert Mirror(moving.repositories).resolve("acme/hub-login@v1").commit == moved
 
 
 # -- everything that a workflow reaches
@@ -190,4 +190,4 @@ def test_odd_documents_name_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["acme/x@v1", "acme/x/y/z@refs/tags/v1", "a/b@" + "0" * 40])
 def test_a_reference_reads_back(text: str) -> None:
-    assert str(Reference.parse(text)) == text
+    assert str(ActionRef.parse(text)) == text

@@ -95,7 +95,7 @@ def test_a_reusable_workflow_is_pinned_too(mirror: Mirror) -> None:
 
 
 def test_a_tag_is_pinned_to_the_commit_and_not_to_the_tag_object(mirror: Mirror) -> None:
-    refs = mirror.remote.refs("acme/changed-files")
+    refs = mirror.repositories.refs("acme/changed-files")
     pinned = pin(steps("- uses: acme/changed-files@v3"), mirror)
     assert refs["refs/tags/v3"] not in pinned
     assert refs["refs/heads/main"] in pinned
@@ -111,8 +111,8 @@ def test_a_tag_is_pinned_to_the_commit_and_not_to_the_tag_object(mirror: Mirror)
     ],
 )
 def test_what_cannot_be_pinned_is_refused_with_its_line(mirror: Mirror, ref: str, message: str) -> None:
-    ref = ref.replace("FORK", mirror.remote.resolve("mallory/changed-files", "main"))
-    ref = ref.replace("TAG", mirror.remote.refs("acme/changed-files")["refs/tags/v3"])
+    ref = ref.replace("FORK", mirror.repositories.resolve("mallory/changed-files", "main"))
+    ref = ref.replace("TAG", mirror.repositories.refs("acme/changed-files")["refs/tags/v3"])
     text = steps("- run: x", f"- uses: acme/changed-files@{ref}")
     with pytest.raises(ChainlabError, match="line 6") as caught:
         pin(text, mirror)

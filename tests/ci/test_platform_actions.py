@@ -31,7 +31,7 @@ ARTIFACTS = ("artifacts:read:1", "artifacts:write:1")
 @pytest.fixture(scope="module")
 def commits(host: Host) -> list[str]:
     """Two commits on main; the repository is not public."""
-    remote = host.platform.remote
+    remote = host.platform.repositories
     remote.create("acme", "triage-model", public=False)
     first = remote.import_tree(REPOSITORY, FILES, "one")
     second = remote.import_tree(REPOSITORY, FILES | {"src/b.py": b"B = 2\n"}, "two")
@@ -162,7 +162,7 @@ def test_no_input_of_checkout_runs_as_a_command(host: Host, commits: list[str], 
 @pytest.fixture(scope="module")
 def pull(host: Host, commits: list[str]) -> dict[str, str]:
     """A fork's pull request number 7."""
-    remote = host.platform.remote
+    remote = host.platform.repositories
     fork = remote.fork(REPOSITORY, "mallory")
     change = {**remote.files(REPOSITORY, commits[1]), "evil.py": File(b"print('hi')\n")}
     head = remote.import_tree(fork, change, "evil", branch="patch", parent=commits[1])
@@ -459,7 +459,7 @@ def test_the_labeler_labels_with_a_token_that_may(
         token = host.secret(READ, right)
         job = act(host, tmp_path / right[:4], steps, token=token, payload=payload, commit=commits[1])
         assert job.passed == passed, job.output
-    assert host.platform.pulls.labels(REPOSITORY, 7) == ["code"]
+    assert host.platform.comments.labels(REPOSITORY, 7) == ["code"]
 
 
 # -- publishing

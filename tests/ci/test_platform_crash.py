@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chainlab.ci.git.repositories import Remote
+from chainlab.ci.git.repositories import Repositories
 from chainlab.ci.services.cache import Cache
 from chainlab.credentials import Credential
 from chainlab.database import connect
@@ -23,19 +23,19 @@ CHILD = f"""
 import sys
 from pathlib import Path
 from chainlab.ci.services.cache import Cache
-from chainlab.ci.git.repositories import Remote
+from chainlab.ci.git.repositories import Repositories
 from chainlab.credentials import Credential
 folder = Path(sys.argv[1])
 cache = Cache(folder / "cache", folder / "state.db")
-remote = Remote(folder, folder / "state.db")
-remote.create("acme", "x")
+repositories = Repositories(folder, folder / "state.db")
+repositories.create("acme", "x")
 job = Credential("job", frozenset({sorted(GRANTS)!r}))
 for number in range(10_000):
     with cache.stage() as staged:
         for _ in range(20):
             staged.write(b"%06d" % number * 1000)
         cache.save(job, f"k{{number}}", "v", staged)
-    commit = remote.import_tree("acme/x", {{"n": b"%d" % number}}, "change")
+    commit = repositories.import_tree("acme/x", {{"n": b"%d" % number}}, "change")
     print(number, commit, flush=True)
 """
 
@@ -51,20 +51,20 @@ def test_after_a_kill_everything_acknowledged_is_there(tmp_path: Path, wait: flo
         lines += child.stdout.read().splitlines(keepends=True)
     acknowledged = [line.split() for line in lines if line.endswith("\n")]
     database = tmp_path / "state.db"
-    cache, remote = Cache(tmp_path / "cache", database), Remote(tmp_path, database)
+    cache, repositories = Cache(tmp_path / "cache", database), Repositories(tmp_path, database)
     job = Credential("job", GRANTS)
     for number, commit in acknowledged:
         entry = cache.find(job, [f"k{number}"], "v")
         assert entry is not None
         assert cache.path(entry).read_bytes() == b"%06d" % int(number) * 20_000
-        assert remote.show(REPO, commit, "n") == number.encode()
+        assert repositories.show(REPO, commit, "n") == number.encode()
     for entry in cache.entries():  # also one that was saved and not yet acknowledged is whole
         assert cache.path(entry).stat().st_size == 120_000
-    last = remote.resolve(REPO, "main")
+    last = repositories.resolve(REPO, "main")
     known = [commit for _, commit in acknowledged]
-    history = remote.git(remote.path(REPO), "rev-list", "--max-count=2", last).decode().split()
+    history = repositories.git(repositories.path(REPO), "rev-list", "--max-count=2", last).decode().split()
     assert known[-1] in history  # at most one commit was made and not acknowledged
-    remote.import_tree(REPO, {}, "after")  # tells also of the change whose event was lost
+    repositories.import_tree(REPO, {}, "after")  # tells also of the change whose event was lost
     connection = connect(database)
     events = Events(connection)
     events.verify()
@@ -73,4 +73,4 @@ def test_after_a_kill_everything_acknowledged_is_there(tmp_path: Path, wait: flo
     assert all(a["new"] == b["old"] for a, b in pairwise(told))
     connection.close()
     cache.close()
-    remote.close()
+    repositories.close()

@@ -21,7 +21,7 @@ from chainlab.ci.git import git as git_module
 from chainlab.ci.git import packs
 from chainlab.ci.git import repositories as remote_module
 from chainlab.ci.git.git import File, check_ref, read_folder
-from chainlab.ci.git.repositories import NOBODY, Remote
+from chainlab.ci.git.repositories import NO_COMMIT, Repositories
 from chainlab.database import transaction
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 
@@ -33,12 +33,12 @@ NAMES = iter(f"repo-{number}" for number in range(1000))
 
 
 @pytest.fixture
-def remote(host: Host) -> Remote:
-    return host.platform.remote
+def remote(host: Host) -> Repositories:
+    return host.platform.repositories
 
 
 @pytest.fixture
-def name(remote: Remote) -> str:
+def name(remote: Repositories) -> str:
     return remote.create("acme", next(NAMES), public=False)
 
 
@@ -69,7 +69,7 @@ def address(host: Host, name: str, *grants: str, subject: str = "alice") -> str:
 # -- in process
 
 
-def test_a_tree_comes_back_as_it_was(remote: Remote, name: str) -> None:
+def test_a_tree_comes_back_as_it_was(remote: Repositories, name: str) -> None:
     commit = remote.import_tree(name, FILES, "one")
     assert remote.files(name, commit) == {path: File(data) for path, data in FILES.items()}
     assert remote.show(name, commit, "folder/b") == FILES["folder/b"]
@@ -81,13 +81,13 @@ def test_a_tree_comes_back_as_it_was(remote: Remote, name: str) -> None:
 @settings(max_examples=25)
 @given(st.dictionaries(st.from_regex(r"[a-zA-Z0-9 _.ü-]{1,8}\.x", fullmatch=True), st.binary()))
 def test_any_tree_comes_back_as_it_was(host: Host, files: dict[str, bytes]) -> None:
-    remote = host.platform.remote
+    remote = host.platform.repositories
     remote.create("acme", "any-tree")
     commit = remote.import_tree("acme/any-tree", files, "any")
     assert {p: f.data for p, f in remote.files("acme/any-tree", commit).items()} == files
 
 
-def test_a_folder_is_committed_without_what_tools_leave(remote: Remote, name: str, tmp_path: Path) -> None:
+def test_a_folder_is_committed_without_what_tools_leave(remote: Repositories, name: str, tmp_path: Path) -> None:
     for path in (".git/config", "__pycache__/x.pyc", "src/a.py", ".github/x.yml", "b.pyc"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("x")
@@ -102,14 +102,14 @@ def test_a_folder_is_committed_without_what_tools_leave(remote: Remote, name: st
 
 
 @pytest.mark.parametrize("repository", ["gate", "ci-host", "anything"])
-def test_nobody_gets_the_name_that_host_and_gate_sign_with(remote: Remote, name: str, repository: str) -> None:
+def test_nobody_gets_the_name_that_host_and_gate_sign_with(remote: Repositories, name: str, repository: str) -> None:
     with pytest.raises(MalformedInput, match="the platform's own"):
         remote.create("chainlab", repository)
     with pytest.raises(MalformedInput, match="the platform's own"):
         remote.fork(name, "chainlab")
 
 
-def test_the_same_commit_has_the_same_id(remote: Remote) -> None:
+def test_the_same_commit_has_the_same_id(remote: Repositories) -> None:
     ids = set()
     for _ in range(2):
         name = remote.create("acme", next(NAMES))
@@ -118,20 +118,20 @@ def test_the_same_commit_has_the_same_id(remote: Remote) -> None:
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", ".git/config", "a/../../x", "", "a/.GIT/hooks/x"])
-def test_no_path_leads_out_of_a_commit(remote: Remote, name: str, path: str) -> None:
+def test_no_path_leads_out_of_a_commit(remote: Repositories, name: str, path: str) -> None:
     with pytest.raises(ChainlabError):
         remote.import_tree(name, {path: b"x"}, "bad")
     assert remote.refs(name) == {}
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "a/../../../x"])
-def test_no_link_leads_out_of_an_exported_tree(remote: Remote, name: str, target: str) -> None:
+def test_no_link_leads_out_of_an_exported_tree(remote: Repositories, name: str, target: str) -> None:
     commit = remote.import_tree(name, {"l": File(target.encode(), "120000")}, "link")
     with pytest.raises(Refused, match="leads out"):
         remote.archive(name, commit)
 
 
-def test_refs_resolve_by_the_platforms_rules(remote: Remote, name: str) -> None:
+def test_refs_resolve_by_the_platforms_rules(remote: Repositories, name: str) -> None:
     first = remote.import_tree(name, FILES, "one")
     second = remote.import_tree(name, {}, "two")
     remote.tag(name, "annotated", first, message="a release")
@@ -151,7 +151,7 @@ def test_refs_resolve_by_the_platforms_rules(remote: Remote, name: str) -> None:
         remote.resolve(name, remote.refs(name)["refs/tags/annotated"])
 
 
-def test_a_merge_is_made_as_the_platform_makes_it(remote: Remote, name: str) -> None:
+def test_a_merge_is_made_as_the_platform_makes_it(remote: Repositories, name: str) -> None:
     base = remote.import_tree(name, FILES, "base")
     fork = remote.fork(name, "mallory")
     head = remote.import_tree(fork, FILES | {"new": b"n"}, "head", branch="x;$(id)", parent=base)
@@ -175,7 +175,7 @@ def test_a_merge_is_made_as_the_platform_makes_it(remote: Remote, name: str) -> 
     "name",
     ["../x/y", "a/b/c", "A/b", ".a/b", "a/-b", "a/b.git", "a", "a/b.lock", "a/\n", "", "a/.."],
 )
-def test_a_repository_has_a_plain_name(remote: Remote, name: str) -> None:
+def test_a_repository_has_a_plain_name(remote: Repositories, name: str) -> None:
     owner, _, repo = name.partition("/")
     with pytest.raises(MalformedInput):
         remote.create(owner, repo)
@@ -199,14 +199,14 @@ def test_a_ref_name_that_is_accepted_is_one_for_git(tail: str) -> None:
 
 
 def test_each_change_of_a_ref_is_one_event(fresh: Host) -> None:
-    remote = fresh.platform.remote
+    remote = fresh.platform.repositories
     name = remote.create("acme", "told")
     first = remote.import_tree(name, FILES, "one")
     remote.set_ref(name, "refs/heads/main", None, who="mallory")
     told = fresh.events("dev.chainlab.change.pushed")
     assert told == [
-        {"ref": "refs/heads/main", "old": NOBODY, "new": first, "who": "chainlab"},
-        {"ref": "refs/heads/main", "old": first, "new": NOBODY, "who": "mallory"},
+        {"ref": "refs/heads/main", "old": NO_COMMIT, "new": first, "who": "chainlab"},
+        {"ref": "refs/heads/main", "old": first, "new": NO_COMMIT, "who": "mallory"},
     ]
 
 
@@ -222,7 +222,7 @@ def test_a_push_of_many_refs_holds_the_database_for_no_longer_than_one_of_few(
             yield
         told.append(connection.total_changes - before)
 
-    repositories = fresh.platform.remote
+    repositories = fresh.platform.repositories
     name = repositories.create("acme", "many-refs")
     commit = repositories.import_tree(name, FILES, "one")
     monkeypatch.setattr(remote_module, "transaction", counted)
@@ -237,7 +237,7 @@ def test_a_push_of_many_refs_holds_the_database_for_no_longer_than_one_of_few(
 # -- over HTTP
 
 
-def test_git_clones_and_pushes(host: Host, remote: Remote, name: str, git: Git, tmp_path: Path) -> None:
+def test_git_clones_and_pushes(host: Host, remote: Repositories, name: str, git: Git, tmp_path: Path) -> None:
     first = remote.import_tree(name, FILES, "one")
     url = address(host, name, f"contents:write:{name}", f"contents:read:{name}")
     git("clone", "--quiet", url, "clone")
@@ -251,7 +251,7 @@ def test_git_clones_and_pushes(host: Host, remote: Remote, name: str, git: Git, 
     told = [e for e in host.events("dev.chainlab.change.pushed") if e["new"] == second]
     assert [(e["ref"], e["old"], e["who"]) for e in told] == [
         ("refs/heads/main", first, "alice"),
-        ("refs/tags/v1", NOBODY, "alice"),
+        ("refs/tags/v1", NO_COMMIT, "alice"),
     ]
     git("fetch", "--quiet", "--depth=1", "origin", first, cwd=clone)  # a commit by its id
     git("push", "--quiet", "--force", "origin", f"{first}:refs/heads/main", cwd=clone)
@@ -260,7 +260,7 @@ def test_git_clones_and_pushes(host: Host, remote: Remote, name: str, git: Git, 
 
 @pytest.mark.parametrize("ref", ["refs/pull/1/head", "refs/forks/x/main", "refs/staging/x"])
 def test_a_push_does_not_reach_the_hosts_own_refs(
-    host: Host, remote: Remote, name: str, git: Git, tmp_path: Path, ref: str
+    host: Host, remote: Repositories, name: str, git: Git, tmp_path: Path, ref: str
 ) -> None:
     commit = remote.import_tree(name, FILES, "one")
     remote.set_ref(name, ref, commit)
@@ -272,7 +272,7 @@ def test_a_push_does_not_reach_the_hosts_own_refs(
     assert ("refs/pull" in git("ls-remote", url).stdout) == ref.startswith("refs/pull")
 
 
-def test_nothing_in_a_repository_runs(host: Host, remote: Remote, name: str, git: Git, tmp_path: Path) -> None:
+def test_nothing_in_a_repository_runs(host: Host, remote: Repositories, name: str, git: Git, tmp_path: Path) -> None:
     hooks = remote.path(name) / "hooks"
     hooks.mkdir()
     for hook in ("pre-receive", "update", "post-receive", "post-update", "reference-transaction"):
@@ -299,7 +299,7 @@ def test_nothing_in_a_repository_runs(host: Host, remote: Remote, name: str, git
     ],
 )
 def test_who_may_read_and_push(
-    host: Host, remote: Remote, public: bool, grants: tuple[str, ...] | None, read: int, push: int
+    host: Host, remote: Repositories, public: bool, grants: tuple[str, ...] | None, read: int, push: int
 ) -> None:
     name = remote.create("acme", next(NAMES), public=public)
     auth = None
@@ -362,7 +362,7 @@ GARBAGE = {
 @pytest.mark.parametrize("kind", GARBAGE)
 @pytest.mark.parametrize("version", ["", "version=2", "version=9", "$(id)"])
 def test_garbage_is_refused_and_breaks_nothing(
-    host: Host, remote: Remote, service: str, kind: str, version: str
+    host: Host, remote: Repositories, service: str, kind: str, version: str
 ) -> None:
     name = remote.create("acme", "garbage", public=False)
     auth = ("x", host.secret(f"contents:write:{name}"))
@@ -374,7 +374,7 @@ def test_garbage_is_refused_and_breaks_nothing(
     assert remote.refs(name) == {}
 
 
-def test_bodies_that_are_not_what_they_say_are_refused(host: Host, remote: Remote) -> None:
+def test_bodies_that_are_not_what_they_say_are_refused(host: Host, remote: Repositories) -> None:
     name = remote.create("acme", "bodies")
     path, kind = f"/git/{name}/git-upload-pack", "application/x-git-upload-pack-request"
     post = host.http.post
@@ -394,7 +394,7 @@ def test_bodies_that_are_not_what_they_say_are_refused(host: Host, remote: Remot
 
 
 def test_two_pushes_to_one_branch_never_both_win(
-    host: Host, remote: Remote, name: str, git: Git, tmp_path: Path
+    host: Host, remote: Repositories, name: str, git: Git, tmp_path: Path
 ) -> None:
     remote.import_tree(name, FILES, "one")
     url = address(host, name, f"contents:write:{name}")
@@ -407,7 +407,7 @@ def test_two_pushes_to_one_branch_never_both_win(
     assert sum(d.returncode == 0 for d in done) == 1
 
 
-def test_a_raw_file_of_a_public_repository_is_served_inert(host: Host, remote: Remote) -> None:
+def test_a_raw_file_of_a_public_repository_is_served_inert(host: Host, remote: Repositories) -> None:
     name = remote.create("northwind-ml", next(NAMES))
     remote.import_tree(name, {"m/x.html": b"<script>"}, "one", branch="release/v1")
     answer = host.http.get(f"/raw/{name}/release/v1/m/x.html")
@@ -417,7 +417,7 @@ def test_a_raw_file_of_a_public_repository_is_served_inert(host: Host, remote: R
 
 
 def test_a_large_file_is_streamed_and_one_above_the_limit_is_not_read(
-    host: Host, remote: Remote, monkeypatch: pytest.MonkeyPatch
+    host: Host, remote: Repositories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = remote.create("acme", next(NAMES))
     data = random.Random(3).randbytes(3 * git_module.PIECE + 17)
@@ -433,7 +433,7 @@ def test_a_large_file_is_streamed_and_one_above_the_limit_is_not_read(
 
 
 def test_a_pushed_file_that_unpacks_above_the_limit_is_refused(
-    host: Host, remote: Remote, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    host: Host, remote: Repositories, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packs, "MAX_OBJECT", 2**20)
     name = remote.create("acme", next(NAMES))
@@ -450,7 +450,7 @@ def test_a_pushed_file_that_unpacks_above_the_limit_is_refused(
     assert len(remote.show(name, remote.resolve(name, "zeros"), "zeros")) == 2**20
 
 
-def test_a_tree_with_too_many_names_is_refused(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tree_with_too_many_names_is_refused(remote: Repositories, monkeypatch: pytest.MonkeyPatch) -> None:
     name = remote.create("acme", next(NAMES))
     commit = remote.import_tree(name, {str(n): b"" for n in range(20)}, "files")
     monkeypatch.setattr(git_module, "MAX_ENTRIES", 19)
@@ -461,7 +461,7 @@ def test_a_tree_with_too_many_names_is_refused(remote: Remote, monkeypatch: pyte
         remote.files(name, commit)
 
 
-def test_a_stream_that_nobody_reads_ends_in_time(remote: Remote) -> None:
+def test_a_stream_that_nobody_reads_ends_in_time(remote: Repositories) -> None:
     name = remote.create("acme", next(NAMES))
     commit = remote.import_tree(name, {"large": random.Random(4).randbytes(4 * git_module.PIECE)}, "files")
     pieces = remote.git.stream(

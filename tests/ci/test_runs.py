@@ -389,7 +389,7 @@ def test_a_forks_pull_request_gets_neither_secret_nor_identity_nor_a_token_that_
     assert "[][]" in run.log
     assert "by mallory" in run.log
     assert run.jobs["look"].permissions == {"contents": "read"}
-    assert "refs/heads/mine" not in project.host.platform.remote.refs("acme/forked")
+    assert "refs/heads/mine" not in project.host.platform.repositories.refs("acme/forked")
     target = project.run("pull_request_target", pull=pull)
     assert "[***]" in target.log
     assert "by mallory" not in target.log  # the base is checked out

@@ -147,7 +147,7 @@ def image(host: Host, name: str, layer: bytes, by: str) -> str:
 @pytest.fixture(scope="module")
 def digests(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Digests:
     """An internal repository that made an image, a package, an artifact, and evidence about each."""
-    remote, registry = host.platform.remote, host.registry
+    remote, registry = host.platform.repositories, host.registry
     remote.create("acme", "closed", public=False)
     remote.import_tree(CLOSED, {"secret.py": b"# the company's own\n", ".github/workflows/x.yml": WORKFLOW}, "one")
     remote.fork(CLOSED, "mallory")
@@ -309,7 +309,7 @@ def test_a_job_knows_what_its_own_run_said_whoever_else_has_the_bytes(host: Host
 
 
 def test_a_fork_is_never_wider_than_what_it_is_a_fork_of(host: Host) -> None:
-    remote = host.platform.remote
+    remote = host.platform.repositories
     name = remote.create("acme", "parent", public=False)
     remote.import_tree(name, {"a": b"a"}, "one")
     fork = remote.fork(name, "mallory")
@@ -326,14 +326,14 @@ def test_a_fork_is_never_wider_than_what_it_is_a_fork_of(host: Host) -> None:
 
 
 def test_creating_a_repository_that_is_there_changes_nothing(host: Host) -> None:
-    remote = host.platform.remote
+    remote = host.platform.repositories
     name = remote.create("acme", "made", public=False)
     assert remote.create("acme", "made", public=True, parent="acme/other") == name
     assert (remote.repository(name).public, remote.repository(name).parent) == (False, None)
 
 
 def test_a_fork_does_not_go_into_another_repository_of_that_name(host: Host) -> None:
-    remote = host.platform.remote
+    remote = host.platform.repositories
     remote.create("acme", "plans", public=False)
     remote.import_tree("acme/plans", {"plan": b"secret"}, "one")
     remote.create("mallory", "plans", public=True)
@@ -380,8 +380,8 @@ CALLERS = [
 def test_an_internal_workflow_is_there_for_its_owners_own_runs(
     digests: Digests, host: Host, caller: str, fork: bool, found: bool
 ) -> None:
-    mirror: Mirror = host.platform.mirror.seen_by(caller, fork=fork)
-    own = host.platform.mirror.seen_by(CLOSED).resolve(CALLED)
+    mirror: Mirror = host.platform.mirror.view_of(caller, fork=fork)
+    own = host.platform.mirror.view_of(CLOSED).resolve(CALLED)
     text = f"jobs:\n  a:\n    uses: {CALLED}\n"
     if found:
         assert mirror.resolve(CALLED) == own
@@ -396,8 +396,8 @@ def test_an_internal_workflow_is_there_for_its_owners_own_runs(
 
 def test_an_action_of_another_owner_reaches_no_internal_repository(digests: Digests, host: Host) -> None:
     text = f"runs:\n  using: composite\n  steps:\n    - uses: {CALLED}\n".encode()
-    host.platform.remote.import_tree(FOREIGN, {"action.yml": text}, "an action")
-    mirror = host.platform.mirror.seen_by(CLOSED)
+    host.platform.repositories.import_tree(FOREIGN, {"action.yml": text}, "an action")
+    mirror = host.platform.mirror.view_of(CLOSED)
     with pytest.raises(ChainlabError, match="cannot be resolved"):
         mirror.closure({"x.yml": f"jobs:\n  a:\n    steps:\n      - uses: {FOREIGN}@main\n"})
 

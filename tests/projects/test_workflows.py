@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from chainlab.ci.actions.mirror_history import prepare
-from chainlab.ci.actions.uses import Reference, find
+from chainlab.ci.actions.uses import ActionRef, find
 from chainlab.ci.git.git import Git
 from chainlab.ci.settings import Settings
 
@@ -125,7 +125,7 @@ def test_every_name_is_in_the_mirror_and_every_pin_is_the_commit_that_its_commen
         for use in find(text):
             if use.kind != "remote":
                 continue
-            reference = Reference.parse(use.value)
+            reference = ActionRef.parse(use.value)
             refs = past[reference.name].refs
             if not re.fullmatch("[0-9a-f]{40}", reference.ref):
                 names = {f"refs/heads/{reference.ref}", f"refs/tags/{reference.ref}"}

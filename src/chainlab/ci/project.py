@@ -68,8 +68,8 @@ class Host:
         settings = settings or Settings()
         repository, public = names.repository(repository), settings.visibility == "public"
         owner, _, name = repository.partition("/")
-        self.platform.remote.create(owner, name, public=public)
-        self.platform.remote.publish(repository, public=public)
+        self.platform.repositories.create(owner, name, public=public)
+        self.platform.repositories.publish(repository, public=public)
         self.services.register_publishers(repository, settings)
         project = Project(self, repository, folder, settings)
         project.commit(f"the state of {name}")
@@ -111,7 +111,7 @@ class Project:
 
     def commit(self, message: str, *, branch: str = "", folder: Path | None = None) -> str:
         """Put what is in the folder on a branch (the default one); returns the commit's id."""
-        return self.host.platform.remote.import_tree(
+        return self.host.platform.repositories.import_tree(
             self.repository,
             folder or self.folder,
             message,
@@ -138,12 +138,12 @@ class Project:
     def tag(self, name: str, *, message: str = "") -> str:
         """Tag the head of the default branch; annotated when there is a message. Returns the commit's id."""
         commit = self.head(self.default)
-        self.host.platform.remote.tag(self.repository, name, commit, message=message, who=OWNER)
+        self.host.platform.repositories.tag(self.repository, name, commit, message=message, who=OWNER)
         return commit
 
     def head(self, ref: str) -> str:
         """The commit behind a ref."""
-        return self.host.platform.remote.resolve(self.repository, ref)
+        return self.host.platform.repositories.resolve(self.repository, ref)
 
     def pull_request(
         self,
@@ -158,7 +158,7 @@ class Project:
 
         Raises `Refused` (409) when it conflicts with the default branch.
         """
-        remote, owner = self.host.platform.remote, names.owner(owner)
+        remote, owner = self.host.platform.repositories, names.owner(owner)
         fork = owner != self.repository.partition("/")[0]
         base = self.head(self.default)
         source = remote.fork(self.repository, owner) if fork else self.repository
@@ -225,7 +225,7 @@ class Project:
         """The workflow files of a commit: path to text. Raises `MalformedInput` for a name that no disk holds."""
         found = {
             path: file.data.decode("utf-8", "replace")
-            for path, file in self.host.platform.remote.files(self.repository, commit).items()
+            for path, file in self.host.platform.repositories.files(self.repository, commit).items()
             if path.startswith(WORKFLOWS) and path.endswith((".yml", ".yaml")) and path.count("/") == 2
         }
         for path in found:
@@ -271,7 +271,7 @@ class Project:
             pull.head.author if pull else OWNER,
             run=0,
             default_branch=self.settings.default_branch,
-            internal=not self.host.platform.remote.repository(self.repository).public,
+            internal=not self.host.platform.repositories.repository(self.repository).public,
             pull=pull.head if pull else None,
         )
         files = self.workflows(commits[given.workflow])

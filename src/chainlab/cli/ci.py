@@ -163,7 +163,7 @@ def pin(folder: Path, check: bool, update: bool, as_json: bool) -> None:
     if check and update:
         raise MalformedInput("--check changes nothing, --update does", hint="give one of them")
     with World(learner_workspace()) as world:
-        mirror = world.ci.platform.mirror.seen_by(f"acme/{folder.resolve().name}")  # as `run` names it by default
+        mirror = world.ci.platform.mirror.view_of(f"acme/{folder.resolve().name}")  # as `run` names it by default
         found = pin_folder(folder, mirror, check=check, newest=update)
     if as_json:
         echo_json([asdict(finding) for finding in found])

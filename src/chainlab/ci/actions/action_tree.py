@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from chainlab.ci.actions.uses import Reference
+from chainlab.ci.actions.uses import ActionRef
 from chainlab.ci.git.git import COMMIT
 from chainlab.display import Cell, Display, Mark, Shown
 
@@ -54,7 +54,7 @@ class Resolved:
         return self.path.startswith(".github/workflows/")
 
     def __str__(self) -> str:
-        return str(Reference(self.owner, self.repo, self.path, self.ref))
+        return str(ActionRef(self.owner, self.repo, self.path, self.ref))
 
 
 class Tree(Shown, list[Resolved]):

@@ -4,7 +4,7 @@ Tags and branches are promises of whoever owns a repository, and here they can b
 A commit id is resolved although no branch or tag of the repository reaches it; `Resolved.only_in_fork`
 says so, and whoever runs or pins it should look.
 
-Only public repositories are resolved, unless the mirror is one `seen_by` a repository: that one reaches the internal
+Only public repositories are resolved, unless the mirror is one `view_of` a repository: that one reaches the internal
 repositories of its own owner, too. What it may not read is not there.
 
     >>> mirror.resolve("acme/changed-files@v3").commit            # doctest: +SKIP
@@ -21,20 +21,20 @@ from typing import TypeVar
 
 from chainlab.ci.actions import mirror_history
 from chainlab.ci.actions.action_tree import ACTION_FILES, Resolved, Tree
-from chainlab.ci.actions.uses import SELF, Reference, Uses, find, find_in_jobs
+from chainlab.ci.actions.uses import SELF, ActionRef, Uses, find, find_in_jobs
 from chainlab.ci.git.git import File
-from chainlab.ci.git.repositories import Remote, missing
+from chainlab.ci.git.repositories import Repositories, no_such_repository
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 from chainlab.workspace import course_root
 
-__all__ = ["Mirror", "Problem", "Reached"]
+__all__ = ["Mirror", "Reached", "UnresolvedAction"]
 
 MAX_REACHED = 500  # references of one closure
 _Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
-class Problem:
+class UnresolvedAction:
     """A reference that cannot be resolved, or a file that cannot be read (``uses`` is empty then)."""
 
     file: str
@@ -54,32 +54,32 @@ class Reached:
 class Mirror:
     """The actions of one state directory."""
 
-    def __init__(self, remote: Remote, *, data: Path | None = None) -> None:
-        self.remote = remote
+    def __init__(self, repositories: Repositories, *, data: Path | None = None) -> None:
+        self.repositories = repositories
         self.owner = ""  # whose internal repositories it reaches; "" = nobody's
         self._data = data or course_root() / "data"
-        if not remote.adopted(mirror_history.key(self._data)):
+        if not repositories.has_adopted(mirror_history.key(self._data)):
             self.reset()
 
     def reset(self) -> None:
         """Put every repository of the mirror back to how it began."""
-        self.remote.adopt(mirror_history.key(self._data), mirror_history.prepare(self._data).values())
+        self.repositories.adopt(mirror_history.key(self._data), mirror_history.prepare(self._data).values())
 
-    def seen_by(self, repository: str, *, fork: bool = False) -> Mirror:
+    def view_of(self, repository: str, *, fork: bool = False) -> Mirror:
         """The mirror as a run of this repository sees it; the run of a fork's pull request sees what is public."""
         view = copy.copy(self)
         view.owner = "" if fork else repository.partition("/")[0]
         return view
 
-    def resolve(self, uses: str | Reference) -> Resolved:
+    def resolve(self, uses: str | ActionRef) -> Resolved:
         """The commit that a reference stands for now.
 
         Raises `MalformedInput`, or `Refused` (404) when the mirror lacks repository, ref or path.
         """
-        reference = uses if isinstance(uses, Reference) else Reference.parse(uses)
+        reference = uses if isinstance(uses, ActionRef) else ActionRef.parse(uses)
         self._require(reference.name)
-        commit = self.remote.resolve(reference.name, reference.ref)
-        only_in_fork = reference.ref == commit and self.remote.only_in_fork(reference.name, commit)
+        commit = self.repositories.resolve(reference.name, reference.ref)
+        only_in_fork = reference.ref == commit and self.repositories.only_in_fork(reference.name, commit)
         resolved = Resolved(reference.owner, reference.repo, reference.path, reference.ref, commit, only_in_fork)
         self.definition(resolved)
         return resolved
@@ -100,7 +100,7 @@ class Mirror:
     def export(self, resolved: Resolved) -> Path:
         """A folder with the whole repository at that commit; do not write to it. Raises `Refused` (404)."""
         self._require(resolved.name)
-        return self.remote.archive(resolved.name, resolved.commit)
+        return self.repositories.archive(resolved.name, resolved.commit)
 
     def move_tag(
         self,
@@ -118,21 +118,21 @@ class Mirror:
         """
         owner = who or repo.partition("/")[0]
         if isinstance(to, str):
-            commit = self.remote.resolve(repo, to)
+            commit = self.repositories.resolve(repo, to)
         else:
-            before = self.remote.resolve(repo, tag)
+            before = self.repositories.resolve(repo, tag)
             changed = {n: f if isinstance(f, File) else File(f) for n, f in to.items()}
-            commit = self.remote.import_tree(
+            commit = self.repositories.import_tree(
                 repo,
-                self.remote.files(repo, before) | changed,
+                self.repositories.files(repo, before) | changed,
                 message,
                 branch="refs/staging/move",
                 parent=before,
                 who=owner,
                 quiet=True,
             )
-            self.remote.set_ref(repo, "refs/staging/move", None, who=owner, quiet=True)
-        self.remote.set_ref(repo, f"refs/tags/{tag}", commit, who=owner)
+            self.repositories.set_ref(repo, "refs/staging/move", None, who=owner, quiet=True)
+        self.repositories.set_ref(repo, f"refs/tags/{tag}", commit, who=owner)
         return commit
 
     def closure(
@@ -140,7 +140,7 @@ class Mirror:
         texts: Mapping[str, str],
         *,
         read: Callable[[str], str | None] = lambda path: None,
-        problems: list[Problem] | None = None,
+        problems: list[UnresolvedAction] | None = None,
     ) -> Tree:
         """Everything that workflows name, and what that names, each once, outermost first.
 
@@ -165,9 +165,9 @@ class Mirror:
 
     def _require(self, name: str) -> None:
         """Raise `Refused` (404) for a repository that is not there, or that is internal and another owner's."""
-        repository = self.remote.repository(name)
+        repository = self.repositories.repository(name)
         if not repository.public and (not self.owner or name.partition("/")[0] != self.owner):
-            raise missing(name)
+            raise no_such_repository(name)
 
 
 @dataclass
@@ -186,7 +186,7 @@ class _Walk:
     found: list[Resolved] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
-    problems: list[Problem] | None = None  # None: raise
+    problems: list[UnresolvedAction] | None = None  # None: raise
 
     def project(self, texts: Mapping[str, str], named: Mapping[str, list[Uses]]) -> None:
         """Follow what the project's own ``texts`` name, as far as it is in ``named``."""
@@ -199,11 +199,11 @@ class _Walk:
                 try:
                     waiting += self.follow(uses, inside, where)
                 except (Refused, MalformedInput) as error:
-                    self.report(Problem(where, uses.line, uses.value, error))
+                    self.report(UnresolvedAction(where, uses.line, uses.value, error))
             if len(self.known.resolved) > MAX_REACHED:
                 raise ChainlabError(f"more than {MAX_REACHED} references", why=f"reached {where}")
 
-    def report(self, problem: Problem) -> None:
+    def report(self, problem: UnresolvedAction) -> None:
         """Keep a problem, or raise it."""
         if self.problems is not None:
             self.problems.append(problem)
@@ -245,14 +245,14 @@ class _Walk:
             try:
                 self.known.uses[text] = find(text)
             except MalformedInput as error:
-                self.report(Problem(where, getattr(error, "line", 0), "", error))
+                self.report(UnresolvedAction(where, getattr(error, "line", 0), "", error))
                 return []
         return self.known.uses[text]
 
     def view(self, inside: Resolved | None) -> Mirror:
         """The mirror for who names something: another owner's action reaches no internal repository."""
         own = inside is None or inside.owner == self.mirror.owner
-        return self.mirror if own else self.mirror.seen_by("")
+        return self.mirror if own else self.mirror.view_of("")
 
     def local(self, uses: Uses, inside: Resolved | None) -> Iterable[tuple[str, str, Resolved | None]]:
         """``$/``, and a job's ``./``, mean the repository of their file; a step's ``./`` the checked-out one."""

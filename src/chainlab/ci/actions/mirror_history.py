@@ -29,8 +29,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from chainlab.ci.git.git import Commit, File, Git, Who, read_folder
-from chainlab.ci.git.repositories import Adopted
+from chainlab.ci.git.git import Author, Commit, File, Git, read_folder
+from chainlab.ci.git.repositories import BareRepository
 from chainlab.errors import MalformedInput
 from chainlab.workspace import cache_directory
 
@@ -52,7 +52,7 @@ def key(data: Path) -> str:
     return digest.hexdigest()[:32]
 
 
-def prepare(data: Path) -> dict[str, Adopted]:
+def prepare(data: Path) -> dict[str, BareRepository]:
     """The repositories, built once for each content and kept in the cache directory."""
     folder = cache_directory() / "mirror" / key(data)
     if not (folder / "index.json").exists():
@@ -64,17 +64,17 @@ def prepare(data: Path) -> dict[str, Adopted]:
                 index = [[past.name, past.parent, past.refs] for past in made.values()]
                 (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    return {name: Adopted(name, folder / f"{name}.git", parent, refs) for name, parent, refs in index}
+    return {name: BareRepository(name, folder / f"{name}.git", parent, refs) for name, parent, refs in index}
 
 
-def _build(data: Path, folder: Path) -> dict[str, Adopted]:
+def _build(data: Path, folder: Path) -> dict[str, BareRepository]:
     git = Git(folder / "home")
-    made: dict[str, Adopted] = {}
+    made: dict[str, BareRepository] = {}
     tables = tomllib.loads((data / NAME).read_text(encoding="utf-8"))
     for table in tables["repository"]:
         name = table["name"]
         commits = _commits(data, name, table)
-        past = Adopted(name, folder / f"{name}.git")
+        past = BareRepository(name, folder / f"{name}.git")
         git.make(past.path)
         ids = git.commit(past.path, [commit for commit, _ in commits])
         for id, (_, entry) in zip(ids, commits, strict=True):
@@ -86,7 +86,7 @@ def _build(data: Path, folder: Path) -> dict[str, Adopted]:
                 past.refs[f"refs/tags/{tag}"] = _annotate(git, past.path, tag, id, name)
             if fork := entry.get("fork"):
                 past.refs[f"refs/forks/{fork}/main"] = id
-                copied = Adopted(f"{fork}/{name.partition('/')[2]}", Path(), name)
+                copied = BareRepository(f"{fork}/{name.partition('/')[2]}", Path(), name)
                 copied.path = folder / f"{copied.name}.git"
                 shutil.copytree(past.path, copied.path)
                 copied.refs = {r: i for r, i in past.refs.items() if "/forks/" not in r}
@@ -109,7 +109,7 @@ def _commits(data: Path, name: str, table: Mapping[str, Any]) -> list[tuple[Comm
     for number, entry in enumerate(table["commit"]):
         when = entry.get("date", when if number == 0 else when + timedelta(days=7))
         who = entry.get("fork", owner)
-        role = Who(who, f"{who}@users.chainlab.localhost")
+        role = Author(who, f"{who}@users.chainlab.localhost")
         seconds = int(datetime(when.year, when.month, when.day, 9, tzinfo=UTC).timestamp())
         found.append(
             (

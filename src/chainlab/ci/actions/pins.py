@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chainlab.ci.actions.action_tree import Resolved
-from chainlab.ci.actions.mirror import Mirror, Problem
-from chainlab.ci.actions.uses import Reference, Uses, find
+from chainlab.ci.actions.mirror import Mirror, UnresolvedAction
+from chainlab.ci.actions.uses import ActionRef, Uses, find
 from chainlab.ci.git.git import COMMIT
 from chainlab.ci.workflows.yaml_document import NotYaml
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 from chainlab.storage import holds, write_whole
 
-__all__ = ["Finding", "findings", "pin", "pin_folder", "update"]
+__all__ = ["PinFinding", "findings", "pin", "pin_folder", "update"]
 
 FILES = (".github/workflows/*.yml", ".github/workflows/*.yaml", "**/action.yml", "**/action.yaml")
 UNPINNABLE = ("fork", "unresolved", "unreadable")
@@ -35,7 +35,7 @@ REMARK = re.compile(r"[ \t]+#[ \t]*(?P<version>\S+)[ \t]*(?=\r?\n|\r?\Z)")
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
+class PinFinding:
     """Something that a ``uses:`` leaves open."""
 
     file: str
@@ -70,7 +70,7 @@ def update(text: str, mirror: Mirror) -> str:
     Read the difference before you use it: a new version is new code.
     """
     for uses in reversed(find(text)):
-        reference = Reference.parse(uses.value) if uses.kind == "remote" else None
+        reference = ActionRef.parse(uses.value) if uses.kind == "remote" else None
         remark = REMARK.match(text, uses.end)
         if reference is None or remark is None or not COMMIT.fullmatch(reference.ref):
             continue
@@ -88,7 +88,7 @@ def findings(
     *,
     file: str = "workflow.yml",
     read: Callable[[str], str | None] = lambda path: None,
-) -> list[Finding]:
+) -> list[PinFinding]:
     """What is not pinned, in order of file and line; inside pinned actions too.
 
     ``read`` gives the project's other files, for ``./`` and ``$/`` references. What cannot be resolved, or read, is a
@@ -101,29 +101,29 @@ def findings(
         return [_unreadable(file, error)]
     for uses in named:
         if uses.kind == "docker" and "@sha256:" not in uses.value:
-            found.append(Finding(file, uses.line, "image", uses.value, "pin it by digest"))
+            found.append(PinFinding(file, uses.line, "image", uses.value, "pin it by digest"))
         if uses.kind != "remote":
             continue
         try:
             resolved = _resolve(uses, mirror)
         except ChainlabError as error:
             kind = "fork" if error.message.endswith("of a fork") else "unresolved"
-            found.append(Finding(file, uses.line, kind, uses.value, error.why or error.message))
+            found.append(PinFinding(file, uses.line, kind, uses.value, error.why or error.message))
             continue
         if not resolved.pinned:
             message = f"movable: {resolved.commit[:12]} today, whatever its owner says tomorrow"
-            found.append(Finding(file, uses.line, "unpinned", uses.value, message))
-    problems: list[Problem] = []
+            found.append(PinFinding(file, uses.line, "unpinned", uses.value, message))
+    problems: list[UnresolvedAction] = []
     for inner in mirror.closure({file: text}, read=read, problems=problems):
         if inner.depth > 0 and (not inner.pinned or inner.only_in_fork):
             message = f"movable, {inner.depth} below: a pin outside does not hold it"
-            found.append(Finding(inner.file, inner.line, "nested", str(inner), message))
+            found.append(PinFinding(inner.file, inner.line, "nested", str(inner), message))
     known = {(finding.file, finding.line) for finding in found}
     found += [_open(problem) for problem in problems if (problem.file, problem.line) not in known]
     return sorted(found)
 
 
-def pin_folder(root: Path, mirror: Mirror, *, check: bool = False, newest: bool = False) -> list[Finding]:
+def pin_folder(root: Path, mirror: Mirror, *, check: bool = False, newest: bool = False) -> list[PinFinding]:
     """Pin every workflow and composite action of a project; with ``check`` only look, with ``newest`` `update`.
 
     Returns what is open afterwards (with ``check``: now). Raises `ChainlabError` naming file and line of everything
@@ -131,7 +131,7 @@ def pin_folder(root: Path, mirror: Mirror, *, check: bool = False, newest: bool 
     """
     paths = sorted({path for pattern in FILES for path in root.glob(pattern) if path.is_file()})
     texts: dict[str, str] = {}
-    found: set[Finding] = set()
+    found: set[PinFinding] = set()
     for path in paths:
         name = path.relative_to(root).as_posix()
         try:
@@ -154,11 +154,11 @@ def pin_folder(root: Path, mirror: Mirror, *, check: bool = False, newest: bool 
     return sorted(_findings(texts, mirror))
 
 
-def _findings(texts: Mapping[str, str], mirror: Mirror) -> set[Finding]:
+def _findings(texts: Mapping[str, str], mirror: Mirror) -> set[PinFinding]:
     return {finding for name, text in texts.items() for finding in findings(text, mirror, file=name, read=texts.get)}
 
 
-def _refuse(unpinnable: list[Finding]) -> None:
+def _refuse(unpinnable: list[PinFinding]) -> None:
     """Raise an error that names each of them, if there is any."""
     if not unpinnable:
         return
@@ -170,21 +170,21 @@ def _refuse(unpinnable: list[Finding]) -> None:
     )
 
 
-def _unreadable(file: str, error: MalformedInput) -> Finding:
-    return _open(Problem(file, getattr(error, "line", 0), "", error))
+def _unreadable(file: str, error: MalformedInput) -> PinFinding:
+    return _open(UnresolvedAction(file, getattr(error, "line", 0), "", error))
 
 
-def _open(problem: Problem) -> Finding:
+def _open(problem: UnresolvedAction) -> PinFinding:
     """What could not be followed, as a finding."""
     error = problem.error
     message = error.message + (f"; {error.why}" if error.why else "")
     kind = "unresolved" if problem.uses else "unreadable"
-    return Finding(problem.file, problem.line, kind, problem.uses, message)
+    return PinFinding(problem.file, problem.line, kind, problem.uses, message)
 
 
 def _resolve(uses: Uses, mirror: Mirror) -> Resolved:
     try:
-        resolved = mirror.resolve(Reference.parse(uses.value))
+        resolved = mirror.resolve(ActionRef.parse(uses.value))
     except (Refused, MalformedInput) as error:
         raise ChainlabError(
             f"line {uses.line}: {uses.value!r} cannot be resolved",
@@ -205,20 +205,20 @@ def _version(resolved: Resolved, mirror: Mirror) -> str:
     """The most exact tag of the commit that fits the reference: ``v4.2.2`` for ``v4``."""
     fitting = [resolved.ref.removeprefix("refs/tags/").removeprefix("refs/heads/")]
     if VERSION.fullmatch(fitting[0]):
-        tags = (ref.removeprefix("refs/tags/") for ref in mirror.remote.refs(resolved.name))
+        tags = (ref.removeprefix("refs/tags/") for ref in mirror.repositories.refs(resolved.name))
         fitting += [
             tag
             for tag in tags
             if tag.startswith(f"{fitting[0]}.")
             and VERSION.fullmatch(tag)
-            and mirror.remote.resolve(resolved.name, f"refs/tags/{tag}") == resolved.commit
+            and mirror.repositories.resolve(resolved.name, f"refs/tags/{tag}") == resolved.commit
         ]
     return max(fitting, key=lambda tag: (tag.count("."), tag))
 
 
 def _newest(version: str, repository: str, mirror: Mirror) -> str:
     """The highest tag of the same major version; a branch stands for itself; empty when there is neither."""
-    refs = mirror.remote.refs(repository)
+    refs = mirror.repositories.refs(repository)
     if f"refs/heads/{version}" in refs:
         return version
     major = version.partition(".")[0]

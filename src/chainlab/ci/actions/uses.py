@@ -7,7 +7,7 @@ uses: ./.github/actions/summary                          from the project's own 
 uses: $/.github/actions/summary                          from the same repository, at the commit that runs
 uses: docker://alpine:3.20                               an image
 
->>> Reference.parse("acme/tools/sub@v1").path
+>>> ActionRef.parse("acme/tools/sub@v1").path
 'sub'
 """
 
@@ -22,7 +22,7 @@ import yaml
 from chainlab.ci.workflows.yaml_document import compose
 from chainlab.errors import MalformedInput
 
-__all__ = ["SELF", "Reference", "Uses", "find", "find_in_jobs"]
+__all__ = ["SELF", "ActionRef", "Uses", "find", "find_in_jobs"]
 
 REFERENCE = re.compile(
     r"(?P<owner>[A-Za-z0-9][A-Za-z0-9-]*)/(?P<repo>[A-Za-z0-9._-]+)(?:/(?P<path>[^@\s]+))?@(?P<ref>\S+)"
@@ -33,7 +33,7 @@ SELF = "$/"  # changelog of 30 July 2026, "Reference same-repository actions wit
 
 
 @dataclass(frozen=True)
-class Reference:
+class ActionRef:
     """What a remote ``uses:`` names."""
 
     owner: str
@@ -42,7 +42,7 @@ class Reference:
     ref: str
 
     @classmethod
-    def parse(cls, text: str) -> Reference:
+    def parse(cls, text: str) -> ActionRef:
         """Read the text form; ``str`` gives it back. Names are case-insensitive, refs are not.
 
         Raises `MalformedInput`.

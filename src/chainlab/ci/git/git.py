@@ -27,10 +27,10 @@ from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
 __all__ = [
     "MAX_FILE",
     "ROLE",
+    "Author",
     "Commit",
     "File",
     "Git",
-    "Who",
     "check_ref",
     "commit_id",
     "read_folder",
@@ -68,7 +68,7 @@ SETTINGS = {
     "gc.auto": "0",
     "init.defaultBranch": "main",
     "merge.conflictStyle": "merge",
-    "protocol.allow": "never",  # but for the paths that `Remote.fetch` names
+    "protocol.allow": "never",  # but for the paths that `Repositories.fetch_fork` names
     "protocol.file.allow": "always",
     "receive.advertisePushOptions": "false",
     "receive.autogc": "false",
@@ -81,7 +81,7 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Who:
+class Author:
     """An author or committer; a role, never a person."""
 
     name: str
@@ -91,7 +91,7 @@ class Who:
         return f"{self.name} <{self.email}>"
 
 
-ROLE = Who("chainlab ci", "ci@chainlab.localhost")
+ROLE = Author("chainlab ci", "ci@chainlab.localhost")
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class Commit:
     files: Mapping[str, File]
     message: str
     parents: tuple[str, ...] = ()  # 40 hex digits each
-    author: Who = ROLE
-    committer: Who = ROLE
+    author: Author = ROLE
+    committer: Author = ROLE
     time: int | None = None  # seconds since 1970; None = now
 
 

@@ -9,8 +9,8 @@ refs of the base repository, as on the platform: ``refs/pull/7/head`` and ``refs
 push cannot write them. Commits of forks that only the host keeps lie below ``refs/forks/``: hidden
 from listings, yet fetched by id, because the platform stores a repository and its forks together.
 
-    >>> remote.create("acme", "triage-model", public=True)          # doctest: +SKIP
-    >>> remote.import_tree("acme/triage-model", folder, "A first version")   # doctest: +SKIP
+    >>> repositories.create("acme", "triage-model", public=True)          # doctest: +SKIP
+    >>> repositories.import_tree("acme/triage-model", folder, "A first version")   # doctest: +SKIP
     '0c2f…'
 """
 
@@ -42,7 +42,7 @@ from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
 from chainlab.visibility import CONTENTS, Visibility
 
-__all__ = ["NOBODY", "Adopted", "Remote", "Repository", "check_name", "missing"]
+__all__ = ["NO_COMMIT", "BareRepository", "Repositories", "Repository", "check_name", "no_such_repository"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS mirrors (key TEXT PRIMARY KEY) STRICT;  -- histories that were adopted
@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS refs (  -- as last announced; git itself is what coun
 ) STRICT, WITHOUT ROWID;
 """
 PLATFORM = "chainlab"  # owner of the workflows that host and gate sign as; no job may be one of theirs
-NOBODY = "0" * 40  # stands for "no commit" in events, as in git's own protocol
+NO_COMMIT = "0" * 40  # stands for "no commit" in events, as in git's own protocol
 BATCH = 100  # refs announced in one transaction: a push of many holds the database for no longer
 
 
@@ -65,7 +65,7 @@ class Repository:
 
 
 @dataclass
-class Adopted:
+class BareRepository:
     """A finished bare repository to take over; all of them are public."""
 
     name: str
@@ -74,7 +74,7 @@ class Adopted:
     refs: dict[str, str] = field(default_factory=dict)
 
 
-class Remote:
+class Repositories:
     """All repositories of one state directory; safe to use from several threads."""
 
     def __init__(self, directory: Path, database: Path) -> None:
@@ -119,13 +119,13 @@ class Remote:
                 "UPDATE repositories SET public = ? WHERE name = ?", (int(public), self.repository(name).name)
             )
 
-    def adopted(self, key: str) -> bool:
+    def has_adopted(self, key: str) -> bool:
         """Whether the repositories that ``key`` names were taken over."""
         with self._lock:
             row = self._connection.execute("SELECT 1 FROM mirrors WHERE key = ?", (key,)).fetchone()
         return row is not None
 
-    def adopt(self, key: str, made: Iterable[Adopted]) -> None:
+    def adopt(self, key: str, made: Iterable[BareRepository]) -> None:
         """Take over copies of bare repositories that nobody changes; their packs are shared.
 
         A repository of that name that is here already is replaced. ``key`` names them all.
@@ -160,13 +160,13 @@ class Remote:
         with self._lock:
             row = self._connection.execute("SELECT name, parent FROM repositories WHERE name = ?", (name,)).fetchone()
             if row is None:
-                raise missing(name)
+                raise no_such_repository(name)
             return Repository(row[0], not self.visibility.is_internal(name), row[1])
 
-    def reads(self, caller: Credential | None, name: str) -> bool:
+    def may_read(self, caller: Credential | None, name: str) -> bool:
         """Whether a caller, None for anybody, may read a repository."""
         with self._lock:
-            return self.visibility.reads(caller, CONTENTS, name)
+            return self.visibility.may_read(caller, CONTENTS, name)
 
     def path(self, name: str) -> Path:
         """The bare repository. Raises `Refused` (404)."""
@@ -400,8 +400,8 @@ class Remote:
                         subject=name,
                         data={
                             "ref": ref,
-                            "old": before.get(ref, NOBODY),
-                            "new": now.get(ref, NOBODY),
+                            "old": before.get(ref, NO_COMMIT),
+                            "new": now.get(ref, NO_COMMIT),
                             "who": who,
                         },
                     )
@@ -414,7 +414,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def missing(name: str) -> Refused:
+def no_such_repository(name: str) -> Refused:
     """The refusal of a repository that is not there, and of one that the caller may not know of."""
     return Refused(404, f"there is no repository {name[:80]!r}")
 

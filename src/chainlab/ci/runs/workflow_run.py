@@ -18,7 +18,7 @@ from typing import Any
 
 from chainlab import names
 from chainlab.ci.actions.mirror import Reached
-from chainlab.ci.actions.uses import SELF, Reference
+from chainlab.ci.actions.uses import SELF, ActionRef
 from chainlab.ci.runs.calls import runnable
 from chainlab.ci.runs.contexts import contexts, functions
 from chainlab.ci.runs.event_payload import Change, claims, payload, variables
@@ -120,11 +120,13 @@ def perform(
 
     def read(path: str) -> str | None:
         try:
-            return services.platform.remote.show(change.repository, change.commit, path).decode("utf-8", "replace")
+            return services.platform.repositories.show(change.repository, change.commit, path).decode(
+                "utf-8", "replace"
+            )
         except Refused:  # there is none, or it is too large for any definition
             return None
 
-    mirror = services.platform.mirror.seen_by(change.repository, fork=change.origin.fork)
+    mirror = services.platform.mirror.view_of(change.repository, fork=change.origin.fork)
     inputs = complete(workflow, change.origin.event, order.inputs)
     used = mirror.reach(workflow.path, workflow.text, workflow.jobs, read=read)
     files = {path: text for path, text in files.items() if any(path in reached.files for reached in used.values())}
@@ -361,11 +363,11 @@ class _Running:
         )
         address = self._address(position)
         mirror, used = self.services.platform.mirror, self.used[name]
-        mirror = mirror.seen_by(self.change.repository, fork=self.change.origin.fork)
+        mirror = mirror.view_of(self.change.repository, fork=self.change.origin.fork)
         actions = {f"{action.name}@{action.ref}": mirror.export(action) for action in used.actions}
         texts = (self.files[path] for path in used.files if path in self.files)
         if SELF in self.workflow.text or any(f"@{self.change.commit}" in text for text in texts):
-            actions[this] = self.services.platform.remote.archive(self.change.repository, self.change.commit)
+            actions[this] = self.services.platform.repositories.archive(self.change.repository, self.change.commit)
         seconds = resolve(document.get("timeout-minutes"), {**known, "strategy": leg.strategy, "matrix": leg.matrix})
         return Job(
             name,
@@ -417,7 +419,7 @@ class _Running:
         if called.startswith(("./", SELF)):
             called = f"{self.change.repository}/{called[2:]}@{self.change.origin.ref}"
         elif called:
-            reference = Reference.parse(called)
+            reference = ActionRef.parse(called)
             commit = self.actions[f"{reference.name}@{reference.ref}"]
         said = claims(
             self.change,

@@ -18,12 +18,12 @@ from starlette.responses import PlainTextResponse, Response
 from chainlab.credentials import CHALLENGE, Credential, Credentials, presented
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 
-__all__ = ["Sink", "Turns", "answering", "identify", "receive", "require"]
+__all__ = ["BodySink", "ConcurrencyLimit", "answering", "identify", "receive", "require"]
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-class Sink(Protocol):
+class BodySink(Protocol):
     """Where a body goes."""
 
     def write(self, data: bytes, /) -> object:
@@ -51,7 +51,7 @@ def require(request: Request, credentials: Credentials, *grants: str) -> Credent
     return credential
 
 
-class Turns:
+class ConcurrencyLimit:
     """Bounds how many bodies are received at once for each key, because each takes disk until it is answered."""
 
     def __init__(self, most: int) -> None:
@@ -74,7 +74,7 @@ class Turns:
                 self._held += Counter()  # keys without turns are dropped
 
 
-async def receive(request: Request, sink: Sink | IO[bytes], *, limit: int) -> int:
+async def receive(request: Request, sink: BodySink | IO[bytes], *, limit: int) -> int:
     """Write the body to ``sink``, unpacked when it is gzip; returns its size.
 
     Raises `Refused` (413, 415) or `MalformedInput`.

@@ -13,7 +13,7 @@ from chainlab.ci.services.artifacts import artifact_routes
 from chainlab.ci.services.cache import cache_routes
 from chainlab.ci.services.git_http import git_routes
 from chainlab.ci.services.platform import Platform
-from chainlab.ci.services.pull_requests import pull_routes
+from chainlab.ci.services.pull_requests import pull_request_routes
 
 __all__ = ["platform_routes"]
 
@@ -21,8 +21,8 @@ __all__ = ["platform_routes"]
 def platform_routes(platform: Platform) -> list[BaseRoute]:
     """Every route of the services around the runs."""
     return [
-        *git_routes(platform.remote, platform.credentials),
+        *git_routes(platform.repositories, platform.credentials),
         *cache_routes(platform.cache, platform.credentials),
         *artifact_routes(platform.artifacts, platform.credentials),
-        *pull_routes(platform.pulls, platform.credentials),
+        *pull_request_routes(platform.comments, platform.credentials),
     ]

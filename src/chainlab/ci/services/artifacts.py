@@ -31,7 +31,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chainlab.ci.services.access import Turns, answering, receive, require
+from chainlab.ci.services.access import ConcurrencyLimit, answering, receive, require
 from chainlab.credentials import Credentials
 from chainlab.database import connect, transaction
 from chainlab.digests import Digest
@@ -40,7 +40,7 @@ from chainlab.events import Events
 from chainlab.file_response import StoredFile
 from chainlab.registry.blobs import Blobs, Staged
 
-__all__ = ["Artifact", "Artifacts", "artifact_routes"]
+__all__ = ["Artifacts", "RunArtifact", "artifact_routes"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS artifacts (
@@ -81,7 +81,7 @@ PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)  # no sparse file, 
 
 
 @dataclass(frozen=True)
-class Artifact:
+class RunArtifact:
     """What is known of one artifact."""
 
     id: int
@@ -114,7 +114,7 @@ class Artifacts:
         """A place to write a tar to, for `save`."""
         return self._blobs.stage(limit=limit)
 
-    def save(self, run: int | str, name: str, staged: Staged, *, who: str, overwrite: bool = False) -> Artifact:
+    def save(self, run: int | str, name: str, staged: Staged, *, who: str, overwrite: bool = False) -> RunArtifact:
         """Keep a staged tar.
 
         Raises `Refused` (409) for a name that is taken, (413) beyond a limit of the job ``who``, (422) for a bad tar.
@@ -182,7 +182,7 @@ class Artifacts:
         if passed:
             raise Refused(413, passed, hint="pack small files into one archive, or leave fewer")
 
-    def list(self, run: int | str) -> Sequence[Artifact]:
+    def list(self, run: int | str) -> Sequence[RunArtifact]:
         """A run's artifacts, oldest first."""
         with self._lock:
             rows = self._connection.execute(
@@ -191,7 +191,7 @@ class Artifacts:
             ).fetchall()
         return [_artifact(row) for row in rows]
 
-    def get(self, run: int | str, name: str) -> Artifact:
+    def get(self, run: int | str, name: str) -> RunArtifact:
         """One artifact. Raises `Refused` (404)."""
         run = str(run)
         _check(run, name)
@@ -201,7 +201,7 @@ class Artifacts:
             raise Refused(404, f"run {run} has no artifact {name!r}")
         return found
 
-    def path(self, artifact: Artifact) -> Path:
+    def path(self, artifact: RunArtifact) -> Path:
         """The tar."""
         return self._blobs.path(artifact.digest)
 
@@ -209,7 +209,7 @@ class Artifacts:
         """Each artifact of a run, with the digest of each of its files by path."""
         return {found.name: dict(found.files) for found in self.list(run)}
 
-    def _row(self, run: str, name: str) -> Artifact | None:
+    def _row(self, run: str, name: str) -> RunArtifact | None:
         row = self._connection.execute(
             f"SELECT {COLUMNS} FROM artifacts WHERE run = ? AND name = ?",  # noqa: S608
             (run, name),
@@ -219,7 +219,7 @@ class Artifacts:
 
 def artifact_routes(artifacts: Artifacts, credentials: Credentials) -> list[BaseRoute]:
     """The routes of the artifacts."""
-    turns = Turns(AT_ONCE)
+    turns = ConcurrencyLimit(AT_ONCE)
 
     async def names(request: Request) -> Response:
         run = request.path_params["run"]
@@ -244,7 +244,7 @@ def artifact_routes(artifacts: Artifacts, credentials: Credentials) -> list[Base
         with turns.take(credential.subject), artifacts.stage() as staged:
             await receive(request, staged, limit=MAX_ARTIFACT)
 
-            def save() -> Artifact:
+            def save() -> RunArtifact:
                 return artifacts.save(run, name, staged, who=credential.subject, overwrite=overwrite)
 
             saved = await run_sync(save)
@@ -310,6 +310,6 @@ def _sha256(file: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _artifact(row: tuple[int, str, str, str, int, str, float, str]) -> Artifact:
+def _artifact(row: tuple[int, str, str, str, int, str, float, str]) -> RunArtifact:
     id, run, name, digest, size, files, saved, who = row
-    return Artifact(id, run, name, Digest.parse(digest), size, json.loads(files), saved, who)
+    return RunArtifact(id, run, name, Digest.parse(digest), size, json.loads(files), saved, who)

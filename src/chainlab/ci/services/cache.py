@@ -37,7 +37,7 @@ from chainlab.events import Events
 from chainlab.file_response import StoredFile
 from chainlab.registry.blobs import Blobs, Staged
 
-__all__ = ["Cache", "Entry", "cache_routes"]
+__all__ = ["Cache", "CacheEntry", "cache_routes"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS cache_entries (
@@ -60,7 +60,7 @@ MAX_ENTRY = 2 * 2**30  # bytes
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """One saved entry."""
 
     repository: str
@@ -93,13 +93,13 @@ class Cache:
         """A place to write an entry's bytes to, for `save`."""
         return self._blobs.stage(limit=limit)
 
-    def save(self, credential: Credential, key: str, version: str, staged: Staged) -> Entry:
+    def save(self, credential: Credential, key: str, version: str, staged: Staged) -> CacheEntry:
         """Keep what was staged. Raises `Refused`: 403 without a scope to write, 409 for an entry that is there."""
         repository, scope = self.writable(credential)
         _check(key, version)
         self._absent(repository, scope, key, version)
         digest = staged.commit()
-        entry = Entry(repository, scope, key, version, digest, staged.size, time.time(), credential.subject)
+        entry = CacheEntry(repository, scope, key, version, digest, staged.size, time.time(), credential.subject)
         with self._lock, transaction(self._connection):
             values = (*_facts(entry).values(), entry.saved, entry.who)
             try:
@@ -117,7 +117,7 @@ class Cache:
             )
         return entry
 
-    def find(self, credential: Credential, keys: list[str], version: str) -> Entry | None:
+    def find(self, credential: Credential, keys: list[str], version: str) -> CacheEntry | None:
         """The entry that the job gets for its keys, or None. Raises `MalformedInput`."""
         if not 1 <= len(keys) <= MAX_KEYS:
             raise MalformedInput(f"expected 1 to {MAX_KEYS} keys")
@@ -129,7 +129,7 @@ class Cache:
                     return found
         return None
 
-    def restore(self, credential: Credential, keys: list[str], version: str) -> Entry | None:
+    def restore(self, credential: Credential, keys: list[str], version: str) -> CacheEntry | None:
         """As `find`; an event says who got what."""
         entry = self.find(credential, keys, version)
         if entry is not None:
@@ -142,7 +142,7 @@ class Cache:
                 )
         return entry
 
-    def entries(self, repository: str | None = None) -> list[Entry]:
+    def entries(self, repository: str | None = None) -> list[CacheEntry]:
         """What is kept, oldest first; of one repository or all."""
         with self._lock:
             rows = self._connection.execute(
@@ -152,7 +152,7 @@ class Cache:
             ).fetchall()
         return [_entry(row) for row in rows]
 
-    def path(self, entry: Entry) -> Path:
+    def path(self, entry: CacheEntry) -> Path:
         """The entry's bytes: a tar with ``home/…`` and ``workspace/…``."""
         return self._blobs.path(entry.digest)
 
@@ -176,7 +176,7 @@ class Cache:
             )
         return whole[0][2], whole[0][3]
 
-    def _newest(self, repository: str, scope: str, key: str, version: str, *, exact: bool) -> Entry | None:
+    def _newest(self, repository: str, scope: str, key: str, version: str, *, exact: bool) -> CacheEntry | None:
         wanted = "key = :key" if exact else "substr(key, 1, length(:key)) = :key"
         with self._lock:
             row = self._connection.execute(
@@ -247,7 +247,7 @@ def _conflict(key: str) -> Refused:
     return Refused(409, f"there is an entry with key {key!r}, and an entry never changes")
 
 
-def _facts(entry: Entry) -> dict[str, str | int]:
+def _facts(entry: CacheEntry) -> dict[str, str | int]:
     return {
         "repository": entry.repository,
         "scope": entry.scope,
@@ -258,7 +258,7 @@ def _facts(entry: Entry) -> dict[str, str | int]:
     }
 
 
-def _entry(row: tuple[str, str, str, str, str, int, float, str]) -> Entry:
+def _entry(row: tuple[str, str, str, str, str, int, float, str]) -> CacheEntry:
     repository, scope, key, version, digest, *rest = row
     size, saved, who = rest
-    return Entry(repository, scope, key, version, Digest.parse(digest), size, saved, who)  # type: ignore[arg-type]
+    return CacheEntry(repository, scope, key, version, Digest.parse(digest), size, saved, who)  # type: ignore[arg-type]

@@ -27,8 +27,8 @@ from starlette.routing import BaseRoute, Route
 
 from chainlab import names
 from chainlab.ci.git import packs
-from chainlab.ci.git.repositories import Remote, Repository, missing
-from chainlab.ci.services.access import Turns, answering, identify, receive
+from chainlab.ci.git.repositories import Repositories, Repository, no_such_repository
+from chainlab.ci.services.access import ConcurrencyLimit, answering, identify, receive
 from chainlab.credentials import Credential, Credentials
 from chainlab.errors import MalformedInput, Refused
 
@@ -43,9 +43,9 @@ HIDDEN = ("refs/forks", "refs/staging", "refs/checkout")
 SERVICES = ("git-upload-pack", "git-receive-pack")
 
 
-def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
-    """The routes of a remote."""
-    turns = Turns(AT_ONCE)
+def git_routes(repositories: Repositories, credentials: Credentials) -> list[BaseRoute]:
+    """The routes of git over HTTP."""
+    turns = ConcurrencyLimit(AT_ONCE)
 
     def admit(request: Request, service: str) -> tuple[Repository, Credential | None]:
         credential = identify(request, credentials)
@@ -66,11 +66,11 @@ def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
         owner, repo = request.path_params["owner"], request.path_params["repo"]
         given = f"{owner}/{repo.removesuffix('.git')}"
         try:
-            repository = remote.repository(names.repository(given))
+            repository = repositories.repository(names.repository(given))
         except MalformedInput:
-            raise missing(given) from None
-        if not remote.reads(credential, repository.name):
-            raise missing(repository.name)
+            raise no_such_repository(given) from None
+        if not repositories.may_read(credential, repository.name):
+            raise no_such_repository(repository.name)
         return repository
 
     def command(service: str, repository: Repository, *options: str) -> list[str]:
@@ -78,7 +78,7 @@ def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
         section = "receive" if service == "git-receive-pack" else "uploadpack"
         settings = [word for ref in hidden for word in ("-c", f"{section}.hideRefs={ref}")]
         verb = service.removeprefix("git-")
-        return [*settings, verb, "--stateless-rpc", *options, str(remote.path(repository.name))]
+        return [*settings, verb, "--stateless-rpc", *options, str(repositories.path(repository.name))]
 
     def protocol(request: Request) -> dict[str, str]:
         asked = request.headers.get("git-protocol", "")
@@ -89,9 +89,9 @@ def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
         if service not in SERVICES:
             raise Refused(403, "only the smart protocol is served here")
         repository, _ = admit(request, service)
-        path = remote.path(repository.name)
+        path = repositories.path(repository.name)
         words = command(service, repository, "--advertise-refs")
-        done = await run_sync(partial(remote.git.run, path, *words, extra=protocol(request)))
+        done = await run_sync(partial(repositories.git.run, path, *words, extra=protocol(request)))
         if done.returncode != 0:
             raise Refused(422, "git could not list the refs", why=_said(done.stderr))
         announced = f"# service={service}\n".encode()
@@ -116,11 +116,11 @@ def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
             words = command(service, repository)
             who = credential.subject if credential else "anyone"
             given = protocol(request)
-            return await run_sync(_answer, remote, repository, service, words, body, who, given)
+            return await run_sync(_answer, repositories, repository, service, words, body, who, given)
 
     async def raw(request: Request) -> Response:
         repository = readable(request, identify(request, credentials))
-        pieces = await run_sync(_raw, remote, repository.name, request.path_params["rest"])
+        pieces = await run_sync(_raw, repositories, repository.name, request.path_params["rest"])
         return StreamingResponse(pieces, media_type="application/octet-stream")
 
     return [
@@ -131,7 +131,7 @@ def git_routes(remote: Remote, credentials: Credentials) -> list[BaseRoute]:
 
 
 def _answer(
-    remote: Remote,
+    repositories: Repositories,
     repository: Repository,
     service: str,
     words: list[str],
@@ -144,11 +144,11 @@ def _answer(
         if service == "git-receive-pack":
             packs.check(body)  # before others have to wait for it
             os.lseek(body.fileno(), 0, os.SEEK_SET)  # git reads from there, whatever Python has in its buffer
-            with remote.changing(repository.name, who) as path:
-                done = remote.git.run(path, *words, stdin=body, stdout=out, extra=given)
+            with repositories.changing(repository.name, who) as path:
+                done = repositories.git.run(path, *words, stdin=body, stdout=out, extra=given)
         else:
-            path = remote.path(repository.name)
-            done = remote.git.run(path, *words, stdin=body, stdout=out, extra=given)
+            path = repositories.path(repository.name)
+            done = repositories.git.run(path, *words, stdin=body, stdout=out, extra=given)
         if done.returncode != 0 and not out.seek(0, os.SEEK_END):
             raise Refused(400, "git could not make sense of the request", why=_said(done.stderr))
         out.seek(0)
@@ -163,15 +163,15 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
             yield piece
 
 
-def _raw(remote: Remote, name: str, rest: str) -> Iterator[bytes]:
+def _raw(repositories: Repositories, name: str, rest: str) -> Iterator[bytes]:
     """``REF/PATH``: the longest ref that is one, because a branch may have slashes in its name."""
     parts = rest.split("/")
     for length in range(min(len(parts) - 1, 5), 0, -1):
         try:
-            commit = remote.resolve(name, "/".join(parts[:length]))
+            commit = repositories.resolve(name, "/".join(parts[:length]))
         except Refused:
             continue
-        return remote.stream(name, commit, "/".join(parts[length:]))
+        return repositories.stream(name, commit, "/".join(parts[length:]))
     raise Refused(404, f"{name} has no such ref")
 
 

@@ -17,10 +17,10 @@ from typing import Any
 
 from chainlab import database
 from chainlab.ci.actions.mirror import Mirror
-from chainlab.ci.git.repositories import Remote
+from chainlab.ci.git.repositories import Repositories
 from chainlab.ci.services.artifacts import Artifacts
 from chainlab.ci.services.cache import Cache
-from chainlab.ci.services.pull_requests import Pulls
+from chainlab.ci.services.pull_requests import PullRequestComments
 from chainlab.credentials import Credentials
 from chainlab.events import Events
 from chainlab.jobs import Jobs
@@ -48,11 +48,11 @@ class Platform:
             undo.callback(connection.close)
             self.credentials = Credentials(connection)
             self.jobs = undo.enter_context(closing(Jobs(state)))
-            self.remote = undo.enter_context(closing(Remote(directory, state)))
-            self.mirror = Mirror(self.remote, data=data)
+            self.repositories = undo.enter_context(closing(Repositories(directory, state)))
+            self.mirror = Mirror(self.repositories, data=data)
             self.cache = undo.enter_context(closing(Cache(directory / "cache", state)))
             self.artifacts = undo.enter_context(closing(Artifacts(directory / "artifacts", state)))
-            self.pulls = undo.enter_context(closing(Pulls(state)))
+            self.comments = undo.enter_context(closing(PullRequestComments(state)))
             self._undo = undo.pop_all()
 
     def report(self, type: str, subject: str, data: Mapping[str, Any]) -> None:

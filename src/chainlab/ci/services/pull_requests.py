@@ -30,7 +30,7 @@ from chainlab.database import connect, transaction
 from chainlab.errors import MalformedInput
 from chainlab.events import Events
 
-__all__ = ["Note", "Pulls", "pull_routes"]
+__all__ = ["Comment", "PullRequestComments", "pull_request_routes"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pull_notes (
@@ -49,7 +49,7 @@ MAX_TEXT = {"label": 50, "comment": 65_536}  # characters, the platform's limits
 
 
 @dataclass(frozen=True)
-class Note:
+class Comment:
     """A label or a comment."""
 
     kind: str
@@ -58,7 +58,7 @@ class Note:
     time: float  # seconds since 1970
 
 
-class Pulls:
+class PullRequestComments:
     """Labels and comments of one state directory."""
 
     def __init__(self, database: Path) -> None:
@@ -90,7 +90,7 @@ class Pulls:
                     data={"repository": repository, "number": number, kind: text, "who": who},
                 )
 
-    def notes(self, repository: str, number: int, kind: str | None = None) -> list[Note]:
+    def notes(self, repository: str, number: int, kind: str | None = None) -> list[Comment]:
         """What was noted on a pull request, oldest first."""
         with self._lock:
             rows = self._connection.execute(
@@ -98,14 +98,14 @@ class Pulls:
                 " AND number = ? AND (? IS NULL OR kind = ?) ORDER BY id",
                 (repository, number, kind, kind),
             ).fetchall()
-        return [Note(*row) for row in rows]
+        return [Comment(*row) for row in rows]
 
     def labels(self, repository: str, number: int) -> list[str]:
         """The labels of a pull request, each once."""
         return list(dict.fromkeys(note.text for note in self.notes(repository, number, "label")))
 
 
-def pull_routes(pulls: Pulls, credentials: Credentials) -> list[BaseRoute]:
+def pull_request_routes(pulls: PullRequestComments, credentials: Credentials) -> list[BaseRoute]:
     """The routes of the pull requests."""
 
     def addressed(request: Request) -> tuple[str, int]:

@@ -105,7 +105,7 @@ class PackageIndex:
         """
         name = normalise(project)
         with self._guard:
-            if all(self._visibility.reads(caller, rights, r) for r in self.names.repositories(name)):
+            if all(self._visibility.may_read(caller, rights, r) for r in self.names.repositories(name)):
                 return True
         if caller is None:
             return False
