@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # mypy refuses a list of files that share one name, and check
 
 ROOT = Path(__file__).parents[1]
 GUARD = Path(__file__).parent / "setup" / "guard"
-STRIPPED = ("PIP_", "UV_", "NPM_CONFIG_", "JUPYTER_", "CHAINLAB_WORKSPACE", "SIGSTORE_", "TUF_")
+STRIPPED = ("MAKE", "MFLAGS", "PIP_", "UV_", "NPM_CONFIG_", "JUPYTER_", "CHAINLAB_WORKSPACE", "SIGSTORE_", "TUF_")
 
 # A shared CI core misses any deadline, and draws slowly while others use it.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -36,7 +36,7 @@ settings.load_profile("suite")
 
 
 def strip_environment() -> None:
-    """Drop proxies, indexes and client settings: a test that needs one sets its own."""
+    """Drop proxies, indexes, client settings, and what `make` tells a make below it: a test sets its own."""
     for name in list(os.environ):
         if name.upper().endswith("_PROXY") or name.upper().startswith(STRIPPED):
             del os.environ[name]

@@ -101,7 +101,7 @@ def value(source: str) -> Any:
 def test_an_expression_means_what_the_documentation_says(source: str) -> None:
     assert value(source) == TABLE[source]
     tree = parse(source)
-    assert parse(render(tree)) == tree
+    assert repr(parse(render(tree))) == repr(tree)  # NaN equals nothing, itself included
 
 
 @pytest.mark.clients("node")
@@ -215,4 +215,4 @@ def test_drawn_expressions_read_back_the_same() -> None:
         except MalformedInput:
             continue
         if "NaN" not in source:
-            assert parse(render(tree)) == tree
+            assert repr(parse(render(tree))) == repr(tree)  # NaN equals nothing, itself included

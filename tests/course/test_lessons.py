@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 STORED = sorted(
     str(p.relative_to(ROOT)) for folder in ("notebooks", "solutions") for p in (ROOT / folder).glob("*.ipynb")
 )
+STORED_WITH = (3, 11)  # the Python whose outputs the notebooks hold
 NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 WORDS = {
     "accepted": "refused",
@@ -39,8 +40,8 @@ WORDS = {
 WORD = re.compile(r"\b(?:" + "|".join(WORDS) + r")\b")
 
 
-def strict(*paths: Path) -> tuple[int, int, str]:
-    """Cells that passed and failed under strict nbval."""
+def nbval(*paths: Path, mode: str = "--nbval") -> tuple[int, int, str]:
+    """Cells that passed and failed under nbval, which compares outputs unless the mode is lax."""
     done = subprocess.run(
         [
             sys.executable,
@@ -53,7 +54,7 @@ def strict(*paths: Path) -> tuple[int, int, str]:
             "--rootdir",
             paths[0].parents[1],
             "-q",
-            "--nbval",
+            mode,
             f"--nbval-sanitize-with={ROOT / 'lessons/sanitise.cfg'}",
             "--nbval-kernel-name=python3",
             *paths,
@@ -104,11 +105,14 @@ def test_each_walkthrough_asks_a_reader_at_least_four_times(root: Path) -> None:
 
 @pytest.mark.notebooks
 @pytest.mark.parametrize("half", [0, 1])
-def test_strict_nbval_passes(half: int) -> None:
-    """Papermill runs the solutions once more, below; `make soak` runs everything again and again."""
+def test_nbval_passes(half: int) -> None:
+    """Strictly on the Python that stored the outputs: for another there are other wheels, with other files inside.
+
+    Papermill runs the solutions once more, below; `make soak` runs everything again and again.
+    """
     paths = [ROOT / name for name in STORED[half::2]]
     cells = sum(len(code_cells(load(path))) for path in paths)
-    passed, failed, report = strict(*paths)
+    passed, failed, report = nbval(*paths, mode="--nbval" if sys.version_info[:2] == STORED_WITH else "--nbval-lax")
     assert (passed, failed) == (cells, 0), report[-2000:]
 
 
@@ -135,7 +139,7 @@ def test_strict_nbval_fails_every_cell_whose_number_or_verdict_was_changed(tmp_p
     copy = tmp_path / name
     copy.parent.mkdir()
     copy.write_text(dump(notebook))
-    passed, failed, report = strict(copy)
+    passed, failed, report = nbval(copy)
     assert (passed, failed) == (len(code_cells(notebook)) - len(cells), len(cells)), report
 
 
