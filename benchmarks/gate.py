@@ -19,7 +19,7 @@ from pathlib import Path
 from figures import seconds
 
 from chainlab.ci.runs.run_record import Run
-from chainlab.course.projects import settings_of, working_copy
+from chainlab.course.project_states import settings_of, working_copy
 from chainlab.workspace import Workspace
 from chainlab.world import World
 

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from chainlab.ci.runs.run_record import Run
-from chainlab.course.projects import working_copy
+from chainlab.course.project_states import working_copy
 from chainlab.workspace import Workspace, wheelhouse
 from chainlab.world import World
 

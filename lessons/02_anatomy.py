@@ -23,7 +23,7 @@ import shutil
 
 import chainlab
 import pandas as pd
-from chainlab.course.projects import working_copy
+from chainlab.course.project_states import working_copy
 from chainlab.events import EventList
 
 pd.set_option("display.width", 140, "display.max_columns", None, "display.max_colwidth", None)

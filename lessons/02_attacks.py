@@ -20,7 +20,7 @@ seed = 1
 import re
 
 import chainlab
-from chainlab.course.projects import working_copy
+from chainlab.course.project_states import working_copy
 
 lab = chainlab.open("02_attacks", seed=seed)
 lab.ci.sandbox.require()  # no wall around the jobs, no payloads

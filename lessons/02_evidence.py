@@ -20,7 +20,7 @@ seed = 1
 # %%
 import chainlab
 import pandas as pd
-from chainlab.course.projects import working_copy
+from chainlab.course.project_states import working_copy
 
 pd.set_option("display.width", 140, "display.max_columns", None, "display.max_colwidth", None)
 lab = chainlab.open("02_evidence", seed=seed)

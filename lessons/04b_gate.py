@@ -32,7 +32,7 @@ import shutil
 
 import chainlab
 import pandas as pd
-from chainlab.course.projects import settings_of, working_copy
+from chainlab.course.project_states import settings_of, working_copy
 from chainlab.digests import Digest
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
 from chainlab.registry.oci.manifest import MANIFEST_TYPE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chainlab.course.authoring import outline
+from chainlab.course.authoring import week_table
 from chainlab.course.syllabus import load
 
 ROOT = Path(__file__).parents[1]
@@ -64,5 +64,5 @@ def test_every_link_of_the_guides_leads_somewhere() -> None:
 
 
 def test_the_week_table_is_the_one_of_course_toml() -> None:
-    assert outline.OPENING in README
-    assert outline.refresh(README, load(ROOT)) == README
+    assert week_table.OPENING in README
+    assert week_table.refresh(README, load(ROOT)) == README

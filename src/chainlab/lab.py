@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from chainlab import database, trust
 from chainlab.course import syllabus
+from chainlab.course.learning.case_arguments import CaseArguments, arguments
 from chainlab.course.learning.checks import check
 from chainlab.course.learning.deliverables import Deliverable, begin
-from chainlab.course.learning.given import Given, arguments
 from chainlab.course.learning.hints import Hint, next_hint
-from chainlab.course.learning.own_code import source_digest, written_as
+from chainlab.course.learning.learner_code import source_digest, written_as
 from chainlab.course.learning.predictions import Prediction
 from chainlab.course.learning.progress import ProgressFile
-from chainlab.course.learning.reasons import reason_of
 from chainlab.course.learning.results import NotRight, Right
+from chainlab.course.learning.solution_reasons import reason_of
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Incorrect, MalformedInput, NotAttempted, Unavailable
 from chainlab.events import EventList, Events
@@ -36,8 +36,8 @@ from chainlab.world import World
 
 if TYPE_CHECKING:
     from chainlab.ci.project import Host
-    from chainlab.course.learning.board import Board
-    from chainlab.course.sink import Sink
+    from chainlab.course.exfiltration_sink import Sink
+    from chainlab.course.learning.progress_board import Board
     from chainlab.course.syllabus import Course
     from chainlab.deploy.deployment import Deployment
     from chainlab.policy.gate import Gate
@@ -130,7 +130,7 @@ class Lab:
 
     def sink(self) -> Sink:
         """A loopback sink for payloads, open until this lab closes; give runs its port."""
-        from chainlab.course.sink import Sink
+        from chainlab.course.exfiltration_sink import Sink
 
         sink = Sink()
         self._sinks.append(sink)
@@ -207,7 +207,7 @@ class Lab:
         reason = reason_of(self._course, exercise) if self._watched else None
         return replace(result, points=self._course.exercise(exercise).points, reason=reason)
 
-    def case(self, exercise: str, name: str, *, seed: int | None = None) -> Given:
+    def case(self, exercise: str, name: str, *, seed: int | None = None) -> CaseArguments:
         """The arguments of one case, to play with: ``answer(*lab.case("2.1", "a reusable workflow"))``.
 
         With a seed it is the case of that name which is generated from it. Raises `MalformedInput`, which lists the
@@ -228,7 +228,7 @@ class Lab:
 
     def progress(self) -> Board:
         """The board: what is not attempted, wrong and done."""
-        from chainlab.course.learning.board import Board
+        from chainlab.course.learning.progress_board import Board
 
         return Board(self._course, self._progress.read())
 

@@ -19,7 +19,7 @@ from types import FrameType
 
 from filelock import FileLock, Timeout
 
-from chainlab.course import copies
+from chainlab.course import learner_copies
 from chainlab.course.syllabus import load
 from chainlab.deploy import prediction_service as prod
 from chainlab.errors import ChainlabError, InUse, MalformedInput, Unavailable
@@ -114,7 +114,7 @@ class Session:
             ) from err
         with contextlib.ExitStack() as undo:  # in reverse, as far as the start came
             undo.callback(self._lock.release)
-            self.renewal = copies.renew(root, self.workspace)
+            self.renewal = learner_copies.renew(root, self.workspace)
             self._stores = Stores(self.workspace)
             undo.callback(self._stores.close)
             services = serve(self.workspace.trust, stores=self._stores)

@@ -2,7 +2,7 @@
 
     DIR/trust/      state of the Sigstore instance
     DIR/home/       HOME of everything that runs here; XDG, pip and uv configuration below it
-    DIR/desk/       what JupyterLab shows: the learner's copies of the course's files (`chainlab.course.copies`)
+    DIR/desk/       what JupyterLab shows: the learner's copies of the course's files (`chainlab.course.learner_copies`)
     DIR/desk/units/ID/   working files of one unit
     DIR/progress.json
 

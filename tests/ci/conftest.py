@@ -10,8 +10,8 @@ from project_folders import PROJECTS, Make, write
 
 from chainlab.ci.project import Project
 from chainlab.ci.settings import Settings
-from chainlab.course.projects import settings_of, working_copy
-from chainlab.course.sink import Sink
+from chainlab.course.exfiltration_sink import Sink
+from chainlab.course.project_states import settings_of, working_copy
 from chainlab.workspace import Workspace
 from chainlab.world import World
 
@@ -43,7 +43,7 @@ def make(world: World, tmp_path: Path) -> Make:
 
 @pytest.fixture
 def triage(world: World, tmp_path: Path) -> Callable[[str], Project]:
-    """The course's project in one of its states (`chainlab.course.projects`), as a repository of its own."""
+    """The course's project in one of its states (`chainlab.course.project_states`), as a repository of its own."""
 
     def made(kind: str) -> Project:
         folder = working_copy(PROJECTS, tmp_path / "triage-model", kind)

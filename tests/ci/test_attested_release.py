@@ -26,7 +26,7 @@ from chainlab.ci.runs import workflow_run
 from chainlab.ci.runs.handover import Handover
 from chainlab.ci.runs.run_record import JobRun, Run
 from chainlab.clock import utc_now
-from chainlab.course.projects import settings_of, working_copy
+from chainlab.course.project_states import settings_of, working_copy
 from chainlab.credentials import Credential
 from chainlab.deploy import prediction_service
 from chainlab.deploy.app import AUDIENCE

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from project_folders import Make
 
 from chainlab import jobs
-from chainlab.course.sink import Sink
+from chainlab.course.exfiltration_sink import Sink
 from chainlab.credentials import Credentials
 from chainlab.errors import ChainlabError, Unavailable
 from chainlab.jobs import Jobs

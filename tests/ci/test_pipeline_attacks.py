@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from chainlab.ci.project import Project, Pull
-from chainlab.course.sink import Sink
+from chainlab.course.exfiltration_sink import Sink
 from chainlab.world import World
 
 pytestmark = pytest.mark.usefixtures("walled")

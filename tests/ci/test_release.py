@@ -20,7 +20,7 @@ from sigstore.verify import Verifier, policy
 
 from chainlab.ci.runs import provenance
 from chainlab.ci.runs.run_record import Run
-from chainlab.course.projects import working_copy
+from chainlab.course.project_states import working_copy
 from chainlab.digests import Digest
 from chainlab.trust.issuer import CI_ISSUER
 from chainlab.world import World

@@ -15,7 +15,7 @@ import pytest
 from project_folders import Make, write
 
 from chainlab.ci.runs.run_record import Run
-from chainlab.course.sink import Sink
+from chainlab.course.exfiltration_sink import Sink
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.world import World
 

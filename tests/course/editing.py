@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chainlab.course.authoring.lesson_source import LessonSource
 from chainlab.course.authoring.links import References
 from chainlab.course.authoring.notebook import derive, dump
-from chainlab.course.authoring.source import LessonSource
 from chainlab.course.syllabus import Course
 
 

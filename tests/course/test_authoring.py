@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from editing import edit
 
-from chainlab.course.authoring.rules import lesson_problems, problems
-from chainlab.course.authoring.source import BEGIN, END, MARKER, LessonSource
+from chainlab.course.authoring.lesson_rules import lesson_problems, problems
+from chainlab.course.authoring.lesson_source import BEGIN, END, MARKER, LessonSource
 from chainlab.course.syllabus import Course, load
 
 LAB = "lessons/09_numbers_lab.py"

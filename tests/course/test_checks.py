@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from chainlab.course import exercises
 from chainlab.course.learning.checks import Case, Miss, Note, check, examine
-from chainlab.course.learning.plain import Unplain, difference, plain, same, short
+from chainlab.course.learning.plain_data import Unplain, difference, plain, same, short
 from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from editing import answer_lab
 
-from chainlab.course.attempt import attempt
 from chainlab.course.authoring.notebook import dump, load
-from chainlab.course.learning.board import Board
 from chainlab.course.learning.progress import ProgressFile
+from chainlab.course.learning.progress_board import Board
+from chainlab.course.saved_lab import run_saved_lab
 from chainlab.course.syllabus import Course
 from chainlab.errors import MalformedInput
 
@@ -50,7 +50,7 @@ def test_a_count_beyond_reason_does_not_break_the_board(course: Course, tmp_path
 
 def test_an_answer_s_words_are_shown_harmless(built: Course) -> None:
     answer_lab(built, {"9.1": 'raise ValueError("\\x1b[31mred\\x07")'})
-    finding = attempt(built, built.unit("9")).findings[0]
+    finding = run_saved_lab(built, built.unit("9")).findings[0]
     assert finding.status == "wrong"
     assert r"ValueError: \x1b[31mred\x07" in finding.message
 
@@ -59,7 +59,7 @@ def test_an_answer_s_words_are_shown_harmless(built: Course) -> None:
 def test_an_exit_ends_its_own_cell_alone(built: Course, ending: str) -> None:
     right = "def largest(numbers):\n    return max(numbers, default=None)"
     answer_lab(built, {"9.1": ending, "9.2": right})
-    first, second = attempt(built, built.unit("9")).findings
+    first, second = run_saved_lab(built, built.unit("9")).findings
     assert (first.status, second.status) == ("wrong", "done")
     assert "exit() would end the notebook here" in first.message
 
@@ -71,11 +71,11 @@ def test_grading_metadata_of_another_shape_is_no_answer(built: Course, grading: 
     for cell in lab.cells:
         cell.metadata["nbgrader"] = grading
     path.write_text(dump(lab), encoding="utf-8")
-    assert [f.status for f in attempt(built, built.unit("9")).findings] == ["wrong", "wrong"]
+    assert [f.status for f in run_saved_lab(built, built.unit("9")).findings] == ["wrong", "wrong"]
 
 
 def test_a_flood_of_output_neither_stalls_nor_hides_the_verdict(built: Course) -> None:
     right = "def largest(numbers):\n    return max(numbers, default=None)"
     flood = "for _ in range(3000):\n    print('x' * 10_000)"
     answer_lab(built, {"9.2": f"{right}\n\n{flood}"})  # 30 MB, which took minutes when it was kept
-    assert attempt(built, built.unit("9")).findings[1].status == "done"
+    assert run_saved_lab(built, built.unit("9")).findings[1].status == "done"

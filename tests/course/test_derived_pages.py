@@ -8,10 +8,10 @@ from urllib.parse import unquote
 
 import pytest
 
+from chainlab.course.authoring.lesson_rules import lesson_problems
+from chainlab.course.authoring.lesson_source import LessonSource
 from chainlab.course.authoring.links import References
 from chainlab.course.authoring.notebook import Edition, derive, load
-from chainlab.course.authoring.rules import lesson_problems
-from chainlab.course.authoring.source import LessonSource
 from chainlab.course.syllabus import Course
 from chainlab.workspace import course_root
 

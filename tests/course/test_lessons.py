@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from chainlab.course.authoring import execution
+from chainlab.course.authoring.lesson_rules import problems
 from chainlab.course.authoring.notebook import dump, load
-from chainlab.course.authoring.rules import problems
-from chainlab.course.authoring.solutions import replay, run_all, table
+from chainlab.course.authoring.replay import notebooks_to_run, run_all, table
 from chainlab.course.syllabus import load as load_course
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +156,6 @@ def test_no_output_is_longer_than_a_reader_takes_in(root: Path) -> None:
 @pytest.mark.notebooks
 def test_every_solution_passes_under_papermill(root: Path) -> None:
     course = load_course(root)
-    work = [(path, ids) for path, ids in replay(course, course.written) if ids]
+    work = [(path, ids) for path, ids in notebooks_to_run(course, course.written) if ids]
     runs = run_all(work, {"seed": 2}, jobs=2, say=lambda _: None)
     assert not [r for r in runs if r.failure], table(runs)

@@ -9,8 +9,8 @@ import pytest
 from editing import edit
 
 from chainlab.course.authoring import build as building
+from chainlab.course.authoring.lesson_source import LessonSource
 from chainlab.course.authoring.lint import lint_lab
-from chainlab.course.authoring.source import LessonSource
 from chainlab.course.learning.checks import Case
 from chainlab.course.syllabus import Course, load
 

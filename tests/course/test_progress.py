@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.course.authoring.notebook import dump, load
-from chainlab.course.learning.board import Board
 from chainlab.course.learning.hints import ladder, next_hint
-from chainlab.course.learning.own_code import source_digest
+from chainlab.course.learning.learner_code import source_digest
 from chainlab.course.learning.progress import STATUSES, Progress, ProgressEntry, ProgressFile
+from chainlab.course.learning.progress_board import Board
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
 

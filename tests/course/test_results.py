@@ -9,10 +9,10 @@ import pytest
 
 from chainlab.course.authoring.notebook import dump, load
 from chainlab.course.exercises.fixtures.scoring import named
+from chainlab.course.learning.case_arguments import arguments
 from chainlab.course.learning.checks import Case, check
-from chainlab.course.learning.given import arguments
-from chainlab.course.learning.reasons import Reason, reason_of
 from chainlab.course.learning.results import NotRight, Right
+from chainlab.course.learning.solution_reasons import Reason, reason_of
 from chainlab.course.syllabus import Course
 from chainlab.errors import Incorrect, MalformedInput, NotAttempted
 

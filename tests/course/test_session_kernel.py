@@ -14,10 +14,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from chainlab.course.attempt import Attempt, CellFinding
 from chainlab.course.authoring.notebook import dump, grade_id, load
-from chainlab.course.learning.own_code import source_digest
+from chainlab.course.learning.learner_code import source_digest
 from chainlab.course.learning.progress import Progress, ProgressFile
+from chainlab.course.saved_lab import Attempt, CellFinding
 from chainlab.services import Server
 from chainlab.workspace import Workspace
 

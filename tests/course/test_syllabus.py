@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from editing import edit
 
-from chainlab.course.authoring import outline
+from chainlab.course.authoring import week_table
 from chainlab.course.syllabus import Course, load
 from chainlab.errors import ChainlabError, MalformedInput
 
@@ -131,7 +131,7 @@ def test_a_wrong_manifest_is_refused_by_line_and_key(made_up: Path, old: str, ne
 
 
 def test_the_week_table_shows_every_unit_its_hours_and_drafts(course: Course) -> None:
-    table = outline.week_table(course)
+    table = week_table.week_table(course)
     assert "| 9 | [Numbers](notebooks/09_sums.ipynb) | Adding. | A sum | 2 (0.5 · 0.5 · 1 · 0 · 0) |" in table
     assert "More numbers *(draft)*" in table
     assert "weeks 10" in table
@@ -139,8 +139,8 @@ def test_the_week_table_shows_every_unit_its_hours_and_drafts(course: Course) ->
 
 def test_refreshing_the_readme_touches_only_what_stands_between_the_markers(course: Course) -> None:
     text = "before\n<!-- weeks -->old<!-- /weeks -->\nafter <!-- weeks -->\n"
-    once = outline.refresh(text, course)
+    once = week_table.refresh(text, course)
     assert once.startswith("before\n<!-- weeks -->\n| Week |")
     assert once.endswith("<!-- /weeks -->\nafter <!-- weeks -->\n")
-    assert outline.refresh(once, course) == once
-    assert outline.refresh("no markers", course) == "no markers"
+    assert week_table.refresh(once, course) == once
+    assert week_table.refresh("no markers", course) == "no markers"

@@ -54,12 +54,12 @@ def check(unit: str, seed: int, as_json: bool) -> None:
 
     The exit status is 1 unless all is done.
     """
-    from chainlab.course.attempt import attempt
     from chainlab.course.learning.progress import ProgressFile
+    from chainlab.course.saved_lab import run_saved_lab
     from chainlab.workspace import learner_workspace
 
     course, mine = _course(), learner_workspace()
-    outcome = attempt(course, course.unit(unit), seed, lambda text: echo(text, err=True), copy_of=mine.copy)
+    outcome = run_saved_lab(course, course.unit(unit), seed, lambda text: echo(text, err=True), copy_of=mine.copy)
     progress = ProgressFile.of_learner()
     for finding in outcome.findings:
         progress.record(finding.exercise, finding.status, finding.message)
@@ -125,8 +125,8 @@ def _lint_mutants(course: Course, labs: list[str], chosen: list[str], as_json: b
 
     if not hasattr(os, "fork"):
         raise Unavailable("mutants run in forked processes, which this system has not", hint="use Linux or macOS")
-    from chainlab.course.authoring.mutants import try_labs
-    from chainlab.course.authoring.survivors import compare, entries, read_record, report, table
+    from chainlab.course.authoring.mutation_testing.runner import try_labs
+    from chainlab.course.authoring.mutation_testing.survivors import compare, entries, read_record, report, table
 
     record = read_record(course.root)
     tallies = try_labs(course.root, labs, chosen, lambda text: echo(text, err=True))
@@ -157,8 +157,8 @@ def _end(problems: list[str]) -> None:
 @click.option("--reset", "exercise", metavar="EXERCISE", help="Forget one exercise.")
 def progress(as_json: bool, target: str | None, source: str | None, exercise: str | None) -> None:
     """Show your progress board; back it up, restore it, reset an exercise."""
-    from chainlab.course.learning.board import Board
     from chainlab.course.learning.progress import ProgressFile
+    from chainlab.course.learning.progress_board import Board
     from chainlab.storage import write_whole
 
     if sum(x is not None for x in (target, source, exercise)) > 1:
@@ -193,12 +193,12 @@ def progress(as_json: bool, target: str | None, source: str | None, exercise: st
 @click.argument("units", nargs=-1, metavar="[UNIT]…")
 def solutions(jobs: int | None, pairs: tuple[str, ...], as_json: bool, units: tuple[str, ...]) -> None:
     """Run every solution and walkthrough by papermill, each in its own workspace."""
-    from chainlab.course.authoring.solutions import replay, run_all, table
+    from chainlab.course.authoring.replay import notebooks_to_run, run_all, table
 
     course = _course()
     parameters = {"seed": 1} | dict(_pair(pair) for pair in pairs)
     chosen = [course.unit(name) for name in units] or list(course.written)
-    work = replay(course, chosen)
+    work = notebooks_to_run(course, chosen)
     if not work:
         raise click.UsageError("nothing to run: these units are drafts")
     runs = run_all(work, parameters, jobs or os.cpu_count() or 1, lambda text: echo(text, err=True))

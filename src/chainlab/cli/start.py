@@ -83,10 +83,10 @@ def fresh(name: str, workspace: Path | None) -> None:
 
     In a tab that shows it, choose File > Reload Notebook from Disk.
     """
-    from chainlab.course.copies import replace
+    from chainlab.course.learner_copies import fresh_copy
     from chainlab.workspace import Workspace, course_root, learner_workspace
 
-    copy, kept = replace(course_root(), Workspace(workspace) if workspace else learner_workspace(), name)
+    copy, kept = fresh_copy(course_root(), Workspace(workspace) if workspace else learner_workspace(), name)
     echo(f"{copy} is as the course has it" + (f"; yours is kept as {kept.name}" if kept else ""))
 
 

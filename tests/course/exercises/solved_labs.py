@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from chainlab.course.authoring.source import Cell, ExerciseSource, LessonSource, checked_answer
+from chainlab.course.authoring.lesson_source import Cell, ExerciseSource, LessonSource, checked_answer
 from chainlab.course.learning import checks
 
 ROOT = Path(__file__).parents[3]

@@ -19,10 +19,10 @@ import pytest
 from solved_labs import ROOT, SolvedLab
 
 from chainlab.course import exercises
+from chainlab.course.authoring.lesson_source import named_wrong, starter
 from chainlab.course.authoring.lint import CONSTANTS
-from chainlab.course.authoring.source import named_wrong, starter
 from chainlab.course.learning import checks
-from chainlab.course.learning.plain import plain, same
+from chainlab.course.learning.plain_data import plain, same
 from chainlab.course.syllabus import load
 from chainlab.errors import MalformedInput, NotAttempted
 

@@ -12,7 +12,7 @@ from solved_labs import SolvedLab, refused_at
 from chainlab.course import exercises
 from chainlab.course.exercises.week3 import ex3_truth_test as plants
 from chainlab.course.exercises.week3 import ex4_mlbom as cards
-from chainlab.course.learning.plain import plain
+from chainlab.course.learning.plain_data import plain
 from chainlab.evidence.models import mlbom
 from chainlab.evidence.sbom import schema
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from chainlab.characters import visible
-from chainlab.course.authoring import execution, outline
+from chainlab.course.authoring import execution, week_table
+from chainlab.course.authoring.lesson_rules import lesson_problems, lessons, problems
+from chainlab.course.authoring.lesson_source import LessonProblem, LessonSource
 from chainlab.course.authoring.links import References
 from chainlab.course.authoring.notebook import EDITIONS, Edition, derive, dump, editions, keep_outputs, load
-from chainlab.course.authoring.rules import lesson_problems, lessons, problems
-from chainlab.course.authoring.source import LessonProblem, LessonSource
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.storage import holds, write_whole
@@ -62,7 +62,7 @@ def build(course: Course, names: Iterable[str] = (), say: Say = print) -> list[P
                 say(f"wrote {edition}/{path.name}")
     readme = course.root / "README.md"
     if not names and readme.is_file():
-        text = outline.refresh(readme.read_text(encoding="utf-8"), course)
+        text = week_table.refresh(readme.read_text(encoding="utf-8"), course)
         if not holds(readme, text):
             write_whole(readme, text)
             changed.append(readme)
@@ -89,7 +89,7 @@ def drift(course: Course, names: Iterable[str] = ()) -> list[str]:
         readme = course.root / "README.md"
         if readme.is_file():
             text = readme.read_text(encoding="utf-8")
-            if outline.refresh(text, course) != text:
+            if week_table.refresh(text, course) != text:
                 lines.append("README.md: the week table differs from course.toml: run chainlab build")
     return lines
 

@@ -14,8 +14,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from chainlab.course.authoring.lesson_source import LessonProblem, LessonSource
 from chainlab.course.authoring.notebook import METADATA
-from chainlab.course.authoring.source import LessonProblem, LessonSource
 from chainlab.errors import ChainlabError
 
 __all__ = ["Failure", "line_of", "private_environment", "run", "sanitiser", "stabilise", "unstable"]

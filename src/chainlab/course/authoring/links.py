@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from chainlab.course.learning.pages import anchor
+from chainlab.course.learning.notebook_pages import anchor
 from chainlab.course.syllabus import Course, Exercise
 
 __all__ = ["References"]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from chainlab.course import exercises
-from chainlab.course.authoring.source import (
+from chainlab.course.authoring.lesson_source import (
     Cell,
     ExerciseSource,
     LessonProblem,
@@ -30,10 +30,10 @@ from chainlab.course.authoring.source import (
     starter,
 )
 from chainlab.course.learning.checks import Case, Cases, examine
-from chainlab.course.learning.plain import Unplain, plain, same, short
+from chainlab.course.learning.plain_data import Unplain, plain, same, short
 from chainlab.errors import ChainlabError, NotAttempted
 
-__all__ = ["lint_lab", "play", "run_cell"]
+__all__ = ["lint_lab", "run_cell", "run_lab"]
 
 HIDDEN_SEEDS = (20_011, 30_029, 40_031)  # any three that no lesson uses
 CONSTANTS: tuple[Any, ...] = (True, False, None, [], {}, set(), "", 0)
@@ -45,10 +45,10 @@ def lint_lab(lesson: LessonSource, root: Path, cases: Mapping[str, Cases] | None
     def trial(exercise: ExerciseSource, cell: Cell, namespace: dict[str, Any]) -> Iterator[LessonProblem]:
         return _ExerciseLint(lesson, root, exercise, cell, namespace, cases).run()
 
-    return play(lesson, root, trial)
+    return run_lab(lesson, root, trial)
 
 
-def play(
+def run_lab(
     lesson: LessonSource, root: Path, trial: Callable[[ExerciseSource, Cell, dict[str, Any]], Iterable[LessonProblem]]
 ) -> list[LessonProblem]:
     """Run a lab's cells in order; at each exercise's own cell ``trial`` runs it and says what does not hold."""

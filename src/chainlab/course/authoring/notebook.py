@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from chainlab.course.authoring.lesson_source import Cell, LessonSource, parse_code, starter
 from chainlab.course.authoring.links import References
-from chainlab.course.authoring.source import Cell, LessonSource, parse_code, starter
 from chainlab.course.learning.hints import rendered
 from chainlab.errors import MalformedInput
 

@@ -38,8 +38,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from chainlab.characters import shortened, visible
 from chainlab.course import exercises
-from chainlab.course.learning.own_code import own_line
-from chainlab.course.learning.plain import Unplain, difference, plain, same, short
+from chainlab.course.learning.learner_code import own_line
+from chainlab.course.learning.plain_data import Unplain, difference, plain, same, short
 from chainlab.course.learning.results import Right
 from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chainlab.course.learning.pages import HEADING, markdown_cells
+from chainlab.course.learning.notebook_pages import HEADING, markdown_cells
 from chainlab.course.learning.progress import ProgressFile
-from chainlab.course.learning.reasons import solution_page
+from chainlab.course.learning.solution_reasons import solution_page
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError
 

@@ -18,9 +18,9 @@ from html import escape
 from urllib.parse import quote
 
 from chainlab.characters import join_lines, visible
-from chainlab.course.learning.pages import anchor
+from chainlab.course.learning.notebook_pages import anchor
 from chainlab.course.learning.progress import MARKS
-from chainlab.course.learning.reasons import Reason
+from chainlab.course.learning.solution_reasons import Reason
 from chainlab.errors import Incorrect, NotAttempted
 
 __all__ = ["NotRight", "Right"]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from chainlab.course.learning.checks import Case, LabContext, Miss
-from chainlab.course.learning.plain import short
+from chainlab.course.learning.plain_data import short
 from chainlab.errors import ChainlabError
 
 __all__ = ["MARKER", "Played", "cases", "expand", "play"]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from chainlab.course.learning.checks import Case, LabContext, Miss
-from chainlab.course.learning.plain import short
+from chainlab.course.learning.plain_data import short
 
 __all__ = ["cases"]
 

@@ -25,7 +25,7 @@ from packaging.utils import canonicalize_name
 
 from chainlab.course.exercises.fixtures.folders import folder
 from chainlab.course.learning.checks import Case, LabContext, Miss
-from chainlab.course.learning.plain import short
+from chainlab.course.learning.plain_data import short
 
 __all__ = ["ORIGIN", "Plan", "cases"]
 

@@ -7,7 +7,7 @@
 
 `renew` brings them up to date: a copy that the learner did not change follows the course, a changed one stays as it is.
 A notebook is changed when the text of a cell is; outputs and metadata, which JupyterLab writes by itself, do not count.
-`replace` gives a fresh copy and keeps the old one under a name with its date. The clone is only read.
+`fresh_copy` gives a fresh copy and keeps the old one under a name with its date. The clone is only read.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from chainlab.course.authoring.lesson_source import LessonSource
 from chainlab.course.authoring.links import References
 from chainlab.course.authoring.notebook import Edition, derive
-from chainlab.course.authoring.source import LessonSource
 from chainlab.course.syllabus import load
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.storage import write_whole
 from chainlab.workspace import Workspace
 
-__all__ = ["Renewal", "renew", "replace"]
+__all__ = ["Renewal", "fresh_copy", "renew"]
 
 FOLDERS = ("notebooks", "labs", "solutions", "docs", "templates")
 LEARNED: dict[str, Edition] = {"notebooks": "notebooks", "labs": "labs"}  # where learners write
@@ -100,7 +100,7 @@ def renew(root: Path, workspace: Workspace) -> Renewal:
     return Renewal(tuple(taken), tuple(newer))
 
 
-def replace(root: Path, workspace: Workspace, name: str) -> tuple[str, Path | None]:
+def fresh_copy(root: Path, workspace: Workspace, name: str) -> tuple[str, Path | None]:
     """Make a fresh copy of what ``name`` means: a unit's lab, a walkthrough, or a path such as ``docs/glossary.md``.
 
     Gives the copy's name, and where the old one is kept; None when there was nothing of the learner's in it. Raises

@@ -29,10 +29,10 @@ from typing import Any, NoReturn
 
 from chainlab.course import exercises
 from chainlab.course.authoring import execution
-from chainlab.course.authoring.lint import play, run_cell
-from chainlab.course.authoring.mutations import Mutant, mutants
-from chainlab.course.authoring.source import Cell, ExerciseSource, LessonProblem, LessonSource, checked_answer
-from chainlab.course.authoring.survivors import Survivor, Tally
+from chainlab.course.authoring.lesson_source import Cell, ExerciseSource, LessonProblem, LessonSource, checked_answer
+from chainlab.course.authoring.lint import run_cell, run_lab
+from chainlab.course.authoring.mutation_testing.changes import Mutant, mutants
+from chainlab.course.authoring.mutation_testing.survivors import Survivor, Tally
 from chainlab.course.learning.checks import Case, Cases, examine
 from chainlab.errors import ChainlabError
 
@@ -99,7 +99,7 @@ def try_lab(
         run_cell(lesson, root, cell, namespace)
         return ()
 
-    return play(needed, root, trial)
+    return run_lab(needed, root, trial)
 
 
 class _ExerciseMutants:
@@ -212,7 +212,7 @@ class _ExerciseMutants:
 
 
 def main() -> int:
-    """Try labs: ``python -m chainlab.course.authoring.mutants ROOT LABS EXERCISES``, both lists in JSON."""
+    """Run ``python -m chainlab.course.authoring.mutation_testing.runner ROOT LABS EXERCISES``, both lists in JSON."""
     root, labs, chosen = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
 
     def say(kind: str, value: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chainlab.course.authoring import build as building
-from chainlab.course.copies import Renewal, renew, replace
+from chainlab.course.learner_copies import Renewal, fresh_copy, renew
 from chainlab.course.syllabus import Course
 from chainlab.errors import MalformedInput
 from chainlab.workspace import Workspace
@@ -101,12 +101,12 @@ def test_a_fresh_copy_keeps_the_old_one_under_its_date(built: Course, workspace:
     for ending in ("", "-2"):
         type_into(workspace.desk / LAB, f"mine = {ending!r}")
         mine = (workspace.desk / LAB).read_bytes()
-        name, kept = replace(built.root, workspace, "09_numbers")
+        name, kept = fresh_copy(built.root, workspace, "09_numbers")
         assert name == LAB
         assert kept == workspace.desk / f"labs/09_numbers-{today}{ending}.ipynb"
         assert kept.read_bytes() == mine
         assert (workspace.desk / LAB).read_bytes() == (built.root / LAB).read_bytes()
-    assert replace(built.root, workspace, LAB) == (LAB, None)  # nothing of the learner's was in it
+    assert fresh_copy(built.root, workspace, LAB) == (LAB, None)  # nothing of the learner's was in it
 
 
 def test_a_fresh_copy_ends_the_word_of_a_newer_one(built: Course, workspace: Workspace) -> None:
@@ -114,7 +114,7 @@ def test_a_fresh_copy_ends_the_word_of_a_newer_one(built: Course, workspace: Wor
     type_into(workspace.desk / LAB)
     publish(built)
     assert renew(built.root, workspace).newer == (LAB,)
-    replace(built.root, workspace, "labs/09_numbers")
+    fresh_copy(built.root, workspace, "labs/09_numbers")
     assert renew(built.root, workspace) == Renewal()
 
 
@@ -123,14 +123,14 @@ def test_a_name_that_no_copy_has_is_refused(built: Course, workspace: Workspace,
     renew(built.root, workspace)
     before = held(workspace.path)
     with pytest.raises(MalformedInput, match="there is no copy"):
-        replace(built.root, workspace, name)
+        fresh_copy(built.root, workspace, name)
     assert held(workspace.path) == before
 
 
 def test_a_name_of_two_copies_is_asked_about(built: Course, workspace: Workspace) -> None:
     shutil.copy(built.root / WALK, built.root / "notebooks" / "09_numbers.ipynb")
     with pytest.raises(MalformedInput, match="more than one file") as refusal:
-        replace(built.root, workspace, "09_numbers")
+        fresh_copy(built.root, workspace, "09_numbers")
     assert refusal.value.hint == "name one of notebooks/09_numbers.ipynb, labs/09_numbers.ipynb"
 
 

@@ -24,7 +24,7 @@ from chainlab.course.authoring.notebook import grade_id, load
 from chainlab.course.learning.progress import MARKS
 from chainlab.course.syllabus import Course, Unit
 
-__all__ = ["NotebookRun", "replay", "run_all", "run_one", "table"]
+__all__ = ["NotebookRun", "notebooks_to_run", "run_all", "run_one", "table"]
 
 START_SECONDS = 60
 CELL_SECONDS = 300
@@ -45,7 +45,7 @@ class NotebookRun:
         return f"FAILED: {self.failure}" if self.failure else "passed"
 
 
-def replay(course: Course, units: Sequence[Unit]) -> list[tuple[Path, tuple[str, ...]]]:
+def notebooks_to_run(course: Course, units: Sequence[Unit]) -> list[tuple[Path, tuple[str, ...]]]:
     """What there is to run for the units: notebooks, and the exercises that each must check."""
     found: list[tuple[Path, tuple[str, ...]]] = []
     for unit in units:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chainlab.course.authoring.notebook import dump, load
-from chainlab.course.authoring.solutions import NotebookRun, replay, run_all, run_one, table
+from chainlab.course.authoring.replay import NotebookRun, notebooks_to_run, run_all, run_one, table
 from chainlab.course.syllabus import Course
 
 IDS = ("9.1", "9.2")
@@ -25,7 +25,7 @@ def rerun(course: Course, change: Any, parameters: dict[str, Any] | None = None)
 @pytest.mark.notebooks
 def test_all_run_in_parallel_and_the_table_says_what_happened(built: Course) -> None:
     message: list[str] = []
-    work = replay(built, built.units)
+    work = notebooks_to_run(built, built.units)
     assert [(p.name, e) for p, e in work] == [("09_sums.ipynb", ()), ("09_numbers.ipynb", IDS)]
     work.append((built.root / "solutions" / "gone.ipynb", ()))
     runs = run_all(work, {"seed": 1}, jobs=2, say=message.append)

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from chainlab.course.authoring.source import LessonProblem
+from chainlab.course.authoring.lesson_source import LessonProblem
 from chainlab.course.toml import Table
 
 __all__ = ["RECORD", "Recorded", "Survivor", "Tally", "compare", "entries", "read_record", "report", "table"]

@@ -15,13 +15,13 @@ from typing import Any
 from chainlab.characters import visible
 from chainlab.course.authoring import execution
 from chainlab.course.authoring.notebook import grade_id, load
-from chainlab.course.learning.own_code import source_digest
+from chainlab.course.learning.learner_code import source_digest
 from chainlab.course.learning.progress import MARKS, Progress, moment
-from chainlab.course.learning.reasons import solution_page
+from chainlab.course.learning.solution_reasons import solution_page
 from chainlab.course.syllabus import Course, Exercise, Unit
 from chainlab.errors import ChainlabError, MalformedInput
 
-__all__ = ["Attempt", "CellFinding", "attempt"]
+__all__ = ["Attempt", "CellFinding", "run_saved_lab"]
 
 CELL_SECONDS = 60  # an answer that takes longer does not end
 # `exit()` ends the kernel some cells later: nobody could say which cell it was.
@@ -106,7 +106,7 @@ class Attempt:
         }
 
 
-def attempt(
+def run_saved_lab(
     course: Course,
     unit: Unit,
     seed: int = 1,

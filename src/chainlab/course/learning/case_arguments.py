@@ -21,12 +21,12 @@ from chainlab.course import exercises
 from chainlab.course.learning import checks
 from chainlab.errors import MalformedInput
 
-__all__ = ["Given", "arguments"]
+__all__ = ["CaseArguments", "arguments"]
 
 WIDTH, LINES = 110, 40  # of a shown argument
 
 
-class Given(tuple[Any, ...]):
+class CaseArguments(tuple[Any, ...]):
     """The arguments of a case, as a tuple; deep copies, so that they may be changed."""
 
     exercise: str
@@ -40,7 +40,9 @@ class Given(tuple[Any, ...]):
         return "\n".join([*lines, f"To try it: your_function(*{self.call})"])
 
 
-def arguments(exercise: str, name: str, *, world: Any, seed: int | None, cases: checks.Cases | None = None) -> Given:
+def arguments(
+    exercise: str, name: str, *, world: Any, seed: int | None, cases: checks.Cases | None = None
+) -> CaseArguments:
     """Arguments of a case: of the visible one of that name, or with a seed of the one generated from it.
 
     Raises `MalformedInput`, which lists the names, for a case that the exercise does not have.
@@ -49,7 +51,7 @@ def arguments(exercise: str, name: str, *, world: Any, seed: int | None, cases: 
     known = []
     for case in checks.cases_of(exercise, generate, world, seed):
         if case.name == name:
-            given = Given(copy.deepcopy(case.args))
+            given = CaseArguments(copy.deepcopy(case.args))
             given.call = checks.call_for(exercise, name, seed)
             origin = "" if seed is None else f", generated from seed {seed}"
             given.exercise = f"exercise {exercise}, case '{visible(name)}'{origin}"

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from chainlab.course.authoring.content import code_problems, prose_problems
-from chainlab.course.authoring.links import References
-from chainlab.course.authoring.source import (
+from chainlab.course.authoring.cell_rules import code_problems, prose_problems
+from chainlab.course.authoring.lesson_source import (
     BEGIN,
     END,
     TAGS,
@@ -21,6 +20,7 @@ from chainlab.course.authoring.source import (
     checked_answer,
     named_wrong,
 )
+from chainlab.course.authoring.links import References
 from chainlab.course.syllabus import Course, Unit
 from chainlab.errors import ChainlabError, MalformedInput
 

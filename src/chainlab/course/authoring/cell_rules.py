@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from chainlab.course.authoring.source import Cell, LessonProblem, LessonSource, parse_code
+from chainlab.course.authoring.lesson_source import Cell, LessonProblem, LessonSource, parse_code
 
 __all__ = ["code_problems", "prose_problems"]
 

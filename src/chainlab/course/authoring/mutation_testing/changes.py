@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from chainlab.course.authoring.literals import other_values
-from chainlab.course.authoring.source import BEGIN, END
+from chainlab.course.authoring.lesson_source import BEGIN, END
+from chainlab.course.authoring.mutation_testing.constants import other_values
 
 __all__ = ["Mutant", "mutants"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from chainlab.course.exercises.week2 import ex8_review
 from chainlab.course.exercises.week4 import ex5_rego_rules, ex6_gate
-from chainlab.course.learning.own_code import source_digest, written_as
+from chainlab.course.learning.learner_code import source_digest, written_as
 
 SOURCE = "def judge(*given):\n    return []\n"
 CELL = "ipykernel_1/2.py"

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from editing import answer_lab
 
-from chainlab.course.attempt import attempt
 from chainlab.course.authoring.notebook import dump, load
-from chainlab.course.learning.own_code import source_digest
+from chainlab.course.learning.learner_code import source_digest
+from chainlab.course.saved_lab import run_saved_lab
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
 
@@ -24,14 +24,14 @@ RIGHT = {
 
 
 def statuses(course: Course, **options: Any) -> list[tuple[str, str]]:
-    outcome = attempt(course, course.unit("9"), **options)
+    outcome = run_saved_lab(course, course.unit("9"), **options)
     return [(f.status, f.message.splitlines()[0] if f.message else "") for f in outcome.findings]
 
 
 def test_a_blank_lab_is_not_attempted_and_a_right_one_done(built: Course) -> None:
     assert statuses(built) == [("not attempted", "")] * 2
     answer_lab(built, RIGHT)
-    outcome = attempt(built, built.unit("9"), seed=5)
+    outcome = run_saved_lab(built, built.unit("9"), seed=5)
     assert outcome.done
     assert str(outcome).endswith("2 of 2 exercises done, 5 of 5 points")
     assert outcome.to_json()["exercises"][0] == {
@@ -48,7 +48,7 @@ def test_a_blank_lab_is_not_attempted_and_a_right_one_done(built: Course) -> Non
 
 def test_a_wrong_answer_says_what_was_expected_and_where_to_look(built: Course) -> None:
     answer_lab(built, RIGHT | {"9.1": "def total(numbers):\n    return 1"})
-    finding = attempt(built, built.unit("9")).findings[0]
+    finding = run_saved_lab(built, built.unit("9")).findings[0]
     assert finding.status == "wrong"
     assert "case 'several numbers': expected" in finding.message
     assert "See: notebooks/09_sums.ipynb, 'Adding'" in finding.message
@@ -118,14 +118,14 @@ def test_a_lab_whose_checks_were_taken_out_is_not_done(built: Course, change: An
 def test_a_file_that_is_no_notebook_is_told_how_to_mend(built: Course) -> None:
     (built.root / "labs/09_numbers.ipynb").write_text("{")
     with pytest.raises(MalformedInput, match=r"labs/09_numbers\.ipynb is not a notebook"):
-        attempt(built, built.unit("9"))
+        run_saved_lab(built, built.unit("9"))
 
 
 def test_a_draft_and_a_missing_lab_are_told(course: Course) -> None:
     with pytest.raises(ChainlabError, match="unit 10_more is a draft"):
-        attempt(course, course.unit("10"))
+        run_saved_lab(course, course.unit("10"))
     with pytest.raises(ChainlabError, match=r"labs/09_numbers\.ipynb is missing"):
-        attempt(course, course.unit("9"))
+        run_saved_lab(course, course.unit("9"))
 
 
 def test_a_kernel_that_does_not_start_is_told_in_one_line(
@@ -137,4 +137,4 @@ def test_a_kernel_that_does_not_start_is_told_in_one_line(
     spec.write_text(json.dumps({"argv": argv, "display_name": "broken", "language": "python"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     with pytest.raises(ChainlabError, match=r"labs/09_numbers\.ipynb cannot be run: no kernel came up"):
-        attempt(built, built.unit("9"))
+        run_saved_lab(built, built.unit("9"))

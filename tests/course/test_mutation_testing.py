@@ -15,10 +15,10 @@ from click.testing import CliRunner
 from editing import edit
 
 from chainlab.cli.course import commands
-from chainlab.course.authoring.mutants import try_lab, try_labs
-from chainlab.course.authoring.mutations import mutants
-from chainlab.course.authoring.source import LessonSource
-from chainlab.course.authoring.survivors import RECORD, Recorded, Survivor, Tally, compare, read_record
+from chainlab.course.authoring.lesson_source import LessonSource
+from chainlab.course.authoring.mutation_testing.changes import mutants
+from chainlab.course.authoring.mutation_testing.runner import try_lab, try_labs
+from chainlab.course.authoring.mutation_testing.survivors import RECORD, Recorded, Survivor, Tally, compare, read_record
 from chainlab.course.learning.checks import Case
 from chainlab.course.syllabus import Course, load
 from chainlab.errors import ChainlabError, MalformedInput
@@ -219,7 +219,7 @@ def test_the_record_has_every_exercise_and_the_number_of_its_mutants(root: Path)
 
 
 def test_a_survivor_without_a_reason_ends_the_command_with_1_and_its_entry(lint: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("chainlab.course.authoring.survivors.RECORD", "lessons/nothing.toml")
+    monkeypatch.setattr("chainlab.course.authoring.mutation_testing.survivors.RECORD", "lessons/nothing.toml")
     result = lint("--mutants", "0.6")
     assert result.exit_code == 1
     assert '[["0.6".survivor]]\nchange = "`ask(events' in result.stdout

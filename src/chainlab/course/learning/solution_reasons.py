@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chainlab.characters import visible
-from chainlab.course.learning.pages import HEADING, markdown_cells
+from chainlab.course.learning.notebook_pages import HEADING, markdown_cells
 from chainlab.course.syllabus import Course, Unit
 
 __all__ = ["Reason", "reason_of", "solution_page"]

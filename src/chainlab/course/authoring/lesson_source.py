@@ -22,7 +22,7 @@ from functools import cached_property
 from pathlib import Path
 
 from chainlab.course.learning.hints import hints_in
-from chainlab.course.learning.pages import HEADING
+from chainlab.course.learning.notebook_pages import HEADING
 from chainlab.errors import ChainlabError, MalformedInput
 
 __all__ = [
