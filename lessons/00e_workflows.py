@@ -108,11 +108,11 @@ for name, job in workflow["jobs"].items():
 # and answers.
 
 # %% tags=["predict"]
-from chainlab.ci.runs.rights import Origin, permissions, rights
+from chainlab.ci.runs.rights import Origin, effective_permissions, permissions
 
 prediction = {"test": None, "triage": None, "publish": None}  # such as {"contents": "read"}
 
-given = rights(Origin("push"))
+given = effective_permissions(Origin("push"))
 tokens = {name: permissions(workflow["permissions"], job.get("permissions"), given)
           for name, job in workflow["jobs"].items()}
 may = {name: {scope: level for scope, level in token.items() if level != "none"} for name, token in tokens.items()}

@@ -192,7 +192,7 @@ assert push.jobs["test"].permissions["id-token"] == "write" and "id-token" not i
 # documentation for each cell.
 
 # %%
-from chainlab.ci.runs.rights import Origin, rights
+from chainlab.ci.runs.rights import Origin, effective_permissions
 
 origins = {"push": Origin("push"), "pull_request, own branch": Origin("pull_request", ref="refs/pull/7/merge"),
            "pull_request, fork": Origin("pull_request", fork=True, ref="refs/pull/7/merge"),
@@ -200,8 +200,8 @@ origins = {"push": Origin("push"), "pull_request, own branch": Origin("pull_requ
 given = pd.DataFrame([
     {"event": name, "secrets": now.secrets, "token at most": now.cap, "identity": now.identity,
      "file of": now.workflow, "code of": now.checkout, "cache written": now.cache_write or "none",
-     "until 2026-06-26": rights(origin, "before-2026-06-26").cache_write}
-    for name, origin in origins.items() for now in [rights(origin)]]).set_index("event")
+     "until 2026-06-26": effective_permissions(origin, "before-2026-06-26").cache_write}
+    for name, origin in origins.items() for now in [effective_permissions(origin)]]).set_index("event")
 given
 
 # %% [markdown]

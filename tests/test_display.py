@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.ci.actions.action_tree import Resolved, Tree
-from chainlab.ci.runs.run_record import JobRun, Run, Step
+from chainlab.ci.runs.run_record import JobRun, Run, StepRecord
 from chainlab.course.authoring import execution
 from chainlab.digests import Digest
 from chainlab.display import MAX_LINES, MAX_ROWS, MAX_TEXT, Display, Fold, Fresh, Mark, Shown
@@ -61,8 +61,8 @@ class Read(HTMLParser):
 
 
 def run_of(name: str, *, result: str = "success", log: str = "") -> Run:
-    step = Step(name, result, 1.0, log)
-    job = JobRun(name, result, steps=(Step("checkout", "success", 1.0), step), why="", permissions={name: "read"})
+    step = StepRecord(name, result, 1.0, log)
+    job = JobRun(name, result, steps=(StepRecord("checkout", "success", 1.0), step), why="", permissions={name: "read"})
     return Run(1, "acme/x", f"{name}.yml", "push", name, HEX, "alice", {"j": job})
 
 

@@ -27,7 +27,7 @@ import pytest
 from chainlab import doctor
 from chainlab.errors import MalformedInput, Unavailable
 from chainlab.notebook_server import choose_address
-from chainlab.sandbox import Attempt, Sandbox
+from chainlab.sandbox import EscapeAttempt, Sandbox
 from chainlab.start import find_page, open_workspace
 from chainlab.workspace import Workspace
 
@@ -421,13 +421,13 @@ def test_doctor_answers_programs_and_exits_0_where_nothing_fails(course: Path) -
 
 
 def test_doctor_shows_which_escapes_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    attempts: tuple[Attempt, ...] = (
-        Attempt("leave", "refused"),
-        Attempt("become root", "untried", "it cannot be tried here"),
+    attempts: tuple[EscapeAttempt, ...] = (
+        EscapeAttempt("leave", "refused"),
+        EscapeAttempt("become root", "untried", "it cannot be tried here"),
     )
     monkeypatch.setattr(Sandbox, "find", lambda: Sandbox("namespace", attempts=attempts))
     assert str(doctor.sandbox()) == "ok    sandbox: namespace; refused: leave; untried: become root"
-    attempts = (Attempt("leave", "succeeded", "by the door"),)
+    attempts = (EscapeAttempt("leave", "succeeded", "by the door"),)
     monkeypatch.setattr(Sandbox, "find", lambda: Sandbox("none", "a job could leave (by the door)", attempts=attempts))
     assert doctor.sandbox().level == "warn"
     assert doctor.sandbox().seen == "a job could leave (by the door); succeeded: leave"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from chainlab.characters import join_lines, visible
 from chainlab.ci.actions.pins import PinFinding
-from chainlab.ci.runs.run_record import JobRun, Run, Step
+from chainlab.ci.runs.run_record import JobRun, Run, StepRecord
 from chainlab.cli import _main, terminal
 from chainlab.cli.ci import _tell
 from chainlab.digests import Digest
@@ -164,7 +164,7 @@ def test_a_workflow_s_name_and_uses_are_spelled_out(chainlab: Callable[..., Resu
 
 
 def test_a_run_s_names_stay_on_their_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    step = Step(f"s{HOSTILE}", "success", 1.0)
+    step = StepRecord(f"s{HOSTILE}", "success", 1.0)
     job = JobRun(f"j{HOSTILE}", "success", steps=(step,), why=f"w{HOSTILE}")
     run = Run(1, "acme/x", f"w{HOSTILE}.yml", "push", f"refs/heads/{HOSTILE}", "0" * 40, "alice", {"j": job})
     assert acted_on(run.table()) == []

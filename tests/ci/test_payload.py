@@ -12,21 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainlab.ci.runs.event_payload import Change, Head, claims, payload, variables
+from chainlab.ci.runs.event_payload import PullRequestHead, TriggerEvent, claims, payload, variables
 from chainlab.ci.runs.rights import EVENTS, Origin
 
 DATA = Path(__file__).parents[2] / "data"
 MAIN, MERGE = "refs/heads/main", "refs/pull/7/merge"
 COMMIT, BASE, HEAD, MERGED = "c" * 40, "b" * 40, "a" * 40, "d" * 40
-PULL = Head(7, "a title", "mallory/triage-model", "fix", HEAD, "mallory", BASE, MERGED, "a body")
+PULL = PullRequestHead(7, "a title", "mallory/triage-model", "fix", HEAD, "mallory", BASE, MERGED, "a body")
 FILE = ".github/workflows/release.yml"
 REPOSITORY = "acme/triage-model"
 
 
-def change(event: str, **fields: Any) -> Change:
+def change(event: str, **fields: Any) -> TriggerEvent:
     is_pull = event.startswith("pull_request")
     ref = fields.pop("ref", MERGE if event == "pull_request" else MAIN)
-    return Change(
+    return TriggerEvent(
         Origin(event, is_pull, ref, MAIN),
         REPOSITORY,
         MERGED if event == "pull_request" else COMMIT,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from chainlab.ci.project import Project, Pull
+from chainlab.ci.project import Project, PullRequest
 from chainlab.course.exfiltration_sink import Sink
 from chainlab.world import World
 
@@ -69,7 +69,7 @@ def pull(
     branch: str = "typo",
     title: str = "A typo",
     files: dict[str, str],
-) -> Pull:
+) -> PullRequest:
     folder = tmp_path / "fork"
     shutil.copytree(project.folder, folder)
     for path, text in files.items():
@@ -150,7 +150,7 @@ def test_titles_and_branches_are_inert_in_the_hardened_workflow(
     assert title in run.summary
 
 
-def poisoned(world: World, project: Project, change: Pull, event: str, rule: str) -> list[str]:
+def poisoned(world: World, project: Project, change: PullRequest, event: str, rule: str) -> list[str]:
     """Scopes that hold a cache after the pull request's run."""
     world.ci.platform.cache.delete(project.repository)
     run = project.run(event, pull=change, workflow="bench.yml", cache_rule=rule)

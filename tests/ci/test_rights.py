@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.ci.runs.grants import runtime_grants, token_grants
-from chainlab.ci.runs.rights import CACHE_RULES, EVENTS, LEVELS, SCOPES, Origin, permissions, rights
+from chainlab.ci.runs.rights import CACHE_RULES, EVENTS, LEVELS, SCOPES, Origin, effective_permissions, permissions
 from chainlab.errors import MalformedInput
 
 PAGE = Path(__file__).parents[2] / "docs" / "ci-platform.md"
@@ -178,7 +178,7 @@ WORDS = {
 @pytest.mark.parametrize("row", TABLE)
 def test_a_cell_is_as_the_platform_documents_it(row: str, field: str) -> None:
     origin, rule, cells = TABLE[row]
-    assert getattr(rights(origin, rule), field) == cells[field].value
+    assert getattr(effective_permissions(origin, rule), field) == cells[field].value
 
 
 def test_every_event_origin_and_field_has_a_cell_with_a_source() -> None:
@@ -189,13 +189,13 @@ def test_every_event_origin_and_field_has_a_cell_with_a_source() -> None:
         assert set(cells) == set(FIELDS), name
         assert all(c.source in SOURCES and c.label in (V, S) for c in cells.values()), name
     assert {c.source for _, _, cells in TABLE.values() for c in cells.values()} == set(SOURCES)
-    assert set(FIELDS) == set(rights(Origin("push")).__dataclass_fields__)
+    assert set(FIELDS) == set(effective_permissions(Origin("push")).__dataclass_fields__)
 
 
 @pytest.mark.parametrize("row", [r for r, (o, _, _) in TABLE.items() if o.event != EVENTS[2]])
 def test_the_rule_of_june_2026_changes_nothing_but_pull_request_target(row: str) -> None:
     origin = TABLE[row][0]
-    assert rights(origin, "before-2026-06-26") == rights(origin, "current")
+    assert effective_permissions(origin, "before-2026-06-26") == effective_permissions(origin, "current")
 
 
 def shown(value: Any) -> str:
@@ -223,7 +223,7 @@ def test_the_page_shows_this_table_and_these_sources() -> None:
 @pytest.mark.parametrize(("event", "rule"), [("workflow_run", "current"), ("", "current"), ("push", "yesterday")])
 def test_an_unknown_event_or_rule_is_refused(event: str, rule: str) -> None:
     with pytest.raises(MalformedInput, match="no such event or cache rule"):
-        rights(Origin(event), rule)
+        effective_permissions(Origin(event), rule)
 
 
 origins = st.builds(
@@ -238,20 +238,20 @@ rules = st.sampled_from(CACHE_RULES)
 
 @given(origins, rules)
 def test_a_written_cache_scope_is_one_that_the_run_may_read(origin: Origin, rule: str) -> None:
-    given_ = rights(origin, rule)
+    given_ = effective_permissions(origin, rule)
     assert given_.cache_write in (None, *given_.cache_read)
     assert len(set(given_.cache_read)) == len(given_.cache_read)
 
 
 @given(st.sampled_from([MAIN, NEXT]), st.booleans(), rules)
 def test_no_pull_request_writes_a_branch_s_cache(base: str, fork: bool, rule: str) -> None:
-    assert rights(Origin("pull_request", fork, MERGE, base), rule).cache_write == MERGE
+    assert effective_permissions(Origin("pull_request", fork, MERGE, base), rule).cache_write == MERGE
 
 
 # -- permissions
 
-SAME = rights(Origin("push"))
-FORK = rights(Origin("pull_request", fork=True, ref=MERGE))
+SAME = effective_permissions(Origin("push"))
+FORK = effective_permissions(Origin("pull_request", fork=True, ref=MERGE))
 READ = {"contents": "read", "packages": "read"}
 
 
@@ -323,7 +323,7 @@ said = (
 
 @given(said, said, origins, rules, st.sampled_from(["read", "write"]))
 def test_no_scope_is_ever_above_the_cap(workflow: Any, job: Any, origin: Origin, rule: str, default: str) -> None:
-    given_ = rights(origin, rule)
+    given_ = effective_permissions(origin, rule)
     levels = permissions(workflow, job, given_, default=default)
     assert tuple(levels) == SCOPES
     highest = LEVELS.index(given_.cap)
@@ -337,7 +337,7 @@ def test_no_scope_is_ever_above_the_cap(workflow: Any, job: Any, origin: Origin,
 def test_a_fork_s_pull_request_never_gets_secrets_identity_or_a_writing_token(
     workflow: Any, job: Any, rule: str, default: str
 ) -> None:
-    given_ = rights(Origin("pull_request", True, MERGE, MAIN), rule)
+    given_ = effective_permissions(Origin("pull_request", True, MERGE, MAIN), rule)
     assert not given_.secrets
     levels = permissions(workflow, job, given_, default=default)
     grants = token_grants(levels, "acme/triage-model")
@@ -360,5 +360,5 @@ def test_the_two_tokens_say_the_rights_in_the_services_words() -> None:
         f"cache:read:1:acme/m:{MAIN}",
         f"cache:write:acme/m:{MERGE}",
     ]
-    target = rights(Origin("pull_request_target", fork=True))
+    target = effective_permissions(Origin("pull_request_target", fork=True))
     assert not [g for g in runtime_grants(target, "acme/m", 3) if g.startswith("cache:write")]

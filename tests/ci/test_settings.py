@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainlab.ci.settings import Environment, Publisher, Secret, Settings
+from chainlab.ci.settings import Environment, PublisherSettings, Secret, Settings
 from chainlab.errors import MalformedInput
 
 DATA = Path(__file__).parents[2] / "data" / "projects" / "settings"
@@ -52,7 +52,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     assert release.reviewers
     assert release.secrets["SIGNING_HINT"] == Secret("FAKE-hint")
     assert settings.environments["open"] == Environment()
-    assert settings.publishers == (Publisher("triage-model", "release.yml", "release"),)
+    assert settings.publishers == (PublisherSettings("triage-model", "release.yml", "release"),)
     assert settings.with_url("http://127.0.0.1:9").variables["MODEL_HUB"] == "http://127.0.0.1:9/raw"
 
 

@@ -16,7 +16,7 @@ from platform_world import Host
 
 from chainlab.ci.actions.mirror import Mirror
 from chainlab.ci.runs.grants import runtime_grants, token_grants
-from chainlab.ci.runs.rights import SCOPES, Origin, rights
+from chainlab.ci.runs.rights import SCOPES, Origin, effective_permissions
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Refused
@@ -52,7 +52,7 @@ class Digests:
 
 def everything(repository: str) -> list[str]:
     """All that the tokens of a repository's jobs may do, with all permissions."""
-    run = rights(Origin("push"))
+    run = effective_permissions(Origin("push"))
     return [*token_grants(dict.fromkeys(SCOPES, "write"), repository), *runtime_grants(run, repository, 7)]
 
 
@@ -299,7 +299,7 @@ def test_a_job_knows_what_its_own_run_said_whoever_else_has_the_bytes(host: Host
     registry.images.link("initech/hoard", registry.blobs.put(b"a licence text"))
     subject, source = Digest.of(b"a licence text"), f"{FOREIGN}/runs/8/jobs/build"
     registry.evidence.add(subject, "provenance", BUNDLE, BUNDLE_TYPE, source)
-    own = host.bearer(*runtime_grants(rights(Origin("push")), FOREIGN, 8))
+    own = host.bearer(*runtime_grants(effective_permissions(Origin("push")), FOREIGN, 8))
     document = host.http.get(f"/evidence/{subject}", headers=own).json()
     assert [item["source"] for item in document["attached"]] == [source]
     assert document["places"] == []

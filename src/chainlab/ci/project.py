@@ -18,10 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chainlab import names
-from chainlab.ci.runs.event_payload import Change, Head
-from chainlab.ci.runs.rights import EVENTS, Origin, rights
-from chainlab.ci.runs.run_record import Run, Step
-from chainlab.ci.runs.workflow_run import Order, Services, perform
+from chainlab.ci.runs.event_payload import PullRequestHead, TriggerEvent
+from chainlab.ci.runs.rights import EVENTS, Origin, effective_permissions
+from chainlab.ci.runs.run_record import Run, StepRecord
+from chainlab.ci.runs.workflow_run import RunContext, RunOptions, perform
 from chainlab.ci.services.platform import Platform
 from chainlab.ci.settings import Settings
 from chainlab.ci.workflows.workflow import Workflow
@@ -30,12 +30,12 @@ from chainlab.registry.registry import Registry
 from chainlab.sandbox import Sandbox
 from chainlab.trust.client import Trust
 
-__all__ = ["Host", "Project", "Pull"]
+__all__ = ["Host", "Project", "PullRequest"]
 
 WORKFLOWS = ".github/workflows/"
 MAX_NAME = 255  # bytes of a workflow file's name: NAME_MAX of usual file systems
 OWNER = "acme"  # who works on the course's projects
-Tell = Callable[[str, Step], None]
+Tell = Callable[[str, StepRecord], None]
 
 
 class Host:
@@ -53,7 +53,7 @@ class Host:
         self.directory = directory
         self.platform = platform
         self.sandbox = Sandbox.find()
-        self.services = Services(directory, platform, registry, trust, wheelhouse, self.sandbox)
+        self.services = RunContext(directory, platform, registry, trust, wheelhouse, self.sandbox)
         (directory / "runs").mkdir(parents=True, exist_ok=True)
 
     def project(self, repository: str, folder: Path, settings: Settings | Path | None = None) -> Project:
@@ -82,10 +82,10 @@ class Host:
 
 
 @dataclass(frozen=True)
-class Pull:
+class PullRequest:
     """A pull request: where it comes from, and what the host made of it."""
 
-    head: Head
+    head: PullRequestHead
     fork: bool
     base: str = "main"
 
@@ -153,7 +153,7 @@ class Project:
         title: str,
         owner: str = OWNER,
         body: str = "",
-    ) -> Pull:
+    ) -> PullRequest:
         """Propose the contents of ``folder`` from a branch of ``owner``'s copy; another owner's copy is a fork.
 
         Raises `Refused` (409) when it conflicts with the default branch.
@@ -173,10 +173,10 @@ class Project:
             remote.set_ref(self.repository, f"refs/pull/{number}/head", commit)
         merge = remote.merge(self.repository, base, commit)
         remote.set_ref(self.repository, f"refs/pull/{number}/merge", merge)
-        head = Head(number, title, source, branch, commit, owner, base, merge, body)
-        return Pull(head, fork, self.settings.default_branch)
+        head = PullRequestHead(number, title, source, branch, commit, owner, base, merge, body)
+        return PullRequest(head, fork, self.settings.default_branch)
 
-    def propose(self, files: Mapping[str, str], *, branch: str, owner: str, title: str = "A typo") -> Pull:
+    def propose(self, files: Mapping[str, str], *, branch: str, owner: str, title: str = "A typo") -> PullRequest:
         """Propose the folder with these files in place of its own, path to text; see `pull_request`."""
         with TemporaryDirectory() as copy:
             fork = shutil.copytree(self.folder, copy, dirs_exist_ok=True)
@@ -189,7 +189,7 @@ class Project:
         event: str,
         *,
         ref: str = "",
-        pull: Pull | None = None,
+        pull: PullRequest | None = None,
         workflow: str = "",
         job: str = "",
         inputs: Mapping[str, str] | None = None,
@@ -210,10 +210,10 @@ class Project:
                 f"{event} starts {len(found[1])} workflows" + (f": {names}" if names else ""),
                 hint="name one: workflow='release.yml', or use runs()" if names else "look at their `on:`",
             )
-        order = Order(job, dict(inputs or {}), tuple(approve), cache_rule, tuple(ports), tell or _quiet)
+        order = RunOptions(job, dict(inputs or {}), tuple(approve), cache_rule, tuple(ports), tell or _quiet)
         return perform(self.host.services, self.settings, *found, found[1][0], order)
 
-    def runs(self, event: str, *, ref: str = "", pull: Pull | None = None, **options: object) -> list[Run]:
+    def runs(self, event: str, *, ref: str = "", pull: PullRequest | None = None, **options: object) -> list[Run]:
         """Run every workflow that the event starts, as the platform does."""
         found = self._triggered(event, ref, pull, "", str(options.get("cache_rule", "current")))
         return [
@@ -239,8 +239,8 @@ class Project:
         return found
 
     def _triggered(
-        self, event: str, ref: str, pull: Pull | None, name: str, cache_rule: str
-    ) -> tuple[Change, list[Workflow], Mapping[str, str]]:
+        self, event: str, ref: str, pull: PullRequest | None, name: str, cache_rule: str
+    ) -> tuple[TriggerEvent, list[Workflow], Mapping[str, str]]:
         """What happened, the workflows that it starts, and all workflow files of their commit."""
         if event not in EVENTS:
             raise MalformedInput(f"no such event: {event!r}", hint=f"known: {', '.join(EVENTS)}")
@@ -258,13 +258,13 @@ class Project:
             f"refs/heads/{pull.base}" if pull else ref,
             self.default,
         )
-        given = rights(origin, cache_rule)
+        given = effective_permissions(origin, cache_rule)
         commits = {
             "merge": pull.head.merge_commit if pull else "",
             "default": self.head(self.default),
             "head": "" if pull else self.head(ref),
         }
-        change = Change(
+        change = TriggerEvent(
             origin,
             self.repository,
             commits[given.checkout],
@@ -290,5 +290,5 @@ class Project:
         return change, found, files
 
 
-def _quiet(job: str, step: Step) -> None:
+def _quiet(job: str, step: StepRecord) -> None:
     """Tell nobody."""

@@ -38,7 +38,7 @@ from chainlab.errors import MalformedInput
 from chainlab.registry.index.project_table import normalise
 from chainlab.shapes import Many, read
 
-__all__ = ["Environment", "Publisher", "Secret", "Settings"]
+__all__ = ["Environment", "PublisherSettings", "Secret", "Settings"]
 
 NAME = re.compile(r"(?i:(?!GITHUB_)[A-Z_][A-Z0-9_]*)")  # of a secret
 NAMING = ("contents", "issues", "oci", "pull-requests")  # services whose rights end in a repository's name
@@ -110,7 +110,7 @@ class Environment:
 
 
 @dataclass(frozen=True, config=FORM)
-class Publisher:
+class PublisherSettings:
     """A workflow that may publish a project without a stored token."""
 
     project: StrictStr
@@ -128,7 +128,7 @@ class Settings:
     secrets: Secrets = Field(default_factory=dict)
     variables: dict[StrictStr, Annotated[StrictStr, BeforeValidator(_variable)]] = Field(default_factory=dict)
     environments: dict[StrictStr, Environment] = Field(default_factory=dict)  # by folded name
-    publishers: Many[Publisher] = ()
+    publishers: Many[PublisherSettings] = ()
 
     def __post_init__(self) -> None:
         folded = {names.environment(name): replace(entry, name=name) for name, entry in self.environments.items()}

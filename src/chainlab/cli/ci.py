@@ -15,8 +15,8 @@ from chainlab.cli.terminal import echo, echo_json
 from chainlab.errors import MalformedInput
 
 if TYPE_CHECKING:
-    from chainlab.ci.project import Host, Project, Pull
-    from chainlab.ci.runs.run_record import Step
+    from chainlab.ci.project import Host, Project, PullRequest
+    from chainlab.ci.runs.run_record import StepRecord
 
 __all__ = ["commands"]
 
@@ -125,7 +125,7 @@ def _project(host: Host, folder: Path, repository: str, settings: Path | None) -
     )
 
 
-def _pull(project: Project, event: str, change: Path | None, owner: str, branch: str, title: str) -> Pull | None:
+def _pull(project: Project, event: str, change: Path | None, owner: str, branch: str, title: str) -> PullRequest | None:
     if not event.startswith("pull_request"):
         return None
     if change is None:
@@ -133,7 +133,7 @@ def _pull(project: Project, event: str, change: Path | None, owner: str, branch:
     return project.pull_request(owner=owner, branch=branch, folder=change, title=title)
 
 
-def _tell(job: str, step: Step) -> None:
+def _tell(job: str, step: StepRecord) -> None:
     echo(f"[{job}] {step.result:<8} {step.seconds:5.1f} s  {step.name[:80]}", err=True)
 
 

@@ -3,6 +3,6 @@
 `wall.Sandbox` finds what holds on this machine and gives commands that run behind it. `launch` and `probe` run inside.
 """
 
-from chainlab.sandbox.wall import Attempt, Sandbox
+from chainlab.sandbox.wall import EscapeAttempt, Sandbox
 
-__all__ = ["Attempt", "Sandbox"]
+__all__ = ["EscapeAttempt", "Sandbox"]

@@ -9,9 +9,9 @@
     >>> with sandbox.user(folder) as user:                                      # doctest: +SKIP
     ...     subprocess.run(sandbox.command(["make"], folder, user=user))
 
-A control holds when every `Attempt` to escape from it was refused, by a program that runs as a job does. Bubblewrap
-that root starts keeps all capabilities, so root changes its user inside (`launch`), to one of its own for each sandbox
-that runs at the same time (`slots`). Anybody else gets a user namespace with a process count of its own.
+A control holds when every `EscapeAttempt` was refused, by a program that runs as a job does. Bubblewrap that root
+starts keeps all capabilities, so root changes its user inside (`launch`), to one of its own for each sandbox that runs
+at the same time (`slots`). Anybody else gets a user namespace with a process count of its own.
 
 Attack payloads run behind a wall or not at all: `Sandbox.require`.
 """
@@ -37,7 +37,7 @@ from typing import Any
 from chainlab.errors import MalformedInput, Unavailable
 from chainlab.sandbox import slots
 
-__all__ = ["Attempt", "Sandbox"]
+__all__ = ["EscapeAttempt", "Sandbox"]
 
 INSIDE = Path(__file__).parent  # its `launch.py` and `probe.py` run behind the wall
 PROBE_SECONDS = 20
@@ -82,7 +82,7 @@ ESCAPES = {  # by the name that `probe` has for it
 
 
 @dataclass(frozen=True)
-class Attempt:
+class EscapeAttempt:
     """One escape, and how it ended."""
 
     escape: str  # "remount what is read-only"
@@ -98,7 +98,7 @@ class Sandbox:
     why: str = ""  # why nothing stronger holds
     program: str = ""
     options: tuple[str, ...] = ()
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[EscapeAttempt, ...] = ()
 
     @classmethod
     def find(cls) -> Sandbox:
@@ -290,7 +290,7 @@ def _bubblewrap() -> str:
 def _tried(candidates: Sequence[Sandbox], failure: str) -> Sandbox:
     """The first that no escape leaves, or none with the reasons."""
     reasons: dict[str, None] = {}
-    leaky: tuple[Attempt, ...] = ()
+    leaky: tuple[EscapeAttempt, ...] = ()
     for candidate in candidates:
         try:
             attempts = _try(candidate)
@@ -305,7 +305,7 @@ def _tried(candidates: Sequence[Sandbox], failure: str) -> Sandbox:
     return Sandbox("none", "; ".join(reasons), attempts=leaky)
 
 
-def _try(candidate: Sandbox) -> tuple[Attempt, ...]:
+def _try(candidate: Sandbox) -> tuple[EscapeAttempt, ...]:
     """Run the program that tries to escape behind a wall. Raises `ValueError` when it does not get that far."""
     with contextlib.ExitStack() as stack:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chainlab-wall-")))
@@ -366,10 +366,10 @@ def _started() -> str:
     return ""
 
 
-def _attempt(name: str, said: Mapping[str, str | None]) -> Attempt:
+def _attempt(name: str, said: Mapping[str, str | None]) -> EscapeAttempt:
     if name not in said:
-        return Attempt(ESCAPES[name], "untried", "seatbelt does not keep it in")
+        return EscapeAttempt(ESCAPES[name], "untried", "seatbelt does not keep it in")
     how = said[name]
     if how is None:
-        return Attempt(ESCAPES[name], "untried", "it cannot be tried here")
-    return Attempt(ESCAPES[name], "succeeded" if how else "refused", how)
+        return EscapeAttempt(ESCAPES[name], "untried", "it cannot be tried here")
+    return EscapeAttempt(ESCAPES[name], "succeeded" if how else "refused", how)

@@ -17,8 +17,8 @@ from sigstore.models import Bundle
 from sigstore.verify import Verifier, policy
 from solved_labs import SolvedLab
 
-from chainlab.ci.runs.rights import EVENTS, Origin, rights
-from chainlab.ci.runs.run_record import JobRun, Step
+from chainlab.ci.runs.rights import EVENTS, Origin, effective_permissions
+from chainlab.ci.runs.run_record import JobRun, StepRecord
 from chainlab.course.exercises.fixtures import attacks, mirrors
 from chainlab.course.exercises.fixtures import described_runs as runs
 from chainlab.course.exercises.fixtures import workflow_variants as variants
@@ -54,7 +54,7 @@ def test_the_run_that_the_lab_prints_is_answered_as_printed(solved: SolvedLab) -
     ],
 )
 def test_secrets_token_and_identity_exist_where_the_hosts_table_says(event: str, head: str, solved: SolvedLab) -> None:
-    given = rights(Origin(event, fork=head == "fork"))
+    given = effective_permissions(Origin(event, fork=head == "fork"))
     step = {"id": "s", "uses": "acme/x@v1", "with": {"a": "${{ secrets.A }}"}}
     job = {"permissions": {"contents": "write", "id-token": "write"}, "steps": [step]}
     run: dict[str, Any] = {"event": event, "head": head, "default_token": "read", "secrets": ["A"]}
@@ -69,7 +69,7 @@ def test_secrets_token_and_identity_exist_where_the_hosts_table_says(event: str,
 def test_cache_scopes_are_those_of_the_hosts_table(event: str, rule: str, model: str) -> None:
     ref = "refs/pull/7/merge" if event == "pull_request" else "refs/heads/main"
     for place in {ref, ref if event != "push" else "refs/tags/v1"}:
-        given = rights(Origin(event, ref=place), rule)
+        given = effective_permissions(Origin(event, ref=place), rule)
         job = {"event": event, "ref": place}
         scope = caches._write_scope(job, pull=7)
         assert given.cache_write == (scope if caches._may_write(job, scope, model) else None)
@@ -288,7 +288,7 @@ def test_the_kits_hardened_workflows_stop_every_attack_as_the_lab_prints(lab: An
 
 
 def test_a_run_that_broke_says_its_job_its_step_and_the_end_of_its_log() -> None:
-    step = Step("Build", "failure", 1.0, "one\ntwo\n\nthree\npython: No module named build\n")
+    step = StepRecord("Build", "failure", 1.0, "one\ntwo\n\nthree\npython: No module named build\n")
     run = SimpleNamespace(
         workflow=".github/workflows/release.yml",
         result="failure",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from chainlab.ci.runs.event_payload import Change, claims, payload, variables
+from chainlab.ci.runs.event_payload import TriggerEvent, claims, payload, variables
 from chainlab.ci.runs.run_record import JobRun
 from chainlab.ci.workflows.inputs import typed
 from chainlab.ci.workflows.workflow import Workflow
@@ -21,7 +21,7 @@ RUNNER = {"name": "chainlab", "environment": "self-hosted"}
 
 
 def contexts(
-    change: Change, workflow: Workflow, configured: Mapping[str, str], needed: Mapping[str, JobRun]
+    change: TriggerEvent, workflow: Workflow, configured: Mapping[str, str], needed: Mapping[str, JobRun]
 ) -> dict[str, Any]:
     """The contexts ``github``, ``inputs``, ``vars`` and ``needs`` of a job that needs the jobs ``needed``."""
     given = variables(change, workflow.path, workflow.name)

@@ -15,11 +15,11 @@ from chainlab.ci.runs.rights import Origin
 from chainlab.digests import Digest
 from chainlab.trust.issuer import GIT_SERVER
 
-__all__ = ["Change", "Head", "claims", "payload", "variables"]
+__all__ = ["PullRequestHead", "TriggerEvent", "claims", "payload", "variables"]
 
 
 @dataclass(frozen=True)
-class Head:
+class PullRequestHead:
     """A pull request as its author made it."""
 
     number: int
@@ -34,7 +34,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Change:
+class TriggerEvent:
     """What happened, and which commit runs because of it."""
 
     origin: Origin
@@ -48,10 +48,10 @@ class Change:
     message: str = ""
     cron: str = ""
     inputs: Mapping[str, str] | None = None
-    pull: Head | None = None
+    pull: PullRequestHead | None = None
 
 
-def payload(change: Change) -> dict[str, Any]:
+def payload(change: TriggerEvent) -> dict[str, Any]:
     """The event's JSON, complete as far as workflows read it."""
     repository = _repository(change.repository, change)
     owner = repository["owner"]
@@ -106,7 +106,7 @@ def payload(change: Change) -> dict[str, Any]:
     return document
 
 
-def variables(change: Change, workflow: str, name: str) -> dict[str, str]:
+def variables(change: TriggerEvent, workflow: str, name: str) -> dict[str, str]:
     """The ``GITHUB_*`` variables of a run of the workflow file ``workflow``, which calls itself ``name``."""
     ref = change.origin.ref
     pull = change.pull
@@ -133,7 +133,7 @@ def variables(change: Change, workflow: str, name: str) -> dict[str, str]:
 
 
 def claims(
-    change: Change,
+    change: TriggerEvent,
     workflow: str,
     name: str,
     *,
@@ -181,7 +181,7 @@ def claims(
     return found | ({"environment": environment} if environment else {})
 
 
-def _repository(full_name: str, change: Change) -> dict[str, Any]:
+def _repository(full_name: str, change: TriggerEvent) -> dict[str, Any]:
     owner, _, name = full_name.partition("/")
     return {
         "name": name,
@@ -196,7 +196,7 @@ def _repository(full_name: str, change: Change) -> dict[str, Any]:
     }
 
 
-def _side(full_name: str, branch: str, commit: str, change: Change) -> dict[str, Any]:
+def _side(full_name: str, branch: str, commit: str, change: TriggerEvent) -> dict[str, Any]:
     return {
         "label": f"{full_name.partition('/')[0]}:{branch}",
         "ref": branch,

@@ -28,7 +28,7 @@ from typing import IO, Any
 
 from chainlab.ci.runs import relay
 from chainlab.ci.runs.relay import Relay
-from chainlab.ci.runs.run_record import JobRun, Step, reason
+from chainlab.ci.runs.run_record import JobRun, StepRecord, reason
 from chainlab.ci.runs.transcript import WORKFLOW, Transcript
 from chainlab.ci.workflows.workflow import REPORT, RUNNER
 from chainlab.ci.workflows.yaml_document import dump
@@ -73,7 +73,7 @@ class Job:
     seconds: float = LONGEST
 
 
-def execute(job: Job, sandbox: Sandbox, log: Path, tell: Callable[[Step], None]) -> JobRun:
+def execute(job: Job, sandbox: Sandbox, log: Path, tell: Callable[[StepRecord], None]) -> JobRun:
     """Run it to its end; ``log`` gets act's own words, ``tell`` each step as it ends.
 
     Raises an error when the host cannot start it. Once it runs, whatever fails is in the result, with what was seen

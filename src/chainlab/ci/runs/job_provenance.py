@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from chainlab.ci.runs import provenance
-from chainlab.ci.runs.event_payload import Change
+from chainlab.ci.runs.event_payload import TriggerEvent
 from chainlab.ci.runs.run_record import JobRun
 from chainlab.ci.services.artifacts import Artifacts
 from chainlab.clock import rfc3339, utc_now
@@ -33,7 +33,7 @@ MAX_NAMES = 4 * 2**20  # characters of all their names
 
 def attest(
     job: JobRun,
-    change: Change,
+    change: TriggerEvent,
     workflow: str,
     actions: Mapping[str, str],
     *,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from chainlab.ci.runs.event_payload import Change
+from chainlab.ci.runs.event_payload import TriggerEvent
 from chainlab.digests import Digest
 from chainlab.evidence import signing
 from chainlab.evidence.statements import PROVENANCE, Statement
@@ -34,7 +34,7 @@ SIGNER = f"{GIT_SERVER}/{HOST_WORKFLOW}"  # what the certificate names
 
 
 def statement(
-    change: Change,
+    change: TriggerEvent,
     workflow: str,
     job: str,
     *,

@@ -7,7 +7,7 @@ each cell). Two rules changed with time, and the older one can be asked for, bec
     current            it may only read it
 
     >>> fork = Origin("pull_request", fork=True, ref="refs/pull/7/merge", base="refs/heads/main")
-    >>> rights(fork).secrets, rights(fork).cap
+    >>> effective_permissions(fork).secrets, effective_permissions(fork).cap
     (False, 'read')
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["CACHE_RULES", "EVENTS", "SCOPES", "Origin", "Rights", "permissions", "rights"]
+__all__ = ["CACHE_RULES", "EVENTS", "SCOPES", "Origin", "Rights", "effective_permissions", "permissions"]
 
 EVENTS = ("push", "pull_request", "pull_request_target", "schedule", "workflow_dispatch")
 CACHE_RULES = ("current", "before-2026-06-26")
@@ -57,7 +57,7 @@ class Rights:
     environment_ref: str  # the ref that an environment's rules are held against
 
 
-def rights(origin: Origin, rule: str = "current") -> Rights:
+def effective_permissions(origin: Origin, rule: str = "current") -> Rights:
     """The platform's answer for ``origin``, under one of `CACHE_RULES`.
 
     Raises `MalformedInput` for an event that this host does not know.

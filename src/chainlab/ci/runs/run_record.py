@@ -16,13 +16,13 @@ from chainlab.display import Display, Fold, Mark, Shown
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.storage import write_whole
 
-__all__ = ["AROUND", "JobRun", "Run", "Step", "reason"]
+__all__ = ["AROUND", "JobRun", "Run", "StepRecord", "reason"]
 
 AROUND = "around the steps"  # the name of what a job's log has outside them
 
 
 @dataclass(frozen=True)
-class Step:
+class StepRecord:
     """One step of a job; a composite action's inner steps are in its log."""
 
     name: str
@@ -38,7 +38,7 @@ class JobRun:
     name: str
     result: str  # success, failure, skipped, cancelled or waiting
     outputs: Mapping[str, str] = field(default_factory=dict)
-    steps: tuple[Step, ...] = ()
+    steps: tuple[StepRecord, ...] = ()
     seconds: float = 0.0
     summary: str = ""  # Markdown that steps wrote
     why: str = ""  # why it did not run, or what the host left out
@@ -59,7 +59,7 @@ class JobRun:
         return "".join(step.log for step in self.steps)
 
     @property
-    def broken(self) -> Step | None:
+    def broken(self) -> StepRecord | None:
         """The step that failed, the last of several; None where none did, or where the job went on."""
         failed = [step for step in self.steps if step.result == "failure" == self.result]
         return next((step for step in reversed(failed) if step.name != AROUND), failed[-1] if failed else None)
@@ -144,7 +144,7 @@ class Run(Shown):
         try:
             document: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
             document["jobs"] = {
-                name: JobRun(**{**job, "steps": tuple(Step(**s) for s in job["steps"])})
+                name: JobRun(**{**job, "steps": tuple(StepRecord(**s) for s in job["steps"])})
                 for name, job in document["jobs"].items()
             }
             return cls(**document)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chainlab.ci.runs.run_record import AROUND, JobRun, Step
+from chainlab.ci.runs.run_record import AROUND, JobRun, StepRecord
 from chainlab.ci.workflows.workflow import AFTER, REPORT
 from chainlab.ci.workflows.yaml_document import dump
 
@@ -43,7 +43,7 @@ class Transcript:
         copy: Mapping[str, Any],
         secrets: Sequence[str],
         log: Path,
-        tell: Callable[[Step], None],
+        tell: Callable[[StepRecord], None],
     ) -> None:
         self._job = job
         name = copy.get("name", "")
@@ -59,7 +59,7 @@ class Transcript:
         self._said: dict[tuple[str, str], list[str]] = {}  # (matrix, step) -> what it printed
         self._size = 0
         self._report = ""
-        self._steps: list[Step] = []
+        self._steps: list[StepRecord] = []
         self._summary = ""
         self._words: deque[str] = deque(maxlen=3)  # of act itself, when it says no JSON or an error
 
@@ -126,7 +126,7 @@ class Transcript:
         if job != self._job:
             name = f"{_text(job)} / {name}"
         if len(self._steps) < MAX_STEPS:
-            step = Step(_line(name), str(result), seconds, log)
+            step = StepRecord(_line(name), str(result), seconds, log)
             self._steps.append(step)
             self._tell(step)
 
@@ -146,7 +146,7 @@ class Transcript:
             result, why = "failure", f"act ended with {code}"
         rest = _plain("".join("".join(said) for said in self._said.values()))
         if rest:
-            self._steps.append(Step(AROUND, result, 0.0, rest))
+            self._steps.append(StepRecord(AROUND, result, 0.0, rest))
         return JobRun(
             self._job,
             result,

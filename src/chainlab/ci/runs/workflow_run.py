@@ -21,13 +21,13 @@ from chainlab.ci.actions.mirror import Reached
 from chainlab.ci.actions.uses import SELF, ActionRef
 from chainlab.ci.runs.calls import runnable
 from chainlab.ci.runs.contexts import contexts, functions
-from chainlab.ci.runs.event_payload import Change, claims, payload, variables
+from chainlab.ci.runs.event_payload import TriggerEvent, claims, payload, variables
 from chainlab.ci.runs.grants import runtime_grants, token_grants
 from chainlab.ci.runs.job import LONGEST, Job, execute
 from chainlab.ci.runs.job_copy import copy
 from chainlab.ci.runs.job_provenance import attest
-from chainlab.ci.runs.rights import Rights, permissions, rights
-from chainlab.ci.runs.run_record import JobRun, Run, Step, reason
+from chainlab.ci.runs.rights import Rights, effective_permissions, permissions
+from chainlab.ci.runs.run_record import JobRun, Run, StepRecord, reason
 from chainlab.ci.services.platform import Platform
 from chainlab.ci.settings import Secret, Settings
 from chainlab.ci.workflows.definitions import check
@@ -45,7 +45,7 @@ from chainlab.sandbox import Sandbox
 from chainlab.storage import write_whole
 from chainlab.trust.client import Trust
 
-__all__ = ["Order", "Services", "perform"]
+__all__ = ["RunContext", "RunOptions", "perform"]
 
 # A job's tokens end with its row in `chainlab.jobs`, by the row's deadline if the host is killed, and at the latest:
 TOKEN_LIFETIME = 2 * LONGEST  # seconds
@@ -55,7 +55,7 @@ PAUSE = 0.5  # seconds between them; each waits for the database besides (`datab
 
 
 @dataclass(frozen=True)
-class Order:
+class RunOptions:
     """How to run it, besides what happened."""
 
     job: str
@@ -63,11 +63,11 @@ class Order:
     approved: tuple[str, ...]
     cache_rule: str
     ports: tuple[int, ...]
-    tell: Callable[[str, Step], None]
+    tell: Callable[[str, StepRecord], None]
 
 
 @dataclass(frozen=True)
-class Services:
+class RunContext:
     """What runs use."""
 
     directory: Path
@@ -99,13 +99,13 @@ class Services:
 
 
 def perform(
-    services: Services,
+    services: RunContext,
     settings: Settings,
-    change: Change,
+    change: TriggerEvent,
     workflows: list[Workflow],
     files: Mapping[str, str],
     workflow: Workflow,
-    order: Order,
+    order: RunOptions,
 ) -> Run:
     """Run one workflow; returns what it left. Raises `MalformedInput` for a job that it does not have."""
     if order.job and order.job not in workflow.jobs:
@@ -114,7 +114,7 @@ def perform(
             hint=f"its jobs: {', '.join(workflow.jobs)}",
         )
     check(workflow.path, workflow.text)  # all that may refuse comes before any job runs
-    given, common = rights(change.origin, order.cache_rule), workflow.document.get("permissions")
+    given, common = effective_permissions(change.origin, order.cache_rule), workflow.document.get("permissions")
     for job in workflow.jobs.values():
         permissions(common, job.get("permissions"), given)
 
@@ -141,12 +141,12 @@ class _Running:
 
     def __init__(
         self,
-        services: Services,
+        services: RunContext,
         settings: Settings,
-        change: Change,
+        change: TriggerEvent,
         workflow: Workflow,
         files: Mapping[str, str],
-        order: Order,
+        order: RunOptions,
         folder: Path,
         used: Mapping[str, Reached],
     ) -> None:
@@ -155,7 +155,7 @@ class _Running:
         self.used = used
         every = [action for reached in used.values() for action in reached.actions]
         self.actions = {f"{action.name}@{action.ref}": action.commit for action in every}
-        self.rights: Rights = rights(change.origin, order.cache_rule)
+        self.rights: Rights = effective_permissions(change.origin, order.cache_rule)
         self.jobs: dict[str, JobRun] = {}
         self.places: dict[str, str] = {}  # job -> folded name of its environment; empty for none
         self.variables = settings.with_url(services.trust.url).variables if self.rights.secrets else {}
@@ -456,7 +456,7 @@ class _Running:
         named = self.workflow.secrets(name, found)
         return {n: self.services.secret(self.change.repository, n, found[n]) for n in sorted(named)}
 
-    def _step(self, job: str, step: Step) -> None:
+    def _step(self, job: str, step: StepRecord) -> None:
         subject = f"{self.subject}/jobs/{job}"
         facts = {
             "step": step.name[:200],

@@ -75,14 +75,14 @@ def check(path: str, text: str) -> None:
     root = compose(text)
     if root is None:
         raise MalformedInput(f"{path}, line 1: the file is empty")
-    reader = _Reader()
+    reader = _ShapeChecker()
     reader.read(root, "workflow-root-strict", ())
     _refuse(path, reader.faults)
 
 
 def check_expressions(path: str, text: str) -> None:
     """Hold the expressions of an action to what `act` evaluates. Raises `MalformedInput` as `check` does."""
-    reader = _Reader()
+    reader = _ShapeChecker()
     contexts = (*ACTION_CONTEXTS, *ACTION_FUNCTIONS)
     for node in _scalars(compose(text), set()):
         reader.template(node, contexts)
@@ -139,7 +139,7 @@ def _definition(name: str) -> _Definition:
     return _Definition(name, tuple(table.get("reads", ())), tuple(scalars), item, tuple(mappings))
 
 
-class _Reader:
+class _ShapeChecker:
     """Walks a document along its definitions and keeps what does not fit."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ from chainlab.errors import MalformedInput
 __all__ = [
     "Call",
     "Expression",
-    "Index",
+    "IndexAccess",
     "Literal",
     "Named",
     "Operation",
@@ -62,7 +62,7 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Index:
+class IndexAccess:
     """A part of a value; ``key`` is None for ``*``, all parts."""
 
     of: Expression
@@ -86,7 +86,7 @@ class Operation:
     parts: tuple[Expression, ...]
 
 
-Expression = Literal | Named | Index | Call | Operation
+Expression = Literal | Named | IndexAccess | Call | Operation
 
 
 class _Filtered(list[Value]):
@@ -103,14 +103,15 @@ def parse(
     """
     if len(source) > MAX_CHARACTERS:
         raise MalformedInput(f"an expression has at most {MAX_CHARACTERS} characters")
-    reader = _Reader(list(_tokens(source)), contexts, ARGUMENTS | {k.lower(): v for k, v in functions.items()})
+    arguments = ARGUMENTS | {name.lower(): bounds for name, bounds in functions.items()}
+    parser = _ExpressionParser(list(_tokens(source)), contexts, arguments)
     try:
-        found = reader.operation(0)
+        expression = parser.operation(0)
     except RecursionError as error:
         raise MalformedInput(f"an expression has at most {MAX_DEPTH} levels") from error
-    if reader.sign():
-        raise MalformedInput(f"the expression ends before {reader.sign()!r}")
-    return found
+    if parser.sign():
+        raise MalformedInput(f"the expression ends before {parser.sign()!r}")
+    return expression
 
 
 def _tokens(source: str) -> Iterator[tuple[str, Value]]:
@@ -139,7 +140,7 @@ def _tokens(source: str) -> Iterator[tuple[str, Value]]:
     yield "sign", ""
 
 
-class _Reader:
+class _ExpressionParser:
     """Reads tokens by precedence."""
 
     def __init__(
@@ -195,15 +196,15 @@ class _Reader:
             self.deeper()
             steps += 1
             if self.take("*"):
-                found = Index(found, None, sign == ".")
+                found = IndexAccess(found, None, sign == ".")
             elif sign == ".":
                 kind, name = self.tokens[self.place]
                 if kind != "name":
                     raise MalformedInput(f"expected a name behind '.', got {name or 'the end'!r}")
                 self.place += 1
-                found = Index(found, Literal(name), dotted=True)
+                found = IndexAccess(found, Literal(name), dotted=True)
             else:
-                found = Index(found, self.operation(0), dotted=False)
+                found = IndexAccess(found, self.operation(0), dotted=False)
             if sign == "[":
                 self.require("]")
         self.depth -= steps
@@ -258,7 +259,7 @@ def render(expression: Expression) -> str:
             )
         case Named(name):
             return name
-        case Index(of, key, dotted):
+        case IndexAccess(of, key, dotted):
             whole = f"({render(of)})" if isinstance(of, Literal) or _is_not(of) else render(of)
             if key is None:
                 return f"{whole}{'.*' if dotted else '[*]'}"
@@ -287,7 +288,7 @@ def evaluate(expression: Expression, contexts: Mapping[str, Value], functions: M
             if name.lower() not in contexts:
                 raise MalformedInput(f"the host cannot know `{name}` before the job runs")
             return contexts[name.lower()]
-        case Index(of, key, _):
+        case IndexAccess(of, key, _):
             place = None if key is None else (evaluate(key, contexts, functions),)
             return _part(evaluate(of, contexts, functions), place)
         case Call(name, arguments):
@@ -330,7 +331,7 @@ def _parts(value: Value, place: tuple[Value] | None) -> Iterator[Value]:
 def children(expression: Expression) -> tuple[Expression, ...]:
     """The expressions that it is made of."""
     match expression:
-        case Index(of, key, _):
+        case IndexAccess(of, key, _):
             return (of, key) if key is not None else (of,)
         case Call(_, parts) | Operation(_, parts):
             return parts
@@ -340,9 +341,9 @@ def children(expression: Expression) -> tuple[Expression, ...]:
 def rewrite(expression: Expression, change: Callable[[Expression], Expression]) -> Expression:
     """The expression with ``change`` made to each part of it, the inner ones first."""
     match expression:
-        case Index(of, key, dotted):
+        case IndexAccess(of, key, dotted):
             inner = None if key is None else rewrite(key, change)
-            return change(Index(rewrite(of, change), inner, dotted))
+            return change(IndexAccess(rewrite(of, change), inner, dotted))
         case Call(name, parts):
             return change(Call(name, tuple(rewrite(part, change) for part in parts)))
         case Operation(sign, parts):

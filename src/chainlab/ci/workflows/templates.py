@@ -13,7 +13,7 @@ from typing import Any
 from chainlab.ci.workflows.expressions import (
     Call,
     Expression,
-    Index,
+    IndexAccess,
     Literal,
     Named,
     Operation,
@@ -157,7 +157,7 @@ def names(source: str) -> set[str]:
         match part:
             case Named(name) | Call(name, _):
                 found.add(name.lower())
-            case Index(Named(name), Literal(str(key)), _):
+            case IndexAccess(Named(name), Literal(str(key)), _):
                 found.add(f"{name}.{key}".lower())
     return found
 
@@ -169,7 +169,7 @@ def _plain(source: str, known: Mapping[str, Mapping[str, Any]]) -> str:
         match part:
             case Named(name) if name.lower() == "strategy" and "strategy" in known:
                 return Call("fromJSON", (Literal(json.dumps(known["strategy"])),))
-            case Index(Named(name), Literal(str(key)), _) if key.lower() in known.get(name.lower(), ()):
+            case IndexAccess(Named(name), Literal(str(key)), _) if key.lower() in known.get(name.lower(), ()):
                 return Literal(known[name.lower()][key.lower()])
             case Call(name, arguments) if name.lower() == "case":
                 return Call("fromJSON", (_chosen(arguments),))

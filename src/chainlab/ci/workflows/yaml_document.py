@@ -61,7 +61,7 @@ class NotYaml(MalformedInput):
         self.line = line
 
 
-class _Loader(yaml.SafeLoader):
+class _WorkflowLoader(yaml.SafeLoader):
     """SafeLoader with the scanner, the booleans and the numbers of YAML 1.2, without merge keys."""
 
     buffer: str
@@ -197,30 +197,30 @@ class _Loader(yaml.SafeLoader):
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
 
 
-class _Dumper(yaml.SafeDumper):
+class _WorkflowDumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True  # an anchor would be a difference from the file
 
 
-_Loader.yaml_constructors = {
+_WorkflowLoader.yaml_constructors = {
     tag: make
     for tag, make in yaml.SafeLoader.yaml_constructors.items()
     if tag is None or tag.rpartition(":")[2] in KINDS
 }
-_Loader.yaml_implicit_resolvers = {
+_WorkflowLoader.yaml_implicit_resolvers = {
     first: [
         (tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] not in DROPPED
     ]
     for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }  # fmt: skip
 for _tag, _words_of_it in PLAIN.items():
-    for _class in (_Loader, _Dumper):
+    for _class in (_WorkflowLoader, _WorkflowDumper):
         _class.add_implicit_resolver(
             f"tag:yaml.org,2002:{_tag}",
             re.compile(f"^(?:{_words_of_it})$"),
             list("tTfF" if _tag == "bool" else "-+.0123456789"),
         )
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_WorkflowLoader.add_constructor("tag:yaml.org,2002:int", _WorkflowLoader.construct_yaml_int)
 
 
 def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -229,7 +229,7 @@ def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-_Dumper.add_representer(str, _represent)
+_WorkflowDumper.add_representer(str, _represent)
 
 
 def compose(text: str) -> yaml.Node | None:
@@ -240,7 +240,7 @@ def compose(text: str) -> yaml.Node | None:
     if len(text) > MAX_CHARACTERS:
         raise MalformedInput(f"a document has at most {MAX_CHARACTERS} characters")
     try:
-        root: yaml.Node | None = _Loader(text.translate(HIDDEN)).get_single_node()
+        root: yaml.Node | None = _WorkflowLoader(text.translate(HIDDEN)).get_single_node()
     except (yaml.YAMLError, RecursionError, ValueError, TypeError, LookupError) as error:
         raise _not_yaml(text, error) from error
     nodes, levels = _measure(root, {})
@@ -253,14 +253,14 @@ def load(text: str) -> Any:
     """The values of the document in ``text``. Raises `MalformedInput` as `compose` does."""
     root = compose(text)
     try:
-        return _Loader("").construct_document(root) if root else None
+        return _WorkflowLoader("").construct_document(root) if root else None
     except (yaml.YAMLError, RecursionError, ValueError, TypeError, LookupError) as error:
         raise _not_yaml(text, error) from error
 
 
 def dump(document: Any) -> str:
     """YAML that reads back as ``document``."""
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True)
+    return yaml.dump(document, Dumper=_WorkflowDumper, sort_keys=False, width=1000, allow_unicode=True)
 
 
 def _not_yaml(text: str, error: Exception) -> MalformedInput:
