@@ -28,11 +28,11 @@ from chainlab.registry.evidence import Evidence
 from chainlab.registry.index.package_index import PackageIndex
 from chainlab.registry.index.publishers import TrustSource
 from chainlab.registry.index.upstream import Upstream
+from chainlab.registry.job_writes import JobWrite, JobWrites
 from chainlab.registry.oci import garbage
 from chainlab.registry.oci.access import Access
 from chainlab.registry.oci.images import Images
 from chainlab.registry.oci.uploads import LIFETIME, Uploads
-from chainlab.registry.products import Product, Products
 from chainlab.registry.quarantine import Quarantine
 from chainlab.registry.releases import Release
 from chainlab.registry.viewing import Viewer
@@ -71,7 +71,7 @@ class Registry:
             self.credentials = Credentials(self._connect())
             self._entries = self._connect()
             self.events = Events(self._connect(), clock=clock)
-            self._products = Products(self._connect(), threading.RLock())
+            self._job_writes = JobWrites(self._connect(), threading.RLock())
             self.quarantine = Quarantine(*self._reporting())
             connection, events = self._reporting()
             self._upstream = Upstream(upstream) if isinstance(upstream, Path) else upstream
@@ -128,9 +128,9 @@ class Registry:
         """The release that a reference names, its files not yet read. Raises as `releases.resolve`."""
         return releases.resolve(reference, self.images, self.held_back)
 
-    def produced_by(self, job: str) -> list[Product]:
+    def produced_by(self, job: str) -> list[JobWrite]:
         """What a CI job stored here with its own credentials, oldest first; ``job`` is the id that they carry."""
-        return self._products.of(job)
+        return self._job_writes.of(job)
 
     def log_entry(self, log: str, index: int) -> LogEntry:
         """An entry of the instance's transparency log ``v1`` or ``v2``. Raises `Refused` (404)."""

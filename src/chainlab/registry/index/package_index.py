@@ -35,7 +35,7 @@ from chainlab.registry.index.models import IndexFile, IndexProject, Status
 from chainlab.registry.index.project_table import Projects, normalise, stated
 from chainlab.registry.index.publishers import AUDIENCE, Minted, Publisher, Publishers, TrustSource
 from chainlab.registry.index.upstream import Upstream
-from chainlab.registry.products import Products
+from chainlab.registry.job_writes import JobWrites
 from chainlab.visibility import PACKAGES, Visibility
 
 __all__ = ["MAX_FILE", "PackageIndex"]
@@ -73,7 +73,7 @@ class PackageIndex:
         self.names = Projects(connection, events, self._guard, clock=clock)
         self.served = Downloads(connection, self._guard, clock=clock)
         self._files = FileTable(connection, self._guard)
-        self._products = Products(connection, self._guard)
+        self._job_writes = JobWrites(connection, self._guard)
         self._publishers = Publishers(connection, credentials)
         self._visibility = Visibility(connection)
 
@@ -218,7 +218,7 @@ class PackageIndex:
             raise Refused(403, f"these bytes are in quarantine: {reason}")
         if same := self._files.same(name.text, digest):
             with self._guard, transaction(self._connection):
-                self._products.note(by.job, "index", same.filename, digest)
+                self._job_writes.record(by.job, "index", same.filename, digest)
             return same
         staged.flush()
         distribution = inspect(staged.path, name)
@@ -242,7 +242,7 @@ class PackageIndex:
             scenario_time=scenario_time,
         )
         with self._guard, transaction(self._connection):
-            self._products.note(by.job, "index", name.text, digest)
+            self._job_writes.record(by.job, "index", name.text, digest)
             if same := self._files.same(name.text, digest):  # somebody was quicker
                 return same
             self.authorise(name.project, by)

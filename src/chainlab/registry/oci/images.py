@@ -23,12 +23,12 @@ from chainlab.database import transaction
 from chainlab.digests import Digest
 from chainlab.events import Events
 from chainlab.registry.blobs import Blobs
+from chainlab.registry.job_writes import JobWrites
 from chainlab.registry.oci.catalog import Catalog
 from chainlab.registry.oci.errors import OciError
 from chainlab.registry.oci.manifest import MAX_MANIFEST, Descriptor, Manifest
 from chainlab.registry.oci.names import check_name, is_tag
 from chainlab.registry.oci.tables import ImageRepository, Stored
-from chainlab.registry.products import Products
 from chainlab.registry.quarantine import Quarantine
 
 __all__ = ["Images"]
@@ -52,7 +52,7 @@ class Images(Catalog):
     ) -> None:
         super().__init__(connection, blobs, quarantine=quarantine)
         self._events = events
-        self._products = Products(connection, self._guard)
+        self._job_writes = JobWrites(connection, self._guard)
 
     # -- repositories
 
@@ -125,7 +125,7 @@ class Images(Catalog):
             self._ensure(repository)
             is_new = self._insert(repository, manifest, by)
             if manifest.subject is None:  # else it is evidence about a product, and none itself
-                self._products.note(job, "oci", repository, manifest.digest)
+                self._job_writes.record(job, "oci", repository, manifest.digest)
             tag = reference if isinstance(reference, str) else None
             moved = tag is not None and self._point(repository, tag, manifest.digest)
             if is_new or moved:

@@ -1,4 +1,4 @@
-"""What a job stored is noted by the credential that brought it, not guessed from names and times."""
+"""The registry records what a job stored by the credential that it used; names and times prove nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from index_world import wheel
 from oci_world import MANIFEST, image
 
 from chainlab.credentials import Credential
-from chainlab.registry.products import Product
+from chainlab.registry.job_writes import JobWrite
 from chainlab.registry.registry import Registry
 
 BUILD = Credential("anything", frozenset({"packages:upload:*"}), job="1")
@@ -20,8 +20,8 @@ def test_a_file_is_its_job_s_whoever_else_has_the_same_name_and_time(registry: R
     first = registry.index.publish(wheel(tmp_path, "one"), by=BUILD)
     second = registry.index.publish(wheel(tmp_path, "two"), by=TEST)
     registry.index.publish(wheel(tmp_path, "three"), by=ALICE)
-    assert registry.produced_by("1") == [Product("index", first.filename, first.digest)]
-    assert registry.produced_by("2") == [Product("index", second.filename, second.digest)]
+    assert registry.produced_by("1") == [JobWrite("index", first.filename, first.digest)]
+    assert registry.produced_by("2") == [JobWrite("index", second.filename, second.digest)]
     assert registry.produced_by("3") == []
 
 
@@ -30,7 +30,7 @@ def test_a_job_that_stores_the_same_bytes_again_stored_them_too(registry: Regist
     file = registry.index.publish(path, by=ALICE)
     for _ in range(2):
         registry.index.publish(path, by=BUILD)
-    assert registry.produced_by("1") == [Product("index", file.filename, file.digest)]
+    assert registry.produced_by("1") == [JobWrite("index", file.filename, file.digest)]
 
 
 def test_a_manifest_is_its_job_s_and_what_is_about_it_is_not(registry: Registry) -> None:
@@ -40,4 +40,4 @@ def test_a_manifest_is_its_job_s_and_what_is_about_it_is_not(registry: Registry)
     subject = {"mediaType": MANIFEST, "digest": str(pushed.digest), "size": len(raw)}
     registry.images.push("acme/m", "v2", image(subject=subject), MANIFEST, by="x", job=BUILD.job)
     registry.images.push("acme/m", "v3", raw, MANIFEST, by="x", job="")
-    assert registry.produced_by("1") == [Product("oci", "acme/m", pushed.digest)]
+    assert registry.produced_by("1") == [JobWrite("oci", "acme/m", pushed.digest)]

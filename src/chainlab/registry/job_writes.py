@@ -1,11 +1,11 @@
-"""Products: what each CI job stored in the registry, noted when it came, by the credential that brought it.
+"""Job writes: which CI job stored what in the registry, by the credential that it used.
 
-    >>> products.of("412345678901234567")                                      # doctest: +SKIP
-    [Product(place='index', name='triage_model-1.4.0-py3-none-any.whl', digest=…)]
+    >>> job_writes.of("412345678901234567")                                    # doctest: +SKIP
+    [JobWrite(place='index', name='triage_model-1.4.0-py3-none-any.whl', digest=…)]
 
-The row is written in the transaction that stores the thing itself. Who asks later what a job made need not guess it
-from names and times. A job goes by the id of its row in `chainlab.jobs`; a person's credential carries none, and notes
-nothing.
+The row is written in the transaction that stores the thing itself, so nobody has to guess from names and times what a
+job stored. A job is identified by the id of its row in `chainlab.jobs`. A person's credential carries no such id, and
+records nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from chainlab.digests import Digest
 
-__all__ = ["Product", "Products"]
+__all__ = ["JobWrite", "JobWrites"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS products (
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS products (
 
 
 @dataclass(frozen=True)
-class Product:
+class JobWrite:
     """One thing that a job stored."""
 
     place: str  # 'index' or 'oci'
@@ -39,26 +39,26 @@ class Product:
     digest: Digest
 
 
-class Products:
-    """The notes of one registry; ``guard`` is the lock of the connection."""
+class JobWrites:
+    """The writes recorded in one registry; ``guard`` is the lock of the connection."""
 
     def __init__(self, connection: sqlite3.Connection, guard: threading.RLock) -> None:
         connection.executescript(SCHEMA)
         self._connection = connection
         self._guard = guard
 
-    def note(self, job: str, place: str, name: str, digest: Digest) -> None:
-        """Note that a job stored something, once; call it inside a transaction. Without a job nothing is noted."""
+    def record(self, job: str, place: str, name: str, digest: Digest) -> None:
+        """Record once that a job stored something; call it inside a transaction. An empty ``job`` records nothing."""
         if job:
             self._connection.execute(
                 "INSERT OR IGNORE INTO products (job, place, name, digest) VALUES (?, ?, ?, ?)",
                 (job, place, name, str(digest)),
             )
 
-    def of(self, job: str) -> list[Product]:
-        """What a job stored, oldest first."""
+    def of(self, job: str) -> list[JobWrite]:
+        """List what a job stored, oldest first."""
         with self._guard:
             rows = self._connection.execute(
                 "SELECT place, name, digest FROM products WHERE job = ? ORDER BY id", (job,)
             ).fetchall()
-        return [Product(place, name, Digest.parse(digest)) for place, name, digest in rows]
+        return [JobWrite(place, name, Digest.parse(digest)) for place, name, digest in rows]
