@@ -771,9 +771,9 @@ def affected(advisories: list[dict], builds: dict[str, dict]) -> dict[str, list[
 
 # %%
 from chainlab.archive import Archive, Build
-from chainlab.course.exercises.week3.ex7_unknown_evidence import Holding
+from chainlab.course.exercises.week3.ex7_unknown_evidence import DamagedArchive
 
-twenty = Holding(random.Random(f"archive/{seed}"), builds=20)
+twenty = DamagedArchive(random.Random(f"archive/{seed}"), builds=20)
 archive = Archive(lab.path / f"archive-{len(list(lab.path.glob('archive-*')))}")
 token = lab.trust.workflow_token("acme/triage-model", "release.yml", "refs/tags/v1.4.0")
 for number, (name, sha256) in enumerate(twenty.ledger.items()):

@@ -44,7 +44,7 @@ def test_the_durations_of_real_incidents_are_as_the_text_says(solved: SolvedLab)
 
 
 def played(lab: Any, scenario: dict[str, Any], seed: int) -> tuple[str, str]:
-    return verdicts._Stage(lab, random.Random(seed), scenario["signer"]).play(scenario)
+    return verdicts._SpoiledBundles(lab, random.Random(seed), scenario["signer"]).play(scenario)
 
 
 def test_the_verifier_does_not_ask_the_clock_on_the_wall(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:

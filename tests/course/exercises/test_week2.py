@@ -78,13 +78,13 @@ def test_cache_scopes_are_those_of_the_hosts_table(event: str, rule: str, model:
 
 def test_an_entry_never_changes_and_a_scope_is_searched_before_the_next() -> None:
     store, main, pull = caches.Store(), "refs/heads/main", "refs/pull/1/merge"
-    assert store.save(main, "pip-1", caches.Entry(1))
-    assert not store.save(main, "pip-1", caches.Entry(2, poison=True))
-    assert store.save(pull, "pip-0", caches.Entry(0))
-    assert store.restore([pull, main], "pip-1", []) == caches.Entry(1)
-    assert store.restore([pull, main], "pip-1", ["pip-"]) == caches.Entry(0)  # own scope first
-    assert store.restore([main], "pip-2", ["pip-"]) == caches.Entry(1)
-    assert store.restore([main], "pip", []) == caches.Entry(1)  # a key is a prefix too
+    assert store.save(main, "pip-1", caches.CacheRow(1))
+    assert not store.save(main, "pip-1", caches.CacheRow(2, poison=True))
+    assert store.save(pull, "pip-0", caches.CacheRow(0))
+    assert store.restore([pull, main], "pip-1", []) == caches.CacheRow(1)
+    assert store.restore([pull, main], "pip-1", ["pip-"]) == caches.CacheRow(0)  # own scope first
+    assert store.restore([main], "pip-2", ["pip-"]) == caches.CacheRow(1)
+    assert store.restore([main], "pip", []) == caches.CacheRow(1)  # a key is a prefix too
     assert store.restore([pull], "other", []) is None
 
 
@@ -173,7 +173,7 @@ def test_every_kind_of_step_occurs_somewhere(lab: Any) -> None:
 def test_mallorys_bundle_is_whole_under_her_root_and_nothing_under_ours(lab: Any, tmp_path: Path) -> None:
     """Else the case would be refused for a clumsy forgery, and not for its root."""
     file, claims = b"a wheel", workflow_claims("acme/triage-model", "release.yml", "refs/tags/v1.0.0")
-    good = publishers._Signer(lab.trust).job(file, claims)
+    good = publishers._FileSigner(lab.trust).job(file, claims)
     bundle, hers = publishers.impostor(tmp_path, file, claims, good)
     everybody = policy.OIDCIssuerV2(lab.trust.ci_issuer)
     root = type(lab.trust.config.trusted_root)

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from solved_labs import SolvedLab, refused_at
 
-from chainlab.course.exercises.fixtures import release_mutants as doctored
-from chainlab.course.exercises.fixtures.releases import Attester
+from chainlab.course.exercises.fixtures import release_mutants, releases
 from chainlab.course.exercises.week4 import ex1_dsse as envelopes
 from chainlab.course.exercises.week4 import ex2_inclusion_proof as proofs
 from chainlab.course.exercises.week4 import ex3_provenance_limits as promises
@@ -31,8 +30,8 @@ LINKS = {link for group in gates.GROUPS.values() for link in group}
 
 
 @pytest.fixture(scope="module")
-def made(lab: Any) -> list[doctored.Doctored]:
-    return doctored.variants(Attester(lab.trust), random.Random(7))
+def made(lab: Any) -> list[release_mutants.ReleaseMutant]:
+    return release_mutants.variants(releases.TestSigner(lab.trust), random.Random(7))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -94,7 +93,7 @@ def test_what_is_wrong_with_a_learner_s_rego_comes_back_as_a_message(lab: Any, t
     assert refused.value.message
 
 
-def test_every_link_is_broken_in_several_ways_and_by_name(made: list[doctored.Doctored]) -> None:
+def test_every_link_is_broken_in_several_ways_and_by_name(made: list[release_mutants.ReleaseMutant]) -> None:
     ways = Counter(variant.link for variant in made if variant.link)
     assert ways.keys() == LINKS
     assert min(ways.values()) >= 3

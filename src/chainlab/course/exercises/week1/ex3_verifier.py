@@ -131,7 +131,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
         ),
         ("long after, and no timestamp", {"minutes_later": late, "timestamp": "removed"}, "time"),
     ]
-    stage = _Stage(lab, rng, signer)
+    stage = _SpoiledBundles(lab, rng, signer)
     for name, change, step in planned:
         scenario = {**NOTHING_WRONG, **usual, **change}
         truth = stage.play(scenario)
@@ -141,7 +141,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
         yield Case(name, (scenario,), truth)
 
 
-class _Stage:
+class _SpoiledBundles:
     """Two signed files of one signer, and the ways to spoil them."""
 
     def __init__(self, lab: LabContext, rng: random.Random, signer: str) -> None:

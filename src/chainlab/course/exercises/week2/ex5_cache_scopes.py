@@ -6,7 +6,7 @@ that begins with it, then with a restore key. A replay lets every run that execu
 it may, wherever it may, and asks which trusted job then restores it.
 
     >>> store = Store()
-    >>> store.save("refs/heads/main", "pip-1", Entry(lock=1))
+    >>> store.save("refs/heads/main", "pip-1", CacheRow(lock=1))
     True
     >>> store.restore(["refs/pull/7/merge", "refs/heads/main"], "pip-2", ["pip-"]).lock
     1
@@ -21,7 +21,7 @@ from typing import Any
 
 from chainlab.course.learning.checks import Case, LabContext, Miss
 
-__all__ = ["BEFORE", "CURRENT", "FLOOR", "Entry", "Store", "cases", "hit_rate", "poisoned"]
+__all__ = ["BEFORE", "CURRENT", "FLOOR", "CacheRow", "Store", "cases", "hit_rate", "poisoned"]
 
 SEE = "labs/02_hardening.ipynb, 'Who may write what the release will read?'"
 TEACHES = {
@@ -70,7 +70,7 @@ FIELDS = ["os", "lock", "job", "ref", "sha", "run"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheRow:
     """What is in a cache: which state of the lock file it was made for, and whose it is."""
 
     lock: int
@@ -81,16 +81,16 @@ class Store:
     """Caches of one repository."""
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[str, str], Entry] = {}  # (scope, key), oldest first
+        self._entries: dict[tuple[str, str], CacheRow] = {}  # (scope, key), oldest first
 
-    def save(self, scope: str, key: str, entry: Entry) -> bool:
+    def save(self, scope: str, key: str, entry: CacheRow) -> bool:
         """Whether it was stored: a key that its scope has already stays what it is."""
         if (scope, key) in self._entries:
             return False
         self._entries[scope, key] = entry
         return True
 
-    def restore(self, scopes: Sequence[str], key: str, restore_keys: Sequence[str]) -> Entry | None:
+    def restore(self, scopes: Sequence[str], key: str, restore_keys: Sequence[str]) -> CacheRow | None:
         """Scope by scope: the exact key, then the newest that begins with it, or with a restore key."""
         for scope in scopes:
             if (scope, key) in self._entries:
@@ -211,7 +211,7 @@ def hit_rate(jobs: Sequence[dict[str, Any]], design: dict[str, Any], weeks: int 
             hits += found is not None and found.lock == lock
             exact = store.has(scope, key) or store.has(DEFAULT, key)
             if plan["save"] and not exact and _may_write(job, scope, CURRENT):
-                store.save(scope, key, Entry(lock))
+                store.save(scope, key, CacheRow(lock))
     return hits / (number or 1)
 
 
@@ -230,7 +230,7 @@ def poisoned(jobs: Sequence[dict[str, Any]], design: dict[str, Any], rule: str) 
                 # the workflow file is public, so its keys are known; a prefix may end in anything
                 name = _key(template, job, _write_scope(job, 7), lock, now)
                 for key in (name, f"{name}~"):
-                    store.save(scope, key, Entry(lock, poison=True))
+                    store.save(scope, key, CacheRow(lock, poison=True))
         for job in jobs:
             plan = design[job["name"]]
             if not job["trusted"] or plan is None:

@@ -150,7 +150,7 @@ def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-class _Signer:
+class _FileSigner:
     """Signs files with the claims of made-up jobs."""
 
     def __init__(self, trust: Trust) -> None:
@@ -173,7 +173,7 @@ class _Signer:
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """One good release, then one changed claim at a time."""
-    signer = _Signer(lab.trust)
+    signer = _FileSigner(lab.trust)
     file = f"triage_model-1.{rng.randrange(90)}-py3-none-any.whl {rng.getrandbits(64):x}".encode()
     name = rng.choice(["triage-model", "scan-model", "notes-model"])
     repository, workflow = f"acme/{name}", rng.choice(["release.yml", "publish.yml"])

@@ -3,7 +3,7 @@
 Each plant belongs to a class and is written together with the reason why it is in the service or not. For a class,
 recall is the share of its plants that are in and were found; precision the share of those found that are in.
 
-    >>> service = Service(random.Random(1))
+    >>> service = PlantedService(random.Random(1))
     >>> service.vendored()
     >>> sorted({plant.inside for plant in service.plants})
     [False, True]
@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 from chainlab.course.exercises.fixtures.folders import folder
 from chainlab.course.learning.checks import Case, LabContext, Miss
 
-__all__ = ["CLASSES", "Plant", "Service", "cases", "figures", "truth_test"]
+__all__ = ["CLASSES", "PlantedComponent", "PlantedService", "cases", "figures", "truth_test"]
 
 SEE = "labs/03_sbom.ipynb, 'What is in the service?'"
 TEACHES = {
@@ -67,7 +67,7 @@ Find = Callable[[Path, Path], Any]
 
 
 @dataclass(frozen=True)
-class Plant:
+class PlantedComponent:
     """One component that is there or seems to be."""
 
     purl: str
@@ -76,7 +76,7 @@ class Plant:
 
 
 @dataclass
-class _Distribution:
+class _InstalledPackage:
     name: str
     version: str
     files: dict[str, str]
@@ -85,18 +85,18 @@ class _Distribution:
     recorded: bool = True  # it has a RECORD
 
 
-class Service:
+class PlantedService:
     """A service's folder and the site-packages that it runs with; plants are added class by class."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._words = rng.sample(WORDS, len(WORDS))
-        self._installed: list[_Distribution] = []
+        self._installed: list[_InstalledPackage] = []
         self._declared: list[str] = []
         self._dev: list[str] = []
         self._code: list[str] = ["import json", "from . import settings"]
         self._tests: list[str] = []
-        self.plants: list[Plant] = []
+        self.plants: list[PlantedComponent] = []
 
     def declared(self) -> None:
         """Declared and imported, with something that it needs; and one that is declared and never imported."""
@@ -181,7 +181,7 @@ class Service:
         self._dev.append(tool.name)
         plugins = f"{_module(host.name)}/plugins"  # no copies: nothing there says so
         host.files |= {f"{plugins}/vendor.txt": f"acme-{beside}==1.0\n", f"{plugins}/acme_{beside}.py": "a = 1\n"}
-        self.plants.append(Plant(f"pkg:pypi/acme-{beside}@1.0", "vendored", False))
+        self.plants.append(PlantedComponent(f"pkg:pypi/acme-{beside}@1.0", "vendored", False))
         holders = ((host, (inside, gone, single), True), (tool, (outside,), False), (guest, (another,), True))
         for holder, names, there in holders:
             folder, lines = f"{_module(holder.name)}/_vendor", []
@@ -192,7 +192,9 @@ class Service:
                 path = f"acme_{name}.py" if name == single else f"acme_{name}/__init__.py"
                 if name != gone:
                     holder.files[f"{folder}/{path}"] = "a = 1\n"
-                self.plants.append(Plant(f"pkg:pypi/acme-{name}@{version}", "vendored", there and name != gone))
+                self.plants.append(
+                    PlantedComponent(f"pkg:pypi/acme-{name}@{version}", "vendored", there and name != gone)
+                )
             lines.append(f"acme-{bare}")  # no version, so no component that could be named
             holder.files[f"{folder}/acme_{bare}.py"] = "a = 1\n"
             self._rng.shuffle(lines)
@@ -231,12 +233,12 @@ class Service:
 
     def _add(
         self, kind: str, *, inside: bool, name: str = "", files: dict[str, str] | None = None, needs: Iterable[str] = ()
-    ) -> _Distribution:
+    ) -> _InstalledPackage:
         name = name or f"acme-{self._word()}"
         version = f"{self._rng.randrange(5)}.{self._rng.randrange(30)}"
         files = files or {f"{_module(name)}/__init__.py": "a = 1\n"}
-        self._installed.append(_Distribution(name, version, files, list(needs)))
-        self.plants.append(Plant(f"pkg:pypi/{canonicalize_name(name)}@{version}", kind, inside))
+        self._installed.append(_InstalledPackage(name, version, files, list(needs)))
+        self.plants.append(PlantedComponent(f"pkg:pypi/{canonicalize_name(name)}@{version}", kind, inside))
         return self._installed[-1]
 
     def _word(self) -> str:
@@ -245,7 +247,7 @@ class Service:
         return self._words.pop()
 
 
-def figures(found: Iterable[str], planted: Iterable[Plant]) -> dict[str, tuple[int, int, int]]:
+def figures(found: Iterable[str], planted: Iterable[PlantedComponent]) -> dict[str, tuple[int, int, int]]:
     """For each class: how many plants are in, how many were found, how many of those are in."""
     said, counted = set(found), {}
     for kind in CLASSES:
@@ -286,34 +288,41 @@ def truth_test(find: Find, place: Path, seed: int = 1, services: int = 4) -> pd.
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """One class of plants at a time, then all."""
 
-    def case(name: str, made: Service) -> Case:
+    def case(name: str, made: PlantedService) -> Case:
         return Case(name, made.write(lab.path), None, accept=_accepts(made.plants))
 
-    def planted(*kinds: Callable[[Service], None]) -> Service:
-        made = Service(rng)
+    def planted(*kinds: Callable[[PlantedService], None]) -> PlantedService:
+        made = PlantedService(rng)
         for kind in kinds:
             kind(made)
         return made
 
-    yield case("declared, and what that needs", planted(Service.declared))
-    yield case("a module by another name", planted(Service.declared, Service.renamed))
-    yield case("loaded by name", planted(Service.declared, Service.dynamic))
-    yield case("extras", planted(Service.declared, Service.extras))
-    yield case("for developers only", planted(Service.declared, Service.dev))
-    yield case("copied in", planted(Service.declared, Service.vendored))
+    yield case("declared, and what that needs", planted(PlantedService.declared))
+    yield case("a module by another name", planted(PlantedService.declared, PlantedService.renamed))
+    yield case("loaded by name", planted(PlantedService.declared, PlantedService.dynamic))
+    yield case("extras", planted(PlantedService.declared, PlantedService.extras))
+    yield case("for developers only", planted(PlantedService.declared, PlantedService.dev))
+    yield case("copied in", planted(PlantedService.declared, PlantedService.vendored))
     yield case("everything at once", _everything(rng))
 
 
-def _everything(rng: random.Random) -> Service:
-    made = Service(rng)
-    kinds = [Service.declared, Service.renamed, Service.extras, Service.dev, Service.vendored, Service.dynamic]
+def _everything(rng: random.Random) -> PlantedService:
+    made = PlantedService(rng)
+    kinds = [
+        PlantedService.declared,
+        PlantedService.renamed,
+        PlantedService.extras,
+        PlantedService.dev,
+        PlantedService.vendored,
+        PlantedService.dynamic,
+    ]
     rng.shuffle(kinds)
     for kind in kinds:
         kind(made)
     return made
 
 
-def _accepts(planted: list[Plant]) -> Callable[[Any], bool | Miss]:
+def _accepts(planted: list[PlantedComponent]) -> Callable[[Any], bool | Miss]:
     def accept(found: Any) -> bool | Miss:
         if not isinstance(found, list) or not all(isinstance(p, str) for p in found):
             return Miss("expected a set of purls")

@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 
 from chainlab.course.learning.checks import Case, LabContext
 
-__all__ = ["AFFECTED", "CLEAR", "UNKNOWN", "Holding", "cases"]
+__all__ = ["AFFECTED", "CLEAR", "UNKNOWN", "DamagedArchive", "cases"]
 
 SEE = "labs/03_sbom.ipynb, 'Evidence goes missing'"
 TEACHES = {
@@ -66,10 +66,10 @@ OUTSIDE = ["1.2.0", "1.8.9", "1.11.0", "2.0"]
 OTHERS = ["acme-fonts", "acme-queues", "acme-codecs", "acme-table"]
 
 Document = dict[str, Any]
-Damage = Callable[["Holding", str], str]
+Damage = Callable[["DamagedArchive", str], str]
 
 
-class Holding:
+class DamagedArchive:
     """Builds of one artifact, their documents, and what can be known of each."""
 
     def __init__(self, rng: random.Random, builds: int = 8) -> None:
@@ -258,7 +258,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     lab.path.mkdir(parents=True, exist_ok=True)
 
     def case(name: str, kinds: Sequence[tuple[Damage, str]], builds: int = 8) -> Case:
-        made = Holding(rng, builds)
+        made = DamagedArchive(rng, builds)
         for kind, of in kinds:
             made.damage(kind, of=of)
         folder = made.write(Path(tempfile.mkdtemp(prefix="archive-", dir=lab.path)))
@@ -266,34 +266,51 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
         return Case(name, (folder, ledger, NAME, RANGE), made.truth, why_if=made.is_missed)
 
     yield case("nothing is missing", [])
-    yield case("inside another", [(Holding.nest, AFFECTED), (Holding.nest, AFFECTED), (Holding.nest, CLEAR)])
-    yield case("a name and a version", [(Holding.spell, a) for a in (AFFECTED, AFFECTED, CLEAR, CLEAR)])
-    yield case("a document that is gone", [(Holding.drop_object, AFFECTED), (Holding.drop_document, CLEAR)])
-    yield case("a build that the archive never saw", [(Holding.drop_entry, AFFECTED), (Holding.drop_entry, CLEAR)])
-    yield case("other bytes under the digest", [(Holding.change, AFFECTED), (Holding.change, CLEAR)])
-    others = [(kind, of) for kind in (Holding.swap, Holding.nameless, Holding.mislabel) for of in (AFFECTED, CLEAR)]
+    yield case(
+        "inside another",
+        [(DamagedArchive.nest, AFFECTED), (DamagedArchive.nest, AFFECTED), (DamagedArchive.nest, CLEAR)],
+    )
+    yield case("a name and a version", [(DamagedArchive.spell, a) for a in (AFFECTED, AFFECTED, CLEAR, CLEAR)])
+    yield case(
+        "a document that is gone", [(DamagedArchive.drop_object, AFFECTED), (DamagedArchive.drop_document, CLEAR)]
+    )
+    yield case(
+        "a build that the archive never saw",
+        [(DamagedArchive.drop_entry, AFFECTED), (DamagedArchive.drop_entry, CLEAR)],
+    )
+    yield case("other bytes under the digest", [(DamagedArchive.change, AFFECTED), (DamagedArchive.change, CLEAR)])
+    others = [
+        (kind, of)
+        for kind in (DamagedArchive.swap, DamagedArchive.nameless, DamagedArchive.mislabel)
+        for of in (AFFECTED, CLEAR)
+    ]
     yield case("another build's document", others, builds=9)
-    yield case("two documents", [(Holding.second, a) for a in (AFFECTED, AFFECTED, CLEAR, CLEAR)])
+    yield case("two documents", [(DamagedArchive.second, a) for a in (AFFECTED, AFFECTED, CLEAR, CLEAR)])
     yield case(
         "a list that is not complete",
         [
-            (Holding.incomplete, AFFECTED),
-            (Holding.incomplete, CLEAR),
-            (Holding.silent, CLEAR),
-            (Holding.silent, AFFECTED),
+            (DamagedArchive.incomplete, AFFECTED),
+            (DamagedArchive.incomplete, CLEAR),
+            (DamagedArchive.silent, CLEAR),
+            (DamagedArchive.silent, AFFECTED),
         ],
         builds=9,
     )
-    yield case("complete in part", [(Holding.partly, AFFECTED), (Holding.partly, CLEAR), (Holding.partly, CLEAR)])
-    yield case("a component without a version", [(Holding.versionless, AFFECTED), (Holding.versionless, CLEAR)])
+    yield case(
+        "complete in part",
+        [(DamagedArchive.partly, AFFECTED), (DamagedArchive.partly, CLEAR), (DamagedArchive.partly, CLEAR)],
+    )
+    yield case(
+        "a component without a version", [(DamagedArchive.versionless, AFFECTED), (DamagedArchive.versionless, CLEAR)]
+    )
     kinds = [
-        Holding.drop_object,
-        Holding.drop_entry,
-        Holding.change,
-        Holding.swap,
-        Holding.incomplete,
-        Holding.versionless,
-        Holding.silent,
+        DamagedArchive.drop_object,
+        DamagedArchive.drop_entry,
+        DamagedArchive.change,
+        DamagedArchive.swap,
+        DamagedArchive.incomplete,
+        DamagedArchive.versionless,
+        DamagedArchive.silent,
     ]
     yield case(
         "everything at once", [(kind, rng.choice([AFFECTED, CLEAR])) for kind in rng.sample(kinds, 4)], builds=12

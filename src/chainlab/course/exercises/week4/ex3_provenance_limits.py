@@ -13,7 +13,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from chainlab.course.exercises.fixtures.releases import Attester, provenance
+from chainlab.course.exercises.fixtures.releases import TestSigner, provenance
 from chainlab.course.learning.checks import Case, LabContext
 from chainlab.digests import Digest
 
@@ -67,7 +67,7 @@ PROMISES = {
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """One release for each promise, and some in which the obvious answer is wrong."""
-    by = Attester(lab.trust)
+    by = TestSigner(lab.trust)
     run, other_run = rng.sample(range(100, 900), 2)
     version = f"v2.{rng.randrange(40)}.0"
     bad = Digest.of(rng.randbytes(20))

@@ -18,8 +18,8 @@ from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from chainlab.course.exercises.fixtures.release_mutants import Doctored, variants
-from chainlab.course.exercises.fixtures.releases import Attester, Release, house_of
+from chainlab.course.exercises.fixtures.release_mutants import ReleaseMutant, variants
+from chainlab.course.exercises.fixtures.releases import ReleaseFixture, TestSigner, expectations_of
 from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marking, Score, named
 from chainlab.course.learning.checks import Case, LabContext, Miss, Note
 from chainlab.digests import Digest
@@ -61,10 +61,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "what the model is": ("model signature", "metric"),
 }
 Gate = Callable[[dict[str, Any], dict[str, Any]], Any]
-MARKING = Marking[Doctored]("gate", "releases", attrgetter("link"))
+MARKING = Marking[ReleaseMutant]("gate", "releases", attrgetter("link"))
 _verdicts: dict[tuple[bytes, str, str], Verdict] = {}
 _roots: dict[int, Any] = {}  # kept alive, so that an id stays one root's
-_made: dict[tuple[str, str], list[Doctored]] = {}
+_made: dict[tuple[str, str], list[ReleaseMutant]] = {}
 
 
 def attested(release: dict[str, Any], digest: Digest, expected: Expected, root: TrustedRoot) -> list[Statement]:
@@ -101,8 +101,8 @@ def _mentions(bundle: bytes, *words: str) -> bool:
 
 def sample(trust: Any, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """A release in which all links hold, and what the house expects."""
-    release = Release.build(random.Random(f"sample/{seed}"))  # noqa: S311 (variation, not secrecy)
-    return release.document(list(release.evidence(Attester(trust)).values())), house_of(release)
+    release = ReleaseFixture.build(random.Random(f"sample/{seed}"))  # noqa: S311 (variation, not secrecy)
+    return release.document(list(release.evidence(TestSigner(trust)).values())), expectations_of(release)
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,13 @@ class Batch:
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, chosen: list[Doctored]) -> Batch:
+    def of(cls, chosen: list[ReleaseMutant]) -> Batch:
         """Of these releases."""
         batch = cls(tuple(variant.name for variant in chosen))
         object.__setattr__(batch, "_chosen", tuple(chosen))
         return batch
 
-    def __iter__(self) -> Iterator[Doctored]:
+    def __iter__(self) -> Iterator[ReleaseMutant]:
         return iter(self.__dict__["_chosen"])
 
     def __deepcopy__(self, _: Any) -> Batch:
@@ -156,7 +156,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Benign releases first, then the links by group, then the score."""
     made = _variants(lab.trust, str(rng.getrandbits(64)))
 
-    def case(name: str, chosen: list[Doctored], accept: Accept) -> Case:
+    def case(name: str, chosen: list[ReleaseMutant], accept: Accept) -> Case:
         return Case(name, (Batch.of(chosen),), accept=accept)
 
     yield case("benign releases", made, _lives(made))
@@ -167,20 +167,20 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
         yield case(f"a score of {height:.0%}", made, MARKING.reaches(made, height))
 
 
-def _both(each_link: Accept, chosen: list[Doctored]) -> Accept:
+def _both(each_link: Accept, chosen: list[ReleaseMutant]) -> Accept:
     every_kind = MARKING.every_kind(chosen)
     return lambda verdicts: each_link(verdicts) and every_kind(verdicts)
 
 
-def _variants(trust: Any, seed: str) -> list[Doctored]:
+def _variants(trust: Any, seed: str) -> list[ReleaseMutant]:
     """Kept for the process: the visible ones come again with every check, and the scored ones with every score."""
     key = (str(trust.fingerprint), seed)
     if key not in _made:
-        _made[key] = variants(Attester(trust), random.Random(seed))  # noqa: S311 (variation, not secrecy)
+        _made[key] = variants(TestSigner(trust), random.Random(seed))  # noqa: S311 (variation, not secrecy)
     return _made[key]
 
 
-def _lives(made: list[Doctored]) -> Accept:
+def _lives(made: list[ReleaseMutant]) -> Accept:
     """Accepts when all benign are accepted and something is refused, for whichever right reason."""
     benign = [v for v in made if not v.link]
 

@@ -88,14 +88,14 @@ class Story:
     def tell(cls, directory: Path, rng: random.Random) -> Story:
         """Play it on an instance in ``directory``, which is made anew."""
         shutil.rmtree(directory, ignore_errors=True)
-        stage = _Stage(directory, datetime(2026, 3, 2, 8, tzinfo=UTC) + timedelta(days=rng.randrange(60)))
+        stage = _RotationStage(directory, datetime(2026, 3, 2, 8, tzinfo=UTC) + timedelta(days=rng.randrange(60)))
         try:
             return stage.play(rng)
         finally:
             stage.instance.close()
 
 
-class _Stage:
+class _RotationStage:
     """An instance whose clock can be set, and the hands that sign with it."""
 
     def __init__(self, directory: Path, begin: datetime) -> None:
