@@ -29,10 +29,10 @@ from chainlab.clock import utc_now
 from chainlab.course.project_states import settings_of, working_copy
 from chainlab.credentials import Credential
 from chainlab.deploy import prediction_service
+from chainlab.deploy.admission import pinned
 from chainlab.deploy.app import AUDIENCE
 from chainlab.deploy.deployment import Deployment
 from chainlab.deploy.prediction_service import PredictionService
-from chainlab.deploy.releases import pinned
 from chainlab.digests import Digest
 from chainlab.errors import Refused, VerificationFailed
 from chainlab.evidence.certificates import signer_of
@@ -369,8 +369,8 @@ def test_what_was_not_promoted_or_is_named_by_a_tag_does_not_run(released: Relea
 @pytest.mark.parametrize(
     ("about", "why"),
     [
-        ({"allowed": False}, "last word on .* is no"),
-        ({"level": "SLSA_BUILD_LEVEL_0"}, "last word on .* is no"),
+        ({"allowed": False}, "last verdict on .* is a refusal"),
+        ({"level": "SLSA_BUILD_LEVEL_0"}, "last verdict on .* is a refusal"),
         ({"policy": "lenient"}, "no summary of the gate"),
         ({"policy_digest": Digest.of(b"other rules")}, "no summary of the gate"),
     ],
@@ -388,7 +388,7 @@ def test_the_later_of_two_verdicts_counts_in_one_second_too(released: Released, 
     summarise(released, reference, at=moment + timedelta(milliseconds=1))
     assert deployment.deploy(reference).reference == reference
     summarise(released, reference, allowed=False, at=moment + timedelta(milliseconds=2))
-    with pytest.raises(VerificationFailed, match=r"last word on .* is no"):
+    with pytest.raises(VerificationFailed, match=r"last verdict on .* is a refusal"):
         deployment.deploy(reference)
 
 
@@ -436,7 +436,9 @@ def test_what_comes_while_a_release_is_being_installed_stops_it(
 
         whole = prediction_service.start
         meanwhile.enter_context(patch.object(prediction_service, "start", start))
-        with pytest.raises((Refused, VerificationFailed), match=r"quarantined|last word on .* is no|no summary"):
+        with pytest.raises(
+            (Refused, VerificationFailed), match=r"quarantined|last verdict on .* is a refusal|no summary"
+        ):
             deployment.deploy(reference)
     assert prediction_service.model_served(started[0]) is None
     assert deployment.current == before

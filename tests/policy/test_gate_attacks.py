@@ -29,12 +29,11 @@ from chainlab.archive import Archive
 from chainlab.ci.runs.handover import Handover
 from chainlab.cli import _main
 from chainlab.cli.evidence import _type
-from chainlab.deploy import prediction_service, releases
-from chainlab.deploy.archiving import archive_release
+from chainlab.deploy import admission, prediction_service
+from chainlab.deploy.admission import AdmittedRelease, fetch, pinned
 from chainlab.deploy.deployment import Deployment
 from chainlab.deploy.prediction_service import PredictionService
-from chainlab.deploy.promotion import NotPromoted
-from chainlab.deploy.releases import Verified, fetch, pinned
+from chainlab.deploy.promotion import NotPromoted, archive_release
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused, VerificationFailed
 from chainlab.evidence.signing import sign
@@ -254,11 +253,11 @@ def test_an_old_yes_does_not_come_after_a_no(
         attach(registry.images, twin, digest, yes + b" ", BUNDLE_TYPE, by="mallory")
     else:
         attach(registry.images, name, digest, yes + b" ", BUNDLE_TYPE, by="a job")
-    with pytest.raises(VerificationFailed, match="last word"):
+    with pytest.raises(VerificationFailed, match="last verdict"):
         fetched(house, reference)
 
 
-def fetched(house: House, reference: str) -> Verified:
+def fetched(house: House, reference: str) -> AdmittedRelease:
     return fetch(reference, house.registry, house.trust.config.trusted_root, house.gate.policy())
 
 
@@ -278,7 +277,7 @@ def test_a_no_counts_also_when_the_clock_was_ahead_for_the_yes(house: House, tmp
         early.promote(reference)
     with pytest.raises(VerificationFailed, match="lets") as refused:
         fetched(house, reference)
-    assert "still to come" in refused.value.why
+    assert "in the future" in refused.value.why
     house.gate.judge(reference)
     fetched(house, reference)  # and counts again once the clock is right
 
@@ -290,7 +289,7 @@ def test_a_no_counts_also_when_the_clock_was_set_back_for_it(house: House, deplo
     fetched(house, reference)
     back = Gate(registry, house.trust, POLICIES, house.trust.directory, lambda: NOW - timedelta(days=9))
     assert not back.judge(reference).allowed
-    with pytest.raises(VerificationFailed, match="last word"):
+    with pytest.raises(VerificationFailed, match="last verdict"):
         fetched(house, reference)
 
 
@@ -314,10 +313,12 @@ def test_a_verdict_by_another_policy_of_the_same_name_lets_nothing_run(
         _verdict_of(house, fresher)
 
 
-def _verdict_of(house: House, reference: str) -> releases.Passed:
+def _verdict_of(house: House, reference: str) -> admission.PassingVerdict:
     """The verdict that a deployment would rely on, whether the release is in prod or not."""
     artifact, digest = pinned(reference)
-    return releases._verdict(artifact, digest, house.registry, house.trust.config.trusted_root, house.gate.policy())
+    return admission._last_verdict(
+        artifact, digest, house.registry, house.trust.config.trusted_root, house.gate.policy()
+    )
 
 
 def test_what_is_promoted_is_archived_and_what_cannot_be_archived_is_not_promoted(house: House, tmp_path: Path) -> None:
@@ -477,7 +478,7 @@ import sys, time
 from pathlib import Path
 from types import SimpleNamespace
 from chainlab.deploy import prediction_service as services
-services.environment.install = lambda *_, **__: Path(sys.argv[1])
+services.installation.install = lambda *_, **__: Path(sys.argv[1])
 services.model_served = lambda service: f"sha256:{'0' * 64}"
 services.Digest = SimpleNamespace(of=lambda data: f"sha256:{'0' * 64}")
 release = SimpleNamespace(ending=lambda suffix: SimpleNamespace(name="triage.onnx"), read=lambda layer: b"a model")

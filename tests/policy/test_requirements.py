@@ -7,7 +7,7 @@ from typing import Any
 from gate_house import House
 from made_release import LOCK, USED, Parts
 
-from chainlab.deploy.releases import fetch
+from chainlab.deploy.admission import fetch
 from chainlab.policy.requirements import requirements
 
 ONE, TWO, THREE = ("1" * 64, "2" * 64, "3" * 64)

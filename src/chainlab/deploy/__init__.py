@@ -1,1 +1,1 @@
-"""Deployment: the only way to prod, and the service that runs there."""
+"""Deployment: the only way to prod, and the prediction service that runs there."""

@@ -1,11 +1,11 @@
 """``/deploy/`` over HTTP, for the jobs of a workflow.
 
-    POST /deploy/verdicts     {"reference": "oci/acme/…@sha256:…"}    what the gate says
-    POST /deploy/promotions   the same                                and lets it go to prod, and to the archive
+    POST /deploy/verdicts     {"reference": "oci/acme/…@sha256:…"}    judge the release
+    POST /deploy/promotions   the same                                judge it, archive it and promote it to prod
 
-Asking needs the identity token (audience ``chainlab-deploy``) of a job of the repository whose artifact it is;
-promotion needs a job in the environment ``production``. The answer is 200 with ``{"allowed": …, "table": …}`` for yes
-and for no: a no is an answer. A refusal of the question is ``{"message": "…"}`` with its status.
+A job may ask about artifacts of its own repository, with its identity token (audience ``chainlab-deploy``). Promotion
+needs a job in the environment ``production``. The answer is 200 with ``{"allowed": …, "table": …}``, whether the gate
+allows or refuses the release. A request that is refused itself gets ``{"message": "…"}`` with its status.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ MAX_BODY = 2**12  # bytes
 
 
 def deploy_routes(trust: Trust, deployment: Callable[[], Deployment]) -> list[BaseRoute]:
-    """The endpoints; the deployment is opened when first asked for."""
+    """Return the endpoints; ``deployment`` opens the deployment at the first request."""
 
-    async def asked(request: Request, environment: str = "") -> str:
-        """The reference, if the caller may ask about it."""
+    async def authorized(request: Request, environment: str = "") -> str:
+        """Return the reference in a request. Raises `Refused` unless the caller may ask about it."""
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer":
-            raise Refused(401, "a job says who it is with its identity token")
+            raise Refused(401, "expected a job's identity token in the Authorization header")
         claims = trust.claims(token, AUDIENCE)
         document = wire.json_object(await wire.body(request.stream(), MAX_BODY))
         reference = wire.string(document, "reference")
@@ -52,24 +52,24 @@ def deploy_routes(trust: Trust, deployment: Callable[[], Deployment]) -> list[Ba
         owner = names.repository(claims.get("repository", ""))
         if not f"{artifact.name}/".startswith(f"{owner}/"):
             raise Refused(403, f"{owner} may not ask about {artifact}")
-        place = claims.get("environment", "")
-        if environment and (not place or names.environment(place) != environment):
-            raise Refused(403, f"only a job in the environment {environment} may ask for that")
+        job_environment = claims.get("environment", "")
+        if environment and (not job_environment or names.environment(job_environment) != environment):
+            raise Refused(403, f"only a job in the environment {environment} may promote")
         return reference
 
     async def verdict(request: Request) -> Response:
-        reference = await asked(request)
+        reference = await authorized(request)
         decision = await anyio.to_thread.run_sync(lambda: deployment().judge(reference))
-        return JSONResponse(_told(decision))
+        return JSONResponse(_document(decision))
 
     async def promotion(request: Request) -> Response:
-        reference = await asked(request, ENVIRONMENT)
+        reference = await authorized(request, ENVIRONMENT)
 
         try:
             decision = await anyio.to_thread.run_sync(lambda: deployment().promote(reference))
         except NotPromoted as error:
-            return JSONResponse(_told(error.decision))
-        return JSONResponse(_told(decision))
+            return JSONResponse(_document(error.decision))
+        return JSONResponse(_document(decision))
 
     def guarded(endpoint: Any) -> Any:
         async def answer(request: Request) -> Response:
@@ -87,5 +87,5 @@ def deploy_routes(trust: Trust, deployment: Callable[[], Deployment]) -> list[Ba
     ]
 
 
-def _told(decision: Decision) -> dict[str, Any]:
+def _document(decision: Decision) -> dict[str, Any]:
     return {**decision.document(), "table": decision.table()}

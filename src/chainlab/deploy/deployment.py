@@ -1,4 +1,4 @@
-"""What runs in prod: promote a release, deploy it by digest, roll back to the one before.
+"""The deployment: promote a release to prod, deploy it by digest, roll back to the one before.
 
     deployment.promote("oci/acme/triage-model/release@sha256:…")
     deployment.deploy("oci/acme/triage-model/release@sha256:…")
@@ -7,8 +7,9 @@
 `Deployment.promote` is the one way to prod. It owns the gate, its policy and the archive, so no other gate can promote
 and nothing is promoted without being archived.
 
-The new service must answer before the old one ends. A rollback is a deployment of the digest before, verified like any
-other: what was quarantined since does not come back. What runs is in ``deploy/state.json``; each change is an event.
+The old service ends only when the new one answers. A rollback deploys the previous digest and verifies it like any
+other, so a release that was quarantined since does not come back. ``deploy/state.json`` says what runs; each change is
+an event.
 """
 
 from __future__ import annotations
@@ -25,10 +26,9 @@ from filelock import FileLock, Timeout
 
 from chainlab import database
 from chainlab.deploy import prediction_service, promotion
-from chainlab.deploy.archiving import archive_release
+from chainlab.deploy.admission import admit, fetch, pinned
 from chainlab.deploy.prediction_service import PredictionService
-from chainlab.deploy.promotion import NotPromoted
-from chainlab.deploy.releases import admit, fetch, pinned
+from chainlab.deploy.promotion import NotPromoted, archive_release
 from chainlab.digests import Digest
 from chainlab.errors import InUse, MalformedInput, Refused, VerificationFailed
 from chainlab.events import Events
@@ -55,7 +55,7 @@ class Deployed:
 
 
 class Deployment:
-    """The deployment of one workspace; one that is ``tied`` ends its service with this process."""
+    """The deployment of one workspace. With ``tied``, its service ends with this process."""
 
     def __init__(
         self,
@@ -77,13 +77,13 @@ class Deployment:
 
     @property
     def current(self) -> Deployed | None:
-        """What was deployed last and not removed; whether it answers, `services.model_served` says."""
+        """The release deployed last, unless it was stopped; `prediction_service.model_served` asks it."""
         return self._read()[0]
 
     def promote(self, reference: str) -> Decision:
-        """Judge a release here and now, whatever was said before; archive it, and let it go to prod.
+        """Judge a release now, whatever the gate said before; then archive it and promote it to prod.
 
-        A release that is in prod already stays there. Raises `NotPromoted` for a no of the gate, `Refused` or
+        A release that is in prod already stays there. Raises `NotPromoted` when the gate refuses it, `Refused` or
         `MalformedInput` for a reference that names nothing.
         """
         decision = self._gate().judge(reference)
@@ -96,14 +96,14 @@ class Deployment:
         return decision
 
     def judge(self, reference: str) -> Decision:
-        """What the gate of this deployment says, recorded; nothing is promoted."""
+        """Let this deployment's gate judge a release and record the verdict; promote nothing."""
         return self._gate().judge(reference)
 
     def deploy(self, reference: str) -> Deployed:
-        """Fetch, verify, start, then end what ran before.
+        """Fetch a release, verify it and start it; then end the service that ran before.
 
-        Raises `Refused` or `VerificationFailed` when it must not run, `Unavailable` when it cannot; then what ran
-        before still runs.
+        Raises `Refused` or `VerificationFailed` when it must not run, `Unavailable` when it cannot. The service that
+        ran before then goes on.
         """
         with self._alone():
             return self._replace(reference, "deployed")
@@ -113,11 +113,13 @@ class Deployment:
         with self._alone():
             current, history = self._read()
             if current is None or len(history) < 2:
-                raise Refused(409, "there is nothing to roll back to", hint="deploy a release")
+                raise Refused(
+                    409, "there is nothing to roll back to: no release ran before this one", hint="deploy a release"
+                )
             return self._replace(history[-2], "rolledback")
 
     def stop(self) -> None:
-        """End what runs; the history stays."""
+        """End the running service; the history stays."""
         with self._alone():
             current, history = self._read()
             if current is not None:
@@ -130,36 +132,36 @@ class Deployment:
 
     def _replace(self, reference: str, kind: str) -> Deployed:
         root = self._trust.config.trusted_root
-        verified = fetch(reference, self._registry, root, self._gate().policy())
-        release = verified.release
+        admitted = fetch(reference, self._registry, root, self._gate().policy())
+        release = admitted.release
         current, history = self._read()
         self._releases.mkdir(exist_ok=True)
-        # Installed anew each time: what was left on the disk may have been changed since.
-        beginning = f"{release.digest.value.hex()[:16]}-"
-        folder = Path(tempfile.mkdtemp(prefix=beginning, dir=self._releases))
+        # Install anew each time: files of an earlier installation may have been changed since.
+        prefix = f"{release.digest.value.hex()[:16]}-"
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self._releases))
         try:
             index = f"{self._trust.url}/simple/"
-            service = prediction_service.start(verified, folder, index=index, wheels=self._wheel, tied=self._tied)
+            service = prediction_service.start(admitted, folder, index=index, wheels=self._wheel, tied=self._tied)
         except BaseException:
             prediction_service.remove(folder)
             raise
         if kind == "rolledback":
-            history = history[:-1]  # what was left is not to be returned to
+            history = history[:-1]  # the next rollback must not return to the release just left
         elif not history or history[-1] != release.reference:
             history = [*history, release.reference][-KEPT:]
         deployed = Deployed(release.reference, service)
         try:
-            # Installing takes seconds: a quarantine, a no or another policy may have come meanwhile.
-            passed = admit(reference, self._registry, root, self._gate().policy())
+            # Installing takes seconds. Meanwhile a quarantine, a refusal or another policy may have come.
+            verdict = admit(reference, self._registry, root, self._gate().policy())
             self._write(deployed, history)
         except BaseException:
-            prediction_service.stop(service)  # nobody would know of it
+            prediction_service.stop(service)  # no state names it, so nothing else would end it
             prediction_service.remove(folder)
             raise
         facts = {
             "artifact": str(release.artifact),
             "model": service.model,
-            "summary": str(passed.summary),
+            "summary": str(verdict.summary),
             "before": current.reference if current else None,
         }
         try:
@@ -171,16 +173,16 @@ class Deployment:
         return deployed
 
     def _wheel(self, digest: str) -> tuple[str, bytes]:
-        """File name and bytes of a wheel of the index, by its SHA-256. Raises `VerificationFailed`."""
-        wanted = Digest.parse(f"sha256:{digest}")
-        for file in self._registry.index.holding(wanted):
+        """Return file name and bytes of a wheel of the index, by its SHA-256 (hex). Raises `VerificationFailed`."""
+        expected = Digest.parse(f"sha256:{digest}")
+        for file in self._registry.index.holding(expected):
             data = self._registry.index.path(file).read_bytes()
-            if Digest.of(data) == wanted:
+            if Digest.of(data) == expected:
                 return file.filename, data
-        raise VerificationFailed(f"the index has no file {wanted} any more", hint="judge the release again")
+        raise VerificationFailed(f"the index has no file {expected} any more", hint="judge the release again")
 
     def _clear(self, kept: Path | None = None) -> None:
-        """Remove what was installed before, with what a deployment that was killed left running."""
+        """Remove earlier installations, and end services that a killed deployment left running."""
         for folder in self._releases.iterdir() if self._releases.exists() else ():
             if folder != kept:
                 prediction_service.remove(folder)
@@ -192,7 +194,7 @@ class Deployment:
             current = Deployed(str(now["reference"]), PredictionService(**now["service"])) if now else None
             history = document["history"]
             if not isinstance(history, list):
-                raise TypeError("the history is no list")
+                raise TypeError("expected a list at 'history'")
             return current, [str(reference) for reference in history]
         except FileNotFoundError:
             return None, []
@@ -200,7 +202,7 @@ class Deployment:
             raise MalformedInput(
                 "the state of the deployment cannot be read",
                 why=str(error),
-                hint=f"look at {self.directory / 'state.json'}; without it nothing counts as deployed",
+                hint=f"look at {self.directory / 'state.json'}; if you remove it, nothing counts as deployed",
             ) from error
 
     def _write(self, current: Deployed | None, history: list[str]) -> None:
@@ -228,4 +230,4 @@ class Deployment:
             with FileLock(self.directory / "lock", timeout=PATIENCE, mode=0o600):
                 yield
         except Timeout as error:
-            raise InUse("another deployment is under way", hint="wait for it to end") from error
+            raise InUse("another deployment is in progress", hint="wait for it to end, then try again") from error

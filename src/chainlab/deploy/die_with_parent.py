@@ -1,11 +1,11 @@
-"""Run a program, and end it when the process that started it is gone.
+"""Run a program, and kill it when the process that started it is gone.
 
     python -I die_with_parent.py PROGRAM …    run as a file of its own
 
     stdin    a pipe that the starter holds open; it closes with the starter, however that ends
-    exit     as the program's
+    exit     the program's exit status
 
-A process that is killed can end nothing any more; its pipes are closed all the same.
+A process that is killed cannot end its children, but the system still closes its pipes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from collections.abc import Sequence
 __all__ = ["main"]
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the program until it ends or stdin does; returns its status."""
-    signal.signal(signal.SIGTERM, lambda *_: None)  # the program gets it too, and may take its time
-    program = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+def main(command: Sequence[str]) -> int:
+    """Run the program until it ends or stdin closes; returns its status."""
+    signal.signal(signal.SIGTERM, lambda *_: None)  # the program gets the signal too; wait until it has ended
+    program = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
     def watch() -> None:
         sys.stdin.buffer.read()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chainlab.deploy import environment
+from chainlab.deploy import installation
 from chainlab.digests import Digest
 from chainlab.errors import Unavailable, VerificationFailed
 from chainlab.policy.requirements import Requirement
@@ -97,7 +97,7 @@ def install(
     folder.mkdir()
 
     def installed(*requirements: Requirement) -> Path:
-        environment.install(requirements, own, folder, index=index.url, wheels=index.wheels.__getitem__)
+        installation.install(requirements, own, folder, index=index.url, wheels=index.wheels.__getitem__)
         return folder / "venv"
 
     return installed
@@ -212,22 +212,22 @@ def test_what_was_added_or_changed_is_found_before_the_service_starts(
     alpha = index.add("alpha", files={"alpha/data.txt": "some data"}, entry="alpha = alpha:main")
     venv = install(alpha)
     empty = tmp_path / "empty"
-    environment._uv(tmp_path, "venv", "--python", sys.executable, str(empty))
+    installation._uv(tmp_path, "venv", "--python", sys.executable, str(empty))
     before = (
-        environment.tree(empty)
+        installation.tree(empty)
         | {  # the paths differ in these
             path: said
-            for path, said in environment.tree(venv).items()
+            for path, said in installation.tree(venv).items()
             if path.startswith(("bin/activate", "bin/python"))
         }
-        | {"pyvenv.cfg": environment.tree(venv)["pyvenv.cfg"]}
+        | {"pyvenv.cfg": installation.tree(venv)["pyvenv.cfg"]}
     )
-    before = {path: said for path, said in before.items() if path in environment.tree(venv)}
-    environment.compare(venv, before, [alpha], own, index.wheels.__getitem__)
+    before = {path: said for path, said in before.items() if path in installation.tree(venv)}
+    installation.compare(venv, before, [alpha], own, index.wheels.__getitem__)
     change, named = CHANGES[case]
     change(venv)
     with pytest.raises(VerificationFailed) as refused:
-        environment.compare(venv, before, [alpha], own, index.wheels.__getitem__)
+        installation.compare(venv, before, [alpha], own, index.wheels.__getitem__)
     assert named in str(refused.value)
     shutil.rmtree(venv)
 
@@ -239,5 +239,5 @@ def test_a_record_that_leads_elsewhere_is_no_record(tmp_path: Path, row: str) ->
     path = tmp_path / "alpha-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("alpha-1.0.dist-info/RECORD", row)
-    with pytest.raises(VerificationFailed, match="not a wheel that can be compared"):
-        environment.PinnedWheel.read(path.name, path.read_bytes(), SITE)
+    with pytest.raises(VerificationFailed, match=r"cannot read .* as a wheel"):
+        installation.PinnedWheel.read(path.name, path.read_bytes(), SITE)

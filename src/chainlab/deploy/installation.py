@@ -1,14 +1,14 @@
-"""The environment of a service: installed from requirements that the deployment writes itself, then compared.
+"""Installation: the Python environment of a prediction service, installed and then compared file by file.
 
     python = install(requirements, wheel, folder, index="http://127.0.0.1:8000/simple/", wheels=wheels)
 
-A release's lock is never handed to an installer. Each requirement is ``name==version`` with the SHA-256 of files that
-this run's jobs were served; there is one index, nothing is resolved, nothing is built, nothing is compiled.
+The installer never sees the release's lock. The deployment writes the requirements itself: ``name==version`` with the
+SHA-256 of files that the jobs of the release were served. There is one index; nothing is resolved, built or compiled.
 
-Before any Python of the environment starts, every file in it is compared with the RECORD of the wheel of that digest,
-read from the registry's own bytes. Besides those files there may be what `uv venv` made before, unchanged; what an
-installer notes about itself; and launchers of the entry points that the wheels declare. Everything else is refused: a
-`.pth` file, for one, would be run by each start of Python.
+Before any Python of the environment starts, every file in it is compared with the RECORD of its wheel, read from the
+registry's own bytes. Three more kinds of file are allowed: what `uv venv` made before, unchanged; what an installer
+notes about itself; and launchers of the entry points that the wheels declare. Everything else is refused. A `.pth`
+file, for example, would run at each start of Python.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from chainlab.evidence.packages import metadata
 from chainlab.policy.requirements import Requirement
 from chainlab.workspace import CLOSED, LOOPBACK, cache_directory
 
-__all__ = ["PinnedWheel", "compare", "install", "surroundings", "tree"]
+__all__ = ["PinnedWheel", "compare", "install", "tree", "variables"]
 
 SECONDS = 300  # to install a release, which takes 5 to 20
 MAX_RECORD = 2**25  # bytes
@@ -44,7 +44,7 @@ SCHEMES = {"purelib": "", "platlib": "", "scripts": "bin", "data": ".", "headers
 
 @dataclass(frozen=True)
 class PinnedWheel:
-    """What installing one wheel leaves: its files by path below the environment, and its launchers' names."""
+    """What installing one wheel writes: its files, by path below the environment, and its launchers."""
 
     name: str
     version: str
@@ -54,7 +54,7 @@ class PinnedWheel:
 
     @classmethod
     def read(cls, filename: str, data: bytes, site: str) -> PinnedWheel:
-        """From a wheel's bytes; ``site`` is the path of site-packages. Raises `VerificationFailed` for no wheel."""
+        """Read a wheel's bytes; ``site`` is the path of site-packages. Raises `VerificationFailed` for other bytes."""
         try:
             name, version, _, _ = parse_wheel_filename(filename)
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -66,7 +66,7 @@ class PinnedWheel:
             ValueError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile, InvalidWheelFilename,
             configparser.Error,
         ) as error:  # fmt: skip
-            raise VerificationFailed(f"{filename} is not a wheel that can be compared", why=str(error)[:300]) from error
+            raise VerificationFailed(f"cannot read {filename} as a wheel", why=str(error)[:300]) from error
         return cls(str(name), str(version), info, files, scripts)
 
 
@@ -78,10 +78,10 @@ def install(
     index: str,
     wheels: Callable[[str], tuple[str, bytes]],
 ) -> Path:
-    """An environment in ``folder`` with the requirements and the release's ``own`` wheel; its Python, not yet started.
+    """Install the requirements and the release's ``own`` wheel into ``folder``; returns the environment's Python.
 
-    ``wheels`` gives file name and bytes for a digest (hex). Raises `Unavailable` when it cannot be installed,
-    `VerificationFailed` when something else was installed than was asked for.
+    That Python has not started yet. ``wheels`` returns file name and bytes for a digest (hex). Raises `Unavailable`
+    when the installation fails, `VerificationFailed` when a file differs from what was requested.
     """
     venv = folder / "venv"
     wheel = folder / own[0]
@@ -93,7 +93,7 @@ def install(
     base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     _uv(folder, "venv", "--python", str(base), str(venv))
     before = tree(venv)
-    # In one call: a second one would start this Python, with what the first one installed.
+    # One call: a second one would start this Python with the files that the first one installed.
     options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--no-compile-bytecode"]
     python = venv / "bin" / "python"
     _uv(folder, "pip", "install", "--python", str(python), *options, "--index-url", index, "-r", str(listing))
@@ -109,63 +109,65 @@ def compare(
     own: tuple[str, bytes],
     wheels: Callable[[str], tuple[str, bytes]],
 ) -> None:
-    """Compare every file of an environment with the wheels that were asked for; starts none of its programs.
+    """Compare every file of an environment with the requested wheels; starts none of its programs.
 
     ``before`` is the `tree` of the environment while it was empty. Raises `VerificationFailed` with the first file that
-    is missing, other, or nobody's.
+    is missing, changed or belongs to no wheel.
     """
-    found = tree(venv)
+    after = tree(venv)
     site = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
     chosen = [PinnedWheel.read(*own, site)]
     for requirement in requirements:
         candidates = [PinnedWheel.read(*wheels(digest), site) for digest in requirement.files]
-        named = [w for w in candidates if (w.name, w.version) == (requirement.name, requirement.version)]
-        fitting = [wheel for wheel in named if not _missing(wheel, found)]
-        if not fitting:
-            lacks = ", ".join(_missing(named[0], found)[:3]) if named else "its files are another version's"
+        matches = [w for w in candidates if (w.name, w.version) == (requirement.name, requirement.version)]
+        complete = [wheel for wheel in matches if not _missing(wheel, after)]
+        if not complete:
+            lacks = ", ".join(_missing(matches[0], after)[:3]) if matches else "its files are another version's"
             raise VerificationFailed(
                 f"{requirement.name} {requirement.version} was not installed as it was served",
                 why=f"missing or changed: {lacks}",
-                hint="keep the folder, and look who can write to the index or to the installer's cache",
+                hint="keep the folder, and find out who can write to the index or to the installer's cache",
             )
-        chosen.append(max(fitting, key=lambda wheel: len(wheel.files)))  # one may hold all that another holds
-    if lacks := ", ".join(_missing(chosen[0], found)[:3]):
-        raise VerificationFailed("the release's wheel was not installed as it is", why=f"missing or changed: {lacks}")
-    known = {path for wheel in chosen for path in wheel.files}
-    known |= {f"{site}/{wheel.info}/{name}" for wheel in chosen for name in INSTALLER}
-    known |= {f"bin/{name}" for wheel in chosen for name in wheel.launchers}
-    for path, fingerprint in found.items():
-        is_kept = before.get(path) == fingerprint
-        is_asked_for = path not in before and path in known and fingerprint.startswith("file ")
-        if not (is_kept or is_asked_for):
+        chosen.append(max(complete, key=lambda wheel: len(wheel.files)))  # the files of one may include another's
+    if lacks := ", ".join(_missing(chosen[0], after)[:3]):
+        raise VerificationFailed(
+            "the release's own wheel was changed while it was installed", why=f"missing or changed: {lacks}"
+        )
+    expected = {path for wheel in chosen for path in wheel.files}
+    expected |= {f"{site}/{wheel.info}/{name}" for wheel in chosen for name in INSTALLER}
+    expected |= {f"bin/{name}" for wheel in chosen for name in wheel.launchers}
+    for path, fingerprint in after.items():
+        is_unchanged = before.get(path) == fingerprint
+        is_expected = path not in before and path in expected and fingerprint.startswith("file ")
+        if not (is_unchanged or is_expected):
             raise VerificationFailed(
-                f"the environment has {path}, which no wheel that was asked for brings",
+                f"the environment has {path}, which is in none of the requested wheels",
                 why="it was added or changed while the release was installed",
-                hint="keep the folder, and look who can write to it, to the index or to the installer's cache",
+                hint="keep the folder, and find out who can write to it, to the index or to the installer's cache",
             )
-    if gone := sorted(set(before) - set(found)):
+    if gone := sorted(set(before) - set(after)):
         raise VerificationFailed(f"the environment has lost {gone[0]}")
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Every file and link below a folder: its path to ``file SHA-256`` or ``link TARGET``."""
-    found = {}
+    """Return every file and link below a folder by its path, as ``file SHA-256`` or ``link TARGET``."""
+    fingerprints = {}
     for parent, folders, files in os.walk(folder):
         for name in (*files, *(n for n in folders if Path(parent, n).is_symlink())):
             path = Path(parent, name)
             mode = path.lstat().st_mode
             if stat.S_ISLNK(mode):
-                said = f"link {path.readlink()}"
+                fingerprint = f"link {path.readlink()}"
             elif stat.S_ISREG(mode):
-                said = f"file {Digest.of_file(path).value.hex()}"
+                fingerprint = f"file {Digest.of_file(path).value.hex()}"
             else:
-                said = f"special {stat.S_IFMT(mode)}"
-            found[path.relative_to(folder).as_posix()] = said
-    return found
+                fingerprint = f"special {stat.S_IFMT(mode)}"
+            fingerprints[path.relative_to(folder).as_posix()] = fingerprint
+    return fingerprints
 
 
-def surroundings(folder: Path) -> dict[str, str]:
-    """The variables of a service and of its installation: no way to the network, nothing of the person's settings."""
+def variables(folder: Path) -> dict[str, str]:
+    """Return the environment variables of a service and its installer: no way to the network, no personal settings."""
     names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
     return {
         "PATH": os.defpath,
@@ -177,39 +179,41 @@ def surroundings(folder: Path) -> dict[str, str]:
     }
 
 
-def _uv(folder: Path, *words: str) -> None:
-    # Copies, not links: what a service changes in its own files is not in the cache for the next one.
+def _uv(folder: Path, *arguments: str) -> None:
+    # Copies, not links: a service that changes its own files must not change the cache.
     settings = {"UV_CACHE_DIR": str(cache_directory() / "uv"), "UV_NO_CONFIG": "1", "UV_LINK_MODE": "copy"}
     try:
-        done = subprocess.run(
-            [str(Path(sys.prefix) / "bin" / "uv"), "--quiet", *words],
-            env=surroundings(folder) | settings,
+        completed = subprocess.run(
+            [str(Path(sys.prefix) / "bin" / "uv"), "--quiet", *arguments],
+            env=variables(folder) | settings,
             cwd=folder,  # uv obeys a uv.toml where it runs
             capture_output=True,
             text=True,
             timeout=SECONDS,
             check=False,
         )
-        said = (done.stderr.strip()[-500:] or f"uv ended with {done.returncode}") if done.returncode else ""
+        failure = ""
+        if completed.returncode:
+            failure = completed.stderr.strip()[-500:] or f"uv ended with exit status {completed.returncode}"
     except (OSError, subprocess.TimeoutExpired) as error:
-        said = str(error)[-500:]
-    if said:
+        failure = str(error)[-500:]
+    if failure:
         raise Unavailable(
             "the release cannot be installed",
-            why=said,
-            hint="the index must have what the lock lists: `make setup` keeps the wheels",
+            why=failure,
+            hint="the index must have every file that the lock lists; `make setup` provides the wheels",
         )
 
 
-def _missing(wheel: PinnedWheel, found: Mapping[str, str]) -> list[str]:
-    """The files of a wheel that are not there, or are others."""
-    return [p for p, digest in wheel.files.items() if not found.get(p, "").startswith(f"file {digest}")]
+def _missing(wheel: PinnedWheel, files: Mapping[str, str]) -> list[str]:
+    """Return the files of a wheel that are missing or changed."""
+    return [p for p, digest in wheel.files.items() if not files.get(p, "").startswith(f"file {digest}")]
 
 
 def _recorded(archive: zipfile.ZipFile, record: str, site: str) -> Iterator[tuple[str, str]]:
-    """Each file that RECORD lists: where it is installed, and its SHA-256."""
+    """Yield each file that RECORD lists: where it is installed, and its SHA-256 (hex)."""
     if archive.getinfo(record).file_size > MAX_RECORD:
-        raise ValueError("RECORD is too long")
+        raise ValueError(f"RECORD is larger than {MAX_RECORD} bytes")
     listed, wrong = metadata.record(archive.read(record).decode())
     if wrong:
         raise ValueError(f"its RECORD: {wrong[0]}")
@@ -226,7 +230,7 @@ def _recorded(archive: zipfile.ZipFile, record: str, site: str) -> Iterator[tupl
             digest = Digest.of(archive.read(path)).value.hex()
         parts = PurePosixPath(path).parts
         if path.startswith("/") or ".." in parts or "\\" in path:
-            raise ValueError(f"RECORD lists {path[:80]!r}, which leads elsewhere")
+            raise ValueError(f"RECORD lists {path[:80]!r}, which is outside the environment")
         if parts[0].endswith(".data") and len(parts) > 2:
             scheme = SCHEMES[parts[1]]
             below = "/".join(parts[2:])
