@@ -198,7 +198,7 @@ def included(entry: bytes, index: int, size: int, proof: list[bytes], root: byte
 # | `misses_of_100` | sick notes, of a hundred, that the model calls healthy; more than 10 is not fit for use |
 
 # %%
-from chainlab.ci.runs.provenance import BUILDER, SIGNER
+from chainlab.ci.runs.job_provenance import BUILDER, SIGNER
 from chainlab.course.exercises.week4.ex3_provenance_limits import PROMISES
 from chainlab.evidence.verifying import Expected, Signer, verify
 

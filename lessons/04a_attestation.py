@@ -188,7 +188,7 @@ print("the same signature:    ", base64.b64decode(logged["signature"]["content"]
 import shutil
 from urllib.request import urlopen
 
-from chainlab.ci.runs import provenance
+from chainlab.ci.runs import job_provenance
 from chainlab.evidence import signing
 from chainlab.evidence.statements import Statement
 from chainlab.services import serve
@@ -200,7 +200,7 @@ with serve(lab.path / "small"):
     for name in ("bob", "carol", "dave", "erin", "frank"):
         note = Statement.about({"note": Digest.of(name.encode())}, "https://example.com/note/v1", {})
         signing.sign(note, small.config, small.token(f"{name}@example.com"))
-    entry = json.loads(provenance.sign(Statement.load(payload), small))["verificationMaterial"]["tlogEntries"][0]
+    entry = json.loads(job_provenance.sign(Statement.load(payload), small))["verificationMaterial"]["tlogEntries"][0]
     tile = urlopen(f"{small.url}/api/v2/tile/0/000.p/7").read()
 
 # %% tags=["predict"]
@@ -363,7 +363,7 @@ pd.DataFrame(rows, columns=["field", "value", "asked by step", "comes from"]).se
 # builder claims L1.)
 
 # %%
-from chainlab.ci.runs.provenance import BUILD_TYPE, BUILDER, SIGNER
+from chainlab.ci.runs.job_provenance import BUILD_TYPE, BUILDER, SIGNER
 from chainlab.evidence.certificates import signer_of
 from chainlab.evidence.verifying import Expected, Signer, verify
 
@@ -420,7 +420,7 @@ def other(change):
     """Provenance signed by the platform, in which something is different."""
     changed = copy.deepcopy(statement)
     change(changed, changed["predicate"]["buildDefinition"])
-    return provenance.sign(Statement.load(json.dumps(changed).encode()), lab.trust)
+    return job_provenance.sign(Statement.load(json.dumps(changed).encode()), lab.trust)
 
 
 def flipped():

@@ -233,7 +233,7 @@ decision
 # play the platform. So each release breaks one thing only.
 
 # %%
-from chainlab.ci.runs import provenance
+from chainlab.ci.runs import job_provenance
 from chainlab.evidence.statements import PROVENANCE, SBOM, Statement
 
 
@@ -258,7 +258,7 @@ def again(tag, files=None, packed=True, **annotations):
             images.link(REPOSITORY, Digest.parse(layer["digest"]))
     pushed = images.push(REPOSITORY, tag, json.dumps(changed).encode(), MANIFEST_TYPE, by="acme").digest
     about = {layer["annotations"][TITLE]: Digest.parse(layer["digest"]) for layer in changed["layers"]}
-    word = provenance.sign(Statement.about({REPOSITORY: pushed, **about}, PROVENANCE, packing.predicate), lab.trust)
+    word = job_provenance.sign(Statement.about({REPOSITORY: pushed, **about}, PROVENANCE, packing.predicate), lab.trust)
     for bundle in [*good, word] if packed else good:
         attach(images, REPOSITORY, pushed, bundle, BUNDLE_TYPE, by="acme")
     return f"oci/{REPOSITORY}@{pushed}"

@@ -18,7 +18,7 @@ from sigstore.errors import VerificationError
 from sigstore.models import Bundle, ClientTrustConfig
 from sigstore.verify import Verifier, policy
 
-from chainlab.ci.runs import provenance
+from chainlab.ci.runs import job_provenance
 from chainlab.ci.runs.run_record import Run
 from chainlab.course.project_states import working_copy
 from chainlab.digests import Digest
@@ -124,7 +124,9 @@ def _is_statement(bundle: Bundle) -> bool:
 def statement(released: Released) -> dict[str, Any]:
     """The provenance beside the model, verified as the host's."""
     (bundle,) = (bundle for _, bundle in released.referrers() if _is_statement(bundle))
-    kind, payload = released.verifier.verify_dsse(bundle, policy.Identity(identity=provenance.SIGNER, issuer=CI_ISSUER))
+    kind, payload = released.verifier.verify_dsse(
+        bundle, policy.Identity(identity=job_provenance.SIGNER, issuer=CI_ISSUER)
+    )
     assert kind == "application/vnd.in-toto+json"
     message: dict[str, Any] = json.loads(payload)
     return message
@@ -135,7 +137,7 @@ def attested(released: Released, job: str) -> dict[str, Any]:
     produced = released.run.jobs[job].produced
     (bundle,) = {released.provenance(job, digest) for digest in produced.values()}
     _, payload = released.verifier.verify_dsse(
-        Bundle.from_json(bundle), policy.Identity(identity=provenance.SIGNER, issuer=CI_ISSUER)
+        Bundle.from_json(bundle), policy.Identity(identity=job_provenance.SIGNER, issuer=CI_ISSUER)
     )
     message: dict[str, Any] = json.loads(payload)
     return message
@@ -197,7 +199,7 @@ def test_a_jobs_signature_is_not_taken_for_the_hosts(released: Released) -> None
     manifest = released.get(f"/v2/{MODEL}/manifests/v1.4.0").content
     with pytest.raises(VerificationError):
         released.verifier.verify_artifact(
-            manifest, signed[0], policy.Identity(identity=provenance.SIGNER, issuer=CI_ISSUER)
+            manifest, signed[0], policy.Identity(identity=job_provenance.SIGNER, issuer=CI_ISSUER)
         )
 
 
@@ -206,6 +208,6 @@ def test_everything_known_about_a_digest_is_told(released: Released, kind: str) 
     name = {"wheel": released.wheel, "model": "triage.onnx", "manifest": MODEL}[kind]
     digest = released.run.produced[name]
     told = json.dumps(released.get(f"/evidence/{digest}").json())
-    assert provenance.SIGNER in told
+    assert job_provenance.SIGNER in told
     assert RELEASE in told
     assert released.run.repository in told

@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from chainlab.ci.runs import provenance
+from chainlab.ci.runs import job_provenance
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.evidence import signing
@@ -182,7 +182,7 @@ class Maker:
             used.append({"uri": f"pkg:pypi/{name}", "name": file, "digest": {"sha256": digest}})
         return {
             "buildDefinition": {
-                "buildType": provenance.BUILD_TYPE,
+                "buildType": job_provenance.BUILD_TYPE,
                 "externalParameters": {
                     "workflow": {
                         "repository": source,
@@ -200,9 +200,9 @@ class Maker:
                 "resolvedDependencies": used,
             },
             "runDetails": {
-                "builder": {"id": provenance.BUILDER},
+                "builder": {"id": job_provenance.BUILDER},
                 "metadata": {
-                    "invocationId": provenance.invocation(REPOSITORY, run_of(version)),
+                    "invocationId": job_provenance.invocation(REPOSITORY, run_of(version)),
                     RESULT: "success",
                 },
             },
@@ -266,7 +266,7 @@ class Maker:
         """A token that makes the signer's certificate."""
         if "@" in signer and "/" not in signer:
             return self.trust.token(signer)
-        workflow = provenance.HOST_WORKFLOW if signer == "host" else signer
+        workflow = job_provenance.HOST_WORKFLOW if signer == "host" else signer
         repository = "/".join(workflow.split("/")[:2])
         claims = {
             "sub": f"repo:{repository}",

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chainlab import names
-from chainlab.ci.runs import provenance
+from chainlab.ci.runs import job_provenance
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.evidence.models import model_signing
@@ -148,14 +148,14 @@ class Handover:
         """What the platform's provenance of a job of this run says."""
         path = names.cut_ref(self.workflow_ref)[0].removeprefix(f"{self.repository}/")
         return Expected(
-            Signer(provenance.SIGNER, CI_ISSUER),
+            Signer(job_provenance.SIGNER, CI_ISSUER),
             PROVENANCE,
-            builder=provenance.BUILDER,
-            build_type=provenance.BUILD_TYPE,
+            builder=job_provenance.BUILDER,
+            build_type=job_provenance.BUILD_TYPE,
             source=f"git+{GIT_SERVER}/{self.repository}",
             refs=(self.ref,),
             commit=self.commit,
-            invocation=provenance.invocation(self.repository, self.run),
+            invocation=job_provenance.invocation(self.repository, self.run),
             result="success",
             parameters={
                 "workflow": {
