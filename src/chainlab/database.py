@@ -7,22 +7,24 @@ WAL with ``synchronous=FULL``: a commit returns when its log record is on the di
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Self
 
 from chainlab.errors import ChainlabError, Unavailable
 
-__all__ = ["connect", "transaction"]
+__all__ = ["SqliteStore", "connect", "transaction"]
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection in autocommit mode (`transaction` opens transactions), usable from any thread.
+    """Open a connection in autocommit mode (`transaction` opens transactions), usable from any thread.
 
-    The file is readable by its owner alone; one that is opened ``read_only`` has to be there. Raises `Unavailable` when
-    it is not a database or cannot be opened.
+    A new file is readable by its owner alone; with ``read_only`` the file must exist. Raises `Unavailable` when the
+    file is not a database or cannot be opened.
     """
     connection: sqlite3.Connection | None = None
     try:
@@ -38,21 +40,21 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA journal_size_limit=4194304")  # bytes; a full log is cut back
+        connection.execute("PRAGMA journal_size_limit=4194304")  # bytes; a longer log is truncated
     except (sqlite3.Error, OSError) as error:
         if connection is not None:
             connection.close()
         raise Unavailable(
             f"cannot open the state in {path}",
             why=str(error),
-            hint="check the disk's room, the file's owner, and that it is a chainlab state",
+            hint="check the free disk space, the file's owner, and that it is a chainlab state",
         ) from error
     return connection
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of the block is committed, or none of it; writers wait for one another.
+    """Commit all of the block, or none of it; writers wait for one another.
 
     Raises `Unavailable` when the disk is full or another process keeps the database locked.
     """
@@ -73,3 +75,37 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             why=str(error),
             hint="free some disk space, then try again",
         ) from error
+
+
+class SqliteStore:
+    """A store with its own connection to the state database; safe to use from several threads.
+
+    Several processes may have one database's stores open. A subclass adds its tables and methods.
+    """
+
+    def __init__(self, database: Path, schema: str = "") -> None:
+        self._guard = threading.RLock()
+        self._connection = connect(database)
+        self._connection.executescript(schema)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Hold the guard, and commit all of the block or none of it (`transaction`)."""
+        with self._guard, transaction(self._connection):
+            yield
+
+    def _rows(self, query: str, values: tuple[Any, ...] | Mapping[str, Any] = ()) -> list[Any]:
+        """Return every row of a query, each a tuple."""
+        with self._guard:
+            return self._connection.execute(query, values).fetchall()
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._guard:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,9 +1,9 @@
-"""Running jobs: a row for each job that runs, and the deadline until which its credentials are good.
+"""Running jobs: a row for each job, with the deadline until which the job's credentials are valid.
 
-The CI host begins a row when a job starts, renews its deadline while the job lives, and ends it with the job. Every
-credential of a job is checked against that row: its ``GITHUB_TOKEN``, the bearer for identity tokens, what was minted
-or derived from either. So one write ends them all; and where nobody renews the deadline, because the host was killed
-or cannot write, they end by themselves within `LEASE` seconds.
+The CI host adds a row when a job starts, renews its deadline while the job runs, and ends it with the job. Every
+credential of a job is checked against that row: its ``GITHUB_TOKEN``, the bearer for identity tokens, and whatever
+was minted or derived from either. One write therefore ends them all. If the host is killed or cannot write, nobody
+renews the deadline, and they expire within `LEASE` seconds.
 
     >>> with jobs.running("acme/demo/runs/3/jobs/build", "acme/demo") as job:    # doctest: +SKIP
     ...     credentials.issue("acme/demo/runs/3/jobs/build", grants, job=job)
@@ -19,41 +19,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chainlab.database import connect, transaction
+from chainlab.database import SqliteStore
 
 __all__ = ["LEASE", "RENEWAL", "SCHEMA", "Jobs", "is_running", "settle"]
 
-LEASE = 30.0  # seconds that a job's credentials stay good after the last renewal
+LEASE = 30.0  # seconds that a job's credentials stay valid after the last renewal
 RENEWAL = 5.0  # seconds between renewals: several may fail before the lease ends
-PAUSE = 0.1  # seconds before a write that failed is tried again
+PAUSE = 0.1  # seconds before a failed write is tried again
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS running_jobs (
     id         TEXT PRIMARY KEY,  -- a random number, in no other job's claims
     subject    TEXT NOT NULL,     -- 'acme/triage-model/runs/3/jobs/build'
     repository TEXT NOT NULL,     -- folded
     deadline   REAL NOT NULL,     -- seconds since 1970; renewed while the job runs
-    ended      REAL               -- seconds since 1970; NULL = it runs, as far as anybody knows
+    ended      REAL               -- seconds since 1970; NULL = not known to have ended
 ) STRICT;
 """
 
 
-class Jobs:
-    """The running jobs of one state directory; safe beside other processes that use it."""
+class Jobs(SqliteStore):
+    """The running jobs of one state directory; other processes may use it at the same time."""
 
     def __init__(self, database: Path) -> None:
-        self._guard = threading.Lock()
-        self._connection = connect(database)
-        self._connection.executescript(SCHEMA)
-
-    def close(self) -> None:
-        """Let go of the database."""
-        with self._guard:
-            self._connection.close()
+        super().__init__(database, SCHEMA)
 
     def begin(self, subject: str, repository: str) -> str:
-        """Note that a job runs; returns the id that its credentials carry."""
+        """Record that a job runs; returns the id that its credentials carry."""
         job = str(secrets.randbelow(9 * 10**17) + 10**17)
-        with self._guard, transaction(self._connection):
+        with self._transaction():
             self._connection.execute(
                 "INSERT INTO running_jobs VALUES (?, ?, ?, ?, NULL)",
                 (job, subject, repository, time.time() + LEASE),
@@ -61,29 +54,29 @@ class Jobs:
         return job
 
     def renew(self, job: str) -> None:
-        """Move a running job's deadline; a job that ended stays ended. Raises `Unavailable`."""
-        with self._guard, transaction(self._connection):
+        """Extend a running job's deadline; an ended job stays ended. Raises `Unavailable` when the write fails."""
+        with self._transaction():
             self._connection.execute(
                 "UPDATE running_jobs SET deadline = ? WHERE id = ? AND ended IS NULL", (time.time() + LEASE, job)
             )
 
     def end(self, job: str) -> None:
-        """Note that a job has ended: from now on none of its credentials is good. Raises `Unavailable`."""
-        with self._guard, transaction(self._connection):
+        """Record that a job has ended, which ends its credentials. Raises `Unavailable` when the write fails."""
+        with self._transaction():
             self._connection.execute(
                 "UPDATE running_jobs SET ended = ? WHERE id = ? AND ended IS NULL", (time.time(), job)
             )
 
     @contextmanager
     def running(self, subject: str, repository: str, *then: Callable[[], object]) -> Iterator[str]:
-        """A job's id, good as long as the block runs; its deadline is renewed by a thread.
+        """Give the block a job's id, valid while the block runs; a thread renews its deadline.
 
-        After the block the id is not good: its end is written, and so is what ``then`` writes, each by itself. What
-        cannot be written is tried again until the last deadline is over.
+        After the block the job's end is written, then each of ``then``'s writes, independently of one another. Failed
+        writes are tried again until the last deadline has passed.
         """
         job = self.begin(subject, repository)
         over = threading.Event()
-        renewing = threading.Thread(target=self._keep, args=(job, over), name="chainlab-lease", daemon=True)
+        renewing = threading.Thread(target=self._renew_until, args=(job, over), name="chainlab-lease", daemon=True)
         renewing.start()
         try:
             yield job
@@ -92,16 +85,16 @@ class Jobs:
             renewing.join()
             settle(lambda: self.end(job), *then)
 
-    def _keep(self, job: str, over: threading.Event) -> None:
+    def _renew_until(self, job: str, over: threading.Event) -> None:
         pause = RENEWAL
         while not over.wait(pause):
             pause = RENEWAL if _succeeds(lambda: self.renew(job)) else PAUSE
 
 
 def settle(*writes: Callable[[], object], patience: float | None = None) -> list[Callable[[], object]]:
-    """Do every write; those that fail are tried again, each by itself, for ``patience`` seconds (a lease).
+    """Do every write; a failed one is tried again for ``patience`` seconds (`LEASE` when None).
 
-    Returns the writes that failed to the last.
+    Returns the writes that never succeeded.
     """
     end = time.monotonic() + (LEASE if patience is None else patience)
     while True:
@@ -112,7 +105,7 @@ def settle(*writes: Callable[[], object], patience: float | None = None) -> list
 
 
 def is_running(connection: sqlite3.Connection, job: str) -> bool:
-    """Whether the job with this id runs, by a connection to a database with `SCHEMA`."""
+    """Whether the job with this id runs; the connection is to a database with `SCHEMA`."""
     row = connection.execute(
         "SELECT 1 FROM running_jobs WHERE id = ? AND ended IS NULL AND deadline > ?", (job, time.time())
     ).fetchone()
@@ -122,6 +115,6 @@ def is_running(connection: sqlite3.Connection, job: str) -> bool:
 def _succeeds(write: Callable[[], object]) -> bool:
     try:
         write()
-    except Exception:  # whatever went wrong, it is tried again, and the others are done
+    except Exception:  # whatever went wrong: it is tried again, and the other writes go on
         return False
     return True

@@ -122,7 +122,7 @@ def test_only_the_grants_count(fresh: Host, grants: tuple[str, ...], save: int, 
     put(fresh, "k", b"main", WRITE_MAIN)
     answer = put(fresh, "k", b"x", *grants)
     assert answer.status_code == save
-    assert save != 403 or "may read caches, and save none" in answer.text
+    assert save != 403 or "may read caches but not save" in answer.text
     found = get(fresh, ["k"], *grants)
     assert found.status_code == (200 if save == 201 else restore)
 

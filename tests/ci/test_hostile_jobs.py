@@ -589,11 +589,11 @@ def test_what_a_job_replaces_counts_too(
     try:
         for _ in range(2):
             keep(artifacts, 1, "a", {"f": b"x"}, who="one", overwrite=True)
-        assert artifacts.passed(1, "one") == ""
+        assert artifacts.exceeded(1, "one") == ""
         with pytest.raises(Refused, match=says) as caught:
             keep(artifacts, 1, "a", {"f": b"x"}, who="one", overwrite=True)
         assert caught.value.status == 413
-        assert says in artifacts.passed(1, "one")
+        assert says in artifacts.exceeded(1, "one")
         keep(artifacts, 1, "b", {"f": b"x"}, who="another")
         keep(artifacts, 2, "a", {"f": b"x"}, who="one")
     finally:

@@ -26,7 +26,7 @@ def test_labels_and_comments_are_kept_and_told(fresh: Host) -> None:
     assert post(fresh, "comments", {"body": "<b>ü\n"}, WRITE).status_code == 201
     assert fresh.platform.comments.labels(REPO, 7) == ["tests", "code"]
     assert fresh.platform.comments.labels(REPO, 8) == []
-    (comment,) = fresh.platform.comments.notes(REPO, 7, "comment")
+    (comment,) = fresh.platform.comments.list(REPO, 7, "comment")
     assert (comment.text, comment.who) == ("<b>ü\n", "run 1 job build")
     labelled = fresh.events("dev.chainlab.pull.labelled")
     assert [event["label"] for event in labelled] == ["tests", "code", "code"]
@@ -42,7 +42,7 @@ def test_labels_and_comments_are_kept_and_told(fresh: Host) -> None:
 def test_only_the_right_to_write_pull_requests_counts(fresh: Host, grants: tuple[str, ...]) -> None:
     answer = post(fresh, "labels", {"labels": ["x"]}, *grants)
     assert (answer.status_code, "lacks the right" in answer.text) == (403, True)
-    assert fresh.platform.comments.notes(REPO, 7) == []
+    assert fresh.platform.comments.list(REPO, 7) == []
 
 
 BAD = [
@@ -64,7 +64,7 @@ BAD = [
 @pytest.mark.parametrize(("what", "document"), BAD)
 def test_bad_bodies_leave_nothing(fresh: Host, what: str, document: Any) -> None:
     assert post(fresh, what, document, WRITE).status_code == 400
-    assert fresh.platform.comments.notes(REPO, 7) == []
+    assert fresh.platform.comments.list(REPO, 7) == []
 
 
 @pytest.mark.parametrize("number", ["0x7", "-1", "²", "9" * 30, "%2e%2e"])

@@ -17,7 +17,6 @@ from listings, yet fetched by id, because the platform stores a repository and i
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,7 +36,7 @@ from chainlab.ci.git.git import (
     write_folder,
 )
 from chainlab.credentials import Credential
-from chainlab.database import connect, transaction
+from chainlab.database import SqliteStore
 from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
 from chainlab.visibility import CONTENTS, Visibility
@@ -74,22 +73,15 @@ class BareRepository:
     refs: dict[str, str] = field(default_factory=dict)
 
 
-class Repositories:
+class Repositories(SqliteStore):
     """All repositories of one state directory; safe to use from several threads."""
 
     def __init__(self, directory: Path, database: Path) -> None:
         self.directory = directory
         self.git = Git(directory / "home")
-        self._lock = threading.RLock()
-        self._connection = connect(database)
+        super().__init__(database, SCHEMA)
         self._events = Events(self._connection)
-        self._connection.executescript(SCHEMA)
         self.visibility = Visibility(self._connection)
-
-    def close(self) -> None:
-        """Let go of the database."""
-        with self._lock:
-            self._connection.close()
 
     # -- repositories
 
@@ -101,12 +93,12 @@ class Repositories:
         name = check_name(f"{owner}/{repo}")
         if owner == PLATFORM:
             raise MalformedInput(f"{name} would be the platform's own", hint="name another owner, such as acme")
-        with self._lock:
+        with self._guard:
             path = self._folder(name)
             if not (path / "HEAD").exists():
                 shutil.rmtree(path, ignore_errors=True)
                 self.git.make(path)
-            with transaction(self._connection):
+            with self._transaction():
                 self._connection.execute(
                     "INSERT OR IGNORE INTO repositories VALUES (?, ?, ?)", (name, int(public), parent)
                 )
@@ -114,14 +106,14 @@ class Repositories:
 
     def publish(self, name: str, *, public: bool) -> None:
         """Make a repository public or internal, as its settings say. Raises `Refused` (404)."""
-        with self._lock, transaction(self._connection):
+        with self._transaction():
             self._connection.execute(
                 "UPDATE repositories SET public = ? WHERE name = ?", (int(public), self.repository(name).name)
             )
 
     def has_adopted(self, key: str) -> bool:
         """Whether the repositories that ``key`` names were taken over."""
-        with self._lock:
+        with self._guard:
             row = self._connection.execute("SELECT 1 FROM mirrors WHERE key = ?", (key,)).fetchone()
         return row is not None
 
@@ -130,7 +122,7 @@ class Repositories:
 
         A repository of that name that is here already is replaced. ``key`` names them all.
         """
-        with self._lock:
+        with self._guard:
             rows = list(made)
             for row in rows:
                 path = self._folder(check_name(row.name))
@@ -142,7 +134,7 @@ class Repositories:
                     path.rename(old)
                 part.rename(path)
                 shutil.rmtree(old, ignore_errors=True)
-            with transaction(self._connection):
+            with self._transaction():
                 self._connection.execute("DELETE FROM mirrors")
                 self._connection.execute("INSERT INTO mirrors VALUES (?)", (key,))
                 self._connection.executemany(
@@ -157,7 +149,7 @@ class Repositories:
 
     def repository(self, name: str) -> Repository:
         """What is known of a repository. Raises `Refused` (404)."""
-        with self._lock:
+        with self._guard:
             row = self._connection.execute("SELECT name, parent FROM repositories WHERE name = ?", (name,)).fetchone()
             if row is None:
                 raise no_such_repository(name)
@@ -165,7 +157,7 @@ class Repositories:
 
     def may_read(self, caller: Credential | None, name: str) -> bool:
         """Whether a caller, None for anybody, may read a repository."""
-        with self._lock:
+        with self._guard:
             return self.visibility.may_read(caller, CONTENTS, name)
 
     def path(self, name: str) -> Path:
@@ -286,7 +278,7 @@ class Repositories:
 
         With ``quiet`` the next change tells.
         """
-        with self._lock:
+        with self._guard:
             path = self.path(name)
             try:
                 yield path
@@ -388,7 +380,7 @@ class Repositories:
         before = dict(rows.fetchall())
         changed = sorted(ref for ref in now.keys() | before.keys() if now.get(ref) != before.get(ref))
         for first in range(0, len(changed), BATCH):
-            with transaction(self._connection):
+            with self._transaction():
                 for ref in changed[first : first + BATCH]:
                     if ref in now:
                         self._connection.execute("INSERT OR REPLACE INTO refs VALUES (?, ?, ?)", (name, ref, now[ref]))

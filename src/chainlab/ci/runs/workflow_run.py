@@ -274,8 +274,8 @@ class _Running:
         left_out = ", ".join(self.workflow.left_out(name))
         why = ended_job.why or (f"`{left_out}` is ignored: there is no docker here" if left_out else "")
         ended_job = replace(ended_job, permissions=_above_none(granted), why=why)
-        if passed := self.services.platform.artifacts.passed(self.change.run, subject):
-            ended_job = replace(ended_job, result="failure", tolerated=False, why=passed)
+        if exceeded := self.services.platform.artifacts.exceeded(self.change.run, subject):
+            ended_job = replace(ended_job, result="failure", tolerated=False, why=exceeded)
         if not self.rights.identity:  # a fork's pull request gets no statement about our repository
             return ended_job
         try:

@@ -1,16 +1,16 @@
-"""The cache of a CI host: what one run keeps for later ones, by key, in scopes.
+"""The cache of a CI host: files that one run saves for later runs, by key, in scopes.
 
-An entry belongs to a repository, a scope (the ref whose run saved it), a key and a version (which paths it
-holds), and never changes. A job reads the scopes that its credential names, in their order; in each the exact
-key counts first, then every key as a beginning, the newest entry first. It writes to one scope or to none.
-Which scopes these are, the host decides; here nothing but the grants is looked at:
+An entry belongs to a repository, a scope (the ref whose run saved it), a key and a version (a digest of its paths). It
+never changes. A job reads the scopes that its credential names, in order. In each scope an exact match of the first
+key wins, then every key matches as a prefix, newest entry first. A job writes to one scope or to none. The host decides
+the scopes; this service checks the grants alone:
 
     cache:read:0:acme/triage-model:refs/heads/feature       searched first
     cache:read:1:acme/triage-model:refs/heads/main          then
     cache:write:acme/triage-model:refs/heads/feature
 
-    GET  /ci/cache/entry?version=V&key=K&key=PREFIX…        200 with the bytes and X-Cache-Key, or 404
-    PUT  /ci/cache/entry?version=V&key=K                    201, 409 if there is one, 403 without the right
+    GET  /ci/cache/entry?version=V&key=K&key=PREFIX…        200 with the bytes and X-Cache-Key; 404
+    PUT  /ci/cache/entry?version=V&key=K                    201; 409 if it exists; 403 without the right
 
 The platform evicts above 10 GB a repository; nothing is evicted here.
 """
@@ -18,7 +18,6 @@ The platform evicts above 10 GB a repository; nothing is evicted here.
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from starlette.routing import BaseRoute, Route
 
 from chainlab.ci.services.access import answering, identify, receive
 from chainlab.credentials import Credential, Credentials
-from chainlab.database import connect, transaction
+from chainlab.database import SqliteStore
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
@@ -61,7 +60,7 @@ MAX_ENTRY = 2 * 2**30  # bytes
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One saved entry."""
+    """One saved entry of the cache."""
 
     repository: str
     scope: str
@@ -70,38 +69,31 @@ class CacheEntry:
     digest: Digest
     size: int  # bytes
     saved: float  # seconds since 1970
-    who: str
+    who: str  # the subject of the credential that saved it
 
 
-class Cache:
-    """The entries of one state directory."""
+class Cache(SqliteStore):
+    """The cache entries of one state directory."""
 
     def __init__(self, directory: Path, database: Path) -> None:
         self._blobs = Blobs(directory)
         self._blobs.sweep()
-        self._lock = threading.Lock()
-        self._connection = connect(database)
+        super().__init__(database, SCHEMA)
         self._events = Events(self._connection)
-        self._connection.executescript(SCHEMA)
-
-    def close(self) -> None:
-        """Let go of the database."""
-        with self._lock:
-            self._connection.close()
 
     def stage(self, *, limit: int = MAX_ENTRY) -> Staged:
-        """A place to write an entry's bytes to, for `save`."""
+        """Open a place to write an entry's bytes to, for `save`."""
         return self._blobs.stage(limit=limit)
 
     def save(self, credential: Credential, key: str, version: str, staged: Staged) -> CacheEntry:
-        """Keep what was staged. Raises `Refused`: 403 without a scope to write, 409 for an entry that is there."""
+        """Save the staged bytes. Raises `Refused`: 403 without a scope to write to, 409 if the entry exists."""
         repository, scope = self.writable(credential)
         _check(key, version)
-        self._absent(repository, scope, key, version)
+        self._require_absent(repository, scope, key, version)
         digest = staged.commit()
         entry = CacheEntry(repository, scope, key, version, digest, staged.size, time.time(), credential.subject)
-        with self._lock, transaction(self._connection):
-            values = (*_facts(entry).values(), entry.saved, entry.who)
+        with self._transaction():
+            values = (*_columns(entry).values(), entry.saved, entry.who)
             try:
                 self._connection.execute(
                     f"INSERT INTO cache_entries ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
@@ -113,107 +105,104 @@ class Cache:
                 "dev.chainlab.cache.saved",
                 source="/ci/cache",
                 subject=repository,
-                data=_facts(entry) | {"who": entry.who},
+                data=_columns(entry) | {"who": entry.who},
             )
         return entry
 
     def find(self, credential: Credential, keys: list[str], version: str) -> CacheEntry | None:
-        """The entry that the job gets for its keys, or None. Raises `MalformedInput`."""
+        """Find the entry that the job gets for its keys, or None. Raises `MalformedInput` for a bad key."""
         if not 1 <= len(keys) <= MAX_KEYS:
             raise MalformedInput(f"expected 1 to {MAX_KEYS} keys")
         for key in keys:
             _check(key, version)
         for repository, scope in _readable(credential):
             for key, exact in [(keys[0], True), *((key, False) for key in keys)]:
-                if found := self._newest(repository, scope, key, version, exact=exact):
-                    return found
+                if entry := self._newest(repository, scope, key, version, exact=exact):
+                    return entry
         return None
 
     def restore(self, credential: Credential, keys: list[str], version: str) -> CacheEntry | None:
-        """As `find`; an event says who got what."""
+        """Find an entry as `find` does, and report it in an event."""
         entry = self.find(credential, keys, version)
         if entry is not None:
-            with self._lock, transaction(self._connection):
+            with self._transaction():
                 self._events.append(
                     "dev.chainlab.cache.restored",
                     source="/ci/cache",
                     subject=entry.repository,
-                    data=_facts(entry) | {"asked": keys[0], "who": credential.subject},
+                    data=_columns(entry) | {"asked": keys[0], "who": credential.subject},
                 )
         return entry
 
     def entries(self, repository: str | None = None) -> list[CacheEntry]:
-        """What is kept, oldest first; of one repository or all."""
-        with self._lock:
-            rows = self._connection.execute(
-                f"SELECT {COLUMNS} FROM cache_entries"  # noqa: S608
-                " WHERE ? IS NULL OR repository = ? ORDER BY id",
-                (repository, repository),
-            ).fetchall()
+        """List the entries, oldest first, of one repository or of all."""
+        rows = self._rows(
+            f"SELECT {COLUMNS} FROM cache_entries"  # noqa: S608
+            " WHERE ? IS NULL OR repository = ? ORDER BY id",
+            (repository, repository),
+        )
         return [_entry(row) for row in rows]
 
     def path(self, entry: CacheEntry) -> Path:
-        """The entry's bytes: a tar with ``home/…`` and ``workspace/…``."""
+        """Return the file with the entry's bytes: a tar with ``home/…`` and ``workspace/…``."""
         return self._blobs.path(entry.digest)
 
     def delete(self, repository: str, *, key: str | None = None) -> int:
-        """Forget a repository's entries, all or those of a key; returns how many."""
-        with self._lock, transaction(self._connection):
+        """Delete a repository's entries, all or those of one key; returns how many."""
+        with self._transaction():
             return self._connection.execute(
                 "DELETE FROM cache_entries WHERE repository = ? AND (? IS NULL OR key = ?)",
                 (repository, key, key),
             ).rowcount
 
     def writable(self, credential: Credential) -> tuple[str, str]:
-        """Repository and scope that the credential may write. Raises `Refused` (403)."""
+        """Return the repository and scope that the credential may write to. Raises `Refused` (403) without one."""
         grants = sorted(g.split(":", 3) for g in credential.grants if g.startswith("cache:write:"))
-        whole = [grant for grant in grants if len(grant) == 4]
-        if not whole:
+        complete = [grant for grant in grants if len(grant) == 4]
+        if not complete:
             raise Refused(
                 403,
-                f"{credential.subject} may read caches, and save none",
-                why="its event can be triggered by people who may not write to the repository",
+                f"{credential.subject} may read caches but not save",
+                why="people without write access to the repository can trigger its event",
             )
-        return whole[0][2], whole[0][3]
+        return complete[0][2], complete[0][3]
 
     def _newest(self, repository: str, scope: str, key: str, version: str, *, exact: bool) -> CacheEntry | None:
-        wanted = "key = :key" if exact else "substr(key, 1, length(:key)) = :key"
-        with self._lock:
-            row = self._connection.execute(
-                f"SELECT {COLUMNS} FROM cache_entries"  # noqa: S608
-                f" WHERE {wanted} AND repository = :repository AND scope = :scope AND version = :version"
-                " ORDER BY id DESC LIMIT 1",
-                {"key": key, "repository": repository, "scope": scope, "version": version},
-            ).fetchone()
-        return _entry(row) if row else None
+        condition = "key = :key" if exact else "substr(key, 1, length(:key)) = :key"
+        rows = self._rows(
+            f"SELECT {COLUMNS} FROM cache_entries"  # noqa: S608
+            f" WHERE {condition} AND repository = :repository AND scope = :scope AND version = :version"
+            " ORDER BY id DESC LIMIT 1",
+            {"key": key, "repository": repository, "scope": scope, "version": version},
+        )
+        return _entry(rows[0]) if rows else None
 
-    def _absent(self, repository: str, scope: str, key: str, version: str) -> None:
+    def _require_absent(self, repository: str, scope: str, key: str, version: str) -> None:
         if self._newest(repository, scope, key, version, exact=True) is not None:
             raise _conflict(key)
 
 
 def cache_routes(cache: Cache, credentials: Credentials) -> list[BaseRoute]:
-    """The routes of a cache."""
+    """Return the HTTP routes of a cache."""
 
-    def job(request: Request) -> Credential:
+    def job_credential(request: Request) -> Credential:
         credential = identify(request, credentials)
         if credential is None:
             raise Refused(401, "a job's credential is needed")
         return credential
 
     async def get(request: Request) -> Response:
-        credential = job(request)
+        credential = job_credential(request)
         keys, version = request.query_params.getlist("key"), request.query_params.get("version", "")
-        looking = request.method == "HEAD"
-        look = cache.find if looking else cache.restore
-        entry = await run_sync(look, credential, keys, version)
+        find = cache.find if request.method == "HEAD" else cache.restore
+        entry = await run_sync(find, credential, keys, version)
         if entry is None:
-            raise Refused(404, "no entry fits")
+            raise Refused(404, "no cache entry matches the keys")
         headers = {"X-Cache-Key": entry.key, "X-Cache-Scope": entry.scope}
         return StoredFile(cache.path(entry), headers=headers, media_type="application/octet-stream")
 
     async def put(request: Request) -> Response:
-        credential = job(request)
+        credential = job_credential(request)
         key, version = (request.query_params.get(name, "") for name in ("key", "version"))
         cache.writable(credential)
         _check(key, version)
@@ -229,25 +218,25 @@ def cache_routes(cache: Cache, credentials: Credentials) -> list[BaseRoute]:
 
 
 def _readable(credential: Credential) -> list[tuple[str, str]]:
-    """Repositories and scopes in the order of search."""
+    """Return (repository, scope) pairs in search order."""
     grants = [g.split(":", 4) for g in credential.grants if g.startswith("cache:read:")]
     numbered = [g for g in grants if len(g) == 5 and g[2].isascii() and g[2].isdigit()]
     return [(g[3], g[4]) for g in sorted(numbered, key=lambda grant: int(grant[2]))]
 
 
 def _check(key: str, version: str) -> None:
-    fits = 0 < len(key) <= MAX_KEY and key.isprintable() and "," not in key and key.isascii()
-    if not fits:
-        raise MalformedInput(f"a cache key has 1 to {MAX_KEY} printable ASCII characters, and no comma")
+    valid = 0 < len(key) <= MAX_KEY and key.isprintable() and "," not in key and key.isascii()
+    if not valid:
+        raise MalformedInput(f"a cache key has 1 to {MAX_KEY} printable ASCII characters and no comma")
     if not (version.isascii() and version.isalnum() and len(version) <= 128):
         raise MalformedInput("expected letters and digits in 'version'")
 
 
 def _conflict(key: str) -> Refused:
-    return Refused(409, f"there is an entry with key {key!r}, and an entry never changes")
+    return Refused(409, f"the cache has an entry with key {key!r}, and an entry never changes")
 
 
-def _facts(entry: CacheEntry) -> dict[str, str | int]:
+def _columns(entry: CacheEntry) -> dict[str, str | int]:
     return {
         "repository": entry.repository,
         "scope": entry.scope,
