@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 
 from chainlab.evidence.packages.licences import licence
 
-__all__ = ["Package", "applies", "headers", "inside", "package", "record", "requirement"]
+__all__ = ["PackageMetadata", "applies", "headers", "inside", "package", "record", "requirement"]
 
 VENDOR = re.compile(r"(?:^|/)(_?vendor(?:ed)?(?:_packages)?|_?third_party|externals?|extern)/([^/]+)")
 NATIVE = re.compile(r"\.(so(\.[0-9.]+)?|pyd|dylib|dll)$")
@@ -44,7 +44,7 @@ SAMPLES = 6  # names that a blind spot gives before it only counts
 
 
 @dataclass(frozen=True)
-class Package:
+class PackageMetadata:
     """What the metadata of one package say."""
 
     name: str
@@ -67,7 +67,7 @@ def headers(text: str) -> dict[str, list[str]]:
     return found
 
 
-def package(text: str) -> Package:
+def package(text: str) -> PackageMetadata:
     """Read METADATA or PKG-INFO; name and version are empty where they are missing."""
     fields = headers(text)
 
@@ -76,7 +76,7 @@ def package(text: str) -> Package:
         return "" if value == "UNKNOWN" else value
 
     expression, named = licence(one("license-expression"), one("license"), fields.get("classifier", []))
-    return Package(
+    return PackageMetadata(
         name=one("name"),
         version=one("version"),
         licence=expression,

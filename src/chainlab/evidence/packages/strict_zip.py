@@ -117,7 +117,7 @@ def _members(data: memoryview) -> list[Member]:
         raise _refused("bytes stand before the zip archive, or between its directory and its end")
     if count > MAX_MEMBERS:
         raise _refused(f"the zip archive has more than {MAX_MEMBERS} members")
-    found: list[tuple[int, _Entry]] = []
+    found: list[tuple[int, _CentralEntry]] = []
     for _ in range(count):
         entry, offset, start = _central(data, start, at)
         found.append((offset, entry))
@@ -141,7 +141,7 @@ def _members(data: memoryview) -> list[Member]:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _CentralEntry:
     """What the central directory says, to be compared with the local header."""
 
     name: bytes
@@ -152,7 +152,7 @@ class _Entry:
     size: int
 
 
-def _central(data: memoryview, at: int, end: int) -> tuple[_Entry, int, int]:
+def _central(data: memoryview, at: int, end: int) -> tuple[_CentralEntry, int, int]:
     """An entry of the central directory: itself, the offset of its local header, where the next one is."""
     fields = CENTRAL.unpack(data[at : at + CENTRAL.size])
     mark, needed, flags, method, crc, packed, size, name, extra, comment, disk, mode, offset = fields
@@ -171,10 +171,10 @@ def _central(data: memoryview, at: int, end: int) -> tuple[_Entry, int, int]:
     kind = stat.S_IFMT(mode >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise _refused(f"the member {shown!r} is a link or a device")
-    return _Entry(text, flags, method, crc, packed, size), offset, after
+    return _CentralEntry(text, flags, method, crc, packed, size), offset, after
 
 
-def _local(data: memoryview, at: int, entry: _Entry) -> tuple[Member, int]:
+def _local(data: memoryview, at: int, entry: _CentralEntry) -> tuple[Member, int]:
     """The member whose local header is at ``at``, and where its bytes end."""
     fields = LOCAL.unpack(data[at : at + LOCAL.size])
     mark, needed, flags, method, crc, packed, size, length, extra = fields

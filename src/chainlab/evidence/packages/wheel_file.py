@@ -36,7 +36,7 @@ class Wheel:
     """What a wheel says of itself."""
 
     path: Path
-    package: metadata.Package
+    package: metadata.PackageMetadata
     tags: tuple[str, ...]
     names: tuple[str, ...]  # its files
     digest: Digest

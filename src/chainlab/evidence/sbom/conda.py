@@ -5,7 +5,7 @@
     'pkg:conda/openssl@3.0.13?build=h7f8727e_0&channel=main&subdir=linux-64'
 
 conda keeps a JSON file for each package in ``conda-meta``. A Python package that it installed has metadata in
-site-packages too, and is one component: `Package.infos` says which.
+site-packages too, and is one component: `CondaPackage.infos` says which.
 
 conda, "PrefixRecord"; Package URL types, "conda".
 """
@@ -25,14 +25,14 @@ from chainlab.evidence.packages.licences import licence
 from chainlab.evidence.packages.versions import MAX_VERSION
 from chainlab.evidence.statements import parse_json
 
-__all__ = ["Package", "added", "find"]
+__all__ = ["CondaPackage", "added", "find"]
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 INFO = re.compile(r"[^/]+\.(?:dist|egg)-info$")
 
 
 @dataclass(frozen=True)
-class Package:
+class CondaPackage:
     """One record of conda-meta."""
 
     component: Component
@@ -45,7 +45,7 @@ class Package:
         return {path for file in self.files for path in (file, file.rpartition("/")[0]) if INFO.search(path)}
 
 
-def find(prefix: Path) -> tuple[list[Package], list[BlindSpot]]:
+def find(prefix: Path) -> tuple[list[CondaPackage], list[BlindSpot]]:
     """What conda-meta lists, and the records that cannot be read."""
     found, spots = [], []
     for file in sorted(prefix.glob("conda-meta/*.json")):
@@ -58,7 +58,7 @@ def find(prefix: Path) -> tuple[list[Package], list[BlindSpot]]:
 
 
 def added(
-    components: Sequence[Component], packages: Sequence[Package], by_folder: Mapping[str, str], gone: str
+    components: Sequence[Component], packages: Sequence[CondaPackage], by_folder: Mapping[str, str], gone: str
 ) -> tuple[list[Component], list[BlindSpot]]:
     """The components with conda's packages; a Python package that conda brought stays one component, and says so.
 
@@ -90,7 +90,7 @@ def added(
     return list(found.values()), spots
 
 
-def _package(file: Path) -> Package:
+def _package(file: Path) -> CondaPackage:
     record = parse_json(file.read_bytes(), "it")
     if not isinstance(record, dict):
         raise MalformedInput("it is not an object")
@@ -119,7 +119,7 @@ def _package(file: Path) -> Package:
         found_in=f"conda-meta/{file.name}",
     )
     needs = tuple(text.split()[0] for text in _texts(record.get("depends")) if text.split())
-    return Package(component, needs, tuple(_texts(record.get("files"))))
+    return CondaPackage(component, needs, tuple(_texts(record.get("files"))))
 
 
 def _texts(value: object) -> list[str]:

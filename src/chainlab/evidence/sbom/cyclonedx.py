@@ -54,7 +54,7 @@ class Bill:
 
 def read(document: Any, *, strict: bool = False) -> Bill:
     """Read a document. Raises `MalformedInput` with ``strict`` only."""
-    return _Reader(strict).bill(document)
+    return _BillReader(strict).bill(document)
 
 
 def entries(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -76,7 +76,7 @@ def all_of(texts: Iterable[str]) -> str:
     return " AND ".join(f"({text})" if " OR " in text.upper() and len(stated) > 1 else text for text in stated)
 
 
-class _Reader:
+class _BillReader:
     """Reads one document, and notes what it cannot read."""
 
     def __init__(self, strict: bool) -> None:

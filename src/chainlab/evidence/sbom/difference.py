@@ -19,11 +19,11 @@ from chainlab.evidence.packages.purls import package
 from chainlab.evidence.sbom import cyclonedx
 from chainlab.evidence.sbom.cyclonedx import Bill
 
-__all__ = ["Change", "Difference", "diff"]
+__all__ = ["ComponentChange", "Difference", "diff"]
 
 
 @dataclass(frozen=True)
-class Change:
+class ComponentChange:
     """A component in both documents that is not the same."""
 
     old: Component
@@ -41,8 +41,8 @@ class Difference:
 
     added: tuple[Component, ...] = ()
     removed: tuple[Component, ...] = ()
-    changed: tuple[Change, ...] = ()  # another version
-    rehashed: tuple[Change, ...] = ()  # the same version, other bytes
+    changed: tuple[ComponentChange, ...] = ()  # another version
+    rehashed: tuple[ComponentChange, ...] = ()  # the same version, other bytes
     unread: tuple[str, ...] = ()  # what could not be read, and so was not compared
 
     def __bool__(self) -> bool:
@@ -69,7 +69,7 @@ def diff(old: Any, new: Any) -> Difference:
         gone = [c for version in sorted(set(was) - set(now)) for c in was[version]]
         come = [c for version in sorted(set(now) - set(was)) for c in now[version]]
         if len(gone) == len(come) == 1:
-            changed.append(Change(gone[0], come[0]))
+            changed.append(ComponentChange(gone[0], come[0]))
         else:
             removed += gone
             added += come
@@ -85,11 +85,11 @@ def _grouped(bill: Bill) -> dict[str, dict[str, list[Component]]]:
     return found
 
 
-def _contradictions(was: list[Component], now: list[Component]) -> list[Change]:
+def _contradictions(was: list[Component], now: list[Component]) -> list[ComponentChange]:
     """The contradicting pairs of one version, if an entry of either side agrees with none of the other."""
     alone = [old for old in was if all(_other_bytes(old, new) for new in now)]
     alone += [new for new in now if all(_other_bytes(old, new) for old in was)]
-    return [Change(old, new) for old in was for new in now if _other_bytes(old, new)] if alone else []
+    return [ComponentChange(old, new) for old in was for new in now if _other_bytes(old, new)] if alone else []
 
 
 def _key(component: Component) -> str:

@@ -95,7 +95,7 @@ def read(
     return Inventory(tuple(rest), top, "operations", tuple(sorted(set(spots))), described(values))
 
 
-def _found(folder: Path) -> tuple[list[Installed], list[conda.Package], list[BlindSpot]]:
+def _found(folder: Path) -> tuple[list[Installed], list[conda.CondaPackage], list[BlindSpot]]:
     """Python's packages in the order in which it finds them, conda's, and what is not read or belongs to nobody.
 
     Raises `MalformedInput` where nothing is installed.
@@ -250,7 +250,7 @@ def _imports(one: Installed) -> set[str]:
     return names
 
 
-def _unowned(folder: Path, installed: Iterable[Installed], packages: Iterable[conda.Package]) -> list[BlindSpot]:
+def _unowned(folder: Path, installed: Iterable[Installed], packages: Iterable[conda.CondaPackage]) -> list[BlindSpot]:
     """What lies in site-packages and belongs to no RECORD: copied there by hand, or by somebody else."""
     here = [one for one in installed if one.site == folder]
     owned = {path.partition("/")[0] for one in here for path in one.paths}

@@ -41,7 +41,7 @@ class Installed:
 
     site: Path  # the folder that it is in
     folder: str  # below it: NAME.dist-info
-    package: metadata.Package
+    package: metadata.PackageMetadata
     paths: list[str]  # its files, below site-packages
     source: str = "METADATA"  # the file below the folder that says so; empty: the entry itself
     record: str = ""  # hex; empty without a RECORD
@@ -99,7 +99,7 @@ def find(site: Path) -> tuple[list[Installed], list[BlindSpot]]:
     return found, spots
 
 
-def _package(path: str) -> metadata.Package:
+def _package(path: str) -> metadata.PackageMetadata:
     package = metadata.package(_read(path).decode(errors="replace"))
     if not package.name:
         raise MalformedInput(f"no name in its {path.rpartition('/')[2]}")

@@ -51,7 +51,7 @@ def merge(
     """
     if not documents:
         raise MalformedInput("there is nothing to merge", hint="give at least one document")
-    said = _Said()
+    said = _Statements()
     for document in documents:
         if wrong := problems(document):
             raise MalformedInput(
@@ -85,7 +85,7 @@ def merge(
 
 
 @dataclass
-class _Said:
+class _Statements:
     """What documents say, by refs that mean the same in all of them; entries as text are JSON, to be told apart."""
 
     tops: set[str] = field(default_factory=set)  # refs of their subjects

@@ -24,7 +24,7 @@ from chainlab.evidence.statements import parse_json
 if TYPE_CHECKING:
     from jsonschema_rs import Draft7Validator, ValidationError
 
-__all__ = ["Problem", "problems"]
+__all__ = ["SchemaProblem", "problems"]
 
 SPECS = ("1.2", "1.3", "1.4", "1.5", "1.6", "1.7")
 MOST = 200  # problems told; a document with more is no bill of materials
@@ -40,7 +40,7 @@ PATTERNS = {
 
 
 @dataclass(frozen=True, order=True)
-class Problem:
+class SchemaProblem:
     """One thing that is wrong."""
 
     path: str  # components[3].hashes[0].alg; empty: the whole document
@@ -52,7 +52,7 @@ class Problem:
         return f"{self.path or 'the document'}: {self.message}{hint}"
 
 
-def problems(document: Any) -> list[Problem]:
+def problems(document: Any) -> list[SchemaProblem]:
     """What is wrong with a document: a value as JSON gives it, or its bytes. Empty: nothing; never raises."""
     if isinstance(document, (bytes, bytearray, str)):
         try:
@@ -60,15 +60,19 @@ def problems(document: Any) -> list[Problem]:
             document = parse_json(data, "the document")
         except MalformedInput as error:
             said = f"{error.message}: {error.why}" if error.why else error.message
-            return [Problem("", said, "CycloneDX in XML is not read here" if data.lstrip()[:1] == b"<" else error.hint)]
+            return [
+                SchemaProblem(
+                    "", said, "CycloneDX in XML is not read here" if data.lstrip()[:1] == b"<" else error.hint
+                )
+            ]
         except UnicodeEncodeError as error:  # half a character
-            return [Problem("", f"this is no text: {error}")]
+            return [SchemaProblem("", f"this is no text: {error}")]
     if not isinstance(document, dict):
-        return [Problem("", f"a bill of materials is an object, this is {_kind(document)}")]
+        return [SchemaProblem("", f"a bill of materials is an object, this is {_kind(document)}")]
     spec = document.get("specVersion")
     if document.get("bomFormat") != "CycloneDX" or not isinstance(spec, str) or spec not in SPECS:
         return [
-            Problem(
+            SchemaProblem(
                 "",
                 f"bomFormat {_short(document.get('bomFormat'))}, specVersion {_short(spec)}: no CycloneDX known here",
                 f"bomFormat is 'CycloneDX', specVersion one of {', '.join(SPECS)}",
@@ -79,7 +83,7 @@ def problems(document: Any) -> list[Problem]:
         found = list(_schema_problems(document, spec))
         found += _beyond(document)
     except (ValueError, TypeError, RecursionError, OverflowError) as error:
-        return [Problem("", f"this cannot be written as JSON: {str(error)[:200]}")]
+        return [SchemaProblem("", f"this cannot be written as JSON: {str(error)[:200]}")]
     return sorted(set(found))[:MOST]
 
 
@@ -95,7 +99,7 @@ def _validator(spec: str) -> Draft7Validator:
     )
 
 
-def _schema_problems(document: dict[str, Any], spec: str) -> Iterator[Problem]:
+def _schema_problems(document: dict[str, Any], spec: str) -> Iterator[SchemaProblem]:
     validator = _validator(spec)
     if validator.is_valid(document):
         return
@@ -105,18 +109,20 @@ def _schema_problems(document: dict[str, Any], spec: str) -> Iterator[Problem]:
         yield from _told(error)
 
 
-def _told(error: ValidationError) -> Iterator[Problem]:
+def _told(error: ValidationError) -> Iterator[SchemaProblem]:
     """In our words; of alternatives, the one that the value comes closest to."""
     at = list(error.instance_path)
     if at[-1:] == ["licenses"] and _mixed(error.instance):
         said = "licences in a list, or one expression: not both"
-        yield Problem(_path(at), said, "join them with AND in one expression")
+        yield SchemaProblem(_path(at), said, "join them with AND in one expression")
         return
     branches = error.kind.as_dict().get("context")
     if branches is None:
-        yield Problem(_path(at), *_words(error, str(at[-1]) if at else ""))
+        yield SchemaProblem(_path(at), *_words(error, str(at[-1]) if at else ""))
     elif not all(branches) or _is_torn(branches):
-        yield Problem(_path(at), "this is two alternatives at once, and one is allowed", "split it into two entries")
+        yield SchemaProblem(
+            _path(at), "this is two alternatives at once, and one is allowed", "split it into two entries"
+        )
     else:
         for inner in _closest(branches):
             yield from _told(inner)
@@ -195,7 +201,7 @@ def _none_of(options: list[str], value: Any, name: str) -> tuple[str, str]:
     return f"{_short(value)} is not a value that is allowed here", f"one of {', '.join(options)}"
 
 
-def _beyond(document: dict[str, Any]) -> Iterator[Problem]:
+def _beyond(document: dict[str, Any]) -> Iterator[SchemaProblem]:
     """What the schemas cannot say."""
     places: dict[str, list[str]] = {}
     used: list[tuple[str, str]] = []
@@ -210,14 +216,14 @@ def _beyond(document: dict[str, Any]) -> Iterator[Problem]:
             used += [(path, ref) for ref in value]
     for ref, where in sorted(places.items()):
         if len(where) > 1:
-            yield Problem(
+            yield SchemaProblem(
                 where[1],
                 f"the bom-ref {_short(ref)} is also at {where[0]}",
                 "a reference needs one place: rename one",
             )
     for path, ref in used:
         if ref not in places and not ref.startswith("urn:cdx:"):
-            yield Problem(
+            yield SchemaProblem(
                 path,
                 f"{_short(ref)} leads nowhere",
                 "no component has this bom-ref: add it, or the component",
@@ -226,17 +232,17 @@ def _beyond(document: dict[str, Any]) -> Iterator[Problem]:
     for number, one in enumerate(_list(document.get("dependencies"))):
         about = one.get("ref") if isinstance(one, dict) else None
         if isinstance(about, str) and about in twice:
-            yield Problem(f"dependencies[{number}]", f"{_short(about)} has two entries", "join them")
+            yield SchemaProblem(f"dependencies[{number}]", f"{_short(about)} has two entries", "join them")
         twice.add(str(about))
 
 
-def _hashes(path: str, hashes: Any) -> Iterator[Problem]:
+def _hashes(path: str, hashes: Any) -> Iterator[SchemaProblem]:
     for number, one in enumerate(_list(hashes)):
         if isinstance(one, dict) and isinstance(one.get("content"), str):
             wanted = HASH_LENGTHS.get(str(one.get("alg")))
             if wanted and len(one["content"]) != wanted:
                 said = f"{len(one['content'])} digits, and {one['alg']} has {wanted}"
-                yield Problem(f"{path}[{number}].content", said, "compute it again")
+                yield SchemaProblem(f"{path}[{number}].content", said, "compute it again")
 
 
 def _walk(document: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:

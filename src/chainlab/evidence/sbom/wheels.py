@@ -72,7 +72,7 @@ def read(
     return _with_stated(wheel, Inventory(ordered, subject, "build", tuple(sorted(spots)), ()))
 
 
-def asked(package: metadata.Package, markers: Mapping[str, str]) -> list[tuple[str, str]]:
+def asked(package: metadata.PackageMetadata, markers: Mapping[str, str]) -> list[tuple[str, str]]:
     """What a package asks for, without markers, with the scope: ``optional`` is what only an extra asks for."""
     found = []
     for text in package.requires:
