@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from chainlab.evidence.advisories import Advisories, load
-from chainlab.evidence.packages.purls import package
+from chainlab.evidence.packages.purls import package_of
 from chainlab.evidence.vulnerabilities import Vulnerability, match
 
 COMPONENTS, RECORDS, NAMED = 10_000, 2_700, 1_200  # NAMED: packages that records are about
@@ -66,7 +66,7 @@ def naively(components: list[dict[str, str]], known: Advisories) -> list[Vulnera
         named = tuple(
             each
             for each in known.records
-            if any(entry.package == package(component["purl"]) for entry in each.affected)
+            if any(entry.package == package_of(component["purl"]) for entry in each.affected)
         )
         found += match([component], replace(known, records=named))
     return found

@@ -22,7 +22,7 @@ from packaging.version import Version
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence.advisories import Advisories, load, read
-from chainlab.evidence.packages.versions import Range, in_vers
+from chainlab.evidence.packages.versions import Range, is_in_vers
 from chainlab.evidence.vulnerabilities import Vulnerability, is_compared, match, score
 
 ROOT = Path(__file__).parents[2]
@@ -346,7 +346,7 @@ def test_versions_of_other_ecosystems_are_not_compared_as_python_s() -> None:
     ],
 )
 def test_a_vers_is_evaluated_or_holds_for_nothing(text: str, kind: str, inside: str, outside: str) -> None:
-    assert [v for v in inside.split() + outside.split() if in_vers(text, kind, v)] == inside.split()
+    assert [v for v in inside.split() + outside.split() if is_in_vers(text, kind, v)] == inside.split()
 
 
 def test_the_later_of_two_records_counts(tmp_path: Path) -> None:

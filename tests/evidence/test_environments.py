@@ -152,7 +152,7 @@ def test_headers_go_on_after_what_ends_no_line(tmp_path: Path, separator: str) -
 def test_headers_are_those_that_packaging_reads(text: str) -> None:
     text = f"Name: alpha\nLicense: {text}\nRequires-Dist: beta\n"
     raw, unread = parse_email(text)
-    ours = metadata.headers(text)
+    ours = metadata.parse_headers(text)
     theirs = [*unread.get("requires-dist", ()), *raw.get("requires_dist", ())]
     assert ours.get("requires-dist", []) == theirs
 
@@ -188,7 +188,7 @@ def test_licences_and_documents_are_no_vendored_code() -> None:
     inside += ("parse.py.SHA256SUM", "x.pyi", "only/COPYING", "only/notes.txt", "typeshed/os.pyi")
     licences = ("licenses/src/alpha/_vendor/six/LICENSE", "licenses/alpha/_vendor/idna/COPYING")
     files = (*(f"alpha/_vendor/{f}" for f in inside), *(f"alpha-1.0.dist-info/{f}" for f in licences))
-    assert metadata.inside(files) == {"vendored": "alpha/_vendor/: idna, license, typeshed"}
+    assert metadata.hidden_code(files) == {"vendored": "alpha/_vendor/: idna, license, typeshed"}
 
 
 # -- which Python

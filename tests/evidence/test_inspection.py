@@ -345,29 +345,29 @@ def wheel(folder: Path, more: dict[str, bytes], record: dict[str, str] | None = 
     ],
 )  # fmt: skip
 def test_a_wheel_is_its_source(source: Path, more: dict[str, bytes], record: dict[str, str], kinds: set[str]) -> None:
-    report = wheel_against_source.check(wheel(source, more, record), source)
+    report = wheel_against_source.check_wheel(wheel(source, more, record), source)
     assert {finding.kind for finding in report.findings} == kinds, report
     assert report.passed == (not kinds)
 
 
 def test_machine_code_is_not_scanned_and_generated_files_are_named(source: Path) -> None:
     path = wheel(source, {"acme_made_up/_fast.so": b"\x7fELF", "acme_made_up/_version.py": b""})
-    report = wheel_against_source.check(path, source, generated=("*/_version.py", "*.so"))
+    report = wheel_against_source.check_wheel(path, source, generated=("*/_version.py", "*.so"))
     assert report.findings == ()
     assert not report.passed
     assert [name for name, _ in report.not_scanned] == ["acme_made_up/_fast.so"]
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("acme_made_up/__init__.py", b"A = 2\n")
-    assert {"archive"} == {finding.kind for finding in wheel_against_source.check(path).findings}
+    assert {"archive"} == {finding.kind for finding in wheel_against_source.check_wheel(path).findings}
     path.write_bytes(b"PK")
     with pytest.raises(MalformedInput, match="no readable wheel"):
-        wheel_against_source.check(path)
+        wheel_against_source.check_wheel(path)
 
 
 @pytest.mark.parametrize("name", ["acme-cells", "acme-quantise"])
 def test_the_companys_wheels_are_their_source(name: str) -> None:
     (path,) = (ROOT / "data" / "packages" / "wheels").glob(f"{name.replace('-', '_')}-*.whl")
-    report = wheel_against_source.check(path, ROOT / "data" / "packages" / name)
+    report = wheel_against_source.check_wheel(path, ROOT / "data" / "packages" / name)
     assert report.passed, report
 
 

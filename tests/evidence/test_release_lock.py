@@ -20,7 +20,7 @@ from packaging.markers import Marker
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence.locks import lock_inventory, lock_markers
-from chainlab.evidence.locks.release_lock import Pin, applying, parse
+from chainlab.evidence.locks.release_lock import Pin, applicable, parse
 from chainlab.evidence.packages.interpreters import markers_here
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def test_what_uv_writes_is_read_and_written_again_byte_for_byte(path: str) -> No
     assert len(pins) > 20
     lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
     assert "\n".join(map(str, pins)).splitlines() == lines
-    assert applying(text.encode())
+    assert applicable(text.encode())
 
 
 REFUSED = {
@@ -96,9 +96,9 @@ def test_any_other_line_is_refused_and_quoted(case: str) -> None:
 def test_two_pins_of_one_package_that_both_apply_are_refused() -> None:
     other = GOOD.replace("1.0 ", "2.0 ; python_version >= '3' ")
     with pytest.raises(MalformedInput, match="alpha twice"):
-        applying((GOOD + other).encode())
+        applicable((GOOD + other).encode())
     apart = GOOD.replace("1.0 ", "1.0 ; python_version < '3' ")
-    assert [pin.version for pin in applying((apart + other).encode())] == ["2.0"]
+    assert [pin.version for pin in applicable((apart + other).encode())] == ["2.0"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_two_pins_of_one_package_that_both_apply_are_refused() -> None:
     ids=lambda line: str(line)[:20],
 )
 @pytest.mark.parametrize(
-    "read", [parse, lambda data: lock_inventory.applying("requirements.lock", data)], ids=["gate", "SBOM"]
+    "read", [parse, lambda data: lock_inventory.applicable("requirements.lock", data)], ids=["gate", "SBOM"]
 )
 def test_reading_takes_time_in_proportion_to_the_size(line: str, read: Callable[[bytes], Any]) -> None:
     began, refusal = time.process_time(), ""
@@ -232,7 +232,7 @@ def test_pip_and_uv_take_what_is_read_of_a_thousand_random_files(
         pins = {name: f"{name}==1.0 \\\n    --hash=sha256:{links[1][name]}\n" for name in NAMES}
         text = "".join(spoils(rnd, pins[name], f"zeta==1.0 --hash=sha256:{HASH}\n") for name in chosen)
         try:
-            found = applying(text.encode())
+            found = applicable(text.encode())
         except MalformedInput:
             continue
         accepted += 1

@@ -28,7 +28,7 @@ from chainlab.errors import MalformedInput
 from chainlab.evidence.components import BlindSpot, Component, Inventory, purl_of
 from chainlab.evidence.locks import lock_inventory
 from chainlab.evidence.packages import imports, interpreters, metadata
-from chainlab.evidence.packages.licences import licence
+from chainlab.evidence.packages.licences import read_licence
 from chainlab.evidence.sbom import builder, cyclonedx, environments, projects, wheels
 from chainlab.evidence.sbom.quality import CISA, NTIA, assess
 from chainlab.evidence.sbom.schema import problems
@@ -376,7 +376,7 @@ def test_our_headers_are_those_that_packaging_reads() -> None:
     for file in sorted(site.glob("*.dist-info/METADATA"))[::8]:
         text = file.read_text(encoding="utf-8")
         raw, _ = parse_email(text)
-        ours = metadata.headers(text)
+        ours = metadata.parse_headers(text)
         assert ours["name"] == [raw["name"]]
         assert ours.get("requires-dist", []) == raw.get("requires_dist", []), file.parent.name
         assert ours.get("classifier", []) == raw.get("classifiers", []), file.parent.name
@@ -402,15 +402,15 @@ LICENCES = {
 
 @pytest.mark.parametrize(("given", "expected"), LICENCES.values(), ids=LICENCES.keys())
 def test_a_licence_is_an_expression_or_a_name(given: tuple[str, str, list[str]], expected: str | None) -> None:
-    found, name = licence(*given)
+    found, name = read_licence(*given)
     assert found == expected
     assert bool(name) == (expected is None and given != ("", "UNKNOWN", []))
 
 
 def test_imports_with_a_plain_name_are_no_blind_spot() -> None:
-    found = imports.seen(b"__import__('numpy')\nfrom . import x\nimport a.b\n__import__(n)\n")
+    found = imports.imports_of(b"__import__('numpy')\nfrom . import x\nimport a.b\n__import__(n)\n")
     assert (found.names, found.dynamic) == (frozenset({"numpy", "a"}), (4,))
-    assert not imports.seen(b"def (").readable
+    assert not imports.imports_of(b"def (").readable
 
 
 def test_compositions_claim_no_more_than_was_seen(at: datetime) -> None:

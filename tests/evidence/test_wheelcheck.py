@@ -59,7 +59,7 @@ def packed(more: dict[str, bytes], method: int = zipfile.ZIP_STORED, streamed: b
 
 def kinds(folder: Path, data: bytes) -> set[str]:
     (folder / NAME).write_bytes(data)
-    report = wheel_against_source.check(folder / NAME)
+    report = wheel_against_source.check_wheel(folder / NAME)
     assert report.passed == (not report.findings and not report.not_scanned)
     return {finding.kind for finding in report.findings}
 
@@ -100,7 +100,7 @@ def test_a_pth_file_is_found_in_every_folder(tmp_path: Path, name: str) -> None:
 )  # fmt: skip
 def test_a_pth_file_says_whether_it_runs_code(tmp_path: Path, data: bytes, runs: bool) -> None:
     (tmp_path / NAME).write_bytes(packed({"a.pth": data}))
-    (finding,) = wheel_against_source.check(tmp_path / NAME).findings
+    (finding,) = wheel_against_source.check_wheel(tmp_path / NAME).findings
     assert ("runs code" in finding.message) == runs
 
 
@@ -177,7 +177,7 @@ ARCHIVES: dict[str, Callable[[bytes], bytes]] = {
 def test_an_archive_with_two_readings_is_refused_and_nothing_in_it_counts_as_scanned(tmp_path: Path, case: str) -> None:
     assert kinds(tmp_path, packed({})) == set()
     (tmp_path / NAME).write_bytes(ARCHIVES[case](packed({})))
-    report = wheel_against_source.check(tmp_path / NAME)
+    report = wheel_against_source.check_wheel(tmp_path / NAME)
     assert ({f.kind for f in report.findings}, report.scanned, report.passed) == ({"archive"}, (), False)
 
 
@@ -213,7 +213,7 @@ def test_a_wheel_that_passes_is_what_python_and_uv_install(
         wheel = Path(place, NAME)
         wheel.write_bytes(mutated(whole, steps))
         try:
-            passed = wheel_against_source.check(wheel).passed
+            passed = wheel_against_source.check_wheel(wheel).passed
         except MalformedInput:
             passed = False
         if passed:
@@ -260,7 +260,7 @@ def test_metadata_of_vendored_packages_are_no_second_wheel(tmp_path: Path) -> No
 def test_libraries_of_any_version_and_bytecode_are_not_scanned(tmp_path: Path) -> None:
     names = ["demo.libs/libfast-1a.so.3.1", "demo/__pycache__/x.cpython-311.pyc", "demo/x.PYD"]
     (tmp_path / NAME).write_bytes(packed(dict.fromkeys(names, b"")))
-    assert sorted(name for name, _ in wheel_against_source.check(tmp_path / NAME).not_scanned) == sorted(names)
+    assert sorted(name for name, _ in wheel_against_source.check_wheel(tmp_path / NAME).not_scanned) == sorted(names)
 
 
 # -- sdists

@@ -77,7 +77,7 @@ ALLOWED: dict[str, str] = {
     "src/chainlab/course/exercises/week2/ex4_permissions.py pull_image": STEP,
     "src/chainlab/course/exercises/week2/ex4_permissions.py list_pulls": STEP,
     "lessons/03_sbom_lab.py *_figure": FIGURE,
-    "src/chainlab/evidence/packages/wheel_against_source.py check": MONITORING,
+    "src/chainlab/evidence/packages/wheel_against_source.py check_wheel": MONITORING,
     "src/chainlab/evidence/packages/wheel_against_source.py check_sdist": MONITORING,
     "src/chainlab/events.py verify": MONITORING,
     "src/chainlab/evidence/sbom/merging.py merge": READERS,

@@ -101,7 +101,7 @@ def read(data: bytes) -> Reading:
 def _row(node: int, one: Component) -> tuple[Any, ...]:
     title, purl = f"{one.group}/{one.name}" if one.group else one.name, _canonical(one.purl)
     hashes = " ".join(f"{name.lower()}:{value}" for name, value in one.hashes.items() if name != "SHA-256")
-    licence, sha256 = cyclonedx.all_of([one.licence or "", one.licence_name]), one.hashes.get("SHA-256", "")
+    licence, sha256 = cyclonedx.join_licences([one.licence or "", one.licence_name]), one.hashes.get("SHA-256", "")
     name = key(title, purl)
     return node, name, title, one.version, purl, one.type, sha256, hashes, licence, one.supplier, one.scope
 

@@ -214,7 +214,7 @@ def _recorded(archive: zipfile.ZipFile, record: str, site: str) -> Iterator[tupl
     """Yield each file that RECORD lists: where it is installed, and its SHA-256 (hex)."""
     if archive.getinfo(record).file_size > MAX_RECORD:
         raise ValueError(f"RECORD is larger than {MAX_RECORD} bytes")
-    listed, wrong = metadata.record(archive.read(record).decode())
+    listed, wrong = metadata.parse_record(archive.read(record).decode())
     if wrong:
         raise ValueError(f"its RECORD: {wrong[0]}")
     for path, (hash, _) in listed.items():

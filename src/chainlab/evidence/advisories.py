@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.packages.purls import PYPI, Package, package_of
+from chainlab.evidence.packages.purls import PYPI, Package, package_named
 from chainlab.evidence.packages.versions import Range, Version, parse_version
 from chainlab.evidence.statements import parse_json, value_at
 from chainlab.shapes import Many, Moment, Shape, Text
@@ -209,7 +209,7 @@ def _affected(entry: _Affected, at: str) -> Affected | None:
     if entry.package is None:
         return None
     ecosystem = entry.package.ecosystem.partition(":")[0]
-    package = package_of(ecosystem, entry.package.name)
+    package = package_named(ecosystem, entry.package.name)
     if package is None:
         return None
     ranges, skipped = [], []

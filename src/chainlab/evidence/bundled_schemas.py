@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["bundled"]
+__all__ = ["bundled_schema"]
 
 
-def bundled(name: str) -> Any:
+def bundled_schema(name: str) -> Any:
     """A schema that comes with cyclonedx-python-lib, which is not imported for it, by its file's name."""
     package = find_spec("cyclonedx")
     folder = Path((package.origin if package else None) or "").parent / "schema" / "_res"

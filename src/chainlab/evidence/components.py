@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
 
-__all__ = ["BlindSpot", "Component", "Inventory", "bare", "purl_of", "shown"]
+__all__ = ["BlindSpot", "Component", "Inventory", "printable", "purl_of", "without_credentials"]
 
 ALGORITHMS = {  # as hashlib, locks and indexes write them → as CycloneDX does
     "md5": "MD5",
@@ -125,11 +125,11 @@ def purl_of(name: str, version: str = "", **qualifiers: str) -> str:
     return text
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """A file's name as text that can be written: bytes that are not UTF-8 become question marks."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def bare(text: str) -> str:
+def without_credentials(text: str) -> str:
     """A URL, or a text with URLs, without the name and password in them: no document may spread those."""
     return re.sub(r"(?<=://)[^/\s]*@", "", text)

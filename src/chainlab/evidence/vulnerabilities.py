@@ -19,7 +19,7 @@ from typing import Any
 from cvss import CVSS3, CVSS4, CVSSError
 
 from chainlab.evidence.advisories import Advisories, Advisory, Affected
-from chainlab.evidence.packages.purls import PYPI, TYPES, Package, package, package_of, parse_purl
+from chainlab.evidence.packages.purls import PYPI, TYPES, Package, package_named, package_of, parse_purl
 from chainlab.evidence.packages.versions import Version, parse_version
 
 __all__ = ["Vulnerability", "is_compared", "match", "score"]
@@ -76,7 +76,7 @@ def match(components: Iterable[Any], known: Advisories) -> list[Vulnerability]:
 
 def is_compared(component: Any) -> bool:
     """Whether records about the component's ecosystem are compared; about others nothing is ever found."""
-    named = package(_identity(component)[2])
+    named = package_of(_identity(component)[2])
     return named is None or named[0] in TYPES.values()
 
 
@@ -109,7 +109,7 @@ def _packages(name: str, purl: str) -> list[Package]:
 
     Without a purl that can be read the name is taken for PyPI's.
     """
-    by_purl, by_name = package(purl), package_of(PYPI, name)
+    by_purl, by_name = package_of(purl), package_named(PYPI, name)
     if by_purl is not None and by_purl[0] != "pypi":
         return [by_purl]
     return [each for each in dict.fromkeys((by_purl, by_name)) if each]

@@ -43,7 +43,7 @@ def requirements(lock: bytes, packages: Sequence[Mapping[str, Any]]) -> tuple[li
     had.
     """
     try:
-        pins = release_lock.applying(lock)
+        pins = release_lock.applicable(lock)
     except MalformedInput as error:
         return [], [f"{error.message}: {error.why}" if error.why else error.message]
     served: dict[tuple[str, str], dict[str, str]] = {}

@@ -1,6 +1,6 @@
 """Lock files as values: the versions and addresses that a lock names, and the files that it accepts for each.
 
-    >>> digest("sha256", "AB" * 32, "acme-cells")[0]
+    >>> parse_hash("sha256", "AB" * 32, "acme-cells")[0]
     'SHA-256'
 
 `requirements_files` and `pylocks` read them; other tools' locks are refused, each with the command that exports it.
@@ -22,7 +22,7 @@ from chainlab.evidence.packages.versions import Version, parse_version
 if TYPE_CHECKING:
     from packaging.pylock import Pylock
 
-__all__ = ["EXPORTS", "MAX_VERSION", "Lock", "Locked", "LockedFile", "contents", "digest", "merged"]
+__all__ = ["EXPORTS", "MAX_VERSION", "Lock", "LockedFile", "LockedPackage", "merge_pins", "parse_hash", "read_bytes"]
 
 MAX_SIZE = 2**24  # bytes
 MAX_VERSION = 200  # characters
@@ -51,7 +51,7 @@ class LockedFile:
 
 
 @dataclass(frozen=True)
-class Locked:
+class LockedPackage:
     """One version that the lock names."""
 
     name: str
@@ -98,7 +98,7 @@ class Lock:
     """A lock file as read."""
 
     name: str
-    pins: tuple[Locked, ...]
+    pins: tuple[LockedPackage, ...]
     unread: tuple[str, ...] = ()  # lines that cannot be read, or not as every installer reads them
     open: tuple[str, ...] = ()  # requirements that pin nothing
     included: tuple[Path, ...] = ()  # other files that were read for it
@@ -110,7 +110,7 @@ class Lock:
         return any(pin.via is not None for pin in self.pins)
 
 
-def contents(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """The bytes of a lock file. Raises `MalformedInput` where there are none, or too many."""
     if path.name in EXPORTS:
         raise MalformedInput(f"{path.name} is not read here", hint=EXPORTS[path.name])
@@ -124,7 +124,7 @@ def contents(path: Path) -> bytes:
         raise MalformedInput(f"{path.name} cannot be read: {error}", hint="name a lock file") from error
 
 
-def digest(algorithm: str, value: str, name: str) -> tuple[str, str]:
+def parse_hash(algorithm: str, value: str, name: str) -> tuple[str, str]:
     """A hash of a file of ``name``: its algorithm as CycloneDX writes it, and lower-case hex.
 
     Raises `MalformedInput` for what is none: an installer that leaves it out would accept any file.
@@ -141,18 +141,18 @@ def digest(algorithm: str, value: str, name: str) -> tuple[str, str]:
     return known, value.lower()
 
 
-def merged(pins: Iterable[Locked]) -> list[Locked]:
+def merge_pins(pins: Iterable[LockedPackage]) -> list[LockedPackage]:
     """Pins that say the same made one; as for pip, it accepts only files that all of them accept.
 
     Raises `MalformedInput` where there is no such file.
     """
-    groups: dict[tuple[object, str], list[Locked]] = {}
+    groups: dict[tuple[object, str], list[LockedPackage]] = {}
     for pin in pins:
         groups.setdefault((pin.place, pin.marker), []).append(pin)
     return [group[0] if len(group) == 1 else _merged(group) for group in groups.values()]
 
 
-def _merged(group: Sequence[Locked]) -> Locked:
+def _merged(group: Sequence[LockedPackage]) -> LockedPackage:
     first = group[0]
     accepting = [pin.files for pin in group if pin.files]
     files = set(accepting[0]).intersection(*accepting[1:]) if accepting else set()

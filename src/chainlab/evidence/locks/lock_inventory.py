@@ -25,14 +25,14 @@ from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory
 from chainlab.evidence.locks import lock_markers, pylock, requirements_file
-from chainlab.evidence.locks.lock_file import Lock, Locked, LockedFile, contents, merged
+from chainlab.evidence.locks.lock_file import Lock, LockedFile, LockedPackage, merge_pins, read_bytes
 from chainlab.evidence.packages import metadata
 from chainlab.evidence.packages.dependency_graph import Graph, Node, roots, unreached
-from chainlab.evidence.packages.interpreters import described, markers_here
+from chainlab.evidence.packages.interpreters import interpreter_properties, markers_here
 from chainlab.evidence.packages.versions import is_same_version
 from chainlab.evidence.packages.wheel_file import Wheel, open_wheel
 
-__all__ = ["applying", "load", "read", "unpinned", "with_hashes"]
+__all__ = ["applicable", "load", "read", "unpinned", "with_hashes"]
 
 SCOPES = ("required", "optional", "excluded")  # the strongest first
 
@@ -42,7 +42,7 @@ def load(path: Path) -> Lock:
 
     Raises `MalformedInput` for another file, and for another tool's lock, with the command that exports it.
     """
-    return _parse(path.name, contents(path), path.parent)
+    return _parse(path.name, read_bytes(path), path.parent)
 
 
 def read(
@@ -82,10 +82,12 @@ def read(
         subject = replace(subject, requires=tuple(sorted(direct)), complete=True)
     else:
         subject = replace(subject, requires=roots(components), complete=None)
-    return Inventory(tuple(components), subject, "pre-build", tuple(sorted(set(spots))), described(values))
+    return Inventory(tuple(components), subject, "pre-build", tuple(sorted(set(spots))), interpreter_properties(values))
 
 
-def applying(name: str, data: bytes, markers: Mapping[str, str] | None = None) -> tuple[list[Locked], list[str]]:
+def applicable(
+    name: str, data: bytes, markers: Mapping[str, str] | None = None
+) -> tuple[list[LockedPackage], list[str]]:
     """The pins of a lock that an installer takes where ``markers`` say so, and the lines that pin nothing.
 
     ``data`` is the lock's bytes, ``name`` its file name; what it includes is unread. Raises `MalformedInput` for what
@@ -112,14 +114,14 @@ def _pinning(path: Path) -> Lock:
     return lock
 
 
-def _chosen(lock: Lock, values: Mapping[str, str]) -> list[Locked]:
+def _chosen(lock: Lock, values: Mapping[str, str]) -> list[LockedPackage]:
     """The pins that apply, each once."""
     if lock.pylock is not None:
         return pylock.select(lock, lock.pylock, values)
-    return merged(replace(pin, marker="") for pin in lock.pins if _applies(pin, values))
+    return merge_pins(replace(pin, marker="") for pin in lock.pins if _applies(pin, values))
 
 
-def unpinned(lock: Lock, chosen: Sequence[Locked]) -> list[BlindSpot]:
+def unpinned(lock: Lock, chosen: Sequence[LockedPackage]) -> list[BlindSpot]:
     """What a lock leaves open: lines that pin nothing, pins for other platforms, and two pins of one package."""
     spots = [BlindSpot("not pinned", f"{lock.name}: {line[:80]}") for line in lock.open]
     spots += [BlindSpot("not pinned", f"{lock.name}: cannot be read: {line[:80]}") for line in lock.unread]
@@ -147,7 +149,7 @@ def with_hashes(
     ``tags`` are each component's platform tags, by its ref: they choose among the files that a pylock names.
     """
     pins = _pinning(lock).pins if lock is not None else ()
-    by_key: dict[tuple[str, str], Locked] = {}
+    by_key: dict[tuple[str, str], LockedPackage] = {}
     for p in pins:  # one version may stand there for several platforms
         known = by_key.get((p.key, p.version), p)
         by_key[p.key, p.version] = replace(p, files=tuple(dict.fromkeys((*known.files, *p.files))))
@@ -172,7 +174,7 @@ def with_hashes(
 
 
 def _components(
-    lock: Lock, chosen: Sequence[Locked], at_hand: Mapping[str, Wheel], graph: Graph
+    lock: Lock, chosen: Sequence[LockedPackage], at_hand: Mapping[str, Wheel], graph: Graph
 ) -> tuple[list[Component], list[BlindSpot]]:
     packages = {pin.key: w for pin in chosen for w in _of(pin, at_hand)}
     via: dict[str, set[str]] = {}
@@ -208,7 +210,7 @@ def _components(
                 complete=not needs.missing and not needs.unreadable,
             )
             ref = component.ref
-            spots += [BlindSpot(k, said, ref) for k, said in metadata.inside(wheel.names).items()]
+            spots += [BlindSpot(k, said, ref) for k, said in metadata.hidden_code(wheel.names).items()]
             spots += [BlindSpot("missing", f"{name} is required and not locked", ref) for name in needs.missing]
         if not pin.files and not pin.is_revision:
             any_ = "whatever is at this address" if pin.source or pin.local else "any file of this version"
@@ -241,14 +243,14 @@ def _scoped(
     return [replace(c, scope=scopes.get(c.ref, SCOPES[-1])) for c in components], spots
 
 
-def _hashed(component: Component, pin: Locked, tags: Iterable[str], wheel: Wheel | None) -> Component:
+def _hashed(component: Component, pin: LockedPackage, tags: Iterable[str], wheel: Wheel | None) -> Component:
     if exact := _exact(pin, tags, wheel):
         return replace(component, hashes=dict(exact.hashes), hash_origin="lock")
     accepted = {pair for file in pin.files for pair in file.hashes}
     return replace(component, accepted=tuple(sorted(accepted)), hash_origin="lock" if accepted else "")
 
 
-def _exact(pin: Locked, tags: Iterable[str], wheel: Wheel | None) -> LockedFile | None:
+def _exact(pin: LockedPackage, tags: Iterable[str], wheel: Wheel | None) -> LockedFile | None:
     """The one file that is accepted here; None where it may be several."""
     if len(pin.files) == 1:
         return pin.files[0]
@@ -274,7 +276,7 @@ def _tags(file: LockedFile, sdist: str = "") -> set[str]:
         return {sdist} if sdist else set()
 
 
-def _applies(pin: Locked, values: Mapping[str, str]) -> bool:
+def _applies(pin: LockedPackage, values: Mapping[str, str]) -> bool:
     if not pin.marker:
         return True
     try:
@@ -283,7 +285,7 @@ def _applies(pin: Locked, values: Mapping[str, str]) -> bool:
         return True  # installers read it in different ways, so it is not left out
 
 
-def _pinned(by_key: Mapping[tuple[str, str], Locked], place: tuple[str, str]) -> Locked | None:
+def _pinned(by_key: Mapping[tuple[str, str], LockedPackage], place: tuple[str, str]) -> LockedPackage | None:
     """The pin of this version, also where it is written differently."""
     if place in by_key:
         return by_key[place]
@@ -303,5 +305,5 @@ def _wheels(folders: Path | Sequence[Path] | None, accepted: set[str] | None) ->
     return found
 
 
-def _of(pin: Locked, at_hand: Mapping[str, Wheel]) -> list[Wheel]:
+def _of(pin: LockedPackage, at_hand: Mapping[str, Wheel]) -> list[Wheel]:
     return [at_hand[file.sha256] for file in pin.files if file.sha256 in at_hand][:1]

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, cast
 from packaging.utils import parse_wheel_filename
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.components import bare
+from chainlab.evidence.components import without_credentials
 from chainlab.evidence.locks import lock_markers
-from chainlab.evidence.locks.lock_file import MAX_VERSION, Lock, Locked, LockedFile, digest
+from chainlab.evidence.locks.lock_file import MAX_VERSION, Lock, LockedFile, LockedPackage, parse_hash
 
 if TYPE_CHECKING:
     from packaging.markers import Environment
@@ -51,7 +51,7 @@ def read(name: str, data: bytes) -> Lock:
     return Lock(name, tuple(pins), pylock=lock)
 
 
-def select(lock: Lock, pylock: Pylock, markers: Mapping[str, str]) -> list[Locked]:
+def select(lock: Lock, pylock: Pylock, markers: Mapping[str, str]) -> list[LockedPackage]:
     """The pins that an installer takes where ``markers`` say so.
 
     A marker that installers read in different ways leaves nothing out. Raises `MalformedInput` where an installer
@@ -81,7 +81,7 @@ def _is_read_alike(package: Package, markers: Mapping[str, str]) -> bool:
     return True
 
 
-def _pin(package: Package) -> Locked:
+def _pin(package: Package) -> LockedPackage:
     source = local = ""
     named = [(wheel.filename, wheel.hashes) for wheel in package.wheels or ()]
     if package.sdist is not None:
@@ -96,10 +96,14 @@ def _pin(package: Package) -> Locked:
     elif package.directory is not None:
         local = "a local folder"
     files = [
-        LockedFile(tuple(sorted(digest(algorithm, value, package.name) for algorithm, value in hashes.items())), name)
+        LockedFile(
+            tuple(sorted(parse_hash(algorithm, value, package.name) for algorithm, value in hashes.items())), name
+        )
         for name, hashes in named
     ]
     version = str(package.version or "")
     if len(version) > MAX_VERSION:
         raise MalformedInput(f"the version of {package.name} has {len(version)} characters, more than {MAX_VERSION}")
-    return Locked(package.name, version, str(package.marker or ""), tuple(files), source=bare(source), local=local)
+    return LockedPackage(
+        package.name, version, str(package.marker or ""), tuple(files), source=without_credentials(source), local=local
+    )

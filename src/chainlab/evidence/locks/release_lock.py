@@ -28,7 +28,7 @@ from chainlab.evidence.locks.lock_markers import Marker
 from chainlab.evidence.packages.interpreters import markers_here
 from chainlab.evidence.packages.versions import parse_version
 
-__all__ = ["Pin", "applying", "parse"]
+__all__ = ["Pin", "applicable", "parse"]
 
 MAX_SIZE = 2**23  # bytes; this project's own, with hashes for all platforms, has 2**19
 MAX_WORD = 100  # characters of a name or a version
@@ -76,7 +76,7 @@ def parse(data: bytes) -> tuple[Pin, ...]:
     return tuple(pins)
 
 
-def applying(data: bytes, markers: Mapping[str, str] | None = None) -> list[Pin]:
+def applicable(data: bytes, markers: Mapping[str, str] | None = None) -> list[Pin]:
     """The pins of a lock that apply to ``markers`` (default: of this interpreter).
 
     Raises `MalformedInput` as `parse`, and for two pins of one package that both apply.

@@ -28,8 +28,16 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.components import ALGORITHMS, bare
-from chainlab.evidence.locks.lock_file import MAX_VERSION, Lock, Locked, LockedFile, contents, digest, merged
+from chainlab.evidence.components import ALGORITHMS, without_credentials
+from chainlab.evidence.locks.lock_file import (
+    MAX_VERSION,
+    Lock,
+    LockedFile,
+    LockedPackage,
+    merge_pins,
+    parse_hash,
+    read_bytes,
+)
 from chainlab.evidence.packages.versions import parse_version
 
 __all__ = ["read"]
@@ -99,9 +107,11 @@ def read(name: str, data: bytes, folder: Path | None = None) -> Lock:
 class _Reading:
     """What was read so far, over all files."""
 
-    pins: list[Locked] = field(default_factory=list)
+    pins: list[LockedPackage] = field(default_factory=list)
     message: dict[int, list[str]] = field(default_factory=dict)  # who asks for a pin, by its number
-    limits: list[Locked] = field(default_factory=list)  # pins of constraint files: nothing is installed for them alone
+    limits: list[LockedPackage] = field(
+        default_factory=list
+    )  # pins of constraint files: nothing is installed for them alone
     open: list[_Open] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     included: list[Path] = field(default_factory=list)
@@ -133,12 +143,12 @@ class _Reading:
         files = (options.requirement or []) + (options.constraint or [])
         hashes = options.hash or []
         found = _requirement(asked[0], hashes) if len(asked) == 1 and not files else None
-        if len(asked) == 1 and options.editable and not (isinstance(found, Locked) and found.is_revision):
+        if len(asked) == 1 and options.editable and not (isinstance(found, LockedPackage) and found.is_revision):
             found = _Open(line)  # a folder, or a branch
-        if isinstance(found, Locked) and not constraint:
+        if isinstance(found, LockedPackage) and not constraint:
             self.pins.append(found)
             return len(self.pins) - 1
-        if isinstance(found, Locked):
+        if isinstance(found, LockedPackage):
             self.limits.append(found)
         elif isinstance(found, _Open):
             self.open += [] if constraint else [found]
@@ -164,7 +174,7 @@ class _Reading:
                 hint="remove the -r or -c that leads back",
             )
         self.included.append(place)
-        self.file(path.name, contents(place), place.parent, (*within, place), constraint=constraint)
+        self.file(path.name, read_bytes(place), place.parent, (*within, place), constraint=constraint)
 
     def lock(self, name: str) -> Lock:
         """All of it, with what the constraint files say of it.
@@ -186,13 +196,17 @@ class _Reading:
         for at, pin in enumerate(pins):
             for limit in (one for one in limits.get(pin.key, ()) if one.marker in ("", pin.marker)):
                 if limit.place == pin.place:
-                    (pins[at],) = merged([pins[at], replace(limit, marker=pin.marker)])
+                    (pins[at],) = merge_pins([pins[at], replace(limit, marker=pin.marker)])
                 else:
                     self.unread.append(f"{pin.name} {pin.version}, of which a constraint says {limit.version}")
         if alone := sorted(limits.keys() - {pin.key for pin in pins} - {one.key for one in self.open}):
             self.unread.append(f"only where another package asks for it: {', '.join(alone)}")
         return Lock(
-            name, tuple(pins), tuple(map(bare, self.unread)), tuple(map(bare, still_open)), tuple(self.included)
+            name,
+            tuple(pins),
+            tuple(map(without_credentials, self.unread)),
+            tuple(map(without_credentials, still_open)),
+            tuple(self.included),
         )
 
 
@@ -250,7 +264,7 @@ def _options(line: str) -> tuple[str, Values]:
     return " ".join(words[:at]), options
 
 
-def _requirement(text: str, hashes: Iterable[str]) -> Locked | _Open | None:
+def _requirement(text: str, hashes: Iterable[str]) -> LockedPackage | _Open | None:
     """What one requirement says; None for one that cannot be read.
 
     Raises `MalformedInput` for a hash that cannot be read.
@@ -281,9 +295,9 @@ def _requirement(text: str, hashes: Iterable[str]) -> Locked | _Open | None:
         return None
     if not version:
         return _Open(text, canonicalize_name(asked.name), asked.specifier, marker)
-    pairs = {digest(*_halves(value), asked.name) for value in hashes}
+    pairs = {parse_hash(*_halves(value), asked.name) for value in hashes}
     files = tuple(LockedFile((pair,)) for pair in sorted(pairs))
-    return Locked(asked.name, version, marker, files, extras=tuple(sorted(asked.extras)))
+    return LockedPackage(asked.name, version, marker, files, extras=tuple(sorted(asked.extras)))
 
 
 def _exact(specifier: SpecifierSet) -> str:
@@ -294,7 +308,7 @@ def _exact(specifier: SpecifierSet) -> str:
     return exact[0].version
 
 
-def _addressed(name: str, address: str, marker: str, hashes: Iterable[str]) -> Locked | _Open | None:
+def _addressed(name: str, address: str, marker: str, hashes: Iterable[str]) -> LockedPackage | _Open | None:
     """What an address names; it is open if it may come to mean other bytes.
 
     Raises `ValueError` for one that is none.
@@ -308,20 +322,20 @@ def _addressed(name: str, address: str, marker: str, hashes: Iterable[str]) -> L
     egg = EXTRAS.sub("", fields.get("egg", name or named))
     canonicalize_name(egg, validate=True)
     name = name or egg
-    source = bare(url)
+    source = without_credentials(url)
     if tool:
         if not REVISIONS[tool].fullmatch(url.rpartition("@")[2].lower()):
-            return _Open(f"{name} @ {bare(address)}")
+            return _Open(f"{name} @ {without_credentials(address)}")
         source += f"#{fields['subdirectory']}" if "subdirectory" in fields else ""
     known = tool or protocol in ("http", "https", "file")
     if not known or VARIABLE.search(source) or (scheme and re.search(r"\s", url)):
         return None
     kind = "repository" if tool else "file" if url.lower().endswith(ARCHIVES) else "folder"
-    pairs = {digest(key, value, name) for key, value in fields.items() if key in ALGORITHMS}
-    pairs |= {digest(*_halves(value), name) for value in hashes}
+    pairs = {parse_hash(key, value, name) for key, value in fields.items() if key in ALGORITHMS}
+    pairs |= {parse_hash(*_halves(value), name) for value in hashes}
     single = len(dict(pairs)) == len(pairs)  # one file, in the words of several algorithms
     files = [tuple(sorted(pairs))] if single else [(pair,) for pair in sorted(pairs)]
-    return Locked(
+    return LockedPackage(
         name,
         version if canonicalize_name(named) == canonicalize_name(name) else "",
         marker,
@@ -345,7 +359,7 @@ def _halves(text: str) -> tuple[str, str]:
     return algorithm, value
 
 
-def _told(pin: Locked, said: list[str] | None) -> Locked:
+def _told(pin: LockedPackage, said: list[str] | None) -> LockedPackage:
     """The pin with what the remarks below it say: packages, and the files of people."""
     if said is None:
         return pin
@@ -354,10 +368,10 @@ def _told(pin: Locked, said: list[str] | None) -> Locked:
     return replace(pin, via=packages, direct=any(not words.startswith("-c ") for words in people))
 
 
-def _by_key(pins: Iterable[Locked]) -> dict[str, list[Locked]]:
+def _by_key(pins: Iterable[LockedPackage]) -> dict[str, list[LockedPackage]]:
     """Pins by package. Raises `MalformedInput` for too many of one: each is compared with the others."""
-    found: dict[str, list[Locked]] = {}
-    for pin in merged(pins):
+    found: dict[str, list[LockedPackage]] = {}
+    for pin in merge_pins(pins):
         found.setdefault(pin.key, []).append(pin)
     for key, several in found.items():
         if len(several) > MAX_PINS:
@@ -365,7 +379,7 @@ def _by_key(pins: Iterable[Locked]) -> dict[str, list[Locked]]:
     return found
 
 
-def _allows(specifier: SpecifierSet, limit: Locked) -> bool:
+def _allows(specifier: SpecifierSet, limit: LockedPackage) -> bool:
     version = parse_version(limit.version)
     return version is None or specifier.contains(version, prereleases=True)
 

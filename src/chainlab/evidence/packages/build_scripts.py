@@ -1,6 +1,6 @@
 """Build scripts: what building an sdist would run beyond describing a package; read, never run.
 
-    >>> [finding.said for finding in hooks(b"import subprocess", "setup.py")[0]]
+    >>> [finding.message for finding in check_script(b"import subprocess", "setup.py")[0]]
     ['imports subprocess']
 
 PEP 517 (build backends), PEP 518 (build requirements).
@@ -16,7 +16,7 @@ from typing import Any
 
 from chainlab.evidence.findings import Finding
 
-__all__ = ["backend", "hooks", "modules_of_backend"]
+__all__ = ["backend_modules", "check_backend", "check_script"]
 
 RISKY_MODULES = frozenset(
     {"base64", "ctypes", "ftplib", "http", "marshal", "requests"}
@@ -26,7 +26,7 @@ RISKY_CALLS = frozenset({"exec", "eval", "compile", "__import__"})
 READ = "read the script and its pyproject.toml before it is built"
 
 
-def hooks(data: bytes, name: str) -> tuple[list[Finding], list[tuple[str, str]]]:
+def check_script(data: bytes, name: str) -> tuple[list[Finding], list[tuple[str, str]]]:
     """What a build script does beyond describing a package, and the script's name where it cannot be parsed."""
     hint = "install a wheel instead, or read the script before it runs"
     try:
@@ -53,7 +53,7 @@ def _risk(node: ast.AST) -> str:
     return ""
 
 
-def backend(pyproject: bytes) -> Iterator[Finding]:
+def check_backend(pyproject: bytes) -> Iterator[Finding]:
     """What a pyproject.toml makes an installer run or fetch besides a build backend of the index."""
     system = _build_system(pyproject)
     if system is None:
@@ -69,7 +69,7 @@ def backend(pyproject: bytes) -> Iterator[Finding]:
             yield Finding("build-requirement", "high", "pyproject.toml", said, READ)
 
 
-def modules_of_backend(pyproject: bytes, files: dict[str, bytes]) -> list[str]:
+def backend_modules(pyproject: bytes, files: dict[str, bytes]) -> list[str]:
     """The files of a build backend that is in the package itself."""
     paths = (_build_system(pyproject) or {}).get("backend-path") or []
     folders = [str(path).strip("./") for path in (paths if isinstance(paths, list) else [paths])]

@@ -73,7 +73,7 @@ class Graph:
         for text in self.nodes[key].requires:
             if not extras and SIMPLE_EXTRA.search(text) and " or " not in text:
                 continue  # only for an extra that nobody asks for
-            parsed = metadata.requirement(text)
+            parsed = metadata.parse_requirement(text)
             if parsed is None:
                 unreadable.append(text)
             elif metadata.applies(parsed.marker, self.markers, extras):

@@ -1,6 +1,6 @@
 """Imports: what Python source asks for, and where it does so by a name that is computed.
 
-    >>> seen(b"import numpy\\nimportlib.import_module(name)").names
+    >>> imports_of(b"import numpy\\nimportlib.import_module(name)").names
     frozenset({'numpy'})
 
 Read with `ast`, never run.
@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from chainlab.evidence.components import BlindSpot
 
-__all__ = ["Seen", "dynamic_in", "seen", "spots"]
+__all__ = ["Imports", "blind_spots", "dynamic_imports", "imports_of"]
 
 CALLS = {"import_module", "__import__"}
 LOOKS_DYNAMIC = re.compile(rb"import_module\s*\(|__import__\s*\(")
@@ -25,7 +25,7 @@ MAX_SIZE = 2 * 2**20  # bytes of a source file
 
 
 @dataclass(frozen=True)
-class Seen:
+class Imports:
     """What one file asks for."""
 
     names: frozenset[str]  # top-level names, also those given to import_module as a text
@@ -33,14 +33,14 @@ class Seen:
     readable: bool = True
 
 
-def seen(source: bytes) -> Seen:
+def imports_of(source: bytes) -> Imports:
     """The imports in a file of Python source."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the code that is read, not ours
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return Seen(frozenset(), (), readable=False)
+        return Imports(frozenset(), (), readable=False)
     names, dynamic = set(), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -53,10 +53,10 @@ def seen(source: bytes) -> Seen:
                 names |= {first.value.partition(".")[0]} - {""}
             else:
                 dynamic.add(node.lineno)
-    return Seen(frozenset(names), tuple(sorted(dynamic)))
+    return Imports(frozenset(names), tuple(sorted(dynamic)))
 
 
-def dynamic_in(folder: Path, paths: Iterable[str], ref: str) -> list[BlindSpot]:
+def dynamic_imports(folder: Path, paths: Iterable[str], ref: str) -> list[BlindSpot]:
     """Places below ``folder`` where the files of one package compute the name of what they import."""
     places = []
     for path in paths:
@@ -67,11 +67,11 @@ def dynamic_in(folder: Path, paths: Iterable[str], ref: str) -> list[BlindSpot]:
             except (OSError, ValueError):  # gone, or no path at all
                 continue
             if len(source) <= MAX_SIZE and LOOKS_DYNAMIC.search(source):
-                places += [f"{path}:{line}" for line in seen(source).dynamic]
-    return spots(places, ref)
+                places += [f"{path}:{line}" for line in imports_of(source).dynamic]
+    return blind_spots(places, ref)
 
 
-def spots(places: list[str], ref: str) -> list[BlindSpot]:
+def blind_spots(places: list[str], ref: str) -> list[BlindSpot]:
     """One blind spot for all places of a package."""
     if not places:
         return []

@@ -16,9 +16,18 @@ from pathlib import Path
 from packaging.markers import default_environment
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.components import PREFIX, BlindSpot, shown
+from chainlab.evidence.components import PREFIX, BlindSpot, printable
 
-__all__ = ["INFO", "beside", "described", "home", "is_environment", "markers_here", "markers_of", "site_packages"]
+__all__ = [
+    "INFO",
+    "environment_of",
+    "interpreter_properties",
+    "is_environment",
+    "markers_here",
+    "markers_of",
+    "other_folders",
+    "site_packages",
+]
 
 CONFIG = "pyvenv.cfg"
 CONDA = "conda-meta"
@@ -43,7 +52,7 @@ def markers_here(markers: Mapping[str, str] | None = None) -> dict[str, str]:
     }
 
 
-def described(markers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def interpreter_properties(markers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """For which interpreter a document speaks: two properties of it."""
     platform = f"{markers['sys_platform']} {markers['platform_machine']}"
     return (
@@ -84,13 +93,13 @@ def is_environment(path: Path) -> bool:
     return not is_source and bool(_folders(path) or _packages(path))
 
 
-def beside(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
+def other_folders(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
     """Folders that the same Python imports from after ``folder``, and what it imports from that is not here.
 
     They are the second half of a divided installation (lib64, dist-packages), folders that ``.pth`` files add, and the
     base Python's where pyvenv.cfg includes system site packages.
     """
-    prefix = home(folder)
+    prefix = environment_of(folder)
     every = _folders(prefix) if prefix != folder else {}
     here = [version for version, folders in every.items() if any(f.resolve() == folder.resolve() for f in folders)]
     version = next(iter(here), _of_folder(folder))
@@ -153,7 +162,7 @@ def markers_of(folder: Path, tags: Iterable[str] = ()) -> dict[str, str]:
     return values
 
 
-def home(folder: Path) -> Path:
+def environment_of(folder: Path) -> Path:
     """The environment that a site-packages folder belongs to; itself where the layout is another."""
     if folder.name not in NAMES or len(folder.parents) < 3:
         return folder
@@ -165,7 +174,7 @@ def home(folder: Path) -> Path:
 
 def _version(folder: Path) -> str:
     """The version of the Python that owns a folder, as exact as anything beside it says."""
-    named, prefix = _of_folder(folder), home(folder)
+    named, prefix = _of_folder(folder), environment_of(folder)
     conda = [f.name.split("-")[1] for f in sorted(prefix.glob(f"{CONDA}/python-3.*.json"))]
     exact = _configured(prefix) or next(iter(conda), "")
     is_another = named != _minor(exact) and _minor(exact) in _folders(prefix)
@@ -223,7 +232,7 @@ def _added(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
             if _packages(folder / line):
                 found.append(folder / line)
             elif not os.path.exists(folder / line):  # noqa: PTH110 - of any length
-                said = f"a folder that {shown(file.name)} adds to sys.path, and is not here"
+                said = f"a folder that {printable(file.name)} adds to sys.path, and is not here"
                 spots.append(BlindSpot("not looked for", said))
     return found, spots
 

@@ -2,9 +2,9 @@
 
 Nothing is invented: "BSD" may be one of several licences, so it stays a name.
 
-    >>> licence("", "Apache 2.0", [])
+    >>> read_licence("", "Apache 2.0", [])
     ('Apache-2.0', '')
-    >>> licence("", "BSD", ["License :: OSI Approved :: BSD License"])
+    >>> read_licence("", "BSD", ["License :: OSI Approved :: BSD License"])
     (None, 'BSD')
 
 PEP 639; SPDX 2.3 annex D; the list of identifiers is the one of the bundled CycloneDX schema.
@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from chainlab.evidence.bundled_schemas import bundled
+from chainlab.evidence.bundled_schemas import bundled_schema
 
-__all__ = ["expression", "identifiers", "licence"]
+__all__ = ["read_licence", "spdx_expression", "spdx_identifiers"]
 
 # Names that mean one licence and no other.
 NAMES = {
@@ -67,18 +67,18 @@ SIMPLE = re.compile(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*\Z")
 LONGEST = 120  # characters of a name: metadata may hold a licence's whole text
 
 
-def licence(expressed: str, text: str, classifiers: Sequence[str]) -> tuple[str | None, str]:
+def read_licence(expressed: str, text: str, classifiers: Sequence[str]) -> tuple[str | None, str]:
     """The SPDX expression, and the name where there is none.
 
     From the fields ``License-Expression`` and ``License`` and the classifiers, in this order.
     """
     if expressed:
-        found = expression(expressed)
+        found = spdx_expression(expressed)
         return (found, "") if found else (None, expressed[:LONGEST])
     lines = [line for line in map(str.strip, text.splitlines()) if line]
     short = lines[0] if len(lines) == 1 else ""
     if short.lower() not in NOTHING:
-        found = NAMES.get(short.lower()) or expression(short)
+        found = NAMES.get(short.lower()) or spdx_expression(short)
         if found:
             return found, ""
     named = [c.rpartition(" :: ")[2] for c in classifiers if c.startswith("License ::")]
@@ -92,12 +92,12 @@ def licence(expressed: str, text: str, classifiers: Sequence[str]) -> tuple[str 
 
 
 @cache
-def expression(text: str) -> str | None:
+def spdx_expression(text: str) -> str | None:
     """``text`` as an SPDX expression with the identifiers as SPDX writes them; None when it is none."""
     text = text.strip()
     if not text or len(text) > 1000:
         return None
-    if SIMPLE.match(text) and all(w in identifiers() for w in text.split(" ")[::2]):
+    if SIMPLE.match(text) and all(w in spdx_identifiers() for w in text.split(" ")[::2]):
         return text  # nothing to mend: the parser below takes 0.3 s to start
     if not re.search(r"[A-Za-z0-9]-|\b(AND|OR|WITH)\b|^[\w.+-]+$", text):
         return None  # prose
@@ -114,9 +114,9 @@ def expression(text: str) -> str | None:
 
 
 @cache
-def identifiers() -> frozenset[str]:
+def spdx_identifiers() -> frozenset[str]:
     """The identifiers that CycloneDX accepts as ``license.id``."""
-    return frozenset(bundled("spdx.SNAPSHOT.schema.json")["enum"])
+    return frozenset(bundled_schema("spdx.SNAPSHOT.schema.json")["enum"])
 
 
 @cache

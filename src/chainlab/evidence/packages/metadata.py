@@ -2,7 +2,7 @@
 
 Headers are read by the standard library's parser of emails, as the specification says and as `packaging` does.
 
-    >>> headers("Name: acme-cells\\nRequires-Dist: numpy\\n\\nProse")["requires-dist"]
+    >>> parse_headers("Name: acme-cells\\nRequires-Dist: numpy\\n\\nProse")["requires-dist"]
     ['numpy']
 
 Core metadata specification 2.4; "Recording installed projects".
@@ -22,9 +22,17 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from chainlab.evidence.packages.licences import licence
+from chainlab.evidence.packages.licences import read_licence
 
-__all__ = ["PackageMetadata", "applies", "headers", "inside", "package", "record", "requirement"]
+__all__ = [
+    "PackageMetadata",
+    "applies",
+    "hidden_code",
+    "parse_headers",
+    "parse_metadata",
+    "parse_record",
+    "parse_requirement",
+]
 
 VENDOR = re.compile(r"(?:^|/)(_?vendor(?:ed)?(?:_packages)?|_?third_party|externals?|extern)/([^/]+)")
 NATIVE = re.compile(r"\.(so(\.[0-9.]+)?|pyd|dylib|dll)$")
@@ -57,7 +65,7 @@ class PackageMetadata:
     extras: tuple[str, ...]  # Provides-Extra, as compared
 
 
-def headers(text: str) -> dict[str, list[str]]:
+def parse_headers(text: str) -> dict[str, list[str]]:
     """The headers before the first empty line: lower-case name to values, continuation lines joined."""
     found: dict[str, list[str]] = {}
     for name, value in HeaderParser().parsestr(text).items():
@@ -67,15 +75,15 @@ def headers(text: str) -> dict[str, list[str]]:
     return found
 
 
-def package(text: str) -> PackageMetadata:
+def parse_metadata(text: str) -> PackageMetadata:
     """Read METADATA or PKG-INFO; name and version are empty where they are missing."""
-    fields = headers(text)
+    fields = parse_headers(text)
 
     def one(name: str) -> str:
         value = fields.get(name, [""])[0]
         return "" if value == "UNKNOWN" else value
 
-    expression, named = licence(one("license-expression"), one("license"), fields.get("classifier", []))
+    expression, named = read_licence(one("license-expression"), one("license"), fields.get("classifier", []))
     return PackageMetadata(
         name=one("name"),
         version=one("version"),
@@ -89,7 +97,7 @@ def package(text: str) -> PackageMetadata:
 
 
 @cache
-def requirement(text: str) -> Requirement | None:
+def parse_requirement(text: str) -> Requirement | None:
     """A parsed requirement; None for one that cannot be read."""
     try:
         return Requirement(text)
@@ -114,7 +122,7 @@ def _evaluate(marker: str, values: tuple[tuple[str, str], ...]) -> bool:
         return True  # it cannot be read, so it is not left out
 
 
-def record(text: str) -> tuple[dict[str, tuple[str, str]], list[str]]:
+def parse_record(text: str) -> tuple[dict[str, tuple[str, str]], list[str]]:
     """Read a RECORD: each path with its hash and size as written, and what is wrong with it.
 
     The rules are those of the `installer` library's parser: CSV with commas and double quotes; three fields a line,
@@ -138,7 +146,7 @@ def record(text: str) -> tuple[dict[str, tuple[str, str]], list[str]]:
     return listed, wrong
 
 
-def inside(paths: Iterable[str]) -> dict[str, str]:
+def hidden_code(paths: Iterable[str]) -> dict[str, str]:
     """What a package's files say of code that is no component: ``vendored``, ``native`` → in words."""
     vendored: dict[str, set[str]] = {}
     extensions, bundled = 0, set()

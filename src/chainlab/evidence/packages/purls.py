@@ -2,7 +2,7 @@
 
     >>> is_same("pkg:npm/@acme/ui@1.0.0", "pkg:npm/%40acme/ui@1.0.0")
     True
-    >>> package("pkg:pypi/Acme_Cells@1.0") == package_of("PyPI", "acme-cells")
+    >>> package_of("pkg:pypi/Acme_Cells@1.0") == package_named("PyPI", "acme-cells")
     True
 
 A URL without a version names no release. Instead of a version it may have a range in its qualifier ``vers``. An image
@@ -17,9 +17,9 @@ from functools import lru_cache
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
-from chainlab.evidence.packages.versions import in_vers, parse_version
+from chainlab.evidence.packages.versions import is_in_vers, parse_version
 
-__all__ = ["PYPI", "TYPES", "Package", "is_same", "package", "package_of", "parse_purl"]
+__all__ = ["PYPI", "TYPES", "Package", "is_same", "package_named", "package_of", "parse_purl"]
 
 PYPI = "PyPI"
 TYPES = {  # OSV's name of an ecosystem, and the type of its package URLs
@@ -49,7 +49,7 @@ def parse_purl(text: str) -> PackageURL | None:
         return None
 
 
-def package(purl: str | PackageURL) -> Package | None:
+def package_of(purl: str | PackageURL) -> Package | None:
     """The package that a URL names, whatever its version; None where it names none."""
     read = parse_purl(purl) if isinstance(purl, str) else purl
     if read is None:
@@ -62,12 +62,12 @@ def package(purl: str | PackageURL) -> Package | None:
 
 
 @lru_cache(maxsize=65_536)
-def package_of(ecosystem: str, name: str) -> Package | None:
+def package_named(ecosystem: str, name: str) -> Package | None:
     """The package that an ecosystem calls so, such as npm's ``@acme/ui``; None for an ecosystem not in `TYPES`."""
     kind = TYPES.get(ecosystem)
     namespace, _, last = name.rpartition(":" if kind == "maven" else "/")
     try:
-        return package(PackageURL(kind, namespace or None, last)) if kind else None
+        return package_of(PackageURL(kind, namespace or None, last)) if kind else None
     except ValueError:  # no name
         return None
 
@@ -81,13 +81,13 @@ def is_same(claimed: str, other: str) -> bool:
     if one is None or two is None:
         plain = _plain(claimed, one)
         return bool(plain) and plain == _plain(other, two)
-    if package(one) != package(two) or one.subpath not in (None, two.subpath):
+    if package_of(one) != package_of(two) or one.subpath not in (None, two.subpath):
         return False
     ours, theirs = dict(one.qualifiers or {}), dict(two.qualifiers or {})
     if any(theirs.get(name, value) != value for name, value in ours.items()):
         return False
     if not one.version or not two.version:
-        return bool(two.version) and not one.version and in_vers(ours.get("vers", ""), one.type, two.version or "")
+        return bool(two.version) and not one.version and is_in_vers(ours.get("vers", ""), one.type, two.version or "")
     if one.type == "pypi" and (version := parse_version(one.version)):
         return version == parse_version(two.version)
     return one.version == two.version

@@ -24,7 +24,7 @@ from packaging.version import Version
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["Range", "Version", "in_vers", "is_same_version", "parse_version", "version_key"]
+__all__ = ["Range", "Version", "is_in_vers", "is_same_version", "parse_version", "version_key"]
 
 MAX_VERSION = 256  # characters; the name of a file with that version would fit no file system
 
@@ -113,7 +113,7 @@ class Range:
         ]
 
 
-def in_vers(text: str, kind: str, version: str) -> bool:
+def is_in_vers(text: str, kind: str, version: str) -> bool:
     """Whether a version is in a range such as ``vers:pypi/>=1.0|<1.4``; False also where nobody can say.
 
     ``kind`` is the package's type. Of other packages than Python's, whose order is another, only equality is known.

@@ -1,6 +1,6 @@
 """Wheels and sdists: what is in the package that is not in the source, and what runs without being asked for.
 
-    >>> print(check(wheel, source=project))                                    # doctest: +SKIP
+    >>> print(check_wheel(wheel, source=project))                                    # doctest: +SKIP
     5 scanned, 0 not scanned
 
 A wheel is the source plus what its metadata say. Anything else came in on the way: a file that the repository has not,
@@ -32,7 +32,7 @@ from chainlab.evidence.packages import build_scripts, metadata
 from chainlab.evidence.packages.strict_zip import MAX_MEMBERS, MAX_UNPACKED, members
 from chainlab.evidence.packages.wheel_file import UNREADABLE
 
-__all__ = ["check", "check_sdist"]
+__all__ = ["check_sdist", "check_wheel"]
 
 UNREAD = re.compile(r"\.(?:so(?:\.[0-9.]+)?|pyd|dll|dylib|a|exe|pyc)$", re.IGNORECASE)
 AT_START = ("sitecustomize", "usercustomize")  # module site imports them: module, package, extension or bytecode
@@ -46,7 +46,7 @@ _UNREADABLE = (*UNREADABLE, tarfile.TarError, lzma.LZMAError)
 REVIEW = "compare with the source at the commit that the provenance names, or build it yourself"
 
 
-def check(wheel: Path, source: Path | None = None, *, generated: tuple[str, ...] = ()) -> Report:
+def check_wheel(wheel: Path, source: Path | None = None, *, generated: tuple[str, ...] = ()) -> Report:
     """The report on a wheel, against its project's folder where there is one.
 
     ``generated`` are patterns of files that the build is known to write. Raises `MalformedInput` for what is no wheel.
@@ -88,12 +88,12 @@ def check_sdist(sdist: Path) -> Report:
         said = "pip runs it to build and to ask for metadata, before anything is installed"
         hint = "install wheels alone: --only-binary :all:"
         found.append(Finding("runs-at-install", "info", "setup.py", said, hint))
-        hooks, unread = build_scripts.hooks(files["setup.py"], "setup.py")
+        hooks, unread = build_scripts.check_script(files["setup.py"], "setup.py")
         found += hooks
         left += unread
-    found += build_scripts.backend(files.get("pyproject.toml", b""))
-    for name in build_scripts.modules_of_backend(files.get("pyproject.toml", b""), files):
-        hooks, unread = build_scripts.hooks(files[name], name)
+    found += build_scripts.check_backend(files.get("pyproject.toml", b""))
+    for name in build_scripts.backend_modules(files.get("pyproject.toml", b""), files):
+        hooks, unread = build_scripts.check_script(files[name], name)
         found += hooks
         left += unread
     return Report(tuple(sorted(files)), tuple(left), tuple(sorted(set(found))))
@@ -161,7 +161,7 @@ def _layout(where: str, names: list[str], top: str, *, is_padded: bool) -> Itera
 
 def _record(files: dict[str, bytes], folder: str) -> Iterator[Finding]:
     where = f"{folder}/RECORD"
-    listed, wrong = metadata.record(files.get(where, b"").decode("utf-8", "replace"))
+    listed, wrong = metadata.parse_record(files.get(where, b"").decode("utf-8", "replace"))
     for said in wrong if listed else ["is missing, or lists nothing"]:
         yield Finding("record", "high", where, said, REVIEW)
     for name in sorted(files.keys() - listed.keys() - {where, f"{where}.jws", f"{where}.p7s"}):

@@ -82,7 +82,7 @@ def open_wheel(path: Path) -> Wheel:
         if isinstance(error, MalformedInput):
             raise
         raise MalformedInput(f"{path.name} cannot be read: {error}", hint="fetch it again") from error
-    package = metadata.package(text)
+    package = metadata.parse_metadata(text)
     if canonicalize_name(package.name) != name or parse_version(package.version) != version:
         raise MalformedInput(
             f"{path.name} says inside that it is {package.name or '?'} {package.version[:80] or '?'}",

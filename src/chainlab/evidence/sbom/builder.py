@@ -32,7 +32,7 @@ from chainlab.evidence.components import (
     Component,
     Inventory,
 )
-from chainlab.evidence.packages.licences import identifiers
+from chainlab.evidence.packages.licences import spdx_identifiers
 
 __all__ = [
     "document",
@@ -214,7 +214,7 @@ def entry(component: Component, spots: Iterable[BlindSpot] = ()) -> dict[str, An
         found["scope"] = component.scope
     if component.hashes:
         found["hashes"] = [{"alg": a, "content": h} for a, h in sorted(component.hashes.items())]
-    if component.licence and component.licence in identifiers():
+    if component.licence and component.licence in spdx_identifiers():
         found["licenses"] = [{"license": {"id": component.licence, "acknowledgement": "declared"}}]
     elif component.licence:
         found["licenses"] = [{"expression": component.licence, "acknowledgement": "declared"}]

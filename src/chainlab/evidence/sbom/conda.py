@@ -1,6 +1,6 @@
 """Conda: what conda installed in an environment, Python packages or not.
 
-    >>> packages, spots = find(Path("miniconda3/envs/lab"))
+    >>> packages, spots = read_records(Path("miniconda3/envs/lab"))
     >>> packages[0].component.purl                                                           # doctest: +SKIP
     'pkg:conda/openssl@3.0.13?build=h7f8727e_0&channel=main&subdir=linux-64'
 
@@ -20,12 +20,12 @@ from pathlib import Path
 from packageurl import PackageURL
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.components import ALGORITHMS, PREFIX, BlindSpot, Component, bare, shown
-from chainlab.evidence.packages.licences import licence
+from chainlab.evidence.components import ALGORITHMS, PREFIX, BlindSpot, Component, printable, without_credentials
+from chainlab.evidence.packages.licences import read_licence
 from chainlab.evidence.packages.versions import MAX_VERSION
 from chainlab.evidence.statements import parse_json
 
-__all__ = ["CondaPackage", "added", "find"]
+__all__ = ["CondaPackage", "read_records", "with_packages"]
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 INFO = re.compile(r"[^/]+\.(?:dist|egg)-info$")
@@ -45,7 +45,7 @@ class CondaPackage:
         return {path for file in self.files for path in (file, file.rpartition("/")[0]) if INFO.search(path)}
 
 
-def find(prefix: Path) -> tuple[list[CondaPackage], list[BlindSpot]]:
+def read_records(prefix: Path) -> tuple[list[CondaPackage], list[BlindSpot]]:
     """What conda-meta lists, and the records that cannot be read."""
     found, spots = [], []
     for file in sorted(prefix.glob("conda-meta/*.json")):
@@ -53,11 +53,11 @@ def find(prefix: Path) -> tuple[list[CondaPackage], list[BlindSpot]]:
             found.append(_package(file))
         except (MalformedInput, OSError, ValueError) as error:
             said = error.message if isinstance(error, MalformedInput) else str(error)
-            spots.append(BlindSpot("unreadable", f"conda-meta/{shown(file.name)}: {said}"))
+            spots.append(BlindSpot("unreadable", f"conda-meta/{printable(file.name)}: {said}"))
     return found, spots
 
 
-def added(
+def with_packages(
     components: Sequence[Component], packages: Sequence[CondaPackage], by_folder: Mapping[str, str], gone: str
 ) -> tuple[list[Component], list[BlindSpot]]:
     """The components with conda's packages; a Python package that conda brought stays one component, and says so.
@@ -98,7 +98,7 @@ def _package(file: Path) -> CondaPackage:
     if not NAME.fullmatch(texts.get("name", "")) or not 0 < len(texts.get("version", "")) <= MAX_VERSION:
         raise MalformedInput(f"it has no name, or no version of at most {MAX_VERSION} characters")
     subdir = texts.get("subdir", "")
-    channel = bare(texts.get("channel", "")).rstrip("/").removesuffix(f"/{subdir}").rpartition("/")[2]
+    channel = without_credentials(texts.get("channel", "")).rstrip("/").removesuffix(f"/{subdir}").rpartition("/")[2]
     qualifiers = {"build": texts.get("build", ""), "channel": channel, "subdir": subdir}
     purl = PackageURL("conda", None, texts["name"], texts["version"], {k: v for k, v in qualifiers.items() if v})
     hashes = {
@@ -106,7 +106,7 @@ def _package(file: Path) -> CondaPackage:
         for name, digits in (("md5", 32), ("sha256", 64))
         if re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", texts.get(name, ""))
     }
-    expression, named = licence("", texts.get("license", ""), [])
+    expression, named = read_licence("", texts.get("license", ""), [])
     component = Component(
         texts["name"],
         texts["version"],

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from chainlab.errors import MalformedInput
 from chainlab.evidence.components import ALGORITHMS, HASH_ORIGIN, ORIGINS, Component
 
-__all__ = ["Bill", "all_of", "entries", "read"]
+__all__ = ["Bill", "entries", "join_licences", "read"]
 
 CLAIMS: Final = ("assemblies", "dependencies")  # what a composition may be about
 WORDS: Final = {str: "text", list: "a list", dict: "an object"}
@@ -70,7 +70,7 @@ def entries(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             waiting += reversed(parts) if isinstance(parts, list) else ()
 
 
-def all_of(texts: Iterable[str]) -> str:
+def join_licences(texts: Iterable[str]) -> str:
     """Licences that hold at once, as one expression."""
     stated = [text for text in texts if text]
     return " AND ".join(f"({text})" if " OR " in text.upper() and len(stated) > 1 else text for text in stated)
@@ -155,7 +155,7 @@ class _BillReader:
             **{**texts, "type": texts["type"] or "library"},
             hashes=hashes,
             hash_origin=next((KEYS.get(value, value) for key, value in properties if key == HASH_ORIGIN), ""),
-            licence=all_of(stated) or None,
+            licence=join_licences(stated) or None,
             supplier=self.get(owner, "name", str, at),
             requires=tuple(self.depends.get(reference, ()) if reference else ()),
             properties=properties,

@@ -15,7 +15,7 @@ from typing import Any
 
 from chainlab.characters import join_lines
 from chainlab.evidence.components import Component
-from chainlab.evidence.packages.purls import package
+from chainlab.evidence.packages.purls import package_of
 from chainlab.evidence.sbom import cyclonedx
 from chainlab.evidence.sbom.cyclonedx import Bill
 
@@ -93,7 +93,7 @@ def _contradictions(was: list[Component], now: list[Component]) -> list[Componen
 
 
 def _key(component: Component) -> str:
-    named = package(component.purl)
+    named = package_of(component.purl)
     return f"{component.type} {'/'.join(named) if named else component.name}"
 
 

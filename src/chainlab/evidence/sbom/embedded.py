@@ -1,6 +1,6 @@
 """Embedded bills of materials: what a package's own authors say is inside it (PEP 770).
 
-    >>> host, parts, spots = stated(host, {"acme_cells-1.2.0.dist-info/sboms/native.cdx.json": data})
+    >>> host, parts, spots = read_embedded(host, {"acme_cells-1.2.0.dist-info/sboms/native.cdx.json": data})
     >>> [part.name for part in parts]                                                        # doctest: +SKIP
     ['zlib']
 
@@ -23,13 +23,13 @@ from chainlab.evidence.sbom import cyclonedx
 from chainlab.evidence.sbom.schema import problems
 from chainlab.evidence.statements import parse_json
 
-__all__ = ["MAX_DOCUMENT", "PLACE", "joined", "stated"]
+__all__ = ["MAX_DOCUMENT", "PLACE", "merge_parts", "read_embedded"]
 
 PLACE = re.compile(r"[^/]+\.dist-info/sboms/.*[^/]")  # of a file in a wheel
 MAX_DOCUMENT = 2**24  # bytes
 
 
-def stated(
+def read_embedded(
     host: Component, documents: Mapping[str, bytes], known: Mapping[str, str]
 ) -> tuple[Component, list[Component], list[BlindSpot]]:
     """The package with what it contains as its needs, the components of its documents, and what could not be read.
@@ -49,7 +49,7 @@ def stated(
     return host, found, spots
 
 
-def joined(parts: Iterable[Component]) -> list[Component]:
+def merge_parts(parts: Iterable[Component]) -> list[Component]:
     """Each ref once, with what all documents say of it; a property names hashes that differ."""
     found: dict[str, Component] = {}
     for part in parts:

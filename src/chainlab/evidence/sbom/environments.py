@@ -23,12 +23,19 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.components import ALGORITHMS, PREFIX, RECORD_DIGEST, BlindSpot, Component, Inventory, shown
+from chainlab.evidence.components import ALGORITHMS, PREFIX, RECORD_DIGEST, BlindSpot, Component, Inventory, printable
 from chainlab.evidence.packages import metadata
 from chainlab.evidence.packages.dependency_graph import Graph, Node, roots, unreached
-from chainlab.evidence.packages.interpreters import INFO, beside, described, home, markers_of, site_packages
+from chainlab.evidence.packages.interpreters import (
+    INFO,
+    environment_of,
+    interpreter_properties,
+    markers_of,
+    other_folders,
+    site_packages,
+)
 from chainlab.evidence.sbom import conda
-from chainlab.evidence.sbom.embedded import MAX_DOCUMENT, joined, stated
+from chainlab.evidence.sbom.embedded import MAX_DOCUMENT, merge_parts, read_embedded
 from chainlab.evidence.sbom.installed import Installed, find
 
 __all__ = ["read"]
@@ -75,15 +82,15 @@ def read(
         tags = {i.ref: i.tags for i in installed}
         components = lock_inventory.with_hashes(components, lock=lock, wheels=wheels, tags=tags)
     by_folder = {one.folder: one.ref for one in first.values()}
-    components, more = conda.added([*components, *_twice(installed, first)], packages, by_folder, gone)
+    components, more = conda.with_packages([*components, *_twice(installed, first)], packages, by_folder, gone)
     spots += more
     listed = {c.ref for c in components}
-    components += [part for part in joined(inner) if part.ref not in listed]
+    components += [part for part in merge_parts(inner) if part.ref not in listed]
     if look_inside:
         from chainlab.evidence.packages import imports
 
         for one in installed:
-            spots += imports.dynamic_in(one.site, one.paths, one.ref)
+            spots += imports.dynamic_imports(one.site, one.paths, one.ref)
     else:
         spots.append(BlindSpot("not looked for", "imports with a computed name, in installed code"))
     top, rest = _subject(subject, components, folder)
@@ -92,7 +99,7 @@ def read(
     elif strangers := unreached(top.requires, rest):
         said = ", ".join(c.name for c in rest if c.ref in strangers)
         spots.append(BlindSpot("unexplained", f"installed, and {top.name} does not ask for: {said}"))
-    return Inventory(tuple(rest), top, "operations", tuple(sorted(set(spots))), described(values))
+    return Inventory(tuple(rest), top, "operations", tuple(sorted(set(spots))), interpreter_properties(values))
 
 
 def _found(folder: Path) -> tuple[list[Installed], list[conda.CondaPackage], list[BlindSpot]]:
@@ -100,14 +107,14 @@ def _found(folder: Path) -> tuple[list[Installed], list[conda.CondaPackage], lis
 
     Raises `MalformedInput` where nothing is installed.
     """
-    others, spots = beside(folder)
+    others, spots = other_folders(folder)
     installed: list[Installed] = []
     for site in (folder, *others):
         found, unread = find(site)
         # Of two installations of one package in one folder the one with a RECORD counts.
         installed += sorted(found, key=lambda one: (not one.record, one.folder))
         spots += unread
-    packages, unread = conda.find(home(folder))
+    packages, unread = conda.read_records(environment_of(folder))
     spots += unread
     if not installed and not packages:
         raise MalformedInput(
@@ -116,7 +123,7 @@ def _found(folder: Path) -> tuple[list[Installed], list[conda.CondaPackage], lis
             hint="name a virtual environment, its python, or a site-packages folder",
         )
     for site in (folder, *others):
-        if home(site) == home(folder):
+        if environment_of(site) == environment_of(folder):
             spots += _unowned(site, installed, packages)
     return installed, packages, spots
 
@@ -132,7 +139,7 @@ def _components(
     spots: list[BlindSpot] = []
     for one in first.values():
         component, seen = _component(one, graph, gone)
-        component, parts, unread = stated(component, _documents(one), refs)
+        component, parts, unread = read_embedded(component, _documents(one), refs)
         components.append(component)
         inner += parts
         spots += [*seen, *unread]
@@ -146,7 +153,7 @@ def _counts(one: Installed, first: Installed) -> bool:
 
 def _is_twice(one: Installed, first: Installed) -> BlindSpot:
     place = "in the same folder" if one.site == first.site else f"in {one.site.parent.name}/{one.site.name}, behind it"
-    said = f"{one.package.name} {one.package.version} ({shown(one.folder)}) is there too, {place}"
+    said = f"{one.package.name} {one.package.version} ({printable(one.folder)}) is there too, {place}"
     return BlindSpot("installed twice", said, first.ref)
 
 
@@ -172,7 +179,7 @@ def _documents(one: Installed) -> dict[str, bytes]:
                 data = opened.read(MAX_DOCUMENT + 1)
         except OSError:
             data = b""  # which is no document, and is named as such
-        found[shown(file.relative_to(one.site).as_posix())] = data
+        found[printable(file.relative_to(one.site).as_posix())] = data
     return found
 
 
@@ -183,7 +190,7 @@ def _fits(algorithm: str, digest: str) -> bool:
 
 def _component(one: Installed, graph: Graph, gone: str) -> tuple[Component, list[BlindSpot]]:
     ref = one.ref
-    spots = [BlindSpot(kind, said, ref) for kind, said in metadata.inside(one.paths).items()]
+    spots = [BlindSpot(kind, said, ref) for kind, said in metadata.hidden_code(one.paths).items()]
     active = graph.extras.get(one.key, set())
     if left := [e for e in one.package.extras if e not in active]:
         spots.append(BlindSpot("extra", f"not asked for: {', '.join(left)}", ref))
@@ -227,7 +234,7 @@ def _described(one: Installed) -> Component:
         supplier=package.supplier,
         scope="required",
         properties=tuple(properties),
-        found_in=shown(f"{one.folder}/{one.source}".rstrip("/")),
+        found_in=printable(f"{one.folder}/{one.source}".rstrip("/")),
         description=package.summary,
     )
 
@@ -254,14 +261,14 @@ def _unowned(folder: Path, installed: Iterable[Installed], packages: Iterable[co
     """What lies in site-packages and belongs to no RECORD: copied there by hand, or by somebody else."""
     here = [one for one in installed if one.site == folder]
     owned = {path.partition("/")[0] for one in here for path in one.paths}
-    prefix = f"{folder.relative_to(home(folder)).as_posix()}/" if home(folder) != folder else ""
+    prefix = f"{folder.relative_to(environment_of(folder)).as_posix()}/" if environment_of(folder) != folder else ""
     owned |= {f.removeprefix(prefix).partition("/")[0] for p in packages for f in p.files if f.startswith(prefix)}
     found = sorted(
-        shown(entry.name)
+        printable(entry.name)
         for entry in os.scandir(folder)
         if entry.name not in owned and entry.name not in UNOWNED and not entry.name.endswith((".pyc", *INFO))
     )
-    unlisted = sorted(shown(one.folder) for one in here if not one.record and one.folder.endswith(".dist-info"))
+    unlisted = sorted(printable(one.folder) for one in here if not one.record and one.folder.endswith(".dist-info"))
     return [
         *(BlindSpot("unowned", f"{name} belongs to no installed package") for name in found),
         *(BlindSpot("unowned", f"{name} has no RECORD") for name in unlisted),
@@ -274,7 +281,7 @@ def _subject(
     if isinstance(subject, Component):
         return subject, components
     if subject is None:
-        name = home(folder).resolve().name  # the same, whichever way it was named
+        name = environment_of(folder).resolve().name  # the same, whichever way it was named
         return Component(name, type="application", description="a Python environment"), components
     key = canonicalize_name(subject)
     found = next((c for c in components if c.key == key), None)

@@ -24,7 +24,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.components import BlindSpot, bare, purl_of, shown
+from chainlab.evidence.components import BlindSpot, printable, purl_of, without_credentials
 from chainlab.evidence.packages import metadata
 from chainlab.evidence.packages.versions import MAX_VERSION
 from chainlab.evidence.statements import parse_json
@@ -67,9 +67,9 @@ class Installed:
         if url.startswith("file:"):
             return ""
         if isinstance(vcs, dict):
-            source = f"{vcs.get('vcs')}+{bare(url)}@{vcs.get('commit_id')}"
+            source = f"{vcs.get('vcs')}+{without_credentials(url)}@{vcs.get('commit_id')}"
             return purl_of(name, version, vcs_url=source)
-        return purl_of(name, version, download_url=bare(url))
+        return purl_of(name, version, download_url=without_credentials(url))
 
 
 def find(site: Path) -> tuple[list[Installed], list[BlindSpot]]:
@@ -86,21 +86,21 @@ def find(site: Path) -> tuple[list[Installed], list[BlindSpot]]:
         if kind not in READERS:
             continue
         if name.startswith("~"):
-            spots.append(BlindSpot("leftover", f"{shown(name)}: an installer moved it away, and did not delete it"))
+            spots.append(BlindSpot("leftover", f"{printable(name)}: an installer moved it away, and did not delete it"))
             continue
         try:
             one, wrong = READERS[kind](site, name)
             wrong += [] if one.package.version else [f"no version of at most {MAX_VERSION} characters"]
         except (MalformedInput, OSError, ValueError) as error:
             one, wrong = None, [error.message if isinstance(error, MalformedInput) else str(error)]
-        spots += [BlindSpot("unreadable", f"{shown(name)}: {said}") for said in wrong]
+        spots += [BlindSpot("unreadable", f"{printable(name)}: {said}") for said in wrong]
         if one is not None:
             found.append(one)
     return found, spots
 
 
 def _package(path: str) -> metadata.PackageMetadata:
-    package = metadata.package(_read(path).decode(errors="replace"))
+    package = metadata.parse_metadata(_read(path).decode(errors="replace"))
     if not package.name:
         raise MalformedInput(f"no name in its {path.rpartition('/')[2]}")
     if not NAME.fullmatch(package.name):
@@ -111,7 +111,7 @@ def _package(path: str) -> metadata.PackageMetadata:
 def _dist_info(site: Path, folder: str) -> tuple[Installed, list[str]]:
     at = f"{site}/{folder}"
     record, wrong = _read(f"{at}/RECORD"), []
-    listed, odd = metadata.record(record.decode(errors="replace"))
+    listed, odd = metadata.parse_record(record.decode(errors="replace"))
     wrong += [f"its RECORD: {said}" for said in odd[:1]]
     direct: Any = {}
     if noted := _read(f"{at}/direct_url.json"):
@@ -130,7 +130,7 @@ def _dist_info(site: Path, folder: str) -> tuple[Installed, list[str]]:
         [path.replace("\\", "/") for path in listed],  # as installers on Windows may write it
         record=hashlib.sha256(record).hexdigest() if record else "",
         direct=direct,
-        tags=tuple(metadata.headers(wheel).get("tag", ())),
+        tags=tuple(metadata.parse_headers(wheel).get("tag", ())),
     )
     return one, wrong
 
@@ -164,7 +164,9 @@ def _egg(site: Path, info: Path, name: str, source: str) -> tuple[Installed, lis
 def _below(site: Path, top: str) -> list[str]:
     """The files of a top-level package or module, which no RECORD lists."""
     files = [p.relative_to(site).as_posix() for p in (site / top).rglob("*") if p.is_file()]
-    return [shown(f) for f in (*files, *(p.name for p in site.glob(f"{top}.*") if p.suffix in (".py", ".so", ".pyd")))]
+    return [
+        printable(f) for f in (*files, *(p.name for p in site.glob(f"{top}.*") if p.suffix in (".py", ".so", ".pyd")))
+    ]
 
 
 def _read(path: str) -> bytes:

@@ -30,8 +30,8 @@ from chainlab.evidence.locks import lock_inventory
 from chainlab.evidence.locks.lock_file import EXPORTS, Lock
 from chainlab.evidence.packages import imports, metadata
 from chainlab.evidence.packages.interpreters import markers_here
-from chainlab.evidence.packages.licences import licence
-from chainlab.evidence.sbom.wheels import declared
+from chainlab.evidence.packages.licences import read_licence
+from chainlab.evidence.sbom.wheels import component_of_ranges
 
 __all__ = ["read"]
 
@@ -71,9 +71,9 @@ def read(
         )
     values = markers_here(markers)
     asked = _asked(about)
-    named = {canonicalize_name(r.name) for text, _ in asked if (r := metadata.requirement(text))}
+    named = {canonicalize_name(r.name) for text, _ in asked if (r := metadata.parse_requirement(text))}
     for text in listed.open if listed is not None else ():
-        if (needed := metadata.requirement(text)) and canonicalize_name(needed.name) not in named:
+        if (needed := metadata.parse_requirement(text)) and canonicalize_name(needed.name) not in named:
             asked.append((text, "required"))
     subject = _subject(path, about)
     spots = [BlindSpot("not looked for", words) for words in beside] + _undeclared(about)
@@ -141,7 +141,7 @@ def _subject(path: Path, about: Mapping[str, Any]) -> Component:
     project = _table(about, "project")
     found = project.get("license")
     text = found if isinstance(found, str) else str(found.get("text", "")) if isinstance(found, dict) else ""
-    expression, name = licence(text if isinstance(found, str) else "", text, [])
+    expression, name = read_licence(text if isinstance(found, str) else "", text, [])
     authors = project.get("authors")
     people = [p.get("name") for p in authors if isinstance(p, dict)] if isinstance(authors, list) else []
     return Component(
@@ -193,7 +193,7 @@ def _declared(
     scopes: dict[str, str] = {}
     wanted: dict[str, list[Requirement]] = {}
     for text, scope in asked:
-        parsed = metadata.requirement(text)
+        parsed = metadata.parse_requirement(text)
         if parsed is None:
             spots.append(BlindSpot("unreadable", f"the requirement {text[:80]!r}", subject.ref))
             continue
@@ -204,7 +204,7 @@ def _declared(
         scopes[key] = min(scopes.get(key, scope), scope, key=strongest.__getitem__)
     for name, needed in wanted.items():
         if name not in by_key:
-            by_key[name] = component = declared(needed, "pyproject.toml", scopes[name])
+            by_key[name] = component = component_of_ranges(needed, "pyproject.toml", scopes[name])
             if locked:
                 said = f"{component.name} is declared ({component.scope}) and not locked for this platform"
                 spots.append(BlindSpot("missing", said, component.ref))
@@ -217,7 +217,7 @@ def _declared(
 def _source(path: Path, components: Sequence[Component], subject: Component) -> list[BlindSpot]:
     """What the source itself says: vendored code, compiled files, computed imports, and names that nothing provides."""
     files = list(_files(path))
-    spots = [BlindSpot(k, said, subject.ref) for k, said in metadata.inside(files).items()]
+    spots = [BlindSpot(k, said, subject.ref) for k, said in metadata.hidden_code(files).items()]
     if len(files) >= MAX_FILES:
         spots.append(BlindSpot("not looked for", f"files after the first {MAX_FILES}", subject.ref))
     places: list[str] = []
@@ -227,13 +227,13 @@ def _source(path: Path, components: Sequence[Component], subject: Component) -> 
         if not file.endswith(".py") or "vendor" in file:
             continue
         source = (path / file).read_bytes()
-        found = imports.seen(source) if len(source) <= imports.MAX_SIZE else None
+        found = imports.imports_of(source) if len(source) <= imports.MAX_SIZE else None
         if found is None or not found.readable:
             unread.append(file)
             continue
         places += [f"{file}:{line}" for line in found.dynamic]
         names |= found.names
-    spots += imports.spots(places, subject.ref)
+    spots += imports.blind_spots(places, subject.ref)
     spots += [BlindSpot("unreadable", f"the source file {file}", subject.ref) for file in unread]
     own = {Path(part).stem for file in files if file.endswith(".py") for part in file.split("/")}
     known = {c.key for c in components} | {subject.key}

@@ -17,7 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.bundled_schemas import bundled
+from chainlab.evidence.bundled_schemas import bundled_schema
 from chainlab.evidence.components import HASH_LENGTHS
 from chainlab.evidence.statements import parse_json
 
@@ -92,10 +92,10 @@ def _validator(spec: str) -> Draft7Validator:
     from jsonschema_rs import Draft7Validator
 
     return Draft7Validator(
-        bundled(f"bom-{spec}.SNAPSHOT.schema.json"),
+        bundled_schema(f"bom-{spec}.SNAPSHOT.schema.json"),
         validate_formats=True,
         # $ref to spdx, jsf and cryptography: never fetched
-        retriever=lambda uri: bundled(uri.rpartition("/")[2]),
+        retriever=lambda uri: bundled_schema(uri.rpartition("/")[2]),
     )
 
 

@@ -17,14 +17,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, bare, purl_of
+from chainlab.evidence.components import PREFIX, BlindSpot, Component, Inventory, purl_of, without_credentials
 from chainlab.evidence.locks import lock_inventory
 from chainlab.evidence.packages import imports, metadata
 from chainlab.evidence.packages.interpreters import markers_here
 from chainlab.evidence.packages.wheel_file import UNREADABLE, Wheel, open_wheel
-from chainlab.evidence.sbom.embedded import MAX_DOCUMENT, PLACE, joined, stated
+from chainlab.evidence.sbom.embedded import MAX_DOCUMENT, PLACE, merge_parts, read_embedded
 
-__all__ = ["asked", "declared", "read"]
+__all__ = ["component_of_ranges", "read", "requirements_of"]
 
 MAX_SOURCE = 64 * 2**20  # bytes of all source files that are looked into
 
@@ -43,7 +43,7 @@ def read(
     """
     wheel = open_wheel(path)
     subject = replace(wheel.component, type="application" if lock else "library")
-    spots = [BlindSpot(k, said, subject.ref) for k, said in metadata.inside(wheel.names).items()]
+    spots = [BlindSpot(k, said, subject.ref) for k, said in metadata.hidden_code(wheel.names).items()]
     spots += _dynamic(wheel, subject.ref)
     values = markers_here(markers)
     if lock is not None:
@@ -52,18 +52,18 @@ def read(
             subject=subject,
             wheels=wheels,
             markers=values,
-            requires=asked(wheel.package, values),
+            requires=requirements_of(wheel.package, values),
         )
         known = tuple(sorted({*found.blind_spots, *spots, *_extras(wheel, subject.ref)}))
         return _with_stated(wheel, replace(found, lifecycle="build", blind_spots=known))
     wanted: dict[str, list[Requirement]] = {}
-    for text, scope in asked(wheel.package, values):
-        needed = metadata.requirement(text)
+    for text, scope in requirements_of(wheel.package, values):
+        needed = metadata.parse_requirement(text)
         if needed is None:
             spots.append(BlindSpot("unreadable", f"the requirement {text[:80]!r}", subject.ref))
         elif scope == "required":
             wanted.setdefault(canonicalize_name(needed.name), []).append(needed)
-    components = [declared(ranges, wheel.path.name) for ranges in wanted.values()]
+    components = [component_of_ranges(ranges, wheel.path.name) for ranges in wanted.values()]
     if components:
         spots.append(BlindSpot("missing", "a wheel names ranges: versions and transitive needs are not in it"))
     spots += _extras(wheel, subject.ref)
@@ -72,11 +72,11 @@ def read(
     return _with_stated(wheel, Inventory(ordered, subject, "build", tuple(sorted(spots)), ()))
 
 
-def asked(package: metadata.PackageMetadata, markers: Mapping[str, str]) -> list[tuple[str, str]]:
+def requirements_of(package: metadata.PackageMetadata, markers: Mapping[str, str]) -> list[tuple[str, str]]:
     """What a package asks for, without markers, with the scope: ``optional`` is what only an extra asks for."""
     found = []
     for text in package.requires:
-        needed = metadata.requirement(text)
+        needed = metadata.parse_requirement(text)
         if needed is None:
             found.append((text, "required"))
         elif metadata.applies(needed.marker, markers, package.extras):
@@ -87,10 +87,10 @@ def asked(package: metadata.PackageMetadata, markers: Mapping[str, str]) -> list
     return found
 
 
-def declared(needed: Sequence[Requirement], where: str, scope: str = "required") -> Component:
+def component_of_ranges(needed: Sequence[Requirement], where: str, scope: str = "required") -> Component:
     """A component that is asked for by ranges or an address, all of one name: its version is not known."""
-    address = next((bare(one.url) for one in needed if one.url), "")
-    ranges = dict.fromkeys(bare(one.url or "") or str(one.specifier) for one in needed)
+    address = next((without_credentials(one.url) for one in needed if one.url), "")
+    ranges = dict.fromkeys(without_credentials(one.url or "") or str(one.specifier) for one in needed)
     kind = "vcs_url" if "+" in address.partition(":")[0] else "download_url"
     name = needed[0].name
     purl = "" if "file:" in address else purl_of(name, **{kind: address.partition("#")[0]})
@@ -108,9 +108,9 @@ def _with_stated(wheel: Wheel, found: Inventory) -> Inventory:
                     documents[name] = member.read(MAX_DOCUMENT + 1)
             except UNREADABLE:
                 documents[name] = b""  # which is no document, and is named as such
-    subject, parts, spots = stated(found.subject, documents, {c.key: c.ref for c in found.components})
+    subject, parts, spots = read_embedded(found.subject, documents, {c.key: c.ref for c in found.components})
     listed = {c.ref for c in found.components}
-    inner = [part for part in joined(parts) if part.ref not in listed]
+    inner = [part for part in merge_parts(parts) if part.ref not in listed]
     known = tuple(sorted({*found.blind_spots, *spots}))
     return replace(found, subject=subject, components=(*found.components, *inner), blind_spots=known)
 
@@ -130,7 +130,7 @@ def _dynamic(wheel: Wheel, ref: str) -> list[BlindSpot]:
             read_so_far += info.file_size
             if read_so_far > MAX_SOURCE:
                 return [
-                    *imports.spots(places, ref),
+                    *imports.blind_spots(places, ref),
                     BlindSpot("not looked for", "imports in all of its source", ref),
                 ]
             try:
@@ -138,5 +138,5 @@ def _dynamic(wheel: Wheel, ref: str) -> list[BlindSpot]:
             except UNREADABLE as error:
                 raise MalformedInput(f"{wheel.path.name} cannot be read: {error}") from error
             if imports.LOOKS_DYNAMIC.search(source):
-                places += [f"{info.filename}:{line}" for line in imports.seen(source).dynamic]
-    return imports.spots(places, ref)
+                places += [f"{info.filename}:{line}" for line in imports.imports_of(source).dynamic]
+    return imports.blind_spots(places, ref)

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence.packages.purls import parse_purl
-from chainlab.evidence.packages.versions import in_vers
+from chainlab.evidence.packages.versions import is_in_vers
 from chainlab.evidence.sbom.cyclonedx import entries
 from chainlab.evidence.statements import value_at
 from chainlab.evidence.vex.statement import JUSTIFICATIONS, STATES, Claim, Claims, read_claim, read_each
@@ -80,7 +80,7 @@ class _Component(Shape):
         """Its names for a listed version, or a range; other names than its package URL if that is its own version."""
         purl = parse_purl(self.purl)
         own, kind = self.version or (purl.version if purl else ""), purl.type if purl else ""
-        others = self.names if own and (listed.version == own or in_vers(listed.range, kind, own)) else ()
+        others = self.names if own and (listed.version == own or is_in_vers(listed.range, kind, own)) else ()
         if purl is None:
             return others
         qualifiers = {**dict(purl.qualifiers or {}), **({"vers": listed.range} if listed.range else {})}

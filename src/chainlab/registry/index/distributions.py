@@ -33,7 +33,7 @@ from packaging.utils import (
 )
 
 from chainlab.errors import Refused
-from chainlab.evidence.packages.metadata import record
+from chainlab.evidence.packages.metadata import parse_record
 from chainlab.evidence.packages.strict_zip import (
     FREE_SIZE,
     MAX_MEMBERS,
@@ -189,7 +189,7 @@ def _check_record(data: memoryview, found: dict[str, Member], folder: str) -> No
     """RECORD lists every file of the wheel, with its size and digest, and nothing else (PEP 376, PEP 627)."""
     own = f"{folder}/RECORD"
     try:
-        listed, wrong = record(found[own].read(data, limit=MAX_RECORD).decode("utf-8"))
+        listed, wrong = parse_record(found[own].read(data, limit=MAX_RECORD).decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Refused(400, f"the wheel's RECORD cannot be read: {error}") from error
     if wrong:
