@@ -306,7 +306,7 @@ foreign
 # %%
 from pypi_attestations import AttestationType, Provenance
 
-from chainlab.evidence.verifying import Expected, Signer, verify
+from chainlab.evidence.verifying import Expectations, Signer, verify
 
 (attested,) = Provenance.model_validate(lab.registry.index.provenance(stored)).attestation_bundles
 items = lab.registry.evidence.document(stored.digest)["attached"]
@@ -321,8 +321,8 @@ prediction = {"the workflow's statement": None, "the platform's statement": None
 GIT, ISSUER, root = "https://git.chainlab.localhost", lab.trust.ci_issuer, lab.trust.config.trusted_root
 release_yml = Signer(f"{GIT}/acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.1", ISSUER)
 provenance_yml = Signer(f"{GIT}/chainlab/ci-host/.github/workflows/provenance.yml@refs/heads/main", ISSUER)
-published = Expected(release_yml, AttestationType.PYPI_PUBLISH_V1.value)
-built = Expected(provenance_yml, "https://slsa.dev/provenance/v1", commit=acme.head("refs/tags/v1.4.1"))
+published = Expectations(release_yml, AttestationType.PYPI_PUBLISH_V1.value)
+built = Expectations(provenance_yml, "https://slsa.dev/provenance/v1", commit=acme.head("refs/tags/v1.4.1"))
 verdicts = {"the workflow's statement": verify(by_workflow, received, published, root),
             "the platform's statement": verify(by_platform, received, built, root)}
 lab.predicted(prediction, {name: "passed" if v.passed else "refused" for name, v in verdicts.items()})

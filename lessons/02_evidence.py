@@ -148,7 +148,7 @@ lab.predicted(prediction, differs)
 # unmodified Sigstore client of week 1.
 
 # %%
-from chainlab.evidence.verifying import Expected, Signer, verify
+from chainlab.evidence.verifying import Expectations, Signer, verify
 
 GIT = "https://git.chainlab.localhost"
 PUBLISHED, PROVENANCE = AttestationType.PYPI_PUBLISH_V1.value, "https://slsa.dev/provenance/v1"
@@ -157,7 +157,7 @@ release_yml = f"{GIT}/acme/triage-model/.github/workflows/release.yml@refs/tags/
 
 def judge(bundle, signer, says, issuer=lab.trust.ci_issuer):
     """The verdict on a bundle about the wheel, if this signer is expected to say this."""
-    expected = Expected(Signer(signer, issuer), says)
+    expected = Expectations(Signer(signer, issuer), says)
     return verify(bundle, file.digest, expected, lab.trust.config.trusted_root)
 
 

@@ -328,7 +328,7 @@ pd.DataFrame([{"format": f.name, "runs code on load": f.runs, "why": f.why} for 
 
 # %%
 (lab.path / "weights.safetensors").write_bytes(pickle.dumps({"w": [0.1, 0.2]}))
-told = formats.tell((lab.path / "weights.safetensors").read_bytes(), "weights.safetensors")
+told = formats.identify((lab.path / "weights.safetensors").read_bytes(), "weights.safetensors")
 print("weights.safetensors is:", told.name, "| runs code on load:", told.runs)
 
 # %% [markdown]

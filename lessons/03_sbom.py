@@ -454,11 +454,11 @@ known
 # subject, predicate type, builder, source, parameters. At which step are the other bytes refused?
 
 # %% tags=["predict"]
-from chainlab.evidence.verifying import Expected, Signer, verify
+from chainlab.evidence.verifying import Expectations, Signer, verify
 
 prediction = None  # the name of a step
 identity = "https://git.chainlab.localhost/acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"
-expected = Expected(signer=Signer(identity, lab.trust.ci_issuer), predicate_type=SBOM)
+expected = Expectations(signer=Signer(identity, lab.trust.ci_issuer), predicate_type=SBOM)
 signed = images.blobs.read(Digest.parse(known["referrers"][-1]["files"][0]["digest"]))
 print("this wheel: ", "passed" if verify(signed, digest, expected, lab.trust.config.trusted_root).passed else "refused")
 verdict = verify(signed, Digest.of(b"another"), expected, lab.trust.config.trusted_root)

@@ -511,10 +511,10 @@ print("places:   ", [(p["protocol"], p.get("repository") or p["project"]) for p 
 print("referrers:", [(r["artifactType"], r["by"]) for r in known["referrers"]])
 
 # %%
-from chainlab.evidence.verifying import Expected, Signer, verify
+from chainlab.evidence.verifying import Expectations, Signer, verify
 
 IDENTITY = "https://git.chainlab.localhost/acme/acme-quantise/.github/workflows/release.yml@refs/tags/v1.0.3"
-expected = Expected(signer=Signer(IDENTITY, lab.trust.ci_issuer), predicate_type=SBOM)
+expected = Expectations(signer=Signer(IDENTITY, lab.trust.ci_issuer), predicate_type=SBOM)
 verdict = verify(found, wheel, expected, lab.trust.config.trusted_root)
 other = verify(found, Digest.of(b"another wheel"), expected, lab.trust.config.trusted_root)
 print("this wheel:   ", verdict.passed, "|", *(c["name"] for c in verdict.statement.predicate["components"]))
@@ -921,15 +921,16 @@ def vex(findings: list[dict], service: dict) -> dict[str, dict]:
 
 # %%
 from chainlab.course.exercises.week3.ex6_vex import ten
-from chainlab.evidence.vex.document import Claim, openvex
 from chainlab.evidence.statements import OPENVEX
+from chainlab.evidence.vex import openvex
+from chainlab.evidence.vex.statement import VexStatement
 
 layout = ten(random.Random(f"ten/{seed}"))
 findings, service = layout.made()
 statements = vex(findings, service)
-claims = [Claim(id_, (str(wheel),), s["status"], AT, justification=s["justification"] or "")
+claims = [VexStatement(id_, (str(wheel),), s["status"], AT, justification=s["justification"] or "")
           for id_, s in sorted(statements.items())]
-document = openvex(claims, author="security@acme.example", at=AT)
+document = openvex.write(claims, author="security@acme.example", at=AT)
 token = lab.trust.token("security@acme.example")
 said = sign(Statement.about({WHEEL.name: wheel}, OPENVEX, document), lab.trust.config, token)
 _ = attach(images, "acme/acme-quantise", manifest, said, BUNDLE, by="acme-security")

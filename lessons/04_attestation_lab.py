@@ -200,10 +200,10 @@ def included(entry: bytes, index: int, size: int, proof: list[bytes], root: byte
 # %%
 from chainlab.ci.runs.job_provenance import BUILDER, SIGNER
 from chainlab.course.exercises.week4.ex3_provenance_limits import PROMISES
-from chainlab.evidence.verifying import Expected, Signer, verify
+from chainlab.evidence.verifying import Expectations, Signer, verify
 
 root = lab.trust.config.trusted_root
-by_platform = Expected(Signer(SIGNER, lab.trust.ci_issuer), PROVENANCE, builder=BUILDER)
+by_platform = Expectations(Signer(SIGNER, lab.trust.ci_issuer), PROVENANCE, builder=BUILDER)
 
 
 def holds(release: dict):
@@ -534,14 +534,14 @@ print(release["files"]["requirements.lock"].decode()[:80] + "…")
 #
 # *Provenance* has to name the builder `house["builder"]` and the build type `house["build_type"]`, which says how to read
 # everything else; the source `git+` and `house["repository"]`, at the tag; the external parameters `workflow` (`repository`, `ref`, `path`) and `inputs`, which
-# is empty, and no other; and the internal parameter `job`. `Expected` has a field for each; `04a_attestation`,
+# is empty, and no other; and the internal parameter `job`. `Expectations` has a field for each; `04a_attestation`,
 # "Verify, in six steps", fills them all. Given to you: `attested(release, digest, expected, root)`, the statements that are about a
 # digest and hold as expected.
 
 # %%
 tag = f"refs/tags/{release['version']}"
 release_signer = Signer(f"{house['workflow']}@{tag}", house["ci"])
-[ml_bom] = attested(release, Digest.of(release["files"]["triage.onnx"]), Expected(release_signer, SBOM), root)
+[ml_bom] = attested(release, Digest.of(release["files"]["triage.onnx"]), Expectations(release_signer, SBOM), root)
 print(json.dumps(ml_bom.predicate["components"][0]["modelCard"], indent=1))
 
 # %% [markdown]
@@ -558,7 +558,7 @@ print(json.dumps(ml_bom.predicate["components"][0]["modelCard"], indent=1))
 # Plan before you write: which links need only bytes, which a signed statement, which two things that must agree? Begin
 # with those that need only bytes, and run the check and the score below after each link more: both say by name what is
 # missed next.
-# <details><summary>Hint 1</summary>If you leave `builder` or `parameters` empty in `Expected`, what does `verify` say of that step?</details>
+# <details><summary>Hint 1</summary>If you leave `builder` or `parameters` empty in `Expectations`, what does `verify` say of that step?</details>
 # <details><summary>Hint 2</summary>Two small functions carry most of it: one that gives the invocationIds of a job's valid provenance for some bytes, one that gives the predicates of a type by a signer for a digest. For `one run`, intersect. Then a dict from link to a condition. Take a file that is missing as `b""`, and a fact that cannot be read as one that does not hold.</details>
 
 # %% tags=["exercise"]
@@ -571,13 +571,13 @@ def gate(release: dict, house: dict) -> list[str]:
     given = {"workflow": {"repository": house["repository"], "ref": tag, "path": house["path"]}, "inputs": {}}
 
     def runs_of(job, data):
-        wanted = Expected(host, PROVENANCE, builder=house["builder"], build_type=house["build_type"],
+        wanted = Expectations(host, PROVENANCE, builder=house["builder"], build_type=house["build_type"],
                           source=f"git+{house['repository']}", refs=(tag,), parameters=given, internal={"job": job})
         return {s.predicate["runDetails"]["metadata"]["invocationId"]
                 for s in attested(release, Digest.of(data), wanted, root)}
 
     def said(kind, digest, signer=workflow):
-        return [s.predicate for s in attested(release, digest, Expected(signer, kind), root)]
+        return [s.predicate for s in attested(release, digest, Expectations(signer, kind), root)]
 
     def enough(bom):
         try:
@@ -648,7 +648,7 @@ def gate(release: dict, house: dict) -> list[str]:
 # **Why.** Three habits make this gate. It asks for *presence*: evidence that holds must be there, and whatever else
 # lies beside it neither helps nor harms. So nobody can pass by deleting bad news, and nobody can block your release by
 # attaching junk. (Bad news that must count, a revoked approval for instance, needs another channel than "attached".) It
-# asks for *every step*: an empty field in `Expected` is a question not asked. And it joins: three true statements about
+# asks for *every step*: an empty field in `Expectations` is a question not asked. And it joins: three true statements about
 # three runs are not a true statement about one release. Note what it trusts without a word: the root, the clock inside
 # the timestamps, `house`, and the advisories' list. Whoever edits `house` opens the gate; guard that file like a key.
 
@@ -758,7 +758,7 @@ from chainlab.trust.client import Trust
 with serve(lab.path / "short-lived"):
     short = Trust(lab.path / "short-lived")
     kept = signing.sign(statement, short.config, short.token("alice@example.com"))
-alice = Expected(Signer("alice@example.com", short.issuer), "https://example.com/note/v1")
+alice = Expectations(Signer("alice@example.com", short.issuer), "https://example.com/note/v1")
 print("verifying:", "passed" if verify(kept, Digest.of_file(model), alice, short.config.trusted_root).passed else "failed")
 try:
     signing.sign(statement, short.config, short.token("alice@example.com"))

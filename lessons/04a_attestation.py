@@ -365,7 +365,7 @@ pd.DataFrame(rows, columns=["field", "value", "asked by step", "comes from"]).se
 # %%
 from chainlab.ci.runs.job_provenance import BUILD_TYPE, BUILDER, SIGNER
 from chainlab.evidence.certificates import signer_of
-from chainlab.evidence.verifying import Expected, Signer, verify
+from chainlab.evidence.verifying import Expectations, Signer, verify
 
 said = Statement.load(payload)
 job = "acme/notes-model/.github/workflows/release.yml@refs/tags/v1.4.0"
@@ -389,7 +389,7 @@ pd.Series({who: signer_of(Bundle.from_json(text).signing_certificate)[0].partiti
 
 # %%
 GIT = "https://git.chainlab.localhost"
-expected = Expected(
+expected = Expectations(
     Signer(SIGNER, lab.trust.ci_issuer),
     "https://slsa.dev/provenance/v1",
     builder=BUILDER,

@@ -415,7 +415,7 @@ pd.Series(summary | shown).to_frame("says")
 # level. **Predict**: at which check does each of five attempts fail?
 
 # %% tags=["predict"]
-from chainlab.policy.vsa import verify_summary
+from chainlab.policy import vsa
 
 prediction = {"for another release's bytes": None, "for another project": None, "the gate said no": None,
               "level 2 wanted": None, "an SBOM instead": None}
@@ -424,9 +424,9 @@ no = lab.gate.judge(releases["another model"], record=False)
 attempts = [(decision.bundle, no.digest, RESOURCE), (decision.bundle, digest, "oci/acme/website"),
             (no.bundle, no.digest, RESOURCE), (decision.bundle, digest, RESOURCE, "SLSA_BUILD_LEVEL_2"),
             (by_mallory, digest, RESOURCE)]
-failures = [verify_summary(*(a[:3]), root, *a[3:]).failure.name for a in attempts]
+failures = [vsa.verify(*(a[:3]), root, *a[3:]).failure.name for a in attempts]
 print(lab.predicted(prediction, dict(zip(prediction, failures, strict=True))))
-verify_summary(decision.bundle, digest, RESOURCE, root)
+vsa.verify(decision.bundle, digest, RESOURCE, root)
 
 # %% [markdown]
 # The gate's own VSA passes all seven, and each attempt fails. *For another project* is the one that people leave out. A VSA
@@ -520,7 +520,7 @@ assert all(refusing[name] >= {"model", "metrics"} for name in list(judged)[1:3])
 assert noisy.allowed and [check.rule for check in verdict.refusals] == ["vulnerabilities"]
 assert list(excepted.values()) == [True] + [False] * 5  # the text says that one form counts, and five do not
 assert failures == ["subject", "resource", "result", "level", "signature"]
-assert verify_summary(decision.bundle, digest, RESOURCE, root).passed and back.reference == reference
+assert vsa.verify(decision.bundle, digest, RESOURCE, root).passed and back.reference == reference
 assert summary["verificationResult"] == "PASSED" and summary["verifiedLevels"] == ["SLSA_BUILD_LEVEL_1"]
 assert [event.type.rpartition(".")[2] for event in events][-3:] == ["deployed", "deployed", "rolledback"]
 

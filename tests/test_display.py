@@ -89,7 +89,10 @@ def shown(name: str) -> dict[str, Shown]:
         "events": [{}],
     }
     checks = (Check(name, "refused", name, name), Check("sbom", "passed", ""))
-    steps = (verifying.Step("signature", "failed", name, name), verifying.Step("subject", "not reached"))
+    steps = (
+        verifying.VerificationStep("signature", "failed", name, name),
+        verifying.VerificationStep("subject", "not reached"),
+    )
     return {
         "run": run_of(name, result="failure", log=name),
         "verdict": verifying.Verdict(steps, signer=name, signed_at=datetime.now(UTC)),

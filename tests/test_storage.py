@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from chainlab.archive.files import Files
+from chainlab.archive.files import ArchiveFiles
 from chainlab.cli import _main
 from chainlab.errors import MalformedInput, Unavailable
 from chainlab.storage import holds, write_whole
@@ -186,5 +186,5 @@ def test_an_export_of_the_archive_replaces_nothing_that_exists(tmp_path: Path) -
     os.mkfifo(tmp_path / "pipe.zip")
     for name in ("link.zip", "pipe.zip"):
         with pytest.raises(MalformedInput, match="exists"):
-            Files(tmp_path / "archive").export(tmp_path / name, None)
+            ArchiveFiles(tmp_path / "archive").export(tmp_path / name, None)
     assert (tmp_path / "link.zip").is_symlink()

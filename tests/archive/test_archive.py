@@ -31,7 +31,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from chainlab.archive import Archive, Build, tables
-from chainlab.archive.documents import Reading, nearest, read
+from chainlab.archive.documents import SbomRows, read, shortest_paths
 from chainlab.cli.archive import archive as command
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
@@ -444,7 +444,7 @@ def brute(edges: set[tuple[int, int]], start: int) -> dict[int, int]:
 @settings(max_examples=60)
 @given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9))))
 def test_the_nearest_edges_lead_up_shortest_ways_in_any_graph(edges: set[tuple[int, int]]) -> None:
-    chosen = nearest(sorted(edges))
+    chosen = shortest_paths(sorted(edges))
     assert chosen <= edges
     above = {child: parent for parent, child in chosen}
     assert len(above) == len(chosen), "one way to each node"
@@ -688,7 +688,7 @@ def test_an_index_is_derived_once_and_only_what_is_new_is_added(
 ) -> None:
     read_documents: list[bytes] = []
 
-    def noting(data: bytes) -> Reading:
+    def noting(data: bytes) -> SbomRows:
         read_documents.append(data)
         return read(data)
 

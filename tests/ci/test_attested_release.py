@@ -301,8 +301,8 @@ def summarise(released: Released, reference: str, **about: Any) -> None:
         "inputs": [],
         "at": utc_now(),
     }
-    statement = vsa.summary(digest, str(artifact), **facts | about)
-    bundle = vsa.sign_summary(statement, released.world.trust)
+    statement = vsa.build(digest, str(artifact), **facts | about)
+    bundle = vsa.sign(statement, released.world.trust)
     attach(released.world.registry.images, artifact.name, digest, bundle, BUNDLE_TYPE, by="test")
 
 

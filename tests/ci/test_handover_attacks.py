@@ -14,7 +14,7 @@ from chainlab.digests import Digest
 from chainlab.errors import VerificationFailed
 from chainlab.evidence.signing import sign
 from chainlab.evidence.statements import OPENVEX, SBOM, Statement
-from chainlab.evidence.verifying import Step, Verdict
+from chainlab.evidence.verifying import Verdict, VerificationStep
 from chainlab.world import World
 
 FAILED = """
@@ -46,7 +46,7 @@ Signed = Callable[..., bytes]
 @pytest.fixture
 def here(world: World, monkeypatch: pytest.MonkeyPatch) -> Handover:
     """A job that takes over, where the platform vouches for every file."""
-    passed = Verdict((Step("signature", "passed"),), Statement((), "", {}))
+    passed = Verdict((VerificationStep("signature", "passed"),), Statement((), "", {}))
     monkeypatch.setattr(Handover, "provenance", lambda *_: passed)
     config = world.trust.config
     return Handover(world.url, REPOSITORY, "refs/tags/v1.4.0", "0" * 40, "1", WORKFLOW, config)

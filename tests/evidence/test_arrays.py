@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.evidence.models import inspection
-from chainlab.evidence.models.formats import tell
+from chainlab.evidence.models.formats import identify
 from chainlab.evidence.models.inspection import inspect, inspect_bytes
 
 PAYLOAD = b"cos\nsystem\n(S'touch MARKER'\ntR."  # written, and never loaded
@@ -163,5 +163,5 @@ def test_what_pytorch_writes_is_named_and_not_scanned() -> None:
     at = data.rindex(b"PK\5\6")
     wide = data[:at] + struct.pack("<4sLQL", b"PK\6\7", 0, at, 1) + data[at:]  # as its writer ends each file
     for form in (data, wide):
-        assert tell(form).name == "PyTorch zip"
+        assert identify(form).name == "PyTorch zip"
         assert inspect_bytes(form, "model.pt").not_scanned

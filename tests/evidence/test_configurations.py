@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chainlab.evidence.models.formats import tell
+from chainlab.evidence.models.formats import identify
 from chainlab.evidence.models.inspection import inspect, inspect_bytes
 
 MAP = {"AutoModel": "loader.Model"}
@@ -62,7 +62,7 @@ def test_an_honest_text_of_a_known_name_passes(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["model", "model.bin", "model.onnx", "weights.pt", "run.sh", "a.ipynb", "README.exe"])
 def test_a_text_of_another_name_is_not_scanned(name: str) -> None:
-    assert tell(b"readable\n", name).name == "other text"
+    assert identify(b"readable\n", name).name == "other text"
     assert inspect_bytes(b"readable\n", name).not_scanned
 
 

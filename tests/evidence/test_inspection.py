@@ -26,8 +26,9 @@ from onnx import TensorProto, helper
 from sklearn.ensemble import RandomForestClassifier
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.models.formats import FORMATS, tell
-from chainlab.evidence.models.inspection import Report, inspect, inspect_bytes
+from chainlab.evidence.findings import InspectionReport
+from chainlab.evidence.models.formats import FORMATS, identify
+from chainlab.evidence.models.inspection import inspect, inspect_bytes
 from chainlab.evidence.models.pickles import is_pickle, opinions
 from chainlab.evidence.packages import wheel_against_source
 
@@ -181,7 +182,7 @@ SAMPLES: dict[str, tuple[bytes, str, str]] = {  # bytes, format; then clean, a f
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_format_is_told_by_its_bytes_and_scanned(name: str) -> None:
     data, kind, expected = SAMPLES[name]
-    assert tell(data).name == kind
+    assert identify(data).name == kind
     for called in ("model.safetensors", "model.onnx", "model.bin"):  # a name changes nothing
         report = inspect_bytes(data, called)
         worse = {finding.kind for finding in report.findings if finding.severity != "info"}
@@ -230,7 +231,7 @@ def test_scanning_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_no_bytes_upset_an_inspection(noise: bytes, name: str, at: int) -> None:
     data = SAMPLES[name][0]
     for doctored in (noise, data[:at] + noise, data[:at] + noise + data[at:]):
-        assert isinstance(inspect_bytes(doctored, "m"), Report)
+        assert isinstance(inspect_bytes(doctored, "m"), InspectionReport)
     assert isinstance(is_pickle(noise), bool)
 
 
@@ -247,7 +248,7 @@ def test_a_folder_passes_when_every_file_does(tmp_path: Path) -> None:
     (tmp_path / "weights").symlink_to(tmp_path / "m" / "model.onnx")
     assert inspect(tmp_path).not_scanned == (("weights", "no regular file"),)
     assert "not scanned: weights" in str(inspect(tmp_path))
-    assert not Report().passed  # nothing was scanned
+    assert not InspectionReport().passed  # nothing was scanned
     with pytest.raises(MalformedInput):
         inspect(tmp_path / "none")
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chainlab.evidence.models.formats import tell
+from chainlab.evidence.models.formats import identify
 from chainlab.evidence.models.inspection import inspect_bytes
 from chainlab.evidence.models.pickles import MAX_OPCODES, is_pickle, program
 
@@ -172,7 +172,7 @@ def test_what_the_unpickler_would_import_is_seen(unpickler: Unpickler, programs:
 def test_a_pickle_under_the_name_of_a_text_is_a_pickle(unpickler: Unpickler, start: bytes) -> None:
     data = start + PAYLOAD
     assert unpickler.run(data) == (["os"], True)
-    assert tell(data, "vocab.txt").name == "pickle"
+    assert identify(data, "vocab.txt").name == "pickle"
     (finding,) = inspect_bytes(data, "vocab.txt").findings
     assert finding.kind == "unsafe-pickle"
     assert "it imports os.system" in finding.message
@@ -205,7 +205,7 @@ def test_a_pickle_under_the_name_of_a_text_is_a_pickle(unpickler: Unpickler, sta
 )
 def test_prose_is_no_pickle(text: str) -> None:
     for data in (text.encode(), text.replace("\n", "\r\n").encode(), b"\xef\xbb\xbf" + text.encode()):
-        assert tell(data, "notes.txt").name == "text"
+        assert identify(data, "notes.txt").name == "text"
         assert inspect_bytes(data, "notes.txt").passed
 
 

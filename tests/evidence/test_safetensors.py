@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from chainlab.evidence.models.formats import tell
+from chainlab.evidence.models.formats import identify
 from chainlab.evidence.models.inspection import inspect_bytes
 
 F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -41,7 +41,7 @@ PASSING = {
 
 @pytest.mark.parametrize("case", PASSING)
 def test_a_file_that_keeps_the_rules_passes(case: str) -> None:
-    assert tell(PASSING[case]).name == "safetensors"
+    assert identify(PASSING[case]).name == "safetensors"
     report = inspect_bytes(PASSING[case], "weights.safetensors")
     assert report.passed, report
 
@@ -141,7 +141,7 @@ TWO = {
 
 @pytest.mark.parametrize("other", TWO)
 def test_a_file_that_is_another_one_to_another_loader_is_refused(other: str) -> None:
-    assert tell(TWO[other]).name == "safetensors"
+    assert identify(TWO[other]).name == "safetensors"
     (finding,) = inspect_bytes(TWO[other], "weights.safetensors").findings  # its header keeps the rules
     assert finding.kind == "two-formats"
     assert finding.message.endswith(f"{other} to another")
@@ -152,5 +152,5 @@ def test_a_text_that_is_a_tar_is_no_text() -> None:
     rest = "0".ljust(512 - 156)
     total = sum((header + " " * 8 + rest).encode())
     data = f"{header}{total:06o}  {rest}".encode()
-    assert tell(data, "notes.txt").name == "tar"
+    assert identify(data, "notes.txt").name == "tar"
     assert not inspect_bytes(data, "notes.txt").passed

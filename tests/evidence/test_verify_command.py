@@ -19,7 +19,7 @@ from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.evidence import predicate_types, signing, statements
 from chainlab.evidence.statements import PROVENANCE, Statement
-from chainlab.evidence.verifying import Expected, Signer, verify
+from chainlab.evidence.verifying import Expectations, Signer, verify
 from chainlab.policy.facts import verification
 from chainlab.registry.index.publishers import Publisher
 from chainlab.services import Server
@@ -90,7 +90,7 @@ def test_a_ref_begins_before_refs(text: str, before: str, ref: str) -> None:
 
 def test_a_tag_with_an_at_sign_is_the_signer_s_and_the_source_s(trust: Trust, bundle: bytes) -> None:
     signer = Signer(f"{GIT_SERVER}/{WORKFLOW}", CI_ISSUER, ("refs/tags/triage@*",))
-    expected = Expected(signer, PROVENANCE, source=SOURCE, refs=("refs/tags/*",))
+    expected = Expectations(signer, PROVENANCE, source=SOURCE, refs=("refs/tags/*",))
     assert verify(bundle, Digest.of(FILE), expected, trust.config.trusted_root).passed
     for other in (replace(signer, refs=("refs/tags/v*",)), replace(signer, identity=f"{signer.identity}@refs/tags/x")):
         refused = verify(bundle, Digest.of(FILE), replace(expected, signer=other), trust.config.trusted_root)
@@ -124,7 +124,7 @@ def test_a_workflow_at_another_tag_does_not_speak_for_a_release(signer: str, may
 
 
 def test_much_that_is_no_bundle_is_refused_before_it_is_parsed(trust: Trust) -> None:
-    root, expected = trust.config.trusted_root, Expected(Signer("alice@example.com", CI_ISSUER), PROVENANCE)
+    root, expected = trust.config.trusted_root, Expectations(Signer("alice@example.com", CI_ISSUER), PROVENANCE)
     junk = b'{"mediaType": "x", "a": [' + b"{}," * 700_000 + b"{}]}"
     tracemalloc.start()
     try:
@@ -146,7 +146,7 @@ def test_much_that_is_no_bundle_is_refused_before_it_is_parsed(trust: Trust) -> 
     ],
 )
 def test_why_something_is_no_bundle_is_one_line_without_addresses(trust: Trust, data: bytes, why: str) -> None:
-    expected = Expected(Signer("alice@example.com", CI_ISSUER), PROVENANCE)
+    expected = Expectations(Signer("alice@example.com", CI_ISSUER), PROVENANCE)
     failure = verify(data, Digest.of(FILE), expected, trust.config.trusted_root).failure
     assert failure
     assert failure.message == f"this is no Sigstore bundle: failed to load bundle: {why}"
@@ -156,7 +156,7 @@ def test_a_bundle_with_a_large_predicate_is_read(trust: Trust) -> None:
     predicate = {**PREDICATE, "list": [{"n": number} for number in range(50_000)]}
     statement = Statement.about({"model.bin": Digest.of(FILE)}, PROVENANCE, predicate)
     bundle = signing.sign_as(f"{WORKFLOW}@{TAG}", statement, trust)
-    expected = Expected(Signer(f"{GIT_SERVER}/{WORKFLOW}@{TAG}", CI_ISSUER), PROVENANCE)
+    expected = Expectations(Signer(f"{GIT_SERVER}/{WORKFLOW}@{TAG}", CI_ISSUER), PROVENANCE)
     assert verify(bundle, Digest.of(FILE), expected, trust.config.trusted_root).passed
 
 
@@ -211,7 +211,7 @@ def test_parameters_may_be_a_file_and_have_to_be_an_object(asked: Any, tmp_path:
 def test_a_builder_is_not_asked_of_what_has_none(trust: Trust) -> None:
     statement = Statement.about({"model.bin": Digest.of(FILE)}, "https://x.example/note", {})
     signed = signing.sign(statement, trust.config, trust.token("alice@example.com"))
-    expected = Expected(Signer("alice@example.com", trust.issuer), "https://x.example/note", builder=BUILDER)
+    expected = Expectations(Signer("alice@example.com", trust.issuer), "https://x.example/note", builder=BUILDER)
     failure = verify(signed, Digest.of(FILE), expected, trust.config.trusted_root).failure
     assert failure
     assert failure.message == "https://x.example/note names no builder"

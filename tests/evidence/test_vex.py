@@ -15,15 +15,9 @@ from hypothesis import strategies as st
 
 from chainlab.errors import MalformedInput
 from chainlab.evidence.packages.purls import is_same
-from chainlab.evidence.vex.document import (
-    JUSTIFICATIONS,
-    STATUSES,
-    Claim,
-    apply,
-    load,
-    openvex,
-)
-from chainlab.evidence.vex.statement import OPENVEX_JUSTIFICATIONS, STATES
+from chainlab.evidence.vex import openvex
+from chainlab.evidence.vex.document import apply, load
+from chainlab.evidence.vex.statement import JUSTIFICATIONS, OPENVEX_JUSTIFICATIONS, STATES, STATUSES, VexStatement
 from chainlab.evidence.vulnerabilities import Vulnerability
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -31,7 +25,7 @@ PURL = "pkg:pypi/northwind-tensors@2.3.0"
 WHEEL = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32
 FOUND = Vulnerability("northwind-tensors", "2.3.0", PURL, "ACME-2026-0003", ("NWSA-2026-0007",))
-CLAIM = Claim(
+CLAIM = VexStatement(
     "ACME-2026-0003",
     (PURL,),
     "not_affected",
@@ -104,7 +98,7 @@ DAY = timedelta(days=1)
         "signed again, and as old as before": ([(YES, 100, 1)], "stale"),
     }.values(),
 )
-def test_claims_are_ordered_by_their_signatures(claims: list[tuple[Claim, float, float]], answer: str) -> None:
+def test_claims_are_ordered_by_their_signatures(claims: list[tuple[VexStatement, float, float]], answer: str) -> None:
     said = [replace(claim, at=NOW - at * DAY, signed_at=NOW - signed * DAY) for claim, at, signed in claims]
     for order in (said, said[::-1]):
         (outcome,) = apply([FOUND], order, NOW)
@@ -149,7 +143,7 @@ def test_a_claim_without_its_reason_is_refused(changed: dict[str, object], messa
 )
 def test_an_openvex_statement_that_lacks_something_voids_itself_alone(edit: object, message: str) -> None:
     other = replace(CLAIM, vulnerability="ACME-2026-0009")
-    document = openvex([CLAIM, other], author="security@acme.example", at=NOW)
+    document = openvex.write([CLAIM, other], author="security@acme.example", at=NOW)
     edit(document["statements"][0])  # type: ignore[operator]
     read = load(json.dumps(document).encode())
     assert read == [other]
@@ -161,7 +155,7 @@ def test_an_openvex_statement_that_lacks_something_voids_itself_alone(edit: obje
 
 @pytest.mark.parametrize("entry", [7, None, [], "x", {"vulnerability": 5}, {"vulnerability": {"aliases": 5}}])
 def test_an_entry_of_another_form_is_void(entry: object) -> None:
-    document = openvex([CLAIM], author="security@acme.example", at=NOW)
+    document = openvex.write([CLAIM], author="security@acme.example", at=NOW)
     document["statements"].append(entry)
     read = load(document)
     assert (read, [each.where for each in read.void]) == ([CLAIM], ["statements[1]"])
@@ -172,7 +166,7 @@ def test_an_entry_of_another_form_is_void(entry: object) -> None:
 
 
 def test_nothing_excuses_what_an_entry_that_cannot_be_read_is_about() -> None:
-    document = openvex([CLAIM], author="security@acme.example", at=NOW)
+    document = openvex.write([CLAIM], author="security@acme.example", at=NOW)
     document["statements"].append({"vulnerability": {"name": FOUND.aliases[0]}, "status": "afected"})
     read = load(document)
     (outcome,) = apply([FOUND], read, NOW, void=read.void)
@@ -278,7 +272,7 @@ def test_a_claim_counts_for_the_versions_that_it_lists(
     assert claims.void == ()
     (outcome,) = apply([FOUND], claims, NOW)
     assert outcome.answer == answer, outcome
-    again = load(openvex(claims, author="security@acme.example", at=NOW))
+    again = load(openvex.write(claims, author="security@acme.example", at=NOW))
     assert apply([FOUND], again, NOW)[0].answer == answer, "OpenVEX can say it too"
 
 
@@ -348,7 +342,7 @@ def test_two_components_with_one_reference_are_nothing_that_a_claim_can_mean() -
     ("shipped", "answer"), [(WHEEL, "not_affected"), (OTHER, "open"), ("sha256:" + "ef" * 32, "open")]
 )
 def test_a_subcomponent_is_meant_in_its_own_product_alone(shipped: str, answer: str) -> None:
-    document = openvex([replace(CLAIM, products=(WHEEL,), components=(PURL,))], author="x", at=NOW)
+    document = openvex.write([replace(CLAIM, products=(WHEEL,), components=(PURL,))], author="x", at=NOW)
     beta = {"@id": OTHER, "hashes": {"sha-256": OTHER[7:]}, "subcomponents": [{"@id": "pkg:pypi/northwind-http@1"}]}
     document["statements"][0]["products"].append(beta)
     assert apply([FOUND], load(document), NOW, products=[shipped])[0].answer == answer
@@ -371,7 +365,7 @@ NAMED = {  # a product as it may be written, and what is shipped
 
 @pytest.mark.parametrize(("product", "shipped"), NAMED.values(), ids=NAMED)
 def test_any_identifier_names_a_product(product: dict[str, Any], shipped: str) -> None:
-    document = openvex([CLAIM], author="x", at=NOW)
+    document = openvex.write([CLAIM], author="x", at=NOW)
     document["statements"][0]["products"] = [product]
     assert apply([FOUND], load(document), NOW, products=[shipped] if shipped else [])[0].answer == "not_affected"
 
@@ -405,7 +399,7 @@ def test_a_claim_s_package_url_is_compared_by_its_parts(claimed: str, found: str
 
 
 def test_a_product_with_a_digest_is_no_other_bytes_of_its_name() -> None:
-    document = openvex([replace(CLAIM, products=(WHEEL,))], author="security@acme.example", at=NOW)
+    document = openvex.write([replace(CLAIM, products=(WHEEL,))], author="security@acme.example", at=NOW)
     product = document["statements"][0]["products"][0]
     product["identifiers"] = {"purl": "pkg:pypi/triage-model@1.4.0"}
     (claim,) = load(document)
@@ -422,7 +416,7 @@ PRODUCTS = st.one_of(
 
 
 @st.composite
-def claims(draw: st.DrawFn) -> Claim:
+def claims(draw: st.DrawFn) -> VexStatement:
     state = draw(st.sampled_from(sorted(STATES)))
     status = STATES[state]
     word = draw(st.sampled_from([*JUSTIFICATIONS, ""])) if status == "not_affected" else ""
@@ -430,7 +424,7 @@ def claims(draw: st.DrawFn) -> Claim:
     first = next((w for w, m in JUSTIFICATIONS.items() if m == meant), "")
     finer_state = state if state in ("resolved_with_pedigree", "false_positive") else ""
     prose = draw(st.sampled_from(["", "not reached: see the review"]))
-    return Claim(
+    return VexStatement(
         draw(NAMES),
         tuple(draw(st.lists(PRODUCTS, min_size=1, max_size=2, unique_by=lambda name: name[:4]))),
         status,
@@ -446,15 +440,15 @@ def claims(draw: st.DrawFn) -> Claim:
 
 @settings(max_examples=40)
 @given(st.lists(claims(), max_size=3))
-def test_nothing_is_lost_in_openvex(said: list[Claim]) -> None:
-    document = openvex(said, author="security@acme.example", at=NOW)
+def test_nothing_is_lost_in_openvex(said: list[VexStatement]) -> None:
+    document = openvex.write(said, author="security@acme.example", at=NOW)
     assert load(json.dumps(document).encode()) == said
 
 
 @given(st.sampled_from(sorted(STATES)), st.sampled_from(sorted(JUSTIFICATIONS)))
 def test_the_finer_words_of_cyclonedx_survive_in_openvex(state: str, word: str) -> None:
     (claim,) = load(cyclonedx(PURL, state=state, justification=word, detail="update"))
-    document = openvex([claim], author="security@acme.example", at=NOW)
+    document = openvex.write([claim], author="security@acme.example", at=NOW)
     assert load(json.dumps(document).encode()) == [claim]
     kept = document["statements"][0]["justification"], document["statements"][0].get("status_notes", "")
     assert word in kept[1] or JUSTIFICATIONS[word] == kept[0]
@@ -497,7 +491,7 @@ def whole() -> list[dict[str, Any]]:
     listed = [{"version": "2.3.0", "status": "unaffected"}, {"range": "vers:pypi/>=1|<2"}]
     both["vulnerabilities"][0] |= {"affects": [{"ref": "ref-1", "versions": listed}], "references": [{"id": "X"}]}
     claim = replace(CLAIM, products=(PURL, WHEEL), components=(PURL,), aliases=("X-1",))
-    return [openvex([claim], author="security@acme.example", at=NOW), both]
+    return [openvex.write([claim], author="security@acme.example", at=NOW), both]
 
 
 @given(spoilt(whole()))
@@ -509,4 +503,4 @@ def test_any_document_is_claims_and_void_entries_or_refused(document: dict[str, 
     assert all(void.why and void.where for void in claims.void)
     (outcome,) = apply([FOUND], claims, NOW, products=[WHEEL], void=claims.void)
     assert outcome.answer in ("open", "not_affected", "fixed", "stale")
-    assert load(openvex(claims, author="x", at=NOW)).void == ()
+    assert load(openvex.write(claims, author="x", at=NOW)).void == ()

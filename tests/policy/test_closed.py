@@ -18,7 +18,7 @@ from made_release import NOW
 
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.policy.facts import predicates, verification
-from chainlab.policy.gate import Gate, checked
+from chainlab.policy.gate import Gate, checks_of
 from chainlab.policy.limits import Limits
 from chainlab.policy.policy import Policy
 from chainlab.policy.rego import rego_client, rego_process
@@ -90,7 +90,7 @@ def test_a_policy_that_gives_no_verdict_lets_nothing_pass(name: str) -> None:
         report = rego_client.ask(policy, {}, limits=Limits(rule_seconds=0.5, rule_memory=2**27))
     except ChainlabError:
         return
-    results = {rule: {c.result for c in checked(rule, report.get(rule))} for rule in policy.rules}
+    results = {rule: {c.result for c in checks_of(rule, report.get(rule))} for rule in policy.rules}
     assert sum(found == {"refused"} for found in results.values()) >= len(policy.rules) - 1
 
 
@@ -273,11 +273,11 @@ def test_nothing_spoilt_at_random_is_evidence(house: House, data: st.DataObject)
     found = spoilt(data.draw, bundles[name], others)
     release = _release(house)
     config = house.trust.config
-    piece = verification.examine(found, release, POLICY, config)
+    piece = verification.verify_bundle(found, release, POLICY, config)
     if not piece.verified:
         assert set(piece.facts) == {"verified", "why", "kind"}
         return
-    genuine = [verification.examine(b, release, POLICY, config) for b in bundles.values()]
+    genuine = [verification.verify_bundle(b, release, POLICY, config) for b in bundles.values()]
     assert (piece.predicate_type, piece.predicate) in [(g.predicate_type, g.predicate) for g in genuine]
     said = {k: v for k, v in piece.facts.items() if k != "digest"}
     assert said in [{k: v for k, v in g.facts.items() if k != "digest"} for g in genuine]
@@ -289,7 +289,7 @@ def test_a_spoilt_timestamp_is_refused_and_raises_nothing(house: House) -> None:
     bundle = json.loads(house.maker.sign(parts)["SBOM"])
     times = bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"]
     times[0]["signedTimestamp"] = base64.b64encode(b"no time").decode()
-    piece = verification.examine(json.dumps(bundle).encode(), _release(house), POLICY, house.trust.config)
+    piece = verification.verify_bundle(json.dumps(bundle).encode(), _release(house), POLICY, house.trust.config)
     assert not piece.verified
     assert "no Sigstore bundle: Invalid Timestamp" in piece.facts["why"]
 
@@ -312,7 +312,7 @@ def test_a_release_with_a_spoilt_bundle_is_refused(house: House, data: st.DataOb
     name = data.draw(st.sampled_from(sorted(bundles)))
     others = [bundles[other] for other in sorted(bundles) if other != name]
     found = spoilt(data.draw, bundles[name], others)
-    piece = verification.examine(found, _release(house), POLICY, house.trust.config)
+    piece = verification.verify_bundle(found, _release(house), POLICY, house.trust.config)
     same = piece.verified and found not in others
     decision = house.gate.judge(house.maker.push(parts, {**bundles, name: found}), record=False)
     assert decision.allowed == same, (name, decision.table())
@@ -334,4 +334,4 @@ def test_predicates_of_any_form_are_facts_of_one_form(house: House) -> None:
             read = predicates.read(predicate_type, shape)
             assert isinstance(read, dict)
             json.dumps(rego_process.harmless(read), allow_nan=False)
-        assert predicates.served(shape)[1] == []
+        assert predicates.served_packages(shape)[1] == []

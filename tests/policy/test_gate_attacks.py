@@ -38,7 +38,7 @@ from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused, VerificationFailed
 from chainlab.evidence.signing import sign
 from chainlab.evidence.statements import SBOM, Statement
-from chainlab.evidence.verifying import RESULT, Expected, Signer, verify
+from chainlab.evidence.verifying import RESULT, Expectations, Signer, verify
 from chainlab.policy.gate import Decision, Gate
 from chainlab.policy.limits import Limits
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
@@ -569,7 +569,7 @@ def test_no_name_in_a_bundle_writes_a_line_of_the_verdict(house: House) -> None:
     statement = Statement.about({name: Digest.of(b"1")}, SBOM, {})
     trust = house.trust
     bundle = sign(statement, trust.config, trust.token("alice@example.com"))
-    expected = Expected(Signer("alice@example.com", trust.issuer), SBOM)
+    expected = Expectations(Signer("alice@example.com", trust.issuer), SBOM)
     verdict = verify(bundle, Digest.of(b"2"), expected, trust.config.trusted_root)
     assert verdict.failure is not None
     assert verdict.failure.message.isprintable()

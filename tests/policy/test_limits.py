@@ -28,11 +28,11 @@ from chainlab.errors import ChainlabError, Unavailable
 from chainlab.evidence.models.pickles import MAX_OPCODES
 from chainlab.policy import gate
 from chainlab.policy.facts import facts_client
-from chainlab.policy.facts.facts_client import COLLECTOR
-from chainlab.policy.gate import Decision, Gate, checked
+from chainlab.policy.facts.facts_client import FACTS_CLIENT
+from chainlab.policy.gate import Decision, Gate, checks_of
 from chainlab.policy.limits import Limits
 from chainlab.policy.rego import rego_client
-from chainlab.policy.turns import Turns
+from chainlab.policy.verdict_queue import VerdictQueue
 from chainlab.registry.index.upstream import Upstream
 from chainlab.registry.registry import Registry
 
@@ -165,7 +165,7 @@ def test_the_collector_that_was_killed_is_a_refusal_and_the_next_verdict_is_as_b
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(house.gate.judge, slow, record=False)
         time.sleep(1)
-        process = COLLECTOR._process
+        process = FACTS_CLIENT._process
         assert process is not None
         os.killpg(process.pid, signal.SIGKILL)
         assert only(running.result(20)).startswith("the facts were not collected")
@@ -220,11 +220,11 @@ def test_the_services_answer_while_the_gate_reads_what_takes_long(
 
 
 def test_one_verdict_at_a_time_eight_wait_and_the_tenth_is_told_to_come_later() -> None:
-    turns, started, go = Turns(waiting=8), threading.Semaphore(0), threading.Event()
+    queue, started, go = VerdictQueue(waiting=8), threading.Semaphore(0), threading.Event()
     inside: list[int] = []
 
     def ask() -> None:
-        with turns.one():
+        with queue.turn():
             inside.append(1)
             assert len(inside) == 1, "another one is inside"
             started.release()
@@ -236,23 +236,23 @@ def test_one_verdict_at_a_time_eight_wait_and_the_tenth_is_told_to_come_later() 
         thread.start()
     assert started.acquire(timeout=5)
     end = time.monotonic() + 5
-    while turns._count < 9 and time.monotonic() < end:
+    while queue._count < 9 and time.monotonic() < end:
         time.sleep(0.01)
-    with pytest.raises(Unavailable, match="8 verdicts wait") as refused, turns.one():
+    with pytest.raises(Unavailable, match="8 verdicts wait") as refused, queue.turn():
         pass
     assert refused.value.status == 503
     go.set()
     for thread in threads:
         thread.join(10)
-    with turns.one():
+    with queue.turn():
         pass
 
 
 def test_a_full_gate_answers_503_and_makes_no_verdict(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = house.maker.push(house.maker.parts())
-    full = Turns(waiting=0)
-    monkeypatch.setattr(gate, "TURNS", full)
-    with full.one():
+    full = VerdictQueue(waiting=0)
+    monkeypatch.setattr(gate, "QUEUE", full)
+    with full.turn():
         for ask in (house.gate.judge, house.gate.facts):
             with pytest.raises(Unavailable, match="0 verdicts wait"):
                 ask(reference)
@@ -276,7 +276,7 @@ def test_each_verdict_names_the_facts_that_it_rests_on_and_they_are_kept(house: 
     facts = json.loads(told)
     assert facts["release"]["digest"] == str(decision.digest)
     again = rego_client.ask(house.gate.policy(), facts)
-    checks = [check for rule in house.gate.policy().rules for check in checked(rule, again.get(rule))]
+    checks = [check for rule in house.gate.policy().rules for check in checks_of(rule, again.get(rule))]
     assert tuple(checks) == decision.checks
 
 
@@ -323,7 +323,7 @@ def test_no_answer_of_the_collector_but_a_whole_one_counts(
     monkeypatch.setattr(
         facts_client, "PROGRAM", f"import sys; sys.stdin.readline(); {ANSWERS[case]}; sys.stdout.flush()"
     )
-    made = facts_client.Collector()
+    made = facts_client.FactsClient()
     try:
         with pytest.raises(ChainlabError):
             made.collect(question, Limits(seconds=1))
@@ -332,7 +332,7 @@ def test_no_answer_of_the_collector_but_a_whole_one_counts(
 
 
 def test_the_collector_ends_with_whoever_started_it(question: dict[str, Any]) -> None:
-    made = facts_client.Collector()
+    made = facts_client.FactsClient()
     made.start()
     process = made._process
     assert process is not None
@@ -344,7 +344,7 @@ def test_the_collector_ends_with_whoever_started_it(question: dict[str, Any]) ->
 
 def test_the_collector_sees_none_of_the_secrets_of_its_starter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_TOKEN", "FAKE")
-    made = facts_client.Collector()
+    made = facts_client.FactsClient()
     try:
         made.start()
         assert made._process is not None
@@ -377,11 +377,11 @@ def test_a_state_that_is_not_there_is_not_made_by_reading(tmp_path: Path) -> Non
 def test_a_warm_verdict_costs_a_fork_and_no_start(house: House) -> None:
     reference = house.maker.push(house.maker.parts())
     house.gate.judge(reference, record=False)
-    process = COLLECTOR._process
+    process = FACTS_CLIENT._process
     times = []
     for _ in range(3):
         began = time.monotonic()
         house.gate.judge(reference, record=False)
         times.append(time.monotonic() - began)
-    assert COLLECTOR._process is process
+    assert FACTS_CLIENT._process is process
     assert statistics.median(times) < 5  # seconds; benchmarks/gate.py has the figure

@@ -20,14 +20,14 @@ from chainlab.evidence import signing
 from chainlab.evidence.statements import PROVENANCE, Statement
 from chainlab.evidence.verifying import Verdict
 from chainlab.policy import vsa
-from chainlab.policy.vsa import CHECKS, LEVEL, VERIFIER, verify_summary
+from chainlab.policy.vsa import CHECKS, LEVEL, VERIFIER
 
 DIGEST = Digest.of(b"manifest")
 RESOURCE = "oci/acme/triage-model/release"
 
 
 def statement(allowed: bool = True, level: str = LEVEL) -> Statement:
-    return vsa.summary(
+    return vsa.build(
         DIGEST,
         RESOURCE,
         allowed=allowed,
@@ -52,8 +52,8 @@ def check(
     digest: Digest = DIGEST,
     resource: str = RESOURCE,
 ) -> Verdict:
-    bundle = vsa.sign_summary(message, house.trust)
-    return verify_summary(bundle, digest, resource, house.trust.config.trusted_root, level)
+    bundle = vsa.sign(message, house.trust)
+    return vsa.verify(bundle, digest, resource, house.trust.config.trusted_root, level)
 
 
 def test_a_summary_says_what_slsa_asks_for() -> None:
@@ -111,7 +111,7 @@ def test_a_wrong_summary_fails_at_the_check_that_is_for_it(house: House, case: s
 
 def test_only_the_gate_s_own_signature_counts(house: House) -> None:
     bundle = signing.sign(statement(), house.trust.config, house.trust.token("mallory@example.com"))
-    verdict = verify_summary(bundle, DIGEST, RESOURCE, house.trust.config.trusted_root)
+    verdict = vsa.verify(bundle, DIGEST, RESOURCE, house.trust.config.trusted_root)
     assert verdict.failure is not None
     assert verdict.failure.name == "signature"
 
@@ -123,7 +123,7 @@ def test_the_gate_leaves_its_verdict_in_the_registry(house: House) -> None:
     digest = Digest.parse(text)
     root = house.trust.config.trusted_root
     assert decision.allowed
-    assert verify_summary(decision.bundle, digest, name, root).passed
+    assert vsa.verify(decision.bundle, digest, name, root).passed
     stored = house.registry.images.referrers(name.removeprefix("oci/"), digest)[-1]
     [held] = [h for h in house.registry.images.holdings(stored.repository, stored.digest) if h.role == "layer"]
     assert house.registry.blobs.read(held.digest) == decision.bundle
@@ -131,7 +131,7 @@ def test_the_gate_leaves_its_verdict_in_the_registry(house: House) -> None:
     parts = apart(house.maker.parts())
     parts.statements.pop("SBOM")
     refused = house.gate.judge(house.maker.push(parts))
-    verdict = verify_summary(refused.bundle, refused.digest, refused.reference.partition("@")[0], root)
+    verdict = vsa.verify(refused.bundle, refused.digest, refused.reference.partition("@")[0], root)
     assert verdict.failure is not None
     assert verdict.failure.name == "result"
 

@@ -16,7 +16,7 @@ from pypi_attestations import Attestation, AttestationType, Distribution, Proven
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
-from chainlab.evidence.verifying import Expected, Signer, verify
+from chainlab.evidence.verifying import Expectations, Signer, verify
 from chainlab.registry.index.attestations import bundles
 from chainlab.registry.index.publishers import AUDIENCE, Publisher
 from chainlab.trust.client import Trust
@@ -127,7 +127,7 @@ def test_an_attestation_of_the_index_is_a_bundle_like_any_other(
     (file,) = world.index.files("triage-model")
     (bundle,) = bundles(world.index.provenance(file))
     signer = Signer(f"https://git.chainlab.localhost/{CLAIMS['job_workflow_ref']}", trust.ci_issuer)
-    expected = Expected(signer, AttestationType.PYPI_PUBLISH_V1.value)
+    expected = Expectations(signer, AttestationType.PYPI_PUBLISH_V1.value)
     assert verify(bundle, file.digest, expected, trust.config.trusted_root).passed
 
 

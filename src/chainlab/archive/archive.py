@@ -35,9 +35,9 @@ from sqlite3 import Row
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from chainlab.archive.entries import Build
-from chainlab.archive.files import Documents, Files
-from chainlab.archive.queries import PROBLEMS, TABLES, WAYS, Problem, answers, doubt, question
-from chainlab.archive.tables import Index
+from chainlab.archive.files import ArchiveFiles, Documents
+from chainlab.archive.queries import PROBLEMS, TABLES, WAYS, ArchiveProblem, answers, question, why_unknown
+from chainlab.archive.tables import ArchiveIndex
 from chainlab.errors import MalformedInput
 from chainlab.evidence.packages.versions import version_key
 
@@ -58,8 +58,8 @@ class Archive:
 
     def __init__(self, directory: Path | str) -> None:
         self.directory = Path(directory)
-        self._files = Files(self.directory)
-        self._index = Index(self._files)
+        self._files = ArchiveFiles(self.directory)
+        self._index = ArchiveIndex(self._files)
 
     def add(self, build: Build, documents: Documents, *, verdicts: Mapping[str, str] | None = None) -> Build:
         """Keep a build's documents, and the verdict on each kind; nothing is ever replaced.
@@ -148,7 +148,7 @@ class Archive:
             for build in connection.execute("SELECT * FROM builds"):
                 if all(build[name] == value for name, value in wanted.items() if value):
                     kinds = [" ".join(sorted((build[name] or "").split(","))) for name in ("kinds", "signed")]
-                    rows.append((*(build[name] for name in BUILD), *kinds, doubt(build)))
+                    rows.append((*(build[name] for name in BUILD), *kinds, why_unknown(build)))
         return _frame(rows, (*BUILD, "kinds", "signed", "unknown"))
 
     def table(self, name: str) -> pd.DataFrame:
@@ -168,13 +168,15 @@ class Archive:
         shutil.rmtree(self._index.path.parent, ignore_errors=True)
         return len(self.builds())
 
-    def verify(self) -> list[Problem]:
+    def verify(self) -> list[ArchiveProblem]:
         """Read every file again, and list what is not as it was put in, or cannot be read."""
-        changed = Problem("table changed", "tables/index.sqlite", "it is not as it was written", "it is derived anew")
+        changed = ArchiveProblem(
+            "table changed", "tables/index.sqlite", "it is not as it was written", "it is derived anew"
+        )
         found = [changed] if self._index.path.exists() and not self._index.stored() else []
         self.reindex()
         with self._index.open() as connection:
-            return found + [Problem(*row) for row in connection.execute(PROBLEMS)]
+            return found + [ArchiveProblem(*row) for row in connection.execute(PROBLEMS)]
 
     def export(self, target: Path | str, *, builds: Collection[str] | None = None) -> int:
         """Copy the archive, or some builds (their ids), to a new archive in a folder or .zip, and count the entries.

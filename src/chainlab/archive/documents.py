@@ -25,13 +25,13 @@ from chainlab.evidence.sbom import cyclonedx
 from chainlab.evidence.sbom.cyclonedx import Bill
 from chainlab.evidence.statements import SBOM, Statement, parse_json, payload
 
-__all__ = ["Reading", "key", "layers", "nearest", "read", "unwrap"]
+__all__ = ["SbomRows", "layer_digests", "read", "search_key", "shortest_paths", "unwrap"]
 
 EMPTY: Final = Bill(None, (), composition="")
 
 
 @dataclass(frozen=True)
-class Reading:
+class SbomRows:
     """The content of one document."""
 
     signed: bool = False  # it is a bundle; whether the signature holds is not asked here
@@ -46,7 +46,7 @@ class Reading:
         return [_row(node, one) for node, one in [*listed, *enumerate(self.bill.components, 1)]]
 
 
-def nearest(edges: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+def shortest_paths(edges: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
     """Return the edges of one shortest way from the subject to each node that it leads to."""
     needs: dict[int, list[int]] = {}
     for parent, child in edges:
@@ -61,12 +61,12 @@ def nearest(edges: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
     return chosen
 
 
-def key(name: str, purl: str = "") -> str:
+def search_key(name: str, purl: str = "") -> str:
     """Return the name to search by: PEP 503's, unless a purl names another ecosystem than Python's."""
     return name if purl and not purl.startswith("pkg:pypi/") else canonicalize_name(name)
 
 
-def unwrap(data: bytes) -> Reading:
+def unwrap(data: bytes) -> SbomRows:
     """Take a document's JSON out of its bundle or statement. Raises `MalformedInput`."""
     document = parse_json(data, "the document")
     if not isinstance(document, dict):
@@ -76,20 +76,20 @@ def unwrap(data: bytes) -> Reading:
         data = payload(document)
         document = parse_json(data, "the bundle's payload")
     if not isinstance(document, dict) or "predicateType" not in document:
-        return Reading(signed, document=document)
+        return SbomRows(signed, document=document)
     statement = Statement.load(data)
     subjects = tuple(f"{name}:{value}" for _, given in statement.subjects for name, value in given.items())
-    return Reading(signed, statement.predicate_type, subjects, statement.predicate)
+    return SbomRows(signed, statement.predicate_type, subjects, statement.predicate)
 
 
-def layers(data: bytes) -> tuple[str, ...]:
+def layer_digests(data: bytes) -> tuple[str, ...]:
     """Return the digests of the files that an OCI manifest holds. Raises `MalformedInput`."""
     manifest = parse_json(data, "the manifest")
     listed = manifest.get("layers") if isinstance(manifest, dict) else None
     return tuple(str(layer.get("digest")) for layer in listed or () if isinstance(layer, dict))
 
 
-def read(data: bytes) -> Reading:
+def read(data: bytes) -> SbomRows:
     """Read components and edges of a CycloneDX document. Raises `MalformedInput` for anything that cannot be read."""
     found = unwrap(data)
     if found.form and found.form != SBOM:
@@ -102,7 +102,7 @@ def _row(node: int, one: Component) -> tuple[Any, ...]:
     title, purl = f"{one.group}/{one.name}" if one.group else one.name, _canonical(one.purl)
     hashes = " ".join(f"{name.lower()}:{value}" for name, value in one.hashes.items() if name != "SHA-256")
     licence, sha256 = cyclonedx.join_licences([one.licence or "", one.licence_name]), one.hashes.get("SHA-256", "")
-    name = key(title, purl)
+    name = search_key(title, purl)
     return node, name, title, one.version, purl, one.type, sha256, hashes, licence, one.supplier, one.scope
 
 

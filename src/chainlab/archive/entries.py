@@ -1,8 +1,8 @@
 """The archive's entries: a build, and the digests of its documents, as JSON.
 
 >>> build = Build("triage-model", "1.4.0", Digest.of(b"wheel"))
->>> entry = Entry(build, (Document("sbom", str(Digest.of(b"{}")), 2),))
->>> Entry.load(entry.dump()) == entry
+>>> entry = ArchiveEntry(build, (Document("sbom", str(Digest.of(b"{}")), 2),))
+>>> ArchiveEntry.load(entry.dump()) == entry
 True
 """
 
@@ -19,7 +19,7 @@ from chainlab.digests import Digest
 from chainlab.errors import MalformedInput
 from chainlab.evidence.statements import parse_json
 
-__all__ = ["Build", "Document", "Entry"]
+__all__ = ["ArchiveEntry", "Build", "Document"]
 
 KINDS: Final = ("sbom", "mlbom", "provenance", "signature", "vex", "summary")  # of evidence, those in use
 MANIFEST: Final = "manifest"  # the build itself, where it is an OCI artifact: its digest is the build's
@@ -78,7 +78,7 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ArchiveEntry:
     """A build and its documents."""
 
     build: Build
@@ -90,7 +90,7 @@ class Entry:
         return _canonical({"format": FORMAT, "build": self.build.document(), "documents": documents})
 
     @classmethod
-    def load(cls, data: bytes) -> Entry:
+    def load(cls, data: bytes) -> ArchiveEntry:
         """Read the JSON form. Raises `MalformedInput`."""
         read = parse_json(data, "the entry")
         try:

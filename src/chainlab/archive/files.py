@@ -22,12 +22,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from chainlab.archive.entries import Build, Document, Entry
+from chainlab.archive.entries import ArchiveEntry, Build, Document
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.storage import holds, sync_directory, write_whole
 
-__all__ = ["Files"]
+__all__ = ["ArchiveFiles"]
 
 KIND: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 HEX: Final = re.compile(r"[0-9a-f]{64}")
@@ -36,7 +36,7 @@ EARLIEST: Final = (1980, 1, 1, 0, 0, 0)  # of every file in a zip: the same arch
 Documents = Mapping[str, bytes | Sequence[bytes]]  # by kind: sbom, mlbom, provenance, vex, summary, signature, …
 
 
-class Files:
+class ArchiveFiles:
     """The files of one archive."""
 
     def __init__(self, directory: Path) -> None:
@@ -70,9 +70,9 @@ class Files:
         changed = max(status.st_mtime_ns, status.st_ctime_ns)
         return changed if changed < time.time_ns() - SETTLED else 0
 
-    def entry(self, name: str) -> Entry:
+    def entry(self, name: str) -> ArchiveEntry:
         """Read an entry. Raises `VerificationFailed` when it is missing, or its name is not its digest."""
-        return Entry.load(_whole(self.directory / "entries" / f"{name}.json", "the entry"))
+        return ArchiveEntry.load(_whole(self.directory / "entries" / f"{name}.json", "the entry"))
 
     def add(self, build: Build, documents: Documents, verdicts: Mapping[str, str]) -> None:
         """Store a build and its documents: the objects first, the entry last."""
@@ -86,7 +86,7 @@ class Files:
                 digest = str(Digest.of(data))
                 self._write(self.path(digest), data)
                 stored.append(Document(kind, digest, len(data), verdicts.get(kind, "")))
-        data = Entry(build, tuple(stored)).dump()
+        data = ArchiveEntry(build, tuple(stored)).dump()
         self._write(self.directory / "entries" / f"{hashlib.sha256(data).hexdigest()}.json", data)
 
     def _write(self, path: Path, data: bytes) -> None:

@@ -20,11 +20,11 @@ from typing import Final
 from packageurl import PackageURL
 from packaging.specifiers import SpecifierSet
 
-from chainlab.archive.documents import key
+from chainlab.archive.documents import search_key
 from chainlab.errors import MalformedInput
 from chainlab.evidence.packages.versions import is_same_version, parse_version
 
-__all__ = ["Problem", "Question", "answers", "doubt", "question"]
+__all__ = ["ArchiveProblem", "ArchiveQuestion", "answers", "question", "why_unknown"]
 
 DIGEST: Final = re.compile(r"(?:sha-?256:)?([0-9a-f]{64})")
 UNSAID: Final = "its SBOM does not say which bytes it is about"
@@ -93,7 +93,7 @@ Answer = tuple[str, Row, list[Row], str]  # the answer, the build, the places of
 
 
 @dataclass(frozen=True)
-class Problem:
+class ArchiveProblem:
     """Something in the archive that is not as it was put there."""
 
     kind: str  # object missing | object changed | entry changed | document unreadable | table changed
@@ -106,7 +106,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Question:
+class ArchiveQuestion:
     """One of name, purl, digest; with a name or purl, perhaps a version or a range."""
 
     name: str = ""
@@ -137,7 +137,9 @@ class Question:
         return None if found is None else self.range.contains(found, prereleases=True)
 
 
-def question(name: str = "", *, version: str = "", range: str = "", digest: str = "", purl: str = "") -> Question:
+def question(
+    name: str = "", *, version: str = "", range: str = "", digest: str = "", purl: str = ""
+) -> ArchiveQuestion:
     """Read what a person asks. Raises `MalformedInput`."""
     if sum(map(bool, (name, digest, purl))) != 1:
         raise MalformedInput("ask for one thing: a name, a purl or a digest")
@@ -159,10 +161,10 @@ def question(name: str = "", *, version: str = "", range: str = "", digest: str 
     versions = [version, range, digest, (package and package.version) or ""]
     if sum(map(bool, versions)) > 1:
         raise MalformedInput("a version, a range, a digest and a purl's version exclude one another", hint="give one")
-    return Question(name.strip(), package, match[1] if match else "", version or versions[3], span)
+    return ArchiveQuestion(name.strip(), package, match[1] if match else "", version or versions[3], span)
 
 
-def answers(connection: Connection, asked: Question, absence: str, every: bool = False) -> list[Answer]:
+def answers(connection: Connection, asked: ArchiveQuestion, absence: str, every: bool = False) -> list[Answer]:
     """Return one answer for each component version in a build, and one for each other build; affected ones first."""
     if absence not in ENOUGH:
         raise MalformedInput(f"absence={absence!r}", hint=f"one of {', '.join(ENOUGH)}")
@@ -184,12 +186,12 @@ def answers(connection: Connection, asked: Question, absence: str, every: bool =
             odd = f"its version of {component} is {found!r}, which PEP 440 does not order"
             others.append(("unknown", known[build], hits, odd if found else f"it lists {component} without a version"))
     absent = known.keys() - {build for build, *_ in groups}
-    doubts = [(build, doubt(build, asked, ENOUGH[absence])) for name, build in known.items() if name in absent]
+    doubts = [(build, why_unknown(build, asked, ENOUGH[absence])) for name, build in known.items() if name in absent]
     others += [("unknown", build, [], why) for build, why in doubts if why]
     return affected + others + [("not affected", build, [], "") for build, why in doubts if every and not why]
 
 
-def doubt(build: Row, asked: Question | None = None, enough: int = ENOUGH["complete"]) -> str:
+def why_unknown(build: Row, asked: ArchiveQuestion | None = None, enough: int = ENOUGH["complete"]) -> str:
     """Return why a component cannot be said to be absent from a build; empty when it can."""
     if build["broken"] or build["level"] is None:
         return build["broken"] or "no SBOM"
@@ -202,9 +204,9 @@ def doubt(build: Row, asked: Question | None = None, enough: int = ENOUGH["compl
     return ""
 
 
-def _hits(connection: Connection, asked: Question) -> list[Row]:
+def _hits(connection: Connection, asked: ArchiveQuestion) -> list[Row]:
     # Components that may be meant: their version is not compared yet.
-    condition, values = "name IN (?, ?)", [asked.name, key(asked.name)]
+    condition, values = "name IN (?, ?)", [asked.name, search_key(asked.name)]
     if asked.digest:
         condition, values = "sha256 = ?", [asked.digest]
     elif asked.purl is not None:

@@ -16,17 +16,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import Any, Final
 
-from chainlab.archive.documents import Reading, layers, nearest, read, unwrap
+from chainlab.archive.documents import SbomRows, layer_digests, read, shortest_paths, unwrap
 from chainlab.archive.entries import MANIFEST, Document
-from chainlab.archive.files import Files
+from chainlab.archive.files import ArchiveFiles
 from chainlab.archive.queries import BUILDS
 from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.storage import write_whole
 
-__all__ = ["Index"]
+__all__ = ["ArchiveIndex"]
 
 # `broken`: why an entry cannot be read; `faulty`: it or an object is missing or changed, so each question derives it
-# again; `stamp`: of the object when it was read, see `Files.stamp`; `stated`: the digest that an SBOM gives its
+# again; `stamp`: of the object when it was read, see `ArchiveFiles.stamp`; `stated`: the digest that an SBOM gives its
 # subject; `holds`: the digests of a manifest's layers; `about`: own, other or unsaid, see `_compare`; `nearest`: the
 # edge ends a shortest way from the subject.
 SCHEMA: Final = """ -- 4: another number, or another schema, makes every index anew
@@ -59,10 +59,10 @@ FROM documents JOIN entries USING (entry) WHERE build = ?
 """
 
 
-class Index:
+class ArchiveIndex:
     """The index of one archive in the memory of one process; safe between threads."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: ArchiveFiles) -> None:
         self._files = files
         self.path = files.directory / "tables" / "index.sqlite"
         self._guard = threading.RLock()
@@ -165,26 +165,26 @@ class Index:
                 sum(not one.purl for one in bill.components), bill.dangling,
                 bill.digest, " ".join(holds), stamp, "",
             )])  # fmt: skip
-            ways = nearest(bill.edges)
+            ways = shortest_paths(bill.edges)
             _insert(connection, "components", [(number, *row) for row in rows])
             _insert(connection, "edges", [(number, c, p, (p, c) in ways) for p, c in bill.edges])
         return entry.build.id
 
-    def _read(self, document: Document) -> tuple[str, str, Reading, tuple[str, ...]]:
+    def _read(self, document: Document) -> tuple[str, str, SbomRows, tuple[str, ...]]:
         # A document's status, why it is not read, its content, and the digests of the files that a manifest holds.
         listed = document.kind in ("sbom", "mlbom")
         try:
             data = self._files.get(document.digest)
             if document.kind == MANIFEST:
-                return "stored", "", Reading(), layers(data)
+                return "stored", "", SbomRows(), layer_digests(data)
             return ("read", "", read(data), ()) if listed else ("stored", "", unwrap(data), ())
         except VerificationFailed as error:
             exists = self._files.path(document.digest).exists()
-            return "changed" if exists else "missing", error.message, Reading(), ()
+            return "changed" if exists else "missing", error.message, SbomRows(), ()
         except MalformedInput as error:
             why = f"{error.message}: {error.why}" if error.why else error.message
             return (
-                ("unreadable", why, Reading(), ()) if listed else ("stored", "", Reading(), ())
+                ("unreadable", why, SbomRows(), ()) if listed else ("stored", "", SbomRows(), ())
             )  # it need not be JSON
 
 

@@ -97,7 +97,7 @@ def verify(
     each with the value that it must have, or null for any.
     """
     from chainlab.digests import Digest
-    from chainlab.evidence.verifying import Expected, Signer
+    from chainlab.evidence.verifying import Expectations, Signer
     from chainlab.evidence.verifying import verify as check
     from chainlab.trust.issuer import CI_ISSUER, ISSUER
 
@@ -105,7 +105,7 @@ def verify(
     verdict = check(
         bundle.read_bytes(),
         Digest.of_file(file),
-        Expected(
+        Expectations(
             by,
             _type(kind),
             builder=builder,

@@ -69,12 +69,12 @@ def completeness(
     `Component.name` writes them; ``labels``: id to the name to show. Table: index build; columns listed,
     of, share, missing. Without an SBOM that can be read nothing is listed, and what it would omit is unknown.
     """
-    from chainlab.archive.documents import key
+    from chainlab.archive.documents import search_key
 
     rows = {}
     for build, names in expected.items():
         listed = set(components.loc[components["build"] == build, "name"])
-        missing = sorted(name for name in set(names) if not {name, key(name)} & listed)
+        missing = sorted(name for name in set(names) if not {name, search_key(name)} & listed)
         rows[(labels or {}).get(build, build)] = (
             len(set(names)) - len(missing),
             len(set(names)),

@@ -26,9 +26,10 @@ from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused, VerificationFailed
 from chainlab.evidence.statements import parse_json, value_at
 from chainlab.evidence.verifying import Verdict
+from chainlab.policy import vsa
 from chainlab.policy.policy import Policy
 from chainlab.policy.requirements import Requirement, requirements
-from chainlab.policy.vsa import CHECKS, FACTS, POLICIES, verify_summary
+from chainlab.policy.vsa import CHECKS, FACTS, POLICIES
 from chainlab.registry.channels import ChannelArtifact
 from chainlab.registry.references import ArtifactRef
 from chainlab.registry.registry import Registry
@@ -152,7 +153,7 @@ def _last_verdict(
     for bundle in registry.evidence.bundles(digest, repository=artifact.name).values():
         if bundle.place == "index":
             continue
-        verified = verify_summary(bundle.read(), digest, str(artifact), root)
+        verified = vsa.verify(bundle.read(), digest, str(artifact), root)
         failed = verified.failure
         if _policy(verified) == policy.name and (failed is None or failed.name in CHECKS[5:]):
             verdict = _SignedVerdict(

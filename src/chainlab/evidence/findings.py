@@ -1,6 +1,6 @@
 """Findings: what an inspection saw, and what it could not see.
 
-    >>> report = Report(scanned=("model.onnx",), not_scanned=(("model.pkl.gz", "compressed"),))
+    >>> report = InspectionReport(scanned=("model.onnx",), not_scanned=(("model.pkl.gz", "compressed"),))
     >>> report.passed
     False
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from chainlab.characters import join_lines
 
-__all__ = ["Finding", "Report"]
+__all__ = ["Finding", "InspectionReport"]
 
 
 @dataclass(frozen=True, order=True)
@@ -33,7 +33,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Report:
+class InspectionReport:
     """What was inspected; ``not_scanned`` are names with the reason."""
 
     scanned: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Report:
     findings: tuple[Finding, ...] = ()
 
     @classmethod
-    def of(cls, reports: Iterable[Report]) -> Report:
+    def of(cls, reports: Iterable[InspectionReport]) -> InspectionReport:
         """Several reports as one."""
         parts = list(reports)
         return cls(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from sigstore.models import TrustedRoot
 
-__all__ = ["STEPS", "Expected", "Signer", "Step", "Verdict", "verify"]
+__all__ = ["STEPS", "Expectations", "Signer", "Verdict", "VerificationStep", "verify"]
 
 STEPS = ("signature", "subject", "predicate type", "builder", "source", "parameters")
 MAX_VALUES = 10_000  # of a bundle's JSON: a real one has some dozens, and its bulk is one text
@@ -66,7 +66,7 @@ class Signer:
 
 
 @dataclass(frozen=True)
-class Expected:
+class Expectations:
     """What a consumer expects; empty means that the consumer does not ask.
 
     ``parameters`` lists every external parameter that may be there, with the values accepted (None: any value);
@@ -87,7 +87,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Step:
+class VerificationStep:
     """One step: ``passed``, ``failed``, ``not asked`` or ``not reached``."""
 
     name: str  # one of STEPS
@@ -103,7 +103,7 @@ class Verdict(Shown):
     ``signed_at`` is the time of a timestamp authority, or of the log: not one that the signer wrote.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[VerificationStep, ...]
     statement: Statement | None = None
     signer: str = ""
     signed_at: datetime | None = None
@@ -114,7 +114,7 @@ class Verdict(Shown):
         return all(step.result in ("passed", "not asked") for step in self.steps)
 
     @property
-    def failure(self) -> Step | None:
+    def failure(self) -> VerificationStep | None:
         """The step that failed."""
         return next((step for step in self.steps if step.result == "failed"), None)
 
@@ -155,22 +155,22 @@ class _Failed(Exception):
         self.message, self.hint = plain, hint
 
 
-def verify(bundle: bytes, digest: Digest, expected: Expected, root: TrustedRoot) -> Verdict:
+def verify(bundle: bytes, digest: Digest, expected: Expectations, root: TrustedRoot) -> Verdict:
     """Verify a bundle about the bytes of ``digest``; never raises for what is wrong with the bundle."""
-    steps: list[Step] = []
+    steps: list[VerificationStep] = []
     statement: Statement | None = None
     signed_at: datetime | None = None
     identity = ""
     try:
         statement, identity, signed_at = _signature(bundle, expected.signer, root)
-        steps.append(Step("signature", "passed", f"by {identity}"))
-        steps.append(Step("subject", "passed", _subject(statement, digest)))
+        steps.append(VerificationStep("signature", "passed", f"by {identity}"))
+        steps.append(VerificationStep("subject", "passed", _subject(statement, digest)))
         for name, check in zip(STEPS[2:], (_predicate_type, _builder, _source, _parameters), strict=True):
             said = check(statement, expected)
-            steps.append(Step(name, "not asked" if said is None else "passed", said or ""))
+            steps.append(VerificationStep(name, "not asked" if said is None else "passed", said or ""))
     except _Failed as failed:
-        steps.append(Step(STEPS[len(steps)], "failed", failed.message, failed.hint))
-    steps += [Step(name, "not reached") for name in STEPS[len(steps) :]]
+        steps.append(VerificationStep(STEPS[len(steps)], "failed", failed.message, failed.hint))
+    steps += [VerificationStep(name, "not reached") for name in STEPS[len(steps) :]]
     return Verdict(tuple(steps), statement, identity, signed_at)
 
 
@@ -229,7 +229,7 @@ def _subject(statement: Statement, digest: Digest) -> str:
     return f"about {digest.value.hex()[:12]}…"
 
 
-def _predicate_type(statement: Statement, expected: Expected) -> str | None:
+def _predicate_type(statement: Statement, expected: Expectations) -> str | None:
     if statement.predicate_type != expected.predicate_type:
         raise _Failed(
             f"it says {statement.predicate_type}, expected {expected.predicate_type}",
@@ -238,7 +238,7 @@ def _predicate_type(statement: Statement, expected: Expected) -> str | None:
     return statement.predicate_type
 
 
-def _builder(statement: Statement, expected: Expected) -> str | None:
+def _builder(statement: Statement, expected: Expectations) -> str | None:
     if not (expected.builder or expected.build_type or expected.result):
         return None
     if statement.predicate_type != PROVENANCE:
@@ -261,7 +261,7 @@ def _builder(statement: Statement, expected: Expected) -> str | None:
     return _asked(str(found), builder=expected.builder, build_type=expected.build_type)
 
 
-def _source(statement: Statement, expected: Expected) -> str | None:
+def _source(statement: Statement, expected: Expectations) -> str | None:
     if not (expected.source or expected.refs or expected.commit or expected.invocation):
         return None
     if statement.predicate_type != PROVENANCE:
@@ -285,7 +285,7 @@ def _source(statement: Statement, expected: Expected) -> str | None:
     return _asked(str(uri), source=expected.source, ref=expected.refs)
 
 
-def _parameters(statement: Statement, expected: Expected) -> str | None:
+def _parameters(statement: Statement, expected: Expectations) -> str | None:
     if expected.parameters is None and not expected.internal:
         return None
     definition = value_at(statement.predicate, "buildDefinition")

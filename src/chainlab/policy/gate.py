@@ -29,12 +29,12 @@ from chainlab.display import SIGNS, Display, Mark, Shown
 from chainlab.errors import ChainlabError
 from chainlab.evidence.statements import parse_json
 from chainlab.policy import vsa
-from chainlab.policy.facts.facts_client import COLLECTOR, Collected
+from chainlab.policy.facts.facts_client import FACTS_CLIENT, CollectedFacts
 from chainlab.policy.facts.verification import COUNTED
 from chainlab.policy.limits import Limits
 from chainlab.policy.policy import Policy
 from chainlab.policy.rego import rego_client
-from chainlab.policy.turns import Turns
+from chainlab.policy.verdict_queue import VerdictQueue
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
 from chainlab.registry.oci.referrers import attach
 
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from chainlab.registry.releases import Release
     from chainlab.trust.client import Trust
 
-__all__ = ["Check", "Decision", "Gate", "checked"]
+__all__ = ["Check", "Decision", "Gate", "checks_of"]
 
 FACTS_TYPE = "application/json"
-TURNS = Turns()  # of this process
+QUEUE = VerdictQueue()  # of this process
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Gate:
         self._advisories = advisories
         self._clock = clock
         self._limits = limits or Limits()
-        COLLECTOR.start()  # it imports what it needs while its first caller still prepares a question
+        FACTS_CLIENT.start()  # it imports what it needs while its first caller still prepares a question
 
     def judge(self, reference: str, policy: str = "release", *, record: bool = True) -> Decision:
         """Judge what a reference names, and sign what came of it; with ``record`` the registry keeps it.
@@ -151,14 +151,14 @@ class Gate:
         """
         rules = self.policy(policy)
         release = self._registry.release(reference)
-        with TURNS.one():
+        with QUEUE.turn():
             return self._judge(release, rules, record=record)
 
     def facts(self, reference: str, policy: str = "release") -> dict[str, Any]:
         """What the rules are told of a release: for who writes a rule, or wants to know why one refused."""
         rules = self.policy(policy)
         release = self._registry.release(reference)
-        with TURNS.one():
+        with QUEUE.turn():
             facts = self._collect(release, rules, self._clock()).facts
         return dict(parse_json(facts, "the facts"))
 
@@ -170,19 +170,19 @@ class Gate:
 
     def _judge(self, release: Release, rules: Policy, *, record: bool) -> Decision:
         at = self._clock()
-        collected = Collected(b"", ())
+        collected = CollectedFacts(b"", ())
         try:
-            with rego_client.Worker(rules, limits=self._limits) as asked:
+            with rego_client.RegoClient(rules, limits=self._limits) as asked:
                 collected = self._collect(release, rules, at)
                 answer = asked.ask(collected.facts)
-            checks = [check for rule in rules.rules for check in checked(rule, answer.get(rule))]
+            checks = [check for rule in rules.rules for check in checks_of(rule, answer.get(rule))]
         except Exception as error:  # whatever it is, nothing passes
             checks = [_failed(error)]
         allowed = bool(checks) and not any(check.result == "refused" for check in checks)
         facts = Digest.of(collected.facts) if collected.facts else None
         bundle = b""
         try:
-            statement = vsa.summary(
+            statement = vsa.build(
                 release.digest,
                 release.resource,
                 allowed=allowed,
@@ -193,7 +193,7 @@ class Gate:
                 at=at,
                 facts=facts,
             )
-            bundle = vsa.sign_summary(statement, self._trust)
+            bundle = vsa.sign(statement, self._trust)
             if record:
                 self._keep(release, collected, bundle)
         except Exception as error:  # without a summary nothing is deployed: say so here
@@ -213,7 +213,7 @@ class Gate:
             facts,
         )
 
-    def _collect(self, release: Release, rules: Policy, at: datetime) -> Collected:
+    def _collect(self, release: Release, rules: Policy, at: datetime) -> CollectedFacts:
         question = {
             "reference": release.reference,
             "policy": {"name": rules.name, "expected": dict(rules.expected)},
@@ -222,9 +222,9 @@ class Gate:
             "advisories": str(self._advisories.absolute()),
             "now": at.timestamp(),
         }
-        return COLLECTOR.collect(question, self._limits)
+        return FACTS_CLIENT.collect(question, self._limits)
 
-    def _keep(self, release: Release, collected: Collected, bundle: bytes) -> None:
+    def _keep(self, release: Release, collected: CollectedFacts, bundle: bytes) -> None:
         """Keep a verdict: first what it rests on and counted, then itself, in both places where it is looked for.
 
         A referrer that says no must not be gone for the next verdict.
@@ -241,7 +241,7 @@ class Gate:
         attach(self._registry.images, repository, release.digest, bundle, BUNDLE_TYPE, by=signer)
 
 
-def checked(rule: str, verdict: Any) -> list[Check]:
+def checks_of(rule: str, verdict: Any) -> list[Check]:
     """What the rules' report says of one rule; refused unless it says that it passed, in the form agreed on."""
     hint = f"mend {rule}.rego: each rule has to give a verdict, whatever the facts are"
     if not isinstance(verdict, Mapping):

@@ -29,7 +29,7 @@ from chainlab.errors import MalformedInput
 from chainlab.evidence.verifying import Signer
 from chainlab.shapes import Many, Shape, Text
 
-__all__ = ["Expected", "Policy", "Statements"]
+__all__ = ["Policy", "PolicyExpectations", "Statements"]
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
@@ -43,7 +43,7 @@ class Statements(Shape):
     about: Many[Text] = ()
 
 
-class _Signer(Shape):
+class _PolicySigner(Shape):
     identity: Text
     issuer: Text
     refs: Many[Text] = ()
@@ -57,23 +57,23 @@ class _Model(Shape):
     ends: Many[Text] = ()
 
 
-class _Vulnerabilities(Shape):
+class _VulnerabilityRules(Shape):
     vex_days: Annotated[float, Field(ge=0, le=36_500)] = 90  # how long a VEX counts
 
 
-class Expected(Shape):
+class PolicyExpectations(Shape):
     """What Python reads of a policy; the rules read all of it."""
 
     rules: Many[Text] = ()
     level: str = "SLSA_BUILD_LEVEL_0"  # that the expected builder is good for
     statements: Many[Statements] = ()
-    signers: dict[str, _Signer] = Field(default_factory=dict)
+    signers: dict[str, _PolicySigner] = Field(default_factory=dict)
     release: _Release = _Release()
     model: _Model = _Model()
-    vulnerabilities: _Vulnerabilities = _Vulnerabilities()
+    vulnerabilities: _VulnerabilityRules = _VulnerabilityRules()
 
     @model_validator(mode="after")
-    def _knows_its_signers(self) -> Expected:
+    def _knows_its_signers(self) -> PolicyExpectations:
         for name in (name for entry in self.statements for name in entry.signers):
             if name not in self.signers:
                 raise MalformedInput(f"nobody is {name!r}", hint=f"write [signers.{name}] with identity and issuer")
@@ -116,9 +116,9 @@ class Policy:
         return replace(policy, rules=tuple(dict.fromkeys(policy.read.rules)))
 
     @cached_property
-    def read(self) -> Expected:
+    def read(self) -> PolicyExpectations:
         """What Python reads of the expectations. Raises `MalformedInput` with the path of what is not as it must be."""
-        return Expected.read(self.expected, f"the policy {self.name!r}")
+        return PolicyExpectations.read(self.expected, f"the policy {self.name!r}")
 
     def statements(self, predicate_type: str) -> list[Statements]:
         """What the policy says about statements of a type."""

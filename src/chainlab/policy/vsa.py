@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 from chainlab import __version__
 from chainlab.clock import rfc3339
 from chainlab.digests import Digest
-from chainlab.evidence import signing
+from chainlab.evidence import signing, verifying
 from chainlab.evidence.statements import SUMMARY, Statement
-from chainlab.evidence.verifying import Expected, Signer, Step, Verdict, verify
+from chainlab.evidence.verifying import Expectations, Signer, Verdict, VerificationStep
 from chainlab.trust.issuer import CI_ISSUER, GIT_SERVER
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from chainlab.trust.client import Trust
 
-__all__ = ["CHECKS", "sign_summary", "summary", "verify_summary"]
+__all__ = ["CHECKS", "build", "sign", "verify"]
 
 CHECKS = ("signature", "subject", "predicate type", "verifier", "resource", "result", "level")
 WORKFLOW = "chainlab/gate/.github/workflows/gate.yml@refs/heads/main"
@@ -45,7 +45,7 @@ LEVELS = tuple(f"SLSA_BUILD_LEVEL_{n}" for n in range(4))
 LEVEL = "SLSA_BUILD_LEVEL_1"  # the most that is claimed
 
 
-def summary(
+def build(
     digest: Digest,
     resource: str,
     *,
@@ -83,18 +83,18 @@ def summary(
     return Statement.about({resource: digest}, SUMMARY, predicate)
 
 
-def sign_summary(statement: Statement, trust: Trust) -> bytes:
+def sign(statement: Statement, trust: Trust) -> bytes:
     """The signed bundle; the signer is the gate."""
     return signing.sign_as(WORKFLOW, statement, trust)
 
 
-def verify_summary(bundle: bytes, digest: Digest, resource: str, root: TrustedRoot, level: str = LEVEL) -> Verdict:
+def verify(bundle: bytes, digest: Digest, resource: str, root: TrustedRoot, level: str = LEVEL) -> Verdict:
     """SLSA's seven checks, in order; never raises for what is wrong with the bundle.
 
     ``resource`` is the reference without its digest: ``oci/acme/triage-model/release``.
     """
-    expected = Expected(Signer(SIGNER, CI_ISSUER), SUMMARY)
-    verdict = verify(bundle, digest, expected, root)
+    expected = Expectations(Signer(SIGNER, CI_ISSUER), SUMMARY)
+    verdict = verifying.verify(bundle, digest, expected, root)
     steps = list(verdict.steps[:3])
     if verdict.passed and verdict.statement is not None:
         predicate = verdict.statement.predicate
@@ -104,10 +104,10 @@ def verify_summary(bundle: bytes, digest: Digest, resource: str, root: TrustedRo
                          _level(said, level)), strict=True,
         ):  # fmt: skip
             failed, text = check
-            steps.append(Step(name, "failed" if failed else "passed", text, failed))
+            steps.append(VerificationStep(name, "failed" if failed else "passed", text, failed))
             if failed:
                 break
-    steps += [Step(name, "not reached") for name in CHECKS[len(steps) :]]
+    steps += [VerificationStep(name, "not reached") for name in CHECKS[len(steps) :]]
     return Verdict(tuple(steps), verdict.statement, verdict.signer)
 
 

@@ -10,7 +10,7 @@ from solved_labs import ROOT, SolvedLab
 from chainlab.course.exercises.week3.ex3_truth_test import truth_test
 from chainlab.digests import Digest
 from chainlab.evidence.statements import SBOM
-from chainlab.evidence.verifying import Expected, Signer, verify
+from chainlab.evidence.verifying import Expectations, Signer, verify
 
 FOLDERS = (ROOT / "data/projects/attested/triage-model", ROOT / "data/policies")
 CITED = re.compile(r"`([\w.-]+\.(?:yml|toml|rego)):(\d+)` `([^`]+)`")  # `release.yml:62` `job: source`
@@ -60,7 +60,7 @@ def test_the_archive_s_numbers_are_those_of_the_lab(solved_lab: Callable[[str], 
 def test_the_archive_s_signed_lists_verify(solved_lab: Callable[[str], SolvedLab]) -> None:
     solved = solved_lab("03_sbom")
     workflow = "https://git.chainlab.localhost/acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0"
-    expected = Expected(Signer(workflow, solved.lab.trust.ci_issuer), predicate_type=SBOM)
+    expected = Expectations(Signer(workflow, solved.lab.trust.ci_issuer), predicate_type=SBOM)
     archive = solved.space["archive"]
     passed = 0
     for entry in archive.table("documents").query("signed").itertuples():

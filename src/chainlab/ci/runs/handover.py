@@ -28,7 +28,7 @@ from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.evidence.models import model_signing
 from chainlab.evidence.statements import PROVENANCE, SBOM
-from chainlab.evidence.verifying import Expected, Signer, Verdict, verify
+from chainlab.evidence.verifying import Expectations, Signer, Verdict, verify
 from chainlab.trust.issuer import CI_ISSUER, GIT_SERVER
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Handover:
         return verify(
             beside.read_bytes(),
             Digest.of_file(path),
-            Expected(signer, KINDS[kind]),
+            Expectations(signer, KINDS[kind]),
             self.config.trusted_root,
         )
 
@@ -144,10 +144,10 @@ class Handover:
                 found.append(file.with_name(bundle_name(file.name, kind)).read_bytes())
         return found
 
-    def expected(self, job: str) -> Expected:
+    def expected(self, job: str) -> Expectations:
         """What the platform's provenance of a job of this run says."""
         path = names.cut_ref(self.workflow_ref)[0].removeprefix(f"{self.repository}/")
-        return Expected(
+        return Expectations(
             Signer(job_provenance.SIGNER, CI_ISSUER),
             PROVENANCE,
             builder=job_provenance.BUILDER,

@@ -26,7 +26,7 @@ from chainlab.errors import Refused
 from chainlab.evidence.models.pickles import is_pickle, program
 from chainlab.evidence.packages.strict_zip import members
 
-__all__ = ["FORMATS", "Format", "others", "tell"]
+__all__ = ["FORMATS", "Format", "identify", "other_formats"]
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ TEXT_NAMES = re.compile(
 CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f]")  # tab, line feeds and form feed are text
 
 
-def tell(data: bytes, name: str = "") -> Format:
+def identify(data: bytes, name: str = "") -> Format:
     """The format of a file's bytes. ``name`` matters for text alone: what it is for, and whether it is code."""
     return FORMATS[_name(data, name)]
 
 
-def others(data: bytes, kind: Format) -> list[str]:
+def other_formats(data: bytes, kind: Format) -> list[str]:
     """Name the further formats that a loader could take the bytes for."""
     checks: dict[str, Callable[[bytes], bool]] = {
         "tar": _is_tar,

@@ -25,7 +25,7 @@ def texts(data: bytes) -> list[tuple[str, list[str]]]:
 
     Raises `MalformedInput` for a key that is there twice, a table that breaks off, and another version.
     """
-    reader = _Reader(data, 4)
+    reader = _GgufReader(data, 4)
     version = reader.number(4)
     if version not in VERSIONS:
         raise MalformedInput(f"GGUF of version {version} cannot be read here, only 2 and 3")
@@ -39,7 +39,7 @@ def texts(data: bytes) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
-class _Reader:
+class _GgufReader:
     def __init__(self, data: bytes, at: int) -> None:
         self.data = data
         self.at = at

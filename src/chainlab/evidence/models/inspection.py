@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from chainlab.errors import ChainlabError, MalformedInput, Refused
-from chainlab.evidence.findings import Finding, Report
+from chainlab.evidence.findings import Finding, InspectionReport
 from chainlab.evidence.models import configurations, formats, gguf, pickles, safetensors
 from chainlab.evidence.models.formats import Format
 from chainlab.evidence.packages import strict_zip
 
-__all__ = ["Finding", "Report", "inspect", "inspect_bytes"]
+__all__ = ["inspect", "inspect_bytes"]
 
 MAX_BYTES = 2 * 2**30  # of one file; ONNX's own limit
 MAX_UNPACKED = 2**30  # bytes unpacked in one scan, of all its files together
@@ -44,14 +44,14 @@ class _Budget:
             raise MalformedInput(f"this scan has unpacked {MAX_UNPACKED} bytes, and unpacks no more")
 
 
-def inspect(model: Path) -> Report:
+def inspect(model: Path) -> InspectionReport:
     """The report on a model's file, or on every file below a folder. Raises `MalformedInput` where there is neither."""
     budget = _Budget()
     if model.is_dir():
         unread: list[OSError] = []
         found = [_file(path, path.relative_to(model).as_posix(), budget) for path in _paths(model, unread)]
         left = [(os.path.relpath(error.filename, model), f"cannot be listed: {error.strerror}") for error in unread]
-        return Report.of([*found, Report((), tuple(left))])
+        return InspectionReport.of([*found, InspectionReport((), tuple(left))])
     if not model.exists():
         raise MalformedInput(f"there is no file {model.name}")
     return _file(model, model.name, budget)
@@ -66,43 +66,45 @@ def _paths(folder: Path, unread: list[OSError]) -> list[Path]:
     return sorted(found)
 
 
-def inspect_bytes(data: bytes, name: str) -> Report:
+def inspect_bytes(data: bytes, name: str) -> InspectionReport:
     """The report on one file's bytes; ``name`` is for the report, and says what a text is for."""
     return _bytes(data, name, _Budget())
 
 
-def _file(path: Path, name: str, budget: _Budget) -> Report:
+def _file(path: Path, name: str, budget: _Budget) -> InspectionReport:
     if path.is_symlink() or not path.is_file():
-        return Report((), ((name, "no regular file"),))
+        return InspectionReport((), ((name, "no regular file"),))
     try:
         if path.stat().st_size > MAX_BYTES:
-            return Report((), ((name, f"larger than {MAX_BYTES} bytes"),))
+            return InspectionReport((), ((name, f"larger than {MAX_BYTES} bytes"),))
         return _bytes(path.read_bytes(), name, budget)
     except OSError as error:
-        return Report((), ((name, str(error)),))
+        return InspectionReport((), ((name, str(error)),))
 
 
-def _bytes(data: bytes, name: str, budget: _Budget) -> Report:
+def _bytes(data: bytes, name: str, budget: _Budget) -> InspectionReport:
     found: list[Finding] = []
     told = ""
     try:
-        kind = formats.tell(data, name)
+        kind = formats.identify(data, name)
         told = f"{kind.name}: "
         found += _readings(data, name, kind)
         if kind.name not in SCANNED:
-            return Report((), ((name, told + kind.why),), tuple(found))
+            return InspectionReport((), ((name, told + kind.why),), tuple(found))
         found += _arrays(data, name, budget) if kind.name == "NumPy zip" else _SCANS[kind.name](data, name)
     except ChainlabError as error:
-        return Report((), ((name, told + error.message),), tuple(found))
+        return InspectionReport((), ((name, told + error.message),), tuple(found))
     except Exception as error:  # a parser that hostile bytes upset
-        return Report((), ((name, f"{told}it cannot be read: {error or type(error).__name__}"),), tuple(found))
-    return Report((name,), (), tuple(found))
+        return InspectionReport(
+            (), ((name, f"{told}it cannot be read: {error or type(error).__name__}"),), tuple(found)
+        )
+    return InspectionReport((name,), (), tuple(found))
 
 
 def _readings(data: bytes, name: str, kind: Format) -> list[Finding]:
     """Report a file that is valid as two formats, and a zip with two readings: each loader loads something else."""
     hint = "fetch it again from its owner, or have it exported again"
-    said = [f"it is {kind.name} to one loader and {other} to another" for other in formats.others(data, kind)]
+    said = [f"it is {kind.name} to one loader and {other} to another" for other in formats.other_formats(data, kind)]
     found = [Finding("two-formats", "high", name, each, hint) for each in said]
     if data.startswith(formats.ZIP):
         try:

@@ -30,7 +30,7 @@ from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.evidence import verifying
 from chainlab.evidence.signing import refusal
 from chainlab.evidence.statements import MODEL_SIGNATURE, Statement
-from chainlab.evidence.verifying import Expected, Signer, Step, Verdict
+from chainlab.evidence.verifying import Expectations, Signer, Verdict, VerificationStep
 
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
@@ -67,7 +67,7 @@ def verify(model: Path, bundle: bytes, signer: Signer, config: ClientTrustConfig
     Steps as in `verifying.verify`; the subject is every file of the model, and no other. The signed predicate, in
     ``statement``, lists them.
     """
-    expected = Expected(signer, MODEL_SIGNATURE)
+    expected = Expectations(signer, MODEL_SIGNATURE)
     unread = Digest.of(b"")  # of no model: the library compares file by file below
     verdict = verifying.verify(bundle, unread, expected, config.trusted_root)
     if verdict.statement is None:
@@ -75,17 +75,17 @@ def verify(model: Path, bundle: bytes, signer: Signer, config: ClientTrustConfig
     kind = verdict.statement.predicate_type
     if kind != MODEL_SIGNATURE:
         said = f"{kind} lists no model's files"
-        return _with(verdict, Step("subject", "failed", said, "ask for the model's signature"))
+        return _with(verdict, VerificationStep("subject", "failed", said, "ask for the model's signature"))
     try:
         with _folder(model) as folder:
             said = _compare(folder, bundle, verdict.statement, verdict.signer, signer.issuer, config)
     except (ChainlabError, OSError) as error:
         said = error.message if isinstance(error, ChainlabError) else str(error)
     if said:
-        return _with(verdict, Step("subject", "failed", said, AGAIN))
+        return _with(verdict, VerificationStep("subject", "failed", said, AGAIN))
     count = len(_listed(verdict.statement))
-    passed = Step("subject", "passed", f"{count} file{'s' * (count != 1)}, no other")
-    return _with(verdict, passed, Step("predicate type", "passed", kind))
+    passed = VerificationStep("subject", "passed", f"{count} file{'s' * (count != 1)}, no other")
+    return _with(verdict, passed, VerificationStep("predicate type", "passed", kind))
 
 
 def _compare(
@@ -150,12 +150,12 @@ def _listed(statement: Statement) -> dict[str, str]:
     return found
 
 
-def _with(verdict: Verdict, *later: Step) -> Verdict:
+def _with(verdict: Verdict, *later: VerificationStep) -> Verdict:
     """The verdict on the signature, with the steps that followed it."""
     done = (verdict.steps[0], *later)
     failed = done[-1].result == "failed"
     rest = "not reached" if failed else "not asked"
-    steps = (*done, *(Step(name, rest) for name in verifying.STEPS[len(done) :]))
+    steps = (*done, *(VerificationStep(name, rest) for name in verifying.STEPS[len(done) :]))
     return replace(verdict, steps=steps)
 
 

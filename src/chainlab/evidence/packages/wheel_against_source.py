@@ -27,7 +27,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from chainlab.errors import MalformedInput, Refused
-from chainlab.evidence.findings import Finding, Report
+from chainlab.evidence.findings import Finding, InspectionReport
 from chainlab.evidence.packages import build_scripts, metadata
 from chainlab.evidence.packages.strict_zip import MAX_MEMBERS, MAX_UNPACKED, members
 from chainlab.evidence.packages.wheel_file import UNREADABLE
@@ -46,7 +46,7 @@ _UNREADABLE = (*UNREADABLE, tarfile.TarError, lzma.LZMAError)
 REVIEW = "compare with the source at the commit that the provenance names, or build it yourself"
 
 
-def check_wheel(wheel: Path, source: Path | None = None, *, generated: tuple[str, ...] = ()) -> Report:
+def check_wheel(wheel: Path, source: Path | None = None, *, generated: tuple[str, ...] = ()) -> InspectionReport:
     """The report on a wheel, against its project's folder where there is one.
 
     ``generated`` are patterns of files that the build is known to write. Raises `MalformedInput` for what is no wheel.
@@ -59,7 +59,7 @@ def check_wheel(wheel: Path, source: Path | None = None, *, generated: tuple[str
         files = {m.name: m.read(data, limit=MAX_MEMBER) for m in members(data) if not m.is_folder}
     except Refused as error:
         said = Finding("archive", "high", wheel.name, f"two readers may see two archives: {error.message}", REVIEW)
-        return Report((), ((wheel.name, error.message),), (said,))
+        return InspectionReport((), ((wheel.name, error.message),), (said,))
     info = {name.split("/", 1)[0] for name in files if name.split("/", 1)[0].endswith(".dist-info")}
     if len(info) != 1:
         raise MalformedInput(f"{wheel.name} has {len(info)} .dist-info folders, and a wheel has one")
@@ -71,14 +71,14 @@ def check_wheel(wheel: Path, source: Path | None = None, *, generated: tuple[str
         found += _against(files, folder, source, generated)
         found += _entry_points(files, folder, source)
     native = {name for name in files if UNREAD.search(name)}
-    return Report(
+    return InspectionReport(
         tuple(name for name in files if name not in native),
         tuple((name, "machine code or bytecode: nobody here reads it") for name in sorted(native)),
         tuple(sorted(set(found))),
     )
 
 
-def check_sdist(sdist: Path) -> Report:
+def check_sdist(sdist: Path) -> InspectionReport:
     """What installing an sdist (.tar.gz) would run. Raises `MalformedInput` for what is none."""
     files, left, found = _unpacked(sdist)
     if not files.keys() & {"setup.py", "pyproject.toml"}:
@@ -96,7 +96,7 @@ def check_sdist(sdist: Path) -> Report:
         hooks, unread = build_scripts.check_script(files[name], name)
         found += hooks
         left += unread
-    return Report(tuple(sorted(files)), tuple(left), tuple(sorted(set(found))))
+    return InspectionReport(tuple(sorted(files)), tuple(left), tuple(sorted(set(found))))
 
 
 def _unpacked(sdist: Path) -> tuple[dict[str, bytes], list[tuple[str, str]], list[Finding]]:

@@ -19,7 +19,14 @@ from chainlab.evidence.packages.purls import parse_purl
 from chainlab.evidence.packages.versions import is_in_vers
 from chainlab.evidence.sbom.cyclonedx import entries
 from chainlab.evidence.statements import value_at
-from chainlab.evidence.vex.statement import JUSTIFICATIONS, STATES, Claim, Claims, read_claim, read_each
+from chainlab.evidence.vex.statement import (
+    JUSTIFICATIONS,
+    STATES,
+    VexStatement,
+    VexStatements,
+    read_each,
+    read_statement,
+)
 from chainlab.shapes import Many, Moment, Shape, Text
 
 __all__ = ["read"]
@@ -51,7 +58,7 @@ class _Reference(Shape):
     id: str = ""
 
 
-class _Entry(Shape):
+class _BomVulnerability(Shape):
     id: str = ""
     references: Many[_Reference] = ()
     analysis: _Analysis | None = None
@@ -63,7 +70,7 @@ class _Hash(Shape):
     content: str
 
 
-class _Component(Shape):
+class _BomComponent(Shape):
     ref: str = Field("", alias="bom-ref")
     version: str = ""
     purl: str = ""
@@ -90,10 +97,10 @@ class _Component(Shape):
 
 class _Metadata(Shape):
     timestamp: Moment | None = None
-    component: _Component | None = None  # what the document is about
+    component: _BomComponent | None = None  # what the document is about
 
 
-def read(document: Mapping[str, Any]) -> Claims:
+def read(document: Mapping[str, Any]) -> VexStatements:
     """The claims of a document, in its order; an entry without an analysis, or without its state, judges nothing.
 
     Raises `MalformedInput` for metadata, or a list, of another form.
@@ -101,8 +108,8 @@ def read(document: Mapping[str, Any]) -> Claims:
     metadata = _Metadata.read(document.get("metadata") or {}, at="metadata")
     subject, parts = metadata.component, _parts(document)
 
-    def claims(value: Any, at: str) -> list[Claim]:
-        entry = _Entry.read(value, at=at)
+    def claims(value: Any, at: str) -> list[VexStatement]:
+        entry = _BomVulnerability.read(value, at=at)
         if entry.analysis is None or not entry.analysis.state:
             return []
         if not entry.affects:
@@ -128,7 +135,7 @@ def _about(affects: _Affects, parts: Mapping[str, Any], state: str, at: str) -> 
         raise MalformedInput(
             f"{at}.analysis.state: {state!r} is no word of CycloneDX", hint=f"one of {', '.join(STATES)}"
         )
-    part = _Component.read(parts.get(affects.ref, {"purl": affects.ref}), at=f"the component {affects.ref!r}")
+    part = _BomComponent.read(parts.get(affects.ref, {"purl": affects.ref}), at=f"the component {affects.ref!r}")
     if not part.names:
         raise MalformedInput(f"{at}.affects: {affects.ref!r} has no package URL, CPE or SHA-256 to know it by")
     if not affects.versions:
@@ -143,7 +150,9 @@ def _about(affects: _Affects, parts: Mapping[str, Any], state: str, at: str) -> 
             yield names, status
 
 
-def _claim(entry: _Entry, analysis: _Analysis, at: str, made: datetime | None, *, status: str, **about: Any) -> Claim:
+def _claim(
+    entry: _BomVulnerability, analysis: _Analysis, at: str, made: datetime | None, *, status: str, **about: Any
+) -> VexStatement:
     state, word = (analysis.state, analysis.justification) if status == STATES[analysis.state] else ("", "")
     if word and word not in JUSTIFICATIONS:
         raise MalformedInput(
@@ -151,7 +160,7 @@ def _claim(entry: _Entry, analysis: _Analysis, at: str, made: datetime | None, *
         )
     meant = JUSTIFICATIONS.get(word, "")
     first = next((w for w, m in JUSTIFICATIONS.items() if m == meant), "")
-    return read_claim(
+    return read_statement(
         at,
         analysis.lastUpdated or analysis.firstIssued or made,
         vulnerability=entry.id,

@@ -1,6 +1,7 @@
 """VEX: what somebody says about a vulnerability in a product, and whether it counts.
 
-OpenVEX and CycloneDX say the same in other words; a `Claim` is what both mean. OpenVEX is written, both are read.
+OpenVEX and CycloneDX say the same in different words; a `VexStatement` is what both mean. Both formats are read, and
+OpenVEX is written (`openvex.write`).
 
     >>> claims = load(document)                                                # doctest: +SKIP
     >>> for outcome in apply(found, claims, at=now, products=("sha256:…",)):   # doctest: +SKIP
@@ -23,28 +24,18 @@ from chainlab.clock import rfc3339
 from chainlab.errors import MalformedInput
 from chainlab.evidence.packages.purls import is_same
 from chainlab.evidence.statements import OPENVEX, parse_json
-from chainlab.evidence.vex import cyclonedx_vex
-from chainlab.evidence.vex import openvex as open_vex
-from chainlab.evidence.vex.statement import JUSTIFICATIONS, STATUSES, Claim, Claims, Void
+from chainlab.evidence.vex import cyclonedx_vex, openvex
+from chainlab.evidence.vex.statement import STATUSES, UnreadStatement, VexStatement, VexStatements
 from chainlab.evidence.vulnerabilities import Vulnerability
 
-__all__ = [
-    "JUSTIFICATIONS",
-    "STATUSES",
-    "Claim",
-    "Outcome",
-    "apply",
-    "load",
-    "openvex",
-]
+__all__ = ["VexOutcome", "apply", "load"]
 
 MAX_AGE = timedelta(days=90)
 SKEW = timedelta(minutes=5)  # between the clock of who claims and that of who stamps the signature
-openvex = open_vex.write
 
 
 @dataclass(frozen=True)
-class Outcome:
+class VexOutcome:
     """One vulnerability after VEX: ``open``, ``not_affected``, ``fixed`` or ``stale``."""
 
     vulnerability: Vulnerability
@@ -58,7 +49,7 @@ class Outcome:
         return f"{found.id} in {found.component} {found.version}: {self.answer}{said}"
 
 
-def load(data: bytes | Mapping[str, Any]) -> Claims:
+def load(data: bytes | Mapping[str, Any]) -> VexStatements:
     """The claims of an OpenVEX or CycloneDX document, in its order: its bytes, or a signed statement's predicate.
 
     An entry that cannot be read, or says not_affected without a reason, is in ``void``. Raises `MalformedInput` for a
@@ -69,7 +60,7 @@ def load(data: bytes | Mapping[str, Any]) -> Claims:
         return cyclonedx_vex.read(document)
     context = document.get("@context") if isinstance(document, Mapping) else None
     if isinstance(context, str) and context.startswith("https://openvex.dev/ns"):
-        return open_vex.read(document)
+        return openvex.read(document)
     raise MalformedInput(
         "this is neither OpenVEX nor CycloneDX",
         hint=f"OpenVEX has the @context {OPENVEX!r}, CycloneDX the bomFormat 'CycloneDX'",
@@ -78,13 +69,13 @@ def load(data: bytes | Mapping[str, Any]) -> Claims:
 
 def apply(
     vulnerabilities: Iterable[Vulnerability],
-    claims: Iterable[Claim],
+    claims: Iterable[VexStatement],
     at: datetime,
     *,
     products: Iterable[str] = (),
     max_age: timedelta = MAX_AGE,
-    void: Iterable[Void] = (),
-) -> list[Outcome]:
+    void: Iterable[UnreadStatement] = (),
+) -> list[VexOutcome]:
     """What remains of each vulnerability at a moment, in the given order.
 
     ``products`` are the package URLs and digests (``sha256:…``) of what is shipped. A claim about a product as a whole
@@ -97,7 +88,7 @@ def apply(
     return [_unless(odd, _outcome(found, known, shipped, at, max_age)) for found in vulnerabilities]
 
 
-def _unless(void: list[Void], outcome: Outcome) -> Outcome:
+def _unless(void: list[UnreadStatement], outcome: VexOutcome) -> VexOutcome:
     """The outcome; open where an entry about it cannot be read."""
     entry = next((each for each in void if outcome.vulnerability.ids & each.ids), None)
     if entry is None:
@@ -107,22 +98,22 @@ def _unless(void: list[Void], outcome: Outcome) -> Outcome:
 
 def _outcome(
     found: Vulnerability,
-    claims: list[Claim],
+    claims: list[VexStatement],
     shipped: frozenset[str],
     at: datetime,
     max_age: timedelta,
-) -> Outcome:
+) -> VexOutcome:
     named = [claim for claim in claims if found.ids & {claim.vulnerability, *claim.aliases}]
     about = [claim for claim in named if _is_about(claim, found, shipped)]
     current = [claim for claim in about if claim.signed_at or claim.at <= at]
     if not current:
         if about:
-            return Outcome(found, "open", "the claim is dated after now")
+            return VexOutcome(found, "open", "the claim is dated after now")
         if named:
             other = ", ".join(sorted({p for claim in named for p in claim.about})[:3])
-            return Outcome(found, "open", f"a claim is about {other}, not about this")
-        return Outcome(found, "open", "nobody says anything about it")
-    newest: dict[tuple[datetime, str], Claim] = {}  # of each document
+            return VexOutcome(found, "open", f"a claim is about {other}, not about this")
+        return VexOutcome(found, "open", "nobody says anything about it")
+    newest: dict[tuple[datetime, str], VexStatement] = {}  # of each document
     for each in sorted(current, key=lambda c: (c.at, -STATUSES.index(c.status))):
         newest[each.signed_at or each.at, each.by] = each
     signed_at, claim = max(
@@ -138,10 +129,10 @@ def _outcome(
         answer, message = "stale", f"said {age.days} days ago, and {max_age.days} are the limit"
     elif claim.status == "not_affected" and not claim.justification:
         answer, message = "open", "no justification that a machine can read"
-    return Outcome(found, answer, message, claim.by)
+    return VexOutcome(found, answer, message, claim.by)
 
 
-def _is_about(claim: Claim, found: Vulnerability, shipped: frozenset[str]) -> bool:
+def _is_about(claim: VexStatement, found: Vulnerability, shipped: frozenset[str]) -> bool:
     """Whether a claim names this component, or the product that it is shipped in, at this version."""
     in_product = _ships(claim, shipped)
     if claim.components:
@@ -149,7 +140,7 @@ def _is_about(claim: Claim, found: Vulnerability, shipped: frozenset[str]) -> bo
     return in_product or any(is_same(name, found.purl) for name in claim.products)
 
 
-def _ships(claim: Claim, shipped: frozenset[str]) -> bool:
+def _ships(claim: VexStatement, shipped: frozenset[str]) -> bool:
     """Whether the claim's product is shipped; where both sides have digests, one of them must be the same bytes."""
     same = {name for name in claim.products if any(is_same(name, product) for product in shipped)}
     digests = {name for name in claim.products if name.startswith("sha256:")}

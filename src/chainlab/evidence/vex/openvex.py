@@ -21,7 +21,7 @@ from pydantic import BeforeValidator, Field
 from chainlab.clock import rfc3339
 from chainlab.errors import MalformedInput
 from chainlab.evidence.statements import OPENVEX, value_at
-from chainlab.evidence.vex.statement import NAMESPACE, STATES, Claim, Claims, read_claim, read_each
+from chainlab.evidence.vex.statement import NAMESPACE, STATES, VexStatement, VexStatements, read_each, read_statement
 from chainlab.shapes import Many, Moment, Shape
 
 __all__ = ["read", "write"]
@@ -30,7 +30,7 @@ NOTE = re.compile(r"CycloneDX: (\w+)(?:, (\w+))?")
 SHA256 = ("sha-256", "sha256")  # as hashes are called by the specification, and by some tools
 
 
-class _Component(Shape):
+class _OpenVexComponent(Shape):
     id: str = Field("", alias="@id")
     identifiers: dict[str, str] = Field(default_factory=dict)
     hashes: dict[str, str] = Field(default_factory=dict)
@@ -45,11 +45,11 @@ class _Component(Shape):
         return found
 
 
-class _Product(_Component):
-    subcomponents: Many[_Component] = ()
+class _OpenVexProduct(_OpenVexComponent):
+    subcomponents: Many[_OpenVexComponent] = ()
 
 
-class _Vulnerability(Shape):
+class _OpenVexVulnerability(Shape):
     id: str = Field("", alias="@id")
     name: str = ""
     aliases: Many[str] = ()
@@ -59,10 +59,10 @@ def _named(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value  # as OpenVEX 0.0.x wrote it
 
 
-class _Statement(Shape):
-    vulnerability: Annotated[_Vulnerability, BeforeValidator(_named)]
+class _OpenVexStatement(Shape):
+    vulnerability: Annotated[_OpenVexVulnerability, BeforeValidator(_named)]
     status: str
-    products: Many[_Product] = ()
+    products: Many[_OpenVexProduct] = ()
     justification: str = ""
     impact_statement: str = ""
     action_statement: str = ""
@@ -71,7 +71,7 @@ class _Statement(Shape):
     last_updated: Moment | None = None
 
 
-def write(claims: Iterable[Claim], *, author: str, at: datetime, version: int = 1) -> dict[str, Any]:
+def write(claims: Iterable[VexStatement], *, author: str, at: datetime, version: int = 1) -> dict[str, Any]:
     """An OpenVEX 0.2.0 document; the same claims give the same bytes. Raise ``version`` with every change."""
     statements = []
     for claim in claims:
@@ -106,15 +106,15 @@ def write(claims: Iterable[Claim], *, author: str, at: datetime, version: int = 
     }
 
 
-def read(document: Mapping[str, Any]) -> Claims:
+def read(document: Mapping[str, Any]) -> VexStatements:
     """The claims of a document, one for each product of a statement. Raises `MalformedInput` where there is no list."""
     inherited = {name: document[name] for name in ("timestamp", "last_updated") if name in document}
     return read_each(document, "statements", lambda entry, at: _claims(entry, at, inherited), _ids)
 
 
-def _claims(entry: Any, at: str, inherited: Mapping[str, Any]) -> list[Claim]:
+def _claims(entry: Any, at: str, inherited: Mapping[str, Any]) -> list[VexStatement]:
     dated = not isinstance(entry, dict) or {"timestamp", "last_updated"} & entry.keys()
-    statement = _Statement.read(entry if dated else {**inherited, **entry}, at=at)
+    statement = _OpenVexStatement.read(entry if dated else {**inherited, **entry}, at=at)
     if not statement.products:
         raise MalformedInput(f"{at}: the statement names no product")
     note = NOTE.fullmatch(statement.status_notes)
@@ -126,7 +126,7 @@ def _claims(entry: Any, at: str, inherited: Mapping[str, Any]) -> list[Claim]:
         except MalformedInput as error:
             raise MalformedInput(f"{at}.products[{number}]: {error.message}") from error
         found.append(
-            read_claim(
+            read_statement(
                 at,
                 statement.last_updated or statement.timestamp,
                 vulnerability=vulnerability,

@@ -10,7 +10,7 @@ The two do not have the same words. Where OpenVEX cannot say what CycloneDX said
 | vulnerable_code_cannot_be_controlled_by_adversary | requires_configuration, …_dependency, …_environment |
 | inline_mitigations_already_exist | protected_by_mitigating_control, …_by_compiler, …_at_runtime, …_at_perimeter |
 
-    >>> Claim("ACME-2026-0003", ("pkg:pypi/acme-cells@1.2.0",), "not_affected", now)    # doctest: +SKIP
+    >>> VexStatement("ACME-2026-0003", ("pkg:pypi/acme-cells@1.2.0",), "not_affected", now)    # doctest: +SKIP
     Traceback (most recent call last):
     chainlab.errors.MalformedInput: ACME-2026-0003: not_affected without a justification
 
@@ -27,7 +27,16 @@ from typing import Any
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["JUSTIFICATIONS", "STATES", "STATUSES", "Claim", "Claims", "Void", "read_claim", "read_each"]
+__all__ = [
+    "JUSTIFICATIONS",
+    "STATES",
+    "STATUSES",
+    "UnreadStatement",
+    "VexStatement",
+    "VexStatements",
+    "read_each",
+    "read_statement",
+]
 
 # OpenVEX's, the worst first.
 STATUSES = ("affected", "under_investigation", "fixed", "not_affected")
@@ -57,7 +66,7 @@ NAMESPACE = uuid.UUID("5c0f1d2e-2a4b-5d57-9a39-6f0f2b7c4f10")  # of the document
 
 
 @dataclass(frozen=True)
-class Void:
+class UnreadStatement:
     """An entry of a VEX document that cannot be read."""
 
     where: str
@@ -66,7 +75,7 @@ class Void:
 
 
 @dataclass(frozen=True)
-class Claim:
+class VexStatement:
     """What an author says about a vulnerability in one product; a statement about several is several claims."""
 
     vulnerability: str
@@ -110,10 +119,10 @@ class Claim:
         return self.components or self.products
 
 
-class Claims(list[Claim]):
+class VexStatements(list[VexStatement]):
     """The claims of a document, in its order; ``void`` are its entries that cannot be read."""
 
-    def __init__(self, claims: Iterable[Claim], void: Iterable[Void] = ()) -> None:
+    def __init__(self, claims: Iterable[VexStatement], void: Iterable[UnreadStatement] = ()) -> None:
         super().__init__(claims)
         self.void = tuple(void)
 
@@ -121,9 +130,9 @@ class Claims(list[Claim]):
 def read_each(
     document: Mapping[str, Any],
     field: str,
-    reader: Callable[[Any, str], list[Claim]],
+    reader: Callable[[Any, str], list[VexStatement]],
     names: Callable[[Any], Iterable[Any]],
-) -> Claims:
+) -> VexStatements:
     """The claims of each entry of a list. One that cannot be read voids itself alone, whatever else it may say.
 
     ``names`` gives the vulnerabilities of such an entry. Raises `MalformedInput` for what is not a list.
@@ -131,24 +140,26 @@ def read_each(
     entries = document.get(field)
     if not isinstance(entries, list | None):
         raise MalformedInput(f"{field}: expected a list")
-    claims: list[Claim] = []
-    void: list[Void] = []
+    claims: list[VexStatement] = []
+    void: list[UnreadStatement] = []
     for number, entry in enumerate(entries or ()):
         at = f"{field}[{number}]"
         try:
             claims += reader(entry, at)
         except MalformedInput as error:
-            void.append(Void(at, error.message, frozenset(name for name in names(entry) if isinstance(name, str))))
-    return Claims(claims, void)
+            void.append(
+                UnreadStatement(at, error.message, frozenset(name for name in names(entry) if isinstance(name, str)))
+            )
+    return VexStatements(claims, void)
 
 
-def read_claim(at: str, when: datetime | None, **values: Any) -> Claim:
+def read_statement(at: str, when: datetime | None, **values: Any) -> VexStatement:
     """A claim; what is wrong with it is said with the place. Raises `MalformedInput`."""
     if not values["vulnerability"]:
         raise MalformedInput(f"{at}: no vulnerability is named")
     if when is None:
         raise MalformedInput(f"{at}: no time says when this was claimed")
     try:
-        return Claim(at=when, **values)
+        return VexStatement(at=when, **values)
     except MalformedInput as error:
         raise MalformedInput(f"{at}: {error.message}", why=error.why, hint=error.hint) from error

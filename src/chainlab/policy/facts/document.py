@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainlab.errors import ChainlabError
 from chainlab.policy.facts import scans, verification
-from chainlab.policy.facts.verification import Piece
+from chainlab.policy.facts.verification import VerifiedBundle
 from chainlab.policy.limits import Limits
 from chainlab.policy.policy import Policy
 
@@ -39,28 +39,28 @@ def build(
     advisories: Path,
     at: datetime,
     limits: Limits,
-) -> tuple[dict[str, Any], list[Piece]]:
+) -> tuple[dict[str, Any], list[VerifiedBundle]]:
     """The document, and every bundle with what verifying it came to. Raises `ChainlabError` for a release too large."""
     if release.size > limits.read:
         raise ChainlabError(
             f"the release has {release.size} bytes, and the gate reads at most {limits.read}",
             hint="leave out of the release what no job needs",
         )
-    pieces, problems = verification.collect(release, policy, registry, config, limits)
-    served = scans.packages(release, pieces, registry.index)
+    pieces, problems = verification.verify_bundles(release, policy, registry, config, limits)
+    served = scans.served_packages(release, pieces, registry.index)
     told = _release(release)
-    told["problems"] += problems + scans.held_back(served, registry)
+    told["problems"] += problems + scans.quarantined_packages(served, registry)
     told["intact"] = not told["problems"]
     document = {
         "now": at.timestamp(),
         "release": told,
         "evidence": [dict(piece.facts) for piece in pieces],
         "packages": served,
-        "unserved": scans.unserved(release, served, policy.read.release.lock),
-        "vulnerabilities": scans.vulnerabilities(
+        "unserved": scans.unserved_pins(release, served, policy.read.release.lock),
+        "vulnerabilities": scans.scan_vulnerabilities(
             release, pieces, served, advisories, at, timedelta(days=policy.read.vulnerabilities.vex_days)
         ),
-        "models": scans.models(release, policy.read.model.ends),
+        "models": scans.scan_models(release, policy.read.model.ends),
     }
     return document, pieces
 

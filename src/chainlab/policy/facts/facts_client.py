@@ -30,7 +30,7 @@ from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Unavailable
 from chainlab.policy.limits import Limits
 
-__all__ = ["COLLECTOR", "Collected", "Collector"]
+__all__ = ["FACTS_CLIENT", "CollectedFacts", "FactsClient"]
 
 PACKAGES = Path(__file__).parents[3]  # where chainlab is imported from
 PROGRAM = """import sys
@@ -42,14 +42,14 @@ KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "CHAINLAB_COURSE", "CHAINLAB_CACHE")
 
 
 @dataclass(frozen=True)
-class Collected:
+class CollectedFacts:
     """A facts document, and the bundles that it rests on."""
 
     facts: bytes  # JSON on one line
     inputs: tuple[Digest, ...]
 
 
-class Collector:
+class FactsClient:
     """One process, started when it is first needed; safe to use from several threads."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Collector:
             finally:
                 self._guard.release()
 
-    def collect(self, question: Mapping[str, Any], limits: Limits) -> Collected:
+    def collect(self, question: Mapping[str, Any], limits: Limits) -> CollectedFacts:
         """The answer to a question. Raises `ChainlabError` with the reason when there is none in time."""
         line = json.dumps({**question, "limits": asdict(limits)}, allow_nan=False).encode() + b"\n"
         with self._guard:
@@ -88,7 +88,7 @@ class Collector:
         if "error" in header:
             message, why, hint = header["error"]
             raise ChainlabError(message, why=why, hint=hint or "find out who pushed what takes so much to read")
-        return Collected(facts, inputs)
+        return CollectedFacts(facts, inputs)
 
     def close(self) -> None:
         """End the process, if it runs."""
@@ -162,7 +162,7 @@ def _read(process: subprocess.Popen[bytes], end: float, most: int) -> tuple[dict
     return header, bytes(data)
 
 
-COLLECTOR = Collector()  # of this process
-atexit.register(COLLECTOR.close)
+FACTS_CLIENT = FactsClient()  # of this process
+atexit.register(FACTS_CLIENT.close)
 if hasattr(os, "register_at_fork"):  # a fork has no collector: its parent's answers are not its own
-    os.register_at_fork(after_in_child=COLLECTOR.__init__)  # type: ignore[misc]
+    os.register_at_fork(after_in_child=FACTS_CLIENT.__init__)  # type: ignore[misc]

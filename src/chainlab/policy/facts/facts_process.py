@@ -93,7 +93,7 @@ def serve(question: Mapping[str, Any], answer: Callable[[bytes], object]) -> Non
 
 def main() -> int:
     """Serve questions until stdin ends."""
-    scans.prepare()
+    scans.preload()
     for line in sys.stdin.buffer:
         serve(json.loads(line), sys.stdout.buffer.write)
         sys.stdout.buffer.flush()
@@ -152,7 +152,7 @@ def _warm(question: Mapping[str, Any]) -> None:
     try:
         if upstream := _upstream(question["registry"]["upstream"]):
             upstream.projects()
-        scans.known_advisories(Path(question["advisories"]))
+        scans.load_advisories(Path(question["advisories"]))
     except (ChainlabError, OSError, ValueError, TypeError):
         pass  # the child says what is wrong with them
 

@@ -30,7 +30,7 @@ from chainlab.names import cut_ref
 if TYPE_CHECKING:
     from chainlab.evidence.components import Component
 
-__all__ = ["Served", "read", "resources", "served", "version_of"]
+__all__ = ["Served", "read", "resources", "served_packages", "version_of"]
 
 PARAMETERS = {"workflow", "inputs"}  # what the platform's build type defines
 WORKFLOW = {"repository", "ref", "path"}
@@ -48,7 +48,7 @@ def read(predicate_type: str, predicate: Any) -> dict[str, Any]:
     return {}
 
 
-def served(predicate: Any) -> tuple[str, list[Served]]:
+def served_packages(predicate: Any) -> tuple[str, list[Served]]:
     """The job of a provenance, and the packages that the index served to it."""
     found = []
     for entry in _dependencies(predicate):

@@ -20,35 +20,43 @@ from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
 from chainlab.evidence.statements import OPENVEX, PROVENANCE, SBOM
 from chainlab.policy.facts import predicates
-from chainlab.policy.facts.verification import Piece, each
+from chainlab.policy.facts.verification import VerifiedBundle, of_type
 from chainlab.policy.requirements import requirements
 from chainlab.registry.channels import ChannelArtifact
 
 if TYPE_CHECKING:
     from chainlab.evidence.advisories import Advisories
-    from chainlab.evidence.vex.statement import Claim, Void
+    from chainlab.evidence.vex.statement import UnreadStatement, VexStatement
     from chainlab.registry.index.package_index import PackageIndex
     from chainlab.registry.registry import Registry
     from chainlab.registry.releases import Release
 
-__all__ = ["held_back", "known_advisories", "models", "packages", "prepare", "unserved", "vulnerabilities"]
+__all__ = [
+    "load_advisories",
+    "preload",
+    "quarantined_packages",
+    "scan_models",
+    "scan_vulnerabilities",
+    "served_packages",
+    "unserved_pins",
+]
 
 # The last folder that was loaded, by its files' names, times and sizes
 _loaded: dict[tuple[str, tuple[tuple[str, int, int], ...]], Advisories] = {}
 
 
-def packages(release: Release, pieces: Sequence[Piece], index: PackageIndex) -> list[dict[str, Any]]:
+def served_packages(release: Release, pieces: Sequence[VerifiedBundle], index: PackageIndex) -> list[dict[str, Any]]:
     """The packages that the platform's provenance lists, each with its jobs, and when the index got it.
 
     Only of the runs that pushed this manifest: another run may have made the same bytes from other packages.
     """
     jobs: dict[predicates.Served, set[str]] = {}
-    proven = list(each(pieces, PROVENANCE))
+    proven = list(of_type(pieces, PROVENANCE))
     runs = {p.facts["run"] for p in proven if str(release.digest) in p.facts["about"]} - {""}
     for piece in proven:
         if piece.facts["run"] not in runs:
             continue
-        job, listed = predicates.served(piece.predicate)
+        job, listed = predicates.served_packages(piece.predicate)
         for entry in listed:
             jobs.setdefault(entry, set()).add(job)
     return [
@@ -86,7 +94,7 @@ def _held(index: PackageIndex, name: str, file: str, digest: str) -> dict[str, A
     }
 
 
-def unserved(release: Release, served: Sequence[Mapping[str, Any]], name: str) -> list[str]:
+def unserved_pins(release: Release, served: Sequence[Mapping[str, Any]], name: str) -> list[str]:
     """Why prod may not install from the lock: another form than the canonical one, and pins that no job was served.
 
     ``name`` is the title of the layer with the lock.
@@ -98,7 +106,7 @@ def unserved(release: Release, served: Sequence[Mapping[str, Any]], name: str) -
     return requirements(lock, served)[1]
 
 
-def held_back(served: Sequence[Mapping[str, Any]], registry: Registry) -> list[str]:
+def quarantined_packages(served: Sequence[Mapping[str, Any]], registry: Registry) -> list[str]:
     """Which of the packages are in quarantine by now, and why."""
     found = []
     for package in served:
@@ -112,9 +120,9 @@ def held_back(served: Sequence[Mapping[str, Any]], registry: Registry) -> list[s
     return found
 
 
-def vulnerabilities(
+def scan_vulnerabilities(
     release: Release,
-    pieces: Sequence[Piece],
+    pieces: Sequence[VerifiedBundle],
     served: Sequence[Mapping[str, Any]],
     advisories: Path,
     at: datetime,
@@ -130,9 +138,9 @@ def vulnerabilities(
     from chainlab.evidence.vulnerabilities import is_compared, match
 
     try:
-        listed = known_advisories(advisories)
+        listed = load_advisories(advisories)
         components: dict[tuple[str, str, str], Any] = {}
-        for piece in each(pieces, SBOM):
+        for piece in of_type(pieces, SBOM):
             for component in cyclonedx.read(piece.predicate, strict=True).components:
                 key = (component.key, component.version, component.purl.partition("?")[0])
                 components.setdefault(key, component)
@@ -141,9 +149,9 @@ def vulnerabilities(
             name, version = str(package["name"]), str(package["version"])
             entry = {"name": name, "version": version, "purl": purl_of(name, version)}
             components.setdefault((name, version, entry["purl"]), entry)
-        claims: list[Claim] = []
-        void: list[Void] = []
-        for piece in each(pieces, OPENVEX):
+        claims: list[VexStatement] = []
+        void: list[UnreadStatement] = []
+        for piece in of_type(pieces, OPENVEX):
             if piece.facts["about"]:
                 signed = {
                     "by": piece.facts["signer"],
@@ -169,7 +177,7 @@ def vulnerabilities(
         "why": f"{len(listed.unread)} of the advisories cannot be read" if listed.unread else "",
         "unread": [asdict(record) for record in listed.unread],
         "components": len(components),
-        "uncompared": sum(not is_compared(each) for each in components.values()),
+        "uncompared": sum(not is_compared(component) for component in components.values()),
         "advisories": len(listed.records),
         "skipped": dict(listed.skipped),
         "void": [entry.why for entry in void],
@@ -188,7 +196,7 @@ def vulnerabilities(
     }
 
 
-def known_advisories(folder: Path) -> Advisories:
+def load_advisories(folder: Path) -> Advisories:
     """The advisories of a folder; read again when a file in it changes."""
     from chainlab.evidence import advisories
 
@@ -203,9 +211,9 @@ def known_advisories(folder: Path) -> Advisories:
     return found
 
 
-def models(release: Release, ends: Sequence[str]) -> list[dict[str, Any]]:
+def scan_models(release: Release, ends: Sequence[str]) -> list[dict[str, Any]]:
     """What each model is, by its bytes, and what scanning it came to."""
-    from chainlab.evidence.models.formats import tell
+    from chainlab.evidence.models.formats import identify
     from chainlab.evidence.models.inspection import inspect_bytes
 
     found = []
@@ -213,7 +221,7 @@ def models(release: Release, ends: Sequence[str]) -> list[dict[str, Any]]:
         if not release.is_intact(layer) or not layer.name.endswith(tuple(ends)):
             continue
         data = release.read(layer)
-        form, report = tell(data, layer.name), inspect_bytes(data, layer.name)
+        form, report = identify(data, layer.name), inspect_bytes(data, layer.name)
         said = [f"{what} was not scanned: {why}" for what, why in report.not_scanned]
         said += [finding.message for finding in report.findings]
         found.append(
@@ -229,7 +237,7 @@ def models(release: Release, ends: Sequence[str]) -> list[dict[str, Any]]:
     return found
 
 
-def prepare() -> None:
+def preload() -> None:
     """Import what looking up and verifying need, once, before the first release."""
     import sigstore.models
     import sigstore.verify  # noqa: F401

@@ -24,7 +24,7 @@ from chainlab.evidence.statements import (
     payload,
     value_at,
 )
-from chainlab.evidence.verifying import Expected, Signer, Verdict, verify
+from chainlab.evidence.verifying import Expectations, Signer, Verdict, verify
 from chainlab.names import cut_ref
 from chainlab.policy.facts import predicates
 from chainlab.policy.limits import Limits
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from chainlab.registry.registry import Registry
     from chainlab.registry.releases import Release
 
-__all__ = ["Piece", "collect", "each", "examine"]
+__all__ = ["VerifiedBundle", "of_type", "verify_bundle", "verify_bundles"]
 
 COUNTED = "counted"  # the kind of evidence that a gate counted, and keeps
 
 
 @dataclass(frozen=True)
-class Piece:
+class VerifiedBundle:
     """One piece of evidence: a bundle, and whether it holds. ``predicate`` is there only if it does."""
 
     digest: Digest
@@ -53,19 +53,19 @@ class Piece:
     predicate: Any = None
 
 
-def collect(
+def verify_bundles(
     release: Release,
     policy: Policy,
     registry: Registry,
     config: ClientTrustConfig,
     limits: Limits | None = None,
-) -> tuple[list[Piece], list[str]]:
+) -> tuple[list[VerifiedBundle], list[str]]:
     """Every bundle about the release, verified; and what of the evidence the registry could not give back.
 
     Reads no more than what the release leaves of ``limits.read``.
     """
     limits = limits or Limits()
-    pieces: list[Piece] = []
+    pieces: list[VerifiedBundle] = []
     problems: list[str] = []
     known = registry.evidence.bundles(*release.subjects, repository=release.artifact.name)
     data: dict[Digest, bytes | None] = {}
@@ -92,34 +92,34 @@ def collect(
             problems.append(f"there are more than {limits.bundles} bundles")
             break
         if digest in unread:
-            pieces.append(Piece(digest, False, _unverified(unread[digest])))
+            pieces.append(VerifiedBundle(digest, False, _unverified(unread[digest])))
             continue
-        piece = examine(bundle, release, policy, config)
+        piece = verify_bundle(bundle, release, policy, config)
         if reason := known[digest].held:  # what somebody said who may: perhaps a no. What a stranger said is nothing
             if piece.verified:
                 problems.append(
                     f"evidence is in quarantine, {piece.facts['kind']} by {piece.facts['signer']}: {reason}"
                 )
-            piece = Piece(digest, False, _unverified(f"in quarantine: {reason}"))
+            piece = VerifiedBundle(digest, False, _unverified(f"in quarantine: {reason}"))
         pieces.append(piece)
     return pieces, problems
 
 
-def examine(data: bytes, release: Release, policy: Policy, config: ClientTrustConfig) -> Piece:
+def verify_bundle(data: bytes, release: Release, policy: Policy, config: ClientTrustConfig) -> VerifiedBundle:
     """A bundle, verified as the policy asks for statements of its type."""
     digest = Digest.of(data)
     predicate_type, hexes = _claimed(data)
     kind = _kind(policy, predicate_type, release, hexes)
     signers = policy.signers(predicate_type)
     if not signers:
-        return Piece(digest, False, _unverified(f"nobody is to say {predicate_type or 'that'}"))
+        return VerifiedBundle(digest, False, _unverified(f"nobody is to say {predicate_type or 'that'}"))
     said = ""
     for signer in signers:
         if predicate_type == MODEL_SIGNATURE:
             verdict, about = _signed_model(data, release, signer, config)
         else:
             claimed = [d for d in release.subjects if d.value.hex() in hexes]
-            expected = Expected(signer, predicate_type)
+            expected = Expectations(signer, predicate_type)
             verdict = verify(data, (claimed or [release.digest])[0], expected, config.trusted_root)
             statement = verdict.statement
             about = [d for d in release.subjects if statement is not None and statement.is_about(d)]
@@ -143,8 +143,8 @@ def examine(data: bytes, release: Release, policy: Policy, config: ClientTrustCo
             "about": [str(d) for d in about],
             **predicates.read(predicate_type, verdict.statement.predicate),
         }
-        return Piece(digest, True, facts, predicate_type, verdict.statement.predicate)
-    return Piece(digest, False, _unverified(f"{str(digest)[:19]}…: {said}", kind))
+        return VerifiedBundle(digest, True, facts, predicate_type, verdict.statement.predicate)
+    return VerifiedBundle(digest, False, _unverified(f"{str(digest)[:19]}…: {said}", kind))
 
 
 def _may_speak(signer: str, release: Release) -> bool:
@@ -190,7 +190,7 @@ def _signed_model(
             verdict = model_signing.verify(path, data, signer, config)
         if verdict.passed:
             return verdict, [layer.digest]
-    expected = Expected(signer, MODEL_SIGNATURE)
+    expected = Expectations(signer, MODEL_SIGNATURE)
     return verdict or verify(data, release.digest, expected, config.trusted_root), []
 
 
@@ -244,6 +244,6 @@ def _read(found: Found, problems: list[str]) -> bytes | None:
         return None
 
 
-def each(pieces: Sequence[Piece], predicate_type: str) -> Iterator[Piece]:
+def of_type(pieces: Sequence[VerifiedBundle], predicate_type: str) -> Iterator[VerifiedBundle]:
     """The verified pieces of one type."""
     return (piece for piece in pieces if piece.verified and piece.predicate_type == predicate_type)

@@ -1,6 +1,6 @@
 """The worker: asks a process of its own what the rules say, and takes no answer but a whole one.
 
-    >>> with Worker(policy) as worker:                                         # doctest: +SKIP
+    >>> with RegoClient(policy) as worker:                                         # doctest: +SKIP
     ...     answer = worker.ask(document)
     >>> answer["pins"]["result"]                                               # doctest: +SKIP
     'passed'
@@ -24,12 +24,12 @@ from chainlab.evidence.statements import parse_json
 from chainlab.policy.limits import Limits
 from chainlab.policy.policy import Policy
 
-__all__ = ["Worker", "ask"]
+__all__ = ["RegoClient", "ask"]
 
 PROGRAM = Path(__file__).with_name("rego_process.py")
 
 
-class Worker:
+class RegoClient:
     """One process for one question; a context manager that ends it."""
 
     def __init__(self, policy: Policy, *, limits: Limits | None = None) -> None:
@@ -44,7 +44,7 @@ class Worker:
             }
         )
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> RegoClient:
         kept = {n: os.environ[n] for n in ("SYSTEMROOT",) if n in os.environ}  # Windows needs it
         try:
             self._process = subprocess.Popen(
@@ -116,8 +116,8 @@ class Worker:
 
 
 def ask(policy: Policy, facts: Mapping[str, Any], *, limits: Limits | None = None) -> Mapping[str, Any]:
-    """What the rules report of facts that are at hand; raises as `Worker.ask`."""
-    with Worker(policy, limits=limits) as worker:
+    """What the rules report of facts that are at hand; raises as `RegoClient.ask`."""
+    with RegoClient(policy, limits=limits) as worker:
         return worker.ask(json.dumps(facts, allow_nan=False).encode())
 
 

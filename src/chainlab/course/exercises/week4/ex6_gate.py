@@ -24,7 +24,7 @@ from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marki
 from chainlab.course.learning.checks import Case, LabContext, Miss, Note
 from chainlab.digests import Digest
 from chainlab.evidence.statements import Statement
-from chainlab.evidence.verifying import Expected, Verdict, verify
+from chainlab.evidence.verifying import Expectations, Verdict, verify
 
 if TYPE_CHECKING:
     from sigstore.models import TrustedRoot
@@ -43,8 +43,8 @@ TEACHES = {
     ),
     "which bytes": "The manifest's layers and the files: the same names, the same digests, no file more and none less. "
     "What a file is, its first bytes say, and not its name.",
-    "who built them": "Signature, subject, type, builder, source, parameters, and the job: `Expected` has a field for "
-    "each. What you do not ask for is not checked.",
+    "who built them": "Signature, subject, type, builder, source, parameters, and the job: `Expectations` has a field "
+    "for each. What you do not ask for is not checked.",
     "all in one run": "Three statements that hold, each for itself, may come from three runs. Compare invocationId.",
     "what is inside": "An SBOM counts when the workflow signed it about this wheel and it lists the lock's packages. A "
     "VEX counts when security signed it about this wheel, for this package and this advisory, and gives a reason.",
@@ -67,7 +67,7 @@ _roots: dict[int, Any] = {}  # kept alive, so that an id stays one root's
 _made: dict[tuple[str, str], list[ReleaseMutant]] = {}
 
 
-def attested(release: dict[str, Any], digest: Digest, expected: Expected, root: TrustedRoot) -> list[Statement]:
+def attested(release: dict[str, Any], digest: Digest, expected: Expectations, root: TrustedRoot) -> list[Statement]:
     """The statements among a release's evidence that are about ``digest`` and hold as expected.
 
     Evidence that does not hold is passed over: anybody may put more beside it. A bundle that does not even mention

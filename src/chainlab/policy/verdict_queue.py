@@ -1,7 +1,7 @@
-"""Turns: one verdict at a time, a few that wait, and a refusal for whoever comes then.
+"""The queue in front of the gate: one verdict at a time, a few callers that wait, and a refusal for any more.
 
->>> turns = Turns(waiting=8)
->>> with turns.one():
+>>> queue = VerdictQueue(waiting=8)
+>>> with queue.turn():
 ...     pass
 """
 
@@ -13,29 +13,29 @@ from contextlib import contextmanager
 
 from chainlab.errors import Unavailable
 
-__all__ = ["Turns"]
+__all__ = ["VerdictQueue"]
 
-WAITING = 8
+WAITING = 8  # callers
 
 
-class Turns:
-    """A queue of one place in front; safe to use from several threads."""
+class VerdictQueue:
+    """A queue with one place at its head; safe to use from several threads."""
 
     def __init__(self, waiting: int = WAITING) -> None:
         self._waiting = waiting
         self._guard = threading.Lock()
-        self._turn = threading.Lock()
-        self._count = 0  # those who wait, and the one whose turn it is
+        self._head = threading.Lock()
+        self._count = 0  # callers that wait, and the one at the head
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """Wait for a turn, and keep it for the block. Raises `Unavailable` (503) when too many wait already."""
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn, and hold it for the block. Raises `Unavailable` (503) when too many wait already."""
         with self._guard:
             if self._count > self._waiting:
                 raise Unavailable(f"{self._waiting} verdicts wait for the gate already", hint="ask again in a minute")
             self._count += 1
         try:
-            with self._turn:
+            with self._head:
                 yield
         finally:
             with self._guard:
