@@ -166,13 +166,13 @@ def brief_type(predicate_type: str) -> str:
 def _parts(text: str) -> Iterator[str | Fresh]:
     """What is alike in every run, and what is not, in order; not more than `MAX_TEXT` characters."""
     text, left, at = visible(text[: 10 * MAX_TEXT]), MAX_TEXT, 0
-    for found in FRESH.finditer(text):
-        before = text[at : found.start()] + (found[1] or found[3] or found[5] or "")
+    for match in FRESH.finditer(text):
+        before = text[at : match.start()] + (match[1] or match[3] or match[5] or "")
         if len(before) > left:
             break
         yield before
-        yield Fresh(found[2] or found[4] or found[6] or found[7])
-        left, at = left - len(before) - CUT, found.end()
+        yield Fresh(match[2] or match[4] or match[6] or match[7])
+        left, at = left - len(before) - CUT, match.end()
     yield text[at : at + max(left, 0)] + ("…" if len(text) - at > left else "")
 
 
@@ -201,8 +201,8 @@ def _fresh(text: str) -> str:
 def _spaced(text: str) -> str:
     """Escape a text, and let long words break after their slashes, not after their hyphens."""
 
-    def parted(found: re.Match[str]) -> str:
-        parts = re.split(r"(?<=/)", found[0])
+    def parted(match: re.Match[str]) -> str:
+        parts = re.split(r"(?<=/)", match[0])
         return "<wbr>".join(f'<span style="white-space:nowrap">{p}</span>' if "-" in p else p for p in parts)
 
     return LONG_WORD.sub(parted, escape(text))

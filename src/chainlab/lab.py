@@ -19,9 +19,9 @@ from chainlab import database, trust
 from chainlab.course import syllabus
 from chainlab.course.learning.case_arguments import CaseArguments, arguments
 from chainlab.course.learning.checks import check
-from chainlab.course.learning.deliverables import Deliverable, begin
+from chainlab.course.learning.deliverables import Deliverable, begin_deliverable
 from chainlab.course.learning.hints import Hint, next_hint
-from chainlab.course.learning.learner_code import source_digest, written_as
+from chainlab.course.learning.learner_code import cell_source, source_digest
 from chainlab.course.learning.predictions import Prediction
 from chainlab.course.learning.progress import ProgressFile
 from chainlab.course.learning.results import NotRight, Right
@@ -106,7 +106,7 @@ class Lab:
         """Copy a template such as ``assessment.md`` into `path`, once; gives where it lies and what is written."""
         copy = self.path / Path(name).name
         place = copy.relative_to(self.workspace.desk).as_posix()
-        return begin(self._root / "templates" / copy.name, copy, place)
+        return begin_deliverable(self._root / "templates" / copy.name, copy, place)
 
     @property
     def ci(self) -> Host:
@@ -220,7 +220,7 @@ class Lab:
         return next_hint(self._course, exercise, None if demo else self._progress, self.workspace.copy)
 
     def _note(self, exercise: str, answer: Any, status: str, message: str = "") -> None:
-        self._progress.record(exercise, status, message, source_digest(written_as(answer)))
+        self._progress.record(exercise, status, message, source_digest(cell_source(answer)))
 
     def predicted(self, yours: Any, true: Any) -> Prediction:
         """Compare a prediction, None for none, with what came out; the cell shows both."""

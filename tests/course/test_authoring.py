@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from editing import edit
 
-from chainlab.course.authoring.lesson_rules import lesson_problems, problems
+from chainlab.course.authoring.lesson_rules import course_problems, lesson_problems
 from chainlab.course.authoring.lesson_source import BEGIN, END, MARKER, LessonSource
 from chainlab.course.syllabus import Course, load
 
@@ -17,7 +17,7 @@ WALK = "lessons/09_sums.py"
 
 
 def told(root: Path) -> list[str]:
-    return [str(p) for p in problems(load(root))]
+    return [str(p) for p in course_problems(load(root))]
 
 
 def test_the_made_up_course_has_no_problem(course: Course) -> None:

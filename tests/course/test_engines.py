@@ -69,7 +69,7 @@ def nbval(*paths: Path, options: Sequence[str] = ("--nbval-lax",)) -> tuple[int,
 def test_chainlab_fails_the_cell_and_goes_on(built: Course, kind: str) -> None:
     answer_lab(built, ANSWERS[kind])
     outcome = run_saved_lab(built, built.unit("9"))
-    assert not outcome.done
+    assert not outcome.complete
     assert [f.status for f in outcome.findings] == {
         "not attempted": ["not attempted", "done"],
         "incorrect": ["done", "wrong"],

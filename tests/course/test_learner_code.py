@@ -11,7 +11,7 @@ import pytest
 
 from chainlab.course.exercises.week2 import ex8_review
 from chainlab.course.exercises.week4 import ex5_rego_rules, ex6_gate
-from chainlab.course.learning.learner_code import source_digest, written_as
+from chainlab.course.learning.learner_code import cell_source, source_digest
 
 SOURCE = "def judge(*given):\n    return []\n"
 CELL = "ipykernel_1/2.py"
@@ -40,14 +40,14 @@ def judge() -> Iterator[Any]:
     ids=["itself", "partial", "method", "2.8", "4.6", "4.5"],
 )
 def test_the_cell_of_a_wrapped_answer_is_found(judge: Any, wrap: Callable[[Any], Any]) -> None:
-    assert written_as(wrap(judge)) == SOURCE
+    assert cell_source(wrap(judge)) == SOURCE
 
 
 @pytest.mark.parametrize(
     "answer", [print, 5, int, None, lambda: 1], ids=["built-in", "number", "class", "none", "lambda"]
 )
 def test_what_no_cell_defined_has_no_text(answer: Any) -> None:
-    assert written_as(answer) == ""
+    assert cell_source(answer) == ""
 
 
 def test_a_text_is_named_without_the_space_at_its_ends() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chainlab.course.authoring import execution
-from chainlab.course.authoring.lesson_rules import problems
+from chainlab.course.authoring.lesson_rules import course_problems
 from chainlab.course.authoring.notebook import dump, load
 from chainlab.course.authoring.replay import notebooks_to_run, run_all, table
 from chainlab.course.syllabus import load as load_course
@@ -92,7 +92,7 @@ def changed(text: str) -> Iterator[str]:
 
 
 def test_no_lesson_breaks_a_rule_of_authoring(root: Path) -> None:
-    assert [str(p) for p in problems(load_course(root))] == []
+    assert [str(p) for p in course_problems(load_course(root))] == []
 
 
 def test_each_walkthrough_asks_a_reader_at_least_four_times(root: Path) -> None:

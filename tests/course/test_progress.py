@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.course.authoring.notebook import dump, load
-from chainlab.course.learning.hints import ladder, next_hint
+from chainlab.course.learning.hints import all_hints, next_hint
 from chainlab.course.learning.learner_code import source_digest
 from chainlab.course.learning.progress import STATUSES, Progress, ProgressEntry, ProgressFile
 from chainlab.course.learning.progress_board import Board
@@ -256,12 +256,12 @@ def test_hints_that_are_gone_are_told(built: Course, file: ProgressFile) -> None
     del notebook.cells[3]
     path.write_text(dump(notebook))
     with pytest.raises(ChainlabError, match=r"has no hints for exercise 9\.1"):
-        ladder(built, "9.1")
+        all_hints(built, "9.1")
     path.write_text("[]")
     with pytest.raises(MalformedInput, match="is not a notebook"):
-        ladder(built, "9.1")
+        all_hints(built, "9.1")
     path.unlink()
     with pytest.raises(ChainlabError, match="is missing"):
-        ladder(built, "9.1")
+        all_hints(built, "9.1")
     with pytest.raises(ChainlabError, match=r"there is no exercise '9\.9'"):
-        ladder(built, "9.9")
+        all_hints(built, "9.9")

@@ -32,7 +32,7 @@ def test_a_blank_lab_is_not_attempted_and_a_right_one_done(built: Course) -> Non
     assert statuses(built) == [("not attempted", "")] * 2
     answer_lab(built, RIGHT)
     outcome = run_saved_lab(built, built.unit("9"), seed=5)
-    assert outcome.done
+    assert outcome.complete
     assert str(outcome).endswith("2 of 2 exercises done, 5 of 5 points")
     assert outcome.to_json()["exercises"][0] == {
         "exercise": "9.1",

@@ -66,7 +66,7 @@ def check(unit: str, seed: int, as_json: bool) -> None:
     _say(outcome.to_json() if as_json else str(outcome), as_json)
     for line in outcome.warnings(progress.read()):
         echo(line, err=True)
-    sys.exit(0 if outcome.done else 1)
+    sys.exit(0 if outcome.complete else 1)
 
 
 @click.command(short_help="Show an exercise's next hint.", epilog="Example: chainlab hint 1.2")
@@ -126,15 +126,21 @@ def _lint_mutants(course: Course, labs: list[str], chosen: list[str], as_json: b
     if not hasattr(os, "fork"):
         raise Unavailable("mutants run in forked processes, which this system has not", hint="use Linux or macOS")
     from chainlab.course.authoring.mutation_testing.runner import try_labs
-    from chainlab.course.authoring.mutation_testing.survivors import compare, entries, read_record, report, table
+    from chainlab.course.authoring.mutation_testing.survivors import (
+        blank_entries,
+        compare,
+        read_record,
+        table,
+        with_reasons,
+    )
 
     record = read_record(course.root)
     tallies = try_labs(course.root, labs, chosen, lambda text: echo(text, err=True))
     problems = [str(p) for p in compare(tallies, record, {e.id for u in course.units for e in u.exercises})]
     if as_json:
-        echo_json({"exercises": [report(t, record) for t in tallies], "problems": problems})
+        echo_json({"exercises": [with_reasons(t, record) for t in tallies], "problems": problems})
     else:
-        echo("\n".join([table(tallies), *entries(tallies, record)]), lines=True)
+        echo("\n".join([table(tallies), *blank_entries(tallies, record)]), lines=True)
     _end(problems)
 
 

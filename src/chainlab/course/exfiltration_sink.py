@@ -24,8 +24,8 @@ class Sink:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                said = self.headers.get("Content-Length") or "0"
-                body = self.rfile.read(min(int(said), MAX_BODY) if said.isdecimal() else 0)
+                length = self.headers.get("Content-Length") or "0"
+                body = self.rfile.read(min(int(length), MAX_BODY) if length.isdecimal() else 0)
                 if len(received) < MAX_REQUESTS:
                     received.append(body)
                 self.send_response(204)

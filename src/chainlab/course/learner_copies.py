@@ -120,18 +120,18 @@ def fresh_copy(root: Path, workspace: Workspace, name: str) -> tuple[str, Path |
     return chosen, kept
 
 
-def _choose(names: list[str], wanted: str) -> str:
-    stem = wanted.removesuffix(NOTEBOOK)
-    paths = [n for n in names if stem in (n, n.removesuffix(NOTEBOOK)) or wanted == n]
-    found = paths or [
+def _choose(names: list[str], name: str) -> str:
+    stem = name.removesuffix(NOTEBOOK)
+    paths = [n for n in names if stem in (n, n.removesuffix(NOTEBOOK)) or name == n]
+    matches = paths or [
         n for n in names if Path(n).suffix == NOTEBOOK and Path(n).stem == stem and Path(n).parts[0] in LEARNED
     ]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise MalformedInput(f"{wanted!r} is more than one file", hint=f"name one of {', '.join(found)}")
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise MalformedInput(f"{name!r} is more than one file", hint=f"name one of {', '.join(matches)}")
     raise MalformedInput(
-        f"there is no copy {wanted!r}", hint="name a lab or a walkthrough, as in labs/01_assessment or 01_threats"
+        f"there is no copy {name!r}", hint="name a lab or a walkthrough, as in labs/01_assessment or 01_threats"
     )
 
 
@@ -146,8 +146,8 @@ def _dated(copy: Path) -> Path:
 
 def _names(root: Path) -> list[str]:
     """The course's files that a learner gets a copy of, as ``labs/01_assessment.ipynb``."""
-    found = (path for folder in FOLDERS for path in sorted((root / folder).rglob("*")) if path.is_file())
-    names = (path.relative_to(root) for path in found)
+    files = (path for folder in FOLDERS for path in sorted((root / folder).rglob("*")) if path.is_file())
+    names = (path.relative_to(root) for path in files)
     return [name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)]
 
 

@@ -16,7 +16,7 @@ from chainlab.characters import visible
 from chainlab.course.authoring import execution
 from chainlab.course.authoring.notebook import grade_id, load
 from chainlab.course.learning.learner_code import source_digest
-from chainlab.course.learning.progress import MARKS, Progress, moment
+from chainlab.course.learning.progress import MARKS, Progress, time_text
 from chainlab.course.learning.solution_reasons import solution_page
 from chainlab.course.syllabus import Course, Exercise, Unit
 from chainlab.errors import ChainlabError, MalformedInput
@@ -63,14 +63,14 @@ class Attempt:
     reasons: str = ""  # the page that says why the right answers are right, in an edition that has it
 
     @property
-    def done(self) -> bool:
+    def complete(self) -> bool:
         """Whether nothing is left to do."""
         return all(f.status == "done" for f in self.findings)
 
     def __str__(self) -> str:
         right = [f for f in self.findings if f.status == "done"]
         total = sum(f.points for f in self.findings)
-        lines = [f"{self.file}, saved {moment(self.saved)}", *(str(f) for f in self.findings)]
+        lines = [f"{self.file}, saved {time_text(self.saved)}", *(str(f) for f in self.findings)]
         if right and self.reasons:
             lines.append(f"Why the right ones work, and what they still do not prove: {self.reasons}")
         lines.append(
@@ -80,19 +80,19 @@ class Attempt:
 
     def warnings(self, progress: Progress) -> list[str]:
         """Say which saved answers are not those that a notebook checked last, and which were done before."""
-        told = []
+        warnings = []
         for finding in self.findings:
             entry = progress.of(finding.exercise)
             if entry.answer and entry.answer != finding.answer:
                 checked = datetime.fromisoformat(entry.checked)
                 then = "save the notebook (Ctrl-S) and check again" if checked > self.saved else "it was changed since"
-                told.append(
-                    f"{finding.exercise}: the last check in a notebook, {moment(checked)}, ran another answer than the"
-                    f" saved one; {then}"
+                warnings.append(
+                    f"{finding.exercise}: the last check in a notebook, {time_text(checked)}, ran another answer than"
+                    f" the saved one; {then}"
                 )
             if entry.best == "done" and finding.status != "done":
-                told.append(f"{finding.exercise}: done before, and so it stays on the board")
-        return told
+                warnings.append(f"{finding.exercise}: done before, and so it stays on the board")
+        return warnings
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -101,7 +101,7 @@ class Attempt:
             "seed": self.seed,
             "file": str(self.file),
             "saved": self.saved.isoformat(timespec="seconds"),
-            "done": self.done,
+            "done": self.complete,
             "exercises": [asdict(f) for f in self.findings],
         }
 
@@ -165,13 +165,13 @@ def _set_seed(lab: Any, seed: int) -> None:
 
 
 def _judge(lab: Any, exercise: Exercise) -> CellFinding:
-    answer = _find(lab, grade_id("exercise", exercise.id))
+    answer = _cell(lab, grade_id("exercise", exercise.id))
     digest = source_digest(answer.source) if answer is not None else ""
 
     def finding(status: str, message: str = "") -> CellFinding:
         return CellFinding(exercise.id, exercise.title, exercise.points, status, visible(message, lines=True), digest)
 
-    check = _find(lab, grade_id("check", exercise.id))
+    check = _cell(lab, grade_id("check", exercise.id))
     restore = f"restore it from the course's copy of labs/ (grade_id {grade_id('check', exercise.id)})"
     if check is None:
         return finding("wrong", f"the check cell is missing\nHelp: {restore}")
@@ -193,16 +193,16 @@ def _judge(lab: Any, exercise: Exercise) -> CellFinding:
     if cause is not None and cause.ename == "NotImplementedError" and cause.evalue == f"exercise {exercise.id}":
         return finding("not attempted")
     if cause is not None:
-        return finding("wrong", f"the exercise's cell fails: {_told(cause)}")
+        return finding("wrong", f"the exercise's cell fails: {_error_line(cause)}")
     if answer is None:
         return finding("wrong", f"the exercise's cell is missing\nHelp: {restore}")
     first = _first_error(lab)
     if first is not None and first is not error and error.ename == "NameError":
-        return finding("wrong", f"{_told(error)}\nAn earlier cell failed: {_told(first)}")
-    return finding("wrong", f"the check could not run: {_told(error)}")
+        return finding("wrong", f"{_error_line(error)}\nAn earlier cell failed: {_error_line(first)}")
+    return finding("wrong", f"the check could not run: {_error_line(error)}")
 
 
-def _find(lab: Any, name: str) -> Any:
+def _cell(lab: Any, name: str) -> Any:
     for cell in lab.cells:
         grading = cell.metadata.get("nbgrader")
         if cell.cell_type == "code" and isinstance(grading, dict) and grading.get("grade_id") == name:
@@ -222,5 +222,5 @@ def _results(cell: Any) -> list[str]:
     return [o.data.get("text/plain", "") for o in cell.outputs if o.output_type == "execute_result"]
 
 
-def _told(error: Any) -> str:
+def _error_line(error: Any) -> str:
     return f"{error.ename}: {error.evalue}".splitlines()[0][:300]

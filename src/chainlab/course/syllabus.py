@@ -115,8 +115,8 @@ class Course:
         for unit in self.units:
             if stem == unit.id or (stem.isdigit() and int(stem) == unit.week):
                 return unit
-        known = ", ".join(u.id for u in self.units)
-        raise MalformedInput(f"there is no unit {name!r}", hint=f"name one of {known}")
+        names = ", ".join(u.id for u in self.units)
+        raise MalformedInput(f"there is no unit {name!r}", hint=f"name one of {names}")
 
     def exercise(self, exercise_id: str) -> Exercise:
         """An exercise by its number."""
@@ -128,8 +128,8 @@ class Course:
             for exercise in unit.exercises:
                 if exercise.id == exercise_id:
                     return unit, exercise
-        known = ", ".join(e.id for u in self.units for e in u.exercises)
-        raise MalformedInput(f"there is no exercise {exercise_id!r}", hint=f"name one of {known}")
+        names = ", ".join(e.id for u in self.units for e in u.exercises)
+        raise MalformedInput(f"there is no exercise {exercise_id!r}", hint=f"name one of {names}")
 
     @property
     def written(self) -> tuple[Unit, ...]:
@@ -151,7 +151,7 @@ def load(root: Path) -> Course:
         units=units,
         root=root,
     )
-    top.done()
+    top.refuse_unknown_keys()
     for kind, names in (
         ("unit", [u.id for u in units]),
         ("lesson", [lesson.file for u in units for lesson in u.lessons]),
@@ -184,18 +184,18 @@ def _unit(table: Table, competencies: tuple[str, ...], kinds: tuple[str, ...]) -
         deliverables=table.texts("deliverables", least=0),
         lessons=tuple(
             Lesson(t.text("file"), t.whole("reading"), t.whole("doing"))
-            for t in _closed(table.tables("lessons", []), "file", "reading", "doing")
+            for t in _without_other_keys(table.tables("lessons", []), "file", "reading", "doing")
         ),
         readings=tuple(
             Reading(t.text("title"), t.whole("minutes"))
-            for t in _closed(table.tables("readings", []), "title", "minutes")
+            for t in _without_other_keys(table.tables("readings", []), "title", "minutes")
         ),
         exercises=tuple(_exercise(t, competencies, kinds) for t in table.tables("exercises", [])),
     )
-    hours.done()
-    table.done()
+    hours.refuse_unknown_keys()
+    table.refuse_unknown_keys()
     if not draft:
-        _adds_up(table, unit)
+        _check_sums(table, unit)
     return unit
 
 
@@ -208,18 +208,18 @@ def _exercise(table: Table, competencies: tuple[str, ...], kinds: tuple[str, ...
         kind=table.choice("kind", kinds),
         competency=table.choice("competency", competencies),
     )
-    table.done()
+    table.refuse_unknown_keys()
     return exercise
 
 
-def _closed(tables: list[Table], *keys: str) -> list[Table]:
+def _without_other_keys(tables: list[Table], *keys: str) -> list[Table]:
     for table in tables:
         table.used.update(keys)
-        table.done()
+        table.refuse_unknown_keys()
     return tables
 
 
-def _adds_up(table: Table, unit: Unit) -> None:
+def _check_sums(table: Table, unit: Unit) -> None:
     """A written unit's parts must sum to its hours."""
     sums = {
         "reading": sum(r.minutes for r in unit.readings),

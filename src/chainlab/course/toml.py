@@ -36,8 +36,8 @@ class Table:
         try:
             return cls(tomllib.loads(text), name, text)
         except tomllib.TOMLDecodeError as error:
-            found = re.search(r"at line (\d+)", str(error))
-            line = f":{found[1]}" if found else ""
+            match = re.search(r"at line (\d+)", str(error))
+            line = f":{match[1]}" if match else ""
             raise MalformedInput(f"{name}{line}: not TOML: {error}") from error
 
     def text(self, key: str, default: str | None = None) -> str:
@@ -75,17 +75,17 @@ class Table:
             raise self.error(key, f"expected a list of texts, got {value!r}")
         if len(value) < least:
             raise self.error(key, f"expected at least {least}, got {len(value)}")
-        known = tuple(among)
+        allowed = tuple(among)
         for item in value:
-            if known and item not in known:
-                raise self.error(key, f"expected one of {', '.join(known)}, got {item!r}")
+            if allowed and item not in allowed:
+                raise self.error(key, f"expected one of {', '.join(allowed)}, got {item!r}")
         return tuple(value)
 
     def choice(self, key: str, among: Iterable[str]) -> str:
         """A text that is one of ``among``."""
-        value, known = self.text(key), tuple(among)
-        if value not in known:
-            raise self.error(key, f"expected one of {', '.join(known)}, got {value!r}")
+        value, allowed = self.text(key), tuple(among)
+        if value not in allowed:
+            raise self.error(key, f"expected one of {', '.join(allowed)}, got {value!r}")
         return value
 
     def table(self, key: str) -> Table:
@@ -107,12 +107,12 @@ class Table:
             headers = [begin + h for h in headers] + [begin] * (len(value) - len(headers))
         return [Table(v, self.name, self.source, f"{self._at(key)}[{i}]", headers[i]) for i, v in enumerate(value)]
 
-    def done(self) -> None:
+    def refuse_unknown_keys(self) -> None:
         """Raises `MalformedInput` for a key that nobody asked for: a typing error, mostly."""
         for key in self.data:
             if key not in self.used:
-                known = ", ".join(sorted(self.used))
-                raise self.error(key, f"unknown key (known are {known})")
+                allowed = ", ".join(sorted(self.used))
+                raise self.error(key, f"unknown key (known are {allowed})")
 
     def error(self, key: str, message: str) -> MalformedInput:
         """An error that names file, line and key."""
@@ -132,5 +132,5 @@ class Table:
         return f"{self.path}.{key}" if self.path else key
 
     def _offset(self, key: str) -> int:
-        found = re.compile(rf"(?m)(?:^\s*|[{{,\s]|^\[\[?){re.escape(key)}\b").search(self.source, self.start)
-        return found.end() - len(key) if found and key in self.data else self.start
+        match = re.compile(rf"(?m)(?:^\s*|[{{,\s]|^\[\[?){re.escape(key)}\b").search(self.source, self.start)
+        return match.end() - len(key) if match and key in self.data else self.start

@@ -276,8 +276,8 @@ def _named(kind: object) -> str:
 
 
 def _list(kinds: Sequence[str]) -> str:
-    named = [_named(kind) for kind in kinds]
-    return ", ".join(named[:-1]) + " and " + named[-1] if len(named) > 1 else "".join(named)
+    names = [_named(kind) for kind in kinds]
+    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
 
 
 def _builds(count: int) -> str:

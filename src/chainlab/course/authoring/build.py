@@ -16,7 +16,7 @@ from typing import Any
 
 from chainlab.characters import visible
 from chainlab.course.authoring import execution, week_table
-from chainlab.course.authoring.lesson_rules import lesson_problems, lessons, problems
+from chainlab.course.authoring.lesson_rules import course_problems, lesson_problems, read_lessons
 from chainlab.course.authoring.lesson_source import LessonProblem, LessonSource
 from chainlab.course.authoring.links import References
 from chainlab.course.authoring.notebook import EDITIONS, Edition, derive, dump, editions, keep_outputs, load
@@ -32,8 +32,8 @@ Say = Callable[[str], None]
 class Broken(ChainlabError):
     """Authored files with problems; the message lists them, one a line."""
 
-    def __init__(self, found: Iterable[LessonProblem | str]) -> None:
-        self.problems = [str(p) for p in found]
+    def __init__(self, problems: Iterable[LessonProblem | str]) -> None:
+        self.problems = [str(p) for p in problems]
         count = len(self.problems)
         super().__init__("\n".join([*self.problems, f"{count} problem{'s' * (count != 1)}"]))
 
@@ -45,11 +45,11 @@ def build(course: Course, names: Iterable[str] = (), say: Say = print) -> list[P
     """Write what derives from the selected lessons; the paths that changed. Raises `Broken`."""
     names = tuple(names)
     chosen = select(course, names)
-    found = [p for lesson in chosen for p in lesson_problems(lesson, course)]
+    problems = [p for lesson in chosen for p in lesson_problems(lesson, course)]
     if not names:
-        found = problems(course)
-    if found:
-        raise Broken(found)
+        problems = course_problems(course)
+    if problems:
+        raise Broken(problems)
     references = References.of(course)
     changed = []
     for lesson in chosen:
@@ -74,18 +74,18 @@ def drift(course: Course, names: Iterable[str] = ()) -> list[str]:
     """What is wrong with sources and derived files, one line each; empty when all agree."""
     names = tuple(names)
     chosen = select(course, names)
-    found = [p for lesson in chosen for p in lesson_problems(lesson, course)]
+    problems = [p for lesson in chosen for p in lesson_problems(lesson, course)]
     if not names:
-        found = problems(course)
-    broken = {p.file for p in found}
-    lines = [str(p) for p in found]
+        problems = course_problems(course)
+    broken = {p.file for p in problems}
+    lines = [str(p) for p in problems]
     references = References.of(course)
     for lesson in chosen:
         if lesson.name not in broken:
             for edition in editions(lesson):
                 lines += _drift_of(course, lesson, edition, references)
     if not names:
-        lines += _strays(course, chosen)
+        lines += _orphans(course, chosen)
         readme = course.root / "README.md"
         if readme.is_file():
             text = readme.read_text(encoding="utf-8")
@@ -120,7 +120,7 @@ def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list
                 say(f"FAILED {edition}/{path.name}")
                 continue
             execution.stabilise(notebook, patterns)
-            failed += execution.unstable(lesson, notebook)
+            failed += execution.unstable_outputs(lesson, notebook)
             text = dump(notebook)
             new = not holds(path, text)
             if new:
@@ -139,7 +139,7 @@ def lint(course: Course, names: Iterable[str] = (), say: Say = print) -> None:
     if not labs:
         return
     began = time.perf_counter()
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "chainlab.course.authoring.lint", str(course.root), *labs],
         env=execution.private_environment(),
         cwd=course.root,
@@ -147,20 +147,20 @@ def lint(course: Course, names: Iterable[str] = (), say: Say = print) -> None:
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise Broken(done.stdout.splitlines() or done.stderr.splitlines()[-5:])
+    if completed.returncode:
+        raise Broken(completed.stdout.splitlines() or completed.stderr.splitlines()[-5:])
     say(f"linted {', '.join(labs)} ({time.perf_counter() - began:.1f} s)")
 
 
 def select(course: Course, names: Iterable[str] = ()) -> list[LessonSource]:
     """The lessons named by unit or file; all of them without a name. Raises `Broken` for unreadable ones."""
-    read, bad = lessons(course)
-    wanted = [_stems(course, name) for name in names]
-    if not wanted:
+    read, bad = read_lessons(course)
+    selections = [_stems(course, name) for name in names]
+    if not selections:
         if bad:
             raise Broken(bad)
         return read
-    chosen = {stem for stems in wanted for stem in stems}
+    chosen = {stem for stems in selections for stem in stems}
     unreadable = [p for p in bad if Path(p.file).stem in chosen]
     if unreadable:
         raise Broken(unreadable)
@@ -233,8 +233,8 @@ def _first_difference(lesson: LessonSource, notebook: Any, path: Path) -> str:
     return " (metadata or format)"
 
 
-def _strays(course: Course, known: list[LessonSource]) -> list[str]:
+def _orphans(course: Course, lessons: list[LessonSource]) -> list[str]:
     """Derived files that no lesson stands behind."""
-    expected = {target(course, lesson, e) for lesson in known for e in editions(lesson)}
-    found = {p for e in EDITIONS for p in (course.root / e).glob("*.ipynb")}
-    return [f"{p.parent.name}/{p.name}: no lesson stands behind it: delete it" for p in sorted(found - expected)]
+    expected = {target(course, lesson, e) for lesson in lessons for e in editions(lesson)}
+    derived = {p for e in EDITIONS for p in (course.root / e).glob("*.ipynb")}
+    return [f"{p.parent.name}/{p.name}: no lesson stands behind it: delete it" for p in sorted(derived - expected)]

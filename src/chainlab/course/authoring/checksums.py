@@ -68,23 +68,23 @@ def parse(text: str) -> dict[str, str]:
 
 def compare(root: Path, text: str) -> Differences:
     """What a folder's files and a manifest disagree about."""
-    listed, found = parse(text), _digests(root)
+    listed, actual = parse(text), _digests(root)
     return Differences(
-        changed=frozenset(p for p in listed.keys() & found.keys() if listed[p] != found[p]),
-        missing=frozenset(listed.keys() - found.keys()),
-        extra=frozenset(found.keys() - listed.keys()),
+        changed=frozenset(p for p in listed.keys() & actual.keys() if listed[p] != actual[p]),
+        missing=frozenset(listed.keys() - actual.keys()),
+        extra=frozenset(actual.keys() - listed.keys()),
     )
 
 
 def _digests(root: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for file in root.rglob("*"):
         path = file.relative_to(root).as_posix()
         if file.is_symlink() or "\n" in path:
             raise MalformedInput(f"{path!r} cannot be listed", why="a link's bytes lie elsewhere")
         if file.is_file() and path != NAME:
-            found[path] = Digest.of_file(file).value.hex()
-    return found
+            digests[path] = Digest.of_file(file).value.hex()
+    return digests
 
 
 def main(argv: list[str]) -> int:

@@ -18,7 +18,7 @@ from chainlab.course.authoring.lesson_source import LessonProblem, LessonSource
 from chainlab.course.authoring.notebook import METADATA
 from chainlab.errors import ChainlabError
 
-__all__ = ["Failure", "line_of", "private_environment", "run", "sanitiser", "stabilise", "unstable"]
+__all__ = ["Failure", "line_of", "private_environment", "run", "sanitiser", "stabilise", "unstable_outputs"]
 
 CELL_SECONDS = 300  # a lesson runs in under a minute altogether; this only ends what hangs
 KERNEL = "python3"
@@ -115,13 +115,13 @@ def sanitiser(root: Path) -> list[tuple[re.Pattern[str], str]]:
     path = root / "lessons" / "sanitise.cfg"
     if not path.is_file():
         return []
-    found = []
+    patterns = []
     for pattern, replacement in get_sanitize_patterns(path.read_text(encoding="utf-8")):
         try:
-            found.append((re.compile(pattern), replacement))
+            patterns.append((re.compile(pattern), replacement))
         except re.error as error:
             raise ChainlabError(f"lessons/sanitise.cfg: {pattern!r} is no pattern: {error}") from error
-    return found
+    return patterns
 
 
 def stabilise(notebook: Any, patterns: list[tuple[re.Pattern[str], str]]) -> Any:
@@ -146,22 +146,22 @@ def stabilise(notebook: Any, patterns: list[tuple[re.Pattern[str], str]]) -> Any
     return notebook
 
 
-def unstable(lesson: LessonSource, notebook: Any) -> list[LessonProblem]:
+def unstable_outputs(lesson: LessonSource, notebook: Any) -> list[LessonProblem]:
     """Outputs that would differ on the next run, by the line of their cell in the source."""
-    found = []
+    problems = []
     for cell in notebook.cells:
         for text in _texts(cell):
             for what, pattern in UNSTABLE.items():
                 match = pattern.search(text)
                 if match:
-                    found.append(
+                    problems.append(
                         LessonProblem(
                             lesson.name,
                             line_of(lesson, cell.id),
                             f"the output shows {what} ({match[0]}): print a logical name instead",
                         )
                     )
-    return found
+    return problems
 
 
 def line_of(lesson: LessonSource, cell_id: str) -> int:

@@ -24,7 +24,7 @@ from chainlab.course.authoring.links import References
 from chainlab.course.syllabus import Course, Unit
 from chainlab.errors import ChainlabError, MalformedInput
 
-__all__ = ["lesson_problems", "lessons", "problems"]
+__all__ = ["course_problems", "lesson_problems", "read_lessons"]
 
 WALKTHROUGH_CELLS = range(10, 51)
 LEAST_HINTS = 2
@@ -32,30 +32,30 @@ READING_TOLERANCE = 0.3  # of a lesson's planned reading minutes, at least one m
 HEADER = re.compile(r"^\*\*You will\*\* \((\d+) min: (\d+) reading, (\d+) doing\)$", re.MULTILINE)
 
 
-def lessons(course: Course) -> tuple[list[LessonSource], list[LessonProblem]]:
+def read_lessons(course: Course) -> tuple[list[LessonSource], list[LessonProblem]]:
     """All lessons of ``course.root/lessons`` that can be read, by name, and the problems of the others."""
-    read: list[LessonSource] = []
-    bad: list[LessonProblem] = []
+    lessons: list[LessonSource] = []
+    problems: list[LessonProblem] = []
     for path in sorted((course.root / "lessons").glob("*.py")):
         try:
-            read.append(LessonSource.read(path))
+            lessons.append(LessonSource.read(path))
         except MalformedInput as error:
             file, line, text = error.message.split(":", 2)
-            bad.append(LessonProblem(file, int(line), text.strip()))
-    return read, bad
+            problems.append(LessonProblem(file, int(line), text.strip()))
+    return lessons, problems
 
 
-def problems(course: Course) -> list[LessonProblem]:
+def course_problems(course: Course) -> list[LessonProblem]:
     """Everything wrong with the authored files, in the order of files and lines."""
-    read, found = lessons(course)
-    found += _listing(course, read)
+    lessons, problems = read_lessons(course)
+    problems += _listing(course, lessons)
     ids: dict[str, str] = {}
-    for lesson in read:
-        found += lesson_problems(lesson, course)
+    for lesson in lessons:
+        problems += lesson_problems(lesson, course)
         for exercise in lesson.exercises:
             place = f"{lesson.name}:{exercise.line}"
             if exercise.id in ids:
-                found.append(
+                problems.append(
                     LessonProblem(
                         lesson.name,
                         exercise.line,
@@ -63,12 +63,12 @@ def problems(course: Course) -> list[LessonProblem]:
                     )
                 )
             ids.setdefault(exercise.id, place)
-    return sorted(set(found), key=lambda p: (p.file, p.line, p.text))
+    return sorted(set(problems), key=lambda p: (p.file, p.line, p.text))
 
 
-def _listing(course: Course, read: list[LessonSource]) -> Iterator[LessonProblem]:
+def _listing(course: Course, lessons: list[LessonSource]) -> Iterator[LessonProblem]:
     """No lesson unlisted, none listed that does not exist, and minutes as the text and its header have them."""
-    there = {lesson.name.partition("/")[2] for lesson in read}
+    there = {lesson.name.partition("/")[2] for lesson in lessons}
     there |= {p.name for p in (course.root / "lessons").glob("*.py")}
     listed = {f"{p.file}.py": u for u in course.units for p in u.lessons}
     listed |= {f"{u.id}_lab.py": u for u in course.units}
@@ -78,37 +78,37 @@ def _listing(course: Course, read: list[LessonSource]) -> Iterator[LessonProblem
         if name not in there and not unit.draft:
             yield LessonProblem("course.toml", 1, f"unit {unit.id} lists lessons/{name}, which does not exist")
     planned = {part.file: part for unit in course.units for part in unit.lessons}
-    for lesson in (each for each in read if each.stem in planned and not each.is_lab):
+    for lesson in (each for each in lessons if each.stem in planned and not each.is_lab):
         part = planned[lesson.stem]
         minutes = lesson.words / course.words_per_minute
         if abs(minutes - part.reading) > max(1, READING_TOLERANCE * minutes):
             text = f"lesson {lesson.stem} has reading = {part.reading}, its text takes {minutes:.1f} minutes"
             yield LessonProblem("course.toml", 1, text)
         header = HEADER.search(lesson.cells[0].source)
-        wanted = f"({part.minutes} min: {part.reading} reading, {part.doing} doing)"
+        expected = f"({part.minutes} min: {part.reading} reading, {part.doing} doing)"
         if header is None or tuple(map(int, header.groups())) != (part.minutes, part.reading, part.doing):
             yield LessonProblem(
-                lesson.name, lesson.cells[0].line_of("**You will**"), f"expected '**You will** {wanted}'"
+                lesson.name, lesson.cells[0].line_of("**You will**"), f"expected '**You will** {expected}'"
             )
 
 
 def lesson_problems(lesson: LessonSource, course: Course | None) -> list[LessonProblem]:
     """What is wrong in one lesson; without a course, the syllabus is not asked."""
-    found = [*_shape(lesson), *_regions(lesson)]
+    problems = [*_shape(lesson), *_regions(lesson)]
     for cell in lesson.cells:
-        found += code_problems(lesson, cell) if cell.kind == "code" else prose_problems(lesson, cell)
+        problems += code_problems(lesson, cell) if cell.kind == "code" else prose_problems(lesson, cell)
     if course:
-        found += _references(lesson, References.of(course))
+        problems += _references(lesson, References.of(course))
     unit = _unit(lesson, course) if course else None
     for exercise in lesson.exercises if lesson.is_lab else ():
-        found += _exercise(lesson, exercise)
+        problems += _exercise(lesson, exercise)
         if unit:
-            found += _planned(lesson, exercise, unit)
+            problems += _planned(lesson, exercise, unit)
     if lesson.is_lab and unit and not unit.draft:
         missing = {e.id for e in unit.exercises} - {e.id for e in lesson.exercises}
         for exercise_id in sorted(missing):
-            found.append(LessonProblem(lesson.name, 1, f"exercise {exercise_id} of course.toml is missing here"))
-    return found
+            problems.append(LessonProblem(lesson.name, 1, f"exercise {exercise_id} of course.toml is missing here"))
+    return problems
 
 
 def _unit(lesson: LessonSource, course: Course) -> Unit | None:

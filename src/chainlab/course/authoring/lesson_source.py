@@ -71,8 +71,8 @@ class Cell:
 
     def line_of(self, needle: str) -> int:
         """The line of the first occurrence of ``needle`` in the file."""
-        before, found, _ = self.source.partition(needle)
-        return self.line + 1 + before.count("\n") if found else self.line
+        before, match, _ = self.source.partition(needle)
+        return self.line + 1 + before.count("\n") if match else self.line
 
     @property
     def numbered(self) -> list[tuple[int, str]]:
@@ -173,7 +173,7 @@ class LessonSource:
     @cached_property
     def exercises(self) -> tuple[ExerciseSource, ...]:
         """The exercises, in order; each reaches from its heading to the next ``##`` heading."""
-        found: list[ExerciseSource] = []
+        exercises: list[ExerciseSource] = []
         for position, cell in enumerate(self.cells):
             head = HEADING.search(cell.source) if cell.kind == "markdown" else None
             if head is None:
@@ -185,8 +185,8 @@ class LessonSource:
                 rest.append(follower)
             points = re.search(r"\((\d+) points?\)\s*$", head["rest"])
             title = re.sub(r"\s*\(\d+ points?\)\s*$", "", head["rest"]).lstrip(" —–-:").strip()
-            found.append(ExerciseSource(head["id"], title, int(points[1]) if points else None, cell, tuple(rest)))
-        return tuple(found)
+            exercises.append(ExerciseSource(head["id"], title, int(points[1]) if points else None, cell, tuple(rest)))
+        return tuple(exercises)
 
 
 def starter(cell: Cell, exercise_id: str) -> Cell:
@@ -230,5 +230,5 @@ def checked_answer(cell: Cell) -> tuple[str, str] | None:
 def named_wrong(cell: Cell) -> tuple[str, str] | None:
     """What a wrong cell says of itself: the description, and the case it must fail at."""
     first = cell.source.splitlines()[0] if cell.source.strip() else ""
-    found = re.match(r"#\s*wrong:\s*(.+?)\s*->\s*(.+?)\s*$", first)
-    return (found[1], found[2]) if found else None
+    match = re.match(r"#\s*wrong:\s*(.+?)\s*->\s*(.+?)\s*$", first)
+    return (match[1], match[2]) if match else None

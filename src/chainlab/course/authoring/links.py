@@ -76,17 +76,17 @@ class References:
                 yield name
 
     def _line(self, line: str, page: str) -> str:
-        def span(found: re.Match[str]) -> str:
-            target = self.targets.get(found["name"])
-            return f"[{found['name']}]({_relative(target)})" if target and target != page else found[0]
+        def span(match: re.Match[str]) -> str:
+            target = self.targets.get(match["name"])
+            return f"[{match['name']}]({_relative(target)})" if target and target != page else match[0]
 
-        def number(found: re.Match[str]) -> str:
-            place = self.exercises.get(found["id"])
+        def number(match: re.Match[str]) -> str:
+            place = self.exercises.get(match["id"])
             if place is None:
-                return found[0]
+                return match[0]
             stem, heading = place
             here = page in (f"labs/{stem}.ipynb", f"solutions/{stem}.ipynb")
-            return f"[{found['words']}]({'' if here else _relative(f'labs/{stem}.ipynb')}#{heading})"
+            return f"[{match['words']}]({'' if here else _relative(f'labs/{stem}.ipynb')}#{heading})"
 
         return NUMBER.sub(number, SPAN.sub(span, line))
 

@@ -42,18 +42,20 @@ CONSTANTS: tuple[Any, ...] = (True, False, None, [], {}, set(), "", 0)
 def lint_lab(lesson: LessonSource, root: Path, cases: Mapping[str, Cases] | None = None) -> list[LessonProblem]:
     """Run a lab's cells and report what does not hold. ``cases`` replaces the course's own in tests."""
 
-    def trial(exercise: ExerciseSource, cell: Cell, namespace: dict[str, Any]) -> Iterator[LessonProblem]:
+    def lint_exercise(exercise: ExerciseSource, cell: Cell, namespace: dict[str, Any]) -> Iterator[LessonProblem]:
         return _ExerciseLint(lesson, root, exercise, cell, namespace, cases).run()
 
-    return run_lab(lesson, root, trial)
+    return run_lab(lesson, root, lint_exercise)
 
 
 def run_lab(
-    lesson: LessonSource, root: Path, trial: Callable[[ExerciseSource, Cell, dict[str, Any]], Iterable[LessonProblem]]
+    lesson: LessonSource,
+    root: Path,
+    on_exercise: Callable[[ExerciseSource, Cell, dict[str, Any]], Iterable[LessonProblem]],
 ) -> list[LessonProblem]:
     """Run a lab's cells in order; at each exercise's own cell ``trial`` runs it and says what does not hold."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    found: list[LessonProblem] = []
+    problems: list[LessonProblem] = []
     exercise_of = {c.index: e for e in lesson.exercises for c in e.cells}
     try:
         for cell in lesson.code:
@@ -62,18 +64,18 @@ def run_lab(
                 continue  # run with their exercise
             try:
                 if exercise and cell.has("exercise"):
-                    found += trial(exercise, cell, namespace)
+                    problems += on_exercise(exercise, cell, namespace)
                 else:
                     run_cell(lesson, root, cell, namespace)
             except (Exception, SystemExit) as error:
                 if not cell.has("raises-exception"):
-                    found.append(LessonProblem(lesson.name, _line(error, lesson, cell), _said(error)))
+                    problems.append(LessonProblem(lesson.name, _line(error, lesson, cell), _error_line(error)))
                     break  # later cells may need this one
     finally:
         close = getattr(namespace.get("lab"), "close", None)
         if callable(close):
             close()
-    return found
+    return problems
 
 
 class _ExerciseLint:
@@ -111,12 +113,12 @@ class _ExerciseLint:
             run_cell(self.lesson, self.root, self.check, apart)
         except NotAttempted as error:
             if f"exercise {self.exercise.id} " not in f"{error} ":
-                yield self.problem(self.cell, f"the starter fails by another name: {_said(error)}")
+                yield self.problem(self.cell, f"the starter fails by another name: {_error_line(error)}")
         except NotImplementedError as error:
             if str(error) != f"exercise {self.exercise.id}":
-                yield self.problem(self.cell, f"the starter fails by another name: {_said(error)}")
+                yield self.problem(self.cell, f"the starter fails by another name: {_error_line(error)}")
         except Exception as error:
-            yield self.problem(self.cell, f"the starter is to give NotAttempted, and gives {_said(error)}")
+            yield self.problem(self.cell, f"the starter is to give NotAttempted, and gives {_error_line(error)}")
         else:
             yield self.problem(self.cell, "the starter passes its check")
 
@@ -124,7 +126,7 @@ class _ExerciseLint:
         try:
             run_cell(self.lesson, self.root, self.check, self.namespace)
         except ChainlabError as error:
-            yield self.problem(self.check, f"the solution fails its check: {_said(error)}")
+            yield self.problem(self.check, f"the solution fails its check: {_error_line(error)}")
             return
         for seed in HIDDEN_SEEDS:
             miss = self.examine(self.namespace, seed).first_miss
@@ -136,8 +138,8 @@ class _ExerciseLint:
                 return
 
     def wrong_fails(self, cell: Cell) -> Iterator[LessonProblem]:
-        named = named_wrong(cell)
-        description, case_name = named if named else ("", "")
+        header = named_wrong(cell)
+        description, case_name = header if header else ("", "")
         apart = dict(self.namespace)
         try:
             run_cell(self.lesson, self.root, cell, apart)
@@ -146,7 +148,7 @@ class _ExerciseLint:
             yield LessonProblem(
                 self.lesson.name,
                 _line(error, self.lesson, cell),
-                f"the wrong answer does not run: {_said(error)}",
+                f"the wrong answer does not run: {_error_line(error)}",
             )
             return
         miss = report.first_miss
@@ -210,7 +212,7 @@ def _line(error: BaseException, lesson: LessonSource, cell: Cell) -> int:
     return line
 
 
-def _said(error: BaseException) -> str:
+def _error_line(error: BaseException) -> str:
     first = str(error).splitlines()[0] if str(error) else ""
     return f"{type(error).__name__}: {first}"
 
@@ -218,10 +220,12 @@ def _said(error: BaseException) -> str:
 def main() -> int:
     """Lint labs in a process of their own: ``python -m chainlab.course.authoring.lint ROOT LAB…``."""
     root = Path(sys.argv[1])
-    found = [problem for name in sys.argv[2:] for problem in lint_lab(LessonSource.read(root / "lessons" / name), root)]
-    for problem in found:
+    problems = [
+        problem for name in sys.argv[2:] for problem in lint_lab(LessonSource.read(root / "lessons" / name), root)
+    ]
+    for problem in problems:
         sys.stdout.write(f"{problem}\n")
-    return 1 if found else 0
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def derive(lesson: LessonSource, edition: Edition, references: References) -> An
     import nbformat
 
     exercise_of = {cell.index: exercise for exercise in lesson.exercises for cell in exercise.cells}
-    waiting = _waiting(lesson) if edition == "labs" else frozenset()
+    using_answers = _cells_using_answers(lesson) if edition == "labs" else frozenset()
     cells = []
     for cell in lesson.cells:
         if cell.has("wrong") or (edition == "labs" and cell.has("solution")):
@@ -67,7 +67,7 @@ def derive(lesson: LessonSource, edition: Edition, references: References) -> An
                 cell = starter(cell, exercise.id)
         elif exercise and cell.has("check"):
             grading = _nbgrader("check", exercise.id, grade=True, points=exercise.points)
-        if cell.index in waiting:
+        if cell.index in using_answers:
             cell = replace(cell, tags=(*cell.tags, "raises-exception"))
         if cell.kind == "markdown":
             page = f"{edition}/{lesson.stem}.ipynb"
@@ -106,9 +106,9 @@ def load(path: Path) -> Any:
 
 def keep_outputs(notebook: Any, stored: Any) -> Any:
     """``notebook`` with the outputs of ``stored`` wherever cell id and source are unchanged."""
-    known = {(cell.get("id"), cell.source): cell for cell in stored.cells if cell.cell_type == "code"}
+    stored_cells = {(cell.get("id"), cell.source): cell for cell in stored.cells if cell.cell_type == "code"}
     for cell in notebook.cells:
-        old = known.get((cell.id, cell.source)) if cell.cell_type == "code" else None
+        old = stored_cells.get((cell.id, cell.source)) if cell.cell_type == "code" else None
         if old is not None:
             cell.outputs = old.outputs
             cell.execution_count = old.execution_count
@@ -138,21 +138,21 @@ def _cell(lesson: LessonSource, cell: Cell, grading: dict[str, Any] | None) -> d
         metadata["nbgrader"] = grading
     if folded := _folded(lesson, cell):
         metadata["jupyter"] = folded
-    made: dict[str, Any] = {
+    derived: dict[str, Any] = {
         "cell_type": cell.kind,
         "id": f"{lesson.stem}-{cell.index:02d}",
         "metadata": metadata,
         "source": cell.source,
     }
     if cell.kind == "code":
-        made |= {"execution_count": None, "outputs": []}
-    return made
+        derived |= {"execution_count": None, "outputs": []}
+    return derived
 
 
-def _waiting(lesson: LessonSource) -> frozenset[int]:
+def _cells_using_answers(lesson: LessonSource) -> frozenset[int]:
     """The given cells of a lab that use an answer: they fail until it is written, and Run All goes on behind them."""
     answers: set[str] = set()  # names of answers, and of what was made with one
-    waiting = set()
+    indices = set()
     for cell in lesson.code:
         if cell.has("check") or cell.has("wrong"):
             continue
@@ -163,11 +163,11 @@ def _waiting(lesson: LessonSource) -> frozenset[int]:
         if cell.has("exercise"):
             answers |= bound
         elif answers & {name.id for name in run if isinstance(name.ctx, ast.Load)}:
-            waiting.add(cell.index)
+            indices.add(cell.index)
             answers |= bound
         else:
             answers -= bound
-    return frozenset(waiting)
+    return frozenset(indices)
 
 
 def _folded(lesson: LessonSource, cell: Cell) -> dict[str, bool]:

@@ -47,14 +47,14 @@ class NotebookRun:
 
 def notebooks_to_run(course: Course, units: Sequence[Unit]) -> list[tuple[Path, tuple[str, ...]]]:
     """What there is to run for the units: notebooks, and the exercises that each must check."""
-    found: list[tuple[Path, tuple[str, ...]]] = []
+    work: list[tuple[Path, tuple[str, ...]]] = []
     for unit in units:
         if unit.draft:
             continue
-        found += [(course.root / "notebooks" / f"{p.file}.ipynb", ()) for p in unit.lessons]
+        work += [(course.root / "notebooks" / f"{p.file}.ipynb", ()) for p in unit.lessons]
         ids = tuple(e.id for e in unit.exercises)
-        found.append((course.root / "solutions" / f"{unit.id}.ipynb", ids))
-    return found
+        work.append((course.root / "solutions" / f"{unit.id}.ipynb", ids))
+    return work
 
 
 def run_all(
@@ -68,7 +68,7 @@ def run_all(
     runs: dict[int, NotebookRun] = {}
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
         futures = {
-            pool.submit(_apart, path, parameters, exercises, seconds): position
+            pool.submit(_run_in_subprocess, path, parameters, exercises, seconds): position
             for position, (path, exercises) in enumerate(work)
         }
         for future in as_completed(futures):
@@ -78,10 +78,12 @@ def run_all(
     return [runs[i] for i in range(len(work))]
 
 
-def _apart(path: Path, parameters: Mapping[str, Any], exercises: tuple[str, ...], seconds: int) -> NotebookRun:
+def _run_in_subprocess(
+    path: Path, parameters: Mapping[str, Any], exercises: tuple[str, ...], seconds: int
+) -> NotebookRun:
     """`run_one` in a process whose environment names no workspace."""
     task = json.dumps([str(path), dict(parameters), exercises, seconds])
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", __name__],
         input=task,
         env=private_environment(),
@@ -90,9 +92,9 @@ def _apart(path: Path, parameters: Mapping[str, Any], exercises: tuple[str, ...]
         check=False,
     )
     try:
-        return NotebookRun(**json.loads(done.stdout))
+        return NotebookRun(**json.loads(completed.stdout))
     except (ValueError, TypeError):
-        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        last = (completed.stderr.strip().splitlines() or ["no word"])[-1]
         return NotebookRun(f"{path.parent.name}/{path.name}", 0, 0.0, f"the run itself failed: {last}")
 
 
@@ -106,12 +108,12 @@ def run_one(
         return NotebookRun(name, 0, 0.0, "missing: run chainlab build --execute")
     with tempfile.TemporaryDirectory(prefix="chainlab-") as folder:
         output = Path(folder) / path.name
-        failure = _unknown(path, parameters) or _execute(path, output, parameters, seconds)
+        failure = _unknown_parameters(path, parameters) or _execute(path, output, parameters, seconds)
         executed = load(output) if output.is_file() else None
     cells = [c for c in executed.cells if c.cell_type == "code" and c.source.strip()] if executed else []
     finished = [c for c in cells if _finished(c)]
     if not failure and executed is not None:
-        failure = _left_out(cells, len(finished)) or _unchecked(executed, exercises)
+        failure = _early_exit(cells, len(finished)) or _missing_check(executed, exercises)
     return NotebookRun(name, len(finished), time.perf_counter() - began, failure)
 
 
@@ -125,15 +127,15 @@ def table(runs: Sequence[NotebookRun]) -> str:
     return "\n".join(lines)
 
 
-def _unknown(path: Path, parameters: Mapping[str, Any]) -> str:
+def _unknown_parameters(path: Path, parameters: Mapping[str, Any]) -> str:
     """papermill injects what it is given, wanted or not; here that is an error."""
     import papermill
 
-    known = papermill.inspect_notebook(str(path))
-    wrong = [name for name in parameters if name not in known]
+    declared = papermill.inspect_notebook(str(path))
+    wrong = [name for name in parameters if name not in declared]
     if not wrong:
         return ""
-    return f"unknown parameter {', '.join(wrong)} (known are {', '.join(known) or 'none'})"
+    return f"unknown parameter {', '.join(wrong)} (known are {', '.join(declared) or 'none'})"
 
 
 def _execute(path: Path, output: Path, parameters: dict[str, Any], seconds: int) -> str:
@@ -175,25 +177,25 @@ def _failed_cell(output: Path) -> str | None:
 
 
 def _finished(cell: Any) -> bool:
-    told = cell.metadata.get("papermill", {})
-    return told.get("status") == "completed" and cell.execution_count is not None
+    metadata = cell.metadata.get("papermill", {})
+    return metadata.get("status") == "completed" and cell.execution_count is not None
 
 
-def _left_out(cells: list[Any], finished: int) -> str:
+def _early_exit(cells: list[Any], finished: int) -> str:
     if finished == len(cells):
         return "" if cells else "it has no code cells"
     return f"early exit: {finished} of {len(cells)} code cells ran"
 
 
-def _unchecked(notebook: Any, exercises: tuple[str, ...]) -> str:
+def _missing_check(notebook: Any, exercises: tuple[str, ...]) -> str:
     """The first exercise whose check did not run and say 'right'."""
     checks = {c.metadata.get("nbgrader", {}).get("grade_id"): c for c in notebook.cells}
     for exercise in exercises:
         cell = checks.get(grade_id("check", exercise))
         if cell is None:
             return f"missing check: exercise {exercise}"
-        said = "".join(o.get("data", {}).get("text/plain", "") for o in cell.outputs)
-        if f"{MARKS['done']} {exercise} right" not in said:
+        output = "".join(o.get("data", {}).get("text/plain", "") for o in cell.outputs)
+        if f"{MARKS['done']} {exercise} right" not in output:
             return f"missing check: exercise {exercise} was not found right"
     return ""
 

@@ -48,16 +48,16 @@ def arguments(
     Raises `MalformedInput`, which lists the names, for a case that the exercise does not have.
     """
     generate = exercises.cases(exercise) if cases is None else cases
-    known = []
+    names = []
     for case in checks.cases_of(exercise, generate, world, seed):
         if case.name == name:
-            given = CaseArguments(copy.deepcopy(case.args))
-            given.call = checks.call_for(exercise, name, seed)
+            result = CaseArguments(copy.deepcopy(case.args))
+            result.call = checks.call_for(exercise, name, seed)
             origin = "" if seed is None else f", generated from seed {seed}"
-            given.exercise = f"exercise {exercise}, case '{visible(name)}'{origin}"
-            return given
-        known.append(case.name)
-    raise MalformedInput(f"exercise {exercise} has no case {name!r}", hint=f"name one of {', '.join(map(repr, known))}")
+            result.exercise = f"exercise {exercise}, case '{visible(name)}'{origin}"
+            return result
+        names.append(case.name)
+    raise MalformedInput(f"exercise {exercise} has no case {name!r}", hint=f"name one of {', '.join(map(repr, names))}")
 
 
 def _shown(argument: Any) -> list[str]:

@@ -224,19 +224,19 @@ def call_for(exercise: str, name: str, seed: int | None) -> str:
 
 
 def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool) -> CheckOutcome:
-    given = f", given {text}" if (text := _all_whole(case.args)) else ""
+    arguments = f", given {text}" if (text := _arguments_line(case.args)) else ""
 
-    def outcome(verdict: Verdict, message: str = "", **told: str) -> CheckOutcome:
-        return CheckOutcome(case, verdict, message, generated=generated, **told)
+    def outcome(verdict: Verdict, message: str = "", **details: str) -> CheckOutcome:
+        return CheckOutcome(case, verdict, message, generated=generated, **details)
 
     def raised(error: BaseException) -> CheckOutcome:
-        return outcome("raised", _raised(error) + given, at=own_line(error))
+        return outcome("raised", _raised_text(error) + arguments, at=own_line(error))
 
     try:
         got = plain(answer(*copy.deepcopy(case.args)), like=case.expected)
     except Unplain as error:
-        wanted = f"expected {short(case.expected)}" if case.accept is None else "expected plain data"
-        return outcome("wrong", f"{wanted}, got {error}{given}")
+        expectation = f"expected {short(case.expected)}" if case.accept is None else "expected plain data"
+        return outcome("wrong", f"{expectation}, got {error}{arguments}")
     except NotImplementedError as error:
         return outcome("not attempted") if _is_starter(exercise, error) else raised(error)
     except (Exception, SystemExit) as error:
@@ -246,7 +246,7 @@ def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool)
         if same(expected, got):
             return outcome("right")
         nothing = NOTHING_RETURNED if got is None and isinstance(expected, (dict, list)) else ""
-        return outcome("wrong", difference(expected, got) + nothing + given, why=case.reason(got))
+        return outcome("wrong", difference(expected, got) + nothing + arguments, why=case.reason(got))
     verdict: bool | Miss | Note
     try:
         verdict = case.accept(got)
@@ -255,18 +255,18 @@ def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool)
     if verdict:
         return outcome("right", note=verdict.text if isinstance(verdict, Note) else "")
     own = verdict.why if isinstance(verdict, Miss) else None
-    return outcome("wrong", _reason(verdict, got) + given, why=case.reason(got) if own is None else own)
+    return outcome("wrong", _reason(verdict, got) + arguments, why=case.reason(got) if own is None else own)
 
 
 def _reason(verdict: bool | Miss | Note, got: Any) -> str:
     """Why an answer is not accepted; beside a reason of its own only an answer that fits on the line."""
     if not isinstance(verdict, Miss):
         return f"not accepted: {short(got)}"
-    text = _whole(got)
+    text = _one_line(got)
     return f"{verdict.reason}; you returned {text}" if text else verdict.reason
 
 
-def _whole(value: Any) -> str:
+def _one_line(value: Any) -> str:
     """``value`` on one line; empty for what is too long, or has no plain form: a torso helps nobody."""
     try:
         plain(value)
@@ -276,9 +276,9 @@ def _whole(value: Any) -> str:
     return text if len(text) <= ON_ONE_LINE else ""
 
 
-def _all_whole(values: tuple[Any, ...]) -> str:
+def _arguments_line(values: tuple[Any, ...]) -> str:
     """Arguments on one line; empty unless all of them fit there."""
-    texts = [_whole(value) for value in values]
+    texts = [_one_line(value) for value in values]
     line = ", ".join(texts)
     return line if all(texts) and len(line) <= ON_ONE_LINE else ""
 
@@ -287,7 +287,7 @@ def _is_starter(exercise: str, error: NotImplementedError) -> bool:
     return re.match(rf"exercise {re.escape(exercise)}(?![\w.])", str(error)) is not None
 
 
-def _raised(error: BaseException) -> str:
+def _raised_text(error: BaseException) -> str:
     try:
         text = " ".join(str(error).split())
     except Exception:  # an exception of the learner's own may have no text

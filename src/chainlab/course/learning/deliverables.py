@@ -18,7 +18,7 @@ from chainlab.display import Display, Shown
 from chainlab.errors import MalformedInput
 from chainlab.storage import write_whole
 
-__all__ = ["Deliverable", "begin"]
+__all__ = ["Deliverable", "begin_deliverable"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,15 +33,15 @@ class Deliverable(Shown):
         return Display(f"your copy: {self.place}, in the file browser at the left", ("section", "so far"), rows)
 
 
-def begin(template: Path, copy: Path, place: str) -> Deliverable:
+def begin_deliverable(template: Path, copy: Path, place: str) -> Deliverable:
     """Copy a template where there is no copy yet, and look at its sections. Raises `MalformedInput` for no template."""
     if not template.is_file():
-        known = ", ".join(sorted(path.name for path in template.parent.glob("*.md")))
-        raise MalformedInput(f"there is no template {template.name!r}", hint=f"name one of {known}")
-    given = template.read_text(encoding="utf-8")
+        names = ", ".join(sorted(path.name for path in template.parent.glob("*.md")))
+        raise MalformedInput(f"there is no template {template.name!r}", hint=f"name one of {names}")
+    original = template.read_text(encoding="utf-8")
     if not copy.exists():
-        write_whole(copy, given)
-    begun, blank = _sections(copy.read_text(encoding="utf-8")), _sections(given)
+        write_whole(copy, original)
+    begun, blank = _sections(copy.read_text(encoding="utf-8")), _sections(original)
     return Deliverable(place, {title: text != blank.get(title) for title, text in begun.items()})
 
 

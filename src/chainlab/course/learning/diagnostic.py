@@ -41,12 +41,12 @@ class DiagnosticOutcome:
     """What a sitting showed; its text is for the person who sat it."""
 
     right: int
-    asked: int
+    questions: int
     verdict: str  # "not sat yet", "ready", "ready after primer …" or "talk to your instructor …"
     remarks: tuple[str, ...]  # one per wrong answer
 
     def __str__(self) -> str:
-        lines = [f"{self.right} of {self.asked} right: {self.verdict}"]
+        lines = [f"{self.right} of {self.questions} right: {self.verdict}"]
         return "\n".join(lines + [f"  {remark}" for remark in self.remarks])
 
     def __repr__(self) -> str:
@@ -122,8 +122,8 @@ def mark(questions: Sequence[Question], answers: str) -> DiagnosticOutcome:
             missed[question.primer] += 1
         if letter not in (question.answer, "."):
             remarks.append(f"question {number}: {letter}) {question.wrong[LETTERS.index(letter)]}")
-    asked = {primer: sum(question.primer == primer for question in questions) for primer in missed}
-    needed = tuple(p for p, count in missed.items() if count > min(SLIPS, asked[p] - 1))
+    counts = {primer: sum(question.primer == primer for question in questions) for primer in missed}
+    needed = tuple(p for p, count in missed.items() if count > min(SLIPS, counts[p] - 1))
     right = len(questions) - sum(missed.values())
     if set(letters) == {"."}:
         return DiagnosticOutcome(0, len(questions), "not sat yet", ())

@@ -18,7 +18,7 @@ from chainlab.course.learning.solution_reasons import solution_page
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError
 
-__all__ = ["Hint", "hints_in", "ladder", "next_hint", "rendered"]
+__all__ = ["Hint", "all_hints", "hints_in", "next_hint", "rendered"]
 
 HINT = re.compile(r"<details>\s*<summary>\s*Hint (\d+)\s*</summary>(.*?)</details>", re.DOTALL)
 
@@ -62,7 +62,7 @@ class Hint:
         return last + ("look at {}, close it, and write it again from memory." if self.solutions else "ask a person.")
 
 
-def ladder(course: Course, exercise_id: str, copy_of: Callable[[Path, str], Path] = Path.joinpath) -> list[str]:
+def all_hints(course: Course, exercise_id: str, copy_of: Callable[[Path, str], Path] = Path.joinpath) -> list[str]:
     """All hints of an exercise, as markdown. Raises `ChainlabError` where the lab has none.
 
     ``copy_of`` gives the path of a file of the course, such as `Workspace.copy`: the learner's, where there is one.
@@ -88,7 +88,7 @@ def next_hint(
     copy_of: Callable[[Path, str], Path] = Path.joinpath,
 ) -> Hint:
     """The next rung that was not shown yet; without a progress file always the first."""
-    rungs = ladder(course, exercise_id, copy_of)
+    rungs = all_hints(course, exercise_id, copy_of)
     if progress is None:
         return Hint(exercise_id, 1, len(rungs), rungs[0])
     shown = progress.hint_shown(exercise_id, at_most=len(rungs))

@@ -28,7 +28,7 @@ from typing import Any
 from chainlab.characters import shortened, visible
 from chainlab.digests import Digest
 
-__all__ = ["own_line", "source_digest", "written_as"]
+__all__ = ["cell_source", "own_line", "source_digest"]
 
 MOST_PARTS = 20  # functions within an answer that are looked at
 
@@ -44,7 +44,7 @@ def own_line(error: BaseException) -> str:
     return ""
 
 
-def written_as(answer: Any) -> str:
+def cell_source(answer: Any) -> str:
     """The text of the notebook cell that made an answer; empty where no cell did.
 
     An answer may be wrapped, as in ``bench(gate)``: then it is the cell of what is inside.
@@ -75,7 +75,7 @@ def _functions(answer: Any) -> Iterator[types.FunctionType]:
             inner = [part.__func__]
         elif isinstance(part, functools.partial):
             inner = [part.func]
-        parts += [each for each in inner if not any(each is known for known in parts)][: MOST_PARTS - len(parts)]
+        parts += [each for each in inner if not any(each is other for other in parts)][: MOST_PARTS - len(parts)]
 
 
 def _file(code: types.CodeType) -> str:

@@ -30,7 +30,7 @@ from chainlab.shapes import Shape
 from chainlab.storage import write_whole
 from chainlab.workspace import learner_workspace
 
-__all__ = ["MARKS", "STATUSES", "Progress", "ProgressEntry", "ProgressFile", "day", "moment"]
+__all__ = ["MARKS", "STATUSES", "Progress", "ProgressEntry", "ProgressFile", "day_text", "time_text"]
 
 FORMAT = "chainlab-progress/2"
 MARKS = {"not attempted": "·", "wrong": "✘", "done": "✔"}  # never colour alone
@@ -40,15 +40,15 @@ LOCK_SECONDS = 10
 MAX_IMPORT = 2**20  # bytes
 
 
-def day(when: datetime) -> str:
+def day_text(when: datetime) -> str:
     """The day of a moment where the reader is: 30 Nov."""
     here = when.astimezone()
     return f"{here.day} {here:%b}"
 
 
-def moment(when: datetime) -> str:
+def time_text(when: datetime) -> str:
     """A moment where the reader is: 30 Nov 15:04:10."""
-    return f"{day(when)} {when.astimezone():%H:%M:%S}"
+    return f"{day_text(when)} {when.astimezone():%H:%M:%S}"
 
 
 def _status(text: str) -> str:
@@ -94,7 +94,7 @@ class ProgressEntry:
             object.__setattr__(self, "reached", self.changed)
 
     def __str__(self) -> str:
-        since = f" {day(datetime.fromisoformat(self.reached))}" if self.best == "done" and self.reached else ""
+        since = f" {day_text(datetime.fromisoformat(self.reached))}" if self.best == "done" and self.reached else ""
         last = f"; last run: {self.status}" if self.status != self.best else ""
         return f"{self.best}{since}{last}"
 
@@ -197,9 +197,9 @@ class ProgressFile:
         if len(text.encode()) > MAX_IMPORT:
             raise MalformedInput(f"an export has at most {MAX_IMPORT} bytes")
         progress = Progress.parse(text)
-        known = {e.id for u in course.units for e in u.exercises}
+        exercise_ids = {e.id for u in course.units for e in u.exercises}
         for exercise in progress.entries:
-            if exercise not in known:
+            if exercise not in exercise_ids:
                 raise MalformedInput(f"exercise {_cut(exercise)} is not in this course")
         with self._locked():
             self._write(progress)

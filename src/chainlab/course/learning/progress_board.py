@@ -26,11 +26,11 @@ class Board:
             lines.append(self._headline(unit))
             for exercise in unit.exercises:
                 entry = self.progress.of(exercise.id)
-                told = [f"{exercise.points} p"]
-                told += [f"{entry.attempts} tried"] if entry.attempts else []
-                told += [f"{entry.hints} hints"] if entry.hints else []
-                told += [f"{(entry.active + 30) // 60} of {exercise.minutes} min"] if entry.active >= 60 else []
-                lines.append(f"  {MARKS[entry.best]} {exercise.id} {exercise.title}: {entry} ({', '.join(told)})")
+                details = [f"{exercise.points} p"]
+                details += [f"{entry.attempts} tried"] if entry.attempts else []
+                details += [f"{entry.hints} hints"] if entry.hints else []
+                details += [f"{(entry.active + 30) // 60} of {exercise.minutes} min"] if entry.active >= 60 else []
+                lines.append(f"  {MARKS[entry.best]} {exercise.id} {exercise.title}: {entry} ({', '.join(details)})")
                 lines += [f"      {line}" for line in visible(entry.message, lines=True).splitlines()]
         drafts = [str(u.week) for u in self.course.units if u.draft]
         if drafts:
@@ -81,9 +81,9 @@ class Board:
         )
 
     def _headline(self, unit: Unit) -> str:
-        done = [e for e in unit.exercises if self.progress.of(e.id).best == "done"]
-        points = sum(e.points for e in done)
+        completed = [e for e in unit.exercises if self.progress.of(e.id).best == "done"]
+        points = sum(e.points for e in completed)
         return (
-            f"Week {unit.week} · {unit.title} — {len(done)} of {len(unit.exercises)} done,"
+            f"Week {unit.week} · {unit.title} — {len(completed)} of {len(unit.exercises)} done,"
             f" {points} of {unit.points} points"
         )

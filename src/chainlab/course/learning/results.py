@@ -123,8 +123,8 @@ def _text(text: str) -> str:
 
 def _linked(text: str) -> str:
     """A reference such as "notebooks/01_threats.ipynb, 'Unknown is not zero'" as a link to that heading."""
-    found = PAGE.fullmatch(text)
-    if found is None:
+    match = PAGE.fullmatch(text)
+    if match is None:
         return _text(text)
-    place = f"#{anchor(found['heading'])}" if found["heading"] else ""
-    return f'<a href="../{quote(found["path"])}{place}">{escape(visible(text))}</a>'
+    place = f"#{anchor(match['heading'])}" if match["heading"] else ""
+    return f'<a href="../{quote(match["path"])}{place}">{escape(visible(text))}</a>'

@@ -42,11 +42,11 @@ def reason_of(course: Course, exercise_id: str) -> Reason | None:
     page = solution_page(course, course.find(exercise_id)[0])
     if not page:
         return None
-    told: list[str] = []
+    texts: list[str] = []
     current = ""
     for cell in markdown_cells(course.root / page):
         heading = HEADING.search(cell.text)
         current = heading["id"] if heading else current
         if current == exercise_id and "solution" in cell.tags:
-            told.append(cell.text)
-    return Reason(page, "\n\n".join(told)) if told else None
+            texts.append(cell.text)
+    return Reason(page, "\n\n".join(texts)) if texts else None

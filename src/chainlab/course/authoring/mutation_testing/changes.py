@@ -97,8 +97,8 @@ def mutants(source: str, file: str, above: int = 0) -> list[Mutant]:
     places = list(_places(tree, _solution_lines(source)))
     changes = [change for place in places for change in _Changes(source, place).all()]
     ast.increment_lineno(tree, above)
-    seen, found, names = {compile(tree, file, "exec")}, [], Counter[str]()
-    for line, told, edits in changes:
+    seen, unique, names = {compile(tree, file, "exec")}, [], Counter[str]()
+    for line, text, edits in changes:
         before = [(node, field, getattr(node, field)) for node, field, _ in edits]
         for node, field, value in edits:
             setattr(node, field, value)
@@ -107,9 +107,9 @@ def mutants(source: str, file: str, above: int = 0) -> list[Mutant]:
             setattr(node, field, value)
         if code not in seen:
             seen.add(code)
-            names[told] += 1
-            found.append(Mutant(line + above, f"{told} ({names[told]})" if names[told] > 1 else told, code))
-    return sorted(found, key=lambda mutant: mutant.line)
+            names[text] += 1
+            unique.append(Mutant(line + above, f"{text} ({names[text]})" if names[text] > 1 else text, code))
+    return sorted(unique, key=lambda mutant: mutant.line)
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,12 @@ class _Place:
 
 
 def _solution_lines(source: str) -> set[int]:
-    found: set[int] = set()
+    numbers: set[int] = set()
     inside = False
     for number, line in enumerate(source.splitlines(), start=1):
         inside = (inside or line.strip() == BEGIN) and line.strip() != END
-        found |= {number} if inside else set()
-    return found
+        numbers |= {number} if inside else set()
+    return numbers
 
 
 def _places(tree: ast.AST, inside: set[int]) -> Iterator[_Place]:
@@ -174,7 +174,7 @@ class _Changes:
         if isinstance(self.node, DROPPED) and not self._ends_in_none():
             yield line, f"`{self.text(self.node)}` is dropped", self.place.becomes(ast.Pass())
         if (own := KINDS.get(type(self.node))) is not None:
-            yield from ((line, told, edits) for told, edits in own(self, self.node))
+            yield from ((line, text, edits) for text, edits in own(self, self.node))
 
     def _ends_in_none(self) -> bool:
         """Whether this is a function's last line and returns None, as the function would without it."""
@@ -194,8 +194,8 @@ class _Changes:
             rest = items[:index] + items[index + 1 :]
             yield f"`{self.text(self.node)}` without `{self.text(item, 50)}`", ((self.node, field, rest),)
 
-    def _instead(self, new: ast.AST, told: str = "") -> Change:
-        return f"`{self.text(self.node)}` becomes `{told or self.text(new)}`", self.place.becomes(new)
+    def _instead(self, new: ast.AST, text: str = "") -> Change:
+        return f"`{self.text(self.node)}` becomes `{text or self.text(new)}`", self.place.becomes(new)
 
     def _compare(self, node: ast.Compare) -> Iterator[Change]:
         decides = self.place.field == "test" or isinstance(self.place.parent, ast.UnaryOp)
@@ -203,19 +203,19 @@ class _Changes:
             others = COMPARED[type(operator)]
             for other in others if not decides or (len(others) == 1 and len(node.ops) > 1) else others[:-1]:
                 ops = [*node.ops[:index], other(), *node.ops[index + 1 :]]
-                told = f"`{self.text(node)}`: {SIGNS[type(operator)]} becomes {SIGNS[other]}"
-                yield told, ((node, "ops", ops),)
+                text = f"`{self.text(node)}`: {SIGNS[type(operator)]} becomes {SIGNS[other]}"
+                yield text, ((node, "ops", ops),)
 
     def _boolop(self, node: ast.BoolOp) -> Iterator[Change]:
         other = ast.Or if isinstance(node.op, ast.And) else ast.And
-        told = f"`{self.text(node)}`: {SIGNS[type(node.op)]} becomes {SIGNS[other]}"
-        yield told, ((node, "op", other()),)
+        text = f"`{self.text(node)}`: {SIGNS[type(node.op)]} becomes {SIGNS[other]}"
+        yield text, ((node, "op", other()),)
         if len(node.values) > 2:
             yield from self._without("values")
             return
         for kept, gone in ((1, 0), (0, 1)):
-            told = f"`{self.text(node)}` without `{self.text(node.values[gone], 50)}`"
-            yield told, self.place.becomes(node.values[kept])
+            text = f"`{self.text(node)}` without `{self.text(node.values[gone], 50)}`"
+            yield text, self.place.becomes(node.values[kept])
 
     def _unaryop(self, node: ast.UnaryOp) -> Iterator[Change]:
         if isinstance(node.op, ast.Not):
@@ -229,8 +229,8 @@ class _Changes:
         ):
             return  # fills in a text
         if other := ARITHMETIC.get(type(node.op)):
-            told = f"`{self.text(node)}`: {SIGNS[type(node.op)]} becomes {SIGNS[other]}"
-            yield told, ((node, "op", other()),)
+            text = f"`{self.text(node)}`: {SIGNS[type(node.op)]} becomes {SIGNS[other]}"
+            yield text, ((node, "op", other()),)
         if isinstance(node.op, EITHER_SIDE):
             yield self._instead(node.left)
             yield self._instead(node.right)
@@ -241,8 +241,8 @@ class _Changes:
 
     def _branches(self, node: ast.If | ast.IfExp) -> Iterator[Change]:
         for verdict in (True, False):
-            told = f"`{self.text(node.test)}` holds {'always' if verdict else 'never'}"
-            yield told, ((node, "test", ast.Constant(verdict)),)
+            text = f"`{self.text(node.test)}` holds {'always' if verdict else 'never'}"
+            yield text, ((node, "test", ast.Constant(verdict)),)
 
     def _loop(self, node: ast.For | ast.While) -> Iterator[Change]:
         over = node.test if isinstance(node, ast.While) else node.iter
@@ -288,8 +288,8 @@ class _Changes:
     def _slice(self, node: ast.Slice) -> Iterator[Change]:
         for field in ("lower", "upper", "step"):
             if (limit := getattr(node, field)) is not None:
-                told = f"`{self.text(self.place.around)}`: no {field} limit `{self.text(limit)}`"
-                yield told, ((node, field, None),)
+                text = f"`{self.text(self.place.around)}`: no {field} limit `{self.text(limit)}`"
+                yield text, ((node, field, None),)
 
     def _list(self, node: ast.List) -> Iterator[Change]:
         if isinstance(node.ctx, ast.Load):
@@ -319,8 +319,8 @@ class _Changes:
         if place.field == "slice" and isinstance(node.value, str):
             return  # d["name"]: every answer would raise KeyError
         around = self.text(place.around)
-        for new, told in other_values(node.value, place.parent, is_key=place.field == "keys"):
-            yield told if "`" in told else f"`{around}`: {told}", ((node, "value", new),)
+        for new, text in other_values(node.value, place.parent, is_key=place.field == "keys"):
+            yield text if "`" in text else f"`{around}`: {text}", ((node, "value", new),)
 
 
 KINDS: dict[type[ast.AST], Callable[[_Changes, Any], Iterable[Change]]] = {

@@ -65,16 +65,16 @@ def _other_lines(value: str) -> Iterator[tuple[str, str]]:
         if line.strip() and len(lines) > 1:
             yield before + after, f"the line `{line.strip()}` is dropped"
         for pattern, other in WORDS:
-            for found in re.finditer(pattern, line):
-                changed = line[: found.start()] + other + line[found.end() :]
+            for match in re.finditer(pattern, line):
+                changed = line[: match.start()] + other + line[match.end() :]
                 yield before + changed + after, f"`{line.strip()}` becomes `{changed.strip()}`"
 
 
 def _shorter_patterns(value: str) -> Iterator[str]:
     """A regular expression without one of its alternatives."""
     first_or_middle, last = r"(?:(?<=[(|])|^)[^()|]+\|", r"\|[^()|]+(?=\)|$)"
-    for found in (*re.finditer(first_or_middle, value), *re.finditer(last, value)):
-        shorter = value[: found.start()] + value[found.end() :]
+    for match in (*re.finditer(first_or_middle, value), *re.finditer(last, value)):
+        shorter = value[: match.start()] + value[match.end() :]
         with contextlib.suppress(re.error):
             re.compile(shorter)
             yield shorter

@@ -87,19 +87,19 @@ def try_lab(
 
     ``cases`` replaces the course's own in tests.
     """
-    wanted = [e for e in lesson.exercises if e.id in chosen or not chosen]
-    if not wanted:
+    selected = [e for e in lesson.exercises if e.id in chosen or not chosen]
+    if not selected:
         return []
-    needed = replace(lesson, cells=lesson.cells[: wanted[-1].cells[-1].index + 1])
+    needed = replace(lesson, cells=lesson.cells[: selected[-1].cells[-1].index + 1])
 
-    def trial(exercise: ExerciseSource, cell: Cell, namespace: dict[str, Any]) -> Iterable[LessonProblem]:
-        if exercise in wanted:
+    def run_mutants(exercise: ExerciseSource, cell: Cell, namespace: dict[str, Any]) -> Iterable[LessonProblem]:
+        if exercise in selected:
             generate = (cases or {}).get(exercise.id) or exercises.cases(exercise.id)
             tell(_ExerciseMutants(lesson, root, exercise, cell, namespace, generate, tell).run())
         run_cell(lesson, root, cell, namespace)
         return ()
 
-    return run_lab(needed, root, trial)
+    return run_lab(needed, root, run_mutants)
 
 
 class _ExerciseMutants:
@@ -124,7 +124,7 @@ class _ExerciseMutants:
         self.answer = checked[1] if checked else "None"
         self.memory = MEMORY
         self.endless = 0
-        self.told = time.monotonic()
+        self.last_report = time.monotonic()
 
     def run(self) -> Tally:
         """Put the mutants to the visible cases, then those that pass to the cases of each seed."""
@@ -156,8 +156,8 @@ class _ExerciseMutants:
             )
         passing = []
         for number, mutant in enumerate(tried):
-            if time.monotonic() - self.told > SECONDS:
-                self.told = time.monotonic()
+            if time.monotonic() - self.last_report > SECONDS:
+                self.last_report = time.monotonic()
                 self.tell(f"{self.exercise.id}: {number} of {len(tried)} mutants on the {label} cases")
             status, _ = self._fork(mutant.code, cases, cpu=0.5 + 3 * cpu)
             if status == ACCEPTED:

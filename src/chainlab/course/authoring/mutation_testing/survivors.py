@@ -21,7 +21,17 @@ from typing import Any
 from chainlab.course.authoring.lesson_source import LessonProblem
 from chainlab.course.toml import Table
 
-__all__ = ["RECORD", "Recorded", "Survivor", "Tally", "compare", "entries", "read_record", "report", "table"]
+__all__ = [
+    "RECORD",
+    "Recorded",
+    "Survivor",
+    "Tally",
+    "blank_entries",
+    "compare",
+    "read_record",
+    "table",
+    "with_reasons",
+]
 
 RECORD = "lessons/survivors.toml"
 
@@ -75,7 +85,7 @@ def read_record(root: Path) -> dict[str, Recorded]:
     if not path.is_file():
         return {}
     record = Table.parse(path.read_text(encoding="utf-8"), RECORD)
-    found = {}
+    recorded = {}
     for exercise in record.data:
         table = record.table(exercise)
         reasons: dict[str, str] = {}
@@ -84,33 +94,39 @@ def read_record(root: Path) -> dict[str, Recorded]:
             if change in reasons:
                 raise entry.error("change", f"recorded twice: {change}")
             reasons[change] = entry.text("why")
-            entry.done()
+            entry.refuse_unknown_keys()
         line = record.source.partition(f'["{exercise}"]')[0].count("\n") + 1
-        found[exercise] = Recorded(table.whole("mutants", least=1), reasons, line)
-        table.done()
-    return found
+        recorded[exercise] = Recorded(table.whole("mutants", least=1), reasons, line)
+        table.refuse_unknown_keys()
+    return recorded
 
 
-def compare(tallies: Iterable[Tally], record: Mapping[str, Recorded], known: Collection[str]) -> list[LessonProblem]:
+def compare(
+    tallies: Iterable[Tally], record: Mapping[str, Recorded], exercise_ids: Collection[str]
+) -> list[LessonProblem]:
     """Where tallies and record disagree: a survivor without a reason, a stale entry, another number.
 
     ``known`` are all exercises of the course: the record names no other.
     """
-    found: list[LessonProblem] = []
+    problems: list[LessonProblem] = []
     for tally in tallies:
-        told = record.get(tally.exercise, NOTHING)
+        recorded = record.get(tally.exercise, NOTHING)
         for survivor in _unrecorded(tally, record):
             at = f"exercise {tally.exercise}, seed {survivor.seed}"
-            found.append(
+            problems.append(
                 LessonProblem(tally.file, survivor.line, f"{at}: the check accepts a mutant: {survivor.change}")
             )
-        stale = [change for change in told.reasons if change not in {s.change for s in tally.survivors}]
-        found += [LessonProblem(RECORD, told.line, f"exercise {tally.exercise}: no such survivor: {c}") for c in stale]
-        if told.mutants != tally.mutants:
-            text = f"exercise {tally.exercise}: expected 'mutants = {tally.mutants}', got {told.mutants}"
-            found.append(LessonProblem(RECORD, told.line, text))
-    found += [LessonProblem(RECORD, r.line, f"there is no exercise {e}") for e, r in record.items() if e not in known]
-    return found
+        stale = [change for change in recorded.reasons if change not in {s.change for s in tally.survivors}]
+        problems += [
+            LessonProblem(RECORD, recorded.line, f"exercise {tally.exercise}: no such survivor: {c}") for c in stale
+        ]
+        if recorded.mutants != tally.mutants:
+            text = f"exercise {tally.exercise}: expected 'mutants = {tally.mutants}', got {recorded.mutants}"
+            problems.append(LessonProblem(RECORD, recorded.line, text))
+    problems += [
+        LessonProblem(RECORD, r.line, f"there is no exercise {e}") for e, r in record.items() if e not in exercise_ids
+    ]
+    return problems
 
 
 def table(tallies: Sequence[Tally]) -> str:
@@ -121,21 +137,21 @@ def table(tallies: Sequence[Tally]) -> str:
     return "\n".join(["exercise  mutants  refused  by time  survive", *lines])
 
 
-def entries(tallies: Iterable[Tally], record: Mapping[str, Recorded]) -> list[str]:
+def blank_entries(tallies: Iterable[Tally], record: Mapping[str, Recorded]) -> list[str]:
     """The record's entry for each survivor that it does not have, to be given a reason."""
-    found = []
+    blocks = []
     for tally in tallies:
         for survivor in _unrecorded(tally, record):
             change = json.dumps(survivor.change, ensure_ascii=False)  # TOML reads JSON's text
             at = f"# {tally.file}:{survivor.line}, seed {survivor.seed}"
-            found.append(f'\n{at}\n[["{tally.exercise}".survivor]]\nchange = {change}\nwhy = ""')
-    return found
+            blocks.append(f'\n{at}\n[["{tally.exercise}".survivor]]\nchange = {change}\nwhy = ""')
+    return blocks
 
 
-def report(tally: Tally, record: Mapping[str, Recorded]) -> dict[str, Any]:
+def with_reasons(tally: Tally, record: Mapping[str, Recorded]) -> dict[str, Any]:
     """A tally as plain data, with the recorded reasons."""
-    told = record.get(tally.exercise, NOTHING)
-    survivors = [asdict(s) | {"why": told.reasons.get(s.change)} for s in tally.survivors]
+    recorded = record.get(tally.exercise, NOTHING)
+    survivors = [asdict(s) | {"why": recorded.reasons.get(s.change)} for s in tally.survivors]
     return asdict(tally) | {"survivors": survivors}
 
 
