@@ -194,7 +194,7 @@ class Lab:
         them as a false result instead, so that Run All goes on. ``demo`` does so everywhere, and notes nothing.
         """
         try:
-            result = check(exercise, answer, world=self, seed=self.seed)
+            result = check(exercise, answer, lab=self, seed=self.seed)
         except (NotAttempted, Incorrect) as error:
             missed = NotRight(error)
             if not demo:
@@ -213,7 +213,7 @@ class Lab:
         With a seed it is the case of that name which is generated from it. Raises `MalformedInput`, which lists the
         names, for a case that the exercise does not have.
         """
-        return arguments(exercise, name, world=self, seed=seed)
+        return arguments(exercise, name, lab=self, seed=seed)
 
     def hint(self, exercise: str, *, demo: bool = False) -> Hint:
         """The exercise's next hint; each asks before the one after it tells. ``demo`` shows the first, uncounted."""

@@ -29,7 +29,7 @@ def doubled(world: Any, rng: random.Random) -> Any:
 
 
 def ask(answer: Any, cases: Any = doubled, seed: int = 1) -> Any:
-    return check("9.1", answer, world=None, seed=seed, cases=cases)
+    return check("9.1", answer, lab=None, seed=seed, cases=cases)
 
 
 def one(expected: Any, *args: Any, **fields: Any) -> Any:
@@ -114,9 +114,7 @@ def test_a_miss_on_a_generated_case_names_the_seed() -> None:
 def test_the_visible_cases_do_not_change_with_the_seed_and_the_generated_do() -> None:
     seen: dict[int, list[int]] = {}
     for seed in (1, 2):
-        seen[seed] = [
-            o.case.args[0] for o in examine("9.1", lambda n: 0, world=None, seed=seed, cases=doubled).outcomes
-        ]
+        seen[seed] = [o.case.args[0] for o in examine("9.1", lambda n: 0, lab=None, seed=seed, cases=doubled).outcomes]
     assert seen[1][:2] == seen[2][:2]
     assert seen[1][2:] != seen[2][2:]
 
@@ -345,7 +343,7 @@ def test_a_value_that_cannot_be_read_is_still_named() -> None:
 def test_beside_a_reason_stands_the_whole_answer_or_none_of_it() -> None:
     def told(answer: object, *args: object) -> str:
         case = Case("whole", args, accept=lambda got: Miss("the budget is 6"))
-        report = examine("9.1", lambda *_: answer, world=None, seed=1, cases=lambda *_: [case])
+        report = examine("9.1", lambda *_: answer, lab=None, seed=1, cases=lambda *_: [case])
         return report.outcomes[0].message
 
     assert told([7]) == "the budget is 6; you returned [7]"

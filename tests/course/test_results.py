@@ -71,12 +71,12 @@ def two(world: Any, rng: random.Random) -> Any:
 def test_a_case_gives_the_arguments_of_the_check_and_nothing_else() -> None:
     seen: list[Any] = []
     with pytest.raises(Incorrect):
-        check("9.1", lambda *given: seen.append(given), world=None, seed=7, cases=two)
-    visible, generated = (arguments("9.1", "first", world=None, seed=seed, cases=two) for seed in (None, 7))
+        check("9.1", lambda *given: seen.append(given), lab=None, seed=7, cases=two)
+    visible, generated = (arguments("9.1", "first", lab=None, seed=seed, cases=two) for seed in (None, 7))
     assert [tuple(visible), tuple(generated)] == [seen[0], seen[2]]
     numbers, _ = visible
     numbers.clear()
-    assert arguments("9.1", "first", world=None, seed=None, cases=two)[0]
+    assert arguments("9.1", "first", lab=None, seed=None, cases=two)[0]
     assert "truth" not in f"{visible!r}{vars(visible)}"
     assert "generated from seed 7: 2 arguments\n" in repr(generated)
     assert repr(generated).endswith('your_function(*lab.case("9.1", "first", seed=7))')
@@ -84,7 +84,7 @@ def test_a_case_gives_the_arguments_of_the_check_and_nothing_else() -> None:
 
 def test_a_case_that_is_not_there_lists_the_names() -> None:
     with pytest.raises(MalformedInput, match="has no case 'third'") as caught:
-        arguments("9.1", "third", world=None, seed=None, cases=two)
+        arguments("9.1", "third", lab=None, seed=None, cases=two)
     assert caught.value.hint == "name one of 'first', 'second'"
 
 
@@ -102,4 +102,4 @@ def test_a_judge_that_names_nothing_readable_is_told_what_it_did() -> None:
 
 def test_an_answer_that_returns_nothing_is_asked_for_its_return() -> None:
     with pytest.raises(Incorrect, match=r"got None \(does every path end in a `return`\?\), given 1"):
-        check("9.1", lambda n: None, world=None, seed=1, cases=lambda *_: [Case("one", (1,), [1])])
+        check("9.1", lambda n: None, lab=None, seed=1, cases=lambda *_: [Case("one", (1,), [1])])

@@ -68,7 +68,7 @@ def refused_at(solved: SolvedLab, number: str, *changes: tuple[str, str]) -> str
         source = source.replace(old, new)
     space = dict(solved.space)
     exec(source, space)
-    miss = checks.examine(number, solved.answer(number, space), world=solved.lab, seed=2).first_miss
+    miss = checks.examine(number, solved.answer(number, space), lab=solved.lab, seed=2).first_miss
     return miss.case.name if miss else ""
 
 

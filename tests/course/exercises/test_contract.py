@@ -79,7 +79,7 @@ def test_a_walkthrough_imports_no_exercise_and_a_lab_only_its_own_weeks() -> Non
 def test_many_seeds_are_solvable_and_keep_the_names_of_their_cases(exercise: str, solved: SolvedLab) -> None:
     names: list[list[str]] = []
     for seed in range(SEEDS.get(exercise, 40)):
-        report = checks.examine(exercise, solved.answer(exercise), world=solved.lab, seed=seed)
+        report = checks.examine(exercise, solved.answer(exercise), lab=solved.lab, seed=seed)
         miss = report.first_miss
         assert miss is None, (seed, miss.case.name, miss.message)
         names.append([outcome.case.name for outcome in report.outcomes])
@@ -170,7 +170,7 @@ def test_wrong_answers_fail_first_at_the_case_they_name(exercise: str, solved: S
         exec(cell.source, space)
         for seed in range(1, 4 if exercise not in SEEDS else 2):
             answer = solved.answer(exercise, space)
-            miss = checks.examine(exercise, answer, world=solved.lab, seed=seed).first_miss
+            miss = checks.examine(exercise, answer, lab=solved.lab, seed=seed).first_miss
             assert miss is not None, named
             assert miss.case.name == named[1], (named, miss.message)
             assert miss.why or miss.at, (named, "is told neither a reason nor a line")

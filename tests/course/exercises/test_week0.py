@@ -136,7 +136,7 @@ def test_a_wrong_answer_is_refused_on_every_seed(exercise: str, case: str, sourc
     for seed in (1, 2, 3):
         space = dict(solved.space)
         exec(source, space)
-        report = checks.examine(exercise, solved.answer(exercise, space), world=solved.lab, seed=seed)
+        report = checks.examine(exercise, solved.answer(exercise, space), lab=solved.lab, seed=seed)
         assert report.first_miss is not None
         missed |= {outcome.case.name for outcome in report.outcomes if outcome.verdict != "right"}
         raised = [outcome.message for outcome in report.outcomes if outcome.verdict == "raised"]

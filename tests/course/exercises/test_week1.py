@@ -188,7 +188,7 @@ def test_a_poor_choice_is_told_which_of_the_four_it_is(solved: SolvedLab) -> Non
         (gloomy, "calls it open"),
         (honest, "the best choice is worth"),
     ):
-        report = checks.examine("1.6", lambda p, a=answer: a, world=solved.lab, seed=1, cases=lambda world, rng: [case])
+        report = checks.examine("1.6", lambda p, a=answer: a, lab=solved.lab, seed=1, cases=lambda world, rng: [case])
         assert said in report.outcomes[0].message
 
 

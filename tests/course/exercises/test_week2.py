@@ -253,7 +253,7 @@ def test_a_partial_review_reaches_some_heights_and_not_others(lab: Any, solved: 
         named = solved.space["review"](workflows, resolve)
         return [c for c in named if c not in ("runner", "commands")]
 
-    report = checks.examine("2.8", mutants.bench(partial), world=lab, seed=1)
+    report = checks.examine("2.8", mutants.bench(partial), lab=lab, seed=1)
     reached = {o.case.name: o.verdict for o in report.outcomes if "score" in o.case.name}
     assert list(reached.values()) == ["right", "right", "wrong"]
     assert 0.7 < report.score < 1

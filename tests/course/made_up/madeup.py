@@ -37,4 +37,4 @@ class Lab:
         self.path = Path(tempfile.mkdtemp(prefix="chainlab-"))
 
     def check(self, exercise, answer):
-        return check(exercise, answer, world=self, seed=self.seed, cases=CASES[exercise])
+        return check(exercise, answer, lab=self, seed=self.seed, cases=CASES[exercise])

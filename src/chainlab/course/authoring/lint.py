@@ -166,11 +166,11 @@ class _ExerciseLint:
             yield self.problem(cell, f"the case '{case_name}' teaches nothing to who misses it")
 
     def constants_fail(self) -> Iterator[LessonProblem]:
-        world = self.namespace.get("lab")
+        lab = self.namespace.get("lab")
         cases = [
             case
             for label in ("visible", HIDDEN_SEEDS[0])
-            for case in self.generate(world, random.Random(f"{self.exercise.id}/{label}"))  # noqa: S311
+            for case in self.generate(lab, random.Random(f"{self.exercise.id}/{label}"))  # noqa: S311
         ]
         constants = [*CONSTANTS, *(c.expected for c in cases if c.accept is None)]
         for constant in constants:
@@ -180,7 +180,7 @@ class _ExerciseLint:
 
     def examine(self, namespace: dict[str, Any], seed: int) -> Any:
         answer = eval(self.answer_text, namespace)  # noqa: S307 (our own authored text)
-        return examine(self.exercise.id, answer, world=namespace.get("lab"), seed=seed, cases=self.generate)
+        return examine(self.exercise.id, answer, lab=namespace.get("lab"), seed=seed, cases=self.generate)
 
     def problem(self, cell: Cell, text: str) -> LessonProblem:
         return LessonProblem(self.lesson.name, cell.line, f"exercise {self.exercise.id}: {text}")

@@ -1,8 +1,8 @@
 """What a case gives to an answer, to play with: the arguments, and never the expected value.
 
->>> def cases(world, rng):
+>>> def cases(lab, rng):
 ...     yield checks.Case("two numbers", ([3, 4],), 7)
->>> given = arguments("9.1", "two numbers", world=None, seed=None, cases=cases)
+>>> given = arguments("9.1", "two numbers", lab=None, seed=None, cases=cases)
 >>> given
 exercise 9.1, case 'two numbers': 1 argument
   [3, 4]
@@ -41,7 +41,7 @@ class CaseArguments(tuple[Any, ...]):
 
 
 def arguments(
-    exercise: str, name: str, *, world: Any, seed: int | None, cases: checks.Cases | None = None
+    exercise: str, name: str, *, lab: Any, seed: int | None, cases: checks.Cases | None = None
 ) -> CaseArguments:
     """Arguments of a case: of the visible one of that name, or with a seed of the one generated from it.
 
@@ -49,7 +49,7 @@ def arguments(
     """
     generate = exercises.cases(exercise) if cases is None else cases
     names = []
-    for case in checks.cases_of(exercise, generate, world, seed):
+    for case in checks.cases_of(exercise, generate, lab, seed):
         if case.name == name:
             result = CaseArguments(copy.deepcopy(case.args))
             result.call = checks.call_for(exercise, name, seed)

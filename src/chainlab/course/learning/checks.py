@@ -1,9 +1,9 @@
 """Checks of exercises: an answer is a function, a check calls it on cases whose truth is known.
 
-    >>> def cases(world, rng):
+    >>> def cases(lab, rng):
     ...     n = rng.randrange(10, 99)
     ...     yield Case("double", (n,), 2 * n, teaches="add the number to itself")
-    >>> check("9.1", lambda n: n + n, world=None, seed=7, cases=cases)
+    >>> check("9.1", lambda n: n + n, lab=None, seed=7, cases=cases)
     ✔ 9.1 right (1 case, 1 generated from seed 7)
 
 A starter gives `NotAttempted`, a wrong answer or an exception `Incorrect`; both name the exercise, and the second
@@ -179,15 +179,15 @@ class CheckReport:
         )
 
 
-def check(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases | None = None) -> Right:
+def check(exercise: str, answer: Any, *, lab: Any, seed: int, cases: Cases | None = None) -> Right:
     """A `Right` when ``answer`` is right on the visible cases and on those generated from ``seed``.
 
     Raises `NotAttempted` for a starter and `Incorrect` for anything else that is not right.
     """
-    return examine(exercise, answer, world=world, seed=seed, cases=cases).result()
+    return examine(exercise, answer, lab=lab, seed=seed, cases=cases).result()
 
 
-def examine(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases | None = None) -> CheckReport:
+def examine(exercise: str, answer: Any, *, lab: Any, seed: int, cases: Cases | None = None) -> CheckReport:
     """The outcome of every case, without raising for a wrong answer."""
     generate = exercises.cases(exercise) if cases is None else cases
     if not callable(answer):
@@ -197,7 +197,7 @@ def examine(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases |
         )
     outcomes: list[CheckOutcome] = []
     for source in (None, seed):
-        for case in cases_of(exercise, generate, world, source):
+        for case in cases_of(exercise, generate, lab, source):
             outcomes.append(_try(exercise, answer, case, source is not None))
             if outcomes[-1].verdict == "not attempted":
                 return CheckReport(exercise, seed, tuple(outcomes))
@@ -206,11 +206,11 @@ def examine(exercise: str, answer: Any, *, world: Any, seed: int, cases: Cases |
     return CheckReport(exercise, seed, tuple(outcomes))
 
 
-def cases_of(exercise: str, generate: Cases, world: Any, seed: int | None) -> Iterator[Case]:
+def cases_of(exercise: str, generate: Cases, lab: Any, seed: int | None) -> Iterator[Case]:
     """The cases generated from a seed; without one the visible cases, which are the same for every seed."""
     label = f"{exercise}/{'visible' if seed is None else seed}"
     seen: set[str] = set()
-    for case in generate(world, random.Random(label)):  # noqa: S311 (variation, not secrecy)
+    for case in generate(lab, random.Random(label)):  # noqa: S311 (variation, not secrecy)
         if case.name in seen:
             raise ChainlabError(f"exercise {exercise} has two cases named '{case.name}'")
         seen.add(case.name)

@@ -207,8 +207,8 @@ class _ExerciseMutants:
 
     def _right_on(self, answer: Any, case: Case) -> bool:
         once = iter((case,))
-        world = self.namespace.get("lab")
-        return examine(self.exercise.id, answer, world=world, seed=0, cases=lambda *_: once).first_miss is None
+        lab = self.namespace.get("lab")
+        return examine(self.exercise.id, answer, lab=lab, seed=0, cases=lambda *_: once).first_miss is None
 
 
 def main() -> int:
