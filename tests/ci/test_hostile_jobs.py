@@ -21,7 +21,7 @@ from project_folders import Make
 
 from chainlab.ci.actions.uses import ActionRef, find
 from chainlab.ci.git import git
-from chainlab.ci.git.git import File, write_folder
+from chainlab.ci.git.tree_files import File, write_folder
 from chainlab.ci.runs import job as runner
 from chainlab.ci.runs import job_provenance, relay, workflow_run
 from chainlab.ci.runs.relay import Relay
@@ -306,7 +306,7 @@ def test_a_workflow_file_whose_name_no_disk_holds_is_refused_before_the_run(make
 
 
 def test_an_action_whose_names_no_disk_holds_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="cannot be written") as caught:
+    with pytest.raises(Refused, match="cannot write the files") as caught:
         write_folder({"a" * 300: File(b"")}, tmp_path / "tree")
     assert caught.value.status == 422
 

@@ -211,7 +211,7 @@ def test_a_stranger_names_no_internal_repository(
     project = base if event == "pull_request" else make("mallory/open", evil, {"visibility": "public"})
     with pytest.raises(ChainlabError, match="cannot be resolved") as refused:
         project.run(event, pull=pull if event == "pull_request" else None)
-    assert f"there is no repository '{owner}/closed'" in str(refused.value)
+    assert f"no such repository: '{owner}/closed'" in str(refused.value)
 
 
 def test_an_internal_workflow_is_called_by_the_same_owners_runs(closed: None, make: Make) -> None:

@@ -75,7 +75,7 @@ def test_names_are_case_insensitive_and_refs_are_not(mirror: Mirror) -> None:
 @pytest.mark.parametrize(
     ("uses", "why"),
     [
-        ("acme/nothing@v1", "no repository"),
+        ("acme/nothing@v1", "no such repository"),
         ("acme/changed-files@v9", "no branch, tag or commit"),
         ("acme/changed-files/sub@v3", "has no sub/action.yml"),
         ("acme/changed-files/../x@v3", "names no action"),

@@ -1,4 +1,4 @@
-"""A push is looked through before git unpacks it: what would become too large is refused while it is small."""
+"""A push is checked before git unpacks it: one that would become too large is refused while it is small."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def test_objects_of_every_size_are_passed_over() -> None:
 HOSTILE = {
     "a large object": (push(entry(BLOB, b"", size=packs.MAX_OBJECT + 1)), 413, "not 104857601"),
     "a size without end": (push(b"\xff" * 40), 400, "without a size"),
-    "more than it says": (push(entry(BLOB, bytes(2**24), size=10)), 400, "larger than it says"),
-    "less than it says": (push(entry(BLOB, b"x", size=10)), 400, "smaller than it says"),
+    "more than it says": (push(entry(BLOB, bytes(2**24), size=10)), 400, "larger than its declared size"),
+    "less than it says": (push(entry(BLOB, b"x", size=10)), 400, "smaller than its declared size"),
     "a delta to a terabyte": (push(entry(BY_NAME, delta(2**40), base=bytes(20))), 413, "not 1099511627776"),
     "a delta of an offset": (push(entry(BY_OFFSET, delta(2**30), base=b"\x01")), 413, "not 1073741824"),
     "a delta without sizes": (push(entry(BY_NAME, b"\xff" * 9, base=bytes(20))), 400, "without sizes"),
@@ -105,5 +105,5 @@ def test_all_objects_together_have_a_limit_and_none_is_kept(monkeypatch: pytest.
 
 def test_looking_through_a_push_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packs, "SECONDS", -1)
-    with pytest.raises(Refused, match="s to look through"):
+    with pytest.raises(Refused, match="checking the push takes more"):
         packs.check(push(entry(BLOB, b"x")))

@@ -13,7 +13,7 @@ from platform_world import Host
 
 from chainlab.ci.actions.mirror import Mirror
 from chainlab.ci.actions.pins import findings, pin, pin_folder
-from chainlab.ci.git.git import COMMIT
+from chainlab.ci.git.refs import COMMIT
 from chainlab.errors import ChainlabError
 
 pytest_plugins = ["platform_fixtures"]

@@ -16,7 +16,7 @@ import pytest
 from artifact_files import keep, unpack
 from platform_world import MAIN, REPOSITORY, Host, Job, act
 
-from chainlab.ci.git.git import File
+from chainlab.ci.git.tree_files import File
 from chainlab.registry.index.publishers import Publisher
 from chainlab.trust.client import Trust
 

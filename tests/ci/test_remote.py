@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from platform_world import Host
 
 from chainlab.ci.git import git as git_module
-from chainlab.ci.git import packs
+from chainlab.ci.git import packs, ref_events, tree_files
 from chainlab.ci.git import repositories as remote_module
-from chainlab.ci.git.git import File, check_ref, read_folder
-from chainlab.ci.git.repositories import NO_COMMIT, Repositories
+from chainlab.ci.git.refs import NO_COMMIT, check_ref
+from chainlab.ci.git.repositories import Repositories
+from chainlab.ci.git.tree_files import File, read_folder
 from chainlab.database import transaction
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 
@@ -225,12 +226,12 @@ def test_a_push_of_many_refs_holds_the_database_for_no_longer_than_one_of_few(
     repositories = fresh.platform.repositories
     name = repositories.create("acme", "many-refs")
     commit = repositories.import_tree(name, FILES, "one")
-    monkeypatch.setattr(remote_module, "transaction", counted)
+    monkeypatch.setattr(ref_events, "transaction", counted)
     with repositories.changing(name, "alice") as path:
         updates = "".join(f"create refs/tags/t{number} {commit}\n" for number in range(350))
         repositories.git(path, "update-ref", "--stdin", stdin=updates.encode())
     assert len(fresh.events("dev.chainlab.change.pushed")) == 351
-    assert max(told) <= 2 * remote_module.BATCH
+    assert max(told) <= 2 * ref_events.BATCH
     assert len(told) == 4
 
 
@@ -465,7 +466,7 @@ def test_a_stream_that_nobody_reads_ends_in_time(remote: Repositories) -> None:
     name = remote.create("acme", next(NAMES))
     commit = remote.import_tree(name, {"large": random.Random(4).randbytes(4 * git_module.PIECE)}, "files")
     pieces = remote.git.stream(
-        remote.path(name), "cat-file", "blob", f"{commit}:large", most=git_module.MAX_FILE, timeout=0.5
+        remote.path(name), "cat-file", "blob", f"{commit}:large", most=tree_files.MAX_FILE, timeout=0.5
     )
     assert next(pieces)
     time.sleep(1)

@@ -388,7 +388,7 @@ def test_an_internal_workflow_is_there_for_its_owners_own_runs(
         assert [str(action) for action in mirror.closure({"x.yml": text})] == [CALLED]
         return
     for ask in (mirror.resolve, lambda _: mirror.export(own), lambda _: mirror.definition(own)):
-        with pytest.raises(Refused, match=f"there is no repository '{CLOSED}'"):  # as for one that is not there
+        with pytest.raises(Refused, match=f"no such repository: '{CLOSED}'"):  # as for one that is not there
             ask(CALLED)
     with pytest.raises(ChainlabError, match="cannot be resolved"):
         mirror.closure({"x.yml": text})

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from chainlab.ci.actions.uses import ActionRef
-from chainlab.ci.git.git import COMMIT
+from chainlab.ci.git.refs import COMMIT
 from chainlab.display import Cell, Display, Mark, Shown
 
 __all__ = ["ACTION_FILES", "Resolved", "Tree"]

@@ -22,8 +22,8 @@ from typing import TypeVar
 from chainlab.ci.actions import mirror_history
 from chainlab.ci.actions.action_tree import ACTION_FILES, Resolved, Tree
 from chainlab.ci.actions.uses import SELF, ActionRef, Uses, find, find_in_jobs
-from chainlab.ci.git.git import File
 from chainlab.ci.git.repositories import Repositories, no_such_repository
+from chainlab.ci.git.tree_files import File
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 from chainlab.workspace import course_root
 

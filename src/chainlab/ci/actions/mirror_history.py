@@ -29,8 +29,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from chainlab.ci.git.git import Author, Commit, File, Git, read_folder
-from chainlab.ci.git.repositories import BareRepository
+from chainlab.ci.git.adoption import BareRepository
+from chainlab.ci.git.git import Author, Commit, Git
+from chainlab.ci.git.tree_files import File, read_folder
 from chainlab.errors import MalformedInput
 from chainlab.workspace import cache_directory
 
@@ -75,7 +76,7 @@ def _build(data: Path, folder: Path) -> dict[str, BareRepository]:
         name = table["name"]
         commits = _commits(data, name, table)
         past = BareRepository(name, folder / f"{name}.git")
-        git.make(past.path)
+        git.init(past.path)
         ids = git.commit(past.path, [commit for commit, _ in commits])
         for id, (_, entry) in zip(ids, commits, strict=True):
             for branch in entry.get("branches", []):

@@ -21,7 +21,7 @@ from pathlib import Path
 from chainlab.ci.actions.action_tree import Resolved
 from chainlab.ci.actions.mirror import Mirror, UnresolvedAction
 from chainlab.ci.actions.uses import ActionRef, Uses, find
-from chainlab.ci.git.git import COMMIT
+from chainlab.ci.git.refs import COMMIT
 from chainlab.ci.workflows.yaml_document import NotYaml
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 from chainlab.storage import holds, write_whole

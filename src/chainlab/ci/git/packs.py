@@ -1,10 +1,10 @@
-"""What a push sends, looked through before git unpacks it: how many refs, how many objects, how large they become.
+"""Pushes, checked before git unpacks them: the number of refs and objects, and the unpacked sizes.
 
     pkt-line*  "0000"  "PACK" version objects  ( type size [base] zlib-data )*  SHA-1
 
-A few bytes can become terabytes, by compression or by a delta that copies its base again and again, and git has a limit
-for what it receives only. So nothing is unpacked that says to become too large, or that becomes larger than it says.
-The checks that make a pack valid are git's own (gitprotocol-pack, gitformat-pack).
+A few bytes can become terabytes, by compression or by a delta that copies its base again and again, while git limits
+only the bytes it receives. A push is therefore refused if an object declares too large a size, or exceeds the size it
+declares. Git itself checks that the pack is valid (gitprotocol-pack, gitformat-pack).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_REFS = 1000  # of one push
 MAX_OBJECTS = 200_000
 MAX_OBJECT = 100 * 2**20  # bytes of one object: the platform's limit for a file
 MAX_TOTAL = 512 * 2**20  # bytes of all, unpacked
-SECONDS = 30  # for looking through one push
+SECONDS = 30  # for checking one push
 PIECE = 2**16  # bytes read or unpacked at once
 KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag", 6: "delta by offset", 7: "delta by name"}
 FIRST = 32  # bytes of a delta that hold its two sizes
@@ -34,25 +34,25 @@ LENGTH = re.compile(rb"[0-9a-fA-F]{4}")
 def check(body: IO[bytes]) -> None:
     """Read a push to its end.
 
-    Raises `Refused` (413) for one that is too large, (400) for one that is none.
+    Raises `Refused` (413) when it is too large, (400) when it is malformed.
     """
     _commands(body)
     if start := body.read(12):
         if len(start) != 12 or start[:4] != b"PACK":
-            raise Refused(400, "after the refs a pack is expected")
+            raise Refused(400, "expected a pack after the refs")
         _, objects = struct.unpack(">II", start[4:])
         if objects > MAX_OBJECTS:
             raise Refused(413, f"a push has at most {MAX_OBJECTS} objects, not {objects}")
-        _Pack(body).look(objects)
+        _Pack(body).check(objects)
 
 
 def _commands(body: IO[bytes]) -> None:
-    """Pass over the refs to change, and what comes with them."""
+    """Skip the list of refs to change. Raises `Refused` when it is malformed or too long."""
     lines = 0
     while (head := body.read(4)) != b"0000":
         length = int(head, 16) if LENGTH.fullmatch(head) else 0
         if length < 5 or len(body.read(length - 4)) != length - 4:
-            raise Refused(400, "the list of refs is no list of pkt-lines")
+            raise Refused(400, "the list of refs is not a list of pkt-lines")
         lines += 1
         if lines > MAX_REFS:
             raise Refused(413, f"a push changes at most {MAX_REFS} refs")
@@ -64,23 +64,23 @@ class _Pack:
         self._buffer = b""
         self._at = 0  # where the unread part of the buffer begins
 
-    def look(self, objects: int) -> None:
-        """Unpack object after object, keep none, and stop at the first limit."""
+    def check(self, objects: int) -> None:
+        """Unpack object after object without keeping any. Raises `Refused` at the first limit."""
         total, end = 0, time.monotonic() + SECONDS
         for _ in range(objects):
             kind, size = self._header()
             if size > MAX_OBJECT:
                 raise Refused(413, f"an object has at most {MAX_OBJECT} bytes, not {size}")
             start = self._unpack(size, end)
-            becomes = _result_size(start) if kind in (6, 7) else size
-            if becomes > MAX_OBJECT:
-                raise Refused(413, f"an object has at most {MAX_OBJECT} bytes, not {becomes}")
-            total += max(size, becomes)
+            result = _result_size(start) if kind in (6, 7) else size
+            if result > MAX_OBJECT:
+                raise Refused(413, f"an object has at most {MAX_OBJECT} bytes, not {result}")
+            total += max(size, result)
             if total > MAX_TOTAL:
-                raise Refused(413, f"a push has at most {MAX_TOTAL} bytes when it is unpacked")
+                raise Refused(413, f"a push has at most {MAX_TOTAL} bytes when unpacked")
 
     def _header(self) -> tuple[int, int]:
-        """Type and size of the next object; passes over the name or offset of a delta's base."""
+        """Read the type and size of the next object; skips the name or offset of a delta's base."""
         byte = self._byte()
         kind, size, shift = byte >> 4 & 7, byte & 15, 4
         while byte & 0x80:
@@ -99,9 +99,9 @@ class _Pack:
         return kind, size
 
     def _unpack(self, size: int, end: float) -> bytes:
-        """Pass over the data of an object; returns its first bytes. Raises `Refused` when they are not ``size``."""
+        """Skip the data of an object; returns its first bytes. Raises `Refused` unless it has ``size`` bytes."""
         unpacker, start, length = zlib.decompressobj(), b"", 0
-        piece = 4096 if size < 2 * 4096 else PIECE  # what is left over is copied
+        piece = 4096 if size < 2 * 4096 else PIECE  # zlib copies the rest each time
         data = b""
         while not unpacker.eof:
             if not data:
@@ -114,19 +114,19 @@ class _Pack:
             start += out[: FIRST - len(start)]
             length += len(out)
             if length > size:
-                raise Refused(400, "the pack has an object that is larger than it says")
+                raise Refused(400, "the pack has an object that is larger than its declared size")
             if time.monotonic() > end:
-                raise Refused(413, f"the push takes more than {SECONDS} s to look through")
+                raise Refused(413, f"checking the push takes more than {SECONDS} s")
         self._at -= len(unpacker.unused_data)
         if length != size:
-            raise Refused(400, "the pack has an object that is smaller than it says")
+            raise Refused(400, "the pack has an object that is smaller than its declared size")
         return start
 
     def _byte(self) -> int:
         return self._take(1)[0]
 
     def _take(self, most: int) -> bytes:
-        """Up to so many bytes, at least one. Raises `Refused` at the end."""
+        """Read 1 to ``most`` bytes. Raises `Refused` at the end."""
         if self._at >= len(self._buffer):
             self._buffer, self._at = self._body.read(PIECE), 0
             if not self._buffer:
@@ -137,7 +137,7 @@ class _Pack:
 
 
 def _result_size(delta: bytes) -> int:
-    """The size of what a delta makes: its second number, after that of its base."""
+    """Read the size of a delta's result: its second number, after the size of its base."""
     numbers, number, shift = [], 0, 0
     for byte in delta:
         number |= (byte & 0x7F) << shift
