@@ -16,8 +16,8 @@ from editing import edit
 
 from chainlab.cli.course import commands
 from chainlab.course.authoring.lesson_source import LessonSource
-from chainlab.course.authoring.mutation_testing.changes import mutants
-from chainlab.course.authoring.mutation_testing.runner import try_lab, try_labs
+from chainlab.course.authoring.mutation_testing.mutants import mutants
+from chainlab.course.authoring.mutation_testing.runner import run_lab_mutants, run_mutants
 from chainlab.course.authoring.mutation_testing.survivors import RECORD, Recorded, Survivor, Tally, compare, read_record
 from chainlab.course.learning.checks import Case
 from chainlab.course.syllabus import Course, load
@@ -86,7 +86,7 @@ def test_only_the_solution_is_changed_and_each_change_has_a_name_of_its_own() ->
 def run(course: Course, cases: Any, *chosen: str) -> dict[str, Tally]:
     """The tallies of the made-up lab, by exercise."""
     told: list[Any] = []
-    assert try_lab(LessonSource.read(course.root / LAB), course.root, chosen, told.append, cases) == []
+    assert run_lab_mutants(LessonSource.read(course.root / LAB), course.root, chosen, told.append, cases) == []
     return {t.exercise: t for t in told if isinstance(t, Tally)}
 
 
@@ -134,14 +134,14 @@ def test_what_a_mutant_leaves_behind_reaches_no_other(course: Course, stub: Modu
 def test_a_solution_that_its_own_cases_refuse_is_told(course: Course, stub: ModuleType) -> None:
     edit(course.root / LAB, "return max(numbers, default=None)", "return min(numbers, default=None)")
     lesson = LessonSource.read(course.root / LAB)
-    [problem] = try_lab(lesson, course.root, ["9.2"], lambda _: None, stub.CASES)
+    [problem] = run_lab_mutants(lesson, course.root, ["9.2"], lambda _: None, stub.CASES)
     assert "exercise 9.2: the solution itself is refused on its visible cases" in str(problem)
 
 
 def test_a_lab_that_does_not_run_ends_the_command(course: Course, stub: ModuleType) -> None:
     edit(course.root / LAB, "import madeup\n", "import madeup\n1 / 0\n")
     with pytest.raises(ChainlabError, match="ZeroDivisionError"):
-        try_labs(course.root, ["09_numbers_lab.py"], (), lambda _: None)
+        run_mutants(course.root, ["09_numbers_lab.py"], (), lambda _: None)
 
 
 SURVIVOR = Survivor(70, "`a < b`: < becomes <=", 2)

@@ -125,7 +125,7 @@ def _lint_mutants(course: Course, labs: list[str], chosen: list[str], as_json: b
 
     if not hasattr(os, "fork"):
         raise Unavailable("mutants run in forked processes, which this system has not", hint="use Linux or macOS")
-    from chainlab.course.authoring.mutation_testing.runner import try_labs
+    from chainlab.course.authoring.mutation_testing.runner import run_mutants
     from chainlab.course.authoring.mutation_testing.survivors import (
         blank_entries,
         compare,
@@ -135,7 +135,7 @@ def _lint_mutants(course: Course, labs: list[str], chosen: list[str], as_json: b
     )
 
     record = read_record(course.root)
-    tallies = try_labs(course.root, labs, chosen, lambda text: echo(text, err=True))
+    tallies = run_mutants(course.root, labs, chosen, lambda text: echo(text, err=True))
     problems = [str(p) for p in compare(tallies, record, {e.id for u in course.units for e in u.exercises})]
     if as_json:
         echo_json({"exercises": [with_reasons(t, record) for t in tallies], "problems": problems})

@@ -1,6 +1,7 @@
-"""Tables and figures that lessons and reports share, and the one style they are drawn in.
+"""Tables, figures and diagrams of the lessons, and the one style they are drawn in.
 
     plt.style.use("chainlab.dashboards.style")
 
-`chainlab.dashboards.tables` reads the kit's data as frames, `chainlab.dashboards.figures` draws.
+`tables` reads the course's data as DataFrames, `figures` draws them, `diagrams` draws boxes and arrows, and `archive`
+is the dashboard of the evidence archive.
 """

@@ -1,12 +1,17 @@
-"""The archive's dashboard: is there evidence of every build, is it whole, fresh, signed; and under which licences?
+"""The archive's dashboard: one function for each of its five figures, and the table `summary`.
 
-Each function takes a DataFrame of the archive, and gives a figure whose title is the finding, and the table that it
-draws: read the one or the other.
+    coverage        which kinds of evidence each build has         completeness    what an SBOM should list and lists
+    freshness       how old each artifact's newest build is        licences        the licences of all components
+    signed_share    the share of builds with signed evidence       summary         the numbers of all of them, in words
+
+Each figure's function takes tables of the archive (`Archive.table`, `Archive.builds`). It returns a figure whose title
+is the finding, and the DataFrame that it draws. To add a column, add it to that DataFrame and to the function's
+docstring; the columns that the archive itself has are in `chainlab.archive.tables`.
 
     >>> archive = Archive(Path("archive"))
     >>> figure, table = coverage(archive.table("documents"), archive.builds())
 
-Unknown is a value here too: a build without an SBOM is counted, never left out.
+Unknown is a value here too: a build without an SBOM is counted, not left out.
 """
 
 from __future__ import annotations
@@ -21,27 +26,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chainlab.archive.entries import KINDS
+from chainlab.dashboards.drawing import ACCENT, INK
 
 if TYPE_CHECKING:
     from chainlab.archive import Archive
 
 __all__ = ["completeness", "coverage", "freshness", "licences", "signed_share", "summary"]
 
-INK: Final = "#1b3a57"
-ACCENT: Final = "#c8651b"
-PALE: Final = "#d5dde4"
+TRACK: Final = "#d5dde4"  # the bar for the whole, behind each bar
 UNSTATED: Final = "not stated"
 STALE: Final = pd.Timedelta(days=90)
-FEW: Final = 8  # points that each get a label of their own
+FEW: Final = 8  # up to so many points each get their own date on the axis
 
 
 def coverage(
     documents: pd.DataFrame, builds: pd.DataFrame, *, kinds: Sequence[str] = KINDS[:4]
 ) -> tuple[Figure, pd.DataFrame]:
-    """How many builds have each kind of document.
+    """Count the builds that have each kind of document.
 
     ``documents`` and ``builds`` as `Archive.table` gives them. Table: index kind; columns builds, of, share.
-    A document that is gone, unreadable or about other bytes does not count.
+    A document that is missing, unreadable or about other bytes does not count.
     """
     there = documents[documents["status"].isin(["read", "stored"])]
     counts = [there.loc[there["kind"] == kind, "build"].nunique() for kind in kinds]
@@ -50,10 +54,10 @@ def coverage(
     if worst is None:
         title = "No build is archived"
     elif table["share"].min() == 1:
-        title = f"Every one of {len(builds)} builds has {_list(kinds)}"
+        title = f"Every one of {len(builds)} builds has {_joined(kinds)}"
     else:
         row = table.loc[worst]
-        title = f"{int(row['of'] - row['builds'])} of {_builds(int(row['of']))} lack {_named(worst)}"
+        title = f"{int(row['of'] - row['builds'])} of {_builds(int(row['of']))} lack {_with_article(worst)}"
     return _bars(table, title, "builds that have it"), table
 
 
@@ -63,11 +67,11 @@ def completeness(
     *,
     labels: Mapping[str, str] | None = None,
 ) -> tuple[Figure, pd.DataFrame]:
-    """How much of what is known to be in each build its SBOM lists.
+    """Compare what each build's SBOM lists with what the build is known to contain.
 
-    ``components`` as `Archive.table` gives them; ``expected``: a build's id to the names that must be there, as
-    `Component.name` writes them; ``labels``: id to the name to show. Table: index build; columns listed,
-    of, share, missing. Without an SBOM that can be read nothing is listed, and what it would omit is unknown.
+    ``components`` as `Archive.table` gives them; ``expected``: by build id, the names that must be listed, as
+    `Component.name` writes them; ``labels``: by build id, the name to show. Table: index build; columns listed,
+    of, share, missing. A build without a readable SBOM lists nothing.
     """
     from chainlab.archive.documents import search_key
 
@@ -99,7 +103,7 @@ def completeness(
 
 
 def freshness(builds: pd.DataFrame, at: datetime, *, stale: pd.Timedelta = STALE) -> tuple[Figure, pd.DataFrame]:
-    """How old the newest build of each artifact is at a moment; older than ``stale`` stands out.
+    """Measure the age of each artifact's newest build at a moment; builds older than ``stale`` stand out.
 
     Table: index artifact; columns version, built_at, days (NaN where no build has a time), stale.
     """
@@ -122,7 +126,7 @@ def freshness(builds: pd.DataFrame, at: datetime, *, stale: pd.Timedelta = STALE
     lengths = table["days"].fillna(0)
     ax.barh(ys, lengths, height=0.6, color=[ACCENT if s else INK for s in table["stale"]])
     words = ["unknown" if pd.isna(days) else f"{days:.0f} d" for days in table["days"]]
-    _name(ax, table.index, lengths, words)
+    _label_bars(ax, table.index, lengths, words)
     if len(table) and lengths.max() > stale.days:
         ax.axvline(stale.days, color="#555555", lw=1, ls="--")
     ax.set(title=title, xlabel=f"days since the newest build, at {pd.Timestamp(at):%d %B %Y}")
@@ -133,9 +137,9 @@ def freshness(builds: pd.DataFrame, at: datetime, *, stale: pd.Timedelta = STALE
 def licences(
     components: pd.DataFrame, *, allowed: Collection[str] | None = None, top: int = 12
 ) -> tuple[Figure, pd.DataFrame]:
-    """Which licences the components state, each component version counted once; the rarest together.
+    """Count the licences that components state, each component version once; the rarest are drawn together.
 
-    ``allowed``: those that need no thought; others stand out, and so does a licence that is not stated.
+    ``allowed``: licences that need no review; others stand out, and so do components that state none.
     Table: index licence; columns components, of, share, allowed.
     """
     subject = components["node"] == 0
@@ -174,10 +178,10 @@ def licences(
 def signed_share(
     documents: pd.DataFrame, builds: pd.DataFrame, *, kind: str = "sbom", freq: str = "MS"
 ) -> tuple[Figure, pd.DataFrame]:
-    """The share of builds whose document of a kind came in a signed bundle, over time.
+    """Draw over time the share of builds whose document of a kind came in a signed bundle.
 
-    ``freq``: of pandas, MS is months. Table: index the period's begin; columns builds (signed), of, share. Builds
-    without a time are not drawn; a build without the document counts as unsigned.
+    ``freq`` is a pandas frequency; MS is months. Table: index from, the period's begin; columns signed, of, share.
+    Builds without a time are not drawn; a build without the document counts as unsigned.
     """
     own = documents[documents["status"] != "about other bytes"]
     signed = set(own.loc[(own["kind"] == kind) & own["signed"], "build"])
@@ -197,7 +201,7 @@ def signed_share(
         last = table.iloc[-1]
         first = table.iloc[0]
         change = "as at first" if last["share"] == first["share"] else f"from {first['share']:.0%} at first"
-        title = f"{last['share']:.0%} of the newest builds have {_named(kind)} that is signed, {change}"
+        title = f"{last['share']:.0%} of the newest builds have {_with_article(kind)} that is signed, {change}"
         ax.plot(table.index, table["share"] * 100, "o-", color=INK, clip_on=False)
         for moment, row in table.iterrows():
             ax.annotate(f"{row['signed']:.0f}/{row['of']:.0f}", (moment, row["share"] * 100), (0, 7),
@@ -210,7 +214,7 @@ def signed_share(
 
 
 def summary(archive: Archive, at: datetime) -> pd.DataFrame:
-    """The archive in one table of words: index question; columns answer, of."""
+    """Answer the dashboard's questions in numbers: index question; columns answer, of."""
     builds, documents = archive.builds(), archive.table("documents")
     components = archive.table("components")
     whole = len(builds)
@@ -220,7 +224,7 @@ def summary(archive: Archive, at: datetime) -> pd.DataFrame:
         "builds": (whole, whole),
     }
     for kind in KINDS:
-        rows[f"builds with {_named(kind)}"] = (
+        rows[f"builds with {_with_article(kind)}"] = (
             there.loc[there["kind"] == kind, "build"].nunique(), whole)  # fmt: skip
     signed = there[(there["kind"] == "sbom") & there["signed"]]
     rows["builds with a signed SBOM"] = (signed["build"].nunique(), whole)
@@ -244,14 +248,14 @@ def _shares(index: pd.Index, counts: Sequence[int], whole: int) -> pd.DataFrame:
 
 
 def _bars(table: pd.DataFrame, title: str, label: str, colours: Sequence[str] | None = None) -> Figure:
-    """One bar a row, on a pale one for the whole; the number beside it."""
+    """Draw one bar a row, in front of a pale bar for the whole, with the number beside it."""
     fig, ax = _axes(len(table))
     ys = range(len(table))
     share = table["share"].fillna(0).astype(float) * 100
-    ax.barh(ys, [100] * len(table), height=0.6, color=PALE)
+    ax.barh(ys, [100] * len(table), height=0.6, color=TRACK)
     ax.barh(ys, share, height=0.6, color=colours or INK)
     words = [f"{n} of {of}" for n, of in zip(table["builds"], table["of"], strict=True)]
-    _name(ax, table.index, [100] * len(table), words)
+    _label_bars(ax, table.index, [100] * len(table), words)
     ax.set(title=title, xlabel=f"{label}, %", xlim=(0, 118), xticks=[0, 25, 50, 75, 100])
     return fig
 
@@ -260,8 +264,8 @@ def _axes(rows: int) -> tuple[Figure, Axes]:
     return plt.subplots(figsize=(9, 0.34 * max(rows, 1) + 1.3))
 
 
-def _name(ax: Axes, names: pd.Index, ends: Sequence[float], words: Sequence[str]) -> None:
-    """Names at the left, words after each bar; the first row on top."""
+def _label_bars(ax: Axes, names: pd.Index, ends: Sequence[float], words: Sequence[str]) -> None:
+    """Write names at the left and words after each bar; the first row is on top."""
     for y, (end, word) in enumerate(zip(ends, words, strict=True)):
         ax.annotate(word, (end, y), (5, 0), textcoords="offset points", va="center", fontsize=9)
     ax.set_yticks(range(len(names)), labels=[str(name) for name in names])
@@ -269,14 +273,14 @@ def _name(ax: Axes, names: pd.Index, ends: Sequence[float], words: Sequence[str]
     ax.tick_params(axis="y", length=0)
 
 
-def _named(kind: object) -> str:
+def _with_article(kind: object) -> str:
     names = {"sbom": "an SBOM", "mlbom": "an ML-BOM", "vex": "a VEX document", "summary": "a gate's summary",
         "provenance": "provenance", "signature": "a model signature"}  # fmt: skip
     return names.get(str(kind), str(kind))
 
 
-def _list(kinds: Sequence[str]) -> str:
-    names = [_named(kind) for kind in kinds]
+def _joined(kinds: Sequence[str]) -> str:
+    names = [_with_article(kind) for kind in kinds]
     return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
 
 

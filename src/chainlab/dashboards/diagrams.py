@@ -1,7 +1,7 @@
-"""Diagrams: boxes and arrows, for what a reader would otherwise draw on paper.
+"""Diagrams of boxes and arrows: who talks to whom, what holds what, who signs what.
 
-Each function returns a figure and its axes. The caller chooses the style and gives the finding as the title. Whoever
-shows a diagram says the same in words beside it.
+Each function returns a figure and its axes. The caller chooses the style and gives the finding as the title. The text
+beside a diagram says the same in words.
 
     >>> import matplotlib
     >>> matplotlib.use("Agg")
@@ -18,19 +18,11 @@ from typing import Final
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch, Rectangle
 
+from chainlab.dashboards.drawing import ACCENT, GREY, INK, PALE, TEXT, Point, arrow, box, canvas, frame
 from chainlab.errors import MalformedInput
 
 __all__ = ["audit_path", "bundle", "cache_scopes", "decision", "keyless", "signers"]
-
-INK: Final = "#1b3a57"
-ACCENT: Final = "#c8651b"
-PALE: Final = "#eef2f5"
-GREY: Final = "#777777"
-TEXT: Final = "#222222"
-
-Point = tuple[float, float]
 
 _ACTORS: Final = (
     "you, or\na job",
@@ -41,7 +33,7 @@ _ACTORS: Final = (
     "transparency\nlog (Rekor)",
     "verifier,\nlater",
 )
-# From, to (columns), and what is sent. The verifier asks nobody: its line carries what it was given.
+# From and to (columns), and what is sent. The verifier asks nobody: it only receives.
 _KEYLESS: Final = (
     (0, 1, "1  sign in"),
     (1, 0, "2  token: who you are, for ten minutes"),
@@ -58,15 +50,15 @@ _KEYLESS: Final = (
 
 def keyless(*, title: str) -> tuple[Figure, Axes]:
     """Draw who talks to whom in keyless signing: seven parties, ten messages, from top to bottom."""
-    fig, ax = _canvas(9, 5.6, title, (-0.6, 6.6), (-len(_KEYLESS) - 0.4, 1.3))
+    fig, ax = canvas(9, 5.6, title, (-0.6, 6.6), (-len(_KEYLESS) - 0.4, 1.3))
     for column, name in enumerate(_ACTORS):
         kept = column == len(_ACTORS) - 1
-        _box(ax, (column, 0.75), 0.86, 0.9, name, fill="white" if kept else PALE, dashed=kept)
+        box(ax, (column, 0.75), 0.86, 0.9, name, fill="white" if kept else PALE, dashed=kept)
         ax.plot([column, column], [0.3, -len(_KEYLESS) - 0.2], color=GREY, lw=0.8, ls=(0, (2, 3)), zorder=0)
     for row, (start, stop, words) in enumerate(_KEYLESS):
         y = -row - 0.55
         answer = stop < start
-        _arrow(ax, (start, y), (stop, y), dashed=answer)
+        arrow(ax, (start, y), (stop, y), dashed=answer)
         ax.text(
             min(start, stop) + 0.06,
             y + 0.13,
@@ -80,10 +72,10 @@ def keyless(*, title: str) -> tuple[Figure, Axes]:
 
 
 def bundle(*, title: str) -> tuple[Figure, Axes]:
-    """Draw a Sigstore bundle, and on each part the question that it answers."""
-    fig, ax = _canvas(9, 4.6, title, (0, 9), (0, 4.6))
-    _frame(ax, 0.1, 0.15, 6.1, 4.3, "bundle (one JSON file)")
-    _frame(ax, 0.3, 1.74, 5.7, 2.31, "verificationMaterial")
+    """Draw a Sigstore bundle, with the question that each part answers."""
+    fig, ax = canvas(9, 4.6, title, (0, 9), (0, 4.6))
+    frame(ax, 0.1, 0.15, 6.1, 4.3, "bundle (one JSON file)")
+    frame(ax, 0.3, 1.74, 5.7, 2.31, "verificationMaterial")
     rows = (
         (3.35, "certificate", "public key, identity, issuer", "Which identity?"),
         (2.7, "timestampVerificationData", "the signature's signed time", "When?"),
@@ -91,21 +83,21 @@ def bundle(*, title: str) -> tuple[Figure, Axes]:
         (1.38, "messageSignature, or dsseEnvelope", "digest and signature", "Which bytes?"),
     )
     for y, name, holds, question in rows:
-        _box(ax, (3.15, y), 5.3, 0.52, f"{name}: {holds}", fill=PALE)
+        box(ax, (3.15, y), 5.3, 0.52, f"{name}: {holds}", fill=PALE)
         _question(ax, y, question, (5.8, y))
     ax.text(
         3.15, 0.62, "everything in here came from a stranger", fontsize=8.5, color=GREY, ha="center", style="italic"
     )
-    _box(ax, (7.6, 0.39), 2.3, 0.52, "your trusted root,\nyour policy", fill="white", dashed=True)
+    box(ax, (7.6, 0.39), 2.3, 0.52, "your trusted root,\nyour policy", fill="white", dashed=True)
     _question(ax, 0.82, "Who accepts it?", None)
     return fig, ax
 
 
 def audit_path(size: int, index: int, *, title: str) -> tuple[Figure, Axes]:
-    """Draw the Merkle tree of ``size`` leaves (1 to 16), the way of one leaf to the root, and its inclusion proof.
+    """Draw the Merkle tree of ``size`` leaves (1 to 16), the path of one leaf to the root, and its inclusion proof.
 
-    The way is filled, the proof's hashes are ringed, and each other node is grey. Raises `MalformedInput` for a leaf
-    that the tree does not have. (RFC 6962, section 2.1.1)
+    The path is filled, the proof's hashes are ringed, and other nodes are grey. Raises `MalformedInput` for a leaf
+    that the tree does not have. Source: RFC 6962, section 2.1.1.
     """
     if not 1 <= size <= 16 or not 0 <= index < size:
         raise MalformedInput(f"no leaf {index} in a tree of {size}", hint="draw 1 to 16 leaves, counted from 0")
@@ -125,23 +117,23 @@ def audit_path(size: int, index: int, *, title: str) -> tuple[Figure, Axes]:
         return point
 
     height = place(0, size)[1]
-    way = {(start, stop) for _, start, stop in nodes if start <= index < stop}
+    path = {(start, stop) for _, start, stop in nodes if start <= index < stop}
     proof = set(_siblings(0, size, index))
     for point, start, stop in nodes:
         name = str(start) if stop - start == 1 else f"{start}–{stop - 1}"
-        on_way, in_proof = (start, stop) in way, (start, stop) in proof
+        on_path, in_proof = (start, stop) in path, (start, stop) in proof
         ax.text(
             *point,
             name,
             ha="center",
             va="center",
             fontsize=9.5,
-            weight="bold" if on_way or in_proof else "normal",
-            color="white" if on_way else TEXT,
+            weight="bold" if on_path or in_proof else "normal",
+            color="white" if on_path else TEXT,
             bbox={
                 "boxstyle": "round,pad=0.35",
-                "facecolor": INK if on_way else "white",
-                "edgecolor": ACCENT if in_proof else INK if on_way else GREY,
+                "facecolor": INK if on_path else "white",
+                "edgecolor": ACCENT if in_proof else INK if on_path else GREY,
                 "linewidth": 2.6 if in_proof else 1,
             },
         )
@@ -149,7 +141,7 @@ def audit_path(size: int, index: int, *, title: str) -> tuple[Figure, Axes]:
         -0.4,
         -0.75,
         f"filled: leaf {index} and its way to the root.  thick ring: the proof's hashes, "
-        + (", ".join(_named(node) for node in _siblings(0, size, index)) or "none"),
+        + (", ".join(_leaf_range(node) for node in _siblings(0, size, index)) or "none"),
         fontsize=8.5,
         color=TEXT,
     )
@@ -159,8 +151,8 @@ def audit_path(size: int, index: int, *, title: str) -> tuple[Figure, Axes]:
 
 
 def cache_scopes(*, title: str) -> tuple[Figure, Axes]:
-    """Draw which runs write and read which scope of a repository's cache, before and since 26 June 2026."""
-    fig, ax = _canvas(9, 4.4, title, (0, 9), (-0.1, 4.5))
+    """Draw which runs read and write which scope of a repository's cache, before and since 26 June 2026."""
+    fig, ax = canvas(9, 4.4, title, (0, 9), (-0.1, 4.5))
     runs = (
         (3.75, "pull_request\n(a fork's change)"),
         (2.45, "pull_request_target\n(the same change)"),
@@ -168,14 +160,14 @@ def cache_scopes(*, title: str) -> tuple[Figure, Axes]:
     )
     scopes = ((3.75, "refs/pull/N/merge"), (2.45, "refs/heads/main"), (1.15, "refs/tags/v1.4.1"))
     for y, name in runs:
-        _box(ax, (1.2, y), 2.1, 0.66, name, fill=PALE)
+        box(ax, (1.2, y), 2.1, 0.66, name, fill=PALE)
     for y, name in scopes:
-        _box(ax, (7.6, y), 2.2, 0.66, name, fill="white")
-    _arrow(ax, (2.3, 3.75), (6.45, 3.75), "writes and reads")
-    _arrow(ax, (2.3, 3.6), (6.45, 2.75), dashed=True)
-    _arrow(ax, (2.3, 2.45), (6.45, 2.45), "wrote until 26 June 2026; now reads only", accent=True)
-    _arrow(ax, (6.45, 2.2), (2.3, 1.35), "the release reads it: the poison's way", accent=True)
-    _arrow(ax, (2.3, 1.0), (6.45, 1.0), "writes and reads")
+        box(ax, (7.6, y), 2.2, 0.66, name, fill="white")
+    arrow(ax, (2.3, 3.75), (6.45, 3.75), "writes and reads")
+    arrow(ax, (2.3, 3.6), (6.45, 2.75), dashed=True)
+    arrow(ax, (2.3, 2.45), (6.45, 2.45), "wrote until 26 June 2026; now reads only", accent=True)
+    arrow(ax, (6.45, 2.2), (2.3, 1.35), "the release reads it: the poison's way", accent=True)
+    arrow(ax, (2.3, 1.0), (6.45, 1.0), "writes and reads")
     ax.text(
         0.15,
         0.1,
@@ -187,8 +179,8 @@ def cache_scopes(*, title: str) -> tuple[Figure, Axes]:
 
 
 def signers(*, title: str) -> tuple[Figure, Axes]:
-    """Draw one release: what each job makes, which evidence the job signs, and which the platform or the gate signs."""
-    fig, ax = _canvas(9, 4.9, title, (0, 9.05), (0, 4.9))
+    """Draw one release: what each job makes, and which evidence the job, the platform and the gate sign."""
+    fig, ax = canvas(9, 4.9, title, (0, 9.05), (0, 4.9))
     jobs = (
         ("source", "source.tar,\nlock", "SBOM"),
         ("build", "wheel", "SBOM"),
@@ -205,15 +197,15 @@ def signers(*, title: str) -> tuple[Figure, Axes]:
         ax.text(0.1, y, name, fontsize=8.5, color=GREY, va="center")
     for column, (job, makes, signs) in enumerate(jobs):
         x = 2.1 + 1.55 * column
-        _box(ax, (x, 4.35), 1.25, 0.5, job, fill=INK, ink="white")
-        _box(ax, (x, 3.35), 1.4, 0.7, makes, fill="white")
-        _arrow(ax, (x, 4.1), (x, 3.7))
+        box(ax, (x, 4.35), 1.25, 0.5, job, fill=INK, ink="white")
+        box(ax, (x, 3.35), 1.4, 0.7, makes, fill="white")
+        arrow(ax, (x, 4.1), (x, 3.7))
         if signs:
-            _box(ax, (x + 0.16, 2.2), 1.16, 0.7, signs, fill=PALE)
-            _arrow(ax, (x + 0.16, 2.55), (x + 0.16, 3.0), dashed=True)
+            box(ax, (x + 0.16, 2.2), 1.16, 0.7, signs, fill=PALE)
+            arrow(ax, (x + 0.16, 2.55), (x + 0.16, 3.0), dashed=True)
         if column:
-            _arrow(ax, (x - 0.92, 4.35), (x - 0.63, 4.35))
-    _box(
+            arrow(ax, (x - 0.92, 4.35), (x - 0.63, 4.35))
+    box(
         ax,
         (4.43, 0.95),
         6.05,
@@ -221,11 +213,11 @@ def signers(*, title: str) -> tuple[Figure, Axes]:
         "the platform, when each job has ended: provenance of what the job stored",
         dashed=True,
     )
-    _box(ax, (8.3, 0.95), 1.3, 0.6, "the gate:\nVSA", dashed=True)
-    _arrow(ax, (8.3, 1.25), (8.3, 3.0), dashed=True)
+    box(ax, (8.3, 0.95), 1.3, 0.6, "the gate:\nVSA", dashed=True)
+    arrow(ax, (8.3, 1.25), (8.3, 3.0), dashed=True)
     for column in range(4):
         x = 1.54 + 1.55 * column
-        _arrow(ax, (x, 1.25), (x, 3.0), dashed=True)
+        arrow(ax, (x, 1.25), (x, 3.0), dashed=True)
     ax.text(
         0.1, 0.25, "Dashed arrows: a signed statement about the thing that they point to.", fontsize=8.5, color=TEXT
     )
@@ -233,8 +225,8 @@ def signers(*, title: str) -> tuple[Figure, Axes]:
 
 
 def decision(*, title: str) -> tuple[Figure, Axes]:
-    """Draw the way to prod: evidence, facts, rules, verdict, promotion; and what each step may not do."""
-    fig, ax = _canvas(9, 3.3, title, (0, 9), (0, 3.3))
+    """Draw the steps to prod (evidence, facts, rules, verdict, promotion), and what each step leaves to another."""
+    fig, ax = canvas(9, 3.3, title, (0, 9), (0, 3.3))
     steps = (
         ("evidence", "bundles beside\nthe release", "by strangers"),
         ("facts", "Python verifies:\none JSON document", "decides nothing"),
@@ -244,11 +236,11 @@ def decision(*, title: str) -> tuple[Figure, Axes]:
     )
     for column, (name, does, limit) in enumerate(steps):
         x = 0.95 + 1.78 * column
-        _box(ax, (x, 2.55), 1.4, 0.5, name, fill=INK, ink="white")
-        _box(ax, (x, 1.6), 1.66, 0.8, does, fill=PALE)
+        box(ax, (x, 2.55), 1.4, 0.5, name, fill=INK, ink="white")
+        box(ax, (x, 1.6), 1.66, 0.8, does, fill=PALE)
         ax.text(x, 0.95, limit, fontsize=8.5, color=ACCENT, ha="center", va="center")
         if column:
-            _arrow(ax, (x - 1.06, 2.55), (x - 0.72, 2.55))
+            arrow(ax, (x - 1.06, 2.55), (x - 0.72, 2.55))
     ax.text(
         0.1,
         0.3,
@@ -260,7 +252,7 @@ def decision(*, title: str) -> tuple[Figure, Axes]:
 
 
 def _siblings(start: int, stop: int, index: int) -> Sequence[tuple[int, int]]:
-    """The subtrees whose hashes prove a leaf, lowest first."""
+    """The subtrees whose hashes prove a leaf, the lowest first."""
     if stop - start == 1:
         return []
     middle = start + (1 << (stop - start - 1).bit_length() - 1)
@@ -269,79 +261,12 @@ def _siblings(start: int, stop: int, index: int) -> Sequence[tuple[int, int]]:
     return [*_siblings(middle, stop, index), (start, middle)]
 
 
-def _named(node: tuple[int, int]) -> str:
+def _leaf_range(node: tuple[int, int]) -> str:
     start, stop = node
     return str(start) if stop - start == 1 else f"{start}–{stop - 1}"
-
-
-def _canvas(width: float, height: float, title: str, xlim: Point, ylim: Point) -> tuple[Figure, Axes]:
-    fig, ax = plt.subplots(figsize=(width, height))
-    ax.set(xlim=xlim, ylim=ylim, title=title)
-    ax.axis("off")
-    return fig, ax
-
-
-def _box(
-    ax: Axes,
-    centre: Point,
-    width: float,
-    height: float,
-    text: str,
-    *,
-    fill: str = "white",
-    ink: str = TEXT,
-    dashed: bool = False,
-) -> None:
-    corner = (centre[0] - width / 2, centre[1] - height / 2)
-    ax.add_patch(
-        FancyBboxPatch(
-            corner,
-            width,
-            height,
-            boxstyle="round,pad=0,rounding_size=0.06",
-            facecolor=fill,
-            edgecolor=INK,
-            linewidth=1.2,
-            linestyle="--" if dashed else "-",
-        )
-    )
-    ax.text(*centre, text, ha="center", va="center", fontsize=8.5, color=ink)
-
-
-def _frame(ax: Axes, x: float, y: float, width: float, height: float, name: str) -> None:
-    ax.add_patch(Rectangle((x, y), width, height, facecolor="none", edgecolor=INK, linewidth=1))
-    ax.text(x + 0.1, y + height - 0.08, name, fontsize=8.5, color=INK, va="top", weight="bold")
 
 
 def _question(ax: Axes, y: float, text: str, stop: Point | None) -> None:
     ax.text(7.6, y, text, fontsize=10, color=ACCENT, weight="bold", ha="center", va="center")
     if stop is not None:
-        _arrow(ax, (6.75, y), (stop[0] + 0.05, y), accent=True)
-
-
-def _arrow(ax: Axes, start: Point, stop: Point, text: str = "", *, dashed: bool = False, accent: bool = False) -> None:
-    colour = ACCENT if accent else INK
-    ax.annotate(
-        "",
-        stop,
-        start,
-        arrowprops={
-            "arrowstyle": "-|>",
-            "color": colour,
-            "lw": 1.3,
-            "ls": "--" if dashed else "-",
-            "shrinkA": 0,
-            "shrinkB": 0,
-        },
-    )
-    if text:
-        ax.text(
-            (start[0] + stop[0]) / 2,
-            (start[1] + stop[1]) / 2 + 0.1,
-            text,
-            fontsize=8.5,
-            color=colour,
-            ha="center",
-            va="bottom",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-        )
+        arrow(ax, (6.75, y), (stop[0] + 0.05, y), accent=True)

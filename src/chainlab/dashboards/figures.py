@@ -1,4 +1,4 @@
-"""Figures: those that need more than a cell's dozen lines. Each returns its figure and its axes.
+"""Figures of the lessons on threats and measuring. Each function returns its figure and its axes.
 
 The caller chooses the style and gives the finding as the title:
 
@@ -19,16 +19,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from chainlab.dashboards.drawing import ACCENT, GREY, INK, PALE
 from chainlab.dashboards.tables import spoken
 
 __all__ = ["clocks", "exposure", "pipeline"]
 
-INK: Final = "#1b3a57"
-ACCENT: Final = "#c8651b"
-PALE: Final = "#eef2f5"
-GREY: Final = "#777777"
-
-# Where each stage stands: two rows, read like a snake. Units: box widths across, rows down.
+# The place of each stage: two rows, the upper from left to right, the lower back. Units: box widths, rows.
 _PLACES: Final = {
     "producer": (0.0, 0.0),
     "source": (1.35, 0.0),
@@ -42,7 +38,7 @@ _PLACES: Final = {
     "watch": (2.7, -1.5),
     "inputs": (0.7, -1.5),
 }
-_WAY: Final = (
+_ORDER: Final = (
     "producer",
     "source",
     "run",
@@ -56,16 +52,27 @@ _WAY: Final = (
 )
 _HALF_WIDTH, _HALF_HEIGHT = 0.47, 0.36
 _DAY: Final = 24 * 60  # minutes
+_FLOOR: Final = 20.0  # minutes: the left edge of the exposure windows
+_TICKS: Final = {
+    30: "30 min",
+    60: "1 h",
+    180: "3 h",
+    720: "12 h",
+    _DAY: "1 d",
+    7 * _DAY: "1 wk",
+    30 * _DAY: "30 d",
+    300 * _DAY: "300 d",
+}
 
 
 def pipeline(stages: pd.DataFrame, threats: pd.DataFrame, *, title: str) -> tuple[Figure, Axes]:
-    """The pipeline as boxes and arrows, and on them the letters of the threats.
+    """Draw the pipeline as boxes and arrows, with the letters of the threats on them.
 
-    ``stages``: index stage; columns kind, title, holds. ``threats``: index letter; column at, which
-    is a stage, or ``one>other`` for the arrow between two.
+    ``stages``: index stage; columns kind, title, holds. ``threats``: index letter; column at: a
+    stage, or ``one>other`` for the arrow between two.
     """
     fig, ax = plt.subplots(figsize=(10, 4.4))
-    for stage in _WAY:
+    for stage in _ORDER:
         kind = stages.loc[stage, "kind"]
         _box(
             ax,
@@ -76,7 +83,7 @@ def pipeline(stages: pd.DataFrame, threats: pd.DataFrame, *, title: str) -> tupl
         )
     inputs = stages[stages["kind"] == "input"]
     _box(ax, "inputs", "inputs", "\n".join(inputs["title"]), dashed=False)
-    for start, stop in [*pairwise(_WAY), ("inputs", "run")]:
+    for start, stop in [*pairwise(_ORDER), ("inputs", "run")]:
         ax.annotate(
             "",
             _edge(stop, start),
@@ -84,7 +91,7 @@ def pipeline(stages: pd.DataFrame, threats: pd.DataFrame, *, title: str) -> tupl
             arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.4, "shrinkA": 0, "shrinkB": 0},
         )
     for letter, at in threats["at"].items():
-        x, y = _spot(at)
+        x, y = _letter_place(at)
         ax.text(
             x,
             y,
@@ -127,32 +134,17 @@ def exposure(
     detected: pd.Series,
     remarks: Mapping[str, str] | None = None,
 ) -> tuple[Figure, Axes]:
-    """Exposure windows on a log scale, shortest at the bottom, each with its length beside it.
+    """Draw exposure windows on a log scale, shortest at the bottom, each with its length beside it.
 
     ``windows`` as `chainlab.dashboards.tables.elapsed` gives it: a dot where the length is known,
-    a bar where it is bounded (an arrow where it may be any shorter), words where it is unknown.
+    a bar where it is bounded (an arrow where it may be shorter), words where it is unknown.
     ``detected``: minutes to detection (index id), drawn as a ring where the end is unknown.
     ``remarks``: id to words that follow the length, where a number alone would mislead.
     """
     rows = windows.sort_values(["high", "low"], na_position="last")
     fig, ax = plt.subplots(figsize=(9, 0.27 * len(rows) + 1.4))
-    floor = 20.0  # minutes: the left edge
     for y, (name, row) in enumerate(rows.iterrows()):
-        if pd.notna(row["minutes"]):
-            ax.plot(row["minutes"], y, "o", color=INK)
-            words, end = spoken(row["minutes"]), row["minutes"]
-        elif pd.notna(row["high"]):
-            low = max(row["low"], floor)
-            ax.plot([low, row["high"]], [y, y], color=ACCENT, lw=5, solid_capstyle="butt")
-            if row["low"] < floor:
-                ax.plot(floor, y, "<", color=ACCENT, clip_on=False)
-            words, end = _bounded(row["low"], row["high"]), row["high"]
-        elif name in detected.index:
-            end = float(detected[name])
-            ax.plot(end, y, "o", markerfacecolor="white", color=INK)
-            words = f"{spoken(end)} to detection; end not dated"
-        else:
-            words, end = "unknown", floor
+        words, end = _window(ax, y, row, float(detected[name]) if name in detected.index else None)
         words = f"{words} {(remarks or {}).get(str(name), '')}".strip()
         side = -1 if end > 30 * _DAY else 1
         near = min(row["low"], end) if side < 0 and pd.notna(row["low"]) else end
@@ -169,20 +161,10 @@ def exposure(
     key = "dot: length known\nbar: bounded by what the source states\nring: end not dated"
     ax.text(0.99, 0.04, key, transform=ax.transAxes, ha="right", fontsize=8.5, color="#333333")
     ax.set_xscale("log")
-    ticks = {
-        30: "30 min",
-        60: "1 h",
-        180: "3 h",
-        720: "12 h",
-        _DAY: "1 d",
-        7 * _DAY: "1 wk",
-        30 * _DAY: "30 d",
-        300 * _DAY: "300 d",
-    }
-    ax.set_xticks(list(ticks), labels=list(ticks.values()))
+    ax.set_xticks(list(_TICKS), labels=list(_TICKS.values()))
     ax.minorticks_off()
     ax.set(
-        xlim=(floor, 500 * _DAY),
+        xlim=(_FLOOR, 500 * _DAY),
         ylim=(-0.7, len(rows) - 0.3),
         title=title,
         xlabel="from available (T0) to contained (T5), log scale",
@@ -193,8 +175,25 @@ def exposure(
     return fig, ax
 
 
+def _window(ax: Axes, y: int, row: pd.Series, detected: float | None) -> tuple[str, float]:
+    """Draw one window; returns its length in words, and its right end in minutes."""
+    if pd.notna(row["minutes"]):
+        ax.plot(row["minutes"], y, "o", color=INK)
+        return spoken(row["minutes"]), row["minutes"]
+    if pd.notna(row["high"]):
+        low = max(row["low"], _FLOOR)
+        ax.plot([low, row["high"]], [y, y], color=ACCENT, lw=5, solid_capstyle="butt")
+        if row["low"] < _FLOOR:
+            ax.plot(_FLOOR, y, "<", color=ACCENT, clip_on=False)
+        return _bounded(row["low"], row["high"]), row["high"]
+    if detected is not None:
+        ax.plot(detected, y, "o", markerfacecolor="white", color=INK)
+        return f"{spoken(detected)} to detection; end not dated", detected
+    return "unknown", _FLOOR
+
+
 def clocks(sources: pd.DataFrame, *, title: str) -> tuple[Figure, Axes]:
-    """What each source says of one window: a bar on the clock, or words where it gives none.
+    """Draw what each source states about one window: a bar on the clock, or words where it gives no times.
 
     ``sources``: columns source, label, start, stop (timestamps, NaT where not stated), minutes.
     """
@@ -266,8 +265,8 @@ def _edge(stage: str, towards: str) -> tuple[float, float]:
     return x + (_HALF_WIDTH if u > x else -_HALF_WIDTH), y + (0.2 if v > y else -0.2)
 
 
-def _spot(at: str) -> tuple[float, float]:
-    """Where a threat's letter stands: on a box's upper border, or in the middle of an arrow."""
+def _letter_place(at: str) -> tuple[float, float]:
+    """The place of a threat's letter: on a box's upper border, or in the middle of an arrow."""
     if ">" not in at:
         x, y = _PLACES[at]
         return x - _HALF_WIDTH + 0.08, y + _HALF_HEIGHT

@@ -1,8 +1,8 @@
 """Tables: the incidents of ``data/incidents.csv``, and the time between two of their anchors.
 
 An anchor is a moment of an incident: ``t0`` the malicious artifact is available, ``t2`` the first
-report or alert, ``t5`` contained. Sources give a minute, an hour, a day or nothing. So a moment is
-an interval, and so is the time between two moments. What is unknown is NaN, never 0.
+report or alert, ``t5`` contained. Sources state a minute, an hour, a day or nothing. So a moment is
+an interval, and so is the time between two moments. An unknown value is NaN, never 0.
 
     >>> from pathlib import Path
     >>> float(elapsed(incidents(Path("data/incidents.csv")), "t0", "t5").loc["litellm", "minutes"])
@@ -29,7 +29,7 @@ PRECISIONS: Final = {
 
 
 def incidents(path: Path) -> pd.DataFrame:
-    """Incidents in order of month: index id; anchors as UTC timestamps, NaT where unknown."""
+    """Read the incidents, in order of month: index id; anchors as UTC timestamps, NaT where unknown."""
     frame = pd.read_csv(path, index_col="id", keep_default_na=False, dtype=str)
     for anchor in ANCHORS:
         frame[anchor] = pd.to_datetime(frame[anchor], utc=True, format="ISO8601")
@@ -39,11 +39,11 @@ def incidents(path: Path) -> pd.DataFrame:
 
 
 def elapsed(frame: pd.DataFrame, start: str, stop: str) -> pd.DataFrame:
-    """Minutes from anchor ``start`` to anchor ``stop``: columns low, minutes, high; index id.
+    """Compute the minutes from anchor ``start`` to anchor ``stop``: columns low, minutes, high; index id.
 
-    ``minutes`` is there when the source states the duration, or both moments to the minute; low and
-    high then equal it. Otherwise low and high bound it: by the width of the stated moments, and
-    because nothing precedes T0. All three are NaN where an anchor is unknown.
+    ``minutes`` is known when the source states the duration, or both moments to the minute; low and
+    high then equal it. Otherwise low and high are its bounds: the stated moments have a width, and
+    nothing precedes T0. All three are NaN where an anchor is unknown.
     """
     early = {anchor: frame[anchor] for anchor in ANCHORS}
     late = {anchor: frame[anchor] + frame[f"{anchor}_precision"].map(PRECISIONS) for anchor in ANCHORS}
@@ -64,13 +64,13 @@ def elapsed(frame: pd.DataFrame, start: str, stop: str) -> pd.DataFrame:
 
 
 def _stated(frame: pd.DataFrame, start: str, stop: str) -> pd.Series:
-    """Minutes that the source itself states, in place of (or beside) clock times."""
+    """The minutes that the source itself states, instead of clock times or beside them."""
     since_t0 = {"t0": 0.0, "t2": frame["t0_t2_min"], "t5": frame["t0_t5_min"]}
     return since_t0[stop] - since_t0[start]
 
 
 def spoken(minutes: float) -> str:
-    """Minutes as a person says them: ``spoken(152)`` is '2 h 32 min', NaN is 'unknown'."""
+    """Write minutes as a person says them: ``spoken(152)`` is '2 h 32 min', NaN is 'unknown'."""
     if pd.isna(minutes):
         return "unknown"
     hours, rest = divmod(round(minutes), 60)

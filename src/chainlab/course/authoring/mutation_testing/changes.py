@@ -1,34 +1,24 @@
-"""Mutants of an exercise's solution: its own text with one change each, made on the syntax tree.
+"""Changes of a solution's syntax tree: an operator replaced, an operand, argument or line left out.
 
-    >>> source = "def f(a, b):\\n    ### BEGIN SOLUTION\\n    return a < b\\n    ### END SOLUTION"
-    >>> for mutant in mutants(source, "a file"):
-    ...     print(mutant.line, mutant.change)
-    3 `return a < b` is dropped
-    3 `a < b`: < becomes <=
-    3 `a < b`: < becomes >=
-
-A change is named by the source's own text, so that its name stays when other lines move. Text over several lines, such
-as Rego, is changed line by line. Left alone is what no check can see: annotations, docstrings, messages of errors,
-copies such as ``list(x)``, and keys that end every answer in a `KeyError`.
+A comparison becomes its negation or its neighbour at the border, a loop ends after its first turn, a constant takes
+another value (`constants`). Some code is left alone, because no check can see the change: annotations, docstrings,
+messages of errors, copies such as ``list(x)``, and keys whose change ends every answer in a `KeyError`.
 """
 
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from types import CodeType
 from typing import Any
 
-from chainlab.course.authoring.lesson_source import BEGIN, END
 from chainlab.course.authoring.mutation_testing.constants import other_values
 
-__all__ = ["Mutant", "mutants"]
+__all__ = ["Changes", "Place", "places"]
 
 SHOWN = 80  # characters of source in a change's name
 
-# One operator to those that take its place: its negation, and its neighbour at the border.
+# Each operator with its replacements: the negation, and the neighbour at the border.
 COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Eq: (ast.NotEq,),
     ast.NotEq: (ast.Eq,),
@@ -56,7 +46,7 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.FloorDiv: ast.Mult,
     ast.Mod: ast.Mult,
 }
-EITHER_SIDE = (ast.BitOr, ast.BitAnd, ast.Add, ast.Sub)  # of these one operand alone is an answer too
+EITHER_SIDE = (ast.BitOr, ast.BitAnd, ast.Add, ast.Sub)  # operators whose one operand alone is a plausible answer
 RENAMED = {
     "min": "max",
     "max": "min",
@@ -79,42 +69,12 @@ CHANGES_TEXT = {"casefold", "lower", "lstrip", "removeprefix", "removesuffix", "
 DROPPED = (ast.Assign, ast.AugAssign, ast.Expr, ast.Return, ast.Continue, ast.Break)
 
 Edit = tuple[ast.AST, str, Any]  # node, field, its new value
-Change = tuple[str, tuple[Edit, ...]]  # what is told, and what is done
+Change = tuple[str, tuple[Edit, ...]]  # its name, and the edits that make it
 
 
 @dataclass(frozen=True)
-class Mutant:
-    """A solution with one change."""
-
-    line: int  # in the file
-    change: str  # its own among the mutants of one solution
-    code: CodeType  # of the whole cell
-
-
-def mutants(source: str, file: str, above: int = 0) -> list[Mutant]:
-    """All mutants of a cell's solution, in the order of their lines. ``above`` lines of the file precede the cell."""
-    tree = ast.parse(source)
-    places = list(_places(tree, _solution_lines(source)))
-    changes = [change for place in places for change in _Changes(source, place).all()]
-    ast.increment_lineno(tree, above)
-    seen, unique, names = {compile(tree, file, "exec")}, [], Counter[str]()
-    for line, text, edits in changes:
-        before = [(node, field, getattr(node, field)) for node, field, _ in edits]
-        for node, field, value in edits:
-            setattr(node, field, value)
-        code = compile(ast.fix_missing_locations(tree), file, "exec")
-        for node, field, value in before:
-            setattr(node, field, value)
-        if code not in seen:
-            seen.add(code)
-            names[text] += 1
-            unique.append(Mutant(line + above, f"{text} ({names[text]})" if names[text] > 1 else text, code))
-    return sorted(unique, key=lambda mutant: mutant.line)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A node inside the solution, and where it hangs."""
+class Place:
+    """A node of the solution, with its parent."""
 
     node: ast.AST
     parent: ast.AST
@@ -131,16 +91,7 @@ class _Place:
         return ((self.parent, self.field, items),)
 
 
-def _solution_lines(source: str) -> set[int]:
-    numbers: set[int] = set()
-    inside = False
-    for number, line in enumerate(source.splitlines(), start=1):
-        inside = (inside or line.strip() == BEGIN) and line.strip() != END
-        numbers |= {number} if inside else set()
-    return numbers
-
-
-def _places(tree: ast.AST, inside: set[int]) -> Iterator[_Place]:
+def places(tree: ast.AST, inside: set[int]) -> Iterator[Place]:
     """Every node of the solution that may change, outermost first."""
     waiting: list[tuple[ast.AST, ast.AST]] = [(tree, tree)]
     while waiting:
@@ -155,17 +106,17 @@ def _places(tree: ast.AST, inside: set[int]) -> Iterator[_Place]:
                 text = node if isinstance(node, (ast.expr, ast.stmt)) and not part_of_text else around
                 waiting.append((node, text))
                 if getattr(node, "lineno", getattr(text, "lineno", 0)) in inside:
-                    yield _Place(node, parent, field, index, around)
+                    yield Place(node, parent, field, index, around)
 
 
 def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-class _Changes:
-    """What can be changed in one place."""
+class Changes:
+    """The changes that one node allows, each with a name made of the source's text."""
 
-    def __init__(self, source: str, place: _Place) -> None:
+    def __init__(self, source: str, place: Place) -> None:
         self.source, self.place, self.node = source, place, place.node
 
     def all(self) -> Iterator[tuple[int, str, tuple[Edit, ...]]]:
@@ -323,23 +274,23 @@ class _Changes:
             yield text if "`" in text else f"`{around}`: {text}", ((node, "value", new),)
 
 
-KINDS: dict[type[ast.AST], Callable[[_Changes, Any], Iterable[Change]]] = {
-    ast.AugAssign: _Changes._augassign,
-    ast.BinOp: _Changes._binop,
-    ast.BoolOp: _Changes._boolop,
-    ast.Call: _Changes._call,
-    ast.Compare: _Changes._compare,
-    ast.Constant: _Changes._constant,
-    ast.Dict: _Changes._dict,
-    ast.ExceptHandler: _Changes._excepthandler,
-    ast.For: _Changes._loop,
-    ast.If: _Changes._branches,
-    ast.IfExp: _Changes._branches,
-    ast.List: _Changes._list,
-    ast.Set: _Changes._set,
-    ast.Slice: _Changes._slice,
-    ast.Tuple: _Changes._tuple,
-    ast.UnaryOp: _Changes._unaryop,
-    ast.While: _Changes._loop,
-    ast.comprehension: _Changes._comprehension,
+KINDS: dict[type[ast.AST], Callable[[Changes, Any], Iterable[Change]]] = {
+    ast.AugAssign: Changes._augassign,
+    ast.BinOp: Changes._binop,
+    ast.BoolOp: Changes._boolop,
+    ast.Call: Changes._call,
+    ast.Compare: Changes._compare,
+    ast.Constant: Changes._constant,
+    ast.Dict: Changes._dict,
+    ast.ExceptHandler: Changes._excepthandler,
+    ast.For: Changes._loop,
+    ast.If: Changes._branches,
+    ast.IfExp: Changes._branches,
+    ast.List: Changes._list,
+    ast.Set: Changes._set,
+    ast.Slice: Changes._slice,
+    ast.Tuple: Changes._tuple,
+    ast.UnaryOp: Changes._unaryop,
+    ast.While: Changes._loop,
+    ast.comprehension: Changes._comprehension,
 }

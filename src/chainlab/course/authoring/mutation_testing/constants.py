@@ -1,10 +1,10 @@
-"""Other values of a solution's constants: a number beside, a text emptied, a rule or a query with another operator.
+"""Other values for a solution's constants: a neighbouring number, an empty text, a rule with another operator.
 
-    >>> [told for _, told in other_values("a == b\\nnot c", ast.Return())]
+    >>> [change for _, change in other_values("a == b\\nnot c", ast.Return())]
     ['the line `a == b` is dropped', '`a == b` becomes `a != b`', 'the line `not c` is dropped', '`not c` becomes `c`']
 
-Text over several lines, such as Rego or YAML, is changed line by line, and so is SQL; a regular expression also loses
-one alternative at a time.
+Text of several lines, such as Rego or YAML, changes line by line, and so does SQL. A regular expression also loses one
+alternative at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["other_values"]
 
 SHOWN = 80  # characters of a value in a change's name
 SQL = re.compile(r"\b(?:SELECT|WHERE|IS (?:NOT )?NULL)\b|^\s*(?:=|<>)\s")
-WORDS = (  # of rules and queries inside of strings
+WORDS = (  # operators of rules and queries inside strings
     (r"==", "!="),
     (r"!=", "=="),
     (r"<=", "<"),
@@ -36,7 +36,7 @@ WORDS = (  # of rules and queries inside of strings
 
 
 def other_values(value: Any, parent: ast.AST, is_key: bool = False) -> Iterator[tuple[Any, str]]:
-    """What a constant becomes, and how that is told."""
+    """The values that replace a constant, each with the name of its change."""
     others: list[Any] = []
     if isinstance(value, bool):
         others = [not value]

@@ -1,13 +1,14 @@
-"""Check the checks: run each exercise's cases on mutants of its solution, and name those that none of them refuses.
+"""The runner: run each exercise's cases on mutants of its solution, and report the mutants that no case refuses.
 
     $ chainlab lint --mutants 00_onramp
     0.1  9 mutants, 9 refused
 
-A mutant *survives* when the visible cases and those generated from one of `SEEDS` are all right: a learner with that
-seed would be told so. Each runs in a forked child with a limit of time, so an endless loop counts as refused and what
-it leaves behind is gone with it. ``lessons/survivors.toml`` holds the number of mutants of each exercise, and for each
-survivor the reason why it is right. mutmut and cosmic-ray change modules on disk and start a test command for each
-mutant; a solution is a cell that needs its lab's earlier cells, seconds of work, and some are text inside of strings.
+A mutant *survives* when it passes the visible cases and those generated from one of `SEEDS`: a learner with that seed
+would be told that it is right. Each mutant runs in a forked child with a time limit. So an endless loop counts as
+refused, and whatever a mutant changes in memory ends with its process. ``lessons/survivors.toml`` holds the number of
+mutants of each exercise, and for each survivor the reason why it may survive. mutmut and cosmic-ray do not fit: they
+change modules on disk and start a test command for each mutant, whereas a solution is a notebook cell that needs its
+lab's earlier cells (seconds of work), and some solutions are text inside strings.
 """
 
 from __future__ import annotations
@@ -31,26 +32,26 @@ from chainlab.course import exercises
 from chainlab.course.authoring import execution
 from chainlab.course.authoring.lesson_source import Cell, ExerciseSource, LessonProblem, LessonSource, checked_answer
 from chainlab.course.authoring.lint import run_cell, run_lab
-from chainlab.course.authoring.mutation_testing.changes import Mutant, mutants
+from chainlab.course.authoring.mutation_testing.mutants import Mutant, mutants
 from chainlab.course.authoring.mutation_testing.survivors import Survivor, Tally
 from chainlab.course.learning.checks import Case, Cases, examine
 from chainlab.errors import ChainlabError
 
-__all__ = ["try_lab", "try_labs"]
+__all__ = ["run_lab_mutants", "run_mutants"]
 
 SEEDS = (1, 2, 3)
-MEMORY = 2 * 2**30  # bytes of data that a mutant may have, where its solution does with that
-SECONDS = 10.0  # between two lines on an exercise that takes long
+MEMORY = 2 * 2**30  # bytes of data a mutant may allocate, where that is enough for its solution
+SECONDS = 10.0  # between two progress lines of a slow exercise
 FIRST_LIMIT = 120.0  # CPU seconds of the solution itself
 REFUSED, ACCEPTED, BROKEN = 40, 41, 42  # a child's exit status
 
 
-def try_labs(
+def run_mutants(
     root: Path, labs: Sequence[str], chosen: Collection[str] = (), say: Callable[[str], None] = print
 ) -> list[Tally]:
-    """Try the labs' mutants in a process of their own. Raises `ChainlabError` where a lab does not run.
+    """Run the labs' mutants in a process of their own. Raises `ChainlabError` where a lab does not run.
 
-    ``labs`` are file names below ``lessons/``, ``chosen`` exercises (all, when there are none).
+    ``labs`` are file names below ``lessons/``, ``chosen`` the ids of exercises (none means all).
     """
     tallies: list[Tally] = []
     problems: list[str] = []
@@ -76,34 +77,34 @@ def try_labs(
     return tallies
 
 
-def try_lab(
+def run_lab_mutants(
     lesson: LessonSource,
     root: Path,
     chosen: Collection[str] = (),
-    tell: Callable[[Tally | str], None] = print,
+    report: Callable[[Tally | str], None] = print,
     cases: Mapping[str, Cases] | None = None,
 ) -> list[LessonProblem]:
-    """Try the mutants of one lab's exercises and ``tell`` each tally; the problems of cells that do not run.
+    """Run the mutants of one lab's exercises, report each tally, and return the problems of cells that do not run.
 
-    ``cases`` replaces the course's own in tests.
+    ``cases`` replaces the course's own cases in tests.
     """
     selected = [e for e in lesson.exercises if e.id in chosen or not chosen]
     if not selected:
         return []
     needed = replace(lesson, cells=lesson.cells[: selected[-1].cells[-1].index + 1])
 
-    def run_mutants(exercise: ExerciseSource, cell: Cell, namespace: dict[str, Any]) -> Iterable[LessonProblem]:
+    def on_exercise(exercise: ExerciseSource, cell: Cell, namespace: dict[str, Any]) -> Iterable[LessonProblem]:
         if exercise in selected:
             generate = (cases or {}).get(exercise.id) or exercises.cases(exercise.id)
-            tell(_ExerciseMutants(lesson, root, exercise, cell, namespace, generate, tell).run())
+            report(_ExerciseMutants(lesson, root, exercise, cell, namespace, generate, report).run())
         run_cell(lesson, root, cell, namespace)
         return ()
 
-    return run_lab(needed, root, run_mutants)
+    return run_lab(needed, root, on_exercise)
 
 
 class _ExerciseMutants:
-    """The mutants of one exercise, each put to its cases."""
+    """The mutants of one exercise, and the exercise's cases run on each."""
 
     def __init__(
         self,
@@ -113,10 +114,10 @@ class _ExerciseMutants:
         cell: Cell,
         namespace: dict[str, Any],
         generate: Cases,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self.exercise, self.file, self.namespace = exercise, lesson.name, namespace
-        self.generate, self.tell = generate, tell
+        self.generate, self.report = generate, report
         path = str(root / lesson.name)
         self.mutants = mutants(cell.source, path, cell.line)
         self.solution = compile("\n" * cell.line + cell.source, path, "exec")
@@ -127,7 +128,7 @@ class _ExerciseMutants:
         self.last_report = time.monotonic()
 
     def run(self) -> Tally:
-        """Put the mutants to the visible cases, then those that pass to the cases of each seed."""
+        """Run the mutants on the visible cases, then those that pass on the cases of each seed."""
         began = time.monotonic()
         survivors = []
         left = self._passing(self.mutants, "visible")
@@ -140,13 +141,13 @@ class _ExerciseMutants:
         return Tally(self.exercise.id, self.file, len(self.mutants), self.endless, tuple(survivors), seconds)
 
     def _passing(self, tried: Sequence[Mutant], label: str) -> list[Mutant]:
-        """The mutants that are right on all cases of one set. Raises `ChainlabError` where the solution is not."""
+        """The mutants that pass all cases of one set. Raises `ChainlabError` where the solution itself fails."""
         if not tried:
             return []
         rng = random.Random(f"{self.exercise.id}/{label}")  # noqa: S311 (variation, not secrecy)
         cases = list(self.generate(self.namespace.get("lab"), rng))
         status, cpu = self._fork(self.solution, cases, cpu=FIRST_LIMIT)
-        if status != ACCEPTED:  # Rego's engine reserves hundreds of gigabytes of addresses, and uses few
+        if status != ACCEPTED:  # Rego's engine reserves hundreds of gigabytes of address space, and uses little
             self.memory = resource.RLIM_INFINITY
             status, cpu = self._fork(self.solution, cases, cpu=FIRST_LIMIT)
         if status != ACCEPTED:
@@ -158,7 +159,7 @@ class _ExerciseMutants:
         for number, mutant in enumerate(tried):
             if time.monotonic() - self.last_report > SECONDS:
                 self.last_report = time.monotonic()
-                self.tell(f"{self.exercise.id}: {number} of {len(tried)} mutants on the {label} cases")
+                self.report(f"{self.exercise.id}: {number} of {len(tried)} mutants on the {label} cases")
             status, _ = self._fork(mutant.code, cases, cpu=0.5 + 3 * cpu)
             if status == ACCEPTED:
                 passing.append(mutant)
@@ -219,10 +220,12 @@ def main() -> int:
         sys.stdout.write(f"{json.dumps({kind: value})}\n")
         sys.stdout.flush()
 
-    def tell(message: Tally | str) -> None:
+    def report(message: Tally | str) -> None:
         say(*("progress", message) if isinstance(message, str) else ("tally", asdict(message)))
 
-    problems = [p for lab in labs for p in try_lab(LessonSource.read(root / "lessons" / lab), root, chosen, tell)]
+    problems = [
+        p for lab in labs for p in run_lab_mutants(LessonSource.read(root / "lessons" / lab), root, chosen, report)
+    ]
     for problem in problems:
         say("problem", str(problem))
     return 1 if problems else 0

@@ -1,4 +1,4 @@
-"""Mutants that a check accepts, and the record of those that are right to survive: ``lessons/survivors.toml``.
+"""Survivors: mutants that a check accepts, and the record of those that may survive, ``lessons/survivors.toml``.
 
     ["0.4"]
     mutants = 6
@@ -7,7 +7,7 @@
     change = "`size > 1` becomes `size > 0`"
     why = "There is no log of no entries: the text says so."
 
-The number of mutants is held as well, so that a change of the solution, or of what mutates it, is seen.
+The record also holds the number of mutants, so that a change of the solution or of the mutations is noticed.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class Survivor:
 
 @dataclass(frozen=True)
 class Tally:
-    """How one exercise's mutants fared."""
+    """The result of one exercise's mutants."""
 
     exercise: str
     file: str  # lessons/00_onramp_lab.py
     mutants: int
-    endless: int  # of the refused: they met the limit of time or memory
+    endless: int  # refused mutants that ran into the limit of time or memory
     survivors: tuple[Survivor, ...]
     seconds: float
 
@@ -69,10 +69,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the record says of one exercise."""
+    """The record's entry for one exercise."""
 
     mutants: int
-    reasons: Mapping[str, str]  # change to why its survival is right
+    reasons: Mapping[str, str]  # by change: why this mutant may survive
     line: int
 
 
@@ -80,7 +80,7 @@ NOTHING = Recorded(0, {}, 1)
 
 
 def read_record(root: Path) -> dict[str, Recorded]:
-    """The record by exercise; empty where there is none. Raises `MalformedInput` with file, line and key."""
+    """Read the record, by exercise; empty without a file. Raises `MalformedInput` with file, line and key."""
     path = root / RECORD
     if not path.is_file():
         return {}
@@ -104,9 +104,9 @@ def read_record(root: Path) -> dict[str, Recorded]:
 def compare(
     tallies: Iterable[Tally], record: Mapping[str, Recorded], exercise_ids: Collection[str]
 ) -> list[LessonProblem]:
-    """Where tallies and record disagree: a survivor without a reason, a stale entry, another number.
+    """Report where tallies and record disagree: a survivor without a reason, a stale entry, another number.
 
-    ``known`` are all exercises of the course: the record names no other.
+    ``exercise_ids`` are all exercises of the course; an entry of the record for any other is a problem.
     """
     problems: list[LessonProblem] = []
     for tally in tallies:
@@ -138,7 +138,7 @@ def table(tallies: Sequence[Tally]) -> str:
 
 
 def blank_entries(tallies: Iterable[Tally], record: Mapping[str, Recorded]) -> list[str]:
-    """The record's entry for each survivor that it does not have, to be given a reason."""
+    """Write a blank record entry for each survivor without one; the author fills in the reason."""
     blocks = []
     for tally in tallies:
         for survivor in _unrecorded(tally, record):
@@ -149,7 +149,7 @@ def blank_entries(tallies: Iterable[Tally], record: Mapping[str, Recorded]) -> l
 
 
 def with_reasons(tally: Tally, record: Mapping[str, Recorded]) -> dict[str, Any]:
-    """A tally as plain data, with the recorded reasons."""
+    """Give a tally as plain data, with the recorded reasons."""
     recorded = record.get(tally.exercise, NOTHING)
     survivors = [asdict(s) | {"why": recorded.reasons.get(s.change)} for s in tally.survivors]
     return asdict(tally) | {"survivors": survivors}
