@@ -31,7 +31,6 @@ LAYERS = (
     ("lab",),
     ("world",),
     ("services",),
-    ("stores",),
     ("course",),
     ("dashboards",),
     ("deploy",),

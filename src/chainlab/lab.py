@@ -27,21 +27,16 @@ from chainlab.course.learning.progress import ProgressFile
 from chainlab.course.learning.results import NotRight, Right
 from chainlab.course.learning.solution_reasons import reason_of
 from chainlab.digests import Digest
-from chainlab.errors import ChainlabError, Incorrect, MalformedInput, NotAttempted, Unavailable
+from chainlab.errors import ChainlabError, Incorrect, MalformedInput, NotAttempted
 from chainlab.events import EventList, Events
-from chainlab.trust.client import Trust
 from chainlab.trust.instance import prepare
 from chainlab.workspace import Workspace, course_root
 from chainlab.world import World
 
 if TYPE_CHECKING:
-    from chainlab.ci.project import Host
     from chainlab.course.exfiltration_sink import Sink
     from chainlab.course.learning.progress_board import Board
     from chainlab.course.syllabus import Course
-    from chainlab.deploy.deployment import Deployment
-    from chainlab.policy.gate import Gate
-    from chainlab.registry.registry import Registry
 
 __all__ = ["Lab", "open"]
 
@@ -51,8 +46,8 @@ LONGEST_RUN = 120  # seconds a program of a lesson may take
 SESSION = "JPY_SESSION_NAME"
 
 
-class Lab:
-    """One unit's world, made by `open`; a private one goes with `close` or the process."""
+class Lab(World):
+    """The world of one unit, opened by `open`; a private one is removed by `close` or with the process."""
 
     def __init__(self, unit: str, seed: int) -> None:
         self.unit = unit
@@ -62,17 +57,15 @@ class Lab:
         joined = Workspace.joined()
         self._joined = joined is not None
         self._watched = self._joined and SESSION in os.environ
-        self._world: World | None = None
-        self.workspace = joined or Workspace.private(_checkpoint_key(), _checkpoint)
         self._process = os.getpid()
         self._sinks: list[Sink] = []
+        workspace = joined or Workspace.private(_checkpoint_key(), _checkpoint)
         try:
-            self._world = World(self.workspace, private=not self._joined)
+            super().__init__(workspace, private=not self._joined)
         except BaseException:
             if not self._joined:
-                self.workspace.remove()
+                workspace.remove()
             raise
-        self.trust = Trust(self.workspace.trust)
         self._progress = ProgressFile(self.workspace.path / "progress.json")
         self._environment = dict(os.environ)
         os.environ.clear()
@@ -108,26 +101,6 @@ class Lab:
         place = copy.relative_to(self.workspace.desk).as_posix()
         return begin_deliverable(self._root / "templates" / copy.name, copy, place)
 
-    @property
-    def ci(self) -> Host:
-        """The CI host: projects, pull requests, runs."""
-        return self._open().ci
-
-    @property
-    def registry(self) -> Registry:
-        """The package index and the OCI registry."""
-        return self._open().registry
-
-    @property
-    def gate(self) -> Gate:
-        """What decides whether a release is fit for prod."""
-        return self._open().gate
-
-    @property
-    def deployment(self) -> Deployment:
-        """What runs in prod; a private workspace's service ends with it."""
-        return self._open().deployment
-
     def sink(self) -> Sink:
         """A loopback sink for payloads, open until this lab closes; give runs its port."""
         from chainlab.course.exfiltration_sink import Sink
@@ -135,11 +108,6 @@ class Lab:
         sink = Sink()
         self._sinks.append(sink)
         return sink
-
-    def _open(self) -> World:
-        if self._world is None:
-            raise Unavailable("this lab is closed", hint="open it again: run the first cells")
-        return self._world
 
     def events(self, type: str = "", *, about: str = "") -> EventList:
         """What the services reported so far, oldest first.
@@ -244,11 +212,10 @@ class Lab:
         for sink in self._sinks:
             sink.close()
         self._sinks.clear()
-        if self._world is not None:
+        if self.is_open:
             if not self._joined and (self.workspace.path / "deploy").exists():
-                self._world.deployment.stop()
-            self._world.close()
-            self._world = None
+                self.deployment.stop()
+            super().close()
             if not self._joined:
                 self.workspace.remove()
 

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,17 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
-from chainlab.stores import Stores
 from chainlab.trust.app import refusal
 from chainlab.trust.app import routes as trust_routes
 from chainlab.trust.instance import Instance
 
 __all__ = ["Server", "app", "serve"]
+
+Routes = Callable[[], list[BaseRoute]]
 
 HOSTS = ["127.0.0.1", "localhost", "[::1]", "::1", "*.localhost"]
 STRICT = {
@@ -75,8 +76,8 @@ class _Guard:
             await self._app(scope, receive, marked)
 
 
-def app(instance: Instance, stores: Stores | None = None) -> ASGIApp:
-    """Everything that this process serves: the instance and, when there are some, a workspace's stores."""
+def app(instance: Instance, routes: Routes | None = None) -> ASGIApp:
+    """Everything that this process serves: the instance and, with ``routes``, the other parts of a workspace."""
 
     async def welcome(_: Request) -> Response:
         return PlainTextResponse(WELCOME)
@@ -96,7 +97,7 @@ def app(instance: Instance, stores: Stores | None = None) -> ASGIApp:
     served = Starlette(
         routes=[
             Route("/healthz", lambda _: JSONResponse({"ok": True})),
-            *([] if stores else [Route("/", welcome)]),
+            *([] if routes else [Route("/", welcome)]),
             *trust_routes(instance),
         ],
         middleware=[
@@ -104,36 +105,36 @@ def app(instance: Instance, stores: Stores | None = None) -> ASGIApp:
         ],
         exception_handlers=handlers,
     )
-    if stores is not None:
-        served.router.default = _Stores(stores, handlers)
+    if routes is not None:
+        served.router.default = _Workspace(routes, handlers)
     return _Guard(served)  # outermost, so that every answer is marked
 
 
-class _Stores:
-    """Serves what the instance does not, from the first such request on."""
+class _Workspace:
+    """Serves what the instance does not; the parts of the workspace are opened by the first such request."""
 
-    def __init__(self, stores: Stores, handlers: Mapping[Any, Any]) -> None:
-        self._stores = stores
+    def __init__(self, routes: Routes, handlers: Mapping[Any, Any]) -> None:
+        self._routes = routes
         self._handlers = handlers
         self._app: Starlette | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._app is None:
-            self._app = Starlette(routes=self._stores.routes(), exception_handlers=self._handlers)
+            self._app = Starlette(routes=self._routes(), exception_handlers=self._handlers)
         await self._app(scope, receive, send)
 
 
 class Server:
     """Serves one state directory in a thread of this process until `close`.
 
-    ``stores`` are served beside the instance; they are the caller's to close.
+    ``routes`` gives what is served beside the instance, at the first request for it.
     """
 
     def __init__(
         self,
         directory: Path,
         *,
-        stores: Stores | None = None,
+        routes: Routes | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -145,12 +146,12 @@ class Server:
             self.instance = Instance(directory)
             undo.callback(self.instance.close)
             self.instance.publish(self.url)
-            self._start(stores)
+            self._start(routes)
             self._undo = undo.pop_all()
 
-    def _start(self, stores: Stores | None) -> None:
+    def _start(self, routes: Routes | None) -> None:
         config = uvicorn.Config(
-            app(self.instance, stores),
+            app(self.instance, routes),
             http="h11",  # ends a connection whose headers exceed 64 kB; httptools, C, would keep any amount
             ws="none",
             lifespan="off",
@@ -196,13 +197,13 @@ class Server:
         self.close()
 
 
-def serve(directory: Path, *, stores: Stores | None = None, host: str = "127.0.0.1", port: int = 0) -> Server:
+def serve(directory: Path, *, host: str = "127.0.0.1", port: int = 0) -> Server:
     """Start the services over a state directory; port 0 takes a free one.
 
     Raises `MalformedInput` for an address that is not loopback, `Unavailable` for a port in use,
     `InUse` when another process serves the directory.
     """
-    return Server(directory, stores=stores, host=host, port=port)
+    return Server(directory, host=host, port=port)
 
 
 def _listen(host: str, port: int) -> socket.socket:

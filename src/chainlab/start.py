@@ -24,9 +24,8 @@ from chainlab.course.syllabus import load
 from chainlab.deploy import prediction_service as prod
 from chainlab.errors import ChainlabError, InUse, MalformedInput, Unavailable
 from chainlab.notebook_server import NotebookServer, kept_address
-from chainlab.services import serve
-from chainlab.stores import Stores
 from chainlab.workspace import Workspace
+from chainlab.world import World
 
 __all__ = ["Session", "end_on_signals", "find_page", "has_display", "open_workspace"]
 
@@ -115,11 +114,8 @@ class Session:
         with contextlib.ExitStack() as undo:  # in reverse, as far as the start came
             undo.callback(self._lock.release)
             self.renewal = learner_copies.renew(root, self.workspace)
-            self._stores = Stores(self.workspace)
-            undo.callback(self._stores.close)
-            services = serve(self.workspace.trust, stores=self._stores)
-            undo.callback(services.close)
-            self.services = services.url  # of the private Sigstore instance, the registry and the CI host
+            self._world = undo.enter_context(World(self.workspace, join=False))
+            self.services = self._world.url  # of the private Sigstore instance, the registry and the CI host
             self.server = NotebookServer(
                 folder,
                 shown=self.workspace.desk,
@@ -138,7 +134,7 @@ class Session:
     @property
     def deployed(self) -> str | None:
         """Address of the service that runs in prod, and goes on without this session; None when none answers."""
-        current = self._stores.deployment.current
+        current = self._world.deployment.current
         return current.service.url if current and prod.model_served(current.service) else None
 
     def wait(self) -> None:

@@ -1,84 +1,188 @@
-"""A workspace with everything that works on it: services, registry, CI host, gate, deployment.
+"""One workspace, opened: its registry, CI host, gate, archive and deployment, each opened when first asked for.
 
-Joins the services where another process runs them, else runs them in this process until `close`.
+    >>> with World(learner_workspace()) as world:                  # doctest: +SKIP
+    ...     world.gate.judge("acme/triage-model@sha256:…")
+
+The services run in this process until `close`, unless another process serves the workspace: then this one joins it.
+A new part is one method marked ``@_part``, and a line in `World.routes` if it answers over HTTP.
 """
 
 from __future__ import annotations
 
 import contextlib
-from functools import cached_property
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from chainlab.errors import InUse
+from chainlab.credentials import Credential
+from chainlab.digests import Digest
+from chainlab.errors import InUse, Unavailable
 from chainlab.services import Server
-from chainlab.stores import Stores
 from chainlab.trust.client import Trust
-from chainlab.workspace import Workspace, wheelhouse
+from chainlab.workspace import Workspace, course_root, wheelhouse
 
 if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
     from chainlab.archive import Archive
     from chainlab.ci.project import Host
+    from chainlab.ci.services.platform import Platform
     from chainlab.deploy.deployment import Deployment
     from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
 
 __all__ = ["World"]
 
+COMPANY = "acme"  # whose projects the course works on
+T = TypeVar("T")
+
+
+class _part(Generic[T]):  # noqa: N801 (a decorator, as cached_property is)
+    """Open a part of a world once, by whichever thread asks first; a lesson about signatures waits for none of them."""
+
+    def __init__(self, open_part: Callable[[Any], T]) -> None:
+        self._open = open_part
+        self._name = open_part.__name__
+        self.__doc__ = open_part.__doc__
+
+    @overload
+    def __get__(self, world: None, owner: type) -> _part[T]: ...
+    @overload
+    def __get__(self, world: World, owner: type) -> T: ...
+    def __get__(self, world: World | None, owner: type) -> _part[T] | T:
+        if world is None:
+            return self
+        with world._guard:
+            if world._parts is None:
+                raise Unavailable("this workspace was closed", hint="open it again: run the first cells")
+            if self._name not in world._parts:
+                world._parts[self._name] = self._open(world)
+            part: T = world._parts[self._name]
+            return part
+
 
 class World:
-    """One workspace, opened; a context manager. What is deployed in a ``private`` one ends with this process."""
+    """The parts of one workspace; a context manager. Safe to use from several threads.
 
-    def __init__(self, workspace: Workspace, *, private: bool = False) -> None:
+    What is deployed in a ``private`` workspace ends with this process. Raises `InUse` when another process serves the
+    workspace and ``join`` is false.
+    """
+
+    def __init__(self, workspace: Workspace, *, private: bool = False, join: bool = True) -> None:
         self.workspace = workspace
         self.trust = Trust(workspace.trust)
+        self._private = private
+        self._guard = threading.RLock()
+        self._parts: dict[str, Any] | None = {}  # None: closed
         self._undo = contextlib.ExitStack()
-        self._stores = Stores(workspace, private=private)
-        self._undo.callback(self._stores.close)
-        with contextlib.suppress(InUse):  # another process serves it: join
-            server = Server(workspace.trust, stores=self._stores)
-            self._undo.callback(server.close)
+        try:
+            self._server: Server | None = Server(workspace.trust, routes=self.routes)
+        except InUse:
+            if not join:
+                raise
+            self._server = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `close` has not been called."""
+        return self._parts is not None
 
     @property
     def url(self) -> str:
         """Where the services listen. Raises `Unavailable` when they stopped."""
         return self.trust.url
 
-    @property
+    @_part
     def registry(self) -> Registry:
-        """The package index and the OCI registry of this workspace."""
-        return self._stores.registry
+        """The package index and the OCI registry; the company's own libraries are published in it."""
+        from chainlab.registry.registry import Registry
 
-    @cached_property
+        registry = self._undo.enter_context(
+            Registry(
+                self.workspace.path / "registry",
+                self.workspace.trust / "state.db",
+                upstream=wheelhouse(),
+                trust=self.trust,
+            )
+        )
+        registry.sweep()  # uploads that were abandoned half-way
+        company = Credential(COMPANY, frozenset({"packages:upload:*"}))
+        for wheel in sorted((course_root() / "data" / "packages" / "wheels").glob("*.whl")):
+            if not registry.index.holding(Digest.of_file(wheel)):
+                registry.index.publish(wheel, by=company)
+        return registry
+
+    @_part
+    def platform(self) -> Platform:
+        """The CI platform's services: git server, mirror of actions, pull requests, caches and artifacts."""
+        from chainlab.ci.services.platform import Platform
+
+        return self._undo.enter_context(Platform(self.workspace))
+
+    @_part
     def ci(self) -> Host:
-        """The CI host of this workspace."""
+        """The CI host: projects, pull requests, workflow runs."""
         from chainlab.ci.project import Host
 
         return Host(
             self.workspace.path / "ci",
-            platform=self._stores.platform,
+            platform=self.platform,
             registry=self.registry,
             trust=self.trust,
             wheelhouse=wheelhouse(),
         )
 
-    @property
-    def archive(self) -> Archive:
-        """The evidence of releases and other builds, and where a component is."""
-        return self._stores.archive
-
-    @property
+    @_part
     def gate(self) -> Gate:
-        """What decides whether a release is fit for prod."""
-        return self._stores.gate
+        """The gate, which decides whether a release is fit for prod, by the course's policies and advisories."""
+        from chainlab.policy.gate import Gate
 
-    @property
+        data = course_root() / "data"
+        return Gate(self.registry, self.trust, policies=data / "policies", advisories=data / "advisories")
+
+    @_part
+    def archive(self) -> Archive:
+        """The archive: the evidence of releases and other builds, and where a component is."""
+        from chainlab.archive import Archive
+
+        archive = Archive(self.workspace.path / "archive")
+        self._undo.callback(archive.close)
+        return archive
+
+    @_part
     def deployment(self) -> Deployment:
         """What runs in prod, and the one way there."""
-        return self._stores.deployment
+        from chainlab.deploy.deployment import Deployment
+
+        return Deployment(
+            self.workspace.path / "deploy",
+            registry=self.registry,
+            trust=self.trust,
+            gate=lambda: self.gate,
+            archive=lambda: self.archive,
+            tied=self._private,
+        )
+
+    def routes(self) -> list[BaseRoute]:
+        """Every endpoint besides those of the Sigstore instance."""
+        from chainlab.ci.services.app import platform_routes
+        from chainlab.deploy.app import deploy_routes
+        from chainlab.registry.app import routes
+
+        return [
+            *routes(self.registry),
+            *platform_routes(self.platform),
+            *deploy_routes(self.trust, lambda: self.deployment),
+        ]
 
     def close(self) -> None:
-        """End what this opened."""
-        self._undo.close()
+        """End what this world started, the services first; closing twice does nothing."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        with self._guard:
+            self._parts = None
+            self._undo.close()
 
     def __enter__(self) -> World:
         return self

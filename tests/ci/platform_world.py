@@ -16,9 +16,8 @@ import httpx
 from chainlab.ci.services.platform import Platform
 from chainlab.database import connect
 from chainlab.registry.registry import Registry
-from chainlab.services import Server
-from chainlab.stores import Stores
 from chainlab.workspace import Workspace
+from chainlab.world import World
 
 ACT = Path(sys.executable).parent / "act"
 REPOSITORY = "acme/triage-model"
@@ -30,13 +29,12 @@ class Host:
 
     def __init__(self, folder: Path) -> None:
         self.workspace = Workspace(folder)
-        self.stores = Stores(self.workspace)
-        self.server = Server(self.workspace.trust, stores=self.stores)
-        self.url = self.server.url
+        self.world = World(self.workspace, join=False)
+        self.url = self.world.url
         self._cleared = 0
         self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
-        self.platform: Platform = self.stores.platform
-        self.registry: Registry = self.stores.registry
+        self.platform: Platform = self.world.platform
+        self.registry: Registry = self.world.registry
 
     def secret(self, *grants: str, subject: str = "run 1 job build") -> str:
         """A credential with these grants."""
@@ -66,8 +64,7 @@ class Host:
 
     def close(self) -> None:
         self.http.close()
-        self.server.close()
-        self.stores.close()
+        self.world.close()
 
 
 class Job:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -67,10 +66,11 @@ def served(folder: Path) -> Iterator[tuple[Server, Registry]]:
     """An instance and a registry over the directory ``folder``, on one port."""
     trust = folder / "trust"
     trust.mkdir(mode=0o700, exist_ok=True)
-    with Registry(folder / "registry", trust / "state.db", upstream=WHEELHOUSE, trust=Trust(trust)) as registry:
-        stores: Any = SimpleNamespace(routes=lambda: routes(registry))
-        with Server(trust, stores=stores) as server:
-            yield server, registry
+    with (
+        Registry(folder / "registry", trust / "state.db", upstream=WHEELHOUSE, trust=Trust(trust)) as registry,
+        Server(trust, routes=lambda: routes(registry)) as server,
+    ):
+        yield server, registry
 
 
 @dataclass
