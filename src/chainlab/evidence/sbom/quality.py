@@ -1,53 +1,65 @@
-"""Quality: how much of what an SBOM should say it says.
+"""SBOM quality: which minimum elements a document states, as `chainlab sbom check` counts them.
 
-    >>> found = assess(document)
-    >>> found.score, found.reasons[:1]
+    >>> quality = assess(document)
+    >>> quality.score, quality.reasons[:1]
     (0.83, ('component hash: 2 of 22 component(s), not numpy, scipy, onnx; candidates of a lock: 20',))
 
-Two lists of minimum elements: NTIA's of 12 July 2021, and CISA's of 22 August 2025, which is a *draft for comment*: its
-final version may differ. A value such as "unknown" is not a value. What nothing could say counts neither way, and a
-document without components has no score. What is declared is counted, not whether it is true: a document that lists too
-little scores well, so compare it with what is installed.
+`ELEMENTS` is the table of what is asked: a new element is one line there. It joins two lists: NTIA's of 12 July 2021,
+and CISA's of 22 August 2025, which is a *draft for comment*: its final version may differ. A value such as "unknown"
+does not count. An element that applies to no component counts neither way, and a document without components has no
+score. The score counts what a document declares, not whether it is true: a document that lists too little scores well,
+so compare it with what is installed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from chainlab.evidence.sbom.cyclonedx import entries
 from chainlab.evidence.sbom.schema import problems
 
-__all__ = ["CISA", "NTIA", "STANDARDS", "Element", "Quality", "assess"]
+__all__ = ["CISA", "ELEMENTS", "NTIA", "STANDARDS", "ElementCount", "MinimumElement", "Quality", "assess"]
 
 NTIA = "NTIA 2021"
 CISA = "CISA 2025 draft"
 STANDARDS = (NTIA, CISA)
-NOTHING = {
+NO_VALUES = {
     "", "unknown", "none", "n/a", "na", "noassertion", "null", "-", "?", "todo", "0.0.0-unknown"
 }  # fmt: skip
-# Kinds that no package registry gives an identifier or version
+# Types of component to which no package registry gives an identifier or a version.
 DATA = {"data", "file", "machine-learning-model"}
+Fields = dict[str, Any]  # of a component, or of the whole document, as in the JSON
 
 
 @dataclass(frozen=True)
-class Element:
-    """One minimum element: how many of those that should say it do."""
+class MinimumElement:
+    """One row of `ELEMENTS`: what is asked of whom."""
+
+    name: str
+    standards: tuple[str, ...]  # that ask for it
+    of: Literal["document", "component", "package"]  # package: a component that is not DATA
+    has: Callable[[Fields, set[str]], bool]  # the entry, and the refs whose dependencies the document describes
+
+
+@dataclass(frozen=True)
+class ElementCount:
+    """How many of the entries that should state an element do."""
 
     name: str
     standards: tuple[str, ...]
     present: int
     total: int
-    missing: tuple[str, ...] = ()  # names of the first ones that do not
-    of_document: bool = False  # said once, not by each component
-    candidates: int = 0  # components that have not their own hash, but hashes of files that a lock accepts
+    missing: tuple[str, ...] = ()  # names of the first entries that do not state it
+    of_document: bool = False  # stated once, not by each component
+    candidates: int = 0  # components without a hash of their own, but with hashes of files that a lock accepts
 
     @property
     def coverage(self) -> float | None:
-        """0 to 1; None for an element that nothing could say."""
+        """0 to 1; None for an element that applies to no entry."""
         return self.present / self.total if self.total else None
 
     def __str__(self) -> str:
@@ -60,14 +72,14 @@ class Element:
 
 @dataclass(frozen=True)
 class Quality:
-    """What assessing came to."""
+    """The quality of one document, element by element."""
 
-    elements: tuple[Element, ...]
-    invalid: tuple[str, ...] = ()  # what is wrong with the document itself
+    elements: tuple[ElementCount, ...]
+    invalid: tuple[str, ...] = ()  # what the schema refuses
 
     @property
     def score(self) -> float | None:
-        """0 to 1: the mean coverage of the elements, each counting alike.
+        """0 to 1: the mean coverage of the elements, each with the same weight.
 
         0 for a document that is not valid; None for one that lists no component.
         """
@@ -80,109 +92,56 @@ class Quality:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the score is not 1: what is invalid, then elements by what they lack."""
-        told = [(e.coverage, e.name, str(e)) for e in self.elements if e.coverage is not None and e.coverage < 1]
-        return (*self.invalid, *(text for _, _, text in sorted(told)))
+        """Why the score is below 1: schema problems, then incomplete elements, the least covered first."""
+        gaps = [(e.coverage, e.name, str(e)) for e in self.elements if e.coverage is not None and e.coverage < 1]
+        return (*self.invalid, *(text for _, _, text in sorted(gaps)))
 
     def of(self, standard: str) -> Quality:
-        """By one of the standards alone."""
+        """Return the quality by one of the standards alone."""
         return Quality(tuple(e for e in self.elements if standard in e.standards), self.invalid)
 
 
-def assess(document: Any) -> Quality:
-    """Assess a CycloneDX document; anything else scores 0 and says why."""
-    wrong = tuple(str(p) for p in problems(document)[:5])
-    if not isinstance(document, dict):
-        return Quality((), wrong)
-    components = list(entries(document))
-    about = _dict(document.get("metadata"))
-    related = _related(document)
-    every = STANDARDS
-    packages = [c for c in components if c.get("type") not in DATA]
-    elements = (
-        _element("software producer (supplier)", every, components, _producer),
-        _element("component name", every, components, lambda c: _said(c.get("name"))),
-        _element("component version", every, packages, lambda c: _said(c.get("version"))),
-        _element("software identifiers", every, packages, _identified),
-        _element("dependency relationship", every, components, lambda c: c.get("bom-ref") in related),
-        _whole("SBOM author", every, _author(about)),
-        _whole("timestamp", every, _timestamp(about.get("timestamp"))),
-        replace(_element("component hash", (CISA,), components, _hashed), candidates=sum(map(_accepting, components))),
-        _element("license", (CISA,), components, _licensed),
-        _whole("tool name", (CISA,), _tool(about.get("tools"))),
-        _whole("generation context", (CISA,), bool(_dicts(about.get("lifecycles")))),
-        _whole("known unknowns", every, bool(_dicts(document.get("compositions")))),
-    )
-    return Quality(elements, wrong)
+def _states(name: str) -> Callable[[Fields, set[str]], bool]:
+    return lambda entry, _: _is_value(entry.get(name))
 
 
-def _element(
-    name: str,
-    standards: tuple[str, ...],
-    components: Sequence[dict[str, Any]],
-    has: Callable[[dict[str, Any]], bool],
-) -> Element:
-    lacking = [c for c in components if not has(c)]
-    names = tuple(str(c.get("name") or "?")[:60] for c in lacking[:3])
-    return Element(name, standards, len(components) - len(lacking), len(components), names)
-
-
-def _whole(name: str, standards: tuple[str, ...], has: bool) -> Element:
-    return Element(name, standards, int(has), 1, of_document=True)
-
-
-def _related(document: dict[str, Any]) -> set[Any]:
-    """Refs whose dependencies the document gives, and does not itself call unknown."""
-    given = {str(d.get("ref")) for d in _dicts(document.get("dependencies"))}
-    unknown: set[str] = set()
-    for one in _dicts(document.get("compositions")):
-        if one.get("aggregate") in ("unknown", "not_specified"):
-            refs = one.get("dependencies")
-            unknown |= {str(r) for r in refs} if isinstance(refs, list) else set()
-    return given - unknown
-
-
-def _producer(component: dict[str, Any]) -> bool:
-    named = [_dict(component.get(k)).get("name") for k in ("supplier", "manufacturer")]
+def _has_producer(component: Fields, _: set[str]) -> bool:
+    organisations = [_dict(component.get(k)).get("name") for k in ("supplier", "manufacturer")]
     authors = [a.get("name") for a in _dicts(component.get("authors"))]
-    return any(_said(n) for n in (*named, *authors, component.get("publisher"), component.get("author")))
+    names = (*organisations, *authors, component.get("publisher"), component.get("author"))
+    return any(map(_is_value, names))
 
 
-def _identified(component: dict[str, Any]) -> bool:
-    known = [component.get("purl"), component.get("cpe"), *_texts(component.get("omniborId"))]
-    return any(_said(k) for k in (*known, *_texts(component.get("swhid"))))
+def _has_identifier(component: Fields, _: set[str]) -> bool:
+    lists = (*_list(component.get("omniborId")), *_list(component.get("swhid")))
+    return any(map(_is_value, (component.get("purl"), component.get("cpe"), *lists)))
 
 
-def _hashed(component: dict[str, Any]) -> bool:
-    return any(_said(h.get("content")) for h in _dicts(component.get("hashes")))
+def _has_dependencies(component: Fields, described: set[str]) -> bool:
+    return component.get("bom-ref") in described
 
 
-def _accepting(component: dict[str, Any]) -> bool:
-    """Whether it has only hashes of files of which it may be one."""
-    files = [r for r in _dicts(component.get("externalReferences")) if r.get("type") == "distribution"]
-    return not _hashed(component) and any(map(_hashed, files))
+def _has_hash(component: Fields, _: set[str]) -> bool:
+    return _is_hashed(component)
 
 
-def _licensed(component: dict[str, Any]) -> bool:
+def _has_licence(component: Fields, _: set[str]) -> bool:
     for choice in _dicts(component.get("licenses")):
         licence = _dict(choice.get("license"))
-        if any(_said(v) for v in (choice.get("expression"), licence.get("id"), licence.get("name"))):
+        if any(map(_is_value, (choice.get("expression"), licence.get("id"), licence.get("name")))):
             return True
     return False
 
 
-def _author(about: dict[str, Any]) -> bool:
-    people = [a.get("name") for a in _dicts(about.get("authors"))]
-    bodies = [_dict(about.get(k)).get("name") for k in ("manufacturer", "manufacture")]
-    return any(_said(n) for n in (*people, *bodies))
+def _has_author(document: Fields, _: set[str]) -> bool:
+    metadata = _dict(document.get("metadata"))
+    people = [a.get("name") for a in _dicts(metadata.get("authors"))]
+    organisations = [_dict(metadata.get(k)).get("name") for k in ("manufacturer", "manufacture")]
+    return any(map(_is_value, (*people, *organisations)))
 
 
-def _tool(tools: Any) -> bool:
-    listed = _dicts(tools) or _dicts(_dict(tools).get("components"))
-    return any(_said(t.get("name")) for t in listed)
-
-
-def _timestamp(value: Any) -> bool:
+def _has_timestamp(document: Fields, _: set[str]) -> bool:
+    value = _dict(document.get("metadata")).get("timestamp")
     if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\dT", value):
         return False
     try:
@@ -191,8 +150,85 @@ def _timestamp(value: Any) -> bool:
         return False
 
 
-def _said(value: Any) -> bool:
-    return isinstance(value, str) and value.strip().lower() not in NOTHING
+def _has_tool(document: Fields, _: set[str]) -> bool:
+    tools = _dict(document.get("metadata")).get("tools")
+    listed = _dicts(tools) or _dicts(_dict(tools).get("components"))
+    return any(_is_value(t.get("name")) for t in listed)
+
+
+def _has_lifecycle(document: Fields, _: set[str]) -> bool:
+    return bool(_dicts(_dict(document.get("metadata")).get("lifecycles")))
+
+
+def _has_compositions(document: Fields, _: set[str]) -> bool:
+    return bool(_dicts(document.get("compositions")))
+
+
+# What `chainlab sbom check` asks for.
+ELEMENTS = (
+    MinimumElement("software producer (supplier)", STANDARDS, "component", _has_producer),
+    MinimumElement("component name", STANDARDS, "component", _states("name")),
+    MinimumElement("component version", STANDARDS, "package", _states("version")),
+    MinimumElement("software identifiers", STANDARDS, "package", _has_identifier),
+    MinimumElement("dependency relationship", STANDARDS, "component", _has_dependencies),
+    MinimumElement("SBOM author", STANDARDS, "document", _has_author),
+    MinimumElement("timestamp", STANDARDS, "document", _has_timestamp),
+    MinimumElement("component hash", (CISA,), "component", _has_hash),
+    MinimumElement("license", (CISA,), "component", _has_licence),
+    MinimumElement("tool name", (CISA,), "document", _has_tool),
+    MinimumElement("generation context", (CISA,), "document", _has_lifecycle),
+    MinimumElement("known unknowns", STANDARDS, "document", _has_compositions),
+)
+
+
+def assess(document: Any) -> Quality:
+    """Assess a CycloneDX document; anything else scores 0 and says why."""
+    invalid = tuple(str(problem) for problem in problems(document)[:5])
+    if not isinstance(document, dict):
+        return Quality((), invalid)
+    components = list(entries(document))
+    packages = [c for c in components if c.get("type") not in DATA]
+    asked_of = {"document": [document], "component": components, "package": packages}
+    described = _described(document)
+    return Quality(tuple(_count(element, asked_of[element.of], described) for element in ELEMENTS), invalid)
+
+
+def _count(element: MinimumElement, asked: Sequence[Fields], described: set[str]) -> ElementCount:
+    lacking = [entry for entry in asked if not element.has(entry, described)]
+    of_document = element.of == "document"
+    return ElementCount(
+        element.name,
+        element.standards,
+        present=len(asked) - len(lacking),
+        total=len(asked),
+        missing=() if of_document else tuple(str(entry.get("name") or "?")[:60] for entry in lacking[:3]),
+        of_document=of_document,
+        candidates=sum(map(_has_candidate_hash, lacking)) if element.has is _has_hash else 0,
+    )
+
+
+def _described(document: Fields) -> set[str]:
+    """Refs whose dependencies the document gives, and does not itself call unknown."""
+    refs = {str(d.get("ref")) for d in _dicts(document.get("dependencies"))}
+    unknown: set[str] = set()
+    for composition in _dicts(document.get("compositions")):
+        if composition.get("aggregate") in ("unknown", "not_specified"):
+            unknown |= {str(ref) for ref in _list(composition.get("dependencies"))}
+    return refs - unknown
+
+
+def _has_candidate_hash(component: Fields) -> bool:
+    """Whether it has hashes of files of which it may be one."""
+    references = _dicts(component.get("externalReferences"))
+    return any(_is_hashed(reference) for reference in references if reference.get("type") == "distribution")
+
+
+def _is_hashed(entry: Fields) -> bool:
+    return any(_is_value(h.get("content")) for h in _dicts(entry.get("hashes")))
+
+
+def _is_value(value: Any) -> bool:
+    return isinstance(value, str) and value.strip().lower() not in NO_VALUES
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -203,5 +239,5 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
     return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
 
 
-def _texts(value: Any) -> list[Any]:
+def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
