@@ -3,7 +3,7 @@
     >>> parse_hash("sha256", "AB" * 32, "acme-cells")[0]
     'SHA-256'
 
-`requirements_files` and `pylocks` read them; other tools' locks are refused, each with the command that exports it.
+`requirements_file` and `pylock` read them. Other tools' locks are refused, each with the command that exports it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["EXPORTS", "MAX_VERSION", "Lock", "LockedFile", "LockedPackage", "mer
 MAX_SIZE = 2**24  # bytes
 MAX_VERSION = 200  # characters
 ENVIRONMENT = "install it, and read the environment: chainlab sbom build FOLDER"
-EXPORTS = {  # locks of other tools → how to have one that is read here
+EXPORTS = {  # locks of other tools → the command that exports one that is read here
     "uv.lock": "uv export --format pylock.toml --output-file pylock.toml",
     "poetry.lock": "poetry export --format requirements.txt --output requirements.txt (by poetry-plugin-export)",
     "pdm.lock": "pdm export --format requirements --output requirements.txt",
@@ -42,27 +42,27 @@ class LockedFile:
     """A file that a lock accepts."""
 
     hashes: tuple[tuple[str, str], ...]  # algorithm as CycloneDX writes it, hex
-    name: str = ""  # empty: not said
+    name: str = ""  # empty: the lock does not say
 
     @property
     def sha256(self) -> str:
-        """In hex; empty where the lock does not say it."""
+        """The SHA-256 in hex; empty where the lock does not name it."""
         return dict(self.hashes).get("SHA-256", "")
 
 
 @dataclass(frozen=True)
 class LockedPackage:
-    """One version that the lock names."""
+    """One version of a package that a lock names: a pin."""
 
     name: str
     version: str  # as written; may be empty where there is an address
     marker: str = ""
     files: tuple[LockedFile, ...] = ()  # empty: any
-    via: tuple[str, ...] | None = None  # who asks for it; None: not said
+    via: tuple[str, ...] | None = None  # packages that ask for it; None: the lock does not say
     direct: bool = False  # a person asks for it
     source: str = ""  # a URL, when it comes from no index
     local: str = ""  # "a local file", for example, when it comes from this machine
-    extras: tuple[str, ...] = ()  # asked for
+    extras: tuple[str, ...] = ()  # those that are asked for
 
     @property
     def key(self) -> str:
@@ -71,7 +71,7 @@ class LockedPackage:
 
     @property
     def is_revision(self) -> bool:
-        """Whether it is one revision of a repository."""
+        """Whether it is a revision of a repository."""
         return self.local == "a local repository" or "+" in self.source.partition(":")[0]
 
     @property
@@ -88,8 +88,8 @@ class LockedPackage:
         return self.purl or (f"{self.name}@{self.version}" if self.version else self.name)
 
     @property
-    def place(self) -> tuple[str, Version | str, str]:
-        """What tells it from another: its name, its version as PEP 440 compares it, and where it comes from."""
+    def identity(self) -> tuple[str, Version | str, str]:
+        """What tells one pin from another: name, version as PEP 440 compares it, and where it comes from."""
         return self.key, parse_version(self.version) or self.version, self.source or self.local
 
 
@@ -99,19 +99,19 @@ class Lock:
 
     name: str
     pins: tuple[LockedPackage, ...]
-    unread: tuple[str, ...] = ()  # lines that cannot be read, or not as every installer reads them
+    unread: tuple[str, ...] = ()  # lines that cannot be read, or that installers read in different ways
     open: tuple[str, ...] = ()  # requirements that pin nothing
-    included: tuple[Path, ...] = ()  # other files that were read for it
+    included: tuple[Path, ...] = ()  # files that it includes
     pylock: Pylock | None = None  # with a package for each pin
 
     @property
-    def edges(self) -> bool:
-        """Whether it says who asks for what."""
+    def has_edges(self) -> bool:
+        """Whether it says which package asks for which."""
         return any(pin.via is not None for pin in self.pins)
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a lock file. Raises `MalformedInput` where there are none, or too many."""
+    """Read a lock file. Raises `MalformedInput` for a missing file, another tool's, and more than `MAX_SIZE` bytes."""
     if path.name in EXPORTS:
         raise MalformedInput(f"{path.name} is not read here", hint=EXPORTS[path.name])
     try:
@@ -125,30 +125,30 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_hash(algorithm: str, value: str, name: str) -> tuple[str, str]:
-    """A hash of a file of ``name``: its algorithm as CycloneDX writes it, and lower-case hex.
+    """Read a hash of a file of the package ``name``: its algorithm as CycloneDX writes it, and lower-case hex.
 
-    Raises `MalformedInput` for what is none: an installer that leaves it out would accept any file.
+    Raises `MalformedInput` for an invalid hash: an installer that leaves it out would accept any file.
     """
-    known = ALGORITHMS.get(algorithm, "")
-    if known == "BLAKE2b-512" and len(value) == HASH_LENGTHS["BLAKE2b-256"]:  # as PyPI shortens it
-        known = "BLAKE2b-256"
-    if len(value) != HASH_LENGTHS.get(known) or not set(value.lower()) <= set("0123456789abcdef"):
+    standard = ALGORITHMS.get(algorithm, "")
+    if standard == "BLAKE2b-512" and len(value) == HASH_LENGTHS["BLAKE2b-256"]:  # as PyPI shortens it
+        standard = "BLAKE2b-256"
+    if len(value) != HASH_LENGTHS.get(standard) or not set(value.lower()) <= set("0123456789abcdef"):
         raise MalformedInput(
             f"a hash of {name} cannot be read: {f'{algorithm}:{value}'[:80]!r}",
             why=f"expected one of {', '.join(ALGORITHMS)}, and its hex digits; a damaged lock protects nothing",
             hint="make the lock again, or take it from the repository",
         )
-    return known, value.lower()
+    return standard, value.lower()
 
 
 def merge_pins(pins: Iterable[LockedPackage]) -> list[LockedPackage]:
-    """Pins that say the same made one; as for pip, it accepts only files that all of them accept.
+    """Merge pins of the same package, version and marker: as for pip, only files that all of them accept remain.
 
-    Raises `MalformedInput` where there is no such file.
+    Raises `MalformedInput` where no file remains.
     """
     groups: dict[tuple[object, str], list[LockedPackage]] = {}
     for pin in pins:
-        groups.setdefault((pin.place, pin.marker), []).append(pin)
+        groups.setdefault((pin.identity, pin.marker), []).append(pin)
     return [group[0] if len(group) == 1 else _merged(group) for group in groups.values()]
 
 
@@ -161,11 +161,11 @@ def _merged(group: Sequence[LockedPackage]) -> LockedPackage:
             f"{first.name} {first.version} is locked {len(group)} times, and no file fits all of them",
             hint="leave one of the lines, or make the lock again",
         )
-    said = [pin.via for pin in group if pin.via is not None]
+    callers = [pin.via for pin in group if pin.via is not None]
     return replace(
         first,
         files=tuple(sorted(files, key=lambda file: (file.name, file.hashes))),
-        via=tuple(sorted({name for names in said for name in names})) if said else None,
+        via=tuple(sorted({name for names in callers for name in names})) if callers else None,
         direct=any(pin.direct for pin in group),
         extras=tuple(sorted({extra for pin in group for extra in pin.extras})),
     )

@@ -75,7 +75,7 @@ def read(
         needs = graph.needs(subject.key)
         subject = replace(subject, requires=needs.refs, complete=not needs.missing)
         spots += [BlindSpot("missing", f"{n} is asked for and not locked", subject.ref) for n in needs.missing]
-        if lock.edges or len(packages) == len(chosen):
+        if lock.has_edges or len(packages) == len(chosen):
             components, more = _scoped(components, nodes, requires, values)
             spots += more
     elif direct := {pin.ref for pin in chosen if pin.direct}:
@@ -194,7 +194,7 @@ def _components(
             scope="required",
             properties=((f"{PREFIX}installed-from", pin.local),) if pin.local else (),
             requires=tuple(sorted(via.get(pin.key, ()))),
-            complete=True if lock.edges else None,
+            complete=True if lock.has_edges else None,
             found_in=lock.name,
         )
         if wheel is not None:

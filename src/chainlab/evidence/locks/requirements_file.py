@@ -4,8 +4,9 @@
     '1.2.0'
 
 pip's parser is the rule, and a test compares the two: encodings, continued lines, remarks, options. Where uv finds a
-requirement that pip drops without a word (behind options, in a remark that goes on), the line is unread. Variables
-(``${NAME}``) are never replaced: a document must not hold what the environment does.
+requirement that pip silently drops (behind options, in a remark that goes on), the line is unread. Variables
+(``${NAME}``) are never replaced: a document must not hold what the environment does. `requirement_line` reads one
+requirement.
 
 pip's requirements file format; PEP 508; the ``# via`` remarks are uv's and pip-compile's.
 """
@@ -20,24 +21,15 @@ from dataclasses import dataclass, field, replace
 from optparse import OptionParser, Values
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import parse_qsl, unquote, urlsplit
 
-from packaging.markers import Marker
-from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
+from packaging.utils import canonicalize_name
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.components import ALGORITHMS, without_credentials
-from chainlab.evidence.locks.lock_file import (
-    MAX_VERSION,
-    Lock,
-    LockedFile,
-    LockedPackage,
-    merge_pins,
-    parse_hash,
-    read_bytes,
-)
+from chainlab.evidence.components import without_credentials
+from chainlab.evidence.locks import requirement_line
+from chainlab.evidence.locks.lock_file import Lock, LockedPackage, merge_pins, read_bytes
+from chainlab.evidence.locks.requirement_line import SCHEME, OpenRequirement
 from chainlab.evidence.packages.versions import parse_version
 
 __all__ = ["read"]
@@ -49,16 +41,7 @@ MARKS = (  # UTF-16's is the beginning of UTF-32's
 CODING = re.compile(rb"coding[:=]\s*([-\w.]+)")  # PEP 263
 ENCODINGS = re.compile(r"utf-8|ascii|iso8859-\d+|cp125\d|koi8-[rtu]|gb\w+|big5|shift_jis|euc_\w+")
 REMARK = re.compile(r"(?:^|\s)#")
-EXTRAS = re.compile(r"\[[^\[\]]*\]$")
-VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
-SCHEME = re.compile(r"(?:(git|hg|svn|bzr)\+)?([a-z]+):", re.IGNORECASE)
-REVISIONS = {  # those that always mean the same
-    "git": re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}"), "hg": re.compile(r"[0-9a-f]{40}"),
-    "svn": re.compile(r"\d+"), "bzr": re.compile(r"\d+"),
-}  # fmt: skip
-ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tar.lz", ".tlz")
-MAX_FILES = 100  # included ones, each time that they are
-MAX_LINE = 2**13  # characters of a requirement
+MAX_FILES = 100  # included files; one that is included twice counts twice
 MAX_WORDS = 5000  # of the options of one line
 MAX_PINS = 100  # of one package
 # Options that do not say what is installed, with a value and without one; pip has dropped the last two with a value.
@@ -83,43 +66,32 @@ for flag in FLAGS:
     PARSER.add_option(flag, action="store_true")
 
 
-@dataclass(frozen=True)
-class _Open:
-    """A requirement that pins nothing by itself; one with a name may be pinned by another line."""
-
-    text: str
-    key: str = ""
-    specifier: SpecifierSet = field(default_factory=SpecifierSet)
-    marker: str = ""
-
-
 def read(name: str, data: bytes, folder: Path | None = None) -> Lock:
-    """Read a requirements file; ``folder`` is where the files lie that it includes, and without it they are unread.
+    """Read a requirements file. Included files are looked for in ``folder``; without it they are unread.
 
     Raises `MalformedInput` for an encoding, a hash or an included file that cannot be read.
     """
-    reading = _Reading()
-    reading.file(name, data, folder, (), constraint=False)
-    return reading.lock(name)
+    reader = _FileReader()
+    reader.file(name, data, folder, (), constraint=False)
+    return reader.lock(name)
 
 
 @dataclass
-class _Reading:
+class _FileReader:
     """What was read so far, over all files."""
 
     pins: list[LockedPackage] = field(default_factory=list)
-    message: dict[int, list[str]] = field(default_factory=dict)  # who asks for a pin, by its number
-    limits: list[LockedPackage] = field(
-        default_factory=list
-    )  # pins of constraint files: nothing is installed for them alone
-    open: list[_Open] = field(default_factory=list)
+    remarks: dict[int, list[str]] = field(default_factory=dict)  # `# via` words by the number of their pin
+    # Pins of constraint files: they limit versions, and install nothing by themselves.
+    limits: list[LockedPackage] = field(default_factory=list)
+    open: list[OpenRequirement] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     included: list[Path] = field(default_factory=list)
 
     def file(self, name: str, data: bytes, folder: Path | None, within: tuple[Path, ...], *, constraint: bool) -> None:
         """Read one file and, in their place, those that it includes."""
         at: int | None = None  # the pin that remarks are about
-        for line, remark in _lines(_text(name, data)):
+        for line, remark in _lines(_decode(name, data)):
             if line:
                 at = self.line(line, folder, within, constraint=constraint)
                 self.unread += [remark] if remark else []
@@ -128,9 +100,9 @@ class _Reading:
             elif at is not None:
                 words = remark.strip("# \t")
                 if words == "via" or words.startswith("via "):
-                    self.message[at], words = [], words[3:].strip()
-                if words and at in self.message:
-                    self.message[at].append(words)
+                    self.remarks[at], words = [], words[3:].strip()
+                if words and at in self.remarks:
+                    self.remarks[at].append(words)
 
     def line(self, line: str, folder: Path | None, within: tuple[Path, ...], *, constraint: bool) -> int | None:
         """Read one logical line; give the number of its pin. Words behind the options make it unread."""
@@ -139,22 +111,23 @@ class _Reading:
         except ValueError:
             self.unread.append(line)
             return None
-        asked = [before] * bool(before) + (options.editable or [])
+        texts = [before] * bool(before) + (options.editable or [])
         files = (options.requirement or []) + (options.constraint or [])
         hashes = options.hash or []
-        found = _requirement(asked[0], hashes) if len(asked) == 1 and not files else None
-        if len(asked) == 1 and options.editable and not (isinstance(found, LockedPackage) and found.is_revision):
-            found = _Open(line)  # a folder, or a branch
-        if isinstance(found, LockedPackage) and not constraint:
-            self.pins.append(found)
+        parsed = requirement_line.parse(texts[0], hashes) if len(texts) == 1 and not files else None
+        is_revision = isinstance(parsed, LockedPackage) and parsed.is_revision
+        if len(texts) == 1 and options.editable and not is_revision:
+            parsed = OpenRequirement(line)  # a folder, or a branch
+        if isinstance(parsed, LockedPackage) and not constraint:
+            self.pins.append(parsed)
             return len(self.pins) - 1
-        if isinstance(found, LockedPackage):
-            self.limits.append(found)
-        elif isinstance(found, _Open):
-            self.open += [] if constraint else [found]
-        elif len(files) == 1 and not asked and not hashes and folder is not None and not SCHEME.match(files[0]):
+        if isinstance(parsed, LockedPackage):
+            self.limits.append(parsed)
+        elif isinstance(parsed, OpenRequirement):
+            self.open += [] if constraint else [parsed]
+        elif len(files) == 1 and not texts and not hashes and folder is not None and not SCHEME.match(files[0]):
             self.include(folder / files[0], within, constraint=bool(options.constraint))
-        elif asked or files or hashes:
+        elif texts or files or hashes:
             self.unread.append(line)
         return None
 
@@ -162,10 +135,10 @@ class _Reading:
         """Read an included file. Raises `MalformedInput` for one that includes itself, and for too many."""
         try:
             place = path.resolve()
-            there = place.is_file()
+            is_file = place.is_file()
         except (OSError, RuntimeError):  # a name that is too long, a link to itself
-            there = False
-        if not there:
+            is_file = False
+        if not is_file:
             hint = "add it, or remove its -r or -c"
             raise MalformedInput(f"{path.name[:80]} is included, and is not a file", hint=hint)
         if place in within or len(self.included) == MAX_FILES:
@@ -177,40 +150,36 @@ class _Reading:
         self.file(path.name, read_bytes(place), place.parent, (*within, place), constraint=constraint)
 
     def lock(self, name: str) -> Lock:
-        """All of it, with what the constraint files say of it.
+        """Return the lock: pins, joined with what the constraint files say of the same packages.
 
-        Raises `MalformedInput` for more pins of one package than a lock has.
+        Raises `MalformedInput` for more than `MAX_PINS` pins of one package.
         """
         limits = _by_key(self.limits)
-        pins = [_told(pin, self.message.get(at)) for at, pin in enumerate(self.pins)]
+        pins = [_with_remarks(pin, self.remarks.get(at)) for at, pin in enumerate(self.pins)]
         by_key = _by_key(pins)
         still_open = []
-        for one in dict.fromkeys(self.open):
-            pinned = [pin for pin in by_key.get(one.key, ()) if pin.marker in ("", one.marker)]
-            if any(_allows(one.specifier, pin) for pin in pinned):
-                continue  # by another line
-            known = [limit for limit in limits.get(one.key, ()) if _allows(one.specifier, limit)]
-            pins += [replace(limit, marker=_both(one.marker, limit.marker)) for limit in known]
-            if all(limit.marker for limit in known):
-                still_open.append(one.text)
+        for requirement in dict.fromkeys(self.open):
+            pinned = [pin for pin in by_key.get(requirement.key, ()) if pin.marker in ("", requirement.marker)]
+            if any(_allows(requirement.specifier, pin) for pin in pinned):
+                continue  # another line pins it
+            allowed = [limit for limit in limits.get(requirement.key, ()) if _allows(requirement.specifier, limit)]
+            pins += [replace(limit, marker=_join_markers(requirement.marker, limit.marker)) for limit in allowed]
+            if all(limit.marker for limit in allowed):
+                still_open.append(requirement.text)
         for at, pin in enumerate(pins):
             for limit in (one for one in limits.get(pin.key, ()) if one.marker in ("", pin.marker)):
-                if limit.place == pin.place:
+                if limit.identity == pin.identity:
                     (pins[at],) = merge_pins([pins[at], replace(limit, marker=pin.marker)])
                 else:
                     self.unread.append(f"{pin.name} {pin.version}, of which a constraint says {limit.version}")
-        if alone := sorted(limits.keys() - {pin.key for pin in pins} - {one.key for one in self.open}):
-            self.unread.append(f"only where another package asks for it: {', '.join(alone)}")
-        return Lock(
-            name,
-            tuple(pins),
-            tuple(map(without_credentials, self.unread)),
-            tuple(map(without_credentials, still_open)),
-            tuple(self.included),
-        )
+        if unused := sorted(limits.keys() - {pin.key for pin in pins} - {one.key for one in self.open}):
+            self.unread.append(f"only where another package asks for it: {', '.join(unused)}")
+        unread, texts = map(without_credentials, self.unread), map(without_credentials, still_open)
+        return Lock(name, tuple(pins), tuple(unread), tuple(texts), tuple(self.included))
 
 
-def _text(name: str, data: bytes) -> str:
+def _decode(name: str, data: bytes) -> str:
+    """The text of a file, by its byte order mark or its PEP 263 comment. Raises `MalformedInput` for others."""
     mark, encoding = next(((m, e) for m, e in MARKS if data.startswith(m)), (b"", ""))
     try:
         if not encoding:
@@ -225,20 +194,20 @@ def _text(name: str, data: bytes) -> str:
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:
-    """Logical lines without their remarks; with an empty line, the remark that has a line of its own.
+    """Yield logical lines without their remarks; with an empty line, the remark that has a line of its own.
 
     A line that goes on behind a remark comes with that remark: pip drops what follows, and uv reads it.
     """
     parts: list[str] = []
     for line in [*text.splitlines(), ""]:
-        alone = line.lstrip().startswith("#")
-        if line.endswith("\\") and not alone:
+        is_remark = line.lstrip().startswith("#")
+        if line.endswith("\\") and not is_remark:
             parts.append(line.strip("\\"))
             continue
-        begun = "".join(parts)
-        if parts or not alone:
-            yield _without_remark(begun + ("" if alone else line), len(begun))
-        if alone:
+        continued = "".join(parts)
+        if parts or not is_remark:
+            yield _without_remark(continued + ("" if is_remark else line), len(continued))
+        if is_remark:
             yield "", line.strip()
         parts = []
 
@@ -252,7 +221,7 @@ def _without_remark(line: str, length: int) -> tuple[str, str]:
 
 
 def _options(line: str) -> tuple[str, Values]:
-    """What stands before the options of a line, and the options. Raises `ValueError` for words behind them."""
+    """Split a line into what stands before the options, and the options. Raises `ValueError` for words behind them."""
     words = line.split(" ")
     at = next((number for number, word in enumerate(words) if word.startswith("-")), len(words))
     rest = shlex.split(" ".join(words[at:]))
@@ -264,119 +233,24 @@ def _options(line: str) -> tuple[str, Values]:
     return " ".join(words[:at]), options
 
 
-def _requirement(text: str, hashes: Iterable[str]) -> LockedPackage | _Open | None:
-    """What one requirement says; None for one that cannot be read.
-
-    Raises `MalformedInput` for a hash that cannot be read.
-    """
-    if len(text) > MAX_LINE:
-        return None
-    by_scheme = SCHEME.match(text) is not None
-    wanted, _, marker = text.partition("; " if by_scheme else ";")
-    wanted, marker = wanted.strip(), marker.strip()
-    first, at, _ = wanted.partition("@")
-    address = EXTRAS.sub("", wanted).rstrip()
-    try:
-        if marker:
-            Marker(marker)
-        if by_scheme or (address.lower().endswith(ARCHIVES) and ("/" in first or not at)):
-            return _addressed("", address, marker, hashes)
-        if wanted.startswith((".", "/")):
-            return _Open(text)  # a folder
-        asked = Requirement(wanted)
-        if asked.url:
-            return _addressed(asked.name, asked.url, marker, hashes)
-        if any(len(one.version) > MAX_VERSION for one in asked.specifier):
-            return None
-        version = _exact(asked.specifier)
-    except MalformedInput:
-        raise
-    except (ValueError, RecursionError):
-        return None
-    if not version:
-        return _Open(text, canonicalize_name(asked.name), asked.specifier, marker)
-    pairs = {parse_hash(*_halves(value), asked.name) for value in hashes}
-    files = tuple(LockedFile((pair,)) for pair in sorted(pairs))
-    return LockedPackage(asked.name, version, marker, files, extras=tuple(sorted(asked.extras)))
-
-
-def _exact(specifier: SpecifierSet) -> str:
-    """The one version that fits; empty where there may be more."""
-    exact = [s for s in specifier if s.operator in ("==", "===") and not s.version.endswith(".*")]
-    if not exact or (len(specifier) > 1 and not specifier.contains(exact[0].version, prereleases=True)):
-        return ""
-    return exact[0].version
-
-
-def _addressed(name: str, address: str, marker: str, hashes: Iterable[str]) -> LockedPackage | _Open | None:
-    """What an address names; it is open if it may come to mean other bytes.
-
-    Raises `ValueError` for one that is none.
-    """
-    scheme = SCHEME.match(address)
-    url, _, fragment = address.partition("#") if scheme else (address, "", "")
-    fields = dict(parse_qsl(fragment))
-    tool, protocol = (scheme[1] or "").lower() if scheme else "", scheme[2].lower() if scheme else "file"
-    place = unquote(urlsplit(url).path) if scheme else url
-    named, version = _in_filename(place.rpartition("/")[2])
-    egg = EXTRAS.sub("", fields.get("egg", name or named))
-    canonicalize_name(egg, validate=True)
-    name = name or egg
-    source = without_credentials(url)
-    if tool:
-        if not REVISIONS[tool].fullmatch(url.rpartition("@")[2].lower()):
-            return _Open(f"{name} @ {without_credentials(address)}")
-        source += f"#{fields['subdirectory']}" if "subdirectory" in fields else ""
-    known = tool or protocol in ("http", "https", "file")
-    if not known or VARIABLE.search(source) or (scheme and re.search(r"\s", url)):
-        return None
-    kind = "repository" if tool else "file" if url.lower().endswith(ARCHIVES) else "folder"
-    pairs = {parse_hash(key, value, name) for key, value in fields.items() if key in ALGORITHMS}
-    pairs |= {parse_hash(*_halves(value), name) for value in hashes}
-    single = len(dict(pairs)) == len(pairs)  # one file, in the words of several algorithms
-    files = [tuple(sorted(pairs))] if single else [(pair,) for pair in sorted(pairs)]
-    return LockedPackage(
-        name,
-        version if canonicalize_name(named) == canonicalize_name(name) else "",
-        marker,
-        tuple(LockedFile(file) for file in files if file),
-        source="" if protocol == "file" else source,
-        local=f"a local {kind}" if protocol == "file" else "",
-    )
-
-
-def _in_filename(file: str) -> tuple[str, str]:
-    """Name and version, where the name of an archive has both."""
-    try:
-        name, version = parse_wheel_filename(file)[:2] if file.endswith(".whl") else parse_sdist_filename(file)
-    except ValueError:
-        return "", ""
-    return name, str(version) if len(str(version)) <= MAX_VERSION else ""
-
-
-def _halves(text: str) -> tuple[str, str]:
-    algorithm, _, value = text.partition(":")
-    return algorithm, value
-
-
-def _told(pin: LockedPackage, said: list[str] | None) -> LockedPackage:
-    """The pin with what the remarks below it say: packages, and the files of people."""
-    if said is None:
+def _with_remarks(pin: LockedPackage, remarks: list[str] | None) -> LockedPackage:
+    """The pin with who asks for it, from the remarks below it: packages, and the files of people."""
+    if remarks is None:
         return pin
-    people = [words for words in said if words.startswith(("-r ", "-c ")) or "(" in words]
-    packages = tuple(canonicalize_name(words.partition("[")[0]) for words in said if words not in people)
+    people = [words for words in remarks if words.startswith(("-r ", "-c ")) or "(" in words]
+    packages = tuple(canonicalize_name(words.partition("[")[0]) for words in remarks if words not in people)
     return replace(pin, via=packages, direct=any(not words.startswith("-c ") for words in people))
 
 
 def _by_key(pins: Iterable[LockedPackage]) -> dict[str, list[LockedPackage]]:
     """Pins by package. Raises `MalformedInput` for too many of one: each is compared with the others."""
-    found: dict[str, list[LockedPackage]] = {}
+    groups: dict[str, list[LockedPackage]] = {}
     for pin in merge_pins(pins):
-        found.setdefault(pin.key, []).append(pin)
-    for key, several in found.items():
-        if len(several) > MAX_PINS:
+        groups.setdefault(pin.key, []).append(pin)
+    for key, group in groups.items():
+        if len(group) > MAX_PINS:
             raise MalformedInput(f"{key} is pinned in more than {MAX_PINS} ways", hint="make the lock again")
-    return found
+    return groups
 
 
 def _allows(specifier: SpecifierSet, limit: LockedPackage) -> bool:
@@ -384,5 +258,5 @@ def _allows(specifier: SpecifierSet, limit: LockedPackage) -> bool:
     return version is None or specifier.contains(version, prereleases=True)
 
 
-def _both(one: str, other: str) -> str:
+def _join_markers(one: str, other: str) -> str:
     return f"({one}) and ({other})" if one and other else one or other
