@@ -1,10 +1,9 @@
 """Cases for exercise 2.1: which step of a run could read which secret?
 
-A run is an event, what the repository holds, and a workflow. Every case is written down step by
-step together with what each step is handed, so the truth never comes from reading the workflow back.
+A run is an event, what the repository holds, and a workflow. Each case notes what every step is handed while the step
+is made, so the truth never comes from reading the workflow back.
 
-    >>> import random
-    >>> next(readers(None, random.Random(1))).name
+    >>> next(cases(None, random.Random(1))).name
     'secrets at three levels'
 """
 
@@ -82,21 +81,38 @@ TEACHES = {
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Runs that each add one way of handing a secret over, then a whole one."""
+    yield _three_levels(rng)
+    yield _pasted(rng)
+    yield from _pull_requests(rng)
+    yield from _environments(rng)
+    yield _job_token(rng)
+    yield from _checkouts(rng)
+    yield _identity(rng)
+    yield _reusable_workflow(rng)
+    yield _all_at_once(rng)
+    yield _whole(rng)
+
+
+def _three_levels(rng: random.Random) -> Case:
     run = DescribedRun(rng)
     top, own, one, idle = run.secret(), run.secret(), run.secret(), run.secret()
     run.described["workflow"]["env"] = {"A": secret(top), "COLOUR": "yes"}
     run.job("build", run.script(), run.script(), all_given={top, own}, env={"B": secret(own)})
     run.job("test", run.script({"C": secret(one)}, {one}), run.script(), all_given={top})
-    at_three_levels = "secrets at three levels"
-    yield run.case(at_three_levels, TEACHES[at_three_levels].format(idle=idle))
+    name = "secrets at three levels"
+    return run.case(name, TEACHES[name].format(idle=idle))
 
+
+def _pasted(rng: random.Random) -> Case:
     run = DescribedRun(rng)
     one = run.secret()
     pasted = run.script(given={one})
     pasted.fields["run"] = f'curl -d "key={secret(one)}" "$ADDRESS"'
     run.job("send", pasted, run.script())
-    yield run.case("a secret in the script itself")
+    return run.case("a secret in the script itself")
 
+
+def _pull_requests(rng: random.Random) -> Iterator[Case]:
     run = DescribedRun(rng, "pull_request", "fork")
     one, two = run.secret(), run.secret()
     run.described["default_token"] = "write"  # noqa: S105 (a setting)
@@ -130,6 +146,8 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     run.job("test", run.script({"T": secret(one)}, {one}), run.script(), permissions={})
     yield run.case("a pull request of the same repository")
 
+
+def _environments(rng: random.Random) -> Iterator[Case]:
     for name, opened in (("an environment that waits", False), ("an environment that is open", True)):
         run = DescribedRun(rng)
         one = run.secret()
@@ -144,6 +162,8 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
         )
         yield run.case(name, build=TEACHES["an environment that is open"])
 
+
+def _job_token(rng: random.Random) -> Case:
     run = DescribedRun(rng)
     run.described["default_token"] = "write"  # noqa: S105 (a setting)
     run.job("old", run.action(), run.script(), actions_given={JOB_TOKEN})
@@ -160,8 +180,10 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     )
     env = {"GH": "${{ github.token }}"}
     run.job("shares", run.script(), run.script(), all_given={JOB_TOKEN}, permissions={"issues": "write"}, env=env)
-    yield run.case("the job's own token")
+    return run.case("the job's own token")
 
+
+def _checkouts(rng: random.Random) -> Iterator[Case]:
     run = DescribedRun(rng)
     run.described["workflow"]["permissions"] = {"contents": "write"}
     before = run.script()
@@ -180,12 +202,16 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     run.job("keeps", keeps, run.script(given={JOB_TOKEN}))
     yield run.case("an option written as text")
 
+
+def _identity(rng: random.Random) -> Case:
     run = DescribedRun(rng)
     run.described["workflow"]["permissions"] = {"id-token": "write"}
     run.job("sign", run.action(), run.script(), all_given={IDENTITY})
     run.job("test", run.action(), run.script(), permissions={"contents": "read"})
-    yield run.case("an identity for every step")
+    return run.case("an identity for every step")
 
+
+def _reusable_workflow(rng: random.Random) -> Case:
     run = DescribedRun(rng)
     one, two, top = run.secret(), run.secret(), run.secret()
     run.described["workflow"]["env"] = {"A": secret(top)}
@@ -208,19 +234,19 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     run.job("ghost", run.script({"X": secret("GHOST_TOKEN")}), run.script(), uses=called, secrets=ghost)
     run.job("none", run.script({"X": secret(one)}), run.script({"Y": secret(two)}), uses=called)
     unknown = "A name that is passed and that nobody stored is empty: no secret exists because a file mentions it."
-    yield run.case(
+    return run.case(
         "a reusable workflow",
         ghost=unknown,
         none="Neither `inherit` nor a mapping: the called file is handed no secret.",
     )
 
+
+def _all_at_once(rng: random.Random) -> Case:
     run = DescribedRun(rng)
     everything = {run.secret(), run.secret(), run.secret()}
     run.described["workflow"]["permissions"] = {}
     run.job("send", run.script(), run.action(inputs={"secrets": "${{ toJSON(secrets) }}"}, given=set(everything)))
-    yield run.case("all of them at once")
-
-    yield _whole(rng)
+    return run.case("all of them at once")
 
 
 def _whole(rng: random.Random) -> Case:

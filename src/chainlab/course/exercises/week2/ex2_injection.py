@@ -70,7 +70,8 @@ EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 MARKER = "marker"  # the file that a payload makes
 LONGEST = 10  # seconds a script may take
 
-
+TITLE, BRANCH = "github.event.pull_request.title", "github.head_ref"
+LOGIN, BODY = "github.event.pull_request.user.login", "github.event.issue.body"
 TITLES = ["Fix a typo", "Add the tokeniser", "Faster loading", "Bump numpy", "Export twice"]
 WORDS = ["cases", "weights", "loader", "report", "scores"]
 
@@ -80,7 +81,7 @@ def expand(text: str, values: Mapping[str, str]) -> str:
 
     Raises `KeyError` for an expression that has no value here.
     """
-    return EXPRESSION.sub(lambda found: values[found[1]], text)
+    return EXPRESSION.sub(lambda match: values[match[1]], text)
 
 
 class Played:
@@ -106,7 +107,7 @@ def play(step: Mapping[str, Any], values: Mapping[str, str], scratch: Path) -> P
         work.mkdir()
         env = {name: expand(str(value), values) for name, value in step.get("env", {}).items()}
         try:
-            done = subprocess.run(
+            completed = subprocess.run(
                 [bash, "--noprofile", "--norc", "-eo", "pipefail", script],
                 cwd=work,
                 env={**env, "PATH": "/usr/bin:/bin", "HOME": str(work), "LC_ALL": "C.UTF-8"},
@@ -118,7 +119,7 @@ def play(step: Mapping[str, Any], values: Mapping[str, str], scratch: Path) -> P
             )
         except subprocess.TimeoutExpired:
             return Played(f"(did not end within {LONGEST} s)", 124, bool(list(work.iterdir())))
-        return Played(done.stdout.decode("utf-8", "replace"), done.returncode, any(work.iterdir()))
+        return Played(completed.stdout.decode("utf-8", "replace"), completed.returncode, any(work.iterdir()))
 
 
 def _payloads(rng: random.Random) -> list[str]:
@@ -136,118 +137,137 @@ def _payloads(rng: random.Random) -> list[str]:
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Steps in which the stranger's words stand in each way of quoting; benign first."""
-    scratch = lab.path / "exercise-2.2"
-    title, branch = "github.event.pull_request.title", "github.head_ref"
+    steps = _PastedSteps(rng, lab.path / "exercise-2.2")
+    yield from steps.quoted()
+    yield from steps.named()
+    yield from steps.nested_quotes()
+    yield from steps.look_alikes()
+    quiet = {"name": "quiet", "env": {"A": "1"}, "run": f'echo "{steps.word()} $A"'}
+    yield Case("nothing to mend", (quiet,), quiet)
 
-    def word() -> str:
-        return f"{rng.choice(WORDS)}-{rng.randrange(1000)}"
 
-    intro, last, asked, last_line, mark = word(), word(), word(), word(), word()
+class _PastedSteps:
+    """Steps of one seed, and what they are tried with."""
+
+    def __init__(self, rng: random.Random, scratch: Path) -> None:
+        self.rng, self.scratch = rng, scratch
+        self.intro, self.last, self.account, self.last_line, self.mark = (self.word() for _ in range(5))
+        self.hostile = _payloads(rng)
+
+    def word(self) -> str:
+        """A word with a number."""
+        return f"{self.rng.choice(WORDS)}-{self.rng.randrange(1000)}"
 
     def case(
-        name: str, step: dict[str, Any], tried: list[dict[str, str]], output: Callable[[dict[str, str]], str]
+        self, name: str, step: dict[str, Any], tried: list[dict[str, str]], output: Callable[[dict[str, str]], str]
     ) -> Case:
-        accept = _inert(step, [(values, output(values)) for values in tried], scratch)
-        return Case(name, (step,), None, accept=accept)
+        """The case: ``output`` gives what the step prints with each row of ``tried``, expression to value."""
+        return Case(name, (step,), accept=_inert(step, [(values, output(values)) for values in tried], self.scratch))
 
-    def each(expression: str, values: list[str]) -> list[dict[str, str]]:
-        return [{expression: value} for value in values]
+    def quoted(self) -> Iterator[Case]:
+        """In double quotes, in none, in single quotes."""
+        rng, intro, last = self.rng, self.intro, self.last
+        quoted = {"name": "say it", "run": f'echo "{intro}: ${{{{ {TITLE} }}}}"'}
+        benign = _each(TITLE, rng.sample(TITLES, 2))
+        yield self.case("a benign title", quoted, benign, lambda v: f"{intro}: {v[TITLE]}\n")
+        hostile = _each(TITLE, self.hostile)
+        yield self.case("a hostile title", dict(quoted), hostile, lambda v: f"{intro}: {v[TITLE]}\n")
+        yield self.case(
+            "an apostrophe and other honest characters",
+            dict(quoted),
+            _each(TITLE, [f"Don't drop {rng.choice(WORDS)}", 'Say "yes" & go', "a  b * \\n $HOME; (c)"]),
+            lambda v: f"{intro}: {v[TITLE]}\n",
+        )
+        yield self.case(
+            "no quotes at all",
+            {"name": "branch", "run": f"printf '%s\\n' ${{{{ {BRANCH} }}}} {last}"},
+            _each(BRANCH, [f"fix/{rng.choice(WORDS)}", *self.hostile, "two  words *"]),
+            lambda v: f"{v[BRANCH]}\n{last}\n",
+        )
+        yield self.case(
+            "single quotes",
+            {"name": "note", "run": f"echo 'by ${{{{ {BRANCH} }}}} as {self.account}'"},
+            _each(BRANCH, [f"fix/{rng.choice(WORDS)}", *self.hostile]),
+            lambda v: f"by {v[BRANCH]} as {self.account}\n",
+        )
 
-    hostile = _payloads(rng)
-    quoted = {"name": "say it", "run": f'echo "{intro}: ${{{{ {title} }}}}"'}
-    yield case("a benign title", quoted, each(title, rng.sample(TITLES, 2)), lambda v: f"{intro}: {v[title]}\n")
-    yield case("a hostile title", dict(quoted), each(title, hostile), lambda v: f"{intro}: {v[title]}\n")
-    yield case(
-        "an apostrophe and other honest characters",
-        dict(quoted),
-        each(title, [f"Don't drop {rng.choice(WORDS)}", 'Say "yes" & go', "a  b * \\n $HOME; (c)"]),
-        lambda v: f"{intro}: {v[title]}\n",
-    )
-    yield case(
-        "no quotes at all",
-        {"name": "branch", "run": f"printf '%s\\n' ${{{{ {branch} }}}} {last}"},
-        each(branch, [f"fix/{rng.choice(WORDS)}", *hostile, "two  words *"]),
-        lambda v: f"{v[branch]}\n{last}\n",
-    )
-    yield case(
-        "single quotes",
-        {"name": "note", "run": f"echo 'by ${{{{ {branch} }}}} as {asked}'"},
-        each(branch, [f"fix/{rng.choice(WORDS)}", *hostile]),
-        lambda v: f"by {v[branch]} as {asked}\n",
-    )
-    taken = rng.choice(["TITLE", "PR_TITLE", "GITHUB_EVENT_PULL_REQUEST_TITLE"])
-    full = "GITHUB_EVENT_PULL_REQUEST_TITLE"
-    kept = {n: f"kept {rng.choice(WORDS)}" for n in (taken, "TITLE", "VALUE", "VALUE_1", "ARG", full, f"{full}_")}
-    yield case(
-        "a name that is taken",
-        {"name": "both", "env": kept, "run": f'echo "$VALUE"\necho "${taken}: ${{{{ {title} }}}}"'},
-        each(title, [rng.choice(TITLES), *hostile[:3]]),
-        lambda v: f"{kept['VALUE']}\n{kept[taken]}: {v[title]}\n",
-    )
-    two = "github.event.pull_request.user.login"
-    both = [
-        {title: rng.choice(TITLES), two: "mallory"},
-        {title: hostile[0], two: hostile[1]},
-        {title: hostile[2], two: hostile[4]},
-    ]
-    yield case(
-        "several expressions",
-        {
-            "name": "three",
-            "shell": "bash",
-            "run": f"echo '${{{{{two}}}}}' wrote \"${{{{ {title} }}}}\"\n"
-            f'echo "{last_line}: ${{{{   {title}   }}}}, ${{{{ {two} }}}}"',
-        },
-        both,
-        lambda v: f"{v[two]} wrote {v[title]}\n{last_line}: {v[title]}, {v[two]}\n",
-    )
-    choice = "github.head_ref || github.ref_name"
-    yield case(
-        "an expression that chooses",
-        {"name": "ref", "run": f'REF="${{{{ {choice} }}}}"\necho "{mark} $REF"'},
-        each(choice, [f"topic/{rng.choice(WORDS)}", *hostile[:2]]),
-        lambda v: f"{mark} {v[choice]}\n",
-    )
-    spaced = "two  words *"
-    yield case(
-        "a quote behind a backslash",
-        {
-            "name": "message",
-            "run": f'echo "{mark} \\"${{{{ {title} }}}}\\""\n'
-            f"echo it\\'s ${{{{ {title} }}}}\necho 'C:\\' \"${{{{ {title} }}}}\"",
-        },
-        each(title, [spaced, hostile[2], hostile[5]]),
-        lambda v: f'{mark} "{v[title]}"\nit\'s {v[title]}\nC:\\ {v[title]}\n',
-    )
-    yield case(
-        "one quote within the other",
-        {
-            "name": "quotes",
-            "run": f'echo "{mark} it\'s ${{{{ {title} }}}}"\necho \'say "${{{{ {title} }}}}"\' "${{{{ {title} }}}}"',
-        },
-        each(title, [spaced, hostile[2]]),
-        lambda v: f'{mark} it\'s {v[title]}\nsay "{v[title]}" {v[title]}\n',
-    )
-    hyphen, underscore = "inputs.log-level", "inputs.log_level"
-    yield case(
-        "two names that look alike",
-        {"name": "levels", "run": f'echo "{mark} ${{{{ {hyphen} }}}} ${{{{ {underscore} }}}}"'},
-        [{hyphen: rng.choice(WORDS), underscore: hostile[2]}],
-        lambda v: f"{mark} {v[hyphen]} {v[underscore]}\n",
-    )
-    body = "github.event.issue.body"
-    yield case(
-        "a body of several lines",
-        {"name": "body", "run": f'printf "{mark}: %s\\n" "${{{{ {body} }}}}"'},
-        each(body, [f"one\n{rng.choice(WORDS)}\n", f"x\ntouch {MARKER}\n{hostile[2]}", hostile[5]]),
-        lambda v: f"{mark}: {v[body]}\n",
-    )
-    idle = {"name": "quiet", "env": {"A": "1"}, "run": f'echo "{word()} $A"'}
-    yield Case("nothing to mend", (idle,), idle)
+    def named(self) -> Iterator[Case]:
+        """Beside variables that are there already; several expressions; one that chooses."""
+        rng, hostile = self.rng, self.hostile
+        full = "GITHUB_EVENT_PULL_REQUEST_TITLE"
+        taken = rng.choice(["TITLE", "PR_TITLE", full])
+        kept = {n: f"kept {rng.choice(WORDS)}" for n in (taken, "TITLE", "VALUE", "VALUE_1", "ARG", full, f"{full}_")}
+        yield self.case(
+            "a name that is taken",
+            {"name": "both", "env": kept, "run": f'echo "$VALUE"\necho "${taken}: ${{{{ {TITLE} }}}}"'},
+            _each(TITLE, [rng.choice(TITLES), *hostile[:3]]),
+            lambda v: f"{kept['VALUE']}\n{kept[taken]}: {v[TITLE]}\n",
+        )
+        tried = [
+            {TITLE: rng.choice(TITLES), LOGIN: "mallory"},
+            {TITLE: hostile[0], LOGIN: hostile[1]},
+            {TITLE: hostile[2], LOGIN: hostile[4]},
+        ]
+        first = f"echo '${{{{{LOGIN}}}}}' wrote \"${{{{ {TITLE} }}}}\"\n"
+        second = f'echo "{self.last_line}: ${{{{   {TITLE}   }}}}, ${{{{ {LOGIN} }}}}"'
+        yield self.case(
+            "several expressions",
+            {"name": "three", "shell": "bash", "run": first + second},
+            tried,
+            lambda v: f"{v[LOGIN]} wrote {v[TITLE]}\n{self.last_line}: {v[TITLE]}, {v[LOGIN]}\n",
+        )
+        choice = f"{BRANCH} || github.ref_name"
+        yield self.case(
+            "an expression that chooses",
+            {"name": "ref", "run": f'REF="${{{{ {choice} }}}}"\necho "{self.mark} $REF"'},
+            _each(choice, [f"topic/{rng.choice(WORDS)}", *hostile[:2]]),
+            lambda v: f"{self.mark} {v[choice]}\n",
+        )
+
+    def nested_quotes(self) -> Iterator[Case]:
+        """Quotes behind a backslash, and one kind of quote within the other."""
+        mark, spaced = self.mark, "two  words *"
+        run = f'echo "{mark} \\"${{{{ {TITLE} }}}}\\""\n'
+        run += f"echo it\\'s ${{{{ {TITLE} }}}}\necho 'C:\\' \"${{{{ {TITLE} }}}}\""
+        yield self.case(
+            "a quote behind a backslash",
+            {"name": "message", "run": run},
+            _each(TITLE, [spaced, self.hostile[2], self.hostile[5]]),
+            lambda v: f'{mark} "{v[TITLE]}"\nit\'s {v[TITLE]}\nC:\\ {v[TITLE]}\n',
+        )
+        run = f'echo "{mark} it\'s ${{{{ {TITLE} }}}}"\necho \'say "${{{{ {TITLE} }}}}"\' "${{{{ {TITLE} }}}}"'
+        yield self.case(
+            "one quote within the other",
+            {"name": "quotes", "run": run},
+            _each(TITLE, [spaced, self.hostile[2]]),
+            lambda v: f'{mark} it\'s {v[TITLE]}\nsay "{v[TITLE]}" {v[TITLE]}\n',
+        )
+
+    def look_alikes(self) -> Iterator[Case]:
+        """Two names that differ in one character, and a value of several lines."""
+        rng, mark = self.rng, self.mark
+        hyphen, underscore = "inputs.log-level", "inputs.log_level"
+        yield self.case(
+            "two names that look alike",
+            {"name": "levels", "run": f'echo "{mark} ${{{{ {hyphen} }}}} ${{{{ {underscore} }}}}"'},
+            [{hyphen: rng.choice(WORDS), underscore: self.hostile[2]}],
+            lambda v: f"{mark} {v[hyphen]} {v[underscore]}\n",
+        )
+        lines = [f"one\n{rng.choice(WORDS)}\n", f"x\ntouch {MARKER}\n{self.hostile[2]}", self.hostile[5]]
+        yield self.case(
+            "a body of several lines",
+            {"name": "body", "run": f'printf "{mark}: %s\\n" "${{{{ {BODY} }}}}"'},
+            _each(BODY, lines),
+            lambda v: f"{mark}: {v[BODY]}\n",
+        )
+
+
+def _each(expression: str, values: list[str]) -> list[dict[str, str]]:
+    return [{expression: value} for value in values]
 
 
 def _inert(
-    given: dict[str, Any], tried: list[tuple[dict[str, str], str]], scratch: Path
+    original: dict[str, Any], tried: list[tuple[dict[str, str], str]], scratch: Path
 ) -> Callable[[Any], bool | Miss]:
     """Accepts a step that prints each value as it is and runs none of them."""
 
@@ -256,13 +276,13 @@ def _inert(
             return Miss("expected the step, a dict with run", why="")
         env = step.get("env", {})
         if not isinstance(env, dict) or not all(isinstance(v, str) for v in env.values()):
-            return Miss("env is to be a dict of texts", why="")
-        if lost := {k: v for k, v in given.get("env", {}).items() if env.get(k) != v}:
+            return Miss("expected env as a dict of texts", why="")
+        if lost := {k: v for k, v in original.get("env", {}).items() if env.get(k) != v}:
             return Miss(f"env lost or changed {short(lost)}")
-        changed = {k for k in given.keys() | step.keys() if given.get(k) != step.get(k)}
+        changed = {k for k in original.keys() | step.keys() if original.get(k) != step.get(k)}
         if changed - {"run", "env"}:
             return Miss(f"only run and env may change, not {min(changed - {'run', 'env'})}")
-        for values, wanted in tried:
+        for values, output in tried:
             words = " and ".join(repr(value) for value in values.values())
             try:
                 played = play(step, values, scratch)
@@ -270,9 +290,9 @@ def _inert(
                 return Miss(f"an expression that was not there before: {error.args[0]!r}")
             if played.ran:
                 return Miss(f"the payload ran: {words}")
-            if (played.output, played.status) != (wanted, 0):
+            if (played.output, played.status) != (output, 0):
                 return Miss(
-                    f"with {words} expected {wanted!r}, printed {played.output!r}"
+                    f"with {words} expected {output!r}, printed {played.output!r}"
                     + (f" and ended with {played.status}" if played.status else "")
                 )
         return True

@@ -110,8 +110,16 @@ class _Text:
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Workflows that each add one kind of reference, then a whole one; one mirror for all."""
     actions = Actions(lab.path / "exercise-2.3", rng)
-    mirror = actions.folder
+    yield from _pinned_references(actions, rng)
+    yield from _kept_references(actions, rng)
+    yield from _nested_references(actions)
+    yield _reusable_workflow(actions)
+    yield _whole(actions, rng)
 
+
+def _pinned_references(actions: Actions, rng: random.Random) -> Iterator[Case]:
+    """References in the file itself that become a commit."""
+    mirror = actions.folder
     text = _Text()
     for ref in ("v2", "v1"):
         name, refs = actions.add()
@@ -146,6 +154,10 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
         text.add(f"      - {line}")
     yield text.case("a step on one line", mirror)
 
+
+def _kept_references(actions: Actions, rng: random.Random) -> Iterator[Case]:
+    """Lines that stay as they are: bound already, not to be bound, or left to a person."""
+    mirror = actions.folder
     text = _Text()
     name, refs = actions.add()
     text.step(f"{name}@{refs['v2']}", rest="  # v2.1.0, seen on 3 May")
@@ -182,6 +194,10 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     text.add(f"      - name: the step 'uses {name}@v2' again")
     yield text.case("a look-alike in a script", mirror)
 
+
+def _nested_references(actions: Actions) -> Iterator[Case]:
+    """References inside the actions that the file names."""
+    mirror = actions.folder
     text = _Text()
     loose, _ = actions.add()
     firm, firm_refs = actions.add()
@@ -218,6 +234,8 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     text.nested(f"{other}@v2", f"{name}@v1")
     yield text.case("two that name each other", mirror)
 
+
+def _reusable_workflow(actions: Actions) -> Case:
     text = _Text()
     for job in ("notes.yml", "more.yaml"):
         loose, _ = actions.add()
@@ -225,9 +243,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
         text.pinned[len(text.lines) + 1] = (f"{name}@v2", refs["v2"])
         text.add(f"  {job.partition('.')[0]}:", f"    uses: {name}@v2")
         text.nested(f"{name}@v2", f"{loose}@v2")
-    yield text.case("a reusable workflow", mirror)
-
-    yield _whole(actions, rng)
+    return text.case("a reusable workflow", actions.folder)
 
 
 def _whole(actions: Actions, rng: random.Random) -> Case:

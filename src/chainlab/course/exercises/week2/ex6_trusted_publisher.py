@@ -173,94 +173,135 @@ class _FileSigner:
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """One good release, then one changed claim at a time."""
-    signer = _FileSigner(lab.trust)
-    file = f"triage_model-1.{rng.randrange(90)}-py3-none-any.whl {rng.getrandbits(64):x}".encode()
-    name = rng.choice(["triage-model", "scan-model", "notes-model"])
-    repository, workflow = f"acme/{name}", rng.choice(["release.yml", "publish.yml"])
-    environment = rng.choice(["release", "production"])
-    tag = f"refs/tags/v{rng.randrange(1, 9)}.{rng.randrange(9)}.0"
-    publisher = {
-        "issuer": lab.trust.ci_issuer,
-        "repository": repository,
-        "owner_id": workflow_claims(repository, workflow, tag)["repository_owner_id"],
-        "workflow": workflow,
-        "ref_prefix": "refs/tags/v",
-        "environment": environment,
-    }
+    release = _SignedRelease(lab, rng)
+    yield from release.other_repositories()
+    yield from release.other_refs()
+    yield from release.other_workflows()
+    yield from release.other_environments()
+    yield from release.shared_workflows()
+    yield from release.forgeries()
+
+
+class _SignedRelease:
+    """A release, its expected publisher, and bundles with claims that differ from the publisher's."""
+
+    def __init__(self, lab: LabContext, rng: random.Random) -> None:
+        self.lab, self.rng, self.signer = lab, rng, _FileSigner(lab.trust)
+        self.file = f"triage_model-1.{rng.randrange(90)}-py3-none-any.whl {rng.getrandbits(64):x}".encode()
+        self.name = rng.choice(["triage-model", "scan-model", "notes-model"])
+        self.repository, self.workflow = f"acme/{self.name}", rng.choice(["release.yml", "publish.yml"])
+        self.environment = rng.choice(["release", "production"])
+        self.tag = f"refs/tags/v{rng.randrange(1, 9)}.{rng.randrange(9)}.0"
+        self.publisher = {
+            "issuer": lab.trust.ci_issuer,
+            "repository": self.repository,
+            "owner_id": workflow_claims(self.repository, self.workflow, self.tag)["repository_owner_id"],
+            "workflow": self.workflow,
+            "ref_prefix": "refs/tags/v",
+            "environment": self.environment,
+        }
+        self.good = self.signed()
 
     def case(
-        label: str, bundle: str, good: bool, *, bytes_: bytes = file, expected: dict[str, Any] | None = None
+        self,
+        name: str,
+        bundle: str,
+        truth: bool,
+        *,
+        file: bytes = b"",
+        expected: dict[str, Any] | None = None,
     ) -> Case:
-        return Case(label, (bytes_, bundle, {**publisher, **(expected or {})}), good)
+        """The case: ``expected`` are the fields in which the publisher is another one."""
+        return Case(name, (file or self.file, bundle, {**self.publisher, **(expected or {})}), truth)
 
-    def claims(**changes: str) -> dict[str, str]:
-        where = {"repository": repository, "workflow": workflow, "ref": tag, **changes}
+    def claims(self, **changes: str) -> dict[str, str]:
+        """The release's claims, with changes."""
         base = workflow_claims(
-            where.pop("repository"), where.pop("workflow"), where.pop("ref"), environment=environment
+            changes.pop("repository", self.repository),
+            changes.pop("workflow", self.workflow),
+            changes.pop("ref", self.tag),
+            environment=self.environment,
         )
-        return {**base, **where}
+        return {**base, **changes}
 
-    good = signer.job(file, claims())
-    yield case("a release as expected", good, True)
-    yield case("another repository of the owner", signer.job(file, claims(repository="acme/website")), False)
-    fork = claims(repository=f"mallory/{name}")
-    forked = signer.job(file, fork)
-    yield case("a stranger's fork", forked, False)
-    hers = {"repository": fork["repository"], "owner_id": fork["repository_owner_id"]}
-    yield case("the fork, for itself", forked, True, expected=hers)
-    alike = f"{repository}-nightly"
-    nightly = signer.job(file, claims(repository=alike))
-    yield case("a name that begins alike", nightly, False)
-    yield case("the other project, for itself", nightly, True, expected={"repository": alike})
-    yield case("a branch", signer.job(file, claims(ref=f"refs/heads/{rng.choice(['main', 'v1.0.0'])}")), False)
-    like_a_tag = f"refs/heads/refs/tags/v{rng.randrange(9)}"
-    yield case("a branch that is called like a tag", signer.job(file, claims(ref=like_a_tag)), False)
-    yield case("the same release, signed again", signer.job(file, claims()), True)
-    yield case("a release started by hand", signer.job(file, claims(event_name="workflow_dispatch")), True)
-    other_owner = claims(repository=f"northwind-ml/{name}")
-    yield case(
-        "a project of another owner",
-        signer.job(file, other_owner),
-        True,
-        expected={"repository": other_owner["repository"], "owner_id": other_owner["repository_owner_id"]},
-    )
-    branch = f"refs/heads/release/{rng.randrange(1, 9)}"
-    yield case(
-        "a publisher that releases from branches",
-        signer.job(file, claims(ref=branch)),
-        True,
-        expected={"ref_prefix": "refs/heads/release/"},
-    )
-    yield case("another version", signer.job(file, claims(ref=f"refs/tags/v{rng.randrange(10, 99)}.1")), True)
-    other = claims(workflow=rng.choice(["ci.yml", "train.yml"]))
-    yield case("another workflow of the repository", signer.job(file, other), False)
-    yield case("a workflow whose name ends alike", signer.job(file, claims(workflow=f"pre-{workflow}")), False)
-    required = f"{repository}/.github/workflows/{workflow}@{tag}"
-    elsewhere_run = signer.job(file, claims(repository="acme/website", workflow_ref=required))
-    yield case("our workflow file, run for another repository", elsewhere_run, False)
-    yield case("a publisher on another platform", good, False, expected={"issuer": lab.trust.issuer})
-    without = workflow_claims(repository, workflow, tag)
-    yield case("without the environment", signer.job(file, without), False)
-    elsewhere = workflow_claims(repository, workflow, tag, environment="staging")
-    staged = signer.job(file, elsewhere)
-    yield case("another environment", staged, False)
-    yield case("staging, for itself", staged, True, expected={"environment": "staging"})
-    yield case("a publisher without an environment", signer.job(file, without), True, expected={"environment": ""})
-    yield case("a publisher that takes any environment", good, True, expected={"environment": ""})
-    shared = f"acme/workflows/.github/workflows/{workflow}@refs/heads/main"
-    yield case(
-        "a shared workflow, called by another repository",
-        signer.job(file, claims(repository="acme/website", job_workflow_ref=shared)),
-        False,
-    )
-    yield case("a shared workflow, called by the release", signer.job(file, claims(job_workflow_ref=shared)), True)
-    at_another_ref = f"{repository}/.github/workflows/{workflow}@refs/heads/try"
-    yield case("the workflow's file at another ref", signer.job(file, claims(workflow_ref=at_another_ref)), False)
-    yield case("the same name, another owner", signer.job(file, claims(repository_owner_id="99887")), False)
-    yield case("signed by a person", signer.person(file, "alice@example.com"), False)
-    forged, _ = impostor(lab.path, file, claims(), good)
-    yield case("the same claims, from an instance of Mallory's", forged, False)
-    noted = json.loads(signer.job(file + b" and more", claims()))
-    noted["messageSignature"]["messageDigest"]["digest"] = _base64(hashlib.sha256(file).digest())
-    yield case("the right digest, under a signature over other bytes", json.dumps(noted), False)
-    yield case("the right certificate, other bytes", good, False, bytes_=file + b" and more")
+    def signed(self, **changes: str) -> str:
+        """A bundle for the file by a job with these claims."""
+        return self.signer.job(self.file, self.claims(**changes))
+
+    def other_repositories(self) -> Iterator[Case]:
+        """The release itself, then other repositories, each also as a publisher of its own."""
+        yield self.case("a release as expected", self.good, True)
+        yield self.case("another repository of the owner", self.signed(repository="acme/website"), False)
+        fork = self.claims(repository=f"mallory/{self.name}")
+        forked = self.signer.job(self.file, fork)
+        yield self.case("a stranger's fork", forked, False)
+        hers = {"repository": fork["repository"], "owner_id": fork["repository_owner_id"]}
+        yield self.case("the fork, for itself", forked, True, expected=hers)
+        alike = f"{self.repository}-nightly"
+        nightly = self.signed(repository=alike)
+        yield self.case("a name that begins alike", nightly, False)
+        yield self.case("the other project, for itself", nightly, True, expected={"repository": alike})
+
+    def other_refs(self) -> Iterator[Case]:
+        """Other branches, tags, keys and events."""
+        rng = self.rng
+        branch = f"refs/heads/{rng.choice(['main', 'v1.0.0'])}"
+        yield self.case("a branch", self.signed(ref=branch), False)
+        like_a_tag = f"refs/heads/refs/tags/v{rng.randrange(9)}"
+        yield self.case("a branch that is called like a tag", self.signed(ref=like_a_tag), False)
+        yield self.case("the same release, signed again", self.signed(), True)
+        yield self.case("a release started by hand", self.signed(event_name="workflow_dispatch"), True)
+        other = self.claims(repository=f"northwind-ml/{self.name}")
+        theirs = {"repository": other["repository"], "owner_id": other["repository_owner_id"]}
+        by_other = self.signer.job(self.file, other)
+        yield self.case("a project of another owner", by_other, True, expected=theirs)
+        branch = f"refs/heads/release/{rng.randrange(1, 9)}"
+        from_branches = {"ref_prefix": "refs/heads/release/"}
+        name = "a publisher that releases from branches"
+        yield self.case(name, self.signed(ref=branch), True, expected=from_branches)
+        yield self.case("another version", self.signed(ref=f"refs/tags/v{rng.randrange(10, 99)}.1"), True)
+
+    def other_workflows(self) -> Iterator[Case]:
+        """Other workflow files, and another platform."""
+        other = self.signed(workflow=self.rng.choice(["ci.yml", "train.yml"]))
+        yield self.case("another workflow of the repository", other, False)
+        yield self.case("a workflow whose name ends alike", self.signed(workflow=f"pre-{self.workflow}"), False)
+        required = f"{self.repository}/.github/workflows/{self.workflow}@{self.tag}"
+        elsewhere = self.signed(repository="acme/website", workflow_ref=required)
+        yield self.case("our workflow file, run for another repository", elsewhere, False)
+        platform = {"issuer": self.lab.trust.issuer}
+        yield self.case("a publisher on another platform", self.good, False, expected=platform)
+
+    def other_environments(self) -> Iterator[Case]:
+        """No environment, and another one."""
+        none = {"environment": ""}
+        without = workflow_claims(self.repository, self.workflow, self.tag)
+        yield self.case("without the environment", self.signer.job(self.file, without), False)
+        staging = workflow_claims(self.repository, self.workflow, self.tag, environment="staging")
+        staged = self.signer.job(self.file, staging)
+        yield self.case("another environment", staged, False)
+        yield self.case("staging, for itself", staged, True, expected={"environment": "staging"})
+        unbound = self.signer.job(self.file, without)
+        yield self.case("a publisher without an environment", unbound, True, expected=none)
+        yield self.case("a publisher that takes any environment", self.good, True, expected=none)
+
+    def shared_workflows(self) -> Iterator[Case]:
+        """A reusable workflow, and the workflow's file at another ref."""
+        shared = f"acme/workflows/.github/workflows/{self.workflow}@refs/heads/main"
+        called = self.signed(repository="acme/website", job_workflow_ref=shared)
+        yield self.case("a shared workflow, called by another repository", called, False)
+        yield self.case("a shared workflow, called by the release", self.signed(job_workflow_ref=shared), True)
+        at_another_ref = f"{self.repository}/.github/workflows/{self.workflow}@refs/heads/try"
+        yield self.case("the workflow's file at another ref", self.signed(workflow_ref=at_another_ref), False)
+
+    def forgeries(self) -> Iterator[Case]:
+        """Signers who are not the job that they name, and other bytes."""
+        yield self.case("the same name, another owner", self.signed(repository_owner_id="99887"), False)
+        yield self.case("signed by a person", self.signer.person(self.file, "alice@example.com"), False)
+        forged, _ = impostor(self.lab.path, self.file, self.claims(), self.good)
+        yield self.case("the same claims, from an instance of Mallory's", forged, False)
+        longer = self.file + b" and more"
+        noted = json.loads(self.signer.job(longer, self.claims()))
+        noted["messageSignature"]["messageDigest"]["digest"] = _base64(hashlib.sha256(self.file).digest())
+        yield self.case("the right digest, under a signature over other bytes", json.dumps(noted), False)
+        yield self.case("the right certificate, other bytes", self.good, False, file=longer)

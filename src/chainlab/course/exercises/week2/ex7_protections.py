@@ -1,12 +1,11 @@
-"""Cases for exercise 2.7: whom did a protection inside an action reach?
+"""Cases for exercise 2.7: which workflows did a protection inside an action reach?
 
 A state is what a mirror knows of ``actions/checkout`` at one moment: its commits with their parents,
 what tags and branches name, and which commits brought the protection in. Users are how workflows
 refer to it. Two worlds occur: one before 20 July 2026, in which only v7 has it, and one after the
 backport to v4, v5 and v6.
 
-    >>> import random
-    >>> [case.name for case in protections(None, random.Random(1))][0]
+    >>> next(cases(None, random.Random(1))).name
     'versions and branches'
 """
 
@@ -95,15 +94,99 @@ class _Mirror:
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Estates of workflows that check out a pull request's head on ``pull_request_target``."""
-    taken: set[str] = set()
+    estates = _Estates(rng)
+    yield from estates.by_commit()
+    yield from estates.after_backport()
+    yield from estates.inside_actions()
 
-    def user(uses: str, *, by_hand: bool = False, unsafe: bool | str | None = None) -> dict[str, Any]:
-        name = f"{rng.choice(['label', 'greet', 'size', 'docs', 'scan'])}-{rng.randrange(10_000)}"
-        while name in taken:
+
+User = tuple[dict[str, Any], bool]  # a workflow's use of the action, and whether the protection reaches it
+
+
+class _Estates:
+    """Users of the action, each by a name of its own."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.taken: set[str] = set()
+
+    def by_commit(self) -> Iterator[Case]:
+        """Before the backport: versions, pins and merges."""
+        mirror = _Mirror(self.rng, backport=False)
+        yield self.case("versions and branches", mirror, self.by_ref(mirror))
+        mirror = _Mirror(self.rng, backport=False)
+        pinned = self.pinned(mirror.old, False) + self.pinned(mirror.new, True)
+        yield self.case("the pinned ones", mirror, pinned + self.pinned([mirror.unmerged], False))
+        mirror = _Mirror(self.rng, backport=False)
+        merges = [*self.pinned([mirror.joined], True), (self.user(f"{CHECKOUT}@main"), True)]
+        yield self.case("a merge", mirror, merges + self.pinned([mirror.unmerged], False))
+
+    def after_backport(self) -> Iterator[Case]:
+        """After the backport, and where the protection is not in force."""
+        mirror = _Mirror(self.rng, backport=True)
+        yield self.case("the backport came", mirror, self.by_ref(mirror) + self.pinned(mirror.old, False))
+        mirror = _Mirror(self.rng, backport=True)
+        users = [
+            (self.user(f"{CHECKOUT}@v7", unsafe=True), False),
+            (self.user(f"{CHECKOUT}@v6", unsafe="true"), False),
+            (self.user(f"{CHECKOUT}@v7", unsafe=False), True),
+            (self.user(f"{CHECKOUT}@v7.0.0", unsafe="false"), True),
+            (self.user(f"{CHECKOUT}@{mirror.new[0]}", by_hand=True), False),
+            (self.user(f"{CHECKOUT}@v7"), True),
+            (self.user(f"{CHECKOUT}@v1", unsafe=True), False),
+        ]
+        yield self.case("switched off, and gone round", mirror, users)
+
+    def inside_actions(self) -> Iterator[Case]:
+        """The action inside another one; then everything in one estate."""
+        rng = self.rng
+        mirror = _Mirror(rng, backport=rng.random() < 0.5)
+        inner = {
+            "acme/prepare@v1": f"{CHECKOUT}@{mirror.old[0]}",
+            "acme/prepare@v2": f"{CHECKOUT}@v7",
+            f"acme/begin@{rng.getrandbits(160):040x}": f"{CHECKOUT}@main",
+            "northwind-ml/ready@v3": "acme/prepare@v1",
+            "northwind-ml/ready@v4": "acme/prepare@v2",
+            "acme/all-in-one@v1": "northwind-ml/ready@v4",
+        }
+        protected = (False, True, True, False, True, True)
+        users = [(self.user(reference), truth) for reference, truth in zip(inner, protected, strict=True)]
+        yield self.case("inside another action", mirror, users, inner)
+        mirror = _Mirror(rng, backport=rng.random() < 0.5)
+        inner = {"acme/prepare@v1": f"{CHECKOUT}@v6", "acme/prepare@v2": f"{CHECKOUT}@{mirror.new[1]}"}
+        mixed = [
+            *self.by_ref(mirror),
+            *self.pinned(mirror.old, False),
+            *self.pinned(mirror.new, True),
+            (self.user(f"{CHECKOUT}@v7", by_hand=True), False),
+            (self.user(f"{CHECKOUT}@main", unsafe=True), False),
+            (self.user("acme/prepare@v1"), "v6" in mirror.safe),
+            (self.user("acme/prepare@v2"), True),
+        ]
+        yield self.case("a whole estate", mirror, mixed, inner)
+
+    def case(self, name: str, mirror: _Mirror, users: list[User], inner: dict[str, str] | None = None) -> Case:
+        """The case: whom of these users does the protection reach?"""
+        self.rng.shuffle(users)
+        truth = {user["name"] for user, protected in users if protected}
+        args = (mirror.state(inner), [user for user, _ in users])
+        return Case(name, args, truth, accept=_names(args[1], truth))
+
+    def by_ref(self, mirror: _Mirror) -> list[User]:
+        """A user of each tag and branch."""
+        return [(self.user(f"{CHECKOUT}@{ref}"), ref in mirror.safe) for ref in mirror.refs]
+
+    def pinned(self, commits: list[str], protected: bool) -> list[User]:
+        """A user of each commit."""
+        return [(self.user(f"{CHECKOUT}@{commit}"), protected) for commit in commits]
+
+    def user(self, uses: str, *, by_hand: bool = False, unsafe: bool | str | None = None) -> dict[str, Any]:
+        """A workflow that uses the action, or that fetches the head ``by_hand``; ``unsafe`` is the action's input."""
+        name = f"{self.rng.choice(['label', 'greet', 'size', 'docs', 'scan'])}-{self.rng.randrange(10_000)}"
+        while name in self.taken:
             name += "x"
-        taken.add(name)
-        ref = "${{ github.event.pull_request.head.sha }}"
-        inputs: dict[str, Any] = {} if by_hand else {"ref": ref}
+        self.taken.add(name)
+        inputs: dict[str, Any] = {} if by_hand else {"ref": "${{ github.event.pull_request.head.sha }}"}
         fetch = 'git fetch origin "pull/$NUMBER/head" && git checkout FETCH_HEAD'
         return {
             "name": name,
@@ -111,84 +194,6 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
             "with": inputs | ({} if unsafe is None else {"allow-unsafe-pr-checkout": unsafe}),
             "run": fetch if by_hand else "make size",
         }
-
-    def case(
-        name: str, mirror: _Mirror, users: list[tuple[dict[str, Any], bool]], inner: dict[str, str] | None = None
-    ) -> Case:
-        rng.shuffle(users)
-        truth = {one["name"] for one, protected in users if protected}
-        args = (mirror.state(inner), [one for one, _ in users])
-        return Case(name, args, truth, accept=_names(args[1], truth))
-
-    def by_ref(mirror: _Mirror) -> list[tuple[dict[str, Any], bool]]:
-        return [(user(f"{CHECKOUT}@{ref}"), ref in mirror.safe) for ref in mirror.refs]
-
-    mirror = _Mirror(rng, backport=False)
-    yield case("versions and branches", mirror, by_ref(mirror))
-    mirror = _Mirror(rng, backport=False)
-    yield case(
-        "the pinned ones",
-        mirror,
-        [(user(f"{CHECKOUT}@{commit}"), False) for commit in mirror.old]
-        + [(user(f"{CHECKOUT}@{commit}"), True) for commit in mirror.new]
-        + [(user(f"{CHECKOUT}@{mirror.unmerged}"), False)],
-    )
-    mirror = _Mirror(rng, backport=False)
-    yield case(
-        "a merge",
-        mirror,
-        [
-            (user(f"{CHECKOUT}@{mirror.joined}"), True),
-            (user(f"{CHECKOUT}@main"), True),
-            (user(f"{CHECKOUT}@{mirror.unmerged}"), False),
-        ],
-    )
-    mirror = _Mirror(rng, backport=True)
-    yield case(
-        "the backport came", mirror, by_ref(mirror) + [(user(f"{CHECKOUT}@{commit}"), False) for commit in mirror.old]
-    )
-    mirror = _Mirror(rng, backport=True)
-    yield case(
-        "switched off, and gone round",
-        mirror,
-        [
-            (user(f"{CHECKOUT}@v7", unsafe=True), False),
-            (user(f"{CHECKOUT}@v6", unsafe="true"), False),
-            (user(f"{CHECKOUT}@v7", unsafe=False), True),
-            (user(f"{CHECKOUT}@v7.0.0", unsafe="false"), True),
-            (user(f"{CHECKOUT}@{mirror.new[0]}", by_hand=True), False),
-            (user(f"{CHECKOUT}@v7"), True),
-            (user(f"{CHECKOUT}@v1", unsafe=True), False),
-        ],
-    )
-    mirror = _Mirror(rng, backport=rng.random() < 0.5)
-    inner = {
-        "acme/prepare@v1": f"{CHECKOUT}@{mirror.old[0]}",
-        "acme/prepare@v2": f"{CHECKOUT}@v7",
-        f"acme/begin@{rng.getrandbits(160):040x}": f"{CHECKOUT}@main",
-        "northwind-ml/ready@v3": "acme/prepare@v1",
-        "northwind-ml/ready@v4": "acme/prepare@v2",
-        "acme/all-in-one@v1": "northwind-ml/ready@v4",
-    }
-    answers = dict(zip(inner, (False, True, True, False, True, True), strict=True))
-    yield case(
-        "inside another action",
-        mirror,
-        [(user(reference), protected) for reference, protected in answers.items()],
-        inner,
-    )
-    mirror = _Mirror(rng, backport=rng.random() < 0.5)
-    inner = {"acme/prepare@v1": f"{CHECKOUT}@v6", "acme/prepare@v2": f"{CHECKOUT}@{mirror.new[1]}"}
-    mixed = [
-        *by_ref(mirror),
-        *((user(f"{CHECKOUT}@{commit}"), False) for commit in mirror.old),
-        *((user(f"{CHECKOUT}@{commit}"), True) for commit in mirror.new),
-        (user(f"{CHECKOUT}@v7", by_hand=True), False),
-        (user(f"{CHECKOUT}@main", unsafe=True), False),
-        (user("acme/prepare@v1"), "v6" in mirror.safe),
-        (user("acme/prepare@v2"), True),
-    ]
-    yield case("a whole estate", mirror, mixed, inner)
 
 
 def _names(users: list[dict[str, Any]], truth: set[str]) -> Callable[[Any], bool | Miss]:
