@@ -1,8 +1,7 @@
 """Cases for exercise 1.6: which controls first, when the budget does not reach for all?
 
-A profile is a site, its threats and the controls on offer. What a control does is a judgement;
-here it is written into each profile, so that an answer is judged by the rules it was given. The
-best value is found by trying every affordable set.
+A profile is a site, its threats and the controls on offer. What a control does is a judgement; each profile states it,
+so that an answer is judged by the rules it was given. Trying every affordable set finds the best value.
 """
 
 from __future__ import annotations
@@ -70,8 +69,17 @@ ENOUGH = 0.95  # of the best value
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Profiles that each punish one short cut, then two mixed ones."""
-    big, small = rng.randrange(10, 16), rng.randrange(7, 10)
+    big, small = rng.randrange(10, 16), rng.randrange(7, 10)  # losses
+    yield from _kinds_of_controls(big, small, rng)
+    yield from _sets_of_controls(big, small, rng)
+    yield from _preconditions(big, small, rng)
+    yield from _extreme_budgets(big, small, rng)
+    for name in ("a mixed profile", "another mixed profile"):
+        yield _mixed(name, rng)
 
+
+def _kinds_of_controls(big: int, small: int, rng: random.Random) -> Iterator[Case]:
+    """What one control is worth: prevention, inventory, detection."""
     yield _case(
         "one purchase",
         rng,
@@ -110,6 +118,10 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
         costs={"egress-watch": 3, "pin-own-actions": 3},
         threats=[("moved-tag", big, response + 3, ["nested"]), ("moved-tag", small, 5, [])],
     )
+
+
+def _sets_of_controls(big: int, small: int, rng: random.Random) -> Iterator[Case]:
+    """What several controls are worth together."""
     yield _case(
         "two controls, one threat",
         rng,
@@ -142,6 +154,10 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
         costs={"pin-own-actions": 2, "pin-nested-actions": 4, "separate-caches": 5},
         threats=[("moved-tag", big, 60, ["nested"]), ("poisoned-cache", small, 60, [])],
     )
+
+
+def _preconditions(big: int, small: int, rng: random.Random) -> Iterator[Case]:
+    """Facts of the site that a control needs."""
     yield _case(
         "a precondition that fails",
         rng,
@@ -164,6 +180,10 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
             ("injected-pull-request", small, 60, []),
         ],
     )
+
+
+def _extreme_budgets(big: int, small: int, rng: random.Random) -> Iterator[Case]:
+    """Money for all controls, and for none."""
     yield _case(
         "money for everything",
         rng,
@@ -184,8 +204,6 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
         costs={"cooldown": 2, "safe-model-format": 1},
         threats=[("bad-dependency", big, 60, []), ("model-that-runs-code", small, 60, [])],
     )
-    for name in ("a mixed profile", "another mixed profile"):
-        yield _mixed(name, rng)
 
 
 def _case(

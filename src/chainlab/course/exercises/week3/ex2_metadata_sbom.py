@@ -232,64 +232,94 @@ def _hash_miss(component: dict[str, Any], digest: str | None) -> str:
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Folders that differ in what their requirements and their files ask of the reader."""
 
-    def plan(count: int, *, by_url: bool = False) -> tuple[Plan, list[str]]:
-        made = Plan(rng, by_url=by_url)
-        names = [made.package(f"acme-{w}") for w in rng.sample(WORDS, count)]
-        for name in names:
-            made.need("app", f"{name}>=0" if rng.random() < 0.5 else name)
-        return made, names
+    def case(name: str, plan: Plan, environment: Mapping[str, str] = LINUX) -> Case:
+        site, lock = plan.write(lab.path)
+        return Case(name, (site, lock, dict(environment)), None, accept=plan.accepts())
 
-    def case(name: str, made: Plan, environment: Mapping[str, str] = LINUX) -> Case:
-        site, lock = made.write(lab.path)
-        return Case(name, (site, lock, dict(environment)), None, accept=made.accepts())
-
-    made, names = plan(3)
-    made.need(names[0], names[1].title().replace("-", "_"))
-    made.need(names[1], "acme-absent", holds=False)  # asked for, and not installed
-    yield case("names, versions, edges", made)
-    made, names = plan(4)
-    made.need(names[0], names[1], 'python_version < "3.9"', holds=False)
-    made.need(names[0], names[2], 'sys_platform == "linux" and python_version >= "3.9"')
-    made.need(names[1], names[3], 'platform_system == "Windows"', holds=False)
-    made.need(names[2], "acme-absent", 'implementation_name == "pypy"', holds=False)
-    yield case("markers", made)
+    yield case("names, versions, edges", _names_and_edges(rng))
+    yield case("markers", _markers(rng))
     elsewhere = rng.choice(ELSEWHERE)
-    made, names = plan(5)
-    made.need(names[0], names[1], 'python_version < "3.11"')
-    made.need(names[0], names[2], 'python_version >= "3.11"', holds=False)
-    made.need(names[1], names[3], f'sys_platform == "{elsewhere["sys_platform"]}"')
-    made.need("app", f"{names[3]}[fast]")
-    made.need(names[3], names[4], 'extra == "fast" and python_version < "3.11"')
-    made.need(names[3], names[0], 'extra == "fast" and sys_platform == "linux"', holds=False)
-    yield case("another machine", made, elsewhere)
-    made, names = plan(5)
-    made.need("app", f"{names[0]}[fast]")
-    made.need(names[0], names[1], 'extra == "fast"')
-    made.need(names[0], names[2], 'extra == "docs"', holds=False)
-    made.need(names[1], f"{names[3]}[all]")
-    made.need(names[3], f"{names[3]}[deep]", 'extra == "all"')
-    made.need(names[3], names[4], 'extra == "deep"')
-    made.need(names[4], names[2], 'extra == "fast"', holds=False)
-    yield case("extras", made)
-    made, names = plan(2)
-    for number, kind in enumerate(["native", "both", "local", "native"]):
-        made.need(names[0], made.package(f"acme-{kind}-{number}", kind))
-    yield case("whose hash is it?", made)
-    made, names = plan(2, by_url=True)
-    for number, kind in enumerate(["native", "source", "both"]):
-        made.need(names[1], made.package(f"acme-{kind}-{number}", kind))
-    yield case("a lock by another tool", made)
-    made, names = plan(4)
-    made.need("app", f"{names[2]}[fast]")
-    made.need(names[2], made.package("acme-plot", rng.choice(["native", "local"])), 'extra == "fast"')
-    made.need(names[2], names[3], 'extra == "slow" or python_version < "3"', holds=False)
-    made.need(names[3], names[0], 'os_name == "posix"')
+    yield case("another machine", _another_machine(rng, elsewhere), elsewhere)
+    yield case("extras", _extras(rng))
+    yield case("whose hash is it?", _wheels(rng, ["native", "both", "local", "native"]))
+    yield case("a lock by another tool", _wheels_by_url(rng, ["native", "source", "both"]))
+    yield case("all of it", _all(rng))
+
+
+def _plan(rng: random.Random, count: int, *, by_url: bool = False) -> tuple[Plan, list[str]]:
+    """A plan in which the application needs some packages, and their names."""
+    plan = Plan(rng, by_url=by_url)
+    names = [plan.package(f"acme-{word}") for word in rng.sample(WORDS, count)]
+    for name in names:
+        plan.need("app", f"{name}>=0" if rng.random() < 0.5 else name)
+    return plan, names
+
+
+def _names_and_edges(rng: random.Random) -> Plan:
+    plan, names = _plan(rng, 3)
+    plan.need(names[0], names[1].title().replace("-", "_"))
+    plan.need(names[1], "acme-absent", holds=False)  # asked for, and not installed
+    return plan
+
+
+def _markers(rng: random.Random) -> Plan:
+    plan, names = _plan(rng, 4)
+    plan.need(names[0], names[1], 'python_version < "3.9"', holds=False)
+    plan.need(names[0], names[2], 'sys_platform == "linux" and python_version >= "3.9"')
+    plan.need(names[1], names[3], 'platform_system == "Windows"', holds=False)
+    plan.need(names[2], "acme-absent", 'implementation_name == "pypy"', holds=False)
+    return plan
+
+
+def _another_machine(rng: random.Random, machine: Mapping[str, str]) -> Plan:
+    plan, names = _plan(rng, 5)
+    plan.need(names[0], names[1], 'python_version < "3.11"')
+    plan.need(names[0], names[2], 'python_version >= "3.11"', holds=False)
+    plan.need(names[1], names[3], f'sys_platform == "{machine["sys_platform"]}"')
+    plan.need("app", f"{names[3]}[fast]")
+    plan.need(names[3], names[4], 'extra == "fast" and python_version < "3.11"')
+    plan.need(names[3], names[0], 'extra == "fast" and sys_platform == "linux"', holds=False)
+    return plan
+
+
+def _extras(rng: random.Random) -> Plan:
+    plan, names = _plan(rng, 5)
+    plan.need("app", f"{names[0]}[fast]")
+    plan.need(names[0], names[1], 'extra == "fast"')
+    plan.need(names[0], names[2], 'extra == "docs"', holds=False)
+    plan.need(names[1], f"{names[3]}[all]")
+    plan.need(names[3], f"{names[3]}[deep]", 'extra == "all"')
+    plan.need(names[3], names[4], 'extra == "deep"')
+    plan.need(names[4], names[2], 'extra == "fast"', holds=False)
+    return plan
+
+
+def _wheels(rng: random.Random, kinds: list[str]) -> Plan:
+    plan, names = _plan(rng, 2)
+    for number, kind in enumerate(kinds):
+        plan.need(names[0], plan.package(f"acme-{kind}-{number}", kind))
+    return plan
+
+
+def _wheels_by_url(rng: random.Random, kinds: list[str]) -> Plan:
+    plan, names = _plan(rng, 2, by_url=True)
+    for number, kind in enumerate(kinds):
+        plan.need(names[1], plan.package(f"acme-{kind}-{number}", kind))
+    return plan
+
+
+def _all(rng: random.Random) -> Plan:
+    plan, names = _plan(rng, 4)
+    plan.need("app", f"{names[2]}[fast]")
+    plan.need(names[2], plan.package("acme-plot", rng.choice(["native", "local"])), 'extra == "fast"')
+    plan.need(names[2], names[3], 'extra == "slow" or python_version < "3"', holds=False)
+    plan.need(names[3], names[0], 'os_name == "posix"')
     for number in range(1, 4):  # extras that ask for each other in turn: two rounds are not enough
-        made.need(names[0], f"{names[1]}[all{number}]", f'extra == "all{number}"')
-        made.need(names[1], f"{names[0]}[all{number + 1}]", f'extra == "all{number}"')
-    made.need(names[2], f"{names[0]}[all1]", 'extra == "fast"')
-    made.need(names[0], made.package("acme-deep"), 'extra == "all4"')
-    yield case("all of it", made)
+        plan.need(names[0], f"{names[1]}[all{number}]", f'extra == "all{number}"')
+        plan.need(names[1], f"{names[0]}[all{number + 1}]", f'extra == "all{number}"')
+    plan.need(names[2], f"{names[0]}[all1]", 'extra == "fast"')
+    plan.need(names[0], plan.package("acme-deep"), 'extra == "all4"')
+    return plan
 
 
 def _urlsafe(text: str) -> str:

@@ -156,9 +156,9 @@ class Releases:
 
     def names(self, count: int) -> list[str]:
         """Ids of several databases for one vulnerability, in no order."""
-        made = [f"{kind}-2026-{next(self._numbers)}" for kind in ("PYSEC", "ACME", "MAL", "EXA")[:count]]
-        self._rng.shuffle(made)
-        return made
+        ids = [f"{kind}-2026-{next(self._numbers)}" for kind in ("PYSEC", "ACME", "MAL", "EXA")[:count]]
+        self._rng.shuffle(ids)
+        return ids
 
     def case(self, name: str) -> Case:
         """Advisories and documents, and who is affected by what."""
@@ -204,67 +204,89 @@ class Releases:
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Twenty builds each time; advisories in all the forms that OSV allows."""
-    made = Releases(rng)
+    yield from _ranges(rng)
+    yield from _records(rng)
+    yield from _packages(rng)
+    yield _all(rng)
+
+
+def _ranges(rng: random.Random) -> Iterator[Case]:
+    """Forms of a range."""
+    releases = Releases(rng)
     for name in NAMES[:2]:
-        made.advise(name, [made.stretch()])
-    made.advise(NAMES[2], [(0, 3)])
-    made.advise(NAMES[3], [(5, len(PLAIN))], form="open")
-    yield made.case("plain ranges")
-    made = Releases(rng, LADDER)
-    made.advise(NAMES[0], [(1, 3)])  # 1.9.0 to before 1.10.0.post1
-    made.advise(NAMES[1], [(2, 6)])  # 1.10.0 to before 2.0
-    made.advise(NAMES[2], [(7, 9)])
-    made.advise(NAMES[3], [(4, 11)])
-    yield made.case("ten comes after nine")
-    made = Releases(rng)
-    made.advise(NAMES[0], [(1, 3), (5, 7)], form="shuffled")
-    made.advise(NAMES[1], [made.stretch()], form="shuffled")
-    made.advise(NAMES[2], [(0, 2), (4, 6)], form="shuffled")
-    yield made.case("events in another order")
-    made = Releases(rng, LADDER)
-    made.advise(NAMES[0], [(1, 5), (7, 10)])
-    made.advise(NAMES[1], [(2, 6)], form="last")
-    made.advise(NAMES[2], [(1, 4), (6, 8)], form="versions")
-    made.advise(NAMES[3], [(0, 3), (5, 8)], form="last")
-    yield made.case("other forms of a range")
-    made = Releases(rng)
-    made.advise(NAMES[0], [(1, 3), (5, 7)], form="beside")
-    made.advise(NAMES[1], [(2, 4), (6, 7)], form="beside")
-    yield made.case("versions beside a range")
-    made = Releases(rng)
-    made.advise(NAMES[0], [(1, 3), (5, 7)], form="ranges")
-    made.advise(NAMES[1], [(1, 3), (4, 7)], form="entries")
-    yield made.case("two ranges, two entries")
-    made = Releases(rng)
-    made.advise(NAMES[0], [made.stretch()], withdrawn=[0])
-    made.advise(NAMES[1], [made.stretch()])
-    made.advise(NAMES[2], [(0, 6)], withdrawn=[0, 1], ids=made.names(2))
-    yield made.case("withdrawn")
-    made = Releases(rng)
-    made.advise(NAMES[0], [made.stretch()], ids=made.names(2))
-    made.advise(NAMES[1], [made.stretch()], ids=made.names(4))
-    ids = made.names(3)
-    made.advise(NAMES[2], [(1, 6)], ids=ids, withdrawn=[ids.index(min(ids))])
-    yield made.case("two names, one vulnerability")
-    made = Releases(rng)
-    made.advise(NAMES[0], [made.stretch()], ids=made.names(3), absent=1)
-    made.advise(NAMES[1], [(1, 6)], ids=sorted(made.names(3)), absent=0)
-    yield made.case("an alias without a record")
-    made = Releases(rng)
-    made.advise(NAMES[0], [made.stretch()], shown="Acme_Tables")
-    made.advise(NAMES[1], [(0, 7)], ecosystem="npm", counts=False)
-    made.advise("acme-table", [(0, 7)], counts=False)
-    made.advise(NAMES[3], [made.stretch()], shown="acme.codecs")
-    yield made.case("the same name")
-    made = Releases(rng)
-    made.advise(NAMES[0], [(0, 7)])
-    made.advise(NAMES[1], [made.stretch()])
-    made.add_npm(NAMES[0])
-    yield made.case("a component of npm")
-    made = Releases(rng, LADDER)
+        releases.advise(name, [releases.stretch()])
+    releases.advise(NAMES[2], [(0, 3)])
+    releases.advise(NAMES[3], [(5, len(PLAIN))], form="open")
+    yield releases.case("plain ranges")
+    releases = Releases(rng, LADDER)
+    releases.advise(NAMES[0], [(1, 3)])  # 1.9.0 to before 1.10.0.post1
+    releases.advise(NAMES[1], [(2, 6)])  # 1.10.0 to before 2.0
+    releases.advise(NAMES[2], [(7, 9)])
+    releases.advise(NAMES[3], [(4, 11)])
+    yield releases.case("ten comes after nine")
+    releases = Releases(rng)
+    releases.advise(NAMES[0], [(1, 3), (5, 7)], form="shuffled")
+    releases.advise(NAMES[1], [releases.stretch()], form="shuffled")
+    releases.advise(NAMES[2], [(0, 2), (4, 6)], form="shuffled")
+    yield releases.case("events in another order")
+    releases = Releases(rng, LADDER)
+    releases.advise(NAMES[0], [(1, 5), (7, 10)])
+    releases.advise(NAMES[1], [(2, 6)], form="last")
+    releases.advise(NAMES[2], [(1, 4), (6, 8)], form="versions")
+    releases.advise(NAMES[3], [(0, 3), (5, 8)], form="last")
+    yield releases.case("other forms of a range")
+    releases = Releases(rng)
+    releases.advise(NAMES[0], [(1, 3), (5, 7)], form="beside")
+    releases.advise(NAMES[1], [(2, 4), (6, 7)], form="beside")
+    yield releases.case("versions beside a range")
+    releases = Releases(rng)
+    releases.advise(NAMES[0], [(1, 3), (5, 7)], form="ranges")
+    releases.advise(NAMES[1], [(1, 3), (4, 7)], form="entries")
+    yield releases.case("two ranges, two entries")
+
+
+def _records(rng: random.Random) -> Iterator[Case]:
+    """Records that were withdrawn, and records with aliases."""
+    releases = Releases(rng)
+    releases.advise(NAMES[0], [releases.stretch()], withdrawn=[0])
+    releases.advise(NAMES[1], [releases.stretch()])
+    releases.advise(NAMES[2], [(0, 6)], withdrawn=[0, 1], ids=releases.names(2))
+    yield releases.case("withdrawn")
+    releases = Releases(rng)
+    releases.advise(NAMES[0], [releases.stretch()], ids=releases.names(2))
+    releases.advise(NAMES[1], [releases.stretch()], ids=releases.names(4))
+    ids = releases.names(3)
+    releases.advise(NAMES[2], [(1, 6)], ids=ids, withdrawn=[ids.index(min(ids))])
+    yield releases.case("two names, one vulnerability")
+    releases = Releases(rng)
+    releases.advise(NAMES[0], [releases.stretch()], ids=releases.names(3), absent=1)
+    releases.advise(NAMES[1], [(1, 6)], ids=sorted(releases.names(3)), absent=0)
+    yield releases.case("an alias without a record")
+
+
+def _packages(rng: random.Random) -> Iterator[Case]:
+    """Spellings of a package's name, and other ecosystems."""
+    releases = Releases(rng)
+    releases.advise(NAMES[0], [releases.stretch()], shown="Acme_Tables")
+    releases.advise(NAMES[1], [(0, 7)], ecosystem="npm", counts=False)
+    releases.advise("acme-table", [(0, 7)], counts=False)
+    releases.advise(NAMES[3], [releases.stretch()], shown="acme.codecs")
+    yield releases.case("the same name")
+    releases = Releases(rng)
+    releases.advise(NAMES[0], [(0, 7)])
+    releases.advise(NAMES[1], [releases.stretch()])
+    releases.add_npm(NAMES[0])
+    yield releases.case("a component of npm")
+
+
+def _all(rng: random.Random) -> Case:
+    releases = Releases(rng, LADDER)
     for name in NAMES:
-        made.advise(
-            name, [made.stretch()], ids=made.names(rng.randrange(1, 4)), form=rng.choice(["fixed", "last", "versions"])
+        releases.advise(
+            name,
+            [releases.stretch()],
+            ids=releases.names(rng.randrange(1, 4)),
+            form=rng.choice(["fixed", "last", "versions"]),
         )
-    made.advise(NAMES[0], [made.stretch()], withdrawn=[0])
-    yield made.case("all of it")
+    releases.advise(NAMES[0], [releases.stretch()], withdrawn=[0])
+    return releases.case("all of it")

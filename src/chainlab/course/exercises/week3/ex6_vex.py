@@ -116,59 +116,20 @@ class Layout:
     def scene(self, name: str) -> None:
         """One more finding, laid out so that the scene's statement fits."""
         self._number += 1
-        rng, calls = self._rng, self.service["calls"]
+        rng = self._rng
         component = f"acme-{rng.choice(['fonts', 'tables', 'codecs', 'queues', 'units', 'graphs'])}-{self._number}"
         module = component.replace("-", "_")
-        vulnerable = f"{module}.{rng.choice(['load', 'parse', 'render', 'expand'])}"
+        function = f"{module}.{rng.choice(['load', 'parse', 'render', 'expand'])}"
         minor = 10 if self._tenth else rng.choice([4, 6, 9])
         finding = {
             "id": f"ACME-2026-{next(self._ids)}",
             "component": component,
             "fixed_in": f"1.{minor}.0",
-            "function": vulnerable,
+            "function": function,
             "file": f"{module}/reader.py",
         }
-        said = name.replace(",", "").split()  # a scene is named by what holds in it
-        version = f"1.{minor - 1}.{rng.randrange(4)}"
-        if "fixed" in said:
-            version = rng.choice([f"1.{minor}.0", f"1.{minor}.0", f"1.{minor}.1"])
-        if name != "absent":
-            self.service["components"][component] = version
-        if not {"absent", "stripped"} & set(said):
-            self.service["files"].append(finding["file"])
-        self.service["files"].append(f"{module}/__init__.py")
-        way = self._way(module, vulnerable)
-        if "cut" in said or name == "only tests call it":
-            calls[way[-2]].remove(vulnerable)
-        if "constants" in said and "anyone" not in said:
-            self.service["starts"][way[0]] = "constants"
-        if "cut" in said:
-            calls[f"{module}.unused"] = [vulnerable]
-        elif name == "only tests call it":
-            calls[f"tests.test_{module}"] = [vulnerable]
-        elif name.startswith("a call by name"):
-            calls[way[-2]].remove(vulnerable)
-            by = f"{module}.unused" if name.endswith("not reached") else way[-2]
-            to = f"{module}_extra" if name.endswith("elsewhere") else module
-            self.service["calls_by_name"].append({"function": by, "module": to})
-        elif name == "fed by staff":
-            self.service["starts"][way[0]] = "staff"
-        elif name == "fed by constants, and guarded":
-            self._guard(way[1], finding["id"])
-        elif name == "guarded on every way":
-            self._guard(way[1], finding["id"])
-            for other in (self._way(module, way[1]), self._way(module, vulnerable)):
-                self._guard(other[1], finding["id"])
-        elif name == "guarded for another finding":
-            self._guard(way[1], f"ACME-2026-{next(self._ids)}")
-        elif name == "guarded on one way":
-            self._guard(way[-2], finding["id"])
-            self._way(module, vulnerable)
-        elif name == "a guard beside the way":
-            self._guard(self._way(module, f"{module}.harmless")[1], finding["id"])
-        elif name == "constants here, anyone there":
-            self.service["starts"][way[0]] = "constants"
-            self._way(module, vulnerable)
+        self._lay_out_component(name, finding, module, minor)
+        self._lay_out_calls(name, finding, module)
         status, justification = SCENES[name]
         if name == "absent" and not self.service["sbom_complete"]:
             status, justification = OPEN, None
@@ -177,9 +138,58 @@ class Layout:
             self._plain.add(finding["id"])
         self.truth[finding["id"]] = {"status": status, "justification": justification}
 
-    def is_missed(self, said: dict[str, Any]) -> bool:
+    def _lay_out_component(self, scene: str, finding: dict[str, Any], module: str, minor: int) -> None:
+        """The component's version and files; it was fixed in 1.``minor``.0."""
+        words = scene.replace(",", "").split()  # a scene is named by what holds in it
+        version = f"1.{minor - 1}.{self._rng.randrange(4)}"
+        if "fixed" in words:
+            version = self._rng.choice([f"1.{minor}.0", f"1.{minor}.0", f"1.{minor}.1"])
+        if scene != "absent":
+            self.service["components"][finding["component"]] = version
+        if not {"absent", "stripped"} & set(words):
+            self.service["files"].append(finding["file"])
+        self.service["files"].append(f"{module}/__init__.py")
+
+    def _lay_out_calls(self, scene: str, finding: dict[str, Any], module: str) -> None:
+        """Calls, starts and guards on the way to the vulnerable function, as the scene's name says."""
+        words = scene.replace(",", "").split()
+        vulnerable, calls, starts = finding["function"], self.service["calls"], self.service["starts"]
+        way = self._way(module, vulnerable)
+        if "cut" in words or scene == "only tests call it":
+            calls[way[-2]].remove(vulnerable)
+        if "constants" in words and "anyone" not in words:
+            starts[way[0]] = "constants"
+        if "cut" in words:
+            calls[f"{module}.unused"] = [vulnerable]
+        elif scene == "only tests call it":
+            calls[f"tests.test_{module}"] = [vulnerable]
+        elif scene.startswith("a call by name"):
+            calls[way[-2]].remove(vulnerable)
+            caller = f"{module}.unused" if scene.endswith("not reached") else way[-2]
+            called = f"{module}_extra" if scene.endswith("elsewhere") else module
+            self.service["calls_by_name"].append({"function": caller, "module": called})
+        elif scene == "fed by staff":
+            starts[way[0]] = "staff"
+        elif scene == "fed by constants, and guarded":
+            self._guard(way[1], finding["id"])
+        elif scene == "guarded on every way":
+            self._guard(way[1], finding["id"])
+            for other in (self._way(module, way[1]), self._way(module, vulnerable)):
+                self._guard(other[1], finding["id"])
+        elif scene == "guarded for another finding":
+            self._guard(way[1], f"ACME-2026-{next(self._ids)}")
+        elif scene == "guarded on one way":
+            self._guard(way[-2], finding["id"])
+            self._way(module, vulnerable)
+        elif scene == "a guard beside the way":
+            self._guard(self._way(module, f"{module}.harmless")[1], finding["id"])
+        elif scene == "constants here, anyone there":
+            starts[way[0]] = "constants"
+            self._way(module, vulnerable)
+
+    def is_missed(self, answers: dict[str, Any]) -> bool:
         """Whether a finding with something to teach is answered wrong."""
-        return any(said.get(id_) != right for id_, right in self.truth.items() if id_ not in self._plain)
+        return any(answers.get(id_) != right for id_, right in self.truth.items() if id_ not in self._plain)
 
     def made(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Findings and service, in no order."""

@@ -63,6 +63,7 @@ AFFECTED, CLEAR, UNKNOWN = "affected", "not affected", "unknown"
 NAME, RANGE = "acme-tables", ">=1.9,<1.11"
 INSIDE = ["1.9.0", "1.9.4", "1.10.0", "1.10.2"]
 OUTSIDE = ["1.2.0", "1.8.9", "1.11.0", "2.0"]
+BUILDS = {"another build's document": 9, "a list that is not complete": 9}  # 8 in the other cases
 OTHERS = ["acme-fonts", "acme-queues", "acme-codecs", "acme-table"]
 
 Document = dict[str, Any]
@@ -253,56 +254,45 @@ class DamagedArchive:
         }
 
 
+def _damages() -> dict[str, list[tuple[Damage, str]]]:
+    """For each case: kinds of damage, and what the damaged build was in truth."""
+    archive, both = DamagedArchive, (AFFECTED, CLEAR)
+    return {
+        "nothing is missing": [],
+        "inside another": [(archive.nest, AFFECTED), (archive.nest, AFFECTED), (archive.nest, CLEAR)],
+        "a name and a version": [(archive.spell, of) for of in (AFFECTED, AFFECTED, CLEAR, CLEAR)],
+        "a document that is gone": [(archive.drop_object, AFFECTED), (archive.drop_document, CLEAR)],
+        "a build that the archive never saw": [(archive.drop_entry, of) for of in both],
+        "other bytes under the digest": [(archive.change, of) for of in both],
+        "another build's document": [
+            (kind, of) for kind in (archive.swap, archive.nameless, archive.mislabel) for of in both
+        ],
+        "two documents": [(archive.second, of) for of in (AFFECTED, AFFECTED, CLEAR, CLEAR)],
+        "a list that is not complete": [
+            (archive.incomplete, AFFECTED),
+            (archive.incomplete, CLEAR),
+            (archive.silent, CLEAR),
+            (archive.silent, AFFECTED),
+        ],
+        "complete in part": [(archive.partly, AFFECTED), (archive.partly, CLEAR), (archive.partly, CLEAR)],
+        "a component without a version": [(archive.versionless, of) for of in both],
+    }
+
+
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """One kind of damage at a time, then all."""
     lab.path.mkdir(parents=True, exist_ok=True)
 
-    def case(name: str, kinds: Sequence[tuple[Damage, str]], builds: int = 8) -> Case:
-        made = DamagedArchive(rng, builds)
-        for kind, of in kinds:
-            made.damage(kind, of=of)
-        folder = made.write(Path(tempfile.mkdtemp(prefix="archive-", dir=lab.path)))
-        ledger = {build: f"sha256:{digest}" for build, digest in made.ledger.items()}
-        return Case(name, (folder, ledger, NAME, RANGE), made.truth, why_if=made.is_missed)
+    def case(name: str, damages: Sequence[tuple[Damage, str]], builds: int = 8) -> Case:
+        archive = DamagedArchive(rng, builds)
+        for kind, of in damages:
+            archive.damage(kind, of=of)
+        folder = archive.write(Path(tempfile.mkdtemp(prefix="archive-", dir=lab.path)))
+        ledger = {build: f"sha256:{digest}" for build, digest in archive.ledger.items()}
+        return Case(name, (folder, ledger, NAME, RANGE), archive.truth, why_if=archive.is_missed)
 
-    yield case("nothing is missing", [])
-    yield case(
-        "inside another",
-        [(DamagedArchive.nest, AFFECTED), (DamagedArchive.nest, AFFECTED), (DamagedArchive.nest, CLEAR)],
-    )
-    yield case("a name and a version", [(DamagedArchive.spell, a) for a in (AFFECTED, AFFECTED, CLEAR, CLEAR)])
-    yield case(
-        "a document that is gone", [(DamagedArchive.drop_object, AFFECTED), (DamagedArchive.drop_document, CLEAR)]
-    )
-    yield case(
-        "a build that the archive never saw",
-        [(DamagedArchive.drop_entry, AFFECTED), (DamagedArchive.drop_entry, CLEAR)],
-    )
-    yield case("other bytes under the digest", [(DamagedArchive.change, AFFECTED), (DamagedArchive.change, CLEAR)])
-    others = [
-        (kind, of)
-        for kind in (DamagedArchive.swap, DamagedArchive.nameless, DamagedArchive.mislabel)
-        for of in (AFFECTED, CLEAR)
-    ]
-    yield case("another build's document", others, builds=9)
-    yield case("two documents", [(DamagedArchive.second, a) for a in (AFFECTED, AFFECTED, CLEAR, CLEAR)])
-    yield case(
-        "a list that is not complete",
-        [
-            (DamagedArchive.incomplete, AFFECTED),
-            (DamagedArchive.incomplete, CLEAR),
-            (DamagedArchive.silent, CLEAR),
-            (DamagedArchive.silent, AFFECTED),
-        ],
-        builds=9,
-    )
-    yield case(
-        "complete in part",
-        [(DamagedArchive.partly, AFFECTED), (DamagedArchive.partly, CLEAR), (DamagedArchive.partly, CLEAR)],
-    )
-    yield case(
-        "a component without a version", [(DamagedArchive.versionless, AFFECTED), (DamagedArchive.versionless, CLEAR)]
-    )
+    for name, damages in _damages().items():
+        yield case(name, damages, builds=BUILDS.get(name, 8))
     kinds = [
         DamagedArchive.drop_object,
         DamagedArchive.drop_entry,
@@ -312,9 +302,8 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
         DamagedArchive.versionless,
         DamagedArchive.silent,
     ]
-    yield case(
-        "everything at once", [(kind, rng.choice([AFFECTED, CLEAR])) for kind in rng.sample(kinds, 4)], builds=12
-    )
+    several = [(kind, rng.choice([AFFECTED, CLEAR])) for kind in rng.sample(kinds, 4)]
+    yield case("everything at once", several, builds=12)
 
 
 def _component(name: str, version: str) -> Document:

@@ -75,90 +75,92 @@ def planted(rng: random.Random, size: int) -> tuple[MerkleTree, list[bytes]]:
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Proofs in even and odd trees, then one wrong thing at a time."""
-    seven, of_seven = planted(rng, 7)
-
-    def case(
-        name: str,
-        tree: MerkleTree,
-        entry: bytes,
-        index: int,
-        proof: Sequence[bytes],
-        truth: bool,
-        *,
-        size: int | None = None,
-        root: bytes | None = None,
-    ) -> Case:
-        size = len(tree) if size is None else size
-        return Case(name, (entry, index, size, list(proof), tree.root() if root is None else root), truth)
-
-    def honest(name: str, tree: MerkleTree, entries: list[bytes], index: int) -> Case:
-        return case(name, tree, entries[index], index, tree.inclusion(index, len(tree)), True)
-
-    eight, of_eight = planted(rng, 8)
-    place = rng.randrange(8)
-    yield honest("a leaf of eight", eight, of_eight, place)
-    other = (place + rng.randrange(1, 8)) % 8
-    yield case("another entry", eight, of_eight[other], place, eight.inclusion(place, 8), False)
-    yield honest("the first of seven", seven, of_seven, rng.randrange(4))
-    yield honest("the last of seven", seven, of_seven, 6)
-    size = rng.choice([11, 13, 19, 21, 27, 37])
-    odd, of_odd = planted(rng, size)
-    yield honest("the last of an odd tree", odd, of_odd, size - 1)
-    yield honest("a leaf of an odd tree", odd, of_odd, rng.randrange(size - 1))
-    power = 2 ** rng.randrange(3, 6)
-    nine, of_nine = planted(rng, power + 1)
-    yield honest("the last of nine", nine, of_nine, power)
-    large, of_large = planted(rng, rng.randrange(1025, 1200))
-    yield honest("a leaf of a large tree", large, of_large, rng.randrange(1024))
-    two, of_two = planted(rng, 2)
-    yield honest("one of two", two, of_two, rng.randrange(2))
-    alone, of_alone = planted(rng, 1)
-    yield honest("the only leaf", alone, of_alone, 0)
+    small = _SmallTrees(rng)
+    yield from small.true()
+    odd, of_odd = planted(rng, rng.choice([11, 13, 19, 21, 27, 37]))
+    yield from _odd_and_large(odd, of_odd, rng)
     yield _real(lab, rng)
-    copied = seven.hashes(0, 6, 7)  # a log that pairs a lone node with a copy of itself
-    left, right = seven.hashes(2, 0, 1), node_hash(seven.hashes(1, 2, 3), node_hash(copied, copied))
-    yield case(
-        "a log that copies its last leaf",
-        seven,
-        of_seven[6],
-        6,
-        [copied, seven.hashes(1, 2, 3), left],
-        False,
-        root=node_hash(left, right),
-    )
-    yield case(
-        "an index outside the tree",
-        eight,
-        of_eight[place],
-        place + 8 * rng.randrange(1, 5),
-        eight.inclusion(place, 8),
-        False,
-    )
-    yield case("an index that is the size", eight, of_eight[7], 7, eight.inclusion(7, 8), False, size=7)
-    yield case("a negative index", eight, of_eight[place], place - 8, eight.inclusion(place, 8), False)
-    yield case("the neighbour's index", eight, of_eight[place], place ^ 1, eight.inclusion(place, 8), False)
-    where = rng.randrange(size - 1)
-    path = odd.inclusion(where, size)
-    yield case("a hash too many", odd, of_odd[where], where, [*path, rng.randbytes(32)], False)
-    yield case(
-        "a hash too few",
-        odd,
-        of_odd[where],
-        where,
-        path[:-1],
-        False,
-        root=_climbed(of_odd[where], where, size, path[:-1]),
-    )
-    yield case("another root", odd, of_odd[where], where, path, False, root=seven.root())
-    yield case(
-        "a node passed off as an entry",
-        seven,
-        seven.hashes(0, 0, 2),
-        0,
-        [seven.hashes(1, 1, 2), node_hash(seven.hashes(1, 2, 3), seven.hashes(0, 6, 7))],
-        False,
-        size=3,
-    )
+    yield from small.of_other_indices()
+    yield from _of_other_hashes(odd, of_odd, small.seven, rng)
+
+
+class _SmallTrees:
+    """Trees of seven and of eight entries, and a place in the second."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.seven, self.of_seven = planted(rng, 7)
+        self.eight, self.of_eight = planted(rng, 8)
+        self.place = rng.randrange(8)
+
+    def true(self) -> Iterator[Case]:
+        """Proofs that hold, and one that is another entry's."""
+        eight, place = self.eight, self.place
+        yield _honest("a leaf of eight", eight, self.of_eight, place)
+        other = (place + self.rng.randrange(1, 8)) % 8
+        yield _case("another entry", eight, self.of_eight[other], place, eight.inclusion(place, 8))
+        yield _honest("the first of seven", self.seven, self.of_seven, self.rng.randrange(4))
+        yield _honest("the last of seven", self.seven, self.of_seven, 6)
+
+    def of_other_indices(self) -> Iterator[Case]:
+        """A log of another shape, and indices that are not the entry's."""
+        seven, eight, place = self.seven, self.eight, self.place
+        copied = seven.hashes(0, 6, 7)  # a log that pairs a lone node with a copy of itself
+        left, middle = seven.hashes(2, 0, 1), seven.hashes(1, 2, 3)
+        root = node_hash(left, node_hash(middle, node_hash(copied, copied)))
+        proof = [copied, middle, left]
+        yield _case("a log that copies its last leaf", seven, self.of_seven[6], 6, proof, root=root)
+        path, entry = eight.inclusion(place, 8), self.of_eight[place]
+        outside = place + 8 * self.rng.randrange(1, 5)
+        yield _case("an index outside the tree", eight, entry, outside, path)
+        yield _case("an index that is the size", eight, self.of_eight[7], 7, eight.inclusion(7, 8), size=7)
+        yield _case("a negative index", eight, entry, place - 8, path)
+        yield _case("the neighbour's index", eight, entry, place ^ 1, path)
+
+
+def _odd_and_large(odd: MerkleTree, of_odd: list[bytes], rng: random.Random) -> Iterator[Case]:
+    """Proofs that hold in trees of other sizes."""
+    size = len(odd)
+    yield _honest("the last of an odd tree", odd, of_odd, size - 1)
+    yield _honest("a leaf of an odd tree", odd, of_odd, rng.randrange(size - 1))
+    power = 2 ** rng.randrange(3, 6)
+    yield _honest("the last of nine", *planted(rng, power + 1), power)
+    yield _honest("a leaf of a large tree", *planted(rng, rng.randrange(1025, 1200)), rng.randrange(1024))
+    yield _honest("one of two", *planted(rng, 2), rng.randrange(2))
+    yield _honest("the only leaf", *planted(rng, 1), 0)
+
+
+def _of_other_hashes(odd: MerkleTree, of_odd: list[bytes], seven: MerkleTree, rng: random.Random) -> Iterator[Case]:
+    """Hashes too many and too few, another root, and a node in place of an entry."""
+    size = len(odd)
+    index = rng.randrange(size - 1)
+    entry, path = of_odd[index], odd.inclusion(index, size)
+    yield _case("a hash too many", odd, entry, index, [*path, rng.randbytes(32)])
+    unfinished = _climbed(entry, index, size, path[:-1])
+    yield _case("a hash too few", odd, entry, index, path[:-1], root=unfinished)
+    yield _case("another root", odd, entry, index, path, root=seven.root())
+    proof = [seven.hashes(1, 1, 2), node_hash(seven.hashes(1, 2, 3), seven.hashes(0, 6, 7))]
+    yield _case("a node passed off as an entry", seven, seven.hashes(0, 0, 2), 0, proof, size=3)
+
+
+def _honest(name: str, tree: MerkleTree, entries: list[bytes], index: int) -> Case:
+    return _case(name, tree, entries[index], index, tree.inclusion(index, len(tree)), truth=True)
+
+
+def _case(
+    name: str,
+    tree: MerkleTree,
+    entry: bytes,
+    index: int,
+    proof: Sequence[bytes],
+    *,
+    truth: bool = False,
+    size: int | None = None,
+    root: bytes | None = None,
+) -> Case:
+    """The case; size and root are the tree's where they are not given."""
+    size = len(tree) if size is None else size
+    return Case(name, (entry, index, size, list(proof), tree.root() if root is None else root), truth)
 
 
 def _climbed(entry: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:

@@ -65,83 +65,84 @@ PROMISES = {
 }
 
 
+Ingredient = tuple[str, Digest, int, bool]  # name, digest, the run that wrote it, whether the provenance lists it
+
+
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """One release for each promise, and some in which the obvious answer is wrong."""
-    by = TestSigner(lab.trust)
-    run, other_run = rng.sample(range(100, 900), 2)
-    version = f"v2.{rng.randrange(40)}.0"
-    bad = Digest.of(rng.randbytes(20))
-    harmless = [Digest.of(rng.randbytes(20)) for _ in range(3)]
+    releases = _Releases(lab, rng)
+    yield from releases.one_for_each_promise()
+    yield from releases.other_than_obvious()
 
-    def release(
+
+class _Releases:
+    """Releases of one version by one run, with ingredients of which one may be bad."""
+
+    def __init__(self, lab: LabContext, rng: random.Random) -> None:
+        self.rng, self.signer = rng, TestSigner(lab.trust)
+        self.run, self.other_run = rng.sample(range(100, 900), 2)
+        self.version = f"v2.{rng.randrange(40)}.0"
+        self.bad = Digest.of(rng.randbytes(20))
+        self.harmless = [Digest.of(rng.randbytes(20)) for _ in range(3)]
+        self.listed = ("numlib", self.harmless[2], self.run, True)
+        self.poisoned_cache = ("cache: deps", self.bad, self.other_run, False)
+
+    def case(
+        self,
         name: str,
         promise: str,
-        *,
-        entered: tuple[tuple[str, Digest, int, bool], ...],
+        *entered: Ingredient,
         committed: tuple[Digest, ...] = (),
         found_bad: bool = True,
         missed: int = 0,
         spoil: str = "",
     ) -> Case:
-        """``entered``: name, digest, the run that wrote it, and whether the provenance lists it."""
-        artifact = Digest.of(rng.randbytes(20))
+        """The case: what ``entered`` the build beside the ``committed`` files; ``missed`` of 100 by the model."""
+        artifact = Digest.of(self.rng.randbytes(20))
         used = tuple(
             {"uri": f"pkg:pypi/{what}", "digest": {"sha256": digest.value.hex()}}
             for what, digest, _, listed in entered
             if listed
         )
-        said = provenance("build", {"artifact": artifact}, version, run, used=used)
-        laptop = spoil == "a laptop"
-        bundle = by.person(said, "alice@example.com") if laptop else by.host(said)
+        statement = provenance("build", {"artifact": artifact}, self.version, self.run, used=used)
+        by_person = spoil == "a laptop"
+        bundle = self.signer.person(statement, "alice@example.com") if by_person else self.signer.host(statement)
         if spoil == "other bytes":
-            artifact = bad
-        case: dict[str, Any] = {
+            artifact = self.bad
+        release: dict[str, Any] = {
             "artifact": str(artifact),
             "bundle": bundle.decode(),
-            "run": run,
-            "bad_file": str(bad) if found_bad else None,
-            "commit": {f"src/{i}.py": str(d) for i, d in enumerate((*harmless[:2], *committed))},
+            "run": self.run,
+            "bad_file": str(self.bad) if found_bad else None,
+            "commit": {f"src/{i}.py": str(d) for i, d in enumerate((*self.harmless[:2], *committed))},
             "entered": [
                 {"what": what, "digest": str(digest), "written_by_run": writer} for what, digest, writer, _ in entered
             ],
             "misses_of_100": missed,
         }
-        return Case(name, (case,), promise)
+        return Case(name, (release,), promise)
 
-    listed = ("numlib", harmless[2], run, True)
-    yield release("an honest release", "nothing", entered=(listed,), found_bad=False, missed=rng.randrange(9))
-    yield release("the maintainer's own commit", "source", committed=(bad,), entered=(listed,))
-    yield release("a cache of another run", "isolation", entered=(listed, ("cache: deps", bad, other_run, False)))
-    yield release("a listed package", "dependency", entered=(("helperlib", bad, run, True), listed))
-    yield release(
-        "a script fetched by a step",
-        "completeness",
-        entered=(listed, ("https://tools.example.com/setup.sh", bad, run, False)),
-    )
-    yield release(
-        "a model that learned the wrong thing",
-        "fitness",
-        entered=(listed,),
-        found_bad=False,
-        missed=rng.randrange(40, 90),
-    )
-    yield release("one miss more than is fit", "fitness", entered=(listed,), found_bad=False, missed=11)
-    yield release(
-        "bytes of somebody else",
-        "evidence",
-        entered=(listed, ("cache: deps", bad, other_run, False)),
-        spoil="other bytes",
-    )
-    yield release("a build on a laptop", "evidence", committed=(bad,), entered=(listed,), spoil="a laptop")
-    yield release(
-        "a listed package with a harmless cache",
-        "dependency",
-        entered=(("helperlib", bad, run, True), ("cache: deps", harmless[0], other_run, False)),
-    )
-    yield release(
-        "no bad file, and few misses",
-        "nothing",
-        entered=(listed, ("cache: deps", harmless[1], other_run, False)),
-        found_bad=False,
-        missed=10,
-    )
+    def one_for_each_promise(self) -> Iterator[Case]:
+        """An honest release, and one for each promise that was not made."""
+        listed, few, many = self.listed, self.rng.randrange(9), (40, 90)
+        yield self.case("an honest release", "nothing", listed, found_bad=False, missed=few)
+        yield self.case("the maintainer's own commit", "source", listed, committed=(self.bad,))
+        yield self.case("a cache of another run", "isolation", listed, self.poisoned_cache)
+        yield self.case("a listed package", "dependency", ("helperlib", self.bad, self.run, True), listed)
+        script = ("https://tools.example.com/setup.sh", self.bad, self.run, False)
+        yield self.case("a script fetched by a step", "completeness", listed, script)
+        missed = self.rng.randrange(*many)
+        name = "a model that learned the wrong thing"
+        yield self.case(name, "fitness", listed, found_bad=False, missed=missed)
+        yield self.case("one miss more than is fit", "fitness", listed, found_bad=False, missed=11)
+
+    def other_than_obvious(self) -> Iterator[Case]:
+        """Evidence that does not hold, and caches that are harmless."""
+        listed = self.listed
+        name = "bytes of somebody else"
+        yield self.case(name, "evidence", listed, self.poisoned_cache, spoil="other bytes")
+        yield self.case("a build on a laptop", "evidence", listed, committed=(self.bad,), spoil="a laptop")
+        bad_package = ("helperlib", self.bad, self.run, True)
+        one, two = (("cache: deps", digest, self.other_run, False) for digest in self.harmless[:2])
+        yield self.case("a listed package with a harmless cache", "dependency", bad_package, one)
+        yield self.case("no bad file, and few misses", "nothing", listed, two, found_bad=False, missed=10)

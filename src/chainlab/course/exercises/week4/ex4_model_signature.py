@@ -82,102 +82,136 @@ def described(files: Mapping[str, bytes], **algorithms: str) -> dict[str, Any]:
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """A folder as signed, and one change at a time."""
-    place = lab.path / "signed-models"
-    shutil.rmtree(place, ignore_errors=True)
-    layer = rng.choice(["encoder", "tokenizer", "head"])
-    files = {
-        "triage.onnx": b"\x08" + rng.randbytes(rng.randrange(200, 400)),
-        "config.json": b'{"classes": %d}' % rng.randrange(2, 9),
-        f"{layer}/weights.bin": rng.randbytes(64),
-        f"{layer}/vocabulary.txt": rng.randbytes(12).hex().encode(),
-    }
-    twin = {**files, "vocabulary.txt": files[f"{layer}/vocabulary.txt"]}  # two files of one content
+    folders = _SignedFolders(lab.path / "signed-models", rng)
+    yield from folders.changed_files()
+    yield from folders.excepted_names()
+    yield from folders.links()
+    yield from folders.other_statements()
+
+
+Change = Callable[[Path], object]
+
+
+class _SignedFolders:
+    """Folders with the same files, each with one change after it was described."""
+
+    def __init__(self, place: Path, rng: random.Random) -> None:
+        self.place, self.rng = place, rng
+        shutil.rmtree(place, ignore_errors=True)
+        self.layer = rng.choice(["encoder", "tokenizer", "head"])
+        self.files = {
+            "triage.onnx": b"\x08" + rng.randbytes(rng.randrange(200, 400)),
+            "config.json": b'{"classes": %d}' % rng.randrange(2, 9),
+            f"{self.layer}/weights.bin": rng.randbytes(64),
+            f"{self.layer}/vocabulary.txt": rng.randbytes(12).hex().encode(),
+        }
+        model = self.files["triage.onnx"]
+        self.flipped = bytes([model[0], model[1] ^ 1]) + model[2:]
 
     def case(
+        self,
         name: str,
         wrong: set[str],
-        change: Callable[[Path], object] = lambda folder: None,
+        change: Change = lambda folder: None,
         statement: dict[str, Any] | None = None,
-        written: Mapping[str, bytes] = files,
+        files: Mapping[str, bytes] | None = None,
     ) -> Case:
-        folder = place / f"{rng.getrandbits(40):x}" / "model"
+        """The case: the names that are ``wrong`` after the change."""
+        written = self.files if files is None else files
+        folder = self.place / f"{self.rng.getrandbits(40):x}" / "model"
         for path, content in written.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(content)
+            _write(path, content)(folder)
         change(folder)
         return Case(name, (folder, statement or described(written)), wrong)
 
-    def write(path: str, content: bytes) -> Callable[[Path], object]:
-        def change(folder: Path) -> None:
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(content)
+    def changed_files(self) -> Iterator[Case]:
+        """Files changed, removed and added."""
+        yield self.case("as signed", set())
+        yield self.case("one bit", {"triage.onnx"}, _write("triage.onnx", self.flipped))
+        gone = self.rng.choice(sorted(self.files))
+        yield self.case("a file is gone", {gone}, lambda folder: (folder / gone).unlink())
+        extra = self.rng.choice(["loader.py", "modeling_triage.py", "handler.py"])
+        yield self.case("an extra file", {extra}, _write(extra, b"raise SystemExit"))
+        below = f"{self.layer}/{extra}"
+        yield self.case("an extra file in a folder below", {below}, _write(below, b"pass"))
 
-        return change
+    def excepted_names(self) -> Iterator[Case]:
+        """Names that OMS leaves out, and names that look as if."""
+        yield self.case("a hidden file", {".env"}, _write(".env", b"TOKEN=FAKE"))
+        excepted = (".git/config", ".gitignore", ".github/a/b.yml", "model.sig")
+        yield self.case("git's own files", set(), lambda folder: [_write(path, b"x")(folder) for path in excepted])
+        further_down = f"{self.layer}/.gitignore"
+        yield self.case("git's names further down", {further_down}, _write(further_down, b"*"))
+        alike = ".github-loader.py"
+        yield self.case("a name that begins like an exception", {alike}, _write(alike, b"pass"))
+        yield self.case("two files swapped", {"config.json", "triage.onnx"}, self.swap)
+        renamed = {"config.json", "config2.json"}
+        yield self.case(
+            "a file renamed", renamed, lambda folder: (folder / "config.json").rename(folder / "config2.json")
+        )
 
-    def swap(folder: Path) -> None:
-        (folder / "config.json").write_bytes(files["triage.onnx"])
-        (folder / "triage.onnx").write_bytes(files["config.json"])
+    def links(self) -> Iterator[Case]:
+        """Links to files, to folders and to nowhere."""
+        yield self.case("a link", {"triage.onnx"}, _move_and_link)
+        target = f"{self.layer}/vocabulary.txt"
+        twin = {**self.files, "vocabulary.txt": self.files[target]}  # two files of one content
+        name = "vocabulary.txt"
+        yield self.case("a link to the right bytes", {name}, _replace_by_link(name, target), files=twin)
+        yield self.case("a folder that is a link", {"latest"}, _link("latest", self.layer))
+        yield self.case("a link to nowhere", {"cache.bin"}, _link("cache.bin", "gone.bin"))
 
-    def link(folder: Path) -> None:
-        aside = folder.parent / "aside.bin"
-        (folder / "triage.onnx").rename(aside)
-        (folder / "triage.onnx").symlink_to(aside)
+    def other_statements(self) -> Iterator[Case]:
+        """Statements that name other files, other algorithms or other digests than a signer would."""
+        files = self.files
+        outside = described({**files, "../notes.txt": b"outside"})
+        yield self.case("a name that leads out", {"../notes.txt"}, _write("../notes.txt", b"outside"), outside)
+        absolute = (self.place / f"{self.rng.getrandbits(40):x}.txt").as_posix()
+        elsewhere = described({**files, absolute: b"outside"})
+        yield self.case("an absolute name", {absolute}, _write(absolute, b"outside"), elsewhere)
+        weak = described(files, config="md5")
+        yield self.case("an algorithm that nobody trusts", {"config.json"}, statement=weak)
+        mislabelled = described(files)
+        algorithm = self.rng.choice(["sha3-256", "blake2s", "sha512-256"])
+        _resource(mislabelled, "config.json")["algorithm"] = algorithm
+        yield self.case("a digest under another algorithm's name", {"config.json"}, statement=mislabelled)
+        edited = described(files)
+        _resource(edited, "triage.onnx")["digest"] = Digest.of(self.flipped).value.hex()
+        rewritten = _write("triage.onnx", self.flipped)
+        yield self.case("a statement that contradicts itself", {"statement"}, rewritten, edited)
 
-    flipped = bytes([files["triage.onnx"][0], files["triage.onnx"][1] ^ 1]) + files["triage.onnx"][2:]
-    yield case("as signed", set())
-    yield case("one bit", {"triage.onnx"}, write("triage.onnx", flipped))
-    gone = rng.choice(sorted(files))
-    yield case("a file is gone", {gone}, lambda folder: (folder / gone).unlink())
-    extra = rng.choice(["loader.py", "modeling_triage.py", "handler.py"])
-    yield case("an extra file", {extra}, write(extra, b"raise SystemExit"))
-    yield case("an extra file in a folder below", {f"{layer}/{extra}"}, write(f"{layer}/{extra}", b"pass"))
-    yield case("a hidden file", {".env"}, write(".env", b"TOKEN=FAKE"))
-    yield case(
-        "git's own files",
-        set(),
-        lambda folder: [
-            write(path, b"x")(folder) for path in (".git/config", ".gitignore", ".github/a/b.yml", "model.sig")
-        ],
-    )
-    yield case("git's names further down", {f"{layer}/.gitignore"}, write(f"{layer}/.gitignore", b"*"))
-    yield case("a name that begins like an exception", {".github-loader.py"}, write(".github-loader.py", b"pass"))
-    yield case("two files swapped", {"config.json", "triage.onnx"}, swap)
-    yield case(
-        "a file renamed",
-        {"config.json", "config2.json"},
-        lambda folder: (folder / "config.json").rename(folder / "config2.json"),
-    )
-    yield case("a link", {"triage.onnx"}, link)
+    def swap(self, folder: Path) -> None:
+        """Write each of two files under the other's name."""
+        (folder / "config.json").write_bytes(self.files["triage.onnx"])
+        (folder / "triage.onnx").write_bytes(self.files["config.json"])
 
-    def replace_by_link(folder: Path) -> None:
-        (folder / "vocabulary.txt").unlink()
-        (folder / "vocabulary.txt").symlink_to(Path(layer) / "vocabulary.txt")
 
-    yield case("a link to the right bytes", {"vocabulary.txt"}, replace_by_link, written=twin)
-    yield case("a folder that is a link", {"latest"}, lambda folder: (folder / "latest").symlink_to(layer))
-    yield case("a link to nowhere", {"cache.bin"}, lambda folder: (folder / "cache.bin").symlink_to("gone.bin"))
-    outside = {**files, "../notes.txt": b"outside"}
-    yield case(
-        "a name that leads out",
-        {"../notes.txt"},
-        lambda folder: (folder.parent / "notes.txt").write_bytes(b"outside"),
-        described(outside),
-    )
-    absolute = (place / f"{rng.getrandbits(40):x}.txt").as_posix()
-    yield case(
-        "an absolute name",
-        {absolute},
-        lambda folder: Path(absolute).write_bytes(b"outside"),
-        described({**files, absolute: b"outside"}),
-    )
-    yield case("an algorithm that nobody trusts", {"config.json"}, statement=described(files, config="md5"))
-    named = described(files)
-    for resource in named["predicate"]["resources"]:
-        if resource["name"] == "config.json":
-            resource["algorithm"] = rng.choice(["sha3-256", "blake2s", "sha512-256"])
-    yield case("a digest under another algorithm's name", {"config.json"}, statement=named)
-    edited = described(files)
-    for resource in edited["predicate"]["resources"]:
-        if resource["name"] == "triage.onnx":
-            resource["digest"] = Digest.of(flipped).value.hex()
-    yield case("a statement that contradicts itself", {"statement"}, write("triage.onnx", flipped), edited)
+def _write(path: str, content: bytes) -> Change:
+    def change(folder: Path) -> None:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+
+    return change
+
+
+def _link(path: str, target: str) -> Change:
+    return lambda folder: (folder / path).symlink_to(target)
+
+
+def _replace_by_link(path: str, target: str) -> Change:
+    def change(folder: Path) -> None:
+        (folder / path).unlink()
+        (folder / path).symlink_to(target)
+
+    return change
+
+
+def _move_and_link(folder: Path) -> None:
+    aside = folder.parent / "aside.bin"
+    (folder / "triage.onnx").rename(aside)
+    (folder / "triage.onnx").symlink_to(aside)
+
+
+def _resource(statement: dict[str, Any], name: str) -> dict[str, Any]:
+    """A file's entry in an OMS statement."""
+    resources: list[dict[str, Any]] = statement["predicate"]["resources"]
+    return next(resource for resource in resources if resource["name"] == name)

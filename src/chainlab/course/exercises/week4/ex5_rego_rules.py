@@ -45,7 +45,7 @@ RULES = tuple(READS)
 LEAST = 0.9
 WORDS = re.compile(r"\bor\b|\|\|")  # of other languages
 Row = tuple[dict[str, Any], dict[str, bool]]
-_known: dict[tuple[str, str], Any] = {}
+_tables: dict[tuple[str, str], Any] = {}
 
 
 def table(text: str | Callable[[], str]) -> Callable[..., Any]:
@@ -64,7 +64,7 @@ def table(text: str | Callable[[], str]) -> Callable[..., Any]:
         if not re.search(r"(?m)^package\s+lesson\s*$", rego):
             raise ChainlabError("expected the line `package lesson`")
         key = (rego, repr((rows, signer)))
-        if key not in _known:
+        if key not in _tables:
             modules = _copies(rego, list(rows))
             expected = {"signer": signer, "least": LEAST}
             policy = Policy("lesson", RULES, modules, expected, Digest.of(rego.encode()))
@@ -73,18 +73,18 @@ def table(text: str | Callable[[], str]) -> Callable[..., Any]:
                 report = ask(policy, facts)
             except ChainlabError as error:
                 raise _slip(error, rego, modules) from error
-            _known[key] = {name: {rule: _said(report, i, rule) for rule in RULES} for i, name in enumerate(rows)}
-        return dict(_known[key])
+            _tables[key] = {name: {rule: _verdict(report, i, rule) for rule in RULES} for i, name in enumerate(rows)}
+        return dict(_tables[key])
 
     return run
 
 
 def _slip(error: ChainlabError, rego: str, modules: Mapping[str, str]) -> ChainlabError:
     """The engine's complaint about a copy, put as one about a line of the rules as they were written."""
-    found = re.search(r"\(error \d+:(row\d+\.rego)\|(\d+)\|\d+\s+\(errormsg \d+:([^()]*)\)", error.why)
-    if found is None:
+    match = re.search(r"\(error \d+:(row\d+\.rego)\|(\d+)\|\d+\s+\(errormsg \d+:([^()]*)\)", error.why)
+    if match is None:
         return error
-    name, offset, message = found.groups()
+    name, offset, message = match.groups()
     number = modules[name].encode()[: int(offset)].count(b"\n")  # a copy has the same lines
     line = [*rego.splitlines(), ""][number].strip()
     hint = "Rego has no such word: write a second rule of the same name" if WORDS.search(line) else ""
@@ -92,7 +92,7 @@ def _slip(error: ChainlabError, rego: str, modules: Mapping[str, str]) -> Chainl
     return ChainlabError(f"line {number + 1}, `{line[:40]}`: {message}{more}")
 
 
-def _said(report: Mapping[str, Any], row: int, rule: str) -> Any:
+def _verdict(report: Mapping[str, Any], row: int, rule: str) -> Any:
     return report.get(f"row{row} {rule}", "undefined")
 
 
@@ -108,28 +108,41 @@ def _copies(rego: str, names: Sequence[str]) -> dict[str, str]:
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Rows in which everything is stated, then less and less of it."""
-    signer = f"https://git.chainlab.localhost/acme/triage-model/release.yml@refs/tags/v1.{rng.randrange(60)}.0"
-    advisory = f"ACME-2026-{rng.randrange(10, 99)}"
-    bound = rng.randrange(910, 990) / 1000
-    signature = {"verified": True, "signer": signer}
-    harmless = {"id": advisory, "exploited": False}
-    answered = {"id": advisory, "exploited": True, "vex": "not_affected"}
-    open_ = {"id": advisory, "exploited": True, "vex": "under_investigation"}
-    good = {"signature": signature, "findings": [harmless, answered], "recall": {"lower": bound}}
-    yes = dict.fromkeys(RULES, True)
+    facts = _Facts(rng)
+    for name, rows in (
+        ("everything is stated", facts.stated()),
+        ("something is missing", facts.missing()),
+        ("another type than expected", facts.of_other_types()),
+    ):
+        inputs = {row: fact for row, (fact, _) in rows.items()}
+        yield Case(name, (inputs, facts.signer), accept=_agrees(rows))
 
-    def but(no: str = "", **changes: Any) -> Row:
+
+class _Facts:
+    """Facts under which each rule says yes, and rows in which one fact is another."""
+
+    def __init__(self, rng: random.Random) -> None:
+        tag = f"refs/tags/v1.{rng.randrange(60)}.0"
+        self.signer = f"https://git.chainlab.localhost/acme/triage-model/release.yml@{tag}"
+        self.advisory = f"ACME-2026-{rng.randrange(10, 99)}"
+        self.bound = rng.randrange(910, 990) / 1000
+        self.signature = {"verified": True, "signer": self.signer}
+        self.harmless = {"id": self.advisory, "exploited": False}
+        self.answered = {"id": self.advisory, "exploited": True, "vex": "not_affected"}
+        self.open = {"id": self.advisory, "exploited": True, "vex": "under_investigation"}
+
+    def but(self, no: str = "", **changes: Any) -> Row:
         """The good facts with changes (None: taken away), and which rule then says no."""
+        findings, recall = [self.harmless, self.answered], {"lower": self.bound}
+        good = {"signature": self.signature, "findings": findings, "recall": recall}
         facts = {key: value for key, value in {**good, **changes}.items() if value is not None}
-        return facts, {**yes, **({no: False} if no else {})}
+        return facts, {rule: rule != no for rule in RULES}
 
-    def case(name: str, rows: dict[str, Row]) -> Case:
-        given = {row: facts for row, (facts, _) in rows.items()}
-        return Case(name, (given, signer), accept=_agrees(rows))
-
-    yield case(
-        "everything is stated",
-        {
+    def stated(self) -> dict[str, Row]:
+        """Every fact is there, of the type that one expects."""
+        but, signature, harmless, open_ = self.but, self.signature, self.harmless, self.open
+        signer, bound, answered = self.signer, self.bound, self.answered
+        return {
             "all is well": but(),
             "not verified": but("signed", signature={**signature, "verified": False}),
             "by another tag's workflow": but("signed", signature={**signature, "signer": f"{signer}-rc1"}),
@@ -143,11 +156,12 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
             "exactly the threshold": but("", recall={"lower": LEAST}),
             "scanned, nothing found": but("", findings=[]),
             "one harmless finding": but("", findings=[harmless]),
-        },
-    )
-    yield case(
-        "something is missing",
-        {
+        }
+
+    def missing(self) -> dict[str, Row]:
+        """One fact is missing, or a part of it."""
+        but, signer, advisory, bound = self.but, self.signer, self.advisory, self.bound
+        return {
             "no signature": but("signed", signature=None),
             "nobody says whether it was verified": but("signed", signature={"signer": signer}),
             "a signer without a name": but("signed", signature={"verified": True, "signer": ""}),
@@ -158,11 +172,12 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
             "no recall": but("good", recall=None),
             "no bound": but("good", recall={"value": bound}),
             "no facts at all": ({}, dict.fromkeys(RULES, False)),
-        },
-    )
-    yield case(
-        "another type than expected",
-        {
+        }
+
+    def of_other_types(self) -> dict[str, Row]:
+        """One fact is of another type."""
+        but, signature, advisory, harmless = self.but, self.signature, self.advisory, self.harmless
+        return {
             "true, as text": but("signed", signature={**signature, "verified": "true"}),
             "findings, as text": but("safe", findings="none"),
             "an error in place of findings": but("safe", findings={"error": "not scanned"}),
@@ -176,8 +191,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
             "verified, as a number": but("signed", signature={**signature, "verified": 1}),
             "a bound that is a list": but("good", recall={"lower": [0.1]}),
             "a bound that is true": but("good", recall={"lower": True}),
-        },
-    )
+        }
 
 
 def _agrees(rows: Mapping[str, Row]) -> Callable[[Any], bool | Miss]:
@@ -186,11 +200,11 @@ def _agrees(rows: Mapping[str, Row]) -> Callable[[Any], bool | Miss]:
             return Miss("expected table(rules)")
         for row, (facts, verdicts) in rows.items():
             for rule, verdict in verdicts.items():
-                said = answer.get(row, {}).get(rule)
-                if said is not verdict:
+                got = answer.get(row, {}).get(rule)
+                if got is not verdict:
                     fact = json.dumps({READS[rule]: facts[READS[rule]]} if READS[rule] in facts else {})
                     return Miss(
-                        f"row '{row}', {fact}: {rule} is to be {str(verdict).lower()}, and is {str(said).lower()}"
+                        f"row '{row}', {fact}: {rule} is to be {str(verdict).lower()}, and is {str(got).lower()}"
                     )
         return True
 
