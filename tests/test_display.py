@@ -139,7 +139,7 @@ def test_what_is_missing_is_shown_as_missing(kind: str) -> None:
         "actions": Tree(),
         "events": EventList(),
     }[kind]
-    words = {"run": "no job", "actions": "none is named", "statement": "null"}.get(kind, "nothing")
+    words = {"run": "no job", "actions": "no action is used", "statement": "null"}.get(kind, "nothing")
     assert words in repr(nothing)
     assert words in Read(nothing._repr_html_()).text
 

@@ -78,11 +78,11 @@ def test_names_are_case_insensitive_and_refs_are_not(mirror: Mirror) -> None:
         ("acme/nothing@v1", "no such repository"),
         ("acme/changed-files@v9", "no branch, tag or commit"),
         ("acme/changed-files/sub@v3", "has no sub/action.yml"),
-        ("acme/changed-files/../x@v3", "names no action"),
+        ("acme/changed-files/../x@v3", "not a reference to an action"),
         ("acme/workflows/.github/workflows/no.yml@main", "no.yml"),
-        ("acme/changed-files", "names no action"),
-        ("acme/changed-files@", "names no action"),
-        ("acme/changed-files@v3 x", "names no action"),
+        ("acme/changed-files", "not a reference to an action"),
+        ("acme/changed-files@", "not a reference to an action"),
+        ("acme/changed-files@v3 x", "not a reference to an action"),
     ],
 )
 def test_what_is_missing_is_named(mirror: Mirror, uses: str, why: str) -> None:

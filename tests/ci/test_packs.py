@@ -75,7 +75,7 @@ HOSTILE = {
     "many refs": (push(refs=packs.MAX_REFS + 1), 413, "at most 1000 refs"),
     "an unknown type": (push(entry(5, b"x")), 400, "unknown type 5"),
     "fewer objects": (push(count=3), 400, "unpacked"),
-    "no pack": (io.BytesIO(b"0000PACK"), 400, "pack is expected"),
+    "no pack": (io.BytesIO(b"0000PACK"), 400, "expected a pack"),
     "no refs": (io.BytesIO(b"PACK"), 400, "pkt-lines"),
     "an endless line": (io.BytesIO(b"ffff"), 400, "pkt-lines"),
     "no data": (io.BytesIO(push(entry(BLOB, b"x" * 99)).getvalue()[:-22]), 400, "ends early"),

@@ -1,4 +1,4 @@
-"""The tree of actions that workflows reach: who names what, by a commit or by a name that can move.
+"""The tree of actions that workflows use, directly or indirectly, each pinned to a commit or movable.
 
 >>> mirror.closure({"ci.yml": text})                                  # doctest: +SKIP
 ✗ 2 movable · 4 actions reached
@@ -21,17 +21,17 @@ from chainlab.display import Cell, Display, Mark, Shown
 __all__ = ["ACTION_FILES", "Resolved", "Tree"]
 
 ACTION_FILES = ("action.yml", "action.yaml")
-DIGITS = 7  # of a commit that is named
+DIGITS = 7  # of a commit, as shown
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A ``uses:``, and the commit it stands for now; ``file`` and ``line`` say where it was named."""
+    """A ``uses:`` and the commit that it resolves to now; ``file`` and ``line`` say where it stands."""
 
     owner: str
     repo: str
     path: str  # below the repository's top: a folder, or a reusable workflow's file; "" = the top
-    ref: str  # as written
+    ref: str  # as written in the file
     commit: str
     only_in_fork: bool = False  # no branch or tag of this repository reaches the commit
     file: str = field(default="", compare=False)
@@ -58,33 +58,33 @@ class Resolved:
 
 
 class Tree(Shown, list[Resolved]):
-    """Everything that is reached, each once, outermost first."""
+    """Every action reached, each once, outermost first."""
 
     def _display(self) -> Display:
-        """Each action below the one that names it."""
+        """Show each action below the one that uses it."""
         movable, forks = sum(not a.pinned for a in self), sum(a.only_in_fork for a in self)
         counts = [f"{movable} movable"] * bool(movable) + [f"{forks} of a fork"] * bool(forks)
-        ended = Mark("movable", ", ".join(counts)) if counts else Mark("pinned", "all by commit")
+        verdict = Mark("movable", ", ".join(counts)) if counts else Mark("pinned", "all by commit")
         rows = [_row(action, depth) for action, depth in self._branches()]
         title = f"{len(self)} action{'s' * (len(self) != 1)} reached"
-        return Display(title, ("action", "named by", "in"), rows, ended if self else None, empty="none is named")
+        return Display(title, ("action", "named by", "in"), rows, verdict if self else None, empty="no action is used")
 
     def _branches(self) -> Iterator[tuple[Resolved, int]]:
-        """Each action with its depth, in the order of a tree."""
-        named: dict[str, list[Resolved]] = {}
+        """Yield each action with its depth, in the order of a tree."""
+        by_file: dict[str, list[Resolved]] = {}
         for action in reversed(self):
-            named.setdefault(action.file if action.depth else "", []).append(action)
-        waiting = [(action, 0) for action in named.pop("", [])]
+            by_file.setdefault(action.file if action.depth else "", []).append(action)
+        waiting = [(action, 0) for action in by_file.pop("", [])]
         while waiting:
             action, depth = waiting.pop()
             yield action, depth
             for file in _definitions(action):
-                waiting += [(inner, depth + 1) for inner in named.pop(file, [])]
-        yield from ((action, 0) for rest in named.values() for action in reversed(rest))  # in a file of another name
+                waiting += [(inner, depth + 1) for inner in by_file.pop(file, [])]
+        yield from ((action, 0) for rest in by_file.values() for action in reversed(rest))  # of other files
 
 
 def _definitions(action: Resolved) -> list[str]:
-    """The files that may define it, as `Resolved.file` names them."""
+    """Return the files that may define an action, as `Resolved.file` names them."""
     below = [action.path] if action.is_workflow else [str(PurePosixPath(action.path, name)) for name in ACTION_FILES]
     return [f"{action.name}@{action.ref}: {path}" for path in below]
 
@@ -92,9 +92,9 @@ def _definitions(action: Resolved) -> list[str]:
 def _row(action: Resolved, depth: int) -> tuple[Cell, ...]:
     name = f"{action.name}/{action.path}" if action.path else action.name
     if action.only_in_fork:
-        by = Mark("refused", f"a fork's commit {action.ref[:DIGITS]}")
+        pin = Mark("refused", f"a fork's commit {action.ref[:DIGITS]}")
     elif action.pinned:
-        by = Mark("pinned", f"commit {action.ref[:DIGITS]}")
+        pin = Mark("pinned", f"commit {action.ref[:DIGITS]}")
     else:
-        by = Mark("movable", f"movable {action.ref}")
-    return f"{'  ' * (depth - 1)}└ {name}" if depth else name, by, f"{action.file}, line {action.line}"
+        pin = Mark("movable", f"movable {action.ref}")
+    return f"{'  ' * (depth - 1)}└ {name}" if depth else name, pin, f"{action.file}, line {action.line}"

@@ -1,11 +1,10 @@
-"""The mirror of actions: from what a ``uses:`` names to the exact commit, also inside what it names.
+"""The mirror of actions: it resolves a ``uses:`` to the exact commit, and so every ``uses:`` inside that action.
 
-Tags and branches are promises of whoever owns a repository, and here they can be broken: `move_tag`.
-A commit id is resolved although no branch or tag of the repository reaches it; `Resolved.only_in_fork`
-says so, and whoever runs or pins it should look.
+Tags and branches are promises of a repository's owner, and `move_tag` breaks them. A commit id is resolved even if no
+branch or tag of the repository reaches it. `Resolved.only_in_fork` says so; callers that run or pin it should check.
 
-Only public repositories are resolved, unless the mirror is one `view_of` a repository: that one reaches the internal
-repositories of its own owner, too. What it may not read is not there.
+Only public repositories are resolved. The `view_of` a repository also reaches the internal repositories of its owner;
+any other internal repository does not exist for it.
 
     >>> mirror.resolve("acme/changed-files@v3").commit            # doctest: +SKIP
     '5a0c…'
@@ -30,12 +29,12 @@ from chainlab.workspace import course_root
 __all__ = ["Mirror", "Reached", "UnresolvedAction"]
 
 MAX_REACHED = 500  # references of one closure
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
 class UnresolvedAction:
-    """A reference that cannot be resolved, or a file that cannot be read (``uses`` is empty then)."""
+    """A reference that cannot be resolved; an unreadable file when ``uses`` is empty."""
 
     file: str
     line: int
@@ -45,10 +44,10 @@ class UnresolvedAction:
 
 @dataclass(frozen=True)
 class Reached:
-    """Everything that workflows or one of their jobs name, and what that names, each once, outermost first."""
+    """Every action that a job reaches, directly or through another, each once, outermost first."""
 
     actions: list[Resolved]
-    files: list[str]  # of the project itself: its own actions and reusable workflows
+    files: list[str]  # the project's own actions and reusable workflows
 
 
 class Mirror:
@@ -56,25 +55,25 @@ class Mirror:
 
     def __init__(self, repositories: Repositories, *, data: Path | None = None) -> None:
         self.repositories = repositories
-        self.owner = ""  # whose internal repositories it reaches; "" = nobody's
+        self.owner = ""  # whose internal repositories this view reaches; "" = nobody's
         self._data = data or course_root() / "data"
         if not repositories.has_adopted(mirror_history.key(self._data)):
             self.reset()
 
     def reset(self) -> None:
-        """Put every repository of the mirror back to how it began."""
+        """Restore every repository of the mirror to its first state."""
         self.repositories.adopt(mirror_history.key(self._data), mirror_history.prepare(self._data).values())
 
     def view_of(self, repository: str, *, fork: bool = False) -> Mirror:
-        """The mirror as a run of this repository sees it; the run of a fork's pull request sees what is public."""
+        """Return the mirror as a run of this repository sees it; with ``fork``, only what is public."""
         view = copy.copy(self)
         view.owner = "" if fork else repository.partition("/")[0]
         return view
 
     def resolve(self, uses: str | ActionRef) -> Resolved:
-        """The commit that a reference stands for now.
+        """Resolve a reference to the commit that it names now.
 
-        Raises `MalformedInput`, or `Refused` (404) when the mirror lacks repository, ref or path.
+        Raises `MalformedInput` for another form, `Refused` (404) when the mirror lacks the repository, ref or path.
         """
         reference = uses if isinstance(uses, ActionRef) else ActionRef.parse(uses)
         self._require(reference.name)
@@ -85,9 +84,9 @@ class Mirror:
         return resolved
 
     def definition(self, resolved: Resolved) -> tuple[str, str]:
-        """Path and text of the action's or the reusable workflow's own file.
+        """Return path and text of the file that defines the action or the reusable workflow.
 
-        Raises `Refused` (404) when the commit has none there.
+        Raises `Refused` (404) when the commit has no such file.
         """
         folder = self.export(resolved)
         top = PurePosixPath(resolved.path)
@@ -98,7 +97,7 @@ class Mirror:
         raise Refused(404, f"{resolved.name} has no {names[0]} at {resolved.commit[:12]}")
 
     def export(self, resolved: Resolved) -> Path:
-        """A folder with the whole repository at that commit; do not write to it. Raises `Refused` (404)."""
+        """Export the whole repository at that commit; do not write to the folder. Raises `Refused` (404)."""
         self._require(resolved.name)
         return self.repositories.archive(resolved.name, resolved.commit)
 
@@ -111,17 +110,17 @@ class Mirror:
         message: str = "chore: small fix",
         who: str = "",
     ) -> str:
-        """Point a tag elsewhere, as who stole the owner's token does; returns the commit's id.
+        """Point a tag at another commit, as a thief of the owner's token would; returns the commit's id.
 
-        ``to`` is a commit, or files that replace those of the commit the tag names now: they make a
-        new commit that is in no branch. The tag becomes a lightweight one.
+        ``to`` is a commit, or files that replace those of the tag's present commit, in a new commit on no branch. The
+        tag becomes a lightweight one.
         """
         owner = who or repo.partition("/")[0]
         if isinstance(to, str):
             commit = self.repositories.resolve(repo, to)
         else:
             before = self.repositories.resolve(repo, tag)
-            changed = {n: f if isinstance(f, File) else File(f) for n, f in to.items()}
+            changed = {path: file if isinstance(file, File) else File(file) for path, file in to.items()}
             commit = self.repositories.import_tree(
                 repo,
                 self.repositories.files(repo, before) | changed,
@@ -142,37 +141,37 @@ class Mirror:
         read: Callable[[str], str | None] = lambda path: None,
         problems: list[UnresolvedAction] | None = None,
     ) -> Tree:
-        """Everything that workflows name, and what that names, each once, outermost first.
+        """Find every action that workflows reach, directly or through another, each once, outermost first.
 
-        ``texts`` are files by path; ``read`` gives the project's other files, for ``./`` and ``$/`` references.
-        Images (``docker://``) are no part of it. What cannot be read or resolved is added to ``problems``; without
-        them, raises `ChainlabError` naming file and line.
+        ``texts`` are files by path; ``read`` returns the project's other files, for ``./`` and ``$/`` references.
+        Images (``docker://``) are left out. Whatever cannot be read or resolved is added to ``problems``; if that is
+        None, raises `ChainlabError` naming file and line.
         """
         walk = _Walk(self, read, problems=problems)
         walk.project(texts, {})
-        return Tree(walk.found)
+        return Tree(walk.actions)
 
     def reach(
         self, path: str, text: str, jobs: Iterable[str], *, read: Callable[[str], str | None] = lambda path: None
     ) -> dict[str, Reached]:
-        """As `closure`, for each of the jobs of one workflow apart, with the project's own files that it names."""
-        reached, known = {}, _Known()
-        for job, named in _named(path, lambda: find_in_jobs(text, jobs)).items():
-            walk = _Walk(self, read, known)
-            walk.project({path: text}, {path: named})
-            reached[job] = Reached(walk.found, walk.files)
+        """Do as `closure` for each job of one workflow apart, and list the project's own files that it uses."""
+        reached, lookups = {}, _Lookups()
+        for job, uses in _naming(path, lambda: find_in_jobs(text, jobs)).items():
+            walk = _Walk(self, read, lookups)
+            walk.project({path: text}, {path: uses})
+            reached[job] = Reached(walk.actions, walk.files)
         return reached
 
     def _require(self, name: str) -> None:
-        """Raise `Refused` (404) for a repository that is not there, or that is internal and another owner's."""
+        """Raise `Refused` (404) for a repository that does not exist, or is internal to another owner."""
         repository = self.repositories.repository(name)
         if not repository.public and (not self.owner or name.partition("/")[0] != self.owner):
             raise no_such_repository(name)
 
 
 @dataclass
-class _Known:
-    """What walks of one workflow have looked up; each thing once, however many jobs name it."""
+class _Lookups:
+    """The lookups of one workflow's walks: each is done once, however many jobs need it."""
 
     resolved: dict[tuple[str, str], tuple[Resolved, tuple[str, str]]] = field(default_factory=dict)
     uses: dict[str, list[Uses]] = field(default_factory=dict)
@@ -182,29 +181,29 @@ class _Known:
 class _Walk:
     mirror: Mirror
     read: Callable[[str], str | None]
-    known: _Known = field(default_factory=_Known)
-    found: list[Resolved] = field(default_factory=list)
+    lookups: _Lookups = field(default_factory=_Lookups)
+    actions: list[Resolved] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
+    visited: set[str] = field(default_factory=set)
     problems: list[UnresolvedAction] | None = None  # None: raise
 
-    def project(self, texts: Mapping[str, str], named: Mapping[str, list[Uses]]) -> None:
-        """Follow what the project's own ``texts`` name, as far as it is in ``named``."""
-        self.seen |= set(texts)
+    def project(self, texts: Mapping[str, str], chosen: Mapping[str, list[Uses]]) -> None:
+        """Follow the references in the project's own ``texts``, or those that ``chosen`` lists for a path."""
+        self.visited |= set(texts)
         waiting: list[tuple[str, str, Resolved | None]] = [(p, t, None) for p, t in texts.items()]
         for path, text, inside in waiting:  # grows as it is walked: breadth first
             where = f"{inside.name}@{inside.ref}: {path}" if inside else path
-            own = named.get(path) if inside is None else None
+            own = chosen.get(path) if inside is None else None
             for uses in self.uses(where, text) if own is None else own:
                 try:
                     waiting += self.follow(uses, inside, where)
                 except (Refused, MalformedInput) as error:
                     self.report(UnresolvedAction(where, uses.line, uses.value, error))
-            if len(self.known.resolved) > MAX_REACHED:
+            if len(self.lookups.resolved) > MAX_REACHED:
                 raise ChainlabError(f"more than {MAX_REACHED} references", why=f"reached {where}")
 
     def report(self, problem: UnresolvedAction) -> None:
-        """Keep a problem, or raise it."""
+        """Collect a problem, or raise it."""
         if self.problems is not None:
             self.problems.append(problem)
             return
@@ -218,68 +217,68 @@ class _Walk:
         ) from error
 
     def follow(self, uses: Uses, inside: Resolved | None, where: str) -> Iterable[tuple[str, str, Resolved | None]]:
-        """What to read next because of one reference. Raises `Refused` or `MalformedInput`."""
+        """Return what to read next because of one reference. Raises `Refused` or `MalformedInput`."""
         if uses.kind == "docker":
             return []
         if uses.kind == "local":
             return self.local(uses, inside)
         bare, definition = self.resolve(uses.value, self.view(inside))
         resolved = replace(bare, file=where, line=uses.line, depth=inside.depth + 1 if inside else 0)
-        if str(resolved) in self.seen:
+        if str(resolved) in self.visited:
             return []
-        self.seen.add(str(resolved))
-        self.found.append(resolved)
+        self.visited.add(str(resolved))
+        self.actions.append(resolved)
         return [(*definition, resolved)]
 
     def resolve(self, value: str, mirror: Mirror) -> tuple[Resolved, tuple[str, str]]:
-        """What a reference stands for, with path and text of its own file."""
+        """Resolve a reference, with path and text of the file that defines it."""
         key = (mirror.owner, value)
-        if key not in self.known.resolved:
+        if key not in self.lookups.resolved:
             resolved = mirror.resolve(value)
-            self.known.resolved[key] = (resolved, mirror.definition(resolved))
-        return self.known.resolved[key]
+            self.lookups.resolved[key] = (resolved, mirror.definition(resolved))
+        return self.lookups.resolved[key]
 
     def uses(self, where: str, text: str) -> list[Uses]:
-        """What a file names; nothing when it cannot be read."""
-        if text not in self.known.uses:
+        """List the references in a file; none when it cannot be read."""
+        if text not in self.lookups.uses:
             try:
-                self.known.uses[text] = find(text)
+                self.lookups.uses[text] = find(text)
             except MalformedInput as error:
                 self.report(UnresolvedAction(where, getattr(error, "line", 0), "", error))
                 return []
-        return self.known.uses[text]
+        return self.lookups.uses[text]
 
     def view(self, inside: Resolved | None) -> Mirror:
-        """The mirror for who names something: another owner's action reaches no internal repository."""
+        """Return the mirror as the referring file sees it: another owner's action reaches no internal repository."""
         own = inside is None or inside.owner == self.mirror.owner
         return self.mirror if own else self.mirror.view_of("")
 
     def local(self, uses: Uses, inside: Resolved | None) -> Iterable[tuple[str, str, Resolved | None]]:
-        """``$/``, and a job's ``./``, mean the repository of their file; a step's ``./`` the checked-out one."""
+        """Follow ``$/`` or a job's ``./`` in the repository of their file, a step's ``./`` in the checked-out one."""
         path = PurePosixPath(uses.value.removeprefix(SELF).replace("\\", "/")).as_posix()
         if ".." in path.split("/"):
             raise MalformedInput(f"{uses.value!r} leads out of the project")
         if (uses.of_job or uses.of_repository) and inside is not None:
             called = replace(inside, path="" if path == "." else path, line=uses.line)
-            if f"{called}" in self.seen:
+            if f"{called}" in self.visited:
                 return []
-            self.seen.add(f"{called}")
+            self.visited.add(f"{called}")
             return [(*self.mirror.definition(called), called)]
         names = [path] if uses.of_job else [f"{path}/{name}" for name in ACTION_FILES]
         names = [name.removeprefix("./") for name in names]
         for name in names:
-            if name in self.seen:
+            if name in self.visited:
                 return []
             if (text := self.read(name)) is not None:
-                self.seen.add(name)
+                self.visited.add(name)
                 self.files.append(name)
                 return [(name, text, None)]
         raise Refused(404, f"the project has no {names[0]}")
 
 
-def _named(where: str, found: Callable[[], _Found]) -> _Found:
-    """What ``found`` gives, with the name of the file in what it raises."""
+def _naming(file: str, read: Callable[[], _Result]) -> _Result:
+    """Return what ``read`` returns; a `MalformedInput` that it raises names the file."""
     try:
-        return found()
+        return read()
     except MalformedInput as error:
-        raise MalformedInput(f"{where}: {error.message}", why=error.why) from error
+        raise MalformedInput(f"{file}: {error.message}", why=error.why) from error

@@ -1,11 +1,10 @@
-"""The pinner: ``uses:`` lines that name a full commit, with the version beside it for people.
+"""The pinner: it rewrites ``uses:`` lines to full commit ids, with the version in a comment for people.
 
     uses: acme/changed-files@v3        ->    uses: acme/changed-files@02e17b2e…  # v3.0.0
 
-Only the reference changes: comments, quotes, indentation and everything else stay. Annotated tags are
-peeled to their commit. A commit that no branch or tag of the repository reaches is refused: whoever has a
-fork can make one. A pin fixes the bytes of what it names, not of what that names in turn: `findings` says
-what is still movable, also inside.
+Only the reference changes: comments, quotes, indentation and everything else stay. Annotated tags are peeled to their
+commit. A commit that no branch or tag of the repository reaches is refused, because the owner of any fork can make one.
+A pin fixes the bytes of one action, not of the actions that it uses: `findings` lists what is still movable there.
 
     >>> pin("on: push", mirror)      # doctest: +SKIP
     'on: push'
@@ -31,12 +30,12 @@ __all__ = ["PinFinding", "findings", "pin", "pin_folder", "update"]
 FILES = (".github/workflows/*.yml", ".github/workflows/*.yaml", "**/action.yml", "**/action.yaml")
 UNPINNABLE = ("fork", "unresolved", "unreadable")
 VERSION = re.compile(r"v?\d+(\.\d+)*")
-REMARK = re.compile(r"[ \t]+#[ \t]*(?P<version>\S+)[ \t]*(?=\r?\n|\r?\Z)")
+COMMENT = re.compile(r"[ \t]+#[ \t]*(?P<version>\S+)[ \t]*(?=\r?\n|\r?\Z)")
 
 
 @dataclass(frozen=True, order=True)
 class PinFinding:
-    """Something that a ``uses:`` leaves open."""
+    """A ``uses:`` that is not pinned, or cannot be."""
 
     file: str
     line: int
@@ -49,12 +48,12 @@ class PinFinding:
 
 
 def pin(text: str, mirror: Mirror) -> str:
-    """The text with every remote reference pinned; pinning it again changes nothing.
+    """Pin every remote reference of a text; pinning the result again changes nothing.
 
-    Local references and pinned ones stay. Raises `ChainlabError` naming the line of a reference that
-    cannot be resolved, or that names a fork's commit; images (``docker://``) stay as they are.
+    Local references, images (``docker://``) and pinned references stay. Raises `ChainlabError` naming the line of a
+    reference that cannot be resolved, or that names a fork's commit.
     """
-    for uses in reversed(find(text)):  # from the end, so that places stay true
+    for uses in reversed(find(text)):  # from the end, so that earlier positions stay valid
         if uses.kind != "remote":
             continue
         resolved = _resolve(uses, mirror)
@@ -64,21 +63,21 @@ def pin(text: str, mirror: Mirror) -> str:
 
 
 def update(text: str, mirror: Mirror) -> str:
-    """The text with every pin moved to the newest version of the major that its remark names.
+    """Move every pin of a text to the newest version of the major version that its comment names.
 
-    A pin without a remark (``# v4.2.2``, ``# main``) stays, and so does one whose remark is no tag or branch.
+    A pin stays if it has no comment (``# v4.2.2``, ``# main``), or if the comment names neither a tag nor a branch.
     Read the difference before you use it: a new version is new code.
     """
     for uses in reversed(find(text)):
         reference = ActionRef.parse(uses.value) if uses.kind == "remote" else None
-        remark = REMARK.match(text, uses.end)
-        if reference is None or remark is None or not COMMIT.fullmatch(reference.ref):
+        comment = COMMENT.match(text, uses.end)
+        if reference is None or comment is None or not COMMIT.fullmatch(reference.ref):
             continue
-        newest = _newest(remark["version"], reference.name, mirror)
+        newest = _newest(comment["version"], reference.name, mirror)
         if newest:
             name, _, _ = text[uses.start : uses.end].rpartition("@")
             quote = text[uses.end - 1] if text[uses.end - 1] in "'\"" else ""
-            text = f"{text[: uses.start]}{name}@{newest}{quote}{text[remark.end() :]}"
+            text = f"{text[: uses.start]}{name}@{newest}{quote}{text[comment.end() :]}"
     return pin(text, mirror)
 
 
@@ -89,59 +88,59 @@ def findings(
     file: str = "workflow.yml",
     read: Callable[[str], str | None] = lambda path: None,
 ) -> list[PinFinding]:
-    """What is not pinned, in order of file and line; inside pinned actions too.
+    """List what is not pinned, in order of file and line, also inside pinned actions.
 
-    ``read`` gives the project's other files, for ``./`` and ``$/`` references. What cannot be resolved, or read, is a
-    finding of its own and hides none of the others.
+    ``read`` returns the project's other files, for ``./`` and ``$/`` references. A reference that cannot be resolved,
+    and a file that cannot be read, is a finding of its own and hides no other.
     """
-    found = []
+    result = []
     try:
-        named = find(text)
+        all_uses = find(text)
     except MalformedInput as error:
         return [_unreadable(file, error)]
-    for uses in named:
+    for uses in all_uses:
         if uses.kind == "docker" and "@sha256:" not in uses.value:
-            found.append(PinFinding(file, uses.line, "image", uses.value, "pin it by digest"))
+            result.append(PinFinding(file, uses.line, "image", uses.value, "pin it by digest"))
         if uses.kind != "remote":
             continue
         try:
             resolved = _resolve(uses, mirror)
         except ChainlabError as error:
             kind = "fork" if error.message.endswith("of a fork") else "unresolved"
-            found.append(PinFinding(file, uses.line, kind, uses.value, error.why or error.message))
+            result.append(PinFinding(file, uses.line, kind, uses.value, error.why or error.message))
             continue
         if not resolved.pinned:
-            message = f"movable: {resolved.commit[:12]} today, whatever its owner says tomorrow"
-            found.append(PinFinding(file, uses.line, "unpinned", uses.value, message))
+            message = f"movable: {resolved.commit[:12]} today, whatever its owner chooses tomorrow"
+            result.append(PinFinding(file, uses.line, "unpinned", uses.value, message))
     problems: list[UnresolvedAction] = []
     for inner in mirror.closure({file: text}, read=read, problems=problems):
         if inner.depth > 0 and (not inner.pinned or inner.only_in_fork):
-            message = f"movable, {inner.depth} below: a pin outside does not hold it"
-            found.append(PinFinding(inner.file, inner.line, "nested", str(inner), message))
-    known = {(finding.file, finding.line) for finding in found}
-    found += [_open(problem) for problem in problems if (problem.file, problem.line) not in known]
-    return sorted(found)
+            message = f"movable, {inner.depth} levels below: the outer pin does not fix it"
+            result.append(PinFinding(inner.file, inner.line, "nested", str(inner), message))
+    listed = {(finding.file, finding.line) for finding in result}
+    result += [_unresolved(problem) for problem in problems if (problem.file, problem.line) not in listed]
+    return sorted(result)
 
 
 def pin_folder(root: Path, mirror: Mirror, *, check: bool = False, newest: bool = False) -> list[PinFinding]:
-    """Pin every workflow and composite action of a project; with ``check`` only look, with ``newest`` `update`.
+    """Pin every workflow and composite action of a project; with ``newest``, `update` them first.
 
-    Returns what is open afterwards (with ``check``: now). Raises `ChainlabError` naming file and line of everything
-    that cannot be pinned, and then has written nothing.
+    With ``check`` nothing is written. Returns the findings that remain. Raises `ChainlabError` naming file and line of
+    everything that cannot be pinned, before anything is written.
     """
     paths = sorted({path for pattern in FILES for path in root.glob(pattern) if path.is_file()})
     texts: dict[str, str] = {}
-    found: set[PinFinding] = set()
+    unpinned: set[PinFinding] = set()
     for path in paths:
         name = path.relative_to(root).as_posix()
         try:
             texts[name] = _read(path)
         except MalformedInput as error:
-            found.add(_unreadable(name, error))
-    found |= _findings(texts, mirror)
+            unpinned.add(_unreadable(name, error))
+    unpinned |= _findings(texts, mirror)
     if check:
-        return sorted(found)
-    _refuse([finding for finding in sorted(found) if finding.kind in UNPINNABLE])
+        return sorted(unpinned)
+    _refuse([finding for finding in sorted(unpinned) if finding.kind in UNPINNABLE])
     for name, text in texts.items():
         try:
             texts[name] = update(text, mirror) if newest else pin(text, mirror)
@@ -159,23 +158,23 @@ def _findings(texts: Mapping[str, str], mirror: Mirror) -> set[PinFinding]:
 
 
 def _refuse(unpinnable: list[PinFinding]) -> None:
-    """Raise an error that names each of them, if there is any."""
+    """Raise an error that names each finding, if there are any."""
     if not unpinnable:
         return
     first, *others = unpinnable
     raise ChainlabError(
         f"{first.file}: line {first.line}: {first.kind}{first.uses and f': {first.uses!r}'}",
         why="; ".join([first.message, *(f"{other.file}:{other.line}: {other.kind}: {other.uses}" for other in others)]),
-        hint="mend these first; nothing was written, and --check lists all that is open",
+        hint="fix these first; nothing was written, and --check lists every finding",
     )
 
 
 def _unreadable(file: str, error: MalformedInput) -> PinFinding:
-    return _open(UnresolvedAction(file, getattr(error, "line", 0), "", error))
+    return _unresolved(UnresolvedAction(file, getattr(error, "line", 0), "", error))
 
 
-def _open(problem: UnresolvedAction) -> PinFinding:
-    """What could not be followed, as a finding."""
+def _unresolved(problem: UnresolvedAction) -> PinFinding:
+    """Turn an unresolved action or an unreadable file into a finding."""
     error = problem.error
     message = error.message + (f"; {error.why}" if error.why else "")
     kind = "unresolved" if problem.uses else "unreadable"
@@ -202,7 +201,7 @@ def _resolve(uses: Uses, mirror: Mirror) -> Resolved:
 
 
 def _version(resolved: Resolved, mirror: Mirror) -> str:
-    """The most exact tag of the commit that fits the reference: ``v4.2.2`` for ``v4``."""
+    """Return the most exact tag of the commit that fits the reference: ``v4.2.2`` for ``v4``."""
     fitting = [resolved.ref.removeprefix("refs/tags/").removeprefix("refs/heads/")]
     if VERSION.fullmatch(fitting[0]):
         tags = (ref.removeprefix("refs/tags/") for ref in mirror.repositories.refs(resolved.name))
@@ -217,7 +216,7 @@ def _version(resolved: Resolved, mirror: Mirror) -> str:
 
 
 def _newest(version: str, repository: str, mirror: Mirror) -> str:
-    """The highest tag of the same major version; a branch stands for itself; empty when there is neither."""
+    """Return the highest tag of the same major version, or a branch itself; empty when there is neither."""
     refs = mirror.repositories.refs(repository)
     if f"refs/heads/{version}" in refs:
         return version
@@ -231,7 +230,7 @@ def _rewrite(text: str, uses: Uses, resolved: Resolved, version: str) -> str:
     written = text[uses.start : uses.end]
     if written.count(uses.value) != 1:
         raise MalformedInput(
-            f"line {uses.line}: {uses.value!r} is written in a way that cannot be rewritten",
+            f"line {uses.line}: {uses.value!r} cannot be rewritten in place",
             hint="write the reference plainly, on the line of its `uses:`",
         )
     name, _, _ = uses.value.partition("@")
@@ -239,9 +238,9 @@ def _rewrite(text: str, uses: Uses, resolved: Resolved, version: str) -> str:
     before, after = text[: uses.start], text[uses.end :]
     rest, newline, below = after.partition("\n")
     ending = "\r" if rest.endswith("\r") else ""
-    remark = rest.removesuffix("\r").strip()
-    if "\n" not in written and (not remark or remark.startswith("#")):
-        kept = f"  {remark}" if remark else ""
+    comment = rest.removesuffix("\r").strip()
+    if "\n" not in written and (not comment or comment.startswith("#")):
+        kept = f"  {comment}" if comment else ""
         return f"{before}{pinned}  # {version}{kept}{ending}{newline}{below}"
     return before + pinned + after
 

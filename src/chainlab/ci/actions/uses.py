@@ -1,10 +1,10 @@
-"""``uses:`` lines: what a workflow or a composite action names, and where in the text it does.
+"""``uses:`` lines of workflows and composite actions: what they name, and where they stand.
 
 uses: acme/changed-files@v3                              an action, by tag, branch or commit
-uses: acme/tools/sub/folder@v1                           one in a folder of a repository
+uses: acme/tools/sub/folder@v1                           an action in a folder of a repository
 uses: acme/workflows/.github/workflows/notes.yml@main    a reusable workflow
-uses: ./.github/actions/summary                          from the project's own files
-uses: $/.github/actions/summary                          from the same repository, at the commit that runs
+uses: ./.github/actions/summary                          an action among the project's own files
+uses: $/.github/actions/summary                          an action of the same repository, at the running commit
 uses: docker://alpine:3.20                               an image
 
 >>> ActionRef.parse("acme/tools/sub@v1").path
@@ -28,13 +28,12 @@ REFERENCE = re.compile(
     r"(?P<owner>[A-Za-z0-9][A-Za-z0-9-]*)/(?P<repo>[A-Za-z0-9._-]+)(?:/(?P<path>[^@\s]+))?@(?P<ref>\S+)"
 )
 
-
 SELF = "$/"  # changelog of 30 July 2026, "Reference same-repository actions with self-repository syntax"
 
 
 @dataclass(frozen=True)
 class ActionRef:
-    """What a remote ``uses:`` names."""
+    """A reference to an action or a reusable workflow of another repository."""
 
     owner: str
     repo: str
@@ -43,15 +42,15 @@ class ActionRef:
 
     @classmethod
     def parse(cls, text: str) -> ActionRef:
-        """Read the text form; ``str`` gives it back. Names are case-insensitive, refs are not.
+        """Read the text form, which ``str`` returns. Names are case-insensitive, refs are not.
 
-        Raises `MalformedInput`.
+        Raises `MalformedInput` for another form.
         """
         match = REFERENCE.fullmatch(text)
         path = (match["path"] or "") if match else ""
         if match is None or {"", ".", ".."} & set(path.split("/")[:-1]) or f"/{path}".endswith(("/..", "/.")):
             raise MalformedInput(
-                f"{text[:120]!r} names no action",
+                f"not a reference to an action: {text[:120]!r}",
                 hint="write owner/repo@ref or owner/repo/path@ref",
             )
         return cls(match["owner"].lower(), match["repo"].lower(), path.rstrip("/"), match["ref"])
@@ -68,17 +67,17 @@ class ActionRef:
 
 @dataclass(frozen=True)
 class Uses:
-    """One ``uses:`` and its place."""
+    """One ``uses:`` and its position in the text."""
 
     value: str
     line: int  # from 1
-    start: int  # characters from the text's begin to the value, quotes included
+    start: int  # characters from the beginning of the text to the value, including quotes
     end: int
-    of_job: bool  # a job's: it names a reusable workflow
+    of_job: bool  # whether it is a job's, and names a reusable workflow
 
     @property
     def of_repository(self) -> bool:
-        """Whether it names a path of the repository that it stands in, at the commit that runs."""
+        """Whether it names a path of its own repository, at the running commit."""
         return self.value.startswith(SELF)
 
     @property
@@ -90,36 +89,36 @@ class Uses:
 
 
 def find(text: str) -> list[Uses]:
-    """Every ``uses:`` of a workflow's jobs and steps, or of a composite action's, in text order.
+    """List every ``uses:`` of a workflow's jobs and steps, or of a composite action's steps, in text order.
 
-    Comments and scripts that only look like one are no part of it. Raises `MalformedInput`.
+    Comments and scripts that look like one do not count. Raises `MalformedInput` for a text that is not YAML.
     """
-    return _listed(_nodes(compose(text), None))
+    return _in_order(_nodes(compose(text), None))
 
 
 def find_in_jobs(text: str, jobs: Iterable[str]) -> dict[str, list[Uses]]:
-    """As `find`, for each of the jobs of a workflow apart. Raises `MalformedInput`."""
+    """List as `find` does, for each job of a workflow apart. Raises `MalformedInput`."""
     root = compose(text)
-    return {job: _listed(_nodes(root, job)) for job in jobs}
+    return {job: _in_order(_nodes(root, job)) for job in jobs}
 
 
-def _listed(nodes: Iterable[tuple[yaml.ScalarNode, bool]]) -> list[Uses]:
-    found = {}
+def _in_order(nodes: Iterable[tuple[yaml.ScalarNode, bool]]) -> list[Uses]:
+    by_start = {}
     for node, of_job in nodes:
         start, end = node.start_mark.index, node.end_mark.index
-        found[start] = Uses(node.value.strip(), node.start_mark.line + 1, start, end, of_job)
-    return [found[start] for start in sorted(found)]
+        by_start[start] = Uses(node.value.strip(), node.start_mark.line + 1, start, end, of_job)
+    return [by_start[start] for start in sorted(by_start)]
 
 
-def _nodes(root: yaml.Node | None, wanted: str | None) -> Iterator[tuple[yaml.ScalarNode, bool]]:
-    seen: set[int] = set()  # an alias is the same node again; thousands of them are read once
+def _nodes(root: yaml.Node | None, only: str | None) -> Iterator[tuple[yaml.ScalarNode, bool]]:
+    visited: set[int] = set()  # an alias is the same node again; thousands of aliases are read once
     for name, job in _pairs(_member(root, "jobs")):
-        if wanted not in (None, name):
+        if only not in (None, name):
             continue
         steps = id(_member(job, "steps") or job)
-        if steps in seen and not _member(job, "uses"):
+        if steps in visited and not _member(job, "uses"):
             continue
-        seen.add(steps)
+        visited.add(steps)
         if isinstance(uses := _member(job, "uses"), yaml.ScalarNode):
             yield uses, True
         yield from _steps(job)
