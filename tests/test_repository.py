@@ -43,7 +43,7 @@ LAYERS = (
     ("sandbox",),
     ("events",),
     ("visibility", "credentials", "jobs"),
-    ("workspace", "database", "storage", "digests", "clock", "names", "shapes", "file_response"),
+    ("workspace", "database", "storage", "digests", "clock", "names", "shapes", "file_response", "protocol"),
     ("errors",),
     ("display",),
     ("characters",),

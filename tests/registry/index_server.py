@@ -8,12 +8,13 @@ from pathlib import Path
 
 from index_world import listener, open_index, serve
 
-from chainlab.registry.index.app import index_routes
+from chainlab.protocol import ProtocolRoute
+from chainlab.registry.index.app import index_app
 
 if __name__ == "__main__":
     index, _ = open_index(Path(sys.argv[1]))
     bound = listener()
-    serve(index_routes(index), bound)
+    serve([ProtocolRoute(index_app(index))], bound)
     secret = index.credentials.issue("acme", ["packages:upload:*"])
     print(f"http://127.0.0.1:{bound.getsockname()[1]} {secret}", flush=True)
     time.sleep(600)

@@ -31,8 +31,9 @@ from chainlab import database
 from chainlab.credentials import Credential, Credentials
 from chainlab.digests import Digest
 from chainlab.events import Events
+from chainlab.protocol import ProtocolRoute
 from chainlab.registry.blobs import Blobs
-from chainlab.registry.index.app import index_routes
+from chainlab.registry.index.app import index_app
 from chainlab.registry.index.package_index import PackageIndex
 from chainlab.registry.index.publishers import TrustSource
 from chainlab.registry.index.upstream import Upstream
@@ -248,7 +249,7 @@ def make_world(folder: Path, **parts: Any) -> Generator[World]:
     folder.mkdir(parents=True, exist_ok=True)
     index, events = open_index(folder, **parts)
     bound = listener()
-    end = serve(index_routes(index), bound)
+    end = serve([ProtocolRoute(index_app(index))], bound)
     url = f"http://127.0.0.1:{bound.getsockname()[1]}"
     with httpx.Client(base_url=url, trust_env=False, timeout=30) as http:
         yield World(index, events, url, http, folder)

@@ -18,7 +18,8 @@ from index_world import (
 )
 
 from chainlab.errors import MalformedInput, Refused
-from chainlab.registry.index.app import index_routes
+from chainlab.protocol import ProtocolRoute
+from chainlab.registry.index.app import index_app
 from chainlab.registry.index.publishers import AUDIENCE, Publisher
 from chainlab.trust.client import Trust
 
@@ -42,7 +43,7 @@ def mint(world: World, token: str) -> tuple[int, dict[str, Any]]:
 def test_uv_publishes_without_a_password(world: World, trust: Trust, run: Run, tmp_path: Path) -> None:
     certificate = self_signed(tmp_path / "tls.pem")
     bound = listener()
-    end = serve(index_routes(world.index), bound, certificate=certificate)
+    end = serve([ProtocolRoute(index_app(world.index))], bound, certificate=certificate)
     url = f"https://127.0.0.1:{bound.getsockname()[1]}/legacy/"  # uv asks for a token over TLS alone
     try:
         run(

@@ -13,13 +13,13 @@ A refusal is ``{"error": "…", "hint": "…"}`` with its status.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio.to_thread
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from chainlab.credentials import CHALLENGE
 from chainlab.digests import Digest
@@ -29,28 +29,36 @@ from chainlab.registry.oci.names import any_digest
 from chainlab.registry.registry import Registry
 from chainlab.trust import wire
 
-__all__ = ["channel_routes"]
+__all__ = ["channels_app"]
 
 MAX_BODY = 2**16  # bytes
-_Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def channel_routes(registry: Registry) -> list[BaseRoute]:
-    """The endpoints of channels, quarantine and evidence."""
-    channels = _Channels(registry)
-    return [
-        Route("/channels/", _told(channels.overview)),
-        Route("/channels/quarantine", _told(channels.hold), methods=["POST"]),
-        Route("/channels/quarantine/{digest}", _told(channels.release), methods=["DELETE"]),
-        Route("/channels/{artifact:path}", _told(channels.show)),
-        Route("/channels/{artifact:path}", _told(channels.promote), methods=["POST"]),
-        Route("/evidence/{digest}", _told(channels.evidence)),
-        Route("/evidence/{digest}/{item}", _told(channels.attached)),
-    ]
+def channels_app(registry: Registry) -> Starlette:
+    """Serve channels, quarantine and evidence."""
+    endpoints = _Endpoints(registry)
+    return Starlette(
+        routes=[
+            Route("/channels/", endpoints.overview),
+            Route("/channels/quarantine", endpoints.hold, methods=["POST"]),
+            Route("/channels/quarantine/{digest}", endpoints.release, methods=["DELETE"]),
+            Route("/channels/{artifact:path}", endpoints.show),
+            Route("/channels/{artifact:path}", endpoints.promote, methods=["POST"]),
+            Route("/evidence/{digest}", endpoints.evidence),
+            Route("/evidence/{digest}/{item}", endpoints.attached),
+        ],
+        exception_handlers={ChainlabError: _refuse},
+    )
 
 
-class _Channels:
-    """What one registry answers."""
+async def _refuse(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ChainlabError)  # noqa: S101 - registered for these alone
+    content = {"error": error.message} | ({"hint": error.hint} if error.hint else {})
+    return JSONResponse(content, error.status, CHALLENGE if error.status == 401 else None)
+
+
+class _Endpoints:
+    """The endpoints over one registry."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -139,20 +147,6 @@ class _Channels:
         viewer = self._registry.evidence.viewer(self._access.caller(request))
         data = self._registry.evidence.read(subject, digest, viewer=viewer)
         return Response(data, media_type="application/octet-stream")
-
-
-def _told(endpoint: _Endpoint) -> _Endpoint:
-    """The endpoint, with its refusals as JSON."""
-
-    async def guarded(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except ChainlabError as error:
-            content = {"error": error.message} | ({"hint": error.hint} if error.hint else {})
-            headers = CHALLENGE if error.status == 401 else None
-            return JSONResponse(content, error.status, headers)
-
-    return guarded
 
 
 async def _document(request: Request, *required: str) -> dict[str, str]:

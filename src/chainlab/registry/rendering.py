@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from chainlab.errors import ChainlabError
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["POLICY", "address", "brief", "describe", "render", "shown", "url"]
+__all__ = ["POLICY", "address", "brief", "describe", "refuse", "render", "url"]
 
 POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 MAX_TEXT = 300  # characters of one value
@@ -38,7 +38,6 @@ SHORT = 12  # hex digits of a digest, where it is cut
 BLANKS = str.maketrans("\n\r\t", "   ")
 LONG_DIGEST = re.compile(rf"(sha(?:256|512):[0-9a-f]{{{SHORT}}})[0-9a-f]{{{64 - SHORT},}}")
 REFUSALS = {400: "Not readable", 401: "Not signed in", 403: "Not allowed", 404: "Not here"}
-_Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 async def render(template: str, gather: Callable[..., dict[str, Any]], *given: object) -> Response:
@@ -50,21 +49,15 @@ async def render(template: str, gather: Callable[..., dict[str, Any]], *given: o
     return _html(await anyio.to_thread.run_sync(page))
 
 
-def shown(endpoint: _Endpoint) -> _Endpoint:
-    """The endpoint, with its refusals as a page."""
-
-    async def guarded(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except ChainlabError as error:
-            title = REFUSALS.get(error.status, "Refused")
-            template = _environment().get_template("refused.html")
-            answer = _html(template.render(title=title, message=error.message, hint=error.hint), error.status)
-            if error.status == 401:
-                answer.headers.update(CHALLENGE)
-            return answer
-
-    return guarded
+async def refuse(_: Request, error: Exception) -> Response:
+    """Answer a refusal with a page; the pages' exception handler of `ChainlabError`."""
+    assert isinstance(error, ChainlabError)  # noqa: S101 - registered for these alone
+    title = REFUSALS.get(error.status, "Refused")
+    template = _environment().get_template("refused.html")
+    response = _html(template.render(title=title, message=error.message, hint=error.hint), error.status)
+    if error.status == 401:
+        response.headers.update(CHALLENGE)
+    return response
 
 
 def describe(digest: Digest) -> dict[str, Any]:

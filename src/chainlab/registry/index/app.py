@@ -15,11 +15,11 @@ A refusal is one sentence of text, which twine and uv show; where the protocol s
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
 from functools import partial
 
 from anyio.to_thread import run_sync
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import (
     JSONResponse,
@@ -43,18 +43,19 @@ from chainlab.registry.index.upload_form import MAX_FIELDS, read_form
 from chainlab.registry.rendering import POLICY
 from chainlab.trust import wire
 
-__all__ = ["index_routes"]
+__all__ = ["index_app"]
 
 MAX_TOKEN = 2**16  # bytes of the body that carries an identity token
 INTEGRITY = "application/vnd.pypi.integrity.v1+json"
 MINTING = {401: "invalid-token", 422: "invalid-publisher"}  # PyPI's codes
 
-Handler = Callable[[Request], Awaitable[Response]]
 
-
-def index_routes(index: PackageIndex) -> list[BaseRoute]:
-    """The endpoints of a package index."""
-    return [*_pages(index), *_files(index), *_uploads(index)]
+def index_app(index: PackageIndex) -> Starlette:
+    """Serve a package index."""
+    return Starlette(
+        routes=[*_pages(index), *_files(index), *_uploads(index)],
+        exception_handlers={ChainlabError: _refuse, sqlite3.Error: _unreadable_state, OSError: _unreadable_files},
+    )
 
 
 def _pages(index: PackageIndex) -> list[BaseRoute]:
@@ -77,10 +78,10 @@ def _pages(index: PackageIndex) -> list[BaseRoute]:
         return RedirectResponse("/simple/", 301)
 
     return [
-        Route("/simple", _answering(top)),
-        Route("/simple/", _answering(projects)),
-        Route("/simple/{name}", _answering(project)),
-        Route("/simple/{name}/", _answering(project)),
+        Route("/simple", top),
+        Route("/simple/", projects),
+        Route("/simple/{name}", project),
+        Route("/simple/{name}/", project),
     ]
 
 
@@ -123,8 +124,8 @@ def _files(index: PackageIndex) -> list[BaseRoute]:
         return JSONResponse(document, media_type=INTEGRITY)
 
     return [
-        Route("/files/{name}/{file}", _answering(file)),
-        Route("/integrity/{name}/{version}/{file}/provenance", _answering(provenance, _message)),
+        Route("/files/{name}/{file}", file),
+        Route("/integrity/{name}/{version}/{file}/provenance", provenance),
     ]
 
 
@@ -153,48 +154,43 @@ def _uploads(index: PackageIndex) -> list[BaseRoute]:
         return JSONResponse({"success": True, "token": minted.secret, "expires": minted.expires})
 
     return [
-        Route("/legacy", _answering(upload), methods=["POST"]),
-        Route("/legacy/", _answering(upload), methods=["POST"]),
-        Route("/_/oidc/audience", _answering(audience, _message)),
-        Route("/_/oidc/mint-token", _answering(mint, _minting), methods=["POST"]),
+        Route("/legacy", upload, methods=["POST"]),
+        Route("/legacy/", upload, methods=["POST"]),
+        Route("/_/oidc/audience", audience),
+        Route("/_/oidc/mint-token", mint, methods=["POST"]),
     ]
 
 
 # -- answers
 
 
-def _answering(handler: Handler, refuse: Callable[[ChainlabError], Response] | None = None) -> Handler:
-    """The handler, with refusals in the shape that its clients understand."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except sqlite3.Error as error:
-            problem: ChainlabError = Unavailable("the index's state cannot be read", why=str(error))
-        except OSError as error:
-            problem = Unavailable("the index's files cannot be read or written", why=str(error))
-        except ChainlabError as error:
-            problem = error
-        response = (refuse or _sentence)(problem)
-        if problem.status == 401:
-            response.headers.update(CHALLENGE)
-        return response
-
-    return answer
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Answer a refusal in the shape that the endpoint's clients read."""
+    assert isinstance(error, ChainlabError)  # noqa: S101 - registered for these alone
+    path = request.scope["path"]
+    if path.startswith("/_/oidc/mint-token"):
+        response = _minting_refusal(error)
+    elif path.startswith(("/integrity/", "/_/")):
+        response = JSONResponse({"message": error.message}, error.status)
+    else:
+        response = PlainTextResponse(f"{error}\n", error.status)
+    if error.status == 401:
+        response.headers.update(CHALLENGE)
+    return response
 
 
-def _sentence(error: ChainlabError) -> Response:
-    return PlainTextResponse(f"{error}\n", error.status)
+async def _unreadable_state(request: Request, error: Exception) -> Response:
+    return await _refuse(request, Unavailable("the index's state cannot be read", why=str(error)))
 
 
-def _message(error: ChainlabError) -> Response:
-    return JSONResponse({"message": error.message}, error.status)
+async def _unreadable_files(request: Request, error: Exception) -> Response:
+    return await _refuse(request, Unavailable("the index's files cannot be read or written", why=str(error)))
 
 
-def _minting(error: ChainlabError) -> Response:
+def _minting_refusal(error: ChainlabError) -> Response:
     code = MINTING.get(error.status, "invalid-payload")
     problem = {"code": code, "description": error.message}
-    status = 503 if error.status == 503 else 422  # PyPI's for whatever is wrong with the request
+    status = 503 if error.status == 503 else 422  # PyPI's for every fault of the request
     return JSONResponse({"message": "Token request failed", "errors": [problem]}, status)
 
 

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from typing import Any
 
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from chainlab.digests import Digest
-from chainlab.errors import Refused
+from chainlab.errors import ChainlabError, Refused
 from chainlab.registry.channels import CHANNELS, ChannelArtifact
 from chainlab.registry.index.models import IndexFile, IndexProject
 from chainlab.registry.index.project_table import normalise
@@ -28,26 +29,29 @@ from chainlab.registry.oci.tables import Stored
 from chainlab.registry.pages.logs import LOGGED, log_routes
 from chainlab.registry.pages.search import SearchQuery
 from chainlab.registry.registry import Registry
-from chainlab.registry.rendering import address, describe, render, shown, url
+from chainlab.registry.rendering import address, describe, refuse, render, url
 from chainlab.registry.viewing import Viewer
 
-__all__ = ["page_routes"]
+__all__ = ["pages_app"]
 
 MAX_ROWS = 200  # of one table
 MAX_NAMED = 5  # tags or versions of one row of the overview
 
 
-def page_routes(registry: Registry) -> list[BaseRoute]:
-    """The pages and their style sheet."""
+def pages_app(registry: Registry) -> Starlette:
+    """Serve the pages and their style sheet."""
     pages = _Pages(registry)
-    return [
-        Route("/", shown(pages.overview)),
-        Route("/artifacts/style.css", _style),
-        *log_routes(registry),
-        Route("/artifacts/oci/{name:path}", shown(pages.repository)),
-        Route("/artifacts/package/{name}", shown(pages.package)),
-        Route("/artifacts/{digest}", shown(pages.digest)),
-    ]
+    return Starlette(
+        routes=[
+            Route("/", pages.overview),
+            Route("/artifacts/style.css", _style),
+            *log_routes(registry),
+            Route("/artifacts/oci/{name:path}", pages.repository),
+            Route("/artifacts/package/{name}", pages.package),
+            Route("/artifacts/{digest}", pages.digest),
+        ],
+        exception_handlers={ChainlabError: refuse},
+    )
 
 
 class _Pages:

@@ -21,7 +21,7 @@ from chainlab.digests import Digest
 from chainlab.errors import Refused
 from chainlab.registry import bundle_summary
 from chainlab.registry.registry import Registry
-from chainlab.registry.rendering import address, describe, render, shown
+from chainlab.registry.rendering import address, describe, render
 from chainlab.trust.merkle import leaf_hash
 
 __all__ = ["LOGGED", "log_routes"]
@@ -41,8 +41,8 @@ def log_routes(registry: Registry) -> list[BaseRoute]:
         return await render("entry.html", _entry, registry, request.path_params["log"], request.path_params["index"])
 
     return [
-        Route("/artifacts/log", shown(newest)),
-        Route("/artifacts/log/{log}/{index}", shown(entry)),
+        Route("/artifacts/log", newest),
+        Route("/artifacts/log/{log}/{index}", entry),
     ]
 
 
