@@ -24,7 +24,7 @@ from chainlab.evidence import verifying
 from chainlab.evidence.statements import Statement
 from chainlab.policy.gate import Check, Decision
 from chainlab.registry.bundle_summary import BundleSummary
-from chainlab.registry.known import Known
+from chainlab.registry.evidence.document import EvidenceDocument
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = '<script>alert(1)</script><img src=x onerror="a">\x1b]0;owned\x07\u202e\n✓ passed'
@@ -101,7 +101,7 @@ def shown(name: str) -> dict[str, Shown]:
             {name: digest}, name, {name: {name: [name]}, "b": None, "at": "2026-05-11T19:20:39Z"}
         ),
         "facts": BundleSummary(name, (f"{name} sha256:{HEX}",), name, name, "2026-05-11T19:20:39Z", HEX, 17, 2),
-        "known": Known(known),
+        "known": EvidenceDocument(known),
         "actions": Tree([Resolved("acme", name, name, name, HEX, file=name, line=1)]),
         "events": EventList([event(name)]),
     }
@@ -135,7 +135,7 @@ def test_what_is_missing_is_shown_as_missing(kind: str) -> None:
         "decision": Decision("", Digest.of(b""), "", Digest.of(b""), (), False, datetime.now(UTC)),
         "statement": Statement((), "", None),
         "facts": BundleSummary(),
-        "known": Known(digest=""),
+        "known": EvidenceDocument(digest=""),
         "actions": Tree(),
         "events": EventList(),
     }[kind]

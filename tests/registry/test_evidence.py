@@ -20,10 +20,10 @@ from sigstore.sign import SigningContext
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.registry import bundle_summary
-from chainlab.registry.evidence import PARTS
 from chainlab.registry.index.publishers import Publisher
 from chainlab.trust.client import Trust
 
+PARTS = ("places", "provenance", "referrers", "attached", "channels", "quarantine", "events")
 PREDICATE = "https://slsa.dev/provenance/v1"
 ALICE = "alice@example.com"
 

@@ -24,7 +24,9 @@ from chainlab.events import Events
 from chainlab.registry import releases
 from chainlab.registry.blobs import GRACE, Blobs
 from chainlab.registry.channels import ChannelArtifact, Channels
-from chainlab.registry.evidence import Evidence
+from chainlab.registry.evidence.evidence import Evidence
+from chainlab.registry.evidence.sources import Sources
+from chainlab.registry.evidence.table import EvidenceTable
 from chainlab.registry.index.package_index import PackageIndex
 from chainlab.registry.index.publishers import TrustSource
 from chainlab.registry.index.upstream import Upstream
@@ -90,17 +92,10 @@ class Registry:
             self.uploads = Uploads(self._connect(), self.blobs, directory / "uploads")
             self.access = Access(self.credentials)
             self.channels = Channels(*self._reporting(), has=self._has, held_back=self.held_back)
-            connection, events = self._reporting()
-            self.evidence = Evidence(
-                connection,
-                self.blobs,
-                events,
-                images=self.images,
-                index=self.index,
-                channels=self.channels,
-                quarantine=self.quarantine,
-                trust_config=trust.config_path if trust else None,
+            sources = Sources(
+                self.blobs, self.images, self.index, self.channels, self.quarantine, EvidenceTable(*self._reporting())
             )
+            self.evidence = Evidence(sources, trust_config=trust.config_path if trust else None)
             undo.pop_all()
 
     @property

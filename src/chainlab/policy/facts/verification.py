@@ -33,7 +33,7 @@ from chainlab.policy.policy import Policy
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
 
-    from chainlab.registry.evidence import Found
+    from chainlab.registry.evidence.bundles import KeptBundle
     from chainlab.registry.registry import Registry
     from chainlab.registry.releases import Release
 
@@ -234,7 +234,7 @@ def _unverified(why: str, kind: str = "nothing") -> dict[str, Any]:
     return {"verified": False, "why": why, "kind": kind}
 
 
-def _read(found: Found, problems: list[str]) -> bytes | None:
+def _read(found: KeptBundle, problems: list[str]) -> bytes | None:
     """A bundle; None, and a line more in ``problems``, where its bytes are missing or others."""
     try:
         return found.read()

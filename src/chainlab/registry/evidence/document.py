@@ -1,4 +1,4 @@
-"""What is known about a digest, part by part, as JSON that shows itself.
+"""What is known about a digest, part by part, as JSON that displays itself.
 
 >>> lab.registry.evidence.document(Digest.of_file(wheel))            # doctest: +SKIP
 what is known of sha256:…
@@ -15,18 +15,18 @@ from typing import Any
 
 from chainlab.display import Display, Shown, brief_type
 
-__all__ = ["Known"]
+__all__ = ["EvidenceDocument"]
 
 _Row = tuple[str, str, str, str]
 
 
-class Known(Shown, dict[str, Any]):
+class EvidenceDocument(Shown, dict[str, Any]):
     """The document of `Evidence.document`: ``digest``, ``quarantined``, and a list for each part."""
 
     def _display(self) -> Display:
-        """Where the digest is, what is said about it and by whom; events are counted."""
-        found = Counter(row for part in _ROWS for entry in self.get(part, ()) for row in _ROWS[part](entry))
-        rows = [(*row, f"{count} times" if count > 1 else "") for row, count in found.items()]
+        """Show where the digest is, what is said about it and by whom; count the events."""
+        counts = Counter(row for part in _ROWS for entry in self.get(part, ()) for row in _ROWS[part](entry))
+        rows = [(*row, f"{count} times" if count > 1 else "") for row, count in counts.items()]
         if events := self.get("events"):
             rows.append(("events", str(len(events)), "", "", ""))
         title = f"what is known of {self['digest']}"
@@ -41,17 +41,17 @@ def _place(entry: Mapping[str, Any]) -> Iterator[_Row]:
 
 def _provenance(entry: Mapping[str, Any]) -> Iterator[_Row]:
     for facts in entry["attestations"]:
-        yield "attestation", *_said(facts), f"{entry['project']} {entry['file']}"
+        yield "attestation", *_summary(facts), f"{entry['project']} {entry['file']}"
 
 
 def _referrer(entry: Mapping[str, Any]) -> Iterator[_Row]:
     for file in entry["files"] or [{"bundle": None}]:
-        says, signer = _said(file["bundle"])
+        says, signer = _summary(file["bundle"])
         yield "referrer", says or str(entry["artifactType"]), signer, entry["repository"] + _by(entry)
 
 
 def _attached(entry: Mapping[str, Any]) -> Iterator[_Row]:
-    says, signer = _said(entry["bundle"])
+    says, signer = _summary(entry["bundle"])
     yield "attached", says or entry["kind"], signer, entry["source"]
 
 
@@ -73,8 +73,8 @@ _ROWS = {
 }
 
 
-def _said(facts: Mapping[str, Any] | None) -> tuple[str, str]:
-    """The predicate type of a bundle, and who it says has signed it; empty for something else."""
+def _summary(facts: Mapping[str, Any] | None) -> tuple[str, str]:
+    """The predicate type of a bundle and the signer that it names; empty for anything else."""
     return (brief_type(str((facts or {}).get("predicateType", ""))), str((facts or {}).get("identity", "")))
 
 
