@@ -40,6 +40,7 @@ ALLOWED: dict[str, str] = {
     "* log_message": FRAMEWORK,
     "src/chainlab/__init__.py __getattr__": FRAMEWORK,
     "src/chainlab/errors.py _render_traceback_": FRAMEWORK,  # IPython
+    "src/chainlab/protocol.py handle": FRAMEWORK,  # Starlette
     "* _repr_html_": FRAMEWORK,  # Jupyter
     "* _repr_markdown_": FRAMEWORK,
     "src/chainlab/cli/__init__.py list_commands": FRAMEWORK,  # click
