@@ -47,19 +47,19 @@ CLAIM = VexStatement(
         ({"status": "fixed", "justification": ""}, "fixed", ""),
         ({"status": "affected", "justification": "", "action": "update"}, "open", "update"),
         ({"status": "under_investigation", "justification": ""}, "open", "under investigation"),
-        ({"at": NOW - timedelta(days=91)}, "stale", "said 91 days ago"),
-        ({"at": NOW + timedelta(seconds=1)}, "open", "the claim is dated after now"),
-        ({"vulnerability": "ACME-2026-0004"}, "open", "nobody says anything"),
-        ({"products": ("pkg:pypi/northwind-tensors@2.2.0",)}, "open", "a claim is about pkg:pypi"),
-        ({"products": ("pkg:pypi/northwind-tensors",)}, "open", "a claim is about pkg:pypi"),
-        ({"products": ("sha256:" + "cd" * 32,)}, "open", "a claim is about sha256:cdcd"),
+        ({"at": NOW - timedelta(days=91)}, "stale", "the statement is 91 days old"),
+        ({"at": NOW + timedelta(seconds=1)}, "open", "the statement is dated after now"),
+        ({"vulnerability": "ACME-2026-0004"}, "open", "no statement is about it"),
+        ({"products": ("pkg:pypi/northwind-tensors@2.2.0",)}, "open", "a statement is about pkg:pypi"),
+        ({"products": ("pkg:pypi/northwind-tensors",)}, "open", "a statement is about pkg:pypi"),
+        ({"products": ("sha256:" + "cd" * 32,)}, "open", "a statement is about sha256:cdcd"),
         (
             {"products": ("sha256:" + "cd" * 32,), "components": (PURL,)},
             "open",
-            "a claim is about pkg",
+            "a statement is about pkg",
         ),
-        ({"components": ("pkg:pypi/northwind-http@1",), "products": (WHEEL,)}, "open", "a claim"),
-        ({"justification": "", "impact": "we think so"}, "open", "no justification"),
+        ({"components": ("pkg:pypi/northwind-http@1",), "products": (WHEEL,)}, "open", "a statement"),
+        ({"justification": "", "impact": "we think so"}, "open", "the statement has no justification"),
     ],
 )
 def test_a_claim_counts_or_leaves_it_open(changed: dict[str, object], answer: str, message: str) -> None:
@@ -114,8 +114,8 @@ def test_without_claims_everything_is_open() -> None:
     ("changed", "message"),
     [
         ({"justification": ""}, "not_affected without a justification"),
-        ({"justification": "trust_me"}, "'trust_me' is no justification"),
-        ({"status": "fine"}, "'fine' is no status"),
+        ({"justification": "trust_me"}, "not a justification: 'trust_me'"),
+        ({"status": "fine"}, "not a status: 'fine'"),
         ({"products": ()}, "names no product"),
     ],
 )
@@ -128,14 +128,17 @@ def test_a_claim_without_its_reason_is_refused(changed: dict[str, object], messa
     ("edit", "message"),
     [
         (lambda s: s.pop("justification"), r"statements\[0\]: .* without a justification"),
-        (lambda s: s.update(status="ok"), r"statements\[0\]: .* is no status"),
+        (lambda s: s.update(status="ok"), r"statements\[0\]: .* not a status"),
         (lambda s: s.update(products=[]), r"statements\[0\]: .* names no product"),
         (lambda s: s.update(timestamp="soon"), r"statements\[0\].timestamp: 'soon' is not a time"),
-        (lambda s: s.update(vulnerability={}), r"statements\[0\]: no vulnerability"),
+        (lambda s: s.update(vulnerability={}), r"statements\[0\]: the entry names no vulnerability"),
         (lambda s: s.update(products="x"), r"statements\[0\].products: expected a list"),
-        (lambda s: s["products"].append({}), r"statements\[0\].products\[1\]: a product or component has no name"),
-        (lambda s: s["products"].append({"hashes": {"md5": "0" * 32}}), "a product or component has no name"),
-        (lambda s: s["products"][0].update(subcomponents=[{}]), "a product or component has no name"),
+        (
+            lambda s: s["products"].append({}),
+            r"statements\[0\].products\[1\]: a product or component has no identifier",
+        ),
+        (lambda s: s["products"].append({"hashes": {"md5": "0" * 32}}), "a product or component has no identifier"),
+        (lambda s: s["products"][0].update(subcomponents=[{}]), "a product or component has no identifier"),
         (lambda s: s["products"][0].update(subcomponents=[{"@id": ["pkg:pypi/x@1"]}]), "@id: expected a text"),
         (lambda s: s["products"][0].update(subcomponents=[{"identifiers": {"purl": 5}}]), "purl: expected a text"),
         (lambda s: s["products"][0].update(hashes=["sha-256"]), "hashes: expected an object"),
@@ -147,10 +150,10 @@ def test_an_openvex_statement_that_lacks_something_voids_itself_alone(edit: obje
     edit(document["statements"][0])  # type: ignore[operator]
     read = load(json.dumps(document).encode())
     assert read == [other]
-    (void,) = read.void
-    assert void.where == "statements[0]"
-    assert re.search(message, void.why)
-    assert void.ids <= {CLAIM.vulnerability}
+    (unread,) = read.unread
+    assert unread.where == "statements[0]"
+    assert re.search(message, unread.why)
+    assert unread.ids <= {CLAIM.vulnerability}
 
 
 @pytest.mark.parametrize("entry", [7, None, [], "x", {"vulnerability": 5}, {"vulnerability": {"aliases": 5}}])
@@ -158,21 +161,21 @@ def test_an_entry_of_another_form_is_void(entry: object) -> None:
     document = openvex.write([CLAIM], author="security@acme.example", at=NOW)
     document["statements"].append(entry)
     read = load(document)
-    assert (read, [each.where for each in read.void]) == ([CLAIM], ["statements[1]"])
+    assert (read, [each.where for each in read.unread]) == ([CLAIM], ["statements[1]"])
     document = cyclonedx(PURL)
     document["vulnerabilities"] += [entry] if not isinstance(entry, dict) else [{"id": "X", "analysis": []}]
     read = load(document)
-    assert (read, [each.where for each in read.void]) == ([CLAIM], ["vulnerabilities[2]"])
+    assert (read, [each.where for each in read.unread]) == ([CLAIM], ["vulnerabilities[2]"])
 
 
 def test_nothing_excuses_what_an_entry_that_cannot_be_read_is_about() -> None:
     document = openvex.write([CLAIM], author="security@acme.example", at=NOW)
     document["statements"].append({"vulnerability": {"name": FOUND.aliases[0]}, "status": "afected"})
     read = load(document)
-    (outcome,) = apply([FOUND], read, NOW, void=read.void)
+    (outcome,) = apply([FOUND], read, NOW, unread=read.unread)
     assert outcome.answer == "open"
     assert "statements[1]" in outcome.message
-    (other,) = apply([replace(FOUND, aliases=())], read, NOW, void=read.void)
+    (other,) = apply([replace(FOUND, aliases=())], read, NOW, unread=read.unread)
     assert other.answer == "not_affected"
 
 
@@ -207,8 +210,8 @@ def test_cyclonedx_says_the_same_in_its_own_words() -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda e: e["analysis"].update(state="safe"), "'safe' is no word of CycloneDX"),
-        (lambda e: e["analysis"].update(justification="so"), "'so' is no word of CycloneDX"),
+        (lambda e: e["analysis"].update(state="safe"), "not a state: 'safe'"),
+        (lambda e: e["analysis"].update(justification="so"), "not a justification: 'so'"),
         (lambda e: e["analysis"].pop("justification"), "without a justification"),
         (lambda e: e["analysis"].update(lastUpdated="soon"), "lastUpdated: 'soon' is not a time"),
         (lambda e: e.pop("affects"), "names no product"),
@@ -226,9 +229,9 @@ def test_a_cyclonedx_entry_that_cannot_be_read_voids_itself_alone(edit: object, 
     edit(odd)  # type: ignore[operator]
     read = load(document)
     assert [claim.vulnerability for claim in read] == ["ACME-2026-0010"]
-    (void,) = read.void
-    assert (void.where, *void.ids) == ("vulnerabilities[0]", CLAIM.vulnerability)
-    assert re.search(message, void.why)
+    (unread,) = read.unread
+    assert (unread.where, *unread.ids) == ("vulnerabilities[0]", CLAIM.vulnerability)
+    assert re.search(message, unread.why)
 
 
 @pytest.mark.parametrize("analysis", [{}, {"detail": "we are looking", "response": ["update"]}, {"state": ""}])
@@ -236,7 +239,7 @@ def test_an_analysis_without_a_state_judges_nothing(analysis: dict[str, Any]) ->
     document = cyclonedx(PURL)
     document["vulnerabilities"].append({"id": CLAIM.vulnerability, "analysis": analysis})
     read = load(document)
-    assert (read, read.void) == ([CLAIM], ())
+    assert (read, read.unread) == ([CLAIM], ())
 
 
 # Statuses of versions: what a document says of 2.3.0, where the analysis says "not affected"
@@ -269,7 +272,7 @@ def test_a_claim_counts_for_the_versions_that_it_lists(
         for text, status in listed
     ]
     claims = load(document)
-    assert claims.void == ()
+    assert claims.unread == ()
     (outcome,) = apply([FOUND], claims, NOW)
     assert outcome.answer == answer, outcome
     again = load(openvex.write(claims, author="security@acme.example", at=NOW))
@@ -335,7 +338,7 @@ def test_two_components_with_one_reference_are_nothing_that_a_claim_can_mean() -
         {"bom-ref": "ref-1", "type": "library", "name": "x", "purl": purl} for purl in (PURL, "pkg:pypi/x@1")
     ]
     claims = load(document)
-    assert (claims, len(claims.void)) == ([], 1)
+    assert (claims, len(claims.unread)) == ([], 1)
 
 
 @pytest.mark.parametrize(
@@ -500,7 +503,7 @@ def test_any_document_is_claims_and_void_entries_or_refused(document: dict[str, 
         claims = load(document)
     except MalformedInput:
         return
-    assert all(void.why and void.where for void in claims.void)
-    (outcome,) = apply([FOUND], claims, NOW, products=[WHEEL], void=claims.void)
+    assert all(unread.why and unread.where for unread in claims.unread)
+    (outcome,) = apply([FOUND], claims, NOW, products=[WHEEL], unread=claims.unread)
     assert outcome.answer in ("open", "not_affected", "fixed", "stale")
-    assert load(openvex.write(claims, author="x", at=NOW)).void == ()
+    assert load(openvex.write(claims, author="x", at=NOW)).unread == ()

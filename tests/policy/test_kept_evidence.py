@@ -143,7 +143,7 @@ def test_a_statement_dated_ahead_does_not_outweigh_one_signed_later(house: House
     case.say(vex_said(case.parts, at=NOW + timedelta(days=30)))
     planted = case.judge(record=False)
     assert rules(planted) == {"vulnerabilities"}
-    assert f"the claim is dated {NOW + timedelta(days=30, hours=-1):%Y-%m-%d}" in planted.table()
+    assert f"the statement is dated {NOW + timedelta(days=30, hours=-1):%Y-%m-%d}" in planted.table()
     assert "and was signed at" in planted.table()
     case.say(vex_said(case.parts, status="affected", at=NOW - timedelta(days=3)))
     for days in (0, 29, 31):

@@ -95,8 +95,8 @@ def _bill(document: Any) -> None:
 
 def _vex(document: Any) -> None:
     _OpenVex.read(document)
-    if found := vex.load(document).void:
-        raise MalformedInput(found[0].why)
+    if unread := vex.load(document).unread:
+        raise MalformedInput(unread[0].why)
 
 
 CHECKS: dict[str, tuple[str, Callable[[Any], object]]] = {

@@ -1,8 +1,8 @@
-"""VEX in CycloneDX 1.4 to 1.7: the claims of any document.
+"""VEX in CycloneDX 1.4 to 1.7 documents, read as statements.
 
-``vulnerabilities[].analysis`` says what its author found, ``affects[].ref`` in what, ``affects[].versions`` for which
-versions. For a version that is listed with another status than the analysis has, its own status counts. In a document
-about a product, a claim about one of its components is about that product's only. ECMA-424.
+``vulnerabilities[].analysis`` says what its author found, ``affects[].ref`` in which product, ``affects[].versions``
+for which versions. A version that is listed with a status of its own keeps that status. In a document about a product,
+a statement about one of its components is about that component in that product only. ECMA-424.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from chainlab.evidence.vex.statement import (
     STATES,
     VexStatement,
     VexStatements,
-    read_each,
+    read_entries,
     read_statement,
 )
 from chainlab.shapes import Many, Moment, Shape, Text
@@ -32,7 +32,7 @@ from chainlab.shapes import Many, Moment, Shape, Text
 __all__ = ["read"]
 
 EXCUSES = ("not_affected", "fixed")
-OTHERWISE = {"affected": "affected", "unknown": "under_investigation"}  # a version's status, where it is another
+OTHERWISE = {"affected": "affected", "unknown": "under_investigation"}  # a version's own status
 
 
 class _Analysis(Shape):
@@ -79,20 +79,20 @@ class _BomComponent(Shape):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every identifier: any of them names it."""
+        """Every identifier; any of them names the component."""
         digests = (f"sha256:{each.content}" for each in self.hashes if each.alg == "SHA-256")
         return tuple(dict.fromkeys(filter(None, (self.purl, self.cpe, *digests))))
 
     def names_at(self, listed: _Version) -> tuple[str, ...]:
-        """Its names for a listed version, or a range; other names than its package URL if that is its own version."""
+        """Its package URL at a listed version or range; its other names too when that is its own version."""
         purl = parse_purl(self.purl)
         own, kind = self.version or (purl.version if purl else ""), purl.type if purl else ""
         others = self.names if own and (listed.version == own or is_in_vers(listed.range, kind, own)) else ()
         if purl is None:
             return others
         qualifiers = {**dict(purl.qualifiers or {}), **({"vers": listed.range} if listed.range else {})}
-        named = PackageURL(kind, purl.namespace, purl.name, listed.version, qualifiers, purl.subpath).to_string()
-        return named, *(name for name in others if name != self.purl)
+        at_version = PackageURL(kind, purl.namespace, purl.name, listed.version, qualifiers, purl.subpath).to_string()
+        return at_version, *(name for name in others if name != self.purl)
 
 
 class _Metadata(Shape):
@@ -101,20 +101,20 @@ class _Metadata(Shape):
 
 
 def read(document: Mapping[str, Any]) -> VexStatements:
-    """The claims of a document, in its order; an entry without an analysis, or without its state, judges nothing.
+    """Read a document, in its order; an entry without an analysis, or without its state, says nothing.
 
-    Raises `MalformedInput` for metadata, or a list, of another form.
+    Raises `MalformedInput` when the metadata or a list has another form.
     """
     metadata = _Metadata.read(document.get("metadata") or {}, at="metadata")
     subject, parts = metadata.component, _parts(document)
 
-    def claims(value: Any, at: str) -> list[VexStatement]:
+    def statements(value: Any, at: str) -> list[VexStatement]:
         entry = _BomVulnerability.read(value, at=at)
         if entry.analysis is None or not entry.analysis.state:
             return []
         if not entry.affects:
-            raise MalformedInput(f"{at}.affects: the claim names no product")
-        found = []
+            raise MalformedInput(f"{at}.affects: the statement names no product")
+        result = []
         for affects in entry.affects:
             product = subject.names if subject and affects.ref in parts and affects.ref != subject.ref else ()
             for names, status in _about(affects, parts, entry.analysis.state, at):
@@ -123,18 +123,16 @@ def read(document: Mapping[str, Any]) -> VexStatements:
                     "components": names if product else (),
                     "status": status,
                 }
-                found.append(_claim(entry, entry.analysis, at, metadata.timestamp, **about))
-        return found
+                result.append(_statement(entry, entry.analysis, at, metadata.timestamp, **about))
+        return result
 
-    return read_each(document, "vulnerabilities", claims, _ids)
+    return read_entries(document, "vulnerabilities", statements, _ids)
 
 
 def _about(affects: _Affects, parts: Mapping[str, Any], state: str, at: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The names that an entry of ``affects`` means, and what is said of them."""
+    """The names that an entry of ``affects`` means, each group with its status."""
     if state not in STATES:
-        raise MalformedInput(
-            f"{at}.analysis.state: {state!r} is no word of CycloneDX", hint=f"one of {', '.join(STATES)}"
-        )
+        raise MalformedInput(f"{at}.analysis.state: not a state: {state!r}", hint=f"one of {', '.join(STATES)}")
     part = _BomComponent.read(parts.get(affects.ref, {"purl": affects.ref}), at=f"the component {affects.ref!r}")
     if not part.names:
         raise MalformedInput(f"{at}.affects: {affects.ref!r} has no package URL, CPE or SHA-256 to know it by")
@@ -150,23 +148,23 @@ def _about(affects: _Affects, parts: Mapping[str, Any], state: str, at: str) -> 
             yield names, status
 
 
-def _claim(
-    entry: _BomVulnerability, analysis: _Analysis, at: str, made: datetime | None, *, status: str, **about: Any
+def _statement(
+    entry: _BomVulnerability, analysis: _Analysis, at: str, written_at: datetime | None, *, status: str, **about: Any
 ) -> VexStatement:
     state, word = (analysis.state, analysis.justification) if status == STATES[analysis.state] else ("", "")
     if word and word not in JUSTIFICATIONS:
         raise MalformedInput(
-            f"{at}.analysis.justification: {word!r} is no word of CycloneDX", hint=f"one of {', '.join(JUSTIFICATIONS)}"
+            f"{at}.analysis.justification: not a justification: {word!r}", hint=f"one of {', '.join(JUSTIFICATIONS)}"
         )
-    meant = JUSTIFICATIONS.get(word, "")
-    first = next((w for w, m in JUSTIFICATIONS.items() if m == meant), "")
+    justification = JUSTIFICATIONS.get(word, "")
+    first = next((cyclonedx for cyclonedx, openvex in JUSTIFICATIONS.items() if openvex == justification), "")
     return read_statement(
         at,
-        analysis.lastUpdated or analysis.firstIssued or made,
+        analysis.lastUpdated or analysis.firstIssued or written_at,
         vulnerability=entry.id,
         aliases=tuple(each.id for each in entry.references if each.id),
         status=status,
-        justification=meant,
+        justification=justification,
         impact=analysis.detail if status == "not_affected" else "",
         action=analysis.detail if status != "not_affected" else "",
         finer=(
@@ -178,13 +176,13 @@ def _claim(
 
 
 def _parts(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Every component by its bom-ref, the subject too; two with one ref are nothing that a claim can mean."""
-    found: dict[str, Any] = {}
+    """Every component by its bom-ref, the subject too; a ref that two components have names neither of them."""
+    parts: dict[str, Any] = {}
     for component in entries(document):
         ref = component.get("bom-ref")
         if isinstance(ref, str):
-            found[ref] = {} if ref in found else component
-    return found
+            parts[ref] = {} if ref in parts else component
+    return parts
 
 
 def _ids(entry: Any) -> list[Any]:

@@ -1,10 +1,10 @@
-"""OpenVEX 0.2.0 documents: claims written and read.
+"""OpenVEX 0.2.0 documents, read and written.
 
-    >>> read(write(claims, author="security@acme.example", at=now)) == claims          # doctest: +SKIP
+    >>> read(write(statements, author="security@acme.example", at=now)) == statements      # doctest: +SKIP
     True
 
-A statement binds each product with its own subcomponents. A product has as many identifiers as its author knows, and
-any of them names it. github.com/openvex/spec, OPENVEX-SPEC.md.
+An entry binds each product to its own subcomponents. A product has as many identifiers as its author knows, and any of
+them names it. github.com/openvex/spec, OPENVEX-SPEC.md.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pydantic import BeforeValidator, Field
 from chainlab.clock import rfc3339
 from chainlab.errors import MalformedInput
 from chainlab.evidence.statements import OPENVEX, value_at
-from chainlab.evidence.vex.statement import NAMESPACE, STATES, VexStatement, VexStatements, read_each, read_statement
+from chainlab.evidence.vex.statement import NAMESPACE, STATES, VexStatement, VexStatements, read_entries, read_statement
 from chainlab.shapes import Many, Moment, Shape
 
 __all__ = ["read", "write"]
 
 NOTE = re.compile(r"CycloneDX: (\w+)(?:, (\w+))?")
-SHA256 = ("sha-256", "sha256")  # as hashes are called by the specification, and by some tools
+SHA256 = ("sha-256", "sha256")  # the specification's name for it, and the name that some tools use
 
 
 class _OpenVexComponent(Shape):
@@ -37,12 +37,12 @@ class _OpenVexComponent(Shape):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every identifier. Raises `MalformedInput` for none: the claim would be about more than was said."""
+        """Every identifier. Raises `MalformedInput` for none: the entry would be about more than its author meant."""
         digests = (f"sha256:{digits}" for kind, digits in self.hashes.items() if kind.lower() in SHA256)
-        found = tuple(dict.fromkeys(filter(None, (self.id, *self.identifiers.values(), *digests))))
-        if not found:
-            raise MalformedInput("a product or component has no name that is compared")
-        return found
+        names = tuple(dict.fromkeys(filter(None, (self.id, *self.identifiers.values(), *digests))))
+        if not names:
+            raise MalformedInput("a product or component has no identifier that can be compared")
+        return names
 
 
 class _OpenVexProduct(_OpenVexComponent):
@@ -55,12 +55,12 @@ class _OpenVexVulnerability(Shape):
     aliases: Many[str] = ()
 
 
-def _named(value: object) -> object:
+def _as_object(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value  # as OpenVEX 0.0.x wrote it
 
 
 class _OpenVexStatement(Shape):
-    vulnerability: Annotated[_OpenVexVulnerability, BeforeValidator(_named)]
+    vulnerability: Annotated[_OpenVexVulnerability, BeforeValidator(_as_object)]
     status: str
     products: Many[_OpenVexProduct] = ()
     justification: str = ""
@@ -71,91 +71,93 @@ class _OpenVexStatement(Shape):
     last_updated: Moment | None = None
 
 
-def write(claims: Iterable[VexStatement], *, author: str, at: datetime, version: int = 1) -> dict[str, Any]:
-    """An OpenVEX 0.2.0 document; the same claims give the same bytes. Raise ``version`` with every change."""
-    statements = []
-    for claim in claims:
-        products = list(_written(claim.products))
-        for product in products:
-            if claim.components:
-                product["subcomponents"] = [each for name in claim.components for each in _written([name])]
-        named: dict[str, Any] = {"name": claim.vulnerability}
-        if claim.aliases:
-            named["aliases"] = list(claim.aliases)
-        written = {
-            "vulnerability": named,
-            "timestamp": rfc3339(claim.at),
-            "products": products,
-            "status": claim.status,
-            "justification": claim.justification,
-            "impact_statement": claim.impact,
-            "action_statement": claim.action,
-            "status_notes": "CycloneDX: " + ", ".join(filter(None, claim.finer)) if any(claim.finer) else "",
-        }
-        if claim.status == "affected" and not claim.action:
-            written["action_statement"] = "no action is decided yet"  # OpenVEX demands one
-        statements.append({name: value for name, value in written.items() if value})
-    content = json.dumps([author, rfc3339(at), version, statements], sort_keys=True)
+def write(statements: Iterable[VexStatement], *, author: str, at: datetime, version: int = 1) -> dict[str, Any]:
+    """Write an OpenVEX 0.2.0 document; the same statements give the same bytes. Raise ``version`` with every change."""
+    entries = [_entry(statement) for statement in statements]
+    content = json.dumps([author, rfc3339(at), version, entries], sort_keys=True)
     return {
         "@context": OPENVEX,
         "@id": f"https://openvex.dev/docs/chainlab/vex-{uuid.uuid5(NAMESPACE, content)}",
         "author": author,
         "timestamp": rfc3339(at),
         "version": version,
-        "statements": statements,
+        "statements": entries,
     }
 
 
 def read(document: Mapping[str, Any]) -> VexStatements:
-    """The claims of a document, one for each product of a statement. Raises `MalformedInput` where there is no list."""
+    """Read a document, one statement for each product of an entry. Raises `MalformedInput` when it has no list."""
     inherited = {name: document[name] for name in ("timestamp", "last_updated") if name in document}
-    return read_each(document, "statements", lambda entry, at: _claims(entry, at, inherited), _ids)
+    return read_entries(document, "statements", lambda entry, at: _statements(entry, at, inherited), _ids)
 
 
-def _claims(entry: Any, at: str, inherited: Mapping[str, Any]) -> list[VexStatement]:
+def _entry(statement: VexStatement) -> dict[str, Any]:
+    products = list(_products(statement.products))
+    for product in products:
+        if statement.components:
+            product["subcomponents"] = [each for name in statement.components for each in _products([name])]
+    vulnerability: dict[str, Any] = {"name": statement.vulnerability}
+    if statement.aliases:
+        vulnerability["aliases"] = list(statement.aliases)
+    entry = {
+        "vulnerability": vulnerability,
+        "timestamp": rfc3339(statement.at),
+        "products": products,
+        "status": statement.status,
+        "justification": statement.justification,
+        "impact_statement": statement.impact,
+        "action_statement": statement.action,
+        "status_notes": "CycloneDX: " + ", ".join(filter(None, statement.finer)) if any(statement.finer) else "",
+    }
+    if statement.status == "affected" and not statement.action:
+        entry["action_statement"] = "no action is decided yet"  # OpenVEX demands one
+    return {name: value for name, value in entry.items() if value}
+
+
+def _statements(entry: Any, at: str, inherited: Mapping[str, Any]) -> list[VexStatement]:
     dated = not isinstance(entry, dict) or {"timestamp", "last_updated"} & entry.keys()
-    statement = _OpenVexStatement.read(entry if dated else {**inherited, **entry}, at=at)
-    if not statement.products:
+    read_entry = _OpenVexStatement.read(entry if dated else {**inherited, **entry}, at=at)
+    if not read_entry.products:
         raise MalformedInput(f"{at}: the statement names no product")
-    note = NOTE.fullmatch(statement.status_notes)
-    vulnerability = statement.vulnerability.name or statement.vulnerability.id
-    found = []
-    for number, product in enumerate(statement.products):
+    note = NOTE.fullmatch(read_entry.status_notes)
+    vulnerability = read_entry.vulnerability.name or read_entry.vulnerability.id
+    statements = []
+    for number, product in enumerate(read_entry.products):
         try:
             products, components = product.names, [name for part in product.subcomponents for name in part.names]
         except MalformedInput as error:
             raise MalformedInput(f"{at}.products[{number}]: {error.message}") from error
-        found.append(
+        statements.append(
             read_statement(
                 at,
-                statement.last_updated or statement.timestamp,
+                read_entry.last_updated or read_entry.timestamp,
                 vulnerability=vulnerability,
-                aliases=statement.vulnerability.aliases,
+                aliases=read_entry.vulnerability.aliases,
                 products=products,
                 components=tuple(dict.fromkeys(components)),
-                status=statement.status,
-                justification=statement.justification,
-                impact=statement.impact_statement,
-                action=statement.action_statement,
+                status=read_entry.status,
+                justification=read_entry.justification,
+                impact=read_entry.impact_statement,
+                action=read_entry.action_statement,
                 finer=_finer(note[1], note[2] or "") if note else ("", ""),
             )
         )
-    return found
+    return statements
 
 
 def _ids(entry: Any) -> list[Any]:
-    named = value_at(entry, "vulnerability")
-    aliases = value_at(named, "aliases")
+    vulnerability = value_at(entry, "vulnerability")
+    aliases = value_at(vulnerability, "aliases")
     listed = aliases if isinstance(aliases, list) else []
-    return [named, value_at(named, "name"), value_at(named, "@id"), *listed]
+    return [vulnerability, value_at(vulnerability, "name"), value_at(vulnerability, "@id"), *listed]
 
 
 def _finer(first: str, second: str) -> tuple[str, str]:
     return (first, second) if first in STATES else ("", first)
 
 
-def _written(names: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """A product with its names; with more than one package URL, or digest, there are further products."""
+def _products(names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """One product with its names; further products for a second package URL or digest."""
     left = list(names)
     while left:
         purl = next((name for name in left if name.startswith("pkg:")), "")

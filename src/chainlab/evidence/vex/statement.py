@@ -1,7 +1,7 @@
-"""Claims: what somebody says about a vulnerability in a product, in the words of OpenVEX and CycloneDX.
+"""A VEX statement: what its author says about one vulnerability in one product.
 
-The two do not have the same words. Where OpenVEX cannot say what CycloneDX said, the finer word is kept beside it, in
-``status_notes``.
+OpenVEX and CycloneDX have different words for the same thing. A statement uses OpenVEX's; where CycloneDX's word was
+finer, it is kept in ``finer``, and OpenVEX documents carry it in ``status_notes``.
 
 | OpenVEX justification | CycloneDX justification |
 |---|---|
@@ -34,13 +34,13 @@ __all__ = [
     "UnreadStatement",
     "VexStatement",
     "VexStatements",
-    "read_each",
+    "read_entries",
     "read_statement",
 ]
 
-# OpenVEX's, the worst first.
+# OpenVEX's statuses, the worst first
 STATUSES = ("affected", "under_investigation", "fixed", "not_affected")
-# CycloneDX's word, and OpenVEX's for it.
+# From CycloneDX's word to OpenVEX's
 STATES = {
     "exploitable": "affected",
     "in_triage": "under_investigation",
@@ -60,7 +60,7 @@ JUSTIFICATIONS = {
     "protected_at_runtime": "inline_mitigations_already_exist",
     "protected_at_perimeter": "inline_mitigations_already_exist",
 }
-# CycloneDX has no word for the last one.
+# CycloneDX has no word for the last one
 OPENVEX_JUSTIFICATIONS = (*dict.fromkeys(JUSTIFICATIONS.values()), "component_not_present")
 NAMESPACE = uuid.UUID("5c0f1d2e-2a4b-5d57-9a39-6f0f2b7c4f10")  # of the documents that we write
 
@@ -69,14 +69,18 @@ NAMESPACE = uuid.UUID("5c0f1d2e-2a4b-5d57-9a39-6f0f2b7c4f10")  # of the document
 class UnreadStatement:
     """An entry of a VEX document that cannot be read."""
 
-    where: str
+    where: str  # its place in the document
     why: str
-    ids: frozenset[str]  # of the vulnerabilities that it names, as far as that can be read
+    ids: frozenset[str]  # the vulnerabilities that it names, as far as those can be read
 
 
 @dataclass(frozen=True)
 class VexStatement:
-    """What an author says about a vulnerability in one product; a statement about several is several claims."""
+    """A statement about one vulnerability in one product; an entry about several products becomes several of these.
+
+    Raises `MalformedInput` for an unknown status or justification, no product, a time without a zone, or
+    ``not_affected`` without a reason.
+    """
 
     vulnerability: str
     products: tuple[str, ...]  # names of the product, of which any is enough: package URLs and digests (`sha256:…`)
@@ -87,27 +91,27 @@ class VexStatement:
     action: str = ""  # prose; for affected
     aliases: tuple[str, ...] = ()
     components: tuple[str, ...] = ()  # names of its components that are meant; empty: the product itself
-    finer: tuple[str, str] = ("", "")  # CycloneDX's two words, where OpenVEX's are coarser
-    by: str = ""  # who signed it, and when, by the word of somebody else; for a claim that was verified
-    signed_at: datetime | None = None
+    finer: tuple[str, str] = ("", "")  # CycloneDX's state and justification, where OpenVEX's are coarser
+    by: str = ""  # the signer, once a signature was verified
+    signed_at: datetime | None = None  # by a timestamp authority or log, once a signature was verified
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise MalformedInput(
-                f"{self.vulnerability}: {self.status!r} is no status",
+                f"{self.vulnerability}: not a status: {self.status!r}",
                 hint=f"one of {', '.join(STATUSES)}",
             )
         if not self.products:
-            raise MalformedInput(f"{self.vulnerability}: the claim names no product")
+            raise MalformedInput(f"{self.vulnerability}: the statement names no product")
         if self.justification and self.justification not in OPENVEX_JUSTIFICATIONS:
             raise MalformedInput(
-                f"{self.vulnerability}: {self.justification!r} is no justification",
+                f"{self.vulnerability}: not a justification: {self.justification!r}",
                 hint=f"one of {', '.join(OPENVEX_JUSTIFICATIONS)}",
             )
         if self.status == "not_affected" and not (self.justification or self.impact):
             raise MalformedInput(
                 f"{self.vulnerability}: not_affected without a justification",
-                why="whoever reads it cannot check an opinion without its reason",
+                why="without a reason, nobody can check the statement",
                 hint=f"say why: {', '.join(OPENVEX_JUSTIFICATIONS)}",
             )
         if self.at.tzinfo is None:
@@ -115,50 +119,49 @@ class VexStatement:
 
     @property
     def about(self) -> tuple[str, ...]:
-        """What the claim is about: components in products, or the products."""
+        """The names that the statement is about: its components, or else its products."""
         return self.components or self.products
 
 
 class VexStatements(list[VexStatement]):
-    """The claims of a document, in its order; ``void`` are its entries that cannot be read."""
+    """The statements of a document, in its order; ``unread`` are its entries that cannot be read."""
 
-    def __init__(self, claims: Iterable[VexStatement], void: Iterable[UnreadStatement] = ()) -> None:
-        super().__init__(claims)
-        self.void = tuple(void)
+    def __init__(self, statements: Iterable[VexStatement], unread: Iterable[UnreadStatement] = ()) -> None:
+        super().__init__(statements)
+        self.unread = tuple(unread)
 
 
-def read_each(
+def read_entries(
     document: Mapping[str, Any],
     field: str,
     reader: Callable[[Any, str], list[VexStatement]],
-    names: Callable[[Any], Iterable[Any]],
+    ids_of: Callable[[Any], Iterable[Any]],
 ) -> VexStatements:
-    """The claims of each entry of a list. One that cannot be read voids itself alone, whatever else it may say.
+    """Read each entry of a list with ``reader``; an entry that cannot be read spoils itself alone.
 
-    ``names`` gives the vulnerabilities of such an entry. Raises `MalformedInput` for what is not a list.
+    ``ids_of`` gives the vulnerabilities of such an entry. Raises `MalformedInput` when the field is not a list.
     """
     entries = document.get(field)
     if not isinstance(entries, list | None):
         raise MalformedInput(f"{field}: expected a list")
-    claims: list[VexStatement] = []
-    void: list[UnreadStatement] = []
+    statements: list[VexStatement] = []
+    unread: list[UnreadStatement] = []
     for number, entry in enumerate(entries or ()):
         at = f"{field}[{number}]"
         try:
-            claims += reader(entry, at)
+            statements += reader(entry, at)
         except MalformedInput as error:
-            void.append(
-                UnreadStatement(at, error.message, frozenset(name for name in names(entry) if isinstance(name, str)))
-            )
-    return VexStatements(claims, void)
+            ids = frozenset(name for name in ids_of(entry) if isinstance(name, str))
+            unread.append(UnreadStatement(at, error.message, ids))
+    return VexStatements(statements, unread)
 
 
 def read_statement(at: str, when: datetime | None, **values: Any) -> VexStatement:
-    """A claim; what is wrong with it is said with the place. Raises `MalformedInput`."""
+    """Make a statement from an entry's values; an error names the place ``at``. Raises `MalformedInput`."""
     if not values["vulnerability"]:
-        raise MalformedInput(f"{at}: no vulnerability is named")
+        raise MalformedInput(f"{at}: the entry names no vulnerability")
     if when is None:
-        raise MalformedInput(f"{at}: no time says when this was claimed")
+        raise MalformedInput(f"{at}: neither the entry nor its document has a time")
     try:
         return VexStatement(at=when, **values)
     except MalformedInput as error:

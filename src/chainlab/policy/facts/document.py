@@ -1,4 +1,4 @@
-"""The facts document: what the rules are told about a release. What the facts mean, the rules say.
+"""Step 3 of the facts: the document that Rego sees as ``input``. What the facts mean, the rules decide.
 
     {"now": 1795000000,
      "release": {"reference": …, "digest": …, "intact": true, "quarantined": null, "annotations": …, "layers": […]},
@@ -6,7 +6,7 @@
                   {"verified": false, "why": …}],
      "packages": […], "unserved": […], "vulnerabilities": {…}, "models": […]}
 
-Times are seconds since 1970. Each verdict names its document by digest, so that a later reader can ask the rules again.
+Times are seconds since 1970. Each verdict names its document by digest, so that anybody can evaluate the rules again.
 """
 
 from __future__ import annotations
@@ -40,33 +40,33 @@ def build(
     at: datetime,
     limits: Limits,
 ) -> tuple[dict[str, Any], list[VerifiedBundle]]:
-    """The document, and every bundle with what verifying it came to. Raises `ChainlabError` for a release too large."""
+    """Build the document; returns it with every bundle about the release. Raises `ChainlabError` for one too large."""
     if release.size > limits.read:
         raise ChainlabError(
             f"the release has {release.size} bytes, and the gate reads at most {limits.read}",
             hint="leave out of the release what no job needs",
         )
-    pieces, problems = verification.verify_bundles(release, policy, registry, config, limits)
-    served = scans.served_packages(release, pieces, registry.index)
-    told = _release(release)
-    told["problems"] += problems + scans.quarantined_packages(served, registry)
-    told["intact"] = not told["problems"]
+    bundles, problems = verification.verify_bundles(release, policy, registry, config, limits)
+    served = scans.served_packages(release, bundles, registry.index)
+    described = _release(release)
+    described["problems"] += problems + scans.quarantined_packages(served, registry)
+    described["intact"] = not described["problems"]
     document = {
         "now": at.timestamp(),
-        "release": told,
-        "evidence": [dict(piece.facts) for piece in pieces],
+        "release": described,
+        "evidence": [dict(bundle.facts) for bundle in bundles],
         "packages": served,
         "unserved": scans.unserved_pins(release, served, policy.read.release.lock),
         "vulnerabilities": scans.scan_vulnerabilities(
-            release, pieces, served, advisories, at, timedelta(days=policy.read.vulnerabilities.vex_days)
+            release, bundles, served, advisories, at, timedelta(days=policy.read.vulnerabilities.vex_days)
         ),
         "models": scans.scan_models(release, policy.read.model.ends),
     }
-    return document, pieces
+    return document, bundles
 
 
 def _release(release: Release) -> dict[str, Any]:
-    """The release's own part."""
+    """The part about the release itself."""
     return {
         "reference": release.reference,
         "digest": str(release.digest),

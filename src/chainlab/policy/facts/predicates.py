@@ -1,11 +1,11 @@
-"""What verified statements say, as the rules read it: values of one type, whatever the predicate holds.
+"""What verified statements say, as Rego sees it: each value has one type, whatever the predicate holds.
 
     provenance       job, run, result, builder, build_type, repository, ref, commit, fork, workflow_*,
                      unknown_parameters, actions
     SBOM, ML-BOM     problems (by the official schema), components (name@version) with their hashes, metrics
 
-A predicate is whatever its signer wrote. What is missing or of another type is left out here, or becomes null; a rule
-that needs it refuses.
+A signer may write anything into a predicate. A value that is missing or of another type is left out or becomes null,
+and a rule that needs it refuses. To let a rule read more of an SBOM, such as its licences, add it in `_bill`.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ __all__ = ["Served", "read", "resources", "served_packages", "version_of"]
 
 PARAMETERS = {"workflow", "inputs"}  # what the platform's build type defines
 WORKFLOW = {"repository", "ref", "path"}
-MAX_PROBLEMS = 5  # told; one is enough to refuse
+MAX_PROBLEMS = 5  # that are listed; one is enough to refuse
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 Served = tuple[str, str, str]  # name, file, SHA-256 in hex
 
 
 def read(predicate_type: str, predicate: Any) -> dict[str, Any]:
-    """The facts of one statement."""
+    """The facts of one statement; empty for a predicate type that no rule reads."""
     if predicate_type == PROVENANCE:
         return _provenance(predicate)
     if predicate_type == SBOM:
@@ -49,18 +49,18 @@ def read(predicate_type: str, predicate: Any) -> dict[str, Any]:
 
 
 def served_packages(predicate: Any) -> tuple[str, list[Served]]:
-    """The job of a provenance, and the packages that the index served to it."""
-    found = []
+    """The job of a provenance statement, and the packages that the index served to it."""
+    packages = []
     for entry in _dependencies(predicate):
         uri, name = _text(entry.get("uri")), _text(entry.get("name"))
         digest = _text(_dict(entry.get("digest")).get("sha256"))
         if uri.startswith("pkg:pypi/"):
-            found.append((uri.removeprefix("pkg:pypi/").partition("@")[0], name, digest))
-    return _text(value_at(predicate, "buildDefinition", "internalParameters", "job")), found
+            packages.append((uri.removeprefix("pkg:pypi/").partition("@")[0], name, digest))
+    return _text(value_at(predicate, "buildDefinition", "internalParameters", "job")), packages
 
 
 def version_of(file: str) -> str:
-    """The version in a distribution's file name; empty where there is none."""
+    """The version in a distribution's file name; empty when the name has none."""
     try:
         if file.endswith(".whl"):
             return str(parse_wheel_filename(file)[1])
@@ -70,7 +70,7 @@ def version_of(file: str) -> str:
 
 
 def resources(statement: Any) -> list[str]:
-    """The files that a model's signature lists."""
+    """The names of the files that a model's signature lists."""
     listed = value_at(statement, "predicate", "resources")
     return [_text(entry.get("name")) for entry in _dicts(listed)]
 
@@ -104,39 +104,40 @@ def _provenance(predicate: Any) -> dict[str, Any]:
 
 
 def _actions(predicate: Any) -> list[dict[str, str]]:
-    """Everything from a git server besides the source itself, which comes first."""
-    found = []
+    """Every dependency from a git server but the source itself, which comes first."""
+    actions = []
     for entry in list(_dependencies(predicate))[1:]:
         uri = _text(entry.get("uri"))
         if uri.startswith("pkg:"):
             continue
         name, ref = cut_ref(uri.removeprefix("git+"))
         commit = _text(_dict(entry.get("digest")).get("gitCommit"))
-        found.append({"name": name, "ref": ref, "commit": commit})
-    return found
+        actions.append({"name": name, "ref": ref, "commit": commit})
+    return actions
 
 
 def _bill(document: Any) -> dict[str, Any]:
+    """The facts of an SBOM or ML-BOM. Rules read ``components`` as ``name@version`` to SHA-256 digests."""
     from chainlab.evidence.models.mlbom import metrics
     from chainlab.evidence.packages.versions import parse_version
     from chainlab.evidence.sbom import cyclonedx
     from chainlab.evidence.sbom.schema import problems
 
-    wrong = [str(problem) for problem in problems(document)[:MAX_PROBLEMS]]
+    faults = [str(problem) for problem in problems(document)[:MAX_PROBLEMS]]
     listed: Sequence[Component] = ()
     try:
         listed = cyclonedx.read(document, strict=True).components
     except MalformedInput as error:  # an entry that cannot be read must not count as absent
-        wrong = wrong or [error.message]
+        faults = faults or [error.message]
     components: dict[str, set[str]] = {}
     for component in listed:
         version = parse_version(component.version) or component.version  # as in a file's name
         hashes = components.setdefault(f"{canonicalize_name(component.name)}@{version}", set())
-        # The digest of a RECORD is none of a file that an index serves.
+        # The digest of a RECORD is not the digest of a file that an index serves.
         own = component.hashes.items() if component.hash_origin != "record" else ()
         hashes |= {value for algorithm, value in (*component.accepted, *own) if algorithm == "SHA-256"}
     return {
-        "problems": wrong,
+        "problems": faults,
         "components": {name: sorted(hashes) for name, hashes in sorted(components.items())},
         "metrics": [
             {
@@ -152,7 +153,7 @@ def _bill(document: Any) -> dict[str, Any]:
 
 
 def _number(text: str) -> float | None:
-    """A plain decimal number; None for anything else, "NaN" and "1e999" among it."""
+    """Read a plain decimal number; None for any other text, such as "NaN" or "1e999"."""
     if len(text) > 40 or not NUMBER.fullmatch(text):
         return None
     value = float(text)

@@ -1,11 +1,11 @@
-"""Lookups: what the gate looks up or scans itself, so that nobody's word is taken for it.
+"""Step 2 of the facts, too: what the gate looks up or scans itself, and takes nobody's word for.
 
-    packages          what the platform saw the index serve, with the times of the index
-    unserved          what the lock lets prod install besides
-    vulnerabilities   components and packages against the advisories, after the VEX statements that hold
-    models            the format of each file, by its bytes
+    served_packages       what the platform saw the index serve to the jobs, with the index's own times
+    unserved_pins         what the lock would let prod install besides
+    scan_vulnerabilities  components and packages against the advisories, after the VEX statements that hold
+    scan_models           the format of each model file, by its bytes
 
-What could not be looked at says so (``scanned: false``), and the rules refuse it.
+A scan that fails says so (``scanned: false``), and the rules refuse the release.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ __all__ = [
 _loaded: dict[tuple[str, tuple[tuple[str, int, int], ...]], Advisories] = {}
 
 
-def served_packages(release: Release, pieces: Sequence[VerifiedBundle], index: PackageIndex) -> list[dict[str, Any]]:
-    """The packages that the platform's provenance lists, each with its jobs, and when the index got it.
+def served_packages(release: Release, bundles: Sequence[VerifiedBundle], index: PackageIndex) -> list[dict[str, Any]]:
+    """List the packages in the platform's provenance, each with its jobs and with what the index knows of the file.
 
-    Only of the runs that pushed this manifest: another run may have made the same bytes from other packages.
+    Only runs that pushed this manifest count: another run may have made the same bytes from other packages.
     """
     jobs: dict[predicates.Served, set[str]] = {}
-    proven = list(of_type(pieces, PROVENANCE))
-    runs = {p.facts["run"] for p in proven if str(release.digest) in p.facts["about"]} - {""}
-    for piece in proven:
-        if piece.facts["run"] not in runs:
+    provenance = list(of_type(bundles, PROVENANCE))
+    runs = {bundle.facts["run"] for bundle in provenance if str(release.digest) in bundle.facts["about"]} - {""}
+    for bundle in provenance:
+        if bundle.facts["run"] not in runs:
             continue
-        job, listed = predicates.served_packages(piece.predicate)
-        for entry in listed:
-            jobs.setdefault(entry, set()).add(job)
+        job, packages = predicates.served_packages(bundle.predicate)
+        for package in packages:
+            jobs.setdefault(package, set()).add(job)
     return [
         {
             "id": f"{name}@{predicates.version_of(file)}",
@@ -66,49 +66,49 @@ def served_packages(release: Release, pieces: Sequence[VerifiedBundle], index: P
             "version": predicates.version_of(file),
             "file": file,
             "sha256": digest,
-            "jobs": sorted(used),
-            **_held(index, name, file, digest),
+            "jobs": sorted(used_by),
+            **_in_index(index, name, file, digest),
         }
-        for (name, file, digest), used in sorted(jobs.items())
+        for (name, file, digest), used_by in sorted(jobs.items())
     ]
 
 
-def _held(index: PackageIndex, name: str, file: str, digest: str) -> dict[str, Any]:
-    """What the index says of the file and of its project's owner; nulls where it has none such."""
+def _in_index(index: PackageIndex, name: str, file: str, digest: str) -> dict[str, Any]:
+    """What the index knows of a file and of its project's owner; nulls where it does not have the file."""
     try:
-        held = [
+        files = [
             entry
             for entry in index.holding(Digest.parse(f"sha256:{digest}"))
             if (entry.project, entry.filename) == (name, file)
         ]
-        owner = index.project(name).owner if held else None
+        owner = index.project(name).owner if files else None
     except ChainlabError:
-        held, owner = [], None
-    if not held:
+        files, owner = [], None
+    if not files:
         return {"uploaded": None, "upstream": None, "owner": None}
-    uploaded = held[0].uploaded
+    uploaded = files[0].uploaded
     return {
         "uploaded": None if uploaded is None else uploaded.timestamp(),
-        "upstream": held[0].upstream,
+        "upstream": files[0].upstream,
         "owner": owner,
     }
 
 
 def unserved_pins(release: Release, served: Sequence[Mapping[str, Any]], name: str) -> list[str]:
-    """Why prod may not install from the lock: another form than the canonical one, and pins that no job was served.
+    """Tell why prod may not install from the lock: it is not in the canonical form, or pins what no job was served.
 
     ``name`` is the title of the layer with the lock.
     """
     try:
         lock = release.read(release.layer(name))
     except ChainlabError:
-        return [f"there is no {name} that can be read: what prod would install is unknown"]
+        return [f"{name} is missing or cannot be read: what prod would install is unknown"]
     return requirements(lock, served)[1]
 
 
 def quarantined_packages(served: Sequence[Mapping[str, Any]], registry: Registry) -> list[str]:
-    """Which of the packages are in quarantine by now, and why."""
-    found = []
+    """Tell which of the packages are in quarantine by now, and why."""
+    problems = []
     for package in served:
         try:
             artifact = ChannelArtifact("package", str(package["name"]))
@@ -116,71 +116,49 @@ def quarantined_packages(served: Sequence[Mapping[str, Any]], registry: Registry
         except ChainlabError:  # the index does not have it: its age is unknown too
             continue
         if reason:
-            found.append(f"{package['file']}, which was installed, is in quarantine: {reason}")
-    return found
+            problems.append(f"{package['file']}, which was installed, is in quarantine: {reason}")
+    return problems
 
 
 def scan_vulnerabilities(
     release: Release,
-    pieces: Sequence[VerifiedBundle],
+    bundles: Sequence[VerifiedBundle],
     served: Sequence[Mapping[str, Any]],
-    advisories: Path,
+    folder: Path,
     at: datetime,
     max_age: timedelta,
 ) -> dict[str, Any]:
-    """What is known about the components, and what remains of it after VEX.
+    """Match components and packages with the advisories in a folder, and apply the VEX statements that hold.
 
-    With an advisory that cannot be read it is not ``scanned``: the policy may excuse that record by its id.
+    When an advisory cannot be read, ``scanned`` is false; the policy may excuse that record by its id.
     """
-    from chainlab.evidence.components import purl_of
-    from chainlab.evidence.sbom import cyclonedx
     from chainlab.evidence.vex import document as vex
     from chainlab.evidence.vulnerabilities import is_compared, match
 
     try:
-        listed = load_advisories(advisories)
-        components: dict[tuple[str, str, str], Any] = {}
-        for piece in of_type(pieces, SBOM):
-            for component in cyclonedx.read(piece.predicate, strict=True).components:
-                key = (component.key, component.version, component.purl.partition("?")[0])
-                components.setdefault(key, component)
-        # An SBOM may be silent about what was installed, or give it a purl that no advisory knows.
-        for package in served:
-            name, version = str(package["name"]), str(package["version"])
-            entry = {"name": name, "version": version, "purl": purl_of(name, version)}
-            components.setdefault((name, version, entry["purl"]), entry)
-        claims: list[VexStatement] = []
-        void: list[UnreadStatement] = []
-        for piece in of_type(pieces, OPENVEX):
-            if piece.facts["about"]:
-                signed = {
-                    "by": piece.facts["signer"],
-                    "signed_at": datetime.fromtimestamp(piece.facts["signed_at"], UTC),
-                }
-                said = vex.load(piece.predicate)
-                claims += [replace(claim, **signed) for claim in said]
-                void += said.void
-        products = [str(subject) for subject in release.subjects]
+        advisories = load_advisories(folder)
+        components = _components(bundles, served)
+        statements, unread = _vex_statements(bundles)
         outcomes = vex.apply(
-            match(components.values(), listed),
-            claims,
+            match(components, advisories),
+            statements,
             at,
-            products=products,
+            products=[str(subject) for subject in release.subjects],
             max_age=max_age,
-            void=void,
+            unread=unread,
         )
     except (ChainlabError, OSError, ValueError, TypeError) as error:
         why = error.message if isinstance(error, ChainlabError) else str(error)
         return {"scanned": False, "why": why[:300]}
     return {
-        "scanned": not listed.unread,
-        "why": f"{len(listed.unread)} of the advisories cannot be read" if listed.unread else "",
-        "unread": [asdict(record) for record in listed.unread],
+        "scanned": not advisories.unread,
+        "why": f"{len(advisories.unread)} of the advisories cannot be read" if advisories.unread else "",
+        "unread": [asdict(record) for record in advisories.unread],
         "components": len(components),
-        "uncompared": sum(not is_compared(component) for component in components.values()),
-        "advisories": len(listed.records),
-        "skipped": dict(listed.skipped),
-        "void": [entry.why for entry in void],
+        "uncompared": sum(not is_compared(component) for component in components),
+        "advisories": len(advisories.records),
+        "skipped": dict(advisories.skipped),
+        "void": [statement.why for statement in unread],
         "found": [
             {
                 "id": outcome.vulnerability.id,
@@ -196,49 +174,81 @@ def scan_vulnerabilities(
     }
 
 
+def _components(bundles: Sequence[VerifiedBundle], served: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Every component of the SBOMs, and every package served, once each."""
+    from chainlab.evidence.components import purl_of
+    from chainlab.evidence.sbom import cyclonedx
+
+    components: dict[tuple[str, str, str], Any] = {}
+    for bundle in of_type(bundles, SBOM):
+        for component in cyclonedx.read(bundle.predicate, strict=True).components:
+            key = (component.key, component.version, component.purl.partition("?")[0])
+            components.setdefault(key, component)
+    # An SBOM may be silent about what was installed, or give it a purl that no advisory knows.
+    for package in served:
+        name, version = str(package["name"]), str(package["version"])
+        entry = {"name": name, "version": version, "purl": purl_of(name, version)}
+        components.setdefault((name, version, entry["purl"]), entry)
+    return list(components.values())
+
+
+def _vex_statements(bundles: Sequence[VerifiedBundle]) -> tuple[list[VexStatement], list[UnreadStatement]]:
+    """The statements of every VEX document that is about the release, with signer and time, and those unreadable."""
+    from chainlab.evidence.vex import document as vex
+
+    statements: list[VexStatement] = []
+    unread: list[UnreadStatement] = []
+    for bundle in of_type(bundles, OPENVEX):
+        if bundle.facts["about"]:
+            signed_at = datetime.fromtimestamp(bundle.facts["signed_at"], UTC)
+            listed = vex.load(bundle.predicate)
+            statements += [replace(each, by=bundle.facts["signer"], signed_at=signed_at) for each in listed]
+            unread += listed.unread
+    return statements, unread
+
+
 def load_advisories(folder: Path) -> Advisories:
-    """The advisories of a folder; read again when a file in it changes."""
+    """Load the advisories of a folder; read again only when one of its files changes."""
     from chainlab.evidence import advisories
 
     paths = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
-    stamps = [(str(p), s.st_mtime_ns, s.st_size) for p in paths for s in [p.stat()]]
+    stamps = [(str(path), status.st_mtime_ns, status.st_size) for path in paths for status in [path.stat()]]
     key = (str(folder), tuple(stamps))
-    found = _loaded.get(key)
-    if found is None:
-        found = advisories.load(folder)
+    if key not in _loaded:
+        loaded = advisories.load(folder)
         _loaded.clear()
-        _loaded[key] = found
-    return found
+        _loaded[key] = loaded
+    return _loaded[key]
 
 
 def scan_models(release: Release, ends: Sequence[str]) -> list[dict[str, Any]]:
-    """What each model is, by its bytes, and what scanning it came to."""
+    """Identify each model by its bytes, and scan it; ``ends`` are the ends of models' names."""
     from chainlab.evidence.models.formats import identify
     from chainlab.evidence.models.inspection import inspect_bytes
 
-    found = []
+    models = []
     for layer in release.layers:
         if not release.is_intact(layer) or not layer.name.endswith(tuple(ends)):
             continue
         data = release.read(layer)
-        form, report = identify(data, layer.name), inspect_bytes(data, layer.name)
-        said = [f"{what} was not scanned: {why}" for what, why in report.not_scanned]
-        said += [finding.message for finding in report.findings]
-        found.append(
+        model_format, report = identify(data, layer.name), inspect_bytes(data, layer.name)
+        problems = [f"{name} was not scanned: {why}" for name, why in report.not_scanned]
+        problems += [finding.message for finding in report.findings]
+        models.append(
             {
                 "name": layer.name,
                 "digest": str(layer.digest),
-                "format": form.name,
-                "code_on_load": form.runs,
+                "format": model_format.name,
+                "code_on_load": model_format.runs,
                 "passed": report.passed,
-                "why": "; ".join(said)[:500] or form.why,
+                "why": "; ".join(problems)[:500] or model_format.why,
             }
         )
-    return found
+    return models
 
 
 def preload() -> None:
-    """Import what looking up and verifying need, once, before the first release."""
+    """Import once, before the first release, what looking up and verifying need."""
     import sigstore.models
     import sigstore.verify  # noqa: F401
 

@@ -1,10 +1,10 @@
-"""Evidence, verified: every Sigstore bundle about a release, against the root and the signers that the policy names.
+"""Step 2 of the facts: every Sigstore bundle about a release, verified against the signers that the policy names.
 
-    >>> pieces, problems = collect(release, policy, registry, config)                 # doctest: +SKIP
-    >>> [piece.facts["kind"] for piece in pieces if piece.verified]                   # doctest: +SKIP
+    >>> bundles, problems = verify_bundles(release, policy, registry, config)         # doctest: +SKIP
+    >>> [bundle.facts["kind"] for bundle in bundles if bundle.verified]               # doctest: +SKIP
     ['provenance', 'SBOM', …]
 
-For a bundle that does not hold, only the reason is passed on: what it says is nobody's word.
+For a bundle that fails verification, only the reason is passed on: anybody may have written what it says.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ COUNTED = "counted"  # the kind of evidence that a gate counted, and keeps
 
 @dataclass(frozen=True)
 class VerifiedBundle:
-    """One piece of evidence: a bundle, and whether it holds. ``predicate`` is there only if it does."""
+    """A bundle after verification; ``predicate`` is there only when it is ``verified``."""
 
     digest: Digest
     verified: bool
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Any]  # its entry in the facts document
     predicate_type: str = ""
     predicate: Any = None
 
@@ -60,78 +60,67 @@ def verify_bundles(
     config: ClientTrustConfig,
     limits: Limits | None = None,
 ) -> tuple[list[VerifiedBundle], list[str]]:
-    """Every bundle about the release, verified; and what of the evidence the registry could not give back.
+    """Verify every bundle about the release; returns them, and the problems of the evidence that cannot be read.
 
-    Reads no more than what the release leaves of ``limits.read``.
+    Reads at most ``limits.read`` bytes, less the size of the release.
     """
     limits = limits or Limits()
-    pieces: list[VerifiedBundle] = []
-    problems: list[str] = []
     known = registry.evidence.bundles(*release.subjects, repository=release.artifact.name)
-    data: dict[Digest, bytes | None] = {}
-    unread: dict[Digest, str] = {}  # and why
-    left = limits.read - release.size
-    for digest, found in sorted(known.items()):
-        if (found.size or 0) > limits.bundle:
-            unread[digest], data[digest] = f"it has more than {limits.bundle} bytes", b""
-            continue
-        left -= found.size or 0
-        if left < 0:
-            problems.append(f"release and evidence have more than {limits.read} bytes")
-            break
-        data[digest] = _read(found, problems)
-    elsewhere = _elsewhere(release, data)
-    for digest, bundle in data.items():
-        # What a gate said before is nothing to judge by, and each judgement leaves one more.
-        if bundle is None or digest in elsewhere or (bundle and _claimed(bundle)[0] == SUMMARY):
+    contents, problems = _read_all(known, limits, limits.read - release.size)
+    other_runs = _of_other_runs(release, contents)
+    bundles: list[VerifiedBundle] = []
+    for digest, data in contents.items():
+        predicate_type = _claims_of(data)[0] if data else ""
+        # An earlier verdict of a gate is no evidence, and each verdict leaves one more.
+        if digest in other_runs or predicate_type == SUMMARY:
             continue
         # What was attested for the index's own checks counts only where the policy asks for it.
-        if known[digest].place == "index" and not policy.signers(_claimed(bundle)[0]):
+        if known[digest].place == "index" and not policy.signers(predicate_type):
             continue
-        if len(pieces) == limits.bundles:
+        if len(bundles) == limits.bundles:
             problems.append(f"there are more than {limits.bundles} bundles")
             break
-        if digest in unread:
-            pieces.append(VerifiedBundle(digest, False, _unverified(unread[digest])))
+        if data is None:
+            bundles.append(_unverified(digest, f"it has more than {limits.bundle} bytes"))
             continue
-        piece = verify_bundle(bundle, release, policy, config)
-        if reason := known[digest].held:  # what somebody said who may: perhaps a no. What a stranger said is nothing
-            if piece.verified:
-                problems.append(
-                    f"evidence is in quarantine, {piece.facts['kind']} by {piece.facts['signer']}: {reason}"
-                )
-            piece = VerifiedBundle(digest, False, _unverified(f"in quarantine: {reason}"))
-        pieces.append(piece)
-    return pieces, problems
+        bundle = verify_bundle(data, release, policy, config)
+        if reason := known[digest].held:
+            # A trusted signer's statement may be a no, so its absence is a problem; a stranger's is nothing.
+            if bundle.verified:
+                who = f"{bundle.facts['kind']} by {bundle.facts['signer']}"
+                problems.append(f"evidence is in quarantine, {who}: {reason}")
+            bundle = _unverified(digest, f"in quarantine: {reason}")
+        bundles.append(bundle)
+    return bundles, problems
 
 
 def verify_bundle(data: bytes, release: Release, policy: Policy, config: ClientTrustConfig) -> VerifiedBundle:
-    """A bundle, verified as the policy asks for statements of its type."""
+    """Verify one bundle as the policy asks for statements of its type; never raises for what is wrong with it."""
     digest = Digest.of(data)
-    predicate_type, hexes = _claimed(data)
+    predicate_type, hexes = _claims_of(data)
     kind = _kind(policy, predicate_type, release, hexes)
     signers = policy.signers(predicate_type)
     if not signers:
-        return VerifiedBundle(digest, False, _unverified(f"nobody is to say {predicate_type or 'that'}"))
-    said = ""
+        return _unverified(digest, f"the policy names no signer for {predicate_type or 'a bundle without a type'}")
+    failure = ""
     for signer in signers:
         if predicate_type == MODEL_SIGNATURE:
-            verdict, about = _signed_model(data, release, signer, config)
+            verdict, about = _verify_model(data, release, signer, config)
         else:
-            claimed = [d for d in release.subjects if d.value.hex() in hexes]
+            claimed = [subject for subject in release.subjects if subject.value.hex() in hexes]
             expected = Expectations(signer, predicate_type)
             verdict = verify(data, (claimed or [release.digest])[0], expected, config.trusted_root)
             statement = verdict.statement
-            about = [d for d in release.subjects if statement is not None and statement.is_about(d)]
+            about = [subject for subject in release.subjects if statement is not None and statement.is_about(subject)]
         if verdict.statement is None or verdict.statement.predicate_type != predicate_type:
-            said = verdict.failure.message if verdict.failure else "it does not hold"
+            failure = verdict.failure.message if verdict.failure else "it does not hold"
             continue
         # Provenance of another stage of the run counts too: whose run it is, the rules compare.
         if not verdict.passed and predicate_type != PROVENANCE:
-            said = verdict.failure.message if verdict.failure else "it does not hold"
+            failure = verdict.failure.message if verdict.failure else "it does not hold"
             continue
         if not _may_speak(verdict.signer, release):
-            said = f"signed by {verdict.signer}, which is another version's"
+            failure = f"signed by {verdict.signer}, which is another version's"
             continue
         facts = {
             "digest": str(digest),
@@ -140,28 +129,59 @@ def verify_bundle(data: bytes, release: Release, policy: Policy, config: ClientT
             "signer": verdict.signer,
             "issuer": signer.issuer,
             "signed_at": verdict.signed_at.timestamp() if verdict.signed_at else None,
-            "about": [str(d) for d in about],
+            "about": [str(subject) for subject in about],
             **predicates.read(predicate_type, verdict.statement.predicate),
         }
         return VerifiedBundle(digest, True, facts, predicate_type, verdict.statement.predicate)
-    return VerifiedBundle(digest, False, _unverified(f"{str(digest)[:19]}…: {said}", kind))
+    return _unverified(digest, f"{str(digest)[:19]}…: {failure}", kind)
+
+
+def of_type(bundles: Sequence[VerifiedBundle], predicate_type: str) -> Iterator[VerifiedBundle]:
+    """Pick the verified bundles of one predicate type."""
+    return (bundle for bundle in bundles if bundle.verified and bundle.predicate_type == predicate_type)
+
+
+def _unverified(digest: Digest, why: str, kind: str = "nothing") -> VerifiedBundle:
+    return VerifiedBundle(digest, False, {"verified": False, "why": why, "kind": kind})
+
+
+def _read_all(
+    known: Mapping[Digest, KeptBundle], limits: Limits, left: int
+) -> tuple[dict[Digest, bytes | None], list[str]]:
+    """The bundles' bytes, None for one that is too large, and problems; unreadable ones are left out."""
+    contents: dict[Digest, bytes | None] = {}
+    problems: list[str] = []
+    for digest, stored in sorted(known.items()):
+        if (stored.size or 0) > limits.bundle:
+            contents[digest] = None
+            continue
+        left -= stored.size or 0
+        if left < 0:
+            problems.append(f"release and evidence have more than {limits.read} bytes")
+            break
+        try:
+            contents[digest] = stored.read()
+        except (ChainlabError, OSError) as error:
+            why = error.message if isinstance(error, ChainlabError) else str(error)
+            problems.append(f"evidence cannot be read: {why}")
+    return contents, problems
 
 
 def _may_speak(signer: str, release: Release) -> bool:
-    """Whether it is no workflow at another version's tag: else whoever may set a tag speaks for every release."""
+    """Refuse a workflow at another version's tag: otherwise whoever may set a tag speaks for every release."""
     _, ref = cut_ref(signer)
     tag = ref.removeprefix("refs/tags/")
     return tag == ref or tag == release.stored.annotations.get("org.opencontainers.image.version")
 
 
-def _elsewhere(release: Release, found: Mapping[Digest, bytes | None]) -> set[Digest]:
-    """Provenance of runs that did not push this manifest, by its own words.
+def _of_other_runs(release: Release, contents: Mapping[Digest, bytes | None]) -> set[Digest]:
+    """Find provenance of runs that, by its own words, did not push this manifest.
 
     A lock that no release changes has the provenance of every run so far: a hundred releases, and two hundred bundles.
     """
     runs: dict[Digest, str] = {}
     pushed = set()
-    for digest, data in found.items():
+    for digest, data in contents.items():
         document = _payload(data) if data else {}
         if document.get("predicateType") == PROVENANCE:
             run = value_at(document, "predicate", "runDetails", "metadata", "invocationId")
@@ -171,10 +191,10 @@ def _elsewhere(release: Release, found: Mapping[Digest, bytes | None]) -> set[Di
     return {digest for digest, run in runs.items() if pushed and run not in pushed}
 
 
-def _signed_model(
+def _verify_model(
     data: bytes, release: Release, signer: Signer, config: ClientTrustConfig
 ) -> tuple[Verdict, list[Digest]]:
-    """The verdict on a model's signature, and the layer that it is about."""
+    """Verify a model's signature; returns the verdict, and the layer that it is about."""
     from tempfile import TemporaryDirectory
 
     from chainlab.evidence.models import model_signing
@@ -195,7 +215,7 @@ def _signed_model(
 
 
 def _kind(policy: Policy, predicate_type: str, release: Release, hexes: Sequence[str]) -> str:
-    """What the policy calls a statement of this type about these files."""
+    """The policy's name for a statement of this type about these files; "nothing" where it has none."""
     entries = policy.statements(predicate_type)
     names = [layer.name for layer in release.layers if layer.digest.value.hex() in hexes]
     for entry in entries:
@@ -204,22 +224,18 @@ def _kind(policy: Policy, predicate_type: str, release: Release, hexes: Sequence
     return entries[0].name if len(entries) == 1 else "nothing"
 
 
-def _claimed(data: bytes) -> tuple[str, list[str]]:
-    """What an unverified bundle says that it is: only to know whom to expect; then it is verified."""
+def _claims_of(data: bytes) -> tuple[str, list[str]]:
+    """An unverified bundle's predicate type and subjects: they only decide whose signature it needs."""
     document = _payload(data)
-    kind = document.get("predicateType")
-    return (kind if isinstance(kind, str) else ""), _hexes(document)
+    predicate_type = document.get("predicateType")
+    return (predicate_type if isinstance(predicate_type, str) else ""), _hexes(document)
 
 
 def _hexes(document: Mapping[str, Any]) -> list[str]:
     """The SHA-256 digests of a statement's subjects."""
     subjects = document.get("subject")
-    hexes = []
-    for subject in subjects if isinstance(subjects, list) else []:
-        digests = subject.get("digest") if isinstance(subject, dict) else None
-        found = digests.get("sha256") if isinstance(digests, dict) else None
-        hexes += [found] if isinstance(found, str) else []
-    return hexes
+    digests = [value_at(subject, "digest", "sha256") for subject in (subjects if isinstance(subjects, list) else [])]
+    return [digest for digest in digests if isinstance(digest, str)]
 
 
 def _payload(data: bytes) -> dict[str, Any]:
@@ -228,22 +244,3 @@ def _payload(data: bytes) -> dict[str, Any]:
     except MalformedInput:
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _unverified(why: str, kind: str = "nothing") -> dict[str, Any]:
-    return {"verified": False, "why": why, "kind": kind}
-
-
-def _read(found: KeptBundle, problems: list[str]) -> bytes | None:
-    """A bundle; None, and a line more in ``problems``, where its bytes are missing or others."""
-    try:
-        return found.read()
-    except (ChainlabError, OSError) as error:
-        said = error.message if isinstance(error, ChainlabError) else str(error)
-        problems.append(f"evidence cannot be read: {said}")
-        return None
-
-
-def of_type(pieces: Sequence[VerifiedBundle], predicate_type: str) -> Iterator[VerifiedBundle]:
-    """The verified pieces of one type."""
-    return (piece for piece in pieces if piece.verified and piece.predicate_type == predicate_type)
