@@ -20,7 +20,7 @@ from chainlab.characters import join_lines, visible
 from chainlab.ci.actions.pins import PinFinding
 from chainlab.ci.runs.run_record import JobRun, Run, StepRecord
 from chainlab.cli import _main, terminal
-from chainlab.cli.ci import _tell
+from chainlab.cli.ci import _print_step
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
 from chainlab.policy.gate import Check, Decision
@@ -169,7 +169,7 @@ def test_a_run_s_names_stay_on_their_lines(capsys: pytest.CaptureFixture[str]) -
     run = Run(1, "acme/x", f"w{HOSTILE}.yml", "push", f"refs/heads/{HOSTILE}", "0" * 40, "alice", {"j": job})
     assert acted_on(run.table()) == []
     assert len(run.table().splitlines()) == 3
-    _tell(f"j{HOSTILE}", step)
+    _print_step(f"j{HOSTILE}", step)
     told = capsys.readouterr().err
     assert acted_on(told) == []
     assert told.count("\n") == 1
@@ -189,7 +189,7 @@ def test_an_error_s_parts_are_one_line_each() -> None:
     error = ChainlabError(f"no {HOSTILE}", why=f"it is {HOSTILE}", hint="mend it", see=f"there{HOSTILE}")
     assert acted_on(str(error)) == []
     labels = [line[:5] for line in str(error).split("\n")]
-    assert labels == [r"no \x"[:5], "  Why", "  To ", "  See"]
+    assert labels == [r"no \x"[:5], "  Why", "  Hel", "  See"]
 
 
 def test_an_error_about_the_call_is_spelled_out(chainlab: Callable[..., Result], tmp_path: Path) -> None:

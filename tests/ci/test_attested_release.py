@@ -112,13 +112,13 @@ def released(world: World, tmp_path_factory: pytest.TempPathFactory) -> Released
     project = world.ci.project("acme/triage-model", folder, settings_of(PROJECTS, "attested"))
     project.tag("v1.4.0")
     seen = []
-    perform = workflow_run._Running.perform
+    perform = workflow_run.WorkflowRun.perform
 
     def noted(self: Any) -> Run:
         seen.append(self)
         return perform(self)
 
-    with patch.object(workflow_run._Running, "perform", noted):
+    with patch.object(workflow_run.WorkflowRun, "perform", noted):
         run = project.run("push", ref="refs/tags/v1.4.0", approve=["release", "production"])
     assert run.result == "success", run.log
     assert tuple(run.jobs) == JOBS

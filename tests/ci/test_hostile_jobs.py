@@ -23,7 +23,7 @@ from chainlab.ci.actions.uses import ActionRef, find
 from chainlab.ci.git import git
 from chainlab.ci.git.tree_files import File, write_folder
 from chainlab.ci.runs import job as runner
-from chainlab.ci.runs import job_provenance, relay, workflow_run
+from chainlab.ci.runs import job_provenance, relay, run_reports, workflow_run
 from chainlab.ci.runs.relay import Relay
 from chainlab.ci.runs.run_record import Run
 from chainlab.ci.services import artifacts as artifacts_module
@@ -88,7 +88,7 @@ def test_lines_that_a_job_forges_neither_end_the_host_nor_steer_a_terminal(make:
     assert run.result == "success"
     names = [step.name for step in run.jobs["build"].steps]
     assert names[:2] == ["s", "?red"]
-    assert "message" in run.log
+    assert "said" in run.log
     assert not {"\x1b", "\x9b", "\x07", "\ud800"} & set(run.log + run.table())
     folder = world.ci.directory / "runs" / str(run.id)
     assert all(json.loads(line) for line in (folder / "build.jsonl").read_text().splitlines()[:3])
@@ -287,7 +287,7 @@ def test_an_event_is_reported_again_when_the_database_was_busy(
     project = make("acme/busy", job("true"))
     before = world.registry.events.last
     monkeypatch.setattr(platform, "report", sometimes)
-    monkeypatch.setattr(workflow_run, "PAUSE", 0)
+    monkeypatch.setattr(run_reports, "PAUSE", 0)
     assert project.run("push").result == "success"
     told = [e.type for e in world.registry.events.read(after=before) if "run" in e.type]
     assert len(told) == 4
@@ -397,7 +397,7 @@ def test_jobs_are_counted_and_names_are_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "expected"),
+    ("script", "expected"),
     [
         ("echo", set()),
         ("${{ secrets.ONE }}", {"ONE"}),
@@ -408,8 +408,8 @@ def test_jobs_are_counted_and_names_are_one_line() -> None:
         ("${{ join(secrets , '') }}", {"ONE", "TWO"}),
     ],
 )
-def test_a_job_gets_the_secrets_that_it_names(message: str, expected: set[str]) -> None:
-    text = f'on: push\njobs: {{a: {{steps: [{{run: "{message}"}}]}}, b: {{secrets: inherit}}}}'
+def test_a_job_gets_the_secrets_that_it_names(script: str, expected: set[str]) -> None:
+    text = f'on: push\njobs: {{a: {{steps: [{{run: "{script}"}}]}}, b: {{secrets: inherit}}}}'
     found = Workflow.parse(X, text)
     assert found.secrets("a", ["ONE", "TWO"]) == expected
     assert found.secrets("b", ["ONE", "TWO"]) == {"ONE", "TWO"}

@@ -128,8 +128,8 @@ def statement(released: Released) -> dict[str, Any]:
         bundle, policy.Identity(identity=job_provenance.SIGNER, issuer=CI_ISSUER)
     )
     assert kind == "application/vnd.in-toto+json"
-    message: dict[str, Any] = json.loads(payload)
-    return message
+    statement: dict[str, Any] = json.loads(payload)
+    return statement
 
 
 def attested(released: Released, job: str) -> dict[str, Any]:
@@ -139,8 +139,8 @@ def attested(released: Released, job: str) -> dict[str, Any]:
     _, payload = released.verifier.verify_dsse(
         Bundle.from_json(bundle), policy.Identity(identity=job_provenance.SIGNER, issuer=CI_ISSUER)
     )
-    message: dict[str, Any] = json.loads(payload)
-    return message
+    statement: dict[str, Any] = json.loads(payload)
+    return statement
 
 
 def test_the_platform_signed_provenance_for_all_that_each_job_stored(released: Released) -> None:

@@ -16,8 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainlab.ci.runs.grants import runtime_grants, token_grants
-from chainlab.ci.runs.rights import CACHE_RULES, EVENTS, LEVELS, SCOPES, Origin, effective_permissions, permissions
+from chainlab.ci.runs.rights import (
+    CACHE_RULES,
+    EVENTS,
+    LEVELS,
+    SCOPES,
+    Origin,
+    effective_permissions,
+    permissions,
+    runtime_grants,
+    token_grants,
+)
 from chainlab.errors import MalformedInput
 
 PAGE = Path(__file__).parents[2] / "docs" / "ci-platform.md"
@@ -222,7 +231,7 @@ def test_the_page_shows_this_table_and_these_sources() -> None:
 
 @pytest.mark.parametrize(("event", "rule"), [("workflow_run", "current"), ("", "current"), ("push", "yesterday")])
 def test_an_unknown_event_or_rule_is_refused(event: str, rule: str) -> None:
-    with pytest.raises(MalformedInput, match="no such event or cache rule"):
+    with pytest.raises(MalformedInput, match="unknown event or cache rule"):
         effective_permissions(Origin(event), rule)
 
 
@@ -287,16 +296,16 @@ def test_permissions_are_the_platform_s(workflow: Any, job: Any, default: str, e
     assert above_none(permissions(workflow, job, SAME, default=default)) == expected
 
 
-@pytest.mark.parametrize("message", [None, "write-all", {"contents": "write", "id-token": "write"}])
-def test_a_fork_s_pull_request_reads_at_most(message: Any) -> None:
-    levels = permissions(None, message, FORK, default="write")
+@pytest.mark.parametrize("block", [None, "write-all", {"contents": "write", "id-token": "write"}])
+def test_a_fork_s_pull_request_reads_at_most(block: Any) -> None:
+    levels = permissions(None, block, FORK, default="write")
     assert "write" not in levels.values()
     assert levels["id-token"] == "none"
     assert levels["contents"] == "read"
 
 
 @pytest.mark.parametrize(
-    "message",
+    "block",
     [
         {"content": "read"},
         {"contents": "admin"},
@@ -309,9 +318,9 @@ def test_a_fork_s_pull_request_reads_at_most(message: Any) -> None:
         {"contents": ["write"]},
     ],
 )
-def test_an_unknown_permission_is_refused(message: Any) -> None:
+def test_an_unknown_permission_is_refused(block: Any) -> None:
     with pytest.raises(MalformedInput, match="permissions"):
-        permissions(message, None, SAME)
+        permissions(block, None, SAME)
 
 
 said = (

@@ -51,7 +51,7 @@ def test_jobs_pass_outputs_and_each_has_its_own_world(make: Make) -> None:
           python -c 'import sys; print(sys.prefix != sys.base_prefix)'; pip list --format=freeze
 """)).run("push")  # fmt: skip
     assert run.result == "success", run.log
-    assert run.jobs["first"].outputs == {"message": 'it\'s a "test" of $HOME'}
+    assert run.jobs["first"].outputs == {"said": 'it\'s a "test" of $HOME'}
     assert run.summary == "# a heading\n"
     log = run.jobs["second"].log
     assert '<it\'s a "test" of $HOME> success' in log

@@ -145,7 +145,7 @@ def test_the_strategy_is_written_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "message"),
+    ("value", "translated"),
     [
         (1.5, "1.5"),
         (True, True),
@@ -155,8 +155,8 @@ def test_the_strategy_is_written_out() -> None:
         ("steps.x == 1", "steps.x == 1"),
     ],
 )
-def test_an_if_without_case_stays_and_a_number_becomes_an_expression(value: Any, message: Any) -> None:
-    assert translate_condition(value) == message
+def test_an_if_without_case_stays_and_a_number_becomes_an_expression(value: Any, translated: Any) -> None:
+    assert translate_condition(value) == translated
 
 
 def test_an_input_called_if_is_a_text() -> None:

@@ -15,8 +15,7 @@ import pytest
 from platform_world import Host
 
 from chainlab.ci.actions.mirror import Mirror
-from chainlab.ci.runs.grants import runtime_grants, token_grants
-from chainlab.ci.runs.rights import SCOPES, Origin, effective_permissions
+from chainlab.ci.runs.rights import SCOPES, Origin, effective_permissions, runtime_grants, token_grants
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Refused

@@ -102,7 +102,7 @@ def run(
         pull = _pull(project, event, change, owner, branch, title)
         ended = project.run(
             event, ref=ref, pull=pull, workflow=workflow, job=job, inputs=given, approve=approve,
-            cache_rule=cache_rule, tell=None if as_json else _tell,
+            cache_rule=cache_rule, on_step=None if as_json else _print_step,
         )  # fmt: skip
     if as_json:
         echo_json({**asdict(ended), "result": ended.result})
@@ -133,7 +133,7 @@ def _pull(project: Project, event: str, change: Path | None, owner: str, branch:
     return project.pull_request(owner=owner, branch=branch, folder=change, title=title)
 
 
-def _tell(job: str, step: StepRecord) -> None:
+def _print_step(job: str, step: StepRecord) -> None:
     echo(f"[{job}] {step.result:<8} {step.seconds:5.1f} s  {step.name[:80]}", err=True)
 
 

@@ -21,23 +21,23 @@ RUNNER = {"name": "chainlab", "environment": "self-hosted"}
 
 
 def contexts(
-    change: TriggerEvent, workflow: Workflow, configured: Mapping[str, str], needed: Mapping[str, JobRun]
+    trigger: TriggerEvent, workflow: Workflow, configured: Mapping[str, str], needed: Mapping[str, JobRun]
 ) -> dict[str, Any]:
     """The contexts ``github``, ``inputs``, ``vars`` and ``needs`` of a job that needs the jobs ``needed``."""
-    given = variables(change, workflow.path, workflow.name)
+    given = variables(trigger, workflow.path, workflow.name)
     github: dict[str, Any] = {name.removeprefix("GITHUB_").lower(): value for name, value in given.items()}
-    said = claims(change, workflow.path, workflow.name)
+    said = claims(trigger, workflow.path, workflow.name)
     github |= {
-        "event": payload(change),
-        "event_name": change.origin.event,
+        "event": payload(trigger),
+        "event_name": trigger.origin.event,
         "ref_protected": github["ref_protected"] == "true",
         "repository_id": said["repository_id"],
         "repository_owner_id": said["repository_owner_id"],
-        "repositoryurl": f"{GIT_SERVER.replace('https:', 'git:')}/{change.repository}.git",
+        "repositoryurl": f"{GIT_SERVER.replace('https:', 'git:')}/{trigger.repository}.git",
     }
     return {
         "github": github,
-        "inputs": typed(workflow, change.origin.event, change.inputs or {}),
+        "inputs": typed(workflow, trigger.origin.event, trigger.inputs or {}),
         "vars": dict(configured),
         "needs": {name: {"result": job.counted, "outputs": dict(job.outputs)} for name, job in needed.items()},
     }

@@ -51,31 +51,31 @@ class TriggerEvent:
     pull: PullRequestHead | None = None
 
 
-def payload(change: TriggerEvent) -> dict[str, Any]:
+def payload(trigger: TriggerEvent) -> dict[str, Any]:
     """The event's JSON, complete as far as workflows read it."""
-    repository = _repository(change.repository, change)
+    repository = _repository(trigger.repository, trigger)
     owner = repository["owner"]
     document: dict[str, Any] = {
         "repository": repository,
         "organization": {"login": owner["login"]},
-        "sender": {"login": change.actor, "type": "User"},
+        "sender": {"login": trigger.actor, "type": "User"},
     }
-    event = change.origin.event
+    event = trigger.origin.event
     if event == "push":
-        head = {"id": change.commit, "message": change.message, "author": {"name": change.actor}}
+        head = {"id": trigger.commit, "message": trigger.message, "author": {"name": trigger.actor}}
         document |= {
-            "ref": change.origin.ref,
-            "before": change.previous,
-            "after": change.commit,
-            "created": change.previous == "0" * 40,
+            "ref": trigger.origin.ref,
+            "before": trigger.previous,
+            "after": trigger.commit,
+            "created": trigger.previous == "0" * 40,
             "deleted": False,
             "forced": False,
-            "pusher": {"name": change.actor},
+            "pusher": {"name": trigger.actor},
             "head_commit": head,
             "commits": [head],
         }
-    elif change.pull is not None:
-        pull = change.pull
+    elif trigger.pull is not None:
+        pull = trigger.pull
         document |= {
             "action": "opened",
             "number": pull.number,
@@ -87,53 +87,53 @@ def payload(change: TriggerEvent) -> dict[str, Any]:
                 "draft": False,
                 "merged": False,
                 "user": {"login": pull.author},
-                "author_association": "NONE" if change.origin.fork else "MEMBER",
+                "author_association": "NONE" if trigger.origin.fork else "MEMBER",
                 "labels": [],
                 "merge_commit_sha": pull.merge_commit,
-                "head": _side(pull.repository, pull.branch, pull.commit, change),
+                "head": _side(pull.repository, pull.branch, pull.commit, trigger),
                 "base": _side(
-                    change.repository,
-                    change.origin.base.removeprefix("refs/heads/"),
+                    trigger.repository,
+                    trigger.origin.base.removeprefix("refs/heads/"),
                     pull.base_commit,
-                    change,
+                    trigger,
                 ),
             },
         }
     elif event == "schedule":
-        document |= {"schedule": change.cron}
+        document |= {"schedule": trigger.cron}
     else:
-        document |= {"ref": change.origin.ref, "inputs": dict(change.inputs or {})}
+        document |= {"ref": trigger.origin.ref, "inputs": dict(trigger.inputs or {})}
     return document
 
 
-def variables(change: TriggerEvent, workflow: str, name: str) -> dict[str, str]:
+def variables(trigger: TriggerEvent, workflow: str, name: str) -> dict[str, str]:
     """The ``GITHUB_*`` variables of a run of the workflow file ``workflow``, which calls itself ``name``."""
-    ref = change.origin.ref
-    pull = change.pull
+    ref = trigger.origin.ref
+    pull = trigger.pull
     return {
-        "GITHUB_REPOSITORY": change.repository,
-        "GITHUB_REPOSITORY_OWNER": change.repository.partition("/")[0],
+        "GITHUB_REPOSITORY": trigger.repository,
+        "GITHUB_REPOSITORY_OWNER": trigger.repository.partition("/")[0],
         "GITHUB_REF": ref,
         "GITHUB_REF_NAME": ref.removeprefix("refs/heads/").removeprefix("refs/tags/").removeprefix("refs/pull/"),
         "GITHUB_REF_TYPE": "tag" if ref.startswith("refs/tags/") else "branch",
-        "GITHUB_REF_PROTECTED": "true" if ref == change.origin.default else "false",
-        "GITHUB_SHA": change.commit,
+        "GITHUB_REF_PROTECTED": "true" if ref == trigger.origin.default else "false",
+        "GITHUB_SHA": trigger.commit,
         "GITHUB_HEAD_REF": pull.branch if pull else "",
-        "GITHUB_BASE_REF": change.origin.base.removeprefix("refs/heads/") if pull else "",
-        "GITHUB_ACTOR": change.actor,
-        "GITHUB_TRIGGERING_ACTOR": change.actor,
+        "GITHUB_BASE_REF": trigger.origin.base.removeprefix("refs/heads/") if pull else "",
+        "GITHUB_ACTOR": trigger.actor,
+        "GITHUB_TRIGGERING_ACTOR": trigger.actor,
         "GITHUB_SERVER_URL": GIT_SERVER,
-        "GITHUB_RUN_ID": str(change.run),
-        "GITHUB_RUN_NUMBER": str(change.run),
+        "GITHUB_RUN_ID": str(trigger.run),
+        "GITHUB_RUN_NUMBER": str(trigger.run),
         "GITHUB_RUN_ATTEMPT": "1",
         "GITHUB_WORKFLOW": name,
-        "GITHUB_WORKFLOW_REF": f"{change.repository}/{workflow}@{ref}",
-        "GITHUB_WORKFLOW_SHA": change.commit,  # no event here takes the two from different commits
+        "GITHUB_WORKFLOW_REF": f"{trigger.repository}/{workflow}@{ref}",
+        "GITHUB_WORKFLOW_SHA": trigger.commit,  # no event here takes the two from different commits
     }
 
 
 def claims(
-    change: TriggerEvent,
+    trigger: TriggerEvent,
     workflow: str,
     name: str,
     *,
@@ -146,31 +146,31 @@ def claims(
     ``called`` is the reusable workflow that the job calls, as ``owner/repo/path@ref``, and ``called_commit`` the
     commit behind that ref; both are empty for none.
     """
-    given = variables(change, workflow, name)
+    given = variables(trigger, workflow, name)
     ref = given["GITHUB_REF"]
     if environment:
-        subject = f"repo:{change.repository}:environment:{environment.replace(':', '%3A')}"
-    elif change.pull and change.origin.event == "pull_request":
-        subject = f"repo:{change.repository}:pull_request"
+        subject = f"repo:{trigger.repository}:environment:{environment.replace(':', '%3A')}"
+    elif trigger.pull and trigger.origin.event == "pull_request":
+        subject = f"repo:{trigger.repository}:pull_request"
     else:
-        subject = f"repo:{change.repository}:ref:{ref}"
+        subject = f"repo:{trigger.repository}:ref:{ref}"
     found = {
         "sub": subject,
-        "repository": change.repository,
+        "repository": trigger.repository,
         "repository_owner": given["GITHUB_REPOSITORY_OWNER"],
-        "repository_id": _number(change.repository),
+        "repository_id": _number(trigger.repository),
         "repository_owner_id": _number(given["GITHUB_REPOSITORY_OWNER"]),
-        "repository_visibility": "internal" if change.internal else "public",
+        "repository_visibility": "internal" if trigger.internal else "public",
         "ref": ref,
         "ref_type": given["GITHUB_REF_TYPE"],
-        "sha": change.commit,
+        "sha": trigger.commit,
         "workflow": name,
         "workflow_ref": given["GITHUB_WORKFLOW_REF"],
         "workflow_sha": given["GITHUB_WORKFLOW_SHA"],
         "job_workflow_ref": called or given["GITHUB_WORKFLOW_REF"],
         "job_workflow_sha": called_commit or given["GITHUB_WORKFLOW_SHA"],
-        "event_name": change.origin.event,
-        "actor": change.actor,
+        "event_name": trigger.origin.event,
+        "actor": trigger.actor,
         "run_id": given["GITHUB_RUN_ID"],
         "run_number": given["GITHUB_RUN_NUMBER"],
         "run_attempt": "1",
@@ -181,27 +181,27 @@ def claims(
     return found | ({"environment": environment} if environment else {})
 
 
-def _repository(full_name: str, change: TriggerEvent) -> dict[str, Any]:
+def _repository(full_name: str, trigger: TriggerEvent) -> dict[str, Any]:
     owner, _, name = full_name.partition("/")
     return {
         "name": name,
         "full_name": full_name,
         "owner": {"login": owner},
-        "default_branch": change.default_branch,
-        "private": change.internal,
-        "visibility": "internal" if change.internal else "public",
-        "fork": full_name != change.repository,
+        "default_branch": trigger.default_branch,
+        "private": trigger.internal,
+        "visibility": "internal" if trigger.internal else "public",
+        "fork": full_name != trigger.repository,
         "html_url": f"{GIT_SERVER}/{full_name}",
         "clone_url": f"{GIT_SERVER}/{full_name}.git",
     }
 
 
-def _side(full_name: str, branch: str, commit: str, change: TriggerEvent) -> dict[str, Any]:
+def _side(full_name: str, branch: str, commit: str, trigger: TriggerEvent) -> dict[str, Any]:
     return {
         "label": f"{full_name.partition('/')[0]}:{branch}",
         "ref": branch,
         "sha": commit,
-        "repo": _repository(full_name, change),
+        "repo": _repository(full_name, trigger),
         "user": {"login": full_name.partition("/")[0]},
     }
 

@@ -49,7 +49,7 @@ MAX_NAMES = 4 * 2**20  # characters of all product names together
 
 def attest(
     job: JobRun,
-    event: TriggerEvent,
+    trigger: TriggerEvent,
     workflow: str,
     actions: Mapping[str, str],
     *,
@@ -66,13 +66,13 @@ def attest(
     job's id in its credentials, ``started`` is RFC 3339. Raises `Refused` (413) when the job stored more than one
     statement can name.
     """
-    subject = f"{event.repository}/runs/{event.run}/jobs/{job.name}"
-    products, manifests = _products(event.run, subject, id, artifacts, registry)
+    subject = f"{trigger.repository}/runs/{trigger.run}/jobs/{job.name}"
+    products, manifests = _products(trigger.run, subject, id, artifacts, registry)
     if not products:
         return job
     packages = registry.index.downloads(job.address) if job.address else ()
     statement = _statement(
-        event,
+        trigger,
         workflow,
         job,
         subjects={name: Digest.parse(digest) for name, digest in products.items()},
@@ -146,7 +146,7 @@ def _products(
 
 
 def _statement(
-    event: TriggerEvent,
+    trigger: TriggerEvent,
     workflow: str,
     job: JobRun,
     *,
@@ -156,8 +156,8 @@ def _statement(
     started: str,
 ) -> Statement:
     """The statement about ``subjects``; ``packages`` are (project, file, ``sha256:…``)."""
-    source = f"git+{GIT_SERVER}/{event.repository}@{event.origin.ref}"
-    dependencies: list[dict[str, Any]] = [{"uri": source, "digest": {"gitCommit": event.commit}}]
+    source = f"git+{GIT_SERVER}/{trigger.repository}@{trigger.origin.ref}"
+    dependencies: list[dict[str, Any]] = [{"uri": source, "digest": {"gitCommit": trigger.commit}}]
     for reference, commit in sorted(actions.items()):
         dependencies.append({"uri": f"git+{GIT_SERVER}/{reference}", "digest": {"gitCommit": commit}})
     for project, file, digest in sorted(set(packages)):
@@ -167,16 +167,16 @@ def _statement(
             "buildType": BUILD_TYPE,
             "externalParameters": {
                 "workflow": {
-                    "repository": f"{GIT_SERVER}/{event.repository}",
-                    "ref": event.origin.ref,
+                    "repository": f"{GIT_SERVER}/{trigger.repository}",
+                    "ref": trigger.origin.ref,
                     "path": workflow,
                 },
-                "inputs": dict(event.inputs or {}),
+                "inputs": dict(trigger.inputs or {}),
             },
             "internalParameters": {
-                "event_name": event.origin.event,
-                "actor": event.actor,
-                "fork": event.origin.fork,
+                "event_name": trigger.origin.event,
+                "actor": trigger.actor,
+                "fork": trigger.origin.fork,
                 "job": job.name,
             },
             "resolvedDependencies": dependencies,
@@ -184,7 +184,7 @@ def _statement(
         "runDetails": {
             "builder": {"id": BUILDER},
             "metadata": {
-                "invocationId": invocation(event.repository, event.run),
+                "invocationId": invocation(trigger.repository, trigger.run),
                 "startedOn": started,
                 "finishedOn": rfc3339(utc_now()),
                 RESULT: job.result,

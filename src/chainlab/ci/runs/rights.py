@@ -1,7 +1,12 @@
-"""What a run may do: secrets, token, identity, cache, and which commit runs, by event and by origin.
+"""What a run and its jobs may do: secrets, tokens, identity, caches, and which commit runs, by event and origin.
+
+    effective_permissions   what the platform gives a run, before the workflow's own `permissions` narrow it
+    permissions             the level of each scope for one job
+    token_grants            what the job's GITHUB_TOKEN opens, in the words of the services that check it
+    runtime_grants          what its ACTIONS_RUNTIME_TOKEN opens
 
 This is the platform's table, as its documentation gives it (docs/ci-platform.md cites it cell by cell; a test fixes
-each cell). Two rules changed with time, and the older one can be asked for, because documented attacks need it:
+each cell). One rule changed with time; the older one can be chosen, because documented attacks need it:
 
     before-2026-06-26  a run of ``pull_request_target`` may write the cache of the default branch
     current            it may only read it
@@ -9,6 +14,8 @@ each cell). Two rules changed with time, and the older one can be asked for, bec
     >>> fork = Origin("pull_request", fork=True, ref="refs/pull/7/merge", base="refs/heads/main")
     >>> effective_permissions(fork).secrets, effective_permissions(fork).cap
     (False, 'read')
+
+How long a token lives, and which secrets a job gets, is in `chainlab.ci.runs.job_access`.
 """
 
 from __future__ import annotations
@@ -19,7 +26,17 @@ from typing import Any
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["CACHE_RULES", "EVENTS", "SCOPES", "Origin", "Rights", "effective_permissions", "permissions"]
+__all__ = [
+    "CACHE_RULES",
+    "EVENTS",
+    "SCOPES",
+    "Origin",
+    "Rights",
+    "effective_permissions",
+    "permissions",
+    "runtime_grants",
+    "token_grants",
+]
 
 EVENTS = ("push", "pull_request", "pull_request_target", "schedule", "workflow_dispatch")
 CACHE_RULES = ("current", "before-2026-06-26")
@@ -30,6 +47,7 @@ SCOPES = (
 )  # fmt: skip
 NEWER = ("code-quality", "copilot-requests", "drives", "vulnerability-alerts")  # where a workflow names them
 LEVELS = ("none", "read", "write")
+CHECKED = ("contents", "pull-requests", "issues")  # scopes whose services know read and write
 
 
 @dataclass(frozen=True)
@@ -58,13 +76,13 @@ class Rights:
 
 
 def effective_permissions(origin: Origin, rule: str = "current") -> Rights:
-    """The platform's answer for ``origin``, under one of `CACHE_RULES`.
+    """Say what the platform gives a run of ``origin``, under one of `CACHE_RULES`.
 
-    Raises `MalformedInput` for an event that this host does not know.
+    Raises `MalformedInput` for an unknown event or rule.
     """
     if origin.event not in EVENTS or rule not in CACHE_RULES:
         raise MalformedInput(
-            f"no such event or cache rule: {origin.event!r}, {rule!r}",
+            f"unknown event or cache rule: {origin.event!r}, {rule!r}",
             hint=f"events: {', '.join(EVENTS)}; rules: {', '.join(CACHE_RULES)}",
         )
     if origin.event == "pull_request":
@@ -103,41 +121,66 @@ def effective_permissions(origin: Origin, rule: str = "current") -> Rights:
     )
 
 
-def permissions(workflow: Any, job: Any, given: Rights, *, default: str = "read") -> Mapping[str, str]:
+def permissions(workflow: Any, job: Any, rights: Rights, *, default: str = "read") -> Mapping[str, str]:
     """The level of every scope for one job: scope to "none", "read" or "write".
 
-    ``workflow`` and ``job`` are the values of their ``permissions`` keys, None where there is none; a job's replaces
-    the workflow's. ``default`` is the repository's setting for workflows that say nothing: "read" gives contents and
-    packages, "write" all but identity. Raises `MalformedInput` for what is no permission.
+    ``workflow`` and ``job`` are the values of their ``permissions`` keys, None for an absent one; a job's replaces the
+    workflow's. ``default`` is the repository's setting for workflows without any: "read" gives contents and packages,
+    "write" everything but identity. Raises `MalformedInput` for an unknown scope or level.
     """
-    said = job if job is not None else workflow
-    if said is None:
+    block = job if job is not None else workflow
+    if block is None:
         levels = (
             {scope: "write" for scope in SCOPES if scope != "id-token"}
             if default == "write"
             else {"contents": "read", "packages": "read"}
         )
-    elif said in ("read-all", "write-all"):
-        levels = dict.fromkeys(SCOPES, said.removesuffix("-all"))
-        if said == "read-all":
+    elif block in ("read-all", "write-all"):
+        levels = dict.fromkeys(SCOPES, block.removesuffix("-all"))
+        if block == "read-all":
             levels["id-token"] = "none"  # it has no level below write
-    elif isinstance(said, Mapping) or said == "":
-        levels = {str(scope): str(level) for scope, level in dict(said or {}).items()}
+    elif isinstance(block, Mapping) or block == "":
+        levels = {str(scope): str(level) for scope, level in dict(block or {}).items()}
     else:
-        raise MalformedInput(f"permissions cannot be {said!r}", hint="write scopes, or {}")
+        raise MalformedInput(f"permissions cannot be {block!r}", hint="write scopes, or {}")
     for scope, level in levels.items():
         if scope not in (*SCOPES, *NEWER) or level not in LEVELS:
             raise MalformedInput(
                 f"permissions: {scope}: {level} is unknown",
                 hint=f"scopes: {', '.join(SCOPES)}; levels: {', '.join(LEVELS)}",
             )
-    capped = {
-        scope: given.cap if LEVELS.index(level) > LEVELS.index(given.cap) else level for scope, level in levels.items()
-    }
+    cap = LEVELS.index(rights.cap)
+    capped = {scope: LEVELS[min(LEVELS.index(level), cap)] for scope, level in levels.items()}
     if capped.get("models") == "write":
         capped["models"] = "read"  # it has no level above read
-    capped["id-token"] = "write" if levels.get("id-token") == "write" and given.identity else "none"
+    capped["id-token"] = "write" if levels.get("id-token") == "write" and rights.identity else "none"
     return {scope: capped.get(scope, "none") for scope in (*SCOPES, *(scope for scope in NEWER if scope in levels))}
+
+
+def token_grants(levels: Mapping[str, str], repository: str) -> list[str]:
+    """The grants of a job's GITHUB_TOKEN; ``levels`` are those of `permissions`."""
+    grants = [
+        f"{scope}:{level}:{repository}"
+        for scope in CHECKED
+        for level in {"read": ("read",), "write": ("read", "write")}.get(levels[scope], ())
+    ]
+    if levels["packages"] in ("read", "write"):
+        grants.append(f"oci:pull:{repository}")
+    if levels["packages"] == "write":
+        grants.append(f"oci:push:{repository}")
+    return grants
+
+
+def runtime_grants(rights: Rights, repository: str, run: int) -> list[str]:
+    """The grants of a job's ACTIONS_RUNTIME_TOKEN: the run's artifacts, its cache scopes, its repository's evidence."""
+    grants = [f"artifacts:read:{run}", f"artifacts:write:{run}"]
+    scopes = enumerate(rights.cache_read)  # numbered: the services search in this order
+    grants += [f"cache:read:{order}:{repository}:{scope}" for order, scope in scopes]
+    if rights.identity:  # not for a fork's pull request, whose files have no provenance either
+        grants.append(f"evidence:read:{repository}")
+    if rights.cache_write:
+        grants.append(f"cache:write:{repository}:{rights.cache_write}")
+    return grants
 
 
 def _once(*scopes: str) -> tuple[str, ...]:
