@@ -99,9 +99,9 @@ LINES = {
 @pytest.mark.parametrize("case", LINES)
 def test_a_line_that_an_installer_reads_is_never_swallowed(case: str) -> None:
     text, names, unread = LINES[case]
-    pins, lines = lock_inventory.applicable("requirements.lock", f"{text}omega==1.0\n".encode())
-    assert [pin.name for pin in pins] == [*names, "omega"]
-    assert len(lines) == unread
+    lock = requirements_file.read("requirements.lock", f"{text}omega==1.0\n".encode())
+    assert [pin.name for pin in lock_inventory.select(lock, markers_here())] == [*names, "omega"]
+    assert len(lock.open) + len(lock.unread) == unread
 
 
 BOTH = "# coding: utf-8\nalpha==1.0\nbeta==2.0 # caf\u00e9\n"
@@ -710,7 +710,7 @@ def test_what_uv_installs_of_a_random_file_is_read_or_named(
         if found is None:
             continue
         installed += bool(found)
-        pins, _ = lock_inventory.applicable(path.name, path.read_bytes(), markers_here())
+        pins = lock_inventory.select(requirements_file.read(path.name, path.read_bytes()), markers_here())
         names = {pin.key for pin in pins} | {pin.key for pin in lock.pins}
         lines = " ".join((*lock.open, *lock.unread))
         assert {name for name in found - names if name not in lines} == set(), text
@@ -742,7 +742,7 @@ def test_uv_and_this_reader_take_the_same_of_random_pylocks(
             packages.append(f'name="{name}"\nversion="1.0"\n{marker}\n{wheel}')
         path = written(folder, pylock(*packages, head=head), "pylock.toml")
         try:
-            ours = {pin.key for pin in lock_inventory.applicable(path.name, path.read_bytes())[0]}
+            ours = {pin.key for pin in lock_inventory.select(lock_inventory.load(path), markers_here())}
         except MalformedInput:
             assert uv(path) is None, path.read_text()
             continue

@@ -6,11 +6,11 @@
     >>> str(marker)
     "python_version >= '3.12' and sys_platform != 'win32'"
 
-A comparison has one variable of PEP 508, `extra` excepted, and a quoted value. Variables that are versions stand first
-and take a valid PEP 440 specifier of release numbers alone; installers differ about epochs and pre-releases. The others
-take a plain string. Comparisons are joined by ``and`` and ``or``, with parentheses. Anything else is an error. `str`
-gives the form that uv writes: the variable first, single quotes, one space between words. Reading takes time linear in
-the text.
+A comparison has one variable of PEP 508, except `extra`, and a quoted value. A variable that is a version stands first
+and takes a valid PEP 440 specifier of release numbers only, because installers differ about epochs and pre-releases.
+The others take a plain string. Comparisons are joined by ``and`` and ``or``, with parentheses. Anything else is an
+error. `str` gives the form that uv writes: the variable first, single quotes, one space between words. Reading takes
+time linear in the text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from chainlab.evidence.packages.versions import parse_version
 __all__ = ["Comparison", "Group", "Marker", "parse"]
 
 VERSIONS = ("python_version", "python_full_version", "implementation_version")
-RELEASES = ("platform_release",)  # a version on some systems, and no version on others
+RELEASES = ("platform_release",)  # a version on some systems only
 TEXTS = (
     "os_name",
     "sys_platform",
@@ -54,17 +54,17 @@ class Comparison:
     value: str
 
     def holds(self, values: Mapping[str, str]) -> bool:
-        """Whether it is true of these values. Raises `MalformedInput` for a release that is not a version."""
-        found = values[self.variable]
+        """Whether it is true for these values. Raises `MalformedInput` for a release that is not a version."""
+        actual = values[self.variable]
         if self.operator in ("in", "not in"):
-            return (found in self.value) == (self.operator == "in")
+            return (actual in self.value) == (self.operator == "in")
         if self.operator in ("contains", "lacks"):
-            return (self.value in found) == (self.operator == "contains")
+            return (self.value in actual) == (self.operator == "contains")
         if self.variable in TEXTS:
-            return (found == self.value) == (self.operator == "==")
-        version = parse_version(found)
+            return (actual == self.value) == (self.operator == "==")
+        version = parse_version(actual)
         if version is None:
-            raise MalformedInput(f"{self} cannot be answered: {self.variable} is {found!r} here")
+            raise MalformedInput(f"{self} cannot be evaluated: {self.variable} is {actual!r} here")
         return Specifier(f"{self.operator}{self.value}").contains(version, prereleases=True)
 
     def __str__(self) -> str:
@@ -75,16 +75,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Group:
-    """Several markers, of which all (``and``) or one (``or``) must hold."""
+    """Several markers: all (``and``) or one (``or``) must hold."""
 
     joint: str
     parts: tuple[Marker, ...]
     enclosed: bool = False  # in parentheses
 
     def holds(self, values: Mapping[str, str]) -> bool:
-        """Whether it is true of these values; every part is answered. Raises as `Comparison.holds`."""
-        answers = [part.holds(values) for part in self.parts]
-        return all(answers) if self.joint == "and" else any(answers)
+        """Whether it is true for these values; every part is evaluated. Raises as `Comparison.holds`."""
+        results = [part.holds(values) for part in self.parts]
+        return all(results) if self.joint == "and" else any(results)
 
     def __str__(self) -> str:
         text = f" {self.joint} ".join(map(str, self.parts))
@@ -95,7 +95,7 @@ Marker = Comparison | Group
 
 
 def parse(text: str) -> Marker:
-    """Read a marker. Raises `MalformedInput` for one that installers may read in different ways."""
+    """Read a marker. Raises `MalformedInput` if installers may read it in different ways."""
     if len(text) > MAX_LENGTH:
         raise MalformedInput(f"a marker of {len(text)} characters (expected at most {MAX_LENGTH})")
     tokens = list(_tokens(text))
@@ -183,5 +183,5 @@ def _next(tokens: list[str]) -> str:
 
 
 def _expect(tokens: list[str], token: str) -> None:
-    if (found := _next(tokens)) != token:
-        raise MalformedInput(f"expected {token!r} in a marker, got {found!r}")
+    if (actual := _next(tokens)) != token:
+        raise MalformedInput(f"expected {token!r} in a marker, got {actual!r}")

@@ -1,4 +1,4 @@
-"""The lock of a release: ``requirements.lock`` in one canonical form, which gate and deployment read alike.
+"""The lock of a release: ``requirements.lock`` in one canonical form, so that gate and deployment read it alike.
 
     # a remark
     acme-cells==1.2.0 \\
@@ -8,10 +8,10 @@
         --hash=sha256:08695f5cb7ed6e0531a20572697297273c47b8cae5a63ffc6d6ed5c201be6e44 \\
         --hash=sha256:4f1d9991f5acc0ca119f9d443620b77f9d6b33703e51011c16baf57afb285fc6
 
-This is what ``uv pip compile --generate-hashes`` writes: blank lines, remarks without a backslash, and pins of a
-normalised name (PEP 503) and version (PEP 440), a marker (`lock_markers`), and at least one SHA-256. Every other line
-is refused and quoted: two readers of one file may differ in what it means, and prod must not learn that from an
-attacker. No installer ever reads this file. Reading takes time linear in its size.
+This is what ``uv pip compile --generate-hashes`` writes: blank lines, remarks without a backslash, and pins with a
+normalised name (PEP 503) and version (PEP 440), a marker (`lock_markers`), and at least one SHA-256. Any other line is
+refused and quoted: two readers may read it in two ways, and prod must not learn that from an attacker. No installer
+ever reads this file. Reading takes time linear in its size.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["Pin", "applicable", "parse"]
 
 MAX_SIZE = 2**23  # bytes; this project's own, with hashes for all platforms, has 2**19
 MAX_WORD = 100  # characters of a name or a version
-MEND = "write it as `uv pip compile --generate-hashes` does"
+HELP = "write it as `uv pip compile --generate-hashes` does"
 HASH = "    --hash=sha256:"
 HEX = frozenset("0123456789abcdef")
 NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -41,7 +41,7 @@ VERSION = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.+!")
 
 @dataclass(frozen=True)
 class Pin:
-    """One version of a package, the files of it that are accepted, and where it applies."""
+    """One version of a package, the files that are accepted for it, and where it applies."""
 
     name: str  # normalised
     version: str  # normalised
@@ -54,18 +54,18 @@ class Pin:
 
 
 def parse(data: bytes) -> tuple[Pin, ...]:
-    """Every pin of a lock, in its order. Raises `MalformedInput`, which quotes the first line in another form."""
+    """Read all pins of a lock, in its order. Raises `MalformedInput`, which quotes the first line in another form."""
     if len(data) > MAX_SIZE:
         raise MalformedInput(f"the lock has {len(data)} bytes (expected at most {MAX_SIZE})")
     try:
         lines = data.decode().split("\n")
     except UnicodeDecodeError as error:
-        raise MalformedInput("the lock cannot be read: it is not UTF-8", hint=MEND) from error
+        raise MalformedInput("the lock cannot be read: it is not UTF-8", hint=HELP) from error
     pins: list[Pin] = []
     at = 0
     while at < len(lines):
         line = lines[at]
-        if _is_nothing(line):
+        if _is_blank(line):
             at += 1
             continue
         end = at + 1
@@ -77,7 +77,7 @@ def parse(data: bytes) -> tuple[Pin, ...]:
 
 
 def applicable(data: bytes, markers: Mapping[str, str] | None = None) -> list[Pin]:
-    """The pins of a lock that apply to ``markers`` (default: of this interpreter).
+    """Read the pins of a lock that apply for ``markers`` (default: those of this interpreter).
 
     Raises `MalformedInput` as `parse`, and for two pins of one package that both apply.
     """
@@ -85,18 +85,18 @@ def applicable(data: bytes, markers: Mapping[str, str] | None = None) -> list[Pi
     pins = [pin for pin in parse(data) if pin.marker is None or pin.marker.holds(values)]
     twice = sorted(name for name, count in Counter(pin.name for pin in pins).items() if count > 1)
     if twice:
-        raise MalformedInput(f"the lock pins {', '.join(twice[:5])} twice for this interpreter", hint=MEND)
+        raise MalformedInput(f"the lock pins {', '.join(twice[:5])} twice for this interpreter", hint=HELP)
     return pins
 
 
-def _is_nothing(line: str) -> bool:
+def _is_blank(line: str) -> bool:
     """Whether a line is blank or a remark."""
     text = line.strip(" ")
     return not text or (text.startswith("#") and text.replace("\t", " ").isprintable() and "\\" not in text)
 
 
 def _pin(lines: list[str], number: int) -> Pin:
-    """The pin of these lines. Raises `MalformedInput` unless they are exactly what `Pin` writes."""
+    """Read the pin of these lines. Raises `MalformedInput` unless they are exactly what `Pin` writes."""
     words, *hashes = [line.removesuffix(" \\") for line in lines]
     requirement, condition, text = words.partition(" ; ")
     name, _, version = requirement.partition("==")
@@ -127,4 +127,4 @@ def _is_version(text: str) -> bool:
 
 
 def _refused(line: str, number: int, why: str = "") -> MalformedInput:
-    return MalformedInput(f"not a line of a release's lock: {line[:200]!r} (line {number})", why=why, hint=MEND)
+    return MalformedInput(f"not a line of a release's lock: {line[:200]!r} (line {number})", why=why, hint=HELP)
