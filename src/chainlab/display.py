@@ -1,7 +1,7 @@
 """Displays: how an object shows itself in a notebook, and the same as stable text for terminals and nbval.
 
-A class derives from `Shown` and says in `_display` what is to be seen; `_repr_html_` and `__repr__` follow. A cell then
-asks, and formats nothing:
+A class derives from `Shown` and returns a `Display` from `_display`; `_repr_html_` and `__repr__` follow. A notebook's
+cell then names the object, and formats nothing:
 
     >>> class Basket(Shown):
     ...     def _display(self) -> Display:
@@ -13,11 +13,11 @@ asks, and formats nothing:
     apple  ✓ passed
     pear   ✗ rotten
 
-A cell of a table is text, a `Mark` (a result with its sign) or `Fresh` (what differs from run to run, such as a time).
-Every text is escaped, and what a terminal would act on is spelled out, so names may be a stranger's. Digests and commit
-ids, 12 hex digits or more, are cut: whole on hovering in a notebook, masked by ``lessons/sanitise.cfg`` where an output
-is stored, and left out of the text form. So both forms are the same in every run. Columns without content are left out,
-rows beyond `MAX_ROWS` are counted, and a `Fold` holds what a reader may ask for: it is closed at first.
+A table's cell is text, a `Mark` (a result with its sign) or `Fresh` (a value that differs from run to run, such as a
+time). Every text is escaped, and control characters are spelled out, so names may come from strangers. Digests and
+commit ids, 12 hex digits or more, are cut: a notebook shows them whole on hovering, ``lessons/sanitise.cfg`` masks them
+in stored outputs, and the text form leaves them out. So both forms are the same in every run. Empty columns are left
+out, rows beyond `MAX_ROWS` are only counted, and a `Fold` hides details until the reader opens it.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ __all__ = ["SIGNS", "Cell", "Display", "Fold", "Fresh", "Mark", "Shown", "brief_
 
 MAX_ROWS: Final = 30  # of a table
 MAX_TEXT: Final = 300  # characters of a cell, and of a fold's line
-MAX_LINES: Final = 40  # of a fold, its last ones
+MAX_LINES: Final = 40  # last lines of a fold
 BRIEF: Final = 40  # characters of a cell that stays on one line
-CUT: Final = 12  # hex digits of a digest that are shown
-LONG_WORD: Final = re.compile(r"\S{25,}")  # it may break after its slashes, and nowhere else
-# What differs from run to run: a digest or commit id (cut or whole), a port, a credential's number, a temporary path.
+CUT: Final = 12  # shown hex digits of a digest
+LONG_WORD: Final = re.compile(r"\S{25,}")  # may break only after its slashes
+# Text that differs from run to run: a digest or commit id, a port, a credential's number, a temporary path.
 FRESH: Final = re.compile(
     r"(\bsha(?:256|512):)?(?<![0-9A-Za-z])([0-9a-f]{12,})(?![0-9A-Za-z])…?"
     r"|((?:127\.0\.0\.1|\blocalhost|\[::1\]):)(\d{2,5})"
@@ -61,7 +61,7 @@ SIGNS: Final = {
     "not reached": "·",
     "waiting": "○",
 }
-# Readable on a white and on a dark page; the sign and the word say the same without colour.
+# Readable on a white and on a dark page; sign and word say the same without colour.
 COLOURS: Final = {"✓": "#2f9a62", "✗": "#d9483b"}
 TABLE: Final = "border-collapse:collapse;margin:0 0 6px 0"
 CAPTION: Final = "caption-side:top;white-space:nowrap;text-align:left;font-weight:bold;color:inherit;padding:4px 0"
@@ -92,7 +92,7 @@ Cell: TypeAlias = "str | Mark | Fresh"
 
 @dataclass(frozen=True)
 class Fold:
-    """Lines that are closed at first, such as a log; the last `MAX_LINES` are kept."""
+    """Lines that are closed at first, such as a log; only the last `MAX_LINES` are shown."""
 
     summary: str
     lines: Sequence[str]
@@ -100,17 +100,17 @@ class Fold:
 
 @dataclass(frozen=True)
 class Display:
-    """A titled table, with what came of it and what can be unfolded below it."""
+    """A titled table with a result, and folds below it."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     result: Mark | None = None
     folds: Sequence[Fold] = ()
-    empty: str = "nothing"  # in place of a table without rows
+    empty: str = "nothing"  # shown in place of a table without rows
 
     def text(self) -> str:
-        """The text form, without folds: the same in every run."""
+        """Write the text form, without folds: the same in every run."""
         lines = [(f"{_plain(self.result)} · " if self.result else "") + _plain(self.title)]
         cells = [[_plain(cell) for cell in row] for row in self._table()]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -119,7 +119,7 @@ class Display:
         return "\n".join([*lines, *self._below()])
 
     def html(self) -> str:
-        """The rich form for a notebook, without a script; a line of its own for each row."""
+        """Write the HTML for a notebook, without scripts; one line for each row."""
         caption = (f"{_html(self.result)} · " if self.result else "") + _html(self.title)
         rows = [f'<table style="{TABLE}"><caption style="{CAPTION}">{caption}</caption>']
         for number, row in enumerate(self._table()):
@@ -129,7 +129,7 @@ class Display:
         return "\n".join(['<div style="overflow-x:auto">', *rows, "</table>", *below, *folds, "</div>"])
 
     def _table(self) -> list[list[Cell]]:
-        """The rows that are shown, the columns' names first; without columns in which nothing stands."""
+        """The header and the shown rows, without empty columns."""
         rows = self.rows[:MAX_ROWS]
         kept = [at for at in range(len(self.columns)) if any(_plain(row[at]) for row in rows)]
         return [[row[at] for at in kept] for row in (self.columns, *rows)] if kept else []
@@ -140,7 +140,7 @@ class Display:
 
 
 class Shown:
-    """A thing that shows itself: `_display` says how."""
+    """A base class of objects that show themselves; `_display` says how."""
 
     __slots__ = ()
 
@@ -155,7 +155,7 @@ class Shown:
 
 
 def brief_type(predicate_type: str) -> str:
-    """Name a predicate type of PEP 740, an address at a package index, by its standard; others stay as they are.
+    """Shorten a predicate type of PEP 740, which is an address at a package index; others stay as they are.
 
     >>> brief_type("https://index.example/attestations/publish/v1"), brief_type("https://slsa.dev/provenance/v1")
     ('PEP 740 publish/v1', 'https://slsa.dev/provenance/v1')
@@ -164,7 +164,7 @@ def brief_type(predicate_type: str) -> str:
 
 
 def _parts(text: str) -> Iterator[str | Fresh]:
-    """What is alike in every run, and what is not, in order; not more than `MAX_TEXT` characters."""
+    """Split a text into parts that are the same in every run, and `Fresh` ones; at most `MAX_TEXT` characters."""
     text, left, at = visible(text[: 10 * MAX_TEXT]), MAX_TEXT, 0
     for match in FRESH.finditer(text):
         before = text[at : match.start()] + (match[1] or match[3] or match[5] or "")
@@ -192,14 +192,14 @@ def _html(cell: Cell) -> str:
 
 
 def _fresh(text: str) -> str:
-    """A value that ``lessons/sanitise.cfg`` masks by its class; whole on hovering."""
+    """Mark up a value that ``lessons/sanitise.cfg`` masks by its class; shown whole on hovering."""
     whole = visible(text)
     cut = f"{whole[:CUT]}…" if re.fullmatch(rf"[0-9a-f]{{{CUT},}}", whole) else whole
     return f'<code class="fresh" title="{escape(whole)}">{escape(cut)}</code>'
 
 
 def _spaced(text: str) -> str:
-    """Escape a text, and let long words break after their slashes, not after their hyphens."""
+    """Escape a text; long words may break after slashes, but not after hyphens."""
 
     def parted(match: re.Match[str]) -> str:
         parts = re.split(r"(?<=/)", match[0])

@@ -71,13 +71,13 @@ BREACHES = {
         LAB,
         'lab.check("9.1", total)',
         'lab.check("9.2", total)',
-        'the check is to say lab.check("9.1", …)',
+        'the check must say lab.check("9.1", …)',
     ),
     "a check that goes on": (
         LAB,
         'lab.check("9.1", total)',
         'lab.check("9.1", total, demo=True)',
-        'the check is to say lab.check("9.1", …)',
+        'the check must say lab.check("9.1", …)',
     ),
     "a check that may fail": (
         LAB,
@@ -190,7 +190,7 @@ BREACHES = {
         '# %% tags=["parameters"]\nimport madeup\n',
         "found 2",
     ),
-    "no seed": (WALK, "seed = 1\n", "seed = 2\n", "is to say 'seed = 1'"),
+    "no seed": (WALK, "seed = 1\n", "seed = 2\n", "must say 'seed = 1'"),
     "long cell": (
         WALK,
         "sum(numbers)\n\n# %% tags",
@@ -199,7 +199,7 @@ BREACHES = {
     ),
     "syntax": (WALK, "sum(numbers)\n\n# %% tags", "sum(numbers\n\n# %% tags", "not Python"),
     "two titles": (WALK, "# ## Adding\n", "# # Adding\n", "a second title"),
-    "no title": (WALK, "# # Sums\n", "# ## Sums\n", "the first cell is to be markdown"),
+    "no title": (WALK, "# # Sums\n", "# ## Sums\n", "the first cell must be markdown"),
     "silent failure": (WALK, "  # nine is not among them", "", "a comment that says why"),
     "exercise in a walkthrough": (
         WALK,
@@ -211,7 +211,7 @@ BREACHES = {
         WALK,
         "# %%\nsum(",
         "# %% hidden=true\nsum(",
-        "unknown words on the cell marker",
+        "unknown attribute on the cell marker",
     ),
     "empty cell": (WALK, "# %%\nsum(numbers)\n", "# %%\n\n# %%\nsum(numbers)\n", "empty cell"),
 }

@@ -173,7 +173,7 @@ def test_check_finds_every_kind_of_drift(executed: Course) -> None:
         assert f"{name}: missing" in "\n".join(building.drift(executed))
         path.write_bytes(good)
     (root / "labs/old.ipynb").write_bytes((root / "labs/09_numbers.ipynb").read_bytes())
-    assert "labs/old.ipynb: no lesson stands behind it" in "\n".join(building.drift(executed))
+    assert "labs/old.ipynb: no lesson derives it" in "\n".join(building.drift(executed))
     (root / "labs/old.ipynb").unlink()
     edit(root / "README.md", "Adding.", "Subtracting.")
     assert "README.md: the week table differs" in "\n".join(building.drift(executed))

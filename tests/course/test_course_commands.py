@@ -115,6 +115,6 @@ def test_build_check_exits_1_with_a_line_for_each_problem(run: Any, executed: Co
 def test_solutions_exit_1_on_any_failure_and_print_json(run: Any, built: Course) -> None:
     result = run("solutions", "--jobs", "1", "--json", "-p", "sead=2", "9")
     assert result.exit_code == 1
-    assert {r["failure"] for r in json.loads(result.stdout)} == {"unknown parameter sead (known are seed)"}
+    assert {r["failure"] for r in json.loads(result.stdout)} == {"unknown parameter sead (expected one of: seed)"}
     assert run("solutions", "10").exit_code == 2
     assert run("solutions", "-p", "seed").exit_code == 2

@@ -45,7 +45,7 @@ def test_active_minutes_leave_out_breaks(tmp_path: Path) -> None:
     file = ProgressFile(tmp_path / "p.json", now=lambda: clock[0])
     file.record("9.1", "not attempted")
     clock[0] += timedelta(minutes=4)
-    file.hint_shown("9.1", 2)
+    file.count_hint("9.1", 2)
     clock[0] += timedelta(hours=3)
     file.record("9.1", "wrong", "x")
     clock[0] += timedelta(minutes=5)
@@ -145,16 +145,16 @@ def export(**entry: object) -> str:
         ("[]", "expected an object"),
         ('{"format": "other/1"}', "format: 'other/1' is none of"),
         ('{"format": "chainlab-progress/1"}', "exercises: missing"),
-        (export(status="perfect"), "status: 'perfect' is none of"),
+        (export(status="perfect"), "status: expected one of not attempted, wrong, done, got 'perfect'"),
         (export(status=["done"]), "status: expected a text"),
         (export(attempts=-1), r"exercises\.9\.1\.attempts: expected at least 0, got -1"),
         (export(attempts=True), r"attempts: expected a whole number, got True"),
         (export(hints="2"), "hints: expected a whole number, got '2'"),
         (export(message=None), "message: missing"),
-        (export(changed="yesterday"), "'yesterday' is not a time"),
+        (export(changed="yesterday"), "expected an ISO 8601 time, got 'yesterday'"),
         (export(extra=1), "extra: unknown"),
-        (export(best="perfect"), "best: 'perfect' is none of"),
-        (export(reached="yesterday"), "'yesterday' is not a time"),
+        (export(best="perfect"), "best: expected one of not attempted, wrong, done, got 'perfect'"),
+        (export(reached="yesterday"), "expected an ISO 8601 time, got 'yesterday'"),
         (export(answer="<b>"), "answer: "),
         (export().replace("9.1", "7.7"), "exercise '7.7' is not in this course"),
         (export().replace("9.1", "9.1 <b>"), "is not in this course"),

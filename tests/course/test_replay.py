@@ -95,7 +95,7 @@ def test_what_is_not_finished_and_found_right_is_a_failure(
 @pytest.mark.notebooks
 def test_an_unknown_parameter_is_a_failure(built: Course) -> None:
     run = rerun(built, lambda c: None, {"seed": 1, "sead": 2})
-    assert run.failure == "unknown parameter sead (known are seed)"
+    assert run.failure == "unknown parameter sead (expected one of: seed)"
     assert run.cells == 0
 
 

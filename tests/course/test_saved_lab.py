@@ -136,5 +136,5 @@ def test_a_kernel_that_does_not_start_is_told_in_one_line(
     argv = [sys.executable, "-c", "", "{connection_file}"]
     spec.write_text(json.dumps({"argv": argv, "display_name": "broken", "language": "python"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    with pytest.raises(ChainlabError, match=r"labs/09_numbers\.ipynb cannot be run: no kernel came up"):
+    with pytest.raises(ChainlabError, match=r"labs/09_numbers\.ipynb cannot be run: the kernel did not start"):
         run_saved_lab(built, built.unit("9"))

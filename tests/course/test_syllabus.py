@@ -105,7 +105,7 @@ def test_a_unit_is_found_by_id_number_and_file(real: Course) -> None:
         ),
         ("minutes = 30", "minutes = 10", r"reading is 30 minutes, but its set readings sum to 10"),
         ("doing = 29", "doing = 30", r"walkthrough is 30 minutes, but its lessons' .* sum to 31"),
-        ('id = "9.2"', 'id = "9.1"', "exercise 9.1 stands in it twice"),
+        ('id = "9.2"', 'id = "9.1"', "exercise 9.1 is listed twice"),
         ('["adding"]\nkinds', "[]\nkinds", r"course\.toml:5: competencies: expected at least 1"),
     ],
     ids=[

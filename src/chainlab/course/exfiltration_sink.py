@@ -1,4 +1,4 @@
-"""A loopback sink: where the course's payloads send what they found, in place of an attacker's server.
+"""The attacker's server of the lessons: a loopback HTTP server that keeps what the course's payloads send.
 
 with Sink() as sink:
     …                      # a payload posts to sink.url
@@ -17,7 +17,7 @@ MAX_REQUESTS = 1000
 
 
 class Sink:
-    """Listens on a free loopback port until `close`, and keeps what it is sent."""
+    """An HTTP server on a free loopback port, until `close`; it keeps the body of each POST."""
 
     def __init__(self) -> None:
         received: list[bytes] = []
@@ -43,11 +43,11 @@ class Sink:
 
     @property
     def text(self) -> str:
-        """Everything received, as text."""
+        """All received bodies as text, one a line."""
         return "\n".join(body.decode("utf-8", "replace") for body in self.received)
 
     def close(self) -> None:
-        """Stop listening; what was received stays."""
+        """Stop listening; the received bodies stay."""
         self._server.shutdown()
         self._server.server_close()
 

@@ -1,13 +1,13 @@
-"""The learner's copies of notebooks, labs, solutions, docs and templates: what JupyterLab shows and writes.
+"""The learner's copies of notebooks, labs, solutions, docs and templates: the files that JupyterLab shows and saves.
 
     DESK/notebooks/ labs/ solutions/ docs/ templates/    copies of the course's files
-    DESK/data                                            a link to the course's data, to read
+    DESK/data                                            a link to the course's data, read only
     DESK/units/ID/                                       working files of a unit, with its deliverables
-    WORKSPACE/copies.json                                which version of the course each copy was made from
+    WORKSPACE/copies.json                                the version of the course that each copy was made from
 
-`renew` brings them up to date: a copy that the learner did not change follows the course, a changed one stays as it is.
-A notebook is changed when the text of a cell is; outputs and metadata, which JupyterLab writes by itself, do not count.
-`fresh_copy` gives a fresh copy and keeps the old one under a name with its date. The clone is only read.
+`renew` brings them up to date: an unchanged copy follows the course, a copy that the learner changed stays as it is. A
+notebook counts as changed when the text of a cell is; outputs and metadata, which JupyterLab writes by itself, do not.
+`fresh_copy` gives a fresh copy and keeps the old one under a name with its date. The clone itself is only read.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ NOTEBOOK = ".ipynb"
 
 @dataclass(frozen=True)
 class Renewal:
-    """What `renew` met; names as ``labs/01_assessment.ipynb``."""
+    """The copies that need a word to the learner; names as ``labs/01_assessment.ipynb``."""
 
-    taken: tuple[str, ...] = ()  # the learner had worked in the clone itself: that work is the copy now
+    taken: tuple[str, ...] = ()  # the learner had worked in the clone itself; that work is now the copy
     newer: tuple[str, ...] = ()  # the learner changed the copy, and the course has a newer one
 
     def __str__(self) -> str:
@@ -62,11 +62,11 @@ class _Origin:
     """The course's file that a copy was made from."""
 
     file: str  # digest of its bytes
-    text: str  # digest of what the learner could change in it
+    text: str  # digest of the text that a learner can change in it
 
 
 def renew(root: Path, workspace: Workspace) -> Renewal:
-    """Make the copies that are missing and renew those that the learner did not change."""
+    """Make missing copies, and renew those that the learner did not change."""
     desk = workspace.desk
     _move_units(workspace)
     _link_data(root, desk)
@@ -92,7 +92,7 @@ def renew(root: Path, workspace: Workspace) -> Renewal:
                     origins[name] = now
                 elif before is None or before.text != now.text:
                     newer.append(name)
-        for name in origins.keys() - set(names):  # the course has it no more
+        for name in origins.keys() - set(names):  # the course no longer has it
             copy = desk / name
             if copy.is_file() and _text(name, copy.read_bytes()) == origins[name].text:
                 copy.unlink()
@@ -101,10 +101,10 @@ def renew(root: Path, workspace: Workspace) -> Renewal:
 
 
 def fresh_copy(root: Path, workspace: Workspace, name: str) -> tuple[str, Path | None]:
-    """Make a fresh copy of what ``name`` means: a unit's lab, a walkthrough, or a path such as ``docs/glossary.md``.
+    """Make a fresh copy of a lab or walkthrough by its name, or of a file by its path, such as ``docs/glossary.md``.
 
-    Gives the copy's name, and where the old one is kept; None when there was nothing of the learner's in it. Raises
-    `MalformedInput` for a name that no file has, or that two have.
+    Returns the copy's name, and the path of the old copy, or None when it held no work of the learner's. Raises
+    `MalformedInput` for an unknown or ambiguous name.
     """
     chosen = _choose(_names(root), name)
     with _origins(workspace) as origins:
@@ -129,14 +129,14 @@ def _choose(names: list[str], name: str) -> str:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise MalformedInput(f"{name!r} is more than one file", hint=f"name one of {', '.join(matches)}")
+        raise MalformedInput(f"{name!r} names more than one file", hint=f"name one of {', '.join(matches)}")
     raise MalformedInput(
         f"there is no copy {name!r}", hint="name a lab or a walkthrough, as in labs/01_assessment or 01_threats"
     )
 
 
 def _dated(copy: Path) -> Path:
-    """A free name beside the copy: with today's date, and a number from the second of a day on."""
+    """A free name beside the copy: with today's date, and a number from the day's second on."""
     today, number, path = date.today().isoformat(), 1, copy
     while path.exists():
         path = copy.with_stem(f"{copy.stem}-{today}" + (f"-{number}" if number > 1 else ""))
@@ -145,25 +145,25 @@ def _dated(copy: Path) -> Path:
 
 
 def _names(root: Path) -> list[str]:
-    """The course's files that a learner gets a copy of, as ``labs/01_assessment.ipynb``."""
+    """The course's files that are copied for learners, as ``labs/01_assessment.ipynb``."""
     files = (path for folder in FOLDERS for path in sorted((root / folder).rglob("*")) if path.is_file())
     names = (path.relative_to(root) for path in files)
     return [name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)]
 
 
 def _text(name: str, data: bytes) -> str:
-    """The digest of what a person writes: of a notebook its cells' sources, of another file every byte."""
+    """The digest of the text that a person writes: a notebook's cell sources, every byte of another file."""
     if name.endswith(NOTEBOOK):
         try:
             cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(data)["cells"]]
             return str(Digest.of(json.dumps(cells).encode()))
         except (ValueError, LookupError, TypeError, RecursionError):
-            pass  # no notebook any more: it counts as it is
+            pass  # no longer a notebook: every byte counts
     return str(Digest.of(data))
 
 
 def _authored(root: Path, name: str, references: Callable[[], References]) -> str | None:
-    """What `_text` would be had nobody worked in the clone's notebook; None where no lesson says so."""
+    """The `_text` of a notebook as its lesson derives it, whoever worked in the clone's; None without a lesson."""
     path = Path(name)
     edition = LEARNED.get(path.parts[0])
     source = root / "lessons" / f"{path.stem}{'_lab' if edition == 'labs' else ''}.py"
@@ -176,7 +176,7 @@ def _authored(root: Path, name: str, references: Callable[[], References]) -> st
 
 
 def _move_units(workspace: Workspace) -> None:
-    """Move the units' folders of a workspace from before the copies; the old path goes on leading to them."""
+    """Move the units' folders of an older workspace to the desk; a link stays at the old path."""
     old, new = workspace.path / "units", workspace.desk / "units"
     if old.is_symlink() or not old.is_dir():
         return
@@ -197,14 +197,14 @@ def _link_data(root: Path, desk: Path) -> None:
 
 
 def _link(link: Path, target: Path) -> None:
-    """Make a link, for convenience alone: Windows gives not everybody the right to, and nothing depends on it."""
+    """Make a link where the user may (on Windows not everybody may); nothing depends on it."""
     with contextlib.suppress(OSError):
         link.symlink_to(target)
 
 
 @contextlib.contextmanager
 def _origins(workspace: Workspace) -> Iterator[dict[str, _Origin]]:
-    """What each copy was made from, to change; it is kept when the block ends well."""
+    """The origins of all copies, to change; they are saved when the block ends without an error."""
     file = workspace.path / "copies.json"
     with FileLock(file.with_suffix(".lock")):
         try:

@@ -1,10 +1,10 @@
-"""Working copies of ``triage-model`` as it stands at three points of the course.
+"""The project under attack, ``triage-model``, in its three states: working copies for lessons and exercises.
 
-    weak      as such projects are in the wild                       data/projects/triage-model
+    weak      as such projects are found in the wild                 data/projects/triage-model
     hardened  its workflows after week 2                             data/projects/hardened
     attested  after week 4: stages that verify each other, a gate    data/projects/attested
 
-Each state is laid over the one before it; a `.github` of ``hardened`` replaces the weak one.
+Each state is laid over the one before it; the `.github` of ``hardened`` replaces the weak one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ NOT_COPIED = shutil.ignore_patterns("__pycache__", ".pytest_cache")
 
 
 def working_copy(projects: Path, folder: Path, state: str) -> Path:
-    """Make ``folder`` anew as the project in that state, from ``data/projects``; returns it."""
+    """Make ``folder`` anew as the project in a state, from ``data/projects``; returns the folder."""
     if state not in STATES:
-        raise MalformedInput(f"no state is called {state!r}", hint=f"one of {', '.join(STATES)}")
+        raise MalformedInput(f"not a state of the project: {state!r}", hint=f"name one of {', '.join(STATES)}")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(projects / PROJECT, folder, ignore=NOT_COPIED)
     if state != "weak":
@@ -35,7 +35,7 @@ def working_copy(projects: Path, folder: Path, state: str) -> Path:
 
 
 def settings_of(projects: Path, state: str) -> Path:
-    """The project's settings in that state."""
+    """The path of the project's settings in a state."""
     if state == "attested":
         return projects / "attested" / "settings.toml"
     return projects / "settings" / f"{PROJECT}.toml"

@@ -1,6 +1,6 @@
-"""What a learner's lab is worth: its notebook is run cell by cell in a private workspace.
+"""Check a learner's saved lab: run its notebook cell by cell in a private workspace, as ``chainlab check`` does.
 
-One broken cell does not stop the others; a cell that kills the kernel is left out and the rest is run again.
+One broken cell does not stop the others. A cell that kills the kernel is left out, and the rest runs again.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from chainlab.errors import ChainlabError, MalformedInput
 
 __all__ = ["Attempt", "CellFinding", "run_saved_lab"]
 
-CELL_SECONDS = 60  # an answer that takes longer does not end
-# `exit()` ends the kernel some cells later: nobody could say which cell it was.
+CELL_SECONDS = 60  # an answer that takes longer counts as endless
+# `exit()` would end the kernel some cells later, and the cell that called it could not be named.
 EXIT = """\
 def _stop():
     raise SystemExit("exit() would end the notebook here")
@@ -37,7 +37,7 @@ del _stop
 
 @dataclass(frozen=True)
 class CellFinding:
-    """One exercise of the lab."""
+    """The result of one exercise."""
 
     exercise: str
     title: str
@@ -53,18 +53,18 @@ class CellFinding:
 
 @dataclass(frozen=True)
 class Attempt:
-    """All exercises of one lab."""
+    """The results of all exercises of one lab."""
 
     unit: str
     seed: int
     findings: tuple[CellFinding, ...]
     file: Path
     saved: datetime
-    reasons: str = ""  # the page that says why the right answers are right, in an edition that has it
+    reasons: str = ""  # the page that explains the right answers, in an edition that has it
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether every exercise is done."""
         return all(f.status == "done" for f in self.findings)
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class Attempt:
         return "\n".join(lines)
 
     def warnings(self, progress: Progress) -> list[str]:
-        """Say which saved answers are not those that a notebook checked last, and which were done before."""
+        """Name saved answers that differ from those last checked in a notebook, and exercises that were done before."""
         warnings = []
         for finding in self.findings:
             entry = progress.of(finding.exercise)
@@ -114,9 +114,9 @@ def run_saved_lab(
     seconds: int = CELL_SECONDS,
     copy_of: Callable[[Path, str], Path] = Path.joinpath,
 ) -> Attempt:
-    """Run ``labs/<unit>.ipynb`` with ``seed``. Raises `ChainlabError` where there is no such notebook.
+    """Run ``labs/<unit>.ipynb`` with ``seed``. Raises `ChainlabError` when the notebook is missing.
 
-    ``copy_of`` gives the path of a file of the course, such as `Workspace.copy`: the learner's, where there is one.
+    ``copy_of`` maps a file of the course to the path of the learner's copy, as `Workspace.copy` does.
     """
     import nbformat
 
@@ -155,7 +155,7 @@ def run_saved_lab(
 
 
 def _set_seed(lab: Any, seed: int) -> None:
-    """Give the parameters cell's seed another value, as papermill does: by a cell below it."""
+    """Set the seed as papermill does: by a cell below the parameters cell."""
     import nbformat
 
     for position, cell in enumerate(lab.cells):

@@ -1,9 +1,8 @@
-"""The syllabus: what ``course.toml`` says, as values.
+"""The syllabus: ``course.toml`` as values.
 
 A course has units (one a week, and the on-ramp); a unit has lessons (walkthroughs), set readings, one lab and its
-exercises. Hours are planned hours of a learner, minutes are minutes. What the parts say must add up: set readings to
-the unit's reading hours, lessons (their text and the work in them) to its walkthrough hours, exercises to its lab
-hours, units to the course.
+exercises. Hours are a learner's planned hours. The parts must add up: set readings to the unit's reading hours, lessons
+(their text and the work in them) to its walkthrough hours, exercises to its lab hours, units to the course's hours.
 """
 
 from __future__ import annotations
@@ -44,13 +43,13 @@ class Lesson:
 
     @property
     def minutes(self) -> int:
-        """Minutes of the whole lesson, as its header says."""
+        """Minutes of the whole lesson, as its header states them."""
         return self.reading + self.doing
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A primary source set as reading; not in the repository."""
+    """A primary source that learners are to read; it is not in the repository."""
 
     title: str
     minutes: int
@@ -107,9 +106,9 @@ class Course:
     root: Path  # the folder that holds course.toml
 
     def unit(self, name: str) -> Unit:
-        """A unit by its id, its number or the name of its lab: ``01_assessment``, ``01``, ``1``.
+        """Find a unit by its id, its number or the name of its lab: ``01_assessment``, ``01``, ``1``.
 
-        Raises `MalformedInput` for a name that no unit has.
+        Raises `MalformedInput` when there is none.
         """
         stem = Path(name).name.removesuffix(".ipynb").removesuffix(".py").removesuffix("_lab")
         for unit in self.units:
@@ -119,11 +118,11 @@ class Course:
         raise MalformedInput(f"there is no unit {name!r}", hint=f"name one of {names}")
 
     def exercise(self, exercise_id: str) -> Exercise:
-        """An exercise by its number."""
+        """Find an exercise by its number. Raises `MalformedInput` when there is none."""
         return self.find(exercise_id)[1]
 
     def find(self, exercise_id: str) -> tuple[Unit, Exercise]:
-        """The unit that has an exercise, and the exercise. Raises `MalformedInput` for another."""
+        """Find an exercise and its unit, by number. Raises `MalformedInput` when there is none."""
         for unit in self.units:
             for exercise in unit.exercises:
                 if exercise.id == exercise_id:
@@ -138,7 +137,7 @@ class Course:
 
 
 def load(root: Path) -> Course:
-    """Read ``root/course.toml``. Raises `MalformedInput` with line and key for whatever is wrong in it."""
+    """Read ``root/course.toml``. Raises `MalformedInput` with the line and key of an error."""
     top = Table.parse((root / "course.toml").read_text(encoding="utf-8"), "course.toml")
     competencies, kinds = top.texts("competencies"), top.texts("kinds")
     units = tuple(_unit(t, competencies, kinds) for t in top.tables("units"))
@@ -159,7 +158,7 @@ def load(root: Path) -> Course:
     ):
         for name in names:
             if names.count(name) > 1:
-                raise top.error("units", f"{kind} {name} stands in it twice")
+                raise top.error("units", f"{kind} {name} is listed twice")
     counted = sum(u.hours.total for u in units if u.counted)
     if not math.isclose(counted, course.hours):
         raise top.error("hours", f"expected {counted:g}, the sum of the counted units, got {course.hours:g}")
@@ -220,7 +219,7 @@ def _without_other_keys(tables: list[Table], *keys: str) -> list[Table]:
 
 
 def _check_sums(table: Table, unit: Unit) -> None:
-    """A written unit's parts must sum to its hours."""
+    """Refuse a written unit whose parts do not sum to its hours."""
     sums = {
         "reading": sum(r.minutes for r in unit.readings),
         "walkthrough": sum(p.minutes for p in unit.lessons),

@@ -1,4 +1,4 @@
-"""Reading TOML tables so that every error names the file, the line and the key.
+"""TOML tables whose errors name the file, the line and the key.
 
 >>> Table.parse("[[units]]\\nid = 7\\n", "course.toml").tables("units")[0].text("id")
 Traceback (most recent call last):
@@ -21,18 +21,18 @@ __all__ = ["Table"]
 
 @dataclass
 class Table:
-    """One table of a TOML file; remembers which keys were asked for."""
+    """One table of a TOML file, with the keys that were read from it."""
 
     data: dict[str, Any]
-    name: str  # of the file, as messages show it
+    name: str  # the file's, as messages show it
     source: str
     path: str = ""  # "units[1].exercises[0]"
-    start: int = 0  # offset in the source from where this table's keys are looked for
+    start: int = 0  # offset in the source where this table begins
     used: set[str] = field(default_factory=set)
 
     @classmethod
     def parse(cls, text: str, name: str) -> Table:
-        """The top table. Raises `MalformedInput` with the line of a syntax error."""
+        """Read the top table. Raises `MalformedInput` with the line of a syntax error."""
         try:
             return cls(tomllib.loads(text), name, text)
         except tomllib.TOMLDecodeError as error:
@@ -41,35 +41,35 @@ class Table:
             raise MalformedInput(f"{name}{line}: not TOML: {error}") from error
 
     def text(self, key: str, default: str | None = None) -> str:
-        """Non-empty text."""
+        """Read a non-empty text."""
         value = self._get(key, default)
         if not isinstance(value, str) or (not value.strip() and default is None):
             raise self.error(key, f"expected text, got {value!r}")
         return value
 
     def number(self, key: str, default: float | None = None, least: float = 0) -> float:
-        """A number of at least ``least``."""
+        """Read a number of at least ``least``."""
         value = self._get(key, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
             raise self.error(key, f"expected a number of at least {least}, got {value!r}")
         return float(value)
 
     def whole(self, key: str, default: int | None = None, least: int = 0) -> int:
-        """A whole number of at least ``least``."""
+        """Read a whole number of at least ``least``."""
         value = self._get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise self.error(key, f"expected a whole number of at least {least}, got {value!r}")
         return value
 
     def flag(self, key: str, default: bool) -> bool:
-        """True or false."""
+        """Read true or false."""
         value = self._get(key, default)
         if not isinstance(value, bool):
             raise self.error(key, f"expected true or false, got {value!r}")
         return value
 
     def texts(self, key: str, among: Iterable[str] = (), least: int = 1) -> tuple[str, ...]:
-        """A list of texts, each one of ``among`` where that is given."""
+        """Read a list of texts; with ``among``, each must be one of them."""
         value = self._get(key, None)
         if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
             raise self.error(key, f"expected a list of texts, got {value!r}")
@@ -82,21 +82,21 @@ class Table:
         return tuple(value)
 
     def choice(self, key: str, among: Iterable[str]) -> str:
-        """A text that is one of ``among``."""
+        """Read a text that must be one of ``among``."""
         value, allowed = self.text(key), tuple(among)
         if value not in allowed:
             raise self.error(key, f"expected one of {', '.join(allowed)}, got {value!r}")
         return value
 
     def table(self, key: str) -> Table:
-        """A table inside this one."""
+        """Read a table inside this one."""
         value = self._get(key, None)
         if not isinstance(value, dict):
             raise self.error(key, f"expected a table, got {value!r}")
         return Table(value, self.name, self.source, self._at(key), self._offset(key))
 
     def tables(self, key: str, default: list[Any] | None = None) -> list[Table]:
-        """A list of tables, ``[[key]]`` or ``key = [{…}, …]``."""
+        """Read a list of tables, ``[[key]]`` or ``key = [{…}, …]``."""
         value = self._get(key, default)
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
             raise self.error(key, f"expected a list of tables, got {value!r}")
@@ -108,14 +108,14 @@ class Table:
         return [Table(v, self.name, self.source, f"{self._at(key)}[{i}]", headers[i]) for i, v in enumerate(value)]
 
     def refuse_unknown_keys(self) -> None:
-        """Raises `MalformedInput` for a key that nobody asked for: a typing error, mostly."""
+        """Raise `MalformedInput` for a key that was never read: mostly a typing error."""
         for key in self.data:
             if key not in self.used:
                 allowed = ", ".join(sorted(self.used))
-                raise self.error(key, f"unknown key (known are {allowed})")
+                raise self.error(key, f"unknown key (expected one of {allowed})")
 
     def error(self, key: str, message: str) -> MalformedInput:
-        """An error that names file, line and key."""
+        """Make an error that names file, line and key."""
         offset = self._offset(key)
         line = self.source.count("\n", 0, offset) + 1
         return MalformedInput(f"{self.name}:{line}: {self._at(key)}: {message}")

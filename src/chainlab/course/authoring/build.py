@@ -1,8 +1,9 @@
-"""Deriving notebooks, labs and solutions from the lessons, and holding them to their sources.
+"""The build of the course: derive notebooks, labs and solutions from the lessons, and compare them with the lessons.
 
-build(course)     writes what is derived; stored outputs stay where a cell is unchanged
-drift(course)     what differs from the sources, byte for byte; executes nothing
-execute(course)   runs notebooks and solutions and stores their outputs; twice gives the same bytes
+build(course)     writes the derived files; stored outputs stay where a cell is unchanged
+drift(course)     lists the files that differ from their lessons, byte for byte; executes nothing
+execute(course)   runs notebooks and solutions and stores their outputs; running it twice gives the same bytes
+lint(course)      runs the author lint of labs
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Say = Callable[[str], None]
 
 
 class Broken(ChainlabError):
-    """Authored files with problems; the message lists them, one a line."""
+    """Authored files have problems; the message lists them, one a line."""
 
     def __init__(self, problems: Iterable[LessonProblem | str]) -> None:
         self.problems = [str(p) for p in problems]
@@ -42,7 +43,7 @@ class Broken(ChainlabError):
 
 
 def build(course: Course, names: Iterable[str] = (), say: Say = print) -> list[Path]:
-    """Write what derives from the selected lessons; the paths that changed. Raises `Broken`."""
+    """Write the files derived from the selected lessons; returns the changed paths. Raises `Broken`."""
     names = tuple(names)
     chosen = select(course, names)
     problems = [p for lesson in chosen for p in lesson_problems(lesson, course)]
@@ -71,7 +72,7 @@ def build(course: Course, names: Iterable[str] = (), say: Say = print) -> list[P
 
 
 def drift(course: Course, names: Iterable[str] = ()) -> list[str]:
-    """What is wrong with sources and derived files, one line each; empty when all agree."""
+    """List the problems of sources and derived files, one line each; empty when all agree."""
     names = tuple(names)
     chosen = select(course, names)
     problems = [p for lesson in chosen for p in lesson_problems(lesson, course)]
@@ -95,9 +96,9 @@ def drift(course: Course, names: Iterable[str] = ()) -> list[str]:
 
 
 def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list[Path]:
-    """Run the selected notebooks and solutions and store their outputs; the paths that changed.
+    """Run the selected notebooks and solutions and store their outputs; returns the changed paths.
 
-    Labs are derived only: they carry no outputs. A notebook whose cell fails is left as it was, the others go on;
+    Labs are only derived: they carry no outputs. A notebook with a failing cell stays as it was, and the others run;
     then `Broken` is raised.
     """
     changed = build(course, names, say)
@@ -134,7 +135,7 @@ def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list
 
 
 def lint(course: Course, names: Iterable[str] = (), say: Say = print) -> None:
-    """Put the selected labs to the proof, in a process of their own. Raises `Broken`."""
+    """Lint the selected labs in a process of their own. Raises `Broken`."""
     labs = [Path(lesson.name).name for lesson in select(course, names) if lesson.is_lab]
     if not labs:
         return
@@ -153,7 +154,7 @@ def lint(course: Course, names: Iterable[str] = (), say: Say = print) -> None:
 
 
 def select(course: Course, names: Iterable[str] = ()) -> list[LessonSource]:
-    """The lessons named by unit or file; all of them without a name. Raises `Broken` for unreadable ones."""
+    """Find lessons by unit or file; without a name all of them. Raises `Broken` for unreadable files."""
     read, bad = read_lessons(course)
     selections = [_stems(course, name) for name in names]
     if not selections:
@@ -168,12 +169,12 @@ def select(course: Course, names: Iterable[str] = ()) -> list[LessonSource]:
 
 
 def target(course: Course, lesson: LessonSource, edition: Edition) -> Path:
-    """Where a derived notebook lies."""
+    """The path of a derived notebook."""
     return course.root / edition / f"{lesson.stem}.ipynb"
 
 
 def _stems(course: Course, name: str) -> set[str]:
-    """Stems of source files that a word on the command line means."""
+    """Stems of the source files that a word on the command line names."""
     path = Path(name)
     sources = {p.stem for p in (course.root / "lessons").glob("*.py")}
     if path.suffix == ".ipynb":
@@ -195,7 +196,7 @@ def _with_stored(lesson: LessonSource, edition: Edition, path: Path, references:
         try:
             keep_outputs(notebook, load(path))
         except MalformedInput:
-            return notebook  # a broken derived file is simply derived again
+            return notebook  # a broken derived file is derived again
     return notebook
 
 
@@ -234,7 +235,7 @@ def _first_difference(lesson: LessonSource, notebook: Any, path: Path) -> str:
 
 
 def _orphans(course: Course, lessons: list[LessonSource]) -> list[str]:
-    """Derived files that no lesson stands behind."""
+    """List derived files that have no lesson."""
     expected = {target(course, lesson, e) for lesson in lessons for e in editions(lesson)}
     derived = {p for e in EDITIONS for p in (course.root / e).glob("*.ipynb")}
-    return [f"{p.parent.name}/{p.name}: no lesson stands behind it: delete it" for p in sorted(derived - expected)]
+    return [f"{p.parent.name}/{p.name}: no lesson derives it: delete it" for p in sorted(derived - expected)]

@@ -1,4 +1,4 @@
-"""What a lesson's cells may contain: nothing that leaves the machine, nothing that chance decides."""
+"""Rules for single cells: no network, no absolute paths, no unseeded randomness, no long code."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from chainlab.course.authoring.lesson_source import Cell, LessonProblem, LessonS
 
 __all__ = ["code_problems", "prose_problems"]
 
-CODE_LINES = 15  # of a cell; a reader takes in no more at once
+CODE_LINES = 15  # of a cell: what a reader takes in at once
 LONG_CODE_LINES = 45  # of exercise, check and wrong cells
 
-# Hosts that never leave the machine, and names reserved for examples (RFC 2606, RFC 6761).
+# Hosts on this machine, and names reserved for examples (RFC 2606, RFC 6761).
 LOCAL = re.compile(
     r"(?:[\w.-]+\.)?(?:localhost|example\.(?:com|org|net)|example|test|invalid)|127\.[\d.]+|\[::1\]|0\.0\.0\.0"
 )
 URL = re.compile(r"https?://(?P<host>\[[0-9a-f:]+\]|[\w.-]*)(?P<rest>[\w./-]*)")
-# Identifiers that have the form of an address and are never opened: predicate types, schemas, OIDC issuers.
+# Identifiers in the form of an address that are never opened: predicate types, schemas, OIDC issuers.
 NAMES = (
     "https://in-toto.io/",
     "https://slsa.dev/",
@@ -45,7 +45,7 @@ UNSEEDED = re.compile(
 
 
 def code_problems(lesson: LessonSource, cell: Cell) -> Iterator[LessonProblem]:
-    """Magics, installers, live addresses, absolute paths, chance without a seed, long cells."""
+    """Report magics, installers, live addresses, absolute paths, unseeded randomness and long cells."""
     name = lesson.name
     for line, text in cell.numbered:
         if re.match(r"\s*(?:%%?\w|!\S)", text):
@@ -81,7 +81,7 @@ def code_problems(lesson: LessonSource, cell: Cell) -> Iterator[LessonProblem]:
 
 
 def prose_problems(lesson: LessonSource, cell: Cell) -> Iterator[LessonProblem]:
-    """Registries\' host names, and what a page would load from the network."""
+    """Report registries' host names, and what a page would load from the network."""
     for line, text in cell.numbered:
         if REGISTRIES.search(text):
             yield LessonProblem(lesson.name, line, "the host name of a package registry: write its name (PyPI)")

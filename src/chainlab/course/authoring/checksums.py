@@ -1,11 +1,11 @@
 """The kit's manifest: ``data/SHA256SUMS``, in the format of ``sha256sum``.
 
-One line a file, sorted by path: 64 hex digits, two spaces, the path from ``data/`` with forward
-slashes. The manifest does not list itself. What it does not list does not belong there.
+One line a file, sorted by path: 64 hex digits, two spaces, the path below ``data/`` with forward
+slashes. The manifest lists every file but itself; a file that it does not list is an error.
 
     python -m chainlab.course.authoring.checksums            writes it
     python -m chainlab.course.authoring.checksums --check    exit 1 if a file is changed, missing or extra
-    cd data && sha256sum --check SHA256SUMS        the same, but blind to extra files
+    cd data && sha256sum --check SHA256SUMS        the same, but without extra files
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NAME = "SHA256SUMS"
 
 @dataclass(frozen=True)
 class Differences:
-    """Paths by what is wrong with them; false when nothing is."""
+    """Paths that are changed, missing or extra; false when there are none."""
 
     changed: frozenset[str] = field(default_factory=frozenset)
     missing: frozenset[str] = field(default_factory=frozenset)
@@ -41,19 +41,18 @@ class Differences:
 
 
 def build(root: Path) -> str:
-    """The manifest of a folder as it is now; ``compare(root, build(root))`` finds nothing.
+    """Make the manifest of a folder; ``compare(root, build(root))`` is then false.
 
-    Raises `MalformedInput` for a symbolic link or for a name with a line break: neither can be
-    listed.
+    Raises `MalformedInput` for a symbolic link, or a name with a line break.
     """
     digests = _digests(root)
     return "".join(f"{digests[path]}  {path}\n" for path in sorted(digests))
 
 
 def parse(text: str) -> dict[str, str]:
-    """Path to hex digest.
+    """Read a manifest: path to hex digest.
 
-    Raises `MalformedInput` for another format, a repeated path or one that leaves the folder.
+    Raises `MalformedInput` for another format, a repeated path, or a path that leaves the folder.
     """
     listed: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -67,7 +66,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def compare(root: Path, text: str) -> Differences:
-    """What a folder's files and a manifest disagree about."""
+    """Compare a folder's files with a manifest."""
     listed, actual = parse(text), _digests(root)
     return Differences(
         changed=frozenset(p for p in listed.keys() & actual.keys() if listed[p] != actual[p]),
@@ -88,7 +87,7 @@ def _digests(root: Path) -> dict[str, str]:
 
 
 def main(argv: list[str]) -> int:
-    """Write the manifest of the repository's ``data/``, or with ``--check`` compare."""
+    """Write the manifest of the repository's ``data/``, or with ``--check`` compare it."""
     root = Path(__file__).parents[4] / "data"
     target = root / NAME
     if "--check" not in argv:

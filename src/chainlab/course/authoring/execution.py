@@ -1,8 +1,8 @@
-"""Running notebooks, each with a kernel and a private workspace of its own, and making their outputs stable.
+"""Execution of notebooks, each with its own kernel and private workspace, and stable forms of their outputs.
 
-The kernel starts without ``CHAINLAB_WORKSPACE``, so `chainlab.open` in it makes a workspace of its own and never
-touches the learner's. Outputs are stored as nbval compares them: ``lessons/sanitise.cfg`` is applied, streams are
-joined, tracebacks are reduced to the message.
+The kernel starts without ``CHAINLAB_WORKSPACE``, so `chainlab.open` in it makes its own workspace and never touches
+the learner's. Outputs are stored as nbval compares them: ``lessons/sanitise.cfg`` is applied, streams are joined, and
+tracebacks are reduced to the message.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from chainlab.errors import ChainlabError
 
 __all__ = ["Failure", "line_of", "private_environment", "run", "sanitiser", "stabilise", "unstable_outputs"]
 
-CELL_SECONDS = 300  # a lesson runs in under a minute altogether; this only ends what hangs
+CELL_SECONDS = 300  # a whole lesson runs in under a minute; this limit only ends a cell that hangs
 KERNEL = "python3"
 
-# What differs from run to run, and must not stand in a stored output.
+# Text that differs from run to run; stored outputs must not contain it.
 UNSTABLE = {
     "a port": re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):\d{2,5}"),
     "a temporary path": re.compile(r"/tmp/|/var/folders/|\\Temp\\"),  # noqa: S108
@@ -32,7 +32,7 @@ UNSTABLE = {
 
 
 class Failure(ChainlabError):
-    """A cell failed, the kernel died or time ran out; ``cell`` is its position, -1 before the first."""
+    """A cell failed, the kernel died or time ran out; ``cell`` is the cell's position, -1 before the first."""
 
     def __init__(self, message: str, *, cell: int) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class Failure(ChainlabError):
 
 
 def private_environment() -> dict[str, str]:
-    """The environment for a kernel that must not join the learner's workspace."""
+    """The environment of a kernel that must not join the learner's workspace."""
     environment = {k: v for k, v in os.environ.items() if k != "CHAINLAB_WORKSPACE"}
     environment.pop("JPY_PARENT_PID", None)
     return environment
@@ -56,9 +56,9 @@ def run(
 ) -> Any:
     """Execute all cells of ``notebook`` in place, with ``folder`` as working directory.
 
-    ``root`` is the course that its cells open; by default the one that ``folder`` is in.
-    A failing cell raises `Failure`, unless ``keep_going``: then its error is in its outputs and the next cell runs,
-    and what cells print is dropped, for it can be without end. A dead kernel always raises `Failure`.
+    ``root`` is the course that the cells open; by default the one around ``folder``. A failing cell raises `Failure`.
+    With ``keep_going`` its error stays in its outputs and the next cell runs; printed output, which may be endless, is
+    dropped. A dead kernel always raises `Failure`.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -92,22 +92,22 @@ def run(
     )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of zmq, asyncio and traitlets at shutdown; not ours to mend
+            warnings.simplefilter("ignore")  # zmq, asyncio and traitlets warn at shutdown
             client.execute(env=private_environment() | ({"CHAINLAB_COURSE": str(root)} if root else {}))
     except CellExecutionError as error:
         raise Failure(f"{error.ename}: {error.evalue}", cell=running) from error
     except CellTimeoutError as error:
-        raise Failure(f"not done after {seconds} s", cell=running) from error
+        raise Failure(f"the cell did not end within {seconds} s", cell=running) from error
     except DeadKernelError as error:
         raise Failure("the kernel died in this cell", cell=running) from error
-    except RuntimeError as error:  # none answered within the client's own time
-        atexit.unregister(client._cleanup_kernel)  # there is none, and nbclient would trip over it
-        raise Failure(f"no kernel came up: {error}", cell=running) from error
+    except RuntimeError as error:  # no kernel answered within the client's own time limit
+        atexit.unregister(client._cleanup_kernel)  # there is no kernel, and nbclient's cleanup would fail
+        raise Failure(f"the kernel did not start: {error}", cell=running) from error
     return notebook
 
 
 def sanitiser(root: Path) -> list[tuple[re.Pattern[str], str]]:
-    """The patterns of ``lessons/sanitise.cfg``, read by nbval's own reader."""
+    """Read the patterns of ``lessons/sanitise.cfg``, by nbval's own reader."""
     from nbval.plugin import (  # type: ignore[import-untyped, unused-ignore]
         get_sanitize_patterns,
     )
@@ -120,12 +120,12 @@ def sanitiser(root: Path) -> list[tuple[re.Pattern[str], str]]:
         try:
             patterns.append((re.compile(pattern), replacement))
         except re.error as error:
-            raise ChainlabError(f"lessons/sanitise.cfg: {pattern!r} is no pattern: {error}") from error
+            raise ChainlabError(f"lessons/sanitise.cfg: not a regular expression: {pattern!r}: {error}") from error
     return patterns
 
 
 def stabilise(notebook: Any, patterns: list[tuple[re.Pattern[str], str]]) -> Any:
-    """Outputs as they are stored: sanitised, without tracebacks, transient data or timing."""
+    """Bring a notebook's outputs into their stored form: sanitised, without tracebacks, transient data or timing."""
     import nbformat
 
     notebook.metadata = nbformat.from_dict(METADATA)  # type: ignore[no-untyped-call]
@@ -147,7 +147,7 @@ def stabilise(notebook: Any, patterns: list[tuple[re.Pattern[str], str]]) -> Any
 
 
 def unstable_outputs(lesson: LessonSource, notebook: Any) -> list[LessonProblem]:
-    """Outputs that would differ on the next run, by the line of their cell in the source."""
+    """List outputs that would differ on the next run, by the line of their cell in the source."""
     problems = []
     for cell in notebook.cells:
         for text in _texts(cell):
@@ -165,7 +165,7 @@ def unstable_outputs(lesson: LessonSource, notebook: Any) -> list[LessonProblem]
 
 
 def line_of(lesson: LessonSource, cell_id: str) -> int:
-    """The line in the source that a derived cell comes from."""
+    """The source line of a derived cell."""
     index = int(cell_id.rpartition("-")[2])
     return lesson.cells[index].line
 

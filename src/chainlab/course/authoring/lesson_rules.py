@@ -1,7 +1,7 @@
-"""Rules for authored lessons; each breach is a `LessonProblem` with file and line.
+"""Rules for whole lessons: shape, listing in course.toml, exercises. A breach is a `LessonProblem` with file and line.
 
-`problems(course)` reads every lesson and nothing else: no cell runs. What needs running (does the solution pass, does
-the wrong answer fail at its case) is `chainlab.course.authoring.lint`.
+`course_problems(course)` only reads the lessons; no cell runs. Rules for single cells are in `cell_rules`. What needs
+running (whether solutions pass, and wrong answers fail at their cases) is in `chainlab.course.authoring.lint`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HEADER = re.compile(r"^\*\*You will\*\* \((\d+) min: (\d+) reading, (\d+) doing\
 
 
 def read_lessons(course: Course) -> tuple[list[LessonSource], list[LessonProblem]]:
-    """All lessons of ``course.root/lessons`` that can be read, by name, and the problems of the others."""
+    """Read all files of ``course.root/lessons``: the lessons by name, and the problems of unreadable files."""
     lessons: list[LessonSource] = []
     problems: list[LessonProblem] = []
     for path in sorted((course.root / "lessons").glob("*.py")):
@@ -46,7 +46,7 @@ def read_lessons(course: Course) -> tuple[list[LessonSource], list[LessonProblem
 
 
 def course_problems(course: Course) -> list[LessonProblem]:
-    """Everything wrong with the authored files, in the order of files and lines."""
+    """List all problems of the authored files, ordered by file and line."""
     lessons, problems = read_lessons(course)
     problems += _listing(course, lessons)
     ids: dict[str, str] = {}
@@ -67,7 +67,7 @@ def course_problems(course: Course) -> list[LessonProblem]:
 
 
 def _listing(course: Course, lessons: list[LessonSource]) -> Iterator[LessonProblem]:
-    """No lesson unlisted, none listed that does not exist, and minutes as the text and its header have them."""
+    """Compare course.toml with the files: unlisted lessons, missing lessons, and minutes that do not fit the text."""
     there = {lesson.name.partition("/")[2] for lesson in lessons}
     there |= {p.name for p in (course.root / "lessons").glob("*.py")}
     listed = {f"{p.file}.py": u for u in course.units for p in u.lessons}
@@ -93,7 +93,7 @@ def _listing(course: Course, lessons: list[LessonSource]) -> Iterator[LessonProb
 
 
 def lesson_problems(lesson: LessonSource, course: Course | None) -> list[LessonProblem]:
-    """What is wrong in one lesson; without a course, the syllabus is not asked."""
+    """List the problems of one lesson; without a course, those against the syllabus are left out."""
     problems = [*_shape(lesson), *_regions(lesson)]
     for cell in lesson.cells:
         problems += code_problems(lesson, cell) if cell.kind == "code" else prose_problems(lesson, cell)
@@ -119,10 +119,10 @@ def _unit(lesson: LessonSource, course: Course) -> Unit | None:
 
 
 def _shape(lesson: LessonSource) -> Iterator[LessonProblem]:
-    """Title, parameters cell, number of cells, tags."""
+    """Check title, parameters cell, number of cells, and tags."""
     name, cells = lesson.name, lesson.cells
     if cells[0].kind != "markdown" or not cells[0].source.startswith("# "):
-        yield LessonProblem(name, cells[0].line, "the first cell is to be markdown with the title, '# …'")
+        yield LessonProblem(name, cells[0].line, "the first cell must be markdown with the title, '# …'")
     for cell in cells[1:]:
         for line, text in cell.numbered if cell.kind == "markdown" else ():
             if text.startswith("# "):
@@ -130,9 +130,9 @@ def _shape(lesson: LessonSource) -> Iterator[LessonProblem]:
     parameters = [c for c in cells if c.has("parameters")]
     if len(parameters) != 1:
         line = parameters[1].line if parameters else 1
-        yield LessonProblem(name, line, f'expected one cell with tags=["parameters"], found {len(parameters)}')
+        yield LessonProblem(name, line, f'expected one cell with tags=["parameters"], got {len(parameters)}')
     elif not re.search(r"^seed = 1\b", parameters[0].source, re.MULTILINE):
-        yield LessonProblem(name, parameters[0].line, "the parameters cell is to say 'seed = 1'")
+        yield LessonProblem(name, parameters[0].line, "the parameters cell must say 'seed = 1'")
     kept = [c for c in cells if not c.has("wrong")]
     if not lesson.is_lab and len(kept) not in WALKTHROUGH_CELLS:
         low, high = WALKTHROUGH_CELLS.start, WALKTHROUGH_CELLS.stop - 1
@@ -140,20 +140,20 @@ def _shape(lesson: LessonSource) -> Iterator[LessonProblem]:
     for cell in cells:
         for tag in cell.tags:
             if tag not in TAGS:
-                yield LessonProblem(name, cell.line, f"unknown tag {tag!r} (known are {', '.join(TAGS)})")
+                yield LessonProblem(name, cell.line, f"unknown tag {tag!r} (expected one of {', '.join(TAGS)})")
             elif not lesson.is_lab and tag in ("exercise", "wrong", "solution"):
                 yield LessonProblem(name, cell.line, f"{tag!r} cells belong in a lab, lessons/…_lab.py")
             elif tag == "predict" and (lesson.is_lab or cell.kind != "code"):
                 yield LessonProblem(name, cell.line, "'predict' folds the output of a walkthrough's code cell")
         for attribute in cell.attributes:
-            yield LessonProblem(name, cell.line, f"unknown words on the cell marker: {attribute}")
+            yield LessonProblem(name, cell.line, f"unknown attribute on the cell marker: {attribute}")
         if not cell.source.strip():
             yield LessonProblem(name, cell.line, "empty cell")
         if cell.has("solution") and cell.kind != "markdown":
             yield LessonProblem(name, cell.line, "a 'solution' cell is markdown: the code stands in the exercise")
         if not lesson.is_lab and "lab.check(" in cell.source and "demo=True" not in cell.source:
             yield LessonProblem(
-                name, cell.line, "a walkthrough shows a check by lab.check(…, demo=True), which notes nothing"
+                name, cell.line, "a walkthrough shows a check by lab.check(…, demo=True), which records nothing"
             )
         if cell.has("raises-exception") and (cell.has("check") or "lab.check(" in cell.source):
             yield LessonProblem(
@@ -164,14 +164,14 @@ def _shape(lesson: LessonSource) -> Iterator[LessonProblem]:
 
 
 def _references(lesson: LessonSource, references: References) -> Iterator[LessonProblem]:
-    """Each page that the text names by its path exists."""
+    """Report pages that the text names by a path that does not exist."""
     for cell in lesson.cells:
         for name in references.unresolved(cell.source) if cell.kind == "markdown" else ():
             yield LessonProblem(lesson.name, cell.line_of(name), f"there is no {name}")
 
 
 def _regions(lesson: LessonSource) -> Iterator[LessonProblem]:
-    """Solution regions: in exercise cells, balanced, not nested, not empty."""
+    """Check solution regions: in exercise cells, balanced, not nested, not empty."""
     for cell in lesson.cells:
         opened, filled, regions = 0, False, 0
         for line, text in cell.numbered:
@@ -189,7 +189,7 @@ def _regions(lesson: LessonSource) -> Iterator[LessonProblem]:
                     yield LessonProblem(
                         lesson.name,
                         line,
-                        "an exercise without a solution text: the region is empty",
+                        "an exercise without a solution: the region is empty",
                     )
                 opened = 0
             elif "BEGIN SOLUTION" in word or "END SOLUTION" in word:
@@ -203,7 +203,7 @@ def _regions(lesson: LessonSource) -> Iterator[LessonProblem]:
 
 
 def _exercise(lesson: LessonSource, exercise: ExerciseSource) -> Iterator[LessonProblem]:
-    """Heading, points, hints, then exercise, check, wrong answer and reason."""
+    """Check heading, points and hints, then the exercise, check, wrong and solution cells."""
     name, line = lesson.name, exercise.line
     label = f"exercise {exercise.id}"
     if exercise.points is None:
@@ -221,7 +221,7 @@ def _exercise(lesson: LessonSource, exercise: ExerciseSource) -> Iterator[Lesson
         ("exercise", 'a cell with tags=["exercise"]'),
         ("check", 'a cell with tags=["check"]'),
         ("wrong", 'a named wrong answer, a cell with tags=["wrong"]'),
-        ("solution", 'a solution text, a markdown cell with tags=["solution"]'),
+        ("solution", 'a solution, a markdown cell with tags=["solution"]'),
     ):
         cells = exercise.tagged(tag)
         if not cells:
@@ -237,7 +237,7 @@ def _exercise(lesson: LessonSource, exercise: ExerciseSource) -> Iterator[Lesson
         except SyntaxError:
             continue  # reported with its line elsewhere
         if checked is None or checked[0] != exercise.id:
-            yield LessonProblem(name, cell.line, f'the check is to say lab.check("{exercise.id}", …)')
+            yield LessonProblem(name, cell.line, f'the check must say lab.check("{exercise.id}", …)')
     for cell in exercise.tagged("wrong"):
         if named_wrong(cell) is None:
             yield LessonProblem(
@@ -248,7 +248,7 @@ def _exercise(lesson: LessonSource, exercise: ExerciseSource) -> Iterator[Lesson
 
 
 def _planned(lesson: LessonSource, exercise: ExerciseSource, unit: Unit) -> Iterator[LessonProblem]:
-    """Title and points as course.toml has them."""
+    """Compare title and points with course.toml."""
     line = exercise.line
     planned = {e.id: e for e in unit.exercises}.get(exercise.id)
     if planned is None:

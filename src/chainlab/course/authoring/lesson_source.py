@@ -1,16 +1,18 @@
 """Authored lessons: py:percent text, read into cells that know their line.
 
 ``lessons/NN_topic.py`` is a walkthrough, ``lessons/NN_topic_lab.py`` a lab. A cell begins at a marker line:
-``# %%`` or ``# %% [markdown]``, with ``tags=["…"]`` where it has a part to play:
+``# %%`` or ``# %% [markdown]``, with ``tags=["…"]`` for special cells:
 
-    parameters        the one cell with what varies; papermill sets it
+    parameters        the one cell with the values that papermill sets, such as the seed
     exercise          the learner's cell; its solution stands between `BEGIN` and `END`
-    check             what judges the exercise (lab), or holds the text to the values (walkthrough)
-    wrong             a plausible wrong answer, for the author lint alone
-    solution          markdown with the reason, kept in solutions
+    check             checks the exercise (lab), or asserts what the text claims (walkthrough)
+    wrong             a plausible wrong answer, for the author lint only
+    solution          markdown that explains the solution; only in solutions
     raises-exception  an expected failure, with a comment that says why
     predict           a walkthrough's output that is folded until the reader asks for it
-    folded            code that is folded: it runs, and teaches nothing
+    folded            code that runs but teaches nothing; folded
+
+The hints of an exercise are ``<details>`` elements below its heading.
 """
 
 from __future__ import annotations
@@ -41,16 +43,16 @@ __all__ = [
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TAGS = ("parameters", "exercise", "check", "wrong", "solution", "raises-exception", "predict", "folded")
-MARKER = re.compile(r"^\s*#\s*%%")  # jupytext takes an indented one for a marker too
+MARKER = re.compile(r"^\s*#\s*%%")  # jupytext also accepts an indented marker
 FORMAT = {"extension": ".py", "format_name": "percent", "comment_magics": False}
 LAB_SUFFIX = "_lab"
 
 
 @dataclass(frozen=True)
 class LessonProblem:
-    """What is wrong in an authored file, and on which line."""
+    """A problem in an authored file, with its line."""
 
-    file: str  # as the author calls it: lessons/01_threats.py
+    file: str  # lessons/01_threats.py
     line: int
     text: str
 
@@ -67,7 +69,7 @@ class Cell:
     kind: str  # "code" or "markdown"
     tags: tuple[str, ...]
     source: str
-    attributes: tuple[str, ...] = ()  # names of anything else on the marker line
+    attributes: tuple[str, ...] = ()  # names of other attributes on the marker line
 
     def line_of(self, needle: str) -> int:
         """The line of the first occurrence of ``needle`` in the file."""
@@ -105,7 +107,7 @@ class ExerciseSource:
 
     @property
     def hints(self) -> list[str]:
-        """The ladder, first rung first."""
+        """The hints, the first one first."""
         return hints_in(self.heading.source)
 
 
@@ -120,7 +122,7 @@ class LessonSource:
 
     @classmethod
     def read(cls, path: Path) -> LessonSource:
-        """Read a file. Raises `MalformedInput` when it is not py:percent text."""
+        """Read a file. Raises `MalformedInput` if it is not py:percent text."""
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -129,12 +131,12 @@ class LessonSource:
 
     @classmethod
     def parse(cls, text: str, name: str) -> LessonSource:
-        """Read text; ``name`` is what messages call it."""
+        """Read text; messages call it ``name``."""
         lines = text.splitlines()
         markers = [n for n, line in enumerate(lines, start=1) if MARKER.match(line)]
         if not markers or any(line.strip() for line in lines[: markers[0] - 1]):
             raise MalformedInput(f"{name}:1: expected '# %% [markdown]' on the first line")
-        import jupytext  # 2.5 s: the notebook format with its schemas
+        import jupytext  # here, because it takes 2.5 s: the notebook format with its schemas
 
         cells = jupytext.reads(text, fmt=FORMAT).cells
         if len(cells) != len(markers):
@@ -166,13 +168,13 @@ class LessonSource:
 
     @property
     def words(self) -> int:
-        """Words of the text: what `reading` minutes are counted from."""
+        """Words of the text; reading minutes follow from them."""
         prose = (c.source for c in self.cells if c.kind == "markdown")
         return sum(len(re.findall(r"\b\w[\w'’./-]*", text)) for text in prose)
 
     @cached_property
     def exercises(self) -> tuple[ExerciseSource, ...]:
-        """The exercises, in order; each reaches from its heading to the next ``##`` heading."""
+        """The exercises in order, each from its heading to the next ``##`` heading."""
         exercises: list[ExerciseSource] = []
         for position, cell in enumerate(self.cells):
             head = HEADING.search(cell.source) if cell.kind == "markdown" else None
@@ -190,7 +192,7 @@ class LessonSource:
 
 
 def starter(cell: Cell, exercise_id: str) -> Cell:
-    """The learner's cell: `raise NotImplementedError` where the solution stood, at its indentation."""
+    """Make the learner's cell: `raise NotImplementedError` in place of the solution, with its indentation."""
     lines: list[str] = []
     inside = False
     for line in cell.source.splitlines():
@@ -206,14 +208,14 @@ def starter(cell: Cell, exercise_id: str) -> Cell:
 
 
 def parse_code(cell: Cell) -> ast.Module:
-    """The cell's syntax tree; line numbers count from 1 within the cell. Raises SyntaxError."""
+    """Parse a cell; line numbers count from 1 within it. Raises SyntaxError."""
     tree = compile(cell.source, "<cell>", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     assert isinstance(tree, ast.Module)  # noqa: S101 (what PyCF_ONLY_AST gives)
     return tree
 
 
 def checked_answer(cell: Cell) -> tuple[str, str] | None:
-    """What a check cell checks: exercise id and the answer's expression, from ``lab.check("1.2", f)``."""
+    """Read ``lab.check("1.2", f)`` in a check cell: the exercise's id, and the answer's expression."""
     for node in ast.walk(parse_code(cell)):
         if (
             isinstance(node, ast.Call)
@@ -228,7 +230,7 @@ def checked_answer(cell: Cell) -> tuple[str, str] | None:
 
 
 def named_wrong(cell: Cell) -> tuple[str, str] | None:
-    """What a wrong cell says of itself: the description, and the case it must fail at."""
+    """Read the first line of a wrong cell: the description, and the case it must fail at."""
     first = cell.source.splitlines()[0] if cell.source.strip() else ""
     match = re.match(r"#\s*wrong:\s*(.+?)\s*->\s*(.+?)\s*$", first)
     return (match[1], match[2]) if match else None

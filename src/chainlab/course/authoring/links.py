@@ -1,8 +1,8 @@
-"""References of a lesson's text as links that work in JupyterLab and on a web page.
+"""Links: references in a lesson's text, as links that work in JupyterLab and on a web page.
 
 An author writes ``01_threats`` or ``labs/01_assessment.ipynb`` as a code span, and "exercise 2.6" as plain words. The
-derived notebook has a relative link in their place. Learners' copies lie in folders of the same names, so one link
-serves both. A link's text is not a code span: JupyterLab would show it in the colours of code, not of a link.
+derived notebook has a relative link in their place. Learners' copies lie in folders of the same names, so the link
+also works there. A link's text is not a code span, because JupyterLab would show it in the colours of code.
 
     >>> references = References({"01_threats": "notebooks/01_threats.ipynb"}, {})
     >>> references.link("Read `01_threats` first.", "labs/01_assessment.ipynb")
@@ -30,14 +30,14 @@ FENCE = re.compile(r"^ {0,3}(?:```|~~~)")
 
 @dataclass(frozen=True)
 class References:
-    """What a course's texts may refer to; paths count from the course's folder, with forward slashes."""
+    """The pages and exercises that texts may refer to; paths are relative to the course, with forward slashes."""
 
     targets: Mapping[str, str]  # 01_threats -> notebooks/01_threats.ipynb; docs/glossary.md -> itself
     exercises: Mapping[str, tuple[str, str]]  # 1.2 -> the lab's stem, the anchor of its heading
 
     @classmethod
     def of(cls, course: Course) -> References:
-        """Collect what a course's texts may refer to: lessons, labs, solutions, exercises, docs and templates."""
+        """Collect a course's lessons, labs, solutions, exercises, docs and templates."""
         walkthroughs = {part.file: f"notebooks/{part.file}.ipynb" for unit in course.written for part in unit.lessons}
         labs = {unit.id: f"labs/{unit.id}.ipynb" for unit in course.written}
         paths = [
@@ -51,7 +51,7 @@ class References:
             ),
         ]
         return cls(
-            targets=labs | walkthroughs | {path: path for path in paths},  # a walkthrough before the lab of its name
+            targets=labs | walkthroughs | {path: path for path in paths},  # a walkthrough's name wins over a lab's
             exercises={e.id: (unit.id, anchor(_heading(e))) for unit in course.written for e in unit.exercises},
         )
 
@@ -69,7 +69,7 @@ class References:
         return "\n".join(lines)
 
     def unresolved(self, markdown: str) -> Iterator[str]:
-        """Yield each path in a code span that names a page which does not exist."""
+        """Yield each path in a code span that names a missing page."""
         for span in SPAN.finditer(markdown):
             name = span["name"]
             if name.startswith(FOLDERS) and name.endswith(PAGES) and name not in self.targets:
@@ -92,7 +92,7 @@ class References:
 
 
 def _relative(target: str) -> str:
-    """The link from any page, all of which lie one folder deep."""
+    """The link to a page from any other; all lie one folder deep."""
     return f"../{quote(target)}"
 
 

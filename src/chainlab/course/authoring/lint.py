@@ -1,12 +1,12 @@
 """Author lint: every starter fails by its own name, every solution passes, wrong and constant answers fail.
 
-The cells of a lab are run in order in one namespace, with the source file's lines, so that an error points into the
-authored text. For each exercise it is shown that
+The cells of a lab run in order in one namespace, with the source file's line numbers, so that an error points into the
+authored text. For each exercise the lint shows that
 
-- the starter gives `NotAttempted` naming the exercise,
-- the solution passes its check, and the cases generated from three seeds that nobody chose for it,
-- each named wrong answer is `Incorrect`, first at the case it names,
-- an answer that ignores its arguments is not right on all cases, whatever it returns.
+- the starter raises `NotAttempted` with the exercise's number,
+- the solution passes its check, and the cases generated from three seeds that no lesson uses,
+- each named wrong answer is `Incorrect`, and fails first at the case it names,
+- no answer that ignores its arguments passes all cases, whatever constant it returns.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from chainlab.errors import ChainlabError, NotAttempted
 
 __all__ = ["lint_lab", "run_cell", "run_lab"]
 
-HIDDEN_SEEDS = (20_011, 30_029, 40_031)  # any three that no lesson uses
+HIDDEN_SEEDS = (20_011, 30_029, 40_031)  # any three seeds that no lesson uses
 CONSTANTS: tuple[Any, ...] = (True, False, None, [], {}, set(), "", 0)
 
 
 def lint_lab(lesson: LessonSource, root: Path, cases: Mapping[str, Cases] | None = None) -> list[LessonProblem]:
-    """Run a lab's cells and report what does not hold. ``cases`` replaces the course's own in tests."""
+    """Run a lab's cells and report the problems. ``cases`` replaces the course's own cases in tests."""
 
     def lint_exercise(exercise: ExerciseSource, cell: Cell, namespace: dict[str, Any]) -> Iterator[LessonProblem]:
         return _ExerciseLint(lesson, root, exercise, cell, namespace, cases).run()
@@ -53,7 +53,10 @@ def run_lab(
     root: Path,
     on_exercise: Callable[[ExerciseSource, Cell, dict[str, Any]], Iterable[LessonProblem]],
 ) -> list[LessonProblem]:
-    """Run a lab's cells in order; at each exercise's own cell ``trial`` runs it and says what does not hold."""
+    """Run a lab's cells in order and collect the problems.
+
+    At each exercise's own cell, ``on_exercise`` runs the cell in the lab's namespace and yields its problems.
+    """
     namespace: dict[str, Any] = {"__name__": "__main__"}
     problems: list[LessonProblem] = []
     exercise_of = {c.index: e for e in lesson.exercises for c in e.cells}
@@ -79,7 +82,7 @@ def run_lab(
 
 
 class _ExerciseLint:
-    """One exercise put to the proof."""
+    """The lint of one exercise."""
 
     def __init__(
         self,
@@ -118,7 +121,7 @@ class _ExerciseLint:
             if str(error) != f"exercise {self.exercise.id}":
                 yield self.problem(self.cell, f"the starter fails by another name: {_error_line(error)}")
         except Exception as error:
-            yield self.problem(self.cell, f"the starter is to give NotAttempted, and gives {_error_line(error)}")
+            yield self.problem(self.cell, f"the starter must give NotAttempted, but gives {_error_line(error)}")
         else:
             yield self.problem(self.cell, "the starter passes its check")
 
@@ -154,16 +157,16 @@ class _ExerciseLint:
         miss = report.first_miss
         names = {o.case.name for o in report.outcomes}
         if case_name not in names:
-            yield self.problem(cell, f"there is no case '{case_name}' (known are {', '.join(sorted(names))})")
+            yield self.problem(cell, f"there is no case '{case_name}' (expected one of {', '.join(sorted(names))})")
         elif miss is None:
             yield self.problem(cell, f"the wrong answer passes: {description}")
         elif miss.case.name != case_name:
             yield self.problem(
                 cell,
-                f"the wrong answer is to fail first at '{case_name}', and fails at '{miss.case.name}': {miss.message}",
+                f"the wrong answer must fail first at '{case_name}', but fails at '{miss.case.name}': {miss.message}",
             )
         elif not miss.why and not miss.at:
-            yield self.problem(cell, f"the case '{case_name}' teaches nothing to who misses it")
+            yield self.problem(cell, f"the case '{case_name}' has no reason (`teaches`) for this mistake")
 
     def constants_fail(self) -> Iterator[LessonProblem]:
         lab = self.namespace.get("lab")
@@ -195,7 +198,7 @@ def _accepts(case: Case, constant: Any) -> bool:
 
 
 def run_cell(lesson: LessonSource, root: Path, cell: Cell, namespace: dict[str, Any]) -> None:
-    """Run one cell as the source file's own lines; what it prints is not shown."""
+    """Run one cell under the source file's line numbers; its printed output is dropped."""
     padded = "\n" * cell.line + cell.source  # so that line numbers are the file's
     code = compile(padded, str(root / lesson.name), "exec")
     with contextlib.redirect_stdout(io.StringIO()):
@@ -203,7 +206,7 @@ def run_cell(lesson: LessonSource, root: Path, cell: Cell, namespace: dict[str, 
 
 
 def _line(error: BaseException, lesson: LessonSource, cell: Cell) -> int:
-    """The deepest line of the traceback that lies in the lesson."""
+    """The innermost line of the traceback that lies in the lesson."""
     line, step = cell.line, error.__traceback__
     while step is not None:
         if step.tb_frame.f_code.co_filename.endswith(lesson.name):

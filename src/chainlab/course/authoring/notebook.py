@@ -1,11 +1,11 @@
-"""Notebooks derived from lessons: what bytes they have.
+"""Notebooks derived from lessons, byte for byte.
 
-A walkthrough becomes ``notebooks/<stem>.ipynb``; a lab becomes ``labs/<stem>.ipynb``, with starters in place of
-answers, and ``solutions/<stem>.ipynb``, whole. Cell ids are the stem and the cell's number in the source, so a lab's
-cell has the same id as its solution. Beside tags and nbgrader's metadata, a cell says what JupyterLab folds: the output
-below a question, and code that only holds the text to its values. References become links, and hints get the blank
+A walkthrough becomes ``notebooks/<stem>.ipynb``. A lab becomes ``labs/<stem>.ipynb``, with starters in place of
+answers, and ``solutions/<stem>.ipynb``, complete. Cell ids are the stem and the cell's number in the source, so a lab's
+cell and its solution have the same id. Cells carry tags, nbgrader's metadata, and what JupyterLab folds: the output
+below a question, and code that only asserts what the text claims. References become links, and hints get the blank
 lines that make their markdown render. In a lab, a given cell that uses an answer carries ``raises-exception``, so that
-Run All goes on behind it.
+Run All goes on after it.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ METADATA = {
     "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
 }
 NBGRADER_SCHEMA = 3
-FOLDED_FROM = 4  # lines of a walkthrough's check; a shorter one is read in passing
+FOLDED_FROM = 4  # lines: a walkthrough's check of this length is folded; a shorter one is not
 
 
 def editions(lesson: LessonSource) -> tuple[Edition, ...]:
-    """The folders a lesson is derived into."""
+    """The folders that a lesson is derived into."""
     return ("labs", "solutions") if lesson.is_lab else ("notebooks",)
 
 
 def derive(lesson: LessonSource, edition: Edition, references: References) -> Any:
-    """The notebook of a lesson, without outputs; ``references`` become links."""
+    """Derive a lesson's notebook, without outputs; ``references`` become links."""
     import nbformat
 
     exercise_of = {cell.index: exercise for exercise in lesson.exercises for cell in exercise.cells}
@@ -79,12 +79,12 @@ def derive(lesson: LessonSource, edition: Edition, references: References) -> An
 
 
 def dump(notebook: Any) -> str:
-    """The one text form: indent 1, keys sorted, one newline at the end."""
+    """Write a notebook as text: indent 1, keys sorted, one newline at the end."""
     return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
 def load(path: Path) -> Any:
-    """Read a notebook file. Raises `MalformedInput` when it is none."""
+    """Read a notebook file. Raises `MalformedInput` if it is not a notebook."""
     import nbformat
 
     name = f"{path.parent.name}/{path.name}"
@@ -95,7 +95,7 @@ def load(path: Path) -> Any:
         nbformat.validate(notebook)
     except FileNotFoundError:
         raise
-    except Exception as error:  # nbformat raises many kinds for one thing
+    except Exception as error:  # nbformat raises many types
         text = " ".join(str(error).split())[:120]
         raise MalformedInput(
             f"{name} is not a notebook: {text}",
@@ -105,7 +105,7 @@ def load(path: Path) -> Any:
 
 
 def keep_outputs(notebook: Any, stored: Any) -> Any:
-    """``notebook`` with the outputs of ``stored`` wherever cell id and source are unchanged."""
+    """Copy the outputs of ``stored`` into ``notebook`` wherever cell id and source are unchanged."""
     stored_cells = {(cell.get("id"), cell.source): cell for cell in stored.cells if cell.cell_type == "code"}
     for cell in notebook.cells:
         old = stored_cells.get((cell.id, cell.source)) if cell.cell_type == "code" else None
@@ -116,7 +116,7 @@ def keep_outputs(notebook: Any, stored: Any) -> Any:
 
 
 def grade_id(part: str, exercise_id: str) -> str:
-    """nbgrader's name of an exercise's cell: ``check-1-2`` (it allows no dots)."""
+    """nbgrader's name for an exercise's cell: ``check-1-2`` (dots are not allowed)."""
     return f"{part}-{exercise_id.replace('.', '-')}"
 
 
@@ -150,8 +150,8 @@ def _cell(lesson: LessonSource, cell: Cell, grading: dict[str, Any] | None) -> d
 
 
 def _cells_using_answers(lesson: LessonSource) -> frozenset[int]:
-    """The given cells of a lab that use an answer: they fail until it is written, and Run All goes on behind them."""
-    answers: set[str] = set()  # names of answers, and of what was made with one
+    """Indices of a lab's given cells that use an answer: they fail until the answer is written."""
+    answers: set[str] = set()  # names of answers, and of values made with one
     indices = set()
     for cell in lesson.code:
         if cell.has("check") or cell.has("wrong"):
@@ -171,7 +171,7 @@ def _cells_using_answers(lesson: LessonSource) -> frozenset[int]:
 
 
 def _folded(lesson: LessonSource, cell: Cell) -> dict[str, bool]:
-    """What JupyterLab hides of a cell until a reader opens it; running a cell opens its output."""
+    """The parts of a cell that JupyterLab hides until a reader opens them; running a cell opens its output."""
     checks = cell.has("check") and not lesson.is_lab
     long = len([line for line in cell.source.splitlines() if line.strip()]) >= FOLDED_FROM
     folded = {}

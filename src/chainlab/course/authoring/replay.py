@@ -1,8 +1,8 @@
-"""Running every solution and walkthrough by papermill, in parallel, and believing nothing but finished cells.
+"""Replay of every solution and walkthrough by papermill, in parallel, with a strict verdict.
 
-papermill alone exits 0 on ``exit()`` in a cell and on a parameter that the notebook does not have. Here a run is good
-only if every code cell ran to its end, every parameter stands in the parameters cell, and every exercise of a lab was
-checked and found right.
+papermill alone exits 0 on ``exit()`` in a cell, and on a parameter that the notebook does not have. Here a run passes
+only if every code cell ran to its end, every parameter is in the parameters cell, and every exercise of a lab was
+checked and right.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class NotebookRun:
 
 
 def notebooks_to_run(course: Course, units: Sequence[Unit]) -> list[tuple[Path, tuple[str, ...]]]:
-    """What there is to run for the units: notebooks, and the exercises that each must check."""
+    """List the notebooks to run for the units, each with the exercises that it must check."""
     work: list[tuple[Path, tuple[str, ...]]] = []
     for unit in units:
         if unit.draft:
@@ -64,7 +64,7 @@ def run_all(
     say: Callable[[str], None] = print,
     seconds: int = CELL_SECONDS,
 ) -> list[NotebookRun]:
-    """Run notebooks in ``jobs`` processes; the runs, in the order of ``work``."""
+    """Run notebooks in ``jobs`` processes; returns the runs in the order of ``work``."""
     runs: dict[int, NotebookRun] = {}
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
         futures = {
@@ -81,7 +81,7 @@ def run_all(
 def _run_in_subprocess(
     path: Path, parameters: Mapping[str, Any], exercises: tuple[str, ...], seconds: int
 ) -> NotebookRun:
-    """`run_one` in a process whose environment names no workspace."""
+    """Call `run_one` in a process whose environment names no workspace."""
     task = json.dumps([str(path), dict(parameters), exercises, seconds])
     completed = subprocess.run(
         [sys.executable, "-m", __name__],
@@ -94,7 +94,7 @@ def _run_in_subprocess(
     try:
         return NotebookRun(**json.loads(completed.stdout))
     except (ValueError, TypeError):
-        last = (completed.stderr.strip().splitlines() or ["no word"])[-1]
+        last = (completed.stderr.strip().splitlines() or ["no message"])[-1]
         return NotebookRun(f"{path.parent.name}/{path.name}", 0, 0.0, f"the run itself failed: {last}")
 
 
@@ -118,7 +118,7 @@ def run_one(
 
 
 def table(runs: Sequence[NotebookRun]) -> str:
-    """The closing table: file, cells, seconds, verdict."""
+    """Format the closing table: file, cells, seconds, verdict."""
     width = max((len(r.file) for r in runs), default=4)
     lines = [f"{'file':<{width}}  cells  seconds  verdict"]
     lines += [f"{r.file:<{width}}  {r.cells:>5}  {r.seconds:>7.1f}  {r.verdict}" for r in runs]
@@ -128,14 +128,14 @@ def table(runs: Sequence[NotebookRun]) -> str:
 
 
 def _unknown_parameters(path: Path, parameters: Mapping[str, Any]) -> str:
-    """papermill injects what it is given, wanted or not; here that is an error."""
+    """Refuse parameters that the notebook does not declare; papermill itself injects them."""
     import papermill
 
     declared = papermill.inspect_notebook(str(path))
     wrong = [name for name in parameters if name not in declared]
     if not wrong:
         return ""
-    return f"unknown parameter {', '.join(wrong)} (known are {', '.join(declared) or 'none'})"
+    return f"unknown parameter {', '.join(wrong)} (expected one of: {', '.join(declared) or 'none'})"
 
 
 def _execute(path: Path, output: Path, parameters: dict[str, Any], seconds: int) -> str:
@@ -157,18 +157,18 @@ def _execute(path: Path, output: Path, parameters: dict[str, Any], seconds: int)
     except PapermillExecutionError as error:
         cell = _failed_cell(output)
         if cell is None:
-            return ""  # papermill raises for cells tagged raises-exception too
+            return ""  # papermill also raises for cells tagged raises-exception
         first = (str(error.evalue).splitlines() or [""])[0]
         return f"cell {cell}: {error.ename}: {first}".rstrip(": ")
     except DeadKernelError:
         return "the kernel died: a cell ended the Python process"
-    except Exception as error:  # a timeout, a kernel that does not start: still one line in the table
+    except Exception as error:  # a timeout, or a kernel that does not start: one line in the table
         return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
     return ""
 
 
 def _failed_cell(output: Path) -> str | None:
-    """The id of the first cell with an error that it is not tagged for."""
+    """The id of the first cell with an unexpected error."""
     for cell in load(output).cells:
         expected = "raises-exception" in cell.metadata.get("tags", [])
         if not expected and any(o.output_type == "error" for o in cell.get("outputs", [])):
@@ -188,7 +188,7 @@ def _early_exit(cells: list[Any], finished: int) -> str:
 
 
 def _missing_check(notebook: Any, exercises: tuple[str, ...]) -> str:
-    """The first exercise whose check did not run and say 'right'."""
+    """Name the first exercise whose check did not run, or was not right."""
     checks = {c.metadata.get("nbgrader", {}).get("grade_id"): c for c in notebook.cells}
     for exercise in exercises:
         cell = checks.get(grade_id("check", exercise))
@@ -201,7 +201,7 @@ def _missing_check(notebook: Any, exercises: tuple[str, ...]) -> str:
 
 
 def main() -> None:
-    """One run, told on standard input; the verdict goes to standard output as JSON."""
+    """Run the notebook named on standard input, and write the verdict to standard output as JSON."""
     path, parameters, exercises, seconds = json.load(sys.stdin)
     warnings.simplefilter("ignore")
     run = run_one(Path(path), parameters, tuple(exercises), seconds)

@@ -1,4 +1,4 @@
-"""The week table that the README shows, rendered from the syllabus between two markers.
+"""The README's table of weeks, rendered from the syllabus between two markers.
 
 <!-- weeks -->
 | Week | Unit | … |
@@ -17,7 +17,7 @@ OPENING, CLOSING = "<!-- weeks -->", "<!-- /weeks -->"
 
 
 def week_table(course: Course) -> str:
-    """Markdown: one row per unit, with its hours by kind of work."""
+    """Render the table as markdown: one row per unit, with its hours by kind of work."""
     lines = [
         "| Week | Unit | What you do | What you make | Hours |",
         "|---|---|---|---|---|",
@@ -35,7 +35,7 @@ def week_table(course: Course) -> str:
 
 
 def refresh(text: str, course: Course) -> str:
-    """``text`` with the table between its markers renewed; unchanged where it has no markers."""
+    """Renew the table between the markers of ``text``; a text without markers stays as it is."""
     pattern = re.compile(re.escape(OPENING) + r".*?" + re.escape(CLOSING), re.DOTALL)
     return pattern.sub(lambda _: f"{OPENING}\n{week_table(course)}\n{CLOSING}", text, count=1)
 

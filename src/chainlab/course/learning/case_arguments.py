@@ -1,13 +1,13 @@
-"""What a case gives to an answer, to play with: the arguments, and never the expected value.
+"""The arguments of a case, for a learner to try an answer on; the expected value stays hidden.
 
 >>> def cases(lab, rng):
 ...     yield checks.Case("two numbers", ([3, 4],), 7)
->>> given = arguments("9.1", "two numbers", lab=None, seed=None, cases=cases)
->>> given
+>>> args = arguments("9.1", "two numbers", lab=None, seed=None, cases=cases)
+>>> args
 exercise 9.1, case 'two numbers': 1 argument
   [3, 4]
 To try it: your_function(*lab.case("9.1", "two numbers"))
->>> numbers, = given
+>>> numbers, = args
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from chainlab.errors import MalformedInput
 
 __all__ = ["CaseArguments", "arguments"]
 
-WIDTH, LINES = 110, 40  # of a shown argument
+WIDTH, LINES = 110, 40  # characters and lines of a shown argument
 
 
 class CaseArguments(tuple[Any, ...]):
-    """The arguments of a case, as a tuple; deep copies, so that they may be changed."""
+    """The arguments of a case as a tuple of deep copies, which may be changed."""
 
     exercise: str
-    call: str  # that gives them
+    call: str  # the call that returns them
 
     def __repr__(self) -> str:
         count = f"{len(self)} argument{'s' * (len(self) != 1)}"
@@ -43,9 +43,9 @@ class CaseArguments(tuple[Any, ...]):
 def arguments(
     exercise: str, name: str, *, lab: Any, seed: int | None, cases: checks.Cases | None = None
 ) -> CaseArguments:
-    """Arguments of a case: of the visible one of that name, or with a seed of the one generated from it.
+    """Get the arguments of a case by its name: a visible case, or with a seed the case generated from it.
 
-    Raises `MalformedInput`, which lists the names, for a case that the exercise does not have.
+    Raises `MalformedInput`, with the names of all cases, when there is none of that name.
     """
     generate = exercises.cases(exercise) if cases is None else cases
     names = []
@@ -61,6 +61,6 @@ def arguments(
 
 
 def _shown(argument: Any) -> list[str]:
-    """An argument on at most `LINES` lines."""
+    """Format an argument on at most `LINES` lines."""
     lines = visible(pprint.pformat(argument, width=WIDTH, sort_dicts=False), lines=True).splitlines()
     return lines if len(lines) <= LINES else [*lines[:LINES], f"… and {len(lines) - LINES} lines more"]

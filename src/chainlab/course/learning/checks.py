@@ -1,4 +1,4 @@
-"""Checks of exercises: an answer is a function, a check calls it on cases whose truth is known.
+"""Checks of exercises: an answer is a function, and a check calls it on cases whose right result is known.
 
     >>> def cases(lab, rng):
     ...     n = rng.randrange(10, 99)
@@ -6,23 +6,23 @@
     >>> check("9.1", lambda n: n + n, lab=None, seed=7, cases=cases)
     ✔ 9.1 right (1 case, 1 generated from seed 7)
 
-A starter gives `NotAttempted`, a wrong answer or an exception `Incorrect`; both name the exercise, and the second
-also the case, what was expected and what came back. Only plain data is compared (`plain.plain`), so an object
-with an ``__eq__`` of its own gains nothing. The check and the answer share one process: whoever wants to read the
-expected value out of a stack frame can, which is why grading repeats the check elsewhere with another seed.
+A starter raises `NotAttempted`; a wrong answer or an exception raises `Incorrect`. Both name the exercise, and the
+second also the case, what was expected and what came back. Only plain data is compared (`plain_data.plain`), so an
+object with its own ``__eq__`` gains nothing. The check and the answer share one process, so an answer could read the
+expected value out of a stack frame. That is why grading repeats the check elsewhere with another seed.
 
-A case's reason (``teaches``) is told only for the mistake that it is about:
+The learner is told a case's reason (``teaches``) only for the mistake that it is about:
 
-- an answer that raises an exception is told its own line, and no reason,
-- ``Case.why_if`` is given the wrong answer as plain data and says whether the reason is about it,
-- a `Miss` may bring the reason of the very mistake that it found, or ``why=""`` for none,
-- order does the rest: the first case that fails is told, so the plain case stands before the one with the trap.
+- an answer that raises an exception is shown its own line, and no reason,
+- ``Case.why_if`` takes the wrong answer as plain data and says whether the reason is about it,
+- a `Miss` may carry the reason for one particular mistake, or ``why=""`` for none,
+- order does the rest: only the first failing case is reported, so a simple case stands before one with a trap.
 
     >>> trap = Case("of nothing", ([],), None, teaches="unknown is not zero", why_if=lambda got: got == 0)
     >>> trap.reason(0), trap.reason([])
     ('unknown is not zero', '')
 
-A right answer may still be told something, such as mutants that it missed: ``accept`` returns a `Note`.
+A right answer may still get a remark, such as the mutants that it missed: ``accept`` returns a `Note`.
 """
 
 from __future__ import annotations
@@ -58,22 +58,22 @@ __all__ = [
 ]
 
 
-ON_ONE_LINE = 100  # characters of a value that is shown beside a reason
+ON_ONE_LINE = 100  # characters: a longer value is not shown beside a reason
 NOTHING_RETURNED = " (does every path end in a `return`?)"
-# What a case's own judge raises for data of another shape than it asks for.
+# What a case's `accept` raises for data of an unexpected shape.
 ODD_SHAPE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class LabContext(Protocol):
-    """What a case generator may use; ``chainlab.open`` gives one."""
+    """What a case generator may use of a lab; ``chainlab.open`` returns one."""
 
     @property
     def path(self) -> Path:
-        """This lesson's own working directory, to write into."""
+        """This lesson's own working directory; writable."""
 
     @property
     def data(self) -> Path:
-        """The read-only ``data/`` folder of the course."""
+        """The course's ``data/`` folder; read only."""
 
     @property
     def trust(self) -> Any:
@@ -82,10 +82,10 @@ class LabContext(Protocol):
 
 @dataclass(frozen=True)
 class Miss:
-    """What `Case.accept` may return in place of False: it is false, and says why."""
+    """A false value that says why; `Case.accept` may return it instead of False."""
 
     reason: str  # told to the learner: "cost 7, the budget is 6"
-    why: str | None = None  # instead of what the case teaches: the reason of this very mistake; "" for none
+    why: str | None = None  # the reason for this mistake, instead of `teaches`; "" for none
 
     def __bool__(self) -> bool:
         return False
@@ -93,7 +93,7 @@ class Miss:
 
 @dataclass(frozen=True)
 class Note:
-    """What `Case.accept` may return in place of True: it is true, and the learner is told this beside the result."""
+    """A true value with a remark for the learner; `Case.accept` may return it instead of True."""
 
     text: str  # "missed: 'a VEX without a justification'"
 
@@ -102,16 +102,16 @@ class Note:
 class Case:
     """One call of the answer whose right result is known by construction."""
 
-    name: str  # stable within the exercise and the same for every seed
+    name: str  # unique in the exercise, and the same for every seed
     args: tuple[Any, ...]
     expected: Any = None  # compared as plain data: sets sorted, tuples as lists, dataclasses as dicts
-    teaches: str = ""  # told to the learner who misses this case
+    teaches: str = ""  # the reason that a learner who misses this case is told
     see: str = ""  # "notebooks/01_threats.ipynb, 'Unknown is not zero'"
-    accept: Callable[[Any], bool | Miss | Note] | None = None  # instead of expected; is given plain data
-    why_if: Callable[[Any], bool] | None = None  # of a wrong answer, as plain data: whether `teaches` is about it
+    accept: Callable[[Any], bool | Miss | Note] | None = None  # instead of `expected`; gets plain data
+    why_if: Callable[[Any], bool] | None = None  # gets the wrong answer as plain data; whether `teaches` is about it
 
     def reason(self, got: Any) -> str:
-        """What the case teaches, if that is about the mistake in ``got``."""
+        """Return `teaches` if it is about the mistake in ``got``, else an empty text."""
         if self.why_if is None:
             return self.teaches
         try:
@@ -126,20 +126,20 @@ Verdict: TypeAlias = Literal["right", "wrong", "raised", "not attempted"]
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What one case showed."""
+    """The result of one case."""
 
     case: Case
     verdict: Verdict
     message: str = ""  # one line: "expected None, got 0"
-    why: str = ""  # the reason, where the case's is about this mistake
+    why: str = ""  # the case's reason, where it is about this mistake
     at: str = ""  # the learner's line that raised
-    note: str = ""  # of a right answer
-    generated: bool = False  # from the seed, not from the visible set
+    note: str = ""  # a remark on a right answer
+    generated: bool = False  # whether the case comes from the seed, or is a visible one
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All cases of one exercise, in order: the visible ones, then those generated from the seed."""
+    """The results of all cases of one exercise: the visible ones, then those generated from the seed."""
 
     exercise: str
     seed: int
@@ -147,7 +147,7 @@ class CheckReport:
 
     @property
     def first_miss(self) -> CheckOutcome | None:
-        """The first outcome that is not right."""
+        """The first outcome that is not right; None if all are."""
         return next((o for o in self.outcomes if o.verdict != "right"), None)
 
     @property
@@ -156,7 +156,7 @@ class CheckReport:
         return sum(o.verdict == "right" for o in self.outcomes) / len(self.outcomes)
 
     def result(self) -> Right:
-        """The result when all cases are right; raises `NotAttempted` or `Incorrect` otherwise."""
+        """Return `Right` when all cases are right; raises `NotAttempted` or `Incorrect` otherwise."""
         miss = self.first_miss
         if miss is None:
             visible = sum(not o.generated for o in self.outcomes)
@@ -165,7 +165,7 @@ class CheckReport:
         if miss.verdict == "not attempted":
             raise NotAttempted(
                 f"exercise {self.exercise} is not attempted yet",
-                hint="replace the line `raise NotImplementedError(…)` by your answer, run that cell, then this one",
+                hint="replace the line `raise NotImplementedError(…)` with your answer, run that cell, then this one",
             )
         origin = f" (generated from seed {self.seed})" if miss.generated else ""
         right = sum(o.verdict == "right" for o in self.outcomes)
@@ -180,15 +180,15 @@ class CheckReport:
 
 
 def check(exercise: str, answer: Any, *, lab: Any, seed: int, cases: Cases | None = None) -> Right:
-    """A `Right` when ``answer`` is right on the visible cases and on those generated from ``seed``.
+    """Check ``answer`` on the visible cases and on those generated from ``seed``; returns `Right`.
 
-    Raises `NotAttempted` for a starter and `Incorrect` for anything else that is not right.
+    Raises `NotAttempted` for a starter, and `Incorrect` for any other answer that is not right.
     """
     return examine(exercise, answer, lab=lab, seed=seed, cases=cases).result()
 
 
 def examine(exercise: str, answer: Any, *, lab: Any, seed: int, cases: Cases | None = None) -> CheckReport:
-    """The outcome of every case, without raising for a wrong answer."""
+    """Run every case and report the outcomes, without raising for a wrong answer."""
     generate = exercises.cases(exercise) if cases is None else cases
     if not callable(answer):
         raise Incorrect(
@@ -207,7 +207,7 @@ def examine(exercise: str, answer: Any, *, lab: Any, seed: int, cases: Cases | N
 
 
 def cases_of(exercise: str, generate: Cases, lab: Any, seed: int | None) -> Iterator[Case]:
-    """The cases generated from a seed; without one the visible cases, which are the same for every seed."""
+    """Generate the cases of a seed; without a seed the visible cases, which are the same for every seed."""
     label = f"{exercise}/{'visible' if seed is None else seed}"
     seen: set[str] = set()
     for case in generate(lab, random.Random(label)):  # noqa: S311 (variation, not secrecy)
@@ -218,7 +218,7 @@ def cases_of(exercise: str, generate: Cases, lab: Any, seed: int | None) -> Iter
 
 
 def call_for(exercise: str, name: str, seed: int | None) -> str:
-    """The call that gives a learner the arguments of a case."""
+    """Write the call that gives a learner the arguments of a case."""
     quoted = json.dumps(name, ensure_ascii=False)
     return f'lab.case("{exercise}", {quoted}{"" if seed is None else f", seed={seed}"})'
 
@@ -259,7 +259,7 @@ def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool)
 
 
 def _reason(verdict: bool | Miss | Note, got: Any) -> str:
-    """Why an answer is not accepted; beside a reason of its own only an answer that fits on the line."""
+    """Say why an answer is not accepted; a long answer is not repeated beside a `Miss`'s own reason."""
     if not isinstance(verdict, Miss):
         return f"not accepted: {short(got)}"
     text = _one_line(got)
@@ -267,7 +267,7 @@ def _reason(verdict: bool | Miss | Note, got: Any) -> str:
 
 
 def _one_line(value: Any) -> str:
-    """``value`` on one line; empty for what is too long, or has no plain form: a torso helps nobody."""
+    """``value`` on one line; empty if it is too long or has no plain form."""
     try:
         plain(value)
     except Exception:  # such as a function among the arguments
@@ -277,7 +277,7 @@ def _one_line(value: Any) -> str:
 
 
 def _arguments_line(values: tuple[Any, ...]) -> str:
-    """Arguments on one line; empty unless all of them fit there."""
+    """All arguments on one line; empty if they do not fit."""
     texts = [_one_line(value) for value in values]
     line = ", ".join(texts)
     return line if all(texts) and len(line) <= ON_ONE_LINE else ""
@@ -290,7 +290,7 @@ def _is_starter(exercise: str, error: NotImplementedError) -> bool:
 def _raised_text(error: BaseException) -> str:
     try:
         text = " ".join(str(error).split())
-    except Exception:  # an exception of the learner's own may have no text
+    except Exception:  # the learner's own exception may fail to give a text
         text = ""
     name = type(error).__name__
     return shortened(visible(f"raised {name}: {text}" if text else f"raised {name}"))

@@ -1,4 +1,4 @@
-"""Deliverables: a learner's copy of a template, with where it lies and which sections are written.
+"""Deliverables: a learner's copy of a template, its place, and which sections are written.
 
 >>> Deliverable("units/01_assessment/assessment.md", {"1. Threat map": True, "2. Inventory": False})
 your copy: units/01_assessment/assessment.md, in the file browser at the left
@@ -23,10 +23,10 @@ __all__ = ["Deliverable", "begin_deliverable"]
 
 @dataclass(frozen=True, repr=False)
 class Deliverable(Shown):
-    """A document that the learner hands in."""
+    """A document that a learner hands in."""
 
-    place: str  # below the folder that JupyterLab shows
-    sections: Mapping[str, bool]  # heading: whether it differs from the template's
+    place: str  # path below the folder that JupyterLab shows
+    sections: Mapping[str, bool]  # by heading: whether the section differs from the template's
 
     def _display(self) -> Display:
         rows = [(title, "yours" if written else "as in the template") for title, written in self.sections.items()]
@@ -34,7 +34,7 @@ class Deliverable(Shown):
 
 
 def begin_deliverable(template: Path, copy: Path, place: str) -> Deliverable:
-    """Copy a template where there is no copy yet, and look at its sections. Raises `MalformedInput` for no template."""
+    """Copy a template unless there is a copy, and compare its sections. Raises `MalformedInput` without a template."""
     if not template.is_file():
         names = ", ".join(sorted(path.name for path in template.parent.glob("*.md")))
         raise MalformedInput(f"there is no template {template.name!r}", hint=f"name one of {names}")
@@ -46,6 +46,6 @@ def begin_deliverable(template: Path, copy: Path, place: str) -> Deliverable:
 
 
 def _sections(text: str) -> dict[str, str]:
-    """Texts of the sections by their headings, whatever stands before the first left out."""
+    """Split a text into sections by heading; the part before the first heading is left out."""
     parts = re.split(r"^## +(.+)$", text, flags=re.MULTILINE)[1:]
     return {title.strip(): body.strip() for title, body in zip(parts[::2], parts[1::2], strict=True)}

@@ -1,10 +1,10 @@
-"""The readiness diagnostic: twenty questions, and which primers to read.
+"""The readiness diagnostic: twenty questions that show which primers to read.
 
 Questions are data (``data/diagnostic.toml``). An answer sheet is a text with one letter per
-question, in order; a dot means "I don't know", which is an honest answer and is marked as a gap.
+question, in order; a dot means "I don't know", which is an honest answer and counts as a gap.
 
-    >>> asked = [Question("00a_git", "Moves?", ("tag", "commit"), "a", ("", "ids are fixed"))]
-    >>> print(mark(asked, "b"))
+    >>> questions = [Question("00a_git", "Moves?", ("tag", "commit"), "a", ("", "ids are fixed"))]
+    >>> print(mark(questions, "b"))
     0 of 1 right: ready after primer 00a_git
       question 1: b) ids are fixed
 """
@@ -21,8 +21,8 @@ from chainlab.errors import MalformedInput
 __all__ = ["DiagnosticOutcome", "Question", "Sheet", "load", "mark", "sheet"]
 
 LETTERS = "abcd"
-SLIPS = 1  # wrong answers on a primer's subject that a reader may have and still skip it
-TALK_FROM = 5  # primers needed: from here on, week 0 is a week and not an afternoon
+SLIPS = 1  # wrong answers on a primer's subject with which a reader may still skip it
+TALK_FROM = 5  # primers needed: from here on, week 0 takes a week, not an afternoon
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Question:
 
 @dataclass(frozen=True)
 class DiagnosticOutcome:
-    """What a sitting showed; its text is for the person who sat it."""
+    """The result of one answer sheet; its text is for the person who filled it in."""
 
     right: int
     questions: int
@@ -54,7 +54,7 @@ class DiagnosticOutcome:
 
 
 def load(path: Path) -> list[Question]:
-    """The questions of a TOML file, in order.
+    """Read the questions of a TOML file, in order.
 
     Raises `MalformedInput` for a question whose answer is not one of its choices.
     """
@@ -100,7 +100,7 @@ class Sheet:
 
 
 def sheet(questions: Sequence[Question], primer: str) -> Sheet:
-    """Take the questions of one primer out of the whole diagnostic."""
+    """Select the questions of one primer from the whole diagnostic."""
     return Sheet(tuple((number, q) for number, q in enumerate(questions, 1) if q.primer == primer))
 
 

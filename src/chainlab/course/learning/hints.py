@@ -1,7 +1,7 @@
-"""Hints: a ladder per exercise, one rung at a time; the first asks, the second points.
+"""Hints of exercises, shown one at a time: the first asks a question, the second points to the answer.
 
-The ladder stands in the lab that the learner has, ``labs/<unit>.ipynb``, below the exercise's heading; how far a
-learner climbed is kept with the progress.
+Authors write an exercise's hints in ``lessons/<unit>_lab.py``, below its heading. Here they are read from the learner's
+lab, ``labs/<unit>.ipynb``; the progress file counts how many were shown.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ HINT = re.compile(r"<details>\s*<summary>\s*Hint (\d+)\s*</summary>(.*?)</detail
 
 @dataclass(frozen=True)
 class Hint:
-    """One rung, and how many there are."""
+    """One hint of an exercise, and how many there are."""
 
     exercise: str
     number: int
     of: int
     markdown: str
-    repeated: bool = False  # all were shown before; this is the last one again
-    solutions: str = ""  # the page that has the solution, in an edition that has it
+    repeated: bool = False  # whether all were shown before, and this is the last one again
+    solutions: str = ""  # the page with the solution, in an edition that has it
 
     @property
     def text(self) -> str:
@@ -57,15 +57,15 @@ class Hint:
 
     @property
     def _advice(self) -> str:
-        """What to do after the last hint; the page of the solution goes into the braces."""
+        """Advice after the last hint, with braces for the page of the solution."""
         last = "That was the last hint. Read what the check says, then "
         return last + ("look at {}, close it, and write it again from memory." if self.solutions else "ask a person.")
 
 
 def all_hints(course: Course, exercise_id: str, copy_of: Callable[[Path, str], Path] = Path.joinpath) -> list[str]:
-    """All hints of an exercise, as markdown. Raises `ChainlabError` where the lab has none.
+    """Read all hints of an exercise, as markdown. Raises `ChainlabError` when the lab has none.
 
-    ``copy_of`` gives the path of a file of the course, such as `Workspace.copy`: the learner's, where there is one.
+    ``copy_of`` maps a file of the course to the path of the learner's copy, as `Workspace.copy` does.
     """
     unit, _ = course.find(exercise_id)
     path = copy_of(course.root, f"labs/{unit.id}.ipynb")
@@ -87,23 +87,23 @@ def next_hint(
     progress: ProgressFile | None,
     copy_of: Callable[[Path, str], Path] = Path.joinpath,
 ) -> Hint:
-    """The next rung that was not shown yet; without a progress file always the first."""
-    rungs = all_hints(course, exercise_id, copy_of)
+    """Get the next hint that was not shown yet, and count it; without a progress file always the first."""
+    hints = all_hints(course, exercise_id, copy_of)
     if progress is None:
-        return Hint(exercise_id, 1, len(rungs), rungs[0])
-    shown = progress.hint_shown(exercise_id, at_most=len(rungs))
-    number = min(shown, len(rungs))
+        return Hint(exercise_id, 1, len(hints), hints[0])
+    shown = progress.count_hint(exercise_id, at_most=len(hints))
+    number = min(shown, len(hints))
     solutions = solution_page(course, course.find(exercise_id)[0])
-    return Hint(exercise_id, number, len(rungs), rungs[number - 1], shown > len(rungs), solutions)
+    return Hint(exercise_id, number, len(hints), hints[number - 1], shown > len(hints), solutions)
 
 
 def hints_in(markdown: str) -> list[str]:
-    """Texts of ``<details><summary>Hint n</summary>…</details>``, first rung first."""
+    """Read the texts of ``<details><summary>Hint n</summary>…</details>``, hint 1 first."""
     return [text.strip() for _, text in sorted(HINT.findall(markdown), key=lambda h: int(h[0]))]
 
 
 def rendered(markdown: str) -> str:
-    """Set the text of each hint between blank lines: only then does markdown inside HTML render."""
+    """Put blank lines around the text of each hint; without them markdown inside HTML does not render."""
     return HINT.sub(
         lambda hint: f"<details><summary>Hint {hint[1]}</summary>\n\n{hint[2].strip()}\n\n</details>\n", markdown
     ).rstrip("\n")

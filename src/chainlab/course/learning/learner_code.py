@@ -1,7 +1,6 @@
-"""A learner's own code: which line of it an exception came from, and the text that an answer was written as.
+"""A learner's own code: the line that raised an exception, and the source of the cell that defines an answer.
 
-Own code is whatever is neither the standard library, an installed package nor chainlab: a notebook's cell, or a file
-that the learner wrote.
+Own code is a notebook's cell, or a file outside the standard library, installed packages and chainlab.
 
     >>> def ratio(a: int, b: int) -> float:
     ...     return a / b
@@ -30,11 +29,11 @@ from chainlab.digests import Digest
 
 __all__ = ["cell_source", "own_line", "source_digest"]
 
-MOST_PARTS = 20  # functions within an answer that are looked at
+MOST_PARTS = 20  # functions of an answer that are inspected
 
 
 def own_line(error: BaseException) -> str:
-    """Name the innermost line of the learner's code that an exception passed; empty where it passed none."""
+    """Name the innermost line of the learner's code in an exception's traceback; empty if there is none."""
     steps = [(f.f_code, n) for f, n in traceback.walk_tb(error.__traceback__) if _is_own(f.f_code.co_filename)]
     for code, number in reversed(steps):
         text = linecache.getline(code.co_filename, number).strip()
@@ -45,9 +44,9 @@ def own_line(error: BaseException) -> str:
 
 
 def cell_source(answer: Any) -> str:
-    """The text of the notebook cell that made an answer; empty where no cell did.
+    """Find the source of the notebook cell that defines an answer; empty if no cell does.
 
-    An answer may be wrapped, as in ``bench(gate)``: then it is the cell of what is inside.
+    A wrapped answer, as in ``bench(gate)``, gives the cell of the function inside.
     """
     for function in _functions(answer):
         file = function.__code__.co_filename
@@ -57,19 +56,19 @@ def cell_source(answer: Any) -> str:
 
 
 def source_digest(text: str) -> str:
-    """Name the text of a cell: equal for texts that differ in space at the ends of lines alone; empty for none."""
+    """Digest a cell's source, ignoring space at the ends of lines; empty for empty source."""
     lines = [line.rstrip() for line in text.strip().splitlines()]
     return str(Digest.of("\n".join(lines).encode(errors="surrogatepass"))) if lines else ""
 
 
 def _functions(answer: Any) -> Iterator[types.FunctionType]:
-    """Functions that an answer is made of, the outer before the inner; at most `MOST_PARTS`."""
+    """Yield the functions that an answer consists of, outer before inner; at most `MOST_PARTS` parts."""
     parts = [answer]
-    for part in parts:  # grows meanwhile
+    for part in parts:  # the list grows in the loop
         inner: list[Any] = []
         if isinstance(part, types.FunctionType):
             yield part
-            with suppress(ValueError):  # an empty cell: the variable has no value yet
+            with suppress(ValueError):  # an empty closure cell: the variable has no value yet
                 inner = [cell.cell_contents for cell in part.__closure__ or ()]
         elif isinstance(part, types.MethodType):
             inner = [part.__func__]
@@ -79,7 +78,7 @@ def _functions(answer: Any) -> Iterator[types.FunctionType]:
 
 
 def _file(code: types.CodeType) -> str:
-    """The name of a file; a notebook's cell has none."""
+    """The file's name for messages; empty for a notebook's cell."""
     return "" if _is_cell(code.co_filename) else f"{Path(code.co_filename).name}, "
 
 
@@ -97,7 +96,7 @@ def _is_own(file: str) -> bool:
 
 @cache
 def _libraries() -> tuple[Path, ...]:
-    """Folders of code that no learner wrote."""
+    """Folders of the standard library, installed packages and chainlab."""
     installed = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     installed |= {path.resolve() for path in installed}
     return (*installed, Path(__file__).parents[2])

@@ -1,4 +1,4 @@
-"""Pages of the course as a reader has them: the markdown cells of a notebook file, and the anchors of headings."""
+"""Notebook files as pages of text: their markdown cells, and the anchors of their headings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADING = re.compile(r"^## Exercise (?P<id>\d+\.\d+)\b(?P<rest>[^\n]*)", re.MULT
 
 
 def anchor(heading: str) -> str:
-    """The anchor of a heading as JupyterLab forms it: its text as shown, with dashes for spaces.
+    """Form the anchor of a heading as JupyterLab does: its shown text, with dashes for spaces.
 
     >>> anchor("What `act` cannot protect")
     'What-act-cannot-protect'
@@ -33,9 +33,9 @@ class MarkdownCell:
 
 
 def markdown_cells(path: Path) -> list[MarkdownCell]:
-    """Markdown cells of a notebook file; read as JSON, because the format's library takes 2 s to import.
+    """Read the markdown cells of a notebook file, as JSON: nbformat takes 2 s to import.
 
-    Raises `ChainlabError` where there is no such file, `MalformedInput` where it is not a notebook.
+    Raises `ChainlabError` when the file is missing, and `MalformedInput` if it is not a notebook.
     """
     name = f"{path.parent.name}/{path.name}"
     try:

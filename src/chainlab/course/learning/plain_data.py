@@ -1,4 +1,4 @@
-"""Plain data: numbers, text, lists and dicts with text keys, as JSON has them.
+"""Plain data, as in JSON: numbers, text, lists and dicts with text keys.
 
     >>> plain({"b": (1, 2), "a": {"y", "x"}})
     {'b': (1, 2), 'a': {'x', 'y'}}
@@ -9,8 +9,8 @@
     >>> short(({10, 9}, set()))
     '({9, 10}, set())'
 
-Two plain values are the same when they have the same shape and the same leaves; ``744`` and ``744.0`` are the same
-number, ``1`` and ``True`` are not the same thing. A float may differ by one part in 10⁹.
+Two plain values are the same when they have the same shape and the same leaves. ``744`` and ``744.0`` are the same,
+``1`` and ``True`` are not. A float may differ by one part in 10⁹.
 """
 
 from __future__ import annotations
@@ -30,35 +30,35 @@ from chainlab.characters import shortened
 
 __all__ = ["Unplain", "difference", "plain", "same", "short"]
 
-MAX_ITEMS = 100_000  # of one iterator: an endless generator must end the check, not the session
-MAX_DEPTH = 50  # levels: cyclic data must end too
+MAX_ITEMS = 100_000  # of one iterator, so that an endless generator fails its check
+MAX_DEPTH = 50  # levels, so that cyclic data fails its check
 SHOWN = 160  # characters of a value in a message
 
 
 class _PlainSet(list[Any]):
-    """A set as a sorted list, which is still shown as the set it was."""
+    """A set as a sorted list, still shown as a set."""
 
     def __repr__(self) -> str:
         return f"{{{', '.join(map(repr, self))}}}" if self else "set()"
 
 
 class _PlainTuple(list[Any]):
-    """A tuple as a list, which is still shown as the tuple it was."""
+    """A tuple as a list, still shown as a tuple."""
 
     def __repr__(self) -> str:
         return repr(tuple(self))
 
 
 class Unplain(Exception):
-    """A value that has no plain form; the text says which and what to return."""
+    """A value has no plain form; the message names it and says what to return."""
 
 
 def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
-    """``value`` made of built-in types only.
+    """Convert ``value`` to built-in types only.
 
-    Sets become sorted lists, tuples and iterators lists (a set still looks like a set, and a tuple like a tuple),
-    dataclasses dicts, enums their value, dates ISO text, paths text with slashes, bytes hex. Where ``like`` has a
-    set, a list becomes one, too. Raises `Unplain`.
+    Sets become sorted lists, tuples and iterators lists (still shown as sets and tuples), dataclasses dicts, enums
+    their value, dates ISO text, paths text with slashes, bytes hex. Where ``like`` has a set, a list counts as a set.
+    Raises `Unplain`.
     """
     if depth > MAX_DEPTH:
         raise Unplain(f"data nested more than {MAX_DEPTH} levels deep")
@@ -72,7 +72,7 @@ def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
     if issubclass(kind, float):
         number = float.__float__(value)
         if not math.isfinite(number):
-            raise Unplain(f"{number}, which is no number that can be compared (use None for unknown)")
+            raise Unplain(f"{number}, which cannot be compared (use None for unknown)")
         return number
     if issubclass(kind, str):
         return str.__str__(value)
@@ -105,13 +105,13 @@ def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two plain values are the same."""
+    """Tell whether two plain values are the same."""
     if isinstance(one, bool) or isinstance(other, bool) or one is None or other is None:
         return one is other
     if isinstance(one, (int, float)) and isinstance(other, (int, float)):
         try:
             return one == other or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
-        except OverflowError:  # a whole number beyond every float is near none
+        except OverflowError:  # a whole number too large for a float
             return False
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
@@ -123,7 +123,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def difference(expected: Any, got: Any) -> str:
-    """One line on how ``got`` differs from ``expected``, both plain; only the differing part when they are long."""
+    """Describe in one line how ``got`` differs from ``expected``; of long values only the differing part."""
     if len(_text(expected)) <= SHOWN // 2 and len(_text(got)) <= SHOWN // 2:
         return f"expected {_text(expected)}, got {_text(got)}"
     where = ""
@@ -144,10 +144,10 @@ def difference(expected: Any, got: Any) -> str:
 
 
 def short(value: Any, limit: int = SHOWN) -> str:
-    """``value`` as one short line."""
+    """Write ``value`` as one short line."""
     try:
         text = _text(plain(value))
-    except Exception:  # a value that cannot be read is still to be named
+    except Exception:  # name at least the type of a value that cannot be read
         text = f"<{type(value).__name__}>"
     return shortened(text, limit)
 
@@ -163,7 +163,7 @@ def _members(where: str, expected: list[Any], got: list[Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    """Plain data as Python writes it, on one line."""
+    """Write plain data on one line, as Python does."""
     return " ".join(repr(value).split())
 
 
@@ -190,7 +190,7 @@ def _in_order(values: Iterable[Any]) -> list[Any]:
 
 
 def _rank(value: Any) -> tuple[Any, ...]:
-    """A key that orders plain values of any kind: numbers by size, lists by their items."""
+    """A sort key for plain values of any type: numbers by size, lists by their items."""
     if value is None or isinstance(value, bool):
         return (0, str(value))
     if isinstance(value, (int, float)):

@@ -1,4 +1,4 @@
-"""Predictions: what a learner expected of an output, shown beside what came out.
+"""Predictions: a learner's guess at an output, shown beside the true value.
 
     >>> Prediction(None, 2)
     it is 2 (no prediction: put yours in place of None, and run the cell again)
@@ -8,8 +8,8 @@
     numpy   right: Refused
     scipy   it is passed
 
-A prediction is not marked, and the progress board does not keep it. It is compared as answers of exercises are; in a
-text, capitals and the space around it do not count.
+A prediction is not marked, and the progress board does not keep it. It is compared like an exercise's answer; capitals
+and surrounding space do not count.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MISSING = " (no prediction: put yours in place of None, and run the cell again)"
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
-    """What was predicted, None for nothing, and what is true; of a mapping each entry is compared alone."""
+    """A predicted value (None for no prediction) and the true one; the entries of a mapping are compared singly."""
 
     predicted: Any
     true: Any
@@ -57,7 +57,7 @@ def _same(predicted: Any, true: Any) -> bool:
     try:
         return same(plain(_folded(predicted), like=true), plain(_folded(true)))
     except Unplain:
-        return False  # something that is no answer, such as a function
+        return False  # not comparable, such as a function
 
 
 def _folded(value: Any) -> Any:

@@ -1,12 +1,12 @@
-"""A learner's progress: one JSON file in the workspace, and the board that shows it.
+"""A learner's progress: one JSON file in the workspace.
 
     {"format": "chainlab-progress/2", "exercises": {"1.2": {"status": "wrong", "best": "done", "attempts": 2, …}}}
 
-What was done stays done: beside the last result stands the best one, with its day. A file of the first format, which
-had the last result alone, is read, and written in this one with the next change.
+An exercise that was done stays done: an entry has the last status, and the best one with its day. A file of the first
+format, which had only the last status, can be read; the next change writes it in this format.
 
-Every change is made under a file lock and written whole, then flushed: a killed process loses at most the change it
-was making. An import is validated before anything is replaced.
+Every change is made under a file lock, written whole and flushed: a killed process loses at most the change it was
+making. An import is validated before it replaces anything.
 """
 
 from __future__ import annotations
@@ -35,61 +35,61 @@ __all__ = ["MARKS", "STATUSES", "Progress", "ProgressEntry", "ProgressFile", "da
 FORMAT = "chainlab-progress/2"
 MARKS = {"not attempted": "·", "wrong": "✘", "done": "✔"}  # never colour alone
 STATUSES = tuple(MARKS)  # from the least to the best
-PAUSE = 600  # seconds: a longer silence is a break, and counts as none
+PAUSE = 600  # seconds: a longer gap is a break, and does not count
 LOCK_SECONDS = 10
 MAX_IMPORT = 2**20  # bytes
 
 
 def day_text(when: datetime) -> str:
-    """The day of a moment where the reader is: 30 Nov."""
+    """Write the day of a time in the reader's zone: 30 Nov."""
     here = when.astimezone()
     return f"{here.day} {here:%b}"
 
 
 def time_text(when: datetime) -> str:
-    """A moment where the reader is: 30 Nov 15:04:10."""
+    """Write a time in the reader's zone: 30 Nov 15:04:10."""
     return f"{day_text(when)} {when.astimezone():%H:%M:%S}"
 
 
 def _status(text: str) -> str:
     if text not in STATUSES:
-        raise MalformedInput(f"{_cut(text)} is none of {', '.join(STATUSES)}")
+        raise MalformedInput(f"expected one of {', '.join(STATUSES)}, got {_shortened(text)}")
     return text
 
 
-def _moment(text: str) -> str:
+def _time(text: str) -> str:
     try:
         if text:
             datetime.fromisoformat(text)
     except ValueError as error:
-        raise MalformedInput(f"{_cut(text)} is not a time") from error
+        raise MalformedInput(f"expected an ISO 8601 time, got {_shortened(text)}") from error
     return text
 
 
 Count = Annotated[StrictInt, Field(ge=0)]
 Status = Annotated[StrictStr, AfterValidator(_status)]
-Moment = Annotated[StrictStr, AfterValidator(_moment)]  # ISO 8601, UTC; empty for never
+TimeText = Annotated[StrictStr, AfterValidator(_time)]  # ISO 8601, UTC; empty for never
 Source = Annotated[StrictStr, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")]
-Message = Annotated[StrictStr, Field(max_length=MAX_IMPORT)]  # a bound, so that half a character is refused, too
+Message = Annotated[StrictStr, Field(max_length=MAX_IMPORT)]  # with a bound, pydantic also refuses lone surrogates
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class ProgressEntry:
-    """What is known of one exercise."""
+    """The progress of one exercise."""
 
-    status: Status = "not attempted"  # of the last check
-    message: Message = ""  # of the last wrong answer
+    status: Status = "not attempted"  # the last check's
+    message: Message = ""  # the last wrong answer's
     attempts: Count = 0  # checks of an answer, right or wrong
-    hints: Count = 0  # rungs shown
-    active: Count = 0  # seconds between its checks and hints, breaks left out
-    changed: Moment = ""
+    hints: Count = 0  # hints shown
+    active: Count = 0  # seconds between its checks and hints, without breaks
+    changed: TimeText = ""
     best: Status = "not attempted"  # never less than `status`
-    reached: Moment = ""  # when an answer was `best` for the first time
-    answer: Source = ""  # digest of the cell whose answer a notebook checked last
-    checked: Moment = ""  # when that was
+    reached: TimeText = ""  # when `best` was first reached
+    answer: Source = ""  # digest of the cell with the answer last checked in a notebook
+    checked: TimeText = ""  # time of that check
 
     def __post_init__(self) -> None:
-        if STATUSES.index(self.status) > STATUSES.index(self.best):  # of the first format
+        if STATUSES.index(self.status) > STATUSES.index(self.best):  # an entry of the first format
             object.__setattr__(self, "best", self.status)
             object.__setattr__(self, "reached", self.changed)
 
@@ -111,22 +111,22 @@ class Progress:
     entries: Mapping[str, ProgressEntry] = field(default_factory=dict)
 
     def of(self, exercise: str) -> ProgressEntry:
-        """The entry of an exercise; a blank one where nothing is known."""
+        """Get the entry of an exercise; a blank one if there is none."""
         return self.entries.get(exercise, ProgressEntry())
 
     def counts(self, course: Course) -> dict[str, int]:
-        """How many exercises of the course have each status as their best."""
+        """Count the course's exercises by best status."""
         statuses = [self.of(e.id).best for u in course.written for e in u.exercises]
         return {status: statuses.count(status) for status in STATUSES}
 
     def dump(self) -> str:
-        """JSON text; ``Progress.parse(p.dump()) == p``."""
+        """Write JSON text; ``Progress.parse(p.dump()) == p``."""
         entries = {k: asdict(v) for k, v in sorted(self.entries.items())}
         return json.dumps({"format": FORMAT, "exercises": entries}, ensure_ascii=False, indent=1) + "\n"
 
     @classmethod
     def parse(cls, text: str) -> Progress:
-        """Read JSON text. Raises `MalformedInput` that says what is wrong with it."""
+        """Read JSON text. Raises `MalformedInput` for another format."""
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -136,18 +136,18 @@ class Progress:
 
 @dataclass(frozen=True)
 class ProgressFile:
-    """The file, with every change durable when the call returns."""
+    """The progress file; every change is durable when the call returns."""
 
     path: Path
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @classmethod
     def of_learner(cls) -> ProgressFile:
-        """The one of the running workspace, else of this course folder's."""
+        """The file of the running workspace, else of this course folder's workspace."""
         return cls(learner_workspace().path / "progress.json")
 
     def read(self) -> Progress:
-        """What is on disk; blank where there is no file yet."""
+        """Read the file; blank progress if there is none yet."""
         try:
             return Progress.parse(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -159,13 +159,13 @@ class ProgressFile:
             ) from error
 
     def record(self, exercise: str, status: str, message: str = "", answer: str | None = None) -> ProgressEntry:
-        """Note the outcome of a check; ``answer`` is the digest of the notebook cell that was checked, where one was.
+        """Record the result of a check; ``answer`` is the digest of the notebook cell that was checked.
 
-        A check of a saved file has none, and leaves what is known of the last check in a notebook.
+        A check of a saved file gives no digest, and so keeps the entry's last check in a notebook.
         """
         attempted = status != "not attempted"
 
-        def noted(before: ProgressEntry, now: str) -> ProgressEntry:
+        def with_result(before: ProgressEntry, now: str) -> ProgressEntry:
             better = STATUSES.index(status) > STATUSES.index(before.best)
             return replace(
                 before,
@@ -178,29 +178,29 @@ class ProgressFile:
                 checked=before.checked if answer is None else now,
             )
 
-        return self._change(exercise, noted)
+        return self._change(exercise, with_result)
 
-    def hint_shown(self, exercise: str, at_most: int) -> int:
-        """Count one more hint; the number it has, ``at_most + 1`` when all were shown before."""
+    def count_hint(self, exercise: str, at_most: int) -> int:
+        """Count one more hint; returns its number, or ``at_most + 1`` if all were shown before."""
         before = self.read().of(exercise).hints
         entry = self._change(exercise, lambda e, _: replace(e, hints=min(e.hints + 1, at_most)))
         return entry.hints if before < at_most else at_most + 1
 
     def reset(self, exercise: str) -> None:
-        """Forget one exercise."""
+        """Remove the entry of one exercise."""
         with self._locked() as progress:
             left = {k: v for k, v in progress.entries.items() if k != exercise}
             self._write(Progress(left))
 
     def restore(self, text: str, course: Course) -> Progress:
-        """Replace everything by an export. Raises `MalformedInput` and changes nothing when it is not one."""
+        """Replace everything with an export. Raises `MalformedInput`, and changes nothing, if it is not valid."""
         if len(text.encode()) > MAX_IMPORT:
             raise MalformedInput(f"an export has at most {MAX_IMPORT} bytes")
         progress = Progress.parse(text)
         exercise_ids = {e.id for u in course.units for e in u.exercises}
         for exercise in progress.entries:
             if exercise not in exercise_ids:
-                raise MalformedInput(f"exercise {_cut(exercise)} is not in this course")
+                raise MalformedInput(f"exercise {_shortened(exercise)} is not in this course")
         with self._locked():
             self._write(progress)
         return progress
@@ -228,12 +228,12 @@ class ProgressFile:
 
 
 def _active(progress: Progress, now: datetime) -> int:
-    """Seconds since the last change of any exercise; none after a break."""
+    """Seconds since the last change of any exercise; 0 after a break."""
     times = [datetime.fromisoformat(e.changed) for e in progress.entries.values() if e.changed]
     aware = [t if t.tzinfo else t.replace(tzinfo=UTC) for t in times]
     since = (now - max(aware)).total_seconds() if aware else 0
     return int(since) if 0 < since <= PAUSE else 0
 
 
-def _cut(value: Any) -> str:
+def _shortened(value: Any) -> str:
     return shortened(repr(value), 60)

@@ -15,7 +15,7 @@ __all__ = ["Board"]
 
 @dataclass(frozen=True, repr=False)
 class Board:
-    """What a learner has done, beside what there is to do."""
+    """A learner's progress beside the course's exercises."""
 
     course: Course
     progress: Progress
@@ -40,7 +40,7 @@ class Board:
     __repr__ = __str__
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: units with their exercises, and the counts."""
+        """Give plain data: units with their exercises, and the counts by status."""
         return {
             "counts": self.progress.counts(self.course),
             "units": [

@@ -1,12 +1,12 @@
-"""Results of a check: right, wrong or not attempted, each with a text and a form for notebooks.
+"""Results of a check (right, wrong, not attempted), each as text and as HTML for notebooks.
 
     >>> Right("1.1", visible=8, generated=8, seed=1, points=4)
     ✔ 1.1 right, 4 points (8 cases, 8 generated from seed 1)
     >>> bool(NotRight(Incorrect("exercise 1.1, case 'one file': expected [], got None")))
     False
 
-The text is the same on every machine, so a stored output can be compared with it. The form for notebooks has a mark
-and a word beside each colour, and is escaped; what it refers to is a link that works from ``labs/``.
+The text is the same on every machine, so stored outputs can be compared with it. The HTML has a mark and a word beside
+each colour, is escaped, and links to pages so that the links work from ``labs/``.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from chainlab.errors import Incorrect, NotAttempted
 
 __all__ = ["NotRight", "Right"]
 
-# White on each of them has a contrast of at least 5 to 1, in a light and in a dark theme.
+# White text on each colour has a contrast of at least 5 to 1, in a light and in a dark theme.
 COLOURS = {"done": "#1a7f37", "wrong": "#b42318", "not attempted": "#57606a"}
 PAGE = re.compile(
     r"(?P<path>(?:notebooks|labs|solutions|docs|templates)/[\w./-]+\.(?:ipynb|md))(?:, '(?P<heading>.+)')?"
 )
 CODE = re.compile(r"`([^`]+)`")
-COMMANDS = ("At", "To try it")  # parts that are code
+COMMANDS = ("At", "To try it")  # parts shown as code
 
 
 @dataclass(frozen=True, repr=False)
 class Right:
-    """A right answer; true."""
+    """The result of a right answer; true."""
 
     exercise: str
     visible: int  # cases
     generated: int  # cases
     seed: int
     notes: tuple[str, ...] = ()  # what a right answer may still miss
-    points: int = 0  # 0 where nobody said
-    reason: Reason | None = None  # why it works; only where a learner may read it
+    points: int = 0  # 0 where they are unknown
+    reason: Reason | None = None  # why it works, in an edition that shows it
 
     def __str__(self) -> str:
         lines = [f"{MARKS['done']} {self.exercise} right{self._points} ({self._cases})"]
@@ -78,7 +78,7 @@ class Right:
 
 @dataclass(frozen=True, repr=False)
 class NotRight:
-    """An answer that is wrong, or not there yet, where the notebook's next cells are to run all the same; false."""
+    """The result of a wrong or missing answer where the notebook's next cells still run; false."""
 
     error: Incorrect | NotAttempted
 
@@ -87,7 +87,7 @@ class NotRight:
 
     @property
     def status(self) -> str:
-        """As the progress board has it: wrong, or not attempted."""
+        """The status for the progress board: wrong, or not attempted."""
         return "wrong" if isinstance(self.error, Incorrect) else "not attempted"
 
     def __str__(self) -> str:
@@ -105,7 +105,7 @@ class NotRight:
 
 
 def _box(status: str, lines: Iterable[str], below: str = "") -> str:
-    """Lines of HTML with a coloured edge; long ones break between words where they can."""
+    """Put lines of HTML into a box with a coloured edge; long lines break between words."""
     style = f"border-left:4px solid {COLOURS[status]};padding:0 .8em;overflow-wrap:break-word;word-break:normal"
     paragraphs = "".join(f'<p style="margin:.3em 0">{line}</p>' for line in lines)
     return f'<div style="{style}">{paragraphs}{below}</div>'
@@ -117,12 +117,12 @@ def _badge(status: str, word: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Escaped, and with words in backticks as code."""
+    """Escape a text, with words in backticks as code."""
     return CODE.sub(r"<code>\1</code>", escape(visible(text)))
 
 
 def _linked(text: str) -> str:
-    """A reference such as "notebooks/01_threats.ipynb, 'Unknown is not zero'" as a link to that heading."""
+    """Turn a reference such as "notebooks/01_threats.ipynb, 'Unknown is not zero'" into a link to that heading."""
     match = PAGE.fullmatch(text)
     if match is None:
         return _text(text)

@@ -1,7 +1,7 @@
-"""Reasons: why a solution is right, from the course's own solutions.
+"""Reasons: the text that explains an exercise's solution, read from the course's solutions.
 
-The reason of an exercise is the markdown tagged ``solution`` below its heading in ``solutions/<unit>.ipynb``. An
-edition for graded courses leaves that folder out; then there is no reason to show.
+The reason is the markdown tagged ``solution`` below the exercise's heading in ``solutions/<unit>.ipynb``. An edition
+for graded courses has no such folder, and so shows no reasons.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["Reason", "reason_of", "solution_page"]
 
 @dataclass(frozen=True)
 class Reason:
-    """Why the solution of an exercise is right."""
+    """The text that explains why a solution is right."""
 
     page: str  # solutions/01_assessment.ipynb
     markdown: str
 
     def to_html(self) -> str:
-        """The markdown rendered; HTML within it is shown as text."""
-        import mistune  # when one is shown, which is in a notebook
+        """Render the markdown; HTML within it is shown as text."""
+        import mistune  # here, because only notebooks show reasons
 
         return str(
             mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])(visible(self.markdown, lines=True))
@@ -32,13 +32,13 @@ class Reason:
 
 
 def solution_page(course: Course, unit: Unit) -> str:
-    """The path of a unit's solutions, from the course's folder; empty in an edition without them."""
+    """The path of a unit's solutions below the course's folder; empty in an edition without them."""
     page = f"solutions/{unit.id}.ipynb"
     return page if (course.root / page).is_file() else ""
 
 
 def reason_of(course: Course, exercise_id: str) -> Reason | None:
-    """The reason of an exercise; None where the edition has no solutions, or the exercise no reason."""
+    """Find the reason of an exercise; None without solutions, or without a reason there."""
     page = solution_page(course, course.find(exercise_id)[0])
     if not page:
         return None
