@@ -254,7 +254,7 @@ def test_terminate_ends_jupyterlab_too(started: Started) -> None:
     assert started.end() == 0
     assert not alive(child)
     assert started.redirects() == []
-    assert "Save first (Ctrl-S). Ctrl-C ends both; what is saved is kept." in started.printed()
+    assert "To end: save (Ctrl-S in the browser), then Ctrl-C here. What is saved is kept." in started.printed()
     assert started.printed().endswith(f"ended; what you saved is kept in {started.workspace}\n")
 
 

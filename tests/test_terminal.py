@@ -186,7 +186,7 @@ def test_a_finding_and_a_decision_stay_on_their_lines() -> None:
 
 
 def test_an_error_s_parts_are_one_line_each() -> None:
-    error = ChainlabError(f"no {HOSTILE}", why=f"it is {HOSTILE}", hint="mend it", see=f"there{HOSTILE}")
+    error = ChainlabError(f"no {HOSTILE}", why=f"it is {HOSTILE}", hint="fix it", see=f"there{HOSTILE}")
     assert acted_on(str(error)) == []
     labels = [line[:5] for line in str(error).split("\n")]
     assert labels == [r"no \x"[:5], "  Why", "  Hel", "  See"]

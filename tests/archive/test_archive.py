@@ -906,7 +906,7 @@ def test_what_will_count_for_nothing_is_said_when_it_is_added(tmp_path: Path) ->
         code, out, warning = run_in(tmp_path / name[:1], "add", *words)
         assert code == 0
         said[name] = (warning, out.partition("unknown: ")[2])
-    assert said["other"] == ("warning: the sbom counts for nothing, it is about other bytes\n",
+    assert said["other"] == ("warning: the sbom is not counted: it is about other bytes\n",
         "its SBOM is about other bytes\n")  # fmt: skip
     assert "it is unreadable: the document is not JSON" in said["broken"][0]
     assert said["bare"] == ("", "its SBOM does not say which bytes it is about\n")

@@ -1,6 +1,6 @@
 """The command line: parse, call, print.
 
-Exit status: 0 done, 1 the answer is no, 2 the call is wrong.
+Exit status: 0 success, 1 the answer is no or the work failed, 2 the call is wrong.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chainlab.errors import ChainlabError, MalformedInput
 
 __all__ = ["main"]
 
-# Command → the module that defines it: a module is imported only when its command is asked for.
+# Command → the module that defines it. A module is imported only when its command is called.
 COMMANDS = {
     "start": "start",
     "fresh": "start",
@@ -56,21 +56,21 @@ class _Commands(click.Group):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            raise _spelled(error) from error
+            raise _printable(error) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            raise _spelled(error) from error
+            raise _printable(error) from error
         except ChainlabError as error:
             echo(error, err=True, lines=True)
             ctx.exit(2 if isinstance(error, MalformedInput) else 1)
-        except OSError as error:  # a full disk, a missing permission: the system's own words say it
+        except OSError as error:  # a full disk, a missing permission: the system's message names it
             echo(f"the system refused: {error}", err=True)
             ctx.exit(1)
         except (sqlite3.Error, MemoryError) as error:
-            echo(f"the state cannot be read or written: {error or 'no memory'}", err=True)
+            echo(f"cannot read or write the state: {error or 'no memory'}", err=True)
             ctx.exit(1)
         except UnicodeEncodeError as error:  # a name on the command line or of a file, in any bytes
             echo(f"a name or text is not UTF-8: {ascii(error.object)[:200]}", err=True)
@@ -82,16 +82,19 @@ class _Commands(click.Group):
             ctx.exit(130)
 
 
-def _spelled(error: click.UsageError) -> click.UsageError:
-    """The error in words that click may print: they quote the call, and a shell's ``*`` puts any file's name there."""
-    own_lines = isinstance(error, click.MissingParameter)  # names our options alone, their choices one a line
+def _printable(error: click.UsageError) -> click.UsageError:
+    """Escape control characters in an error: it quotes the call, where a shell's ``*`` puts the name of any file."""
+    own_lines = isinstance(error, click.MissingParameter)  # quotes only our options, their choices one a line
     return click.UsageError(visible(error.format_message(), lines=own_lines), error.ctx)
 
 
 @click.command(cls=_Commands, epilog="Example: chainlab start", context_settings={"max_content_width": 100})
 @click.version_option(__version__, prog_name="chainlab")
 def _main() -> None:
-    """Secure an ML CI/CD pipeline: eight weeks, offline, on one laptop."""
+    """Secure an ML CI/CD pipeline: eight weeks, offline, on one laptop.
+
+    Begin with `chainlab start`. `chainlab COMMAND --help` shows options and an example.
+    """
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""``chainlab archive``: keep the evidence of builds, and ask where a component is."""
+"""``chainlab archive``: archive the evidence of builds, and find out where a component is."""
 
 from __future__ import annotations
 
@@ -28,100 +28,109 @@ AT = click.option(
     "--archive",
     "directory",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The archive's folder (default: the one in your workspace).",
+    help="Folder of the archive (default: the one in your workspace).",
 )
+NAMES = {"sbom": "SBOM", "mlbom": "ML-BOM", "vex": "VEX", "summary": "the gate's summary (VSA)"}
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(epilog="Example: chainlab archive query --package urllib3 --range '<2.5'")
+@click.group(
+    short_help="Archive builds' evidence, and query it.",
+    epilog="Example: chainlab archive query --package urllib3 --range '<2.5'",
+)
 def archive() -> None:
-    """The archive of evidence: what was built, and where is it?"""
+    """Archive the evidence of builds, and find out which builds hold a component."""
 
 
-def _documents(command: Callable[..., Any]) -> Callable[..., Any]:
+def _document_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for kind in reversed((*KINDS, MANIFEST)):
-        command = click.option(f"--{kind}", type=FILE, multiple=True, metavar="FILE", help=f"Its {kind}; repeatable.")(
-            command
-        )
+        text = f"Document of the build: {NAMES.get(kind, kind)}; repeatable."
+        command = click.option(f"--{kind}", type=FILE, multiple=True, metavar="FILE", help=text)(command)
     return command
 
 
 @archive.command(
+    short_help="Archive the documents of one build.",
     epilog="""\b
 Examples: chainlab archive add --artifact triage-model --version 1.4.0 --digest sha256:9f86… \\
               --sbom service.cdx.json --provenance wheel.sigstore.json --run 17
-          chainlab archive add evidence/ --artifact triage-model --version 1.4.0 --file dist/triage_model.whl"""
+          chainlab archive add evidence/ --artifact triage-model --version 1.4.0 --file dist/triage_model.whl""",
 )
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
-@click.option("--artifact", required=True, help="The artifact's name.")
-@click.option("--version", required=True, help="Its version.")
-@click.option("--digest", default="", metavar="sha256:HEX", help="Its digest,")
-@click.option("--file", "file", type=FILE, help="or the artifact itself.")
-@click.option("--repository", default="", metavar="OWNER/NAME", help="Where its source is.")
-@click.option("--commit", default="", help="From which commit it was built.")
-@click.option("--run", default="", help="By which run.")
-@click.option("--builder", default="", help="By which builder.")
-@click.option("--at", default="", metavar="TIME", help="When, as 2026-05-04T10:00:00Z (default: now).")
-@_documents
+@click.option("--artifact", required=True, help="Name of the artifact.")
+@click.option("--version", required=True, help="Version of the artifact.")
+@click.option("--digest", default="", metavar="sha256:HEX", help="Digest of the artifact (or give --file).")
+@click.option("--file", "file", type=FILE, help="The artifact itself, to compute its digest.")
+@click.option("--repository", default="", metavar="OWNER/NAME", help="Repository of its source.")
+@click.option("--commit", default="", help="Commit it was built from.")
+@click.option("--run", default="", help="Id of the run that built it.")
+@click.option("--builder", default="", help="Id of the builder.")
+@click.option(
+    "--at", default="", metavar="TIME", help="When it was built, such as 2026-05-04T10:00:00Z (default: now)."
+)
+@_document_options
 @AT
 def add(
     folder: Path | None, artifact: str, version: str, digest: str, file: Path | None, repository: str,
-    commit: str, run: str, builder: str, at: str, directory: Path | None, **given: tuple[Path, ...],
+    commit: str, run: str, builder: str, at: str, directory: Path | None, **options: tuple[Path, ...],
 ) -> None:  # fmt: skip
-    """Keep the documents of one build; a document that cannot be read, or is about other bytes, is named.
+    """Archive the documents of one build. A warning names each document that is unreadable or about other bytes.
 
-    From a FOLDER come the files that are named for what they are: sbom.json, provenance-build.json, vex.json, …
+    From FOLDER, files are taken whose name begins with their kind: sbom.json, provenance-build.json, vex.json, …
     """
     from chainlab.archive import Build
 
     if bool(digest) == (file is not None):
-        raise MalformedInput("which bytes is this about?", hint="give one of --digest, --file")
+        raise MalformedInput("expected the artifact's digest, or the artifact", hint="give either --digest or --file")
     build = Build(
         artifact, version, Digest.parse(digest) if digest else Digest.of_file(file or Path()),
         repository, commit, run, builder, _moment(at),
     )  # fmt: skip
-    paths = {kind: list(given[kind]) for kind in (*KINDS, MANIFEST) if given[kind]}
+    paths = {kind: list(options[kind]) for kind in (*KINDS, MANIFEST) if options[kind]}
     for path in sorted(folder.iterdir()) if folder else []:
         kind = next((k for k in (*KINDS, MANIFEST) if path.name.partition(".")[0].partition("-")[0] == k), "")
         if kind and path.is_file():
             paths.setdefault(kind, []).append(path)
     if not paths:
-        raise MalformedInput("there is no document to keep", hint="for example --sbom FILE")
-    with _opened(directory, new=True) as kept:
-        kept.add(build, {kind: [p.read_bytes() for p in files] for kind, files in paths.items()})
-        builds, documents = kept.builds(digest=str(build.digest)), kept.table("documents")
+        raise MalformedInput("no document to archive", hint="give at least one, such as --sbom FILE")
+    with _opened(directory, new=True) as archive:
+        archive.add(build, {kind: [p.read_bytes() for p in files] for kind, files in paths.items()})
+        builds, documents = archive.builds(digest=str(build.digest)), archive.table("documents")
         state = builds.loc[builds["build"] == build.id, "unknown"].iloc[0]
-    echo(f"kept {build.id}: {artifact} {version}, {', '.join(paths)}")
+    echo(f"archived {build.id}: {artifact} {version}, {', '.join(paths)}")
     for document in documents[documents["build"] == build.id].itertuples():
         if document.status not in ("read", "stored"):
             why = f": {document.why}" if document.why else ""
-            echo(f"warning: the {document.kind} counts for nothing, it is {document.status}{why}", err=True)
+            echo(f"warning: the {document.kind} is not counted: it is {document.status}{why}", err=True)
     if state:
-        echo(f"what it does not hold stays unknown: {state}")
+        echo(f"what this build does not hold stays unknown: {state}")
 
 
 @archive.command(
+    short_help="Find builds that hold a component.",
     epilog="""\b
 Examples: chainlab archive query --package urllib3 --range '>=2,<2.5'
           chainlab archive query --package urllib3 --paths
           chainlab archive query --hash sha256:9f86… --json
-          chainlab archive query --builder https://git.chainlab.localhost/runner"""
+          chainlab archive query --builder https://git.chainlab.localhost/runner""",
 )
-@click.option("--package", default="", metavar="NAME", help="Builds that hold a package.")
-@click.option("--range", "span", default="", metavar="SPEC", help="Which versions of it (PEP 440).")
-@click.option("--hash", "digest", default="", metavar="sha256:HEX", help="Builds that hold a file.")
-@click.option("--purl", default="", help="Builds that hold what a package URL names.")
-@click.option("--run", default="", help="Builds of a run.")
-@click.option("--builder", default="", help="Builds of a builder.")
-@click.option("--paths", "with_paths", is_flag=True, help="Also how each build comes to hold it.")
-@click.option("--seen", "when", is_flag=True, help="When each version was first and last seen.")
-@click.option("--every", is_flag=True, help="Also builds that are not affected.")
+@click.option("--package", default="", metavar="NAME", help="Find builds that hold this package.")
+@click.option("--range", "span", default="", metavar="SPEC", help="With a package: only these versions (PEP 440).")
+@click.option(
+    "--hash", "digest", default="", metavar="sha256:HEX", help="Find builds that hold the file of this digest."
+)
+@click.option("--purl", default="", help="Find builds that hold the component of this package URL.")
+@click.option("--run", default="", help="Find builds of this run.")
+@click.option("--builder", default="", help="Find builds of this builder.")
+@click.option("--paths", "with_paths", is_flag=True, help="Also show through which dependencies each build holds it.")
+@click.option("--seen", "when", is_flag=True, help="Show when each version was first and last seen.")
+@click.option("--every", is_flag=True, help="Also list builds that are not affected.")
 @click.option(
     "--absence",
     type=click.Choice(["complete", "dependencies", "silence"]),
     default="complete",
     show_default=True,
-    help="What an SBOM must say of itself to prove that something is not there.",
+    help="What an SBOM must claim before a missing component counts as absent.",
 )
 @AT
 @AS_JSON
@@ -129,65 +138,70 @@ def query(
     package: str, span: str, digest: str, purl: str, run: str, builder: str, with_paths: bool,
     when: bool, every: bool, absence: str, directory: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Where is it?
+    """Find the builds that hold a package or a file, or that a run or a builder made.
 
-    Ends with 0 when some build is affected, 1 when none is, and 3 when none is known to be and some are unknown.
+    A build with no SBOM, or an incomplete one, is not listed as clean. It is unknown, and the last column says why.
 
-    A build without an SBOM, or with one that is incomplete, is not listed as clean: it is unknown, and the last column
-    says why.
+    Exit status: 0 some build is affected, 1 none is, 3 none is known to be and some are unknown.
     """
     if sum(map(bool, (package, digest, purl, run or builder))) != 1:
-        raise MalformedInput("ask for one thing", hint="one of --package, --hash, --purl, or --run and --builder")
+        raise MalformedInput(
+            "expected one thing to look for", hint="give one of --package, --hash and --purl, or --run and --builder"
+        )
     if with_paths and when:
-        raise MalformedInput("--paths and --seen are two questions", hint="give one of them")
+        raise MalformedInput("--paths and --seen exclude each other", hint="give one of them")
     if (with_paths or when or span) and not (package or purl):
-        raise MalformedInput("--range, --paths and --seen ask about a package", hint="give --package or --purl")
-    with _opened(directory) as kept:
+        raise MalformedInput("--range, --paths and --seen need a package", hint="give --package or --purl")
+    with _opened(directory) as archive:
         if run or builder:
-            found = kept.builds(run=run, builder=builder)
-            status = 0 if len(found) else 1
+            rows = archive.builds(run=run, builder=builder)
+            status = 0 if len(rows) else 1
         else:
-            asked = {"range": span, "purl": purl, "absence": absence}
+            question = {"range": span, "purl": purl, "absence": absence}
             if with_paths:
-                found = kept.paths(package, **asked)
+                rows = archive.paths(package, **question)
             elif when:
-                found = kept.seen(package, **asked)
+                rows = archive.seen(package, **question)
             else:
-                found = kept.where(package, digest=digest, every=every, **asked)
-            told = set(found["answer"])
-            status = 0 if "affected" in told else 3 if "unknown" in told else 1
+                rows = archive.where(package, digest=digest, every=every, **question)
+            answers = set(rows["answer"])
+            status = 0 if "affected" in answers else 3 if "unknown" in answers else 1
     if as_json:
-        echo_document(found.to_json(orient="records", date_format="iso", indent=1).encode() + b"\n")
+        echo_document(rows.to_json(orient="records", date_format="iso", indent=1).encode() + b"\n")
     else:
-        echo(_table(found), lines=True)
+        echo(_table(rows), lines=True)
     sys.exit(status)
 
 
 @archive.command(
+    short_help="Copy the archive to a folder or .zip.",
     epilog="""\b
 Examples: chainlab archive export evidence.zip
-          chainlab archive export for-the-auditor --build 3f2c3f5c8c22a315"""
+          chainlab archive export for-the-auditor --build 3f2c3f5c8c22a315""",
 )
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--build", "builds", multiple=True, help="Only this build (its id); repeatable.")
+@click.option("--build", "builds", multiple=True, help="Id of a build: copy only this one; repeatable.")
 @AT
 def export(target: Path, builds: tuple[str, ...], directory: Path | None) -> None:
-    """Copy the archive to a new folder, or a new .zip, with SHA256SUMS of every file in it."""
-    with _opened(directory) as kept:
-        count = kept.export(target, builds=builds or None)
-    echo(f"{target}: {count} builds; check it with sha256sum -c SHA256SUMS")
+    """Copy the archive to a new folder or .zip file, TARGET, with the SHA256SUMS of its files."""
+    with _opened(directory) as archive:
+        count = archive.export(target, builds=builds or None)
+    echo(f"{target}: {count} builds; check them with: sha256sum -c SHA256SUMS")
 
 
-@archive.command(epilog="Example: chainlab archive verify")
+@archive.command(short_help="Compare every file with its digest.", epilog="Example: chainlab archive verify")
 @AT
 @AS_JSON
 def verify(directory: Path | None, as_json: bool) -> None:
-    """Compare every file with the digest that names it. Ends with 1 when something was changed or is gone."""
+    """Compare every file with the digest that names it.
+
+    Exit status: 0 all files agree, 1 a file was changed or is missing.
+    """
     from dataclasses import asdict
 
-    with _opened(directory) as kept:
-        problems = kept.verify()
-        count = len(kept.builds())
+    with _opened(directory) as archive:
+        problems = archive.verify()
+        count = len(archive.builds())
     if as_json:
         echo_json([asdict(problem) for problem in problems])
     else:
@@ -196,12 +210,12 @@ def verify(directory: Path | None, as_json: bool) -> None:
     sys.exit(1 if problems else 0)
 
 
-@archive.command(epilog="Example: chainlab archive reindex")
+@archive.command(short_help="Build the index again.", epilog="Example: chainlab archive reindex")
 @AT
 def reindex(directory: Path | None) -> None:
-    """Derive the index anew from entries and documents: nothing is lost with it."""
-    with _opened(directory) as kept:
-        echo(f"{kept.reindex()} builds")
+    """Build the index again from entries and documents. The index holds nothing else, so nothing is lost."""
+    with _opened(directory) as archive:
+        echo(f"{archive.reindex()} builds")
 
 
 def _opened(directory: Path | None, *, new: bool = False) -> Archive:
@@ -212,26 +226,26 @@ def _opened(directory: Path | None, *, new: bool = False) -> Archive:
 
         directory = learner_workspace().path / "archive"
     if not new and not (directory / "entries").is_dir():
-        raise MalformedInput(f"no archive here: {directory}", hint="chainlab archive add makes one")
+        raise MalformedInput(f"no archive here: {directory}", hint="create one: chainlab archive add")
     return Archive(directory)
 
 
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text) if text else datetime.now(UTC)
-        moment.astimezone(UTC)  # the first and the last hours that there are have none
+        moment.astimezone(UTC)  # datetime's first and last hours overflow in UTC
     except (ValueError, OverflowError) as error:
         raise MalformedInput(f"not a time: {text!r}", hint="write 2026-05-04T10:00:00Z") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _table(found: pd.DataFrame) -> str:
-    if not len(found):
+def _table(rows: pd.DataFrame) -> str:
+    if not len(rows):
         return "nothing found"
-    if "kinds" in found:
-        shown = found[["build", "artifact", "version", "built_at", "run", "kinds", "unknown"]]
-    elif "first" in found:
-        shown = found
+    if "kinds" in rows:
+        shown = rows[["build", "artifact", "version", "built_at", "run", "kinds", "unknown"]]
+    elif "first" in rows:
+        shown = rows
     else:
         names = [
             "answer",
@@ -244,15 +258,15 @@ def _table(found: pd.DataFrame) -> str:
             "path",
             "why",
         ]
-        shown = found[[name for name in names if name in found]]
+        shown = rows[[name for name in names if name in rows]]
     shown = shown.assign(**{
         name: [" > ".join(way) for way in shown[name]] for name in shown if name == "path"
     })  # fmt: skip
-    lines = shown.astype(object).fillna("").astype(str).map(visible)  # a name stays in its cell
+    lines = shown.astype(object).fillna("").astype(str).map(visible)  # so that a name cannot leave its cell
     widths = {c: max(len(c), int(lines[c].str.len().max())) for c in lines}
-    rows = [list(lines.columns), *lines.itertuples(index=False)]
+    cells = [list(lines.columns), *lines.itertuples(index=False)]
     return "\n".join(
-        "  ".join(str(v).ljust(w) for v, w in zip(row, widths.values(), strict=True)).rstrip() for row in rows
+        "  ".join(str(v).ljust(w) for v, w in zip(row, widths.values(), strict=True)).rstrip() for row in cells
     )
 
 

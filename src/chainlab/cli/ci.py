@@ -24,32 +24,36 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group(epilog="Example: chainlab ci run --project data/projects/triage-model --event push")
+@click.group(
+    short_help="Run workflows, and pin actions.",
+    epilog="Example: chainlab ci run --project data/projects/triage-model --event push",
+)
 def ci() -> None:
-    """The CI host: run workflows, pin actions."""
+    """Run the workflows of a project on this machine, and pin the actions that they use."""
 
 
 @ci.command(
+    short_help="Run the workflow that an event starts.",
     epilog="""\b
 Examples: chainlab ci run --project data/projects/triage-model --event push
           chainlab ci run --project . --event push --ref refs/tags/v1.0.0 --approve release
-          chainlab ci run --project . --event pull_request --from ../change --owner mallory --branch typo"""
+          chainlab ci run --project . --event pull_request --from ../change --owner mallory --branch typo""",
 )
-@click.option("--project", "folder", type=FOLDER, required=True, help="The project's folder.")
-@click.option("--event", type=click.Choice(EVENTS), required=True, help="What happened.")
-@click.option("--workflow", default="", help="File name, where the event starts several.")
-@click.option("--job", default="", help="Only this job, and those it needs.")
+@click.option("--project", "folder", type=FOLDER, required=True, help="Folder of the project.")
+@click.option("--event", type=click.Choice(EVENTS), required=True, help="The event that starts the workflow.")
+@click.option("--workflow", default="", help="File name of the workflow, where the event starts several.")
+@click.option("--job", default="", help="Run only this job, and the jobs that it needs.")
 @click.option(
     "--ref",
     default="",
-    help="What was pushed: refs/heads/… or refs/tags/… (default: the default branch).",
+    help="The pushed ref: refs/heads/… or refs/tags/… (default: the default branch).",
 )
-@click.option("--from", "change", type=FOLDER, help="Pull request: the changed folder.")
+@click.option("--from", "change", type=FOLDER, help="Pull request: folder with the change.")
 @click.option(
     "--owner",
     default="acme",
     show_default=True,
-    help="Pull request: whose copy it comes from; another owner's is a fork.",
+    help="Pull request: owner of the repository that it comes from; another owner's is a fork.",
 )
 @click.option("--branch", default="change", show_default=True, help="Pull request: its branch.")
 @click.option("--title", default="A change", show_default=True, help="Pull request: its title.")
@@ -58,24 +62,28 @@ Examples: chainlab ci run --project data/projects/triage-model --event push
     "inputs",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Input of workflow_dispatch; repeatable. Others have their defaults.",
+    help="Input of workflow_dispatch; repeatable. Inputs that you leave out have their defaults.",
 )
-@click.option("--approve", multiple=True, metavar="ENVIRONMENT", help="Say yes for a reviewer; repeatable.")
+@click.option(
+    "--approve", multiple=True, metavar="ENVIRONMENT", help="Approve as the reviewer of an environment; repeatable."
+)
 @click.option(
     "--cache-rule",
     type=click.Choice(CACHE_RULES),
     default=CACHE_RULES[0],
     show_default=True,
-    help="The platform's rule for caches of pull_request_target.",
+    help="Which of the platform's rules holds for caches of pull_request_target.",
 )
-@click.option("--repository", default="", metavar="OWNER/NAME", help="Default: acme/<folder's name>.")
+@click.option(
+    "--repository", default="", metavar="OWNER/NAME", help="Name of the repository (default: acme/NAME-OF-THE-FOLDER)."
+)
 @click.option(
     "--settings",
     type=FILE,
-    help="Repository settings (TOML). Default: settings/<name>.toml beside the folder.",
+    help="Repository settings, TOML (default: settings/NAME-OF-THE-FOLDER.toml beside the folder).",
 )
-@click.option("--explain", is_flag=True, help="Also print what the host changed in the workflow file.")
-@click.option("--log", "with_log", is_flag=True, help="Also print what the steps said.")
+@click.option("--explain", is_flag=True, help="Also print what the CI host changed in the workflow file.")
+@click.option("--log", "with_log", is_flag=True, help="Also print the output of the steps.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
 def run(
     folder: Path, event: str, workflow: str, job: str, ref: str, change: Path | None, owner: str, branch: str,
@@ -84,35 +92,37 @@ def run(
 ) -> None:  # fmt: skip
     """Run the workflow that an event starts, on this machine, without docker.
 
-    The folder is put on the default branch of a repository of the workspace first. Ends with 0 when the run succeeded.
+    First the folder is committed to the default branch of a repository in your workspace.
+
+    Exit status: 0 the run succeeded, 1 it did not.
     """
     from chainlab.workspace import learner_workspace
     from chainlab.world import World
 
-    given = {}
+    values = {}
     for pair in inputs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise MalformedInput(f"--input {pair!r} has no value", hint="write --input NAME=VALUE")
-        given[name] = value
+        values[name] = value
     with World(learner_workspace()) as world:
         project = _project(world.ci, folder, repository, settings)
         if ref.startswith("refs/tags/"):
             project.tag(ref.removeprefix("refs/tags/"))
         pull = _pull(project, event, change, owner, branch, title)
-        ended = project.run(
-            event, ref=ref, pull=pull, workflow=workflow, job=job, inputs=given, approve=approve,
+        record = project.run(
+            event, ref=ref, pull=pull, workflow=workflow, job=job, inputs=values, approve=approve,
             cache_rule=cache_rule, on_step=None if as_json else _print_step,
         )  # fmt: skip
     if as_json:
-        echo_json({**asdict(ended), "result": ended.result})
+        echo_json({**asdict(record), "result": record.result})
     else:
-        echo(ended.table(), lines=True)
+        echo(record.table(), lines=True)
         if explain:
-            echo(ended.explain(), lines=True)
+            echo(record.explain(), lines=True)
         if with_log:
-            echo(ended.log, lines=True)
-    sys.exit(0 if ended.result == "success" else 1)
+            echo(record.log, lines=True)
+    sys.exit(0 if record.result == "success" else 1)
 
 
 def _project(host: Host, folder: Path, repository: str, settings: Path | None) -> Project:
@@ -129,7 +139,7 @@ def _pull(project: Project, event: str, change: Path | None, owner: str, branch:
     if not event.startswith("pull_request"):
         return None
     if change is None:
-        raise MalformedInput(f"{event} needs a change", hint="name the changed folder: --from DIR")
+        raise MalformedInput(f"{event} needs a change", hint="give the folder with the change: --from DIR")
     return project.pull_request(owner=owner, branch=branch, folder=change, title=title)
 
 
@@ -138,38 +148,43 @@ def _print_step(job: str, step: StepRecord) -> None:
 
 
 @ci.command(
+    short_help="Pin actions to commits.",
     epilog="""\b
 Examples: chainlab ci pin my-project
-          chainlab ci pin --check my-project"""
+          chainlab ci pin --check my-project""",
 )
 @click.argument("folder", type=FOLDER)
-@click.option("--check", is_flag=True, help="Change nothing; end with 1 when something is not pinned.")
+@click.option("--check", is_flag=True, help="Change nothing; only report what is not pinned.")
 @click.option(
     "--update",
     is_flag=True,
-    help="Also move pins to the newest version of the major in their remark.",
+    help="Also move each pin to the newest version within the major version in its comment.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def pin(folder: Path, check: bool, update: bool, as_json: bool) -> None:
     """Pin the actions of a project's workflows to commits.
 
-    What a pinned action names inside is not pinned by that; such references are listed. Where something cannot be read
-    or resolved, nothing is written, and all of it is named.
+    A pinned action may use further actions that are not pinned; these are listed. If something cannot be read or
+    resolved, nothing is written and every problem is listed.
+
+    Exit status: 0 everything is pinned, 1 something is listed.
     """
     from chainlab.ci.actions.pins import pin_folder
     from chainlab.workspace import learner_workspace
     from chainlab.world import World
 
     if check and update:
-        raise MalformedInput("--check changes nothing, --update does", hint="give one of them")
+        raise MalformedInput(
+            "--check and --update exclude each other", hint="--check changes nothing; --update changes pins"
+        )
     with World(learner_workspace()) as world:
         mirror = world.ci.platform.mirror.view_of(f"acme/{folder.resolve().name}")  # as `run` names it by default
-        found = pin_folder(folder, mirror, check=check, newest=update)
+        findings = pin_folder(folder, mirror, check=check, newest=update)
     if as_json:
-        echo_json([asdict(finding) for finding in found])
+        echo_json([asdict(finding) for finding in findings])
     else:
-        echo(join_lines(found) or "everything is pinned", lines=True)
-    sys.exit(1 if found else 0)
+        echo(join_lines(findings) or "everything is pinned", lines=True)
+    sys.exit(1 if findings else 0)
 
 
 commands = [ci]

@@ -1,4 +1,4 @@
-"""Commands of the course: build, check, hint, lint, progress, solutions."""
+"""``chainlab check``, ``hint`` and ``progress`` for learners; ``build``, ``lint`` and ``solutions`` for authors."""
 
 from __future__ import annotations
 
@@ -20,18 +20,23 @@ __all__ = ["commands"]
 
 
 @click.command(
-    short_help="Derive notebooks, labs and solutions.",
+    short_help="Authors: derive notebooks and labs.",
     epilog="Example: chainlab build --execute 01_assessment",
 )
-@click.option("--check", "compare", is_flag=True, help="Compare only; change and execute nothing.")
-@click.option("--execute", is_flag=True, help="Lint labs, run notebooks and solutions, store their outputs.")
+@click.option("--check", "compare", is_flag=True, help="Only compare; change and run nothing.")
+@click.option(
+    "--execute", is_flag=True, help="Also check the labs, run notebooks and solutions, and store their outputs."
+)
 @click.argument("names", nargs=-1, metavar="[UNIT|FILE]…")
 def build(compare: bool, execute: bool, names: tuple[str, ...]) -> None:
-    """Derive notebooks, labs and solutions from lessons/, and the README's week table."""
+    """Derive notebooks, labs, solutions and the README's week table from lessons/.
+
+    Exit status: 0 done, 1 a source has a problem or, with --check, a derived file differs.
+    """
     from chainlab.course.authoring import build as building
 
     if compare and execute:
-        raise click.UsageError("--check executes nothing: give --check or --execute")
+        raise click.UsageError("--check and --execute exclude each other")
     course = _course()
     if compare:
         _end(building.drift(course, names))
@@ -47,12 +52,14 @@ def build(compare: bool, execute: bool, names: tuple[str, ...]) -> None:
 
 @click.command(short_help="Check your answers in a lab.", epilog="Example: chainlab check 01_assessment")
 @click.argument("unit")
-@click.option("--seed", default=1, show_default=True, help="Another seed gives other generated cases.")
+@click.option(
+    "--seed", default=1, show_default=True, help="Seed of the generated cases; another seed gives other cases."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(unit: str, seed: int, as_json: bool) -> None:
-    """Run your copy of labs/UNIT.ipynb and say what is not attempted, wrong or done.
+    """Run your saved copy of labs/UNIT.ipynb, and print which exercises are done, wrong or not attempted.
 
-    The exit status is 1 unless all is done.
+    Exit status: 0 all are done, 1 some are not.
     """
     from chainlab.course.learning.progress import ProgressFile
     from chainlab.course.saved_lab import run_saved_lab
@@ -63,7 +70,7 @@ def check(unit: str, seed: int, as_json: bool) -> None:
     progress = ProgressFile.of_learner()
     for finding in outcome.findings:
         progress.record(finding.exercise, finding.status, finding.message)
-    _say(outcome.to_json() if as_json else str(outcome), as_json)
+    _print(outcome.to_json() if as_json else str(outcome), as_json)
     for line in outcome.warnings(progress.read()):
         echo(line, err=True)
     sys.exit(0 if outcome.complete else 1)
@@ -73,13 +80,13 @@ def check(unit: str, seed: int, as_json: bool) -> None:
 @click.argument("exercise")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def hint(exercise: str, as_json: bool) -> None:
-    """Show the next hint for an exercise: the first asks, the second points."""
+    """Show the next hint for an exercise. The first hint asks a question, the second points to the answer."""
     from chainlab.course.learning.hints import next_hint
     from chainlab.course.learning.progress import ProgressFile
     from chainlab.workspace import learner_workspace
 
     shown = next_hint(_course(), exercise, ProgressFile.of_learner(), learner_workspace().copy)
-    _say(
+    _print(
         {"exercise": shown.exercise, "number": shown.number, "of": shown.of, "text": shown.text}
         if as_json
         else str(shown),
@@ -88,16 +95,18 @@ def hint(exercise: str, as_json: bool) -> None:
 
 
 @click.command(
-    short_help="Put labs to the proof, for authors.",
+    short_help="Authors: test the checks of labs.",
     epilog="Example: chainlab lint --mutants 00_onramp",
 )
-@click.option("--mutants", is_flag=True, help="Try each check on its solution with one change at a time.")
+@click.option("--mutants", is_flag=True, help="Run each check on solutions with one change each; all should fail.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("names", nargs=-1, metavar="[UNIT|EXERCISE]…")
 def lint(mutants: bool, as_json: bool, names: tuple[str, ...]) -> None:
-    """Show that starters and wrong answers fail and solutions pass; with --mutants, that changed solutions fail.
+    """Test the checks of labs: starters and named wrong answers must fail, solutions must pass.
 
-    lessons/survivors.toml says which changed solutions may pass, and why.
+    With --mutants, changed solutions must fail too, except those that lessons/survivors.toml lists with a reason.
+
+    Exit status: 0 all hold, 1 some do not.
     """
     from chainlab.course.authoring import build as building
 
@@ -106,7 +115,7 @@ def lint(mutants: bool, as_json: bool, names: tuple[str, ...]) -> None:
     units = [course.find(name)[0].id if name in chosen else name for name in names]
     labs = [Path(lesson.name).name for lesson in building.select(course, units) if lesson.is_lab]
     if not labs:
-        raise click.UsageError("nothing to lint: name a unit that has a lab")
+        raise click.UsageError("nothing to lint: expected a unit that has a lab")
     if mutants:
         _lint_mutants(course, labs, chosen, as_json)
         return
@@ -124,7 +133,9 @@ def _lint_mutants(course: Course, labs: list[str], chosen: list[str], as_json: b
     from chainlab.errors import Unavailable
 
     if not hasattr(os, "fork"):
-        raise Unavailable("mutants run in forked processes, which this system has not", hint="use Linux or macOS")
+        raise Unavailable(
+            "--mutants needs forked processes, which this system does not have", hint="use Linux or macOS"
+        )
     from chainlab.course.authoring.mutation_testing.runner import run_mutants
     from chainlab.course.authoring.mutation_testing.survivors import (
         blank_entries,
@@ -145,7 +156,7 @@ def _lint_mutants(course: Course, labs: list[str], chosen: list[str], as_json: b
 
 
 def _end(problems: list[str]) -> None:
-    """Exit with 1 when there are problems, after a line for each."""
+    """Print a line for each problem; exit with 1 when there are any."""
     for line in problems:
         echo(line, err=True)
     if problems:
@@ -158,11 +169,11 @@ def _end(problems: list[str]) -> None:
     epilog="Example: chainlab progress --export progress.json",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--export", "target", metavar="FILE", help="Write a back-up; - is standard output.")
-@click.option("--import", "source", metavar="FILE", help="Replace your progress by a back-up.")
-@click.option("--reset", "exercise", metavar="EXERCISE", help="Forget one exercise.")
+@click.option("--export", "target", metavar="FILE", help="Write a back-up to FILE; - is standard output.")
+@click.option("--import", "source", metavar="FILE", help="Replace your progress with the back-up in FILE.")
+@click.option("--reset", "exercise", metavar="EXERCISE", help="Forget the progress of one exercise, such as 1.2.")
 def progress(as_json: bool, target: str | None, source: str | None, exercise: str | None) -> None:
-    """Show your progress board; back it up, restore it, reset an exercise."""
+    """Show your progress, back it up, restore it, or reset one exercise."""
     from chainlab.course.learning.progress import ProgressFile
     from chainlab.course.learning.progress_board import Board
     from chainlab.storage import write_whole
@@ -183,22 +194,32 @@ def progress(as_json: bool, target: str | None, source: str | None, exercise: st
         echo(f"restored {len(restored.entries)} exercises")
     if exercise is not None:
         file.reset(course.exercise(exercise).id)
-        echo(f"exercise {exercise} is not attempted now; your cells are as they were")
+        echo(f"exercise {exercise} counts as not attempted now; your cells are unchanged")
     if source is None and exercise is None:
         board = Board(course, file.read())
-        _say(board.to_json() if as_json else str(board), as_json)
+        _print(board.to_json() if as_json else str(board), as_json)
 
 
 @click.command(
-    short_help="Run every solution and walkthrough.",
+    short_help="Authors: run solutions and walkthroughs.",
     epilog="Example: chainlab solutions --jobs 2 01_assessment",
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Notebooks at once.  [default: processors]")
-@click.option("-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="Sets a parameter.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Notebooks to run at once.  [default: number of processors]")
+@click.option(
+    "-p",
+    "--parameter",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a parameter of the notebooks, such as seed=2; repeatable.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("units", nargs=-1, metavar="[UNIT]…")
 def solutions(jobs: int | None, pairs: tuple[str, ...], as_json: bool, units: tuple[str, ...]) -> None:
-    """Run every solution and walkthrough by papermill, each in its own workspace."""
+    """Run solutions and walkthroughs with papermill, each in its own workspace (default: of all units).
+
+    Exit status: 0 all pass, 1 some fail.
+    """
     from chainlab.course.authoring.replay import notebooks_to_run, run_all, table
 
     course = _course()
@@ -218,7 +239,7 @@ def solutions(jobs: int | None, pairs: tuple[str, ...], as_json: bool, units: tu
         }
         for r in runs
     ]
-    _say(rows if as_json else table(runs), as_json)
+    _print(rows if as_json else table(runs), as_json)
     sys.exit(1 if any(r.failure for r in runs) else 0)
 
 
@@ -229,7 +250,7 @@ def _course() -> Course:
     return load(course_root())
 
 
-def _say(value: Any, as_json: bool) -> None:
+def _print(value: Any, as_json: bool) -> None:
     if as_json:
         echo_json(value)
     else:
@@ -252,9 +273,9 @@ def _text(source: str) -> str:
     try:
         return Path(source).read_text(encoding="utf-8")
     except OSError as error:
-        raise MalformedInput(f"{source} cannot be read", why=str(error.strerror)) from error
+        raise MalformedInput(f"cannot read {source}", why=str(error.strerror)) from error
     except UnicodeDecodeError as error:
-        raise MalformedInput(f"{source} is no text", why=str(error)) from error
+        raise MalformedInput(f"not a UTF-8 text: {source}", why=str(error)) from error
 
 
 commands: list[click.Command] = [build, check, hint, lint, progress, solutions]

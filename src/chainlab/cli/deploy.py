@@ -1,4 +1,4 @@
-"""``chainlab deploy`` and ``chainlab rollback``."""
+"""``chainlab deploy`` and ``chainlab rollback``: run a release of prod, and return to the one before."""
 
 from __future__ import annotations
 
@@ -18,32 +18,36 @@ __all__ = ["commands"]
 
 
 @click.command(
+    short_help="Run a release of prod.",
     epilog="""\b
 Examples: chainlab deploy oci/acme/triage-model/release@sha256:…
           chainlab deploy --promote oci/acme/triage-model/release@sha256:…
-          chainlab deploy --stop"""
+          chainlab deploy --stop""",
 )
 @click.argument("reference", required=False)
-@click.option("--promote", is_flag=True, help="First let the gate judge it, and promote it to prod.")
-@click.option("--stop", is_flag=True, help="End the service that runs.")
+@click.option("--promote", is_flag=True, help="First let the gate judge the release, and promote it to prod.")
+@click.option("--stop", is_flag=True, help="End the running service.")
 @click.option("--json", "as_json", is_flag=True, help="Print what runs as JSON.")
 def deploy(reference: str | None, promote: bool, stop: bool, as_json: bool) -> None:
-    """Run a release of prod, by digest: its summary verified, its service on loopback, until --stop.
+    """Run a release of prod as a service on this machine, until --stop.
 
-    Without a reference, say what runs.
+    REFERENCE names the release by digest: oci/OWNER/REPOSITORY@sha256:…. The gate's signed summary and every byte are
+    verified before it runs. Without REFERENCE, print what runs.
+
+    Exit status: 0 a release runs, 1 none runs or it was refused.
     """
     from chainlab.deploy.promotion import NotPromoted
     from chainlab.workspace import learner_workspace
     from chainlab.world import World
 
     if stop and reference:
-        raise MalformedInput("--stop takes no reference")
+        raise MalformedInput("--stop takes no REFERENCE")
     if promote and not reference:
-        raise MalformedInput("--promote needs a reference")
+        raise MalformedInput("--promote needs a REFERENCE")
     with World(learner_workspace()) as world:
         if stop:
             world.deployment.stop()
-            echo("null" if as_json else "nothing runs any more")
+            echo("null" if as_json else "stopped: nothing is deployed now")
             return
         if reference and promote:
             try:
@@ -58,10 +62,10 @@ def deploy(reference: str | None, promote: bool, stop: bool, as_json: bool) -> N
             _show(world.deployment.current, as_json)
 
 
-@click.command(epilog="Example: chainlab rollback")
+@click.command(short_help="Return to the release before.", epilog="Example: chainlab rollback")
 @click.option("--json", "as_json", is_flag=True, help="Print what runs as JSON.")
 def rollback(as_json: bool) -> None:
-    """Return to the release that ran before, verified like any other."""
+    """Return to the release that ran before. It is verified like any other."""
     from chainlab.workspace import learner_workspace
     from chainlab.world import World
 
@@ -70,7 +74,7 @@ def rollback(as_json: bool) -> None:
 
 
 def _show(deployed: Deployed | None, as_json: bool) -> None:
-    """Print what runs; ends with 1 when nothing does."""
+    """Print what runs; exit with 1 when nothing does."""
     if as_json:
         echo_json(asdict(deployed) if deployed else None)
     elif deployed is None:

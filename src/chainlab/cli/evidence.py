@@ -1,4 +1,4 @@
-"""``chainlab attest`` and ``chainlab verify``: signed statements about files."""
+"""``chainlab attest`` and ``chainlab verify``: sign and verify statements about files."""
 
 from __future__ import annotations
 
@@ -22,19 +22,27 @@ TYPES = ("sbom", "provenance", "openvex", "vulnerabilities", "summary")
 
 
 @click.command(
+    short_help="Sign a statement about a file.",
     epilog="""\b
 Examples: chainlab attest dist/model.onnx --type sbom --predicate model.cdx.json --identity alice@example.com
-          chainlab attest dist/model.onnx --type sbom --predicate model.cdx.json     (in a CI job)"""
+          chainlab attest dist/model.onnx --type sbom --predicate model.cdx.json     (in a CI job)""",
 )
 @click.argument("file", type=FILE)
-@click.option("--type", "kind", required=True, help=f"{', '.join(TYPES)}, or a predicate type's URI.")
-@click.option("--predicate", type=FILE, required=True, help="What is said: a JSON document.")
-@click.option("--identity", default="", help="Who signs; in a CI job, the job itself.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the bundle.")
+@click.option(
+    "--type", "kind", required=True, help=f"Type of the statement: {', '.join(TYPES)}, or the URI of another."
+)
+@click.option("--predicate", type=FILE, required=True, help="The statement's content, a JSON document.")
+@click.option("--identity", default="", help="Email address to sign as (default: the CI job that runs the command).")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write the bundle to (default: FILE.sigstore.json).",
+)
 def attest(file: Path, kind: str, predicate: Path, identity: str, out: Path | None) -> None:
-    """Sign a statement about a file, keylessly; the bundle is written beside it.
+    """Sign a statement about FILE with a short-lived certificate, and write the bundle beside it.
 
-    A predicate that is not of its type is not signed. Of a type that is not listed, only that it is a JSON object.
+    The predicate must have the shape of its type, or it is not signed. For a type given by URI, it must be a JSON
+    object.
     """
     from chainlab.digests import Digest
     from chainlab.evidence import predicate_types
@@ -44,9 +52,9 @@ def attest(file: Path, kind: str, predicate: Path, identity: str, out: Path | No
     from chainlab.workspace import learner_workspace
     from chainlab.world import World
 
-    said = parse_json(predicate.read_bytes(), predicate.name)
-    predicate_types.require(_type(kind), said)
-    statement = Statement.about({file.name: Digest.of_file(file)}, _type(kind), said)
+    content = parse_json(predicate.read_bytes(), predicate.name)
+    predicate_types.require(_type(kind), content)
+    statement = Statement.about({file.name: Digest.of_file(file)}, _type(kind), content)
     if identity:
         with World(learner_workspace()) as world:
             bundle = sign(statement, world.trust.config, world.trust.token(identity))
@@ -54,28 +62,33 @@ def attest(file: Path, kind: str, predicate: Path, identity: str, out: Path | No
         bundle = sign(statement, _config(), ambient_token())
     target = out or file.with_name(f"{file.name}.sigstore.json")
     write_whole(target, bundle)
-    echo(f"{target}: {len(bundle)} bytes")
+    echo(f"wrote {target}: {len(bundle)} bytes")
 
 
 @click.command(
+    short_help="Verify a statement about a file.",
     epilog="""\b
-Example: chainlab verify dist/model.onnx --bundle dist/model.onnx.sigstore.json --type sbom \\
-             --signer alice@example.com
-         chainlab verify dist/model.onnx --bundle build.sigstore.json --type provenance --signer https://… \\
-             --builder https://… --build-type https://… --source git+https://… --ref 'refs/tags/v*' \\
-             --parameters '{"workflow": null, "inputs": {}}'"""
+Examples: chainlab verify dist/model.onnx --bundle dist/model.onnx.sigstore.json --type sbom \\
+              --signer alice@example.com
+          chainlab verify dist/model.onnx --bundle build.sigstore.json --type provenance --signer https://… \\
+              --builder https://… --build-type https://… --source git+https://… --ref 'refs/tags/v*' \\
+              --parameters '{"workflow": null, "inputs": {}}'""",
 )
 @click.argument("file", type=FILE)
 @click.option("--bundle", type=FILE, required=True, help="The signed bundle.")
-@click.option("--type", "kind", required=True, help=f"{', '.join(TYPES)}, or a predicate type's URI.")
-@click.option("--signer", required=True, help="The name that the certificate must have.")
-@click.option("--issuer", default="", help="Who vouches for that name; the kit's own by default.")
-@click.option("--builder", default="", help="For provenance: the builder's id.")
-@click.option("--build-type", default="", help="For provenance: the build type, which says how to read the rest.")
-@click.option("--source", default="", help="For provenance: git+https://…/owner/repo, without a ref.")
-@click.option("--ref", "refs", multiple=True, help="For provenance: a ref of the source, such as 'refs/tags/v*'.")
-@click.option("--parameters", default="", help="For provenance: every external parameter: JSON, or a file of it.")
-@click.option("--trust-config", type=FILE, help="Whom to trust; the learner's workspace by default.")
+@click.option(
+    "--type", "kind", required=True, help=f"Type of the statement: {', '.join(TYPES)}, or the URI of another."
+)
+@click.option("--signer", required=True, help="Expected signer: the identity that the certificate must have.")
+@click.option("--issuer", default="", help="Expected OIDC issuer of that identity (default: the course's own).")
+@click.option("--builder", default="", help="Provenance: expected id of the builder.")
+@click.option("--build-type", default="", help="Provenance: expected build type, which defines the other fields.")
+@click.option("--source", default="", help="Provenance: expected source, git+https://…/OWNER/REPOSITORY without a ref.")
+@click.option(
+    "--ref", "refs", multiple=True, help="Provenance: allowed ref of the source, such as 'refs/tags/v*'; repeatable."
+)
+@click.option("--parameters", default="", help="Provenance: allowed external parameters, as JSON or a JSON file.")
+@click.option("--trust-config", type=FILE, help="Trust configuration (default: the one in your workspace).")
 @click.option("--json", "as_json", is_flag=True, help="Print the steps as JSON.")
 def verify(
     file: Path,
@@ -91,22 +104,24 @@ def verify(
     trust_config: Path | None,
     as_json: bool,
 ) -> None:
-    """Verify a statement about a file step by step; ends with 1 when a step fails.
+    """Verify a statement about FILE, step by step.
 
-    What you do not ask for is shown as not asked. `--parameters` is an object of every parameter that may be there,
-    each with the value that it must have, or null for any.
+    A step for which you give no expectation is shown as not asked. --parameters is an object with every parameter that
+    may occur, each with its required value, or null for any value.
+
+    Exit status: 0 every step passes, 1 a step fails.
     """
     from chainlab.digests import Digest
     from chainlab.evidence.verifying import Expectations, Signer
     from chainlab.evidence.verifying import verify as check
     from chainlab.trust.issuer import CI_ISSUER, ISSUER
 
-    by = Signer(signer, issuer or (CI_ISSUER if signer.startswith("https://") else ISSUER))
+    expected_signer = Signer(signer, issuer or (CI_ISSUER if signer.startswith("https://") else ISSUER))
     verdict = check(
         bundle.read_bytes(),
         Digest.of_file(file),
         Expectations(
-            by,
+            expected_signer,
             _type(kind),
             builder=builder,
             build_type=build_type,
@@ -127,19 +142,21 @@ def verify(
 
 
 def _parameters(text: str) -> dict[str, Any]:
-    """The external parameters that are expected: JSON, or the name of a file with it."""
+    """Read the expected external parameters from JSON, or from the file of that name."""
     from chainlab.evidence.statements import parse_json
 
     try:
         data = text.encode() if text.lstrip().startswith("{") else Path(text).read_bytes()
     except (OSError, ValueError) as error:
         raise MalformedInput(
-            "--parameters cannot be read", why=str(error), hint="give JSON, or a file of it"
+            "cannot read --parameters", why=str(error), hint="give a JSON object, or the name of a JSON file"
         ) from error
-    found = parse_json(data, "--parameters")
-    if not isinstance(found, dict):
-        raise MalformedInput("--parameters is not a JSON object", hint="""such as '{"workflow": null, "inputs": {}}'""")
-    return found
+    parameters = parse_json(data, "--parameters")
+    if not isinstance(parameters, dict):
+        raise MalformedInput(
+            "--parameters is not a JSON object", hint="""for example '{"workflow": null, "inputs": {}}'"""
+        )
+    return parameters
 
 
 def _type(kind: str) -> str:
@@ -155,26 +172,26 @@ def _type(kind: str) -> str:
     if kind in TYPES:
         return dict(zip(TYPES, uris, strict=True))[kind]
     if "://" not in kind:
-        raise MalformedInput(f"no predicate type is called {kind!r}", hint=f"one of {', '.join(TYPES)}, or a URI")
+        raise MalformedInput(f"not a predicate type: {kind!r}", hint=f"give one of {', '.join(TYPES)}, or a URI")
     return kind
 
 
 def _config(path: Path | None = None) -> ClientTrustConfig:
-    """Whom to trust: a file, a job's own configuration, or the learner's workspace."""
+    """Read the trust configuration: a file, a CI job's own, or the learner's workspace's."""
     import os
 
     from sigstore.models import ClientTrustConfig
 
     from chainlab.workspace import learner_workspace
 
-    named = os.environ.get("CHAINLAB_TRUST_CONFIG")
-    found = path or (Path(named) if named else learner_workspace().trust / "trust_config.json")
+    variable = os.environ.get("CHAINLAB_TRUST_CONFIG")
+    file = path or (Path(variable) if variable else learner_workspace().trust / "trust_config.json")
     try:
-        return ClientTrustConfig.from_json(found.read_text(encoding="utf-8"))
+        return ClientTrustConfig.from_json(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Unavailable("there is no trust configuration here", hint="run `chainlab start` once") from error
+        raise Unavailable(f"no trust configuration at {file}", hint="run `chainlab start` once") from error
     except ValueError as error:
-        raise MalformedInput(f"{found.name} is no trust configuration", why=str(error)[:200]) from error
+        raise MalformedInput(f"not a trust configuration: {file.name}", why=str(error)[:200]) from error
 
 
 commands = [attest, verify]

@@ -1,4 +1,4 @@
-"""``chainlab sbom``: make a bill of materials, check one, and compare two."""
+"""``chainlab sbom``: build an SBOM, check one, and compare two."""
 
 from __future__ import annotations
 
@@ -25,23 +25,28 @@ __all__ = ["commands"]
 KINDS = ("environment", "wheel", "lock", "project")
 ANY = click.Path(exists=True, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-MOST = 5  # notes shown
+MAX_NOTES = 5  # printed
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.group(epilog="Example: chainlab sbom build .venv --lock requirements.lock --out env.cdx.json")
+@click.group(
+    short_help="Build, check and compare SBOMs.",
+    epilog="""\b
+Example: chainlab sbom build .venv --lock requirements.lock --out env.cdx.json""",
+)
 def sbom() -> None:
-    """Bills of materials: make one, check one, compare two."""
+    """Build, check and compare software bills of materials (SBOMs)."""
 
 
 @sbom.command(
+    short_help="Build an SBOM.",
     epilog="""\b
 Examples: chainlab sbom build .venv --lock requirements.lock --out env.cdx.json
           chainlab sbom build dist/triage_model-1.4.0-py3-none-any.whl --lock requirements.lock
-          chainlab sbom build requirements.lock --wheels wheelhouse --spec 1.7"""
+          chainlab sbom build requirements.lock --wheels wheelhouse --spec 1.7""",
 )
 @click.argument("path", type=ANY)
-@click.option("--kind", type=click.Choice(KINDS), help="What PATH is (default: seen from it).")
+@click.option("--kind", type=click.Choice(KINDS), help="What PATH is (default: recognised from it).")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -54,80 +59,83 @@ Examples: chainlab sbom build .venv --lock requirements.lock --out env.cdx.json
     show_default=True,
     help="CycloneDX version.",
 )
-@click.option("--lock", type=FILE, help="Lock file with the hashes (environment, wheel).")
-@click.option("--wheels", type=FOLDER, multiple=True, help="Folder of wheels that the lock names; repeatable.")
-@click.option("--subject", default="", help="Installed package that the environment exists for.")
-@click.option("--author", "authors", multiple=True, help="Who answers for the document; repeatable.")
-@click.option("--look-inside", is_flag=True, help="Environment: also search all source for computed imports.")
+@click.option("--lock", type=FILE, help="Environment, wheel: lock file with the hashes.")
+@click.option("--wheels", type=FOLDER, multiple=True, help="Folder with wheels that the lock names; repeatable.")
+@click.option("--subject", default="", help="Environment: the installed package that it exists for.")
+@click.option("--author", "authors", multiple=True, help="Author of the document; repeatable.")
+@click.option("--look-inside", is_flag=True, help="Environment: also search all source code for computed imports.")
 @click.option(
     "--at",
     default="",
     metavar="TIME",
-    help="RFC 3339 time to write (default: SOURCE_DATE_EPOCH, else now).",
+    help="Time of the document, RFC 3339 (default: SOURCE_DATE_EPOCH, else now).",
 )
-@click.option("--json", "as_json", is_flag=True, help="With --out: print what was made as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="With --out: print a report as JSON.")
 def build(
     path: Path, kind: str | None, out: Path | None, spec: str, lock: Path | None, wheels: tuple[Path, ...],
     subject: str, authors: tuple[str, ...], look_inside: bool, at: str, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make the CycloneDX document of an environment, a wheel, a lock file or a project.
+    """Build the SBOM (CycloneDX) of an environment, a wheel, a lock file or a project.
 
-    Nothing of PATH is run. The same input and time give the same bytes. A lock file is a requirements file, read as pip
-    reads it, or a pylock.toml; another tool's lock is refused with the command that exports it. What a lock or a
-    project leaves open is in the document, and the first of it on standard error.
+    Nothing in PATH is run. The same input and time give the same bytes. A lock file is a requirements file, read as pip
+    reads it, or a pylock.toml. For another tool's lock, the error names the command that exports it. The document says
+    what a lock or a project leaves open; the first notes are also printed to standard error.
     """
     from chainlab.evidence.sbom import builder as bills
     from chainlab.storage import write_whole
 
     kind = kind or _kind(path)
-    for option, given, kinds in (
+    for option, value, kinds in (
         ("--lock", lock, ("environment", "wheel")),
         ("--subject", subject, ("environment",)),
         ("--look-inside", look_inside, ("environment",)),
     ):
-        if given and kind not in kinds:
-            raise MalformedInput(f"{option} says nothing about a {kind}", hint=f"leave {option} out")
+        if value and kind not in kinds:
+            raise MalformedInput(f"{option} does not apply to a {kind}", hint=f"leave {option} out")
     about: dict[str, Any] = {"at": _moment(at), "spec": spec, "authors": authors, "wheels": wheels}
     if kind == "environment":
-        made = bills.of_environment(path, lock=lock, subject=subject or None, look_inside=look_inside, **about)
+        document = bills.of_environment(path, lock=lock, subject=subject or None, look_inside=look_inside, **about)
     elif kind == "wheel":
-        made = bills.of_wheel(path, lock=lock, **about)
+        document = bills.of_wheel(path, lock=lock, **about)
     elif kind == "lock":
-        made = bills.of_lock(path, **about)
+        document = bills.of_lock(path, **about)
     else:
-        made = bills.of_project(path, **about)
-    data = bills.dump(made)
-    notes = _notes(made) if kind in ("lock", "project") else []
-    for note in notes[:MOST]:
+        document = bills.of_project(path, **about)
+    data = bills.dump(document)
+    notes = _notes(document) if kind in ("lock", "project") else []
+    for note in notes[:MAX_NOTES]:
         echo(f"note: {note}", err=True)
-    if len(notes) > MOST:
-        echo(f"note: the document names {len(notes) - MOST} more", err=True)
+    if len(notes) > MAX_NOTES:
+        echo(f"note: {len(notes) - MAX_NOTES} more notes are in the document", err=True)
     if out is None:
         echo_document(data)
         return
     write_whole(out, data)
-    count = len(made["components"])
+    count = len(document["components"])
     if as_json:
-        told = {
+        report = {
             "file": str(out),
             "kind": kind,
             "components": count,
-            "serialNumber": made["serialNumber"],
+            "serialNumber": document["serialNumber"],
         }
-        echo_json(told)
+        echo_json(report)
     else:
         echo(f"{out.name}: {count} components of the {kind}, CycloneDX {spec}")
 
 
-@sbom.command(epilog="Example: chainlab sbom check env.cdx.json --least 0.8")
+@sbom.command(
+    short_help="Validate an SBOM and score it.", epilog="Example: chainlab sbom check env.cdx.json --least 0.8"
+)
 @click.argument("file", type=FILE)
-@click.option("--least", type=click.FloatRange(0, 1), default=0.0, help="Refuse a score below this.")
+@click.option("--least", type=click.FloatRange(0, 1), default=0.0, help="Lowest score that passes.")
 @click.option("--json", "as_json", is_flag=True, help="Print problems and quality as JSON.")
 def check(file: Path, least: float, as_json: bool) -> None:
-    """Validate a CycloneDX document, and say how much of the minimum elements it has.
+    """Validate a CycloneDX document, and score how many of the minimum elements for SBOMs it has.
 
-    Ends with 1 when the document is not valid, has an entry that cannot be read, or scores below --least. A document
-    that lists no component has no score.
+    A document that lists no component has no score.
+
+    Exit status: 0 it passes, 1 it is not valid, has an entry that cannot be read, or scores below --least.
     """
     from chainlab.evidence.sbom import cyclonedx
     from chainlab.evidence.sbom.quality import STANDARDS, assess
@@ -135,77 +143,76 @@ def check(file: Path, least: float, as_json: bool) -> None:
     from chainlab.evidence.statements import parse_json
 
     data = file.read_bytes()
-    found = problems(data)
+    invalid = problems(data)
     unread: tuple[str, ...] = ()
-    with suppress(MalformedInput):  # what is not JSON, the problems name
+    with suppress(MalformedInput):  # not JSON: the problems say so
         unread = cyclonedx.read(parse_json(data, file.name)).unread
-    quality = assess(None if found else json.loads(data))
+    quality = assess(None if invalid else json.loads(data))
     scores = {standard: quality.of(standard).score for standard in STANDARDS}
     low = (quality.score or 0.0) < least
-    passed = not found and not unread and not low
+    passed = not invalid and not unread and not low
     if as_json:
-        told = {
+        report = {
             "passed": passed,
-            "problems": [asdict(p) for p in found],
+            "problems": [asdict(p) for p in invalid],
             "unread": unread,
             "score": quality.score,
             "standards": scores,
             "elements": [{**asdict(e), "coverage": e.coverage and round(e.coverage, 4)} for e in quality.elements],
         }
-        echo_json(told)
-    elif found:
-        echo(f"{file.name} is not valid: {len(found)} problem(s)")
-        echo(join_lines(f"  {problem}" for problem in found[:20]), lines=True)
+        echo_json(report)
+    elif invalid:
+        echo(f"{file.name} is not valid: {len(invalid)} problem{'s' * (len(invalid) != 1)}")
+        echo(join_lines(f"  {problem}" for problem in invalid[:20]), lines=True)
     else:
         if quality.score is None:
-            echo(f"{file.name} is valid; no score, for it lists no component")
+            echo(f"{file.name} is valid; no score, because it lists no component")
         else:
             echo(f"{file.name} is valid; score {quality.score:.2f}")
             echo(join_lines(f"  {standard}: {score:.2f}" for standard, score in scores.items()), lines=True)
-        echo(join_lines(f"  lacks {reason}" for reason in quality.reasons), lines=True)
+        echo(join_lines(f"  missing: {reason}" for reason in quality.reasons), lines=True)
         if low:
-            echo(f"refused: the score is not {least} or more")
+            echo(f"refused: the score is below {least}")
     if not as_json and unread:
         echo(join_lines(f"  not read: {problem}" for problem in unread), lines=True)
     sys.exit(0 if passed else 1)
 
 
-@sbom.command(epilog="Example: chainlab sbom diff yesterday.cdx.json today.cdx.json")
+@sbom.command(short_help="Compare two SBOMs.", epilog="Example: chainlab sbom diff yesterday.cdx.json today.cdx.json")
 @click.argument("old", type=FILE)
 @click.argument("new", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print the difference as JSON.")
 def diff(old: Path, new: Path, as_json: bool) -> None:
     """Compare the components of two CycloneDX documents.
 
-    Prints "! NAME" for other bytes under the same version, "~" for another version, "+" for an added and "-" for a
-    removed component. The subject, the edges and the licences are not compared.
+    A line begins with "!" for other bytes under the same version, "~" for another version, "+" for an added and "-" for
+    a removed component. Subject, dependency edges and licences are not compared.
 
-    Ends with 0 when no component differs, with 1 when one does, and with 2 when a document, or an entry that the output
-    then names, cannot be read.
+    Exit status: 0 no component differs, 1 some do, 2 a document or one of its entries cannot be read.
     """
     from chainlab.evidence.sbom.difference import diff as compare
 
-    found = compare(_document(old), _document(new))
+    difference = compare(_document(old), _document(new))
     if as_json:
-        told: dict[str, Any] = {"same": not found and not found.unread, "unread": found.unread}
-        for part, changes in (("rehashed", found.rehashed), ("changed", found.changed)):
-            told[part] = [{"old": _facts(change.old), "new": _facts(change.new)} for change in changes]
-        for part, components in (("added", found.added), ("removed", found.removed)):
-            told[part] = [_facts(component) for component in components]
-        echo_json(told)
+        report: dict[str, Any] = {"same": not difference and not difference.unread, "unread": difference.unread}
+        for part, changes in (("rehashed", difference.rehashed), ("changed", difference.changed)):
+            report[part] = [{"old": _facts(change.old), "new": _facts(change.new)} for change in changes]
+        for part, components in (("added", difference.added), ("removed", difference.removed)):
+            report[part] = [_facts(component) for component in components]
+        echo_json(report)
     else:
-        echo(found, lines=True)
-    sys.exit(2 if found.unread else 1 if found else 0)
+        echo(difference, lines=True)
+    sys.exit(2 if difference.unread else 1 if difference else 0)
 
 
 def _document(file: Path) -> Any:
-    """Read a CycloneDX document. Raises `MalformedInput`: an entry that cannot be read must not count as absent."""
+    """Read a CycloneDX document. Raises `MalformedInput`, because an unreadable entry must not count as absent."""
     from chainlab.evidence.sbom.schema import problems
 
     data = file.read_bytes()
-    if found := problems(data):
-        more = f"; chainlab sbom check lists all {len(found)} problems" if len(found) > 1 else ""
-        raise MalformedInput(f"{file.name} is not a valid CycloneDX document: {found[0]}{more}")
+    if invalid := problems(data):
+        more = f"; chainlab sbom check lists all {len(invalid)} problems" if len(invalid) > 1 else ""
+        raise MalformedInput(f"{file.name} is not a valid CycloneDX document: {invalid[0]}{more}")
     return json.loads(data)
 
 
@@ -214,12 +221,12 @@ def _facts(component: Component) -> dict[str, Any]:
     return facts | {"hashes": dict(component.hashes)}
 
 
-def _notes(made: dict[str, Any]) -> list[str]:
-    """What a lock or a project leaves open, as the document says it."""
+def _notes(document: dict[str, Any]) -> list[str]:
+    """Return what a lock or a project leaves open, in the document's words."""
     from chainlab.evidence.components import UNSEEN
 
     names = {f"{UNSEEN}{kind}" for kind in ("not-pinned", "pinned-twice", "missing", "not-looked-for")}
-    return [p["value"] for p in made["metadata"].get("properties", ()) if p["name"] in names]
+    return [p["value"] for p in document["metadata"].get("properties", ()) if p["name"] in names]
 
 
 def _kind(path: Path) -> str:
@@ -235,7 +242,7 @@ def _kind(path: Path) -> str:
         return "lock"
     if path.name.startswith(("python", "pypy")):
         return "environment"
-    raise MalformedInput(f"what {path.name} is cannot be seen", hint=f"say it: --kind {'|'.join(KINDS)}")
+    raise MalformedInput(f"cannot recognise what {path.name} is", hint=f"say what it is: --kind {'|'.join(KINDS)}")
 
 
 def _moment(text: str) -> datetime:
@@ -243,15 +250,15 @@ def _moment(text: str) -> datetime:
     try:
         if text:
             moment = datetime.fromisoformat(text)
-            moment.astimezone(UTC)  # the first and the last hours that there are have none
+            moment.astimezone(UTC)  # datetime's first and last hours overflow in UTC
         elif epoch:
             moment = datetime.fromtimestamp(int(epoch), UTC)
         else:
             moment = datetime.now(UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise MalformedInput(f"{text or epoch!r} is no time", hint="write it as 2026-05-11T19:20:39Z") from error
+        raise MalformedInput(f"not a time: {text or epoch!r}", hint="write it as 2026-05-11T19:20:39Z") from error
     if moment.tzinfo is None:
-        raise MalformedInput(f"{text!r} has no zone", hint="end it with Z")
+        raise MalformedInput(f"not a time with a zone: {text!r}", hint="end it with Z for UTC")
     return moment
 
 

@@ -1,4 +1,4 @@
-"""`chainlab start`, `chainlab fresh` and `chainlab doctor`."""
+"""``chainlab start``, ``fresh`` and ``doctor``: open the course, renew a copy, check this machine."""
 
 from __future__ import annotations
 
@@ -19,44 +19,46 @@ __all__ = ["commands"]
 @click.option(
     "--unit",
     default="",
-    help="The lesson, lab or unit to open; when not given, the on-ramp at first and later what was open.",
+    help="The lesson, lab or unit to open (default: the on-ramp the first time, later what was open last).",
 )
 @click.option(
     "--port",
     default=0,
     type=click.IntRange(0, 65535),
-    help="JupyterLab's port; 0: that of the last session if it is free.",
+    help="JupyterLab's port (default: the last session's port if it is free, else any free one).",
 )
-@click.option("--new-token", is_flag=True, help="Make a new token: tabs and addresses of before are refused.")
-@click.option("--no-browser", is_flag=True, help="Print the address and open nothing.")
+@click.option(
+    "--new-token", is_flag=True, help="Make a new token. Tabs and addresses of earlier sessions then stop working."
+)
+@click.option("--no-browser", is_flag=True, help="Print the address, but open no browser.")
 @click.option(
     "--workspace",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where your work is kept; .chainlab/workspace of the course when not given.",
+    help="Folder that keeps your work (default: .chainlab/workspace in the course).",
 )
 def start(unit: str, port: int, new_token: bool, no_browser: bool, workspace: Path | None) -> None:
-    """Open the course in JupyterLab, with its private Sigstore instance running.
+    """Open the course in JupyterLab and start its services: Sigstore instance, registry, CI host.
 
-    Both listen on loopback alone and end with Ctrl-C. You work on copies in the workspace's folder desk; git pull
-    renews those that you did not change with the next start.
+    All of them listen only on this machine (loopback) and end with Ctrl-C. You work on copies in the folder desk of the
+    workspace. After a git pull, the next start renews every copy that you have not changed.
     """
     from chainlab.start import Session, end_on_signals, has_display
     from chainlab.workspace import course_root
 
     root = course_root()
-    place = workspace or root / ".chainlab" / "workspace"
+    directory = workspace or root / ".chainlab" / "workspace"
     deployed = None
     end_on_signals()
     echo("starting the services and JupyterLab ...")
     try:
-        with Session(root, place, unit=unit, port=port, new_token=new_token) as session:
+        with Session(root, directory, unit=unit, port=port, new_token=new_token) as session:
             if text := str(session.renewal):
                 echo(text, lines=True)
             echo(f"private Sigstore instance, registry and CI host: {session.services}")
             echo(f"open this page, token included: {session.server.address}")
             if not no_browser and has_display():
-                webbrowser.open(session.server.redirect.as_uri())  # its command line has no token
-            echo("Save first (Ctrl-S). Ctrl-C ends both; what is saved is kept.")
+                webbrowser.open(session.server.redirect.as_uri())  # keeps the token off the browser's command line
+            echo("To end: save (Ctrl-S in the browser), then Ctrl-C here. What is saved is kept.")
             try:
                 session.wait()
             finally:
@@ -64,38 +66,44 @@ def start(unit: str, port: int, new_token: bool, no_browser: bool, workspace: Pa
     except KeyboardInterrupt:
         pass
     if deployed:
-        echo(f"the service that you deployed goes on: {deployed} (to end it: chainlab deploy --stop)")
-    echo(f"ended; what you saved is kept in {place}")
+        echo(f"the service that you deployed goes on: {deployed} (end it with: chainlab deploy --stop)")
+    echo(f"ended; what you saved is kept in {directory}")
 
 
 @click.command(
     short_help="Get a fresh copy of a notebook.",
-    epilog="Examples: chainlab fresh 01_assessment; chainlab fresh notebooks/00_onramp",
+    epilog="""\b
+Examples: chainlab fresh 01_assessment
+          chainlab fresh notebooks/00_onramp""",
 )
 @click.argument("name")
 @click.option(
     "--workspace",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Whose copy; the running workspace, or .chainlab/workspace of the course, when not given.",
+    help="Workspace of the copy (default: the running one, else .chainlab/workspace in the course).",
 )
 def fresh(name: str, workspace: Path | None) -> None:
-    """Replace your copy of a lab or walkthrough by the course's; yours is kept beside it, under a name with the date.
+    """Replace your copy of a lab or walkthrough with the course's version.
 
-    In a tab that shows it, choose File > Reload Notebook from Disk.
+    Your copy is kept beside it, under a name with the date. In an open tab, choose File > Reload Notebook from Disk.
+
+    NAME is a unit, such as 01_assessment, or a file, such as notebooks/00_onramp.
     """
     from chainlab.course.learner_copies import fresh_copy
     from chainlab.workspace import Workspace, course_root, learner_workspace
 
-    copy, kept = fresh_copy(course_root(), Workspace(workspace) if workspace else learner_workspace(), name)
-    echo(f"{copy} is as the course has it" + (f"; yours is kept as {kept.name}" if kept else ""))
+    copy, backup = fresh_copy(course_root(), Workspace(workspace) if workspace else learner_workspace(), name)
+    echo(f"{copy} is now the course's version" + (f"; yours is kept as {backup.name}" if backup else ""))
 
 
-@click.command(short_help="Look for what would trouble the course.", epilog="Example: chainlab doctor --json")
-@click.option("--json", "as_json", is_flag=True, help="For a program: one object per finding.")
+@click.command(short_help="Check this machine for problems.", epilog="Example: chainlab doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object per finding.")
 def doctor(as_json: bool) -> None:
-    """Look at this machine for what would trouble the course.
+    """Check this machine for problems that would disturb the course.
 
-    Exit code 1 means that something must be mended first.
+    Each line says ok, warn or fail; a warning costs you a part of the course, a failure must be fixed first.
+
+    Exit status: 0 nothing fails, 1 something fails.
     """
     import sys
     from dataclasses import asdict

@@ -1,6 +1,6 @@
-"""What commands print: the one place that writes to the terminal.
+"""Output of the commands: the one place that writes to the terminal.
 
-Names in the output come from files that anybody may have made. `echo` spells out what a terminal would act on.
+Names in the output come from files that anybody may have made. `echo` escapes the characters that control a terminal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["echo", "echo_document", "echo_json", "tolerate_narrow_encodings"]
 
 
 def echo(text: object, *, err: bool = False, lines: bool = False) -> None:
-    """Print one line; with ``lines`` a text whose line breaks are our own."""
+    """Print one line. With ``lines``, print a text whose line breaks are ours."""
     click.echo(visible(str(text), lines=lines), err=err)
 
 
@@ -28,10 +28,10 @@ def echo_json(value: Any) -> None:
 
 
 def echo_document(data: bytes) -> None:
-    """Print a JSON document as it is, but with escapes for the characters that `visible` spells out."""
+    """Print a JSON document as it is, with JSON escapes for the characters that `visible` would escape."""
 
-    def escape(found: re.Match[str]) -> str:
-        character = found[0]
+    def escape(match: re.Match[str]) -> str:
+        character = match[0]
         if character in "\r\n\t" or visible(character) == character:
             return character
         return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
@@ -40,7 +40,7 @@ def echo_document(data: bytes) -> None:
 
 
 def tolerate_narrow_encodings() -> None:
-    """Let a terminal without UTF-8 lose a sign, not the message."""
+    """Print a replacement for a character that the terminal's encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""``chainlab trust`` and ``chainlab enrol``."""
+"""``chainlab trust`` and ``chainlab enrol``: run a Sigstore instance, and print the fingerprint of its root."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ __all__ = ["commands"]
 STATE = click.Path(file_okay=False, path_type=Path)
 
 
-@click.group(epilog="Example: chainlab trust serve --state ./sigstore")
+@click.group(short_help="Run a private Sigstore instance.", epilog="Example: chainlab trust serve --state ./sigstore")
 def trust() -> None:
-    """The private Sigstore instance."""
+    """Run a private Sigstore instance, and get tokens from it."""
 
 
-@trust.command(epilog="Example: chainlab trust serve --state ./sigstore --port 8520")
-@click.option("--state", type=STATE, required=True, help="Directory of its keys and logs; made when missing.")
+@trust.command(
+    short_help="Run an instance until Ctrl-C.",
+    epilog="Example: chainlab trust serve --state ./sigstore --port 8520",
+)
+@click.option("--state", type=STATE, required=True, help="Folder of its keys and logs; created when missing.")
 @click.option(
     "--port",
     default=0,
     show_default="a free one",
     type=click.IntRange(0, 65535),
-    help="Where it listens.",
+    help="Port to listen on.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
 def serve(state: Path, port: int, host: str) -> None:
-    """Run an instance alone, until Ctrl-C.
+    """Run an instance without the rest of the course, until Ctrl-C.
 
-    Writes trust_config.json, trusted_root.json, signing_config.json and tuf/root.json into the
-    state directory, then says that it is ready.
+    Writes trust_config.json, trusted_root.json, signing_config.json and tuf/root.json into the state folder, then
+    prints "ready:" and its address. A client needs only trust_config.json.
     """
     from chainlab import services
 
@@ -52,31 +55,35 @@ def serve(state: Path, port: int, host: str) -> None:
 
 
 @trust.command(
+    short_help="Print an identity token.",
     epilog="""\b
 Examples: chainlab trust token --state ./sigstore --identity alice@example.com
-          chainlab trust token --state ./sigstore --claims job.json --ambient"""
+          chainlab trust token --state ./sigstore --claims job.json --ambient""",
 )
-@click.option("--state", type=STATE, required=True, help="Directory of the instance.")
-@click.option("--identity", help="A person's email address.")
+@click.option("--state", type=STATE, required=True, help="Folder of the instance.")
+@click.option("--identity", help="Email address of a person.")
 @click.option(
     "--claims",
     type=click.File("rb"),
-    help="JSON object with GitHub's claim names: a CI job's token.",
+    help="JSON file with the claims of a CI job, under GitHub's names.",
 )
 @click.option(
     "--ambient",
     is_flag=True,
-    help="Print the two variables by which clients find a job's identity.",
+    help="With --claims: print the two environment variables through which a client gets a job's token.",
 )
-@click.option("--audience", default="sigstore", show_default=True, help="Who is to accept the token.")
+@click.option("--audience", default="sigstore", show_default=True, help="Audience: the service that accepts the token.")
 def token(state: Path, identity: str | None, claims: BinaryIO | None, ambient: bool, audience: str) -> None:
-    """Print an identity token of a person or of a CI job."""
+    """Print an identity token (JWT) of a person or of a CI job. It lives ten minutes.
+
+    Give either --identity or --claims.
+    """
     from chainlab.trust import wire
     from chainlab.trust.client import Trust
 
     instance = Trust(state)
     if (identity is None) == (claims is None) or (ambient and claims is None):
-        raise MalformedInput("give --identity, or --claims (with or without --ambient)")
+        raise MalformedInput("expected either --identity or --claims", hint="--ambient goes with --claims only")
     if claims is None:
         echo(instance.token(identity, audience=audience))
         return
@@ -94,37 +101,40 @@ def token(state: Path, identity: str | None, claims: BinaryIO | None, ambient: b
     echo(f"ACTIONS_ID_TOKEN_REQUEST_TOKEN={instance.job_bearer(content)}")
 
 
-@trust.command(epilog="Example: chainlab trust rotate --state ./sigstore")
-@click.option("--state", type=STATE, required=True, help="Directory of an instance that is not running.")
+@trust.command(
+    short_help="Replace the CA's signing key.",
+    epilog="Example: chainlab trust rotate --state ./sigstore",
+)
+@click.option("--state", type=STATE, required=True, help="Folder of an instance that is not running.")
 def rotate(state: Path) -> None:
-    """Retire the CA's signing key and begin with a new one; old signatures stay good."""
+    """Replace the CA's signing key with a new one. Old signatures still verify."""
     from chainlab.trust.instance import Instance
 
-    _demand(state)
+    _require_instance(state)
     instance = Instance(state)
     try:
         instance.rotate()
         generation = len(instance.keys.authorities)
     finally:
         instance.close()
-    echo(f"generation {generation} signs from now on; serve the instance again to publish it")
+    echo(f"generation {generation} signs from now on; publish it with: chainlab trust serve --state {state}")
 
 
 @click.command(short_help="Print the fingerprint of your root.", epilog="Example: chainlab enrol")
-@click.option("--state", type=STATE, help="Directory of an instance; your workspace's unless given.")
-@click.option("--json", "as_json", is_flag=True, help="For a program.")
+@click.option("--state", type=STATE, help="Folder of an instance (default: the one in your workspace).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def enrol(state: Path | None, as_json: bool) -> None:
-    """Print the fingerprint of your root, for your instructor to keep.
+    """Print the fingerprint of your root of trust, for your instructor to keep.
 
-    It is the SHA-256 of tuf/root.json. Work signed later shows the same instance, unchanged since;
-    it does not show who typed.
+    The fingerprint is the SHA-256 of tuf/root.json. It shows later that your work was signed with the same instance. It
+    does not show who was at the keyboard.
     """
     from chainlab.trust.client import Trust
     from chainlab.trust.instance import prepare
     from chainlab.workspace import learner_workspace
 
     if state is not None:
-        _demand(state)
+        _require_instance(state)
     directory = state or learner_workspace().trust
     prepare(directory)
     fingerprint = Trust(directory).fingerprint
@@ -134,11 +144,11 @@ def enrol(state: Path | None, as_json: bool) -> None:
         echo(f"your root: {fingerprint}")
 
 
-def _demand(state: Path) -> None:
+def _require_instance(state: Path) -> None:
     if not (state / "keys.json").exists():
         raise MalformedInput(
             f"there is no instance in {state}",
-            hint=f"begin one: chainlab trust serve --state {state}",
+            hint=f"create one: chainlab trust serve --state {state}",
         )
 
 
