@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from chainlab.archive.files import ArchiveFiles
 from chainlab.cli import _main
 from chainlab.errors import MalformedInput, Unavailable
-from chainlab.storage import holds, write_whole
+from chainlab.storage import contains, write_whole
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="devices and pipes of POSIX")
 
@@ -111,7 +111,7 @@ def test_a_pipe_that_nobody_reads_is_an_error_at_once(tmp_path: Path, export: Ca
     os.mkfifo(pipe)
     done = export(pipe)
     assert done.exit_code == 1
-    assert "nobody reads from" in done.output
+    assert "no process reads from" in done.output
     assert stat.S_ISFIFO(pipe.lstat().st_mode)
 
 
@@ -133,7 +133,7 @@ def test_a_pipe_s_reader_gets_every_byte(tmp_path: Path) -> None:
 
 def test_a_pipe_without_a_reader_raises_unavailable(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(Unavailable, match="nobody reads"):
+    with pytest.raises(Unavailable, match="no process reads"):
         write_whole(tmp_path / "pipe", b"new")
 
 
@@ -163,7 +163,7 @@ def test_the_target_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     closed.write_text("old")
     closed.chmod(0)
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} is read"))
-    assert not holds(huge, "new")
+    assert not contains(huge, "new")
     for path in (huge, closed):
         write_whole(path, "new")
     assert huge.read_text() == "new"
@@ -174,11 +174,11 @@ def test_only_a_regular_file_of_the_same_size_is_compared(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("text")
     (tmp_path / "link").symlink_to("file")
     os.mkfifo(tmp_path / "pipe")
-    assert holds(tmp_path / "file", "text")
-    assert holds(tmp_path / "link", b"text")
-    assert not holds(tmp_path / "file", "other")
+    assert contains(tmp_path / "file", "text")
+    assert contains(tmp_path / "link", b"text")
+    assert not contains(tmp_path / "file", "other")
     for name in ("pipe", "missing", "."):
-        assert not holds(tmp_path / name, b"text")
+        assert not contains(tmp_path / name, b"text")
 
 
 def test_an_export_of_the_archive_replaces_nothing_that_exists(tmp_path: Path) -> None:

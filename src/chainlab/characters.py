@@ -1,7 +1,7 @@
-"""Text as a terminal may show it: the characters that it would act on are spelled out.
+"""Text that is safe to show on a terminal: characters that the terminal would act on are spelled out.
 
-A component, a file or a workflow may have any name. An escape sequence in it would rewrite the screen, a
-direction mark would turn a word round, and a line break would forge a line of our own output.
+A component, a file or a workflow may have any name. An escape sequence in it could rewrite the screen, a direction mark
+could reverse a word, and a line break could forge a line of our own output.
 
     >>> print(visible("1.0\\x1b]0;owned\\x07"))
     1.0\\x1b]0;owned\\x07
@@ -21,14 +21,14 @@ NOT_ASCII = re.compile(r"[^ -~]")
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    """Spell out control, format, private, unassigned and surrogate characters and separators of lines, as Python does.
+    """Spell out control, format, private, unassigned and surrogate characters and line separators, as Python does.
 
-    With ``lines`` the text has lines of its own: its line breaks and tabs stay.
+    With ``lines``, line breaks and tabs stay.
     """
     kept = "\n\t" if lines else ""
 
-    def spell(found: re.Match[str]) -> str:
-        character = found[0]
+    def spell(match: re.Match[str]) -> str:
+        character = match[0]
         if character in kept or character.isprintable() or unicodedata.category(character) == "Zs":
             return character
         return character.encode("unicode_escape").decode("ascii")
@@ -37,10 +37,10 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 
 def join_lines(lines: Iterable[object]) -> str:
-    """Join lines, each of which stays one line whatever its text is."""
+    """Join lines; each stays one line, whatever its text."""
     return "\n".join(visible(str(line)) for line in lines)
 
 
 def shortened(text: str, limit: int = 160) -> str:
-    """Cut ``text`` to ``limit`` characters, the last of which says so."""
+    """Cut ``text`` to ``limit`` characters, the last of them an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

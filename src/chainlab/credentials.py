@@ -1,17 +1,17 @@
-"""Credentials: secrets that a service gave out, what each one may do, and since when it no longer may.
+"""Credentials: secrets that a service issued, with their grants, expiry and revocation.
 
-A secret is shown once, when it is issued; only its SHA-256 is kept. What it may do is a set of grants, plain words
-that the service which checks them defines:
+A secret is shown once, when it is issued; only its SHA-256 is stored. Its grants are plain words, which the service
+that checks them defines:
 
     packages:upload:triage-model      the package index
     oci:push:acme/triage-model        the OCI registry
     contents:write:acme/triage-model  the git server
 
-A grant that ends in ``:*`` covers all that begin alike. Over HTTP a secret comes as ``Authorization: Bearer SECRET``
-(``token SECRET`` means the same), or as the password of Basic with any user name (`presented`).
+A grant that ends in ``:*`` covers every grant with the same beginning. Over HTTP a secret arrives as ``Authorization:
+Bearer SECRET`` (or ``token SECRET``), or as the password of Basic with any user name (`presented_secret`).
 
-A credential of a CI job is good only while that job runs (`chainlab.jobs`), and one that was derived from another
-only while that one is.
+A CI job's credential is valid only while the job runs (`chainlab.jobs`), and a derived credential only while the one
+it was derived from is valid.
 """
 
 from __future__ import annotations
@@ -30,60 +30,60 @@ from chainlab.database import transaction
 from chainlab.errors import MalformedInput, Refused
 from chainlab.jobs import SCHEMA as JOBS
 
-__all__ = ["CHALLENGE", "Credential", "Credentials", "presented"]
+__all__ = ["CHALLENGE", "Credential", "Credentials", "presented_secret"]
 
-CHALLENGE = {"WWW-Authenticate": 'Basic realm="chainlab"'}  # asks for a secret; goes with status 401
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="chainlab"'}  # the header of a 401 that asks for a secret
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS credentials (
     digest  BLOB PRIMARY KEY,  -- SHA-256 of the secret
-    subject TEXT NOT NULL,     -- whose it is: 'alice', 'run 3 job build'
+    subject TEXT NOT NULL,     -- who holds it: 'alice', 'run 3 job build'
     grants  TEXT NOT NULL,     -- one per line
     expires REAL,              -- seconds since 1970; NULL = never
-    revoked REAL               -- seconds since 1970; NULL = good
+    revoked REAL               -- seconds since 1970; NULL = not revoked
 ) STRICT;
 CREATE INDEX IF NOT EXISTS credentials_by_subject ON credentials (subject);
-CREATE TABLE IF NOT EXISTS credential_origins (  -- of those that have one
+CREATE TABLE IF NOT EXISTS credential_origins (  -- of credentials that have one
     digest     BLOB PRIMARY KEY,
     repository TEXT NOT NULL,  -- whose jobs use it; '' = none
-    job        TEXT,           -- the running job that it ends with
+    job        TEXT,           -- the running job that it expires with
     parent     BLOB            -- the credential that it was derived from
 ) STRICT;
 """
-GOOD = "{0}.revoked IS NULL AND ({0}.expires IS NULL OR {0}.expires > :now)"
+VALID = "{0}.revoked IS NULL AND ({0}.expires IS NULL OR {0}.expires > :now)"
 CHECK = f"""
 SELECT c.subject, c.grants, coalesce(o.repository, ''), coalesce(o.job, ''), coalesce(o.parent, c.digest)
 FROM credentials c LEFT JOIN credential_origins o ON o.digest = c.digest
-WHERE c.digest = :digest AND {GOOD.format("c")}
+WHERE c.digest = :digest AND {VALID.format("c")}
 AND (o.job IS NULL OR EXISTS (
     SELECT 1 FROM running_jobs j WHERE j.id = o.job AND j.ended IS NULL AND j.deadline > :now))
-AND (o.parent IS NULL OR EXISTS (SELECT 1 FROM credentials p WHERE p.digest = o.parent AND {GOOD.format("p")}))
-"""  # noqa: S608 - no word of it comes from outside
+AND (o.parent IS NULL OR EXISTS (SELECT 1 FROM credentials p WHERE p.digest = o.parent AND {VALID.format("p")}))
+"""  # noqa: S608 - built from constants alone
 
 
 @dataclass(frozen=True)
 class Credential:
-    """What a good secret stands for."""
+    """The holder and the grants of a valid secret."""
 
     subject: str
     grants: frozenset[str]
-    repository: str = field(default="", compare=False)  # whose jobs use it; "" = a person's, or a service's
-    job: str = field(default="", compare=False)  # id of the running job that it ends with
-    root: bytes = field(default=b"", compare=False, repr=False)  # digest of the one that all were derived from
+    repository: str = field(default="", compare=False)  # whose jobs use it; "" = a person or a service uses it
+    job: str = field(default="", compare=False)  # id of the running job that it expires with
+    root: bytes = field(default=b"", compare=False, repr=False)  # digest of the credential at the origin
 
     def may(self, grant: str) -> bool:
-        """Whether one of the grants is this one, or a ``:*`` that covers it."""
+        """Whether the credential has this grant, or a ``:*`` grant that covers it."""
         parts = grant.split(":")
         wide = {":".join([*parts[:n], "*"]) for n in range(1, len(parts))}
         return bool(self.grants & {grant, *wide})
 
 
 class Credentials:
-    """The credentials of one state directory; safe beside other processes that use it."""
+    """The credentials of one state directory; other processes may use it at the same time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._guard = threading.Lock()  # of the transactions; reading needs none
+        self._guard = threading.Lock()  # of the transactions; reads need none
         connection.executescript(JOBS + SCHEMA)
 
     def issue(
@@ -97,16 +97,16 @@ class Credentials:
         job: str = "",
         under: Credential | None = None,
     ) -> str:
-        """A new secret ``prefix_…``; ``lifetime`` in seconds. Only its digest is kept.
+        """Issue a new secret ``prefix_…``; ``lifetime`` is in seconds. Only its digest is stored.
 
-        It ends with the running ``job``, and with the credential ``under`` which it was derived from, whose
-        repository and job it has.
+        It expires with the running ``job``. If it is derived from the credential ``under``, it expires with that one,
+        and has its repository and job. Raises `MalformedInput` for a grant of several lines.
         """
         if under is not None:
             repository, job = under.repository, under.job
         words = sorted(set(grants))
         if any("\n" in word for word in words):
-            raise MalformedInput("a grant is one line", why="a second one would be another grant")
+            raise MalformedInput("a grant must be one line", why="each further line would be another grant")
         secret = f"{prefix}_{secrets.token_urlsafe(30)}"
         expires = None if lifetime is None else time.time() + lifetime
         with self._guard, transaction(self._connection):
@@ -122,12 +122,12 @@ class Credentials:
         return secret
 
     def check(self, secret: str) -> Credential | None:
-        """What the secret stands for; None when it is unknown, expired or revoked, or when its job has ended."""
+        """Return a secret's credential; None when it is unknown, expired or revoked, or when its job has ended."""
         row = self._connection.execute(CHECK, {"digest": _digest(secret), "now": time.time()}).fetchone()
         return Credential(row[0], frozenset(row[1].split("\n")) - {""}, *row[2:]) if row else None
 
     def revoke(self, *, secret: str | None = None, subject: str | None = None) -> int:
-        """End one secret, or all of a subject; returns how many were good until now."""
+        """Revoke one secret, or all secrets of a subject; returns how many were not revoked before."""
         if (secret is None) == (subject is None):
             raise TypeError("revoke() takes a secret or a subject")
         column, value = ("subject", subject) if secret is None else ("digest", _digest(secret))
@@ -138,10 +138,10 @@ class Credentials:
             ).rowcount
 
 
-def presented(headers: Sequence[str]) -> str | None:
-    """The secret in a request's ``Authorization`` headers; None when there is none.
+def presented_secret(headers: Sequence[str]) -> str | None:
+    """Read the secret in a request's ``Authorization`` headers; None when there are no such headers.
 
-    Raises `Refused` (401) for one that cannot be read, and for two: readers would differ.
+    Raises `Refused` (401) for a malformed header, and for two headers, of which readers might choose different ones.
     """
     if not headers:
         return None
@@ -156,7 +156,7 @@ def presented(headers: Sequence[str]) -> str | None:
             colon = ""
         if colon:
             return secret
-    raise Refused(401, "the Authorization header cannot be read", hint="use Basic or Bearer")
+    raise Refused(401, "malformed Authorization header", hint="use Basic or Bearer")
 
 
 def _digest(secret: str) -> bytes:

@@ -21,19 +21,19 @@ SHA256_SIZE = 32  # bytes
 
 @dataclass(frozen=True, order=True)
 class Digest:
-    """An algorithm and a value; equal when both are."""
+    """An algorithm and a value; two digests are equal when both are equal."""
 
     algorithm: str
     value: bytes  # raw, not hex
 
     @classmethod
     def of(cls, data: bytes) -> Digest:
-        """SHA-256 of ``data``."""
+        """Return the SHA-256 of ``data``."""
         return cls("sha256", hashlib.sha256(data).digest())
 
     @classmethod
     def of_file(cls, path: Path) -> Digest:
-        """SHA-256 of a file's bytes, read in blocks."""
+        """Return the SHA-256 of a file's bytes, read in blocks."""
         with path.open("rb") as file:
             return cls("sha256", hashlib.file_digest(file, "sha256").digest())
 

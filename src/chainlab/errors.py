@@ -1,17 +1,17 @@
-"""Errors that teach: what failed, why, how to mend it, where to read more.
+"""Errors that teach: what failed, why, how to fix it, where to read more.
 
     ChainlabError
-    ├── MalformedInput       the bytes or words given cannot be read
-    ├── Refused              a service says no, with an HTTP status
-    ├── InUse                another process holds this state directory
-    ├── Unavailable          something this machine lacks, or a service that does not answer
+    ├── MalformedInput       the input cannot be read
+    ├── Refused              a service refuses the request, with an HTTP status
+    ├── InUse                another process holds the state directory
+    ├── Unavailable          this machine lacks something, or a service does not answer
     ├── VerificationFailed   evidence does not hold
     ├── NotAttempted         an exercise has not been answered yet
     └── Incorrect            an exercise has been answered, and wrongly
 
-No traceback reaches a person: a notebook shows ``str(error)`` alone, the command line prints it.
+A person sees no traceback: a notebook and the command line show ``str(error)`` alone.
 
-    >>> print(MalformedInput("not a digest: 'md5:1'", mend="write 'sha256:' and 64 hex digits"))
+    >>> print(MalformedInput("not a digest: 'md5:1'", hint="write 'sha256:' and 64 hex digits"))
     not a digest: 'md5:1'
       Help: write 'sha256:' and 64 hex digits
 """
@@ -33,9 +33,9 @@ __all__ = [
 
 
 class ChainlabError(Exception):
-    """The root of the tree; its text is written for the person who reads it.
+    """The root of the tree; its text is for the person who reads it.
 
-    Each part is one line, whatever it quotes. ``status`` is the HTTP status of a service that answers with it.
+    Each part is one line, whatever it quotes. ``status`` is the HTTP status of a service that responds with the error.
     """
 
     status: int = 400
@@ -51,7 +51,7 @@ class ChainlabError(Exception):
         return join_lines(f"  {label}: {text}" if label else text for label, text in self.parts())
 
     def parts(self) -> list[tuple[str, str]]:
-        """Labels and texts, each one line: the message without a label, then what else there is to say."""
+        """List labels and texts, each one line: first the message, without a label."""
         labelled = self._labelled()
         return [("", _one_line(self.message)), *((label, _one_line(text)) for label, text in labelled if text)]
 
@@ -59,21 +59,21 @@ class ChainlabError(Exception):
         return [("Why", self.why), ("Help", self.hint), ("See", self.see)]
 
     def _render_traceback_(self) -> list[str]:
-        """IPython's hook: what a notebook shows in place of a traceback."""
+        """Return what a notebook shows in place of a traceback; IPython's hook."""
         return [f"{type(self).__name__}: {line}" if i == 0 else line for i, line in enumerate(str(self).splitlines())]
 
 
 def _one_line(text: str) -> str:
-    """Put the lines of a foreign error, such as a YAML parser's, after one another."""
+    """Join the lines of a foreign error, such as a YAML parser's, into one."""
     return " ".join(line.strip() for line in str(text).splitlines())
 
 
 class MalformedInput(ChainlabError, ValueError):
-    """The input cannot be read as what it should be."""
+    """The input cannot be read in the expected form."""
 
 
 class Refused(ChainlabError):
-    """A service refuses the request, with the HTTP ``status`` that the real one gives."""
+    """A service refuses the request, with the HTTP ``status`` that the real service gives."""
 
     def __init__(self, status: int, message: str, *, why: str = "", hint: str = "", see: str = "") -> None:
         super().__init__(message, why=why, hint=hint, see=see)
@@ -99,9 +99,9 @@ class NotAttempted(ChainlabError):
 
 
 class Incorrect(ChainlabError):
-    """An exercise's answer is wrong; the message says for which case, and what to look at.
+    """An exercise's answer is wrong; the message names the case, and what to look at.
 
-    ``at`` is the line of the answer that raised an exception, ``attempt`` the call that gives the case's arguments.
+    ``at`` is the answer's line that raised an exception, ``attempt`` the call with the case's arguments.
     """
 
     def __init__(

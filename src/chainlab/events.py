@@ -1,13 +1,12 @@
-"""What happened: CloudEvents with CDEvents-style types, chained by hash, in SQLite.
+"""The event log: CloudEvents with CDEvents-style types, chained by hash, in SQLite.
 
-Each event's hash covers the hash before it, so that a removed, changed or reordered event breaks
-the chain. Losing the newest events cannot be seen from the chain alone; a monitor that remembers
-a ``(sequence, hash)`` pair sees it.
+Each event's hash covers the hash before it, so removing, changing or reordering an event breaks the chain. The chain
+alone does not show that the newest events are missing; a monitor that remembers a ``(sequence, hash)`` pair sees it.
 
     hash(n) = SHA-256( hash(n-1) || RFC 8785 of the envelope )     with hash(0) = 32 zero bytes
 
 Envelope: CloudEvents 1.0 (``specversion, id, source, type, subject, time, data``) plus the
-extension ``scenariotime``, which only drills set. Types are ``dev.chainlab.<subject>.<predicate>``
+extension ``scenariotime``, which drills alone set. Types are ``dev.chainlab.<subject>.<predicate>``
 after the CDEvents pattern.
 """
 
@@ -61,12 +60,12 @@ class Event:
         return str(self.sequence)
 
     def is_of(self, type: str) -> bool:
-        """Whether this is its type or one above it, with or without `PREFIX`; every event is of the type ""."""
-        wanted = PREFIX + type.removeprefix(PREFIX)
-        return not type or self.type == wanted or self.type.startswith(f"{wanted}.")
+        """Whether the event has this type or a type below it, with or without `PREFIX`; "" matches every event."""
+        full = PREFIX + type.removeprefix(PREFIX)
+        return not type or self.type == full or self.type.startswith(f"{full}.")
 
     def envelope(self) -> dict[str, Any]:
-        """The CloudEvents 1.0 JSON object."""
+        """Return the CloudEvents 1.0 JSON object."""
         envelope: dict[str, Any] = {
             "specversion": "1.0",
             "id": self.id,
@@ -82,7 +81,7 @@ class Event:
 
     @classmethod
     def from_envelope(cls, envelope: Mapping[str, Any]) -> Event:
-        """The inverse of `envelope`."""
+        """Read an event from what `envelope` returned."""
         return cls(
             int(envelope["id"]),
             envelope["type"],
@@ -95,7 +94,7 @@ class Event:
 
 
 class EventList(Shown, list[Event]):
-    """Events in order; a slice of them is a list of events, too."""
+    """Events in order; a slice of the list is an `EventList`, too."""
 
     @overload
     def __getitem__(self, at: SupportsIndex) -> Event: ...
@@ -104,19 +103,19 @@ class EventList(Shown, list[Event]):
     def __getitem__(self, at: slice) -> EventList: ...
 
     def __getitem__(self, at: SupportsIndex | slice) -> Event | EventList:
-        found = super().__getitem__(at)
-        return EventList(found) if isinstance(found, list) else found
+        item = super().__getitem__(at)
+        return EventList(item) if isinstance(item, list) else item
 
     def _display(self) -> Display:
-        """What happened to what, and which service says so; repeated ones are counted."""
-        told = [(event.type.removeprefix(PREFIX), event.subject, event.source) for event in self]
-        times = [(row, sum(1 for _ in same)) for row, same in groupby(told)]
-        rows = [(*row, f"{count} times" if count > 1 else "") for row, count in times]
+        """Show each event's type, subject and service; repeated events are counted."""
+        events = [(event.type.removeprefix(PREFIX), event.subject, event.source) for event in self]
+        counts = [(row, sum(1 for _ in same)) for row, same in groupby(events)]
+        rows = [(*row, f"{count} times" if count > 1 else "") for row, count in counts]
         return Display(f"{len(self)} event{'s' * (len(self) != 1)}", ("event", "about", "reported by", ""), rows)
 
 
 class Events:
-    """The chain of one state directory; safe beside other processes that append to it."""
+    """The event log of one state directory; other processes may append to it at the same time."""
 
     def __init__(self, connection: sqlite3.Connection, *, clock: Clock = utc_now) -> None:
         self._connection = connection
@@ -132,7 +131,7 @@ class Events:
         data: Mapping[str, Any],
         scenario_time: str | None = None,
     ) -> Event:
-        """Add an event; call it inside a `database.transaction`, with what it reports."""
+        """Append an event; call it in the `database.transaction` that makes the reported change."""
         row = self._connection.execute("SELECT sequence, hash FROM events ORDER BY sequence DESC LIMIT 1").fetchone()
         last, previous = row or (0, GENESIS)
         event = Event(last + 1, type, source, subject, rfc3339(self._clock()), data, scenario_time)
@@ -144,7 +143,7 @@ class Events:
         return event
 
     def read(self, type: str | None = None, *, after: int = 0) -> Iterator[Event]:
-        """Events in order, of one type or all, with a sequence above ``after``."""
+        """Read the events with a sequence above ``after``, of one type or all, in order."""
         rows = self._connection.execute(
             "SELECT envelope FROM events WHERE sequence > ? AND (? IS NULL OR type = ?) ORDER BY sequence",
             (after, type, type),
@@ -154,7 +153,7 @@ class Events:
 
     @property
     def last(self) -> int:
-        """Sequence of the newest event; 0 before the first."""
+        """The sequence of the newest event; 0 without events."""
         row = self._connection.execute("SELECT max(sequence) FROM events").fetchone()
         return row[0] or 0
 
@@ -169,18 +168,18 @@ class Events:
         ):
             count += 1
             expected = _link(previous, envelope)
-            if (sequence, stored) != (count, expected) or not _says(envelope, count, type_):
+            if (sequence, stored) != (count, expected) or not _describes(envelope, count, type_):
                 raise VerificationFailed(
                     f"event {count} does not fit the chain",
-                    why="an event before it was removed, changed or reordered, or this one was",
+                    why="this event or an earlier one was removed, changed or reordered",
                     hint="compare with a copy kept elsewhere; do not repair the chain in place",
                 )
             previous = expected
         return count, previous
 
 
-def _says(envelope: bytes, sequence: int, type: str) -> bool:
-    """Whether the envelope is of this event; its columns are only copies for the index."""
+def _describes(envelope: bytes, sequence: int, type: str) -> bool:
+    """Whether the envelope has this sequence and type, which the row's columns copy for the index."""
     try:
         fields = json.loads(envelope)
         return (fields["id"], fields["type"]) == (str(sequence), type)

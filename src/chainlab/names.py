@@ -1,9 +1,9 @@
 """Names of the platform, each folded once, where it is read.
 
-Names of owners, repositories and environments do not depend on case, so two spellings are one name. Each of them has
-one function here, which gives the form that everything stores and compares. Names are ASCII: letters that only fold
-to one (``K``, the Kelvin sign, and ``ſ``) or look like one (``ı``) are refused. Packages have PEP 503 for the same
-purpose: `chainlab.registry.index.project_table.normalise`.
+Names of owners, repositories and environments are case-insensitive. One function for each returns the folded form,
+which is stored and compared everywhere. Names are ASCII: letters that fold to an ASCII letter (``K``, the Kelvin sign,
+and ``ſ``) or look like one (``ı``) are refused. For packages, PEP 503 does the same:
+`chainlab.registry.index.project_table.normalise`.
 
     >>> repository("Acme/Triage-Model"), environment("Release")
     ('acme/triage-model', 'release')
@@ -21,11 +21,11 @@ PART = r"(?![.-])[A-Za-z0-9._-]{1,100}"
 OWNER = re.compile(PART)
 REPOSITORY = re.compile(rf"{PART}/{PART}")
 ENVIRONMENT = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")  # printable ASCII, no space at either end
-TAKEN = (".git", ".lock")  # git's own endings
+RESERVED = (".git", ".lock")  # git's own endings
 
 
 def cut_ref(text: str) -> tuple[str, str]:
-    """A workflow or a repository, and the git ref behind it. A tag may hold ``@``, what stands before it does not.
+    """Split a workflow or a repository from the git ref after it; a tag may contain ``@``.
 
     >>> cut_ref("https://git.example/acme/models@refs/tags/triage@1.0.0")
     ('https://git.example/acme/models', 'refs/tags/triage@1.0.0')
@@ -38,30 +38,30 @@ def cut_ref(text: str) -> tuple[str, str]:
 
 
 def owner(text: str) -> str:
-    """The folded name of an owner. Raises `MalformedInput`."""
+    """Fold the name of an owner. Raises `MalformedInput` for an invalid name."""
     if not OWNER.fullmatch(text):
         raise MalformedInput(
-            f"{text[:80]!r} cannot be an owner's name", hint="write ASCII letters, digits, '.', '_' and '-'"
+            f"not an owner's name: {text[:80]!r}", hint="write ASCII letters, digits, '.', '_' and '-'"
         )
     return text.lower()
 
 
 def repository(text: str) -> str:
-    """The folded name ``owner/repo`` of a repository. Raises `MalformedInput`."""
+    """Fold the name ``owner/repo`` of a repository. Raises `MalformedInput` for an invalid name."""
     folded = text.lower() if REPOSITORY.fullmatch(text) else ""
-    if not folded or folded.endswith(TAKEN):
+    if not folded or folded.endswith(RESERVED):
         raise MalformedInput(
-            f"{text[:80]!r} cannot be a repository's name",
+            f"not a repository name: {text[:80]!r}",
             hint="write owner/repo in ASCII letters, digits, '.', '_' and '-'",
         )
     return folded
 
 
 def environment(text: str) -> str:
-    """The folded name of an environment. Raises `MalformedInput`."""
+    """Fold the name of an environment. Raises `MalformedInput` for an invalid name."""
     if not ENVIRONMENT.fullmatch(text):
         raise MalformedInput(
-            f"{text[:80]!r} names no environment",
-            hint="write 1 to 255 printable ASCII characters, none a space at an end",
+            f"not an environment name: {text[:80]!r}",
+            hint="write 1 to 255 printable ASCII characters, without a space at either end",
         )
     return text.lower()

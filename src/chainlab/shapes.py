@@ -1,4 +1,4 @@
-"""Shapes of documents, declared as pydantic models; what does not fit is told by document and path.
+"""Shapes of documents, declared as pydantic models; an error names the document and the path in it.
 
     >>> class Sign(Shape):
     ...     words: Many[Text]
@@ -6,8 +6,8 @@
     Traceback (most recent call last):
     chainlab.errors.MalformedInput: sign.toml: words[1]: expected a text, got 5
 
-Nothing is converted: "1" is not a number, and 1 is not true. A field that the model does not name is ignored, unless
-the model forbids it (``class Settings(Shape, extra="forbid")``).
+Nothing is converted: "1" is not a number, and 1 is not true. Unknown fields are ignored, unless
+the model forbids them (``class Settings(Shape, extra="forbid")``).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ __all__ = ["Many", "Moment", "Shape", "Text", "read"]
 
 Item = TypeVar("Item")
 Kind = TypeVar("Kind")
-UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # a name that the shape does not have
-KINDS = {  # of pydantic's errors, and what a person reads
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # errors for a name that the shape lacks
+MESSAGES = {  # for pydantic's error types
     "string_type": "expected a text",
     "tuple_type": "expected a list",
     "list_type": "expected a list",
@@ -37,74 +37,71 @@ KINDS = {  # of pydantic's errors, and what a person reads
     "bool_type": "expected true or false",
     "int_type": "expected a whole number",
     "float_type": "expected a number",
-    "string_unicode": "expected a text that UTF-8 can write",
+    "string_unicode": "expected a text that can be encoded as UTF-8",
 }
-
-
 BOUNDS = {"greater_than_equal": "at least", "less_than_equal": "at most"}
 
 
 class Shape(BaseModel):
-    """A document, or a part of one, as it has to be."""
+    """The required form of a document, or of a part of one."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
     @classmethod
     def read(cls, document: Any, name: str = "", at: str = "") -> Self:
-        """The document, as `read` does it."""
+        """Read a document of this shape (`read`)."""
         return read(cls, document, name, at)
 
 
 def read(shape: type[Kind], document: Any, name: str = "", at: str = "") -> Kind:
-    """The document, or the part of it at a path, as a `Shape` or a pydantic dataclass.
+    """Read a document, or its part ``at`` a path, as a `Shape` or a pydantic dataclass.
 
-    Raises `MalformedInput` with its name, the path and what is wrong, for the first thing that does not fit; an empty
-    name is left out.
+    Raises `MalformedInput` for the first error, with the document's ``name`` if it has one, the path and the problem.
     """
     try:
         return TypeAdapter(shape).validate_python(document)
     except ValidationError as error:
         first: dict[str, Any] = dict(error.errors(include_url=False)[0])
         cause = first.get("ctx", {}).get("error")
-        why, hint = (cause.why, cause.hint) if isinstance(cause, MalformedInput) else ("", _known(shape, first))
-        told = ": ".join(filter(None, (name, _path(at, first), _said(first, cause))))
-        raise MalformedInput(told, why=why, hint=hint) from error
+        why, hint = (cause.why, cause.hint) if isinstance(cause, MalformedInput) else ("", _known_fields(shape, first))
+        message = ": ".join(filter(None, (name, _path(at, first), _problem(first, cause))))
+        raise MalformedInput(message, why=why, hint=hint) from error
 
 
 def _path(at: str, error: Mapping[str, Any]) -> str:
-    """The place in the document: ``affected[0].package.name``."""
+    """Return the place in the document: ``affected[0].package.name``."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in error["loc"] if step != "[key]")
     return "".join((at, *steps)).removeprefix(".")
 
 
-def _said(error: Mapping[str, Any], cause: object) -> str:
-    kind, given = error["type"], error.get("input")
+def _problem(error: Mapping[str, Any], cause: object) -> str:
+    kind, value = error["type"], error.get("input")
     if isinstance(cause, MalformedInput):
         return cause.message
     if cause is not None:
         return str(cause)
-    if kind in ("missing", "too_short") or (kind == "string_too_short" and given == ""):
+    if kind in ("missing", "too_short") or (kind == "string_too_short" and value == ""):
         return "missing"
     if kind in UNKNOWN:
         return "unknown"
     if kind == "literal_error":
-        return f"{short(given)} is none of {error['ctx']['expected']}"
-    if kind in KINDS:
-        return "missing" if given is None and error["loc"] else f"{KINDS[kind]}, got {short(given)}"
+        return f"{short(value)} is none of {error['ctx']['expected']}"
+    if kind in MESSAGES:
+        return "missing" if value is None and error["loc"] else f"{MESSAGES[kind]}, got {short(value)}"
     if kind in BOUNDS:
-        return f"expected {BOUNDS[kind]} {next(iter(error['ctx'].values()))}, got {short(given)}"
+        return f"expected {BOUNDS[kind]} {next(iter(error['ctx'].values()))}, got {short(value)}"
     return str(error["msg"])
 
 
-def _known(shape: type, error: Mapping[str, Any]) -> str:
-    """The names that the document itself may have, for one with another name."""
+def _known_fields(shape: type, error: Mapping[str, Any]) -> str:
+    """List the fields that a document may have, for an error about an unknown one."""
     if error["type"] not in UNKNOWN or len(error["loc"]) != 1:
         return ""
     fields = getattr(shape, "model_fields", None) or getattr(shape, "__dataclass_fields__", {})
     return f"known: {', '.join(sorted(fields))}"
 
 
-def _none_is_nothing(value: object) -> object:
+def _none_as_empty(value: object) -> object:
     return () if value is None else value
 
 
@@ -114,10 +111,10 @@ def _moment(value: object) -> datetime:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise MalformedInput(f"{short(value)} is not a time with its zone, such as 2026-05-11T19:20:39Z")
+        raise MalformedInput(f"{short(value)} is not a time with a zone, such as 2026-05-11T19:20:39Z")
     return moment
 
 
 Text = Annotated[str, Field(min_length=1)]
-Many = Annotated[tuple[Item, ...], Field(strict=False), BeforeValidator(_none_is_nothing)]
-Moment = Annotated[datetime, BeforeValidator(_moment)]  # RFC 3339, with its zone
+Many = Annotated[tuple[Item, ...], Field(strict=False), BeforeValidator(_none_as_empty)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]  # RFC 3339, with a zone

@@ -37,7 +37,7 @@ def test_a_message_cannot_command_the_terminal(course: Course, tmp_path: Path) -
 
 def test_half_a_character_is_refused_and_changes_nothing(course: Course, tmp_path: Path) -> None:
     file = ProgressFile(tmp_path / "progress.json")
-    with pytest.raises(MalformedInput, match="text that UTF-8 can write"):
+    with pytest.raises(MalformedInput, match="text that can be encoded as UTF-8"):
         file.restore(back_up(status="wrong", message="\ud800"), course)
     assert not file.read().entries
 

@@ -25,7 +25,7 @@ from typing import Final
 from chainlab.archive.entries import ArchiveEntry, Build, Document
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed
-from chainlab.storage import holds, sync_directory, write_whole
+from chainlab.storage import contains, sync_directory, write_whole
 
 __all__ = ["ArchiveFiles"]
 
@@ -94,7 +94,7 @@ class ArchiveFiles:
             path.parent.mkdir(parents=True, exist_ok=True)
             for folder in path.relative_to(self.directory).parents[1:]:
                 sync_directory(self.directory / folder)
-        if not holds(path, data):
+        if not contains(path, data):
             write_whole(path, data, durable=True, mode=0o444)
 
     def export(self, target: Path, builds: Collection[str] | None) -> int:

@@ -21,7 +21,7 @@ from chainlab.digests import Digest
 from chainlab.registry.channels import ChannelArtifact
 from chainlab.registry.index.package_index import PackageIndex
 from chainlab.registry.oci.images import Images
-from chainlab.visibility import EVIDENCE, PACKAGES, holds
+from chainlab.visibility import EVIDENCE, PACKAGES, has_right
 
 __all__ = ["Standing", "Viewer", "repository_of"]
 
@@ -59,7 +59,7 @@ class Viewer:
 
     def package(self, name: str) -> bool:
         """Whether it sees an OCI repository."""
-        return not self._images.is_private(name) or holds(self._caller, self._rights, name)
+        return not self._images.is_private(name) or has_right(self._caller, self._rights, name)
 
     def project(self, name: str) -> bool:
         """Whether it sees a project of the index."""
@@ -72,7 +72,7 @@ class Viewer:
     @property
     def everything(self) -> bool:
         """Whether nothing is hidden from it."""
-        return holds(self._caller, self._rights, "*")
+        return has_right(self._caller, self._rights, "*")
 
     def standing(self, digest: Digest, recorded: Iterable[str] = ()) -> Standing:
         """The places that hold a digest, and those that are ``recorded`` to have held it."""
@@ -90,7 +90,7 @@ class Viewer:
         repository = repository_of(source)
         if not repository:
             return standing.nowhere or (standing.known and not standing.hidden)
-        if holds(self._caller, self._rights, repository):
+        if has_right(self._caller, self._rights, repository):
             return True
         own = {place for place in standing.seen | standing.hidden if self._belongs(place, repository)}
         if own:

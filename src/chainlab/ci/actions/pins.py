@@ -23,7 +23,7 @@ from chainlab.ci.actions.uses import ActionRef, Uses, find
 from chainlab.ci.git.refs import COMMIT
 from chainlab.ci.workflows.yaml_document import NotYaml
 from chainlab.errors import ChainlabError, MalformedInput, Refused
-from chainlab.storage import holds, write_whole
+from chainlab.storage import contains, write_whole
 
 __all__ = ["PinFinding", "findings", "pin", "pin_folder", "update"]
 
@@ -148,7 +148,7 @@ def pin_folder(root: Path, mirror: Mirror, *, check: bool = False, newest: bool 
             message = f"{name}: {error.message}"
             raise ChainlabError(message, why=error.why, hint=error.hint) from error
     for name, text in texts.items():
-        if not holds(root / name, text):
+        if not contains(root / name, text):
             write_whole(root / name, text)
     return sorted(_findings(texts, mirror))
 

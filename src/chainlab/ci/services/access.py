@@ -15,7 +15,7 @@ from typing import IO, Protocol
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
-from chainlab.credentials import CHALLENGE, Credential, Credentials, presented
+from chainlab.credentials import CHALLENGE, Credential, Credentials, presented_secret
 from chainlab.errors import ChainlabError, MalformedInput, Refused
 
 __all__ = ["BodySink", "ConcurrencyLimit", "answering", "identify", "receive", "require"]
@@ -32,7 +32,7 @@ class BodySink(Protocol):
 
 def identify(request: Request, credentials: Credentials) -> Credential | None:
     """What the request's secret stands for; None without one. Raises `Refused` (401) for a bad one."""
-    secret = presented(request.headers.getlist("authorization"))
+    secret = presented_secret(request.headers.getlist("authorization"))
     if secret is None:
         return None
     found = credentials.check(secret)

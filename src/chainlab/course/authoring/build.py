@@ -23,7 +23,7 @@ from chainlab.course.authoring.links import References
 from chainlab.course.authoring.notebook import EDITIONS, Edition, derive, dump, editions, keep_outputs, load
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
-from chainlab.storage import holds, write_whole
+from chainlab.storage import contains, write_whole
 
 __all__ = ["Broken", "build", "drift", "execute", "lint", "select", "target"]
 
@@ -57,14 +57,14 @@ def build(course: Course, names: Iterable[str] = (), say: Say = print) -> list[P
         for edition in editions(lesson):
             path = target(course, lesson, edition)
             text = dump(_with_stored(lesson, edition, path, references))
-            if not holds(path, text):
+            if not contains(path, text):
                 write_whole(path, text)
                 changed.append(path)
                 say(f"wrote {edition}/{path.name}")
     readme = course.root / "README.md"
     if not names and readme.is_file():
         text = week_table.refresh(readme.read_text(encoding="utf-8"), course)
-        if not holds(readme, text):
+        if not contains(readme, text):
             write_whole(readme, text)
             changed.append(readme)
             say("wrote the week table of README.md")
@@ -123,7 +123,7 @@ def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list
             execution.stabilise(notebook, patterns)
             failed += execution.unstable_outputs(lesson, notebook)
             text = dump(notebook)
-            new = not holds(path, text)
+            new = not contains(path, text)
             if new:
                 write_whole(path, text)
             changed += [path] if new and path not in changed else []

@@ -29,7 +29,7 @@ from starlette.responses import (
 )
 from starlette.routing import BaseRoute, Route
 
-from chainlab.credentials import CHALLENGE, Credential, presented
+from chainlab.credentials import CHALLENGE, Credential, presented_secret
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
 from chainlab.file_response import StoredFile
@@ -231,7 +231,7 @@ def _name(request: Request) -> str:
 
 def _caller(request: Request, index: PackageIndex) -> Credential | None:
     """Whose request this is; None for anybody. Raises `Refused` (401) for a secret that is not good."""
-    secret = presented(request.headers.getlist("authorization"))
+    secret = presented_secret(request.headers.getlist("authorization"))
     if secret is None:
         return None
     if (credential := index.credentials.check(secret)) is None:
@@ -247,7 +247,7 @@ def _require(request: Request, index: PackageIndex, name: str) -> None:
 
 def _credential(request: Request, index: PackageIndex) -> Credential:
     """Who uploads. Raises `Refused`: 401 without a secret, 403 with one that is not good."""
-    secret = presented(request.headers.getlist("authorization"))
+    secret = presented_secret(request.headers.getlist("authorization"))
     if not secret:
         raise Refused(401, "an upload needs credentials: user name __token__, and the secret")
     credential = index.credentials.check(secret)

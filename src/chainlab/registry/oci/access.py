@@ -15,9 +15,9 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
-from chainlab.credentials import Credential, Credentials, presented
+from chainlab.credentials import Credential, Credentials, presented_secret
 from chainlab.registry.oci.errors import OciError
-from chainlab.visibility import PACKAGES, holds
+from chainlab.visibility import PACKAGES, has_right
 
 __all__ = ["ANONYMOUS", "LIFETIME", "Access", "challenge", "may"]
 
@@ -44,7 +44,7 @@ class Access:
 
         Raises `Refused` (401) for a secret that is unknown, expired or revoked.
         """
-        secret = presented(request.headers.getlist("authorization"))
+        secret = presented_secret(request.headers.getlist("authorization"))
         if secret is None or secret == ANONYMOUS:
             return None
         if (credential := self._credentials.check(secret)) is None:
@@ -76,4 +76,4 @@ class Access:
 
 def may(caller: Credential, action: str, name: str) -> bool:
     """Whether the credential may do this to the repository; who may push may pull."""
-    return holds(caller, PACKAGES if action == "pull" else (f"oci:{action}",), name)
+    return has_right(caller, PACKAGES if action == "pull" else (f"oci:{action}",), name)

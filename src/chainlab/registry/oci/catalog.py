@@ -17,7 +17,7 @@ from chainlab.registry.oci.errors import OciError
 from chainlab.registry.oci.names import any_digest
 from chainlab.registry.oci.tables import COLUMNS, SCHEMA, Holding, ImageRepository, Stored, Tag
 from chainlab.registry.quarantine import Quarantine
-from chainlab.visibility import Visibility, holds
+from chainlab.visibility import Visibility, has_right
 
 __all__ = ["PAGE", "Catalog"]
 
@@ -73,7 +73,7 @@ class Catalog:
         """The repositories, of the platform and of this registry, that a caller may not read."""
         with self._guard:
             rows = self._query("SELECT name FROM oci_repositories WHERE private = 1")
-            found = {name for (name,) in rows if not holds(caller, rights, name)}
+            found = {name for (name,) in rows if not has_right(caller, rights, name)}
             return sorted(found | set(self._visibility.hidden(caller, rights)))
 
     def manifest(self, repository: str, reference: Digest | str) -> Stored:
