@@ -6,7 +6,7 @@
 
 Each figure's function takes tables of the archive (`Archive.table`, `Archive.builds`). It returns a figure whose title
 is the finding, and the DataFrame that it draws. To add a column, add it to that DataFrame and to the function's
-docstring; the columns that the archive itself has are in `chainlab.archive.tables`.
+docstring; the columns of the archive itself are in `TABLES` of `chainlab.archive.queries`.
 
     >>> archive = Archive(Path("archive"))
     >>> figure, table = coverage(archive.table("documents"), archive.builds())

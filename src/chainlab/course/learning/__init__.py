@@ -1,1 +1,16 @@
-"""The learner's side: checks of answers, hints, progress and its board."""
+"""The learner's side: checks of answers, hints and progress.
+
+checks             an answer called on cases; `Case` and its reasons
+results            right, wrong, not attempted: as text and HTML
+plain_data         the comparison of values
+case_arguments     the arguments of one case, to try an answer on
+learner_code       the learner's own line that failed
+hints              hints, one at a time
+solution_reasons   why a solution works
+predictions        guesses at an output
+deliverables       documents to hand in
+diagnostic         the readiness test
+progress           the progress file
+progress_board     the progress of all exercises
+notebook_pages     markdown cells and anchors of a notebook file
+"""
