@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from platform_parsers import ask, rounds
 
-from chainlab.ci.workflows.expressions import evaluate, parse, render
+from chainlab.ci.workflows.expression_parser import parse
+from chainlab.ci.workflows.expressions import evaluate, render
 from chainlab.ci.workflows.values import text
 from chainlab.errors import MalformedInput
 
@@ -66,21 +67,21 @@ TABLE = {
 }
 REFUSED = {
     "": "the end",
-    "1 +": "is no number",
+    "1 +": "not a number",
     "github.": "expected a name",
     "github[": "expected a value",
     "github ref": "ends before 'ref'",
     "(1": "expected '\\)'",
-    "'a": "no part of an expression",
-    "1.2.3": "is no number",
-    "-": "is no number",
+    "'a": "not part of an expression",
+    "1.2.3": "not a number",
+    "-": "not a number",
     "lost.x": "'lost' is not known here",
     "cas(1, 2, 3)": "no function 'cas'",
     "case(true, 1)": "cannot take 2 arguments",
     "case(true, 1, true, 2)": "cannot take 4 arguments",
     "contains('a')": "cannot take 1 arguments",
-    "'a'.b": "is no number",
-    '"a"': "no part of an expression",
+    "'a'.b": "not a number",
+    '"a"': "not part of an expression",
     "True": "'True' is not known here",
     "a" * 21_001: "at most 21000 characters",
     "(" * 60 + "1" + ")" * 60: "at most 50 levels",

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from chainlab.ci.runs.contexts import functions
 from chainlab.ci.runs.run_record import JobRun
-from chainlab.ci.workflows.expressions import evaluate, parse
+from chainlab.ci.workflows.expression_parser import parse
+from chainlab.ci.workflows.expressions import evaluate
 from chainlab.ci.workflows.templates import condition, literal, resolve, segments, translate, translate_condition
 from chainlab.errors import MalformedInput
 

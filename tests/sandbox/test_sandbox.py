@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from chainlab.errors import MalformedInput, Unavailable
-from chainlab.sandbox import slots
+from chainlab.sandbox import slots, view
 from chainlab.sandbox import wall as module
 from chainlab.sandbox.wall import VARIANTS, Sandbox
 from chainlab.trust.instance import prepare
@@ -134,7 +134,7 @@ def test_a_workspace_may_lie_where_programs_do_and_is_hidden_there_too(sandbox: 
 
 def test_no_job_runs_within_the_system_s_own_directories(sandbox: Sandbox) -> None:
     for place in ("/usr/src/course/job", "/usr"):
-        with pytest.raises(MalformedInput, match="no wall hides what lies beside"):
+        with pytest.raises(MalformedInput, match="cannot hide the neighbours of"):
             sandbox.command(["true"], Path(place))
 
 
@@ -370,7 +370,7 @@ def test_bubblewrap_alone_is_no_wall_and_no_payload_runs_behind_it(
     shutil.copy(module.INSIDE / "probe.py", tmp_path)
     (tmp_path / "launch.py").write_text(PLAIN)
     monkeypatch.setattr(module, "INSIDE", tmp_path)
-    monkeypatch.setattr(module, "_interpreter", lambda: (Path(sys.base_prefix), Path(sys.prefix), tmp_path))
+    monkeypatch.setattr(view, "_interpreter", lambda: (Path(sys.base_prefix), Path(sys.prefix), tmp_path))
     found = module._tried([FOUND], "")
     escaped = {attempt.escape for attempt in found.attempts if attempt.outcome == "succeeded"}
     assert "pass the process limit" in escaped
@@ -470,7 +470,7 @@ def test_links_that_a_job_left_do_not_steer_the_host(job: Path, tmp_path: Path) 
     assert (elsewhere / "file").stat().st_uid == owner
     (job / "tmp").rmdir()
     (job / "tmp").symlink_to(elsewhere)
-    with pytest.raises(MalformedInput, match="is no directory"):
+    with pytest.raises(MalformedInput, match="not a directory"):
         FOUND.command(["/bin/true"], job)
 
 
@@ -504,7 +504,7 @@ def ordinary() -> list[str]:
         words += [word for folder in below for word in ("--perms", "0755", "--dir", str(folder))]
         words += ["--ro-bind", str(path), str(path)] if shut else []
     launch = [os.path.realpath(sys.executable), "-I", "-S", str(module.INSIDE / "launch.py")]
-    return [*words, "--", *launch, str(module.NOBODY), "4096", "--"]
+    return [*words, "--", *launch, str(view.NOBODY), "4096", "--"]
 
 
 OUTCOMES = """

@@ -1,11 +1,11 @@
-"""Start a command inside the wall as a user who may do nothing: the last thing that the host's own code does in there.
+"""The program that starts a command inside the wall, as a user without rights; the host's last code in there.
 
     python -I -S launch.py USER PROCESSES -- COMMAND …      USER: a user id, or "-" to stay who it is
 
 Bubblewrap makes the binds as whoever starts it, and leaves root all capabilities, also the root of a user namespace.
-So this program sets the process limit, gives up every capability, changes its user and group for good where root
-started it, and becomes the command. It needs the standard library alone: `setpriv` (util-linux) does the same, and is
-not on every machine.
+So this program sets the process limit, gives up every capability, changes its user and group for good if root started
+it, and becomes the command. It uses the standard library only; `setpriv` (util-linux) does the same, but not every
+machine has it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PDEATHSIG, CAPBSET_READ, CAPBSET_DROP, NO_NEW_PRIVS, AMBIENT, CLEAR_ALL = 1, 23,
 CAPABILITY_VERSION = 0x20080522  # capset(2)
 KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}  # numbers of keyctl(2); elsewhere the keyring stays
 JOIN_SESSION_KEYRING = 1
-FAILED = 72  # exit code when rights could not be given up; nothing was started
+FAILED = 72  # exit code if the rights could not be given up; nothing was started
 
 
 def _limit(kind: int, most: int) -> None:

@@ -1,9 +1,9 @@
-"""Try to escape from the wall; run inside it, as a job would be, by `chainlab.sandbox.wall`.
+"""The program that tries to escape from the wall; `chainlab.sandbox.wall` runs it inside, as it runs a job.
 
     python -I -S probe.py '{"read_only": "/path", …}'      prints {"remount": "", "sysctl": "wrote vm/swappiness", …}
 
-An empty text says that the escape was refused, another one how it succeeded, and null that it could not be tried.
-What succeeds does no harm: a file that the host made for it is opened, a kernel setting gets the value that it has.
+An empty text: the escape was refused. Another text: how it succeeded. Null: it could not be tried. A success does no
+harm: it opens a file that the host made for it, or writes to a kernel setting the value that it has.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def _remount(facts: Mapping[str, Any]) -> str | None:
-    """Make a folder writable that is bound read-only, also from a user namespace of one's own."""
+    """Make a read-only folder writable, directly and from a user namespace of its own."""
     places = [facts["read_only"], "/usr", "/proc/sys"]
     return _remounted(places) or _in_child(lambda: _remounted(places) if _own_namespace() else "")
 
@@ -58,7 +58,7 @@ def _own_namespace() -> bool:
 
 
 def _write_outside(facts: Mapping[str, Any]) -> str | None:
-    """Write to what belongs to the host; a folder gets a file without a name."""
+    """Write to the host's files and folders; a folder would get a file without a name."""
     for path in facts["files"]:
         with contextlib.suppress(OSError), Path(path).open("ab"):
             return f"{path} was opened to write"
@@ -71,7 +71,7 @@ def _write_outside(facts: Mapping[str, Any]) -> str | None:
 
 
 def _sysctl(facts: Mapping[str, Any]) -> str | None:
-    """Write the value to a kernel setting that it has."""
+    """Write to a kernel setting the value that it already has."""
     tried = False
     for name in SETTINGS:
         path = Path(f"/proc/sys/{name}")
@@ -85,7 +85,7 @@ def _sysctl(facts: Mapping[str, Any]) -> str | None:
 
 
 def _port(facts: Mapping[str, Any]) -> str | None:
-    """Connect to what listens on the machine and was not granted."""
+    """Connect to a port and a Unix socket of the machine that the job was not given."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", facts["port"]), SECONDS):
         return "connected to a loopback port that was not granted"
     if facts["abstract"]:
@@ -154,7 +154,7 @@ def _processes(facts: Mapping[str, Any]) -> str | None:
 
 
 def _in_child(action: Callable[[], str | None]) -> str | None:
-    """What the action says, run in a process of its own."""
+    """Run the action in a process of its own; returns its result, None if it died."""
     here, there = os.pipe()
     child = os.fork()
     if not child:
@@ -164,10 +164,10 @@ def _in_child(action: Callable[[], str | None]) -> str | None:
             os._exit(0)
     os.close(there)
     with os.fdopen(here, "rb") as pipe:
-        said = pipe.read()
+        data = pipe.read()
     os.waitpid(child, 0)
-    found: str | None = json.loads(said) if said else None
-    return found
+    result: str | None = json.loads(data) if data else None
+    return result
 
 
 TRIES = {

@@ -54,7 +54,7 @@ class Slot:
         )
 
     def close(self) -> None:
-        """End what the user left running, then let others have the user. Raises `Unavailable` when it does not end."""
+        """End the user's processes, then free the user. Raises `Unavailable` if a process does not end."""
         try:
             for _ in range(ROUNDS):
                 if not _processes(self.user):
@@ -85,7 +85,7 @@ def can_change_user() -> bool:
 
 
 def give(folder: Path, user: int) -> None:
-    """Let a folder and all that is in it belong to a user; no link is followed."""
+    """Change the owner of a folder and everything in it, without following links."""
     for _, folders, files, directory in os.fwalk(folder, follow_symlinks=False):
         os.chown(directory, user, user)
         for name in (*folders, *files):
@@ -93,13 +93,13 @@ def give(folder: Path, user: int) -> None:
 
 
 def _maps(table: str) -> bool:
-    """Whether an ``uid_map`` (user_namespaces(7)) holds all `USERS`."""
+    """Whether a ``uid_map`` or ``gid_map`` (user_namespaces(7)) holds all `USERS`."""
     rows = [[int(word) for word in line.split()] for line in table.splitlines()]
     return any(first <= USERS[0] and USERS[-1] < first + count for first, _, count in rows)
 
 
 def _folder() -> Path:
-    """Where the locks are: a folder that is root's alone. Raises `Unavailable`."""
+    """The folder of the locks, which only root can write. Raises `Unavailable` if there is none."""
     for parent in LOCKS:
         folder = Path(parent) / "chainlab-users"
         with contextlib.suppress(OSError):
@@ -108,16 +108,16 @@ def _folder() -> Path:
             if folder.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o022:
                 continue
             return folder
-    raise Unavailable("no user can be had for a sandbox", why=f"neither of {', '.join(LOCKS)} can be written")
+    raise Unavailable("no user is available for a sandbox", why=f"cannot write to {' or '.join(LOCKS)}")
 
 
 def _processes(user: int) -> list[int]:
-    """Process ids of a user, as a whole process table says it: the owner of a path in it can be hidden."""
-    found = []
+    """The process ids of a user, by each process's status: the owner of its path can be hidden."""
+    processes = []
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
             with contextlib.suppress(OSError):
                 facts = STATUS.search((path / "status").read_bytes())
                 if facts and facts["state"] not in b"ZX" and int(facts["user"]) == user:  # a dead one holds nothing
-                    found.append(int(path.name))
-    return found
+                    processes.append(int(path.name))
+    return processes

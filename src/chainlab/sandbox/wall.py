@@ -1,9 +1,9 @@
-"""The wall around code that is not trusted: which control holds on this machine, and the command that runs behind it.
+"""The wall around untrusted code: which control holds on this machine, and the command that runs behind it.
 
-    namespace  bubblewrap (Linux): an own network namespace, whose only ways out are the relay's ports; the file system
-               is read-only and shows system, interpreter and the job's directory, nothing of the workspace
+    namespace  bubblewrap (Linux): a network namespace of its own, whose only ways out are the relay's ports; the file
+               system (`view`) is read-only and shows system, interpreter and the job's directory, not the workspace
     seatbelt   sandbox-exec (macOS): connections to loopback only; only the job's directory is written; all is read
-    none       neither holds here: jobs run with proxies that lead nowhere, which a program can ignore
+    none       neither holds here: jobs run with proxies that lead nowhere; a program can ignore them
 
     >>> sandbox = Sandbox.find()                                                # doctest: +SKIP
     >>> with sandbox.user(folder) as user:                                      # doctest: +SKIP
@@ -25,7 +25,6 @@ import os
 import secrets
 import shutil
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
@@ -36,33 +35,22 @@ from typing import Any
 
 from chainlab.errors import MalformedInput, Unavailable
 from chainlab.sandbox import slots
+from chainlab.sandbox.view import NOBODY, SYSTEM, bind_options, is_system
 
 __all__ = ["EscapeAttempt", "Sandbox"]
 
 INSIDE = Path(__file__).parent  # its `launch.py` and `probe.py` run behind the wall
 PROBE_SECONDS = 20
-PROCESSES = 1024  # and threads, that what runs behind the wall may have at once
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")  # seen whole
-SETTINGS = (  # below /etc
-    "alternatives",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "localtime",
-    "mime.types",
-    "ssl",
-)
-HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
+PROCESSES = 1024  # and threads, at once, of everything behind one wall
 # Kernel settings are the whole machine's; bubblewrap leaves them to root.
 FRESH = ("--unshare-pid", "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys")
 # In a sandbox that forbids a fresh /proc: the outer one's processes are seen.
 SHARED = ("--bind", "/proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys")
 OWN = ("--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 USER = "--unshare-user"
-NOBODY = 65_534  # who the root of a user namespace becomes in one of its own
 # The first that holds is used. Without a user namespace only root can, and then changes its user.
 VARIANTS = ((*OWN, *FRESH), (*OWN, *SHARED), (USER, *OWN, *FRESH), (USER, *OWN, *SHARED))
-# Not tried by anybody who keeps this kit: none of them has a Mac.
+# Untested: no maintainer has a Mac.
 SEATBELT = (
     "(version 1)(allow default)(deny network*)"
     '(allow network* (local ip "localhost:*"))(allow network* (remote ip "localhost:*"))'
@@ -92,7 +80,7 @@ class EscapeAttempt:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A way to run commands, found by trying."""
+    """A control that was found by trying, and the commands that run behind it."""
 
     control: str  # "namespace", "seatbelt" or "none"
     why: str = ""  # why nothing stronger holds
@@ -116,7 +104,7 @@ class Sandbox:
         return self.is_namespace and USER not in self.options
 
     def require(self) -> None:
-        """Raise `Unavailable` where nothing would keep a payload in."""
+        """Raise `Unavailable` if no control would keep a payload in."""
         if self.control == "none":
             raise Unavailable(
                 "attack payloads do not run on this machine",
@@ -126,9 +114,9 @@ class Sandbox:
 
     @contextlib.contextmanager
     def user(self) -> Iterator[int | None]:
-        """Hold a user for one command, and end what is left of it; None where it runs as who is here.
+        """Hold a user for one command, and end that user's processes afterwards; None: it runs as the current user.
 
-        Raises `Unavailable` when all are taken, or when something does not end.
+        Raises `Unavailable` if all users are taken, or if a process does not end.
         """
         if not self.changes_user:
             yield None
@@ -148,59 +136,31 @@ class Sandbox:
         cwd: Path | None = None,
         user: int | None = None,
     ) -> list[str]:
-        """``words`` behind the wall; ``job`` is writable, ``readable`` paths are not.
+        """The command that runs ``words`` behind the wall; ``job`` is writable, ``readable`` paths are read-only.
 
-        ``user`` comes from `user`, and ``job`` belongs to it from now on. Without one, root lends what it keeps for its
-        own process. Raises `MalformedInput` for a directory in which links were laid for the host, and for one within
-        the system's own, where the job would see all that lies beside it.
+        ``user`` comes from `user`, and owns ``job`` from now on. Without one, root uses the user that this process
+        keeps. Raises `MalformedInput` for a directory with links that would lead the host astray, and for one within
+        `SYSTEM`, because a job sees everything there.
         """
         if self.control == "seatbelt":
             return [self.program, "-D", f"JOB={job.resolve()}", "-p", SEATBELT, *words]
         if self.control == "none":
             return list(words)
-        if _is_system(job.resolve()):
+        if is_system(job.resolve()):
             raise MalformedInput(
-                f"no wall hides what lies beside {job}",
+                f"the wall cannot hide the neighbours of {job}",
                 why=f"a job sees the whole of {', '.join(SYSTEM)}",
                 hint="work in another place, such as your home directory",
             )
         if self.changes_user:
             user = _kept().user if user is None else user
-        shown = list(dict.fromkeys((*_interpreter(), *readable)))
         options = [*self.options, *_mapping(user), "--die-with-parent", "--new-session", "--dev", "/dev"]
-        options += ["--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108 - the sandbox's own, as is /tmp
-        for path in map(Path, SYSTEM):
-            if path.is_symlink():
-                options += ["--symlink", str(path.readlink()), str(path)]
-            elif path.exists():
-                options += ["--ro-bind", str(path), str(path)]
-        options += ["--perms", "0755", "--dir", "/etc"]
-        for name in SETTINGS:
-            options += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-        for name in _names(0):
-            options += ["--ro-bind", str(_etc(_id() if user is None else user) / name), f"/etc/{name}"]
-        _check(job / "tmp", [path.relative_to("/tmp") for path in (*shown, job) if path.is_relative_to("/tmp")])  # noqa: S108
+        options += bind_options(job, readable, user)
         if user is not None:
             slots.give(job, user)
-        options += ["--bind", str(job / "tmp"), "/tmp"]  # noqa: S108
-        # Bubblewrap gives a parent the mode of its source, and what lies below a home (0700) would be out of reach.
-        for parent in dict.fromkeys(p for path in (*shown, job) for p in reversed(path.parents)):
-            if parent != Path("/") and not _is_system(parent):
-                options += ["--perms", "0755", "--dir", str(parent)]
-        for path in shown:
-            options += ["--ro-bind", str(path), str(path)]
-        options += ["--bind", str(job), str(job)]
         inside = [os.path.realpath(sys.executable), "-I", "-S", str(INSIDE / "launch.py")]
         inside += ["-" if user is None else str(user), str(PROCESSES), "--"]
         return [self.program, *options, "--chdir", str(cwd or job), "--", *inside, *words]
-
-
-def _check(tmp: Path, mounted: Sequence[Path]) -> None:
-    """Make the directory that will be ``/tmp``; refuse links where bubblewrap, as root, would make mount points."""
-    tmp.mkdir(exist_ok=True)
-    for path in (tmp, *(tmp / part for place in mounted for part in (place, *place.parents))):
-        if not stat.S_ISDIR(path.lstat().st_mode if os.path.lexists(path) else stat.S_IFDIR):
-            raise MalformedInput(f"{path} is no directory", why="what ran here before replaced it")
 
 
 @functools.cache
@@ -209,57 +169,14 @@ def _kept() -> slots.Slot:
     return slots.Slot()
 
 
-@functools.cache
-def _etc(user: int) -> Path:
-    """A directory with the files of ``/etc`` that a job sees; it goes when this process ends."""
-    folder = tempfile.TemporaryDirectory(prefix="chainlab-etc-")
-    _KEPT.append(folder)
-    path = Path(folder.name)
-    path.chmod(0o755)
-    for name, text in _names(user).items():
-        (path / name).write_text(text)
-        (path / name).chmod(0o644)
-    return path
-
-
-_KEPT: list[tempfile.TemporaryDirectory[str]] = []
-
-
-def _names(user: int) -> Mapping[str, str]:
-    people = f"root:x:0:0:root:/:/bin/sh\nrunner:x:{user}:{user}:runner:/:/bin/sh\n"
-    return {
-        "hosts": HOSTS,
-        "resolv.conf": "",
-        "passwd": people,
-        "group": f"root:x:0:\nrunner:x:{user}:\n",
-    }
-
-
-def _id() -> int:
-    return getattr(os, "getuid", int)() or NOBODY
-
-
 def _mapping(user: int | None) -> list[str]:
     """Let the root of a user namespace be nobody in the next: a user 0 regains what it gave up, by a program's file."""
     return ["--uid", str(NOBODY), "--gid", str(NOBODY)] if user is None and os.getuid() == 0 else []
 
 
-def _interpreter() -> tuple[Path, ...]:
-    """What a job may read besides the system: this Python, its environment, and this package's code."""
-    found = [Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[1]]
-    found += [Path(os.path.realpath(sys.executable)).parents[1]]
-    return tuple(p for p in dict.fromkeys(found) if p.exists() and not _is_system(p))
-
-
-def _is_system(path: Path) -> bool:
-    return any(path == Path(s) or Path(s) in path.parents for s in SYSTEM)
-
-
-# -- finding
-
-
 @functools.cache
 def _find() -> Sandbox:
+    """Try the controls of this system."""
     if sys.platform == "darwin":
         program = shutil.which("sandbox-exec")
         if not program:
@@ -288,7 +205,7 @@ def _bubblewrap() -> str:
 
 
 def _tried(candidates: Sequence[Sandbox], failure: str) -> Sandbox:
-    """The first that no escape leaves, or none with the reasons."""
+    """The first candidate from which no escape succeeds; control "none" with the reasons if there is none."""
     reasons: dict[str, None] = {}
     leaky: tuple[EscapeAttempt, ...] = ()
     for candidate in candidates:
@@ -306,7 +223,7 @@ def _tried(candidates: Sequence[Sandbox], failure: str) -> Sandbox:
 
 
 def _try(candidate: Sandbox) -> tuple[EscapeAttempt, ...]:
-    """Run the program that tries to escape behind a wall. Raises `ValueError` when it does not get that far."""
+    """Run the program that tries to escape behind a wall. Raises `ValueError` if the program does not finish."""
     with contextlib.ExitStack() as stack:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chainlab-wall-")))
         user = stack.enter_context(candidate.user())
@@ -342,7 +259,7 @@ def _try(candidate: Sandbox) -> tuple[EscapeAttempt, ...]:
             "processes": PROCESSES,
         }
         words = [os.path.realpath(sys.executable), "-I", "-S", str(INSIDE / "probe.py"), json.dumps(facts)]
-        done = subprocess.run(
+        completed = subprocess.run(
             candidate.command(words, job, readable=readable, user=user),
             capture_output=True,
             text=True,
@@ -351,25 +268,26 @@ def _try(candidate: Sandbox) -> tuple[EscapeAttempt, ...]:
             env={"PATH": os.defpath},
             check=False,
         )
-        if done.returncode != 0:
-            raise ValueError(" ".join(done.stderr.split())[-200:] or f"exit code {done.returncode}")
-        message: dict[str, Any] = json.loads(done.stdout)
+        if completed.returncode != 0:
+            raise ValueError(" ".join(completed.stderr.split())[-200:] or f"exit code {completed.returncode}")
+        outcomes: dict[str, Any] = json.loads(completed.stdout)
         if (files / "file").read_text() != "as it was\n":
-            message["write outside"] = "a file of the host changed"
-        return tuple(_attempt(name, message) for name in ESCAPES)
+            outcomes["write outside"] = "a file of the host changed"
+        return tuple(_attempt(name, outcomes) for name in ESCAPES)
 
 
 def _started() -> str:
-    """When this process began, as `probe` reads it, so that it knows this process from another of the same number."""
+    """When this process began, as `probe` reads it: another process may have the same number inside."""
     with contextlib.suppress(OSError):
         return Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
     return ""
 
 
-def _attempt(name: str, said: Mapping[str, str | None]) -> EscapeAttempt:
-    if name not in said:
+def _attempt(name: str, outcomes: Mapping[str, str | None]) -> EscapeAttempt:
+    """One attempt by the name and the outcome that `probe` has for it."""
+    if name not in outcomes:
         return EscapeAttempt(ESCAPES[name], "untried", "seatbelt does not keep it in")
-    how = said[name]
+    how = outcomes[name]
     if how is None:
         return EscapeAttempt(ESCAPES[name], "untried", "it cannot be tried here")
     return EscapeAttempt(ESCAPES[name], "succeeded" if how else "refused", how)

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from chainlab.ci.workflows.expressions import parse
+from chainlab.ci.workflows.expression_parser import parse
 from chainlab.ci.workflows.templates import names, segments
 from chainlab.ci.workflows.yaml_document import compose
 from chainlab.errors import MalformedInput

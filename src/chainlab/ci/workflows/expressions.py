@@ -1,17 +1,16 @@
-"""Expressions of workflow files, ``${{ … }}``: read, evaluated, and written again.
+"""Expressions of workflow files, ``${{ … }}``, as trees: evaluated, changed and written again.
 
-    >>> evaluate(parse("github.ref == 'refs/heads/main' && 'yes' || 'no'"), {"github": {"ref": "refs/heads/x"}})
-    'no'
+    >>> evaluate(Operation("&&", (Named("github"), Literal("yes"))), {"github": {"ref": "refs/heads/x"}})
+    'yes'
 
-Names and keys do not depend on case (GitHub Docs, "Evaluate expressions in workflows and actions"). What the
-documentation leaves open is as in the platform's own ``@actions/expressions``; tests compare the two.
+`chainlab.ci.workflows.expression_parser` reads them. Names and keys do not depend on case (GitHub Docs, "Evaluate
+expressions in workflows and actions"). Where the documentation is silent, the rules are those of the platform's own
+``@actions/expressions``; tests compare the two.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chainlab.ci.workflows.values import FUNCTIONS, Function, Value, compare, number, text, truthy
@@ -26,30 +25,14 @@ __all__ = [
     "Operation",
     "children",
     "evaluate",
-    "parse",
     "render",
     "rewrite",
 ]
 
-MAX_CHARACTERS = 21_000  # of one expression, as on the platform
-MAX_DEPTH = 50
-MANY = 10**6
-ARGUMENTS = {
-    "case": (3, MANY), "contains": (2, 2), "endswith": (2, 2), "format": (1, 255), "fromjson": (1, 1),
-    "join": (1, 2), "startswith": (2, 2), "tojson": (1, 1),
-}  # fmt: skip
-SPACE = re.compile(r"[ \t\r\n]*")
-STRING = re.compile(r"'(?:[^']|'')*'")
-SIGN = re.compile(r"==|!=|<=|>=|&&|\|\||[()\[\],!<>*.]")
-NUMBER = re.compile(r"[-+.0-9][^()\[\],!><=&|\s]*")
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?=[()\[\],.!><=&|\s]|\Z)")
-WORDS: dict[str, Value] = {"true": True, "false": False, "null": None, "NaN": math.nan, "Infinity": math.inf}
-LEVELS = (("||",), ("&&",), ("==", "!="), ("<", "<=", ">", ">="))  # operators, the loosest first
-
 
 @dataclass(frozen=True)
 class Literal:
-    """A value that is written out."""
+    """A value written out in the text."""
 
     value: Value
 
@@ -90,160 +73,7 @@ Expression = Literal | Named | IndexAccess | Call | Operation
 
 
 class _Filtered(list[Value]):
-    """What ``*`` gives: a further index is one of each of its values."""
-
-
-def parse(
-    source: str, contexts: Sequence[str] | None = None, functions: Mapping[str, tuple[int, int]] = {}
-) -> Expression:
-    """Read an expression without its braces.
-
-    ``contexts`` are the ones that may be named (None: any), ``functions`` further functions with how few and how many
-    arguments they take. Raises `MalformedInput` naming the word that is wrong.
-    """
-    if len(source) > MAX_CHARACTERS:
-        raise MalformedInput(f"an expression has at most {MAX_CHARACTERS} characters")
-    arguments = ARGUMENTS | {name.lower(): bounds for name, bounds in functions.items()}
-    parser = _ExpressionParser(list(_tokens(source)), contexts, arguments)
-    try:
-        expression = parser.operation(0)
-    except RecursionError as error:
-        raise MalformedInput(f"an expression has at most {MAX_DEPTH} levels") from error
-    if parser.sign():
-        raise MalformedInput(f"the expression ends before {parser.sign()!r}")
-    return expression
-
-
-def _tokens(source: str) -> Iterator[tuple[str, Value]]:
-    """Kind (``sign``, ``value`` or ``name``) and value of each word, then an empty sign."""
-    place, before = len(source) - len(source.lstrip(" \t\r\n")), ""
-    source = source.rstrip(" \t\r\n")
-    while place < len(source):
-        dot = source[place] == "." and before in ("name", "]", ")", "*")
-        token: tuple[str, Value]
-        if found := STRING.match(source, place):
-            token = ("value", found[0][1:-1].replace("''", "'"))
-        elif not dot and (found := NUMBER.match(source, place)):
-            token = ("value", number(found[0]))
-            if math.isnan(token[1]):
-                raise MalformedInput(f"{found[0][:40]!r} is no number")
-        elif found := SIGN.match(source, place):
-            token = ("sign", found[0])
-        elif found := NAME.match(source, place):
-            token = ("value", WORDS[found[0]]) if found[0] in WORDS and before != "." else ("name", found[0])
-        if found is None:
-            raise MalformedInput(f"{source[place : place + 40]!r} is no part of an expression")
-        yield token
-        before = token[1] if token[0] == "sign" else token[0]
-        space = SPACE.match(source, found.end())
-        place = space.end() if space else found.end()
-    yield "sign", ""
-
-
-class _ExpressionParser:
-    """Reads tokens by precedence."""
-
-    def __init__(
-        self, tokens: list[tuple[str, Value]], contexts: Sequence[str] | None, functions: Mapping[str, tuple[int, int]]
-    ) -> None:
-        self.tokens, self.functions = tokens, functions
-        self.contexts = None if contexts is None else [name.lower() for name in contexts]
-        self.place = self.depth = 0
-
-    def sign(self) -> str:
-        """The sign at the place; for a name or a value, its text."""
-        return str(self.tokens[self.place][1])
-
-    def take(self, *signs: str) -> str:
-        """One of ``signs``, if it comes next, else an empty text."""
-        kind, value = self.tokens[self.place]
-        if kind != "sign" or value not in signs:
-            return ""
-        self.place += 1
-        return str(value)
-
-    def require(self, sign: str) -> None:
-        if not self.take(sign):
-            raise MalformedInput(f"expected {sign!r} before {self.sign() or 'the end'!r}")
-
-    def deeper(self) -> None:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise MalformedInput(f"an expression has at most {MAX_DEPTH} levels")
-
-    def operation(self, level: int) -> Expression:
-        """Operators of one level of precedence, and of the tighter ones."""
-        if level == len(LEVELS):
-            return self.unary()
-        found = self.operation(level + 1)
-        while sign := self.take(*LEVELS[level]):
-            found = Operation(sign, (found, self.operation(level + 1)))
-        return found
-
-    def unary(self) -> Expression:
-        if not self.take("!"):
-            return self.index()
-        self.deeper()
-        found = Operation("!", (self.unary(),))
-        self.depth -= 1
-        return found
-
-    def index(self) -> Expression:
-        """A value and the parts of it that are named behind it."""
-        whole, steps = self.tokens[self.place][0] != "value", 0
-        found = self.primary()
-        while whole and (sign := self.take(".", "[")):
-            self.deeper()
-            steps += 1
-            if self.take("*"):
-                found = IndexAccess(found, None, sign == ".")
-            elif sign == ".":
-                kind, name = self.tokens[self.place]
-                if kind != "name":
-                    raise MalformedInput(f"expected a name behind '.', got {name or 'the end'!r}")
-                self.place += 1
-                found = IndexAccess(found, Literal(name), dotted=True)
-            else:
-                found = IndexAccess(found, self.operation(0), dotted=False)
-            if sign == "[":
-                self.require("]")
-        self.depth -= steps
-        return found
-
-    def primary(self) -> Expression:
-        if self.take("("):
-            self.deeper()
-            found = self.operation(0)
-            self.depth -= 1
-            self.require(")")
-            return found
-        kind, value = self.tokens[self.place]
-        if kind == "sign":
-            raise MalformedInput(f"expected a value, got {value or 'the end'!r}")
-        self.place += 1
-        if kind == "value":
-            return Literal(value)
-        if self.take("("):
-            return self.call(value)
-        if self.contexts is not None and value.lower() not in self.contexts:
-            raise MalformedInput(f"{value!r} is not known here", why=f"known: {', '.join(self.contexts) or 'nothing'}")
-        return Named(value)
-
-    def call(self, name: str) -> Expression:
-        arguments: list[Expression] = []
-        while not self.take(")"):
-            if arguments:
-                self.require(",")
-            self.deeper()
-            arguments.append(self.operation(0))
-            self.depth -= 1
-        bounds = self.functions.get(name.lower())
-        if bounds is None:
-            known = ", ".join(sorted(self.functions))
-            raise MalformedInput(f"there is no function {name!r} here", why=f"known: {known}")
-        if not bounds[0] <= len(arguments) <= bounds[1] or (name.lower() == "case" and len(arguments) % 2 == 0):
-            raise MalformedInput(f"{name} cannot take {len(arguments)} arguments")
-        return Call(name, tuple(arguments))
+    """The values that ``*`` gives: a further index applies to each of them."""
 
 
 def render(expression: Expression) -> str:
@@ -277,9 +107,9 @@ def _is_not(expression: Expression) -> bool:
 
 
 def evaluate(expression: Expression, contexts: Mapping[str, Value], functions: Mapping[str, Function] = {}) -> Value:
-    """The value of an expression. Raises `MalformedInput` for a function that refuses its arguments.
+    """The value of an expression; ``contexts`` and ``functions`` have folded names.
 
-    ``contexts`` and ``functions`` have folded names; what they do not have cannot be known, which is an error, too.
+    Raises `MalformedInput` for a context or function that they lack, and if a function refuses its arguments.
     """
     match expression:
         case Literal(value):
@@ -307,7 +137,7 @@ def evaluate(expression: Expression, contexts: Mapping[str, Value], functions: M
 
 
 def _part(value: Value, place: tuple[Value] | None) -> Value:
-    """One part of a value, or with no place all of them; None for a part that is not there."""
+    """One part of a value, or all parts without a place; None for a missing part."""
     if isinstance(value, _Filtered):
         inside = [list(_parts(item, place)) for item in value]
         return _Filtered(part for parts in inside for part in parts)
@@ -320,8 +150,8 @@ def _parts(value: Value, place: tuple[Value] | None) -> Iterator[Value]:
     if place is None:
         yield from value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     elif isinstance(value, dict) and not isinstance(place[0], list | dict):
-        wanted = text(place[0]).lower()
-        yield from [inner for key, inner in value.items() if str(key).lower() == wanted][:1]
+        folded = text(place[0]).lower()
+        yield from [inner for key, inner in value.items() if str(key).lower() == folded][:1]
     elif isinstance(value, list):
         index = number(place[0])
         if 0 <= index < len(value):
@@ -329,7 +159,7 @@ def _parts(value: Value, place: tuple[Value] | None) -> Iterator[Value]:
 
 
 def children(expression: Expression) -> tuple[Expression, ...]:
-    """The expressions that it is made of."""
+    """The direct parts of an expression."""
     match expression:
         case IndexAccess(of, key, _):
             return (of, key) if key is not None else (of,)
@@ -339,7 +169,7 @@ def children(expression: Expression) -> tuple[Expression, ...]:
 
 
 def rewrite(expression: Expression, change: Callable[[Expression], Expression]) -> Expression:
-    """The expression with ``change`` made to each part of it, the inner ones first."""
+    """The expression with ``change`` applied to each part, the inner ones first."""
     match expression:
         case IndexAccess(of, key, dotted):
             inner = None if key is None else rewrite(key, change)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from chainlab.ci.workflows.expression_parser import parse
 from chainlab.ci.workflows.expressions import (
     Call,
     Expression,
@@ -19,7 +20,6 @@ from chainlab.ci.workflows.expressions import (
     Operation,
     children,
     evaluate,
-    parse,
     render,
     rewrite,
 )
