@@ -62,7 +62,7 @@ lab = chainlab.open("03_sbom", seed=seed)
 from chainlab.course.exercises.week3.ex1_valid_lies import Truth
 from chainlab.evidence.sbom import schema
 
-facts, document = Truth(random.Random(seed)).made()
+facts, document = Truth(random.Random(seed)).parts()
 pprint(document["metadata"], width=110)
 pprint(document["components"][0], width=110)
 print("edges:       ", document["dependencies"][0])
@@ -926,7 +926,7 @@ from chainlab.evidence.vex import openvex
 from chainlab.evidence.vex.statement import VexStatement
 
 layout = ten(random.Random(f"ten/{seed}"))
-findings, service = layout.made()
+findings, service = layout.parts()
 statements = vex(findings, service)
 claims = [VexStatement(id_, (str(wheel),), s["status"], AT, justification=s["justification"] or "")
           for id_, s in sorted(statements.items())]

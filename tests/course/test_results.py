@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chainlab.course.authoring.notebook import dump, load
-from chainlab.course.exercises.fixtures.scoring import named
+from chainlab.course.exercises.fixtures.scoring import names_of
 from chainlab.course.learning.case_arguments import arguments
 from chainlab.course.learning.checks import Case, check
 from chainlab.course.learning.results import NotRight, Right
@@ -90,7 +90,7 @@ def test_a_case_that_is_not_there_lists_the_names() -> None:
 
 def test_a_judge_that_names_nothing_readable_is_told_what_it_did() -> None:
     def judged(verdict: Any) -> Any:
-        return named(lambda: verdict() if callable(verdict) else verdict)
+        return names_of(lambda: verdict() if callable(verdict) else verdict)
 
     empty: dict[str, Any] = {}
     assert judged(None) == "returned None: does every path end in a `return`?"

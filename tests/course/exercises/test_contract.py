@@ -113,12 +113,12 @@ def content(value: Any) -> str:
 
 @every_exercise
 def test_no_constant_is_right(exercise: str, solved: SolvedLab) -> None:
-    asked = [*cases(exercise, solved.lab, "visible"), *cases(exercise, solved.lab, 1)]
-    expected = [case.expected for case in asked if case.accept is None]
-    answers = [solved.answer(exercise)(*copy.deepcopy(case.args)) for case in asked[:2] if exercise not in MARKED]
+    asked_cases = [*cases(exercise, solved.lab, "visible"), *cases(exercise, solved.lab, 1)]
+    expected = [case.expected for case in asked_cases if case.accept is None]
+    answers = [solved.answer(exercise)(*copy.deepcopy(case.args)) for case in asked_cases[:2] if exercise not in MARKED]
     for constant in (*CONSTANTS, "read-all", ("accepted", ""), ("refused", "signature"), *expected, *answers):
-        right = sum(accepts(case, constant) for case in asked)
-        assert right <= WORTH_OF_A_CONSTANT.get(exercise, 0.2) * len(asked), (constant, right, len(asked))
+        right = sum(accepts(case, constant) for case in asked_cases)
+        assert right <= WORTH_OF_A_CONSTANT.get(exercise, 0.2) * len(asked_cases), (constant, right, len(asked_cases))
 
 
 def accepts(case: checks.Case, constant: Any) -> bool:
@@ -164,19 +164,19 @@ def test_wrong_answers_fail_first_at_the_case_they_name(exercise: str, solved: S
     wrong = solved.exercise(exercise).tagged("wrong")
     assert wrong
     for cell in wrong:
-        named = named_wrong(cell)
-        assert named, cell.line
+        wrong_answer = named_wrong(cell)
+        assert wrong_answer, cell.line
         space = dict(solved.space)
         exec(cell.source, space)
         for seed in range(1, 4 if exercise not in SEEDS else 2):
             answer = solved.answer(exercise, space)
             miss = checks.examine(exercise, answer, lab=solved.lab, seed=seed).first_miss
-            assert miss is not None, named
-            assert miss.case.name == named[1], (named, miss.message)
-            assert miss.why or miss.at, (named, "is told neither a reason nor a line")
+            assert miss is not None, wrong_answer
+            assert miss.case.name == wrong_answer[1], (wrong_answer, miss.message)
+            assert miss.why or miss.at, (wrong_answer, "is told neither a reason nor a line")
 
 
-def crashes(*given: Any) -> list[str]:
+def crashes(*arguments: Any) -> list[str]:
     raise KeyError("jobs")
 
 
@@ -186,6 +186,6 @@ def test_a_judge_that_does_not_look_scores_nothing(exercise: str, solved: Solved
     module = importlib.import_module(exercises.module_name(exercise))
     names = [name for group in module.GROUPS.values() for name in group]
     trust = [solved.lab.trust] if exercise == "4.6" else []
-    for judge in (lambda *given: [], lambda *given: names, lambda *given: names[:1], crashes):
+    for judge in (lambda *arguments: [], lambda *arguments: names, lambda *arguments: names[:1], crashes):
         assert module.score(judge, *trust).value == 0
     assert module.score(solved.space["gate" if exercise == "4.6" else "review"], *trust).value > 0.95

@@ -51,12 +51,12 @@ def test_an_example_fills_every_section_and_table_of_its_template(name: str) -> 
 
 def test_the_assessments_numbers_are_those_of_the_solutions(solved_lab: Callable[[str], SolvedLab]) -> None:
     solved, text = solved_lab("01_assessment"), example("assessment.md")
-    found = solved.answer("1.5")(PROJECTS / "triage-model", ROOT / "data" / "actions")
-    bound = sum(bool(re.search("@[0-9a-f]{40}$", name)) for name in found["actions"])
+    inventory = solved.answer("1.5")(PROJECTS / "triage-model", ROOT / "data" / "actions")
+    bound = sum(bool(re.search("@[0-9a-f]{40}$", name)) for name in inventory["actions"])
     assert (
-        f"Totals: actions {len(found['actions'])} (of which nested 6) · bound to a commit {bound} · packages "
-        f"{len(found['packages'])} (of which locked by hash 0) · models {len(found['models'])} · data sets "
-        f"{len(found['datasets'])}\n"
+        f"Totals: actions {len(inventory['actions'])} (of which nested 6) · bound to a commit {bound} · packages "
+        f"{len(inventory['packages'])} (of which locked by hash 0) · models {len(inventory['models'])} · data sets "
+        f"{len(inventory['datasets'])}\n"
     ) in text
     profile = json.loads(re.findall(r"(?s)```json\n(.*?)```", text)[0])
     chosen = solved.answer("1.6")(profile)
@@ -85,6 +85,6 @@ def test_the_guides_numbers_are_those_of_the_solutions(solved_lab: Callable[[str
     assert len(actions) == 5
     locked = len(re.findall(r"(?m)^[\w-]+==", (folder / "requirements.lock").read_text()))
     assert f"packages locked by hash: {locked} of {locked}" in text.replace("\n", " ")
-    named = set(re.findall(r'mutant "([^"]+)"', text))
-    made, _ = variants(random.Random(1))
-    assert named <= {variant.name for variant in made}
+    names = set(re.findall(r'mutant "([^"]+)"', text))
+    sets, _ = variants(random.Random(1))
+    assert names <= {variant.name for variant in sets}

@@ -80,8 +80,8 @@ def test_the_models_row_is_that_of_the_lab(solved_lab: Callable[[str], SolvedLab
         shown = f"{metric['value']} [{interval['lowerBound']}, {interval['upperBound']}]"
         assert f'{metric["type"]}, "{metric["slice"]}" | {shown}, {count["hits"]} of {count["cases"]} |' in text
     for id_, _, status, justification, *_ in table_under(text, "6."):
-        said = space["statements"][id_.partition(" ")[0]]
-        assert (said["status"], said["justification"] or "–") == (status, justification)
+        statement = space["statements"][id_.partition(" ")[0]]
+        assert (statement["status"], statement["justification"] or "–") == (status, justification)
 
 
 def test_the_guide_s_numbers_are_those_of_the_gate(solved_lab: Callable[[str], SolvedLab]) -> None:

@@ -19,14 +19,14 @@ from solved_labs import SolvedLab
 
 from chainlab.ci.runs.rights import EVENTS, Origin, effective_permissions
 from chainlab.ci.runs.run_record import JobRun, StepRecord
-from chainlab.course.exercises.fixtures import attacks, mirrors
-from chainlab.course.exercises.fixtures import described_runs as runs
-from chainlab.course.exercises.fixtures import workflow_variants as variants
-from chainlab.course.exercises.week2 import ex2_injection as injections
-from chainlab.course.exercises.week2 import ex4_permissions as privileges
-from chainlab.course.exercises.week2 import ex5_cache_scopes as caches
-from chainlab.course.exercises.week2 import ex6_trusted_publisher as publishers
-from chainlab.course.exercises.week2 import ex8_review as mutants
+from chainlab.course.exercises.fixtures import attacks, described_runs, mirrors, workflow_variants
+from chainlab.course.exercises.week2 import (
+    ex2_injection,
+    ex4_permissions,
+    ex5_cache_scopes,
+    ex6_trusted_publisher,
+    ex8_review,
+)
 from chainlab.course.learning import checks
 from chainlab.errors import Unavailable
 from chainlab.trust.client import workflow_claims
@@ -41,8 +41,8 @@ UNIT = "02_hardening"
 
 def test_the_run_that_the_lab_prints_is_answered_as_printed(solved: SolvedLab) -> None:
     assert solved.answer("2.1")(solved.space["run"]) == {
-        "label/size": {"HUB_TOKEN": runs.REACH},
-        "label/label": {"HUB_TOKEN": runs.GIVEN},
+        "label/size": {"HUB_TOKEN": described_runs.REACH},
+        "label/label": {"HUB_TOKEN": described_runs.GIVEN},
     }
 
 
@@ -54,37 +54,39 @@ def test_the_run_that_the_lab_prints_is_answered_as_printed(solved: SolvedLab) -
     ],
 )
 def test_secrets_token_and_identity_exist_where_the_hosts_table_says(event: str, head: str, solved: SolvedLab) -> None:
-    given = effective_permissions(Origin(event, fork=head == "fork"))
+    granted = effective_permissions(Origin(event, fork=head == "fork"))
     step = {"id": "s", "uses": "acme/x@v1", "with": {"a": "${{ secrets.A }}"}}
     job = {"permissions": {"contents": "write", "id-token": "write"}, "steps": [step]}
     run: dict[str, Any] = {"event": event, "head": head, "default_token": "read", "secrets": ["A"]}
     run |= {"environments": {}, "workflow": {"jobs": {"j": job}}}
-    expected = ["A"] * given.secrets + ["GITHUB_TOKEN"] * (given.cap == "write")
-    expected += ["OIDC"] * given.identity
+    expected = ["A"] * granted.secrets + ["GITHUB_TOKEN"] * (granted.cap == "write")
+    expected += ["OIDC"] * granted.identity
     assert sorted(solved.answer("2.1")(run)["j/s"]) == sorted(expected)
 
 
-@pytest.mark.parametrize(("rule", "model"), [("before-2026-06-26", caches.BEFORE), ("current", caches.CURRENT)])
+@pytest.mark.parametrize(
+    ("rule", "model"), [("before-2026-06-26", ex5_cache_scopes.BEFORE), ("current", ex5_cache_scopes.CURRENT)]
+)
 @pytest.mark.parametrize("event", EVENTS)
 def test_cache_scopes_are_those_of_the_hosts_table(event: str, rule: str, model: str) -> None:
     ref = "refs/pull/7/merge" if event == "pull_request" else "refs/heads/main"
     for place in {ref, ref if event != "push" else "refs/tags/v1"}:
-        given = effective_permissions(Origin(event, ref=place), rule)
+        granted = effective_permissions(Origin(event, ref=place), rule)
         job = {"event": event, "ref": place}
-        scope = caches._write_scope(job, pull=7)
-        assert given.cache_write == (scope if caches._may_write(job, scope, model) else None)
-        assert given.cache_read == tuple(dict.fromkeys([scope, caches.DEFAULT]))
+        scope = ex5_cache_scopes._write_scope(job, pull=7)
+        assert granted.cache_write == (scope if ex5_cache_scopes._may_write(job, scope, model) else None)
+        assert granted.cache_read == tuple(dict.fromkeys([scope, ex5_cache_scopes.DEFAULT]))
 
 
 def test_an_entry_never_changes_and_a_scope_is_searched_before_the_next() -> None:
-    store, main, pull = caches.Store(), "refs/heads/main", "refs/pull/1/merge"
-    assert store.save(main, "pip-1", caches.CacheRow(1))
-    assert not store.save(main, "pip-1", caches.CacheRow(2, poison=True))
-    assert store.save(pull, "pip-0", caches.CacheRow(0))
-    assert store.restore([pull, main], "pip-1", []) == caches.CacheRow(1)
-    assert store.restore([pull, main], "pip-1", ["pip-"]) == caches.CacheRow(0)  # own scope first
-    assert store.restore([main], "pip-2", ["pip-"]) == caches.CacheRow(1)
-    assert store.restore([main], "pip", []) == caches.CacheRow(1)  # a key is a prefix too
+    store, main, pull = ex5_cache_scopes.Store(), "refs/heads/main", "refs/pull/1/merge"
+    assert store.save(main, "pip-1", ex5_cache_scopes.CacheRow(1))
+    assert not store.save(main, "pip-1", ex5_cache_scopes.CacheRow(2, poison=True))
+    assert store.save(pull, "pip-0", ex5_cache_scopes.CacheRow(0))
+    assert store.restore([pull, main], "pip-1", []) == ex5_cache_scopes.CacheRow(1)
+    assert store.restore([pull, main], "pip-1", ["pip-"]) == ex5_cache_scopes.CacheRow(0)  # own scope first
+    assert store.restore([main], "pip-2", ["pip-"]) == ex5_cache_scopes.CacheRow(1)
+    assert store.restore([main], "pip", []) == ex5_cache_scopes.CacheRow(1)  # a key is a prefix too
     assert store.restore([pull], "other", []) is None
 
 
@@ -93,24 +95,24 @@ def test_an_entry_never_changes_and_a_scope_is_searched_before_the_next() -> Non
 
 def test_every_hostile_case_runs_its_payload_in_the_unrepaired_step(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[tuple[dict[str, Any], list[Any]]] = []
-    monkeypatch.setattr(injections, "_inert", lambda given, cases, scratch: tried.append((given, cases)))
+    monkeypatch.setattr(ex2_injection, "_inert", lambda step, cases, scratch: tried.append((step, cases)))
     for seed in range(5):
-        list(injections.cases(lab, random.Random(seed)))
+        list(ex2_injection.cases(lab, random.Random(seed)))
     hostile = 0
     for step, cases in tried:
-        payloads = [values for values, _ in cases if injections.MARKER in str(values)]
-        ran = [injections.play(step, values, lab.path).ran for values in payloads]
+        payloads = [values for values, _ in cases if ex2_injection.MARKER in str(values)]
+        ran = [ex2_injection.play(step, values, lab.path).ran for values in payloads]
         hostile += bool(payloads)
         assert any(ran) or not payloads, step
-        benign = [(v, wanted) for v, wanted in cases if injections.MARKER not in str(v)]
+        benign = [(v, output) for v, output in cases if ex2_injection.MARKER not in str(v)]
         if benign and "'" not in str(benign[0][0]):  # honest words were printed before the repair, too
-            assert injections.play(step, benign[0][0], lab.path).output == benign[0][1], step
+            assert ex2_injection.play(step, benign[0][0], lab.path).output == benign[0][1], step
     assert hostile == 5 * 10
 
 
 def test_a_script_that_hangs_is_ended(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(injections, "LONGEST", 0.2)
-    assert injections.play({"run": "sleep 5"}, {}, lab.path).status == 124
+    monkeypatch.setattr(ex2_injection, "LONGEST", 0.2)
+    assert ex2_injection.play({"run": "sleep 5"}, {}, lab.path).status == 124
 
 
 # 2.3 the mirror is real git -----------------------------------------------------------------------
@@ -139,12 +141,12 @@ def test_an_annotated_tag_is_an_object_and_a_forks_commit_is_in_no_branch(tmp_pa
 
 
 def test_a_poor_grant_is_told_what_it_lacks_or_has_too_much(lab: Any, solved: SolvedLab) -> None:
-    case = [*privileges.cases(lab, random.Random("2.4/1"))][1]  # a job that pushes a tag
+    case = [*ex4_permissions.cases(lab, random.Random("2.4/1"))][1]  # a job that pushes a tag
     accept = case.accept
     assert accept
     least = solved.answer("2.4")(*case.args)
     assert least == {"tag": {"contents": "write"}}
-    for answer, said in (
+    for answer, reason in (
         ({"tag": {}}, "was refused, it needs contents: read"),
         ({"tag": {"contents": "read"}}, "was refused, it needs contents: write"),
         ({"tag": {"contents": "write", "packages": "read"}}, "passes with packages: none"),
@@ -153,14 +155,14 @@ def test_a_poor_grant_is_told_what_it_lacks_or_has_too_much(lab: Any, solved: So
     ):
         verdict = accept(answer)
         assert isinstance(verdict, checks.Miss)
-        assert said in verdict.reason
+        assert reason in verdict.reason
 
 
 def test_every_kind_of_step_occurs_somewhere(lab: Any) -> None:
     seen = {
         str(step.get("run") or step["uses"]).split("@")[0].split(" ")[0]
         for seed in range(20)
-        for case in privileges.cases(lab, random.Random(seed))
+        for case in ex4_permissions.cases(lab, random.Random(seed))
         for steps in case.args[0].values()
         for step in steps
     }
@@ -173,8 +175,8 @@ def test_every_kind_of_step_occurs_somewhere(lab: Any) -> None:
 def test_mallorys_bundle_is_whole_under_her_root_and_nothing_under_ours(lab: Any, tmp_path: Path) -> None:
     """Else the case would be refused for a clumsy forgery, and not for its root."""
     file, claims = b"a wheel", workflow_claims("acme/triage-model", "release.yml", "refs/tags/v1.0.0")
-    good = publishers._FileSigner(lab.trust).job(file, claims)
-    bundle, hers = publishers.impostor(tmp_path, file, claims, good)
+    good = ex6_trusted_publisher._FileSigner(lab.trust).job(file, claims)
+    bundle, hers = ex6_trusted_publisher.impostor(tmp_path, file, claims, good)
     everybody = policy.OIDCIssuerV2(lab.trust.ci_issuer)
     root = type(lab.trust.config.trusted_root)
     inner = type(lab.trust.config.trusted_root._inner)
@@ -187,32 +189,32 @@ def test_mallorys_bundle_is_whole_under_her_root_and_nothing_under_ours(lab: Any
 
 
 @pytest.fixture(scope="module")
-def made() -> list[variants.Variant]:
-    return variants.variants(random.Random(5))[0]
+def sets() -> list[workflow_variants.Variant]:
+    return workflow_variants.variants(random.Random(5))[0]
 
 
-def test_every_control_has_mutants_and_every_variant_is_another_set(made: list[variants.Variant]) -> None:
-    counted = {c: sum(v.control == c for v in made) for c in mutants.CONTROLS}
+def test_every_control_has_mutants_and_every_variant_is_another_set(sets: list[workflow_variants.Variant]) -> None:
+    counted = {c: sum(v.control == c for v in sets) for c in ex8_review.CONTROLS}
     assert min(counted.values()) >= 2
-    assert sum(counted.values()) + sum(not v.control for v in made) == len(made)
-    assert len({tuple(v.texts.items()) for v in made}) == len(made)
-    assert len({v.name for v in made}) == len(made)
+    assert sum(counted.values()) + sum(not v.control for v in sets) == len(sets)
+    assert len({tuple(v.texts.items()) for v in sets}) == len(sets)
+    assert len({v.name for v in sets}) == len(sets)
 
 
-def test_every_variant_is_a_workflow_that_the_host_reads(made: list[variants.Variant]) -> None:
+def test_every_variant_is_a_workflow_that_the_host_reads(sets: list[workflow_variants.Variant]) -> None:
     from chainlab.ci.workflows.workflow import Workflow
 
-    for variant in made:
+    for variant in sets:
         for path, text in variant.texts.items():
             assert isinstance(yaml.safe_load(text), dict)
             assert Workflow.parse(path, text), variant.name
 
 
-def test_benign_changes_are_the_same_program_or_a_harmless_one(made: list[variants.Variant]) -> None:
+def test_benign_changes_are_the_same_program_or_a_harmless_one(sets: list[workflow_variants.Variant]) -> None:
     """Those that only change how the file is written parse to the same documents."""
-    base = {path: yaml.safe_load(text) for path, text in made[0].texts.items()}
+    base = {path: yaml.safe_load(text) for path, text in sets[0].texts.items()}
     for name in ("quoted strings", "keys in another order", "long lines folded", "comments"):
-        (variant,) = [v for v in made if v.name == name]
+        (variant,) = [v for v in sets if v.name == name]
         assert {p: _plain(yaml.safe_load(t)) for p, t in variant.texts.items()} == {
             p: _plain(d) for p, d in base.items()
         }, name
@@ -223,37 +225,39 @@ def _plain(document: dict[Any, Any]) -> dict[Any, Any]:
     return {("on" if k is True else k): yaml.safe_dump(v) for k, v in document.items()}
 
 
-def test_naming_a_control_that_holds_is_not_the_right_reason(made: list[variants.Variant]) -> None:
-    (mutant,) = [v for v in made if v.name == "unpinned: a branch of the publisher"]
+def test_naming_a_control_that_holds_is_not_the_right_reason(sets: list[workflow_variants.Variant]) -> None:
+    (mutant,) = [v for v in sets if v.name == "unpinned: a branch of the publisher"]
     assert mutant.right(["unpinned"])
     assert not mutant.right(["unpinned", "secrets"])
     assert not mutant.right([])
-    assert not made[0].right(["unpinned"])
-    assert made[0].right([])
+    assert not sets[0].right(["unpinned"])
+    assert sets[0].right([])
 
 
-def test_what_is_missed_says_what_was_expected_what_was_named_and_what_holds(made: list[variants.Variant]) -> None:
-    (mutant,) = [v for v in made if v.name == "unpinned: a branch of the publisher"]
-    said = "mutant 'unpinned: a branch of the publisher': expected unpinned, your review"
+def test_what_is_missed_says_what_was_expected_what_was_named_and_what_holds(
+    sets: list[workflow_variants.Variant],
+) -> None:
+    (mutant,) = [v for v in sets if v.name == "unpinned: a branch of the publisher"]
+    expected = "mutant 'unpinned: a branch of the publisher': expected unpinned, your review"
     for verdict, words in {
         (): "named nothing",
         ("secrets",): "named secrets; secrets holds",
         ("hashes", "secrets"): "named hashes, secrets; hashes, secrets hold",
     }.items():
-        got = mutants.MARKING.describe(mutant, {mutant.name: list(verdict)})
-        assert got == f"{said} {words}"
-    crashed = mutants.MARKING.describe(mutant, {mutant.name: "raised KeyError: 'jobs'"})
-    assert crashed == f"{said} raised KeyError: 'jobs'"
+        got = ex8_review.MARKING.describe(mutant, {mutant.name: list(verdict)})
+        assert got == f"{expected} {words}"
+    crashed = ex8_review.MARKING.describe(mutant, {mutant.name: "raised KeyError: 'jobs'"})
+    assert crashed == f"{expected} raised KeyError: 'jobs'"
 
 
 def test_a_partial_review_reaches_some_heights_and_not_others(lab: Any, solved: SolvedLab) -> None:
     """Thresholds give partial credit: 60 and 80 per cent reached, 95 missed."""
 
     def partial(workflows: dict[str, str], resolve: Any) -> list[str]:
-        named = solved.space["review"](workflows, resolve)
-        return [c for c in named if c not in ("runner", "commands")]
+        controls = solved.space["review"](workflows, resolve)
+        return [c for c in controls if c not in ("runner", "commands")]
 
-    report = checks.examine("2.8", mutants.bench(partial), lab=lab, seed=1)
+    report = checks.examine("2.8", ex8_review.bench(partial), lab=lab, seed=1)
     reached = {o.case.name: o.verdict for o in report.outcomes if "score" in o.case.name}
     assert list(reached.values()) == ["right", "right", "wrong"]
     assert 0.7 < report.score < 1
@@ -261,14 +265,14 @@ def test_a_partial_review_reaches_some_heights_and_not_others(lab: Any, solved: 
 
 def test_the_solution_names_the_weak_projects_faults_and_none_of_the_hardened(lab: Any, solved: SolvedLab) -> None:
     resolve = attacks.resolver(lab)
-    found = {}
+    controls = {}
     for kind in ("triage-model", "hardened/triage-model"):
         folder = PROJECTS / kind / ".github" / "workflows"
         texts = {p.name: p.read_text() for p in folder.glob("*.yml")}
-        found[kind] = set(solved.space["review"](texts, resolve))
-    assert found["hardened/triage-model"] == set()
-    assert {"unpinned", "permissions", "injection", "pull-checkout"} <= found["triage-model"]
-    assert len(found["triage-model"]) >= 10
+        controls[kind] = set(solved.space["review"](texts, resolve))
+    assert controls["hardened/triage-model"] == set()
+    assert {"unpinned", "permissions", "injection", "pull-checkout"} <= controls["triage-model"]
+    assert len(controls["triage-model"]) >= 10
 
 
 # Attack again -------------------------------------------------------------------------------------

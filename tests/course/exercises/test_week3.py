@@ -10,8 +10,7 @@ import pytest
 from solved_labs import SolvedLab, refused_at
 
 from chainlab.course import exercises
-from chainlab.course.exercises.week3 import ex3_truth_test as plants
-from chainlab.course.exercises.week3 import ex4_mlbom as cards
+from chainlab.course.exercises.week3 import ex3_truth_test, ex4_mlbom
 from chainlab.course.learning.plain_data import plain
 from chainlab.evidence.models import mlbom
 from chainlab.evidence.sbom import schema
@@ -28,18 +27,18 @@ def test_documents_of_the_cases_pass_the_official_schema(exercise: str, lab: Any
             documents += [d for d in (value, *values) if isinstance(d, dict) and "bomFormat" in d]
     assert documents
     for document in documents:
-        found = [str(p) for p in schema.problems(document) if "leads nowhere" not in p.message]
-        assert found == []  # an edge to nowhere is one of the lies, and no schema sees it
+        problems = [str(p) for p in schema.problems(document) if "leads nowhere" not in p.message]
+        assert problems == []  # an edge to nowhere is one of the lies, and no schema sees it
 
 
 def test_the_exercise_computes_the_librarys_interval() -> None:
     for cases in (1, 7, 300):
         for hits in {0, cases // 2, cases}:
-            assert cards.wilson(hits, cases) == pytest.approx(mlbom.interval(hits, cases))
+            assert ex4_mlbom.wilson(hits, cases) == pytest.approx(mlbom.interval(hits, cases))
 
 
 def test_the_truth_test_tells_finders_apart(tmp_path: Path) -> None:
-    everything = plants.truth_test(
+    everything = ex3_truth_test.truth_test(
         lambda service, site: {
             f"pkg:pypi/{p.name.split('-')[0].replace('_', '-')}@{p.name.split('-')[1][:-5]}"
             for p in site.glob("*.dist-info")
@@ -47,7 +46,7 @@ def test_the_truth_test_tells_finders_apart(tmp_path: Path) -> None:
         tmp_path,
         services=2,
     )
-    nothing = plants.truth_test(lambda service, site: set(), tmp_path, services=2)
+    nothing = ex3_truth_test.truth_test(lambda service, site: set(), tmp_path, services=2)
     assert set(everything.loc[["declared", "dynamic"], "recall"]) == {"1.00"}
     assert everything.loc["vendored", "recall"] == "0.00"
     assert everything.loc["dev-only", "precision"] != "1.00"
@@ -164,11 +163,11 @@ def test_a_half_right_answer_is_refused_by_the_case_that_teaches_it(solved: Solv
 def test_a_reason_is_told_for_the_mistake_that_it_is_about_alone(
     solved: SolvedLab, exercise: str, case: str, change: tuple[str, str]
 ) -> None:
-    asked = {c.name: c for c in exercises.cases(exercise)(solved.lab, random.Random(4))}[case]
+    case_asked = {c.name: c for c in exercises.cases(exercise)(solved.lab, random.Random(4))}[case]
     space = dict(solved.space)
     source = solved.exercise(exercise).tagged("exercise")[0].source
     assert change[0] in source
     exec(source.replace(*change), space)
-    beside = plain(solved.answer(exercise, space)(*asked.args), like=asked.expected)
-    assert asked.reason(beside) == ""
-    assert asked.reason(plain([] if exercise == "3.1" else {}, like=asked.expected)) == asked.teaches
+    beside = plain(solved.answer(exercise, space)(*case_asked.args), like=case_asked.expected)
+    assert case_asked.reason(beside) == ""
+    assert case_asked.reason(plain([] if exercise == "3.1" else {}, like=case_asked.expected)) == case_asked.teaches

@@ -11,13 +11,15 @@ import pytest
 from solved_labs import SolvedLab, refused_at
 
 from chainlab.course.exercises.fixtures import release_mutants, releases
-from chainlab.course.exercises.week4 import ex1_dsse as envelopes
-from chainlab.course.exercises.week4 import ex2_inclusion_proof as proofs
-from chainlab.course.exercises.week4 import ex3_provenance_limits as promises
-from chainlab.course.exercises.week4 import ex4_model_signature as signed_models
-from chainlab.course.exercises.week4 import ex5_rego_rules as rules
-from chainlab.course.exercises.week4 import ex6_gate as gates
-from chainlab.course.exercises.week4 import ex7_root_rotation as rotations
+from chainlab.course.exercises.week4 import (
+    ex1_dsse,
+    ex2_inclusion_proof,
+    ex3_provenance_limits,
+    ex4_model_signature,
+    ex5_rego_rules,
+    ex6_gate,
+    ex7_root_rotation,
+)
 from chainlab.errors import ChainlabError
 from chainlab.evidence.models import model_signing
 from chainlab.evidence.verifying import Signer
@@ -26,24 +28,24 @@ from chainlab.trust.merkle import leaf_hash, verify_inclusion
 
 UNIT = "04_attestation"
 ALICE = "alice@example.com"
-LINKS = {link for group in gates.GROUPS.values() for link in group}
+LINKS = {link for group in ex6_gate.GROUPS.values() for link in group}
 
 
 @pytest.fixture(scope="module")
-def made(lab: Any) -> list[release_mutants.ReleaseMutant]:
+def mutants(lab: Any) -> list[release_mutants.ReleaseMutant]:
     return release_mutants.variants(releases.TestSigner(lab.trust), random.Random(7))
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_proofs_are_judged_as_the_log_s_own_verifier_judges_them(lab: Any, seed: int) -> None:
-    for case in proofs.cases(lab, random.Random(seed)):
+    for case in ex2_inclusion_proof.cases(lab, random.Random(seed)):
         entry, index, size, proof, root = case.args
         assert verify_inclusion(leaf_hash(entry), index, size, proof, root) is case.expected, case.name
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_envelopes_hold_over_the_encoding_and_over_nothing_near_it(lab: Any, seed: int) -> None:
-    for case in envelopes.cases(lab, random.Random(seed)):
+    for case in ex1_dsse.cases(lab, random.Random(seed)):
         [envelope] = case.args
         payload = base64.b64decode(envelope["payload"].replace("-", "+").replace("_", "/"))
         right = pae(envelope["payloadType"], payload)
@@ -55,7 +57,7 @@ def test_envelopes_hold_over_the_encoding_and_over_nothing_near_it(lab: Any, see
 
 def test_model_signing_agrees_about_folders_that_differ(lab: Any) -> None:
     """The unmodified library, given a signature over the folder as it was, refuses what the exercise refuses."""
-    cases = {case.name: case for case in signed_models.cases(lab, random.Random(3))}
+    cases = {case.name: case for case in ex4_model_signature.cases(lab, random.Random(3))}
     signed = model_signing.sign(cases["as signed"].args[0], lab.trust.config, lab.trust.token(ALICE))
     changed_statement = {
         "a name that leads out",
@@ -72,8 +74,8 @@ def test_model_signing_agrees_about_folders_that_differ(lab: Any) -> None:
 
 
 def test_each_promise_is_the_answer_somewhere(lab: Any) -> None:
-    answers = Counter(case.expected for case in promises.cases(lab, random.Random(1)))
-    assert answers.keys() == promises.PROMISES.keys()
+    answers = Counter(case.expected for case in ex3_provenance_limits.cases(lab, random.Random(1)))
+    assert answers.keys() == ex3_provenance_limits.PROMISES.keys()
 
 
 @pytest.mark.parametrize(
@@ -87,24 +89,24 @@ def test_each_promise_is_the_answer_somewhere(lab: Any) -> None:
     ids=["a slip", "no package", "a circle", "more memory than there is"],
 )
 def test_what_is_wrong_with_a_learner_s_rego_comes_back_as_a_message(lab: Any, text: str) -> None:
-    [case, *_] = rules.cases(lab, random.Random(1))
+    [case, *_] = ex5_rego_rules.cases(lab, random.Random(1))
     with pytest.raises(ChainlabError) as refused:
-        rules.table(text)(*case.args)
+        ex5_rego_rules.table(text)(*case.args)
     assert refused.value.message
 
 
-def test_every_link_is_broken_in_several_ways_and_by_name(made: list[release_mutants.ReleaseMutant]) -> None:
-    ways = Counter(variant.link for variant in made if variant.link)
+def test_every_link_is_broken_in_several_ways_and_by_name(mutants: list[release_mutants.ReleaseMutant]) -> None:
+    ways = Counter(variant.link for variant in mutants if variant.link)
     assert ways.keys() == LINKS
     assert min(ways.values()) >= 3
-    assert sum(not variant.link for variant in made) >= 12
-    assert len({variant.name for variant in made}) == len(made)
+    assert sum(not variant.link for variant in mutants) >= 12
+    assert len({variant.name for variant in mutants}) == len(mutants)
 
 
 def test_the_old_root_tells_good_from_forged_nowhere_that_matters(lab: Any) -> None:
     """Without a rotation a client is fooled by each forgery of the stolen key; with it, see exercise 4.7."""
     verdicts = {}
-    for case in rotations.cases(lab, random.Random(5)):
+    for case in ex7_root_rotation.cases(lab, random.Random(5)):
         assert case.accept is not None
         verdicts[case.name] = bool(case.accept(case.args[0]))
     assert [name for name, right in verdicts.items() if not right] == [

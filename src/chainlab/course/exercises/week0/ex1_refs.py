@@ -83,7 +83,7 @@ class _Repository:
         self.clock = 1_700_000_000 + rng.randrange(10**6)  # seconds since 1970
         self.run("init", "--quiet", "--initial-branch=main")
 
-    def run(self, *words: str, given: str | None = None) -> str:
+    def run(self, *words: str, stdin: str | None = None) -> str:
         stamp, mail = f"{self.clock} +0000", "maintainer@example.com"
         settings = {
             "GIT_CONFIG_GLOBAL": os.devnull,
@@ -95,15 +95,15 @@ class _Repository:
             "GIT_COMMITTER_EMAIL": mail,
             "GIT_COMMITTER_DATE": stamp,
         }
-        done = subprocess.run(
+        completed = subprocess.run(
             ["git", "-C", str(self.path), *words],
             env={**os.environ, **settings},
-            input=given,
+            input=stdin,
             capture_output=True,
             text=True,
             check=True,
         )
-        return done.stdout.strip()
+        return completed.stdout.strip()
 
     def commit(self, message: str) -> str:
         """Make a commit; returns its id."""
@@ -113,4 +113,4 @@ class _Repository:
 
     def file(self, text: str) -> str:
         """Store a file's content; returns its id."""
-        return self.run("hash-object", "-w", "--stdin", given=text)
+        return self.run("hash-object", "-w", "--stdin", stdin=text)

@@ -48,14 +48,14 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Tables built from minutes: first the minutes, then the timestamps that give them."""
 
     def case(name: str, rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> Case:
-        truth = {given["id"]: minutes for given, minutes in rows}
+        truth = {row["id"]: minutes for row, minutes in rows}
         means: dict[str, Any] = {}
         for mean, key in (("mttd", "detect"), ("mttc", "contain")):
-            known = [m[key] for m in truth.values() if m[key] is not None]
-            means[mean] = sum(known) / len(known) if known else None
-            means[f"{mean}_unknown"] = len(truth) - len(known)
+            minutes = [m[key] for m in truth.values() if m[key] is not None]
+            means[mean] = sum(minutes) / len(minutes) if minutes else None
+            means[f"{mean}_unknown"] = len(truth) - len(minutes)
         expected = {"rows": truth, **means}
-        return Case(name, ([given for given, _ in rows],), expected, why_if=lambda got: not _rounded(got, expected))
+        return Case(name, ([row for row, _ in rows],), expected, why_if=lambda got: not _rounded(got, expected))
 
     yield case("every anchor known", [_incident(rng, i) for i in range(rng.randrange(3, 6))])
     missing = [
@@ -92,8 +92,8 @@ def _rounded(got: dict[str, Any], expected: dict[str, Any]) -> bool:
     """Whether only the means differ, and each by a rounding: no case teaches about that."""
     if got["rows"] != expected["rows"] or got.keys() != expected.keys():
         return False
-    pairs = [(got[name], wanted) for name, wanted in expected.items() if name != "rows"]
-    return all(mine == wanted or (None not in (mine, wanted) and abs(mine - wanted) < 1) for mine, wanted in pairs)
+    pairs = [(got[name], right) for name, right in expected.items() if name != "rows"]
+    return all(mine == right or (None not in (mine, right) and abs(mine - right) < 1) for mine, right in pairs)
 
 
 def _incident(

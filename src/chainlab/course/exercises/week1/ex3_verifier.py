@@ -200,8 +200,8 @@ class _SpoiledBundles:
 def _another_key(public: str) -> str:
     """A fresh public key of the same kind, as base64 of its DER form."""
     key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-    known = serialization.load_der_public_key(base64.b64decode(public))
-    if isinstance(known, ec.EllipticCurvePublicKey):
+    key_before = serialization.load_der_public_key(base64.b64decode(public))
+    if isinstance(key_before, ec.EllipticCurvePublicKey):
         key = ec.generate_private_key(ec.SECP256R1())
     else:
         key = ed25519.Ed25519PrivateKey.generate()

@@ -186,9 +186,9 @@ KINDS = [
 
 def samples(rng: random.Random) -> list[str]:
     """One line of every kind that occurs, in no order: some show a risk, some show none."""
-    made = [line(rng) for lines in (SHOW, CLEAN) for group in lines.values() for line in group]
-    rng.shuffle(made)
-    return made
+    lines = [line(rng) for lines in (SHOW, CLEAN) for group in lines.values() for line in group]
+    rng.shuffle(lines)
+    return lines
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:

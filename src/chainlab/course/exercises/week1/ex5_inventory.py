@@ -308,13 +308,13 @@ def _found(truth: dict[str, set[str]], least: float) -> Callable[[Any], bool | M
     def accept(answer: Any) -> bool | Miss:
         if not isinstance(answer, dict) or set(answer) != set(truth):
             return Miss(f"expected a dict with {', '.join(truth)}", why="")
-        for kind, wanted in truth.items():
+        for kind, names in truth.items():
             got = set(answer[kind])
-            right = len(got & wanted)
-            if right < least * len(wanted) or right < least * len(got):
-                missing, surplus = sorted(wanted - got)[:2], sorted(got - wanted)[:2]
+            right = len(got & names)
+            if right < least * len(names) or right < least * len(got):
+                missing, surplus = sorted(names - got)[:2], sorted(got - names)[:2]
                 return Miss(
-                    f"{kind}: {right} of {len(wanted)} found, {len(got) - right} invented; "
+                    f"{kind}: {right} of {len(names)} found, {len(got) - right} invented; "
                     f"missing {missing}, too many {surplus}"
                 )
         return True

@@ -280,10 +280,10 @@ def _pinned(text: _Text) -> Callable[[Any], bool | Miss]:
             if not commit:
                 continue
             name, _, ref = reference.partition("@")
-            wanted = before.replace(reference, f"{name}@{commit}")
-            added = after.removeprefix(wanted)
-            if not after.startswith(wanted) or not added.lstrip().startswith("#") or ref not in added.split():
-                return Miss(f"line {number + 1}: expected {f'{wanted}  # {ref}'.strip()!r}, got {after.strip()!r}")
+            pinned = before.replace(reference, f"{name}@{commit}")
+            added = after.removeprefix(pinned)
+            if not after.startswith(pinned) or not added.lstrip().startswith("#") or ref not in added.split():
+                return Miss(f"line {number + 1}: expected {f'{pinned}  # {ref}'.strip()!r}, got {after.strip()!r}")
         for reference in sorted(text.open - set(answer["open"])):
             where = text.inside.get(reference)
             stands = f"inside {where}, which is bound now, at any depth" if where else "in this file"

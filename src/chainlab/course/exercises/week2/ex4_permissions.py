@@ -180,22 +180,22 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
 
 def _case(name: str, rng: random.Random, jobs: dict[str, list[str]]) -> Case:
     steps = _Steps(rng)
-    given: dict[str, list[dict[str, Any]]] = {}
-    asked: dict[str, list[tuple[str, dict[str, str]]]] = {}
+    workflow: dict[str, list[dict[str, Any]]] = {}
+    requests: dict[str, list[tuple[str, dict[str, str]]]] = {}
     for job, kinds in jobs.items():
-        made = [getattr(steps, kind)() for kind in kinds]
-        given[job] = [step for step, _ in made]
-        asked[job] = [(str(step.get("run") or step.get("uses")), needs) for step, needs in made]
-    return Case(name, (given,), None, accept=_least(asked))
+        chosen = [getattr(steps, kind)() for kind in kinds]
+        workflow[job] = [step for step, _ in chosen]
+        requests[job] = [(str(step.get("run") or step.get("uses")), needs) for step, needs in chosen]
+    return Case(name, (workflow,), None, accept=_least(requests))
 
 
-def _least(asked: dict[str, list[tuple[str, dict[str, str]]]]) -> Callable[[Any], bool | Miss]:
+def _least(requests: dict[str, list[tuple[str, dict[str, str]]]]) -> Callable[[Any], bool | Miss]:
     """Accepts permissions with which every step passes, and none of which can be lowered."""
 
     def accept(answer: Any) -> bool | Miss:
-        if not isinstance(answer, dict) or answer.keys() != asked.keys():
-            return Miss(f"expected a dict with the jobs {', '.join(asked)}", why="")
-        for job, steps in asked.items():
+        if not isinstance(answer, dict) or answer.keys() != requests.keys():
+            return Miss(f"expected a dict with the jobs {', '.join(requests)}", why="")
+        for job, steps in requests.items():
             granted = {"read-all": READ_ALL, "write-all": WRITE_ALL}.get(
                 answer[job] if isinstance(answer[job], str) else "", answer[job]
             )

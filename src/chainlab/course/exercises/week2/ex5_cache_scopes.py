@@ -207,8 +207,8 @@ def hit_rate(jobs: Sequence[dict[str, Any]], design: dict[str, Any], weeks: int 
                 continue
             key = _key(plan["key"], job, scope, lock, number)
             prefixes = [_key(p, job, scope, lock, number) for p in plan["restore_keys"]]
-            found = store.restore([scope, DEFAULT], key, prefixes)
-            hits += found is not None and found.lock == lock
+            entry = store.restore([scope, DEFAULT], key, prefixes)
+            hits += entry is not None and entry.lock == lock
             exact = store.has(scope, key) or store.has(DEFAULT, key)
             if plan["save"] and not exact and _may_write(job, scope, CURRENT):
                 store.save(scope, key, CacheRow(lock))
@@ -238,8 +238,8 @@ def poisoned(jobs: Sequence[dict[str, Any]], design: dict[str, Any], rule: str) 
             own = _write_scope(job, pull=8)
             key = _key(plan["key"], job, own, lock, later)
             prefixes = [_key(p, job, own, lock, later) for p in plan["restore_keys"]]
-            found = store.restore([own, DEFAULT], key, prefixes)
-            if found is not None and found.poison:
+            entry = store.restore([own, DEFAULT], key, prefixes)
+            if entry is not None and entry.poison:
                 return job["name"], writer["name"]
     return None
 
@@ -265,8 +265,8 @@ def _good(jobs: list[dict[str, Any]], about_speed: bool) -> Callable[[Any], bool
             except (KeyError, ValueError, IndexError) as error:
                 return Miss(f"{name}: no such field in a key: {error}", why="")
         for rule in (BEFORE, CURRENT):
-            if found := poisoned(jobs, design, rule):
-                return Miss(f"{rule}: {found[0]} restored what {found[1]} had written")
+            if attack := poisoned(jobs, design, rule):
+                return Miss(f"{rule}: {attack[0]} restored what {attack[1]} had written")
         rate = hit_rate(jobs, design)
         if rate < FLOOR:
             return Miss(

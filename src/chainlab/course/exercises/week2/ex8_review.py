@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Any
 
-from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marking, Score, named
+from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marking, Score, names_of
 from chainlab.course.exercises.fixtures.workflow_variants import Variant, variants
 from chainlab.course.exercises.fixtures.workflows import resolver
 from chainlab.course.learning.checks import Case, LabContext
@@ -59,17 +59,17 @@ MARKING = Marking[Variant]("review", "changes", attrgetter("control"))
 def bench(review: Review) -> Callable[..., dict[str, Any]]:
     """The review as a function of many sets at once: their names to what it names in each.
 
-    A set is reviewed once; its names are as `scoring.named` gives them.
+    A set is reviewed once; its names are as `scoring.names_of` gives them.
     """
-    known: dict[tuple[tuple[str, str], ...], Any] = {}
+    reviews: dict[tuple[tuple[str, str], ...], Any] = {}
 
     def run(sets: dict[str, dict[str, str]], refs: dict[str, str]) -> dict[str, Any]:
         verdicts, resolve = {}, resolver(refs)
         for name, texts in sets.items():
             key = tuple(sorted(texts.items()))
-            if key not in known:
-                known[key] = named(review, dict(texts), resolve)
-            verdicts[name] = known[key]
+            if key not in reviews:
+                reviews[key] = names_of(review, dict(texts), resolve)
+            verdicts[name] = reviews[key]
         return verdicts
 
     return run
@@ -77,24 +77,24 @@ def bench(review: Review) -> Callable[..., dict[str, Any]]:
 
 def score(review: Review, seed: int = 1) -> Score:
     """The score of a review on the variants of one seed; other ones than the check's."""
-    made, refs = variants(random.Random(f"score/{seed}"))  # noqa: S311 (variation, not secrecy)
-    return MARKING.score(made, bench(review)({v.name: v.texts for v in made}, refs))
+    sets, refs = variants(random.Random(f"score/{seed}"))  # noqa: S311 (variation, not secrecy)
+    return MARKING.score(sets, bench(review)({v.name: v.texts for v in sets}, refs))
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Benign changes, every group of controls, then the score at three heights."""
-    made, refs = variants(rng)
+    sets, refs = variants(rng)
 
     def case(name: str, chosen: list[Variant], accept: Accept) -> Case:
         return Case(name, ({v.name: v.texts for v in chosen}, refs), None, accept=accept)
 
-    benign = [v for v in made if not v.control]
+    benign = [v for v in sets if not v.control]
     yield case("benign changes", benign, MARKING.at_least(benign, share=0.8))
     for group, controls in GROUPS.items():
-        chosen = [v for v in made if v.control in controls]
-        yield case(group, [made[0], *chosen], _every(made[0], chosen, controls))
+        chosen = [v for v in sets if v.control in controls]
+        yield case(group, [sets[0], *chosen], _every(sets[0], chosen, controls))
     for height in THRESHOLDS:
-        yield case(f"a score of {height:.0%}", made, MARKING.reaches(made, height))
+        yield case(f"a score of {height:.0%}", sets, MARKING.reaches(sets, height))
 
 
 def _every(unchanged: Variant, mutants: list[Variant], controls: tuple[str, ...]) -> Accept:

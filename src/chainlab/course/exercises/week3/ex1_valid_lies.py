@@ -85,8 +85,8 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     def case(name: str, bends: list[Bend]) -> Case:
         truth = Truth(rng)
         lies = {bend(truth) for bend in bends} - {""}  # not all of them bend
-        facts, document = truth.made()
-        return Case(name, (document, facts), lies, why_if=lambda found: _about(lies, found))
+        facts, document = truth.parts()
+        return Case(name, (document, facts), lies, why_if=lambda answer: _about(lies, answer))
 
     yield case("an honest document", [])
     yield case("honest spellings", [Truth.spell, Truth.spell_time, Truth.plug])
@@ -107,10 +107,10 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     yield case("several at once", [*several, Truth.spell])
 
 
-def _about(lies: set[str], found: list[str]) -> bool:
+def _about(lies: set[str], answer: list[str]) -> bool:
     """Whether what is wrong is of the kinds that the case is about; in an honest document, anything is."""
     kinds = {lie.partition(":")[0] for lie in lies}
-    return not lies or any(one.partition(":")[0] in kinds for one in lies ^ set(found))
+    return not lies or any(one.partition(":")[0] in kinds for one in lies ^ set(answer))
 
 
 class Truth:
@@ -151,7 +151,7 @@ class Truth:
             *({"ref": name, "dependsOn": [names[3 + n]]} for n, name in enumerate(names[:3])),
         ]
 
-    def made(self) -> tuple[Facts, Document]:
+    def parts(self) -> tuple[Facts, Document]:
         """The facts, and the document as it is now."""
         self._rng.shuffle(self.document["components"])
         return {"wheel": self._wheel, "lock": self._lock}, self.document

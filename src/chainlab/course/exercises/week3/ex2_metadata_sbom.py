@@ -150,7 +150,7 @@ class Plan:
 
     def write(self, place: Path) -> tuple[Path, Path]:
         """The site-packages folder and the lock, somewhere below a place."""
-        found: dict[str, str] = {}
+        contents: dict[str, str] = {}
         for name, needs in self._needs.items():
             version, module = self._versions[name], name.replace("-", "_")
             info = f"{module}-{version}.dist-info"
@@ -165,24 +165,24 @@ class Plan:
             }
             rows = [f"{path},sha256={_urlsafe(text)},{len(text)}" for path, text in files.items()]
             files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,"]) + "\n"
-            found |= {f"site-packages/{path}": text for path, text in files.items()}
+            contents |= {f"site-packages/{path}": text for path, text in files.items()}
         lock = 'lock-version = "1.0"\ncreated-by = "chainlab"\n'
         for name in sorted(self._files.keys() - {"app"}):
             lock += f'\n[[packages]]\nname = "{name}"\nversion = "{self._versions[name]}"\n'
             if self._files[name]:
                 wheels = ",\n".join(self._wheel(name, *file) for file in self._files[name])
                 lock += f"wheels = [\n{wheels},\n]\n"
-        made = folder(place, "site", {**found, "pylock.toml": lock})
-        return made / "site-packages", made / "pylock.toml"
+        written = folder(place, "site", {**contents, "pylock.toml": lock})
+        return written / "site-packages", written / "pylock.toml"
 
     def _wheel(self, name: str, file: str, digest: str) -> str:
         """An entry of the lock."""
-        named = f'name = "{file}"'
+        place = f'name = "{file}"'
         if self._by_url:
-            named = self._rng.choice(
+            place = self._rng.choice(
                 [f'url = "https://files.example/packages/{digest[:4]}/{file}"', f'path = "wheels/{file}"']
             )
-        return f'  {{{named}, hashes = {{sha256 = "{digest}"}}}}'
+        return f'  {{{place}, hashes = {{sha256 = "{digest}"}}}}'
 
     def accepts(self) -> Callable[[Any], bool | Miss]:
         """Whether a CycloneDX document says what the plan says."""
@@ -199,18 +199,13 @@ class Plan:
                 if odd:
                     return Miss(f"{kind}: {short(sorted(map(str, odd)), 90)}")
             refs = {c.get("bom-ref"): purl for purl, c in listed.items()}
-            said = {
+            listed_edges = {
                 (refs.get(entry["ref"]), refs.get(to))
                 for entry in document.get("dependencies", [])
                 for to in entry.get("dependsOn", [])
             }
-            wanted = {(purls[a], purls[b]) for a, b in self.edges}
-            if own := sorted(str(a) for a, b in said if a == b):
-                return Miss(f"edges: {own[0]} leads to itself; an extra of its own is no edge")
-            if said != wanted:
-                kind, edges = ("missing", wanted - said) if wanted - said else ("not so", said - wanted)
-                one = min(edges, key=str)
-                return Miss(f"edges: {len(edges)} {kind}, such as {one[0]} -> {one[1]}")
+            if wrong := _edge_miss(listed_edges, {(purls[a], purls[b]) for a, b in self.edges}):
+                return Miss(f"edges: {wrong}")
             for name, digest in self.hashes.items():
                 if wrong := _hash_miss(listed[purls[name]], digest):
                     return Miss(f"{name}: {wrong}")
@@ -219,13 +214,24 @@ class Plan:
         return accept
 
 
+def _edge_miss(listed: set[tuple[Any, Any]], edges: set[tuple[str, str]]) -> str:
+    """What is wrong with the edges that a document lists, purl to purl; empty when nothing is."""
+    if own := sorted(str(a) for a, b in listed if a == b):
+        return f"{own[0]} leads to itself; an extra of its own is no edge"
+    if listed == edges:
+        return ""
+    missing, invented = edges - listed, listed - edges
+    one = min(missing or invented, key=str)
+    return f"{len(missing or invented)} {'missing' if missing else 'not so'}, such as {one[0]} -> {one[1]}"
+
+
 def _hash_miss(component: dict[str, Any], digest: str | None) -> str:
-    said = {h.get("content") for h in component.get("hashes", []) if h.get("alg") == "SHA-256"}
+    digests = {h.get("content") for h in component.get("hashes", []) if h.get("alg") == "SHA-256"}
     origin = {p.get("value") for p in component.get("properties", []) if p.get("name") == ORIGIN}
     if digest is None:
-        return "a hash, though no file of the lock was installed" if said or component.get("hashes") else ""
-    if said != {digest}:
-        return "no hash, though the lock has the file" if not said else "a hash that is not the installed wheel's"
+        return "a hash, though no file of the lock was installed" if digests or component.get("hashes") else ""
+    if digests != {digest}:
+        return "no hash, though the lock has the file" if not digests else "a hash that is not the installed wheel's"
     return "" if origin == {"lock"} else f"the property {ORIGIN} is to say 'lock'"
 
 

@@ -132,7 +132,7 @@ class PlantedService:
 
     def dynamic(self) -> None:
         """Loaded by a name in quotes; loaded as plugins; and named in quotes without being loaded."""
-        loaded, named, tested = (self._add("dynamic", inside=n == 0) for n in range(3))
+        loaded, quoted, tested = (self._add("dynamic", inside=n == 0) for n in range(3))
         below = self._add("dynamic", inside=True)
         self._code += [
             "import importlib",
@@ -140,7 +140,7 @@ class PlantedService:
             f'codec = importlib.import_module("{_module(loaded.name)}", __name__)',
             "def load(name):\n    return importlib.import_module(name)",
             f'reader = import_module("{_module(below.name)}.reader")',
-            f'message = "import {_module(named.name)} failed"  # import_module("{_module(named.name)}")',
+            f'message = "import {_module(quoted.name)} failed"  # import_module("{_module(quoted.name)}")',
         ]
         self._tests.append(f'import importlib\nimportlib.import_module("{_module(tested.name)}")')
         group, other = f"{self._word()}.readers", f"{self._word()}.readers"
@@ -155,10 +155,10 @@ class PlantedService:
 
     def extras(self) -> None:
         """Needed by an extra that the service asks for; by an extra that nobody asks for; deeper down."""
-        asked, other, deep = (self._add("extra-only", inside=n != 1) for n in range(3))
+        chosen, other, deep = (self._add("extra-only", inside=n != 1) for n in range(3))
         main = self._add("declared", inside=True)
-        main.needs = [f"{asked.name} ; extra == 'fast'", f"{other.name}>=0 ; extra == 'docs'"]
-        asked.needs = [f"{other.name} ; extra == 'fast'", f"{deep.name}[more]"]
+        main.needs = [f"{chosen.name} ; extra == 'fast'", f"{other.name}>=0 ; extra == 'docs'"]
+        chosen.needs = [f"{other.name} ; extra == 'fast'", f"{deep.name}[more]"]
         deep.needs = [f"{self._add('extra-only', inside=True).name} ; extra == 'more'"]
         self._declared.append(f"{main.name}[fast]")
         self._code.append(f"import {_module(main.name)}")
@@ -207,7 +207,7 @@ class PlantedService:
         project = f'[project]\nname = "acme-service"\nversion = "1.0"\ndependencies = [{quoted}]\n'
         head, tail = self._code[:2], self._code[2:]
         half = len(tail) // 2 if "import importlib" not in tail else len(tail)
-        found = {
+        contents = {
             "service/pyproject.toml": f"{project}\n[dependency-groups]\ndev = [{dev}]\n",
             "service/src/acme_service/__init__.py": "\n".join([*head, *tail[:half]]) + "\n",
             "service/src/acme_service/settings.py": "\n".join(["import pathlib", *tail[half:]]) + "\n",
@@ -223,13 +223,13 @@ class PlantedService:
                 files[f"{info}/entry_points.txt"] = one.entry_points
             if one.recorded:
                 files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
-            found |= {f"site-packages/{path}": text for path, text in files.items()}
-        return found
+            contents |= {f"site-packages/{path}": text for path, text in files.items()}
+        return contents
 
     def write(self, place: Path) -> tuple[Path, Path]:
         """The service's folder and site-packages, somewhere below a place."""
-        made = folder(place, "service", self.files())
-        return made / "service", made / "site-packages"
+        written = folder(place, "service", self.files())
+        return written / "service", written / "site-packages"
 
     def _add(
         self, kind: str, *, inside: bool, name: str = "", files: dict[str, str] | None = None, needs: Iterable[str] = ()
@@ -247,14 +247,14 @@ class PlantedService:
         return self._words.pop()
 
 
-def figures(found: Iterable[str], planted: Iterable[PlantedComponent]) -> dict[str, tuple[int, int, int]]:
+def figures(purls: Iterable[str], planted: Iterable[PlantedComponent]) -> dict[str, tuple[int, int, int]]:
     """For each class: how many plants are in, how many were found, how many of those are in."""
-    said, counted = set(found), {}
+    unique, counted = set(purls), {}
     for kind in CLASSES:
         own = [p for p in planted if p.kind == kind]
         if own:
-            hit = [p for p in own if p.purl in said]
-            counted[kind] = (sum(p.inside for p in own), len(hit), sum(p.inside for p in hit))
+            hits = [p for p in own if p.purl in unique]
+            counted[kind] = (sum(p.inside for p in own), len(hits), sum(p.inside for p in hits))
     return counted
 
 
@@ -266,20 +266,20 @@ def truth_test(find: Find, place: Path, seed: int = 1, services: int = 4) -> pd.
     total: dict[str, list[int]] = {kind: [0, 0, 0] for kind in CLASSES}
     strange = 0
     for number in range(services):
-        made = _everything(random.Random(f"truth/{seed}/{number}"))  # noqa: S311 (variation, not secrecy)
-        found = set(find(*made.write(place)))
-        strange += len(found - {p.purl for p in made.plants})
-        for kind, counts in figures(found, made.plants).items():
+        service = _everything(random.Random(f"truth/{seed}/{number}"))  # noqa: S311 (variation, not secrecy)
+        purls = set(find(*service.write(place)))
+        strange += len(purls - {p.purl for p in service.plants})
+        for kind, counts in figures(purls, service.plants).items():
             total[kind] = [a + b for a, b in zip(total[kind], counts, strict=True)]
     rows = {
         kind: {
             "in the service": there,
-            "found": said,
+            "found": count,
             "of those in it": right,
-            "precision": f"{right / said:.2f}" if said else "–",
+            "precision": f"{right / count:.2f}" if count else "–",
             "recall": f"{right / there:.2f}" if there else "–",
         }
-        for kind, (there, said, right) in total.items()
+        for kind, (there, count, right) in total.items()
     }
     rows["(no plant)"] = {"in the service": 0, "found": strange, "of those in it": 0, "precision": "–", "recall": "–"}
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -288,14 +288,14 @@ def truth_test(find: Find, place: Path, seed: int = 1, services: int = 4) -> pd.
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """One class of plants at a time, then all."""
 
-    def case(name: str, made: PlantedService) -> Case:
-        return Case(name, made.write(lab.path), None, accept=_accepts(made.plants))
+    def case(name: str, service: PlantedService) -> Case:
+        return Case(name, service.write(lab.path), None, accept=_accepts(service.plants))
 
     def planted(*kinds: Callable[[PlantedService], None]) -> PlantedService:
-        made = PlantedService(rng)
+        service = PlantedService(rng)
         for kind in kinds:
-            kind(made)
-        return made
+            kind(service)
+        return service
 
     yield case("declared, and what that needs", planted(PlantedService.declared))
     yield case("a module by another name", planted(PlantedService.declared, PlantedService.renamed))
@@ -307,7 +307,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
 
 
 def _everything(rng: random.Random) -> PlantedService:
-    made = PlantedService(rng)
+    service = PlantedService(rng)
     kinds = [
         PlantedService.declared,
         PlantedService.renamed,
@@ -318,21 +318,21 @@ def _everything(rng: random.Random) -> PlantedService:
     ]
     rng.shuffle(kinds)
     for kind in kinds:
-        kind(made)
-    return made
+        kind(service)
+    return service
 
 
 def _accepts(planted: list[PlantedComponent]) -> Callable[[Any], bool | Miss]:
-    def accept(found: Any) -> bool | Miss:
-        if not isinstance(found, list) or not all(isinstance(p, str) for p in found):
+    def accept(purls: Any) -> bool | Miss:
+        if not isinstance(purls, list) or not all(isinstance(p, str) for p in purls):
             return Miss("expected a set of purls")
-        for kind, (there, said, right) in figures(found, planted).items():
-            if (there, said) != (right, right):
-                wrong = [p.purl for p in planted if p.kind == kind and (p.purl in found) != p.inside]
+        for kind, (there, count, right) in figures(purls, planted).items():
+            if (there, count) != (right, right):
+                wrong = [p.purl for p in planted if p.kind == kind and (p.purl in purls) != p.inside]
                 verb = "is in the service" if right < there else "is not in the service"
                 odd = [p.purl for p in planted if p.purl in wrong and p.inside == (right < there)]
-                return Miss(f"{kind}: precision {right} of {said}, recall {right} of {there}; {odd[0]} {verb}")
-        if strange := set(found) - {p.purl for p in planted}:
+                return Miss(f"{kind}: precision {right} of {count}, recall {right} of {there}; {odd[0]} {verb}")
+        if strange := set(purls) - {p.purl for p in planted}:
             return Miss(f"{min(strange)} is no component here")
         return True
 

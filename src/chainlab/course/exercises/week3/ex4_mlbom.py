@@ -104,11 +104,11 @@ def _count(rng: random.Random, hits: int, cases: int, slice_: str | None = None)
 
 
 def _counts(rng: random.Random) -> list[dict[str, Any]]:
-    found = []
+    counts = []
     for _ in range(3):
         cases = rng.randrange(60, 900)
-        found.append(_count(rng, round(cases * rng.uniform(0.7, 0.97)), cases))
-    return found
+        counts.append(_count(rng, round(cases * rng.uniform(0.7, 0.97)), cases))
+    return counts
 
 
 def _training(rng: random.Random, counts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -186,8 +186,8 @@ def _accepts(training: dict[str, Any], before: dict[str, Any]) -> Callable[[Any]
 
 
 def _one(document: dict[str, Any], type_: str) -> dict[str, Any]:
-    found = [c for c in document.get("components", []) if c.get("type") == type_]
-    return found[0] if len(found) == 1 else {}
+    matches = [c for c in document.get("components", []) if c.get("type") == type_]
+    return matches[0] if len(matches) == 1 else {}
 
 
 def _models(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
@@ -202,38 +202,38 @@ def _models(document: dict[str, Any], training: dict[str, Any], before: dict[str
         return (
             "the model has no modelCard. If yours had one, what you wrote it with has no class for it: stay with dicts"
         )
-    said = model["modelCard"].get("modelParameters", {})
-    wanted = {
+    parameters = model["modelCard"].get("modelParameters", {})
+    expected = {
         "approach": {"type": training["approach"]},
         "task": training["task"],
         "modelArchitecture": training["architecture"],
     }
-    wrong = [key for key, value in wanted.items() if said.get(key) != value]
+    wrong = [key for key, value in expected.items() if parameters.get(key) != value]
     return f"modelParameters: {', '.join(wrong)}" if wrong else ""
 
 
 def _metrics(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
     card = _one(document, "machine-learning-model")["modelCard"]
     listed = card.get("quantitativeAnalysis", {}).get("performanceMetrics", [])
-    said = {(m.get("type"), m.get("slice")): m for m in listed}
+    metrics = {(m.get("type"), m.get("slice")): m for m in listed}
     measured = [c for c in training["counts"] if c["cases"]]
-    if len(listed) != len(said):
+    if len(listed) != len(metrics):
         return "a metric of one slice is listed twice"
-    odd = said.keys() ^ {(c["metric"], c["slice"]) for c in measured}
+    odd = metrics.keys() ^ {(c["metric"], c["slice"]) for c in measured}
     if odd:
         return f"metrics: not the measured ones, see {min(odd, key=str)}"
     for count in measured:
-        metric = said[count["metric"], count["slice"]]
+        metric = metrics[count["metric"], count["slice"]]
         bounds = metric.get("confidenceInterval", {})
         got = [metric.get("value"), bounds.get("lowerBound"), bounds.get("upperBound")]
         where = f"{count['hits']} of {count['cases']}"
         if not all(isinstance(v, str) for v in got):
             return f"{where}: value, lowerBound and upperBound are texts in CycloneDX, got {got}"
-        wanted = [count["hits"] / count["cases"], *wilson(count["hits"], count["cases"])]
+        expected = [count["hits"] / count["cases"], *wilson(count["hits"], count["cases"])]
         if not all(FOUR_DECIMALS.fullmatch(v) for v in got):
-            return f"{where}: expected texts with four decimals such as {wanted[0]:.4f}, got {got}"
-        if any(abs(float(g) - w) > ROUNDED for g, w in zip(got, wanted, strict=True)):
-            return f"{where}: expected about {[f'{w:.4f}' for w in wanted]}, got {got}"
+            return f"{where}: expected texts with four decimals such as {expected[0]:.4f}, got {got}"
+        if any(abs(float(g) - w) > ROUNDED for g, w in zip(got, expected, strict=True)):
+            return f"{where}: expected about {[f'{w:.4f}' for w in expected]}, got {got}"
     limits = card.get("considerations", {}).get("technicalLimitations", [])
     if missing := [text for text in training["limits"] if text not in limits]:
         return f"technicalLimitations: {missing[0]!r} is missing"
@@ -244,26 +244,26 @@ def _metrics(document: dict[str, Any], training: dict[str, Any], before: dict[st
 
 
 def _datasets(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
-    data, wanted = _one(document, "data"), training["dataset"]
-    if data.get("hashes") != [{"alg": "SHA-256", "content": wanted["sha256"]}] or data.get("name") != wanted["name"]:
+    data, dataset = _one(document, "data"), training["dataset"]
+    if data.get("hashes") != [{"alg": "SHA-256", "content": dataset["sha256"]}] or data.get("name") != dataset["name"]:
         return "expected one component of type data, with the data set's name and SHA-256"
-    if data.get("licenses") not in ([{"license": {"id": wanted["licence"]}}], [{"expression": wanted["licence"]}]):
+    if data.get("licenses") not in ([{"license": {"id": dataset["licence"]}}], [{"expression": dataset["licence"]}]):
         return "the data set's licence is missing"
     inside = (data.get("data") or [{}])[0]
-    if (inside.get("contents") or {}).get("attachment") != {"content": wanted["contents"]}:
-        return f"the data set's data[0].contents: expected an attachment with the content {wanted['contents']!r}"
-    if inside.get("name") != wanted["name"]:
+    if (inside.get("contents") or {}).get("attachment") != {"content": dataset["contents"]}:
+        return f"the data set's data[0].contents: expected an attachment with the content {dataset['contents']!r}"
+    if inside.get("name") != dataset["name"]:
         return "the data set's data[0] has another name, or none"
-    if (inside.get("type"), inside.get("classification")) != ("dataset", wanted["classification"]):
+    if (inside.get("type"), inside.get("classification")) != ("dataset", dataset["classification"]):
         return "the data set's data[0]: type 'dataset' and its classification"
     model = _one(document, "machine-learning-model")
     card = model["modelCard"]
     if card["modelParameters"].get("datasets") != [{"ref": data.get("bom-ref")}]:
         return "modelParameters.datasets: expected one reference to the data set"
     edges = {(e.get("ref"), to) for e in document.get("dependencies", []) for to in e.get("dependsOn", [])}
-    known = {(e["ref"], to) for e in before["dependencies"] for to in e["dependsOn"]}
-    wanted_edge = (model.get("bom-ref"), data.get("bom-ref"))
-    return "" if edges - known == {wanted_edge} else "expected one edge more, from model to data set"
+    edges_before = {(e["ref"], to) for e in before["dependencies"] for to in e["dependsOn"]}
+    new_edge = (model.get("bom-ref"), data.get("bom-ref"))
+    return "" if edges - edges_before == {new_edge} else "expected one edge more, from model to data set"
 
 
 def _kept(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:

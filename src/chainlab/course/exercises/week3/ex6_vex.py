@@ -191,7 +191,7 @@ class Layout:
         """Whether a finding with something to teach is answered wrong."""
         return any(answers.get(id_) != right for id_, right in self.truth.items() if id_ not in self._plain)
 
-    def made(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def parts(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Findings and service, in no order."""
         self._rng.shuffle(self.findings)
         return self.findings, self.service
@@ -215,22 +215,22 @@ class Layout:
 
 def ten(rng: random.Random) -> Layout:
     """Ten findings of one service."""
-    made = Layout(rng, internal=True)
+    layout = Layout(rng, internal=True)
     fixed = ["plain", "absent", "a call by name", "guarded on every way", "fed by staff"]
     others = [scene for scene in SCENES if scene not in fixed and ", and " not in scene]
     for name in [*fixed, *rng.sample(others, 5)]:
-        made.scene(name)
-    return made
+        layout.scene(name)
+    return layout
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Findings that ask one question each, then ten at once."""
 
-    def case(name: str, made: Layout, scenes: list[str]) -> Case:
+    def case(name: str, layout: Layout, scenes: list[str]) -> Case:
         rng.shuffle(scenes)
         for scene in scenes:
-            made.scene(scene)
-        return Case(name, made.made(), made.truth, why_if=made.is_missed)
+            layout.scene(scene)
+        return Case(name, layout.parts(), layout.truth, why_if=layout.is_missed)
 
     yield case("is the component there?", Layout(rng), ["absent", "plain", "absent"])
     yield case("is it fixed?", Layout(rng), ["fixed", "plain", "fixed", "fixed"])
@@ -252,5 +252,5 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     yield case("guards", Layout(rng), ["guarded on every way", "guarded on one way", "a guard beside the way", "plain"])
     yield case("a guard for another finding", Layout(rng), ["guarded for another finding", "guarded on every way"])
     yield case("two answers would fit", Layout(rng), [scene for scene in SCENES if ", and " in scene])
-    made = ten(rng)
-    yield Case("ten findings", made.made(), made.truth)
+    layout = ten(rng)
+    yield Case("ten findings", layout.parts(), layout.truth)

@@ -150,7 +150,9 @@ class DamagedArchive:
     def partly(self, build: str) -> str:
         """Two compositions say that it is all, and one between them that it is not."""
         doubt = self._rng.choice(["incomplete", "unknown"])
-        self.documents[build]["compositions"] = [{"aggregate": said} for said in ("complete", doubt, "complete")]
+        self.documents[build]["compositions"] = [
+            {"aggregate": aggregate} for aggregate in ("complete", doubt, "complete")
+        ]
         return AFFECTED if self.truth[build] == AFFECTED else UNKNOWN
 
     def second(self, build: str) -> str:
@@ -208,23 +210,23 @@ class DamagedArchive:
                 continue
             artifact, _, version = build.partition(" ")
             documents = [held[build] for held in (self.documents, self._beside) if build in held]
-            named = []
+            listed = []
             for document in documents if self._rng.random() < 0.5 else reversed(documents):
                 data = json.dumps(document).encode()
                 digest = hashlib.sha256(data).hexdigest()
                 path = _object(folder, digest)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
-                named.append({"digest": f"sha256:{digest}", "kind": "sbom", "size": len(data), "verdict": ""})
+                listed.append({"digest": f"sha256:{digest}", "kind": "sbom", "size": len(data), "verdict": ""})
                 if build in self._after:
                     self._after[build](folder, digest)
             data = json.dumps({"_type": "https://in-toto.io/Statement/v1", "subject": [{"name": build}]}).encode()
             digest = hashlib.sha256(data).hexdigest()
             _object(folder, digest).parent.mkdir(parents=True, exist_ok=True)
             _object(folder, digest).write_bytes(data)
-            named.append({"digest": f"sha256:{digest}", "kind": "provenance", "size": len(data), "verdict": ""})
+            listed.append({"digest": f"sha256:{digest}", "kind": "provenance", "size": len(data), "verdict": ""})
             about = {"artifact": artifact, "version": version, "digest": f"sha256:{sha256}"}
-            entry = {"format": "chainlab-archive-entry-1", "build": about, "documents": named}
+            entry = {"format": "chainlab-archive-entry-1", "build": about, "documents": listed}
             text = json.dumps(entry).encode()
             (folder / "entries" / f"{hashlib.sha256(text).hexdigest()}.json").write_bytes(text)
         return folder

@@ -53,8 +53,8 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
                 counted[key][1] += denominator
         return Case(name, (rows,), counted)
 
-    def rows(count: int, **given: Any) -> list[Document]:
-        return [_row(rng, n, **given) for n in range(count)]
+    def rows(count: int, **changes: Any) -> list[Document]:
+        return [_row(rng, n, **changes) for n in range(count)]
 
     yield case("all in order", rows(5))
     yield case("builds without an SBOM", [*rows(3), *rows(3, sbom=None)])

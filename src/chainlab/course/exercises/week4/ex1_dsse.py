@@ -108,11 +108,11 @@ class Sealed:
 
         def accept(answer: Any) -> bool | Miss:
             try:
-                found = bytes.fromhex(answer)  # plain data has bytes as hex digits
+                signed = bytes.fromhex(answer)  # plain data has bytes as hex digits
             except (TypeError, ValueError):
                 return Miss("expected bytes, got something else")
-            return self.holds(found) or Miss(
-                f"the signature was made over {self.signed} bytes, and does not hold over these {len(found)}"
+            return self.holds(signed) or Miss(
+                f"the signature was made over {self.signed} bytes, and does not hold over these {len(signed)}"
             )
 
         return accept

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainlab.course.exercises.fixtures.release_mutants import ReleaseMutant, variants
 from chainlab.course.exercises.fixtures.releases import ReleaseFixture, TestSigner, expectations_of
-from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marking, Score, named
+from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marking, Score, names_of
 from chainlab.course.learning.checks import Case, LabContext, Miss, Note
 from chainlab.digests import Digest
 from chainlab.evidence.statements import Statement
@@ -73,7 +73,7 @@ def attested(release: dict[str, Any], digest: Digest, expected: Expectations, ro
     Evidence that does not hold is passed over: anybody may put more beside it. A bundle that does not even mention
     digest and type is not tried, which can only refuse. A verdict is kept: asking the same twice costs nothing.
     """
-    _roots[id(root)], found = root, []
+    _roots[id(root)], statements = root, []
     for bundle in release["evidence"]:
         if not _mentions(bundle, digest.value.hex(), expected.predicate_type):
             continue
@@ -82,8 +82,8 @@ def attested(release: dict[str, Any], digest: Digest, expected: Expectations, ro
             _verdicts[key] = verify(bundle, digest, expected, root)
         verdict = _verdicts[key]
         if verdict.passed and verdict.statement is not None:
-            found.append(verdict.statement)
-    return found
+            statements.append(verdict.statement)
+    return statements
 
 
 @cache
@@ -128,9 +128,9 @@ class Batch:
 def bench(gate: Gate) -> Callable[..., dict[str, Any]]:
     """The gate as a function of many releases at once: their names to the links it names in each.
 
-    A release is judged once; its names are as `scoring.named` gives them.
+    A release is judged once; its names are as `scoring.names_of` gives them.
     """
-    known: dict[Any, Any] = {}
+    judged: dict[Any, Any] = {}
 
     def run(batch: Batch) -> dict[str, Any]:
         verdicts = {}
@@ -138,9 +138,9 @@ def bench(gate: Gate) -> Callable[..., dict[str, Any]]:
             release, house = variant.release, variant.house
             parts = tuple(release["files"].items()), tuple(release["evidence"])
             key = (release["version"], release["manifest"], *parts, repr(house))
-            if key not in known:
-                known[key] = named(gate, copy.deepcopy(release), copy.deepcopy(house))
-            verdicts[variant.name] = known[key]
+            if key not in judged:
+                judged[key] = names_of(gate, copy.deepcopy(release), copy.deepcopy(house))
+            verdicts[variant.name] = judged[key]
         return verdicts
 
     return run
@@ -148,23 +148,23 @@ def bench(gate: Gate) -> Callable[..., dict[str, Any]]:
 
 def score(gate: Gate, trust: Any, seed: int = 1) -> Score:
     """The score of a gate on the releases of one seed; other ones than the check's."""
-    made = _variants(trust, f"score/{seed}")
-    return MARKING.score(made, bench(gate)(Batch.of(made)))
+    releases = _variants(trust, f"score/{seed}")
+    return MARKING.score(releases, bench(gate)(Batch.of(releases)))
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Benign releases first, then the links by group, then the score."""
-    made = _variants(lab.trust, str(rng.getrandbits(64)))
+    releases = _variants(lab.trust, str(rng.getrandbits(64)))
 
     def case(name: str, chosen: list[ReleaseMutant], accept: Accept) -> Case:
         return Case(name, (Batch.of(chosen),), accept=accept)
 
-    yield case("benign releases", made, _lives(made))
+    yield case("benign releases", releases, _lives(releases))
     for group, links in GROUPS.items():
-        chosen = [v for v in made if v.link in links]
-        yield case(group, [made[0], *chosen], _both(MARKING.at_least([made[0]], chosen, links), chosen))
+        chosen = [v for v in releases if v.link in links]
+        yield case(group, [releases[0], *chosen], _both(MARKING.at_least([releases[0]], chosen, links), chosen))
     for height in THRESHOLDS:
-        yield case(f"a score of {height:.0%}", made, MARKING.reaches(made, height))
+        yield case(f"a score of {height:.0%}", releases, MARKING.reaches(releases, height))
 
 
 def _both(each_link: Accept, chosen: list[ReleaseMutant]) -> Accept:
@@ -180,13 +180,13 @@ def _variants(trust: Any, seed: str) -> list[ReleaseMutant]:
     return _made[key]
 
 
-def _lives(made: list[ReleaseMutant]) -> Accept:
+def _lives(releases: list[ReleaseMutant]) -> Accept:
     """Accepts when all benign are accepted and something is refused, for whichever right reason."""
-    benign = [v for v in made if not v.link]
+    benign = [v for v in releases if not v.link]
 
     def accept(verdicts: Any) -> bool | Miss | Note:
         fine = MARKING.at_least(benign)(verdicts)
-        if fine and not any(v.right(verdicts.get(v.name)) for v in made if v.link):
+        if fine and not any(v.right(verdicts.get(v.name)) for v in releases if v.link):
             return Miss("all of them are accepted, and no mutant is refused for the right reason")
         return fine
 

@@ -149,8 +149,8 @@ class _RotationStage:
         key = ec.generate_private_key(ec.SECP256R1())
         identity = Identity(ISSUER, ALICE, ALICE, is_email=True)
         precertificate = precertify(authority, identity, key.public_key(), start)
-        made = certify(precertificate, self.instance.keys.ct_key)
-        return key, made.public_bytes(serialization.Encoding.DER)
+        certificate = certify(precertificate, self.instance.keys.ct_key)
+        return key, certificate.public_bytes(serialization.Encoding.DER)
 
     def bundle(self, signer: tuple[ec.EllipticCurvePrivateKey, bytes]) -> str:
         """Sign, log and timestamp, now."""
@@ -162,8 +162,8 @@ class _RotationStage:
         verifier = {"x509Certificate": {"rawBytes": _b64(certificate)}, "keyDetails": "PKIX_ECDSA_P256_SHA_256"}
         record = {"digest": digest, "signature": {"content": _b64(signature), "verifier": verifier}}
         entry = self.instance.log_entry_v2({"hashedRekordRequestV002": record})
-        asked = TimestampRequestBuilder(data=signature, cert_req=True)
-        query = asked.hash_algorithm(HashAlgorithm.SHA256).build().as_bytes()
+        builder = TimestampRequestBuilder(data=signature, cert_req=True)
+        query = builder.hash_algorithm(HashAlgorithm.SHA256).build().as_bytes()
         stamp = self.instance.timestamp(TimestampQuery.from_der(query))
         material = {
             "certificate": {"rawBytes": _b64(certificate)},
@@ -186,11 +186,11 @@ def _safe(keys: Keys) -> Callable[[dict[str, Any], str], str]:
         """A certificate for the same key that ends at ``until`` (RFC 3339), as base64."""
         present = trusted_root(keys)["certificateAuthorities"]
         chains = [json.dumps(entry["certChain"]) for entry in present]
-        if not isinstance(authority, dict) or (asked := json.dumps(authority.get("certChain"))) not in chains:
+        if not isinstance(authority, dict) or (chain := json.dumps(authority.get("certChain"))) not in chains:
             raise ChainlabError("recertify takes an entry of certificateAuthorities as the root has it, unchanged")
-        at = chains.index(asked)
+        index = chains.index(chain)
         moment = datetime.fromisoformat(until)
-        generation = keys.authorities[at]
+        generation = keys.authorities[index]
         alone = copy.copy(keys)
         ended = rotate(alone.with_authorities(generation), moment).authorities[0]
         return _b64(ended.certificate.public_bytes(serialization.Encoding.DER))
@@ -241,8 +241,8 @@ def _reads_like(story: Story) -> Callable[[Any], bool | Miss]:
 
     def accept(answer: Any) -> bool | Miss:
         *earlier, old = story.root["certificateAuthorities"]
-        said = answer["certificateAuthorities"]
-        own = [entry for entry in said if _key(entry) == _key(old)]
+        entries = answer["certificateAuthorities"]
+        own = [entry for entry in entries if _key(entry) == _key(old)]
         if len(own) != 1:
             return Miss(f"expected one entry for the stolen key, found {len(own)}")
         end = own[0]["validFor"].get("end")
@@ -252,7 +252,7 @@ def _reads_like(story: Story) -> Callable[[Any], bool | Miss]:
             return Miss(f"validFor of the stolen key's entry ends {end}, expected {story.stolen}")
         if own[0]["certChain"]["certificates"][1:] != old["certChain"]["certificates"][1:]:
             return Miss("the stolen key's entry has lost the root certificate of its chain")
-        if any(entry not in said for entry in [*earlier, story.successor]):
+        if any(entry not in entries for entry in [*earlier, story.successor]):
             return Miss("an earlier generation's entry or the successor's is not as it was")
         kept = {key: value for key, value in story.root.items() if key != "certificateAuthorities"}
         changed = [key for key, value in kept.items() if answer.get(key) != value]
