@@ -29,7 +29,7 @@ START = datetime(2026, 1, 5, tzinfo=UTC)
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     """Six builds of two artifacts: four have an SBOM, two of them signed, the last one is missing its VEX."""
     folder = tmp_path_factory.mktemp("archive")
-    with Archive(folder) as made:
+    with Archive(folder) as archive:
         for number in range(6):
             digest = Digest.of(bytes([number]))
             document = {
@@ -46,8 +46,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
                 data = json.dumps({"dsseEnvelope": {"payload": base64.b64encode(payload).decode()}}).encode()
             documents = {"provenance": b"{}"} | ({"sbom": data} if number < 4 else {})
             at = START + timedelta(days=31 * number) if number < 5 else None
-            made.add(Build("one" if number < 3 else "two", str(number), digest, built_at=at), documents)
-        yield made
+            archive.add(Build("one" if number < 3 else "two", str(number), digest, built_at=at), documents)
+        yield archive
 
 
 @pytest.fixture(autouse=True)
@@ -120,11 +120,11 @@ def test_a_document_about_other_bytes_counts_in_no_figure(tmp_path: Path) -> Non
     payload = Statement.about({"app": Digest.of(b"others")}, SBOM, inner).dump()
     data = json.dumps({"dsseEnvelope": {"payload": base64.b64encode(payload).decode()}}).encode()
     with Archive(tmp_path) as archive:
-        made = archive.add(Build("one", "1", Digest.of(b"these"), built_at=START), {"sbom": data})
+        build = archive.add(Build("one", "1", Digest.of(b"these"), built_at=START), {"sbom": data})
         documents, builds, components = (archive.table(n) for n in ("documents", "builds", "components"))
         answers = dashboard.summary(archive, START)["answer"]
     assert dashboard.coverage(documents, builds)[1]["builds"]["sbom"] == 0
-    assert dashboard.completeness(components, {made.id: ["a"]})[1]["missing"].tolist() == [["a"]]
+    assert dashboard.completeness(components, {build.id: ["a"]})[1]["missing"].tolist() == [["a"]]
     assert dashboard.signed_share(documents, builds)[1]["signed"].tolist() == [0]
     assert dashboard.licences(components)[1].empty
     assert (answers["builds with an SBOM"], answers["builds with a signed SBOM"], answers["component versions"]) == (

@@ -74,7 +74,7 @@ def shown(name: str) -> dict[str, Shown]:
     """Every class that shows itself, with this text wherever a stranger may put one."""
     digest = Digest.of(b"x")
     bundle = {"predicateType": name, "identity": name}
-    known: dict[str, Any] = {
+    document: dict[str, Any] = {
         "digest": str(digest),
         "quarantined": None,
         "places": [
@@ -101,7 +101,7 @@ def shown(name: str) -> dict[str, Shown]:
             {name: digest}, name, {name: {name: [name]}, "b": None, "at": "2026-05-11T19:20:39Z"}
         ),
         "facts": BundleSummary(name, (f"{name} sha256:{HEX}",), name, name, "2026-05-11T19:20:39Z", HEX, 17, 2),
-        "known": EvidenceDocument(known),
+        "known": EvidenceDocument(document),
         "actions": Tree([Resolved("acme", name, name, name, HEX, file=name, line=1)]),
         "events": EventList([event(name)]),
     }
@@ -246,17 +246,17 @@ def test_a_job_s_rights_are_one_cell(permissions: Mapping[str, str], message: st
 
 
 def test_actions_stand_below_the_one_that_names_them() -> None:
-    def named(repo: str, ref: str, depth: int, file: str, **more: Any) -> Resolved:
+    def resolved(repo: str, ref: str, depth: int, file: str, **more: Any) -> Resolved:
         return Resolved("acme", repo, more.pop("path", ""), ref, HEX, depth=depth, file=file, line=1, **more)
 
     tree = Tree(
         [
-            named("tools", "v1", 0, "ci.yml", path="a"),
-            named("tools", "v1", 0, "ci.yml", path="b"),
-            named("last", HEX, 0, "ci.yml", only_in_fork=True),
-            named("of-b", "v2", 1, "acme/tools@v1: b/action.yml"),
-            named("inner", HEX, 2, "acme/of-b@v2: action.yaml"),
-            named("elsewhere", HEX, 1, "acme/gone@v1: action.yml"),
+            resolved("tools", "v1", 0, "ci.yml", path="a"),
+            resolved("tools", "v1", 0, "ci.yml", path="b"),
+            resolved("last", HEX, 0, "ci.yml", only_in_fork=True),
+            resolved("of-b", "v2", 1, "acme/tools@v1: b/action.yml"),
+            resolved("inner", HEX, 2, "acme/of-b@v2: action.yaml"),
+            resolved("elsewhere", HEX, 1, "acme/gone@v1: action.yml"),
         ]
     )
     assert [line.rstrip() for line in repr(tree).splitlines()] == [

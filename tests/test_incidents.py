@@ -49,9 +49,9 @@ def frame() -> pd.DataFrame:
 
 
 def test_the_groups_of_this_test_cover_every_incident(rows: list[dict[str, str]]) -> None:
-    named = {*EXPOSURE, *ABOUT_DAYS, *HOURS_OR_LESS_THAN_A_DAY, *NO_END}
-    assert named == {row["id"] for row in rows}
-    assert len(rows) == len(named) == 22
+    ids = {*EXPOSURE, *ABOUT_DAYS, *HOURS_OR_LESS_THAN_A_DAY, *NO_END}
+    assert ids == {row["id"] for row in rows}
+    assert len(rows) == len(ids) == 22
 
 
 def test_exposure_recomputed_from_the_anchors_is_what_the_sources_give(frame: pd.DataFrame) -> None:
@@ -199,8 +199,8 @@ def test_the_figure_says_every_length_and_hides_no_unknown(frame: pd.DataFrame) 
     windows = tables.elapsed(frame, "t0", "t5")
     with plt.style.context("chainlab.dashboards.style"):
         fig, ax = figures.exposure(windows, title="t", detected=pd.Series({"sunburst": 426_240.0}))
-    said = {text.get_text() for text in ax.texts}
-    assert {"unknown", "2 h 32 min", "under 2 d", "296 d to detection; end not dated"} <= said
+    texts = {text.get_text() for text in ax.texts}
+    assert {"unknown", "2 h 32 min", "under 2 d", "296 d to detection; end not dated"} <= texts
     assert len(ax.get_yticklabels()) == len(frame)
     assert ax.get_xscale() == "log"
     plt.close(fig)

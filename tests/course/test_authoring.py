@@ -16,12 +16,12 @@ REGISTRY = "pypi" + ".org"  # no file of the repository names it whole
 WALK = "lessons/09_sums.py"
 
 
-def told(root: Path) -> list[str]:
+def messages_of(root: Path) -> list[str]:
     return [str(p) for p in course_problems(load(root))]
 
 
 def test_the_made_up_course_has_no_problem(course: Course) -> None:
-    assert told(course.root) == []
+    assert messages_of(course.root) == []
 
 
 def line_of(root: Path, file: str, needle: str) -> int:
@@ -183,12 +183,12 @@ BREACHES = {
         "# NBVAL_SKIP\nsum(numbers)\n\n# %% tags",
         "no NBVAL_ comment",
     ),
-    "no parameters": (WALK, '# %% tags=["parameters"]\nseed = 1\n', "# %%\nseed = 1\n", "found 0"),
+    "no parameters": (WALK, '# %% tags=["parameters"]\nseed = 1\n', "# %%\nseed = 1\n", "got 0"),
     "two parameters": (
         LAB,
         "# %%\nimport madeup\n",
         '# %% tags=["parameters"]\nimport madeup\n',
-        "found 2",
+        "got 2",
     ),
     "no seed": (WALK, "seed = 1\n", "seed = 2\n", "must say 'seed = 1'"),
     "long cell": (
@@ -221,9 +221,9 @@ BREACHES = {
 def test_a_breach_is_told_by_file_and_line(made_up: Path, breach: str) -> None:
     file, old, new, text = BREACHES[breach]
     edit(made_up / file, old, new)
-    found = [line for line in told(made_up) if text in line]
-    assert found, told(made_up)
-    name, line, _ = found[0].split(":", 2)
+    matches = [line for line in messages_of(made_up) if text in line]
+    assert matches, messages_of(made_up)
+    name, line, _ = matches[0].split(":", 2)
     assert name == file
     assert 1 <= int(line) <= len((made_up / file).read_text().splitlines())
 
@@ -243,8 +243,8 @@ def test_a_breach_is_told_by_file_and_line(made_up: Path, breach: str) -> None:
 def test_the_line_is_the_very_line(made_up: Path, breach: str, needle: str) -> None:
     file, old, new, text = BREACHES[breach]
     edit(made_up / file, old, new)
-    found = next(line for line in told(made_up) if text in line)
-    assert int(found.split(":")[1]) == line_of(made_up, file, needle)
+    message = next(line for line in messages_of(made_up) if text in line)
+    assert int(message.split(":")[1]) == line_of(made_up, file, needle)
 
 
 @pytest.mark.parametrize(
@@ -261,12 +261,12 @@ def test_the_line_is_the_very_line(made_up: Path, breach: str, needle: str) -> N
 )
 def test_what_stays_on_the_machine_or_is_only_a_name_is_allowed(made_up: Path, code: str) -> None:
     edit(made_up / WALK, "sum(numbers)\n\n# %% tags", f"{code}\n\n# %% tags")
-    assert told(made_up) == []
+    assert messages_of(made_up) == []
 
 
 def test_a_lesson_that_is_not_listed_is_told(made_up: Path) -> None:
     (made_up / "lessons/09_extra.py").write_text((made_up / WALK).read_text())
-    assert "lessons/09_extra.py:1: not listed in course.toml" in "\n".join(told(made_up))
+    assert "lessons/09_extra.py:1: not listed in course.toml" in "\n".join(messages_of(made_up))
 
 
 def test_reading_minutes_are_the_texts_words_within_30_percent(made_up: Path) -> None:
@@ -281,7 +281,7 @@ def test_reading_minutes_are_the_texts_words_within_30_percent(made_up: Path) ->
         edit(made_up / WALK, f"{planned} reading, {30 - planned} doing", f"{minutes} reading, {30 - minutes} doing")
         planned = minutes
         text = f"course.toml:1: lesson 09_sums has reading = {minutes}, its text takes 10.2 minutes"
-        assert told(made_up) == ([] if fits else [text])
+        assert messages_of(made_up) == ([] if fits else [text])
 
 
 @pytest.mark.parametrize(
@@ -290,18 +290,18 @@ def test_reading_minutes_are_the_texts_words_within_30_percent(made_up: Path) ->
 )
 def test_a_header_gives_the_minutes_of_the_syllabus(made_up: Path, header: str) -> None:
     edit(made_up / WALK, "(30 min: 1 reading, 29 doing)", header)
-    assert told(made_up) == ["lessons/09_sums.py:6: expected '**You will** (30 min: 1 reading, 29 doing)'"]
+    assert messages_of(made_up) == ["lessons/09_sums.py:6: expected '**You will** (30 min: 1 reading, 29 doing)'"]
 
 
 def test_a_listed_lesson_that_does_not_exist_is_told(made_up: Path) -> None:
     (made_up / WALK).unlink()
-    assert "unit 09_numbers lists lessons/09_sums.py, which does not exist" in "\n".join(told(made_up))
+    assert "unit 09_numbers lists lessons/09_sums.py, which does not exist" in "\n".join(messages_of(made_up))
 
 
 def test_an_exercise_number_used_twice_is_told(made_up: Path) -> None:
     copy = (made_up / LAB).read_text()
     (made_up / "lessons/10_more_lab.py").write_text(copy)
-    assert "exercise 9.1 stands in lessons/09_numbers_lab.py:14 already" in "\n".join(told(made_up))
+    assert "exercise 9.1 stands in lessons/09_numbers_lab.py:14 already" in "\n".join(messages_of(made_up))
 
 
 def test_a_walkthrough_has_ten_to_fifty_cells() -> None:
@@ -315,7 +315,7 @@ def test_a_walkthrough_has_ten_to_fifty_cells() -> None:
 @pytest.mark.parametrize("text", ["", "x = 1\n", "x = 1\n# %%\ny = 1\n"], ids=["empty", "none", "late"])
 def test_a_file_without_cells_is_told(made_up: Path, text: str) -> None:
     (made_up / WALK).write_text(text)
-    assert f"{WALK}:1: expected '# %% [markdown]' on the first line" in told(made_up)
+    assert f"{WALK}:1: expected '# %% [markdown]' on the first line" in messages_of(made_up)
 
 
 def test_cells_know_their_lines(course: Course) -> None:

@@ -239,7 +239,7 @@ def test_a_failing_cell_is_told_by_its_line_and_its_notebook_stays(executed: Cou
 
 @pytest.mark.notebooks
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "message"),
     [
         ("print(object())", "a memory address"),
         ('print("http://127.0.0.1:43211/")', "a port"),
@@ -247,9 +247,9 @@ def test_a_failing_cell_is_told_by_its_line_and_its_notebook_stays(executed: Cou
     ],
     ids=["address", "port", "path"],
 )
-def test_an_output_that_will_differ_next_time_is_told(course: Course, code: str, told: str) -> None:
+def test_an_output_that_will_differ_next_time_is_told(course: Course, code: str, message: str) -> None:
     edit(course.root / WALK, "sum(numbers)\n\n# %% tags", f"{code}\n\n# %% tags")
-    with pytest.raises(building.Broken, match=rf"lessons/09_sums\.py:\d+: the output shows {told}"):
+    with pytest.raises(building.Broken, match=rf"lessons/09_sums\.py:\d+: the output shows {message}"):
         building.execute(course, ["09_sums"], say=hush)
 
 
@@ -305,13 +305,13 @@ def test_no_real_lab_holds_a_line_of_its_solution(root: Path) -> None:
     for lesson in building.select(course):
         if not lesson.is_lab:
             continue
-        solution_lines, given = set[str](), set[str]()
+        solution_lines, visible = set[str](), set[str]()
         for cell in lesson.cells:
             inside = False
             for line in cell.source.splitlines():
                 inside = line.strip() == "### BEGIN SOLUTION" or (inside and line.strip() != "### END SOLUTION")
                 hidden = inside or cell.has("wrong") or cell.has("solution")
-                (solution_lines if hidden else given).add(line.strip())
-        secret = {line for line in solution_lines - given if len(line) >= 20}
+                (solution_lines if hidden else visible).add(line.strip())
+        secret = {line for line in solution_lines - visible if len(line) >= 20}
         lab = "\n".join(c.source for c in load(root / "labs" / f"{lesson.stem}.ipynb").cells)
         assert not [line for line in secret if line in lab], lesson.name

@@ -184,7 +184,7 @@ def test_cyclic_data_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         (object(), "an object, which is not plain data"),
         (float("nan"), "None for unknown"),
@@ -192,8 +192,8 @@ def test_cyclic_data_ends() -> None:
     ],
     ids=["object", "nan", "function"],
 )
-def test_what_is_not_plain_data_is_told(value: Any, told: str) -> None:
-    with pytest.raises(Incorrect, match=told):
+def test_what_is_not_plain_data_is_told(value: Any, message: str) -> None:
+    with pytest.raises(Incorrect, match=message):
         ask(lambda: value, one(5))
 
 
@@ -341,41 +341,41 @@ def test_a_value_that_cannot_be_read_is_still_named() -> None:
 
 
 def test_beside_a_reason_stands_the_whole_answer_or_none_of_it() -> None:
-    def told(answer: object, *args: object) -> str:
+    def message_for(answer: object, *args: object) -> str:
         case = Case("whole", args, accept=lambda got: Miss("the budget is 6"))
         report = examine("9.1", lambda *_: answer, lab=None, seed=1, cases=lambda *_: [case])
         return report.outcomes[0].message
 
-    assert told([7]) == "the budget is 6; you returned [7]"
-    assert told(["x" * 200]) == "the budget is 6"  # no torso
-    assert told([7], [1], "x") == "the budget is 6; you returned [7], given [1], 'x'"
-    assert told([7], print) == "the budget is 6; you returned [7]"  # a function has no plain form: not "<tuple>"
+    assert message_for([7]) == "the budget is 6; you returned [7]"
+    assert message_for(["x" * 200]) == "the budget is 6"  # no torso
+    assert message_for([7], [1], "x") == "the budget is 6; you returned [7], given [1], 'x'"
+    assert message_for([7], print) == "the budget is 6; you returned [7]"  # a function has no plain form: not "<tuple>"
 
 
-def told(answer: Any, **fields: Any) -> Incorrect:
-    """What is said of a wrong answer to a case that teaches something."""
+def error_of(answer: Any, **fields: Any) -> Incorrect:
+    """The error for a wrong answer to a case with a reason."""
     with pytest.raises(Incorrect) as caught:
         ask(answer, one(None, teaches="unknown is not zero", **fields))
     return caught.value
 
 
 def test_a_reason_is_told_only_for_the_mistake_that_it_is_about() -> None:
-    assert told(lambda: 0).why == "unknown is not zero"
-    assert told(lambda: 0, why_if=lambda got: got == 0).why == "unknown is not zero"
-    assert told(lambda: 7, why_if=lambda got: got == 0).why == ""
-    assert told(lambda: 7, why_if=lambda got: got["x"]).why == ""  # data of another shape
+    assert error_of(lambda: 0).why == "unknown is not zero"
+    assert error_of(lambda: 0, why_if=lambda got: got == 0).why == "unknown is not zero"
+    assert error_of(lambda: 7, why_if=lambda got: got == 0).why == ""
+    assert error_of(lambda: 7, why_if=lambda got: got["x"]).why == ""  # data of another shape
 
 
 def test_an_exception_is_told_without_a_reason_that_is_about_something_else() -> None:
-    known: dict[str, int] = {}
-    error = told(lambda: known["x"])
+    numbers: dict[str, int] = {}
+    error = error_of(lambda: numbers["x"])
     assert error.why == ""
-    assert error.at.endswith('error = told(lambda: known["x"])')
+    assert error.at.endswith('error = error_of(lambda: numbers["x"])')
 
 
 def test_a_judge_tells_the_reason_of_what_it_found() -> None:
     def because(**fields: Any) -> str:
-        return told(lambda: 1, accept=lambda got: Miss("too small", **fields)).why
+        return error_of(lambda: 1, accept=lambda got: Miss("too small", **fields)).why
 
     assert because() == "unknown is not zero"
     assert because(why="one is not two") == "one is not two"
@@ -395,8 +395,8 @@ def test_a_line_in_code_that_an_answer_calls_is_told_by_the_innermost_own_one() 
         return part("{")
 
     number = part.__code__.co_firstlineno + 1
-    assert told(answer).at == f"test_checks.py, line {number}, in part: return json.loads(text)"
+    assert error_of(answer).at == f"test_checks.py, line {number}, in part: return json.loads(text)"
 
 
 def test_an_answer_without_a_text_has_no_line() -> None:
-    assert told(eval("lambda: [][0]")).at == ""
+    assert error_of(eval("lambda: [][0]")).at == ""

@@ -21,13 +21,13 @@ def test_the_kit_is_as_its_manifest_says() -> None:
 
 
 def test_sha256sum_reads_the_manifest() -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         ["sha256sum", "--check", "--strict", "--quiet", checksums.NAME],
         cwd=ROOT / "data",
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert completed.returncode == 0, completed.stdout + completed.stderr
 
 
 ZEROS = "0" * 64

@@ -132,12 +132,12 @@ def test_every_link_of_a_derived_page_leads_to_a_heading_or_a_file(folder: str) 
     links = 0
     for path in sorted((root / folder).glob("*.ipynb")):
         for cell in load(path).cells:
-            for found in LINK.finditer(cell.source) if cell.cell_type == "markdown" else ():
+            for match in LINK.finditer(cell.source) if cell.cell_type == "markdown" else ():
                 links += 1
-                target = (path.parent / unquote(found["target"])).resolve() if found["target"] else path
-                assert target.is_file(), f"{path.name}: {found[0]}"
-                if found["anchor"]:
-                    assert unquote(found["anchor"]) in _anchors(target), f"{path.name}: {found[0]}"
+                target = (path.parent / unquote(match["target"])).resolve() if match["target"] else path
+                assert target.is_file(), f"{path.name}: {match[0]}"
+                if match["anchor"]:
+                    assert unquote(match["anchor"]) in _anchors(target), f"{path.name}: {match[0]}"
     assert links >= 10
 
 

@@ -45,7 +45,7 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 def nbval(*paths: Path, options: Sequence[str] = ("--nbval-lax",)) -> tuple[int, int]:
     """Cells that passed and failed under plain pytest with nbval."""
     root = paths[0].parents[1]
-    done = run(
+    completed = run(
         "pytest",
         "-p",
         "no:cacheprovider",
@@ -59,8 +59,8 @@ def nbval(*paths: Path, options: Sequence[str] = ("--nbval-lax",)) -> tuple[int,
         *paths,
         cwd=root,
     )
-    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed)", done.stdout)}
-    assert counts, done.stdout + done.stderr
+    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed)", completed.stdout)}
+    assert counts, completed.stdout + completed.stderr
     return counts.get("passed", 0), counts.get("failed", 0)
 
 
@@ -91,7 +91,7 @@ def test_plain_nbval_passes_right_answers(built: Course) -> None:
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_papermill_fails_the_cell_without_a_traceback_of_ours(built: Course, kind: str, tmp_path: Path) -> None:
     path = answer_lab(built, ANSWERS[kind])
-    done = run(
+    completed = run(
         "papermill",
         path,
         tmp_path / "out.ipynb",
@@ -101,12 +101,12 @@ def test_papermill_fails_the_cell_without_a_traceback_of_ours(built: Course, kin
         "python3",
         cwd=tmp_path,
     )
-    assert done.returncode != 0
+    assert completed.returncode != 0
     name = {
         "not attempted": "NotAttempted: exercise 9.1 is not attempted yet",
         "incorrect": "Incorrect: exercise 9.2, case 'unknown': expected None, got 0",
     }[kind]
-    assert name in done.stderr
+    assert name in completed.stderr
     (error,) = (o for c in load(tmp_path / "out.ipynb").cells for o in c.get("outputs", []) if o.output_type == "error")
     shown = "\n".join(error.traceback)
     assert name in shown
@@ -188,9 +188,11 @@ def test_nbgrader_validate_accepts_the_lab_and_fails_the_cell(
     built: Course, answers: dict[str, str], passes: bool
 ) -> None:
     path = answer_lab(built, answers)
-    done = run("nbgrader", "validate", path.name, cwd=path.parent)
-    assert ("Success! Your notebook passes all the tests." in done.stdout) is passes, done.stdout + done.stderr
-    assert ("failed" in done.stdout) is not passes
+    completed = run("nbgrader", "validate", path.name, cwd=path.parent)
+    assert ("Success! Your notebook passes all the tests." in completed.stdout) is passes, (
+        completed.stdout + completed.stderr
+    )
+    assert ("failed" in completed.stdout) is not passes
 
 
 def strict(course: Course) -> tuple[int, int]:

@@ -42,7 +42,7 @@ WORD = re.compile(r"\b(?:" + "|".join(WORDS) + r")\b")
 
 def nbval(*paths: Path, mode: str = "--nbval") -> tuple[int, int, str]:
     """Cells that passed and failed under nbval, which compares outputs unless the mode is lax."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [
             sys.executable,
             "-m",
@@ -66,8 +66,8 @@ def nbval(*paths: Path, mode: str = "--nbval") -> tuple[int, int, str]:
         text=True,
         timeout=600,
     )
-    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", done.stdout)}
-    return counts.get("passed", 0), counts.get("failed", 0) + counts.get("error", 0), done.stdout
+    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", completed.stdout)}
+    return counts.get("passed", 0), counts.get("failed", 0) + counts.get("error", 0), completed.stdout
 
 
 def code_cells(notebook: Any) -> list[Any]:
@@ -85,10 +85,10 @@ def shown(notebook: Any) -> Iterator[tuple[Any, dict[str, Any], str]]:
 
 def changed(text: str) -> Iterator[str]:
     """``text`` with one number or one verdict changed, each in turn."""
-    for found in NUMBER.finditer(text):
-        yield text[: found.start()] + str(int(found[0]) + 1) + text[found.end() :]
-    for found in WORD.finditer(text):
-        yield text[: found.start()] + WORDS[found[0]] + text[found.end() :]
+    for match in NUMBER.finditer(text):
+        yield text[: match.start()] + str(int(match[0]) + 1) + text[match.end() :]
+    for match in WORD.finditer(text):
+        yield text[: match.start()] + WORDS[match[0]] + text[match.end() :]
 
 
 def test_no_lesson_breaks_a_rule_of_authoring(root: Path) -> None:
@@ -99,8 +99,8 @@ def test_each_walkthrough_asks_a_reader_at_least_four_times(root: Path) -> None:
     course = load_course(root)
     for part in (part for unit in course.written for part in unit.lessons):
         text = (root / "lessons" / f"{part.file}.py").read_text(encoding="utf-8")
-        asked = re.findall(r"\*\*(?:Predict|Change it)\b", text)
-        assert len(asked) >= 4, f"{part.file} asks {len(asked)} times"
+        tasks = re.findall(r"\*\*(?:Predict|Change it)\b", text)
+        assert len(tasks) >= 4, f"{part.file} asks {len(tasks)} times"
 
 
 @pytest.mark.notebooks

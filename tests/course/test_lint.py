@@ -27,7 +27,7 @@ def test_the_made_up_lab_holds(course: Course, stub: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         (
             "    accumulated_answer = sum(numbers)\n",
@@ -77,10 +77,10 @@ def test_the_made_up_lab_holds(course: Course, stub: ModuleType) -> None:
         "set-up fails",
     ],
 )
-def test_what_does_not_hold_is_told_by_line(course: Course, stub: ModuleType, old: str, new: str, told: str) -> None:
+def test_what_does_not_hold_is_told_by_line(course: Course, stub: ModuleType, old: str, new: str, message: str) -> None:
     edit(course.root / LAB, old, new)
-    found = lint(course, stub)
-    assert any(told in line and line.startswith(f"{LAB}:") for line in found), found
+    problems = lint(course, stub)
+    assert any(message in line and line.startswith(f"{LAB}:") for line in problems), problems
 
 
 def test_an_error_points_to_the_very_line(course: Course, stub: ModuleType) -> None:
@@ -94,8 +94,8 @@ def test_a_constant_answer_that_passes_is_told(course: Course, stub: ModuleType,
     generators = stub.CASES | {"9.2": lambda lab, rng: [Case("unknown", ([rng.random()],), constant, "teaches")]}
     edit(course.root / LAB, "return max(numbers, default=None)", f"return {constant!r}")
     lesson = LessonSource.read(course.root / LAB)
-    found = [str(p) for p in lint_lab(lesson, course.root, generators)]
-    assert any(f"exercise 9.2: the constant answer {constant!r} passes" in line for line in found), found
+    problems = [str(p) for p in lint_lab(lesson, course.root, generators)]
+    assert any(f"exercise 9.2: the constant answer {constant!r} passes" in line for line in problems), problems
 
 
 def test_a_solution_for_the_visible_cases_alone_fails_on_hidden_seeds(course: Course, stub: ModuleType) -> None:
@@ -107,8 +107,8 @@ def test_a_solution_for_the_visible_cases_alone_fails_on_hidden_seeds(course: Co
         yield Case("a negative number", ([n],), n if n < 4 else -1, "teaches")
 
     lesson = LessonSource.read(course.root / LAB)
-    found = [str(p) for p in lint_lab(lesson, course.root, stub.CASES | {"9.1": total})]
-    assert any("the solution fails on seed" in line for line in found), found
+    problems = [str(p) for p in lint_lab(lesson, course.root, stub.CASES | {"9.1": total})]
+    assert any("the solution fails on seed" in line for line in problems), problems
 
 
 def test_a_case_that_teaches_nothing_is_told(course: Course, stub: ModuleType) -> None:
@@ -119,8 +119,8 @@ def test_a_case_that_teaches_nothing_is_told(course: Course, stub: ModuleType) -
         ]
     }
     lesson = LessonSource.read(course.root / LAB)
-    found = [str(p) for p in lint_lab(lesson, course.root, generators)]
-    assert any("the case 'unknown' has no reason" in line for line in found), found
+    problems = [str(p) for p in lint_lab(lesson, course.root, generators)]
+    assert any("the case 'unknown' has no reason" in line for line in problems), problems
 
 
 def test_a_real_lab_holds(root: Path) -> None:

@@ -76,18 +76,18 @@ def test_what_no_check_can_see_is_left_alone() -> None:
 
 def test_only_the_solution_is_changed_and_each_change_has_a_name_of_its_own() -> None:
     source = "LEAST = 1\ndef f(a):\n    ### BEGIN SOLUTION\n    return a > 1 or 2 * (a > 1)\n    ### END SOLUTION\nf(1)"
-    made = mutants(source, "f", above=10)
-    assert {m.line for m in made} == {14}
-    names = [m.change for m in made]
+    result = mutants(source, "f", above=10)
+    assert {m.line for m in result} == {14}
+    names = [m.change for m in result]
     assert len(names) == len(set(names))
     assert "`a > 1`: > becomes >= (2)" in names
 
 
 def run(course: Course, cases: Any, *chosen: str) -> dict[str, Tally]:
     """The tallies of the made-up lab, by exercise."""
-    told: list[Any] = []
-    assert run_lab_mutants(LessonSource.read(course.root / LAB), course.root, chosen, told.append, cases) == []
-    return {t.exercise: t for t in told if isinstance(t, Tally)}
+    messages: list[Any] = []
+    assert run_lab_mutants(LessonSource.read(course.root / LAB), course.root, chosen, messages.append, cases) == []
+    return {t.exercise: t for t in messages if isinstance(t, Tally)}
 
 
 def test_the_made_up_lab_refuses_every_mutant(course: Course, stub: ModuleType) -> None:
@@ -150,7 +150,7 @@ GOOD = Recorded(12, {SURVIVOR.change: "equal numbers are excluded by the text"},
 
 
 @pytest.mark.parametrize(
-    ("recorded", "told"),
+    ("recorded", "messages"),
     [
         (GOOD, []),
         (
@@ -162,8 +162,8 @@ GOOD = Recorded(12, {SURVIVOR.change: "equal numbers are excluded by the text"},
     ],
     ids=["agrees", "survivor without a reason", "another number", "stale"],
 )
-def test_where_tally_and_record_disagree_is_told(recorded: Recorded, told: list[str]) -> None:
-    assert [str(p) for p in compare([TALLY], {"9.1": recorded}, {"9.1"})] == told
+def test_where_tally_and_record_disagree_is_told(recorded: Recorded, messages: list[str]) -> None:
+    assert [str(p) for p in compare([TALLY], {"9.1": recorded}, {"9.1"})] == messages
 
 
 def test_a_record_of_an_exercise_that_is_not_there_is_told() -> None:
@@ -175,7 +175,7 @@ def record(course: Course, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('["9.1"]\nmutants = 0\n', ":2: 9.1.mutants: expected a whole number of at least 1"),
         ('["9.1"]\nmutants = 3\n[["9.1".survivor]]\nchange = "x"\nwhy = ""\n', "why: expected text"),
@@ -183,11 +183,11 @@ def record(course: Course, text: str) -> None:
     ],
     ids=["no mutants", "no reason", "unknown key"],
 )
-def test_a_record_that_is_not_whole_is_refused(course: Course, text: str, told: str) -> None:
+def test_a_record_that_is_not_whole_is_refused(course: Course, text: str, message: str) -> None:
     record(course, text)
     with pytest.raises(MalformedInput) as caught:
         read_record(course.root)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.fixture
@@ -203,19 +203,19 @@ def test_the_checks_of_week_0_refuse_all_mutants_but_the_recorded(lint: Any, roo
     assert (result.exit_code, shown["problems"]) == (0, [])
     recorded = read_record(root)
     for exercise in shown["exercises"]:
-        told = recorded[exercise["exercise"]]
-        assert exercise["mutants"] == told.mutants
-        assert {s["change"]: s["why"] for s in exercise["survivors"]} == told.reasons
+        entry = recorded[exercise["exercise"]]
+        assert exercise["mutants"] == entry.mutants
+        assert {s["change"]: s["why"] for s in exercise["survivors"]} == entry.reasons
 
 
 def test_the_record_has_every_exercise_and_the_number_of_its_mutants(root: Path) -> None:
-    made = {
+    result = {
         exercise.id: len(mutants(exercise.tagged("exercise")[0].source, lesson.name))
         for lesson in (LessonSource.read(path) for path in sorted((root / "lessons").glob("*_lab.py")))
         for exercise in lesson.exercises
     }
-    assert {exercise: told.mutants for exercise, told in read_record(root).items()} == made
-    assert set(made) == {e.id for u in load(root).written for e in u.exercises}
+    assert {exercise: entry.mutants for exercise, entry in read_record(root).items()} == result
+    assert set(result) == {e.id for u in load(root).written for e in u.exercises}
 
 
 def test_a_survivor_without_a_reason_ends_the_command_with_1_and_its_entry(lint: Any, monkeypatch: Any) -> None:

@@ -137,7 +137,7 @@ def export(**entry: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "not JSON"),
         ("{", "not JSON"),
@@ -161,10 +161,10 @@ def export(**entry: object) -> str:
         (export(message="x" * 2**21), "at most"),
     ],
 )
-def test_a_bad_import_is_told_and_loses_nothing(file: ProgressFile, course: Course, text: str, told: str) -> None:
+def test_a_bad_import_is_told_and_loses_nothing(file: ProgressFile, course: Course, text: str, message: str) -> None:
     file.record("9.1", "wrong", "keep me")
     before = file.path.read_bytes()
-    with pytest.raises(MalformedInput, match=told):
+    with pytest.raises(MalformedInput, match=message):
         file.restore(text, course)
     assert file.path.read_bytes() == before
 

@@ -44,7 +44,7 @@ def test_all_run_in_parallel_and_the_table_says_what_happened(built: Course) -> 
 
 @pytest.mark.notebooks
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (
             lambda c: c[2].update(source="1 / 0"),
@@ -87,9 +87,9 @@ def test_all_run_in_parallel_and_the_table_says_what_happened(built: Course) -> 
     ],
 )
 def test_what_is_not_finished_and_found_right_is_a_failure(
-    built: Course, change: Any, told: str | tuple[str, ...]
+    built: Course, change: Any, message: str | tuple[str, ...]
 ) -> None:
-    assert rerun(built, change).failure.startswith(told)
+    assert rerun(built, change).failure.startswith(message)
 
 
 @pytest.mark.notebooks

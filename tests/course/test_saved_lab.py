@@ -55,7 +55,7 @@ def test_a_wrong_answer_says_what_was_expected_and_where_to_look(built: Course) 
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         ("def total(numbers:\n    return 1", "the exercise's cell fails: SyntaxError"),
         ("1 / 0", "the exercise's cell fails: ZeroDivisionError"),
@@ -76,11 +76,11 @@ def test_a_wrong_answer_says_what_was_expected_and_where_to_look(built: Course) 
     ],
     ids=["syntax", "exception", "other name", "inside", "exit", "exit in check", "interrupt"],
 )
-def test_a_broken_cell_is_told_and_does_not_stop_the_others(built: Course, answer: str, told: str) -> None:
+def test_a_broken_cell_is_told_and_does_not_stop_the_others(built: Course, answer: str, message: str) -> None:
     answer_lab(built, RIGHT | {"9.1": answer})
     first, second = statuses(built)
     assert first[0] == "wrong"
-    assert first[1].startswith(told)
+    assert first[1].startswith(message)
     assert second == ("done", "")
 
 
@@ -92,7 +92,7 @@ def test_an_endless_answer_is_stopped_and_does_not_stop_the_others(built: Course
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda cells: cells.pop(5), "the check cell is missing"),
         (lambda cells: cells[5].update(source="pass"), "the check cell was changed"),
@@ -104,14 +104,14 @@ def test_an_endless_answer_is_stopped_and_does_not_stop_the_others(built: Course
     ],
     ids=["deleted check", "emptied check", "commented check", "deleted exercise"],
 )
-def test_a_lab_whose_checks_were_taken_out_is_not_done(built: Course, change: Any, told: str) -> None:
+def test_a_lab_whose_checks_were_taken_out_is_not_done(built: Course, change: Any, message: str) -> None:
     path = answer_lab(built, RIGHT)
     notebook = load(path)
     change(notebook.cells)
     path.write_text(dump(notebook))
     first, second = statuses(built)
     assert first[0] == "wrong"
-    assert first[1].startswith(told)
+    assert first[1].startswith(message)
     assert second[0] == "done"
 
 

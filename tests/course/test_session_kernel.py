@@ -40,9 +40,9 @@ SPLITS_AT_SPACES = RIGHT.replace('split("  ", 1)', "split()")
 
 def notebook(*cells: Any) -> Any:
     v4: Any = nbformat.v4
-    made = v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
-    made.cells = [v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
-    return made
+    document = v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    document.cells = [v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
+    return document
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 @pytest.fixture(scope="module")
 def ran(session: Workspace) -> Any:
     """A notebook that was opened in the session, after Run All."""
-    made = notebook(
+    document = notebook(
         OPEN,
         STARTER,
         CHECK,
@@ -71,8 +71,8 @@ def ran(session: Workspace) -> Any:
         'lab.case("1.1", "two files swapped", seed=3)',
     )
     environment = os.environ | {"JPY_SESSION_NAME": "labs/01_assessment.ipynb"}
-    NotebookClient(made, kernel_name="python3", timeout=120).execute(env=environment)
-    return made
+    NotebookClient(document, kernel_name="python3", timeout=120).execute(env=environment)
+    return document
 
 
 def shown(ran: Any, cell: int, kind: str = "text/plain") -> str:
@@ -96,11 +96,11 @@ def test_not_attempted_is_not_red_and_no_colour_stands_alone(ran: Any) -> None:
 
 
 def test_the_learners_own_line_is_shown(ran: Any) -> None:
-    told = shown(ran, 4)
-    assert "raised ValueError: too many values to unpack (expected 2)" in told
+    text = shown(ran, 4)
+    assert "raised ValueError: too many values to unpack (expected 2)" in text
     number = SPLITS_AT_SPACES.splitlines().index("        digest, path = line.split()") + 1
     line = f"line {number}: digest, path = line.split()"
-    assert f"\n  At: {line}\n" in told
+    assert f"\n  At: {line}\n" in text
     assert f"<code>{line}</code>" in shown(ran, 4, "text/html")
 
 
@@ -129,17 +129,17 @@ def test_an_unsaved_answer_is_told(ran: Any, session: Workspace) -> None:
     progress = ProgressFile(session.path / "progress.json").read()
     checked = datetime.fromisoformat(progress.of("1.1").checked)
 
-    def told(saved_answer: str, saved: datetime, status: str, progress: Progress = progress) -> list[str]:
+    def warnings(saved_answer: str, saved: datetime, status: str, progress: Progress = progress) -> list[str]:
         finding = CellFinding("1.1", "t", 4, status, answer=source_digest(saved_answer))
         return Attempt("01_assessment", 1, (finding,), Path("labs/x.ipynb"), saved).warnings(progress)
 
     before, after = checked - timedelta(minutes=1), checked + timedelta(minutes=1)
-    unsaved, kept = told(STARTER, before, "not attempted")
+    unsaved, kept = warnings(STARTER, before, "not attempted")
     assert "ran another answer than the saved one; save the notebook (Ctrl-S) and check again" in unsaved
     assert kept == "1.1: done before, and so it stays on the board"
-    assert told(STARTER, after, "not attempted")[0].endswith("; it was changed since")
-    assert told(RIGHT, after, "done") == []
-    assert told(STARTER, after, "wrong", Progress()) == []
+    assert warnings(STARTER, after, "not attempted")[0].endswith("; it was changed since")
+    assert warnings(RIGHT, after, "done") == []
+    assert warnings(STARTER, after, "wrong", Progress()) == []
 
 
 ENGINES: dict[str, Callable[[Path], list[str]]] = {
@@ -163,7 +163,7 @@ def test_in_a_terminal_of_the_session_every_engine_fails_the_cell(
 ) -> None:
     path = tmp_path / "lab.ipynb"
     path.write_text(dump(notebook(OPEN, of_lab("exercise"), of_lab("check"))))
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", *ENGINES[engine](path)],
         cwd=tmp_path,
         env=os.environ,
@@ -172,4 +172,4 @@ def test_in_a_terminal_of_the_session_every_engine_fails_the_cell(
         text=True,
         timeout=180,
     )
-    assert FAILS[engine] in done.stdout + done.stderr
+    assert FAILS[engine] in completed.stdout + completed.stderr

@@ -76,7 +76,7 @@ def test_a_unit_is_found_by_id_number_and_file(real: Course) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ('title = "Numbers"\ncode', 'title = "Numbers\ncode', r"course\.toml:1: not TOML"),
         ("hours = 3\n", "hours = 4\n", r"course\.toml:3: hours: expected 3, the sum"),
@@ -124,9 +124,9 @@ def test_a_unit_is_found_by_id_number_and_file(real: Course) -> None:
         "no competency",
     ],
 )
-def test_a_wrong_manifest_is_refused_by_line_and_key(made_up: Path, old: str, new: str, told: str) -> None:
+def test_a_wrong_manifest_is_refused_by_line_and_key(made_up: Path, old: str, new: str, message: str) -> None:
     edit(made_up / "course.toml", old, new)
-    with pytest.raises(MalformedInput, match=told):
+    with pytest.raises(MalformedInput, match=message):
         load(made_up)
 
 
