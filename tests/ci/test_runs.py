@@ -272,7 +272,7 @@ def test_provenance_lists_nothing_that_an_earlier_job_with_the_address_got(make:
         pytest.skip("jobs have addresses of their own only in a network namespace")
     file = world.registry.index.files("acme-cells")[0]
     following = str(ipaddress.ip_address(first) + 256)  # that of the next run's first job
-    assert world.registry.index.served.note(following, file)
+    assert world.registry.index.served.record(following, file)
     assert project.run("push").jobs["a"].address == following
     assert world.registry.index.downloads(following) == []
 

@@ -136,8 +136,8 @@ CONTENTS = {
         "Wheel-Version: 1.x",
     ),
     "two dist-info": (with_file("other-1.0.dist-info/METADATA"), "exactly one .dist-info"),
-    "another project's": (pack(wheel_files("other")), "is not of triage-model 1.0.0"),
-    "another version's": (pack(wheel_files(version="2.0.0")), "is not of triage-model 1.0.0"),
+    "another project's": (pack(wheel_files("other")), "does not belong to triage-model 1.0.0"),
+    "another version's": (pack(wheel_files(version="2.0.0")), "does not belong to triage-model 1.0.0"),
     "metadata of another project": (
         with_file(f"{INFO}/METADATA", metadata("other", "1.0.0")),
         "its metadata 'other'",
@@ -152,7 +152,7 @@ CONTENTS = {
     ),
     "a folder with a version of thousands of digits": (
         pack(wheel_files(version="9" * 5000)),
-        "is not of triage-model 1.0.0",
+        "does not belong to triage-model 1.0.0",
     ),
     "metadata that is none": (with_file(f"{INFO}/METADATA", b"\xff\x00"), "metadata is not valid"),
     "metadata with a bad field": (
@@ -165,7 +165,7 @@ CONTENTS = {
     ),
     "a file that is only in RECORD": (
         recorded(b"".join(lines_of_record()) + b"ghost.py,sha256=x,1\n"),
-        "which the wheel does not have",
+        "which is not in the wheel",
     ),
     "a wrong digest in RECORD": (
         recorded(
@@ -367,7 +367,7 @@ def with_link() -> bytes:
 PKG = {f"{TOP}/PKG-INFO": metadata("triage-model", "1.0.0")}
 SDIST = sdist_bytes(PKG)
 SOURCES = {
-    "no gzip": (b"text", "no gzip file"),
+    "no gzip": (b"text", "not a gzip file"),
     "cut off": (SDIST[:-10], "cut off"),
     "bytes after the end": (SDIST + b"x", "bytes follow"),
     "a second gzip stream": (SDIST + gzip.compress(b"x"), "bytes follow"),
@@ -377,10 +377,10 @@ SOURCES = {
     "no PKG-INFO": (sdist_bytes({f"{TOP}/setup.py": b""}), "no readable"),
     "a file outside the folder": (
         sdist_bytes({**PKG, "setup.py": b""}),
-        "not in the source archive's one folder",
+        "outside the source archive's only folder",
     ),
     "a name that leads out": (sdist_bytes({**PKG, f"{TOP}/../evil": b""}), "leads out"),
-    "an absolute name": (sdist_bytes({**PKG, "/evil": b""}), "one folder"),
+    "an absolute name": (sdist_bytes({**PKG, "/evil": b""}), "only folder"),
     "a link": (with_link(), "a link or a device"),
     "two of one name": (sdist_bytes({**PKG, f"{TOP}/pkg-info": b""}), "case or accents"),
     "another project's": (

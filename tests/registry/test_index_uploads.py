@@ -215,11 +215,11 @@ FORMS = {
     "a version of thousands of digits": ({"version": "9" * 5000}, "the form says version '999"),
     "another kind": ({"filetype": "sdist"}, "the form says filetype 'sdist'"),
     "another action": ({":action": "submit"}, "file_upload"),
-    "another protocol": ({"protocol_version": "2"}, "protocol_version is 1"),
-    "a wrong SHA-256": ({"sha256_digest": 64 * "0"}, "does not have the sha256_digest"),
-    "a SHA-256 that is none": ({"sha256_digest": "zz"}, "does not have the sha256_digest"),
-    "a wrong MD5": ({"md5_digest": 32 * "0"}, "does not have the md5_digest"),
-    "a wrong BLAKE2": ({"blake2_256_digest": 64 * "0"}, "does not have the blake2_256_digest"),
+    "another protocol": ({"protocol_version": "2"}, "expected protocol_version 1"),
+    "a wrong SHA-256": ({"sha256_digest": 64 * "0"}, "the sha256_digest of the file that arrived differs"),
+    "a SHA-256 that is none": ({"sha256_digest": "zz"}, "the sha256_digest of the file that arrived differs"),
+    "a wrong MD5": ({"md5_digest": 32 * "0"}, "the md5_digest of the file that arrived differs"),
+    "a wrong BLAKE2": ({"blake2_256_digest": 64 * "0"}, "the blake2_256_digest of the file that arrived differs"),
 }
 
 

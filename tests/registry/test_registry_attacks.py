@@ -22,7 +22,7 @@ RELEASE = Publisher(REPOSITORY, "release.yml", "release")
 def test_a_publisher_does_not_take_the_name_of_an_upstream_project(upstream_world: World) -> None:
     index = upstream_world.index
     name = next(project.name for project in index.projects() if project.upstream)
-    with pytest.raises(Refused, match="nobody's to upload to"):
+    with pytest.raises(Refused, match="it is an upstream project"):
         index.add_publisher(name, RELEASE, owner="mallory")
     assert index.project(name).upstream
     assert index.offered(name)

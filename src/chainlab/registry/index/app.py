@@ -6,10 +6,10 @@
     POST /legacy/                                   uploads, with Basic credentials
     GET  /_/oidc/audience  POST /_/oidc/mint-token  trusted publishing
 
-A project of an internal repository is for those who may read the repository's packages: they present a secret, by Basic
-with any user name, and for others it is not there.
+A project of an internal repository is visible only to those who may read the repository's packages and present a
+secret, by Basic with any user name. To others it does not exist.
 
-A refusal is one sentence of text, which twine and uv show; where the protocol speaks JSON, its object.
+A refusal is one sentence of text, which twine and uv show, or a JSON object where the protocol uses JSON.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def index_app(index: PackageIndex) -> Starlette:
 def _pages(index: PackageIndex) -> list[BaseRoute]:
     async def projects(request: Request) -> Response:
         format, caller = _format(request), _caller(request, index)
-        found = [project for project in index.projects() if project.upstream or index.sees(caller, project.name)]
-        return _page(request, page_of_projects(found, format), format)
+        visible = [project for project in index.projects() if project.upstream or index.sees(caller, project.name)]
+        return _page(request, page_of_projects(visible, format), format)
 
     async def project(request: Request) -> Response:
         name = _name(request)
@@ -71,8 +71,8 @@ def _pages(index: PackageIndex) -> list[BaseRoute]:
             return RedirectResponse(f"/simple/{name}/{query}", 301)
         format = _format(request)
         _require(request, index, name)
-        found, files = index.project(name), index.offered(name)
-        return _page(request, page_of_project(found, files, format, str(request.base_url)), format)
+        entry, files = index.project(name), index.offered(name)
+        return _page(request, page_of_project(entry, files, format, str(request.base_url)), format)
 
     async def top(_: Request) -> Response:
         return RedirectResponse("/simple/", 301)
@@ -91,36 +91,36 @@ def _files(index: PackageIndex) -> list[BaseRoute]:
         _require(request, index, name)
         if filename.endswith(".metadata"):
             return await metadata(request, name, filename.removesuffix(".metadata"))
-        found = index.file(name, filename)
+        entry = index.file(name, filename)
         if request.method == "GET" and request.client is not None:
-            index.served.note(request.client.host, found)
-        headers = _headers(found.digest)
-        if found.uploaded is not None:
-            headers["Last-Modified"] = format_datetime(found.uploaded, usegmt=True)
+            index.served.record(request.client.host, entry)
+        headers = _headers(entry.digest)
+        if entry.uploaded is not None:
+            headers["Last-Modified"] = format_datetime(entry.uploaded, usegmt=True)
         if _unchanged(request, headers["ETag"]):
             return Response(None, 304, headers)
-        path = index.path(found)
+        path = index.path(entry)
         if not path.is_file():
             raise Refused(404, f"the bytes of {filename} are gone")
         return StoredFile(path, headers=headers, media_type="application/octet-stream", filename=filename)
 
     async def metadata(request: Request, name: str, filename: str) -> Response:
-        found = index.file(name, filename)
-        if found.metadata is None:
+        entry = index.file(name, filename)
+        if entry.metadata is None:
             raise Refused(404, f"{filename} has no metadata file")
-        headers = _headers(found.metadata)
+        headers = _headers(entry.metadata)
         if _unchanged(request, headers["ETag"]):
             return Response(None, 304, headers)
-        data = await run_sync(_metadata_of, index, found)
+        data = await run_sync(_metadata_of, index, entry)
         return Response(data, headers=headers, media_type="application/octet-stream")
 
     async def provenance(request: Request) -> Response:
         name = _name(request)
         _require(request, index, name)
-        found = index.file(name, request.path_params["file"])
-        document = index.provenance(found)
-        if document is None or found.version != request.path_params["version"]:
-            raise Refused(404, f"there is no provenance of {found.filename}")
+        entry = index.file(name, request.path_params["file"])
+        document = index.provenance(entry)
+        if document is None or entry.version != request.path_params["version"]:
+            raise Refused(404, f"there is no provenance of {entry.filename}")
         return JSONResponse(document, media_type=INTEGRITY)
 
     return [
@@ -198,7 +198,7 @@ def _page(request: Request, text: str, format: Format) -> Response:
     data = text.encode()
     headers = _headers(Digest.of(data)) | {"Vary": "Accept"}
     if format is not Format.JSON_V1:
-        headers["Content-Security-Policy"] = POLICY  # also of a 304, whose headers replace those of the kept page
+        headers["Content-Security-Policy"] = POLICY  # also on a 304, whose headers replace those of the cached page
     if _unchanged(request, headers["ETag"]):
         return Response(None, 304, headers)
     kind = format.value if format is Format.JSON_V1 else f"{format.value}; charset=utf-8"
@@ -206,13 +206,13 @@ def _page(request: Request, text: str, format: Format) -> Response:
 
 
 def _headers(digest: Digest) -> dict[str, str]:
-    """Clients may keep what they got, and ask each time whether it still holds: a quarantine is seen at once."""
+    """Let clients cache a response and revalidate it each time, so that a quarantine takes effect at once."""
     return {"ETag": f'"{digest.value.hex()}"', "Cache-Control": "no-cache"}
 
 
 def _unchanged(request: Request, etag: str) -> bool:
-    known = request.headers.get("if-none-match", "")
-    return etag in {tag.strip().removeprefix("W/") for tag in known.split(",")}
+    etags = request.headers.get("if-none-match", "")
+    return etag in {tag.strip().removeprefix("W/") for tag in etags.split(",")}
 
 
 # -- requests
@@ -230,34 +230,34 @@ def _name(request: Request) -> str:
 
 
 def _caller(request: Request, index: PackageIndex) -> Credential | None:
-    """Whose request this is; None for anybody. Raises `Refused` (401) for a secret that is not good."""
+    """Return whose request this is; None without a secret. Raises `Refused` (401) for an invalid secret."""
     secret = presented_secret(request.headers.getlist("authorization"))
     if secret is None:
         return None
     if (credential := index.credentials.check(secret)) is None:
-        raise Refused(401, "this secret is unknown, revoked or out of date")
+        raise Refused(401, "this secret is unknown, revoked or expired")
     return credential
 
 
 def _require(request: Request, index: PackageIndex, name: str) -> None:
-    """Raise `Refused` (404) for a project that the caller may not know of, in the words for one that is not there."""
+    """Raises `Refused` (404) for a project that the caller may not know of, with the message for a missing one."""
     if not index.sees(_caller(request, index), name):
         raise Refused(404, f"there is no project {name!r}")
 
 
 def _credential(request: Request, index: PackageIndex) -> Credential:
-    """Who uploads. Raises `Refused`: 401 without a secret, 403 with one that is not good."""
+    """Return who uploads. Raises `Refused`: 401 without a secret, 403 for an invalid one."""
     secret = presented_secret(request.headers.getlist("authorization"))
     if not secret:
         raise Refused(401, "an upload needs credentials: user name __token__, and the secret")
     credential = index.credentials.check(secret)
     if credential is None:
-        raise Refused(403, "this secret is unknown, revoked or out of date")
+        raise Refused(403, "this secret is unknown, revoked or expired")
     return credential
 
 
 def _metadata_of(index: PackageIndex, file: IndexFile) -> bytes:
     if file.upstream:
         return wheel_metadata(index.path(file))
-    assert file.metadata is not None  # noqa: S101 - the caller looked
+    assert file.metadata is not None  # noqa: S101 - the caller checked
     return index.blobs.read(file.metadata)

@@ -1,16 +1,16 @@
-"""PEP 740: attestations that come with an upload, checked before anybody can download it.
+"""PEP 740: attestations that come with an upload, verified before anybody can download the file.
 
-pypi-attestations reads them. Its `Attestation.verify` knows Sigstore's public instances alone, so its bundle goes to
-sigstore's own verifier, with this instance's trusted root; the statement is compared with the file here. Identity is
-the project's trusted publisher: the certificate must say that this CI host ran that repository's workflow, and in that
-environment if one is named.
+pypi-attestations reads them. Its `Attestation.verify` knows only Sigstore's public instances, so its bundle goes to
+sigstore's own verifier with this instance's trusted root, and the statement is compared with the file here. The
+identity is the project's trusted publisher: the certificate must say that this CI host ran that repository's workflow,
+in that environment if the publisher names one.
 
     >>> provenance = verify(attestations, distribution, publisher, config)   # or Refused (400), with the reason
     >>> provenance["attestation_bundles"][0]["publisher"]["repository"]
     'acme/triage-model'
 
-The provenance object calls its publisher's kind "GitHub", the shape of its claims: a client would not know another
-kind. The issuer in the certificate is this instance's, so nobody takes it for one of GitHub's.
+The provenance object gives its publisher the kind "GitHub", whose claims have the same shape: clients would not know
+another kind. The certificate names this instance as its issuer, so nobody mistakes it for one of GitHub's.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ ISSUER, REPOSITORY, COMMIT, REF, WORKFLOW, ENVIRONMENT = 8, 12, 13, 14, 18, 23  
 
 
 class PublisherPolicy:
-    """A policy for sigstore-python: the certificate is of a job of this publisher."""
+    """A policy for sigstore-python: the certificate belongs to a job of this publisher."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
 
     def verify(self, cert: Certificate) -> None:
-        """Check the certificate's claims. Raises sigstore's `VerificationError` naming the one that is wrong."""
+        """Check the certificate's claims. Raises sigstore's `VerificationError` with the first wrong one."""
         from sigstore.errors import VerificationError
 
         says = claims_of(cert)
@@ -65,29 +65,30 @@ class PublisherPolicy:
 
 
 def read(text: str) -> list[Attestation]:
-    """The attestations in an upload's form field, a JSON array. Raises `Refused` (400)."""
+    """Read the attestations in an upload's form field, a JSON array. Raises `Refused` (400)."""
     from pydantic import ValidationError
     from pypi_attestations import Attestation
 
     try:
         documents = json.loads(text)
         if not isinstance(documents, list) or not 0 < len(documents) <= MAX_ATTESTATIONS:
-            raise Refused(400, f"'attestations' is a JSON array of one to {MAX_ATTESTATIONS} attestations")
+            raise Refused(400, f"'attestations' must be a JSON array of one to {MAX_ATTESTATIONS} attestations")
         return [Attestation.model_validate(document) for document in documents]
     except (ValidationError, ValueError, RecursionError) as error:
         raise Refused(400, f"the attestations cannot be read: {_short(error)}") from error
 
 
 def bundles(provenance: Mapping[str, Any] | None) -> list[bytes]:
-    """The attestations of a provenance object as Sigstore bundles; the index verified them when they came."""
-    found: list[bytes] = []
+    """Convert the attestations of a provenance object to Sigstore bundles; the index verified them at upload."""
     if provenance is None:
-        return found
+        return []
     from pypi_attestations import Provenance
 
-    for bundle in Provenance.model_validate(provenance).attestation_bundles:
-        found += [attestation.to_bundle().to_json().encode() for attestation in bundle.attestations]
-    return found
+    return [
+        attestation.to_bundle().to_json().encode()
+        for bundle in Provenance.model_validate(provenance).attestation_bundles
+        for attestation in bundle.attestations
+    ]
 
 
 def verify(
@@ -96,9 +97,9 @@ def verify(
     publishers: Sequence[Publisher],
     config: Path,
 ) -> dict[str, Any]:
-    """The provenance object of a file (name, digest), if each attestation is by one of the publishers.
+    """Verify that one publisher made all attestations of a file (name, digest); return the provenance object.
 
-    Raises `Refused` (400) with the step that failed; also when two are of one kind or by two publishers.
+    Raises `Refused` (400) with the step that failed, also for two attestations of one kind.
     """
     from pypi_attestations import AttestationBundle, GitHubPublisher, Provenance
     from sigstore.errors import Error as SigstoreError
@@ -109,7 +110,7 @@ def verify(
         raise Refused(
             400,
             "attestations are accepted for projects that have a trusted publisher, and this one has none",
-            hint="add a publisher to the project: Index.add_publisher",
+            hint="add a publisher to the project: PackageIndex.add_publisher",
         )
     try:
         root = ClientTrustConfig.from_json(config.read_text()).trusted_root
@@ -127,7 +128,7 @@ def verify(
                 kinds.add(kind)
         except Refused:
             raise
-        except Exception as error:  # whatever a library raises on a stranger's bytes is a no
+        except Exception as error:  # any exception on a stranger's bytes is a refusal
             reasons.append(_short(error))
             continue
         bundle = AttestationBundle(
@@ -144,7 +145,7 @@ def verify(
 
 
 def _kind(attestation: Attestation, policy: PublisherPolicy, verifier: Verifier, file: tuple[str, Digest]) -> str:
-    """The predicate type of an attestation that holds for this file. Raises whatever a stranger's bytes raise."""
+    """Verify an attestation of this file and return its predicate type. Raises any exception on a stranger's bytes."""
     from pypi_attestations import AttestationType
 
     payload_type, payload = verifier.verify_dsse(attestation.to_bundle(), policy)
@@ -152,12 +153,12 @@ def _kind(attestation: Attestation, policy: PublisherPolicy, verifier: Verifier,
         raise MalformedInput(f"the payload is {payload_type[:80]!r}, expected {PAYLOAD_TYPE!r}")
     statement = Statement.load(payload)
     if len(statement.subjects) != 1:
-        raise MalformedInput(f"the statement has {len(statement.subjects)} subjects, and is about one file")
+        raise MalformedInput(f"expected one subject in the statement, got {len(statement.subjects)}")
     name, digest = statement.subjects[0][0], statement.subjects[0][1].get("sha256")
     if name != file[0]:
         raise MalformedInput(f"the subject does not match the file: {name[:200]!r} is not {file[0]!r}")
     if digest != file[1].value.hex():
-        raise MalformedInput("the subject does not match the file: its digest is another")
+        raise MalformedInput("the subject does not match the file: their digests differ")
     return AttestationType(statement.predicate_type).value
 
 

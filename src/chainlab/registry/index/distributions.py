@@ -1,10 +1,12 @@
-"""Wheels and source archives: what their names say, and whether what is in them agrees.
+"""Wheels and source archives: their names, and whether their contents agree with the names.
 
     >>> FileName.parse("triage_model-1.2.0-py3-none-any.whl")
     FileName(text='triage_model-1.2.0-py3-none-any.whl', project='triage-model', version='1.2.0', kind='bdist_wheel')
 
-`inspect` reads an uploaded file as an installer would and refuses, in a sentence, what two installers could read in
-two ways. Specifications: PEP 427 and the "binary distribution format" (wheels), PEP 625 and 517 (source archives),
+`inspect` reads an uploaded file as an installer would, and refuses with one sentence any file that two installers could
+read differently.
+
+Specifications: PEP 427 and the "binary distribution format" (wheels), PEP 625 and 517 (source archives),
 PEP 440 (versions), PEP 503 (names), PEP 376 and 627 (RECORD).
 """
 
@@ -58,7 +60,7 @@ STRONG = {"sha256", "sha384", "sha512"}
 
 @dataclass(frozen=True)
 class FileName:
-    """What the name of a distribution file says."""
+    """The parts of a distribution file's name."""
 
     text: str
     project: str  # normalised (PEP 503)
@@ -67,12 +69,12 @@ class FileName:
 
     @classmethod
     def parse(cls, text: str) -> FileName:
-        """Read a file name as it must be written; ``str`` of it is ``text``.
+        """Read a normalised file name; the inverse of `str`.
 
-        Raises `Refused` (400) for another form, also for one that only normalises to the right one.
+        Raises `Refused` (400) for any other form, also for one that normalises to a valid name.
         """
         if len(text) > MAX_NAME or not FILE_NAME.fullmatch(text):
-            raise Refused(400, f"{text[:120]!r} cannot be the name of a distribution file")
+            raise Refused(400, f"not a distribution file's name: {text[:120]!r}")
         try:
             if text.endswith(".whl"):
                 kind = "bdist_wheel"
@@ -100,7 +102,7 @@ class FileName:
 
 @dataclass(frozen=True)
 class Distribution:
-    """A file that holds together, and what it says of itself."""
+    """A consistent file, and its metadata."""
 
     name: FileName
     display_name: str  # as METADATA spells it
@@ -109,7 +111,7 @@ class Distribution:
 
 
 def inspect(path: Path, name: FileName) -> Distribution:
-    """Check a file's inside against its name. Raises `Refused` (400) with the first thing that does not hold."""
+    """Check a file's contents against its name. Raises `Refused` (400) with the first disagreement."""
     if not path.stat().st_size:
         raise Refused(400, "the file is empty")
     try:
@@ -117,29 +119,29 @@ def inspect(path: Path, name: FileName) -> Distribution:
             return _describe(name, _read_source(path, name))
         with _mapped(path) as data:
             return _describe(name, _read_wheel(data, name))
-    except UNREADABLE as error:  # of the standard library's readers, on bytes that nobody foresaw
+    except UNREADABLE as error:  # from the standard library's readers, on unforeseen bytes
         raise Refused(400, f"{name} cannot be read: {error}") from error
 
 
 def wheel_metadata(path: Path) -> bytes:
-    """METADATA of a wheel that is trusted already. Raises `Refused` (400) when it has none."""
+    """Read METADATA from a wheel that is already trusted. Raises `Refused` (400) when there is not exactly one."""
     with _mapped(path) as data:
-        found = [m for m in members(data) if re.fullmatch(r"[^/]+\.dist-info/METADATA", m.name)]
-        if len(found) != 1:
-            raise Refused(400, f"{path.name} has {len(found)} METADATA files")
-        return found[0].read(data, limit=MAX_METADATA)
+        matches = [m for m in members(data) if re.fullmatch(r"[^/]+\.dist-info/METADATA", m.name)]
+        if len(matches) != 1:
+            raise Refused(400, f"{path.name} has {len(matches)} METADATA files")
+        return matches[0].read(data, limit=MAX_METADATA)
 
 
 @contextmanager
 def _mapped(path: Path) -> Iterator[memoryview]:
-    """A file's bytes without reading them into memory."""
+    """Map a file's bytes without reading them into memory."""
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         view = memoryview(mapped)
         try:
             yield view
         finally:
-            # An exception on its way may still hold a slice; then both go with it.
+            # A propagating exception may still hold a slice; both are then freed with it.
             with suppress(BufferError):
                 view.release()
                 mapped.close()
@@ -160,63 +162,63 @@ def _describe(name: FileName, metadata: bytes) -> Distribution:
 
 
 def _read_wheel(data: memoryview, name: FileName) -> bytes:
-    """METADATA of a wheel whose every byte is accounted for."""
-    found = {member.name: member for member in members(data)}
-    folders = sorted({text.split("/")[0] for text in found if text.split("/")[0].endswith(".dist-info")})
+    """Read METADATA from a wheel after accounting for its every byte."""
+    by_name = {member.name: member for member in members(data)}
+    folders = sorted({text.split("/")[0] for text in by_name if text.split("/")[0].endswith(".dist-info")})
     if len(folders) != 1:
         raise Refused(
             400,
-            f"a wheel has exactly one .dist-info folder, this one {len(folders)}: {folders[:5]}",
+            f"expected exactly one .dist-info folder in the wheel, got {len(folders)}: {folders[:5]}",
         )
     folder = folders[0]
     owner, _, version = folder.removesuffix(".dist-info").partition("-")
     if canonicalize_name(owner) != name.project or not is_same_version(version, name.version):
         raise Refused(
             400,
-            f"the folder {folder[:120]!r} is not of {name.project} {name.version}, as the file name is",
+            f"the folder {folder[:120]!r} does not belong to {name.project} {name.version}, which the file name says",
         )
     for needed in ("METADATA", "WHEEL", "RECORD"):
-        if f"{folder}/{needed}" not in found:
+        if f"{folder}/{needed}" not in by_name:
             raise Refused(400, f"the wheel has no {folder}/{needed}")
-    wheel = found[f"{folder}/WHEEL"].read(data, limit=MAX_METADATA)
+    wheel = by_name[f"{folder}/WHEEL"].read(data, limit=MAX_METADATA)
     if not re.search(rb"^Wheel-Version: 1\.\d+\s*$", wheel, re.MULTILINE):
         raise Refused(400, "the wheel's WHEEL file does not say Wheel-Version: 1.x")
-    _check_record(data, found, folder)
-    return found[f"{folder}/METADATA"].read(data, limit=MAX_METADATA)
+    _check_record(data, by_name, folder)
+    return by_name[f"{folder}/METADATA"].read(data, limit=MAX_METADATA)
 
 
-def _check_record(data: memoryview, found: dict[str, Member], folder: str) -> None:
-    """RECORD lists every file of the wheel, with its size and digest, and nothing else (PEP 376, PEP 627)."""
+def _check_record(data: memoryview, by_name: dict[str, Member], folder: str) -> None:
+    """Check that RECORD lists exactly the files of the wheel, with sizes and digests (PEP 376, PEP 627)."""
     own = f"{folder}/RECORD"
     try:
-        listed, wrong = parse_record(found[own].read(data, limit=MAX_RECORD).decode("utf-8"))
+        listed, wrong = parse_record(by_name[own].read(data, limit=MAX_RECORD).decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Refused(400, f"the wheel's RECORD cannot be read: {error}") from error
     if wrong:
         raise Refused(400, f"the wheel's RECORD cannot be read: {wrong[0]}")
     unsigned = {own, *(f"{folder}/{text}" for text in SIGNATURES)}
-    files = {text for text, member in found.items() if not member.is_folder}
+    files = {text for text, member in by_name.items() if not member.is_folder}
     if stray := sorted(files - listed.keys() - unsigned):
         raise Refused(400, f"the wheel's RECORD does not list {stray[0]!r}")
     if ghosts := sorted(listed.keys() - files):
-        raise Refused(400, f"the wheel's RECORD lists {ghosts[0][:120]!r}, which the wheel does not have")
+        raise Refused(400, f"the wheel's RECORD lists {ghosts[0][:120]!r}, which is not in the wheel")
     for text in sorted(files):  # every member is unpacked once, so its CRC is checked too
         algorithm, _, value = listed.get(text, ("", ""))[0].partition("=")
         if text not in unsigned and algorithm not in STRONG:
             raise Refused(400, f"the wheel's RECORD gives no SHA-256 (or longer) digest of {text!r}")
         hash = hashlib.new(algorithm if algorithm in STRONG else "sha256")
-        for block in found[text].blocks(data):
+        for block in by_name[text].blocks(data):
             hash.update(block)
         if text in unsigned:
             continue
         if value != base64.urlsafe_b64encode(hash.digest()).rstrip(b"=").decode():
             raise Refused(400, f"the digest of {text!r} is not the one in the wheel's RECORD")
-        if listed[text][1] not in ("", str(found[text].size)):
+        if listed[text][1] not in ("", str(by_name[text].size)):
             raise Refused(400, f"the size of {text!r} is not the one in the wheel's RECORD")
 
 
 def _read_source(path: Path, name: FileName) -> bytes:
-    """PKG-INFO of a source archive with one top folder."""
+    """Read PKG-INFO from a source archive with one top folder."""
     top = name.text.removesuffix(".tar.gz")
     with tempfile.TemporaryFile() as unpacked:
         size = _gunzip(path, unpacked)
@@ -246,12 +248,12 @@ def _check_source(entries: list[tarfile.TarInfo], top: str) -> None:
         if not (entry.isreg() or entry.isdir()):
             raise Refused(400, f"{entry.name[:120]!r} in the source archive is a link or a device")
         if entry.name != top and not entry.name.startswith(f"{top}/"):
-            raise Refused(400, f"{entry.name[:120]!r} is not in the source archive's one folder, {top}/")
+            raise Refused(400, f"{entry.name[:120]!r} is outside the source archive's only folder, {top}/")
     check_names(entry.name + ("/" if entry.isdir() else "") for entry in entries)
 
 
 def _gunzip(path: Path, target: IO[bytes]) -> int:
-    """Unpack one gzip stream that fills the file; returns the bytes written."""
+    """Unpack the one gzip stream that fills the file; return the number of bytes written."""
     limit = min(MAX_UNPACKED, max(FREE_SIZE, MAX_RATIO * path.stat().st_size))
     machine, size = zlib.decompressobj(16 + zlib.MAX_WBITS), 0
     try:
@@ -266,7 +268,7 @@ def _gunzip(path: Path, target: IO[bytes]) -> int:
                 if machine.eof and (machine.unused_data or file.read(1)):
                     raise Refused(400, "bytes follow the end of the source archive")
     except zlib.error as error:
-        raise Refused(400, f"this is no gzip file: {error}") from error
+        raise Refused(400, f"not a gzip file: {error}") from error
     if not machine.eof:
         raise Refused(400, "the source archive is cut off")
     target.seek(0)

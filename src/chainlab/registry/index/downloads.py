@@ -1,7 +1,7 @@
 """Which files of the index each CI job was served: the package digests that its provenance lists.
 
-A job's requests come from a loopback address of its own, in 127.64.0.0/10; other addresses are not noted, so ordinary
-serving writes nothing.
+A job's requests come from a loopback address of its own, in 127.64.0.0/10. Downloads by other addresses are not
+recorded, so ordinary serving writes nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS downloads (
 
 
 class Downloads:
-    """The notes of one index; ``guard`` is the lock of its connection."""
+    """The downloads recorded in one index; ``guard`` is the lock of its connection."""
 
     def __init__(self, connection: sqlite3.Connection, guard: threading.RLock, *, clock: Clock = utc_now) -> None:
         connection.executescript(SCHEMA)
@@ -40,8 +40,8 @@ class Downloads:
         self._guard = guard
         self._clock = clock
 
-    def note(self, address: str, file: IndexFile) -> bool:
-        """Note a file for a job's address, once; false for any other address, which costs nothing."""
+    def record(self, address: str, file: IndexFile) -> bool:
+        """Record once that a job's address was served a file; false for any other address, without a query."""
         try:
             if ipaddress.IPv4Address(address) not in JOBS:
                 return False
@@ -49,10 +49,10 @@ class Downloads:
             return False
         key = (address, file.filename, str(file.digest))
         with self._guard:
-            noted = self._connection.execute(
+            row = self._connection.execute(
                 "SELECT 1 FROM downloads WHERE address = ? AND file = ? AND digest = ?", key
             ).fetchone()
-            if noted is None:
+            if row is None:
                 with transaction(self._connection):
                     self._connection.execute(
                         "INSERT OR IGNORE INTO downloads (address, project, file, digest, time) VALUES (?, ?, ?, ?, ?)",
@@ -61,12 +61,12 @@ class Downloads:
         return True
 
     def forget(self, address: str) -> None:
-        """Begin anew with an address: another job has it now."""
+        """Delete what an address was served, because another job has it now."""
         with self._guard, transaction(self._connection):
             self._connection.execute("DELETE FROM downloads WHERE address = ?", (address,))
 
     def of(self, address: str) -> list[tuple[str, str, Digest]]:
-        """What an address was served: project, file name, digest; in order."""
+        """List what an address was served: project, file name, digest; in order."""
         with self._guard:
             rows = self._connection.execute(
                 "SELECT project, file, digest FROM downloads WHERE address = ? ORDER BY id",

@@ -1,6 +1,6 @@
-"""The files of the package index: a table whose rows never change what was uploaded, and never go.
+"""The files of the package index: an append-only table of what was uploaded.
 
-A file that was deleted leaves its row as a tombstone: its name is used up.
+A deleted file leaves its row as a tombstone, so its name is never used again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ COLUMNS = (
 
 
 class FileTable:
-    """The table of one index; ``guard`` is the lock of its connection. It changes inside transactions alone."""
+    """The table of one index; ``guard`` is the lock of its connection. Change it inside transactions only."""
 
     def __init__(self, connection: sqlite3.Connection, guard: threading.RLock) -> None:
         connection.executescript(SCHEMA)
@@ -55,19 +55,19 @@ class FileTable:
         self._guard = guard
 
     def of(self, project: str) -> list[IndexFile]:
-        """The files of a project, deleted ones left out."""
+        """List the files of a project; deleted ones are left out."""
         return self._select("project = ? AND deleted IS NULL", project)
 
     def with_digest(self, digest: Digest) -> list[IndexFile]:
-        """The files with these bytes, deleted ones left out."""
+        """List the files with these bytes; deleted ones are left out."""
         return self._select("digest = ? AND deleted IS NULL", str(digest))
 
     def all(self) -> list[IndexFile]:
-        """Every file, deleted ones left out."""
+        """List every file; deleted ones are left out."""
         return self._select("deleted IS NULL")
 
     def same(self, filename: str, digest: Digest) -> IndexFile | None:
-        """The file of that name if it has these bytes, None when the name is free.
+        """Return the file of that name if it has these bytes, None when the name is free.
 
         Raises `Refused` (400) if it has, or had, other bytes.
         """
@@ -81,18 +81,18 @@ class FileTable:
         if row[1] is not None:
             raise Refused(400, f"the file name {filename} was used and deleted", hint=again)
         if row[0] != str(digest):
-            # The words that twine and uv look for when they are to skip what is there.
+            # twine and uv look for these words when they are to skip existing files.
             raise Refused(400, f"File already exists: {filename} has digest {row[0]}", hint=again)
         return self._select("filename = ?", filename)[0]
 
     def add(self, file: IndexFile) -> None:
-        """Add a file whose time of upload is known."""
+        """Add a file. Raises `TypeError` when its time of upload is unknown."""
 
         def text(digest: Digest | None) -> str | None:
             return str(digest) if digest else None
 
         if file.uploaded is None:
-            raise TypeError("a file of ours has a time of upload")
+            raise TypeError("an uploaded file has a time of upload")
         origin = json.dumps(file.publisher) if file.publisher else None
         self._connection.execute(
             f"INSERT INTO files ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?)",  # noqa: S608
@@ -111,7 +111,7 @@ class FileTable:
         )
 
     def bury(self, files: Iterable[IndexFile], now: str) -> None:
-        """Delete files ``now`` (RFC 3339); their names stay used."""
+        """Mark files as deleted at ``now`` (RFC 3339); their names stay used."""
         self._connection.executemany(
             "UPDATE files SET deleted = ? WHERE filename = ?",
             [(now, file.filename) for file in files],

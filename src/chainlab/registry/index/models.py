@@ -1,4 +1,4 @@
-"""What the package index knows of a file and of a project; values, as its tables and the wheelhouse give them."""
+"""A file and a project of the package index, as values; its tables and the wheelhouse produce them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["IndexFile", "IndexProject", "Status", "versions"]
 
 
 class Status(StrEnum):
-    """Project status markers (PEP 792), those that this index sets."""
+    """The project status markers (PEP 792) that this index sets."""
 
     ACTIVE = "active"
     QUARANTINED = "quarantined"  # offers no files, takes no uploads
@@ -45,14 +45,14 @@ class IndexFile:
 
 @dataclass(frozen=True)
 class IndexProject:
-    """A name, whose it is, and what installers are told about it."""
+    """A project's name, its owner and its status."""
 
     name: str  # normalised
     display_name: str
     owner: str | None  # None: reserved, or upstream
     status: Status = Status.ACTIVE
     reason: str = ""  # of the status
-    deleted: bool = False  # a tombstone: its files are gone, the name stays its owner's
+    deleted: bool = False  # a tombstone: its files are gone, the name still belongs to its owner
     upstream: bool = False
 
     @property
@@ -62,5 +62,5 @@ class IndexProject:
 
 
 def versions(files: Iterable[IndexFile]) -> list[str]:
-    """The versions of some files, oldest first."""
+    """List the versions of some files, oldest first."""
     return sorted({file.version for file in files}, key=version_key)

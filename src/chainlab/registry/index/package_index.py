@@ -1,7 +1,8 @@
-"""The package index: projects, their files, who may add to them, and what became of them.
+"""The package index: projects, their files, who may upload, and yanks, quarantines and deletions.
 
-A file never changes: the same bytes may be sent again, other bytes never, not even after it was deleted. A name of
-ours is served from here alone, so that no upstream file can take the place of one (dependency confusion).
+A file never changes: the same bytes may be uploaded again, other bytes never, not even after the file was deleted. A
+project that is registered here is never served from upstream, so no upstream file can replace one (dependency
+confusion).
 
     >>> index.publish(Path("triage_model-1.0-py3-none-any.whl"), by=credential).digest
     >>> index.quarantine("triage-model", "token leaked", by="security")  # PEP 792: installers see no file
@@ -32,7 +33,7 @@ from chainlab.registry.index.distributions import FileName, inspect
 from chainlab.registry.index.downloads import Downloads
 from chainlab.registry.index.file_table import FileTable
 from chainlab.registry.index.models import IndexFile, IndexProject, Status
-from chainlab.registry.index.project_table import Projects, normalise, stated
+from chainlab.registry.index.project_table import Projects, check_reason, normalise
 from chainlab.registry.index.publishers import AUDIENCE, Minted, Publisher, Publishers, TrustSource
 from chainlab.registry.index.upstream import Upstream
 from chainlab.registry.job_writes import JobWrites
@@ -46,8 +47,7 @@ MAX_FILE = 100 * 2**20  # bytes of one distribution, as on PyPI
 class PackageIndex:
     """The package index of one registry; safe to call from several threads.
 
-    ``connection`` serves nobody else, apart from ``events`` and ``credentials``. ``held`` says why a digest is held
-    back, if it is.
+    Only ``events`` and ``credentials`` share ``connection``. ``held`` returns why a digest is held back, or None.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class PackageIndex:
     # -- reading
 
     def projects(self) -> list[IndexProject]:
-        """Every project, upstream's too, sorted; no tombstones and no reserved names."""
+        """List every project, upstream's too, by name; tombstones and reserved names are left out."""
         ours = {project.name: project for project in self.names.all()}
         names = self._upstream.projects() if self._upstream else {}
         theirs = [IndexProject(name, name, None, upstream=True) for name in names if name not in ours]
@@ -88,20 +88,20 @@ class PackageIndex:
         return sorted([*shown, *theirs], key=lambda project: project.name)
 
     def project(self, name: str) -> IndexProject:
-        """A project, by any spelling of its name. Raises `Refused` (404)."""
+        """Return a project, by any spelling of its name. Raises `Refused` (404)."""
         name = normalise(name)
-        found = self.names.find(name)
-        if found is None and self._upstream and self._upstream.files(name):
+        project = self.names.find(name)
+        if project is None and self._upstream and self._upstream.files(name):
             return IndexProject(name, name, None, upstream=True)
-        if found is None or found.owner is None or found.deleted:
+        if project is None or project.owner is None or project.deleted:
             raise Refused(404, f"there is no project {name!r}")
-        return found
+        return project
 
     def sees(self, caller: Credential | None, project: str, rights: tuple[str, ...] = PACKAGES) -> bool:
         """Whether a caller, None for anybody, may know of a project.
 
-        One that is published from an internal repository is for those who may read that repository's packages, and
-        for its own publishers.
+        A project that is published from an internal repository is visible to those who may read that repository's
+        packages, and to its own publishers.
         """
         name = normalise(project)
         with self._guard:
@@ -109,68 +109,68 @@ class PackageIndex:
                 return True
         if caller is None:
             return False
-        found = self.names.find(name)
+        entry = self.names.find(name)
         return (
             f"packages:upload:{name}" in caller.grants
             or caller.may(f"packages:admin:{name}")
-            or (found is not None and found.owner == caller.subject)
+            or (entry is not None and entry.owner == caller.subject)
         )
 
     def files(self, name: str) -> list[IndexFile]:
-        """All files of a project, whatever its status, by version and name. Raises `Refused` (404)."""
+        """List all files of a project, whatever its status, by version and name. Raises `Refused` (404)."""
         project = self.project(name)
         if project.upstream and self._upstream:
-            found = self._upstream.files(project.name)
+            files = self._upstream.files(project.name)
         else:
-            found = self._files.of(project.name)
-        return sorted(found, key=lambda file: (version_key(file.version), file.filename))
+            files = self._files.of(project.name)
+        return sorted(files, key=lambda file: (version_key(file.version), file.filename))
 
     def offered(self, name: str) -> list[IndexFile]:
-        """The files installers may see: none of a quarantined project, none whose digest is held back."""
+        """List the files that installers may see: none of a quarantined project, none whose digest is held back."""
         if not self.project(name).offers:
             return []
         return [file for file in self.files(name) if self._held(file.digest) is None]
 
     def file(self, project: str, filename: str) -> IndexFile:
-        """A file that is offered. Raises `Refused`: 404 when there is none, 403 when it is held back."""
-        found = next((file for file in self.files(project) if file.filename == filename), None)
-        if found is None:
+        """Return a file that installers may see. Raises `Refused`: 404 when there is none, 403 when it is held back."""
+        file = next((file for file in self.files(project) if file.filename == filename), None)
+        if file is None:
             raise Refused(404, f"{normalise(project)} has no file {filename[:120]!r}")
         owner = self.project(project)
         if not owner.offers:
             raise Refused(403, f"{owner.name} is in quarantine: {owner.reason}")
-        if reason := self._held(found.digest):
+        if reason := self._held(file.digest):
             raise Refused(403, f"{filename} is in quarantine: {reason}")
-        return found
+        return file
 
     def holding(self, digest: Digest) -> list[IndexFile]:
-        """The files with these bytes, whether they are offered or not."""
-        found = self._files.with_digest(digest)
+        """List the files with these bytes, whether installers may see them or not."""
+        matches = self._files.with_digest(digest)
         for name, files in self._upstream.projects().items() if self._upstream else ():
             same = [file for file in files if file.digest == digest]
             if same and self.names.find(name) is None:
-                found += same
-        return found
+                matches += same
+        return matches
 
     def digests(self) -> Iterator[Digest]:
-        """Every blob that the index refers to."""
+        """Yield the digest of every blob that the index refers to."""
         for file in self._files.all():
             yield from (d for d in (file.digest, file.metadata, file.provenance) if d)
 
     def path(self, file: IndexFile) -> Path:
-        """Where a file's bytes are."""
+        """Return where a file's bytes are."""
         if file.upstream and self._upstream:
             return self._upstream.path(file)
         return self.blobs.path(file.digest)
 
     def provenance(self, file: IndexFile) -> dict[str, Any] | None:
-        """The provenance object of a file (PEP 740), or None."""
+        """Return the provenance object of a file (PEP 740), or None."""
         if file.provenance is None:
             return None
         return dict(json.loads(self.blobs.read(file.provenance)))
 
     def downloads(self, address: str) -> list[tuple[str, str, Digest]]:
-        """What was served to a job's address: project, file name, digest; in order."""
+        """List what was served to a job's address: project, file name, digest; in order."""
         return self.served.of(address)
 
     # -- uploading
@@ -192,15 +192,15 @@ class PackageIndex:
             return self.accept(name, staged, by=by, attestations=attestations, scenario_time=scenario_time)
 
     def authorise(self, project: str, by: Credential) -> None:
-        """Whether ``by`` may upload to a project, or take its name. Raises `Refused` (403)."""
+        """Check that ``by`` may upload to a project, or take its name. Raises `Refused` (403)."""
         project = normalise(project)
         self.names.authorise(project, by)
-        self._nobodys(project)
+        self._check_not_upstream(project)
 
-    def _nobodys(self, project: str) -> None:
-        """Raise `Refused` (403) for an upstream project, whose name nobody here may take."""
+    def _check_not_upstream(self, project: str) -> None:
+        """Raises `Refused` (403) for an upstream project, whose name stays upstream's."""
         if self.names.find(project) is None and self._upstream and self._upstream.files(project):
-            raise Refused(403, f"{project} is an upstream project and nobody's to upload to")
+            raise Refused(403, f"nobody may upload to {project}: it is an upstream project")
 
     def accept(
         self,
@@ -211,7 +211,7 @@ class PackageIndex:
         attestations: str | None = None,
         scenario_time: str | None = None,
     ) -> IndexFile:
-        """Check what was staged and add it. The same bytes again change nothing. Raises `Refused`."""
+        """Check a staged file and add it; the same bytes again change nothing. Raises `Refused`."""
         self.authorise(name.project, by)
         digest = staged.digest
         if reason := self._held(digest):
@@ -223,8 +223,8 @@ class PackageIndex:
         staged.flush()
         distribution = inspect(staged.path, name)
         with self._guard:
-            behind = self._publishers.behind(by.subject)
-        proof = None if attestations is None else self._prove(name, digest, behind, attestations)
+            origin = self._publishers.origin(by.subject)
+        proof = None if attestations is None else self._prove(name, digest, origin, attestations)
         wheel = name.kind == "bdist_wheel"
         file = IndexFile(
             filename=name.text,
@@ -238,17 +238,17 @@ class PackageIndex:
             metadata=self.blobs.put(distribution.metadata) if wheel else None,
             uploader=by.subject,
             provenance=self.blobs.put(json.dumps(proof, indent=1).encode()) if proof else None,
-            publisher={"publisher": asdict(behind[0]), "claims": behind[1]} if behind else None,
+            publisher={"publisher": asdict(origin[0]), "claims": origin[1]} if origin else None,
             scenario_time=scenario_time,
         )
         with self._guard, transaction(self._connection):
             self._job_writes.record(by.job, "index", name.text, digest)
-            if same := self._files.same(name.text, digest):  # somebody was quicker
+            if same := self._files.same(name.text, digest):  # another upload of the same file was quicker
                 return same
             self.authorise(name.project, by)
             self.names.take(name.project, distribution.display_name, by.subject)
-            if repository := by.repository or (behind[0].repository if behind else ""):
-                self.names.join(name.project, repository)
+            if repository := by.repository or (origin[0].repository if origin else ""):
+                self.names.add_repository(name.project, repository)
             self._files.add(file)
             self._report(file)
         return file
@@ -269,74 +269,74 @@ class PackageIndex:
         self,
         name: FileName,
         digest: Digest,
-        behind: tuple[Publisher, Mapping[str, str]] | None,
+        origin: tuple[Publisher, Mapping[str, str]] | None,
         text: str,
     ) -> dict[str, Any]:
-        """The provenance object, if the attestations hold. Raises `Refused` (400)."""
+        """Verify the attestations and return the provenance object. Raises `Refused` (400)."""
         if self._trust is None:
-            raise Refused(503, "attestations cannot be checked: the index knows no trusted root")
+            raise Refused(503, "attestations cannot be checked: the index has no trusted root")
         with self._guard:
-            publishers = [behind[0]] if behind else self._publishers.of(name.project)
+            publishers = [origin[0]] if origin else self._publishers.of(name.project)
         return pep740.verify(pep740.read(text), (name.text, digest), publishers, self._trust.config_path)
 
     # -- trusted publishers
 
     def add_publisher(self, project: str, publisher: Publisher, *, owner: str) -> None:
-        """Let a workflow upload to a project; registers the name when it is free. Raises `Refused` (409)."""
-        self._nobodys(normalise(project))
+        """Let a workflow upload to a project; register the name when it is free. Raises `Refused` (409)."""
+        self._check_not_upstream(normalise(project))
         name = self.names.register(project, owner).name
         with self.names.changing(name, "publisher-added", {"by": owner, **asdict(publisher)}):
             self._publishers.add(name, publisher)
-            self.names.join(name, publisher.repository)
+            self.names.add_repository(name, publisher.repository)
 
     def remove_publisher(self, project: str, publisher: Publisher, *, by: str) -> None:
-        """Trust a workflow no longer; credentials it has already end within minutes."""
+        """Stop trusting a workflow; the credentials that it already has expire within minutes."""
         name = normalise(project)
         with self.names.changing(name, "publisher-removed", {"by": by, **asdict(publisher)}):
             self._publishers.remove(name, publisher)
 
     def mint(self, token: str) -> Minted:
-        """A short-lived credential for a CI job's token. Raises `Refused` (401 or 422) with the reason."""
+        """Exchange a CI job's token for a short-lived credential. Raises `Refused` (401 or 422) with the reason."""
         if self._trust is None:
-            raise Refused(503, "tokens cannot be checked: the index knows no issuer")
+            raise Refused(503, "tokens cannot be checked: the index has no issuer")
         claims = self._trust.claims(token, AUDIENCE)
         with self._guard:
             return self._publishers.mint(claims)
 
-    # -- what becomes of files and projects
+    # -- yanks, quarantines, deletions
 
     def yank(self, project: str, version: str, reason: str = "", *, by: str) -> None:
-        """Let installers take a version only when it is asked for by number (PEP 592)."""
-        stated(reason or "-")
+        """Yank a version: installers take it only when it is requested by number (PEP 592)."""
+        check_reason(reason or "-")
         files = self._of_version(project, version)
         with self.names.changing(project, "yanked", {"version": files[0].version, "reason": reason, "by": by}):
             self._files.yank(files, reason)
 
     def quarantine(self, project: str, reason: str, *, by: str) -> None:
-        """Offer none of a project's files and take none, until `release`."""
-        self.names.mark(project, "quarantined", Status.QUARANTINED, reason, by=by)
+        """Hide all files of a project and refuse uploads to it, until `release`."""
+        self.names.set_status(project, "quarantined", Status.QUARANTINED, reason, by=by)
 
     def release(self, project: str, reason: str = "looked into", *, by: str) -> None:
         """End a project's quarantine."""
         if self.project(project).status is not Status.QUARANTINED:
             raise Refused(409, f"{normalise(project)} is not in quarantine")
-        self.names.mark(project, "released", Status.ACTIVE, reason, by=by)
+        self.names.set_status(project, "released", Status.ACTIVE, reason, by=by)
 
     def delete(self, project: str, version: str | None = None, *, by: str) -> None:
-        """Delete a version, or the whole project; the names of files and project stay taken."""
+        """Delete a version, or the whole project; the names of its files, and its own, stay taken."""
         files = self.files(project) if version is None else self._of_version(project, version)
         names = [file.filename for file in files]
         digests = [str(file.digest) for file in files]
         facts = {"version": version, "files": names, "digests": digests, "by": by}
-        with self.names.changing(project, "deleted", facts) as found:
+        with self.names.changing(project, "deleted", facts) as entry:
             self._files.bury(files, self.names.now())
             if version is None:
-                self.names.bury(found.name)
+                self.names.bury(entry.name)
 
     def _of_version(self, project: str, version: str) -> list[IndexFile]:
         if parse_version(version) is None:
-            raise MalformedInput(f"{version[:80]!r} is no version (PEP 440)")
-        found = [file for file in self.files(project) if is_same_version(file.version, version)]
-        if not found:
+            raise MalformedInput(f"not a version (PEP 440): {version[:80]!r}")
+        files = [file for file in self.files(project) if is_same_version(file.version, version)]
+        if not files:
             raise Refused(404, f"{normalise(project)} has no version {version}")
-        return found
+        return files

@@ -1,7 +1,7 @@
-"""The projects of the package index: names, owners, and what installers are told about them.
+"""The projects of the package index: names, owners and statuses.
 
-A name has one spelling (PEP 503), one owner, and a status (PEP 792). It is never free again: a deleted project leaves
-a tombstone that stays its owner's, and a reserved name is nobody's.
+A name has one spelling (PEP 503), one owner, and a status (PEP 792). A taken name never becomes free: a deleted project
+leaves a tombstone that still belongs to its owner, and a reserved name belongs to nobody.
 
 Each change is committed together with its event.
 """
@@ -24,7 +24,7 @@ from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
 from chainlab.registry.index.models import IndexProject, Status
 
-__all__ = ["SOURCE", "Projects", "normalise", "stated"]
+__all__ = ["SOURCE", "Projects", "check_reason", "normalise"]
 
 SOURCE = "/registry"  # CloudEvents source
 MAX_NAME = 100  # characters
@@ -65,7 +65,7 @@ class Projects:
         self._clock = clock
 
     def all(self) -> list[IndexProject]:
-        """Every name, with tombstones and reserved ones, sorted."""
+        """List every name, with tombstones and reserved ones, sorted."""
         with self._guard:
             rows = self._connection.execute(
                 f"SELECT {COLUMNS} FROM projects ORDER BY name"  # noqa: S608
@@ -73,7 +73,7 @@ class Projects:
         return [_project(row) for row in rows]
 
     def find(self, name: str) -> IndexProject | None:
-        """What is known of a normalised name; None when it is free."""
+        """Look up a normalised name; None when it is free."""
         with self._guard:
             row = self._connection.execute(
                 f"SELECT {COLUMNS} FROM projects WHERE name = ?",  # noqa: S608
@@ -82,40 +82,41 @@ class Projects:
         return _project(row) if row else None
 
     def authorise(self, name: str, by: Credential) -> IndexProject | None:
-        """The project that ``by`` may upload to; None when the name is free. Raises `Refused` (403).
+        """Return the project that ``by`` may upload to; None when the name is free. Raises `Refused` (403).
 
-        A grant for the name itself is its owner's word. One for all names takes free names and adds to one's own.
+        A grant for the name itself allows uploads to anybody's project: its owner gave it. A grant for all names
+        allows uploads to free names and to the caller's own projects.
         """
         if not by.may(f"packages:upload:{name}"):
             raise Refused(403, f"this credential ({by.subject}) may not upload to {name}")
-        found = self.find(name)
-        if found is None:
+        project = self.find(name)
+        if project is None:
             if name in STANDARD:
-                raise Refused(403, f"the name {name} is reserved: a module of Python itself has it")
+                raise Refused(403, f"the name {name} is reserved: it is a module of Python's standard library")
             return None
-        if found.owner is None:
-            raise Refused(403, f"the name {name} is reserved: {found.reason}")
-        named = f"packages:upload:{name}" in by.grants or by.may(f"packages:admin:{name}")
-        if not named and found.owner != by.subject:
-            raise Refused(403, f"{name} belongs to {found.owner}, not to {by.subject}")
-        if found.status is Status.QUARANTINED:
-            raise Refused(403, f"{name} is {found.status} and takes no uploads: {found.reason}")
-        return found
+        if project.owner is None:
+            raise Refused(403, f"the name {name} is reserved: {project.reason}")
+        has_grant = f"packages:upload:{name}" in by.grants or by.may(f"packages:admin:{name}")
+        if not has_grant and project.owner != by.subject:
+            raise Refused(403, f"{name} belongs to {project.owner}, not to {by.subject}")
+        if project.status is Status.QUARANTINED:
+            raise Refused(403, f"{name} is {project.status} and takes no uploads: {project.reason}")
+        return project
 
     def take(self, name: str, display: str, owner: str) -> None:
-        """Make a free name the owner's, or bring a deleted project back; call it inside a transaction."""
+        """Give a free name to an owner, or restore a deleted project; call it inside a transaction."""
         self._connection.execute(
             "INSERT INTO projects VALUES (?, ?, ?, ?, '', ?, NULL)"
             " ON CONFLICT (name) DO UPDATE SET display = excluded.display, deleted = NULL",
             (name, display, owner, Status.ACTIVE, self.now()),
         )
 
-    def join(self, name: str, repository: str) -> None:
-        """Note that a project is published from a repository; call it inside a transaction."""
+    def add_repository(self, name: str, repository: str) -> None:
+        """Record that a project is published from a repository; call it inside a transaction."""
         self._connection.execute("INSERT OR IGNORE INTO project_repositories VALUES (?, ?)", (name, repository))
 
     def repositories(self, name: str) -> list[str]:
-        """The repositories that a project was or may be published from."""
+        """List the repositories that a project was or may be published from."""
         with self._guard:
             rows = self._connection.execute("SELECT repository FROM project_repositories WHERE project = ?", (name,))
             return [repository for (repository,) in rows]
@@ -125,32 +126,32 @@ class Projects:
         self._connection.execute("UPDATE projects SET deleted = ? WHERE name = ?", (self.now(), name))
 
     def register(self, name: str, owner: str) -> IndexProject:
-        """Give a free name to an owner, before any upload. Raises `Refused` (409) when it is another's."""
+        """Register a free name for an owner, before any upload. Raises `Refused` (409) when another owner has it."""
         key = normalise(name)
         with self._guard, transaction(self._connection):
-            found = self.find(key)
-            if found is None:
+            project = self.find(key)
+            if project is None:
                 self.take(key, name, owner)
                 self.report("registered", key, {"project": key, "owner": owner})
-            elif found.owner != owner:
-                raise Refused(409, f"the name {key} is {found.owner or 'reserved'}, not {owner}'s")
-        return IndexProject(key, name, owner) if found is None else found
+            elif project.owner != owner:
+                raise Refused(409, f"the name {key} is {project.owner or 'reserved'}, not {owner}'s")
+        return IndexProject(key, name, owner) if project is None else project
 
     def reserve(self, name: str, reason: str) -> None:
-        """Let nobody take a free name. Raises `Refused` (409) when somebody has it."""
+        """Reserve a free name, so that nobody can take it. Raises `Refused` (409) when it is taken."""
         name = normalise(name)
         with self._guard, transaction(self._connection):
             if self.find(name) is not None:
                 raise Refused(409, f"the name {name} is taken")
             self._connection.execute(
                 "INSERT INTO projects VALUES (?, ?, NULL, ?, ?, ?, NULL)",
-                (name, name, Status.ACTIVE, stated(reason), self.now()),
+                (name, name, Status.ACTIVE, check_reason(reason), self.now()),
             )
             self.report("reserved", name, {"project": name, "reason": reason})
 
-    def mark(self, name: str, kind: str, status: Status, reason: str, *, by: str) -> None:
+    def set_status(self, name: str, kind: str, status: Status, reason: str, *, by: str) -> None:
         """Set a status (PEP 792) and report it as ``kind``. Raises `Refused` (409) when it is set already."""
-        facts = {"status": str(status), "reason": stated(reason), "by": by}
+        facts = {"status": str(status), "reason": check_reason(reason), "by": by}
         with self.changing(name, kind, facts) as project:
             if project.status is status:
                 raise Refused(409, f"{project.name} is {status} already")
@@ -161,12 +162,12 @@ class Projects:
 
     @contextmanager
     def changing(self, name: str, kind: str, facts: Mapping[str, Any]) -> Iterator[IndexProject]:
-        """One transaction around a change to a project and its event. Raises `Refused` (404)."""
+        """Change a project and report its event in one transaction. Raises `Refused` (404)."""
         name = normalise(name)
         with self._guard, transaction(self._connection):
             project = self.find(name)
             if project is None or project.owner is None or project.deleted:
-                raise Refused(404, f"there is no project {name!r} of ours")
+                raise Refused(404, f"no project {name!r} is registered here")
             yield project
             self.report(kind, name, {"project": name, **facts})
 
@@ -181,22 +182,22 @@ class Projects:
         )
 
     def now(self) -> str:
-        """The present moment, RFC 3339."""
+        """Return the present moment, RFC 3339."""
         return rfc3339(self._clock())
 
 
 def normalise(name: str) -> str:
-    """The one spelling of a project's name (PEP 503). Raises `MalformedInput` for what is no name."""
+    """Normalise a project's name (PEP 503). Raises `MalformedInput` when it is not a name."""
     try:
         if not name.isascii() or len(name) > MAX_NAME:
             raise InvalidName
         return str(canonicalize_name(name, validate=True))
     except InvalidName as error:
-        raise MalformedInput(f"{name[:80]!r} cannot be a project's name") from error
+        raise MalformedInput(f"not a project's name: {name[:80]!r}") from error
 
 
-def stated(reason: str) -> str:
-    """``reason``, if it can be shown on one line. Raises `MalformedInput`."""
+def check_reason(reason: str) -> str:
+    """Return ``reason`` if it can be shown on one line. Raises `MalformedInput`."""
     if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
         raise MalformedInput(f"expected a reason of one line and at most {MAX_REASON} characters")
     return reason

@@ -1,7 +1,7 @@
-"""Trusted publishers: which workflow may upload to which project, without a password that could leak.
+"""Trusted publishers: workflows that may upload to a project without a password that could leak.
 
-A publisher is a repository, the file name of a workflow in it, and perhaps an environment. A job shows the identity
-token of its CI host and gets a credential that lasts minutes and names the projects which trust that publisher:
+A publisher is a repository, the file name of a workflow in it, and perhaps an environment. A job presents
+the identity token of its CI host and gets a short-lived credential for the projects that trust that publisher:
 
     POST /_/oidc/mint-token  {"token": "eyJ…"}  →  {"success": true, "token": "cl_…", "expires": 1764950400}
 
@@ -32,12 +32,12 @@ from chainlab.trust.issuer import JOB_CLAIM
 
 __all__ = ["AUDIENCE", "LIFETIME", "Minted", "Publisher", "Publishers", "TrustSource"]
 
-AUDIENCE = "chainlab-index"  # what a token for the exchange must be made out to
-LIFETIME = 900  # seconds that a minted credential is good, as on PyPI
+AUDIENCE = "chainlab-index"  # the audience of a token for the exchange
+LIFETIME = 900  # seconds that a minted credential lasts, as on PyPI
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 WORKFLOW = re.compile(r"[A-Za-z0-9._ -]{1,100}\.ya?ml")
 ENVIRONMENT = re.compile(r"[^\x00-\x1f\x7f'\"`,;\\]{0,255}")
-KEPT = (
+KEPT_CLAIMS = (
     "repository",
     "ref",
     "sha",
@@ -66,14 +66,14 @@ CREATE TABLE IF NOT EXISTS minted (
 
 
 class TrustSource(Protocol):
-    """What the registry needs to know of the trust services."""
+    """What the registry needs from the trust services."""
 
     @property
     def config_path(self) -> Path:
         """``trust_config.json``."""
 
     def claims(self, token: str, audience: str) -> Mapping[str, str]:
-        """The claims of a CI job's token. Raises `Refused` when it does not hold."""
+        """Verify a CI job's token and return its claims. Raises `Refused` for an invalid one."""
 
 
 @dataclass(frozen=True, order=True)
@@ -97,7 +97,7 @@ class Publisher:
             object.__setattr__(self, "environment", names.environment(self.environment))
 
     def objection(self, claims: Mapping[str, str]) -> str | None:
-        """Why a job with these claims is not this publisher; None when it is."""
+        """Say why a job with these claims is not this publisher; None when it is."""
         repository = claims.get("repository", "")
         if _folded(names.repository, repository) != self.repository:
             return f"the job ran in repository {repository!r}, and the project trusts {self.repository!r}"
@@ -133,7 +133,7 @@ class Publishers:
         connection.executescript(SCHEMA)
 
     def of(self, project: str) -> list[Publisher]:
-        """The publishers that a project trusts."""
+        """List the publishers that a project trusts."""
         rows = self._connection.execute(
             "SELECT repository, workflow, environment FROM publishers WHERE project = ? ORDER BY 1, 2, 3",
             (project,),
@@ -141,21 +141,21 @@ class Publishers:
         return [Publisher(*row) for row in rows]
 
     def add(self, project: str, publisher: Publisher) -> None:
-        """Trust a publisher; nothing happens when the project does already."""
+        """Trust a publisher; nothing happens when the project already does."""
         self._connection.execute(
             "INSERT OR IGNORE INTO publishers VALUES (?, ?, ?, ?)",
             (project, publisher.repository, publisher.workflow, publisher.environment),
         )
 
     def remove(self, project: str, publisher: Publisher) -> None:
-        """Trust a publisher no longer."""
+        """Stop trusting a publisher."""
         self._connection.execute(
             "DELETE FROM publishers WHERE project = ? AND repository = ? AND workflow = ? AND environment = ?",
             (project, publisher.repository, publisher.workflow, publisher.environment),
         )
 
     def matching(self, claims: Mapping[str, str]) -> tuple[Publisher, tuple[str, ...]]:
-        """The publisher that a job is, and the projects that trust it. Raises `Refused` (422) with the reason."""
+        """Find the publisher that matches a job, and the projects that trust one. Raises `Refused` (422)."""
         matches: dict[Publisher, list[str]] = {}
         objections: list[str] = []
         rows = self._connection.execute("SELECT project, repository, workflow, environment FROM publishers ORDER BY 1")
@@ -170,23 +170,23 @@ class Publishers:
             repository = claims.get("repository", "")
             reasons = objections or [f"no project trusts a workflow of repository {repository!r}"]
             raise Refused(422, "no trusted publisher fits this token: " + "; ".join(reasons[:5]))
-        # One that names an environment is the narrower, and the evidence names it.
+        # A publisher that names an environment is the narrower one, so the evidence names it.
         best = max(matches, key=lambda publisher: bool(publisher.environment))
         return best, tuple(sorted({project for projects in matches.values() for project in projects}))
 
     def mint(self, claims: Mapping[str, str]) -> Minted:
-        """A credential for the projects that trust the job's workflow. Raises `Refused` (422)."""
+        """Issue a credential for the projects that trust the job's workflow. Raises `Refused` (422)."""
         publisher, projects = self.matching(claims)
         try:
             self._connection.execute("INSERT INTO exchanged VALUES (?)", (claims["jti"],))
         except (KeyError, sqlite3.IntegrityError) as error:
-            raise Refused(422, "this token has been exchanged before: ask for another") from error
+            raise Refused(422, "this token was exchanged before: request another") from error
         run = f" run {claims['run_id']}" if claims.get("run_id") else ""
         subject = f"{publisher.repository} {publisher.workflow}{run} #{secrets.token_hex(4)}"
-        kept = {name: claims[name] for name in KEPT if claims.get(name)}
+        claims_kept = {name: claims[name] for name in KEPT_CLAIMS if claims.get(name)}
         self._connection.execute(
             "INSERT INTO minted VALUES (?, ?, ?)",
-            (subject, json.dumps(asdict(publisher)), json.dumps(kept)),
+            (subject, json.dumps(asdict(publisher)), json.dumps(claims_kept)),
         )
         grants = [f"packages:upload:{project}" for project in projects]
         secret = self._credentials.issue(
@@ -194,14 +194,14 @@ class Publishers:
         )
         return Minted(secret, int(time.time()) + LIFETIME)
 
-    def behind(self, subject: str) -> tuple[Publisher, dict[str, str]] | None:
-        """The publisher and the claims behind a minted credential; None for one given to a person."""
+    def origin(self, subject: str) -> tuple[Publisher, dict[str, str]] | None:
+        """Look up the publisher and the claims of a minted credential; None for a person's credential."""
         row = self._connection.execute("SELECT publisher, claims FROM minted WHERE subject = ?", (subject,)).fetchone()
         return (Publisher(**json.loads(row[0])), json.loads(row[1])) if row else None
 
 
 def _folded(fold: Callable[[str], str], text: str) -> str | None:
-    """A claim's name in its folded form; None for what is no name, and equal to none."""
+    """Fold a claim's name; None when it is not a name."""
     try:
         return fold(text)
     except MalformedInput:

@@ -1,8 +1,8 @@
 """The simple repository API, version 1.4: the pages that pip and uv read.
 
 JSON (PEP 691, 700, 714, 740, 792) comes first: PEP 833 freezes the HTML form (PEP 503), which is still served to
-whoever asks for it. Models and JSON are simple-repository's; it has no keys for provenance and project status, which
-are added here, and its HTML does not escape the reason of a yank, so the HTML is written here.
+clients that ask for it. Models and JSON are simple-repository's; it has no keys for provenance and project status,
+which are added here, and its HTML does not escape the reason of a yank, so the HTML is written here.
 
     >>> negotiate("application/vnd.pypi.simple.v1+json, text/html;q=0.1")
     <Format.JSON_V1: 'application/vnd.pypi.simple.v1+json'>
@@ -56,13 +56,13 @@ PAGE = """<!DOCTYPE html>
 """
 
 
-def negotiate(accept: str | None, asked: str | None = None) -> Format:
-    """The format to answer in: ``asked`` (the query's ``format``), else the header's best, else JSON.
+def negotiate(accept: str | None, query: str | None = None) -> Format:
+    """Choose the response's format: ``query`` (the parameter ``format``), else the header's best, else JSON.
 
-    Raises `Refused` (406) when there is none.
+    Raises `Refused` (406) when no format fits.
     """
-    if asked is not None:
-        accept = asked
+    if query is not None:
+        accept = query
     ranges: dict[str, float] = {}
     for part in (accept or "*/*").split(","):
         kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
@@ -86,12 +86,12 @@ def negotiate(accept: str | None, asked: str | None = None) -> Format:
 
     best = max(PREFERENCE, key=quality_of)  # the first of equals
     if not quality_of(best):
-        raise Refused(406, "the index speaks " + ", ".join(format.value for format in PREFERENCE))
+        raise Refused(406, "the index serves " + ", ".join(format.value for format in PREFERENCE))
     return best
 
 
 def page_of_projects(projects: Iterable[IndexProject], format: Format) -> str:
-    """The list of projects (``/simple/``)."""
+    """Render the list of projects (``/simple/``)."""
     names = [project.name for project in projects]
     if format is not Format.JSON_V1:
         links = [f'<li><a href="{name}/">{name}</a></li>\n' for name in names]
@@ -103,7 +103,7 @@ def page_of_projects(projects: Iterable[IndexProject], format: Format) -> str:
 
 
 def page_of_project(project: IndexProject, files: Sequence[IndexFile], format: Format, base: str) -> str:
-    """The files of a project (``/simple/NAME/``); ``base`` is the server's own address, with a slash at its end."""
+    """Render the files of a project (``/simple/NAME/``); ``base`` is the server's address, with a slash at its end."""
     if format is not Format.JSON_V1:
         more = _meta("pypi:project-status", project.status)
         more += _meta("pypi:project-status-reason", project.reason) if project.reason else ""
@@ -128,7 +128,7 @@ def page_of_project(project: IndexProject, files: Sequence[IndexFile], format: F
 
 
 def _address(file: IndexFile) -> str:
-    """Path of a file's bytes on this server."""
+    """The path of a file's bytes on this server."""
     return f"/files/{file.project}/{quote(file.filename)}"
 
 
@@ -159,8 +159,8 @@ def _link(file: IndexFile, base: str) -> str:
         attributes["data-yanked"] = file.yanked
     if file.provenance:
         attributes["data-provenance"] = _provenance(file, base)
-    written = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
-    return f"<li><a {written}>{escape(file.filename)}</a></li>\n"
+    text = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
+    return f"<li><a {text}>{escape(file.filename)}</a></li>\n"
 
 
 def _provenance(file: IndexFile, base: str) -> str:

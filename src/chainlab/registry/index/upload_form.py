@@ -1,10 +1,12 @@
-"""The upload form that twine and uv publish send, read as it arrives.
+"""The upload form that twine and uv send, read as it arrives.
 
     POST /legacy/   multipart/form-data
       :action = file_upload   protocol_version = 1   name, version, filetype, metadata fields …
       sha256_digest, md5_digest, blake2_256_digest   attestations = […]   content = the file
 
-The file goes straight to staging; fields stay small. Source: PyPI's documentation of its upload API.
+The file is written to staging; the fields, which are small, stay in memory.
+
+Source: PyPI's documentation of its upload API.
 """
 
 from __future__ import annotations
@@ -41,20 +43,20 @@ class UploadForm:
     filename: str | None = None  # of the part 'content'
 
     def one(self, name: str) -> str | None:
-        """A field that is there at most once. Raises `Refused` (400)."""
+        """Return a field that occurs at most once. Raises `Refused` (400)."""
         values = self.fields.get(name, [])
         if len(values) > 1:
-            raise Refused(400, f"the field {name!r} is there {len(values)} times")
+            raise Refused(400, f"the field {name!r} occurs {len(values)} times")
         return values[0] if values else None
 
     def name(self) -> FileName:
-        """The file's name, if the form agrees with it. Raises `Refused` (400)."""
+        """Return the file's name after comparing it with the form. Raises `Refused` (400)."""
         if (action := self.one(":action")) != "file_upload":
-            raise Refused(400, f"this is the place for ':action' file_upload, not {action!r}")
+            raise Refused(400, f"expected the ':action' file_upload, got {action!r}")
         if (protocol := self.one("protocol_version")) not in (None, "1"):
-            raise Refused(400, f"protocol_version is 1, not {protocol!r}")
+            raise Refused(400, f"expected protocol_version 1, got {protocol!r}")
         if self.filename is None:
-            raise Refused(400, "the upload has no file: a part 'content' with a file name")
+            raise Refused(400, "the upload has no file (expected a part 'content' with a file name)")
         name = FileName.parse(self.filename)
         project, version, kind = (self.one(field) for field in ("name", "version", "filetype"))
         if project is None or canonicalize_name(project) != name.project:
@@ -66,10 +68,10 @@ class UploadForm:
         return name
 
     def check_digests(self, staged: Staged) -> None:
-        """Compare the digests in the form with what arrived; long work. Raises `Refused` (400)."""
+        """Compare the form's digests with the staged file, which takes long. Raises `Refused` (400)."""
         staged.flush()
         for name, algorithm in DIGESTS.items():
-            if not (said := self.one(name)):
+            if not (digits := self.one(name)):
                 continue
             hash = (
                 hashlib.blake2b(digest_size=32)
@@ -79,19 +81,19 @@ class UploadForm:
             with staged.path.open("rb") as file:
                 while block := file.read(2**20):
                     hash.update(block)
-            if said.lower() != hash.hexdigest():
-                raise Refused(400, f"the file that arrived does not have the {name} that the form says")
+            if digits.lower() != hash.hexdigest():
+                raise Refused(400, f"the {name} of the file that arrived differs from the form's")
 
 
 async def read_form(content_type: str, chunks: AsyncIterable[bytes], staged: Staged, *, limit: int) -> UploadForm:
-    """The form of a request of at most ``limit`` bytes; the file is written to ``staged``.
+    """Read the form of a request of at most ``limit`` bytes; write the file to ``staged``.
 
     Raises `Refused`: 400, 413 or 415.
     """
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:
-        raise Refused(415, "an upload is multipart/form-data with a boundary")
+        raise Refused(415, "expected multipart/form-data with a boundary")
     reader = _FormReader(staged)
     try:
         parser = MultipartParser(boundary, reader.callbacks())
@@ -109,7 +111,7 @@ async def read_form(content_type: str, chunks: AsyncIterable[bytes], staged: Sta
 
 
 class _FormReader:
-    """Takes the parts of a form as the parser finds them."""
+    """Collects the parts of a form as the parser reads them."""
 
     def __init__(self, staged: Staged) -> None:
         self.form = UploadForm()
@@ -123,7 +125,7 @@ class _FormReader:
         self._data = bytearray()
 
     def callbacks(self) -> MultipartCallbacks:
-        """What the parser calls."""
+        """Return the callbacks of the parser."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),

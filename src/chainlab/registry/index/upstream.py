@@ -1,8 +1,8 @@
 """The wheelhouse: third-party wheels, locked and fetched at set-up, served read-only beside our own projects.
 
 Nothing is copied or cached: the first request to the index reads every wheel (0.17 s for 23 wheels of 104 MB).
-When a wheel was uploaded upstream, which cooldown rules ask, is in ``data/upstream.csv`` by SHA-256
-(``data/upstream.py`` makes it). A time that is not there is unknown and served as absent, never made up.
+Cooldown rules need the time at which a wheel was uploaded upstream; ``data/upstream.csv`` has it by SHA-256
+(``data/upstream.py`` makes that file). A missing time is served as absent, never invented.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UPLOADER = "upstream"
 class Upstream:
     """The wheels of one directory, by project; read again when the directory changes.
 
-    ``times`` are upload times by digest; None takes those of the course.
+    ``times`` are upload times by digest; None reads the course's.
     """
 
     def __init__(self, directory: Path, times: Mapping[Digest, datetime] | None = None) -> None:
@@ -44,18 +44,18 @@ class Upstream:
 
     @classmethod
     def described(cls, description: Mapping[str, Any]) -> Upstream:
-        """The inverse of `description`."""
+        """Open the wheelhouse of a `description`."""
         times = {Digest.parse(d): datetime.fromisoformat(time) for d, time in description["times"].items()}
         return cls(Path(description["directory"]), times)
 
     @property
     def description(self) -> dict[str, Any]:
-        """What another process needs to open it, as JSON."""
+        """What another process needs to open the wheelhouse, as JSON."""
         times = {str(digest): rfc3339(time, "microseconds") for digest, time in self._times.items()}
         return {"directory": str(self._directory), "times": times}
 
     def projects(self) -> Mapping[str, list[IndexFile]]:
-        """The files of each project, by normalised name."""
+        """Map each normalised project name to its files."""
         with self._guard:
             try:
                 stamp = self._directory.stat().st_mtime_ns
@@ -66,22 +66,22 @@ class Upstream:
             return self._projects
 
     def files(self, project: str) -> list[IndexFile]:
-        """The files of a project; none when it is not here."""
+        """List the files of a project; empty when the wheelhouse has none."""
         return list(self.projects().get(project, ()))
 
     def path(self, file: IndexFile) -> Path:
-        """Where its bytes are."""
+        """Return where a file's bytes are."""
         return self._directory / file.filename
 
     def _scan(self) -> dict[str, list[IndexFile]]:
-        found: dict[str, list[IndexFile]] = {}
+        projects: dict[str, list[IndexFile]] = {}
         for path in sorted(self._directory.glob("*.whl")):
             try:
                 file = self._file(path)
             except (ValueError, OSError, Refused):
-                continue  # no wheel, or one that cannot be read: it is not offered
-            found.setdefault(file.project, []).append(file)
-        return found
+                continue  # not a readable wheel: it is not offered
+            projects.setdefault(file.project, []).append(file)
+        return projects
 
     def _file(self, path: Path) -> IndexFile:
         project, version, _, _ = parse_wheel_filename(path.name)
@@ -103,9 +103,9 @@ class Upstream:
 
 
 def load_times(path: Path) -> dict[Digest, datetime]:
-    """Upload times by digest from ``data/upstream.csv``; rows without a time are left out.
+    """Read upload times by digest from ``data/upstream.csv``; rows without a time are left out.
 
-    Raises `MalformedInput` for a file that is there and cannot be read.
+    A missing file gives none. Raises `MalformedInput` for a file that cannot be read.
     """
     times = {}
     try:
