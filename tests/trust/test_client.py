@@ -19,11 +19,11 @@ from chainlab.trust.instance import Instance, prepare
 
 def test_the_address_is_known_while_it_is_served_and_not_afterwards(tmp_path: Path) -> None:
     trust = Trust(tmp_path)
-    with pytest.raises(Unavailable, match="nothing serves"):
+    with pytest.raises(Unavailable, match="no running instance"):
         _ = trust.url
     with Server(tmp_path) as server:
         assert trust.url == server.url
-    with pytest.raises(Unavailable, match="nothing serves"):
+    with pytest.raises(Unavailable, match="no running instance"):
         _ = trust.url
 
 

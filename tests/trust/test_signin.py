@@ -23,7 +23,8 @@ from person import Page
 from playwright.sync_api import Browser, Error, sync_playwright
 
 from chainlab.services import Server
-from chainlab.trust.issuer import CODE_LIFETIME, Issuer
+from chainlab.trust.issuer import Issuer
+from chainlab.trust.lifetimes import CODE_SECONDS
 
 VERIFIER = "v" * 64
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
@@ -219,7 +220,7 @@ def test_a_code_with_anything_wrong_beside_it_gives_no_token_and_is_spent(
 def test_a_code_expires(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     issuer = Issuer(server.instance.keys.issuer_key)
     code = issuer.authorize(ALICE, client_id="sigstore", redirect_uri=BACK, challenge=CHALLENGE, nonce=None)
-    later = time.time() + CODE_LIFETIME + 1
+    later = time.time() + CODE_SECONDS + 1
     monkeypatch.setattr("chainlab.trust.issuer.time.time", lambda: later)
     with pytest.raises(Exception, match="invalid_grant"):
         issuer.redeem(code, verifier=VERIFIER, redirect_uri=BACK)

@@ -74,7 +74,7 @@ Examples: chainlab trust token --state ./sigstore --identity alice@example.com
 )
 @click.option("--audience", default="sigstore", show_default=True, help="Audience: the service that accepts the token.")
 def token(state: Path, identity: str | None, claims: BinaryIO | None, ambient: bool, audience: str) -> None:
-    """Print an identity token (JWT) of a person or of a CI job. It lives ten minutes.
+    """Print an identity token (JWT) of a person or of a CI job.
 
     Give either --identity or --claims.
     """

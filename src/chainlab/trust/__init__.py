@@ -1,5 +1,5 @@
 """A private Sigstore instance: OIDC issuer, CA, CT log, transparency logs, timestamp authority.
 
-Unmodified clients sign and verify with it. It is a teaching instance: it listens on loopback only,
-and whoever has its state directory can mint any identity.
+Unmodified clients sign and verify with it. It is a teaching instance: it listens only on loopback, and whoever has its
+state directory can mint any identity.
 """

@@ -1,6 +1,6 @@
-"""The instance over HTTP: the paths that Fulcio, Rekor v1 and v2, a TSA and an OIDC issuer serve.
+"""The instance over HTTP: the endpoints of Fulcio, Rekor v1 and v2, a TSA and an OIDC issuer.
 
-Refusals carry the status and the JSON shape of the real service, and the reason.
+A refusal has the status and the JSON shape of the real service, and states the reason.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = ["refusal", "routes"]
 GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 413: 8, 503: 14}  # google.rpc.Code
 OAUTH_ERRORS = ("invalid_grant", "unsupported_grant_type")  # RFC 6749 §5.2
 MAX_ENTRIES = 1000  # CT entries in one answer
-TUF_NAME = re.compile(r"(targets/)?[a-z0-9][a-z0-9._]{0,199}")  # no way out, no file half written
+TUF_NAME = re.compile(r"(targets/)?[a-z0-9][a-z0-9._]{0,199}")  # no other folder, no half-written file
 
 
 def refusal(request: Request, error: ChainlabError) -> Response:
-    """The answer to a request that failed, in the shape of the service it was meant for; for a person, a page."""
+    """Return the answer to a refused request: a page for a person, else JSON in the shape of the requested service."""
     status, path = error.status, request.url.path
     if wants_page(request) and not path.startswith(("/api/", "/ct/")):
         return refused(error, signing_in=path.startswith("/oidc/"))
@@ -49,7 +49,7 @@ def refusal(request: Request, error: ChainlabError) -> Response:
 
 
 def routes(instance: Instance) -> list[BaseRoute]:
-    """The instance's endpoints."""
+    """Return the instance's endpoints."""
     return [*_authority(instance), *_logs(instance), *_monitors(instance), *_issuer(instance)]
 
 
@@ -63,9 +63,9 @@ def _authority(instance: Instance) -> list[BaseRoute]:
         if "certificateSigningRequest" in document:
             key = _key_of_request(wire.base64_bytes(document, "certificateSigningRequest"))
         else:
-            asked = wire.member(document, "publicKeyRequest")
-            key = wire.public_key(wire.string(wire.member(asked, "publicKey"), "content").encode())
-            proof = wire.base64_bytes(asked, "proofOfPossession")
+            key_request = wire.member(document, "publicKeyRequest")
+            key = wire.public_key(wire.string(wire.member(key_request, "publicKey"), "content").encode())
+            proof = wire.base64_bytes(key_request, "proofOfPossession")
             owner = identity.san if identity.is_email else identity.subject
             try:
                 wire.verify_signature(key, proof, owner.encode())
@@ -140,7 +140,7 @@ def _logs(instance: Instance) -> list[BaseRoute]:
 
 
 def _monitors(instance: Instance) -> list[BaseRoute]:
-    """The CT log's RFC 6962 §4 reading half, and the TUF repository."""
+    """Return the endpoints for monitors: reading the CT log (RFC 6962 §4), and the TUF repository."""
     log = instance.ct_log
 
     async def sth(_: Request) -> Response:
@@ -148,10 +148,10 @@ def _monitors(instance: Instance) -> list[BaseRoute]:
 
     async def entries(request: Request) -> Response:
         start, end = _number(request, "start"), _number(request, "end")
-        found = log.entries(start, min(end + 1, start + MAX_ENTRIES))
-        if not found:
-            raise Refused(400, f"the log has {len(log.tree)} entries, none from {start} to {end}")
-        leaves = [{"leaf_input": wire.base64_text(entry.body), "extra_data": ""} for entry in found]
+        logged = log.entries(start, min(end + 1, start + MAX_ENTRIES))
+        if not logged:
+            raise Refused(400, f"no entries from {start} to {end}: the log has {len(log.tree)}")
+        leaves = [{"leaf_input": wire.base64_text(entry.body), "extra_data": ""} for entry in logged]
         return JSONResponse({"entries": leaves})
 
     async def consistency(request: Request) -> Response:
@@ -187,7 +187,7 @@ def _issuer(instance: Instance) -> list[BaseRoute]:
         here = f"{request.base_url}oidc"
         return JSONResponse(
             {
-                "issuer": ISSUER,  # logical: what `iss` says, wherever we listen
+                "issuer": ISSUER,  # the logical name in `iss`, whatever address we listen on
                 "authorization_endpoint": f"{here}/authorize",
                 "token_endpoint": f"{here}/token",
                 "jwks_uri": f"{here}/jwks",
@@ -205,7 +205,7 @@ def _issuer(instance: Instance) -> list[BaseRoute]:
     async def ci_token(request: Request) -> Response:
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not bearer:
-            raise Refused(401, "a job's bearer is expected in the Authorization header")
+            raise Refused(401, "expected a job's bearer in the Authorization header")
         return JSONResponse({"value": instance.job_token(bearer, request.query_params.get("audience", ""))})
 
     sign_in = SignIn(instance.issuer)
@@ -220,7 +220,7 @@ def _issuer(instance: Instance) -> list[BaseRoute]:
 
 
 def _key_of_request(csr: bytes) -> ec.EllipticCurvePublicKey:
-    """The key of a CSR whose signature holds."""
+    """Return the public key of a CSR. Raises `Refused` when its signature does not verify."""
     try:
         request = x509.load_pem_x509_csr(csr)
         valid, key = request.is_signature_valid, request.public_key()

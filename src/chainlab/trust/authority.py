@@ -1,10 +1,10 @@
 """The certificate authority: short-lived signing certificates, each with an embedded SCT.
 
-A certificate binds a key to the identity of a token for ten minutes. Before it is issued its
-precertificate goes into the CT log, and the log's promise (SCT, RFC 6962 §3.2) goes into it.
-Extensions follow sigstore/fulcio's ``docs/oid-info.md``.
+A certificate binds a key to the identity of a token for a short time (`lifetimes`). Its precertificate goes into the CT
+log first; then the log's promise (SCT, RFC 6962 §3.2) goes into the certificate. Extensions follow sigstore/fulcio's
+``docs/oid-info.md``.
 
-This is a teaching CA: its names say so, and whoever has its state directory can mint anyone.
+This is a teaching CA and its names say so: whoever has its state directory can mint any identity.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from chainlab.trust.issuer import Identity
 from chainlab.trust.keys import CertificateAuthority, Keys, der_public_key
+from chainlab.trust.lifetimes import CA_DAYS, CERTIFICATE_SECONDS
 
 __all__ = ["Precertificate", "certify", "create_keys", "precertify", "rotate"]
 
 ORGANIZATION = "chainlab (teaching only)"
-LEAF_LIFETIME = timedelta(minutes=10)
-CA_LIFETIME = timedelta(days=3650)
 P256 = ec.SECP256R1()
 FULCIO = "1.3.6.1.4.1.57264.1"
 SCT_LIST = ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")  # RFC 6962 §3.3
@@ -51,12 +50,12 @@ CI_EXTENSIONS = {
     23: "{environment}",
     24: "{sub}",
 }
-# The deprecated ones, which `sigstore verify github` still reads: raw bytes, no DER.
+# Deprecated extensions, which `sigstore verify github` still reads: raw bytes, no DER.
 CI_EXTENSIONS_RAW = {2: "event_name", 3: "sha", 4: "workflow", 5: "repository", 6: "ref"}
 
 
 def create_keys(now: datetime) -> Keys:
-    """Fresh keys and certificates of a whole instance, valid from ``now``."""
+    """Create all keys and certificates of an instance, valid from ``now``."""
     start = now.replace(microsecond=0)
     root_key, root = _authority_certificate("root", start, path_length=1)
     key, intermediate = _authority_certificate("intermediate", start, path_length=0, parent=(root, root_key))
@@ -89,12 +88,11 @@ def create_keys(now: datetime) -> Keys:
 
 
 def rotate(keys: Keys, now: datetime) -> Keys:
-    """Retire the signing intermediate and begin a new one below the same root.
+    """Retire the signing intermediate and create a new one below the same root.
 
-    The retired key is certified once more, this time only until ``now``, and that certificate
-    takes the old one's place in the trusted root: signatures with an earlier time still verify,
-    and what is signed with the retired key from now on does not, for any client that checks
-    the chain at the time of signing.
+    The retired key gets a new certificate that ends ``now`` and replaces the old one in the trusted root. For a client
+    that checks the chain at the time of signing, earlier signatures still verify, and signatures that the retired key
+    makes from now on do not.
     """
     moment = now.replace(microsecond=0)
     retired = keys.authority
@@ -118,7 +116,7 @@ def rotate(keys: Keys, now: datetime) -> Keys:
 
 
 class Precertificate:
-    """A certificate in all but its SCT: what the CT log promises to show."""
+    """A certificate without its SCT: the entry that the CT log promises to show."""
 
     def __init__(self, authority: CertificateAuthority, builder: x509.CertificateBuilder, milliseconds: int) -> None:
         self.authority = authority
@@ -138,7 +136,7 @@ def precertify(
     public_key: ec.EllipticCurvePublicKey,
     now: datetime,
 ) -> Precertificate:
-    """What a certificate for this key and identity will say, valid ten minutes from ``now``."""
+    """Build the precertificate of a key and an identity, valid from ``now``."""
     start = now.replace(microsecond=0)
     name: x509.GeneralName = (
         x509.RFC822Name(identity.san) if identity.is_email else x509.UniformResourceIdentifier(identity.san)
@@ -149,7 +147,7 @@ def precertify(
             start,
             public_key,
             issuer=authority.certificate.subject,
-            until=start + LEAF_LIFETIME,
+            until=start + timedelta(seconds=CERTIFICATE_SECONDS),
         )
         .add_extension(_key_usage(digital_signature=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
@@ -167,7 +165,7 @@ def precertify(
 
 
 def certify(precertificate: Precertificate, ct_key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    """The certificate, with the CT log's promise over its precertificate as the last extension."""
+    """Sign the certificate, with the CT log's promise for the precertificate as its last extension."""
     signature = ct_key.sign(precertificate.leaf, ec.ECDSA(hashes.SHA256()))
     log_id = hashlib.sha256(der_public_key(ct_key)).digest()
     sct = (  # version 1, log id, time, no extensions, SHA-256 with ECDSA
@@ -184,12 +182,12 @@ def _fulcio_extensions(identity: Identity) -> list[tuple[int, bytes]]:
     extensions = [(1, identity.issuer.encode()), (8, UTF8String(identity.issuer).dump())]
     if identity.is_email:
         return extensions
-    claims: Mapping[str, str] = {**identity.claims, "server": identity.server}  # ours wins
+    claims: Mapping[str, str] = {**identity.claims, "server": identity.server}  # a claim `server` does not count
     extensions += [(number, claims[name].encode()) for number, name in CI_EXTENSIONS_RAW.items() if name in claims]
     for number, template in CI_EXTENSIONS.items():
         try:
             extensions.append((number, UTF8String(template.format_map(claims)).dump()))
-        except KeyError:  # a claim the token does not carry gives no extension
+        except KeyError:  # the token lacks the claim: no extension
             continue
     return extensions
 
@@ -215,7 +213,7 @@ def _authority_certificate(
             critical=False,
         )
     )
-    if parent:  # only for code signing, so that it cannot certify a web server
+    if parent:  # code signing only, so that it cannot certify a web server
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
     return key, builder.sign(issuer_key, hashes.SHA256())
 
@@ -246,7 +244,7 @@ def _builder(
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
-        .not_valid_after(until or start + CA_LIFETIME)
+        .not_valid_after(until or start + timedelta(days=CA_DAYS))
     )
 
 

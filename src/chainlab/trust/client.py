@@ -1,7 +1,6 @@
-"""A running instance as those who use it see it: its address, its trust material, and tokens.
+"""Access to a running instance: its address, its trust material, and tokens.
 
-Needs the state directory alone, so it serves the process that runs the instance and any other of
-the same user.
+It needs only the state directory, so it works in the process that runs the instance and in any other of the same user.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ from chainlab.digests import Digest
 from chainlab.errors import Unavailable
 from chainlab.jobs import SCHEMA as JOBS
 from chainlab.trust import tuf
-from chainlab.trust.issuer import CI_ISSUER, ISSUER, TOKEN_LIFETIME, Issuer, require_running
+from chainlab.trust.issuer import CI_ISSUER, ISSUER, Issuer, require_running
 from chainlab.trust.keys import Keys
+from chainlab.trust.lifetimes import TOKEN_SECONDS
 
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
@@ -40,12 +40,12 @@ class Trust:
 
     @property
     def url(self) -> str:
-        """Where it listens now. Raises `Unavailable` when nothing serves it."""
+        """The address it listens on now. Raises `Unavailable` when it does not run."""
         try:
             url = json.loads((self.directory / "serving.json").read_text())["url"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Unavailable(
-                f"nothing serves {self.directory}",
+                f"no running instance serves {self.directory}",
                 hint="start it: `chainlab start`, or `chainlab trust serve`",
             ) from error
         return str(url)
@@ -57,14 +57,14 @@ class Trust:
 
     @property
     def config(self) -> ClientTrustConfig:
-        """Where to sign, and what to verify against, as sigstore-python reads it."""
+        """The services to sign with and the root to verify against, as sigstore-python reads them."""
         from sigstore.models import ClientTrustConfig
 
         return ClientTrustConfig.from_json(self.config_path.read_text())
 
     @property
     def fingerprint(self) -> Digest:
-        """SHA-256 of the TUF root: what a learner enrols."""
+        """SHA-256 of the TUF root, which a learner enrols."""
         return tuf.fingerprint(self.directory / "tuf")
 
     def token(
@@ -73,12 +73,11 @@ class Trust:
         *,
         claims: Mapping[str, str] | None = None,
         audience: str = "sigstore",
-        lifetime: int = TOKEN_LIFETIME,
+        lifetime: int = TOKEN_SECONDS,
     ) -> str:
-        """An identity token (JWT): a person's for ``email``, a CI job's for GitHub's ``claims``.
+        """Mint an identity token (JWT): a person's for ``email``, a CI job's for GitHub's ``claims``.
 
-        ``lifetime`` is in seconds. Whoever has the state directory can mint anyone: that is what
-        makes this a teaching instance.
+        ``lifetime`` is in seconds. Whoever has the state directory can mint any identity; this is a teaching instance.
         """
         if (email is None) == (claims is None):
             raise TypeError("token() takes an email address or claims")
@@ -87,15 +86,15 @@ class Trust:
         return self._issuer.ci_token(claims or {}, audience=audience, lifetime=lifetime)
 
     def workflow_token(self, repository: str, workflow: str, ref: str, *, environment: str = "") -> str:
-        """The identity token of a job that runs ``workflow`` of a repository at a ref, see `workflow_claims`."""
+        """Mint the identity token of a job that runs a repository's ``workflow`` at a ref; see `workflow_claims`."""
         return self.token(claims=workflow_claims(repository, workflow, ref, environment=environment))
 
     def job_bearer(self, claims: Mapping[str, str], *, job: str = "") -> str:
-        """The secret with which one CI job asks for its tokens at ``/ci/token``, as long as ``job`` runs."""
+        """Mint the secret that one CI job exchanges for tokens at ``/ci/token`` while ``job`` runs."""
         return self._issuer.job_bearer(claims, job=job)
 
     def claims(self, token: str, audience: str) -> Mapping[str, str]:
-        """What a CI job's token for ``audience`` says.
+        """Return the claims of a CI job's token for ``audience``.
 
         Raises `Refused` (401) for any other token, and when the job that it names has ended.
         """
@@ -111,14 +110,14 @@ class Trust:
 
 
 def workflow_claims(repository: str, workflow: str, ref: str, *, environment: str = "", **other: str) -> dict[str, str]:
-    """The claims of a workflow's job, as the CI platform states them; ``other`` replaces some or adds some.
+    """Return the claims that the CI platform states for a workflow's job; ``other`` replaces or adds claims.
 
-    ``workflow`` is a file of ``.github/workflows/``, ``ref`` a full one.
+    ``workflow`` is a file in ``.github/workflows/``, ``ref`` a full ref.
 
         >>> workflow_claims("acme/triage-model", "release.yml", "refs/tags/v1.0.0")["workflow_ref"]
         'acme/triage-model/.github/workflows/release.yml@refs/tags/v1.0.0'
 
-    Source: GitHub's documentation, "OpenID Connect reference". Numbers stand for the platform's own.
+    Source: GitHub's documentation, "OpenID Connect reference". The numbers stand for the platform's ids.
     """
     owner = repository.split("/")[0]
     path = f"{repository}/.github/workflows/{workflow}@{ref}"

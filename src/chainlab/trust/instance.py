@@ -1,6 +1,6 @@
 """One private Sigstore instance: its keys, its logs and its services over one state directory.
 
-Ask it directly or over HTTP (`chainlab.trust.app`); either way what it acknowledges is on the disk.
+Call it directly or over HTTP (`chainlab.trust.app`). Either way, whatever it acknowledges is on the disk.
 
     DIR/keys.json  state.db  trust_config.json  trusted_root.json  signing_config.json  tuf/
 """
@@ -43,10 +43,10 @@ SOURCE = "/trust"  # CloudEvents source of what the instance reports
 
 
 class Instance:
-    """Holds its state directory alone until `close`; safe to call from several threads.
+    """An instance that holds its state directory alone until `close`; safe to call from several threads.
 
-    Creates the directory and everything in it when there is nothing yet. Raises `InUse` when
-    another process serves it, `Unavailable` when its files cannot be read.
+    Creates the directory and its files when they do not exist. Raises `InUse` when another process serves it,
+    `Unavailable` when its files cannot be read.
     """
 
     def __init__(self, directory: Path, *, clock: Clock = utc_now) -> None:
@@ -77,8 +77,8 @@ class Instance:
             undo.pop_all()
 
     def _open(self, connection: sqlite3.Connection) -> None:
-        for left in self.directory.glob(".*.part"):  # by a process killed while it wrote keys
-            left.unlink()
+        for partial in self.directory.glob(".*.part"):  # left by a process that was killed while it wrote keys
+            partial.unlink()
         self.events = Events(connection, clock=self._clock)
         connection.executescript(JOBS)
         self.ct_log = Log(connection, "ct")
@@ -89,8 +89,8 @@ class Instance:
             logs = (self.ct_log, self.log_v1, self.log_v2)
             if any(len(log.tree) for log in logs) or (self.directory / "tuf/root.json").exists():
                 raise Unavailable(
-                    f"{self.directory} was in use, but keys.json is gone",
-                    why="new keys would contradict each checkpoint and root handed out so far",
+                    f"{self.directory} has logs or a root, but no keys.json",
+                    why="new keys would contradict every checkpoint and root that was handed out",
                     hint="restore keys.json from a copy, or begin in an empty directory",
                 )
             authority.create_keys(self._clock()).dump(path)
@@ -100,8 +100,8 @@ class Instance:
     def _begin_logs(self) -> None:
         """Make the instance's own root the first entry of each log, signed with its TUF key.
 
-        A real log has a past too, and clients count on it: sigstore-js leaves an index of 0 and an
-        empty proof out of its bundle, which other clients then refuse.
+        A real log has earlier entries too, and clients count on it: sigstore-js leaves an index of 0 and an empty proof
+        out of its bundle, and other clients then refuse the bundle.
         """
         document = rfc8785.dumps(root.trusted_root(self.keys))
         digest = hashlib.sha256(document).digest()
@@ -143,12 +143,12 @@ class Instance:
     # -- the services
 
     def job_token(self, bearer: str, audience: str) -> str:
-        """A CI job's token, as long as the job runs. Raises `Refused` (401)."""
+        """Exchange a CI job's bearer for a token while the job runs. Raises `Refused` (401)."""
         require_running(self._connection, self.issuer.bearer_claims(bearer))
         return self.issuer.exchange(bearer, audience)
 
     def certificate(self, identity: Identity, key: ec.EllipticCurvePublicKey) -> list[str]:
-        """A signing certificate for a checked identity: PEM chain, leaf first.
+        """Issue a signing certificate for a checked identity: PEM chain, leaf first.
 
         Raises `Refused` (401) for a CI job that has ended.
         """
@@ -169,7 +169,7 @@ class Instance:
         return [pem(certificate), *self.ca_chain]
 
     def log_entry_v2(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Log a request of version 2; answers with its entry and proof."""
+        """Add a request of version 2 to the log; returns its entry and proof."""
         body, digest = log_v2.canonical_body(request)
         now = self._clock()
         with self._appending(self.log_v2, body, now) as index:
@@ -177,12 +177,12 @@ class Instance:
         return self.proof_v2(index, body)
 
     def proof_v2(self, index: int, body: bytes) -> dict[str, Any]:
-        """The answer to a request, in the tree as it is now."""
+        """Return an entry of version 2 with its proof in the current tree."""
         with self._guard:
             return log_v2.answer(self.log_v2, self.note_v2, index, body)
 
     def log_entry_v1(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Log a request of version 1; answers with its entry, SET and proof."""
+        """Add a request of version 1 to the log; returns its entry, SET and proof."""
         body, digest = log_v1.canonical_body(request)
         now = self._clock()
         try:
@@ -192,33 +192,33 @@ class Instance:
                     str(Digest("sha256", digest)),
                     {"log": "v1", "logIndex": index},
                 )
-        except Refused as error:  # a duplicate: clients fetch the entry that is there
+        except Refused as error:  # a duplicate: clients fetch the existing entry
             error.see = f"/api/v1/log/entries/{log_v1.uuid(leaf_hash(body))}"
             raise
         return self.entry_v1(index)
 
     def entry_v1(self, index: int) -> dict[str, Any]:
-        """An entry of version 1, in the tree as it is now. Raises `Refused` (404)."""
+        """Return an entry of version 1 with its proof in the current tree. Raises `Refused` (404)."""
         with self._guard:
             return log_v1.answer(self.log_v1, self.note_v1, self.log_v1.entry(index))
 
     def checkpoint_v2(self) -> str:
-        """The signed checkpoint of log v2 as it is now."""
+        """Sign a checkpoint of log v2's current tree."""
         with self._guard:
             size = len(self.log_v2.tree)
             return self.note_v2.over(size, self.log_v2.tree.root(size))
 
     def signed_tree_head(self) -> dict[str, Any]:
-        """The CT log's tree as it is now, signed (RFC 6962 §3.5)."""
+        """Sign the CT log's current tree head (RFC 6962 §3.5)."""
         with self._guard:
             return signed_tree_head(self.ct_log.tree, self.keys.ct_key, self._clock())
 
     def timestamp(self, query: TimestampQuery) -> bytes:
-        """A TimeStampResp, DER."""
+        """Answer a timestamp query; returns a TimeStampResp, DER."""
         return self.timestamps.answer(query)
 
     def rotate(self) -> None:
-        """Retire the CA's signing key and begin with a new one; old signatures stay good."""
+        """Replace the CA's signing key with a new one. Old signatures still verify."""
         now = self._clock()
         with self._guard:
             keys = authority.rotate(self.keys, now)
@@ -230,7 +230,7 @@ class Instance:
     # -- what clients need
 
     def publish(self, url: str) -> None:
-        """Write the trust material of an instance listening at ``url``, and its TUF repository."""
+        """Write the trust material of an instance that listens at ``url``, and its TUF repository."""
         documents = {
             "trusted_root.json": root.trusted_root(self.keys),
             "signing_config.json": root.signing_config(self.keys, url),
@@ -251,7 +251,7 @@ class Instance:
             write_whole(self.directory / name, data)
 
     def close(self) -> None:
-        """Let go of the state directory."""
+        """Release the state directory."""
         (self.directory / "serving.json").unlink(missing_ok=True)
         self._connection.close()
         self._lock.release()
@@ -260,13 +260,13 @@ class Instance:
 
     @contextmanager
     def _appending(self, log: Log, body: bytes, now: datetime) -> Iterator[int]:
-        """Commit an entry together with what the block reports of it, then show it in the tree."""
+        """Commit an entry together with the events of the block, then add it to the tree."""
         with self._guard:
             try:
                 with database.transaction(self._connection):
                     index, hash = log.insert(body, int(now.timestamp()))
                     yield index
-            except Unavailable:  # a commit that failed may still have reached the disk: read it
+            except Unavailable:  # a failed commit may still have reached the disk: read it back
                 log.reload()
                 raise
             log.grow(hash)
@@ -276,7 +276,7 @@ class Instance:
 
 
 def prepare(directory: Path) -> None:
-    """Make sure that an instance with its keys and its TUF root is there; it need not run."""
+    """Create an instance's keys and TUF root unless they exist. The instance need not run."""
     if not (directory / "tuf" / "root.json").exists():
         instance = Instance(directory)
         try:
@@ -297,7 +297,7 @@ def _hold(directory: Path) -> FileLock:
             where = "another process holds it"
         raise InUse(
             f"{directory} is in use: {where}",
-            why="two writers would make two histories of one log",
+            why="two writers would write two histories of one log",
             hint="use the running instance, end it, or give another directory",
         ) from error
     return lock

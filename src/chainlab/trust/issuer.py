@@ -1,9 +1,9 @@
 """The OpenID Connect issuer: identity tokens for people and for CI jobs.
 
-A token is a signed statement "the bearer is X, for audience Y, until Z". People get theirs through
-the authorization code flow with PKCE (RFC 6749, RFC 7636); a CI job gets one in exchange for a
-bearer that belongs to it alone. The two issuer names are logical and fixed, so that a policy
-written against them does not change with the port.
+A token is a signed statement "the bearer is X, for audience Y, until Z". A person gets one through the authorization
+code flow with PKCE (RFC 6749, RFC 7636). A CI job exchanges a bearer for it, which only that job has. The two issuer
+names are logical and fixed, so a policy that names them does not depend on the port. How long a token lives is in
+`lifetimes`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from chainlab.errors import MalformedInput, Refused
 from chainlab.jobs import is_running
 from chainlab.trust.keys import der_public_key
+from chainlab.trust.lifetimes import CODE_SECONDS, JOB_BEARER_SECONDS, TOKEN_SECONDS
 
 __all__ = ["CI_ISSUER", "GIT_SERVER", "ISSUER", "JOB_CLAIM", "Identity", "Issuer", "require_running"]
 
@@ -32,22 +33,19 @@ ISSUER = "https://oidc.chainlab.localhost"  # people
 CI_ISSUER = "https://ci.chainlab.localhost"  # jobs; claim names as GitHub's
 GIT_SERVER = "https://git.chainlab.localhost"  # where the certificates say that repositories live
 AUDIENCE = "sigstore"
-TOKEN_LIFETIME = 600  # seconds
-CODE_LIFETIME = 120  # seconds
 MAX_PENDING = 1000  # authorization codes kept at once
-REQUEST_AUDIENCE = "chainlab:job"  # a job's bearer is good for nothing else
-BEARER_LIFETIME = 1200  # seconds; a job of the CI host ends sooner, and its bearer with it
-JOB_CLAIM = "check_run_id"  # the platform's name for the id of a job: here that of its row in `chainlab.jobs`
+REQUEST_AUDIENCE = "chainlab:job"  # of a job's bearer, which only the token endpoint accepts
+JOB_CLAIM = "check_run_id"  # the platform's name for a job's id; here the id in `chainlab.jobs`
 MAX_CLAIM = 2048  # characters; a certificate carries up to twenty of them
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a checked token says that its bearer is."""
+    """The bearer of a checked token."""
 
     issuer: str
     subject: str  # the claim `sub`
-    san: str  # what the certificate will name: an email address or a URI
+    san: str  # the name in the certificate: an email address or a URI
     is_email: bool
     claims: Mapping[str, str] = field(default_factory=dict)  # of a CI token, as text
     server: str = GIT_SERVER
@@ -78,49 +76,49 @@ class Issuer:
         email: str,
         *,
         audience: str = AUDIENCE,
-        lifetime: int = TOKEN_LIFETIME,
+        lifetime: int = TOKEN_SECONDS,
         nonce: str | None = None,
     ) -> str:
-        """A person's token, a compact JWT. Raises `MalformedInput` for what is no email address."""
+        """Mint a person's token, a compact JWT. Raises `MalformedInput` when ``email`` is not an email address."""
         if not _is_email(email):
             raise MalformedInput(f"not an email address: {email[:80]!r}", hint="write name@example.com")
         claims = {"sub": email, "email": email, "email_verified": True}
         return self._mint(ISSUER, audience, lifetime, claims | ({"nonce": nonce} if nonce else {}))
 
-    def ci_token(self, claims: Mapping[str, str], *, audience: str = AUDIENCE, lifetime: int = TOKEN_LIFETIME) -> str:
-        """A job's token; ``claims`` have GitHub's names, `sub` and `job_workflow_ref` at least."""
-        once = {"jti": secrets.token_hex(16)}  # so that who takes it can tell that it is shown twice
+    def ci_token(self, claims: Mapping[str, str], *, audience: str = AUDIENCE, lifetime: int = TOKEN_SECONDS) -> str:
+        """Mint a job's token; ``claims`` have GitHub's names, and include `sub` and `job_workflow_ref`."""
+        once = {"jti": secrets.token_hex(16)}  # so that a service can refuse a token that it has seen before
         return self._mint(CI_ISSUER, audience, lifetime, _job_claims(claims) | once)
 
-    def job_bearer(self, claims: Mapping[str, str], *, job: str = "", lifetime: int = BEARER_LIFETIME) -> str:
-        """The secret that one job exchanges for its tokens (``ACTIONS_ID_TOKEN_REQUEST_TOKEN``).
+    def job_bearer(self, claims: Mapping[str, str], *, job: str = "", lifetime: int = JOB_BEARER_SECONDS) -> str:
+        """Mint the secret that one job exchanges for tokens (``ACTIONS_ID_TOKEN_REQUEST_TOKEN``).
 
         ``job`` is the running job's id; each of its tokens carries it as `JOB_CLAIM`.
         """
         claims = {**claims, JOB_CLAIM: job} if job else claims
-        self.ci_token(claims)  # the same claims must make a token
+        self.ci_token(claims)  # raises now if the claims would not make a token later
         content = {"sub": claims["sub"], "claims": dict(claims), "jti": secrets.token_hex(16)}
         return self._mint(CI_ISSUER, REQUEST_AUDIENCE, lifetime, content)
 
     def exchange(self, bearer: str, audience: str) -> str:
-        """A job's token for ``audience``, in exchange for its bearer. Raises `Refused` (401)."""
+        """Exchange a job's bearer for its token for ``audience``. Raises `Refused` (401)."""
         return self.ci_token(self.bearer_claims(bearer), audience=audience or AUDIENCE)
 
     def bearer_claims(self, bearer: str) -> dict[str, str]:
-        """What the tokens of a bearer say. Raises `Refused` (401)."""
+        """Return the claims of the tokens that a bearer is exchanged for. Raises `Refused` (401)."""
         try:
             content = self._decode(bearer, CI_ISSUER, REQUEST_AUDIENCE)
         except jwt.PyJWTError as error:
-            raise Refused(401, f"this bearer gives no token: {error}") from error
+            raise Refused(401, f"not a job's bearer: {error}") from error
         claims: dict[str, str] | None = content.get("claims")
         if not isinstance(claims, dict):
-            raise Refused(401, "this bearer gives no token: it names no job")
+            raise Refused(401, "not a job's bearer: it names no job")
         return claims
 
     # -- checking
 
     def check(self, token: str) -> Identity:
-        """Who the token's bearer is. Raises `Refused` (400) saying what is wrong with it."""
+        """Check a token and return its bearer's identity. Raises `Refused` (400) with the reason."""
         try:
             unverified = jwt.decode(token, options={"verify_signature": False})
             issuer = unverified.get("iss")
@@ -147,17 +145,17 @@ class Issuer:
         )
 
     def claims(self, token: str, audience: str) -> Mapping[str, str]:
-        """What a CI job's token for ``audience`` says. Raises `Refused` (401) for any other."""
+        """Return the claims of a CI job's token for ``audience``. Raises `Refused` (401) for any other token."""
         try:
             content = self._decode(token, CI_ISSUER, audience)
             return _job_claims({n: value for n, value in content.items() if isinstance(value, str)})
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-            raise Refused(401, f"this is no CI job's token for {audience!r}: {error}") from error
+            raise Refused(401, f"not a CI job's token for {audience!r}: {error}") from error
 
     # -- authorization code flow
 
     def authorize(self, email: str, *, client_id: str, redirect_uri: str, challenge: str, nonce: str | None) -> str:
-        """A one-time code that stands for a person's consent."""
+        """Return a one-time code for a person who has consented to sign in."""
         now = time.time()
         self._codes = {code: entry for code, entry in self._codes.items() if entry.expires > now}
         if len(self._codes) >= MAX_PENDING:
@@ -165,11 +163,11 @@ class Issuer:
         if not _is_email(email):
             raise MalformedInput(f"not an email address: {email[:80]!r}", hint="write name@example.com")
         code = secrets.token_urlsafe(24)
-        self._codes[code] = _Code(email, client_id, redirect_uri, challenge, nonce, now + CODE_LIFETIME)
+        self._codes[code] = _Code(email, client_id, redirect_uri, challenge, nonce, now + CODE_SECONDS)
         return code
 
     def redeem(self, code: str, *, verifier: str, redirect_uri: str) -> str:
-        """The token that a code stands for; a code works once. Raises `Refused` (RFC 6749 §5.2)."""
+        """Exchange a code for its token, once. Raises `Refused` (RFC 6749 §5.2)."""
         entry = self._codes.pop(code, None)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         if (
@@ -182,7 +180,7 @@ class Issuer:
         return self.token(entry.email, audience=entry.client_id, nonce=entry.nonce)
 
     def jwks(self) -> dict[str, Any]:
-        """The public key as a JWK Set (RFC 7517)."""
+        """Return the public key as a JWK Set (RFC 7517)."""
         key = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self._key.public_key()))
         return {"keys": [key | {"kid": self._key_id, "use": "sig", "alg": "ES256"}]}
 
@@ -203,28 +201,28 @@ class Issuer:
 
 
 def require_running(connection: sqlite3.Connection, claims: Mapping[str, str]) -> None:
-    """Raise `Refused` (401) unless the job that claims name runs; claims that name none are an operator's."""
+    """Raise `Refused` (401) unless the job in the claims runs. Claims without a job belong to an operator and pass."""
     job = claims.get(JOB_CLAIM)
     if job is not None and not is_running(connection, job):
-        raise Refused(401, "this gives nothing: its job has ended")
+        raise Refused(401, "the job of this token has ended")
 
 
 def _job_claims(claims: Mapping[str, Any]) -> dict[str, str]:
-    """A job's claims as text that a certificate can say on one line. Raises `MalformedInput`."""
+    """Return a job's claims as text, each one printable line for a certificate. Raises `MalformedInput`."""
     for name in ("sub", "job_workflow_ref"):
         if not isinstance(claims.get(name), str) or not claims[name]:
             raise MalformedInput(f"a CI token needs the claim {name!r}")
     if not _is_uri_text(claims["job_workflow_ref"]):
-        raise MalformedInput("a CI token needs a 'job_workflow_ref' that can stand in a URI")
+        raise MalformedInput("the claim 'job_workflow_ref' does not fit a URI (expected ASCII without spaces)")
     text = {name: str(value) for name, value in claims.items() if type(value) in (str, int)}
-    for name in claims:  # JSON's true, null and lists would read as Python's
+    for name in claims:  # str() of JSON's true, null and lists would give Python's spelling
         if name not in text or len(text[name]) > MAX_CLAIM or not text[name].isprintable():
             raise MalformedInput(f"the claim {name[:80]!r} is not printable text of at most {MAX_CLAIM} characters")
     return text
 
 
 def _is_email(text: str) -> bool:
-    """Whether an X.509 rfc822Name can hold it: ASCII, one @, no space or control character."""
+    """Whether the text fits an X.509 rfc822Name: ASCII, one @, no space or control character."""
     local, at, domain = text.partition("@")
     return bool(
         at
@@ -233,10 +231,10 @@ def _is_email(text: str) -> bool:
         and "@" not in domain
         and len(text) <= 254
         and _is_uri_text(text)
-        and parseaddr(text) == ("", text)  # nor a comment, a list, or a name beside the address
+        and parseaddr(text) == ("", text)  # no comment, list or display name
     )
 
 
 def _is_uri_text(text: str) -> bool:
-    """Whether all is ASCII without space or control character, as an IA5String name needs."""
+    """Whether the text is ASCII without space or control character, as an IA5String name requires."""
     return text.isascii() and text.isprintable() and " " not in text

@@ -1,7 +1,7 @@
 """The instance's private keys and certificates: one file, ``keys.json``, mode 0600.
 
-Everything a trusted root states is derived from it, so the root stays the same whatever port the
-instance listens on. Written whole to a temporary file, then renamed over the old one.
+The trusted root is derived from this file alone, so it does not depend on the port that the instance listens on. The
+file is written whole to a temporary file, which is then renamed over the old one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class CertificateAuthority:
 
 @dataclass(frozen=True)
 class Keys:
-    """Every secret of an instance."""
+    """All private keys and certificates of an instance."""
 
     root_key: ec.EllipticCurvePrivateKey
     root: x509.Certificate
@@ -54,12 +54,12 @@ class Keys:
         return self.authorities[-1]
 
     def with_authorities(self, *authorities: CertificateAuthority) -> Keys:
-        """The same keys with other generations of the CA."""
+        """Return these keys with other generations of the CA."""
         return replace(self, authorities=authorities)
 
     @classmethod
     def load(cls, path: Path) -> Keys:
-        """Read what `dump` wrote. Raises `Unavailable` when it cannot be read."""
+        """Read the keys that `dump` wrote. Raises `Unavailable` when the file cannot be read."""
         try:
             return cls._from_json(json.loads(path.read_text()))
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -68,7 +68,7 @@ class Keys:
                 why=str(error),
                 hint="restore the file from a copy; without it this instance cannot sign again"
                 if path.parent.exists()
-                else f"begin an instance there: chainlab trust serve --state {path.parent}",
+                else f"create an instance there: chainlab trust serve --state {path.parent}",
             ) from error
 
     @classmethod
@@ -102,7 +102,7 @@ class Keys:
         )
 
     def dump(self, path: Path) -> None:
-        """Write every key; ``Keys.load(path)`` gives them back."""
+        """Write every key; ``Keys.load(path)`` reads them back."""
         fields: dict[str, Any] = {name: pem(value) for name, value in vars(self).items() if name != "authorities"}
         fields["authorities"] = [
             {
@@ -117,14 +117,14 @@ class Keys:
 
 
 def der_public_key(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
-    """SubjectPublicKeyInfo, DER."""
+    """Encode the public key as SubjectPublicKeyInfo, DER."""
     return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def pem(
     value: x509.Certificate | ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey,
 ) -> str:
-    """A certificate or key as PEM; a private key without a password, as an SSH host key is kept."""
+    """Encode a certificate or key as PEM; a private key without a password, like an SSH host key."""
     encoding = serialization.Encoding.PEM
     if isinstance(value, x509.Certificate):
         return value.public_bytes(encoding).decode()

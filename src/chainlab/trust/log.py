@@ -1,8 +1,8 @@
-"""A Merkle log on disk: the CT log and both transparency logs are one each.
+"""A Merkle log on disk. The CT log and the two transparency logs are one each.
 
-Entries are rows of SQLite, the tree over them is in memory and rebuilt from their hashes at start.
-An entry is in the tree only after its row is committed, and a checkpoint is signed only over the
-tree: so whatever was ever signed or acknowledged is on the disk.
+Entries are rows of SQLite. The tree over them is in memory; a start rebuilds it from their hashes. An entry joins the
+tree only after its row is committed, and a checkpoint is signed only over the tree. So everything that was ever signed
+or acknowledged is on the disk.
 
 Checkpoints are C2SP signed notes: origin, size and root on a line each, an empty line, and
 ``— name base64(hint || signature)``.
@@ -28,7 +28,7 @@ from chainlab.trust.wire import base64_text
 __all__ = ["Log", "LogEntry", "SignedNote", "key_id_c2sp", "read_entry", "signed_tree_head"]
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS leaves (   -- small rows, so that a start reads little
+CREATE TABLE IF NOT EXISTS leaves (   -- small rows, because a start reads them all
     log TEXT, entry INTEGER, hash BLOB NOT NULL, PRIMARY KEY (log, entry)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS leaves_by_hash ON leaves (log, hash);
@@ -42,7 +42,7 @@ TILE_HEIGHT = 8  # levels a tile
 
 @dataclass(frozen=True)
 class SignedNote:
-    """Who signs a log's checkpoints, and how."""
+    """The signer of a log's checkpoints, which are C2SP signed notes."""
 
     origin: str  # the checkpoint's first line
     name: str  # the key's name in the signature line
@@ -50,7 +50,7 @@ class SignedNote:
     sign: Callable[[bytes], bytes]
 
     def over(self, size: int, root: bytes) -> str:
-        """The signed checkpoint of a tree."""
+        """Sign the checkpoint of a tree."""
         body = f"{self.origin}\n{size}\n{base64_text(root)}\n"
         signature = base64_text(self.key_id[:4] + self.sign(body.encode()))
         return f"{body}\n\N{EM DASH} {self.name} {signature}\n"
@@ -58,7 +58,7 @@ class SignedNote:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """One entry as it was logged."""
+    """One entry of a log."""
 
     index: int
     body: bytes
@@ -66,7 +66,7 @@ class LogEntry:
 
 
 class Log:
-    """An append-only log. One process at a time writes to it."""
+    """An append-only log. Only one process at a time may write to it."""
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
         self.name = name
@@ -75,7 +75,7 @@ class Log:
         self.reload()
 
     def reload(self) -> None:
-        """Build the tree again from what is on the disk."""
+        """Rebuild the tree from the disk."""
         rows = self._connection.execute("SELECT hash FROM leaves WHERE log = ? ORDER BY entry", (self.name,))
         self.tree = MerkleTree(b"".join(hash for (hash,) in rows))
 
@@ -83,31 +83,31 @@ class Log:
         """Write an entry inside the caller's transaction; returns its index and leaf hash.
 
         Call `grow` with the hash once the transaction is committed, before anything else is
-        inserted. Raises `Refused` (409) when the log has this entry already.
+        inserted. Raises `Refused` (409) when the log already has this entry.
         """
         index, hash = len(self.tree), leaf_hash(body)
-        if (known := self.find(hash)) is not None:
+        if (existing := self.find(hash)) is not None:
             raise Refused(
                 409,
-                f"an equivalent entry already exists in the transparency log with index {known}",
+                f"an equivalent entry already exists in the transparency log with index {existing}",
             )
         self._connection.execute("INSERT INTO leaves VALUES (?, ?, ?)", (self.name, index, hash))
         self._connection.execute("INSERT INTO bodies VALUES (?, ?, ?, ?)", (self.name, index, body, time))
         return index, hash
 
     def grow(self, hash: bytes) -> None:
-        """Take a committed entry into the tree."""
+        """Add a committed entry to the tree."""
         self.tree.append(hash)
 
     def find(self, hash: bytes) -> int | None:
-        """Index of the entry with this leaf hash."""
+        """Return the index of the entry with this leaf hash; None when the log has none."""
         row = self._connection.execute(
             "SELECT entry FROM leaves WHERE log = ? AND hash = ?", (self.name, hash)
         ).fetchone()
         return row[0] if row else None
 
     def entries(self, start: int, stop: int) -> list[LogEntry]:
-        """Entries ``start`` to ``stop`` (exclusive), as many as there are."""
+        """Return the existing entries from ``start`` to ``stop`` (exclusive)."""
         rows = self._connection.execute(
             "SELECT entry, body, time FROM bodies WHERE log = ? AND entry >= ? AND entry < ? ORDER BY entry",
             (self.name, start, min(stop, len(self.tree))),
@@ -115,14 +115,14 @@ class Log:
         return [LogEntry(*row) for row in rows]
 
     def entry(self, index: int) -> LogEntry:
-        """One entry. Raises `Refused` (404)."""
-        found = self.entries(index, index + 1) if 0 <= index < len(self.tree) else []
-        if not found:
+        """Return one entry. Raises `Refused` (404)."""
+        entries = self.entries(index, index + 1) if 0 <= index < len(self.tree) else []
+        if not entries:
             raise Refused(404, f"the log has no entry {index}")
-        return found[0]
+        return entries[0]
 
     def tile(self, path: str) -> bytes:
-        """A tile by its C2SP path: ``<level>/<number>``, ``entries/<number>``, or ``….p/<width>``.
+        """Return a tile by its C2SP path: ``<level>/<number>``, ``entries/<number>``, or ``….p/<width>``.
 
         Raises `Refused` (404) for a tile that the tree does not fill yet.
         """
@@ -137,7 +137,7 @@ class Log:
 
 
 def read_entry(connection: sqlite3.Connection, log: str, index: int) -> LogEntry:
-    """One committed entry, for who reads beside the process that writes. Raises `Refused` (404)."""
+    """Read one committed entry, also while another process writes the log. Raises `Refused` (404)."""
     row = connection.execute(
         "SELECT entry, body, time FROM bodies WHERE log = ? AND entry = ?", (log, index)
     ).fetchone()
@@ -147,7 +147,7 @@ def read_entry(connection: sqlite3.Connection, log: str, index: int) -> LogEntry
 
 
 def _tile_address(path: str) -> tuple[int | None, int, int]:
-    """Level (None for entries), number and width of a tile's path."""
+    """Parse a tile's path: level (None for entries), number and width."""
     kind, _, rest = path.partition("/")
     rest, partial, width = rest.partition(".p/")
     groups = rest.split("/")
@@ -170,12 +170,12 @@ def _tile_address(path: str) -> tuple[int | None, int, int]:
 
 
 def key_id_c2sp(name: str, algorithm: int, public_key: bytes) -> bytes:
-    """Key id of a signed note: SHA-256(name, newline, algorithm byte, key), 32 bytes."""
+    """Compute the key id of a signed note: SHA-256(name, newline, algorithm byte, key), 32 bytes."""
     return hashlib.sha256(name.encode() + b"\n" + bytes((algorithm,)) + public_key).digest()
 
 
 def signed_tree_head(tree: MerkleTree, key: ec.EllipticCurvePrivateKey, now: datetime) -> dict[str, Any]:
-    """A CT log's statement of its tree at ``now`` (RFC 6962 §3.5 and §4.3)."""
+    """Sign a CT log's tree head at ``now`` (RFC 6962 §3.5 and §4.3)."""
     size, root, milliseconds = len(tree), tree.root(), int(now.timestamp() * 1000)
     signature = key.sign(struct.pack("!BBQQ", 0, 1, milliseconds, size) + root, ec.ECDSA(hashes.SHA256()))
     encoded = struct.pack("!BBH", 4, 3, len(signature)) + signature  # SHA-256, ECDSA

@@ -1,7 +1,7 @@
 """The transparency log, version 1 (Rekor): hashedrekord and dsse entries, each with a signed time.
 
-Kept beside version 2 because PEP 740 attestations carry no RFC 3161 timestamp: there the log's
-own `integratedTime`, vouched for by the signed entry timestamp (SET), is the only time.
+It is kept beside version 2 because PEP 740 attestations carry no RFC 3161 timestamp. Their only time is the log's own
+`integratedTime`, which the signed entry timestamp (SET) confirms.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ VERSION = "0.0.1"
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding: lengths count bytes (DSSE protocol 1.0)."""
+    """Encode a payload for signing: DSSE's pre-authentication encoding, whose lengths count bytes (protocol 1.0)."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def canonical_body(request: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """The canonical entry of a request, and the artifact or payload digest it logs (32 bytes).
+    """Return the canonical entry of a request, and the digest of the artifact or payload that it logs (32 bytes).
 
     The signature is verified first. Raises `MalformedInput`.
     """
@@ -74,7 +74,7 @@ def _dsse(spec: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         wire.string(envelope, "payloadType"),
     )
     signatures, verifiers = envelope.get("signatures"), proposed.get("verifiers")
-    one_each = all(isinstance(some, list) and len(some) == 1 for some in (signatures, verifiers))
+    one_each = all(isinstance(each, list) and len(each) == 1 for each in (signatures, verifiers))
     if not one_each or not isinstance(signatures[0], dict):  # type: ignore[index]
         raise MalformedInput("expected one signature and one verifier")
     pem = wire.base64_bytes({"verifiers": verifiers[0]}, "verifiers")  # type: ignore[index]
@@ -89,12 +89,12 @@ def _dsse(spec: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 def uuid(hash_of_leaf: bytes) -> str:
-    """An entry's name: the tree's id and the leaf's hash, 80 hex digits."""
+    """Return an entry's UUID: the tree's id and the leaf's hash, 80 hex digits."""
     return f"{TREE_ID:016x}{hash_of_leaf.hex()}"
 
 
 def index_of(log: Log, name: str) -> int | None:
-    """Index of the entry with this UUID, with or without the tree's id."""
+    """Return the index of the entry with this UUID, with or without the tree's id; None when there is none."""
     digits = name.removeprefix(f"{TREE_ID:016x}") if len(name) == 80 else name
     try:
         return log.find(bytes.fromhex(digits))
@@ -103,10 +103,10 @@ def index_of(log: Log, name: str) -> int | None:
 
 
 def answer(log: Log, note: SignedNote, entry: LogEntry) -> dict[str, Any]:
-    """A log entry keyed by its UUID, with SET and a proof in the tree as it is now."""
+    """Return a log entry under its UUID, with SET and a proof in the current tree."""
     size = len(log.tree)
     root = log.tree.root(size)
-    promised: dict[str, Any] = {
+    signed: dict[str, Any] = {
         "body": wire.base64_text(entry.body),
         "integratedTime": entry.time,
         "logID": note.key_id.hex(),
@@ -114,7 +114,7 @@ def answer(log: Log, note: SignedNote, entry: LogEntry) -> dict[str, Any]:
     }
     return {
         uuid(leaf_hash(entry.body)): {
-            **promised,
+            **signed,
             "verification": {
                 "inclusionProof": {
                     "checkpoint": note.over(size, root),
@@ -123,14 +123,14 @@ def answer(log: Log, note: SignedNote, entry: LogEntry) -> dict[str, Any]:
                     "rootHash": root.hex(),
                     "treeSize": size,
                 },
-                "signedEntryTimestamp": wire.base64_text(note.sign(rfc8785.dumps(promised))),
+                "signedEntryTimestamp": wire.base64_text(note.sign(rfc8785.dumps(signed))),
             },
         }
     }
 
 
 def description(log: Log, note: SignedNote) -> dict[str, Any]:
-    """What ``GET /api/v1/log`` says: the tree as it is now, with a signed checkpoint."""
+    """Return the answer to ``GET /api/v1/log``: the current tree, with a signed checkpoint."""
     size = len(log.tree)
     root = log.tree.root(size)
     return {

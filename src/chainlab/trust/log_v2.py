@@ -1,6 +1,6 @@
-"""The transparency log, version 2 (rekor-tiles): one entry type, tiles, and no time of its own.
+"""The transparency log, version 2 (rekor-tiles): one entry type, tiles, no time of its own.
 
-A DSSE envelope is logged as any other artifact, by the SHA-256 of its pre-authentication encoding.
+A DSSE envelope is logged like any other artifact, by the SHA-256 of its pre-authentication encoding.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ __all__ = ["answer", "canonical_body"]
 
 KEY_DETAILS = "PKIX_ECDSA_P256_SHA_256"
 VERSION = "0.0.2"
-MAX_ENTRY = 2**16 - 1  # bytes; an entry tile has two for the length (C2SP tlog-tiles)
+MAX_ENTRY = 2**16 - 1  # bytes; an entry tile has two bytes for the length (C2SP tlog-tiles)
 
 
 def canonical_body(request: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """The canonical entry of a request, and the artifact digest it logs (32 bytes).
+    """Return the canonical entry of a request, and the digest of the artifact that it logs (32 bytes).
 
-    The signature is verified first: the log never shows one that does not hold.
-    Raises `MalformedInput`.
+    The signature is verified first, so the log never holds one that does not verify. Raises `MalformedInput`.
     """
     if "dsseRequestV002" in request:
         digest, content, verifier = _dsse(wire.member(request, "dsseRequestV002"))
@@ -69,11 +68,11 @@ def canonical_body(request: Mapping[str, Any]) -> tuple[bytes, bytes]:
 
 
 def _dsse(request: Mapping[str, Any]) -> tuple[bytes, bytes, dict[str, Any]]:
-    """Digest, signature and verifier of an envelope that a client sent whole, as sigstore-js does."""
+    """Return digest, signature and verifier of an envelope that a client sent whole, as sigstore-js does."""
     envelope = wire.member(request, "envelope")
     signatures, verifiers = envelope.get("signatures"), request.get("verifiers")
-    for some in (signatures, verifiers):
-        if not (isinstance(some, list) and len(some) == 1 and isinstance(some[0], dict)):
+    for each in (signatures, verifiers):
+        if not (isinstance(each, list) and len(each) == 1 and isinstance(each[0], dict)):
             raise MalformedInput("expected one signature and one verifier")
     signed = pae(wire.string(envelope, "payloadType"), wire.base64_bytes(envelope, "payload"))
     content = wire.base64_bytes(signatures[0], "sig")  # type: ignore[index]
@@ -81,11 +80,11 @@ def _dsse(request: Mapping[str, Any]) -> tuple[bytes, bytes, dict[str, Any]]:
 
 
 def answer(log: Log, note: SignedNote, index: int, body: bytes) -> dict[str, Any]:
-    """A TransparencyLogEntry (protobuf JSON) with a proof in the tree as it is now."""
+    """Return a TransparencyLogEntry (protobuf JSON) with a proof in the current tree."""
     size = len(log.tree)
     root = log.tree.root(size)
     if log.tree.hashes(0, index, index + 1) != leaf_hash(body):
-        raise MalformedInput(f"entry {index} is not this body")
+        raise MalformedInput(f"entry {index} has another body")
     return {
         "logIndex": str(index),
         "logId": {"keyId": wire.base64_text(note.key_id)},

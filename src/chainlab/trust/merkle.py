@@ -2,8 +2,8 @@
 
     leaf hash = SHA-256(0x00 || leaf)        node hash = SHA-256(0x01 || left || right)
 
-Complete subtrees are kept, 32 bytes each and level by level, so that an append costs amortised
-constant time and a proof O(log² n). Nothing here knows what a leaf means or where it is stored.
+Complete subtrees are kept level by level, 32 bytes each. An append therefore takes amortised constant time, and a proof
+O(log² n). This module does not know what a leaf means or where it is stored.
 
     >>> tree = MerkleTree()
     >>> [tree.append(leaf_hash(x)) for x in (b"a", b"b", b"c")]
@@ -36,7 +36,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def _split(size: int) -> int:
-    """The largest power of two below ``size`` (RFC 6962's k)."""
+    """Return the largest power of two below ``size`` (RFC 6962's k)."""
     return 1 << (size - 1).bit_length() - 1
 
 
@@ -44,7 +44,7 @@ class MerkleTree:
     """An append-only tree of leaf hashes."""
 
     def __init__(self, leaf_hashes: bytes = b"") -> None:
-        """Begin with the concatenated hashes of leaves, 32 bytes each."""
+        """Start from the concatenated hashes of leaves, 32 bytes each."""
         self._levels = [bytearray(leaf_hashes)]
         while len(below := self._levels[-1]) >= 2 * SHA256_SIZE:
             step = 2 * SHA256_SIZE
@@ -71,19 +71,19 @@ class MerkleTree:
         return index
 
     def hashes(self, level: int, start: int, stop: int) -> bytes:
-        """Complete subtree hashes ``start`` to ``stop`` of a level, concatenated."""
+        """Return the hashes of complete subtrees ``start`` to ``stop`` of a level, concatenated."""
         if level >= len(self._levels):
             return b""
         return bytes(self._levels[level][start * SHA256_SIZE : stop * SHA256_SIZE])
 
     def root(self, size: int | None = None) -> bytes:
-        """Root of the first ``size`` leaves (all of them when None), 32 bytes."""
+        """Return the root of the first ``size`` leaves (all when None), 32 bytes."""
         size = len(self) if size is None else size
         self._check(0 <= size <= len(self), f"the tree has {len(self)} leaves, not {size}")
         return self._subtree(0, size) if size else EMPTY_ROOT
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
-        """Audit path of leaf ``index`` in the tree of ``size`` leaves (RFC 6962 §2.1.1)."""
+        """Return the audit path of leaf ``index`` in the tree of ``size`` leaves (RFC 6962 §2.1.1)."""
         self._check(0 <= index < size <= len(self), f"no leaf {index} in a tree of {size}")
         path, low, high = [], 0, size
         while high - low > 1:
@@ -97,8 +97,11 @@ class MerkleTree:
         return path[::-1]
 
     def consistency(self, first: int, second: int) -> list[bytes]:
-        """Proof that the tree of ``first`` leaves is a prefix of that of ``second`` (§2.1.2)."""
-        self._check(0 <= first <= second <= len(self), f"no sizes {first} and {second} here")
+        """Prove that the tree of ``first`` leaves is a prefix of the tree of ``second`` (§2.1.2)."""
+        self._check(
+            0 <= first <= second <= len(self),
+            f"not sizes of this tree: {first}, {second} (of {len(self)})",
+        )
         if first in (0, second):
             return []
         proof, low, high, whole = [], 0, second, True  # whole: the subtree is one the client has
@@ -127,7 +130,7 @@ class MerkleTree:
 
 
 def verify_inclusion(hash_of_leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
-    """Whether ``proof`` shows the leaf at ``index`` of this tree (RFC 9162 §2.1.3.2)."""
+    """Check whether ``proof`` shows the leaf at ``index`` of this tree (RFC 9162 §2.1.3.2)."""
     if not 0 <= index < size:
         return False
     node, last, computed = index, size - 1, hash_of_leaf
@@ -145,7 +148,7 @@ def verify_inclusion(hash_of_leaf: bytes, index: int, size: int, proof: Sequence
 
 
 def verify_consistency(first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]) -> bool:
-    """Whether ``proof`` shows that the second tree begins with the first (RFC 9162 §2.1.4.2)."""
+    """Check whether ``proof`` shows that the second tree begins with the first (RFC 9162 §2.1.4.2)."""
     if not 0 <= first <= second:
         return False
     if first in (0, second):

@@ -1,6 +1,6 @@
-"""The instance's own pages: the sign-in, and what a person is told whose request was refused.
+"""The instance's own pages: the sign-in, and a page for a person whose request was refused.
 
-They carry their style in themselves and load nothing, so they work where the instance has no registry beside it.
+Each page contains its style and loads nothing else, so it works without a registry beside the instance.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TITLES = {404: "Not here", 405: "Not served"}
 
 
 def page(template: str, *, status: int = 200, onward: str = "", **values: object) -> HTMLResponse:
-    """A page from a template; ``onward`` is the origin that its form may lead to besides ours."""
+    """Render a template; ``onward`` is one more origin that the page's form may lead to."""
     nonce = secrets.token_urlsafe(16)
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'{f' {onward}' if onward else ''}; "
@@ -36,20 +36,20 @@ def page(template: str, *, status: int = 200, onward: str = "", **values: object
 
 
 def refused(error: ChainlabError, *, signing_in: bool) -> HTMLResponse:
-    """What was refused, and how to go on."""
+    """Render the page that says what was refused, and how to go on."""
     title = "Sign-in refused" if signing_in else TITLES.get(error.status, "Refused")
     message, hint = (visible(text[:MAX_MESSAGE]) for text in (error.message, error.hint))
     return page("refused.html", status=error.status, title=title, message=message, hint=hint, signing_in=signing_in)
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a person asks: browsers name HTML first, programs anything or JSON."""
+    """Whether a person sent the request: a browser accepts HTML first, a program anything or JSON."""
     return request.headers.get("accept", "").lower().startswith("text/html")
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    import jinja2  # a third of the instance's start, and most instances show no page
+    import jinja2  # takes a third of the instance's start, and most instances show no page
 
     loader = jinja2.PackageLoader("chainlab.trust", "pages")
     return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)

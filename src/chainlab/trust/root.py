@@ -1,8 +1,8 @@
-"""What a client needs to sign with the instance and to verify what it signed.
+"""The trust material that a client needs: the trusted root to verify, the signing config to sign.
 
-The trusted root holds public keys alone and depends on nothing else, least of all on the port. The
-signing config says where the services listen today. Both together are a ``ClientTrustConfig``, the
-file that ``sigstore --trust-config`` takes. Source: sigstore/protobuf-specs.
+The trusted root holds only public keys and does not depend on the port. The signing config says where the services
+listen now. Both together are a ``ClientTrustConfig``, the file that ``sigstore --trust-config`` takes.
+Source: sigstore/protobuf-specs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from chainlab.trust.wire import base64_text
 
 __all__ = ["LOG_V1", "LOG_V2", "log_id", "signing_config", "trust_config", "trusted_root"]
 
-# Logical names: a checkpoint's origin must occur in its log's base URL, and neither is an address.
+# Logical names, not addresses. A checkpoint's origin must occur in its log's base URL.
 LOG_V1 = "log1.chainlab.localhost"
 LOG_V2 = "log2.chainlab.localhost"
 CT_LOG = "ct.chainlab.localhost"
@@ -33,14 +33,14 @@ ED25519_NOTE = 1  # algorithm byte of a signed note (C2SP)
 
 
 def log_id(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
-    """Id of a log's key, 32 bytes: RFC 6962's for ECDSA, the signed note's for Ed25519."""
+    """Return the id of a log's key, 32 bytes: RFC 6962's for ECDSA, the signed note's for Ed25519."""
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return hashlib.sha256(der_public_key(key)).digest()
     return key_id_c2sp(LOG_V2, ED25519_NOTE, key.public_key().public_bytes_raw())
 
 
 def trusted_root(keys: Keys) -> dict[str, Any]:
-    """``trusted_root.json``: every generation of the CA, the logs, the timestamp authority."""
+    """Return ``trusted_root.json``: every generation of the CA, the logs, the timestamp authority."""
     start = keys.authorities[0].valid_from
     return {
         "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
@@ -63,7 +63,7 @@ def trusted_root(keys: Keys) -> dict[str, Any]:
 
 
 def signing_config(keys: Keys, url: str) -> dict[str, Any]:
-    """``signing_config.json``: the services as they listen at ``url``; log v2 before v1."""
+    """Return ``signing_config.json``: the services as they listen at ``url``; log v2 before v1."""
     start = keys.authorities[0].valid_from
 
     def service(address: str, version: int = 1) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def signing_config(keys: Keys, url: str) -> dict[str, Any]:
 
 
 def trust_config(keys: Keys, url: str) -> dict[str, Any]:
-    """``trust_config.json``: both of them."""
+    """Return ``trust_config.json``: trusted root and signing config."""
     return {
         "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
         "trustedRoot": trusted_root(keys),

@@ -1,7 +1,7 @@
-"""The page where a person picks an identity, and the two requests around it (RFC 6749, RFC 7636).
+"""The sign-in: the page where a person picks an identity, and the two requests around it (RFC 6749, RFC 7636).
 
-The page shows who asks and where the code will go; consent needs a token that only this page and
-this browser have. Codes go to loopback alone.
+The page shows which program asks and where the code will go. Consent needs a token that only this page in this browser
+has. Codes go only to loopback.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from chainlab.errors import MalformedInput, Refused
 from chainlab.trust import wire
-from chainlab.trust.issuer import TOKEN_LIFETIME, Issuer
+from chainlab.trust.issuer import Issuer
+from chainlab.trust.lifetimes import CODE_SECONDS, TOKEN_SECONDS
 from chainlab.trust.page import page
 
 __all__ = ["SignIn"]
 
 PEOPLE = ("alice@example.com", "bob@example.com", "release-manager@example.com")
 OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"  # the person copies the code by hand
-JOBS = ipaddress.ip_network("127.64.0.0/10")  # where the CI host's jobs ask from; none of them is a person
+JOBS = ipaddress.ip_network("127.64.0.0/10")  # source addresses of the CI host's jobs
 COOKIE = "chainlab-signin"
 MAX_FORM = 16384  # bytes
-# Spelled out, because `urlsplit` and a browser take different things for a host's name.
+# A pattern, because `urlsplit` and a browser disagree on what a host name is.
 REDIRECT = re.compile(r"http://(?:localhost|127\.0\.0\.1|\[::1\]):([0-9]{1,5})(?:[/?][^#]*)?")
 PARAMETERS = ("client_id", "redirect_uri", "code_challenge", "state", "nonce")
 
@@ -39,8 +40,8 @@ class SignIn:
         self._issuer = issuer
 
     async def page(self, request: Request) -> Response:
-        """GET: who asks, and whom to be."""
-        _person(request)
+        """GET: show which program asks, and the identities to pick from."""
+        _require_person(request)
         query = request.query_params
         if query.get("response_type") != "code" or query.get("code_challenge_method") != "S256":
             raise Refused(400, "expected response_type=code and code_challenge_method=S256")
@@ -54,8 +55,8 @@ class SignIn:
         return response
 
     async def consent(self, request: Request) -> Response:
-        """POST: the person chose; send the code where the page said."""
-        _person(request)
+        """POST: the person has picked an identity; send the code where the page said."""
+        _require_person(request)
         form = await _form(request)
         cookie = request.cookies.get(COOKIE, "")
         if not cookie or not secrets.compare_digest(cookie.encode(), form.get("csrf", "").encode()):
@@ -70,13 +71,13 @@ class SignIn:
         )
         target = parameters["redirect_uri"]
         if target == OUT_OF_BAND:
-            return page("signin.html", code=code)
+            return page("signin.html", code=code, code_minutes=CODE_SECONDS // 60)
         answer = {"code": code} | ({"state": parameters["state"]} if "state" in parameters else {})
         return RedirectResponse(f"{target}{'&' if '?' in target else '?'}{urlencode(answer)}", 303)
 
     async def token(self, request: Request) -> Response:
-        """POST: a code for a token."""
-        _person(request)
+        """POST: exchange a code for a token."""
+        _require_person(request)
         form = await _form(request)
         if form.get("grant_type") != "authorization_code":
             raise Refused(400, "unsupported_grant_type")
@@ -89,13 +90,13 @@ class SignIn:
             "access_token": token,
             "id_token": token,
             "token_type": "Bearer",
-            "expires_in": TOKEN_LIFETIME,
+            "expires_in": TOKEN_SECONDS,
         }
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
-def _person(request: Request) -> None:
-    """Raises `Refused` (403) for a CI job, which has an identity of its own or none."""
+def _require_person(request: Request) -> None:
+    """Raise `Refused` (403) for a CI job, which has its own identity or none."""
     if request.client and ipaddress.ip_address(request.client.host) in JOBS:
         raise Refused(403, "a CI job cannot sign in as a person")
 
@@ -105,18 +106,18 @@ async def _form(request: Request) -> dict[str, str]:
     try:
         return dict(parse_qsl(data.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=32))
     except ValueError as error:
-        raise MalformedInput(f"the form cannot be read: {error}") from error
+        raise MalformedInput(f"cannot read the form: {error}") from error
 
 
-def _parameters(given: Mapping[str, str]) -> dict[str, str]:
-    """What one sign-in is about. Raises `Refused` for a code that would leave this machine."""
-    parameters = {name: given[name] for name in PARAMETERS if given.get(name)}
+def _parameters(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters of a sign-in. Raises `Refused` when the code would leave this machine."""
+    parameters = {name: fields[name] for name in PARAMETERS if fields.get(name)}
     for name in ("client_id", "redirect_uri", "code_challenge"):
         if name not in parameters:
             raise Refused(400, f"expected {name}")
     target = parameters["redirect_uri"]
-    found = REDIRECT.fullmatch(target)
-    fine = found is not None and int(found[1]) < 2**16 and target.isprintable()
-    if target != OUT_OF_BAND and not fine:
+    match = REDIRECT.fullmatch(target)
+    is_loopback = match is not None and int(match[1]) < 2**16 and target.isprintable()
+    if target != OUT_OF_BAND and not is_loopback:
         raise Refused(400, "redirect_uri must be http on this machine, with its port")
     return parameters

@@ -1,7 +1,7 @@
 """The timestamp authority: signed proof that some bytes existed at a time (RFC 3161).
 
-It signs a hash, never sees the bytes, and keeps nothing. The log of version 2 states no time, so
-without a timestamp a signature made with it cannot be placed inside its certificate's ten minutes.
+It signs a hash, never sees the bytes, and stores nothing. The log of version 2 states no time, so only a timestamp
+shows that a signature was made while its certificate was valid.
 """
 
 from __future__ import annotations
@@ -24,18 +24,24 @@ from chainlab.trust import wire
 
 __all__ = ["TimestampAuthority", "TimestampQuery"]
 
-POLICY = "1.3.6.1.4.1.57264.2"  # the one that sigstore/timestamp-authority uses
+POLICY = "1.3.6.1.4.1.57264.2"  # as in sigstore/timestamp-authority
 ACCURACY = 1  # second
 MAX_QUERY = 1024  # bytes; clients send up to 140, and asn1crypto takes minutes for an object identifier of a megabyte
 MAX_NONCE = 32  # bytes of its INTEGER; clients send 8 to 20
 SIZES = {"sha256": 32, "sha384": 48, "sha512": 64}  # digest size in bytes
 SHA256 = {"algorithm": "sha256", "parameters": None}  # absent, not NULL (RFC 5754 §2)
-UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)  # what asn1crypto raises on garbage
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)  # by asn1crypto, for malformed bytes
 
 
 @dataclass(frozen=True)
 class TimestampQuery:
-    """A TimeStampReq, as far as the answer depends on it."""
+    """The fields of a TimeStampReq that the answer depends on."""
 
     imprint: bytes  # MessageImprint, DER
     nonce: int | None = None
@@ -57,7 +63,7 @@ class TimestampQuery:
         if fields["version"] != "v1":
             raise MalformedInput("not a TimeStampReq of version 1")
         if fields["req_policy"] not in (None, POLICY) or fields["extensions"] is not None:
-            raise MalformedInput("not a TimeStampReq that we serve: another policy or an extension")
+            raise MalformedInput("not a TimeStampReq that is served here: it names another policy or an extension")
         algorithm, digest = fields["message_imprint"].values()
         size = SIZES.get(algorithm["algorithm"])
         if size is None or algorithm["parameters"] is not None:
@@ -83,7 +89,7 @@ class TimestampQuery:
 
 
 class TimestampAuthority:
-    """Answers queries with one key and its certificate."""
+    """A timestamp authority with one key and its certificate."""
 
     def __init__(
         self,
@@ -97,7 +103,7 @@ class TimestampAuthority:
         self._certificate = certificate.public_bytes(serialization.Encoding.DER)
 
     def answer(self, query: TimestampQuery) -> bytes:
-        """A TimeStampResp that grants the query, DER."""
+        """Return a TimeStampResp that grants the query, DER."""
         now = self._clock().replace(microsecond=0)
         info = tsp.TSTInfo(
             {
@@ -111,13 +117,15 @@ class TimestampAuthority:
             }
         )
         # ESSCertIDv2 with its default SHA-256 (RFC 5035): the signature names its certificate
-        named = tsp.SigningCertificateV2({"certs": [{"cert_hash": hashlib.sha256(self._certificate).digest()}]})
+        signing_certificate = tsp.SigningCertificateV2(
+            {"certs": [{"cert_hash": hashlib.sha256(self._certificate).digest()}]}
+        )
         attributes = cms.CMSAttributes(
             [
                 {"type": "content_type", "values": ["tst_info"]},
                 {"type": "signing_time", "values": [cms.Time(name="utc_time", value=core.UTCTime(now))]},
                 {"type": "message_digest", "values": [hashlib.sha256(info.dump()).digest()]},
-                {"type": "signing_certificate_v2", "values": [named]},
+                {"type": "signing_certificate_v2", "values": [signing_certificate]},
             ]
         )
         certificate = Certificate.load(self._certificate)

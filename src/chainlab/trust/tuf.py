@@ -1,7 +1,7 @@
-"""The TUF repository: hands the trusted root to clients that know its first ``root.json`` alone.
+"""The TUF repository, which brings the trusted root to clients that only know its first ``root.json``.
 
-Its fingerprint, the SHA-256 of ``root.json``, is what a learner enrols: everything else is signed
-by the keys that this file names, and may change. Source: TUF specification 1.0.34.
+A learner enrols its fingerprint, the SHA-256 of ``root.json``. Everything else may change and is signed by the keys
+that ``root.json`` names. Source: TUF specification 1.0.34.
 """
 
 from __future__ import annotations
@@ -16,16 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from chainlab.digests import Digest
 from chainlab.errors import Unavailable
 from chainlab.storage import write_whole
+from chainlab.trust.lifetimes import TUF_DAYS, TUF_RENEWAL_DAYS, TUF_ROOT_DAYS
 
 __all__ = ["fingerprint", "publish"]
 
-ROOT_LIFETIME = timedelta(days=3650)
-LIFETIME = timedelta(days=365)  # of the other roles
-RENEW_BEFORE = timedelta(days=30)  # of their end
-
 
 def fingerprint(directory: Path) -> Digest:
-    """SHA-256 of ``root.json``, as ``sha256sum`` prints it. Raises `Unavailable` without one."""
+    """Return the SHA-256 of ``root.json``, as ``sha256sum`` prints it. Raises `Unavailable` without one."""
     try:
         return Digest.of_file(directory / "root.json")
     except OSError as error:
@@ -33,25 +30,25 @@ def fingerprint(directory: Path) -> Digest:
 
 
 def publish(directory: Path, targets: dict[str, bytes], key: ec.EllipticCurvePrivateKey, now: datetime) -> None:
-    """Offer ``targets`` under ``directory``; a new version only where something changed.
+    """Publish ``targets`` under ``directory``, as a new version only when something changed.
 
-    The first root stays as it is for ever. Files appear before what refers to them, so that a
-    client which reads meanwhile sees the old repository or the new one, never a mixture.
+    The first root never changes. A file appears before the metadata that refers to it, so a client that reads
+    meanwhile sees either the old repository or the new one.
     """
     digests = {name: str(Digest.of(data)) for name, data in targets.items()}
-    state = directory / "published.json"  # ours, not TUF's: what the metadata says at present
-    # By the files: a version that was cut short, and may have been fetched, is never made again.
+    state = directory / "published.json"  # ours, not TUF's: a summary of the current metadata
+    # From the files: a version that was interrupted may have been fetched, so its number is never used again.
     newest = max((int(p.name.split(".")[0]) for p in directory.glob("*.targets.json")), default=0)
-    _keep_root(directory, begun=newest > 0)
+    _restore_root(directory, published=newest > 0)
     try:
         published = json.loads(state.read_text())
-        renewal = datetime.fromisoformat(published["expires"]) - RENEW_BEFORE
+        renewal = datetime.fromisoformat(published["expires"]) - timedelta(days=TUF_RENEWAL_DAYS)
         if published["digests"] == digests and now < renewal:
             return
-    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged: publish anew
+    except (OSError, ValueError, KeyError, TypeError):  # missing or damaged: publish again
         pass
     version = newest + 1
-    expires = (now + LIFETIME).replace(microsecond=0)
+    expires = (now + timedelta(days=TUF_DAYS)).replace(microsecond=0)
     _write(directory, targets, key, now, expires, version)
     write_whole(
         state,
@@ -59,21 +56,21 @@ def publish(directory: Path, targets: dict[str, bytes], key: ec.EllipticCurvePri
     )
 
 
-def _keep_root(directory: Path, *, begun: bool) -> None:
-    """Put the first root back from its other copy. Raises `Unavailable` when neither is good."""
+def _restore_root(directory: Path, *, published: bool) -> None:
+    """Restore the first root from its other copy. Raises `Unavailable` when neither copy is valid."""
     copies = [directory / "root.json", directory / "1.root.json"]
-    found = [path.read_bytes() for path in copies if path.exists()]
-    if (len(found) == 2 and found[0] == found[1]) or not (found or begun):
+    roots = [path.read_bytes() for path in copies if path.exists()]
+    if (len(roots) == 2 and roots[0] == roots[1]) or not (roots or published):
         return
-    good = [data for data in found if _is_root(data)]
-    if len(set(good)) != 1:
+    valid = [data for data in roots if _is_root(data)]
+    if len(set(valid)) != 1:
         raise Unavailable(
             f"the first root in {directory} is lost or damaged",
             why="clients that enrolled its fingerprint would refuse another one",
             hint="restore root.json from a copy",
         )
     for path in copies:
-        write_whole(path, good[0], durable=True)
+        write_whole(path, valid[0], durable=True)
 
 
 def _is_root(data: bytes) -> bool:
@@ -96,7 +93,7 @@ def _write(
     expires: datetime,
     version: int,
 ) -> None:
-    # Imported here: half of the instance's start would go into it, and most starts publish nothing.
+    # Imported here: it takes half of the instance's start, and most starts publish nothing.
     from securesystemslib.signer import CryptoSigner
     from tuf.api.metadata import (
         Metadata,
@@ -119,7 +116,7 @@ def _write(
         return data
 
     if not (directory / "root.json").exists():
-        root = Root(expires=(now + ROOT_LIFETIME).replace(microsecond=0), consistent_snapshot=True)
+        root = Root(expires=(now + timedelta(days=TUF_ROOT_DAYS)).replace(microsecond=0), consistent_snapshot=True)
         for role in ("root", "targets", "snapshot", "timestamp"):
             root.add_key(signer.public_key, role)
         first = sign(root)

@@ -1,7 +1,6 @@
-"""What strangers send and are sent: bodies, JSON objects, base64, certificates and keys.
+"""Data on the wire: readers of bodies, JSON objects, base64, certificates and keys that anybody may send.
 
-Reading raises `MalformedInput` naming the field (`Refused` for a body that is too large) and lets
-no other exception out.
+A reader raises `MalformedInput` with the field's name (`Refused` for a body that is too large) and no other exception.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ __all__ = [
     "verify_signature",
 ]
 
-MAX_BODY = 2**20  # bytes; the largest request a client makes here is a DSSE envelope
-# What `cryptography` raises for keys and certificates that cannot be read.
+MAX_BODY = 2**20  # bytes; the largest request of a client is a DSSE envelope
+# Raised by `cryptography` for keys and certificates that cannot be read.
 UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
 async def body(chunks: AsyncIterable[bytes], limit: int = MAX_BODY) -> bytes:
-    """A request's body from its chunks. Raises `Refused` (413) above ``limit`` bytes."""
+    """Join a request's body from its chunks. Raises `Refused` (413) above ``limit`` bytes."""
     data = bytearray()
     async for chunk in chunks:
         data += chunk
@@ -53,7 +52,7 @@ async def body(chunks: AsyncIterable[bytes], limit: int = MAX_BODY) -> bytes:
 
 
 def json_object(data: bytes) -> dict[str, Any]:
-    """A JSON object."""
+    """Parse a JSON object."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -64,7 +63,7 @@ def json_object(data: bytes) -> dict[str, Any]:
 
 
 def member(document: Mapping[str, Any], *path: str) -> dict[str, Any]:
-    """The object at ``path``."""
+    """Return the object at ``path``."""
     value: Any = document
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
@@ -74,7 +73,7 @@ def member(document: Mapping[str, Any], *path: str) -> dict[str, Any]:
 
 
 def string(document: Mapping[str, Any], name: str) -> str:
-    """The text at ``name``, which UTF-8 can encode."""
+    """Return the text at ``name``, which UTF-8 can encode."""
     value = document.get(name)
     if not isinstance(value, str):
         raise MalformedInput(f"expected text at {name!r}")
@@ -86,7 +85,7 @@ def string(document: Mapping[str, Any], name: str) -> str:
 
 
 def base64_bytes(document: Mapping[str, Any], name: str) -> bytes:
-    """The bytes whose standard base64 is at ``name``."""
+    """Return the bytes that stand at ``name`` as standard base64."""
     try:
         return base64.b64decode(string(document, name), validate=True)
     except (binascii.Error, ValueError) as error:
@@ -94,12 +93,12 @@ def base64_bytes(document: Mapping[str, Any], name: str) -> bytes:
 
 
 def base64_text(data: bytes) -> str:
-    """Standard base64; `base64_bytes` reads it."""
+    """Encode as standard base64; `base64_bytes` reads it."""
     return base64.b64encode(data).decode()
 
 
 def certificate_key(data: bytes) -> ec.EllipticCurvePublicKey:
-    """The P-256 key of a certificate, PEM or DER."""
+    """Return the P-256 key of a certificate, PEM or DER."""
     try:
         load = x509.load_pem_x509_certificate if data.startswith(b"-----") else x509.load_der_x509_certificate
         key = load(data).public_key()
@@ -109,7 +108,7 @@ def certificate_key(data: bytes) -> ec.EllipticCurvePublicKey:
 
 
 def public_key(data: bytes) -> ec.EllipticCurvePublicKey:
-    """A P-256 key, SubjectPublicKeyInfo as PEM or DER."""
+    """Read a P-256 key, SubjectPublicKeyInfo as PEM or DER."""
     pem = data.startswith(b"-----")
     load = serialization.load_pem_public_key if pem else serialization.load_der_public_key
     try:
@@ -138,7 +137,7 @@ def verify_signature(key: ec.EllipticCurvePublicKey, signature: bytes, data: byt
 
 
 def p256(key: object) -> ec.EllipticCurvePublicKey:
-    """``key``, if it is on the curve this instance serves."""
+    """Return ``key`` if it is on the curve that this instance serves. Raises `MalformedInput`."""
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise MalformedInput("expected an EC key on curve P-256, the one this instance serves")
     return key
