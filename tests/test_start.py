@@ -210,7 +210,7 @@ def test_a_second_start_on_the_same_workspace_is_refused(started: Started, cours
         check=False,
     )
     assert run.returncode == 1
-    assert "a session is open on this workspace already" in run.stderr
+    assert "this workspace already has an open session" in run.stderr
     named = re.search(r"http://\S+token=\S+", run.stderr)
     assert named is not None
     assert [entry["name"] for entry in ask(named[0], "api/contents/labs")["content"]] == ["01_assessment.ipynb"]

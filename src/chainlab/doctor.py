@@ -1,14 +1,14 @@
-"""Looks at this machine for what would trouble the course.
+"""The doctor: checks of this machine for problems that would disturb the course.
 
-Each `DoctorFinding` says what was seen, what it means and how to mend it:
+Each `DoctorFinding` says what was observed, what it means and how to fix it:
 
     >>> print(DoctorFinding("disk space", "warn", "0.4 GB free", "the caches may not fit", "free 2 GB"))
     warn  disk space: 0.4 GB free
           the caches may not fit
           help: free 2 GB
 
-``ok`` needs nothing, ``warn`` costs a part of the course, ``fail`` stops it. A check that cannot be
-made on this platform says so; it is never left out.
+``ok`` needs nothing, ``warn`` costs a part of the course, ``fail`` stops it. A check that cannot run on this platform
+says so; it is never left out.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ BROWSERS = ("firefox", "chromium", "chromium-browser", "google-chrome", "x-www-b
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """What one check saw."""
+    """The result of one check."""
 
     check: str
     level: Literal["ok", "warn", "fail"]
@@ -74,7 +74,7 @@ class DoctorFinding:
 
 
 def examine(root: Path) -> list[DoctorFinding]:
-    """All checks, for the course in that folder."""
+    """Run all checks for the course in a folder."""
     checks: list[tuple[str, Callable[[], DoctorFinding]]] = [
         ("Python", python),
         ("packages", lambda: packages(root / "requirements.lock")),
@@ -94,12 +94,12 @@ def examine(root: Path) -> list[DoctorFinding]:
         try:
             findings.append(check())
         except Exception as err:  # one broken check must not hide the others
-            findings.append(DoctorFinding(name, "warn", f"could not be checked: {err}", "nothing is known"))
+            findings.append(DoctorFinding(name, "warn", f"could not be checked: {err}", "this may be a problem"))
     return findings
 
 
 def python(version: tuple[int, int] = sys.version_info[:2]) -> DoctorFinding:
-    """The interpreter's version."""
+    """Check the interpreter's version."""
     seen = f"{version[0]}.{version[1]}"
     if (3, 11) <= version <= (3, 13):
         return DoctorFinding("Python", "ok", seen)
@@ -113,7 +113,7 @@ def python(version: tuple[int, int] = sys.version_info[:2]) -> DoctorFinding:
 
 
 def packages(lock: Path) -> DoctorFinding:
-    """What is installed beside what the lock asks for."""
+    """Compare the installed packages with the lock."""
     missing, other = [], []
     total = 0
     for name, version, marker in _locked(lock.read_text(encoding="utf-8")):
@@ -140,7 +140,7 @@ def packages(lock: Path) -> DoctorFinding:
 
 
 def loopback() -> DoctorFinding:
-    """Whether a server can listen on 127.0.0.1 and be reached."""
+    """Check that a server can listen on 127.0.0.1 and be reached."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             server.settimeout(5)
@@ -153,15 +153,14 @@ def loopback() -> DoctorFinding:
             "fail",
             f"127.0.0.1 does not answer: {err}",
             "neither the services nor JupyterLab can run",
-            "look for a firewall or security tool that stops programs from listening on 127.0.0.1",
+            "look for a firewall or security tool that keeps programs from listening on 127.0.0.1",
         )
     return DoctorFinding("loopback", "ok", f"a free port ({port}) answers")
 
 
 def proxies() -> DoctorFinding:
-    """Whether a proxy variable would catch traffic to this machine itself."""
-    found = urllib.request.getproxies()
-    caught = [name for name in found if name in ("http", "https", "all")]
+    """Check that no proxy variable catches traffic to this machine itself."""
+    caught = [name for name in urllib.request.getproxies() if name in ("http", "https", "all")]
     bypassed = all(urllib.request.proxy_bypass(host) for host in ("127.0.0.1", "localhost"))
     if not caught:
         return DoctorFinding("proxies", "ok", "none set")
@@ -171,13 +170,13 @@ def proxies() -> DoctorFinding:
         "proxies",
         "warn",
         f"{', '.join(caught)} set, loopback not excepted",
-        "kernels of `chainlab start` are guarded; what you run yourself would ask the proxy",
+        "programs that you run yourself would ask the proxy; kernels of `chainlab start` do not",
         "export NO_PROXY=127.0.0.1,localhost,::1,.localhost",
     )
 
 
 def clock(root: Path, now: float | None = None) -> DoctorFinding:
-    """Whether the clock is believable: clients refuse tokens a day off."""
+    """Check that the clock is plausible: clients refuse tokens of another day."""
     now = time.time() if now is None else now
     newest = max(path.stat().st_mtime for path in (root / "requirements.lock", root / "course.toml"))
     with tempfile.NamedTemporaryFile() as probe:
@@ -203,7 +202,7 @@ def clock(root: Path, now: float | None = None) -> DoctorFinding:
 
 
 def space(root: Path) -> DoctorFinding:
-    """Free disk space where the course is."""
+    """Check the free space on the course's disk."""
     free = shutil.disk_usage(root).free / 1e9
     seen = f"{free:.1f} GB free"
     if free >= SPACE_NEEDED:
@@ -218,12 +217,12 @@ def space(root: Path) -> DoctorFinding:
 
 
 def workspace(root: Path) -> DoctorFinding:
-    """Whether the folder that keeps the learner's work can be written to."""
-    place = Path(os.environ.get("CHAINLAB_WORKSPACE") or root / ".chainlab" / "workspace")
-    existing = next(folder for folder in (place, *place.parents) if folder.exists())
+    """Check that the folder with the learner's work can be written."""
+    directory = Path(os.environ.get("CHAINLAB_WORKSPACE") or root / ".chainlab" / "workspace")
+    existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
     try:
         with tempfile.NamedTemporaryFile(dir=existing):
-            return DoctorFinding("workspace", "ok", str(place))
+            return DoctorFinding("workspace", "ok", str(directory))
     except OSError as err:
         return DoctorFinding(
             "workspace",
@@ -235,28 +234,28 @@ def workspace(root: Path) -> DoctorFinding:
 
 
 def sandbox() -> DoctorFinding:
-    """What keeps the payloads of the attacks in, and which escapes from it were tried; from week 2 on."""
-    found = Sandbox.find()
+    """Check what confines the attacks' payloads, and which escapes from it were tried; from week 2 on."""
+    wall = Sandbox.find()
     tried = {
-        outcome: ", ".join(attempt.escape for attempt in found.attempts if attempt.outcome == outcome)
+        outcome: ", ".join(attempt.escape for attempt in wall.attempts if attempt.outcome == outcome)
         for outcome in ("refused", "succeeded", "untried")
     }
     escapes = "".join(f"; {outcome}: {names}" for outcome, names in tried.items() if names)
-    if found.control != "none":
-        weaker = f"; {found.why}" if found.why else ""
-        return DoctorFinding("sandbox", "ok", f"{found.control}{weaker}{escapes}")
+    if wall.control != "none":
+        weakness = f"; {wall.why}" if wall.why else ""
+        return DoctorFinding("sandbox", "ok", f"{wall.control}{weakness}{escapes}")
     return DoctorFinding(
         "sandbox",
         "warn",
-        f"{found.why}{escapes}",
-        "weeks 0 and 1 do not need it; the attacks of week 2 and grading refuse without it and say so",
-        "allow user namespaces to unprivileged programs; Ubuntu 23.10 and later do so per program (AppArmor); "
-        "root must be that of the machine or of a container with 65,536 user ids",
+        f"{wall.why}{escapes}",
+        "weeks 0 and 1 do not need it; the attacks of week 2 and grading do not run without it",
+        "allow unprivileged programs to use user namespaces; on Ubuntu 23.10 and later, per program (AppArmor). "
+        "As root, use the machine's root or a container with 65,536 user ids",
     )
 
 
 def browser() -> DoctorFinding:
-    """Whether a browser can be opened from here."""
+    """Check that a browser can be opened from here."""
     if sys.platform in ("darwin", "win32"):
         return DoctorFinding("browser", "ok", "the system's default")
     names = [name for name in BROWSERS if shutil.which(name)]
@@ -273,14 +272,14 @@ def browser() -> DoctorFinding:
 
 
 def git() -> DoctorFinding:
-    """The version of git."""
+    """Check that git runs, and its version."""
     program = shutil.which("git")
     if program is None:
         return DoctorFinding(
             "git",
             "warn",
             "not found",
-            "primer 00a and the labs from week 2 on use it",
+            "primer 00a and the labs from week 2 on need it",
             "install git (macOS: xcode-select --install)",
         )
     run = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
@@ -296,9 +295,9 @@ def git() -> DoctorFinding:
 
 
 def path_length(root: Path) -> DoctorFinding:
-    """Whether Unix sockets below the workspace still have room in their address."""
+    """Check that the paths of Unix sockets below the workspace fit into an address."""
     longest = len(os.fsencode(root / ".chainlab" / "workspace")) + len(SOCKET_TAIL)
-    seen = f"a socket's path would have {longest} bytes, {SOCKET_LIMIT - 1} are allowed"
+    seen = f"a socket's path would have {longest} bytes, at most {SOCKET_LIMIT - 1} are allowed"
     if sys.platform == "win32":
         return DoctorFinding("path length", "ok", "no Unix sockets are used on Windows")
     if longest < SOCKET_LIMIT:
@@ -313,7 +312,7 @@ def path_length(root: Path) -> DoctorFinding:
 
 
 def encoding() -> DoctorFinding:
-    """The encoding in which programs read and write text."""
+    """Check the encoding in which programs read and write text."""
     preferred = locale.getpreferredencoding(do_setlocale=False)
     if preferred.lower().replace("-", "") == "utf8":
         return DoctorFinding("text encoding", "ok", preferred)
@@ -327,9 +326,9 @@ def encoding() -> DoctorFinding:
 
 
 def _locked(text: str) -> list[tuple[str, str, str]]:
-    """Name, version and marker of every package in a lock."""
+    """Return name, version and marker of every package in a lock."""
     line = r"^([a-z0-9._-]+)==([^\s;\\]+)(?: *; *([^\\\n]+?))? *\\?$"
-    return [found.groups("") for found in re.finditer(line, text, re.MULTILINE)]  # type: ignore[misc]
+    return [match.groups("") for match in re.finditer(line, text, re.MULTILINE)]  # type: ignore[misc]
 
 
 def _applies(marker: str) -> bool:

@@ -1,7 +1,7 @@
-"""JupyterLab as a child of `chainlab start`: its settings, its address, its end.
+"""JupyterLab as a child process of `chainlab start`: its settings, its address, its end.
 
-Everything it keeps lies in one folder of the workspace, and nothing in it asks the network. Port and token are kept in
-``address.json``, readable by the owner alone, and taken again by the next start: a tab that is still open reconnects.
+Its files are in one folder of the workspace, and no extension contacts the network. ``address.json``, which only the
+owner can read, keeps port and token. The next start uses them again, so a tab that is still open reconnects.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ SETTINGS = {
     "@jupyterlab/filebrowser-extension:browser": {"showHiddenFiles": True},  # as far as the server allows
     "@jupyterlab/docmanager-extension:plugin": {"autosaveInterval": 8},  # seconds; an edit is on the disk within 10
 }
-# JupyterLab breaks a printed line anywhere; words stay whole, but for one that is longer than a line.
-# In place of a folded output it shows the first line, which would answer what the page asks.
+# JupyterLab breaks printed lines inside words; this style breaks only words that are longer than a line.
+# For a folded output it shows the first line, which would give the answer away.
 STYLE = """\
 body .jp-OutputArea-output pre { word-break: normal; overflow-wrap: break-word; }
 .jp-OutputPlaceholder .jp-PlaceholderText { display: none; }
 .jp-OutputPlaceholder .jp-Placeholder-contentContainer::before { content: "folded: run the cell, or click here"; }
 """
 HIDDEN = (".ipynb_checkpoints", ".jupyter*", ".venv", "__pycache__", "*.pyc", ".DS_Store")  # from the file browser
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback, past any proxy
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # uses no proxy
 TOKEN_BYTES = 24
 
 
 def kept_address(folder: Path) -> str | None:
-    """The address at which a JupyterLab of that folder answers now, token included; None when none does."""
+    """Return the address at which a JupyterLab of that folder answers now, with its token; None when none does."""
     port, token = _kept(folder)
     try:
         DIRECT.open(f"http://127.0.0.1:{port}/api", timeout=5).close()
@@ -56,22 +56,22 @@ def kept_address(folder: Path) -> str | None:
 
 
 def choose_address(folder: Path, port: int = 0, *, new_token: bool = False) -> tuple[int, str]:
-    """Port and token for the next start: the kept ones where they can be used again; port 0 is a free one.
+    """Choose port and token for the next start: the kept ones if they can be used again. Port 0 is any free port.
 
-    Raises `Unavailable` when ``port`` is asked for and taken.
+    Raises `Unavailable` when ``port`` is given and in use.
     """
     if port and not _is_free(port):
-        raise Unavailable(f"port {port} is taken by another program", hint="name another port, or none")
+        raise Unavailable(f"another program uses port {port}", hint="give another port, or none")
     kept, token = _kept(folder)
     free = _is_free(kept)
-    if new_token or not free:  # a tab left open tells the token to whoever listens there now
+    if new_token or not free:  # an open tab sends the token to whatever listens there now
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        (folder / "runtime" / "jupyter_cookie_secret").unlink(missing_ok=True)  # browsers must sign in anew
+        (folder / "runtime" / "jupyter_cookie_secret").unlink(missing_ok=True)  # browsers must sign in again
     return port or (kept if free else 0), token
 
 
 class NotebookServer:
-    """A running JupyterLab; close it."""
+    """A running JupyterLab, until `close`."""
 
     def __init__(
         self,
@@ -83,10 +83,10 @@ class NotebookServer:
         port: int = 0,
         new_token: bool = False,
     ) -> None:
-        """Start it over the files of ``shown``, with ``folder`` to keep its own; returns when it answers.
+        """Start JupyterLab on the files of ``shown``, with its own files in ``folder``; returns when it answers.
 
-        An empty ``page`` opens what was open when it ended. Raises `Unavailable` when ``port`` is taken, or when it
-        does not start.
+        An empty ``page`` opens what was open last. Raises `Unavailable` when ``port`` is in use, or when it does not
+        start.
         """
         self._folder = folder
         self._page = page
@@ -105,34 +105,34 @@ class NotebookServer:
 
     @property
     def address(self) -> str:
-        """What to open in a browser; carries the token."""
+        """The address to open in a browser; it contains the token."""
         return f"http://127.0.0.1:{self._port}{_path(self._page)}?token={self._token}"
 
     @property
     def redirect(self) -> Path:
-        """JupyterLab's page that leads to `address`; its owner alone can read it, so a command line may name it."""
+        """A page that redirects to `address`. Only its owner can read it, so it may stand on a command line."""
         return self._folder / "runtime" / f"jpserver-{self._child.pid}-open.html"
 
     @property
     def log(self) -> Path:
-        """Its own messages."""
+        """The file with JupyterLab's own messages."""
         return self._folder / "jupyterlab.log"
 
     def wait(self) -> None:
-        """Return when it was shut down from its File menu. Raises `Unavailable` when it broke."""
+        """Wait until it is shut down from its File menu. Raises `Unavailable` when it fails."""
         code = self._child.wait()
         if code != 0:
-            raise self._broken(f"JupyterLab ended by itself with exit code {code}")
+            raise self._failure(f"JupyterLab ended by itself with exit code {code}")
 
     def close(self) -> None:
-        """End it with its kernels."""
-        self._child.terminate()  # does nothing to one that has ended
+        """End JupyterLab and its kernels."""
+        self._child.terminate()  # does nothing if it has ended
         try:
             self._child.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-        self.redirect.unlink(missing_ok=True)  # one that was killed left it
+        self.redirect.unlink(missing_ok=True)  # a killed JupyterLab leaves it
 
     def _launch(self, shown: Path, port: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         settings = self._folder / "settings"
@@ -143,13 +143,13 @@ class NotebookServer:
         style.write_text(STYLE, encoding="utf-8")
         options = {
             "ServerApp.ip": "127.0.0.1",
-            "ServerApp.port": str(port),  # 0: JupyterLab takes a free one
+            "ServerApp.port": str(port),  # 0: JupyterLab takes any free port
             "ServerApp.port_retries": "0",
             "ServerApp.root_dir": str(shown),
             "ServerApp.allow_remote_access": "False",
-            "ServerApp.allow_root": "True",  # root is usual in a container; loopback and token hold
+            "ServerApp.allow_root": "True",  # usual in a container; loopback and token still protect it
             "ServerApp.open_browser": "False",
-            "ContentsManager.allow_hidden": "True",  # a project's .github is what lab 2 is about
+            "ContentsManager.allow_hidden": "True",  # lab 2 is about a project's .github
             "LabApp.default_url": _path(self._page),
             "LabApp.app_settings_dir": str(settings),
             "LabApp.user_settings_dir": str(self._folder / "user-settings"),
@@ -170,7 +170,7 @@ class NotebookServer:
                 cwd=shown,
                 env={
                     **environment,
-                    "JUPYTER_TOKEN": self._token,  # a command line could be read by every user
+                    "JUPYTER_TOKEN": self._token,  # every user can read a command line
                     "JUPYTER_CONFIG_DIR": str(self._folder / "config"),
                     "JUPYTER_DATA_DIR": str(self._folder / "data"),
                     "JUPYTER_RUNTIME_DIR": str(self._folder / "runtime"),
@@ -178,16 +178,16 @@ class NotebookServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the child
+                start_new_session=True,  # Ctrl-C reaches only the parent, which ends the child
             )
 
     def _await_ready(self) -> int:
-        """The port, once JupyterLab answers on it."""
+        """Wait until JupyterLab answers; returns its port."""
         info = self._folder / "runtime" / f"jpserver-{self._child.pid}.json"
         deadline = time.monotonic() + READY_TIMEOUT
         while time.monotonic() < deadline:
             if (code := self._child.poll()) is not None:
-                raise self._broken(f"JupyterLab did not start (exit code {code})")
+                raise self._failure(f"JupyterLab did not start (exit code {code})")
             try:
                 port = int(json.loads(info.read_text(encoding="utf-8"))["port"])
                 DIRECT.open(f"http://127.0.0.1:{port}/api", timeout=5).close()
@@ -195,14 +195,14 @@ class NotebookServer:
                 time.sleep(0.1)
                 continue
             return port
-        raise self._broken(f"JupyterLab did not answer within {READY_TIMEOUT:.0f} seconds")
+        raise self._failure(f"JupyterLab did not answer within {READY_TIMEOUT:.0f} seconds")
 
-    def _broken(self, message: str) -> Unavailable:
-        said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    def _failure(self, message: str) -> Unavailable:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return Unavailable(
             message,
-            why=f"its last words were: {' / '.join(line.strip() for line in said[-3:]) or 'none'}",
-            hint="run 'chainlab doctor'; its findings often name the cause",
+            why=f"its last messages: {' / '.join(line.strip() for line in lines[-3:]) or 'none'}",
+            hint="run `chainlab doctor`, which often names the cause",
             see=str(self.log),
         )
 
@@ -216,7 +216,7 @@ def _address_file(folder: Path) -> Path:
 
 
 def _kept(folder: Path) -> tuple[int, str]:
-    """Port and token of the last session; port 0 and a new token where none are kept, or others could read them."""
+    """Return port and token of the last session; port 0 and a new token if none are kept, or others could read them."""
     file = _address_file(folder)
     try:
         if not (os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077):
@@ -231,7 +231,7 @@ def _kept(folder: Path) -> tuple[int, str]:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        if os.name == "posix":  # as JupyterLab does; elsewhere it would take a port that is in use
+        if os.name == "posix":  # as JupyterLab does; on Windows this would allow a port in use
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -241,21 +241,21 @@ def _is_free(port: int) -> bool:
 
 
 def _end_orphan(folder: Path) -> None:
-    """Ask the JupyterLab of a session that was killed to end, with the token it left behind, and wait until it has."""
+    """Shut down the JupyterLab of a killed session with the token that it left, and wait for its end."""
     for info in (folder / "runtime").glob("jpserver-*.json"):
         with contextlib.suppress(OSError, ValueError, KeyError):  # it ended long ago
-            left = json.loads(info.read_text(encoding="utf-8"))
-            os.kill(int(left["pid"]), 0)  # raises when it is gone: its port may be another program's now
+            orphan = json.loads(info.read_text(encoding="utf-8"))
+            os.kill(int(orphan["pid"]), 0)  # raises when it has ended: another program may use its port now
             DIRECT.open(
                 urllib.request.Request(
-                    f"http://127.0.0.1:{int(left['port'])}/api/shutdown",
+                    f"http://127.0.0.1:{int(orphan['port'])}/api/shutdown",
                     method="POST",
-                    headers={"Authorization": f"token {left['token']}"},
+                    headers={"Authorization": f"token {orphan['token']}"},
                 ),
                 timeout=5,
             ).close()
             deadline = time.monotonic() + STOP_TIMEOUT
-            while not _is_free(int(left["port"])) and time.monotonic() < deadline:
+            while not _is_free(int(orphan["port"])) and time.monotonic() < deadline:
                 time.sleep(0.1)
         info.unlink(missing_ok=True)
     for redirect in (folder / "runtime").glob("jpserver-*-open.html"):

@@ -1,4 +1,4 @@
-"""The one ASGI app and the server under it: one origin, one port, loopback only."""
+"""The server of a workspace's services: one ASGI app, one origin, one port, loopback only."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HOSTS = ["127.0.0.1", "localhost", "[::1]", "::1", "*.localhost"]
 STRICT = {
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
     b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"same-origin",  # with no-referrer our own form would be of origin "null"
+    b"referrer-policy": b"same-origin",  # with no-referrer, our own form would send the origin "null"
     b"cross-origin-resource-policy": b"same-origin",
 }
 WELCOME = """\
@@ -44,9 +44,9 @@ whoever has its state directory can mint any identity.
 
 
 class _Guard:
-    """Refuses what a page of another origin sends, and marks every answer as inert.
+    """Middleware that refuses requests of other origins, and adds the strict headers to every answer.
 
-    A request that says twice where it comes from or goes to is refused: readers would differ.
+    A request with two Host or Origin headers is refused, because programs differ in which of them they read.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -72,12 +72,12 @@ class _Guard:
             error = Refused(403, "requests from another origin are refused")
             await refusal(Request(scope), error)(scope, receive, marked)
             return
-        with contextlib.suppress(ClientDisconnect):  # nobody is left to answer
+        with contextlib.suppress(ClientDisconnect):  # the client is gone
             await self._app(scope, receive, marked)
 
 
 def app(instance: Instance, routes: Routes | None = None) -> ASGIApp:
-    """Everything that this process serves: the instance and, with ``routes``, the other parts of a workspace."""
+    """Return the app of this process: the instance and, with ``routes``, the other parts of a workspace."""
 
     async def welcome(_: Request) -> Response:
         return PlainTextResponse(WELCOME)
@@ -106,12 +106,12 @@ def app(instance: Instance, routes: Routes | None = None) -> ASGIApp:
         exception_handlers=handlers,
     )
     if routes is not None:
-        served.router.default = _Workspace(routes, handlers)
-    return _Guard(served)  # outermost, so that every answer is marked
+        served.router.default = _LazyRoutes(routes, handlers)
+    return _Guard(served)  # outermost, so that every answer has the headers
 
 
-class _Workspace:
-    """Serves what the instance does not; the parts of the workspace are opened by the first such request."""
+class _LazyRoutes:
+    """The routes of the workspace's other parts; the first request that needs them opens the parts."""
 
     def __init__(self, routes: Routes, handlers: Mapping[Any, Any]) -> None:
         self._routes = routes
@@ -125,9 +125,9 @@ class _Workspace:
 
 
 class Server:
-    """Serves one state directory in a thread of this process until `close`.
+    """A server of one state directory, in a thread of this process until `close`.
 
-    ``routes`` gives what is served beside the instance, at the first request for it.
+    ``routes`` returns the routes beside the instance's; it is called at the first request for one of them.
     """
 
     def __init__(
@@ -152,12 +152,12 @@ class Server:
     def _start(self, routes: Routes | None) -> None:
         config = uvicorn.Config(
             app(self.instance, routes),
-            http="h11",  # ends a connection whose headers exceed 64 kB; httptools, C, would keep any amount
+            http="h11",  # closes a connection with headers above 64 kB; httptools would keep any amount
             ws="none",
             lifespan="off",
             interface="asgi3",
             log_config=None,
-            log_level="error",  # a stranger's garbage is no news for whoever reads this terminal
+            log_level="error",  # malformed requests must not fill the learner's terminal
             access_log=False,
             proxy_headers=False,
             server_header=False,
@@ -165,7 +165,7 @@ class Server:
             timeout_graceful_shutdown=2,
         )
         self._server = uvicorn.Server(config)
-        # Not `Thread.join`: when Ctrl-C interrupts it, it takes a running thread for an ended one.
+        # Not `Thread.join`: after Ctrl-C interrupts it, it reports a running thread as ended.
         self._ended = threading.Event()
         threading.Thread(target=self._run, name="chainlab-services", daemon=True).start()
         while not self._server.started:
@@ -180,12 +180,12 @@ class Server:
             self._ended.set()
 
     def wait(self) -> None:
-        """Until the server ends by itself or somebody interrupts."""
+        """Wait until the server ends by itself, or Ctrl-C."""
         while not self._ended.wait(0.5):
             pass
 
     def close(self) -> None:
-        """End the server and let go of the state."""
+        """End the server and release the state directory."""
         self._server.should_exit = True
         self._ended.wait()
         self._undo.close()
@@ -214,11 +214,11 @@ def _listen(host: str, port: int) -> socket.socket:
     if not loopback:
         raise MalformedInput(
             f"{host!r} is not a loopback address",
-            why="a teaching CA that others can reach would let them be anyone",
+            why="if others could reach a teaching CA, they could sign as anybody",
             hint="listen on 127.0.0.1 (or ::1), the default",
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio sets TCP_NODELAY only where it sees it: 40 ms an answer.
+    # asyncio sets TCP_NODELAY only when the protocol is named; without it each answer takes 40 ms more.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # on Windows the option would let two servers share a port

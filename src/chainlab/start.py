@@ -1,7 +1,7 @@
 """A working session: the services and JupyterLab over one workspace, until the learner ends it.
 
-The services run in this process. JupyterLab is a child with a token of its own, on a loopback port; its kernels get
-``CHAINLAB_WORKSPACE`` and so join this session. It shows the learner's copies of the course, not the clone.
+The services run in this process. JupyterLab is a child process with its own token, on a loopback port. Its kernels join
+this session, because they get ``CHAINLAB_WORKSPACE``. It shows the learner's copies of the course, not the clone.
 
     with Session(root, workspace, unit="01_assessment") as session:
         webbrowser.open(session.server.redirect.as_uri())
@@ -29,40 +29,40 @@ from chainlab.world import World
 
 __all__ = ["Session", "end_on_signals", "find_page", "has_display", "open_workspace"]
 
-FOLDERS = ("notebooks", "labs")  # where a page is looked for, in this order
-FIRST_PAGE = "00_onramp"  # what the first start opens
+FOLDERS = ("notebooks", "labs")  # searched for a page in this order
+FIRST_PAGE = "00_onramp"  # opened by the first start
 
 
 def find_page(root: Path, unit: str) -> str:
-    """The notebook to open, relative to the course; `unit` names a lesson, a lab or a whole unit.
+    """Find the notebook to open, as a path in the course; ``unit`` names a lesson, a lab or a whole unit.
 
     Raises `MalformedInput` for a name that has no notebook.
     """
     name = unit.removesuffix(".ipynb")
     candidates = [name]
-    with contextlib.suppress(ChainlabError):  # not a unit; a lesson's own name will do
+    with contextlib.suppress(ChainlabError):  # not a unit: try it as a lesson's own name
         candidates += [lesson.file for lesson in load(root).unit(name).lessons[:1]]
     for candidate in candidates:
         for folder in FOLDERS:
             page = f"{folder}/{Path(candidate).name}.ipynb"
             if (root / page).is_file():
                 return page
-    known = sorted({path.stem for f in FOLDERS for path in (root / f).glob("*.ipynb")})
+    names = sorted({path.stem for f in FOLDERS for path in (root / f).glob("*.ipynb")})
     raise MalformedInput(
-        f"there is no notebook for {name!r}",
-        hint=f"name one of {', '.join(known)}" if known else "make them: chainlab build",
+        f"no notebook for {name!r}",
+        hint=f"name one of {', '.join(names)}" if names else "derive the notebooks: chainlab build",
     )
 
 
 def has_display() -> bool:
-    """Whether a browser opened here would be seen by somebody."""
+    """Whether this machine can show a browser window."""
     if sys.platform in ("darwin", "win32"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def end_on_signals() -> None:
-    """Make SIGTERM and a closed terminal end the session as Ctrl-C does: with all its children."""
+    """Let SIGTERM and a closed terminal end the session like Ctrl-C: with all its children."""
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -73,43 +73,43 @@ def end_on_signals() -> None:
 
 
 def open_workspace(path: Path) -> Workspace:
-    """The workspace at a path, made when it does not exist. Raises `Unavailable` where nothing can be written."""
+    """Open the workspace at a path; creates it if needed. Raises `Unavailable` when it cannot be written."""
     try:
         workspace = Workspace(path)
         (workspace.path / "jupyter").mkdir(mode=0o700, exist_ok=True)
         (workspace.path / "start.lock").touch()
     except OSError as error:
         raise Unavailable(
-            f"your work cannot be kept in {path}",
+            f"cannot keep your work in {path}",
             why=error.strerror or str(error),
-            hint="name a folder that you can write to: chainlab start --workspace DIR",
+            hint="use a folder that you can write to: chainlab start --workspace DIR",
         ) from error
     return workspace
 
 
 class Session:
-    """Services and JupyterLab of one workspace; a context manager that ends both."""
+    """The services and JupyterLab of one workspace; a context manager that ends both."""
 
     def __init__(self, root: Path, workspace: Path, *, unit: str = "", port: int = 0, new_token: bool = False) -> None:
-        """Bring the learner's copies up to date, start both and return when JupyterLab answers.
+        """Bring the learner's copies up to date, start both, and return when JupyterLab answers.
 
-        Without a unit the first start opens the on-ramp, and a later one what was open when the last one ended. Raises
-        `InUse` when a session holds the workspace, `Unavailable` when it cannot be written or JupyterLab does not
-        start, `MalformedInput` for a unit without a notebook.
+        Without a unit, the first start opens the on-ramp and a later start opens what was open last. Raises `InUse`
+        when another session holds the workspace, `Unavailable` when it cannot be written or JupyterLab does not start,
+        `MalformedInput` for a unit without a notebook.
         """
         self.workspace = open_workspace(workspace)
         folder = self.workspace.path / "jupyter"
-        returns = any((folder / "workspaces").glob("*.jupyterlab-workspace"))
-        page = "" if returns and not unit else find_page(root, unit or FIRST_PAGE)
+        has_layout = any((folder / "workspaces").glob("*.jupyterlab-workspace"))
+        page = "" if has_layout and not unit else find_page(root, unit or FIRST_PAGE)
         self._lock = FileLock(self.workspace.path / "start.lock")
         try:
             self._lock.acquire(timeout=0)
         except Timeout as err:
             address = kept_address(folder)
             raise InUse(
-                "a session is open on this workspace already" + (f": {address}" if address else ""),
+                "this workspace already has an open session" + (f": {address}" if address else ""),
                 why="two sessions would write into the same log and the same progress",
-                hint="use its browser page, end it with Ctrl-C, or start one elsewhere: chainlab start --workspace DIR",
+                hint="use its browser page, end it with Ctrl-C, or take another: chainlab start --workspace DIR",
             ) from err
         with contextlib.ExitStack() as undo:  # in reverse, as far as the start came
             undo.callback(self._lock.release)
@@ -133,16 +133,16 @@ class Session:
 
     @property
     def deployed(self) -> str | None:
-        """Address of the service that runs in prod, and goes on without this session; None when none answers."""
+        """The address of the service in prod, which goes on without this session; None when none answers."""
         current = self._world.deployment.current
         return current.service.url if current and prod.model_served(current.service) else None
 
     def wait(self) -> None:
-        """Return when JupyterLab was shut down from its File menu. Raises `Unavailable` when it broke."""
+        """Wait until JupyterLab is shut down from its File menu. Raises `Unavailable` when it fails."""
         self.server.wait()
 
     def close(self) -> None:
-        """End JupyterLab with its kernels, then the services, and let go of the workspace."""
+        """End JupyterLab with its kernels, then the services, and release the workspace."""
         self._undo.close()
 
     def __enter__(self) -> Session:

@@ -2,12 +2,12 @@
 
     DIR/trust/      state of the Sigstore instance
     DIR/home/       HOME of everything that runs here; XDG, pip and uv configuration below it
-    DIR/desk/       what JupyterLab shows: the learner's copies of the course's files (`chainlab.course.learner_copies`)
+    DIR/desk/       shown by JupyterLab: the learner's copies of the course's files (`chainlab.course.learner_copies`)
     DIR/desk/units/ID/   working files of one unit
     DIR/progress.json
 
-A private workspace is a temporary copy of a checkpoint and goes with the process that opened it.
-The checkpoint is made once per user and version, and kept in the cache directory (mode 0700).
+A private workspace is a temporary copy of a checkpoint, and is deleted with the process that opened it. The checkpoint
+is made once per user and version, and kept in the cache directory (mode 0700).
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from chainlab.errors import Unavailable
 __all__ = ["Workspace", "cache_directory", "course_root", "learner_workspace", "wheelhouse"]
 
 JOIN = "CHAINLAB_WORKSPACE"  # the environment variable that names a running workspace
-PRIVATE = "chainlab-"  # begins the name of a private workspace
-FRESH = 60  # seconds: a younger one may be in the making
+PRIVATE = "chainlab-"  # prefix of a private workspace's name
+FRESH = 60  # seconds; a private workspace younger than this may still be being made
 LOOPBACK = "127.0.0.1,localhost,::1,.localhost"
-CLOSED = "http://127.0.0.1:9"  # the discard port: nothing listens, so no proxy leads out
-# Reach other indexes or another configuration: taken out of the environment.
+CLOSED = "http://127.0.0.1:9"  # a proxy that does not exist: nothing listens on the discard port
+# Variables that would lead to other indexes or another configuration; removed from the environment.
 CLEARED_PREFIXES = ("PIP_", "UV_", "SIGSTORE_", "ACTIONS_", "GITHUB_")
 
 
 class Workspace:
-    """One workspace directory; made when it does not exist."""
+    """One workspace directory; created when it does not exist."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
-        self._held: FileLock | None = None  # of a private one, as long as its process lives
+        self._held: FileLock | None = None  # of a private workspace, while its process lives
         for directory in (self.path, self.home, self.desk, self.desk / "units"):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -62,34 +62,34 @@ class Workspace:
         return self.path / "desk"
 
     def copy(self, root: Path, name: str) -> Path:
-        """The learner's copy of a file of the course, such as ``labs/x.ipynb``; the course's own if there is none."""
+        """Return the learner's copy of a course file, such as ``labs/x.ipynb``; the course's own if there is none."""
         copy = self.desk / name
         return copy if copy.is_file() else root / name
 
     def unit(self, unit: str) -> Path:
-        """Working directory of a unit, made when it does not exist."""
+        """Return the working directory of a unit; creates it if needed."""
         directory = self.desk / "units" / unit
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The environment of what runs here, from ``base`` (this process's when None).
+        """Return the environment variables for programs that run here, from ``base`` (this process's when None).
 
-        Nothing in it leads out: proxies point to a closed port, loopback excepted, and the
-        configuration of pip and uv is empty.
+        They keep programs from the network: proxies point to a closed port, except for loopback, and the configuration
+        of pip and uv is empty.
         """
         base = os.environ if base is None else base
-        kept = {
+        inherited = {
             name: value
             for name, value in base.items()
             if not name.startswith(CLEARED_PREFIXES) and not name.lower().endswith("_proxy")
         }
         home = str(self.home)
-        # matplotlib would build its font cache anew in every fresh home: leave it where it is.
-        cache = kept.get("MPLCONFIGDIR") or str(cache_directory() / "matplotlib")
+        # matplotlib would rebuild its font cache in every new home, so share it.
+        cache = inherited.get("MPLCONFIGDIR") or str(cache_directory() / "matplotlib")
         scripts = str(Path(sys.executable).parent)  # `sigstore`, `chainlab`, … of this environment
-        path = kept.get("PATH", os.defpath)
-        return kept | {
+        path = inherited.get("PATH", os.defpath)
+        return inherited | {
             "PATH": path if scripts in path.split(os.pathsep) else os.pathsep.join((scripts, path)),
             "HOME": home,
             "USERPROFILE": home,
@@ -117,7 +117,7 @@ class Workspace:
 
     @classmethod
     def joined(cls) -> Workspace | None:
-        """The running workspace that the environment names, if it names one."""
+        """Open the running workspace that the environment names; None when it names none."""
         name = os.environ.get(JOIN)
         if not name:
             return None
@@ -130,9 +130,9 @@ class Workspace:
 
     @classmethod
     def private(cls, key: str, make: Callable[[Workspace], None]) -> Workspace:
-        """A fresh temporary workspace that begins as the checkpoint named ``key``.
+        """Create a temporary workspace as a copy of the checkpoint named ``key``.
 
-        ``make`` fills the checkpoint the first time; two processes never do it at once.
+        ``make`` fills the checkpoint the first time; a lock keeps two processes from doing it at once.
         """
         checkpoint = cache_directory() / "checkpoints" / hashlib.sha256(key.encode()).hexdigest()[:16]
         if not (checkpoint / "complete").exists():
@@ -146,11 +146,11 @@ class Workspace:
             if _open_to_others(directory):
                 raise Unavailable(
                     f"{directory} belongs to another user, or others can write to it",
-                    why="it holds signing keys, and whoever put them there could be anyone",
-                    hint="delete that directory, or let CHAINLAB_CACHE name one of your own",
+                    why="it holds signing keys, which somebody else may have put there",
+                    hint="delete that directory, or set CHAINLAB_CACHE to a directory of your own",
                 )
         _sweep()
-        # Short, because the path of a Unix socket below it must stay under 104 characters.
+        # A short path, because a Unix socket below it must stay under 104 characters.
         path = Path(tempfile.mkdtemp(prefix=PRIVATE))
         held = FileLock(path / "held", mode=0o600)
         held.acquire()
@@ -161,7 +161,7 @@ class Workspace:
         return workspace
 
     def remove(self) -> None:
-        """Delete the workspace and all in it."""
+        """Delete the workspace and everything in it."""
         if self._held is not None:
             self._held.release()
         shutil.rmtree(self.path, ignore_errors=True)
@@ -175,7 +175,7 @@ def _open_to_others(path: Path) -> bool:
 
 
 def _sweep() -> None:
-    """Delete private workspaces whose process was killed before it could: they hold keys."""
+    """Delete private workspaces that a killed process left behind: they hold keys."""
     for held in Path(tempfile.gettempdir()).glob(f"{PRIVATE}*/held"):
         try:
             status = held.stat()
@@ -183,35 +183,35 @@ def _sweep() -> None:
                 continue
             with FileLock(held, timeout=0, mode=0o600):
                 shutil.rmtree(held.parent)
-        except (OSError, Timeout):  # its process lives, or another sweep was quicker
+        except (OSError, Timeout):  # its process lives, or another sweep has deleted it
             continue
 
 
 def cache_directory() -> Path:
-    """Where checkpoints are kept between runs: ``$CHAINLAB_CACHE``, else the user's cache."""
-    named = os.environ.get("CHAINLAB_CACHE")
-    return Path(named) if named else platformdirs.user_cache_path("chainlab", appauthor=False)
+    """Return where checkpoints are kept between runs: ``$CHAINLAB_CACHE``, else the user's cache."""
+    name = os.environ.get("CHAINLAB_CACHE")
+    return Path(name) if name else platformdirs.user_cache_path("chainlab", appauthor=False)
 
 
 def course_root() -> Path:
-    """The directory that holds ``course.toml``. Raises `Unavailable` when there is none."""
-    named = os.environ.get("CHAINLAB_COURSE")
-    candidates = [Path(named)] if named else [Path.cwd(), *Path.cwd().parents, Path(__file__).parents[2]]
+    """Find the directory that holds ``course.toml``. Raises `Unavailable` when there is none."""
+    name = os.environ.get("CHAINLAB_COURSE")
+    candidates = [Path(name)] if name else [Path.cwd(), *Path.cwd().parents, Path(__file__).parents[2]]
     for candidate in candidates:
         if (candidate / "course.toml").is_file():
             return candidate.resolve()
     raise Unavailable(
         "there is no course here: course.toml is missing",
-        hint="run this inside a clone of the course, or let CHAINLAB_COURSE name one",
+        hint="run this inside a clone of the course, or set CHAINLAB_COURSE to one",
     )
 
 
 def wheelhouse() -> Path | None:
-    """Where `make setup` keeps the projects' wheels; None before it has."""
+    """Return where `make setup` keeps the projects' wheels; None before `make setup` has run."""
     folder = course_root() / ".cache" / "wheelhouse"
     return folder if (folder / ".complete").exists() else None
 
 
 def learner_workspace() -> Workspace:
-    """The workspace of this clone's learner: the running one, else ``.chainlab/workspace``."""
+    """Open the workspace of this clone's learner: the running one, else ``.chainlab/workspace``."""
     return Workspace.joined() or Workspace(course_root() / ".chainlab" / "workspace")
