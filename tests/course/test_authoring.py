@@ -54,7 +54,12 @@ BREACHES = {
         "import madeup\n\n### BEGIN SOLUTION\nx = 1\n### END SOLUTION\nlab",
         "outside an 'exercise' cell",
     ),
-    "empty region": (LAB, "    return max(numbers, default=None)\n", "", "without a solution text"),
+    "empty region": (
+        LAB,
+        "    return max(numbers, default=None)\n",
+        "",
+        "an exercise without a solution: the region is empty",
+    ),
     "mistyped region": (
         LAB,
         "    ### BEGIN SOLUTION\n    accumulated",
@@ -130,7 +135,7 @@ BREACHES = {
         LAB,
         '# %% [markdown] tags=["solution"]\n# **Why.** Unknown is not zero.\n',
         "",
-        "9.2 without a solution text",
+        "9.2 without an explanation",
     ),
     "id not in course.toml": (LAB, "Exercise 9.2 —", "Exercise 9.3 —", "9.3 is not in course.toml"),
     "id missing": (

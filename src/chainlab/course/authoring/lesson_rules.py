@@ -221,7 +221,7 @@ def _exercise(lesson: LessonSource, exercise: ExerciseSource) -> Iterator[Lesson
         ("exercise", 'a cell with tags=["exercise"]'),
         ("check", 'a cell with tags=["check"]'),
         ("wrong", 'a named wrong answer, a cell with tags=["wrong"]'),
-        ("solution", 'a solution, a markdown cell with tags=["solution"]'),
+        ("solution", 'an explanation, a markdown cell with tags=["solution"]'),
     ):
         cells = exercise.tagged(tag)
         if not cells:
