@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
 from chainlab.errors import InUse, Unavailable
+from chainlab.protocol import ProtocolRoute
 from chainlab.services import Server
 from chainlab.trust.client import Trust
 from chainlab.workspace import Workspace, course_root, wheelhouse
@@ -165,14 +166,14 @@ class World:
 
     def routes(self) -> list[BaseRoute]:
         """Every endpoint besides those of the Sigstore instance."""
-        from chainlab.ci.services.app import platform_routes
-        from chainlab.deploy.app import deploy_routes
+        from chainlab.ci.services.app import platform_app
+        from chainlab.deploy.app import deploy_app
         from chainlab.registry.app import routes
 
         return [
             *routes(self.registry),
-            *platform_routes(self.platform),
-            *deploy_routes(self.trust, lambda: self.deployment),
+            ProtocolRoute(platform_app(self.platform)),
+            ProtocolRoute(deploy_app(self.trust, lambda: self.deployment)),
         ]
 
     def close(self) -> None:

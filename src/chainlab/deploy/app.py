@@ -13,9 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from chainlab import names
 from chainlab.deploy.promotion import NotPromoted
@@ -30,22 +31,56 @@ if TYPE_CHECKING:
     from chainlab.deploy.deployment import Deployment
     from chainlab.policy.gate import Decision
 
-__all__ = ["deploy_routes"]
+__all__ = ["deploy_app"]
 
 AUDIENCE = "chainlab-deploy"
 ENVIRONMENT = "production"  # folded
 MAX_BODY = 2**12  # bytes
 
 
-def deploy_routes(trust: Trust, deployment: Callable[[], Deployment]) -> list[BaseRoute]:
-    """Return the endpoints; ``deployment`` opens the deployment at the first request."""
+def deploy_app(trust: Trust, deployment: Callable[[], Deployment]) -> Starlette:
+    """Serve verdicts and promotions; ``deployment`` opens the deployment at the first request."""
+    endpoints = _DeployEndpoints(trust, deployment)
+    return Starlette(
+        routes=[
+            Route("/deploy/verdicts", endpoints.verdict, methods=["POST"]),
+            Route("/deploy/promotions", endpoints.promotion, methods=["POST"]),
+        ],
+        exception_handlers={ChainlabError: _refuse},
+    )
 
-    async def authorized(request: Request, environment: str = "") -> str:
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ChainlabError)  # noqa: S101 - registered for these alone
+    return JSONResponse({"message": str(error)}, error.status)
+
+
+class _DeployEndpoints:
+    """The endpoints over one deployment."""
+
+    def __init__(self, trust: Trust, deployment: Callable[[], Deployment]) -> None:
+        self._trust = trust
+        self._deployment = deployment
+
+    async def verdict(self, request: Request) -> Response:
+        reference = await self._authorized(request)
+        decision = await anyio.to_thread.run_sync(lambda: self._deployment().judge(reference))
+        return JSONResponse(_document(decision))
+
+    async def promotion(self, request: Request) -> Response:
+        reference = await self._authorized(request, ENVIRONMENT)
+        try:
+            decision = await anyio.to_thread.run_sync(lambda: self._deployment().promote(reference))
+        except NotPromoted as error:
+            return JSONResponse(_document(error.decision))
+        return JSONResponse(_document(decision))
+
+    async def _authorized(self, request: Request, environment: str = "") -> str:
         """Return the reference in a request. Raises `Refused` unless the caller may ask about it."""
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer":
             raise Refused(401, "expected a job's identity token in the Authorization header")
-        claims = trust.claims(token, AUDIENCE)
+        claims = self._trust.claims(token, AUDIENCE)
         document = wire.json_object(await wire.body(request.stream(), MAX_BODY))
         reference = wire.string(document, "reference")
         artifact = ArtifactRef.parse(reference).artifact
@@ -56,35 +91,6 @@ def deploy_routes(trust: Trust, deployment: Callable[[], Deployment]) -> list[Ba
         if environment and (not job_environment or names.environment(job_environment) != environment):
             raise Refused(403, f"only a job in the environment {environment} may promote")
         return reference
-
-    async def verdict(request: Request) -> Response:
-        reference = await authorized(request)
-        decision = await anyio.to_thread.run_sync(lambda: deployment().judge(reference))
-        return JSONResponse(_document(decision))
-
-    async def promotion(request: Request) -> Response:
-        reference = await authorized(request, ENVIRONMENT)
-
-        try:
-            decision = await anyio.to_thread.run_sync(lambda: deployment().promote(reference))
-        except NotPromoted as error:
-            return JSONResponse(_document(error.decision))
-        return JSONResponse(_document(decision))
-
-    def guarded(endpoint: Any) -> Any:
-        async def answer(request: Request) -> Response:
-            try:
-                response: Response = await endpoint(request)
-            except ChainlabError as error:
-                return JSONResponse({"message": str(error)}, error.status)
-            return response
-
-        return answer
-
-    return [
-        Route("/deploy/verdicts", guarded(verdict), methods=["POST"]),
-        Route("/deploy/promotions", guarded(promotion), methods=["POST"]),
-    ]
 
 
 def _document(decision: Decision) -> dict[str, Any]:

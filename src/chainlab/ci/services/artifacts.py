@@ -30,7 +30,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chainlab.ci.services.access import ConcurrencyLimit, answering, receive, require
+from chainlab.ci.services.access import ConcurrencyLimit, receive, require
 from chainlab.credentials import Credentials
 from chainlab.database import SqliteStore
 from chainlab.digests import Digest
@@ -235,9 +235,9 @@ def artifact_routes(artifacts: Artifacts, credentials: Credentials) -> list[Base
         return PlainTextResponse(f"artifact-id={saved.id}\nartifact-digest={digest}\n", 201)
 
     return [
-        Route("/ci/artifacts/{run}", answering(names), methods=["GET"]),
-        Route("/ci/artifacts/{run}/{name}", answering(get), methods=["GET"]),
-        Route("/ci/artifacts/{run}/{name}", answering(put), methods=["PUT"]),
+        Route("/ci/artifacts/{run}", names, methods=["GET"]),
+        Route("/ci/artifacts/{run}/{name}", get, methods=["GET"]),
+        Route("/ci/artifacts/{run}/{name}", put, methods=["PUT"]),
     ]
 
 

@@ -27,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chainlab.ci.services.access import answering, identify, receive
+from chainlab.ci.services.access import identify, receive
 from chainlab.credentials import Credential, Credentials
 from chainlab.database import SqliteStore
 from chainlab.digests import Digest
@@ -212,8 +212,8 @@ def cache_routes(cache: Cache, credentials: Credentials) -> list[BaseRoute]:
         return PlainTextResponse("saved\n", 201)
 
     return [
-        Route("/ci/cache/entry", answering(get), methods=["GET"]),
-        Route("/ci/cache/entry", answering(put), methods=["PUT"]),
+        Route("/ci/cache/entry", get, methods=["GET"]),
+        Route("/ci/cache/entry", put, methods=["PUT"]),
     ]
 
 

@@ -24,7 +24,7 @@ from starlette.routing import BaseRoute, Route
 
 from chainlab import names
 from chainlab.ci.git.repositories import check_name
-from chainlab.ci.services.access import answering, receive, require
+from chainlab.ci.services.access import receive, require
 from chainlab.credentials import Credentials
 from chainlab.database import SqliteStore
 from chainlab.errors import MalformedInput
@@ -136,8 +136,8 @@ def pull_request_routes(comments: PullRequestComments, credentials: Credentials)
 
     address = "/ci/api/repos/{owner}/{repo}/issues/{number}/{what}"
     return [
-        Route(address, answering(post), methods=["POST"]),
-        Route(address, answering(get), methods=["GET"]),
+        Route(address, post, methods=["POST"]),
+        Route(address, get, methods=["GET"]),
     ]
 
 
