@@ -92,7 +92,7 @@ def test_a_link_is_no_file_that_was_handed_over(here: Handover, source: Path, tm
     (tmp_path / "wheel" / "a.whl").write_bytes(b"wheel")
     target = source.parent if folder else source
     (tmp_path / "wheel" / "b.whl").symlink_to(target)
-    with pytest.raises(VerificationFailed, match="no plain file"):
+    with pytest.raises(VerificationFailed, match="not a plain file"):
         here.accept(tmp_path / "wheel", "build")
 
 

@@ -1,7 +1,7 @@
-"""What the jobs of a workflow reach besides it: called workflows and composite actions, held to what can run here.
+"""Called workflows and composite actions, checked for what this host can run.
 
-`act` reads a called workflow of the project from a copy, which can differ from the file; an action, and whatever lies
-in another repository, it reads as it is. So what would have to be said in another way there is refused.
+`act` reads a called workflow of the project from a copy, which can differ from the file. It reads actions, and files of
+other repositories, as they are; so features that need a changed file are refused there.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ def runnable(
     read: Callable[[str], str | None],
     repository: str,
 ) -> dict[str, str]:
-    """The called workflows among ``files`` as `act` can run them.
+    """The called workflows among ``files`` as `act` can run them, path to text.
 
-    ``read`` gives the project's actions, ``repository`` is what ``$/`` means. Raises `MalformedInput` naming file and
-    line of what cannot run here.
+    ``read`` returns the text of a project's action, ``repository`` is the meaning of ``$/``. Raises `MalformedInput`
+    naming file and line of a feature that cannot run here.
     """
-    found = {}
+    workflows = {}
     for reached in used:
         for path in reached.files:
             if path in files:
                 check(path, files[path])
-                found[path] = called(path, files[path], repository)
+                workflows[path] = called(path, files[path], repository)
             else:
                 _check_action(path, read(path) or "")
         for action in reached.actions:
@@ -54,11 +54,11 @@ def runnable(
                     f"{where}: this host cannot run it",
                     why="it has `$/`, `case` or `strategy`, which `act` does not know, and its file cannot be changed",
                 )
-    return found
+    return workflows
 
 
 def _without_rights(where: str, document: Any) -> Any:
-    """A called workflow without what the host decides; refuses scopes that `act` does not know."""
+    """A called workflow without the keys that the host decides. Raises `MalformedInput` for an unknown scope."""
     for holder in (document, *document["jobs"].values()):
         scopes = holder.get("permissions")
         if isinstance(scopes, dict) and (unknown := sorted(UNKNOWN_SCOPES & set(scopes))):

@@ -1,4 +1,4 @@
-"""What the host knows of a job before it runs: the contexts of its expressions, and how what it needs has ended."""
+"""The contexts and status functions of a job's expressions, as far as the host knows them before the job runs."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def contexts(
     trigger: TriggerEvent, workflow: Workflow, configured: Mapping[str, str], needed: Mapping[str, JobRun]
 ) -> dict[str, Any]:
     """The contexts ``github``, ``inputs``, ``vars`` and ``needs`` of a job that needs the jobs ``needed``."""
-    given = variables(trigger, workflow.path, workflow.name)
-    github: dict[str, Any] = {name.removeprefix("GITHUB_").lower(): value for name, value in given.items()}
-    said = claims(trigger, workflow.path, workflow.name)
+    environment = variables(trigger, workflow.path, workflow.name)
+    github: dict[str, Any] = {name.removeprefix("GITHUB_").lower(): value for name, value in environment.items()}
+    identity = claims(trigger, workflow.path, workflow.name)
     github |= {
         "event": payload(trigger),
         "event_name": trigger.origin.event,
         "ref_protected": github["ref_protected"] == "true",
-        "repository_id": said["repository_id"],
-        "repository_owner_id": said["repository_owner_id"],
+        "repository_id": identity["repository_id"],
+        "repository_owner_id": identity["repository_owner_id"],
         "repositoryurl": f"{GIT_SERVER.replace('https:', 'git:')}/{trigger.repository}.git",
     }
     return {
@@ -43,14 +43,14 @@ def contexts(
     }
 
 
-def lacking(known: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The parts of `contexts` that `act` leaves empty, or fills otherwise, by folded names."""
-    github = known.get("github", {})
+def lacking(job_contexts: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The values of `contexts` that `act` lacks or sets differently, by folded names."""
+    github = job_contexts.get("github", {})
     return {"github": {name: github[name] for name in LACKING if name in github}, "runner": RUNNER}
 
 
 def functions(ancestors: Iterable[JobRun]) -> dict[str, Callable[..., bool]]:
-    """The functions of a job's ``if``; ``ancestors`` are all jobs before it in its chain of ``needs``.
+    """The status functions of a job's ``if``; ``ancestors`` are all jobs before it in its chain of ``needs``.
 
     GitHub Docs, jobs.<job_id>.needs: "a failure or skip applies to all jobs in the dependency chain from the point of
     failure or skip onwards".

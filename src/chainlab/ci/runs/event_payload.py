@@ -1,8 +1,7 @@
-"""What a run is told about its event: the payload, and the ``GITHUB_*`` variables.
+"""The event that starts a run: its payload, the ``GITHUB_*`` variables, and the claims of identity tokens.
 
-The host computes all of it; nothing comes from the project but names, titles and texts, which whoever opens a pull
-request chooses freely. Field names are the platform's (GitHub Docs, "Webhook events and payloads", "Variables
-reference").
+The host computes everything except names, titles and texts, which the author of a pull request chooses freely. Field
+names are the platform's (GitHub Docs, "Webhook events and payloads", "Variables reference").
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ __all__ = ["PullRequestHead", "TriggerEvent", "claims", "payload", "variables"]
 
 @dataclass(frozen=True)
 class PullRequestHead:
-    """A pull request as its author made it."""
+    """The author's side of a pull request."""
 
     number: int
     title: str
@@ -35,11 +34,11 @@ class PullRequestHead:
 
 @dataclass(frozen=True)
 class TriggerEvent:
-    """What happened, and which commit runs because of it."""
+    """An event, and the commit that runs because of it."""
 
     origin: Origin
     repository: str  # "acme/triage-model"
-    commit: str  # what GITHUB_SHA says
+    commit: str  # GITHUB_SHA
     actor: str
     run: int
     default_branch: str = "main"
@@ -52,7 +51,7 @@ class TriggerEvent:
 
 
 def payload(trigger: TriggerEvent) -> dict[str, Any]:
-    """The event's JSON, complete as far as workflows read it."""
+    """The event's JSON, with the fields that workflows read."""
     repository = _repository(trigger.repository, trigger)
     owner = repository["owner"]
     document: dict[str, Any] = {
@@ -107,7 +106,7 @@ def payload(trigger: TriggerEvent) -> dict[str, Any]:
 
 
 def variables(trigger: TriggerEvent, workflow: str, name: str) -> dict[str, str]:
-    """The ``GITHUB_*`` variables of a run of the workflow file ``workflow``, which calls itself ``name``."""
+    """The ``GITHUB_*`` variables of a run; ``workflow`` is the file's path, ``name`` the workflow's own name."""
     ref = trigger.origin.ref
     pull = trigger.pull
     return {
@@ -141,44 +140,44 @@ def claims(
     called: str = "",
     called_commit: str = "",
 ) -> dict[str, str]:
-    """What the job's identity token says (GitHub Docs, "OpenID Connect reference").
+    """The claims of a job's identity token (GitHub Docs, "OpenID Connect reference").
 
     ``called`` is the reusable workflow that the job calls, as ``owner/repo/path@ref``, and ``called_commit`` the
-    commit behind that ref; both are empty for none.
+    commit behind that ref; both are empty if it calls none.
     """
-    given = variables(trigger, workflow, name)
-    ref = given["GITHUB_REF"]
+    environment_variables = variables(trigger, workflow, name)
+    ref = environment_variables["GITHUB_REF"]
     if environment:
         subject = f"repo:{trigger.repository}:environment:{environment.replace(':', '%3A')}"
     elif trigger.pull and trigger.origin.event == "pull_request":
         subject = f"repo:{trigger.repository}:pull_request"
     else:
         subject = f"repo:{trigger.repository}:ref:{ref}"
-    found = {
+    job_claims = {
         "sub": subject,
         "repository": trigger.repository,
-        "repository_owner": given["GITHUB_REPOSITORY_OWNER"],
+        "repository_owner": environment_variables["GITHUB_REPOSITORY_OWNER"],
         "repository_id": _number(trigger.repository),
-        "repository_owner_id": _number(given["GITHUB_REPOSITORY_OWNER"]),
+        "repository_owner_id": _number(environment_variables["GITHUB_REPOSITORY_OWNER"]),
         "repository_visibility": "internal" if trigger.internal else "public",
         "ref": ref,
-        "ref_type": given["GITHUB_REF_TYPE"],
+        "ref_type": environment_variables["GITHUB_REF_TYPE"],
         "sha": trigger.commit,
         "workflow": name,
-        "workflow_ref": given["GITHUB_WORKFLOW_REF"],
-        "workflow_sha": given["GITHUB_WORKFLOW_SHA"],
-        "job_workflow_ref": called or given["GITHUB_WORKFLOW_REF"],
-        "job_workflow_sha": called_commit or given["GITHUB_WORKFLOW_SHA"],
+        "workflow_ref": environment_variables["GITHUB_WORKFLOW_REF"],
+        "workflow_sha": environment_variables["GITHUB_WORKFLOW_SHA"],
+        "job_workflow_ref": called or environment_variables["GITHUB_WORKFLOW_REF"],
+        "job_workflow_sha": called_commit or environment_variables["GITHUB_WORKFLOW_SHA"],
         "event_name": trigger.origin.event,
         "actor": trigger.actor,
-        "run_id": given["GITHUB_RUN_ID"],
-        "run_number": given["GITHUB_RUN_NUMBER"],
+        "run_id": environment_variables["GITHUB_RUN_ID"],
+        "run_number": environment_variables["GITHUB_RUN_NUMBER"],
         "run_attempt": "1",
         "runner_environment": "self-hosted",
-        "head_ref": given["GITHUB_HEAD_REF"],
-        "base_ref": given["GITHUB_BASE_REF"],
+        "head_ref": environment_variables["GITHUB_HEAD_REF"],
+        "base_ref": environment_variables["GITHUB_BASE_REF"],
     }
-    return found | ({"environment": environment} if environment else {})
+    return job_claims | ({"environment": environment} if environment else {})
 
 
 def _repository(full_name: str, trigger: TriggerEvent) -> dict[str, Any]:
@@ -207,5 +206,5 @@ def _side(full_name: str, branch: str, commit: str, trigger: TriggerEvent) -> di
 
 
 def _number(name: str) -> str:
-    """A stable number for a name, as the platform has ids that survive a renaming."""
+    """A stable number for a name: the platform's ids survive a renaming."""
     return str(int.from_bytes(Digest.of(name.encode()).value[:4], "big"))

@@ -1,14 +1,12 @@
-"""Handing over between jobs: before a job uses the files of another, it verifies where they are from.
+"""Handover between jobs: before a job uses the files of another job, it verifies their origin.
 
-The storage of artifacts is nobody's witness: what can write to it can swap the bytes. So for each file the job asks the
-registry for the platform's provenance of that digest, and accepts it only from this run's job of that name, made from
-this commit, and only if that job succeeded. Then it verifies what the other job itself signed, a bundle beside the
-file:
+The artifact storage proves nothing: whoever can write to it can swap the bytes. So for each file the job asks the
+registry for the platform's provenance of its digest. It accepts the file only from the named job of this run, at this
+commit, and only if that job succeeded. Then it verifies the bundles that the other job itself signed, beside the file:
 
     triage.onnx   triage.onnx.sbom.sigstore.json   triage.onnx.model.sigstore.json
 
-Everything is asked for by the digest of the bytes at hand: swapped bytes have no evidence, and evidence of other bytes
-is not about them.
+Evidence is looked up by the digest of the bytes at hand: swapped bytes have none.
 """
 
 from __future__ import annotations
@@ -36,15 +34,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Handover", "bundle_name", "workflow_signer"]
 
-KINDS = {"sbom": SBOM, "model": ""}  # kind of a stage's own attestation: predicate type
+KINDS = {"sbom": SBOM, "model": ""}  # kind of a job's own attestation: predicate type
 SUFFIX = ".sigstore.json"
-MAX_ANSWER = 2**24  # bytes
-SECONDS = 20  # to wait for an answer of the registry
+MAX_RESPONSE = 2**24  # bytes
+SECONDS = 20  # to wait for a response of the registry
 
 
 @dataclass(frozen=True)
 class Handover:
-    """What a job knows of itself, and with it what it expects of the files that it takes over."""
+    """A job's own coordinates, from which it knows what to expect of the files that it takes over."""
 
     url: str  # where the registry listens
     repository: str
@@ -53,11 +51,11 @@ class Handover:
     run: str
     workflow_ref: str  # `owner/repo/.github/workflows/release.yml@refs/…`
     config: ClientTrustConfig
-    token: str = field(default="", repr=False)  # the job's, to ask for what is known about its repository's files
+    token: str = field(default="", repr=False)  # ACTIONS_RUNTIME_TOKEN: reads the evidence of the repository's files
 
     @classmethod
     def of_job(cls, environment: Mapping[str, str]) -> Handover:
-        """From a job's environment. Raises `MalformedInput` outside one."""
+        """Read a job's environment variables. Raises `MalformedInput` outside a job."""
         from sigstore.models import ClientTrustConfig
 
         try:
@@ -72,38 +70,38 @@ class Handover:
                 environment.get("ACTIONS_RUNTIME_TOKEN", ""),
             )
         except KeyError as error:
-            raise MalformedInput(f"{error.args[0]} is not set: this is no job") from error
+            raise MalformedInput(f"{error.args[0]} is not set: this is not a job") from error
 
     def accept(self, folder: Path, job: str, attested: Sequence[str] = ()) -> list[str]:
-        """Verify every file below ``folder`` as ``job``'s of this run; a line for each.
+        """Verify that ``job`` of this run stored every file below ``folder``; returns a line for each.
 
         ``attested`` names ``file:kind`` pairs that the job must have signed too. Raises `VerificationFailed` for the
-        first that does not hold, for a link, and for an empty folder.
+        first file that fails, for a link, and for an empty folder.
         """
-        found = sorted(folder.rglob("*"))
-        files = {p.relative_to(folder).as_posix(): p for p in found if not p.is_dir()}
+        paths = sorted(folder.rglob("*"))
+        files = {p.relative_to(folder).as_posix(): p for p in paths if not p.is_dir()}
         if not files:
             raise VerificationFailed(f"{job} handed over nothing", hint="look at that job's log")
-        for path in (folder, *found):
+        for path in (folder, *paths):
             if path.is_symlink() or not (path.is_dir() or path.is_file()):
                 raise VerificationFailed(
-                    f"{path.name} is no plain file",
-                    why="nobody attests what a link leads to",
+                    f"not a plain file: {path.name}",
+                    why="no attestation covers the target of a link",
                     hint="hand over the file itself",
                 )
-        told = []
+        lines = []
         for name, path in files.items():
             self._require(name, self.provenance(Digest.of_file(path), job))
-            told.append(f"✓ {name}: stored by job {job} of this run")
+            lines.append(f"✓ {name}: stored by job {job} of this run")
         for pair in attested:
             name, _, kind = pair.partition(":")
-            held = self.attestation(folder, name, kind) if name in files else None
-            self._require(f"{name} ({kind})", held)  # the name may be the other job's own output
-            told.append(f"✓ {name}: {kind} signed by this workflow")
-        return told
+            verdict = self.attestation(folder, name, kind) if name in files else None
+            self._require(f"{name} ({kind})", verdict)  # the name may be the other job's own output
+            lines.append(f"✓ {name}: {kind} signed by this workflow")
+        return lines
 
     def provenance(self, digest: Digest, job: str) -> Verdict | None:
-        """The verdict on the platform's provenance that fits best; None when there is none at all."""
+        """The best verdict on the platform's provenance of a digest; None if the registry has none."""
         expected = self.expected(job)
         best: Verdict | None = None
         for bundle in self._evidence(digest):
@@ -114,9 +112,9 @@ class Handover:
         return best
 
     def attestation(self, folder: Path, name: str, kind: str) -> Verdict | None:
-        """The verdict on the stage's own bundle beside a file; None when there is none."""
+        """The verdict on the job's own bundle beside a file; None if there is no bundle."""
         if kind not in KINDS:
-            raise MalformedInput(f"no attestation is called {kind!r}", hint=f"one of {[*KINDS]}")
+            raise MalformedInput(f"unknown kind of attestation: {kind!r}", hint=f"known: {', '.join(KINDS)}")
         path = folder / name
         beside = path.with_name(bundle_name(name, kind))
         if not path.is_file() or not beside.is_file():
@@ -132,20 +130,20 @@ class Handover:
         )
 
     def beside(self, file: Path) -> list[bytes]:
-        """The stages' own bundles beside a file, each verified; what else lies there is nobody's word.
+        """The job's own bundles beside a file, each verified; other files there are ignored.
 
-        Raises `VerificationFailed` for one that does not hold.
+        Raises `VerificationFailed` for a bundle that fails.
         """
-        found = []
+        bundles = []
         for kind in KINDS:
             verdict = self.attestation(file.parent, file.name, kind)
             if verdict is not None:
                 self._require(f"{file.name} ({kind})", verdict)
-                found.append(file.with_name(bundle_name(file.name, kind)).read_bytes())
-        return found
+                bundles.append(file.with_name(bundle_name(file.name, kind)).read_bytes())
+        return bundles
 
     def expected(self, job: str) -> Expectations:
-        """What the platform's provenance of a job of this run says."""
+        """The expectations for the platform's provenance of a job of this run."""
         path = names.cut_ref(self.workflow_ref)[0].removeprefix(f"{self.repository}/")
         return Expectations(
             Signer(job_provenance.SIGNER, CI_ISSUER),
@@ -169,11 +167,11 @@ class Handover:
         )
 
     def bundles(self, digest: Digest) -> list[bytes]:
-        """The provenance bundles that the registry has for a digest, for pushing them beside the file."""
+        """The provenance bundles that the registry has for a digest, to push them beside the file."""
         return list(self._evidence(digest))
 
     def _evidence(self, digest: Digest) -> Iterator[bytes]:
-        """The newest first: a file that no run changes has the provenance of every run so far."""
+        """Provenance bundles, the newest first: an unchanged file has the provenance of every run so far."""
         try:
             document = json.loads(self._get(f"/evidence/{digest}"))
             kinds = [item for item in document["attached"] if item["kind"] == "provenance"]
@@ -182,7 +180,7 @@ class Handover:
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return
-            raise VerificationFailed("the registry does not tell what it knows", why=f"status {error.code}") from error
+            raise VerificationFailed("the registry refused to show its evidence", why=f"status {error.code}") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise VerificationFailed("the registry's evidence cannot be read", why=str(error)[:200]) from error
 
@@ -192,18 +190,18 @@ class Handover:
             raise ValueError(f"evidence is not at {path[:100]!r}")
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the kit's own address
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
-            data: bytes = answer.read(MAX_ANSWER + 1)
-        if len(data) > MAX_ANSWER:
-            raise ValueError("the answer is too long")
+        with urllib.request.urlopen(request, timeout=SECONDS) as response:  # noqa: S310
+            data: bytes = response.read(MAX_RESPONSE + 1)
+        if len(data) > MAX_RESPONSE:
+            raise ValueError("the response is too long")
         return data
 
     def _require(self, what: str, verdict: Verdict | None) -> None:
         if verdict is None:
             raise VerificationFailed(
                 f"{what}: there is no evidence for these bytes",
-                why="nobody attested a file with this digest",
-                hint="if the file was replaced after its job, this is an incident: keep it and look who wrote",
+                why="no attestation names this digest",
+                hint="if the file was replaced after its job, this is an incident: keep it and find out who wrote it",
             )
         try:
             verdict.require()
@@ -212,7 +210,7 @@ class Handover:
 
 
 def bundle_name(name: str, kind: str) -> str:
-    """The name of the bundle that lies beside a file."""
+    """The name of the bundle beside a file."""
     return f"{Path(name).name}.{kind}{SUFFIX}"
 
 

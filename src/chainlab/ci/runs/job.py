@@ -196,11 +196,11 @@ def _make_environment(job: Job, folder: Path) -> None:
         python = str(folder / "venv/bin/python")
         steps.append([uv, "pip", "install", "--quiet", *source, "--python", python, "pip"])
     for words in steps:
-        done = subprocess.run(words, env=offline, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
+        completed = subprocess.run(words, env=offline, capture_output=True, text=True, check=False)
+        if completed.returncode != 0:
             raise Unavailable(
                 "no Python environment for the job could be made",
-                why=done.stderr.strip()[-300:],
+                why=completed.stderr.strip()[-300:],
                 hint="run `make setup`; `chainlab doctor` says what is missing",
             )
 
@@ -325,7 +325,7 @@ def _lines_of_secrets(job: Job) -> list[str]:
     names = ("ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
     values = [
         *job.secrets.values(),
-        *(str(given.get(n, "")) for given in (own, job.environment) for n in names),
+        *(str(environment.get(n, "")) for environment in (own, job.environment) for n in names),
     ]
     lines = {line.strip() for value in values for line in value.splitlines()}
     return sorted((line for line in lines if len(line) >= SHORTEST), key=len, reverse=True)

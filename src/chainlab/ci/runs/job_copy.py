@@ -1,17 +1,18 @@
 """The copy of a workflow that runs one leg of one job.
 
-A job runs alone: in a process, a sandbox and a directory of its own, as on the platform. Its copy is the file as it
-is, but for
+A job runs alone, in a process, a sandbox and a directory of its own, as on the platform. Its copy differs from the file
+in these points:
 
-- what the host decides itself: the event, `if`, the matrix's one leg, rights, environment, `concurrency`,
+- what the host decides is left out: the event, `if`, the other legs of the matrix, rights, environment, `concurrency`,
   `continue-on-error`;
-- a job-level ``env`` that gives its identity (address and bearer), when it may have one;
-- stubs in place of the jobs it needs, which end as those did and give what those gave;
-- a last step that does what actions left for the end (a real runner's "post" steps), if all went well;
-- a last job that prints what came of it;
-- expressions that `act` does not know, or knows otherwise: ``case``, ``strategy``, and those in the place of a mapping;
-- ``$/`` references, by repository and commit;
-- ``container`` and ``services``, which need docker: they are left out, and the run says so.
+- a job-level ``env`` gives the job its identity (address and bearer), if it may have one;
+- stubs replace the jobs it needs: they end with the same result and outputs;
+- a last step runs what actions left for the end (a real runner's "post" steps), if all steps succeeded;
+- a last job prints result and outputs;
+- expressions that `act` lacks or evaluates differently are replaced: ``case``, ``strategy``, and those in the place of
+  a mapping;
+- ``$/`` references name repository and commit;
+- ``container`` and ``services``, which need docker, are left out, and the run says so.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from chainlab.errors import MalformedInput
 
 __all__ = ["RIGHTS", "called", "copy"]
 
-# What the host has decided before a job's copy runs; the second, for a workflow.
+# Keys that the host decides before a job's copy runs: of a job, and of a workflow.
 DECIDED = ("permissions", "concurrency", "environment", "if", "continue-on-error", "strategy")
 RIGHTS = ("permissions", "concurrency")
 ALONE = Leg(None)
@@ -52,11 +53,11 @@ def copy(
     contexts: Mapping[str, Any] = {},
     repository: str = "",
 ) -> dict[str, Any]:
-    """The document that runs one leg of ``job`` alone.
+    """The workflow document that runs one leg of ``job`` alone.
 
-    ``env`` is added to its environment; ``ended`` gives result and outputs of each job that it needs; ``contexts`` are
-    what the host knows of the job; ``repository`` is what ``$/`` means, as ``owner/name`` and ``@commit``. Raises
-    `MalformedInput` for an expression that does not give what its place needs.
+    ``env`` is added to its environment; ``ended`` has result and outputs of each job that it needs; ``contexts`` are
+    those of the job; ``repository`` is the meaning of ``$/``, as ``owner/name@commit``. Raises `MalformedInput` for an
+    expression whose value does not fit its place.
     """
     contexts = {**contexts, "strategy": leg.strategy, "matrix": leg.matrix}
     shared = {key: value for key, value in workflow.document.items() if key not in ("jobs", "on", *RIGHTS)}
@@ -74,7 +75,7 @@ def copy(
     if "needs" in target:
         target["if"] = "always()"
     written = {**lacking(contexts), "strategy": leg.strategy}
-    target = _known(target, written, repository)
+    target = _translated(target, written, repository)
     if isinstance(target.get("steps"), list):
         target["steps"] = [*target["steps"], {"name": AFTER, "run": "chainlab-post", "shell": "sh"}]
     # `defaults` name a folder that is not there where nothing was checked out.
@@ -82,14 +83,14 @@ def copy(
     jobs: dict[str, Any] = {n: _stub(*ended[n], where) for n in workflow.needs(job)}
     jobs[job] = target
     jobs[REPORT] = {"needs": [job], "if": "always()", "runs-on": RUNNER, "steps": [PRINT | where]}
-    made = {**translate(shared, written), "on": _trigger(workflow, event), "jobs": jobs}
-    return {key: made[key] for key in workflow.document if key in made}
+    document = {**translate(shared, written), "on": _trigger(workflow, event), "jobs": jobs}
+    return {key: document[key] for key in workflow.document if key in document}
 
 
 def called(path: str, text: str, repository: str) -> str:
-    """A reusable workflow of the project as `act` can run it; the same text where it can.
+    """A reusable workflow of the project as `act` can run it; the same text if nothing has to change.
 
-    Raises `MalformedInput` for what the host does itself for a job, and cannot do inside a call.
+    Raises `MalformedInput` for features that the host itself provides for a job, and cannot provide inside a call.
     """
     document = load(text)
     for name, job in document["jobs"].items():
@@ -102,37 +103,39 @@ def called(path: str, text: str, repository: str) -> str:
             or any(needs_evaluation(step.get(key)) for step in _steps(dict(job)) for key in ("env", "with")),
             "the context `strategy`": translate(job, {"strategy": {}}) != translate(job),
         }
-        for fault, found in faults.items():
-            if found:
+        for fault, present in faults.items():
+            if present:
                 raise MalformedInput(f"{path}: job {name}: this host has no {fault} inside a called workflow")
         plain = "runs-on" in job and not needs_evaluation(job["runs-on"])
         if plain and (reason := elsewhere(job["runs-on"])):
             raise MalformedInput(f"{path}: job {name}: {reason}")
     jobs = {
-        name: _known({key: value for key, value in job.items() if key not in RIGHTS}, {}, repository)
+        name: _translated({key: value for key, value in job.items() if key not in RIGHTS}, {}, repository)
         for name, job in document["jobs"].items()
     }
     changed = {**{key: value for key, value in document.items() if key not in RIGHTS}, "jobs": jobs}
     return text if changed == document else dump(changed)
 
 
-def _known(job: dict[str, Any], known: Mapping[str, Mapping[str, Any]], repository: str) -> dict[str, Any]:
-    """A job in what `act` knows."""
-    found: dict[str, Any] = translate(job, known)
-    if isinstance(found.get("uses"), str):
-        found["uses"] = _reference(found["uses"], "./", "")
-    steps = _steps(found)
+def _translated(
+    job: dict[str, Any], context_values: Mapping[str, Mapping[str, Any]], repository: str
+) -> dict[str, Any]:
+    """A job with its expressions and references as `act` knows them."""
+    translated: dict[str, Any] = translate(job, context_values)
+    if isinstance(translated.get("uses"), str):
+        translated["uses"] = _reference(translated["uses"], "./", "")
+    steps = _steps(translated)
     for step in steps:
         if isinstance(step.get("uses"), str):
             step["uses"] = _reference(step["uses"], f"{repository.partition('@')[0]}/", repository)
-    for holder in (found, *steps):
+    for holder in (translated, *steps):
         if "if" in holder:
-            holder["if"] = translate_condition(holder["if"], known)
-    return found
+            holder["if"] = translate_condition(holder["if"], context_values)
+    return translated
 
 
 def _reference(uses: str, before: str, repository: str) -> str:
-    """A reference in one line; one to the same repository by ``before``, and at the commit of ``repository``."""
+    """A reference in one line; ``$/`` becomes ``before``, at the commit of ``repository``."""
     uses = uses.strip()
     if not uses.startswith(SELF):
         return uses
@@ -140,7 +143,7 @@ def _reference(uses: str, before: str, repository: str) -> str:
 
 
 def _steps(job: dict[str, Any]) -> list[dict[str, Any]]:
-    """The steps of a job, each a mapping of its own that may be changed; they replace those of ``job``."""
+    """Replace the steps of a job by copies that may be changed; returns the copies."""
     steps = job.get("steps")
     if not isinstance(steps, list):
         return []
@@ -149,12 +152,12 @@ def _steps(job: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _fill(place: dict[str, Any], contexts: Mapping[str, Any], times: int) -> None:
-    """Evaluate what stands in the place of a mapping; `act` evaluates an ``env`` as often as ``times`` says."""
+    """Evaluate expressions in the place of a mapping; `act` evaluates an ``env`` ``times`` times."""
     for key in ("env", "with", "defaults"):
         if needs_evaluation(place.get(key)):
             value = resolve(place[key], contexts)
             if not isinstance(value, dict):
-                raise MalformedInput(f"`{key}` is an expression, and its value is no mapping")
+                raise MalformedInput(f"`{key}` is an expression whose value is not a mapping")
             place[key] = literal(value)
             if key == "env" and times == 2:
                 place[key] = literal(place[key])
@@ -164,7 +167,7 @@ def _fill(place: dict[str, Any], contexts: Mapping[str, Any], times: int) -> Non
 
 
 def _trigger(workflow: Workflow, event: str) -> Any:
-    """The one event that started it; what `act` reads of a dispatch is its inputs."""
+    """The event that started the run as the only trigger; of a dispatch, `act` reads the inputs."""
     on = workflow.document["on"]
     return {event: on[event]} if event == "workflow_dispatch" and isinstance(on, dict) and event in on else event
 

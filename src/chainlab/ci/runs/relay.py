@@ -3,13 +3,13 @@
 A job has a network namespace of its own, in which nothing listens. This file runs on both sides of the wall:
 
 - outside, `Relay` listens on a Unix socket and connects to ``127.0.0.1:PORT`` from a loopback address that belongs to
-  the job, so that a service knows who asks, whatever the job says about itself;
+  the job, so that a service knows which job calls, whatever the job claims about itself;
 - inside, run as a program, it listens on ``127.0.0.1:PORT`` and connects to that socket; then it runs the job's
-  command. When that is done, or its time is over, nothing of it goes on running.
+  command. When the command ends or its time is over, everything that it started ends, too.
 
     python -I relay.py 600 8080=/path/8080.sock -- act push …       at most 600 seconds
 
-It uses the standard library alone, because inside there may be nothing else.
+It uses the standard library only: inside there may be nothing else.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ __all__ = ["Relay"]
 
 BLOCK = 2**18  # bytes carried at once
 MOST = 128  # connections carried at once; each takes two or three of the host's open files
-FAILED = 70  # exit code when the relay itself did not start
-LATE = 71  # exit code when time ran out
+FAILED = 70  # exit code if the relay itself did not start
+LATE = 71  # exit code if time ran out
 SUBREAPER = 36  # prctl(2): this process becomes the parent of orphans below it
 Connect = Callable[[], Coroutine[Any, Any, tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
@@ -44,7 +44,7 @@ class Relay:
     def __init__(self, directory: Path, ports: list[int], source: str = "", user: int | None = None) -> None:
         """``source`` is the loopback address to connect from; empty leaves it to the system.
 
-        The sockets belong to ``user``, if there is one. Raises `OSError` when it cannot listen there.
+        The sockets belong to ``user``, if it is not None. Raises `OSError` if it cannot listen there.
         """
         self._user = user
         self.sockets = {port: directory / f"{port}.sock" for port in ports}
@@ -102,7 +102,7 @@ class Relay:
 def _carrier(
     connect: Connect,
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """What answers a connection: a second one, and bytes both ways until both ends are done."""
+    """A handler that opens a second connection and carries bytes both ways until both ends are closed."""
     # The loop's own references are weak: a task that waits for both ends would be collected.
     carried: set[asyncio.Task[Any] | None] = set()
 
@@ -166,17 +166,17 @@ def _descendants() -> list[int]:
             with contextlib.suppress(OSError):  # it has ended meanwhile
                 rows.append((path.name, (path / "stat").read_text().rpartition(")")[2].split()[1]))
     else:
-        said = subprocess.run(["ps", "-Ao", "pid=,ppid="], stdout=subprocess.PIPE, check=False)
-        rows = [(pid, parent) for pid, parent in map(str.split, said.stdout.decode().splitlines())]
-    found, before = {os.getpid()}, 0
-    while before < len(found):
-        before = len(found)
-        found |= {int(pid) for pid, parent in rows if int(parent) in found}
-    return sorted(found - {os.getpid()})
+        completed = subprocess.run(["ps", "-Ao", "pid=,ppid="], stdout=subprocess.PIPE, check=False)
+        rows = [(pid, parent) for pid, parent in map(str.split, completed.stdout.decode().splitlines())]
+    processes, count = {os.getpid()}, 0
+    while count < len(processes):
+        count = len(processes)
+        processes |= {int(pid) for pid, parent in rows if int(parent) in processes}
+    return sorted(processes - {os.getpid()})
 
 
 def _end_all() -> None:
-    """Kill what the job left running. Elsewhere than on Linux, what has lost its parent is not found."""
+    """Kill what the job left running. On systems other than Linux, orphans are missed."""
     for _ in range(100):
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:

@@ -1,6 +1,6 @@
-"""What a run left: its jobs, steps, outputs, logs; kept as ``run.json`` beside the jobs' logs.
+"""The record of a run: its jobs, steps, outputs and logs, stored as ``run.json`` beside the jobs' logs.
 
-DIR/runs/7/run.json  DIR/runs/7/build.log  DIR/runs/7/build.jsonl (act's own words; build.1.jsonl of the second leg)
+DIR/runs/7/run.json  DIR/runs/7/build.log  DIR/runs/7/build.jsonl (act's own output; build.1.jsonl: the second leg)
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from chainlab.storage import write_whole
 
 __all__ = ["AROUND", "JobRun", "Run", "StepRecord", "reason"]
 
-AROUND = "around the steps"  # the name of what a job's log has outside them
+AROUND = "around the steps"  # the name of a job's log outside its steps
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step of a job; a composite action's inner steps are in its log."""
+    """One step of a job; the inner steps of a composite action are in its log."""
 
     name: str
     result: str
@@ -33,7 +33,7 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class JobRun:
-    """One job's end."""
+    """The result of one job, and what it left."""
 
     name: str
     result: str  # success, failure, skipped, cancelled or waiting
@@ -41,33 +41,33 @@ class JobRun:
     steps: tuple[StepRecord, ...] = ()
     seconds: float = 0.0
     summary: str = ""  # Markdown that steps wrote
-    why: str = ""  # why it did not run, or what the host left out
-    address: str = ""  # loopback address that its requests came from
+    why: str = ""  # why it did not run or failed, or what the host left out
+    address: str = ""  # loopback address of its requests
     permissions: Mapping[str, str] = field(default_factory=dict)  # scopes above "none"
     produced: Mapping[str, str] = field(default_factory=dict)  # file or package -> digest
     provenance: str = ""  # digest of the platform's provenance bundle; empty = none
-    tolerated: bool = False  # it failed, and its `continue-on-error` lets the run go on
+    tolerated: bool = False  # it failed, but its `continue-on-error` lets the run go on
 
     @property
     def counted(self) -> str:
-        """The result that the run, and the jobs that need this one, go by."""
+        """The result that counts for the run, and for the jobs that need this one."""
         return "success" if self.tolerated else self.result
 
     @property
     def log(self) -> str:
-        """All that its steps printed."""
+        """Everything that its steps printed."""
         return "".join(step.log for step in self.steps)
 
     @property
     def broken(self) -> StepRecord | None:
-        """The step that failed, the last of several; None where none did, or where the job went on."""
+        """The step that failed, the last of several; None if none did, or if the job went on."""
         failed = [step for step in self.steps if step.result == "failure" == self.result]
         return next((step for step in reversed(failed) if step.name != AROUND), failed[-1] if failed else None)
 
 
 @dataclass(frozen=True, repr=False)
 class Run(Shown):
-    """A workflow run."""
+    """A finished workflow run."""
 
     id: int
     repository: str
@@ -81,7 +81,7 @@ class Run(Shown):
     actions: Mapping[str, str] = field(default_factory=dict)  # "owner/repo@ref" -> commit
     # name -> file -> digest
     artifacts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    copies: Mapping[str, str] = field(default_factory=dict)  # job -> what differs from the file
+    copies: Mapping[str, str] = field(default_factory=dict)  # job -> its copy's difference from the file
 
     @property
     def result(self) -> str:
@@ -94,7 +94,7 @@ class Run(Shown):
 
     @property
     def produced(self) -> dict[str, str]:
-        """What its jobs stored: file or package to digest; the last job that stored a name counts."""
+        """Everything that its jobs stored: file or package to digest; the last job that stored a name counts."""
         return {name: text for job in self.jobs.values() for name, text in job.produced.items()}
 
     @property
@@ -108,7 +108,7 @@ class Run(Shown):
         return "".join(job.summary for job in self.jobs.values())
 
     def explain(self) -> str:
-        """What the host changed in the workflow file for each job, as unified diffs."""
+        """The changes that the host made to the workflow file for each job, as unified diffs."""
         return "\n".join(self.copies.values())
 
     def table(self) -> str:
@@ -121,7 +121,7 @@ class Run(Shown):
         return join_lines(lines)
 
     def _display(self) -> Display:
-        """Its jobs: what each may do, what it stored, why it ended so; folded, their steps and a failed step's log."""
+        """A table of jobs with permissions, products and reasons; folded, their steps and a failed step's log."""
         rows, folds = [], []
         for job in self.jobs.values():
             why = job.why or (f"failed at: {job.broken.name}" if job.broken else "")
@@ -149,11 +149,11 @@ class Run(Shown):
             }
             return cls(**document)
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise MalformedInput(f"{folder.name}: the run cannot be read", why=str(error)) from error
+            raise MalformedInput(f"{folder.name}: cannot read the run", why=str(error)) from error
 
 
 def _may(permissions: Mapping[str, str]) -> str:
-    """The scopes of a job's token: by level where they are many."""
+    """The scopes of a job's token; by level if there are many."""
     if len(permissions) <= 4:
         return ", ".join(f"{scope}: {level}" for scope, level in permissions.items()) or "nothing"
     levels: dict[str, list[str]] = {}
@@ -163,9 +163,9 @@ def _may(permissions: Mapping[str, str]) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Say in one line what failed, for `JobRun.why`."""
+    """An error in one line, for `JobRun.why`."""
     if isinstance(error, ChainlabError):
-        said = f"{error.message}: {error.why}" if error.why else error.message
+        text = f"{error.message}: {error.why}" if error.why else error.message
     else:
-        said = f"{type(error).__name__}: {error}"
-    return "".join(c if c.isprintable() else " " for c in said)[:500]
+        text = f"{type(error).__name__}: {error}"
+    return "".join(c if c.isprintable() else " " for c in text)[:500]

@@ -71,13 +71,13 @@ class WorkflowRun:
     def _job(self, name: str, position: int) -> JobRun:
         """Run one job to its end, or say why it does not start."""
         plan, platform = self.plan, self.plan.context.platform
-        known = contexts(plan.trigger, plan.workflow, plan.variables, self._needed(name))
-        if ended := self._not_due(name, known):
+        job_contexts = contexts(plan.trigger, plan.workflow, plan.variables, self._needed(name))
+        if ended := self._not_due(name, job_contexts):
             return ended
-        environment = environment_name(plan, name, known)
+        environment = environment_name(plan, name, job_contexts)
         if ended := refusal(plan, name, environment):
             return ended
-        every = legs(resolve(plan.workflow.jobs[name].get("strategy"), known))
+        every = legs(resolve(plan.workflow.jobs[name].get("strategy"), job_contexts))
         subject, permissions = plan.job_subject(name), plan.permissions(name)
         scopes = {scope: level for scope, level in permissions.items() if level != "none"}
         with platform.jobs.running(
@@ -86,8 +86,8 @@ class WorkflowRun:
             self._reports.job_started(name, scopes)
             started = rfc3339(utc_now())
             access = JobAccess(plan, name, id, position, environment, permissions)
-            ended = self._legs(access, every, known)
-            self.jobs[name] = ended  # if what follows fails, its steps are known
+            ended = self._legs(access, every, job_contexts)
+            self.jobs[name] = ended  # if what follows fails, its steps are recorded
         left_out = ", ".join(plan.workflow.left_out(name))
         why = ended.why or (f"`{left_out}` is ignored: there is no docker here" if left_out else "")
         ended = replace(ended, permissions=scopes, why=why)
@@ -119,7 +119,7 @@ class WorkflowRun:
         """The ended jobs that a job names in its ``needs``."""
         return {name: self.jobs[name] for name in self.plan.workflow.needs(job)}
 
-    def _not_due(self, name: str, known: Mapping[str, Any]) -> JobRun | None:
+    def _not_due(self, name: str, job_contexts: Mapping[str, Any]) -> JobRun | None:
         """The end of a job that waits or is skipped; None when it is due.
 
         Raises `MalformedInput` for an ``if`` that the host cannot evaluate.
@@ -128,12 +128,12 @@ class WorkflowRun:
         if any(job.result == "waiting" for job in self._needed(name).values()):
             return JobRun(name, "waiting", why="it needs a job that waits")
         status = functions(self.jobs[ancestor] for ancestor in workflow.ancestors(name))
-        if not condition(workflow.jobs[name].get("if"), known, status):
+        if not condition(workflow.jobs[name].get("if"), job_contexts, status):
             why = "its `if` is false" if status["success"]() else "a job that it needs did not succeed"
             return JobRun(name, "skipped", why=why)
         return None
 
-    def _legs(self, access: JobAccess, every: list[Leg], known: Mapping[str, Any]) -> JobRun:
+    def _legs(self, access: JobAccess, every: list[Leg], job_contexts: Mapping[str, Any]) -> JobRun:
         """Run the legs of a job one after another; returns them as one job."""
         name, document = access.name, self.plan.workflow.jobs[access.name]
         ended: JobRun | None = None
@@ -141,11 +141,11 @@ class WorkflowRun:
             if leg.fail_fast and ended and ended.counted == "failure":
                 why = f"{ended.why}; `fail-fast`: not run: {leg} and the legs after it".removeprefix("; ")
                 return replace(ended, why=why)
-            inside = {**known, "strategy": leg.strategy, "matrix": leg.matrix}
+            inside = {**job_contexts, "strategy": leg.strategy, "matrix": leg.matrix}
             if "uses" not in document and (why := elsewhere(resolve(document.get("runs-on"), inside))):
                 leg_run = JobRun(name, "failure", why=why)
             else:
-                leg_run = self._leg(access, leg, known)
+                leg_run = self._leg(access, leg, job_contexts)
             if leg_run.result == "failure":
                 tolerated = truthy(resolve(document.get("continue-on-error"), inside))
                 leg_run = replace(leg_run, tolerated=tolerated)
@@ -153,10 +153,10 @@ class WorkflowRun:
             self.jobs[name] = ended
         return ended or JobRun(name, "skipped")
 
-    def _leg(self, access: JobAccess, leg: Leg, known: Mapping[str, Any]) -> JobRun:
+    def _leg(self, access: JobAccess, leg: Leg, job_contexts: Mapping[str, Any]) -> JobRun:
         """Run one leg of a job on this machine."""
         name = access.name
-        job, difference = access.prepare_leg(leg, known, self._needed(name))
+        job, difference = access.prepare_leg(leg, job_contexts, self._needed(name))
         self._copies[name] = "\n".join(filter(None, [self._copies.get(name), difference]))
         log = self.plan.folder / (f"{name}.{leg.index}.jsonl" if leg.index else f"{name}.jsonl")
         sandbox = self.plan.context.sandbox

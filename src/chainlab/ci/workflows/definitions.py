@@ -209,9 +209,9 @@ class _ShapeChecker:
 
     def expression(self, node: yaml.ScalarNode, source: str, context: Sequence[str]) -> None:
         """Read one expression."""
-        found = [FUNCTION.fullmatch(entry) for entry in context]
-        functions = {m[1]: (int(m[2]), MANY if m[3] == "MAX" else int(m[3])) for m in found if m}
-        contexts = [entry for entry, match in zip(context, found, strict=True) if not match]
+        matches = [FUNCTION.fullmatch(entry) for entry in context]
+        functions = {m[1]: (int(m[2]), MANY if m[3] == "MAX" else int(m[3])) for m in matches if m}
+        contexts = [entry for entry, match in zip(context, matches, strict=True) if not match]
         try:
             if source or "${{" in node.value:
                 parse(source, contexts, functions)
@@ -273,10 +273,10 @@ class _ShapeChecker:
                     seen.add(value.value)
 
 
-def _fits(kind: str, value: str, wanted: str, word: str) -> bool:
+def _fits(kind: str, value: str, expected: str, word: str) -> bool:
     """Whether a value is of the kind ``wanted``; any value but a list or a mapping can be a text."""
     if word:
         return value == word
-    if wanted == "text":
+    if expected == "text":
         return kind != "null" and bool(value)
-    return wanted in ("string", kind)
+    return expected in ("string", kind)

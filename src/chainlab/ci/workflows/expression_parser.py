@@ -178,8 +178,8 @@ class _ExpressionParser:
             self.depth -= 1
         bounds = self.functions.get(name.lower())
         if bounds is None:
-            known = ", ".join(sorted(self.functions))
-            raise MalformedInput(f"there is no function {name!r} here", why=f"known: {known}")
+            names = ", ".join(sorted(self.functions))
+            raise MalformedInput(f"there is no function {name!r} here", why=f"known: {names}")
         if not bounds[0] <= len(arguments) <= bounds[1] or (name.lower() == "case" and len(arguments) % 2 == 0):
             raise MalformedInput(f"{name} cannot take {len(arguments)} arguments")
         return Call(name, tuple(arguments))

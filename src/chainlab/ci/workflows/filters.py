@@ -43,11 +43,11 @@ class _Part:
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
     """Whether the last pattern that fits ``name`` allows it. Raises `MalformedInput`."""
-    found = False
+    allowed = False
     for pattern in patterns:
         if _fits(name, _parts(pattern.removeprefix("!"))):
-            found = not pattern.startswith("!")
-    return found
+            allowed = not pattern.startswith("!")
+    return allowed
 
 
 def _parts(pattern: str) -> list[_Part]:

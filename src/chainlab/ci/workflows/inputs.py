@@ -18,17 +18,17 @@ __all__ = ["complete", "typed"]
 EMPTY = {"boolean": "false"}  # what a kind has that nobody typed; any other is empty
 
 
-def complete(workflow: Workflow, event: str, given: Mapping[str, str]) -> dict[str, str]:
+def complete(workflow: Workflow, event: str, values: Mapping[str, str]) -> dict[str, str]:
     """The inputs of a run, with defaults. Raises `MalformedInput` for what the platform refuses."""
     declared = _declared(workflow) if event == "workflow_dispatch" else {}
     names = {name.lower(): name for name in declared}
-    if unknown := sorted(name for name in given if name.lower() not in names):
+    if unknown := sorted(name for name in values if name.lower() not in names):
         raise MalformedInput(
             f"{workflow.path}: unexpected input {', '.join(unknown)}",
             why="only a workflow_dispatch has inputs" if event != "workflow_dispatch" else "",
             hint=f"its inputs: {', '.join(declared) or 'none'}",
         )
-    typed_in = {names[name.lower()]: value for name, value in given.items()}
+    typed_in = {names[name.lower()]: value for name, value in values.items()}
     return {name: _value(workflow, name, rule, typed_in.get(name)) for name, rule in declared.items()}
 
 
@@ -46,14 +46,14 @@ def _declared(workflow: Workflow) -> dict[str, Mapping[str, Any]]:
     return {str(name): rule or {} for name, rule in (inputs or {}).items()}
 
 
-def _value(workflow: Workflow, name: str, rule: Mapping[str, Any], given: str | None) -> str:
+def _value(workflow: Workflow, name: str, rule: Mapping[str, Any], typed_value: str | None) -> str:
     """One input's value."""
     kind = str(rule.get("type") or "string")
     where = f"{workflow.path}: input {name}"
-    value = text(rule.get("default")) if given is None else given
+    value = text(rule.get("default")) if typed_value is None else typed_value
     if not value and rule.get("required") is True and kind != "boolean":
         raise MalformedInput(f"{where} is required", hint=f"give it: --input {name}=VALUE")
-    if not value and given is None:
+    if not value and typed_value is None:
         return EMPTY.get(kind, "")
     options = [text(option) for option in rule.get("options") or []]
     if kind == "choice" and value not in options:

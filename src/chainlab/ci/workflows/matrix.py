@@ -58,11 +58,11 @@ def legs(strategy: Any) -> list[Leg]:
         raise MalformedInput("`strategy` is no mapping")
     if "matrix" not in strategy:
         return [Leg(None)]
-    found = _combinations(strategy["matrix"])
-    if not 0 < len(found) <= MAX_LEGS:
-        raise MalformedInput(f"a matrix has 1 to {MAX_LEGS} combinations, this one has {len(found)}")
-    fast, parallel = strategy.get("fail-fast", True), strategy.get("max-parallel", len(found))
-    return [Leg(matrix, n, len(found), fast is not False, parallel) for n, matrix in enumerate(found)]
+    combinations = _combinations(strategy["matrix"])
+    if not 0 < len(combinations) <= MAX_LEGS:
+        raise MalformedInput(f"a matrix has 1 to {MAX_LEGS} combinations, this one has {len(combinations)}")
+    fast, parallel = strategy.get("fail-fast", True), strategy.get("max-parallel", len(combinations))
+    return [Leg(matrix, n, len(combinations), fast is not False, parallel) for n, matrix in enumerate(combinations)]
 
 
 def _combinations(matrix: Any) -> list[dict[str, Any]]:
@@ -78,14 +78,14 @@ def _combinations(matrix: Any) -> list[dict[str, Any]]:
     if size > MAX_LEGS * 4:
         raise MalformedInput(f"a matrix has 1 to {MAX_LEGS} combinations, this one has {size}")
     product = itertools.product(*vectors.values()) if vectors else ()
-    found = [dict(zip(vectors, values, strict=True)) for values in product]
+    combinations = [dict(zip(vectors, values, strict=True)) for values in product]
     for entry in _entries(matrix, "exclude"):
-        found = [own for own in found if not all(own.get(key) == value for key, value in entry.items())]
-    extended, more = [dict(own) for own in found], []
+        combinations = [own for own in combinations if not all(own.get(key) == value for key, value in entry.items())]
+    extended, more = [dict(own) for own in combinations], []
     for entry in _entries(matrix, "include"):
         fitting = [
             whole
-            for own, whole in zip(found, extended, strict=True)
+            for own, whole in zip(combinations, extended, strict=True)
             if all(own.get(key, value) == value for key, value in entry.items())
         ]
         for whole in fitting:
@@ -96,10 +96,10 @@ def _combinations(matrix: Any) -> list[dict[str, Any]]:
 
 
 def _entries(matrix: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    found = matrix.get(key) or []
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+    entries = matrix.get(key) or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise MalformedInput(f"`matrix`: {key} is no list of mappings")
-    return found
+    return entries
 
 
 def elsewhere(runs_on: Any) -> str:

@@ -47,11 +47,11 @@ def segments(template: str) -> list[str | tuple[str]]:
 
     Raises `MalformedInput` for an expression that does not end.
     """
-    found: list[str | tuple[str]] = []
+    parts: list[str | tuple[str]] = []
     place = 0
     while (start := template.find("${{", place)) >= 0:
         if start > place:
-            found.append(template[place:start])
+            parts.append(template[place:start])
         quoted = False
         for end in range(start + 3, len(template)):
             if template[end] == "'":
@@ -60,11 +60,11 @@ def segments(template: str) -> list[str | tuple[str]]:
                 break
         else:
             raise MalformedInput("an expression that begins with ${{ does not end with }}")
-        found.append((template[start + 3 : end - 1].strip(),))
+        parts.append((template[start + 3 : end - 1].strip(),))
         place = end + 1
     if place < len(template):
-        found.append(template[place:])
-    return found
+        parts.append(template[place:])
+    return parts
 
 
 def resolve(value: Any, contexts: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]] = {}) -> Any:
@@ -75,11 +75,11 @@ def resolve(value: Any, contexts: Mapping[str, Any], functions: Mapping[str, Cal
         return [resolve(inner, contexts, functions) for inner in value]
     if not isinstance(value, str) or "${{" not in value:
         return value
-    found = [
+    values = [
         evaluate(parse(part[0], functions=ANY), contexts, functions) if isinstance(part, tuple) else part
         for part in segments(value)
     ]
-    return found[0] if len(found) == 1 else "".join(map(text, found))
+    return values[0] if len(values) == 1 else "".join(map(text, values))
 
 
 def condition(value: Any, contexts: Mapping[str, Any], functions: Functions) -> bool:
@@ -100,34 +100,34 @@ def needs_evaluation(value: Any) -> bool:
     return isinstance(value, str) and "${{" in value
 
 
-def translate(value: Any, known: Mapping[str, Mapping[str, Any]] = {}) -> Any:
+def translate(value: Any, context_values: Mapping[str, Mapping[str, Any]] = {}) -> Any:
     """The value with its expressions as `act` knows them: without ``case``, and with what contexts lack there.
 
     ``known`` has the parts of contexts that are written out, by folded names; ``strategy`` is written out as a whole.
     A text in which nothing changes stays as it is.
     """
     if isinstance(value, dict):
-        return {name: translate(inner, known) for name, inner in value.items()}
+        return {name: translate(inner, context_values) for name, inner in value.items()}
     if isinstance(value, list):
-        return [translate(inner, known) for inner in value]
+        return [translate(inner, context_values) for inner in value]
     if not needs_evaluation(value):
         return value
     parts = segments(value)
-    said = [_plain(part[0], known) if isinstance(part, tuple) else part for part in parts]
-    if said == [part[0] if isinstance(part, tuple) else part for part in parts]:
+    translated = [_plain(part[0], context_values) if isinstance(part, tuple) else part for part in parts]
+    if translated == [part[0] if isinstance(part, tuple) else part for part in parts]:
         return value
-    pairs = zip(said, parts, strict=True)
+    pairs = zip(translated, parts, strict=True)
     return "".join("${{ " + new + " }}" if isinstance(old, tuple) else new for new, old in pairs)
 
 
-def translate_condition(value: Any, known: Mapping[str, Mapping[str, Any]] = {}) -> Any:
+def translate_condition(value: Any, context_values: Mapping[str, Mapping[str, Any]] = {}) -> Any:
     """As `translate`, for an ``if``: an expression without braces; `act` takes no number there."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return text(value)
     if not isinstance(value, str) or needs_evaluation(value) or not value.strip():
-        return translate(value, known)
-    said = _plain(value.strip(), known)
-    return value if said == value.strip() else said
+        return translate(value, context_values)
+    translated = _plain(value.strip(), context_values)
+    return value if translated == value.strip() else translated
 
 
 def literal(value: Any) -> Any:
@@ -151,26 +151,26 @@ def names(source: str) -> set[str]:
         waiting: list[Expression] = [parse(source, functions=ANY)]
     except MalformedInput:
         return set()
-    found = set()
+    used = set()
     for part in waiting:  # grows as it is walked
         waiting += children(part)
         match part:
             case Named(name) | Call(name, _):
-                found.add(name.lower())
+                used.add(name.lower())
             case IndexAccess(Named(name), Literal(str(key)), _):
-                found.add(f"{name}.{key}".lower())
-    return found
+                used.add(f"{name}.{key}".lower())
+    return used
 
 
-def _plain(source: str, known: Mapping[str, Mapping[str, Any]]) -> str:
+def _plain(source: str, context_values: Mapping[str, Mapping[str, Any]]) -> str:
     """One expression's text as `act` knows it; the same text where nothing has to change."""
 
     def change(part: Expression) -> Expression:
         match part:
-            case Named(name) if name.lower() == "strategy" and "strategy" in known:
-                return Call("fromJSON", (Literal(json.dumps(known["strategy"])),))
-            case IndexAccess(Named(name), Literal(str(key)), _) if key.lower() in known.get(name.lower(), ()):
-                return Literal(known[name.lower()][key.lower()])
+            case Named(name) if name.lower() == "strategy" and "strategy" in context_values:
+                return Call("fromJSON", (Literal(json.dumps(context_values["strategy"])),))
+            case IndexAccess(Named(name), Literal(str(key)), _) if key.lower() in context_values.get(name.lower(), ()):
+                return Literal(context_values[name.lower()][key.lower()])
             case Call(name, arguments) if name.lower() == "case":
                 return Call("fromJSON", (_chosen(arguments),))
         return part
@@ -182,7 +182,7 @@ def _plain(source: str, known: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _chosen(arguments: tuple[Expression, ...]) -> Expression:
     """``case`` by ``&&`` and ``||``: as JSON, no value is false."""
-    found: Expression = Call("toJSON", (arguments[-1],))
+    choice: Expression = Call("toJSON", (arguments[-1],))
     for test, value in zip(arguments[-3::-2], arguments[-2::-2], strict=True):
-        found = Operation("||", (Operation("&&", (test, Call("toJSON", (value,)))), found))
-    return found
+        choice = Operation("||", (Operation("&&", (test, Call("toJSON", (value,)))), choice))
+    return choice

@@ -62,8 +62,8 @@ def number(value: Value) -> float:
     if BASED.fullmatch(word):
         return int(word, 0)
     if DIGITS.fullmatch(word):
-        found = float(word)
-        return int(found) if found.is_integer() and abs(found) < 2**53 else found
+        result = float(word)
+        return int(result) if result.is_integer() and abs(result) < 2**53 else result
     return {"": 0, "Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -math.inf}.get(word, math.nan)
 
 

@@ -75,28 +75,28 @@ class Workflow:
     @property
     def jobs(self) -> Mapping[str, Mapping[str, Any]]:
         """Its jobs by id."""
-        found: Mapping[str, Mapping[str, Any]] = self.document["jobs"]
-        return found
+        jobs: Mapping[str, Mapping[str, Any]] = self.document["jobs"]
+        return jobs
 
     def order(self) -> list[str]:
         """Job ids, each after those it needs. Raises `MalformedInput` for a circle."""
-        done: list[str] = []
-        while len(done) < len(self.jobs):
-            ready = [n for n, job in self.jobs.items() if n not in done and set(_needs(job)) <= set(done)]
+        ordered: list[str] = []
+        while len(ordered) < len(self.jobs):
+            ready = [n for n, job in self.jobs.items() if n not in ordered and set(_needs(job)) <= set(ordered)]
             if not ready:
                 raise MalformedInput(f"{self.path}: its jobs need one another in a circle")
-            done += ready
-        return done
+            ordered += ready
+        return ordered
 
     def ancestors(self, job: str) -> list[str]:
         """All jobs before ``job`` in its chain of ``needs``."""
-        found: list[str] = []
+        ancestors: list[str] = []
         waiting = self.needs(job)
         for name in waiting:  # grows as it is walked
-            if name not in found:
-                found.append(name)
+            if name not in ancestors:
+                ancestors.append(name)
                 waiting += self.needs(name)
-        return found
+        return ancestors
 
     def needs(self, job: str) -> list[str]:
         """The jobs that ``job`` names in its ``needs``."""
@@ -107,7 +107,7 @@ class Workflow:
         value = self.jobs[job].get("environment")
         return value.get("name") if isinstance(value, dict) else value
 
-    def secrets(self, job: str, known: Iterable[str]) -> set[str]:
+    def secrets(self, job: str, secrets: Iterable[str]) -> set[str]:
         """Which of the ``known`` secrets a job can use: those that its text names.
 
         All of them where it takes the whole set: ``secrets: inherit``, ``toJSON(secrets)``, ``secrets[…]``.
@@ -115,9 +115,9 @@ class Workflow:
         shared = {key: value for key, value in self.document.items() if key != "jobs"}
         text = dump([shared, dict(self.jobs[job])])
         if self.jobs[job].get("secrets") == "inherit" or WHOLE.search(text):
-            return set(known)
-        named = {name.lower() for name in NAMED.findall(text)}
-        return {name for name in known if name.lower() in named}
+            return set(secrets)
+        mentioned = {name.lower() for name in NAMED.findall(text)}
+        return {name for name in secrets if name.lower() in mentioned}
 
     def triggered(self, event: str, ref: str, base: str = "") -> bool:
         """Whether ``event`` at ``ref`` starts it; ``base`` is the branch that a pull request wants to change.

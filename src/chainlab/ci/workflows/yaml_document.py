@@ -113,10 +113,10 @@ class _WorkflowLoader(yaml.SafeLoader):
         """A plain scalar; its lines are folded."""
         start = end = self.get_mark()
         word, chunks, spaces = WORD[bool(self.flow_level)], "", ""
-        while self.peek() != "#" and (found := word.match(self.buffer, self.pointer)) and found[0]:
+        while self.peek() != "#" and (match := word.match(self.buffer, self.pointer)) and match[0]:
             self.allow_simple_key = False
-            chunks += spaces + found[0]
-            self.forward(len(found[0]))
+            chunks += spaces + match[0]
+            self.forward(len(match[0]))
             end = self.get_mark()
             spaces = self._fold()
             if not spaces or (not self.flow_level and self.column <= self.indent):
@@ -142,8 +142,8 @@ class _WorkflowLoader(yaml.SafeLoader):
         """The name of an anchor."""
         start = self.get_mark()
         self.forward()
-        found = ANCHOR.match(self.buffer, self.pointer)
-        name = found[0] if found else ""
+        match = ANCHOR.match(self.buffer, self.pointer)
+        name = match[0] if match else ""
         if not name:
             raise ScannerError(None, None, "an anchor has no name", start)
         self.forward(len(name))
@@ -151,12 +151,12 @@ class _WorkflowLoader(yaml.SafeLoader):
 
     def scan_block_scalar_indicators(self, start_mark: yaml.Mark) -> tuple[bool | None, int | None]:
         """Whether a block scalar keeps or strips its last line breaks, and its indentation."""
-        found = HEADER.match(self.buffer, self.pointer)
-        if found is None:
+        match = HEADER.match(self.buffer, self.pointer)
+        if match is None:
             raise ScannerError("while scanning a block scalar", start_mark, "expected one + or -", self.get_mark())
-        self.forward(len(found[0]))
-        sign = found["before"] or found["after"]
-        return {"+": True, "-": False}.get(sign), int(found["indent"] or found["other"] or 0) or None
+        self.forward(len(match[0]))
+        sign = match["before"] or match["after"]
+        return {"+": True, "-": False}.get(sign), int(match["indent"] or match["other"] or 0) or None
 
     def scan_block_scalar_ignored_line(self, start_mark: yaml.Mark) -> None:
         """What stands behind the sign of a block scalar."""
@@ -209,9 +209,9 @@ _WorkflowLoader.yaml_constructors = {
 }
 _WorkflowLoader.yaml_implicit_resolvers = {
     first: [
-        (tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] not in DROPPED
+        (tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in DROPPED
     ]
-    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }  # fmt: skip
 for _tag, _words_of_it in PLAIN.items():
     for _class in (_WorkflowLoader, _WorkflowDumper):
@@ -276,12 +276,12 @@ def _not_yaml(text: str, error: Exception) -> MalformedInput:
     return MalformedInput("this is not YAML", why=" ".join(str(error).split())[:300])
 
 
-def _measure(node: yaml.Node | None, known: dict[int, tuple[int, int]], depth: int = 0) -> tuple[int, int]:
+def _measure(node: yaml.Node | None, measured: dict[int, tuple[int, int]], depth: int = 0) -> tuple[int, int]:
     """How many values and levels a document has when each alias is written out."""
     if not isinstance(node, yaml.CollectionNode):
         return 1, 1
-    if id(node) not in known and depth <= MAX_DEPTH:
+    if id(node) not in measured and depth <= MAX_DEPTH:
         inside = [n for pair in node.value for n in pair] if isinstance(node, yaml.MappingNode) else node.value
-        found = [_measure(n, known, depth + 1) for n in inside] or [(0, 0)]
-        known[id(node)] = 1 + sum(n for n, _ in found), 1 + max(levels for _, levels in found)
-    return known.get(id(node), (1, MAX_DEPTH + 1))
+        sizes = [_measure(n, measured, depth + 1) for n in inside] or [(0, 0)]
+        measured[id(node)] = 1 + sum(n for n, _ in sizes), 1 + max(levels for _, levels in sizes)
+    return measured.get(id(node), (1, MAX_DEPTH + 1))
