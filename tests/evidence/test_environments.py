@@ -93,7 +93,7 @@ def test_a_file_that_is_no_environment_is_called_by_its_own_name(tmp_path: Path)
     wheel = tmp_path / "dist" / "x-1-py3-none-any.whl"
     wheel.parent.mkdir()
     wheel.touch()
-    with pytest.raises(MalformedInput, match=r"x-1-py3-none-any\.whl is no environment"):
+    with pytest.raises(MalformedInput, match=r"not an environment: x-1-py3-none-any\.whl"):
         environments.read(wheel)
 
 

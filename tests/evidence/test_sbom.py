@@ -264,7 +264,7 @@ def test_a_wheel_with_its_lock_has_what_it_runs_with(planted_wheels: Path, plant
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("acme.whl", b"", "no wheel's name"),
+        ("acme.whl", b"", "not the name of a wheel"),
         ("acme_cells-1.2.0-py3-none-any.whl", b"not a zip", "cannot be read"),
         ("other-1.0-py3-none-any.whl", None, "says inside that it is Acme.Cells 1.2.0"),
     ],

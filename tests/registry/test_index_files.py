@@ -128,7 +128,7 @@ def test_a_good_wheel_is_taken(tmp_path: Path) -> None:
 
 CONTENTS = {
     "empty": (b"", "the file is empty"),
-    "no zip": (b"hello, this is text and no archive", "no zip archive"),
+    "no zip": (b"hello, this is text and no archive", "not a zip archive"),
     "no METADATA": (without(f"{INFO}/METADATA"), "has no"),
     "no WHEEL": (without(f"{INFO}/WHEEL"), "has no"),
     "another wheel version": (
@@ -192,14 +192,14 @@ CONTENTS = {
     "an absolute name": (with_file("/etc/passwd"), "leads out"),
     "a name that leads out": (with_file("../evil.py"), "leads out"),
     "a name that leads out later": (with_file("triage_model/../../evil.py"), "leads out"),
-    "a name with a backslash": (with_file("..\\evil.py"), "a character that names must not have"),
-    "a name with a drive": (with_file("C:/evil.py"), "a character that names must not have"),
+    "a name with a backslash": (with_file("..\\evil.py"), "a forbidden character"),
+    "a name with a drive": (with_file("C:/evil.py"), "a forbidden character"),
     "a name with an empty part": (with_file("triage_model//x.py"), "leads out"),
-    "a name with a line break": (with_file("triage_model/a\nb.py"), "a character"),
-    "names that differ by case": (with_file("triage_model/__INIT__.py"), "case or accents"),
+    "a name with a line break": (with_file("triage_model/a\nb.py"), "a forbidden character"),
+    "names that differ by case": (with_file("triage_model/__INIT__.py"), "case and accents"),
     "names that differ by accents": (
         changed(lambda files: files.update({"caf\u00e9.py": b"", "cafe\u0301.py": b""})),
-        "case or accents",
+        "case and accents",
     ),
     "a file and a folder at once": (
         with_file("triage_model/__init__.py/x.py"),
@@ -382,7 +382,7 @@ SOURCES = {
     "a name that leads out": (sdist_bytes({**PKG, f"{TOP}/../evil": b""}), "leads out"),
     "an absolute name": (sdist_bytes({**PKG, "/evil": b""}), "only folder"),
     "a link": (with_link(), "a link or a device"),
-    "two of one name": (sdist_bytes({**PKG, f"{TOP}/pkg-info": b""}), "case or accents"),
+    "two of one name": (sdist_bytes({**PKG, f"{TOP}/pkg-info": b""}), "case and accents"),
     "another project's": (
         sdist_bytes({f"{TOP}/PKG-INFO": metadata("x", "1.0.0")}),
         "its metadata 'x'",

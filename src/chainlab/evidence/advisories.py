@@ -59,7 +59,7 @@ class Affected:
 
     def has(self, version: Version) -> bool:
         """Whether a release is in one of the ranges."""
-        return any(each.has(version) for each in self.ranges)
+        return any(each.contains(version) for each in self.ranges)
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _affected(entry: _Affected, at: str) -> Affected | None:
             skipped.append(each.type)
             continue
         try:
-            ranges.append(Range.of(each.events))
+            ranges.append(Range.parse(each.events))
         except MalformedInput as error:
             raise MalformedInput(f"{at}.ranges[{number}].{error.message}", why=error.why, hint=error.hint) from error
     versions = frozenset(entry.versions)

@@ -1,4 +1,4 @@
-"""Build scripts: what building an sdist would run beyond describing a package; read, never run.
+"""Build scripts: what building an sdist would run besides describing the package. They are read, never run.
 
     >>> [finding.message for finding in check_script(b"import subprocess", "setup.py")[0]]
     ['imports subprocess']
@@ -27,16 +27,19 @@ READ = "read the script and its pyproject.toml before it is built"
 
 
 def check_script(data: bytes, name: str) -> tuple[list[Finding], list[tuple[str, str]]]:
-    """What a build script does beyond describing a package, and the script's name where it cannot be parsed."""
+    """Find what a build script does besides describing a package.
+
+    Returns the findings, and what is not scanned: the script with the reason, if it cannot be parsed.
+    """
     hint = "install a wheel instead, or read the script before it runs"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the code that is read, not ours
+            warnings.simplefilter("ignore")  # about the code that is read
             nodes = list(ast.walk(ast.parse(data)))
-        said = [(getattr(node, "lineno", 0), words) for node in nodes if (words := _risk(node))]
+        risks = [(getattr(node, "lineno", 0), message) for node in nodes if (message := _risk(node))]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return [], [(name, f"cannot be parsed: {error}")]
-    return [Finding("install-hook", "high", f"{name}:{line}", words, hint) for line, words in said], []
+    return [Finding("install-hook", "high", f"{name}:{line}", message, hint) for line, message in risks], []
 
 
 def _risk(node: ast.AST) -> str:
@@ -54,23 +57,23 @@ def _risk(node: ast.AST) -> str:
 
 
 def check_backend(pyproject: bytes) -> Iterator[Finding]:
-    """What a pyproject.toml makes an installer run or fetch besides a build backend of the index."""
+    """Find what a pyproject.toml makes an installer run or fetch, other than a build backend from the index."""
     system = _build_system(pyproject)
     if system is None:
         yield Finding("build-system", "high", "pyproject.toml", "cannot be read", READ)
         return
     if system.get("backend-path"):
-        said = f"its build backend is in the package itself: {system.get('build-backend')}"
-        yield Finding("own-backend", "medium", "pyproject.toml", said, "install a wheel instead")
+        message = f"its build backend is in the package itself: {system.get('build-backend')}"
+        yield Finding("own-backend", "medium", "pyproject.toml", message, "install a wheel instead")
     requires = system.get("requires") or []
     for requirement in requires if isinstance(requires, list) else [requires]:
         if "@" in str(requirement):
-            said = f"the build downloads {requirement}"
-            yield Finding("build-requirement", "high", "pyproject.toml", said, READ)
+            message = f"the build downloads {requirement}"
+            yield Finding("build-requirement", "high", "pyproject.toml", message, READ)
 
 
 def backend_modules(pyproject: bytes, files: dict[str, bytes]) -> list[str]:
-    """The files of a build backend that is in the package itself."""
+    """Name the files of a build backend that lies in the package itself."""
     paths = (_build_system(pyproject) or {}).get("backend-path") or []
     folders = [str(path).strip("./") for path in (paths if isinstance(paths, list) else [paths])]
     return [

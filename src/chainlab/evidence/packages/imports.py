@@ -1,4 +1,4 @@
-"""Imports: what Python source asks for, and where it does so by a name that is computed.
+"""Imports: the modules that Python source imports, and the lines that compute a module's name.
 
     >>> imports_of(b"import numpy\\nimportlib.import_module(name)").names
     frozenset({'numpy'})
@@ -26,18 +26,18 @@ MAX_SIZE = 2 * 2**20  # bytes of a source file
 
 @dataclass(frozen=True)
 class Imports:
-    """What one file asks for."""
+    """The imports of one source file."""
 
-    names: frozenset[str]  # top-level names, also those given to import_module as a text
+    names: frozenset[str]  # top-level names, also of literals given to import_module
     dynamic: tuple[int, ...]  # lines that compute the name
     readable: bool = True
 
 
 def imports_of(source: bytes) -> Imports:
-    """The imports in a file of Python source."""
+    """Find the imports in Python source."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the code that is read, not ours
+            warnings.simplefilter("ignore")  # about the code that is read
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return Imports(frozenset(), (), readable=False)
@@ -57,14 +57,14 @@ def imports_of(source: bytes) -> Imports:
 
 
 def dynamic_imports(folder: Path, paths: Iterable[str], ref: str) -> list[BlindSpot]:
-    """Places below ``folder`` where the files of one package compute the name of what they import."""
+    """Find the places below ``folder`` where the files of one package compute the name of an import."""
     places = []
     for path in paths:
         parts = PurePosixPath(path)
         if parts.suffix == ".py" and ".." not in parts.parts and not parts.is_absolute():
             try:
                 source = (folder / path).read_bytes()
-            except (OSError, ValueError):  # gone, or no path at all
+            except (OSError, ValueError):  # deleted, or an invalid path
                 continue
             if len(source) <= MAX_SIZE and LOOKS_DYNAMIC.search(source):
                 places += [f"{path}:{line}" for line in imports_of(source).dynamic]
@@ -72,12 +72,12 @@ def dynamic_imports(folder: Path, paths: Iterable[str], ref: str) -> list[BlindS
 
 
 def blind_spots(places: list[str], ref: str) -> list[BlindSpot]:
-    """One blind spot for all places of a package."""
+    """One blind spot for all computed imports of a package; none without places."""
     if not places:
         return []
     more = f" and {len(places) - 3} more" if len(places) > 3 else ""
-    said = f"a computed name is imported at {', '.join(places[:3])}{more}"
-    return [BlindSpot("dynamic import", said, ref)]
+    message = f"a computed name is imported at {', '.join(places[:3])}{more}"
+    return [BlindSpot("dynamic import", message, ref)]
 
 
 def _called(function: ast.expr) -> str:

@@ -1,4 +1,4 @@
-"""Interpreters: which one a site-packages folder belongs to, and its values of PEP 508's markers, without running it.
+"""Interpreters: which one owns a site-packages folder, and its values of PEP 508's markers. No interpreter is run.
 
     >>> markers_of(Path(".venv/lib/python3.12/site-packages"))["python_version"]          # doctest: +SKIP
     '3.12'
@@ -32,7 +32,7 @@ __all__ = [
 CONFIG = "pyvenv.cfg"
 CONDA = "conda-meta"
 NAMES = ("site-packages", "dist-packages")  # the second on Debian
-INFO = (".dist-info", ".egg-info", ".egg", ".egg-link")  # what an installation leaves
+INFO = (".dist-info", ".egg-info", ".egg", ".egg-link")  # suffixes of what an installation leaves
 LAYOUTS = (
     "lib/python3.*/site-packages",
     "lib64/python3.*/site-packages",
@@ -45,7 +45,7 @@ LAYOUTS = (
 
 
 def markers_here(markers: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The values of PEP 508's markers for this interpreter, save those that are given."""
+    """The values of PEP 508's markers for this interpreter; ``markers`` replace some of them."""
     return {
         **{name: str(value) for name, value in default_environment().items()},
         **(markers or {}),
@@ -53,7 +53,7 @@ def markers_here(markers: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def interpreter_properties(markers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """For which interpreter a document speaks: two properties of it."""
+    """The two properties of a document that say for which interpreter it holds."""
     platform = f"{markers['sys_platform']} {markers['platform_machine']}"
     return (
         (f"{PREFIX}environment:python", markers["python_full_version"]),
@@ -62,12 +62,12 @@ def interpreter_properties(markers: Mapping[str, str]) -> tuple[tuple[str, str],
 
 
 def site_packages(path: Path) -> Path:
-    """The site-packages folder of an environment, of its interpreter, or ``path`` itself when it is one.
+    """Find the site-packages folder of an environment or of its interpreter; ``path`` may also be that folder.
 
-    Of several Pythons in one environment it is that of the interpreter named, or else of the one in pyvenv.cfg. Raises
-    `MalformedInput` where there is none, and where nothing says which.
+    An environment may have several Pythons: the interpreter that ``path`` names decides, or else pyvenv.cfg. Raises
+    `MalformedInput` for a path that is no environment, and where nothing decides.
     """
-    path = given = path.absolute()  # not resolved: an environment's python is a link out of it
+    path = original = path.absolute()  # not resolved: an environment's python is a link out of it
     program = ""
     if path.is_file() or (path.is_symlink() and not path.is_dir()):
         program = path.name
@@ -76,10 +76,10 @@ def site_packages(path: Path) -> Path:
     if folders:
         version = _chosen(path, program, list(folders))
         return folders[version][0]
-    if path.is_dir() and (path.name in NAMES or (path / CONDA).is_dir() or _packages(path)):
+    if path.is_dir() and (path.name in NAMES or (path / CONDA).is_dir() or _count_packages(path)):
         return path
     raise MalformedInput(
-        f"{given.name or given} is no environment",
+        f"not an environment: {original.name or original}",
         why="it has no lib/python3…/site-packages, no *.dist-info and no *.egg-info",
         hint="name a virtual environment, its python, or a site-packages folder",
     )
@@ -90,44 +90,45 @@ def is_environment(path: Path) -> bool:
     if (path / CONFIG).is_file() or (path / CONDA).is_dir() or path.name in NAMES or any(path.glob("*.dist-info")):
         return True
     is_source = any((path / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg"))
-    return not is_source and bool(_folders(path) or _packages(path))
+    return not is_source and bool(_folders(path) or _count_packages(path))
 
 
 def other_folders(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
-    """Folders that the same Python imports from after ``folder``, and what it imports from that is not here.
+    """Find the folders that the same Python imports from after ``folder``, and name those that are missing.
 
-    They are the second half of a divided installation (lib64, dist-packages), folders that ``.pth`` files add, and the
-    base Python's where pyvenv.cfg includes system site packages.
+    They are the second half of a divided installation (lib64, dist-packages), the folders that ``.pth`` files add, and
+    those of the base Python if pyvenv.cfg includes system site packages.
     """
     prefix = environment_of(folder)
-    every = _folders(prefix) if prefix != folder else {}
-    here = [version for version, folders in every.items() if any(f.resolve() == folder.resolve() for f in folders)]
-    version = next(iter(here), _of_folder(folder))
-    found = [f for f in every.get(version, ()) if f.resolve() != folder.resolve()]
+    by_version = _folders(prefix) if prefix != folder else {}
+    own = folder.resolve()
+    versions = [version for version, folders in by_version.items() if any(f.resolve() == own for f in folders)]
+    version = next(iter(versions), _version_of_folder(folder))
+    others = [f for f in by_version.get(version, ()) if f.resolve() != own]
     spots = [
         BlindSpot("other python", f"{count} packages in {one.relative_to(prefix).as_posix()}, for another Python")
-        for other, folders in sorted(every.items())
+        for other, folders in sorted(by_version.items())
         for one in folders
-        if other != version and (count := _packages(one))
+        if other != version and (count := _count_packages(one))
     ]
-    added, gone = _added(folder)
-    found += [f for f in added if f.resolve() not in {folder.resolve(), *(known.resolve() for known in found)}]
-    spots += gone
+    added_folders, missing_folders = _pth_folders(folder)
+    others += [f for f in added_folders if f.resolve() not in {own, *(other.resolve() for other in others)}]
+    spots += missing_folders
     if _config(prefix).get("include-system-site-packages", "").lower() == "true":
-        system = _of_base(prefix, version)
-        found += system
-        said = "the user's own" if system else "those of its base Python, which is not here, and the user's own"
-        spots.append(BlindSpot("not looked for", f"system site packages: {said}"))
-    return found, spots
+        system = _base_folders(prefix, version)
+        others += system
+        missing = "the user's own" if system else "those of its base Python, which is not here, and the user's own"
+        spots.append(BlindSpot("not looked for", f"system site packages: {missing}"))
+    return others, spots
 
 
-def _of_base(prefix: Path, version: str) -> list[Path]:
-    """Folders of the Python that an environment was made from, if its interpreter is a link to that one."""
+def _base_folders(prefix: Path, version: str) -> list[Path]:
+    """Folders of the base Python of an environment, if the environment's interpreter is a link to it."""
     base = Path(_config(prefix).get("home", ""))
     base = base.parent if base.name.lower() == "bin" else base
     program = Path(os.path.realpath(prefix / "bin" / "python"))  # Path.resolve raises for links in a circle
     if not base.is_absolute() or not program.is_relative_to(os.path.realpath(base)):
-        return []  # of another machine perhaps, and what is here is another Python's
+        return []  # the environment may come from another machine, and this base be another Python
     folders = _folders(base)
     return folders.get(version) or folders.get("", [])
 
@@ -135,8 +136,8 @@ def _of_base(prefix: Path, version: str) -> list[Path]:
 def markers_of(folder: Path, tags: Iterable[str] = ()) -> dict[str, str]:
     """The values of PEP 508's markers for the interpreter that owns ``folder``, without running it.
 
-    Its version is in pyvenv.cfg or in the folder's name, its platform in the tags of installed wheels; the rest is this
-    machine's.
+    The version is in pyvenv.cfg or in the folder's name, the platform in the ``tags`` of installed wheels; the rest is
+    this machine's.
     """
     values = markers_here()
     version = _version(folder)
@@ -163,7 +164,7 @@ def markers_of(folder: Path, tags: Iterable[str] = ()) -> dict[str, str]:
 
 
 def environment_of(folder: Path) -> Path:
-    """The environment that a site-packages folder belongs to; itself where the layout is another."""
+    """The environment that a site-packages folder belongs to; the folder itself in any other layout."""
     if folder.name not in NAMES or len(folder.parents) < 3:
         return folder
     if folder.parent.name.lower() == "lib":
@@ -173,24 +174,25 @@ def environment_of(folder: Path) -> Path:
 
 
 def _version(folder: Path) -> str:
-    """The version of the Python that owns a folder, as exact as anything beside it says."""
-    named, prefix = _of_folder(folder), environment_of(folder)
+    """The version of the Python that owns a folder, as exact as the files of its environment say."""
+    of_folder, prefix = _version_of_folder(folder), environment_of(folder)
     conda = [f.name.split("-")[1] for f in sorted(prefix.glob(f"{CONDA}/python-3.*.json"))]
-    exact = _configured(prefix) or next(iter(conda), "")
-    is_another = named != _minor(exact) and _minor(exact) in _folders(prefix)
-    return named if not exact or is_another else exact
+    exact = _configured_version(prefix) or next(iter(conda), "")
+    is_another = of_folder != _minor(exact) and _minor(exact) in _folders(prefix)
+    return of_folder if not exact or is_another else exact
 
 
 def _chosen(prefix: Path, program: str, versions: list[str]) -> str:
-    """The one of several versions that an environment's Python has."""
+    """Choose the version that an environment's Python has. Raises `MalformedInput` where nothing decides."""
     links = [p.readlink() for p in (prefix / "bin" / "python", prefix / "bin" / "python3") if p.is_symlink()]
-    said = [_of_name(program), _minor(_configured(prefix)), *(_of_name(link.name) for link in links)]
-    wanted = next(filter(None, said), "")
-    if wanted in versions:
-        return wanted
-    if wanted and [v for v in versions if v]:
+    of_links = [_version_in_name(link.name) for link in links]
+    candidates = [_version_in_name(program), _minor(_configured_version(prefix)), *of_links]
+    version = next(filter(None, candidates), "")
+    if version in versions:
+        return version
+    if version and [v for v in versions if v]:
         raise MalformedInput(
-            f"{prefix.name or prefix} has no packages for its Python {wanted}",
+            f"{prefix.name or prefix} has no packages for its Python {version}",
             why=f"the folders there are for Python {', '.join(versions)}",
             hint="name the site-packages folder that is meant",
         )
@@ -204,23 +206,23 @@ def _chosen(prefix: Path, program: str, versions: list[str]) -> str:
 
 
 def _folders(prefix: Path) -> dict[str, list[Path]]:
-    """Folders with packages below a prefix by version (3.11), in the order of sys.path; "" where no name tells one."""
-    found: dict[str, list[Path]] = {}
+    """Folders with packages below a prefix by version (3.11), in the order of sys.path; "" for an unknown version."""
+    by_version: dict[str, list[Path]] = {}
     seen = set()
     for pattern in LAYOUTS:
         for folder in sorted(prefix.glob(pattern), key=lambda f: (len(f.parent.name), f)):  # 3.13 before 3.13t
             if folder.is_dir() and folder.resolve() not in seen:  # lib64 is often a link to lib
                 seen.add(folder.resolve())
-                found.setdefault(_of_folder(folder), []).append(folder)
-    shared = found.pop("", []) if len(found) > 1 else []  # Debian's lib/python3, for every Python 3
-    for folders in found.values():
+                by_version.setdefault(_version_of_folder(folder), []).append(folder)
+    shared = by_version.pop("", []) if len(by_version) > 1 else []  # Debian's lib/python3, for every Python 3
+    for folders in by_version.values():
         folders += shared
-    return found
+    return by_version
 
 
-def _added(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
-    """Folders with packages that ``.pth`` files add to sys.path, as module site reads them."""
-    found, spots = [], []
+def _pth_folders(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
+    """Folders with packages that ``.pth`` files add to sys.path, read as the module site does; and missing ones."""
+    folders, spots = [], []
     for file in sorted(folder.glob("*.pth")):
         try:
             lines = re.split(r"\r\n|\r|\n", file.read_bytes().decode("utf-8-sig", "replace"))
@@ -229,27 +231,27 @@ def _added(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
         for line in map(str.rstrip, lines):
             if not line or line.startswith(("#", "import ", "import\t")) or "\0" in line:
                 continue
-            if _packages(folder / line):
-                found.append(folder / line)
+            if _count_packages(folder / line):
+                folders.append(folder / line)
             elif not os.path.exists(folder / line):  # noqa: PTH110 - of any length
-                said = f"a folder that {printable(file.name)} adds to sys.path, and is not here"
-                spots.append(BlindSpot("not looked for", said))
-    return found, spots
+                message = f"a folder that {printable(file.name)} adds to sys.path, and is not here"
+                spots.append(BlindSpot("not looked for", message))
+    return folders, spots
 
 
-def _packages(folder: Path) -> int:
-    """How many packages left metadata in a folder; 0 for what is none, or cannot be read."""
+def _count_packages(folder: Path) -> int:
+    """How many packages left metadata in a folder; 0 for a folder that cannot be read."""
     try:
         return sum(name.endswith(INFO) for name in os.listdir(folder))  # noqa: PTH208
     except OSError:
         return 0
 
 
-def _of_folder(folder: Path) -> str:
-    return _of_name(folder.parent.name) if folder.name in NAMES else ""
+def _version_of_folder(folder: Path) -> str:
+    return _version_in_name(folder.parent.name) if folder.name in NAMES else ""
 
 
-def _of_name(text: str) -> str:
+def _version_in_name(text: str) -> str:
     match = re.match(r"(?:python|pypy)(3\.\d+)", text)
     return match[1] if match else ""
 
@@ -258,7 +260,7 @@ def _minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
-def _configured(prefix: Path) -> str:
+def _configured_version(prefix: Path) -> str:
     """The version in pyvenv.cfg: ``version`` of venv, ``version_info`` of virtualenv and uv."""
     config = _config(prefix)
     match = re.match(r"\d+\.\d+(?:\.\d+)?", config.get("version") or config.get("version_info", ""))
@@ -266,7 +268,7 @@ def _configured(prefix: Path) -> str:
 
 
 def _config(prefix: Path) -> dict[str, str]:
-    """The keys of pyvenv.cfg, read as module site does."""
+    """The keys of pyvenv.cfg, read as the module site does."""
     try:
         lines = (prefix / CONFIG).read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:

@@ -1,13 +1,13 @@
-"""Licences: what a package's metadata say, as an SPDX expression where it is one.
+"""Licences of packages: an SPDX expression where the metadata name one, else their own words.
 
-Nothing is invented: "BSD" may be one of several licences, so it stays a name.
+Nothing is guessed: "BSD" may be one of several licences, so it stays a name.
 
     >>> read_licence("", "Apache 2.0", [])
     ('Apache-2.0', '')
     >>> read_licence("", "BSD", ["License :: OSI Approved :: BSD License"])
     (None, 'BSD')
 
-PEP 639; SPDX 2.3 annex D; the list of identifiers is the one of the bundled CycloneDX schema.
+PEP 639; SPDX 2.3 annex D. The identifiers are those of the bundled CycloneDX schema.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chainlab.evidence.bundled_schemas import bundled_schema
 
 __all__ = ["read_licence", "spdx_expression", "spdx_identifiers"]
 
-# Names that mean one licence and no other.
+# Names that mean exactly one licence.
 NAMES = {
     "mit license": "MIT",
     "the mit license": "MIT",
@@ -64,48 +64,49 @@ CLASSIFIERS = {
 }
 NOTHING = {"", "unknown", "none", "noassertion", "license", "proprietary license file"}
 SIMPLE = re.compile(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*\Z")
-LONGEST = 120  # characters of a name: metadata may hold a licence's whole text
+MAX_NAME = 120  # characters: metadata may hold a licence's whole text
 
 
-def read_licence(expressed: str, text: str, classifiers: Sequence[str]) -> tuple[str | None, str]:
-    """The SPDX expression, and the name where there is none.
+def read_licence(declared: str, text: str, classifiers: Sequence[str]) -> tuple[str | None, str]:
+    """Return the SPDX expression of a licence, or None and its name.
 
-    From the fields ``License-Expression`` and ``License`` and the classifiers, in this order.
+    They come from the fields ``License-Expression`` (``declared``) and ``License`` (``text``) and from the
+    classifiers, in this order.
     """
-    if expressed:
-        found = spdx_expression(expressed)
-        return (found, "") if found else (None, expressed[:LONGEST])
+    if declared:
+        expression = spdx_expression(declared)
+        return (expression, "") if expression else (None, declared[:MAX_NAME])
     lines = [line for line in map(str.strip, text.splitlines()) if line]
     short = lines[0] if len(lines) == 1 else ""
     if short.lower() not in NOTHING:
-        found = NAMES.get(short.lower()) or spdx_expression(short)
-        if found:
-            return found, ""
-    named = [c.rpartition(" :: ")[2] for c in classifiers if c.startswith("License ::")]
-    known = {CLASSIFIERS[name] for name in named if name in CLASSIFIERS}
-    if len(known) == 1 and len(named) == 1:
-        return known.pop(), ""
+        expression = NAMES.get(short.lower()) or spdx_expression(short)
+        if expression:
+            return expression, ""
+    names = [c.rpartition(" :: ")[2] for c in classifiers if c.startswith("License ::")]
+    identified = {CLASSIFIERS[name] for name in names if name in CLASSIFIERS}
+    if len(identified) == 1 and len(names) == 1:
+        return identified.pop(), ""
     first = next((line for line in lines if re.search(r"\w", line)), "")
     if first.lower() not in NOTHING:
-        return None, first[:LONGEST]
-    return None, ", ".join(named)[:LONGEST]
+        return None, first[:MAX_NAME]
+    return None, ", ".join(names)[:MAX_NAME]
 
 
 @cache
 def spdx_expression(text: str) -> str | None:
-    """``text`` as an SPDX expression with the identifiers as SPDX writes them; None when it is none."""
+    """Return ``text`` as an SPDX expression, with identifiers as SPDX writes them; None for any other text."""
     text = text.strip()
     if not text or len(text) > 1000:
         return None
     if SIMPLE.match(text) and all(w in spdx_identifiers() for w in text.split(" ")[::2]):
-        return text  # nothing to mend: the parser below takes 0.3 s to start
+        return text  # it is in SPDX form already, and the parser below takes 0.3 s to start
     if not re.search(r"[A-Za-z0-9]-|\b(AND|OR|WITH)\b|^[\w.+-]+$", text):
         return None  # prose
     from license_expression import ExpressionError  # type: ignore[import-untyped]
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
     try:
-        if "licenseref-" in text.lower():  # a licence of one's own, which no list has
+        if "licenseref-" in text.lower():  # a licence of the project's own, which is on no list
             return str(canonicalize_license_expression(text))
         parsed = _licensing().parse(text, validate=True, strict=True)
     except (ExpressionError, InvalidLicenseExpression, AttributeError, TypeError, ValueError):

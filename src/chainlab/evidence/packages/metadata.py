@@ -1,6 +1,8 @@
-"""Core metadata of Python packages: METADATA, PKG-INFO, WHEEL and RECORD, read as they stand.
+"""Metadata of Python packages: the files METADATA, PKG-INFO, WHEEL and RECORD.
 
-Headers are read by the standard library's parser of emails, as the specification says and as `packaging` does.
+They lie in a wheel's and an installed package's ``NAME-VERSION.dist-info`` folder. `parse_headers` reads the first
+three, with the standard library's email parser, as the specification says; `parse_record` reads RECORD, the list of
+the package's files. `hidden_code` looks at those file names for code that the metadata do not name.
 
     >>> parse_headers("Name: acme-cells\\nRequires-Dist: numpy\\n\\nProse")["requires-dist"]
     ['numpy']
@@ -38,41 +40,41 @@ VENDOR = re.compile(r"(?:^|/)(_?vendor(?:ed)?(?:_packages)?|_?third_party|extern
 NATIVE = re.compile(r"\.(so(\.[0-9.]+)?|pyd|dylib|dll)$")
 INFO = re.compile(r"\.(dist|egg)-info$")
 CODE = re.compile(r"\.(?:py|pyw|so(?:\.[0-9.]+)?|pyd|dylib|dll|whl|egg|zip|jar|m?js|wasm)$", re.IGNORECASE)
-DOCUMENT = re.compile(  # what is no code, whatever folder it is in
+DOCUMENT = re.compile(  # not code, whatever folder it is in
     r"(?:^|/)(?:licen[cs]es?|copying|notices?|authors|readme|changelog|changes|history)(?:[._-][^/]*)?$"
     r"|\.(?:txt|md|rst|html|json|xml|toml|cfg|ini|spdx)$",
     re.IGNORECASE,
 )
 # Where auditwheel, delvewheel and delocate put native libraries
 BUNDLED = re.compile(r"(?:^|/)([\w.-]+\.libs|\.dylibs)/")
-# packaging's own errors are ValueErrors, as are those of int for thousands of digits; parentheses can be too deep.
+# packaging's errors are ValueErrors, as are int's for thousands of digits; parentheses may be nested too deep.
 UNREADABLE = (ValueError, RecursionError)
 RECORDED_SIZE = re.compile(r"[0-9]+")
-SAMPLES = 6  # names that a blind spot gives before it only counts
+SAMPLES = 6  # names that a blind spot lists; it counts the others
 
 
 @dataclass(frozen=True)
 class PackageMetadata:
-    """What the metadata of one package say."""
+    """The fields of METADATA or PKG-INFO that are used here; empty text for a missing one."""
 
     name: str
     version: str
-    licence: str | None
-    licence_name: str
-    supplier: str
-    summary: str
+    licence: str | None  # an SPDX expression
+    licence_name: str  # where it is not an SPDX expression
+    supplier: str  # the maintainer or else the author
+    summary: str  # one line
     requires: tuple[str, ...]  # Requires-Dist, as written
-    extras: tuple[str, ...]  # Provides-Extra, as compared
+    extras: tuple[str, ...]  # Provides-Extra, normalised (PEP 685)
 
 
 def parse_headers(text: str) -> dict[str, list[str]]:
-    """The headers before the first empty line: lower-case name to values, continuation lines joined."""
-    found: dict[str, list[str]] = {}
+    """Read the headers before the first empty line: lower-case name to values, continuation lines joined."""
+    fields: dict[str, list[str]] = {}
     for name, value in HeaderParser().parsestr(text).items():
         if "\n" in value or "\r" in value:
             value = "\n".join(line.strip().removeprefix("|") for line in re.split(r"\r\n|\r|\n", value))
-        found.setdefault(name.lower(), []).append(value.strip())
-    return found
+        fields.setdefault(name.lower(), []).append(value.strip())
+    return fields
 
 
 def parse_metadata(text: str) -> PackageMetadata:
@@ -83,12 +85,12 @@ def parse_metadata(text: str) -> PackageMetadata:
         value = fields.get(name, [""])[0]
         return "" if value == "UNKNOWN" else value
 
-    expression, named = read_licence(one("license-expression"), one("license"), fields.get("classifier", []))
+    expression, licence_name = read_licence(one("license-expression"), one("license"), fields.get("classifier", []))
     return PackageMetadata(
         name=one("name"),
         version=one("version"),
         licence=expression,
-        licence_name=named,
+        licence_name=licence_name,
         supplier=_supplier(one("maintainer"), one("author"), one("maintainer-email"), one("author-email")),
         summary=one("summary").partition("\n")[0],
         requires=tuple(fields.get("requires-dist", [])),
@@ -98,7 +100,7 @@ def parse_metadata(text: str) -> PackageMetadata:
 
 @cache
 def parse_requirement(text: str) -> Requirement | None:
-    """A parsed requirement; None for one that cannot be read."""
+    """Read a requirement (PEP 508); None for one that cannot be read."""
     try:
         return Requirement(text)
     except UNREADABLE:
@@ -106,7 +108,7 @@ def parse_requirement(text: str) -> Requirement | None:
 
 
 def applies(marker: Marker | None, markers: Mapping[str, str], extras: Iterable[str] = ()) -> bool:
-    """Whether a requirement with this marker is asked for, by the package itself or by one of ``extras``."""
+    """Whether a requirement with this marker applies, to the package itself or to one of its ``extras``."""
     return marker is None or any(_holds(marker, markers, extra) for extra in ("", *extras))
 
 
@@ -119,40 +121,40 @@ def _evaluate(marker: str, values: tuple[tuple[str, str], ...]) -> bool:
     try:
         return Marker(marker).evaluate(dict(values))
     except UNREADABLE:
-        return True  # it cannot be read, so it is not left out
+        return True  # the marker cannot be read, so the requirement is not left out
 
 
 def parse_record(text: str) -> tuple[dict[str, tuple[str, str]], list[str]]:
-    """Read a RECORD: each path with its hash and size as written, and what is wrong with it.
+    """Read a RECORD: each path with its hash and size as written (perhaps empty), and the problems of other lines.
 
-    The rules are those of the `installer` library's parser: CSV with commas and double quotes; three fields a line,
-    of which the path is not empty, the hash is ``algorithm=value`` and the size a number where they are there.
+    The rules are those of the `installer` library's parser: CSV with commas and double quotes and three fields a line.
+    The path is not empty; the hash is ``algorithm=value``, and the size a number, or they are empty.
     """
     listed: dict[str, tuple[str, str]] = {}
-    wrong = []
+    problems = []
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in rows:
             if len(row) != 3:
-                wrong.append(f"line {rows.line_num} has {len(row)} fields and not three")
+                problems.append(f"line {rows.line_num} has {len(row)} fields (expected three)")
             elif row[0] in listed:
-                wrong.append(f"it lists {row[0][:120]!r} twice")
+                problems.append(f"it lists {row[0][:120]!r} twice")
             elif not row[0] or (row[1] and "=" not in row[1]) or (row[2] and not RECORDED_SIZE.fullmatch(row[2])):
-                wrong.append(f"line {rows.line_num} has no path, or a hash or a size that is none")
+                problems.append(f"line {rows.line_num} has no path, or an invalid hash or size")
             else:
                 listed[row[0]] = (row[1], row[2])
     except csv.Error as error:
-        wrong.append(f"line {rows.line_num}: {error}")
-    return listed, wrong
+        problems.append(f"line {rows.line_num}: {error}")
+    return listed, problems
 
 
 def hidden_code(paths: Iterable[str]) -> dict[str, str]:
-    """What a package's files say of code that is no component: ``vendored``, ``native`` → in words."""
+    """Describe the code in a package that is not a component of its own: ``vendored`` and ``native``, in words."""
     vendored: dict[str, set[str]] = {}
     extensions, bundled = 0, set()
     for path in paths:
         if path.partition("/")[0].endswith((".dist-info", ".egg-info")):
-            continue  # its own metadata, licence texts (PEP 639) and SBOMs (PEP 770) among them
+            continue  # its own metadata, with licence texts (PEP 639) and SBOMs (PEP 770)
         if ("vend" in path or "third_party" in path or "extern" in path) and (match := VENDOR.search(path)):
             name = match[2]
             if not name.startswith("__") and (INFO.search(name) or _is_code(path, match)):
@@ -162,25 +164,25 @@ def hidden_code(paths: Iterable[str]) -> dict[str, str]:
                 bundled.add(path.rpartition("/")[2])
             else:
                 extensions += 1
-    found = {}
+    result = {}
     if vendored:
-        found["vendored"] = "; ".join(
-            f"{folder}/: {_listed(_packages(names))}" for folder, names in sorted(vendored.items())
+        result["vendored"] = "; ".join(
+            f"{folder}/: {_listed(_vendored_packages(names))}" for folder, names in sorted(vendored.items())
         )
     native = [f"{extensions} compiled file(s)"] if extensions else []
     native += [f"bundled libraries {_listed(bundled)}"] if bundled else []
     if native:
-        found["native"] = ", ".join(native)
-    return found
+        result["native"] = ", ".join(native)
+    return result
 
 
 def _is_code(path: str, vendored: re.Match[str]) -> bool:
-    """Whether a file below a vendor folder belongs to a package: a module, or in a folder and no text."""
+    """Whether a file below a vendor folder is code: a module, or a file in a folder that is not a document."""
     return bool(CODE.search(path)) or (vendored.end() < len(path) and not DOCUMENT.search(path))
 
 
-def _packages(names: set[str]) -> set[str]:
-    """Names below a vendor folder: with the version where its own metadata stand beside it."""
+def _vendored_packages(names: set[str]) -> set[str]:
+    """Names of vendored packages, with the version where a package's metadata lie beside it."""
     dated = {}
     for name in names:
         if name.endswith((".dist-info", ".egg-info")):
@@ -197,7 +199,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _supplier(*candidates: str) -> str:
-    """The first name among them; of a mailbox only its name."""
+    """The first name among them, without its email address."""
     for text in candidates:
         name = re.sub(r"\s*<[^>]*>", "", text).strip().strip('"')
         if name and "@" not in name:

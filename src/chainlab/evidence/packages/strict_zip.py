@@ -1,14 +1,16 @@
-"""Zip archives that every reader unpacks alike, or that are refused.
+"""Zip archives, read strictly: `members` refuses an archive that two readers may unpack in two ways.
 
-A zip says everything twice: in a local header before each member, and in the central directory at the end. Readers
-believe one or the other, so an archive whose two halves disagree installs other files than a scanner saw ("zip
-confusion"). `members` accepts only archives with one reading: the local members follow one another from the first
-byte to the central directory, which the end record closes as the last bytes of the file, and both halves agree.
+A zip describes each member twice: in a local header before it, and in the central directory at the end. Some readers
+believe one, some the other, so an archive whose halves disagree installs other files than a scanner saw ("zip
+confusion"). In an archive with one reading the local members follow one another from the first byte to the central
+directory, the end record is the last bytes of the file, and both halves agree.
 
     >>> {member.name for member in members(data)}
     {'pkg/__init__.py', 'pkg-1.0.dist-info/METADATA', …}
 
-Source: PKWARE APPNOTE 6.3.10, sections 4.3 and 4.4. ZIP64, encryption, links and comments are not for wheels or models.
+Wheels and models need neither ZIP64 nor encryption, links or comments: these are refused too.
+
+PKWARE APPNOTE 6.3.10, sections 4.3 and 4.4.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ MAX_RATIO = 100  # unpacked to packed, above FREE_SIZE; ordinary code and weight
 FREE_SIZE = 16 * 2**20  # bytes unpacked for which the ratio does not matter
 MAX_MEMBERS = 20_000
 END = struct.Struct("<4s4H2LH")
-# Without the writer's version and the times, and without a member's internal attributes.
+# The formats skip the writer's version, the times and a member's internal attributes.
 CENTRAL = struct.Struct("<4s2x3H4x3L4H2x2L")
 LOCAL = struct.Struct("<4s3H4x3L2H")
-MAX_VERSION = 63  # needed to extract: 6.3, the newest there is; readers stop at another number, or do not look
+MAX_VERSION = 63  # needed to extract: 6.3, the newest; readers refuse a higher number, or ignore it
 DESCRIPTOR, UTF8 = 1 << 3, 1 << 11  # bits of the flags
-KNOWN_FLAGS = DESCRIPTOR | UTF8 | 0b110  # and the two that say how hard it was compressed
+KNOWN_FLAGS = DESCRIPTOR | UTF8 | 0b110  # the last two bits tell the level of compression
 STORED, DEFLATED = 0, 8
 EXTRA_ZIP64, EXTRA_NAME = 0x0001, 0x7075
 BLOCK = 2**16  # bytes
@@ -53,11 +55,11 @@ class Member:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is only a name that ends in ``/``."""
+        """Whether it is a folder: its name ends in ``/``."""
         return self.name.endswith("/")
 
     def blocks(self, data: memoryview) -> Iterator[bytes]:
-        """Its bytes, unpacked. Raises `Refused` (400) unless they are as long as the headers say, with that CRC."""
+        """Unpack its bytes. Raises `Refused` (400) unless they have the length and CRC of the headers."""
         packed = data[self.start : self.start + self.packed]
         crc = length = 0
         for block in _inflate(packed, self.name) if self.method == DEFLATED else _slices(packed):
@@ -70,14 +72,14 @@ class Member:
             raise _refused(f"the member {self.name!r} does not unpack to what its header says")
 
     def read(self, data: memoryview, *, limit: int) -> bytes:
-        """All of its bytes. Raises `Refused` (400) above ``limit`` bytes."""
+        """Unpack all of its bytes. Raises `Refused` (400) above ``limit`` bytes."""
         if self.size > limit:
             raise _refused(f"the member {self.name!r} has more than {limit} bytes")
         return b"".join(self.blocks(data))
 
 
 def members(data: memoryview) -> list[Member]:
-    """The members of a zip archive, in the order of their bytes. Raises `Refused` (400) for one with two readings."""
+    """List the members of a zip archive, in the order of their bytes. Raises `Refused` (400) for two readings."""
     try:
         return _members(data)
     except (struct.error, UnicodeDecodeError, IndexError) as error:
@@ -85,17 +87,17 @@ def members(data: memoryview) -> list[Member]:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuse (400) names that lead out, or that some file system takes for one another."""
+    """Refuse (400) names that lead out of the folder, and two names that are one on some file system."""
     seen: dict[str, bool] = {}  # folded name → whether it is a folder
     for name in names:
         parts = name.removesuffix("/").split("/")
         if "\\" in name or ":" in parts[0] or any(unicodedata.category(c) == "Cc" for c in name):
-            raise _refused(f"the member name {name[:120]!r} has a character that names must not have")
+            raise _refused(f"the member name {name[:120]!r} has a forbidden character")
         if any(part in ("", ".", "..") for part in parts):
-            raise _refused(f"the member name {name[:120]!r} leads out of its folder, or around in it")
+            raise _refused(f"the member name {name[:120]!r} leads out of its folder, or has an empty part")
         folded = unicodedata.normalize("NFKC", "/".join(parts)).casefold()
         if folded in seen:
-            raise _refused(f"two members have the name {name[:120]!r} where case or accents do not count")
+            raise _refused(f"two members have the name {name[:120]!r}, if case and accents are ignored")
         seen[folded] = name.endswith("/")
     for folded in seen:
         above = folded.rpartition("/")[0]
@@ -108,7 +110,7 @@ def check_names(names: Iterable[str]) -> None:
 def _members(data: memoryview) -> list[Member]:
     at = len(data) - END.size
     if at < 0 or bytes(data[at : at + 4]) != b"PK\5\6":
-        raise _refused("this is no zip archive, or bytes follow its end")
+        raise _refused("not a zip archive, or bytes follow its end")
     _, disk, first_disk, here, count, size, start, comment = END.unpack(data[at:])
     is_wide = bytes(data[max(0, at - 20) : at][:4]) == b"PK\6\7" or count == 0xFFFF or 0xFFFFFFFF in (size, start)
     if comment or disk or first_disk or here != count or is_wide:
@@ -117,16 +119,16 @@ def _members(data: memoryview) -> list[Member]:
         raise _refused("bytes stand before the zip archive, or between its directory and its end")
     if count > MAX_MEMBERS:
         raise _refused(f"the zip archive has more than {MAX_MEMBERS} members")
-    found: list[tuple[int, _CentralEntry]] = []
+    entries: list[tuple[int, _CentralEntry]] = []
     for _ in range(count):
         entry, offset, start = _central(data, start, at)
-        found.append((offset, entry))
+        entries.append((offset, entry))
     if start != at:
-        raise _refused("the zip archive's directory has more in it than it says")
-    found.sort(key=lambda pair: pair[0])
+        raise _refused("the zip archive's directory has more entries than it says")
+    entries.sort(key=lambda pair: pair[0])
     ordered: list[Member] = []
     place = 0
-    for offset, entry in found:
+    for offset, entry in entries:
         if offset != place:
             raise _refused("bytes in the zip archive belong to no member, or to two")
         member, place = _local(data, offset, entry)
@@ -142,7 +144,7 @@ def _members(data: memoryview) -> list[Member]:
 
 @dataclass(frozen=True)
 class _CentralEntry:
-    """What the central directory says, to be compared with the local header."""
+    """A member's entry in the central directory, to be compared with its local header."""
 
     name: bytes
     flags: int
@@ -153,7 +155,7 @@ class _CentralEntry:
 
 
 def _central(data: memoryview, at: int, end: int) -> tuple[_CentralEntry, int, int]:
-    """An entry of the central directory: itself, the offset of its local header, where the next one is."""
+    """Read an entry of the central directory; return it, the offset of its local header, and where the next begins."""
     fields = CENTRAL.unpack(data[at : at + CENTRAL.size])
     mark, needed, flags, method, crc, packed, size, name, extra, comment, disk, mode, offset = fields
     after = at + CENTRAL.size + name + extra + comment
@@ -175,7 +177,7 @@ def _central(data: memoryview, at: int, end: int) -> tuple[_CentralEntry, int, i
 
 
 def _local(data: memoryview, at: int, entry: _CentralEntry) -> tuple[Member, int]:
-    """The member whose local header is at ``at``, and where its bytes end."""
+    """Read the member whose local header is at ``at``; return it, and where its bytes end."""
     fields = LOCAL.unpack(data[at : at + LOCAL.size])
     mark, needed, flags, method, crc, packed, size, length, extra = fields
     start = at + LOCAL.size + length + extra
@@ -203,9 +205,9 @@ def _local(data: memoryview, at: int, entry: _CentralEntry) -> tuple[Member, int
     if start + entry.packed > len(data) or (entry.method == STORED and entry.packed != entry.size):
         raise _refused(f"the member {shown!r} is not as long as its header says")
     if not (entry.flags & UTF8 or name.isascii()):
-        raise _refused(f"the member name {shown!r} is in no known encoding")
+        raise _refused(f"the member name {shown!r} is neither ASCII nor marked as UTF-8")
     if name.endswith(b"/") and entry.size:
-        raise _refused(f"the folder {shown!r} has bytes of its own")
+        raise _refused(f"the folder {shown!r} has data")
     return Member(name.decode("utf-8"), entry.size, entry.packed, entry.crc, entry.method, start), after
 
 
@@ -215,7 +217,7 @@ def _check_version(needed: int, shown: str) -> None:
 
 
 def _check_extra(extra: memoryview, shown: str) -> bytes | None:
-    """The ZIP64 field, if there is one. Refuses fields that give a member another name."""
+    """Return the ZIP64 field, if there is one. Refuse fields that give a member another name."""
     at, wide = 0, None
     while at + 4 <= len(extra):
         kind, length = struct.unpack("<2H", extra[at : at + 4])

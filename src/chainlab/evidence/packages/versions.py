@@ -1,14 +1,18 @@
-"""Ranges: which versions of a package an OSV record means, in the order of PEP 440.
+"""Versions of Python packages in the order of PEP 440, and ranges of them as OSV and vers write them.
 
-A range is a list of events: from ``introduced`` on a release is affected, until ``fixed`` (which is not) or
-``last_affected`` (which is). Compared as text, "1.10" comes before "1.9", and a release candidate after its release.
-
-    >>> read = Range.of([{"introduced": "0"}, {"fixed": "1.10"}])
-    >>> [version for version in ("1.9", "1.10rc1", "1.10") if read.has(Version(version))]
+    >>> is_same_version("1.0", "1.0.0")
+    True
+    >>> affected = Range.parse([{"introduced": "0"}, {"fixed": "1.10"}])
+    >>> [version for version in ("1.9", "1.10rc1", "1.10") if affected.contains(Version(version))]
     ['1.9', '1.10rc1']
 
-A local build (``1.9+cpu``) counts as the release that it was built from, unless the record names a local version.
-OSV schema 1.7.5, "affected[].ranges[].events fields"; PEP 440; package-url/vers-spec.
+Compared as text, "1.10" would come before "1.9", and a release candidate after its release.
+
+An OSV range is a list of events: a release is affected from ``introduced`` until before ``fixed``, or until
+``last_affected``, which is still affected. A local build (``1.9+cpu``) counts as the release that it was built from,
+unless the record names a local version.
+
+PEP 440; OSV schema 1.7.5, "affected[].ranges[].events fields"; package-url/vers-spec.
 """
 
 from __future__ import annotations
@@ -26,11 +30,10 @@ from chainlab.errors import MalformedInput
 
 __all__ = ["Range", "Version", "is_in_vers", "is_same_version", "parse_version", "version_key"]
 
-MAX_VERSION = 256  # characters; the name of a file with that version would fit no file system
-
+MAX_VERSION = 256  # characters; no file system takes a file name with a longer one
 KINDS = ("introduced", "fixed", "last_affected", "limit")
-CONSTRAINT = re.compile(r"(>=|<=|!=|<|>|=|)([^<>=!]+)")  # of a vers
-RANK = {"fixed": 0, "introduced": 1, "last_affected": 2}  # at one version, so that ranges may touch
+CONSTRAINT = re.compile(r"(>=|<=|!=|<|>|=|)([^<>=!]+)")  # one part of a vers
+RANK = {"fixed": 0, "introduced": 1, "last_affected": 2}  # the order at one version, so that ranges may touch
 
 
 def parse_version(text: str) -> Version | None:
@@ -39,13 +42,13 @@ def parse_version(text: str) -> Version | None:
 
 
 def is_same_version(one: str, other: str) -> bool:
-    """Whether two texts are one PEP 440 version; what is none is the same as nothing."""
+    """Whether two texts are the same PEP 440 version; False if one is not a version."""
     version = parse_version(one)
     return version is not None and version == parse_version(other)
 
 
 def version_key(text: str) -> tuple[bool, Version | str]:
-    """A key to sort by: texts that are no version first, then versions as PEP 440 orders them."""
+    """A sort key: texts that are not versions first, then versions in the order of PEP 440."""
     version = parse_version(text)
     return (False, text) if version is None else (True, version)
 
@@ -60,36 +63,36 @@ def _parsed(text: str) -> Version | None:
 
 @dataclass(frozen=True)
 class Range:
-    """Events in the order of their versions; None is "0", which comes before every version."""
+    """An OSV range: events in the order of their versions. None is "0", which comes before every version."""
 
     events: tuple[tuple[Version | None, str], ...]  # version and kind
     limits: tuple[Version | None, ...] = ()  # None: "*", no limit
 
     @classmethod
-    def of(cls, events: Sequence[Mapping[str, str]]) -> Range:
-        """Read OSV's events. Raises `MalformedInput`, naming the event, for one that cannot be read."""
-        found: list[tuple[Version | None, str]] = []
+    def parse(cls, events: Sequence[Mapping[str, str]]) -> Range:
+        """Read OSV's events. Raises `MalformedInput`, which names the event, for one that cannot be read."""
+        parsed: list[tuple[Version | None, str]] = []
         limits: list[Version | None] = []
         for number, event in enumerate(events):
             if not isinstance(event, Mapping) or len(event) != 1:
                 raise MalformedInput(f"events[{number}]: an event has one name and one version")
             ((kind, text),) = event.items()
             if kind not in KINDS:
-                raise MalformedInput(f"events[{number}]: {kind!r} is no event", hint=f"one of {', '.join(KINDS)}")
+                raise MalformedInput(f"events[{number}]: not an event: {kind!r} (expected {', '.join(KINDS)})")
             if kind == "limit":
                 limits.append(None if text == "*" else _read(text, number))
             elif text == "0" and kind == "introduced":
-                found.append((None, kind))
+                parsed.append((None, kind))
             else:
-                found.append((_read(text, number), kind))
-        if not any(kind == "introduced" for _, kind in found):
+                parsed.append((_read(text, number), kind))
+        if not any(kind == "introduced" for _, kind in parsed):
             raise MalformedInput(
                 "events: no release is affected before one is introduced",
                 hint='say where it starts; `{"introduced": "0"}` is the very beginning',
             )
-        return cls(tuple(sorted(found, key=_order)), tuple(limits))
+        return cls(tuple(sorted(parsed, key=_order)), tuple(limits))
 
-    def has(self, version: Version) -> bool:
+    def contains(self, version: Version) -> bool:
         """Whether a release is in the range."""
         release = None if version.local is None else Version(version.public)
         inside = False
@@ -97,51 +100,52 @@ class Range:
             if at is None:
                 inside = True
                 continue
-            seen = version if release is None or at.local is not None else release
+            compared = version if release is None or at.local is not None else release
             if kind == "introduced":
-                inside = inside or seen >= at
+                inside = inside or compared >= at
             elif kind == "fixed":
-                inside = inside and seen < at
+                inside = inside and compared < at
             else:
-                inside = inside and seen <= at
+                inside = inside and compared <= at
         return inside and (not self.limits or any(limit is None or version < limit for limit in self.limits))
 
     def fixed_after(self, version: Version | None) -> list[Version]:
-        """Releases with a fix that are newer than ``version``; all of them for None."""
+        """Return the releases with a fix that are newer than ``version``; for None, all of them."""
         return [
             at for at, kind in self.events if kind == "fixed" and at is not None and (version is None or at > version)
         ]
 
 
 def is_in_vers(text: str, kind: str, version: str) -> bool:
-    """Whether a version is in a range such as ``vers:pypi/>=1.0|<1.4``; False also where nobody can say.
+    """Whether a version is in a range such as ``vers:pypi/>=1.0|<1.4``; False also where it cannot be decided.
 
-    ``kind`` is the package's type. Of other packages than Python's, whose order is another, only equality is known.
+    ``kind`` is the type of the package's URL. The versions of other types have other orders: for them, a range of
+    single versions is decided, and no other.
     """
     scheme, _, rest = "".join(text.split()).partition("/")
     if scheme != f"vers:{kind}":
         return False
     if rest == "*":
         return True
-    found = [CONSTRAINT.fullmatch(part) for part in rest.split("|")]
-    listed = [(match[1] or "=", unquote(match[2])) for match in found if match]
-    if len(listed) != len(found):
+    matches = [CONSTRAINT.fullmatch(part) for part in rest.split("|")]
+    constraints = [(match[1] or "=", unquote(match[2])) for match in matches if match]
+    if len(constraints) != len(matches):
         return False
     if kind != "pypi":
-        return all(sign == "=" for sign, _ in listed) and version in {at for _, at in listed}
-    wanted, read = parse_version(version), [(parse_version(at), sign) for sign, at in listed]
-    known = [(at, sign) for at, sign in read if at is not None]
-    return wanted is not None and len(known) == len(read) and _within(wanted, known)
+        return all(sign == "=" for sign, _ in constraints) and version in {at for _, at in constraints}
+    actual, bounds = parse_version(version), [(parse_version(at), sign) for sign, at in constraints]
+    comparable = [(at, sign) for at, sign in bounds if at is not None]
+    return actual is not None and len(comparable) == len(bounds) and _within(actual, comparable)
 
 
-def _within(version: Version, listed: list[tuple[Version, str]]) -> bool:
-    """vers-spec, "Checking if a version is contained within a range"."""
-    for at, sign in listed:
+def _within(version: Version, constraints: list[tuple[Version, str]]) -> bool:
+    """Follow vers-spec, "Checking if a version is contained within a range"."""
+    for at, sign in constraints:
         if version == at and sign in ("=", "<=", ">="):
             return True
-    if any(version == at for at, sign in listed if sign == "!="):
+    if any(version == at for at, sign in constraints if sign == "!="):
         return False
-    bounds = sorted((at, sign[0]) for at, sign in listed if sign[0] in "<>")
+    bounds = sorted((at, sign[0]) for at, sign in constraints if sign[0] in "<>")
     if not bounds:
         return False
     (first, opens), (last, closes) = bounds[0], bounds[-1]
@@ -154,8 +158,8 @@ def _read(text: object, number: int) -> Version:
     version = parse_version(text) if isinstance(text, str) else None
     if version is None:
         raise MalformedInput(
-            f"events[{number}]: {str(text)[:60]!r} is no PEP 440 version",
-            why="without an order nobody can say which releases are meant",
+            f"events[{number}]: not a PEP 440 version: {str(text)[:60]!r}",
+            why="without an order the range is undefined",
         )
     return version
 

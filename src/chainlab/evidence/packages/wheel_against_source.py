@@ -1,12 +1,13 @@
-"""Wheels and sdists: what is in the package that is not in the source, and what runs without being asked for.
+"""Wheels and sdists compared with their source: what was added on the way, and what runs by itself.
 
     >>> print(check_wheel(wheel, source=project))                                    # doctest: +SKIP
     5 scanned, 0 not scanned
 
-A wheel is the source plus what its metadata say. Anything else came in on the way: a file that the repository has not,
-a ``.pth`` that every start of Python runs, a script, a member that RECORD does not list. An sdist runs its build when
-it is installed; `check_sdist` says what that build would do. Nothing is installed or run.
-Binary distribution format and PyPA's "Recording installed projects".
+A wheel should hold the source and its metadata. Anything else was added: a file that is not in the repository, a
+``.pth`` that every start of Python runs, a script, a member that RECORD does not list. Installing an sdist runs its
+build; `check_sdist` says what that build would do. Nothing is installed or run.
+
+Binary distribution format; PyPA, "Recording installed projects".
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from chainlab.evidence.packages.wheel_file import UNREADABLE
 __all__ = ["check_sdist", "check_wheel"]
 
 UNREAD = re.compile(r"\.(?:so(?:\.[0-9.]+)?|pyd|dll|dylib|a|exe|pyc)$", re.IGNORECASE)
-AT_START = ("sitecustomize", "usercustomize")  # module site imports them: module, package, extension or bytecode
+AT_START = ("sitecustomize", "usercustomize")  # the site module imports them: module, package, extension or bytecode
 MODULES = (".py", ".pyw", ".pyc", ".so", ".pyd")
 PATHS = (".pth", "._pth")  # the second beside python.exe
 STARTERS = (".start", ".site.toml")  # PEP 829 and its draft
@@ -47,97 +48,97 @@ REVIEW = "compare with the source at the commit that the provenance names, or bu
 
 
 def check_wheel(wheel: Path, source: Path | None = None, *, generated: tuple[str, ...] = ()) -> InspectionReport:
-    """The report on a wheel, against its project's folder where there is one.
+    """Check a wheel by itself and, with ``source``, against its project's folder.
 
-    ``generated`` are patterns of files that the build is known to write. Raises `MalformedInput` for what is no wheel.
+    ``generated`` are patterns of files that the build is known to write. Raises `MalformedInput` for an invalid wheel.
     """
     if not zipfile.is_zipfile(wheel) or wheel.stat().st_size > MAX_UNPACKED:
         why = f"expected a zip archive of at most {MAX_UNPACKED} bytes"
-        raise MalformedInput(f"{wheel.name} is no readable wheel", why=why)
+        raise MalformedInput(f"not a readable wheel: {wheel.name}", why=why)
     data = memoryview(wheel.read_bytes())
     try:
         files = {m.name: m.read(data, limit=MAX_MEMBER) for m in members(data) if not m.is_folder}
     except Refused as error:
-        said = Finding("archive", "high", wheel.name, f"two readers may see two archives: {error.message}", REVIEW)
-        return InspectionReport((), ((wheel.name, error.message),), (said,))
-    info = {name.split("/", 1)[0] for name in files if name.split("/", 1)[0].endswith(".dist-info")}
-    if len(info) != 1:
-        raise MalformedInput(f"{wheel.name} has {len(info)} .dist-info folders, and a wheel has one")
-    (folder,) = info
+        finding = Finding("archive", "high", wheel.name, f"two readers may see two archives: {error.message}", REVIEW)
+        return InspectionReport((), ((wheel.name, error.message),), (finding,))
+    info_folders = {name.split("/", 1)[0] for name in files if name.split("/", 1)[0].endswith(".dist-info")}
+    if len(info_folders) != 1:
+        raise MalformedInput(f"{wheel.name} has {len(info_folders)} .dist-info folders, and a wheel has one")
+    (folder,) = info_folders
     if f"{folder}/METADATA" not in files:
         raise MalformedInput(f"{wheel.name} has no {folder}/METADATA")
-    found = [*_record(files, folder), *_runs_by_itself(files)]
+    findings = [*_record(files, folder), *_runs_by_itself(files)]
     if source is not None:
-        found += _against(files, folder, source, generated)
-        found += _entry_points(files, folder, source)
+        findings += _against(files, folder, source, generated)
+        findings += _entry_points(files, folder, source)
     native = {name for name in files if UNREAD.search(name)}
     return InspectionReport(
         tuple(name for name in files if name not in native),
-        tuple((name, "machine code or bytecode: nobody here reads it") for name in sorted(native)),
-        tuple(sorted(set(found))),
+        tuple((name, "machine code or bytecode: it is not read here") for name in sorted(native)),
+        tuple(sorted(set(findings))),
     )
 
 
 def check_sdist(sdist: Path) -> InspectionReport:
-    """What installing an sdist (.tar.gz) would run. Raises `MalformedInput` for what is none."""
-    files, left, found = _unpacked(sdist)
+    """Check what installing an sdist (.tar.gz) would run. Raises `MalformedInput` for an invalid one."""
+    files, unscanned, findings = _unpacked(sdist)
     if not files.keys() & {"setup.py", "pyproject.toml"}:
-        said = "neither setup.py nor pyproject.toml is in its top folder: nothing says how it is built"
-        found.append(Finding("layout", "medium", sdist.name, said, REVIEW))
+        message = "neither setup.py nor pyproject.toml is in its top folder: nothing says how it is built"
+        findings.append(Finding("layout", "medium", sdist.name, message, REVIEW))
     if "setup.py" in files:
-        said = "pip runs it to build and to ask for metadata, before anything is installed"
+        message = "pip runs it to build and to ask for metadata, before anything is installed"
         hint = "install wheels alone: --only-binary :all:"
-        found.append(Finding("runs-at-install", "info", "setup.py", said, hint))
-        hooks, unread = build_scripts.check_script(files["setup.py"], "setup.py")
-        found += hooks
-        left += unread
-    found += build_scripts.check_backend(files.get("pyproject.toml", b""))
+        findings.append(Finding("runs-at-install", "info", "setup.py", message, hint))
+        script_findings, more_unscanned = build_scripts.check_script(files["setup.py"], "setup.py")
+        findings += script_findings
+        unscanned += more_unscanned
+    findings += build_scripts.check_backend(files.get("pyproject.toml", b""))
     for name in build_scripts.backend_modules(files.get("pyproject.toml", b""), files):
-        hooks, unread = build_scripts.check_script(files[name], name)
-        found += hooks
-        left += unread
-    return InspectionReport(tuple(sorted(files)), tuple(left), tuple(sorted(set(found))))
+        script_findings, more_unscanned = build_scripts.check_script(files[name], name)
+        findings += script_findings
+        unscanned += more_unscanned
+    return InspectionReport(tuple(sorted(files)), tuple(unscanned), tuple(sorted(set(findings))))
 
 
 def _unpacked(sdist: Path) -> tuple[dict[str, bytes], list[tuple[str, str]], list[Finding]]:
-    """Files that a build reads, by their path below the top folder; what is not scanned; how it is laid out."""
+    """Read the files that a build reads, by path below the top folder; what is not scanned; and layout findings."""
     files: dict[str, bytes] = {}
-    left: list[tuple[str, str]] = []
-    listed: list[tarfile.TarInfo] = []
+    unscanned: list[tuple[str, str]] = []
+    entries: list[tarfile.TarInfo] = []
     size = 0
     try:
         with tarfile.open(sdist, "r:*") as archive:
             for member in archive:
                 member.name = posixpath.normpath(member.name)  # `tar czf X ./demo-1.0` writes ./demo-1.0/setup.py
-                listed.append(member)
+                entries.append(member)
                 size += member.size
-                if size > MAX_UNPACKED or len(listed) > MAX_MEMBERS:
+                if size > MAX_UNPACKED or len(entries) > MAX_MEMBERS:
                     raise ValueError(f"more than {MAX_UNPACKED} bytes or {MAX_MEMBERS} members")
                 if member.isfile() and member.size <= MAX_MEMBER:
                     if member.name.endswith((".py", "pyproject.toml", "setup.cfg")):
                         opened = archive.extractfile(member)
                         files[member.name] = opened.read() if opened else b""
                 elif not member.isdir():
-                    left.append((member.name, "no regular file, or too large"))
+                    unscanned.append((member.name, "not a regular file, or too large"))
             is_padded = _is_padding(archive)
     except _UNREADABLE as error:
-        raise MalformedInput(f"{sdist.name} is no readable sdist", why=str(error)) from error
-    top = _top(listed)
-    found = list(_layout(sdist.name, [m.name for m in listed if not m.isdir()], top, is_padded=is_padded))
+        raise MalformedInput(f"not a readable sdist: {sdist.name}", why=str(error)) from error
+    top = _top(entries)
+    findings = list(_layout(sdist.name, [m.name for m in entries if not m.isdir()], top, is_padded=is_padded))
     below = {name.partition("/")[2]: data for name, data in files.items()}
-    # Without a top folder an installer may take the archive itself for the source, or one of its folders.
-    return (below if top else below | files), left, found
+    # Without a top folder an installer may build from the archive's root, or from one of its folders.
+    return (below if top else below | files), unscanned, findings
 
 
-def _top(listed: list[tarfile.TarInfo]) -> str:
-    """The one folder that everything is in; empty where there is none."""
-    tops = {m.name.partition("/")[0] for m in listed if m.name != "."}
-    is_flat = any("/" not in m.name and not m.isdir() for m in listed)
+def _top(entries: list[tarfile.TarInfo]) -> str:
+    """The folder that holds all members; empty where there is none."""
+    tops = {m.name.partition("/")[0] for m in entries if m.name != "."}
+    is_flat = any("/" not in m.name and not m.isdir() for m in entries)
     return "" if is_flat or len(tops) != 1 else tops.pop().replace("..", "")
 
 
 def _is_padding(archive: tarfile.TarFile) -> bool:
-    """Whether only zeros follow the last member; another reader may go on where this one stopped."""
+    """Whether only zeros follow the last member: another reader may read on where this one stops."""
     if archive.fileobj is None:
         return False
     archive.fileobj.seek(archive.offset)
@@ -147,23 +148,23 @@ def _is_padding(archive: tarfile.TarFile) -> bool:
 
 def _layout(where: str, names: list[str], top: str, *, is_padded: bool) -> Iterator[Finding]:
     if not is_padded:
-        said = "bytes follow its last member: two readers may see two archives"
-        yield Finding("archive", "high", where, said, REVIEW)
+        message = "bytes follow its last member: two readers may see two archives"
+        yield Finding("archive", "high", where, message, REVIEW)
     if not top:
-        said = "has no single top folder: installers differ in what they build"
-        yield Finding("layout", "high", where, said, REVIEW)
+        message = "has no single top folder: installers differ in what they build"
+        yield Finding("layout", "high", where, message, REVIEW)
     for name, times in sorted(Counter(names).items()):
         if times > 1:
-            yield Finding("twice", "high", name, "is in the archive twice: two readers see two files", REVIEW)
+            yield Finding("twice", "high", name, "is in the archive twice: readers may take either", REVIEW)
         if name.startswith(("/", "../")) or name == ".." or "\\" in name:
-            yield Finding("path", "high", name, "leaves the folder that it is unpacked in", REVIEW)
+            yield Finding("path", "high", name, "leads out of the folder that it is unpacked in", REVIEW)
 
 
 def _record(files: dict[str, bytes], folder: str) -> Iterator[Finding]:
     where = f"{folder}/RECORD"
-    listed, wrong = metadata.parse_record(files.get(where, b"").decode("utf-8", "replace"))
-    for said in wrong if listed else ["is missing, or lists nothing"]:
-        yield Finding("record", "high", where, said, REVIEW)
+    listed, problems = metadata.parse_record(files.get(where, b"").decode("utf-8", "replace"))
+    for problem in problems if listed else ["is missing, or lists nothing"]:
+        yield Finding("record", "high", where, problem, REVIEW)
     for name in sorted(files.keys() - listed.keys() - {where, f"{where}.jws", f"{where}.p7s"}):
         yield Finding("record", "high", name, "is not in RECORD", REVIEW)
     for name in sorted(listed.keys() - files.keys()):
@@ -176,7 +177,7 @@ def _record(files: dict[str, bytes], folder: str) -> Iterator[Finding]:
             continue
         digest = base64.urlsafe_b64encode(hashlib.new(algorithm, data).digest()).rstrip(b"=")
         if digest.decode() != value or listed[name][1] not in ("", str(len(data))):
-            yield Finding("record", "high", name, "has another hash or size than RECORD says", REVIEW)
+            yield Finding("record", "high", name, "has another hash or size than in RECORD", REVIEW)
 
 
 def _runs_by_itself(files: dict[str, bytes]) -> Iterator[Finding]:
@@ -187,19 +188,19 @@ def _runs_by_itself(files: dict[str, bytes]) -> Iterator[Finding]:
             place, _, rest = rest.partition("/")
             places = [rest]
             if place == "scripts":
-                said = "becomes a program on the PATH"
-                yield Finding("script", "high", name, said, "use an entry point")
+                message = "becomes a program on the PATH"
+                yield Finding("script", "high", name, message, "use an entry point")
             elif place not in ("purelib", "platlib"):
-                said = f"is unpacked outside the packages' folder ({place})"
-                yield Finding("outside", "medium", name, said, REVIEW)
+                message = f"is unpacked outside the packages' folder ({place})"
+                yield Finding("outside", "medium", name, message, REVIEW)
                 parts = rest.split("/")  # lib/python3.11/site-packages, Lib/site-packages, lib/python3/dist-packages…
                 places = ["/".join(parts[at:]) for at in range(len(parts))]
-        for kind, said in sorted({found for at in places if (found := _at_start(at, data)) is not None}):
-            yield Finding(kind, "high", name, said, "no library needs it: refuse the wheel")
+        for kind, message in sorted({start for at in places if (start := _at_start(at, data)) is not None}):
+            yield Finding(kind, "high", name, message, "no library needs it: refuse the wheel")
 
 
 def _at_start(path: str, data: bytes) -> tuple[str, str] | None:
-    """What every start of Python does with a file in a folder on sys.path: a finding's kind and words."""
+    """What every start of Python does with a file in a folder on sys.path: a finding's kind and message."""
     head, _, rest = path.lower().partition("/")
     module, dot, suffix = head.partition(".")
     if module in AT_START and (rest or (dot and f".{suffix}".endswith(MODULES))):
@@ -250,5 +251,5 @@ def _entry_points(files: dict[str, bytes], folder: str, source: Path) -> Iterato
     for group, entries in groups.items():
         declared |= {(group, name, value) for name, value in entries.items()} if isinstance(entries, dict) else set()
     for group, name, value in sorted(shipped - declared):
-        said = f"{group}: {name} = {value} is not declared in pyproject.toml"
-        yield Finding("entry-point", "high", where, said, REVIEW)
+        message = f"{group}: {name} = {value} is not declared in pyproject.toml"
+        yield Finding("entry-point", "high", where, message, REVIEW)

@@ -1,9 +1,12 @@
-"""Wheel files: a wheel's own metadata, read and held to the file's name.
+"""Wheel files: a wheel's metadata, checked against the name of the file.
 
     >>> open_wheel(Path("acme_cells-1.2.0-py3-none-any.whl")).package.version  # doctest: +SKIP
     '1.2.0'
 
-Binary distribution format; the archive is read, never unpacked or run.
+A wheel is a zip archive called ``NAME-VERSION-TAGS.whl``. Its metadata (`metadata`) name the package again, and an
+attacker may let the two differ: `open_wheel` refuses that. The archive is read, never unpacked or run.
+
+PyPA, "Binary distribution format".
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from chainlab.evidence.packages.versions import parse_version
 __all__ = ["UNREADABLE", "Wheel", "open_wheel"]
 
 MAX_METADATA = 2**20  # bytes
-# What zipfile raises for archives that are none, or that use what it cannot do.
+# What zipfile raises for an invalid archive, or for one that uses what it does not support.
 UNREADABLE = (
     zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError, EOFError, zlib.error, struct.error,
 )  # fmt: skip
@@ -33,13 +36,13 @@ UNREADABLE = (
 
 @dataclass(frozen=True)
 class Wheel:
-    """What a wheel says of itself."""
+    """A wheel: its metadata, its files and its digest."""
 
     path: Path
     package: metadata.PackageMetadata
-    tags: tuple[str, ...]
-    names: tuple[str, ...]  # its files
-    digest: Digest
+    tags: tuple[str, ...]  # the platforms that it is for, from the file's name
+    names: tuple[str, ...]  # of the files in it
+    digest: Digest  # of the wheel itself
 
     @property
     def component(self) -> Component:
@@ -59,12 +62,12 @@ class Wheel:
 
 
 def open_wheel(path: Path) -> Wheel:
-    """Read a wheel's own metadata. Raises `MalformedInput` for a file that is no wheel, or not the one it is named."""
+    """Read a wheel. Raises `MalformedInput` for an invalid one, and for one whose metadata contradict its file name."""
     try:
         name, version, _, tags = parse_wheel_filename(path.name)
-    except ValueError as error:  # also of a version of thousands of digits
+    except ValueError as error:  # also for a version of thousands of digits
         raise MalformedInput(
-            f"{path.name} is no wheel's name",
+            f"not the name of a wheel: {path.name}",
             why=str(error),
             hint="name a file NAME-VERSION-TAGS.whl",
         ) from error
@@ -73,9 +76,9 @@ def open_wheel(path: Path) -> Wheel:
             names = tuple(archive.namelist())
             members = [n for n in names if n.count("/") == 1 and n.endswith(".dist-info/METADATA")]
             if len(members) != 1:
-                raise MalformedInput(f"{path.name} has {len(members)} METADATA, and a wheel has one")
+                raise MalformedInput(f"{path.name} has {len(members)} METADATA files (expected one)")
             if archive.getinfo(members[0]).file_size > MAX_METADATA:
-                raise MalformedInput(f"the METADATA of {path.name} are longer than {MAX_METADATA} bytes")
+                raise MalformedInput(f"the METADATA of {path.name} is longer than {MAX_METADATA} bytes")
             text = archive.read(members[0]).decode("utf-8", errors="replace")
         digest = Digest.of_file(path)
     except UNREADABLE as error:
@@ -86,7 +89,7 @@ def open_wheel(path: Path) -> Wheel:
     if canonicalize_name(package.name) != name or parse_version(package.version) != version:
         raise MalformedInput(
             f"{path.name} says inside that it is {package.name or '?'} {package.version[:80] or '?'}",
-            why="installers believe the name outside or the one inside, and not the same one",
+            why="some installers believe the name outside, some the name inside",
             hint="do not use it; ask who built it",
         )
     return Wheel(path, package, tuple(sorted(map(str, tags))), names, digest)
