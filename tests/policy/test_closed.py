@@ -1,4 +1,4 @@
-"""The gate fails closed: whatever happens to the worker, to the rules or to a bundle, nothing passes by it."""
+"""The gate fails closed: whatever happens to the Rego process, to the rules or to a bundle, nothing passes by it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def reference(house: House) -> str:
     return house.maker.push(house.maker.parts())
 
 
-# -- the worker
+# -- the Rego process
 
 PROGRAMS = {
     "garbage": "print('allowed')",
@@ -158,7 +158,7 @@ def test_a_policy_that_cannot_be_read_lets_nothing_pass(
 def test_a_policy_that_cannot_be_read_says_where(tmp_path: Path) -> None:
     text = (POLICIES / "release.toml").read_text()
     for old, new, said in (
-        ("[signers.host]", "[signers.other]", "the policy 'release': nobody is 'host'"),
+        ("[signers.host]", "[signers.other]", "the policy 'release': no signer is called 'host'"),
         (
             'signers = ["host"]',
             "signers = [5]",

@@ -286,7 +286,7 @@ def test_a_verdict_that_was_not_reached_has_no_facts(house: House) -> None:
     assert house.registry.evidence.attached(Digest.of(decision.bundle)) == []
 
 
-# -- the collector
+# -- the facts process
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The gate: may this release go to production? Python verifies, Rego decides, a signed summary says so.
+"""The gate: may this release go to production? Python verifies, Rego decides, a signed summary records the verdict.
 
     >>> decision = gate.judge("oci/acme/triage-model/release:v1.4.0")          # doctest: +SKIP
     >>> decision.allowed                                                       # doctest: +SKIP
@@ -7,12 +7,14 @@
     ✓ intact           3 layers, all as their digests say
     …
 
-The facts are collected (`collector`) and the rules evaluated (`worker`) in processes of their own, with `Limits`. One
-verdict is made at a time, and few may wait.
+The facts are collected (`facts_client`) and the rules evaluated (`rego_client`) in processes of their own, with
+`Limits`. The gate makes one verdict at a time, and few callers may wait.
 
-The gate fails closed. A release is allowed only if the rules answered in time and in full, each rule of the policy said
-`passed` (or was excepted for this digest), and the summary could be signed. What cannot be read, is missing or takes
-too long is a refusal, with its reason and how to mend it.
+The gate fails closed. It allows a release only if the rules answered in time and in full, each rule of the policy
+answered `passed` (or was excepted for this digest), and the summary could be signed. Whatever cannot be read, is
+missing or takes too long is a refusal, with its reason and a hint.
+
+A rule is a file in ``data/policies``; ``gate.rego`` there tells how to add one.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ QUEUE = VerdictQueue()  # of this process
 
 @dataclass(frozen=True)
 class Check:
-    """What one rule came to; one rule may refuse for several reasons, each a check of its own."""
+    """The result of one rule; a rule that refuses for several reasons has a check for each."""
 
     rule: str
     result: str  # passed, refused or excepted
@@ -63,10 +65,10 @@ class Check:
 
 @dataclass(frozen=True, repr=False)
 class Decision(Shown):
-    """What the gate says, and why.
+    """The gate's verdict, and why.
 
-    ``bundle`` is the signed summary, empty where none was made. ``facts`` is the digest of what the rules were told,
-    which the summary names; None where nothing could be collected.
+    ``bundle`` is the signed summary; empty when none could be made. ``facts`` is the digest of the facts document,
+    which the summary names; None when the facts could not be collected.
     """
 
     reference: str  # with the digest
@@ -85,7 +87,7 @@ class Decision(Shown):
         return tuple(check for check in self.checks if check.result == "refused")
 
     def table(self) -> str:
-        """As a person reads it: what was checked, why it was refused, how to mend it."""
+        """The verdict as text: what was checked, why it was refused, and how to fix it."""
         width = max(len(check.rule) for check in self.checks)
         lines = [f"{self.reference}", f"policy {self.policy} {self.policy_digest}"]
         for check in self.checks:
@@ -99,14 +101,14 @@ class Decision(Shown):
         return "allowed" if self.allowed else f"refused by {count} rule{'s' * (count != 1)}"
 
     def _display(self) -> Display:
-        """What each rule came to, and how to mend what it refuses."""
+        """The result of each rule, and how to fix what it refuses."""
         rows = [(check.rule, Mark(check.result), check.message, check.hint) for check in self.checks]
         ended = Mark("allowed" if self.allowed else "refused", self._ended)
         title = f"{self.reference}, by the policy {self.policy}"
         return Display(title, ("rule", "result", "says", "help"), rows, ended)
 
     def document(self) -> dict[str, Any]:
-        """As JSON says it."""
+        """The verdict as JSON data."""
         return {
             "reference": self.reference,
             "digest": str(self.digest),
@@ -144,10 +146,10 @@ class Gate:
         FACTS_CLIENT.start()  # it imports what it needs while its first caller still prepares a question
 
     def judge(self, reference: str, policy: str = "release", *, record: bool = True) -> Decision:
-        """Judge what a reference names, and sign what came of it; with ``record`` the registry keeps it.
+        """Judge the release that a reference names, and sign the verdict; with ``record`` the registry keeps it.
 
-        Raises `MalformedInput` for no reference or no policy, `OciError` (404) for a reference that names nothing, and
-        `Unavailable` (503) when too many wait.
+        Raises `MalformedInput` for a malformed reference or policy, `OciError` (404) when the reference names nothing,
+        and `Unavailable` (503) when too many callers wait.
         """
         rules = self.policy(policy)
         release = self._registry.release(reference)
@@ -155,7 +157,7 @@ class Gate:
             return self._judge(release, rules, record=record)
 
     def facts(self, reference: str, policy: str = "release") -> dict[str, Any]:
-        """What the rules are told of a release: for who writes a rule, or wants to know why one refused."""
+        """Return the facts document of a release, to write a rule or see why one refused. Raises as `judge`."""
         rules = self.policy(policy)
         release = self._registry.release(reference)
         with QUEUE.turn():
@@ -163,7 +165,7 @@ class Gate:
         return dict(parse_json(facts, "the facts"))
 
     def policy(self, name: str = "release") -> Policy:
-        """A policy as it is now: in force. Raises `MalformedInput`."""
+        """Load a policy as it is now. Raises `MalformedInput`."""
         return Policy.load(self._policies, name)
 
     # -- inside
@@ -172,11 +174,11 @@ class Gate:
         at = self._clock()
         collected = CollectedFacts(b"", ())
         try:
-            with rego_client.RegoClient(rules, limits=self._limits) as asked:
+            with rego_client.RegoClient(rules, limits=self._limits) as rego:
                 collected = self._collect(release, rules, at)
-                answer = asked.ask(collected.facts)
-            checks = [check for rule in rules.rules for check in checks_of(rule, answer.get(rule))]
-        except Exception as error:  # whatever it is, nothing passes
+                report = rego.ask(collected.facts)
+            checks = [check for rule in rules.rules for check in checks_of(rule, report.get(rule))]
+        except Exception as error:  # of any kind: nothing passes
             checks = [_failed(error)]
         allowed = bool(checks) and not any(check.result == "refused" for check in checks)
         facts = Digest.of(collected.facts) if collected.facts else None
@@ -195,11 +197,11 @@ class Gate:
             )
             bundle = vsa.sign(statement, self._trust)
             if record:
-                self._keep(release, collected, bundle)
+                self._record(release, collected, bundle)
         except Exception as error:  # without a summary nothing is deployed: say so here
-            said = error.message if isinstance(error, ChainlabError) else type(error).__name__
+            reason = error.message if isinstance(error, ChainlabError) else type(error).__name__
             hint = "start the services: chainlab start"
-            checks.append(Check("summary", "refused", f"the verdict was not recorded: {said}", hint))
+            checks.append(Check("summary", "refused", f"the verdict was not recorded: {reason}", hint))
             allowed, bundle = False, b""
         return Decision(
             release.reference,
@@ -224,10 +226,10 @@ class Gate:
         }
         return FACTS_CLIENT.collect(question, self._limits)
 
-    def _keep(self, release: Release, collected: CollectedFacts, bundle: bytes) -> None:
-        """Keep a verdict: first what it rests on and counted, then itself, in both places where it is looked for.
+    def _record(self, release: Release, collected: CollectedFacts, bundle: bytes) -> None:
+        """Keep the evidence that counted, then the verdict itself, among the evidence and as a referrer.
 
-        A referrer that says no must not be gone for the next verdict.
+        The evidence is copied because a pusher may delete a referrer, and a later verdict needs the same evidence.
         """
         repository, signer = release.stored.repository, vsa.SIGNER
         evidence = self._registry.evidence
@@ -242,30 +244,30 @@ class Gate:
 
 
 def checks_of(rule: str, verdict: Any) -> list[Check]:
-    """What the rules' report says of one rule; refused unless it says that it passed, in the form agreed on."""
-    hint = f"mend {rule}.rego: each rule has to give a verdict, whatever the facts are"
+    """Read one rule's verdict in the rules' report; it is refused unless it clearly passed or was excepted."""
+    hint = f"fix {rule}.rego: each rule has to give a verdict, whatever the facts are"
     if not isinstance(verdict, Mapping):
-        return [Check(rule, "refused", "the rule gave no verdict: undefined is no yes", hint)]
+        return [Check(rule, "refused", "the rule gave no verdict, and undefined is not a yes", hint)]
     result, refused, note = (verdict.get(name) for name in ("result", "refused", "note"))
     if not isinstance(refused, list) or not isinstance(note, str):
-        return [Check(rule, "refused", "the rule's verdict has another form than agreed", hint)]
+        return [Check(rule, "refused", "the rule's verdict is malformed (expected result, refused and note)", hint)]
     if result == "passed" and not refused:
         return [Check(rule, "passed", note)]
     if result == "excepted" and not refused:
         owners = verdict.get("excused_by")
         if isinstance(owners, list) and owners and all(isinstance(o, str) for o in owners):
             return [Check(rule, "excepted", f"refused, and excepted by {', '.join(owners)}")]
-    found = [
+    refusals = [
         Check(rule, "refused", str(entry.get("message")), str(entry.get("hint")))
         for entry in refused
         if isinstance(entry, Mapping)
     ]
-    return found or [Check(rule, "refused", "nothing was found wrong, and nothing proves it right", hint)]
+    return refusals or [Check(rule, "refused", "the rule neither passed nor said why", hint)]
 
 
 def _failed(error: Exception) -> Check:
     if isinstance(error, ChainlabError):
-        said = f"{error.message}: {error.why}" if error.why else error.message
-        return Check("gate", "refused", said, error.hint or "mend what it names, and judge again")
-    said = f"the gate could not finish: {type(error).__name__}: {str(error)[:200]}"
-    return Check("gate", "refused", said, "report it, with the release that did it")
+        message = f"{error.message}: {error.why}" if error.why else error.message
+        return Check("gate", "refused", message, error.hint or "fix what it names, and judge again")
+    message = f"the gate could not finish: {type(error).__name__}: {str(error)[:200]}"
+    return Check("gate", "refused", message, "report it, with the release that caused it")

@@ -1,7 +1,7 @@
-"""Limits of one verdict: what a hostile release, policy or bundle can use up before it becomes a refusal.
+"""Limits of one verdict: how much a hostile release, policy or bundle can use before the gate refuses it.
 
 Collecting the facts and evaluating the rules each happen in a process of their own with these limits. A verdict that
-reaches one of them is a no, and the reason names the limit.
+reaches a limit is a no, and its reason names the limit.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["Limits"]
 
 @dataclass(frozen=True)
 class Limits:
-    """The numbers; the defaults are far above what a release of the course takes."""
+    """Limits of one verdict; the defaults are far above what a release of the course takes."""
 
     seconds: float = 30.0  # to collect the facts; a release takes 0.2
     memory: int = 2**30  # bytes resident while collecting

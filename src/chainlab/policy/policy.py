@@ -7,8 +7,8 @@
     >>> policy.rules[0]                                                        # doctest: +SKIP
     'intact'
 
-The digest covers every byte that decides, so that a summary can say by which policy it judged. Times reach the rules
-as seconds since 1970, because Rego's engines read dates differently.
+The digest covers every byte of these files, so that a summary can name the policy by which it judged. Times reach the
+rules as seconds since 1970, because Rego's engines read dates differently.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
 class Statements(Shape):
-    """Who may sign statements of a type, and what the policy calls those about files with these ends of names."""
+    """Who may sign statements of a type, and the policy's name for them when they are about such files."""
 
     name: Text
     type: Text
     signers: Many[Text] = ()
-    about: Many[Text] = ()
+    about: Many[Text] = ()  # ends of the files' names
 
 
 class _PolicySigner(Shape):
@@ -62,10 +62,10 @@ class _VulnerabilityRules(Shape):
 
 
 class PolicyExpectations(Shape):
-    """What Python reads of a policy; the rules read all of it."""
+    """The part of a policy that Python reads; the rules read all of it."""
 
     rules: Many[Text] = ()
-    level: str = "SLSA_BUILD_LEVEL_0"  # that the expected builder is good for
+    level: str = "SLSA_BUILD_LEVEL_0"  # of the expected builder
     statements: Many[Statements] = ()
     signers: dict[str, _PolicySigner] = Field(default_factory=dict)
     release: _Release = _Release()
@@ -76,13 +76,15 @@ class PolicyExpectations(Shape):
     def _knows_its_signers(self) -> PolicyExpectations:
         for name in (name for entry in self.statements for name in entry.signers):
             if name not in self.signers:
-                raise MalformedInput(f"nobody is {name!r}", hint=f"write [signers.{name}] with identity and issuer")
+                raise MalformedInput(
+                    f"no signer is called {name!r}", hint=f"write [signers.{name}] with identity and issuer"
+                )
         return self
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy, read."""
+    """A policy as its files say it."""
 
     name: str
     rules: tuple[str, ...]  # each has to pass
@@ -92,16 +94,16 @@ class Policy:
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Policy:
-        """Read a policy. Raises `MalformedInput` for one that is not there, cannot be read, or asks for nothing."""
+        """Read a policy. Raises `MalformedInput` when it is missing, cannot be read, or has no rules."""
         if not NAME.fullmatch(name):
-            raise MalformedInput(f"no policy's name: {name[:80]!r}", hint="it is a file's, without .toml")
+            raise MalformedInput(f"not a policy's name: {name[:80]!r}", hint="name the file, without .toml")
         try:
             texts = {path.name: path.read_bytes() for path in sorted(folder.glob("*.rego"))}
             texts[f"{name}.toml"] = (folder / f"{name}.toml").read_bytes()
         except OSError as error:
-            known = ", ".join(sorted(p.stem for p in folder.glob("*.toml"))) or "none"
+            existing = ", ".join(sorted(p.stem for p in folder.glob("*.toml"))) or "none"
             raise MalformedInput(
-                f"the policy {name!r} cannot be read", why=str(error), hint=f"there is: {known}"
+                f"the policy {name!r} cannot be read", why=str(error), hint=f"there is: {existing}"
             ) from error
         try:
             expected = tomllib.loads(texts[f"{name}.toml"].decode())
@@ -117,21 +119,21 @@ class Policy:
 
     @cached_property
     def read(self) -> PolicyExpectations:
-        """What Python reads of the expectations. Raises `MalformedInput` with the path of what is not as it must be."""
+        """The expectations that Python reads. Raises `MalformedInput` with the path of a malformed value."""
         return PolicyExpectations.read(self.expected, f"the policy {self.name!r}")
 
     def statements(self, predicate_type: str) -> list[Statements]:
-        """What the policy says about statements of a type."""
+        """The policy's entries for statements of a type."""
         return [entry for entry in self.read.statements if entry.type == predicate_type]
 
     def signers(self, predicate_type: str) -> list[Signer]:
-        """Who may sign statements of a type; nobody, for a type that the policy does not name."""
+        """The signers accepted for statements of a type; empty for a type that the policy does not name."""
         names = dict.fromkeys(name for entry in self.statements(predicate_type) for name in entry.signers)
         return [Signer(each.identity, each.issuer, each.refs) for each in map(self.read.signers.__getitem__, names)]
 
 
 def _plain(value: Any) -> Any:
-    """As JSON says it: dates in seconds since 1970, at 00:00 UTC where they say no more."""
+    """The value as JSON: a time is seconds since 1970, a date without a time 00:00 UTC."""
     if isinstance(value, dict):
         return {name: _plain(entry) for name, entry in value.items()}
     if isinstance(value, list):
@@ -141,5 +143,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
     if isinstance(value, time) or value in (float("inf"), float("-inf")) or value != value:
-        raise MalformedInput(f"the policy has {value}, which JSON cannot say")
+        raise MalformedInput(f"the policy has {value}, which JSON cannot express")
     return value

@@ -1,11 +1,11 @@
-"""What prod would install of a release: each pin of its lock that applies here, with the files its jobs were served.
+"""The packages that prod would install of a release: each pin of its lock that applies here, with its served files.
 
-    >>> wanted, problems = requirements(lock, facts["packages"])               # doctest: +SKIP
-    >>> str(wanted[0])                                                         # doctest: +SKIP
+    >>> pins, problems = requirements(lock, facts["packages"])                 # doctest: +SKIP
+    >>> str(pins[0])                                                           # doctest: +SKIP
     'acme-cells==1.2.0 --hash=sha256:e56c09e3…'
 
-The gate asks it what it must refuse, and the deployment what it installs: there is one answer. Other hashes of a pin
-are left out, a pin without a served file is a problem, and what was served without being locked is not installed.
+The gate uses it to refuse, and the deployment to install, so both have one answer. Of a pin's hashes only those of
+served files are kept; a pin without a served file is a problem; a served package that is not locked is not installed.
 """
 
 from __future__ import annotations
@@ -37,10 +37,9 @@ class Requirement:
 
 
 def requirements(lock: bytes, packages: Sequence[Mapping[str, Any]]) -> tuple[list[Requirement], list[str]]:
-    """What prod installs of a lock, and why it may not; ``packages`` are those of the facts document.
+    """List what prod installs of a lock, and why it may not; ``packages`` are those of the facts document.
 
-    Markers have the values of this machine, where prod runs too: a line may be for another interpreter than the jobs
-    had.
+    Markers have the values of this machine, where prod runs too; the jobs may have had another interpreter.
     """
     try:
         pins = release_lock.applicable(lock)
@@ -50,7 +49,7 @@ def requirements(lock: bytes, packages: Sequence[Mapping[str, Any]]) -> tuple[li
     for package in packages:
         name, digest = str(package.get("name")), str(package.get("sha256"))
         served.setdefault((name, digest), {})[str(package.get("version"))] = str(package.get("file"))
-    wanted, missing = [], []
+    installable, missing = [], []
     for pin in pins:
         files = {
             digest: file
@@ -59,11 +58,11 @@ def requirements(lock: bytes, packages: Sequence[Mapping[str, Any]]) -> tuple[li
             if is_same_version(version, pin.version)
         }
         if files:
-            wanted.append(Requirement(pin.name, pin.version, files))
+            installable.append(Requirement(pin.name, pin.version, files))
         else:
             missing.append(f"{pin.name} {pin.version}")
     problems = []
     if missing:
         names = ", ".join(missing[:SHOWN]) + ", …" * (len(missing) > SHOWN)
         problems.append(f"prod would install {len(missing)} packages that no job was served: {names}")
-    return wanted, problems
+    return installable, problems

@@ -1,16 +1,17 @@
-"""Summaries: the gate's verdict as a SLSA verification summary (VSA), and checking one instead of all the evidence.
+"""Verification summaries (VSA): the gate's verdict as a SLSA statement, built, signed and verified.
+
+`verify` makes SLSA's seven checks, so that a machine can deploy without reading the evidence itself:
 
     signature           the bundle holds, and the gate signed it
     subject             it is about these bytes
     predicate type      it is a VSA
-    verifier            the gate says so of itself, and its signer is the gate's
-    resource            it is about this name: a release of one project is none of another
+    verifier            it names the gate as verifier, as its signer is the gate
+    resource            it is about this name: a release of one project is not a release of another
     result              PASSED
-    level               at least the level that was asked for
+    level               at least the level that is required
 
-It lets a machine deploy without reading any SBOM: whom it trusts is the gate. The facts that the gate's rules were told
-are named by digest: what prod installs, and who asks the rules again in a later week, start from the same. A level
-above `LEVEL` is never claimed: on a laptop whoever runs the host holds its keys. SLSA v1.2, "Verification Summary
+A summary names the facts document by digest: prod installs from it, and anybody can evaluate the rules again. A level
+above `LEVEL` is never claimed: on a laptop, whoever runs the host holds its keys. SLSA v1.2, "Verification Summary
 Attestation".
 """
 
@@ -42,7 +43,7 @@ VERIFIER = f"{CI_ISSUER}/gate"
 POLICIES = f"{GIT_SERVER}/chainlab/gate/policies"
 FACTS = "chainlab_facts"  # an extension field, named as SLSA v1.2 asks: VENDOR_FIELD
 LEVELS = tuple(f"SLSA_BUILD_LEVEL_{n}" for n in range(4))
-LEVEL = "SLSA_BUILD_LEVEL_1"  # the most that is claimed
+LEVEL = "SLSA_BUILD_LEVEL_1"  # the highest that is claimed
 
 
 def build(
@@ -57,12 +58,11 @@ def build(
     at: datetime,
     facts: Digest | None = None,
 ) -> Statement:
-    """The statement: ``resource`` is the reference without its digest, ``inputs`` are the bundles that hold.
+    """Build the statement. ``resource`` is the reference without its digest, ``inputs`` are the bundles that hold.
 
-    ``facts`` is the document that the rules were told; a verdict for which none could be collected names none.
+    ``facts`` is the facts document's digest; None when the facts could not be collected.
     """
-    most = LEVELS.index(LEVEL)
-    found = LEVELS.index(level) if level in LEVELS else 0
+    reached = LEVELS.index(level) if level in LEVELS else 0
     predicate: dict[str, Any] = {
         "verifier": {"id": VERIFIER, "version": {"chainlab": __version__}},
         "timeVerified": rfc3339(at, "microseconds"),  # of two verdicts in a second the later counts
@@ -75,7 +75,7 @@ def build(
             {"uri": f"{resource}@{d}", "digest": {"sha256": d.value.hex()}} for d in sorted(set(inputs))
         ],
         "verificationResult": "PASSED" if allowed else "FAILED",
-        "verifiedLevels": [LEVELS[min(found, most)] if allowed else "FAILED"],
+        "verifiedLevels": [LEVELS[min(reached, LEVELS.index(LEVEL))] if allowed else "FAILED"],
         "slsaVersion": "1.2",
     }
     if facts is not None:
@@ -84,12 +84,12 @@ def build(
 
 
 def sign(statement: Statement, trust: Trust) -> bytes:
-    """The signed bundle; the signer is the gate."""
+    """Sign a statement as the gate; returns the bundle. Raises as `signing.sign`."""
     return signing.sign_as(WORKFLOW, statement, trust)
 
 
 def verify(bundle: bytes, digest: Digest, resource: str, root: TrustedRoot, level: str = LEVEL) -> Verdict:
-    """SLSA's seven checks, in order; never raises for what is wrong with the bundle.
+    """Make SLSA's seven checks, in order; never raises for what is wrong with the bundle.
 
     ``resource`` is the reference without its digest: ``oci/acme/triage-model/release``.
     """
@@ -97,49 +97,46 @@ def verify(bundle: bytes, digest: Digest, resource: str, root: TrustedRoot, leve
     verdict = verifying.verify(bundle, digest, expected, root)
     steps = list(verdict.steps[:3])
     if verdict.passed and verdict.statement is not None:
-        predicate = verdict.statement.predicate
-        said = predicate if isinstance(predicate, dict) else {}
-        for name, check in zip(
-            CHECKS[3:], (_verifier(said), _resource(said, resource), _result(said),
-                         _level(said, level)), strict=True,
-        ):  # fmt: skip
-            failed, text = check
-            steps.append(VerificationStep(name, "failed" if failed else "passed", text, failed))
-            if failed:
+        predicate = verdict.statement.predicate if isinstance(verdict.statement.predicate, dict) else {}
+        results = (_verifier(predicate), _resource(predicate, resource), _result(predicate), _level(predicate, level))
+        for name, (hint, message) in zip(CHECKS[3:], results, strict=True):
+            steps.append(VerificationStep(name, "failed" if hint else "passed", message, hint))
+            if hint:
                 break
     steps += [VerificationStep(name, "not reached") for name in CHECKS[len(steps) :]]
     return Verdict(tuple(steps), verdict.statement, verdict.signer)
 
 
-def _verifier(said: Mapping[str, Any]) -> tuple[str, str]:
-    verifier = said.get("verifier")
-    found = verifier.get("id") if isinstance(verifier, dict) else None
-    if found != VERIFIER:
-        return "accept a summary only of a verifier that this signer is", _other(found, VERIFIER)
+def _verifier(predicate: Mapping[str, Any]) -> tuple[str, str]:
+    """Check the verifier; returns the hint of a failure, empty when it passed, and a message. So do the next three."""
+    verifier = predicate.get("verifier")
+    value = verifier.get("id") if isinstance(verifier, dict) else None
+    if value != VERIFIER:
+        return "accept a summary only from the verifier that signed it", _other(value, VERIFIER)
     return "", VERIFIER
 
 
-def _resource(said: Mapping[str, Any], resource: str) -> tuple[str, str]:
-    found = said.get("resourceUri")
-    if found != resource:
-        return "ask for the summary of this name: another may have another policy", _other(found, resource)
+def _resource(predicate: Mapping[str, Any], resource: str) -> tuple[str, str]:
+    value = predicate.get("resourceUri")
+    if value != resource:
+        return "ask for the summary of this name: another may have another policy", _other(value, resource)
     return "", resource
 
 
-def _result(said: Mapping[str, Any]) -> tuple[str, str]:
-    found = said.get("verificationResult")
-    if found != "PASSED":
-        return "let the gate say why: chainlab gate REFERENCE", _other(found, "PASSED")
+def _result(predicate: Mapping[str, Any]) -> tuple[str, str]:
+    value = predicate.get("verificationResult")
+    if value != "PASSED":
+        return "let the gate say why: chainlab gate REFERENCE", _other(value, "PASSED")
     return "", "PASSED"
 
 
-def _level(said: Mapping[str, Any], level: str) -> tuple[str, str]:
-    found = said.get("verifiedLevels")
-    listed = [entry for entry in found if entry in LEVELS] if isinstance(found, list) else []
-    if level not in LEVELS or len(listed) != 1 or LEVELS.index(listed[0]) < LEVELS.index(level):
-        return "ask for no more than the builder is good for", _other(found, f"at least {level}")
-    return "", listed[0]
+def _level(predicate: Mapping[str, Any], level: str) -> tuple[str, str]:
+    value = predicate.get("verifiedLevels")
+    levels = [entry for entry in value if entry in LEVELS] if isinstance(value, list) else []
+    if level not in LEVELS or len(levels) != 1 or LEVELS.index(levels[0]) < LEVELS.index(level):
+        return "ask for no more than the builder is good for", _other(value, f"at least {level}")
+    return "", levels[0]
 
 
-def _other(found: Any, expected: str) -> str:
-    return f"it says {str(found)[:200]}, expected {expected}"
+def _other(value: Any, expected: str) -> str:
+    return f"it says {str(value)[:200]}, expected {expected}"

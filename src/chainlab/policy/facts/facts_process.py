@@ -1,11 +1,11 @@
-"""The collector's program: reads what a release consists of, in a process of its own. Run by ``python -I``.
+"""The facts process: a program that collects the facts of a release. Run by ``python -I``.
 
     stdin    one question a line, JSON: {"reference": …, "policy": …, "registry": …, "trust": …, "limits": …, …}
-    stdout   for each: a line of JSON about the answer, then as many bytes of facts document as it says
+    stdout   for each question a line of JSON about the answer, then the facts document, as long as that line says
 
-What a release holds, a stranger may have written, and reading it can take any amount of time and memory. So it is read
-in a child process for each question, which is forked with everything imported, limits itself, and is killed when its
-time is over. This process reads nothing of a release: it waits. It ends when its stdin does.
+A stranger may have written what a release holds, and reading it can take any amount of time and memory. So a child
+process reads it, one for each question: it is forked with everything imported, limits itself, and is killed when its
+time is over. The parent reads nothing of a release: it waits. It ends when its stdin does.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.policy.facts import document, scans
 from chainlab.policy.limits import Limits
@@ -31,20 +32,20 @@ from chainlab.registry.registry import Registry
 
 __all__ = ["collect", "main", "serve"]
 
-PIECE = 2**16  # bytes read at once
+CHUNK = 2**16  # bytes read at once
 FILES = 2**26  # bytes of one file that a child may write: a model, for its signature's verification
-END = b"\n."  # after a whole answer
+END = b"\n."  # ends a whole answer
 MEMORY = "collecting the facts takes more memory than it may"
 
 _upstreams: dict[str, Upstream] = {}
 
 
 def collect(question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """The answer to a question: what it rests on, and the facts document. Raises `ChainlabError`."""
+    """Collect the facts that a question asks for: its bundles, and the document. Raises `ChainlabError`."""
     from sigstore.models import ClientTrustConfig
 
-    asked = question["policy"]
-    policy = Policy(asked["name"], (), {}, asked["expected"], _nothing())
+    described = question["policy"]
+    policy = Policy(described["name"], (), {}, described["expected"], Digest.of(b""))
     registry = question["registry"]
     with Registry(
         Path(registry["directory"]),
@@ -52,7 +53,7 @@ def collect(question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         upstream=_upstream(registry["upstream"]),
         read_only=True,
     ) as opened:
-        told, pieces = document.build(
+        facts, bundles = document.build(
             opened.release(question["reference"]),
             policy,
             opened,
@@ -61,12 +62,12 @@ def collect(question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
             at=datetime.fromtimestamp(0, UTC) + timedelta(seconds=question["now"]),
             limits=Limits(**question["limits"]),
         )
-    facts = json.dumps(told, allow_nan=False, separators=(",", ":")).encode()
-    return {"inputs": sorted({str(piece.digest) for piece in pieces if piece.verified})}, facts
+    data = json.dumps(facts, allow_nan=False, separators=(",", ":")).encode()
+    return {"inputs": sorted({str(bundle.digest) for bundle in bundles if bundle.verified})}, data
 
 
 def serve(question: Mapping[str, Any], answer: Callable[[bytes], object]) -> None:
-    """Answer one question by a child with limits, whatever becomes of it."""
+    """Have a child with limits answer one question; there is an answer whatever happens to the child."""
     limits = Limits(**question["limits"])
     _warm(question)
     reading, writing = os.pipe()
@@ -76,7 +77,7 @@ def serve(question: Mapping[str, Any], answer: Callable[[bytes], object]) -> Non
         _answer(question, limits, writing)  # does not return
     os.close(writing)
     try:
-        data = _received(reading, time.monotonic() + limits.seconds, limits.facts + PIECE)
+        data = _received(reading, time.monotonic() + limits.seconds, limits.facts + CHUNK)
     finally:
         os.close(reading)
         os.kill(child, signal.SIGKILL)
@@ -115,7 +116,7 @@ def _answer(question: Mapping[str, Any], limits: Limits, pipe: int) -> None:
             whole = _failure(MEMORY)
         except ChainlabError as error:
             whole = _failure(error.message, error.why, error.hint)
-        except Exception as error:  # of whatever kind: the caller reads the reason
+        except Exception as error:  # of any kind: the caller reads the reason
             whole = _failure(f"the facts cannot be collected: {type(error).__name__}", str(error)[:300])
         with os.fdopen(pipe, "wb") as out:
             out.write(whole + END)
@@ -124,22 +125,22 @@ def _answer(question: Mapping[str, Any], limits: Limits, pipe: int) -> None:
         os._exit(status)
 
 
-def _received(pipe: int, end: float, most: int) -> bytes | None:
-    """What the child wrote; None when time was over."""
+def _received(pipe: int, end: float, max_size: int) -> bytes | None:
+    """Read what the child writes; None when its time is over."""
     data = bytearray()
-    while len(data) <= most:
+    while len(data) <= max_size:
         left = end - time.monotonic()
         if left <= 0 or not select.select([pipe], [], [], left)[0]:
             return None
-        piece = os.read(pipe, PIECE)
-        if not piece:
+        chunk = os.read(pipe, CHUNK)
+        if not chunk:
             break
-        data += piece
+        data += chunk
     return bytes(data)
 
 
 def _left(memory: int) -> int:
-    """How many bytes of address space may be added before ``memory`` bytes are resident."""
+    """How many bytes of address space this process may add before ``memory`` bytes are resident."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])  # proc(5): resident
         return max(2**24, memory - pages * os.sysconf("SC_PAGE_SIZE"))
@@ -148,7 +149,7 @@ def _left(memory: int) -> int:
 
 
 def _warm(question: Mapping[str, Any]) -> None:
-    """Load here what every child would load again: the wheelhouse's index and the advisories, both the course's own."""
+    """Load here, once, what every child needs: the wheelhouse's index and the advisories, both part of the course."""
     try:
         if upstream := _upstream(question["registry"]["upstream"]):
             upstream.projects()
@@ -176,12 +177,6 @@ def _trust(path: str) -> str:
 
 def _failure(message: str, why: str = "", hint: str = "") -> bytes:
     return json.dumps({"error": [message, why, hint], "size": 0}).encode() + b"\n"
-
-
-def _nothing() -> Any:
-    from chainlab.digests import Digest
-
-    return Digest.of(b"")
 
 
 if __name__ == "__main__":

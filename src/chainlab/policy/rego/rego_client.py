@@ -1,8 +1,8 @@
-"""The worker: asks a process of its own what the rules say, and takes no answer but a whole one.
+"""The client of the Rego process: asks what the rules report, and accepts only a whole answer.
 
-    >>> with RegoClient(policy) as worker:                                         # doctest: +SKIP
-    ...     answer = worker.ask(document)
-    >>> answer["pins"]["result"]                                               # doctest: +SKIP
+    >>> with RegoClient(policy) as rego:                                       # doctest: +SKIP
+    ...     report = rego.ask(document)
+    >>> report["pins"]["result"]                                               # doctest: +SKIP
     'passed'
 
 The process starts and reads the rules while its caller still collects the facts.
@@ -30,7 +30,7 @@ PROGRAM = Path(__file__).with_name("rego_process.py")
 
 
 class RegoClient:
-    """One process for one question; a context manager that ends it."""
+    """One Rego process for one question; leaving the context ends it."""
 
     def __init__(self, policy: Policy, *, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
@@ -45,20 +45,20 @@ class RegoClient:
         )
 
     def __enter__(self) -> RegoClient:
-        kept = {n: os.environ[n] for n in ("SYSTEMROOT",) if n in os.environ}  # Windows needs it
+        environment = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}  # Windows needs it
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", str(PROGRAM)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=kept,
+                env=environment,
                 cwd=PROGRAM.parent,
             )
         except OSError as error:
-            raise Unavailable("the worker cannot be started", why=str(error)) from error
+            raise Unavailable("the Rego process cannot be started", why=str(error)) from error
         if self._process.stdin is not None:
-            with contextlib.suppress(OSError):  # it is gone already: `ask` says why
+            with contextlib.suppress(OSError):  # it has ended already: `ask` says why
                 self._process.stdin.write(self._rules)
                 self._process.stdin.flush()
         return self
@@ -70,9 +70,9 @@ class RegoClient:
             self._process = None
 
     def ask(self, facts: bytes) -> Mapping[str, Any]:
-        """What the rules report of a facts document (JSON on one line): rule to its verdict.
+        """Return the rules' report on a facts document (JSON on one line): each rule's verdict.
 
-        Raises `ChainlabError` when there is no answer to rely on.
+        Raises `ChainlabError` when the answer is missing, late or cannot be read.
         """
         text = facts + b"\n"
         answer = self._answer(text)
@@ -81,42 +81,42 @@ class RegoClient:
             [report] = document["expressions"]
         except (ChainlabError, KeyError, TypeError, ValueError) as error:
             raise ChainlabError(
-                "the rules gave no answer that can be read",
+                "the rules' answer cannot be read",
                 why="the report is undefined" if answer.strip() in (b"{}", b"undefined") else str(error),
                 hint="evaluate the policy alone, and look for a rule without a default",
             ) from error
         if not isinstance(report, dict):
-            raise ChainlabError("the rules gave no report", why=f"it is {str(report)[:80]}")
+            raise ChainlabError("the rules gave no report", why=f"the answer is {str(report)[:80]}")
         return report
 
     def _answer(self, text: bytes) -> bytes:
         if self._process is None:
-            raise Unavailable("the worker is not running", hint="use it as a context manager")
+            raise Unavailable("the Rego process is not running", hint="use it as a context manager")
         try:
             answer, message = self._process.communicate(text, timeout=self._limits.rule_seconds)
         except subprocess.TimeoutExpired as error:
             raise ChainlabError(
                 f"the rules did not answer within {self._limits.rule_seconds:g} s",
-                hint="look for a rule that compares everything with everything",
+                hint="look for a rule that compares every entry with every other",
             ) from error
         status = self._process.returncode
         if status < 0:
             raise ChainlabError(
-                f"the worker was ended by signal {-status}",
+                f"signal {-status} ended the Rego process",
                 why="it crashed, or used more time or memory than it may",
-                hint="take the last change of the policy back; look at the size of the evidence",
+                hint="undo the last change of the policy; look at the size of the evidence",
             )
         if status != 0:
             raise ChainlabError(
                 "the rules cannot be evaluated",
                 why=message.decode(errors="replace")[:1000].strip(),
-                hint="mend the policy: each rule has to read whatever the facts are",
+                hint="fix the policy: each rule has to accept any facts",
             )
         return answer
 
 
 def ask(policy: Policy, facts: Mapping[str, Any], *, limits: Limits | None = None) -> Mapping[str, Any]:
-    """What the rules report of facts that are at hand; raises as `RegoClient.ask`."""
+    """Return the rules' report on facts that are at hand. Raises as `RegoClient.ask`."""
     with RegoClient(policy, limits=limits) as worker:
         return worker.ask(json.dumps(facts, allow_nan=False).encode())
 

@@ -1,15 +1,15 @@
-"""The worker's program: evaluates Rego, and nothing else. Run as a file of its own, by ``python -I``.
+"""The Rego process: a program that evaluates rules, and nothing else. Run as a file of its own, by ``python -I``.
 
     stdin    {"modules": {name: Rego}, "expected": …, "seconds": 10, "bytes": 536870912}
              the facts document
     stdout   the engine's own answer, JSON
 
 It imports none of chainlab, opens no file, and has an empty environment. The engine is native code that has crashed on
-some policies: here that ends a process which nobody trusts before it has answered.
+some policies: here a crash ends only this process, which nobody trusts before it has answered.
 
-The engine writes text into its answer without escaping it (regopy 1.5.2): a file's name with a quotation mark in it
-could end the text and add an answer. So no text with such a character is given to it; each becomes U+FFFD, which no
-policy may contain.
+The engine writes text into its answer without escaping it (regopy 1.5.2): a quotation mark in a file's name could end
+the text and add an answer. So every character that needs escaping becomes U+FFFD before the engine gets it, and no
+policy may contain U+FFFD.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ SUBSTITUTE = "\ufffd"
 
 
 def limit(seconds: int, size: int, file: int = 0) -> None:
-    """Limit this process, where the system can: processor time, further memory and each file (bytes), no core.
+    """Limit this process, where the system can: processor time, further memory, the size of a file; no core dump.
 
-    Call it with the engine loaded: its allocator reserves hundreds of gigabytes of addresses at the start.
+    ``size`` and ``file`` are bytes. Call it after loading the engine, whose allocator reserves hundreds of gigabytes of
+    addresses at the start.
     """
     try:
         import resource
@@ -55,8 +56,8 @@ def limit(seconds: int, size: int, file: int = 0) -> None:
 
 
 def load(engine: Any, modules: dict[str, str], expected: Any) -> Any:
-    """Give the engine rules and expectations; returns the compiled query, which is most of the work."""
-    engine.strict_built_in_errors = True  # else an error in a function is undefined, and `not` of that is true
+    """Give the engine rules and expectations; returns the compiled query. Compiling is most of the work."""
+    engine.strict_built_in_errors = True  # else an error in a function is undefined, and `not` makes it true
     engine.add_data({"expected": expected})
     for name, text in sorted(modules.items()):
         engine.add_module(name, text)
@@ -64,7 +65,7 @@ def load(engine: Any, modules: dict[str, str], expected: Any) -> Any:
 
 
 def evaluate(engine: Any, query: Any, facts: Any) -> str:
-    """The engine's answer as it writes it; raises for an error of policy or engine."""
+    """Return the engine's answer as text. Raises `ValueError` for an error of policy or engine."""
     engine.set_input(facts)
     answer = engine.query_bundle(query)
     if not answer.ok():
@@ -73,7 +74,7 @@ def evaluate(engine: Any, query: Any, facts: Any) -> str:
 
 
 def harmless(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """The value without any character that the engine would have to escape. Raises `ValueError` for great depth."""
+    """Replace every character that the engine would have to escape. Raises `ValueError` for too deep nesting."""
     if isinstance(value, str):
         return UNSAFE.sub(SUBSTITUTE, value)
     if value is None or isinstance(value, (bool, float)):
@@ -88,7 +89,7 @@ def harmless(value: Any, depth: int = MAX_DEPTH) -> Any:
 
 
 def main() -> int:
-    """Read a question, answer it; the exit status is 0 only with an answer."""
+    """Answer the question on stdin; the exit status is 0 only with an answer."""
     from regopy import Interpreter  # type: ignore[import-untyped]
 
     rules = json.loads(sys.stdin.buffer.readline())
@@ -97,7 +98,7 @@ def main() -> int:
     try:
         query = load(engine, rules["modules"], harmless(rules["expected"]))
         answer = evaluate(engine, query, harmless(json.loads(sys.stdin.buffer.readline())))
-    except Exception as error:  # of whatever kind: the parent reads the reason
+    except Exception as error:  # of any kind: the parent reads the reason
         sys.stderr.write(f"{type(error).__name__}: {str(error)[:2000]}")
         return 3
     sys.stdout.write(answer)
