@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
+import dead_code
 import pytest
-
-CHECK = Path(__file__).parent / "setup" / "dead_code.py"
-spec = importlib.util.spec_from_file_location("dead_code", CHECK)
-assert spec is not None
-assert spec.loader is not None
-dead_code = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(dead_code)
 
 MODULE = """
 __all__ = ["alive", "planted"]

@@ -1,8 +1,7 @@
-"""The repository keeps its own rules: locks, layers, names, licences, and what the README says."""
+"""The repository keeps its own rules: locks, names, licences, and what the README says."""
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import json
 import os
@@ -10,7 +9,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,32 +20,6 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "chainlab"
 BIN = Path(sys.executable).parent
 
-# From the top; a module imports only from its own row or from those below.
-LAYERS = (
-    ("cli", "__main__"),
-    ("start", "doctor"),
-    ("notebook_server",),
-    ("__init__",),  # `chainlab.open` leads to lab
-    ("lab",),
-    ("world",),
-    ("services",),
-    ("course",),
-    ("dashboards",),
-    ("deploy",),
-    ("ci",),
-    ("policy",),
-    ("archive",),
-    ("registry",),
-    ("evidence",),
-    ("trust",),
-    ("sandbox",),
-    ("events",),
-    ("visibility", "credentials", "jobs"),
-    ("workspace", "database", "storage", "digests", "clock", "names", "shapes", "file_response", "protocol"),
-    ("errors",),
-    ("display",),
-    ("characters",),
-)
 # Written in two parts, so that this file does not name one itself.
 REGISTRIES = [
     "".join(parts)
@@ -70,10 +42,6 @@ def texts(tracked: list[Path]) -> dict[str, str]:
         with contextlib.suppress(UnicodeDecodeError):
             found[path.relative_to(ROOT).as_posix()] = path.read_text(encoding="utf-8")
     return found
-
-
-def modules() -> list[Path]:
-    return sorted(SOURCE.rglob("*.py"))
 
 
 # -- locks
@@ -140,96 +108,6 @@ def test_mypy_reaches_every_conftest(tracked: list[Path]) -> None:
     imported = re.findall(r"^    import (tests\.[\w.]+)", first.read_text(encoding="utf-8"), re.MULTILINE)
     others = [path for path in tracked if path.name == first.name and path != first]
     assert imported == sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in others)
-
-
-# -- the package
-
-
-def layer(module: str) -> int:
-    """The row of a module's dotted name below `chainlab`; the root package is `__init__`."""
-    first = module.split(".")[0] or "__init__"
-    return next(row for row, names in enumerate(LAYERS) if first in names)
-
-
-def imports(path: Path) -> Iterator[str]:
-    """Dotted names below `chainlab` that a module imports anywhere in its text."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[2] for alias in node.names if alias.name.split(".")[0] == "chainlab")
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "chainlab":
-            below = (node.module or "").partition(".")[2]
-            if below:
-                yield below
-                continue
-            for alias in node.names:  # from chainlab import trust
-                part = SOURCE / alias.name
-                is_module = part.is_dir() or part.with_suffix(".py").exists()
-                if is_module:
-                    yield alias.name
-                elif not alias.name.startswith("__"):
-                    yield ""
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_imports_point_only_downwards(path: Path) -> None:
-    own = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
-    upwards = [name for name in imports(path) if layer(name) < layer(own)]
-    assert upwards == []
-
-
-def test_no_module_imports_relatively() -> None:
-    for path in modules():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            assert not (isinstance(node, ast.ImportFrom) and node.level), path
-
-
-def defined(tree: ast.Module) -> tuple[set[str], set[str]]:
-    """Public functions and classes of a module, and every name that it binds."""
-    public: set[str] = set()
-    bound: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            bound.add(node.name)
-            if not node.name.startswith("_") and node.name != "main":  # python -m runs it
-                public.add(node.name)
-        elif isinstance(node, ast.Assign):
-            names = [name for target in node.targets for name in ast.walk(target)]
-            bound |= {name.id for name in names if isinstance(name, ast.Name)}
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            bound.add(node.target.id)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            bound |= {alias.asname or alias.name for alias in node.names}
-        elif isinstance(node, ast.If):  # if TYPE_CHECKING
-            inner = defined(ast.Module(body=node.body, type_ignores=[]))
-            bound |= inner[1]
-    return public, bound
-
-
-@pytest.mark.parametrize(
-    "path",
-    [path for path in modules() if path.parent.name != "cli"],
-    ids=lambda path: str(path.relative_to(SOURCE)),
-)
-def test_all_lists_every_public_function_and_class(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    listed = [
-        ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        and any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
-    ]
-    public, bound = defined(tree)
-    if not listed:
-        assert public == set(), "no __all__"
-        return
-    names = set(listed[0])
-    assert public - names == set(), "missing in __all__"
-    assert names - bound == set(), "in __all__, but not defined"
-
-
-def test_the_learners_side_of_the_course_does_not_lean_on_the_authors() -> None:
-    for path in (SOURCE / "course" / "learning").glob("*.py"):
-        assert [name for name in imports(path) if name.startswith("course.authoring")] == [], path
 
 
 # -- what is committed
