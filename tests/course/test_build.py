@@ -124,7 +124,7 @@ def test_exercise_and_check_cells_carry_nbgraders_fields(built: Course) -> None:
 
 def test_a_broken_source_derives_nothing(course: Course) -> None:
     edit(course.root / LAB, "    ### BEGIN SOLUTION\n    accumulated", "    accumulated")
-    with pytest.raises(building.Broken, match=r"lessons/09_numbers_lab\.py:\d+: '### END SOLUTION'"):
+    with pytest.raises(building.BrokenLessons, match=r"lessons/09_numbers_lab\.py:\d+: '### END SOLUTION'"):
         building.build(course, say=hush)
     assert list(files(course.root)) == ["README.md"]
 
@@ -230,7 +230,7 @@ def test_a_failing_cell_is_told_by_its_line_and_its_notebook_stays(executed: Cou
     line = next(
         n for n, text in enumerate((executed.root / WALK).read_text().splitlines(), start=1) if 'tags=["check"]' in text
     )
-    with pytest.raises(building.Broken, match=rf"lessons/09_sums\.py:{line}: the cell fails: AssertionError"):
+    with pytest.raises(building.BrokenLessons, match=rf"lessons/09_sums\.py:{line}: the cell fails: AssertionError"):
         building.execute(executed, ["09_sums"], say=hush)
     stored = json.loads(before)
     left = json.loads(files(executed.root)["notebooks/09_sums.ipynb"])
@@ -249,7 +249,7 @@ def test_a_failing_cell_is_told_by_its_line_and_its_notebook_stays(executed: Cou
 )
 def test_an_output_that_will_differ_next_time_is_told(course: Course, code: str, message: str) -> None:
     edit(course.root / WALK, "sum(numbers)\n\n# %% tags", f"{code}\n\n# %% tags")
-    with pytest.raises(building.Broken, match=rf"lessons/09_sums\.py:\d+: the output shows {message}"):
+    with pytest.raises(building.BrokenLessons, match=rf"lessons/09_sums\.py:\d+: the output shows {message}"):
         building.execute(course, ["09_sums"], say=hush)
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from chainlab.course import exercises
 from chainlab.course.learning.checks import Case, Miss, Note, check, examine
-from chainlab.course.learning.plain_data import Unplain, difference, plain, same, short
+from chainlab.course.learning.plain_data import NotPlain, difference, plain, same, short
 from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 
 
@@ -336,7 +336,7 @@ def test_a_set_has_one_plain_form_in_whichever_order_it_was_filled(values: list[
 
 def test_a_value_that_cannot_be_read_is_still_named() -> None:
     assert short(object()) == "<object>"
-    with pytest.raises(Unplain):
+    with pytest.raises(NotPlain):
         plain({object()})
 
 

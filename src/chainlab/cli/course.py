@@ -122,7 +122,7 @@ def lint(mutants: bool, as_json: bool, names: tuple[str, ...]) -> None:
     problems: list[str] = []
     try:
         building.lint(course, units, lambda text: echo(text, err=as_json))
-    except building.Broken as broken:
+    except building.BrokenLessons as broken:
         problems = broken.problems
     if as_json:
         echo_json({"labs": labs, "problems": problems})

@@ -34,7 +34,7 @@ from chainlab.workspace import Workspace
 __all__ = ["Renewal", "fresh_copy", "renew"]
 
 FOLDERS = ("notebooks", "labs", "solutions", "docs", "templates")
-LEARNED: dict[str, Edition] = {"notebooks": "notebooks", "labs": "labs"}  # where learners write
+WRITABLE: dict[str, Edition] = {"notebooks": "notebooks", "labs": "labs"}  # where learners write
 NOTEBOOK = ".ipynb"
 
 
@@ -124,7 +124,7 @@ def _choose(names: list[str], name: str) -> str:
     stem = name.removesuffix(NOTEBOOK)
     paths = [n for n in names if stem in (n, n.removesuffix(NOTEBOOK)) or name == n]
     matches = paths or [
-        n for n in names if Path(n).suffix == NOTEBOOK and Path(n).stem == stem and Path(n).parts[0] in LEARNED
+        n for n in names if Path(n).suffix == NOTEBOOK and Path(n).stem == stem and Path(n).parts[0] in WRITABLE
     ]
     if len(matches) == 1:
         return matches[0]
@@ -165,7 +165,7 @@ def _text(name: str, data: bytes) -> str:
 def _authored(root: Path, name: str, references: Callable[[], References]) -> str | None:
     """The `_text` of a notebook as its lesson derives it, whoever worked in the clone's; None without a lesson."""
     path = Path(name)
-    edition = LEARNED.get(path.parts[0])
+    edition = WRITABLE.get(path.parts[0])
     source = root / "lessons" / f"{path.stem}{'_lab' if edition == 'labs' else ''}.py"
     if edition is None or not source.is_file():
         return None

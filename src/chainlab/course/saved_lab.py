@@ -138,7 +138,7 @@ def run_saved_lab(
         say(f"running labs/{path.name}" + (f" without {len(skipped)} cells that end it" if skipped else ""))
         try:
             execution.run(trial, path.parent, keep_going=True, seconds=seconds, root=course.root)
-        except execution.Failure as error:
+        except execution.CellFailure as error:
             if error.cell in skipped or error.cell < 0:
                 raise ChainlabError(f"labs/{path.name} cannot be run: {error.message}") from error
             skipped[error.cell] = "this cell ended the Python process, so it was left out"

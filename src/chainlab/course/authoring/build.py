@@ -25,12 +25,12 @@ from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.storage import contains, write_whole
 
-__all__ = ["Broken", "build", "drift", "execute", "lint", "select", "target"]
+__all__ = ["BrokenLessons", "build", "drift", "execute", "lint", "select", "target"]
 
 Say = Callable[[str], None]
 
 
-class Broken(ChainlabError):
+class BrokenLessons(ChainlabError):
     """Authored files have problems; the message lists them, one a line."""
 
     def __init__(self, problems: Iterable[LessonProblem | str]) -> None:
@@ -43,14 +43,14 @@ class Broken(ChainlabError):
 
 
 def build(course: Course, names: Iterable[str] = (), say: Say = print) -> list[Path]:
-    """Write the files derived from the selected lessons; returns the changed paths. Raises `Broken`."""
+    """Write the files derived from the selected lessons; returns the changed paths. Raises `BrokenLessons`."""
     names = tuple(names)
     chosen = select(course, names)
     problems = [p for lesson in chosen for p in lesson_problems(lesson, course)]
     if not names:
         problems = course_problems(course)
     if problems:
-        raise Broken(problems)
+        raise BrokenLessons(problems)
     references = References.of(course)
     changed = []
     for lesson in chosen:
@@ -99,7 +99,7 @@ def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list
     """Run the selected notebooks and solutions and store their outputs; returns the changed paths.
 
     Labs are only derived: they carry no outputs. A notebook with a failing cell stays as it was, and the others run;
-    then `Broken` is raised.
+    then `BrokenLessons` is raised.
     """
     changed = build(course, names, say)
     patterns = execution.sanitiser(course.root)
@@ -114,7 +114,7 @@ def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list
             notebook = derive(lesson, edition, references)
             try:
                 execution.run(notebook, path.parent)
-            except execution.Failure as error:
+            except execution.CellFailure as error:
                 at = notebook.cells[max(error.cell, 0)].id
                 line = execution.line_of(lesson, at)
                 failed.append(LessonProblem(lesson.name, line, f"the cell fails: {error.message}"))
@@ -130,12 +130,12 @@ def execute(course: Course, names: Iterable[str] = (), say: Say = print) -> list
             took = time.perf_counter() - began
             say(f"executed {edition}/{path.name} ({took:.1f} s, outputs {'new' if new else 'as before'})")
     if failed:
-        raise Broken(failed)
+        raise BrokenLessons(failed)
     return changed
 
 
 def lint(course: Course, names: Iterable[str] = (), say: Say = print) -> None:
-    """Lint the selected labs in a process of their own. Raises `Broken`."""
+    """Lint the selected labs in a process of their own. Raises `BrokenLessons`."""
     labs = [Path(lesson.name).name for lesson in select(course, names) if lesson.is_lab]
     if not labs:
         return
@@ -149,22 +149,22 @@ def lint(course: Course, names: Iterable[str] = (), say: Say = print) -> None:
         check=False,
     )
     if completed.returncode:
-        raise Broken(completed.stdout.splitlines() or completed.stderr.splitlines()[-5:])
+        raise BrokenLessons(completed.stdout.splitlines() or completed.stderr.splitlines()[-5:])
     say(f"linted {', '.join(labs)} ({time.perf_counter() - began:.1f} s)")
 
 
 def select(course: Course, names: Iterable[str] = ()) -> list[LessonSource]:
-    """Find lessons by unit or file; without a name all of them. Raises `Broken` for unreadable files."""
+    """Find lessons by unit or file; without a name all of them. Raises `BrokenLessons` for unreadable files."""
     read, bad = read_lessons(course)
     selections = [_stems(course, name) for name in names]
     if not selections:
         if bad:
-            raise Broken(bad)
+            raise BrokenLessons(bad)
         return read
     chosen = {stem for stems in selections for stem in stems}
     unreadable = [p for p in bad if Path(p.file).stem in chosen]
     if unreadable:
-        raise Broken(unreadable)
+        raise BrokenLessons(unreadable)
     return [lesson for lesson in read if Path(lesson.name).stem in chosen]
 
 

@@ -18,7 +18,7 @@ from chainlab.course.authoring.lesson_source import LessonProblem, LessonSource
 from chainlab.course.authoring.notebook import METADATA
 from chainlab.errors import ChainlabError
 
-__all__ = ["Failure", "line_of", "private_environment", "run", "sanitiser", "stabilise", "unstable_outputs"]
+__all__ = ["CellFailure", "line_of", "private_environment", "run", "sanitiser", "stabilise", "unstable_outputs"]
 
 CELL_SECONDS = 300  # a whole lesson runs in under a minute; this limit only ends a cell that hangs
 KERNEL = "python3"
@@ -31,7 +31,7 @@ UNSTABLE = {
 }
 
 
-class Failure(ChainlabError):
+class CellFailure(ChainlabError):
     """A cell failed, the kernel died or time ran out; ``cell`` is the cell's position, -1 before the first."""
 
     def __init__(self, message: str, *, cell: int) -> None:
@@ -56,9 +56,10 @@ def run(
 ) -> Any:
     """Execute all cells of ``notebook`` in place, with ``folder`` as working directory.
 
-    ``root`` is the course that the cells open; by default the one around ``folder``. A failing cell raises `Failure`.
-    With ``keep_going`` its error stays in its outputs and the next cell runs; printed output, which may be endless, is
-    dropped. A dead kernel always raises `Failure`.
+    ``root`` is the course that the cells open; by default the one around ``folder``. With ``keep_going`` a failing
+    cell's error stays in its outputs and the next cell runs; printed output, which may be endless, is dropped.
+
+    Raises `CellFailure` for a dead kernel, and without ``keep_going`` for a failing cell.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -95,14 +96,14 @@ def run(
             warnings.simplefilter("ignore")  # zmq, asyncio and traitlets warn at shutdown
             client.execute(env=private_environment() | ({"CHAINLAB_COURSE": str(root)} if root else {}))
     except CellExecutionError as error:
-        raise Failure(f"{error.ename}: {error.evalue}", cell=running) from error
+        raise CellFailure(f"{error.ename}: {error.evalue}", cell=running) from error
     except CellTimeoutError as error:
-        raise Failure(f"the cell did not end within {seconds} s", cell=running) from error
+        raise CellFailure(f"the cell did not end within {seconds} s", cell=running) from error
     except DeadKernelError as error:
-        raise Failure("the kernel died in this cell", cell=running) from error
+        raise CellFailure("the kernel died in this cell", cell=running) from error
     except RuntimeError as error:  # no kernel answered within the client's own time limit
         atexit.unregister(client._cleanup_kernel)  # there is no kernel, and nbclient's cleanup would fail
-        raise Failure(f"the kernel did not start: {error}", cell=running) from error
+        raise CellFailure(f"the kernel did not start: {error}", cell=running) from error
     return notebook
 
 

@@ -30,7 +30,7 @@ from chainlab.course.authoring.lesson_source import (
     starter,
 )
 from chainlab.course.learning.checks import Case, Cases, examine
-from chainlab.course.learning.plain_data import Unplain, plain, same, short
+from chainlab.course.learning.plain_data import NotPlain, plain, same, short
 from chainlab.errors import ChainlabError, NotAttempted
 
 __all__ = ["lint_lab", "run_cell", "run_lab"]
@@ -193,7 +193,7 @@ def _accepts(case: Case, constant: Any) -> bool:
     try:
         got = plain(constant, like=case.expected)
         return bool(case.accept(got)) if case.accept else same(plain(case.expected), got)
-    except (Unplain, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+    except (NotPlain, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return False
 
 

@@ -39,7 +39,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from chainlab.characters import shortened, visible
 from chainlab.course import exercises
 from chainlab.course.learning.learner_code import own_line
-from chainlab.course.learning.plain_data import Unplain, difference, plain, same, short
+from chainlab.course.learning.plain_data import NotPlain, difference, plain, same, short
 from chainlab.course.learning.results import Right
 from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 
@@ -234,7 +234,7 @@ def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool)
 
     try:
         got = plain(answer(*copy.deepcopy(case.args)), like=case.expected)
-    except Unplain as error:
+    except NotPlain as error:
         expectation = f"expected {short(case.expected)}" if case.accept is None else "expected plain data"
         return outcome("wrong", f"{expectation}, got {error}{arguments}")
     except NotImplementedError as error:

@@ -1,4 +1,4 @@
-"""Hints of exercises, shown one at a time: the first asks a question, the second points to the answer.
+"""Hints of exercises, shown one at a time: the first asks a question, the second gives a pointer.
 
 Authors write an exercise's hints in ``lessons/<unit>_lab.py``, below its heading. Here they are read from the learner's
 lab, ``labs/<unit>.ipynb``; the progress file counts how many were shown.

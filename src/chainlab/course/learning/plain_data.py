@@ -28,7 +28,7 @@ from typing import Any
 
 from chainlab.characters import shortened
 
-__all__ = ["Unplain", "difference", "plain", "same", "short"]
+__all__ = ["NotPlain", "difference", "plain", "same", "short"]
 
 MAX_ITEMS = 100_000  # of one iterator, so that an endless generator fails its check
 MAX_DEPTH = 50  # levels, so that cyclic data fails its check
@@ -49,7 +49,7 @@ class _PlainTuple(list[Any]):
         return repr(tuple(self))
 
 
-class Unplain(Exception):
+class NotPlain(Exception):
     """A value has no plain form; the message names it and says what to return."""
 
 
@@ -58,10 +58,10 @@ def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
 
     Sets become sorted lists, tuples and iterators lists (still shown as sets and tuples), dataclasses dicts, enums
     their value, dates ISO text, paths text with slashes, bytes hex. Where ``like`` has a set, a list counts as a set.
-    Raises `Unplain`.
+    Raises `NotPlain`.
     """
     if depth > MAX_DEPTH:
-        raise Unplain(f"data nested more than {MAX_DEPTH} levels deep")
+        raise NotPlain(f"data nested more than {MAX_DEPTH} levels deep")
     kind = type(value)
     if value is None or kind is bool:
         return value
@@ -72,7 +72,7 @@ def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
     if issubclass(kind, float):
         number = float.__float__(value)
         if not math.isfinite(number):
-            raise Unplain(f"{number}, which cannot be compared (use None for unknown)")
+            raise NotPlain(f"{number}, which cannot be compared (use None for unknown)")
         return number
     if issubclass(kind, str):
         return str.__str__(value)
@@ -101,7 +101,7 @@ def plain(value: Any, *, like: Any = None, depth: int = 0) -> Any:
     if kind.__module__ == "numpy" and hasattr(value, "tolist"):
         return plain(value.tolist(), like=like, depth=depth + 1)
     article = "an" if kind.__name__[:1].lower() in "aeiou" else "a"
-    raise Unplain(f"{article} {kind.__name__}, which is not plain data (numbers, text, lists, sets, dicts)")
+    raise NotPlain(f"{article} {kind.__name__}, which is not plain data (numbers, text, lists, sets, dicts)")
 
 
 def same(one: Any, other: Any) -> bool:
@@ -179,7 +179,7 @@ def _items(value: Iterable[Any]) -> Iterator[Any]:
     items = iter(value)
     yield from islice(items, MAX_ITEMS)
     if next(items, _END) is not _END:
-        raise Unplain(f"more than {MAX_ITEMS} items")
+        raise NotPlain(f"more than {MAX_ITEMS} items")
 
 
 _END = object()

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainlab.characters import visible
-from chainlab.course.learning.plain_data import Unplain, plain, same, short
+from chainlab.course.learning.plain_data import NotPlain, plain, same, short
 
 __all__ = ["Prediction"]
 
@@ -56,7 +56,7 @@ def _compared(predicted: Any, true: Any) -> str:
 def _same(predicted: Any, true: Any) -> bool:
     try:
         return same(plain(_folded(predicted), like=true), plain(_folded(true)))
-    except Unplain:
+    except NotPlain:
         return False  # not comparable, such as a function
 
 
