@@ -1,10 +1,10 @@
-"""Bytes that are found by their digest: wheels, layers, manifests, attestations.
+"""Bytes by digest: wheels, layers, manifests, attestations.
 
     DIRECTORY/sha256/ab/abcd…        the bytes, named by their SHA-256; never changed
-    DIRECTORY/staging/…              what is still being received
+    DIRECTORY/staging/…              bytes that are still arriving
 
-A blob appears under its name only when all of it is on the disk, so that ``kill -9`` leaves at most a file in
-staging, which `Blobs.sweep` removes.
+A blob appears under its name only when all of it is on the disk. So ``kill -9`` leaves at most a file in staging, which
+`Blobs.sweep` removes.
 
     >>> with blobs.stage() as staged:
     ...     staged.write(b"model")
@@ -29,11 +29,11 @@ from chainlab.storage import sync_directory
 __all__ = ["GRACE", "MAX_SIZE", "Blobs", "Staged"]
 
 MAX_SIZE = 2 * 2**30  # bytes of one blob
-GRACE = 3600.0  # seconds in which nothing is swept: time enough to refer to what was just stored
+GRACE = 3600.0  # seconds in which a stored blob is not swept, so that its sender can refer to it
 
 
 class Staged:
-    """Bytes on their way in. Leaving the ``with`` block without `commit` throws them away."""
+    """Bytes that are arriving. Leaving the ``with`` block without `commit` discards them."""
 
     def __init__(self, blobs: Blobs, path: Path, limit: int) -> None:
         self._blobs = blobs
@@ -53,15 +53,15 @@ class Staged:
 
     @property
     def digest(self) -> Digest:
-        """Of what was written so far."""
+        """The digest of the bytes written so far."""
         return Digest("sha256", self._hash.digest())
 
     def flush(self) -> None:
-        """Let whoever reads ``path`` see what was written so far."""
+        """Flush, so that a reader of ``path`` sees all bytes written so far."""
         self._file.flush()
 
     def commit(self, expected: Digest | None = None) -> Digest:
-        """Store what was written, durably; returns its digest.
+        """Store the bytes durably; return their digest.
 
         Raises `Refused` (400) when it is not the expected one; then nothing is stored.
         """
@@ -88,7 +88,7 @@ class Staged:
 
 
 class Blobs:
-    """The blobs of one directory; safe beside other threads and processes that add to it."""
+    """The blobs of one directory; other threads and processes may add to it at the same time."""
 
     def __init__(self, directory: Path) -> None:
         self._root = directory
@@ -96,19 +96,19 @@ class Blobs:
         self._staging.mkdir(parents=True, exist_ok=True)
 
     def stage(self, *, limit: int = MAX_SIZE) -> Staged:
-        """A place to write bytes to; use it in a ``with`` block. ``limit`` in bytes."""
+        """Open a place to write at most ``limit`` bytes to; use it in a ``with`` block."""
         return Staged(self, self._staging / secrets.token_hex(16), limit)
 
     def put(self, data: bytes) -> Digest:
-        """Store bytes that are in memory already."""
+        """Store bytes that are already in memory."""
         with self.stage() as staged:
             staged.write(data)
             return staged.commit()
 
     def adopt(self, path: Path, expected: Digest) -> None:
-        """Take over a file of the same file system, whose bytes are on the disk, by renaming it.
+        """Store a file of the same file system, whose bytes are on the disk, by renaming it.
 
-        Raises `Refused` (400) when its digest is another one; then the file stays where it is.
+        Raises `Refused` (400) for another digest; then the file stays where it is.
         """
         digest = Digest.of_file(path)
         if digest != expected:
@@ -116,25 +116,25 @@ class Blobs:
         self._admit(path, digest)
 
     def path(self, digest: Digest) -> Path:
-        """Where the bytes are, or would be."""
+        """Return where the bytes are, or would be."""
         name = digest.value.hex()
         return self._root / digest.algorithm / name[:2] / name
 
     def read(self, digest: Digest) -> bytes:
-        """All of the bytes. Raises `Refused` (404) when they are not here."""
+        """Read the bytes. Raises `Refused` (404) when they are not here."""
         try:
             return self.path(digest).read_bytes()
         except FileNotFoundError as error:
-            raise Refused(404, f"there are no bytes with digest {digest}") from error
+            raise Refused(404, f"no blob has the digest {digest}") from error
 
     def verified(self, digest: Digest) -> bytes:
-        """All of the bytes, hashed again. Raises `Refused` (404) for none, `VerificationFailed` for others."""
+        """Read the bytes and hash them again. Raises `Refused` (404) for none, `VerificationFailed` for other bytes."""
         data = self.read(digest)
-        if (found := Digest.of(data)) != digest:
+        if (actual := Digest.of(data)) != digest:
             raise VerificationFailed(
-                f"the bytes of {digest} are others",
-                why=f"they have the digest {found}",
-                hint="somebody wrote into the store: keep it, and look who could",
+                f"the bytes of {digest} were changed",
+                why=f"they have the digest {actual}",
+                hint="somebody wrote into the store: keep it as evidence, and find out who could",
             )
         return data
 
@@ -147,13 +147,13 @@ class Blobs:
                 yield Digest("sha256", bytes.fromhex(path.name))
 
     def discard(self, digest: Digest, *, grace: float = GRACE) -> int:
-        """Forget bytes that nothing refers to; returns how many they were.
+        """Remove a blob that nothing refers to; return how many bytes it had.
 
-        What was stored (again) within ``grace`` seconds stays: 0.
+        A blob that was stored (again) within ``grace`` seconds stays: 0.
         """
         target, aside = self.path(digest), self._staging / secrets.token_hex(16)
         try:
-            target.rename(aside)  # so that nobody stores them anew between look and removal
+            target.rename(aside)  # so that nobody can store them again between check and removal
         except FileNotFoundError:
             return 0
         status = aside.stat()
@@ -164,7 +164,7 @@ class Blobs:
         return status.st_size
 
     def sweep(self, *, grace: float = GRACE) -> int:
-        """Remove what was abandoned in staging longer than ``grace`` seconds ago; how many."""
+        """Remove files left in staging for more than ``grace`` seconds; return how many."""
         removed = 0
         for path in self._staging.iterdir():
             with contextlib.suppress(FileNotFoundError):
@@ -174,7 +174,7 @@ class Blobs:
         return removed
 
     def _admit(self, path: Path, digest: Digest) -> None:
-        """Give a whole file on the disk its name."""
+        """Rename a complete file to its digest."""
         target = self.path(digest)
         if not target.parent.is_dir():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -182,5 +182,5 @@ class Blobs:
                 sync_directory(directory)
         path.chmod(0o444)
         os.utime(path)
-        path.replace(target)  # also over the same bytes: they are new again, see `discard`
+        path.replace(target)  # also over the same bytes, whose age starts again: see `discard`
         sync_directory(target.parent)

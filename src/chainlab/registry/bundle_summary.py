@@ -1,10 +1,10 @@
-"""What a signed bundle says about itself: identity, time, log entry, predicate. Read, not verified.
+"""Summarise a signed bundle: identity, time, log entry, predicate. Read, not verified.
 
-Sigstore bundles (v0.1 to v0.3) and PEP 740 attestations are read alike. The registry keeps evidence and shows what
-is in it; whether it holds is for a verifier with a trusted root to say.
+Sigstore bundles (v0.1 to v0.3) and PEP 740 attestations are read alike. The registry stores evidence and shows its
+contents; only a verifier with a trusted root can say whether it is valid.
 
-    >>> facts = read(bundle)
-    >>> facts.identity, facts.log_index
+    >>> summary = read(bundle)
+    >>> summary.identity, summary.log_index
     ('https://git.chainlab.localhost/acme/triage-model/…@refs/heads/main', 17)
 """
 
@@ -25,7 +25,7 @@ from chainlab.evidence.certificates import signer_of
 
 __all__ = ["BUNDLE_TYPE", "MAX_BUNDLE", "BundleSummary", "entry_path", "identity", "read"]
 
-BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"  # of the bundles made here
+BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"  # of the bundles that this instance makes
 MAX_BUNDLE = 2**20  # bytes; a larger one is shown without being read
 # What reading a stranger's JSON, base64, certificate or timestamp raises.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
@@ -33,12 +33,12 @@ UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, Recur
 
 @dataclass(frozen=True, repr=False)
 class BundleSummary(Shown):
-    """What one bundle says; empty where it says nothing."""
+    """The claims of one bundle; empty where it has none."""
 
     predicate_type: str = ""
     subjects: tuple[str, ...] = ()  # 'NAME sha256:HEX'
     identity: str = ""  # the certificate's SAN
-    issuer: str = ""  # who vouched for it
+    issuer: str = ""  # of the identity, as the certificate names it
     time: str = ""  # RFC 3339: when it was logged, or else timestamped
     log_id: str = ""  # hex
     log_index: int | None = None
@@ -46,13 +46,13 @@ class BundleSummary(Shown):
 
     @property
     def entry_path(self) -> str:
-        """Where a log of this instance serves the entry; empty when the bundle names none."""
+        """The path at which this instance's log serves the entry; empty when the bundle names none."""
         if self.log_index is None or self.log_version is None:
             return ""
         return entry_path(self.log_version, self.log_index)
 
     def document(self) -> dict[str, Any]:
-        """As JSON says it; what is not known is left out."""
+        """Return the summary as JSON, without its empty fields."""
         entry = {
             "log": self.log_id,
             "index": self.log_index,
@@ -69,17 +69,17 @@ class BundleSummary(Shown):
         return {name: value for name, value in document.items() if value}
 
     def _display(self) -> Display:
-        """What it says of itself, and that nobody has verified it."""
+        """Show the claims, and that nobody has verified them."""
         index = "" if self.log_index is None else str(self.log_index)
         rows: list[tuple[str, Cell]] = [("about", subject) for subject in self.subjects]
         rows += [("predicate type", self.predicate_type), ("signed by", self.identity), ("according to", self.issuer)]
         rows += [("at", Fresh(self.time)), ("entry in the log", Fresh(index))]
-        known = [row for row in rows if row[1] not in ("", Fresh(""))]
-        return Display("a bundle as it reads, not verified", ("part", "is"), known)
+        filled = [row for row in rows if row[1] not in ("", Fresh(""))]
+        return Display("a bundle as it reads, not verified", ("part", "is"), filled)
 
 
 def entry_path(version: int, index: int) -> str:
-    """Where this instance's log serves an entry: itself, or the tile that ends with it."""
+    """Return the path at which this instance's log serves an entry, or the tile that ends with it."""
     if version == 1:
         return f"/api/v1/log/entries?logIndex={index}"
     tile, width = index // 256, index % 256 + 1  # C2SP tlog-tiles
@@ -90,7 +90,7 @@ def entry_path(version: int, index: int) -> str:
 
 
 def read(data: bytes) -> BundleSummary | None:
-    """What the bundle says, as far as it can be read; None when it is not one."""
+    """Summarise a bundle as far as it can be read; None when the data is not a bundle."""
     if len(data) > MAX_BUNDLE:
         return None
     try:
@@ -143,7 +143,7 @@ def _statement(payload: Any) -> dict[str, Any]:
 
 
 def identity(encoded: Any) -> dict[str, Any]:
-    """Who a certificate (DER in base64) names, and who vouched for it; empty when it cannot be read."""
+    """Read identity and issuer from a certificate (DER in base64); empty when it cannot be read."""
     try:
         identity, issuer = signer_of(x509.load_der_x509_certificate(base64.b64decode(encoded)))
     except UNREADABLE:
@@ -152,18 +152,18 @@ def identity(encoded: Any) -> dict[str, Any]:
 
 
 def _entry(entry: Any, stamped: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"time": stamped}
+    fields: dict[str, Any] = {"time": stamped}
     try:
         version = str(_at(entry, "kindVersion", "version"))
-        found["log_index"] = _whole(entry["logIndex"])
-        found["log_version"] = 2 if version == "0.0.2" else 1
-        found["log_id"] = base64.b64decode(_at(entry, "logId", "keyId")).hex()
+        fields["log_index"] = _whole(entry["logIndex"])
+        fields["log_version"] = 2 if version == "0.0.2" else 1
+        fields["log_id"] = base64.b64decode(_at(entry, "logId", "keyId")).hex()
         logged = _whole(entry.get("integratedTime") or 0)
         if logged:
-            found["time"] = rfc3339(datetime.fromtimestamp(logged, UTC))
+            fields["time"] = rfc3339(datetime.fromtimestamp(logged, UTC))
     except (*UNREADABLE, OverflowError, OSError):
         pass
-    return found
+    return fields
 
 
 def _stamped(encoded: Any) -> str:
@@ -176,7 +176,7 @@ def _stamped(encoded: Any) -> str:
 
 
 def _text(text: str) -> str:
-    """Text that UTF-8 can encode: JSON can spell half a character."""
+    """Make text that UTF-8 can encode: JSON can contain half a character."""
     return text.encode(errors="replace").decode()
 
 
@@ -188,7 +188,7 @@ def _whole(value: Any) -> int:
 
 
 def _at(value: Any, *path: str | int) -> Any:
-    """What is at ``path``; None where there is nothing."""
+    """Return the value at ``path``; None when there is none."""
     for step in path:
         try:
             value = value[step]

@@ -1,12 +1,12 @@
-"""Channels: how far an artifact has come, dev → staging → prod.
+"""Channels: how far an artifact has been promoted, dev → staging → prod.
 
-A promotion says that a digest is now in the next channel. No bytes move and no evidence is made or lost: the digest
-is the same before and after, so whatever was known about it still is.
+A promotion records that a digest is now in the next channel. No bytes move: the digest stays the same, so all evidence
+about it stays valid.
 
     >>> channels.promote(ChannelArtifact.parse("oci/acme/triage-model"), digest, "dev", "staging", credential)
 
-It goes up one step at a time and needs the grant ``channel:<to>``. A digest that was in a channel before may be
-promoted from it again: that is a rollback. Each promotion is committed with its event; the history is kept.
+A promotion goes up one step and needs the grant ``channel:<to>``. A digest that was in a channel before may be promoted
+from it again: that is a rollback. Each promotion is committed together with its event, and the history is kept.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CREATE INDEX IF NOT EXISTS promotions_by_digest ON promotions (digest, id);
 
 @dataclass(frozen=True, order=True)
 class ChannelArtifact:
-    """What has channels: an OCI repository, or a package."""
+    """An artifact with channels: an OCI repository, or a package."""
 
     kind: str  # one of KINDS
     name: str
@@ -66,17 +66,17 @@ class ChannelArtifact:
 
 @dataclass(frozen=True)
 class Promotion:
-    """One step of one digest."""
+    """One step of one digest from a channel to the next."""
 
     artifact: ChannelArtifact
-    source: str  # '' = it entered
+    source: str  # '' = from outside
     target: str
     digest: Digest
     time: float  # seconds since 1970
     by: str
 
     def facts(self) -> dict[str, Any]:
-        """As JSON says it."""
+        """Return the promotion as JSON."""
         return {
             "artifact": str(self.artifact),
             "from": self.source or None,
@@ -90,7 +90,7 @@ class Promotion:
 class Channels:
     """The channels of one registry; safe to call from several threads.
 
-    ``has`` says whether an artifact has a digest, ``held_back`` why it may not be handed out.
+    ``has`` returns whether an artifact has a digest, ``held_back`` why it may not be handed out, or None.
     """
 
     def __init__(
@@ -116,10 +116,10 @@ class Channels:
         target: str,
         credential: Credential | None,
     ) -> Promotion:
-        """Let a digest go from ``source`` (empty: from nowhere) to the channel above it.
+        """Promote a digest from ``source`` (empty: from outside) to the channel above it.
 
         Raises `MalformedInput`, or `Refused`: 401 and 403 by the credential, 403 for a digest in
-        quarantine, 404 for one that the artifact does not have, 409 for another step.
+        quarantine, 404 for one that the artifact does not have, 409 for any other step.
         """
         if target not in CHANNELS or source not in ("", *CHANNELS):
             raise MalformedInput(f"the channels are {', '.join(CHANNELS)}")
@@ -140,9 +140,9 @@ class Channels:
         with self._guard, transaction(self._connection):
             if source and not self._was_in(artifact, source, digest):
                 raise Refused(409, f"{digest} was never in {source} of {artifact}")
-            now = self.current(artifact).get(target)
-            if now is not None and now.digest == digest:
-                return now
+            last = self.current(artifact).get(target)
+            if last is not None and last.digest == digest:
+                return last
             step = Promotion(artifact, source, target, digest, time.time(), credential.subject)
             self._connection.execute(
                 "INSERT INTO promotions (kind, name, source, target, digest, promoted, promoted_by)"
@@ -167,19 +167,19 @@ class Channels:
         return step
 
     def current(self, artifact: ChannelArtifact) -> Mapping[str, Promotion]:
-        """What is in each channel now, and how it came there."""
+        """Map each channel to the promotion that put its present digest there."""
         return {step.target: step for step in self.history(artifact)}  # the last one stays
 
     def history(self, artifact: ChannelArtifact) -> list[Promotion]:
-        """Every promotion of an artifact, oldest first."""
+        """List every promotion of an artifact, oldest first."""
         return self._read("kind = ? AND name = ?", artifact.kind, artifact.name)
 
     def of(self, digest: Digest) -> list[Promotion]:
-        """Every promotion of a digest, oldest first, whatever artifact it belongs to."""
+        """List every promotion of a digest, of any artifact, oldest first."""
         return self._read("digest = ?", str(digest))
 
     def artifacts(self) -> list[ChannelArtifact]:
-        """Everything that is or was in a channel."""
+        """List every artifact that is or was in a channel."""
         with self._guard:
             rows = self._connection.execute("SELECT DISTINCT kind, name FROM promotions").fetchall()
         return sorted(ChannelArtifact(*row) for row in rows)

@@ -1,12 +1,12 @@
 """``/channels/`` and ``/evidence/`` over HTTP: small JSON documents.
 
     GET    /channels/                          what is in which channel
-    GET    /channels/oci/acme/triage-model     the channels of one artifact, and how they came to be
+    GET    /channels/oci/acme/triage-model     the channels of one artifact, and its promotions
     POST   /channels/oci/acme/triage-model     {"digest": "sha256:…", "from": "dev", "to": "staging"}; never to prod
     POST   /channels/quarantine                {"digest": "sha256:…", "reason": "…"}
     DELETE /channels/quarantine/sha256:…       release
-    GET    /evidence/sha256:…                  everything known about a digest
-    GET    /evidence/sha256:…/sha256:…         a piece of evidence that was attached to it
+    GET    /evidence/sha256:…                  all that is known about a digest
+    GET    /evidence/sha256:…/sha256:…         one piece of evidence that was attached to it
 
 A refusal is ``{"error": "…", "hint": "…"}`` with its status.
 """
@@ -126,7 +126,7 @@ class _Endpoints:
         return JSONResponse({"digest": str(digest), "quarantined": None})
 
     def _warden(self, request: Request) -> str:
-        """Who asks, if they may quarantine."""
+        """Return the caller's subject if they may quarantine. Raises `Refused` (401 or 403)."""
         caller = self._access.caller(request)
         if caller is None:
             raise Refused(401, "quarantine needs a credential")
@@ -150,6 +150,6 @@ class _Endpoints:
 
 
 async def _document(request: Request, *required: str) -> dict[str, str]:
-    """The body, a JSON object of texts. Raises `MalformedInput`, `Refused` (413)."""
+    """Read the body, a JSON object of texts. Raises `MalformedInput`, `Refused` (413)."""
     document = wire.json_object(await wire.body(request.stream(), MAX_BODY))
     return {name: wire.string(document, name) for name in {*required, *document}}

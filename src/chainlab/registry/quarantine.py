@@ -1,9 +1,9 @@
-"""Quarantine: digests that are held back, why, and since when.
+"""Quarantine: the digests that are held back, with reason and time.
 
-What is in quarantine is kept, and not handed out by any protocol. It says nothing about names: a project of the
-package index as a whole is quarantined by its status (PEP 792).
+The registry keeps what is in quarantine, and no protocol hands it out. Quarantine is about digests, not names: a whole
+project of the package index is quarantined by its status (PEP 792).
 
-Each change is committed together with its event; the history is kept.
+Each change is committed together with its event, and the history is kept.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Quarantine:
         connection.executescript(SCHEMA)
 
     def reason(self, digest: Digest) -> str | None:
-        """Why a digest is held back, or None."""
+        """Return why a digest is held back, or None."""
         with self._guard:
             row = self._connection.execute(
                 "SELECT reason FROM quarantine WHERE digest = ? AND released IS NULL",
@@ -66,12 +66,12 @@ class Quarantine:
         return row[0] if row else None
 
     def hold(self, digest: Digest, reason: str, *, by: str) -> None:
-        """Hold a digest back. Raises `Refused` (409) when it is already."""
+        """Hold a digest back. Raises `Refused` (409) when it is already held back."""
         if not reason.strip() or len(reason) > MAX_REASON:
-            raise MalformedInput(f"a quarantine needs a reason of at most {MAX_REASON} characters")
+            raise MalformedInput(f"expected a reason for the quarantine, of at most {MAX_REASON} characters")
         with self._guard, transaction(self._connection):
             if self.reason(digest) is not None:
-                raise Refused(409, f"{digest} is in quarantine already")
+                raise Refused(409, f"{digest} is already in quarantine")
             self._connection.execute(
                 "INSERT INTO quarantine (digest, reason, since, held_by) VALUES (?, ?, ?, ?)",
                 (str(digest), reason, time.time(), by),
@@ -79,7 +79,7 @@ class Quarantine:
             self._report("quarantined", digest, {"reason": reason, "by": by})
 
     def release(self, digest: Digest, *, by: str) -> None:
-        """Hand a digest out again. Raises `Refused` (404) when it is not held back."""
+        """Release a digest from quarantine. Raises `Refused` (404) when it is not held back."""
         with self._guard, transaction(self._connection):
             released = self._connection.execute(
                 "UPDATE quarantine SET released = ?, released_by = ? WHERE digest = ? AND released IS NULL",
@@ -90,7 +90,7 @@ class Quarantine:
             self._report("released", digest, {"by": by})
 
     def history(self, digest: Digest | None = None) -> list[Held]:
-        """Every stay, of one digest or of all, oldest first."""
+        """List every stay in quarantine, of one digest or of all (None), oldest first."""
         with self._guard:
             rows = self._connection.execute(
                 "SELECT digest, reason, since, held_by, released FROM quarantine"

@@ -1,11 +1,11 @@
-"""References: how people and programs name one artifact of the registry.
+"""References: the text form that names one artifact of the registry.
 
     >>> ArtifactRef.parse("oci/acme/triage-model/release:v1.4.0").tag
     'v1.4.0'
     >>> str(ArtifactRef.parse("oci/acme/triage-model/release@sha256:" + "0" * 64).artifact)
     'oci/acme/triage-model/release'
 
-With a digest it names bytes; with a tag, whatever the tag's owner lets it name today.
+With a digest a reference always names the same bytes; with a tag it names whatever the tag points to today.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ArtifactRef:
         name, colon, tag = text.rpartition(":")
         if not colon or not is_tag(tag):
             raise MalformedInput(
-                f"{text[:200]!r} names no release",
+                f"not a release's reference: {text[:200]!r}",
                 hint="write oci/OWNER/REPOSITORY@sha256:… or oci/OWNER/REPOSITORY:TAG",
             )
         return cls(_image(name), tag=tag)
@@ -52,5 +52,5 @@ class ArtifactRef:
 def _image(name: str) -> ChannelArtifact:
     artifact = ChannelArtifact.parse(name)
     if artifact.kind != "oci":
-        raise MalformedInput(f"{artifact} is no OCI artifact", hint="a release is one: oci/…")
+        raise MalformedInput(f"not an OCI artifact: {artifact}", hint="a release is one: write oci/…")
     return artifact

@@ -1,10 +1,10 @@
-"""The registry of one state directory: its parts, put together.
+"""The registry of one state directory, and its parts.
 
     DIRECTORY/blobs/      bytes by digest            DATABASE    names, tags, promotions, events …
-    DIRECTORY/uploads/    what is half received
+    DIRECTORY/uploads/    unfinished uploads
 
-Every part has a connection of its own, with the events on it: so a change and the event that reports it are one
-transaction, and two parts never share one by accident. Several processes may have the same registry open.
+Every part has a connection of its own, and its events use that connection. So a change and its event are one
+transaction, and two parts never share a transaction by accident. Several processes may open the same registry.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ __all__ = ["Registry"]
 class Registry:
     """An open registry; close it. Safe to call from several threads.
 
-    ``upstream`` is a directory of wheels that the index serves beside its own; ``trust`` checks the
-    tokens of CI jobs, and its trust configuration names our own logs. One that is ``read_only`` changes nothing.
+    ``upstream`` is a directory of wheels that the index serves beside its own. ``trust`` verifies the tokens of CI
+    jobs, and its trust configuration names this instance's logs. A ``read_only`` registry changes nothing.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Registry:
         self._read_only = read_only
         self._clock = clock
         self._undo = ExitStack()
-        with ExitStack() as undo:  # in reverse, as far as the start came
+        with ExitStack() as undo:  # closes what was opened when the start fails
             undo.callback(self._undo.close)
             self.blobs = Blobs(directory / "blobs")
             self.credentials = Credentials(self._connect())
@@ -108,7 +108,7 @@ class Registry:
         }
 
     def sweep(self, *, grace: float = GRACE, lifetime: float = LIFETIME) -> garbage.Swept:
-        """Remove blobs that nothing refers to, and uploads that were abandoned; both times in seconds."""
+        """Remove blobs that nothing refers to, and abandoned uploads; ``grace`` and ``lifetime`` in seconds."""
         connection = database.connect(self._database)
         try:
             return garbage.sweep(connection, self.blobs, self.uploads, self._kept, grace=grace, lifetime=lifetime)
@@ -116,23 +116,23 @@ class Registry:
             connection.close()
 
     def viewer(self, caller: Credential | None) -> Viewer:
-        """What somebody sees who reads packages; None for anybody."""
+        """Return what a caller sees of packages; None for anybody."""
         return Viewer(self.images, self.index, caller)
 
     def release(self, reference: str) -> Release:
-        """The release that a reference names, its files not yet read. Raises as `releases.resolve`."""
+        """Resolve a reference to a release, without reading its files. Raises as `releases.resolve`."""
         return releases.resolve(reference, self.images, self.held_back)
 
     def produced_by(self, job: str) -> list[JobWrite]:
-        """What a CI job stored here with its own credentials, oldest first; ``job`` is the id that they carry."""
+        """List what a CI job stored here with its credentials, oldest first; ``job`` is the id that they carry."""
         return self._job_writes.of(job)
 
     def log_entry(self, log: str, index: int) -> LogEntry:
-        """An entry of the instance's transparency log ``v1`` or ``v2``. Raises `Refused` (404)."""
+        """Read an entry of the instance's transparency log ``v1`` or ``v2``. Raises `Refused` (404)."""
         return read_entry(self._entries, log, index)
 
     def held_back(self, artifact: ChannelArtifact, digest: Digest) -> str | None:
-        """Why an artifact's digest is not handed out, or None."""
+        """Return why an artifact's digest is not handed out, or None."""
         if artifact.kind == "oci":
             return self.images.held_back(artifact.name, digest)
         project = self.index.project(artifact.name)
@@ -141,7 +141,7 @@ class Registry:
         return self.quarantine.reason(digest)
 
     def close(self) -> None:
-        """Let go of the state."""
+        """Close every connection to the state."""
         self._undo.close()
 
     def __enter__(self) -> Registry:
@@ -158,7 +158,7 @@ class Registry:
         return connection
 
     def _reporting(self) -> tuple[sqlite3.Connection, Events]:
-        """A connection of one part's own, and the events on it."""
+        """Open one part's own connection, and the events on it."""
         connection = self._connect()
         return connection, Events(connection, clock=self._clock)
 
@@ -168,5 +168,5 @@ class Registry:
 
     def _has(self, artifact: ChannelArtifact, digest: Digest) -> bool:
         if artifact.kind == "oci":
-            return any(stored.repository == artifact.name for stored in self.images.found(digest))
+            return any(stored.repository == artifact.name for stored in self.images.with_digest(digest))
         return any(file.project == artifact.name for file in self.index.holding(digest))

@@ -1,4 +1,4 @@
-"""Releases: one OCI manifest and the files it names, resolved and read in this one place, for the gate and for prod.
+"""Releases: one OCI manifest and its files, resolved and read only here, for the gate and for prod.
 
     >>> release = registry.release("oci/acme/triage-model/release@sha256:…")          # doctest: +SKIP
     >>> release.layer("requirements.lock").size                                       # doctest: +SKIP
@@ -6,8 +6,8 @@
     >>> release.problems                                                              # doctest: +SKIP
     ()
 
-Resolving reads rows of the database only, so a caller can look at `Release.size` before it reads any bytes. Each blob
-is read at most once, and hashed again whenever it is read.
+Resolving reads only the database, so a caller can check `Release.size` before it reads any bytes. Each blob is read at
+most once, and its digest is checked then.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ class Layer:
 
     name: str
     digest: Digest
-    size: int  # bytes, as the registry checked when the manifest came
+    size: int  # bytes, checked by the registry when the manifest was pushed
 
 
 @dataclass(frozen=True)
 class Release:
-    """A manifest and the files it names, as the registry has them now."""
+    """A manifest and its files, as the registry has them now."""
 
     artifact: ChannelArtifact
     stored: Stored
     layers: tuple[Layer, ...]
     config: tuple[Layer, ...]  # read for its digest alone
     quarantined: str | None  # why
-    faults: tuple[str, ...]  # of the manifest's form
+    faults: tuple[str, ...]  # in the manifest's form
     _bytes: Callable[[Digest], bytes] = field(repr=False, compare=False)
     _read: dict[Digest, bytes] = field(default_factory=dict, repr=False, compare=False)
 
@@ -67,25 +67,25 @@ class Release:
 
     @property
     def subjects(self) -> tuple[Digest, ...]:
-        """What evidence may be about: the manifest, and each layer."""
+        """The digests that evidence may be about: the manifest's, and each layer's."""
         return tuple(dict.fromkeys((self.digest, *(layer.digest for layer in self.layers))))
 
     @property
     def size(self) -> int:
-        """Bytes of the manifest and of each different file; reads none of them."""
+        """Bytes of the manifest and of its distinct files, without reading them."""
         sizes = {entry.digest: entry.size for entry in (*self.layers, *self.config)}
         return self.stored.size + sum(sizes.values())
 
     def layer(self, name: str) -> Layer:
-        """The one layer of that name. Raises `MalformedInput` for none or several."""
+        """Return the layer of that name. Raises `MalformedInput` unless there is exactly one."""
         return self._one(f"called {name!r}", [layer for layer in self.layers if layer.name == name])
 
     def ending(self, suffix: str) -> Layer:
-        """The one layer whose name ends so. Raises `MalformedInput` for none or several."""
+        """Return the layer whose name ends with ``suffix``. Raises `MalformedInput` unless there is exactly one."""
         return self._one(f"that ends in {suffix!r}", [layer for layer in self.layers if layer.name.endswith(suffix)])
 
     def read(self, layer: Layer) -> bytes:
-        """The bytes of a layer. Raises `VerificationFailed` for other bytes, `Refused` (404) for none."""
+        """Read the bytes of a layer. Raises `VerificationFailed` for other bytes, `Refused` (404) for none."""
         if layer.digest not in self._read:
             self._read[layer.digest] = self._bytes(layer.digest)
         return self._read[layer.digest]
@@ -96,27 +96,27 @@ class Release:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the manifest's form, and with bytes that are missing or others. Reads every file."""
+        """Faults of the manifest's form, and files with missing or changed bytes. Reads every file."""
         return (*self.faults, *self._missing.values())
 
     @cached_property
     def _missing(self) -> dict[Digest, str]:
         manifest = Layer("the manifest", self.digest, self.stored.size)
-        found: dict[Digest, str] = {}
+        problems: dict[Digest, str] = {}
         for entry in (manifest, *self.layers, *self.config):
-            if entry.digest in found:
+            if entry.digest in problems:
                 continue
             try:
                 self.read(entry)
             except (ChainlabError, OSError) as error:
-                said = error.message if isinstance(error, ChainlabError) else str(error)
-                found[entry.digest] = f"{entry.name[:80] or 'a file'} cannot be read: {said}"
-        return found
+                reason = error.message if isinstance(error, ChainlabError) else str(error)
+                problems[entry.digest] = f"{entry.name[:80] or 'a file'} cannot be read: {reason}"
+        return problems
 
-    def _one(self, what: str, found: list[Layer]) -> Layer:
-        if len(found) != 1:
-            raise MalformedInput(f"expected one file {what} in a release, got {len(found)}")
-        return found[0]
+    def _one(self, what: str, matches: list[Layer]) -> Layer:
+        if len(matches) != 1:
+            raise MalformedInput(f"expected one file {what} in a release, got {len(matches)}")
+        return matches[0]
 
 
 def resolve(
@@ -124,14 +124,14 @@ def resolve(
     images: Images,
     held_back: Callable[[ChannelArtifact, Digest], str | None],
 ) -> Release:
-    """The release that a reference names: ``oci/OWNER/REPOSITORY@sha256:…`` or ``:tag``; reads no file of it.
+    """Resolve a reference, ``oci/OWNER/REPOSITORY@sha256:…`` or ``:tag``, to a release without reading its files.
 
-    Raises `MalformedInput` for a text that is not a reference, `OciError` (404) for one that names nothing. A release
-    in quarantine is found, and says so.
+    A release in quarantine has its reason in `Release.quarantined`. Raises `MalformedInput` for a text that is not a
+    reference, `OciError` (404) when the registry does not have the release.
     """
-    wanted = ArtifactRef.parse(reference)
-    artifact = wanted.artifact
-    stored = images.manifest(artifact.name, wanted.digest or wanted.tag)
+    parsed = ArtifactRef.parse(reference)
+    artifact = parsed.artifact
+    stored = images.manifest(artifact.name, parsed.digest or parsed.tag)
     layers: list[Layer] = []
     config: list[Layer] = []
     faults: list[str] = []
@@ -140,7 +140,7 @@ def resolve(
         if held.role == "config":
             config.append(Layer("the configuration", held.digest, held.size))
         elif held.role != "layer":
-            faults.append(f"it holds a {held.role}, and a release holds files")
+            faults.append(f"a release holds files only, this one holds a {held.role}")
         else:
             layers.append(entry)
             if not _is_plain(entry.name):
@@ -159,5 +159,5 @@ def resolve(
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a layer's title is a file's name, and leads into no other folder."""
+    """Whether a layer's title is a plain file name, without a folder."""
     return 0 < len(name) <= MAX_NAME and name.isprintable() and not set(name) & set("/\\") and name[0] not in ".-"

@@ -1,8 +1,8 @@
-"""How the pages are rendered: templates, text that strangers wrote, addresses, digests, times.
+"""Render the pages: templates, text that strangers wrote, addresses, digests, times.
 
-Without a script, so that they work in any browser and under a policy that allows none. What a stranger named is shown
-as text: escaped, cut where it is too long, its invisible characters spelled out. Links are made of checked names and
-digests only; no address that somebody uploaded becomes a link.
+The pages have no script, so they work in any browser and under a policy that forbids scripts. A stranger's text is
+escaped, cut where it is too long, and its invisible characters are spelled out. Links are made of checked names and
+digests only; an uploaded address never becomes a link.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ LONG_DIGEST = re.compile(rf"(sha(?:256|512):[0-9a-f]{{{SHORT}}})[0-9a-f]{{{64 - 
 REFUSALS = {400: "Not readable", 401: "Not signed in", 403: "Not allowed", 404: "Not here"}
 
 
-async def render(template: str, gather: Callable[..., dict[str, Any]], *given: object) -> Response:
-    """A page from what ``gather`` finds, off the event loop."""
+async def render(template: str, gather: Callable[..., dict[str, Any]], *arguments: object) -> Response:
+    """Render a template with what ``gather(*arguments)`` returns, off the event loop."""
 
     def page() -> str:
-        return _environment().get_template(template).render(gather(*given))
+        return _environment().get_template(template).render(gather(*arguments))
 
     return _html(await anyio.to_thread.run_sync(page))
 
@@ -61,38 +61,38 @@ async def refuse(_: Request, error: Exception) -> Response:
 
 
 def describe(digest: Digest) -> dict[str, Any]:
-    """What a template needs to name a digest."""
+    """Return what a template needs to show a digest."""
     return {"digest": str(digest), "short": _shorten(str(digest)), "url": url(str(digest))}
 
 
 def url(*parts: str) -> Markup:
-    """The address of a page, ready for an attribute."""
+    """Return the address of a page, escaped for an attribute."""
     return address("/artifacts/" + "/".join(parts))
 
 
 def address(path: str) -> Markup:
-    """A path on this origin, ready for an attribute, as long as it is."""
+    """Return a path on this origin, escaped for an attribute. Raises `ValueError` for anything else."""
     if not path.startswith("/") or path.startswith("//"):
-        raise ValueError("not a path of ours")
+        raise ValueError(f"not a path on this origin: {path[:80]!r}")
     return Markup(escape(quote(path, safe="/:?=&.")))  # noqa: S704
 
 
 def _shorten(text: str) -> str:
-    """The text with every digest in it cut; the search finds what is left of one."""
+    """Shorten every digest in a text; the search finds the shortened form."""
     return LONG_DIGEST.sub(r"\1…", text)
 
 
 def _moment(time: float | str) -> Markup:
-    """A time, alike on every page; given in seconds since 1970, or as RFC 3339."""
+    """Format a time, in seconds since 1970 or as RFC 3339."""
     when = datetime.fromisoformat(time) if isinstance(time, str) else datetime.fromtimestamp(time, UTC)
     text = when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return Markup('<time datetime="{}">{}</time>').format(rfc3339(when), text)
 
 
 def brief(text: str) -> str:
-    """Text as a person should see it: nothing invisible in it, and not too much of it.
+    """Make a text fit to show: nothing invisible in it, and not too long.
 
-    Line breaks are blanks, heaps of accents are cut, and so is what is longer than `MAX_TEXT` characters.
+    Line breaks become blanks; heaps of accents and everything after `MAX_TEXT` characters are cut.
     """
     kept, marks = [], 0
     for character in text[:MAX_TEXT].translate(BLANKS):
@@ -105,14 +105,14 @@ def brief(text: str) -> str:
 
 
 def _finalize(value: Any) -> Any:
-    if value is None or isinstance(value, Markup | int | float):  # `Markup` is a page's own
+    if value is None or isinstance(value, Markup | int | float):  # `Markup` is trusted HTML
         return value
     return brief(str(value))
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    import jinja2  # a third of the instance's start, and most instances show no page
+    import jinja2  # importing takes a third of the instance's start, and most instances show no page
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("chainlab.registry", "templates"),

@@ -1,12 +1,12 @@
-"""What somebody who reads the registry sees: one answer for every way to read it.
+"""What a reader of the registry sees: the same answer for every protocol and page.
 
-    viewer = Viewer(images, index, caller)          # None: anybody; `OPERATOR`: whoever holds the state directory
+    viewer = Viewer(images, index, caller)          # None: anybody; `OPERATOR`: the owner of the state directory
     viewer.package("acme/triage-model/release")     # an OCI repository
     viewer.project("triage-model")                  # a project of the index
-    viewer.standing(digest)                         # what it knows of a digest
+    viewer.standing(digest)                         # which places of a digest it sees
 
-A digest is known to who sees a place that holds it. What is said about a digest follows the places: of what a job of
-a repository said, those that belong to the repository count, and of what anybody else said, all of them.
+A reader knows of a digest if they see a place that holds it. Evidence about a digest follows its places: evidence by a
+job of a repository is visible with the places that belong to the repository, other evidence only with all places.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ JOB = re.compile(r"([a-z0-9._-]+/[a-z0-9._-]+)/runs/[0-9]+/jobs/.+")  # the subj
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a digest is, and of which of these places somebody knows."""
+    """The places of a digest, divided into those that a reader sees and the others."""
 
     seen: frozenset[str]  # 'oci/acme/triage-model/release', 'package/triage-model'
     hidden: frozenset[str]
 
     @property
-    def known(self) -> bool:
+    def is_known(self) -> bool:
         """Whether a place that holds the digest is seen."""
         return bool(self.seen)
 
     @property
     def nowhere(self) -> bool:
-        """Whether nothing holds the digest, nor held it when something was said about it."""
+        """Whether nothing holds the digest, nor held it when evidence about it was added."""
         return not self.seen and not self.hidden
 
 
 class Viewer:
-    """Who reads; ``evidence`` says that it is evidence which is read, for which another right is enough."""
+    """One reader. With ``evidence`` they read evidence, for which another right is enough."""
 
     def __init__(
         self, images: Images, index: PackageIndex, caller: Credential | None, *, evidence: bool = False
@@ -58,26 +58,26 @@ class Viewer:
         self._rights = EVIDENCE if evidence else PACKAGES
 
     def package(self, name: str) -> bool:
-        """Whether it sees an OCI repository."""
+        """Whether the reader sees an OCI repository."""
         return not self._images.is_private(name) or has_right(self._caller, self._rights, name)
 
     def project(self, name: str) -> bool:
-        """Whether it sees a project of the index."""
+        """Whether the reader sees a project of the index."""
         return self._index.sees(self._caller, name, self._rights)
 
     def artifact(self, artifact: ChannelArtifact) -> bool:
-        """Whether it sees what has channels."""
+        """Whether the reader sees an artifact."""
         return self.package(artifact.name) if artifact.kind == "oci" else self.project(artifact.name)
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is hidden from it."""
+        """Whether nothing is hidden from the reader."""
         return has_right(self._caller, self._rights, "*")
 
     def standing(self, digest: Digest, recorded: Iterable[str] = ()) -> Standing:
-        """The places that hold a digest, and those that are ``recorded`` to have held it."""
+        """Divide the places that hold a digest, or are ``recorded`` to have held it, into seen and hidden."""
         images, index = self._images, self._index
-        names = {stored.repository for stored in images.found(digest)}
+        names = {stored.repository for stored in images.with_digest(digest)}
         names |= {holding.repository for holding in images.holders(digest)} | set(images.has_blob(digest))
         places = {ChannelArtifact("oci", name) for name in names}
         places |= {ChannelArtifact("package", file.project) for file in index.holding(digest)}
@@ -85,20 +85,20 @@ class Viewer:
         seen = {str(place) for place in places if self.artifact(place)}
         return Standing(frozenset(seen), frozenset(str(place) for place in places) - seen)
 
-    def believes(self, source: str, standing: Standing) -> bool:
-        """Whether it sees what ``source`` said about a digest."""
+    def sees_evidence_by(self, source: str, standing: Standing) -> bool:
+        """Whether the reader sees evidence that ``source`` added about a digest with these places."""
         repository = repository_of(source)
         if not repository:
-            return standing.nowhere or (standing.known and not standing.hidden)
+            return standing.nowhere or (standing.is_known and not standing.hidden)
         if has_right(self._caller, self._rights, repository):
             return True
         own = {place for place in standing.seen | standing.hidden if self._belongs(place, repository)}
         if own:
             return bool(own & standing.seen)
-        return self.package(repository) and (standing.known or standing.nowhere)
+        return self.package(repository) and (standing.is_known or standing.nowhere)
 
     def hides(self, text: str) -> bool:
-        """Whether a text names a repository that it does not see."""
+        """Whether a text names a repository that the reader does not see."""
         return self._hidden is not None and self._hidden.search(text.lower()) is not None
 
     @cached_property
@@ -115,6 +115,6 @@ class Viewer:
 
 
 def repository_of(source: str) -> str:
-    """The repository whose job a credential's subject names; empty for anybody else's."""
-    found = JOB.fullmatch(source)
-    return found[1] if found else ""
+    """Return the repository of the job that a credential's subject names; empty for other subjects."""
+    match = JOB.fullmatch(source)
+    return match[1] if match else ""

@@ -63,7 +63,7 @@ class Evidence:
         viewer = viewer or self.viewer(OPERATOR)
         attachments = [entry for entry in self._sources.table.of(subject) if entry.digest == evidence]
         standing = self._standing(subject, viewer)
-        if not any(viewer.believes(entry.source, standing) for entry in attachments):
+        if not any(viewer.sees_evidence_by(entry.source, standing) for entry in attachments):
             raise Refused(404, f"no evidence {evidence} is attached to {subject}")
         return self._sources.blobs.read(evidence)
 
@@ -76,7 +76,7 @@ class Evidence:
         return [
             (entry.subject, entry.digest, entry.kind)
             for entry in self._sources.table.beginning(prefix)
-            if viewer.believes(entry.source, self._standing(entry.subject, viewer))
+            if viewer.sees_evidence_by(entry.source, self._standing(entry.subject, viewer))
         ]
 
     def predicates(self, referrers: Iterable[Stored]) -> dict[Digest, str]:

@@ -62,10 +62,10 @@ class _Gathering:
         self._sources = sources
         self._images = sources.images
         self._reader = BundleReader(sources.blobs, logs)
-        self.is_known = viewer.everything or standing.known
+        self.is_known = viewer.everything or standing.is_known
         # The newest first: what no run changes has much attached to it, and the list is cut.
         attachments = reversed(sources.table.of(digest))
-        self._attachments = [entry for entry in attachments if viewer.believes(entry.source, standing)]
+        self._attachments = [entry for entry in attachments if viewer.sees_evidence_by(entry.source, standing)]
         self._evidence = {str(entry.digest) for entry in self._attachments}
         holders = [h.manifest for h in self._images.holders(digest) if viewer.package(h.repository)]
         self._subjects = list(dict.fromkeys([digest, *holders]))
@@ -82,7 +82,7 @@ class _Gathering:
 
     def _places(self) -> Iterator[_Facts]:
         yield from self._files()
-        for stored in self._images.found(self._digest):
+        for stored in self._images.with_digest(self._digest):
             if self._viewer.package(stored.repository):
                 yield {"role": "manifest"} | self._manifest(stored)
         repositories = set()

@@ -1,7 +1,7 @@
-"""Who asks, and may they: credentials on requests to ``/v2/``, and the challenge to those without.
+"""Credentials on requests to ``/v2/``: who the caller is, what they may do, and the challenge to those without one.
 
-Pulling is anonymous unless the repository is private; everything else needs a grant. A right on a name covers
-the names below it:
+Anybody may pull from a repository that is not private; everything else needs a grant. A grant on a name covers the
+names below it:
 
     oci:push:acme/triage-model     also acme/triage-model/signatures
 
@@ -21,26 +21,26 @@ from chainlab.visibility import PACKAGES, has_right
 
 __all__ = ["ANONYMOUS", "LIFETIME", "Access", "challenge", "may"]
 
-ANONYMOUS = "anonymous"  # the token of whoever presents no secret; it is worth nothing
+ANONYMOUS = "anonymous"  # the token for a caller without a secret; it grants nothing
 SERVICE = "chainlab"
 LIFETIME = 900  # seconds a token lives
 
 
 def challenge(request: Request, name: str = "", actions: str = "pull") -> Mapping[str, str]:
-    """The header that tells a client how to present its credential."""
+    """Return the header that tells a client how to present its credential."""
     scope = f',scope="repository:{name}:{actions}"' if name else ""
     realm = f"{request.base_url}v2/token"
     return {"WWW-Authenticate": f'Bearer realm="{realm}",service="{SERVICE}"{scope}'}
 
 
 class Access:
-    """Decides for each request; ``may`` and ``check`` answer by the credential's grants."""
+    """Decides about requests by the grants of their credentials."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
 
     def caller(self, request: Request) -> Credential | None:
-        """Whose request this is; None when it is anonymous.
+        """Return the credential of a request; None when it is anonymous.
 
         Raises `Refused` (401) for a secret that is unknown, expired or revoked.
         """
@@ -52,7 +52,7 @@ class Access:
         return credential
 
     def check(self, caller: Credential | None, action: str, name: str) -> None:
-        """Raises `OciError`: 401 for nobody, 403 for a credential without the grant."""
+        """Check that a caller may do this. Raises `OciError`: 401 without a credential, 403 without the grant."""
         if caller is None:
             raise OciError(401, "UNAUTHORIZED", f"{action} on {name} needs a credential")
         if not may(caller, action, name):
@@ -64,9 +64,9 @@ class Access:
             )
 
     def token(self, caller: Credential | None) -> str:
-        """A short-lived token with the caller's grants here, whatever scope was asked for; it ends with the caller's.
+        """Issue a short-lived token with all OCI grants of the caller; it ends with the caller's credential.
 
-        Clients keep their first token for all they do, so a narrower one would fail them.
+        The requested scope is ignored: clients use their first token for everything, so a narrower one would fail.
         """
         if caller is None:
             return ANONYMOUS

@@ -1,7 +1,7 @@
-"""Reading OCI repositories: what is there, what may be handed out, and which manifests hold a file.
+"""Reading OCI repositories: their contents, what may be handed out, and which manifests hold a file.
 
-Referrers are no list of their own: they are the manifests whose ``subject`` is asked for, so that no two
-writers can lose one another's.
+Referrers are not kept as a list: a query selects the manifests with that ``subject``, so two writers cannot overwrite
+each other's.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PAGE = 1000  # tags in one answer when the client does not say how many
 class Catalog:
     """The reading half of `chainlab.registry.oci.images.Images`; safe to call from several threads.
 
-    What is in quarantine is not handed out, and neither is what holds it.
+    It hands out no quarantined digest, and no manifest that holds one.
     """
 
     def __init__(self, connection: sqlite3.Connection, blobs: Blobs, *, quarantine: Quarantine) -> None:
@@ -51,12 +51,12 @@ class Catalog:
         self._visibility = Visibility(connection)
 
     def repositories(self) -> list[ImageRepository]:
-        """All of them, by name."""
+        """List all repositories, by name."""
         rows = self._query("SELECT name, private, immutable FROM oci_repositories ORDER BY name")
         return [ImageRepository(row[0], bool(row[1]), bool(row[2])) for row in rows]
 
     def repository(self, name: str) -> ImageRepository:
-        """One. Raises `OciError` (404 NAME_UNKNOWN)."""
+        """Return a repository. Raises `OciError` (404 NAME_UNKNOWN)."""
         rows = self._query("SELECT name, private, immutable FROM oci_repositories WHERE name = ?", name)
         if not rows:
             raise OciError(404, "NAME_UNKNOWN", f"there is no repository {name}")
@@ -64,20 +64,20 @@ class Catalog:
         return ImageRepository(row[0], bool(row[1]), bool(row[2]))
 
     def is_private(self, name: str) -> bool:
-        """Whether pulling from it needs a credential: it was made private, or belongs to an internal repository."""
+        """Whether pulling needs a credential: the repository is private, or belongs to an internal one."""
         with self._guard:
             private = self._query("SELECT 1 FROM oci_repositories WHERE name = ? AND private = 1", name)
             return bool(private) or self._visibility.is_internal(name)
 
     def hidden(self, caller: Credential | None, rights: tuple[str, ...]) -> list[str]:
-        """The repositories, of the platform and of this registry, that a caller may not read."""
+        """List the repositories, of the platform and of this registry, that a caller may not read."""
         with self._guard:
             rows = self._query("SELECT name FROM oci_repositories WHERE private = 1")
-            found = {name for (name,) in rows if not has_right(caller, rights, name)}
-            return sorted(found | set(self._visibility.hidden(caller, rights)))
+            private = {name for (name,) in rows if not has_right(caller, rights, name)}
+            return sorted(private | set(self._visibility.hidden(caller, rights)))
 
     def manifest(self, repository: str, reference: Digest | str) -> Stored:
-        """A manifest, quarantined or not. Raises `OciError` (404 MANIFEST_UNKNOWN)."""
+        """Return a manifest, quarantined or not. Raises `OciError` (404 MANIFEST_UNKNOWN)."""
         digest = str(reference)
         with self._guard:
             if isinstance(reference, str):
@@ -97,9 +97,9 @@ class Catalog:
         return Stored.of(rows[0])
 
     def pull(self, repository: str, reference: Digest | str) -> Stored:
-        """A manifest to hand out. Raises `OciError`: 404, or 403 for a quarantined digest.
+        """Return a manifest to hand out. Raises `OciError`: 404, or 403 for a quarantined digest.
 
-        A tag of something in quarantine is hidden.
+        A tag that points to a quarantined manifest is hidden: 404.
         """
         stored = self.manifest(repository, reference)
         reason = self.held_back(repository, stored.digest)
@@ -113,7 +113,7 @@ class Catalog:
         return stored
 
     def blob(self, repository: str, digest: Digest) -> Digest:
-        """The blob, if the repository has it and may hand it out. Raises `OciError`."""
+        """Check that the repository has a blob and may hand it out. Raises `OciError`: 404 or 403."""
         with self._guard:
             if not self._linked(repository, digest) or digest not in self.blobs:
                 raise OciError(404, "BLOB_UNKNOWN", f"{repository} has no blob {digest}")
@@ -121,7 +121,7 @@ class Catalog:
         return digest
 
     def tags(self, repository: str) -> list[Tag]:
-        """All tags of a repository, in lexical order, also of what is in quarantine."""
+        """List all tags of a repository in lexical order, quarantined ones too."""
         rows = self._query(
             "SELECT tag, digest, updated FROM oci_tags WHERE repository = ? ORDER BY tag",
             repository,
@@ -129,7 +129,7 @@ class Catalog:
         return [Tag(tag, Digest.parse(digest), updated) for tag, digest, updated in rows]
 
     def tag_names(self, repository: str, *, count: int = PAGE, last: str = "") -> tuple[list[str], bool]:
-        """A page of the tags that may be pulled, after ``last``; and whether more follow.
+        """Return a page of the tags that may be pulled, after ``last``, and whether more follow.
 
         Raises `OciError` (404 NAME_UNKNOWN).
         """
@@ -140,19 +140,19 @@ class Catalog:
             last,
         )
         held_back: dict[str, bool] = {}
-        found: list[str] = []
+        names: list[str] = []
         for tag, digest in rows:
             if digest not in held_back:
                 held_back[digest] = self.held_back(repository, Digest.parse(digest)) is not None
             if held_back[digest]:
                 continue
-            if len(found) == count:
-                return found, True
-            found.append(tag)
-        return found, False
+            if len(names) == count:
+                return names, True
+            names.append(tag)
+        return names, False
 
     def manifests(self, repository: str) -> list[Stored]:
-        """All manifests of a repository, newest first."""
+        """List all manifests of a repository, newest first."""
         rows = self._query(
             f"SELECT {COLUMNS} FROM oci_manifests WHERE repository = ? ORDER BY id DESC",  # noqa: S608
             repository,
@@ -167,7 +167,10 @@ class Catalog:
         artifact_type: str | None = None,
         after: int = 0,
     ) -> list[Stored]:
-        """Manifests about a digest, in order of arrival; in one repository, or in all (None)."""
+        """List the manifests about a digest in order of arrival, in one repository or in all (None).
+
+        ``after`` is the order of the last one that the caller has.
+        """
         rows = self._query(
             f"SELECT {COLUMNS} FROM oci_manifests WHERE subject = ? AND (? IS NULL OR repository = ?)"  # noqa: S608
             " AND (? IS NULL OR artifact_type = ?) AND id > ? ORDER BY id",
@@ -180,8 +183,8 @@ class Catalog:
         )
         return [Stored.of(row) for row in rows]
 
-    def found(self, digest: Digest) -> list[Stored]:
-        """The manifest with this digest, in every repository that has it."""
+    def with_digest(self, digest: Digest) -> list[Stored]:
+        """List the manifests with this digest, one for every repository that has it."""
         rows = self._query(
             f"SELECT {COLUMNS} FROM oci_manifests WHERE digest = ? ORDER BY id",  # noqa: S608
             str(digest),
@@ -189,20 +192,20 @@ class Catalog:
         return [Stored.of(row) for row in rows]
 
     def holders(self, digest: Digest) -> list[Holding]:
-        """The manifests that hold this file, in every repository: the file → manifest map."""
+        """List the manifests that hold this file, in every repository: the file → manifest map."""
         return self._holdings("digest = ?", str(digest))
 
     def holdings(self, repository: str, manifest: Digest) -> list[Holding]:
-        """What a manifest holds, in its order."""
+        """List what a manifest holds, in its order."""
         return self._holdings("repository = ? AND manifest = ?", repository, str(manifest))
 
     def has_blob(self, digest: Digest) -> list[str]:
-        """The repositories that link to this blob."""
+        """List the repositories that link to this blob."""
         rows = self._query("SELECT repository FROM oci_links WHERE digest = ? ORDER BY repository", str(digest))
         return [name for (name,) in rows]
 
     def beginning(self, prefix: str) -> list[tuple[Digest, str]]:
-        """Digests that begin so (``sha256:1f``), of manifests, their subjects and blobs, each with its repository."""
+        """List digest and repository of manifests, subjects and blobs that begin with ``prefix`` (``sha256:1f``)."""
         rows = self._query(
             "SELECT digest, repository FROM oci_manifests WHERE digest GLOB ?"
             " UNION SELECT subject, repository FROM oci_manifests WHERE subject GLOB ?"
@@ -212,16 +215,17 @@ class Catalog:
         return [(any_digest(digest), repository) for digest, repository in rows]
 
     def held_back(self, repository: str, digest: Digest) -> str | None:
-        """Why a digest is not handed out, or None.
+        """Return why a digest is not handed out, or None.
 
-        Itself is quarantined, or something that it holds is, or each manifest here that holds it.
+        Reasons: it is quarantined itself, it holds something quarantined, or every manifest here that holds it is
+        quarantined.
         """
         if not self._query("SELECT 1 FROM quarantine WHERE released IS NULL LIMIT 1"):
             return None
         text = str(digest)
         if rows := self._query(BELOW, text, repository):
-            found, reason = rows[0]
-            return str(reason) if found == text else f"it holds {found}: {reason}"
+            quarantined, reason = rows[0]
+            return str(reason) if quarantined == text else f"it holds {quarantined}: {reason}"
         if rows := self._query(ABOVE, repository, text):
             reasons = [reason for (reason,) in rows]
             if all(reasons):

@@ -16,7 +16,7 @@ from chainlab.errors import ChainlabError, Refused
 
 __all__ = ["OciError", "answer"]
 
-CODES = {  # for refusals of the layers below, which know nothing of OCI
+CODES = {  # for refusals of lower layers, which have no OCI code
     400: "UNSUPPORTED",
     401: "UNAUTHORIZED",
     403: "DENIED",
@@ -46,7 +46,7 @@ class OciError(Refused):
 
 
 def answer(error: ChainlabError, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The response to a request that failed."""
+    """Return the response to a failed request."""
     code, detail = CODES.get(error.status, "UNSUPPORTED"), None
     if isinstance(error, OciError):
         code, detail = error.code, error.detail

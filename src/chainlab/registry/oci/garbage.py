@@ -1,8 +1,8 @@
-"""Garbage collection: blobs that nothing refers to any more, and uploads that were abandoned.
+"""Garbage collection: removes blobs that nothing refers to, and abandoned uploads.
 
-Nothing that a manifest holds goes, tagged or not, and nothing that ``keep`` names (the package index's files, the
-evidence). A blob that was stored or linked within the last hour stays, because whoever sent it may be about to
-refer to it. The sweep holds the database's write lock, so that no manifest is pushed meanwhile.
+What a manifest holds stays, tagged or not, and so does everything in ``keep`` (the package index's files, the
+evidence). A blob that was stored or linked within the last hour stays too, because its sender may be about to refer to
+it. The sweep holds the database's write lock, so no manifest is pushed meanwhile.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def sweep(
     grace: float = GRACE,
     lifetime: float = LIFETIME,
 ) -> Swept:
-    """Remove what nothing refers to; ``grace`` and ``lifetime`` in seconds."""
+    """Remove what nothing refers to; ``keep`` yields more digests to keep, ``grace`` and ``lifetime`` are seconds."""
     abandoned = uploads.sweep(lifetime=lifetime)
     blobs.sweep(grace=grace)
     removed = size = 0

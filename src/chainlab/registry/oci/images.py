@@ -5,7 +5,8 @@
     link         this repository has this blob (uploaded or mounted)
     held         this manifest holds that blob: the map from a file to the manifests it is in
 
-Whatever changes here is committed together with the event that reports it. What only reads is in `oci_catalog`.
+Each change is committed together with the event that reports it. `chainlab.registry.oci.catalog` has the methods that
+only read.
 
 Specification: OCI distribution-spec 1.1.
 """
@@ -39,7 +40,7 @@ SOURCE = "/registry"  # CloudEvents source of what the registry reports
 class Images(Catalog):
     """The OCI half of a registry; safe to call from several threads.
 
-    What is in quarantine is not handed out, and neither is what holds it.
+    It hands out no quarantined digest, and no manifest that holds one.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Images(Catalog):
     # -- repositories
 
     def configure(self, name: str, *, private: bool | None = None, immutable: bool | None = None) -> ImageRepository:
-        """Change a repository's settings; it is made when it does not exist."""
+        """Change a repository's settings; create it when it does not exist."""
         with self._writing():
             self._ensure(check_name(name))
             for column, value in (("private", private), ("immutable", immutable)):
@@ -71,13 +72,13 @@ class Images(Catalog):
     # -- blobs
 
     def link(self, repository: str, digest: Digest) -> None:
-        """Note that the repository has this blob, which is stored."""
+        """Record that the repository has this blob, which is already stored."""
         with self._writing():
             self._ensure(repository)
             self._link(repository, digest)
 
     def mount(self, repository: str, digest: Digest, source: str) -> bool:
-        """Link a blob that another repository has; false when it does not have it."""
+        """Link a blob of another repository; false when that one does not have it."""
         if self.held_back(source, digest) is not None:
             return False
         with self._writing():
@@ -88,7 +89,7 @@ class Images(Catalog):
         return True
 
     def delete_blob(self, repository: str, digest: Digest, *, by: str) -> None:
-        """Forget a link. Raises `OciError`: 404, or 405 while a manifest needs the blob."""
+        """Remove a link. Raises `OciError`: 404, or 405 while a manifest needs the blob."""
         with self._writing():
             if not self._linked(repository, digest):
                 raise OciError(404, "BLOB_UNKNOWN", f"{repository} has no blob {digest}")
@@ -104,10 +105,10 @@ class Images(Catalog):
     def push(
         self, repository: str, reference: Digest | str, data: bytes, content_type: str, *, by: str, job: str = ""
     ) -> Stored:
-        """Store a manifest, and let the tag point to it when the reference is one; ``job`` is the CI job that pushes.
+        """Store a manifest; when the reference is a tag, point it there. ``job`` is the CI job that pushes.
 
-        Raises `OciError` for what cannot be read, another digest, blobs that are not here, a
-        quarantined digest, and a tag that may not move.
+        Raises `OciError` for an unreadable manifest, another digest, missing blobs, a quarantined digest, and a tag
+        that may not move.
         """
         if len(data) > MAX_MANIFEST:
             raise OciError(413, "SIZE_INVALID", f"a manifest is at most {MAX_MANIFEST} bytes")
@@ -124,7 +125,7 @@ class Images(Catalog):
             self._check_holds(repository, manifest)
             self._ensure(repository)
             is_new = self._insert(repository, manifest, by)
-            if manifest.subject is None:  # else it is evidence about a product, and none itself
+            if manifest.subject is None:  # with a subject it is evidence, which is no output of the job
                 self._job_writes.record(job, "oci", repository, manifest.digest)
             tag = reference if isinstance(reference, str) else None
             moved = tag is not None and self._point(repository, tag, manifest.digest)
@@ -139,8 +140,8 @@ class Images(Catalog):
     def delete_manifest(self, repository: str, reference: Digest | str, *, by: str) -> None:
         """Delete a tag, or a manifest with all its tags. Raises `OciError`.
 
-        405 while an image index needs the manifest, 409 for an immutable tag, 403 for a manifest in quarantine: once it
-        was gone, what it holds would be held back no longer.
+        405 while an image index needs the manifest, 409 for an immutable tag, 403 for a manifest in quarantine: without
+        it, the blobs that it holds would no longer be held back.
         """
         with self._writing():
             stored = self.manifest(repository, reference)
@@ -177,8 +178,8 @@ class Images(Catalog):
     # -- inside
 
     def _check_holds(self, repository: str, manifest: Manifest) -> None:
-        """The repository has all that the manifest holds; two queries, whatever that is."""
-        wanted = json.dumps(sorted({str(entry.digest) for entry in manifest.holds}))
+        """Check that the repository has all that the manifest holds, in two queries. Raises `OciError` (404)."""
+        digests = json.dumps(sorted({str(entry.digest) for entry in manifest.holds}))
         rows = {
             role: {
                 digest
@@ -186,7 +187,7 @@ class Images(Catalog):
                     f"SELECT digest FROM {table} WHERE repository = ?"  # noqa: S608
                     " AND digest IN (SELECT value FROM json_each(?))",
                     repository,
-                    wanted,
+                    digests,
                 )
             }
             for role, table in (("manifest", "oci_manifests"), ("blob", "oci_links"))
@@ -196,7 +197,7 @@ class Images(Catalog):
                 raise _absent(repository, entry)
 
     def _check_sizes(self, repository: str, manifest: Manifest) -> None:
-        """What the repository has of what the manifest holds is as large as it says; what it lacks comes first."""
+        """Check that the repository has all that the manifest holds, with the sizes that it says. Raises `OciError`."""
         self._check_holds(repository, manifest)
         for entry in manifest.holds:
             try:
@@ -235,7 +236,7 @@ class Images(Catalog):
         )
 
     def _insert(self, repository: str, manifest: Manifest, by: str) -> bool:
-        """Write the rows of a manifest; false when they are there."""
+        """Insert the rows of a manifest; false when they exist."""
         written = self._connection.execute(
             "INSERT OR IGNORE INTO oci_manifests (repository, digest, media_type, size,"
             " artifact_type, annotations, subject, pushed, pushed_by)"
@@ -266,7 +267,7 @@ class Images(Catalog):
         return bool(written)
 
     def _point(self, repository: str, tag: str, digest: Digest) -> bool:
-        """Let a tag point to a manifest; false when it does. Raises `OciError` (409)."""
+        """Point a tag to a manifest; false when it already does. Raises `OciError` (409)."""
         rows = self._query("SELECT digest FROM oci_tags WHERE repository = ? AND tag = ?", repository, tag)
         if rows and rows[0][0] == str(digest):
             return False

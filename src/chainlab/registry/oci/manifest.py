@@ -1,6 +1,6 @@
-"""Manifests: what one says it holds, read from bytes that a stranger sent.
+"""Manifests: the blobs and manifests that one refers to, read from bytes that a stranger sent.
 
-A manifest is kept byte for byte, since its digest names it; here it is only read. Every kind of manifest is
+A manifest is stored byte for byte, since its digest names it; this module only reads it. Every kind of manifest is
 read alike: ``config``, ``layers`` and ``blobs`` name blobs, ``manifests`` names other manifests, ``subject``
 names the manifest that this one is about.
 
@@ -34,14 +34,14 @@ MAX_DESCRIPTORS = 500  # of one manifest: each costs work while the database is 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 TITLE = "org.opencontainers.image.title"  # annotation of a layer: the file's name
-# Manifests are served as what they were pushed as, so they are never pushed as something to show.
+# Manifests are served with the type they were pushed with, so no type that a browser would render is accepted.
 MANIFEST_TYPES = re.compile(r"application/vnd\.[a-z0-9][a-z0-9.+-]{0,120}\+json")
 MEDIA_TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+-]{0,126}/[A-Za-z0-9][\w!#$&^.+-]{0,126}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What a manifest says about something that it refers to."""
+    """A manifest's description of something that it refers to."""
 
     role: str  # 'config', 'layer' or 'manifest'
     media_type: str
@@ -52,12 +52,12 @@ class Descriptor:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest, read."""
+    """A parsed manifest."""
 
     digest: Digest
     size: int  # bytes
     media_type: str
-    artifact_type: str | None  # what a referrer is: its own, else its config's media type
+    artifact_type: str | None  # its own, else the media type of its config
     annotations: Mapping[str, str]
     holds: tuple[Descriptor, ...]
     subject: Digest | None
@@ -71,7 +71,7 @@ class Manifest:
         try:
             document = json.loads(data)
             json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
-        except (ValueError, RecursionError) as error:  # also half a character: "\\ud800"
+        except (ValueError, RecursionError) as error:  # also for half a character: "\\ud800"
             raise _invalid(f"not JSON: {error}") from error
         if not isinstance(document, dict):
             raise _invalid("not a JSON object")
@@ -96,29 +96,29 @@ class Manifest:
 
 def _media_type(document: Mapping[str, Any], content_type: str) -> str:
     sent = content_type.partition(";")[0].strip().lower()
-    named = document.get("mediaType")
-    if named is not None and not isinstance(named, str):
+    own = document.get("mediaType")
+    if own is not None and not isinstance(own, str):
         raise _invalid("mediaType is not text")
-    if named and sent and named != sent:
-        raise _invalid(f"mediaType is {named[:127]!r}, but it was sent as {sent[:127]!r}")
-    media_type = named or sent
+    if own and sent and own != sent:
+        raise _invalid(f"mediaType is {own[:127]!r}, but it was sent as {sent[:127]!r}")
+    media_type = own or sent
     if not MANIFEST_TYPES.fullmatch(media_type):
         raise _invalid(f"not a manifest's media type: {media_type[:127]!r}", hint=f"send it as {MANIFEST_TYPE}")
     return media_type
 
 
 def _descriptors(document: Mapping[str, Any]) -> tuple[Descriptor, ...]:
-    found = []
+    descriptors = []
     if document.get("config") is not None:
-        found.append(_descriptor(document["config"], "config", "config"))
+        descriptors.append(_descriptor(document["config"], "config", "config"))
     for name, role in (("layers", "layer"), ("blobs", "layer"), ("manifests", "manifest")):
         entries = document.get(name)
         if entries is None:
             continue
-        if not isinstance(entries, list) or len(found) + len(entries) > MAX_DESCRIPTORS:
-            raise _invalid(f"{name} is not a list, or one of more than {MAX_DESCRIPTORS} descriptors")
-        found += [_descriptor(entry, role, f"{name}[{at}]") for at, entry in enumerate(entries)]
-    return tuple(found)
+        if not isinstance(entries, list) or len(descriptors) + len(entries) > MAX_DESCRIPTORS:
+            raise _invalid(f"{name} is not a list, or has more than {MAX_DESCRIPTORS} descriptors")
+        descriptors += [_descriptor(entry, role, f"{name}[{at}]") for at, entry in enumerate(entries)]
+    return tuple(descriptors)
 
 
 def _descriptor(entry: Any, role: str, where: str) -> Descriptor:

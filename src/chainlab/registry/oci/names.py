@@ -1,14 +1,14 @@
-"""What may stand in a path: names of repositories, tags and digests.
+"""Names in a path: repositories, tags and digests.
 
 A reference is a digest when it holds a colon, else a tag:
 
     >>> str(reference("v1.2"))
     'v1.2'
 
-Nothing else gets past this module, so no name leads out of a directory or into another path.
+This module refuses everything else, so no name leads out of a directory or into another path.
 
-Bytes are kept here by their SHA-256 alone. Whoever asks for a digest of another algorithm asks a fair question, whose
-answer is that nothing is here; whoever pushes by one is refused.
+Bytes are stored by SHA-256 only. A request for a digest of another algorithm is valid and finds nothing; a push by one
+is refused.
 
 Specifications: distribution-spec 1.1, "Pulling manifests"; image-spec 1.1, "Digests".
 """
@@ -28,7 +28,7 @@ NAME = re.compile(rf"{_PART}(?:/{_PART})*")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 MAX_NAME = 255  # characters; many clients join a host name to it
 DIGEST = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):([A-Za-z0-9=_-]+)")  # image-spec 1.1, "Digests"
-MAX_DIGEST = 255  # characters; no registered algorithm has so many
+MAX_DIGEST = 255  # characters; more than any registered algorithm has
 SHA512 = re.compile(r"[0-9a-f]{128}")
 
 
@@ -40,24 +40,24 @@ class _Foreign(Digest):
 
 
 def check_name(name: str) -> str:
-    """``name``, if a repository may be called so. Raises `OciError` (400 NAME_INVALID)."""
+    """Return ``name`` if it is a repository's name. Raises `OciError` (400 NAME_INVALID)."""
     if len(name) > MAX_NAME or not NAME.fullmatch(name):
         raise OciError(
             400,
             "NAME_INVALID",
-            f"not the name of a repository: {name[:80]!r}",
+            f"not a repository's name: {name[:80]!r}",
             hint="write lower-case words with '.', '_' or '-' between them, and '/' between parts",
         )
     return name
 
 
 def is_tag(text: str) -> bool:
-    """Whether a tag may be called so."""
+    """Whether ``text`` is a tag."""
     return TAG.fullmatch(text) is not None
 
 
 def digest(text: str) -> Digest:
-    """The digest of what a request brings. Raises `OciError` (400 DIGEST_INVALID)."""
+    """Read the digest of bytes that a request sends. Raises `OciError` (400 DIGEST_INVALID)."""
     try:
         return Digest.parse(text)
     except MalformedInput as error:
@@ -65,25 +65,25 @@ def digest(text: str) -> Digest:
 
 
 def any_digest(text: str) -> Digest:
-    """A digest that a request asks for, or that a manifest refers to; nothing is kept by one that is not SHA-256.
+    """Read a digest, of any algorithm, that a request asks for or a manifest refers to.
 
-    Raises `OciError` (400 DIGEST_INVALID).
+    Only SHA-256 is ever stored. Raises `OciError` (400 DIGEST_INVALID).
     """
-    found = DIGEST.fullmatch(text)
-    if found is None or found[1] == "sha256" or len(text) > MAX_DIGEST:
+    match = DIGEST.fullmatch(text)
+    if match is None or match[1] == "sha256" or len(text) > MAX_DIGEST:
         return digest(text)
-    if found[1] == "sha512" and not SHA512.fullmatch(found[2]):
+    if match[1] == "sha512" and not SHA512.fullmatch(match[2]):
         raise OciError(400, "DIGEST_INVALID", f"not a SHA-512 digest: {text[:80]!r}")
-    return _Foreign(found[1], found[2].encode())
+    return _Foreign(match[1], match[2].encode())
 
 
 def reference(text: str) -> Digest | str:
-    """The digest or tag of a manifest, as a request to read or delete names it.
+    """Read the digest or tag in a request to read or delete a manifest.
 
-    Raises `OciError`: 400 DIGEST_INVALID, or 404 MANIFEST_UNKNOWN for what no tag can be.
+    Raises `OciError`: 400 DIGEST_INVALID, or 404 MANIFEST_UNKNOWN for text that cannot be a tag.
     """
     if ":" in text:
         return any_digest(text)
     if not is_tag(text):
-        raise OciError(404, "MANIFEST_UNKNOWN", f"no manifest can have the tag {text[:80]!r}")
+        raise OciError(404, "MANIFEST_UNKNOWN", f"not a tag: {text[:80]!r}")
     return text

@@ -1,4 +1,4 @@
-"""Evidence beside a manifest: a referrer, as OCI distribution 1.1 has it.
+"""Attach evidence to a manifest as a referrer (OCI distribution 1.1).
 
 {"artifactType": "application/vnd.dev.sigstore.bundle.v0.3+json", "subject": {"digest": …}, "layers": [bundle], …}
 """
@@ -18,7 +18,7 @@ EMPTY = "application/vnd.oci.empty.v1+json"  # image-spec, "Guidance for an Empt
 
 
 def attach(images: Images, repository: str, subject: Digest, data: bytes, media_type: str, *, by: str) -> Stored:
-    """Store ``data`` as the one layer of a manifest that refers to ``subject``; its artifact type is ``media_type``.
+    """Store ``data`` as the one layer of a manifest about ``subject``, with the artifact type ``media_type``.
 
     Raises `OciError` when the repository has no such manifest.
     """

@@ -71,7 +71,7 @@ class ImageRepository:
 
 @dataclass(frozen=True)
 class Tag:
-    """Where a tag points."""
+    """A tag and the manifest that it points to."""
 
     name: str
     digest: Digest
@@ -80,7 +80,7 @@ class Tag:
 
 @dataclass(frozen=True)
 class Stored:
-    """A manifest as a repository has it."""
+    """A manifest in a repository."""
 
     order: int  # of arrival
     repository: str
@@ -95,7 +95,7 @@ class Stored:
 
     @classmethod
     def of(cls, row: Iterable[Any]) -> Stored:
-        """From a row with `COLUMNS`."""
+        """Read a row with `COLUMNS`."""
         order, repository, digest, media_type, size, artifact, annotations, subject, pushed, by = row
         return cls(
             order,
@@ -111,7 +111,7 @@ class Stored:
         )
 
     def descriptor(self) -> dict[str, Any]:
-        """As the referrers API lists it."""
+        """Return the descriptor that the referrers API lists."""
         entry: dict[str, Any] = {
             "mediaType": self.media_type,
             "digest": str(self.digest),
@@ -126,7 +126,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Holding:
-    """Something that a manifest holds, and which manifest."""
+    """Something that a manifest holds, and that manifest."""
 
     repository: str
     manifest: Digest

@@ -1,7 +1,7 @@
-"""Uploads in several requests: what has arrived of a blob, across requests and restarts.
+"""Blob uploads in several requests, which survive restarts.
 
-The bytes are in a file, how many of them count is in SQLite. A chunk counts when it is on the disk and
-committed; what a killed or aborted request left behind the last committed byte is cut off by the next one.
+The bytes are in a file; SQLite has the number of bytes that count. A chunk counts when it is on the disk and committed.
+The next request cuts off whatever a killed or aborted one left after the last committed byte.
 
 Specification: OCI distribution-spec 1.1, "Pushing a blob in chunks".
 """
@@ -40,7 +40,7 @@ LIFETIME = 24 * 3600.0  # seconds without a request after which an upload counts
 
 
 class Chunk:
-    """Bytes being added to an upload; they count when `keep` or `finish` says so."""
+    """Bytes being added to an upload; they count after `keep` or `finish`."""
 
     def __init__(self, uploads: Uploads, id: str, offset: int, file: BinaryIO) -> None:
         self._uploads = uploads
@@ -50,19 +50,19 @@ class Chunk:
         self.size = 0  # bytes of this chunk so far
 
     def write(self, data: bytes) -> None:
-        """Add bytes. Raises `OciError` (413) beyond what a blob may have."""
+        """Add bytes. Raises `OciError` (413) beyond the largest blob."""
         self.size += len(data)
         if self.offset + self.size > MAX_SIZE:
             raise OciError(413, "SIZE_INVALID", f"a blob is at most {MAX_SIZE} bytes")
         self._file.write(data)
 
     def keep(self) -> int:
-        """Let the bytes count; returns how many the upload has now."""
+        """Make the bytes count; return how many the upload has now."""
         self._sync()
         return self._uploads._grow(self.id, self.offset, self.size)
 
     def finish(self, expected: Digest) -> None:
-        """The upload is whole: store it as a blob.
+        """Store the whole upload as a blob.
 
         Raises `OciError` (400 DIGEST_INVALID) for other bytes; then this chunk does not count.
         """
@@ -87,7 +87,7 @@ class Uploads:
         connection.executescript(SCHEMA)
 
     def start(self, repository: str) -> str:
-        """Begin an upload; returns its id."""
+        """Begin an upload; return its id."""
         id = secrets.token_hex(16)
         (self._directory / id).touch(mode=0o600)
         with self._guard, transaction(self._connection):
@@ -95,7 +95,7 @@ class Uploads:
         return id
 
     def size(self, repository: str, id: str) -> int:
-        """How many bytes count. Raises `OciError` (404 BLOB_UPLOAD_UNKNOWN)."""
+        """Return how many bytes count. Raises `OciError` (404 BLOB_UPLOAD_UNKNOWN)."""
         row = None
         if ID.fullmatch(id) and (self._directory / id).is_file():
             with self._guard:
@@ -108,10 +108,9 @@ class Uploads:
 
     @contextmanager
     def chunk(self, repository: str, id: str, start: int | None) -> Iterator[Chunk]:
-        """Add to an upload, from byte ``start`` on when that is known.
+        """Add a chunk to an upload, from byte ``start`` on when that is known.
 
-        Raises `OciError`: 404, or 416 when the chunk is not the next one, or another one is
-        being received at this moment.
+        Raises `OciError`: 404, or 416 when the chunk is not the next one, or while another one is being received.
         """
         with self._guard:
             if id in self._busy:
@@ -130,12 +129,12 @@ class Uploads:
                 self._busy.discard(id)
 
     def cancel(self, repository: str, id: str) -> None:
-        """Forget an upload. Raises `OciError` (404 BLOB_UPLOAD_UNKNOWN)."""
+        """Cancel an upload. Raises `OciError` (404 BLOB_UPLOAD_UNKNOWN)."""
         self.size(repository, id)
         self._forget(id)
 
     def sweep(self, *, lifetime: float = LIFETIME) -> int:
-        """Forget uploads that nobody has touched for ``lifetime`` seconds; how many."""
+        """Remove uploads without a request for ``lifetime`` seconds; return how many."""
         limit = time.time() - lifetime
         with self._guard:
             rows = self._connection.execute("SELECT id FROM oci_uploads WHERE updated <= ?", (limit,)).fetchall()
@@ -144,11 +143,11 @@ class Uploads:
             self._forget(id)
         for path in self._directory.iterdir():  # killed before its row was written
             with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime <= limit and not self._known(path.name):
+                if path.stat().st_mtime <= limit and not self._exists(path.name):
                     path.unlink()
         return len(stale)
 
-    def _known(self, id: str) -> bool:
+    def _exists(self, id: str) -> bool:
         with self._guard:
             query = "SELECT 1 FROM oci_uploads WHERE id = ?"
             return self._connection.execute(query, (id,)).fetchone() is not None

@@ -1,11 +1,11 @@
-"""The pages a person browses: artifacts, their versions and tags, what is known about each digest, log entries.
+"""The pages for browsing: artifacts, their versions and tags, what is known about each digest, log entries.
 
-    /                            what there is; search with ?q=
+    /                            all artifacts; search with ?q=
     /artifacts/oci/NAME          an OCI repository       /artifacts/package/NAME    a package
-    /artifacts/sha256:HEX        all about a digest
-    /artifacts/log               entries of the trust logs, and /artifacts/log/v2/9, one of them
+    /artifacts/sha256:HEX        all that is known about a digest
+    /artifacts/log               entries of the transparency logs; /artifacts/log/v2/9 is one of them
 
-Whoever presents a credential (Basic, or Bearer) also sees the internal repositories that it may read.
+A reader with a credential (Basic, or Bearer) also sees the internal repositories that it may read.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def pages_app(registry: Registry) -> Starlette:
 
 
 class _Pages:
-    """Every page is what its reader may see: anybody, or whoever the request's credential names."""
+    """The pages; each shows only what the request's credential, or anybody, may see."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -74,20 +74,20 @@ class _Pages:
     def _overview(self, query: SearchQuery, viewer: Viewer, reader: Viewer) -> dict[str, Any]:
         images = [r.name for r in self._registry.images.repositories() if viewer.package(r.name)]
         projects = [p for p in self._registry.index.projects() if p.upstream or viewer.project(p.name)]
-        found = {
+        rows = {
             "digests": list(self._digests(query, set(images), projects, reader)) if query.prefix else [],
             "images": list(filter(None, (self._image(query, name) for name in images))),
             "packages": list(filter(None, (self._project(query, p) for p in projects if not p.upstream))),
             "upstream": [{"name": p.name, "url": url("package", p.name)} for p in self._upstream(query, projects)],
         }
-        counts = {name: len(rows) for name, rows in found.items()}
-        cut = {name: rows[:MAX_ROWS] for name, rows in found.items()}
+        counts = {name: len(entries) for name, entries in rows.items()}
+        cut = {name: entries[:MAX_ROWS] for name, entries in rows.items()}
         return {"query": query.text, "counts": counts, "channels": CHANNELS, **cut}
 
     def _digests(
         self, query: SearchQuery, images: set[str], projects: Sequence[IndexProject], reader: Viewer
     ) -> Iterator[dict[str, Any]]:
-        """Every digest that a page shows and that begins with what was typed, and where it is."""
+        """Yield every digest on a page that begins with the query, and where it is."""
         for digest, repository in self._registry.images.beginning(query.prefix):
             if repository in images:
                 yield describe(digest) | {"what": "in the OCI repository", "name": repository}
@@ -104,7 +104,7 @@ class _Pages:
                 yield describe(digest) | {"what": "signed by", "name": entry}
 
     def _image(self, query: SearchQuery, name: str) -> dict[str, Any] | None:
-        """A row of the overview; None when it has nothing of what is searched for."""
+        """Return a row of the overview; None when it does not match the query."""
         images = self._registry.images
         tags = sorted(images.tags(name), key=lambda tag: -tag.updated)
         manifests = images.manifests(name)
@@ -113,19 +113,19 @@ class _Pages:
         status = "quarantined" if is_held else "active"
         digests = [digest for m in manifests for digest in (m.digest, m.subject) if digest]
         names = [f"oci/{name}", status, *channels, *(f"oci/{name}:{tag.name}" for tag in tags)]
-        if not _finds(query, names, digests):
+        if not _matches(query, names, digests):
             return None
         return {
             "name": name,
             "url": url("oci", name),
-            **_named(query, [tag.name for tag in tags]),
+            **_names(query, [tag.name for tag in tags]),
             "status": status,
             "channels": channels,
             "evidence": sum(stored.subject is not None for stored in manifests),
         }
 
     def _project(self, query: SearchQuery, project: IndexProject) -> dict[str, Any] | None:
-        """A row of the overview; None when it has nothing of what is searched for."""
+        """Return a row of the overview; None when it does not match the query."""
         files = self._registry.index.files(project.name)
         versions = list(dict.fromkeys(file.version for file in reversed(files)))
         is_held = any(self._registry.quarantine.reason(file.digest) for file in files)
@@ -139,12 +139,12 @@ class _Pages:
             *versions,
             *(file.filename for file in files),
         ]
-        if not _finds(query, names, [file.digest for file in files]):
+        if not _matches(query, names, [file.digest for file in files]):
             return None
         return {
             "name": project.display_name,
             "url": url("package", project.name),
-            **_named(query, versions),
+            **_names(query, versions),
             "status": status,
             "channels": channels,
             "evidence": sum(file.provenance is not None for file in files),
@@ -154,7 +154,7 @@ class _Pages:
         for project in projects:
             files = self._registry.index.files(project.name) if project.upstream and query.text else []
             names = [project.name, *(file.filename for file in files)]
-            if project.upstream and _finds(query, names, [file.digest for file in files]):
+            if project.upstream and _matches(query, names, [file.digest for file in files]):
                 yield project
 
     def _channels(self, artifact: ChannelArtifact) -> dict[str, dict[str, Any]]:
@@ -271,12 +271,12 @@ class _Pages:
         }
 
 
-def _finds(query: SearchQuery, texts: Iterable[str], digests: Iterable[Digest]) -> bool:
+def _matches(query: SearchQuery, texts: Iterable[str], digests: Iterable[Digest]) -> bool:
     return query.matches(texts) or any(map(query.begins, digests))
 
 
-def _named(query: SearchQuery, names: Sequence[str]) -> dict[str, Any]:
-    """The first tags or versions of a row, those that are searched for before the others."""
+def _names(query: SearchQuery, names: Sequence[str]) -> dict[str, Any]:
+    """Return the first tags or versions of a row; those that match the query come first."""
     first = sorted(names, key=lambda name: bool(query.text) and not query.matches([name]))
     return {"versions": first[:MAX_NAMED], "more": max(len(names) - MAX_NAMED, 0)}
 

@@ -1,7 +1,6 @@
 """The pages of the transparency logs: the newest entries, and one entry with what was signed and by whom.
 
-An entry is read from the state that the instance writes, and shown, not verified: the links lead to the answers that a
-verifier asks for.
+Entries are read from the instance's state and not verified; the links lead to the responses that a verifier uses.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from chainlab.trust.merkle import leaf_hash
 
 __all__ = ["LOGGED", "log_routes"]
 
-LOGGED = "dev.chainlab.logentry.created"  # the event of an entry; its subject is the digest that was signed
+LOGGED = "dev.chainlab.logentry.created"  # the event of an entry; its subject is the signed digest
 VERSIONS = {"v1": 1, "v2": 2}
 MAX_ROWS = 200
 
 
 def log_routes(registry: Registry) -> list[BaseRoute]:
-    """The list of entries, and each entry."""
+    """Return the routes of the list of entries and of each entry."""
 
     async def newest(_: Request) -> Response:
         return await render("log.html", _newest, registry)
@@ -58,25 +57,25 @@ def _newest(registry: Registry) -> dict[str, Any]:
 def _entry(registry: Registry, log: str, index: str) -> dict[str, Any]:
     if log not in VERSIONS or not (index.isascii() and index.isdigit() and len(index) <= 15):
         raise Refused(404, f"the log has no entry {index[:80]!r}", hint="choose one from the list of log entries")
-    found = registry.log_entry(log, int(index))
-    document = json.loads(found.body)
+    entry = registry.log_entry(log, int(index))
+    document = json.loads(entry.body)
     text = visible(json.dumps(document, indent=2), lines=True)
     return {
         "log": log,
-        "index": found.index,
-        "time": float(found.time),
+        "index": entry.index,
+        "time": float(entry.time),
         "kind": f"{document['kind']} {document['apiVersion']}",
-        "size": len(found.body),
-        "leaf": leaf_hash(found.body).hex(),
+        "size": len(entry.body),
+        "leaf": leaf_hash(entry.body).hex(),
         "body": Markup(escape(text)),  # noqa: S704
-        "served": address(bundle_summary.entry_path(VERSIONS[log], found.index)),
+        "served": address(bundle_summary.entry_path(VERSIONS[log], entry.index)),
         "checkpoint": "/api/v1/log" if log == "v1" else "/api/v2/checkpoint",
         **_signed(document["kind"], document["spec"]),
     }
 
 
 def _signed(kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The digest that an entry is about, and who signed it, from a body that the log wrote."""
+    """Read the signed digest and the signer from an entry's body, which the log wrote."""
     if kind == "dsse":
         digits, signer = spec["payloadHash"]["value"], _from_pem(spec["signatures"][0]["verifier"])
     elif "hashedRekordV002" in spec:
@@ -89,6 +88,6 @@ def _signed(kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_pem(encoded: str) -> str:
-    """A certificate's DER in base64, of a PEM in base64; a bare key names nobody."""
+    """Convert a PEM in base64 to a DER in base64; a bare key names nobody."""
     lines = base64.b64decode(encoded).decode().strip().splitlines()
     return "".join(lines[1:-1])

@@ -1,7 +1,7 @@
-"""Search: what a person may type to find what the pages show.
+"""The query of the pages' search.
 
-A word is found in names, tags, versions, files, channels and states; case does not matter, and neither does which of
-``-``, ``_`` and ``.`` stands between words. The beginning of a digest is found as the pages show it, or as bare hex:
+A word matches names, tags, versions, files, channels and states. Case does not matter, and ``-``, ``_`` and ``.``
+between words are equal. The beginning of a digest matches as the pages show it, or as bare hex:
 
     >>> SearchQuery.parse("8D2E3E312AFF…").prefix
     'sha256:8d2e3e312aff'
@@ -22,7 +22,7 @@ from chainlab.registry.oci.names import any_digest
 __all__ = ["SearchQuery"]
 
 BETWEEN = re.compile(r"[-_.]+")
-# In a reference the digest follows an "@". Bare hex is SHA-256's, and long enough that few words are taken for it.
+# In a reference the digest follows an "@". Bare hex means SHA-256, and is so long that few words look like it.
 BEGINNING = re.compile(
     r"(?:.*@)?(?:(sha256:[0-9a-f]{1,64}|sha512:[0-9a-f]{1,128})|([0-9a-f]{6,64}))(?:…|\.\.\.)?", re.DOTALL
 )
@@ -30,32 +30,32 @@ BEGINNING = re.compile(
 
 @dataclass(frozen=True)
 class SearchQuery:
-    """What was typed."""
+    """A text to search for."""
 
     text: str
-    prefix: str  # how the digests begin that are looked for; empty when the text is the beginning of none
+    prefix: str  # of the digests to search for; empty when the text is not the beginning of a digest
 
     @classmethod
     def parse(cls, text: str) -> SearchQuery:
-        """Read what was typed; every text is a query."""
-        found = BEGINNING.fullmatch(text.strip().lower())
-        return cls(text.strip(), (found[1] or f"sha256:{found[2]}") if found else "")
+        """Read a query; every text is one."""
+        match = BEGINNING.fullmatch(text.strip().lower())
+        return cls(text.strip(), (match[1] or f"sha256:{match[2]}") if match else "")
 
     @property
     def digest(self) -> Digest | None:
-        """The digest, when all of it was typed."""
+        """The digest, when the query is a whole one; else None."""
         try:
             return any_digest(self.prefix)
         except OciError:
             return None
 
     def matches(self, texts: Iterable[str]) -> bool:
-        """Whether one of the texts has in it what was typed."""
-        wanted = _folded(self.text)
-        return any(wanted in _folded(text) for text in texts)
+        """Whether one of the texts contains the query."""
+        folded = _folded(self.text)
+        return any(folded in _folded(text) for text in texts)
 
     def begins(self, digest: Digest) -> bool:
-        """Whether the digest begins with what was typed."""
+        """Whether the digest begins with the query."""
         return bool(self.prefix) and str(digest).startswith(self.prefix)
 
 
