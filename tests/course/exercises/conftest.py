@@ -1,4 +1,4 @@
-"""Solved labs, each run once in a worker."""
+"""Fixtures: solved labs, each run once in a worker."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from solved_labs import SolvedLab, solve
 
 @pytest.fixture(scope="module", autouse=True)
 def environment() -> Iterator[None]:
-    """An open lab changes the process's environment: what a module's labs changed goes with the module."""
+    """Restore the process's environment after each module: an open lab changes it."""
     with patch.dict(os.environ):
         yield
 
 
 @pytest.fixture(scope="session")
 def solved_lab() -> Iterator[Callable[[str], SolvedLab]]:
-    """Gives a unit's solved lab, and this process the lab's environment; each is run once."""
+    """Give a unit's solved lab, run once, and set this process's environment to the lab's."""
     outside = {name: value for name, value in os.environ.items() if name != "CHAINLAB_WORKSPACE"}
     solved: dict[str, SolvedLab] = {}
     inside: dict[str, dict[str, str]] = {}

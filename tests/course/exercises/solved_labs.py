@@ -1,4 +1,4 @@
-"""The labs, solved: the given cells and the solutions of a lab, run once in order, up to its last exercise."""
+"""Solved labs: the given cells and the solutions of a lab, run once in order, up to its last exercise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SolvedLab:
 
     @property
     def lab(self) -> Any:
-        """What `chainlab.open` gave."""
+        """The lab that `chainlab.open` gave."""
         return self.space["lab"]
 
     def exercise(self, number: str) -> ExerciseSource:
@@ -34,7 +34,7 @@ class SolvedLab:
         return part
 
     def answer(self, number: str, space: dict[str, Any] | None = None) -> Callable[..., Any]:
-        """What the exercise's check cell checks, in the lab's own namespace or in another."""
+        """Evaluate the answer that the exercise's check cell checks, in the lab's own namespace or in another."""
         checked = checked_answer(self.exercise(number).tagged("check")[0])
         assert checked
         function: Callable[..., Any] = eval(checked[1], self.space if space is None else space)
@@ -61,7 +61,7 @@ def solve(unit: str) -> SolvedLab:
 
 
 def refused_at(solved: SolvedLab, number: str, *changes: tuple[str, str]) -> str:
-    """The first case that the solution fails after changes to its text; empty when it is still right."""
+    """Name the first case that the solution fails after changes to its text; empty when it is still right."""
     source = solved.exercise(number).tagged("exercise")[0].source
     for old, new in changes:
         assert old in source, old
@@ -77,9 +77,9 @@ OTHER_IMPORTS = "import datetime, packaging.version\nversion = packaging.version
 
 
 def run_given_cells(unit: str) -> tuple[list[Cell], list[Cell]]:
-    """The given cells of a lab whose learner has answered nothing: those that ran, and those that ask for an answer.
+    """Run the given cells of a lab without answers; returns those that ran, and those that need an answer.
 
-    Raises what a cell raises that asks for neither an answer nor a name made from one.
+    Passes on the exception of a cell that needs neither an answer nor a name made from one.
     """
     part = lesson(unit)
     answers = {cell.index: _functions(cell) for e in part.exercises for cell in e.tagged("exercise")}

@@ -1,4 +1,4 @@
-"""What holds for every exercise of the course.
+"""Claims that hold for every exercise of the course.
 
 Its cases are solvable whatever the seed, differ with it and teach; its starter fails by its own name, each named wrong
 answer fails at the case it names, and no answer that does not look at the question is worth anything.
@@ -29,7 +29,7 @@ from chainlab.errors import MalformedInput, NotAttempted
 UNITS = {e.id: unit.id for unit in load(ROOT).units for e in unit.exercises}
 every_exercise = pytest.mark.parametrize("exercise", UNITS)
 
-# How many seeds, where a case is dear: real signatures, repositories, folders, worker processes. 40 elsewhere.
+# Seeds per exercise where a case is slow: signatures, repositories, folders, worker processes. 40 elsewhere.
 SEEDS = {
     "0.1": 5, "0.2": 20, "1.1": 50, "1.2": 50, "1.3": 12, "1.4": 50, "1.5": 50, "1.6": 50,
     "2.2": 6, "2.3": 3, "2.6": 3, "2.8": 4, "3.2": 5, "3.3": 5, "3.7": 6,
@@ -182,7 +182,7 @@ def crashes(*arguments: Any) -> list[str]:
 
 @pytest.mark.parametrize("exercise", sorted(MARKED))
 def test_a_judge_that_does_not_look_scores_nothing(exercise: str, solved: SolvedLab) -> None:
-    """Neither who accepts all, nor who refuses all, by every name or by one, nor who crashes."""
+    """Accepting all, refusing all by every name or by one, and crashing all score nothing."""
     module = importlib.import_module(exercises.module_name(exercise))
     names = [name for group in module.GROUPS.values() for name in group]
     trust = [solved.lab.trust] if exercise == "4.6" else []

@@ -173,7 +173,7 @@ def test_every_kind_of_step_occurs_somewhere(lab: Any) -> None:
 
 
 def test_mallorys_bundle_is_whole_under_her_root_and_nothing_under_ours(lab: Any, tmp_path: Path) -> None:
-    """Else the case would be refused for a clumsy forgery, and not for its root."""
+    """A clumsy forgery would be refused for another reason than its root."""
     file, claims = b"a wheel", workflow_claims("acme/triage-model", "release.yml", "refs/tags/v1.0.0")
     good = ex6_trusted_publisher._FileSigner(lab.trust).job(file, claims)
     bundle, hers = ex6_trusted_publisher.impostor(tmp_path, file, claims, good)

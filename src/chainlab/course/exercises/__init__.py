@@ -1,12 +1,12 @@
-"""The exercises' cases: exercise 3.3 is the one module ``week3/ex3_*.py``, found by its number.
+"""The cases of the exercises: the number of exercise 3.3 leads to its one module, ``week3/ex3_*.py``.
 
-A module gives
+Each module has
 
 - ``cases(lab, rng)``: the cases, built so that their truth is known from how they were made,
-- ``TEACHES``: for each case, by its name, what a learner who misses it is told,
-- ``SEE``: where to look, the same for all cases or by the case's name.
+- ``TEACHES``: the reason that a learner is told who misses a case, by the case's name,
+- ``SEE``: where to read about it, one text for all cases or one for each case's name.
 
-It is imported when its exercise is checked, not before.
+A module is imported when its exercise is checked, not before.
 
     >>> module_name("3.3")
     'chainlab.course.exercises.week3.ex3_truth_test'
@@ -33,7 +33,10 @@ Generator = Callable[[Any, random.Random], Iterable[Any]]  # of `checks.Case`
 
 
 def numbered() -> dict[str, str]:
-    """Every exercise's id and its module's dotted name, in order. Raises `ChainlabError` for two modules of one id."""
+    """Map each exercise's id to the dotted name of its module, in order.
+
+    Raises `ChainlabError` when two modules have one id.
+    """
     modules: dict[str, str] = {}
     for week in pkgutil.iter_modules(__path__):
         if week_number := WEEK.fullmatch(week.name):
@@ -48,9 +51,9 @@ def numbered() -> dict[str, str]:
 
 
 def module_name(exercise: str) -> str:
-    """The dotted name of an exercise's module. Raises `MalformedInput` for an exercise that has none."""
+    """Give the dotted name of an exercise's module. Raises `MalformedInput` for an unknown exercise."""
     if ID.fullmatch(exercise) is None:
-        raise MalformedInput(f"not an exercise: {exercise!r}", hint="write its number as in '1.2'")
+        raise MalformedInput(f"not an exercise: {exercise!r} (expected a number such as '1.2')")
     modules = numbered()
     if exercise not in modules:
         raise MalformedInput(f"there is no exercise {exercise}", hint=f"name one of {', '.join(modules)}")
@@ -58,9 +61,9 @@ def module_name(exercise: str) -> str:
 
 
 def cases(exercise: str) -> Generator:
-    """The generator of one exercise's cases, each with its text. Raises `MalformedInput` for an exercise that has none.
+    """Give the generator of an exercise's cases, with their texts from the module's tables.
 
-    A case that brings a text of its own keeps it.
+    A case that has a text already keeps it. Raises `MalformedInput` for an unknown exercise.
     """
     module = importlib.import_module(module_name(exercise))
 

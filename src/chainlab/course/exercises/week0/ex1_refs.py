@@ -1,4 +1,4 @@
-"""Exercise 0.1, which commit does a ref name? The truth is the id that `git commit` gave."""
+"""Cases for exercise 0.1: which commit does a ref name? The truth is the id that `git commit` gave."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TEACHES = {
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """A real repository with every kind of ref; the truth is the id that `git commit` gave."""
+    """Make a real repository with every kind of ref, and ask for each."""
     repository = lab.path / "exercise-0.1" / f"{rng.getrandbits(32):08x}"
     major, feature = rng.randrange(2, 9), rng.choice(["faster", "retry", "cache", "matrix"])
     git = _Repository(repository, rng)

@@ -1,4 +1,4 @@
-"""Exercise 0.2, who signed this, if anybody? The truth is whose key signed."""
+"""Cases for exercise 0.2: who signed this, if anybody? The truth is whose key signed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TEACHES = {
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Artifact, signature, certificate and authority; the truth is whose key signed."""
+    """Make artifact, signature, certificate and authority, honest ones first."""
     one, other, third = (f"{name}@example.com" for name in rng.sample(PEOPLE, 3))
     name = f"teaching CA {rng.randrange(100, 1000)}"
     authority, impostor = _Authority(name, rng), _Authority(name, rng)
@@ -74,7 +74,7 @@ class _Authority:
         self.certificate = self._certificate(self.name, self.key, None, rng)
 
     def issue(self, identity: str, rng: random.Random) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
-        """A new key and a certificate that binds it to ``identity``."""
+        """Make a key, and a certificate that binds it to ``identity``."""
         key = new_key(rng)
         return key, self._certificate(x509.Name([]), key, identity, rng)
 

@@ -1,4 +1,4 @@
-"""Exercise 0.3, accept the token, or say why not. The truth is the fault put into the token."""
+"""Cases for exercise 0.3: accept the token, or say why not. The truth is the fault put into the token."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TEACHES = {
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Tokens with faults put in; the truth is the first of them."""
+    """Make good tokens, then tokens with faults; the truth is the first fault."""
     audience, now = rng.choice(["sigstore", "registry", "deploy"]), rng.randrange(10**9, 2 * 10**9)
     issuer = f"https://issuer-{rng.randrange(10, 100)}.example"
     key, stranger = new_key(rng), new_key(rng)

@@ -1,4 +1,4 @@
-"""Exercise 0.4, one root from uneven subtrees. The truth is the log's own root."""
+"""Cases for exercise 0.4: one root from uneven subtrees. The truth is the log's own root."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEACHES = {
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Complete subtrees of a log, left to right; the truth is that log's own root."""
+    """Make logs, and give their complete subtrees from left to right."""
     sizes = {
         "one entry": 1,
         "four entries": 4,

@@ -1,4 +1,4 @@
-"""Exercise 0.5, what may this job do? The truth is chosen first, then the workflow is written."""
+"""Cases for exercise 0.5: what may this job do? The truth is chosen first, then the workflow is written."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SCOPES = ["actions", "checks", "contents", "deployments", "id-token", "issues", 
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Workflow files with `permissions:` in different places; the truth is chosen first."""
+    """Write workflow files with `permissions:` in different places."""
     a, b, c = rng.sample(SCOPES, 3)
     default = {"contents": rng.choice(["read", "write"]), a: "read"}
 

@@ -1,4 +1,4 @@
-"""Exercise 0.6, three kinds of answer. The truth is how many events of each kind were made."""
+"""Cases for exercise 0.6: three kinds of answer. The truth is how many events of each kind were made."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TEACHES = {
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Events with a known number of each kind; some carry no `workflow` field at all."""
+    """Make events with a known number of each kind; some have no `workflow` field at all."""
 
     def case(name: str, release: int, other: int, unknown: int, noise: int = 0) -> Case:
         upload = "package.uploaded"

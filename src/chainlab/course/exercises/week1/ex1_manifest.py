@@ -1,4 +1,4 @@
-"""Exercise 1.1, verify the kit's manifest. Each case spoils a fresh copy in one way and knows which."""
+"""Cases for exercise 1.1: verify the kit's manifest. Each case spoils a fresh copy in one way and knows which."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ HIDDEN = "projects/triage/.github/workflows"
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """A small kit with its manifest; each case spoils a fresh copy in one way and knows which."""
+    """Make a small kit with its manifest, then a spoilt copy for each case."""
     kit = _kit(rng)
     listed = "".join(f"{hashlib.sha256(kit[p]).hexdigest()}  {p}\n" for p in sorted(kit))
     names = sorted(kit)
@@ -71,7 +71,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
 
 
 def _kit(rng: random.Random) -> dict[str, bytes]:
-    """Path to content: eight files; one empty, one hidden, one with a space; contents differ."""
+    """Make eight files with different contents, path to content; one empty, one hidden, one with spaces in its path."""
     files = {
         f"{folder}/{rng.choice('abcdef')}{i}{rng.randrange(1000)}.txt": rng.randbytes(rng.randrange(20, 400))
         for i, folder in enumerate(FOLDERS)
@@ -91,6 +91,6 @@ def _write(root: Path, files: dict[str, bytes]) -> Path:
 
 
 def _flip(content: bytes, rng: random.Random) -> bytes:
-    """The content with one bit flipped."""
+    """Flip one bit of the content."""
     place = rng.randrange(len(content))
     return content[:place] + bytes([content[place] ^ 1 << rng.randrange(8)]) + content[place + 1 :]

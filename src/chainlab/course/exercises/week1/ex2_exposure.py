@@ -1,4 +1,4 @@
-"""Exercise 1.2, exposure, detection, containment. The minutes come first, then the timestamps that give them."""
+"""Cases for exercise 1.2: exposure, detection, containment. The minutes come first, then their timestamps."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ UNKNOWN = None
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Tables built from minutes: first the minutes, then the timestamps that give them."""
+    """Make tables of incidents, each from the minutes that it has to give."""
 
     def case(name: str, rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> Case:
         truth = {row["id"]: minutes for row, minutes in rows}
@@ -89,7 +89,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
 
 
 def _rounded(got: dict[str, Any], expected: dict[str, Any]) -> bool:
-    """Whether only the means differ, and each by a rounding: no case teaches about that."""
+    """Say whether only the means differ, and each by a rounding: no case teaches about that."""
     if got["rows"] != expected["rows"] or got.keys() != expected.keys():
         return False
     pairs = [(got[name], right) for name, right in expected.items() if name != "rows"]
@@ -106,9 +106,9 @@ def _incident(
     unnoticed: bool = False,
     at_once: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One row and its minutes: ``lost`` anchors are empty, a ``day`` anchor has no clock time.
+    """Make a row and its minutes: the ``lost`` anchor is empty, the ``day`` anchor has no clock time.
 
-    Only the alert is told in the ``zone``: whoever drops offsets gets other minutes.
+    Only the alert is in the ``zone`` (minutes from UTC), so an answer that drops offsets gets other minutes.
     """
     detect, contain = rng.randrange(7, 5000), 0 if at_once else rng.randrange(11, 3000)
     ended = rng.randrange(1, detect) if unnoticed else detect + contain

@@ -1,9 +1,8 @@
 """Cases for exercise 1.3: what does the verifier say?
 
-Each scenario is described in words, then played: a file is really signed against the private
-instance, the bundle or the trusted root is really altered, and sigstore's unmodified `Verifier`
-gives the verdict. The case's truth is that verdict; should it ever differ from what the scenario
-was built to show, the generator stops.
+Each scenario is described in words, then played: a file is really signed against the private instance, the bundle or
+the trusted root is really altered, and sigstore's unmodified `Verifier` gives the verdict, which is the truth. The
+generator raises `ChainlabError` when a verdict is not the one that the scenario was built for.
 """
 
 from __future__ import annotations
@@ -84,8 +83,8 @@ NOTHING_WRONG: dict[str, Any] = {
     "trusted_root": "ours",  # or: another CA · another CT log · another log
 }
 
-# What the client says (a piece of its message) and the step it is about, in the client's order.
-MESSAGES = [  # several words each: the client prints hashes in base64 too, and three letters are found in some
+# A piece of the client's message, and the step that it is about, in the client's order.
+MESSAGES = [  # several words each: three letters also occur in the base64 hashes that the client prints
     ("must contain an inclusion promise or signed timestamp", "time"),  # on reading the bundle
     ("not enough sources of verified time", "time"),
     ("certificate chain", "chain"),
@@ -102,7 +101,7 @@ PEOPLE = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"]
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Scenarios with one change, with none that matters, and with two."""
+    """Play scenarios with one change, with changes that do not matter, and with two."""
     names = rng.sample(PEOPLE, 2)
     signer, other = (f"{name}@example.com" for name in names)
     late = rng.randrange(3, 400) * 24 * 60 + rng.randrange(1440)
@@ -142,7 +141,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
 
 
 class _SpoiledBundles:
-    """Two signed files of one signer, and the ways to spoil them."""
+    """Signed files of one signer, and the ways to spoil their bundles."""
 
     def __init__(self, lab: LabContext, rng: random.Random, signer: str) -> None:
         self.config, self.issuer = lab.trust.config, lab.trust.issuer
@@ -153,7 +152,7 @@ class _SpoiledBundles:
             self.bundles = {c: json.loads(by.sign_artifact(b).to_json()) for c, b in self.files.items()}
 
     def play(self, scenario: dict[str, Any]) -> tuple[str, str]:
-        """Verdict and failing step."""
+        """Play a scenario; returns the client's verdict and the step that failed."""
         data = self.files[scenario["content"]]
         bundle = copy.deepcopy(self.bundles[scenario["content"]])
         if scenario["file"] == "one bit flipped":
@@ -198,7 +197,7 @@ class _SpoiledBundles:
 
 
 def _another_key(public: str) -> str:
-    """A fresh public key of the same kind, as base64 of its DER form."""
+    """Make another public key of the same kind, both as base64 of the DER form."""
     key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
     key_before = serialization.load_der_public_key(base64.b64decode(public))
     if isinstance(key_before, ec.EllipticCurvePublicKey):
@@ -210,7 +209,7 @@ def _another_key(public: str) -> str:
 
 
 def _another_ca() -> list[str]:
-    """Intermediate and root of a CA that issued nothing here, each as base64 of its DER form."""
+    """Make intermediate and root of a CA that issued nothing here, each as base64 of its DER form."""
     now, day = dt.datetime.now(dt.UTC), dt.timedelta(days=1)
     chain: list[x509.Certificate] = []
     issuer_key: ec.EllipticCurvePrivateKey | None = None

@@ -1,8 +1,8 @@
 """Cases for exercise 1.4: which of OWASP's ten CI/CD risks does this evidence show?
 
-A finding is what an assessor has at hand: lines of evidence, who can cause the run that they are about, and what that
-run holds. Each kind of line is written down with the number that it shows, beside a line of the same matter that shows
-nothing, so the truth never comes from reading the lines back.
+A finding is lines of evidence about a run, the event that causes it, and what the run holds. Each kind of line is
+listed with the risk's number that it shows; beside it stands a line of the same matter that shows nothing. So the
+truth never comes from reading the lines back.
 
     >>> any("reviews" in line for line in samples(random.Random(1)))
     True
@@ -185,14 +185,14 @@ KINDS = [
 
 
 def samples(rng: random.Random) -> list[str]:
-    """One line of every kind that occurs, in no order: some show a risk, some show none."""
+    """Give one line of every kind that occurs, in no order: some show a risk, some show none."""
     lines = [line(rng) for lines in (SHOW, CLEAN) for group in lines.values() for line in group]
     rng.shuffle(lines)
     return lines
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """One finding of each kind, one with a comment, then two at once; each among lines that show nothing."""
+    """Make one finding of each kind, one with a comment, then two at once; each among lines that show nothing."""
     for kind in KINDS:
         yield _case(kind.name, [kind], rng)
     comments = [f"# never again: {SHOW[number][0](rng)}" for number in (3, 5)]

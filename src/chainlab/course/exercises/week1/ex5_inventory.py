@@ -1,7 +1,7 @@
 """Cases for exercise 1.5: everything a project trusts by name.
 
-A project and the mirror of its actions are written to disk; whatever is written down as trusted
-goes into the inventory at the same moment, so the truth never comes from reading the files back.
+A project and the mirror of its actions are written to disk. Each reference enters the inventory when it is written, so
+the truth never comes from reading the files back.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ DATASETS = ["wdbc", "biopsies-2019", "controls", "synthetic-cases"]
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Small projects that each add one way of trusting, a larger one, and the real triage-model."""
+    """Make small projects that each add one way of trusting, then a larger one; the last is the real triage-model."""
     folder = lab.path / "exercise-1.5"
 
     project = _Project(folder, rng)
@@ -169,7 +169,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
 
 
 class _Project:
-    """A project and a mirror on disk, and the inventory that grows with them."""
+    """A project, its mirror of actions, and the inventory of both."""
 
     def __init__(self, folder: Path, rng: random.Random) -> None:
         root = folder / f"{rng.getrandbits(32):08x}"
@@ -181,23 +181,23 @@ class _Project:
         self.tasks = rng.sample([f"{t}-{s}" for t in TASKS for s in ("it", "all", "now")], 40)
 
     def case(self, name: str, least: float = 1.0) -> Case:
-        """The case; with ``least`` below 1 every kind is judged by precision and recall."""
+        """Make the case; with ``least`` below 1 every kind is judged by precision and recall."""
         args = (self.root, self.mirror)
         if least == 1:
             return Case(name, args, self.truth)
         return Case(name, args, None, accept=_found(self.truth, least))
 
     def name(self) -> str:
-        """A fresh action, sometimes in a sub-folder of its repository."""
+        """Choose the name of a new action, sometimes in a sub-folder of its repository."""
         folder = self.rng.choice(["", "", "/sub", "/tools/inner"])
         return f"{self.rng.choice(OWNERS)}/{self.tasks.pop()}{folder}"
 
     def sha(self) -> str:
-        """A full-length commit id."""
+        """Make a full-length commit id."""
         return f"{self.rng.getrandbits(160):040x}"
 
     def uses(self, name: str = "", ref: str = "") -> str:
-        """A reference, which is now in the inventory."""
+        """Make a reference, and add it to the inventory."""
         major = f"v{self.rng.randrange(1, 9)}"
         ref = ref or self.rng.choice([major, "main", "release/v1", self.sha()])
         reference = f"{name or self.name()}@{ref}"
@@ -205,7 +205,7 @@ class _Project:
         return reference
 
     def composite(self, depth: int) -> str:
-        """An action in the mirror that calls others; the innermost calls the outermost again."""
+        """Write actions that call each other into the mirror; the innermost calls the outermost again."""
         names = [self.name() for _ in range(depth)]
         references = [self.uses(name) for name in names]
         for name, inner in zip(names, [*references[1:], references[0]], strict=True):
@@ -213,7 +213,7 @@ class _Project:
         return references[0]
 
     def local_action(self, references: list[str]) -> str:
-        """An action of the project itself: not trusted by name, but what it calls is."""
+        """Write an action of the project itself: it is not trusted by name, but what it calls is."""
         self._action(self.root / ".github" / "actions" / "own", references)
         return "./.github/actions/own"
 
@@ -226,7 +226,7 @@ class _Project:
         )
 
     def workflow(self, file: str, references: list[str], decoys: bool = False, folder: Path | None = None) -> None:
-        """A workflow with one job; ``decoys`` adds lines that only look like references."""
+        """Write a workflow with one job; ``decoys`` adds lines that only look like references."""
         lines = ["on: push", "jobs:", "  work:", "    runs-on: ubuntu-latest", "    steps:"]
         for number, reference in enumerate(references):
             quoted = f'"{reference}"' if number % 2 else reference
@@ -243,7 +243,7 @@ class _Project:
         path.write_text("\n".join(lines) + "\n")
 
     def reusable(self, file: str, references: list[str]) -> None:
-        """A workflow whose two jobs are reusable ones in the mirror, which have ``references`` between them."""
+        """Write a workflow whose two jobs call workflows in the mirror, which share ``references``."""
         owner, repository = self.name().split("/")[:2]
         path = f"{owner}/{repository}/.github/workflows"
         jobs = ""
@@ -255,7 +255,7 @@ class _Project:
         target.write_text(f"on: push\njobs:\n{jobs}")
 
     def packages(self, number: int) -> None:
-        """requirements.txt, the file it includes, and pyproject.toml; at least five packages."""
+        """Write requirements.txt, the files it includes, and pyproject.toml; ``number`` is at least five."""
         chosen = self.rng.sample(PACKAGES, number)
         self.truth["packages"] |= {normal for _, normal in chosen} | {"flit-core"}
         written = [text for text, _ in chosen]
@@ -275,7 +275,7 @@ class _Project:
         )
 
     def artifacts(self, models: int, datasets: int) -> None:
-        """artifacts.toml."""
+        """Write artifacts.toml."""
         text = ""
         for kind, table, names in (
             ("models", "model", self.rng.sample(MODELS, models)),
@@ -289,7 +289,7 @@ class _Project:
         (self.root / "artifacts.toml").write_text(text)
 
     def whole(self) -> None:
-        """Everything at once."""
+        """Write everything at once."""
         self.packages(self.rng.randrange(8, 12))
         self.artifacts(models=self.rng.randrange(1, 4), datasets=self.rng.randrange(1, 4))
         local = self.local_action([self.uses(), self.composite(depth=2)])
@@ -303,7 +303,7 @@ def _toml(texts: list[str]) -> str:
 
 
 def _found(truth: dict[str, set[str]], least: float) -> Callable[[Any], bool | Miss]:
-    """Accepts an answer whose precision and recall are at least ``least`` in every kind."""
+    """Accept an answer whose precision and recall are at least ``least`` in every kind."""
 
     def accept(answer: Any) -> bool | Miss:
         if not isinstance(answer, dict) or set(answer) != set(truth):

@@ -68,7 +68,7 @@ ENOUGH = 0.95  # of the best value
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Profiles that each punish one short cut, then two mixed ones."""
+    """Make profiles that each punish one short cut, then two mixed ones."""
     big, small = rng.randrange(10, 16), rng.randrange(7, 10)  # losses
     yield from _kinds_of_controls(big, small, rng)
     yield from _sets_of_controls(big, small, rng)
@@ -240,7 +240,7 @@ def _case(
 
 
 def _mixed(name: str, rng: random.Random) -> Case:
-    """All twelve controls against nine to twelve threats, with a third of the money for all."""
+    """Offer all twelve controls against nine to twelve threats, and a third of the money for all."""
     costs = {c["id"]: rng.randrange(1, 7) for c in CONTROLS}
     vectors = VECTORS + rng.choices(VECTORS, k=rng.randrange(1, 5))
     threats = [
@@ -266,7 +266,7 @@ def _mixed(name: str, rng: random.Random) -> Case:
 
 
 def open_threats(profile: dict[str, Any], chosen: set[str]) -> set[str]:
-    """Ids of the threats that a set of controls neither prevents nor detects in time."""
+    """Give the ids of the threats that a set of controls neither prevents nor detects in time."""
     controls = {c["id"]: c for c in profile["controls"]}
     acting: set[str] = set()
     waiting = set(chosen)
@@ -290,7 +290,7 @@ def _stops(control: dict[str, Any], threat: dict[str, Any], profile: dict[str, A
 
 
 def best(profile: dict[str, Any]) -> int:
-    """The largest loss that an affordable set of controls avoids: every set is tried."""
+    """Find the largest loss that an affordable set of controls avoids, by trying every set."""
     controls, threats = profile["controls"], profile["threats"]
     stopped = {c["id"]: sum(1 << i for i, t in enumerate(threats) if _stops(c, t, profile)) for c in controls}
     sets: list[tuple[int, frozenset[str]]] = [(0, frozenset())]  # cost, members; affordable only
@@ -314,7 +314,7 @@ def best(profile: dict[str, Any]) -> int:
 
 
 def _good(profile: dict[str, Any]) -> Callable[[Any], bool | Miss]:
-    """Accepts an affordable set that is worth enough, with the threats it leaves open."""
+    """Accept an affordable set that is worth enough, with the threats it leaves open."""
     cost = {c["id"]: c["cost"] for c in profile["controls"]}
     loss = {t["id"]: t["loss"] for t in profile["threats"]}
     top: list[int] = []

@@ -80,7 +80,7 @@ TEACHES = {
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Runs that each add one way of handing a secret over, then a whole one."""
+    """Describe runs that each add one way of handing over a secret, then a whole one."""
     yield _three_levels(rng)
     yield _pasted(rng)
     yield from _pull_requests(rng)
@@ -250,7 +250,7 @@ def _all_at_once(rng: random.Random) -> Case:
 
 
 def _whole(rng: random.Random) -> Case:
-    """Three jobs and most of the rules; a cache carries code between them, but no secret."""
+    """Describe three jobs and most of the rules; a cache carries code between them, but no secret."""
     run = DescribedRun(rng, "pull_request_target", rng.choice(["fork", "same repository"]))
     one, two = run.secret(), run.secret()
     environment, guarded = run.environment(opened=True)

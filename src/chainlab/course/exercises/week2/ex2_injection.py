@@ -1,8 +1,7 @@
 """Cases for exercise 2.2: a step that pastes a stranger's words into its script.
 
-The repaired step is really run: its expressions are replaced by text, as the platform does it, and
-bash reads what comes out, in an empty directory with an empty environment. A payload that runs
-makes one file there, and nothing else.
+The repaired step is really run: text replaces its expressions, as on the platform, and bash reads the result in an
+empty directory with an empty environment. A payload that runs makes one file there, and nothing else.
 
     >>> expand("echo ${{ github.head_ref }}", {"github.head_ref": "fix/typo"})
     'echo fix/typo'
@@ -77,7 +76,7 @@ WORDS = ["cases", "weights", "loader", "report", "scores"]
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
-    """``text`` with every ``${{ … }}`` replaced by its value: the platform pastes before bash reads.
+    """Replace every ``${{ … }}`` in ``text`` by its value: the platform pastes before bash reads.
 
     Raises `KeyError` for an expression that has no value here.
     """
@@ -85,7 +84,7 @@ def expand(text: str, values: Mapping[str, str]) -> str:
 
 
 class Played:
-    """What a step did: ``output``, its exit ``status`` and whether a payload ran."""
+    """The result of a step: its ``output``, its exit ``status`` and whether a payload ran."""
 
     def __init__(self, output: str, status: int, ran: bool) -> None:
         self.output, self.status, self.ran = output, status, ran
@@ -94,7 +93,7 @@ class Played:
 def play(step: Mapping[str, Any], values: Mapping[str, str], scratch: Path) -> Played:
     """Run a step as the platform would, in a fresh directory below ``scratch``.
 
-    Raises `KeyError` for an unknown expression and `ChainlabError` where there is no bash.
+    Raises `KeyError` for an unknown expression and `ChainlabError` without bash.
     """
     bash = shutil.which("bash", path="/bin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
     if bash is None:
@@ -123,7 +122,7 @@ def play(step: Mapping[str, Any], values: Mapping[str, str], scratch: Path) -> P
 
 
 def _payloads(rng: random.Random) -> list[str]:
-    """Words that each run something in one way of quoting or another; all make the marker."""
+    """Give payloads for different ways of quoting; each makes the marker."""
     word = rng.choice(WORDS)
     return [
         f'{word}"; touch {MARKER}; echo "',
@@ -136,10 +135,10 @@ def _payloads(rng: random.Random) -> list[str]:
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Steps in which the stranger's words stand in each way of quoting; benign first."""
+    """Make steps in which a stranger's words stand in each way of quoting, benign words first."""
     steps = _PastedSteps(rng, lab.path / "exercise-2.2")
     yield from steps.quoted()
-    yield from steps.named()
+    yield from steps.beside_variables()
     yield from steps.nested_quotes()
     yield from steps.look_alikes()
     quiet = {"name": "quiet", "env": {"A": "1"}, "run": f'echo "{steps.word()} $A"'}
@@ -161,7 +160,7 @@ class _PastedSteps:
     def case(
         self, name: str, step: dict[str, Any], tried: list[dict[str, str]], output: Callable[[dict[str, str]], str]
     ) -> Case:
-        """The case: ``output`` gives what the step prints with each row of ``tried``, expression to value."""
+        """Make the case: for each row of ``tried``, expression to value, the step has to print ``output(row)``."""
         return Case(name, (step,), accept=_inert(step, [(values, output(values)) for values in tried], self.scratch))
 
     def quoted(self) -> Iterator[Case]:
@@ -191,8 +190,8 @@ class _PastedSteps:
             lambda v: f"by {v[BRANCH]} as {self.account}\n",
         )
 
-    def named(self) -> Iterator[Case]:
-        """Beside variables that are there already; several expressions; one that chooses."""
+    def beside_variables(self) -> Iterator[Case]:
+        """In a step that has variables already; several expressions; one that chooses."""
         rng, hostile = self.rng, self.hostile
         full = "GITHUB_EVENT_PULL_REQUEST_TITLE"
         taken = rng.choice(["TITLE", "PR_TITLE", full])
@@ -269,7 +268,7 @@ def _each(expression: str, values: list[str]) -> list[dict[str, str]]:
 def _inert(
     original: dict[str, Any], tried: list[tuple[dict[str, str], str]], scratch: Path
 ) -> Callable[[Any], bool | Miss]:
-    """Accepts a step that prints each value as it is and runs none of them."""
+    """Accept a step that prints each value as it is and runs none of them."""
 
     def accept(step: Any) -> bool | Miss:
         if not isinstance(step, dict) or not isinstance(step.get("run"), str):

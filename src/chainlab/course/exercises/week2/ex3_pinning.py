@@ -1,7 +1,7 @@
 """Cases for exercise 2.3: a workflow and a mirror of the actions that it names.
 
-The mirror is real (`fixtures.mirrors`). What a reference should become is noted when its commit is made, so the truth
-never comes from resolving it.
+The mirror is real (`fixtures.mirrors`). The commit of each reference is noted when it is made, so the truth never comes
+from resolving the reference.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ TEACHES = {
 
 
 class _Text:
-    """A workflow file with its truth: which line becomes what."""
+    """A workflow file, and what each of its lines becomes."""
 
     def __init__(self) -> None:
         self.lines = ["on: push", "jobs:", "  work:", "    runs-on: ubuntu-latest", "    steps:"]
@@ -87,28 +87,28 @@ class _Text:
         self.inside: dict[str, str] = {}  # a nested reference → the action that names it
 
     def step(self, reference: str, commit: str = "", rest: str = "", quote: str = "") -> None:
-        """A step; ``commit`` is what its ref is to become, "" where it stays."""
+        """Add a step; ``commit`` is what its ref becomes, "" when it stays."""
         if commit:
             self.pinned[len(self.lines)] = (reference, commit)
         self.lines.append(Actions.reference_line(f"{quote}{reference}{quote}", rest))
 
     def nested(self, outer: str, *references: str) -> None:
-        """References that stay open inside the action ``outer``."""
+        """Note references that stay open inside the action ``outer``."""
         self.open |= set(references)
         self.inside |= dict.fromkeys(references, outer)
 
     def add(self, *lines: str) -> None:
-        """Lines that stay as they are."""
+        """Add lines that stay as they are."""
         self.lines += lines
 
     def case(self, name: str, mirror: Path) -> Case:
-        """The case."""
+        """Make the case."""
         text = "\n".join(self.lines) + "\n"
         return Case(name, (text, mirror), None, accept=_pinned(self))
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Workflows that each add one kind of reference, then a whole one; one mirror for all."""
+    """Make workflows that each add one kind of reference, then a whole one; one mirror serves all."""
     actions = Actions(lab.path / "exercise-2.3", rng)
     yield from _pinned_references(actions, rng)
     yield from _kept_references(actions, rng)
@@ -156,7 +156,7 @@ def _pinned_references(actions: Actions, rng: random.Random) -> Iterator[Case]:
 
 
 def _kept_references(actions: Actions, rng: random.Random) -> Iterator[Case]:
-    """Lines that stay as they are: bound already, not to be bound, or left to a person."""
+    """Lines that stay: bound already, not to be bound, or left to a person."""
     mirror = actions.folder
     text = _Text()
     name, refs = actions.add()
@@ -263,7 +263,7 @@ def _whole(actions: Actions, rng: random.Random) -> Case:
 
 
 def _pinned(text: _Text) -> Callable[[Any], bool | Miss]:
-    """Accepts the file with exactly its movable references pinned, and the set of what stays open."""
+    """Accept the file with exactly its movable references pinned, and the set of references that stay open."""
 
     def accept(answer: Any) -> bool | Miss:
         if not isinstance(answer, dict) or set(answer) != {"text", "open"}:

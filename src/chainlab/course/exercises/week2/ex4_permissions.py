@@ -1,8 +1,7 @@
-"""Cases for exercise 2.4: the least that each job's token has to be allowed.
+"""Cases for exercise 2.4: the least permissions that each job needs.
 
-A job is played: each of its steps asks the platform for something, and is refused unless the job's
-`permissions` cover it. What a step asks for is noted when the step is made, so the least that a job
-needs is known without reading its steps.
+A job is played: each step asks the platform for something, and is refused unless the job's `permissions` cover it. What
+a step asks for is noted when the step is made, so the least permissions are known without reading the steps.
 
     >>> refused({"contents": "read"}, {"contents": "write"})
     ['contents: write']
@@ -57,7 +56,7 @@ WRITE_ALL = dict.fromkeys(SCOPES, "write")
 
 
 def refused(permissions: Mapping[str, str], needs: Mapping[str, str]) -> list[str]:
-    """What of ``needs`` (scope to level) the permissions do not cover; write includes read."""
+    """List the ``needs`` (scope to level) that the permissions do not cover; write includes read."""
     return [
         f"{scope}: {level}"
         for scope, level in sorted(needs.items())
@@ -66,7 +65,7 @@ def refused(permissions: Mapping[str, str], needs: Mapping[str, str]) -> list[st
 
 
 class _Steps:
-    """Steps as workflows have them; each comes with what it asks the platform for."""
+    """Makes steps as workflows have them, each with the permissions that it asks for."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
@@ -148,7 +147,7 @@ KINDS = [name for name in vars(_Steps) if not name.startswith("_")]
 
 
 def samples(rng: random.Random) -> list[str]:
-    """One step of every kind that occurs, as a line: its script, or its action and inputs."""
+    """Show one step of every kind that occurs, as a line: its script, or its action and inputs."""
     lines = []
     for kind in KINDS:
         step, _ = getattr(_Steps(rng), kind)()
@@ -159,7 +158,7 @@ def samples(rng: random.Random) -> list[str]:
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Workflows of one or a few jobs, each for one confusion; then two mixed ones."""
+    """Make workflows of one or a few jobs, each for one confusion, then two mixed ones."""
     workflows: list[tuple[str, dict[str, list[str]]]] = [
         ("a job that reads and tests", {"test": ["checkout", "cache", "test"]}),
         ("a job that pushes a tag", {"tag": ["checkout", "test", "tag"]}),
@@ -190,7 +189,7 @@ def _case(name: str, rng: random.Random, jobs: dict[str, list[str]]) -> Case:
 
 
 def _least(requests: dict[str, list[tuple[str, dict[str, str]]]]) -> Callable[[Any], bool | Miss]:
-    """Accepts permissions with which every step passes, and none of which can be lowered."""
+    """Accept permissions with which every step passes, and none of which can be lowered."""
 
     def accept(answer: Any) -> bool | Miss:
         if not isinstance(answer, dict) or answer.keys() != requests.keys():

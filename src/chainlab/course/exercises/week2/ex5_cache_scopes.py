@@ -1,9 +1,9 @@
-"""Cases for exercise 2.5: keys and rights of caches, judged by playing them.
+"""Cases for exercise 2.5: keys and write permissions of caches, judged by playing them.
 
-`Store` keeps entries as the platform does: an entry belongs to a scope (a ref) and never changes; a
-run restores from its own scope, then from the default branch's: the exact key first, then the newest
-that begins with it, then with a restore key. A replay lets every run that executes a stranger's words write what
-it may, wherever it may, and asks which trusted job then restores it.
+`Store` keeps entries as the platform does: an entry belongs to a scope (a ref) and never changes. A run restores from
+its own scope, then from the default branch's: the exact key first, then the newest that begins with it, then with a
+restore key. A replay lets every run that executes a stranger's words write wherever it may, and looks for a trusted
+job that restores the result.
 
     >>> store = Store()
     >>> store.save("refs/heads/main", "pip-1", CacheRow(lock=1))
@@ -71,27 +71,30 @@ FIELDS = ["os", "lock", "job", "ref", "sha", "run"]
 
 @dataclass(frozen=True)
 class CacheRow:
-    """What is in a cache: which state of the lock file it was made for, and whose it is."""
+    """An entry of a cache: the state of the lock file that it was made for, and whether a stranger wrote it."""
 
     lock: int
     poison: bool = False
 
 
 class Store:
-    """Caches of one repository."""
+    """The caches of one repository."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], CacheRow] = {}  # (scope, key), oldest first
 
     def save(self, scope: str, key: str, entry: CacheRow) -> bool:
-        """Whether it was stored: a key that its scope has already stays what it is."""
+        """Store an entry, unless its scope has the key already; returns whether it was stored."""
         if (scope, key) in self._entries:
             return False
         self._entries[scope, key] = entry
         return True
 
     def restore(self, scopes: Sequence[str], key: str, restore_keys: Sequence[str]) -> CacheRow | None:
-        """Scope by scope: the exact key, then the newest that begins with it, or with a restore key."""
+        """Restore an entry, scope by scope; None when no scope has one.
+
+        In a scope the exact key comes first, then the newest key that begins with it, then with a restore key.
+        """
         for scope in scopes:
             if (scope, key) in self._entries:
                 return self._entries[scope, key]
@@ -102,12 +105,12 @@ class Store:
         return None
 
     def has(self, scope: str, key: str) -> bool:
-        """Whether the scope has exactly this key."""
+        """Say whether the scope has exactly this key."""
         return (scope, key) in self._entries
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Repositories whose jobs differ in what a stranger may reach."""
+    """Make repositories whose jobs differ in what a stranger may reach."""
 
     def case(name: str, jobs: list[dict[str, Any]], teaches: str = "") -> Case:
         rng.shuffle(jobs)
@@ -161,7 +164,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
 
 
 def _mixed(rng: random.Random, job: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
-    """Jobs on three branches; one of the branches is reached by a stranger, the default never."""
+    """Make jobs on three branches and the default branch; a stranger's words never run on the default branch."""
     branches = [f"refs/heads/{name}" for name in rng.sample(["next", "docs", "gpu", "old"], 3)]
     jobs = [
         job("test", "push", 12),
@@ -192,7 +195,7 @@ def _key(template: str, job: dict[str, Any], scope: str, lock: int, number: int)
 
 
 def hit_rate(jobs: Sequence[dict[str, Any]], design: dict[str, Any], weeks: int = 4) -> float:
-    """The share of all runs that restore a cache made for the present lock file."""
+    """Compute the share of all runs that restore a cache made for the present lock file."""
     rng = random.Random(len(jobs))  # noqa: S311 (the order of runs, the same for every design)
     store, hits, number = Store(), 0, 0
     runs = [job for job in jobs for _ in range(job["runs_per_week"])]
@@ -216,14 +219,14 @@ def hit_rate(jobs: Sequence[dict[str, Any]], design: dict[str, Any], weeks: int 
 
 
 def poisoned(jobs: Sequence[dict[str, Any]], design: dict[str, Any], rule: str) -> tuple[str, str] | None:
-    """The first trusted job that restores a stranger's entry, and whose run had written it."""
-    now, later, lock = 1, 2, 1  # the attack comes first: it cannot foresee a commit or a run id
+    """Find a trusted job that restores a stranger's entry; returns it and the job whose run wrote the entry."""
+    now, later, lock = 1, 2, 1  # the attack comes first, so it cannot foresee a commit or a run id
     writers = [job for job in jobs if job["runs_a_strangers_words"]]
     for writer in writers:
         scope = _write_scope(writer, pull=7)
         if not _may_write(writer, scope, rule):
             continue
-        store = Store()  # simplified: nothing is there yet that would be in the attacker's way
+        store = Store()  # simplified: no earlier entry is in the attacker's way
         for job in jobs:
             plan = design[job["name"]]
             for template in [plan["key"], *plan["restore_keys"]] if plan else []:
@@ -245,9 +248,9 @@ def poisoned(jobs: Sequence[dict[str, Any]], design: dict[str, Any], rule: str) 
 
 
 def _good(jobs: list[dict[str, Any]], about_speed: bool) -> Callable[[Any], bool | Miss]:
-    """Accepts a design that no replay gets through and that is found often enough.
+    """Accept a design that no replay poisons and whose caches are restored often enough.
 
-    Unless the case is ``about_speed``, a slow design is told a reason of its own.
+    A slow design gets a reason of its own, unless the case is ``about_speed``.
     """
     names = [job["name"] for job in jobs]
 

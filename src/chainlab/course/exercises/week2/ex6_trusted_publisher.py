@@ -1,8 +1,7 @@
 """Cases for exercise 2.6: which signer may publish for this project?
 
-Every case is really signed against the private instance: a token with GitHub's claim names, a
-certificate with Fulcio's extensions, a log entry, a timestamp. What a case changes of the expected
-publisher's claims decides its truth.
+Every case is really signed against the private instance: a token with GitHub's claim names, a certificate with Fulcio's
+extensions, a log entry, a timestamp. The truth follows from how a case's claims differ from the expected publisher's.
 """
 
 from __future__ import annotations
@@ -116,9 +115,9 @@ TEACHES = {
 
 
 def impostor(place: Path, file: bytes, claims: dict[str, str], good: str) -> tuple[str, str]:
-    """A bundle with these claims by an instance that Mallory runs for the moment, and that instance's trusted root.
+    """Sign with these claims by an instance that Mallory runs; returns the bundle and her trusted root, both as JSON.
 
-    Both are JSON. ``good`` is a bundle of the same file, whose form hers has.
+    ``good`` is a bundle of the same file, whose form hers takes.
     """
     place.mkdir(parents=True, exist_ok=True)
     bundle = json.loads(good)
@@ -158,11 +157,11 @@ class _FileSigner:
         self.context = SigningContext.from_trust_config(trust.config)
 
     def job(self, file: bytes, claims: dict[str, str]) -> str:
-        """A bundle, as JSON, by a job."""
+        """Sign as a job with these claims; returns the bundle as JSON."""
         return self._sign(file, self.trust.token(claims=claims))
 
     def person(self, file: bytes, address: str) -> str:
-        """A bundle, as JSON, by a person."""
+        """Sign as the person with this address; returns the bundle as JSON."""
         return self._sign(file, self.trust.token(address))
 
     def _sign(self, file: bytes, token: str) -> str:
@@ -172,7 +171,7 @@ class _FileSigner:
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """One good release, then one changed claim at a time."""
+    """Make one good release, then one changed claim at a time."""
     release = _SignedRelease(lab, rng)
     yield from release.other_repositories()
     yield from release.other_refs()
@@ -211,11 +210,11 @@ class _SignedRelease:
         file: bytes = b"",
         expected: dict[str, Any] | None = None,
     ) -> Case:
-        """The case: ``expected`` are the fields in which the publisher is another one."""
+        """Make the case; ``expected`` changes fields of the publisher."""
         return Case(name, (file or self.file, bundle, {**self.publisher, **(expected or {})}), truth)
 
     def claims(self, **changes: str) -> dict[str, str]:
-        """The release's claims, with changes."""
+        """Give the release's claims, with changes."""
         base = workflow_claims(
             changes.pop("repository", self.repository),
             changes.pop("workflow", self.workflow),
@@ -225,7 +224,7 @@ class _SignedRelease:
         return {**base, **changes}
 
     def signed(self, **changes: str) -> str:
-        """A bundle for the file by a job with these claims."""
+        """Sign the file as a job with these claims."""
         return self.signer.job(self.file, self.claims(**changes))
 
     def other_repositories(self) -> Iterator[Case]:

@@ -1,9 +1,8 @@
 """Cases for exercise 2.7: which workflows did a protection inside an action reach?
 
-A state is what a mirror knows of ``actions/checkout`` at one moment: its commits with their parents,
-what tags and branches name, and which commits brought the protection in. Users are how workflows
-refer to it. Two worlds occur: one before 20 July 2026, in which only v7 has it, and one after the
-backport to v4, v5 and v6.
+A state is what a mirror knows of ``actions/checkout`` at one moment: its commits with their parents, what tags and
+branches name, and which commits added the protection. A user is a workflow that refers to the action. Two kinds of
+state occur: before 20 July 2026 only v7 has the protection; later v4, v5 and v6 have it too.
 
     >>> next(cases(None, random.Random(1))).name
     'versions and branches'
@@ -53,7 +52,7 @@ CHECKOUT = "actions/checkout"
 
 
 class _Mirror:
-    """The state, and which of its names lead to the protection."""
+    """A state, and which of its names lead to the protection."""
 
     def __init__(self, rng: random.Random, *, backport: bool) -> None:
         self.rng = rng
@@ -64,8 +63,8 @@ class _Mirror:
         fixed = {major: commit(old[major]) for major in ("v4", "v5", "v6")} if backport else {}
         protected = commit(old["v6"])
         main = commit(protected)
-        merged = commit(main, old["v5"])  # a merge of a line without it; main has it all the same
-        self.joined = commit(old["v5"], main)  # the other way round: a line without it took it in
+        merged = commit(main, old["v5"])  # merges a line without it; main has it all the same
+        self.joined = commit(old["v5"], main)  # the other way round: a line without it merged main
         self.refs = {
             "v1": old["v1"],
             "v4": fixed.get("v4", old["v4"]),
@@ -78,7 +77,7 @@ class _Mirror:
         }
         self.added = sorted({protected, *fixed.values()})
         self.old, self.new = list(old.values()), [protected, main, merged, *fixed.values()]
-        self.unmerged = commit(old["v6"])  # in a branch that never got it
+        self.unmerged = commit(old["v6"])  # on a branch without it
         self.refs["try-something"] = self.unmerged
         self.safe = {"v7", "v7.0.0", "main", *(major for major in fixed)}
 
@@ -88,12 +87,12 @@ class _Mirror:
         return name
 
     def state(self, inner: dict[str, str] | None = None) -> dict[str, Any]:
-        """What the exercise is given."""
+        """Give the state as the exercise sees it; ``inner`` maps actions to what they use."""
         return {"parents": self.parents, "refs": self.refs, "protection_added_by": self.added, "inside": inner or {}}
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Estates of workflows that check out a pull request's head on ``pull_request_target``."""
+    """Make sets of workflows that check out a pull request's head on ``pull_request_target``."""
     estates = _Estates(rng)
     yield from estates.by_commit()
     yield from estates.after_backport()
@@ -104,7 +103,7 @@ User = tuple[dict[str, Any], bool]  # a workflow's use of the action, and whethe
 
 
 class _Estates:
-    """Users of the action, each by a name of its own."""
+    """Sets of users of the action, each user by a name of its own."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
@@ -166,22 +165,22 @@ class _Estates:
         yield self.case("a whole estate", mirror, mixed, inner)
 
     def case(self, name: str, mirror: _Mirror, users: list[User], inner: dict[str, str] | None = None) -> Case:
-        """The case: whom of these users does the protection reach?"""
+        """Make the case: which of these users does the protection reach?"""
         self.rng.shuffle(users)
         truth = {user["name"] for user, protected in users if protected}
         args = (mirror.state(inner), [user for user, _ in users])
         return Case(name, args, truth, accept=_names(args[1], truth))
 
     def by_ref(self, mirror: _Mirror) -> list[User]:
-        """A user of each tag and branch."""
+        """Make a user of each tag and branch."""
         return [(self.user(f"{CHECKOUT}@{ref}"), ref in mirror.safe) for ref in mirror.refs]
 
     def pinned(self, commits: list[str], protected: bool) -> list[User]:
-        """A user of each commit."""
+        """Make a user of each commit."""
         return [(self.user(f"{CHECKOUT}@{commit}"), protected) for commit in commits]
 
     def user(self, uses: str, *, by_hand: bool = False, unsafe: bool | str | None = None) -> dict[str, Any]:
-        """A workflow that uses the action, or that fetches the head ``by_hand``; ``unsafe`` is the action's input."""
+        """Make a workflow that uses the action, or fetches the head ``by_hand``; ``unsafe`` is the action's input."""
         name = f"{self.rng.choice(['label', 'greet', 'size', 'docs', 'scan'])}-{self.rng.randrange(10_000)}"
         while name in self.taken:
             name += "x"
@@ -197,7 +196,7 @@ class _Estates:
 
 
 def _names(users: list[dict[str, Any]], truth: set[str]) -> Callable[[Any], bool | Miss]:
-    """Accepts the truth; else shows the first user who is missing or too many."""
+    """Accept the truth; otherwise show the first user that is missing or too many."""
 
     def accept(answer: Any) -> bool | Miss:
         if not isinstance(answer, list):  # plain data: a set comes as a sorted list

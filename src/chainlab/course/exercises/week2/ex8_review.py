@@ -1,7 +1,7 @@
-"""Cases for exercise 2.8: each control of a hardened set is broken in turn.
+"""Cases for exercise 2.8: a review, tried on hardened sets of workflows with one control broken, or none.
 
-A *mutant* is the set with one control broken, a *benign change* leaves every control in force. How
-a review is scored on them: `fixtures.scoring`.
+A *mutant* is a set with one control broken; a *benign change* leaves every control in force. `fixtures.scoring`
+scores the review on them.
 
     >>> score(lambda workflows, resolve: []).value
     0.0
@@ -57,9 +57,9 @@ MARKING = Marking[Variant]("review", "changes", attrgetter("control"))
 
 
 def bench(review: Review) -> Callable[..., dict[str, Any]]:
-    """The review as a function of many sets at once: their names to what it names in each.
+    """Make the review a function of many sets at once: it maps a set's name to what `scoring.names_of` gives.
 
-    A set is reviewed once; its names are as `scoring.names_of` gives them.
+    Each set is reviewed once.
     """
     reviews: dict[tuple[tuple[str, str], ...], Any] = {}
 
@@ -76,13 +76,13 @@ def bench(review: Review) -> Callable[..., dict[str, Any]]:
 
 
 def score(review: Review, seed: int = 1) -> Score:
-    """The score of a review on the variants of one seed; other ones than the check's."""
+    """Score a review on the variants of one seed, which are others than the check's."""
     sets, refs = variants(random.Random(f"score/{seed}"))  # noqa: S311 (variation, not secrecy)
     return MARKING.score(sets, bench(review)({v.name: v.texts for v in sets}, refs))
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Benign changes, every group of controls, then the score at three heights."""
+    """Try benign changes, every group of controls, then the score at three heights."""
     sets, refs = variants(rng)
 
     def case(name: str, chosen: list[Variant], accept: Accept) -> Case:
@@ -98,6 +98,6 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
 
 
 def _every(unchanged: Variant, mutants: list[Variant], controls: tuple[str, ...]) -> Accept:
-    """Accepts when the unchanged set is accepted, each control caught, and every kind of mutant refused."""
+    """Accept when the unchanged set is accepted, each control caught, and every kind of mutant refused."""
     each_control, every_kind = MARKING.at_least([unchanged], mutants, controls), MARKING.every_kind(mutants)
     return lambda verdicts: each_control(verdicts) and every_kind(verdicts)

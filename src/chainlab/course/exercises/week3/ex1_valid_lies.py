@@ -1,9 +1,9 @@
-"""Cases for exercise 3.1: component lists that every schema accepts, and what in them is not so.
+"""Cases for exercise 3.1: component lists that every schema accepts, and the lies in them.
 
-An honest document is made from facts (a wheel's digest, a lock, times of upload); then single facts are bent, and each
-bend is noted as ``kind: where``. What a document does not say is a gap, and no lie.
+An honest document is made from facts (a wheel's digest, a lock, times of upload). Then single facts are bent, and each
+bend is noted as ``kind: where``. Something that a document leaves out is a gap, not a lie.
 
-    >>> facts, document = Truth(random.Random(1)).made()
+    >>> facts, document = Truth(random.Random(1)).parts()
     >>> document["specVersion"], len(document["components"]) == len(facts["lock"])
     ('1.6', True)
 
@@ -80,11 +80,11 @@ Bend = Callable[["Truth"], str]
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Documents with no lie, with gaps, with one kind of lie each, and with several."""
+    """Make documents with no lie, with gaps, with one kind of lie each, and with several."""
 
     def case(name: str, bends: list[Bend]) -> Case:
         truth = Truth(rng)
-        lies = {bend(truth) for bend in bends} - {""}  # not all of them bend
+        lies = {bend(truth) for bend in bends} - {""}  # some leave the document honest
         facts, document = truth.parts()
         return Case(name, (document, facts), lies, why_if=lambda answer: _about(lies, answer))
 
@@ -108,13 +108,13 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
 
 
 def _about(lies: set[str], answer: list[str]) -> bool:
-    """Whether what is wrong is of the kinds that the case is about; in an honest document, anything is."""
+    """Say whether the mistake is of the kinds that the case is about; in an honest document, any mistake is."""
     kinds = {lie.partition(":")[0] for lie in lies}
     return not lies or any(one.partition(":")[0] in kinds for one in lies ^ set(answer))
 
 
 class Truth:
-    """Facts, the honest document about them, and ways to bend it; each bend returns what it made untrue."""
+    """Facts, an honest document about them, and ways to bend it; each returns what it made untrue, or ""."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -152,14 +152,14 @@ class Truth:
         ]
 
     def parts(self) -> tuple[Facts, Document]:
-        """The facts, and the document as it is now."""
+        """Give the facts, and the document as it is now."""
         self._rng.shuffle(self.document["components"])
         return {"wheel": self._wheel, "lock": self._lock}, self.document
 
-    # -- no lies
+    # -- changes that are no lies
 
     def spell(self) -> str:
-        """Other spellings of the same."""
+        """Spell names and versions differently."""
         one, two = self._take(), self._take()
         bare = self._take()
         for component in (one, bare):
@@ -171,7 +171,7 @@ class Truth:
         return ""
 
     def spell_time(self) -> str:
-        """Made in the moment of the youngest upload, written in another zone; and a version with one zero more."""
+        """Set the newest upload to the document's own moment, in another zone; give a version one zero more."""
         uploaded = self._day
         zone = dt.timezone(dt.timedelta(hours=5))
         component = self._take()
@@ -184,7 +184,7 @@ class Truth:
         return ""
 
     def gap(self) -> str:
-        """A list that knows little, and says so."""
+        """Leave out a hash, a component and an edge, and say that the list is incomplete."""
         unknown = self._take()
         del unknown["hashes"]
         missing = self._take()
@@ -195,14 +195,14 @@ class Truth:
         return ""
 
     def say_little(self) -> str:
-        """A list of components, and nothing beside it that the schema does not ask for."""
+        """Leave out everything beside the components that the schema does not ask for."""
         del self.document["metadata"]["timestamp"], self.document["metadata"]["component"]["hashes"]
         del self.document["compositions"], self.document["dependencies"]
         self._drop(self._take())
         return ""
 
     def more_hashes(self) -> str:
-        """A SHA-512 beside the SHA-256, of the subject and of a component, and one alone."""
+        """Add a SHA-512 to the subject and to a component, and give another component only a SHA-512."""
         subject = self.document["metadata"]["component"]
         one, two = self._take(), self._take()
         for holder in (subject, one):
@@ -211,13 +211,13 @@ class Truth:
         return ""
 
     def plug(self) -> str:
-        """A plug-in: it needs the application that it is for."""
+        """Let a plug-in need the application that it is for."""
         entry = next(e for e in self.document["dependencies"] if e["ref"] != APP)
         entry["dependsOn"] = [*entry["dependsOn"], APP]
         return ""
 
     def doubt(self) -> str:
-        """Two compositions more, each about one component: nobody knows what is in it."""
+        """Add two compositions that call one component each unknown."""
         one, two = (
             {"aggregate": "unknown", "assemblies": [component["bom-ref"]]}
             for component in self.document["components"][:2]
@@ -228,66 +228,66 @@ class Truth:
     # -- lies
 
     def other_subject(self) -> str:
-        """The hash of other bytes."""
+        """Give the subject the hash of other bytes."""
         self.document["metadata"]["component"]["hashes"][0]["content"] = self._hex()
         return "subject: document"
 
     def early(self) -> str:
-        """Made an hour before the youngest of its components was there."""
+        """Date the document an hour before its newest component was uploaded."""
         component = self._take()
         late = self._day + dt.timedelta(hours=1)
         self._lock[component["name"]]["uploaded"] = late.astimezone(dt.timezone(-dt.timedelta(hours=7))).isoformat()
         return "time: document"
 
     def other_name(self) -> str:
-        """The purl is another package's."""
+        """Give a component another package's name than its purl's."""
         component = self._take()
         component["name"] = f"acme-{self._rng.choice(['cell', 'tabels', 'metric', 'queue'])}"
         return f"name: {component['bom-ref']}"
 
     def other_version(self) -> str:
-        """The version and the purl's version differ."""
+        """Give a component another version than its purl's."""
         component = self._take()
         component["version"] += ".post1"
         return f"version: {component['bom-ref']}"
 
     def stale_version(self) -> str:
-        """Both agree, and the lock has another."""
+        """Give the lock another version than component and purl."""
         component = self._take()
         self._lock[component["name"]]["version"] += ".post1"
         return f"version: {component['bom-ref']}"
 
     def other_purl(self) -> str:
-        """The purl's version is another; the component's is the lock's."""
+        """Give the purl another version; the component keeps the lock's."""
         component = self._take()
         component["purl"] = f"pkg:pypi/{component['name']}@{component['version']}.post1"
         return f"version: {component['bom-ref']}"
 
     def unknown_version(self) -> str:
-        """A component that the lock does not know contradicts itself."""
+        """Add a component that is not in the lock and contradicts itself."""
         self._vendor(purl="pkg:pypi/acme-oldparser@0.4")
         return "version: vendored"
 
     def other_hash(self) -> str:
-        """64 hex digits that no file of the package has."""
+        """Give a component a digest that no file of its package has."""
         component = self._take()
         component["hashes"][0]["content"] = self._hex()
         return f"hash: {component['bom-ref']}"
 
     def dangle(self) -> str:
-        """An edge that ends nowhere."""
+        """Add an edge that ends nowhere."""
         entries = [e for e in self.document["dependencies"] if e["ref"] != APP and len(e["dependsOn"]) == 1]
         entry = self._rng.choice(entries)
         entry["dependsOn"] = [*entry["dependsOn"], f"acme-gone-{self._rng.randrange(1000)}"]
         return f"edge: {entry['ref']}"
 
     def omit(self) -> str:
-        """A locked package is missing from a list that calls itself complete; it has another one more."""
+        """Drop a locked package from a list that calls itself complete, and add another one."""
         self._drop(self._take())
         self._vendor()
         return "complete: document"
 
-    # -- inside
+    # -- parts of the document
 
     def _component(self, name: str) -> Document:
         version = self._lock[name]["version"]
@@ -301,13 +301,13 @@ class Truth:
         }
 
     def _vendor(self, **more: str) -> None:
-        """A component that the lock does not know."""
+        """Add a component that is not in the lock."""
         self.document["components"].append(
             {"type": "library", "bom-ref": "vendored", "name": "acme-oldparser", "version": "0.3", **more}
         )
 
     def _take(self) -> Document:
-        """A component that nobody bent yet."""
+        """Take a component that is not bent yet."""
         name = self._free.pop()
         return next(c for c in self.document["components"] if c["bom-ref"] == name)
 

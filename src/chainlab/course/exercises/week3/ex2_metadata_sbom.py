@@ -1,8 +1,8 @@
 """Cases for exercise 3.2: small site-packages folders, and the component list that their metadata supports.
 
-A folder is made from a plan that says which package needs which, and why: always, under a marker, for an extra. So
-edges are known before anything is written. A lock (PEP 751) names the wheels with their digests; the tags in a
-package's WHEEL file say which of them was installed, and a package that was built here is none of them.
+A plan says which package needs which, and why: always, under a marker, for an extra. So the edges are known before
+anything is written. A lock (PEP 751) names the wheels with their digests. The tags in a package's WHEEL file say which
+wheel was installed; a package that was built here comes from none of them.
 
     >>> plan = Plan(random.Random(1))
     >>> plan.need("app", "acme-web", 'platform_system == "Linux"', holds=False)
@@ -62,7 +62,7 @@ TEACHES = {
 
 
 ORIGIN = "acme:hash-origin"
-# What PEP 508 markers are held against: the machine where the folder was installed, not the one that reads it.
+# The environment for PEP 508 markers: the machine where the folder was installed, not the one that reads it.
 LINUX = {
     "python_version": "3.11",
     "python_full_version": "3.11.9",
@@ -76,7 +76,7 @@ LINUX = {
     "platform_version": "1",
     "implementation_version": "3.11.9",
 }
-# Machines on which nobody reads it: this course asks for a newer Python.
+# Other machines than any reader's: this course asks for a newer Python.
 ELSEWHERE = (
     {
         **LINUX,
@@ -104,7 +104,7 @@ WORDS = ["web", "tables", "fonts", "queues", "codecs", "colours", "graphs", "clo
 
 
 class Plan:
-    """Packages, who needs whom, and which files the lock names."""
+    """Packages, what each needs, and the files that the lock names."""
 
     def __init__(self, rng: random.Random, *, by_url: bool = False) -> None:
         self._rng = rng
@@ -118,9 +118,10 @@ class Plan:
         self.package("app")
 
     def package(self, name: str, kind: str = "pure") -> str:
-        """From a wheel for all (``pure``, ``both``), for this machine (``native``), or built: ``local``, or ``source``.
+        """Add a package; returns its name.
 
-        Of ``source`` the lock has no wheel; of ``local`` it has one that was not taken.
+        It comes from a wheel for all machines (``pure``, ``both``) or for this one (``native``), or was built here: for
+        ``source`` the lock has no wheel, for ``local`` one that was not used.
         """
         version = f"{self._rng.randrange(4)}.{self._rng.randrange(12)}.{self._rng.randrange(5)}"
         self._needs[name], self._versions[name] = [], version
@@ -141,7 +142,7 @@ class Plan:
         return name
 
     def need(self, name: str, other: str, marker: str = "", *, holds: bool = True) -> None:
-        """``name`` requires ``other``, which may carry extras in brackets; ``holds``: the requirement applies."""
+        """Let ``name`` require ``other``, perhaps with extras in brackets; ``holds`` says whether that applies."""
         self._needs[name].append(f"{other} ; {marker}" if marker else other)
         if holds:
             to = other.partition("[")[0].partition(">")[0].strip()
@@ -149,7 +150,7 @@ class Plan:
                 self.edges.add((name, canonicalize_name(to)))
 
     def write(self, place: Path) -> tuple[Path, Path]:
-        """The site-packages folder and the lock, somewhere below a place."""
+        """Write the site-packages folder and the lock somewhere below a place."""
         contents: dict[str, str] = {}
         for name, needs in self._needs.items():
             version, module = self._versions[name], name.replace("-", "_")
@@ -176,7 +177,7 @@ class Plan:
         return written / "site-packages", written / "pylock.toml"
 
     def _wheel(self, name: str, file: str, digest: str) -> str:
-        """An entry of the lock."""
+        """Write a wheel's entry of the lock."""
         place = f'name = "{file}"'
         if self._by_url:
             place = self._rng.choice(
@@ -185,7 +186,7 @@ class Plan:
         return f'  {{{place}, hashes = {{sha256 = "{digest}"}}}}'
 
     def accepts(self) -> Callable[[Any], bool | Miss]:
-        """Whether a CycloneDX document says what the plan says."""
+        """Accept a CycloneDX document that says what the plan says."""
         purls = {name: f"pkg:pypi/{name}@{version}" for name, version in self._versions.items()}
 
         def accept(document: Any) -> bool | Miss:
@@ -215,7 +216,7 @@ class Plan:
 
 
 def _edge_miss(listed: set[tuple[Any, Any]], edges: set[tuple[str, str]]) -> str:
-    """What is wrong with the edges that a document lists, purl to purl; empty when nothing is."""
+    """Say what is wrong with the edges that a document lists, purl to purl; empty when nothing is."""
     if own := sorted(str(a) for a, b in listed if a == b):
         return f"{own[0]} leads to itself; an extra of its own is no edge"
     if listed == edges:
@@ -236,7 +237,7 @@ def _hash_miss(component: dict[str, Any], digest: str | None) -> str:
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Folders that differ in what their requirements and their files ask of the reader."""
+    """Write folders whose requirements and files ask different things of their reader."""
 
     def case(name: str, plan: Plan, environment: Mapping[str, str] = LINUX) -> Case:
         site, lock = plan.write(lab.path)
@@ -253,7 +254,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
 
 
 def _plan(rng: random.Random, count: int, *, by_url: bool = False) -> tuple[Plan, list[str]]:
-    """A plan in which the application needs some packages, and their names."""
+    """Make a plan in which the application needs ``count`` packages; gives also their names."""
     plan = Plan(rng, by_url=by_url)
     names = [plan.package(f"acme-{word}") for word in rng.sample(WORDS, count)]
     for name in names:

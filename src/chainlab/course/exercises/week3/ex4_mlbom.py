@@ -1,7 +1,7 @@
-"""Cases for exercise 3.4: a training record is added to a document that others wrote into before.
+"""Cases for exercise 3.4: add a training record to a document that others wrote.
 
 The record's counts give the metrics; the intervals are computed here from the same counts by another form of Wilson's
-formula. The document already has what the Python library does not model: formulation, compositions, annotations.
+formula. The document has parts that the Python library does not model: formulation, compositions, annotations.
 
     >>> lower, upper = wilson(90, 100)
     >>> round(lower, 3), round(upper, 3)
@@ -59,19 +59,19 @@ CONTENTS = ["569 rows of 30 measurements of cell nuclei", "1,200 rows of 12 bloo
 
 
 def wilson(hits: int, cases: int) -> tuple[float, float]:
-    """The ends of the 95 % score interval: the two shares p at which |hits − np| = z·√(np(1−p))."""
+    """Compute the ends of the 95 % score interval: the two shares p at which |hits − np| = z·√(np(1−p))."""
     a, b, c = cases + Z * Z, 2 * hits + Z * Z, hits * hits / cases
     root = math.sqrt(max(b * b - 4 * a * c, 0.0))
     return (b - root) / (2 * a), (b + root) / (2 * a)
 
 
 def sample(rng: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A training record and a document to add it to."""
+    """Make a training record and a document to add it to."""
     return _training(rng, _counts(rng)), _document(rng)
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Records with plain, perfect and missing measurements; documents that have little or much."""
+    """Make records with plain, perfect and missing measurements, and documents that have little or much."""
 
     def case(name: str, counts: list[dict[str, Any]], *, bare: bool = False) -> Case:
         training, document = _training(rng, counts), _document(rng)
@@ -267,7 +267,7 @@ def _datasets(document: dict[str, Any], training: dict[str, Any], before: dict[s
 
 
 def _kept(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
-    """Everything that was there is there, unchanged; only the document's version is one higher."""
+    """Check that everything is still there, unchanged, and that the document's version is one higher."""
     refs = [c.get("bom-ref") for c in document["components"]]
     if len(set(refs)) < len(refs) or None in refs:
         return "each component needs a bom-ref of its own"

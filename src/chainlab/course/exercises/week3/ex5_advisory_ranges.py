@@ -1,7 +1,7 @@
-"""Cases for exercise 3.5: advisories whose versions were placed on a ladder before any record was written.
+"""Cases for exercise 3.5: advisories about stretches of a ladder of versions.
 
-A ladder is a list of versions in the order in which they were released. An advisory covers a stretch of it, by places;
-so which build is affected is known without comparing two versions.
+A ladder is a list of versions in the order in which they were released. An advisory covers a stretch of it, given by
+places. So the affected builds are known without comparing two versions.
 
     >>> [LADDER.index(v) for v in ("1.9.0", "1.10.0", "2.0rc1", "2.0")]
     [1, 2, 5, 6]
@@ -86,7 +86,7 @@ class Releases:
         self.advisories: list[Record] = []
 
     def stretch(self) -> tuple[int, int]:
-        """Places from and to, without the first and the last step, so that no advisory covers all."""
+        """Choose a stretch of places [from, to), without the first and the last, so that no advisory covers all."""
         start = self._rng.randrange(1, len(self._ladder) - 3)
         return start, self._rng.randrange(start + 1, len(self._ladder) - 1)
 
@@ -103,9 +103,9 @@ class Releases:
         shown: str = "",
         absent: int | None = None,
     ) -> None:
-        """Records about a package, one per id, each an alias of the next; they cover the places [from, to).
+        """Add records about a package, one per id, each an alias of the next; they cover the places [from, to).
 
-        ``absent``: the place of an id that others have for an alias, and that has no record here.
+        ``absent`` is the place of an id that other records have as an alias, and that has no record of its own.
         """
         names = ids or [f"ACME-2026-{next(self._numbers)}"]
         for number, id_ in enumerate(names):
@@ -149,19 +149,19 @@ class Releases:
                 self._hits.setdefault(build, set()).add(min(alive))
 
     def add_npm(self, name: str) -> None:
-        """In every build without the package, a package of npm by its name."""
+        """Add a package of npm by this name to every build without the package."""
         for build, places in self._builds.items():
             if name not in places:
                 self._foreign[build] = {name: self._rng.randrange(len(self._ladder))}
 
     def names(self, count: int) -> list[str]:
-        """Ids of several databases for one vulnerability, in no order."""
+        """Make ids of several databases for one vulnerability, in no order."""
         ids = [f"{kind}-2026-{next(self._numbers)}" for kind in ("PYSEC", "ACME", "MAL", "EXA")[:count]]
         self._rng.shuffle(ids)
         return ids
 
     def case(self, name: str) -> Case:
-        """Advisories and documents, and who is affected by what."""
+        """Make the case: advisories, documents, and which build is affected by what."""
         self._rng.shuffle(self.advisories)
         documents = {build: self._document(places) for build, places in self._builds.items()}
         for build, places in self._foreign.items():
@@ -203,7 +203,7 @@ class Releases:
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Twenty builds each time; advisories in all the forms that OSV allows."""
+    """Make twenty builds each time, and advisories in all the forms that OSV allows."""
     yield from _ranges(rng)
     yield from _records(rng)
     yield from _packages(rng)

@@ -1,11 +1,11 @@
-"""Cases for exercise 3.6: findings in a service whose calls were laid out so that the answer is known.
+"""Cases for exercise 3.6: findings in a service whose calls are laid out so that the answer is known.
 
-A finding is made by a scene: the scene adds functions and calls in which the vulnerable function is absent, cut off,
-fed by nobody, guarded on every way, or within reach. So the VEX statement that fits follows from the scene.
+A scene adds a finding, with functions and calls in which the vulnerable function is absent, cut off, fed by constants,
+guarded on every way, or within reach. So the VEX statement that fits follows from the scene.
 
-    >>> made = Layout(random.Random(1))
-    >>> made.scene("guarded on one way")
-    >>> [said["status"] for said in made.truth.values()]
+    >>> layout = Layout(random.Random(1))
+    >>> layout.scene("guarded on one way")
+    >>> [statement["status"] for statement in layout.truth.values()]
     ['affected']
 
 OpenVEX 0.2.0: statuses and justifications.
@@ -114,7 +114,7 @@ class Layout:
         self._plain: set[str] = set()  # findings that no case is about
 
     def scene(self, name: str) -> None:
-        """One more finding, laid out so that the scene's statement fits."""
+        """Add a finding, laid out so that the scene's statement fits."""
         self._number += 1
         rng = self._rng
         component = f"acme-{rng.choice(['fonts', 'tables', 'codecs', 'queues', 'units', 'graphs'])}-{self._number}"
@@ -139,7 +139,7 @@ class Layout:
         self.truth[finding["id"]] = {"status": status, "justification": justification}
 
     def _lay_out_component(self, scene: str, finding: dict[str, Any], module: str, minor: int) -> None:
-        """The component's version and files; it was fixed in 1.``minor``.0."""
+        """Add the component's version and files; it was fixed in 1.``minor``.0."""
         words = scene.replace(",", "").split()  # a scene is named by what holds in it
         version = f"1.{minor - 1}.{self._rng.randrange(4)}"
         if "fixed" in words:
@@ -151,7 +151,7 @@ class Layout:
         self.service["files"].append(f"{module}/__init__.py")
 
     def _lay_out_calls(self, scene: str, finding: dict[str, Any], module: str) -> None:
-        """Calls, starts and guards on the way to the vulnerable function, as the scene's name says."""
+        """Add calls, starts and guards on the way to the vulnerable function, as the scene's name says."""
         words = scene.replace(",", "").split()
         vulnerable, calls, starts = finding["function"], self.service["calls"], self.service["starts"]
         way = self._way(module, vulnerable)
@@ -188,16 +188,16 @@ class Layout:
             self._way(module, vulnerable)
 
     def is_missed(self, answers: dict[str, Any]) -> bool:
-        """Whether a finding with something to teach is answered wrong."""
+        """Say whether a finding with something to teach is answered wrong."""
         return any(answers.get(id_) != right for id_, right in self.truth.items() if id_ not in self._plain)
 
     def parts(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Findings and service, in no order."""
+        """Give the findings, in no order, and the service."""
         self._rng.shuffle(self.findings)
         return self.findings, self.service
 
     def _way(self, module: str, to: str) -> list[str]:
-        """A new start, and a chain of calls from it; a detour that leads nowhere beside it."""
+        """Add a start, a chain of calls from it to a function, and a detour that leads nowhere; returns the chain."""
         self._number += 1
         number, calls = self._number, self.service["calls"]
         way = [f"service.start_{number}", *(f"service.step_{number}_{n}" for n in range(self._rng.randrange(2, 4))), to]
@@ -214,7 +214,7 @@ class Layout:
 
 
 def ten(rng: random.Random) -> Layout:
-    """Ten findings of one service."""
+    """Lay out ten findings of one service."""
     layout = Layout(rng, internal=True)
     fixed = ["plain", "absent", "a call by name", "guarded on every way", "fed by staff"]
     others = [scene for scene in SCENES if scene not in fixed and ", and " not in scene]
@@ -224,7 +224,7 @@ def ten(rng: random.Random) -> Layout:
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Findings that ask one question each, then ten at once."""
+    """Lay out findings that ask one question each, then ten at once."""
 
     def case(name: str, layout: Layout, scenes: list[str]) -> Case:
         rng.shuffle(scenes)

@@ -1,7 +1,7 @@
-"""Cases for exercise 3.7: an archive out of which evidence was taken.
+"""Cases for exercise 3.7: an archive from which evidence was taken.
 
-An archive is made with what is true of every build. Then evidence is removed, changed or mixed up; from then on nobody
-can know some of it, and which builds those are is noted at the moment of the damage.
+An archive is made whole, with the truth about every build. Then evidence is removed, changed or mixed up. Each kind of
+damage notes what can still be known of the build.
 
     DIR/entries/HEX.json            a build and the digests of its documents
     DIR/objects/sha256/ab/abcd…     documents, named by their digest
@@ -71,7 +71,7 @@ Damage = Callable[["DamagedArchive", str], str]
 
 
 class DamagedArchive:
-    """Builds of one artifact, their documents, and what can be known of each."""
+    """Builds of one artifact, their documents, and what can still be known of each."""
 
     def __init__(self, rng: random.Random, builds: int = 8) -> None:
         self._rng = rng
@@ -91,34 +91,34 @@ class DamagedArchive:
         self._free = {a: [b for b, t in self.truth.items() if t == a] for a in (AFFECTED, CLEAR)}
 
     def damage(self, kind: Damage, *, of: str) -> None:
-        """Harm one build that was, in truth, affected or not; its answer becomes what can still be known."""
+        """Damage a build that was affected, or was not; its answer becomes what can still be known."""
         build = self._free[of].pop(self._rng.randrange(len(self._free[of])))
         self.truth[build] = kind(self, build)
         self._damaged.add(build)
 
     def is_missed(self, answers: dict[str, str]) -> bool:
-        """Whether the answer about a damaged build is wrong; where none is damaged, any answer."""
+        """Say whether the answer about a damaged build is wrong, or any answer when no build is damaged."""
         return any(answers.get(build) != self.truth[build] for build in self._damaged or self.truth)
 
-    # -- kinds of damage; each returns what can be known afterwards
+    # -- kinds of damage; each returns the answer that can still be known
 
     def drop_object(self, build: str) -> str:
-        """The document's file is gone."""
+        """Remove the document's file."""
         self._after[build] = lambda folder, digest: (_object(folder, digest)).unlink()
         return UNKNOWN
 
     def drop_document(self, build: str) -> str:
-        """The build's entry never named an SBOM."""
+        """Let the build's entry name no SBOM."""
         del self.documents[build]
         return UNKNOWN
 
     def drop_entry(self, build: str) -> str:
-        """The CI host built it; the archive has never heard of it."""
+        """Let the archive have no entry for the build."""
         self._entries[build] = False
         return UNKNOWN
 
     def change(self, build: str) -> str:
-        """The file under the digest has other bytes: a version was edited, so that the answer would turn."""
+        """Edit a version in the file under the digest, so that the answer would turn."""
 
         def edit(folder: Path, digest: str) -> None:
             path = _object(folder, digest)
@@ -133,22 +133,22 @@ class DamagedArchive:
         return UNKNOWN
 
     def swap(self, build: str) -> str:
-        """A fine document about another build's bytes."""
+        """Let the document be about another build's bytes."""
         self.documents[build]["metadata"]["component"]["hashes"][0]["content"] = self._rng.randbytes(32).hex()
         return UNKNOWN
 
     def nameless(self, build: str) -> str:
-        """A document that does not say which bytes it is about."""
+        """Let the document not say which bytes it is about."""
         del self.documents[build]["metadata"]["component"]["hashes"]
         return UNKNOWN
 
     def mislabel(self, build: str) -> str:
-        """The digits of the subject's hash are right, and said to be another algorithm's."""
+        """Name another algorithm for the right digits of the subject's hash."""
         self.documents[build]["metadata"]["component"]["hashes"][0]["alg"] = "SHA3-256"
         return UNKNOWN
 
     def partly(self, build: str) -> str:
-        """Two compositions say that it is all, and one between them that it is not."""
+        """Let two compositions call the list complete, and one between them not."""
         doubt = self._rng.choice(["incomplete", "unknown"])
         self.documents[build]["compositions"] = [
             {"aggregate": aggregate} for aggregate in ("complete", doubt, "complete")
@@ -156,7 +156,7 @@ class DamagedArchive:
         return AFFECTED if self.truth[build] == AFFECTED else UNKNOWN
 
     def second(self, build: str) -> str:
-        """A second document, about other bytes, whose answer would be the other one."""
+        """Add a second document, about other bytes, that would give the other answer."""
         other = copy.deepcopy(self.documents[build])
         other["metadata"]["component"]["hashes"][0]["content"] = self._rng.randbytes(32).hex()
         inside = self.truth[build] == AFFECTED
@@ -166,7 +166,7 @@ class DamagedArchive:
         return self.truth[build]
 
     def spell(self, build: str) -> str:
-        """The package by another spelling of its name, in a version before a release."""
+        """Spell the package's name differently, and give it a version before a release."""
         inside = self.truth[build] == AFFECTED
         listed = [c for c in self.documents[build]["components"] if c["name"] != NAME]
         version = self._rng.choice(["1.10.0b1", "1.9.1rc2"] if inside else ["1.9.0rc1", "1.9.0.dev3"])
@@ -176,24 +176,24 @@ class DamagedArchive:
         return self.truth[build]
 
     def incomplete(self, build: str) -> str:
-        """The list says that it is not all: what it does list stays true."""
+        """Let the list call itself incomplete: what it does list stays true."""
         self.documents[build]["compositions"][0]["aggregate"] = self._rng.choice(["incomplete", "unknown"])
         return AFFECTED if self.truth[build] == AFFECTED else UNKNOWN
 
     def silent(self, build: str) -> str:
-        """The list does not say whether it is all."""
+        """Let the list not say whether it is complete."""
         del self.documents[build]["compositions"]
         return AFFECTED if self.truth[build] == AFFECTED else UNKNOWN
 
     def versionless(self, build: str) -> str:
-        """The package is listed, and its version is not."""
+        """List the package without its version."""
         listed = [c for c in self.documents[build]["components"] if c["name"] != NAME]
         listed.insert(1, {"type": "library", "bom-ref": NAME, "name": NAME, "purl": f"pkg:pypi/{NAME}"})
         self.documents[build]["components"] = listed
         return UNKNOWN
 
     def nest(self, build: str) -> str:
-        """The package stands inside another one that brought it along."""
+        """List the package inside another component."""
         listed = self.documents[build]["components"]
         mine = next((c for c in listed if c["name"] == NAME), None)
         if mine is not None:
@@ -203,7 +203,7 @@ class DamagedArchive:
         return self.truth[build]
 
     def write(self, folder: Path) -> Path:
-        """The archive's folder."""
+        """Write the archive; returns its folder."""
         (folder / "entries").mkdir(parents=True)
         for build, sha256 in self.ledger.items():
             if not self._entries[build]:
@@ -257,7 +257,7 @@ class DamagedArchive:
 
 
 def _damages() -> dict[str, list[tuple[Damage, str]]]:
-    """For each case: kinds of damage, and what the damaged build was in truth."""
+    """List for each case the kinds of damage, and what the damaged build is in truth."""
     archive, both = DamagedArchive, (AFFECTED, CLEAR)
     return {
         "nothing is missing": [],
@@ -282,7 +282,7 @@ def _damages() -> dict[str, list[tuple[Damage, str]]]:
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """One kind of damage at a time, then all."""
+    """Damage archives in one way at a time, then in several."""
     lab.path.mkdir(parents=True, exist_ok=True)
 
     def case(name: str, damages: Sequence[tuple[Damage, str]], builds: int = 8) -> Case:

@@ -1,8 +1,8 @@
 """Cases for exercise 3.8: tables of builds, and the five shares that an archive's dashboard shows.
 
-Each row is made together with what it adds above and below the line of every figure.
+Each row is made together with what it adds to the numerator and the denominator of every share.
 
-    >>> [case.name for case in dashboards(None, random.Random(1))][0]
+    >>> next(cases(None, random.Random(1))).name
     'all in order'
 """
 
@@ -42,7 +42,7 @@ Document = dict[str, Any]
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Tables of builds, as an archive's owner would have them, and the five shares."""
+    """Make tables of builds and the five shares of each."""
 
     def case(name: str, rows: list[Document]) -> Case:
         rng.shuffle(rows)

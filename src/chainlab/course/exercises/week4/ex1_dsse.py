@@ -1,7 +1,8 @@
 """Cases for exercise 4.1: which bytes did the signer of a DSSE envelope sign?
 
-Every envelope is really signed, one by sigstore-python against the private instance, the others with a fresh key.
-An answer is right when the envelope's own signature holds over it, so no copy of the encoding is the judge.
+Every envelope is really signed, one by sigstore-python against the private instance, the others with a new key. An
+answer is right when the envelope's own signature holds over it, so no second implementation of the encoding is the
+judge.
 
     >>> sealed = Sealed.by(ec.generate_private_key(ec.SECP256R1()), "text/plain", b"DSSEv1 ")
     >>> sealed.holds(b"DSSEv1 10 text/plain 7 DSSEv1 ")
@@ -64,7 +65,7 @@ class Sealed:
 
     envelope: dict[str, Any]
     key: ec.EllipticCurvePublicKey
-    signed: int  # bytes that were signed
+    signed: int  # how many bytes were signed
 
     @classmethod
     def by(cls, key: ec.EllipticCurvePrivateKey, kind: str, payload: bytes) -> Sealed:
@@ -82,20 +83,20 @@ class Sealed:
 
     @classmethod
     def of_bundle(cls, text: str) -> Sealed:
-        """The envelope of a Sigstore bundle."""
+        """Take the envelope of a Sigstore bundle (JSON)."""
         from sigstore.models import Bundle
 
         bundle = Bundle.from_json(text)
         envelope = json.loads(text)["dsseEnvelope"]
         key = bundle.signing_certificate.public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise ChainlabError("the client signed with another kind of key")
+            raise ChainlabError("not an elliptic-curve key: the client's")
         size = len(base64.b64decode(envelope["payload"]))
         kind = len(envelope["payloadType"])
         return cls(envelope, key, 7 + len(str(kind)) + 1 + kind + 1 + len(str(size)) + 1 + size)
 
     def holds(self, answer: bytes) -> bool:
-        """Whether the signature holds over these bytes."""
+        """Say whether the signature holds over these bytes."""
         signature = base64.b64decode(self.envelope["signatures"][0]["sig"])
         try:
             self.key.verify(signature, answer, ec.ECDSA(hashes.SHA256()))
@@ -104,7 +105,7 @@ class Sealed:
         return True
 
     def judge(self) -> Callable[[Any], bool | Miss]:
-        """Accepts the bytes that were signed."""
+        """Accept the bytes that were signed."""
 
         def accept(answer: Any) -> bool | Miss:
             try:
@@ -119,7 +120,7 @@ class Sealed:
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Envelopes with payloads of every kind."""
+    """Sign envelopes with payloads of every kind."""
     key = ec.generate_private_key(ec.SECP256R1())
     version = f"1.{rng.randrange(90)}.{rng.randrange(9)}"
     digest = Digest.of(rng.randbytes(32))

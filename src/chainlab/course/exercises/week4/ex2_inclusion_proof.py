@@ -1,9 +1,9 @@
 """Cases for exercise 4.2: does this proof show that an entry is in the log?
 
-Trees are built here and their proofs cut from them; one entry comes from the instance's own log. A false case is made
-by changing one thing, so each knows why it is false.
+Trees are built here, and proofs taken from them; one entry comes from the instance's own log. One change makes a case
+false, so each false case knows why.
 
-    >>> tree, entries = planted(random.Random(1), 7)
+    >>> tree, entries = tree_of(random.Random(1), 7)
     >>> len(tree), len(entries)
     (7, 7)
 """
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from chainlab.course.learning.checks import Case, LabContext
 from chainlab.trust.merkle import MerkleTree, leaf_hash, node_hash
 
-__all__ = ["cases", "planted"]
+__all__ = ["cases", "tree_of"]
 
 SEE = "notebooks/04a_attestation.ipynb, 'Is the entry in the log?'"
 TEACHES = {
@@ -65,8 +65,8 @@ TEACHES = {
 }
 
 
-def planted(rng: random.Random, size: int) -> tuple[MerkleTree, list[bytes]]:
-    """A tree over random entries, and the entries."""
+def tree_of(rng: random.Random, size: int) -> tuple[MerkleTree, list[bytes]]:
+    """Make a tree over random entries; gives also the entries."""
     entries, tree = [rng.randbytes(rng.randrange(5, 40)) for _ in range(size)], MerkleTree()
     for entry in entries:
         tree.append(leaf_hash(entry))
@@ -74,10 +74,10 @@ def planted(rng: random.Random, size: int) -> tuple[MerkleTree, list[bytes]]:
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Proofs in even and odd trees, then one wrong thing at a time."""
+    """Make proofs in even and odd trees, then change one thing at a time."""
     small = _SmallTrees(rng)
     yield from small.true()
-    odd, of_odd = planted(rng, rng.choice([11, 13, 19, 21, 27, 37]))
+    odd, of_odd = tree_of(rng, rng.choice([11, 13, 19, 21, 27, 37]))
     yield from _odd_and_large(odd, of_odd, rng)
     yield _real(lab, rng)
     yield from small.of_other_indices()
@@ -89,8 +89,8 @@ class _SmallTrees:
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
-        self.seven, self.of_seven = planted(rng, 7)
-        self.eight, self.of_eight = planted(rng, 8)
+        self.seven, self.of_seven = tree_of(rng, 7)
+        self.eight, self.of_eight = tree_of(rng, 8)
         self.place = rng.randrange(8)
 
     def true(self) -> Iterator[Case]:
@@ -124,10 +124,10 @@ def _odd_and_large(odd: MerkleTree, of_odd: list[bytes], rng: random.Random) -> 
     yield _honest("the last of an odd tree", odd, of_odd, size - 1)
     yield _honest("a leaf of an odd tree", odd, of_odd, rng.randrange(size - 1))
     power = 2 ** rng.randrange(3, 6)
-    yield _honest("the last of nine", *planted(rng, power + 1), power)
-    yield _honest("a leaf of a large tree", *planted(rng, rng.randrange(1025, 1200)), rng.randrange(1024))
-    yield _honest("one of two", *planted(rng, 2), rng.randrange(2))
-    yield _honest("the only leaf", *planted(rng, 1), 0)
+    yield _honest("the last of nine", *tree_of(rng, power + 1), power)
+    yield _honest("a leaf of a large tree", *tree_of(rng, rng.randrange(1025, 1200)), rng.randrange(1024))
+    yield _honest("one of two", *tree_of(rng, 2), rng.randrange(2))
+    yield _honest("the only leaf", *tree_of(rng, 1), 0)
 
 
 def _of_other_hashes(odd: MerkleTree, of_odd: list[bytes], seven: MerkleTree, rng: random.Random) -> Iterator[Case]:
@@ -158,13 +158,13 @@ def _case(
     size: int | None = None,
     root: bytes | None = None,
 ) -> Case:
-    """The case; size and root are the tree's where they are not given."""
+    """Make the case; size and root are the tree's unless given."""
     size = len(tree) if size is None else size
     return Case(name, (entry, index, size, list(proof), tree.root() if root is None else root), truth)
 
 
 def _climbed(entry: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
-    """Where an unfinished climb ends: a hash that a careless verifier would compare with."""
+    """Compute where an unfinished climb ends: a hash that a careless verifier would compare with."""
     node, last, computed = index, size - 1, leaf_hash(entry)
     for sibling in proof:
         while node == last and not node & 1 and node:
@@ -175,7 +175,7 @@ def _climbed(entry: bytes, index: int, size: int, proof: Sequence[bytes]) -> byt
 
 
 def _real(lab: LabContext, rng: random.Random) -> Case:
-    """An entry of the instance's own log, as its bundle has it."""
+    """Take an entry of the instance's own log from its bundle."""
     from sigstore.oidc import IdentityToken
     from sigstore.sign import SigningContext
 

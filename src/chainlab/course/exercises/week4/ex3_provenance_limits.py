@@ -1,7 +1,7 @@
-"""Cases for exercise 4.3: a bad artifact with provenance; which promise was never made?
+"""Cases for exercise 4.3: a bad artifact has provenance; which promise was never made?
 
-The provenance of every case is really signed, and says what the host saw. What went in, by whose hand and with which
-file, is decided here, so the case knows which sentence nobody said.
+The provenance of every case is really signed, and says what the host saw. The case decides which file went in, and
+which run wrote it, so it knows the promise that the provenance does not make.
 
     >>> sorted(PROMISES)[:2]
     ['completeness', 'dependency']
@@ -69,14 +69,14 @@ Ingredient = tuple[str, Digest, int, bool]  # name, digest, the run that wrote i
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """One release for each promise, and some in which the obvious answer is wrong."""
+    """Make one release for each promise, and some in which the obvious answer is wrong."""
     releases = _Releases(lab, rng)
     yield from releases.one_for_each_promise()
     yield from releases.other_than_obvious()
 
 
 class _Releases:
-    """Releases of one version by one run, with ingredients of which one may be bad."""
+    """Releases of one version by one run; one of their ingredients may be bad."""
 
     def __init__(self, lab: LabContext, rng: random.Random) -> None:
         self.rng, self.signer = rng, TestSigner(lab.trust)
@@ -97,7 +97,7 @@ class _Releases:
         missed: int = 0,
         spoil: str = "",
     ) -> Case:
-        """The case: what ``entered`` the build beside the ``committed`` files; ``missed`` of 100 by the model."""
+        """Make the case: what ``entered`` the build beside the ``committed`` files; the model ``missed`` n of 100."""
         artifact = Digest.of(self.rng.randbytes(20))
         used = tuple(
             {"uri": f"pkg:pypi/{what}", "digest": {"sha256": digest.value.hex()}}

@@ -1,7 +1,7 @@
 """Cases for exercise 4.4: is this folder the model that was signed?
 
-A folder is written and described as OMS does, OpenSSF Model Signing v1.0; then one thing in it is changed. What was
-changed is the truth.
+A folder is written and described as OMS (OpenSSF Model Signing v1.0) does; then one thing in it is changed. That change
+is the truth.
 
     >>> described({"a": b"1"})["subject"][0]["digest"]["sha256"] == Digest.of(Digest.of(b"1").value).value.hex()
     True
@@ -62,7 +62,7 @@ TEACHES = {
 
 
 def described(files: Mapping[str, bytes], **algorithms: str) -> dict[str, Any]:
-    """The OMS statement about files, name to content; ``algorithms`` replace sha256 for some stem."""
+    """Make the OMS statement about files, name to content; ``algorithms`` replaces sha256 for a file's stem."""
     resources, whole = [], b""
     for name in sorted(files):
         algorithm = algorithms.get(name.partition(".")[0], "sha256")
@@ -81,7 +81,7 @@ def described(files: Mapping[str, bytes], **algorithms: str) -> dict[str, Any]:
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """A folder as signed, and one change at a time."""
+    """Make a folder as signed, then one change at a time."""
     folders = _SignedFolders(lab.path / "signed-models", rng)
     yield from folders.changed_files()
     yield from folders.excepted_names()
@@ -116,7 +116,7 @@ class _SignedFolders:
         statement: dict[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
     ) -> Case:
-        """The case: the names that are ``wrong`` after the change."""
+        """Make the case; ``wrong`` are the names to refuse after the change."""
         written = self.files if files is None else files
         folder = self.place / f"{self.rng.getrandbits(40):x}" / "model"
         for path, content in written.items():
@@ -136,7 +136,7 @@ class _SignedFolders:
         yield self.case("an extra file in a folder below", {below}, _write(below, b"pass"))
 
     def excepted_names(self) -> Iterator[Case]:
-        """Names that OMS leaves out, and names that look as if."""
+        """Names that OMS leaves out, and names that resemble them."""
         yield self.case("a hidden file", {".env"}, _write(".env", b"TOKEN=FAKE"))
         excepted = (".git/config", ".gitignore", ".github/a/b.yml", "model.sig")
         yield self.case("git's own files", set(), lambda folder: [_write(path, b"x")(folder) for path in excepted])

@@ -1,8 +1,8 @@
-"""Cases for exercise 4.5: three rules in Rego, put to facts of which some are missing or of another type.
+"""Cases for exercise 4.5: three rules in Rego, tried on facts of which some are missing or of another type.
 
-A row of facts is made with the verdicts that it is to get. The rules run in the gate's own worker, a process apart, so
-that a mistake in them comes back as a message. Rego has no loop over inputs that both engines run alike, so each row
-gets a copy of the rules in which `input` is that row.
+A row of facts is made with the verdicts that it should get. The rules run in the gate's own worker process, so a
+mistake in them comes back as a message. Rego has no loop over inputs that both engines run alike, so each row gets a
+copy of the rules in which `input` is that row.
 
     >>> sorted(_copies("package lesson\\nsafe if input.x", ["a"])["row0.rego"].split())
     ['if', 'input.row0.x', 'lesson.row0', 'package', 'safe']
@@ -49,9 +49,9 @@ _tables: dict[tuple[str, str], Any] = {}
 
 
 def table(text: str | Callable[[], str]) -> Callable[..., Any]:
-    """Rego as a function of many facts at once: a row's name to what each of the three rules says of it.
+    """Make Rego a function of many rows at once: it maps a row's name to the verdicts of the three rules.
 
-    Raises `ChainlabError` with line and reason where the engine cannot read the rules.
+    Raises `ChainlabError` with line and reason when the engine cannot read the rules.
     """
 
     def run(rows: Mapping[str, Mapping[str, Any]], signer: str) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def table(text: str | Callable[[], str]) -> Callable[..., Any]:
 
 
 def _slip(error: ChainlabError, rego: str, modules: Mapping[str, str]) -> ChainlabError:
-    """The engine's complaint about a copy, put as one about a line of the rules as they were written."""
+    """Turn the engine's error about a copy into one about a line of the rules as they were written."""
     match = re.search(r"\(error \d+:(row\d+\.rego)\|(\d+)\|\d+\s+\(errormsg \d+:([^()]*)\)", error.why)
     if match is None:
         return error
@@ -97,7 +97,7 @@ def _verdict(report: Mapping[str, Any], row: int, rule: str) -> Any:
 
 
 def _copies(rego: str, names: Sequence[str]) -> dict[str, str]:
-    """The rules once for each row, and the module that collects their verdicts."""
+    """Copy the rules once for each row, and add the module that collects their verdicts."""
     modules, lines = {}, ["package chainlab.gate", "", "import rego.v1", ""]
     for i, _ in enumerate(names):
         copy = re.sub(r"(?m)^package\s+lesson\s*$", f"package lesson.row{i}", rego)
@@ -107,7 +107,7 @@ def _copies(rego: str, names: Sequence[str]) -> dict[str, str]:
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Rows in which everything is stated, then less and less of it."""
+    """Make rows in which everything is stated, then rows with less."""
     facts = _Facts(rng)
     for name, rows in (
         ("everything is stated", facts.stated()),
@@ -132,14 +132,14 @@ class _Facts:
         self.open = {"id": self.advisory, "exploited": True, "vex": "under_investigation"}
 
     def but(self, no: str = "", **changes: Any) -> Row:
-        """The good facts with changes (None: taken away), and which rule then says no."""
+        """Change the good facts (None takes one away); the rule ``no`` then says no."""
         findings, recall = [self.harmless, self.answered], {"lower": self.bound}
         good = {"signature": self.signature, "findings": findings, "recall": recall}
         facts = {key: value for key, value in {**good, **changes}.items() if value is not None}
         return facts, {rule: rule != no for rule in RULES}
 
     def stated(self) -> dict[str, Row]:
-        """Every fact is there, of the type that one expects."""
+        """Rows in which every fact is there, of the expected type."""
         but, signature, harmless, open_ = self.but, self.signature, self.harmless, self.open
         signer, bound, answered = self.signer, self.bound, self.answered
         return {
@@ -159,7 +159,7 @@ class _Facts:
         }
 
     def missing(self) -> dict[str, Row]:
-        """One fact is missing, or a part of it."""
+        """Rows in which one fact is missing, or a part of it."""
         but, signer, advisory, bound = self.but, self.signer, self.advisory, self.bound
         return {
             "no signature": but("signed", signature=None),
@@ -175,7 +175,7 @@ class _Facts:
         }
 
     def of_other_types(self) -> dict[str, Row]:
-        """One fact is of another type."""
+        """Rows in which one fact is of another type."""
         but, signature, advisory, harmless = self.but, self.signature, self.advisory, self.harmless
         return {
             "true, as text": but("signed", signature={**signature, "verified": "true"}),

@@ -1,6 +1,6 @@
-"""Cases for exercise 4.6: a gate, tried on releases of which each has one link broken, or none.
+"""Cases for exercise 4.6: a gate, tried on releases with one link broken, or none.
 
-How a gate is scored on them: `fixtures.scoring`.
+`fixtures.scoring` scores the gate on them.
 
     >>> score(lambda release, house: [], trust).value         # doctest: +SKIP
     0.0
@@ -63,15 +63,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
 Gate = Callable[[dict[str, Any], dict[str, Any]], Any]
 MARKING = Marking[ReleaseMutant]("gate", "releases", attrgetter("link"))
 _verdicts: dict[tuple[bytes, str, str], Verdict] = {}
-_roots: dict[int, Any] = {}  # kept alive, so that an id stays one root's
+_roots: dict[int, Any] = {}  # kept alive, so that no other root gets its id
 _made: dict[tuple[str, str], list[ReleaseMutant]] = {}
 
 
 def attested(release: dict[str, Any], digest: Digest, expected: Expectations, root: TrustedRoot) -> list[Statement]:
-    """The statements among a release's evidence that are about ``digest`` and hold as expected.
+    """Give the statements among a release's evidence that are about ``digest`` and hold as expected.
 
     Evidence that does not hold is passed over: anybody may put more beside it. A bundle that does not even mention
-    digest and type is not tried, which can only refuse. A verdict is kept: asking the same twice costs nothing.
+    digest and type is not verified, which can only refuse. Verdicts are kept, so asking twice costs nothing.
     """
     _roots[id(root)], statements = root, []
     for bundle in release["evidence"]:
@@ -95,25 +95,25 @@ def _payload(bundle: bytes) -> bytes:
 
 
 def _mentions(bundle: bytes, *words: str) -> bool:
-    """Whether what is signed has these words; unverified, and good for leaving out alone."""
+    """Say whether the payload, unverified, has these words; good for leaving bundles out, and for nothing else."""
     return all(word.encode() in _payload(bundle) for word in words)
 
 
 def sample(trust: Any, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A release in which all links hold, and what the house expects."""
+    """Make a release in which all links hold; gives also what acme expects of it."""
     release = ReleaseFixture.build(random.Random(f"sample/{seed}"))  # noqa: S311 (variation, not secrecy)
     return release.document(list(release.evidence(TestSigner(trust)).values())), expectations_of(release)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Releases by name, which a check hands to `bench`. Its plain form is the names: the rest is megabytes."""
+    """Releases that a check hands to `bench`. The plain form is their names alone: the rest is megabytes."""
 
     names: tuple[str, ...]
 
     @classmethod
     def of(cls, chosen: list[ReleaseMutant]) -> Batch:
-        """Of these releases."""
+        """Make a batch of these releases."""
         batch = cls(tuple(variant.name for variant in chosen))
         object.__setattr__(batch, "_chosen", tuple(chosen))
         return batch
@@ -126,9 +126,9 @@ class Batch:
 
 
 def bench(gate: Gate) -> Callable[..., dict[str, Any]]:
-    """The gate as a function of many releases at once: their names to the links it names in each.
+    """Make the gate a function of many releases at once: it maps a release's name to what `scoring.names_of` gives.
 
-    A release is judged once; its names are as `scoring.names_of` gives them.
+    Each release is judged once.
     """
     judged: dict[Any, Any] = {}
 
@@ -147,13 +147,13 @@ def bench(gate: Gate) -> Callable[..., dict[str, Any]]:
 
 
 def score(gate: Gate, trust: Any, seed: int = 1) -> Score:
-    """The score of a gate on the releases of one seed; other ones than the check's."""
+    """Score a gate on the releases of one seed, which are others than the check's."""
     releases = _variants(trust, f"score/{seed}")
     return MARKING.score(releases, bench(gate)(Batch.of(releases)))
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """Benign releases first, then the links by group, then the score."""
+    """Try benign releases, then the links by group, then the score."""
     releases = _variants(lab.trust, str(rng.getrandbits(64)))
 
     def case(name: str, chosen: list[ReleaseMutant], accept: Accept) -> Case:
@@ -173,7 +173,7 @@ def _both(each_link: Accept, chosen: list[ReleaseMutant]) -> Accept:
 
 
 def _variants(trust: Any, seed: str) -> list[ReleaseMutant]:
-    """Kept for the process: the visible ones come again with every check, and the scored ones with every score."""
+    """Make the variants of a seed once: every check uses the visible ones again, and every score the scored ones."""
     key = (str(trust.fingerprint), seed)
     if key not in _made:
         _made[key] = variants(TestSigner(trust), random.Random(seed))  # noqa: S311 (variation, not secrecy)
@@ -181,7 +181,7 @@ def _variants(trust: Any, seed: str) -> list[ReleaseMutant]:
 
 
 def _lives(releases: list[ReleaseMutant]) -> Accept:
-    """Accepts when all benign are accepted and something is refused, for whichever right reason."""
+    """Accept when all benign releases are accepted and some mutant is refused for the right reason."""
     benign = [v for v in releases if not v.link]
 
     def accept(verdicts: Any) -> bool | Miss | Note:

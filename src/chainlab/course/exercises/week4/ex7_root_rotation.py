@@ -1,11 +1,10 @@
 """Cases for exercise 4.7: a CA key was stolen; which trusted root keeps the good and refuses the forged?
 
-An instance of its own, with a clock that the stage sets, lives through a story: an ordinary rotation long ago, a theft,
-its discovery. Who signed what and when is decided here; sigstore's unmodified `Verifier` then uses the root that the
-answer made.
+An instance with a clock that can be set plays a story: an ordinary rotation long ago, a theft, its discovery. The story
+decides who signed what and when; sigstore's unmodified `Verifier` then uses the root that the answer made.
 
     >>> sorted(story.bundles)                                # doctest: +SKIP
-    ['backdated', 'between', 'long ago', …]
+    ['after the rotation', 'before the theft', 'between', …]
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ ARTIFACT = b"weights of a small model"
 
 @dataclass
 class Story:
-    """What happened, and what it left: bundles by name, the root before, and what a rotation may use."""
+    """A story's times, the bundles that it left, the root before, and what a rotation may use."""
 
     stolen: str  # RFC 3339: from then on the key was in two hands
     noticed: str
@@ -85,8 +84,8 @@ class Story:
     bundles: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def tell(cls, directory: Path, rng: random.Random) -> Story:
-        """Play it on an instance in ``directory``, which is made anew."""
+    def play(cls, directory: Path, rng: random.Random) -> Story:
+        """Play a story on a new instance in ``directory``."""
         shutil.rmtree(directory, ignore_errors=True)
         stage = _RotationStage(directory, datetime(2026, 3, 2, 8, tzinfo=UTC) + timedelta(days=rng.randrange(60)))
         try:
@@ -96,7 +95,7 @@ class Story:
 
 
 class _RotationStage:
-    """An instance whose clock can be set, and the hands that sign with it."""
+    """An instance whose clock can be set, and the ways to sign with its keys."""
 
     def __init__(self, directory: Path, begin: datetime) -> None:
         self.now = begin
@@ -138,14 +137,14 @@ class _RotationStage:
         return Story(rfc3339(stolen), rfc3339(noticed), before, successor, recertify, bundles)
 
     def honest(self) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
-        """A key and a certificate by the instance, at its time."""
+        """Make a key, and let the instance certify it now."""
         key = ec.generate_private_key(ec.SECP256R1())
         identity = Identity(ISSUER, ALICE, ALICE, is_email=True)
         chain = self.instance.certificate(identity, key.public_key())
         return key, _der(chain[0])
 
     def forged(self, authority: CertificateAuthority, start: datetime) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
-        """A key and a certificate for alice by whoever has the CA's key; the CT log's receipt is genuine."""
+        """Make a key, and certify it for alice with the stolen CA key; the CT log's receipt is genuine."""
         key = ec.generate_private_key(ec.SECP256R1())
         identity = Identity(ISSUER, ALICE, ALICE, is_email=True)
         precertificate = precertify(authority, identity, key.public_key(), start)
@@ -180,10 +179,10 @@ class _RotationStage:
 
 
 def _safe(keys: Keys) -> Callable[[dict[str, Any], str], str]:
-    """What the root key in the safe does: certify the present signing key anew, until a time."""
+    """Make ``recertify``, the use of the root key in the safe: a new certificate for a signing key, until a time."""
 
     def recertify(authority: dict[str, Any], until: str) -> str:
-        """A certificate for the same key that ends at ``until`` (RFC 3339), as base64."""
+        """Certify the same key until ``until`` (RFC 3339); returns the certificate as base64."""
         present = trusted_root(keys)["certificateAuthorities"]
         chains = [json.dumps(entry["certChain"]) for entry in present]
         if not isinstance(authority, dict) or (chain := json.dumps(authority.get("certChain"))) not in chains:
@@ -207,8 +206,8 @@ def _b64(data: bytes) -> str:
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
-    """One story, and each of its bundles under the root that the answer makes."""
-    story = Story.tell(lab.path / "rotation", rng)
+    """Play one story, and try each of its bundles under the root that the answer makes."""
+    story = Story.play(lab.path / "rotation", rng)
 
     args = (story.root, story.successor, story.stolen, story.noticed, story.recertify)
 
@@ -226,7 +225,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
 
 
 def _unread(error: Exception) -> str:
-    """``certificateAuthorities.1.certChain.certificates.0: Input should be an object``."""
+    """Say where a root is wrong: ``certificateAuthorities.1.certChain.certificates.0: Input should be an object``."""
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
@@ -237,7 +236,7 @@ def _unread(error: Exception) -> str:
 
 
 def _reads_like(story: Story) -> Callable[[Any], bool | Miss]:
-    """Accepts a root whose stolen entry ends at the theft, by its field, and whose other entries are as they were."""
+    """Accept a root in which the stolen entry's field ends at the theft, and the other entries are as they were."""
 
     def accept(answer: Any) -> bool | Miss:
         *earlier, old = story.root["certificateAuthorities"]
@@ -269,9 +268,9 @@ def _key(entry: dict[str, Any]) -> bytes:
 
 
 def _judge(story: Story, bundle: str, good: bool) -> Callable[[Any], bool | Miss]:
-    """Accepts a trusted root under which the bundle verifies; or is refused, by a root that still keeps old words.
+    """Accept a trusted root under which a good bundle verifies, or a forgery is refused.
 
-    A root that verifies nothing refuses every forgery, so each refusal counts beside a good bundle that verifies.
+    A root that verifies nothing refuses every forgery, so a refusal counts only beside a good bundle that verifies.
     """
 
     def accept(answer: Any) -> bool | Miss:
@@ -297,7 +296,7 @@ def _judge(story: Story, bundle: str, good: bool) -> Callable[[Any], bool | Miss
 
 
 def _refused(verifier: Any, bundle: str) -> str:
-    """Why the client refuses a bundle of alice's; empty when it does not."""
+    """Say why the client refuses a bundle of alice's; empty when it does not."""
     from sigstore.errors import Error
     from sigstore.models import Bundle
     from sigstore.verify import policy
