@@ -99,8 +99,8 @@ class Started:
 def wait_for(condition: Callable[[], re.Match[str] | None], started: Started) -> re.Match[str]:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if found := condition():
-            return found
+        if result := condition():
+            return result
         assert started.process.poll() is None, started.printed()
         time.sleep(0.1)
     raise AssertionError(f"nothing after {PATIENCE} s: {started.printed()}")
@@ -211,9 +211,9 @@ def test_a_second_start_on_the_same_workspace_is_refused(started: Started, cours
     )
     assert run.returncode == 1
     assert "this workspace already has an open session" in run.stderr
-    named = re.search(r"http://\S+token=\S+", run.stderr)
-    assert named is not None
-    assert [entry["name"] for entry in ask(named[0], "api/contents/labs")["content"]] == ["01_assessment.ipynb"]
+    address = re.search(r"http://\S+token=\S+", run.stderr)
+    assert address is not None
+    assert [entry["name"] for entry in ask(address[0], "api/contents/labs")["content"]] == ["01_assessment.ipynb"]
     assert "Traceback" not in run.stderr
 
 
@@ -426,11 +426,11 @@ def test_doctor_shows_which_escapes_were_tried(monkeypatch: pytest.MonkeyPatch) 
         EscapeAttempt("become root", "untried", "it cannot be tried here"),
     )
     monkeypatch.setattr(Sandbox, "find", lambda: Sandbox("namespace", attempts=attempts))
-    assert str(doctor.sandbox()) == "ok    sandbox: namespace; refused: leave; untried: become root"
+    assert str(doctor.sandbox()) == "ok    sandbox: namespace; escapes refused: leave; escapes untried: become root"
     attempts = (EscapeAttempt("leave", "succeeded", "by the door"),)
     monkeypatch.setattr(Sandbox, "find", lambda: Sandbox("none", "a job could leave (by the door)", attempts=attempts))
     assert doctor.sandbox().level == "warn"
-    assert doctor.sandbox().seen == "a job could leave (by the door); succeeded: leave"
+    assert doctor.sandbox().seen == "a job could leave (by the door); escapes succeeded: leave"
 
 
 def test_doctor_finds_a_python_without_wheels() -> None:

@@ -38,10 +38,10 @@ def chainlab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
     monkeypatch.setenv("CHAINLAB_WORKSPACE", str(tmp_path))
 
     def run(*words: object) -> Result:
-        done = CliRunner().invoke(_main, [str(word) for word in words])
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        assert acted_on(done.output) == []
-        return done
+        result = CliRunner().invoke(_main, [str(word) for word in words])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert acted_on(result.output) == []
+        return result
 
     return run
 
@@ -97,8 +97,8 @@ def writes(tree: ast.Module) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", sorted(CLI.glob("*.py")), ids=lambda path: path.stem)
 def test_no_command_writes_to_the_terminal_past_echo(path: Path) -> None:
-    found = set(writes(ast.parse(path.read_text(encoding="utf-8"))))
-    assert found <= ({"click.echo", "sys.stdout", "sys.stderr"} if path.stem == "terminal" else set())
+    writers = set(writes(ast.parse(path.read_text(encoding="utf-8"))))
+    assert writers <= ({"click.echo", "sys.stdout", "sys.stderr"} if path.stem == "terminal" else set())
 
 
 # -- names that others chose
@@ -118,12 +118,12 @@ def test_an_archive_s_components_are_spelled_out(chainlab: Callable[..., Result]
     assert refused.exit_code == 2
     chainlab("archive", "add", "--artifact", "app", *digest, "--sbom", tmp_path / "bom.json")
     for options in ([], ["--every"], ["--seen"], ["--paths"], ["--json"]):
-        done = chainlab("archive", "query", "--package", "urllib3", *options)
-        assert not [line for line in done.output.splitlines() if line.startswith(("refused", "allowed"))]
+        result = chainlab("archive", "query", "--package", "urllib3", *options)
+        assert not [line for line in result.output.splitlines() if line.startswith(("refused", "allowed"))]
         if options == ["--json"]:
-            assert f"2.0{HOSTILE}" in {row["found"] for row in json.loads(done.output)}
+            assert f"2.0{HOSTILE}" in {row["found"] for row in json.loads(result.output)}
         else:
-            assert SPELLED in done.output
+            assert SPELLED in result.output
 
 
 def test_an_sbom_s_words_are_spelled_out(chainlab: Callable[..., Result], tmp_path: Path) -> None:
@@ -131,9 +131,9 @@ def test_an_sbom_s_words_are_spelled_out(chainlab: Callable[..., Result], tmp_pa
     (tmp_path / "key.json").write_text(sbom({"type": "library", "name": "u", f"x{HOSTILE}": "1"}))
     (tmp_path / "poor.json").write_text(sbom({"type": "library", "name": f"u{HOSTILE}", "version": ""}))
     for name in ("wrong", "key", "poor"):
-        done = chainlab("sbom", "check", tmp_path / f"{name}.json")
-        assert SPELLED in done.output
-        assert not [line for line in done.output.splitlines() if line.startswith(("refused", "allowed"))]
+        result = chainlab("sbom", "check", tmp_path / f"{name}.json")
+        assert SPELLED in result.output
+        assert not [line for line in result.output.splitlines() if line.startswith(("refused", "allowed"))]
 
 
 def test_a_printed_sbom_is_the_document_that_out_writes(chainlab: Callable[..., Result], tmp_path: Path) -> None:
@@ -170,9 +170,9 @@ def test_a_run_s_names_stay_on_their_lines(capsys: pytest.CaptureFixture[str]) -
     assert acted_on(run.table()) == []
     assert len(run.table().splitlines()) == 3
     _print_step(f"j{HOSTILE}", step)
-    told = capsys.readouterr().err
-    assert acted_on(told) == []
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert acted_on(printed) == []
+    assert printed.count("\n") == 1
 
 
 def test_a_finding_and_a_decision_stay_on_their_lines() -> None:
@@ -202,13 +202,13 @@ def test_an_error_about_the_call_is_spelled_out(chainlab: Callable[..., Result],
         ["hint", f"no{HOSTILE}"],
         ["gate", f"oci/{HOSTILE}"],
     ):
-        done = chainlab(*words)
-        assert done.exit_code in (1, 2)
-        assert "owned" in done.output
-        assert not [line for line in done.output.splitlines() if line.startswith(("refused", "allowed"))]
+        result = chainlab(*words)
+        assert result.exit_code in (1, 2)
+        assert "owned" in result.output
+        assert not [line for line in result.output.splitlines() if line.startswith(("refused", "allowed"))]
 
 
 def test_a_missing_option_s_choices_keep_their_lines(chainlab: Callable[..., Result], tmp_path: Path) -> None:
-    done = chainlab("ci", "run", "--project", tmp_path)
-    assert done.exit_code == 2
-    assert "Choose from:\n\tpush" in done.output
+    result = chainlab("ci", "run", "--project", tmp_path)
+    assert result.exit_code == 2
+    assert "Choose from:\n\tpush" in result.output

@@ -31,15 +31,15 @@ def make(workspace: Workspace) -> None:
 
 
 def test_a_private_workspace_begins_as_its_checkpoint(cache: Path) -> None:
-    made = []
+    calls = []
 
     def counted(workspace: Workspace) -> None:
-        made.append(workspace.path)
+        calls.append(workspace.path)
         (workspace.path / "fact").write_text("a")
 
     one, other = Workspace.private("key", counted), Workspace.private("key", counted)
     try:
-        assert len(made) == 1
+        assert len(calls) == 1
         assert one.path != other.path
         (one.path / "fact").write_text("changed")
         assert (other.path / "fact").read_text() == "a"
@@ -53,10 +53,10 @@ def test_a_private_workspace_begins_as_its_checkpoint(cache: Path) -> None:
 
 
 def test_another_key_is_another_checkpoint() -> None:
-    made = []
+    calls = []
     for key in ("one", "other", "one"):
-        Workspace.private(key, lambda workspace: made.append(workspace.path)).remove()
-    assert len(made) == 2
+        Workspace.private(key, lambda workspace: calls.append(workspace.path)).remove()
+    assert len(calls) == 2
 
 
 def test_a_checkpoint_that_was_not_finished_is_made_again() -> None:

@@ -240,7 +240,7 @@ def sandbox() -> DoctorFinding:
         outcome: ", ".join(attempt.escape for attempt in wall.attempts if attempt.outcome == outcome)
         for outcome in ("refused", "succeeded", "untried")
     }
-    escapes = "".join(f"; {outcome}: {names}" for outcome, names in tried.items() if names)
+    escapes = "".join(f"; escapes {outcome}: {names}" for outcome, names in tried.items() if names)
     if wall.control != "none":
         weakness = f"; {wall.why}" if wall.why else ""
         return DoctorFinding("sandbox", "ok", f"{wall.control}{weakness}{escapes}")

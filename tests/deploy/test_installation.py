@@ -216,19 +216,19 @@ def test_what_was_added_or_changed_is_found_before_the_service_starts(
     before = (
         installation.tree(empty)
         | {  # the paths differ in these
-            path: said
-            for path, said in installation.tree(venv).items()
+            path: fingerprint
+            for path, fingerprint in installation.tree(venv).items()
             if path.startswith(("bin/activate", "bin/python"))
         }
         | {"pyvenv.cfg": installation.tree(venv)["pyvenv.cfg"]}
     )
-    before = {path: said for path, said in before.items() if path in installation.tree(venv)}
+    before = {path: fingerprint for path, fingerprint in before.items() if path in installation.tree(venv)}
     installation.compare(venv, before, [alpha], own, index.wheels.__getitem__)
-    change, named = CHANGES[case]
+    change, path = CHANGES[case]
     change(venv)
     with pytest.raises(VerificationFailed) as refused:
         installation.compare(venv, before, [alpha], own, index.wheels.__getitem__)
-    assert named in str(refused.value)
+    assert path in str(refused.value)
     shutil.rmtree(venv)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from forms import ALICE, Run, Signer, enrol
+from client_requests import ALICE, Run, Signer, enrol
 
 from chainlab.services import Server
 from chainlab.trust.client import Trust
@@ -72,7 +72,7 @@ def run(environment: dict[str, str], tmp_path: Path) -> Run:
     """Run a client's program to its end; fails the test with what it said."""
 
     def run(*command: str | Path, status: int = 0, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
+        completed = subprocess.run(
             [str(word) for word in command],
             env=environment | extra,
             cwd=tmp_path,
@@ -82,7 +82,9 @@ def run(environment: dict[str, str], tmp_path: Path) -> Run:
             timeout=60,
             check=False,
         )
-        assert done.returncode == status, f"{command} → {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
+        assert completed.returncode == status, (
+            f"{command} → {completed.returncode}\n{completed.stdout}\n{completed.stderr}"
+        )
+        return completed
 
     return run

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from client_requests import CLAIMS, enrol
 from cryptography import x509
-from forms import CLAIMS, enrol
 
 from chainlab.errors import Unavailable
 from chainlab.services import Server
@@ -118,14 +118,14 @@ def test_a_job_s_token_without_its_workflow_is_refused(server: Server, http: htt
     ],
 )
 def test_a_redirect_that_two_parsers_read_differently_is_refused(http: httpx.Client, target: str) -> None:
-    asked = {
+    parameters = {
         "response_type": "code",
         "code_challenge_method": "S256",
         "code_challenge": "x" * 43,
         "client_id": "sigstore",
         "redirect_uri": target,
     }
-    assert http.get("/oidc/authorize", params=asked).status_code == 400
+    assert http.get("/oidc/authorize", params=parameters).status_code == 400
 
 
 # -- the state directory
@@ -187,7 +187,7 @@ main()
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
 def test_a_full_disk_is_said_in_words(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "state")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-    assert "Help: free some disk space" in done.stderr
-    assert "Traceback" not in done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert completed.returncode == 1
+    assert "Help: free some disk space" in completed.stderr
+    assert "Traceback" not in completed.stderr

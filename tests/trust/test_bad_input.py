@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from client_requests import ALICE, CLAIMS, Signer, b64, csr, public_pem, sizes, with_csr, with_proof
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from forms import ALICE, CLAIMS, Signer, b64, csr, public_pem, sizes, with_csr, with_proof
 
 from chainlab.services import Server
 from chainlab.trust.client import Trust

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from forms import ALICE, CLAIMS, enrol
+from client_requests import ALICE, CLAIMS, enrol
 
 from chainlab.errors import InUse, MalformedInput, Unavailable
 from chainlab.services import Server, serve

@@ -18,9 +18,9 @@ from typing import Any
 
 import httpx
 import pytest
+from checkpoints import Checkpoint, open_checkpoint
+from client_requests import ALICE, Run, Signer, csr, enrol, sizes, with_csr
 from cryptography import x509
-from forms import ALICE, Run, Signer, csr, enrol, sizes, with_csr
-from notes import Checkpoint, open_checkpoint
 
 from chainlab.errors import Unavailable
 from chainlab.services import Server

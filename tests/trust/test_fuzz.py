@@ -9,11 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from forms import (
+from client_requests import (
     ALICE,
     Signer,
     b64,
@@ -25,6 +21,10 @@ from forms import (
     with_csr,
     with_proof,
 )
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,10 +53,10 @@ def paths(value: Any, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, .
         items = value.items()
     elif isinstance(value, list):
         items = enumerate(value)
-    found = []
+    all_paths = []
     for name, inner in items:
-        found += [(*at, name), *paths(inner, (*at, name))]
-    return found
+        all_paths += [(*at, name), *paths(inner, (*at, name))]
+    return all_paths
 
 
 @st.composite
@@ -213,8 +213,8 @@ def test_claims_are_refused_a_token_or_certified(
     except ValueError:
         return
     certificate = enrol(http, token).certificate
-    found = {extension.oid.dotted_string for extension in certificate.extensions}
-    assert ("1.3.6.1.4.1.57264.1.14" in found) == ("ref" in claims)
+    oids = {extension.oid.dotted_string for extension in certificate.extensions}
+    assert ("1.3.6.1.4.1.57264.1.14" in oids) == ("ref" in claims)
 
 
 @given(

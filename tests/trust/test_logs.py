@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 import rfc8785
+from checkpoints import Checkpoint, key_of, log_named, open_checkpoint, verify_with
+from client_requests import ALICE, CLAIMS, Signer, b64, enrol
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from forms import ALICE, CLAIMS, Signer, b64, enrol
-from notes import Checkpoint, key_of, log_named, open_checkpoint, verify_with
 
 from chainlab.services import Server
 from chainlab.trust.client import Trust
@@ -167,9 +167,9 @@ def test_an_answer_of_log_v1_promises_and_proves_its_entry(
     assert verify_inclusion(leaf_hash(body), entry["logIndex"], head.size, hashes, head.root)
 
     for address in (f"/{uuid}", f"/{uuid[16:]}", f"?logIndex={entry['logIndex']}"):
-        ((name, found),) = http.get(f"/api/v1/log/entries{address}").json().items()
-        assert (name, found["body"]) == (uuid, entry["body"])
-        assert found["integratedTime"] == entry["integratedTime"]
+        ((name, logged),) = http.get(f"/api/v1/log/entries{address}").json().items()
+        assert (name, logged["body"]) == (uuid, entry["body"])
+        assert logged["integratedTime"] == entry["integratedTime"]
 
 
 def test_log_v1_describes_itself_and_proves_its_growth(
@@ -178,9 +178,9 @@ def test_log_v1_describes_itself_and_proves_its_growth(
     heads = []
     for number in range(4):
         http.post("/api/v1/log/entries", json=alice.hashedrekord_v1(bytes([number])))
-        said = http.get("/api/v1/log").json()
-        head = open_checkpoint(said["signedTreeHead"], trusted_root)
-        assert (head.size, head.root.hex()) == (said["treeSize"], said["rootHash"])
+        description = http.get("/api/v1/log").json()
+        head = open_checkpoint(description["signedTreeHead"], trusted_root)
+        assert (head.size, head.root.hex()) == (description["treeSize"], description["rootHash"])
         heads.append(head)
     sizes = {"firstSize": heads[0].size, "lastSize": heads[-1].size}
     proof = http.get("/api/v1/log/proof", params=sizes).json()
@@ -249,8 +249,8 @@ def test_every_certificate_s_promise_is_kept_in_the_ct_log(
     verify_with(key_of(log), sct.signature, leaf)
 
     head = signed_tree_head(http, trusted_root)
-    asked: dict[str, str | int] = {"hash": b64(leaf_hash(leaf)), "tree_size": head.size}
-    proof = http.get("/ct/v1/get-proof-by-hash", params=asked).json()
+    query: dict[str, str | int] = {"hash": b64(leaf_hash(leaf)), "tree_size": head.size}
+    proof = http.get("/ct/v1/get-proof-by-hash", params=query).json()
     hashes = [base64.b64decode(hash) for hash in proof["audit_path"]]
     assert verify_inclusion(leaf_hash(leaf), proof["leaf_index"], head.size, hashes, head.root)
 
@@ -267,8 +267,8 @@ def test_the_ct_log_only_grows(http: httpx.Client, trust: Trust, trusted_root: d
     new = signed_tree_head(http, trusted_root)
     assert new.size == old.size + 3
     sizes = {"first": old.size, "second": new.size}
-    said = http.get("/ct/v1/get-sth-consistency", params=sizes).json()
-    proof = [base64.b64decode(hash) for hash in said["consistency"]]
+    answer = http.get("/ct/v1/get-sth-consistency", params=sizes).json()
+    proof = [base64.b64decode(hash) for hash in answer["consistency"]]
     assert verify_consistency(old.size, new.size, old.root, new.root, proof)
     entries = http.get("/ct/v1/get-entries", params={"start": 0, "end": new.size + 9}).json()
     leaves = [leaf_hash(base64.b64decode(entry["leaf_input"])) for entry in entries["entries"]]

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from forms import ALICE, CLAIMS, JOB, Run
+from client_requests import ALICE, CLAIMS, JOB, Run
 from pypi_attestations import Attestation, AttestationError, AttestationType, Distribution
 from sigstore.errors import VerificationError
 from sigstore.models import InvalidBundle

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from forms import ALICE, Run, Signer, bundle, enrol, forge, sizes
+from client_requests import ALICE, Run, Signer, bundle, enrol, forge, sizes
 from sigstore.errors import Error
 from sigstore.models import Bundle, ClientTrustConfig, TrustedRoot
 from sigstore.verify import Verifier, policy
@@ -135,10 +135,10 @@ def test_a_tuf_client_with_the_first_root_gets_the_new_trusted_root(
     token = Trust(world.state).token(ALICE)
     run(*sigstore, "sign", "--identity-token", token, artifact)
     run(*verify, "--cert-identity", ALICE, artifact)
-    given = tmp_path / "model.onnx.sigstore.json"
-    given.write_text(world.before[2])
+    file = tmp_path / "model.onnx.sigstore.json"
+    file.write_text(world.before[2])
     run(*verify, "--cert-identity", ALICE, artifact)
-    given.write_text(bundle(http, world.forged, ARTIFACT, 2))
+    file.write_text(bundle(http, world.forged, ARTIFACT, 2))
     run(*verify, "--cert-identity", ALICE, artifact, status=1)
 
 
@@ -164,8 +164,8 @@ def test_the_command_line_rotates_an_instance_at_rest(run: Run, tmp_path: Path) 
     state = tmp_path / "state"
     with Server(state) as server, httpx.Client(base_url=server.url, trust_env=False) as http:
         enrol(http, Trust(state).token(ALICE))
-    said = run("chainlab", "trust", "rotate", "--state", state).stdout
-    assert said.startswith("generation 2 signs from now on")
+    output = run("chainlab", "trust", "rotate", "--state", state).stdout
+    assert output.startswith("generation 2 signs from now on")
     run("chainlab", "trust", "rotate", "--state", state)
     with Server(state) as server:
         assert len(server.instance.keys.authorities) == 3

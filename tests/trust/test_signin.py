@@ -18,9 +18,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 import jwt
 import pytest
-from forms import ALICE, sizes
-from person import Page
+from client_requests import ALICE, sizes
 from playwright.sync_api import Browser, Error, sync_playwright
+from signin_browser import Page
 
 from chainlab.services import Server
 from chainlab.trust.issuer import Issuer
@@ -56,8 +56,8 @@ def logs_stay_as_they_are(server: Server) -> Iterator[None]:
 
 def form_of(http: httpx.Client, **changes: str | None) -> dict[str, str]:
     """The hidden fields of the page's first form."""
-    asked = {name: value for name, value in (ASKED | changes).items() if value is not None}
-    page = http.get("/oidc/authorize", params=asked)
+    parameters = {name: value for name, value in (ASKED | changes).items() if value is not None}
+    page = http.get("/oidc/authorize", params=parameters)
     assert page.status_code == 200, page.text
     return Page(page.text).forms[0]
 
@@ -95,20 +95,20 @@ def test_a_person_gets_a_token_for_the_identity_they_picked(http: httpx.Client, 
     assert query["state"] == "state-1"
     token = redeem(http, query["code"])
     assert token.headers["cache-control"] == "no-store"
-    given = token.json()
-    assert given["access_token"] == given["id_token"]
+    response = token.json()
+    assert response["access_token"] == response["id_token"]
     (key,) = http.get("/oidc/jwks").json()["keys"]
-    claims = jwt.decode(given["id_token"], jwt.PyJWK(key), algorithms=["ES256"], audience="sigstore")
+    claims = jwt.decode(response["id_token"], jwt.PyJWK(key), algorithms=["ES256"], audience="sigstore")
     assert (claims["email"], claims["nonce"]) == (ALICE, "nonce-1")
-    assert server.instance.issuer.check(given["id_token"]).san == ALICE
+    assert server.instance.issuer.check(response["id_token"]).san == ALICE
 
 
 def test_discovery_names_endpoints_where_it_listens_and_a_fixed_issuer(http: httpx.Client, server: Server) -> None:
-    said = http.get("/oidc/.well-known/openid-configuration").json()
-    assert said["issuer"] == "https://oidc.chainlab.localhost"
+    discovery = http.get("/oidc/.well-known/openid-configuration").json()
+    assert discovery["issuer"] == "https://oidc.chainlab.localhost"
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-        assert said[name].startswith(f"{server.url}/oidc/")
-    assert said["code_challenge_methods_supported"] == ["S256"]
+        assert discovery[name].startswith(f"{server.url}/oidc/")
+    assert discovery["code_challenge_methods_supported"] == ["S256"]
 
 
 def test_without_state_none_comes_back(http: httpx.Client) -> None:
@@ -242,7 +242,7 @@ def test_a_form_that_cannot_be_read_is_refused(http: httpx.Client, path: str, bo
 
 # -- what a person is told
 
-PERSON = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+BROWSER_PROGRAM = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
 def check_page(answer: httpx.Response, status: int, title: str, *words: str) -> None:
@@ -258,7 +258,7 @@ def check_page(answer: httpx.Response, status: int, title: str, *words: str) -> 
 
 def test_a_person_is_told_on_a_page_what_is_wrong_with_a_sign_in(http: httpx.Client) -> None:
     form = form_of(http)
-    http.headers.update(PERSON)
+    http.headers.update(BROWSER_PROGRAM)
     check_page(consent(http, form, "alice"), 400, "Sign-in refused", "not an email address", "write name@example.com")
     check_page(consent(http, form | {"csrf": "x"}), 403, "Sign-in refused", "did not come from our page")
     check_page(
@@ -274,15 +274,15 @@ def test_the_page_with_the_code_says_so_in_its_title(http: httpx.Client) -> None
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_person_is_told_on_a_page_that_nothing_is_there(http: httpx.Client, method: str) -> None:
-    check_page(http.request(method, "/no/such/<b>", headers=PERSON), 404, "Not here", "&lt;b&gt;")
-    check_page(http.delete("/oidc/jwks", headers=PERSON), 405, "Sign-in refused")
+    check_page(http.request(method, "/no/such/<b>", headers=BROWSER_PROGRAM), 404, "Not here", "&lt;b&gt;")
+    check_page(http.delete("/oidc/jwks", headers=BROWSER_PROGRAM), 405, "Sign-in refused")
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "application/json, text/html;q=0.1", ""])
 def test_a_program_is_told_in_json(http: httpx.Client, accept: str) -> None:
     check_refused(http.get("/oidc/authorize", headers={"Accept": accept}))
     assert http.get("/no/such/path", headers={"Accept": accept}).json()["code"] == 5
-    assert http.get("/api/v2/no/such/path", headers=PERSON).json()["code"] == 5
+    assert http.get("/api/v2/no/such/path", headers=BROWSER_PROGRAM).json()["code"] == 5
 
 
 # -- planted HTML and script
@@ -371,10 +371,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def test_planted_script_does_not_run_in_a_browser(browser: Browser, server: Server, name: str) -> None:
     context = browser.new_context()
     page = context.new_page()
-    said, asked = [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("dialog", lambda dialog: said.append(dialog.message))
-    page.on("request", lambda request: asked.append(request.url))
+    messages, requests = [], []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("dialog", lambda dialog: messages.append(dialog.message))
+    page.on("request", lambda request: requests.append(request.url))
     try:
         page.goto(f"{server.url}/oidc/authorize?{urlencode(ASKED | FIELDS[name])}")
         assert page.evaluate("window.pwned") is None
@@ -383,8 +383,8 @@ def test_planted_script_does_not_run_in_a_browser(browser: Browser, server: Serv
         shown = page.locator("dd").all_text_contents()
         assert shown == [(ASKED | FIELDS[name])[key] for key in ("client_id", "redirect_uri")]
         assert page.locator("h1").evaluate("e => getComputedStyle(e).fontSize") == "24px"
-        assert not said
-        assert len(asked) == 1  # nothing was fetched beside the page
+        assert not messages
+        assert len(requests) == 1  # nothing was fetched beside the page
     finally:
         context.close()
 
@@ -411,8 +411,8 @@ def test_a_person_signs_in_with_a_browser_and_the_code_arrives(browser: Browser,
         threading.Thread(target=program.serve_forever, daemon=True).start()
         back = f"http://127.0.0.1:{program.server_port}/auth/callback"
         try:
-            asked = urlencode(ASKED | {"redirect_uri": back})
-            page.goto(f"{server.url}/oidc/authorize?{asked}")
+            parameters = urlencode(ASKED | {"redirect_uri": back})
+            page.goto(f"{server.url}/oidc/authorize?{parameters}")
             page.get_by_role("button", name=ALICE).click()
             page.wait_for_url(f"{back}**", timeout=10_000)
         finally:

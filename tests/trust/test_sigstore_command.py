@@ -10,12 +10,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from forms import ALICE, CLAIMS, JOB, Run
-from person import Page, consent
+from client_requests import ALICE, CLAIMS, JOB, Run
+from signin_browser import Page, consent
 
 from chainlab.trust.client import Trust
 
-PERSON = Path(__file__).with_name("person.py")
+BROWSER_PROGRAM = Path(__file__).with_name("signin_browser.py")
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_trust_comes_over_tuf_from_the_root_alone(run: Run, trust: Trust, artifa
 
 
 def test_a_person_signs_in_with_a_browser(run: Run, trust: Trust, artifact: Path) -> None:
-    browser = f"{sys.executable} {PERSON} {ALICE} %s"
+    browser = f"{sys.executable} {BROWSER_PROGRAM} {ALICE} %s"
     sigstore = ("sigstore", "--trust-config", trust.config_path)
     run(*sigstore, "sign", artifact, BROWSER=browser)
     run(
@@ -127,13 +127,13 @@ def test_a_person_copies_the_code_by_hand(
     ) as program:
         assert program.stdout is not None
         assert program.stdin is not None
-        said = ""
-        while not (found := re.search(r"http://127\.0\.0\.1:\d+/oidc/authorize\S+", said)):
+        output = ""
+        while not (match := re.search(r"http://127\.0\.0\.1:\d+/oidc/authorize\S+", output)):
             line = program.stdout.readline()
-            assert line, said
-            said += line
+            assert line, output
+            output += line
         with httpx.Client(trust_env=False) as browser:
-            answer = consent(browser, found.group(), ALICE)
+            answer = consent(browser, match.group(), ALICE)
         rest, _ = program.communicate(Page(answer.text).code + "\n", timeout=30)
-        assert program.returncode == 0, said + rest
+        assert program.returncode == 0, output + rest
     assert version_of(artifact) == "0.0.2"

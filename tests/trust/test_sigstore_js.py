@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from forms import ALICE, Run, b64, bundle, enrol, forge
+from client_requests import ALICE, Run, b64, bundle, enrol, forge
 from sigstore.models import Bundle
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
@@ -56,10 +56,10 @@ def node(request: pytest.FixtureRequest) -> Node:
     program, folder = ("node", JS) if request.param == "20" else (node_22(), JS / "node22")
     if shutil.which(program) is None:
         pytest.skip("there is no Node.js here")
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    major, minor = (int(number) for number in re.findall(r"\d+", said)[:2])
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = (int(number) for number in re.findall(r"\d+", version)[:2])
     if (major, minor) < {"20": (20, 17), "22": (22, 22)}[request.param]:
-        pytest.skip(f"these releases need Node.js {request.param}, and this is {said.strip()}")
+        pytest.skip(f"these releases need Node.js {request.param}, and this is {version.strip()}")
     if not (folder / "node_modules" / "sigstore").exists():
         pytest.skip(f"{folder.relative_to(JS.parent)} has no node_modules: run `make test`")
     return Node(program, folder)
@@ -75,8 +75,8 @@ def ask(node: Node, run: Run, trust: Trust) -> Ask:
     def ask(status: int = 0, **request: Any) -> dict[str, Any]:
         config = json.loads(trust.config_path.read_text())
         text = json.dumps({"trustConfig": config, **request})
-        done = run(node.program, JS / "client.mjs", node.folder, stdin=text, status=status)
-        answer: dict[str, Any] = {"refused": done.stderr} if status else json.loads(done.stdout)
+        completed = run(node.program, JS / "client.mjs", node.folder, stdin=text, status=status)
+        answer: dict[str, Any] = {"refused": completed.stderr} if status else json.loads(completed.stdout)
         return answer
 
     return ask
@@ -179,10 +179,10 @@ def test_after_a_rotation_it_takes_what_is_old_and_good_and_not_what_the_retired
         new = bundle(http, enrol(http, trust.token(ALICE)), ARTIFACT, 2)
     config = json.loads(trust.config_path.read_text())
     for text, status in ((good, 0), (new, 0), (forged, 1)):
-        asked = {"trustConfig": config, "bundle": json.loads(text), "artifact": b64(ARTIFACT)}
+        document = {"trustConfig": config, "bundle": json.loads(text), "artifact": b64(ARTIFACT)}
         run(
             *(node.program, JS / "client.mjs", node.folder),
-            stdin=json.dumps(asked | by(trust)),
+            stdin=json.dumps(document | by(trust)),
             status=status,
         )
 
@@ -201,6 +201,6 @@ def test_its_command_line_verifies_over_tuf(node: Node, run: Run, trust: Trust, 
         *(*command, "verify", bundle, "--blob-file", artifact, "--tuf-cache-path", cache),
         *("--tuf-mirror-url", f"{trust.url}/tuf", "--certificate-issuer", trust.issuer),
     )
-    said = run(*verify, "--certificate-identity-email", ALICE).stderr
-    assert "Verification succeeded" in said
+    output = run(*verify, "--certificate-identity-email", ALICE).stderr
+    assert "Verification succeeded" in output
     run(*verify, "--certificate-identity-email", "bob@example.com", status=1)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 
 import pytest
+from client_requests import ALICE, CLAIMS, JOB
 from cryptography.x509 import ObjectIdentifier, UnrecognizedExtension
-from forms import ALICE, CLAIMS, JOB
 from sigstore.dsse import Statement
 from sigstore.errors import VerificationError
 from sigstore.models import Bundle, ClientTrustConfig

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from client_requests import ALICE
 from cryptography.x509 import InvalidVersion
-from forms import ALICE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rfc3161_client import decode_timestamp_response
@@ -108,8 +108,8 @@ def facts(text: str | bytes) -> Document:
         stated["promise"] = (int(entry["integratedTime"]), int(entry["logIndex"]), promise)
     else:
         (stamp,) = material["timestampVerificationData"]["rfc3161Timestamps"]
-        said = decode_timestamp_response(decoded(stamp["signedTimestamp"])).tst_info
-        stated["time"] = (said.gen_time, said.message_imprint.message, said.serial_number)
+        info = decode_timestamp_response(decoded(stamp["signedTimestamp"])).tst_info
+        stated["time"] = (info.gen_time, info.message_imprint.message, info.serial_number)
     if "dsseEnvelope" in bundle:
         envelope = bundle["dsseEnvelope"]
         stated["payload"] = (envelope["payloadType"], decoded(envelope["payload"]))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from forms import ALICE, CLAIMS, Run, enrol
+from client_requests import ALICE, CLAIMS, Run, enrol
 
 from chainlab.trust.client import Trust
 from chainlab.trust.instance import prepare
@@ -111,9 +111,9 @@ def test_the_trusted_root_does_not_change_when_the_port_does(state: Path, enviro
         with serving(state, environment) as (program, url):
             root, tuf = state / "trusted_root.json", state / "tuf" / "root.json"
             config = json.loads((state / "signing_config.json").read_text())
-            found = url, root.read_bytes(), tuf.read_bytes(), config["caUrls"][0]
+            trust_material = url, root.read_bytes(), tuf.read_bytes(), config["caUrls"][0]
             end(program, signal.SIGTERM)
-        return found
+        return trust_material
 
     first, second = serve_once(), serve_once()
     assert first[0] != second[0]
@@ -185,10 +185,10 @@ def test_a_token_from_a_state_without_keys_is_refused(run: Run, state: Path) -> 
 
 def test_an_end_under_load_prints_no_traceback(state: Path, environment: dict[str, str], tmp_path: Path) -> None:
     """Ctrl-C and SIGTERM wait for the requests in hand before the state is let go."""
-    said = tmp_path / "message"
+    error_log = tmp_path / "message"
     command = ["chainlab", "trust", "serve", "--state", str(state)]
     with (
-        said.open("w") as errors,
+        error_log.open("w") as errors,
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
     ):
         try:
@@ -212,4 +212,4 @@ def test_an_end_under_load_prints_no_traceback(state: Path, environment: dict[st
                 assert process.wait(30) == 0
         finally:
             process.kill()
-    assert said.read_text() == ""
+    assert error_log.read_text() == ""

@@ -15,8 +15,8 @@ import httpx
 import pytest
 from asn1crypto import core, tsp
 from asn1crypto.parser import emit
+from client_requests import Run, b64, sizes
 from cryptography.hazmat.primitives import serialization
-from forms import Run, b64, sizes
 from rfc3161_client import (
     HashAlgorithm,
     TimestampRequestBuilder,
@@ -151,12 +151,12 @@ def test_the_answer_is_der_laid_out_as_its_standards_say(
     data = response["time_stamp_token"]["content"]
     info = data["encap_content_info"]["content"]
     assert info.parsed["message_imprint"].dump() == IMPRINT  # byte for byte (RFC 3161 §2.4.2)
-    found = info.native
-    assert (found["version"], found["policy"]) == ("v1", "1.3.6.1.4.1.57264.2")
-    assert (found["accuracy"], found["ordering"]) == ({"seconds": 1, "millis": None, "micros": None}, False)
-    assert found["nonce"] == (7 if nonce else None)
-    assert 0 <= found["serial_number"] < 2**128
-    assert found["gen_time"].microsecond == 0
+    fields = info.native
+    assert (fields["version"], fields["policy"]) == ("v1", "1.3.6.1.4.1.57264.2")
+    assert (fields["accuracy"], fields["ordering"]) == ({"seconds": 1, "millis": None, "micros": None}, False)
+    assert fields["nonce"] == (7 if nonce else None)
+    assert 0 <= fields["serial_number"] < 2**128
+    assert fields["gen_time"].microsecond == 0
 
     certificate = server.instance.keys.timestamp.public_bytes(serialization.Encoding.DER)
     assert [entry.dump() for entry in data["certificates"]] == [certificate] * with_certificate
@@ -166,12 +166,12 @@ def test_the_answer_is_der_laid_out_as_its_standards_say(
         assert algorithm.dump() == sequence(SHA256_OID)  # without parameters (RFC 5754 §2)
     attributes = [attribute.dump() for attribute in signer["signed_attrs"]]
     assert attributes == sorted(attributes)  # X.690 §11.6
-    named = {attribute["type"].native: attribute["values"][0] for attribute in signer["signed_attrs"]}
-    assert named.keys() == {"content_type", "signing_time", "message_digest", "signing_certificate_v2"}
-    assert named["message_digest"].native == hashlib.sha256(bytes(info)).digest()
-    assert named["signing_time"].name == "utc_time"
+    signed_attributes = {attribute["type"].native: attribute["values"][0] for attribute in signer["signed_attrs"]}
+    assert signed_attributes.keys() == {"content_type", "signing_time", "message_digest", "signing_certificate_v2"}
+    assert signed_attributes["message_digest"].native == hashlib.sha256(bytes(info)).digest()
+    assert signed_attributes["signing_time"].name == "utc_time"
     identifier = sequence(sequence(sequence(octets(hashlib.sha256(certificate).digest()))))
-    assert named["signing_certificate_v2"].dump() == identifier  # ESSCertIDv2 with its defaults (RFC 5035)
+    assert signed_attributes["signing_certificate_v2"].dump() == identifier  # ESSCertIDv2 with its defaults (RFC 5035)
     assert response.dump(force=True) == answer
 
 

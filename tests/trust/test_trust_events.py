@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import httpx
+from client_requests import ALICE, CLAIMS, JOB, enrol
 from cryptography import x509
-from forms import ALICE, CLAIMS, JOB, enrol
 
 from chainlab.services import Server
 from chainlab.trust.client import Trust
@@ -22,9 +22,9 @@ def test_each_certificate_log_entry_and_rotation_is_one_event(fresh: Server, fre
     fresh.instance.rotate()
 
     assert events.verify()[0] == 2 + 6  # the first two: the logs' own entries
-    told = [(event.type.removeprefix("dev.chainlab."), event.subject) for event in events.read(after=2)]
+    reported = [(event.type.removeprefix("dev.chainlab."), event.subject) for event in events.read(after=2)]
     digest = f"sha256:{hashlib.sha256(b'w').hexdigest()}"
-    assert told == [
+    assert reported == [
         ("certificate.issued", ALICE),
         ("certificate.issued", JOB),
         ("logentry.created", digest),

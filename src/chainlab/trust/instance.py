@@ -89,7 +89,7 @@ class Instance:
             logs = (self.ct_log, self.log_v1, self.log_v2)
             if any(len(log.tree) for log in logs) or (self.directory / "tuf/root.json").exists():
                 raise Unavailable(
-                    f"{self.directory} has logs or a root, but no keys.json",
+                    f"{self.directory} has logs or a root, but keys.json is gone",
                     why="new keys would contradict every checkpoint and root that was handed out",
                     hint="restore keys.json from a copy, or begin in an empty directory",
                 )

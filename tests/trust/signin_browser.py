@@ -1,8 +1,8 @@
-"""A person at the sign-in page, as far as a program needs one: opens it, picks, follows.
+"""A program in place of a person with a browser at the sign-in page: it opens the page, picks, follows.
 
-    python person.py EMAIL URL        prints the code, when the page shows one
+    python signin_browser.py EMAIL URL        prints the code, when the page shows one
 
-Standing in for a browser (``BROWSER=python person.py EMAIL %s``), it sends the code onward itself.
+Standing in for a browser (``BROWSER=python signin_browser.py EMAIL %s``), it sends the code onward itself.
 """
 
 from __future__ import annotations

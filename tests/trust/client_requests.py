@@ -1,4 +1,4 @@
-"""What clients send, made by hand so that a test can spoil it anywhere."""
+"""Requests of clients, built by hand so that a test can change any part of them."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def csr(key: Any) -> bytes:
 
 
 def with_csr(request: bytes) -> dict[str, Any]:
-    """How sigstore-python asks for a certificate."""
+    """A request for a certificate as sigstore-python sends it."""
     return {"certificateSigningRequest": b64(request)}
 
 
 def with_proof(token: str, key: Any, public: bytes, owner: bytes) -> dict[str, Any]:
-    """How sigstore-js asks for a certificate: `owner` is what the proof of possession signs."""
+    """A request for a certificate as sigstore-js sends it; the proof of possession signs `owner`."""
     return {
         "credentials": {"oidcIdentityToken": token},
         "publicKeyRequest": {
@@ -160,7 +160,7 @@ def enrol(http: httpx.Client, token: str) -> Signer:
 
 
 def sizes(instance: Instance) -> dict[str, int]:
-    """How much every log of an instance holds, its events included."""
+    """The number of entries in each log of an instance, and of its events."""
     logs = {log.name: len(log.tree) for log in (instance.ct_log, instance.log_v1, instance.log_v2)}
     return logs | {"events": instance.events.verify()[0]}
 

@@ -1,4 +1,4 @@
-"""Checking what a log signs, by the specification and by the published trusted root alone."""
+"""Verification of what a log signs, from the specification and the published trusted root alone."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Checkpoint:
 
 def log_named(trusted_root: dict[str, Any], name: str, kind: str = "tlogs") -> dict[str, Any]:
     """The log of the trusted root whose base URL has ``name``."""
-    found: dict[str, Any] = next(log for log in trusted_root[kind] if name in log["baseUrl"])
-    return found
+    log_entry: dict[str, Any] = next(log for log in trusted_root[kind] if name in log["baseUrl"])
+    return log_entry
 
 
 def key_of(log: dict[str, Any]) -> Any:
