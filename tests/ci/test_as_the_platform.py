@@ -223,6 +223,6 @@ def test_an_expression_that_fails_when_its_job_begins_fails_that_job_with_the_re
 """)).run("push")  # fmt: skip
     assert run.result == "failure"
     assert "`fromJSON` cannot read 'acme'" in run.jobs["a"].why
-    assert "`matrix`: v is no list of values" in run.jobs["b"].why
+    assert "`matrix`: v is not a list of values" in run.jobs["b"].why
     assert "whose value is not a mapping" in run.jobs["c"].why
     assert "never" not in run.log

@@ -162,7 +162,7 @@ def test_secrets_and_rights_are_folded_where_the_settings_are_read() -> None:
         "packages:upload:triage-model", "oci:push:acme/x", "cache:read:0:a/b:refs/heads/F",
     )  # fmt: skip
     for secrets in ({"Key": "a", "KEY": "b"}, {"A": {"grants": ["oci:push:\u212aey/x"]}}):
-        with pytest.raises(MalformedInput, match=r"two secrets have one name|is not a right"):
+        with pytest.raises(MalformedInput, match=r"two secrets have one name|not a grant"):
             Settings.from_document({"secrets": secrets})
 
 

@@ -1,7 +1,7 @@
-"""A repository's settings, which lie beside its workflow files: secrets, variables, environments, publishers.
+"""The settings of a repository: secrets, variables, environments, publishers. An example:
 
 visibility = "internal"            # reading needs a token; "public" does not
-default_permissions = "write"      # for workflows that say nothing: "read" or "write"
+default_permissions = "write"      # of workflows without `permissions`: "read" or "write"
 
 [secrets]
 HUB_TOKEN = "FAKE-hub-token"
@@ -11,8 +11,8 @@ PYPI_TOKEN = { grants = ["packages:upload:triage-model"] }   # a real credential
 MODEL_HUB = "{url}/raw"            # {url}: where the services listen
 
 [environments.release]             # `environment: Release` in a workflow names it, too
-refs = ["refs/tags/v*"]            # which refs may use it; empty = all; * does not match /
-reviewers = true                   # a run waits until somebody approves
+refs = ["refs/tags/v*"]            # the refs that may use it; empty = all; * does not match /
+reviewers = true                   # a run waits for an approval
 secrets = { SIGNING_HINT = "FAKE-hint" }
 
 [[publishers]]                     # trusted publishing on the package index
@@ -41,23 +41,23 @@ from chainlab.shapes import Many, read
 __all__ = ["Environment", "PublisherSettings", "Secret", "Settings"]
 
 NAME = re.compile(r"(?i:(?!GITHUB_)[A-Z_][A-Z0-9_]*)")  # of a secret
-NAMING = ("contents", "issues", "oci", "pull-requests")  # services whose rights end in a repository's name
+OF_REPOSITORY = ("contents", "issues", "oci", "pull-requests")  # services whose grants end in a repository's name
 FORM = ConfigDict(extra="forbid")
 
 
 def _grant(word: str) -> str:
-    """A right as the services spell it, with the names in it folded."""
+    """Fold the names in a grant, as the services spell it."""
     if not word.isascii():
-        raise MalformedInput(f"{word[:80]!r} is not a right")
+        raise MalformedInput(f"not a grant: {word[:80]!r}")
     service, _, rest = word.partition(":")
     right, _, name = rest.partition(":")
     if service == "packages" and name not in ("", "*"):
         return f"{service}:{right}:{normalise(name)}"
-    return word.lower() if service in NAMING else word
+    return word.lower() if service in OF_REPOSITORY else word
 
 
 def _secret(value: Any) -> Any:
-    """A secret as it is written: its value alone, or a table with its grants."""
+    """Read a secret: its value alone, or a table with its grants."""
     if isinstance(value, str):
         return {"value": value}
     if isinstance(value, Mapping) and set(value) != {"grants"}:
@@ -83,7 +83,7 @@ def _variable(value: Any) -> Any:
 
 @dataclass(frozen=True, config=FORM)
 class Secret:
-    """A fake value, or the grants of a credential that the registry issues."""
+    """A secret: a fake value, or the grants of a credential that the registry issues."""
 
     value: StrictStr = ""
     grants: Many[Annotated[StrictStr, AfterValidator(_grant)]] = ()
@@ -97,7 +97,7 @@ Secrets = Annotated[
 
 @dataclass(frozen=True, config=FORM)
 class Environment:
-    """A named place that a job may deploy to, and its protection."""
+    """An environment that a job may deploy to, and its protection."""
 
     refs: Many[StrictStr] = ()  # patterns; empty = every ref
     reviewers: StrictBool = False
@@ -137,30 +137,30 @@ class Settings:
         object.__setattr__(self, "environments", folded)
 
     def environment(self, name: str) -> Environment | None:
-        """The environment with this folded name, in whatever case the settings spell it; None when they do not."""
+        """The environment with this folded name; None if the settings have none."""
         return self.environments.get(name)
 
     @classmethod
     def load(cls, path: Path) -> Settings:
-        """Read a settings file. Raises `MalformedInput` naming what is wrong in it."""
+        """Read a settings file. Raises `MalformedInput` naming the fault."""
         try:
             return cls.from_document(tomllib.loads(path.read_text(encoding="utf-8")))
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, MalformedInput) as error:
-            raise MalformedInput(f"{path.name} cannot be read", why=str(error)) from error
+            raise MalformedInput(f"cannot read {path.name}", why=str(error)) from error
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Settings:
-        """The settings that a parsed TOML document holds. Raises `MalformedInput` with the path."""
+        """The settings in a parsed TOML document. Raises `MalformedInput` with the path of the fault."""
         return read(cls, document)
 
     def with_url(self, url: str) -> Settings:
-        """The same, with ``{url}`` in variables replaced by where the services listen."""
+        """The settings with ``{url}`` in variables replaced by the URL of the services."""
         filled = {name: value.replace("{url}", url) for name, value in self.variables.items()}
         return replace(self, variables=filled)
 
 
 def _fits(ref: str, pattern: str) -> bool:
-    """Wildcards as the platform has them for environments: ``*`` and ``?`` do not match ``/``."""
+    """Whether a ref matches a pattern of an environment: ``*`` and ``?`` do not match ``/``."""
     parts = re.split(r"([*?])", pattern)
     signs = {"*": "[^/]*", "?": "[^/]"}
     return bool(re.fullmatch("".join(signs.get(part) or re.escape(part) for part in parts), ref))

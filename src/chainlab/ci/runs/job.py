@@ -1,11 +1,11 @@
-"""Runs one job: a directory, an environment, a sandbox and an ``act`` of its own.
+"""One job, run to its end: it has a directory, an environment, a sandbox and an ``act`` of its own.
 
-``act`` obeys files that it finds where it starts (``.actrc``, ``.env``, ``.secrets``, ``.vars``, ``.input``), so it
-starts in an empty directory of the host's and is given each of these files by name. It asks the git repository there
-for the commit: the directory has a ``.git`` with nothing but the HEAD that the host computed.
+``act`` obeys files in the directory where it starts (``.actrc``, ``.env``, ``.secrets``, ``.vars``, ``.input``). So it
+starts in an empty directory of the host's, and gets each of these files by name. It asks the git repository there for
+the commit: the directory has a ``.git`` with only the HEAD that the host computed.
 
-    PLACE/job/     the job's directory: all of it is the job's, and the host touches no path in it once the job runs
-    PLACE/out/     the relay's sockets: the job can connect to them and change nothing about them
+    PLACE/job/     the job's directory: the host touches no path in it once the job runs
+    PLACE/out/     the relay's sockets: the job can connect to them, and cannot change them
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ from chainlab.workspace import CLOSED, LOOPBACK, cache_directory
 __all__ = ["Job", "execute"]
 
 LONGEST = 600  # seconds a job may take, whatever its `timeout-minutes` says
-# What actions left for the end, the last one first.
+# The work that actions left for the end, the last one first.
 POST = 'for script in $(ls -r "$CHAINLAB_POST"); do "$CHAINLAB_POST/$script" || exit 1; done'
-REMOVAL = 30  # seconds that the host waits until a job's directory is gone
+REMOVAL = 30  # seconds that the host waits for the removal of a job's directory
 GRACE = 10  # seconds that the relay has to end a job whose time is over
-MAX_LINE = 8 * 2**20  # bytes of one line of act's; what is longer is cut
+MAX_LINE = 8 * 2**20  # bytes of one line of act's output; a longer one is cut
 SHORTEST = 4  # characters of a secret that the host masks; act masks shorter ones where steps print
-# Programs besides those of the system, as a hosted runner has some.
+# Programs besides the system's; a hosted runner has more.
 TOOLS = ("uv", "sigstore", "twine", "pypi-attestations", "oras-py", "zizmor", "chainlab")
 RUNNERS = (RUNNER, "ubuntu-24.04", "ubuntu-22.04", "self-hosted", "linux", "macos-latest")
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that running a job needs."""
+    """Everything that one leg of a job needs to run."""
 
     name: str
-    copy: Mapping[str, Any]  # the workflow that runs it alone
+    copy: Mapping[str, Any]  # the workflow document that runs it alone
     event: str
     payload: Mapping[str, Any]
     commit: str
@@ -69,18 +69,17 @@ class Job:
     workflows: Mapping[str, str] = field(default_factory=dict)  # other files of .github/workflows
     wheelhouse: Path | None = None
     ports: Sequence[int] = ()  # further loopback ports that the job may reach
-    address: str = ""  # the loopback address that its requests come from
+    address: str = ""  # the loopback address of its requests
     seconds: float = LONGEST
 
 
-def execute(job: Job, sandbox: Sandbox, log: Path, tell: Callable[[StepRecord], None]) -> JobRun:
-    """Run it to its end; ``log`` gets act's own words, ``tell`` each step as it ends.
+def execute(job: Job, sandbox: Sandbox, log: Path, on_step: Callable[[StepRecord], None]) -> JobRun:
+    """Run a job to its end; ``log`` gets act's output, ``on_step`` each step as it ends.
 
-    Raises an error when the host cannot start it. Once it runs, whatever fails is in the result, with what was seen
-    until then.
+    Raises an error if the host cannot start it. Once it runs, every failure is in the result, with the steps so far.
     """
     began = time.monotonic()
-    transcript = Transcript(job.name, job.copy, _lines_of_secrets(job), log, tell)
+    transcript = Transcript(job.name, job.copy, _lines_of_secrets(job), log, on_step)
     place = Path(tempfile.mkdtemp(prefix="chainlab-job-"))
     folder, out = place / "job", place / "out"
     code, runs, trouble = None, False, ""
@@ -90,12 +89,12 @@ def execute(job: Job, sandbox: Sandbox, log: Path, tell: Callable[[StepRecord], 
             out.mkdir()
             out.chmod(0o755)
             environment = _prepare(job, folder)
-            wall = None
+            way_out = None
             if sandbox.is_namespace:
                 port = int(job.url.rpartition(":")[2])
-                wall = Relay(out, [port, *job.ports], job.address, user)
-                stack.callback(wall.close)
-            command = _command(job, folder, sandbox, wall, user)
+                way_out = Relay(out, [port, *job.ports], job.address, user)
+                stack.callback(way_out.close)
+            command = _command(job, folder, sandbox, way_out, user)
             runs = True
             code = _run(command, folder, environment, transcript, min(job.seconds, LONGEST), user)
     except Exception as error:
@@ -109,14 +108,14 @@ def execute(job: Job, sandbox: Sandbox, log: Path, tell: Callable[[StepRecord], 
 
 
 def _remove(folder: Path) -> None:
-    """Remove a job's directory, whatever depths and modes the job gave to what is in it; no link is followed.
+    """Remove a job's directory, with any depths and modes in it, without following links.
 
-    What takes longer than the host waits goes on in a process of its own.
+    A removal that takes longer than `REMOVAL` goes on in a process of its own.
     """
     if os.name != "posix":
         shutil.rmtree(folder, ignore_errors=True)
         return
-    # Again where it fails: modes are opened, and what a process wrote while it was being killed is removed too.
+    # Again if it fails: modes are opened, and files of a process that was being killed are removed, too.
     script = 'for time in 1 2 3 4 5; do rm -rf -- "$1" && exit; chmod -R u+rwX -- "$1"; sleep 0.2; done'
     words = ["/bin/sh", "-c", script, "sh", str(folder)]
     nothing = subprocess.DEVNULL
@@ -127,7 +126,7 @@ def _remove(folder: Path) -> None:
 
 
 def _prepare(job: Job, folder: Path) -> dict[str, str]:
-    """Fill the job's directory; returns act's own environment."""
+    """Fill the job's directory; returns act's environment variables."""
     for name in (
         "home",
         "tmp",
@@ -176,12 +175,12 @@ def _prepare(job: Job, folder: Path) -> dict[str, str]:
 
 
 def _python() -> str:
-    """Name this interpreter as the sandbox knows it; one called as ``../repo/.venv/bin/python`` is not found there."""
+    """This interpreter's path inside the sandbox: a relative one, ``../repo/.venv/bin/python``, fails there."""
     return str(Path(sys.prefix) / "bin" / Path(sys.executable).name)
 
 
 def _make_environment(job: Job, folder: Path) -> None:
-    """A fresh virtual environment with pip, as a runner's Python has."""
+    """Make a fresh virtual environment with pip, as on a hosted runner."""
     uv = str(Path(sys.prefix) / "bin" / "uv")
     offline = {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -199,7 +198,7 @@ def _make_environment(job: Job, folder: Path) -> None:
         completed = subprocess.run(words, env=offline, capture_output=True, text=True, check=False)
         if completed.returncode != 0:
             raise Unavailable(
-                "no Python environment for the job could be made",
+                "cannot make a Python environment for the job",
                 why=completed.stderr.strip()[-300:],
                 hint="run `make setup`; `chainlab doctor` says what is missing",
             )
@@ -210,7 +209,7 @@ def _path(folder: Path) -> str:
 
 
 def _variables(job: Job, folder: Path) -> dict[str, str]:
-    """What every step finds in its environment."""
+    """The environment variables of every step."""
     return {
         **job.environment,
         "PATH": _path(folder),
@@ -240,7 +239,7 @@ def _variables(job: Job, folder: Path) -> dict[str, str]:
     }
 
 
-def _command(job: Job, folder: Path, sandbox: Sandbox, wall: Relay | None, user: int | None) -> list[str]:
+def _command(job: Job, folder: Path, sandbox: Sandbox, way_out: Relay | None, user: int | None) -> list[str]:
     act = Path(sys.prefix) / "bin" / "act"
     if not act.exists():
         raise Unavailable(
@@ -257,10 +256,10 @@ def _command(job: Job, folder: Path, sandbox: Sandbox, wall: Relay | None, user:
     words += ["--var-file", str(files / "vars.yml"), "--input-file", str(files / "input.yml")]
     for reference, path in job.actions.items():
         words += ["--local-repository", f"{reference}={path}"]
-    ways = [f"{port}={path}" for port, path in wall.sockets.items()] if wall else []
+    sockets = [f"{port}={path}" for port, path in way_out.sockets.items()] if way_out else []
     seconds = str(min(job.seconds, LONGEST))
-    words = [_python(), "-I", str(Path(relay.__file__)), seconds, *ways, "--", *words]
-    readable = [*job.actions.values(), *([folder.parent / "out"] if wall else [])]
+    words = [_python(), "-I", str(Path(relay.__file__)), seconds, *sockets, "--", *words]
+    readable = [*job.actions.values(), *([folder.parent / "out"] if way_out else [])]
     return sandbox.command(words, folder, readable=readable, cwd=folder / "start", user=user)
 
 
@@ -272,7 +271,7 @@ def _run(
     seconds: float,
     user: int | None,
 ) -> int | None:
-    """Run to the end; the exit code, or None when time ran out."""
+    """Run the command to its end; returns its exit code, None if time ran out."""
     process = subprocess.Popen(
         command,
         cwd=folder / "start",
@@ -286,7 +285,7 @@ def _run(
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         if user is not None:
             os.fchown(process.stdout.fileno(), user, user)  # so that it can be opened again as /dev/stdout
-        for line in _written(process.stdout, time.monotonic() + seconds + GRACE):
+        for line in _lines_of(process.stdout, time.monotonic() + seconds + GRACE):
             transcript.read(line)
         code = process.wait(GRACE)
     except subprocess.TimeoutExpired:
@@ -300,8 +299,8 @@ def _run(
     return None if code == relay.LATE else code
 
 
-def _written(pipe: IO[bytes], end: float) -> Iterator[bytes]:
-    """What is written to a pipe, line by line, until its end or ``end``, a time of the monotonic clock."""
+def _lines_of(pipe: IO[bytes], end: float) -> Iterator[bytes]:
+    """The lines written to a pipe until it closes, or until ``end``, a time of the monotonic clock."""
     rest = bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
@@ -320,7 +319,7 @@ def _written(pipe: IO[bytes], end: float) -> Iterator[bytes]:
 
 
 def _lines_of_secrets(job: Job) -> list[str]:
-    """What no log may say, longest first: each line of a secret, and the job's own tokens."""
+    """The texts to mask in logs, longest first: each line of a secret, and the job's own tokens."""
     own = job.copy["jobs"].get(job.name, {}).get("env") or {}
     names = ("ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
     values = [
@@ -332,5 +331,5 @@ def _lines_of_secrets(job: Job) -> list[str]:
 
 
 def _values(values: Mapping[str, str]) -> str:
-    """A file of names and values as act reads one that ends in ``.yml``; its plain form cannot hold every text."""
+    """Names and values as act reads them from a ``.yml`` file; its plain format cannot hold every text."""
     return json.dumps(dict(values), ensure_ascii=False)

@@ -1,7 +1,7 @@
-"""The shape of workflow files: which keys and values, and which contexts and functions in whose expressions.
+"""The shape of workflow files: keys, values, and the contexts and functions that each expression may use.
 
-``workflow_shape.toml`` beside this file says them; a test compares it with the platform's own parser on npm. A mapping
-or a list that stands where an expression may stand can be one, too, wherever the definition has a context:
+``workflow_shape.toml`` beside this file defines it; a test compares it with the platform's own parser on npm. Wherever
+a definition has a context, an expression may replace a whole mapping or list:
 
     env: ${{ fromJSON(vars.SETTINGS) }}
 """
@@ -36,7 +36,7 @@ BUILT_IN: Mapping[str, Any] = {
     "mapping": {"others": ["string", "any"]},
     "any": {"either": ["null", "boolean", "number", "string", "sequence", "mapping"]},
 }
-# What the platform has and this host has not.
+# Features of the platform that this host lacks.
 LACKING = {
     "background": "steps in the background",
     "wait": "steps in the background",
@@ -45,7 +45,7 @@ LACKING = {
     "parallel": "parallel steps",
     "snapshot": "images of a runner",
 }
-# What an expression in the place of a mapping, or in a place that the host looks at before the job, cannot read here.
+# What an expression cannot read here that replaces a mapping, or that the host evaluates before the job.
 LATE = (
     "steps", "job", "runner", "env", "secrets", "hashfiles", "github.token", "github.workspace", "github.event_path",
     "github.api_url", "github.job",
@@ -68,9 +68,9 @@ ACTION_FUNCTIONS = ("always(0,0)", "failure(0,0)", "cancelled(0,0)", "success(0,
 
 
 def check(path: str, text: str) -> None:
-    """Hold a workflow to the platform's shape, and to what this host can run.
+    """Check that a workflow has the platform's shape, and that this host can run it.
 
-    Raises `MalformedInput` with the line of the first fault, and all others in its reason.
+    Raises `MalformedInput` with the line of the first fault, and the others in its reason.
     """
     root = compose(text)
     if root is None:
@@ -81,7 +81,7 @@ def check(path: str, text: str) -> None:
 
 
 def check_expressions(path: str, text: str) -> None:
-    """Hold the expressions of an action to what `act` evaluates. Raises `MalformedInput` as `check` does."""
+    """Check that `act` can evaluate the expressions of an action. Raises `MalformedInput` as `check` does."""
     reader = _ShapeChecker()
     contexts = (*ACTION_CONTEXTS, *ACTION_FUNCTIONS)
     for node in _scalars(compose(text), set()):
@@ -115,8 +115,8 @@ class _Definition:
 
     name: str
     context: tuple[str, ...]
-    scalars: tuple[tuple[str, str], ...]  # a kind and, where only one text will do, that text
-    item: str  # the definition of a list's items; empty where no list may stand
+    scalars: tuple[tuple[str, str], ...]  # a kind and, if only one text is allowed, that text
+    item: str  # the definition of a list's items; empty if no list is allowed
     mappings: tuple[Mapping[str, Any], ...]
 
 
@@ -140,17 +140,17 @@ def _definition(name: str) -> _Definition:
 
 
 class _ShapeChecker:
-    """Walks a document along its definitions and keeps what does not fit."""
+    """Compares a document with its definitions, and collects the faults."""
 
     def __init__(self) -> None:
         self.faults: list[tuple[int, str]] = []
 
     def fault(self, node: yaml.Node, message: str) -> None:
-        """Keep a fault with its line."""
+        """Add a fault with its line."""
         self.faults.append((node.start_mark.line + 1, message))
 
     def read(self, node: yaml.Node, name: str, context: Sequence[str]) -> None:
-        """Compare a node with the definition ``name``; ``context`` is what stands around it allows."""
+        """Compare a node with the definition ``name``; ``context`` is allowed by the definitions around it."""
         definition = _definition(name)
         context = tuple(dict.fromkeys((*context, *definition.context)))
         if isinstance(node, yaml.ScalarNode):
@@ -169,7 +169,7 @@ class _ShapeChecker:
             self.fault(node, "a mapping was not expected")
 
     def scalar(self, node: yaml.ScalarNode, definition: _Definition, context: Sequence[str]) -> None:
-        """Compare a value; an expression may stand where there is a context."""
+        """Compare a value; an expression is allowed if there is a context."""
         if self.template(node, context):
             if not context:
                 self.fault(node, "an expression is not expected here")
@@ -183,7 +183,7 @@ class _ShapeChecker:
             self.fault(node, f"unexpected value {node.value[:80]!r}")
 
     def template(self, node: yaml.ScalarNode, context: Sequence[str]) -> bool:
-        """Read the expressions of a text; says whether it has any that must be evaluated."""
+        """Check the expressions of a text; returns whether one of them must be evaluated."""
         if "${{" not in node.value or node.tag.rpartition(":")[2] != "str":
             return False
         try:
@@ -197,7 +197,7 @@ class _ShapeChecker:
         return not (len(parts) == 1 and re.fullmatch(r"'(?:[^']|'')*'", parts[0][0]))
 
     def unknown(self, node: yaml.ScalarNode, late: Sequence[str]) -> None:
-        """Keep as a fault what an expression reads that the host cannot know in time."""
+        """Add a fault for everything an expression reads that the host cannot know in time."""
         try:
             parts = segments(node.value)
         except MalformedInput:  # a fault already
@@ -208,7 +208,7 @@ class _ShapeChecker:
                 self.fault(node, f"this host cannot evaluate an expression here that reads `{name}`")
 
     def expression(self, node: yaml.ScalarNode, source: str, context: Sequence[str]) -> None:
-        """Read one expression."""
+        """Check one expression."""
         matches = [FUNCTION.fullmatch(entry) for entry in context]
         functions = {m[1]: (int(m[2]), MANY if m[3] == "MAX" else int(m[3])) for m in matches if m}
         contexts = [entry for entry, match in zip(context, matches, strict=True) if not match]
@@ -220,7 +220,7 @@ class _ShapeChecker:
             self.fault(node, f"expression {shown!r}: {error.message}" + (f" ({error.why})" if error.why else ""))
 
     def mapping(self, node: yaml.MappingNode, definition: _Definition, context: Sequence[str]) -> None:
-        """Compare the keys of a mapping with those of the definitions that it may have."""
+        """Compare the keys of a mapping with its possible definitions."""
         options = list(definition.mappings)
         others, seen = options[0].get("others"), set()
         for key, value in node.value:
@@ -252,7 +252,7 @@ class _ShapeChecker:
         self.complete(node, options, seen)
 
     def complete(self, node: yaml.MappingNode, options: list[Mapping[str, Any]], seen: set[str]) -> None:
-        """Look for the keys that a mapping must have."""
+        """Check that a mapping has its required keys."""
         required = [option.get("required", ()) for option in options]
         if len(options) > 1:
             keys = sorted({key for keys in required for key in keys} - set(LACKING))
@@ -263,7 +263,7 @@ class _ShapeChecker:
                 self.fault(node, f"the key {key!r} is missing")
 
     def ids(self, steps: yaml.SequenceNode) -> None:
-        """Hold the ids of steps to the platform's rules."""
+        """Check the ids of steps by the platform's rules."""
         seen: set[str] = set()
         for step in steps.value:
             for key, value in step.value if isinstance(step, yaml.MappingNode) else ():
@@ -274,7 +274,7 @@ class _ShapeChecker:
 
 
 def _fits(kind: str, value: str, expected: str, word: str) -> bool:
-    """Whether a value is of the kind ``wanted``; any value but a list or a mapping can be a text."""
+    """Whether a scalar is of the kind ``expected``, or equals ``word`` if there is one; any scalar can be a text."""
     if word:
         return value == word
     if expected == "text":

@@ -2,12 +2,12 @@
 
     *   any characters but /          ?   the character before it may be missing
     **  any characters                +   the character before it may be repeated
-    [CB] [0-9]  one of these          !   at the start: takes back what earlier patterns allowed
+    [CB] [0-9]  one of these          !   at the start: excludes what earlier patterns allowed
 
     >>> matches("release/1.2", ["release/**", "!release/**-rc"])
     True
 
-Each character of a name is read once, so no pattern makes this slow. (GitHub Docs, "Workflow syntax for GitHub
+Each character of a name is read once, so no pattern is slow. (GitHub Docs, "Workflow syntax for GitHub
 Actions", section "Filter pattern cheat sheet".)
 """
 
@@ -27,7 +27,7 @@ SET = re.compile(r"(?:[A-Za-z0-9]-[A-Za-z0-9]|.)", re.DOTALL)
 
 @dataclass(frozen=True)
 class _Part:
-    """What one character of a name may be."""
+    """The characters that one place of a name may have."""
 
     letters: str = ""  # one of these; empty = any
     ranges: tuple[tuple[str, str], ...] = ()
@@ -42,7 +42,7 @@ class _Part:
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether the last pattern that fits ``name`` allows it. Raises `MalformedInput`."""
+    """Whether the last pattern that fits ``name`` allows it. Raises `MalformedInput` for an invalid pattern."""
     allowed = False
     for pattern in patterns:
         if _fits(name, _parts(pattern.removeprefix("!"))):
@@ -55,7 +55,7 @@ def _parts(pattern: str) -> list[_Part]:
     for sign in SIGN.findall(pattern):
         if sign in ("?", "+"):
             if not parts:
-                raise MalformedInput(f"{pattern[:80]!r} is no filter: {sign} has nothing before it")
+                raise MalformedInput(f"not a filter: {pattern[:80]!r} ({sign} has nothing before it)")
             if sign == "?":
                 parts[-1] = replace(parts[-1], optional=True)
             else:  # once more, as often as it likes
@@ -72,7 +72,7 @@ def _parts(pattern: str) -> list[_Part]:
 
 
 def _fits(name: str, parts: list[_Part]) -> bool:
-    """Follows every way through the parts at once; a place is the number of parts behind it."""
+    """Whether the parts fit the whole name; follows all alternatives at once, each a number of parts passed."""
     places = _onwards({0}, parts)
     for letter in name:
         taken = {p for p in places if p < len(parts) and parts[p].takes(letter)}
@@ -81,7 +81,7 @@ def _fits(name: str, parts: list[_Part]) -> bool:
 
 
 def _onwards(places: set[int], parts: list[_Part]) -> set[int]:
-    """The places, and those beyond optional parts."""
+    """The places, and those after optional parts."""
     reached = set(places)
     for place, part in enumerate(parts):
         if place in reached and part.optional:

@@ -1,4 +1,4 @@
-"""The inputs of a run that a person starts: what was typed, held to what the workflow declares.
+"""The inputs of a run that a person starts, checked against the workflow's declarations.
 
 GitHub Docs, "Workflow syntax", on.workflow_dispatch.inputs, and "Events that trigger workflows": all are texts in
 ``github.event.inputs``, defaults too; ``inputs`` holds booleans as such.
@@ -15,11 +15,11 @@ from chainlab.errors import MalformedInput
 
 __all__ = ["complete", "typed"]
 
-EMPTY = {"boolean": "false"}  # what a kind has that nobody typed; any other is empty
+EMPTY = {"boolean": "false"}  # the value of an input that was not typed; of any other type: empty
 
 
 def complete(workflow: Workflow, event: str, values: Mapping[str, str]) -> dict[str, str]:
-    """The inputs of a run, with defaults. Raises `MalformedInput` for what the platform refuses."""
+    """The inputs of a run, with defaults. Raises `MalformedInput` for values that the platform refuses."""
     declared = _declared(workflow) if event == "workflow_dispatch" else {}
     names = {name.lower(): name for name in declared}
     if unknown := sorted(name for name in values if name.lower() not in names):
@@ -33,7 +33,7 @@ def complete(workflow: Workflow, event: str, values: Mapping[str, str]) -> dict[
 
 
 def typed(workflow: Workflow, event: str, inputs: Mapping[str, str]) -> dict[str, Any]:
-    """The ``inputs`` context."""
+    """The ``inputs`` context, with booleans as such."""
     declared = _declared(workflow) if event == "workflow_dispatch" else {}
     booleans = {name for name, rule in declared.items() if rule.get("type") == "boolean"}
     return {name: value == "true" if name in booleans else value for name, value in inputs.items()}
@@ -47,7 +47,7 @@ def _declared(workflow: Workflow) -> dict[str, Mapping[str, Any]]:
 
 
 def _value(workflow: Workflow, name: str, rule: Mapping[str, Any], typed_value: str | None) -> str:
-    """One input's value."""
+    """The value of one input; ``typed_value`` is None if nobody typed one."""
     kind = str(rule.get("type") or "string")
     where = f"{workflow.path}: input {name}"
     value = text(rule.get("default")) if typed_value is None else typed_value

@@ -3,8 +3,9 @@
     >>> [leg.matrix for leg in legs({"matrix": {"os": ["a", "b"], "exclude": [{"os": "b"}]}})]
     [{'os': 'a'}]
 
-As in GitHub Docs, "Running variations of jobs in a workflow": the combinations, less those that ``exclude`` fits; then
-each entry of ``include`` extends the combinations none of whose own values it would change, or is one more.
+As in GitHub Docs, "Running variations of jobs in a workflow": all combinations except those that match ``exclude``.
+Then each entry of ``include`` extends the combinations whose own values it would not change; if there is none, it is
+one more combination.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from chainlab.errors import MalformedInput
 __all__ = ["Leg", "elsewhere", "legs"]
 
 MAX_LEGS = 256  # as on the platform
-OURS = ("linux", "self-hosted")  # labels of the systems that a job may run on here, whatever this one is
-SYSTEMS = {"darwin": "macos", "linux": "ubuntu"}  # the hosted runners' names of what Python names otherwise
+OURS = ("linux", "self-hosted")  # labels that run here on every system
+SYSTEMS = {"darwin": "macos", "linux": "ubuntu"}  # Python's names to the hosted runners'
 MACHINES = {"arm64": "arm", "aarch64": "arm", "x86_64": "x64", "amd64": "x64"}
 
 
@@ -51,11 +52,11 @@ class Leg:
 
 
 def legs(strategy: Any) -> list[Leg]:
-    """The legs of a job by the value of its ``strategy``, evaluated. Raises `MalformedInput` where it has none."""
+    """The legs of a job by its evaluated ``strategy``. Raises `MalformedInput` for an invalid one."""
     if strategy in (None, ""):
         return [Leg(None)]
     if not isinstance(strategy, dict):
-        raise MalformedInput("`strategy` is no mapping")
+        raise MalformedInput("`strategy` is not a mapping")
     if "matrix" not in strategy:
         return [Leg(None)]
     combinations = _combinations(strategy["matrix"])
@@ -67,11 +68,11 @@ def legs(strategy: Any) -> list[Leg]:
 
 def _combinations(matrix: Any) -> list[dict[str, Any]]:
     if not isinstance(matrix, dict):
-        raise MalformedInput("`matrix` is no mapping")
+        raise MalformedInput("`matrix` is not a mapping")
     vectors = {key: value for key, value in matrix.items() if key not in ("include", "exclude")}
     for key, value in vectors.items():
         if not isinstance(value, list) or not value:
-            raise MalformedInput(f"`matrix`: {key} is no list of values")
+            raise MalformedInput(f"`matrix`: {key} is not a list of values")
     size = 1
     for value in vectors.values():
         size *= len(value)
@@ -98,7 +99,7 @@ def _combinations(matrix: Any) -> list[dict[str, Any]]:
 def _entries(matrix: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     entries = matrix.get(key) or []
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise MalformedInput(f"`matrix`: {key} is no list of mappings")
+        raise MalformedInput(f"`matrix`: {key} is not a list of mappings")
     return entries
 
 

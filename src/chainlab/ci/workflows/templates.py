@@ -1,4 +1,4 @@
-"""Texts that hold expressions: evaluated where the host knows enough, and said again in what `act` knows.
+"""Texts with expressions: evaluated if the host knows enough, or translated to what `act` knows.
 
 >>> resolve({"os": "${{ github.ref }}-x"}, {"github": {"ref": "main"}})
 {'os': 'main-x'}
@@ -38,14 +38,14 @@ __all__ = [
 ]
 
 STATUS = ("always", "cancelled", "failure", "success")
-ANY = {"hashfiles": (1, 255)} | dict.fromkeys(STATUS, (0, 10**6))  # functions that are not in every place
+ANY = {"hashfiles": (1, 255)} | dict.fromkeys(STATUS, (0, 10**6))  # functions that only some places allow
 Functions = Mapping[str, Callable[..., Any]]
 
 
 def segments(template: str) -> list[str | tuple[str]]:
-    """The parts of a text: texts as they are, and in a tuple each expression without its braces.
+    """The parts of a text: plain texts, and in a tuple each expression without its braces.
 
-    Raises `MalformedInput` for an expression that does not end.
+    Raises `MalformedInput` for an expression without an end.
     """
     parts: list[str | tuple[str]] = []
     place = 0
@@ -68,7 +68,7 @@ def segments(template: str) -> list[str | tuple[str]]:
 
 
 def resolve(value: Any, contexts: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]] = {}) -> Any:
-    """The value with every expression in it evaluated. Raises `MalformedInput` for what the host cannot know."""
+    """The value with every expression in it evaluated. Raises `MalformedInput` for values that the host cannot know."""
     if isinstance(value, dict):
         return {resolve(key, contexts): resolve(inner, contexts, functions) for key, inner in value.items()}
     if isinstance(value, list):
@@ -83,28 +83,28 @@ def resolve(value: Any, contexts: Mapping[str, Any], functions: Mapping[str, Cal
 
 
 def condition(value: Any, contexts: Mapping[str, Any], functions: Functions) -> bool:
-    """Whether an ``if`` lets a job run; without a function of `STATUS` in it, only if ``success()``.
+    """Whether an ``if`` lets a job run; without a function of `STATUS`, it also requires ``success()``.
 
-    Raises `MalformedInput` for what the host cannot know.
+    Raises `MalformedInput` for values that the host cannot know.
     """
     source = text(value).strip()
     if "${{" not in source:
         source = "${{ " + (source or "success()") + " }}"
     parts = [parse(part[0], functions=ANY) for part in segments(source) if isinstance(part, tuple)]
-    asks = any(_asks(part) for part in parts)
-    return (asks or bool(functions["success"]())) and truthy(resolve(source, contexts, functions))
+    has_status = any(_has_status(part) for part in parts)
+    return (has_status or bool(functions["success"]())) and truthy(resolve(source, contexts, functions))
 
 
 def needs_evaluation(value: Any) -> bool:
-    """Whether an expression stands in the place of a mapping or a list."""
+    """Whether a value is a text with an expression, which may replace a mapping or a list."""
     return isinstance(value, str) and "${{" in value
 
 
 def translate(value: Any, context_values: Mapping[str, Mapping[str, Any]] = {}) -> Any:
-    """The value with its expressions as `act` knows them: without ``case``, and with what contexts lack there.
+    """Translate the expressions in a value for `act`: without ``case``, and with the context values that `act` lacks.
 
-    ``known`` has the parts of contexts that are written out, by folded names; ``strategy`` is written out as a whole.
-    A text in which nothing changes stays as it is.
+    ``context_values`` has the values to write out, by folded names of context and part; ``strategy`` is written out as
+    a whole. A text in which nothing changes stays as it is.
     """
     if isinstance(value, dict):
         return {name: translate(inner, context_values) for name, inner in value.items()}
@@ -121,7 +121,7 @@ def translate(value: Any, context_values: Mapping[str, Mapping[str, Any]] = {}) 
 
 
 def translate_condition(value: Any, context_values: Mapping[str, Mapping[str, Any]] = {}) -> Any:
-    """As `translate`, for an ``if``: an expression without braces; `act` takes no number there."""
+    """As `translate`, for an ``if``: its expression needs no braces; a number becomes a text, which `act` takes."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return text(value)
     if not isinstance(value, str) or needs_evaluation(value) or not value.strip():
@@ -131,7 +131,7 @@ def translate_condition(value: Any, context_values: Mapping[str, Mapping[str, An
 
 
 def literal(value: Any) -> Any:
-    """The value in a form that an evaluation leaves as it is."""
+    """Quote a value, so that its evaluation returns the value itself."""
     if isinstance(value, dict):
         return {literal(key): literal(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -139,14 +139,14 @@ def literal(value: Any) -> Any:
     return "${{ " + render(Literal(value)) + " }}" if needs_evaluation(value) else value
 
 
-def _asks(expression: Expression) -> bool:
-    """Whether an expression asks how what came before has ended."""
+def _has_status(expression: Expression) -> bool:
+    """Whether an expression uses a status function."""
     own = isinstance(expression, Call) and expression.name.lower() in STATUS
-    return own or any(map(_asks, children(expression)))
+    return own or any(map(_has_status, children(expression)))
 
 
 def names(source: str) -> set[str]:
-    """What an expression uses, folded: contexts, parts such as ``github.token``, functions; nothing for a bad one."""
+    """The folded names in an expression: contexts, parts such as ``github.token``, functions; empty if invalid."""
     try:
         waiting: list[Expression] = [parse(source, functions=ANY)]
     except MalformedInput:
@@ -163,7 +163,7 @@ def names(source: str) -> set[str]:
 
 
 def _plain(source: str, context_values: Mapping[str, Mapping[str, Any]]) -> str:
-    """One expression's text as `act` knows it; the same text where nothing has to change."""
+    """Translate one expression for `act`; the same text if nothing has to change."""
 
     def change(part: Expression) -> Expression:
         match part:
@@ -181,7 +181,7 @@ def _plain(source: str, context_values: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _chosen(arguments: tuple[Expression, ...]) -> Expression:
-    """``case`` by ``&&`` and ``||``: as JSON, no value is false."""
+    """``case`` written with ``&&`` and ``||``; as JSON texts, all values are true."""
     choice: Expression = Call("toJSON", (arguments[-1],))
     for test, value in zip(arguments[-3::-2], arguments[-2::-2], strict=True):
         choice = Operation("||", (Operation("&&", (test, Call("toJSON", (value,)))), choice))

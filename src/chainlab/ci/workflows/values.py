@@ -1,4 +1,4 @@
-"""Values of expressions: what is true, equal and greater, how each is written as text, and the functions.
+"""Values of expressions: truth, comparison, text form, and the functions.
 
 Values are those of JSON. The rules are those of the platform's own ``@actions/expressions``.
 """
@@ -23,7 +23,7 @@ HOLE = re.compile(r"\{\{|\}\}|\{([0-9]+)[^}]*\}|[{}]")  # of `format`
 
 
 def truthy(value: Value) -> bool:
-    """Whether a condition takes the value as true."""
+    """Whether a value counts as true in a condition."""
     return isinstance(value, list | dict) or bool(value and value == value)  # NaN is false
 
 
@@ -53,7 +53,7 @@ def _simple(value: Value) -> bool:
 
 
 def number(value: Value) -> float:
-    """The value as a number; NaN where it is none."""
+    """The value as a number; NaN if it has none."""
     if value is None or isinstance(value, bool) or _numeric(value):
         return value or 0
     if not isinstance(value, str):
@@ -72,12 +72,12 @@ def _kind(value: Value) -> str:
 
 
 def _fold(value: str) -> str:
-    """Upper case, but for the small dotless i, as the platform compares."""
+    """Upper case except for the small dotless i, as the platform compares."""
     return "ı".join(part.upper() for part in value.split("ı"))
 
 
 def compare(sign: str, left: Value, right: Value) -> bool:
-    """As JavaScript's loose comparison, but that texts are folded and objects are never converted."""
+    """Compare as JavaScript's loose comparison, except that texts are folded and objects are never converted."""
     if _kind(left) != _kind(right):
         if isinstance(left, list | dict) or isinstance(right, list | dict):
             return sign == "!="
@@ -144,7 +144,7 @@ def _to_json(value: Value) -> str:
 
 
 def _plain(value: Value) -> Value:
-    """With whole numbers as such, as JSON has them on the platform."""
+    """Write whole numbers as integers, as the platform's JSON does."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -16,14 +16,14 @@ from chainlab.errors import MalformedInput
 
 __all__ = ["AFTER", "REPORT", "Workflow"]
 
-AFTER = "after the job"  # the step that does what actions left for the end
-REPORT = "chainlab-report"  # the job that prints what came of the other
+AFTER = "after the job"  # the step that runs what actions left for the end
+REPORT = "chainlab-report"  # the job that prints the other one's result and outputs
 RUNNER = "ubuntu-latest"
 NO_DOCKER = ("container", "services")
 MAX_JOBS = 250  # of one workflow; each has a loopback address of its own
 MAX_NAME = 255  # characters of a workflow's name
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
-NAMED = re.compile(r"(?ia)\bsecrets\s*\.\s*([a-z_][a-z0-9_]*)")
+MENTION = re.compile(r"(?ia)\bsecrets\s*\.\s*([a-z_][a-z0-9_]*)")
 WHOLE = re.compile(r"(?ia)\bsecrets\s*(?:\[|\)|,|\}\}|\.\s*\*)")
 ACTIVITY = "opened"  # the one activity type that the host's pull requests have
 
@@ -38,24 +38,24 @@ class Workflow:
 
     @classmethod
     def parse(cls, path: str, text: str) -> Workflow:
-        """Read a file. Raises `MalformedInput` for what the platform would not take either."""
+        """Read a file. Raises `MalformedInput` for a file that the platform refuses, too."""
         try:
             document = load(text)
         except MalformedInput as error:
             raise MalformedInput(f"{path}, {error.message}", why=error.why, hint=error.hint) from error
         jobs = document.get("jobs") if isinstance(document, dict) else None
         if not isinstance(document, dict) or "on" not in document or not isinstance(jobs, dict):
-            raise MalformedInput(f"{path} is no workflow", hint="it needs `on:` and `jobs:`")
+            raise MalformedInput(f"not a workflow: {path}", hint="it needs `on:` and `jobs:`")
         if len(jobs) > MAX_JOBS:
             raise MalformedInput(f"{path}: a workflow has at most {MAX_JOBS} jobs here")
         for name, job in jobs.items():
             if not isinstance(name, str) or not NAME.fullmatch(name) or not isinstance(job, dict):
-                raise MalformedInput(f"{path}: job {str(name)[:80]!r} is not a job")
+                raise MalformedInput(f"{path}: not a job: {str(name)[:80]!r}")
             if name == REPORT:
                 raise MalformedInput(f"{path}: the host uses the name {REPORT} itself")
             missing = [n for n in _needs(job) if n not in jobs]
             if missing:
-                raise MalformedInput(f"{path}: job {name} needs {missing[0]!r}, which is no job")
+                raise MalformedInput(f"{path}: job {name} needs {missing[0]!r}, which is not a job")
         workflow = cls(path, text, document)
         workflow.order()
         for name in jobs:
@@ -68,7 +68,7 @@ class Workflow:
 
     @property
     def name(self) -> str:
-        """Its ``name`` in one line, or the path where it has none."""
+        """Its ``name`` in one line, or its path if it has none."""
         words = " ".join(str(self.document.get("name") or self.path).split())
         return "".join(c for c in words if c.isprintable())[:MAX_NAME]
 
@@ -103,26 +103,26 @@ class Workflow:
         return _needs(self.jobs[job])
 
     def environment(self, job: str) -> Any:
-        """The value of ``environment`` that names one: a text that may hold expressions; None for none."""
+        """The name in a job's ``environment``: a text that may hold expressions; None if there is none."""
         value = self.jobs[job].get("environment")
         return value.get("name") if isinstance(value, dict) else value
 
     def secrets(self, job: str, secrets: Iterable[str]) -> set[str]:
-        """Which of the ``known`` secrets a job can use: those that its text names.
+        """The names among ``secrets`` that a job can use: those that its text mentions.
 
-        All of them where it takes the whole set: ``secrets: inherit``, ``toJSON(secrets)``, ``secrets[…]``.
+        All of them if it takes the whole set: ``secrets: inherit``, ``toJSON(secrets)``, ``secrets[…]``.
         """
         shared = {key: value for key, value in self.document.items() if key != "jobs"}
         text = dump([shared, dict(self.jobs[job])])
         if self.jobs[job].get("secrets") == "inherit" or WHOLE.search(text):
             return set(secrets)
-        mentioned = {name.lower() for name in NAMED.findall(text)}
+        mentioned = {name.lower() for name in MENTION.findall(text)}
         return {name for name in secrets if name.lower() in mentioned}
 
     def triggered(self, event: str, ref: str, base: str = "") -> bool:
         """Whether ``event`` at ``ref`` starts it; ``base`` is the branch that a pull request wants to change.
 
-        A pull request has just been opened (``types``); ``paths`` filters are not applied.
+        A pull request counts as just opened (``types``); ``paths`` filters are not applied.
         """
         on = self.document["on"]
         if isinstance(on, str):
@@ -152,7 +152,7 @@ class Workflow:
         return not matches(name, _words(filters.get(f"{kind}-ignore")))
 
     def left_out(self, job: str) -> list[str]:
-        """Keys of a job that this host cannot follow."""
+        """The keys of a job that this host ignores."""
         return [key for key in NO_DOCKER if key in self.jobs[job]]
 
     def explain(self, job: str, copy: Mapping[str, Any]) -> str:

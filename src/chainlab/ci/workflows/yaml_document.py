@@ -1,8 +1,8 @@
-"""A YAML document as version 1.2 reads it, with the place of every value.
+"""YAML 1.2 documents, read with the place of every value, and written.
 
     load("on: push\\nversion: 010")    ->    {'on': 'push', 'version': 10}
 
-``on``, ``yes`` and ``off`` are words, ``<<`` merges nothing, and each key stands once. PyYAML reads version 1.1; the
+``on``, ``yes`` and ``off`` are texts, ``<<`` merges nothing, and each key stands once. PyYAML reads version 1.1; the
 scanner below differs from it where 1.2 does: a tab separates like a space (section 6.2), ``?`` and ``:`` may begin and
 stand in plain words of a flow collection (7.3.3), an anchor has any characters (6.9.2) and may be used again (3.2.2.2),
 and only CR and LF end a line (5.4).
@@ -110,7 +110,7 @@ class _WorkflowLoader(yaml.SafeLoader):
         return FIRST[bool(self.flow_level)].match(self.buffer, self.pointer) is not None
 
     def scan_plain(self) -> ScalarToken:
-        """A plain scalar; its lines are folded."""
+        """Scan a plain scalar and fold its lines."""
         start = end = self.get_mark()
         word, chunks, spaces = WORD[bool(self.flow_level)], "", ""
         while self.peek() != "#" and (match := word.match(self.buffer, self.pointer)) and match[0]:
@@ -139,7 +139,7 @@ class _WorkflowLoader(yaml.SafeLoader):
         return "\n" * (breaks - 1) or " " if breaks else blanks
 
     def scan_anchor(self, token: type[AnchorToken] | type[AliasToken]) -> AnchorToken | AliasToken:
-        """The name of an anchor."""
+        """Scan the name of an anchor or alias."""
         start = self.get_mark()
         self.forward()
         match = ANCHOR.match(self.buffer, self.pointer)
@@ -150,7 +150,7 @@ class _WorkflowLoader(yaml.SafeLoader):
         return token(name, start, self.get_mark())
 
     def scan_block_scalar_indicators(self, start_mark: yaml.Mark) -> tuple[bool | None, int | None]:
-        """Whether a block scalar keeps or strips its last line breaks, and its indentation."""
+        """Scan whether a block scalar keeps or strips its last line breaks, and its indentation."""
         match = HEADER.match(self.buffer, self.pointer)
         if match is None:
             raise ScannerError("while scanning a block scalar", start_mark, "expected one + or -", self.get_mark())
@@ -159,32 +159,32 @@ class _WorkflowLoader(yaml.SafeLoader):
         return {"+": True, "-": False}.get(sign), int(match["indent"] or match["other"] or 0) or None
 
     def scan_block_scalar_ignored_line(self, start_mark: yaml.Mark) -> None:
-        """What stands behind the sign of a block scalar."""
+        """Scan the rest of the line behind the sign of a block scalar."""
         while self.peek() in (" ", "\t"):
             self.forward()
         super().scan_block_scalar_ignored_line(start_mark)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """A node; an anchor that is used again means the newer one."""
+        """Compose a node; a repeated anchor replaces the older one."""
         if not self.check_event(yaml.AliasEvent):
             self.anchors.pop(self.peek_event().anchor, None)  # type: ignore[no-untyped-call]
         node: yaml.Node | None = super().compose_node(parent, index)
         return node
 
     def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
-        """A scalar, with its own characters again."""
+        """Compose a scalar, with its own characters again."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
         event.value = event.value.translate(SHOWN)
         return super().compose_scalar_node(anchor)
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
-        """Its text, if a file and an environment can hold it."""
+        """The text of a scalar, if a file and an environment variable can hold it."""
         if isinstance(node.value, str) and UNHOLDABLE.search(node.value):
             raise ConstructorError(None, None, "a character that no text has", node.start_mark)
         return super().construct_scalar(node)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merge nothing; refuse a key that is there twice, for readers differ in which one counts."""
+        """Merge nothing, and refuse repeated keys: readers differ in which one counts."""
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in seen:
@@ -224,7 +224,7 @@ _WorkflowLoader.add_constructor("tag:yaml.org,2002:int", _WorkflowLoader.constru
 
 
 def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """Text in a form that reads back the same, in lines where it has lines."""
+    """A text in a style that reads back the same; a block if it has several lines."""
     style = '"' if ODD.search(text) else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -233,9 +233,9 @@ _WorkflowDumper.add_representer(str, _represent)
 
 
 def compose(text: str) -> yaml.Node | None:
-    """The document's nodes; None for an empty one. Raises `MalformedInput` with the line that cannot be read.
+    """The document's nodes; None if it is empty. Raises `MalformedInput` with the line of the fault.
 
-    Aliases count as what they stand for, so that a document cannot grow when it is written out.
+    Aliases count as their targets, so that a document cannot grow when it is written out.
     """
     if len(text) > MAX_CHARACTERS:
         raise MalformedInput(f"a document has at most {MAX_CHARACTERS} characters")
@@ -264,7 +264,7 @@ def dump(document: Any) -> str:
 
 
 def _not_yaml(text: str, error: Exception) -> MalformedInput:
-    """The same error in one line, with the place that it names."""
+    """A YAML error in one line, with its place."""
     if isinstance(error, ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return NotYaml(line, f"it holds the character U+{ord(text[error.position]):04X}")
@@ -277,7 +277,7 @@ def _not_yaml(text: str, error: Exception) -> MalformedInput:
 
 
 def _measure(node: yaml.Node | None, measured: dict[int, tuple[int, int]], depth: int = 0) -> tuple[int, int]:
-    """How many values and levels a document has when each alias is written out."""
+    """The number of values and of levels of a document with each alias written out."""
     if not isinstance(node, yaml.CollectionNode):
         return 1, 1
     if id(node) not in measured and depth <= MAX_DEPTH:
