@@ -107,8 +107,9 @@ def _lines(folder: Path) -> Iterator[tuple[str, str]]:
     if own := modules(folder):
         yield "", " · ".join(own)
     for room in rooms(folder):
-        inner = [f"{below.name}/" for below in rooms(room)]
-        yield room.name, " · ".join([*modules(room), *inner])
+        yield room.name, " · ".join([*modules(room), *(f"{below.name}/" for below in rooms(room))])
+        if room.name != "exercises":  # 35 of them, found by their number
+            yield from ((f"{room.name}/{below.name}", " · ".join(modules(below))) for below in rooms(room))
 
 
 def summary(path: Path) -> str:
