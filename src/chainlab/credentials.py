@@ -21,12 +21,11 @@ import binascii
 import hashlib
 import secrets
 import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from chainlab.database import transaction
+from chainlab.database import Tables
 from chainlab.errors import MalformedInput, Refused
 from chainlab.jobs import SCHEMA as JOBS
 
@@ -78,13 +77,11 @@ class Credential:
         return bool(self.grants & {grant, *wide})
 
 
-class Credentials:
+class Credentials(Tables):
     """The credentials of one state directory; other processes may use it at the same time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._guard = threading.Lock()  # of the transactions; reads need none
-        connection.executescript(JOBS + SCHEMA)
+        super().__init__(connection, JOBS + SCHEMA)
 
     def issue(
         self,
@@ -109,7 +106,7 @@ class Credentials:
             raise MalformedInput("a grant must be one line", why="each further line would be another grant")
         secret = f"{prefix}_{secrets.token_urlsafe(30)}"
         expires = None if lifetime is None else time.time() + lifetime
-        with self._guard, transaction(self._connection):
+        with self._transaction():
             self._connection.execute(
                 "INSERT INTO credentials VALUES (?, ?, ?, ?, NULL)",
                 (_digest(secret), subject, "\n".join(words), expires),
@@ -131,7 +128,7 @@ class Credentials:
         if (secret is None) == (subject is None):
             raise TypeError("revoke() takes a secret or a subject")
         column, value = ("subject", subject) if secret is None else ("digest", _digest(secret))
-        with self._guard, transaction(self._connection):
+        with self._transaction():
             return self._connection.execute(
                 f"UPDATE credentials SET revoked = ? WHERE {column} = ? AND revoked IS NULL",  # noqa: S608
                 (time.time(), value),

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from chainlab.errors import ChainlabError, Unavailable
 
-__all__ = ["SqliteStore", "connect", "transaction"]
+__all__ = ["SqliteStore", "Tables", "connect", "transaction"]
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
 
@@ -77,16 +77,13 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         ) from error
 
 
-class SqliteStore:
-    """A store with its own connection to the state database; safe to use from several threads.
+class Tables:
+    """Tables of the state database, over a connection that the caller closes; safe to use from several threads."""
 
-    Several processes may have one database's stores open. A subclass adds its tables and methods.
-    """
-
-    def __init__(self, database: Path, schema: str = "") -> None:
+    def __init__(self, connection: sqlite3.Connection, schema: str) -> None:
         self._guard = threading.RLock()
-        self._connection = connect(database)
-        self._connection.executescript(schema)
+        self._connection = connection
+        connection.executescript(schema)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -98,6 +95,13 @@ class SqliteStore:
         """Return every row of a query, each a tuple."""
         with self._guard:
             return self._connection.execute(query, values).fetchall()
+
+
+class SqliteStore(Tables):
+    """Tables with a connection of their own; several processes may have one database's stores open."""
+
+    def __init__(self, database: Path, schema: str = "") -> None:
+        super().__init__(connect(database), schema)
 
     def close(self) -> None:
         """Close the connection."""

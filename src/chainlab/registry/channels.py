@@ -12,14 +12,13 @@ from it again: that is a rollback. Each promotion is committed together with its
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from chainlab.credentials import Credential
-from chainlab.database import transaction
+from chainlab.database import Tables
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
@@ -87,7 +86,7 @@ class Promotion:
         }
 
 
-class Channels:
+class Channels(Tables):
     """The channels of one registry; safe to call from several threads.
 
     ``has`` returns whether an artifact has a digest, ``held_back`` why it may not be handed out, or None.
@@ -101,12 +100,10 @@ class Channels:
         has: Callable[[ChannelArtifact, Digest], bool],
         held_back: Callable[[ChannelArtifact, Digest], str | None],
     ) -> None:
-        self._connection = connection
         self._events = events
         self._has = has
         self._held_back = held_back
-        self._guard = threading.RLock()
-        connection.executescript(SCHEMA)
+        super().__init__(connection, SCHEMA)
 
     def promote(
         self,
@@ -137,7 +134,7 @@ class Channels:
             raise Refused(404, f"{artifact} has no {digest}")
         if reason := self._held_back(artifact, digest):
             raise Refused(403, f"{digest} is quarantined: {reason}")
-        with self._guard, transaction(self._connection):
+        with self._transaction():
             if source and not self._was_in(artifact, source, digest):
                 raise Refused(409, f"{digest} was never in {source} of {artifact}")
             last = self.current(artifact).get(target)

@@ -9,11 +9,10 @@ Each change is committed together with its event, and the history is kept.
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from dataclasses import dataclass
 
-from chainlab.database import transaction
+from chainlab.database import Tables
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
@@ -47,14 +46,12 @@ class Held:
     released: float | None  # seconds since 1970
 
 
-class Quarantine:
+class Quarantine(Tables):
     """The quarantine of one registry; safe to call from several threads."""
 
     def __init__(self, connection: sqlite3.Connection, events: Events) -> None:
-        self._connection = connection
         self._events = events
-        self._guard = threading.RLock()
-        connection.executescript(SCHEMA)
+        super().__init__(connection, SCHEMA)
 
     def reason(self, digest: Digest) -> str | None:
         """Return why a digest is held back, or None."""
@@ -69,7 +66,7 @@ class Quarantine:
         """Hold a digest back. Raises `Refused` (409) when it is already held back."""
         if not reason.strip() or len(reason) > MAX_REASON:
             raise MalformedInput(f"expected a reason for the quarantine, of at most {MAX_REASON} characters")
-        with self._guard, transaction(self._connection):
+        with self._transaction():
             if self.reason(digest) is not None:
                 raise Refused(409, f"{digest} is already in quarantine")
             self._connection.execute(
@@ -80,7 +77,7 @@ class Quarantine:
 
     def release(self, digest: Digest, *, by: str) -> None:
         """Release a digest from quarantine. Raises `Refused` (404) when it is not held back."""
-        with self._guard, transaction(self._connection):
+        with self._transaction():
             released = self._connection.execute(
                 "UPDATE quarantine SET released = ?, released_by = ? WHERE digest = ? AND released IS NULL",
                 (time.time(), by, str(digest)),

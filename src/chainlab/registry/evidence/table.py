@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from chainlab.database import transaction
+from chainlab.database import Tables
 from chainlab.digests import Digest
 from chainlab.events import Events
 
@@ -46,20 +44,18 @@ class Attachment:
     added: float  # seconds since 1970
 
 
-class EvidenceTable:
+class EvidenceTable(Tables):
     """The attached evidence of one registry; safe to call from several threads. ``events`` share the connection."""
 
     def __init__(self, connection: sqlite3.Connection, events: Events) -> None:
-        self._connection = connection
         self._events = events
-        self._guard = threading.RLock()
-        connection.executescript(SCHEMA)
+        super().__init__(connection, SCHEMA)
 
     def add(
         self, places: Mapping[Digest, Iterable[str]], kind: str, digest: Digest, media_type: str, source: str
     ) -> None:
         """Attach a blob to several digests, to all or to none; ``places`` maps each digest to what holds it now."""
-        with self._guard, transaction(self._connection):
+        with self._transaction():
             for subject, names in places.items():
                 self._connection.executemany(
                     "INSERT OR IGNORE INTO evidence_places VALUES (?, ?)", [(str(subject), name) for name in names]
@@ -86,7 +82,7 @@ class EvidenceTable:
 
     def places(self, subject: Digest) -> list[str]:
         """List what held a digest whenever evidence about it was attached."""
-        rows = self._rows("SELECT place FROM evidence_places WHERE subject = ?", str(subject))
+        rows = self._rows("SELECT place FROM evidence_places WHERE subject = ?", (str(subject),))
         return [place for (place,) in rows]
 
     def digests(self) -> Iterator[Digest]:
@@ -97,13 +93,9 @@ class EvidenceTable:
         """List the envelopes (JSON) of the events that contain one of the texts, oldest first."""
         texts = list(texts)
         condition = " OR ".join(["instr(CAST(envelope AS TEXT), ?)"] * len(texts))
-        rows = self._rows(f"SELECT envelope FROM events WHERE {condition} ORDER BY sequence", *texts)  # noqa: S608
+        rows = self._rows(f"SELECT envelope FROM events WHERE {condition} ORDER BY sequence", tuple(texts))  # noqa: S608
         return [envelope for (envelope,) in rows]
 
     def _select(self, condition: str, value: str) -> list[Attachment]:
-        rows = self._rows(f"SELECT {COLUMNS} FROM evidence WHERE {condition} ORDER BY id", value)  # noqa: S608
+        rows = self._rows(f"SELECT {COLUMNS} FROM evidence WHERE {condition} ORDER BY id", (value,))  # noqa: S608
         return [Attachment(Digest.parse(row[0]), row[1], Digest.parse(row[2]), *row[3:]) for row in rows]
-
-    def _rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
-        with self._guard:
-            return self._connection.execute(query, values).fetchall()

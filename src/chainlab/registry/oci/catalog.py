@@ -7,10 +7,10 @@ each other's.
 from __future__ import annotations
 
 import sqlite3
-import threading
 from typing import Any
 
 from chainlab.credentials import Credential
+from chainlab.database import Tables
 from chainlab.digests import Digest
 from chainlab.registry.blobs import Blobs
 from chainlab.registry.oci.errors import OciError
@@ -36,7 +36,7 @@ WHERE h.repository = ? AND h.digest = ?
 PAGE = 1000  # tags in one answer when the client does not say how many
 
 
-class Catalog:
+class Catalog(Tables):
     """The reading half of `chainlab.registry.oci.images.Images`; safe to call from several threads.
 
     It hands out no quarantined digest, and no manifest that holds one.
@@ -44,10 +44,8 @@ class Catalog:
 
     def __init__(self, connection: sqlite3.Connection, blobs: Blobs, *, quarantine: Quarantine) -> None:
         self.blobs = blobs
-        self._connection = connection
         self._quarantine = quarantine
-        self._guard = threading.RLock()
-        connection.executescript(SCHEMA)
+        super().__init__(connection, SCHEMA)
         self._visibility = Visibility(connection)
 
     def repositories(self) -> list[ImageRepository]:
