@@ -1,8 +1,8 @@
-"""The archive: the evidence of every build in plain files, and the answer to "where is it?".
+"""The archive: the evidence of every build in plain files, and the answer to "which builds hold this component?".
 
     DIR/objects/sha256/ab/abcd…   documents, named by their digest
     DIR/entries/HEX.json          one for each build that was added
-    DIR/tables/index.sqlite       derived from the two above; `Archive.reindex` makes it anew
+    DIR/tables/index.sqlite       derived from the two above; `Archive.reindex` derives it again
 
     >>> archive = Archive(Path("archive"))
     >>> build = Build("triage-model", "1.4.0", Digest.of(b"wheel"), built_at=datetime(2026, 5, 4, tzinfo=UTC))
@@ -11,18 +11,19 @@
 
 **Three answers.** A build is *affected* when one of its documents lists the component, whatever its scope. It is *not
 affected* only when a readable SBOM (or, without one, an ML-BOM) about the bytes of this build declares itself complete,
-and every component in it states what was asked for (a purl, a SHA-256). In all other cases it is *unknown*, and ``why``
-says why.
+and every component in it states what the question asks for (a purl, a SHA-256). In all other cases it is *unknown*,
+and ``why`` says why.
 
 **About these bytes.** The statement's subjects and the SHA-256 of ``metadata.component``: whichever is there has to
-name the build's digest, or a file that the build's manifest holds. A document about other bytes is kept, and counts for
-nothing. One that names no bytes can show that a component is there (``why`` says so), never that one is not.
+name the build's digest, or a file that the build's manifest holds. A document about other bytes is kept, and ignored.
+One that names no bytes can show that a component is there (``why`` says so), never that one is absent.
 
 **Complete** is what the SBOM's compositions declare: ``complete`` for the assembly of every component (or, without
 references, for the whole document), and nothing else for dependencies. ``absence="dependencies"`` also accepts an SBOM
 that vouches only for dependencies and may miss a vendored copy, ``absence="silence"`` one that declares nothing.
 
-Signatures are not verified here: ``signed`` says that a document came in a bundle, ``verdict`` what a verifier said.
+Signatures are not verified here: ``signed`` tells that a document came in a bundle, ``verdict`` is what a verifier
+said of it when it was added.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ SEEN: Final = ("answer", "component", "found", "builds", "first", "first_build",
 
 
 class Archive:
-    """One archive directory, made when it does not exist. Any number of processes may use it at once."""
+    """One archive directory, created when it does not exist. Any number of processes may use it at once."""
 
     def __init__(self, directory: Path | str) -> None:
         self.directory = Path(directory)
@@ -62,7 +63,7 @@ class Archive:
         self._index = ArchiveIndex(self._files)
 
     def add(self, build: Build, documents: Documents, *, verdicts: Mapping[str, str] | None = None) -> Build:
-        """Keep a build's documents, and the verdict on each kind; nothing is ever replaced.
+        """Store a build's documents, with a verdict on each kind; nothing is ever replaced.
 
         Documents that are added later to the same build count beside the earlier ones. Raises `OSError`, and then the
         build is not in the archive.
@@ -82,9 +83,9 @@ class Archive:
         DataFrame: one row per build and component version; columns answer, artifact, version, built_at, component,
         found (its version), purl, scope, document, signed, why, digest, repository, commit, run, builder, build (id).
         """
-        asked = question(name, version=version, range=range, digest=digest, purl=purl)
+        parsed = question(name, version=version, range=range, digest=digest, purl=purl)
         with self._index.open() as connection:
-            return _frame([_row(*answer) for answer in answers(connection, asked, absence, every)])
+            return _frame([_row(*answer) for answer in answers(connection, parsed, absence, every)])
 
     def paths(
         self, name: str = "", *, version: str = "", range: str = "", purl: str = "", absence: str = "complete"
@@ -94,15 +95,15 @@ class Archive:
         As `where`, with columns depth (edges on the way) and path (a list of "name version", the subject first).
         Where the SBOM's graph does not lead there, depth is missing and the path is the component alone.
         """
-        asked = question(name, version=version, range=range, purl=purl)
+        parsed = question(name, version=version, range=range, purl=purl)
         with self._index.open() as connection:
-            found = answers(connection, asked, absence)
-            sure = [(build, hit, why) for answer, build, hits, why in found if answer == "affected" for hit in hits]
+            listed = answers(connection, parsed, absence)
+            sure = [(build, hit, why) for answer, build, hits, why in listed if answer == "affected" for hit in hits]
             ways: dict[tuple[int, int], list[str]] = {(hit["document"], hit["node"]): [] for _, hit, _ in sure}
             for document, node, label in connection.execute(WAYS, [json.dumps(list(ways))]):
                 ways[document, node].append(label)
         paths = [ways[hit["document"], hit["node"]] for _, hit, _ in sure]
-        rest = [_row(*answer) for answer in found if answer[0] != "affected"]
+        rest = [_row(*answer) for answer in listed if answer[0] != "affected"]
         reached = [len(path) > 1 or not hit["node"] for path, (_, hit, _) in zip(paths, sure, strict=True)]
         depths = [len(path) - 1 if there else None for path, there in zip(paths, reached, strict=True)]
         frame, at = (
@@ -120,12 +121,12 @@ class Archive:
 
         DataFrame: columns answer, component, found, builds, first, first_build, last, last_build.
         """
-        asked = question(name, version=version, range=range, purl=purl)
+        parsed = question(name, version=version, range=range, purl=purl)
         groups: dict[tuple[str, str, str], set[Row]] = {}
         with self._index.open() as connection:
-            for answer, build, hits, _ in answers(connection, asked, absence):
-                found = (hits[0]["component"], hits[0]["found"]) if answer == "affected" else ("", "")
-                groups.setdefault((answer, *found), set()).add(build)
+            for answer, build, hits, _ in answers(connection, parsed, absence):
+                component = (hits[0]["component"], hits[0]["found"]) if answer == "affected" else ("", "")
+                groups.setdefault((answer, *component), set()).add(build)
         rows = []
         for names in sorted(groups, key=lambda names: (*names[:2], version_key(names[2]), names[2])):
             group = groups[names]
@@ -137,16 +138,16 @@ class Archive:
         self, *, artifact: str = "", version: str = "", digest: str = "", repository: str = "", run: str = "",
         builder: str = "",
     ) -> pd.DataFrame:  # fmt: skip
-        """List builds that match everything given, oldest first.
+        """List builds that match every argument, oldest first.
 
         DataFrame: the build's values, kinds (of documents), signed (kinds in bundles), unknown (see ``why``).
         """
-        wanted = {"artifact": artifact, "version": version, "repository": repository, "run": run, "builder": builder}
-        wanted["digest"] = digest and "sha256:" + digest.lower().removeprefix("sha256:")
+        filters = {"artifact": artifact, "version": version, "repository": repository, "run": run, "builder": builder}
+        filters["digest"] = digest and "sha256:" + digest.lower().removeprefix("sha256:")
         rows = []
         with self._index.open() as connection:
             for build in connection.execute("SELECT * FROM builds"):
-                if all(build[name] == value for name, value in wanted.items() if value):
+                if all(build[name] == value for name, value in filters.items() if value):
                     kinds = [" ".join(sorted((build[name] or "").split(","))) for name in ("kinds", "signed")]
                     rows.append((*(build[name] for name in BUILD), *kinds, why_unknown(build)))
         return _frame(rows, (*BUILD, "kinds", "signed", "unknown"))
@@ -157,26 +158,26 @@ class Archive:
             columns = ["build", "artifact", "version", *IDENTITY[:-1], "built_at", "unknown"]
             return self.builds()[columns].sort_values("build", ignore_index=True)
         if name not in TABLES:
-            raise MalformedInput(f"there is no table {name!r}", hint=f"one of builds, {', '.join(TABLES)}")
+            raise MalformedInput(f"not a table: {name!r}", hint=f"one of builds, {', '.join(TABLES)}")
         with self._index.open() as connection:
             cursor = connection.execute(TABLES[name])
             return _frame(sorted(map(tuple, cursor)), [column[0] for column in cursor.description])
 
     def reindex(self) -> int:
-        """Make the index anew from entries and objects, and count its builds."""
+        """Derive the index again from entries and objects, and count its builds."""
         self.close()
         shutil.rmtree(self._index.path.parent, ignore_errors=True)
         return len(self.builds())
 
     def verify(self) -> list[ArchiveProblem]:
-        """Read every file again, and list what is not as it was put in, or cannot be read."""
+        """Read every file again, and list those that are missing, changed or unreadable."""
         changed = ArchiveProblem(
-            "table changed", "tables/index.sqlite", "it is not as it was written", "it is derived anew"
+            "table changed", "tables/index.sqlite", "its bytes have another digest", "it is derived again"
         )
-        found = [changed] if self._index.path.exists() and not self._index.stored() else []
+        problems = [changed] if self._index.path.exists() and not self._index.stored() else []
         self.reindex()
         with self._index.open() as connection:
-            return found + [ArchiveProblem(*row) for row in connection.execute(PROBLEMS)]
+            return problems + [ArchiveProblem(*row) for row in connection.execute(PROBLEMS)]
 
     def export(self, target: Path | str, *, builds: Collection[str] | None = None) -> int:
         """Copy the archive, or some builds (their ids), to a new archive in a folder or .zip, and count the entries.
@@ -198,12 +199,12 @@ class Archive:
 
 
 def _row(answer: str, build: Row, hits: Sequence[Row], why: str) -> tuple[Any, ...]:
-    found: tuple[Any, ...] = ("", "", "", "", "", False)
+    component: tuple[Any, ...] = ("", "", "", "", "", False)
     if hits:
         kinds, signed = " ".join(sorted({hit["kind"] for hit in hits})), any(hit["signed"] for hit in hits)
-        found = (*hits[0][:3], min(hit["scope"] for hit in hits), kinds, signed)
+        component = (*hits[0][:3], min(hit["scope"] for hit in hits), kinds, signed)
     values = [build[name] for name in BUILD]
-    return (answer, *values[:3], *found, why, *values[3:])
+    return (answer, *values[:3], *component, why, *values[3:])
 
 
 def _frame(rows: Sequence[Sequence[Any]], columns: Sequence[str] = COLUMNS) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Reads an SBOM into rows: its components, who depends on whom, and whether it declares itself complete.
+"""An SBOM as rows: its components, who depends on whom, and whether it declares itself complete.
 
 A document is CycloneDX JSON, alone, as an in-toto statement's predicate, or inside a signed bundle (a DSSE envelope
 in a Sigstore bundle). Nested components count, and depend on the component that holds them.
@@ -32,27 +32,27 @@ EMPTY: Final = Bill(None, (), composition="")
 
 @dataclass(frozen=True)
 class SbomRows:
-    """The content of one document."""
+    """The content of one document, and its components as rows of the index."""
 
-    signed: bool = False  # it is a bundle; whether the signature holds is not asked here
+    signed: bool = False  # it is a bundle; the signature is not verified here
     form: str = ""  # "CycloneDX 1.6", or the predicate type
     subjects: tuple[str, ...] = ()  # digests that the statement is about
     document: Any = None  # the JSON inside
     bill: Bill = EMPTY
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """Return the components as rows of the index, the subject first; what the document does not state is empty."""
+        """Return the components as rows, the subject first; a value that the document does not state is empty."""
         listed = [(0, self.bill.subject)] if self.bill.subject else []
-        return [_row(node, one) for node, one in [*listed, *enumerate(self.bill.components, 1)]]
+        return [_row(node, component) for node, component in [*listed, *enumerate(self.bill.components, 1)]]
 
 
 def shortest_paths(edges: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Return the edges of one shortest way from the subject to each node that it leads to."""
+    """Return the edges of one shortest path from the subject to each node that it reaches."""
     needs: dict[int, list[int]] = {}
     for parent, child in edges:
         needs.setdefault(parent, []).append(child)
     queue, reached, chosen = [0], {0}, set()
-    for parent in queue:  # which grows meanwhile
+    for parent in queue:  # the queue grows meanwhile
         for child in needs.get(parent, ()):
             if child not in reached:
                 reached.add(child)
@@ -62,7 +62,7 @@ def shortest_paths(edges: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
 
 
 def search_key(name: str, purl: str = "") -> str:
-    """Return the name to search by: PEP 503's, unless a purl names another ecosystem than Python's."""
+    """Return the name to search by: as PEP 503 writes it, unless a purl names another ecosystem than Python's."""
     return name if purl and not purl.startswith("pkg:pypi/") else canonicalize_name(name)
 
 
@@ -78,7 +78,7 @@ def unwrap(data: bytes) -> SbomRows:
     if not isinstance(document, dict) or "predicateType" not in document:
         return SbomRows(signed, document=document)
     statement = Statement.load(data)
-    subjects = tuple(f"{name}:{value}" for _, given in statement.subjects for name, value in given.items())
+    subjects = tuple(f"{name}:{value}" for _, digests in statement.subjects for name, value in digests.items())
     return SbomRows(signed, statement.predicate_type, subjects, statement.predicate)
 
 
@@ -90,20 +90,38 @@ def layer_digests(data: bytes) -> tuple[str, ...]:
 
 
 def read(data: bytes) -> SbomRows:
-    """Read components and edges of a CycloneDX document. Raises `MalformedInput` for anything that cannot be read."""
-    found = unwrap(data)
-    if found.form and found.form != SBOM:
-        raise MalformedInput(f"the statement's predicate is {found.form}, not an SBOM")
-    bill = cyclonedx.read(found.document, strict=True)
-    return replace(found, form=f"CycloneDX {bill.version}".strip(), bill=bill)
+    """Read components and edges of a CycloneDX document. Raises `MalformedInput` when any part cannot be read."""
+    rows = unwrap(data)
+    if rows.form and rows.form != SBOM:
+        raise MalformedInput(f"the statement's predicate is {rows.form}, not an SBOM")
+    bill = cyclonedx.read(rows.document, strict=True)
+    return replace(rows, form=f"CycloneDX {bill.version}".strip(), bill=bill)
 
 
-def _row(node: int, one: Component) -> tuple[Any, ...]:
-    title, purl = f"{one.group}/{one.name}" if one.group else one.name, _canonical(one.purl)
-    hashes = " ".join(f"{name.lower()}:{value}" for name, value in one.hashes.items() if name != "SHA-256")
-    licence, sha256 = cyclonedx.join_licences([one.licence or "", one.licence_name]), one.hashes.get("SHA-256", "")
+def _row(node: int, component: Component) -> tuple[Any, ...]:
+    title, purl = (
+        f"{component.group}/{component.name}" if component.group else component.name,
+        _canonical(component.purl),
+    )
+    hashes = " ".join(f"{name.lower()}:{value}" for name, value in component.hashes.items() if name != "SHA-256")
+    licence, sha256 = (
+        cyclonedx.join_licences([component.licence or "", component.licence_name]),
+        component.hashes.get("SHA-256", ""),
+    )
     name = search_key(title, purl)
-    return node, name, title, one.version, purl, one.type, sha256, hashes, licence, one.supplier, one.scope
+    return (
+        node,
+        name,
+        title,
+        component.version,
+        purl,
+        component.type,
+        sha256,
+        hashes,
+        licence,
+        component.supplier,
+        component.scope,
+    )
 
 
 @lru_cache(maxsize=2**16)

@@ -21,15 +21,15 @@ from chainlab.evidence.statements import parse_json
 
 __all__ = ["ArchiveEntry", "Build", "Document"]
 
-KINDS: Final = ("sbom", "mlbom", "provenance", "signature", "vex", "summary")  # of evidence, those in use
-MANIFEST: Final = "manifest"  # the build itself, where it is an OCI artifact: its digest is the build's
+KINDS: Final = ("sbom", "mlbom", "provenance", "signature", "vex", "summary")  # kinds of evidence in use
+MANIFEST: Final = "manifest"  # the build itself, when it is an OCI artifact: its digest is the build's
 FORMAT: Final = "chainlab-archive-entry-1"
-UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # a terminal would not show them as what they are
+UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # a terminal does not show them
 
 
 @dataclass(frozen=True)
 class Build:
-    """One artifact as one run made it."""
+    """One artifact, as one run built it."""
 
     artifact: str
     version: str
@@ -47,7 +47,7 @@ class Build:
         if not self.artifact or not self.version:
             raise MalformedInput("a build needs the artifact's name and its version")
         if not isinstance(self.digest, Digest):
-            raise MalformedInput("a build's digest is a Digest", hint="write Digest.parse('sha256:…')")
+            raise MalformedInput("a build's digest has to be a Digest", hint="write Digest.parse('sha256:…')")
         if self.built_at is not None and self.built_at.tzinfo is None:
             raise MalformedInput("built_at has no time zone", hint="datetime(2026, 5, 4, tzinfo=UTC), for example")
 
@@ -57,7 +57,7 @@ class Build:
         return hashlib.sha256(_canonical(self.document())).hexdigest()[:16]
 
     def document(self) -> dict[str, str]:
-        """Return the build as in an entry: every value a text, empty where it is not known."""
+        """Return the build as an entry writes it: every value is text, and empty when it is unknown."""
         moment = self.built_at.astimezone(UTC).isoformat().replace("+00:00", "Z") if self.built_at else ""
         return {**vars(self), "digest": str(self.digest), "built_at": moment}
 
@@ -69,7 +69,7 @@ class Document:
     kind: str  # sbom, mlbom, provenance, vex, summary, signature, …
     digest: str  # of the object
     size: int  # bytes
-    verdict: str = ""  # what a verification said when it was added, in words
+    verdict: str = ""  # a verifier's words, when the document was added
 
     def __post_init__(self) -> None:
         Digest.parse(self.digest)

@@ -3,7 +3,7 @@
     DIR/objects/sha256/ab/abcd…    a document's bytes, named by their SHA-256; never changed
     DIR/entries/HEX.json           a build and the digests of its documents; HEX is the SHA-256 of this file
 
-A name that is a digest makes a change visible, and lets any number of processes write at once without a lock. Objects
+A file named by its digest shows any change, and any number of processes can write at once without a lock. Objects
 are on the disk before the entry that names them, so ``kill -9`` leaves at most objects that no entry names.
 """
 
@@ -55,14 +55,14 @@ class ArchiveFiles:
     def names(self) -> set[str]:
         """Return the names of all entries."""
         with suppress(FileNotFoundError):
-            found = os.listdir(self.directory / "entries")  # noqa: PTH208 — 2,000 in each answer
-            return {name[:-5] for name in found if name.endswith(".json") and HEX.fullmatch(name[:-5])}
+            files = os.listdir(self.directory / "entries")  # noqa: PTH208 — 2,000 in each answer
+            return {name[:-5] for name in files if name.endswith(".json") and HEX.fullmatch(name[:-5])}
         return set()
 
     def stamp(self, digest: str) -> int:
-        """Return another number than before when an object's file may have changed; 0 where no number tells."""
-        # Whoever writes to a file, or moves one over it, moves its ctime; Windows keeps none. A second change in the
-        # moment of the first would not show, so a file is trusted only when it was left alone for a while.
+        """Return a number that differs when an object's file may have changed; 0 when it is too new to tell."""
+        # Writing to a file, or moving one over it, changes its ctime; Windows keeps none. Two changes in one moment
+        # have one time, so a file is trusted only when it has been left alone for a while.
         try:
             status = os.stat(f"{self._objects}{digest[7:9]}/{digest[7:]}")  # noqa: PTH116 — 2,000 in each answer
         except OSError:
@@ -79,10 +79,12 @@ class ArchiveFiles:
         if unknown := set(verdicts) - set(documents):
             raise MalformedInput(f"a verdict without its document: {', '.join(sorted(unknown))}")
         stored = []
-        for kind, given in documents.items():
+        for kind, contents in documents.items():
             if not KIND.fullmatch(kind):
-                raise MalformedInput(f"{kind!r} is not a kind", hint="lower-case letters: sbom, vex, provenance")
-            for data in [given] if isinstance(given, bytes) else given:
+                raise MalformedInput(
+                    f"not a kind of document: {kind!r}", hint="lower-case letters: sbom, vex, provenance"
+                )
+            for data in [contents] if isinstance(contents, bytes) else contents:
                 digest = str(Digest.of(data))
                 self._write(self.path(digest), data)
                 stored.append(Document(kind, digest, len(data), verdicts.get(kind, "")))
@@ -98,7 +100,7 @@ class ArchiveFiles:
             write_whole(path, data, durable=True, mode=0o444)
 
     def export(self, target: Path, builds: Collection[str] | None) -> int:
-        """Copy all entries, or those of some builds, with their objects to a new folder or ``.zip``; how many entries.
+        """Copy all entries, or those of some builds, with their objects to a new folder or ``.zip``; count the entries.
 
         Raises `VerificationFailed` when a file was changed, `MalformedInput` for an id that no build has; then nothing
         is written.
@@ -114,9 +116,9 @@ class ArchiveFiles:
         entries = {name: entry for name, entry in entries.items() if builds is None or entry.build.id in builds}
         paths = {self.directory / "entries" / f"{name}.json" for name in entries}
         paths |= {self.path(document.digest) for entry in entries.values() for document in entry.documents}
-        wanted = {path.relative_to(self.directory).as_posix(): path for path in sorted(paths)}
-        sums = "".join(f"{path.stem}  {name}\n" for name, path in wanted.items()).encode()
-        files = chain([("SHA256SUMS", sums)], ((name, _whole(path, name)) for name, path in wanted.items()))
+        files_by_name = {path.relative_to(self.directory).as_posix(): path for path in sorted(paths)}
+        sums = "".join(f"{path.stem}  {name}\n" for name, path in files_by_name.items()).encode()
+        files = chain([("SHA256SUMS", sums)], ((name, _whole(path, name)) for name, path in files_by_name.items()))
         target.parent.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
         try:

@@ -1,11 +1,13 @@
 """Questions to the archive, and the queries of its index that answer them.
 
-    >>> asked = question("acme-cells", range=">=1.2,<1.4")
-    >>> [asked.meant(version, "") for version in ("1.10", "1.3rc1", "1.4", "unknown", "")]
+    >>> parsed = question("acme-cells", range=">=1.2,<1.4")
+    >>> [parsed.matches(version, "") for version in ("1.10", "1.3rc1", "1.4", "unknown", "")]
     [False, True, False, None, None]
 
-SQL finds the components that may be meant. Their versions are compared as PEP 440 says: as text, 1.10 comes before 1.9.
-Where a version cannot be compared the answer is neither yes nor no.
+SQL finds the components that may match. Their versions are compared in Python as PEP 440 says, because as text 1.10
+comes before 1.9. When a version cannot be compared, the answer is neither yes nor no.
+
+A new column of the archive's tables: the schema in `tables`, the row in `documents`, the query in `TABLES` here.
 """
 
 # ruff: noqa: S608 — constants of this module; a person's words are parameters
@@ -28,7 +30,7 @@ __all__ = ["ArchiveProblem", "ArchiveQuestion", "answers", "question", "why_unkn
 
 DIGEST: Final = re.compile(r"(?:sha-?256:)?([0-9a-f]{64})")
 UNSAID: Final = "its SBOM does not say which bytes it is about"
-# Why an SBOM does not prove absence, by its level: what it says of itself and of its build; 6 is complete.
+# Why an SBOM does not prove that a component is absent, by the SBOM's level; 6 is complete.
 CLAIMS: Final = (
     "its SBOM is about other bytes",
     "its SBOM is not readable: ",
@@ -37,7 +39,7 @@ CLAIMS: Final = (
     "its SBOM does not say that it is complete",
     "its SBOM is complete in dependencies, not in what they contain",
 )
-ENOUGH: Final = {"complete": 6, "dependencies": 5, "silence": 4}  # the argument ``absence``: the level that proves it
+ENOUGH: Final = {"complete": 6, "dependencies": 5, "silence": 4}  # the argument ``absence``: the level that suffices
 # The table `builds`, oldest first. An ML-BOM speaks for a build only where there is no SBOM.
 BUILDS: Final = """
 WITH own AS (SELECT build FROM entries JOIN documents USING (entry) WHERE kind = 'sbom'),
@@ -61,7 +63,7 @@ OWN: Final = """
 SELECT DISTINCT artifact AS component, version AS found, '' AS purl, '' AS scope, '' AS kind, 0 AS signed, build,
   0 AS document, 0 AS node, 'own' AS about FROM entries WHERE digest = ?
 """
-# From documents' nodes up the nearest edges, one a step: the labels on a shortest way, the subject's first.
+# From documents' nodes up the nearest edges, one a step: the labels on a shortest path, the subject's first.
 WAYS: Final = """
 WITH RECURSIVE way(document, hit, node, step) AS (
   SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[1]'), 0 FROM json_each(?)
@@ -94,7 +96,7 @@ Answer = tuple[str, Row, list[Row], str]  # the answer, the build, the places of
 
 @dataclass(frozen=True)
 class ArchiveProblem:
-    """Something in the archive that is not as it was put there."""
+    """A file of the archive that is missing, changed or unreadable."""
 
     kind: str  # object missing | object changed | entry changed | document unreadable | table changed
     where: str  # the file, below the archive's folder
@@ -107,7 +109,7 @@ class ArchiveProblem:
 
 @dataclass(frozen=True)
 class ArchiveQuestion:
-    """One of name, purl, digest; with a name or purl, perhaps a version or a range."""
+    """A question by one of name, purl and digest; a name or purl may come with a version or a range."""
 
     name: str = ""
     purl: PackageURL | None = None
@@ -115,8 +117,8 @@ class ArchiveQuestion:
     version: str = ""
     range: SpecifierSet | None = None
 
-    def meant(self, version: str, purl: str) -> bool | None:
-        """Whether a component with the same name, purl's name or digest is meant; None when that is unknown."""
+    def matches(self, version: str, purl: str) -> bool | None:
+        """Whether a component with this name, purl's name or digest matches; None when its version does not tell."""
         if self.purl is not None:
             try:
                 other = PackageURL.from_string(purl)
@@ -133,14 +135,14 @@ class ArchiveQuestion:
             return None
         if self.range is None:
             return is_same_version(version, self.version)
-        found = parse_version(version)
-        return None if found is None else self.range.contains(found, prereleases=True)
+        parsed = parse_version(version)
+        return None if parsed is None else self.range.contains(parsed, prereleases=True)
 
 
 def question(
     name: str = "", *, version: str = "", range: str = "", digest: str = "", purl: str = ""
 ) -> ArchiveQuestion:
-    """Read what a person asks. Raises `MalformedInput`."""
+    """Read a question. Raises `MalformedInput` for two things at once, or a malformed digest, range or purl."""
     if sum(map(bool, (name, digest, purl))) != 1:
         raise MalformedInput("ask for one thing: a name, a purl or a digest")
     if any("\ud800" <= character <= "\udfff" for character in name + version + range + digest + purl):
@@ -151,7 +153,7 @@ def question(
     try:
         span = SpecifierSet(range) if range else None
         if span is not None:
-            span.contains("0")  # a version of thousands of digits shows itself here
+            span.contains("0")  # raises for a version of thousands of digits
     except ValueError as error:
         raise MalformedInput(f"not a range of versions: {range!r}", hint="as in PEP 440: '>=1.2,<1.4'") from error
     try:
@@ -164,55 +166,57 @@ def question(
     return ArchiveQuestion(name.strip(), package, match[1] if match else "", version or versions[3], span)
 
 
-def answers(connection: Connection, asked: ArchiveQuestion, absence: str, every: bool = False) -> list[Answer]:
+def answers(connection: Connection, parsed: ArchiveQuestion, absence: str, every: bool = False) -> list[Answer]:
     """Return one answer for each component version in a build, and one for each other build; affected ones first."""
     if absence not in ENOUGH:
         raise MalformedInput(f"absence={absence!r}", hint=f"one of {', '.join(ENOUGH)}")
-    known = {row["build"]: row for row in connection.execute("SELECT * FROM builds")}
-    order = {build: number for number, build in enumerate(known)}
-    meant = lru_cache(maxsize=None)(asked.meant)
+    builds = {row["build"]: row for row in connection.execute("SELECT * FROM builds")}
+    order = {build: number for number, build in enumerate(builds)}
+    matches = lru_cache(maxsize=None)(parsed.matches)
     groups: dict[tuple[str, str, str, str], list[Row]] = {}
-    for hit in sorted(_hits(connection, asked), key=lambda hit: (order[hit["build"]], *hit)):
-        if meant(hit["found"], hit["purl"]) is not False:
+    for hit in sorted(_hits(connection, parsed), key=lambda hit: (order[hit["build"]], *hit)):
+        if matches(hit["found"], hit["purl"]) is not False:
             groups.setdefault((hit["build"], *hit[:3]), []).append(hit)
-    sure = {build for build, _, found, purl in groups if meant(found, purl)}
+    sure = {build for build, _, version, purl in groups if matches(version, purl)}
     affected: list[Answer] = []
     others: list[Answer] = []
-    for (build, component, found, purl), hits in groups.items():
-        if meant(found, purl):
+    for (build, component, version, purl), hits in groups.items():
+        if matches(version, purl):
             sure_of = any(hit["about"] == "own" for hit in hits)
-            affected.append(("affected", known[build], hits, "" if sure_of else UNSAID))
+            affected.append(("affected", builds[build], hits, "" if sure_of else UNSAID))
         elif build not in sure:
-            odd = f"its version of {component} is {found!r}, which PEP 440 does not order"
-            others.append(("unknown", known[build], hits, odd if found else f"it lists {component} without a version"))
-    absent = known.keys() - {build for build, *_ in groups}
-    doubts = [(build, why_unknown(build, asked, ENOUGH[absence])) for name, build in known.items() if name in absent]
+            odd = f"its version of {component} is {version!r}, which PEP 440 does not order"
+            others.append(
+                ("unknown", builds[build], hits, odd if version else f"it lists {component} without a version")
+            )
+    absent = builds.keys() - {build for build, *_ in groups}
+    doubts = [(build, why_unknown(build, parsed, ENOUGH[absence])) for name, build in builds.items() if name in absent]
     others += [("unknown", build, [], why) for build, why in doubts if why]
     return affected + others + [("not affected", build, [], "") for build, why in doubts if every and not why]
 
 
-def why_unknown(build: Row, asked: ArchiveQuestion | None = None, enough: int = ENOUGH["complete"]) -> str:
-    """Return why a component cannot be said to be absent from a build; empty when it can."""
+def why_unknown(build: Row, parsed: ArchiveQuestion | None = None, enough: int = ENOUGH["complete"]) -> str:
+    """Return why nobody can say that a component is absent from a build; empty when its SBOM proves it."""
     if build["broken"] or build["level"] is None:
         return build["broken"] or "no SBOM"
     if build["level"] < enough:
         return CLAIMS[build["level"]] + (build["unread"] if build["level"] == 1 else "")
-    if asked and asked.digest and not build["hashed"]:
+    if parsed and parsed.digest and not build["hashed"]:
         return "its SBOM does not give a SHA-256 for every component"
-    if asked and asked.purl and not build["addressed"]:
+    if parsed and parsed.purl and not build["addressed"]:
         return "its SBOM does not give a purl for every component"
     return ""
 
 
-def _hits(connection: Connection, asked: ArchiveQuestion) -> list[Row]:
-    # Components that may be meant: their version is not compared yet.
-    condition, values = "name IN (?, ?)", [asked.name, search_key(asked.name)]
-    if asked.digest:
-        condition, values = "sha256 = ?", [asked.digest]
-    elif asked.purl is not None:
-        bare = PackageURL(asked.purl.type, asked.purl.namespace, asked.purl.name).to_string()
+def _hits(connection: Connection, parsed: ArchiveQuestion) -> list[Row]:
+    # Components that may match: their versions are not compared yet.
+    condition, values = "name IN (?, ?)", [parsed.name, search_key(parsed.name)]
+    if parsed.digest:
+        condition, values = "sha256 = ?", [parsed.digest]
+    elif parsed.purl is not None:
+        bare = PackageURL(parsed.purl.type, parsed.purl.namespace, parsed.purl.name).to_string()
         condition, values = "purl BETWEEN ? AND ?", [bare, f"{bare}\U0010ffff"]
     hits = connection.execute(HITS + condition, values).fetchall()
     listed = {hit["build"] for hit in hits if not hit["node"]}
-    own = connection.execute(OWN, [f"sha256:{asked.digest}"])  # the build that made the file
+    own = connection.execute(OWN, [f"sha256:{parsed.digest}"])  # the build that made the file
     return hits + [row for row in own if row["build"] not in listed]

@@ -2,8 +2,8 @@
 
     DIR/tables/index.sqlite    the database, then 32 bytes: the SHA-256 of its schema and bytes
 
-A process reads the file into memory, adds the entries that it lacks, and replaces the file as a whole. So nobody waits,
-a changed or older file is noticed and made anew, and where none can be written the answers are the same.
+A process reads the file into memory, adds the entries that it lacks, and replaces the file as a whole. So nobody waits
+for a lock, a changed or older file is noticed and derived again, and a read-only archive gives the same answers.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ __all__ = ["ArchiveIndex"]
 # `broken`: why an entry cannot be read; `faulty`: it or an object is missing or changed, so each question derives it
 # again; `stamp`: of the object when it was read, see `ArchiveFiles.stamp`; `stated`: the digest that an SBOM gives its
 # subject; `holds`: the digests of a manifest's layers; `about`: own, other or unsaid, see `_compare`; `nearest`: the
-# edge ends a shortest way from the subject.
-SCHEMA: Final = """ -- 4: another number, or another schema, makes every index anew
+# edge ends a shortest path from the subject.
+SCHEMA: Final = """ -- 4: another number, or another schema, has every index derived again
 PRAGMA foreign_keys = ON;
 CREATE TABLE IF NOT EXISTS entries (
   entry PRIMARY KEY, build, artifact, version, digest, repository, "commit", run, builder, built_at, broken, faulty);
@@ -48,7 +48,7 @@ CREATE INDEX IF NOT EXISTS by_name ON components (name, version);
 CREATE INDEX IF NOT EXISTS by_purl ON components (purl);
 CREATE INDEX IF NOT EXISTS by_sha256 ON components (sha256);
 """
-# The objects that an answer may rest on.
+# The objects that answers rest on
 ANSWERING: Final = """
 SELECT object, stamp FROM documents JOIN entries USING (entry)
 WHERE kind IN ('sbom', 'mlbom', 'manifest') AND NOT faulty
@@ -72,7 +72,7 @@ class ArchiveIndex:
 
     @contextmanager
     def open(self) -> Iterator[sqlite3.Connection]:
-        """Open the index of all entries as they are now; it does not change meanwhile."""
+        """Open the index, brought up to date; it does not change while it is open."""
         with self._guard:
             if self._connection is None:
                 self._connection = self._load()
@@ -90,7 +90,7 @@ class ArchiveIndex:
             self._connection = None
 
     def stored(self) -> bytes:
-        """Return the database in the file; empty where there is none, or another one than was written."""
+        """Return the database in the file; empty when it is missing or was changed."""
         with suppress(OSError):
             data = self.path.read_bytes()
             if _checksum(data[:-32]) == data[-32:]:
@@ -110,19 +110,19 @@ class ArchiveIndex:
         return connection
 
     def _refresh(self, connection: sqlite3.Connection) -> bool:
-        # Derives new, changed and faulty entries, forgets those that are gone; returns whether to write the file.
+        # Derives new, changed and faulty entries, drops those that are gone; returns whether to write the file.
         present = self._files.names()
         changed = [digest for digest, stamp in self._stamps.items() if self._is_other(digest, stamp)]
         if present == self._sound and not changed:
             return False
-        known = {row["entry"]: row for row in connection.execute("SELECT entry, build, faulty FROM entries")}
-        stale = {name for name, row in known.items() if row["faulty"] or name not in present}
+        rows = {row["entry"]: row for row in connection.execute("SELECT entry, build, faulty FROM entries")}
+        stale = {name for name, row in rows.items() if row["faulty"] or name not in present}
         for digest in changed:
             stale |= {name for (name,) in connection.execute("SELECT entry FROM documents WHERE object = ?", (digest,))}
-        new = present - (known.keys() - stale)
+        new = present - (rows.keys() - stale)
         with connection:
             connection.executemany("DELETE FROM entries WHERE entry = ?", [(name,) for name in stale])
-            builds = {known[name]["build"] for name in stale} | {self._add(connection, name) for name in sorted(new)}
+            builds = {rows[name]["build"] for name in stale} | {self._add(connection, name) for name in sorted(new)}
             _compare(connection, builds)
             connection.execute("DROP TABLE IF EXISTS temp.builds")
             connection.execute(f"CREATE TEMP TABLE builds AS {BUILDS}")
@@ -133,7 +133,7 @@ class ArchiveIndex:
         return new != stale
 
     def _is_other(self, digest: str, stamp: int) -> bool:
-        # Whether an object is not what it was read as: its stamp is another, and so is its digest.
+        # Whether an object differs from what was read: in its stamp, and then in its digest.
         now = self._files.stamp(digest)
         if now and now == stamp:
             return False
@@ -149,8 +149,8 @@ class ArchiveIndex:
         try:
             entry = self._files.entry(name)
         except (VerificationFailed, MalformedInput) as error:
-            said = f"entries/{name}.json: {error.message}"
-            _insert(connection, "entries", [(name, name, *[""] * 8, said, True)])
+            broken = f"entries/{name}.json: {error.message}"
+            _insert(connection, "entries", [(name, name, *[""] * 8, broken, True)])
             return name
         stamps = [self._files.stamp(document.digest) for document in entry.documents]  # before they are read
         readings = [(document, *self._read(document)) for document in entry.documents]
@@ -161,17 +161,17 @@ class ArchiveIndex:
             number = _insert(connection, "documents", [(
                 None, name, document.kind, document.digest, document.size, document.verdict, status, why,
                 reading.signed, reading.form, " ".join(reading.subjects), bill.composition, bill.stated_at, len(rows),
-                sum(not one.hashes.get("SHA-256") for one in bill.components),
-                sum(not one.purl for one in bill.components), bill.dangling,
+                sum(not each.hashes.get("SHA-256") for each in bill.components),
+                sum(not each.purl for each in bill.components), bill.dangling,
                 bill.digest, " ".join(holds), stamp, "",
             )])  # fmt: skip
-            ways = shortest_paths(bill.edges)
+            nearest = shortest_paths(bill.edges)
             _insert(connection, "components", [(number, *row) for row in rows])
-            _insert(connection, "edges", [(number, c, p, (p, c) in ways) for p, c in bill.edges])
+            _insert(connection, "edges", [(number, c, p, (p, c) in nearest) for p, c in bill.edges])
         return entry.build.id
 
     def _read(self, document: Document) -> tuple[str, str, SbomRows, tuple[str, ...]]:
-        # A document's status, why it is not read, its content, and the digests of the files that a manifest holds.
+        # A document's status, why it was not read, its content, and the digests of the files that a manifest holds.
         listed = document.kind in ("sbom", "mlbom")
         try:
             data = self._files.get(document.digest)
@@ -189,16 +189,16 @@ class ArchiveIndex:
 
 
 def _compare(connection: sqlite3.Connection, builds: Iterable[str]) -> None:
-    # Notes of each document which bytes it says it is about: its build's (the artifact, or a file that the artifact's
-    # manifest holds), others, or none. A model's signature names its files in a way of its own.
+    # Records which bytes each document is about, by its own words: its build's (the artifact, or a file that the
+    # artifact's manifest holds), other bytes, or unsaid. A model's signature names its files in a way of its own.
     for build in builds:
         rows = connection.execute(NAMING, (build,)).fetchall()
         own = {row["digest"] for row in rows}
         own |= {file for row in rows if row["object"] == row["digest"] for file in row["holds"].split()}
         for row in rows:
             subjects = {name for name in row["subjects"].lower().split() if name.startswith("sha256:")}
-            named = [subjects, {row["object"]} if row["kind"] == MANIFEST else {row["stated"]} - {""}]
-            claims = [digests for digests in named if digests and row["kind"] != "signature"]
+            digests_named = [subjects, {row["object"]} if row["kind"] == MANIFEST else {row["stated"]} - {""}]
+            claims = [digests for digests in digests_named if digests and row["kind"] != "signature"]
             about = "own" if all(digests & own for digests in claims) else "other"
             values = (about if claims else "unsaid", row["document"])
             connection.execute("UPDATE documents SET about = ? WHERE document = ?", values)
