@@ -133,7 +133,7 @@ def test_much_that_is_no_bundle_is_refused_before_it_is_parsed(trust: Trust) -> 
     finally:
         tracemalloc.stop()
     assert verdict.failure
-    assert verdict.failure.message == "this is no Sigstore bundle: it has more than 10000 values"
+    assert verdict.failure.message == "not a Sigstore bundle: it has more than 10000 values"
     assert peak < len(junk)
 
 
@@ -149,7 +149,7 @@ def test_why_something_is_no_bundle_is_one_line_without_addresses(trust: Trust, 
     expected = Expectations(Signer("alice@example.com", CI_ISSUER), PROVENANCE)
     failure = verify(data, Digest.of(FILE), expected, trust.config.trusted_root).failure
     assert failure
-    assert failure.message == f"this is no Sigstore bundle: failed to load bundle: {why}"
+    assert failure.message == f"not a Sigstore bundle: failed to load bundle: {why}"
 
 
 def test_a_bundle_with_a_large_predicate_is_read(trust: Trust) -> None:
@@ -187,7 +187,7 @@ def test_what_is_asked_is_shown_and_what_is_not_too(asked: Any, options: list[st
         (["--build-type", "https://x.example/shell"], "the build type is https://ci.example/workflow/v1"),
         (["--source", f"{SOURCE}-fork"], "✗ source"),
         (["--ref", "refs/tags/v*"], f"built from {TAG}, expected refs/tags/v*"),
-        (["--parameters", "{}"], "the build was given 'inputs', which we do not know"),
+        (["--parameters", "{}"], "the build had a parameter that we do not know: 'inputs'"),
         (["--parameters", '{"workflow": "x.yml", "inputs": {}}'], "workflow is release.yml, expected x.yml"),
         (["--parameters", '{"workflow": null, "inputs": null, "debug": true}'], "the parameter 'debug' is missing"),
     ],

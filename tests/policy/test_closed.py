@@ -291,7 +291,7 @@ def test_a_spoilt_timestamp_is_refused_and_raises_nothing(house: House) -> None:
     times[0]["signedTimestamp"] = base64.b64encode(b"no time").decode()
     piece = verification.verify_bundle(json.dumps(bundle).encode(), _release(house), POLICY, house.trust.config)
     assert not piece.verified
-    assert "no Sigstore bundle: Invalid Timestamp" in piece.facts["why"]
+    assert "not a Sigstore bundle: Invalid Timestamp" in piece.facts["why"]
 
 
 _kept: dict[int, Release] = {}

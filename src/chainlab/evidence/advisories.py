@@ -1,13 +1,13 @@
 """Advisories: OSV records, indexed by the packages that they name.
 
-    >>> known = load(course_root() / "data" / "advisories")                    # doctest: +SKIP
-    >>> [advisory.id for advisory, _ in known.about(package_of("PyPI", "northwind-tensors"))]      # doctest: +SKIP
+    >>> advisories = load(course_root() / "data" / "advisories")               # doctest: +SKIP
+    >>> [advisory.id for advisory, _ in advisories.about(package_of("PyPI", "northwind-tensors"))]      # doctest: +SKIP
     ['ACME-2026-0003']
 
-A folder, a .zip of records (as OSV publishes its dumps), a .jsonl file or one record. A record that is withdrawn, names
-no package, or only packages of systems that no package URL here has, is counted and left out. One that cannot be read
-is named, with the reason: what it says is not known. A file ``exploited.json`` beside the records, in the form of
-CISA's catalogue of known exploited vulnerabilities (KEV), says which are used in attacks.
+They come from a folder, a .zip of records (as OSV publishes its dumps), a .jsonl file or one record. A record is left
+out, and counted, when it is withdrawn or names no package of an ecosystem that is compared. A record that cannot be
+read is listed with the reason. A file ``exploited.json`` beside the records, in the form of CISA's catalogue of known
+exploited vulnerabilities (KEV), says which are used in attacks.
 OSV schema 1.7.5.
 """
 
@@ -32,21 +32,21 @@ from chainlab.shapes import Many, Moment, Shape, Text
 __all__ = ["Advisories", "Advisory", "Affected", "Unread", "load", "read", "read_exploited"]
 
 EXPLOITED = "exploited.json"
-MAX_BYTES = 64 * 2**20  # of one record; the largest that OSV publishes have a few MB
+MAX_BYTES = 64 * 2**20  # of one record; OSV's largest have a few MB
 MAX_RECORDS = 1_000_000  # of one archive
 FORMS = (".json", ".jsonl", ".zip")
-UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)  # of zipfile
+UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)  # raised by zipfile
 
 
 @dataclass(frozen=True)
 class Affected:
-    """What one record says about one package."""
+    """One record's entry about one package."""
 
     package: Package
     ecosystem: str
     versions: frozenset[str]  # listed one by one, as the record writes them
     ranges: tuple[Range, ...]
-    severity: tuple[tuple[str, str], ...] = ()  # (type, vector); empty: the record's own
+    severity: tuple[tuple[str, str], ...] = ()  # (type, vector); empty: the record's severity counts
     skipped: tuple[str, ...] = ()  # types of ranges that say nothing about releases: GIT
 
     @cached_property
@@ -68,7 +68,7 @@ class Advisory:
 
     id: str
     modified: datetime
-    withdrawn: datetime | None  # None: it stands
+    withdrawn: datetime | None  # None: not withdrawn
     aliases: tuple[str, ...]
     summary: str
     severity: tuple[tuple[str, str], ...]
@@ -77,7 +77,7 @@ class Advisory:
 
 @dataclass(frozen=True, order=True)
 class Unread:
-    """A record that cannot be read; without an ``id`` of its own it goes by its file's name."""
+    """A record that cannot be read; its ``id`` is the file's name when the record gives none."""
 
     id: str
     where: str
@@ -86,7 +86,7 @@ class Unread:
 
 @dataclass(frozen=True)
 class Advisories:
-    """Records by package; how many were left out, and why; and those that nobody can read."""
+    """Records, with how many were left out and why, and those that cannot be read."""
 
     records: tuple[Advisory, ...]
     exploited: Mapping[str, str] = field(default_factory=dict)  # id, and the day it was listed
@@ -94,16 +94,16 @@ class Advisories:
     unread: tuple[Unread, ...] = ()
 
     @cached_property
-    def _index(self) -> dict[Package, list[tuple[Advisory, Affected]]]:
-        found: dict[Package, list[tuple[Advisory, Affected]]] = {}
+    def _by_package(self) -> dict[Package, list[tuple[Advisory, Affected]]]:
+        entries: dict[Package, list[tuple[Advisory, Affected]]] = {}
         for record in self.records:
             for affected in record.affected:
-                found.setdefault(affected.package, []).append((record, affected))
-        return found
+                entries.setdefault(affected.package, []).append((record, affected))
+        return entries
 
     def about(self, package: Package) -> list[tuple[Advisory, Affected]]:
-        """What is known about a package."""
-        return self._index.get(package, [])
+        """The records about a package, each with its entry for it."""
+        return self._by_package.get(package, [])
 
 
 class _Score(Shape):
@@ -149,18 +149,18 @@ class _Catalogue(Shape):
 
 
 def load(path: Path) -> Advisories:
-    """Every record at ``path``: a folder, a .zip, a .jsonl or one .json file.
+    """Load every record at ``path``: a folder, a .zip, a .jsonl or one .json file.
 
-    One id twice: the later ``modified`` counts. Raises `MalformedInput` where there is nothing to read from, and for a
-    catalogue of exploited vulnerabilities that cannot be read.
+    Of two records with one id, the later ``modified`` counts. Raises `MalformedInput` when the path is missing, or the
+    catalogue of exploited vulnerabilities cannot be read.
     """
-    found: dict[str, Advisory] = {}
-    listed: dict[str, str] = {}
+    records: dict[str, Advisory] = {}
+    exploited: dict[str, str] = {}
     skipped: Counter[str] = Counter()
     unread: list[Unread] = []
     for name, content in _files(path):
         if Path(name).name == EXPLOITED:
-            listed |= read_exploited(content(), name)
+            exploited |= read_exploited(content(), name)
             continue
         data = b""
         try:
@@ -169,21 +169,21 @@ def load(path: Path) -> Advisories:
         except (MalformedInput, *UNREADABLE) as error:
             unread.append(_unread(name, data, error))
             continue
-        if reason := _not_for_us(record):
+        if reason := _reason_to_skip(record):
             skipped[reason] += 1
-        before = found.get(record.id)
+        before = records.get(record.id)
         if before is None or before.modified < record.modified:
-            found[record.id] = record
-    kept = tuple(found[id] for id in sorted(found) if not _not_for_us(found[id]))
-    return Advisories(kept, listed, dict(sorted(skipped.items())), tuple(sorted(unread)))
+            records[record.id] = record
+    kept = tuple(records[id] for id in sorted(records) if not _reason_to_skip(records[id]))
+    return Advisories(kept, exploited, dict(sorted(skipped.items())), tuple(sorted(unread)))
 
 
 def read(data: bytes, name: str = "the record") -> Advisory:
-    """One OSV record. Raises `MalformedInput`, naming file and field."""
+    """Read one OSV record. Raises `MalformedInput`, naming file and field."""
     record = _Record.read(parse_json(data, name), name)
     if not record.schema_version.startswith("1."):
         raise MalformedInput(
-            f"{name}: schema_version: {record.schema_version!r} is not a version 1 of OSV's schema",
+            f"{name}: schema_version: {record.schema_version!r} is not version 1 of OSV's schema",
             hint="update chainlab, or fetch the record in the older form",
         )
     entries = (_affected(entry, f"{name}: affected[{number}]") for number, entry in enumerate(record.affected))
@@ -199,13 +199,13 @@ def read(data: bytes, name: str = "the record") -> Advisory:
 
 
 def read_exploited(data: bytes, name: str = EXPLOITED) -> dict[str, str]:
-    """A catalogue of exploited vulnerabilities in KEV's form: id, and the day it was listed."""
+    """Read a catalogue of exploited vulnerabilities in KEV's form: id to the day of its listing."""
     entries = _Catalogue.read(parse_json(data, name), name).vulnerabilities
     return {entry.cveID: entry.dateAdded for entry in entries}
 
 
 def _affected(entry: _Affected, at: str) -> Affected | None:
-    """What an entry says about a package; None where its package cannot be one of ours."""
+    """An entry about a package; None when its ecosystem is not compared."""
     if entry.package is None:
         return None
     ecosystem = entry.package.ecosystem.partition(":")[0]
@@ -229,8 +229,8 @@ def _scores(listed: tuple[_Score, ...]) -> tuple[tuple[str, str], ...]:
     return tuple((each.type, each.score) for each in listed)
 
 
-def _not_for_us(record: Advisory) -> str:
-    """Why a record has nothing to be compared with; empty for one that has."""
+def _reason_to_skip(record: Advisory) -> str:
+    """Why a record is left out; empty when it is not."""
     if record.withdrawn:
         return "withdrawn"
     return "" if record.affected else "about no package of an ecosystem that is compared"
@@ -246,7 +246,7 @@ def _unread(name: str, data: bytes, error: Exception) -> Unread:
 
 
 def _files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Each record's name, and what reads its bytes."""
+    """Each record's name, and a function that reads its bytes."""
     try:
         if path.is_dir():
             for file in sorted(path.rglob("*")):
@@ -266,7 +266,7 @@ def _of_file(path: Path, name: str) -> Iterator[tuple[str, Callable[[], bytes]]]
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if info.filename.lower().endswith(".json")]
             if len(infos) > MAX_RECORDS:
-                raise MalformedInput(f"{name} has {len(infos)} records: no dump of OSV is like that")
+                raise MalformedInput(f"{name} has {len(infos)} records; OSV's dumps have fewer")
             for info in sorted(infos, key=lambda info: info.filename):
                 yield info.filename, lambda info=info: _member(archive, info)  # type: ignore[misc]
     elif form == ".jsonl":
@@ -279,11 +279,11 @@ def _of_file(path: Path, name: str) -> Iterator[tuple[str, Callable[[], bytes]]]
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.file_size > MAX_BYTES:
-        raise MalformedInput(f"{info.filename} has {info.file_size} bytes: no record of OSV is like that")
+        raise MalformedInput(f"{info.filename} has {info.file_size} bytes; OSV's records are smaller")
     return archive.read(info)
 
 
 def _regular(path: Path) -> bytes:
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
-        raise MalformedInput(f"{path.name} is not a file of a record's size")
+        raise MalformedInput(f"{path.name} is not a file, or is too large for a record")
     return path.read_bytes()

@@ -1,10 +1,10 @@
-"""Certificates: who signed, as Fulcio writes it into them.
+"""Certificates: the signer, as Fulcio writes it into them.
 
     >>> signer_of(bundle.signing_certificate)                                  # doctest: +SKIP
     ('alice@example.com', 'https://oidc.chainlab.localhost')
 
-The name stands in the subject alternative name, the claims of the identity's token in numbered extensions: since
-number 8 as DER UTF8String. One that cannot be read says nothing. sigstore/fulcio, docs/oid-info.md.
+The subject alternative name holds the signer's name. Numbered extensions hold the claims of the signer's token, from
+number 8 on as DER UTF8String. An extension that cannot be read is ignored. sigstore/fulcio, docs/oid-info.md.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ UNREADABLE = (ValueError, TypeError)  # what cryptography and asn1crypto raise o
 
 
 def claims_of(certificate: Certificate) -> dict[int, str]:
-    """The claims of the token that the certificate was made for, by their numbers."""
+    """The claims of the signer's token, by the numbers of their extensions."""
     from cryptography.x509 import DuplicateExtension, UnrecognizedExtension, UnsupportedGeneralNameType
 
     try:
         extensions = list(certificate.extensions)
     except (DuplicateExtension, UnsupportedGeneralNameType, *UNREADABLE):
         return {}
-    found = {}
+    claims = {}
     for extension in extensions:
         number = extension.oid.dotted_string.removeprefix(CLAIMS)
         if number.isdigit() and int(number) >= ISSUER and isinstance(extension.value, UnrecognizedExtension):
             try:
-                found[int(number)] = str(UTF8String.load(extension.value.value, strict=True).native)
+                claims[int(number)] = str(UTF8String.load(extension.value.value, strict=True).native)
             except UNREADABLE:
                 continue
-    return found
+    return claims
 
 
 def signer_of(certificate: Certificate) -> tuple[str, str]:
-    """The one name in a certificate, an email address or a URI, and the issuer of the identity; empty without it."""
+    """The one name in a certificate, an email address or a URI, and the identity's issuer; each empty when missing."""
     from cryptography import x509
 
     try:
         names = list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, *UNREADABLE):
         return "", ""
-    known = [name.value for name in names if isinstance(name, x509.RFC822Name | x509.UniformResourceIdentifier)]
-    name = known[0] if len(known) == len(names) == 1 else ""
+    values = [name.value for name in names if isinstance(name, x509.RFC822Name | x509.UniformResourceIdentifier)]
+    name = values[0] if len(values) == len(names) == 1 else ""
     return name, claims_of(certificate).get(ISSUER, "")

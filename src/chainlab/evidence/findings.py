@@ -1,10 +1,10 @@
-"""Findings: what an inspection saw, and what it could not see.
+"""Findings: what an inspection found in files, and which files it could not scan.
 
     >>> report = InspectionReport(scanned=("model.onnx",), not_scanned=(("model.pkl.gz", "compressed"),))
     >>> report.passed
     False
 
-"Not scanned" is not "clean": a report passes when nothing was left out and nothing speaks against it.
+"Not scanned" is not "clean": a report passes only when every file was scanned and nothing speaks against one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Finding:
     """One thing that speaks against a file."""
 
     kind: str  # a word to count by, such as `unsafe-pickle`
-    severity: str  # high, medium, or info: worth knowing, and no reason to refuse
+    severity: str  # high, medium, or info (no reason to refuse)
     where: str  # file, and member or line
     message: str
     hint: str = ""
@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class InspectionReport:
-    """What was inspected; ``not_scanned`` are names with the reason."""
+    """The report of an inspection; ``not_scanned`` holds names, each with the reason."""
 
     scanned: tuple[str, ...] = ()
     not_scanned: tuple[tuple[str, str], ...] = ()
@@ -42,11 +42,11 @@ class InspectionReport:
 
     @classmethod
     def of(cls, reports: Iterable[InspectionReport]) -> InspectionReport:
-        """Several reports as one."""
+        """Join several reports."""
         parts = list(reports)
         return cls(
             tuple(name for part in parts for name in part.scanned),
-            tuple(left for part in parts for left in part.not_scanned),
+            tuple(entry for part in parts for entry in part.not_scanned),
             tuple(finding for part in parts for finding in part.findings),
         )
 

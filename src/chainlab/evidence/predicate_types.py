@@ -1,10 +1,10 @@
-"""Predicate types that have a shape: what a predicate of each must hold before it is signed.
+"""Predicate types with a known form, which a predicate must have before it is signed.
 
     >>> require(PROVENANCE, {"bomFormat": "CycloneDX"})
     Traceback (most recent call last):
     chainlab.errors.MalformedInput: not SLSA provenance: buildDefinition: missing
 
-Of a type that is not listed, only that the predicate is an object. SLSA v1.2 provenance and VSA; in-toto attestation
+A predicate of any other type has to be an object. SLSA v1.2 provenance and VSA; in-toto attestation
 framework, vulns v0.2; OpenVEX 0.2.0; CycloneDX.
 """
 
@@ -76,21 +76,21 @@ class _OpenVex(Shape):
 
 
 def require(predicate_type: str, predicate: Any) -> None:
-    """Check that a predicate is of its type. Raises `MalformedInput` with the first thing that is not as it must be."""
+    """Check that a predicate has the form of its type. Raises `MalformedInput` with its first fault."""
     if not isinstance(predicate, dict):
         raise MalformedInput(f"a predicate is a JSON object, not {type(predicate).__name__}")
     name, check = CHECKS.get(predicate_type, ("", lambda _: None))
     try:
         check(predicate)
     except MalformedInput as error:
-        hint = error.hint or f"sign it as what it is: {predicate_type} has another form"
+        hint = error.hint or f"sign it as its own type: {predicate_type} has another form"
         raise MalformedInput(f"not {name}: {error.message}", why=error.why, hint=hint) from error
 
 
 def _bill(document: Any) -> None:
-    if found := problems(document):
-        told = ": ".join(filter(None, (found[0].path, found[0].message)))
-        raise MalformedInput(told, hint=found[0].hint or "chainlab sbom check shows all that is wrong with it")
+    if faults := problems(document):
+        message = ": ".join(filter(None, (faults[0].path, faults[0].message)))
+        raise MalformedInput(message, hint=faults[0].hint or "chainlab sbom check shows every fault")
 
 
 def _vex(document: Any) -> None:

@@ -3,8 +3,8 @@
     >>> bundle = sign(statement, config, trust.token("alice@example.com"))     # doctest: +SKIP
     >>> bundle = sign(statement, config, ambient_token())                      # doctest: +SKIP
 
-The token names who signs: a person's, or a CI job's own. The bundle has everything that verifying needs besides a
-trusted root.
+The token, a person's or a CI job's, names the signer. The bundle has everything that verifying needs except a trusted
+root.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["ambient_token", "refusal", "sign", "sign_as"]
 
 
 def sign(statement: Statement, config: ClientTrustConfig, token: str) -> bytes:
-    """The signed bundle, as JSON. Raises `ChainlabError` with the service's reason when it refuses."""
+    """Sign a statement; returns the bundle as JSON. Raises `ChainlabError` with the reason when a service refuses."""
     from sigstore.dsse import Statement as Signable
     from sigstore.errors import Error
     from sigstore.oidc import IdentityToken
@@ -42,7 +42,7 @@ def sign(statement: Statement, config: ClientTrustConfig, token: str) -> bytes:
 
 
 def sign_as(workflow: str, statement: Statement, trust: Trust) -> bytes:
-    """The bundle of a part of the platform itself, host or gate: its identity is a workflow that no job can run.
+    """Sign as a part of the platform itself, host or gate, whose identity is a workflow that no job can run.
 
     ``workflow`` is ``owner/repository/.github/workflows/NAME.yml@refs/…``. Raises as `sign` does.
     """
@@ -58,7 +58,7 @@ def sign_as(workflow: str, statement: Statement, trust: Trust) -> bytes:
 
 
 def ambient_token(audience: str = "sigstore") -> str:
-    """The identity token of the CI job that this runs in. Raises `Unavailable` outside one."""
+    """Return the identity token of the CI job that this runs in. Raises `Unavailable` outside a job."""
     from sigstore.oidc import IdentityError, detect_credential
 
     try:
@@ -66,21 +66,21 @@ def ambient_token(audience: str = "sigstore") -> str:
     except IdentityError as error:
         raise Unavailable("this job gets no identity", why=str(error), hint="give it `id-token: write`") from error
     if token is None:
-        raise Unavailable("this is no CI job with an identity", hint="say who signs: --identity")
+        raise Unavailable("this is not a CI job with an identity", hint="say who signs: --identity")
     return token
 
 
 def refusal(what: str, error: BaseException) -> ChainlabError:
-    """Why ``what`` could not be signed, from the client's error."""
+    """Make the error that says why ``what`` could not be signed, from the client's error."""
     return ChainlabError(
         f"{what} could not be signed",
         why=_reason(error),
-        hint="a token is good for ten minutes, and for the instance that issued it",
+        hint="ask for a new token: one is valid for ten minutes, and only for the instance that issued it",
     )
 
 
 def _reason(error: BaseException) -> str:
-    """What the service said, where the client's message is empty."""
+    """The client's message, or the service's when that is empty."""
     response = getattr(error.__cause__, "response", None)
     if response is None:
         return str(error)

@@ -1,10 +1,10 @@
-"""Statements: what is said about which bytes, as in-toto Statement v1, and the DSSE bytes that are signed.
+"""Statements about bytes, as in-toto Statement v1, and the payload of the DSSE envelope that signs one.
 
-A statement names its subjects by digest, a predicate type, and a predicate. Matching is by digest; a subject's name
-is only a label.
+A statement has subjects named by digest, a predicate type, and a predicate. Subjects match by digest; a name is only a
+label.
 
-    >>> said = Statement.about({"model.onnx": Digest.of(b"model")}, SBOM, {"bomFormat": "CycloneDX"})
-    >>> Statement.load(said.dump()) == said
+    >>> statement = Statement.about({"model.onnx": Digest.of(b"model")}, SBOM, {"bomFormat": "CycloneDX"})
+    >>> Statement.load(statement.dump()) == statement
     True
 
 in-toto attestation framework, "Statement layer specification"; DSSE 1.0.2.
@@ -38,13 +38,13 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 SUMMARY = "https://slsa.dev/verification_summary/v1"
 SBOM = "https://cyclonedx.org/bom"  # an ML-BOM too
 OPENVEX = "https://openvex.dev/ns/v0.2.0"
-VULNERABILITIES = "https://in-toto.io/attestation/vulns/v0.2"  # the command signs it for others
+VULNERABILITIES = "https://in-toto.io/attestation/vulns/v0.2"  # signed for other tools
 MODEL_SIGNATURE = "https://model_signing/signature/v1.0"
 
 
 class _Subject(Shape):
     name: str | None = None
-    digest: Annotated[dict[str, str], Field(min_length=1)]  # without one it is about nothing
+    digest: Annotated[dict[str, str], Field(min_length=1)]  # without a digest, it is about nothing
 
 
 class _Statement(Shape):
@@ -64,21 +64,21 @@ class Statement(Shown):
 
     @classmethod
     def about(cls, subjects: Mapping[str, Digest], predicate_type: str, predicate: Any) -> Statement:
-        """A statement about files, name to digest; subjects in the order of their names."""
-        named = tuple((name, {"sha256": d.value.hex()}) for name, d in sorted(subjects.items()))
-        return cls(named, predicate_type, predicate)
+        """Make a statement about files, name to digest; subjects are in the order of their names."""
+        ordered = tuple((name, {"sha256": d.value.hex()}) for name, d in sorted(subjects.items()))
+        return cls(ordered, predicate_type, predicate)
 
     @classmethod
     def load(cls, data: bytes) -> Statement:
         """Read the JSON form; unknown fields are ignored, as the specification asks.
 
-        Raises `MalformedInput` with the path, such as for another type, no subject, or a subject without a digest.
+        Raises `MalformedInput` with the path, for example for another type, no subject, or a subject without a digest.
         """
         read = _Statement.read(parse_json(data, "the statement"), "the statement")
         return cls(tuple((each.name or "", each.digest) for each in read.subject), read.predicateType, read.predicate)
 
     def dump(self) -> bytes:
-        """The JSON form; the same statement gives the same bytes."""
+        """Write the JSON form; the same statement gives the same bytes."""
         return json.dumps(self.document(), ensure_ascii=False, separators=(",", ":")).encode()
 
     def document(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class Statement(Shown):
         return any(d.get("sha256") == digest.value.hex() for _, d in self.subjects)
 
     def _display(self) -> Display:
-        """Its subjects, and the parts of its predicate."""
+        """The subjects, and the parts of the predicate."""
         rows: list[tuple[Cell, ...]] = [
             ("subject", name, ", ".join(f"{algorithm}:{value}" for algorithm, value in digest.items()))
             for name, digest in self.subjects
@@ -114,7 +114,7 @@ def _parts(predicate: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _brief(value: Any) -> Cell:
-    """A JSON value as a cell, or what a large one holds."""
+    """A JSON value as a cell; for a large one, what it holds."""
     if isinstance(value, dict):
         (name, only), *others = value.items() or [("", None)]
         return f"{name}:{only}" if not others and isinstance(only, str) else f"{{{', '.join(value)}}}"
@@ -127,9 +127,9 @@ def _brief(value: Any) -> Cell:
 
 
 def payload(document: Any) -> bytes:
-    """What a DSSE envelope, alone or in a Sigstore bundle, carries: nobody's word until somebody verifies it.
+    """The payload of a DSSE envelope, alone or in a Sigstore bundle. It is not verified here.
 
-    Raises `MalformedInput` where there is no envelope.
+    Raises `MalformedInput` when there is no envelope.
     """
     envelope = document.get("dsseEnvelope", document) if isinstance(document, dict) else None
     encoded = envelope.get("payload") if isinstance(envelope, dict) else None
@@ -142,7 +142,7 @@ def payload(document: Any) -> bytes:
 
 
 def value_at(value: Any, *path: str) -> Any:
-    """What is at a path of names in JSON; None where there is nothing."""
+    """The value at a path of names in JSON; None when there is none."""
     for name in path:
         if not isinstance(value, dict):
             return None
@@ -151,16 +151,16 @@ def value_at(value: Any, *path: str) -> Any:
 
 
 def parse_json(data: bytes, what: str) -> Any:
-    """JSON in UTF-8, without two values under one name, NaN, a number out of range, or half a character.
+    """Read JSON in UTF-8.
 
-    Raises `MalformedInput`.
+    Raises `MalformedInput` for a name twice in one object, NaN, a number out of range, or half a character.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
+        members = dict(pairs)
+        if len(members) != len(pairs):
             raise MalformedInput(f"{what} has a name twice in one object")
-        return found
+        return members
 
     def no_constant(text: str) -> float:
         raise MalformedInput(f"{what} has {text}, which is not JSON")
@@ -168,14 +168,14 @@ def parse_json(data: bytes, what: str) -> Any:
     def finite(text: str) -> float:
         number = float(text)
         if abs(number) == float("inf"):  # it would be written as "Infinity"
-            raise MalformedInput(f"{what} has {text[:40]}, which is beyond any number")
+            raise MalformedInput(f"{what} has {text[:40]}, which is out of range")
         return number
 
     try:
-        found = json.loads(data.decode(), object_pairs_hook=once, parse_constant=no_constant, parse_float=finite)
+        value = json.loads(data.decode(), object_pairs_hook=once, parse_constant=no_constant, parse_float=finite)
         if HALF.search(data):  # alone it is no character, and nothing can write it as UTF-8
-            json.dumps(found, ensure_ascii=False).encode()
-        return found
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except MalformedInput:
         raise
     except (ValueError, RecursionError) as error:

@@ -2,14 +2,14 @@
 
     signature       the bundle holds against a root that the verifier trusts, and the signer is the expected one
     subject         the statement is about these bytes
-    predicate type  it says what we asked for
-    builder         a builder that we accept, for this signer, its build type; and what it ran succeeded
+    predicate type  it is of the type that we ask for
+    builder         a builder that we accept for this signer, its build type, and a run that succeeded
     source          the repository, ref and commit that we expect
-    parameters      nothing was asked of the build that we do not know
+    parameters      the build had only parameters that we know
 
-A step after the first failure is not looked at: what an unverified statement says is nobody's word. Nothing is parsed
-but the bytes that the signature covers. What was not asked is said: a step that compares nothing is "not asked", and
-one that compares the builder alone says so of the build type. SLSA v1.2, "Verifying artifacts".
+Steps after the first failure are not made: anybody may have written an unverified statement. Only bytes that the
+signature covers are parsed. A step that compares nothing is "not asked", and one that compares the builder alone says
+that the build type was not asked. SLSA v1.2, "Verifying artifacts".
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["STEPS", "Expectations", "Signer", "Verdict", "VerificationStep", "verify"]
 
 STEPS = ("signature", "subject", "predicate type", "builder", "source", "parameters")
-MAX_VALUES = 10_000  # of a bundle's JSON: a real one has some dozens, and its bulk is one text
+MAX_VALUES = 10_000  # in a bundle's JSON: a real one has some dozens, and most of it is one text
 AGAIN = "fetch the evidence again"
 RESULT = "chainlab_result"  # how a job ended: an extension field of runDetails.metadata, named as SLSA asks
 
@@ -53,7 +53,7 @@ class Signer:
     refs: tuple[str, ...] = ()
 
     def admits(self, identity: str, issuer: str) -> bool:
-        """Whether a certificate's name and issuer are these."""
+        """Whether a certificate's name and issuer are the expected ones."""
         if issuer != self.issuer:
             return False
         if not self.refs:
@@ -67,10 +67,10 @@ class Signer:
 
 @dataclass(frozen=True)
 class Expectations:
-    """What a consumer expects; empty means that the consumer does not ask.
+    """What a consumer expects of a signed statement; an empty field is not asked.
 
-    ``parameters`` lists every external parameter that may be there, with the values accepted (None: any value);
-    another one is refused. ``internal`` are internal parameters that must have a value.
+    ``parameters`` maps each external parameter that may be there to its accepted value (None: any value); another
+    parameter is refused. ``internal`` maps internal parameters to the values that they must have.
     """
 
     signer: Signer
@@ -81,26 +81,26 @@ class Expectations:
     refs: tuple[str, ...] = ()  # patterns
     commit: str = ""
     invocation: str = ""
-    result: str = ""  # how the job has to have ended
+    result: str = ""  # how the job must have ended
     parameters: Mapping[str, Any] | None = None
     internal: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class VerificationStep:
-    """One step: ``passed``, ``failed``, ``not asked`` or ``not reached``."""
+    """One step of a verification, with its result."""
 
     name: str  # one of STEPS
-    result: str
+    result: str  # passed, failed, not asked or not reached
     message: str = ""
     hint: str = ""
 
 
 @dataclass(frozen=True, repr=False)
 class Verdict(Shown):
-    """What verifying came to. ``statement``, ``signer`` and ``signed_at`` are there only once the signature held.
+    """The result of verifying. ``statement``, ``signer`` and ``signed_at`` are there only when the signature held.
 
-    ``signed_at`` is the time of a timestamp authority, or of the log: not one that the signer wrote.
+    ``signed_at`` comes from a timestamp authority or the log, never from the signer.
     """
 
     steps: tuple[VerificationStep, ...]
@@ -110,7 +110,7 @@ class Verdict(Shown):
 
     @property
     def passed(self) -> bool:
-        """Whether every step that was asked for passed."""
+        """Whether every step passed or was not asked."""
         return all(step.result in ("passed", "not asked") for step in self.steps)
 
     @property
@@ -119,7 +119,7 @@ class Verdict(Shown):
         return next((step for step in self.steps if step.result == "failed"), None)
 
     def require(self) -> Statement:
-        """The statement. Raises `VerificationFailed` with step, reason and remedy."""
+        """Return the statement. Raises `VerificationFailed` with step, reason and hint when a step failed."""
         failed = self.failure
         if failed is not None or self.statement is None or not self.passed:
             name = failed.name if failed else "verification"
@@ -134,7 +134,7 @@ class Verdict(Shown):
         return join_lines(f"{SIGNS[step.result]} {step.name:<15} {step.message}".rstrip() for step in self.steps)
 
     def _display(self) -> Display:
-        """Its steps: what each found, and how to mend the one that failed."""
+        """The steps: what each found, and how to fix the one that failed."""
         rows: list[tuple[Cell, ...]] = [(s.name, Mark(s.result), brief_type(s.message), s.hint) for s in self.steps]
         if self.signed_at is not None:
             rows.append(("signed at", "", Fresh(rfc3339(self.signed_at)), ""))
@@ -148,9 +148,9 @@ class Verdict(Shown):
 class _Failed(Exception):
     """A step that failed."""
 
-    def __init__(self, said: str, hint: str = "") -> None:
-        # What others wrote is quoted here: no sign of theirs may begin a line, or move the cursor.
-        plain = "".join(c if c.isprintable() else " " for c in said)
+    def __init__(self, message: str, hint: str = "") -> None:
+        # Quotes what others wrote: none of their characters may begin a line, or move the cursor.
+        plain = "".join(c if c.isprintable() else " " for c in message)
         super().__init__(plain)
         self.message, self.hint = plain, hint
 
@@ -166,8 +166,8 @@ def verify(bundle: bytes, digest: Digest, expected: Expectations, root: TrustedR
         steps.append(VerificationStep("signature", "passed", f"by {identity}"))
         steps.append(VerificationStep("subject", "passed", _subject(statement, digest)))
         for name, check in zip(STEPS[2:], (_predicate_type, _builder, _source, _parameters), strict=True):
-            said = check(statement, expected)
-            steps.append(VerificationStep(name, "not asked" if said is None else "passed", said or ""))
+            message = check(statement, expected)
+            steps.append(VerificationStep(name, "not asked" if message is None else "passed", message or ""))
     except _Failed as failed:
         steps.append(VerificationStep(STEPS[len(steps)], "failed", failed.message, failed.hint))
     steps += [VerificationStep(name, "not reached") for name in STEPS[len(steps) :]]
@@ -175,7 +175,7 @@ def verify(bundle: bytes, digest: Digest, expected: Expectations, root: TrustedR
 
 
 class _AnyName:
-    """Sigstore's verification policy, which names nobody here: we look at the name next, and say whose it is."""
+    """A Sigstore verification policy that accepts any identity; `_signature` compares it afterwards."""
 
     def verify(self, cert: Certificate) -> None:
         """Accept."""
@@ -186,44 +186,46 @@ def _signature(bundle: bytes, signer: Signer, root: TrustedRoot) -> tuple[Statem
     from sigstore.models import Bundle
     from sigstore.verify import Verifier
 
-    if sum(map(bundle.count, (b",", b"{", b"["))) > MAX_VALUES:  # before a parser makes a hundred bytes of each
-        raise _Failed(f"this is no Sigstore bundle: it has more than {MAX_VALUES} values", AGAIN)
+    if (
+        sum(map(bundle.count, (b",", b"{", b"["))) > MAX_VALUES
+    ):  # checked before a parser takes a hundred bytes for each
+        raise _Failed(f"not a Sigstore bundle: it has more than {MAX_VALUES} values", AGAIN)
     try:
-        read = Bundle.from_json(bundle)
+        parsed = Bundle.from_json(bundle)
     except Exception as error:  # its parsers raise errors of several families
         why = " ".join(str(error).partition(" [type=")[0].split())  # without pydantic's own words
-        raise _Failed(f"this is no Sigstore bundle: {why[:200]}", AGAIN) from error
+        raise _Failed(f"not a Sigstore bundle: {why[:200]}", AGAIN) from error
     try:
         verifier = Verifier(trusted_root=root)
-        kind, payload = verifier.verify_dsse(read, _AnyName())
-        # Public is only whether the times that it verified are in the certificate's, not which they are.
-        signed_at = min(verified.time for verified in verifier._establish_time(read))
+        kind, payload = verifier.verify_dsse(parsed, _AnyName())
+        # The public method only says that the times are within the certificate's, not which times they are.
+        signed_at = min(verified.time for verified in verifier._establish_time(parsed))
     except Error as error:
         raise _Failed(
             f"the bundle does not hold: {str(error)[:300]}",
             "compare root and bundle: who made it, and was it changed since?",
         ) from error
-    except Exception as error:  # a parser that a hostile bundle upset: refused all the same
+    except Exception as error:  # a hostile bundle broke a parser: refused all the same
         raise _Failed(f"the bundle cannot be verified: {type(error).__name__}") from error
-    found, issuer = signer_of(read.signing_certificate)
-    if not signer.admits(found, issuer):
+    identity, issuer = signer_of(parsed.signing_certificate)
+    if not signer.admits(identity, issuer):
         raise _Failed(
-            f"signed by {found or 'nobody'} (issuer {issuer or 'none'}), expected {signer}",
-            "a valid signature of somebody else is not the one that was asked for",
+            f"signed by {identity or 'nobody'} (issuer {issuer or 'none'}), expected {signer}",
+            "the signature is valid, and by somebody else: ask for one by the expected signer",
         )
     if kind != PAYLOAD_TYPE:
         raise _Failed(f"the payload is {kind[:80]!r}, expected {PAYLOAD_TYPE!r}")
     try:
-        return Statement.load(payload), found, signed_at
+        return Statement.load(payload), identity, signed_at
     except ChainlabError as error:
-        raise _Failed(f"what was signed cannot be read: {error.message}") from error
+        raise _Failed(f"the signed statement cannot be read: {error.message}") from error
 
 
 def _subject(statement: Statement, digest: Digest) -> str:
     if not statement.is_about(digest):
-        named = ", ".join(f"{n} {d.get('sha256', '?')[:12]}…" for n, d in statement.subjects[:3])
+        subjects = ", ".join(f"{n} {d.get('sha256', '?')[:12]}…" for n, d in statement.subjects[:3])
         raise _Failed(
-            f"the statement is about {named}, and these bytes are {digest.value.hex()[:12]}…",
+            f"the statement is about {subjects}, and these bytes are {digest.value.hex()[:12]}…",
             "the bytes changed after they were attested, or the evidence is another artifact's",
         )
     return f"about {digest.value.hex()[:12]}…"
@@ -233,7 +235,7 @@ def _predicate_type(statement: Statement, expected: Expectations) -> str | None:
     if statement.predicate_type != expected.predicate_type:
         raise _Failed(
             f"it says {statement.predicate_type}, expected {expected.predicate_type}",
-            "ask for the attestation of that type",
+            "ask for the attestation of the expected type",
         )
     return statement.predicate_type
 
@@ -243,11 +245,11 @@ def _builder(statement: Statement, expected: Expectations) -> str | None:
         return None
     if statement.predicate_type != PROVENANCE:
         raise _Failed(f"{statement.predicate_type} names no builder")
-    found = value_at(statement.predicate, "runDetails", "builder", "id")
-    if expected.builder and found != expected.builder:
+    builder = value_at(statement.predicate, "runDetails", "builder", "id")
+    if expected.builder and builder != expected.builder:
         raise _Failed(
-            f"built by {_short(found)}, expected {expected.builder}",
-            "a builder's id decides what its word is worth: accept only those you know",
+            f"built by {_short(builder)}, expected {expected.builder}",
+            "accept only builders that you know: a builder's id decides how far its provenance can be trusted",
         )
     kind = value_at(statement.predicate, "buildDefinition", "buildType")
     if expected.build_type and kind != expected.build_type:
@@ -256,9 +258,9 @@ def _builder(statement: Statement, expected: Expectations) -> str | None:
     if expected.result and ended != expected.result:
         raise _Failed(
             f"the job ended with {_short(ended)}, expected {expected.result}",
-            "its own checks came after it stored the file: look at that job's log",
+            "it failed after it stored the file: look at the job's log",
         )
-    return _asked(str(found), builder=expected.builder, build_type=expected.build_type)
+    return _with_unasked(str(builder), builder=expected.builder, build_type=expected.build_type)
 
 
 def _source(statement: Statement, expected: Expectations) -> str | None:
@@ -266,8 +268,8 @@ def _source(statement: Statement, expected: Expectations) -> str | None:
         return None
     if statement.predicate_type != PROVENANCE:
         raise _Failed(f"{statement.predicate_type} names no source")
-    used = value_at(statement.predicate, "buildDefinition", "resolvedDependencies")
-    first = used[0] if isinstance(used, list) and used else None
+    dependencies = value_at(statement.predicate, "buildDefinition", "resolvedDependencies")
+    first = dependencies[0] if isinstance(dependencies, list) and dependencies else None
     uri, commit = value_at(first, "uri"), value_at(first, "digest", "gitCommit")
     where, ref = cut_ref(str(uri))
     if expected.source and where != expected.source:
@@ -282,7 +284,7 @@ def _source(statement: Statement, expected: Expectations) -> str | None:
     run = value_at(statement.predicate, "runDetails", "metadata", "invocationId")
     if expected.invocation and run != expected.invocation:
         raise _Failed(f"built by {_short(run)}, expected {expected.invocation}")
-    return _asked(str(uri), source=expected.source, ref=expected.refs)
+    return _with_unasked(str(uri), source=expected.source, ref=expected.refs)
 
 
 def _parameters(statement: Statement, expected: Expectations) -> str | None:
@@ -290,32 +292,32 @@ def _parameters(statement: Statement, expected: Expectations) -> str | None:
         return None
     definition = value_at(statement.predicate, "buildDefinition")
     if expected.parameters is not None:
-        given = value_at(definition, "externalParameters")
-        if not isinstance(given, dict):
+        parameters = value_at(definition, "externalParameters")
+        if not isinstance(parameters, dict):
             raise _Failed("there are no external parameters")
-        for name, value in sorted(given.items()):
+        for name, value in sorted(parameters.items()):
             if name not in expected.parameters:
                 raise _Failed(
-                    f"the build was given {name!r}, which we do not know",
-                    "a parameter that nobody expects may change what is built",
+                    f"the build had a parameter that we do not know: {name!r}",
+                    "find out what it does: a parameter may change what is built",
                 )
             accepted = expected.parameters[name]
             if accepted is not None and value != accepted:
                 raise _Failed(f"{name} is {_short(value)}, expected {_short(accepted)}")
-        for name in sorted(set(expected.parameters) - set(given)):
+        for name in sorted(set(expected.parameters) - set(parameters)):
             if expected.parameters[name] is not None:
                 raise _Failed(f"the parameter {name!r} is missing")
     for name, value in sorted(expected.internal.items()):
-        found = value_at(definition, "internalParameters", name)
-        if found != value:
-            raise _Failed(f"{name} is {_short(found)}, expected {_short(value)}")
+        actual = value_at(definition, "internalParameters", name)
+        if actual != value:
+            raise _Failed(f"{name} is {_short(actual)}, expected {_short(value)}")
     return "as expected"
 
 
-def _asked(said: str, **expected: object) -> str:
-    """What a step found, with what it was not asked to compare."""
-    others = [name.replace("_", " ") for name, value in expected.items() if not value]
-    return "; ".join([said, *(f"{name} not asked" for name in others)])
+def _with_unasked(value: str, **expected: object) -> str:
+    """A step's value, and which of its parts were not asked."""
+    unasked = [name.replace("_", " ") for name, expectation in expected.items() if not expectation]
+    return "; ".join([value, *(f"{name} not asked" for name in unasked)])
 
 
 def _short(value: Any) -> str:

@@ -1,12 +1,12 @@
 """Vulnerabilities: components matched with advisories.
 
-    >>> for found in match(components, advisories.load(folder)):               # doctest: +SKIP
-    ...     print(found)
+    >>> for vulnerability in match(components, advisories.load(folder)):       # doctest: +SKIP
+    ...     print(vulnerability)
     northwind-tensors 2.3.0: ACME-2026-0003, high (8.7), fixed in 2.3.1
 
-Records that are aliases of one another are one vulnerability. A component whose version nobody can compare is not
-safe by silence: what is known about its name is reported with ``certain=False``. A score is CVSS v4's where the record
-has one, else v3's; a record without either is "unknown", not "none".
+Records that are aliases of one another are one vulnerability. When a component's version cannot be compared, every
+record about its name is reported with ``certain=False``. A score is CVSS v4's if the record has one, else v3's; without
+either it is "unknown", not "none".
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Vulnerability:
 
     @property
     def ids(self) -> frozenset[str]:
-        """Every name that it has."""
+        """The id and every alias."""
         return frozenset((self.id, *self.aliases))
 
     def __str__(self) -> str:
@@ -58,37 +58,37 @@ class Vulnerability:
         return f"{self.component} {self.version or '(no version)'}: {self.id}, {', '.join(words)}"
 
 
-def match(components: Iterable[Any], known: Advisories) -> list[Vulnerability]:
-    """What is known about each component, in the order of components, then of ids.
+def match(components: Iterable[Any], advisories: Advisories) -> list[Vulnerability]:
+    """List the vulnerabilities of each component, in the order of components, then of ids.
 
     A component has ``name``, ``version`` and ``purl``, as attributes or as keys. Withdrawn records do not count.
     """
-    found: list[Vulnerability] = []
+    vulnerabilities: list[Vulnerability] = []
     for component in components:
         name, version, purl = _identity(component)
         records: list[tuple[Advisory, Affected]] = []
         for each in _packages(name, purl):
-            records += known.about(each)
+            records += advisories.about(each)
         if records:
-            found += _of(name, version, purl, records, known.exploited)
-    return found
+            vulnerabilities += _of(name, version, purl, records, advisories.exploited)
+    return vulnerabilities
 
 
 def is_compared(component: Any) -> bool:
-    """Whether records about the component's ecosystem are compared; about others nothing is ever found."""
-    named = package_of(_identity(component)[2])
-    return named is None or named[0] in TYPES.values()
+    """Whether records about the component's ecosystem are compared; a component of another one is never matched."""
+    by_purl = package_of(_identity(component)[2])
+    return by_purl is None or by_purl[0] in TYPES.values()
 
 
 @lru_cache(maxsize=4_096)
 def score(severity: tuple[tuple[str, str], ...]) -> tuple[float | None, str]:
-    """Score and rating, of CVSS v4 or else v3; (None, "unknown") where neither can be read."""
-    read: dict[str, Any] = {"CVSS_V4": CVSS4, "CVSS_V3": CVSS3}
+    """Score and rating, of CVSS v4 or else v3; (None, "unknown") when neither can be read."""
+    classes: dict[str, Any] = {"CVSS_V4": CVSS4, "CVSS_V3": CVSS3}
     for kind in ORDER:
-        for found, vector in severity:
-            if found == kind:
+        for vector_kind, vector in severity:
+            if vector_kind == kind:
                 try:
-                    value = float(read[kind](vector).base_score)
+                    value = float(classes[kind](vector).base_score)
                 except CVSSError:
                     continue
                 return value, next((r for at, r in RATINGS if value >= at), "none")
@@ -100,14 +100,14 @@ def _identity(component: Any) -> tuple[str, str, str]:
         name, version, purl = (component.get(key) for key in ("name", "version", "purl"))
     else:
         name, version, purl = component.name, component.version, component.purl
-    read = parse_purl(str(purl or ""))
-    return str(name or ""), str(version or (read and read.version) or ""), str(purl or "")
+    parsed = parse_purl(str(purl or ""))
+    return str(name or ""), str(version or (parsed and parsed.version) or ""), str(purl or "")
 
 
 def _packages(name: str, purl: str) -> list[Package]:
-    """The packages that a component may be: by its purl, and a Python package by its name where the two differ.
+    """The packages that a component may be: by its purl, and for a Python package also by its name.
 
-    Without a purl that can be read the name is taken for PyPI's.
+    Without a readable purl, the name counts as a PyPI name.
     """
     by_purl, by_name = package_of(purl), package_named(PYPI, name)
     if by_purl is not None and by_purl[0] != "pypi":
@@ -125,7 +125,7 @@ def _of(
     version = parse_version(text)
     affected: dict[str, tuple[Advisory, list[Affected], str]] = {}
     for record, entry in records:
-        # The range comes first: a list is read, version by version, only when it must be.
+        # The range comes first: comparing with a list of versions is slower.
         hit = (version is not None and entry.has(version)) or entry.lists(text, version)
         doubt = "" if hit else _doubt(text, version, entry)
         if hit or doubt:
@@ -142,26 +142,26 @@ def _of(
 
 
 def _doubt(text: str, version: Version | None, entry: Affected) -> str:
-    """Why nobody can say whether this release is affected, where nothing says that it is; empty when one can."""
+    """Why an entry that does not list a release may still affect it; empty when it does not."""
     if not text:
         return "the component has no version"
     if entry.ecosystem != PYPI:
         return f"{entry.ecosystem} orders versions in another way" if entry.skipped else ""
     if version is None:
-        return f"{text!r} is no PEP 440 version"
+        return f"not a PEP 440 version: {text!r}"
     if not entry.ranges and not entry.versions:
         return "the record names no release, only commits" if entry.skipped else ""
     return ""
 
 
 def _groups(
-    found: list[tuple[Advisory, list[Affected], str]],
+    matches: list[tuple[Advisory, list[Affected], str]],
 ) -> list[list[tuple[Advisory, list[Affected], str]]]:
-    """Records that share an id or an alias are one vulnerability, also by way of a third."""
-    if len(found) == 1:
-        return [found]
+    """Group records that share an id or an alias, also by way of a third record."""
+    if len(matches) == 1:
+        return [matches]
     groups: list[tuple[set[str], list[tuple[Advisory, list[Affected], str]]]] = []
-    for item in found:
+    for item in matches:
         ids, members = {item[0].id, *item[0].aliases}, [item]
         apart = []
         for other in groups:
@@ -184,7 +184,7 @@ def _merged(
 ) -> Vulnerability:
     ids = {id for record, _, _ in group for id in (record.id, *record.aliases)}
     scores = [score(entry.severity or record.severity) for record, entries, _ in group for entry in entries]
-    value, rating = max(scores, key=lambda found: -1.0 if found[0] is None else found[0])
+    value, rating = max(scores, key=lambda scored: -1.0 if scored[0] is None else scored[0])
     fixed = {
         at for _, entries, _ in group for entry in entries for each in entry.ranges for at in each.fixed_after(version)
     }
