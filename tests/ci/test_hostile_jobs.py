@@ -22,8 +22,8 @@ from project_folders import Make
 from chainlab.ci.actions.uses import ActionRef, find
 from chainlab.ci.git import git
 from chainlab.ci.git.tree_files import File, write_folder
-from chainlab.ci.runs import job as runner
-from chainlab.ci.runs import job_provenance, relay, run_reports, workflow_run
+from chainlab.ci.runs import job as job_module
+from chainlab.ci.runs import job_process, job_provenance, relay, run_reports, workflow_run
 from chainlab.ci.runs.relay import Relay
 from chainlab.ci.runs.run_record import Run
 from chainlab.ci.services import artifacts as artifacts_module
@@ -253,7 +253,7 @@ def test_a_job_that_the_host_cannot_start_is_a_failure_with_the_reason(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = make("acme/unready", job("true"))
-    monkeypatch.setattr(runner, "_make_environment", broken)
+    monkeypatch.setattr(job_module, "_make_environment", broken)
     run = project.run("push")
     assert run.result == "failure"
     assert "OSError: nothing works" in run.jobs["build"].why
@@ -337,7 +337,7 @@ def test_a_directory_of_any_depth_and_mode_is_removed(tmp_path: Path) -> None:
         os.chdir(here)
     for path in (folder / "shut/in", folder / "shut", folder):
         path.chmod(0o500)
-    runner._remove(folder)
+    job_process.remove(folder)
     assert not folder.exists()
 
 

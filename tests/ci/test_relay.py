@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alone import run
+from single_job import run
 
 from chainlab.ci.runs import relay
 from chainlab.ci.runs.relay import Relay

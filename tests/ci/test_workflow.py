@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alone import run
 from hypothesis import given
 from hypothesis import strategies as st
+from single_job import run
 
 from chainlab.ci.runs.job_copy import copy
 from chainlab.ci.workflows.definitions import check

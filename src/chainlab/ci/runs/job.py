@@ -13,20 +13,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import selectors
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from chainlab.ci.runs import relay
+from chainlab.ci.runs import job_process, relay
 from chainlab.ci.runs.relay import Relay
 from chainlab.ci.runs.run_record import JobRun, StepRecord, reason
 from chainlab.ci.runs.transcript import WORKFLOW, Transcript
@@ -41,9 +38,6 @@ __all__ = ["Job", "execute"]
 LONGEST = 600  # seconds a job may take, whatever its `timeout-minutes` says
 # The work that actions left for the end, the last one first.
 POST = 'for script in $(ls -r "$CHAINLAB_POST"); do "$CHAINLAB_POST/$script" || exit 1; done'
-REMOVAL = 30  # seconds that the host waits for the removal of a job's directory
-GRACE = 10  # seconds that the relay has to end a job whose time is over
-MAX_LINE = 8 * 2**20  # bytes of one line of act's output; a longer one is cut
 SHORTEST = 4  # characters of a secret that the host masks; act masks shorter ones where steps print
 # Programs besides the system's; a hosted runner has more.
 TOOLS = ("uv", "sigstore", "twine", "pypi-attestations", "oras-py", "zizmor", "chainlab")
@@ -96,33 +90,22 @@ def execute(job: Job, sandbox: Sandbox, log: Path, on_step: Callable[[StepRecord
                 stack.callback(way_out.close)
             command = _command(job, folder, sandbox, way_out, user)
             runs = True
-            code = _run(command, folder, environment, transcript, min(job.seconds, LONGEST), user)
+            code = job_process.run(
+                command,
+                folder / "start",
+                environment,
+                transcript.read,
+                seconds=min(job.seconds, LONGEST),
+                user=user,
+            )
     except Exception as error:
         if not runs:
             raise
         trouble = f"the host could not bring it to its end: {reason(error)}"
     finally:
-        _remove(place)
+        job_process.remove(place)
     ended = transcript.finish(code, time.monotonic() - began, job.address)
     return replace(ended, result="failure", why=trouble) if trouble else ended
-
-
-def _remove(folder: Path) -> None:
-    """Remove a job's directory, with any depths and modes in it, without following links.
-
-    A removal that takes longer than `REMOVAL` goes on in a process of its own.
-    """
-    if os.name != "posix":
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    # Again if it fails: modes are opened, and files of a process that was being killed are removed, too.
-    script = 'for time in 1 2 3 4 5; do rm -rf -- "$1" && exit; chmod -R u+rwX -- "$1"; sleep 0.2; done'
-    words = ["/bin/sh", "-c", script, "sh", str(folder)]
-    nothing = subprocess.DEVNULL
-    pipes: dict[str, Any] = {"stdin": nothing, "stdout": nothing, "stderr": nothing, "start_new_session": True}
-    removing = threading.Thread(target=subprocess.run, args=(words,), kwargs=pipes, daemon=True)
-    removing.start()
-    removing.join(REMOVAL)
 
 
 def _prepare(job: Job, folder: Path) -> dict[str, str]:
@@ -240,6 +223,7 @@ def _variables(job: Job, folder: Path) -> dict[str, str]:
 
 
 def _command(job: Job, folder: Path, sandbox: Sandbox, way_out: Relay | None, user: int | None) -> list[str]:
+    """The command that runs act behind the wall, with the relay's inner side."""
     act = Path(sys.prefix) / "bin" / "act"
     if not act.exists():
         raise Unavailable(
@@ -261,61 +245,6 @@ def _command(job: Job, folder: Path, sandbox: Sandbox, way_out: Relay | None, us
     words = [_python(), "-I", str(Path(relay.__file__)), seconds, *sockets, "--", *words]
     readable = [*job.actions.values(), *([folder.parent / "out"] if way_out else [])]
     return sandbox.command(words, folder, readable=readable, cwd=folder / "start", user=user)
-
-
-def _run(
-    command: list[str],
-    folder: Path,
-    environment: dict[str, str],
-    transcript: Transcript,
-    seconds: float,
-    user: int | None,
-) -> int | None:
-    """Run the command to its end; returns its exit code, None if time ran out."""
-    process = subprocess.Popen(
-        command,
-        cwd=folder / "start",
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
-        if user is not None:
-            os.fchown(process.stdout.fileno(), user, user)  # so that it can be opened again as /dev/stdout
-        for line in _lines_of(process.stdout, time.monotonic() + seconds + GRACE):
-            transcript.read(line)
-        code = process.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        code = relay.LATE
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if process.stdout:
-            process.stdout.close()
-    return None if code == relay.LATE else code
-
-
-def _lines_of(pipe: IO[bytes], end: float) -> Iterator[bytes]:
-    """The lines written to a pipe until it closes, or until ``end``, a time of the monotonic clock."""
-    rest = bytearray()
-    with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        while (left := end - time.monotonic()) > 0 and selector.select(left):
-            data = os.read(pipe.fileno(), 2**16)
-            *lines, last = data.split(b"\n")
-            for line in lines:
-                yield bytes(rest + line)[:MAX_LINE]
-                rest.clear()
-            if len(rest) < MAX_LINE:
-                rest += last
-            if not data:
-                break
-    if rest:
-        yield bytes(rest)
 
 
 def _lines_of_secrets(job: Job) -> list[str]:

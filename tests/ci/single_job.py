@@ -1,4 +1,4 @@
-"""One job as the runner runs it, without a host, services or a repository."""
+"""Run one job without a CI host, services or a repository."""
 
 from __future__ import annotations
 
