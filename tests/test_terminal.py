@@ -212,3 +212,27 @@ def test_a_missing_option_s_choices_keep_their_lines(chainlab: Callable[..., Res
     result = chainlab("ci", "run", "--project", tmp_path)
     assert result.exit_code == 2
     assert "Choose from:\n\tpush" in result.output
+
+
+# -- the help
+
+
+def commands(command: click.Command = _main, name: str = "chainlab") -> Iterator[tuple[str, click.Command]]:
+    """Every command and group of the command line, with its full name."""
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for word in command.list_commands(context):
+            inner = command.get_command(context, word)
+            assert inner is not None
+            yield from commands(inner, f"{name} {word}")
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()), ids=[name for name, _ in commands()])
+def test_every_help_explains_its_options_and_ends_with_an_example(name: str, command: click.Command) -> None:
+    shown = CliRunner().invoke(_main, [*name.split()[1:], "--help"]).output
+    _, example, lines = shown.rpartition("Example")
+    assert example
+    assert f"chainlab {name.partition(' ')[2]}".strip() in lines
+    assert not [line for line in shown.splitlines()[1:] if line.endswith("...")], "a summary in the list is cut"
+    assert [option.name for option in command.params if isinstance(option, click.Option) and not option.help] == []

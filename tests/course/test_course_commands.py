@@ -36,12 +36,6 @@ def workspace(course: Course) -> Path:
     return course.root / ".chainlab" / "workspace"
 
 
-@pytest.mark.parametrize("command", commands, ids=lambda c: c.name)
-def test_help_ends_with_an_example(command: click.Command) -> None:
-    shown = CliRunner().invoke(command, ["--help"]).output
-    assert shown.strip().splitlines()[-1].strip().startswith(f"Example: chainlab {command.name}")
-
-
 def test_check_tells_each_exercise_records_it_and_exits_1_until_all_is_done(run: Any, built: Course) -> None:
     ProgressFile(workspace(built) / "progress.json").record("9.1", "done", answer=source_digest("def total(): ..."))
     result: Result = run("check", "9")
