@@ -214,15 +214,15 @@ def test_what_was_added_or_changed_is_found_before_the_service_starts(
     empty = tmp_path / "empty"
     installation._uv(tmp_path, "venv", "--python", sys.executable, str(empty))
     before = (
-        installation.tree(empty)
+        installation.fingerprints(empty)
         | {  # the paths differ in these
             path: fingerprint
-            for path, fingerprint in installation.tree(venv).items()
+            for path, fingerprint in installation.fingerprints(venv).items()
             if path.startswith(("bin/activate", "bin/python"))
         }
-        | {"pyvenv.cfg": installation.tree(venv)["pyvenv.cfg"]}
+        | {"pyvenv.cfg": installation.fingerprints(venv)["pyvenv.cfg"]}
     )
-    before = {path: fingerprint for path, fingerprint in before.items() if path in installation.tree(venv)}
+    before = {path: fingerprint for path, fingerprint in before.items() if path in installation.fingerprints(venv)}
     installation.compare(venv, before, [alpha], own, index.wheels.__getitem__)
     change, path = CHANGES[case]
     change(venv)

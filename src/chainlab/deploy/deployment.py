@@ -105,12 +105,12 @@ class Deployment:
         Raises `Refused` or `VerificationFailed` when it must not run, `Unavailable` when it cannot. The service that
         ran before then goes on.
         """
-        with self._alone():
+        with self._locked():
             return self._replace(reference, "deployed")
 
     def rollback(self) -> Deployed:
         """Return to the release that ran before the current one. Raises `Refused` (409) when there was none."""
-        with self._alone():
+        with self._locked():
             current, history = self._read()
             if current is None or len(history) < 2:
                 raise Refused(
@@ -120,7 +120,7 @@ class Deployment:
 
     def stop(self) -> None:
         """End the running service; the history stays."""
-        with self._alone():
+        with self._locked():
             current, history = self._read()
             if current is not None:
                 prediction_service.stop(current.service)
@@ -224,7 +224,7 @@ class Deployment:
             connection.close()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         self.directory.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.directory / "lock", timeout=PATIENCE, mode=0o600):

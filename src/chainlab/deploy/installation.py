@@ -33,7 +33,7 @@ from chainlab.evidence.packages import metadata
 from chainlab.policy.requirements import Requirement
 from chainlab.workspace import CLOSED, LOOPBACK, cache_directory
 
-__all__ = ["PinnedWheel", "compare", "install", "tree", "variables"]
+__all__ = ["PinnedWheel", "compare", "fingerprints", "install", "variables"]
 
 SECONDS = 300  # to install a release, which takes 5 to 20
 MAX_RECORD = 2**25  # bytes
@@ -92,7 +92,7 @@ def install(
     listing.write_text("\n".join([*map(str, requirements), own_line, ""]), encoding="utf-8")
     base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     _uv(folder, "venv", "--python", str(base), str(venv))
-    before = tree(venv)
+    before = fingerprints(venv)
     # One call: a second one would start this Python with the files that the first one installed.
     options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--no-compile-bytecode"]
     python = venv / "bin" / "python"
@@ -111,10 +111,10 @@ def compare(
 ) -> None:
     """Compare every file of an environment with the requested wheels; starts none of its programs.
 
-    ``before`` is the `tree` of the environment while it was empty. Raises `VerificationFailed` with the first file that
-    is missing, changed or belongs to no wheel.
+    ``before`` has the `fingerprints` of the environment while it was empty. Raises `VerificationFailed` with the first
+    file that is missing, changed or belongs to no wheel.
     """
-    after = tree(venv)
+    after = fingerprints(venv)
     site = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
     chosen = [PinnedWheel.read(*own, site)]
     for requirement in requirements:
@@ -149,9 +149,9 @@ def compare(
         raise VerificationFailed(f"the environment has lost {gone[0]}")
 
 
-def tree(folder: Path) -> dict[str, str]:
+def fingerprints(folder: Path) -> dict[str, str]:
     """Return every file and link below a folder by its path, as ``file SHA-256`` or ``link TARGET``."""
-    fingerprints = {}
+    by_path = {}
     for parent, folders, files in os.walk(folder):
         for name in (*files, *(n for n in folders if Path(parent, n).is_symlink())):
             path = Path(parent, name)
@@ -162,8 +162,8 @@ def tree(folder: Path) -> dict[str, str]:
                 fingerprint = f"file {Digest.of_file(path).value.hex()}"
             else:
                 fingerprint = f"special {stat.S_IFMT(mode)}"
-            fingerprints[path.relative_to(folder).as_posix()] = fingerprint
-    return fingerprints
+            by_path[path.relative_to(folder).as_posix()] = fingerprint
+    return by_path
 
 
 def variables(folder: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ from chainlab.file_response import StoredFile
 from chainlab.trust import keys, log_v1, wire
 from chainlab.trust.instance import Instance
 from chainlab.trust.issuer import ISSUER
-from chainlab.trust.page import refused, wants_page
+from chainlab.trust.page import refusal_page, wants_page
 from chainlab.trust.signin import SignIn
 from chainlab.trust.timestamp import TimestampQuery
 
@@ -35,7 +35,7 @@ def refusal(request: Request, error: ChainlabError) -> Response:
     """Return the answer to a refused request: a page for a person, else JSON in the shape of the requested service."""
     status, path = error.status, request.url.path
     if wants_page(request) and not path.startswith(("/api/", "/ct/")):
-        return refused(error, signing_in=path.startswith("/oidc/"))
+        return refusal_page(error, signing_in=path.startswith("/oidc/"))
     content: dict[str, Any]
     if path.startswith("/oidc/"):  # RFC 6749 §5.2
         name = error.message if error.message in OAUTH_ERRORS else "invalid_request"

@@ -55,7 +55,7 @@ class Instance:
         self._guard = threading.Lock()
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = _hold(directory)
+            self._lock = _lock_directory(directory)
         except OSError as error:
             raise Unavailable(
                 f"cannot use {directory} as a state directory",
@@ -94,7 +94,7 @@ class Instance:
                     hint="restore keys.json from a copy, or begin in an empty directory",
                 )
             authority.create_keys(self._clock()).dump(path)
-        self._use(Keys.load(path))
+        self._set_keys(Keys.load(path))
         self._begin_logs()
 
     def _begin_logs(self) -> None:
@@ -127,7 +127,7 @@ class Instance:
                 }
             )
 
-    def _use(self, keys: Keys) -> None:
+    def _set_keys(self, keys: Keys) -> None:
         self.keys = keys
         self.ca_chain = [pem(entry) for entry in (keys.authority.certificate, keys.root)]
         self.issuer = Issuer(keys.issuer_key)
@@ -206,7 +206,7 @@ class Instance:
         """Sign a checkpoint of log v2's current tree."""
         with self._guard:
             size = len(self.log_v2.tree)
-            return self.note_v2.over(size, self.log_v2.tree.root(size))
+            return self.note_v2.checkpoint(size, self.log_v2.tree.root(size))
 
     def signed_tree_head(self) -> dict[str, Any]:
         """Sign the CT log's current tree head (RFC 6962 §3.5)."""
@@ -223,7 +223,7 @@ class Instance:
         with self._guard:
             keys = authority.rotate(self.keys, now)
             keys.dump(self.directory / "keys.json")
-            self._use(keys)
+            self._set_keys(keys)
             with database.transaction(self._connection):
                 self._emit("authority.rotated", root.AUTHORITY, {"generation": len(keys.authorities)})
 
@@ -285,7 +285,7 @@ def prepare(directory: Path) -> None:
             instance.close()
 
 
-def _hold(directory: Path) -> FileLock:
+def _lock_directory(directory: Path) -> FileLock:
     lock = FileLock(directory / "lock", timeout=0, mode=0o600)
     try:
         lock.acquire()

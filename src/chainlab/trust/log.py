@@ -49,7 +49,7 @@ class SignedNote:
     key_id: bytes  # its first 4 bytes are the hint
     sign: Callable[[bytes], bytes]
 
-    def over(self, size: int, root: bytes) -> str:
+    def checkpoint(self, size: int, root: bytes) -> str:
         """Sign the checkpoint of a tree."""
         body = f"{self.origin}\n{size}\n{base64_text(root)}\n"
         signature = base64_text(self.key_id[:4] + self.sign(body.encode()))

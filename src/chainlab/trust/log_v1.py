@@ -117,7 +117,7 @@ def answer(log: Log, note: SignedNote, entry: LogEntry) -> dict[str, Any]:
             **signed,
             "verification": {
                 "inclusionProof": {
-                    "checkpoint": note.over(size, root),
+                    "checkpoint": note.checkpoint(size, root),
                     "hashes": [hash.hex() for hash in log.tree.inclusion(entry.index, size)],
                     "logIndex": entry.index,
                     "rootHash": root.hex(),
@@ -137,6 +137,6 @@ def description(log: Log, note: SignedNote) -> dict[str, Any]:
         "rootHash": root.hex(),
         "treeSize": size,
         "treeID": str(TREE_ID),
-        "signedTreeHead": note.over(size, root),
+        "signedTreeHead": note.checkpoint(size, root),
         "inactiveShards": [],
     }

@@ -94,7 +94,7 @@ def answer(log: Log, note: SignedNote, index: int, body: bytes) -> dict[str, Any
             "rootHash": wire.base64_text(root),
             "treeSize": str(size),
             "hashes": [wire.base64_text(hash) for hash in log.tree.inclusion(index, size)],
-            "checkpoint": {"envelope": note.over(size, root)},
+            "checkpoint": {"envelope": note.checkpoint(size, root)},
         },
         "canonicalizedBody": wire.base64_text(body),
     }

@@ -18,7 +18,7 @@ from chainlab.errors import ChainlabError
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["page", "refused", "wants_page"]
+__all__ = ["page", "refusal_page", "wants_page"]
 
 MAX_MESSAGE = 300  # characters
 TITLES = {404: "Not here", 405: "Not served"}
@@ -35,7 +35,7 @@ def page(template: str, *, status: int = 200, onward: str = "", **values: object
     return HTMLResponse(text, status, {"Content-Security-Policy": policy, "Cache-Control": "no-store"})
 
 
-def refused(error: ChainlabError, *, signing_in: bool) -> HTMLResponse:
+def refusal_page(error: ChainlabError, *, signing_in: bool) -> HTMLResponse:
     """Render the page that says what was refused, and how to go on."""
     title = "Sign-in refused" if signing_in else TITLES.get(error.status, "Refused")
     message, hint = (visible(text[:MAX_MESSAGE]) for text in (error.message, error.hint))

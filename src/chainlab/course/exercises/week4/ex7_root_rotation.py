@@ -127,7 +127,7 @@ class _RotationStage:
         before = trusted_root(kept)
         successor = trusted_root(after)["certificateAuthorities"][-1]
         recertify = _safe(kept)
-        self.instance._use(after)
+        self.instance._set_keys(after)
         self.now += timedelta(minutes=rng.randrange(2, 5))
         back = noticed - timedelta(minutes=rng.randrange(1, 5))
         bundles["dated back"] = self.bundle(self.forged(kept.authority, back))
