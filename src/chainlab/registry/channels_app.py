@@ -36,7 +36,7 @@ MAX_BODY = 2**16  # bytes
 
 def channels_app(registry: Registry) -> Starlette:
     """Serve channels, quarantine and evidence."""
-    endpoints = _Endpoints(registry)
+    endpoints = _ChannelEndpoints(registry)
     return Starlette(
         routes=[
             Route("/channels/", endpoints.overview),
@@ -57,7 +57,7 @@ async def _refuse(_: Request, error: Exception) -> Response:
     return JSONResponse(content, error.status, CHALLENGE if error.status == 401 else None)
 
 
-class _Endpoints:
+class _ChannelEndpoints:
     """The endpoints over one registry."""
 
     def __init__(self, registry: Registry) -> None:

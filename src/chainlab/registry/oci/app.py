@@ -1,7 +1,7 @@
 """``/v2/``: the OCI distribution specification 1.1 over HTTP.
 
-`_Endpoints.serve` reads the path, the caller and the method of every request before a handler runs, so no handler sees
-an unchecked repository name. Uploaded bytes are served with the media type they were pushed with, never as HTML.
+`_OciEndpoints.serve` reads the path, the caller and the method of every request before a handler runs, so no handler
+sees an unchecked repository name. Uploaded bytes are served with the media type they were pushed with, never as HTML.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _Handler = Callable[[OciRequest], Awaitable[Response]]
 
 def oci_app(images: Images, uploads: Uploads, access: Access) -> Starlette:
     """Serve the endpoints of the specification, and token authentication."""
-    endpoints = _Endpoints(images, uploads, access)
+    endpoints = _OciEndpoints(images, uploads, access)
     below = Route("/v2/{path:path}", endpoints.serve, methods=METHODS)
     below.path_regex = re.compile("^/v2/(?P<path>.*)$", re.DOTALL)  # a path with a line feed also gets OCI's refusal
     return Starlette(
@@ -69,7 +69,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
     return answer(error, headers)
 
 
-class _Endpoints:
+class _OciEndpoints:
     """Reads path, caller and method of each request, then calls the handler of that kind and method."""
 
     def __init__(self, images: Images, uploads: Uploads, access: Access) -> None:
