@@ -95,7 +95,7 @@ def test_an_entry_never_changes_and_a_scope_is_searched_before_the_next() -> Non
 
 def test_every_hostile_case_runs_its_payload_in_the_unrepaired_step(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[tuple[dict[str, Any], list[Any]]] = []
-    monkeypatch.setattr(ex2_injection, "_inert", lambda step, cases, scratch: tried.append((step, cases)))
+    monkeypatch.setattr(ex2_injection, "_prints_unchanged", lambda step, cases, scratch: tried.append((step, cases)))
     for seed in range(5):
         list(ex2_injection.cases(lab, random.Random(seed)))
     hostile = 0
@@ -298,7 +298,7 @@ def test_a_run_that_broke_says_its_job_its_step_and_the_end_of_its_log() -> None
         result="failure",
         jobs={"build": JobRun("build", "failure", steps=(step,)), "notes": JobRun("notes", "success")},
     )
-    assert str(attacks._honest("  a release", [run])).splitlines()[1:] == [  # type: ignore[list-item]
+    assert str(attacks._honest_result("  a release", [run])).splitlines()[1:] == [  # type: ignore[list-item]
         "      build: failure, in the step 'Build'",
         "        | two",
         "        | three",

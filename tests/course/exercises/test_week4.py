@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from solved_labs import SolvedLab, refused_at
 
-from chainlab.course.exercises.fixtures import release_mutants, releases
+from chainlab.course.exercises.fixtures import release_mutants, signers
 from chainlab.course.exercises.week4 import (
     ex1_dsse,
     ex2_inclusion_proof,
@@ -33,7 +33,7 @@ LINKS = {link for group in ex6_gate.GROUPS.values() for link in group}
 
 @pytest.fixture(scope="module")
 def mutants(lab: Any) -> list[release_mutants.ReleaseMutant]:
-    return release_mutants.variants(releases.TestSigner(lab.trust), random.Random(7))
+    return release_mutants.variants(signers.TestSigner(lab.trust), random.Random(7))
 
 
 @pytest.mark.parametrize("seed", range(8))

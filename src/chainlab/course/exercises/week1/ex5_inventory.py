@@ -185,7 +185,7 @@ class _Project:
         args = (self.root, self.mirror)
         if least == 1:
             return Case(name, args, self.truth)
-        return Case(name, args, None, accept=_found(self.truth, least))
+        return Case(name, args, None, accept=_precise_enough(self.truth, least))
 
     def name(self) -> str:
         """Choose the name of a new action, sometimes in a sub-folder of its repository."""
@@ -302,7 +302,7 @@ def _toml(texts: list[str]) -> str:
     return "[" + ", ".join(f'"{text}"' for text in texts) + "]"
 
 
-def _found(truth: dict[str, set[str]], least: float) -> Callable[[Any], bool | Miss]:
+def _precise_enough(truth: dict[str, set[str]], least: float) -> Callable[[Any], bool | Miss]:
     """Accept an answer whose precision and recall are at least ``least`` in every kind."""
 
     def accept(answer: Any) -> bool | Miss:

@@ -236,7 +236,7 @@ def _case(
         "controls": chosen,
         "threats": rows,
     }
-    return Case(name, (profile,), None, accept=_good(profile))
+    return Case(name, (profile,), None, accept=_worth_enough(profile))
 
 
 def _mixed(name: str, rng: random.Random) -> Case:
@@ -313,7 +313,7 @@ def best(profile: dict[str, Any]) -> int:
     return top
 
 
-def _good(profile: dict[str, Any]) -> Callable[[Any], bool | Miss]:
+def _worth_enough(profile: dict[str, Any]) -> Callable[[Any], bool | Miss]:
     """Accept an affordable set that is worth enough, with the threats it leaves open."""
     cost = {c["id"]: c["cost"] for c in profile["controls"]}
     loss = {t["id"]: t["loss"] for t in profile["threats"]}

@@ -161,7 +161,9 @@ class _PastedSteps:
         self, name: str, step: dict[str, Any], tried: list[dict[str, str]], output: Callable[[dict[str, str]], str]
     ) -> Case:
         """Make the case: for each row of ``tried``, expression to value, the step has to print ``output(row)``."""
-        return Case(name, (step,), accept=_inert(step, [(values, output(values)) for values in tried], self.scratch))
+        return Case(
+            name, (step,), accept=_prints_unchanged(step, [(values, output(values)) for values in tried], self.scratch)
+        )
 
     def quoted(self) -> Iterator[Case]:
         """In double quotes, in none, in single quotes."""
@@ -265,7 +267,7 @@ def _each(expression: str, values: list[str]) -> list[dict[str, str]]:
     return [{expression: value} for value in values]
 
 
-def _inert(
+def _prints_unchanged(
     original: dict[str, Any], tried: list[tuple[dict[str, str], str]], scratch: Path
 ) -> Callable[[Any], bool | Miss]:
     """Accept a step that prints each value as it is and runs none of them."""

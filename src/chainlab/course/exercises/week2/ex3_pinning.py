@@ -104,7 +104,7 @@ class _Text:
     def case(self, name: str, mirror: Path) -> Case:
         """Make the case."""
         text = "\n".join(self.lines) + "\n"
-        return Case(name, (text, mirror), None, accept=_pinned(self))
+        return Case(name, (text, mirror), None, accept=_pinned_file(self))
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
@@ -262,7 +262,7 @@ def _whole(actions: Actions, rng: random.Random) -> Case:
     return text.case("a whole workflow", actions.folder)
 
 
-def _pinned(text: _Text) -> Callable[[Any], bool | Miss]:
+def _pinned_file(text: _Text) -> Callable[[Any], bool | Miss]:
     """Accept the file with exactly its movable references pinned, and the set of references that stay open."""
 
     def accept(answer: Any) -> bool | Miss:

@@ -91,7 +91,7 @@ class _Steps:
         inputs = {"path": "~/.cache/pip", "key": "pip-${{ hashFiles('requirements.txt') }}"}
         return self._uses("actions/cache", inputs), {}
 
-    def keep(self) -> tuple[dict[str, Any], dict[str, str]]:
+    def artifact(self) -> tuple[dict[str, Any], dict[str, str]]:
         inputs = {"name": "dist", "path": "dist"}
         name = self.rng.choice(["actions/upload-artifact", "actions/download-artifact"])
         return self._uses(name, inputs), {}
@@ -162,12 +162,15 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     workflows: list[tuple[str, dict[str, list[str]]]] = [
         ("a job that reads and tests", {"test": ["checkout", "cache", "test"]}),
         ("a job that pushes a tag", {"tag": ["checkout", "test", "tag"]}),
-        ("a job that needs nothing", {"pack": ["keep", "test"], "gather": ["cache", "keep"]}),
-        ("a token exchange, and a password", {"new": ["keep", "exchange"], "old": ["keep", "password"]}),
+        ("a job that needs nothing", {"pack": ["artifact", "test"], "gather": ["cache", "artifact"]}),
+        (
+            "a token exchange, and a password",
+            {"new": ["artifact", "exchange"], "old": ["artifact", "password"]},
+        ),
         ("another internal repository", {"train": ["checkout", "other_checkout", "test"], "fetch": ["other_checkout"]}),
         ("images", {"serve": ["checkout", "pull_image", "push_image"], "run": ["pull_image", "test"]}),
         ("words on a pull request", {"label": ["label", "list_pulls"], "list": ["list_pulls"], "answer": ["comment"]}),
-        ("an artifact of another run", {"report": ["other_run", "comment"], "again": ["keep"]}),
+        ("an artifact of another run", {"report": ["other_run", "comment"], "again": ["artifact"]}),
         ("a release in one job", {"release": ["checkout", "test", "sign", "release", "findings"]}),
     ]
     for name, jobs in workflows:
@@ -185,10 +188,10 @@ def _case(name: str, rng: random.Random, jobs: dict[str, list[str]]) -> Case:
         chosen = [getattr(steps, kind)() for kind in kinds]
         workflow[job] = [step for step, _ in chosen]
         requests[job] = [(str(step.get("run") or step.get("uses")), needs) for step, needs in chosen]
-    return Case(name, (workflow,), None, accept=_least(requests))
+    return Case(name, (workflow,), None, accept=_least_permissions(requests))
 
 
-def _least(requests: dict[str, list[tuple[str, dict[str, str]]]]) -> Callable[[Any], bool | Miss]:
+def _least_permissions(requests: dict[str, list[tuple[str, dict[str, str]]]]) -> Callable[[Any], bool | Miss]:
     """Accept permissions with which every step passes, and none of which can be lowered."""
 
     def accept(answer: Any) -> bool | Miss:

@@ -114,7 +114,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
 
     def case(name: str, jobs: list[dict[str, Any]], teaches: str = "") -> Case:
         rng.shuffle(jobs)
-        return Case(name, (jobs,), None, teaches, accept=_good(jobs, about_speed=name in ABOUT_SPEED))
+        return Case(name, (jobs,), None, teaches, accept=_safe_and_fast(jobs, about_speed=name in ABOUT_SPEED))
 
     def job(name: str, event: str, runs: int, ref: str = DEFAULT, **facts: bool) -> dict[str, Any]:
         return {
@@ -247,7 +247,7 @@ def poisoned(jobs: Sequence[dict[str, Any]], design: dict[str, Any], rule: str) 
     return None
 
 
-def _good(jobs: list[dict[str, Any]], about_speed: bool) -> Callable[[Any], bool | Miss]:
+def _safe_and_fast(jobs: list[dict[str, Any]], about_speed: bool) -> Callable[[Any], bool | Miss]:
     """Accept a design that no replay poisons and whose caches are restored often enough.
 
     A slow design gets a reason of its own, unless the case is ``about_speed``.

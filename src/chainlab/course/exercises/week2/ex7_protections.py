@@ -169,7 +169,7 @@ class _Estates:
         self.rng.shuffle(users)
         truth = {user["name"] for user, protected in users if protected}
         args = (mirror.state(inner), [user for user, _ in users])
-        return Case(name, args, truth, accept=_names(args[1], truth))
+        return Case(name, args, truth, accept=_reached_users(args[1], truth))
 
     def by_ref(self, mirror: _Mirror) -> list[User]:
         """Make a user of each tag and branch."""
@@ -195,7 +195,7 @@ class _Estates:
         }
 
 
-def _names(users: list[dict[str, Any]], truth: set[str]) -> Callable[[Any], bool | Miss]:
+def _reached_users(users: list[dict[str, Any]], truth: set[str]) -> Callable[[Any], bool | Miss]:
     """Accept the truth; otherwise show the first user that is missing or too many."""
 
     def accept(answer: Any) -> bool | Miss:

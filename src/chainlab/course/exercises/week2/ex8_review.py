@@ -92,12 +92,12 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     yield case("benign changes", benign, MARKING.at_least(benign, share=0.8))
     for group, controls in GROUPS.items():
         chosen = [v for v in sets if v.control in controls]
-        yield case(group, [sets[0], *chosen], _every(sets[0], chosen, controls))
+        yield case(group, [sets[0], *chosen], _each_control_and_kind(sets[0], chosen, controls))
     for height in THRESHOLDS:
         yield case(f"a score of {height:.0%}", sets, MARKING.reaches(sets, height))
 
 
-def _every(unchanged: Variant, mutants: list[Variant], controls: tuple[str, ...]) -> Accept:
+def _each_control_and_kind(unchanged: Variant, mutants: list[Variant], controls: tuple[str, ...]) -> Accept:
     """Accept when the unchanged set is accepted, each control caught, and every kind of mutant refused."""
     each_control, every_kind = MARKING.at_least([unchanged], mutants, controls), MARKING.every_kind(mutants)
     return lambda verdicts: each_control(verdicts) and every_kind(verdicts)

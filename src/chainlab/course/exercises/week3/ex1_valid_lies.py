@@ -86,7 +86,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
         truth = Truth(rng)
         lies = {bend(truth) for bend in bends} - {""}  # some leave the document honest
         facts, document = truth.parts()
-        return Case(name, (document, facts), lies, why_if=lambda answer: _about(lies, answer))
+        return Case(name, (document, facts), lies, why_if=lambda answer: _about_these_kinds(lies, answer))
 
     yield case("an honest document", [])
     yield case("honest spellings", [Truth.spell, Truth.spell_time, Truth.plug])
@@ -107,7 +107,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     yield case("several at once", [*several, Truth.spell])
 
 
-def _about(lies: set[str], answer: list[str]) -> bool:
+def _about_these_kinds(lies: set[str], answer: list[str]) -> bool:
     """Say whether the mistake is of the kinds that the case is about; in an honest document, any mistake is."""
     kinds = {lie.partition(":")[0] for lie in lies}
     return not lies or any(one.partition(":")[0] in kinds for one in lies ^ set(answer))

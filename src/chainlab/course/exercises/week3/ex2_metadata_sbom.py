@@ -23,7 +23,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from chainlab.course.exercises.fixtures.folders import folder
+from chainlab.course.exercises.fixtures.folders import write_folder
 from chainlab.course.learning.checks import Case, LabContext, Miss
 from chainlab.course.learning.plain_data import short
 
@@ -173,7 +173,7 @@ class Plan:
             if self._files[name]:
                 wheels = ",\n".join(self._wheel(name, *file) for file in self._files[name])
                 lock += f"wheels = [\n{wheels},\n]\n"
-        written = folder(place, "site", {**contents, "pylock.toml": lock})
+        written = write_folder(place, "site", {**contents, "pylock.toml": lock})
         return written / "site-packages", written / "pylock.toml"
 
     def _wheel(self, name: str, file: str, digest: str) -> str:

@@ -177,7 +177,7 @@ def _accepts(training: dict[str, Any], before: dict[str, Any]) -> Callable[[Any]
     def accept(document: Any) -> bool | Miss:
         if not isinstance(document, dict):
             return Miss("expected the document as a dict")
-        for looks in (_models, _metrics, _datasets, _kept):
+        for looks in (_models, _metrics, _datasets, _rest_unchanged):
             if wrong := looks(document, training, before):
                 return Miss(wrong)
         return True
@@ -185,13 +185,13 @@ def _accepts(training: dict[str, Any], before: dict[str, Any]) -> Callable[[Any]
     return accept
 
 
-def _one(document: dict[str, Any], type_: str) -> dict[str, Any]:
+def _component_of_type(document: dict[str, Any], type_: str) -> dict[str, Any]:
     matches = [c for c in document.get("components", []) if c.get("type") == type_]
     return matches[0] if len(matches) == 1 else {}
 
 
 def _models(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
-    model = _one(document, "machine-learning-model")
+    model = _component_of_type(document, "machine-learning-model")
     if not model:
         return "expected one component of type machine-learning-model"
     if (model.get("name"), model.get("version")) != (training["model"]["name"], training["model"]["version"]):
@@ -213,7 +213,7 @@ def _models(document: dict[str, Any], training: dict[str, Any], before: dict[str
 
 
 def _metrics(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
-    card = _one(document, "machine-learning-model")["modelCard"]
+    card = _component_of_type(document, "machine-learning-model")["modelCard"]
     listed = card.get("quantitativeAnalysis", {}).get("performanceMetrics", [])
     metrics = {(m.get("type"), m.get("slice")): m for m in listed}
     measured = [c for c in training["counts"] if c["cases"]]
@@ -244,7 +244,7 @@ def _metrics(document: dict[str, Any], training: dict[str, Any], before: dict[st
 
 
 def _datasets(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
-    data, dataset = _one(document, "data"), training["dataset"]
+    data, dataset = _component_of_type(document, "data"), training["dataset"]
     if data.get("hashes") != [{"alg": "SHA-256", "content": dataset["sha256"]}] or data.get("name") != dataset["name"]:
         return "expected one component of type data, with the data set's name and SHA-256"
     if data.get("licenses") not in ([{"license": {"id": dataset["licence"]}}], [{"expression": dataset["licence"]}]):
@@ -256,7 +256,7 @@ def _datasets(document: dict[str, Any], training: dict[str, Any], before: dict[s
         return "the data set's data[0] has another name, or none"
     if (inside.get("type"), inside.get("classification")) != ("dataset", dataset["classification"]):
         return "the data set's data[0]: type 'dataset' and its classification"
-    model = _one(document, "machine-learning-model")
+    model = _component_of_type(document, "machine-learning-model")
     card = model["modelCard"]
     if card["modelParameters"].get("datasets") != [{"ref": data.get("bom-ref")}]:
         return "modelParameters.datasets: expected one reference to the data set"
@@ -266,7 +266,7 @@ def _datasets(document: dict[str, Any], training: dict[str, Any], before: dict[s
     return "" if edges - edges_before == {new_edge} else "expected one edge more, from model to data set"
 
 
-def _kept(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
+def _rest_unchanged(document: dict[str, Any], training: dict[str, Any], before: dict[str, Any]) -> str:
     """Check that everything is still there, unchanged, and that the document's version is one higher."""
     refs = [c.get("bom-ref") for c in document["components"]]
     if len(set(refs)) < len(refs) or None in refs:

@@ -13,7 +13,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from chainlab.course.exercises.fixtures.releases import TestSigner, provenance
+from chainlab.course.exercises.fixtures.releases import provenance
+from chainlab.course.exercises.fixtures.signers import TestSigner
 from chainlab.course.learning.checks import Case, LabContext
 from chainlab.digests import Digest
 

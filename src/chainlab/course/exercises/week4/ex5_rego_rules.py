@@ -72,14 +72,14 @@ def table(text: str | Callable[[], str]) -> Callable[..., Any]:
             try:
                 report = ask(policy, facts)
             except ChainlabError as error:
-                raise _slip(error, rego, modules) from error
+                raise _error_in_rules(error, rego, modules) from error
             _tables[key] = {name: {rule: _verdict(report, i, rule) for rule in RULES} for i, name in enumerate(rows)}
         return dict(_tables[key])
 
     return run
 
 
-def _slip(error: ChainlabError, rego: str, modules: Mapping[str, str]) -> ChainlabError:
+def _error_in_rules(error: ChainlabError, rego: str, modules: Mapping[str, str]) -> ChainlabError:
     """Turn the engine's error about a copy into one about a line of the rules as they were written."""
     match = re.search(r"\(error \d+:(row\d+\.rego)\|(\d+)\|\d+\s+\(errormsg \d+:([^()]*)\)", error.why)
     if match is None:

@@ -19,8 +19,9 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from chainlab.course.exercises.fixtures.release_mutants import ReleaseMutant, variants
-from chainlab.course.exercises.fixtures.releases import ReleaseFixture, TestSigner, expectations_of
+from chainlab.course.exercises.fixtures.releases import ReleaseFixture, expectations_of
 from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marking, Score, names_of
+from chainlab.course.exercises.fixtures.signers import TestSigner
 from chainlab.course.learning.checks import Case, LabContext, Miss, Note
 from chainlab.digests import Digest
 from chainlab.evidence.statements import Statement
@@ -159,15 +160,17 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     def case(name: str, chosen: list[ReleaseMutant], accept: Accept) -> Case:
         return Case(name, (Batch.of(chosen),), accept=accept)
 
-    yield case("benign releases", releases, _lives(releases))
+    yield case("benign releases", releases, _benign_accepted(releases))
     for group, links in GROUPS.items():
         chosen = [v for v in releases if v.link in links]
-        yield case(group, [releases[0], *chosen], _both(MARKING.at_least([releases[0]], chosen, links), chosen))
+        yield case(
+            group, [releases[0], *chosen], _each_link_and_kind(MARKING.at_least([releases[0]], chosen, links), chosen)
+        )
     for height in THRESHOLDS:
         yield case(f"a score of {height:.0%}", releases, MARKING.reaches(releases, height))
 
 
-def _both(each_link: Accept, chosen: list[ReleaseMutant]) -> Accept:
+def _each_link_and_kind(each_link: Accept, chosen: list[ReleaseMutant]) -> Accept:
     every_kind = MARKING.every_kind(chosen)
     return lambda verdicts: each_link(verdicts) and every_kind(verdicts)
 
@@ -180,7 +183,7 @@ def _variants(trust: Any, seed: str) -> list[ReleaseMutant]:
     return _made[key]
 
 
-def _lives(releases: list[ReleaseMutant]) -> Accept:
+def _benign_accepted(releases: list[ReleaseMutant]) -> Accept:
     """Accept when all benign releases are accepted and some mutant is refused for the right reason."""
     benign = [v for v in releases if not v.link]
 

@@ -126,7 +126,7 @@ class _RotationStage:
         after = rotate(kept, noticed)  # the successor's key; the answer says what becomes of the old one
         before = trusted_root(kept)
         successor = trusted_root(after)["certificateAuthorities"][-1]
-        recertify = _safe(kept)
+        recertify = _recertifier(kept)
         self.instance._set_keys(after)
         self.now += timedelta(minutes=rng.randrange(2, 5))
         back = noticed - timedelta(minutes=rng.randrange(1, 5))
@@ -178,7 +178,7 @@ class _RotationStage:
         return json.dumps(document)
 
 
-def _safe(keys: Keys) -> Callable[[dict[str, Any], str], str]:
+def _recertifier(keys: Keys) -> Callable[[dict[str, Any], str], str]:
     """Make ``recertify``, the use of the root key in the safe: a new certificate for a signing key, until a time."""
 
     def recertify(authority: dict[str, Any], until: str) -> str:
@@ -212,7 +212,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     args = (story.root, story.successor, story.stolen, story.noticed, story.recertify)
 
     def case(name: str, bundle: str, good: bool) -> Case:
-        return Case(name, args, accept=_judge(story, bundle, good))
+        return Case(name, args, accept=_client_verdict(story, bundle, good))
 
     yield case("signed before the theft", "before the theft", True)
     yield case("signed after the rotation", "after the rotation", True)
@@ -221,10 +221,10 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     yield case("forged between theft and discovery", "between", False)
     yield case("signed long ago", "long ago", True)
     yield case("forged with a key from the drawer", "from the drawer", False)
-    yield Case("what people and other clients read", args, accept=_reads_like(story))
+    yield Case("what people and other clients read", args, accept=_stolen_entry_ended(story))
 
 
-def _unread(error: Exception) -> str:
+def _read_error(error: Exception) -> str:
     """Say where a root is wrong: ``certificateAuthorities.1.certChain.certificates.0: Input should be an object``."""
     from pydantic import ValidationError
 
@@ -235,7 +235,7 @@ def _unread(error: Exception) -> str:
     return str(error).splitlines()[0][:120]
 
 
-def _reads_like(story: Story) -> Callable[[Any], bool | Miss]:
+def _stolen_entry_ended(story: Story) -> Callable[[Any], bool | Miss]:
     """Accept a root in which the stolen entry's field ends at the theft, and the other entries are as they were."""
 
     def accept(answer: Any) -> bool | Miss:
@@ -267,7 +267,7 @@ def _key(entry: dict[str, Any]) -> bytes:
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def _judge(story: Story, bundle: str, good: bool) -> Callable[[Any], bool | Miss]:
+def _client_verdict(story: Story, bundle: str, good: bool) -> Callable[[Any], bool | Miss]:
     """Accept a trusted root under which a good bundle verifies, or a forgery is refused.
 
     A root that verifies nothing refuses every forgery, so a refusal counts only beside a good bundle that verifies.
@@ -283,7 +283,7 @@ def _judge(story: Story, bundle: str, good: bool) -> Callable[[Any], bool | Miss
             root = TrustedRoot(Document.from_json(json.dumps(answer)))
             verifier = Verifier(trusted_root=root)
         except (Error, ValueError, TypeError, KeyError) as error:
-            return Miss(f"no client reads this root: {_unread(error)}")
+            return Miss(f"no client reads this root: {_read_error(error)}")
         refusal = _refused(verifier, story.bundles[bundle])
         if good:
             return Miss(f"the client refuses a good bundle: {refusal}") if refusal else True
