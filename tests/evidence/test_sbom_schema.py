@@ -38,15 +38,15 @@ def edited(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 
 CASES: dict[str, tuple[str, Any, str]] = {
-    "an unknown type": ("components/0/type", "lib", "components[0].type: 'lib' is not a value"),
+    "an unknown type": ("components/0/type", "lib", "components[0].type: 'lib' is not allowed here"),
     "a misspelt algorithm": (
-        "components/1/hashes/0/alg", "sha256", "components[1].hashes[0].alg: 'sha256' is not a value that is "
-        "allowed here (help: write 'SHA-256')",
+        "components/1/hashes/0/alg", "sha256",
+        "components[1].hashes[0].alg: 'sha256' is not allowed here (help: write 'SHA-256')",
     ),
     "no digest": ("components/1/hashes/0/content", "zz", "write the digest in hex digits"),
     "a short digest": ("components/1/hashes/0/content", "a" * 32, "32 digits, and SHA-256 has 64"),
     "no time": ("metadata/timestamp", "yesterday", "write RFC 3339 with a zone"),
-    "no licence": ("components/0/licenses", [{"license": {"id": "Foo"}}], "licenses[0].license.id: 'Foo' is none of"),
+    "no id": ("components/0/licenses", [{"license": {"id": "Foo"}}], "licenses[0].license.id: 'Foo' is not one of"),
     "licences of two kinds": (
         "components/0/licenses", [{"license": {"id": "MIT"}}, {"expression": "MIT"}],
         "components[0].licenses: licences in a list, or one expression: not both",
@@ -71,7 +71,7 @@ CASES: dict[str, tuple[str, Any, str]] = {
     ),
     "a dead end": ("dependencies/0/dependsOn", ["pkg:pypi/nobody"], "'pkg:pypi/nobody' leads nowhere"),
     "two of one name": ("components/0/bom-ref", "pkg:pypi/acme-checks@0.1", "is also at"),
-    "NaN": ("components/0/pedigree", {"notes": float("nan")}, "cannot be written as JSON"),
+    "NaN": ("components/0/pedigree", {"notes": float("nan")}, "not valid as JSON"),
     "another format": ("bomFormat", "SPDX", "no CycloneDX known here"),
     "another version": ("specVersion", "9.9", "no CycloneDX known here"),
 }  # fmt: skip
@@ -90,11 +90,11 @@ OLDER: dict[str, tuple[str, dict[str, Any], str]] = {
         "components[0].licenses[0]: this is two alternatives at once",
     ),
     "deep inside": ("1.2", {"pedigree": {"commits": [{"url": 1}]}}, "string expected, this is a number"),
-    "what may not stand together": (
+    "fields that are not allowed together": (
         "1.7", {"version": "1", "versionRange": "vers:pypi/>1", "isExternal": True},
-        "'version' and 'versionRange' may not stand here together (help: leave one out)",
+        "'version' and 'versionRange' are not allowed together (help: remove one)",
     ),
-    "what may not stand there": ("1.7", {"versionRange": "vers:pypi/>1"}, "'versionRange' may not stand here (mend"),
+    "a field out of place": ("1.7", {"versionRange": "vers:pypi/>1"}, "'versionRange' is not allowed here (help"),
 }  # fmt: skip
 
 

@@ -1,14 +1,14 @@
-"""Bills of materials: CycloneDX 1.6 and 1.7 of an environment, a wheel, a lock file or a project.
+"""Builds bills of materials: CycloneDX 1.6 or 1.7 for an environment, a wheel, a lock file or a project.
 
     >>> bill = of_lock(Path("requirements.lock"), at=released_at)
     >>> bill["specVersion"], bill["components"][0]["name"]
     ('1.6', 'acme-cells')
 
-The same input gives the same document; its serial number is a UUIDv5 of its content. What the maker cannot see is
-named: blind spots are properties, and the compositions say where the list is incomplete.
+The same input gives the same document; its serial number is a UUIDv5 of its content. Blind spots, which the maker
+cannot see into, are properties, and the compositions say where the list is incomplete.
 
-The document is written as it will be serialised. cyclonedx-python-lib's model takes 4 s for 3,000 components, and has
-no compositions; a test reads our documents with it and compares what it writes. CycloneDX is ECMA-424.
+The document is plain JSON values. cyclonedx-python-lib's model takes 4 s for 3,000 components, and has no compositions;
+a test reads our documents with it and compares what it writes. CycloneDX is ECMA-424.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ PHASES = (
     "design", "pre-build", "build", "post-build", "operations", "discovery", "decommission"
 )  # fmt: skip
 TOOL = {"type": "application", "name": "chainlab", "version": __version__}
-NAMESPACE = uuid.UUID("6f6f6d9c-3c2b-5d63-9a51-8f9f4c1f6f10")  # ours, for serial numbers
+NAMESPACE = uuid.UUID("6f6f6d9c-3c2b-5d63-9a51-8f9f4c1f6f10")  # of our serial numbers
 AGGREGATES = {True: "complete", False: "incomplete", None: "unknown"}
 
 
@@ -67,16 +67,16 @@ def document(
     blind_spots: Iterable[BlindSpot] = (),
     properties: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
-    """A CycloneDX document about ``subject``.
+    """Build a CycloneDX document about ``subject``.
 
-    ``authors`` made the document; without one the tool did. Its compositions are incomplete wherever there is a blind
+    ``authors`` made the document; without any, the tool did. The compositions are incomplete wherever there is a blind
     spot, and complete only for dependencies that were all found. Raises `MalformedInput` for another specification
-    version or lifecycle phase, and for two components that only share a ref.
+    version or lifecycle phase, and for two different components with the same ref.
     """
     if spec not in SPECS:
         raise MalformedInput(f"CycloneDX {spec} is not written here", hint=f"ask for {' or '.join(SPECS)}")
     if lifecycle and lifecycle not in PHASES:
-        raise MalformedInput(f"{lifecycle!r} is no lifecycle phase", hint=f"one of {', '.join(PHASES)}")
+        raise MalformedInput(f"not a lifecycle phase: {lifecycle!r}", hint=f"one of {', '.join(PHASES)}")
     listed = _unique(components, subject)
     spots = sorted(set(blind_spots))
     metadata: dict[str, Any] = {"timestamp": rfc3339(at or utc_now())}
@@ -86,9 +86,9 @@ def document(
     metadata["component"] = entry(subject, [s for s in spots if s.where == subject.ref])
     if subject.supplier:
         metadata["supplier"] = {"name": subject.supplier}
-    everywhere = [s for s in spots if not s.where]
-    if said := [*properties, *((UNSEEN + _slug(s.kind), s.what) for s in everywhere)]:
-        metadata["properties"] = _properties(said)
+    of_whole = [s for s in spots if not s.where]
+    if pairs := [*properties, *((UNSEEN + _slug(s.kind), s.what) for s in of_whole)]:
+        metadata["properties"] = _properties(pairs)
     by_ref: dict[str, list[BlindSpot]] = {}
     for spot in spots:
         by_ref.setdefault(spot.where, []).append(spot)
@@ -105,16 +105,16 @@ def document(
     return seal(result)
 
 
-def of_inventory(found: Inventory, *, at: datetime | None = None, **about: Any) -> dict[str, Any]:
-    """The document of what a source yields; ``about`` goes to `document`."""
-    given = {"lifecycle": found.lifecycle, **{k: v for k, v in about.items() if v is not None}}
+def of_inventory(inventory: Inventory, *, at: datetime | None = None, **about: Any) -> dict[str, Any]:
+    """Build the document of an inventory; ``about`` goes to `document`."""
+    options = {"lifecycle": inventory.lifecycle, **{k: v for k, v in about.items() if v is not None}}
     return document(
-        found.components,
-        subject=found.subject,
+        inventory.components,
+        subject=inventory.subject,
         at=at,
-        blind_spots=found.blind_spots,
-        properties=found.properties,
-        **given,
+        blind_spots=inventory.blind_spots,
+        properties=inventory.properties,
+        **options,
     )
 
 
@@ -129,11 +129,13 @@ def of_environment(
     look_inside: bool = False,
     **about: Any,
 ) -> dict[str, Any]:
-    """What is installed in an environment, read without running it. See `environments.read`."""
+    """Build the document of what is installed in an environment, which is not run. See `environments.read`."""
     from chainlab.evidence.sbom import environments
 
-    found = environments.read(path, lock=lock, wheels=wheels, subject=subject, markers=markers, look_inside=look_inside)
-    return of_inventory(found, at=at, **about)
+    inventory = environments.read(
+        path, lock=lock, wheels=wheels, subject=subject, markers=markers, look_inside=look_inside
+    )
+    return of_inventory(inventory, at=at, **about)
 
 
 def of_wheel(
@@ -145,7 +147,7 @@ def of_wheel(
     markers: Mapping[str, str] | None = None,
     **about: Any,
 ) -> dict[str, Any]:
-    """A wheel and, with ``lock``, everything that it runs with. See `wheels.read`."""
+    """Build the document of a wheel and, with ``lock``, everything that it runs with. See `wheels.read`."""
     from chainlab.evidence.sbom import wheels as reader
 
     return of_inventory(reader.read(path, lock=lock, wheels=wheels, markers=markers), at=at, **about)
@@ -160,7 +162,7 @@ def of_lock(
     markers: Mapping[str, str] | None = None,
     **about: Any,
 ) -> dict[str, Any]:
-    """What a lock file asks for. See `locks.read`."""
+    """Build the document of what a lock file pins. See `lock_inventory.read`."""
     from chainlab.evidence.locks import lock_inventory
 
     return of_inventory(lock_inventory.read(path, subject=subject, wheels=wheels, markers=markers), at=at, **about)
@@ -174,19 +176,19 @@ def of_project(
     markers: Mapping[str, str] | None = None,
     **about: Any,
 ) -> dict[str, Any]:
-    """What a project's folder declares and locks. See `projects.read`."""
+    """Build the document of what a project's folder declares and locks. See `projects.read`."""
     from chainlab.evidence.sbom import projects
 
     return of_inventory(projects.read(path, wheels=wheels, markers=markers), at=at, **about)
 
 
 def dump(document: Mapping[str, Any]) -> bytes:
-    """The document as JSON, for people and programs: the same document gives the same bytes."""
+    """Serialise a document as JSON: the same document gives the same bytes."""
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def seal(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with a serial number derived from the rest of it."""
+    """Give a document its serial number, derived from the rest of it."""
     content = {key: value for key, value in document.items() if key != "serialNumber"}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     serial = f"urn:uuid:{uuid.uuid5(NAMESPACE, text)}"
@@ -195,35 +197,35 @@ def seal(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def makers(authors: Sequence[str] = ()) -> dict[str, Any]:
-    """The fields of ``metadata`` that say who made the document: this tool, and people or else the tool again."""
-    named = authors or [f"{TOOL['name']} {TOOL['version']}"]
-    return {"tools": {"components": [dict(TOOL)]}, "authors": [{"name": name} for name in named]}
+    """The fields of ``metadata`` that name the makers of the document: this tool, and ``authors`` or else the tool."""
+    names = authors or [f"{TOOL['name']} {TOOL['version']}"]
+    return {"tools": {"components": [dict(TOOL)]}, "authors": [{"name": name} for name in names]}
 
 
 def entry(component: Component, spots: Iterable[BlindSpot] = ()) -> dict[str, Any]:
-    """One component as the document has it."""
-    found: dict[str, Any] = {"type": component.type, "bom-ref": component.ref}
+    """One component as JSON."""
+    fields: dict[str, Any] = {"type": component.type, "bom-ref": component.ref}
     if component.supplier:
-        found["supplier"] = {"name": component.supplier}
-    found["name"] = component.name
+        fields["supplier"] = {"name": component.supplier}
+    fields["name"] = component.name
     if component.version:
-        found["version"] = component.version
+        fields["version"] = component.version
     if component.description:
-        found["description"] = component.description
+        fields["description"] = component.description
     if component.scope:
-        found["scope"] = component.scope
+        fields["scope"] = component.scope
     if component.hashes:
-        found["hashes"] = [{"alg": a, "content": h} for a, h in sorted(component.hashes.items())]
+        fields["hashes"] = [{"alg": a, "content": h} for a, h in sorted(component.hashes.items())]
     if component.licence and component.licence in spdx_identifiers():
-        found["licenses"] = [{"license": {"id": component.licence, "acknowledgement": "declared"}}]
+        fields["licenses"] = [{"license": {"id": component.licence, "acknowledgement": "declared"}}]
     elif component.licence:
-        found["licenses"] = [{"expression": component.licence, "acknowledgement": "declared"}]
+        fields["licenses"] = [{"expression": component.licence, "acknowledgement": "declared"}]
     elif component.licence_name:
-        found["licenses"] = [{"license": {"name": component.licence_name, "acknowledgement": "declared"}}]
+        fields["licenses"] = [{"license": {"name": component.licence_name, "acknowledgement": "declared"}}]
     if component.purl:
-        found["purl"] = component.purl
+        fields["purl"] = component.purl
     if component.accepted:
-        found["externalReferences"] = [
+        fields["externalReferences"] = [
             {
                 "type": "distribution",
                 "url": component.purl or "#",
@@ -236,40 +238,40 @@ def entry(component: Component, spots: Iterable[BlindSpot] = ()) -> dict[str, An
         properties.append((HASH_ORIGIN, ORIGINS.get(component.hash_origin, component.hash_origin)))
     properties += [(UNSEEN + _slug(s.kind), s.what) for s in spots]
     if properties:
-        found["properties"] = _properties(properties)
+        fields["properties"] = _properties(properties)
     if component.found_in:
-        found["evidence"] = {"occurrences": [{"location": component.found_in}]}
-    return found
+        fields["evidence"] = {"occurrences": [{"location": component.found_in}]}
+    return fields
 
 
 def _files(component: Component) -> int:
-    """How many files are accepted, of which each may be named in several algorithms."""
+    """How many files are accepted; each may have hashes of several algorithms."""
     return max(Counter(algorithm for algorithm, _ in component.accepted).values())
 
 
 def _unique(components: Iterable[Component], subject: Component) -> list[Component]:
-    """In the order of their refs, each ref once. Raises `MalformedInput` for two that only share a ref."""
-    found: dict[str, Component] = {}
+    """Components in the order of their refs, each once. Raises `MalformedInput` for two different ones with one ref."""
+    by_ref: dict[str, Component] = {}
     for component in components:
         if component.ref == subject.ref:
             continue
-        known = found.setdefault(component.ref, component)
-        if known is not component and known != component:
+        first = by_ref.setdefault(component.ref, component)
+        if first is not component and first != component:
             raise MalformedInput(
                 f"two different components are called {component.ref}",
-                why=f"a reference in the document would mean either; one is in {known.found_in or 'what was read'}, "
+                why=f"a reference in the document would mean either; one is in {first.found_in or 'what was read'}, "
                 f"one in {component.found_in or 'what was read'}",
                 hint="remove one of the two where they come from",
             )
-    return [found[ref] for ref in sorted(found)]
+    return [by_ref[ref] for ref in sorted(by_ref)]
 
 
 def _dependencies(subject: Component, components: Sequence[Component]) -> list[dict[str, Any]]:
-    known = {subject.ref, *(c.ref for c in components)}
+    refs = {subject.ref, *(c.ref for c in components)}
     return [
         {
             "ref": c.ref,
-            "dependsOn": sorted({ref for ref in c.requires if ref in known and ref != c.ref}),
+            "dependsOn": sorted({ref for ref in c.requires if ref in refs and ref != c.ref}),
         }
         if c.requires
         else {"ref": c.ref}
@@ -280,21 +282,21 @@ def _dependencies(subject: Component, components: Sequence[Component]) -> list[d
 def _compositions(
     subject: Component, components: Sequence[Component], spots: Sequence[BlindSpot]
 ) -> list[dict[str, Any]]:
-    """What is complete and what is not: dependencies of each component, and what it is put together from."""
-    found: list[dict[str, Any]] = []
-    whole = [subject, *components]
+    """State what is complete: the dependencies of each component, and its assembly, which is what it consists of."""
+    compositions: list[dict[str, Any]] = []
+    everything = [subject, *components]
     for aggregate in AGGREGATES.values():
-        refs = sorted(c.ref for c in whole if AGGREGATES[c.complete] == aggregate)
+        refs = sorted(c.ref for c in everything if AGGREGATES[c.complete] == aggregate)
         if refs:
-            found.append({"aggregate": aggregate, "dependencies": refs})
+            compositions.append({"aggregate": aggregate, "dependencies": refs})
     hidden = {s.where for s in spots if s.kind in ("vendored", "native", "dynamic import")}
-    incomplete = sorted({c.ref for c in whole if c.ref in hidden} | ({subject.ref} if spots else set()))
+    incomplete = sorted({c.ref for c in everything if c.ref in hidden} | ({subject.ref} if spots else set()))
     if incomplete:
-        found.append({"aggregate": "incomplete", "assemblies": incomplete})
-    unknown = sorted({c.ref for c in whole} - set(incomplete))
+        compositions.append({"aggregate": "incomplete", "assemblies": incomplete})
+    unknown = sorted({c.ref for c in everything} - set(incomplete))
     if unknown:
-        found.append({"aggregate": "unknown", "assemblies": unknown})
-    return found
+        compositions.append({"aggregate": "unknown", "assemblies": unknown})
+    return compositions
 
 
 def _properties(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

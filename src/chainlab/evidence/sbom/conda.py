@@ -1,11 +1,11 @@
-"""Conda: what conda installed in an environment, Python packages or not.
+"""Conda packages: everything that conda installed in an environment, for Python or not.
 
     >>> packages, spots = read_records(Path("miniconda3/envs/lab"))
     >>> packages[0].component.purl                                                           # doctest: +SKIP
     'pkg:conda/openssl@3.0.13?build=h7f8727e_0&channel=main&subdir=linux-64'
 
 conda keeps a JSON file for each package in ``conda-meta``. A Python package that it installed has metadata in
-site-packages too, and is one component: `CondaPackage.infos` says which.
+site-packages, too; `CondaPackage.infos` finds them, so that the package is listed once.
 
 conda, "PrefixRecord"; Package URL types, "conda".
 """
@@ -41,53 +41,53 @@ class CondaPackage:
 
     @property
     def infos(self) -> set[str]:
-        """The folders or files with metadata of Python packages that it brought."""
+        """The folders or files with metadata of Python packages that it installed."""
         return {path for file in self.files for path in (file, file.rpartition("/")[0]) if INFO.search(path)}
 
 
 def read_records(prefix: Path) -> tuple[list[CondaPackage], list[BlindSpot]]:
-    """What conda-meta lists, and the records that cannot be read."""
-    found, spots = [], []
+    """Read the records in conda-meta; name those that cannot be read."""
+    packages, spots = [], []
     for file in sorted(prefix.glob("conda-meta/*.json")):
         try:
-            found.append(_package(file))
+            packages.append(_package(file))
         except (MalformedInput, OSError, ValueError) as error:
-            said = error.message if isinstance(error, MalformedInput) else str(error)
-            spots.append(BlindSpot("unreadable", f"conda-meta/{printable(file.name)}: {said}"))
-    return found, spots
+            reason = error.message if isinstance(error, MalformedInput) else str(error)
+            spots.append(BlindSpot("unreadable", f"conda-meta/{printable(file.name)}: {reason}"))
+    return packages, spots
 
 
 def with_packages(
-    components: Sequence[Component], packages: Sequence[CondaPackage], by_folder: Mapping[str, str], gone: str
+    components: Sequence[Component], packages: Sequence[CondaPackage], by_folder: Mapping[str, str], missing_text: str
 ) -> tuple[list[Component], list[BlindSpot]]:
-    """The components with conda's packages; a Python package that conda brought stays one component, and says so.
+    """Add conda's packages to the components; a Python package that conda installed stays one component, and says so.
 
-    ``by_folder`` are refs by the name of the folder or file in site-packages that has the metadata; ``gone`` is said of
-    what is required and not listed.
+    ``by_folder`` are refs by the name of the folder or file in site-packages with the metadata; ``missing_text`` is
+    the blind spot's text for a package that is required and not listed.
     """
-    refs: dict[str, str] = {}  # of each name
-    own: dict[str, str] = {}  # of each purl
+    refs: dict[str, str] = {}  # by name of the conda package
+    ref_of: dict[str, str] = {}  # by purl of the conda package
     for package in packages:
-        brought = sorted(by_folder[f] for path in package.infos if (f := path.rpartition("/")[2]) in by_folder)
-        ref = brought[0] if brought else package.component.ref
-        refs[package.component.name] = own[package.component.ref] = ref
+        installed = sorted(by_folder[f] for path in package.infos if (f := path.rpartition("/")[2]) in by_folder)
+        ref = installed[0] if installed else package.component.ref
+        refs[package.component.name] = ref_of[package.component.ref] = ref
     spots = []
-    found = {c.ref: c for c in components}
+    by_ref = {c.ref: c for c in components}
     for package in packages:
         conda_ref = package.component.ref
-        ref = own[conda_ref]
-        known = found.get(ref, replace(package.component, complete=True))
+        ref = ref_of[conda_ref]
+        component = by_ref.get(ref, replace(package.component, complete=True))
         needed = {refs[name] for name in package.needs if name in refs} - {ref}
         missing = sorted(n for n in package.needs if n not in refs and not n.startswith("__"))  # __glibc: the machine's
-        spots += [BlindSpot("missing", f"{name} {gone}", ref) for name in missing]
-        said = ((f"{PREFIX}installed-by-conda", conda_ref),) if ref != conda_ref else ()
-        found[ref] = replace(
-            known,
-            requires=tuple(sorted({*known.requires, *needed})),
-            properties=(*known.properties, *said),
-            complete=known.complete and not missing,
+        spots += [BlindSpot("missing", f"{name} {missing_text}", ref) for name in missing]
+        note = ((f"{PREFIX}installed-by-conda", conda_ref),) if ref != conda_ref else ()
+        by_ref[ref] = replace(
+            component,
+            requires=tuple(sorted({*component.requires, *needed})),
+            properties=(*component.properties, *note),
+            complete=component.complete and not missing,
         )
-    return list(found.values()), spots
+    return list(by_ref.values()), spots
 
 
 def _package(file: Path) -> CondaPackage:
@@ -106,7 +106,7 @@ def _package(file: Path) -> CondaPackage:
         for name, digits in (("md5", 32), ("sha256", 64))
         if re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", texts.get(name, ""))
     }
-    expression, named = read_licence("", texts.get("license", ""), [])
+    expression, licence_name = read_licence("", texts.get("license", ""), [])
     component = Component(
         texts["name"],
         texts["version"],
@@ -114,7 +114,7 @@ def _package(file: Path) -> CondaPackage:
         hashes=hashes,
         hash_origin="index" if hashes else "",
         licence=expression,
-        licence_name=named,
+        licence_name=licence_name,
         scope="required",
         found_in=f"conda-meta/{file.name}",
     )

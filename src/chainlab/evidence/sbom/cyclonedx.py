@@ -1,14 +1,14 @@
-"""CycloneDX read: the one reader of gate, archive and command line.
+"""The reader of CycloneDX documents, for gate, archive and command line.
 
-    >>> found = read({"bomFormat": "CycloneDX", "components": [{"name": "NumPy"}, {"name": 5}]})
-    >>> [component.name for component in found.components], found.unread
+    >>> bill = read({"bomFormat": "CycloneDX", "components": [{"name": "NumPy"}, {"name": 5}]})
+    >>> [component.name for component in bill.components], bill.unread
     (['NumPy'], ('component 2 has no name that is text',))
 
-``strict`` raises for the first thing that cannot be read. Otherwise what can be read is given, and `Bill.unread` names
-the rest: an entry that nobody could read must not count as absent.
+With ``strict`` the first entry that cannot be read raises an error. Otherwise the bill holds what can be read, and
+`Bill.unread` names the rest: an unread entry must not count as absent.
 
-Components inside others count too, also those inside the subject (``metadata.component``), and the component that holds
-them depends on them. They are numbered in the order of the document; 0 is the subject. CycloneDX 1.4 to 1.7, JSON.
+Components inside other components count too, also inside the subject (``metadata.component``); the outer one depends
+on the inner ones. They are numbered in the order of the document; 0 is the subject. CycloneDX 1.4 to 1.7, JSON.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chainlab.evidence.components import ALGORITHMS, HASH_ORIGIN, ORIGINS, Compo
 
 __all__ = ["Bill", "entries", "join_licences", "read"]
 
-CLAIMS: Final = ("assemblies", "dependencies")  # what a composition may be about
+CLAIMS: Final = ("assemblies", "dependencies")  # the two things that a composition may be about
 WORDS: Final = {str: "text", list: "a list", dict: "an object"}
 TEXTS: Final = ("name", "version", "purl", "scope", "type", "description", "group")  # as a `Component` calls them
 SHA256: Final = "SHA-256"
@@ -46,9 +46,10 @@ class Bill:
 
     @property
     def digest(self) -> str:
-        """The bytes that the document says it is about: ``sha256:…`` of its subject, empty where it does not say."""
-        known = self.subject is not None and self.subject.hash_origin != "record"
-        sha256 = self.subject.hashes.get(SHA256) if self.subject is not None and known else None
+        """The digest of the document's subject, ``sha256:…``; empty where the document does not state one."""
+        if self.subject is None or self.subject.hash_origin == "record":
+            return ""
+        sha256 = self.subject.hashes.get(SHA256)
         return f"sha256:{sha256}" if sha256 else ""
 
 
@@ -58,7 +59,7 @@ def read(document: Any, *, strict: bool = False) -> Bill:
 
 
 def entries(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield every component as it is written, the subject first; without recursion, so that depth is no attack."""
+    """Yield every component as JSON, the subject first; without recursion, so that a deep document does no harm."""
     metadata = document.get("metadata")
     waiting: list[Any] = [document, metadata.get("component") if isinstance(metadata, dict) else None]
     while waiting:
@@ -71,7 +72,7 @@ def entries(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def join_licences(texts: Iterable[str]) -> str:
-    """Licences that hold at once, as one expression."""
+    """Join licences that all apply into one SPDX expression."""
     stated = [text for text in texts if text]
     return " AND ".join(f"({text})" if " OR " in text.upper() and len(stated) > 1 else text for text in stated)
 
@@ -96,7 +97,7 @@ class _BillReader:
         subject = self.get(metadata, "component", dict, "metadata")
         waiting = [(-1, entry) for entry in reversed(self.entries(document, "components", dict))]
         waiting += [(-1, subject)] if subject else []
-        found: dict[int, Component] = {}
+        components: dict[int, Component] = {}
         nodes: dict[str, int] = {}  # bom-ref to number
         edges: set[tuple[int, int]] = set()
         first = number = 0 if subject else 1
@@ -106,7 +107,7 @@ class _BillReader:
             if reference := self.get(entry, "bom-ref", str, at):
                 nodes.setdefault(reference, number)
             if (component := self.component(entry, reference, at)) is not None:
-                found[number] = component
+                components[number] = component
             if holder >= 0:
                 edges.add((holder, number))
             waiting += [(number, part) for part in reversed(self.entries(entry, "components", dict, at))]
@@ -114,10 +115,10 @@ class _BillReader:
         ends = [(nodes.get(ref), nodes.get(to)) for ref, needed in self.depends.items() for to in needed]
         edges |= {(parent, child) for parent, child in ends if parent is not None and child is not None}
         return Bill(
-            found.pop(0, None),
-            tuple(found.values()),
+            components.pop(0, None),
+            tuple(components.values()),
             tuple(sorted(edges)),
-            self.composition(document, set(nodes), named=len(nodes) == number - first),
+            self.composition(document, set(nodes), all_named=len(nodes) == number - first),
             self.get(document, "specVersion", str),
             self.get(metadata, "timestamp", str, "metadata"),
             sum(None in end for end in ends),
@@ -136,7 +137,7 @@ class _BillReader:
             algorithm = NAMES.get(algorithm.lower(), algorithm)
             if hashes.setdefault(algorithm, value) == value:
                 continue
-            if algorithm == SHA256:  # documents that were merged differ: it may be either
+            if algorithm == SHA256:  # from merged documents that differ: the file may be either
                 accepted.append((algorithm, value))
             else:
                 self.note(f"{at} has two values of {algorithm[:40]!r}")
@@ -149,7 +150,7 @@ class _BillReader:
         properties = tuple((self.get(one, "name", str, at), self.get(one, "value", str, at)) for one in listed)
         choices = [(one, self.get(one, "license", dict, at)) for one in self.entries(entry, "licenses", dict, at)]
         stated = [self.get(one, "expression", str, at) or self.get(of, "id", str, at) for one, of in choices]
-        named = [self.get(of, "name", str, at) for (_, of), text in zip(choices, stated, strict=True) if not text]
+        names = [self.get(of, "name", str, at) for (_, of), text in zip(choices, stated, strict=True) if not text]
         owner = self.get(entry, "supplier", dict, at) or self.get(entry, "manufacturer", dict, at)
         return Component(
             **{**texts, "type": texts["type"] or "library"},
@@ -159,12 +160,12 @@ class _BillReader:
             supplier=self.get(owner, "name", str, at),
             requires=tuple(self.depends.get(reference, ()) if reference else ()),
             properties=properties,
-            licence_name=", ".join(filter(None, named)),
+            licence_name=", ".join(filter(None, names)),
             accepted=tuple(accepted),
         )
 
-    def composition(self, document: dict[str, Any], refs: set[str], *, named: bool) -> str:
-        """Say what the document declares to be complete; ``named``: each component has a reference of its own.
+    def composition(self, document: dict[str, Any], refs: set[str], *, all_named: bool) -> str:
+        """Say what the document declares to be complete; ``all_named``: each component has a reference of its own.
 
         A composition without references speaks of the whole document. One with references speaks of these alone: they
         "do not cascade" (CycloneDX, compositions).
@@ -172,25 +173,25 @@ class _BillReader:
         listed = self.entries(document, "compositions", dict)
         parts = [(part, self.get(part, "aggregate", str, "compositions") or "not_specified") for part in listed]
         whole = {aggregate for part, aggregate in parts if part.keys().isdisjoint(CLAIMS)}
-        declared = {name: {aggregate for part, aggregate in parts if name in part} for name in CLAIMS}
+        aggregates_of = {name: {aggregate for part, aggregate in parts if name in part} for name in CLAIMS}
         vouched = {}
-        for name, aggregates in declared.items():
+        for name, aggregates in aggregates_of.items():
             covered = {text for part, _ in parts for text in self.entries(part, name, str, "compositions")}
-            everything = "complete" in whole or (named and refs <= covered)
+            everything = "complete" in whole or (all_named and refs <= covered)
             vouched[name] = everything and aggregates | whole == {"complete"}
-        if vouched["assemblies"] and declared["dependencies"] <= {"complete"}:
+        if vouched["assemblies"] and aggregates_of["dependencies"] <= {"complete"}:
             return "complete"
         if vouched["dependencies"]:
             return "dependencies"
-        return "incomplete" if whole.union(*declared.values()) - {"complete", "not_specified"} else "unsaid"
+        return "incomplete" if whole.union(*aggregates_of.values()) - {"complete", "not_specified"} else "unsaid"
 
-    def note(self, said: str, hint: str = "") -> None:
+    def note(self, message: str, hint: str = "") -> None:
         if self.strict:
-            raise MalformedInput(said, hint=hint)
-        self.unread.append(said)
+            raise MalformedInput(message, hint=hint)
+        self.unread.append(message)
 
     def get(self, place: Mapping[str, Any], name: str, kind: type[Value], at: str = "") -> Value:
-        """Return a field's value, an empty one where there is none or one of another type."""
+        """Return a field's value; an empty one if it is missing or has another type, which is noted."""
         value = place.get(name)
         if isinstance(value, kind):
             return value
@@ -199,7 +200,7 @@ class _BillReader:
         return kind()
 
     def entries(self, place: Mapping[str, Any], name: str, kind: type[Value], at: str = "") -> list[Value]:
-        """Return a list's entries of one type."""
+        """Return the entries of a list that have one type; others are noted."""
         if name not in place:
             return []
         items: list[Any] = self.get(place, name, list, at)

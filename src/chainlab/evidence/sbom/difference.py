@@ -1,11 +1,11 @@
-"""Differences between bills of materials.
+"""Differences between two bills of materials.
 
-    >>> found = diff(old, new)
-    >>> [str(change) for change in found.changed]
+    >>> difference = diff(old, new)
+    >>> [str(change) for change in difference.changed]
     ['acme-cells 1.2.0 → 1.3.0']
 
-The same version with another hash is the difference that matters most: a release never changes. Components are the same
-when type and purl without version are, or type and name where there is no purl.
+The same version with another hash matters most: a release never changes. Two components are the same one if they have
+the same type and the same purl without version, or the same type and name where there is no purl.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["ComponentChange", "Difference", "diff"]
 
 @dataclass(frozen=True)
 class ComponentChange:
-    """A component in both documents that is not the same."""
+    """A component that both documents list, with another version or other bytes."""
 
     old: Component
     new: Component
@@ -37,13 +37,13 @@ class ComponentChange:
 
 @dataclass(frozen=True)
 class Difference:
-    """What `diff` found; every part is in the order of names."""
+    """The components that differ; every part is in the order of names."""
 
     added: tuple[Component, ...] = ()
     removed: tuple[Component, ...] = ()
     changed: tuple[ComponentChange, ...] = ()  # another version
     rehashed: tuple[ComponentChange, ...] = ()  # the same version, other bytes
-    unread: tuple[str, ...] = ()  # what could not be read, and so was not compared
+    unread: tuple[str, ...] = ()  # entries that could not be read, and were not compared
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed or self.rehashed)
@@ -53,12 +53,12 @@ class Difference:
         lines += [f"~ {change}" for change in self.changed]
         lines += [f"+ {_release(c)}" for c in self.added]
         lines += [f"- {_release(c)}" for c in self.removed]
-        lines += [f"? not read, {said}" for said in self.unread]
+        lines += [f"? not read, {problem}" for problem in self.unread]
         return join_lines(lines) or "no component differs"
 
 
 def diff(old: Any, new: Any) -> Difference:
-    """What changed from one document to another; the order of components does not count."""
+    """Compare the components of two documents, in any order."""
     bills = cyclonedx.read(old), cyclonedx.read(new)
     before, after = map(_grouped, bills)
     added, removed, changed, rehashed = [], [], [], []
@@ -67,34 +67,35 @@ def diff(old: Any, new: Any) -> Difference:
         for version in sorted(set(was) & set(now)):
             rehashed += _contradictions(was[version], now[version])
         gone = [c for version in sorted(set(was) - set(now)) for c in was[version]]
-        come = [c for version in sorted(set(now) - set(was)) for c in now[version]]
-        if len(gone) == len(come) == 1:
-            changed.append(ComponentChange(gone[0], come[0]))
+        arrived = [c for version in sorted(set(now) - set(was)) for c in now[version]]
+        if len(gone) == len(arrived) == 1:
+            changed.append(ComponentChange(gone[0], arrived[0]))
         else:
             removed += gone
-            added += come
-    unread = [f"{which}: {said}" for which, bill in zip(("old", "new"), bills, strict=True) for said in bill.unread]
+            added += arrived
+    unread = [f"old: {problem}" for problem in bills[0].unread] + [f"new: {problem}" for problem in bills[1].unread]
     return Difference(tuple(added), tuple(removed), tuple(changed), tuple(rehashed), tuple(unread))
 
 
 def _grouped(bill: Bill) -> dict[str, dict[str, list[Component]]]:
-    """Components by what they are and by version; a document may list the same version twice."""
-    found: dict[str, dict[str, list[Component]]] = {}
+    """Components by key and version; a document may list the same version twice."""
+    groups: dict[str, dict[str, list[Component]]] = {}
     for component in bill.components:
-        found.setdefault(_key(component), {}).setdefault(component.version, []).append(component)
-    return found
+        groups.setdefault(_key(component), {}).setdefault(component.version, []).append(component)
+    return groups
 
 
 def _contradictions(was: list[Component], now: list[Component]) -> list[ComponentChange]:
-    """The contradicting pairs of one version, if an entry of either side agrees with none of the other."""
+    """The contradicting pairs of one version, if some entry agrees with none of the other side."""
     alone = [old for old in was if all(_other_bytes(old, new) for new in now)]
     alone += [new for new in now if all(_other_bytes(old, new) for old in was)]
     return [ComponentChange(old, new) for old in was for new in now if _other_bytes(old, new)] if alone else []
 
 
 def _key(component: Component) -> str:
-    named = package_of(component.purl)
-    return f"{component.type} {'/'.join(named) if named else component.name}"
+    """What makes two components the same one: type and purl without version, or type and name."""
+    package = package_of(component.purl)
+    return f"{component.type} {'/'.join(package) if package else component.name}"
 
 
 def _other_bytes(one: Component, other: Component) -> bool:

@@ -1,12 +1,12 @@
 """Environments: what is installed in a site-packages folder, read without running its interpreter.
 
-    >>> found = read(Path(".venv"), lock=Path("requirements.lock"))
-    >>> found.lifecycle
+    >>> inventory = read(Path(".venv"), lock=Path("requirements.lock"))
+    >>> inventory.lifecycle
     'operations'
 
-An installed file is not the wheel that it came from: installers rewrite RECORD and add files. So a component's hash is
-a wheel's, from the lock, from the installer's own note (``direct_url.json``) or from a folder of wheels; where there is
-none of them, the digest of the RECORD stands in a property, and says so.
+An installed package is not the wheel that it came from: installers rewrite RECORD and add files. So a component's hash
+is its wheel's, from the lock, from the installer's note (``direct_url.json``) or from a folder of wheels. Without any
+of them, a property has the digest of the RECORD.
 
 "Recording installed projects", PEP 610, PEP 508 for the markers.
 """
@@ -40,8 +40,8 @@ from chainlab.evidence.sbom.installed import Installed, find
 
 __all__ = ["read"]
 
-GONE = "is required, and not among what could be read"
-UNREAD = ("unreadable", "not looked for")  # kinds: what is there may be more than what is listed
+NOT_READ = "is required, and not among what could be read"
+UNREAD = ("unreadable", "not looked for")  # kinds of blind spots after which more may be installed than is listed
 UNOWNED = {
     "__pycache__",
     "conda-meta",
@@ -61,29 +61,31 @@ def read(
     markers: Mapping[str, str] | None = None,
     look_inside: bool = False,
 ) -> Inventory:
-    """What is installed at ``path``: a virtual environment, its interpreter, or a site-packages folder.
+    """List what is installed at ``path``: a virtual environment, its interpreter, or a site-packages folder.
 
     ``subject`` may name the installed package that the environment exists for. With ``look_inside`` every source file
     is searched for imports with a computed name, which takes seconds. Raises `MalformedInput` where nothing is
     installed.
     """
     folder = site_packages(path)
-    installed, packages, spots = _found(folder)
+    installed, packages, spots = _find_installed(folder)
     first: dict[str, Installed] = {}
     for one in installed:
         first.setdefault(one.key, one)
     values = {**markers_of(folder, [t for i in installed for t in i.tags]), **(markers or {})}
-    gone = GONE if any(s.kind in UNREAD for s in spots) else "is required and not installed"
-    components, inner, seen = _components(first, values, gone)
-    spots += [*seen, *(_is_twice(one, first[one.key]) for one in installed if _counts(one, first[one.key]))]
+    missing_text = NOT_READ if any(s.kind in UNREAD for s in spots) else "is required and not installed"
+    components, inner, more_spots = _components(first, values, missing_text)
+    spots += [*more_spots, *(_second_spot(one, first[one.key]) for one in installed if _is_second(one, first[one.key]))]
     if lock is not None or wheels is not None:
         from chainlab.evidence.locks import lock_inventory
 
         tags = {i.ref: i.tags for i in installed}
         components = lock_inventory.with_hashes(components, lock=lock, wheels=wheels, tags=tags)
     by_folder = {one.folder: one.ref for one in first.values()}
-    components, more = conda.with_packages([*components, *_twice(installed, first)], packages, by_folder, gone)
-    spots += more
+    components, conda_spots = conda.with_packages(
+        [*components, *_other_versions(installed, first)], packages, by_folder, missing_text
+    )
+    spots += conda_spots
     listed = {c.ref for c in components}
     components += [part for part in merge_parts(inner) if part.ref not in listed]
     if look_inside:
@@ -97,22 +99,22 @@ def read(
     if not top.requires:
         top = replace(top, requires=roots(rest))
     elif strangers := unreached(top.requires, rest):
-        said = ", ".join(c.name for c in rest if c.ref in strangers)
-        spots.append(BlindSpot("unexplained", f"installed, and {top.name} does not ask for: {said}"))
+        names = ", ".join(c.name for c in rest if c.ref in strangers)
+        spots.append(BlindSpot("unexplained", f"installed, and {top.name} does not ask for: {names}"))
     return Inventory(tuple(rest), top, "operations", tuple(sorted(set(spots))), interpreter_properties(values))
 
 
-def _found(folder: Path) -> tuple[list[Installed], list[conda.CondaPackage], list[BlindSpot]]:
-    """Python's packages in the order in which it finds them, conda's, and what is not read or belongs to nobody.
+def _find_installed(folder: Path) -> tuple[list[Installed], list[conda.CondaPackage], list[BlindSpot]]:
+    """Find Python's packages, in the order in which it imports them, conda's packages, and blind spots.
 
     Raises `MalformedInput` where nothing is installed.
     """
     others, spots = other_folders(folder)
     installed: list[Installed] = []
     for site in (folder, *others):
-        found, unread = find(site)
+        packages_here, unread = find(site)
         # Of two installations of one package in one folder the one with a RECORD counts.
-        installed += sorted(found, key=lambda one: (not one.record, one.folder))
+        installed += sorted(packages_here, key=lambda one: (not one.record, one.folder))
         spots += unread
     packages, unread = conda.read_records(environment_of(folder))
     spots += unread
@@ -129,42 +131,42 @@ def _found(folder: Path) -> tuple[list[Installed], list[conda.CondaPackage], lis
 
 
 def _components(
-    first: Mapping[str, Installed], values: Mapping[str, str], gone: str
+    first: Mapping[str, Installed], values: Mapping[str, str], missing_text: str
 ) -> tuple[list[Component], list[Component], list[BlindSpot]]:
-    """The packages, what their SBOMs state to be in them, and blind spots."""
+    """The packages as components, the parts that their SBOMs state, and blind spots."""
     graph = Graph({key: Node(one.ref, one.package.requires) for key, one in first.items()}, values)
     refs = {key: one.ref for key, one in first.items()}
     components: list[Component] = []
     inner: list[Component] = []
     spots: list[BlindSpot] = []
     for one in first.values():
-        component, seen = _component(one, graph, gone)
+        component, more_spots = _component(one, graph, missing_text)
         component, parts, unread = read_embedded(component, _documents(one), refs)
         components.append(component)
         inner += parts
-        spots += [*seen, *unread]
+        spots += [*more_spots, *unread]
     return components, inner, spots
 
 
-def _counts(one: Installed, first: Installed) -> bool:
-    """Whether it matters that a package is there again: an editable one is also in the folder of its source."""
+def _is_second(one: Installed, first: Installed) -> bool:
+    """Whether it is a second installation that matters: an editable package is also in the folder of its source."""
     return one is not first and (one.site == first.site or one.package.version != first.package.version)
 
 
-def _is_twice(one: Installed, first: Installed) -> BlindSpot:
+def _second_spot(one: Installed, first: Installed) -> BlindSpot:
     place = "in the same folder" if one.site == first.site else f"in {one.site.parent.name}/{one.site.name}, behind it"
-    said = f"{one.package.name} {one.package.version} ({printable(one.folder)}) is there too, {place}"
-    return BlindSpot("installed twice", said, first.ref)
+    message = f"{one.package.name} {one.package.version} ({printable(one.folder)}) is there too, {place}"
+    return BlindSpot("installed twice", message, first.ref)
 
 
-def _twice(installed: Iterable[Installed], first: Mapping[str, Installed]) -> list[Component]:
-    """Other versions of a package in the folder of the first: which one Python imports, nothing says."""
-    found: dict[str, Component] = {}
+def _other_versions(installed: Iterable[Installed], first: Mapping[str, Installed]) -> list[Component]:
+    """Other versions of a package in the folder of the first: Python may import either."""
+    by_ref: dict[str, Component] = {}
     for one in installed:
-        known = first[one.key]
-        if one.site == known.site and one.ref != known.ref:
-            found[one.ref] = _described(one)
-    return list(found.values())
+        counted = first[one.key]
+        if one.site == counted.site and one.ref != counted.ref:
+            by_ref[one.ref] = _described(one)
+    return list(by_ref.values())
 
 
 def _documents(one: Installed) -> dict[str, bytes]:
@@ -172,46 +174,46 @@ def _documents(one: Installed) -> dict[str, bytes]:
     place = one.site / one.folder / "sboms"
     if not place.is_dir():
         return {}
-    found = {}
+    documents = {}
     for file in sorted(p for p in place.rglob("*") if p.is_file()):
         try:
             with file.open("rb") as opened:
                 data = opened.read(MAX_DOCUMENT + 1)
         except OSError:
-            data = b""  # which is no document, and is named as such
-        found[printable(file.relative_to(one.site).as_posix())] = data
-    return found
+            data = b""  # not a document: it becomes a blind spot
+        documents[printable(file.relative_to(one.site).as_posix())] = data
+    return documents
 
 
-def _fits(algorithm: str, digest: str) -> bool:
-    wanted = hashlib.new(algorithm, usedforsecurity=False).digest_size * 2
-    return re.fullmatch(rf"[0-9a-fA-F]{{{wanted}}}", digest) is not None
+def _is_hash(algorithm: str, digest: str) -> bool:
+    length = hashlib.new(algorithm, usedforsecurity=False).digest_size * 2
+    return re.fullmatch(rf"[0-9a-fA-F]{{{length}}}", digest) is not None
 
 
-def _component(one: Installed, graph: Graph, gone: str) -> tuple[Component, list[BlindSpot]]:
+def _component(one: Installed, graph: Graph, missing_text: str) -> tuple[Component, list[BlindSpot]]:
     ref = one.ref
-    spots = [BlindSpot(kind, said, ref) for kind, said in metadata.hidden_code(one.paths).items()]
+    spots = [BlindSpot(kind, message, ref) for kind, message in metadata.hidden_code(one.paths).items()]
     active = graph.extras.get(one.key, set())
-    if left := [e for e in one.package.extras if e not in active]:
-        spots.append(BlindSpot("extra", f"not asked for: {', '.join(left)}", ref))
+    if unused := [e for e in one.package.extras if e not in active]:
+        spots.append(BlindSpot("extra", f"not asked for: {', '.join(unused)}", ref))
     needs = graph.needs(one.key)
-    spots += [BlindSpot("missing", f"{n} {gone}", ref) for n in needs.missing]
+    spots += [BlindSpot("missing", f"{n} {missing_text}", ref) for n in needs.missing]
     spots += [BlindSpot("unreadable", f"the requirement {t[:80]!r}", ref) for t in needs.unreadable]
     complete = not needs.missing and not needs.unreadable
     return replace(_described(one), requires=needs.refs, complete=complete), spots
 
 
 def _described(one: Installed) -> Component:
-    """A component as its own metadata describe it."""
+    """A component as its metadata describe it."""
     package = one.package
     properties, hashes, origin = [], {}, ""
     archive = one.direct.get("archive_info")
-    noted = archive.get("hashes") if isinstance(archive, dict) else None
-    if isinstance(noted, dict):
+    recorded = archive.get("hashes") if isinstance(archive, dict) else None
+    if isinstance(recorded, dict):
         hashes = {
             ALGORITHMS[name]: digest.lower()
-            for name, digest in sorted(noted.items())
-            if name in ALGORITHMS and isinstance(digest, str) and _fits(name, digest)
+            for name, digest in sorted(recorded.items())
+            if name in ALGORITHMS and isinstance(digest, str) and _is_hash(name, digest)
         }
         origin = "index" if hashes else ""
     if not hashes and one.record:
@@ -240,7 +242,7 @@ def _described(one: Installed) -> Component:
 
 
 def _imports(one: Installed) -> set[str]:
-    """The top-level names that it puts into site-packages."""
+    """The top-level names that a package puts into site-packages."""
     names = set()
     for path in one.paths:
         head, slash, _ = path.partition("/")
@@ -258,19 +260,19 @@ def _imports(one: Installed) -> set[str]:
 
 
 def _unowned(folder: Path, installed: Iterable[Installed], packages: Iterable[conda.CondaPackage]) -> list[BlindSpot]:
-    """What lies in site-packages and belongs to no RECORD: copied there by hand, or by somebody else."""
+    """Entries of site-packages that no RECORD lists: somebody copied them there."""
     here = [one for one in installed if one.site == folder]
     owned = {path.partition("/")[0] for one in here for path in one.paths}
     prefix = f"{folder.relative_to(environment_of(folder)).as_posix()}/" if environment_of(folder) != folder else ""
     owned |= {f.removeprefix(prefix).partition("/")[0] for p in packages for f in p.files if f.startswith(prefix)}
-    found = sorted(
+    unowned = sorted(
         printable(entry.name)
         for entry in os.scandir(folder)
         if entry.name not in owned and entry.name not in UNOWNED and not entry.name.endswith((".pyc", *INFO))
     )
     unlisted = sorted(printable(one.folder) for one in here if not one.record and one.folder.endswith(".dist-info"))
     return [
-        *(BlindSpot("unowned", f"{name} belongs to no installed package") for name in found),
+        *(BlindSpot("unowned", f"{name} belongs to no installed package") for name in unowned),
         *(BlindSpot("unowned", f"{name} has no RECORD") for name in unlisted),
     ]
 
@@ -284,7 +286,7 @@ def _subject(
         name = environment_of(folder).resolve().name  # the same, whichever way it was named
         return Component(name, type="application", description="a Python environment"), components
     key = canonicalize_name(subject)
-    found = next((c for c in components if c.key == key), None)
-    if found is None:
+    component = next((c for c in components if c.key == key), None)
+    if component is None:
         raise MalformedInput(f"{subject!r} is not installed there", hint="name an installed package")
-    return replace(found, type="application"), [c for c in components if c is not found]
+    return replace(component, type="application"), [c for c in components if c is not component]

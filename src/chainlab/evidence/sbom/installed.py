@@ -1,11 +1,11 @@
-"""Installed packages: what each installation left in a site-packages folder.
+"""Installed packages: the metadata that installations leave in a site-packages folder.
 
     >>> packages, spots = find(Path(".venv/lib/python3.11/site-packages"))
     >>> [one.package.name for one in packages]                                              # doctest: +SKIP
     ['acme-cells', 'acme-service']
 
-Read are ``NAME-VERSION.dist-info`` and, as distributions of Linux and old tools leave them, ``.egg-info`` (a folder or
-a file) and ``.egg`` folders. Whatever cannot be read is named, and the rest goes on.
+They are folders ``NAME-VERSION.dist-info`` and, from Linux distributions and old tools, ``.egg-info`` (a folder or a
+file) and ``.egg`` folders. An entry that cannot be read becomes a blind spot.
 
 "Recording installed projects"; PEP 610 (direct_url.json); setuptools, "The internal structure of Python eggs".
 """
@@ -43,24 +43,24 @@ class Installed:
     folder: str  # below it: NAME.dist-info
     package: metadata.PackageMetadata
     paths: list[str]  # its files, below site-packages
-    source: str = "METADATA"  # the file below the folder that says so; empty: the entry itself
-    record: str = ""  # hex; empty without a RECORD
-    direct: dict[str, Any] = field(default_factory=dict)
-    tags: tuple[str, ...] = ()
+    source: str = "METADATA"  # the file below the folder with the metadata; empty: the entry itself
+    record: str = ""  # SHA-256 of the RECORD, hex; empty without one
+    direct: dict[str, Any] = field(default_factory=dict)  # the content of direct_url.json
+    tags: tuple[str, ...] = ()  # the platforms that its wheel was for
 
     @property
     def key(self) -> str:
-        """The name by which requirements find it."""
+        """The name that requirements use, as PyPI compares it."""
         return canonicalize_name(self.package.name)
 
     @property
     def ref(self) -> str:
-        """The purl, or name@version of what was never published."""
+        """The purl; name@version for a package that was never published."""
         return self.purl or f"{self.package.name}@{self.package.version}"
 
     @property
     def purl(self) -> str:
-        """Its address; empty for what was installed from a local folder or file."""
+        """The package URL; empty for a package from a local folder or file."""
         url = str(self.direct.get("url", ""))
         name, version = self.package.name, self.package.version
         vcs = self.direct.get("vcs_info")
@@ -73,13 +73,13 @@ class Installed:
 
 
 def find(site: Path) -> tuple[list[Installed], list[BlindSpot]]:
-    """The packages in one folder, and what in it could not be read. Raises `MalformedInput` for no folder."""
+    """Find the packages in one folder; name entries that cannot be read. Raises `MalformedInput` without a folder."""
     try:
         with os.scandir(site) as entries:
             names = sorted(entry.name for entry in entries)
     except OSError as error:
         raise MalformedInput(f"{site.name} cannot be read", why=str(error)) from error
-    found: list[Installed] = []
+    packages: list[Installed] = []
     spots: list[BlindSpot] = []
     for name in names:
         kind = os.path.splitext(name)[1].lower()  # noqa: PTH122 - thousands of names
@@ -89,14 +89,14 @@ def find(site: Path) -> tuple[list[Installed], list[BlindSpot]]:
             spots.append(BlindSpot("leftover", f"{printable(name)}: an installer moved it away, and did not delete it"))
             continue
         try:
-            one, wrong = READERS[kind](site, name)
-            wrong += [] if one.package.version else [f"no version of at most {MAX_VERSION} characters"]
+            installed, problems = READERS[kind](site, name)
+            problems += [] if installed.package.version else [f"no version of at most {MAX_VERSION} characters"]
         except (MalformedInput, OSError, ValueError) as error:
-            one, wrong = None, [error.message if isinstance(error, MalformedInput) else str(error)]
-        spots += [BlindSpot("unreadable", f"{printable(name)}: {said}") for said in wrong]
-        if one is not None:
-            found.append(one)
-    return found, spots
+            installed, problems = None, [error.message if isinstance(error, MalformedInput) else str(error)]
+        spots += [BlindSpot("unreadable", f"{printable(name)}: {problem}") for problem in problems]
+        if installed is not None:
+            packages.append(installed)
+    return packages, spots
 
 
 def _package(path: str) -> metadata.PackageMetadata:
@@ -104,26 +104,26 @@ def _package(path: str) -> metadata.PackageMetadata:
     if not package.name:
         raise MalformedInput(f"no name in its {path.rpartition('/')[2]}")
     if not NAME.fullmatch(package.name):
-        raise MalformedInput(f"{package.name[:80]!r} is not a package's name")
+        raise MalformedInput(f"not the name of a package: {package.name[:80]!r}")
     return replace(package, version="") if len(package.version) > MAX_VERSION else package
 
 
 def _dist_info(site: Path, folder: str) -> tuple[Installed, list[str]]:
     at = f"{site}/{folder}"
-    record, wrong = _read(f"{at}/RECORD"), []
-    listed, odd = metadata.parse_record(record.decode(errors="replace"))
-    wrong += [f"its RECORD: {said}" for said in odd[:1]]
+    record, problems = _read(f"{at}/RECORD"), []
+    listed, record_problems = metadata.parse_record(record.decode(errors="replace"))
+    problems += [f"its RECORD: {problem}" for problem in record_problems[:1]]
     direct: Any = {}
-    if noted := _read(f"{at}/direct_url.json"):
+    if direct_url := _read(f"{at}/direct_url.json"):
         try:
-            direct = parse_json(noted, "direct_url.json")
+            direct = parse_json(direct_url, "direct_url.json")
         except MalformedInput as error:
-            wrong.append(error.message)
+            problems.append(error.message)
     if not isinstance(direct, dict):
         direct = {}
-        wrong.append("direct_url.json is not an object")
+        problems.append("direct_url.json is not an object")
     wheel = _read(f"{at}/WHEEL").decode(errors="replace")
-    one = Installed(
+    package = Installed(
         site,
         folder,
         _package(f"{at}/METADATA"),
@@ -132,7 +132,7 @@ def _dist_info(site: Path, folder: str) -> tuple[Installed, list[str]]:
         direct=direct,
         tags=tuple(metadata.parse_headers(wheel).get("tag", ())),
     )
-    return one, wrong
+    return package, problems
 
 
 def _egg_info(site: Path, name: str) -> tuple[Installed, list[str]]:
@@ -142,8 +142,8 @@ def _egg_info(site: Path, name: str) -> tuple[Installed, list[str]]:
 def _egg_folder(site: Path, name: str) -> tuple[Installed, list[str]]:
     if not (site / name).is_dir():
         raise MalformedInput("a zipped egg, which is not read here")
-    one, wrong = _egg(site, site / name / "EGG-INFO", name, "EGG-INFO/PKG-INFO")
-    return replace(one, paths=_below(site, name)), wrong
+    package, problems = _egg(site, site / name / "EGG-INFO", name, "EGG-INFO/PKG-INFO")
+    return replace(package, paths=_below(site, name)), problems
 
 
 def _egg_link(site: Path, name: str) -> tuple[Installed, list[str]]:
@@ -162,7 +162,7 @@ def _egg(site: Path, info: Path, name: str, source: str) -> tuple[Installed, lis
 
 
 def _below(site: Path, top: str) -> list[str]:
-    """The files of a top-level package or module, which no RECORD lists."""
+    """The files of a top-level package or module that has no RECORD."""
     files = [p.relative_to(site).as_posix() for p in (site / top).rglob("*") if p.is_file()]
     return [
         printable(f) for f in (*files, *(p.name for p in site.glob(f"{top}.*") if p.suffix in (".py", ".so", ".pyd")))

@@ -193,14 +193,14 @@ def assess(document: Any) -> Quality:
     return Quality(tuple(_count(element, asked_of[element.of], described) for element in ELEMENTS), invalid)
 
 
-def _count(element: MinimumElement, asked: Sequence[Fields], described: set[str]) -> ElementCount:
-    lacking = [entry for entry in asked if not element.has(entry, described)]
+def _count(element: MinimumElement, subjects: Sequence[Fields], described: set[str]) -> ElementCount:
+    lacking = [entry for entry in subjects if not element.has(entry, described)]
     of_document = element.of == "document"
     return ElementCount(
         element.name,
         element.standards,
-        present=len(asked) - len(lacking),
-        total=len(asked),
+        present=len(subjects) - len(lacking),
+        total=len(subjects),
         missing=() if of_document else tuple(str(entry.get("name") or "?")[:60] for entry in lacking[:3]),
         of_document=of_document,
         candidates=sum(map(_has_candidate_hash, lacking)) if element.has is _has_hash else 0,

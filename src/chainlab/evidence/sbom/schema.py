@@ -1,11 +1,11 @@
-"""Schemas: whether a CycloneDX document is one, in words for the person who mends it.
+"""Schema checks: whether a CycloneDX document is valid, with a hint for each problem.
 
     >>> print(problems({"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"type": "library"}]})[0])
     components[0]: 'name' is missing (help: add it)
 
-The official schemas come with cyclonedx-python-lib; jsonschema-rs validates in milliseconds, where the library's own
-strict validator is quadratic. Beyond the schemas: references that lead nowhere or to two places, and hashes whose
-length is not their algorithm's, which the schemas let pass.
+The official schemas come with cyclonedx-python-lib. jsonschema-rs validates in milliseconds, where the library's own
+strict validator is quadratic. Two checks go beyond the schemas: references that lead nowhere or to two places, and
+hashes whose length is not their algorithm's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["SchemaProblem", "problems"]
 
 SPECS = ("1.2", "1.3", "1.4", "1.5", "1.6", "1.7")
-MOST = 200  # problems told; a document with more is no bill of materials
+MAX_PROBLEMS = 200  # listed; a document with more is hardly a bill of materials
 FORMATS = {
     "date-time": "write RFC 3339 with a zone: 2026-05-11T19:20:39Z",
     "iri-reference": "percent-encode what a URL cannot hold",
@@ -41,7 +41,7 @@ PATTERNS = {
 
 @dataclass(frozen=True, order=True)
 class SchemaProblem:
-    """One thing that is wrong."""
+    """One problem of a document."""
 
     path: str  # components[3].hashes[0].alg; empty: the whole document
     message: str
@@ -53,22 +53,22 @@ class SchemaProblem:
 
 
 def problems(document: Any) -> list[SchemaProblem]:
-    """What is wrong with a document: a value as JSON gives it, or its bytes. Empty: nothing; never raises."""
+    """List the problems of a document, given as bytes or as a JSON value; empty for a valid one. Never raises."""
     if isinstance(document, (bytes, bytearray, str)):
         try:
             data = document.encode() if isinstance(document, str) else bytes(document)
             document = parse_json(data, "the document")
         except MalformedInput as error:
-            said = f"{error.message}: {error.why}" if error.why else error.message
+            message = f"{error.message}: {error.why}" if error.why else error.message
             return [
                 SchemaProblem(
-                    "", said, "CycloneDX in XML is not read here" if data.lstrip()[:1] == b"<" else error.hint
+                    "", message, "CycloneDX in XML is not read here" if data.lstrip()[:1] == b"<" else error.hint
                 )
             ]
         except UnicodeEncodeError as error:  # half a character
-            return [SchemaProblem("", f"this is no text: {error}")]
+            return [SchemaProblem("", f"not text: {error}")]
     if not isinstance(document, dict):
-        return [SchemaProblem("", f"a bill of materials is an object, this is {_kind(document)}")]
+        return [SchemaProblem("", f"not an object: a bill of materials is one, this is {_kind(document)}")]
     spec = document.get("specVersion")
     if document.get("bomFormat") != "CycloneDX" or not isinstance(spec, str) or spec not in SPECS:
         return [
@@ -80,11 +80,11 @@ def problems(document: Any) -> list[SchemaProblem]:
         ]
     try:
         json.dumps(document, allow_nan=False)
-        found = list(_schema_problems(document, spec))
-        found += _beyond(document)
+        result = list(_schema_problems(document, spec))
+        result += _beyond(document)
     except (ValueError, TypeError, RecursionError, OverflowError) as error:
-        return [SchemaProblem("", f"this cannot be written as JSON: {str(error)[:200]}")]
-    return sorted(set(found))[:MOST]
+        return [SchemaProblem("", f"not valid as JSON: {str(error)[:200]}")]
+    return sorted(set(result))[:MAX_PROBLEMS]
 
 
 @cache
@@ -94,7 +94,7 @@ def _validator(spec: str) -> Draft7Validator:
     return Draft7Validator(
         bundled_schema(f"bom-{spec}.SNAPSHOT.schema.json"),
         validate_formats=True,
-        # $ref to spdx, jsf and cryptography: never fetched
+        # $ref to spdx, jsf and cryptography: read from the package, never fetched
         retriever=lambda uri: bundled_schema(uri.rpartition("/")[2]),
     )
 
@@ -104,17 +104,17 @@ def _schema_problems(document: dict[str, Any], spec: str) -> Iterator[SchemaProb
     if validator.is_valid(document):
         return
     for number, error in enumerate(validator.iter_errors(document)):
-        if number >= MOST:
+        if number >= MAX_PROBLEMS:
             return
-        yield from _told(error)
+        yield from _described(error)
 
 
-def _told(error: ValidationError) -> Iterator[SchemaProblem]:
-    """In our words; of alternatives, the one that the value comes closest to."""
+def _described(error: ValidationError) -> Iterator[SchemaProblem]:
+    """Describe an error; among alternatives, describe the one that the value comes closest to."""
     at = list(error.instance_path)
     if at[-1:] == ["licenses"] and _mixed(error.instance):
-        said = "licences in a list, or one expression: not both"
-        yield SchemaProblem(_path(at), said, "join them with AND in one expression")
+        message = "licences in a list, or one expression: not both"
+        yield SchemaProblem(_path(at), message, "join them with AND in one expression")
         return
     branches = error.kind.as_dict().get("context")
     if branches is None:
@@ -125,11 +125,11 @@ def _told(error: ValidationError) -> Iterator[SchemaProblem]:
         )
     else:
         for inner in _closest(branches):
-            yield from _told(inner)
+            yield from _described(inner)
 
 
 def _is_torn(branches: Sequence[Sequence[ValidationError]]) -> bool:
-    """Whether each alternative refuses only fields, and knows those that another one refuses."""
+    """Whether each alternative refuses only fields that another one allows."""
     refused = []
     for errors in branches:
         if any(e.kind.name != "additionalProperties" for e in errors):
@@ -139,7 +139,7 @@ def _is_torn(branches: Sequence[Sequence[ValidationError]]) -> bool:
 
 
 def _closest(branches: Sequence[Sequence[ValidationError]]) -> Sequence[ValidationError]:
-    """The alternative whose errors lie deepest in the value: it was the one that was meant."""
+    """The alternative whose errors lie deepest in the value: most likely it was meant."""
     return max(
         branches,
         key=lambda errors: (
@@ -151,29 +151,29 @@ def _closest(branches: Sequence[Sequence[ValidationError]]) -> Sequence[Validati
 
 
 def _words(error: ValidationError, name: str) -> tuple[str, str]:
-    """What is wrong with the field called ``name``, and how it is mended."""
+    """The problem of the field called ``name``, and a hint."""
     kind, value = error.kind.as_dict(), error.instance
     match error.kind.name:
         case "enum":
-            return _none_of([str(option) for option in kind["options"]], value, name)
+            return _not_an_option([str(option) for option in kind["options"]], value, name)
         case "required":
             return f"{kind['property']!r} is missing", "add it"
         case "additionalProperties":
             names = ", ".join(repr(str(n)) for n in kind["unexpected"][:5])
-            hint = "a misspelt name? what is your own belongs into 'properties'"
+            hint = "is it misspelt? fields of your own belong into 'properties'"
             return f"{names} is not known here", hint
         case "type":
-            wanted = " or ".join(str(t) for t in kind["types"])
-            text = isinstance(value, (int, float)) and wanted == "string"
-            said = f"{wanted} expected, this is {_kind(value)}"
-            return said, f'write "{value}", in quotes' if text else ""
+            expected = " or ".join(str(t) for t in kind["types"])
+            text = isinstance(value, (int, float)) and expected == "string"
+            message = f"{expected} expected, this is {_kind(value)}"
+            return message, f'write "{value}", in quotes' if text else ""
         case "pattern":
             hint = PATTERNS.get(name, f"the pattern is {kind['pattern']}"[:200])
-            return f"{_short(value)} does not have the form that is asked for", hint
+            return f"{_short(value)} does not have the expected form", hint
         case "format":
-            return f"{_short(value)} is no {kind['format']}", FORMATS.get(kind["format"], "")
+            return f"not a {kind['format']}: {_short(value)}", FORMATS.get(kind["format"], "")
         case "uniqueItems":
-            return "the same entry stands there twice", "leave one"
+            return "the list has the same entry twice", "remove one"
         case "minimum" | "maximum" as bound:
             return f"{_short(value)} is {'below' if bound == 'minimum' else 'above'} {kind['limit']}", ""
         case "minItems" | "maxItems" | "minLength" | "maxLength" as bound:
@@ -182,27 +182,27 @@ def _words(error: ValidationError, name: str) -> tuple[str, str]:
         case "not":
             *others, last = [repr(name) for name in kind["schema"].get("required", ["this"])]
             if others:
-                return f"{', '.join(others)} and {last} may not stand here together", "leave one out"
-            return f"{last} may not stand here", "leave it out"
-    return f"this does not keep the rule {error.kind.name!r} of the schema", "compare it with the specification"
+                return f"{', '.join(others)} and {last} are not allowed together", "remove one"
+            return f"{last} is not allowed here", "remove it"
+    return f"this breaks the rule {error.kind.name!r} of the schema", "compare it with the specification"
 
 
-def _none_of(options: list[str], value: Any, name: str) -> tuple[str, str]:
+def _not_an_option(options: list[str], value: Any, name: str) -> tuple[str, str]:
     near = [o for o in options if _letters(o) == _letters(str(value))]
     if near:
-        return f"{_short(value)} is not a value that is allowed here", f"write {near[0]!r}"
+        return f"{_short(value)} is not allowed here", f"write {near[0]!r}"
     if len(options) > 20:
         hint = (
             "an SPDX identifier, exactly as SPDX writes it; put another licence's name in 'name'"
             if name == "id"
             else ""
         )
-        return f"{_short(value)} is none of the {len(options)} values that are allowed", hint
-    return f"{_short(value)} is not a value that is allowed here", f"one of {', '.join(options)}"
+        return f"{_short(value)} is not one of the {len(options)} allowed values", hint
+    return f"{_short(value)} is not allowed here", f"one of {', '.join(options)}"
 
 
 def _beyond(document: dict[str, Any]) -> Iterator[SchemaProblem]:
-    """What the schemas cannot say."""
+    """Find what the schemas cannot express: wrong references and hash lengths."""
     places: dict[str, list[str]] = {}
     used: list[tuple[str, str]] = []
     for path, name, value in _walk(document):
@@ -219,7 +219,7 @@ def _beyond(document: dict[str, Any]) -> Iterator[SchemaProblem]:
             yield SchemaProblem(
                 where[1],
                 f"the bom-ref {_short(ref)} is also at {where[0]}",
-                "a reference needs one place: rename one",
+                "a reference must have one target: rename one",
             )
     for path, ref in used:
         if ref not in places and not ref.startswith("urn:cdx:"):
@@ -239,14 +239,14 @@ def _beyond(document: dict[str, Any]) -> Iterator[SchemaProblem]:
 def _hashes(path: str, hashes: Any) -> Iterator[SchemaProblem]:
     for number, one in enumerate(_list(hashes)):
         if isinstance(one, dict) and isinstance(one.get("content"), str):
-            wanted = HASH_LENGTHS.get(str(one.get("alg")))
-            if wanted and len(one["content"]) != wanted:
-                said = f"{len(one['content'])} digits, and {one['alg']} has {wanted}"
-                yield SchemaProblem(f"{path}[{number}].content", said, "compute it again")
+            length = HASH_LENGTHS.get(str(one.get("alg")))
+            if length and len(one["content"]) != length:
+                message = f"{len(one['content'])} digits, and {one['alg']} has {length}"
+                yield SchemaProblem(f"{path}[{number}].content", message, "compute it again")
 
 
 def _walk(document: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Every value in an object, with its path and name; without recursion."""
+    """Yield every value of an object with its path and name, without recursion."""
     waiting: list[tuple[str, Any]] = [("", document)]
     while waiting:
         path, value = waiting.pop()

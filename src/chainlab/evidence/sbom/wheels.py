@@ -1,4 +1,4 @@
-"""Wheels: one wheel as a component, and what it declares to need.
+"""Wheels as bills of materials: one wheel as a component, and what it needs.
 
     >>> read(Path("acme_cells-1.2.0-py3-none-any.whl")).subject.hash_origin
     'file'
@@ -36,70 +36,70 @@ def read(
     wheels: Path | Sequence[Path] | None = None,
     markers: Mapping[str, str] | None = None,
 ) -> Inventory:
-    """A wheel and what it needs: with ``lock``, the versions and hashes of everything; else only what it declares.
+    """List a wheel and its needs: with ``lock``, the versions and hashes of all; else only what the wheel declares.
 
     ``wheels`` is a folder of the wheels that the lock names: their licences and requirements are read there. Raises
-    `MalformedInput` for what is no wheel, and for a lock that cannot be read.
+    `MalformedInput` for an invalid wheel, and for a lock that cannot be read.
     """
     wheel = open_wheel(path)
     subject = replace(wheel.component, type="application" if lock else "library")
-    spots = [BlindSpot(k, said, subject.ref) for k, said in metadata.hidden_code(wheel.names).items()]
-    spots += _dynamic(wheel, subject.ref)
+    spots = [BlindSpot(kind, message, subject.ref) for kind, message in metadata.hidden_code(wheel.names).items()]
+    spots += _dynamic_imports(wheel, subject.ref)
     values = markers_here(markers)
     if lock is not None:
-        found = lock_inventory.read(
+        inventory = lock_inventory.read(
             lock,
             subject=subject,
             wheels=wheels,
             markers=values,
             requires=requirements_of(wheel.package, values),
         )
-        known = tuple(sorted({*found.blind_spots, *spots, *_extras(wheel, subject.ref)}))
-        return _with_stated(wheel, replace(found, lifecycle="build", blind_spots=known))
-    wanted: dict[str, list[Requirement]] = {}
+        all_spots = tuple(sorted({*inventory.blind_spots, *spots, *_extras(wheel, subject.ref)}))
+        return _with_embedded(wheel, replace(inventory, lifecycle="build", blind_spots=all_spots))
+    by_name: dict[str, list[Requirement]] = {}
     for text, scope in requirements_of(wheel.package, values):
-        needed = metadata.parse_requirement(text)
-        if needed is None:
+        requirement = metadata.parse_requirement(text)
+        if requirement is None:
             spots.append(BlindSpot("unreadable", f"the requirement {text[:80]!r}", subject.ref))
         elif scope == "required":
-            wanted.setdefault(canonicalize_name(needed.name), []).append(needed)
-    components = [component_of_ranges(ranges, wheel.path.name) for ranges in wanted.values()]
+            by_name.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    components = [component_of_ranges(ranges, wheel.path.name) for ranges in by_name.values()]
     if components:
         spots.append(BlindSpot("missing", "a wheel names ranges: versions and transitive needs are not in it"))
     spots += _extras(wheel, subject.ref)
     ordered = tuple(sorted(components, key=lambda component: component.ref))
     subject = replace(subject, requires=tuple(component.ref for component in ordered), complete=True)
-    return _with_stated(wheel, Inventory(ordered, subject, "build", tuple(sorted(spots)), ()))
+    return _with_embedded(wheel, Inventory(ordered, subject, "build", tuple(sorted(spots)), ()))
 
 
 def requirements_of(package: metadata.PackageMetadata, markers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What a package asks for, without markers, with the scope: ``optional`` is what only an extra asks for."""
-    found = []
+    """The requirements of a package, markers evaluated, each with its scope: ``optional`` if only an extra needs it."""
+    result = []
     for text in package.requires:
-        needed = metadata.parse_requirement(text)
-        if needed is None:
-            found.append((text, "required"))
-        elif metadata.applies(needed.marker, markers, package.extras):
-            scope = "required" if metadata.applies(needed.marker, markers) else "optional"
-            extras = f"[{','.join(sorted(needed.extras))}]" if needed.extras else ""
-            where = f" @ {needed.url}" if needed.url else str(needed.specifier)
-            found.append((f"{needed.name}{extras}{where}", scope))
-    return found
+        requirement = metadata.parse_requirement(text)
+        if requirement is None:
+            result.append((text, "required"))
+        elif metadata.applies(requirement.marker, markers, package.extras):
+            scope = "required" if metadata.applies(requirement.marker, markers) else "optional"
+            extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+            where = f" @ {requirement.url}" if requirement.url else str(requirement.specifier)
+            result.append((f"{requirement.name}{extras}{where}", scope))
+    return result
 
 
-def component_of_ranges(needed: Sequence[Requirement], where: str, scope: str = "required") -> Component:
-    """A component that is asked for by ranges or an address, all of one name: its version is not known."""
-    address = next((without_credentials(one.url) for one in needed if one.url), "")
-    ranges = dict.fromkeys(without_credentials(one.url or "") or str(one.specifier) for one in needed)
+def component_of_ranges(requirements: Sequence[Requirement], where: str, scope: str = "required") -> Component:
+    """A component of unknown version, from requirements of one name: version ranges or an address."""
+    address = next((without_credentials(one.url) for one in requirements if one.url), "")
+    ranges = dict.fromkeys(without_credentials(one.url or "") or str(one.specifier) for one in requirements)
     kind = "vcs_url" if "+" in address.partition(":")[0] else "download_url"
-    name = needed[0].name
+    name = requirements[0].name
     purl = "" if "file:" in address else purl_of(name, **{kind: address.partition("#")[0]})
-    asked_for = ", ".join(filter(None, ranges)) or "any version"
-    return Component(name, "", purl, scope=scope, properties=((f"{PREFIX}version-range", asked_for),), found_in=where)
+    text = ", ".join(filter(None, ranges)) or "any version"
+    return Component(name, "", purl, scope=scope, properties=((f"{PREFIX}version-range", text),), found_in=where)
 
 
-def _with_stated(wheel: Wheel, found: Inventory) -> Inventory:
-    """With the components of the SBOMs that the wheel carries (PEP 770)."""
+def _with_embedded(wheel: Wheel, inventory: Inventory) -> Inventory:
+    """Add the components of the SBOMs that the wheel carries (PEP 770)."""
     documents: dict[str, bytes] = {}
     with zipfile.ZipFile(wheel.path) as archive:
         for name in sorted(n for n in set(wheel.names) if PLACE.fullmatch(n)):
@@ -107,12 +107,12 @@ def _with_stated(wheel: Wheel, found: Inventory) -> Inventory:
                 with archive.open(name) as member:
                     documents[name] = member.read(MAX_DOCUMENT + 1)
             except UNREADABLE:
-                documents[name] = b""  # which is no document, and is named as such
-    subject, parts, spots = read_embedded(found.subject, documents, {c.key: c.ref for c in found.components})
-    listed = {c.ref for c in found.components}
+                documents[name] = b""  # not a document: it becomes a blind spot
+    subject, parts, spots = read_embedded(inventory.subject, documents, {c.key: c.ref for c in inventory.components})
+    listed = {c.ref for c in inventory.components}
     inner = [part for part in merge_parts(parts) if part.ref not in listed]
-    known = tuple(sorted({*found.blind_spots, *spots}))
-    return replace(found, subject=subject, components=(*found.components, *inner), blind_spots=known)
+    all_spots = tuple(sorted({*inventory.blind_spots, *spots}))
+    return replace(inventory, subject=subject, components=(*inventory.components, *inner), blind_spots=all_spots)
 
 
 def _extras(wheel: Wheel, ref: str) -> list[BlindSpot]:
@@ -120,7 +120,7 @@ def _extras(wheel: Wheel, ref: str) -> list[BlindSpot]:
     return [BlindSpot("extra", f"not asked for: {', '.join(extras)}", ref)] if extras else []
 
 
-def _dynamic(wheel: Wheel, ref: str) -> list[BlindSpot]:
+def _dynamic_imports(wheel: Wheel, ref: str) -> list[BlindSpot]:
     places: list[str] = []
     read_so_far = 0
     with zipfile.ZipFile(wheel.path) as archive:
