@@ -78,9 +78,9 @@ def test_a_database_that_stays_locked_is_told(connection: sqlite3.Connection, tm
     try:
         with database.transaction(connection):
             connection.execute("INSERT INTO facts VALUES ('first')")
-            with pytest.raises(Unavailable, match="could not be written") as told:
+            with pytest.raises(Unavailable, match="could not be written") as caught:
                 add(other, "too early")
-            assert "locked" in told.value.why
+            assert "locked" in caught.value.why
         add(other, "second")
     finally:
         other.close()

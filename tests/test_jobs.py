@@ -60,13 +60,13 @@ def runs(credentials: Credentials, job: str) -> bool:
 
 def derived(credentials: Credentials, secret: str) -> str:
     """What `/v2/token` gives for a secret."""
-    return credentials.issue(SUBJECT, ["oci:push:acme/demo"], lifetime=900, under=known(credentials, secret))
+    return credentials.issue(SUBJECT, ["oci:push:acme/demo"], lifetime=900, under=checked(credentials, secret))
 
 
-def known(credentials: Credentials, secret: str) -> Credential:
-    found = credentials.check(secret)
-    assert found is not None
-    return found
+def checked(credentials: Credentials, secret: str) -> Credential:
+    credential = credentials.check(secret)
+    assert credential is not None
+    return credential
 
 
 def family(credentials: Credentials, job: str) -> list[str]:
@@ -82,7 +82,8 @@ def test_everything_of_a_job_is_good_while_it_runs_and_ends_with_one_write(
 ) -> None:
     with running.running(SUBJECT, REPOSITORY) as job, running.running(SUBJECT, REPOSITORY) as other:
         secrets = family(credentials, job)
-        assert {(known(credentials, s).job, known(credentials, s).repository) for s in secrets} == {(job, REPOSITORY)}
+        good = [checked(credentials, secret) for secret in secrets]
+        assert {(credential.job, credential.repository) for credential in good} == {(job, REPOSITORY)}
         beside = credentials.issue(SUBJECT, [], job=other)
         running.end(job)
         assert [credentials.check(secret) for secret in secrets] == [None] * len(secrets)
@@ -222,14 +223,14 @@ def test_a_bearer_and_its_tokens_end_with_the_job(tmp_path: Path, instance: Inst
         tokens = {audience: instance.job_token(bearer, audience) for audience in AUDIENCES}
         for audience, token in tokens.items():
             assert trust.claims(token, audience)["check_run_id"] == job
-    with pytest.raises(Refused, match="its job has ended") as refused:
+    with pytest.raises(Refused, match="the job of this token has ended") as refused:
         instance.job_token(bearer, "sigstore")
     assert refused.value.status == 401
     for audience, token in tokens.items():
-        with pytest.raises(Refused, match="its job has ended"):
+        with pytest.raises(Refused, match="the job of this token has ended"):
             trust.claims(token, audience)
     identity = instance.issuer.check(tokens["sigstore"])
-    with pytest.raises(Refused, match="its job has ended"):
+    with pytest.raises(Refused, match="the job of this token has ended"):
         instance.certificate(identity, instance.keys.ct_key.public_key())
 
 
@@ -239,7 +240,7 @@ def test_a_bearer_whose_deadline_is_over_gives_no_token(
     bearer = Trust(tmp_path).job_bearer(CLAIMS, job=running.begin(SUBJECT, REPOSITORY))
     assert instance.job_token(bearer, "sigstore")
     now[0] += jobs.LEASE + 1
-    with pytest.raises(Refused, match="its job has ended"):
+    with pytest.raises(Refused, match="the job of this token has ended"):
         instance.job_token(bearer, "sigstore")
 
 

@@ -65,7 +65,7 @@ def test_what_a_link_to_nothing_names_is_made(tmp_path: Path) -> None:
 def device(tmp_path: Path) -> Callable[[str], Path]:
     """A device of a name: one of our own, else the system's where this user could not replace it."""
 
-    def found(name: str) -> Path:
+    def path_of(name: str) -> Path:
         path, real = tmp_path / name, Path("/dev") / name
         try:
             os.mknod(path, 0o666 | stat.S_IFCHR, real.stat().st_rdev)
@@ -76,7 +76,7 @@ def device(tmp_path: Path) -> Callable[[str], Path]:
             return real
         return path
 
-    return found
+    return path_of
 
 
 def test_the_null_device_stays_a_device(device: Callable[[str], Path], export: Callable[[Path], Result]) -> None:

@@ -39,8 +39,8 @@ def put(host: Host, path: str, data: bytes, *grants: str) -> httpx.Response:
 def test_an_artifact_comes_back(fresh: Host) -> None:
     answer = put(fresh, "7/my dist", tar(), *BOTH)
     assert answer.status_code == 201
-    said = dict(line.split("=") for line in answer.text.splitlines())
-    assert said["artifact-digest"] == Digest.of(tar()).value.hex()
+    outputs = dict(line.split("=") for line in answer.text.splitlines())
+    assert outputs["artifact-digest"] == Digest.of(tar()).value.hex()
     headers = fresh.bearer(*BOTH)
     assert fresh.http.get("/ci/artifacts/7", headers=headers).text == "my dist\n"
     assert fresh.http.get("/ci/artifacts/7/my dist", headers=headers).content == tar()

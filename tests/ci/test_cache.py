@@ -84,8 +84,8 @@ def test_keys_are_searched_in_the_platforms_order(fresh: Host, case: str) -> Non
         put(fresh, key, key.encode(), WRITE_MAIN)
     keys, expected = ORDER[case]
     answer = get(fresh, keys, READ_MAIN)
-    found = answer.text if answer.status_code == 200 else None
-    assert found == expected
+    text = answer.text if answer.status_code == 200 else None
+    assert text == expected
 
 
 def test_scopes_are_searched_in_the_order_of_the_grants(fresh: Host) -> None:
@@ -123,8 +123,8 @@ def test_only_the_grants_count(fresh: Host, grants: tuple[str, ...], save: int, 
     answer = put(fresh, "k", b"x", *grants)
     assert answer.status_code == save
     assert save != 403 or "may read caches but not save" in answer.text
-    found = get(fresh, ["k"], *grants)
-    assert found.status_code == (200 if save == 201 else restore)
+    restored = get(fresh, ["k"], *grants)
+    assert restored.status_code == (200 if save == 201 else restore)
 
 
 def test_without_a_credential_there_is_nothing(fresh: Host) -> None:

@@ -37,11 +37,11 @@ def test_commit_ids_are_the_same_on_every_machine(mirror: Mirror) -> None:
 def test_a_mirror_that_was_built_once_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = mirror_history.prepare(ROOT / "data")
     monkeypatch.setattr(mirror_history, "_build", lambda *_: pytest.fail("built again"))
-    remote = Repositories(tmp_path / "git", tmp_path / "state.db")
-    Mirror(remote)
+    repositories = Repositories(tmp_path / "git", tmp_path / "state.db")
+    Mirror(repositories)
     for name in kept:
-        assert remote.refs(name)
-    remote.close()
+        assert repositories.refs(name)
+    repositories.close()
 
 
 def test_an_annotated_tag_is_peeled(mirror: Mirror) -> None:
@@ -126,12 +126,12 @@ def test_the_closure_of_the_weak_project_is_what_week_1_counted(mirror: Mirror) 
     def read(path: str) -> str | None:
         return (project / path).read_text() if (project / path).is_file() else None
 
-    found = mirror.closure(texts, read=read)
-    names = [str(resolved) for resolved in found]
+    tree = mirror.closure(texts, read=read)
+    names = [str(resolved) for resolved in tree]
     assert len(names) == len(set(names))
     assert {"acme/pip-cache@v1", "acme/hub-login@v1", "actions/cache@v3"} <= set(names)
     assert "northwind-ml/post-metrics@main" in names
-    by_name = {str(resolved): resolved for resolved in found}
+    by_name = {str(resolved): resolved for resolved in tree}
     inner = by_name["acme/pip-cache@v1"]
     assert (inner.depth, inner.file) == (1, "acme/setup-ml-python@v2: action.yml")
     assert by_name["acme/setup-ml-python@v2"].depth == 0
@@ -157,9 +157,9 @@ def test_a_circle_ends_and_local_references_are_followed(moving: Mirror) -> None
         "own/action.yaml": "runs:\n  steps:\n    - uses: acme/hub-login@v1\n    - uses: ./own\n",
     }
     text = "jobs:\n  a:\n    uses: ./.github/workflows/called.yml\n"
-    found = moving.closure({"ci.yml": text}, read=files.get)
-    assert [str(r) for r in found] == ["acme/hub-login@v1", "acme/release-notes@v1"]
-    assert (found[0].file, found[0].line) == ("own/action.yaml", 3)
+    tree = moving.closure({"ci.yml": text}, read=files.get)
+    assert [str(r) for r in tree] == ["acme/hub-login@v1", "acme/release-notes@v1"]
+    assert (tree[0].file, tree[0].line) == ("own/action.yaml", 3)
     with pytest.raises(ChainlabError, match=r"ci\.yml, line 3: .*called\.yml"):
         moving.closure({"ci.yml": text})
     outside = "jobs:\n  a:\n    steps:\n      - uses: ./../x\n"
@@ -173,8 +173,8 @@ def test_a_workflow_called_inside_another_repository_is_that_repositorys(moving:
     files = {".github/workflows/inner.yml": inner, ".github/workflows/notes.yml": outer}
     moving.move_tag("acme/workflows", "v1", files)
     text = "jobs:\n  a:\n    uses: acme/workflows/.github/workflows/notes.yml@v1\n"
-    found = moving.closure({"ci.yml": text})
-    assert [str(r) for r in found][1] == "acme/hub-login@v1"
+    tree = moving.closure({"ci.yml": text})
+    assert [str(r) for r in tree][1] == "acme/hub-login@v1"
 
 
 @pytest.mark.parametrize("text", ["a: [", "{", "a:\n\tb: c", "&a *a", "\x00"])

@@ -117,17 +117,17 @@ def test_what_cannot_be_pinned_is_refused_with_its_line(mirror: Mirror, ref: str
     with pytest.raises(ChainlabError, match="line 6") as caught:
         pin(text, mirror)
     assert message in str(caught.value)
-    (found,) = findings(text, mirror)
-    assert (found.line, found.kind) == (6, "fork" if "reaches" in message else "unresolved")
+    (finding,) = findings(text, mirror)
+    assert (finding.line, finding.kind) == (6, "fork" if "reaches" in message else "unresolved")
 
 
 def test_a_pin_outside_does_not_hold_what_is_inside(mirror: Mirror) -> None:
     text = pin(steps("- uses: acme/setup-ml-python@v2", "- uses: docker://alpine:3"), mirror)
-    found = [(f.kind, f.uses) for f in findings(text, mirror, file="ci.yml")]
-    assert ("image", "docker://alpine:3") in found
-    assert ("nested", "acme/pip-cache@v1") in found
-    assert ("nested", "northwind-ml/post-metrics@main") in found
-    assert not any(kind == "unpinned" for kind, _ in found)
+    kinds = [(f.kind, f.uses) for f in findings(text, mirror, file="ci.yml")]
+    assert ("image", "docker://alpine:3") in kinds
+    assert ("nested", "acme/pip-cache@v1") in kinds
+    assert ("nested", "northwind-ml/post-metrics@main") in kinds
+    assert not any(kind == "unpinned" for kind, _ in kinds)
     leaf = pin(steps("- uses: acme/changed-files@v3"), mirror)
     assert findings(leaf, mirror) == []
 
@@ -214,11 +214,11 @@ def test_what_cannot_be_followed_hides_no_other_finding(
     lost = steps("- uses: acme/no-such-action@v1")
     folder = project(tmp_path, b=lost, c=MOVABLE)
     (folder / ".github/workflows/a.yml").write_bytes(text.encode(errors="surrogateescape"))
-    found = [(Path(f.file).name, f.line, f.kind) for f in pin_folder(folder, mirror, check=True)]
-    assert expected in found
-    assert ("b.yml", 5, "unresolved") in found
-    assert ("c.yml", 5, "unpinned") in found
-    assert len(found) == len(set(found))
+    rows = [(Path(f.file).name, f.line, f.kind) for f in pin_folder(folder, mirror, check=True)]
+    assert expected in rows
+    assert ("b.yml", 5, "unresolved") in rows
+    assert ("c.yml", 5, "unpinned") in rows
+    assert len(rows) == len(set(rows))
     with pytest.raises(ChainlabError) as caught:
         pin_folder(folder, mirror)
     assert "b.yml" in str(caught.value)
@@ -229,10 +229,10 @@ def test_what_cannot_be_followed_hides_no_other_finding(
 def test_an_action_that_cannot_be_followed_inside_is_a_finding_of_its_own(mirror: Mirror, tmp_path: Path) -> None:
     mirror.move_tag("acme/hub-login", "v1", {"action.yml": b"runs:\n  steps:\n    - uses: acme/gone@v1\n"})
     folder = project(tmp_path, a=steps("- uses: acme/hub-login@v1"), c=MOVABLE)
-    found = {(f.file.rpartition("/")[2], f.line, f.kind) for f in pin_folder(folder, mirror, check=True)}
+    rows = {(f.file.rpartition("/")[2], f.line, f.kind) for f in pin_folder(folder, mirror, check=True)}
     mirror.reset()
-    assert ("hub-login@v1: action.yml", 3, "unresolved") in found
-    assert ("c.yml", 5, "unpinned") in found
+    assert ("hub-login@v1: action.yml", 3, "unresolved") in rows
+    assert ("c.yml", 5, "unpinned") in rows
 
 
 def test_a_reference_to_the_same_repository_is_as_pinned_as_a_local_one(mirror: Mirror, tmp_path: Path) -> None:
@@ -250,6 +250,6 @@ def test_inside_an_action_the_same_repository_is_the_action_s(mirror: Mirror) ->
     outer = b"runs:\n  steps:\n    - uses: $/inner\n"
     inner = b"runs:\n  steps:\n    - uses: acme/changed-files@v3\n"
     mirror.move_tag("acme/hub-login", "v1", {"action.yml": outer, "inner/action.yml": inner})
-    found = findings(pin(steps("- uses: acme/hub-login@v1"), mirror), mirror)
+    nested = findings(pin(steps("- uses: acme/hub-login@v1"), mirror), mirror)
     mirror.reset()
-    assert [(f.kind, f.uses) for f in found] == [("nested", "acme/changed-files@v3")]
+    assert [(f.kind, f.uses) for f in nested] == [("nested", "acme/changed-files@v3")]

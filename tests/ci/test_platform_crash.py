@@ -61,16 +61,16 @@ def test_after_a_kill_everything_acknowledged_is_there(tmp_path: Path, wait: flo
     for entry in cache.entries():  # also one that was saved and not yet acknowledged is whole
         assert cache.path(entry).stat().st_size == 120_000
     last = repositories.resolve(REPO, "main")
-    known = [commit for _, commit in acknowledged]
+    commits = [commit for _, commit in acknowledged]
     history = repositories.git(repositories.path(REPO), "rev-list", "--max-count=2", last).decode().split()
-    assert known[-1] in history  # at most one commit was made and not acknowledged
+    assert commits[-1] in history  # at most one commit was made and not acknowledged
     repositories.import_tree(REPO, {}, "after")  # tells also of the change whose event was lost
     connection = connect(database)
     events = Events(connection)
     events.verify()
-    told = [e.data for e in events.read("dev.chainlab.change.pushed")]
-    assert {commit for _, commit in acknowledged} <= {e["new"] for e in told}
-    assert all(a["new"] == b["old"] for a, b in pairwise(told))
+    changes = [e.data for e in events.read("dev.chainlab.change.pushed")]
+    assert {commit for _, commit in acknowledged} <= {e["new"] for e in changes}
+    assert all(a["new"] == b["old"] for a, b in pairwise(changes))
     connection.close()
     cache.close()
     repositories.close()

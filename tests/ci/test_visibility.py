@@ -39,7 +39,7 @@ KEPT = b"a file that only an artifact of a run holds"
 
 @dataclass(frozen=True)
 class Digests:
-    """Of what the internal repository made."""
+    """Digests of what the internal repository published."""
 
     manifest: str
     model: str
@@ -122,11 +122,11 @@ def wheel(folder: Path, project: str) -> Path:
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
         record += f"{path},sha256={digest},{len(data)}\n"
     files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
-    made = folder / f"{name}-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(made, "w") as archive:
+    wheel = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
         for path, data in files.items():
             archive.writestr(path, data)
-    return made
+    return wheel
 
 
 def image(host: Host, name: str, layer: bytes, by: str) -> str:
@@ -146,12 +146,14 @@ def image(host: Host, name: str, layer: bytes, by: str) -> str:
 @pytest.fixture(scope="module")
 def digests(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Digests:
     """An internal repository that made an image, a package, an artifact, and evidence about each."""
-    remote, registry = host.platform.repositories, host.registry
-    remote.create("acme", "closed", public=False)
-    remote.import_tree(CLOSED, {"secret.py": b"# the company's own\n", ".github/workflows/x.yml": WORKFLOW}, "one")
-    remote.fork(CLOSED, "mallory")
-    remote.create("mallory", "open")
-    remote.import_tree(FOREIGN, {"a": b"a"}, "one")
+    repositories, registry = host.platform.repositories, host.registry
+    repositories.create("acme", "closed", public=False)
+    repositories.import_tree(
+        CLOSED, {"secret.py": b"# the company's own\n", ".github/workflows/x.yml": WORKFLOW}, "one"
+    )
+    repositories.fork(CLOSED, "mallory")
+    repositories.create("mallory", "open")
+    repositories.import_tree(FOREIGN, {"a": b"a"}, "one")
     manifest = Digest.parse(image(host, IMAGE, MODEL, JOB))
     referrer = attach(registry.images, IMAGE, manifest, BUNDLE, BUNDLE_TYPE, by=JOB)
     owner = Credential("acme", frozenset({"packages:upload:*", "channel:dev"}), repository=CLOSED)
@@ -170,7 +172,7 @@ def digests(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Digests:
 def clients(host: Host) -> Iterator[Mapping[str, httpx.Client]]:
     """A client for each asker."""
     subjects = {"owner": "acme", "another owner's job": f"{FOREIGN}/runs/8/jobs/build"}
-    found = {
+    clients = {
         asker: httpx.Client(
             base_url=host.url,
             trust_env=False,
@@ -179,13 +181,13 @@ def clients(host: Host) -> Iterator[Mapping[str, httpx.Client]]:
         )
         for asker, grants in ASKERS.items()
     }
-    yield found
-    for client in found.values():
+    yield clients
+    for client in clients.values():
         client.close()
 
 
-def told(client: httpx.Client, way: str, digests: Digests) -> bool:
-    """Whether an answer tells of the internal repository."""
+def sees(client: httpx.Client, way: str, digests: Digests) -> bool:
+    """Whether a response reveals the internal repository."""
     path, marker = WAYS[way]
     for name, digest in vars(digests).items():
         path = path.replace(f"SHORT_{name.upper()}", digest[:19]).replace(name.upper(), digest)
@@ -202,7 +204,7 @@ def told(client: httpx.Client, way: str, digests: Digests) -> bool:
 def test_what_an_internal_repository_made_is_read_by_those_who_may_read_it(
     clients: Mapping[str, httpx.Client], digests: Digests, way: str, asker: str
 ) -> None:
-    assert told(clients[asker], way, digests) == (asker in SEEN_BY)
+    assert sees(clients[asker], way, digests) == (asker in SEEN_BY)
 
 
 @pytest.mark.parametrize("asker", ASKERS)
@@ -275,7 +277,7 @@ def test_a_quarantined_digest_that_is_nowhere_is_the_operators_to_know(host: Hos
     assert (document["quarantined"], len(document["quarantine"])) == ("seen at initech", 1)
 
 
-def test_what_is_hidden_answers_as_what_is_not_there(digests: Digests, host: Host) -> None:
+def test_what_is_refuseds_as_what_is_not_there(digests: Digests, host: Host) -> None:
     for hidden, path in (
         (PROJECT, "/simple/{}/"),
         ("Closed_Model", "/artifacts/package/{}"),
@@ -286,10 +288,10 @@ def test_what_is_hidden_answers_as_what_is_not_there(digests: Digests, host: Hos
         (digests.kept, "/evidence/{}"),
     ):
         other = "sha256:" + "1" * 64 if ":" in hidden else hidden.replace("losed", "lothe")
-        told, missing = (host.http.get(path.format(name)) for name in (hidden, other))
-        assert told.status_code == missing.status_code == 404
+        refused, missing = (host.http.get(path.format(name)) for name in (hidden, other))
+        assert refused.status_code == missing.status_code == 404
         shown = missing.text.replace(other, hidden).replace("clothe-model", PROJECT).replace("acme/clothe", CLOSED)
-        assert told.text == shown
+        assert refused.text == shown
 
 
 def test_a_job_knows_what_its_own_run_said_whoever_else_has_the_bytes(host: Host) -> None:
@@ -308,38 +310,38 @@ def test_a_job_knows_what_its_own_run_said_whoever_else_has_the_bytes(host: Host
 
 
 def test_a_fork_is_never_wider_than_what_it_is_a_fork_of(host: Host) -> None:
-    remote = host.platform.repositories
-    name = remote.create("acme", "parent", public=False)
-    remote.import_tree(name, {"a": b"a"}, "one")
-    fork = remote.fork(name, "mallory")
-    assert not remote.repository(fork).public
-    second = remote.fork(fork, "eve")
+    repositories = host.platform.repositories
+    name = repositories.create("acme", "parent", public=False)
+    repositories.import_tree(name, {"a": b"a"}, "one")
+    fork = repositories.fork(name, "mallory")
+    assert not repositories.repository(fork).public
+    second = repositories.fork(fork, "eve")
     for copied in (fork, second):
-        remote.publish(copied, public=True)  # its owner's settings
-        assert not remote.repository(copied).public
+        repositories.publish(copied, public=True)  # its owner's settings
+        assert not repositories.repository(copied).public
         assert host.http.get(f"/raw/{copied}/main/a").status_code == 404
-    remote.publish(name, public=True)
+    repositories.publish(name, public=True)
     assert host.http.get(f"/raw/{second}/main/a").status_code == 200
-    remote.publish(name, public=False)
+    repositories.publish(name, public=False)
     assert host.http.get(f"/raw/{second}/main/a").status_code == 404
 
 
 def test_creating_a_repository_that_is_there_changes_nothing(host: Host) -> None:
-    remote = host.platform.repositories
-    name = remote.create("acme", "made", public=False)
-    assert remote.create("acme", "made", public=True, parent="acme/other") == name
-    assert (remote.repository(name).public, remote.repository(name).parent) == (False, None)
+    repositories = host.platform.repositories
+    name = repositories.create("acme", "made", public=False)
+    assert repositories.create("acme", "made", public=True, parent="acme/other") == name
+    assert (repositories.repository(name).public, repositories.repository(name).parent) == (False, None)
 
 
 def test_a_fork_does_not_go_into_another_repository_of_that_name(host: Host) -> None:
-    remote = host.platform.repositories
-    remote.create("acme", "plans", public=False)
-    remote.import_tree("acme/plans", {"plan": b"secret"}, "one")
-    remote.create("mallory", "plans", public=True)
-    with pytest.raises(Refused, match="no fork of acme/plans") as refused:
-        remote.fork("acme/plans", "mallory")
+    repositories = host.platform.repositories
+    repositories.create("acme", "plans", public=False)
+    repositories.import_tree("acme/plans", {"plan": b"secret"}, "one")
+    repositories.create("mallory", "plans", public=True)
+    with pytest.raises(Refused, match="not a fork of acme/plans") as refused:
+        repositories.fork("acme/plans", "mallory")
     assert refused.value.status == 409
-    assert remote.refs("mallory/plans") == {}
+    assert repositories.refs("mallory/plans") == {}
 
 
 def test_who_reads_a_repository_reads_its_forks_and_not_the_other_way_round(digests: Digests, host: Host) -> None:
@@ -375,14 +377,14 @@ CALLERS = [
 ]
 
 
-@pytest.mark.parametrize(("caller", "fork", "found"), [row[1:] for row in CALLERS], ids=[row[0] for row in CALLERS])
+@pytest.mark.parametrize(("caller", "fork", "resolves"), [row[1:] for row in CALLERS], ids=[row[0] for row in CALLERS])
 def test_an_internal_workflow_is_there_for_its_owners_own_runs(
-    digests: Digests, host: Host, caller: str, fork: bool, found: bool
+    digests: Digests, host: Host, caller: str, fork: bool, resolves: bool
 ) -> None:
     mirror: Mirror = host.platform.mirror.view_of(caller, fork=fork)
     own = host.platform.mirror.view_of(CLOSED).resolve(CALLED)
     text = f"jobs:\n  a:\n    uses: {CALLED}\n"
-    if found:
+    if resolves:
         assert mirror.resolve(CALLED) == own
         assert [str(action) for action in mirror.closure({"x.yml": text})] == [CALLED]
         return
@@ -416,10 +418,10 @@ jobs:
     reached = host.platform.mirror.reach(
         "x.yml", text, ["one", "two", "three", "four"], read={".github/workflows/called.yml": called}.get
     )
-    names = {job: {str(action) for action in found.actions} for job, found in reached.items()}
+    names = {job: {str(action) for action in reach.actions} for job, reach in reached.items()}
     assert names["one"] == names["two"] > {"acme/setup-ml-python@v2", "acme/pip-cache@v1"}
     assert names["three"] == {"acme/changed-files@v3"}
     assert names["four"] == set()
-    assert {job: found.files for job, found in reached.items() if found.files} == {
+    assert {job: reach.files for job, reach in reached.items() if reach.files} == {
         "three": [".github/workflows/called.yml"]
     }

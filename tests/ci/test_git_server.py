@@ -19,7 +19,7 @@ from platform_world import Host
 
 from chainlab.ci.git import git as git_module
 from chainlab.ci.git import packs, ref_events, tree_files
-from chainlab.ci.git import repositories as remote_module
+from chainlab.ci.git import repositories as repositories_module
 from chainlab.ci.git.refs import NO_COMMIT, check_ref
 from chainlab.ci.git.repositories import Repositories
 from chainlab.ci.git.tree_files import File, read_folder
@@ -34,13 +34,13 @@ NAMES = iter(f"repo-{number}" for number in range(1000))
 
 
 @pytest.fixture
-def remote(host: Host) -> Repositories:
+def repositories(host: Host) -> Repositories:
     return host.platform.repositories
 
 
 @pytest.fixture
-def name(remote: Repositories) -> str:
-    return remote.create("acme", next(NAMES), public=False)
+def name(repositories: Repositories) -> str:
+    return repositories.create("acme", next(NAMES), public=False)
 
 
 @pytest.fixture
@@ -70,25 +70,25 @@ def address(host: Host, name: str, *grants: str, subject: str = "alice") -> str:
 # -- in process
 
 
-def test_a_tree_comes_back_as_it_was(remote: Repositories, name: str) -> None:
-    commit = remote.import_tree(name, FILES, "one")
-    assert remote.files(name, commit) == {path: File(data) for path, data in FILES.items()}
-    assert remote.show(name, commit, "folder/b") == FILES["folder/b"]
-    folder = remote.archive(name, commit)
+def test_a_tree_comes_back_as_it_was(repositories: Repositories, name: str) -> None:
+    commit = repositories.import_tree(name, FILES, "one")
+    assert repositories.files(name, commit) == {path: File(data) for path, data in FILES.items()}
+    assert repositories.show(name, commit, "folder/b") == FILES["folder/b"]
+    folder = repositories.archive(name, commit)
     assert {p: f.data for p, f in read_folder(folder).items()} == FILES
-    assert remote.archive(name, commit) == folder
+    assert repositories.archive(name, commit) == folder
 
 
 @settings(max_examples=25)
 @given(st.dictionaries(st.from_regex(r"[a-zA-Z0-9 _.ü-]{1,8}\.x", fullmatch=True), st.binary()))
 def test_any_tree_comes_back_as_it_was(host: Host, files: dict[str, bytes]) -> None:
-    remote = host.platform.repositories
-    remote.create("acme", "any-tree")
-    commit = remote.import_tree("acme/any-tree", files, "any")
-    assert {p: f.data for p, f in remote.files("acme/any-tree", commit).items()} == files
+    repositories = host.platform.repositories
+    repositories.create("acme", "any-tree")
+    commit = repositories.import_tree("acme/any-tree", files, "any")
+    assert {p: f.data for p, f in repositories.files("acme/any-tree", commit).items()} == files
 
 
-def test_a_folder_is_committed_without_what_tools_leave(remote: Repositories, name: str, tmp_path: Path) -> None:
+def test_a_folder_is_committed_without_what_tools_leave(repositories: Repositories, name: str, tmp_path: Path) -> None:
     for path in (".git/config", "__pycache__/x.pyc", "src/a.py", ".github/x.yml", "b.pyc"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("x")
@@ -96,92 +96,94 @@ def test_a_folder_is_committed_without_what_tools_leave(remote: Repositories, na
     (tmp_path / "run.sh").chmod(0o755)
     (tmp_path / "link").symlink_to("src/a.py")
     (tmp_path / ".gitignore").write_text("src\n")
-    files = remote.files(name, remote.import_tree(name, tmp_path, "folder"))
+    files = repositories.files(name, repositories.import_tree(name, tmp_path, "folder"))
     assert sorted(files) == [".github/x.yml", ".gitignore", "link", "run.sh", "src/a.py"]
     assert files["run.sh"].mode == "100755"
     assert files["link"] == File(b"src/a.py", "120000")
 
 
 @pytest.mark.parametrize("repository", ["gate", "ci-host", "anything"])
-def test_nobody_gets_the_name_that_host_and_gate_sign_with(remote: Repositories, name: str, repository: str) -> None:
+def test_nobody_gets_the_name_that_host_and_gate_sign_with(
+    repositories: Repositories, name: str, repository: str
+) -> None:
     with pytest.raises(MalformedInput, match="the platform's own"):
-        remote.create("chainlab", repository)
+        repositories.create("chainlab", repository)
     with pytest.raises(MalformedInput, match="the platform's own"):
-        remote.fork(name, "chainlab")
+        repositories.fork(name, "chainlab")
 
 
-def test_the_same_commit_has_the_same_id(remote: Repositories) -> None:
+def test_the_same_commit_has_the_same_id(repositories: Repositories) -> None:
     ids = set()
     for _ in range(2):
-        name = remote.create("acme", next(NAMES))
-        ids.add(remote.import_tree(name, FILES, "one", time=1_700_000_000))
+        name = repositories.create("acme", next(NAMES))
+        ids.add(repositories.import_tree(name, FILES, "one", time=1_700_000_000))
     assert len(ids) == 1
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", ".git/config", "a/../../x", "", "a/.GIT/hooks/x"])
-def test_no_path_leads_out_of_a_commit(remote: Repositories, name: str, path: str) -> None:
+def test_no_path_leads_out_of_a_commit(repositories: Repositories, name: str, path: str) -> None:
     with pytest.raises(ChainlabError):
-        remote.import_tree(name, {path: b"x"}, "bad")
-    assert remote.refs(name) == {}
+        repositories.import_tree(name, {path: b"x"}, "bad")
+    assert repositories.refs(name) == {}
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "a/../../../x"])
-def test_no_link_leads_out_of_an_exported_tree(remote: Repositories, name: str, target: str) -> None:
-    commit = remote.import_tree(name, {"l": File(target.encode(), "120000")}, "link")
+def test_no_link_leads_out_of_an_exported_tree(repositories: Repositories, name: str, target: str) -> None:
+    commit = repositories.import_tree(name, {"l": File(target.encode(), "120000")}, "link")
     with pytest.raises(Refused, match="leads out"):
-        remote.archive(name, commit)
+        repositories.archive(name, commit)
 
 
-def test_refs_resolve_by_the_platforms_rules(remote: Repositories, name: str) -> None:
-    first = remote.import_tree(name, FILES, "one")
-    second = remote.import_tree(name, {}, "two")
-    remote.tag(name, "annotated", first, message="a release")
-    remote.tag(name, "light", first)
-    remote.set_ref(name, "refs/heads/light", second)
-    assert remote.resolve(name, "main") == second
-    assert remote.resolve(name, "annotated") == first
-    assert remote.refs(name)["refs/tags/annotated"] not in (first, second)
-    assert remote.resolve(name, "light") == first  # the tag wins
-    assert remote.resolve(name, "refs/heads/light") == second
-    assert remote.resolve(name, second) == second
+def test_refs_resolve_by_the_platforms_rules(repositories: Repositories, name: str) -> None:
+    first = repositories.import_tree(name, FILES, "one")
+    second = repositories.import_tree(name, {}, "two")
+    repositories.tag(name, "annotated", first, message="a release")
+    repositories.tag(name, "light", first)
+    repositories.set_ref(name, "refs/heads/light", second)
+    assert repositories.resolve(name, "main") == second
+    assert repositories.resolve(name, "annotated") == first
+    assert repositories.refs(name)["refs/tags/annotated"] not in (first, second)
+    assert repositories.resolve(name, "light") == first  # the tag wins
+    assert repositories.resolve(name, "refs/heads/light") == second
+    assert repositories.resolve(name, second) == second
     for missing in (first[:7], "x", "HEAD", "main~1", "main^{tree}", "..", "-x", "a" * 40, "ma*"):
         with pytest.raises(Refused) as caught:
-            remote.resolve(name, missing)
+            repositories.resolve(name, missing)
         assert caught.value.status == 404
     with pytest.raises(Refused, match="id of a tag, not of a commit"):
-        remote.resolve(name, remote.refs(name)["refs/tags/annotated"])
+        repositories.resolve(name, repositories.refs(name)["refs/tags/annotated"])
 
 
-def test_a_merge_is_made_as_the_platform_makes_it(remote: Repositories, name: str) -> None:
-    base = remote.import_tree(name, FILES, "base")
-    fork = remote.fork(name, "mallory")
-    head = remote.import_tree(fork, FILES | {"new": b"n"}, "head", branch="x;$(id)", parent=base)
-    moved = remote.import_tree(name, FILES | {"own": b"o"}, "moved")
-    assert remote.fetch_fork(name, fork, "x;$(id)", into="refs/pull/7/head") == head
-    merge = remote.merge(name, moved, head)
-    assert set(remote.files(name, merge)) == {*FILES, "new", "own"}
-    remote.set_ref(name, "refs/pull/7/merge", merge)
-    assert remote.resolve(name, "refs/pull/7/merge") == merge
-    assert remote.only_in_fork(name, head)
-    assert not remote.only_in_fork(name, base)
-    other = remote.import_tree(name, FILES | {"a.txt": b"other"}, "other", branch="o", parent=base)
-    third = remote.import_tree(name, FILES | {"a.txt": b"third"}, "third", branch="t", parent=base)
+def test_a_merge_is_made_as_the_platform_makes_it(repositories: Repositories, name: str) -> None:
+    base = repositories.import_tree(name, FILES, "base")
+    fork = repositories.fork(name, "mallory")
+    head = repositories.import_tree(fork, FILES | {"new": b"n"}, "head", branch="x;$(id)", parent=base)
+    moved = repositories.import_tree(name, FILES | {"own": b"o"}, "moved")
+    assert repositories.fetch_fork(name, fork, "x;$(id)", into="refs/pull/7/head") == head
+    merge = repositories.merge(name, moved, head)
+    assert set(repositories.files(name, merge)) == {*FILES, "new", "own"}
+    repositories.set_ref(name, "refs/pull/7/merge", merge)
+    assert repositories.resolve(name, "refs/pull/7/merge") == merge
+    assert repositories.only_in_fork(name, head)
+    assert not repositories.only_in_fork(name, base)
+    other = repositories.import_tree(name, FILES | {"a.txt": b"other"}, "other", branch="o", parent=base)
+    third = repositories.import_tree(name, FILES | {"a.txt": b"third"}, "third", branch="t", parent=base)
     with pytest.raises(Refused, match=r"conflicts in a\.txt"):
-        remote.merge(name, other, third)
+        repositories.merge(name, other, third)
     with pytest.raises(Refused, match="could not merge"):
-        remote.merge(name, other, "1" * 40)
+        repositories.merge(name, other, "1" * 40)
 
 
 @pytest.mark.parametrize(
     "name",
     ["../x/y", "a/b/c", "A/b", ".a/b", "a/-b", "a/b.git", "a", "a/b.lock", "a/\n", "", "a/.."],
 )
-def test_a_repository_has_a_plain_name(remote: Repositories, name: str) -> None:
+def test_a_repository_has_a_plain_name(repositories: Repositories, name: str) -> None:
     owner, _, repo = name.partition("/")
     with pytest.raises(MalformedInput):
-        remote.create(owner, repo)
+        repositories.create(owner, repo)
     with pytest.raises(Refused):
-        remote.path(name)
+        repositories.path(name)
 
 
 @given(st.text(max_size=30))
@@ -200,12 +202,12 @@ def test_a_ref_name_that_is_accepted_is_one_for_git(tail: str) -> None:
 
 
 def test_each_change_of_a_ref_is_one_event(fresh: Host) -> None:
-    remote = fresh.platform.repositories
-    name = remote.create("acme", "told")
-    first = remote.import_tree(name, FILES, "one")
-    remote.set_ref(name, "refs/heads/main", None, who="mallory")
-    told = fresh.events("dev.chainlab.change.pushed")
-    assert told == [
+    repositories = fresh.platform.repositories
+    name = repositories.create("acme", "told")
+    first = repositories.import_tree(name, FILES, "one")
+    repositories.set_ref(name, "refs/heads/main", None, who="mallory")
+    changes = fresh.events("dev.chainlab.change.pushed")
+    assert changes == [
         {"ref": "refs/heads/main", "old": NO_COMMIT, "new": first, "who": "chainlab"},
         {"ref": "refs/heads/main", "old": first, "new": NO_COMMIT, "who": "mallory"},
     ]
@@ -214,14 +216,14 @@ def test_each_change_of_a_ref_is_one_event(fresh: Host) -> None:
 def test_a_push_of_many_refs_holds_the_database_for_no_longer_than_one_of_few(
     fresh: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[int] = []
+    sizes: list[int] = []
 
     @contextmanager
     def counted(connection: sqlite3.Connection) -> Iterator[None]:
         before = connection.total_changes
         with transaction(connection):
             yield
-        told.append(connection.total_changes - before)
+        sizes.append(connection.total_changes - before)
 
     repositories = fresh.platform.repositories
     name = repositories.create("acme", "many-refs")
@@ -231,15 +233,15 @@ def test_a_push_of_many_refs_holds_the_database_for_no_longer_than_one_of_few(
         updates = "".join(f"create refs/tags/t{number} {commit}\n" for number in range(350))
         repositories.git(path, "update-ref", "--stdin", stdin=updates.encode())
     assert len(fresh.events("dev.chainlab.change.pushed")) == 351
-    assert max(told) <= 2 * ref_events.BATCH
-    assert len(told) == 4
+    assert max(sizes) <= 2 * ref_events.BATCH
+    assert len(sizes) == 4
 
 
 # -- over HTTP
 
 
-def test_git_clones_and_pushes(host: Host, remote: Repositories, name: str, git: Git, tmp_path: Path) -> None:
-    first = remote.import_tree(name, FILES, "one")
+def test_git_clones_and_pushes(host: Host, repositories: Repositories, name: str, git: Git, tmp_path: Path) -> None:
+    first = repositories.import_tree(name, FILES, "one")
     url = address(host, name, f"contents:write:{name}", f"contents:read:{name}")
     git("clone", "--quiet", url, "clone")
     clone = tmp_path / "clone"
@@ -248,38 +250,40 @@ def test_git_clones_and_pushes(host: Host, remote: Repositories, name: str, git:
     git("commit", "--quiet", "-m", "two", cwd=clone)
     git("push", "--quiet", "origin", "HEAD:main", "HEAD:refs/tags/v1", cwd=clone)
     second = git("rev-parse", "HEAD", cwd=clone).stdout.strip()
-    assert remote.resolve(name, "main") == second
-    told = [e for e in host.events("dev.chainlab.change.pushed") if e["new"] == second]
-    assert [(e["ref"], e["old"], e["who"]) for e in told] == [
+    assert repositories.resolve(name, "main") == second
+    changes = [e for e in host.events("dev.chainlab.change.pushed") if e["new"] == second]
+    assert [(e["ref"], e["old"], e["who"]) for e in changes] == [
         ("refs/heads/main", first, "alice"),
         ("refs/tags/v1", NO_COMMIT, "alice"),
     ]
     git("fetch", "--quiet", "--depth=1", "origin", first, cwd=clone)  # a commit by its id
     git("push", "--quiet", "--force", "origin", f"{first}:refs/heads/main", cwd=clone)
-    assert remote.resolve(name, "main") == first
+    assert repositories.resolve(name, "main") == first
 
 
 @pytest.mark.parametrize("ref", ["refs/pull/1/head", "refs/forks/x/main", "refs/staging/x"])
 def test_a_push_does_not_reach_the_hosts_own_refs(
-    host: Host, remote: Repositories, name: str, git: Git, tmp_path: Path, ref: str
+    host: Host, repositories: Repositories, name: str, git: Git, tmp_path: Path, ref: str
 ) -> None:
-    commit = remote.import_tree(name, FILES, "one")
-    remote.set_ref(name, ref, commit)
+    commit = repositories.import_tree(name, FILES, "one")
+    repositories.set_ref(name, ref, commit)
     url = address(host, name, f"contents:write:{name}")
     git("clone", "--quiet", url, "clone")
     done = git("push", "origin", f":{ref}", cwd=tmp_path / "clone", check=False)
     assert done.returncode != 0
-    assert ref in remote.refs(name)
+    assert ref in repositories.refs(name)
     assert ("refs/pull" in git("ls-remote", url).stdout) == ref.startswith("refs/pull")
 
 
-def test_nothing_in_a_repository_runs(host: Host, remote: Repositories, name: str, git: Git, tmp_path: Path) -> None:
-    hooks = remote.path(name) / "hooks"
+def test_nothing_in_a_repository_runs(
+    host: Host, repositories: Repositories, name: str, git: Git, tmp_path: Path
+) -> None:
+    hooks = repositories.path(name) / "hooks"
     hooks.mkdir()
     for hook in ("pre-receive", "update", "post-receive", "post-update", "reference-transaction"):
         (hooks / hook).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
         (hooks / hook).chmod(0o755)
-    remote.import_tree(name, FILES, "one")
+    repositories.import_tree(name, FILES, "one")
     url = address(host, name, f"contents:write:{name}")
     git("clone", "--quiet", url, "clone")
     git("push", "--quiet", "origin", "HEAD:refs/heads/other", cwd=tmp_path / "clone")
@@ -300,9 +304,9 @@ def test_nothing_in_a_repository_runs(host: Host, remote: Repositories, name: st
     ],
 )
 def test_who_may_read_and_push(
-    host: Host, remote: Repositories, public: bool, grants: tuple[str, ...] | None, read: int, push: int
+    host: Host, repositories: Repositories, public: bool, grants: tuple[str, ...] | None, read: int, push: int
 ) -> None:
-    name = remote.create("acme", next(NAMES), public=public)
+    name = repositories.create("acme", next(NAMES), public=public)
     auth = None
     if grants is not None:
         auth = ("any", host.secret(*(grant.replace("NAME", name) for grant in grants)))
@@ -363,20 +367,20 @@ GARBAGE = {
 @pytest.mark.parametrize("kind", GARBAGE)
 @pytest.mark.parametrize("version", ["", "version=2", "version=9", "$(id)"])
 def test_garbage_is_refused_and_breaks_nothing(
-    host: Host, remote: Repositories, service: str, kind: str, version: str
+    host: Host, repositories: Repositories, service: str, kind: str, version: str
 ) -> None:
-    name = remote.create("acme", "garbage", public=False)
+    name = repositories.create("acme", "garbage", public=False)
     auth = ("x", host.secret(f"contents:write:{name}"))
     headers = {"Content-Type": f"application/x-{service}-request", "Git-Protocol": version}
     path = f"/git/{name}/{service}"
     answer = host.http.post(path, auth=auth, headers=headers, content=GARBAGE[kind])
     assert answer.status_code in (200, 400)  # git says some of its errors inside a 200
-    assert str(remote.directory) not in answer.text
-    assert remote.refs(name) == {}
+    assert str(repositories.directory) not in answer.text
+    assert repositories.refs(name) == {}
 
 
-def test_bodies_that_are_not_what_they_say_are_refused(host: Host, remote: Repositories) -> None:
-    name = remote.create("acme", "bodies")
+def test_bodies_that_are_not_what_they_say_are_refused(host: Host, repositories: Repositories) -> None:
+    name = repositories.create("acme", "bodies")
     path, kind = f"/git/{name}/git-upload-pack", "application/x-git-upload-pack-request"
     post = host.http.post
 
@@ -395,9 +399,9 @@ def test_bodies_that_are_not_what_they_say_are_refused(host: Host, remote: Repos
 
 
 def test_two_pushes_to_one_branch_never_both_win(
-    host: Host, remote: Repositories, name: str, git: Git, tmp_path: Path
+    host: Host, repositories: Repositories, name: str, git: Git, tmp_path: Path
 ) -> None:
-    remote.import_tree(name, FILES, "one")
+    repositories.import_tree(name, FILES, "one")
     url = address(host, name, f"contents:write:{name}")
     clones = [f"c{number}" for number in range(4)]
     for clone in clones:
@@ -408,9 +412,9 @@ def test_two_pushes_to_one_branch_never_both_win(
     assert sum(d.returncode == 0 for d in done) == 1
 
 
-def test_a_raw_file_of_a_public_repository_is_served_inert(host: Host, remote: Repositories) -> None:
-    name = remote.create("northwind-ml", next(NAMES))
-    remote.import_tree(name, {"m/x.html": b"<script>"}, "one", branch="release/v1")
+def test_a_raw_file_of_a_public_repository_is_served_inert(host: Host, repositories: Repositories) -> None:
+    name = repositories.create("northwind-ml", next(NAMES))
+    repositories.import_tree(name, {"m/x.html": b"<script>"}, "one", branch="release/v1")
     answer = host.http.get(f"/raw/{name}/release/v1/m/x.html")
     assert answer.content == b"<script>"
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -418,13 +422,13 @@ def test_a_raw_file_of_a_public_repository_is_served_inert(host: Host, remote: R
 
 
 def test_a_large_file_is_streamed_and_one_above_the_limit_is_not_read(
-    host: Host, remote: Repositories, monkeypatch: pytest.MonkeyPatch
+    host: Host, repositories: Repositories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = remote.create("acme", next(NAMES))
+    name = repositories.create("acme", next(NAMES))
     data = random.Random(3).randbytes(3 * git_module.PIECE + 17)
-    remote.import_tree(name, {"large": data, "small": b"x"}, "files")
+    repositories.import_tree(name, {"large": data, "small": b"x"}, "files")
     assert host.http.get(f"/raw/{name}/main/large").content == data
-    monkeypatch.setattr(remote_module, "MAX_FILE", len(data) - 1)
+    monkeypatch.setattr(repositories_module, "MAX_FILE", len(data) - 1)
     refused = host.http.get(f"/raw/{name}/main/large")
     assert refused.status_code == 413
     assert f"has {len(data)} bytes" in refused.text
@@ -434,11 +438,11 @@ def test_a_large_file_is_streamed_and_one_above_the_limit_is_not_read(
 
 
 def test_a_pushed_file_that_unpacks_above_the_limit_is_refused(
-    host: Host, remote: Repositories, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    host: Host, repositories: Repositories, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packs, "MAX_OBJECT", 2**20)
-    name = remote.create("acme", next(NAMES))
-    remote.import_tree(name, {"a": b"x"}, "first")
+    name = repositories.create("acme", next(NAMES))
+    repositories.import_tree(name, {"a": b"x"}, "first")
     clone = tmp_path / "clone"
     git("clone", "--quiet", address(host, name, f"contents:write:{name}"), "clone")
     for size, refused in ((2**20, False), (2**20 + 1, True)):
@@ -448,25 +452,25 @@ def test_a_pushed_file_that_unpacks_above_the_limit_is_refused(
         pushed = git("push", "--quiet", "origin", "HEAD:refs/heads/zeros", cwd=clone, check=False)
         assert (pushed.returncode != 0) == refused
         assert ("413" in pushed.stderr) == refused
-    assert len(remote.show(name, remote.resolve(name, "zeros"), "zeros")) == 2**20
+    assert len(repositories.show(name, repositories.resolve(name, "zeros"), "zeros")) == 2**20
 
 
-def test_a_tree_with_too_many_names_is_refused(remote: Repositories, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = remote.create("acme", next(NAMES))
-    commit = remote.import_tree(name, {str(n): b"" for n in range(20)}, "files")
+def test_a_tree_with_too_many_names_is_refused(repositories: Repositories, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = repositories.create("acme", next(NAMES))
+    commit = repositories.import_tree(name, {str(n): b"" for n in range(20)}, "files")
     monkeypatch.setattr(git_module, "MAX_ENTRIES", 19)
     with pytest.raises(Refused, match="more than 19 files"):
-        remote.files(name, commit)
+        repositories.files(name, commit)
     monkeypatch.setattr(git_module, "MAX_LISTING", 100)
     with pytest.raises(Refused, match="prints more than 100 bytes"):
-        remote.files(name, commit)
+        repositories.files(name, commit)
 
 
-def test_a_stream_that_nobody_reads_ends_in_time(remote: Repositories) -> None:
-    name = remote.create("acme", next(NAMES))
-    commit = remote.import_tree(name, {"large": random.Random(4).randbytes(4 * git_module.PIECE)}, "files")
-    pieces = remote.git.stream(
-        remote.path(name), "cat-file", "blob", f"{commit}:large", most=tree_files.MAX_FILE, timeout=0.5
+def test_a_stream_that_nobody_reads_ends_in_time(repositories: Repositories) -> None:
+    name = repositories.create("acme", next(NAMES))
+    commit = repositories.import_tree(name, {"large": random.Random(4).randbytes(4 * git_module.PIECE)}, "files")
+    pieces = repositories.git.stream(
+        repositories.path(name), "cat-file", "blob", f"{commit}:large", most=tree_files.MAX_FILE, timeout=0.5
     )
     assert next(pieces)
     time.sleep(1)
