@@ -1,1 +1,1 @@
-"""A CI host on one laptop: git remotes, a mirror of actions, cache, artifacts, and the runs themselves."""
+"""A CI host on one laptop: projects and their settings, git, a mirror of actions, caches, artifacts, workflow runs."""

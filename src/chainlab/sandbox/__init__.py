@@ -1,8 +1,8 @@
-"""The wall around untrusted code: a job of the CI host, or an attack payload.
+"""The wall around untrusted code, a CI job or an attack payload: what it may reach of the machine.
 
-What a job may reach of the machine is said here: `view` has the file system, `wall` everything else, and the ports are
-those of `chainlab.ci.runs.relay`. What it may reach of the services, and how long its tokens live, is said in
-`chainlab.ci.runs.job_access`. `launch` and `probe` run inside; `slots` gives each sandbox a user of its own.
+`view` has the files that a job sees, `wall` everything else; its ports are those of `chainlab.ci.runs.relay`. What it
+may reach of the services is in `chainlab.ci.runs.rights` and `job_access`. `launch` and `probe` run inside; `slots`
+gives each sandbox a user of its own.
 """
 
 from chainlab.sandbox.wall import EscapeAttempt, Sandbox

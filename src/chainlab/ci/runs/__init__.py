@@ -1,4 +1,4 @@
-"""Workflow runs.
+"""Workflow runs: what starts, what each job may reach, the jobs in their sandboxes, and the record of a run.
 
 rights           what a run and its jobs may do
 run_plan         what starts, which jobs, with which rights

@@ -4,9 +4,10 @@
     ACTIONS_ID_TOKEN_REQUEST_TOKEN        only with `id-token: write`; it gets this job's identity tokens
     secrets                               the repository's and the environment's, as far as the job names them
 
-How long a token lives: as long as its job runs (`chainlab.jobs`: the row of the job ends with it, and `LEASE` seconds
-after the host was killed), and `TOKEN_LIFETIME` seconds at most. What the sandbox shows and which ports it opens is in
-`chainlab.sandbox.wall` and `chainlab.ci.runs.relay`.
+How long a token lives: as long as its job runs, and at most as `chainlab.trust.lifetimes` says. A job's credentials
+all end with its row in `chainlab.jobs`: with the job, or `LEASE` seconds after the host was killed.
+
+What a job may reach of the machine: `chainlab.sandbox` has the files and processes, `chainlab.ci.runs.relay` the ports.
 """
 
 from __future__ import annotations
@@ -27,10 +28,9 @@ from chainlab.ci.runs.run_record import JobRun
 from chainlab.ci.workflows.matrix import Leg
 from chainlab.ci.workflows.templates import resolve
 from chainlab.registry.index.downloads import JOBS
+from chainlab.trust.lifetimes import JOB_TOKEN_SECONDS
 
-__all__ = ["TOKEN_LIFETIME", "JobAccess", "environment_name", "refusal"]
-
-TOKEN_LIFETIME = 2 * LONGEST  # seconds
+__all__ = ["JobAccess", "environment_name", "refusal"]
 
 
 def environment_name(plan: RunPlan, job: str, contexts: Mapping[str, Any]) -> str:
@@ -120,7 +120,7 @@ class JobAccess:
         return self.plan.context.platform.credentials.issue(
             self.plan.job_subject(self.name),
             grants,
-            lifetime=TOKEN_LIFETIME,
+            lifetime=JOB_TOKEN_SECONDS,
             prefix=prefix,
             repository=self.plan.trigger.repository,
             job=self.id,

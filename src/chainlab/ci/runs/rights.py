@@ -15,7 +15,10 @@ each cell). One rule changed with time; the older one can be chosen, because doc
     >>> effective_permissions(fork).secrets, effective_permissions(fork).cap
     (False, 'read')
 
-How long a token lives, and which secrets a job gets, is in `chainlab.ci.runs.job_access`.
+`chainlab.ci.runs.job_access` issues the tokens and picks the secrets; `chainlab.trust.lifetimes` has the lifetimes.
+
+A new event needs its name in `EVENTS`, its case in `effective_permissions` and in `event_payload.payload`, and, if it
+has filters, in `Workflow.triggered`.
 """
 
 from __future__ import annotations
