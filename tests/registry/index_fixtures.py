@@ -72,7 +72,7 @@ def run(environment: dict[str, str], tmp_path: Path) -> Run:
     """Run a client's program to its end; fails the test with what it said."""
 
     def run(*command: str | Path, status: int | None = 0, **extra: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
+        completed = subprocess.run(
             [str(word) for word in command],
             env=environment | extra,
             cwd=tmp_path,
@@ -82,10 +82,10 @@ def run(environment: dict[str, str], tmp_path: Path) -> Run:
             timeout=120,
             check=False,
         )
-        assert status is None or done.returncode == status, (
-            f"{command} → {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert status is None or completed.returncode == status, (
+            f"{command} → {completed.returncode}\n{completed.stdout}\n{completed.stderr}"
         )
-        return done
+        return completed
 
     return run
 

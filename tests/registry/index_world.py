@@ -152,9 +152,9 @@ class World:
         return self.index.credentials.issue(subject, grants)
 
     def credential(self, *grants: str, subject: str = "acme") -> Credential:
-        found = self.index.credentials.check(self.secret(*grants, subject=subject))
-        assert found is not None
-        return found
+        credential = self.index.credentials.check(self.secret(*grants, subject=subject))
+        assert credential is not None
+        return credential
 
     def publish(self, path: Path, *, subject: str = "acme") -> None:
         self.index.publish(path, by=self.credential("packages:upload:*", subject=subject))
@@ -201,11 +201,11 @@ class World:
 
 
 def listener() -> socket.socket:
-    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    found.bind(("127.0.0.1", 0))
-    found.listen(128)
-    return found
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(128)
+    return listening
 
 
 def open_index(

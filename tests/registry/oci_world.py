@@ -84,8 +84,8 @@ class World:
 
     @classmethod
     def of(cls, server: Server, registry: Registry) -> World:
-        given = {subject: registry.credentials.issue(subject, grants) for subject, grants in GRANTS.items()}
-        return cls(server, registry, given)
+        secrets = {subject: registry.credentials.issue(subject, grants) for subject, grants in GRANTS.items()}
+        return cls(server, registry, secrets)
 
     @property
     def host(self) -> str:

@@ -53,8 +53,10 @@ def test_an_image_goes_up_with_all_that_is_known_about_it(shared: World) -> None
         CHANNELS, digest
     )
     assert [step["by"] for step in document["history"]] == ["alice", "alice", "deploy"]
-    told = [event for event in after["events"] if event["type"] == "dev.chainlab.artifact.promoted"]
-    assert [(event["subject"], event["data"]["to"]) for event in told] == [(digest, channel) for channel in CHANNELS]
+    promoted = [event for event in after["events"] if event["type"] == "dev.chainlab.artifact.promoted"]
+    assert [(event["subject"], event["data"]["to"]) for event in promoted] == [
+        (digest, channel) for channel in CHANNELS
+    ]
     listed = shared.nobody.get("/channels/").json()["artifacts"]
     assert f"oci/{name}" in [entry["artifact"] for entry in listed]
 

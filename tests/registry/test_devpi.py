@@ -70,12 +70,12 @@ def devpi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         ) as process,
     ):
         try:
-            yield made(f"http://127.0.0.1:{port}", process, folder / "log")
+            yield prepared(f"http://127.0.0.1:{port}", process, folder / "log")
         finally:
             process.terminate()
 
 
-def made(url: str, process: subprocess.Popen[bytes], log: Path) -> Place:
+def prepared(url: str, process: subprocess.Popen[bytes], log: Path) -> Place:
     """Wait for the server, then make a user and an index."""
     deadline = time.monotonic() + 60
     with httpx.Client(base_url=url, trust_env=False, timeout=30) as http:
@@ -103,13 +103,13 @@ def places(devpi: Place, world: World) -> dict[str, Place]:
 
 
 def upload(run: Run, place: Place, *files: str | Path) -> str:
-    done = run(
+    completed = run(
         *("twine", "upload", "--non-interactive", "--verbose", *files),
         TWINE_REPOSITORY_URL=place.legacy,
         TWINE_USERNAME=place.user,
         TWINE_PASSWORD=place.password,
     )
-    return done.stdout + done.stderr
+    return completed.stdout + completed.stderr
 
 
 def listing(place: Place, name: str) -> dict[str, dict[str, Any]]:
@@ -161,8 +161,8 @@ def test_devpi_drops_an_attestation_silently_and_ours_keeps_it(
     Path(f"{path}.publish.attestation").write_text(attestation)
     kept = {}
     for who, place in places(devpi, world).items():
-        said = upload(run, place, "--attestations", path, f"{path}.publish.attestation")
-        assert "200 OK" in said  # neither complains
+        output = upload(run, place, "--attestations", path, f"{path}.publish.attestation")
+        assert "200 OK" in output  # neither complains
         kept[who] = listing(place, "attested")[path.name].get("provenance")
     assert kept["devpi"] is None
     assert kept["ours"] is not None
@@ -178,7 +178,7 @@ def test_devpi_replaces_a_files_bytes_and_ours_never_does(devpi: Place, world: W
         upload(run, place, path)
         first = digest_of(path).value.hex()
         path = wheel(tmp_path, "changing", code=b"ANSWER = 13\n")
-        done = run(
+        completed = run(
             *("twine", "upload", "--non-interactive", path),
             status=None,
             TWINE_REPOSITORY_URL=place.legacy,
@@ -186,5 +186,5 @@ def test_devpi_replaces_a_files_bytes_and_ours_never_does(devpi: Place, world: W
             TWINE_PASSWORD=place.password,
         )
         now = listing(place, "changing")[path.name]["hashes"]["sha256"]
-        seen[who] = (done.returncode, now == first)
+        seen[who] = (completed.returncode, now == first)
     assert seen == {"devpi": (0, False), "ours": (1, True)}  # devpi's `volatile` is on unless told

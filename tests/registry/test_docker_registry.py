@@ -35,14 +35,14 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Host and port of a docker-registry."""
-    found = json.loads(REPORT.read_text()) if REPORT.exists() else {}
-    if not found.get("path"):
-        pytest.skip(found.get("reason") or "not set up: run `make test`, or tests/setup/registry.py")
+    report = json.loads(REPORT.read_text()) if REPORT.exists() else {}
+    if not report.get("path"):
+        pytest.skip(report.get("reason") or "not set up: run `make test`, or tests/setup/registry.py")
     folder, port = tmp_path_factory.mktemp("docker-registry"), free_port()
     config = folder / "config.yml"
     config.write_text(CONFIG.format(root=folder / "data", port=port))
     with subprocess.Popen(
-        [found["path"], "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [report["path"], "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
             deadline = time.monotonic() + 30

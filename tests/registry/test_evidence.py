@@ -48,7 +48,7 @@ def sign(trust: Trust, digest: str, version: int) -> bytes:
         return signer.sign_dsse(Statement(json.dumps(statement).encode())).to_json().encode()
 
 
-def known(world: World, digest: str) -> dict[str, Any]:
+def document_of(world: World, digest: str) -> dict[str, Any]:
     answer = world.nobody.get(f"/evidence/{digest}")
     assert answer.status_code == 200, answer.text
     document: dict[str, Any] = answer.json()
@@ -80,11 +80,11 @@ def test_a_file_in_an_image_leads_to_what_was_signed_about_the_image(shared: Wor
     bundle = sign(trust, sha256(model), version)
     referrer = refer(shared, name, sha256(data), bundle)
 
-    found = known(shared, sha256(model))
-    (place,) = found["places"]
+    document = document_of(shared, sha256(model))
+    (place,) = document["places"]
     assert (place["repository"], place["role"], place["name"]) == (name, "layer", "model.onnx")
     assert (place["manifest"], place["tags"], place["size"]) == (sha256(data), ["v1"], len(model))
-    (entry,) = found["referrers"]
+    (entry,) = document["referrers"]
     assert (entry["digest"], entry["about"]) == (referrer, sha256(data))
     (file,) = entry["files"]
     facts = file["bundle"]
@@ -102,11 +102,11 @@ def test_a_file_in_an_image_leads_to_what_was_signed_about_the_image(shared: Wor
         assert record["body"] == parsed["canonicalizedBody"]
     else:
         assert base64.b64decode(parsed["canonicalizedBody"]) in entry_bytes.content
-    manifest = known(shared, sha256(data))
+    manifest = document_of(shared, sha256(data))
     assert manifest["places"][0]["role"] == "manifest"
     assert [entry["digest"] for entry in manifest["referrers"]] == [referrer]
     assert manifest["events"][0]["data"]["tag"] == "v1"
-    assert found["events"][: len(manifest["events"])] == manifest["events"]
+    assert document["events"][: len(manifest["events"])] == manifest["events"]
 
 
 def test_an_index_file_with_its_attestation(shared: World, trust: Trust, tmp_path: Path) -> None:
@@ -120,15 +120,15 @@ def test_an_index_file_with_its_attestation(shared: World, trust: Trust, tmp_pat
     acme = Credential("acme", frozenset({"packages:upload:triage-model"}))
     text = f"[{attestation.model_dump_json()}]"
     file = index.publish(path, by=acme, attestations=text)
-    found = known(shared, str(file.digest))
-    (place,) = found["places"]
+    document = document_of(shared, str(file.digest))
+    (place,) = document["places"]
     assert (place["protocol"], place["project"], place["file"]) == (
         "index",
         "triage-model",
         path.name,
     )
     assert (place["status"], place["yanked"], place["by"]) == ("active", None, "acme")
-    (entry,) = found["provenance"]
+    (entry,) = document["provenance"]
     assert entry["publisher"]["repository"] == "acme/triage-model"
     (facts,) = entry["attestations"]
     assert facts["predicateType"] == AttestationType.PYPI_PUBLISH_V1.value
@@ -145,8 +145,8 @@ def test_what_is_attached_is_found_and_can_be_fetched(shared: World, trust: Trus
     for _ in range(2):  # the same again changes nothing
         digest = evidence.add(subject, "provenance", bundle, BUNDLE, "ci")
     evidence.add(subject, "note", b"\x00<script>", "text/html", "mallory")
-    found = known(shared, str(subject))
-    second, first = found["attached"]  # the newest first
+    document = document_of(shared, str(subject))
+    second, first = document["attached"]  # the newest first
     assert (first["kind"], first["source"], first["digest"]) == ("provenance", "ci", str(digest))
     assert first["bundle"]["predicateType"] == PREDICATE
     assert second["bundle"] is None
@@ -157,7 +157,7 @@ def test_what_is_attached_is_found_and_can_be_fetched(shared: World, trust: Trus
     )
     assert shared.nobody.get(second["path"]).headers["Content-Type"] == "application/octet-stream"
     assert shared.nobody.get(f"/evidence/{ZERO}/{digest}").status_code == 404
-    events = [event["type"] for event in found["events"]]
+    events = [event["type"] for event in document["events"]]
     assert events == ["dev.chainlab.evidence.added"] * 2
 
 
@@ -168,7 +168,7 @@ def test_an_entry_of_a_foreign_log_gets_no_link(shared: World, trust: Trust) -> 
     entry["logId"]["keyId"] = base64.b64encode(bytes(32)).decode()
     bundle = json.dumps(document).encode()
     shared.registry.evidence.add(subject, "provenance", bundle, BUNDLE, "mallory")
-    (attached,) = known(shared, str(subject))["attached"]
+    (attached,) = document_of(shared, str(subject))["attached"]
     assert "path" not in attached["bundle"]["logEntry"]
 
 
@@ -210,11 +210,11 @@ JSON = st.recursive(
 @pytest.fixture(scope="module")
 def specimens(shared: World, trust: Trust) -> list[dict[str, Any]]:
     """Good bundles of each kind, to be spoilt."""
-    found = [json.loads(sign(trust, ZERO, version)) for version in (1, 2)]
-    old = json.loads(json.dumps(found[0]))
+    bundles = [json.loads(sign(trust, ZERO, version)) for version in (1, 2)]
+    old = json.loads(json.dumps(bundles[0]))
     certificate = old["verificationMaterial"].pop("certificate")
     old["verificationMaterial"]["x509CertificateChain"] = {"certificates": [certificate]}
-    return [*found, old]
+    return [*bundles, old]
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -255,7 +255,7 @@ def test_half_a_character_in_a_statement_does_not_spoil_the_answer(shared: World
     bundle = {"verificationMaterial": {}, "dsseEnvelope": {"payload": payload}}
     subject = Digest.parse(sha256(b"half a character"))
     shared.registry.evidence.add(subject, "x", json.dumps(bundle).encode(), BUNDLE, "mallory")
-    (attached,) = known(shared, str(subject))["attached"]
+    (attached,) = document_of(shared, str(subject))["attached"]
     assert attached["bundle"]["predicateType"] == "?"
     assert shared.nobody.get(f"/artifacts/{subject}").status_code == 200
 

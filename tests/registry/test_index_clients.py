@@ -12,21 +12,21 @@ pytest_plugins = ["index_fixtures"]
 
 
 def pip_install(run: Run, python: Path, world: World, *what: str, status: int = 0) -> str:
-    done = run(
+    completed = run(
         *(sys.executable, "-m", "pip", "--python", python),
         *("install", "--no-cache-dir", "--index-url", f"{world.url}/simple/", *what),
         status=status,
     )
-    return done.stdout + done.stderr
+    return completed.stdout + completed.stderr
 
 
 def uv_install(run: Run, python: Path, world: World, *what: str, status: int = 0) -> str:
-    done = run(
+    completed = run(
         *("uv", "pip", "install", "--python", python, "--default-index", f"{world.url}/simple/"),
         *what,
         status=status,
     )
-    return done.stdout + done.stderr
+    return completed.stdout + completed.stderr
 
 
 def frozen(run: Run, python: Path) -> dict[str, str]:
@@ -35,14 +35,14 @@ def frozen(run: Run, python: Path) -> dict[str, str]:
 
 
 def twine(run: Run, world: World, secret: str, *files: Path, status: int = 0) -> str:
-    done = run(
+    completed = run(
         *("twine", "upload", "--non-interactive", "--verbose", *files),
         status=status,
         TWINE_REPOSITORY_URL=f"{world.url}/legacy/",
         TWINE_USERNAME="__token__",
         TWINE_PASSWORD=secret,
     )
-    return done.stdout + done.stderr
+    return completed.stdout + completed.stderr
 
 
 def test_twine_uploads_and_pip_installs_with_an_upstream_dependency(
@@ -50,8 +50,8 @@ def test_twine_uploads_and_pip_installs_with_an_upstream_dependency(
 ) -> None:
     world = upstream_world
     path = wheel(tmp_path, Requires_Dist=["threadpoolctl>=3"], Requires_Python=">=3.11")
-    said = twine(run, world, world.secret("packages:upload:triage-model"), path, sdist(tmp_path))
-    assert "HTTPError" not in said
+    output = twine(run, world, world.secret("packages:upload:triage-model"), path, sdist(tmp_path))
+    assert "HTTPError" not in output
     entry = world.page("triage-model")["files"][0]
     assert entry["hashes"] == {"sha256": digest_of(path).value.hex()}
     assert entry["size"] == path.stat().st_size
@@ -82,19 +82,19 @@ def test_the_same_bytes_again_are_fine_for_twine_and_other_bytes_are_not(
     assert world.kinds() == ["published"]
     before = digest_of(path)
     wheel(tmp_path, code=b"ANSWER = 13\n")
-    said = twine(run, world, secret, path, status=1)
-    assert "400 Bad Request" in said
-    assert "File already exists" in " ".join(said.split())
-    done = run(
+    output = twine(run, world, secret, path, status=1)
+    assert "400 Bad Request" in output
+    assert "File already exists" in " ".join(output.split())
+    completed = run(
         *("uv", "publish", "--publish-url", f"{world.url}/legacy/", path),
         status=2,
         UV_PUBLISH_TOKEN=secret,
     )
-    assert "already exists" in " ".join(done.stderr.split())
+    assert "already exists" in " ".join(completed.stderr.split())
     check = ("--check-url", f"{world.url}/simple/")  # uv compares before it sends
     publish = ("uv", "publish", "--publish-url", f"{world.url}/legacy/", *check, path)
-    said = run(*publish, status=2, UV_PUBLISH_TOKEN=secret).stderr
-    assert "Local file and index file do not match" in said
+    output = run(*publish, status=2, UV_PUBLISH_TOKEN=secret).stderr
+    assert "Local file and index file do not match" in output
     assert [file.digest for file in world.index.files("triage-model")] == [before]
 
 
@@ -103,12 +103,12 @@ def test_clients_see_why_a_credential_does_not_do(world: World, run: Run, tmp_pa
     assert "403" in twine(run, world, "cl_wrong", path, status=1)
     other = world.secret("packages:upload:other", subject="mallory")
     assert "may not upload to triage-model" in " ".join(twine(run, world, other, path, status=1).split())
-    done = run(
+    completed = run(
         *("uv", "publish", "--publish-url", f"{world.url}/legacy/", path),
         status=2,
         UV_PUBLISH_TOKEN=other,
     )
-    assert "may not upload to triage-model" in " ".join(done.stderr.split())
+    assert "may not upload to triage-model" in " ".join(completed.stderr.split())
     assert world.index.projects() == []
 
 
@@ -120,8 +120,8 @@ def test_a_yanked_version_installs_only_when_it_is_pinned(world: World, run: Run
     for install in (pip_install, uv_install):
         install(run, venv, world, "triage-model")
         assert frozen(run, venv) == {"triage-model": "1.0.0"}
-        said = install(run, venv, world, "triage-model==2.0.0")
-        assert 'it "leaks" <b>' in said
+        output = install(run, venv, world, "triage-model==2.0.0")
+        assert 'it "leaks" <b>' in output
         assert frozen(run, venv) == {"triage-model": "2.0.0"}
         run("uv", "pip", "uninstall", "--python", venv, "triage-model")
     assert world.kinds()[-1] == "yanked"

@@ -320,8 +320,8 @@ def test_an_honest_zip_is_read_whoever_wrote_it(how: str) -> None:
         archive.writestr("é.txt", "e")
     data = bytes(pipe.data) or seekable.getvalue()
     view = memoryview(data)
-    found = {member.name: member.read(view, limit=2000) for member in members(view)}
-    assert found == {"pkg/": b"", "pkg/a.txt": b"a" * 1000, "é.txt": b"e"}
+    contents = {member.name: member.read(view, limit=2000) for member in members(view)}
+    assert contents == {"pkg/": b"", "pkg/a.txt": b"a" * 1000, "é.txt": b"e"}
 
 
 @given(st.integers(0, len(GOOD) - 1), st.integers(1, 255))
@@ -333,12 +333,12 @@ def test_flipping_any_byte_is_refused_or_says_the_same(
     path = tmp_path_factory.getbasetemp() / "flipped"
     path.write_bytes(data)
     try:
-        found = inspect(path, FileName.parse(NAME))
+        distribution = inspect(path, FileName.parse(NAME))
     except Refused:  # and nothing else
         pass
     else:  # a time stamp, a version number: what no installer unpacks
         path.write_bytes(GOOD)
-        assert found == inspect(path, FileName.parse(NAME))
+        assert distribution == inspect(path, FileName.parse(NAME))
 
 
 @given(st.binary(max_size=300), st.integers(0, len(GOOD)))
@@ -453,6 +453,6 @@ def test_metadata_with_a_second_meaning_does_not_break_the_reader(tmp_path: Path
     path = tmp_path / "staged"
     path.write_bytes(pack(wheel_files() | {f"{INFO}/METADATA": text}))
     with suppress(Refused):
-        found = inspect(path, FileName.parse(NAME))
-        assert found.display_name == "triage-model"
+        distribution = inspect(path, FileName.parse(NAME))
+        assert distribution.display_name == "triage-model"
         assert not line.startswith(("Name", "Version"))

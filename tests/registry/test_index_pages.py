@@ -63,13 +63,13 @@ def test_the_query_may_ask_for_a_format(world: World) -> None:
 class Links(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.found: list[dict[str, str | None]] = []
+        self.links: list[dict[str, str | None]] = []
         self.meta: dict[str | None, str | None] = {}
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
-            self.found.append(dict(attrs))
+            self.links.append(dict(attrs))
         elif tag == "meta":
             self.meta[dict(attrs).get("name", "charset")] = dict(attrs).get("content")
         else:
@@ -100,7 +100,7 @@ def test_a_page_has_all_that_the_standards_ask_for(world: World, tmp_path: Path)
     html = Links(world.http.get("/simple/triage-model/", headers=HTML).text)
     status = {name: content for name, content in html.meta.items() if name and name.startswith("pypi:")}
     assert status == {"pypi:repository-version": "1.4", "pypi:project-status": "active"}
-    (link,) = [link for link in html.found if ".whl" in (link["href"] or "")]
+    (link,) = [link for link in html.links if ".whl" in (link["href"] or "")]
     assert link == {
         "href": f"{entry['url']}#sha256={entry['hashes']['sha256']}",
         "data-requires-python": ">=3.11,<4",
@@ -117,7 +117,7 @@ def test_a_status_is_shown_with_its_reason_and_quarantine_offers_nothing(world: 
     assert (page["files"], page["versions"]) == ([], [])
     html = Links(world.http.get("/simple/triage-model/", headers=HTML).text)
     assert html.meta["pypi:project-status-reason"] == reason
-    assert html.found == []
+    assert html.links == []
     for address in (f"/files/triage-model/{NAME}", f"/files/triage-model/{NAME}.metadata"):
         answer = world.http.get(address)
         assert (answer.status_code, reason in answer.text) == (403, True)
@@ -127,11 +127,11 @@ def test_a_hostile_reason_of_a_yank_stays_text(world: World, tmp_path: Path) -> 
     world.publish(wheel(tmp_path))
     reason = '"><script>alert(1)</script>'
     world.index.yank("triage-model", "1.0.0", reason, by="acme")
-    (link,) = Links(world.http.get("/simple/triage-model/", headers=HTML).text).found
+    (link,) = Links(world.http.get("/simple/triage-model/", headers=HTML).text).links
     assert link["data-yanked"] == reason
     world.index.yank("triage-model", "1.0.0", by="acme")
     assert world.page("triage-model")["files"][0]["yanked"] is True
-    (link,) = Links(world.http.get("/simple/triage-model/", headers=HTML).text).found
+    (link,) = Links(world.http.get("/simple/triage-model/", headers=HTML).text).links
     assert link["data-yanked"] == ""
 
 
@@ -142,7 +142,7 @@ def test_the_list_names_every_project_once(upstream_world: World, tmp_path: Path
     names = [entry["name"] for entry in listed["projects"]]
     assert names == sorted(set(names))
     assert {"triage-model", "numpy", "scikit-learn"} <= set(names)
-    links = Links(world.http.get("/simple/", headers=HTML).text).found
+    links = Links(world.http.get("/simple/", headers=HTML).text).links
     assert [link["href"] for link in links] == [f"{name}/" for name in names]
 
 

@@ -78,8 +78,8 @@ def test_a_name_belongs_to_whoever_came_first(world: World, tmp_path: Path) -> N
         403,
         "triage-model belongs to acme, not to mallory\n",
     )
-    named = world.secret("packages:upload:triage-model", subject="run 12")  # the owner's own word
-    assert world.post(second.name, second.read_bytes(), secret=named).status_code == 200
+    granted = world.secret("packages:upload:triage-model", subject="run 12")  # the owner's own word
+    assert world.post(second.name, second.read_bytes(), secret=granted).status_code == 200
     assert world.index.project("triage_model").owner == "acme"
 
 

@@ -76,11 +76,11 @@ def raw(world: World, method: str, target: str, body: bytes = b"", **headers: st
     connection = http.client.HTTPConnection(world.host, timeout=30)
     try:
         connection.putrequest(method, target, skip_accept_encoding=True)
-        given = {
+        defaults = {
             "Authorization": f"Bearer {world.secrets['alice']}",
             "Content-Length": str(len(body)),
         }
-        for name, value in (given | headers).items():
+        for name, value in (defaults | headers).items():
             connection.putheader(name, value)
         connection.endheaders(body)
         answer = connection.getresponse()
@@ -345,9 +345,9 @@ def test_concurrent_referrers_are_all_kept(shared: World) -> None:
     manifests = [image(b"evidence", subject=about, annotations={"n": str(n)}) for n in range(40)]
     answers = at_once([lambda data=data: shared.put(name, sha256(data), data) for data in manifests])  # type: ignore[misc]
     assert {answer.status_code for answer in answers} == {201}
-    found = shared.nobody.get(f"/v2/{name}/referrers/{subject}").json()["manifests"]
-    assert len(found) == before + 40
-    assert {entry["digest"] for entry in found} >= {sha256(data) for data in manifests}
+    referrers = shared.nobody.get(f"/v2/{name}/referrers/{subject}").json()["manifests"]
+    assert len(referrers) == before + 40
+    assert {entry["digest"] for entry in referrers} >= {sha256(data) for data in manifests}
 
 
 def test_concurrent_tags_are_all_kept_and_one_wins(shared: World) -> None:
@@ -387,12 +387,12 @@ def test_every_change_has_its_event_and_the_chain_holds(shared: World) -> None:
     second = shared.push(name, "v1", b"two")
     shared.alice.delete(f"/v2/{name}/manifests/{first}")
     events: Events = shared.registry.events
-    told = [
+    messages = [
         (event.type.rpartition(".")[2], event.subject, event.data["by"])
         for event in events.read()
         if event.data.get("repository") == name
     ]
-    assert told == [
+    assert messages == [
         ("published", first, "alice"),
         ("published", second, "alice"),
         ("deleted", first, "alice"),

@@ -113,10 +113,10 @@ def node(version: str) -> tuple[str, Path]:
     program, folder = ("node", JS) if version == "20" else (str(unpacked) if here else "node", JS / "node22")
     if shutil.which(program) is None:
         pytest.skip("there is no Node.js here")
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    major, minor = (int(number) for number in re.findall(r"\d+", said)[:2])
+    version_text = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = (int(number) for number in re.findall(r"\d+", version_text)[:2])
     if (major, minor) < {"20": (20, 17), "22": (22, 22)}[version]:
-        pytest.skip(f"these releases need Node.js {version}, and this is {said.strip()}")
+        pytest.skip(f"these releases need Node.js {version}, and this is {version_text.strip()}")
     if not (folder / "node_modules" / "@sigstore" / "oci").exists():
         pytest.skip(f"{folder.relative_to(JS.parent)} has no node_modules: run `make test`")
     return program, folder
@@ -133,17 +133,17 @@ def test_sigstore_oci_attaches_a_bundle(shared: World, folder: Path, version: st
 
     def ask(**request: str) -> dict[str, str]:
         common = {"image": f"{shared.host}/{name}", "username": user}
-        given = common | {"password": shared.secrets["alice"]} | request
-        done = subprocess.run(
+        task = common | {"password": shared.secrets["alice"]} | request
+        completed = subprocess.run(
             [program, JS / "oci.mjs", modules],
-            input=json.dumps(given),
+            input=json.dumps(task),
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        answer: dict[str, str] = json.loads(done.stdout)
+        assert completed.returncode == 0, completed.stderr
+        answer: dict[str, str] = json.loads(completed.stdout)
         return answer
 
     assert ask(tag="v1") == {"digest": subject}

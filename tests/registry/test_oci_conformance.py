@@ -253,8 +253,8 @@ def test_mount(shared: World, there: bool, names_source: bool, status: int) -> N
         assert shared.nobody.get(answer.headers["Location"]).content == data
     else:
         assert shared.nobody.head(f"/v2/{target}/blobs/{digest}").status_code == 404
-        done = shared.alice.put(answer.headers["Location"], params={"digest": sha256(data)}, content=data)
-        assert done.status_code == 201
+        finished = shared.alice.put(answer.headers["Location"], params={"digest": sha256(data)}, content=data)
+        assert finished.status_code == 201
 
 
 @pytest.mark.parametrize("source", ["../acme", "ACME", "acme//r", "a\x00b", ""])
@@ -380,10 +380,10 @@ def test_referrers(shared: World) -> None:
     note = {"org.example.note": 'naïve ✓ "quoted" <b>'}
     signature = shared.refer(name, subject, "application/vnd.example.signature", annotations=note)
     sbom = shared.refer(name, subject, "application/vnd.example.sbom")
-    found = listed(shared, name, subject)
-    assert [entry["digest"] for entry in found] == [signature, sbom]
+    referrers = listed(shared, name, subject)
+    assert [entry["digest"] for entry in referrers] == [signature, sbom]
     stored = shared.nobody.get(f"/v2/{name}/manifests/{signature}").content
-    assert found[0] == {
+    assert referrers[0] == {
         "mediaType": MANIFEST,
         "digest": signature,
         "size": len(stored),
@@ -492,13 +492,13 @@ def test_more_referrers_than_an_answer_holds_come_in_pages(shared: World) -> Non
     name = shared.name()
     subject = shared.push(name, "v1", LAYER)
     pushed = [shared.refer(name, subject, annotations={"number": str(at), "bulk": "x" * 1_500_000}) for at in range(4)]
-    found, where = [], f"/v2/{name}/referrers/{subject}"
+    digests, where = [], f"/v2/{name}/referrers/{subject}"
     while where:
         answer = shared.nobody.get(where)
         assert len(answer.content) <= 4 * 2**20 + 1000
-        found += [entry["digest"] for entry in answer.json()["manifests"]]
+        digests += [entry["digest"] for entry in answer.json()["manifests"]]
         where = answer.links.get("next", {}).get("url", "")
-    assert found == pushed
+    assert digests == pushed
 
 
 # -- content management

@@ -128,12 +128,12 @@ def pages(shared: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    report = ROOT / ".cache" / "browser.json"
-    found = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
-    if not found.get("path"):
-        pytest.skip(found.get("reason") or "not set up: run `make test`, or tests/setup/browser.py")
+    path = ROOT / ".cache" / "browser.json"
+    report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not report.get("path"):
+        pytest.skip(report.get("reason") or "not set up: run `make test`, or tests/setup/browser.py")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found["path"], args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=report["path"], args=FLAGS)
         yield browser
         browser.close()
 
@@ -147,7 +147,7 @@ def seen() -> list[str]:
 @pytest.fixture(scope="module")
 def contexts(browser: Browser, shared: World) -> Iterator[dict[bool, BrowserContext]]:
     """A visitor whose browser runs scripts, and one whose does not."""
-    made = {
+    contexts = {
         scripts: browser.new_context(
             base_url=shared.server.url,
             java_script_enabled=scripts,
@@ -155,8 +155,8 @@ def contexts(browser: Browser, shared: World) -> Iterator[dict[bool, BrowserCont
         )
         for scripts in (True, False)
     }
-    yield made
-    for context in made.values():
+    yield contexts
+    for context in contexts.values():
         context.close()
 
 
@@ -173,7 +173,7 @@ def page(
     page.on("console", lambda message: seen.append(f"console: {message.text}"))
     page.on(
         "request",
-        lambda asked: None if asked.url.startswith(shared.server.url) else seen.append(f"asked {asked.url}"),
+        lambda request: None if request.url.startswith(shared.server.url) else seen.append(f"asked {request.url}"),
     )
     yield page
     page.close()

@@ -97,8 +97,8 @@ def test_the_one_look_up_finds_a_bundle_wherever_it_is_kept(registry: Registry) 
     attach(registry.images, NAME, release.digest, b'{"a": 1}', BUNDLE, by="a job")  # in both places
     attach(registry.images, NAME, release.digest, b"prose", "text/plain", by="a job")
     registry.evidence.add(wheel, "note", b"{}", "application/json", "host")
-    found = registry.evidence.bundles(*release.subjects, repository=NAME)
-    assert {digest: (entry.place, entry.read()) for digest, entry in found.items()} == {
+    bundles = registry.evidence.bundles(*release.subjects, repository=NAME)
+    assert {digest: (entry.place, entry.read()) for digest, entry in bundles.items()} == {
         added: ("added", b'{"a": 1}'),
         Digest.of(b'{"b": 2}'): ("referrer", b'{"b": 2}'),
     }
@@ -114,6 +114,6 @@ def test_a_bundle_whose_bytes_changed_is_not_handed_out(registry: Registry, tmp_
     path = registry.blobs.path(digest)
     path.unlink()
     path.write_bytes(b"other")
-    [found] = registry.evidence.bundles(Digest.of(b"x")).values()
+    [bundle] = registry.evidence.bundles(Digest.of(b"x")).values()
     with pytest.raises(VerificationFailed, match="were changed"):
-        found.read()
+        bundle.read()

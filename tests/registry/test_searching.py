@@ -31,7 +31,7 @@ def world(shared: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     return shared
 
 
-def found(world: World, text: str, who: str = "nobody") -> set[str]:
+def hits(world: World, text: str, who: str = "nobody") -> set[str]:
     """The links that a search leads to."""
     answer = world.as_(who).get("/", params={"q": text})
     assert answer.status_code == 200, answer.text
@@ -43,14 +43,14 @@ def found(world: World, text: str, who: str = "nobody") -> set[str]:
     ["cells.reader", "CELLS-READER", "acme/cells_reader", "v1.0-rc", "V1-0", "v7.0-rc", "oci/acme/cells.reader:v3"],
 )
 def test_a_repository_is_found_by_every_tag_and_spelling(world: World, text: str) -> None:
-    assert "/artifacts/oci/acme/cells.reader" in found(world, text)
+    assert "/artifacts/oci/acme/cells.reader" in hits(world, text)
 
 
 @pytest.mark.parametrize(
     "text", ["cell_counter", "Cell.Counter", "package/cell-counter", "2.0.0", "cell_counter-1.0.0-py3-none"]
 )
 def test_a_package_is_found_by_every_spelling_version_and_file(world: World, text: str) -> None:
-    assert "/artifacts/package/cell-counter" in found(world, text)
+    assert "/artifacts/package/cell-counter" in hits(world, text)
 
 
 def test_a_tag_that_is_searched_for_is_shown(world: World) -> None:
@@ -78,19 +78,19 @@ def test_a_digest_is_found_as_the_pages_show_it(world: World, at: int) -> None:
     images = world.registry.images
     shown = [BYTES, str(file.digest), *(str(stored.digest) for stored in images.manifests("acme/cells.reader"))]
     for digest in shown:
-        assert f"/artifacts/{digest}" in found(world, spellings(digest)[at])
-    assert "/artifacts/oci/acme/cells.reader" in found(world, spellings(shown[-1])[at])
-    assert "/artifacts/package/cell-counter" in found(world, spellings(shown[1])[at])
+        assert f"/artifacts/{digest}" in hits(world, spellings(digest)[at])
+    assert "/artifacts/oci/acme/cells.reader" in hits(world, spellings(shown[-1])[at])
+    assert "/artifacts/package/cell-counter" in hits(world, spellings(shown[1])[at])
     evidence = sha256(b"all is well")
-    assert f"/evidence/{BYTES}/{evidence}" in found(world, spellings(evidence)[at])
-    assert f"/evidence/{BYTES}/{evidence}" in found(world, evidence)
+    assert f"/evidence/{BYTES}/{evidence}" in hits(world, spellings(evidence)[at])
+    assert f"/evidence/{BYTES}/{evidence}" in hits(world, evidence)
 
 
 def test_a_subject_of_another_algorithm_is_found(world: World) -> None:
     subject = f"sha512:{'5' * 128}"
     world.refer("acme/cells.reader", subject)
     for text in (subject[:19], f"{subject[:19].upper()}…", subject[:134]):
-        assert f"/artifacts/{subject}" in found(world, text)
+        assert f"/artifacts/{subject}" in hits(world, text)
     assert world.nobody.get("/", params={"q": subject}).headers["Location"] == f"/artifacts/{subject}"
     assert f"<code>{subject[:19]}…</code>" in world.nobody.get("/artifacts/oci/acme/cells.reader").text
 
@@ -98,7 +98,7 @@ def test_a_subject_of_another_algorithm_is_found(world: World) -> None:
 def test_a_digest_of_a_log_entry_is_found(world: World) -> None:
     page = world.nobody.get("/artifacts/log").text
     digest = re.findall(r'title="(sha256:[0-9a-f]{64})"', page)[0]
-    assert f"/artifacts/{digest}" in found(world, spellings(digest)[0])
+    assert f"/artifacts/{digest}" in hits(world, spellings(digest)[0])
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_a_whole_digest_leads_to_its_page(world: World, spell: object) -> None:
 
 @pytest.mark.parametrize("text", ["secret-tag", "acme/closed", *spellings(sha256(b"secret"))])
 def test_what_is_hidden_is_not_found(world: World, text: str) -> None:
-    assert found(world, text) == set()
-    seen = found(world, text, "reader")
+    assert hits(world, text) == set()
+    seen = hits(world, text, "reader")
     assert "/artifacts/oci/acme/closed" in seen or f"/artifacts/{sha256(b'secret')}" in seen
 
 

@@ -41,13 +41,13 @@ def test_every_wheel_of_the_wheelhouse_is_served_with_its_bytes(upstream_world: 
 def test_upload_times_are_those_of_the_table(upstream_world: World) -> None:
     with (ROOT / "data" / "upstream.csv").open(encoding="utf-8", newline="") as file:
         times = {row["sha256"]: row["upload_time"] for row in csv.DictReader(file)}
-    known = 0
+    count = 0
     for path in WHEELHOUSE.glob("*.whl"):
         (entry,) = upstream_world.page(path.name.split("-")[0].replace("_", "-"))["files"]
         time = times.get(entry["hashes"]["sha256"], "")
         assert entry.get("upload-time", "") == time
-        known += bool(time)
-    assert known
+        count += bool(time)
+    assert count
 
 
 def test_an_unknown_upload_time_is_absent(tmp_path: Path) -> None:
@@ -64,8 +64,8 @@ def test_an_unknown_upload_time_is_absent(tmp_path: Path) -> None:
 
 def test_the_table_is_of_the_lock() -> None:
     command = [sys.executable, str(ROOT / "data" / "upstream.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (completed.returncode, completed.stderr) == (0, "")
 
 
 def test_the_wheels_are_read_once_and_the_wheelhouse_is_left_as_it_is(tmp_path: Path) -> None:
