@@ -1,20 +1,18 @@
 """Cases for exercise 1.5: everything a project trusts by name.
 
-A project and the mirror of its actions are written to disk. Each reference enters the inventory when it is written, so
-the truth never comes from reading the files back.
+`fixtures.trusting_projects` writes the projects, and notes each reference when it writes it.
 """
 
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
+from chainlab.course.exercises.fixtures.trusting_projects import TrustingProject
 from chainlab.course.learning.checks import Case, LabContext, Miss
 
-__all__ = ["KINDS", "TRIAGE_MODEL", "cases"]
+__all__ = ["TRIAGE_MODEL", "cases"]
 
 SEE = "labs/01_assessment.ipynb, 'What a project trusts by name'"
 TEACHES = {
@@ -44,9 +42,6 @@ TEACHES = {
     "a whole project": "Precision and recall of at least 95 % in every kind: nothing left out, nothing invented.",
     "triage-model": "Compare with the smaller projects: which way of trusting is missing, or invented?",
 }
-
-
-KINDS = ["actions", "packages", "models", "datasets"]
 
 
 TRIAGE_MODEL: dict[str, set[str]] = {  # of data/projects/triage-model, counted by hand
@@ -85,221 +80,55 @@ TRIAGE_MODEL: dict[str, set[str]] = {  # of data/projects/triage-model, counted 
     "datasets": {"wdbc@1995"},
 }
 
-OWNERS = ["acme", "northwind-ml", "actions", "contoso-labs"]
-TASKS = [
-    "checkout",
-    "setup",
-    "cache",
-    "lint",
-    "train",
-    "upload",
-    "notify",
-    "scan",
-    "label",
-    "report",
-    "login",
-    "fetch",
-    "pack",
-    "score",
-    "plot",
-    "sync",
-    "build",
-    "clean",
-    "tag",
-]
-# as a file spells it, and as PEP 503 does
-PACKAGES = [
-    ("NumPy>=1.26", "numpy"),
-    ("scikit_learn", "scikit-learn"),
-    ("rich>=13,<16", "rich"),
-    ("uvicorn[standard]>=0.30", "uvicorn"),
-    ("onnxruntime~=1.23", "onnxruntime"),
-    ("zope.interface", "zope-interface"),
-    ("PyYAML==6.*", "pyyaml"),
-    ("tomli>=2; python_version < '3.11'", "tomli"),
-    ("ruamel.yaml", "ruamel-yaml"),
-    ("torch!=2.5.1", "torch"),
-    ("Jinja2", "jinja2"),
-    ("typing_extensions>=4 ; extra == 'x'", "typing-extensions"),
-]
-MODELS = ["cell-encoder", "stain-normaliser", "tabular-base", "tokeniser"]
-DATASETS = ["wdbc", "biopsies-2019", "controls", "synthetic-cases"]
-
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Make small projects that each add one way of trusting, then a larger one; the last is the real triage-model."""
     folder = lab.path / "exercise-1.5"
 
-    project = _Project(folder, rng)
+    project = TrustingProject(folder, rng)
     project.workflow("ci.yml", [project.uses() for _ in range(4)], decoys=True)
-    yield project.case("one workflow")
+    yield _case("one workflow", project)
 
-    project = _Project(folder, rng)
+    project = TrustingProject(folder, rng)
     name = project.name()
     project.workflow("ci.yml", [project.uses(name, "v2"), project.uses()])
     project.workflow("release.yaml", [project.uses(name, project.sha()), project.uses()])
-    yield project.case("one action at two refs")
+    yield _case("one action at two refs", project)
 
-    project = _Project(folder, rng)
+    project = TrustingProject(folder, rng)
     project.workflow("ci.yml", [project.uses()])
     project.packages(9)
-    yield project.case("packages")
+    yield _case("packages", project)
 
-    project = _Project(folder, rng)
+    project = TrustingProject(folder, rng)
     outer = project.composite(depth=3)
     local = project.local_action([project.uses()])
     project.workflow("ci.yml", [outer, local, project.uses()])
-    yield project.case("nested actions")
+    yield _case("nested actions", project)
 
-    project = _Project(folder, rng)
+    project = TrustingProject(folder, rng)
     project.reusable("release.yml", [project.uses(), project.composite(depth=2)])
-    yield project.case("a reusable workflow")
+    yield _case("a reusable workflow", project)
 
-    project = _Project(folder, rng)
+    project = TrustingProject(folder, rng)
     project.workflow("train.yml", [project.uses()])
     project.artifacts(models=2, datasets=2)
-    yield project.case("the data set and the base model")
+    yield _case("the data set and the base model", project)
 
-    project = _Project(folder, rng)
+    project = TrustingProject(folder, rng)
     project.whole()
-    yield project.case("a whole project", least=0.95)
+    yield _case("a whole project", project, least=0.95)
 
     real = (lab.data / "projects" / "triage-model", lab.data / "actions")
     yield Case("triage-model", real, TRIAGE_MODEL)
 
 
-class _Project:
-    """A project, its mirror of actions, and the inventory of both."""
-
-    def __init__(self, folder: Path, rng: random.Random) -> None:
-        root = folder / f"{rng.getrandbits(32):08x}"
-        shutil.rmtree(root, ignore_errors=True)
-        self.root, self.mirror, self.rng = root / "project", root / "actions", rng
-        self.root.mkdir(parents=True)
-        self.mirror.mkdir()
-        self.truth: dict[str, set[str]] = {kind: set() for kind in KINDS}
-        self.tasks = rng.sample([f"{t}-{s}" for t in TASKS for s in ("it", "all", "now")], 40)
-
-    def case(self, name: str, least: float = 1.0) -> Case:
-        """Make the case; with ``least`` below 1 every kind is judged by precision and recall."""
-        args = (self.root, self.mirror)
-        if least == 1:
-            return Case(name, args, self.truth)
-        return Case(name, args, None, accept=_precise_enough(self.truth, least))
-
-    def name(self) -> str:
-        """Choose the name of a new action, sometimes in a sub-folder of its repository."""
-        folder = self.rng.choice(["", "", "/sub", "/tools/inner"])
-        return f"{self.rng.choice(OWNERS)}/{self.tasks.pop()}{folder}"
-
-    def sha(self) -> str:
-        """Make a full-length commit id."""
-        return f"{self.rng.getrandbits(160):040x}"
-
-    def uses(self, name: str = "", ref: str = "") -> str:
-        """Make a reference, and add it to the inventory."""
-        major = f"v{self.rng.randrange(1, 9)}"
-        ref = ref or self.rng.choice([major, "main", "release/v1", self.sha()])
-        reference = f"{name or self.name()}@{ref}"
-        self.truth["actions"].add(reference)
-        return reference
-
-    def composite(self, depth: int) -> str:
-        """Write actions that call each other into the mirror; the innermost calls the outermost again."""
-        names = [self.name() for _ in range(depth)]
-        references = [self.uses(name) for name in names]
-        for name, inner in zip(names, [*references[1:], references[0]], strict=True):
-            self._action(self.mirror / name, [inner, self.uses()])
-        return references[0]
-
-    def local_action(self, references: list[str]) -> str:
-        """Write an action of the project itself: it is not trusted by name, but what it calls is."""
-        self._action(self.root / ".github" / "actions" / "own", references)
-        return "./.github/actions/own"
-
-    def _action(self, folder: Path, references: list[str]) -> None:
-        folder.mkdir(parents=True)
-        steps = "".join(f"    - uses: {r}\n" for r in references)
-        (folder / "action.yml").write_text(
-            "name: an action\ndescription: Calls others.\nruns:\n  using: composite\n  steps:\n"
-            f"    - shell: bash\n      run: echo begin\n{steps}"
-        )
-
-    def workflow(self, file: str, references: list[str], decoys: bool = False, folder: Path | None = None) -> None:
-        """Write a workflow with one job; ``decoys`` adds lines that only look like references."""
-        lines = ["on: push", "jobs:", "  work:", "    runs-on: ubuntu-latest", "    steps:"]
-        for number, reference in enumerate(references):
-            quoted = f'"{reference}"' if number % 2 else reference
-            lines += [f"      - name: step {number}", f"        uses: {quoted}  # as agreed"]
-        if decoys:
-            lines += [
-                f"      # - uses: {self.name()}@v1",
-                "      - run: |",
-                f"          echo 'uses: {self.name()}@v3'",
-                f"          # uses: {self.name()}@v2",
-            ]
-        path = (folder or self.root / ".github" / "workflows") / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(lines) + "\n")
-
-    def reusable(self, file: str, references: list[str]) -> None:
-        """Write a workflow whose two jobs call workflows in the mirror, which share ``references``."""
-        owner, repository = self.name().split("/")[:2]
-        path = f"{owner}/{repository}/.github/workflows"
-        jobs = ""
-        for number, called in enumerate(("called.yml", "called.yaml")):
-            self.workflow(called, references[number::2], folder=self.mirror / path)
-            jobs += f"  job-{number}:\n    uses: {self.uses(f'{path}/{called}')}\n    secrets: inherit\n"
-        target = self.root / ".github" / "workflows" / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(f"on: push\njobs:\n{jobs}")
-
-    def packages(self, number: int) -> None:
-        """Write requirements.txt, the files it includes, and pyproject.toml; ``number`` is at least five."""
-        chosen = self.rng.sample(PACKAGES, number)
-        self.truth["packages"] |= {normal for _, normal in chosen} | {"flit-core"}
-        written = [text for text, _ in chosen]
-        digest = f"--hash=sha256:{self.rng.getrandbits(256):064x}"
-        hashed = f"{written[2].split(';')[0].strip()} \\\n    {digest}\n"
-        (self.root / "requirements.txt").write_text(
-            "# what CI installs\n--extra-index-url https://packages.acme.example/simple\n"
-            f"-r base.txt\n-e .\n\n    # indented, and still a comment\n{written[0]}  # pinned later\n"
-        )
-        (self.root / "base.txt").write_text(f"{hashed}{written[3]}\n--requirement more.txt\n")
-        (self.root / "more.txt").write_text(f"{written[1]}\n")
-        optional, required = written[4:6], written[6:]
-        (self.root / "pyproject.toml").write_text(
-            '[build-system]\nrequires = ["flit_core>=3"]\nbuild-backend = "flit_core.buildapi"\n\n'
-            f'[project]\nname = "the-project"\nversion = "1"\ndependencies = {_toml(required)}\n\n'
-            f"[project.optional-dependencies]\ntrain = {_toml(optional[:1])}\nplot = {_toml(optional[1:])}\n"
-        )
-
-    def artifacts(self, models: int, datasets: int) -> None:
-        """Write artifacts.toml."""
-        text = ""
-        for kind, table, names in (
-            ("models", "model", self.rng.sample(MODELS, models)),
-            ("datasets", "dataset", self.rng.sample(DATASETS, datasets)),
-        ):
-            for name in names:
-                owned = f"{self.rng.choice(OWNERS)}/{name}" if table == "model" else name
-                revision = self.rng.choice(["main", "v1.1", str(self.rng.randrange(1990, 2026))])
-                text += f'[[{table}]]\nname = "{owned}"\nrevision = "{revision}"\n\n'
-                self.truth[kind].add(f"{owned}@{revision}")
-        (self.root / "artifacts.toml").write_text(text)
-
-    def whole(self) -> None:
-        """Write everything at once."""
-        self.packages(self.rng.randrange(8, 12))
-        self.artifacts(models=self.rng.randrange(1, 4), datasets=self.rng.randrange(1, 4))
-        local = self.local_action([self.uses(), self.composite(depth=2)])
-        self.workflow("ci.yml", [self.uses(), local, self.composite(depth=3)], decoys=True)
-        self.workflow("train.yaml", [self.uses() for _ in range(3)], decoys=True)
-        self.reusable("release.yml", [self.uses(), self.composite(depth=2)])
-
-
-def _toml(texts: list[str]) -> str:
-    return "[" + ", ".join(f'"{text}"' for text in texts) + "]"
+def _case(name: str, project: TrustingProject, least: float = 1.0) -> Case:
+    """Make the case; with ``least`` below 1 every kind is judged by precision and recall."""
+    args = (project.root, project.mirror)
+    if least == 1:
+        return Case(name, args, project.truth)
+    return Case(name, args, accept=_precise_enough(project.truth, least))
 
 
 def _precise_enough(truth: dict[str, set[str]], least: float) -> Callable[[Any], bool | Miss]:

@@ -10,10 +10,10 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from chainlab.course.exercises.fixtures.controls import CONTROLS, THREAT_FACTS, VECTORS
+from chainlab.course.exercises.fixtures.controls import CONTROLS, THREAT_FACTS, VECTORS, best, open_threats
 from chainlab.course.learning.checks import Case, LabContext, Miss
 
-__all__ = ["best", "cases", "open_threats"]
+__all__ = ["cases"]
 
 SEE = "labs/01_assessment.ipynb, 'When does a control count?'"
 TEACHES = {
@@ -263,54 +263,6 @@ def _mixed(name: str, rng: random.Random) -> Case:
         threats=threats,
         site=site,
     )
-
-
-def open_threats(profile: dict[str, Any], chosen: set[str]) -> set[str]:
-    """Give the ids of the threats that a set of controls neither prevents nor detects in time."""
-    controls = {c["id"]: c for c in profile["controls"]}
-    acting: set[str] = set()
-    waiting = set(chosen)
-    site = set(profile["site"])
-    while ready := {c for c in waiting if set(controls[c]["needs"]) <= acting | site}:
-        acting |= ready
-        waiting -= ready
-    return {t["id"] for t in profile["threats"] if not any(_stops(controls[c], t, profile) for c in acting)}
-
-
-def _stops(control: dict[str, Any], threat: dict[str, Any], profile: dict[str, Any]) -> bool:
-    excepted = set(control["unless"]) & set(threat["facts"])
-    if threat["vector"] not in control["covers"] or excepted:
-        return False
-    if control["kind"] == "prevent":
-        return True
-    response = profile["response_minutes"]
-    if response is None:
-        return False
-    return bool(control["signal_minutes"] + response <= threat["minutes_to_harm"])
-
-
-def best(profile: dict[str, Any]) -> int:
-    """Find the largest loss that an affordable set of controls avoids, by trying every set."""
-    controls, threats = profile["controls"], profile["threats"]
-    stopped = {c["id"]: sum(1 << i for i, t in enumerate(threats) if _stops(c, t, profile)) for c in controls}
-    sets: list[tuple[int, frozenset[str]]] = [(0, frozenset())]  # cost, members; affordable only
-    for control in controls:
-        sets += [
-            (cost + control["cost"], members | {control["id"]})
-            for cost, members in sets
-            if cost + control["cost"] <= profile["budget"]
-        ]
-    needs = {c["id"]: set(c["needs"]) - set(profile["site"]) for c in controls}
-    top = 0
-    for _, members in sets:
-        acting = set(members)
-        while idle := {c for c in acting if not needs[c] <= acting}:  # no cycles among needs
-            acting -= idle
-        bits = 0
-        for control_id in acting:
-            bits |= stopped[control_id]
-        top = max(top, sum(t["loss"] for i, t in enumerate(threats) if bits >> i & 1))
-    return top
 
 
 def _worth_enough(profile: dict[str, Any]) -> Callable[[Any], bool | Miss]:

@@ -1,41 +1,25 @@
 """Cases for exercise 4.7: a CA key was stolen; which trusted root keeps the good and refuses the forged?
 
-An instance with a clock that can be set plays a story: an ordinary rotation long ago, a theft, its discovery. The story
-decides who signed what and when; sigstore's unmodified `Verifier` then uses the root that the answer made.
-
-    >>> sorted(story.bundles)                                # doctest: +SKIP
-    ['after the rotation', 'before the theft', 'between', …]
+`fixtures.rotation_story` plays the theft; sigstore's unmodified `Verifier` then uses the root that the answer made.
 """
 
 from __future__ import annotations
 
 import base64
-import copy
 import json
 import random
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization
 
-from chainlab.clock import rfc3339
+from chainlab.course.exercises.fixtures.rotation_story import ALICE, ARTIFACT, Story
 from chainlab.course.learning.checks import Case, LabContext, Miss
-from chainlab.digests import Digest
-from chainlab.errors import ChainlabError
-from chainlab.trust.authority import certify, precertify, rotate
-from chainlab.trust.instance import Instance
-from chainlab.trust.issuer import ISSUER, Identity
-from chainlab.trust.keys import CertificateAuthority, Keys
-from chainlab.trust.root import trusted_root
-from chainlab.trust.timestamp import TimestampQuery
+from chainlab.trust.issuer import ISSUER
 
-__all__ = ["Story", "cases"]
+__all__ = ["cases"]
 
 SEE = "labs/04_attestation.ipynb, 'The key that signs certificates is stolen'"
 TEACHES = {
@@ -66,143 +50,6 @@ TEACHES = {
         "every entry opens it again."
     ),
 }
-
-
-ALICE = "alice@example.com"
-ARTIFACT = b"weights of a small model"
-
-
-@dataclass
-class Story:
-    """A story's times, the bundles that it left, the root before, and what a rotation may use."""
-
-    stolen: str  # RFC 3339: from then on the key was in two hands
-    noticed: str
-    root: dict[str, Any]  # the trusted root until now
-    successor: dict[str, Any]  # the new authority's entry
-    recertify: Callable[[dict[str, Any], str], str]
-    bundles: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def play(cls, directory: Path, rng: random.Random) -> Story:
-        """Play a story on a new instance in ``directory``."""
-        shutil.rmtree(directory, ignore_errors=True)
-        stage = _RotationStage(directory, datetime(2026, 3, 2, 8, tzinfo=UTC) + timedelta(days=rng.randrange(60)))
-        try:
-            return stage.play(rng)
-        finally:
-            stage.instance.close()
-
-
-class _RotationStage:
-    """An instance whose clock can be set, and the ways to sign with its keys."""
-
-    def __init__(self, directory: Path, begin: datetime) -> None:
-        self.now = begin
-        self.instance = Instance(directory, clock=lambda: self.now)
-
-    def play(self, rng: random.Random) -> Story:
-        keys = self.instance.keys
-        bundles = {}
-
-        def later(hours: int) -> datetime:
-            self.now += timedelta(hours=hours, minutes=rng.randrange(60))
-            return self.now
-
-        later(20)
-        bundles["long ago"] = self.bundle(self.honest())
-        first = keys.authority
-        later(20)
-        self.instance.rotate()  # an ordinary one, on time: the first key is kept in a drawer
-        later(30)
-        bundles["before the theft"] = self.bundle(self.honest())
-        later(3)
-        bundles["from the drawer"] = self.bundle(self.forged(first, self.now))
-        stolen = later(9)
-        kept = self.instance.keys
-        later(5)
-        bundles["between"] = self.bundle(self.forged(kept.authority, self.now))
-        noticed = later(30)
-        after = rotate(kept, noticed)  # the successor's key; the answer says what becomes of the old one
-        before = trusted_root(kept)
-        successor = trusted_root(after)["certificateAuthorities"][-1]
-        recertify = _recertifier(kept)
-        self.instance._set_keys(after)
-        self.now += timedelta(minutes=rng.randrange(2, 5))
-        back = noticed - timedelta(minutes=rng.randrange(1, 5))
-        bundles["dated back"] = self.bundle(self.forged(kept.authority, back))
-        later(2)
-        bundles["after the rotation"] = self.bundle(self.honest())
-        bundles["forged afterwards"] = self.bundle(self.forged(kept.authority, self.now))
-        return Story(rfc3339(stolen), rfc3339(noticed), before, successor, recertify, bundles)
-
-    def honest(self) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
-        """Make a key, and let the instance certify it now."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        identity = Identity(ISSUER, ALICE, ALICE, is_email=True)
-        chain = self.instance.certificate(identity, key.public_key())
-        return key, _der(chain[0])
-
-    def forged(self, authority: CertificateAuthority, start: datetime) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
-        """Make a key, and certify it for alice with the stolen CA key; the CT log's receipt is genuine."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        identity = Identity(ISSUER, ALICE, ALICE, is_email=True)
-        precertificate = precertify(authority, identity, key.public_key(), start)
-        certificate = certify(precertificate, self.instance.keys.ct_key)
-        return key, certificate.public_bytes(serialization.Encoding.DER)
-
-    def bundle(self, signer: tuple[ec.EllipticCurvePrivateKey, bytes]) -> str:
-        """Sign, log and timestamp, now."""
-        from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
-
-        key, certificate = signer
-        signature = key.sign(ARTIFACT, ec.ECDSA(hashes.SHA256()))
-        digest = _b64(Digest.of(ARTIFACT).value)
-        verifier = {"x509Certificate": {"rawBytes": _b64(certificate)}, "keyDetails": "PKIX_ECDSA_P256_SHA_256"}
-        record = {"digest": digest, "signature": {"content": _b64(signature), "verifier": verifier}}
-        entry = self.instance.log_entry_v2({"hashedRekordRequestV002": record})
-        builder = TimestampRequestBuilder(data=signature, cert_req=True)
-        query = builder.hash_algorithm(HashAlgorithm.SHA256).build().as_bytes()
-        stamp = self.instance.timestamp(TimestampQuery.from_der(query))
-        material = {
-            "certificate": {"rawBytes": _b64(certificate)},
-            "tlogEntries": [entry],
-            "timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": _b64(stamp)}]},
-        }
-        message = {"messageDigest": {"algorithm": "SHA2_256", "digest": digest}, "signature": _b64(signature)}
-        document = {
-            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
-            "verificationMaterial": material,
-            "messageSignature": message,
-        }
-        return json.dumps(document)
-
-
-def _recertifier(keys: Keys) -> Callable[[dict[str, Any], str], str]:
-    """Make ``recertify``, the use of the root key in the safe: a new certificate for a signing key, until a time."""
-
-    def recertify(authority: dict[str, Any], until: str) -> str:
-        """Certify the same key until ``until`` (RFC 3339); returns the certificate as base64."""
-        present = trusted_root(keys)["certificateAuthorities"]
-        chains = [json.dumps(entry["certChain"]) for entry in present]
-        if not isinstance(authority, dict) or (chain := json.dumps(authority.get("certChain"))) not in chains:
-            raise ChainlabError("recertify takes an entry of certificateAuthorities as the root has it, unchanged")
-        index = chains.index(chain)
-        moment = datetime.fromisoformat(until)
-        generation = keys.authorities[index]
-        alone = copy.copy(keys)
-        ended = rotate(alone.with_authorities(generation), moment).authorities[0]
-        return _b64(ended.certificate.public_bytes(serialization.Encoding.DER))
-
-    return recertify
-
-
-def _der(pem: str) -> bytes:
-    return base64.b64decode("".join(line for line in pem.splitlines() if "-----" not in line))
-
-
-def _b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
