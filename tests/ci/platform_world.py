@@ -46,8 +46,8 @@ class Host:
 
     def events(self, type: str) -> list[dict[str, Any]]:
         """Data of the events of a type."""
-        found = self.registry.events.read(type, after=self._cleared)
-        return [dict(event.data) for event in found]
+        events = self.registry.events.read(type, after=self._cleared)
+        return [dict(event.data) for event in events]
 
     def clear(self) -> None:
         """Forget what earlier tests did."""
@@ -70,9 +70,9 @@ class Host:
 class Job:
     """What one run of `act` left."""
 
-    def __init__(self, done: subprocess.CompletedProcess[str], workspace: Path) -> None:
-        self.output = done.stdout + done.stderr  # act's log
-        self.passed = done.returncode == 0
+    def __init__(self, completed: subprocess.CompletedProcess[str], workspace: Path) -> None:
+        self.output = completed.stdout + completed.stderr  # act's log
+        self.passed = completed.returncode == 0
         self.workspace = workspace  # copy of the job's workspace after its steps
 
 
@@ -120,7 +120,7 @@ def act(
     (folder / "event.json").write_text(json.dumps(payload or {}))
     for name in ("env", "secrets", "vars", "input"):
         (folder / name).write_text("")
-    given = {
+    variables = {
         "CHAINLAB_URL": host.url,
         "CHAINLAB_POST": str(post),
         "ACTIONS_RUNTIME_TOKEN": host.secret(*grants) if grants else "none",
@@ -140,14 +140,14 @@ def act(
     words += ["--no-skip-checkout", "-W", str(workflow), "-e", str(folder / "event.json")]
     words += ["--env-file", str(folder / "env"), "--secret-file", str(folder / "secrets")]
     words += ["--var-file", str(folder / "vars"), "--input-file", str(folder / "input")]
-    words += [word for key, value in given.items() for word in ("--env", f"{key}={value}")]
+    words += [word for key, value in variables.items() for word in ("--env", f"{key}={value}")]
     words += ["-s", f"GITHUB_TOKEN={token}", *mapped]
     tools = folder / "tools"
     tools.mkdir(exist_ok=True)
     (tools / "chainlab-python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (tools / "chainlab-python").chmod(0o755)
     path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
+    completed = subprocess.run(
         words,
         cwd=empty,
         env={"PATH": path, "HOME": str(home), "LANG": "C.UTF-8"},
@@ -157,4 +157,4 @@ def act(
         check=False,
     )
     shutil.rmtree(home / ".cache" / "act", ignore_errors=True)
-    return Job(done, left)
+    return Job(completed, left)

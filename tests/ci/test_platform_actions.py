@@ -59,9 +59,9 @@ def test_no_action_puts_a_token_on_a_command_line(root: Path) -> None:
     for path in scripts:
         if path.suffix in (".sh", ".yml"):
             for line in path.read_text(encoding="utf-8").splitlines():
-                for found in secret.finditer(line):
+                for match in secret.finditer(line):
                     used += 1
-                    assert own.search(line[: found.start()]), f"{path.name}: {line}"
+                    assert own.search(line[: match.start()]), f"{path.name}: {line}"
     assert used > 10
 
 
@@ -120,15 +120,15 @@ def test_checkout_leaves_the_token_in_the_config_unless_told_otherwise(
     host: Host, commits: list[str], tmp_path: Path, version: str
 ) -> None:
     token = host.secret(READ)
-    found = []
+    headers = []
     for persist in ("", "\n  with: {persist-credentials: false}"):
         steps = f"- uses: actions/checkout@{version}{persist}"
         job = act(host, tmp_path / f"p{len(persist)}", steps, token=token, commit=commits[1])
         assert job.passed, job.output
         config = (job.workspace / ".git" / "config").read_text()
         header = re.search(r"basic (\S+)", config)
-        found.append(base64.b64decode(header[1]).decode() if header else None)
-    assert found == [f"x-access-token:{token}", None]
+        headers.append(base64.b64decode(header[1]).decode() if header else None)
+    assert headers == [f"x-access-token:{token}", None]
 
 
 def test_checkout_without_the_right_fails(host: Host, commits: list[str], tmp_path: Path) -> None:
@@ -528,11 +528,11 @@ def test_publish_uses_the_jobs_identity_and_signs(separate: Host, tmp_path: Path
     assert bundle["publisher"]["workflow"] == "release.yml"
     assert len(bundle["attestations"]) == 1
     other = CLAIMS | {"repository": "mallory/triage-model"}
-    for name, given in (
+    for name, options in (
         ("nobody", {}),
         ("another", identity | {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": trust.job_bearer(other)}),
     ):
-        refused = act(separate, tmp_path / name, built(tmp_path, "1.1") + steps.partition("\n")[2], **given)
+        refused = act(separate, tmp_path / name, built(tmp_path, "1.1") + steps.partition("\n")[2], **options)
         assert not refused.passed
         assert "::error::" in refused.output or "❗" in refused.output, refused.output
     assert len(registry.index.files("demo-model")) == 1

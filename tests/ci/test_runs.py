@@ -334,7 +334,7 @@ def test_the_bearer_is_the_jobs_own_and_dies_with_it(make: Make, world: World, s
     for bearer in bearers:
         answer = httpx.get(f"{world.url}/ci/token?audience=sigstore", headers={"Authorization": f"Bearer {bearer}"})
         assert answer.status_code == 401
-        assert "its job has ended" in answer.text
+        assert "the job of this token has ended" in answer.text
         assert bearer not in run.explain()
 
 

@@ -1,1 +1,1 @@
-"""Actions: what `uses:` names, the mirror that serves it, and the pinner."""
+"""Actions: the `uses:` lines, the mirror that resolves them, and the pinner."""
