@@ -219,10 +219,10 @@ def test_a_file_is_found_by_its_digest(upstream_world: World, tmp_path: Path) ->
     world = upstream_world
     path = wheel(tmp_path)
     world.publish(path)
-    (file,) = world.index.holding(Digest.of_file(path))
+    (file,) = world.index.with_digest(Digest.of_file(path))
     assert (file.project, file.upstream) == ("triage-model", False)
     (theirs,) = world.index.files("iniconfig")
-    assert world.index.holding(theirs.digest) == [theirs]
+    assert world.index.with_digest(theirs.digest) == [theirs]
     world.index.names.register("iniconfig", "acme")
-    assert world.index.holding(theirs.digest) == []
+    assert world.index.with_digest(theirs.digest) == []
     assert set(world.index.digests()) == {file.digest, file.metadata}

@@ -175,7 +175,7 @@ class Deployment:
     def _wheel(self, digest: str) -> tuple[str, bytes]:
         """Return file name and bytes of a wheel of the index, by its SHA-256 (hex). Raises `VerificationFailed`."""
         expected = Digest.parse(f"sha256:{digest}")
-        for file in self._registry.index.holding(expected):
+        for file in self._registry.index.with_digest(expected):
             data = self._registry.index.path(file).read_bytes()
             if Digest.of(data) == expected:
                 return file.filename, data

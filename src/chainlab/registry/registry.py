@@ -169,4 +169,4 @@ class Registry:
     def _has(self, artifact: ChannelArtifact, digest: Digest) -> bool:
         if artifact.kind == "oci":
             return any(stored.repository == artifact.name for stored in self.images.with_digest(digest))
-        return any(file.project == artifact.name for file in self.index.holding(digest))
+        return any(file.project == artifact.name for file in self.index.with_digest(digest))

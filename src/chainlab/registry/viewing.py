@@ -78,9 +78,9 @@ class Viewer:
         """Divide the places that hold a digest, or are ``recorded`` to have held it, into seen and hidden."""
         images, index = self._images, self._index
         names = {stored.repository for stored in images.with_digest(digest)}
-        names |= {holding.repository for holding in images.holders(digest)} | set(images.has_blob(digest))
+        names |= {holding.repository for holding in images.holders(digest)} | set(images.repositories_linking(digest))
         places = {ChannelArtifact("oci", name) for name in names}
-        places |= {ChannelArtifact("package", file.project) for file in index.holding(digest)}
+        places |= {ChannelArtifact("package", file.project) for file in index.with_digest(digest)}
         places |= {ChannelArtifact.parse(text) for text in recorded}
         seen = {str(place) for place in places if self.artifact(place)}
         return Standing(frozenset(seen), frozenset(str(place) for place in places) - seen)

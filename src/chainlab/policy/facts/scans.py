@@ -78,7 +78,7 @@ def _in_index(index: PackageIndex, name: str, file: str, digest: str) -> dict[st
     try:
         files = [
             entry
-            for entry in index.holding(Digest.parse(f"sha256:{digest}"))
+            for entry in index.with_digest(Digest.parse(f"sha256:{digest}"))
             if (entry.project, entry.filename) == (name, file)
         ]
         owner = index.project(name).owner if files else None

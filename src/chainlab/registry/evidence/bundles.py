@@ -69,7 +69,7 @@ def _referring(subjects: Iterable[Digest], sources: Sources, repository: str | N
 
 def _uploaded(subjects: Iterable[Digest], sources: Sources) -> Iterator[KeptBundle]:
     for subject in subjects:
-        for file in sources.index.holding(subject):
+        for file in sources.index.with_digest(subject):
             for data in pep740.bundles(sources.index.provenance(file)):
                 reason = sources.quarantine.reason(subject)
                 yield KeptBundle(Digest.of(data), "index", reason, len(data), partial(bytes, data))

@@ -71,11 +71,11 @@ class Evidence:
         """List what was attached to a digest: kind, and the evidence's own digest; oldest first."""
         return [(entry.kind, entry.digest) for entry in self._sources.table.of(subject)]
 
-    def beginning(self, prefix: str, *, viewer: Viewer) -> list[tuple[Digest, Digest, str]]:
+    def with_prefix(self, prefix: str, *, viewer: Viewer) -> list[tuple[Digest, Digest, str]]:
         """List attached evidence whose digest begins with ``prefix`` (``sha256:1f``): subject, its own digest, kind."""
         return [
             (entry.subject, entry.digest, entry.kind)
-            for entry in self._sources.table.beginning(prefix)
+            for entry in self._sources.table.with_prefix(prefix)
             if viewer.sees_evidence_by(entry.source, self._standing(entry.subject, viewer))
         ]
 

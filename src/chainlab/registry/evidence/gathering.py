@@ -99,13 +99,13 @@ class _Gathering:
                 "size": holding.size,
                 "name": holding.title,
             }
-        for repository in self._images.has_blob(self._digest):
+        for repository in self._images.repositories_linking(self._digest):
             if self._viewer.package(repository) and repository not in repositories:
                 yield {"protocol": "oci", "repository": repository, "role": "blob"}
 
     def _files(self) -> Iterator[_Facts]:
         index = self._sources.index
-        for file in index.holding(self._digest):
+        for file in index.with_digest(self._digest):
             if not self._viewer.project(file.project):
                 continue
             yield {
@@ -137,7 +137,7 @@ class _Gathering:
 
     def _provenance(self) -> Iterator[_Facts]:
         index = self._sources.index
-        for file in index.holding(self._digest):
+        for file in index.with_digest(self._digest):
             document = index.provenance(file) if self._viewer.project(file.project) else None
             if document is None:
                 continue

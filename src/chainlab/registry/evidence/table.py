@@ -76,7 +76,7 @@ class EvidenceTable(Tables):
         """List what is attached to a digest, oldest first."""
         return self._select("subject = ?", str(subject))
 
-    def beginning(self, prefix: str) -> list[Attachment]:
+    def with_prefix(self, prefix: str) -> list[Attachment]:
         """List the evidence whose own digest begins with ``prefix`` (``sha256:1f``), oldest first."""
         return self._select("digest GLOB ?", f"{prefix}*")
 

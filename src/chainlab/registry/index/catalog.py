@@ -117,7 +117,7 @@ class IndexCatalog:
             raise Refused(403, f"{filename} is in quarantine: {reason}")
         return file
 
-    def holding(self, digest: Digest) -> list[IndexFile]:
+    def with_digest(self, digest: Digest) -> list[IndexFile]:
         """List the files with these bytes, whether installers may see them or not."""
         matches = self._files.with_digest(digest)
         for name, files in self._upstream.projects().items() if self._upstream else ():

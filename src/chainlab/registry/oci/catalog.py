@@ -197,12 +197,12 @@ class Catalog(Tables):
         """List what a manifest holds, in its order."""
         return self._holdings("repository = ? AND manifest = ?", repository, str(manifest))
 
-    def has_blob(self, digest: Digest) -> list[str]:
+    def repositories_linking(self, digest: Digest) -> list[str]:
         """List the repositories that link to this blob."""
         rows = self._query("SELECT repository FROM oci_links WHERE digest = ? ORDER BY repository", str(digest))
         return [name for (name,) in rows]
 
-    def beginning(self, prefix: str) -> list[tuple[Digest, str]]:
+    def with_prefix(self, prefix: str) -> list[tuple[Digest, str]]:
         """List digest and repository of manifests, subjects and blobs that begin with ``prefix`` (``sha256:1f``)."""
         rows = self._query(
             "SELECT digest, repository FROM oci_manifests WHERE digest GLOB ?"

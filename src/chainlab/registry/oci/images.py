@@ -95,8 +95,7 @@ class Images(Catalog):
                 raise OciError(404, "BLOB_UNKNOWN", f"{repository} has no blob {digest}")
             self._check_unused(repository, digest)
             self._connection.execute(
-                "DELETE FROM oci_links WHERE repository = ? AND digest = ?",
-                (repository, str(digest)),
+                "DELETE FROM oci_links WHERE repository = ? AND digest = ?", (repository, str(digest))
             )
             self._report("deleted", str(digest), {"repository": repository, "blob": True, "by": by})
 
@@ -161,11 +160,7 @@ class Images(Catalog):
                 if reason := self._quarantine.reason(stored.digest):
                     raise OciError(403, "DENIED", f"{digest} is quarantined, and kept: {reason}")
                 self._check_unused(name, reference)
-                for table, column in (
-                    ("oci_tags", "digest"),
-                    ("oci_held", "manifest"),
-                    ("oci_manifests", "digest"),
-                ):
+                for table, column in (("oci_tags", "digest"), ("oci_held", "manifest"), ("oci_manifests", "digest")):
                     self._execute(
                         f"DELETE FROM {table} WHERE repository = ? AND {column} = ?",  # noqa: S608
                         name,
@@ -214,26 +209,14 @@ class Images(Catalog):
         for holding in self.holders(digest):
             if holding.repository == repository:
                 raise OciError(
-                    405,
-                    "UNSUPPORTED",
-                    f"{holding.manifest} needs {digest}",
-                    hint="delete that manifest first",
+                    405, "UNSUPPORTED", f"{holding.manifest} needs {digest}", hint="delete that manifest first"
                 )
 
     def _ensure(self, repository: str) -> None:
-        self._execute(
-            "INSERT OR IGNORE INTO oci_repositories (name, created) VALUES (?, ?)",
-            repository,
-            time.time(),
-        )
+        self._execute("INSERT OR IGNORE INTO oci_repositories (name, created) VALUES (?, ?)", repository, time.time())
 
     def _link(self, repository: str, digest: Digest) -> None:
-        self._execute(
-            "INSERT OR REPLACE INTO oci_links VALUES (?, ?, ?)",
-            repository,
-            str(digest),
-            time.time(),
-        )
+        self._execute("INSERT OR REPLACE INTO oci_links VALUES (?, ?, ?)", repository, str(digest), time.time())
 
     def _insert(self, repository: str, manifest: Manifest, by: str) -> bool:
         """Insert the rows of a manifest; false when they exist."""
@@ -278,13 +261,7 @@ class Images(Catalog):
                 f"the tags of {repository} are immutable, and {tag} is {rows[0][0]}",
                 hint="push under another tag",
             )
-        self._execute(
-            "INSERT OR REPLACE INTO oci_tags VALUES (?, ?, ?, ?)",
-            repository,
-            tag,
-            str(digest),
-            time.time(),
-        )
+        self._execute("INSERT OR REPLACE INTO oci_tags VALUES (?, ?, ?, ?)", repository, tag, str(digest), time.time())
         return True
 
     def _report(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:

@@ -64,7 +64,7 @@ class _Pages:
         query = SearchQuery.parse(request.query_params.get("q", ""))
         caller = self._registry.access.caller(request)
         viewer, reader = self._registry.viewer(caller), self._registry.evidence.viewer(caller)
-        if query.digest is not None and not self._registry.evidence.beginning(query.prefix, viewer=reader):
+        if query.digest is not None and not self._registry.evidence.with_prefix(query.prefix, viewer=reader):
             return RedirectResponse(f"/artifacts/{query.digest}", 303)
         return await render("overview.html", self._overview, query, viewer, reader)
 
@@ -88,14 +88,14 @@ class _Pages:
         self, query: SearchQuery, images: set[str], projects: Sequence[IndexProject], reader: Viewer
     ) -> Iterator[dict[str, Any]]:
         """Yield every digest on a page that begins with the query, and where it is."""
-        for digest, repository in self._registry.images.beginning(query.prefix):
+        for digest, repository in self._registry.images.with_prefix(query.prefix):
             if repository in images:
                 yield describe(digest) | {"what": "in the OCI repository", "name": repository}
         for project in projects:
             for file in self._registry.index.files(project.name):
                 if query.begins(file.digest):
                     yield describe(file.digest) | {"what": "file", "name": file.filename}
-        for subject, digest, kind in self._registry.evidence.beginning(query.prefix, viewer=reader):
+        for subject, digest, kind in self._registry.evidence.with_prefix(query.prefix, viewer=reader):
             where = {"what": f"evidence ({kind}) about", "name": str(subject)}
             yield describe(digest) | where | {"url": address(f"/evidence/{subject}/{digest}")}
         for event in self._registry.events.read(LOGGED):
