@@ -117,7 +117,7 @@ def freshness(builds: pd.DataFrame, at: datetime, *, stale: pd.Timedelta = STALE
     if not len(table):
         title = "No build is archived"
     elif old:
-        title = f"{old} of {len(table)} artifacts {_were(old)} last built more than {limit} ago"
+        title = f"{old} of {len(table)} artifacts {_was_or_were(old)} last built more than {limit} ago"
     else:
         title = f"Every artifact with a known time was built within {limit}"
     title += f"; of {unknown} the time is unknown" if unknown else ""
@@ -288,5 +288,5 @@ def _builds(count: int) -> str:
     return f"{count} build" if count == 1 else f"{count} builds"
 
 
-def _were(count: int) -> str:
+def _was_or_were(count: int) -> str:
     return "was" if count == 1 else "were"

@@ -19,7 +19,7 @@ import pytest
 from solved_labs import ROOT, SolvedLab
 
 from chainlab.course import exercises
-from chainlab.course.authoring.lesson_source import named_wrong, starter
+from chainlab.course.authoring.lesson_source import starter, wrong_cell_header
 from chainlab.course.authoring.lint import CONSTANTS
 from chainlab.course.learning import checks
 from chainlab.course.learning.plain_data import plain, same
@@ -164,7 +164,7 @@ def test_wrong_answers_fail_first_at_the_case_they_name(exercise: str, solved: S
     wrong = solved.exercise(exercise).tagged("wrong")
     assert wrong
     for cell in wrong:
-        wrong_answer = named_wrong(cell)
+        wrong_answer = wrong_cell_header(cell)
         assert wrong_answer, cell.line
         space = dict(solved.space)
         exec(cell.source, space)

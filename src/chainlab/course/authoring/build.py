@@ -56,7 +56,7 @@ def build(course: Course, names: Iterable[str] = (), say: Say = print) -> list[P
     for lesson in chosen:
         for edition in editions(lesson):
             path = target(course, lesson, edition)
-            text = dump(_with_stored(lesson, edition, path, references))
+            text = dump(_derive_with_outputs(lesson, edition, path, references))
             if not contains(path, text):
                 write_whole(path, text)
                 changed.append(path)
@@ -190,7 +190,7 @@ def _stems(course: Course, name: str) -> set[str]:
     return ({p.file for p in unit.lessons} | {f"{unit.id}_lab"}) & sources
 
 
-def _with_stored(lesson: LessonSource, edition: Edition, path: Path, references: References) -> Any:
+def _derive_with_outputs(lesson: LessonSource, edition: Edition, path: Path, references: References) -> Any:
     notebook = derive(lesson, edition, references)
     if edition != "labs" and path.is_file():
         try:
@@ -205,7 +205,7 @@ def _drift_of(course: Course, lesson: LessonSource, edition: Edition, references
     name = f"{edition}/{path.name}"
     if not path.is_file():
         return [f"{name}: missing: run chainlab build"]
-    notebook = _with_stored(lesson, edition, path, references)
+    notebook = _derive_with_outputs(lesson, edition, path, references)
     if path.read_bytes() != dump(notebook).encode("utf-8"):
         return [f"{name}: differs from {lesson.name}{_first_difference(lesson, notebook, path)}: run chainlab build"]
     if edition == "labs":

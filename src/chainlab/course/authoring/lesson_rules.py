@@ -18,7 +18,7 @@ from chainlab.course.authoring.lesson_source import (
     LessonProblem,
     LessonSource,
     checked_answer,
-    named_wrong,
+    wrong_cell_header,
 )
 from chainlab.course.authoring.links import References
 from chainlab.course.syllabus import Course, Unit
@@ -239,7 +239,7 @@ def _exercise(lesson: LessonSource, exercise: ExerciseSource) -> Iterator[Lesson
         if checked is None or checked[0] != exercise.id:
             yield LessonProblem(name, cell.line, f'the check must say lab.check("{exercise.id}", …)')
     for cell in exercise.tagged("wrong"):
-        if named_wrong(cell) is None:
+        if wrong_cell_header(cell) is None:
             yield LessonProblem(
                 name,
                 cell.line + 1,

@@ -36,9 +36,9 @@ __all__ = [
     "LessonProblem",
     "LessonSource",
     "checked_answer",
-    "named_wrong",
     "parse_code",
     "starter",
+    "wrong_cell_header",
 ]
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -229,7 +229,7 @@ def checked_answer(cell: Cell) -> tuple[str, str] | None:
     return None
 
 
-def named_wrong(cell: Cell) -> tuple[str, str] | None:
+def wrong_cell_header(cell: Cell) -> tuple[str, str] | None:
     """Read the first line of a wrong cell: the description, and the case it must fail at."""
     first = cell.source.splitlines()[0] if cell.source.strip() else ""
     match = re.match(r"#\s*wrong:\s*(.+?)\s*->\s*(.+?)\s*$", first)

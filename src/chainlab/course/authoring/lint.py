@@ -26,8 +26,8 @@ from chainlab.course.authoring.lesson_source import (
     LessonProblem,
     LessonSource,
     checked_answer,
-    named_wrong,
     starter,
+    wrong_cell_header,
 )
 from chainlab.course.learning.checks import Case, Cases, examine
 from chainlab.course.learning.plain_data import NotPlain, plain, same, short
@@ -141,7 +141,7 @@ class _ExerciseLint:
                 return
 
     def wrong_fails(self, cell: Cell) -> Iterator[LessonProblem]:
-        header = named_wrong(cell)
+        header = wrong_cell_header(cell)
         description, case_name = header if header else ("", "")
         apart = dict(self.namespace)
         try:

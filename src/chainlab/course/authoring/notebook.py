@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 from chainlab.course.authoring.lesson_source import Cell, LessonSource, parse_code, starter
 from chainlab.course.authoring.links import References
-from chainlab.course.learning.hints import rendered
+from chainlab.course.learning.hints import with_blank_lines
 from chainlab.errors import MalformedInput
 
 __all__ = [
@@ -71,7 +71,7 @@ def derive(lesson: LessonSource, edition: Edition, references: References) -> An
             cell = replace(cell, tags=(*cell.tags, "raises-exception"))
         if cell.kind == "markdown":
             page = f"{edition}/{lesson.stem}.ipynb"
-            cell = replace(cell, source=references.link(rendered(cell.source), page))
+            cell = replace(cell, source=references.link(with_blank_lines(cell.source), page))
         cells.append(_cell(lesson, cell, grading))
     return nbformat.from_dict(  # type: ignore[no-untyped-call]
         {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}

@@ -198,7 +198,7 @@ def examine(exercise: str, answer: Any, *, lab: Any, seed: int, cases: Cases | N
     outcomes: list[CheckOutcome] = []
     for source in (None, seed):
         for case in cases_of(exercise, generate, lab, source):
-            outcomes.append(_try(exercise, answer, case, source is not None))
+            outcomes.append(_run_case(exercise, answer, case, source is not None))
             if outcomes[-1].verdict == "not attempted":
                 return CheckReport(exercise, seed, tuple(outcomes))
     if not outcomes:
@@ -223,7 +223,7 @@ def call_for(exercise: str, name: str, seed: int | None) -> str:
     return f'lab.case("{exercise}", {quoted}{"" if seed is None else f", seed={seed}"})'
 
 
-def _try(exercise: str, answer: Callable[..., Any], case: Case, generated: bool) -> CheckOutcome:
+def _run_case(exercise: str, answer: Callable[..., Any], case: Case, generated: bool) -> CheckOutcome:
     arguments = f", given {text}" if (text := _arguments_line(case.args)) else ""
 
     def outcome(verdict: Verdict, message: str = "", **details: str) -> CheckOutcome:

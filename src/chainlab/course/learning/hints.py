@@ -18,7 +18,7 @@ from chainlab.course.learning.solution_reasons import solution_page
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError
 
-__all__ = ["Hint", "all_hints", "hints_in", "next_hint", "rendered"]
+__all__ = ["Hint", "all_hints", "hints_in", "next_hint", "with_blank_lines"]
 
 HINT = re.compile(r"<details>\s*<summary>\s*Hint (\d+)\s*</summary>(.*?)</details>", re.DOTALL)
 
@@ -102,7 +102,7 @@ def hints_in(markdown: str) -> list[str]:
     return [text.strip() for _, text in sorted(HINT.findall(markdown), key=lambda h: int(h[0]))]
 
 
-def rendered(markdown: str) -> str:
+def with_blank_lines(markdown: str) -> str:
     """Put blank lines around the text of each hint; without them markdown inside HTML does not render."""
     return HINT.sub(
         lambda hint: f"<details><summary>Hint {hint[1]}</summary>\n\n{hint[2].strip()}\n\n</details>\n", markdown

@@ -55,17 +55,17 @@ def _compared(predicted: Any, true: Any) -> str:
 
 def _same(predicted: Any, true: Any) -> bool:
     try:
-        return same(plain(_folded(predicted), like=true), plain(_folded(true)))
+        return same(plain(_casefolded(predicted), like=true), plain(_casefolded(true)))
     except NotPlain:
         return False  # not comparable, such as a function
 
 
-def _folded(value: Any) -> Any:
+def _casefolded(value: Any) -> Any:
     if isinstance(value, str):
         return value.strip().casefold()
     if isinstance(value, (list, tuple)):
-        return [_folded(item) for item in value]
-    return {_folded(item) for item in value} if isinstance(value, Set) else value
+        return [_casefolded(item) for item in value]
+    return {_casefolded(item) for item in value} if isinstance(value, Set) else value
 
 
 def _shown(value: Any) -> str:

@@ -194,19 +194,19 @@ class _ExerciseMutants:
             silent = os.open(os.devnull, os.O_RDWR)
             for stream in range(3):
                 os.dup2(silent, stream)
-            status = ACCEPTED if self._right(code, cases) else REFUSED
+            status = ACCEPTED if self._passes_all(code, cases) else REFUSED
         finally:
             os._exit(status)
 
-    def _right(self, code: CodeType, cases: Sequence[Case]) -> bool:
+    def _passes_all(self, code: CodeType, cases: Sequence[Case]) -> bool:
         try:
             exec(code, self.namespace)  # noqa: S102 (our own authored text)
             answer = eval(self.answer, self.namespace)  # noqa: S307 (the same)
-            return all(self._right_on(answer, case) for case in cases)
+            return all(self._is_right_for(answer, case) for case in cases)
         except (Exception, SystemExit):  # a mutant raises anything
             return False
 
-    def _right_on(self, answer: Any, case: Case) -> bool:
+    def _is_right_for(self, answer: Any, case: Case) -> bool:
         once = iter((case,))
         lab = self.namespace.get("lab")
         return examine(self.exercise.id, answer, lab=lab, seed=0, cases=lambda *_: once).first_miss is None
