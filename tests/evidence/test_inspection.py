@@ -246,7 +246,7 @@ def test_a_folder_passes_when_every_file_does(tmp_path: Path) -> None:
     assert [finding.kind for finding in inspect(tmp_path).findings] == ["code"]
     (tmp_path / "loader.py").unlink()
     (tmp_path / "weights").symlink_to(tmp_path / "m" / "model.onnx")
-    assert inspect(tmp_path).not_scanned == (("weights", "no regular file"),)
+    assert inspect(tmp_path).not_scanned == (("weights", "not a regular file"),)
     assert "not scanned: weights" in str(inspect(tmp_path))
     assert not InspectionReport().passed  # nothing was scanned
     with pytest.raises(MalformedInput):

@@ -1,1 +1,1 @@
-"""Models: formats, unsafe content, signatures (OMS) and ML-BOMs."""
+"""Models: their formats, unsafe content (`inspection`), signatures (`model_signing`) and ML-BOMs (`mlbom`)."""

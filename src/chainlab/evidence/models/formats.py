@@ -1,11 +1,10 @@
-"""Formats of models, told by their bytes and not by their names, and what loading one may run.
+"""Formats of models, identified by their bytes and not by their names, and whether loading one runs code.
 
     >>> tell(b"\\x89HDF\\r\\n\\x1a\\n").name
     'HDF5'
 
-A name is the sender's word; a loader looks at the bytes, and so do we. Whoever renames a pickle to ``.safetensors``
-is not believed. Text alone needs a name, too: bytes that are no more than readable pass as configuration or
-documentation only under a name that is known for it.
+The sender chooses the name, but a loader looks at the bytes, and so do we: a pickle renamed to ``.safetensors`` stays a
+pickle. Only text needs a name too: readable bytes pass as configuration or documentation under a name known for it.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ class Format:
 
 
 FORMATS = {
-    found.name: found
-    for found in (
+    form.name: form
+    for form in (
         Format("ONNX", "no", "a graph of operators; external files and own operators are the exceptions"),
         Format("safetensors", "no", "a header in JSON, then raw tensors"),
         Format("GGUF", "partly", "tensors and metadata; its chat template is a Jinja program"),
@@ -59,7 +58,7 @@ FORMATS = {
         Format("other text", "yes", "text, and its name does not say what it is for"),
         Format("Python", "yes", "source code, as `trust_remote_code` runs it"),
         Format("empty", "no", "no bytes"),
-        Format("unknown", "yes", "nothing that we know"),
+        Format("unknown", "yes", "no known format"),
     )
 }
 COMPRESSED = (
@@ -73,9 +72,9 @@ COMPRESSED = (
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 ZLIB = tuple(bytes((0x78, flags)) for flags in (0x01, 0x5E, 0x9C, 0xDA))
 PROTOCOLS = tuple(bytes((0x80, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1))
-HDF5 = b"\x89HDF\r\n\x1a\n"  # at 0, or at 512 times a power of two
+HDF5 = b"\x89HDF\r\n\x1a\n"  # at byte 0, or at 512 times a power of two
 MAX_FIELDS = 10_000  # of a protobuf's outermost message; ONNX has a dozen
-WIDTHS = {1: 8, 3: 0, 4: 0, 5: 4}  # bytes of a protobuf's numbers; a group's begin and end have none
+WIDTHS = {1: 8, 3: 0, 4: 0, 5: 4}  # bytes of a protobuf's numbers, by wire type; a group's begin and end have none
 GLIMPSE = 2**20  # bytes that a decompressor is tried on
 TEXT_SUFFIXES = frozenset(
     {".md", ".markdown", ".rst", ".txt", ".csv", ".tsv", ".bib", ".cff", ".jinja", ".jinja2", ".sha256", ".sig"}
@@ -89,19 +88,19 @@ CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f]")  # tab, line feeds and form 
 
 
 def identify(data: bytes, name: str = "") -> Format:
-    """The format of a file's bytes. ``name`` matters for text alone: what it is for, and whether it is code."""
+    """Identify the format of a file's bytes; ``name`` matters only for text: what it is for, and whether it is code."""
     return FORMATS[_name(data, name)]
 
 
 def other_formats(data: bytes, kind: Format) -> list[str]:
-    """Name the further formats that a loader could take the bytes for."""
+    """Name the other formats as which a loader could read the bytes."""
     checks: dict[str, Callable[[bytes], bool]] = {
         "tar": _is_tar,
         "compressed": _is_compressed,
     }
     if data.startswith(b"\x08"):
         checks |= {"ONNX": lambda data: _protobuf(data) == "ONNX", "SavedModel": _has_meta_graph}
-    if not data.startswith(ZIP):  # whose first byte asks an unpickler for a persistent object
+    if not data.startswith(ZIP):  # an unpickler reads a zip's first byte as an opcode
         checks |= {"pickle": lambda data: program(data).runs, "zip": lambda data: zipfile.is_zipfile(io.BytesIO(data))}
     return [name for name, is_one in checks.items() if name != kind.name and is_one(data)]
 
@@ -140,7 +139,7 @@ def _zip(data: bytes) -> str:
     strict = True
     try:
         names = {member.name for member in members(memoryview(data))}
-    except Refused:  # also what PyTorch writes, which is always ZIP64: told by its first member's name
+    except Refused:  # also PyTorch's files, always ZIP64, which the first member's name identifies
         names, strict = {data[30 : 30 + int.from_bytes(data[26:28], "little")].decode("utf-8", "replace")}, False
     last = {name.rsplit("/", 1)[-1] for name in names}
     if "constants.pkl" in last:
@@ -163,7 +162,7 @@ def _is_text(data: bytes) -> bool:
 
 
 def _is_compressed(data: bytes) -> bool:
-    if not data.startswith((*COMPRESSED, *ZLIB)):  # which is where loaders look
+    if not data.startswith((*COMPRESSED, *ZLIB)):  # loaders look nowhere else
         return False
     for machine in (zlib.decompressobj(), zlib.decompressobj(wbits=31), lzma.LZMADecompressor()):
         with suppress(zlib.error, lzma.LZMAError, EOFError):
@@ -193,27 +192,27 @@ def _protobuf(data: bytes) -> str:
 
 
 def _has_meta_graph(data: bytes) -> bool:
-    """Tell whether field 2 holds more than a name: ONNX keeps the producer's name there, a SavedModel its graphs."""
-    at, found = 0, False
+    """Whether field 2 holds more than a name: ONNX keeps the producer's name there, a SavedModel its graphs."""
+    at, has_graph = 0, False
     for _ in range(MAX_FIELDS):
         tag, at = _varint(data, at)
         if tag >> 3 == 0 or tag & 7 > 5:
-            return False  # no protobuf
+            return False  # not a protobuf
         if tag & 7 == 2:
             length, at = _varint(data, at)
-            found = found or (tag >> 3 == 2 and CONTROLS.search(data, at, at + length) is not None)
+            has_graph = has_graph or (tag >> 3 == 2 and CONTROLS.search(data, at, at + length) is not None)
             at += length
         elif tag & 7 == 0:
             _, at = _varint(data, at)
         else:
             at += WIDTHS[tag & 7]
         if at >= len(data):
-            return found and at == len(data)
+            return has_graph and at == len(data)
     return True
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Read one of protobuf's numbers, and where it ends."""
+    """Read one of protobuf's numbers; returns it and where it ends."""
     value = 0
     for shift in range(0, 70, 7):
         byte = data[at] if at < len(data) else 0

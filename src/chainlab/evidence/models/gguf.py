@@ -1,9 +1,9 @@
-"""GGUF: the table of keys and values that stands before the tensors.
+"""GGUF files: the table of keys and values before the tensors.
 
     >>> [key for key, _ in texts(model) if key.startswith(TEMPLATE)]                        # doctest: +SKIP
     ['tokenizer.chat_template', 'tokenizer.chat_template.tool_use']
 
-Every value is read by its type, so that no key is found inside another one's value. GGUF specification, version 2 and
+Every value is read by its type, so that a value's bytes are never taken for a key. GGUF specification, version 2 and
 3 (`gguf_metadata_kv_t`); little-endian, as nearly all files are.
 """
 
@@ -17,35 +17,37 @@ TEMPLATE = "tokenizer.chat_template"  # this key, and each that begins with it
 VERSIONS = (2, 3)
 SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # bytes of a number, by its type
 STRING, ARRAY = 8, 9
-MAX_DEPTH = 4  # of arrays in arrays; writers make none
+MAX_DEPTH = 4  # of arrays in arrays; writers nest none
 
 
 def texts(data: bytes) -> list[tuple[str, list[str]]]:
     """Read each key with the texts in its value.
 
-    Raises `MalformedInput` for a key that is there twice, a table that breaks off, and another version.
+    Raises `MalformedInput` for a key that is there twice, a table that breaks off, or another version.
     """
     reader = _GgufReader(data, 4)
     version = reader.number(4)
     if version not in VERSIONS:
         raise MalformedInput(f"GGUF of version {version} cannot be read here, only 2 and 3")
     reader.number(8)  # of tensors
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for _ in range(reader.number(8)):
         key = reader.text()
-        if key in found:
+        if key in values:
             raise MalformedInput(f"the key {key[:60]!r} is there twice: two readers see two values")
-        found[key] = reader.value(reader.number(4))
-    return list(found.items())
+        values[key] = reader.value(reader.number(4))
+    return list(values.items())
 
 
 class _GgufReader:
+    """Reads numbers, texts and values one after the other."""
+
     def __init__(self, data: bytes, at: int) -> None:
         self.data = data
         self.at = at
 
     def skip(self, length: int) -> int:
-        """Advance by so many bytes, and return where they begin."""
+        """Advance by ``length`` bytes; returns where they begin."""
         start = self.at
         if length > len(self.data) - start:
             raise MalformedInput("the table of keys and values breaks off")
@@ -62,7 +64,7 @@ class _GgufReader:
         return self.data[start : start + length].decode("utf-8", "replace")
 
     def value(self, kind: int, depth: int = 0) -> list[str]:
-        """Read a value, and return the texts in it."""
+        """Read a value; returns the texts in it."""
         if kind == STRING:
             return [self.text()]
         if kind == ARRAY and depth < MAX_DEPTH:

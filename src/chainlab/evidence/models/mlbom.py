@@ -1,11 +1,11 @@
-"""ML-BOMs: a model as a component with a model card, the data it learned from, and how it was trained.
+"""ML-BOMs: a model as a component, with its model card, its data sets and its training.
 
     >>> bill = document(Path("triage.onnx"), name="triage-model", version="1.4.0", training=training, at=trained_at)
     >>> metrics(bill)[0]
     Metric(type='recall', value='0.9535', lower='0.8454', upper='0.9872', slice='test')
 
-cyclonedx-python-lib has no model of modelCard, component data, formulation or compositions, and drops them without a
-word when it reads a document: read ML-BOMs as JSON. CycloneDX (ECMA-424), modelCard; a metric's value is a text there.
+ML-BOMs are read as JSON here: cyclonedx-python-lib does not know modelCard, component data, formulation and
+compositions, and drops them silently when it reads a document. CycloneDX (ECMA-424), modelCard; a metric's value is a text there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BASE_MODEL = f"{PREFIX}base-model"
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure, as texts: the document's numbers are texts too."""
+    """One figure; its numbers are texts, as in the document."""
 
     type: str  # recall, accuracy, …
     value: str
@@ -47,14 +47,14 @@ class Metric:
 
     @classmethod
     def of(cls, type: str, hits: int, cases: int, slice: str = "") -> Metric:
-        """A proportion with its Wilson interval, to four digits. Raises `MalformedInput` without a case."""
+        """Make a proportion with its Wilson interval, to four digits. Raises `MalformedInput` without a case."""
         lower, upper = interval(hits, cases)
         return cls(type, f"{hits / cases:.4f}", f"{lower:.4f}", f"{upper:.4f}", slice)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a model learned from or was judged on."""
+    """A data set that a model was trained or tested on."""
 
     name: str
     digest: Digest | None = None
@@ -68,27 +68,27 @@ class Dataset:
 
     @property
     def ref(self) -> str:
-        """What the model card calls it by."""
+        """The name by which the model card refers to it."""
         return f"{self.name}@{self.version}" if self.version else self.name
 
 
 @dataclass(frozen=True)
 class Training:
-    """A training run, as far as the document tells it."""
+    """A training run, as the document describes it."""
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     metrics: Sequence[Metric] = ()
     datasets: Sequence[Dataset] = ()
     considerations: Mapping[str, Any] = field(default_factory=dict)  # as CycloneDX writes them
-    dependencies: Sequence[Component] = ()  # what trained it
+    dependencies: Sequence[Component] = ()  # packages that trained it
     workflow: Mapping[str, str] = field(default_factory=dict)  # uri, commit, run, job
-    base_models: Sequence[Component] = ()  # it was tuned from
+    base_models: Sequence[Component] = ()  # models that it was tuned from
     approach: str = "supervised"
     task: str = ""  # classification, …
     architecture_family: str = ""
     architecture: str = ""
     inputs: Sequence[str] = ()  # formats
-    outputs: Sequence[str] = ()
+    outputs: Sequence[str] = ()  # formats
     licence: str | None = None  # of the model
     supplier: str = ""
     blind_spots: Sequence[BlindSpot] = ()
@@ -97,11 +97,11 @@ class Training:
 def interval(hits: int, cases: int) -> tuple[float, float]:
     """Wilson's 95 % score interval of a proportion. Raises `MalformedInput` without a case."""
     if cases < 1 or not 0 <= hits <= cases:
-        raise MalformedInput(f"{hits} of {cases} is no proportion", hint="count at least one case")
+        raise MalformedInput(f"not a proportion: {hits} of {cases}", hint="count at least one case")
     p, z2 = hits / cases, Z * Z
     centre = (p + z2 / (2 * cases)) / (1 + z2 / cases)
     half = Z * math.sqrt(p * (1 - p) / cases + z2 / (4 * cases * cases)) / (1 + z2 / cases)
-    # Exact at the ends, where rounding would show
+    # Exact at the ends, where a rounding error would show
     lower = 0.0 if hits == 0 else max(0.0, centre - half)
     upper = 1.0 if hits == cases else min(1.0, centre + half)
     return lower, upper
@@ -116,16 +116,16 @@ def document(
     at: datetime | None = None,
     spec: str = "1.6",
 ) -> dict[str, Any]:
-    """The ML-BOM of the model in this file.
+    """Build the ML-BOM of the model in a file.
 
-    Raises `MalformedInput` for a file that cannot be read, another approach, or what `sbom.document` refuses.
+    Raises `MalformedInput` for a file that cannot be read, an unknown approach, or as `builder.document` does.
     """
     try:
         digest = Digest.of_file(model)
     except OSError as error:
         raise MalformedInput(f"the model {model.name} cannot be read: {error.strerror}") from error
     if training.approach not in APPROACHES:
-        raise MalformedInput(f"{training.approach!r} is no approach", hint=f"one of {', '.join(APPROACHES)}")
+        raise MalformedInput(f"not an approach: {training.approach!r}", hint=f"one of {', '.join(APPROACHES)}")
     datasets = sorted(training.datasets, key=lambda d: d.ref)
     data = [_data_component(d) for d in datasets]
     subject = Component(
@@ -141,7 +141,7 @@ def document(
         found_in=model.name,
     )
     bases = [_base(b) for b in training.base_models]
-    spots = [*training.blind_spots, *_unsaid(training, subject.ref)]
+    spots = [*training.blind_spots, *_not_stated(training, subject.ref)]
     bill = builder.document(
         [*data, *bases],
         subject=subject,
@@ -164,25 +164,25 @@ def document(
 
 
 def metrics(document: Any) -> list[Metric]:
-    """The metrics of every model in the document, its subject first; what is not a metric is left out."""
-    found = []
+    """The metrics of every model in the document, its subject first; a malformed metric is left out."""
+    result = []
     for card in _cards(document):
         analysis = card.get("quantitativeAnalysis")
         listed = analysis.get("performanceMetrics") if isinstance(analysis, dict) else None
-        for one in listed if isinstance(listed, list) else []:
-            if isinstance(one, dict) and isinstance(one.get("type"), str):
-                bounds = one.get("confidenceInterval")
+        for entry in listed if isinstance(listed, list) else []:
+            if isinstance(entry, dict) and isinstance(entry.get("type"), str):
+                bounds = entry.get("confidenceInterval")
                 bounds = bounds if isinstance(bounds, dict) else {}
-                found.append(
+                result.append(
                     Metric(
-                        one["type"],
-                        str(one.get("value", "")),
+                        entry["type"],
+                        str(entry.get("value", "")),
                         str(bounds.get("lowerBound", "")),
                         str(bounds.get("upperBound", "")),
-                        str(one.get("slice", "")),
+                        str(entry.get("slice", "")),
                     )
                 )
-    return found
+    return result
 
 
 def _cards(document: Any) -> list[dict[str, Any]]:
@@ -218,13 +218,13 @@ def _card(training: Training, datasets: Sequence[Dataset]) -> dict[str, Any]:
 
 
 def _metric(metric: Metric) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": metric.type, "value": str(metric.value)}
+    document: dict[str, Any] = {"type": metric.type, "value": str(metric.value)}
     if metric.slice:
-        found["slice"] = metric.slice
+        document["slice"] = metric.slice
     bounds = {"lowerBound": str(metric.lower), "upperBound": str(metric.upper)}
     if any(bounds.values()):
-        found["confidenceInterval"] = {k: v for k, v in bounds.items() if v}
-    return found
+        document["confidenceInterval"] = {k: v for k, v in bounds.items() if v}
+    return document
 
 
 def _data_component(dataset: Dataset) -> Component:
@@ -241,18 +241,18 @@ def _data_component(dataset: Dataset) -> Component:
 
 
 def _data(dataset: Dataset) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": "dataset", "name": dataset.name}
+    data: dict[str, Any] = {"type": "dataset", "name": dataset.name}
     if re.match(r"[a-z][a-z0-9+.-]*:\S+$", dataset.contents):
-        found["contents"] = {"url": dataset.contents}
+        data["contents"] = {"url": dataset.contents}
     elif dataset.contents:
-        found["contents"] = {"properties": [{"name": f"{PREFIX}contents", "value": dataset.contents}]}
+        data["contents"] = {"properties": [{"name": f"{PREFIX}contents", "value": dataset.contents}]}
     if dataset.classification:
-        found["classification"] = dataset.classification
+        data["classification"] = dataset.classification
     if dataset.sensitive:
-        found["sensitiveData"] = list(dataset.sensitive)
+        data["sensitiveData"] = list(dataset.sensitive)
     if dataset.owner:
-        found["governance"] = {"owners": [{"organization": {"name": dataset.owner}}]}
-    return found
+        data["governance"] = {"owners": [{"organization": {"name": dataset.owner}}]}
+    return data
 
 
 def _base(model: Component) -> Component:
@@ -261,40 +261,40 @@ def _base(model: Component) -> Component:
 
 
 def _ancestor(model: Component) -> dict[str, Any]:
-    found = builder.entry(model)
-    found.pop("bom-ref")  # it is listed among the components, and a ref is there once
-    return found
+    entry = builder.entry(model)
+    entry.pop("bom-ref")  # the component in the list has it, and a ref must be unique
+    return entry
 
 
 def _formula(training: Training, datasets: Sequence[Dataset], subject: Component) -> dict[str, Any]:
-    """How it was trained: what took part, the workflow with its inputs and outputs."""
+    """How the model was trained: the packages, and the workflow with its inputs and outputs."""
     used = sorted({c.ref: c for c in training.dependencies}.values(), key=lambda c: c.ref)
     parts = []
     for component in used:
         part = builder.entry(component)
-        part["bom-ref"] = f"training:{component.ref}"  # the run's, not the model's: apart
+        part["bom-ref"] = f"training:{component.ref}"  # the training run's component, not the model's
         parts.append(part)
-    said = training.workflow
-    run = "/".join(said[k] for k in ("run", "job") if said.get(k)) or "training"
+    source = training.workflow
+    run = "/".join(source[key] for key in ("run", "job") if source.get(key)) or "training"
     workflow: dict[str, Any] = {
         "bom-ref": f"workflow:{run}",
         "uid": run,
-        "name": said.get("job") or "training",
+        "name": source.get("job") or "training",
         "taskTypes": ["build"],
     }
     inputs: list[dict[str, Any]] = []
-    if uri := said.get("uri"):
-        at = f"{uri}@{said['commit']}" if said.get("commit") else uri
+    if uri := source.get("uri"):
+        at = f"{uri}@{source['commit']}" if source.get("commit") else uri
         inputs.append({"resource": {"externalReference": {"type": "vcs", "url": at}}})
     inputs += [{"resource": {"ref": d.ref}} for d in datasets]
     inputs += [{"resource": {"ref": c.ref}} for c in training.base_models]
     if training.parameters:
-        named = [{"name": key, "value": _plain(value)} for key, value in sorted(training.parameters.items())]
-        inputs.append({"parameters": named})
+        parameters = [{"name": key, "value": _plain(value)} for key, value in sorted(training.parameters.items())]
+        inputs.append({"parameters": parameters})
     if inputs:
         workflow["inputs"] = inputs
     workflow["outputs"] = [{"type": "artifact", "resource": {"ref": subject.ref}}]
-    if properties := [{"name": f"{PREFIX}run:{k}", "value": v} for k, v in sorted(said.items()) if v]:
+    if properties := [{"name": f"{PREFIX}run:{k}", "value": v} for k, v in sorted(source.items()) if v]:
         workflow["properties"] = properties
     formula: dict[str, Any] = {"bom-ref": "formula:training"}
     if parts:
@@ -303,24 +303,24 @@ def _formula(training: Training, datasets: Sequence[Dataset], subject: Component
     return formula
 
 
-def _unsaid(training: Training, ref: str) -> list[BlindSpot]:
-    """What a reader would look for and not find."""
-    asked = {
+def _not_stated(training: Training, ref: str) -> list[BlindSpot]:
+    """Blind spots: what a reader would look for and not find."""
+    expected = {
         "metrics": training.metrics,
         "data sets": training.datasets,
         "considerations": training.considerations,
         "parameters": training.parameters,
         "what trained it": training.dependencies,
     }
-    found = [BlindSpot("not said", what, ref) for what, value in asked.items() if not value]
+    spots = [BlindSpot("not said", what, ref) for what, value in expected.items() if not value]
     for dataset in training.datasets:
         if dataset.digest is None:
-            found.append(BlindSpot("not said", "the digest of the data", dataset.ref))
+            spots.append(BlindSpot("not said", "the digest of the data", dataset.ref))
         if not dataset.licence:
-            found.append(BlindSpot("not said", "the licence of the data", dataset.ref))
-    return found
+            spots.append(BlindSpot("not said", "the licence of the data", dataset.ref))
+    return spots
 
 
 def _plain(value: Any) -> str:
-    """A parameter as text: what JSON would write, texts without quotes."""
+    """A parameter as text: as JSON writes it, but texts without quotes."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)

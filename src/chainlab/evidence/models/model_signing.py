@@ -1,7 +1,7 @@
-"""Models: signed and verified as OpenSSF Model Signing (OMS) v1.0 says, by the model-signing library itself.
+"""Model signatures by OpenSSF Model Signing (OMS) v1.0, made and verified by the model-signing library itself.
 
-The signature is a Sigstore bundle around a statement that lists every file of a folder with its digest. A file that
-it does not list is as wrong as a changed one: a loader may read it.
+A signature is a Sigstore bundle with a statement that lists every file of a folder with its digest. A file that it does
+not list is refused as a changed one is: a loader may read it.
 
     >>> bundle = sign(folder, config, token)                                   # doctest: +SKIP
     >>> print(verify(folder, bundle, Signer("alice@example.com", ISSUER), config))     # doctest: +SKIP
@@ -9,8 +9,8 @@ it does not list is as wrong as a changed one: a loader may read it.
     ✓ subject         2 files, no other
     ✓ predicate type  https://model_signing/signature/v1.0
 
-A single file is signed as a folder that holds it alone, under its own name. A signature says who, and that nothing
-changed; it does not say that the weights are harmless. OMS v1.0, ossf/model-signing-spec.
+A single file is signed as a folder that holds only this file, under its own name. A signature says who signed, and that
+nothing changed; it does not say that the weights are harmless. OMS v1.0, ossf/model-signing-spec.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ AGAIN = "fetch the model again by its digest, or have its owner sign what is the
 
 
 def sign(model: Path, config: ClientTrustConfig, token: str) -> bytes:
-    """The signature of a folder or file: a Sigstore bundle, as JSON.
+    """Sign a folder or file; returns a Sigstore bundle as JSON.
 
-    ``token`` names who signs, as in `signing.sign`. Raises `MalformedInput` for a model with links or without files,
-    `ChainlabError` with the service's reason when it refuses.
+    ``token`` names the signer, as in `signing.sign`. Raises `MalformedInput` for a model with links or without files,
+    `ChainlabError` with the reason when a service refuses.
     """
     from sigstore.errors import Error
 
@@ -62,27 +62,27 @@ def sign(model: Path, config: ClientTrustConfig, token: str) -> bytes:
 
 
 def verify(model: Path, bundle: bytes, signer: Signer, config: ClientTrustConfig) -> Verdict:
-    """The verdict on a folder or file; never raises for what is wrong with model or bundle.
+    """Verify a folder or file; never raises for what is wrong with model or bundle.
 
     Steps as in `verifying.verify`; the subject is every file of the model, and no other. The signed predicate, in
     ``statement``, lists them.
     """
     expected = Expectations(signer, MODEL_SIGNATURE)
-    unread = Digest.of(b"")  # of no model: the library compares file by file below
-    verdict = verifying.verify(bundle, unread, expected, config.trusted_root)
+    no_model = Digest.of(b"")  # the library compares file by file below
+    verdict = verifying.verify(bundle, no_model, expected, config.trusted_root)
     if verdict.statement is None:
         return verdict
     kind = verdict.statement.predicate_type
     if kind != MODEL_SIGNATURE:
-        said = f"{kind} lists no model's files"
-        return _with(verdict, VerificationStep("subject", "failed", said, "ask for the model's signature"))
+        message = f"{kind} lists no model's files"
+        return _with(verdict, VerificationStep("subject", "failed", message, "ask for the model's signature"))
     try:
         with _folder(model) as folder:
-            said = _compare(folder, bundle, verdict.statement, verdict.signer, signer.issuer, config)
+            fault = _compare(folder, bundle, verdict.statement, verdict.signer, signer.issuer, config)
     except (ChainlabError, OSError) as error:
-        said = error.message if isinstance(error, ChainlabError) else str(error)
-    if said:
-        return _with(verdict, VerificationStep("subject", "failed", said, AGAIN))
+        fault = error.message if isinstance(error, ChainlabError) else str(error)
+    if fault:
+        return _with(verdict, VerificationStep("subject", "failed", fault, AGAIN))
     count = len(_listed(verdict.statement))
     passed = VerificationStep("subject", "passed", f"{count} file{'s' * (count != 1)}, no other")
     return _with(verdict, passed, VerificationStep("predicate type", "passed", kind))
@@ -96,7 +96,7 @@ def _compare(
     issuer: str,
     config: ClientTrustConfig,
 ) -> str:
-    """What is wrong with the files; empty when they are as signed."""
+    """Compare the files with the signature; returns what is wrong, empty when they are as signed."""
     with _trust_file(config) as trust, _quiet():
         from model_signing import verifying as library
 
@@ -106,56 +106,57 @@ def _compare(
             library.Config().use_sigstore_verifier(  # type: ignore[no-untyped-call]
                 identity=identity, oidc_issuer=issuer, trust_config=trust
             ).verify(folder, signature)
-        except Exception as error:  # whatever a hostile bundle or folder does to the library
+        except Exception as error:  # of any kind: a hostile bundle or folder broke the library
             return _difference(folder, statement) or f"model-signing refuses it: {error}"
     return _difference(folder, statement, changed=False)
 
 
 def _difference(folder: Path, statement: Statement, *, changed: bool = True) -> str:
-    """Which files are missing, extra or changed. The library skips paths that a signature tells it to ignore, and
-    git's own; here every file counts.
+    """Tell which files are missing, extra or changed.
+
+    The library skips paths that a signature tells it to ignore, and git's own; here every file counts.
     """
     listed = _listed(statement)
-    found = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
-    said = [
+    present = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+    differences = [
         f"{word}: {', '.join(sorted(names)[:5])}"
         for word, names in (
-            ("not signed", found.keys() - listed.keys()),
-            ("missing", listed.keys() - found.keys()),
+            ("not signed", present.keys() - listed.keys()),
+            ("missing", listed.keys() - present.keys()),
         )
         if names
     ]
     if changed:
         other = [
             name
-            for name in sorted(found.keys() & listed.keys())
-            if listed[name] and Digest.of_file(found[name]).value.hex() != listed[name]
+            for name in sorted(present.keys() & listed.keys())
+            if listed[name] and Digest.of_file(present[name]).value.hex() != listed[name]
         ]
-        said += [f"changed: {', '.join(other[:5])}"] if other else []
-    return "; ".join(said)
+        differences += [f"changed: {', '.join(other[:5])}"] if other else []
+    return "; ".join(differences)
 
 
 def _listed(statement: Statement) -> dict[str, str]:
-    """The files that a signature lists, with SHA-256 in hex where it has that.
+    """The files that a signature lists, each with its SHA-256 in hex; empty when the digest is another one.
 
-    A signature by shards lists parts of files: model-signing 1.1.1 cannot verify its own, and neither do we.
+    A signature by shards lists parts of files: model-signing 1.1.1 cannot verify these, and neither do we.
     """
     predicate: Any = statement.predicate
     resources = predicate.get("resources") if isinstance(predicate, dict) else None
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for resource in resources if isinstance(resources, list) else []:
         if isinstance(resource, dict):
             whole = resource.get("algorithm") == "sha256"
-            found[str(resource.get("name", ""))] = str(resource.get("digest", "")) if whole else ""
-    return found
+            files[str(resource.get("name", ""))] = str(resource.get("digest", "")) if whole else ""
+    return files
 
 
 def _with(verdict: Verdict, *later: VerificationStep) -> Verdict:
     """The verdict on the signature, with the steps that followed it."""
-    done = (verdict.steps[0], *later)
-    failed = done[-1].result == "failed"
+    completed = (verdict.steps[0], *later)
+    failed = completed[-1].result == "failed"
     rest = "not reached" if failed else "not asked"
-    steps = (*done, *(VerificationStep(name, rest) for name in verifying.STEPS[len(done) :]))
+    steps = (*completed, *(VerificationStep(name, rest) for name in verifying.STEPS[len(completed) :]))
     return replace(verdict, steps=steps)
 
 
@@ -167,30 +168,31 @@ def _hashing() -> Any:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Every file, in order. Raises `MalformedInput` for a link, whose target no signature holds, for no file, and for a
-    folder that cannot be listed.
+    """List every file, in order.
+
+    Raises `MalformedInput` for a link, whose target no signature covers, for no file, and for an unreadable folder.
     """
 
     def stop(error: OSError) -> None:
         raise MalformedInput(f"{error.filename} cannot be listed: {error.strerror}") from error
 
-    found = []
+    files = []
     for parent, folders, names in os.walk(folder, onerror=stop):
         for name in sorted((*folders, *names)):
             path = Path(parent, name)
             where = path.relative_to(folder).as_posix()
             if path.is_symlink():
                 raise MalformedInput(
-                    f"{where} is a link, and no signature holds what it leads to",
+                    f"{where} is a link, and a signature does not cover its target",
                     hint="put the file itself into the model's folder",
                 )
             if name in names:
                 if not path.is_file():
-                    raise MalformedInput(f"{where} is no regular file")
-                found.append(path)
-    if not found:
+                    raise MalformedInput(f"{where} is not a regular file")
+                files.append(path)
+    if not files:
         raise MalformedInput("the model has no file", hint="name its folder or its file")
-    return sorted(found)
+    return sorted(files)
 
 
 @contextmanager
@@ -211,7 +213,7 @@ def _folder(model: Path) -> Iterator[Path]:
 
 @contextmanager
 def _trust_file(config: ClientTrustConfig) -> Iterator[Path]:
-    """The trust configuration in a file, which is how the library takes it."""
+    """The trust configuration in a file: the library accepts no other form."""
     with TemporaryDirectory(prefix="trust-") as name:
         path = Path(name, "trust_config.json")
         path.write_text(config._inner.to_json(), encoding="utf-8")
@@ -220,7 +222,7 @@ def _trust_file(config: ClientTrustConfig) -> Iterator[Path]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the deprecation warnings of the libraries that model-signing imports."""
+    """Silence the deprecation warnings of the libraries that model-signing imports."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield

@@ -1,4 +1,4 @@
-"""Pickles: followed as the unpickler runs them, without running them, and two scanners to compare with.
+"""Pickles: followed as the unpickler would run them, but not run; and two scanners to compare with.
 
     >>> program(b"cos\\nsystem\\n(S'touch MARKER'\\ntR.").imports
     ('os.system',)
@@ -7,11 +7,11 @@ A pickle is a program: loading runs it. `program` follows the opcodes as CPython
 stops at an argument that it cannot read, `program` may go on, so it misses no import. Only plain data passes: a pickle
 that imports nothing, asks the loader for nothing, and ends where the file ends.
 
-Two scanners stand beside it for comparison. **fickling** is strict: a call or an import that it does not know is
+Two scanners serve for comparison. **fickling** is strict: a call or an import that it does not know is
 unsafe, so it flags an honest scikit-learn model too. **picklescan** has a deny list: a call of a module that it has
-never heard of is "suspicious", and its command still ends with 0. It also says "no issue" of bytes that it cannot
-read. Both read arguments with `pickletools`, which stops at some that the unpickler takes, such as ``I0x1``; so neither
-decides here.
+does not know is "suspicious", and its command still ends with 0. It also reports "no issue" for bytes that it cannot
+read. Both read arguments with `pickletools`, which stops at some that the unpickler accepts, such as ``I0x1``; so
+neither decides here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from chainlab.evidence.findings import Finding
 __all__ = ["Opinion", "Program", "findings", "is_pickle", "opinions", "program"]
 
 MAX_OPCODES = 500_000  # of one file; two seconds
-MAX_IMPORTS = 100  # of one file; the program is told by then
+MAX_IMPORTS = 100  # of one file; enough to judge it
 MAX_TEXT = 200  # bytes of a text that may be a name
 LINE = pickletools.UP_TO_NEWLINE
 COUNTED = {  # how an argument's length is written: bytes of the number, and whether it has a sign
@@ -41,38 +41,38 @@ COUNTED = {  # how an argument's length is written: bytes of the number, and whe
     pickletools.TAKEN_FROM_ARGUMENT4U: (4, False),
     pickletools.TAKEN_FROM_ARGUMENT8U: (8, False),
 }
-MODULE = re.compile(r"[\w.-]+")  # what can be imported; a line of prose begins with the letter of GLOBAL, too
-NUMBER = re.compile(rb"\d|inf|nan|^[^A-Za-z]*$", re.IGNORECASE)  # what the unpickler may take for a number
+MODULE = re.compile(r"[\w.-]+")  # a module's name; a line of prose may begin with GLOBAL's letter, too
+NUMBER = re.compile(rb"\d|inf|nan|^[^A-Za-z]*$", re.IGNORECASE)  # what the unpickler may read as a number
 IMPORTING = {"GLOBAL", "INST", "STACK_GLOBAL"}
 CALLING = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "BUILD", "STOP"}
-# Modules that are there wherever Python is, also by the names that Python 2 had for them
+# Modules of the standard library, also by their names in Python 2
 STANDARD = sys.stdlib_module_names | {name.split(".")[0] for name in _compat_pickle.IMPORT_MAPPING}
-ASKING = {"PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4"}  # an extension's code means something to its own loader alone
+ASKING = {"PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4"}  # an extension's code has a meaning only to its own loader
 REMEMBERING = {"DUP", "MEMOIZE", "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT"}
 TEXTS = {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
 QUOTED = re.compile(rb"\s*['\"]")
-MAX_SAID = 5  # imports that are named
+MAX_SHOWN = 5  # imports that a finding names
 
 
 @dataclass(frozen=True)
 class Program:
-    """What all pickles of a file do together."""
+    """The pickles of a file, as one program."""
 
-    imports: tuple[str, ...] = ()  # module and name, as far as they stand in the file
-    runs: bool = False  # imports a module of Python's own, or calls an import; a list of words does neither
+    imports: tuple[str, ...] = ()  # module and name, as far as the file has them
+    runs: bool = False  # imports from the standard library, or calls an import
     asks: bool = False  # needs objects that only its loader has
     whole: bool = False  # the last pickle ends where the file ends
-    too_long: bool = False  # to be followed to its end
+    too_long: bool = False  # it was not followed to its end
 
     @property
     def is_plain(self) -> bool:
-        """Whether it makes plain data, whoever loads it."""
+        """Whether it makes plain data in every loader."""
         return self.whole and not self.imports and not self.asks
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one scanner says."""
+    """The opinion of one scanner."""
 
     scanner: str
     verdict: str  # no issue, unsafe or unparseable
@@ -108,27 +108,27 @@ def program(data: bytes) -> Program:
 
 
 def is_pickle(data: bytes) -> bool:
-    """Tell whether the unpickler would begin to run the bytes, or would take all of them for plain data."""
-    found = program(data)
-    return found.runs or found.whole
+    """Whether the unpickler would begin to run the bytes, or would read all of them as plain data."""
+    followed = program(data)
+    return followed.runs or followed.whole
 
 
 def opinions(data: bytes) -> tuple[Opinion, Opinion]:
-    """What fickling and picklescan say about a pickle, or about several in one file."""
+    """Ask fickling and picklescan about a pickle, or about several in one file."""
     return _fickling(data), _picklescan(data)
 
 
 def findings(data: bytes, where: str) -> list[Finding]:
     """Report what a pickle imports and where it breaks off; nothing for plain data."""
-    found = program(data)
-    if found.is_plain:
+    followed = program(data)
+    if followed.is_plain:
         return []
-    reasons = [f"it imports {', '.join(dict.fromkeys(found.imports[:MAX_SAID]))}"] if found.imports else []
-    reasons += ["it asks its loader for objects that are not in the file"] if found.asks else []
-    reasons += [f"it has more than {MAX_OPCODES} opcodes or {MAX_IMPORTS} imports"] if found.too_long else []
-    reasons += [] if found.whole else ["it cannot be followed to its end, and a loader runs what comes before"]
+    reasons = [f"it imports {', '.join(dict.fromkeys(followed.imports[:MAX_SHOWN]))}"] if followed.imports else []
+    reasons += ["it asks its loader for objects that are not in the file"] if followed.asks else []
+    reasons += [f"it has more than {MAX_OPCODES} opcodes or {MAX_IMPORTS} imports"] if followed.too_long else []
+    reasons += [] if followed.whole else ["it cannot be followed to its end, and a loader runs it up to there"]
     hint = "have it exported to ONNX or safetensors by whoever trained it; never load it to find out"
-    kind = "unsafe-pickle" if found.whole else "unparseable-pickle"
+    kind = "unsafe-pickle" if followed.whole else "unparseable-pickle"
     return [Finding(kind, "high", where, "; ".join(reasons), hint)]
 
 
@@ -137,8 +137,8 @@ class _Opcode(NamedTuple):
 
     name: str
     form: int
-    marked: bool  # takes all down to the last mark
-    takes: int  # values; of a marked one, from below the mark
+    marked: bool  # takes all values down to the last mark
+    takes: int  # values; for a marked opcode, from below the mark
     makes: int  # values
 
     @classmethod
@@ -153,7 +153,7 @@ _OPCODES = {ord(opcode.code): _Opcode.of(opcode) for opcode in pickletools.opcod
 
 
 class _Machine:
-    """The unpickler's stack, marks and memo. A text is kept as it is, any other value as None."""
+    """The unpickler's stack, marks and memo. A text is kept, any other value is None."""
 
     def __init__(self) -> None:
         self.stack: list[list[str | None]] = [[]]  # a list for each mark
@@ -161,7 +161,7 @@ class _Machine:
         self.taken: list[str | None] = []  # by the last opcode
 
     def run(self, opcode: _Opcode, argument: bytes) -> bool:
-        """Run one opcode; False where the unpickler stops with an error."""
+        """Run one opcode; False when the unpickler stops with an error."""
         name = opcode.name
         if name == "MARK":
             self.stack.append([])
@@ -194,7 +194,7 @@ class _Machine:
 
 
 def _argument(opcode: _Opcode, data: bytes, at: int) -> tuple[bytes, int] | None:
-    """Read an opcode's argument and where it ends; None where the unpickler stops with an error."""
+    """Read an opcode's argument and where it ends; None when the unpickler stops with an error."""
     if opcode.form == LINE:
         end = _line(data, at)
         if opcode.name in ("GLOBAL", "INST"):
@@ -215,7 +215,7 @@ def _line(data: bytes, at: int) -> int:
 
 
 def _fits(name: str, line: bytes) -> bool:
-    """Tell whether the unpickler may accept the line as the opcode's argument; True in doubt."""
+    """Whether the unpickler may accept the line as the opcode's argument; True in doubt."""
     if name in ("INT", "LONG", "FLOAT", "GET", "PUT"):
         return bool(NUMBER.search(line))
     if name == "STRING":
@@ -255,7 +255,7 @@ def _fickling(data: bytes) -> Opinion:
                 results = check_safety(pickled)
                 unsafe = unsafe or results.severity != Severity.LIKELY_SAFE
                 message += [line for line in results.to_string().splitlines() if line]
-    except Exception as error:  # a parser that the bytes upset
+    except Exception as error:  # the bytes broke its parser
         return Opinion("fickling", "unparseable", (*message, f"{type(error).__name__}: {error}"))
     return Opinion("fickling", "unsafe" if unsafe else "no issue", tuple(message))
 
@@ -266,17 +266,17 @@ def _picklescan(data: bytes) -> Opinion:
     try:
         with _quiet("picklescan"):
             result = scan_pickle_bytes(io.BytesIO(data), "pickle")
-    except Exception as error:  # a parser that the bytes upset
+    except Exception as error:  # the bytes broke its parser
         return Opinion("picklescan", "unparseable", (f"{type(error).__name__}: {error}",))
-    said = sorted(f"{g.module}.{g.name} is {g.safety.value}" for g in result.globals)
+    lines = sorted(f"{g.module}.{g.name} is {g.safety.value}" for g in result.globals)
     if result.issues_count:
-        return Opinion("picklescan", "unsafe", tuple(said))
-    return Opinion("picklescan", "unparseable" if result.scan_err else "no issue", tuple(said))
+        return Opinion("picklescan", "unsafe", tuple(lines))
+    return Opinion("picklescan", "unparseable" if result.scan_err else "no issue", tuple(lines))
 
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Without what a scanner logs: its opinion is the value."""
+    """Silence a scanner's log: its opinion is the value."""
     logger = logging.getLogger(name)
     before, logger.disabled = logger.disabled, True
     try:

@@ -1,11 +1,11 @@
-"""Safetensors: a header in JSON, then raw tensors, held to the format's own rules.
+"""Safetensors files: a header in JSON, then raw tensors, checked by the format's own rules.
 
     >>> findings(weights, "weights.safetensors")                               # doctest: +SKIP
     []
 
 The file is a length (eight bytes, little-endian), a JSON object of that length, and the tensors one after the other.
-Each entry has dtype, shape and data_offsets; no name is there twice; the tensors fill the file. safetensors README,
-"Format", and what the reference reader refuses.
+Each entry has dtype, shape and data_offsets; no name is there twice; the tensors fill the file. Source: the safetensors
+README, "Format", and the reference reader.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def findings(data: bytes, where: str) -> list[Finding]:
         at = end if start == at else -1
     if at == len(data) - 8 - length:
         return []
-    said = "its tensors do not fill the file: there are bytes that belong to none, or to two"
-    return [Finding("hidden-bytes", "high", where, said, "fetch it again, or have it exported again")]
+    message = "its tensors do not fill the file: there are bytes that belong to none, or to two"
+    return [Finding("hidden-bytes", "high", where, message, "fetch it again, or have it exported again")]
 
 
 def _header(text: bytes) -> dict[str, Any]:
-    """Read the tensors' entries by name. Raises `MalformedInput` for what the reference reader refuses."""
+    """Read the tensors' entries by name. Raises `MalformedInput` where the reference reader refuses."""
     if len(text) > MAX_HEADER:
         raise MalformedInput(f"its header has more than {MAX_HEADER} bytes")
     try:
@@ -56,25 +56,25 @@ def _header(text: bytes) -> dict[str, Any]:
         raise
     except (ValueError, RecursionError) as error:
         raise MalformedInput(f"its header cannot be read: {error}") from error
-    about = header.pop("__metadata__", {})
-    if not isinstance(about, dict) or not all(isinstance(value, str) for value in about.values()):
-        raise MalformedInput("its __metadata__ holds something else than texts")
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise MalformedInput("its __metadata__ holds values that are not texts")
     return header  # type: ignore[no-any-return]
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in entries:
             raise MalformedInput(f"its header has the name {name[:40]!r} twice: two readers see two tensors")
-        found[name] = value
-    return found
+        entries[name] = value
+    return entries
 
 
 def _span(name: str, entry: Any) -> tuple[int, int]:
-    """Read where a tensor begins and ends. Raises `MalformedInput` unless dtype and shape give that length."""
+    """Read where a tensor begins and ends. Raises `MalformedInput` when dtype and shape give another length."""
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise MalformedInput(f"tensor {name[:40]!r} does not have dtype, shape and data_offsets, or has more")
+        raise MalformedInput(f"tensor {name[:40]!r} must have dtype, shape and data_offsets, and nothing else")
     shape, offsets, bits = entry["shape"], entry["data_offsets"], BITS.get(str(entry["dtype"]))
     if bits is None or not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
         raise MalformedInput(f"tensor {name[:40]!r} has a dtype, shape or data_offsets that the format does not know")
