@@ -2,9 +2,9 @@
 #
 # Facts: now; packages[].{id, uploaded, upstream, owner}, from provenance and index; seconds since 1970.
 # Expected: cooldown.{days, own}.
-# The time is the index's, not the file's own. Our own packages are exempt: those whose project in our own index has us
-# for its owner. A name, or the beginning of one, anybody may register.
-# Undefined never passes: an unknown age is no old age, and a list of packages has to be there.
+# The time is the index's, not the file's own. Our own packages are exempt: those whose project in our own index belongs
+# to us. Their names do not count, because anybody may register a name.
+# Undefined never passes: an unknown age refuses, and there has to be a list of packages.
 
 package chainlab.rules.cooldown
 
@@ -18,7 +18,7 @@ packages := evidence.entries(input, "packages")
 
 now := evidence.number(input, "now")
 
-# Not asked inside `not`: what a call in there comes to for something missing is not the same in every engine.
+# A rule of its own: engines differ in how they read a call inside `not` when a value is missing.
 is_listed if is_array(input.packages)
 
 is_own(item) if {

@@ -1,16 +1,16 @@
-# What the rules share: the evidence that counts, and reading facts whose type nobody promised.
+# What the rules share: the evidence that counts, and functions that read facts of any type.
 #
-# Only what Python verified counts: `verified` must be true, and not merely present. An unverified statement is in the
-# facts as {"verified": false, "why": …} and says nothing but that.
+# Only what Python verified counts: `verified` must be true, not merely present. Of an unverified statement the facts
+# hold only {"verified": false, "why": …}.
 #
 # In Rego an expression over something that is missing is *undefined*: neither true nor false. `not` turns undefined
 # into true, and a rule that only lists what is wrong finds nothing wrong in empty facts. So:
 #   - each rule says `default passed := false` and proves what it wants to see, with a count above zero where it says
 #     `every`, which holds for an empty list;
-#   - what is missing is asked for by a rule of its own, because a call inside `not` is read differently by engines;
-#   - `text`, `texts`, `number`, `entries` and `at` give a value of one type whatever was there.
-# Collections of objects are arrays, not sets: regopy compares each new member with all that are there.
-# Texts are joined by `concat`: the `sprintf` of regopy 1.5.2 shows some of them with their quotation marks.
+#   - a rule of its own asks for what may be missing, because engines differ in how they read a call inside `not`;
+#   - `text`, `texts`, `number`, `entries` and `at` give a value of one type, whatever the fact is.
+# Collections of objects are arrays, not sets: regopy compares each new member of a set with all others.
+# `concat` joins texts: the `sprintf` of regopy 1.5.2 shows some of them with quotation marks.
 
 package chainlab.evidence
 
@@ -25,7 +25,7 @@ text(thing, name) := value if {
 	value != ""
 } else := "nothing"
 
-# Below any threshold, whatever was there instead of a number.
+# -1, below any threshold, when the value is not a number.
 number(thing, name) := value if {
 	is_object(thing)
 	value := object.get(thing, name, null)
@@ -93,7 +93,7 @@ provenance := [entry |
 	entry.kind == "provenance"
 ]
 
-# Statements of one kind about one file, which the workflow of this very version signed.
+# Statements of one kind about one file, signed by the workflow at the tag of this version.
 of(kind, about) := [entry |
 	some entry in verified
 	entry.kind == kind
@@ -107,7 +107,7 @@ boms := [entry |
 	some entry in of(kind, text(layer, "digest"))
 ]
 
-# Provenance of the run that pushed this manifest. An older run may have made the same bytes: then there are several.
+# The runs that pushed this manifest: several when an older run made the same bytes.
 runs contains text(entry, "run") if {
 	some entry in provenance
 	entry.job == data.expected.builder.publishes

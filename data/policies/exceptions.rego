@@ -1,10 +1,10 @@
-# exceptions — which exceptions count: those with an owner, a reason, the digest of these bytes, and an end, and with no
-# field that says something else: a slip must not make one wider than it was meant.
+# exceptions — which exceptions count: those with an owner, a reason, the digest of these bytes and an end, and without
+# any other field: a typing mistake must not make an exception wider than it was meant.
 #
 # Facts: now, release.digest, release.layers.
 # Expected: exceptions[].{rule, about, digest, owner, reason, expires}, excepting.{rules, days}.
-# An exception that does not count refuses nothing by itself: it excuses nothing, and the note says why.
-# Undefined never passes: each condition is asked for; what is missing makes the exception void.
+# An exception that does not count refuses nothing: it only excuses nothing, and the note says why.
+# Undefined never passes: an exception counts only when every condition holds.
 
 package chainlab.rules.exceptions
 
@@ -46,8 +46,8 @@ unknown(exception) := [name |
 	some name in object.keys(object.remove(exception, fields))
 ]
 
-# The one value of `about`, whatever it is, or none: `text` gives the same for a field that is missing and one that is
-# malformed, and without it an exception is for every finding of its rule.
+# The value of `about` in a list, which is empty when the field is missing. `text` cannot tell a missing field from a
+# malformed one, and an exception without `about` is for every finding of its rule.
 abouts(exception) := [value |
 	is_object(exception)
 	"about" in object.keys(exception)
@@ -76,10 +76,10 @@ valid contains exception if {
 faults contains [exception, message] if {
 	some exception in all
 	some name in unknown(exception)
-	message := concat("", ["it has a field that nobody knows, ", name])
+	message := concat("", ["it has an unknown field, ", name])
 }
 
-faults contains [exception, "what it is about is not a text"] if {
+faults contains [exception, "`about` is not a text"] if {
 	some exception in all
 	not is_specific(exception)
 }
@@ -115,12 +115,12 @@ faults contains [exception, "it is for too long"] if {
 	not is_short(exception)
 }
 
-faults contains [exception, "its rule can have none"] if {
+faults contains [exception, "its rule cannot have exceptions"] if {
 	some exception in all
 	not can_be(exception)
 }
 
-# Whether one finding of a rule is excused, and by whom.
+# The owners who excuse one finding of a rule; empty when nobody does.
 excuses(rule, about) := {evidence.text(exception, "owner") |
 	some exception in valid
 	exception.rule == rule

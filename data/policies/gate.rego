@@ -1,12 +1,17 @@
-# The gate: what each rule came to, after exceptions. Python asks for `data.chainlab.gate.report` and for nothing else.
+# The gate: the result of each rule, after exceptions. Python asks for `data.chainlab.gate.report` and for nothing else.
 #
-# A rule passes when it proved what it wants to see and found nothing to refuse. It is excepted when every refusal of
-# its is excused by an exception that counts. Everything else is refused: also a rule that is not listed below, that is
-# undefined, or that neither passed nor said why. Python refuses a rule of the policy that is not in the report.
+# A rule passes when it proved what it wants to see and found nothing to refuse. It is excepted when exceptions that
+# count excuse all its refusals. Every other rule refuses: one that is undefined, or that neither passed nor said why.
+# Python refuses a rule of the policy that is not in the report.
 #
-# A rule of your own: write NAME.rego with `package chainlab.rules.NAME` and a `verdict`, add a line here, and put NAME
-# into the `rules` of the policy. (One by one, as values: regopy 1.5.2 takes the first of them for
-# `data.chainlab.rules[name].verdict` in a function, whatever `name` is.)
+# A rule of your own, for example one that refuses a licence:
+#   1. `chainlab gate REFERENCE --facts` shows what rules can read, as `input`. Is it not there? Add it in
+#      src/chainlab/policy/facts: an SBOM's licences belong into `predicates.py`, beside its components.
+#   2. Write licences.rego with `package chainlab.rules.licences` and a `verdict`; pins.rego is a short one to copy.
+#   3. Add a line for it below, its name to the `rules` of release.toml, and there what it expects.
+#   4. Add rows to tests/policy/test_rules.py, and run `make test T=tests/policy/test_rules.py`.
+# (The lines below stand one by one: in a function, regopy 1.5.2 takes the first rule for
+# `data.chainlab.rules[name].verdict`, whatever `name` is.)
 
 package chainlab.gate
 

@@ -1,4 +1,4 @@
-# intact — the bytes are those that the digests name, and nobody holds them back.
+# intact — the bytes are those that the digests name, and none of them is in quarantine.
 #
 # Facts: release.{artifact_type, intact, quarantined, problems}, release.layers[].{name, digest, intact}.
 # Expected: release.artifact_type.
@@ -25,7 +25,7 @@ passed if {
 	count({layer.name | some layer in evidence.layers}) == count(evidence.layers)
 }
 
-refused contains {"about": evidence.digest, "message": message, "hint": "give the digest back only after somebody looked into it"} if {
+refused contains {"about": evidence.digest, "message": message, "hint": "release the digest only after somebody has looked into it"} if {
 	is_string(evidence.release.quarantined)
 	message := concat("", ["in quarantine: ", evidence.text(evidence.release, "quarantined")])
 }
@@ -35,9 +35,9 @@ refused contains {"about": evidence.digest, "message": message, "hint": "restore
 }
 
 refused contains {"about": evidence.digest, "message": message, "hint": "judge the manifest of a release"} if {
-	found := evidence.text(evidence.release, "artifact_type")
-	found != data.expected.release.artifact_type
-	message := concat("", ["the artifact type is ", found, ", expected ", data.expected.release.artifact_type])
+	actual := evidence.text(evidence.release, "artifact_type")
+	actual != data.expected.release.artifact_type
+	message := concat("", ["the artifact type is ", actual, ", expected ", data.expected.release.artifact_type])
 }
 
 refused contains {"about": evidence.text(layer, "digest"), "message": message, "hint": "push the file again"} if {

@@ -2,9 +2,9 @@
 #
 # Facts: evidence[] of kind ML-BOM: metrics[].{type, slice, value, lower, upper}, numbers or null.
 # Expected: metrics[].{type, slice, field, at_least, at_most}; `field` is value, or lower: the interval's lower bound.
-#   Without at_most it is 1: a share of the cases. 61.4 meant as a percentage is above any share, and no good one.
-# Who signs the numbers vouches for them; no signature makes them true, and they say nothing about clinical use.
-# Undefined never passes: a threshold is met by a number that is there, or not at all.
+#   Without at_most the maximum is 1, as for a share of the cases: 61.4, meant as a percentage, is refused.
+# The signer vouches for the numbers; a signature does not make them true, and they say nothing about clinical use.
+# Undefined never passes: only a number meets a threshold.
 
 package chainlab.rules.metrics
 
@@ -78,7 +78,7 @@ refused contains {"about": wanted.type, "message": message, "hint": "write it as
 	some wanted in data.expected.metrics
 	some value in values(bom, wanted)
 	not is_numeric(value)
-	message := concat("", [wanted.field, " of ", wanted.type, " is no number"])
+	message := concat("", [wanted.field, " of ", wanted.type, " is not a number"])
 }
 
 refused contains {"about": wanted.type, "message": message, "hint": "let the training job put it into the ML-BOM"} if {

@@ -1,8 +1,9 @@
 # model — each model is signed as a model, and its format runs no code when it is loaded.
 #
-# Facts: models[].{name, digest, format, code_on_load, passed, why}, by content; `passed` is the scan; evidence[] of kind model signature.
+# Facts: models[].{name, digest, format, code_on_load, passed, why}, by content; `passed` is the scan's result;
+#   evidence[] of kind model signature.
 # Expected: model.{formats, ends}.
-# Undefined never passes: `code_on_load` has to be "no"; "partly", "yes" or nothing at all are not.
+# Undefined never passes: `code_on_load` has to be "no"; "partly", "yes" and a missing value refuse.
 
 package chainlab.rules.model
 
@@ -48,7 +49,7 @@ refused contains {"about": evidence.text(model, "digest"), "message": message, "
 	message := concat("", [evidence.text(model, "name"), " has no model signature by ", evidence.workflow])
 }
 
-refused contains {"about": digest, "message": "a model was not looked at", "hint": "mend the scan: what was not scanned is not known to be safe"} if {
+refused contains {"about": digest, "message": "a model was not scanned", "hint": "fix the scan: a model that was not scanned is not known to be safe"} if {
 	some digest in needed - {evidence.text(model, "digest") | some model in models}
 }
 

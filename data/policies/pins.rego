@@ -1,8 +1,8 @@
-# pins — every action that the run used was named by the commit itself, not by a tag that its owner can move.
+# pins — the workflow named every action by its commit, not by a tag that the action's owner can move.
 #
 # Facts: evidence[] of kind provenance: actions[].{name, ref, commit}, as the platform resolved them.
 # Expected: nothing.
-# Undefined never passes: without provenance of this run there are no actions to look at, so its presence is asked for.
+# Undefined never passes: without provenance of this run there are no actions to check, so there has to be one.
 
 package chainlab.rules.pins
 

@@ -3,8 +3,8 @@
 # Facts: evidence[] of kind provenance: job, about, run, result, builder, build_type, repository, ref, commit, fork,
 #   workflow_*, unknown_parameters; release.layers.
 # Expected: builder.{id, build_type, workflow, jobs, publishes}, layers[].{ends, job}.
-# A builder's id counts only together with who signed: anybody may write an id into a statement. Python pairs them.
-# What a job that failed stored has provenance too, which says how the job ended: only a success counts.
+# Anybody may write a builder's id into a statement, so the id counts only with its signer. Python pairs the two.
+# Files of a failed job have provenance too, which says how the job ended: only a success counts.
 # Undefined never passes: a statement without `fork` is not one with `fork == false`.
 
 package chainlab.rules.provenance
@@ -25,11 +25,11 @@ makes(run, job, about) if {
 }
 
 job_of(name) := job if {
-	found := [kind.job | some kind in data.expected.layers; evidence.ends_with(name, kind.ends)]
-	job := found[0]
+	jobs := [kind.job | some kind in data.expected.layers; evidence.ends_with(name, kind.ends)]
+	job := jobs[0]
 } else := "nobody"
 
-# One run, with all its jobs, that made every layer.
+# The runs that made every layer, with all their jobs.
 complete contains run if {
 	some run in evidence.runs
 	count({job | some job in data.expected.builder.jobs} - jobs_of(run)) == 0
@@ -74,7 +74,7 @@ refused contains {"about": evidence.digest, "message": message, "hint": "look at
 refused contains {"about": evidence.digest, "message": message, "hint": "ask what the parameter does before the policy accepts it"} if {
 	some entry in evidence.provenance
 	some name in evidence.texts(entry, "unknown_parameters")
-	message := concat("", ["job ", evidence.text(entry, "job"), " was given ", name, ", which the policy does not know"])
+	message := concat("", ["job ", evidence.text(entry, "job"), " had the parameter ", name, ", which the policy does not know"])
 }
 
 note := concat("", ["jobs ", concat(", ", data.expected.builder.jobs), ", by ", data.expected.builder.id])

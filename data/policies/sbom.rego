@@ -4,7 +4,7 @@
 #   packages[].{id, sha256, jobs}, from the platform's provenance: what the index served, `id` again "name@version";
 #   unserved[]: sentences, what the lock would let prod install besides.
 # Expected: sbom.{complete, jobs, tools}.
-# An SBOM says what its maker wanted to list; what the index served, nobody in the job could leave out.
+# An SBOM's author chooses what it lists; nobody in a job can hide what the index served to it.
 # Undefined never passes: a share of nothing is not 100 %, so something must have been served.
 
 package chainlab.rules.sbom
@@ -21,19 +21,19 @@ served := [item |
 	not evidence.text(item, "name") in data.expected.sbom.tools
 ]
 
-# Asked for what was served alone: a set of all that is listed takes the engine seconds.
+# Only of what was served: a set of everything that is listed takes the engine seconds.
 listed contains id if {
 	some bom in evidence.boms
 	components := evidence.at(bom, "components")
-	some id in wanted
+	some id in installed
 	is_array(components[id])
 }
 
-wanted := {evidence.text(item, "id") | some item in served}
+installed := {evidence.text(item, "id") | some item in served}
 
-missing := wanted - listed
+missing := installed - listed
 
-# The same name and version, and other bytes. A component without hashes does not say which bytes it means.
+# Listed with the same name and version, but other bytes. A component without hashes does not say which it means.
 other := [item |
 	some bom in evidence.boms
 	components := evidence.at(bom, "components")
@@ -43,7 +43,7 @@ other := [item |
 	not evidence.text(item, "sha256") in hashes
 ]
 
-share := (count(wanted) - count(missing)) / count(wanted) if count(wanted) > 0
+share := (count(installed) - count(missing)) / count(installed) if count(installed) > 0
 
 passed if {
 	count(evidence.boms) > 0
@@ -57,7 +57,7 @@ passed if {
 
 names := concat(", ", array.slice(sort([id | some id in missing]), 0, 5))
 
-refused contains {"about": evidence.digest, "message": "there is no verified SBOM to look at", "hint": "see the rule identity"} if {
+refused contains {"about": evidence.digest, "message": "there is no verified SBOM", "hint": "see the rule identity"} if {
 	count(evidence.boms) == 0
 }
 
@@ -67,13 +67,13 @@ refused contains {"about": evidence.text(bom, "digest"), "message": message, "hi
 	message := concat("", ["the ", evidence.text(bom, "kind"), " is not valid CycloneDX: ", concat("; ", array.slice(evidence.texts(bom, "problems"), 0, 3))])
 }
 
-refused contains {"about": evidence.digest, "message": "nothing says what was installed: how complete the SBOM is, is unknown", "hint": "let the jobs install from the index"} if {
+refused contains {"about": evidence.digest, "message": "nothing says what was installed, so nobody knows how complete the SBOM is", "hint": "let the jobs install from the index"} if {
 	count(served) == 0
 }
 
 refused contains {"about": evidence.digest, "message": message, "hint": "list what was installed: chainlab sbom build"} if {
 	share < data.expected.sbom.complete
-	message := concat("", [sprintf("%d", [count(missing)]), " of ", sprintf("%d", [count(wanted)]), " packages that were installed are not listed: ", names])
+	message := concat("", [sprintf("%d", [count(missing)]), " of ", sprintf("%d", [count(installed)]), " packages that were installed are not listed: ", names])
 }
 
 refused contains {"about": evidence.text(item, "sha256"), "message": message, "hint": "find out which of the two was installed"} if {
@@ -87,6 +87,6 @@ refused contains {"about": evidence.digest, "message": message, "hint": "build w
 
 default note := "nothing was served"
 
-note := sprintf("%d of %d installed packages are listed", [count(wanted) - count(missing), count(wanted)])
+note := sprintf("%d of %d installed packages are listed", [count(installed) - count(missing), count(installed)])
 
 verdict := {"passed": passed, "refused": refused, "note": note}

@@ -149,8 +149,8 @@ def test_wilsons_interval(hits: int, cases: int, lower: float, upper: float) -> 
 def test_what_is_no_model_or_no_proportion_is_refused(tmp_path: Path, model: Path) -> None:
     with pytest.raises(MalformedInput, match="cannot be read"):
         document(tmp_path / "gone.onnx", name="m", version="1", training=Training())
-    with pytest.raises(MalformedInput, match="no approach"):
+    with pytest.raises(MalformedInput, match="not an approach"):
         document(model, name="m", version="1", training=Training(approach="magic"))
     for hits, cases in ((1, 0), (2, 1), (-1, 5)):
-        with pytest.raises(MalformedInput, match="no proportion"):
+        with pytest.raises(MalformedInput, match="not a proportion"):
             interval(hits, cases)

@@ -404,19 +404,19 @@ def refused(report: Any) -> set[str]:
 BATCH = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import evaluation
+import rego_process
 from regopy import Interpreter
 
 modules, expected, rows = json.load(sys.stdin)
 engine = Interpreter()
-query = evaluation.load(engine, modules, expected)  # for all rows with this policy
+query = rego_process.load(engine, modules, expected)  # for all rows with this policy
 for facts, own in rows:
     try:
         if own == expected:
-            answer = evaluation.evaluate(engine, query, facts)
+            answer = rego_process.evaluate(engine, query, facts)
         else:
             other = Interpreter()
-            answer = evaluation.evaluate(other, evaluation.load(other, modules, own), facts)
+            answer = rego_process.evaluate(other, rego_process.load(other, modules, own), facts)
         print(json.dumps(json.loads(str(answer))), flush=True)
     except Exception as error:
         print(json.dumps({"error": str(error)}), flush=True)
@@ -464,9 +464,9 @@ def test_a_void_exception_says_why(reports: dict[str, Any]) -> None:
         ("of nobody", "it has no owner"),
         ("for a name", "it is for a name, not for a digest"),
         ("for ten years", "it is for too long"),
-        ("about a list", "what it is about is not a text"),
-        ("about an empty text", "what it is about is not a text"),
-        ("about, misspelt", "it has a field that nobody knows, abuot"),
+        ("about a list", "`about` is not a text"),
+        ("about an empty text", "`about` is not a text"),
+        ("about, misspelt", "it has an unknown field, abuot"),
     ):
         assert f"counts for nothing: {why}" in reports[case]["exceptions"]["note"]
     assert reports["an exception"]["vulnerabilities"]["excused_by"] == ["security@acme.example"]

@@ -5,7 +5,8 @@
     Metric(type='recall', value='0.9535', lower='0.8454', upper='0.9872', slice='test')
 
 ML-BOMs are read as JSON here: cyclonedx-python-lib does not know modelCard, component data, formulation and
-compositions, and drops them silently when it reads a document. CycloneDX (ECMA-424), modelCard; a metric's value is a text there.
+compositions, and drops them silently when it reads a document. CycloneDX (ECMA-424), modelCard, where a metric's value
+is a text.
 """
 
 from __future__ import annotations
