@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from oci_world import GRANTS, World, served
+from served_registry import GRANTS, ServedRegistry, served
 
 from chainlab.registry.registry import Registry
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedRegistry]:
     """A registry that the tests of one module share; each uses names of its own."""
     with served(tmp_path_factory.mktemp("registry")) as (server, registry):
-        world = World.of(server, registry)
+        world = ServedRegistry.of(server, registry)
         yield world
         world.close()
 

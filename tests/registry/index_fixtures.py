@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from index_world import BIN, WHEELHOUSE, Run, World, listener, make_world, serve
+from served_index import BIN, WHEELHOUSE, Run, ServedIndex, listener, serve, serve_index
 
 from chainlab.registry.index.upstream import Upstream
 from chainlab.trust.app import routes as trust_routes
@@ -18,15 +18,15 @@ from chainlab.trust.instance import Instance
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path) -> Iterator[ServedIndex]:
     """An empty index without upstream."""
-    yield from make_world(tmp_path / "index")
+    yield from serve_index(tmp_path / "index")
 
 
 @pytest.fixture
-def upstream_world(tmp_path: Path) -> Iterator[World]:
+def upstream_world(tmp_path: Path) -> Iterator[ServedIndex]:
     """An index beside the course's wheelhouse."""
-    yield from make_world(tmp_path / "index", upstream=Upstream(WHEELHOUSE))
+    yield from serve_index(tmp_path / "index", upstream=Upstream(WHEELHOUSE))
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +42,9 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
 
 
 @pytest.fixture
-def trusting_world(tmp_path: Path, trust: Trust) -> Iterator[World]:
+def trusting_world(tmp_path: Path, trust: Trust) -> Iterator[ServedIndex]:
     """An index that checks attestations and tokens of that instance."""
-    yield from make_world(tmp_path / "index", trust=trust)
+    yield from serve_index(tmp_path / "index", trust=trust)
 
 
 # -- clients

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from index_world import listener, open_index, serve
+from served_index import listener, open_index, serve
 
 from chainlab.protocol import ProtocolRoute
 from chainlab.registry.index.app import index_app

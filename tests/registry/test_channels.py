@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from index_world import wheel
-from oci_world import ZERO, World, sha256
+from served_index import wheel
+from served_registry import ZERO, ServedRegistry, sha256
 
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
@@ -21,18 +21,20 @@ from chainlab.registry.registry import Registry
 MODEL = b"weights"
 
 
-def promote(world: World, name: str, digest: str, source: str, target: str, who: str = "alice") -> httpx.Response:
+def promote(
+    world: ServedRegistry, name: str, digest: str, source: str, target: str, who: str = "alice"
+) -> httpx.Response:
     document = {"digest": digest, "from": source, "to": target}
     return world.as_(who).post(f"/channels/oci/{name}", json=document)
 
 
-def deploy(world: World, name: str, digest: str) -> None:
+def deploy(world: ServedRegistry, name: str, digest: str) -> None:
     """What the deployment does, in its own process."""
     credential = Credential("deploy", frozenset({"channel:prod"}))
     world.registry.channels.promote(ChannelArtifact("oci", name), Digest.parse(digest), "staging", "prod", credential)
 
 
-def test_an_image_goes_up_with_all_that_is_known_about_it(shared: World) -> None:
+def test_an_image_goes_up_with_all_that_is_known_about_it(shared: ServedRegistry) -> None:
     name = shared.name()
     digest = shared.push(name, "v1", MODEL)
     signature = shared.refer(name, digest)
@@ -82,7 +84,7 @@ REFUSALS: list[tuple[str, dict[str, Any], str, int]] = [
 
 
 @pytest.mark.parametrize(("document", "who", "status"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS])
-def test_a_promotion_is_refused(shared: World, document: dict[str, Any], who: str, status: int) -> None:
+def test_a_promotion_is_refused(shared: ServedRegistry, document: dict[str, Any], who: str, status: int) -> None:
     name = shared.name()
     digest = shared.push(name, "v1", MODEL)
     body = json.dumps({"digest": digest} | document)
@@ -93,20 +95,20 @@ def test_a_promotion_is_refused(shared: World, document: dict[str, Any], who: st
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'"x"', b"[" * 50_000])
-def test_a_body_that_is_no_document_is_400(shared: World, body: bytes) -> None:
+def test_a_body_that_is_no_document_is_400(shared: ServedRegistry, body: bytes) -> None:
     assert shared.alice.post("/channels/oci/acme/x", content=body).status_code == 400
 
 
-def test_a_body_that_is_too_large_is_413(shared: World) -> None:
+def test_a_body_that_is_too_large_is_413(shared: ServedRegistry) -> None:
     assert shared.alice.post("/channels/oci/acme/x", content=b" " * 70_000).status_code == 413
 
 
 @pytest.mark.parametrize("artifact", ["oci", "oci/", "npm/x", "%2e%2e", "oci/%2e%2e/x", "package/" + "x" * 300])
-def test_what_is_no_artifact_has_no_channels(shared: World, artifact: str) -> None:
+def test_what_is_no_artifact_has_no_channels(shared: ServedRegistry, artifact: str) -> None:
     assert shared.nobody.get(f"/channels/{artifact}").status_code in (400, 404)
 
 
-def test_promoting_again_changes_nothing(shared: World) -> None:
+def test_promoting_again_changes_nothing(shared: ServedRegistry) -> None:
     name = shared.name()
     digest = shared.push(name, "v1", MODEL)
     first, second = (promote(shared, name, digest, "", "dev").json() for _ in range(2))
@@ -114,7 +116,7 @@ def test_promoting_again_changes_nothing(shared: World) -> None:
     assert len(shared.nobody.get(f"/channels/oci/{name}").json()["history"]) == 1
 
 
-def test_no_secret_promotes_to_prod_whatever_it_is_granted(shared: World) -> None:
+def test_no_secret_promotes_to_prod_whatever_it_is_granted(shared: ServedRegistry) -> None:
     name = shared.name()
     digest = shared.push(name, "v1", MODEL)
     for source, target in (("", "dev"), ("dev", "staging")):
@@ -129,7 +131,7 @@ def test_no_secret_promotes_to_prod_whatever_it_is_granted(shared: World) -> Non
     assert "prod" not in shared.nobody.get(f"/channels/oci/{name}").json()["channels"]
 
 
-def test_what_was_there_before_may_come_back(shared: World) -> None:
+def test_what_was_there_before_may_come_back(shared: ServedRegistry) -> None:
     name = shared.name()
     old, new = shared.push(name, "v1", MODEL), shared.push(name, "v2", b"other weights")
     for digest in (old, new):
@@ -141,7 +143,7 @@ def test_what_was_there_before_may_come_back(shared: World) -> None:
     assert (channels["prod"]["digest"], channels["staging"]["digest"]) == (old, new)
 
 
-def test_what_is_in_quarantine_goes_nowhere_until_it_is_released(shared: World) -> None:
+def test_what_is_in_quarantine_goes_nowhere_until_it_is_released(shared: ServedRegistry) -> None:
     name = shared.name()
     digest = shared.push(name, "v1", MODEL + name.encode())
     assert promote(shared, name, digest, "", "dev").status_code == 201

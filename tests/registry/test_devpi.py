@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 import pytest
-from index_world import CLAIMS, HTML, JSON, REPOSITORY, ROOT, Run, World, digest_of, sdist, wheel
 from pypi_attestations import Attestation, Distribution
+from served_index import CLAIMS, HTML, JSON, REPOSITORY, ROOT, Run, ServedIndex, digest_of, sdist, wheel
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 from simple_repository.parser import parse_html_project_page, parse_json_project_page
@@ -96,7 +96,7 @@ def prepared(url: str, process: subprocess.Popen[bytes], log: Path) -> Place:
     return Place(f"{url}/acme/dev/", f"{url}/acme/dev/+simple/", "acme", "FAKE-password")
 
 
-def places(devpi: Place, world: World) -> dict[str, Place]:
+def places(devpi: Place, world: ServedIndex) -> dict[str, Place]:
     secret = world.secret("packages:upload:*")
     ours = Place(f"{world.url}/legacy/", f"{world.url}/simple/", "__token__", secret)
     return {"devpi": devpi, "ours": ours}
@@ -119,7 +119,7 @@ def listing(place: Place, name: str) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.clients("devpi")
 def test_both_take_uploads_list_them_alike_and_serve_pip_and_uv(
-    devpi: Place, world: World, run: Run, venv: Path, tmp_path: Path
+    devpi: Place, world: ServedIndex, run: Run, venv: Path, tmp_path: Path
 ) -> None:
     paths = [make(tmp_path, "alike", Requires_Python=">=3.11") for make in (wheel, sdist)]
     listed: dict[str, dict[str, Any]] = {}
@@ -148,7 +148,7 @@ def test_both_take_uploads_list_them_alike_and_serve_pip_and_uv(
 
 @pytest.mark.clients("devpi")
 def test_devpi_drops_an_attestation_silently_and_ours_keeps_it(
-    devpi: Place, trusting_world: World, trust: Trust, run: Run, tmp_path: Path
+    devpi: Place, trusting_world: ServedIndex, trust: Trust, run: Run, tmp_path: Path
 ) -> None:
     world = trusting_world
     world.index.add_publisher("attested", Publisher(REPOSITORY, "release.yml"), owner="acme")
@@ -171,7 +171,9 @@ def test_devpi_drops_an_attestation_silently_and_ours_keeps_it(
 
 
 @pytest.mark.clients("devpi")
-def test_devpi_replaces_a_files_bytes_and_ours_never_does(devpi: Place, world: World, run: Run, tmp_path: Path) -> None:
+def test_devpi_replaces_a_files_bytes_and_ours_never_does(
+    devpi: Place, world: ServedIndex, run: Run, tmp_path: Path
+) -> None:
     seen = {}
     for who, place in places(devpi, world).items():
         path = wheel(tmp_path, "changing")

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import oras.client
 import pytest
-from oci_world import MANIFEST, World, codes, image, sha256
+from served_registry import MANIFEST, ServedRegistry, codes, image, sha256
 
 REPORT = Path(__file__).parents[2] / ".cache" / "docker-registry.json"
 MODEL = b"weights of a small model" * 1000
@@ -60,12 +60,12 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=["ours", "theirs"])
-def host(request: pytest.FixtureRequest, shared: World, theirs: str) -> str:
+def host(request: pytest.FixtureRequest, shared: ServedRegistry, theirs: str) -> str:
     return shared.host if request.param == "ours" else theirs
 
 
 @pytest.fixture
-def http(host: str, shared: World) -> Iterator[httpx.Client]:
+def http(host: str, shared: ServedRegistry) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {shared.secrets['alice']}"} if host == shared.host else {}
     with httpx.Client(base_url=f"http://{host}", headers=headers, trust_env=False) as client:
         yield client
@@ -82,7 +82,7 @@ def push(http: httpx.Client, name: str, tag: str, data: bytes, *layers: bytes) -
 @pytest.mark.clients("docker-registry")
 @pytest.mark.parametrize("chunked", [False, True])
 def test_oras_round_trip(
-    host: str, shared: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunked: bool
+    host: str, shared: ServedRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunked: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -125,7 +125,9 @@ def test_the_same_requests_get_the_same_answers(http: httpx.Client) -> None:
 
 
 @pytest.mark.clients("docker-registry")
-def test_both_take_a_subject_but_only_ours_lists_referrers(http: httpx.Client, host: str, shared: World) -> None:
+def test_both_take_a_subject_but_only_ours_lists_referrers(
+    http: httpx.Client, host: str, shared: ServedRegistry
+) -> None:
     name, data = "acme/docker-referrers", image(MODEL)
     push(http, name, "v1", data, MODEL)
     about = {"mediaType": MANIFEST, "digest": sha256(data), "size": len(data)}
@@ -142,7 +144,7 @@ def test_both_take_a_subject_but_only_ours_lists_referrers(http: httpx.Client, h
 
 
 @pytest.mark.clients("docker-registry")
-def test_only_ours_asks_for_a_credential_by_itself(shared: World, theirs: str) -> None:
+def test_only_ours_asks_for_a_credential_by_itself(shared: ServedRegistry, theirs: str) -> None:
     assert codes(shared.nobody.post("/v2/acme/x/blobs/uploads/")) == ["UNAUTHORIZED"]
     answer = httpx.post(f"http://{theirs}/v2/acme/x/blobs/uploads/", trust_env=False)
     assert answer.status_code == 202

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from index_world import CLAIMS, wheel
-from oci_world import BUNDLE, MANIFEST, TITLE, ZERO, World, descriptor, image, sha256
 from pypi_attestations import Attestation, AttestationType, Distribution
+from served_index import CLAIMS, wheel
+from served_registry import BUNDLE, MANIFEST, TITLE, ZERO, ServedRegistry, descriptor, image, sha256
 from sigstore.dsse import Statement
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
@@ -29,7 +29,7 @@ ALICE = "alice@example.com"
 
 
 @pytest.fixture(scope="module")
-def trust(shared: World) -> Trust:
+def trust(shared: ServedRegistry) -> Trust:
     return Trust(shared.server.instance.directory)
 
 
@@ -48,7 +48,7 @@ def sign(trust: Trust, digest: str, version: int) -> bytes:
         return signer.sign_dsse(Statement(json.dumps(statement).encode())).to_json().encode()
 
 
-def document_of(world: World, digest: str) -> dict[str, Any]:
+def document_of(world: ServedRegistry, digest: str) -> dict[str, Any]:
     answer = world.nobody.get(f"/evidence/{digest}")
     assert answer.status_code == 200, answer.text
     document: dict[str, Any] = answer.json()
@@ -56,7 +56,7 @@ def document_of(world: World, digest: str) -> dict[str, Any]:
     return document
 
 
-def refer(world: World, name: str, subject: str, bundle: bytes) -> str:
+def refer(world: ServedRegistry, name: str, subject: str, bundle: bytes) -> str:
     """A bundle as @sigstore/oci attaches it: the layer has the bundle's media type."""
     world.blob(name, b"{}")
     world.blob(name, bundle)
@@ -69,7 +69,9 @@ def refer(world: World, name: str, subject: str, bundle: bytes) -> str:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_file_in_an_image_leads_to_what_was_signed_about_the_image(shared: World, trust: Trust, version: int) -> None:
+def test_a_file_in_an_image_leads_to_what_was_signed_about_the_image(
+    shared: ServedRegistry, trust: Trust, version: int
+) -> None:
     name, model = shared.name(), f"weights {version}".encode()
     shared.blob(name, b"{}")
     shared.blob(name, model)
@@ -109,7 +111,7 @@ def test_a_file_in_an_image_leads_to_what_was_signed_about_the_image(shared: Wor
     assert document["events"][: len(manifest["events"])] == manifest["events"]
 
 
-def test_an_index_file_with_its_attestation(shared: World, trust: Trust, tmp_path: Path) -> None:
+def test_an_index_file_with_its_attestation(shared: ServedRegistry, trust: Trust, tmp_path: Path) -> None:
     path = wheel(tmp_path)
     index = shared.registry.index
     index.add_publisher("triage-model", Publisher("acme/triage-model", "release.yml", "release"), owner="acme")
@@ -138,7 +140,7 @@ def test_an_index_file_with_its_attestation(shared: World, trust: Trust, tmp_pat
     assert shared.nobody.get(entry["provenance"]).status_code == 200
 
 
-def test_what_is_attached_is_found_and_can_be_fetched(shared: World, trust: Trust) -> None:
+def test_what_is_attached_is_found_and_can_be_fetched(shared: ServedRegistry, trust: Trust) -> None:
     subject = Digest.parse(sha256(b"a file that is nowhere here"))
     bundle = sign(trust, str(subject), 2)
     evidence = shared.registry.evidence
@@ -161,7 +163,7 @@ def test_what_is_attached_is_found_and_can_be_fetched(shared: World, trust: Trus
     assert events == ["dev.chainlab.evidence.added"] * 2
 
 
-def test_an_entry_of_a_foreign_log_gets_no_link(shared: World, trust: Trust) -> None:
+def test_an_entry_of_a_foreign_log_gets_no_link(shared: ServedRegistry, trust: Trust) -> None:
     subject = Digest.parse(sha256(b"elsewhere"))
     document = json.loads(sign(trust, str(subject), 2))
     entry = document["verificationMaterial"]["tlogEntries"][0]
@@ -186,7 +188,7 @@ def test_an_entry_of_a_foreign_log_gets_no_link(shared: World, trust: Trust) -> 
         (f"{ZERO}/{ZERO}", 404),
     ],
 )
-def test_what_is_not_known_and_what_is_no_digest(shared: World, text: str, status: int) -> None:
+def test_what_is_not_known_and_what_is_no_digest(shared: ServedRegistry, text: str, status: int) -> None:
     answer = shared.nobody.get(f"/evidence/{text}")
     assert answer.status_code == status
     assert answer.json()["error"]
@@ -208,7 +210,7 @@ JSON = st.recursive(
 
 
 @pytest.fixture(scope="module")
-def specimens(shared: World, trust: Trust) -> list[dict[str, Any]]:
+def specimens(shared: ServedRegistry, trust: Trust) -> list[dict[str, Any]]:
     """Good bundles of each kind, to be spoilt."""
     bundles = [json.loads(sign(trust, ZERO, version)) for version in (1, 2)]
     old = json.loads(json.dumps(bundles[0]))
@@ -249,7 +251,7 @@ def test_a_huge_bundle_is_not_read() -> None:
     assert bundle_summary.read(json.dumps(document).encode()) is None
 
 
-def test_half_a_character_in_a_statement_does_not_spoil_the_answer(shared: World) -> None:
+def test_half_a_character_in_a_statement_does_not_spoil_the_answer(shared: ServedRegistry) -> None:
     statement = {"predicateType": "\ud800", "subject": [{"name": "\udfff", "digest": {}}]}
     payload = base64.b64encode(json.dumps(statement).encode()).decode()
     bundle = {"verificationMaterial": {}, "dsseEnvelope": {"payload": payload}}

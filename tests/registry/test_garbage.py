@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from index_world import wheel
-from oci_world import MANIFEST, image
+from served_index import wheel
+from served_registry import MANIFEST, image
 
 from chainlab.credentials import Credential
 from chainlab.digests import Digest

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from index_world import CLAIMS, HTML, REPOSITORY, Run, World, wheel
 from pypi_attestations import Attestation, AttestationType, Distribution, Provenance
+from served_index import CLAIMS, HTML, REPOSITORY, Run, ServedIndex, wheel
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
@@ -38,19 +38,19 @@ def attest(trust: Trust, path: Path, **changes: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def world(trusting_world: World) -> World:
+def world(trusting_world: ServedIndex) -> ServedIndex:
     trusting_world.index.add_publisher("triage-model", RELEASE, owner="acme")
     return trusting_world
 
 
 @pytest.fixture
-def minted(world: World, trust: Trust) -> str:
+def minted(world: ServedIndex, trust: Trust) -> str:
     token = trust.token(claims=CLAIMS, audience=AUDIENCE)
     return str(world.http.post("/_/oidc/mint-token", json={"token": token}).json()["token"])
 
 
 def test_twine_uploads_an_attestation_and_unmodified_clients_verify_what_is_served(
-    world: World, minted: str, trust: Trust, run: Run, tmp_path: Path
+    world: ServedIndex, minted: str, trust: Trust, run: Run, tmp_path: Path
 ) -> None:
     path = wheel(tmp_path)
     document = attest(trust, path)
@@ -90,7 +90,7 @@ def test_twine_uploads_an_attestation_and_unmodified_clients_verify_what_is_serv
     run(*verify, identity, path, status=1)
 
 
-def test_uv_uploads_an_attestation(world: World, minted: str, trust: Trust, run: Run, tmp_path: Path) -> None:
+def test_uv_uploads_an_attestation(world: ServedIndex, minted: str, trust: Trust, run: Run, tmp_path: Path) -> None:
     path = wheel(tmp_path)
     Path(f"{path}.publish.attestation").write_text(json.dumps(attest(trust, path)))
     run(
@@ -102,7 +102,7 @@ def test_uv_uploads_an_attestation(world: World, minted: str, trust: Trust, run:
 
 
 def test_a_persons_credential_is_checked_against_the_projects_publishers(
-    world: World, trust: Trust, tmp_path: Path
+    world: ServedIndex, trust: Trust, tmp_path: Path
 ) -> None:
     path = wheel(tmp_path)
     secret = world.secret("packages:upload:triage-model")
@@ -119,7 +119,7 @@ def test_a_persons_credential_is_checked_against_the_projects_publishers(
 
 
 def test_an_attestation_of_the_index_is_a_bundle_like_any_other(
-    world: World, trust: Trust, minted: str, tmp_path: Path
+    world: ServedIndex, trust: Trust, minted: str, tmp_path: Path
 ) -> None:
     path = wheel(tmp_path)
     form = {"attestations": json.dumps([attest(trust, path)])}
@@ -164,7 +164,7 @@ TEST = {"workflow_ref": f"{REPOSITORY}/.github/workflows/test.yml@refs/tags/v1.0
     ids=["a fork", "another workflow", "another environment"],
 )
 def test_an_attestation_by_somebody_else_is_refused(
-    world: World, minted: str, trust: Trust, tmp_path: Path, changes: dict[str, str], reason: str
+    world: ServedIndex, minted: str, trust: Trust, tmp_path: Path, changes: dict[str, str], reason: str
 ) -> None:
     path = wheel(tmp_path)
     form = {"attestations": json.dumps([attest(trust, path, **changes)])}
@@ -175,7 +175,9 @@ def test_an_attestation_by_somebody_else_is_refused(
 
 
 @pytest.mark.parametrize("spoil", [spoil_signature, spoil_statement, without_log])
-def test_a_spoilt_attestation_is_refused(world: World, minted: str, trust: Trust, tmp_path: Path, spoil: Any) -> None:
+def test_a_spoilt_attestation_is_refused(
+    world: ServedIndex, minted: str, trust: Trust, tmp_path: Path, spoil: Any
+) -> None:
     path = wheel(tmp_path)
     form = {"attestations": json.dumps([spoil(attest(trust, path))])}
     answer = world.post(path.name, path.read_bytes(), secret=minted, form=form)
@@ -184,7 +186,7 @@ def test_a_spoilt_attestation_is_refused(world: World, minted: str, trust: Trust
 
 
 def test_an_attestation_of_other_bytes_or_another_name_is_refused(
-    world: World, minted: str, trust: Trust, tmp_path: Path
+    world: ServedIndex, minted: str, trust: Trust, tmp_path: Path
 ) -> None:
     path = wheel(tmp_path, code=b"other = True\n")
     form = {"attestations": json.dumps([attest(trust, path)])}
@@ -200,7 +202,7 @@ def test_an_attestation_of_other_bytes_or_another_name_is_refused(
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", "[1]", "[{}]", "[" * 100_000, '["\\ud800"]'])
-def test_what_is_no_attestation_is_refused(world: World, minted: str, tmp_path: Path, text: str) -> None:
+def test_what_is_no_attestation_is_refused(world: ServedIndex, minted: str, tmp_path: Path, text: str) -> None:
     path = wheel(tmp_path)
     answer = world.post(path.name, path.read_bytes(), secret=minted, form={"attestations": text})
     assert answer.status_code == 400, answer.text
@@ -210,7 +212,7 @@ def test_what_is_no_attestation_is_refused(world: World, minted: str, tmp_path: 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(st.data())
 def test_no_flipped_byte_of_an_attestation_is_taken_or_breaks_the_index(
-    world: World, minted: str, trust: Trust, tmp_path: Path, data: st.DataObject
+    world: ServedIndex, minted: str, trust: Trust, tmp_path: Path, data: st.DataObject
 ) -> None:
     path = wheel(tmp_path)
     if not (kept := tmp_path / "attestation").exists():
@@ -226,14 +228,16 @@ def test_no_flipped_byte_of_an_attestation_is_taken_or_breaks_the_index(
     assert (answer.status_code, world.index.files("triage-model")) == (400, []), answer.text
 
 
-def test_two_attestations_of_one_kind_are_refused(world: World, minted: str, trust: Trust, tmp_path: Path) -> None:
+def test_two_attestations_of_one_kind_are_refused(
+    world: ServedIndex, minted: str, trust: Trust, tmp_path: Path
+) -> None:
     path = wheel(tmp_path)
     form = {"attestations": json.dumps([attest(trust, path)] * 2)}
     answer = world.post(path.name, path.read_bytes(), secret=minted, form=form)
     assert (answer.status_code, "of one kind" in answer.text) == (400, True)
 
 
-def test_the_event_says_that_a_file_is_attested(world: World, minted: str, trust: Trust, tmp_path: Path) -> None:
+def test_the_event_says_that_a_file_is_attested(world: ServedIndex, minted: str, trust: Trust, tmp_path: Path) -> None:
     path = wheel(tmp_path)
     form = {"attestations": json.dumps([attest(trust, path)])}
     assert world.post(path.name, path.read_bytes(), secret=minted, form=form).status_code == 200

@@ -6,12 +6,12 @@ import sys
 import time
 from pathlib import Path
 
-from index_world import JSON, Run, World, digest_of, sdist, wheel
+from served_index import JSON, Run, ServedIndex, digest_of, sdist, wheel
 
 pytest_plugins = ["index_fixtures"]
 
 
-def pip_install(run: Run, python: Path, world: World, *what: str, status: int = 0) -> str:
+def pip_install(run: Run, python: Path, world: ServedIndex, *what: str, status: int = 0) -> str:
     completed = run(
         *(sys.executable, "-m", "pip", "--python", python),
         *("install", "--no-cache-dir", "--index-url", f"{world.url}/simple/", *what),
@@ -20,7 +20,7 @@ def pip_install(run: Run, python: Path, world: World, *what: str, status: int = 
     return completed.stdout + completed.stderr
 
 
-def uv_install(run: Run, python: Path, world: World, *what: str, status: int = 0) -> str:
+def uv_install(run: Run, python: Path, world: ServedIndex, *what: str, status: int = 0) -> str:
     completed = run(
         *("uv", "pip", "install", "--python", python, "--default-index", f"{world.url}/simple/"),
         *what,
@@ -34,7 +34,7 @@ def frozen(run: Run, python: Path) -> dict[str, str]:
     return dict(line.split("==") for line in lines)
 
 
-def twine(run: Run, world: World, secret: str, *files: Path, status: int = 0) -> str:
+def twine(run: Run, world: ServedIndex, secret: str, *files: Path, status: int = 0) -> str:
     completed = run(
         *("twine", "upload", "--non-interactive", "--verbose", *files),
         status=status,
@@ -46,7 +46,7 @@ def twine(run: Run, world: World, secret: str, *files: Path, status: int = 0) ->
 
 
 def test_twine_uploads_and_pip_installs_with_an_upstream_dependency(
-    upstream_world: World, run: Run, venv: Path, tmp_path: Path
+    upstream_world: ServedIndex, run: Run, venv: Path, tmp_path: Path
 ) -> None:
     world = upstream_world
     path = wheel(tmp_path, Requires_Dist=["threadpoolctl>=3"], Requires_Python=">=3.11")
@@ -61,7 +61,7 @@ def test_twine_uploads_and_pip_installs_with_an_upstream_dependency(
     assert run(venv, "-c", "import triage_model; print(triage_model.ANSWER)").stdout == "42\n"
 
 
-def test_uv_publishes_and_installs(upstream_world: World, run: Run, venv: Path, tmp_path: Path) -> None:
+def test_uv_publishes_and_installs(upstream_world: ServedIndex, run: Run, venv: Path, tmp_path: Path) -> None:
     world = upstream_world
     path = wheel(tmp_path, Requires_Dist=["threadpoolctl>=3"])
     run(
@@ -73,7 +73,7 @@ def test_uv_publishes_and_installs(upstream_world: World, run: Run, venv: Path, 
 
 
 def test_the_same_bytes_again_are_fine_for_twine_and_other_bytes_are_not(
-    world: World, run: Run, tmp_path: Path
+    world: ServedIndex, run: Run, tmp_path: Path
 ) -> None:
     secret = world.secret("packages:upload:triage-model")
     path = wheel(tmp_path)
@@ -98,7 +98,7 @@ def test_the_same_bytes_again_are_fine_for_twine_and_other_bytes_are_not(
     assert [file.digest for file in world.index.files("triage-model")] == [before]
 
 
-def test_clients_see_why_a_credential_does_not_do(world: World, run: Run, tmp_path: Path) -> None:
+def test_clients_see_why_a_credential_does_not_do(world: ServedIndex, run: Run, tmp_path: Path) -> None:
     path = wheel(tmp_path)
     assert "403" in twine(run, world, "cl_wrong", path, status=1)
     other = world.secret("packages:upload:other", subject="mallory")
@@ -112,7 +112,9 @@ def test_clients_see_why_a_credential_does_not_do(world: World, run: Run, tmp_pa
     assert world.index.projects() == []
 
 
-def test_a_yanked_version_installs_only_when_it_is_pinned(world: World, run: Run, venv: Path, tmp_path: Path) -> None:
+def test_a_yanked_version_installs_only_when_it_is_pinned(
+    world: ServedIndex, run: Run, venv: Path, tmp_path: Path
+) -> None:
     for version in ("1.0.0", "2.0.0"):
         world.publish(wheel(tmp_path, version=version))
     world.index.yank("triage-model", "2.0", 'it "leaks" <b>', by="acme")
@@ -127,7 +129,7 @@ def test_a_yanked_version_installs_only_when_it_is_pinned(world: World, run: Run
     assert world.kinds()[-1] == "yanked"
 
 
-def test_pip_and_uv_do_not_see_a_quarantined_project(world: World, run: Run, venv: Path, tmp_path: Path) -> None:
+def test_pip_and_uv_do_not_see_a_quarantined_project(world: ServedIndex, run: Run, venv: Path, tmp_path: Path) -> None:
     world.publish(wheel(tmp_path))
     address = world.page("triage-model")["files"][0]["url"]
     world.index.quarantine("triage-model", "token leaked", by="security")
@@ -138,7 +140,9 @@ def test_pip_and_uv_do_not_see_a_quarantined_project(world: World, run: Run, ven
     uv_install(run, venv, world, "triage-model==1.0.0")
 
 
-def test_pip_and_uv_install_by_hash_and_refuse_another(world: World, run: Run, venv: Path, tmp_path: Path) -> None:
+def test_pip_and_uv_install_by_hash_and_refuse_another(
+    world: ServedIndex, run: Run, venv: Path, tmp_path: Path
+) -> None:
     path = wheel(tmp_path)
     world.publish(path)
     lock = tmp_path / "lock.txt"
@@ -152,7 +156,9 @@ def test_pip_and_uv_install_by_hash_and_refuse_another(world: World, run: Run, v
         install(run, venv, world, "--require-hashes", "-r", str(lock), status=1)
 
 
-def test_uv_waits_for_what_was_uploaded_too_lately(upstream_world: World, run: Run, venv: Path, tmp_path: Path) -> None:
+def test_uv_waits_for_what_was_uploaded_too_lately(
+    upstream_world: ServedIndex, run: Run, venv: Path, tmp_path: Path
+) -> None:
     world = upstream_world
     world.publish(wheel(tmp_path, version="1.0.0"))
     uploaded = world.index.files("triage-model")[0].uploaded
@@ -167,7 +173,7 @@ def test_uv_waits_for_what_was_uploaded_too_lately(upstream_world: World, run: R
 
 
 def test_the_name_of_a_project_of_ours_is_served_from_here_alone(
-    upstream_world: World, run: Run, venv: Path, tmp_path: Path
+    upstream_world: ServedIndex, run: Run, venv: Path, tmp_path: Path
 ) -> None:
     world = upstream_world
     assert world.http.get("/simple/iniconfig/").status_code == 200

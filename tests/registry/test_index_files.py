@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from index_world import metadata, pack, sdist_bytes, wheel_files
+from served_index import metadata, pack, sdist_bytes, wheel_files
 
 from chainlab.errors import Refused
 from chainlab.evidence.packages.strict_zip import members

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from index_world import HTML, JSON, World, metadata, sdist, wheel
+from served_index import HTML, JSON, ServedIndex, metadata, sdist, wheel
 from simple_repository.parser import parse_json_project_page
 
 from chainlab.digests import Digest
@@ -54,7 +54,7 @@ def test_a_client_that_speaks_none_of_the_formats_is_told(accept: str) -> None:
     assert refused.value.status == 406
 
 
-def test_the_query_may_ask_for_a_format(world: World) -> None:
+def test_the_query_may_ask_for_a_format(world: ServedIndex) -> None:
     answer = world.http.get("/simple/", params={"format": V1_HTML.value})
     assert answer.headers["content-type"] == "application/vnd.pypi.simple.v1+html; charset=utf-8"
     assert world.http.get("/simple/", params={"format": "xml"}).status_code == 406
@@ -76,7 +76,7 @@ class Links(HTMLParser):
             assert tag in ("html", "head", "title", "link", "body", "main", "h1", "p", "ul", "li"), tag
 
 
-def test_a_page_has_all_that_the_standards_ask_for(world: World, tmp_path: Path) -> None:
+def test_a_page_has_all_that_the_standards_ask_for(world: ServedIndex, tmp_path: Path) -> None:
     path = wheel(tmp_path, Requires_Python=">=3.11,<4")
     world.publish(path)
     world.publish(sdist(tmp_path))
@@ -108,7 +108,7 @@ def test_a_page_has_all_that_the_standards_ask_for(world: World, tmp_path: Path)
     }
 
 
-def test_a_status_is_shown_with_its_reason_and_quarantine_offers_nothing(world: World, tmp_path: Path) -> None:
+def test_a_status_is_shown_with_its_reason_and_quarantine_offers_nothing(world: ServedIndex, tmp_path: Path) -> None:
     world.publish(wheel(tmp_path))
     reason = '<script>alert(1)</script> "x"'
     world.index.quarantine("triage-model", reason, by="security")
@@ -123,7 +123,7 @@ def test_a_status_is_shown_with_its_reason_and_quarantine_offers_nothing(world: 
         assert (answer.status_code, reason in answer.text) == (403, True)
 
 
-def test_a_hostile_reason_of_a_yank_stays_text(world: World, tmp_path: Path) -> None:
+def test_a_hostile_reason_of_a_yank_stays_text(world: ServedIndex, tmp_path: Path) -> None:
     world.publish(wheel(tmp_path))
     reason = '"><script>alert(1)</script>'
     world.index.yank("triage-model", "1.0.0", reason, by="acme")
@@ -135,7 +135,7 @@ def test_a_hostile_reason_of_a_yank_stays_text(world: World, tmp_path: Path) -> 
     assert link["data-yanked"] == ""
 
 
-def test_the_list_names_every_project_once(upstream_world: World, tmp_path: Path) -> None:
+def test_the_list_names_every_project_once(upstream_world: ServedIndex, tmp_path: Path) -> None:
     world = upstream_world
     world.publish(wheel(tmp_path))
     listed = world.http.get("/simple/").json()
@@ -146,7 +146,7 @@ def test_the_list_names_every_project_once(upstream_world: World, tmp_path: Path
     assert [link["href"] for link in links] == [f"{name}/" for name in names]
 
 
-def test_other_spellings_lead_to_the_one_address(world: World, tmp_path: Path) -> None:
+def test_other_spellings_lead_to_the_one_address(world: ServedIndex, tmp_path: Path) -> None:
     world.publish(wheel(tmp_path))
     for spelling in ("Triage_Model/", "triage.model/", "triage-model", "TRIAGE--MODEL"):
         answer = world.http.get(f"/simple/{spelling}", headers=JSON)
@@ -156,7 +156,7 @@ def test_other_spellings_lead_to_the_one_address(world: World, tmp_path: Path) -
         assert world.http.get(f"/simple/{name}/").status_code in (301, 404), name
 
 
-def test_an_unchanged_page_or_file_is_not_sent_again(world: World, tmp_path: Path) -> None:
+def test_an_unchanged_page_or_file_is_not_sent_again(world: ServedIndex, tmp_path: Path) -> None:
     world.publish(wheel(tmp_path))
     for address in (
         "/simple/triage-model/",
@@ -173,7 +173,7 @@ def test_an_unchanged_page_or_file_is_not_sent_again(world: World, tmp_path: Pat
     assert new.status_code == 200
 
 
-def test_a_file_is_sent_in_parts_to_whoever_asks(world: World, tmp_path: Path) -> None:
+def test_a_file_is_sent_in_parts_to_whoever_asks(world: ServedIndex, tmp_path: Path) -> None:
     path = wheel(tmp_path)
     world.publish(path)
     part = world.http.get(f"/files/triage-model/{NAME}", headers={"Range": "bytes=-22"})
@@ -188,7 +188,7 @@ def test_a_file_is_sent_in_parts_to_whoever_asks(world: World, tmp_path: Path) -
     assert head.headers["content-disposition"].startswith("attachment")
 
 
-def test_what_a_job_was_served_is_noted_and_nothing_else(upstream_world: World, tmp_path: Path) -> None:
+def test_what_a_job_was_served_is_noted_and_nothing_else(upstream_world: ServedIndex, tmp_path: Path) -> None:
     world = upstream_world
     path = wheel(tmp_path)
     world.publish(path)
@@ -215,7 +215,7 @@ def test_what_a_job_was_served_is_noted_and_nothing_else(upstream_world: World, 
     assert world.index.downloads(job) == []
 
 
-def test_a_file_is_found_by_its_digest(upstream_world: World, tmp_path: Path) -> None:
+def test_a_file_is_found_by_its_digest(upstream_world: ServedIndex, tmp_path: Path) -> None:
     world = upstream_world
     path = wheel(tmp_path)
     world.publish(path)

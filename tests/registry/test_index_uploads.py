@@ -20,7 +20,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from index_world import World, digest_of, metadata, open_index, pack, sdist, wheel, wheel_files
+from served_index import ServedIndex, digest_of, metadata, open_index, pack, sdist, wheel, wheel_files
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused
@@ -34,14 +34,14 @@ WHEEL = pack(wheel_files())
 HERE = Path(__file__).parent
 
 
-def nothing_was_added(world: World) -> bool:
+def nothing_was_added(world: ServedIndex) -> bool:
     return world.index.projects() == [] and world.leftovers() == [] and world.kinds() == []
 
 
 # -- who may
 
 
-def test_an_upload_needs_a_credential_that_covers_the_name(world: World) -> None:
+def test_an_upload_needs_a_credential_that_covers_the_name(world: ServedIndex) -> None:
     answer = world.post(NAME, WHEEL, secret="")
     assert (answer.status_code, answer.headers["www-authenticate"]) == (
         401,
@@ -69,7 +69,7 @@ def test_an_upload_needs_a_credential_that_covers_the_name(world: World) -> None
     assert answer.status_code == 200
 
 
-def test_a_name_belongs_to_whoever_came_first(world: World, tmp_path: Path) -> None:
+def test_a_name_belongs_to_whoever_came_first(world: ServedIndex, tmp_path: Path) -> None:
     wide = {who: world.secret("packages:upload:*", subject=who) for who in ("acme", "mallory")}
     assert world.post(NAME, WHEEL, secret=wide["acme"]).status_code == 200
     second = wheel(tmp_path, version="2.0.0")
@@ -83,7 +83,7 @@ def test_a_name_belongs_to_whoever_came_first(world: World, tmp_path: Path) -> N
     assert world.index.project("triage_model").owner == "acme"
 
 
-def test_a_name_is_never_free_again(world: World, tmp_path: Path) -> None:
+def test_a_name_is_never_free_again(world: ServedIndex, tmp_path: Path) -> None:
     world.publish(wheel(tmp_path))
     world.index.delete("triage-model", by="acme")
     assert world.index.projects() == []
@@ -101,7 +101,7 @@ def test_a_name_is_never_free_again(world: World, tmp_path: Path) -> None:
     assert [file.version for file in world.index.files("triage-model")] == ["2.0.0"]
 
 
-def test_reserved_names_and_those_of_python_itself_are_nobodys(world: World, tmp_path: Path) -> None:
+def test_reserved_names_and_those_of_python_itself_are_nobodys(world: ServedIndex, tmp_path: Path) -> None:
     world.index.names.reserve("acme-secret", "may be taken for an internal package")
     for name in ("acme-secret", "json", "asyncio"):
         path = wheel(tmp_path, name)
@@ -113,7 +113,7 @@ def test_reserved_names_and_those_of_python_itself_are_nobodys(world: World, tmp
         world.index.names.reserve("Acme_Secret", "again")
 
 
-def test_a_quarantined_project_takes_no_uploads(world: World, tmp_path: Path) -> None:
+def test_a_quarantined_project_takes_no_uploads(world: ServedIndex, tmp_path: Path) -> None:
     world.publish(wheel(tmp_path))
     second = wheel(tmp_path, version="2.0.0").read_bytes()
     world.index.quarantine("triage-model", "token leaked", by="security")
@@ -126,7 +126,7 @@ def test_a_quarantined_project_takes_no_uploads(world: World, tmp_path: Path) ->
     assert world.kinds() == ["published", "quarantined", "released", "published"]
 
 
-def test_bytes_in_quarantine_are_neither_taken_nor_served(world: World, tmp_path: Path) -> None:
+def test_bytes_in_quarantine_are_neither_taken_nor_served(world: ServedIndex, tmp_path: Path) -> None:
     path = wheel(tmp_path)
     world.publish(path)
     held = {digest_of(path): "malware"}
@@ -137,7 +137,7 @@ def test_bytes_in_quarantine_are_neither_taken_nor_served(world: World, tmp_path
     assert (answer.status_code, "malware" in answer.text) == (403, True)
 
 
-def test_what_is_said_of_a_project_or_version_that_is_not_there_is_refused(world: World) -> None:
+def test_what_is_said_of_a_project_or_version_that_is_not_there_is_refused(world: ServedIndex) -> None:
     index = world.index
     world.index.names.register("triage-model", "acme")
     absent: tuple[Callable[[], object], ...] = (
@@ -167,7 +167,7 @@ def test_what_is_said_of_a_project_or_version_that_is_not_there_is_refused(world
 # -- files never change
 
 
-def test_other_bytes_for_a_file_are_refused_and_the_same_change_nothing(world: World) -> None:
+def test_other_bytes_for_a_file_are_refused_and_the_same_change_nothing(world: ServedIndex) -> None:
     assert world.post(NAME, WHEEL).status_code == 200
     first = world.index.files("triage-model")
     other = pack(wheel_files(code=b"ANSWER = 13\n"))
@@ -179,7 +179,7 @@ def test_other_bytes_for_a_file_are_refused_and_the_same_change_nothing(world: W
     assert world.kinds() == ["published"]
 
 
-def test_a_deleted_version_is_gone_and_its_file_names_are_used_up(world: World, tmp_path: Path) -> None:
+def test_a_deleted_version_is_gone_and_its_file_names_are_used_up(world: ServedIndex, tmp_path: Path) -> None:
     for version in ("1.0.0", "2.0.0"):
         world.publish(wheel(tmp_path, version=version))
     world.publish(sdist(tmp_path))
@@ -193,7 +193,7 @@ def test_a_deleted_version_is_gone_and_its_file_names_are_used_up(world: World, 
     assert len(event.data["files"]) == len(event.data["digests"]) == 2
 
 
-def test_of_uploads_at_once_one_file_comes_out(world: World) -> None:
+def test_of_uploads_at_once_one_file_comes_out(world: ServedIndex) -> None:
     rivals = [pack(wheel_files(code=f"ANSWER = {n}\n".encode())) for n in range(2)] * 8
     secret = world.secret("packages:upload:triage-model")
     with ThreadPoolExecutor(8) as pool:
@@ -224,7 +224,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("case", FORMS)
-def test_a_form_that_does_not_agree_with_the_file_is_refused(world: World, case: str) -> None:
+def test_a_form_that_does_not_agree_with_the_file_is_refused(world: ServedIndex, case: str) -> None:
     form, reason = FORMS[case]
     answer = world.post(NAME, WHEEL, form=form)
     assert (answer.status_code, reason in answer.text) == (400, True), answer.text
@@ -245,7 +245,7 @@ def test_a_form_that_does_not_agree_with_the_file_is_refused(world: World, case:
         "x" * 999 + ".whl",
     ],
 )
-def test_a_file_name_that_leads_elsewhere_is_refused(world: World, filename: str) -> None:
+def test_a_file_name_that_leads_elsewhere_is_refused(world: ServedIndex, filename: str) -> None:
     answer = world.post(filename, WHEEL, form={"name": "x", "version": "1.0"})
     assert answer.status_code == 400, answer.text
     assert nothing_was_added(world)
@@ -261,7 +261,7 @@ def body(*parts: tuple[bytes, bytes], end: bytes = b"--" + BOUNDARY + b"--\r\n")
     return text + end
 
 
-def send(world: World, data: bytes, kind: bytes = b"multipart/form-data; boundary=" + BOUNDARY) -> httpx.Response:
+def send(world: ServedIndex, data: bytes, kind: bytes = b"multipart/form-data; boundary=" + BOUNDARY) -> httpx.Response:
     basic = base64.b64encode(f"__token__:{world.secret('packages:upload:*')}".encode())
     headers = {b"Content-Type": kind, b"Authorization": b"Basic " + basic}
     return world.http.post("/legacy/", content=data, headers=headers)
@@ -295,13 +295,13 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("case", GARBAGE)
-def test_garbage_in_place_of_a_form_is_refused(world: World, case: str) -> None:
+def test_garbage_in_place_of_a_form_is_refused(world: ServedIndex, case: str) -> None:
     data, status = GARBAGE[case]
     assert send(world, data).status_code == status
     assert nothing_was_added(world)
 
 
-def test_a_body_of_another_kind_is_refused(world: World) -> None:
+def test_a_body_of_another_kind_is_refused(world: ServedIndex) -> None:
     kinds = (
         b"application/json",
         b"",
@@ -317,7 +317,7 @@ def test_a_body_of_another_kind_is_refused(world: World) -> None:
     assert send(world, GOOD_FORM).status_code == 200
 
 
-def test_what_is_too_large_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_large_is_refused(world: ServedIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_app, "MAX_FILE", len(WHEEL) - 1)
     assert send(world, GOOD_FORM).status_code == 413
     monkeypatch.setattr(upload_form, "MAX_FIELDS", 1000)
@@ -343,7 +343,7 @@ def test_what_is_too_large_is_refused(world: World, monkeypatch: pytest.MonkeyPa
         assert raw.recv(100).startswith(b"HTTP/1.1 413")
 
 
-def test_a_client_that_leaves_in_the_middle_leaves_nothing(world: World) -> None:
+def test_a_client_that_leaves_in_the_middle_leaves_nothing(world: ServedIndex) -> None:
     secret = world.secret("packages:upload:*")
     head = (
         f"POST /legacy/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\n"
@@ -362,7 +362,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(world: World) -> None
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.data())
-def test_no_request_gives_a_500(world: World, data: st.DataObject) -> None:
+def test_no_request_gives_a_500(world: ServedIndex, data: st.DataObject) -> None:
     junk = st.binary(max_size=60)
     at = data.draw(st.integers(0, len(GOOD_FORM)))
     spoilt = GOOD_FORM[:at] + data.draw(junk) + GOOD_FORM[at + data.draw(st.integers(0, 9)) :]
@@ -383,7 +383,7 @@ def test_no_request_gives_a_500(world: World, data: st.DataObject) -> None:
 
 
 def test_a_file_system_that_fails_gives_503_and_nothing_half_written(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: ServedIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -463,7 +463,7 @@ def test_every_acknowledged_upload_survives_kill_9_at_any_moment(tmp_path: Path)
         index._connection.close()
 
 
-def test_the_scenarios_clock_is_kept_apart(world: World, tmp_path: Path) -> None:
+def test_the_scenarios_clock_is_kept_apart(world: ServedIndex, tmp_path: Path) -> None:
     by = world.credential("packages:upload:*")
     moment = "2026-03-24T10:39:00Z"
     file = world.index.publish(wheel(tmp_path), by=by, scenario_time=moment)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from index_world import wheel
-from oci_world import MANIFEST, image
+from served_index import wheel
+from served_registry import MANIFEST, image
 
 from chainlab.credentials import Credential
 from chainlab.registry.job_writes import JobWrite

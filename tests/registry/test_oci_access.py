@@ -7,19 +7,19 @@ import re
 
 import httpx
 import pytest
-from oci_world import ZERO, World, codes, image, sha256
+from served_registry import ZERO, ServedRegistry, codes, image, sha256
 
 
 def basic(user: str, password: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
-def ask(world: World, method: str, path: str, *headers: tuple[str, str]) -> httpx.Response:
+def ask(world: ServedRegistry, method: str, path: str, *headers: tuple[str, str]) -> httpx.Response:
     with httpx.Client(base_url=world.server.url, trust_env=False, timeout=30) as client:
         return client.request(method, path, headers=list(headers))
 
 
-def test_the_api_asks_for_a_credential_and_says_where_to_get_a_token(shared: World) -> None:
+def test_the_api_asks_for_a_credential_and_says_where_to_get_a_token(shared: ServedRegistry) -> None:
     answer = shared.nobody.get("/v2/")
     assert (answer.status_code, codes(answer)) == (401, ["UNAUTHORIZED"])
     challenge = answer.headers["WWW-Authenticate"]
@@ -28,7 +28,7 @@ def test_the_api_asks_for_a_credential_and_says_where_to_get_a_token(shared: Wor
     assert shared.alice.get("/v2/").status_code == 200
 
 
-def test_every_write_without_a_credential_is_401_with_the_scope(shared: World) -> None:
+def test_every_write_without_a_credential_is_401_with_the_scope(shared: ServedRegistry) -> None:
     name = shared.name()
     for method, path, scope in (
         ("POST", "blobs/uploads/", "pull,push"), ("PUT", "manifests/v1", "pull,push"),
@@ -40,7 +40,7 @@ def test_every_write_without_a_credential_is_401_with_the_scope(shared: World) -
         assert f'scope="repository:{name}:{scope}"' in answer.headers["WWW-Authenticate"]
 
 
-def test_a_token_is_short_lived_and_does_what_its_owner_may(shared: World) -> None:
+def test_a_token_is_short_lived_and_does_what_its_owner_may(shared: ServedRegistry) -> None:
     secret = shared.secrets["alice"]
     answer = ask(shared, "GET", "/v2/token?service=chainlab", *basic("anyone", secret).items())
     assert answer.headers["Cache-Control"] == "no-store"
@@ -55,7 +55,7 @@ def test_a_token_is_short_lived_and_does_what_its_owner_may(shared: World) -> No
     assert all(grant.startswith("oci:") for grant in credential.grants)  # not channel:dev
 
 
-def test_a_token_for_nobody_is_worth_nothing(shared: World) -> None:
+def test_a_token_for_nobody_is_worth_nothing(shared: ServedRegistry) -> None:
     token = shared.nobody.get("/v2/token").json()["token"]
     bearer = ("Authorization", f"Bearer {token}")
     assert ask(shared, "POST", f"/v2/{shared.name()}/blobs/uploads/", bearer).status_code == 401
@@ -77,7 +77,9 @@ def test_a_token_for_nobody_is_worth_nothing(shared: World) -> None:
         [*basic("alice", "wrong").items()],
     ],
 )
-def test_a_bad_credential_is_401_even_for_what_is_public(shared: World, headers: list[tuple[str, str]]) -> None:
+def test_a_bad_credential_is_401_even_for_what_is_public(
+    shared: ServedRegistry, headers: list[tuple[str, str]]
+) -> None:
     name = shared.name()
     shared.push(name, "v1", b"model")
     for path in (f"/v2/{name}/manifests/v1", "/v2/", "/v2/token"):
@@ -86,7 +88,7 @@ def test_a_bad_credential_is_401_even_for_what_is_public(shared: World, headers:
         assert answer.headers["WWW-Authenticate"].startswith("Bearer realm=")
 
 
-def test_a_revoked_credential_is_401(shared: World) -> None:
+def test_a_revoked_credential_is_401(shared: ServedRegistry) -> None:
     secret = shared.registry.credentials.issue("leaver", ["oci:push:acme"])
     bearer = ("Authorization", f"Bearer {secret}")
     assert ask(shared, "GET", "/v2/", bearer).status_code == 200
@@ -109,7 +111,7 @@ GRANTS = [
 
 
 @pytest.mark.parametrize(("grant", "name", "may"), GRANTS)
-def test_a_grant_covers_a_name_and_what_is_below(shared: World, grant: str, name: str, may: bool) -> None:
+def test_a_grant_covers_a_name_and_what_is_below(shared: ServedRegistry, grant: str, name: str, may: bool) -> None:
     secret = shared.registry.credentials.issue("someone", [grant])
     bearer = ("Authorization", f"Bearer {secret}")
     answer = ask(shared, "POST", f"/v2/{name}/blobs/uploads/", bearer)
@@ -118,13 +120,13 @@ def test_a_grant_covers_a_name_and_what_is_below(shared: World, grant: str, name
         assert codes(answer) == ["DENIED"]
 
 
-def test_pushing_does_not_include_deleting(shared: World) -> None:
+def test_pushing_does_not_include_deleting(shared: ServedRegistry) -> None:
     name = shared.name("mallory")
     blob = shared.blob(name, b"x", who="mallory")
     assert shared.as_("mallory").delete(f"/v2/{name}/blobs/{blob}").status_code == 403
 
 
-def test_a_private_repository_is_for_those_with_the_grant(shared: World) -> None:
+def test_a_private_repository_is_for_those_with_the_grant(shared: ServedRegistry) -> None:
     name = shared.name()
     digest = shared.push(name, "v1", b"secret weights")
     shared.refer(name, digest)
@@ -153,7 +155,7 @@ def test_a_private_repository_is_for_those_with_the_grant(shared: World) -> None
         assert name not in shown
 
 
-def test_what_is_in_quarantine_is_refused_by_digest_and_hidden_by_tag(shared: World) -> None:
+def test_what_is_in_quarantine_is_refused_by_digest_and_hidden_by_tag(shared: ServedRegistry) -> None:
     name, other = shared.name(), shared.name()
     bad = shared.push(name, "bad", b"poisoned", b"shared")
     good = shared.push(name, "good", b"clean", b"shared")
@@ -191,7 +193,7 @@ def test_what_is_in_quarantine_is_refused_by_digest_and_hidden_by_tag(shared: Wo
     assert shared.nobody.get(f"/v2/{name}/tags/list").json()["tags"] == ["bad", "good"]
 
 
-def test_a_token_ends_with_the_secret_that_it_was_given_for(shared: World) -> None:
+def test_a_token_ends_with_the_secret_that_it_was_given_for(shared: ServedRegistry) -> None:
     secret = shared.registry.credentials.issue("leaver", ["oci:push:acme"])
     first = ask(shared, "GET", "/v2/token", *basic("x", secret).items()).json()["token"]
     second = ask(shared, "GET", "/v2/token", *basic("x", first).items()).json()["token"]

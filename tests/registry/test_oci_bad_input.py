@@ -22,7 +22,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oci_world import INDEX, MANIFEST, ZERO, World, codes, descriptor, image, sha256
+from served_registry import INDEX, MANIFEST, ZERO, ServedRegistry, codes, descriptor, image, sha256
 
 from chainlab.digests import Digest
 from chainlab.events import Events
@@ -71,7 +71,7 @@ DIGESTS = [
 ]
 
 
-def raw(world: World, method: str, target: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+def raw(world: ServedRegistry, method: str, target: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
     """A request whose target goes out as it stands."""
     connection = http.client.HTTPConnection(world.host, timeout=30)
     try:
@@ -100,7 +100,7 @@ def everything(path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_no_name_gets_nowhere(shared: World, name: str) -> None:
+def test_what_is_no_name_gets_nowhere(shared: ServedRegistry, name: str) -> None:
     before = everything(shared.server.instance.directory.parent)
     for method, tail in (
         ("GET", "manifests/v1"), ("PUT", "manifests/v1"), ("GET", f"blobs/{ZERO}"),
@@ -113,7 +113,7 @@ def test_what_is_no_name_gets_nowhere(shared: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
-def test_what_is_no_tag_is_refused(shared: World, reference: str) -> None:
+def test_what_is_no_tag_is_refused(shared: ServedRegistry, reference: str) -> None:
     name = shared.name()
     for blob in (b"{}", b"x"):
         shared.blob(name, blob)
@@ -126,7 +126,7 @@ def test_what_is_no_tag_is_refused(shared: World, reference: str) -> None:
 
 
 @pytest.mark.parametrize("digest", DIGESTS)
-def test_what_is_no_digest_is_refused(shared: World, digest: str) -> None:
+def test_what_is_no_digest_is_refused(shared: ServedRegistry, digest: str) -> None:
     name = shared.name()
     for method, target in (
         ("GET", f"manifests/{quoted(digest)}"), ("PUT", f"manifests/{quoted(digest)}"),
@@ -141,7 +141,7 @@ def test_what_is_no_digest_is_refused(shared: World, digest: str) -> None:
 
 
 @pytest.mark.parametrize("id", ["x", "..", "0" * 32, "0" * 33, "%2e%2e%2fstate.db", "*", "\x00"])
-def test_what_is_no_upload_is_404(shared: World, id: str) -> None:
+def test_what_is_no_upload_is_404(shared: ServedRegistry, id: str) -> None:
     for method in ("GET", "PATCH", "PUT", "DELETE"):
         target = f"/v2/{shared.name()}/blobs/uploads/{quoted(id)}?digest={ZERO}"
         assert raw(shared, method, target, b"x")[0] in (400, 404)
@@ -181,7 +181,7 @@ MANIFESTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("document", MANIFESTS.values(), ids=list(MANIFESTS))
-def test_what_is_no_manifest_is_400(shared: World, document: Any) -> None:
+def test_what_is_no_manifest_is_400(shared: ServedRegistry, document: Any) -> None:
     name = shared.name()
     for blob in (b"{}", b"layer"):
         shared.blob(name, blob)
@@ -191,7 +191,7 @@ def test_what_is_no_manifest_is_400(shared: World, document: Any) -> None:
 
 
 @pytest.mark.parametrize("lists", [{"layers": 500}, {"layers": 250, "blobs": 250}, {"manifests": 501}])
-def test_a_manifest_names_at_most_hundreds(shared: World, lists: dict[str, int]) -> None:
+def test_a_manifest_names_at_most_hundreds(shared: ServedRegistry, lists: dict[str, int]) -> None:
     name = shared.name()
     shared.blob(name, b"{}")
     document = json.loads(image()) | {key: [descriptor(b"{}")] * count for key, count in lists.items()}
@@ -227,7 +227,7 @@ def test_what_a_manifest_holds_is_looked_at_before_the_database_is_locked(
     "data",
     [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"1" * 10_000, b'{"a": NaN}', b"\x00", b"<html>"],
 )
-def test_what_is_no_json_is_400(shared: World, data: bytes) -> None:
+def test_what_is_no_json_is_400(shared: ServedRegistry, data: bytes) -> None:
     answer = shared.put(shared.name(), "v1", data)
     assert (answer.status_code, codes(answer)) == (400, ["MANIFEST_INVALID"])
 
@@ -244,14 +244,14 @@ def test_what_is_no_json_is_400(shared: World, data: bytes) -> None:
         "x" * 500,
     ],
 )
-def test_a_manifest_is_never_served_as_something_to_show(shared: World, media_type: str) -> None:
+def test_a_manifest_is_never_served_as_something_to_show(shared: ServedRegistry, media_type: str) -> None:
     name = shared.name()
     document = {"schemaVersion": 2, "mediaType": media_type, "layers": []}
     answer = shared.put(name, "v1", json.dumps(document).encode(), media_type=media_type)
     assert (answer.status_code, codes(answer)) == (400, ["MANIFEST_INVALID"])
 
 
-def test_a_manifest_of_another_digest_is_refused(shared: World) -> None:
+def test_a_manifest_of_another_digest_is_refused(shared: ServedRegistry) -> None:
     name = shared.name()
     for blob in (b"{}", b"x"):
         shared.blob(name, blob)
@@ -259,7 +259,7 @@ def test_a_manifest_of_another_digest_is_refused(shared: World) -> None:
     assert (answer.status_code, codes(answer)) == (400, ["DIGEST_INVALID"])
 
 
-def test_a_layer_of_another_size_is_refused(shared: World) -> None:
+def test_a_layer_of_another_size_is_refused(shared: ServedRegistry) -> None:
     name = shared.name()
     for blob in (b"{}", b"x"):
         shared.blob(name, blob)
@@ -269,7 +269,7 @@ def test_a_layer_of_another_size_is_refused(shared: World) -> None:
     assert (answer.status_code, codes(answer)) == (400, ["SIZE_INVALID"])
 
 
-def test_a_manifest_may_be_four_mebibytes_and_no_more(shared: World) -> None:
+def test_a_manifest_may_be_four_mebibytes_and_no_more(shared: ServedRegistry) -> None:
     name = shared.name()
     shared.blob(name, b"{}")
     room = MAX_MANIFEST - len(image(annotations={"a": ""}))
@@ -279,7 +279,7 @@ def test_a_manifest_may_be_four_mebibytes_and_no_more(shared: World) -> None:
     assert shared.nobody.get(f"/v2/{name}/tags/list").json()["tags"] == ["v1"]
 
 
-def test_a_blob_has_a_limit(shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blob_has_a_limit(shared: ServedRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chainlab.registry.oci.uploads.MAX_SIZE", 10)
     begun = shared.alice.post(f"/v2/{shared.name()}/blobs/uploads/").headers["Location"]
     assert shared.alice.patch(begun, content=b"0123456").status_code == 202
@@ -336,7 +336,7 @@ def at_once(work: Sequence[Callable[[], Any]]) -> list[Any]:
     return results
 
 
-def test_concurrent_referrers_are_all_kept(shared: World) -> None:
+def test_concurrent_referrers_are_all_kept(shared: ServedRegistry) -> None:
     name = shared.name()
     subject = shared.push(name, "v1", b"model")
     shared.refer(name, subject)  # its blobs are there
@@ -350,7 +350,7 @@ def test_concurrent_referrers_are_all_kept(shared: World) -> None:
     assert {entry["digest"] for entry in referrers} >= {sha256(data) for data in manifests}
 
 
-def test_concurrent_tags_are_all_kept_and_one_wins(shared: World) -> None:
+def test_concurrent_tags_are_all_kept_and_one_wins(shared: ServedRegistry) -> None:
     name = shared.name()
     shared.push(name, "start", b"model")
     manifests = [image(b"model", annotations={"n": str(n)}) for n in range(20)]
@@ -365,7 +365,7 @@ def test_concurrent_tags_are_all_kept_and_one_wins(shared: World) -> None:
         assert shared.nobody.get(f"/v2/{name}/manifests/t{n}").content == manifests[n]
 
 
-def test_two_chunks_at_once_do_not_mix(shared: World) -> None:
+def test_two_chunks_at_once_do_not_mix(shared: ServedRegistry) -> None:
     name = shared.name()
     where = shared.alice.post(f"/v2/{name}/blobs/uploads/").headers["Location"]
     chunks = [bytes([n]) * 2_000_000 for n in range(6)]
@@ -380,7 +380,7 @@ def test_two_chunks_at_once_do_not_mix(shared: World) -> None:
     assert shared.nobody.get(f"/v2/{name}/blobs/{sha256(kept)}").content == kept
 
 
-def test_every_change_has_its_event_and_the_chain_holds(shared: World) -> None:
+def test_every_change_has_its_event_and_the_chain_holds(shared: ServedRegistry) -> None:
     name = shared.name()
     first = shared.push(name, "v1", b"one")
     shared.push(name, "v1", b"one")  # the same again
@@ -403,7 +403,7 @@ def test_every_change_has_its_event_and_the_chain_holds(shared: World) -> None:
 # -- cut off
 
 
-def cut_off(world: World, method: str, target: str, data: bytes, promised: int) -> None:
+def cut_off(world: ServedRegistry, method: str, target: str, data: bytes, promised: int) -> None:
     """Send less than promised, then hang up."""
     host, _, port = world.host.partition(":")
     with socket.create_connection((host, int(port))) as connection:
@@ -415,7 +415,7 @@ def cut_off(world: World, method: str, target: str, data: bytes, promised: int) 
         time.sleep(0.05)
 
 
-def test_a_truncated_body_leaves_nothing(shared: World) -> None:
+def test_a_truncated_body_leaves_nothing(shared: ServedRegistry) -> None:
     name, data = shared.name(), b"0123456789" * 1000
     where = shared.alice.post(f"/v2/{name}/blobs/uploads/").headers["Location"]
     assert shared.alice.patch(where, content=data[:500]).status_code == 202
@@ -435,7 +435,7 @@ def test_a_truncated_body_leaves_nothing(shared: World) -> None:
 SERVE = """
 import sys
 from pathlib import Path
-from oci_world import served
+from served_registry import served
 with served(Path(sys.argv[1])) as (server, registry):
     print(server.url, registry.credentials.issue("alice", ["oci:push:acme"]), flush=True)
     server.wait()

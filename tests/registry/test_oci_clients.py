@@ -14,7 +14,7 @@ from pathlib import Path
 import oras.client
 import oras.oci
 import pytest
-from oci_world import BUNDLE, World, sha256
+from served_registry import BUNDLE, ServedRegistry, sha256
 
 JS = Path(__file__).parents[1] / "js"
 MODEL = bytes(range(256)) * 100
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(params=["token", "basic"])
-def client(request: pytest.FixtureRequest, shared: World, folder: Path) -> Iterator[oras.client.OrasClient]:
+def client(request: pytest.FixtureRequest, shared: ServedRegistry, folder: Path) -> Iterator[oras.client.OrasClient]:
     """oras with either way to authenticate; token is its default."""
     client = oras.client.OrasClient(hostname=shared.host, insecure=True, auth_backend=request.param)
     client.auth.set_basic_auth("alice", shared.secrets["alice"])
@@ -39,7 +39,9 @@ def client(request: pytest.FixtureRequest, shared: World, folder: Path) -> Itera
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_oras_pushes_and_pulls(shared: World, client: oras.client.OrasClient, folder: Path, chunked: bool) -> None:
+def test_oras_pushes_and_pulls(
+    shared: ServedRegistry, client: oras.client.OrasClient, folder: Path, chunked: bool
+) -> None:
     name = shared.name()
     pushed = client.push(
         f"{shared.host}/{name}:v1",
@@ -65,7 +67,7 @@ def test_oras_pushes_and_pulls(shared: World, client: oras.client.OrasClient, fo
     assert place["tags"] == ["v1"]
 
 
-def test_oras_pushes_a_referrer(shared: World, client: oras.client.OrasClient, folder: Path) -> None:
+def test_oras_pushes_a_referrer(shared: ServedRegistry, client: oras.client.OrasClient, folder: Path) -> None:
     name = shared.name()
     first = client.push(f"{shared.host}/{name}:v1", files=["model.onnx"])
     subject = oras.oci.Subject(
@@ -81,7 +83,7 @@ def test_oras_pushes_a_referrer(shared: World, client: oras.client.OrasClient, f
 
 
 def test_oras_walks_the_pages_of_tags(
-    shared: World, client: oras.client.OrasClient, monkeypatch: pytest.MonkeyPatch
+    shared: ServedRegistry, client: oras.client.OrasClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = shared.name()
     for n in range(7):
@@ -91,7 +93,7 @@ def test_oras_walks_the_pages_of_tags(
     assert client.get_tags(f"{shared.host}/{name}") == [f"v{n}" for n in range(7)]
 
 
-def test_oras_pulls_what_is_public_without_a_credential(shared: World, folder: Path) -> None:
+def test_oras_pulls_what_is_public_without_a_credential(shared: ServedRegistry, folder: Path) -> None:
     name = shared.name()
     shared.push(name, "v1", MODEL)
     client = oras.client.OrasClient(hostname=shared.host, insecure=True)
@@ -99,7 +101,7 @@ def test_oras_pulls_what_is_public_without_a_credential(shared: World, folder: P
     client.session.close()
 
 
-def test_oras_deletes_a_tag(shared: World, client: oras.client.OrasClient) -> None:
+def test_oras_deletes_a_tag(shared: ServedRegistry, client: oras.client.OrasClient) -> None:
     name = shared.name()
     shared.push(name, "v1", MODEL)
     assert client.delete_tag(client.get_container(f"{shared.host}/{name}"), "v1")
@@ -125,7 +127,7 @@ def node(version: str) -> tuple[str, Path]:
 @pytest.mark.clients("node")
 @pytest.mark.parametrize("version", ["20", "22"])
 @pytest.mark.parametrize("user", ["alice", "<token>"])
-def test_sigstore_oci_attaches_a_bundle(shared: World, folder: Path, version: str, user: str) -> None:
+def test_sigstore_oci_attaches_a_bundle(shared: ServedRegistry, folder: Path, version: str, user: str) -> None:
     program, modules = node(version)
     name = shared.name()
     subject = shared.push(name, "v1", MODEL)

@@ -11,13 +11,13 @@ import json
 from typing import Any
 
 import pytest
-from oci_world import BYTES, INDEX, MANIFEST, ZERO, World, codes, descriptor, image, sha256
+from served_registry import BYTES, INDEX, MANIFEST, ZERO, ServedRegistry, codes, descriptor, image, sha256
 
 LAYER = b"weights of a small model" * 10
 
 
 @pytest.fixture(scope="module")
-def name(shared: World) -> str:
+def name(shared: ServedRegistry) -> str:
     """A repository with one image, tagged v1."""
     name = shared.name()
     shared.push(name, "v1", LAYER)
@@ -60,7 +60,7 @@ PULLS = [
     [row[1:] for row in PULLS],
     ids=[row[0] for row in PULLS],
 )
-def test_pull(shared: World, name: str, method: str, path: str, status: int, code: str | None) -> None:
+def test_pull(shared: ServedRegistry, name: str, method: str, path: str, status: int, code: str | None) -> None:
     answer = shared.nobody.request(method, f"/v2/{name}/{path}")
     assert answer.status_code == status
     if method == "HEAD":
@@ -77,7 +77,7 @@ def test_pull(shared: World, name: str, method: str, path: str, status: int, cod
         assert answer.headers["Content-Type"] == expected
 
 
-def test_an_unknown_repository_has_nothing(shared: World) -> None:
+def test_an_unknown_repository_has_nothing(shared: ServedRegistry) -> None:
     answer = shared.nobody.get("/v2/acme/no-such/manifests/latest")
     assert answer.status_code == 404
 
@@ -97,7 +97,7 @@ RANGES = [
 
 
 @pytest.mark.parametrize(("header", "status", "data"), [row[1:] for row in RANGES], ids=[row[0] for row in RANGES])
-def test_a_range_of_a_blob(shared: World, name: str, header: str, status: int, data: bytes | None) -> None:
+def test_a_range_of_a_blob(shared: ServedRegistry, name: str, header: str, status: int, data: bytes | None) -> None:
     path = f"/v2/{name}/blobs/{sha256(LAYER)}"
     answer = shared.nobody.get(path, headers={"Range": header})
     assert answer.status_code == status
@@ -108,7 +108,7 @@ def test_a_range_of_a_blob(shared: World, name: str, header: str, status: int, d
 
 
 @pytest.mark.parametrize("header", [row[1] for row in RANGES], ids=[row[0] for row in RANGES])
-def test_head_has_no_ranges(shared: World, name: str, header: str) -> None:
+def test_head_has_no_ranges(shared: ServedRegistry, name: str, header: str) -> None:
     answer = shared.nobody.head(f"/v2/{name}/blobs/{sha256(LAYER)}", headers={"Range": header})
     assert (answer.status_code, answer.headers["Content-Length"]) == (200, str(len(LAYER)))
     assert "Content-Range" not in answer.headers
@@ -117,7 +117,7 @@ def test_head_has_no_ranges(shared: World, name: str, header: str) -> None:
 # -- push
 
 
-def test_a_blob_in_one_post(shared: World) -> None:
+def test_a_blob_in_one_post(shared: ServedRegistry) -> None:
     name, data = shared.name(), b"one request"
     answer = shared.alice.post(
         f"/v2/{name}/blobs/uploads/?digest={sha256(data)}",
@@ -129,7 +129,7 @@ def test_a_blob_in_one_post(shared: World) -> None:
     assert shared.nobody.get(answer.headers["Location"]).content == data
 
 
-def test_a_blob_in_post_and_put(shared: World) -> None:
+def test_a_blob_in_post_and_put(shared: ServedRegistry) -> None:
     name, data = shared.name(), b"two requests"
     begun = shared.alice.post(f"/v2/{name}/blobs/uploads/")
     assert begun.status_code == 202
@@ -139,20 +139,20 @@ def test_a_blob_in_post_and_put(shared: World) -> None:
     assert codes(shared.alice.get(begun.headers["Location"])) == ["BLOB_UPLOAD_UNKNOWN"]
 
 
-def begin(world: World, name: str) -> str:
+def begin(world: ServedRegistry, name: str) -> str:
     answer = world.alice.post(f"/v2/{name}/blobs/uploads/")
     assert answer.status_code == 202
     return str(answer.headers["Location"])
 
 
-def send(world: World, where: str, data: bytes, start: int | None) -> Any:
+def send(world: ServedRegistry, where: str, data: bytes, start: int | None) -> Any:
     span = {} if start is None else {"Content-Range": f"{start}-{start + len(data) - 1}"}
     return world.alice.patch(where, content=data, headers={"Content-Type": BYTES, **span})
 
 
 @pytest.mark.parametrize("last_in_put", [False, True])
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_blob_in_chunks(shared: World, last_in_put: bool, ranges: bool) -> None:
+def test_a_blob_in_chunks(shared: ServedRegistry, last_in_put: bool, ranges: bool) -> None:
     name, data = shared.name(), b"0123456789abcdef"
     where, sent = begin(shared, name), 0
     for chunk in (data[:5], data[5:11]) if last_in_put else (data[:5], data[5:11], data[11:]):
@@ -170,7 +170,7 @@ def test_a_blob_in_chunks(shared: World, last_in_put: bool, ranges: bool) -> Non
     assert shared.nobody.get(answer.headers["Location"]).content == data
 
 
-def test_a_chunk_out_of_order_is_416_and_changes_nothing(shared: World) -> None:
+def test_a_chunk_out_of_order_is_416_and_changes_nothing(shared: ServedRegistry) -> None:
     name, data = shared.name(), b"0123456789"
     where = begin(shared, name)
     assert send(shared, where, data[:5], 0).status_code == 202
@@ -183,20 +183,20 @@ def test_a_chunk_out_of_order_is_416_and_changes_nothing(shared: World) -> None:
 
 
 @pytest.mark.parametrize("text", ["5-4", "a-b", "bytes 0-4/5", "0-", "-4", "0-4,6-7", "", "9" * 30 + "-1"])
-def test_a_content_range_that_is_none_is_416(shared: World, text: str) -> None:
+def test_a_content_range_that_is_none_is_416(shared: ServedRegistry, text: str) -> None:
     where = begin(shared, shared.name())
     answer = shared.alice.patch(where, content=b"01234", headers={"Content-Range": text})
     assert answer.status_code == 416
 
 
-def test_a_content_range_longer_than_the_chunk_is_416(shared: World) -> None:
+def test_a_content_range_longer_than_the_chunk_is_416(shared: ServedRegistry) -> None:
     where = begin(shared, shared.name())
     answer = shared.alice.patch(where, content=b"01234", headers={"Content-Range": "0-9"})
     assert answer.status_code == 416
     assert send(shared, where, b"01234", 0).status_code == 202
 
 
-def test_an_upload_can_be_cancelled(shared: World) -> None:
+def test_an_upload_can_be_cancelled(shared: ServedRegistry) -> None:
     where = begin(shared, shared.name())
     assert shared.alice.delete(where).status_code == 204
     for answer in (
@@ -207,13 +207,13 @@ def test_an_upload_can_be_cancelled(shared: World) -> None:
         assert (answer.status_code, codes(answer)) == (404, ["BLOB_UPLOAD_UNKNOWN"])
 
 
-def test_an_upload_belongs_to_its_repository(shared: World) -> None:
+def test_an_upload_belongs_to_its_repository(shared: ServedRegistry) -> None:
     name = shared.name()
     where = begin(shared, name)
     assert shared.alice.get(where.replace(name, shared.name())).status_code == 404
 
 
-def test_a_wrong_digest_is_refused_and_the_upload_goes_on(shared: World) -> None:
+def test_a_wrong_digest_is_refused_and_the_upload_goes_on(shared: ServedRegistry) -> None:
     name, data = shared.name(), b"the right bytes"
     where = begin(shared, name)
     assert send(shared, where, data[:4], 0).status_code == 202
@@ -226,7 +226,7 @@ def test_a_wrong_digest_is_refused_and_the_upload_goes_on(shared: World) -> None
 
 
 @pytest.mark.parametrize("digest", ["", "sha256:", "sha256:" + "g" * 64, "md5:" + "0" * 32, ZERO.upper()])
-def test_the_last_request_needs_a_digest(shared: World, digest: str) -> None:
+def test_the_last_request_needs_a_digest(shared: ServedRegistry, digest: str) -> None:
     where = begin(shared, shared.name())
     for parameters in ({"digest": digest}, {}):
         answer = shared.alice.put(where, params=parameters, content=b"x")
@@ -243,7 +243,7 @@ MOUNTS = [
 @pytest.mark.parametrize(
     ("there", "names_source", "status"), [row[1:] for row in MOUNTS], ids=[row[0] for row in MOUNTS]
 )
-def test_mount(shared: World, there: bool, names_source: bool, status: int) -> None:
+def test_mount(shared: ServedRegistry, there: bool, names_source: bool, status: int) -> None:
     source, target, data = shared.name(), shared.name(), b"to be mounted"
     digest = shared.blob(source, data) if there else ZERO
     query = {"mount": digest} | ({"from": source} if names_source else {})
@@ -258,13 +258,13 @@ def test_mount(shared: World, there: bool, names_source: bool, status: int) -> N
 
 
 @pytest.mark.parametrize("source", ["../acme", "ACME", "acme//r", "a\x00b", ""])
-def test_mount_from_what_is_no_name_is_refused(shared: World, source: str) -> None:
+def test_mount_from_what_is_no_name_is_refused(shared: ServedRegistry, source: str) -> None:
     query = {"mount": ZERO, "from": source}
     answer = shared.alice.post(f"/v2/{shared.name()}/blobs/uploads/", params=query)
     assert (answer.status_code, codes(answer)) == (400, ["NAME_INVALID"])
 
 
-def test_a_manifest_by_tag_and_by_digest(shared: World) -> None:
+def test_a_manifest_by_tag_and_by_digest(shared: ServedRegistry) -> None:
     name, data = shared.name(), image(LAYER)
     shared.blob(name, LAYER)
     shared.blob(name, b"{}")
@@ -277,11 +277,11 @@ def test_a_manifest_by_tag_and_by_digest(shared: World) -> None:
     assert shared.nobody.get(f"/v2/{name}/tags/list").json() == {"name": name, "tags": ["v1", "v2"]}
 
 
-def test_a_manifest_without_layers(shared: World) -> None:
+def test_a_manifest_without_layers(shared: ServedRegistry) -> None:
     assert shared.push(shared.name(), "empty")
 
 
-def test_a_manifest_with_missing_blobs_is_404(shared: World) -> None:
+def test_a_manifest_with_missing_blobs_is_404(shared: ServedRegistry) -> None:
     name = shared.name()
     for data in (image(b"never pushed"), image(b"nor this", config=b"[]")):
         answer = shared.put(name, "v1", data)
@@ -289,14 +289,14 @@ def test_a_manifest_with_missing_blobs_is_404(shared: World) -> None:
     assert shared.nobody.get(f"/v2/{name}/tags/list").status_code == 404
 
 
-def test_a_blob_of_another_repository_is_missing(shared: World) -> None:
+def test_a_blob_of_another_repository_is_missing(shared: ServedRegistry) -> None:
     other, name = shared.name(), shared.name()
     shared.push(other, "v1", LAYER)
     shared.blob(name, b"{}")
     assert codes(shared.put(name, "v1", image(LAYER))) == ["MANIFEST_BLOB_UNKNOWN"]
 
 
-def test_an_image_index(shared: World) -> None:
+def test_an_image_index(shared: ServedRegistry) -> None:
     name = shared.name()
     first, second = shared.push(name, "", b"amd64"), shared.push(name, "", b"arm64")
     entries = [descriptor(image(layer), MANIFEST) for layer in (b"amd64", b"arm64")]
@@ -326,7 +326,7 @@ PAGES = [
 
 
 @pytest.fixture(scope="module")
-def tagged(shared: World) -> str:
+def tagged(shared: ServedRegistry) -> str:
     name = shared.name()
     for tag in "cbda":
         shared.push(name, tag, LAYER)
@@ -334,7 +334,7 @@ def tagged(shared: World) -> str:
 
 
 @pytest.mark.parametrize(("query", "tags", "last"), [row[1:] for row in PAGES], ids=[row[0] for row in PAGES])
-def test_tags(shared: World, tagged: str, query: dict[str, str], tags: list[str], last: str | None) -> None:
+def test_tags(shared: ServedRegistry, tagged: str, query: dict[str, str], tags: list[str], last: str | None) -> None:
     answer = shared.nobody.get(f"/v2/{tagged}/tags/list", params=query)
     assert answer.status_code == 200
     assert answer.json() == {"name": tagged, "tags": tags}
@@ -344,7 +344,7 @@ def test_tags(shared: World, tagged: str, query: dict[str, str], tags: list[str]
         assert following.json()["tags"] == ["c", "d"]
 
 
-def test_tags_are_in_byte_order(shared: World) -> None:
+def test_tags_are_in_byte_order(shared: ServedRegistry) -> None:
     name, tags = shared.name(), ["v1.10", "v1.2", "V1", "_x", "0", "v1-a", "v10"]
     for tag in tags:
         shared.push(name, tag, LAYER)
@@ -352,16 +352,16 @@ def test_tags_are_in_byte_order(shared: World) -> None:
 
 
 @pytest.mark.parametrize("n", ["-1", "x", "1.5", "", "9" * 40, "١"])
-def test_a_page_of_no_size_is_400(shared: World, tagged: str, n: str) -> None:
+def test_a_page_of_no_size_is_400(shared: ServedRegistry, tagged: str, n: str) -> None:
     assert shared.nobody.get(f"/v2/{tagged}/tags/list", params={"n": n}).status_code == 400
 
 
-def test_tags_of_no_repository(shared: World) -> None:
+def test_tags_of_no_repository(shared: ServedRegistry) -> None:
     answer = shared.nobody.get("/v2/acme/no-such/tags/list")
     assert (answer.status_code, codes(answer)) == (404, ["NAME_UNKNOWN"])
 
 
-def listed(world: World, name: str, digest: str, **query: str) -> list[dict[str, Any]]:
+def listed(world: ServedRegistry, name: str, digest: str, **query: str) -> list[dict[str, Any]]:
     answer = world.nobody.get(f"/v2/{name}/referrers/{digest}", params=query)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == INDEX
@@ -373,7 +373,7 @@ def listed(world: World, name: str, digest: str, **query: str) -> list[dict[str,
     return manifests
 
 
-def test_referrers(shared: World) -> None:
+def test_referrers(shared: ServedRegistry) -> None:
     name = shared.name()
     subject = shared.push(name, "v1", LAYER)
     assert listed(shared, name, subject) == []
@@ -395,7 +395,7 @@ def test_referrers(shared: World) -> None:
     assert listed(shared, name, subject, artifactType="application/vnd.example.none") == []
 
 
-def test_the_answer_to_a_referrer_names_its_subject(shared: World) -> None:
+def test_the_answer_to_a_referrer_names_its_subject(shared: ServedRegistry) -> None:
     name = shared.name()
     subject = shared.push(name, "v1", LAYER)
     about = {"mediaType": MANIFEST, "digest": subject, "size": 2}
@@ -403,7 +403,7 @@ def test_the_answer_to_a_referrer_names_its_subject(shared: World) -> None:
     assert answer.headers["OCI-Subject"] == subject
 
 
-def test_without_an_artifact_type_it_is_the_configs_media_type(shared: World) -> None:
+def test_without_an_artifact_type_it_is_the_configs_media_type(shared: ServedRegistry) -> None:
     name = shared.name()
     shared.blob(name, b"{}")
     config = descriptor(b"{}", "application/vnd.example.config+json")
@@ -415,7 +415,7 @@ def test_without_an_artifact_type_it_is_the_configs_media_type(shared: World) ->
     assert entry["artifactType"] == "application/vnd.example.config+json"
 
 
-def test_an_index_may_refer_too(shared: World) -> None:
+def test_an_index_may_refer_too(shared: ServedRegistry) -> None:
     name = shared.name()
     subject = shared.push(name, "v1", LAYER)
     about = {"mediaType": MANIFEST, "digest": subject, "size": 2}
@@ -432,7 +432,7 @@ def test_an_index_may_refer_too(shared: World) -> None:
     assert (entry["mediaType"], entry["artifactType"]) == (INDEX, "application/vnd.example.list")
 
 
-def test_a_referrer_may_come_before_its_subject(shared: World) -> None:
+def test_a_referrer_may_come_before_its_subject(shared: ServedRegistry) -> None:
     name, later = shared.name(), sha256(image(b"later"))
     referrer = shared.refer(name, later)
     assert [entry["digest"] for entry in listed(shared, name, later)] == [referrer]
@@ -441,13 +441,13 @@ def test_a_referrer_may_come_before_its_subject(shared: World) -> None:
     assert [entry["digest"] for entry in listed(shared, name, later)] == [referrer]
 
 
-def test_referrers_of_what_is_nowhere_are_an_empty_list(shared: World, name: str) -> None:
+def test_referrers_of_what_is_nowhere_are_an_empty_list(shared: ServedRegistry, name: str) -> None:
     assert listed(shared, name, ZERO) == []
     assert listed(shared, "acme/no-such", ZERO) == []
 
 
 @pytest.mark.parametrize("subject", [SHA512, "multihash+base58:QmRZxt2b1F_="])
-def test_a_subject_by_another_algorithm_has_its_referrers(shared: World, subject: str) -> None:
+def test_a_subject_by_another_algorithm_has_its_referrers(shared: ServedRegistry, subject: str) -> None:
     name = shared.name()
     assert listed(shared, name, subject) == []
     data = image(subject={"mediaType": MANIFEST, "digest": subject, "size": 2})
@@ -458,7 +458,7 @@ def test_a_subject_by_another_algorithm_has_its_referrers(shared: World, subject
     assert shared.nobody.get(f"/v2/{name}/manifests/v1").content == data
 
 
-def test_a_manifest_that_holds_what_is_never_here_is_refused(shared: World) -> None:
+def test_a_manifest_that_holds_what_is_never_here_is_refused(shared: ServedRegistry) -> None:
     name = shared.name()
     shared.blob(name, b"{}")
     document = json.loads(image(b"x"))
@@ -467,13 +467,13 @@ def test_a_manifest_that_holds_what_is_never_here_is_refused(shared: World) -> N
     assert (answer.status_code, codes(answer)) == (404, ["MANIFEST_BLOB_UNKNOWN"])
 
 
-def test_deleting_by_another_algorithm_finds_nothing(shared: World, name: str) -> None:
+def test_deleting_by_another_algorithm_finds_nothing(shared: ServedRegistry, name: str) -> None:
     for kind, code in (("manifests", "MANIFEST_UNKNOWN"), ("blobs", "BLOB_UNKNOWN")):
         answer = shared.alice.delete(f"/v2/{name}/{kind}/{SHA512}")
         assert (answer.status_code, codes(answer)) == (404, [code])
 
 
-def test_pushing_by_another_algorithm_is_refused(shared: World, name: str) -> None:
+def test_pushing_by_another_algorithm_is_refused(shared: ServedRegistry, name: str) -> None:
     whole = shared.alice.post(f"/v2/{name}/blobs/uploads/", params={"digest": SHA512}, content=image(LAYER))
     last = shared.alice.put(begin(shared, name), params={"digest": SHA512}, content=image(LAYER))
     manifest = shared.put(name, SHA512, image(LAYER))
@@ -483,12 +483,12 @@ def test_pushing_by_another_algorithm_is_refused(shared: World, name: str) -> No
     assert mounted.status_code == 202
 
 
-def test_referrers_of_no_digest(shared: World, name: str) -> None:
+def test_referrers_of_no_digest(shared: ServedRegistry, name: str) -> None:
     answer = shared.nobody.get(f"/v2/{name}/referrers/v1")
     assert (answer.status_code, codes(answer)) == (400, ["DIGEST_INVALID"])
 
 
-def test_more_referrers_than_an_answer_holds_come_in_pages(shared: World) -> None:
+def test_more_referrers_than_an_answer_holds_come_in_pages(shared: ServedRegistry) -> None:
     name = shared.name()
     subject = shared.push(name, "v1", LAYER)
     pushed = [shared.refer(name, subject, annotations={"number": str(at), "bulk": "x" * 1_500_000}) for at in range(4)]
@@ -504,7 +504,7 @@ def test_more_referrers_than_an_answer_holds_come_in_pages(shared: World) -> Non
 # -- content management
 
 
-def test_delete_by_tag_keeps_the_manifest(shared: World) -> None:
+def test_delete_by_tag_keeps_the_manifest(shared: ServedRegistry) -> None:
     name = shared.name()
     digest = shared.push(name, "v1", LAYER)
     assert shared.alice.delete(f"/v2/{name}/manifests/v1").status_code == 202
@@ -515,7 +515,7 @@ def test_delete_by_tag_keeps_the_manifest(shared: World) -> None:
     assert (answer.status_code, codes(answer)) == (404, ["MANIFEST_UNKNOWN"])
 
 
-def test_delete_by_digest_takes_its_tags_and_its_place_among_referrers(shared: World) -> None:
+def test_delete_by_digest_takes_its_tags_and_its_place_among_referrers(shared: ServedRegistry) -> None:
     name = shared.name()
     subject = shared.push(name, "v1", LAYER)
     referrer = shared.refer(name, subject)
@@ -527,7 +527,7 @@ def test_delete_by_digest_takes_its_tags_and_its_place_among_referrers(shared: W
     assert shared.alice.delete(f"/v2/{name}/manifests/{referrer}").status_code == 404
 
 
-def test_delete_a_blob(shared: World) -> None:
+def test_delete_a_blob(shared: ServedRegistry) -> None:
     name = shared.name()
     digest = shared.blob(name, b"nobody needs this")
     assert shared.alice.delete(f"/v2/{name}/blobs/{digest}").status_code == 202
@@ -535,7 +535,7 @@ def test_delete_a_blob(shared: World) -> None:
     assert codes(shared.alice.delete(f"/v2/{name}/blobs/{digest}")) == ["BLOB_UNKNOWN"]
 
 
-def test_what_a_manifest_needs_is_not_deleted(shared: World) -> None:
+def test_what_a_manifest_needs_is_not_deleted(shared: ServedRegistry) -> None:
     name = shared.name()
     child = shared.push(name, "v1", LAYER)
     answer = shared.alice.delete(f"/v2/{name}/blobs/{sha256(LAYER)}")
@@ -549,7 +549,7 @@ def test_what_a_manifest_needs_is_not_deleted(shared: World) -> None:
     assert shared.alice.delete(f"/v2/{name}/blobs/{sha256(LAYER)}").status_code == 202
 
 
-def test_immutable_tags_stay_where_they_point(shared: World) -> None:
+def test_immutable_tags_stay_where_they_point(shared: ServedRegistry) -> None:
     name = shared.name()
     digest = shared.push(name, "v1", LAYER)
     shared.registry.images.configure(name, immutable=True)

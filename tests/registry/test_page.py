@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from index_world import wheel
-from oci_world import BUNDLE, MANIFEST, TITLE, World, descriptor, image, sha256
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from served_index import wheel
+from served_registry import BUNDLE, MANIFEST, TITLE, ServedRegistry, descriptor, image, sha256
 
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
@@ -54,7 +54,7 @@ ALL = " ".join(text for name, text in HOSTILE.items() if name not in ("long", "w
 
 
 @pytest.fixture(scope="module")
-def pages(shared: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def pages(shared: ServedRegistry, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A registry with hostile text in every field that takes any; gives the paths of its pages."""
     registry, name = shared.registry, "acme/hostile"
     who = Credential(ALL, frozenset({"packages:upload:*", "channel:dev", "channel:staging"}))
@@ -145,7 +145,7 @@ def seen() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def contexts(browser: Browser, shared: World) -> Iterator[dict[bool, BrowserContext]]:
+def contexts(browser: Browser, shared: ServedRegistry) -> Iterator[dict[bool, BrowserContext]]:
     """A visitor whose browser runs scripts, and one whose does not."""
     contexts = {
         scripts: browser.new_context(
@@ -164,7 +164,7 @@ def contexts(browser: Browser, shared: World) -> Iterator[dict[bool, BrowserCont
 def page(
     request: pytest.FixtureRequest,
     contexts: dict[bool, BrowserContext],
-    shared: World,
+    shared: ServedRegistry,
     seen: list[str],
 ) -> Iterator[Page]:
     page = contexts[request.param].new_page()
@@ -188,7 +188,7 @@ PAGES = [
 @pytest.mark.browser
 @pytest.mark.parametrize("name", PAGES)
 def test_hostile_text_is_only_text(
-    page: Page, shared: World, pages: dict[str, str], seen: list[str], name: str
+    page: Page, shared: ServedRegistry, pages: dict[str, str], seen: list[str], name: str
 ) -> None:
     answer = page.goto(pages[name])
     assert answer is not None
@@ -325,7 +325,7 @@ def test_a_short_digest_stays_on_one_line(contexts: dict[bool, BrowserContext], 
 
 
 @pytest.mark.browser
-def test_the_keyboard_is_enough(page: Page, shared: World, pages: dict[str, str]) -> None:
+def test_the_keyboard_is_enough(page: Page, shared: ServedRegistry, pages: dict[str, str]) -> None:
     page.goto("/")
     page.keyboard.press("Tab")
     skip = page.locator(".skip")
@@ -353,7 +353,7 @@ def test_the_keyboard_is_enough(page: Page, shared: World, pages: dict[str, str]
 
 
 @pytest.mark.browser
-def test_every_link_leads_somewhere(page: Page, shared: World, pages: dict[str, str]) -> None:
+def test_every_link_leads_somewhere(page: Page, shared: ServedRegistry, pages: dict[str, str]) -> None:
     for name in (
         "overview",
         "repository",
@@ -375,7 +375,7 @@ def test_every_link_leads_somewhere(page: Page, shared: World, pages: dict[str, 
 
 
 @pytest.mark.parametrize("name", ["repository", "package", "manifest", "file", "log", "entry"])
-def test_every_time_has_one_form(shared: World, pages: dict[str, str], name: str) -> None:
+def test_every_time_has_one_form(shared: ServedRegistry, pages: dict[str, str], name: str) -> None:
     text = shared.nobody.get(pages[name]).text
     times = re.findall(r'<time datetime="([^"]*)">([^<]*)</time>', text)
     assert times
@@ -385,7 +385,7 @@ def test_every_time_has_one_form(shared: World, pages: dict[str, str], name: str
 
 
 @pytest.mark.parametrize("log", ["v1", "v2"])
-def test_an_entry_of_a_log_has_a_page(shared: World, log: str) -> None:
+def test_an_entry_of_a_log_has_a_page(shared: ServedRegistry, log: str) -> None:
     text = shared.nobody.get(f"/artifacts/log/{log}/0").text
     body = read_entry(shared.server.instance._connection, log, 0).body
     assert f"Entry 0 of log {log}" in text
@@ -399,19 +399,19 @@ def test_an_entry_of_a_log_has_a_page(shared: World, log: str) -> None:
 
 
 @pytest.mark.parametrize("entry", ["v1/99999", "v2/-1", "v2/x", "v3/0", "ct/0", "v2/0/", "v2/" + "9" * 30, "v2/٣"])
-def test_an_entry_that_no_log_has_is_refused_as_a_page(shared: World, entry: str) -> None:
+def test_an_entry_that_no_log_has_is_refused_as_a_page(shared: ServedRegistry, entry: str) -> None:
     answer = shared.nobody.get(f"/artifacts/log/{entry}", follow_redirects=True)
     assert answer.status_code == (200 if entry == "v2/0/" else 404)
     assert answer.headers["Content-Type"].startswith("text/html")
 
 
-def test_a_page_asks_again_for_a_credential_that_is_not_good(shared: World) -> None:
+def test_a_page_asks_again_for_a_credential_that_is_not_good(shared: ServedRegistry) -> None:
     answer = shared.nobody.get("/", auth=("alice", "wrong"))
     assert (answer.status_code, answer.headers["WWW-Authenticate"].partition(" ")[0]) == (401, "Basic")
     assert "Not signed in" in answer.text
 
 
-def test_a_digest_is_found_by_search(shared: World, pages: dict[str, str]) -> None:
+def test_a_digest_is_found_by_search(shared: ServedRegistry, pages: dict[str, str]) -> None:
     digest = pages["manifest"].rpartition("/")[2]
     answer = shared.nobody.get("/", params={"q": digest})
     assert (answer.status_code, answer.headers["Location"]) == (303, f"/artifacts/{digest}")
@@ -432,7 +432,7 @@ def test_the_overview_says_what_is_where(page: Page, pages: dict[str, str]) -> N
 
 
 @pytest.mark.browser
-def test_a_page_of_evidence_shows_what_the_json_says(page: Page, shared: World, pages: dict[str, str]) -> None:
+def test_a_page_of_evidence_shows_what_the_json_says(page: Page, shared: ServedRegistry, pages: dict[str, str]) -> None:
     page.goto(pages["manifest"])
     document = shared.nobody.get(pages["manifest"].replace("/artifacts/", "/evidence/")).json()
     for heading in ("Places", "Referrers", "Attached evidence", "Channels", "Quarantine", "Events"):
@@ -445,7 +445,7 @@ def test_a_page_of_evidence_shows_what_the_json_says(page: Page, shared: World, 
 @pytest.mark.parametrize(
     "path", ["/artifacts/x", "/artifacts/sha256:0", "/artifacts/oci/A", "/artifacts/oci/a/../../x"]
 )
-def test_what_is_no_page_is_refused_as_a_page(shared: World, path: str) -> None:
+def test_what_is_no_page_is_refused_as_a_page(shared: ServedRegistry, path: str) -> None:
     answer = shared.nobody.get(path)
     assert answer.status_code in (400, 404)
     assert answer.headers["X-Content-Type-Options"] == "nosniff"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from oci_world import ZERO, World
+from served_registry import ZERO, ServedRegistry
 
 PATHS = {
     "pages": "/",
@@ -15,14 +15,14 @@ PATHS = {
 
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS.keys())
-def test_a_method_that_a_protocol_does_not_have_is_refused_alike(shared: World, path: str) -> None:
+def test_a_method_that_a_protocol_does_not_have_is_refused_alike(shared: ServedRegistry, path: str) -> None:
     answer = shared.nobody.request("OPTIONS", path)
     assert answer.status_code == 405
     assert answer.json()["message"] == "OPTIONS is not served here"
 
 
 @pytest.mark.parametrize("path", ["/v3/", "/evidence/", "/simple/a/b/", "/artifacts"])
-def test_a_path_that_no_protocol_has_is_refused_alike(shared: World, path: str) -> None:
+def test_a_path_that_no_protocol_has_is_refused_alike(shared: ServedRegistry, path: str) -> None:
     answer = shared.nobody.get(path)
     assert answer.status_code == 404
     assert answer.json()["message"] == f"nothing is served at {path}"
@@ -39,7 +39,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("path", "media_type", "text"), REFUSALS.values(), ids=REFUSALS.keys())
-def test_a_protocol_refuses_in_its_own_shape(shared: World, path: str, media_type: str, text: str) -> None:
+def test_a_protocol_refuses_in_its_own_shape(shared: ServedRegistry, path: str, media_type: str, text: str) -> None:
     answer = shared.nobody.get(path)
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, media_type)
     assert text in answer.text

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from index_world import (
+from served_index import (
     CLAIMS,
     REPOSITORY,
     Run,
-    World,
+    ServedIndex,
     listener,
     self_signed,
     serve,
@@ -30,17 +30,17 @@ FORK = "mallory/triage-model"
 
 
 @pytest.fixture
-def world(trusting_world: World) -> World:
+def world(trusting_world: ServedIndex) -> ServedIndex:
     trusting_world.index.add_publisher("triage-model", RELEASE, owner="acme")
     return trusting_world
 
 
-def mint(world: World, token: str) -> tuple[int, dict[str, Any]]:
+def mint(world: ServedIndex, token: str) -> tuple[int, dict[str, Any]]:
     answer = world.http.post("/_/oidc/mint-token", json={"token": token})
     return answer.status_code, answer.json()
 
 
-def test_uv_publishes_without_a_password(world: World, trust: Trust, run: Run, tmp_path: Path) -> None:
+def test_uv_publishes_without_a_password(world: ServedIndex, trust: Trust, run: Run, tmp_path: Path) -> None:
     certificate = self_signed(tmp_path / "tls.pem")
     bound = listener()
     end = serve([ProtocolRoute(index_app(world.index))], bound, certificate=certificate)
@@ -65,7 +65,7 @@ def test_uv_publishes_without_a_password(world: World, trust: Trust, run: Run, t
     assert world.index.project("triage-model").owner == "acme"
 
 
-def test_a_minted_credential_is_for_that_project_alone(world: World, trust: Trust, tmp_path: Path) -> None:
+def test_a_minted_credential_is_for_that_project_alone(world: ServedIndex, trust: Trust, tmp_path: Path) -> None:
     assert world.http.get("/_/oidc/audience").json() == {"audience": AUDIENCE}
     status, body = mint(world, trust.token(claims=CLAIMS, audience=AUDIENCE))
     assert (status, body["success"]) == (200, True)
@@ -110,7 +110,9 @@ WRONG: dict[str, tuple[dict[str, str | None], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_job_that_is_not_the_publisher_is_refused_with_the_reason(world: World, trust: Trust, case: str) -> None:
+def test_a_job_that_is_not_the_publisher_is_refused_with_the_reason(
+    world: ServedIndex, trust: Trust, case: str
+) -> None:
     changes, reason = WRONG[case]
     changed: dict[str, str | None] = {**CLAIMS, **changes}
     claims = {name: value for name, value in changed.items() if value is not None}
@@ -120,7 +122,7 @@ def test_a_job_that_is_not_the_publisher_is_refused_with_the_reason(world: World
     assert "token" not in body
 
 
-def test_what_is_no_token_for_us_is_refused(world: World, trust: Trust) -> None:
+def test_what_is_no_token_for_us_is_refused(world: ServedIndex, trust: Trust) -> None:
     person = trust.token("alice@example.com", audience=AUDIENCE)
     stale = trust.token(claims=CLAIMS, audience=AUDIENCE, lifetime=-100)
     for token in (trust.token(claims=CLAIMS), person, stale, "", "a.b.c", "\x00", "é" * 50):
@@ -131,7 +133,7 @@ def test_what_is_no_token_for_us_is_refused(world: World, trust: Trust) -> None:
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "invalid-payload")
 
 
-def test_a_publisher_without_an_environment_takes_any(world: World, trust: Trust) -> None:
+def test_a_publisher_without_an_environment_takes_any(world: ServedIndex, trust: Trust) -> None:
     world.index.remove_publisher("triage-model", RELEASE, by="acme")
     token = trust.token(claims=CLAIMS, audience=AUDIENCE)
     assert mint(world, token)[0] == 422
@@ -142,7 +144,7 @@ def test_a_publisher_without_an_environment_takes_any(world: World, trust: Trust
     assert world.kinds() == kinds
 
 
-def test_only_the_owner_of_a_name_adds_publishers(world: World) -> None:
+def test_only_the_owner_of_a_name_adds_publishers(world: ServedIndex) -> None:
     with pytest.raises(Refused, match="is acme") as refused:
         world.index.add_publisher("triage-model", Publisher(FORK, "x.yml"), owner="mallory")
     assert refused.value.status == 409

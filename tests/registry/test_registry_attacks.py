@@ -7,8 +7,8 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
-from index_world import CLAIMS, REPOSITORY, World
-from oci_world import World as Served
+from served_index import CLAIMS, REPOSITORY, ServedIndex
+from served_registry import ServedRegistry
 
 from chainlab.errors import MalformedInput, Refused
 from chainlab.registry.index.publishers import AUDIENCE, Publisher
@@ -19,7 +19,7 @@ pytest_plugins = ["index_fixtures"]
 RELEASE = Publisher(REPOSITORY, "release.yml", "release")
 
 
-def test_a_publisher_does_not_take_the_name_of_an_upstream_project(upstream_world: World) -> None:
+def test_a_publisher_does_not_take_the_name_of_an_upstream_project(upstream_world: ServedIndex) -> None:
     index = upstream_world.index
     name = next(project.name for project in index.projects() if project.upstream)
     with pytest.raises(Refused, match="it is an upstream project"):
@@ -28,7 +28,7 @@ def test_a_publisher_does_not_take_the_name_of_an_upstream_project(upstream_worl
     assert index.offered(name)
 
 
-def test_a_token_mints_once(trusting_world: World, trust: Trust) -> None:
+def test_a_token_mints_once(trusting_world: ServedIndex, trust: Trust) -> None:
     trusting_world.index.add_publisher("triage-model", RELEASE, owner="acme")
     tokens = [trust.token(claims=CLAIMS, audience=AUDIENCE) for _ in range(2)]
     answers = [trusting_world.http.post("/_/oidc/mint-token", json={"token": token}) for token in (*tokens, *tokens)]
@@ -36,7 +36,7 @@ def test_a_token_mints_once(trusting_world: World, trust: Trust) -> None:
     assert "exchanged before" in answers[2].text
 
 
-def test_endless_headers_end_the_connection(shared: Served) -> None:
+def test_endless_headers_end_the_connection(shared: ServedRegistry) -> None:
     address = urlsplit(shared.server.url)
     with socket.create_connection((address.hostname or "", address.port or 0), 10) as client:
         sent = 0
@@ -49,6 +49,6 @@ def test_endless_headers_end_the_connection(shared: Served) -> None:
     assert shared.nobody.get("/healthz").status_code == 200
 
 
-def test_a_grant_does_not_hold_another(world: World) -> None:
+def test_a_grant_does_not_hold_another(world: ServedIndex) -> None:
     with pytest.raises(MalformedInput, match="one line"):
         world.index.credentials.issue("mallory", ["packages:upload:x\nchannel:prod"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oci_world import BUNDLE, MANIFEST, descriptor, image
+from served_registry import BUNDLE, MANIFEST, descriptor, image
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, VerificationFailed

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from index_world import JSON, ROOT, WHEELHOUSE, World, digest_of, make_world, wheel
+from served_index import JSON, ROOT, WHEELHOUSE, ServedIndex, digest_of, serve_index, wheel
 
 from chainlab.errors import MalformedInput
 from chainlab.registry.index.upstream import Upstream, load_times
@@ -19,7 +19,7 @@ from chainlab.registry.index.upstream import Upstream, load_times
 pytest_plugins = ["index_fixtures"]
 
 
-def test_every_wheel_of_the_wheelhouse_is_served_with_its_bytes(upstream_world: World) -> None:
+def test_every_wheel_of_the_wheelhouse_is_served_with_its_bytes(upstream_world: ServedIndex) -> None:
     http = upstream_world.http
     names = {entry["name"] for entry in http.get("/simple/", headers=JSON).json()["projects"]}
     wheels = sorted(WHEELHOUSE.glob("*.whl"))
@@ -38,7 +38,7 @@ def test_every_wheel_of_the_wheelhouse_is_served_with_its_bytes(upstream_world: 
     assert served.headers["content-type"] == "application/octet-stream"
 
 
-def test_upload_times_are_those_of_the_table(upstream_world: World) -> None:
+def test_upload_times_are_those_of_the_table(upstream_world: ServedIndex) -> None:
     with (ROOT / "data" / "upstream.csv").open(encoding="utf-8", newline="") as file:
         times = {row["sha256"]: row["upload_time"] for row in csv.DictReader(file)}
     count = 0
@@ -54,7 +54,7 @@ def test_an_unknown_upload_time_is_absent(tmp_path: Path) -> None:
     folder = tmp_path / "wheels"
     folder.mkdir()
     wheel(folder)
-    worlds = make_world(tmp_path / "index", upstream=Upstream(folder, {}))
+    worlds = serve_index(tmp_path / "index", upstream=Upstream(folder, {}))
     world = next(worlds)
     (entry,) = world.page("triage-model")["files"]
     assert "upload-time" not in entry

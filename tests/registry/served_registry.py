@@ -74,7 +74,7 @@ def served(folder: Path) -> Iterator[tuple[Server, Registry]]:
 
 
 @dataclass
-class World:
+class ServedRegistry:
     """A served registry, and a client for each of those who use it."""
 
     server: Server
@@ -83,7 +83,7 @@ class World:
     clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, server: Server, registry: Registry) -> World:
+    def of(cls, server: Server, registry: Registry) -> ServedRegistry:
         secrets = {subject: registry.credentials.issue(subject, grants) for subject, grants in GRANTS.items()}
         return cls(server, registry, secrets)
 

@@ -139,7 +139,7 @@ def sdist(folder: Path, name: str = "triage-model", version: str = "1.0.0", **mo
 
 
 @dataclass
-class World:
+class ServedIndex:
     """An index, its server, and what a client needs."""
 
     index: PackageIndex
@@ -245,14 +245,14 @@ def serve(routes: list[BaseRoute], bound: socket.socket, *, certificate: Path | 
     return end
 
 
-def make_world(folder: Path, **parts: Any) -> Generator[World]:
+def serve_index(folder: Path, **parts: Any) -> Generator[ServedIndex]:
     folder.mkdir(parents=True, exist_ok=True)
     index, events = open_index(folder, **parts)
     bound = listener()
     end = serve([ProtocolRoute(index_app(index))], bound)
     url = f"http://127.0.0.1:{bound.getsockname()[1]}"
     with httpx.Client(base_url=url, trust_env=False, timeout=30) as http:
-        yield World(index, events, url, http, folder)
+        yield ServedIndex(index, events, url, http, folder)
     end()
     index._connection.close()
 
