@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from chainlab import database, trust
 from chainlab.course import syllabus
+from chainlab.course.learner_code import cell_source, source_digest
 from chainlab.course.learning.case_arguments import CaseArguments, arguments
 from chainlab.course.learning.checks import check
 from chainlab.course.learning.deliverables import Deliverable, begin_deliverable
 from chainlab.course.learning.hints import Hint, next_hint
-from chainlab.course.learning.learner_code import cell_source, source_digest
 from chainlab.course.learning.predictions import Prediction
 from chainlab.course.learning.progress import ProgressFile
 from chainlab.course.learning.results import NotRight, Right

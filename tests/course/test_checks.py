@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.course import exercises
-from chainlab.course.learning.checks import Case, Miss, Note, check, examine
-from chainlab.course.learning.plain_data import NotPlain, difference, plain, same, short
+from chainlab.course.cases import Case, Miss, Note
+from chainlab.course.learning.checks import check, examine
+from chainlab.course.plain_data import NotPlain, difference, plain, same, short
 from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 
 

@@ -13,8 +13,8 @@ from editing import answer_lab, edit
 
 from chainlab.cli.course import commands
 from chainlab.course.authoring import build as building
+from chainlab.course.learner_code import source_digest
 from chainlab.course.learner_copies import renew
-from chainlab.course.learning.learner_code import source_digest
 from chainlab.course.learning.progress import ProgressFile
 from chainlab.course.syllabus import Course
 from chainlab.workspace import Workspace

@@ -11,7 +11,7 @@ import pytest
 
 from chainlab.course.exercises.week2 import ex8_review
 from chainlab.course.exercises.week4 import ex5_rego_rules, ex6_gate
-from chainlab.course.learning.learner_code import cell_source, source_digest
+from chainlab.course.learner_code import cell_source, source_digest
 
 SOURCE = "def judge(*given):\n    return []\n"
 CELL = "ipykernel_1/2.py"

@@ -11,7 +11,7 @@ from editing import edit
 from chainlab.course.authoring import build as building
 from chainlab.course.authoring.lesson_source import LessonSource
 from chainlab.course.authoring.lint import lint_lab
-from chainlab.course.learning.checks import Case
+from chainlab.course.cases import Case
 from chainlab.course.syllabus import Course, load
 
 LAB = "lessons/09_numbers_lab.py"

@@ -19,7 +19,7 @@ from chainlab.course.authoring.lesson_source import LessonSource
 from chainlab.course.authoring.mutation_testing.mutants import mutants
 from chainlab.course.authoring.mutation_testing.runner import run_lab_mutants, run_mutants
 from chainlab.course.authoring.mutation_testing.survivors import RECORD, Recorded, Survivor, Tally, compare, read_record
-from chainlab.course.learning.checks import Case
+from chainlab.course.cases import Case
 from chainlab.course.syllabus import Course, load
 from chainlab.errors import ChainlabError, MalformedInput
 

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab.course.authoring.notebook import dump, load
+from chainlab.course.learner_code import source_digest
 from chainlab.course.learning.hints import all_hints, next_hint
-from chainlab.course.learning.learner_code import source_digest
 from chainlab.course.learning.progress import STATUSES, Progress, ProgressEntry, ProgressFile
 from chainlab.course.learning.progress_board import Board
 from chainlab.course.syllabus import Course

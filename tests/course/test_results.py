@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from chainlab.course.authoring.notebook import dump, load
+from chainlab.course.cases import Case
 from chainlab.course.exercises.fixtures.scoring import names_of
 from chainlab.course.learning.case_arguments import arguments
-from chainlab.course.learning.checks import Case, check
+from chainlab.course.learning.checks import check
 from chainlab.course.learning.results import NotRight, Right
 from chainlab.course.learning.solution_reasons import Reason, reason_of
 from chainlab.course.syllabus import Course

@@ -12,7 +12,7 @@ import pytest
 from editing import answer_lab
 
 from chainlab.course.authoring.notebook import dump, load
-from chainlab.course.learning.learner_code import source_digest
+from chainlab.course.learner_code import source_digest
 from chainlab.course.saved_lab import run_saved_lab
 from chainlab.course.syllabus import Course
 from chainlab.errors import ChainlabError, MalformedInput

@@ -15,7 +15,7 @@ import pytest
 from nbclient import NotebookClient
 
 from chainlab.course.authoring.notebook import dump, grade_id, load
-from chainlab.course.learning.learner_code import source_digest
+from chainlab.course.learner_code import source_digest
 from chainlab.course.learning.progress import Progress, ProgressFile
 from chainlab.course.saved_lab import Attempt, CellFinding
 from chainlab.services import Server

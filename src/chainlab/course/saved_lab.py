@@ -15,7 +15,7 @@ from typing import Any
 from chainlab.characters import visible
 from chainlab.course.authoring import execution
 from chainlab.course.authoring.notebook import grade_id, load
-from chainlab.course.learning.learner_code import source_digest
+from chainlab.course.learner_code import source_digest
 from chainlab.course.learning.progress import MARKS, Progress, time_text
 from chainlab.course.learning.solution_reasons import solution_page
 from chainlab.course.syllabus import Course, Exercise, Unit

@@ -21,8 +21,9 @@ from solved_labs import ROOT, SolvedLab
 from chainlab.course import exercises
 from chainlab.course.authoring.lesson_source import starter, wrong_cell_header
 from chainlab.course.authoring.lint import CONSTANTS
+from chainlab.course.cases import Case
 from chainlab.course.learning import checks
-from chainlab.course.learning.plain_data import plain, same
+from chainlab.course.plain_data import plain, same
 from chainlab.course.syllabus import load
 from chainlab.errors import MalformedInput, NotAttempted
 
@@ -51,7 +52,7 @@ def solved(exercise: str, solved_lab: Callable[[str], SolvedLab]) -> SolvedLab:
     return solved_lab(UNITS[exercise])
 
 
-def cases(exercise: str, lab: Any, seed: object) -> list[checks.Case]:
+def cases(exercise: str, lab: Any, seed: object) -> list[Case]:
     return list(exercises.cases(exercise)(lab, random.Random(f"{exercise}/{seed}")))
 
 
@@ -121,7 +122,7 @@ def test_no_constant_is_right(exercise: str, solved: SolvedLab) -> None:
         assert right <= WORTH_OF_A_CONSTANT.get(exercise, 0.2) * len(asked_cases), (constant, right, len(asked_cases))
 
 
-def accepts(case: checks.Case, constant: Any) -> bool:
+def accepts(case: Case, constant: Any) -> bool:
     try:
         got = plain(constant, like=case.expected)
         return bool(case.accept(got)) if case.accept else same(plain(case.expected), got)

@@ -19,6 +19,7 @@ from solved_labs import SolvedLab
 
 from chainlab.ci.runs.rights import EVENTS, Origin, effective_permissions
 from chainlab.ci.runs.run_record import JobRun, StepRecord
+from chainlab.course.cases import Miss
 from chainlab.course.exercises.fixtures import attacks, described_runs, mirrors, workflow_variants
 from chainlab.course.exercises.week2 import (
     ex2_injection,
@@ -154,7 +155,7 @@ def test_a_poor_grant_is_told_what_it_lacks_or_has_too_much(lab: Any, solved: So
         ({"tag": {"content": "write"}}, "no such scope"),
     ):
         verdict = accept(answer)
-        assert isinstance(verdict, checks.Miss)
+        assert isinstance(verdict, Miss)
         assert reason in verdict.reason
 
 

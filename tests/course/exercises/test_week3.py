@@ -11,7 +11,7 @@ from solved_labs import SolvedLab, refused_at
 
 from chainlab.course import exercises
 from chainlab.course.exercises.week3 import ex3_truth_test, ex4_mlbom
-from chainlab.course.learning.plain_data import plain
+from chainlab.course.plain_data import plain
 from chainlab.evidence.models import mlbom
 from chainlab.evidence.sbom import schema
 

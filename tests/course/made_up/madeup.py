@@ -3,7 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from chainlab.course.learning.checks import Case, check
+from chainlab.course.cases import Case
+from chainlab.course.learning.checks import check
 
 
 def total(lab, rng):

@@ -29,8 +29,9 @@ from chainlab.course.authoring.lesson_source import (
     starter,
     wrong_cell_header,
 )
-from chainlab.course.learning.checks import Case, Cases, examine
-from chainlab.course.learning.plain_data import NotPlain, plain, same, short
+from chainlab.course.cases import Case, Cases
+from chainlab.course.learning.checks import examine
+from chainlab.course.plain_data import NotPlain, plain, same, short
 from chainlab.errors import ChainlabError, NotAttempted
 
 __all__ = ["lint_lab", "run_cell", "run_lab"]

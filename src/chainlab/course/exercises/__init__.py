@@ -29,7 +29,7 @@ __all__ = ["cases", "module_name", "numbered"]
 ID = re.compile(r"(\d{1,2})\.(\d{1,2})")
 WEEK, MODULE = re.compile(r"week(\d+)"), re.compile(r"ex(\d+)_\w+")
 
-Generator = Callable[[Any, random.Random], Iterable[Any]]  # of `checks.Case`
+Generator = Callable[[Any, random.Random], Iterable[Any]]  # of `course.cases.Case`
 
 
 def numbered() -> dict[str, str]:

@@ -1,10 +1,8 @@
 """The learner's side: checks of answers, hints and progress.
 
-checks             an answer called on cases; `Case` and its reasons
+checks             an answer called on the cases of its exercise
 results            right, wrong, not attempted: as text and HTML
-plain_data         the comparison of values
 case_arguments     the arguments of one case, to try an answer on
-learner_code       the learner's own line that failed
 hints              hints, one at a time
 solution_reasons   why a solution works
 predictions        guesses at an output

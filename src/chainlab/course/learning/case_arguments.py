@@ -1,7 +1,7 @@
 """The arguments of a case, for a learner to try an answer on; the expected value stays hidden.
 
 >>> def cases(lab, rng):
-...     yield checks.Case("two numbers", ([3, 4],), 7)
+...     yield Case("two numbers", ([3, 4],), 7)
 >>> args = arguments("9.1", "two numbers", lab=None, seed=None, cases=cases)
 >>> args
 exercise 9.1, case 'two numbers': 1 argument
@@ -18,6 +18,7 @@ from typing import Any
 
 from chainlab.characters import visible
 from chainlab.course import exercises
+from chainlab.course.cases import Cases
 from chainlab.course.learning import checks
 from chainlab.errors import MalformedInput
 
@@ -40,9 +41,7 @@ class CaseArguments(tuple[Any, ...]):
         return "\n".join([*lines, f"To try it: your_function(*{self.call})"])
 
 
-def arguments(
-    exercise: str, name: str, *, lab: Any, seed: int | None, cases: checks.Cases | None = None
-) -> CaseArguments:
+def arguments(exercise: str, name: str, *, lab: Any, seed: int | None, cases: Cases | None = None) -> CaseArguments:
     """Get the arguments of a case by its name: a visible case, or with a seed the case generated from it.
 
     Raises `MalformedInput`, with the names of all cases, when there is none of that name.

@@ -11,17 +11,6 @@ second also the case, what was expected and what came back. Only plain data is c
 object with its own ``__eq__`` gains nothing. The check and the answer share one process, so an answer could read the
 expected value out of a stack frame. That is why grading repeats the check elsewhere with another seed.
 
-The learner is told a case's reason (``teaches``) only for the mistake that it is about:
-
-- an answer that raises an exception is shown its own line, and no reason,
-- ``Case.why_if`` takes the wrong answer as plain data and says whether the reason is about it,
-- a `Miss` may carry the reason for one particular mistake, or ``why=""`` for none,
-- order does the rest: only the first failing case is reported, so a simple case stands before one with a trap.
-
-    >>> trap = Case("of nothing", ([],), None, teaches="unknown is not zero", why_if=lambda got: got == 0)
-    >>> trap.reason(0), trap.reason([])
-    ('unknown is not zero', '')
-
 A right answer may still get a remark, such as the mutants that it missed: ``accept`` returns a `Note`.
 """
 
@@ -31,26 +20,21 @@ import copy
 import json
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from chainlab.characters import shortened, visible
 from chainlab.course import exercises
-from chainlab.course.learning.learner_code import own_line
-from chainlab.course.learning.plain_data import NotPlain, difference, plain, same, short
+from chainlab.course.cases import ODD_SHAPE, Case, Cases, Miss, Note
+from chainlab.course.learner_code import own_line
 from chainlab.course.learning.results import Right
+from chainlab.course.plain_data import NotPlain, difference, plain, same, short
 from chainlab.errors import ChainlabError, Incorrect, NotAttempted
 
 __all__ = [
-    "Case",
-    "Cases",
     "CheckOutcome",
     "CheckReport",
-    "LabContext",
-    "Miss",
-    "Note",
     "call_for",
     "cases_of",
     "check",
@@ -60,67 +44,8 @@ __all__ = [
 
 ON_ONE_LINE = 100  # characters: a longer value is not shown beside a reason
 NOTHING_RETURNED = " (does every path end in a `return`?)"
-# What a case's `accept` raises for data of an unexpected shape.
-ODD_SHAPE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
-class LabContext(Protocol):
-    """What a case generator may use of a lab; ``chainlab.open`` returns one."""
-
-    @property
-    def path(self) -> Path:
-        """This lesson's own working directory; writable."""
-
-    @property
-    def data(self) -> Path:
-        """The course's ``data/`` folder; read only."""
-
-    @property
-    def trust(self) -> Any:
-        """The private Sigstore instance: ``url``, ``config``, ``token(identity)``."""
-
-
-@dataclass(frozen=True)
-class Miss:
-    """A false value that says why; `Case.accept` may return it instead of False."""
-
-    reason: str  # told to the learner: "cost 7, the budget is 6"
-    why: str | None = None  # the reason for this mistake, instead of `teaches`; "" for none
-
-    def __bool__(self) -> bool:
-        return False
-
-
-@dataclass(frozen=True)
-class Note:
-    """A true value with a remark for the learner; `Case.accept` may return it instead of True."""
-
-    text: str  # "missed: 'a VEX without a justification'"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One call of the answer whose right result is known by construction."""
-
-    name: str  # unique in the exercise, and the same for every seed
-    args: tuple[Any, ...]
-    expected: Any = None  # compared as plain data: sets sorted, tuples as lists, dataclasses as dicts
-    teaches: str = ""  # the reason that a learner who misses this case is told
-    see: str = ""  # "notebooks/01_threats.ipynb, 'Unknown is not zero'"
-    accept: Callable[[Any], bool | Miss | Note] | None = None  # instead of `expected`; gets plain data
-    why_if: Callable[[Any], bool] | None = None  # gets the wrong answer as plain data; whether `teaches` is about it
-
-    def reason(self, got: Any) -> str:
-        """Return `teaches` if it is about the mistake in ``got``, else an empty text."""
-        if self.why_if is None:
-            return self.teaches
-        try:
-            return self.teaches if self.why_if(got) else ""
-        except ODD_SHAPE:
-            return ""
-
-
-Cases: TypeAlias = Callable[[Any, random.Random], Iterable[Case]]
 Verdict: TypeAlias = Literal["right", "wrong", "raised", "not attempted"]
 
 

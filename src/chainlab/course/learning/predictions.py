@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainlab.characters import visible
-from chainlab.course.learning.plain_data import NotPlain, plain, same, short
+from chainlab.course.plain_data import NotPlain, plain, same, short
 
 __all__ = ["Prediction"]
 

@@ -34,7 +34,8 @@ from chainlab.course.authoring.lesson_source import Cell, ExerciseSource, Lesson
 from chainlab.course.authoring.lint import run_cell, run_lab
 from chainlab.course.authoring.mutation_testing.mutants import Mutant, mutants
 from chainlab.course.authoring.mutation_testing.survivors import Survivor, Tally
-from chainlab.course.learning.checks import Case, Cases, examine
+from chainlab.course.cases import Case, Cases
+from chainlab.course.learning.checks import examine
 from chainlab.errors import ChainlabError
 
 __all__ = ["run_lab_mutants", "run_mutants"]

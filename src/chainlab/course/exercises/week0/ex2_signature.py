@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from chainlab.course.cases import Case, LabContext
 from chainlab.course.exercises.fixtures.identities import PEOPLE, new_key
-from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["cases"]
 

@@ -9,8 +9,8 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives import serialization
 
+from chainlab.course.cases import Case, LabContext
 from chainlab.course.exercises.fixtures.identities import PEOPLE, new_key
-from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["cases"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from chainlab.course.learning.checks import Case, LabContext
+from chainlab.course.cases import Case, LabContext
 from chainlab.trust.merkle import MerkleTree, leaf_hash
 
 __all__ = ["cases"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from chainlab.course.learning.checks import Case, LabContext
+from chainlab.course.cases import Case, LabContext
 
 __all__ = ["cases"]
 

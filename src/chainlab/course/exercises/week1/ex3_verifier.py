@@ -25,7 +25,7 @@ from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 from sigstore.verify import Verifier, policy
 
-from chainlab.course.learning.checks import Case, LabContext
+from chainlab.course.cases import Case, LabContext
 from chainlab.errors import ChainlabError
 
 __all__ = ["NOTHING_WRONG", "cases"]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chainlab.course.learning.checks import Case, LabContext, Miss
+from chainlab.course.cases import Case, LabContext, Miss
 
 __all__ = ["cases", "samples"]
 

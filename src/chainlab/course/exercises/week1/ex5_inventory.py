@@ -9,8 +9,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from chainlab.course.cases import Case, LabContext, Miss
 from chainlab.course.exercises.fixtures.trusting_projects import TrustingProject
-from chainlab.course.learning.checks import Case, LabContext, Miss
 
 __all__ = ["TRIAGE_MODEL", "cases"]
 

@@ -10,8 +10,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from chainlab.course.cases import Case, LabContext, Miss
 from chainlab.course.exercises.fixtures.controls import CONTROLS, THREAT_FACTS, VECTORS, best, open_threats
-from chainlab.course.learning.checks import Case, LabContext, Miss
 
 __all__ = ["cases"]
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from chainlab.course.cases import Case, LabContext
 from chainlab.course.exercises.fixtures.described_runs import IDENTITY, JOB_TOKEN, DescribedRun, secret
-from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["cases"]
 

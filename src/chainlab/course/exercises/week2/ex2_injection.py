@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from chainlab.course.learning.checks import Case, LabContext, Miss
-from chainlab.course.learning.plain_data import short
+from chainlab.course.cases import Case, LabContext, Miss
+from chainlab.course.plain_data import short
 from chainlab.errors import ChainlabError
 
 __all__ = ["MARKER", "Played", "cases", "expand", "play"]

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from chainlab.course.cases import Case, LabContext, Miss
 from chainlab.course.exercises.fixtures.mirrors import Actions
-from chainlab.course.learning.checks import Case, LabContext, Miss
 
 __all__ = ["cases"]
 

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from chainlab.course.learning.checks import Case, LabContext, Miss
+from chainlab.course.cases import Case, LabContext, Miss
 
 __all__ = ["LEVELS", "SCOPES", "cases", "refused", "samples"]
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chainlab.course.learning.checks import Case, LabContext, Miss
+from chainlab.course.cases import Case, LabContext, Miss
 
 __all__ = ["BEFORE", "CURRENT", "FLOOR", "CacheRow", "Store", "cases", "hit_rate", "poisoned"]
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
-from chainlab.course.learning.checks import Case, LabContext
+from chainlab.course.cases import Case, LabContext
 from chainlab.trust.client import Trust, workflow_claims
 from chainlab.trust.instance import Instance
 from chainlab.trust.root import trusted_root

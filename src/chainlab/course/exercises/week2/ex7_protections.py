@@ -14,8 +14,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from chainlab.course.learning.checks import Case, LabContext, Miss
-from chainlab.course.learning.plain_data import short
+from chainlab.course.cases import Case, LabContext, Miss
+from chainlab.course.plain_data import short
 
 __all__ = ["cases"]
 

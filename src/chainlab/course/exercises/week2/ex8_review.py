@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Any
 
+from chainlab.course.cases import Case, LabContext
 from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marking, Score, names_of
 from chainlab.course.exercises.fixtures.workflow_variants import Variant, variants
 from chainlab.course.exercises.fixtures.workflows import resolver
-from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["CONTROLS", "GROUPS", "bench", "cases", "score"]
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from packageurl import PackageURL
 
-from chainlab.course.learning.checks import Case, LabContext
+from chainlab.course.cases import Case, LabContext
 
 __all__ = ["KINDS", "Truth", "cases"]
 

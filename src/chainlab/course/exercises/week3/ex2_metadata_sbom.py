@@ -10,8 +10,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 
+from chainlab.course.cases import Case, LabContext
 from chainlab.course.exercises.fixtures.site_plans import Plan
-from chainlab.course.learning.checks import Case, LabContext
 
 __all__ = ["cases"]
 

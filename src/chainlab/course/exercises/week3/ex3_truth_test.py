@@ -16,8 +16,8 @@ from typing import Any
 
 import pandas as pd
 
+from chainlab.course.cases import Case, LabContext, Miss
 from chainlab.course.exercises.fixtures.planted_services import CLASSES, PlantedComponent, PlantedService
-from chainlab.course.learning.checks import Case, LabContext, Miss
 
 __all__ = ["cases", "figures", "truth_test"]
 

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from chainlab.course.learning.checks import Case, LabContext, Miss
+from chainlab.course.cases import Case, LabContext, Miss
 
 __all__ = ["cases", "sample", "wilson"]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from packageurl import PackageURL
 
-from chainlab.course.learning.checks import Case, LabContext
+from chainlab.course.cases import Case, LabContext
 
 __all__ = ["LADDER", "Releases", "cases"]
 

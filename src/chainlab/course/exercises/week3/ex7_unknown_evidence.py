@@ -22,7 +22,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from chainlab.course.learning.checks import Case, LabContext
+from chainlab.course.cases import Case, LabContext
 
 __all__ = ["AFFECTED", "CLEAR", "UNKNOWN", "DamagedArchive", "cases"]
 

@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chainlab.course.learning.checks import Case, LabContext, Miss
+from chainlab.course.cases import Case, LabContext, Miss
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
 from chainlab.evidence.statements import PAYLOAD_TYPE, PROVENANCE, Statement

@@ -15,7 +15,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 
-from chainlab.course.learning.checks import Case, LabContext
+from chainlab.course.cases import Case, LabContext
 from chainlab.trust.merkle import MerkleTree, leaf_hash, node_hash
 
 __all__ = ["cases", "tree_of"]

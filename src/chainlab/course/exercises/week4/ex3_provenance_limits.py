@@ -13,9 +13,9 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from chainlab.course.cases import Case, LabContext
 from chainlab.course.exercises.fixtures.releases import provenance
 from chainlab.course.exercises.fixtures.signers import TestSigner
-from chainlab.course.learning.checks import Case, LabContext
 from chainlab.digests import Digest
 
 __all__ = ["PROMISES", "cases"]

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from chainlab.course.learning.checks import Case, LabContext, Miss
+from chainlab.course.cases import Case, LabContext, Miss
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError
 

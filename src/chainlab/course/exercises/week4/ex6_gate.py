@@ -18,11 +18,11 @@ from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from chainlab.course.cases import Case, LabContext, Miss, Note
 from chainlab.course.exercises.fixtures.release_mutants import ReleaseMutant, variants
 from chainlab.course.exercises.fixtures.releases import ReleaseFixture, expectations_of
 from chainlab.course.exercises.fixtures.scoring import THRESHOLDS, Accept, Marking, Score, names_of
 from chainlab.course.exercises.fixtures.signers import TestSigner
-from chainlab.course.learning.checks import Case, LabContext, Miss, Note
 from chainlab.digests import Digest
 from chainlab.evidence.statements import Statement
 from chainlab.evidence.verifying import Expectations, Verdict, verify

@@ -15,8 +15,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from chainlab.course.cases import Case, LabContext, Miss
 from chainlab.course.exercises.fixtures.rotation_story import ALICE, ARTIFACT, Story
-from chainlab.course.learning.checks import Case, LabContext, Miss
 from chainlab.trust.issuer import ISSUER
 
 __all__ = ["cases"]
