@@ -23,7 +23,7 @@ from chainlab.registry.blobs import Blobs
 from chainlab.registry.index.downloads import Downloads
 from chainlab.registry.index.file_table import FileTable
 from chainlab.registry.index.models import IndexFile, IndexProject
-from chainlab.registry.index.project_table import Projects, normalise
+from chainlab.registry.index.project_table import ProjectTable, normalise
 from chainlab.registry.index.upstream import Upstream
 from chainlab.visibility import PACKAGES, Visibility
 
@@ -48,7 +48,7 @@ class IndexCatalog:
         self._upstream = upstream
         self._held = held
         self.blobs = blobs
-        self.names = Projects(connection, events, self._guard, clock=clock)
+        self.names = ProjectTable(connection, events, self._guard, clock=clock)
         self.served = Downloads(connection, self._guard, clock=clock)
         self._files = FileTable(connection, self._guard)
         self._visibility = Visibility(connection)

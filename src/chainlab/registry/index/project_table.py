@@ -24,7 +24,7 @@ from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
 from chainlab.registry.index.models import IndexProject, Status
 
-__all__ = ["SOURCE", "Projects", "check_reason", "normalise"]
+__all__ = ["SOURCE", "ProjectTable", "check_reason", "normalise"]
 
 SOURCE = "/registry"  # CloudEvents source
 MAX_NAME = 100  # characters
@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS project_repositories (  -- whose visibility it has
 COLUMNS = "name, display, owner, status, reason, deleted IS NOT NULL"
 
 
-class Projects:
+class ProjectTable:
     """The names of one index; ``guard`` is the lock of its connection."""
 
     def __init__(
