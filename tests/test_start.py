@@ -326,7 +326,7 @@ def test_the_kept_address_is_used_again_while_nobody_else_has_it(tmp_path: Path)
         taken = choose_address(tmp_path)
         assert taken[0] == 0
         assert taken[1] != token  # a tab that is left open tells the old one to whoever listens there
-        with pytest.raises(Unavailable, match="is taken") as refusal:
+        with pytest.raises(Unavailable, match="uses port") as refusal:
             choose_address(tmp_path, port)
         assert refusal.value.hint == "name another port, or none"
     assert choose_address(tmp_path) == (port, token)
@@ -343,7 +343,7 @@ def test_the_kept_address_is_used_again_while_nobody_else_has_it(tmp_path: Path)
 @pytest.mark.parametrize("place", ["/proc/chainlab", "file"])
 def test_a_place_that_cannot_be_written_names_the_option(course: Path, tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Unavailable, match="your work cannot be kept") as refusal:
+    with pytest.raises(Unavailable, match="cannot keep your work") as refusal:
         open_workspace(tmp_path / place / "workspace")
     assert "--workspace DIR" in refusal.value.hint
 
