@@ -54,7 +54,7 @@ PROGRAMS = {
 def test_no_answer_but_a_whole_one_lets_anything_pass(
     house: House, reference: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = tmp_path / "evaluation.py"
+    program = tmp_path / "rego_process.py"
     program.write_text(f"import sys; sys.stdin.buffer.read()\n{PROGRAMS[name]}")
     monkeypatch.setattr(rego_client, "PROGRAM", program)
     gate = Gate(house.registry, house.trust, POLICIES, ADVISORIES, clock=lambda: NOW, limits=Limits(rule_seconds=0.5))

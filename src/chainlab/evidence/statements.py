@@ -173,7 +173,7 @@ def parse_json(data: bytes, what: str) -> Any:
 
     try:
         value = json.loads(data.decode(), object_pairs_hook=once, parse_constant=no_constant, parse_float=finite)
-        if HALF.search(data):  # alone it is no character, and nothing can write it as UTF-8
+        if HALF.search(data):  # half a character, which UTF-8 cannot encode
             json.dumps(value, ensure_ascii=False).encode()
         return value
     except MalformedInput:

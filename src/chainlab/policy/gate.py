@@ -233,10 +233,10 @@ class Gate:
         """
         repository, signer = release.stored.repository, vsa.SIGNER
         evidence = self._registry.evidence
-        known = evidence.bundles(*release.subjects, repository=release.artifact.name)
+        kept = evidence.bundles(*release.subjects, repository=release.artifact.name)
         for digest in collected.inputs:
-            if known[digest].place != "added":
-                evidence.add(release.digest, COUNTED, known[digest].read(), BUNDLE_TYPE, signer)
+            if kept[digest].place != "added":
+                evidence.add(release.digest, COUNTED, kept[digest].read(), BUNDLE_TYPE, signer)
         if collected.facts:
             evidence.add(Digest.of(bundle), "facts", collected.facts, FACTS_TYPE, signer)
         evidence.add(release.digest, "summary", bundle, BUNDLE_TYPE, signer)

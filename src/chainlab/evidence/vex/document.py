@@ -103,14 +103,14 @@ def _outcome(
     at: datetime,
     max_age: timedelta,
 ) -> VexOutcome:
-    named = [each for each in statements if vulnerability.ids & {each.vulnerability, *each.aliases}]
-    about = [each for each in named if _is_about(each, vulnerability, shipped)]
+    by_id = [each for each in statements if vulnerability.ids & {each.vulnerability, *each.aliases}]
+    about = [each for each in by_id if _is_about(each, vulnerability, shipped)]
     current = [each for each in about if each.signed_at or each.at <= at]
     if not current:
         if about:
             return VexOutcome(vulnerability, "open", "the statement is dated after now")
-        if named:
-            other = ", ".join(sorted({product for each in named for product in each.about})[:3])
+        if by_id:
+            other = ", ".join(sorted({product for each in by_id for product in each.about})[:3])
             return VexOutcome(vulnerability, "open", f"a statement is about {other}, not about this")
         return VexOutcome(vulnerability, "open", "no statement is about it")
     newest: dict[tuple[datetime, str], VexStatement] = {}  # of each document

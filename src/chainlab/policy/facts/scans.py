@@ -1,4 +1,4 @@
-"""Step 2 of the facts, too: what the gate looks up or scans itself, and takes nobody's word for.
+"""Step 2 of the facts, too: what the gate looks up or scans itself, instead of believing a statement.
 
     served_packages       what the platform saw the index serve to the jobs, with the index's own times
     unserved_pins         what the lock would let prod install besides

@@ -65,8 +65,8 @@ def verify_bundles(
     Reads at most ``limits.read`` bytes, less the size of the release.
     """
     limits = limits or Limits()
-    known = registry.evidence.bundles(*release.subjects, repository=release.artifact.name)
-    contents, problems = _read_all(known, limits, limits.read - release.size)
+    kept = registry.evidence.bundles(*release.subjects, repository=release.artifact.name)
+    contents, problems = _read_all(kept, limits, limits.read - release.size)
     other_runs = _of_other_runs(release, contents)
     bundles: list[VerifiedBundle] = []
     for digest, data in contents.items():
@@ -75,7 +75,7 @@ def verify_bundles(
         if digest in other_runs or predicate_type == SUMMARY:
             continue
         # What was attested for the index's own checks counts only where the policy asks for it.
-        if known[digest].place == "index" and not policy.signers(predicate_type):
+        if kept[digest].place == "index" and not policy.signers(predicate_type):
             continue
         if len(bundles) == limits.bundles:
             problems.append(f"there are more than {limits.bundles} bundles")
@@ -84,7 +84,7 @@ def verify_bundles(
             bundles.append(_unverified(digest, f"it has more than {limits.bundle} bytes"))
             continue
         bundle = verify_bundle(data, release, policy, config)
-        if reason := known[digest].held:
+        if reason := kept[digest].held:
             # A trusted signer's statement may be a no, so its absence is a problem; a stranger's is nothing.
             if bundle.verified:
                 who = f"{bundle.facts['kind']} by {bundle.facts['signer']}"
@@ -146,12 +146,12 @@ def _unverified(digest: Digest, why: str, kind: str = "nothing") -> VerifiedBund
 
 
 def _read_all(
-    known: Mapping[Digest, KeptBundle], limits: Limits, left: int
+    kept: Mapping[Digest, KeptBundle], limits: Limits, left: int
 ) -> tuple[dict[Digest, bytes | None], list[str]]:
     """The bundles' bytes, None for one that is too large, and problems; unreadable ones are left out."""
     contents: dict[Digest, bytes | None] = {}
     problems: list[str] = []
-    for digest, stored in sorted(known.items()):
+    for digest, stored in sorted(kept.items()):
         if (stored.size or 0) > limits.bundle:
             contents[digest] = None
             continue
