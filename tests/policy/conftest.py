@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from gate_house import ADVISORIES, POLICIES, House
-from made_release import NOW, Maker, wheelhouse
+from gate_stack import ADVISORIES, POLICIES, GateStack
+from release_maker import NOW, ReleaseMaker, wheelhouse
 
 from chainlab.policy.gate import Gate
 from chainlab.registry.index.upstream import Upstream
@@ -16,8 +16,8 @@ from chainlab.trust.client import Trust
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    folder = tmp_path_factory.mktemp("house")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GateStack]:
+    folder = tmp_path_factory.mktemp("stack")
     for name in ("trust", "wheels"):
         (folder / name).mkdir(mode=0o700)
     times = wheelhouse(folder / "wheels")
@@ -32,4 +32,4 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         ) as registry,
     ):
         gate = Gate(registry, trust, POLICIES, ADVISORIES, clock=lambda: NOW)
-        yield House(registry, trust, Maker(registry, trust), gate)
+        yield GateStack(registry, trust, ReleaseMaker(registry, trust), gate)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_house import ADVISORIES, POLICIES, House
+from gate_stack import ADVISORIES, POLICIES, GateStack
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_release import NOW
+from release_maker import NOW
 
 from chainlab.errors import ChainlabError, MalformedInput
 from chainlab.policy.facts import predicates, verification
@@ -30,8 +30,8 @@ UP = "package chainlab.gate\nimport rego.v1\n"
 
 
 @pytest.fixture(scope="module")
-def reference(house: House) -> str:
-    return house.maker.push(house.maker.parts())
+def reference(stack: GateStack) -> str:
+    return stack.maker.push(stack.maker.parts())
 
 
 # -- the Rego process
@@ -52,12 +52,12 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_no_answer_but_a_whole_one_lets_anything_pass(
-    house: House, reference: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: GateStack, reference: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "rego_process.py"
     program.write_text(f"import sys; sys.stdin.buffer.read()\n{PROGRAMS[name]}")
     monkeypatch.setattr(rego_client, "PROGRAM", program)
-    gate = Gate(house.registry, house.trust, POLICIES, ADVISORIES, clock=lambda: NOW, limits=Limits(rule_seconds=0.5))
+    gate = Gate(stack.registry, stack.trust, POLICIES, ADVISORIES, clock=lambda: NOW, limits=Limits(rule_seconds=0.5))
     started = time.monotonic()
     decision = gate.judge(reference, record=False)
     assert time.monotonic() - started < 10
@@ -141,13 +141,13 @@ def test_the_worker_s_program_is_nothing_of_ours() -> None:
     ],
 )
 def test_a_policy_that_cannot_be_read_lets_nothing_pass(
-    house: House, reference: str, tmp_path: Path, edit: Callable[[str], str]
+    stack: GateStack, reference: str, tmp_path: Path, edit: Callable[[str], str]
 ) -> None:
     folder = tmp_path / "policies"
     shutil.copytree(POLICIES, folder)
     path = folder / "release.toml"
     path.write_text(edit(path.read_text()))
-    gate = Gate(house.registry, house.trust, folder, ADVISORIES, clock=lambda: NOW)
+    gate = Gate(stack.registry, stack.trust, folder, ADVISORIES, clock=lambda: NOW)
     try:
         assert not gate.judge(reference, record=False).allowed
     except MalformedInput as error:  # the call is wrong: that is no yes either
@@ -174,23 +174,23 @@ def test_a_policy_that_cannot_be_read_says_where(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing", "../release", "RELEASE", ""])
-def test_a_policy_that_is_not_there_is_a_wrong_call(house: House, reference: str, name: str) -> None:
+def test_a_policy_that_is_not_there_is_a_wrong_call(stack: GateStack, reference: str, name: str) -> None:
     with pytest.raises(MalformedInput):
-        house.gate.judge(reference, name)
+        stack.gate.judge(reference, name)
 
 
-def test_without_advisories_nothing_counts_as_scanned(house: House, reference: str, tmp_path: Path) -> None:
+def test_without_advisories_nothing_counts_as_scanned(stack: GateStack, reference: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "x.json").write_text('{"id": 5}')
     for folder in (tmp_path / "empty", tmp_path / "bad"):
-        gate = Gate(house.registry, house.trust, POLICIES, folder, clock=lambda: NOW)
+        gate = Gate(stack.registry, stack.trust, POLICIES, folder, clock=lambda: NOW)
         decision = gate.judge(reference, record=False)
         assert {check.rule for check in decision.refusals} == {"vulnerabilities"}
 
 
 def test_an_advisory_that_cannot_be_read_is_not_scanned_unless_the_policy_excuses_it(
-    house: House, reference: str, tmp_path: Path
+    stack: GateStack, reference: str, tmp_path: Path
 ) -> None:
     known, policies = tmp_path / "known", tmp_path / "policies"
     shutil.copytree(ADVISORIES, known)
@@ -198,7 +198,7 @@ def test_an_advisory_that_cannot_be_read_is_not_scanned_unless_the_policy_excuse
     (known / "ACME-2026-0099.json").write_text('{"id": "ACME-2026-0099", "modified": "2026-01-01T00:00:00Z"}')
     (known / "other.json").write_text('{"id": "ACME-2026-0098", "modified": "yesterday"}')
     (known / "cut.json").write_text('{"id": "ACME-2026-0097"')
-    gate = Gate(house.registry, house.trust, policies, known, clock=lambda: NOW)
+    gate = Gate(stack.registry, stack.trust, policies, known, clock=lambda: NOW)
     verification = gate.facts(reference)["vulnerabilities"]
     assert [record["id"] for record in verification["unread"]] == ["ACME-2026-0098", "cut"]
     assert not verification["scanned"]
@@ -214,8 +214,8 @@ def test_an_advisory_that_cannot_be_read_is_not_scanned_unless_the_policy_excuse
     assert "2 advisories cannot be read, and are excused" in decision.table()
 
 
-def test_without_an_instance_nothing_is_allowed(house: House, reference: str, tmp_path: Path) -> None:
-    gate = Gate(house.registry, Trust(tmp_path), POLICIES, ADVISORIES, clock=lambda: NOW)
+def test_without_an_instance_nothing_is_allowed(stack: GateStack, reference: str, tmp_path: Path) -> None:
+    gate = Gate(stack.registry, Trust(tmp_path), POLICIES, ADVISORIES, clock=lambda: NOW)
     decision = gate.judge(reference)
     assert not decision.allowed
     assert decision.bundle == b""
@@ -263,16 +263,16 @@ def _places(value: Any) -> Any:
 
 @settings(max_examples=200)
 @given(data=st.data())
-def test_nothing_spoilt_at_random_is_evidence(house: House, data: st.DataObject) -> None:
+def test_nothing_spoilt_at_random_is_evidence(stack: GateStack, data: st.DataObject) -> None:
     """A spoilt bundle either does not hold, or says byte for byte what the whole one says (its keyid, for example)."""
-    parts = house.maker.parts()
-    bundles = house.maker.sign(parts)
+    parts = stack.maker.parts()
+    bundles = stack.maker.sign(parts)
     names = sorted(bundles)
     name = data.draw(st.sampled_from(names))
     others = [bundles[other] for other in names if other != name]
     found = spoilt(data.draw, bundles[name], others)
-    release = _release(house)
-    config = house.trust.config
+    release = _release(stack)
+    config = stack.trust.config
     piece = verification.verify_bundle(found, release, POLICY, config)
     if not piece.verified:
         assert set(piece.facts) == {"verified", "why", "kind"}
@@ -283,13 +283,13 @@ def test_nothing_spoilt_at_random_is_evidence(house: House, data: st.DataObject)
     assert said in [{k: v for k, v in g.facts.items() if k != "digest"} for g in genuine]
 
 
-def test_a_spoilt_timestamp_is_refused_and_raises_nothing(house: House) -> None:
+def test_a_spoilt_timestamp_is_refused_and_raises_nothing(stack: GateStack) -> None:
     """The library tells of it by another error than of other parts that cannot be read."""
-    parts = house.maker.parts()
-    bundle = json.loads(house.maker.sign(parts)["SBOM"])
+    parts = stack.maker.parts()
+    bundle = json.loads(stack.maker.sign(parts)["SBOM"])
     times = bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"]
     times[0]["signedTimestamp"] = base64.b64encode(b"no time").decode()
-    piece = verification.verify_bundle(json.dumps(bundle).encode(), _release(house), POLICY, house.trust.config)
+    piece = verification.verify_bundle(json.dumps(bundle).encode(), _release(stack), POLICY, stack.trust.config)
     assert not piece.verified
     assert "not a Sigstore bundle: Invalid Timestamp" in piece.facts["why"]
 
@@ -297,28 +297,28 @@ def test_a_spoilt_timestamp_is_refused_and_raises_nothing(house: House) -> None:
 _kept: dict[int, Release] = {}
 
 
-def _release(house: House) -> Release:
-    if id(house) not in _kept:
-        reference = house.maker.push(house.maker.parts())
-        _kept[id(house)] = house.registry.release(reference)
-    return _kept[id(house)]
+def _release(stack: GateStack) -> Release:
+    if id(stack) not in _kept:
+        reference = stack.maker.push(stack.maker.parts())
+        _kept[id(stack)] = stack.registry.release(reference)
+    return _kept[id(stack)]
 
 
 @settings(max_examples=5)
 @given(data=st.data())
-def test_a_release_with_a_spoilt_bundle_is_refused(house: House, data: st.DataObject) -> None:
-    parts = house.maker.parts()
-    bundles = house.maker.sign(parts)
+def test_a_release_with_a_spoilt_bundle_is_refused(stack: GateStack, data: st.DataObject) -> None:
+    parts = stack.maker.parts()
+    bundles = stack.maker.sign(parts)
     name = data.draw(st.sampled_from(sorted(bundles)))
     others = [bundles[other] for other in sorted(bundles) if other != name]
     found = spoilt(data.draw, bundles[name], others)
-    piece = verification.verify_bundle(found, _release(house), POLICY, house.trust.config)
+    piece = verification.verify_bundle(found, _release(stack), POLICY, stack.trust.config)
     same = piece.verified and found not in others
-    decision = house.gate.judge(house.maker.push(parts, {**bundles, name: found}), record=False)
+    decision = stack.gate.judge(stack.maker.push(parts, {**bundles, name: found}), record=False)
     assert decision.allowed == same, (name, decision.table())
 
 
-def test_predicates_of_any_form_are_facts_of_one_form(house: House) -> None:
+def test_predicates_of_any_form_are_facts_of_one_form(stack: GateStack) -> None:
     shapes: list[Any] = [
         None,
         5,

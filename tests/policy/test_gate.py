@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_house import ADVISORIES, POLICIES, House
-from made_release import (
+from gate_stack import ADVISORIES, POLICIES, GateStack
+from release_maker import (
     LOCK,
     NOW,
     OLD,
@@ -21,11 +21,11 @@ from made_release import (
     ROOT,
     USED,
     WHEEL,
-    Maker,
-    Parts,
-    Said,
+    ReleaseMaker,
+    ReleaseParts,
+    UnsignedStatement,
     card,
-    vex_said,
+    vex_statement,
 )
 
 from chainlab.credentials import Credential
@@ -48,8 +48,8 @@ BASELINE = ROOT / "data" / "projects" / "triage-model" / "models" / "baseline.on
 Bundles = dict[str, bytes]
 
 
-def judged(house: House, parts: Parts, bundles: Bundles | None = None, **how: Any) -> Decision:
-    return house.gate.judge(house.maker.push(parts, bundles, **how), record=False)
+def judged(stack: GateStack, parts: ReleaseParts, bundles: Bundles | None = None, **how: Any) -> Decision:
+    return stack.gate.judge(stack.maker.push(parts, bundles, **how), record=False)
 
 
 def rules(decision: Decision) -> set[str]:
@@ -61,15 +61,15 @@ def rules(decision: Decision) -> set[str]:
 # -- what is said, spoilt before it is signed: a rule each
 
 
-def resigned(name: str, signer: str) -> Callable[[Parts], None]:
-    def spoil(parts: Parts) -> None:
+def resigned(name: str, signer: str) -> Callable[[ReleaseParts], None]:
+    def spoil(parts: ReleaseParts) -> None:
         parts.statements[name].signer = signer
 
     return spoil
 
 
-def said(name: str, *path: str | int, to: Any) -> Callable[[Parts], None]:
-    def spoil(parts: Parts) -> None:
+def said(name: str, *path: str | int, to: Any) -> Callable[[ReleaseParts], None]:
+    def spoil(parts: ReleaseParts) -> None:
         target = parts.statements[name].predicate
         for step in path[:-1]:
             target = target[step]
@@ -78,30 +78,30 @@ def said(name: str, *path: str | int, to: Any) -> Callable[[Parts], None]:
     return spoil
 
 
-def file(name: str, data: bytes) -> Callable[[Parts], None]:
+def file(name: str, data: bytes) -> Callable[[ReleaseParts], None]:
     """Other bytes in a layer by the time that they are packaged."""
 
-    def spoil(parts: Parts) -> None:
+    def spoil(parts: ReleaseParts) -> None:
         parts.files[name] = data
         parts.statements[f"{HOST}package"].subjects = parts.digests()
 
     return spoil
 
 
-def after_pushing(name: str, data: bytes) -> Callable[[Parts], None]:
+def after_pushing(name: str, data: bytes) -> Callable[[ReleaseParts], None]:
     """Other bytes in a layer, pushed by somebody whom no platform saw."""
     return lambda parts: parts.files.update({name: data})
 
 
-def dropped(name: str) -> Callable[[Parts], None]:
-    def spoil(parts: Parts) -> None:
+def dropped(name: str) -> Callable[[ReleaseParts], None]:
+    def spoil(parts: ReleaseParts) -> None:
         del parts.statements[name]
 
     return spoil
 
 
 DEFINITION = "buildDefinition"
-SPOILT: dict[str, tuple[Callable[[Parts], None], set[str]]] = {
+SPOILT: dict[str, tuple[Callable[[ReleaseParts], None], set[str]]] = {
     "the wheel is swapped after the build": (file(WHEEL, b"another wheel"), {"identity", "provenance", "sbom"}),
     "the model is swapped after training": (
         file("triage.onnx", BASELINE.read_bytes()),
@@ -149,11 +149,11 @@ SPOILT: dict[str, tuple[Callable[[Parts], None], set[str]]] = {
 
 
 @pytest.mark.parametrize("case", SPOILT)
-def test_a_spoilt_link_is_refused_by_the_rule_that_is_for_it(house: House, case: str) -> None:
+def test_a_spoilt_link_is_refused_by_the_rule_that_is_for_it(stack: GateStack, case: str) -> None:
     spoil, expected = SPOILT[case]
-    parts = house.maker.parts()
+    parts = stack.maker.parts()
     spoil(parts)
-    found = rules(judged(house, parts))
+    found = rules(judged(stack, parts))
     assert found == expected
 
 
@@ -166,13 +166,15 @@ def test_a_spoilt_link_is_refused_by_the_rule_that_is_for_it(house: House, case:
     ],
     ids=["exploited", "uploaded yesterday", "of unknown age"],
 )
-def test_a_package_that_should_not_be_in_it_is_refused(house: House, used: tuple[str, ...], refused: set[str]) -> None:
-    assert rules(judged(house, house.maker.parts(used=used))) == refused
+def test_a_package_that_should_not_be_in_it_is_refused(
+    stack: GateStack, used: tuple[str, ...], refused: set[str]
+) -> None:
+    assert rules(judged(stack, stack.maker.parts(used=used))) == refused
 
 
 @pytest.mark.parametrize(("owner", "refused"), [("acme", set()), ("mallory", {"cooldown"})])
 def test_a_new_package_of_our_own_is_told_by_its_owner_and_not_by_its_name(
-    house: House, tmp_path: Path, owner: str, refused: set[str]
+    stack: GateStack, tmp_path: Path, owner: str, refused: set[str]
 ) -> None:
     name = f"acme_of_{owner}-1.0-py3-none-any.whl"
     project, info = f"acme_of_{owner}", f"acme_of_{owner}-1.0.dist-info"
@@ -188,8 +190,8 @@ def test_a_new_package_of_our_own_is_told_by_its_owner_and_not_by_its_name(
         ]
         for path, text in {**files, f"{info}/RECORD": "".join([*rows, f"{info}/RECORD,,\n"])}.items():
             archive.writestr(path, text)
-    house.registry.index.publish(tmp_path / name, by=Credential(owner, frozenset({"packages:upload:*"})))
-    assert rules(judged(house, house.maker.parts(used=(*USED, name)))) == refused
+    stack.registry.index.publish(tmp_path / name, by=Credential(owner, frozenset({"packages:upload:*"})))
+    assert rules(judged(stack, stack.maker.parts(used=(*USED, name)))) == refused
 
 
 QUEUE = "northwind_queue-1.0-py3-none-any.whl"  # no job was served it
@@ -200,11 +202,11 @@ QUEUE = "northwind_queue-1.0-py3-none-any.whl"  # no job was served it
     [("", {"sbom"}), (" ; python_version >= '3'", {"sbom"}), (" ; python_version < '3'", set())],
 )
 def test_a_line_of_the_lock_that_no_job_followed_is_refused_unless_prod_leaves_it_out_too(
-    house: House, marker: str, refused: set[str]
+    stack: GateStack, marker: str, refused: set[str]
 ) -> None:
-    parts = house.maker.parts()
-    parts.files[LOCK] += house.maker.pin(QUEUE, marker).encode()
-    decision = judged(house, relocked(parts))
+    parts = stack.maker.parts()
+    parts.files[LOCK] += stack.maker.pin(QUEUE, marker).encode()
+    decision = judged(stack, relocked(parts))
     assert rules(decision) == refused
     assert ("1 packages that no job was served: northwind-queue 1.0" in decision.table()) == bool(refused)
 
@@ -221,21 +223,21 @@ def test_a_line_of_the_lock_that_no_job_followed_is_refused_unless_prod_leaves_i
         (b"\xff\n", "is not UTF-8"),
     ],
 )
-def test_a_lock_that_says_not_what_prod_would_install_is_refused(house: House, line: bytes, why: str) -> None:
-    parts = house.maker.parts()
+def test_a_lock_that_says_not_what_prod_would_install_is_refused(stack: GateStack, line: bytes, why: str) -> None:
+    parts = stack.maker.parts()
     parts.files[LOCK] += line
-    decision = judged(house, relocked(parts))
+    decision = judged(stack, relocked(parts))
     assert rules(decision) == {"sbom"}
     assert why in decision.table()
 
 
-def test_a_release_without_its_lock_is_refused(house: House) -> None:
-    parts = house.maker.parts()
+def test_a_release_without_its_lock_is_refused(stack: GateStack) -> None:
+    parts = stack.maker.parts()
     del parts.files[LOCK]
-    assert "sbom" in rules(judged(house, relocked(parts)))
+    assert "sbom" in rules(judged(stack, relocked(parts)))
 
 
-def relocked(parts: Parts) -> Parts:
+def relocked(parts: ReleaseParts) -> ReleaseParts:
     """With the lock that is in it from the beginning: it was in the source."""
     digests = parts.digests()
     parts.statements[f"{HOST}package"].subjects = digests
@@ -247,34 +249,34 @@ def relocked(parts: Parts) -> Parts:
 # -- bundles, spoilt after they were signed
 
 
-def test_a_bundle_of_another_release_is_no_evidence_of_this_one(house: House) -> None:
-    parts = house.maker.parts()
-    other = house.maker.parts("v1.3.0")
+def test_a_bundle_of_another_release_is_no_evidence_of_this_one(stack: GateStack) -> None:
+    parts = stack.maker.parts()
+    other = stack.maker.parts("v1.3.0")
     other.files[WHEEL] = b"the wheel before"
     other.statements["SBOM"].subjects = {WHEEL: Digest.of(b"the wheel before")}
-    bundles = house.maker.sign(parts) | {"SBOM": house.maker.sign(other)["SBOM"]}
-    assert rules(judged(house, parts, bundles)) == {"identity", "sbom"}
+    bundles = stack.maker.sign(parts) | {"SBOM": stack.maker.sign(other)["SBOM"]}
+    assert rules(judged(stack, parts, bundles)) == {"identity", "sbom"}
 
 
-def test_a_changed_payload_is_refused_and_the_reason_says_so(house: House) -> None:
-    parts = house.maker.parts()
-    bundles = house.maker.sign(parts)
+def test_a_changed_payload_is_refused_and_the_reason_says_so(stack: GateStack) -> None:
+    parts = stack.maker.parts()
+    bundles = stack.maker.sign(parts)
     bundle = json.loads(bundles["ML-BOM"])
     payload = base64.b64decode(bundle["dsseEnvelope"]["payload"])
     bundle["dsseEnvelope"]["payload"] = base64.b64encode(payload.replace(b"0.9", b"1.0")).decode()
     bundles["ML-BOM"] = json.dumps(bundle).encode()
-    decision = judged(house, parts, bundles)
+    decision = judged(stack, parts, bundles)
     assert {"identity", "metrics"} <= rules(decision)
     assert "does not hold" in decision.table()
 
 
 def test_the_gate_s_own_summaries_are_no_evidence_and_count_as_none(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    stack: GateStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = house.maker.parts("v1.8.0")
+    parts = stack.maker.parts("v1.8.0")
     count = len(parts.statements)
-    reference = house.maker.push(parts)
-    gate = Gate(house.registry, house.trust, POLICIES, ADVISORIES, lambda: NOW, limits=Limits(bundles=count))
+    reference = stack.maker.push(parts)
+    gate = Gate(stack.registry, stack.trust, POLICIES, ADVISORIES, lambda: NOW, limits=Limits(bundles=count))
     own = set()
 
     def own_last(
@@ -293,41 +295,41 @@ def test_the_gate_s_own_summaries_are_no_evidence_and_count_as_none(
 # -- what is only unusual
 
 
-def another_version(house: House) -> Decision:
-    return judged(house, house.maker.parts("v2.0.0-rc.1"))
+def another_version(stack: GateStack) -> Decision:
+    return judged(stack, stack.maker.parts("v2.0.0-rc.1"))
 
 
-def answered_by_vex(house: House) -> Decision:
-    parts = house.maker.parts(used=EXPLOITED)
-    parts.statements["VEX"] = vex_said(parts)
-    return judged(house, parts)
+def answered_by_vex(stack: GateStack) -> Decision:
+    parts = stack.maker.parts(used=EXPLOITED)
+    parts.statements["VEX"] = vex_statement(parts)
+    return judged(stack, parts)
 
 
-def with_strangers_beside(house: House) -> Decision:
-    parts = house.maker.parts()
-    bundles = house.maker.sign(parts)
-    stranger = Said({WHEEL: Digest.of(parts.files[WHEEL])}, SBOM, {"x": '"'}, "mallory@example.com")
-    bundles["a stranger's SBOM"] = house.maker.signed(stranger, parts)
+def with_strangers_beside(stack: GateStack) -> Decision:
+    parts = stack.maker.parts()
+    bundles = stack.maker.sign(parts)
+    stranger = UnsignedStatement({WHEEL: Digest.of(parts.files[WHEEL])}, SBOM, {"x": '"'}, "mallory@example.com")
+    bundles["a stranger's SBOM"] = stack.maker.signed(stranger, parts)
     bundles["no bundle"] = b"\xff\x00 nothing"
     bundles["no JSON object"] = b"[]"
-    return judged(house, parts, bundles)
+    return judged(stack, parts, bundles)
 
 
-def reversed_fields(house: House) -> Decision:
+def reversed_fields(stack: GateStack) -> Decision:
     def turned(value: Any) -> Any:
         if isinstance(value, dict):
             return {name: turned(value[name]) for name in reversed(value)}
         return value
 
-    parts = house.maker.parts()
+    parts = stack.maker.parts()
     for name, statement in parts.statements.items():
         if name.startswith(HOST):
             statement.predicate = turned(statement.predicate)
-    return judged(house, parts)
+    return judged(stack, parts)
 
 
-def unknown_fields(house: House) -> Decision:
-    parts = house.maker.parts()
+def unknown_fields(stack: GateStack) -> Decision:
+    parts = stack.maker.parts()
     for statement in parts.statements.values():
         statement.extra = {"x-note": {"nobody": ["knows", "this"]}}
     for name in ("build", "package"):
@@ -335,23 +337,23 @@ def unknown_fields(house: House) -> Decision:
     parts.annotations["example.note"] = 'a "quoted" note\\'
     # The manifest is another one now, so it is named anew.
     parts.statements[f"{HOST}package"].subjects = parts.digests()
-    return judged(house, parts)
+    return judged(stack, parts)
 
 
-def attached_only(house: House) -> Decision:
+def attached_only(stack: GateStack) -> Decision:
     """Its model has the bytes of every other release here, which other packages made."""
-    return judged(house, house.maker.parts("v1.9.0"), attach=True)
+    return judged(stack, stack.maker.parts("v1.9.0"), attach=True)
 
 
-def not_exploited(house: House) -> Decision:
+def not_exploited(stack: GateStack) -> Decision:
     used = tuple(f.replace("http-3.2.5", "http-3.2.0") for f in USED)
-    return judged(house, house.maker.parts(used=used))
+    return judged(stack, stack.maker.parts(used=used))
 
 
-def twice(house: House) -> Decision:
-    parts = house.maker.parts()
-    bundles = house.maker.sign(parts)
-    return judged(house, parts, {**bundles, "SBOM again": bundles["SBOM"]})
+def twice(stack: GateStack) -> Decision:
+    parts = stack.maker.parts()
+    bundles = stack.maker.sign(parts)
+    return judged(stack, parts, {**bundles, "SBOM again": bundles["SBOM"]})
 
 
 BENIGN = (
@@ -361,8 +363,8 @@ BENIGN = (
 
 
 @pytest.mark.parametrize("case", BENIGN, ids=lambda case: case.__name__)
-def test_what_is_only_unusual_is_allowed(house: House, case: Callable[[House], Decision]) -> None:
-    decision = case(house)
+def test_what_is_only_unusual_is_allowed(stack: GateStack, case: Callable[[GateStack], Decision]) -> None:
+    decision = case(stack)
     assert decision.allowed, decision.table()
 
 
@@ -377,17 +379,17 @@ def test_what_is_only_unusual_is_allowed(house: House, case: Callable[[House], D
     ],
     ids=["no answer yet", "too old", "a stranger's", "the workflow's own", "dated after its signature"],
 )
-def test_a_vex_that_does_not_count_changes_nothing(house: House, how: dict[str, Any], signer: str) -> None:
-    parts = house.maker.parts(used=EXPLOITED)
-    parts.statements["VEX"] = vex_said(parts, signer, **how)
-    assert rules(judged(house, parts)) == {"vulnerabilities"}
+def test_a_vex_that_does_not_count_changes_nothing(stack: GateStack, how: dict[str, Any], signer: str) -> None:
+    parts = stack.maker.parts(used=EXPLOITED)
+    parts.statements["VEX"] = vex_statement(parts, signer, **how)
+    assert rules(judged(stack, parts)) == {"vulnerabilities"}
 
 
-def test_an_exception_counts_for_one_digest_and_some_time(house: House, tmp_path: Path) -> None:
+def test_an_exception_counts_for_one_digest_and_some_time(stack: GateStack, tmp_path: Path) -> None:
     folder = tmp_path / "policies"
     shutil.copytree(POLICIES, folder)
-    parts = house.maker.parts(used=EXPLOITED)
-    reference = house.maker.push(parts)
+    parts = stack.maker.parts(used=EXPLOITED)
+    reference = stack.maker.push(parts)
     text = (
         f'\n[[exceptions]]\nrule = "vulnerabilities"\ndigest = "{Digest.of(parts.files[WHEEL])}"\n'
         'owner = "security@acme.example"\nreason = "not reachable"\n'
@@ -395,12 +397,12 @@ def test_an_exception_counts_for_one_digest_and_some_time(house: House, tmp_path
     )
     with (folder / "release.toml").open("a") as file:
         file.write(text)
-    gate = Gate(house.registry, house.trust, folder, ADVISORIES, clock=lambda: NOW)
+    gate = Gate(stack.registry, stack.trust, folder, ADVISORIES, clock=lambda: NOW)
     decision = gate.judge(reference, record=False)
     assert decision.allowed
     [check] = [check for check in decision.checks if check.result == "excepted"]
     assert (check.rule, "security@acme.example" in check.message) == ("vulnerabilities", True)
-    later = Gate(house.registry, house.trust, folder, ADVISORIES, clock=lambda: NOW + timedelta(days=6))
+    later = Gate(stack.registry, stack.trust, folder, ADVISORIES, clock=lambda: NOW + timedelta(days=6))
     decision = later.judge(reference, record=False)
     assert rules(decision) == {"vulnerabilities"}
     assert "it has expired" in decision.table()
@@ -409,14 +411,14 @@ def test_an_exception_counts_for_one_digest_and_some_time(house: House, tmp_path
 # -- what the registry has
 
 
-def test_quarantined_and_corrupted_bytes_are_refused(house: House, tmp_path: Path) -> None:
+def test_quarantined_and_corrupted_bytes_are_refused(stack: GateStack, tmp_path: Path) -> None:
     with Registry(
         tmp_path / "registry", tmp_path / "state.db",
-        upstream=Upstream(house.registry.index._upstream._directory,  # type: ignore[union-attr]
-                          house.registry.index._upstream._times),  # type: ignore[union-attr]
+        upstream=Upstream(stack.registry.index._upstream._directory,  # type: ignore[union-attr]
+                          stack.registry.index._upstream._times),  # type: ignore[union-attr]
     ) as registry:  # fmt: skip
-        maker = Maker(registry, house.trust)
-        gate = Gate(registry, house.trust, POLICIES, ADVISORIES, clock=lambda: NOW)
+        maker = ReleaseMaker(registry, stack.trust)
+        gate = Gate(registry, stack.trust, POLICIES, ADVISORIES, clock=lambda: NOW)
         parts = maker.parts()
         reference = maker.push(parts)
         assert gate.judge(reference, record=False).allowed
@@ -441,9 +443,9 @@ def test_quarantined_and_corrupted_bytes_are_refused(house: House, tmp_path: Pat
             path.write_bytes(whole)
 
 
-def test_a_tag_is_resolved_and_the_decision_names_the_digest(house: House) -> None:
-    reference = house.maker.push(house.maker.parts(), name="acme/triage-model/tagged")
-    decision = house.gate.judge("oci/acme/triage-model/tagged:v1.4.0", record=False)
+def test_a_tag_is_resolved_and_the_decision_names_the_digest(stack: GateStack) -> None:
+    reference = stack.maker.push(stack.maker.parts(), name="acme/triage-model/tagged")
+    decision = stack.gate.judge("oci/acme/triage-model/tagged:v1.4.0", record=False)
     assert (decision.reference, decision.allowed) == (reference, True)
 
 
@@ -458,20 +460,20 @@ def test_a_tag_is_resolved_and_the_decision_names_the_digest(house: House) -> No
         (f"oci/acme/none@sha256:{'0' * 64}", OciError),
     ],
 )
-def test_a_reference_that_names_nothing_is_an_error(house: House, reference: str, error: type[Exception]) -> None:
+def test_a_reference_that_names_nothing_is_an_error(stack: GateStack, reference: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        house.gate.judge(reference)
+        stack.gate.judge(reference)
 
 
-def test_too_much_evidence_is_refused_not_sampled(house: House) -> None:
-    gate = Gate(house.registry, house.trust, POLICIES, ADVISORIES, lambda: NOW, limits=Limits(bundles=3))
-    assert "intact" in rules(gate.judge(house.maker.push(house.maker.parts()), record=False))
+def test_too_much_evidence_is_refused_not_sampled(stack: GateStack) -> None:
+    gate = Gate(stack.registry, stack.trust, POLICIES, ADVISORIES, lambda: NOW, limits=Limits(bundles=3))
+    assert "intact" in rules(gate.judge(stack.maker.push(stack.maker.parts()), record=False))
 
 
-def test_an_image_index_is_no_release(house: House) -> None:
-    reference = house.maker.push(house.maker.parts(), name="acme/triage-model/index")
+def test_an_image_index_is_no_release(stack: GateStack) -> None:
+    reference = stack.maker.push(stack.maker.parts(), name="acme/triage-model/index")
     digest = Digest.parse(reference.partition("@")[2])
-    attach(house.registry.images, "acme/triage-model/index", digest, b"{}", BUNDLE_TYPE, by="x")
-    [stored] = house.registry.images.referrers("acme/triage-model/index", digest)[-1:]
-    decision = house.gate.judge(f"oci/acme/triage-model/index@{stored.digest}", record=False)
+    attach(stack.registry.images, "acme/triage-model/index", digest, b"{}", BUNDLE_TYPE, by="x")
+    [stored] = stack.registry.images.referrers("acme/triage-model/index", digest)[-1:]
+    decision = stack.gate.judge(f"oci/acme/triage-model/index@{stored.digest}", record=False)
     assert {"intact", "identity", "provenance", "model"} <= rules(decision)

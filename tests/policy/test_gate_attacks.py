@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from gate_house import ADVISORIES, POLICIES, House
-from made_release import COMMIT, NOW, REPOSITORY, USED, WHEEL, Parts, vex_said
+from gate_stack import ADVISORIES, POLICIES, GateStack
+from release_maker import COMMIT, NOW, REPOSITORY, USED, WHEEL, ReleaseParts, vex_statement
 
 from chainlab.archive import Archive
 from chainlab.ci.runs.handover import Handover
@@ -48,8 +48,8 @@ from chainlab.registry.oci.referrers import attach
 EXPLOITED = tuple(f.replace("loader-1.6.2", "loader-1.5.0") for f in USED)
 
 
-def judged(house: House, parts: Parts, bundles: Any = None, **how: Any) -> Decision:
-    return house.gate.judge(house.maker.push(parts, bundles, **how), record=False)
+def judged(stack: GateStack, parts: ReleaseParts, bundles: Any = None, **how: Any) -> Decision:
+    return stack.gate.judge(stack.maker.push(parts, bundles, **how), record=False)
 
 
 def rules(decision: Decision) -> set[str]:
@@ -64,88 +64,88 @@ def rules(decision: Decision) -> set[str]:
         "pkg:pypi/other@1.5.0",
     ],
 )
-def test_a_purl_in_the_sbom_hides_no_package_that_was_served(house: House, purl: str) -> None:
-    parts = house.maker.parts(used=EXPLOITED)
+def test_a_purl_in_the_sbom_hides_no_package_that_was_served(stack: GateStack, purl: str) -> None:
+    parts = stack.maker.parts(used=EXPLOITED)
     for component in parts.statements["SBOM"].predicate["components"]:
         if component["name"] == "northwind-loader":
             component["purl"] = purl
-    assert rules(judged(house, parts)) == {"vulnerabilities"}
+    assert rules(judged(stack, parts)) == {"vulnerabilities"}
 
 
-def test_a_workflow_of_another_version_silences_nothing(house: House) -> None:
+def test_a_workflow_of_another_version_silences_nothing(stack: GateStack) -> None:
     """Whoever may push a tag would speak for every release that there is."""
-    parts = house.maker.parts(used=EXPLOITED)
+    parts = stack.maker.parts(used=EXPLOITED)
     other = "acme/triage-model/.github/workflows/release.yml@refs/tags/v9.9.9"
-    parts.statements["VEX"] = vex_said(parts, other)
-    assert rules(judged(house, parts)) == {"vulnerabilities"}
+    parts.statements["VEX"] = vex_statement(parts, other)
+    assert rules(judged(stack, parts)) == {"vulnerabilities"}
 
 
 @pytest.mark.parametrize("name", ["../../x.whl", "/tmp/x.whl", "a\\b.whl", "sub/x.whl"])
-def test_a_layer_s_name_leads_nowhere(house: House, name: str) -> None:
-    parts = house.maker.parts()
+def test_a_layer_s_name_leads_nowhere(stack: GateStack, name: str) -> None:
+    parts = stack.maker.parts()
     parts.files = {name if n == WHEEL else n: data for n, data in parts.files.items()}
     parts.statements["provenance of package"].subjects = parts.digests()
-    assert "intact" in rules(judged(house, parts))
+    assert "intact" in rules(judged(stack, parts))
 
 
 @pytest.mark.parametrize("predicate", [None, {"metadata": []}, {"metadata": {"component": 1}}])
-def test_an_sbom_that_nobody_can_read_is_refused_and_archived(house: House, tmp_path: Path, predicate: Any) -> None:
+def test_an_sbom_that_nobody_can_read_is_refused_and_archived(stack: GateStack, tmp_path: Path, predicate: Any) -> None:
     """It is about the manifest, which needs no SBOM; but what it lists might be vulnerable."""
-    parts = house.maker.parts()
+    parts = stack.maker.parts()
     workflow = parts.statements["SBOM"].signer
-    other = parts.statements["VEX"] = vex_said(parts, workflow)
+    other = parts.statements["VEX"] = vex_statement(parts, workflow)
     other.subjects = {"x": Digest.of(parts.manifest())}
     other.predicate_type, other.predicate = SBOM, predicate
     parts.statements["elsewhere"] = replace(other, signer=workflow.replace("v1.4.0", "v9.9.9"))
-    decision = judged(house, parts)
+    decision = judged(stack, parts)
     assert rules(decision) == {"vulnerabilities"}
     assert "not scanned: this is not CycloneDX JSON" in decision.table()
     with Archive(tmp_path) as archive:
-        archive_release(decision, house.registry, archive)
+        archive_release(decision, stack.registry, archive)
         (build,) = archive.builds().to_dict("records")
     assert "sbom" in build["signed"]
 
 
 @pytest.mark.parametrize("number", ["61.4", "1e5", "1.0001"])
-def test_a_share_above_one_is_no_good_one(house: House, number: str) -> None:
+def test_a_share_above_one_is_no_good_one(stack: GateStack, number: str) -> None:
     """A percentage is above any threshold for shares: 61 % would pass for 95 %."""
-    parts = house.maker.parts()
+    parts = stack.maker.parts()
     card = parts.statements["ML-BOM"].predicate["metadata"]["component"]["modelCard"]
     for metric in card["quantitativeAnalysis"]["performanceMetrics"]:
         metric["value"] = number
-    decision = judged(house, parts)
+    decision = judged(stack, parts)
     assert rules(decision) == {"metrics"}
     assert "expected at most 1" in decision.table()
 
 
 @pytest.mark.parametrize("version", ["v1.6.2", "1.06.2", "01.6.2"])
-def test_a_version_as_its_author_writes_it_is_the_one_that_was_served(house: House, version: str) -> None:
-    parts = house.maker.parts()
+def test_a_version_as_its_author_writes_it_is_the_one_that_was_served(stack: GateStack, version: str) -> None:
+    parts = stack.maker.parts()
     for component in parts.statements["SBOM"].predicate["components"]:
         if component["name"] == "northwind-loader":
             component["version"] = version
-    assert judged(house, parts).allowed
+    assert judged(stack, parts).allowed
 
 
-def test_a_huge_referrer_is_not_read(house: House) -> None:
-    parts = house.maker.parts()
-    reference = house.maker.push(parts, {**house.maker.sign(parts), "huge": b"x" * 300_000})
+def test_a_huge_referrer_is_not_read(stack: GateStack) -> None:
+    parts = stack.maker.parts()
+    reference = stack.maker.push(parts, {**stack.maker.sign(parts), "huge": b"x" * 300_000})
 
     def gate(**limits: int) -> Gate:
-        return Gate(house.registry, house.trust, POLICIES, ADVISORIES, lambda: NOW, limits=Limits(**limits))
+        return Gate(stack.registry, stack.trust, POLICIES, ADVISORIES, lambda: NOW, limits=Limits(**limits))
 
     short = gate(bundle=200_000)
     assert short.judge(reference, record=False).allowed  # it says nothing, and stops nobody
     whys = [piece.get("why") for piece in short.facts(reference)["evidence"]]
     assert "it has more than 200000 bytes" in whys
-    size = house.registry.release(reference).size
+    size = stack.registry.release(reference).size
     decision = gate(read=size + 300_000).judge(reference, record=False)
     assert f"release and evidence have more than {size + 300_000} bytes" in decision.table()
 
 
-def test_a_lock_that_a_hundred_releases_share_is_judged_by_its_own_run(house: House) -> None:
+def test_a_lock_that_a_hundred_releases_share_is_judged_by_its_own_run(stack: GateStack) -> None:
     """The platform attests the lock in each run, under one digest; one run was given something unknown."""
-    parts = house.maker.parts()
+    parts = stack.maker.parts()
     parts.files["requirements.lock"] += b"\n# a digest of its own"
     for said in parts.statements.values():
         if "requirements.lock" in said.subjects:
@@ -160,16 +160,16 @@ def test_a_lock_that_a_hundred_releases_share_is_judged_by_its_own_run(house: Ho
         # Unsigned at first: whose run it says it is decides whether it is looked at at all.
         statement = Statement.about(other.subjects, other.predicate_type, other.predicate)
         envelope = {"dsseEnvelope": {"payload": b64encode(statement.dump()).decode()}}
-        data = house.maker.signed(other, parts) if not run else json.dumps(envelope).encode()
-        house.registry.evidence.add(lock, "provenance", data, BUNDLE_TYPE, "host")
-    decision = judged(house, parts)
+        data = stack.maker.signed(other, parts) if not run else json.dumps(envelope).encode()
+        stack.registry.evidence.add(lock, "provenance", data, BUNDLE_TYPE, "host")
+    decision = judged(stack, parts)
     assert decision.allowed, decision.table()
 
 
-def test_a_job_asks_for_the_newest_provenance_first(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_asks_for_the_newest_provenance_first(stack: GateStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the registry lists it; else every run of a project with one lock is slower than the one before."""
-    parts = house.maker.parts()
-    good = house.maker.signed(parts.statements["provenance of build"], parts)
+    parts = stack.maker.parts()
+    good = stack.maker.signed(parts.statements["provenance of build"], parts)
     asked: list[str] = []
 
     def get(self: Handover, path: str) -> bytes:
@@ -179,7 +179,7 @@ def test_a_job_asks_for_the_newest_provenance_first(house: House, monkeypatch: p
 
     monkeypatch.setattr(Handover, "_get", get)
     workflow = f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/v1.4.0"
-    job = Handover("", REPOSITORY, "refs/tags/v1.4.0", COMMIT, "17", workflow, house.trust.config)
+    job = Handover("", REPOSITORY, "refs/tags/v1.4.0", COMMIT, "17", workflow, stack.trust.config)
     verdict = job.provenance(Digest.of(parts.files[WHEEL]), "build")
     assert verdict is not None
     assert verdict.passed, str(verdict)
@@ -188,15 +188,15 @@ def test_a_job_asks_for_the_newest_provenance_first(house: House, monkeypatch: p
 
 @pytest.mark.parametrize("result", ["failure", "cancelled", None])
 def test_what_a_job_that_did_not_succeed_stored_is_not_taken_over(
-    house: House, monkeypatch: pytest.MonkeyPatch, result: str | None
+    stack: GateStack, monkeypatch: pytest.MonkeyPatch, result: str | None
 ) -> None:
-    parts = house.maker.parts()
+    parts = stack.maker.parts()
     metadata = parts.statements["provenance of build"].predicate["runDetails"]["metadata"]
     metadata |= {RESULT: result}
-    bundle = house.maker.signed(parts.statements["provenance of build"], parts)
+    bundle = stack.maker.signed(parts.statements["provenance of build"], parts)
     monkeypatch.setattr(Handover, "_evidence", lambda self, digest: iter([bundle]))
     workflow = f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/v1.4.0"
-    job = Handover("", REPOSITORY, "refs/tags/v1.4.0", COMMIT, "17", workflow, house.trust.config)
+    job = Handover("", REPOSITORY, "refs/tags/v1.4.0", COMMIT, "17", workflow, stack.trust.config)
     verdict = job.provenance(Digest.of(parts.files[WHEEL]), "build")
     assert verdict is not None
     assert verdict.failure is not None
@@ -210,25 +210,27 @@ def test_what_a_job_that_did_not_succeed_stored_is_not_taken_over(
 
 
 @pytest.fixture
-def deployment(house: House, tmp_path: Path) -> Iterator[Deployment]:
-    with house.deploying(tmp_path) as made:
+def deployment(stack: GateStack, tmp_path: Path) -> Iterator[Deployment]:
+    with stack.deploying(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def refused(house: House, deployment: Deployment, request: pytest.FixtureRequest) -> tuple[str, Digest, bytes, Digest]:
+def refused(
+    stack: GateStack, deployment: Deployment, request: pytest.FixtureRequest
+) -> tuple[str, Digest, bytes, Digest]:
     """A release in prod that the gate let through, and refused since: an old yes, and the no's referrer."""
-    registry = house.registry
-    parts = house.maker.parts()
+    registry = stack.registry
+    parts = stack.maker.parts()
     parts.annotations["example.note"] = request.node.name  # a digest of its own
     parts.statements["provenance of package"].subjects = parts.digests()
-    reference = house.maker.push(parts)
+    reference = stack.maker.push(parts)
     deployment.promote(reference)
     _, digest = pinned(reference)
     (yes,) = (d for kind, d in registry.evidence.attached(digest) if kind == "summary")
-    fetched(house, reference)
+    fetched(stack, reference)
     before = {s.digest for s in registry.images.referrers(None, digest)}
-    later = Gate(registry, house.trust, POLICIES, house.trust.directory, lambda: NOW + timedelta(days=1))
+    later = Gate(registry, stack.trust, POLICIES, stack.trust.directory, lambda: NOW + timedelta(days=1))
     assert not later.judge(reference).allowed
     (no,) = {s.digest for s in registry.images.referrers(None, digest)} - before
     return reference, digest, registry.blobs.read(yes), no
@@ -236,17 +238,17 @@ def refused(house: House, deployment: Deployment, request: pytest.FixtureRequest
 
 @pytest.mark.parametrize("how", ["pushed again", "re-encoded", "pushed elsewhere", "the no removed"])
 def test_an_old_yes_does_not_come_after_a_no(
-    house: House, refused: tuple[str, Digest, bytes, Digest], how: str
+    stack: GateStack, refused: tuple[str, Digest, bytes, Digest], how: str
 ) -> None:
     reference, digest, yes, no = refused
-    registry = house.registry
+    registry = stack.registry
     name = pinned(reference)[0].name
     if how == "re-encoded":
         yes = json.dumps(json.loads(yes), indent=1).encode()
     if how == "the no removed":
         registry.images.delete_manifest(name, no, by="a job")
     elif how == "pushed elsewhere":
-        twin = house.maker.push(house.maker.parts(), {})
+        twin = stack.maker.push(stack.maker.parts(), {})
         twin = pinned(twin)[0].name
         raw = registry.blobs.read(digest)
         registry.images.push(twin, digest, raw, MANIFEST_TYPE, by="mallory")
@@ -254,122 +256,124 @@ def test_an_old_yes_does_not_come_after_a_no(
     else:
         attach(registry.images, name, digest, yes + b" ", BUNDLE_TYPE, by="a job")
     with pytest.raises(VerificationFailed, match="last verdict"):
-        fetched(house, reference)
+        fetched(stack, reference)
 
 
-def fetched(house: House, reference: str) -> AdmittedRelease:
-    return fetch(reference, house.registry, house.trust.config.trusted_root, house.gate.policy())
+def fetched(stack: GateStack, reference: str) -> AdmittedRelease:
+    return fetch(reference, stack.registry, stack.trust.config.trusted_root, stack.gate.policy())
 
 
-def fresh(house: House, note: str) -> str:
+def fresh(stack: GateStack, note: str) -> str:
     """A release with a digest of its own, pushed."""
-    parts = house.maker.parts()
+    parts = stack.maker.parts()
     parts.annotations["example.note"] = note
     parts.statements["provenance of package"].subjects = parts.digests()
-    return house.maker.push(parts)
+    return stack.maker.push(parts)
 
 
-def test_a_no_counts_also_when_the_clock_was_ahead_for_the_yes(house: House, tmp_path: Path) -> None:
-    registry = house.registry
-    reference = fresh(house, "ahead")
-    ahead = Gate(registry, house.trust, POLICIES, ADVISORIES, lambda: NOW + timedelta(days=9))
-    with house.deploying(tmp_path, ahead) as early:
+def test_a_no_counts_also_when_the_clock_was_ahead_for_the_yes(stack: GateStack, tmp_path: Path) -> None:
+    registry = stack.registry
+    reference = fresh(stack, "ahead")
+    ahead = Gate(registry, stack.trust, POLICIES, ADVISORIES, lambda: NOW + timedelta(days=9))
+    with stack.deploying(tmp_path, ahead) as early:
         early.promote(reference)
     with pytest.raises(VerificationFailed, match="lets") as refused:
-        fetched(house, reference)
+        fetched(stack, reference)
     assert "in the future" in refused.value.why
-    house.gate.judge(reference)
-    fetched(house, reference)  # and counts again once the clock is right
+    stack.gate.judge(reference)
+    fetched(stack, reference)  # and counts again once the clock is right
 
 
-def test_a_no_counts_also_when_the_clock_was_set_back_for_it(house: House, deployment: Deployment) -> None:
-    registry = house.registry
-    reference = fresh(house, "back")
+def test_a_no_counts_also_when_the_clock_was_set_back_for_it(stack: GateStack, deployment: Deployment) -> None:
+    registry = stack.registry
+    reference = fresh(stack, "back")
     deployment.promote(reference)
-    fetched(house, reference)
-    back = Gate(registry, house.trust, POLICIES, house.trust.directory, lambda: NOW - timedelta(days=9))
+    fetched(stack, reference)
+    back = Gate(registry, stack.trust, POLICIES, stack.trust.directory, lambda: NOW - timedelta(days=9))
     assert not back.judge(reference).allowed
     with pytest.raises(VerificationFailed, match="last verdict"):
-        fetched(house, reference)
+        fetched(stack, reference)
 
 
 def test_a_verdict_by_another_policy_of_the_same_name_lets_nothing_run(
-    house: House, deployment: Deployment, tmp_path: Path
+    stack: GateStack, deployment: Deployment, tmp_path: Path
 ) -> None:
-    reference = fresh(house, "lenient")
+    reference = fresh(stack, "lenient")
     deployment.promote(reference)
-    assert fetched(house, reference).release.reference == reference
+    assert fetched(stack, reference).release.reference == reference
     folder = tmp_path / "policies"
     shutil.copytree(POLICIES, folder)
     (folder / "release.toml").write_text((folder / "release.toml").read_text() + "\n# another one\n")
-    other = Gate(house.registry, house.trust, folder, ADVISORIES, lambda: NOW)
-    root = house.trust.config.trusted_root
+    other = Gate(stack.registry, stack.trust, folder, ADVISORIES, lambda: NOW)
+    root = stack.trust.config.trusted_root
     with pytest.raises(VerificationFailed, match="no summary") as refused:
-        fetch(reference, house.registry, root, other.policy())
+        fetch(reference, stack.registry, root, other.policy())
     assert "it was judged by the policy" in refused.value.why
-    fresher = fresh(house, "lenient only")
+    fresher = fresh(stack, "lenient only")
     assert other.judge(fresher).allowed  # recorded, and not a yes by the policy in force
     with pytest.raises(VerificationFailed, match="no summary"):
-        _verdict_of(house, fresher)
+        _verdict_of(stack, fresher)
 
 
-def _verdict_of(house: House, reference: str) -> admission.PassingVerdict:
+def _verdict_of(stack: GateStack, reference: str) -> admission.PassingVerdict:
     """The verdict that a deployment would rely on, whether the release is in prod or not."""
     artifact, digest = pinned(reference)
     return admission._last_verdict(
-        artifact, digest, house.registry, house.trust.config.trusted_root, house.gate.policy()
+        artifact, digest, stack.registry, stack.trust.config.trusted_root, stack.gate.policy()
     )
 
 
-def test_what_is_promoted_is_archived_and_what_cannot_be_archived_is_not_promoted(house: House, tmp_path: Path) -> None:
-    reference = fresh(house, "archived")
+def test_what_is_promoted_is_archived_and_what_cannot_be_archived_is_not_promoted(
+    stack: GateStack, tmp_path: Path
+) -> None:
+    reference = fresh(stack, "archived")
     artifact, digest = pinned(reference)
 
     def broken() -> Archive:
         raise OSError("the disk is full")
 
-    with house.deploying(tmp_path / "one") as deployment:
+    with stack.deploying(tmp_path / "one") as deployment:
         deployment._archive = broken
         with pytest.raises(OSError, match="disk is full"):
             deployment.promote(reference)
-    assert house.registry.channels.current(artifact) == {}
-    with house.deploying(tmp_path / "two") as deployment:
+    assert stack.registry.channels.current(artifact) == {}
+    with stack.deploying(tmp_path / "two") as deployment:
         deployment.promote(reference)
         assert list(deployment._archive().builds()["digest"]) == [str(digest)]
-    assert set(house.registry.channels.current(artifact)) == {"dev", "staging", "prod"}
+    assert set(stack.registry.channels.current(artifact)) == {"dev", "staging", "prod"}
 
 
-def test_a_refused_release_enters_no_channel(house: House, deployment: Deployment) -> None:
-    reference = house.maker.push(house.maker.parts(used=EXPLOITED))
+def test_a_refused_release_enters_no_channel(stack: GateStack, deployment: Deployment) -> None:
+    reference = stack.maker.push(stack.maker.parts(used=EXPLOITED))
     with pytest.raises(NotPromoted) as refused:
         deployment.promote(reference)
     assert rules(refused.value.decision) == {"vulnerabilities"}
-    assert house.registry.channels.current(pinned(reference)[0]) == {}
+    assert stack.registry.channels.current(pinned(reference)[0]) == {}
 
 
 @pytest.mark.parametrize("what", ["a quarantine", "a no", "another policy"])
 def test_what_comes_while_a_release_is_installed_keeps_it_from_going_live(
-    house: House, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+    stack: GateStack, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = house.registry
+    registry = stack.registry
     folder = tmp_path / "policies"
     shutil.copytree(POLICIES, folder)
-    gate = Gate(registry, house.trust, folder, ADVISORIES, lambda: NOW)
-    reference = fresh(house, what)
+    gate = Gate(registry, stack.trust, folder, ADVISORIES, lambda: NOW)
+    reference = fresh(stack, what)
     stopped: list[PredictionService] = []
 
     def start(*_: Any, **__: Any) -> PredictionService:  # stands for the seconds that installing takes
         if what == "a quarantine":
             registry.quarantine.hold(pinned(reference)[1], "exfiltrates patient data", by="security")
         elif what == "a no":
-            assert not Gate(registry, house.trust, folder, tmp_path, lambda: NOW).judge(reference).allowed
+            assert not Gate(registry, stack.trust, folder, tmp_path, lambda: NOW).judge(reference).allowed
         else:
             (folder / "release.toml").write_text((folder / "release.toml").read_text() + "\n")
         return PredictionService("http://127.0.0.1:9", 4194000, "sha256:x")
 
     monkeypatch.setattr(prediction_service, "start", start)
     monkeypatch.setattr(prediction_service, "stop", stopped.append)
-    with house.deploying(tmp_path, gate) as deployment:
+    with stack.deploying(tmp_path, gate) as deployment:
         deployment.promote(reference)
         with pytest.raises((Refused, VerificationFailed)):
             deployment.deploy(reference)
@@ -378,17 +382,17 @@ def test_what_comes_while_a_release_is_installed_keeps_it_from_going_live(
 
 
 @pytest.mark.parametrize("what", ["file", "project"])
-def test_a_package_that_is_in_quarantine_since_it_was_installed_is_refused(house: House, what: str) -> None:
-    registry = house.registry
-    upstream = house.maker.file("northwind_http-3.2.5-py3-none-any.whl")
-    reference = house.maker.push(house.maker.parts())
-    assert house.gate.judge(reference, record=False).allowed
+def test_a_package_that_is_in_quarantine_since_it_was_installed_is_refused(stack: GateStack, what: str) -> None:
+    registry = stack.registry
+    upstream = stack.maker.file("northwind_http-3.2.5-py3-none-any.whl")
+    reference = stack.maker.push(stack.maker.parts())
+    assert stack.gate.judge(reference, record=False).allowed
     if what == "file":
         registry.quarantine.hold(upstream, "it steals tokens", by="test")
     else:
         registry.index.quarantine("acme-cells", "it steals tokens", by="test")
     try:
-        decision = house.gate.judge(reference, record=False)
+        decision = stack.gate.judge(reference, record=False)
     finally:
         if what == "file":
             registry.quarantine.release(upstream, by="test")
@@ -399,18 +403,18 @@ def test_a_package_that_is_in_quarantine_since_it_was_installed_is_refused(house
 
 
 def test_a_verdict_by_rules_of_one_s_own_is_not_the_gate_s_word(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: GateStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has the gate's signature and may have the policy's name, and a deployment asks for no more."""
     monkeypatch.setattr("chainlab.workspace.learner_workspace", lambda: tmp_path)
-    monkeypatch.setattr("chainlab.world.World", lambda _: nullcontext(house))
-    reference = house.maker.push(house.maker.parts("v3.0.0"))
+    monkeypatch.setattr("chainlab.world.World", lambda _: nullcontext(stack))
+    reference = stack.maker.push(stack.maker.parts("v3.0.0"))
     _, digest = pinned(reference)
     for own in (["--policies", str(POLICIES)], ["--advisories", str(ADVISORIES)]):
         assert CliRunner().invoke(_main, ["gate", reference, *own]).output.endswith("allowed\n")
-        assert house.registry.evidence.attached(digest) == []
+        assert stack.registry.evidence.attached(digest) == []
     assert CliRunner().invoke(_main, ["gate", reference]).exit_code == 0
-    assert {kind for kind, _ in house.registry.evidence.attached(digest)} == {"counted", "summary"}
+    assert {kind for kind, _ in stack.registry.evidence.attached(digest)} == {"counted", "summary"}
 
 
 # -- the service that runs
@@ -563,11 +567,11 @@ def test_a_state_that_is_nested_deeply_is_no_state(deployment: Deployment) -> No
 # -- what a person reads
 
 
-def test_no_name_in_a_bundle_writes_a_line_of_the_verdict(house: House) -> None:
+def test_no_name_in_a_bundle_writes_a_line_of_the_verdict(stack: GateStack) -> None:
     """The signer is trusted; the file's name came from whoever opened the pull request."""
     name = "x\n✓ subject         about 000000000000…\x1b[31m\u202e"
     statement = Statement.about({name: Digest.of(b"1")}, SBOM, {})
-    trust = house.trust
+    trust = stack.trust
     bundle = sign(statement, trust.config, trust.token("alice@example.com"))
     expected = Expectations(Signer("alice@example.com", trust.issuer), SBOM)
     verdict = verify(bundle, Digest.of(b"2"), expected, trust.config.trusted_root)
@@ -589,10 +593,10 @@ def test_no_command_shows_a_traceback(words: list[str], error: Exception, monkey
 
 
 def test_a_reference_that_is_no_utf_8_is_a_wrong_call(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: GateStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chainlab.workspace.learner_workspace", lambda: tmp_path)
-    monkeypatch.setattr("chainlab.world.World", lambda _: nullcontext(house))
+    monkeypatch.setattr("chainlab.world.World", lambda _: nullcontext(stack))
     answer = CliRunner().invoke(_main, ["gate", "oci/acme/\udcff:v1"])
     assert answer.exit_code == 2
     assert "not UTF-8" in answer.output

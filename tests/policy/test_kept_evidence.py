@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from gate_house import ADVISORIES, POLICIES, House
-from made_release import NOW, REPOSITORY, USED, WHEEL, Said, apart, descriptor, vex_said
+from gate_stack import ADVISORIES, POLICIES, GateStack
+from release_maker import NOW, REPOSITORY, USED, WHEEL, UnsignedStatement, apart, descriptor, vex_statement
 
 from chainlab.clock import Clock
 from chainlab.digests import Digest
@@ -38,24 +38,24 @@ def rules(decision: Decision) -> set[str]:
 class Case:
     """One release with an exploited component, which security first excuses."""
 
-    def __init__(self, house: House) -> None:
-        self.house, self.parts = house, apart(house.maker.parts(used=EXPLOITED))
-        self.parts.statements["VEX"] = vex_said(self.parts, at=NOW - timedelta(days=5))
-        self.reference = house.maker.push(self.parts)
+    def __init__(self, stack: GateStack) -> None:
+        self.stack, self.parts = stack, apart(stack.maker.parts(used=EXPLOITED))
+        self.parts.statements["VEX"] = vex_statement(self.parts, at=NOW - timedelta(days=5))
+        self.reference = stack.maker.push(self.parts)
         named = ArtifactRef.parse(self.reference)
         assert named.digest is not None
         self.repository, self.digest = named.artifact.name, named.digest
-        self.images = house.registry.images
+        self.images = stack.registry.images
 
-    def say(self, said: Said) -> Stored:
+    def say(self, said: UnsignedStatement) -> Stored:
         """Sign something, a second after whatever was said before, and refer it to the release."""
         time.sleep(1.1)  # the timestamp authority counts seconds
         statement = Statement.about(said.subjects, said.predicate_type, said.predicate)
-        data = signing.sign(statement, self.house.trust.config, self.house.maker.token(said.signer))
+        data = signing.sign(statement, self.stack.trust.config, self.stack.maker.token(said.signer))
         return attach(self.images, self.repository, self.digest, data, BUNDLE_TYPE, by="whoever may push")
 
     def judge(self, *, record: bool = True) -> Decision:
-        return self.house.gate.judge(self.reference, record=record)
+        return self.stack.gate.judge(self.reference, record=record)
 
     def index(self, stored: Stored) -> Stored:
         """What mallory, who may push, makes: an index of somebody else's statement and a bad file."""
@@ -69,23 +69,23 @@ class Case:
 
 
 @contextmanager
-def quarantined(house: House, digest: Digest) -> Iterator[None]:
-    house.registry.quarantine.hold(digest, "looks like malware", by="security")
+def quarantined(stack: GateStack, digest: Digest) -> Iterator[None]:
+    stack.registry.quarantine.hold(digest, "looks like malware", by="security")
     try:
         yield
     finally:
-        house.registry.quarantine.release(digest, by="security")
+        stack.registry.quarantine.release(digest, by="security")
 
 
-def test_a_no_that_the_gate_counted_counts_on_when_it_is_deleted(house: House) -> None:
-    case = Case(house)
+def test_a_no_that_the_gate_counted_counts_on_when_it_is_deleted(stack: GateStack) -> None:
+    case = Case(stack)
     assert case.judge().allowed
-    no = case.say(vex_said(case.parts, status="affected"))
+    no = case.say(vex_statement(case.parts, status="affected"))
     assert rules(case.judge()) == {"vulnerabilities"}
     case.images.delete_manifest(case.repository, no.digest, by="a credential with oci:delete")
     assert no.digest not in {stored.digest for stored in case.images.referrers(case.repository, case.digest)}
     assert rules(case.judge()) == {"vulnerabilities"}
-    house.registry.sweep(grace=-1)
+    stack.registry.sweep(grace=-1)
     assert rules(case.judge()) == {"vulnerabilities"}
 
 
@@ -102,11 +102,11 @@ HELD: dict[str, Callable[[Case, Stored], Digest]] = {
 
 @pytest.mark.parametrize("how", HELD)
 @pytest.mark.parametrize("counted", [True, False], ids=["counted before", "never counted"])
-def test_a_no_that_is_held_back_is_a_problem_not_silence(house: House, how: str, counted: bool) -> None:
-    case = Case(house)
-    no = case.say(vex_said(case.parts, status="affected"))
+def test_a_no_that_is_held_back_is_a_problem_not_silence(stack: GateStack, how: str, counted: bool) -> None:
+    case = Case(stack)
+    no = case.say(vex_statement(case.parts, status="affected"))
     assert rules(case.judge(record=counted)) == {"vulnerabilities"}
-    with quarantined(house, HELD[how](case, no)):
+    with quarantined(stack, HELD[how](case, no)):
         decision = case.judge(record=False)
         assert "intact" in rules(decision)
         assert "evidence is in quarantine, VEX by security@acme.example" in decision.table()
@@ -114,48 +114,48 @@ def test_a_no_that_is_held_back_is_a_problem_not_silence(house: House, how: str,
     assert rules(case.judge(record=False)) == {"vulnerabilities"}
 
 
-def test_what_is_in_quarantine_cannot_be_deleted(house: House) -> None:
+def test_what_is_in_quarantine_cannot_be_deleted(stack: GateStack) -> None:
     """Deleted, its bundle would be what the gate kept, and held back by nothing."""
-    case = Case(house)
+    case = Case(stack)
     yes = case.images.referrers(case.repository, case.digest)[-1]
     assert case.judge().allowed
-    with quarantined(house, yes.digest):
+    with quarantined(stack, yes.digest):
         with pytest.raises(OciError, match="quarantined, and kept"):
             case.images.delete_manifest(case.repository, yes.digest, by="a thief of the key")
         assert "intact" in rules(case.judge(record=False))
 
 
-def test_rubbish_of_strangers_stops_no_release_held_back_or_not(house: House) -> None:
-    case = Case(house)
+def test_rubbish_of_strangers_stops_no_release_held_back_or_not(stack: GateStack) -> None:
+    case = Case(stack)
     parts = case.parts
-    stranger = Said({WHEEL: Digest.of(parts.files[WHEEL])}, OPENVEX, {"x": 1}, "mallory@example.com")
+    stranger = UnsignedStatement({WHEEL: Digest.of(parts.files[WHEEL])}, OPENVEX, {"x": 1}, "mallory@example.com")
     pushed = [case.say(stranger), attach(case.images, case.repository, case.digest, b"junk", BUNDLE_TYPE, by="mallory")]
     assert case.judge().allowed
     for stored in pushed:
-        with quarantined(house, stored.digest):
+        with quarantined(stack, stored.digest):
             assert case.judge().allowed
         case.images.delete_manifest(case.repository, stored.digest, by="mallory")
         assert case.judge().allowed
 
 
-def test_a_statement_dated_ahead_does_not_outweigh_one_signed_later(house: House) -> None:
-    case = Case(house)
-    case.say(vex_said(case.parts, at=NOW + timedelta(days=30)))
+def test_a_statement_dated_ahead_does_not_outweigh_one_signed_later(stack: GateStack) -> None:
+    case = Case(stack)
+    case.say(vex_statement(case.parts, at=NOW + timedelta(days=30)))
     planted = case.judge(record=False)
     assert rules(planted) == {"vulnerabilities"}
     assert f"the statement is dated {NOW + timedelta(days=30, hours=-1):%Y-%m-%d}" in planted.table()
     assert "and was signed at" in planted.table()
-    case.say(vex_said(case.parts, status="affected", at=NOW - timedelta(days=3)))
+    case.say(vex_statement(case.parts, status="affected", at=NOW - timedelta(days=3)))
     for days in (0, 29, 31):
-        gate = Gate(house.registry, house.trust, POLICIES, ADVISORIES, clock=in_days(days))
+        gate = Gate(stack.registry, stack.trust, POLICIES, ADVISORIES, clock=in_days(days))
         assert rules(gate.judge(case.reference, record=False)) >= {"vulnerabilities"}
-    case.say(vex_said(case.parts, at=NOW - timedelta(days=4)))
+    case.say(vex_statement(case.parts, at=NOW - timedelta(days=4)))
     assert case.judge(record=False).allowed, "what security signs last counts, whatever the dates say"
 
 
-def test_the_workflow_excuses_nothing_that_is_exploited(house: House) -> None:
-    parts = house.maker.parts(used=EXPLOITED)
+def test_the_workflow_excuses_nothing_that_is_exploited(stack: GateStack) -> None:
+    parts = stack.maker.parts(used=EXPLOITED)
     workflow = f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/v1.4.0"
-    parts.statements["VEX"] = vex_said(parts, workflow)
-    decision = house.gate.judge(house.maker.push(parts), record=False)
+    parts.statements["VEX"] = vex_statement(parts, workflow)
+    decision = stack.gate.judge(stack.maker.push(parts), record=False)
     assert rules(decision) == {"vulnerabilities"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gate_house import House
-from made_release import LOCK, USED, Parts
+from gate_stack import GateStack
+from release_maker import LOCK, USED, ReleaseParts
 
 from chainlab.deploy.admission import fetch
 from chainlab.policy.requirements import requirements
@@ -60,9 +60,9 @@ def test_facts_of_any_form_make_no_requirement() -> None:
         assert len(problems) == 1
 
 
-def doubled(house: House) -> Parts:
+def doubled(stack: GateStack) -> ReleaseParts:
     """A release whose lock accepts a second file of one package, as an attacker prepares it."""
-    parts = house.maker.parts()
+    parts = stack.maker.parts()
     text = parts.files[LOCK].decode()
     parts.files[LOCK] = text.replace(
         "acme-cells==1.2.0 \\\n", f"acme-cells==1.2.0 \\\n    --hash=sha256:{ONE} \\\n"
@@ -73,11 +73,11 @@ def doubled(house: House) -> Parts:
     return parts
 
 
-def test_a_second_hash_of_a_pin_is_allowed_by_the_gate_and_never_installed(house: House, tmp_path: Any) -> None:
-    reference = house.maker.push(doubled(house))
-    with house.deploying(tmp_path) as deployment:
+def test_a_second_hash_of_a_pin_is_allowed_by_the_gate_and_never_installed(stack: GateStack, tmp_path: Any) -> None:
+    reference = stack.maker.push(doubled(stack))
+    with stack.deploying(tmp_path) as deployment:
         deployment.promote(reference)
-    verified = fetch(reference, house.registry, house.trust.config.trusted_root, house.gate.policy())
-    served_files = {house.maker.file(name).value.hex() for name in USED}
+    verified = fetch(reference, stack.registry, stack.trust.config.trusted_root, stack.gate.policy())
+    served_files = {stack.maker.file(name).value.hex() for name in USED}
     assert {digest for requirement in verified.requirements for digest in requirement.files} == served_files
     assert ONE not in "".join(map(str, verified.requirements))

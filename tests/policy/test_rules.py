@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from gate_house import POLICIES
+from gate_stack import POLICIES
 
 from chainlab.policy.policy import Policy
 from chainlab.policy.rego import rego_process

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from gate_house import House
-from made_release import NOW, apart
+from gate_stack import GateStack
+from release_maker import NOW, apart
 
 from chainlab.cli.gate import gate as command
 from chainlab.clock import rfc3339
@@ -45,15 +45,15 @@ def changed(**fields: Any) -> Statement:
 
 
 def check(
-    house: House,
+    stack: GateStack,
     message: Statement,
     level: str = LEVEL,
     *,
     digest: Digest = DIGEST,
     resource: str = RESOURCE,
 ) -> Verdict:
-    bundle = vsa.sign(message, house.trust)
-    return vsa.verify(bundle, digest, resource, house.trust.config.trusted_root, level)
+    bundle = vsa.sign(message, stack.trust)
+    return vsa.verify(bundle, digest, resource, stack.trust.config.trusted_root, level)
 
 
 def test_a_summary_says_what_slsa_asks_for() -> None:
@@ -73,14 +73,14 @@ def test_no_summary_claims_more_than_a_laptop_is_good_for() -> None:
     assert statement(level="great").predicate["verifiedLevels"] == ["SLSA_BUILD_LEVEL_0"]
 
 
-def test_a_good_summary_passes_the_seven_checks(house: House) -> None:
-    verdict = check(house, statement())
+def test_a_good_summary_passes_the_seven_checks(stack: GateStack) -> None:
+    verdict = check(stack, statement())
     assert verdict.passed
     assert tuple(step.name for step in verdict.steps) == CHECKS
     assert len(CHECKS) == 7
 
 
-WRONG: dict[str, tuple[Callable[[House], Verdict], str]] = {
+WRONG: dict[str, tuple[Callable[[GateStack], Verdict], str]] = {
     "other bytes": (lambda h: check(h, statement(), digest=Digest.of(b"x")), "subject"),
     "another predicate": (
         lambda h: check(h, Statement(statement().subjects, PROVENANCE, {})), "predicate type"),
@@ -100,46 +100,46 @@ WRONG: dict[str, tuple[Callable[[House], Verdict], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_summary_fails_at_the_check_that_is_for_it(house: House, case: str) -> None:
+def test_a_wrong_summary_fails_at_the_check_that_is_for_it(stack: GateStack, case: str) -> None:
     run, step = WRONG[case]
-    verdict = run(house)
+    verdict = run(stack)
     assert not verdict.passed
     assert verdict.failure is not None
     assert (verdict.failure.name, bool(verdict.failure.message)) == (step, True)
     assert tuple(s.name for s in verdict.steps) == CHECKS
 
 
-def test_only_the_gate_s_own_signature_counts(house: House) -> None:
-    bundle = signing.sign(statement(), house.trust.config, house.trust.token("mallory@example.com"))
-    verdict = vsa.verify(bundle, DIGEST, RESOURCE, house.trust.config.trusted_root)
+def test_only_the_gate_s_own_signature_counts(stack: GateStack) -> None:
+    bundle = signing.sign(statement(), stack.trust.config, stack.trust.token("mallory@example.com"))
+    verdict = vsa.verify(bundle, DIGEST, RESOURCE, stack.trust.config.trusted_root)
     assert verdict.failure is not None
     assert verdict.failure.name == "signature"
 
 
-def test_the_gate_leaves_its_verdict_in_the_registry(house: House) -> None:
-    reference = house.maker.push(house.maker.parts())
-    decision = house.gate.judge(reference)
+def test_the_gate_leaves_its_verdict_in_the_registry(stack: GateStack) -> None:
+    reference = stack.maker.push(stack.maker.parts())
+    decision = stack.gate.judge(reference)
     name, _, text = reference.partition("@")
     digest = Digest.parse(text)
-    root = house.trust.config.trusted_root
+    root = stack.trust.config.trusted_root
     assert decision.allowed
     assert vsa.verify(decision.bundle, digest, name, root).passed
-    stored = house.registry.images.referrers(name.removeprefix("oci/"), digest)[-1]
-    [held] = [h for h in house.registry.images.holdings(stored.repository, stored.digest) if h.role == "layer"]
-    assert house.registry.blobs.read(held.digest) == decision.bundle
-    assert ("summary", Digest.of(decision.bundle)) in house.registry.evidence.attached(digest)
-    parts = apart(house.maker.parts())
+    stored = stack.registry.images.referrers(name.removeprefix("oci/"), digest)[-1]
+    [held] = [h for h in stack.registry.images.holdings(stored.repository, stored.digest) if h.role == "layer"]
+    assert stack.registry.blobs.read(held.digest) == decision.bundle
+    assert ("summary", Digest.of(decision.bundle)) in stack.registry.evidence.attached(digest)
+    parts = apart(stack.maker.parts())
     parts.statements.pop("SBOM")
-    refused = house.gate.judge(house.maker.push(parts))
+    refused = stack.gate.judge(stack.maker.push(parts))
     verdict = vsa.verify(refused.bundle, refused.digest, refused.reference.partition("@")[0], root)
     assert verdict.failure is not None
     assert verdict.failure.name == "result"
 
 
-def test_a_decision_reads_for_people_and_for_programs(house: House) -> None:
-    parts = apart(house.maker.parts())
+def test_a_decision_reads_for_people_and_for_programs(stack: GateStack) -> None:
+    parts = apart(stack.maker.parts())
     parts.statements.pop("model signature")
-    decision = house.gate.judge(house.maker.push(parts), record=False)
+    decision = stack.gate.judge(stack.maker.push(parts), record=False)
     table = decision.table()
     assert "✗ model" in table
     assert "→ sign the model in the job that trained it" in table
@@ -150,10 +150,10 @@ def test_a_decision_reads_for_people_and_for_programs(house: House) -> None:
 
 
 class _World:
-    """The house, as the command line opens a workspace."""
+    """The stack, as the command line opens a workspace."""
 
-    def __init__(self, house: House) -> None:
-        self.registry, self.trust = house.registry, house.trust
+    def __init__(self, stack: GateStack) -> None:
+        self.registry, self.trust = stack.registry, stack.trust
 
     def __enter__(self) -> _World:
         return self
@@ -162,16 +162,16 @@ class _World:
         return None
 
 
-def test_the_command_ends_with_its_answer(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_ends_with_its_answer(stack: GateStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chainlab.workspace.learner_workspace", lambda: tmp_path)
-    monkeypatch.setattr("chainlab.world.World", lambda _: _World(house))
-    reference = house.maker.push(house.maker.parts())
+    monkeypatch.setattr("chainlab.world.World", lambda _: _World(stack))
+    reference = stack.maker.push(stack.maker.parts())
     run = CliRunner().invoke
     allowed = run(command, [reference])
     assert (allowed.exit_code, allowed.output.splitlines()[-1]) == (0, "allowed")
-    parts = apart(house.maker.parts())
+    parts = apart(stack.maker.parts())
     parts.statements.pop("SBOM")
-    refused = run(command, [house.maker.push(parts), "--json"])
+    refused = run(command, [stack.maker.push(parts), "--json"])
     assert refused.exit_code == 1
     assert json.loads(refused.output)["allowed"] is False
     told = run(command, [reference, "--facts"])

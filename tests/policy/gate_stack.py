@@ -1,4 +1,4 @@
-"""What the tests of the gate share: a registry, an instance, a maker of releases, and the gate."""
+"""The stack of the gate's tests: a registry, a Sigstore instance, a maker of releases, and the gate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from made_release import ROOT, Maker
+from release_maker import ROOT, ReleaseMaker
 
 from chainlab.archive import Archive
 from chainlab.deploy.deployment import Deployment
@@ -20,12 +20,12 @@ ADVISORIES = ROOT / "data" / "advisories"
 
 
 @dataclass
-class House:
-    """All four, on one workspace."""
+class GateStack:
+    """Registry, trust, release maker and gate on one workspace."""
 
     registry: Registry
     trust: Trust
-    maker: Maker
+    maker: ReleaseMaker
     gate: Gate
 
     @contextmanager

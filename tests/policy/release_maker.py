@@ -1,6 +1,6 @@
 """Releases made by hand: everything that the pipeline would leave in the registry, each part open to be spoilt.
 
-    maker = Maker(registry, trust, wheelhouse)
+    maker = ReleaseMaker(registry, trust, wheelhouse)
     release = maker.parts()                     # as it should be
     release.statements["SBOM"].predicate[...]   # spoil what is said, before it is signed
     bundles = maker.sign(release)               # name → signed bundle: spoil what was signed
@@ -76,7 +76,7 @@ USED = (
 
 
 @dataclass
-class Said:
+class UnsignedStatement:
     """A statement before it is signed, and who signs it: a workflow, ``host``, or an email address."""
 
     subjects: dict[str, Digest]
@@ -87,13 +87,13 @@ class Said:
 
 
 @dataclass
-class Parts:
+class ReleaseParts:
     """A release before it is pushed."""
 
     version: str
     files: dict[str, bytes]
     annotations: dict[str, str]
-    statements: dict[str, Said]
+    statements: dict[str, UnsignedStatement]
     artifact_type: str = RELEASE_TYPE
 
     def manifest(self) -> bytes:
@@ -117,7 +117,7 @@ class Parts:
         return {f"{REPOSITORY}/release": Digest.of(self.manifest()), **files}
 
 
-class Maker:
+class ReleaseMaker:
     """Makes releases in one registry, with one instance's signatures."""
 
     def __init__(self, registry: Registry, trust: Trust) -> None:
@@ -126,18 +126,18 @@ class Maker:
         self._signed: dict[tuple[bytes, str], bytes] = {}
         self._models: dict[tuple[bytes, str, str], bytes] = {}
         self._count = 0
-        self._parts: dict[tuple[str, tuple[str, ...]], Parts] = {}
+        self._parts: dict[tuple[str, tuple[str, ...]], ReleaseParts] = {}
         for wheel in sorted((ROOT / "data/packages/wheels").glob("*.whl")):
             registry.index.publish(wheel, by=Credential("acme", frozenset({"packages:upload:*"})))
 
-    def parts(self, version: str = "v1.4.0", used: Iterable[str] = USED) -> Parts:
+    def parts(self, version: str = "v1.4.0", used: Iterable[str] = USED) -> ReleaseParts:
         """A release as it should be; a copy, to be spoilt at will."""
         key = (version, tuple(used))
         if key not in self._parts:
             self._parts[key] = self._new(*key)
         return copy.deepcopy(self._parts[key])
 
-    def _new(self, version: str, used: tuple[str, ...]) -> Parts:
+    def _new(self, version: str, used: tuple[str, ...]) -> ReleaseParts:
         files = {
             "triage.onnx": MODEL.read_bytes(),
             WHEEL: f"the wheel of {version}".encode(),
@@ -148,7 +148,7 @@ class Maker:
             "org.opencontainers.image.version": version,
             "org.opencontainers.image.source": f"git+{GIT_SERVER}/{REPOSITORY}",
         }
-        parts = Parts(version, files, annotations, {})
+        parts = ReleaseParts(version, files, annotations, {})
         workflow = f"{REPOSITORY}/.github/workflows/release.yml@refs/tags/{version}"
         named = parts.digests()
         source = {"source.tar": Digest.of(b"source"), LOCK: named[LOCK]}
@@ -161,10 +161,16 @@ class Maker:
         for job, subjects in stored.items():
             packages = used if job in ("build", "train") else ()
             said = self.provenance(job, version, packages)
-            parts.statements[f"provenance of {job}"] = Said(subjects, PROVENANCE, said, "host")
-        parts.statements["SBOM"] = Said({WHEEL: named[WHEEL]}, SBOM, self.bill(used, files[WHEEL]), workflow)
-        parts.statements["ML-BOM"] = Said({"triage.onnx": named["triage.onnx"]}, SBOM, card(version), workflow)
-        signed = Said({"triage.onnx": named["triage.onnx"]}, MODEL_SIGNATURE, files["triage.onnx"], workflow)
+            parts.statements[f"provenance of {job}"] = UnsignedStatement(subjects, PROVENANCE, said, "host")
+        parts.statements["SBOM"] = UnsignedStatement(
+            {WHEEL: named[WHEEL]}, SBOM, self.bill(used, files[WHEEL]), workflow
+        )
+        parts.statements["ML-BOM"] = UnsignedStatement(
+            {"triage.onnx": named["triage.onnx"]}, SBOM, card(version), workflow
+        )
+        signed = UnsignedStatement(
+            {"triage.onnx": named["triage.onnx"]}, MODEL_SIGNATURE, files["triage.onnx"], workflow
+        )
         parts.statements["model signature"] = signed
         return parts
 
@@ -234,11 +240,11 @@ class Maker:
 
     # -- signing
 
-    def sign(self, parts: Parts) -> dict[str, bytes]:
+    def sign(self, parts: ReleaseParts) -> dict[str, bytes]:
         """Every statement, signed."""
         return {name: self.signed(said, parts) for name, said in parts.statements.items()}
 
-    def signed(self, said: Said, parts: Parts) -> bytes:
+    def signed(self, said: UnsignedStatement, parts: ReleaseParts) -> bytes:
         """One statement in a bundle."""
         if said.predicate_type == MODEL_SIGNATURE:
             return self._signed_model(said)
@@ -251,7 +257,7 @@ class Maker:
             self._signed[key] = signing.sign(statement, self.trust.config, self.token(said.signer))
         return self._signed[key]
 
-    def _signed_model(self, said: Said) -> bytes:
+    def _signed_model(self, said: UnsignedStatement) -> bytes:
         """A model's signature; its ``predicate`` is the model itself."""
         [name], data = said.subjects, said.predicate
         key = (data, name, said.signer)
@@ -279,7 +285,7 @@ class Maker:
 
     def push(
         self,
-        parts: Parts,
+        parts: ReleaseParts,
         bundles: Mapping[str, bytes] | None = None,
         *,
         attach: bool = False,
@@ -303,7 +309,7 @@ class Maker:
         return f"oci/{repository}@{stored.digest}"
 
 
-def apart(parts: Parts) -> Parts:
+def apart(parts: ReleaseParts) -> ReleaseParts:
     """The release with a digest of its own: what the gate counted about the same bytes before counts for it too."""
     parts.annotations["note"] = f"release {next(NUMBERS)}"
     parts.statements["provenance of package"].subjects = parts.digests()
@@ -347,10 +353,10 @@ def vex(version: str, product: str, *, status: str = "not_affected", at: datetim
     }
 
 
-def vex_said(parts: Parts, signer: str = "security@acme.example", **about: Any) -> Said:
+def vex_statement(parts: ReleaseParts, signer: str = "security@acme.example", **about: Any) -> UnsignedStatement:
     """The VEX statement about the release's wheel."""
     digest = Digest.of(parts.files[WHEEL])
-    return Said({WHEEL: digest}, OPENVEX, vex("1.5.0", str(digest), **about), signer)
+    return UnsignedStatement({WHEEL: digest}, OPENVEX, vex("1.5.0", str(digest), **about), signer)
 
 
 def card(version: str, accuracy: int = 111, recall: int = 41) -> Any:
