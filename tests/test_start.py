@@ -328,7 +328,7 @@ def test_the_kept_address_is_used_again_while_nobody_else_has_it(tmp_path: Path)
         assert taken[1] != token  # a tab that is left open tells the old one to whoever listens there
         with pytest.raises(Unavailable, match="uses port") as refusal:
             choose_address(tmp_path, port)
-        assert refusal.value.hint == "name another port, or none"
+        assert refusal.value.hint == "give another port, or none"
     assert choose_address(tmp_path) == (port, token)
     assert choose_address(tmp_path, new_token=True)[0] == port
     assert choose_address(tmp_path, new_token=True)[1] != token
