@@ -1,4 +1,4 @@
-"""The schemas that cyclonedx-python-lib ships: CycloneDX itself, and the SPDX list of licences."""
+"""The JSON schemas that cyclonedx-python-lib ships: CycloneDX itself, and the SPDX list of licences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["bundled_schema"]
 
 
 def bundled_schema(name: str) -> Any:
-    """A schema that comes with cyclonedx-python-lib, which is not imported for it, by its file's name."""
+    """Load a schema by its file name, without importing cyclonedx-python-lib."""
     package = find_spec("cyclonedx")
     folder = Path((package.origin if package else None) or "").parent / "schema" / "_res"
     return json.loads((folder / name).read_text(encoding="utf-8"))

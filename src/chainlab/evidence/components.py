@@ -1,12 +1,12 @@
-"""Components: what a bill of materials lists, and what its maker could not see.
+"""Components of a bill of materials, and the blind spots of its maker.
 
-A `Component` has a name, a version, a package URL and hashes that say where they come from; an `Inventory` is what one
-source (an environment, a wheel, a lock, a project) yields, blind spots included.
+A `Component` has a name, a version, a package URL, and hashes with their origin. An `Inventory` is the content of one
+source (an environment, a wheel, a lock, a project): its components and blind spots.
 
     >>> purl_of("Acme_Cells", "1.2.0")
     'pkg:pypi/acme-cells@1.2.0'
 
-Package URL specification (ECMA-427); names as PyPI compares them (PEP 503).
+Package URL specification (ECMA-427); names are compared as PyPI does (PEP 503).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 __all__ = ["BlindSpot", "Component", "Inventory", "printable", "purl_of", "without_credentials"]
 
-ALGORITHMS = {  # as hashlib, locks and indexes write them → as CycloneDX does
+ALGORITHMS = {  # a name in hashlib, locks and indexes → the name in CycloneDX
     "md5": "MD5",
     "sha1": "SHA-1",
     "sha256": "SHA-256",
@@ -43,7 +43,7 @@ ORIGINS = {  # of a hash
     "file": "computed from the file itself",
     "record": "of the installed RECORD, which is no file that was ever published",
 }
-PREFIX = "chainlab:"  # of the names of our properties
+PREFIX = "chainlab:"  # of our properties' names
 HASH_ORIGIN = f"{PREFIX}hash-origin"
 CONFLICT = f"{PREFIX}conflict"  # two documents name different hashes
 RECORD_DIGEST = f"{PREFIX}record:sha-256"
@@ -52,47 +52,46 @@ UNSEEN = f"{PREFIX}unseen:"
 
 @dataclass(frozen=True)
 class Component:
-    """One component. Empty text means: unknown."""
+    """One component; empty text means unknown."""
 
     name: str
     version: str = ""
     purl: str = ""
-    # {"SHA-256": hex}, of the one file it is
-    hashes: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)  # {"SHA-256": hex}, of its one file
     hash_origin: str = ""  # one of ORIGINS
     licence: str | None = None  # an SPDX expression
     supplier: str = ""
     scope: str = ""  # "", required, optional, excluded
     requires: tuple[str, ...] = ()  # refs of components: their purl, or name@version
     properties: tuple[tuple[str, str], ...] = ()
-    licence_name: str = ""  # what its metadata say where that is no SPDX expression
-    accepted: tuple[tuple[str, str], ...] = ()  # algorithm and hex: a lock's list of which the file is one
+    licence_name: str = ""  # the metadata's words where they are not an SPDX expression
+    accepted: tuple[tuple[str, str], ...] = ()  # algorithm and hex: a lock's hashes, one of which is the file's
     type: str = "library"  # as CycloneDX: application, library, file, data, machine-learning-model…
-    complete: bool | None = None  # whether `requires` is all of it; None: unknown
-    found_in: str = ""  # the file that says so, relative to what was looked at
+    complete: bool | None = None  # whether `requires` is complete; None: unknown
+    found_in: str = ""  # the file that names it, relative to the source
     description: str = ""
-    group: str = ""  # as CycloneDX: what the name belongs to
+    group: str = ""  # as CycloneDX: the namespace of the name
 
     @property
     def ref(self) -> str:
-        """What other components call it by: the purl, or ``name@version`` where there is none."""
+        """The reference that other components use: the purl, or ``name@version`` where there is none."""
         return self.purl or (f"{self.name}@{self.version}" if self.version else self.name)
 
     @property
     def key(self) -> str:
-        """The name that PyPI knows it by."""
+        """The name as PyPI compares it."""
         return canonicalize_name(self.name)
 
 
 @dataclass(frozen=True, order=True)
 class BlindSpot:
-    """Something that is there, or may be there, and that the list of components does not show."""
+    """Something that is there, or may be there, and that the components do not show."""
 
-    # vendored, native, dynamic import, extra, unowned, missing, undeclared import, not looked for, unreadable,
-    # leftover, installed twice, other python
+    # Such as: vendored, native, dynamic import, extra, unowned, missing, undeclared import, not looked for,
+    # unreadable, leftover, installed twice, other python.
     kind: str
     what: str
-    where: str = ""  # the component's ref; empty: the whole
+    where: str = ""  # the component's ref; empty: the whole source
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.what}"
@@ -100,23 +99,21 @@ class BlindSpot:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What one source yields."""
+    """The content of one source."""
 
     components: tuple[Component, ...]
     subject: Component
     lifecycle: str = ""  # phase, as CycloneDX: design, pre-build, build, post-build, operations…
     blind_spots: tuple[BlindSpot, ...] = ()
-    # How it was looked at: the markers' values, for example
-    properties: tuple[tuple[str, str], ...] = ()
+    properties: tuple[tuple[str, str], ...] = ()  # how it was read: the markers' values, for example
 
 
 def purl_of(name: str, version: str = "", **qualifiers: str) -> str:
-    """The package URL of a Python package: name as PyPI compares it, version as written.
+    """The package URL of a Python package: the name as PyPI compares it, the version as written.
 
-    Some tools leave dots in the name (``jaraco.text``), locks write dashes: only one form finds both.
+    Some tools leave dots in the name (``jaraco.text``), locks write dashes: the canonical form matches both.
     """
-    # Equal to PackageURL("pypi", …).to_string() for names in canonical form, which a test compares;
-    # written here because an environment needs hundreds.
+    # A test compares this with PackageURL("pypi", …).to_string(), which is too slow for hundreds of packages.
     text = f"pkg:pypi/{canonicalize_name(name)}"
     if version:
         text += f"@{quote(version, safe='.-_~:')}"
@@ -126,10 +123,10 @@ def purl_of(name: str, version: str = "", **qualifiers: str) -> str:
 
 
 def printable(name: str) -> str:
-    """A file's name as text that can be written: bytes that are not UTF-8 become question marks."""
+    """A file's name as valid text: bytes that are not UTF-8 become replacement characters."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
 def without_credentials(text: str) -> str:
-    """A URL, or a text with URLs, without the name and password in them: no document may spread those."""
+    """A text without the user names and passwords in its URLs: no document may spread those."""
     return re.sub(r"(?<=://)[^/\s]*@", "", text)

@@ -149,10 +149,10 @@ def merge_pins(pins: Iterable[LockedPackage]) -> list[LockedPackage]:
     groups: dict[tuple[object, str], list[LockedPackage]] = {}
     for pin in pins:
         groups.setdefault((pin.identity, pin.marker), []).append(pin)
-    return [group[0] if len(group) == 1 else _merged(group) for group in groups.values()]
+    return [group[0] if len(group) == 1 else _merge_group(group) for group in groups.values()]
 
 
-def _merged(group: Sequence[LockedPackage]) -> LockedPackage:
+def _merge_group(group: Sequence[LockedPackage]) -> LockedPackage:
     first = group[0]
     accepting = [pin.files for pin in group if pin.files]
     files = set(accepting[0]).intersection(*accepting[1:]) if accepting else set()

@@ -78,7 +78,7 @@ def read(
         subject = replace(subject, requires=needs.refs, complete=not needs.missing)
         spots += [BlindSpot("missing", f"{n} is asked for and not locked", subject.ref) for n in needs.missing]
         if lock.has_edges or len(packages) == len(chosen):
-            components, scope_spots = _scoped(components, nodes, requires, values)
+            components, scope_spots = _with_scopes(components, nodes, requires, values)
             spots += scope_spots
     elif direct := {pin.ref for pin in chosen if pin.direct}:
         subject = replace(subject, requires=tuple(sorted(direct)), complete=True)
@@ -146,7 +146,7 @@ def with_hashes(
     result = []
     for component in components:
         place: tuple[str, str] = (component.key, component.version)
-        pin = _pinned(by_key, place) if component.key in pinned_keys else None
+        pin = _pin_of(by_key, place) if component.key in pinned_keys else None
         if pin is not None and pin.files:
             result.append(with_file_hash(component, pin, (tags or {}).get(component.ref, ()), at_hand.get(place)))
         elif pin is None and component.key in pinned_keys:
@@ -210,7 +210,7 @@ def _components(
     return sorted(components, key=lambda c: (c.key, c.version, c.ref)), spots
 
 
-def _scoped(
+def _with_scopes(
     components: Sequence[Component],
     nodes: Mapping[str, Node],
     requires: Sequence[tuple[str, str]],
@@ -240,7 +240,7 @@ def _applies(pin: LockedPackage, values: Mapping[str, str]) -> bool:
         return True  # installers read the marker in different ways, so the pin is not left out
 
 
-def _pinned(by_key: Mapping[tuple[str, str], LockedPackage], place: tuple[str, str]) -> LockedPackage | None:
+def _pin_of(by_key: Mapping[tuple[str, str], LockedPackage], place: tuple[str, str]) -> LockedPackage | None:
     """The pin of this version, also if the lock writes the version in another way."""
     if place in by_key:
         return by_key[place]

@@ -40,7 +40,7 @@ TEXTS = (
 TURNED = {"in": "contains", "not in": "lacks", "==": "==", "!=": "!="}  # with the value first
 MAX_LENGTH = 4000  # characters
 MAX_DEPTH = 20  # parentheses
-# One alternative each, none of which can begin where another does: no backtracking.
+# No two alternatives can begin alike, so that there is no backtracking.
 RELEASE = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*(?:\.\*)?")
 TOKEN = re.compile(r"[()]|'[A-Za-z0-9 .!*_+-]*'|\"[A-Za-z0-9 .!*_+-]*\"|[a-z_]+|[<>=!~]{1,3}")
 

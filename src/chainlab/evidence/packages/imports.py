@@ -47,7 +47,7 @@ def imports_of(source: bytes) -> Imports:
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.partition(".")[0])
-        elif isinstance(node, ast.Call) and _called(node.func) in CALLS:
+        elif isinstance(node, ast.Call) and _called_name(node.func) in CALLS:
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 names |= {first.value.partition(".")[0]} - {""}
@@ -80,7 +80,7 @@ def blind_spots(places: list[str], ref: str) -> list[BlindSpot]:
     return [BlindSpot("dynamic import", message, ref)]
 
 
-def _called(function: ast.expr) -> str:
+def _called_name(function: ast.expr) -> str:
     if isinstance(function, ast.Attribute):
         return function.attr
     return function.id if isinstance(function, ast.Name) else ""

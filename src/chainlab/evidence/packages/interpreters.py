@@ -65,7 +65,7 @@ def site_packages(path: Path) -> Path:
     """Find the site-packages folder of an environment or of its interpreter; ``path`` may also be that folder.
 
     An environment may have several Pythons: the interpreter that ``path`` names decides, or else pyvenv.cfg. Raises
-    `MalformedInput` for a path that is no environment, and where nothing decides.
+    `MalformedInput` for any other path, and where nothing decides.
     """
     path = original = path.absolute()  # not resolved: an environment's python is a link out of it
     program = ""
@@ -74,7 +74,7 @@ def site_packages(path: Path) -> Path:
         path = path.parent.parent if path.parent.name.lower() in ("bin", "scripts") else path.parent
     folders = _folders(path)
     if folders:
-        version = _chosen(path, program, list(folders))
+        version = _choose_version(path, program, list(folders))
         return folders[version][0]
     if path.is_dir() and (path.name in NAMES or (path / CONDA).is_dir() or _count_packages(path)):
         return path
@@ -114,7 +114,7 @@ def other_folders(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
     added_folders, missing_folders = _pth_folders(folder)
     others += [f for f in added_folders if f.resolve() not in {own, *(other.resolve() for other in others)}]
     spots += missing_folders
-    if _config(prefix).get("include-system-site-packages", "").lower() == "true":
+    if _read_config(prefix).get("include-system-site-packages", "").lower() == "true":
         system = _base_folders(prefix, version)
         others += system
         missing = "the user's own" if system else "those of its base Python, which is not here, and the user's own"
@@ -124,7 +124,7 @@ def other_folders(folder: Path) -> tuple[list[Path], list[BlindSpot]]:
 
 def _base_folders(prefix: Path, version: str) -> list[Path]:
     """Folders of the base Python of an environment, if the environment's interpreter is a link to it."""
-    base = Path(_config(prefix).get("home", ""))
+    base = Path(_read_config(prefix).get("home", ""))
     base = base.parent if base.name.lower() == "bin" else base
     program = Path(os.path.realpath(prefix / "bin" / "python"))  # Path.resolve raises for links in a circle
     if not base.is_absolute() or not program.is_relative_to(os.path.realpath(base)):
@@ -140,7 +140,7 @@ def markers_of(folder: Path, tags: Iterable[str] = ()) -> dict[str, str]:
     this machine's.
     """
     values = markers_here()
-    version = _version(folder)
+    version = _exact_version(folder)
     if version:
         own = values["python_full_version"].startswith(f"{version}.")
         full = version if version.count(".") == 2 else values["python_full_version"] if own else f"{version}.0"
@@ -173,7 +173,7 @@ def environment_of(folder: Path) -> Path:
     return prefix.parent if prefix.name == "local" and folder.name == "dist-packages" else prefix
 
 
-def _version(folder: Path) -> str:
+def _exact_version(folder: Path) -> str:
     """The version of the Python that owns a folder, as exact as the files of its environment say."""
     of_folder, prefix = _version_of_folder(folder), environment_of(folder)
     conda = [f.name.split("-")[1] for f in sorted(prefix.glob(f"{CONDA}/python-3.*.json"))]
@@ -182,7 +182,7 @@ def _version(folder: Path) -> str:
     return of_folder if not exact or is_another else exact
 
 
-def _chosen(prefix: Path, program: str, versions: list[str]) -> str:
+def _choose_version(prefix: Path, program: str, versions: list[str]) -> str:
     """Choose the version that an environment's Python has. Raises `MalformedInput` where nothing decides."""
     links = [p.readlink() for p in (prefix / "bin" / "python", prefix / "bin" / "python3") if p.is_symlink()]
     of_links = [_version_in_name(link.name) for link in links]
@@ -262,12 +262,12 @@ def _minor(version: str) -> str:
 
 def _configured_version(prefix: Path) -> str:
     """The version in pyvenv.cfg: ``version`` of venv, ``version_info`` of virtualenv and uv."""
-    config = _config(prefix)
+    config = _read_config(prefix)
     match = re.match(r"\d+\.\d+(?:\.\d+)?", config.get("version") or config.get("version_info", ""))
     return match[0] if match else ""
 
 
-def _config(prefix: Path) -> dict[str, str]:
+def _read_config(prefix: Path) -> dict[str, str]:
     """The keys of pyvenv.cfg, read as the module site does."""
     try:
         lines = (prefix / CONFIG).read_text(encoding="utf-8", errors="replace").split("\n")

@@ -80,8 +80,8 @@ def is_same(claimed: str, other: str) -> bool:
     """
     first, second = parse_purl(claimed), parse_purl(other)
     if first is None or second is None:
-        plain = _plain(claimed, first)
-        return bool(plain) and plain == _plain(other, second)
+        plain = _plain_identifier(claimed, first)
+        return bool(plain) and plain == _plain_identifier(other, second)
     if package_of(first) != package_of(second) or first.subpath not in (None, second.subpath):
         return False
     ours, theirs = dict(first.qualifiers or {}), dict(second.qualifiers or {})
@@ -96,7 +96,7 @@ def is_same(claimed: str, other: str) -> bool:
     return first.version == second.version
 
 
-def _plain(text: str, purl: PackageURL | None) -> str:
+def _plain_identifier(text: str, purl: PackageURL | None) -> str:
     """An identifier in the form for comparison with one that is not a package URL: for an image, its digest."""
     if purl is not None:
         text = str(purl.version) if purl.type in IMAGES else ""

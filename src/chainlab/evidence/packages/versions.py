@@ -38,7 +38,7 @@ RANK = {"fixed": 0, "introduced": 1, "last_affected": 2}  # the order at one ver
 
 def parse_version(text: str) -> Version | None:
     """Read a PEP 440 version; None for anything else, and for more than `MAX_VERSION` characters."""
-    return _parsed(text) if len(text) <= MAX_VERSION else None
+    return _parse_cached(text) if len(text) <= MAX_VERSION else None
 
 
 def is_same_version(one: str, other: str) -> bool:
@@ -54,7 +54,7 @@ def version_key(text: str) -> tuple[bool, Version | str]:
 
 
 @lru_cache(maxsize=65_536)
-def _parsed(text: str) -> Version | None:
+def _parse_cached(text: str) -> Version | None:
     try:
         return Version(text)
     except ValueError:
@@ -80,17 +80,17 @@ class Range:
             if kind not in KINDS:
                 raise MalformedInput(f"events[{number}]: not an event: {kind!r} (expected {', '.join(KINDS)})")
             if kind == "limit":
-                limits.append(None if text == "*" else _read(text, number))
+                limits.append(None if text == "*" else _event_version(text, number))
             elif text == "0" and kind == "introduced":
                 parsed.append((None, kind))
             else:
-                parsed.append((_read(text, number), kind))
+                parsed.append((_event_version(text, number), kind))
         if not any(kind == "introduced" for _, kind in parsed):
             raise MalformedInput(
                 "events: no release is affected before one is introduced",
                 hint='say where it starts; `{"introduced": "0"}` is the very beginning',
             )
-        return cls(tuple(sorted(parsed, key=_order)), tuple(limits))
+        return cls(tuple(sorted(parsed, key=_event_order)), tuple(limits))
 
     def contains(self, version: Version) -> bool:
         """Whether a release is in the range."""
@@ -135,10 +135,10 @@ def is_in_vers(text: str, kind: str, version: str) -> bool:
         return all(sign == "=" for sign, _ in constraints) and version in {at for _, at in constraints}
     actual, bounds = parse_version(version), [(parse_version(at), sign) for sign, at in constraints]
     comparable = [(at, sign) for at, sign in bounds if at is not None]
-    return actual is not None and len(comparable) == len(bounds) and _within(actual, comparable)
+    return actual is not None and len(comparable) == len(bounds) and _is_within(actual, comparable)
 
 
-def _within(version: Version, constraints: list[tuple[Version, str]]) -> bool:
+def _is_within(version: Version, constraints: list[tuple[Version, str]]) -> bool:
     """Follow vers-spec, "Checking if a version is contained within a range"."""
     for at, sign in constraints:
         if version == at and sign in ("=", "<=", ">="):
@@ -154,7 +154,7 @@ def _within(version: Version, constraints: list[tuple[Version, str]]) -> bool:
     return any(low < version < high for (low, a), (high, b) in pairwise(bounds) if (a, b) == (">", "<"))
 
 
-def _read(text: object, number: int) -> Version:
+def _event_version(text: object, number: int) -> Version:
     version = parse_version(text) if isinstance(text, str) else None
     if version is None:
         raise MalformedInput(
@@ -164,6 +164,6 @@ def _read(text: object, number: int) -> Version:
     return version
 
 
-def _order(event: tuple[Version | None, str]) -> tuple[bool, Version, int]:
+def _event_order(event: tuple[Version | None, str]) -> tuple[bool, Version, int]:
     at, kind = event
     return (at is not None, at or Version("0"), RANK[kind])

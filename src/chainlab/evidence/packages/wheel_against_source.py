@@ -67,10 +67,10 @@ def check_wheel(wheel: Path, source: Path | None = None, *, generated: tuple[str
     (folder,) = info_folders
     if f"{folder}/METADATA" not in files:
         raise MalformedInput(f"{wheel.name} has no {folder}/METADATA")
-    findings = [*_record(files, folder), *_runs_by_itself(files)]
+    findings = [*_check_record(files, folder), *_find_self_running(files)]
     if source is not None:
-        findings += _against(files, folder, source, generated)
-        findings += _entry_points(files, folder, source)
+        findings += _compare_with_source(files, folder, source, generated)
+        findings += _check_entry_points(files, folder, source)
     native = {name for name in files if UNREAD.search(name)}
     return InspectionReport(
         tuple(name for name in files if name not in native),
@@ -81,7 +81,7 @@ def check_wheel(wheel: Path, source: Path | None = None, *, generated: tuple[str
 
 def check_sdist(sdist: Path) -> InspectionReport:
     """Check what installing an sdist (.tar.gz) would run. Raises `MalformedInput` for an invalid one."""
-    files, unscanned, findings = _unpacked(sdist)
+    files, unscanned, findings = _unpack(sdist)
     if not files.keys() & {"setup.py", "pyproject.toml"}:
         message = "neither setup.py nor pyproject.toml is in its top folder: nothing says how it is built"
         findings.append(Finding("layout", "medium", sdist.name, message, REVIEW))
@@ -100,7 +100,7 @@ def check_sdist(sdist: Path) -> InspectionReport:
     return InspectionReport(tuple(sorted(files)), tuple(unscanned), tuple(sorted(set(findings))))
 
 
-def _unpacked(sdist: Path) -> tuple[dict[str, bytes], list[tuple[str, str]], list[Finding]]:
+def _unpack(sdist: Path) -> tuple[dict[str, bytes], list[tuple[str, str]], list[Finding]]:
     """Read the files that a build reads, by path below the top folder; what is not scanned; and layout findings."""
     files: dict[str, bytes] = {}
     unscanned: list[tuple[str, str]] = []
@@ -123,14 +123,14 @@ def _unpacked(sdist: Path) -> tuple[dict[str, bytes], list[tuple[str, str]], lis
             is_padded = _is_padding(archive)
     except _UNREADABLE as error:
         raise MalformedInput(f"not a readable sdist: {sdist.name}", why=str(error)) from error
-    top = _top(entries)
-    findings = list(_layout(sdist.name, [m.name for m in entries if not m.isdir()], top, is_padded=is_padded))
+    top = _top_folder(entries)
+    findings = list(_check_layout(sdist.name, [m.name for m in entries if not m.isdir()], top, is_padded=is_padded))
     below = {name.partition("/")[2]: data for name, data in files.items()}
     # Without a top folder an installer may build from the archive's root, or from one of its folders.
     return (below if top else below | files), unscanned, findings
 
 
-def _top(entries: list[tarfile.TarInfo]) -> str:
+def _top_folder(entries: list[tarfile.TarInfo]) -> str:
     """The folder that holds all members; empty where there is none."""
     tops = {m.name.partition("/")[0] for m in entries if m.name != "."}
     is_flat = any("/" not in m.name and not m.isdir() for m in entries)
@@ -146,7 +146,7 @@ def _is_padding(archive: tarfile.TarFile) -> bool:
     return len(rest) <= MAX_PADDING and not rest.strip(b"\0")
 
 
-def _layout(where: str, names: list[str], top: str, *, is_padded: bool) -> Iterator[Finding]:
+def _check_layout(where: str, names: list[str], top: str, *, is_padded: bool) -> Iterator[Finding]:
     if not is_padded:
         message = "bytes follow its last member: two readers may see two archives"
         yield Finding("archive", "high", where, message, REVIEW)
@@ -160,7 +160,7 @@ def _layout(where: str, names: list[str], top: str, *, is_padded: bool) -> Itera
             yield Finding("path", "high", name, "leads out of the folder that it is unpacked in", REVIEW)
 
 
-def _record(files: dict[str, bytes], folder: str) -> Iterator[Finding]:
+def _check_record(files: dict[str, bytes], folder: str) -> Iterator[Finding]:
     where = f"{folder}/RECORD"
     listed, problems = metadata.parse_record(files.get(where, b"").decode("utf-8", "replace"))
     for problem in problems if listed else ["is missing, or lists nothing"]:
@@ -180,7 +180,7 @@ def _record(files: dict[str, bytes], folder: str) -> Iterator[Finding]:
             yield Finding("record", "high", name, "has another hash or size than in RECORD", REVIEW)
 
 
-def _runs_by_itself(files: dict[str, bytes]) -> Iterator[Finding]:
+def _find_self_running(files: dict[str, bytes]) -> Iterator[Finding]:
     for name, data in files.items():
         top, _, rest = name.partition("/")
         places = [name]  # below a folder that is, or may be, on sys.path
@@ -195,11 +195,11 @@ def _runs_by_itself(files: dict[str, bytes]) -> Iterator[Finding]:
                 yield Finding("outside", "medium", name, message, REVIEW)
                 parts = rest.split("/")  # lib/python3.11/site-packages, Lib/site-packages, lib/python3/dist-packages…
                 places = ["/".join(parts[at:]) for at in range(len(parts))]
-        for kind, message in sorted({start for at in places if (start := _at_start(at, data)) is not None}):
+        for kind, message in sorted({start for at in places if (start := _startup_effect(at, data)) is not None}):
             yield Finding(kind, "high", name, message, "no library needs it: refuse the wheel")
 
 
-def _at_start(path: str, data: bytes) -> tuple[str, str] | None:
+def _startup_effect(path: str, data: bytes) -> tuple[str, str] | None:
     """What every start of Python does with a file in a folder on sys.path: a finding's kind and message."""
     head, _, rest = path.lower().partition("/")
     module, dot, suffix = head.partition(".")
@@ -214,7 +214,9 @@ def _at_start(path: str, data: bytes) -> tuple[str, str] | None:
     return None
 
 
-def _against(files: dict[str, bytes], folder: str, source: Path, generated: tuple[str, ...]) -> Iterator[Finding]:
+def _compare_with_source(
+    files: dict[str, bytes], folder: str, source: Path, generated: tuple[str, ...]
+) -> Iterator[Finding]:
     for name, data in files.items():
         if name.startswith(f"{folder}/"):
             short = name.removeprefix(f"{folder}/")
@@ -228,7 +230,7 @@ def _against(files: dict[str, bytes], folder: str, source: Path, generated: tupl
             yield Finding("changed-file", "high", name, "differs from the source", REVIEW)
 
 
-def _entry_points(files: dict[str, bytes], folder: str, source: Path) -> Iterator[Finding]:
+def _check_entry_points(files: dict[str, bytes], folder: str, source: Path) -> Iterator[Finding]:
     where = f"{folder}/entry_points.txt"
     parser = ConfigParser(delimiters=("=",), interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]

@@ -24,14 +24,7 @@ from typing import Any
 from chainlab import __version__
 from chainlab.clock import rfc3339, utc_now
 from chainlab.errors import MalformedInput
-from chainlab.evidence.components import (
-    HASH_ORIGIN,
-    ORIGINS,
-    UNSEEN,
-    BlindSpot,
-    Component,
-    Inventory,
-)
+from chainlab.evidence.components import HASH_ORIGIN, ORIGINS, UNSEEN, BlindSpot, Component, Inventory
 from chainlab.evidence.packages.licences import spdx_identifiers
 
 __all__ = [
@@ -48,9 +41,7 @@ __all__ = [
 ]
 
 SPECS = ("1.6", "1.7")
-PHASES = (
-    "design", "pre-build", "build", "post-build", "operations", "discovery", "decommission"
-)  # fmt: skip
+PHASES = ("design", "pre-build", "build", "post-build", "operations", "discovery", "decommission")
 TOOL = {"type": "application", "name": "chainlab", "version": __version__}
 NAMESPACE = uuid.UUID("6f6f6d9c-3c2b-5d63-9a51-8f9f4c1f6f10")  # of our serial numbers
 AGGREGATES = {True: "complete", False: "incomplete", None: "unknown"}
@@ -229,7 +220,7 @@ def entry(component: Component, spots: Iterable[BlindSpot] = ()) -> dict[str, An
             {
                 "type": "distribution",
                 "url": component.purl or "#",
-                "comment": f"one of {_files(component)} files; the lock does not say which",
+                "comment": f"one of {_count_files(component)} files; the lock does not say which",
                 "hashes": [{"alg": algorithm, "content": value} for algorithm, value in component.accepted],
             }
         ]
@@ -244,7 +235,7 @@ def entry(component: Component, spots: Iterable[BlindSpot] = ()) -> dict[str, An
     return fields
 
 
-def _files(component: Component) -> int:
+def _count_files(component: Component) -> int:
     """How many files are accepted; each may have hashes of several algorithms."""
     return max(Counter(algorithm for algorithm, _ in component.accepted).values())
 

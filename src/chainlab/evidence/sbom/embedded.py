@@ -40,7 +40,7 @@ def read_embedded(
     spots: list[BlindSpot] = []
     for path, data in sorted(documents.items()):
         try:
-            refs, listed = _parts(host, data, others)
+            refs, listed = _read_document(host, data, others)
         except MalformedInput as error:
             spots.append(BlindSpot("unreadable", f"the SBOM {path}: {error.message}", host.ref))
             continue
@@ -65,7 +65,7 @@ def merge_parts(parts: Iterable[Component]) -> list[Component]:
     return list(by_ref.values())
 
 
-def _parts(host: Component, data: bytes, others: Mapping[str, str]) -> tuple[set[str], list[Component]]:
+def _read_document(host: Component, data: bytes, others: Mapping[str, str]) -> tuple[set[str], list[Component]]:
     """Read one document: the refs of what the host consists of, and all components."""
     if len(data) > MAX_DOCUMENT:
         raise MalformedInput(f"longer than {MAX_DOCUMENT} bytes")

@@ -165,7 +165,7 @@ def _other_versions(installed: Iterable[Installed], first: Mapping[str, Installe
     for one in installed:
         counted = first[one.key]
         if one.site == counted.site and one.ref != counted.ref:
-            by_ref[one.ref] = _described(one)
+            by_ref[one.ref] = _component_of(one)
     return list(by_ref.values())
 
 
@@ -200,10 +200,10 @@ def _component(one: Installed, graph: Graph, missing_text: str) -> tuple[Compone
     spots += [BlindSpot("missing", f"{n} {missing_text}", ref) for n in needs.missing]
     spots += [BlindSpot("unreadable", f"the requirement {t[:80]!r}", ref) for t in needs.unreadable]
     complete = not needs.missing and not needs.unreadable
-    return replace(_described(one), requires=needs.refs, complete=complete), spots
+    return replace(_component_of(one), requires=needs.refs, complete=complete), spots
 
 
-def _described(one: Installed) -> Component:
+def _component_of(one: Installed) -> Component:
     """A component as its metadata describe it."""
     package = one.package
     properties, hashes, origin = [], {}, ""

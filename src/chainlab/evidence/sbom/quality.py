@@ -64,7 +64,7 @@ class ElementCount:
 
     def __str__(self) -> str:
         if self.of_document:
-            return f"{self.name}: {'said' if self.present else 'not said'}"
+            return f"{self.name}: {'stated' if self.present else 'not stated'}"
         first = f", not {', '.join(self.missing)}" if self.missing else ""
         more = f"; candidates of a lock: {self.candidates}" if self.candidates else ""
         return f"{self.name}: {self.present} of {self.total} component(s){first}{more}"
@@ -218,7 +218,7 @@ def _described(document: Fields) -> set[str]:
 
 
 def _has_candidate_hash(component: Fields) -> bool:
-    """Whether it has hashes of files of which it may be one."""
+    """Whether it lists hashes of files, one of which it may be."""
     references = _dicts(component.get("externalReferences"))
     return any(_is_hashed(reference) for reference in references if reference.get("type") == "distribution")
 

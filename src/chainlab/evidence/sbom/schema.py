@@ -81,7 +81,7 @@ def problems(document: Any) -> list[SchemaProblem]:
     try:
         json.dumps(document, allow_nan=False)
         result = list(_schema_problems(document, spec))
-        result += _beyond(document)
+        result += _reference_problems(document)
     except (ValueError, TypeError, RecursionError, OverflowError) as error:
         return [SchemaProblem("", f"not valid as JSON: {str(error)[:200]}")]
     return sorted(set(result))[:MAX_PROBLEMS]
@@ -106,26 +106,26 @@ def _schema_problems(document: dict[str, Any], spec: str) -> Iterator[SchemaProb
     for number, error in enumerate(validator.iter_errors(document)):
         if number >= MAX_PROBLEMS:
             return
-        yield from _described(error)
+        yield from _describe(error)
 
 
-def _described(error: ValidationError) -> Iterator[SchemaProblem]:
+def _describe(error: ValidationError) -> Iterator[SchemaProblem]:
     """Describe an error; among alternatives, describe the one that the value comes closest to."""
     at = list(error.instance_path)
-    if at[-1:] == ["licenses"] and _mixed(error.instance):
+    if at[-1:] == ["licenses"] and _has_both_kinds(error.instance):
         message = "licences in a list, or one expression: not both"
         yield SchemaProblem(_path(at), message, "join them with AND in one expression")
         return
     branches = error.kind.as_dict().get("context")
     if branches is None:
-        yield SchemaProblem(_path(at), *_words(error, str(at[-1]) if at else ""))
+        yield SchemaProblem(_path(at), *_wording(error, str(at[-1]) if at else ""))
     elif not all(branches) or _is_torn(branches):
         yield SchemaProblem(
             _path(at), "this is two alternatives at once, and one is allowed", "split it into two entries"
         )
     else:
         for inner in _closest(branches):
-            yield from _described(inner)
+            yield from _describe(inner)
 
 
 def _is_torn(branches: Sequence[Sequence[ValidationError]]) -> bool:
@@ -150,7 +150,7 @@ def _closest(branches: Sequence[Sequence[ValidationError]]) -> Sequence[Validati
     )
 
 
-def _words(error: ValidationError, name: str) -> tuple[str, str]:
+def _wording(error: ValidationError, name: str) -> tuple[str, str]:
     """The problem of the field called ``name``, and a hint."""
     kind, value = error.kind.as_dict(), error.instance
     match error.kind.name:
@@ -201,7 +201,7 @@ def _not_an_option(options: list[str], value: Any, name: str) -> tuple[str, str]
     return f"{_short(value)} is not allowed here", f"one of {', '.join(options)}"
 
 
-def _beyond(document: dict[str, Any]) -> Iterator[SchemaProblem]:
+def _reference_problems(document: dict[str, Any]) -> Iterator[SchemaProblem]:
     """Find what the schemas cannot express: wrong references and hash lengths."""
     places: dict[str, list[str]] = {}
     used: list[tuple[str, str]] = []
@@ -211,7 +211,7 @@ def _beyond(document: dict[str, Any]) -> Iterator[SchemaProblem]:
         elif name == "ref" and isinstance(value, str) and path.startswith("dependencies"):
             used.append((path, value))
         elif name == "hashes":
-            yield from _hashes(path, value)
+            yield from _hash_problems(path, value)
         elif name in ("dependsOn", "provides", "assemblies", "dependencies", "subjects") and _texts(value):
             used += [(path, ref) for ref in value]
     for ref, where in sorted(places.items()):
@@ -236,7 +236,7 @@ def _beyond(document: dict[str, Any]) -> Iterator[SchemaProblem]:
         twice.add(str(about))
 
 
-def _hashes(path: str, hashes: Any) -> Iterator[SchemaProblem]:
+def _hash_problems(path: str, hashes: Any) -> Iterator[SchemaProblem]:
     for number, one in enumerate(_list(hashes)):
         if isinstance(one, dict) and isinstance(one.get("content"), str):
             length = HASH_LENGTHS.get(str(one.get("alg")))
@@ -267,7 +267,7 @@ def _path(parts: Iterable[Any]) -> str:
     return text
 
 
-def _mixed(value: Any) -> bool:
+def _has_both_kinds(value: Any) -> bool:
     kinds = {key for one in _list(value) if isinstance(one, dict) for key in ("license", "expression") if key in one}
     return len(kinds) == 2
 
