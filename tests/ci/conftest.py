@@ -33,20 +33,20 @@ def sink() -> Iterator[Sink]:
 def make(world: World, tmp_path: Path) -> Make:
     """Makes a project of files: ``make("acme/demo", {".github/workflows/x.yml": text})``."""
 
-    def made(repository: str, files: dict[str, str], settings: dict[str, object] | None = None) -> Project:
+    def make_project(repository: str, files: dict[str, str], settings: dict[str, object] | None = None) -> Project:
         folder = tmp_path / repository.replace("/", "-")
         write(folder, files)
         return world.ci.project(repository, folder, Settings.from_document(settings or {}))
 
-    return made
+    return make_project
 
 
 @pytest.fixture
 def triage(world: World, tmp_path: Path) -> Callable[[str], Project]:
     """The course's project in one of its states (`chainlab.course.project_states`), as a repository of its own."""
 
-    def made(kind: str) -> Project:
+    def make_project(kind: str) -> Project:
         folder = working_copy(PROJECTS, tmp_path / "triage-model", kind)
         return world.ci.project("acme/triage-model", folder, settings_of(PROJECTS, kind))
 
-    return made
+    return make_project

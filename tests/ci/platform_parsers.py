@@ -26,8 +26,8 @@ def ask(questions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The answer to each question; see ``tests/js/workflows.mjs``."""
     lines = "".join(json.dumps(question) + "\n" for question in questions)
     command = ["node", "--no-warnings", "workflows.mjs"]
-    done = subprocess.run(command, cwd=JS, input=lines, capture_output=True, text=True, timeout=300, check=True)
-    return [json.loads(line) for line in done.stdout.rstrip("\n").split("\n")]
+    completed = subprocess.run(command, cwd=JS, input=lines, capture_output=True, text=True, timeout=300, check=True)
+    return [json.loads(line) for line in completed.stdout.rstrip("\n").split("\n")]
 
 
 def refusals(texts: Iterable[str]) -> list[list[str]]:

@@ -223,12 +223,12 @@ def asking(released: Released, where: str, token: str, reference: str = "") -> h
 
 
 def job_token(released: Released, audience: str = AUDIENCE, **claims: str) -> str:
-    said = {
+    defaults = {
         "sub": "x",
         "repository": "acme/triage-model",
         "job_workflow_ref": "acme/triage-model/.github/workflows/release.yml@refs/tags/v1.4.0",
     }
-    return released.world.trust.token(claims=said | claims, audience=audience)
+    return released.world.trust.token(claims=defaults | claims, audience=audience)
 
 
 def test_only_a_job_of_the_owner_in_production_lets_a_release_go(released: Released) -> None:
@@ -265,8 +265,8 @@ def test_the_archive_has_the_evidence_and_answers_where_a_component_is(released:
     assert (build["digest"], build["version"]) == (str(digest), "1.4.0")
     assert build["run"].endswith(f"/runs/{released.run.id}/attempts/1")
     assert set(build["signed"].split()) == {"sbom", "mlbom", "provenance", "signature", "summary"}
-    (found,) = archive.where("numpy", range=">=2").to_dict("records")
-    assert (found["answer"], found["digest"]) == ("affected", str(digest))
+    (row,) = archive.where("numpy", range=">=2").to_dict("records")
+    assert (row["answer"], row["digest"]) == ("affected", str(digest))
     assert set(archive.where("northwind-charts").answer) == {"unknown"}  # it vouches not for all
     assert archive.verify() == []
 
@@ -289,11 +289,11 @@ def another(released: Released, note: str, **about: Any) -> str:
 
 
 def summarise(released: Released, reference: str, **about: Any) -> None:
-    """A summary by the gate of a release, beside it; of a yes, unless ``about`` says otherwise."""
+    """Attach a summary by the gate to a release; it allows the release unless ``about`` changes that."""
     artifact, digest = pinned(reference)
-    told = {"release": {"digest": str(digest)}, "packages": released.packages}
+    document = {"release": {"digest": str(digest)}, "packages": released.packages}
     facts: dict[str, Any] = {
-        "facts": released.world.registry.blobs.put(json.dumps(told).encode()),
+        "facts": released.world.registry.blobs.put(json.dumps(document).encode()),
         "allowed": True,
         "level": vsa.LEVEL,
         "policy": "release",
@@ -328,12 +328,12 @@ def test_a_deployed_release_serves_its_model_and_a_rollback_the_one_before(
     assert deployment.rollback().reference == released.reference
     with pytest.raises(Refused, match="nothing to roll back to"):
         deployment.rollback()
-    said = [
+    reported = [
         (event.type.removeprefix("dev.chainlab.service."), event.data["reference"])
         for event in released.world.registry.events.read()
         if event.type.startswith("dev.chainlab.service.")
     ]
-    assert said == [
+    assert reported == [
         ("deployed", released.reference),
         ("deployed", second.reference),
         ("deployed", third.reference),
@@ -461,17 +461,17 @@ def test_every_bundle_beside_the_release_holds_for_unmodified_clients(released: 
     """sigstore-python's command and sigstore-js, with the root alone."""
     registry, trust = released.world.registry, released.world.trust
     _, digest = pinned(released.reference)
-    found: dict[str, tuple[Statement, bytes]] = {}
+    statements: dict[str, tuple[Statement, bytes]] = {}
     for stored in registry.images.referrers(None, digest):
         (held,) = (h for h in registry.images.holdings(stored.repository, stored.digest) if h.role == "layer")
         bundle = registry.blobs.read(held.digest)
         payload = base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"])
-        said = Statement.load(payload)
-        subjects = [Digest.parse(f"sha256:{d['sha256']}") for _, d in said.subjects]
-        if said.predicate_type not in found or any(d in registry.blobs for d in subjects):
-            found[said.predicate_type] = said, bundle  # source.tar is no file of the registry's
-    assert set(found) == {SBOM, PROVENANCE, SUMMARY, MODEL_SIGNATURE}
-    for kind, (said, bundle) in found.items():
+        statement = Statement.load(payload)
+        subjects = [Digest.parse(f"sha256:{d['sha256']}") for _, d in statement.subjects]
+        if statement.predicate_type not in statements or any(d in registry.blobs for d in subjects):
+            statements[statement.predicate_type] = statement, bundle  # the registry does not hold source.tar
+    assert set(statements) == {SBOM, PROVENANCE, SUMMARY, MODEL_SIGNATURE}
+    for kind, (statement, bundle) in statements.items():
         identity, issuer = signer_of(Bundle.from_json(bundle).signing_certificate)
         about = {"bundle": json.loads(bundle), "issuer": issuer}
         accepted = node(trust, **about, identity=identity)
@@ -480,10 +480,10 @@ def test_every_bundle_beside_the_release_holds_for_unmodified_clients(released: 
             assert node(trust, **about, identity=f"{identity}x").returncode != 0
         if kind in (SBOM, PROVENANCE):
             (tmp_path / "bundle.json").write_bytes(bundle)
-            subjects = [Digest.parse(f"sha256:{d['sha256']}") for _, d in said.subjects]
+            subjects = [Digest.parse(f"sha256:{d['sha256']}") for _, d in statement.subjects]
             file = next(registry.blobs.path(d) for d in subjects if d in registry.blobs)
-            done = verified(trust, file, tmp_path, identity, issuer)
-            assert done.returncode == 0, done.stderr
+            completed = verified(trust, file, tmp_path, identity, issuer)
+            assert completed.returncode == 0, completed.stderr
 
 
 def node(trust: Trust, **request: Any) -> subprocess.CompletedProcess[str]:

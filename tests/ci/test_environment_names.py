@@ -45,10 +45,10 @@ def workflow(environment: str) -> str:
     )
 
 
-def said(log: str) -> dict[str, Any]:
-    found = re.search(r"claims (\S+)", log)
-    assert found, log
-    return dict(json.loads(base64.urlsafe_b64decode(found[1] + "==")))
+def claims_in(log: str) -> dict[str, Any]:
+    match = re.search(r"claims (\S+)", log)
+    assert match, log
+    return dict(json.loads(base64.urlsafe_b64decode(match[1] + "==")))
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -63,12 +63,12 @@ def test_every_spelling_has_the_environments_rules_and_secrets(make: Make, spell
 
 def test_claims_carry_the_settings_spelling(make: Make) -> None:
     project = make("acme/spelled", {X: workflow("rElEaSe")}, {"environments": {"Release": {"reviewers": True}}})
-    claims = said(project.run("push", approve=["RELEASE"]).log)
+    claims = claims_in(project.run("push", approve=["RELEASE"]).log)
     assert (claims["environment"], claims["sub"]) == ("Release", "repo:acme/spelled:environment:Release")
 
 
 def test_claims_of_an_environment_without_settings_are_folded(make: Make) -> None:
-    claims = said(make("acme/unspelled", {X: workflow("Anywhere")}).run("push").log)
+    claims = claims_in(make("acme/unspelled", {X: workflow("Anywhere")}).run("push").log)
     assert claims["environment"] == "anywhere"
 
 

@@ -106,17 +106,17 @@ def test_everything_that_the_course_s_workflows_read_is_in_the_payload() -> None
     which this host does not have."""
     documents = [payload(change(event, inputs={"recall": "0.9"})) for event in EVENTS]
     texts = [p.read_text(encoding="utf-8") for p in DATA.rglob("*.yml")]
-    named = {m for text in texts for m in re.findall(r"github\.event\.([a-z_.]+[a-z_])", text)}
-    assert named
-    for path in named:
-        found = 0
+    paths = {m for text in texts for m in re.findall(r"github\.event\.([a-z_.]+[a-z_])", text)}
+    assert paths
+    for path in paths:
+        present = 0
         for document in documents:
             try:
                 read(document, path)
-                found += 1
+                present += 1
             except (KeyError, TypeError):
                 pass
-        assert found or path.startswith("workflow_run."), path
+        assert present or path.startswith("workflow_run."), path
 
 
 def test_a_public_repository_says_so() -> None:
@@ -130,16 +130,16 @@ def test_a_public_repository_says_so() -> None:
 
 def test_a_member_s_pull_request_is_no_fork() -> None:
     own = replace(PULL, repository=REPOSITORY, author="acme")
-    made = replace(change("pull_request"), origin=Origin("pull_request", False, MERGE), pull=own)
-    document = payload(made)["pull_request"]
+    trigger = replace(change("pull_request"), origin=Origin("pull_request", False, MERGE), pull=own)
+    document = payload(trigger)["pull_request"]
     assert document["author_association"] == "MEMBER"
     assert not document["head"]["repo"]["fork"]
 
 
 @given(st.text(), st.text(), st.text())
 def test_texts_of_strangers_arrive_unchanged(title: str, body: str, branch: str) -> None:
-    made = replace(change("pull_request"), pull=replace(PULL, title=title, body=body, branch=branch))
-    document = json.loads(json.dumps(payload(made)))["pull_request"]
+    trigger = replace(change("pull_request"), pull=replace(PULL, title=title, body=body, branch=branch))
+    document = json.loads(json.dumps(payload(trigger)))["pull_request"]
     assert (document["title"], document["body"], document["head"]["ref"]) == (title, body, branch)
 
 
@@ -172,19 +172,19 @@ def test_texts_of_strangers_arrive_unchanged(title: str, body: str, branch: str)
     ],
 )
 def test_variables_are_the_event_s(event: str, ref: str, expected: dict[str, str]) -> None:
-    given_ = variables(change(event, ref=ref), FILE, "release")
-    assert {name: given_[f"GITHUB_{name}"] for name in expected} == expected
+    environment_variables = variables(change(event, ref=ref), FILE, "release")
+    assert {name: environment_variables[f"GITHUB_{name}"] for name in expected} == expected
 
 
 @pytest.mark.parametrize("event", EVENTS)
 def test_the_workflow_s_commit_is_the_one_that_runs(event: str) -> None:
-    made = change(event)
-    given_ = variables(made, FILE, "release")
-    assert given_["GITHUB_SHA"] == given_["GITHUB_WORKFLOW_SHA"] == made.commit
-    assert given_["GITHUB_WORKFLOW_REF"] == f"{REPOSITORY}/{FILE}@{made.origin.ref}"
-    assert given_["GITHUB_REPOSITORY_OWNER"] == "acme"
-    assert given_["GITHUB_ACTOR"] == made.actor
-    assert (given_["GITHUB_RUN_ID"], given_["GITHUB_RUN_ATTEMPT"]) == ("12", "1")
+    trigger = change(event)
+    environment_variables = variables(trigger, FILE, "release")
+    assert environment_variables["GITHUB_SHA"] == environment_variables["GITHUB_WORKFLOW_SHA"] == trigger.commit
+    assert environment_variables["GITHUB_WORKFLOW_REF"] == f"{REPOSITORY}/{FILE}@{trigger.origin.ref}"
+    assert environment_variables["GITHUB_REPOSITORY_OWNER"] == "acme"
+    assert environment_variables["GITHUB_ACTOR"] == trigger.actor
+    assert (environment_variables["GITHUB_RUN_ID"], environment_variables["GITHUB_RUN_ATTEMPT"]) == ("12", "1")
 
 
 # -- claims: GitHub Docs, "OpenID Connect reference", "Example subject claims"
@@ -205,9 +205,9 @@ def test_the_workflow_s_commit_is_the_one_that_runs(event: str) -> None:
     ],
 )
 def test_the_subject_is_the_platform_s(event: str, ref: str, environment: str, subject: str) -> None:
-    found = claims(change(event, ref=ref), FILE, "release", environment=environment)
-    assert found["sub"] == subject
-    assert found.get("environment", "") == environment
+    token_claims = claims(change(event, ref=ref), FILE, "release", environment=environment)
+    assert token_claims["sub"] == subject
+    assert token_claims.get("environment", "") == environment
 
 
 # OpenID Connect reference, "Custom claims provided by GitHub", and `sha`, which its example token has; what is
@@ -221,23 +221,23 @@ DOCUMENTED = {
 
 @pytest.mark.parametrize("event", EVENTS)
 def test_claims_have_the_documented_names_and_agree_with_the_variables(event: str) -> None:
-    made = change(event)
-    found, given_ = claims(made, FILE, "release"), variables(made, FILE, "release")
-    assert set(found) == DOCUMENTED
-    assert all(isinstance(value, str) for value in found.values())
+    trigger = change(event)
+    token_claims, environment_variables = claims(trigger, FILE, "release"), variables(trigger, FILE, "release")
+    assert set(token_claims) == DOCUMENTED
+    assert all(isinstance(value, str) for value in token_claims.values())
     for name in ("ref", "sha", "head_ref", "base_ref", "workflow_ref", "run_id", "actor"):
-        assert found.get(name, made.commit) == given_[f"GITHUB_{name.upper()}"], name
-    assert (found["event_name"], found["workflow"]) == (event, "release")
-    assert found["job_workflow_ref"] == found["workflow_ref"]
-    assert found["runner_environment"] == "self-hosted"
+        assert token_claims.get(name, trigger.commit) == environment_variables[f"GITHUB_{name.upper()}"], name
+    assert (token_claims["event_name"], token_claims["workflow"]) == (event, "release")
+    assert token_claims["job_workflow_ref"] == token_claims["workflow_ref"]
+    assert token_claims["runner_environment"] == "self-hosted"
 
 
 def test_a_reusable_workflow_names_itself_and_its_caller() -> None:
     called = "acme/workflows/.github/workflows/notes.yml@main"
-    found = claims(change("push"), FILE, "release", called=called, called_commit="e" * 40)
-    assert (found["job_workflow_ref"], found["job_workflow_sha"]) == (called, "e" * 40)
-    assert found["workflow_ref"] == f"{REPOSITORY}/{FILE}@{MAIN}"
-    assert found["workflow_sha"] == COMMIT
+    token_claims = claims(change("push"), FILE, "release", called=called, called_commit="e" * 40)
+    assert (token_claims["job_workflow_ref"], token_claims["job_workflow_sha"]) == (called, "e" * 40)
+    assert token_claims["workflow_ref"] == f"{REPOSITORY}/{FILE}@{MAIN}"
+    assert token_claims["workflow_sha"] == COMMIT
 
 
 def test_ids_belong_to_names() -> None:

@@ -199,12 +199,12 @@ def test_drawn_expressions_mean_the_same_to_the_platform(seed: int) -> None:
     sources = [spoilt(draw, drawn(draw, 3)) for _ in range(1000)]
     theirs = ask({"expression": source, "contexts": CONTEXTS} for source in sources)
     differing = {
-        source: (answer(source), said)
-        for source, said in zip(sources, theirs, strict=True)
-        if answer(source) != ("value" in said, said.get("value"))
+        source: (answer(source), answered)
+        for source, answered in zip(sources, theirs, strict=True)
+        if answer(source) != ("value" in answered, answered.get("value"))
     }
     assert differing == {}
-    assert sum("value" in said for said in theirs) > 250
+    assert sum("value" in answered for answered in theirs) > 250
 
 
 def test_drawn_expressions_read_back_the_same() -> None:

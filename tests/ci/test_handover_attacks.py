@@ -56,12 +56,12 @@ def here(world: World, monkeypatch: pytest.MonkeyPatch) -> Handover:
 def signed(world: World) -> Signed:
     """What the workflow signs about a file."""
 
-    def made(file: Path, kind: str = SBOM, workflow: str = WORKFLOW) -> bytes:
+    def signed_bundle(file: Path, kind: str = SBOM, workflow: str = WORKFLOW) -> bytes:
         claims = {"sub": "x", "repository": REPOSITORY, "job_workflow_ref": workflow}
-        said = Statement.about({file.name: Digest.of_file(file)}, kind, {})
-        return sign(said, world.trust.config, world.trust.token(claims=claims))
+        statement = Statement.about({file.name: Digest.of_file(file)}, kind, {})
+        return sign(statement, world.trust.config, world.trust.token(claims=claims))
 
-    return made
+    return signed_bundle
 
 
 @pytest.fixture

@@ -141,9 +141,9 @@ def test_values_arrive_as_they_are_and_defaults_do_not_reach_the_hosts_own_steps
     make: Make,
 ) -> None:
     odd = {"A": "ends in \\", "B": 'it\'s \\n "q" $HOME #\n', "C": " \\' ", "D": "!\\$é"}
-    given = "".join(f'      {name}: "${{{{ vars.{name} }}}}"\n' for name in odd)
+    lines = "".join(f'      {name}: "${{{{ vars.{name} }}}}"\n' for name in odd)
     script = "python3 -c 'import json, os; print(json.dumps([os.environ[n] for n in \"ABCD\"]))'"
-    files = job(script, more=f"    env:\n{given}", head="defaults: {run: {working-directory: app}}")
+    files = job(script, more=f"    env:\n{lines}", head="defaults: {run: {working-directory: app}}")
     files[X] = (
         files[X].replace("name: x", "name: 'x\\'").replace("steps:\n", "steps:\n      - uses: actions/checkout@v4\n")
     )
@@ -214,8 +214,8 @@ def test_however_a_job_ends_its_run_has_a_record(
     run = make("acme/ending", job(f"echo begun\n{script}")).run("push")
     folder = world.ci.directory / "runs" / str(run.id)
     assert {path.name for path in folder.iterdir()} == {"run.json", "build.log", "build.jsonl"}
-    told = [e.type.removeprefix("dev.chainlab.") for e in world.registry.events.read(after=before)]
-    ends = [name for name in told if name.startswith(("pipelinerun", "taskrun"))]
+    types = [e.type.removeprefix("dev.chainlab.") for e in world.registry.events.read(after=before)]
+    ends = [name for name in types if name.startswith(("pipelinerun", "taskrun"))]
     assert ends == ["pipelinerun.started", "taskrun.started", "taskrun.finished", "pipelinerun.finished"]
     assert "begun" in run.log or run.jobs["build"].why
     deadline = time.monotonic() + 30  # what takes longer goes on without the host
@@ -230,7 +230,7 @@ FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 }
 
 
-def broken(*arguments: object, **named: object) -> None:
+def broken(*arguments: object, **parsed: object) -> None:
     raise OSError("nothing works")
 
 
@@ -289,8 +289,8 @@ def test_an_event_is_reported_again_when_the_database_was_busy(
     monkeypatch.setattr(platform, "report", sometimes)
     monkeypatch.setattr(run_reports, "PAUSE", 0)
     assert project.run("push").result == "success"
-    told = [e.type for e in world.registry.events.read(after=before) if "run" in e.type]
-    assert len(told) == 4
+    types = [e.type for e in world.registry.events.read(after=before) if "run" in e.type]
+    assert len(types) == 4
 
 
 def test_a_workflow_file_whose_name_no_disk_holds_is_refused_before_the_run(make: Make, world: World) -> None:
@@ -390,8 +390,8 @@ def test_jobs_are_counted_and_names_are_one_line() -> None:
     with pytest.raises(MalformedInput, match="at most"):
         Workflow.parse(X, f"on: push\njobs:\n  j0: {{}}\n{chain}")
     assert time.monotonic() - began < 5
-    named = Workflow.parse(X, 'on: push\nname: "a\\n\\e[31mb"\njobs: {a: {}}')
-    assert named.name == "a [31mb"
+    parsed = Workflow.parse(X, 'on: push\nname: "a\\n\\e[31mb"\njobs: {a: {}}')
+    assert parsed.name == "a [31mb"
     with pytest.raises(MalformedInput, match="environment"):
         Workflow.parse(X, 'on: push\njobs: {a: {environment: "a\\nb"}}')
 
@@ -410,9 +410,9 @@ def test_jobs_are_counted_and_names_are_one_line() -> None:
 )
 def test_a_job_gets_the_secrets_that_it_names(script: str, expected: set[str]) -> None:
     text = f'on: push\njobs: {{a: {{steps: [{{run: "{script}"}}]}}, b: {{secrets: inherit}}}}'
-    found = Workflow.parse(X, text)
-    assert found.secrets("a", ["ONE", "TWO"]) == expected
-    assert found.secrets("b", ["ONE", "TWO"]) == {"ONE", "TWO"}
+    parsed = Workflow.parse(X, text)
+    assert parsed.secrets("a", ["ONE", "TWO"]) == expected
+    assert parsed.secrets("b", ["ONE", "TWO"]) == {"ONE", "TWO"}
 
 
 def test_unknown_permissions_are_refused_before_any_job_runs(make: Make, world: World) -> None:

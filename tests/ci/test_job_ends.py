@@ -70,32 +70,32 @@ def bearer(secret: str) -> dict[str, str]:
 def request() -> str:
     """A certificate signing request, as Fulcio takes it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
-    return base64.b64encode(made.public_bytes(serialization.Encoding.PEM)).decode()
+    signing_request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    return base64.b64encode(signing_request.public_bytes(serialization.Encoding.PEM)).decode()
 
 
-def good(world: World, found: dict[str, str]) -> set[str]:
+def good(world: World, tokens: dict[str, str]) -> set[str]:
     """Which of a job's credentials still do something."""
     credentials, trust = world.registry.credentials, world.trust
-    left = {name for name in ("github", "runtime", "minted", "oci") if credentials.check(found[name])}
+    left = {name for name in ("github", "runtime", "minted", "oci") if credentials.check(tokens[name])}
     with httpx.Client(base_url=world.url, trust_env=False, timeout=30) as http:
-        asked = {
-            "github": http.get("/v2/", headers=bearer(found["github"])),
-            "runtime": http.get("/ci/artifacts/1", headers=bearer(found["runtime"])),
-            "bearer": http.get("/ci/token?audience=sigstore", headers=bearer(found["bearer"])),
-            "oci": http.get("/v2/", headers=bearer(found["oci"])),
-            "minted": http.post("/legacy/", headers={"Content-Length": "0"} | bearer(found["minted"])),
-            "chainlab-index": http.post("/_/oidc/mint-token", json={"token": found["chainlab-index"]}),
+        responses = {
+            "github": http.get("/v2/", headers=bearer(tokens["github"])),
+            "runtime": http.get("/ci/artifacts/1", headers=bearer(tokens["runtime"])),
+            "bearer": http.get("/ci/token?audience=sigstore", headers=bearer(tokens["bearer"])),
+            "oci": http.get("/v2/", headers=bearer(tokens["oci"])),
+            "minted": http.post("/legacy/", headers={"Content-Length": "0"} | bearer(tokens["minted"])),
+            "chainlab-index": http.post("/_/oidc/mint-token", json={"token": tokens["chainlab-index"]}),
             "chainlab-deploy": http.post(
-                "/deploy/verdicts", json={"reference": "oci/acme/x:v1"}, headers=bearer(found["chainlab-deploy"])
+                "/deploy/verdicts", json={"reference": "oci/acme/x:v1"}, headers=bearer(tokens["chainlab-deploy"])
             ),
             "sigstore": http.post(
-                "/api/v2/signingCert", json={"certificateSigningRequest": request()}, headers=bearer(found["sigstore"])
+                "/api/v2/signingCert", json={"certificateSigningRequest": request()}, headers=bearer(tokens["sigstore"])
             ),
         }
     assert trust.url == world.url
     refused = {"minted": 403, "chainlab-index": 422}
-    return left | {name for name, answer in asked.items() if answer.status_code != refused.get(name, 401)}
+    return left | {name for name, answer in responses.items() if answer.status_code != refused.get(name, 401)}
 
 
 def failing(times: int, original: Callable[..., object]) -> Callable[..., object]:
@@ -124,8 +124,8 @@ def test_no_credential_of_a_job_outlives_it(
     project = make("acme/walled", collecting(sink), SETTINGS)
     run = project.run("push", ports=[sink.port])
     assert run.result == "success", run.log
-    found = json.loads(sink.received[0])
-    assert set(found) == {
+    tokens = json.loads(sink.received[0])
+    assert set(tokens) == {
         "github",
         "runtime",
         "bearer",
@@ -135,7 +135,7 @@ def test_no_credential_of_a_job_outlives_it(
         "minted",
         "oci",
     }
-    assert good(world, found) == set()
+    assert good(world, tokens) == set()
 
 
 def test_the_tokens_of_a_job_whose_host_was_killed_end_by_themselves(

@@ -45,10 +45,10 @@ FRUITS = [
     ],
 )
 def test_combinations_are_those_of_the_documentation(matrix: Any, expected: list[Any]) -> None:
-    found = legs({"matrix": matrix})
-    assert [leg.matrix for leg in found] == expected
-    assert [leg.strategy["job-index"] for leg in found] == list(range(len(expected)))
-    assert {leg.strategy["job-total"] for leg in found} == {len(expected)}
+    every = legs({"matrix": matrix})
+    assert [leg.matrix for leg in every] == expected
+    assert [leg.strategy["job-index"] for leg in every] == list(range(len(expected)))
+    assert {leg.strategy["job-total"] for leg in every} == {len(expected)}
 
 
 @pytest.mark.parametrize("strategy", [None, "", {}, {"fail-fast": False}])

@@ -150,18 +150,18 @@ def test_the_platform_signed_provenance_for_all_that_each_job_stored(released: R
         "push-model": {"triage.onnx", MODEL},
     }
     for job, names in stored.items():
-        said = attested(released, job)
-        subjects = {s["name"]: f"sha256:{s['digest']['sha256']}" for s in said["subject"]}
+        provenance = attested(released, job)
+        subjects = {s["name"]: f"sha256:{s['digest']['sha256']}" for s in provenance["subject"]}
         assert subjects == dict(released.run.jobs[job].produced)
         assert set(subjects) == names
-        assert said["predicate"]["buildDefinition"]["internalParameters"]["job"] == job
+        assert provenance["predicate"]["buildDefinition"]["internalParameters"]["job"] == job
     assert attested(released, "push-model") == statement(released)
 
 
 def test_provenance_names_the_workflow_and_its_ref(released: Released) -> None:
-    said = statement(released)
-    assert said["predicateType"] == "https://slsa.dev/provenance/v1"
-    workflow = said["predicate"]["buildDefinition"]["externalParameters"]["workflow"]
+    provenance = statement(released)
+    assert provenance["predicateType"] == "https://slsa.dev/provenance/v1"
+    workflow = provenance["predicate"]["buildDefinition"]["externalParameters"]["workflow"]
     assert workflow["path"] == ".github/workflows/release.yml"
     assert workflow["ref"] == "refs/tags/v1.4.0"
 
@@ -188,10 +188,10 @@ def test_provenance_lists_the_commits_and_packages_that_were_really_used(
 
 
 def test_provenance_claims_build_l1_and_no_more(released: Released) -> None:
-    said = statement(released)
-    assert said["predicate"]["runDetails"]["builder"]["id"].endswith("/build-l1")
-    assert "SLSA_BUILD_LEVEL_2" not in json.dumps(said)
-    assert "SLSA_BUILD_LEVEL_3" not in json.dumps(said)
+    provenance = statement(released)
+    assert provenance["predicate"]["runDetails"]["builder"]["id"].endswith("/build-l1")
+    assert "SLSA_BUILD_LEVEL_2" not in json.dumps(provenance)
+    assert "SLSA_BUILD_LEVEL_3" not in json.dumps(provenance)
 
 
 def test_a_jobs_signature_is_not_taken_for_the_hosts(released: Released) -> None:
@@ -207,7 +207,7 @@ def test_a_jobs_signature_is_not_taken_for_the_hosts(released: Released) -> None
 def test_everything_known_about_a_digest_is_told(released: Released, kind: str) -> None:
     name = {"wheel": released.wheel, "model": "triage.onnx", "manifest": MODEL}[kind]
     digest = released.run.produced[name]
-    told = json.dumps(released.get(f"/evidence/{digest}").json())
-    assert job_provenance.SIGNER in told
-    assert RELEASE in told
-    assert released.run.repository in told
+    text = json.dumps(released.get(f"/evidence/{digest}").json())
+    assert job_provenance.SIGNER in text
+    assert RELEASE in text
+    assert released.run.repository in text

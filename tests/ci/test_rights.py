@@ -247,9 +247,9 @@ rules = st.sampled_from(CACHE_RULES)
 
 @given(origins, rules)
 def test_a_written_cache_scope_is_one_that_the_run_may_read(origin: Origin, rule: str) -> None:
-    given_ = effective_permissions(origin, rule)
-    assert given_.cache_write in (None, *given_.cache_read)
-    assert len(set(given_.cache_read)) == len(given_.cache_read)
+    rights = effective_permissions(origin, rule)
+    assert rights.cache_write in (None, *rights.cache_read)
+    assert len(set(rights.cache_read)) == len(rights.cache_read)
 
 
 @given(st.sampled_from([MAIN, NEXT]), st.booleans(), rules)
@@ -323,32 +323,32 @@ def test_an_unknown_permission_is_refused(block: Any) -> None:
         permissions(block, None, SAME)
 
 
-said = (
+blocks = (
     st.none()
     | st.sampled_from(["read-all", "write-all", ""])
     | st.dictionaries(st.sampled_from(SCOPES), st.sampled_from(LEVELS))
 )
 
 
-@given(said, said, origins, rules, st.sampled_from(["read", "write"]))
+@given(blocks, blocks, origins, rules, st.sampled_from(["read", "write"]))
 def test_no_scope_is_ever_above_the_cap(workflow: Any, job: Any, origin: Origin, rule: str, default: str) -> None:
-    given_ = effective_permissions(origin, rule)
-    levels = permissions(workflow, job, given_, default=default)
+    rights = effective_permissions(origin, rule)
+    levels = permissions(workflow, job, rights, default=default)
     assert tuple(levels) == SCOPES
-    highest = LEVELS.index(given_.cap)
+    highest = LEVELS.index(rights.cap)
     assert all(LEVELS.index(level) <= highest for s, level in levels.items() if s != "id-token")
-    asked = job if job is not None else workflow
-    named = asked == "write-all" or (isinstance(asked, dict) and asked.get("id-token") == "write")
-    assert (levels["id-token"] == "write") == (named and given_.identity)
+    block = job if job is not None else workflow
+    requested = block == "write-all" or (isinstance(block, dict) and block.get("id-token") == "write")
+    assert (levels["id-token"] == "write") == (requested and rights.identity)
 
 
-@given(said, said, rules, st.sampled_from(["read", "write"]))
+@given(blocks, blocks, rules, st.sampled_from(["read", "write"]))
 def test_a_fork_s_pull_request_never_gets_secrets_identity_or_a_writing_token(
     workflow: Any, job: Any, rule: str, default: str
 ) -> None:
-    given_ = effective_permissions(Origin("pull_request", True, MERGE, MAIN), rule)
-    assert not given_.secrets
-    levels = permissions(workflow, job, given_, default=default)
+    rights = effective_permissions(Origin("pull_request", True, MERGE, MAIN), rule)
+    assert not rights.secrets
+    levels = permissions(workflow, job, rights, default=default)
     grants = token_grants(levels, "acme/triage-model")
     assert levels["id-token"] == "none"
     assert not [grant for grant in grants if ":write:" in grant or ":push:" in grant]

@@ -406,13 +406,13 @@ def test_a_forks_pull_request_gets_no_provenance(make: Make, tmp_path: Path) -> 
         with: {name: model, path: model.bin}
 """, on="pull_request")  # fmt: skip
     project = make("acme/attested", files)
-    found = {}
+    runs = {}
     for owner in ("acme", "mallory"):
         write(tmp_path / owner, files | {"changed": owner})
         pull = project.pull_request(owner=owner, branch="b", folder=tmp_path / owner, title="t")
-        found[owner] = project.run("pull_request", pull=pull)
-    assert all(run.artifacts["model"] for run in found.values())
-    assert [bool(found[o].jobs["keep"].provenance) for o in ("acme", "mallory")] == [True, False]
+        runs[owner] = project.run("pull_request", pull=pull)
+    assert all(run.artifacts["model"] for run in runs.values())
+    assert [bool(runs[o].jobs["keep"].provenance) for o in ("acme", "mallory")] == [True, False]
 
 
 # -- the command line

@@ -131,16 +131,16 @@ def test_what_act_knows_stays_as_it_is(value: str) -> None:
 def test_case_is_said_in_other_words_that_mean_the_same(source: str) -> None:
     other = translate(f"x ${{{{ {source} }}}}")
     assert "case" not in other
-    said = segments(other)[1][0]
-    assert evaluate(parse(said), CONTEXTS) == evaluate(parse(source), CONTEXTS)
-    assert translate_condition(source) == said
+    translated = segments(other)[1][0]
+    assert evaluate(parse(translated), CONTEXTS) == evaluate(parse(source), CONTEXTS)
+    assert translate_condition(source) == translated
     assert translate(other) == other
 
 
 def test_the_strategy_is_written_out() -> None:
     strategy = {"fail-fast": True, "job-index": 1, "job-total": 2, "max-parallel": 2}
-    said = translate("${{ strategy.job-index }} of ${{ Strategy['job-total'] }}", {"strategy": strategy})
-    assert resolve(said, {}) == "1 of 2"
+    translated = translate("${{ strategy.job-index }} of ${{ Strategy['job-total'] }}", {"strategy": strategy})
+    assert resolve(translated, {}) == "1 of 2"
     whole = translate("${{ toJSON(strategy) }}", {"strategy": strategy})
     assert resolve(whole, {}) == resolve("${{ toJSON(x) }}", {"x": strategy})
 
@@ -165,6 +165,6 @@ def test_an_input_called_if_is_a_text() -> None:
 
 
 def test_what_a_context_lacks_there_is_written_out() -> None:
-    known = {"github": {"workflow_ref": "a/b/c@d", "ref_protected": True}}
-    said = translate("${{ GitHub.Workflow_Ref }} ${{ github['ref_protected'] }} ${{ github.ref }}", known)
-    assert said == "${{ 'a/b/c@d' }} ${{ true }} ${{ github.ref }}"
+    values = {"github": {"workflow_ref": "a/b/c@d", "ref_protected": True}}
+    translated = translate("${{ GitHub.Workflow_Ref }} ${{ github['ref_protected'] }} ${{ github.ref }}", values)
+    assert translated == "${{ 'a/b/c@d' }} ${{ true }} ${{ github.ref }}"

@@ -72,21 +72,21 @@ KEYS = ["needs", "env", "environment", "container", "uses", "if", "outputs", "st
 @given(st.dictionaries(st.sampled_from(KEYS), odd), odd)
 def test_odd_values_never_end_in_anything_but_an_error_that_teaches(fields: dict[str, Any], on: Any) -> None:
     with contextlib.suppress(ChainlabError):
-        found = workflow({"a": fields, "b": job()}, on=on)
-        found.triggered("push", "refs/heads/main")
-        found.triggered("pull_request", "refs/pull/1/merge", "refs/heads/main")
-        check(PATH, found.text)
-        for name in found.order():
-            needed = {n: ("success", {"o": "v"}) for n in found.needs(name)}
-            made = copy(found, name, env={"A": "b"}, ended=needed)
-            assert found.explain(name, made)
+        parsed = workflow({"a": fields, "b": job()}, on=on)
+        parsed.triggered("push", "refs/heads/main")
+        parsed.triggered("pull_request", "refs/pull/1/merge", "refs/heads/main")
+        check(PATH, parsed.text)
+        for name in parsed.order():
+            needed = {n: ("success", {"o": "v"}) for n in parsed.needs(name)}
+            workflow_copy = copy(parsed, name, env={"A": "b"}, ended=needed)
+            assert parsed.explain(name, workflow_copy)
 
 
 @pytest.mark.parametrize("path", sorted(DATA.rglob(".github/workflows/*.yml")), ids=lambda p: p.stem)
 def test_the_course_s_workflows_are_read(path: Path) -> None:
-    found = Workflow.parse(PATH, path.read_text(encoding="utf-8"))
-    assert set(found.order()) == set(found.jobs)
-    assert load(dump(found.document)) == found.document
+    parsed = Workflow.parse(PATH, path.read_text(encoding="utf-8"))
+    assert set(parsed.order()) == set(parsed.jobs)
+    assert load(dump(parsed.document)) == parsed.document
 
 
 # -- what starts it: GitHub Docs, "Workflow syntax for GitHub Actions"
@@ -179,9 +179,9 @@ def test_any_pattern_answers_or_is_refused(pattern: str, name: str) -> None:
 
 
 def test_jobs_come_after_those_they_need() -> None:
-    found = workflow({"c": job(needs=["a", "b"]), "b": job(needs="a"), "a": job()})
-    assert found.order() == ["a", "b", "c"]
-    assert found.needs("c") == ["a", "b"]
+    parsed = workflow({"c": job(needs=["a", "b"]), "b": job(needs="a"), "a": job()})
+    assert parsed.order() == ["a", "b", "c"]
+    assert parsed.needs("c") == ["a", "b"]
 
 
 @pytest.mark.parametrize("jobs", [{"a": job(needs="a")}, {"a": job(needs="b"), "b": job(needs="a"), "c": job()}])
@@ -205,22 +205,24 @@ def test_the_copy_differs_by_env_stubs_and_what_needs_docker_only() -> None:
         "other": job(),
         "after": job(needs="before", env={"OWN": "kept"}, container="alpine", services={"db": {}}),
     }
-    found = workflow(jobs, name="n", permissions={"contents": "read"}, env={"ALL": "1"})
-    made = copy(found, "after", env={"TOKEN": "bearer"}, ended={"before": ("success", {"x": "1"})})
-    assert {k: v for k, v in made.items() if k != "jobs"} == {"on": "push", "name": "n", "env": {"ALL": "1"}}
-    assert list(made["jobs"]) == ["before", "after", REPORT]
+    parsed = workflow(jobs, name="n", permissions={"contents": "read"}, env={"ALL": "1"})
+    workflow_copy = copy(parsed, "after", env={"TOKEN": "bearer"}, ended={"before": ("success", {"x": "1"})})
+    assert {k: v for k, v in workflow_copy.items() if k != "jobs"} == {"on": "push", "name": "n", "env": {"ALL": "1"}}
+    assert list(workflow_copy["jobs"]) == ["before", "after", REPORT]
     after = {"name": AFTER, "run": "chainlab-post", "shell": "sh"}
     env = {"OWN": "kept", "TOKEN": "bearer"}
-    assert made["jobs"]["after"] == job(**{"if": "always()"}, needs="before", env=env, steps=[{"run": "true"}, after])
-    assert found.left_out("after") == ["container", "services"]
-    assert found.left_out("before") == []
-    assert found.document["jobs"]["after"]["container"] == "alpine"  # the file's own is untouched
+    assert workflow_copy["jobs"]["after"] == job(
+        **{"if": "always()"}, needs="before", env=env, steps=[{"run": "true"}, after]
+    )
+    assert parsed.left_out("after") == ["container", "services"]
+    assert parsed.left_out("before") == []
+    assert parsed.document["jobs"]["after"]["container"] == "alpine"  # the file's own is untouched
 
 
 def test_the_explanation_shows_the_difference_and_nothing_else() -> None:
-    found = workflow({"a": job(env={"OWN": "kept"})}, name="n")
-    made = copy(found, "a", env={"TOKEN": "bearer"}, ended={})
-    lines = found.explain("a", made).splitlines()
+    parsed = workflow({"a": job(env={"OWN": "kept"})}, name="n")
+    workflow_copy = copy(parsed, "a", env={"TOKEN": "bearer"}, ended={})
+    lines = parsed.explain("a", workflow_copy).splitlines()
     added = [line[1:].strip() for line in lines if line.startswith("+") and line[1] != "+"]
     assert [line for line in added[: added.index(f"{REPORT}:")] if AFTER not in line] == [
         "run: chainlab-post",
@@ -231,8 +233,8 @@ def test_the_explanation_shows_the_difference_and_nothing_else() -> None:
 
 
 def test_a_job_that_calls_a_workflow_gets_no_env() -> None:
-    found = workflow({"a": {"uses": "acme/workflows/.github/workflows/notes.yml@main"}})
-    assert "env" not in copy(found, "a", env={"TOKEN": "t"}, ended={})["jobs"]["a"]
+    parsed = workflow({"a": {"uses": "acme/workflows/.github/workflows/notes.yml@main"}})
+    assert "env" not in copy(parsed, "a", env={"TOKEN": "t"}, ended={})["jobs"]["a"]
 
 
 # -- the copy as act really runs it
@@ -268,13 +270,13 @@ ECHO = {"run": 'printf "%s" "$GOT"', "env": {"GOT": "${{ toJSON(needs) }}"}}
 
 def test_outputs_of_needed_jobs_arrive_word_for_word(tmp_path: Path) -> None:
     passed = {name: f"${{{{ needs.before.outputs.{name} }}}}" for name in TRICKY}
-    found = workflow(
+    parsed = workflow(
         {
             "before": job(),
             "after": job(needs="before", steps=[ECHO], outputs=passed),
         }
     )
-    ended = run(found, "after", tmp_path, secrets={"T": "FAKE-secret"}, before=("success", TRICKY))
+    ended = run(parsed, "after", tmp_path, secrets={"T": "FAKE-secret"}, before=("success", TRICKY))
     assert (ended.result, ended.why) == ("success", "")
     assert json.loads(ended.log) == {"before": {"outputs": TRICKY, "result": "success"}}
     assert ended.outputs == TRICKY  # and so does what the report says of it

@@ -245,18 +245,18 @@ def test_spoilt_documents_are_read_and_refused_as_there(seed: int) -> None:
     draw = random.Random(seed)
     texts = [spoilt(draw) for _ in range(1000)]
     differing, read = [], 0
-    for text, said in zip(texts, ask({"yaml": text} for text in texts), strict=True):
+    for text, parsed in zip(texts, ask({"yaml": text} for text in texts), strict=True):
         try:
             value, why = load(text), ""
         except MalformedInput as error:
             value, why = None, str(error)
-        if "value" in said and not why:
+        if "value" in parsed and not why:
             read += 1
-            if as_json(value) != said["value"]:
-                differing.append((text, value, said))
-        elif why and "value" in said and not any(words in why for words in STRICT):
-            differing.append((text, why, said))
-        elif not why and "errors" in said and not said["errors"][0].startswith(LENIENT):
-            differing.append((text, value, said))
+            if as_json(value) != parsed["value"]:
+                differing.append((text, value, parsed))
+        elif why and "value" in parsed and not any(words in why for words in STRICT):
+            differing.append((text, why, parsed))
+        elif not why and "errors" in parsed and not parsed["errors"][0].startswith(LENIENT):
+            differing.append((text, value, parsed))
     assert differing == []
     assert read > 300

@@ -47,18 +47,18 @@ def variants() -> list[Any]:
     if not FOUND.is_namespace:
         return [pytest.param(FOUND, marks=walled)]
     others = [module._tried([replace(FOUND, options=v)], "") for v in VARIANTS if v != FOUND.options]
-    found = [FOUND, *(other for other in others if other.is_namespace)]
+    sandboxes = [FOUND, *(other for other in others if other.is_namespace)]
     kinds = {True: "a user of its own", False: "a user namespace"}
     procs = {True: "a fresh /proc", False: "the outer /proc"}
     return [
-        pytest.param(one, id=f"{kinds[one.changes_user]}, {procs['--unshare-pid' in one.options]}") for one in found
+        pytest.param(one, id=f"{kinds[one.changes_user]}, {procs['--unshare-pid' in one.options]}") for one in sandboxes
     ]
 
 
 @pytest.fixture(params=variants())
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
-    found: Sandbox = request.param
-    return found
+    sandbox: Sandbox = request.param
+    return sandbox
 
 
 def inside(sandbox: Sandbox, job: Path, code: str, **facts: Any) -> Any:
@@ -67,9 +67,11 @@ def inside(sandbox: Sandbox, job: Path, code: str, **facts: Any) -> Any:
         f"{ASK}\nglobals().update(json.loads({json.dumps(facts)!r}))\n{code}\nprint(json.dumps(answer))\n"
     )
     command = sandbox.command([sys.executable, "-I", str(job / "code.py")], job)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={"PATH": os.defpath}, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    completed = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env={"PATH": os.defpath}, check=False
+    )
+    assert completed.returncode == 0, completed.stderr
+    return json.loads(completed.stdout)
 
 
 @pytest.fixture
@@ -153,7 +155,7 @@ answer = {path: attempt(lambda: write(path)) for path in places}
         package=str(Path(module.__file__).parent),
         prefix=sys.prefix,
     )
-    writable = [path for path, said in answer.items() if said == "None"]
+    writable = [path for path, outcome in answer.items() if outcome == "None"]
     assert str(job / "new") in writable
     assert (job / "new").exists()
     assert (job / "tmp/new").exists()  # /tmp inside is the job's own
@@ -213,7 +215,7 @@ answer = [
             )
         finally:
             other.kill()
-    assert not [said for said in answer if "FAKE" in said or said.startswith("[")]
+    assert not [outcome for outcome in answer if "FAKE" in outcome or outcome.startswith("[")]
 
 
 @walled
@@ -234,9 +236,9 @@ def test_what_a_job_may_read_is_not_writable(job: Path, tmp_path: Path) -> None:
         f"cat {tmp_path}/action/action.yml; echo y > {tmp_path}/action/action.yml",
     ]
     command = FOUND.command(words, job, readable=[tmp_path / "action"])
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout == "x"
-    assert done.returncode != 0
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.stdout == "x"
+    assert completed.returncode != 0
     assert (tmp_path / "action/action.yml").read_text() == "x"
 
 
@@ -256,10 +258,10 @@ print(json.dumps([found.control, found.why, done.stdout]))
 def within(outer: list[str], folder: Path) -> list[str]:
     (folder / "tmp").mkdir(exist_ok=True)
     words = [*outer, sys.executable, "-c", REPORT, str(folder)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"the outer sandbox does not work here: {done.stderr[-200:]}")
-    answer: list[str] = json.loads(done.stdout)
+    completed = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    if completed.returncode != 0:
+        pytest.skip(f"the outer sandbox does not work here: {completed.stderr[-200:]}")
+    answer: list[str] = json.loads(completed.stdout)
     return answer
 
 
@@ -323,19 +325,19 @@ def test_payloads_do_not_run_without_a_wall(tmp_path: Path) -> None:
 def test_other_systems_say_what_is_missing(monkeypatch: pytest.MonkeyPatch, platform: str, says: str) -> None:
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    found = module._find.__wrapped__()
-    assert found.control == "none"
-    assert says in found.why
+    tried = module._find.__wrapped__()
+    assert tried.control == "none"
+    assert says in tried.why
 
 
 def test_macos_gets_its_own_wall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(module, "_try", lambda candidate: ())
-    found = module._find.__wrapped__()
-    assert found.control == "seatbelt"
-    assert not found.is_namespace
-    program, option, folder, flag, profile, *words = found.command(["act"], tmp_path)
+    tried = module._find.__wrapped__()
+    assert tried.control == "seatbelt"
+    assert not tried.is_namespace
+    program, option, folder, flag, profile, *words = tried.command(["act"], tmp_path)
     assert (program, option, flag, words) == ("/usr/bin/sandbox-exec", "-D", "-p", ["act"])
     assert folder == f"JOB={tmp_path.resolve()}"
     assert "(deny network*)" in profile
@@ -371,25 +373,25 @@ def test_bubblewrap_alone_is_no_wall_and_no_payload_runs_behind_it(
     (tmp_path / "launch.py").write_text(PLAIN)
     monkeypatch.setattr(module, "INSIDE", tmp_path)
     monkeypatch.setattr(view, "_interpreter", lambda: (Path(sys.base_prefix), Path(sys.prefix), tmp_path))
-    found = module._tried([FOUND], "")
-    escaped = {attempt.escape for attempt in found.attempts if attempt.outcome == "succeeded"}
+    tried = module._tried([FOUND], "")
+    escaped = {attempt.escape for attempt in tried.attempts if attempt.outcome == "succeeded"}
     assert "pass the process limit" in escaped
     if FOUND.changes_user:
         assert {"remount what is read-only", "write outside of its directory", "become root"} <= escaped
-    assert found.control == "none"
-    assert "there is no limit on processes" in found.why
+    assert tried.control == "none"
+    assert "there is no limit on processes" in tried.why
     with pytest.raises(Unavailable, match="do not run"):
-        found.require()
+        tried.require()
 
 
 @walled
 def test_a_wall_with_a_hole_is_found_out() -> None:
     options = tuple(option for option in FOUND.options if option != "--unshare-net")
-    found = module._tried([replace(FOUND, options=options)], "")
-    escaped = [attempt.escape for attempt in found.attempts if attempt.outcome == "succeeded"]
+    tried = module._tried([replace(FOUND, options=options)], "")
+    escaped = [attempt.escape for attempt in tried.attempts if attempt.outcome == "succeeded"]
     assert escaped == ["reach a loopback port that it was not given"]
-    assert found.control == "none"
-    assert escaped[0] in found.why
+    assert tried.control == "none"
+    assert escaped[0] in tried.why
 
 
 @walled
@@ -398,9 +400,9 @@ def test_a_wall_without_a_user_of_its_own_is_found_out(monkeypatch: pytest.Monke
         pytest.skip("only root changes its user")
     monkeypatch.setattr(Sandbox, "changes_user", False)
     monkeypatch.setattr(module, "_mapping", lambda user: [])
-    found = module._tried([FOUND], "")
-    assert found.control == "none"
-    assert "pass the process limit" in found.why
+    tried = module._tried([FOUND], "")
+    assert tried.control == "none"
+    assert "pass the process limit" in tried.why
 
 
 @walled
@@ -483,8 +485,10 @@ def test_a_path_below_a_closed_home_can_be_read(sandbox: Sandbox, job: Path, tmp
     (tmp_path / "home").chmod(0o700)
     (tmp_path / "home/person").chmod(0o700)
     words = ["/bin/sh", "-c", f"cat {shown}/file; ls {shown.parent}"]
-    done = subprocess.run(sandbox.command(words, job, readable=[shown]), capture_output=True, text=True, check=False)
-    assert done.stdout == "shownkit\n"
+    completed = subprocess.run(
+        sandbox.command(words, job, readable=[shown]), capture_output=True, text=True, check=False
+    )
+    assert completed.stdout == "shownkit\n"
 
 
 # -- as an ordinary user, and in a wall
@@ -517,17 +521,19 @@ print(json.dumps([os.getuid(), found.control, found.why, sorted({a.outcome for a
 
 def outcomes(command: list[str], temporary: str) -> tuple[int, list[Any]]:
     environment = {"PATH": os.defpath, "PYTHONPATH": str(Path(module.__file__).parents[2]), "TMPDIR": temporary}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False, cwd="/")
-    assert done.returncode == 0, done.stderr
-    user, *rest = json.loads(done.stdout)
+    completed = subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=60, check=False, cwd="/"
+    )
+    assert completed.returncode == 0, completed.stderr
+    user, *rest = json.loads(completed.stdout)
     return user, rest
 
 
 @walled
 def test_an_ordinary_user_has_a_wall_too() -> None:
-    user, found = outcomes([*ordinary(), sys.executable, "-c", OUTCOMES], "/tmp")
+    user, result = outcomes([*ordinary(), sys.executable, "-c", OUTCOMES], "/tmp")
     assert user != 0
-    assert found == ["namespace", "", ["refused"]]
+    assert result == ["namespace", "", ["refused"]]
 
 
 @walled
@@ -603,9 +609,9 @@ def test_slots_do_not_read_each_other_s_files(tmp_path: Path) -> None:
             slots.give(folder, user)
         words = ["/bin/sh", "-c", f"cat {folders[0]}/file {folders[1]}/file"]
         command = FOUND.command(words, folders[0], readable=[folders[1]], user=one)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout == "mine"
-    assert "Permission denied" in done.stderr
+        completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.stdout == "mine"
+    assert "Permission denied" in completed.stderr
 
 
 @pytest.mark.parametrize(
