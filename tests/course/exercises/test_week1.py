@@ -17,7 +17,7 @@ import yaml
 from sigstore.verify import Verifier
 from solved_labs import SolvedLab
 
-from chainlab.course.exercises.fixtures import controls
+from chainlab.course.exercises.fixtures.controls import best, open_threats
 from chainlab.course.exercises.week1 import ex3_verifier, ex5_inventory, ex6_control_budget
 from chainlab.course.learning import checks
 
@@ -155,9 +155,9 @@ def test_best_is_the_best_by_plain_enumeration(lab: Any) -> None:
             sizes = range(len(controls) + 1)
             for chosen in chain.from_iterable(combinations(controls, n) for n in sizes):
                 if sum(c["cost"] for c in chosen) <= profile["budget"]:
-                    left = controls.open_threats(small, {c["id"] for c in chosen})
+                    left = open_threats(small, {c["id"] for c in chosen})
                     values.append(sum(t["loss"] for t in profile["threats"] if t["id"] not in left))
-            assert controls.best(small) == max(values)
+            assert best(small) == max(values)
 
 
 def test_mixed_profiles_are_worth_choosing_for(lab: Any) -> None:
@@ -167,7 +167,7 @@ def test_mixed_profiles_are_worth_choosing_for(lab: Any) -> None:
         for case in ex6_control_budget.cases(lab, random.Random(seed)):
             if "mixed" in case.name:
                 (profile,) = case.args
-                top = controls.best(profile)
+                top = best(profile)
                 assert top > 0
                 assert len(profile["controls"]) == 12
                 open_ones += top < sum(t["loss"] for t in profile["threats"])
