@@ -1,7 +1,7 @@
 """One workspace, opened: its registry, CI host, gate, archive and deployment, each opened when first asked for.
 
     >>> with World(learner_workspace()) as world:                  # doctest: +SKIP
-    ...     world.gate.judge("acme/triage-model@sha256:…")
+    ...     world.gate.judge("oci/acme/triage-model@sha256:…")
 
 The services run in this process until `close`, unless another process serves the workspace: then this one joins it.
 A new part is one method marked ``@_part``, and a line in `World.routes` if it answers over HTTP.

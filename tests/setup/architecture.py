@@ -49,19 +49,27 @@ LAYERS = (
     ("display",),
     ("characters",),
 )
-# One digest on its way, by the room or module where each step happens.
+# One digest on its way, by the module where each step happens. Steps 1 to 6 repeat for each job of the run.
 JOURNEY = (
-    ("ci.runs", "a job of a workflow run makes the file and stores it"),
-    ("registry", "bytes by digest, with the job that stored them"),
-    ("ci.runs.job_provenance", "the platform signs what the job stored"),
-    ("evidence.signing", "statements become Sigstore bundles"),
-    ("trust", "certificate, log entry and timestamp of each signature"),
-    ("registry.evidence", "one look-up finds every bundle about the digest"),
+    (
+        "ci.runs.workflow_run",
+        "a job makes a file and stores it, for later jobs (`ci/services`) or in the registry",
+    ),
+    ("registry.job_writes", "the registry keeps bytes by digest, and which job's credential brought them"),
+    ("evidence.signing", "what the job states (SBOM, ML-BOM, model signature) becomes a Sigstore bundle"),
+    ("trust.instance", "each signature gets a certificate, a log entry and a timestamp"),
+    ("ci.runs.job_provenance", "when the job has ended, the platform signs what it stored"),
+    ("ci.runs.handover", "the next job verifies a file before it uses it"),
+    ("deploy.app", "the last jobs ask for a verdict and for promotion: `Deployment` asks the gate, each time anew"),
+    ("policy.gate", "one verdict, from the facts to the signature: steps 9 to 12"),
+    ("registry.evidence", "one look-up finds every bundle about the release"),
     ("policy.facts", "the release is read, its bundles are verified, the facts are written down"),
-    ("policy.rego", "the rules decide"),
+    ("policy.rego", "the rules decide on the facts"),
     ("policy.vsa", "the gate signs its verdict"),
-    ("deploy", "promoted with the gate's yes, fetched by digest, hashed again, run"),
-    ("archive", "the evidence stays"),
+    ("archive.archive", "promotion archives the evidence first"),
+    ("registry.channels", "then it enters the release in prod"),
+    ("deploy.admission", "`chainlab deploy` fetches by digest, hashes again and checks the verdict"),
+    ("deploy.prediction_service", "the service runs"),
 )
 WIDTH, MARGIN, GAP = 1180, 12, 8  # pixels
 LINE, TITLE, LETTER = 15, 20, 6.1  # pixels: height of a line and of a title, width of a letter
@@ -95,6 +103,11 @@ def rooms(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if (path / "__init__.py").exists())
 
 
+def steps_of(place: str) -> str:
+    """The numbers of the steps that happen in a room or module, such as "(9)"; empty for most."""
+    return "".join(f"({number})" for number, (name, _) in enumerate(JOURNEY, 1) if name == place)
+
+
 def boxes(names: tuple[str, ...]) -> list[Box]:
     """The boxes of one layer."""
     return [Box(name, tuple(_lines(SOURCE / name))) for name in names if not name.startswith("__")]
@@ -104,26 +117,33 @@ def _lines(folder: Path) -> Iterator[tuple[str, str]]:
     if not folder.is_dir():
         yield "", summary(folder)
         return
-    if own := modules(folder):
+    if own := _listed(folder):
         yield "", " · ".join(own)
     for room in rooms(folder):
-        yield room.name, " · ".join([*modules(room), *(f"{below.name}/" for below in rooms(room))])
+        inner = [f"{below.name}/" for below in rooms(room)]
+        numbers = steps_of(f"{folder.name}.{room.name}")
+        yield room.name, f"{numbers}{'  ' if numbers else ''}{' · '.join([*_listed(room), *inner])}"
         if room.name != "exercises":  # 35 of them, found by their number
-            yield from ((f"{room.name}/{below.name}", " · ".join(modules(below))) for below in rooms(room))
+            yield from ((f"{room.name}/{below.name}", " · ".join(_listed(below))) for below in rooms(room))
+
+
+def _listed(folder: Path) -> list[str]:
+    """The modules of a folder, each with the numbers of its steps."""
+    place = ".".join(folder.relative_to(SOURCE).parts)
+    return [" ".join(filter(None, (name, steps_of(f"{place}.{name}")))) for name in modules(folder)]
 
 
 def summary(path: Path) -> str:
     """The first line of a room's or module's docstring, without the full stop."""
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return docstring.partition("\n")[0].rstrip(".")
+    return docstring.partition("\n")[0].rstrip(".").replace("``", "`")
 
 
 def picture() -> str:
     """The SVG: one row of boxes for each layer."""
     parts: list[str] = []
     top = float(MARGIN)
-    steps = {name: [n for n, (place, _) in enumerate(JOURNEY, 1) if place == name] for name, _ in JOURNEY}
     for layer in LAYERS:
         row = boxes(layer)
         if not row:
@@ -131,12 +151,9 @@ def picture() -> str:
         width = (WIDTH - 2 * MARGIN - GAP * (len(row) - 1)) / len(row)
         height = TITLE + 8 + LINE * max(len(box.rows(width)) for box in row)
         for number, box in enumerate(row):
-            parts += _drawn(box, MARGIN + number * (width + GAP), top, width, height, steps)
+            parts += _drawn(box, MARGIN + number * (width + GAP), top, width, height)
         top += height + GAP
-    legend = [f"{number}  {place.replace('.', '/')}: {text}" for number, (place, text) in enumerate(JOURNEY, 1)]
-    parts.append(_text(MARGIN, top + LINE, "One digest, from a workflow run to a deployment", bold=True))
-    parts += [_text(MARGIN, top + LINE * (n + 2), line) for n, line in enumerate(legend)]
-    bottom = round(top + LINE * (len(legend) + 2))
+    bottom = round(top + MARGIN)
     words = "The package in layers: a module imports only from its own row or from those below."
     return "\n".join(
         [
@@ -150,18 +167,14 @@ def picture() -> str:
     )
 
 
-def _drawn(
-    box: Box, left: float, top: float, width: float, height: float, steps: dict[str, list[int]]
-) -> Iterator[str]:
+def _drawn(box: Box, left: float, top: float, width: float, height: float) -> Iterator[str]:
     yield (
         f'<rect x="{left:g}" y="{top:g}" width="{width:g}" height="{height:g}" rx="4" fill="#f4f6f8" stroke="#5b6770"/>'
     )
-    yield _text(left + 8, top + TITLE - 5, box.name, bold=True, size=13)
-    numbers = sorted(n for name, all_steps in steps.items() if name.split(".")[0] == box.name for n in all_steps)
-    for place, number in enumerate(numbers):
-        centre = left + width - 14 - 20 * (len(numbers) - 1 - place)
-        yield f'<circle cx="{centre:g}" cy="{top + 13:g}" r="8" fill="#1f2d3a"/>'
-        yield _text(centre, top + 17, str(number), bold=True, colour="#ffffff", middle=True)
+    yield (
+        f'<text x="{left + 8:g}" y="{top + TITLE - 5:g}" font-size="13" fill="#1f2d3a" font-weight="600">'
+        f"{html.escape(box.name)}</text>"
+    )
     for number, (room, line) in enumerate(box.rows(width)):
         rest = line.removeprefix(f"{room}/") if room else line
         start = f'<tspan font-weight="600">{html.escape(room)}/</tspan>' if room else ""
@@ -169,16 +182,12 @@ def _drawn(
         yield f'<text x="{left + 8:g}" y="{base:g}" fill="#1f2d3a">{start}{html.escape(rest)}</text>'
 
 
-def _text(
-    x: float, y: float, text: str, *, bold: bool = False, size: int = 11, colour: str = "#1f2d3a", middle: bool = False
-) -> str:
-    weight = ' font-weight="600"' if bold else ""
-    anchor = ' text-anchor="middle"' if middle else ""
-    return f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{colour}"{weight}{anchor}>{html.escape(text)}</text>'
-
-
 def table() -> str:
-    """The rooms and single modules as a Markdown table, from the top layer to the lowest."""
+    """The steps of the digest as a list, then the rooms and single modules as a table, in Markdown."""
+    steps = []
+    for number, (place, text) in enumerate(JOURNEY, 1):
+        where = place.replace(".", "/") + ("/" if SOURCE.joinpath(*place.split(".")).is_dir() else ".py")
+        steps.append(f"{number}. `{where}`: {text}")
     rows = ["| where | what it does |", "|---|---|"]
     for layer in LAYERS:
         for name in layer:
@@ -187,7 +196,7 @@ def table() -> str:
                 continue
             rows.append(f"| `{name}{'/' if path.is_dir() else '.py'}` | {summary(path)} |")
             rows += [f"| `{name}/{room.name}/` | {summary(room)} |" for room in (rooms(path) if path.is_dir() else [])]
-    return "\n".join(rows)
+    return "\n".join(["One digest, from a workflow run to a deployment:", "", *steps, "", *rows])
 
 
 def page(text: str) -> str:

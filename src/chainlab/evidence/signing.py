@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from chainlab.errors import ChainlabError, MalformedInput, Unavailable
 from chainlab.evidence.statements import Statement
+from chainlab.trust.lifetimes import TOKEN_SECONDS
 
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
@@ -75,7 +76,7 @@ def refusal(what: str, error: BaseException) -> ChainlabError:
     return ChainlabError(
         f"{what} could not be signed",
         why=_reason(error),
-        hint="ask for a new token: one is valid for ten minutes, and only for the instance that issued it",
+        hint=f"ask for a new token: one is valid for {TOKEN_SECONDS // 60} minutes, for the instance that issued it",
     )
 
 

@@ -4,11 +4,12 @@
     >>> quality.score, quality.reasons[:1]
     (0.83, ('component hash: 2 of 22 component(s), not numpy, scipy, onnx; candidates of a lock: 20',))
 
-`ELEMENTS` is the table of what is asked: a new element is one line there. It joins two lists: NTIA's of 12 July 2021,
-and CISA's of 22 August 2025, which is a *draft for comment*: its final version may differ. A value such as "unknown"
-does not count. An element that applies to no component counts neither way, and a document without components has no
-score. The score counts what a document declares, not whether it is true: a document that lists too little scores well,
-so compare it with what is installed.
+`ELEMENTS` is the table of what is asked. A new element is one row there: a field of its own needs only its name
+(`_states`), a nested one a function beside it; ``standards=()`` marks one that no standard asks for. The table joins
+two lists: NTIA's of 12 July 2021, and CISA's of 22 August 2025, which is a *draft for comment*: its final version may
+differ. A value such as "unknown" does not count. An element that applies to no component counts neither way, and a
+document without components has no score. The score counts what a document declares, not whether it is true: a document
+that lists too little scores well, so compare it with what is installed.
 """
 
 from __future__ import annotations

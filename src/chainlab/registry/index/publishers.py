@@ -29,11 +29,11 @@ from chainlab import names
 from chainlab.credentials import Credentials
 from chainlab.errors import MalformedInput, Refused
 from chainlab.trust.issuer import JOB_CLAIM
+from chainlab.trust.lifetimes import UPLOAD_SECONDS
 
-__all__ = ["AUDIENCE", "LIFETIME", "Minted", "Publisher", "Publishers", "TrustSource"]
+__all__ = ["AUDIENCE", "Minted", "Publisher", "Publishers", "TrustSource"]
 
 AUDIENCE = "chainlab-index"  # the audience of a token for the exchange
-LIFETIME = 900  # seconds that a minted credential lasts, as on PyPI
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 WORKFLOW = re.compile(r"[A-Za-z0-9._ -]{1,100}\.ya?ml")
 ENVIRONMENT = re.compile(r"[^\x00-\x1f\x7f'\"`,;\\]{0,255}")
@@ -190,9 +190,9 @@ class Publishers:
         )
         grants = [f"packages:upload:{project}" for project in projects]
         secret = self._credentials.issue(
-            subject, grants, lifetime=LIFETIME, repository=publisher.repository, job=claims.get(JOB_CLAIM, "")
+            subject, grants, lifetime=UPLOAD_SECONDS, repository=publisher.repository, job=claims.get(JOB_CLAIM, "")
         )
-        return Minted(secret, int(time.time()) + LIFETIME)
+        return Minted(secret, int(time.time()) + UPLOAD_SECONDS)
 
     def origin(self, subject: str) -> tuple[Publisher, dict[str, str]] | None:
         """Look up the publisher and the claims of a minted credential; None for a person's credential."""

@@ -17,13 +17,13 @@ from starlette.requests import Request
 
 from chainlab.credentials import Credential, Credentials, presented_secret
 from chainlab.registry.oci.errors import OciError
+from chainlab.trust.lifetimes import OCI_TOKEN_SECONDS
 from chainlab.visibility import PACKAGES, has_right
 
-__all__ = ["ANONYMOUS", "LIFETIME", "Access", "challenge", "may"]
+__all__ = ["ANONYMOUS", "Access", "challenge", "may"]
 
 ANONYMOUS = "anonymous"  # the token for a caller without a secret; it grants nothing
 SERVICE = "chainlab"
-LIFETIME = 900  # seconds a token lives
 
 
 def challenge(request: Request, name: str = "", actions: str = "pull") -> Mapping[str, str]:
@@ -71,7 +71,7 @@ class Access:
         if caller is None:
             return ANONYMOUS
         grants = {grant for grant in caller.grants if grant.startswith("oci:")}
-        return self._credentials.issue(caller.subject, grants, lifetime=LIFETIME, prefix="clt", under=caller)
+        return self._credentials.issue(caller.subject, grants, lifetime=OCI_TOKEN_SECONDS, prefix="clt", under=caller)
 
 
 def may(caller: Credential, action: str, name: str) -> bool:

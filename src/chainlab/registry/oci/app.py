@@ -21,7 +21,7 @@ from starlette.routing import Route
 from chainlab.errors import ChainlabError
 from chainlab.file_response import StoredFile
 from chainlab.registry.oci import names as oci_names
-from chainlab.registry.oci.access import LIFETIME, Access, challenge
+from chainlab.registry.oci.access import Access, challenge
 from chainlab.registry.oci.catalog import PAGE
 from chainlab.registry.oci.errors import OciError, answer
 from chainlab.registry.oci.images import Images
@@ -30,6 +30,7 @@ from chainlab.registry.oci.pushing import BlobPush
 from chainlab.registry.oci.requests import OciRequest, number, read_path
 from chainlab.registry.oci.tables import Stored
 from chainlab.registry.oci.uploads import Uploads
+from chainlab.trust.lifetimes import OCI_TOKEN_SECONDS
 
 __all__ = ["oci_app"]
 
@@ -106,7 +107,7 @@ class _OciEndpoints:
         if request.method != "GET":
             raise _not_served(request)
         token = self._access.token(self._access.caller(request))
-        content = {"token": token, "access_token": token, "expires_in": LIFETIME}
+        content = {"token": token, "access_token": token, "expires_in": OCI_TOKEN_SECONDS}
         return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
     async def serve(self, request: Request) -> Response:
