@@ -90,7 +90,7 @@ def test_a_matrix_has_legs_of_its_own_and_a_skipped_job_none(make: Make) -> None
     assert "leg-2" in run.log
     assert "leg-3" not in run.log
     assert (run.jobs["fast"].result, run.jobs["fast"].tolerated) == ("failure", False)
-    assert "`fail-fast`: not run: n: 3 and what follows" in run.jobs["fast"].why
+    assert "`fail-fast`: not run: n: 3 and the legs after it" in run.jobs["fast"].why
 
 
 def test_a_leg_for_another_system_does_not_run_and_says_so(make: Make) -> None:

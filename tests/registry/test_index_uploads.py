@@ -111,6 +111,10 @@ def test_reserved_names_and_those_of_python_itself_are_nobodys(world: ServedInde
     assert world.index.projects() == []
     with pytest.raises(Refused, match="is taken"):
         world.index.names.reserve("Acme_Secret", "again")
+    with pytest.raises(Refused, match="reserved") as refused:  # nor by a trusted publisher, which registers first
+        world.index.names.register("Json", "acme")
+    assert refused.value.status == 403
+    assert world.index.names.find("json") is None
 
 
 def test_a_quarantined_project_takes_no_uploads(world: ServedIndex, tmp_path: Path) -> None:

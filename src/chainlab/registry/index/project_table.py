@@ -91,8 +91,7 @@ class ProjectTable:
             raise Refused(403, f"this credential ({by.subject}) may not upload to {name}")
         project = self.find(name)
         if project is None:
-            if name in STANDARD:
-                raise Refused(403, f"the name {name} is reserved: it is a module of Python's standard library")
+            refuse_reserved(name)
             return None
         if project.owner is None:
             raise Refused(403, f"the name {name} is reserved: {project.reason}")
@@ -126,11 +125,15 @@ class ProjectTable:
         self._connection.execute("UPDATE projects SET deleted = ? WHERE name = ?", (self.now(), name))
 
     def register(self, name: str, owner: str) -> IndexProject:
-        """Register a free name for an owner, before any upload. Raises `Refused` (409) when another owner has it."""
+        """Register a free name for an owner, before any upload.
+
+        Raises `Refused` (403) for a reserved name, and (409) when another owner has it.
+        """
         key = normalise(name)
         with self._guard, transaction(self._connection):
             project = self.find(key)
             if project is None:
+                refuse_reserved(key)
                 self.take(key, name, owner)
                 self.report("registered", key, {"project": key, "owner": owner})
             elif project.owner != owner:
@@ -194,6 +197,12 @@ def normalise(name: str) -> str:
         return str(canonicalize_name(name, validate=True))
     except InvalidName as error:
         raise MalformedInput(f"not a project's name: {name[:80]!r}") from error
+
+
+def refuse_reserved(name: str) -> None:
+    """Raise `Refused` (403) for a normalised name that nobody may have, whether by upload or by a trusted publisher."""
+    if name in STANDARD:
+        raise Refused(403, f"the name {name} is reserved: it is a module of Python's standard library")
 
 
 def check_reason(reason: str) -> str:
