@@ -56,7 +56,7 @@ anew:
 $(LEARNER): requirements.lock pyproject.toml $(if $(ANEW),anew)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) \
 	  else "chainlab needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d.\n" % v + \
-	  "  To mend it: name another one, as in: make $(MAKECMDGOALS) PYTHON=python3.12")'
+	  "  Help: name another one, as in: make $(MAKECMDGOALS) PYTHON=python3.12")'
 	@mkdir -p .cache
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 	@sed -n '/^uv==/,/^    # via/p' requirements.lock > .cache/uv.lock
@@ -95,7 +95,7 @@ lint: $(TESTS) ## in seconds: ruff, derived files, dead code, undeclared imports
 types: $(TESTS) ## in seconds: mypy, strict on the package, check_untyped_defs on the tests
 	@$(BIN)/mypy
 
-format: $(TESTS) ## lay out the code, sort its imports, mend what ruff can mend
+format: $(TESTS) ## lay out the code, sort its imports, fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix --exit-zero
 	@$(BIN)/ruff format
 

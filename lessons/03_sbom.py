@@ -313,7 +313,7 @@ broken["components"][0]["type"] = "libary"
 prediction = {"older version": None, "shorter list": None, "other subject": None, "a typing error": None}
 problems = {name: schema.problems(document) for name, document in {**lies, "a typing error": broken}.items()}
 print(lab.predicted(prediction, {name: "caught" if found else "not caught" for name, found in problems.items()}))
-pd.DataFrame([{"document": name, "problems": len(found), "the first": str(next(iter(found), "")).partition(" (mend")[0]}
+pd.DataFrame([{"document": name, "problems": len(found), "the first": str(next(iter(found), "")).partition(" (help")[0]}
               for name, found in problems.items()]).set_index("document")
 
 # %% [markdown]
