@@ -300,7 +300,7 @@ pd.DataFrame({name: {check.rule: "refuses" if check.rule in refusing[name] else 
 
 # %%
 name = "a pickle, named .onnx"
-pd.DataFrame([{"rule": check.rule, "says": re.sub("; what is there .*", "", check.message), "help": check.hint}
+pd.DataFrame([{"rule": check.rule, "says": re.sub("; these do not count.*", "", check.message), "help": check.hint}
               for check in judged[name].refusals])
 
 # %% [markdown]
