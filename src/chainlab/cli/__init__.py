@@ -31,6 +31,7 @@ COMMANDS = {
     "verify": "evidence",
     "archive": "archive",
     "gate": "gate",
+    "events": "events",
     "deploy": "deploy",
     "rollback": "deploy",
     "build": "course",
