@@ -15,6 +15,7 @@ import chainlab.lab
 from chainlab.errors import ChainlabError, MalformedInput, Unavailable
 from chainlab.lab import Lab
 from chainlab.workspace import Workspace
+from chainlab.world import World
 
 pytestmark = pytest.mark.usefixtures("cache")
 posix = pytest.mark.skipif(os.name != "posix", reason="needs fork and file modes")
@@ -38,11 +39,11 @@ def test_a_forked_child_s_end_is_not_the_lab_s(lab: Lab) -> None:
 
 
 def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(workspace: Workspace, *, private: bool) -> None:
+    def fail(world: World, workspace: Workspace, *, private: bool) -> None:
         raise Unavailable("no room")
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(chainlab.lab, "World", fail)
+    monkeypatch.setattr(World, "__init__", fail)
     before = dict(os.environ)
     with pytest.raises(Unavailable, match="no room"):
         chainlab.open("01_assessment")

@@ -24,7 +24,7 @@ from chainlab.errors import MalformedInput, Refused
 from chainlab.events import Events
 from chainlab.registry.index.models import IndexProject, Status
 
-__all__ = ["SOURCE", "ProjectTable", "check_reason", "normalise"]
+__all__ = ["SOURCE", "ProjectTable", "check_reason", "normalise", "refuse_reserved"]
 
 SOURCE = "/registry"  # CloudEvents source
 MAX_NAME = 100  # characters
