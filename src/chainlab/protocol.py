@@ -3,18 +3,35 @@
 A protocol's app has its own ``exception_handlers``, so its endpoints only raise, and every refusal gets the shape that
 the protocol's clients read. `ProtocolRoute` puts such an app into a list of routes:
 
-    >>> app = Starlette(routes=[Route("/v2/", base)], exception_handlers={OciError: refuse})       # doctest: +SKIP
+    >>> app = Starlette(routes=[Route("/v2/", base)], exception_handlers=refusals(refuse))         # doctest: +SKIP
     >>> Starlette(routes=[ProtocolRoute(app), ProtocolRoute(another)])                             # doctest: +SKIP
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["ProtocolRoute"]
+from chainlab.errors import ChainlabError
+
+__all__ = ["ProtocolRoute", "refusals"]
+
+
+def refusals(answer: Callable[[Request, ChainlabError], Awaitable[Response]]) -> dict[Any, Any]:
+    """Return the ``exception_handlers`` that turn each `ChainlabError` into the protocol's own answer."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ChainlabError)  # noqa: S101 - registered for these alone
+        return await answer(request, error)
+
+    return {ChainlabError: handle}
 
 
 class ProtocolRoute(BaseRoute):

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from chainlab import names
 from chainlab.deploy.promotion import NotPromoted
 from chainlab.errors import ChainlabError, Refused
+from chainlab.protocol import refusals
 from chainlab.registry.references import ArtifactRef
 from chainlab.trust import wire
 from chainlab.trust.client import Trust
@@ -46,12 +47,11 @@ def deploy_app(trust: Trust, deployment: Callable[[], Deployment]) -> Starlette:
             Route("/deploy/verdicts", endpoints.verdict, methods=["POST"]),
             Route("/deploy/promotions", endpoints.promotion, methods=["POST"]),
         ],
-        exception_handlers={ChainlabError: _refuse},
+        exception_handlers=refusals(_refuse),
     )
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ChainlabError)  # noqa: S101 - registered for these alone
+async def _refuse(_: Request, error: ChainlabError) -> Response:
     return JSONResponse({"message": str(error)}, error.status)
 
 

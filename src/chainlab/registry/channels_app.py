@@ -24,6 +24,7 @@ from starlette.routing import Route
 from chainlab.credentials import CHALLENGE
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, Refused
+from chainlab.protocol import refusals
 from chainlab.registry.channels import CHANNELS, ChannelArtifact
 from chainlab.registry.oci.names import any_digest
 from chainlab.registry.registry import Registry
@@ -47,12 +48,11 @@ def channels_app(registry: Registry) -> Starlette:
             Route("/evidence/{digest}", endpoints.evidence),
             Route("/evidence/{digest}/{item}", endpoints.attached),
         ],
-        exception_handlers={ChainlabError: _refuse},
+        exception_handlers=refusals(_refuse),
     )
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ChainlabError)  # noqa: S101 - registered for these alone
+async def _refuse(_: Request, error: ChainlabError) -> Response:
     content = {"error": error.message} | ({"hint": error.hint} if error.hint else {})
     return JSONResponse(content, error.status, CHALLENGE if error.status == 401 else None)
 

@@ -49,9 +49,8 @@ async def render(template: str, gather: Callable[..., dict[str, Any]], *argument
     return _html(await anyio.to_thread.run_sync(page))
 
 
-async def refuse(_: Request, error: Exception) -> Response:
+async def refuse(_: Request, error: ChainlabError) -> Response:
     """Answer a refusal with a page; the pages' exception handler of `ChainlabError`."""
-    assert isinstance(error, ChainlabError)  # noqa: S101 - registered for these alone
     title = REFUSALS.get(error.status, "Refused")
     template = _environment().get_template("refused.html")
     response = _html(template.render(title=title, message=error.message, hint=error.hint), error.status)

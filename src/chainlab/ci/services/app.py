@@ -22,6 +22,7 @@ from chainlab.ci.services.platform import Platform
 from chainlab.ci.services.pull_requests import pull_request_routes
 from chainlab.credentials import CHALLENGE
 from chainlab.errors import ChainlabError
+from chainlab.protocol import refusals
 
 __all__ = ["platform_app"]
 
@@ -35,10 +36,9 @@ def platform_app(platform: Platform) -> Starlette:
             *artifact_routes(platform.artifacts, platform.credentials),
             *pull_request_routes(platform.comments, platform.credentials),
         ],
-        exception_handlers={ChainlabError: _refuse},
+        exception_handlers=refusals(_refuse),
     )
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ChainlabError)  # noqa: S101 - registered for these alone
+async def _refuse(_: Request, error: ChainlabError) -> Response:
     return PlainTextResponse(f"{error}\n", error.status, CHALLENGE if error.status == 401 else None)

@@ -33,6 +33,7 @@ from chainlab.credentials import CHALLENGE, Credential, presented_secret
 from chainlab.digests import Digest
 from chainlab.errors import ChainlabError, MalformedInput, Refused, Unavailable
 from chainlab.file_response import StoredFile
+from chainlab.protocol import refusals
 from chainlab.registry.index.distributions import wheel_metadata
 from chainlab.registry.index.models import IndexFile
 from chainlab.registry.index.package_index import MAX_FILE, PackageIndex
@@ -54,7 +55,7 @@ def index_app(index: PackageIndex) -> Starlette:
     """Serve a package index."""
     return Starlette(
         routes=[*_pages(index), *_files(index), *_uploads(index)],
-        exception_handlers={ChainlabError: _refuse, sqlite3.Error: _unreadable_state, OSError: _unreadable_files},
+        exception_handlers={**refusals(_refuse), sqlite3.Error: _unreadable_state, OSError: _unreadable_files},
     )
 
 
@@ -164,9 +165,8 @@ def _uploads(index: PackageIndex) -> list[BaseRoute]:
 # -- answers
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
+async def _refuse(request: Request, error: ChainlabError) -> Response:
     """Answer a refusal in the shape that the endpoint's clients read."""
-    assert isinstance(error, ChainlabError)  # noqa: S101 - registered for these alone
     path = request.scope["path"]
     if path.startswith("/_/oidc/mint-token"):
         response = _minting_refusal(error)

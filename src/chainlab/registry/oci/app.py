@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from chainlab.errors import ChainlabError
 from chainlab.file_response import StoredFile
+from chainlab.protocol import refusals
 from chainlab.registry.oci import names as oci_names
 from chainlab.registry.oci.access import Access, challenge
 from chainlab.registry.oci.catalog import PAGE
@@ -56,13 +57,12 @@ def oci_app(images: Images, uploads: Uploads, access: Access) -> Starlette:
             Route("/v2/token", endpoints.token, methods=METHODS),
             below,
         ],
-        exception_handlers={ChainlabError: _refuse},
+        exception_handlers=refusals(_refuse),
     )
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
+async def _refuse(request: Request, error: ChainlabError) -> Response:
     """Answer a refusal; a 401 says which credential the request needs."""
-    assert isinstance(error, ChainlabError)  # noqa: S101 - registered for these alone
     headers = dict(VERSION)
     if error.status == 401:
         name, action = request.scope.get(NEEDED, ("", "pull"))

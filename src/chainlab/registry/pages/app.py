@@ -20,7 +20,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from chainlab.digests import Digest
-from chainlab.errors import ChainlabError, Refused
+from chainlab.errors import Refused
+from chainlab.protocol import refusals
 from chainlab.registry.channels import CHANNELS, ChannelArtifact
 from chainlab.registry.index.models import IndexFile, IndexProject
 from chainlab.registry.index.project_table import normalise
@@ -50,7 +51,7 @@ def pages_app(registry: Registry) -> Starlette:
             Route("/artifacts/package/{name}", pages.package),
             Route("/artifacts/{digest}", pages.digest),
         ],
-        exception_handlers={ChainlabError: refuse},
+        exception_handlers=refusals(refuse),
     )
 
 
