@@ -378,10 +378,10 @@ print(other_time, other_entry, sep="\n")
 # For the fifth we need no editing. Mallory starts an instance of her own, exactly like yours, and names herself Alice.
 
 # %%
-from chainlab.services import serve
+from chainlab.services import Server
 from chainlab.trust.client import Trust
 
-with serve(lab.path / "mallory"):
+with Server(lab.path / "mallory"):
     mallory = Trust(lab.path / "mallory").config
     name = IdentityToken(Trust(lab.path / "mallory").token("alice@example.com"))
     with SigningContext.from_trust_config(mallory).signer(name) as signer:

@@ -752,10 +752,10 @@ def rotated(root: dict, successor: dict, stolen: str, noticed: str, recertify) -
 
 # %%
 from chainlab.errors import ChainlabError
-from chainlab.services import serve
+from chainlab.services import Server
 from chainlab.trust.client import Trust
 
-with serve(lab.path / "short-lived"):
+with Server(lab.path / "short-lived"):
     short = Trust(lab.path / "short-lived")
     kept = signing.sign(statement, short.config, short.token("alice@example.com"))
 alice = Expectations(Signer("alice@example.com", short.issuer), "https://example.com/note/v1")

@@ -191,11 +191,11 @@ from urllib.request import urlopen
 from chainlab.ci.runs import job_provenance
 from chainlab.evidence import signing
 from chainlab.evidence.statements import Statement
-from chainlab.services import serve
+from chainlab.services import Server
 from chainlab.trust.client import Trust
 
 shutil.rmtree(lab.path / "small", ignore_errors=True)
-with serve(lab.path / "small"):
+with Server(lab.path / "small"):
     small = Trust(lab.path / "small")
     for name in ("bob", "carol", "dave", "erin", "frank"):
         note = Statement.about({"note": Digest.of(name.encode())}, "https://example.com/note/v1", {})

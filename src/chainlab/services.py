@@ -26,7 +26,7 @@ from chainlab.trust.app import refusal
 from chainlab.trust.app import routes as trust_routes
 from chainlab.trust.instance import Instance
 
-__all__ = ["Server", "app", "serve"]
+__all__ = ["Server", "app"]
 
 Routes = Callable[[], list[BaseRoute]]
 
@@ -127,7 +127,9 @@ class _LazyRoutes:
 class Server:
     """A server of one state directory, in a thread of this process until `close`.
 
-    ``routes`` returns the routes beside the instance's; it is called at the first request for one of them.
+    ``routes`` returns the routes beside the instance's; it is called at the first request for one of them. Port 0
+    takes a free one. Raises `MalformedInput` for an address that is not loopback, `Unavailable` for a port in use,
+    `InUse` when another process serves the directory.
     """
 
     def __init__(
@@ -195,15 +197,6 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def serve(directory: Path, *, host: str = "127.0.0.1", port: int = 0) -> Server:
-    """Start the services over a state directory; port 0 takes a free one.
-
-    Raises `MalformedInput` for an address that is not loopback, `Unavailable` for a port in use,
-    `InUse` when another process serves the directory.
-    """
-    return Server(directory, host=host, port=port)
 
 
 def _listen(host: str, port: int) -> socket.socket:

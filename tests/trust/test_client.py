@@ -12,7 +12,7 @@ import pytest
 from client_requests import ALICE, CLAIMS, enrol
 
 from chainlab.errors import InUse, MalformedInput, Unavailable
-from chainlab.services import Server, serve
+from chainlab.services import Server
 from chainlab.trust.client import Trust
 from chainlab.trust.instance import Instance, prepare
 
@@ -94,7 +94,7 @@ def test_ipv6_loopback_is_served_too(tmp_path: Path) -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("this machine has no IPv6 loopback")
-    with serve(tmp_path, host="::1") as server:
+    with Server(tmp_path, host="::1") as server:
         assert server.url.startswith("http://[::1]:")
         with httpx.Client(base_url=server.url, trust_env=False) as http:
             enrol(http, Trust(tmp_path).token(ALICE))
@@ -103,5 +103,5 @@ def test_ipv6_loopback_is_served_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "localhost", "example.com", ""])
 def test_no_other_address_is(tmp_path: Path, host: str) -> None:
     with pytest.raises(MalformedInput, match="not a loopback address"):
-        serve(tmp_path / "state", host=host)
+        Server(tmp_path / "state", host=host)
     assert not (tmp_path / "state").exists()

@@ -42,7 +42,7 @@ def serve(state: Path, port: int, host: str) -> None:
     """
     from chainlab import services
 
-    server = services.serve(state, host=host, port=port)
+    server = services.Server(state, host=host, port=port)
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         echo(f"ready: {server.url}")
