@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlab import database
-from chainlab.errors import VerificationFailed
+from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.events import Event, Events
 
 MOMENT = datetime(2026, 5, 11, 19, 20, 39, 999_999, tzinfo=UTC)
@@ -245,3 +245,20 @@ def test_two_processes_append_to_one_chain(tmp_path: Path) -> None:
         assert events.verify()[0] == 100
     finally:
         connection.close()
+
+
+def test_a_scenario_clock_stamps_every_event_beside_real_time(events: Events, connection: sqlite3.Connection) -> None:
+    fill(events, connection, 1)
+    Events(connection).set_scenario_time(datetime(2026, 5, 8, 2, 0, tzinfo=UTC))
+    (during,) = fill(events, connection, 1)
+    Events(connection).set_scenario_time(None)
+    fill(events, connection, 1)
+    assert [e.scenario_time for e in events.read()] == [None, "2026-05-08T02:00:00Z", None]
+    assert during.time == "2026-05-11T19:20:39Z"
+    events.verify()
+
+
+def test_a_scenario_time_without_a_time_zone_is_refused(events: Events) -> None:
+    with pytest.raises(MalformedInput, match="time zone"):
+        events.set_scenario_time(datetime(2026, 5, 8, 2, 0))
+    assert events.scenario_time is None

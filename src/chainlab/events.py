@@ -6,8 +6,9 @@ alone does not show that the newest events are missing; a monitor that remembers
     hash(n) = SHA-256( hash(n-1) || RFC 8785 of the envelope )     with hash(0) = 32 zero bytes
 
 Envelope: CloudEvents 1.0 (``specversion, id, source, type, subject, time, data``) plus the
-extension ``scenariotime``, which drills alone set. Types are ``dev.chainlab.<subject>.<predicate>``
-after the CDEvents pattern.
+extension ``scenariotime``, the time of a drill. While a scenario clock is set (`Events.set_scenario_time`), every event
+that any service appends gets it. Types are ``dev.chainlab.<subject>.<predicate>`` after the CDEvents pattern;
+`chainlab.event_types` lists them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from typing import Any, SupportsIndex, overload
 
@@ -24,7 +26,7 @@ import rfc8785
 
 from chainlab.clock import Clock, rfc3339, utc_now
 from chainlab.display import Display, Shown
-from chainlab.errors import VerificationFailed
+from chainlab.errors import MalformedInput, VerificationFailed
 
 __all__ = ["PREFIX", "Event", "EventList", "Events"]
 
@@ -38,6 +40,10 @@ CREATE TABLE IF NOT EXISTS events (
     hash     BLOB NOT NULL          -- 32 bytes
 ) STRICT;
 CREATE INDEX IF NOT EXISTS events_by_type ON events (type, sequence);
+CREATE TABLE IF NOT EXISTS scenario_clock (  -- one row while a drill goes on
+    id   INTEGER PRIMARY KEY CHECK (id = 1),
+    time TEXT NOT NULL               -- RFC 3339
+) STRICT;
 """
 GENESIS = bytes(32)
 
@@ -122,6 +128,24 @@ class Events:
         self._clock = clock
         connection.executescript(SCHEMA)
 
+    @property
+    def scenario_time(self) -> str | None:
+        """The time of the drill that goes on, RFC 3339; None outside a drill."""
+        row = self._connection.execute("SELECT time FROM scenario_clock").fetchone()
+        return row[0] if row else None
+
+    def set_scenario_time(self, moment: datetime | None) -> None:
+        """Set the scenario clock of every service of this state directory; None ends the drill.
+
+        Raises `MalformedInput` for a moment without a time zone.
+        """
+        if moment is None:
+            self._connection.execute("DELETE FROM scenario_clock")
+            return
+        if moment.tzinfo is None:
+            raise MalformedInput("a scenario's time needs a time zone", hint="datetime(2026, 5, 8, 2, 0, tzinfo=UTC)")
+        self._connection.execute("INSERT OR REPLACE INTO scenario_clock VALUES (1, ?)", (rfc3339(moment),))
+
     def append(
         self,
         type: str,
@@ -131,7 +155,11 @@ class Events:
         data: Mapping[str, Any],
         scenario_time: str | None = None,
     ) -> Event:
-        """Append an event; call it in the `database.transaction` that makes the reported change."""
+        """Append an event; call it in the `database.transaction` that makes the reported change.
+
+        Its scenario time is the scenario clock's, unless given.
+        """
+        scenario_time = scenario_time or self.scenario_time
         row = self._connection.execute("SELECT sequence, hash FROM events ORDER BY sequence DESC LIMIT 1").fetchone()
         last, previous = row or (0, GENESIS)
         event = Event(last + 1, type, source, subject, rfc3339(self._clock()), data, scenario_time)

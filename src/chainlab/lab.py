@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +122,14 @@ class Lab(World):
             return EventList(e for e in Events(connection).read() if e.is_of(type) and e.subject.startswith(about))
         finally:
             connection.close()
+
+    def set_scenario_time(self, moment: datetime | None) -> None:
+        """Set the time that services write beside real time into their events; None leaves the scenario.
+
+        Clients go on in real time: tokens, certificates and timestamps know nothing of a scenario.
+        """
+        with contextlib.closing(database.connect(self.workspace.trust / "state.db")) as connection:
+            Events(connection).set_scenario_time(moment)
 
     def run(
         self, command: Sequence[str | Path], *, check: bool = True, cwd: Path | None = None
