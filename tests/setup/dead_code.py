@@ -37,6 +37,8 @@ DRILL = "until the issue 'The compromised-dependency drill that reviewers replay
 ALLOWED: dict[str, str] = {
     "src/chainlab/event_types.py *": MONITORING,
     "src/chainlab/monitor/histories/__init__.py *": MONITORING,
+    "src/chainlab/monitor/detections.py *": MONITORING,
+    "src/chainlab/monitor/matching.py *": MONITORING,
     "src/chainlab/monitor/observers.py *": MONITORING,
     "* do_GET": FRAMEWORK,
     "* do_POST": FRAMEWORK,

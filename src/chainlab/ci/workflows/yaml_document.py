@@ -11,7 +11,9 @@ and only CR and LF end a line (5.4).
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import yaml
 from yaml.constructor import ConstructorError
@@ -21,7 +23,9 @@ from yaml.tokens import AliasToken, AnchorToken, ScalarToken
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["NotYaml", "compose", "dump", "load"]
+__all__ = ["NotYaml", "compose", "compose_all", "construct", "dump", "load"]
+
+_Root = TypeVar("_Root", yaml.Node, yaml.Node | None)
 
 MAX_CHARACTERS = 2**18
 MAX_NODES = 50_000  # of a document with every alias written out
@@ -237,25 +241,51 @@ def compose(text: str) -> yaml.Node | None:
 
     Aliases count as their targets, so that a document cannot grow when it is written out.
     """
-    if len(text) > MAX_CHARACTERS:
-        raise MalformedInput(f"a document has at most {MAX_CHARACTERS} characters")
-    try:
-        root: yaml.Node | None = _WorkflowLoader(text.translate(HIDDEN)).get_single_node()
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError, LookupError) as error:
-        raise _not_yaml(text, error) from error
-    nodes, levels = _measure(root, {})
-    if nodes > MAX_NODES or levels > MAX_DEPTH:
-        raise MalformedInput(f"a document has at most {MAX_NODES} values in {MAX_DEPTH} levels, aliases written out")
-    return root
+    with _reading(text) as loader:
+        root: yaml.Node | None = loader.get_single_node()
+    return _bounded(root)
+
+
+def compose_all(text: str) -> list[yaml.Node]:
+    """The nodes of each document that is not empty in a text of several. Raises `MalformedInput` as `compose` does."""
+    roots: list[yaml.Node] = []
+    with _reading(text) as loader:
+        while loader.check_node():
+            root = loader.get_node()
+            if root is not None and root.tag != "tag:yaml.org,2002:null":
+                roots.append(root)
+    return [_bounded(root) for root in roots]
 
 
 def load(text: str) -> Any:
     """The values of the document in ``text``. Raises `MalformedInput` as `compose` does."""
     root = compose(text)
+    return construct(root, text) if root else None
+
+
+def construct(root: yaml.Node, text: str) -> Any:
+    """The values of a document's nodes; ``text`` is what they were composed from. Raises `MalformedInput`."""
     try:
-        return _WorkflowLoader("").construct_document(root) if root else None
+        return _WorkflowLoader("").construct_document(root)
     except (yaml.YAMLError, RecursionError, ValueError, TypeError, LookupError) as error:
         raise _not_yaml(text, error) from error
+
+
+@contextmanager
+def _reading(text: str) -> Iterator[_WorkflowLoader]:
+    if len(text) > MAX_CHARACTERS:
+        raise MalformedInput(f"a document has at most {MAX_CHARACTERS} characters")
+    try:
+        yield _WorkflowLoader(text.translate(HIDDEN))
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, LookupError) as error:
+        raise _not_yaml(text, error) from error
+
+
+def _bounded(root: _Root) -> _Root:
+    nodes, levels = _measure(root, {})
+    if nodes > MAX_NODES or levels > MAX_DEPTH:
+        raise MalformedInput(f"a document has at most {MAX_NODES} values in {MAX_DEPTH} levels, aliases written out")
+    return root
 
 
 def dump(document: Any) -> str:
