@@ -1,25 +1,18 @@
 """Labelled event sets: what detections are measured on.
 
-A benign history holds ordinary weeks, hard cases among them; an attacked one holds attacks with known sequences.
+    history          History: events and their labels
+    benign           weeks without an attack: organisation, releases, upkeep
+    attacked         attacks in such weeks: scene, attacks_on_*; other code than the benign generator's
+    journal, memory  acts become events in order, with the fields that services compute
+
+Both generators write the events that the services write (`chainlab.event_types`). Rules are written and tuned on seeds
+of `TUNING`; figures are of seeds of `HELD_OUT`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from chainlab.monitor.histories.attacked import attacked
+from chainlab.monitor.histories.benign import HELD_OUT, TUNING, benign
+from chainlab.monitor.histories.history import History
 
-from chainlab.events import Event
-
-__all__ = ["History"]
-
-
-@dataclass(frozen=True)
-class History:
-    """Events in order, and which of them are attacks.
-
-    ``attacks`` maps a rule's name to one set of sequences for each attack; a rule that matches an event of the set has
-    detected the attack.
-    """
-
-    events: tuple[Event, ...]
-    attacks: Mapping[str, tuple[frozenset[int], ...]] = field(default_factory=dict)
+__all__ = ["HELD_OUT", "TUNING", "History", "attacked", "benign"]
