@@ -270,10 +270,10 @@ EVENT_TYPES: Mapping[str, EventType] = {
         {
             "size": "entries of the tree",
             "entries": "entries read this time",
-            "skipped": "entries that were not read",
+            "skipped": "entries that were never read",
             "consistent": "whether the tree extends the one seen before; null when unknown",
             "split": "whether another observer saw another tree of this size",
-            "answered": "whether the log answered",
+            "answered": "whether the log gave an answer that can be used",
             "why": "what is wrong",
         },
     ),

@@ -40,6 +40,8 @@ ALLOWED: dict[str, str] = {
     "src/chainlab/monitor/detections.py *": MONITORING,
     "src/chainlab/monitor/matching.py *": MONITORING,
     "src/chainlab/monitor/observers.py *": MONITORING,
+    "src/chainlab/monitor/logwatch/kit_logs.py *": MONITORING,
+    "src/chainlab/monitor/logwatch/watch_list.py *": SHAPE,  # read by name, from the table of Fulcio's extensions
     "* do_GET": FRAMEWORK,
     "* do_POST": FRAMEWORK,
     "* log_message": FRAMEWORK,

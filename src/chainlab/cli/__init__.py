@@ -32,6 +32,7 @@ COMMANDS = {
     "archive": "archive",
     "gate": "gate",
     "events": "events",
+    "monitor": "monitor",
     "deploy": "deploy",
     "rollback": "deploy",
     "build": "course",

@@ -28,6 +28,7 @@ __all__ = ["refusal", "routes"]
 GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 413: 8, 503: 14}  # google.rpc.Code
 OAUTH_ERRORS = ("invalid_grant", "unsupported_grant_type")  # RFC 6749 §5.2
 MAX_ENTRIES = 1000  # CT entries in one answer
+MAX_RETRIEVED = 10  # entries of log v1 in one answer (Rekor's OpenAPI, SearchLogQuery)
 TUF_NAME = re.compile(r"(targets/)?[a-z0-9][a-z0-9._]{0,199}")  # no other folder, no half-written file
 
 
@@ -116,8 +117,18 @@ def _logs(instance: Instance) -> list[BaseRoute]:
             index = _number(request, "logIndex")
         return JSONResponse(instance.entry_v1(index))
 
+    async def entries_v1(request: Request) -> Response:
+        wanted = wire.json_object(await wire.body(request.stream())).get("logIndexes")
+        if not isinstance(wanted, list) or not 0 < len(wanted) <= MAX_RETRIEVED:
+            raise MalformedInput(f"expected 1 to {MAX_RETRIEVED} numbers in 'logIndexes'")
+        if not all(type(index) is int and index >= 0 for index in wanted):
+            raise MalformedInput("expected whole numbers in 'logIndexes'")
+        return JSONResponse([instance.entry_v1(index) for index in wanted])
+
     async def proof_v1(request: Request) -> Response:
         first, last = _number(request, "firstSize", 1), _number(request, "lastSize")
+        if request.query_params.get("treeID", str(log_v1.TREE_ID)) != str(log_v1.TREE_ID):
+            raise Refused(404, "the log has no such tree")
         tree = instance.log_v1.tree
         hashes = [hash.hex() for hash in tree.consistency(first, last)]
         return JSONResponse({"rootHash": tree.root(last).hex(), "hashes": hashes})
@@ -133,6 +144,7 @@ def _logs(instance: Instance) -> list[BaseRoute]:
         Route("/api/v1/log/entries", add_v1, methods=["POST"]),
         Route("/api/v1/log", describe_v1),
         Route("/api/v1/log/entries", entry_v1),
+        Route("/api/v1/log/entries/retrieve", entries_v1, methods=["POST"]),
         Route("/api/v1/log/entries/{uuid}", entry_v1),
         Route("/api/v1/log/proof", proof_v1),
         Route("/api/v1/log/publicKey", public_key_v1),

@@ -25,7 +25,16 @@ from chainlab.errors import MalformedInput, Refused
 from chainlab.trust.merkle import MerkleTree, leaf_hash
 from chainlab.trust.wire import base64_text
 
-__all__ = ["Log", "LogEntry", "SignedNote", "key_id_c2sp", "read_entry", "signed_tree_head"]
+__all__ = [
+    "TILE_HEIGHT",
+    "TILE_WIDTH",
+    "Log",
+    "LogEntry",
+    "SignedNote",
+    "key_id_c2sp",
+    "read_entry",
+    "signed_tree_head",
+]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS leaves (   -- small rows, because a start reads them all

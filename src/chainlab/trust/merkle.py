@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from chainlab.digests import SHA256_SIZE
 from chainlab.errors import MalformedInput
 
-__all__ = ["MerkleTree", "leaf_hash", "node_hash", "verify_consistency", "verify_inclusion"]
+__all__ = ["Frontier", "MerkleTree", "TreeProofs", "leaf_hash", "node_hash", "verify_consistency", "verify_inclusion"]
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()  # RFC 6962 §2.1
 
@@ -40,41 +40,15 @@ def _split(size: int) -> int:
     return 1 << (size - 1).bit_length() - 1
 
 
-class MerkleTree:
-    """An append-only tree of leaf hashes."""
-
-    def __init__(self, leaf_hashes: bytes = b"") -> None:
-        """Start from the concatenated hashes of leaves, 32 bytes each."""
-        self._levels = [bytearray(leaf_hashes)]
-        while len(below := self._levels[-1]) >= 2 * SHA256_SIZE:
-            step = 2 * SHA256_SIZE
-            self._levels.append(
-                bytearray().join(
-                    hashlib.sha256(b"\x01" + below[at : at + step]).digest()
-                    for at in range(0, len(below) - step + 1, step)
-                )
-            )
+class TreeProofs:
+    """The root and the proofs of a tree, from the hashes of its complete subtrees, wherever these are kept."""
 
     def __len__(self) -> int:
-        return len(self._levels[0]) // SHA256_SIZE
+        raise NotImplementedError
 
-    def append(self, hash_of_leaf: bytes) -> int:
-        """Add a leaf by its hash; returns its index, from 0."""
-        index = len(self)
-        self._levels[0] += hash_of_leaf
-        level = 0
-        while (len(self._levels[level]) // SHA256_SIZE) % 2 == 0:
-            if level + 1 == len(self._levels):
-                self._levels.append(bytearray())
-            self._levels[level + 1] += hashlib.sha256(b"\x01" + self._levels[level][-2 * SHA256_SIZE :]).digest()
-            level += 1
-        return index
-
-    def hashes(self, level: int, start: int, stop: int) -> bytes:
-        """Return the hashes of complete subtrees ``start`` to ``stop`` of a level, concatenated."""
-        if level >= len(self._levels):
-            return b""
-        return bytes(self._levels[level][start * SHA256_SIZE : stop * SHA256_SIZE])
+    def complete(self, level: int, number: int) -> bytes:
+        """Return the hash of a complete subtree of ``2 ** level`` leaves, the ``number``-th of its level."""
+        raise NotImplementedError
 
     def root(self, size: int | None = None) -> bytes:
         """Return the root of the first ``size`` leaves (all when None), 32 bytes."""
@@ -115,11 +89,16 @@ class MerkleTree:
                 low, whole = middle, False
         return (proof if whole else [*proof, self._subtree(low, high)])[::-1]
 
+    def frontier(self, size: int) -> Frontier:
+        """Return the right edge of the first ``size`` leaves."""
+        self._check(0 <= size <= len(self), f"the tree has {len(self)} leaves, not {size}")
+        levels = [level for level in reversed(range(size.bit_length())) if size >> level & 1]
+        return Frontier(size, [self.complete(level, (size >> level) - 1) for level in levels])
+
     def _subtree(self, low: int, high: int) -> bytes:
         size = high - low
         if size & (size - 1) == 0 and low % size == 0:
-            at = low // size * SHA256_SIZE
-            return bytes(self._levels[size.bit_length() - 1][at : at + SHA256_SIZE])
+            return self.complete(size.bit_length() - 1, low // size)
         middle = low + _split(size)
         return node_hash(self._subtree(low, middle), self._subtree(middle, high))
 
@@ -127,6 +106,104 @@ class MerkleTree:
     def _check(holds: bool, message: str) -> None:
         if not holds:
             raise MalformedInput(message)
+
+
+class MerkleTree(TreeProofs):
+    """An append-only tree of leaf hashes."""
+
+    def __init__(self, leaf_hashes: bytes = b"") -> None:
+        """Start from the concatenated hashes of leaves, 32 bytes each."""
+        self._levels = [bytearray(leaf_hashes)]
+        while len(below := self._levels[-1]) >= 2 * SHA256_SIZE:
+            step = 2 * SHA256_SIZE
+            self._levels.append(
+                bytearray().join(
+                    hashlib.sha256(b"\x01" + below[at : at + step]).digest()
+                    for at in range(0, len(below) - step + 1, step)
+                )
+            )
+
+    def __len__(self) -> int:
+        return len(self._levels[0]) // SHA256_SIZE
+
+    def append(self, hash_of_leaf: bytes) -> int:
+        """Add a leaf by its hash; returns its index, from 0."""
+        index = len(self)
+        self._levels[0] += hash_of_leaf
+        level = 0
+        while (len(self._levels[level]) // SHA256_SIZE) % 2 == 0:
+            if level + 1 == len(self._levels):
+                self._levels.append(bytearray())
+            self._levels[level + 1] += hashlib.sha256(b"\x01" + self._levels[level][-2 * SHA256_SIZE :]).digest()
+            level += 1
+        return index
+
+    def hashes(self, level: int, start: int, stop: int) -> bytes:
+        """Return the hashes of complete subtrees ``start`` to ``stop`` of a level, concatenated."""
+        if level >= len(self._levels):
+            return b""
+        return bytes(self._levels[level][start * SHA256_SIZE : stop * SHA256_SIZE])
+
+    def complete(self, level: int, number: int) -> bytes:
+        """Return the hash of one complete subtree."""
+        return self.hashes(level, number, number + 1)
+
+
+class Frontier:
+    """The right edge of a tree: the hashes of its largest complete subtrees, left to right.
+
+    It is enough to add leaves and to compute the root, so whoever reads a log keeps at most 64 hashes of it.
+
+        >>> tree = MerkleTree(b"".join(map(leaf_hash, (b"a", b"b", b"c"))))
+        >>> frontier = tree.frontier(2)
+        >>> frontier.append(leaf_hash(b"c"))
+        >>> frontier.size, frontier.root() == tree.root()
+        (3, True)
+    """
+
+    def __init__(self, size: int = 0, hashes: Sequence[bytes] = ()) -> None:
+        if len(hashes) != size.bit_count() or any(len(hash) != SHA256_SIZE for hash in hashes):
+            raise MalformedInput(f"expected {size.bit_count()} hashes at the edge of a tree of {size}")
+        self.size = size
+        self.hashes = list(hashes)
+
+    @classmethod
+    def from_inclusion(cls, hash_of_leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> Frontier:
+        """Return the edge of the first ``index + 1`` leaves, from the audit path of the last of them.
+
+        ``path`` is for a tree of ``size`` leaves, and must verify (`verify_inclusion`).
+        """
+        node, last, at = index, size - 1, iter(path)
+        lowest, peaks, joining = hash_of_leaf, [], True
+        while last:
+            if node & 1:
+                sibling = next(at)
+                if joining:
+                    lowest = node_hash(sibling, lowest)
+                else:
+                    peaks.append(sibling)
+            else:
+                joining = False
+                if node != last:
+                    next(at)
+            node, last = node >> 1, last >> 1
+        return cls(index + 1, [*reversed(peaks), lowest])
+
+    def append(self, hash_of_leaf: bytes) -> None:
+        """Add a leaf by its hash."""
+        size, hashes = self.size, self.hashes
+        while size & 1:
+            hash_of_leaf = hashlib.sha256(b"\x01" + hashes.pop() + hash_of_leaf).digest()
+            size >>= 1
+        hashes.append(hash_of_leaf)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """Return the root, 32 bytes."""
+        root = b""
+        for hash in reversed(self.hashes):
+            root = node_hash(hash, root) if root else hash
+        return root or EMPTY_ROOT
 
 
 def verify_inclusion(hash_of_leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:

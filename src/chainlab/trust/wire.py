@@ -28,6 +28,7 @@ __all__ = [
     "body",
     "certificate_key",
     "json_object",
+    "json_value",
     "member",
     "p256",
     "public_key",
@@ -51,12 +52,17 @@ async def body(chunks: AsyncIterable[bytes], limit: int = MAX_BODY) -> bytes:
     return bytes(data)
 
 
-def json_object(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object."""
+def json_value(data: bytes) -> Any:
+    """Parse JSON."""
     try:
-        document = json.loads(data)
+        return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise MalformedInput(f"the body is not JSON: {error}") from error
+
+
+def json_object(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object."""
+    document = json_value(data)
     if not isinstance(document, dict):
         raise MalformedInput("the body is not a JSON object")
     return document
