@@ -140,3 +140,163 @@ def report(event: str, args: tuple, expected: dict) -> str | None:
 # outside the process: another user, a network that refuses, a file system that is not there. And whoever reads your
 # alarms will also ask what the honest program does on a bad day, a crash that starts a debugger, say: `expected` comes
 # from a run, and a run is a sample.
+# %% [markdown]
+# ## What runs, verified again
+# A gate's yes has a date. Afterwards an approval is withdrawn, an advisory appears, a file on the disk changes. So a
+# schedule verifies what runs once more, every few minutes, and somebody has to decide beforehand what then happens. You
+# write that plan, and it is tried on a small deployment, where each step has its effect. This is what it is shown:
+
+# %%
+from chainlab.course.exercises.week5.ex7_rollback import rehearse, sample, score
+
+situation = sample(seed=seed)
+print(len(situation["looks"]), "looks at", len(situation["releases"]), "releases; the last one runs")
+print({digest[:15] + "…": verdict for digest, verdict in situation["looks"][1].items()})
+print("policy:  ", situation["policy"])
+print("evidence:", situation["evidence"])
+rehearse(lambda look: [])([situation])[0]
+
+# %% [markdown]
+# Nobody did anything, so it still runs. At each look, five minutes apart, your plan gets a dict:
+#
+# | key | value |
+# |---|---|
+# | `runs` | the digest that runs |
+# | `history` | the digests that ran, oldest first; the last one runs, and one may occur twice |
+# | `verdicts` | digest to `verified` (True, False, or None when the gate could not be asked) and `cause`: None, `revoked`, `advisory`, `bytes`, `runtime`, `unreachable` |
+# | `silent_s` | for how long the gate has not answered about what runs; 0 when it did |
+# | `reported` | causes that were reported since what runs last verified |
+# | `evidence` | what could be kept of the installation: name to `takes_s`, and `gone_in_s` from now |
+# | `tags` | what each tag names now |
+# | `policy` | `rolls_back`: causes for which to go back; `patience_s`; `without`, `stop` or `run on`, for when no release verifies |
+#
+# It returns a list of steps, done in order until one fails:
+#
+# | step | effect |
+# |---|---|
+# | `("report", cause)` | a person is told |
+# | `("keep", name)` | copies a piece of evidence, in its `takes_s`; lost if it is gone before the copy is ready |
+# | `("deploy", digest)` | installs and starts it, then removes the installation before, with its evidence. May fail. A tag's name is taken too |
+# | `("stop",)` | ends the service, and removes the installation |
+# | `("tag", name, digest)` | sets a tag |
+# | `("delete", digest)` | removes an installation at once |
+#
+# ## Exercise 5.7 — roll back, by digest, and keep the evidence (9 points)
+# *70 min.* Write the plan. These are the house's rules:
+#
+# - nothing is done about a release that verifies, whatever else happened;
+# - a gate that does not answer is reported once it has been silent for `patience_s` or longer, and changes nothing;
+# - what does not verify is reported, and no cause is reported again while it lasts;
+# - for a cause in `rolls_back` all evidence is kept, and then the release runs that ran last *and verifies now*;
+# - if no release verifies, `without` decides: `stop` (evidence first), or nothing beyond the report.
+#
+# The check tries groups of situations, each with something quiet beside it, and then a score over all kinds.
+# <details><summary>Hint 1</summary>For each step: what can nobody do any more after it? And which of your steps may fail?</details>
+# <details><summary>Hint 2</summary>Three states, three branches: True, None, False. `sorted(evidence, key=lambda name: evidence[name]["gone_in_s"])` orders by what is gone first, and `reversed(history)` begins with what runs.</details>
+
+# %% tags=["exercise"]
+def plan(look: dict) -> list[tuple]:
+    """The steps for what this look shows, in order."""
+    ### BEGIN SOLUTION
+    verdict, policy, evidence = look["verdicts"][look["runs"]], look["policy"], look["evidence"]
+    cause, steps = verdict["cause"], []
+    if verdict["verified"]:
+        return steps
+    if verdict["verified"] is None and look["silent_s"] < policy["patience_s"]:
+        return steps
+    if cause not in look["reported"]:
+        steps.append(("report", cause))
+    if cause not in policy["rolls_back"]:
+        return steps
+    good = [digest for digest in look["history"] if look["verdicts"][digest]["verified"]]
+    if not good and policy["without"] == "run on":
+        return steps
+    steps += [("keep", name) for name in sorted(evidence, key=lambda name: evidence[name]["gone_in_s"])]
+    return [*steps, ("deploy", good[-1]) if good else ("stop",)]
+    ### END SOLUTION
+
+# %% tags=["check"]
+lab.check("5.7", rehearse(plan))
+
+# %% tags=["wrong"]
+# wrong: sets the tag `latest` back -> it does not verify any more
+right = plan
+def plan(look: dict) -> list[tuple]:
+    return [("tag", "latest", step[1]) if step[0] == "deploy" else step for step in right(look)]
+
+# %% tags=["wrong"]
+# wrong: removes the bad installation before anything else -> it does not verify any more
+right = plan
+def plan(look: dict) -> list[tuple]:
+    steps = right(look)
+    return [("delete", look["runs"]), *steps] if any(step[0] == "deploy" for step in steps) else steps
+
+# %% tags=["wrong"]
+# wrong: tells the people at every look -> what the policy rolls back
+right = plan
+def plan(look: dict) -> list[tuple]:
+    return right({**look, "reported": []})
+
+# %% tags=["wrong"]
+# wrong: rolls back for whatever does not verify -> what the policy rolls back
+right = plan
+def plan(look: dict) -> list[tuple]:
+    causes = ["revoked", "advisory", "bytes", "runtime"]
+    return right({**look, "policy": {**look["policy"], "rolls_back": causes}})
+
+# %% tags=["wrong"]
+# wrong: a gate that does not answer is a gate that says no -> a gate that does not answer
+right = plan
+def plan(look: dict) -> list[tuple]:
+    steps = [("keep", name) for name in look["evidence"]]
+    silent = look["verdicts"][look["runs"]]["verified"] is None
+    return [("report", "unreachable"), *steps, ("deploy", look["history"][-2])] if silent else right(look)
+
+# %% tags=["wrong"]
+# wrong: returns to the release before, whatever it is -> the release before is bad as well
+right = plan
+def plan(look: dict) -> list[tuple]:
+    before = [digest for digest in look["history"] if digest != look["runs"]][-1]
+    return [("deploy", before) if step[0] == "deploy" else step for step in right(look)]
+
+# %% tags=["wrong"]
+# wrong: what nobody calls bad is good -> the release before cannot be judged
+right = plan
+def plan(look: dict) -> list[tuple]:
+    good = [digest for digest in look["history"] if look["verdicts"][digest]["verified"] is not False]
+    return [("deploy", good[-1]) if step[0] == "deploy" else step for step in right(look)]
+
+# %% tags=["wrong"]
+# wrong: deploys the tag of the release to go back to -> a tag that moved
+right = plan
+def plan(look: dict) -> list[tuple]:
+    version = f"v1.{len(dict.fromkeys(look['history'])) - 2}.0"
+    before = [digest for digest in dict.fromkeys(look["history"]) if digest != look["runs"]][-1]
+    return [("deploy", version) if step == ("deploy", before) else step for step in right(look)]
+
+# %% tags=["wrong"]
+# wrong: keeps the evidence as it is listed -> evidence that does not wait
+right = plan
+def plan(look: dict) -> list[tuple]:
+    steps = right(look)
+    keep = iter([("keep", name) for name in look["evidence"]])
+    return [next(keep) if step[0] == "keep" else step for step in steps]
+
+# %% tags=["wrong"]
+# wrong: reports when all is done -> a deployment that fails
+right = plan
+def plan(look: dict) -> list[tuple]:
+    return sorted(right(look), key=lambda step: step[0] == "report")
+
+# %% [markdown] tags=["solution"]
+# **Why.** Three states need three branches. *Bad* is somebody's finding and has a cause; *unknown* is a fact about the
+# gate, and belongs to whoever runs it. If unknown counted as bad, an outage of the gate would roll back every service,
+# and whoever can cause the outage decides what runs. If it counted as good for ever, switching the gate off would be
+# the attack: hence the patience, and a person. By digest, because a tag is the one thing here that the attacker could
+# move as well; a release that ran is not a release that is good, so the target is verified *now*, like any other. And
+# order is most of a plan: report first, because it costs nothing and the rest may fail; what is gone first before what
+# waits; the deployment last, because it removes what you would like to look into. The minutes that the evidence takes
+# are minutes in which the bad release runs. That is a price, and a policy may name a cause for which nobody waits.
+
+# %%
+print(score(plan, seed=seed))

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from solved_labs import SolvedLab, refused_at
 
 from chainlab.course.exercises.fixtures.audited_programs import HONEST, WAYS, Act, record
+from chainlab.course.exercises.fixtures.rollback_situations import KINDS
+from chainlab.course.exercises.week5 import ex7_rollback
 
 UNIT = "05_monitoring"
 
@@ -117,3 +120,63 @@ def test_what_ran_before_the_hook_happened_and_was_not_heard(effects: Effects, d
     assert effects.reached(does)
     assert not about(effects, events)
     assert not act.heard
+
+
+def returns_to_the_one_before(look: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Do everything at every look, whatever it shows."""
+    cause = str(look["verdicts"][look["runs"]]["cause"])
+    return [("report", cause), *(("keep", name) for name in look["evidence"]), ("deploy", look["history"][-2])]
+
+
+def test_a_plan_that_does_not_look_scores_nothing(solved: SolvedLab) -> None:
+    for plan in (lambda look: [], returns_to_the_one_before, lambda look: [("stop",)]):
+        assert ex7_rollback.score(plan).value == 0
+    for seed in range(12):
+        reached = ex7_rollback.score(solved.space["plan"], seed)
+        assert reached.value == 1, reached.missed
+
+
+def test_every_kind_of_situation_teaches_something() -> None:
+    assert set(KINDS) == {kind for kinds in ex7_rollback.GROUPS.values() for kind in kinds}
+
+
+# A change to the solution that is plausible and wrong: exercise, the case that refuses it, the text and its change.
+HALF_RIGHT = {
+    "forgets one event of a start": ("5.5", "a process, another way", (', "os.exec"', "")),
+    "knows connections and no datagrams": (
+        "5.5",
+        "a datagram",
+        ('("socket.connect", "socket.sendto")', '("socket.connect",)'),
+    ),
+    "asks for read-only": ("5.5", "a read and a write", ("!= os.O_WRONLY", "== os.O_RDONLY")),
+    "leaves .. in": ("5.5", "a read through the folder", ("os.path.normpath(", "(")),
+    "believes that ctypes is heard": ("5.5", "through ctypes", ('"through ctypes", ', "")),
+    "believes that an extension module is heard": ("5.5", "inside OpenSSL", (', "inside OpenSSL"', "")),
+    "forgets what ran before": ("5.5", "before the hook", ('act["hooked"] and ', "")),
+    "has no patience": (
+        "5.7",
+        "a gate that does not answer",
+        ('verdict["verified"] is None and look["silent_s"] < policy["patience_s"]', "False"),
+    ),
+    "never tells of a silent gate": (
+        "5.7",
+        "a gate that does not answer",
+        (' and look["silent_s"] < policy["patience_s"]', ""),
+    ),
+    "goes back as far as it can": ("5.7", "it does not verify any more", ("good[-1]", "good[0]")),
+    "stops whatever the policy says": ("5.7", "nothing to go back to", ('policy["without"] == "run on"', "False")),
+    "deploys, then keeps": (
+        "5.7",
+        "it does not verify any more",
+        (
+            'return [*steps, ("deploy", good[-1]) if good else ("stop",)]',
+            'return [("deploy", good[-1]) if good else ("stop",), *steps]',
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HALF_RIGHT)
+def test_a_half_right_answer_is_refused_by_the_case_that_teaches_it(solved: SolvedLab, name: str) -> None:
+    exercise, case, change = HALF_RIGHT[name]
+    assert refused_at(solved, exercise, change) == case
