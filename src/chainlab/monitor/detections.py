@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, overload
 
-from chainlab.characters import join_lines
 from chainlab.display import Display, Shown
 from chainlab.errors import MalformedInput
 from chainlab.monitor.rule_compiler import CompiledRule, compile_rule
@@ -34,8 +33,8 @@ MAX_FILES: Final = 200  # of a folder
 class Detection:
     """One compiled rule.
 
-    ``sql`` gives the rows of the matching events; of a correlation, the windows that reached its threshold, over the
-    events of ``types``.
+    ``sql`` gives the rows of the matching events; of a correlation, the windows that reached its threshold and the
+    events of its rules: groups, start, end, event (NULL for a window).
     """
 
     name: str  # the file's stem
@@ -93,15 +92,6 @@ class Detections(Shown, Sequence[Detection]):
                 hint = suggestion(name, known, f"rules are {', '.join(known)}")
                 raise MalformedInput(f"no rule is named {name[:80]!r}", hint=hint)
         return Detections([known[name] for name in names], self.mistakes) if names else self
-
-    def refuse_mistakes(self) -> Detections:
-        """Return the detections when no file had a mistake. Raises `MalformedInput` that lists them all."""
-        if self.mistakes:
-            raise MalformedInput(
-                join_lines(f"{m.path.name} line {m.line}: {m.message}. {m.hint}" for m in self.mistakes),
-                hint="mend the rule files; docs/detections.md says what a rule has",
-            )
-        return self
 
     def _display(self) -> Display:
         rows = [(rule.name, rule.level, ", ".join(rule.technique) or "hygiene", rule.unit, rule.title) for rule in self]

@@ -9,9 +9,9 @@ go on: an alert that a rule did not run is the monitor's to raise.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -25,6 +25,7 @@ from chainlab.monitor.event_table import TABLE, build_event_table, select_events
 
 __all__ = ["Match", "Matches", "find_matches"]
 
+MAX_SEQUENCE: Final = 2**63
 STEPS: Final = 20_000  # of SQLite's machine between two looks at the clock
 
 
@@ -100,40 +101,47 @@ def _find_events(connection: sqlite3.Connection, detection: Detection, after: in
 
 
 def _find_bursts(connection: sqlite3.Connection, detection: Detection, after: int) -> Iterator[Match]:
-    """Join the windows of each group that share events."""
+    """Join the windows of each group that share an event, and give the events of each burst."""
     (first_new,) = connection.execute(f"SELECT min(instant) FROM {TABLE} WHERE sequence > ?", (after,)).fetchone()  # noqa: S608
     if first_new is None:
         return
     select_events(connection, detection.types, since=first_new - detection.window_s - 1)
-    bursts: dict[str, list[_Burst]] = defaultdict(list)
-    cursor = connection.execute(f"SELECT group_keys, window_end, event_ids FROM ({detection.sql})")  # noqa: S608
-    for groups, end, ids in sorted(cursor):
-        sequences = {int(id_.partition(":")[2]) for id_ in json.loads(ids)}
-        of_group = bursts[groups]
-        if of_group and not of_group[-1].sequences.isdisjoint(sequences):
-            of_group[-1].sequences |= sequences
+    windows: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    events: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    for groups, start, end, event in connection.execute(detection.sql):
+        if event is None:
+            windows[groups].append((end, start))
         else:
-            of_group.append(_Burst(end, sequences))
-    for burst in (burst for of_group in bursts.values() for burst in of_group):
-        if max(burst.sequences) > after:
-            yield _match(connection, detection, burst)
+            events[groups].append((end, int(event.rpartition(":")[2])))
+    for groups, of_group in windows.items():
+        in_order = sorted(set(events[groups]))
+        for first_end, start, last_end in _bursts(sorted(of_group)):
+            low, high = bisect_left(in_order, (start, 0)), bisect_left(in_order, (last_end, MAX_SEQUENCE))
+            sequences = tuple(sorted({sequence for _, sequence in in_order[low:high]}))
+            completing = in_order[bisect_left(in_order, (first_end, 0))][1]
+            if sequences[-1] > after:
+                yield _match(connection, detection, sequences, completing)
 
 
-@dataclass
-class _Burst:
-    """Events of one group, and the end of the first window that they filled."""
+def _bursts(windows: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float, float]]:
+    """Join overlapping windows, (end, start) in order; yields the first end, the start and the last end of each burst.
 
-    end: float
-    sequences: set[int]
+    A window ends with an event, so windows that overlap share one.
+    """
+    burst: tuple[float, float, float] | None = None
+    for end, start in windows:
+        if burst is not None and start <= burst[2]:
+            burst = (burst[0], min(start, burst[1]), end)
+            continue
+        if burst is not None:
+            yield burst
+        burst = (end, start, end)
+    if burst is not None:
+        yield burst
 
 
-def _match(connection: sqlite3.Connection, detection: Detection, burst: _Burst) -> Match:
-    sequences = tuple(sorted(burst.sequences))
+def _match(connection: sqlite3.Connection, detection: Detection, sequences: tuple[int, ...], completing: int) -> Match:
     columns = ", ".join(f'"{group}"' for group in detection.groups) or "subject"
     values = connection.execute(f"SELECT {columns} FROM {TABLE} WHERE sequence = ?", (sequences[0],)).fetchone()  # noqa: S608
-    (timestamp,) = connection.execute(
-        f"SELECT timestamp FROM {TABLE} WHERE sequence >= ? AND sequence <= ? AND instant <= ? "  # noqa: S608
-        "ORDER BY instant DESC LIMIT 1",
-        (sequences[0], sequences[-1], burst.end),
-    ).fetchone()
+    (timestamp,) = connection.execute(f"SELECT timestamp FROM {TABLE} WHERE sequence = ?", (completing,)).fetchone()  # noqa: S608
     return Match(detection.name, " ".join(str(value) for value in values), timestamp, sequences)

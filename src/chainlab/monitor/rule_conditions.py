@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sigma.conditions import ConditionAND, ConditionFieldEqualsValueExpression, ConditionOR, ConditionValueExpression
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
-from sigma.types import SigmaFieldReference, SigmaRegularExpression, SigmaString, SpecialChars
+from sigma.types import SigmaFieldReference, SigmaString, SpecialChars
 
 from chainlab.errors import MalformedInput
 from chainlab.event_types import COMMON, EVENT_TYPES
@@ -43,7 +43,7 @@ class _Question:
 
 
 def check_modifiers(document: RuleDocument) -> list[Mistake]:
-    """Report each modifier that detections here do not have, and a condition that is no text or too long."""
+    """Report modifiers and patterns that detections here do not have, and a condition that is no text or too long."""
     detection = document.values.get("detection")
     if not isinstance(detection, dict):
         hint = "write `detection:` with a selection below it, such as `selection: {type: artifact.published}`"
@@ -56,8 +56,10 @@ def check_modifiers(document: RuleDocument) -> list[Mistake]:
     elif len(condition) > MAX_CONDITION or any(w.count("*") > MAX_STARS for w in re.split(r"[\s()]+", condition)):
         hint = f"write at most {MAX_CONDITION} characters, with at most {MAX_STARS} `*` in a name"
         mistakes.append(document.mistake("the condition is too long", hint, "detection", "condition"))
-    for key in _keys(detection):
+    for key, value in _keys(detection):
         field, *modifiers = key.split("|")
+        if "re" in modifiers:
+            mistakes += _about_patterns(document, field, value if isinstance(value, list) else [value])
         for modifier in modifiers:
             if modifier not in MODIFIERS:
                 hint = suggestion(modifier, MODIFIERS, f"modifiers are {', '.join(MODIFIERS)}")
@@ -93,15 +95,23 @@ def check_condition(document: RuleDocument, rule: SigmaRule) -> tuple[frozenset[
     return types or frozenset(), mistakes
 
 
-def _keys(node: Any) -> Iterator[str]:
-    """The keys of a detection, at any depth."""
+def _keys(node: Any) -> Iterator[tuple[str, Any]]:
+    """The keys of a detection with their values, at any depth."""
     if isinstance(node, dict):
         for key, value in node.items():
-            yield str(key)
+            yield str(key), value
             yield from _keys(value)
     elif isinstance(node, list):
         for item in node:
             yield from _keys(item)
+
+
+def _about_patterns(document: RuleDocument, field: str, patterns: Sequence[Any]) -> Iterator[Mistake]:
+    for pattern in patterns:
+        try:
+            compile_pattern(str(pattern))
+        except MalformedInput as error:
+            yield Mistake(document.path, document.line_of_field(field), f"{error.message}: {error.why}", error.hint)
 
 
 def _questions(condition: Any) -> Iterator[_Question]:
@@ -120,7 +130,7 @@ def _fields_of(question: _Question) -> list[str]:
 
 
 def _about_value(document: RuleDocument, question: _Question) -> Iterator[Mistake]:
-    """Mistakes in one question: a value without a field, an unknown field or type, a pattern that cannot be used."""
+    """Mistakes in one question: a value without a field, an unknown field or type."""
     field, value = question.field, question.value
     if not field:
         hint = "write `FIELD|contains: …`, with the field that may hold the text"
@@ -130,12 +140,6 @@ def _about_value(document: RuleDocument, question: _Question) -> Iterator[Mistak
         if name not in COLUMNS:
             line = document.line_of_field(field)
             yield Mistake(document.path, line, f"unknown field {name!r}", suggestion(name, COLUMNS, TYPES_ARE))
-    if isinstance(value, SigmaRegularExpression):
-        try:
-            compile_pattern(str(value.regexp))
-        except MalformedInput as error:
-            line = document.line_of_field(field)
-            yield Mistake(document.path, line, f"{error.message}: {error.why}", error.hint)
     if field == "type" and isinstance(value, SigmaString) and not _types_like(value):
         name = str(value)
         line = document.line_of_field(field)
